@@ -1,0 +1,171 @@
+//! Diagnostics: problems as values. How they look is decided in `ui::diagnostics`.
+
+use serde::Serialize;
+
+use crate::model::VmId;
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing can be done until it is mended.
+    Error,
+    /// Probably not meant; phoenix goes on.
+    Warning,
+    /// Good to know.
+    Notice,
+}
+
+/// A stretch of the config's text, in bytes: `start..end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+/// One problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Stable code, e.g. `P014`. Never reused for something else.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line: lower-case fragment that says what is wrong.
+    pub message: String,
+    /// Where in the config, when it is about the config's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span: Option<Span>,
+    /// What to write at the marker; empty for a bare marker.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// Other places that explain the problem.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<(Span, String)>,
+    /// The way out, when there is one to name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The VM concerned, when it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vm: Option<VmId>,
+}
+
+impl Diagnostic {
+    /// A problem without place, hint or VM; add them with the methods below.
+    #[must_use]
+    pub fn new(code: &'static str, severity: Severity, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity,
+            message: message.into(),
+            span: None,
+            label: String::new(),
+            others: Vec::new(),
+            hint: None,
+            vm: None,
+        }
+    }
+
+    /// An error.
+    #[must_use]
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Error, message)
+    }
+
+    /// A warning.
+    #[must_use]
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Warning, message)
+    }
+
+    /// A notice.
+    #[must_use]
+    pub fn notice(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Notice, message)
+    }
+
+    /// Says where it is, with a word at the marker.
+    #[must_use]
+    pub fn at(mut self, span: Option<Span>, label: impl Into<String>) -> Self {
+        self.span = span;
+        self.label = label.into();
+        self
+    }
+
+    /// Adds another place.
+    #[must_use]
+    pub fn also(mut self, span: Option<Span>, label: impl Into<String>) -> Self {
+        if let Some(span) = span {
+            self.others.push((span, label.into()));
+        }
+        self
+    }
+
+    /// Adds the way out.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says which VM it concerns.
+    #[must_use]
+    pub fn vm(mut self, vm: VmId) -> Self {
+        self.vm = Some(vm);
+        self
+    }
+
+    /// Whether it stops everything.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// The known word nearest to `word`, when it is near enough to be what was meant.
+///
+/// Near means at most a third of the word's letters wrong. Used for "did you mean".
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (edit_distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Counts the insertions, deletions, replacements and swaps of neighbours between two words.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut before = vec![0; b.len() + 1];
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut next = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let replace = row[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            next[j] = replace.min(row[j] + 1).min(next[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                next[j] = next[j].min(before[j - 2] + 1);
+            }
+        }
+        before = std::mem::replace(&mut row, next);
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn suggests_what_was_probably_meant() {
+        let keys = ["memory_mb", "cpu_cores", "tags"];
+        assert_eq!(nearest("memory_mbs", keys), Some("memory_mb"));
+        assert_eq!(nearest("memroy_mb", keys), Some("memory_mb"));
+        assert_eq!(nearest("tag", keys), Some("tags"));
+        assert_eq!(nearest("colour", keys), None);
+        assert_eq!(nearest("", keys), None);
+    }
+}

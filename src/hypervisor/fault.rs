@@ -1,0 +1,93 @@
+//! What can go wrong at a target, classified where it is known.
+
+use std::fmt;
+
+/// A call to a target failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Fault {
+    /// What kind of failure it is; decides about retries and exit codes.
+    pub kind: FaultKind,
+    /// Whether the world may have changed.
+    pub effect: Effect,
+    /// What the target said: a lower-case fragment.
+    pub what: String,
+    /// The way out, when it is known here.
+    pub hint: Option<String>,
+}
+
+/// Kinds of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The target cannot be reached, or the connection broke.
+    Unreachable,
+    /// It does not allow this.
+    Denied,
+    /// The VM, storage or file does not exist.
+    Missing,
+    /// Somebody else holds it just now (lock time-outs, locked VM).
+    Busy,
+    /// The configuration changed since it was read (digest).
+    Stale,
+    /// It refuses the values.
+    Refused,
+    /// It tried and failed.
+    Failed,
+    /// It did not end in time.
+    TimedOut,
+    /// The answer makes no sense.
+    Garbled,
+    /// The guest agent does not answer: not started yet, not installed, or the VM is off.
+    AgentDown,
+}
+
+/// Whether a failed call may have changed the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Certainly not.
+    None,
+    /// Perhaps: look before doing anything else.
+    Maybe,
+}
+
+impl Fault {
+    /// A failure that certainly changed nothing.
+    pub fn harmless(kind: FaultKind, what: impl Into<String>) -> Self {
+        Self { kind, effect: Effect::None, what: what.into(), hint: None }
+    }
+
+    /// A failure after which the world may have changed.
+    pub fn uncertain(kind: FaultKind, what: impl Into<String>) -> Self {
+        Self { kind, effect: Effect::Maybe, what: what.into(), hint: None }
+    }
+
+    /// Adds the way out.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether trying again soon may help without anything else being done.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind, FaultKind::Unreachable | FaultKind::Busy)
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable => "unreachable",
+            Self::Denied => "denied",
+            Self::Missing => "missing",
+            Self::Busy => "busy",
+            Self::Stale => "stale",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed out",
+            Self::Garbled => "garbled",
+            Self::AgentDown => "agent down",
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! The ports: what phoenix asks of a target. Back ends stand behind them, `apply` and `guest` in front.
+
+mod fault;
+
+use std::time::Duration;
+
+pub use fault::{Effect, Fault, FaultKind};
+
+use crate::model::{Digest, VmId};
+use crate::observed::{ConfigWrite, Observed, VmObserved};
+
+/// A target that holds VMs.
+///
+/// Every method may be called from several threads at once. No method waits for a guest, retries, or keeps anything
+/// about a run between calls.
+pub trait Hypervisor: Send + Sync {
+    /// The target in a few words for people, and whether anything real happens there.
+    fn about(&self) -> About;
+
+    /// Reads everything needed to plan. Changes nothing.
+    fn observe(&self) -> Result<Observed, Fault>;
+
+    /// Reads one VM. `None`: there is no VM with this VMID.
+    fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault>;
+
+    /// The configuration of one VM, verbatim, as Proxmox stores it. `None`: there is no such VM.
+    fn config(&self, vm: VmId) -> Result<Option<String>, Fault>;
+
+    /// Volumes of a VMID on all image storages, whether or not a VM of that VMID exists.
+    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault>;
+
+    /// Whether a clone into this VMID is running, as far as can be told now.
+    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault>;
+
+    /// Carries out one operation and returns when it has ended.
+    fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault>;
+
+    /// The guests of this target.
+    fn guests(&self) -> &dyn Guests;
+}
+
+/// What a target says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// The target as users write it, with what should be said about it, e.g.
+    /// `embedded node at .phoenix/node`.
+    pub label: String,
+    /// Nothing real happens there; every plan, apply and summary says so.
+    pub simulated: bool,
+}
+
+/// Answer to "is a clone into this VMID running?".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloning {
+    /// No clone runs into it.
+    No,
+    /// One does.
+    Yes,
+    /// A clone runs whose target cannot be told: wait.
+    Unknown,
+}
+
+/// One operation on the hypervisor, in Proxmox's own terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostOp {
+    /// `qm clone SOURCE TARGET --name … --description … [--full --storage …]`
+    Clone {
+        /// Template to clone.
+        source: VmId,
+        /// VMID of the new VM.
+        target: VmId,
+        /// Name of the new VM.
+        name: String,
+        /// Notes it carries from its first moment.
+        description: String,
+        /// Storage of the full clone; `None` makes a linked clone.
+        storage: Option<String>,
+    },
+    /// `qm set VM … --digest …`: one write of the configuration.
+    Configure {
+        /// The VM.
+        vm: VmId,
+        /// What to set and delete.
+        write: ConfigWrite,
+        /// Digest the configuration must still have.
+        digest: Digest,
+    },
+    /// `qm disk resize VM DISK SIZE`: grows a disk to an absolute size.
+    Resize {
+        /// The VM.
+        vm: VmId,
+        /// Disk, e.g. `scsi0`.
+        disk: String,
+        /// New size in GiB.
+        size_gb: u32,
+    },
+    /// `qm start VM`
+    Start {
+        /// The VM.
+        vm: VmId,
+    },
+    /// `qm unlock VM; qm destroy VM [--purge 1 --destroy-unreferenced-disks 1]`: removes what an interrupted clone left.
+    RemoveLeftover {
+        /// The VM.
+        vm: VmId,
+        /// Also erase its volumes that no configuration names. Only when the leftover carries our own record.
+        unreferenced: bool,
+    },
+    /// Makes a directory on the hypervisor (root, 0755) with its parents. Existing content is kept.
+    MakeDirectory {
+        /// Absolute path.
+        path: String,
+    },
+    /// Puts files into a fresh directory beside `path` and swaps it in by rename.
+    ReplaceDirectory {
+        /// Absolute path of the directory.
+        path: String,
+        /// Its whole content.
+        files: Vec<FileContent>,
+    },
+}
+
+/// A file to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileContent {
+    /// Plain file name, no directory.
+    pub name: String,
+    /// Content.
+    pub content: std::sync::Arc<str>,
+    /// Whether it may be executed (0755), or not (0644).
+    pub executable: bool,
+}
+
+/// The guests of a target, reached through the guest agent. What the answers mean is `guest`'s business.
+pub trait Guests: Send + Sync {
+    /// Whether the agent answers. A fault says why not.
+    fn ping(&self, vm: VmId) -> Result<(), Fault>;
+
+    /// Starts a program in the guest and returns its pid at once. `argv` is never given to a shell.
+    fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault>;
+
+    /// Asks after a program started before. Proxmox answers once only for a program that ended.
+    fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault>;
+}
+
+/// State of a program in a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GuestStatus {
+    /// Not ended yet.
+    Running,
+    /// Ended.
+    Ended(GuestExit),
+}
+
+/// How a program in a guest ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GuestExit {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed on standard output.
+    pub out: String,
+    /// What it printed on standard error.
+    pub err: String,
+}

@@ -1,0 +1,8 @@
+//! phoenix: plan and apply for Proxmox VE virtual machines.
+
+pub mod dag;
+pub mod diag;
+pub mod event;
+pub mod hypervisor;
+pub mod model;
+pub mod observed;

@@ -1,0 +1,310 @@
+//! What the config says, defaults merged.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::VmId;
+
+/// Everything one config file wants.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// The `hypervisor` block, defaults filled in.
+    pub settings: Settings,
+    /// The declared VMs, sorted by VMID.
+    pub vms: Vec<DesiredVm>,
+    /// The scripts that the declared features resolve to.
+    pub scripts: Scripts,
+}
+
+/// The `hypervisor` block of the config with its defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `hypervisor.target` as written.
+    pub target: Option<String>,
+    /// Name the VMs of this file belong to; default `default`.
+    pub project: String,
+    /// Directory of the feature scripts as written; default `features`. Relative paths start at the config file.
+    pub features_dir: String,
+    /// Where the implicit volume of a VM with features lives.
+    pub persistent_storage: PersistentStorage,
+    /// NFS shares by the name that volumes use.
+    pub nfs_shares: BTreeMap<String, NfsShare>,
+}
+
+/// `hypervisor.persistent_storage`: the implicit volume of VMs with features.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersistentStorage {
+    /// Directory on the hypervisor; each VM gets `HOST_PATH/<vm_id>`.
+    pub host_path: String,
+    /// NFS server as the guest reaches it; `None` means the node's address on the VM's bridge.
+    pub server: Option<String>,
+    /// Where the channel is mounted in the guest.
+    pub mount_point: String,
+}
+
+/// One entry of `hypervisor.nfs_shares`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NfsShare {
+    /// NFS server as the guest reaches it.
+    pub server: String,
+    /// Exported path on that server.
+    pub export: String,
+    /// Where the hypervisor sees the export.
+    pub host_path: String,
+}
+
+/// One VM as the config wants it. Field names are the config's keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredVm {
+    /// VMID.
+    pub vm_id: VmId,
+    /// Name of the VM and host name of its guest.
+    pub vm_name: String,
+    /// Name of the Proxmox template to clone.
+    pub template_name: String,
+    /// Proxmox `ostype`.
+    pub os_type: OsType,
+    /// CPU sockets.
+    pub cpu_sockets: u32,
+    /// Cores per socket.
+    pub cpu_cores: u32,
+    /// Memory in MiB.
+    pub memory_mb: u32,
+    /// Size of the boot disk in GiB; it only ever grows.
+    pub boot_disk_size_gb: u32,
+    /// Proxmox storage of the boot disk.
+    pub boot_disk_storage: String,
+    /// Bridge of net0.
+    pub network_bridge: String,
+    /// Network card model of net0.
+    pub network_model: NetworkModel,
+    /// Feature scripts to run, in this order.
+    pub features: Vec<Feature>,
+    /// Volumes to mount, in this order.
+    pub volumes: Vec<Volume>,
+    /// Notes as declared, without the record.
+    pub description: String,
+    /// Tags as Proxmox stores them: lower case, sorted, each once.
+    pub tags: Vec<String>,
+    /// Where each value came from.
+    pub origins: Origins,
+}
+
+/// A feature a VM wants; its script is in [`Scripts`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    /// Name as the config says it, e.g. `install_docker`.
+    pub name: Arc<str>,
+}
+
+/// A volume a VM declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Name of a share (`hypervisor.nfs_shares` or a Proxmox storage of type `nfs`); `path` is below it.
+    pub share: Option<String>,
+    /// NFS server, instead of `share`; `path` is then the exported path itself.
+    pub server: Option<String>,
+    /// Path, starting with `/`.
+    pub path: String,
+    /// Absolute mount point in the guest.
+    pub mount_point: String,
+}
+
+/// The scripts of all declared features and the utilities they share.
+#[derive(Debug, Clone, Default)]
+pub struct Scripts {
+    /// Feature name → its script.
+    pub features: BTreeMap<Arc<str>, Script>,
+    /// `phoenix_common.sh`, staged beside every script.
+    pub common: Option<Script>,
+}
+
+/// One script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// File name in the scripts directory, e.g. `install_docker.sh`.
+    pub file: String,
+    /// Where it came from, for people: a path, or `built-in`.
+    pub from: String,
+    /// Content.
+    pub content: Arc<str>,
+    /// [`content_digest`](super::content_digest) of the content.
+    pub digest: Arc<str>,
+}
+
+/// The keys of a VM in the config, in the order of the specification's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is the config key of the same name, documented at `DesiredVm`")]
+pub enum Key {
+    TemplateName,
+    OsType,
+    CpuSockets,
+    CpuCores,
+    MemoryMb,
+    BootDiskSizeGb,
+    BootDiskStorage,
+    NetworkBridge,
+    NetworkModel,
+    Features,
+    Volumes,
+    VmId,
+    VmName,
+    Description,
+    Tags,
+}
+
+impl Key {
+    /// Every key, in the order of the specification's table.
+    pub const ALL: [Self; 15] = [
+        Self::TemplateName,
+        Self::OsType,
+        Self::CpuSockets,
+        Self::CpuCores,
+        Self::MemoryMb,
+        Self::BootDiskSizeGb,
+        Self::BootDiskStorage,
+        Self::NetworkBridge,
+        Self::NetworkModel,
+        Self::Features,
+        Self::Volumes,
+        Self::VmId,
+        Self::VmName,
+        Self::Description,
+        Self::Tags,
+    ];
+
+    /// The key as the config spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TemplateName => "template_name",
+            Self::OsType => "os_type",
+            Self::CpuSockets => "cpu_sockets",
+            Self::CpuCores => "cpu_cores",
+            Self::MemoryMb => "memory_mb",
+            Self::BootDiskSizeGb => "boot_disk_size_gb",
+            Self::BootDiskStorage => "boot_disk_storage",
+            Self::NetworkBridge => "network_bridge",
+            Self::NetworkModel => "network_model",
+            Self::Features => "features",
+            Self::Volumes => "volumes",
+            Self::VmId => "vm_id",
+            Self::VmName => "vm_name",
+            Self::Description => "description",
+            Self::Tags => "tags",
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// phoenix's own default.
+    #[default]
+    BuiltIn,
+    /// `vm_defaults`.
+    VmDefaults,
+    /// The VM's own entry.
+    Vm,
+}
+
+/// Where each of a VM's values came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origins([Origin; Key::ALL.len()]);
+
+impl Origins {
+    /// Where the value of `key` came from.
+    #[must_use]
+    pub fn of(&self, key: Key) -> Origin {
+        self.0[key as usize]
+    }
+
+    /// Notes where the value of `key` came from.
+    pub fn note(&mut self, key: Key, origin: Origin) {
+        self.0[key as usize] = origin;
+    }
+}
+
+/// Defines an enum of Proxmox words with its spelling in one table.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident = $word:literal, $doc:literal;)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+        pub enum $name {
+            $(#[doc = $doc] #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// Every word with its meaning, in Proxmox's own order.
+            pub const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $doc),)+];
+
+            /// The word as Proxmox spells it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The value for a word of Proxmox, if it is one.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// Proxmox `ostype` (values of the API schema of qemu-server).
+    OsType {
+        L26 = "l26", "Linux with a kernel of 2.6 or later: every current distribution";
+        L24 = "l24", "Linux with a 2.4 kernel";
+        Other = "other", "Anything not listed";
+        Wxp = "wxp", "Windows XP";
+        W2k = "w2k", "Windows 2000";
+        W2k3 = "w2k3", "Windows Server 2003";
+        W2k8 = "w2k8", "Windows Server 2008";
+        Wvista = "wvista", "Windows Vista";
+        Win7 = "win7", "Windows 7";
+        Win8 = "win8", "Windows 8 and Server 2012";
+        Win10 = "win10", "Windows 10, Server 2016 and 2019";
+        Win11 = "win11", "Windows 11, Server 2022 and 2025";
+        Solaris = "solaris", "Solaris, OpenSolaris and OpenIndiana";
+    }
+}
+
+words! {
+    /// Model of the virtual network card (values of the API schema of qemu-server).
+    NetworkModel {
+        Virtio = "virtio", "Paravirtualised card: fastest, recommended for guests with virtio drivers";
+        E1000 = "e1000", "Intel 82540EM gigabit card";
+        E1000e = "e1000e", "Intel 82574L gigabit card (PCI Express)";
+        E100082540em = "e1000-82540em", "Intel 82540EM, by its full name";
+        E100082544gc = "e1000-82544gc", "Intel 82544GC gigabit card";
+        E100082545em = "e1000-82545em", "Intel 82545EM gigabit card";
+        I82551 = "i82551", "Intel 82551 fast ethernet card";
+        I82557b = "i82557b", "Intel 82557B fast ethernet card";
+        I82559er = "i82559er", "Intel 82559ER fast ethernet card";
+        Ne2kIsa = "ne2k_isa", "NE2000 on the ISA bus";
+        Ne2kPci = "ne2k_pci", "NE2000 on the PCI bus";
+        Pcnet = "pcnet", "AMD PCnet card";
+        Rtl8139 = "rtl8139", "Realtek RTL8139 fast ethernet card";
+        Vmxnet3 = "vmxnet3", "VMware paravirtualised card";
+    }
+}

@@ -1,0 +1,23 @@
+//! The vocabulary: identities, what the config wants, what the notes of a VM record.
+//!
+//! Plain values without behaviour that touches the world. Everything else is written in these words.
+
+mod desired;
+mod digest;
+mod ids;
+mod record;
+mod target;
+
+pub use desired::{
+    Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType,
+    PersistentStorage, Script, Scripts, Settings, Volume,
+};
+pub use digest::{Digest, content_digest};
+pub use ids::{InvalidVmId, VmId};
+pub use record::{Record, RecordState};
+pub use target::Target;
+
+/// Bytes in one GiB.
+pub const GIB: u64 = 1 << 30;
+/// Bytes in one MiB.
+pub const MIB: u64 = 1 << 20;

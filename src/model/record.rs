@@ -1,0 +1,82 @@
+//! What phoenix remembers about a VM, kept in the VM's own notes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::VmId;
+
+/// The record of a VM: who owns it and how far it got.
+///
+/// It is one line in the VM's notes (see `observed::notes` for the text form). It counts only for the VM whose
+/// `smbios1` uuid it names: Proxmox gives every clone a new uuid, so a copied record is void.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Format of the record; this phoenix writes and reads 1.
+    pub v: u32,
+    /// The project the VM belongs to (`hypervisor.project`).
+    pub project: String,
+    /// The VMID the record was written for.
+    pub vm: VmId,
+    /// How far phoenix got.
+    #[serde(default, skip_serializing_if = "RecordState::is_ready")]
+    pub state: RecordState,
+    /// The VM's `smbios1` uuid; absent only while the clone is being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+    /// Name of the template the VM was cloned from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub template: String,
+    /// Features that ran to success: name → digest of the script.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub features: BTreeMap<String, String>,
+    /// Volumes that are mounted: mount point → `server:export`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub volumes: BTreeMap<String, String>,
+    /// Files staged for the features other than their own scripts: file name → digest of its content.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub staged: BTreeMap<String, String>,
+}
+
+/// How far phoenix got with a VM.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordState {
+    /// The clone was asked for; the VM may be half made.
+    Creating,
+    /// The VM exists and is ours; its guest has not yet been brought up once.
+    Setup,
+    /// The guest came up and cloud-init finished once.
+    #[default]
+    Ready,
+}
+
+impl RecordState {
+    /// Whether the guest came up once. The default, and therefore not written.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self == Self::Ready
+    }
+}
+
+impl Record {
+    /// The version this phoenix writes.
+    pub const VERSION: u32 = 1;
+
+    /// The record a clone carries from its first moment.
+    #[must_use]
+    pub fn creating(project: &str, vm: VmId) -> Self {
+        Self {
+            v: Self::VERSION,
+            project: project.to_owned(),
+            vm,
+            state: RecordState::Creating,
+            uuid: None,
+            template: String::new(),
+            features: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            staged: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Proxmox VM configuration files, kept to the byte.
+
+/// Name of the section with pending changes.
+pub const PENDING: &str = "PENDING";

@@ -1,0 +1,1 @@
+//! A VM's notes and the record in them.
