@@ -1,1 +1,159 @@
-//! What can happen in a run, as values. Faces are folds over these; times are added where they are shown.
+//! What can happen in a run, as values. Faces are folds over these; wall-clock times are added where they are shown.
+
+use serde::Serialize;
+
+use crate::model::{Outcome, VmId};
+
+/// Version of the event stream's shape, written as `v` on every line.
+pub const STREAM_VERSION: u32 = 1;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The run begins.
+    RunStarted {
+        /// Where it acts, for people.
+        target: String,
+        /// Nothing real happens there.
+        simulated: bool,
+        /// The config's name, for people.
+        config: String,
+        /// How many VMs the plan covers.
+        vms: usize,
+        /// How many actions it has.
+        actions: usize,
+        /// How many of them act.
+        acting: usize,
+    },
+    /// An action begins.
+    ActionStarted {
+        /// Which.
+        #[serde(flatten)]
+        action: ActionName,
+        /// What is expected to come of it.
+        expected: Outcome,
+        /// How long it may take, in seconds.
+        timeout_seconds: u32,
+    },
+    /// A running action waits for something; told from time to time.
+    ActionWaiting {
+        /// Which.
+        #[serde(flatten)]
+        action: ActionName,
+        /// What it waits for.
+        goal: String,
+        /// Milliseconds since the action began.
+        elapsed_ms: u64,
+    },
+    /// A running action has something to say that is no failure.
+    ActionNoticed {
+        /// Which.
+        #[serde(flatten)]
+        action: ActionName,
+        /// What.
+        message: String,
+    },
+    /// An action ended well.
+    ActionEnded {
+        /// Which.
+        #[serde(flatten)]
+        action: ActionName,
+        /// What came of it.
+        outcome: Outcome,
+        /// Milliseconds since the action began.
+        elapsed_ms: u64,
+    },
+    /// An action failed.
+    ActionFailed {
+        /// Which.
+        #[serde(flatten)]
+        action: ActionName,
+        /// What went wrong.
+        #[serde(flatten)]
+        failure: Failure,
+        /// Milliseconds since the action began.
+        elapsed_ms: u64,
+    },
+    /// An action was not begun because one it waits for failed.
+    ActionSkipped {
+        /// Which.
+        #[serde(flatten)]
+        action: ActionName,
+        /// The action that failed.
+        because: String,
+    },
+    /// The person at the keyboard asked to stop.
+    Interrupted {
+        /// 1: nothing new begins, what runs may finish. 2: the run is left at once.
+        times: u32,
+        /// Actions that run at this moment.
+        running: Vec<String>,
+    },
+    /// The run is over.
+    RunEnded {
+        /// How it went.
+        #[serde(flatten)]
+        summary: Summary,
+        /// Milliseconds since the run began.
+        elapsed_ms: u64,
+    },
+}
+
+/// Names an action in an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ActionName {
+    /// Stable id, e.g. `1000/feature:install_docker`.
+    pub id: String,
+    /// The VM.
+    pub vm: VmId,
+    /// The VM's name.
+    pub name: String,
+    /// The action within the VM, e.g. `feature install_docker`.
+    pub action: String,
+}
+
+/// Why an action failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// One lower-case fragment; may go on over several lines with what the target said.
+    pub error: String,
+    /// The way out, when it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The answer was lost and the effect could not be checked.
+    pub may_have_happened: bool,
+    /// The VM changed since it was planned; nothing was done to it after that was seen.
+    pub stale: bool,
+}
+
+/// How a run went.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Actions that ended with `create`.
+    pub created: usize,
+    /// Actions that ended with `update`.
+    pub updated: usize,
+    /// Actions that ended with `no-op`.
+    pub unchanged: usize,
+    /// Ids of the actions that failed.
+    pub failed: Vec<String>,
+    /// Of those, how many failed because the VM had moved since the plan.
+    pub stale: usize,
+    /// Ids of the actions that were skipped because of them.
+    pub skipped: Vec<String>,
+    /// Ids of the acting actions that were not begun because of an interruption.
+    pub not_started: Vec<String>,
+    /// Ids of the actions that were left running.
+    pub left_running: Vec<String>,
+    /// Whether the run was interrupted.
+    pub interrupted: bool,
+}
+
+impl Summary {
+    /// Whether everything that was planned is done.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty() && self.skipped.is_empty() && self.not_started.is_empty() && self.left_running.is_empty()
+    }
+}

@@ -6,3 +6,5 @@ pub mod event;
 pub mod hypervisor;
 pub mod model;
 pub mod observed;
+pub mod plan;
+pub mod guest;

@@ -7,6 +7,7 @@ mod digest;
 mod ids;
 mod record;
 mod target;
+mod words;
 
 pub use desired::{
     Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType,
@@ -16,6 +17,7 @@ pub use digest::{Digest, content_digest};
 pub use ids::{InvalidVmId, VmId};
 pub use record::{Record, RecordState};
 pub use target::Target;
+pub use words::{ActionKind, Disruption, Outcome};
 
 /// Bytes in one GiB.
 pub const GIB: u64 = 1 << 30;

@@ -81,9 +81,23 @@ pub struct NfsSource {
 }
 
 impl Observed {
-    /// VMIDs of the templates called `name`, ascending.
+    /// The templates by name, each name's VMIDs ascending.
     #[must_use]
-    pub fn templates_named(&self, name: &str) -> Vec<VmId> {
-        self.vms.values().filter(|vm| vm.template && vm.name == name).map(|vm| vm.id).collect()
+    pub fn templates_by_name(&self) -> BTreeMap<&str, Vec<VmId>> {
+        by_name(self.vms.values().filter(|vm| vm.template))
     }
+
+    /// All VMs by name, each name's VMIDs ascending. Proxmox allows one name for several VMs.
+    #[must_use]
+    pub fn names(&self) -> BTreeMap<&str, Vec<VmId>> {
+        by_name(self.vms.values())
+    }
+}
+
+fn by_name<'o>(vms: impl Iterator<Item = &'o VmObserved>) -> BTreeMap<&'o str, Vec<VmId>> {
+    let mut found: BTreeMap<&str, Vec<VmId>> = BTreeMap::new();
+    for vm in vms {
+        found.entry(&vm.name).or_default().push(vm.id);
+    }
+    found
 }

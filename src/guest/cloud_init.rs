@@ -1,0 +1,102 @@
+//! What `cloud-init status` says.
+
+use serde::Deserialize;
+
+use crate::hypervisor::GuestExit;
+
+/// How far cloud-init is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloudInit {
+    /// It runs, or has not begun.
+    Running,
+    /// It finished.
+    Done,
+    /// It finished, with warnings of its own.
+    Degraded(Vec<String>),
+    /// It failed.
+    Failed(Vec<String>),
+    /// The image has it switched off.
+    Disabled,
+    /// The image does not have it.
+    NotInstalled,
+    /// The answer could not be understood.
+    Unclear(String),
+}
+
+/// The part of the answer that matters. Fields are those of cloud-init 22 and later.
+#[derive(Deserialize)]
+struct Status {
+    status: String,
+    #[serde(default)]
+    extended_status: String,
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    errors: Vec<String>,
+    #[serde(default)]
+    recoverable_errors: std::collections::BTreeMap<String, Vec<String>>,
+}
+
+/// Reads `cloud-init status --format json`.
+///
+/// It exits 1 for `error` and 2 for `degraded` and prints the whole JSON in both cases (recorded), so the exit code is
+/// looked at last.
+pub fn read(exit: &GuestExit) -> CloudInit {
+    let Ok(status) = serde_json::from_str::<Status>(exit.out.trim()) else {
+        return match exit.code {
+            Some(126 | 127) => CloudInit::NotInstalled,
+            _ if exit.err.contains("No such file") || exit.err.contains("not found") => CloudInit::NotInstalled,
+            _ => CloudInit::Unclear(super::unexpected("cloud-init status", exit).what),
+        };
+    };
+    let mut messages = status.errors.clone();
+    for (level, texts) in &status.recoverable_errors {
+        messages.extend(texts.iter().map(|text| format!("{level}: {text}")));
+    }
+    if messages.is_empty() && !status.detail.is_empty() {
+        messages.push(status.detail.clone());
+    }
+    match status.status.as_str() {
+        "not started" | "not run" | "running" => CloudInit::Running,
+        "done" if status.extended_status.starts_with("degraded") => CloudInit::Degraded(messages),
+        "done" if exit.code == Some(2) => CloudInit::Degraded(messages),
+        "done" => CloudInit::Done,
+        "degraded" => CloudInit::Degraded(messages),
+        "error" => CloudInit::Failed(messages),
+        "disabled" => CloudInit::Disabled,
+        other => CloudInit::Unclear(format!("cloud-init says `{other}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CloudInit, read};
+    use crate::hypervisor::GuestExit;
+
+    #[track_caller]
+    fn check(code: i32, out: &str, expected: &CloudInit) {
+        let exit = GuestExit { code: Some(code), out: out.to_owned(), err: String::new() };
+        assert_eq!(read(&exit), *expected, "{out}");
+    }
+
+    #[test]
+    fn tells_the_answers_apart() {
+        check(0, r#"{"status":"running"}"#, &CloudInit::Running);
+        check(0, r#"{"status":"not started"}"#, &CloudInit::Running);
+        check(0, r#"{"status":"done","extended_status":"done","errors":[]}"#, &CloudInit::Done);
+        check(
+            2,
+            r#"{"status":"done","extended_status":"degraded done","recoverable_errors":{"WARNING":["old key"]}}"#,
+            &CloudInit::Degraded(vec!["WARNING: old key".to_owned()]),
+        );
+        check(
+            1,
+            r#"{"status":"error","detail":"DataSourceNoCloud","errors":["('locale', 'failed')"]}"#,
+            &CloudInit::Failed(vec!["('locale', 'failed')".to_owned()]),
+        );
+        check(0, r#"{"status":"disabled"}"#, &CloudInit::Disabled);
+        check(127, "", &CloudInit::NotInstalled);
+        check(0, r#"{"status":"what"}"#, &CloudInit::Unclear("cloud-init says `what`".to_owned()));
+        check(3, "oops", &CloudInit::Unclear("cloud-init status exited 3 in the guest: oops".to_owned()));
+    }
+}

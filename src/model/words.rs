@@ -1,0 +1,150 @@
+//! The words for what is done: outcomes, disruptions, kinds of action.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What an action does to its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is as wished.
+    NoOp,
+    /// It exists and changes.
+    Update,
+    /// It did not exist.
+    Create,
+}
+
+impl Outcome {
+    /// The word users read.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoOp => "no-op",
+            Self::Update => "update",
+            Self::Create => "create",
+        }
+    }
+
+    /// Whether anything happens.
+    #[must_use]
+    pub fn acts(self) -> bool {
+        self != Self::NoOp
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a change costs a running VM, mildest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disruption {
+    /// Nothing: the VM does not run, or nothing changes.
+    None,
+    /// Takes effect at once without being noticed.
+    Live,
+    /// net0 is unplugged and plugged again.
+    Network,
+    /// Waits until the VM is stopped and started.
+    Restart,
+}
+
+impl Disruption {
+    /// The words users read; empty for none.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Live => "live",
+            Self::Network => "network",
+            Self::Restart => "needs a restart",
+        }
+    }
+}
+
+/// Kinds of action, in the order in which one VM goes through them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionKind {
+    /// Removes what an interrupted clone left.
+    RemoveLeftover,
+    /// Clones the template.
+    Clone,
+    /// Writes the configuration, once.
+    Configure,
+    /// Grows the boot disk.
+    ResizeDisk,
+    /// Starts the VM.
+    Start,
+    /// Waits until the guest agent answers.
+    AwaitAgent,
+    /// Waits until cloud-init has finished.
+    AwaitCloudInit,
+    /// Makes a volume's directory on the hypervisor.
+    PrepareShare,
+    /// Mounts a volume in the guest.
+    Mount,
+    /// Puts scripts, utilities and `vm_context.json` into the channel.
+    StageScripts,
+    /// Runs a feature script in the guest.
+    Feature,
+    /// Writes the record into the VM's notes.
+    Record,
+}
+
+impl ActionKind {
+    /// Every kind, in order.
+    pub const ALL: [Self; 12] = [
+        Self::RemoveLeftover,
+        Self::Clone,
+        Self::Configure,
+        Self::ResizeDisk,
+        Self::Start,
+        Self::AwaitAgent,
+        Self::AwaitCloudInit,
+        Self::PrepareShare,
+        Self::Mount,
+        Self::StageScripts,
+        Self::Feature,
+        Self::Record,
+    ];
+
+    /// The word users read.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RemoveLeftover => "remove-leftover",
+            Self::Clone => "clone",
+            Self::Configure => "configure",
+            Self::ResizeDisk => "resize-disk",
+            Self::Start => "start",
+            Self::AwaitAgent => "await-agent",
+            Self::AwaitCloudInit => "await-cloud-init",
+            Self::PrepareShare => "prepare-share",
+            Self::Mount => "mount",
+            Self::StageScripts => "stage-scripts",
+            Self::Feature => "feature",
+            Self::Record => "record",
+        }
+    }
+
+    /// How long the action may take before it counts as failed, in seconds.
+    ///
+    /// Clones copy whole disks; the three waits for the guest have the defaults the design names.
+    #[must_use]
+    pub fn timeout_seconds(self) -> u32 {
+        match self {
+            Self::Clone => 3600,
+            Self::AwaitAgent => 300,
+            Self::AwaitCloudInit => 900,
+            Self::Feature => 1800,
+            Self::RemoveLeftover | Self::ResizeDisk | Self::Mount => 600,
+            Self::Configure | Self::Start | Self::PrepareShare | Self::StageScripts | Self::Record => 120,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Codes of the problems that only show against a target.
+
+/// No template has the name.
+pub const UNKNOWN_TEMPLATE: &str = "T001";
+/// Several templates have the name.
+pub const AMBIGUOUS_TEMPLATE: &str = "T002";
+/// The storage does not exist, is not active, or takes no VM disks.
+pub const UNUSABLE_STORAGE: &str = "T003";
+/// The storage has too little room for what is planned.
+pub const STORAGE_SHORT: &str = "T004";
+/// The bridge does not exist on the node.
+pub const UNKNOWN_BRIDGE: &str = "T005";
+/// The share is not known.
+pub const UNKNOWN_SHARE: &str = "T006";
+/// The VM wants more memory than the node has.
+pub const TOO_MUCH_MEMORY: &str = "T007";
+/// All declared VMs together want more memory than the node has.
+pub const MEMORY_OVERCOMMITTED: &str = "T008";
+/// The VM wants more CPUs than the node allows one VM.
+pub const TOO_MANY_CPUS: &str = "T009";
+/// The VMID is taken by a VM that is not ours.
+pub const NOT_OURS: &str = "T010";
+/// The record in the notes cannot be read.
+pub const BROKEN_RECORD: &str = "T011";
+/// The VM is a template.
+pub const IS_TEMPLATE: &str = "T012";
+/// The VM is locked.
+pub const LOCKED: &str = "T013";
+/// A clone into the VMID is running.
+pub const CLONE_RUNNING: &str = "T014";
+/// The boot disk would shrink.
+pub const DISK_SHRINKS: &str = "T015";
+/// The boot disk lies on another storage.
+pub const DISK_ELSEWHERE: &str = "T016";
+/// The VM has no boot disk that phoenix can find.
+pub const NO_BOOT_DISK: &str = "T017";
+/// The node has no address on the VM's bridge.
+pub const NO_NODE_ADDRESS: &str = "T018";
+/// An interrupted run left something behind.
+pub const LEFTOVER: &str = "T019";
+/// A VM of this project is no longer declared.
+pub const UNDECLARED: &str = "T020";
+/// The template changed after creation.
+pub const TEMPLATE_CHANGED: &str = "T021";
+/// A feature is no longer declared.
+pub const FEATURE_REMOVED: &str = "T022";
+/// The shared utilities changed.
+pub const UTILITIES_CHANGED: &str = "T023";
+/// A volume is no longer declared.
+pub const VOLUME_REMOVED: &str = "T024";
+/// Another VM of the target has the same name.
+pub const NAME_TAKEN: &str = "T025";
+/// The notes would become longer than Proxmox allows.
+pub const NOTES_TOO_LONG: &str = "T026";
+
+/// Every code with its meaning.
+pub const ALL: &[(&str, &str)] = &[
+    (UNKNOWN_TEMPLATE, "no template has the name"),
+    (AMBIGUOUS_TEMPLATE, "several templates have the name"),
+    (UNUSABLE_STORAGE, "the storage does not exist, is not active, or takes no VM disks"),
+    (STORAGE_SHORT, "the storage has too little room for what is planned"),
+    (UNKNOWN_BRIDGE, "the bridge does not exist on the node"),
+    (UNKNOWN_SHARE, "the share is not known"),
+    (TOO_MUCH_MEMORY, "the VM wants more memory than the node has"),
+    (MEMORY_OVERCOMMITTED, "all declared VMs together want more memory than the node has"),
+    (TOO_MANY_CPUS, "the VM wants more CPUs than the node allows one VM"),
+    (NOT_OURS, "the VMID is taken by a VM that is not ours"),
+    (BROKEN_RECORD, "the record in the notes cannot be read"),
+    (IS_TEMPLATE, "the VM is a template"),
+    (LOCKED, "the VM is locked"),
+    (CLONE_RUNNING, "a clone into the VMID is running"),
+    (DISK_SHRINKS, "the boot disk would shrink"),
+    (DISK_ELSEWHERE, "the boot disk lies on another storage"),
+    (NO_BOOT_DISK, "the VM has no boot disk that can be found"),
+    (NO_NODE_ADDRESS, "the node has no address on the VM's bridge"),
+    (LEFTOVER, "an interrupted run left something behind"),
+    (UNDECLARED, "a VM of this project is no longer declared"),
+    (TEMPLATE_CHANGED, "the template changed after creation"),
+    (FEATURE_REMOVED, "a feature is no longer declared"),
+    (UTILITIES_CHANGED, "the shared utilities changed"),
+    (VOLUME_REMOVED, "a volume is no longer declared"),
+    (NAME_TAKEN, "another VM of the target has the same name"),
+    (NOTES_TOO_LONG, "the notes would become longer than Proxmox allows"),
+];

@@ -1,0 +1,96 @@
+//! `vm_context.json`: what a feature script is told about its VM.
+
+use serde::Serialize;
+
+use super::volumes::Mount;
+use crate::model::DesiredVm;
+
+/// Name of the file beside the scripts.
+pub const CONTEXT_FILE: &str = "vm_context.json";
+
+/// Version of the file's shape.
+const SCHEMA_VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Context<'a> {
+    schema_version: u32,
+    vm_id: u32,
+    vm_name: &'a str,
+    template_name: &'a str,
+    os_type: &'a str,
+    cpu_sockets: u32,
+    cpu_cores: u32,
+    memory_mb: u32,
+    boot_disk_size_gb: u32,
+    boot_disk_storage: &'a str,
+    network_bridge: &'a str,
+    network_model: &'a str,
+    features: Vec<&'a str>,
+    volumes: Vec<ContextVolume<'a>>,
+    description: &'a str,
+    tags: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ContextVolume<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    server: &'a str,
+    path: &'a str,
+    mount_point: &'a str,
+    channel: bool,
+}
+
+/// The file's text for a VM: the effective values (defaults merged, volumes resolved), no secrets.
+#[must_use]
+pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
+    let DesiredVm {
+        vm_id,
+        vm_name,
+        template_name,
+        os_type,
+        cpu_sockets,
+        cpu_cores,
+        memory_mb,
+        boot_disk_size_gb,
+        boot_disk_storage,
+        network_bridge,
+        network_model,
+        features,
+        volumes: _, // told resolved, as `mounts`
+        description,
+        tags,
+        origins: _, // where a value came from is nothing to a script
+    } = vm;
+    let context = Context {
+        schema_version: SCHEMA_VERSION,
+        vm_id: vm_id.get(),
+        vm_name,
+        template_name,
+        os_type: os_type.as_str(),
+        cpu_sockets: *cpu_sockets,
+        cpu_cores: *cpu_cores,
+        memory_mb: *memory_mb,
+        boot_disk_size_gb: *boot_disk_size_gb,
+        boot_disk_storage,
+        network_bridge,
+        network_model: network_model.as_str(),
+        features: features.iter().map(|feature| &*feature.name).collect(),
+        volumes: mounts
+            .iter()
+            .map(|mount| ContextVolume {
+                kind: "nfs",
+                server: &mount.server,
+                path: &mount.export,
+                mount_point: &mount.mount_point,
+                channel: mount.channel,
+            })
+            .collect(),
+        description,
+        tags,
+    };
+    // Serialising plain strings and numbers cannot fail.
+    let mut text = serde_json::to_string_pretty(&context).unwrap_or_default();
+    text.push('\n');
+    text
+}

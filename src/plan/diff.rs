@@ -1,0 +1,165 @@
+//! What differs between a VM as wished and as observed.
+
+use super::{Change, Waiting};
+use crate::model::{DesiredVm, Disruption, Key, Origin};
+use crate::observed::{PendingChange, VmObserved};
+
+/// The values of an existing VM that the configuration write or the resize changes, in table order.
+///
+/// Compared is the pending view: a change that only waits for a restart is not a change any more.
+pub fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
+    let mut found = Vec::new();
+    let restart = |note: &str| {
+        if live.running { (Disruption::Restart, note.to_owned()) } else { (Disruption::None, String::new()) }
+    };
+    let immediate = if live.running { Disruption::Live } else { Disruption::None };
+    let mut add = |key: Key, old: String, new: String, (disruption, note): (Disruption, String)| {
+        found.push(Change { key: key.name(), old: Some(old), new, origin: vm.origins.of(key), disruption, note });
+    };
+
+    let os_type = live.os_type.as_deref().unwrap_or("other");
+    if os_type != vm.os_type.as_str() {
+        add(Key::OsType, os_type.to_owned(), vm.os_type.to_string(), restart("the machine type is fixed while it runs"));
+    }
+    if live.cpu_sockets != vm.cpu_sockets {
+        add(
+            Key::CpuSockets,
+            live.cpu_sockets.to_string(),
+            vm.cpu_sockets.to_string(),
+            restart("sockets are fixed while it runs"),
+        );
+    }
+    if live.cpu_cores != vm.cpu_cores {
+        add(
+            Key::CpuCores,
+            live.cpu_cores.to_string(),
+            vm.cpu_cores.to_string(),
+            restart("cores are fixed while it runs"),
+        );
+    }
+    if live.memory_mb != u64::from(vm.memory_mb) {
+        let hot = live.hotplug.iter().any(|feature| feature == "memory");
+        let note = if hot { "Proxmox may hot-plug it" } else { "memory hotplug is off" };
+        add(Key::MemoryMb, live.memory_mb.to_string(), vm.memory_mb.to_string(), restart(note));
+    }
+    if let Some(disk) = &live.boot_disk
+        && let Some(size) = disk.size
+        && size < wanted_bytes(vm)
+    {
+        add(
+            Key::BootDiskSizeGb,
+            gib(size),
+            vm.boot_disk_size_gb.to_string(),
+            (immediate, format!("grows {}", disk.device)),
+        );
+    }
+    let (bridge, model) =
+        live.net0.as_ref().map_or(("", ""), |net| (net.bridge.as_deref().unwrap_or(""), net.model.as_str()));
+    let replug = if live.running {
+        (Disruption::Network, "net0 is unplugged and plugged again; its MAC address stays".to_owned())
+    } else {
+        (Disruption::None, String::new())
+    };
+    if bridge != vm.network_bridge {
+        add(Key::NetworkBridge, bridge.to_owned(), vm.network_bridge.clone(), replug.clone());
+    }
+    if model != vm.network_model.as_str() {
+        add(Key::NetworkModel, model.to_owned(), vm.network_model.to_string(), replug);
+    }
+    if live.name != vm.vm_name {
+        add(Key::VmName, live.name.clone(), vm.vm_name.clone(), (immediate, "the guest keeps its host name".to_owned()));
+    }
+    if live.description != vm.description.trim_end() {
+        add(
+            Key::Description,
+            live.description.clone(),
+            vm.description.trim_end().to_owned(),
+            (immediate, String::new()),
+        );
+    }
+    if live.tags != vm.tags {
+        add(Key::Tags, live.tags.join(", "), vm.tags.join(", "), (immediate, String::new()));
+    }
+    if !live.agent {
+        found.push(agent_change(live));
+    }
+    found
+}
+
+/// All values of a VM that is to be made, in table order.
+pub fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change> {
+    let value = |key: Key| match key {
+        Key::TemplateName => vm.template_name.clone(),
+        Key::OsType => vm.os_type.to_string(),
+        Key::CpuSockets => vm.cpu_sockets.to_string(),
+        Key::CpuCores => vm.cpu_cores.to_string(),
+        Key::MemoryMb => vm.memory_mb.to_string(),
+        Key::BootDiskSizeGb => vm.boot_disk_size_gb.to_string(),
+        Key::BootDiskStorage => vm.boot_disk_storage.clone(),
+        Key::NetworkBridge => vm.network_bridge.clone(),
+        Key::NetworkModel => vm.network_model.to_string(),
+        Key::Description => vm.description.trim_end().to_owned(),
+        Key::Tags => vm.tags.join(", "),
+        // Features and volumes are told by their actions, id and name by the heading.
+        Key::Features | Key::Volumes | Key::VmId | Key::VmName => String::new(),
+    };
+    let mut template = template;
+    Key::ALL
+        .into_iter()
+        .map(|key| Change {
+            key: key.name(),
+            old: None,
+            new: value(key),
+            origin: vm.origins.of(key),
+            disruption: Disruption::None,
+            note: if key == Key::TemplateName { template.take().unwrap_or_default() } else { String::new() },
+        })
+        .filter(|change| !change.new.is_empty())
+        .collect()
+}
+
+/// A change of something that is done by actions of its own (features, volumes).
+pub fn told_by_actions(key: Key, origin: Origin, old: Option<String>, new: String, note: &str) -> Change {
+    Change { key: key.name(), old, new, origin, disruption: Disruption::None, note: note.to_owned() }
+}
+
+/// The agent flag, without which nothing in the guest can be done.
+fn agent_change(live: &VmObserved) -> Change {
+    let disruption = if live.running { Disruption::Restart } else { Disruption::None };
+    Change {
+        key: "guest_agent",
+        old: Some("off".to_owned()),
+        new: "on".to_owned(),
+        origin: Origin::BuiltIn,
+        disruption,
+        note: "phoenix reaches the guest through it".to_owned(),
+    }
+}
+
+/// What waits for a restart since an earlier change.
+pub fn waiting(live: &VmObserved) -> Vec<Waiting> {
+    live.pending
+        .iter()
+        .map(|(option, PendingChange { active, pending })| Waiting {
+            option: option.clone(),
+            active: active.clone(),
+            pending: pending.clone(),
+        })
+        .collect()
+}
+
+/// The wished size of the boot disk in bytes.
+pub fn wanted_bytes(vm: &DesiredVm) -> u64 {
+    u64::from(vm.boot_disk_size_gb) * crate::model::GIB
+}
+
+/// A size in GiB, with up to two decimals where it is not whole.
+pub fn gib(bytes: u64) -> String {
+    if bytes.is_multiple_of(crate::model::GIB) {
+        (bytes / crate::model::GIB).to_string()
+    } else {
+        let hundredths = u128::from(bytes) * 100 / u128::from(crate::model::GIB);
+        let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+}

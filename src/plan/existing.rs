@@ -1,0 +1,93 @@
+//! What is at a declared VMID: nothing, a leftover, ours, or something to leave alone.
+
+use super::{Leftover, codes};
+use crate::diag::Diagnostic;
+use crate::model::{DesiredVm, Record, RecordState, VmId};
+use crate::observed::{Observed, RecordFound, VmObserved};
+
+/// What is at a declared VMID.
+pub enum Situation<'o> {
+    /// Nothing, or a leftover that is removed first.
+    Absent(Option<Leftover>),
+    /// A VM of ours.
+    Ours(&'o VmObserved, &'o Record),
+    /// Something that must be left alone; the problem has been told.
+    Blocked,
+}
+
+/// Looks at the VMID of a declared VM.
+pub fn situation<'o>(
+    vm: &DesiredVm,
+    project: &str,
+    observed: &'o Observed,
+    problems: &mut Vec<Diagnostic>,
+) -> Situation<'o> {
+    let id = vm.vm_id;
+    let mut block = |problem: Diagnostic| {
+        problems.push(problem.vm(id));
+        Situation::Blocked
+    };
+    if observed.cloning.contains(&id) {
+        return block(
+            Diagnostic::error(codes::CLONE_RUNNING, format!("a clone into VM {id} is running"))
+                .hint("wait until it has ended, then plan again"),
+        );
+    }
+    let Some(live) = observed.vms.get(&id) else { return Situation::Absent(None) };
+    let cloning = live.lock.as_deref() == Some("clone");
+    let ours = live.record.valid().filter(|record| record.project == project);
+    let half_made = cloning && ours.is_some_and(|record| record.state == RecordState::Creating);
+    if half_made || (live.placeholder && cloning) {
+        if observed.unattributed_clone {
+            return block(
+                Diagnostic::error(
+                    codes::CLONE_RUNNING,
+                    format!("VM {id} is locked by a clone, and a clone is running whose target cannot be told"),
+                )
+                .hint("wait until it has ended, then plan again"),
+            );
+        }
+        let leftover = if half_made { Leftover::HalfMade } else { Leftover::Placeholder };
+        problems.push(
+            Diagnostic::warning(
+                codes::LEFTOVER,
+                format!("VM {id} was left over by an interrupted run: it is removed and cloned again"),
+            )
+            .vm(id),
+        );
+        return Situation::Absent(Some(leftover));
+    }
+    match (&live.record, ours) {
+        (RecordFound::Broken(why), _) => block(
+            Diagnostic::error(codes::BROKEN_RECORD, format!("the record in the notes of VM {id} is broken: {why}"))
+                .hint(format!("look at the notes of VM {id} and mend or remove the line `<!-- phoenix … -->`")),
+        ),
+        (RecordFound::Valid(record), None) => block(
+            Diagnostic::error(
+                codes::NOT_OURS,
+                format!("VM {id} belongs to project `{}`, this file is project `{project}`", record.project),
+            )
+            .hint("choose another `vm_id`, or set `hypervisor.project`"),
+        ),
+        (RecordFound::None | RecordFound::Void(_), _) => block(foreign(id, live)),
+        (RecordFound::Valid(_), Some(_)) if live.template => block(
+            Diagnostic::error(codes::IS_TEMPLATE, format!("VM {id} has been converted to a template"))
+                .hint("choose another `vm_id`"),
+        ),
+        (RecordFound::Valid(_), Some(record)) => Situation::Ours(live, record),
+    }
+}
+
+fn foreign(id: VmId, live: &VmObserved) -> Diagnostic {
+    let copied = if matches!(live.record, RecordFound::Void(_)) {
+        "; the record in its notes was copied from another VM"
+    } else {
+        ""
+    };
+    let kind = if live.template { "template" } else { "VM" };
+    Diagnostic::error(
+        codes::NOT_OURS,
+        format!("VMID {id} is taken by the {kind} `{}`, which phoenix did not make{copied}", live.name),
+    )
+    .hint(format!("choose another `vm_id`, or leave it alone with `--exclude {id}`"))
+}

@@ -1,0 +1,250 @@
+//! The plan: what would be done, and why, as a value.
+//!
+//! Pure. Same values in, same bytes out; there is no other input. The plan holds the whole graph, so apply has nothing
+//! left to decide: it only walks it.
+
+mod action;
+pub mod codes;
+mod context;
+mod diff;
+mod existing;
+pub mod lint;
+mod preflight;
+mod select;
+mod staging;
+mod steps;
+mod volumes;
+
+use crate::dag::Dag;
+use crate::diag::Diagnostic;
+use crate::model::{Desired, DesiredVm, Digest, Disruption, Origin, Outcome, Record, VmId};
+use crate::observed::Observed;
+
+pub use action::Action;
+pub use context::{CONTEXT_FILE, vm_context};
+pub use select::{Selection, Selector};
+pub use volumes::Mount;
+
+/// Everything that would be done to a target, action by action.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The project the plan acts for.
+    pub project: String,
+    /// The selected VMs, by VMID.
+    pub vms: Vec<VmPlan>,
+    /// What is wrong, or good to know. With an error among them, nothing is applied.
+    pub problems: Vec<Diagnostic>,
+    /// What each action waits for; actions are numbered through the VMs in order (see [`Plan::action`]).
+    pub graph: Dag,
+    /// Number of each VM's first action, and at the end the number of all actions.
+    first: Vec<usize>,
+}
+
+/// What would be done to one VM.
+#[derive(Debug, Clone)]
+pub struct VmPlan {
+    /// VMID.
+    pub vm: VmId,
+    /// Name as declared.
+    pub name: String,
+    /// `create`: the VM is made; `update`: something about it changes; `no-op`.
+    pub outcome: Outcome,
+    /// The worst of its changes.
+    pub disruption: Disruption,
+    /// Values that change, in the order of the specification's table. For a new VM: all values.
+    pub changes: Vec<Change>,
+    /// Values that wait for a restart since an earlier change. Not a change of this plan.
+    pub waiting: Vec<Waiting>,
+    /// Its actions in the order in which they are done.
+    pub actions: Vec<Action>,
+    /// What apply needs to carry the actions out; `None` when nothing acts.
+    pub task: Option<Box<Task>>,
+}
+
+/// One value that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The config's key; `guest_agent`, which no key sets, where Proxmox's agent flag must be turned on.
+    pub key: &'static str,
+    /// The value now; `None` for a new VM.
+    pub old: Option<String>,
+    /// The value wished.
+    pub new: String,
+    /// Where the wish comes from.
+    pub origin: Origin,
+    /// What the change costs.
+    pub disruption: Disruption,
+    /// Why it costs that, or another word about it; may be empty.
+    pub note: String,
+}
+
+/// A value that Proxmox has accepted and the running VM does not have yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The option in Proxmox's words.
+    pub option: String,
+    /// What the running VM has.
+    pub active: Option<String>,
+    /// What it will have; `None`: the option goes away.
+    pub pending: Option<String>,
+}
+
+/// What apply needs to carry out the actions of one VM.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The VM as wished.
+    pub desired: DesiredVm,
+    /// Digest of the configuration the plan was made from; `None`: there was no VM.
+    pub basis: Option<Digest>,
+    /// How to make the VM, if it does not exist.
+    pub clone: Option<CloneTask>,
+    /// The VM is new or half made: options it inherited from the template are put right as well.
+    pub fresh: bool,
+    /// Volumes, resolved.
+    pub mounts: Vec<Mount>,
+    /// Everything that is staged for the scripts; empty without features.
+    pub files: Vec<StagedFile>,
+    /// The features to run, by name: file of the script and its digest.
+    pub scripts: Vec<FeatureScript>,
+    /// What the record will say in the end. Its uuid is filled in when the VM exists.
+    pub record: Record,
+}
+
+/// How to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloneTask {
+    /// The template.
+    pub source: VmId,
+    /// Storage of the full clone.
+    pub storage: String,
+    /// What must be removed first.
+    pub leftover: Option<Leftover>,
+}
+
+/// What an interrupted run left at the VMID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftover {
+    /// Only the placeholder that a clone makes first. It names no volume, and none may be erased with it.
+    Placeholder,
+    /// A half-made VM that carries our own record.
+    HalfMade,
+}
+
+/// A file to put beside the scripts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedFile {
+    /// Plain file name.
+    pub name: String,
+    /// Content.
+    pub content: std::sync::Arc<str>,
+    /// Whether it is to be executed.
+    pub executable: bool,
+}
+
+/// A feature's script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeatureScript {
+    /// Name of the feature.
+    pub name: std::sync::Arc<str>,
+    /// File name in the scripts directory.
+    pub file: String,
+    /// Digest of its content.
+    pub digest: std::sync::Arc<str>,
+}
+
+/// Everything a flag can change about planning.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// Which VMs are planned.
+    pub selection: Selection,
+}
+
+/// Plans: compares what is desired with what was observed.
+///
+/// Problems are collected, not returned as an error: a plan with errors still shows everything else.
+#[must_use]
+pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut problems = Vec::new();
+    let templates = observed.templates_by_name();
+    let names = observed.names();
+    let selected: Vec<&DesiredVm> = desired.vms.iter().filter(|vm| policy.selection.takes(vm)).collect();
+    let vms: Vec<VmPlan> = selected
+        .iter()
+        .map(|vm| {
+            let scene = steps::Scene { desired, observed, templates: &templates, names: &names };
+            steps::plan_vm(vm, &scene, &mut problems)
+        })
+        .collect();
+    preflight::capacity(desired, &vms, observed, &mut problems);
+    preflight::undeclared(desired, observed, &mut problems);
+    // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
+    problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
+    assemble(desired.settings.project.clone(), vms, problems)
+}
+
+fn assemble(project: String, vms: Vec<VmPlan>, problems: Vec<Diagnostic>) -> Plan {
+    let mut first = Vec::with_capacity(vms.len() + 1);
+    let mut edges = Vec::with_capacity(vms.len() * 12);
+    let mut number = 0;
+    for vm in &vms {
+        first.push(number);
+        steps::edges(&vm.actions, number, &mut edges);
+        number += vm.actions.len();
+    }
+    first.push(number);
+    // Within one VM every action waits for earlier ones only, so there is no cycle to find.
+    let graph = Dag::new(number, &edges).unwrap_or_default();
+    Plan { project, vms, problems, graph, first }
+}
+
+impl Plan {
+    /// Number of actions; they are numbered `0..len()`.
+    #[must_use]
+    pub fn action_count(&self) -> usize {
+        self.first.last().copied().unwrap_or(0)
+    }
+
+    /// The action with a number, and its VM.
+    #[must_use]
+    pub fn action(&self, number: usize) -> (&VmPlan, &Action) {
+        let vm = self.first.partition_point(|first| *first <= number) - 1;
+        (&self.vms[vm], &self.vms[vm].actions[number - self.first[vm]])
+    }
+
+    /// Position in [`Plan::vms`] of the VM that an action belongs to.
+    #[must_use]
+    pub fn vm_index(&self, number: usize) -> usize {
+        self.first.partition_point(|first| *first <= number) - 1
+    }
+
+    /// The stable id of an action, e.g. `1000/start`.
+    #[must_use]
+    pub fn action_id(&self, number: usize) -> String {
+        let (vm, action) = self.action(number);
+        action.id(vm.vm)
+    }
+
+    /// How many VMs have an outcome.
+    #[must_use]
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.vms.iter().filter(|vm| vm.outcome == outcome).count()
+    }
+
+    /// Whether anything would be done.
+    #[must_use]
+    pub fn acts(&self) -> bool {
+        self.vms.iter().any(|vm| vm.outcome.acts())
+    }
+
+    /// Whether a problem forbids applying it.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.problems.iter().any(Diagnostic::is_error)
+    }
+
+    /// VMs with values that wait for a restart, whether from this plan or from before.
+    #[must_use]
+    pub fn restarts_needed(&self) -> usize {
+        self.vms.iter().filter(|vm| vm.disruption == Disruption::Restart).count()
+    }
+}

@@ -1,0 +1,69 @@
+//! What is put beside the scripts of a VM.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::volumes::Mount;
+use super::{FeatureScript, StagedFile, context};
+use crate::model::{Desired, DesiredVm, Script, content_digest};
+
+/// The content of a VM's scripts directory.
+pub struct Staging {
+    context: String,
+    /// Digests of what lies beside the scripts, by file name; empty without features.
+    pub digests: BTreeMap<String, String>,
+}
+
+impl Staging {
+    /// Works out what a VM's scripts find beside them.
+    pub fn of(vm: &DesiredVm, mounts: &[Mount], desired: &Desired) -> Self {
+        let mut staging = Self { context: String::new(), digests: BTreeMap::new() };
+        if vm.features.is_empty() {
+            return staging;
+        }
+        staging.context = context::vm_context(vm, mounts);
+        let digest = content_digest(staging.context.as_bytes());
+        staging.digests.insert(context::CONTEXT_FILE.to_owned(), digest);
+        if let Some(common) = &desired.scripts.common {
+            staging.digests.insert(common.file.clone(), common.digest.to_string());
+        }
+        staging
+    }
+
+    /// All files of the scripts directory: the context, the scripts, the utilities.
+    pub fn files(self, vm: &DesiredVm, desired: &Desired) -> Vec<StagedFile> {
+        if vm.features.is_empty() {
+            return Vec::new();
+        }
+        let file = |script: &Script, executable| StagedFile {
+            name: script.file.clone(),
+            content: Arc::clone(&script.content),
+            executable,
+        };
+        let context = StagedFile {
+            name: context::CONTEXT_FILE.to_owned(),
+            content: self.context.into(),
+            executable: false,
+        };
+        let scripts = vm.features.iter().filter_map(|feature| desired.scripts.features.get(&feature.name));
+        std::iter::once(context)
+            .chain(scripts.map(|script| file(script, true)))
+            .chain(desired.scripts.common.iter().map(|script| file(script, false)))
+            .collect()
+    }
+}
+
+/// The scripts of a VM's features, in the order in which they run.
+pub fn feature_scripts(vm: &DesiredVm, desired: &Desired) -> Vec<FeatureScript> {
+    vm.features
+        .iter()
+        .filter_map(|feature| {
+            let script = desired.scripts.features.get(&feature.name)?;
+            Some(FeatureScript {
+                name: Arc::clone(&feature.name),
+                file: script.file.clone(),
+                digest: Arc::clone(&script.digest),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,385 @@
+//! The actions of one VM.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::existing::{Situation, situation};
+use super::staging::{self, Staging};
+use super::{Action, Change, CloneTask, Mount, Task, VmPlan, diff, preflight, volumes};
+use crate::diag::Diagnostic;
+use crate::model::{
+    ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId,
+};
+use crate::observed::{Observed, VmObserved};
+
+/// What all VMs of one plan look at.
+pub struct Scene<'a> {
+    pub desired: &'a Desired,
+    pub observed: &'a Observed,
+    pub templates: &'a BTreeMap<&'a str, Vec<VmId>>,
+    pub names: &'a BTreeMap<&'a str, Vec<VmId>>,
+}
+
+/// Plans one VM. What stands in the way goes to `problems`; such a VM gets no actions.
+pub fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> VmPlan {
+    let before = problems.len();
+    let project = &scene.desired.settings.project;
+    let found = situation(vm, project, scene.observed, problems);
+    let mut draft = Draft::empty(vm);
+    match found {
+        Situation::Blocked => return draft.into_plan(None),
+        Situation::Absent(leftover) => {
+            let source = preflight::template(vm, scene, problems);
+            preflight::storage(vm, scene.observed, problems);
+            let mounts = volumes::resolve(vm, &scene.desired.settings, scene.observed, problems);
+            preflight::host(vm, scene, problems);
+            if let Some(source) = source
+                && !has_errors(&problems[before..])
+            {
+                let clone = CloneTask { source, storage: vm.boot_disk_storage.clone(), leftover };
+                return draft.create(vm, clone, mounts, scene, problems);
+            }
+            draft.changes = diff::new_values(vm, None);
+        }
+        Situation::Ours(live, record) => {
+            preflight::boot_disk(vm, live, problems);
+            let mounts = volumes::resolve(vm, &scene.desired.settings, scene.observed, problems);
+            preflight::host(vm, scene, problems);
+            preflight::removed(vm, record, &mounts, problems);
+            if !has_errors(&problems[before..]) {
+                return draft.update(vm, live, record, mounts, scene, problems);
+            }
+            draft.changes = diff::changes(vm, live);
+        }
+    }
+    draft.into_plan(None)
+}
+
+fn has_errors(problems: &[Diagnostic]) -> bool {
+    problems.iter().any(Diagnostic::is_error)
+}
+
+/// What waits for what among the actions of one VM whose first action has number `first`.
+///
+/// A chain, except for volumes: each is prepared and mounted on its own, so that one that fails does not keep the others
+/// back, and the scripts wait for all of them.
+pub fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, usize)>) {
+    let is_volume = |action: &Action| matches!(action.kind, ActionKind::PrepareShare | ActionKind::Mount);
+    let Some(volumes_from) = actions.iter().position(is_volume) else {
+        edges.extend((1..actions.len()).map(|i| (first + i, first + i - 1)));
+        return;
+    };
+    let volumes_to = volumes_from + actions[volumes_from..].iter().take_while(|action| is_volume(action)).count();
+    for i in 1..actions.len() {
+        let at = first + i;
+        if (volumes_from..volumes_to).contains(&i) {
+            let prepared = actions[i].kind == ActionKind::Mount
+                && i > volumes_from
+                && actions[i - 1].kind == ActionKind::PrepareShare
+                && actions[i - 1].subject == actions[i].subject;
+            edges.push((at, if prepared { at - 1 } else { first + volumes_from - 1 }));
+        } else if i == volumes_to {
+            let mounts = (volumes_from..volumes_to).filter(|m| actions[*m].kind == ActionKind::Mount);
+            edges.extend(mounts.map(|m| (at, first + m)));
+        } else {
+            edges.push((at, at - 1));
+        }
+    }
+}
+
+/// A VM's plan in the making.
+struct Draft {
+    vm: VmId,
+    name: String,
+    changes: Vec<Change>,
+    waiting: Vec<super::Waiting>,
+    actions: Vec<Action>,
+}
+
+/// Which of the later steps act, and why.
+struct Steps<'a> {
+    /// `create` for a VM that is being made, else `update`.
+    acting: Outcome,
+    configure: Option<(&'static str, Disruption)>,
+    resize: Option<&'static str>,
+    start: Option<&'static str>,
+    /// Why the guest is waited for even if nothing else needs it.
+    bring_up: Option<&'static str>,
+    /// Digests of what lies beside the scripts, by file name.
+    staged: &'a BTreeMap<String, String>,
+}
+
+impl Draft {
+    fn empty(vm: &DesiredVm) -> Self {
+        Self {
+            vm: vm.vm_id,
+            name: vm.vm_name.clone(),
+            changes: Vec::new(),
+            waiting: Vec::new(),
+            actions: Vec::with_capacity(12),
+        }
+    }
+
+    fn into_plan(self, task: Option<Box<Task>>) -> VmPlan {
+        let acts = self.actions.iter().any(|action| action.outcome.acts());
+        let created = self.actions.iter().any(|a| a.kind == ActionKind::Clone && a.outcome == Outcome::Create);
+        let outcome = if created {
+            Outcome::Create
+        } else if acts {
+            Outcome::Update
+        } else {
+            Outcome::NoOp
+        };
+        let disruption = self.actions.iter().map(|a| a.disruption).max().unwrap_or(Disruption::None);
+        VmPlan {
+            vm: self.vm,
+            name: self.name,
+            outcome,
+            disruption,
+            changes: self.changes,
+            waiting: self.waiting,
+            actions: self.actions,
+            task: task.filter(|_| acts),
+        }
+    }
+
+    fn push(&mut self, kind: ActionKind, outcome: Outcome, reason: &'static str) {
+        self.push_about(kind, None, outcome, reason, Disruption::None);
+    }
+
+    fn push_about(
+        &mut self,
+        kind: ActionKind,
+        subject: Option<Arc<str>>,
+        outcome: Outcome,
+        reason: &'static str,
+        disruption: Disruption,
+    ) {
+        let disruption = if outcome.acts() { disruption } else { Disruption::None };
+        let timeout_seconds = kind.timeout_seconds();
+        self.actions.push(Action { kind, subject, outcome, reason, disruption, timeout_seconds });
+    }
+
+    fn create(
+        mut self,
+        vm: &DesiredVm,
+        clone: CloneTask,
+        mounts: Vec<Mount>,
+        scene: &Scene<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> VmPlan {
+        let template = scene.observed.vms.get(&clone.source);
+        let size = template.and_then(|t| t.boot_disk.as_ref()).and_then(|disk| disk.size);
+        let mode = format!("{}, full clone", clone.source);
+        self.changes = diff::new_values(vm, Some(mode));
+        if clone.leftover.is_some() {
+            self.push(ActionKind::RemoveLeftover, Outcome::Update, "left over by an interrupted run");
+        }
+        self.push(ActionKind::Clone, Outcome::Create, "no VM has this VMID");
+        let staging = Staging::of(vm, &mounts, scene.desired);
+        let steps = Steps {
+            acting: Outcome::Create,
+            configure: Some(("the clone has the template's values", Disruption::None)),
+            resize: (size != Some(diff::wanted_bytes(vm))).then_some("the template's disk is smaller"),
+            start: Some("the VM is new"),
+            bring_up: Some("the guest boots for the first time"),
+            staged: &staging.digests,
+        };
+        let nothing = Record::creating(&scene.desired.settings.project, vm.vm_id);
+        let mut record = self.follow(vm, &nothing, &mounts, scene.desired, &steps, problems);
+        record.template.clone_from(&vm.template_name);
+        let basis = clone.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
+        let task = Task {
+            desired: vm.clone(),
+            basis,
+            clone: Some(clone),
+            fresh: true,
+            scripts: staging::feature_scripts(vm, scene.desired),
+            mounts,
+            files: staging.files(vm, scene.desired),
+            record,
+        };
+        preflight::notes(vm, &task.record, problems);
+        self.into_plan(Some(Box::new(task)))
+    }
+
+    fn update(
+        mut self,
+        vm: &DesiredVm,
+        live: &VmObserved,
+        record: &Record,
+        mounts: Vec<Mount>,
+        scene: &Scene<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> VmPlan {
+        self.changes = diff::changes(vm, live);
+        self.waiting = diff::waiting(live);
+        let fresh = record.state == RecordState::Creating;
+        let size_key = Key::BootDiskSizeGb.name();
+        let written = self.changes.iter().filter(|change| change.key != size_key);
+        let disruption = written.clone().map(|change| change.disruption).max();
+        let configure = match disruption {
+            _ if fresh => Some(("an interrupted run did not get to it", Disruption::None)),
+            Some(disruption) => Some(("values differ", disruption)),
+            None => None,
+        };
+        let grows = self.changes.iter().any(|change| change.key == size_key);
+        let staging = Staging::of(vm, &mounts, scene.desired);
+        let steps = Steps {
+            acting: Outcome::Update,
+            configure,
+            resize: grows.then_some("the disk is smaller than wished"),
+            start: (!live.running).then_some("the VM is stopped"),
+            bring_up: (record.state != RecordState::Ready).then_some("the guest has not been up yet"),
+            staged: &staging.digests,
+        };
+        self.push(ActionKind::Clone, Outcome::NoOp, "the VM exists");
+        let mut wished = self.follow(vm, record, &mounts, scene.desired, &steps, problems);
+        wished.template.clone_from(if fresh { &vm.template_name } else { &record.template });
+        let outcome = if wished == *record { Outcome::NoOp } else { Outcome::Update };
+        if let Some(last) = self.actions.last_mut() {
+            last.outcome = outcome;
+            last.reason = if outcome.acts() { "something it says changes" } else { "it says so already" };
+        }
+        if !self.actions.iter().any(|action| action.outcome.acts()) {
+            return self.into_plan(None);
+        }
+        preflight::lock(vm, live, problems);
+        preflight::notes(vm, &wished, problems);
+        let task = Task {
+            desired: vm.clone(),
+            basis: Some(live.digest.clone()),
+            clone: None,
+            fresh,
+            scripts: staging::feature_scripts(vm, scene.desired),
+            mounts,
+            files: staging.files(vm, scene.desired),
+            record: wished,
+        };
+        self.into_plan(Some(Box::new(task)))
+    }
+
+    /// Adds everything after the clone and returns what the record will say in the end.
+    fn follow(
+        &mut self,
+        vm: &DesiredVm,
+        record: &Record,
+        mounts: &[Mount],
+        desired: &Desired,
+        steps: &Steps<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Record {
+        let acting = steps.acting;
+        let when = |reason: Option<&'static str>, otherwise: &'static str| match reason {
+            Some(reason) => (acting, reason),
+            None => (Outcome::NoOp, otherwise),
+        };
+        let scripts = &desired.scripts.features;
+        let digest_of = |name: &Arc<str>| scripts.get(name).map_or("", |script| &*script.digest);
+        let ran = |name: &Arc<str>| record.features.get(&**name).map(String::as_str);
+        let to_run = vm.features.iter().any(|feature| ran(&feature.name) != Some(digest_of(&feature.name)));
+        let mounted = |mount: &Mount| record.volumes.get(&mount.mount_point) == Some(&mount.source());
+        let to_mount = mounts.iter().any(|mount| !mounted(mount));
+
+        let (outcome, reason) = when(steps.configure.map(|(reason, _)| reason), "values are as wished");
+        let disruption = steps.configure.map_or(Disruption::None, |(_, disruption)| disruption);
+        self.push_about(ActionKind::Configure, None, outcome, reason, disruption);
+        let (outcome, reason) = when(steps.resize, "the disk has its size");
+        self.push(ActionKind::ResizeDisk, outcome, reason);
+        let (outcome, reason) = when(steps.start, "the VM runs");
+        self.push(ActionKind::Start, outcome, reason);
+        let wanted = steps
+            .bring_up
+            .or(steps.start)
+            .or(to_mount.then_some("a volume is to be mounted"))
+            .or(to_run.then_some("a feature is to run"));
+        let (outcome, reason) = when(wanted, "nothing needs the guest");
+        self.push(ActionKind::AwaitAgent, outcome, reason);
+        self.push(ActionKind::AwaitCloudInit, outcome, reason);
+
+        for mount in mounts {
+            let (outcome, reason) = match record.volumes.get(&mount.mount_point) {
+                Some(source) if *source == mount.source() => (Outcome::NoOp, "it is mounted"),
+                Some(_) => (Outcome::Update, "its source changed"),
+                None => (Outcome::Create, "it is not mounted yet"),
+            };
+            let subject: Arc<str> = mount.mount_point.as_str().into();
+            if mount.host_path.is_some() {
+                let subject = Some(Arc::clone(&subject));
+                self.push_about(ActionKind::PrepareShare, subject, outcome, reason, Disruption::None);
+            }
+            self.push_about(ActionKind::Mount, Some(subject), outcome, reason, Disruption::None);
+        }
+        self.volume_changes(vm, record, mounts);
+
+        if !vm.features.is_empty() {
+            let moved = mounts.iter().any(|mount| mount.channel && !mounted(mount));
+            let (outcome, reason) = if record.staged.is_empty() {
+                (Outcome::Create, "nothing is staged yet")
+            } else if to_run {
+                (Outcome::Update, "a script changed")
+            } else if record.staged != *steps.staged {
+                (Outcome::Update, "what lies beside the scripts changed")
+            } else if moved {
+                (Outcome::Update, "the channel moved")
+            } else {
+                (Outcome::NoOp, "it is all there")
+            };
+            self.push(ActionKind::StageScripts, outcome, reason);
+            if outcome == Outcome::Update {
+                preflight::utilities(vm, record, steps.staged, problems);
+            }
+        }
+        for feature in &vm.features {
+            let (outcome, reason) = match ran(&feature.name) {
+                Some(digest) if digest == digest_of(&feature.name) => (Outcome::NoOp, "it ran to success"),
+                Some(_) => (Outcome::Update, "its script changed"),
+                None => (Outcome::Create, "it has not run yet"),
+            };
+            self.push_about(ActionKind::Feature, Some(feature.name.clone()), outcome, reason, Disruption::None);
+        }
+        self.feature_changes(vm, &ran, &digest_of);
+        self.push(ActionKind::Record, acting, "the VM gets a record");
+
+        let mut wished = record.clone();
+        wished.state = RecordState::Ready;
+        wished.features.extend(vm.features.iter().map(|f| (f.name.to_string(), digest_of(&f.name).to_owned())));
+        wished.volumes.extend(mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())));
+        if !vm.features.is_empty() {
+            wished.staged.clone_from(steps.staged);
+        }
+        wished
+    }
+
+    fn volume_changes(&mut self, vm: &DesiredVm, record: &Record, mounts: &[Mount]) {
+        for mount in mounts {
+            let old = record.volumes.get(&mount.mount_point);
+            let source = mount.source();
+            if old == Some(&source) {
+                continue;
+            }
+            let note = if mount.implicit { "implicit: scripts reach the guest through it" } else { "" };
+            let old = old.map(|old| format!("{} from {old}", mount.mount_point));
+            let new = format!("{} from {source}", mount.mount_point);
+            let origin = if mount.implicit { crate::model::Origin::BuiltIn } else { vm.origins.of(Key::Volumes) };
+            self.changes.push(diff::told_by_actions(Key::Volumes, origin, old, new, note));
+        }
+    }
+
+    fn feature_changes<'r>(
+        &mut self,
+        vm: &DesiredVm,
+        ran: &dyn Fn(&Arc<str>) -> Option<&'r str>,
+        digest_of: &dyn Fn(&Arc<str>) -> &'r str,
+    ) {
+        for feature in &vm.features {
+            let note = match ran(&feature.name) {
+                Some(digest) if digest == digest_of(&feature.name) => continue,
+                Some(_) => "its script changed: it runs again",
+                None => "it has not run yet",
+            };
+            let origin = vm.origins.of(Key::Features);
+            self.changes.push(diff::told_by_actions(Key::Features, origin, None, feature.name.to_string(), note));
+        }
+    }
+}

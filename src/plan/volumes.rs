@@ -1,0 +1,132 @@
+//! From declared volumes to what is mounted from where.
+
+use crate::diag::Diagnostic;
+use crate::model::{DesiredVm, Settings};
+use crate::observed::Observed;
+
+use super::codes;
+
+/// A volume with everything resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Where it is mounted in the guest.
+    pub mount_point: String,
+    /// NFS server as the guest reaches it.
+    pub server: String,
+    /// Exported path on that server.
+    pub export: String,
+    /// Where the hypervisor sees the directory; `None`: it cannot (a server elsewhere).
+    pub host_path: Option<String>,
+    /// Scripts travel through it.
+    pub channel: bool,
+    /// Not declared: added because the VM has features.
+    pub implicit: bool,
+}
+
+impl Mount {
+    /// What the guest mounts: `server:export`, an IPv6 address in brackets.
+    #[must_use]
+    pub fn source(&self) -> String {
+        if self.server.contains(':') {
+            format!("[{}]:{}", self.server, self.export)
+        } else {
+            format!("{}:{}", self.server, self.export)
+        }
+    }
+
+    /// Directory of the scripts as the hypervisor sees it.
+    #[must_use]
+    pub fn host_scripts(&self) -> Option<String> {
+        self.host_path.as_ref().map(|path| format!("{path}/{SCRIPTS}"))
+    }
+
+    /// Directory of the scripts as the guest sees it.
+    #[must_use]
+    pub fn guest_scripts(&self) -> String {
+        format!("{}/{SCRIPTS}", self.mount_point)
+    }
+}
+
+/// Directory of the scripts below the channel, as the specification names it.
+const SCRIPTS: &str = ".phoenix_scripts";
+
+/// Resolves the volumes of a VM: the declared ones in their order, preceded by the implicit one if there is one.
+///
+/// What cannot be resolved is told in `problems` and left out.
+pub fn resolve(vm: &DesiredVm, settings: &Settings, observed: &Observed, problems: &mut Vec<Diagnostic>) -> Vec<Mount> {
+    let persistent = &settings.persistent_storage;
+    let mut mounts = Vec::with_capacity(vm.volumes.len() + 1);
+    let declared_channel = vm.volumes.iter().any(|volume| volume.mount_point == persistent.mount_point);
+    if !vm.features.is_empty() && !declared_channel {
+        let path = format!("{}/{}", persistent.host_path, vm.vm_id);
+        if let Some(server) = persistent.server.as_deref().or_else(|| node_address(vm, observed)) {
+            mounts.push(Mount {
+                mount_point: persistent.mount_point.clone(),
+                server: server.to_owned(),
+                export: path.clone(),
+                host_path: Some(path),
+                channel: true,
+                implicit: true,
+            });
+        } else if observed.node.bridges.contains_key(&vm.network_bridge) {
+            problems.push(
+                Diagnostic::error(
+                    codes::NO_NODE_ADDRESS,
+                    format!("the node has no address on bridge `{}` to serve files from", vm.network_bridge),
+                )
+                .vm(vm.vm_id)
+                .hint("set `hypervisor.persistent_storage.server` to an address the guests reach"),
+            );
+        }
+    }
+    for volume in &vm.volumes {
+        let channel = !vm.features.is_empty() && volume.mount_point == persistent.mount_point;
+        let (server, export, host_path) = match (&volume.share, &volume.server) {
+            (Some(share), _) => match share_source(share, settings, observed) {
+                Some((server, export, host)) => {
+                    let host = host.map(|host| format!("{}{}", host.trim_end_matches('/'), volume.path));
+                    (server.to_owned(), format!("{}{}", export.trim_end_matches('/'), volume.path), host)
+                }
+                None => {
+                    problems.push(unknown_share(vm, share, settings, observed));
+                    continue;
+                }
+            },
+            (None, Some(server)) => (server.clone(), volume.path.clone(), None),
+            // The config refuses a volume with neither.
+            (None, None) => continue,
+        };
+        mounts.push(Mount { mount_point: volume.mount_point.clone(), server, export, host_path, channel, implicit: false });
+    }
+    mounts
+}
+
+fn node_address<'o>(vm: &DesiredVm, observed: &'o Observed) -> Option<&'o str> {
+    observed.node.bridges.get(&vm.network_bridge)?.as_deref()
+}
+
+/// Server, export and host path of a share: the config's own first, then a Proxmox storage of type `nfs`.
+fn share_source<'a>(
+    share: &str,
+    settings: &'a Settings,
+    observed: &'a Observed,
+) -> Option<(&'a str, &'a str, Option<&'a str>)> {
+    if let Some(own) = settings.nfs_shares.get(share) {
+        return Some((&own.server, &own.export, Some(&own.host_path)));
+    }
+    let storage = observed.storages.get(share)?;
+    let nfs = storage.nfs.as_ref()?;
+    Some((&nfs.server, &nfs.export, storage.path.as_deref()))
+}
+
+fn unknown_share(vm: &DesiredVm, share: &str, settings: &Settings, observed: &Observed) -> Diagnostic {
+    let mut known: Vec<&str> = settings.nfs_shares.keys().map(String::as_str).collect();
+    known.extend(observed.storages.iter().filter(|(_, s)| s.nfs.is_some()).map(|(id, _)| id.as_str()));
+    let mut problem = Diagnostic::error(
+        codes::UNKNOWN_SHARE,
+        format!("share `{share}` is neither in `hypervisor.nfs_shares` nor a storage of type nfs on the target"),
+    )
+    .vm(vm.vm_id);
+    problem.hint = Some(super::preflight::known_words("shares", share, &known));
+    problem
+}
