@@ -1,14 +1,157 @@
 //! Disks and sizes.
 
+use super::property::{parts, value};
+
 /// The disk a VM boots from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootDisk {
     /// Device, e.g. `scsi0`.
     pub device: String,
-    /// Storage it lies on.
+    /// Storage it lies on; empty for a device of the node that was passed through.
     pub storage: String,
     /// Volume id, e.g. `local-zfs:vm-101-disk-0`.
     pub volume: String,
     /// Size in bytes, when the configuration says it.
     pub size: Option<u64>,
+}
+
+/// Kinds of disk devices, in the order in which Proxmox looks for a boot disk.
+const BUSES: [&str; 4] = ["ide", "scsi", "virtio", "sata"];
+
+/// Whether a key of the configuration names a disk device, e.g. `scsi0`.
+#[must_use]
+pub fn is_disk_key(key: &str) -> bool {
+    BUSES.iter().any(|bus| {
+        key.strip_prefix(bus).is_some_and(|n| !n.is_empty() && n.len() <= 2 && n.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+impl BootDisk {
+    /// Reads a drive string. `None`: it is a CD-ROM, the cloud-init drive or empty.
+    #[must_use]
+    pub fn parse(device: &str, drive: &str) -> Option<Self> {
+        let mut volume = "";
+        let mut size = None;
+        for (key, value) in parts(drive) {
+            match key {
+                "" | "file" => volume = value,
+                "size" => size = parse_size(value),
+                "media" if value == "cdrom" => return None,
+                _ => {}
+            }
+        }
+        if volume.is_empty() || volume == "none" {
+            return None;
+        }
+        let storage =
+            if volume.starts_with('/') { "" } else { volume.split_once(':').map_or("", |(storage, _)| storage) };
+        Some(Self { device: device.to_owned(), storage: storage.to_owned(), volume: volume.to_owned(), size })
+    }
+
+    /// Finds the boot disk: the first disk of `boot: order=…`; or as older configurations say it, `bootdisk`; or, where
+    /// neither speaks, the first disk there is. `get` gives the value of a key.
+    pub(super) fn find<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        let disk = |device: &str| get(device).and_then(|drive| Self::parse(device, drive));
+        match get("boot").map(|boot| (boot, value(boot, "order", "order").filter(|_| boot.contains("order=")))) {
+            Some((_, Some(order))) => order.split(';').filter(|device| is_disk_key(device)).find_map(disk),
+            Some((boot, None)) if !boot.contains('c') => None,
+            _ => match get("bootdisk").filter(|device| !device.is_empty()) {
+                Some(device) => disk(device),
+                None => BUSES.iter().flat_map(|bus| (0..31).map(move |n| format!("{bus}{n}"))).find_map(|d| disk(&d)),
+            },
+        }
+    }
+}
+
+/// Reads a size as Proxmox writes it, in bytes: `32G`, `5000M`, `4.5G`, `1024K`, `1T`, or plain bytes.
+#[must_use]
+pub fn parse_size(text: &str) -> Option<u64> {
+    let (number, shift) = match text.as_bytes().last()? {
+        b'K' => (&text[..text.len() - 1], 10),
+        b'M' => (&text[..text.len() - 1], 20),
+        b'G' => (&text[..text.len() - 1], 30),
+        b'T' => (&text[..text.len() - 1], 40),
+        _ => (text, 0),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) || (number.contains('.') && fraction.is_empty()) {
+        return None;
+    }
+    let unit = 1_u64 << shift;
+    let mut bytes = whole.parse::<u64>().ok()?.checked_mul(unit)?;
+    // Nine digits are finer than a byte of a gibibyte; more only overflow.
+    let fraction = &fraction[..fraction.len().min(9)];
+    if !fraction.is_empty() {
+        let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+        let part = u128::from(fraction.parse::<u64>().ok()?) * u128::from(unit) / scale;
+        bytes = bytes.checked_add(u64::try_from(part).ok()?)?;
+    }
+    Some(bytes)
+}
+
+/// Writes a size as Proxmox does: in the largest unit that leaves no remainder.
+#[must_use]
+pub fn print_size(bytes: u64) -> String {
+    let mut value = bytes;
+    for unit in ["", "K", "M", "G", "T"] {
+        if value == 0 || !value.is_multiple_of(1024) || unit == "T" {
+            return format!("{value}{unit}");
+        }
+        value /= 1024;
+    }
+    format!("{bytes}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{GIB, MIB};
+    use crate::observed::Conf;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("32G", Some(32 * GIB)),
+            ("5000M", Some(5000 * MIB)),
+            ("4.5G", Some(4 * GIB + GIB / 2)),
+            ("3221225473", Some(3_221_225_473)),
+            ("1T", Some(1024 * GIB)),
+            ("3GB", None),
+            ("", None),
+            ("G", None),
+            ("1.G", None),
+            ("-1G", None),
+            ("99999999999999999999", None),
+            ("99999999999T", None),
+        ] {
+            assert_eq!(parse_size(text), bytes, "{text}");
+        }
+        for text in ["32G", "5000M", "1T", "3221225473", "4M", "0", "1500T"] {
+            assert_eq!(parse_size(text).map(print_size).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn boot_disk() {
+        for (conf, device) in [
+            ("boot: order=scsi0;net0\nscsi0: s:vm-1-disk-0,size=1G\n", Some("scsi0")),
+            ("boot: order=ide2;net0;virtio1\nide2: s:vm-1-cloudinit,media=cdrom\nvirtio1: s:d\n", Some("virtio1")),
+            ("boot: order=net0\nscsi0: s:d\n", None),
+            ("boot:  \nscsi0: s:d\n", None),
+            ("boot: cdn\nbootdisk: scsi1\nscsi0: s:a\nscsi1: s:b\n", Some("scsi1")),
+            ("boot: cdn\nscsi3: s:a\nvirtio0: s:b\n", Some("scsi3")),
+            ("bootdisk: virtio0\nvirtio0: file=s:b\n", Some("virtio0")),
+            ("boot: order=scsi0\n", None),
+            ("boot: n\nscsi0: s:b\n", None),
+            ("sata0: none,media=cdrom\nsata1: /dev/sdb\n", Some("sata1")),
+        ] {
+            let conf = Conf::parse(conf);
+            let found = BootDisk::find(|key| conf.get(key));
+            assert_eq!(found.map(|disk| disk.device).as_deref(), device, "{conf}");
+        }
+        let disk = BootDisk::parse("scsi0", "zfs:base-9000-disk-0/vm-101-disk-0,discard=on,size=3G").unwrap();
+        assert_eq!((disk.storage.as_str(), disk.volume.as_str()), ("zfs", "zfs:base-9000-disk-0/vm-101-disk-0"));
+        assert_eq!(disk.size, Some(3 * GIB));
+    }
 }

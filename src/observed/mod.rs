@@ -12,13 +12,17 @@ mod vm;
 mod write;
 
 use std::collections::BTreeMap;
-pub use conf::PENDING;
-pub use disk::BootDisk;
-pub use net::Net;
-pub use property::PropertyString;
-pub use vm::{PendingChange, RecordFound, VmObserved};
-pub use write::ConfigWrite;
 
+pub use conf::{Conf, PENDING};
+pub use disk::{BootDisk, is_disk_key, parse_size, print_size};
+pub use net::Net;
+pub use notes::{
+    FoundText, MAX_NOTES, Marked, RecordError, decode_description, encode_description, split_notes, with_description,
+    with_record,
+};
+pub use property::PropertyString;
+pub use vm::{PendingChange, RecordFound, VmObserved, config_digest, normal_tags};
+pub use write::{ConfigWrite, Wanted, write_for};
 
 use crate::model::VmId;
 

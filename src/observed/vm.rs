@@ -2,8 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use sha1::{Digest as _, Sha1};
+
+use super::conf::Conf;
+use super::notes::{FoundText, split_notes};
+use super::property::{is_on, value};
 use super::{BootDisk, Net};
-use crate::model::{Digest, Record, VmId};
+use crate::model::{Digest, Record, RecordState, VmId};
+
+/// What Proxmox writes into the notes of a VMID it has only reserved for a clone.
+const PLACEHOLDER: &str = "qmclone temporary file";
 
 /// A VM or template in normal form.
 ///
@@ -33,6 +41,8 @@ pub struct VmObserved {
     pub cpu_cores: u32,
     /// Memory in MiB (Proxmox's default is 512).
     pub memory_mb: u64,
+    /// Notes as they are, record included.
+    pub notes: String,
     /// Notes without the record and without trailing white space.
     pub description: String,
     /// Tags as Proxmox stores them: lower case, sorted, each once.
@@ -43,6 +53,8 @@ pub struct VmObserved {
     pub boot_disk: Option<BootDisk>,
     /// Whether the guest agent is enabled.
     pub agent: bool,
+    /// `agent` as it stands, e.g. `enabled=1,fstrim_cloned_disks=1`; empty when it is not set.
+    pub agent_options: String,
     /// `protection`.
     pub protection: bool,
     /// `onboot`.
@@ -89,5 +101,230 @@ impl RecordFound {
             Self::Valid(record) => Some(record),
             Self::None | Self::Void(_) | Self::Broken(_) => None,
         }
+    }
+}
+
+/// Proxmox's own default where `hotplug` is not set.
+const HOTPLUG_DEFAULT: &str = "network,disk,usb";
+
+impl VmObserved {
+    /// Understands a VM's configuration file. Whatever is missing has Proxmox's default.
+    #[must_use]
+    pub fn from_conf(id: VmId, text: &str, running: bool) -> Self {
+        let conf = Conf::parse(text);
+        let pending = pending_changes(&conf);
+        // The pending view: what waits, then what is.
+        let get = |key: &str| match pending.get(key) {
+            Some(change) => change.pending.as_deref(),
+            None => conf.get(key),
+        };
+        let number = |key: &str| get(key).and_then(|text| text.parse().ok());
+        let notes = conf.description();
+        let marked = split_notes(&notes);
+        let uuid = get("smbios1").and_then(|text| value(text, "uuid", "")).map(str::to_owned);
+        let lock = conf.get("lock").filter(|lock| !lock.is_empty()).map(str::to_owned);
+        let agent_options = get("agent").unwrap_or_default().to_owned();
+        Self {
+            id,
+            name: get("name").unwrap_or_default().to_owned(),
+            digest: config_digest(text),
+            template: conf.get("template").is_some_and(is_on),
+            running,
+            os_type: get("ostype").map(str::to_owned),
+            cpu_sockets: number("sockets").unwrap_or(1),
+            cpu_cores: number("cores").unwrap_or(1),
+            memory_mb: get("memory").and_then(memory_mb).unwrap_or(512),
+            tags: get("tags").map(normal_tags).unwrap_or_default(),
+            net0: get("net0").and_then(Net::parse),
+            boot_disk: BootDisk::find(get),
+            agent: value(&agent_options, "enabled", "enabled").is_some_and(is_on),
+            agent_options,
+            protection: get("protection").is_some_and(is_on),
+            onboot: get("onboot").is_some_and(is_on),
+            hotplug: hotplug(conf.get("hotplug")),
+            snapshots: conf.snapshots().map(str::to_owned).collect(),
+            record: record_found(&marked.record, id, uuid.as_deref()),
+            placeholder: lock.as_deref() == Some("clone") && marked.description.trim() == PLACEHOLDER,
+            description: marked.description,
+            pending,
+            notes,
+            lock,
+            uuid,
+        }
+    }
+}
+
+/// The digest Proxmox gives a configuration: the SHA-1 of the file.
+#[must_use]
+pub fn config_digest(text: &str) -> Digest {
+    let mut hex = String::with_capacity(40);
+    for byte in Sha1::digest(text.as_bytes()) {
+        for nibble in [byte >> 4, byte & 15] {
+            hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+    }
+    Digest(hex)
+}
+
+/// Tags as Proxmox stores them: lower case, sorted, each once. They may be parted by `,`, `;` or white space.
+#[must_use]
+pub fn normal_tags(text: &str) -> Vec<String> {
+    let parting = |c: char| c == ',' || c == ';' || c.is_whitespace();
+    let mut tags: Vec<String> = text.split(parting).filter(|t| !t.is_empty()).map(str::to_lowercase).collect();
+    tags.sort();
+    tags.dedup();
+    tags
+}
+
+/// `memory` in MiB: `2048` or `current=2048`.
+fn memory_mb(text: &str) -> Option<u64> {
+    value(text, "current", "current")?.parse().ok()
+}
+
+fn hotplug(text: Option<&str>) -> Vec<String> {
+    let list = match text.map_or(HOTPLUG_DEFAULT, str::trim) {
+        "0" => "",
+        "1" => HOTPLUG_DEFAULT,
+        list => list,
+    };
+    list.split([',', ';', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// What waits for a stop and really changes something.
+fn pending_changes(conf: &Conf) -> BTreeMap<String, PendingChange> {
+    let own = |value: Option<&str>| value.map(str::to_owned);
+    let mut changes = BTreeMap::new();
+    for (key, value) in conf.pending_entries() {
+        let active = conf.get(key);
+        if active != Some(value) {
+            changes.insert(key.to_owned(), PendingChange { active: own(active), pending: own(Some(value)) });
+        }
+    }
+    for (key, _) in conf.pending_deletes() {
+        if let Some(active) = conf.get(key) {
+            changes.insert(key.to_owned(), PendingChange { active: own(Some(active)), pending: None });
+        }
+    }
+    changes
+}
+
+/// Judges the record in the notes of VM `id` whose `smbios1` uuid is `uuid`.
+///
+/// A record counts for the VM whose VMID and uuid it names. One without a uuid counts by its VMID alone, and only as
+/// long as it says `creating`: it was handed to `qm clone` with the VMID of the target, before that VM's uuid was
+/// known, and the first write after the clone adds the uuid. The VM may carry it with `lock: clone` (the clone runs or
+/// was killed) or without (phoenix was killed between the clone and that write). It cannot reach this VM by mistake: a
+/// copy of it in another VM names a VMID that is not that VM's. Every other record without a uuid proves nothing.
+fn record_found(text: &FoundText, id: VmId, uuid: Option<&str>) -> RecordFound {
+    let json = match text {
+        FoundText::None => return RecordFound::None,
+        FoundText::Several => return RecordFound::Broken("there is more than one record in the notes".to_owned()),
+        FoundText::One(json) => json,
+    };
+    let record: Record = match serde_json::from_str(json) {
+        Ok(record) => record,
+        Err(error) => return RecordFound::Broken(unreadable(json, &error)),
+    };
+    if record.v != Record::VERSION {
+        return RecordFound::Broken(other_version(u64::from(record.v)));
+    }
+    let same_machine = match (&record.uuid, uuid) {
+        (Some(recorded), Some(uuid)) => recorded.eq_ignore_ascii_case(uuid),
+        (Some(_), None) => false,
+        (None, _) => record.state == RecordState::Creating,
+    };
+    let record = Box::new(record);
+    if record.vm == id && same_machine { RecordFound::Valid(record) } else { RecordFound::Void(record) }
+}
+
+fn unreadable(json: &str, error: &serde_json::Error) -> String {
+    let version = serde_json::from_str::<serde_json::Value>(json).ok().and_then(|value| value.get("v")?.as_u64());
+    match version {
+        Some(v) if v != u64::from(Record::VERSION) => other_version(v),
+        _ => format!("the record in the notes cannot be read: {error}"),
+    }
+}
+
+fn other_version(v: u64) -> String {
+    format!("the record in the notes has format {v}; this phoenix reads format {}", Record::VERSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONF: &str = "#x <!-- phoenix {\"v\"%3A1,\"project\"%3A\"default\",\"vm\"%3A431,\"state\"%3A\"creating\"} -->\nagent: enabled=1\nboot: order=scsi0\ncores: 2\nide2: local-zfs:431/vm-431-cloudinit.qcow2,media=cdrom,size=4M\nlock: clone\nmemory: current=768\nname: busy\nnet0: virtio=BC:24:11:8E:CF:A8,bridge=vmbr0\nostype: l26\nscsi0: local-zfs:vm-431-disk-0,size=2G\nsmbios1: uuid=2a412a64-96f9-4fde-833e-49d4ac1df615\ntags: Web;a web\n\n[PENDING]\ncores: 4\ndelete: agent,balloon\nmemory: 1024\nostype: l26\n\n[s1]\ncores: 1\n";
+
+    fn id(n: u32) -> VmId {
+        VmId::try_from(n).unwrap()
+    }
+
+    #[test]
+    fn reads_the_pending_view() {
+        let vm = VmObserved::from_conf(id(431), CONF, true);
+        assert_eq!((vm.name.as_str(), vm.cpu_sockets, vm.cpu_cores, vm.memory_mb), ("busy", 1, 4, 1024));
+        assert_eq!(vm.lock.as_deref(), Some("clone"));
+        assert_eq!(vm.tags, ["a", "web"]);
+        assert_eq!(vm.snapshots, ["s1"]);
+        assert_eq!(vm.description, "x");
+        assert!(!vm.agent && vm.running && !vm.placeholder);
+        assert_eq!(vm.hotplug, ["network", "disk", "usb"]);
+        let waits: Vec<_> =
+            vm.pending.iter().map(|(k, c)| (k.as_str(), c.active.as_deref(), c.pending.as_deref())).collect();
+        assert_eq!(
+            waits,
+            [
+                ("agent", Some("enabled=1"), None),
+                ("cores", Some("2"), Some("4")),
+                ("memory", Some("current=768"), Some("1024"))
+            ]
+        );
+        assert!(vm.record.valid().is_some());
+    }
+
+    #[test]
+    fn digest_is_the_sha1_of_the_file() {
+        assert_eq!(config_digest("abc").0, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    }
+
+    #[test]
+    fn defaults_of_proxmox() {
+        let vm = VmObserved::from_conf(id(100), "", false);
+        assert_eq!((vm.cpu_sockets, vm.cpu_cores, vm.memory_mb, vm.os_type), (1, 1, 512, None));
+        assert_eq!(vm.record, RecordFound::None);
+        let placeholder = "# qmclone temporary file\nlock: clone\n";
+        assert!(VmObserved::from_conf(id(100), placeholder, false).placeholder);
+        for (agent, on) in [("1", true), ("enabled=1,type=isa", true), ("yes", true), ("0", false), ("type=isa", false)]
+        {
+            assert_eq!(VmObserved::from_conf(id(100), &format!("agent: {agent}\n"), false).agent, on, "{agent}");
+        }
+        for (text, want) in [("0", vec![]), ("1", vec!["network", "disk", "usb"]), ("disk,cpu", vec!["disk", "cpu"])] {
+            assert_eq!(VmObserved::from_conf(id(100), &format!("hotplug: {text}\n"), false).hotplug, want);
+        }
+    }
+
+    #[test]
+    fn records_count_only_for_their_vm() {
+        let judge = |vm: u32, json: &str| {
+            let text = format!("#<!-- phoenix {json} -->\nsmbios1: uuid=AA\n");
+            match VmObserved::from_conf(id(vm), &text, false).record {
+                RecordFound::None => "none".to_owned(),
+                RecordFound::Valid(_) => "valid".to_owned(),
+                RecordFound::Void(_) => "void".to_owned(),
+                RecordFound::Broken(why) => why,
+            }
+        };
+        let creating = r#"{"v":1,"project":"p","vm":100,"state":"creating"}"#;
+        let ready = r#"{"v":1,"project":"p","vm":100,"uuid":"aa"}"#;
+        assert_eq!(judge(100, creating), "valid");
+        assert_eq!(judge(101, creating), "void");
+        assert_eq!(judge(100, ready), "valid");
+        assert_eq!(judge(101, ready), "void");
+        assert_eq!(judge(100, &ready.replace("aa", "bb")), "void");
+        assert_eq!(judge(100, r#"{"v":1,"project":"p","vm":100}"#), "void");
+        assert!(judge(100, r#"{"v":2,"project":"p","new":1}"#).contains("format 2"));
+        assert!(judge(100, r#"{"v":1,"project":"p","vm":100,"new":1}"#).contains("cannot be read"));
+        assert!(judge(100, "nonsense").contains("cannot be read"));
+        assert!(judge(100, "{} --> <!-- phoenix {}").contains("more than one"));
     }
 }

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::notes::{RecordError, with_description, with_record};
+use super::{Net, PropertyString, VmObserved};
+use crate::model::{DesiredVm, NetworkModel, OsType, Record};
 
 /// One write of a VM's configuration (`qm set`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -10,4 +13,230 @@ pub struct ConfigWrite {
     pub set: BTreeMap<String, String>,
     /// Options to delete.
     pub delete: BTreeSet<String>,
+}
+
+impl ConfigWrite {
+    /// Whether there is nothing to write. Proxmox refuses an empty write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.delete.is_empty()
+    }
+
+    fn set(&mut self, key: &str, value: impl ToString) {
+        self.set.insert(key.to_owned(), value.to_string());
+    }
+}
+
+/// What the configuration of a VM should say, in phoenix's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// `ostype`.
+    pub os_type: OsType,
+    /// CPU sockets.
+    pub cpu_sockets: u32,
+    /// Cores per socket.
+    pub cpu_cores: u32,
+    /// Memory in MiB.
+    pub memory_mb: u32,
+    /// Bridge of net0.
+    pub network_bridge: &'a str,
+    /// Model of net0.
+    pub network_model: NetworkModel,
+    /// Notes without the record.
+    pub description: &'a str,
+    /// Tags as Proxmox stores them.
+    pub tags: &'a [String],
+    /// The VM was just cloned: `protection` and `onboot`, which a clone copies from its template, are taken back.
+    pub fresh: bool,
+}
+
+impl<'a> From<&'a DesiredVm> for Wanted<'a> {
+    fn from(vm: &'a DesiredVm) -> Self {
+        Self {
+            name: &vm.vm_name,
+            os_type: vm.os_type,
+            cpu_sockets: vm.cpu_sockets,
+            cpu_cores: vm.cpu_cores,
+            memory_mb: vm.memory_mb,
+            network_bridge: &vm.network_bridge,
+            network_model: vm.network_model,
+            description: &vm.description,
+            tags: &vm.tags,
+            fresh: false,
+        }
+    }
+}
+
+/// The write that makes `live` what is wanted: only what differs from the live VM's pending view.
+///
+/// `notes` are the live notes, verbatim; `record` is what shall stand in them, `None` leaves the record that is there.
+/// Options phoenix does not own, the MAC of net0 among them, stay as they are.
+pub fn write_for(
+    wanted: &Wanted<'_>,
+    live: &VmObserved,
+    notes: &str,
+    record: Option<&Record>,
+) -> Result<ConfigWrite, RecordError> {
+    let mut write = ConfigWrite::default();
+    if live.name != wanted.name {
+        write.set("name", wanted.name);
+    }
+    if live.os_type.as_deref().unwrap_or(OsType::Other.as_str()) != wanted.os_type.as_str() {
+        write.set("ostype", wanted.os_type);
+    }
+    if live.cpu_sockets != wanted.cpu_sockets {
+        write.set("sockets", wanted.cpu_sockets);
+    }
+    if live.cpu_cores != wanted.cpu_cores {
+        write.set("cores", wanted.cpu_cores);
+    }
+    if live.memory_mb != u64::from(wanted.memory_mb) {
+        write.set("memory", wanted.memory_mb);
+    }
+    if let Some(net) = net0(wanted, live.net0.as_ref()) {
+        write.set("net0", net);
+    }
+    if !live.agent {
+        write.set("agent", agent_enabled(&live.agent_options));
+    }
+    if live.tags != wanted.tags {
+        if wanted.tags.is_empty() {
+            // `tags` set to nothing would store a space.
+            write.delete.insert("tags".to_owned());
+        } else {
+            write.set("tags", wanted.tags.join(";"));
+        }
+    }
+    let old = notes.trim_end();
+    let new = new_notes(wanted.description, live, old, record)?;
+    if new != old {
+        if new.is_empty() {
+            write.delete.insert("description".to_owned());
+        } else {
+            write.set("description", new);
+        }
+    }
+    if wanted.fresh {
+        for (key, on) in [("protection", live.protection), ("onboot", live.onboot)] {
+            if on {
+                write.delete.insert(key.to_owned());
+            }
+        }
+    }
+    Ok(write)
+}
+
+/// net0 as it should be, if it is not.
+fn net0(wanted: &Wanted<'_>, live: Option<&Net>) -> Option<Net> {
+    let model = wanted.network_model.as_str();
+    let Some(net) = live else { return Some(Net::new(model, wanted.network_bridge)) };
+    let same = net.model == model && net.bridge.as_deref() == Some(wanted.network_bridge);
+    (!same).then(|| net.rewired(wanted.network_bridge, model))
+}
+
+/// `agent` switched on, its other options kept.
+fn agent_enabled(options: &str) -> String {
+    let mut agent = PropertyString::parse(options);
+    agent.parts.retain(|(key, _)| !key.is_empty() && key != "enabled");
+    agent.parts.insert(0, ("enabled".to_owned(), "1".to_owned()));
+    agent.to_string()
+}
+
+fn new_notes(
+    description: &str,
+    live: &VmObserved,
+    notes: &str,
+    record: Option<&Record>,
+) -> Result<String, RecordError> {
+    // What is as it should be is not written anew, however it is spelt.
+    let new = if live.description == description.trim_end() {
+        notes.to_owned()
+    } else {
+        with_description(notes, description)?
+    };
+    match record {
+        Some(record) if live.record.valid() != Some(record) => with_record(&new, record),
+        _ => Ok(new),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::VmId;
+
+    fn wanted() -> Wanted<'static> {
+        Wanted {
+            name: "web",
+            os_type: OsType::L26,
+            cpu_sockets: 1,
+            cpu_cores: 2,
+            memory_mb: 512,
+            network_bridge: "vmbr0",
+            network_model: NetworkModel::Virtio,
+            description: "text",
+            tags: &[],
+            fresh: false,
+        }
+    }
+
+    const SAME: &str =
+        "#text\nagent: 1\ncores: 2\nname: web\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=5\nostype: l26\n";
+
+    fn write(conf: &str, wanted: &Wanted<'_>, record: Option<&Record>) -> ConfigWrite {
+        let live = VmObserved::from_conf(VmId::try_from(100).unwrap(), conf, false);
+        write_for(wanted, &live, &live.notes, record).unwrap()
+    }
+
+    fn shown(write: &ConfigWrite) -> String {
+        let set = write.set.iter().map(|(k, v)| format!("{k}={v}"));
+        set.chain(write.delete.iter().map(|k| format!("-{k}"))).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn only_what_differs() {
+        for (conf, want) in [
+            (SAME, ""),
+            (
+                "#text\nagent: enabled=1\ncores: 9\nmemory: 1\nname: web\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr0\nostype: l26\n\n[PENDING]\ncores: 2\ndelete: memory\n",
+                "",
+            ),
+            (
+                "cores: 2\nmemory: current=768\nsockets: 2\ntags: a\n",
+                "agent=enabled=1 description=text memory=512 name=web net0=virtio,bridge=vmbr0 ostype=l26 sockets=1 -tags",
+            ),
+            (
+                "#text\nagent: 0,type=isa\ncores: 2\nname: web\nnet0: e1000=BC:24:11:00:00:01,bridge=vmbr9,firewall=1\nostype: l26\n",
+                "agent=enabled=1,type=isa net0=virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1",
+            ),
+        ] {
+            assert_eq!(shown(&write(conf, &wanted(), None)), want, "{conf}");
+        }
+        let other = "cores: 2\nname: web\nagent: 1\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr0\n";
+        let plain = Wanted { os_type: OsType::Other, description: "", ..wanted() };
+        assert_eq!(shown(&write(other, &plain, None)), "");
+        assert_eq!(shown(&write(&format!("#old\n{other}"), &plain, None)), "-description");
+    }
+
+    #[test]
+    fn a_fresh_clone_loses_what_it_copied() {
+        let fresh = Wanted { fresh: true, ..wanted() };
+        assert_eq!(shown(&write(&format!("{SAME}onboot: 1\nprotection: 1\n"), &fresh, None)), "-onboot -protection");
+        assert_eq!(shown(&write(&format!("{SAME}onboot: 0\nprotection: 0\n"), &fresh, None)), "");
+    }
+
+    #[test]
+    fn record_is_merged_into_the_notes_as_they_are() {
+        let record = Record { uuid: Some("aa".to_owned()), ..Record::creating("p", VmId::try_from(100).unwrap()) };
+        let conf = format!("{SAME}smbios1: uuid=aa\n");
+        let notes = write(&conf, &wanted(), Some(&record)).set.remove("description").unwrap();
+        assert!(notes.starts_with("text\n<!-- phoenix {"), "{notes}");
+        let conf = conf.replace("#text\n", &crate::observed::encode_description(&notes));
+        assert!(write(&conf, &wanted(), Some(&record)).is_empty());
+        let other = Wanted { description: "", ..wanted() };
+        let notes = write(&conf, &other, None).set.remove("description").unwrap();
+        assert!(notes.starts_with("<!-- phoenix {"), "{notes}");
+    }
 }
