@@ -7,4 +7,5 @@ pub mod hypervisor;
 pub mod model;
 pub mod observed;
 pub mod plan;
+pub mod apply;
 pub mod guest;

@@ -41,7 +41,7 @@ struct Status {
 ///
 /// It exits 1 for `error` and 2 for `degraded` and prints the whole JSON in both cases (recorded), so the exit code is
 /// looked at last.
-pub fn read(exit: &GuestExit) -> CloudInit {
+pub(super) fn read(exit: &GuestExit) -> CloudInit {
     let Ok(status) = serde_json::from_str::<Status>(exit.out.trim()) else {
         return match exit.code {
             Some(126 | 127) => CloudInit::NotInstalled,

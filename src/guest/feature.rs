@@ -46,7 +46,7 @@ pub enum FeatureStart {
 }
 
 /// `phoenix-feature FEATURE DIGEST UUID DIRECTORY FILE VM_ID VM_NAME TIMEOUT`
-pub const START: &str = r#"set -eu
+pub(super) const START: &str = r#"set -eu
 feature=$1 digest=$2 uuid=$3 directory=$4 file=$5 vm_id=$6 vm_name=$7 timeout=$8
 runs=/var/lib/phoenix/runs
 run=$runs/$feature-$digest
@@ -79,7 +79,7 @@ echo running
 "#;
 
 /// `phoenix-feature-result FEATURE DIGEST UUID`: `running`, `none`, or `exit N` and the last lines of the log.
-pub const RESULT: &str = r#"set -u
+pub(super) const RESULT: &str = r#"set -u
 run=/var/lib/phoenix/runs/$1-$2
 unit=phoenix-$1-$2
 if [ "$(cat "$run/uuid" 2>/dev/null)" != "$3" ]; then
@@ -99,7 +99,7 @@ exit 0
 "#;
 
 /// Reads the answer to [`START`].
-pub fn read_start(exit: &GuestExit) -> Result<FeatureStart, GuestProblem> {
+pub(super) fn read_start(exit: &GuestExit) -> Result<FeatureStart, GuestProblem> {
     match (exit.code, exit.out.trim()) {
         (Some(0), "running" | "started") => Ok(FeatureStart::Running),
         (Some(0), "finished") => Ok(FeatureStart::Finished),
@@ -108,7 +108,7 @@ pub fn read_start(exit: &GuestExit) -> Result<FeatureStart, GuestProblem> {
 }
 
 /// Reads the answer to [`RESULT`]. `None`: it still runs.
-pub fn read_result(exit: &GuestExit) -> Result<Option<()>, GuestProblem> {
+pub(super) fn read_result(exit: &GuestExit) -> Result<Option<()>, GuestProblem> {
     let (first, log) = exit.out.split_once('\n').unwrap_or((&exit.out, ""));
     let failed = |what: String| {
         let log = log.trim_end();

@@ -16,7 +16,7 @@ pub enum Mounted {
 ///
 /// Installs the NFS client where it is missing (waiting for a running package manager, never ending one), keeps one
 /// line for the mount point in `/etc/fstab`, mounts, and verifies source and target with `findmnt`.
-pub const SCRIPT: &str = r#"set -eu
+pub(super) const SCRIPT: &str = r#"set -eu
 source=$1
 target=$2
 say() { printf '%s\n' "$*" >&2; }
@@ -59,7 +59,7 @@ echo mounted
 "#;
 
 /// Reads what the script said.
-pub fn read(exit: &GuestExit) -> Result<Mounted, GuestProblem> {
+pub(super) fn read(exit: &GuestExit) -> Result<Mounted, GuestProblem> {
     match (exit.code, exit.out.trim()) {
         (Some(0), "already") => Ok(Mounted::Already),
         (Some(0), "mounted") => Ok(Mounted::Now),

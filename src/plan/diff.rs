@@ -7,7 +7,7 @@ use crate::observed::{PendingChange, VmObserved};
 /// The values of an existing VM that the configuration write or the resize changes, in table order.
 ///
 /// Compared is the pending view: a change that only waits for a restart is not a change any more.
-pub fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
+pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
     let mut found = Vec::new();
     let restart = |note: &str| {
         if live.running { (Disruption::Restart, note.to_owned()) } else { (Disruption::None, String::new()) }
@@ -87,7 +87,7 @@ pub fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
 }
 
 /// All values of a VM that is to be made, in table order.
-pub fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change> {
+pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change> {
     let value = |key: Key| match key {
         Key::TemplateName => vm.template_name.clone(),
         Key::OsType => vm.os_type.to_string(),
@@ -119,7 +119,7 @@ pub fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change> {
 }
 
 /// A change of something that is done by actions of its own (features, volumes).
-pub fn told_by_actions(key: Key, origin: Origin, old: Option<String>, new: String, note: &str) -> Change {
+pub(super) fn told_by_actions(key: Key, origin: Origin, old: Option<String>, new: String, note: &str) -> Change {
     Change { key: key.name(), old, new, origin, disruption: Disruption::None, note: note.to_owned() }
 }
 
@@ -137,7 +137,7 @@ fn agent_change(live: &VmObserved) -> Change {
 }
 
 /// What waits for a restart since an earlier change.
-pub fn waiting(live: &VmObserved) -> Vec<Waiting> {
+pub(super) fn waiting(live: &VmObserved) -> Vec<Waiting> {
     live.pending
         .iter()
         .map(|(option, PendingChange { active, pending })| Waiting {
@@ -149,12 +149,12 @@ pub fn waiting(live: &VmObserved) -> Vec<Waiting> {
 }
 
 /// The wished size of the boot disk in bytes.
-pub fn wanted_bytes(vm: &DesiredVm) -> u64 {
+pub(super) fn wanted_bytes(vm: &DesiredVm) -> u64 {
     u64::from(vm.boot_disk_size_gb) * crate::model::GIB
 }
 
 /// A size in GiB, with up to two decimals where it is not whole.
-pub fn gib(bytes: u64) -> String {
+pub(super) fn gib(bytes: u64) -> String {
     if bytes.is_multiple_of(crate::model::GIB) {
         (bytes / crate::model::GIB).to_string()
     } else {

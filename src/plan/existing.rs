@@ -6,7 +6,7 @@ use crate::model::{DesiredVm, Record, RecordState, VmId};
 use crate::observed::{Observed, RecordFound, VmObserved};
 
 /// What is at a declared VMID.
-pub enum Situation<'o> {
+pub(super) enum Situation<'o> {
     /// Nothing, or a leftover that is removed first.
     Absent(Option<Leftover>),
     /// A VM of ours.
@@ -16,7 +16,7 @@ pub enum Situation<'o> {
 }
 
 /// Looks at the VMID of a declared VM.
-pub fn situation<'o>(
+pub(super) fn situation<'o>(
     vm: &DesiredVm,
     project: &str,
     observed: &'o Observed,

@@ -10,7 +10,7 @@ use crate::model::{ActionKind, Desired, DesiredVm, Outcome, Record, VmId};
 use crate::observed::{Observed, VmObserved, with_record};
 
 /// A hint that names the nearest of the known words, or all of them.
-pub fn known_words(what: &str, word: &str, known: &[&str]) -> String {
+pub(super) fn known_words(what: &str, word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => format!("the target has no {what}"),
@@ -28,7 +28,7 @@ fn listed(words: &[&str]) -> String {
 }
 
 /// Resolves the template of a VM that is to be made.
-pub fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {
+pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {
     let name = vm.template_name.as_str();
     let found = scene.templates.get(name).map_or(&[][..], Vec::as_slice);
     let [source] = found else {
@@ -72,7 +72,7 @@ pub fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic
 }
 
 /// The storage of a VM that is to be made must take disks.
-pub fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
+pub(super) fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
     let id = vm.boot_disk_storage.as_str();
     let why = match observed.storages.get(id) {
         None => {
@@ -93,7 +93,7 @@ pub fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnosti
 }
 
 /// Bridge, CPUs, memory and name against the node.
-pub fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
     let node = &scene.observed.node;
     if !node.bridges.contains_key(&vm.network_bridge) {
         let known: Vec<&str> = node.bridges.keys().map(String::as_str).collect();
@@ -132,7 +132,7 @@ pub fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
 }
 
 /// The boot disk of an existing VM: it only grows, and it stays where it is.
-pub fn boot_disk(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
     let Some((disk, size)) = live.boot_disk.as_ref().and_then(|disk| Some((disk, disk.size?))) else {
         problems.push(
             Diagnostic::error(codes::NO_BOOT_DISK, format!("VM {} has no boot disk of a known size", vm.vm_id))
@@ -168,7 +168,7 @@ fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
 }
 
 /// Anything but our own half-made clone that is locked is left alone.
-pub fn lock(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+pub(super) fn lock(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
     if let Some(lock) = &live.lock {
         problems.push(
             Diagnostic::error(codes::LOCKED, format!("VM {} is locked ({lock})", vm.vm_id))
@@ -179,7 +179,7 @@ pub fn lock(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
 }
 
 /// What was declared once and is not any more, and what cannot change after creation.
-pub fn removed(
+pub(super) fn removed(
     vm: &DesiredVm,
     record: &Record,
     mounts: &[Mount],
@@ -222,7 +222,7 @@ pub fn removed(
 }
 
 /// Tells that changed utilities are staged without running anything.
-pub fn utilities(
+pub(super) fn utilities(
     vm: &DesiredVm,
     record: &Record,
     staged: &BTreeMap<String, String>,
@@ -243,7 +243,7 @@ pub fn utilities(
 }
 
 /// Description and record together must fit into the notes.
-pub fn notes(vm: &DesiredVm, record: &Record, problems: &mut Vec<Diagnostic>) {
+pub(super) fn notes(vm: &DesiredVm, record: &Record, problems: &mut Vec<Diagnostic>) {
     // The uuid is not known before the clone; it always has 36 characters.
     let mut record = record.clone();
     record.uuid.get_or_insert_with(|| "0".repeat(36));
@@ -257,7 +257,7 @@ pub fn notes(vm: &DesiredVm, record: &Record, problems: &mut Vec<Diagnostic>) {
 }
 
 /// Sums over all VMs: free space per storage, memory of the node.
-pub fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, problems: &mut Vec<Diagnostic>) {
+pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, problems: &mut Vec<Diagnostic>) {
     let mut needed: BTreeMap<&str, u64> = BTreeMap::new();
     for vm in vms {
         let Some(task) = &vm.task else { continue };
@@ -300,7 +300,7 @@ pub fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, problems
 }
 
 /// VMs of this project that the file no longer declares.
-pub fn undeclared(desired: &Desired, observed: &Observed, problems: &mut Vec<Diagnostic>) {
+pub(super) fn undeclared(desired: &Desired, observed: &Observed, problems: &mut Vec<Diagnostic>) {
     for live in observed.vms.values() {
         let Some(record) = live.record.valid() else { continue };
         let declared = desired.vms.binary_search_by_key(&live.id, |vm| vm.vm_id).is_ok();

@@ -8,7 +8,7 @@ use super::{FeatureScript, StagedFile, context};
 use crate::model::{Desired, DesiredVm, Script, content_digest};
 
 /// The content of a VM's scripts directory.
-pub struct Staging {
+pub(super) struct Staging {
     context: String,
     /// Digests of what lies beside the scripts, by file name; empty without features.
     pub digests: BTreeMap<String, String>,
@@ -16,7 +16,7 @@ pub struct Staging {
 
 impl Staging {
     /// Works out what a VM's scripts find beside them.
-    pub fn of(vm: &DesiredVm, mounts: &[Mount], desired: &Desired) -> Self {
+    pub(super) fn of(vm: &DesiredVm, mounts: &[Mount], desired: &Desired) -> Self {
         let mut staging = Self { context: String::new(), digests: BTreeMap::new() };
         if vm.features.is_empty() {
             return staging;
@@ -31,7 +31,7 @@ impl Staging {
     }
 
     /// All files of the scripts directory: the context, the scripts, the utilities.
-    pub fn files(self, vm: &DesiredVm, desired: &Desired) -> Vec<StagedFile> {
+    pub(super) fn files(self, vm: &DesiredVm, desired: &Desired) -> Vec<StagedFile> {
         if vm.features.is_empty() {
             return Vec::new();
         }
@@ -54,7 +54,7 @@ impl Staging {
 }
 
 /// The scripts of a VM's features, in the order in which they run.
-pub fn feature_scripts(vm: &DesiredVm, desired: &Desired) -> Vec<FeatureScript> {
+pub(super) fn feature_scripts(vm: &DesiredVm, desired: &Desired) -> Vec<FeatureScript> {
     vm.features
         .iter()
         .filter_map(|feature| {

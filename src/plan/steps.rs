@@ -13,7 +13,7 @@ use crate::model::{
 use crate::observed::{Observed, VmObserved};
 
 /// What all VMs of one plan look at.
-pub struct Scene<'a> {
+pub(super) struct Scene<'a> {
     pub desired: &'a Desired,
     pub observed: &'a Observed,
     pub templates: &'a BTreeMap<&'a str, Vec<VmId>>,
@@ -21,7 +21,7 @@ pub struct Scene<'a> {
 }
 
 /// Plans one VM. What stands in the way goes to `problems`; such a VM gets no actions.
-pub fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> VmPlan {
+pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> VmPlan {
     let before = problems.len();
     let project = &scene.desired.settings.project;
     let found = situation(vm, project, scene.observed, problems);
@@ -63,7 +63,7 @@ fn has_errors(problems: &[Diagnostic]) -> bool {
 ///
 /// A chain, except for volumes: each is prepared and mounted on its own, so that one that fails does not keep the others
 /// back, and the scripts wait for all of them.
-pub fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, usize)>) {
+pub(super) fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, usize)>) {
     let is_volume = |action: &Action| matches!(action.kind, ActionKind::PrepareShare | ActionKind::Mount);
     let Some(volumes_from) = actions.iter().position(is_volume) else {
         edges.extend((1..actions.len()).map(|i| (first + i, first + i - 1)));

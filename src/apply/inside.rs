@@ -1,0 +1,245 @@
+//! The actions inside the guest, and the waits for it.
+
+use std::time::Duration;
+
+use super::perform::{Step, failure};
+use crate::event::Failure;
+use crate::guest::{self, CloudInit, FeatureRun, FeatureStart, GuestProblem, Mounted, Program};
+use crate::hypervisor::{FaultKind, GuestExit, GuestStatus};
+use crate::model::Outcome;
+use crate::plan::Mount;
+
+/// Waits between looks: short at first, since a simulated or restored guest answers at once, then every two seconds.
+struct Pace(Duration);
+
+impl Pace {
+    const fn new() -> Self {
+        Self(Duration::from_millis(20))
+    }
+
+    fn next(&mut self) -> Duration {
+        let now = self.0;
+        self.0 = (now * 2).min(Duration::from_secs(2));
+        now
+    }
+}
+
+impl From<GuestProblem> for Failure {
+    fn from(problem: GuestProblem) -> Self {
+        failure(problem.what, problem.hint.as_deref())
+    }
+}
+
+/// How often a program is started again whose answer was lost. All of phoenix's programs may be run twice.
+const MOST_REPEATS: u32 = 3;
+
+impl Step<'_> {
+    fn pause(&self, pace: &mut Pace) {
+        self.by.clock.pause(pace.next().min(self.remaining()));
+    }
+
+    fn seconds(&self) -> u32 {
+        self.action.timeout_seconds
+    }
+
+    /// Fails if the VM has stopped: no wait for its guest can succeed any more.
+    fn must_run(&self) -> Result<(), Failure> {
+        if self.live()?.running {
+            return Ok(());
+        }
+        Err(failure(format!("VM {} stopped in the meantime", self.id()), Some("apply again: it is started again")))
+    }
+
+    pub(super) fn await_agent(&mut self) -> Result<Outcome, Failure> {
+        let mut pace = Pace::new();
+        loop {
+            let fault = match self.by.hypervisor.guests().ping(self.id()) {
+                Ok(()) => return Ok(self.action.outcome),
+                Err(fault) => fault,
+            };
+            if fault.kind != FaultKind::AgentDown && !fault.is_transient() {
+                return Err(fault.into());
+            }
+            self.must_run()?;
+            if self.is_late() {
+                return Err(failure(
+                    format!("no answer from the guest agent within {} s: {}", self.seconds(), fault.what),
+                    Some(
+                        "the agent is not installed or not started in the guest, or the guest has not booted: \
+                         look at its console",
+                    ),
+                ));
+            }
+            self.waiting("the guest agent");
+            self.pause(&mut pace);
+        }
+    }
+
+    pub(super) fn await_cloud_init(&mut self) -> Result<Outcome, Failure> {
+        let mut pace = Pace::new();
+        loop {
+            let exit = self.run_program(&guest::cloud_init_status(), "cloud-init")?;
+            match guest::read_cloud_init(&exit) {
+                CloudInit::Done => return Ok(self.action.outcome),
+                CloudInit::Degraded(messages) => {
+                    self.noticed(format!("cloud-init is done, with warnings: {}", joined(&messages)));
+                    return Ok(self.action.outcome);
+                }
+                CloudInit::Disabled => {
+                    self.noticed("cloud-init is switched off in the guest");
+                    return Ok(self.action.outcome);
+                }
+                CloudInit::NotInstalled => {
+                    self.noticed("cloud-init is not installed in the guest");
+                    return Ok(self.action.outcome);
+                }
+                CloudInit::Failed(messages) => {
+                    return Err(failure(
+                        format!("cloud-init failed: {}", joined(&messages)),
+                        Some("`cloud-init status --long` and /var/log/cloud-init.log in the guest tell more"),
+                    ));
+                }
+                CloudInit::Unclear(what) => return Err(failure(what, None)),
+                CloudInit::Running => {}
+            }
+            if self.is_late() {
+                return Err(failure(
+                    format!("cloud-init has not finished within {} s", self.seconds()),
+                    Some("`cloud-init status --long` in the guest tells what it is doing"),
+                ));
+            }
+            self.waiting("cloud-init");
+            self.pause(&mut pace);
+        }
+    }
+
+    pub(super) fn mount_of_action(&self) -> Result<&Mount, Failure> {
+        let subject = self.action.subject.as_deref().unwrap_or("");
+        self.task
+            .mounts
+            .iter()
+            .find(|mount| mount.mount_point == subject)
+            .ok_or_else(|| failure("the plan does not say what to mount", None))
+    }
+
+    pub(super) fn mount(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        let mount = self.mount_of_action()?.clone();
+        let source = mount.source();
+        let recorded = live.record.valid().and_then(|record| record.volumes.get(&mount.mount_point));
+        if recorded == Some(&source) {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        let exit = self.run_program(&guest::mount(&source, &mount.mount_point), "the mount")?;
+        Ok(match guest::read_mount(&exit)? {
+            Mounted::Already => Outcome::NoOp,
+            Mounted::Now => self.action.outcome,
+        })
+    }
+
+    pub(super) fn feature(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        let name = self.action.subject.as_deref().unwrap_or("");
+        let Some(script) = self.task.scripts.iter().find(|script| *script.name == *name) else {
+            return Err(failure("the plan does not say which script to run", None));
+        };
+        let ran = live.record.valid().and_then(|record| record.features.get(name));
+        if ran.is_some_and(|digest| **digest == *script.digest) {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        let directory = self.task.mounts.iter().find(|mount| mount.channel).map(Mount::guest_scripts);
+        let (Some(uuid), Some(directory)) = (live.uuid.as_deref(), directory) else {
+            return Err(failure(format!("VM {} has no uuid or no channel", self.id()), None));
+        };
+        let (vm_id, timeout) = (self.id().to_string(), self.seconds().to_string());
+        let run = FeatureRun {
+            feature: name,
+            digest: &script.digest,
+            uuid,
+            directory: &directory,
+            file: &script.file,
+            vm_id: &vm_id,
+            vm_name: &self.vm.name,
+            timeout: &timeout,
+        };
+        let exit = self.run_program(&guest::start_feature(&run), "the script")?;
+        if guest::read_feature_start(&exit)? == FeatureStart::Running {
+            self.await_feature(&run)?;
+        }
+        let (name, digest) = (script.name.to_string(), script.digest.to_string());
+        self.write_record(&|record| {
+            record.features.insert(name.clone(), digest.clone());
+        })?;
+        Ok(self.action.outcome)
+    }
+
+    fn await_feature(&self, run: &FeatureRun<'_>) -> Result<(), Failure> {
+        let mut pace = Pace::new();
+        loop {
+            let exit = self.run_program(&guest::feature_result(run), "the script")?;
+            if guest::read_feature_result(&exit)?.is_some() {
+                return Ok(());
+            }
+            if self.is_late() {
+                return Err(failure(
+                    format!("the script has not ended within {} s", self.seconds()),
+                    Some("look into its log in the guest, /var/lib/phoenix/runs"),
+                ));
+            }
+            self.waiting("the script");
+            self.pause(&mut pace);
+        }
+    }
+
+    /// Runs a program in the guest to its end.
+    ///
+    /// Only for programs that may be run twice: one whose answer is lost is started again.
+    fn run_program(&self, program: &Program, goal: &str) -> Result<GuestExit, Failure> {
+        let guests = self.by.hypervisor.guests();
+        let mut repeats = 0;
+        let mut pace = Pace::new();
+        let mut pid = None;
+        loop {
+            let asked = match pid {
+                None => guests.start(self.id(), &program.argv).map(|new| {
+                    pid = Some(new);
+                    None
+                }),
+                Some(pid) => guests.status(self.id(), pid).map(Some),
+            };
+            let fault = match asked {
+                Ok(Some(GuestStatus::Ended(exit))) => return Ok(exit),
+                // Ask at once after the start: short programs have ended by then.
+                Ok(None) => continue,
+                Ok(Some(GuestStatus::Running)) => {
+                    if self.is_late() {
+                        return Err(failure(
+                            format!("no end of {goal} within {} s", self.seconds()),
+                            Some("it may still be running in the guest"),
+                        ));
+                    }
+                    self.waiting(goal);
+                    self.pause(&mut pace);
+                    continue;
+                }
+                Err(fault) => fault,
+            };
+            // The agent is restarting, or the answer went to somebody else: both pass.
+            let passes = fault.is_transient() || matches!(fault.kind, FaultKind::AgentDown | FaultKind::Garbled);
+            repeats += 1;
+            if !passes || self.is_late() || (fault.kind != FaultKind::AgentDown && repeats > MOST_REPEATS) {
+                return Err(fault.into());
+            }
+            self.must_run()?;
+            pid = None;
+            self.waiting(format!("{goal}: {}", fault.what));
+            self.pause(&mut pace);
+        }
+    }
+}
+
+fn joined(messages: &[String]) -> String {
+    if messages.is_empty() { "it gave no reason".to_owned() } else { messages.join("; ") }
+}

@@ -1,0 +1,26 @@
+//! Carrying out a plan.
+//!
+//! - `schedule` decides what runs when: pure, fed and asked, without clock or threads.
+//! - `run` is the shell around it: threads, a channel, the only loop that waits for them.
+//! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines.
+//!
+//! Apply decides nothing the plan could have decided. What it adds is the check, before each write, that the VM is still
+//! the one that was planned.
+//!
+//! # Why no undo
+//! Half of what is done cannot be undone (a grown disk, a script that ran). A failed action stops what depends on it and
+//! nothing else; the next apply goes on from there.
+
+mod clock;
+mod host;
+mod inside;
+mod perform;
+mod retry;
+mod run;
+pub mod schedule;
+mod session;
+
+pub use clock::{Clock, RealClock};
+pub use retry::pause_before;
+pub use run::{Inbox, Interrupter, Run, run};
+pub use schedule::Limits;

@@ -1,0 +1,217 @@
+//! One action of one VM, from the last look at the VM to the check that it took effect.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::clock::Clock;
+use super::pause_before;
+use super::session::Session;
+use crate::event::Failure;
+use crate::hypervisor::{Fault, FaultKind, Hypervisor};
+use crate::model::{ActionKind, Outcome, Record, VmId};
+use crate::observed::{ConfigWrite, VmObserved, with_record};
+use crate::plan::{Action, Plan, Task, VmPlan};
+
+/// Carries out actions. Shared by all threads of a run.
+pub(super) struct Performer {
+    pub(super) plan: Arc<Plan>,
+    pub(super) hypervisor: Arc<dyn Hypervisor>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// One for each VM of the plan. Only the thread that performs the VM's action holds it.
+    sessions: Vec<Mutex<Session>>,
+}
+
+/// What an action says while it runs.
+pub(super) enum Word {
+    /// It waits for this.
+    Waiting(String),
+    /// This is worth knowing.
+    Noticed(String),
+}
+
+/// An action being carried out.
+pub(super) struct Step<'a> {
+    pub(super) by: &'a Performer,
+    pub(super) vm: &'a VmPlan,
+    pub(super) task: &'a Task,
+    pub(super) action: &'a Action,
+    /// On the run's clock.
+    pub(super) deadline: Duration,
+    session: MutexGuard<'a, Session>,
+    say: &'a dyn Fn(Word),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        let hint = fault.hint.or_else(|| match fault.kind {
+            FaultKind::Busy => Some("somebody else holds it: try again when they are done".to_owned()),
+            FaultKind::Denied => Some("the account phoenix uses lacks the right for this".to_owned()),
+            _ => None,
+        });
+        Self { error: fault.what, hint, may_have_happened: false, stale: fault.kind == FaultKind::Stale }
+    }
+}
+
+/// A failure that has no fault behind it.
+pub(super) fn failure(error: impl Into<String>, hint: Option<&str>) -> Failure {
+    Failure { error: error.into(), hint: hint.map(ToOwned::to_owned), may_have_happened: false, stale: false }
+}
+
+impl Performer {
+    pub(super) fn new(plan: Arc<Plan>, hypervisor: Arc<dyn Hypervisor>, clock: Arc<dyn Clock>) -> Self {
+        let sessions = plan.vms.iter().map(|_| Mutex::default()).collect();
+        Self { plan, hypervisor, clock, sessions }
+    }
+
+    /// Carries out the action with this number and says what came of it.
+    pub(super) fn perform(&self, number: usize, say: &dyn Fn(Word)) -> Result<Outcome, Failure> {
+        let (vm, action) = self.plan.action(number);
+        let Some(task) = &vm.task else {
+            // `plan::lint` refuses a plan in which an action acts without a task.
+            return Err(failure("the plan does not say how to do this", None));
+        };
+        let session = self.sessions[self.plan.vm_index(number)].lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = self.clock.now() + Duration::from_secs(u64::from(action.timeout_seconds));
+        let mut step = Step { by: self, vm, task, action, deadline, session, say };
+        match action.kind {
+            ActionKind::RemoveLeftover => step.remove_leftover(),
+            ActionKind::Clone => step.clone_template(),
+            ActionKind::Configure => step.configure(),
+            ActionKind::ResizeDisk => step.resize(),
+            ActionKind::Start => step.start(),
+            ActionKind::AwaitAgent => step.await_agent(),
+            ActionKind::AwaitCloudInit => step.await_cloud_init(),
+            ActionKind::PrepareShare => step.prepare_share(),
+            ActionKind::Mount => step.mount(),
+            ActionKind::StageScripts => step.stage_scripts(),
+            ActionKind::Feature => step.feature(),
+            ActionKind::Record => step.record(),
+        }
+    }
+}
+
+impl Step<'_> {
+    pub(super) fn id(&self) -> VmId {
+        self.vm.vm
+    }
+
+    pub(super) fn waiting(&self, goal: impl Into<String>) {
+        (self.say)(Word::Waiting(goal.into()));
+    }
+
+    pub(super) fn noticed(&self, message: impl Into<String>) {
+        (self.say)(Word::Noticed(message.into()));
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        self.by.clock.now() >= self.deadline
+    }
+
+    pub(super) fn remaining(&self) -> Duration {
+        self.deadline.saturating_sub(self.by.clock.now())
+    }
+
+    /// Repeats a call that changes nothing for as long as its faults may pass.
+    pub(super) fn ask<T>(&self, call: impl Fn(&dyn Hypervisor) -> Result<T, Fault>) -> Result<T, Failure> {
+        let mut attempt = 0;
+        loop {
+            let fault = match call(&*self.by.hypervisor) {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            attempt += 1;
+            match pause_before(&fault, attempt, &self.action.id(self.id())) {
+                Some(pause) if pause < self.remaining() => {
+                    self.waiting(format!("{}; trying again", fault.what));
+                    self.by.clock.pause(pause);
+                }
+                _ => return Err(fault.into()),
+            }
+        }
+    }
+
+    /// The VM as it is now; it must exist.
+    pub(super) fn live(&self) -> Result<VmObserved, Failure> {
+        let id = self.id();
+        self.ask(|hypervisor| hypervisor.vm(id))?
+            .ok_or_else(|| stale(format!("VM {id} is gone"), "plan again: it would be made anew"))
+    }
+
+    /// Whether the VM is still the one that was planned, or that this run left; otherwise what moved.
+    fn moved(&self, live: &VmObserved) -> Result<Option<String>, Failure> {
+        if self.session.has_begun() {
+            let id = self.id();
+            let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
+            let keys = self.session.touched_by_others(&config);
+            return Ok((!keys.is_empty()).then(|| format!("somebody else changed {}", keys.join(", "))));
+        }
+        Ok(match &self.task.basis {
+            Some(basis) if *basis == live.digest => None,
+            Some(_) => Some("its configuration changed after it was planned".to_owned()),
+            None => Some("it did not exist when it was planned".to_owned()),
+        })
+    }
+
+    /// Stops unless the VM is still the one that was planned, or that this run left.
+    ///
+    /// Called before anything is done to the VM, after finding that something is to be done.
+    pub(super) fn must_not_have_moved(&mut self, live: &VmObserved) -> Result<(), Failure> {
+        if let Some(why) = self.moved(live)? {
+            return Err(stale(format!("VM {} moved: {why}", self.id()), "plan again and look at what differs"));
+        }
+        if let Some(lock) = &live.lock {
+            return Err(failure(
+                format!("VM {} is locked ({lock})", self.id()),
+                Some("wait until what holds the lock has ended, then apply again"),
+            ));
+        }
+        if !self.session.has_begun() {
+            self.leave()?;
+        }
+        Ok(())
+    }
+
+    /// Notes how this run leaves the VM.
+    pub(super) fn leave(&mut self) -> Result<(), Failure> {
+        let id = self.id();
+        let config = self.ask(|hypervisor| hypervisor.config(id))?;
+        self.session.leave(config.unwrap_or_default());
+        Ok(())
+    }
+
+    /// Changes the record in the VM's notes as they are at this moment. Returns whether anything was written.
+    pub(super) fn write_record(&mut self, change: &dyn Fn(&mut Record)) -> Result<bool, Failure> {
+        let mut tries = 0;
+        loop {
+            let live = self.live()?;
+            let Some(current) = live.record.valid() else {
+                return Err(stale(
+                    format!("the record of VM {} is gone from its notes", self.id()),
+                    "plan again and look at what differs",
+                ));
+            };
+            let mut record = current.clone();
+            change(&mut record);
+            record.uuid.clone_from(&live.uuid);
+            if record == *current {
+                return Ok(false);
+            }
+            self.must_not_have_moved(&live)?;
+            let notes = with_record(&live.notes, &record).map_err(|error| failure(error.to_string(), None))?;
+            let mut write = ConfigWrite::default();
+            write.set.insert("description".to_owned(), notes);
+            let holds = |live: &VmObserved| live.record.valid() == Some(&record);
+            match self.write(write, &live, &holds) {
+                // Somebody wrote between our look and our write: look again. Three times is no coincidence any more.
+                Err(failure) if failure.stale && tries < 3 => tries += 1,
+                Err(failure) => return Err(failure),
+                Ok(()) => return self.leave().map(|()| true),
+            }
+        }
+    }
+}
+
+/// The VM is not what was planned.
+pub(super) fn stale(error: String, hint: &str) -> Failure {
+    Failure { error, hint: Some(hint.to_owned()), may_have_happened: false, stale: true }
+}

@@ -1,0 +1,65 @@
+//! What a run knows about one VM while it works on it: how the configuration looked when it last left it.
+
+use crate::observed::{Conf, config_digest};
+
+/// How a run last left a VM's configuration.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    /// The configuration verbatim, once the run has checked or written it.
+    left: Option<String>,
+}
+
+/// Options that phoenix owns, or that its own operations change.
+///
+/// `unused0` and the like appear when a failed operation leaves a volume behind; `parent` and `snaptime` belong to
+/// snapshots, which change nothing that is running.
+const OWN: [&str; 14] = [
+    "name", "ostype", "sockets", "cores", "memory", "net0", "agent", "tags", "protection", "onboot", "lock", "vmgenid",
+    "parent", "snaptime",
+];
+
+impl Session {
+    /// Whether the run has looked at the VM before.
+    pub(super) fn has_begun(&self) -> bool {
+        self.left.is_some()
+    }
+
+    /// Notes how the configuration is now.
+    pub(super) fn leave(&mut self, config: String) {
+        self.left = Some(config);
+    }
+
+    /// Options that somebody else changed since the run left the VM, other than those it owns; the notes are merged, so
+    /// they may change.
+    pub(super) fn touched_by_others(&self, now: &str) -> Vec<String> {
+        let Some(left) = &self.left else { return Vec::new() };
+        if config_digest(left.as_str()) == config_digest(now) {
+            return Vec::new();
+        }
+        let (before, after) = (Conf::parse(left), Conf::parse(now));
+        let mut keys: Vec<&str> = before.entries().chain(after.entries()).map(|(key, _)| key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.into_iter()
+            .filter(|key| !OWN.contains(key) && before.get(key) != after.get(key))
+            .map(ToOwned::to_owned)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Session;
+
+    #[test]
+    fn tells_foreign_changes_from_own_ones() {
+        let mut session = Session::default();
+        assert!(!session.has_begun());
+        session.leave("#notes\ncores: 2\nballoon: 0\nscsi0: local:vm-100-disk-0,size=3G\n".to_owned());
+        assert!(session.touched_by_others("#other notes\ncores: 4\nballoon: 0\nscsi0: local:vm-100-disk-0,size=3G\n").is_empty());
+        assert_eq!(
+            session.touched_by_others("#notes\ncores: 2\nscsi0: local:vm-100-disk-0,size=3G\nscsi1: local:x,size=1G\n"),
+            ["balloon", "scsi1"]
+        );
+    }
+}
