@@ -1,8 +1,10 @@
 //! phoenix: plan and apply for Proxmox VE virtual machines.
 
+pub mod config;
 pub mod dag;
 pub mod diag;
 pub mod event;
 pub mod hypervisor;
 pub mod model;
 pub mod observed;
+pub mod ui;
