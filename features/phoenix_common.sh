@@ -1,0 +1,2 @@
+# shellcheck shell=bash
+# Utilities that feature scripts share.

@@ -1,0 +1,240 @@
+//! The rules beyond the schema that need no target.
+
+use super::codes::{self, Code};
+use super::lexis::{self, Verdict};
+use super::lower::TEMPLATE_NAME;
+use super::problem::{Problem, shown};
+use super::raw::{Raw, RawVm};
+use super::spans::Place;
+use super::{FeatureFiles, MAX_DESCRIPTION, RECORD_MARK, features, volumes};
+use crate::dag::{Cycle, Dag};
+use crate::model::Scripts;
+
+/// The object that a value of a VM is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// `vm_defaults`.
+    Defaults,
+    /// An entry of `virtual_machines`.
+    Vm(usize),
+}
+
+impl Owner {
+    pub(super) fn pointer(self) -> String {
+        match self {
+            Self::Defaults => "/vm_defaults".to_owned(),
+            Self::Vm(n) => format!("/virtual_machines/{n}"),
+        }
+    }
+
+    /// The place of a value below it.
+    pub(super) fn value(self, below: &str) -> Place {
+        Place::value(format!("{}/{below}", self.pointer()))
+    }
+}
+
+/// Every object with values of VMs: the defaults, then the VMs.
+pub(super) fn owners(raw: &Raw) -> impl Iterator<Item = (Owner, &RawVm)> {
+    let defaults = raw.vm_defaults.iter().map(|vm| (Owner::Defaults, vm));
+    defaults.chain(raw.virtual_machines.iter().enumerate().map(|(n, vm)| (Owner::Vm(n), vm)))
+}
+
+/// Applies every rule and resolves the features.
+pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Vec<Problem>) -> Scripts {
+    hypervisor(raw, problems);
+    for (owner, vm) in owners(raw) {
+        texts(owner, vm, problems);
+    }
+    unique(raw, problems);
+    rings(raw, problems);
+    volumes::check(raw, problems);
+    features::resolve(raw, files, problems)
+}
+
+/// Applies a rule to a text; control characters are told as such whatever the rule.
+///
+/// `place` is asked only when there is something to tell.
+pub(super) fn text(
+    value: Option<&str>,
+    (code, what): (Code, &str),
+    rule: fn(&str) -> Verdict,
+    place: impl Fn() -> Place,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(value) = value else { return };
+    if let Some(control) = lexis::control_in(value, false) {
+        problems.push(control_character(control, place()));
+    } else if let Err(reason) = rule(value) {
+        problems.push(Problem::new(code, format!("{} {what}: {reason}", shown(value)), place()));
+    }
+}
+
+fn control_character(control: char, at: Place) -> Problem {
+    Problem::new(
+        codes::CONTROL_CHARACTER,
+        format!("the text contains the control character U+{:04X}", u32::from(control)),
+        at,
+    )
+    .hint("remove it")
+}
+
+fn any(_: &str) -> Verdict {
+    Ok(())
+}
+
+fn hypervisor(raw: &Raw, problems: &mut Vec<Problem>) {
+    text(raw.schema.as_deref(), (codes::BAD_LENGTH, ""), any, || Place::value("/$schema"), problems);
+    let Some(block) = &raw.hypervisor else { return };
+    let place = |key: &'static str| move || Place::value(format!("/hypervisor/{key}"));
+    text(block.project.as_deref(), (codes::BAD_PROJECT, "cannot be a project"), lexis::project, place("project"), problems);
+    text(block.features_dir.as_deref(), (codes::BAD_LENGTH, ""), any, place("features_dir"), problems);
+    text(block.target.as_deref(), (codes::UNKNOWN_TARGET, ""), any, place("target"), problems);
+    if let Some(target) = block.target.as_deref()
+        && lexis::control_in(target, false).is_none()
+        && target.strip_prefix("embedded:").is_none_or(str::is_empty)
+    {
+        problems.push(
+            Problem::new(codes::UNKNOWN_TARGET, format!("{} is not a target", shown(target)), place("target")())
+                .hint("there is one kind of target: `embedded:DIR`, a node in a directory"),
+        );
+    }
+}
+
+/// Checks every text that an object of a VM holds, except those of its volumes.
+fn texts(owner: Owner, vm: &RawVm, problems: &mut Vec<Problem>) {
+    let before = problems.len();
+    let at = |key: &'static str| move || owner.value(key);
+    let name = (codes::BAD_NAME, "is not a DNS name");
+    text(vm.vm_name.as_deref(), name, lexis::dns_name, at("vm_name"), problems);
+    text(vm.template_name.as_deref(), name, lexis::dns_name, at("template_name"), problems);
+    let storage = (codes::BAD_STORAGE, "cannot be a storage");
+    text(vm.boot_disk_storage.as_deref(), storage, lexis::storage, at("boot_disk_storage"), problems);
+    let bridge = (codes::BAD_BRIDGE, "cannot be a bridge");
+    text(vm.network_bridge.as_deref(), bridge, lexis::bridge, at("network_bridge"), problems);
+    for (n, tag) in vm.tags.iter().flatten().enumerate() {
+        let place = || owner.value(&format!("tags/{n}"));
+        text(Some(tag), (codes::BAD_TAG, "cannot be a tag"), lexis::tag, place, problems);
+    }
+    let listed = vm.features.as_deref().unwrap_or_default();
+    for (n, name) in listed.iter().enumerate() {
+        let place = |n: usize| owner.value(&format!("features/{n}"));
+        let cannot = (codes::BAD_FEATURE_NAME, "cannot be a feature");
+        text(Some(name), cannot, lexis::feature, || place(n), problems);
+        if let Some(first) = listed[..n].iter().position(|earlier| earlier == name) {
+            problems.push(
+                Problem::new(codes::REPEATED_FEATURE, format!("feature {} is listed twice", shown(name)), place(n))
+                    .also(place(first), "first here")
+                    .hint("a feature runs once; remove one of them"),
+            );
+        }
+    }
+    description(owner, vm, problems);
+    for problem in &mut problems[before..] {
+        problem.diagnostic.vm = vm.vm_id.and_then(|id| id.try_into().ok());
+    }
+}
+
+fn description(owner: Owner, vm: &RawVm, problems: &mut Vec<Problem>) {
+    let Some(text) = vm.description.as_deref() else { return };
+    let at = || owner.value("description");
+    if let Some(control) = lexis::control_in(text, true) {
+        problems.push(control_character(control, at()));
+    }
+    if text.contains(RECORD_MARK) {
+        problems.push(
+            Problem::new(codes::RECORD_IN_DESCRIPTION, format!("the description contains `{RECORD_MARK}`"), at())
+                .hint("phoenix writes that itself, to remember what it did; take it out"),
+        );
+    }
+    if text.len() > MAX_DESCRIPTION && text.chars().count() > MAX_DESCRIPTION {
+        problems.push(
+            Problem::new(
+                codes::LONG_DESCRIPTION,
+                format!("the description has {} characters; {MAX_DESCRIPTION} are possible", text.chars().count()),
+                at(),
+            )
+            .hint("Proxmox keeps 8192 characters of notes, and phoenix needs room for its record in them"),
+        );
+    }
+}
+
+/// VMIDs and names must each stand once. Names are DNS names, so case does not tell them apart.
+fn unique(raw: &Raw, problems: &mut Vec<Problem>) {
+    let mut ids: Vec<(u32, usize)> =
+        raw.virtual_machines.iter().enumerate().filter_map(|(n, vm)| Some((vm.vm_id?, n))).collect();
+    ids.sort_unstable();
+    for same in ids.chunk_by(|a, b| a.0 == b.0) {
+        let (id, first) = same[0];
+        for &(_, n) in &same[1..] {
+            problems.push(
+                Problem::new(codes::DUPLICATE_ID, format!("VM {id} is declared twice"), Owner::Vm(n).value("vm_id"))
+                    .label("again here")
+                    .also(Owner::Vm(first).value("vm_id"), "first here")
+                    .line_hint(format!("VM {id} is also declared"))
+                    .vm(Some(id)),
+            );
+        }
+    }
+    let mut names: Vec<(String, usize)> = raw
+        .virtual_machines
+        .iter()
+        .enumerate()
+        .filter_map(|(n, vm)| Some((vm.vm_name.as_ref()?.to_ascii_lowercase(), n)))
+        .collect();
+    names.sort_unstable();
+    for same in names.chunk_by(|a, b| a.0 == b.0) {
+        let (name, first) = &same[0];
+        for (_, n) in &same[1..] {
+            problems.push(
+                Problem::new(
+                    codes::DUPLICATE_NAME,
+                    format!("two VMs have the name {}", shown(name)),
+                    Owner::Vm(*n).value("vm_name"),
+                )
+                .label("again here")
+                .also(Owner::Vm(*first).value("vm_name"), "first here")
+                .line_hint(format!("{} is also used", shown(name)))
+                .vm(raw.virtual_machines[*n].vm_id),
+            );
+        }
+    }
+}
+
+/// A VM waits for the VM of this file that is its template; nobody may wait for himself.
+fn rings(raw: &Raw, problems: &mut Vec<Problem>) {
+    let vms = &raw.virtual_machines;
+    let shared = raw.vm_defaults.as_ref().and_then(|vm| vm.template_name.as_deref()).unwrap_or(TEMPLATE_NAME);
+    let mut names: Vec<(&str, usize)> =
+        vms.iter().enumerate().filter_map(|(n, vm)| Some((vm.vm_name.as_deref()?, n))).collect();
+    names.sort_unstable();
+    let mut waits: Vec<(usize, usize)> = vms
+        .iter()
+        .enumerate()
+        .filter_map(|(n, vm)| {
+            let template = vm.template_name.as_deref().unwrap_or(shared);
+            let at = names.binary_search_by(|(name, _)| (*name).cmp(template)).ok()?;
+            Some((n, names[at].1))
+        })
+        .collect();
+    // Each VM has one template, so a ring found and opened leaves the others as they are.
+    while !waits.is_empty()
+        && let Err(Cycle(ring)) = Dag::new(vms.len(), &waits)
+    {
+        let name = |n: usize| vms[n].vm_name.as_deref().unwrap_or_default();
+        let path: Vec<&str> = ring.iter().chain(ring.first()).map(|&n| name(n)).collect();
+        let place = |n: usize| {
+            let owner = if vms[n].template_name.is_some() { Owner::Vm(n) } else { Owner::Defaults };
+            owner.value("template_name")
+        };
+        let Some((&first, rest)) = ring.split_first() else { return };
+        let problem = Problem::new(
+            codes::TEMPLATE_RING,
+            format!("VMs are each other's templates: `{}`", path.join(" → ")),
+            place(first),
+        )
+        .hint("give one of them a template that is not in the ring")
+        .vm(vms[first].vm_id);
+        problems.push(rest.iter().take(3).fold(problem, |problem, &n| problem.also(place(n), "")));
+        waits.retain(|(n, _)| !ring.contains(n));
+    }
+}

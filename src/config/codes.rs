@@ -1,0 +1,81 @@
+//! Every code of a config diagnostic, in one table.
+
+use crate::diag::{Diagnostic, Severity};
+
+/// One kind of config problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// The stable code, e.g. `P014`. A code that is no longer used is never given to something else.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it means, in one line.
+    pub meaning: &'static str,
+}
+
+impl Code {
+    /// Begins a diagnostic of this kind.
+    pub(super) fn diagnostic(self, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(self.code, self.severity, message)
+    }
+}
+
+/// Defines the constants and the table from one list, so that neither can lack an entry.
+macro_rules! codes {
+    ($($name:ident = $code:literal, $severity:ident, $meaning:literal;)+) => {
+        $(#[doc = $meaning] pub const $name: Code =
+            Code { code: $code, severity: Severity::$severity, meaning: $meaning };)+
+
+        /// Every code, in ascending order.
+        pub const ALL: &[Code] = &[$($name,)+];
+    };
+}
+
+codes! {
+    EMPTY_FILE = "P001", Error, "the file is empty";
+    NOT_A_FILE = "P002", Error, "the path is not a regular file";
+    UNREADABLE = "P003", Error, "the file cannot be read";
+    MISSING_FILE = "P004", Error, "there is no such file";
+    TOO_BIG = "P005", Error, "the file is larger than a config can be";
+    NOT_UTF8 = "P006", Error, "the file is not UTF-8";
+    BYTE_ORDER_MARK = "P007", Error, "the file begins with a byte order mark";
+    TOO_DEEP = "P008", Error, "objects and arrays are nested too deep";
+    SYNTAX = "P009", Error, "the text is not JSON";
+    COMMENT = "P010", Error, "JSON has no comments";
+    TRAILING_COMMA = "P011", Error, "JSON has no trailing commas";
+    DUPLICATE_KEY = "P012", Error, "a key stands twice in one object";
+    NUMBER_FORM = "P013", Error, "a whole number is not written as one";
+    UNKNOWN_KEY = "P014", Error, "a key is not known at this place";
+    MISSING_KEY = "P015", Error, "a required key is missing";
+    WRONG_TYPE = "P016", Error, "a value has the wrong type";
+    OUT_OF_RANGE = "P017", Error, "a number is out of range";
+    UNKNOWN_WORD = "P018", Error, "a value is not one of the words allowed";
+    BAD_LENGTH = "P019", Error, "a text or list is empty or too long";
+    CONTROL_CHARACTER = "P020", Error, "a text contains control characters";
+    DUPLICATE_ID = "P021", Error, "two VMs have the same VMID";
+    DUPLICATE_NAME = "P022", Error, "two VMs have the same name";
+    BAD_NAME = "P023", Error, "a VM or template name is not a DNS name";
+    BAD_TAG = "P024", Error, "Proxmox does not accept the tag";
+    BAD_STORAGE = "P025", Error, "the name cannot be a Proxmox storage or share";
+    BAD_BRIDGE = "P026", Error, "the name cannot be a bridge";
+    BAD_FEATURE_NAME = "P027", Error, "the name cannot be a feature";
+    UNKNOWN_FEATURE = "P028", Error, "a feature has no script";
+    AMBIGUOUS_FEATURE = "P029", Error, "a feature has several scripts";
+    REPEATED_FEATURE = "P030", Error, "a feature is listed twice";
+    BAD_SCRIPT = "P031", Error, "a feature's script cannot be used";
+    BAD_FEATURES_DIR = "P032", Error, "the directory of feature scripts cannot be read";
+    BAD_PROJECT = "P033", Error, "the name cannot be a project";
+    BAD_PATH = "P034", Error, "a path cannot be used";
+    SYSTEM_DIRECTORY = "P035", Error, "a path belongs to the operating system";
+    REPEATED_MOUNT_POINT = "P036", Error, "two volumes of a VM have the same mount point";
+    HIDDEN_MOUNT_POINT = "P037", Error, "a volume would hide one that is mounted before it";
+    SHARE_OR_SERVER = "P038", Error, "a volume names neither or both of `share` and `server`";
+    BAD_SERVER = "P039", Error, "the text is neither a host name nor an IP address";
+    CHANNEL_WITHOUT_HOST_PATH = "P040", Error, "scripts cannot reach the guest through this volume";
+    SHARED_CHANNEL = "P041", Error, "two VMs have the same directory for their scripts";
+    SHARED_DATA = "P042", Notice, "several VMs mount the same path";
+    RECORD_IN_DESCRIPTION = "P043", Error, "a description contains what phoenix writes itself";
+    LONG_DESCRIPTION = "P044", Error, "a description leaves no room for the record";
+    TEMPLATE_RING = "P045", Error, "VMs are templates of each other in a ring";
+    UNKNOWN_TARGET = "P046", Error, "the target is of no kind that is known";
+}

@@ -1,0 +1,71 @@
+//! What can be wrong with a file before it is a text.
+
+use super::{Source, codes};
+use crate::diag::Diagnostic;
+
+/// Largest config that is read, in bytes: some 60,000 VMs. Whoever opens the file looks at its size first.
+pub const MAX_BYTES: u64 = 32 << 20;
+
+/// Why a file could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// There is no such file.
+    Missing,
+    /// It is a directory, a device or a pipe.
+    NotAFile,
+    /// The system refused, for this reason.
+    Refused(String),
+    /// It has this many bytes, more than [`MAX_BYTES`].
+    TooBig(u64),
+}
+
+/// Says why a file could not be read and what to do about it. `name` is the file as the user named it.
+#[must_use]
+pub fn unread(name: &str, why: &Unread) -> Diagnostic {
+    match why {
+        Unread::Missing => codes::MISSING_FILE
+            .diagnostic(format!("there is no file `{name}`"))
+            .hint("name the config with `--config FILE`, or create it"),
+        Unread::NotAFile => codes::NOT_A_FILE
+            .diagnostic(format!("`{name}` is not a regular file"))
+            .hint("a config is one JSON file"),
+        Unread::Refused(reason) => codes::UNREADABLE
+            .diagnostic(format!("`{name}` cannot be read: {reason}"))
+            .hint("check the permissions of the file and of its directory"),
+        Unread::TooBig(bytes) => codes::TOO_BIG
+            .diagnostic(format!("`{name}` has {} MiB; a config has at most {} MiB", bytes >> 20, MAX_BYTES >> 20))
+            .hint("check that it is the right file, or split it into several projects"),
+    }
+}
+
+/// Makes a text of a file's bytes.
+///
+/// # Errors
+/// The diagnostic for a file that is empty, too big, not UTF-8, or begins with a byte order mark.
+pub fn decode(name: &str, bytes: Vec<u8>) -> Result<Source, Diagnostic> {
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(unread(name, &Unread::TooBig(bytes.len() as u64)));
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(codes::EMPTY_FILE
+            .diagnostic(format!("`{name}` is empty"))
+            .hint("the smallest config is `{ \"virtual_machines\": [] }`"));
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(codes::NOT_UTF8.diagnostic(format!("`{name}` is UTF-16, not UTF-8")).hint("save it as UTF-8"));
+    }
+    if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
+        return Err(codes::BYTE_ORDER_MARK
+            .diagnostic(format!("`{name}` begins with a byte order mark, which JSON does not allow"))
+            .hint("save it as UTF-8 without a byte order mark"));
+    }
+    String::from_utf8(bytes).map(|text| Source { name: name.to_owned(), text }).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        let line = bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        let byte = bytes.get(at).copied().unwrap_or_default();
+        codes::NOT_UTF8
+            .diagnostic(format!("`{name}` is not UTF-8: byte 0x{byte:02x} at offset {at}, in line {line}"))
+            .hint("save it as UTF-8")
+    })
+}

@@ -1,0 +1,191 @@
+//! What names, tags and paths may look like.
+//!
+//! Each rule exists twice: as a pattern, which the schema carries for editors, and as a function, which says what
+//! exactly is wrong. A test in `tests/schema.rs` holds them together.
+
+use std::net::IpAddr;
+
+/// Pattern of [`dns_name`] without its length limit.
+pub(crate) const DNS_NAME: &str =
+    "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$";
+/// Longest DNS name.
+pub(crate) const MAX_DNS_NAME: usize = 253;
+/// Pattern of [`tag`].
+pub(crate) const TAG: &str = "^[A-Za-z0-9_][A-Za-z0-9_+.-]*$";
+/// Pattern of [`storage`].
+pub(crate) const STORAGE: &str = "^[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]$";
+/// Longest storage id.
+pub(crate) const MAX_STORAGE: usize = 100;
+/// Pattern of [`bridge`].
+pub(crate) const BRIDGE: &str = "^[A-Za-z][A-Za-z0-9_.-]{0,14}$";
+/// Pattern of [`feature`].
+pub(crate) const FEATURE: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
+/// Pattern of [`project`].
+pub(crate) const PROJECT: &str = "^[a-z0-9][a-z0-9_-]{0,31}$";
+/// Coarse pattern of [`path`]: the function also refuses `.`, `..` and empty components.
+pub(crate) const PATH: &str = "^/[^\\s#\\\\\"'`:,]*$";
+/// Longest path: the limit of NFS.
+pub(crate) const MAX_PATH: usize = 1024;
+/// Coarse pattern of [`server`].
+pub(crate) const SERVER: &str = "^[A-Za-z0-9:]([A-Za-z0-9.:-]*[A-Za-z0-9:])?$";
+
+/// The verdict of a rule; the error is a fragment that says what is wrong.
+pub(super) type Verdict = Result<(), String>;
+
+/// Tells whether a character steers a terminal or the direction of text instead of being shown.
+pub(crate) fn is_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Tells whether a character takes no place on the screen, so that two texts can look the same and differ.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{00ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Finds the first control character; line breaks and tabs are none where `lines` says so.
+pub(super) fn control_in(text: &str, lines: bool) -> Option<char> {
+    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return None;
+    }
+    text.chars().find(|&c| is_control(c) && !(lines && matches!(c, '\n' | '\t')))
+}
+
+/// Accepts what Proxmox takes as the name of a VM: labels of letters, digits and inner dashes, joined by dots.
+pub(super) fn dns_name(text: &str) -> Verdict {
+    if text.is_empty() {
+        return Err("it is empty".into());
+    }
+    if text.len() > MAX_DNS_NAME {
+        return Err(format!("it is longer than {MAX_DNS_NAME} characters"));
+    }
+    for label in text.split('.') {
+        only(label, |c| c.is_ascii_alphanumeric() || c == '-')?;
+        if label.is_empty() {
+            return Err("nothing stands before or after a dot".into());
+        }
+        if label.len() > 63 {
+            return Err("a part is longer than 63 characters".into());
+        }
+        if label.starts_with('-') || label.ends_with('-') {
+            return Err("a part starts or ends with `-`".into());
+        }
+    }
+    Ok(())
+}
+
+/// Accepts what Proxmox takes as a tag; letters of any case, which it lowers.
+pub(super) fn tag(text: &str) -> Verdict {
+    only(text, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '.'))?;
+    begins(text, |c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Accepts what Proxmox takes as a storage id.
+pub(super) fn storage(text: &str) -> Verdict {
+    only(text, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))?;
+    begins(text, |c| c.is_ascii_alphabetic())?;
+    if text.len() < 2 {
+        return Err("it is shorter than 2 characters".into());
+    }
+    if text.ends_with(|c: char| !c.is_ascii_alphanumeric()) {
+        return Err("it ends with neither letter nor digit".into());
+    }
+    at_most(text, MAX_STORAGE)
+}
+
+/// Accepts the name of a network bridge.
+pub(super) fn bridge(text: &str) -> Verdict {
+    only(text, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))?;
+    begins(text, |c| c.is_ascii_alphabetic())?;
+    at_most(text, 15)
+}
+
+/// Accepts the name of a feature, from which file names are made.
+pub(super) fn feature(text: &str) -> Verdict {
+    slug(text, 64)
+}
+
+/// Accepts the name of a project.
+pub(super) fn project(text: &str) -> Verdict {
+    slug(text, 32)
+}
+
+/// Accepts an absolute path that survives `/etc/fstab` and `/etc/exports` and stays where it says.
+pub(super) fn path(text: &str) -> Verdict {
+    let Some(below) = text.strip_prefix('/') else {
+        return Err("it does not start with `/`".into());
+    };
+    only(text, |c| !(c.is_whitespace() || is_invisible(c) || "#\\\"'`:,".contains(c)))?;
+    at_most(text, MAX_PATH)?;
+    // One slash at the end is common and harmless; it is dropped later.
+    for component in below.strip_suffix('/').unwrap_or(below).split('/') {
+        match component {
+            "" if below.is_empty() => {}
+            "" => return Err("it contains `//`".into()),
+            "." | ".." => return Err(format!("it contains `{component}`")),
+            long if long.len() > 255 => return Err("a component is longer than 255 bytes".into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Accepts a host name or an IP address.
+pub(super) fn server(text: &str) -> Verdict {
+    if text.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return Err("it is not an IPv4 address".into());
+    }
+    dns_name(text)
+}
+
+/// Tells whether a path is a directory of the operating system that nothing may be mounted on or exported from.
+pub(super) fn is_system_directory(path: &str) -> bool {
+    const EXACTLY: &[&str] = &["/", "/lib32", "/lib64", "/libx32", "/root", "/tmp", "/var", "/var/lib"];
+    const AND_BELOW: &[&str] = &[
+        "/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/lib/phoenix", "/var/run",
+    ];
+    EXACTLY.contains(&path) || AND_BELOW.iter().any(|dir| is_within(path, dir))
+}
+
+/// Tells whether `path` is `dir` or below it.
+pub(super) fn is_within(path: &str, dir: &str) -> bool {
+    path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || dir == "/")
+}
+
+/// Drops the slash at the end of a path, so that equal places compare equal.
+pub(super) fn trimmed(path: &str) -> &str {
+    match path.strip_suffix('/') {
+        Some("") | None => path,
+        Some(rest) => rest,
+    }
+}
+
+fn slug(text: &str, longest: usize) -> Verdict {
+    only(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))?;
+    begins(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit())?;
+    at_most(text, longest)
+}
+
+fn only(text: &str, allowed: impl Fn(char) -> bool) -> Verdict {
+    match text.chars().find(|&c| !allowed(c)) {
+        Some(' ') => Err("it contains a space".into()),
+        Some(c) => Err(format!("it contains `{c}`")),
+        None => Ok(()),
+    }
+}
+
+fn begins(text: &str, allowed: impl Fn(char) -> bool) -> Verdict {
+    match text.chars().next() {
+        None => Err("it is empty".into()),
+        Some(c) if !allowed(c) => Err(format!("it starts with `{c}`")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn at_most(text: &str, longest: usize) -> Verdict {
+    if text.len() > longest { Err(format!("it is longer than {longest} characters")) } else { Ok(()) }
+}

@@ -1,0 +1,189 @@
+//! File to model: defaults merged, tags and texts normalised.
+
+use std::sync::Arc;
+
+use super::lexis::trimmed;
+use super::raw::{Raw, RawHypervisor, RawVm, RawVolume};
+use crate::model::{
+    Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType, PersistentStorage, Scripts,
+    Settings, VmId, Volume,
+};
+
+/// `hypervisor.persistent_storage.host_path` where the file says nothing.
+pub(super) const HOST_PATH: &str = "/quickOS/vm-persistent-data";
+/// `hypervisor.persistent_storage.mount_point` where the file says nothing.
+pub(super) const MOUNT_POINT: &str = "/persistent-storage";
+/// `template_name` where neither `vm_defaults` nor the VM says anything.
+pub(super) const TEMPLATE_NAME: &str = "ubuntu-22.04-cloud-template-v3";
+
+/// The scripts directory as written, or its default.
+pub(super) fn features_dir(raw: &Raw) -> &str {
+    raw.hypervisor.as_ref().and_then(|hypervisor| hypervisor.features_dir.as_deref()).unwrap_or("features")
+}
+
+/// Makes what the planner works with. The file has passed every check; a VM without id or name cannot occur and would
+/// be left out.
+pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
+    let shared = Values::of(raw.vm_defaults.unwrap_or_default(), &scripts);
+    let mut vms: Vec<DesiredVm> =
+        raw.virtual_machines.into_iter().filter_map(|vm| merged(vm, &shared, &scripts)).collect();
+    vms.sort_by_key(|vm| vm.vm_id);
+    Desired { settings: settings(raw.hypervisor.unwrap_or_default()), vms, scripts }
+}
+
+fn settings(raw: RawHypervisor) -> Settings {
+    let features_dir = raw.features_dir.unwrap_or_else(|| "features".to_owned());
+    let storage = raw.persistent_storage.unwrap_or_default();
+    let path = |written: Option<String>, default: &str| trimmed(written.as_deref().unwrap_or(default)).to_owned();
+    Settings {
+        target: raw.target,
+        project: raw.project.unwrap_or_else(|| "default".to_owned()),
+        features_dir,
+        persistent_storage: PersistentStorage {
+            host_path: path(storage.host_path, HOST_PATH),
+            server: storage.server,
+            mount_point: path(storage.mount_point, MOUNT_POINT),
+        },
+        nfs_shares: raw
+            .nfs_shares
+            .into_iter()
+            .map(|(name, share)| {
+                let share = NfsShare {
+                    server: share.server.unwrap_or_default(),
+                    export: path(share.export, "/"),
+                    host_path: path(share.host_path, "/"),
+                };
+                (name, share)
+            })
+            .collect(),
+    }
+}
+
+/// What one object says of a VM, in the words of the model.
+#[derive(Default)]
+struct Values {
+    template_name: Option<String>,
+    os_type: Option<OsType>,
+    cpu_sockets: Option<u32>,
+    cpu_cores: Option<u32>,
+    memory_mb: Option<u32>,
+    boot_disk_size_gb: Option<u32>,
+    boot_disk_storage: Option<String>,
+    network_bridge: Option<String>,
+    network_model: Option<NetworkModel>,
+    features: Option<Vec<Feature>>,
+    volumes: Option<Vec<Volume>>,
+    description: Option<String>,
+    tags: Option<Vec<String>>,
+}
+
+impl Values {
+    fn of(raw: RawVm, scripts: &Scripts) -> Self {
+        Self {
+            template_name: raw.template_name,
+            os_type: raw.os_type,
+            cpu_sockets: raw.cpu_sockets,
+            cpu_cores: raw.cpu_cores,
+            memory_mb: raw.memory_mb,
+            boot_disk_size_gb: raw.boot_disk_size_gb,
+            boot_disk_storage: raw.boot_disk_storage,
+            network_bridge: raw.network_bridge,
+            network_model: raw.network_model,
+            features: raw.features.map(|names| names.iter().map(|name| feature(name, scripts)).collect()),
+            volumes: raw.volumes.map(|list| list.into_iter().map(volume).collect()),
+            description: raw.description.map(|text| normal_description(&text)),
+            tags: raw.tags.map(normal_tags),
+        }
+    }
+}
+
+/// Merges one VM; its own values win, lists as a whole.
+fn merged(vm: RawVm, shared: &Values, scripts: &Scripts) -> Option<DesiredVm> {
+    let vm_id = vm.vm_id.and_then(|id| VmId::try_from(id).ok())?;
+    let vm_name = vm.vm_name.clone()?;
+    let own = Values::of(vm, scripts);
+    let mut origins = Origins::default();
+    origins.note(Key::VmId, Origin::Vm);
+    origins.note(Key::VmName, Origin::Vm);
+    Some(DesiredVm {
+        vm_id,
+        vm_name,
+        template_name: pick(&mut origins, Key::TemplateName, own.template_name, shared.template_name.as_ref(), || {
+            TEMPLATE_NAME.to_owned()
+        }),
+        os_type: pick(&mut origins, Key::OsType, own.os_type, shared.os_type.as_ref(), || OsType::L26),
+        cpu_sockets: pick(&mut origins, Key::CpuSockets, own.cpu_sockets, shared.cpu_sockets.as_ref(), || 1),
+        cpu_cores: pick(&mut origins, Key::CpuCores, own.cpu_cores, shared.cpu_cores.as_ref(), || 2),
+        memory_mb: pick(&mut origins, Key::MemoryMb, own.memory_mb, shared.memory_mb.as_ref(), || 4096),
+        boot_disk_size_gb: pick(
+            &mut origins,
+            Key::BootDiskSizeGb,
+            own.boot_disk_size_gb,
+            shared.boot_disk_size_gb.as_ref(),
+            || 50,
+        ),
+        boot_disk_storage: pick(
+            &mut origins,
+            Key::BootDiskStorage,
+            own.boot_disk_storage,
+            shared.boot_disk_storage.as_ref(),
+            || "local-zfs".to_owned(),
+        ),
+        network_bridge: pick(
+            &mut origins,
+            Key::NetworkBridge,
+            own.network_bridge,
+            shared.network_bridge.as_ref(),
+            || "vmbr0".to_owned(),
+        ),
+        network_model: pick(&mut origins, Key::NetworkModel, own.network_model, shared.network_model.as_ref(), || {
+            NetworkModel::Virtio
+        }),
+        features: pick(&mut origins, Key::Features, own.features, shared.features.as_ref(), Vec::new),
+        volumes: pick(&mut origins, Key::Volumes, own.volumes, shared.volumes.as_ref(), Vec::new),
+        description: pick(&mut origins, Key::Description, own.description, shared.description.as_ref(), String::new),
+        tags: pick(&mut origins, Key::Tags, own.tags, shared.tags.as_ref(), Vec::new),
+        origins,
+    })
+}
+
+/// Takes the first value there is and notes where it came from.
+fn pick<T: Clone>(
+    origins: &mut Origins,
+    key: Key,
+    own: Option<T>,
+    shared: Option<&T>,
+    built_in: impl FnOnce() -> T,
+) -> T {
+    let (value, origin) = match (own, shared) {
+        (Some(own), _) => (own, Origin::Vm),
+        (None, Some(shared)) => (shared.clone(), Origin::VmDefaults),
+        (None, None) => (built_in(), Origin::BuiltIn),
+    };
+    origins.note(key, origin);
+    value
+}
+
+/// The feature of a name, sharing the text with its script.
+fn feature(name: &str, scripts: &Scripts) -> Feature {
+    let name = scripts.features.get_key_value(name).map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name));
+    Feature { name }
+}
+
+fn volume(raw: RawVolume) -> Volume {
+    let path = |written: Option<String>| written.map_or_else(String::new, |path| trimmed(&path).to_owned());
+    Volume { share: raw.share, server: raw.server, path: path(raw.path), mount_point: path(raw.mount_point) }
+}
+
+/// White space at the end does not count: Proxmox adds a line break of its own.
+fn normal_description(text: &str) -> String {
+    text.trim_end().to_owned()
+}
+
+/// Tags as Proxmox stores them: lower case, sorted, each once.
+fn normal_tags(mut tags: Vec<String>) -> Vec<String> {
+    tags.iter_mut().for_each(|tag| tag.make_ascii_lowercase());
+    tags.sort_unstable();
+    tags.dedup();
+    tags
+}

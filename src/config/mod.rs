@@ -1,0 +1,141 @@
+//! The config: text in, desired state and diagnostics out. Pure; whoever calls reads the files.
+//!
+//! A valid file takes the short way: one typed parse, one run of the compiled schema, one pass of the checks, and no
+//! thought about places. Only when something is to be said, the file is parsed again into a tree with positions, and
+//! everything wrong with it is told at once.
+//!
+//! - [`input`]: bytes to text. [`syntax`]: text to tree. [`schema`]: the schema and its validator.
+//! - `raw`: the file, one field per key. `lower`: defaults merged, words of the model.
+//! - `check`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
+//! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub mod builtin;
+mod check;
+pub mod codes;
+mod features;
+pub mod input;
+pub(crate) mod lexis;
+mod lower;
+mod problem;
+pub(crate) mod raw;
+pub mod schema;
+pub mod spans;
+pub mod syntax;
+mod tree;
+mod violations;
+mod volumes;
+
+pub use input::{MAX_BYTES, Unread, decode, unread};
+
+use problem::Problem;
+use raw::Raw;
+use spans::LineIndex;
+
+use crate::diag::{Diagnostic, Severity};
+use crate::model::{Desired, Scripts};
+
+/// Longest declared description in characters. Proxmox keeps 8,192 characters of notes, and phoenix's record of the
+/// VM stands in the same notes: 1,500 are kept for it.
+pub const MAX_DESCRIPTION: usize = 8192 - 1500;
+
+/// What begins the record that phoenix keeps in a VM's notes; no declared description may contain it.
+pub const RECORD_MARK: &str = "<!-- phoenix";
+
+/// Largest feature script in bytes.
+pub const MAX_SCRIPT_BYTES: usize = 256 << 10;
+
+/// A config's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The file as the user named it, for messages.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// What the caller found in the directory of feature scripts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeatureFiles {
+    /// There is no such directory.
+    Missing,
+    /// It cannot be listed, for this reason.
+    Unreadable(String),
+    /// Its files ending in `.sh` by name: the content, or why it cannot be read. Of a file larger than
+    /// [`MAX_SCRIPT_BYTES`] one byte more than that is enough.
+    Found(BTreeMap<String, Result<Vec<u8>, String>>),
+}
+
+/// What a config turned out to be.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What it wants; present exactly when no diagnostic is an error.
+    pub desired: Option<Desired>,
+    /// What is to be said about it, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads a config. `read_features` gets the scripts directory as written (or its default) and is called at most once,
+/// and not at all if the text is too broken to say which directory it is.
+pub fn load(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles) -> Loaded {
+    let mut files = None;
+    if let Some(raw) = valid(&source.text) {
+        let files = files.get_or_insert_with(|| read_features(lower::features_dir(&raw)));
+        let mut problems = Vec::new();
+        let scripts = check::all(&raw, files, &mut problems);
+        if problems.is_empty() {
+            return Loaded { desired: Some(lower::lower(raw, scripts)), diagnostics: Vec::new() };
+        }
+    }
+    explain(source, &mut |dir| files.take().unwrap_or_else(|| read_features(dir)))
+}
+
+/// Parses a file that fits the schema; `None` for every other.
+fn valid(text: &str) -> Option<Raw> {
+    let raw = serde_json::from_str(text).ok()?;
+    let value = serde_json::from_str(text).ok()?;
+    schema::validator()?.is_valid(&value).then_some(raw)
+}
+
+/// Goes the long way: finds everything that is to be said, and where.
+fn explain(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles) -> Loaded {
+    let syntax::Parsed { root, mut diagnostics } = syntax::parse(&source.text);
+    let mut desired = None;
+    if let Some(root) = &root {
+        let mut problems = Vec::new();
+        if let Some((raw, scripts)) = judge(source, root, read_features, &mut problems) {
+            desired = Some(lower::lower(raw, scripts));
+        }
+        let lines = LineIndex::new(&source.text);
+        diagnostics.extend(problems.into_iter().map(|problem| problem.placed(root, &lines)));
+    }
+    diagnostics.sort_by_key(|found| (found.span, found.code));
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        desired = None;
+    }
+    Loaded { desired, diagnostics }
+}
+
+/// Applies the schema, takes away what does not fit it, and applies every other check to the rest.
+fn judge(
+    source: &Source,
+    root: &jsonc_parser::ast::Value<'_>,
+    read_features: &mut dyn FnMut(&str) -> FeatureFiles,
+    problems: &mut Vec<Problem>,
+) -> Option<(Raw, Scripts)> {
+    let mut value = tree::to_value(root, problems);
+    let violations = violations::find(&source.text, root, &mut value);
+    let raw = serde_json::from_value::<Raw>(value).ok();
+    let mut scripts = None;
+    if let Some(raw) = &raw {
+        scripts = Some(check::all(raw, &read_features(lower::features_dir(raw)), problems));
+    }
+    // A rule of this program says more about a value than the schema does.
+    let said: BTreeSet<spans::Place> = problems.iter().map(|problem| problem.at.clone()).collect();
+    problems.extend(violations.into_iter().filter(|violation| !said.contains(&violation.at)));
+    problems.sort_by(|a, b| (&a.at.pointer, a.diagnostic.code).cmp(&(&b.at.pointer, b.diagnostic.code)));
+    problems.dedup_by(|a, b| a.at == b.at && a.diagnostic.code == b.diagnostic.code && a.diagnostic.message == b.diagnostic.message);
+    debug_assert!(raw.is_some() || problems.iter().any(|p| p.diagnostic.severity == Severity::Error));
+    Some((raw?, scripts?))
+}

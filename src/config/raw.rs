@@ -1,0 +1,240 @@
+//! The file as it is written: one struct per object, one field per key.
+//!
+//! The schema is generated from here, so titles, descriptions, defaults, ranges and examples stand beside the field
+//! they are about. Every field is optional to serde; what is required is said once, in [`super::schema`], and checked
+//! by the schema. A `null` passes here and is refused there.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::Deserialize;
+
+use super::lexis;
+use crate::model::{NetworkModel, OsType};
+
+/// Says which virtual machines there are.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "phoenix virtual machines")]
+pub(crate) struct Raw {
+    /// Names the schema of this file, so that editors check and complete it. phoenix itself ignores it.
+    #[serde(rename = "$schema")]
+    #[schemars(title = "Schema", length(min = 1, max = 2048))]
+    #[schemars(example = "./schema/phoenix_vm_configs.schema.json")]
+    pub(super) schema: Option<String>,
+    /// Says where phoenix acts and what the VMs of this file share.
+    #[schemars(title = "Hypervisor", extend("default" = {}), example = serde_json::json!({ "project": "lab" }))]
+    pub(super) hypervisor: Option<RawHypervisor>,
+    /// Holds values for every VM that does not say otherwise. Lists replace each other as a whole.
+    #[schemars(title = "Defaults of all VMs", extend("default" = {}))]
+    #[schemars(example = serde_json::json!({ "cpu_cores": 2, "memory_mb": 4096, "features": ["base_setup"] }))]
+    pub(super) vm_defaults: Option<RawVm>,
+    /// Lists the VMs, each with its own values.
+    #[schemars(title = "Virtual machines")]
+    #[schemars(example = serde_json::json!([{ "vm_id": 1000, "vm_name": "rumpledev", "tags": ["development"] }]))]
+    pub(super) virtual_machines: Vec<RawVm>,
+}
+
+/// Says where phoenix acts and what the VMs of this file share.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawHypervisor {
+    /// Says where phoenix acts, unless the command line says otherwise. `embedded:DIR` is a node in a directory.
+    #[schemars(title = "Target", regex(pattern = "^embedded:.+$"), length(max = 1024))]
+    #[schemars(example = "embedded:.phoenix/node", extend("default" = "embedded:.phoenix/node"))]
+    pub(super) target: Option<String>,
+    /// Names what the VMs of this file belong to. phoenix never changes a VM of another project.
+    #[schemars(title = "Project", regex(pattern = lexis::PROJECT))]
+    #[schemars(example = "lab", extend("default" = "default"))]
+    pub(super) project: Option<String>,
+    /// Names the directory of the feature scripts; a relative path starts at this file.
+    #[schemars(title = "Features directory", length(min = 1, max = 1024))]
+    #[schemars(example = "features", extend("default" = "features"))]
+    pub(super) features_dir: Option<String>,
+    /// Says where the volume lives through which scripts reach a VM that declares no such volume itself.
+    #[schemars(title = "Persistent storage", extend("default" = {}))]
+    #[schemars(example = serde_json::json!({ "host_path": "/quickOS/vm-persistent-data" }))]
+    pub(super) persistent_storage: Option<RawPersistentStorage>,
+    /// Names NFS shares for the `share` of volumes. A share not listed here is looked up as a Proxmox storage of
+    /// type `nfs`.
+    #[serde(deserialize_with = "each_name_once")]
+    #[schemars(with = "BTreeMap<String, RawNfsShare>", title = "NFS shares", extend("default" = {}))]
+    #[schemars(example = serde_json::json!({
+        "media": { "server": "nas.example.org", "export": "/tank/media", "host_path": "/mnt/media" }
+    }))]
+    pub(super) nfs_shares: BTreeMap<String, RawNfsShare>,
+}
+
+/// Says where the implicit volume of VMs with features lives.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawPersistentStorage {
+    /// Names the directory on the hypervisor; each VM gets a directory below it, named by its VMID.
+    #[schemars(title = "Host path", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
+    #[schemars(example = "/quickOS/vm-persistent-data", extend("default" = "/quickOS/vm-persistent-data"))]
+    pub(super) host_path: Option<String>,
+    /// Names the NFS server as the guest reaches it; without it, the node's address on the VM's bridge.
+    #[schemars(title = "Server", regex(pattern = lexis::SERVER), length(max = lexis::MAX_DNS_NAME))]
+    #[schemars(example = "10.0.0.13")]
+    pub(super) server: Option<String>,
+    /// Says where the guest mounts it. Feature scripts lie in `.phoenix_scripts` below.
+    #[schemars(title = "Mount point", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
+    #[schemars(example = "/persistent-storage", extend("default" = "/persistent-storage"))]
+    pub(super) mount_point: Option<String>,
+}
+
+/// Describes one NFS share.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawNfsShare {
+    /// Names the NFS server as the guest reaches it.
+    #[schemars(title = "Server", regex(pattern = lexis::SERVER), length(max = lexis::MAX_DNS_NAME))]
+    #[schemars(example = "nas.example.org")]
+    pub(super) server: Option<String>,
+    /// Names the path that the server exports.
+    #[schemars(title = "Export", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
+    #[schemars(example = "/tank/media")]
+    pub(super) export: Option<String>,
+    /// Names the directory where the hypervisor sees the export.
+    #[schemars(title = "Host path", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
+    #[schemars(example = "/mnt/media")]
+    pub(super) host_path: Option<String>,
+}
+
+/// Describes one VM.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawVm {
+    /// Identifies the VM on its Proxmox cluster.
+    #[schemars(title = "VMID", range(min = 100, max = 999_999_999), example = 1000)]
+    pub(super) vm_id: Option<u32>,
+    /// Names the VM and is the host name of its guest; unique in this file.
+    #[schemars(title = "Name", regex(pattern = lexis::DNS_NAME), length(max = lexis::MAX_DNS_NAME))]
+    #[schemars(example = "rumpledev")]
+    pub(super) vm_name: Option<String>,
+    /// Names the Proxmox template to clone. It matters only when the VM is created.
+    #[schemars(title = "Template", regex(pattern = lexis::DNS_NAME), length(max = lexis::MAX_DNS_NAME))]
+    #[schemars(example = "ubuntu-22.04-cloud-template-v3", extend("default" = "ubuntu-22.04-cloud-template-v3"))]
+    pub(super) template_name: Option<String>,
+    /// Names the kind of operating system, in the words of Proxmox. `l26` is any modern Linux.
+    #[schemars(schema_with = "os_type", title = "Operating system", example = "l26", extend("default" = "l26"))]
+    pub(super) os_type: Option<OsType>,
+    /// Sets the number of CPU sockets.
+    #[schemars(title = "CPU sockets", range(min = 1, max = 256), example = 1, extend("default" = 1))]
+    pub(super) cpu_sockets: Option<u32>,
+    /// Sets the number of cores of each socket.
+    #[schemars(title = "CPU cores", range(min = 1, max = 1024), example = 4, extend("default" = 2))]
+    pub(super) cpu_cores: Option<u32>,
+    /// Sets the memory in MiB.
+    #[schemars(title = "Memory (MiB)", range(min = 16, max = 16_777_216), example = 8192, extend("default" = 4096))]
+    pub(super) memory_mb: Option<u32>,
+    /// Sets the size of the boot disk in GiB. A disk only ever grows.
+    #[schemars(title = "Boot disk (GiB)", range(min = 1, max = 131_072), example = 50, extend("default" = 50))]
+    pub(super) boot_disk_size_gb: Option<u32>,
+    /// Names the Proxmox storage of the boot disk.
+    #[schemars(title = "Boot disk storage", regex(pattern = lexis::STORAGE), length(max = lexis::MAX_STORAGE))]
+    #[schemars(example = "local-zfs", extend("default" = "local-zfs"))]
+    pub(super) boot_disk_storage: Option<String>,
+    /// Names the bridge that the first network card is plugged into.
+    #[schemars(title = "Network bridge", regex(pattern = lexis::BRIDGE))]
+    #[schemars(example = "vmbr0", extend("default" = "vmbr0"))]
+    pub(super) network_bridge: Option<String>,
+    /// Names the model of the first network card. `virtio` is the fastest.
+    #[schemars(schema_with = "network_model", title = "Network model")]
+    #[schemars(example = "virtio", extend("default" = "virtio"))]
+    pub(super) network_model: Option<NetworkModel>,
+    /// Lists the feature scripts to run in the guest, in this order.
+    #[schemars(title = "Features", inner(regex(pattern = lexis::FEATURE)), length(max = MAX_ITEMS))]
+    #[schemars(example = ["base_setup", "install_docker"], extend("default" = [], "uniqueItems" = true))]
+    pub(super) features: Option<Vec<String>>,
+    /// Lists the volumes to mount in the guest, in this order.
+    #[schemars(title = "Volumes", length(max = MAX_ITEMS), extend("default" = []))]
+    #[schemars(example = serde_json::json!([
+        { "type": "nfs", "share": "local-nfs", "path": "/vm-features/1000", "mount_point": "/mnt/nfs/features" }
+    ]))]
+    pub(super) volumes: Option<Vec<RawVolume>>,
+    /// Says what the VM is for; shown as its notes in Proxmox. Lines may be broken with `\n`.
+    #[schemars(title = "Description", length(max = super::MAX_DESCRIPTION))]
+    #[schemars(example = "Development Environment", extend("default" = ""))]
+    pub(super) description: Option<String>,
+    /// Lists the tags of the VM. Proxmox keeps them in lower case and sorted.
+    #[schemars(title = "Tags", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
+    #[schemars(example = ["development", "web-server"], extend("default" = []))]
+    pub(super) tags: Option<Vec<String>>,
+}
+
+/// Describes storage that the guest mounts: a path below a share, or an export of a server.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawVolume {
+    /// Names the kind of storage.
+    #[serde(rename = "type")]
+    #[schemars(schema_with = "volume_type", title = "Type", example = "nfs")]
+    pub(super) kind: Option<String>,
+    /// Names a share of `hypervisor.nfs_shares`, or else a Proxmox storage of type `nfs`.
+    #[schemars(title = "Share", regex(pattern = lexis::STORAGE), length(max = lexis::MAX_STORAGE))]
+    #[schemars(example = "local-nfs")]
+    pub(super) share: Option<String>,
+    /// Names an NFS server, instead of `share`.
+    #[schemars(title = "Server", regex(pattern = lexis::SERVER), length(max = lexis::MAX_DNS_NAME))]
+    #[schemars(example = "nas.example.org")]
+    pub(super) server: Option<String>,
+    /// Names the path below the share, or with `server` the path that the server exports.
+    #[schemars(title = "Path", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
+    #[schemars(example = "/vm-features/1000")]
+    pub(super) path: Option<String>,
+    /// Says where the guest mounts it.
+    #[schemars(title = "Mount point", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
+    #[schemars(example = "/mnt/nfs/features")]
+    pub(super) mount_point: Option<String>,
+}
+
+/// Most entries of a list of a VM.
+pub(super) const MAX_ITEMS: usize = 256;
+
+fn os_type(_: &mut SchemaGenerator) -> Schema {
+    words(OsType::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
+}
+
+fn network_model(_: &mut SchemaGenerator) -> Schema {
+    words(NetworkModel::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
+}
+
+fn volume_type(_: &mut SchemaGenerator) -> Schema {
+    words([("nfs", "A directory that an NFS server exports")])
+}
+
+/// Makes the schema of a word out of a list; an editor shows the meaning of each.
+fn words<'a>(list: impl IntoIterator<Item = (&'a str, &'a str)>) -> Schema {
+    let choices: Vec<_> = list
+        .into_iter()
+        .map(|(word, meaning)| serde_json::json!({ "const": word, "description": format!("{meaning}.") }))
+        .collect();
+    json_schema!({ "type": "string", "oneOf": choices })
+}
+
+/// Reads a map and refuses a key that stands twice, as structs do by themselves.
+fn each_name_once<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, RawNfsShare>, D::Error> {
+    struct Once;
+    impl<'de> Visitor<'de> for Once {
+        type Value = BTreeMap<String, RawNfsShare>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((name, share)) = entries.next_entry::<String, RawNfsShare>()? {
+                match map.entry(name) {
+                    Entry::Vacant(free) => drop(free.insert(share)),
+                    Entry::Occupied(taken) => return Err(A::Error::custom(format!("`{}` stands twice", taken.key()))),
+                }
+            }
+            Ok(map)
+        }
+    }
+    from.deserialize_map(Once)
+}

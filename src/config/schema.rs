@@ -1,0 +1,126 @@
+//! The JSON schema: generated from [`super::raw`], committed, embedded, and used to validate.
+
+use std::sync::OnceLock;
+
+use jsonschema::{Draft, PatternOptions, Validator};
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::raw::Raw;
+
+/// Where the schema is committed, from the top of the project.
+pub const FILE: &str = "schema/phoenix_vm_configs.schema.json";
+/// The command that writes it anew.
+pub const REFRESH: &str = "cargo run -- schema > schema/phoenix_vm_configs.schema.json";
+
+/// Generates the schema from the types: draft-07, because editors know it best; pretty, with a line break at the end.
+#[must_use]
+pub fn generate() -> String {
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<Raw>().to_value();
+    polish(&mut schema);
+    let require = |schema: &mut Value, at: &str, keys: &[&str]| {
+        if let Some(Value::Object(object)) = schema.pointer_mut(at) {
+            object.insert("required".into(), json!(keys));
+        }
+    };
+    require(&mut schema, "", &["virtual_machines"]);
+    require(
+        &mut schema,
+        "/properties/hypervisor/properties/nfs_shares/additionalProperties",
+        &["server", "export", "host_path"],
+    );
+    if let Some(Value::Object(shares)) = schema.pointer_mut("/properties/hypervisor/properties/nfs_shares") {
+        shares.insert("propertyNames".into(), json!({ "pattern": super::lexis::STORAGE }));
+    }
+    for vm in ["/properties/vm_defaults", "/properties/virtual_machines/items"] {
+        let volume = format!("{vm}/properties/volumes/items");
+        require(&mut schema, &volume, &["type", "path", "mount_point"]);
+        if let Some(Value::Object(volume)) = schema.pointer_mut(&volume) {
+            volume.insert("oneOf".into(), json!([{ "required": ["share"] }, { "required": ["server"] }]));
+        }
+    }
+    require(&mut schema, "/properties/virtual_machines/items", &["vm_id", "vm_name"]);
+    if let Some(Value::Object(defaults)) = schema.pointer_mut("/properties/vm_defaults/properties") {
+        defaults.remove("vm_id");
+        defaults.remove("vm_name");
+    }
+    format!("{schema:#}\n")
+}
+
+/// The schema as committed and built into this program.
+#[must_use]
+pub fn embedded() -> &'static str {
+    include_str!("../../schema/phoenix_vm_configs.schema.json")
+}
+
+/// Compares a text with the schema this program generates; `None` when it is the same, else a unified diff.
+#[must_use]
+pub fn check(text: &str) -> Option<String> {
+    let fresh = generate();
+    let same = text == fresh;
+    (!same).then(|| {
+        similar::TextDiff::from_lines(text, &fresh).unified_diff().header("committed", "generated").to_string()
+    })
+}
+
+/// The embedded schema, ready to validate. `None` if the committed file is no schema, which a test rules out.
+pub(super) fn validator() -> Option<&'static Validator> {
+    static VALIDATOR: OnceLock<Option<Validator>> = OnceLock::new();
+    VALIDATOR
+        .get_or_init(|| {
+            jsonschema::options()
+                .with_draft(Draft::Draft7)
+                // The linear-time engine: a config cannot make a pattern run away.
+                .with_pattern_options(PatternOptions::regex())
+                .build(document())
+                .ok()
+        })
+        .as_ref()
+}
+
+/// The embedded schema as a value, to look up what a key's object knows.
+pub(super) fn document() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| serde_json::from_str(embedded()).unwrap_or(Value::Bool(false)))
+}
+
+/// Takes away what schemars derives from Rust and JSON has no use for: `null` for options, integer formats and empty
+/// defaults.
+fn polish(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::Array(types)) = object.get_mut("type") {
+                types.retain(|word| word != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    object.insert("type".into(), only);
+                }
+            }
+            if let Some(Value::Array(choices)) = object.remove("anyOf") {
+                unwrap_option(object, choices);
+            }
+            if object.get("format").is_some_and(|format| format.as_str().is_some_and(|f| f.starts_with("uint"))) {
+                object.remove("format");
+            }
+            if object.get("default") == Some(&Value::Null) {
+                object.remove("default");
+            }
+            object.values_mut().for_each(polish);
+        }
+        Value::Array(items) => items.iter_mut().for_each(polish),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Replaces "this or null" by this; what the field says wins over what its type says.
+fn unwrap_option(object: &mut Map<String, Value>, choices: Vec<Value>) {
+    let null = json!({ "type": "null" });
+    for choice in choices.into_iter().filter(|choice| *choice != null) {
+        if let Value::Object(choice) = choice {
+            for (key, value) in choice {
+                object.entry(key).or_insert(value);
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Text to syntax tree, for files with something wrong in them.
+//!
+//! The parser is told to accept what people commonly write instead of JSON. That gives a tree to go on with, so that
+//! one comma too many does not hide every other problem; the departures are then found among the tokens.
+
+use jsonc_parser::ast::{self, Value};
+use jsonc_parser::errors::{ParseError, ParseErrorKind};
+use jsonc_parser::tokens::{Token, TokenAndRange};
+use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, parse_to_ast};
+
+use super::codes;
+use super::spans::LineIndex;
+use crate::diag::{Diagnostic, Span};
+
+/// Deepest nesting that is read. A config needs five levels; the parsers are recursive.
+pub const MAX_DEPTH: usize = 100;
+
+/// What a text is, as far as it can be told.
+pub(super) struct Parsed<'a> {
+    /// The tree, unless the text is broken beyond it.
+    pub(super) root: Option<Value<'a>>,
+    /// What is wrong with the text.
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// Parses a text leniently and says where it is not JSON.
+pub(super) fn parse(text: &str) -> Parsed<'_> {
+    let broken = |diagnostic| Parsed { root: None, diagnostics: vec![diagnostic] };
+    if let Some(at) = too_deep(text) {
+        return broken(
+            codes::TOO_DEEP
+                .diagnostic(format!("objects and lists are nested more than {MAX_DEPTH} levels deep"))
+                .at(Some(Span { start: at, end: at + 1 }), "one level too many"),
+        );
+    }
+    let strict = serde_json::from_str::<serde_json::Value>(text).err();
+    let collect = CollectOptions { comments: CommentCollectionStrategy::AsTokens, tokens: true };
+    match parse_to_ast(text, &collect, &ParseOptions::default()) {
+        Err(error) => broken(first_of(text, &error, strict.as_ref())),
+        Ok(parsed) => {
+            let mut diagnostics = strict.as_ref().map_or_else(Vec::new, |_| departures(text, parsed.tokens.as_deref()));
+            if let Some(strict) = strict
+                && diagnostics.is_empty()
+                && !strict.to_string().starts_with("number out of range")
+            {
+                diagnostics.push(from_serde(text, &strict));
+            }
+            if let Some(Value::Object(_)) = &parsed.value {
+                repeated_keys(&parsed.value, &mut diagnostics);
+            }
+            Parsed { root: parsed.value, diagnostics }
+        }
+    }
+}
+
+/// Finds the bracket that opens one level too many, without recursion.
+fn too_deep(text: &str) -> Option<usize> {
+    let (mut depth, mut quoted, mut skip) = (0_usize, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if skip => skip = false,
+            b'\\' if quoted => skip = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Some(at);
+                }
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Of the two parsers' complaints, the one that comes first in the text is the cause.
+fn first_of(text: &str, lenient: &ParseError, strict: Option<&serde_json::Error>) -> Diagnostic {
+    let range = lenient.range();
+    match strict {
+        // Only a broken string puts the lenient parser on the wrong track; all else it understands better.
+        Some(strict) if strict.to_string().starts_with("control character") && offset(text, strict) < range.start => {
+            from_serde(text, strict)
+        }
+        _ => {
+            let end = match lenient.kind() {
+                ParseErrorKind::UnterminatedArray | ParseErrorKind::UnterminatedObject => range.start + 1,
+                _ => range.end.max(range.start),
+            };
+            let found = text.get(range.start..end).unwrap_or_default();
+            let (message, hint) = said(lenient.kind(), found);
+            let mut diagnostic =
+                codes::SYNTAX.diagnostic(message).at(Some(Span { start: range.start, end }), String::new());
+            diagnostic.hint = hint;
+            diagnostic
+        }
+    }
+}
+
+/// Says a parse error in the words of this program.
+fn said(kind: &ParseErrorKind, found: &str) -> (String, Option<String>) {
+    let found = super::problem::shown(found);
+    let (message, hint): (String, Option<&str>) = match kind {
+        ParseErrorKind::ExpectedColonAfterObjectKey => ("a `:` is missing after the key".into(), None),
+        ParseErrorKind::ExpectedObjectValue => ("a value is missing after the `:`".into(), None),
+        ParseErrorKind::UnterminatedArray => ("this `[` is never closed".into(), Some("add the `]` that is missing")),
+        ParseErrorKind::UnterminatedObject => ("this `{` is never closed".into(), Some("add the `}` that is missing")),
+        ParseErrorKind::UnterminatedCommentBlock => ("JSON has no comments, and this one never ends".into(), None),
+        ParseErrorKind::MultipleRootJsonValues => {
+            ("something follows the end of the config".into(), Some("a config is one object: `{ … }`"))
+        }
+        ParseErrorKind::UnexpectedComma => ("a value is missing before the `,`".into(), None),
+        ParseErrorKind::UnexpectedCloseBrace | ParseErrorKind::UnexpectedCloseBracket => {
+            (format!("{found} closes nothing that is open here"), None)
+        }
+        ParseErrorKind::UnexpectedColon => ("a `:` may stand only after a key".into(), None),
+        ParseErrorKind::String(_) => ("the text is not a valid JSON string".into(), Some("a string needs a `\"` at both ends")),
+        ParseErrorKind::UnexpectedWord => {
+            (format!("{found} is not JSON"), Some("texts stand in double quotes; the bare words are `true`, `false` and `null`"))
+        }
+        _ => (format!("{found} is not JSON here"), None),
+    };
+    (message, hint.map(str::to_owned))
+}
+
+/// Finds what the lenient parser let pass.
+fn departures(text: &str, tokens: Option<&[TokenAndRange<'_>]>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut before: Option<&TokenAndRange<'_>> = None;
+    for token in tokens.unwrap_or_default() {
+        let span = Span { start: token.range.start, end: token.range.end };
+        let mut not_json = |message: &str, hint: &str| {
+            found.push(codes::SYNTAX.diagnostic(message).at(Some(span), "").hint(hint));
+        };
+        if let Token::CommentLine(_) | Token::CommentBlock(_) = token.token {
+            found.push(
+                codes::COMMENT
+                    .diagnostic("JSON has no comments")
+                    .at(Some(span), "")
+                    .hint("remove it; a VM's `description` can say the same"),
+            );
+            continue;
+        }
+        match (&token.token, before) {
+            (Token::CloseBrace | Token::CloseBracket, Some(comma)) if comma.token == Token::Comma => {
+                let span = Span { start: comma.range.start, end: comma.range.end };
+                found.push(
+                    codes::TRAILING_COMMA
+                        .diagnostic("JSON has no trailing commas")
+                        .at(Some(span), "nothing follows this comma")
+                        .hint("remove the comma"),
+                );
+            }
+            (Token::Number(_), Some(number)) if number.range.end == span.start => {
+                not_json("a number does not start with `0`", "remove the zeros in front");
+            }
+            (start, Some(end)) if begins_value(start) && ends_value(&end.token) => {
+                not_json("a comma is missing before this", "put a `,` between the two");
+            }
+            (Token::Word(_), _) => not_json("a key stands in double quotes", "put it in double quotes"),
+            (Token::String(_), _) if text[span.start..].starts_with('\'') => {
+                not_json("a string stands in double quotes", "write `\"` in place of `'`");
+            }
+            (Token::Number(number), _) if number.parse::<serde_json::Number>().is_err() && !is_huge(number) => {
+                not_json("the number is not written as JSON does", "write the digits alone, e.g. `4096`");
+            }
+            _ => {}
+        }
+        before = Some(token);
+    }
+    found
+}
+
+fn begins_value(token: &Token<'_>) -> bool {
+    ends_value(token) && !matches!(token, Token::CloseBrace | Token::CloseBracket)
+        || matches!(token, Token::OpenBrace | Token::OpenBracket)
+}
+
+fn ends_value(token: &Token<'_>) -> bool {
+    !matches!(token, Token::Comma | Token::Colon | Token::OpenBrace | Token::OpenBracket)
+}
+
+/// Tells numbers that are JSON but beyond what a computer holds, like `1e400`.
+pub(super) fn is_huge(number: &str) -> bool {
+    number.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && !number.contains(['x', 'X', 'I', 'N'])
+        && number.parse::<f64>().is_ok_and(f64::is_infinite)
+}
+
+/// Says an error of the strict parser in the words of this program.
+fn from_serde(text: &str, error: &serde_json::Error) -> Diagnostic {
+    let at = offset(text, error);
+    let said = error.to_string();
+    let said = said.split(" at line ").next().unwrap_or_default();
+    let (message, hint) = match said {
+        _ if said.starts_with("control character") => (
+            "a string contains a raw line break or control character",
+            Some("close the string with `\"`, or write `\\n` for a line break"),
+        ),
+        "invalid escape" => ("the string contains an escape that JSON does not know", Some("write `\\\\` for a backslash")),
+        _ if said.contains("surrogate") || said.contains("hex escape") => {
+            ("the string contains half a character", Some("write the character itself in place of `\\u…`"))
+        }
+        _ => ("the text is not JSON here", None),
+    };
+    let end = text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |c| at + c.len_utf8());
+    let mut diagnostic = codes::SYNTAX.diagnostic(message).at(Some(Span { start: at, end }), "");
+    diagnostic.hint = hint.map(str::to_owned);
+    diagnostic
+}
+
+/// The byte that the strict parser complains about; it counts columns in bytes, from 1.
+fn offset(text: &str, error: &serde_json::Error) -> usize {
+    let line = LineIndex::new(text).bytes_of(text, error.line().max(1));
+    let mut at = (line.start + error.column().saturating_sub(1)).min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// Finds keys that stand twice in one object. Parsers keep the last without a word.
+fn repeated_keys(root: &Option<Value<'_>>, found: &mut Vec<Diagnostic>) {
+    let mut open: Vec<&Value<'_>> = root.iter().collect();
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(list) => open.extend(&list.elements),
+            Value::Object(object) => {
+                let mut keys: Vec<&ast::ObjectPropName<'_>> = object.properties.iter().map(|p| &p.name).collect();
+                // A stable sort keeps equal keys in the order of the file.
+                keys.sort_by_key(|key| key.as_str());
+                for same in keys.chunk_by(|a, b| a.as_str() == b.as_str()) {
+                    for again in &same[1..] {
+                        found.push(
+                            codes::DUPLICATE_KEY
+                                .diagnostic(format!("{} stands twice in one object", super::problem::shown(again.as_str())))
+                                .at(Some(span_of(again)), "again here")
+                                .also(Some(span_of(same[0])), "first here")
+                                .hint("keep one of them"),
+                        );
+                    }
+                }
+                open.extend(object.properties.iter().map(|p| &p.value));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn span_of(name: &ast::ObjectPropName<'_>) -> Span {
+    use jsonc_parser::common::Ranged as _;
+    let range = name.range();
+    Span { start: range.start, end: range.end }
+}

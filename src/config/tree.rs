@@ -1,0 +1,84 @@
+//! Syntax tree to plain value, with a word on numbers that are not written as whole numbers.
+
+use jsonc_parser::ast::Value as Tree;
+use serde_json::{Map, Number, Value};
+
+use super::codes;
+use super::problem::{Problem, shown};
+use super::spans::{Place, escaped};
+use super::syntax::is_huge;
+
+/// Makes the value that the schema and the types are applied to.
+pub(super) fn to_value(root: &Tree<'_>, problems: &mut Vec<Problem>) -> Value {
+    convert(root, &mut String::new(), problems)
+}
+
+/// Recursion is bounded: the parser was not started on a text nested deeper than `syntax::MAX_DEPTH`.
+fn convert(tree: &Tree<'_>, pointer: &mut String, problems: &mut Vec<Problem>) -> Value {
+    let here = pointer.len();
+    match tree {
+        Tree::NullKeyword(_) => Value::Null,
+        Tree::BooleanLit(boolean) => Value::Bool(boolean.value),
+        Tree::StringLit(string) => Value::String(string.value.to_string()),
+        Tree::NumberLit(number) => self::number(number.value, pointer, problems),
+        Tree::Array(list) => {
+            let mut items = Vec::with_capacity(list.elements.len());
+            for (n, item) in list.elements.iter().enumerate() {
+                pointer.push('/');
+                pointer.push_str(&n.to_string());
+                items.push(convert(item, pointer, problems));
+                pointer.truncate(here);
+            }
+            Value::Array(items)
+        }
+        Tree::Object(object) => {
+            let mut members = Map::new();
+            for property in &object.properties {
+                let name = property.name.as_str();
+                pointer.push('/');
+                pointer.push_str(&escaped(name));
+                members.insert(name.to_owned(), convert(&property.value, pointer, problems));
+                pointer.truncate(here);
+            }
+            Value::Object(members)
+        }
+    }
+}
+
+fn number(text: &str, pointer: &str, problems: &mut Vec<Problem>) -> Value {
+    if text.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+        && text != "-0"
+        && let Ok(number) = text.parse::<Number>()
+    {
+        return Value::Number(number);
+    }
+    if is_huge(text) {
+        let largest = if text.starts_with('-') { f64::MIN } else { f64::MAX };
+        return Number::from_f64(largest).map_or(Value::Null, Value::Number);
+    }
+    let Ok(number) = text.parse::<Number>() else {
+        // Not JSON, and told as such; any number serves.
+        return Value::Number(0.into());
+    };
+    match number.as_f64().and_then(as_whole) {
+        Some(whole) => {
+            problems.push(
+                Problem::new(
+                    codes::NUMBER_FORM,
+                    format!("{} is not written as a whole number", shown(text)),
+                    Place::value(pointer),
+                )
+                .hint(format!("write `{whole}`")),
+            );
+            Value::Number(whole.into())
+        }
+        None => Value::Number(number),
+    }
+}
+
+/// The whole number a float stands for, if it is one and exact.
+fn as_whole(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "the number is whole and within the range of exact floats")]
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
+}

@@ -1,0 +1,4 @@
+//! Faces: how values look to people and programs.
+
+pub mod diagnostics;
+pub mod text;
