@@ -1,4 +1,10 @@
-//! Faces: how values look to people and programs.
+//! Faces: how values look to people and programs. Folds over plans, events and diagnostics; nothing here acts.
 
 pub mod diagnostics;
+pub mod graph;
+mod layout;
+pub mod plan;
+pub mod progress;
+pub mod run;
+pub mod style;
 pub mod text;

@@ -1,0 +1,96 @@
+//! Lines that fit the screen.
+
+use unicode_width::UnicodeWidthStr;
+
+/// Breaks text at spaces so that each line fits into `width` columns; a word that is longer than that is broken anywhere,
+/// so that nothing is cut off.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(8);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        let mut word = word;
+        if !line.is_empty() && line.width() + 1 + word.width() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        while line.is_empty() && word.width() > width {
+            let cut = fitting(word, width);
+            lines.push(word[..cut].to_owned());
+            word = &word[cut..];
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
+/// Length in bytes of the longest start of a word that fits.
+fn fitting(word: &str, width: usize) -> usize {
+    let mut used = 0;
+    for (at, c) in word.char_indices() {
+        used += unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
+        if used > width && at > 0 {
+            return at;
+        }
+    }
+    word.len()
+}
+
+/// Text followed by spaces up to a width in columns.
+pub(super) fn pad(text: &str, width: usize) -> String {
+    let mut padded = text.to_owned();
+    padded.extend(std::iter::repeat_n(' ', width.saturating_sub(text.width())));
+    padded
+}
+
+/// A number with a comma between thousands.
+pub(super) fn number(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// "1 virtual machine", "3 virtual machines".
+pub(super) fn count(n: usize, thing: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", number(n))
+}
+
+/// How long something took, in a unit people read at a glance.
+pub(super) fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => format!("{} min {:02} s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wraps_without_losing_anything() {
+        assert_eq!(wrap("one two three", 9), ["one two", "three"]);
+        assert_eq!(wrap("averyveryverylongword x", 10), ["averyveryv", "erylongwor", "d x"]);
+        assert_eq!(wrap("", 10), [""]);
+    }
+
+    #[test]
+    fn says_numbers_for_people() {
+        assert_eq!(number(9_997), "9,997");
+        assert_eq!(number(1_000_000), "1,000,000");
+        assert_eq!(count(1, "VM"), "1 VM");
+        assert_eq!(duration(59_949), "59.9 s");
+        assert_eq!(duration(61_000), "1 min 01 s");
+    }
+}

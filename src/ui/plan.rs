@@ -1,0 +1,242 @@
+//! The plan as people read it.
+
+use std::fmt::Write as _;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use similar::TextDiff;
+
+use super::layout::{count, number, pad, wrap};
+use super::style::{Role, Style, glyph};
+use super::text::{safe, safe_lines};
+use crate::hypervisor::About;
+use crate::model::{Disruption, Origin, Outcome};
+use crate::plan::{Change, Plan, VmPlan};
+
+/// How to show a plan.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// Colours.
+    pub style: Style,
+    /// Columns of the screen.
+    pub width: usize,
+    /// What the target says about itself.
+    pub about: &'a About,
+    /// Name of the config.
+    pub config: &'a str,
+}
+
+/// From this many unchanged VMs on they are counted instead of listed.
+const MOST_LISTED: usize = 20;
+
+/// Where values begin in a VM's block.
+const VALUE_COLUMN: usize = 24;
+
+/// Renders a plan. Problems are not part of it; they go where diagnostics go.
+#[must_use]
+pub fn render(plan: &Plan, view: &View<'_>) -> String {
+    let mut out = String::new();
+    header(plan, view, &mut out);
+    let unchanged = plan.count(Outcome::NoOp);
+    for vm in &plan.vms {
+        if vm.outcome.acts() || !vm.waiting.is_empty() || is_blocked(plan, vm) {
+            block(plan, vm, view, &mut out);
+        } else if unchanged <= MOST_LISTED {
+            heading(vm, "no-op", Role::Faint, glyph(Outcome::NoOp), view, &mut out);
+        }
+    }
+    if unchanged > MOST_LISTED {
+        let _ = writeln!(out, "= {} as wished", count(unchanged, "virtual machine"));
+    }
+    out.push('\n');
+    table(plan, view, &mut out);
+    out.push_str(&summary(plan, view));
+    out
+}
+
+fn header(plan: &Plan, view: &View<'_>, out: &mut String) {
+    let mut line = |title: &str, text: &str| {
+        let mut title = pad(title, 8);
+        for part in wrap(text, view.width.saturating_sub(8)) {
+            let _ = writeln!(out, "{}{part}", view.style.paint(Role::Strong, &title));
+            title = pad("", 8);
+        }
+    };
+    let simulated = if view.about.simulated { " (no Proxmox here; choose another with --target)" } else { "" };
+    line("Target", &format!("{}{simulated}", safe(&view.about.label)));
+    line("Config", &format!("{}, {}", safe(view.config), count(plan.vms.len(), "virtual machine")));
+    out.push('\n');
+}
+
+fn is_blocked(plan: &Plan, vm: &VmPlan) -> bool {
+    plan.problems.iter().any(|problem| problem.is_error() && problem.vm == Some(vm.vm))
+}
+
+/// `~ 1001 rumpletest                  update, needs a restart`
+fn heading(vm: &VmPlan, verdict: &str, role: Role, glyph: &str, view: &View<'_>, out: &mut String) {
+    let name = format!("{glyph} {} {}", vm.vm, safe(&vm.name));
+    let column = view.width.min(100).saturating_sub(26).max(30);
+    let gap = pad("", column.saturating_sub(unicode_width::UnicodeWidthStr::width(name.as_str())).max(2));
+    let _ = writeln!(out, "{}{gap}{}", view.style.paint(role, &name), view.style.paint(role, verdict));
+}
+
+fn block(plan: &Plan, vm: &VmPlan, view: &View<'_>, out: &mut String) {
+    if is_blocked(plan, vm) {
+        heading(vm, "blocked, see the errors", Role::Failure, "!", view, out);
+    } else {
+        let disruption = match vm.disruption {
+            Disruption::None => String::new(),
+            other => format!(", {}", other.as_str()),
+        };
+        let role = if vm.outcome.acts() { vm.outcome.into() } else { Role::Attention };
+        let (sign, verdict) = if vm.outcome.acts() {
+            (glyph(vm.outcome), format!("{}{disruption}", vm.outcome))
+        } else {
+            ("!", "no-op, waits for a restart".to_owned())
+        };
+        heading(vm, &verdict, role, sign, view, out);
+    }
+    for change in &vm.changes {
+        self::change(vm, change, view, out);
+    }
+    for waiting in &vm.waiting {
+        let value = |value: &Option<String>| value.as_deref().map_or("(unset)".to_owned(), |text| safe(text).into_owned());
+        let text = format!("{} → {} waits for a restart", value(&waiting.active), value(&waiting.pending));
+        entry(&format!("  ! {}", safe(&waiting.option)), &text, "", Role::Attention, view, out);
+    }
+    if vm.outcome.acts() {
+        let acting: Vec<String> = vm.actions.iter().filter(|a| a.outcome.acts()).map(|a| safe(&a.title()).into_owned()).collect();
+        entry("    actions", &acting.join(" → "), "", Role::Faint, view, out);
+    }
+}
+
+fn change(vm: &VmPlan, change: &Change, view: &View<'_>, out: &mut String) {
+    let is_text = change.new.contains('\n') || change.old.as_deref().is_some_and(|old| old.contains('\n'));
+    let origin = match change.origin {
+        Origin::Vm => "",
+        Origin::VmDefaults => "vm_defaults",
+        Origin::BuiltIn => "default",
+    };
+    let mut note = change.note.clone();
+    if change.old.is_none() && !origin.is_empty() && note.is_empty() {
+        origin.clone_into(&mut note);
+    }
+    let key = format!("    {}", change.key);
+    if is_text {
+        entry(&key, "", &note, Role::Plain, view, out);
+        text_diff(change, view, out);
+        return;
+    }
+    let shown = |text: &str| if text.is_empty() { "(none)".to_owned() } else { safe(text).into_owned() };
+    let value = match &change.old {
+        Some(old) => format!("{} → {}", shown(old), shown(&change.new)),
+        None => shown(&change.new),
+    };
+    let role = match change.disruption {
+        Disruption::Restart | Disruption::Network => Role::Attention,
+        Disruption::None | Disruption::Live => vm.outcome.into(),
+    };
+    entry(&key, &value, &note, role, view, out);
+}
+
+/// One `key  value  note` line; goes on over several lines where it does not fit.
+fn entry(key: &str, value: &str, note: &str, role: Role, view: &View<'_>, out: &mut String) {
+    let room = view.width.saturating_sub(VALUE_COLUMN).max(20);
+    let mut key = pad(key, VALUE_COLUMN);
+    if !key.ends_with(' ') {
+        key.push(' ');
+    }
+    let values = wrap(value, room);
+    let last = values.len() - 1;
+    for (at, part) in values.iter().enumerate() {
+        let note_fits = at == last && unicode_width::UnicodeWidthStr::width(part.as_str()) + 2 + note.len() <= room;
+        out.push_str(&key);
+        out.push_str(&view.style.paint(role, part));
+        if note_fits && !note.is_empty() {
+            let _ = write!(out, "  {}", view.style.paint(Role::Faint, note));
+        }
+        trim_line(out);
+        key = pad("", VALUE_COLUMN);
+        if at == last && !note_fits {
+            for part in wrap(note, room) {
+                out.push_str(&key);
+                out.push_str(&view.style.paint(Role::Faint, &part));
+                trim_line(out);
+            }
+        }
+    }
+}
+
+fn trim_line(out: &mut String) {
+    out.truncate(out.trim_end_matches(' ').len());
+    out.push('\n');
+}
+
+/// A unified diff of a text of several lines.
+fn text_diff(change: &Change, view: &View<'_>, out: &mut String) {
+    let old = change.old.as_deref().unwrap_or("");
+    let diff = TextDiff::from_lines(old, change.new.as_str());
+    let unified = diff.unified_diff().context_radius(2).missing_newline_hint(false).to_string();
+    for line in safe_lines(&unified).lines() {
+        let role = match line.as_bytes().first() {
+            Some(b'+') => Role::Create,
+            Some(b'-') => Role::Failure,
+            Some(b'@') => Role::Faint,
+            _ => Role::Plain,
+        };
+        let _ = writeln!(out, "      {}", view.style.paint(role, line));
+    }
+}
+
+/// The closing table: what changes, the disruptive first.
+fn table(plan: &Plan, view: &View<'_>, out: &mut String) {
+    let mut rows: Vec<&VmPlan> = plan.vms.iter().filter(|vm| vm.outcome.acts()).collect();
+    if rows.is_empty() {
+        return;
+    }
+    rows.sort_by_key(|vm| (std::cmp::Reverse(vm.disruption), std::cmp::Reverse(vm.outcome), vm.vm));
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(view.width.min(120)).unwrap_or(120));
+    table.set_header(["", "VM", "name", "outcome", "disruption", "what"]);
+    for vm in rows {
+        let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key).collect();
+        keys.dedup();
+        let what = if vm.outcome == Outcome::Create {
+            count(vm.actions.iter().filter(|action| action.outcome.acts()).count(), "action")
+        } else if keys.is_empty() {
+            vm.actions.iter().filter(|a| a.outcome.acts()).map(crate::plan::Action::title).collect::<Vec<_>>().join(", ")
+        } else {
+            keys.join(", ")
+        };
+        table.add_row([
+            glyph(vm.outcome).to_owned(),
+            vm.vm.to_string(),
+            safe(&vm.name).into_owned(),
+            vm.outcome.to_string(),
+            vm.disruption.as_str().to_owned(),
+            safe(&what).into_owned(),
+        ]);
+    }
+    for line in table.to_string().lines() {
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out.push('\n');
+}
+
+/// The closing lines: counts, and that nothing real is meant where that is so.
+#[must_use]
+pub fn summary(plan: &Plan, view: &View<'_>) -> String {
+    let restarts = plan.restarts_needed();
+    let restart = if restarts == 0 { String::new() } else { format!(" ({})", count(restarts, "restart")) };
+    let line = format!(
+        "Plan: {} to create, {} to update{restart}, 0 to destroy, {} unchanged.",
+        number(plan.count(Outcome::Create)),
+        number(plan.count(Outcome::Update)),
+        number(plan.count(Outcome::NoOp)),
+    );
+    let mut out = format!("{}\n", view.style.paint(Role::Strong, &line));
+    if view.about.simulated {
+        let _ = writeln!(out, "{}", view.style.paint(Role::Faint, "Embedded node: no real VM would change."));
+    }
+    out
+}

@@ -1,0 +1,195 @@
+//! A run as people and programs read it, event by event.
+
+use serde::Serialize;
+
+use super::layout::{count, duration, number, pad, wrap};
+use super::style::{Role, Style, glyph};
+use super::text::{safe, safe_lines};
+use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary};
+use crate::model::Outcome;
+
+/// An event as one JSON line, without the line break.
+///
+/// `v` is the version of the stream, `seq` counts from 1, `time` is RFC 3339 in UTC.
+#[must_use]
+pub fn json_line(event: &Event, seq: u64, time: &str) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        v: u32,
+        seq: u64,
+        time: &'a str,
+        #[serde(flatten)]
+        event: &'a Event,
+    }
+    // Serialising plain strings and numbers cannot fail.
+    serde_json::to_string(&Line { v: STREAM_VERSION, seq, time, event }).unwrap_or_default()
+}
+
+/// The human face of a run: a fold over its events.
+#[derive(Debug)]
+pub struct Human {
+    style: Style,
+    width: usize,
+    /// Widths of the columns with the VM and the action.
+    columns: (usize, usize),
+    simulated: bool,
+    /// What to type to go on after something was left undone.
+    continue_with: String,
+    failures: Vec<(ActionName, Failure)>,
+}
+
+impl Human {
+    /// A face that has seen nothing. `continue_with` is the command that goes on after a failure.
+    #[must_use]
+    pub fn new(style: Style, width: usize, continue_with: String) -> Self {
+        Self { style, width, columns: (0, 0), simulated: false, continue_with, failures: Vec::new() }
+    }
+
+    /// The lines to print for an event, each with its line break; often none.
+    pub fn on(&mut self, event: &Event) -> String {
+        match event {
+            Event::RunStarted { simulated, .. } => {
+                self.simulated = *simulated;
+                String::new()
+            }
+            Event::ActionStarted { .. } | Event::ActionWaiting { .. } => String::new(),
+            Event::ActionNoticed { action, message } => {
+                self.line("!", Role::Attention, action, "notice", None) + &self.indented(message, Role::Attention)
+            }
+            Event::ActionEnded { action, outcome, elapsed_ms } => {
+                let elapsed = outcome.acts().then_some(*elapsed_ms);
+                self.line(glyph(*outcome), (*outcome).into(), action, outcome.as_str(), elapsed)
+            }
+            Event::ActionFailed { action, failure, elapsed_ms } => {
+                self.failures.push((action.clone(), failure.clone()));
+                let mut out = self.line("✗", Role::Failure, action, "failed", Some(*elapsed_ms));
+                out.push_str(&self.indented(&failure.error, Role::Plain));
+                if let Some(hint) = &failure.hint {
+                    out.push_str(&self.indented(&format!("hint: {hint}"), Role::Plain));
+                }
+                out
+            }
+            Event::ActionSkipped { action, because } => {
+                let mut out = self.line("-", Role::Faint, action, "skipped", None);
+                out.truncate(out.trim_end().len());
+                out.push_str(&format!(" because of {}\n", safe(because)));
+                out
+            }
+            Event::Interrupted { times: 1, running } => format!(
+                "Interrupted: nothing new is begun, {} may end. Interrupt again to leave at once.\n",
+                count(running.len(), "running action")
+            ),
+            Event::Interrupted { running, .. } => {
+                let mut out = "Interrupted twice: leaving at once.\n".to_owned();
+                for id in running {
+                    out.push_str(&format!("  {} is still running on the target\n", safe(id)));
+                }
+                out
+            }
+            Event::RunEnded { summary, elapsed_ms } => self.summary(summary, *elapsed_ms),
+        }
+    }
+
+    /// `+ 1000 rumpledev  clone  create  0.8 s`
+    fn line(&mut self, sign: &str, role: Role, action: &ActionName, word: &str, elapsed: Option<u64>) -> String {
+        let vm = format!("{} {}", action.vm, safe(&action.name));
+        let title = safe(&action.action).into_owned();
+        let width = |text: &str| unicode_width::UnicodeWidthStr::width(text);
+        // Columns only grow, up to a limit: what is printed cannot be moved.
+        self.columns.0 = self.columns.0.max(width(&vm)).min(28);
+        self.columns.1 = self.columns.1.max(width(&title)).max(16).min(34);
+        let elapsed = elapsed.map(duration).unwrap_or_default();
+        let text = format!(
+            "{sign} {}  {}  {} {elapsed}",
+            pad(&vm, self.columns.0),
+            pad(&title, self.columns.1),
+            pad(word, 7),
+        );
+        format!("{}\n", self.style.paint(role, text.trim_end()))
+    }
+
+    fn indented(&self, text: &str, role: Role) -> String {
+        let mut out = String::new();
+        for line in safe_lines(text).lines() {
+            for part in wrap(line, self.width.saturating_sub(6)) {
+                out.push_str("      ");
+                out.push_str(&self.style.paint(role, &part));
+                out.push('\n');
+            }
+        }
+        out
+    }
+
+    fn summary(&self, summary: &Summary, elapsed_ms: u64) -> String {
+        let Summary { created, updated, unchanged, failed, stale: _, skipped, not_started, left_running, interrupted } =
+            summary;
+        let mut parts = vec![
+            format!("{} create", number(*created)),
+            format!("{} update", number(*updated)),
+            format!("{} no-op", number(*unchanged)),
+        ];
+        for (list, word) in
+            [(failed, "failed"), (skipped, "skipped"), (not_started, "not begun"), (left_running, "left running")]
+        {
+            if !list.is_empty() {
+                parts.push(format!("{} {word}", number(list.len())));
+            }
+        }
+        let complete = summary.is_complete();
+        let word = match (complete, interrupted) {
+            (true, _) => "Done",
+            (false, true) => "Interrupted",
+            (false, false) => "Not everything could be done",
+        };
+        let role = if complete { Role::Strong } else { Role::Failure };
+        let mut out = String::from("\n");
+        out.push_str(&self.style.paint(role, &format!("{word} in {}: {}.", duration(elapsed_ms), parts.join(", "))));
+        out.push('\n');
+        for (action, failure) in &self.failures {
+            let first = failure.error.lines().next().unwrap_or_default();
+            let maybe = if failure.may_have_happened { " (it may have happened)" } else { "" };
+            let text = format!("failed: {}{maybe}: {first}", action.id);
+            for (at, part) in wrap(&safe(&text), self.width.saturating_sub(4)).iter().enumerate() {
+                out.push_str(if at == 0 { "  " } else { "    " });
+                out.push_str(part);
+                out.push('\n');
+            }
+        }
+        for (list, word) in [(skipped, "skipped because of that"), (not_started, "not begun")] {
+            if !list.is_empty() {
+                out.push_str(&self.list(word, list));
+            }
+        }
+        if !complete {
+            let next = format!("Continue with: {}", self.continue_with);
+            out.push_str(&self.style.paint(Role::Strong, &next));
+            out.push('\n');
+        }
+        if self.simulated {
+            out.push_str(&self.style.paint(Role::Faint, "Embedded node: no real VM changed."));
+            out.push('\n');
+        }
+        out
+    }
+
+    /// Up to a dozen ids after a word.
+    fn list(&self, word: &str, ids: &[String]) -> String {
+        let mut text = ids.iter().take(12).map(|id| safe(id).into_owned()).collect::<Vec<_>>().join(", ");
+        if ids.len() > 12 {
+            text.push_str(&format!(" and {} more", number(ids.len() - 12)));
+        }
+        let mut out = String::new();
+        for (at, part) in wrap(&format!("{word}: {text}"), self.width.saturating_sub(4)).iter().enumerate() {
+            out.push_str(if at == 0 { "  " } else { "    " });
+            out.push_str(part);
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// Whether an event changes what an onlooker knows about a running action.
+#[must_use]
+pub fn is_milestone(event: &Event) -> bool {
+    !matches!(event, Event::ActionWaiting { .. } | Event::ActionEnded { outcome: Outcome::NoOp, .. })
+}
