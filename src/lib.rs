@@ -1,6 +1,8 @@
 //! phoenix: plan and apply for Proxmox VE virtual machines.
 
 pub mod apply;
+pub mod backend;
+pub mod cli;
 pub mod config;
 pub mod dag;
 pub mod diag;

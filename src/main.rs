@@ -1,3 +1,7 @@
-//! The phoenix command.
+//! The `phoenix` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    phoenix::cli::main()
+}

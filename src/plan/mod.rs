@@ -100,6 +100,8 @@ pub struct Task {
     pub clone: Option<CloneTask>,
     /// The VM is new or half made: options it inherited from the template are put right as well.
     pub fresh: bool,
+    /// The VM has never been ready: whatever is done to it completes it.
+    pub completing: bool,
     /// Volumes, resolved.
     pub mounts: Vec<Mount>,
     /// Everything that is staged for the scripts; empty without features.

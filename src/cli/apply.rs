@@ -1,0 +1,184 @@
+//! `phoenix apply` and `phoenix create`
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+
+use super::Exit;
+use super::args::{Apply, Args, Create, Running, Selecting};
+use super::console::Console;
+use super::plan::{Planned, planned};
+use crate::apply::{Inbox, Limits, RealClock, Run, run as carry_out};
+use crate::event::{Event, Summary};
+use crate::model::{ActionKind, Outcome};
+use crate::plan::{Plan, VmPlan};
+use crate::ui;
+
+/// Shows the plan, asks, and carries it out.
+pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> {
+    let planned = match planned(args, &verb.selecting, console)? {
+        Ok(planned) => planned,
+        Err(exit) => return Ok(exit),
+    };
+    if let Some(exit) = show(&planned, &verb.running, console) {
+        return Ok(exit);
+    }
+    if planned.plan.acts() && !verb.auto_approve {
+        match console.confirm("Carry out this plan?") {
+            Some(true) => {}
+            Some(false) => {
+                console.note("Nothing was done.\n");
+                return Ok(Exit::Failed);
+            }
+            None => {
+                console.refuse(
+                    "nobody to ask: standard input is not a terminal",
+                    "look at `phoenix plan`, then give `--auto-approve`",
+                );
+                return Ok(Exit::Usage);
+            }
+        }
+    }
+    let again = command("apply", args, &verb.selecting);
+    execute(planned, &verb.running, again, console)
+}
+
+/// Creates VMs, or completes them; refuses to change anything about a finished one.
+pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Exit> {
+    for id in &verb.ids {
+        if let Err(error) = id.parse::<crate::model::VmId>() {
+            console.refuse(&error.to_string(), "name the VMs to create by VMID, e.g. `phoenix create 1000`");
+            return Ok(Exit::Usage);
+        }
+    }
+    let selecting = Selecting { only: verb.ids.clone(), exclude: Vec::new() };
+    let planned = match planned(args, &selecting, console)? {
+        Ok(planned) => planned,
+        Err(exit) => return Ok(exit),
+    };
+    if let Some(exit) = show(&planned, &verb.running, console) {
+        return Ok(exit);
+    }
+    let finished: Vec<&VmPlan> = planned.plan.vms.iter().filter(|vm| !only_completes(vm)).collect();
+    if let Some(vm) = finished.first() {
+        let ids = finished.iter().map(|vm| vm.vm.to_string()).collect::<Vec<_>>().join(",");
+        console.refuse(
+            &format!("VM {} exists, and `create` changes nothing about a finished VM", vm.vm),
+            &format!("`phoenix apply --only {ids}` makes the changes above"),
+        );
+        return Ok(Exit::Failed);
+    }
+    let again = format!("{} {}", command("create", args, &Selecting::default()), verb.ids.join(" "));
+    execute(planned, &verb.running, again, console)
+}
+
+/// Whether everything a VM's plan does is creating or completing it.
+fn only_completes(vm: &VmPlan) -> bool {
+    match vm.outcome {
+        Outcome::Create | Outcome::NoOp => true,
+        Outcome::Update => vm.task.as_ref().is_some_and(|task| task.completing) || {
+            let changes = |kind: ActionKind| matches!(kind, ActionKind::Configure | ActionKind::ResizeDisk);
+            !vm.actions.iter().any(|action| {
+                action.outcome == Outcome::Update && (changes(action.kind) || action.kind == ActionKind::Feature)
+            })
+        },
+    }
+}
+
+/// Shows the plan. Returns how to end if it must not be carried out.
+fn show(planned: &Planned, running: &Running, console: &Console) -> Option<Exit> {
+    if !running.json {
+        console.print(&ui::plan::render(&planned.plan, &planned.view(console)));
+    }
+    console.diagnostics(&planned.plan.problems, None);
+    planned.plan.is_blocked().then(|| {
+        console.refuse("the plan has errors; nothing was done", "mend them, or leave VMs out with `--exclude VM`");
+        Exit::Failed
+    })
+}
+
+/// A command line that does the same again.
+fn command(verb: &str, args: &Args, selecting: &Selecting) -> String {
+    let mut words = vec!["phoenix".to_owned(), verb.to_owned()];
+    let mut option = |name: &str, value: &str| {
+        words.push(name.to_owned());
+        // A value with a NUL cannot have come from a command line.
+        words.push(shlex::try_quote(value).map_or_else(|_| String::new(), std::borrow::Cow::into_owned));
+    };
+    if args.config.as_os_str() != "phoenix_vm_configs.json" {
+        option("--config", &args.config.display().to_string());
+    }
+    if let Some(target) = &args.target {
+        option("--target", target);
+    }
+    if !selecting.only.is_empty() {
+        option("--only", &selecting.only.join(","));
+    }
+    if !selecting.exclude.is_empty() {
+        option("--exclude", &selecting.exclude.join(","));
+    }
+    words.join(" ")
+}
+
+/// Carries out a plan that was shown and agreed to.
+fn execute(planned: Planned, running: &Running, continue_with: String, console: &Console) -> Result<Exit> {
+    let inbox = Inbox::default();
+    let interrupter = inbox.interrupter();
+    ctrlc::set_handler(move || interrupter.interrupt()).context("cannot listen for Ctrl-C")?;
+    let run = Run {
+        plan: Arc::new(planned.plan),
+        hypervisor: planned.hypervisor,
+        clock: Arc::new(RealClock::start()),
+        limits: Limits { parallel: usize::from(running.parallelism), ..Limits::default() },
+        config: planned.config,
+    };
+    let summary = if running.json {
+        let mut seq = 0;
+        carry_out(&run, &inbox, &mut |event| {
+            seq += 1;
+            let mut line = ui::run::json_line(&event, seq, &jiff::Timestamp::now().to_string());
+            line.push('\n');
+            console.print(&line);
+        })
+    } else {
+        watch(&run, &inbox, continue_with, console)
+    };
+    Ok(exit(&summary, &run.plan, running.detailed_exitcode))
+}
+
+/// Carries out a plan under the eyes of a person.
+fn watch(run: &Run, inbox: &Inbox, continue_with: String, console: &Console) -> Summary {
+    let mut human = ui::run::Human::new(console.style(), console.width(), continue_with);
+    let mut live = console.is_live().then(ui::progress::Progress::new);
+    // Thousands of no-ops are not worth a system call each.
+    let mut held = String::new();
+    console.print("\n");
+    carry_out(run, inbox, &mut |event: Event| {
+        held.push_str(&human.on(&event));
+        if let Some(live) = &mut live {
+            live.on(&event);
+        }
+        if held.len() < 1 << 16 && !ui::run::is_milestone(&event) {
+            return;
+        }
+        match &live {
+            Some(live) if !held.is_empty() => live.above(|| console.print(&held)),
+            _ => console.print(&held),
+        }
+        held.clear();
+    })
+}
+
+fn exit(summary: &Summary, plan: &Plan, detailed: bool) -> Exit {
+    let restart = || plan.restarts_needed() > 0 || plan.vms.iter().any(|vm| !vm.waiting.is_empty());
+    if !summary.failed.is_empty() {
+        // Interrupted and failed: what failed weighs more, and the summary tells both.
+        if summary.stale == summary.failed.len() { Exit::Stale } else { Exit::Partial }
+    } else if summary.interrupted && !summary.is_complete() {
+        Exit::Interrupted
+    } else if detailed && restart() {
+        Exit::RestartPending
+    } else {
+        Exit::Done
+    }
+}

@@ -1,0 +1,174 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Plan and apply for Proxmox VE virtual machines, up to the finished guest.
+#[derive(Debug, Parser)]
+#[command(
+    name = "phoenix",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 2 changes present (plan --detailed-exitcode), 3 config invalid, \
+                  4 usage, 5 plan stale, 6 some actions failed, 7 interrupted, 8 restart pending (apply --detailed-exitcode)."
+)]
+pub(super) struct Args {
+    /// The config file.
+    #[arg(short, long, global = true, value_name = "FILE", default_value = "phoenix_vm_configs.json")]
+    pub(super) config: PathBuf,
+
+    /// Where to act, e.g. `embedded:DIR`; wins over `hypervisor.target` of the config.
+    #[arg(long, global = true, value_name = "TARGET", env = "PHOENIX_TARGET")]
+    pub(super) target: Option<String>,
+
+    /// Colours.
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto)]
+    pub(super) color: When,
+
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// When to do something that only suits a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Check config files; needs no target.
+    #[command(after_help = "Example: phoenix validate phoenix_vm_configs.json")]
+    Validate(Validate),
+    /// Show what apply would do; changes nothing.
+    #[command(after_help = "Example: phoenix plan --only web-server --detailed-exitcode")]
+    Plan(Plan),
+    /// Make the VMs what the config says.
+    #[command(after_help = "Example: phoenix apply --only 1001 --auto-approve")]
+    Apply(Apply),
+    /// Create these VMs, or complete them; changes nothing about finished ones.
+    #[command(after_help = "Example: phoenix create 1000")]
+    Create(Create),
+    /// Print the graph of all actions.
+    #[command(after_help = "Example: phoenix graph --format dot | dot -Tsvg > graph.svg")]
+    Graph(Graph),
+    /// Print the JSON Schema of the config, or check a copy of it.
+    #[command(after_help = "Example: phoenix schema --check schema/phoenix_vm_configs.schema.json")]
+    Schema(Schema),
+    /// Look after the embedded node.
+    #[command(subcommand, after_help = "Example: phoenix node show")]
+    Node(Node),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Validate {
+    /// Files to check instead of the one named by --config.
+    #[arg(value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// Which VMs.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(super) struct Selecting {
+    /// Only these VMs: VMID, name or tag; may be repeated or separated by commas.
+    #[arg(long, value_name = "VM", value_delimiter = ',')]
+    pub(super) only: Vec<String>,
+    /// Not these VMs: VMID, name or tag; may be repeated or separated by commas.
+    #[arg(long, value_name = "VM", value_delimiter = ',')]
+    pub(super) exclude: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    pub(super) selecting: Selecting,
+    /// Exit with 2 when there are changes.
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
+}
+
+/// How to carry out.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(super) struct Running {
+    /// Most actions at once.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) parallelism: u16,
+    /// Print the event stream as JSON lines instead of text.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Exit with 8 when everything is done but a restart is pending.
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Apply {
+    #[command(flatten)]
+    pub(super) selecting: Selecting,
+    #[command(flatten)]
+    pub(super) running: Running,
+    /// Do not ask.
+    #[arg(long)]
+    pub(super) auto_approve: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Create {
+    /// VMIDs.
+    #[arg(value_name = "VM_ID", required = true)]
+    pub(super) ids: Vec<String>,
+    #[command(flatten)]
+    pub(super) running: Running,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Graph {
+    #[command(flatten)]
+    pub(super) selecting: Selecting,
+    /// Language of the graph.
+    #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
+    pub(super) format: GraphFormat,
+}
+
+/// Languages a graph can be printed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum GraphFormat {
+    /// Mermaid, as Git servers render it.
+    Mermaid,
+    /// Graphviz.
+    Dot,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Schema {
+    /// Compare this file with the schema of this phoenix instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) check: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Node {
+    /// Show the node, its storages and VMs.
+    Show,
+    /// Add a template that VMs can be cloned from.
+    AddTemplate {
+        /// Name of the template.
+        name: String,
+        /// Size of its disk in GiB.
+        #[arg(long, value_name = "GIB", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+        size: u32,
+    },
+    /// Remove the node with everything in it.
+    Reset {
+        /// Do not ask.
+        #[arg(long)]
+        auto_approve: bool,
+    },
+}

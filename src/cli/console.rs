@@ -1,0 +1,107 @@
+//! Standard output, standard error and the person in front of them.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use super::args::When;
+use crate::config::Source;
+use crate::diag::Diagnostic;
+use crate::hypervisor::Fault;
+use crate::ui::style::{Role, Style};
+use crate::ui::text::safe_lines;
+use crate::ui::{diagnostics, text};
+
+/// Columns where there is no terminal to ask.
+const DEFAULT_WIDTH: usize = 80;
+
+/// Where text goes and how it may look there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Console {
+    out: Style,
+    err: Style,
+    width: usize,
+}
+
+impl Console {
+    pub(super) fn new(when: When) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let wanted = |terminal: bool| match when {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => terminal && !no_color && !dumb,
+        };
+        let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0));
+        Self {
+            out: Style { color: wanted(std::io::stdout().is_terminal()) },
+            err: Style { color: wanted(std::io::stderr().is_terminal()) },
+            width: if std::io::stdout().is_terminal() { width.max(40) } else { DEFAULT_WIDTH },
+        }
+    }
+
+    /// Colours of standard output.
+    pub(super) fn style(&self) -> Style {
+        self.out
+    }
+
+    /// Columns of standard output.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Whether a live display can be shown.
+    pub(super) fn is_live(&self) -> bool {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !dumb
+    }
+
+    /// Prints data. A reader that went away (`| head`) is no error, and must not stop a run.
+    #[expect(clippy::unused_self, reason = "printing goes through the console")]
+    pub(super) fn print(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Prints what is not data.
+    #[expect(clippy::unused_self, reason = "printing goes through the console")]
+    pub(super) fn note(&self, text: &str) {
+        let mut err = std::io::stderr().lock();
+        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+    }
+
+    /// Prints diagnostics.
+    pub(super) fn diagnostics(&self, list: &[Diagnostic], source: Option<&Source>) {
+        if !list.is_empty() {
+            self.note(&diagnostics::render(list, source, self.err.color));
+        }
+    }
+
+    /// Prints an error with its causes and, if it has one, the way out.
+    pub(super) fn error(&self, error: &anyhow::Error) {
+        let mut lines = format!("{}: {}\n", self.err.paint(Role::Failure, "error"), safe_lines(&error.to_string()));
+        for cause in error.chain().skip(1) {
+            lines.push_str(&format!("  because: {}\n", safe_lines(&cause.to_string())));
+        }
+        if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<Fault>()).and_then(|f| f.hint.as_ref()) {
+            lines.push_str(&format!("hint: {}\n", safe_lines(hint)));
+        }
+        self.note(&lines);
+    }
+
+    /// Prints an error that has a way out.
+    pub(super) fn refuse(&self, error: &str, hint: &str) {
+        let title = self.err.paint(Role::Failure, "error");
+        self.note(&format!("{title}: {}\nhint: {}\n", safe_lines(error), safe_lines(hint)));
+    }
+
+    /// Asks for the word `yes`. `None`: there is nobody to ask.
+    pub(super) fn confirm(&self, question: &str) -> Option<bool> {
+        if !std::io::stdin().is_terminal() {
+            return None;
+        }
+        self.note(&format!("{} Only `yes` is taken as consent: ", text::safe(question)));
+        let mut answer = String::new();
+        // An input that cannot be read is no consent.
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        Some(read.is_ok() && answer.trim() == "yes")
+    }
+}

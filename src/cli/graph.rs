@@ -1,0 +1,23 @@
+//! `phoenix graph`
+
+use anyhow::Result;
+
+use super::Exit;
+use super::args::{Args, Graph, GraphFormat};
+use super::console::Console;
+use super::plan::planned;
+use crate::ui::graph;
+
+/// Prints the graph of all actions of the plan.
+pub(super) fn run(args: &Args, verb: &Graph, console: &Console) -> Result<Exit> {
+    let planned = match planned(args, &verb.selecting, console)? {
+        Ok(planned) => planned,
+        Err(exit) => return Ok(exit),
+    };
+    console.print(&match verb.format {
+        GraphFormat::Mermaid => graph::mermaid(&planned.plan),
+        GraphFormat::Dot => graph::dot(&planned.plan),
+    });
+    console.diagnostics(&planned.plan.problems, None);
+    Ok(if planned.plan.is_blocked() { Exit::Failed } else { Exit::Done })
+}

@@ -1,0 +1,95 @@
+//! Reading the config and the scripts beside it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use crate::config::{self, FeatureFiles, Loaded, MAX_BYTES, MAX_SCRIPT_BYTES, Source, Unread};
+use crate::diag::Diagnostic;
+
+/// A config as far as it could be read.
+pub(super) struct Config {
+    /// Its text; `None` when not even that could be read.
+    pub(super) source: Option<Source>,
+    /// What it says.
+    pub(super) loaded: Loaded,
+}
+
+/// Reads a config file. What is wrong is told in its diagnostics.
+pub(super) fn load(path: &Path) -> Config {
+    let name = path.display().to_string();
+    let source = read(path).map_err(|why| config::unread(&name, &why)).and_then(|bytes| config::decode(&name, bytes));
+    match source {
+        Ok(source) => {
+            let base = directory(path);
+            let loaded = config::load(&source, &mut |features_dir| features(&base.join(features_dir)));
+            Config { source: Some(source), loaded }
+        }
+        Err(problem) => Config { source: None, loaded: failed(problem) },
+    }
+}
+
+fn failed(problem: Diagnostic) -> Loaded {
+    Loaded { desired: None, diagnostics: vec![problem] }
+}
+
+/// The directory that paths in a config start from.
+pub(super) fn directory(config: &Path) -> PathBuf {
+    config.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Unread> {
+    let refused = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => Unread::Missing,
+        ErrorKind::IsADirectory => Unread::NotAFile,
+        _ => Unread::Refused(error.to_string()),
+    };
+    // Looked at before it is opened: opening a pipe would wait for its writer.
+    let meta = fs::metadata(path).map_err(refused)?;
+    if !meta.is_file() {
+        return Err(Unread::NotAFile);
+    }
+    if meta.len() > MAX_BYTES {
+        return Err(Unread::TooBig(meta.len()));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0) + 1);
+    File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(refused)?;
+    Ok(bytes)
+}
+
+/// The scripts of a directory.
+fn features(directory: &Path) -> FeatureFiles {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return FeatureFiles::Missing,
+        Err(error) => return FeatureFiles::Unreadable(error.to_string()),
+    };
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => return FeatureFiles::Unreadable(error.to_string()),
+        };
+        // A name that is no text cannot be the name of a feature.
+        if let Ok(name) = entry.file_name().into_string()
+            && Path::new(&name).extension().is_some_and(|extension| extension == "sh")
+        {
+            files.insert(name, script(&entry.path()));
+        }
+    }
+    FeatureFiles::Found(files)
+}
+
+fn script(path: &Path) -> Result<Vec<u8>, String> {
+    let meta = fs::metadata(path).map_err(|error| error.to_string())?;
+    if !meta.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let most = MAX_SCRIPT_BYTES as u64 + 1;
+    File::open(path)
+        .and_then(|file| file.take(most).read_to_end(&mut bytes))
+        .map_err(|error| error.to_string())?;
+    Ok(bytes)
+}

@@ -1,0 +1,55 @@
+//! The command line: arguments in, exit code out. The only module that reads the environment.
+
+mod apply;
+mod args;
+mod connect;
+mod console;
+mod exit;
+mod graph;
+mod load;
+mod node;
+mod plan;
+mod schema;
+mod validate;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use args::{Args, Verb};
+use console::Console;
+pub use exit::Exit;
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // clap knows where its text goes; that it cannot be printed is nothing to say more about.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let console = Console::new(args.color);
+    match dispatch(&args, &console) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            console.error(&error);
+            Exit::Failed.into()
+        }
+    }
+}
+
+fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
+    match &args.verb {
+        Verb::Validate(verb) => validate::run(args, verb, console),
+        Verb::Plan(verb) => plan::run(args, verb, console),
+        Verb::Apply(verb) => apply::run(args, verb, console),
+        Verb::Create(verb) => apply::create(args, verb, console),
+        Verb::Graph(verb) => graph::run(args, verb, console),
+        Verb::Schema(verb) => schema::run(verb, console),
+        Verb::Node(verb) => node::run(args, verb, console),
+    }
+}

@@ -1,0 +1,78 @@
+//! `phoenix plan`, and what every verb that plans does first.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use super::args::{self, Args, Selecting};
+use super::console::Console;
+use super::{Exit, connect, load};
+use crate::hypervisor::{About, Hypervisor};
+use crate::plan::{Plan, Policy, Selection, Selector, lint, plan};
+use crate::ui;
+
+/// A plan with what it was made from.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) hypervisor: Arc<dyn Hypervisor>,
+    pub(super) about: About,
+    /// Name of the config, for people.
+    pub(super) config: String,
+}
+
+/// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
+pub(super) fn planned(args: &Args, selecting: &Selecting, console: &Console) -> Result<Result<Planned, Exit>> {
+    let config = load::load(&args.config);
+    console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
+    let Some(desired) = config.loaded.desired else { return Ok(Err(Exit::Config)) };
+    let selection = selection(selecting);
+    let unmatched = selection.unmatched(&desired.vms);
+    if !unmatched.is_empty() {
+        let words = unmatched.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        console.refuse(
+            &format!("no declared VM has the VMID, name or tag {words}"),
+            &format!("`phoenix validate` counts the VMs of {}", args.config.display()),
+        );
+        return Ok(Err(Exit::Usage));
+    }
+    let target = connect::target(args, Some(&desired))?;
+    let hypervisor = connect::open(&target).with_context(|| format!("cannot open {target}"))?;
+    let observed = hypervisor.observe().with_context(|| format!("cannot look at {target}"))?;
+    let plan = plan(&desired, &observed, &Policy { selection });
+    if let Some(broken) = lint::lint(&plan).first() {
+        return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
+    }
+    let about = hypervisor.about();
+    // What is freed at the end of the process need not be taken apart piece by piece before.
+    std::mem::forget((desired, observed));
+    Ok(Ok(Planned { plan, hypervisor, about, config: args.config.display().to_string() }))
+}
+
+fn selection(selecting: &Selecting) -> Selection {
+    let parse = |words: &[String]| words.iter().map(|word| Selector::parse(word)).collect();
+    Selection { only: parse(&selecting.only), exclude: parse(&selecting.exclude) }
+}
+
+impl Planned {
+    /// How the plan is shown on a console.
+    pub(super) fn view(&self, console: &Console) -> ui::plan::View<'_> {
+        ui::plan::View { style: console.style(), width: console.width(), about: &self.about, config: &self.config }
+    }
+}
+
+/// Shows what would be done.
+pub(super) fn run(args: &Args, verb: &args::Plan, console: &Console) -> Result<Exit> {
+    let planned = match planned(args, &verb.selecting, console)? {
+        Ok(planned) => planned,
+        Err(exit) => return Ok(exit),
+    };
+    console.print(&ui::plan::render(&planned.plan, &planned.view(console)));
+    console.diagnostics(&planned.plan.problems, None);
+    Ok(if planned.plan.is_blocked() {
+        Exit::Failed
+    } else if verb.detailed_exitcode && planned.plan.acts() {
+        Exit::Changes
+    } else {
+        Exit::Done
+    })
+}
