@@ -1,5 +1,6 @@
 //! phoenix: plan and apply for Proxmox VE virtual machines.
 
+pub mod backend;
 pub mod dag;
 pub mod diag;
 pub mod event;
