@@ -49,7 +49,7 @@ fn ending(line: &str) -> &str {
     &line[bare.len()..]
 }
 
-impl<'a> Section<'a> {
+impl Section<'_> {
     fn name(&self) -> Option<&str> {
         self.header.as_deref().and_then(header_name)
     }

@@ -18,6 +18,7 @@ const PLACEHOLDER: &str = "qmclone temporary file";
 /// Values are those of the *pending* view: what the VM will have after its next stop and start. What the running VM
 /// still has instead is in `pending`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the VM of its own")]
 pub struct VmObserved {
     /// VMID.
     pub id: VmId,

@@ -22,8 +22,8 @@ impl ConfigWrite {
         self.set.is_empty() && self.delete.is_empty()
     }
 
-    fn set(&mut self, key: &str, value: impl ToString) {
-        self.set.insert(key.to_owned(), value.to_string());
+    fn set(&mut self, key: &str, value: impl Into<String>) {
+        self.set.insert(key.to_owned(), value.into());
     }
 }
 
@@ -84,19 +84,19 @@ pub fn write_for(
         write.set("name", wanted.name);
     }
     if live.os_type.as_deref().unwrap_or(OsType::Other.as_str()) != wanted.os_type.as_str() {
-        write.set("ostype", wanted.os_type);
+        write.set("ostype", wanted.os_type.as_str());
     }
     if live.cpu_sockets != wanted.cpu_sockets {
-        write.set("sockets", wanted.cpu_sockets);
+        write.set("sockets", wanted.cpu_sockets.to_string());
     }
     if live.cpu_cores != wanted.cpu_cores {
-        write.set("cores", wanted.cpu_cores);
+        write.set("cores", wanted.cpu_cores.to_string());
     }
     if live.memory_mb != u64::from(wanted.memory_mb) {
-        write.set("memory", wanted.memory_mb);
+        write.set("memory", wanted.memory_mb.to_string());
     }
     if let Some(net) = net0(wanted, live.net0.as_ref()) {
-        write.set("net0", net);
+        write.set("net0", net.to_string());
     }
     if !live.agent {
         write.set("agent", agent_enabled(&live.agent_options));

@@ -1,0 +1,264 @@
+//! Cloning (`qm clone`), and removing what an interrupted clone left.
+//!
+//! A clone goes through the states that the real one shows: first the VMID is taken by a placeholder, then the new
+//! configuration is there with its description and still locked while its disks are copied, then the lock goes.
+
+use std::collections::BTreeMap;
+
+use super::configure::{refused, unlocked};
+use super::files::{self, Deadline};
+use super::options::{is_dns_name, new_mac};
+use super::rehearse::Rehearsal;
+use super::storage::{self, NewName, holds_volume, usable};
+use super::{Embedded, running_of};
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::VmId;
+use crate::observed::{Conf, Net, PropertyString, Storage, parse_size};
+
+/// The configuration of a VMID that is only reserved.
+const PLACEHOLDER: &str = "# qmclone temporary file\nlock: clone\n";
+
+/// What to clone, in the words of [`HostOp::Clone`](crate::hypervisor::HostOp::Clone).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order<'a> {
+    pub(super) source: VmId,
+    pub(super) target: VmId,
+    pub(super) name: &'a str,
+    pub(super) description: &'a str,
+    pub(super) storage: Option<&'a str>,
+}
+
+/// A drive of the source and what becomes of it.
+struct Drive {
+    key: String,
+    options: PropertyString,
+    size: u64,
+    /// Storage for the copy; `None`: the drive is taken over as it is.
+    storage: Option<String>,
+    kind: NewName,
+}
+
+impl Embedded {
+    /// Clones a VM or template.
+    pub(super) fn clone_vm(&self, order: Order<'_>, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+        let Order { source, target, name, storage, .. } = order;
+        if !is_dns_name(name) {
+            return Err(refused(&["name: invalid format - value does not look like a valid DNS name".to_owned()]));
+        }
+        let missing = || {
+            let what = format!("unable to find configuration file for VM {source} on node '{}'", self.settings.name);
+            Fault::harmless(FaultKind::Missing, what)
+        };
+        let text = self.conf_text(source)?.ok_or_else(missing)?;
+        let conf = Conf::parse(&text);
+        unlocked(&conf)?;
+        let storages = self.storages(storage.is_some())?;
+        let drives = drives(&conf, storage, &storages)?;
+        if self.conf_path(target).exists() {
+            return Err(exists(target));
+        }
+        // From here on it is a task, which shows what it does even if this process dies.
+        let task = self.tasks.begin_clone(source, target)?;
+        let result = self.clone_task(order, &conf, &drives, &storages, deadline, rehearsal);
+        task.end(result)
+    }
+
+    fn clone_task(
+        &self,
+        order: Order<'_>,
+        source: &Conf<'_>,
+        drives: &[Drive],
+        storages: &BTreeMap<String, Storage>,
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
+        let target = order.target;
+        {
+            let _lock = self.lock_vm(target, deadline)?;
+            if self.conf_path(target).exists() {
+                return Err(exists(target));
+            }
+            self.write_conf(target, PLACEHOLDER)?;
+        }
+        let mut made = Vec::new();
+        let result = self.fill_clone(order, source, drives, storages, &mut made, deadline, rehearsal);
+        if result.is_err() {
+            // A clone that fails cleans up after itself: what it made, and nothing that lay there before.
+            made.iter().try_for_each(|volume| self.volumes_on_disk().erase(volume, target))?;
+            files::remove(&self.guest_dir(target))?;
+            files::remove(&self.conf_path(target))?;
+        }
+        result
+    }
+
+    fn fill_clone(
+        &self,
+        order: Order<'_>,
+        source: &Conf<'_>,
+        drives: &[Drive],
+        storages: &BTreeMap<String, Storage>,
+        made: &mut Vec<String>,
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
+        let Order { target, .. } = order;
+        let half = self.settings.latency() / 2;
+        rehearsal.early()?;
+        deadline.pass(half)?;
+        let mut text = fresh_config(source, order);
+        let mut conf = Conf::parse(&text);
+        conf.set("lock", "clone");
+        for drive in drives {
+            conf.remove(&drive.key);
+        }
+        let mut done = BTreeMap::new();
+        // The cloud-init drive comes first and stands in the locked configuration already.
+        for drive in drives.iter().filter(|drive| drive.kind == NewName::CloudInit || drive.storage.is_none()) {
+            let line = self.copy(drive, order, storages, made)?;
+            conf.set(&drive.key, &line);
+            done.insert(drive.key.clone(), line);
+        }
+        self.write_conf(target, &conf.to_string())?;
+        for drive in drives.iter().filter(|drive| !(drive.kind == NewName::CloudInit || drive.storage.is_none())) {
+            done.insert(drive.key.clone(), self.copy(drive, order, storages, made)?);
+        }
+        rehearsal.halfway()?;
+        deadline.pass(half)?;
+        self.copy_guest(order.source, target)?;
+        let mut conf = Conf::parse(&text);
+        for (key, line) in &done {
+            conf.set(key, line);
+        }
+        text = conf.to_string();
+        let _lock = self.lock_vm(target, deadline)?;
+        self.write_conf(target, &text)
+    }
+
+    /// Makes the copy of one drive and returns its line.
+    fn copy(
+        &self,
+        drive: &Drive,
+        order: Order<'_>,
+        storages: &BTreeMap<String, Storage>,
+        made: &mut Vec<String>,
+    ) -> Result<String, Fault> {
+        let Some(id) = &drive.storage else { return Ok(drive.options.to_string()) };
+        let linked = order.storage.is_none() && drive.kind == NewName::Disk;
+        let needed = if linked { 0 } else { drive.size };
+        let storage = usable(storages, id, needed)?;
+        let new = self.volumes_on_disk().allocate(id, storage, order.target, drive.kind, drive.size)?;
+        made.push(new.clone());
+        let mut options = drive.options.clone();
+        let volume = options.parts.iter_mut().find(|(key, _)| key.is_empty() || key == "file");
+        if let Some((_, volume)) = volume {
+            *volume = if linked { storage::linked(volume, &new) } else { new };
+        }
+        if drive.kind == NewName::CloudInit {
+            options.set("size", "4M");
+        }
+        Ok(options.to_string())
+    }
+
+    /// Removes a VM that an interrupted clone left: its volumes, its guest and, last, its configuration.
+    pub(super) fn remove_leftover(
+        &self,
+        vm: VmId,
+        unreferenced: bool,
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
+        self.tasks.bury()?;
+        let _lock = self.lock_vm(vm, deadline)?;
+        let text = self.existing(vm)?;
+        let conf = Conf::parse(&text);
+        if conf.get("lock") != Some("clone") {
+            let what = format!("VM {vm} is not left over by a clone: it is not locked (clone)");
+            return Err(Fault::harmless(FaultKind::Refused, what));
+        }
+        let (targets, unknown) = self.tasks.clones()?;
+        if unknown || targets.contains(&vm) {
+            return Err(Fault::harmless(FaultKind::Busy, "VM is locked (clone)"));
+        }
+        if conf.get("protection") == Some("1") {
+            let what = format!("can't remove VM {vm} - protection mode enabled");
+            return Err(Fault::harmless(FaultKind::Refused, what).hint(format!(
+                "the clone copied `protection` from its template: qm set {vm} --protection 0 --skiplock 1"
+            )));
+        }
+        if running_of(self, vm)? {
+            return Err(Fault::harmless(FaultKind::Refused, format!("VM {vm} is running - destroy failed")));
+        }
+        let task = self.tasks.begin("qmdestroy", vm, "")?;
+        let removed = || {
+            self.volumes_on_disk().erase_named(&conf, vm)?;
+            if unreferenced {
+                self.volumes_on_disk().erase_all(vm)?;
+            }
+            rehearsal.halfway()?;
+            files::remove(&self.guest_dir(vm))?;
+            files::remove(&self.conf_path(vm))
+        };
+        task.end(removed())
+    }
+}
+
+fn exists(target: VmId) -> Fault {
+    Fault::harmless(FaultKind::Refused, format!("unable to create VM {target}: config file already exists"))
+}
+
+/// The drives of the source with what becomes of each, or why they cannot be cloned.
+fn drives(conf: &Conf<'_>, wanted: Option<&str>, storages: &BTreeMap<String, Storage>) -> Result<Vec<Drive>, Fault> {
+    let mut drives = Vec::new();
+    let mut needed: BTreeMap<String, u64> = BTreeMap::new();
+    for (key, line) in conf.entries().filter(|(key, _)| holds_volume(key)) {
+        let options = PropertyString::parse(line);
+        let volume = options.parts.iter().find(|(key, _)| key.is_empty() || key == "file");
+        let volume = volume.map_or("", |(_, volume)| volume.as_str());
+        let own = volume.split_once(':').map(|(storage, _)| storage).filter(|_| !volume.starts_with('/'));
+        let cloud_init = volume.contains("-cloudinit");
+        let copied = own.is_some() && (cloud_init || options.get("media") != Some("cdrom"));
+        let kind = if cloud_init { NewName::CloudInit } else { NewName::Disk };
+        if copied && kind == NewName::Disk && wanted.is_none() && conf.get("template") != Some("1") {
+            let what = format!("Linked clone feature is not supported for '{volume}' ({key})");
+            return Err(Fault::harmless(FaultKind::Refused, what));
+        }
+        let storage = own.filter(|_| copied).map(|own| wanted.unwrap_or(own).to_owned());
+        let size = options.get("size").and_then(parse_size).unwrap_or(4 << 20);
+        if let (Some(storage), true) = (&storage, wanted.is_some()) {
+            *needed.entry(storage.clone()).or_default() += size;
+        }
+        drives.push(Drive { key: key.to_owned(), options, size, storage, kind });
+    }
+    if let Some(wanted) = wanted {
+        usable(storages, wanted, needed.get(wanted).copied().unwrap_or(0))?;
+    }
+    Ok(drives)
+}
+
+/// The configuration of the clone before its disks: what a clone copies, with an identity of its own.
+fn fresh_config(source: &Conf<'_>, order: Order<'_>) -> String {
+    let mut conf = source.clone();
+    conf.drop_sections();
+    let keys: Vec<String> = conf.entries().map(|(key, _)| key.to_owned()).collect();
+    for key in keys {
+        if key.starts_with("unused") || ["template", "lock", "parent", "vmstate", "snaptime"].contains(&key.as_str()) {
+            conf.remove(&key);
+        } else if let Some(mut net) = conf.get(&key).filter(|_| is_net(&key)).and_then(Net::parse) {
+            net.mac = Some(new_mac());
+            conf.set(&key, &net.to_string());
+        }
+    }
+    let mut machine = PropertyString::parse(conf.get("smbios1").unwrap_or_default());
+    machine.set("uuid", &uuid::Uuid::new_v4().to_string());
+    conf.set("smbios1", &machine.to_string());
+    conf.set("vmgenid", &uuid::Uuid::new_v4().to_string());
+    conf.set("name", order.name);
+    if !order.description.is_empty() {
+        conf.set_description(order.description);
+    }
+    conf.to_string()
+}
+
+fn is_net(key: &str) -> bool {
+    key.strip_prefix("net").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}

@@ -1,0 +1,152 @@
+//! Writing the configuration of a VM (`qm set`).
+
+use super::files::Deadline;
+use super::options::{self, Uptake, normal_value, uptake};
+use super::rehearse::Rehearsal;
+use super::{Embedded, running_of};
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::{Digest, VmId};
+use crate::observed::{Conf, ConfigWrite, Net, VmObserved, config_digest, is_disk_key};
+
+/// A refusal of parameters, as Proxmox words it.
+pub(super) fn refused(lines: &[String]) -> Fault {
+    Fault::harmless(FaultKind::Refused, format!("400 Parameter verification failed.\n{}", lines.join("\n")))
+}
+
+/// Checks every parameter before anything changes and returns the values as they will be stored.
+fn checked(write: &ConfigWrite) -> Result<Vec<(&str, String)>, Fault> {
+    if write.is_empty() {
+        return Err(Fault::harmless(FaultKind::Refused, "no options specified"));
+    }
+    let mut wrong = Vec::new();
+    let mut values = Vec::new();
+    for (key, value) in &write.set {
+        match normal_value(key, value) {
+            Ok(_) if is_disk_key(key) => wrong.push(format!("{key}: an embedded node makes disks only by cloning")),
+            Ok(value) => values.push((key.as_str(), value)),
+            Err(why) => wrong.push(format!("{key}: {why}")),
+        }
+        if write.delete.contains(key) {
+            wrong.push(format!("delete: you can't use '-{key}' and -delete {key}' at the same time"));
+        }
+    }
+    for key in write.delete.iter().filter(|key| !options::is_known(key)) {
+        wrong.push(if is_disk_key(key) {
+            format!("delete: an embedded node does not remove disks ('{key}')")
+        } else {
+            format!("delete: unknown option '{key}'")
+        });
+    }
+    if wrong.is_empty() { Ok(values) } else { Err(refused(&wrong)) }
+}
+
+impl Embedded {
+    /// One write of a VM's configuration. A stopped VM takes everything over; a running one what it can, and the rest
+    /// waits in `[PENDING]`.
+    pub(super) fn configure(
+        &self,
+        vm: VmId,
+        write: &ConfigWrite,
+        digest: &Digest,
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
+        let values = checked(write)?;
+        let _lock = self.lock_vm(vm, deadline)?;
+        let text = self.existing(vm)?;
+        if config_digest(&text) != *digest {
+            return Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"));
+        }
+        let mut conf = Conf::parse(&text);
+        unlocked(&conf)?;
+        let live = running_of(self, vm)?.then(|| VmObserved::from_conf(vm, &text, true));
+        if live.is_none() {
+            // As Proxmox does: a write to a stopped VM takes over whatever still waits.
+            apply_pending(&mut conf);
+        }
+        let mut problems = Vec::new();
+        for (key, value) in &values {
+            if live.as_ref().is_none_or(|live| self.takes_over(live, key, Some(value), &mut problems)) {
+                conf.clear_pending(key);
+                set(&mut conf, key, value);
+            } else if conf.get(key) == Some(value.as_str()) {
+                conf.clear_pending(key);
+            } else {
+                conf.set_pending(key, value);
+            }
+        }
+        for key in &write.delete {
+            if live.as_ref().is_none_or(|live| self.takes_over(live, key, None, &mut problems))
+                || conf.get(key).is_none()
+            {
+                conf.clear_pending(key);
+                delete(&mut conf, key);
+            } else {
+                conf.delete_pending(key);
+            }
+        }
+        rehearsal.halfway()?;
+        self.write_conf(vm, &conf.to_string())?;
+        if problems.is_empty() {
+            return Ok(());
+        }
+        // The change is kept and waits: that is what Proxmox does, too.
+        let fault = refused(&problems);
+        Err(Fault::uncertain(fault.kind, fault.what).hint("the change now waits for the next start of the VM"))
+    }
+
+    /// Whether a running VM takes this over at once. A card on a bridge that is not there is a problem.
+    fn takes_over(&self, live: &VmObserved, key: &str, value: Option<&str>, problems: &mut Vec<String>) -> bool {
+        match uptake(key) {
+            Uptake::Live => true,
+            Uptake::Start => false,
+            Uptake::Network if !live.hotplug.iter().any(|feature| feature == "network") => false,
+            Uptake::Network => {
+                let bridge = value.and_then(Net::parse).and_then(|net| net.bridge);
+                if bridge.is_none_or(|bridge| self.settings.bridges.contains_key(&bridge)) {
+                    return true;
+                }
+                problems.push(format!(
+                    "{key}: hotplug problem - VM {} qmp command 'netdev_add' failed - network script \
+                     /usr/libexec/qemu-server/pve-bridge-hotplug failed with status 512",
+                    live.id
+                ));
+                false
+            }
+        }
+    }
+}
+
+/// Refuses a VM that Proxmox has locked.
+pub(super) fn unlocked(conf: &Conf<'_>) -> Result<(), Fault> {
+    match conf.get("lock") {
+        Some(lock) if !lock.is_empty() => Err(Fault::harmless(FaultKind::Busy, format!("VM is locked ({lock})"))),
+        _ => Ok(()),
+    }
+}
+
+fn set(conf: &mut Conf<'_>, key: &str, value: &str) {
+    if key == "description" { conf.set_description(value) } else { conf.set(key, value) }
+}
+
+fn delete(conf: &mut Conf<'_>, key: &str) {
+    if key == "description" {
+        conf.set_description("");
+    } else {
+        conf.remove(key);
+    }
+}
+
+/// Takes over everything that waits.
+pub(super) fn apply_pending(conf: &mut Conf<'_>) {
+    let values: Vec<(String, String)> =
+        conf.pending_entries().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let deletes: Vec<String> = conf.pending_deletes().map(|(key, _)| key.to_owned()).collect();
+    for key in deletes {
+        delete(conf, &key);
+    }
+    for (key, value) in values {
+        set(conf, &key, &value);
+    }
+    conf.drop_pending();
+}

@@ -1,0 +1,155 @@
+//! Files of the node: reading, replacing, locking.
+//!
+//! A file is replaced by writing a new one and renaming it over the old: whoever reads sees the one or the other, and
+//! a process that is killed leaves one of the two. Nothing is synced to the disk: that would protect against a power
+//! cut, not against a kill, and an embedded node holds nothing worth the wait.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::hypervisor::{Fault, FaultKind};
+
+/// The fault for a file operation that failed before anything changed.
+pub(super) fn unread(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
+    move |error| Fault::harmless(kind(&error), format!("{}: {error}", path.display()))
+}
+
+/// The fault for a file operation that may have changed something.
+pub(super) fn unwritten(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
+    move |error| Fault::uncertain(kind(&error), format!("{}: {error}", path.display()))
+}
+
+fn kind(error: &io::Error) -> FaultKind {
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => FaultKind::Denied,
+        ErrorKind::InvalidData => FaultKind::Garbled,
+        _ => FaultKind::Failed,
+    }
+}
+
+/// The content of a file; `None`: there is none.
+pub(super) fn read(path: &Path) -> Result<Option<String>, Fault> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unread(path)(error)),
+    }
+}
+
+/// Names in a directory, sorted; a directory that does not exist has none.
+pub(super) fn names(dir: &Path) -> Result<Vec<String>, Fault> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unread(dir)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        if let Ok(name) = entry.map_err(unread(dir))?.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Replaces a file by way of `temporary`, a path on the same file system that nobody else uses at the time.
+pub(super) fn replace(path: &Path, temporary: &Path, content: &str) -> Result<(), Fault> {
+    fs::write(temporary, content).map_err(unread(temporary))?;
+    fs::rename(temporary, path).map_err(unwritten(path))
+}
+
+/// Adds one line to a file.
+pub(super) fn append(path: &Path, line: &str) -> Result<(), Fault> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(unread(path))?;
+    file.write_all(format!("{line}\n").as_bytes()).map_err(unwritten(path))
+}
+
+/// Makes a directory with its parents.
+pub(super) fn make_dir(path: &Path) -> Result<(), Fault> {
+    fs::create_dir_all(path).map_err(unwritten(path))
+}
+
+/// Removes a file or a whole directory; it is no error if there is none.
+pub(super) fn remove(path: &Path) -> Result<(), Fault> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(unwritten(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A moment by which an operation must have ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// The moment `after` from now.
+    pub(super) fn after(after: Duration) -> Self {
+        Self(Instant::now().checked_add(after))
+    }
+
+    /// What is left; `None`: as long as it takes.
+    fn left(self) -> Option<Duration> {
+        self.0.map(|end| end.saturating_duration_since(Instant::now()))
+    }
+
+    /// Lets the time pass that an operation takes.
+    pub(super) fn pass(self, time: Duration) -> Result<(), Fault> {
+        if time.is_zero() {
+            return Ok(());
+        }
+        match self.left() {
+            Some(left) if left < time => {
+                sleep(left);
+                Err(Fault::uncertain(FaultKind::TimedOut, "the operation did not end in time"))
+            }
+            _ => {
+                sleep(time);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A lock held by this process. The kernel frees it when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "held for its lock alone")] File);
+
+/// Longest wait for the configuration of a VM, as in Proxmox.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// Locks a file, which is made if need be. Waits up to the deadline, at most as long as Proxmox would.
+pub(super) fn lock(path: &Path, deadline: Deadline) -> Result<Lock, Fault> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(unread(path))?;
+    let end = Instant::now() + deadline.left().map_or(LOCK_WAIT, |left| left.min(LOCK_WAIT));
+    let mut pause = Duration::from_micros(200);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                sleep(pause.min(end.saturating_duration_since(Instant::now())));
+                pause = (pause * 2).min(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(Fault::harmless(
+                    FaultKind::Busy,
+                    format!("can't lock file '{}' - got timeout", path.display()),
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(unread(path)(error)),
+        }
+    }
+}
+
+/// Whether some living process holds a lock on the file. Does not disturb others who ask the same.
+pub(super) fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}

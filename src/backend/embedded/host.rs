@@ -1,0 +1,88 @@
+//! The node's own file system, simulated below `root/`. The real one is never touched: paths are absolute, without `..`,
+//! and a symbolic link on the way is refused.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use super::Embedded;
+use super::files::{self, Deadline, unwritten};
+use super::rehearse::Rehearsal;
+use crate::hypervisor::{Fault, FaultKind, FileContent};
+
+fn refused(what: String) -> Fault {
+    Fault::harmless(FaultKind::Refused, what)
+}
+
+impl Embedded {
+    /// Where a path of the simulated host lies.
+    pub(super) fn host_path(&self, path: &str) -> Result<PathBuf, Fault> {
+        let Some(relative) = path.strip_prefix('/') else {
+            return Err(refused(format!("{path}: not an absolute path")));
+        };
+        let mut real = self.dir.join("root");
+        for part in relative.split('/').filter(|part| !part.is_empty()) {
+            if part == "." || part == ".." || part.contains('\0') {
+                return Err(refused(format!("{path}: `{part}` has no place in a path of the node")));
+            }
+            real.push(part);
+            if fs::symlink_metadata(&real).is_ok_and(|meta| meta.file_type().is_symlink()) {
+                return Err(refused(format!("{path}: a symbolic link is on the way")));
+            }
+        }
+        Ok(real)
+    }
+
+    /// Makes a directory with its parents; what is in it stays.
+    pub(super) fn make_directory(&self, path: &str, rehearsal: Rehearsal) -> Result<(), Fault> {
+        let real = self.host_path(path)?;
+        if real.exists() && !real.is_dir() {
+            return Err(Fault::harmless(FaultKind::Failed, format!("{path}: exists and is not a directory")));
+        }
+        rehearsal.halfway()?;
+        files::make_dir(&real)
+    }
+
+    /// Puts files into a new directory and swaps it in.
+    pub(super) fn replace_directory(
+        &self,
+        path: &str,
+        content: &[FileContent],
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
+        let real = self.host_path(path)?;
+        let (Some(parent), Some(name)) = (real.parent(), real.file_name().and_then(|name| name.to_str())) else {
+            return Err(refused(format!("{path}: not a directory that can be replaced")));
+        };
+        if real == self.dir.join("root") {
+            return Err(refused(format!("{path}: not a directory that can be replaced")));
+        }
+        for file in content {
+            if file.name.is_empty() || file.name == "." || file.name == ".." || file.name.contains(['/', '\0']) {
+                return Err(refused(format!("`{}` is not a plain file name", file.name)));
+            }
+        }
+        if !parent.is_dir() {
+            return Err(Fault::harmless(FaultKind::Missing, format!("{path}: its parent directory does not exist")));
+        }
+        // One at a time: the names beside the directory are fixed, so that a killed process leaves at most one of each.
+        let _lock = files::lock(&self.dir.join("locks/root.lock"), deadline)?;
+        let (new, old) = (parent.join(format!(".{name}.new")), parent.join(format!(".{name}.old")));
+        files::remove(&new)?;
+        files::make_dir(&new)?;
+        for file in content {
+            let target = new.join(&file.name);
+            fs::write(&target, file.content.as_bytes()).map_err(unwritten(&target))?;
+            let mode = if file.executable { 0o755 } else { 0o644 };
+            fs::set_permissions(&target, Permissions::from_mode(mode)).map_err(unwritten(&target))?;
+        }
+        rehearsal.halfway()?;
+        files::remove(&old)?;
+        if real.exists() {
+            fs::rename(&real, &old).map_err(unwritten(&real))?;
+        }
+        fs::rename(&new, &real).map_err(unwritten(&real))?;
+        files::remove(&old)
+    }
+}

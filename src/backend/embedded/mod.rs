@@ -1,0 +1,260 @@
+//! The embedded node: a Proxmox node in a directory.
+//!
+//! It behaves as the real one does where phoenix can tell the difference: configuration files in Proxmox's own syntax,
+//! digests, pending changes, config locks, the states of a clone, the same refusals in the same words. It is where
+//! phoenix acts when there is no Proxmox, and the stage on which an apply and its failures are rehearsed
+//! (`faults.json`, see [`rehearse`]).
+//!
+//! | in the directory | what it is |
+//! |---|---|
+//! | `node.json` | settings ([`Settings`]); marks the directory as a node |
+//! | `storage.cfg` | storages, in Proxmox's syntax |
+//! | `qemu-server/VMID.conf` | a VM or template |
+//! | `images/STORAGE/VMID/NAME` | a volume: a small file with its size in bytes |
+//! | `run/VMID` | the VM runs: when it was started |
+//! | `guests/VMID/` | what the simulated guest has on its own disk |
+//! | `root/` | the simulated file system of the host |
+//! | `tasks/` | running tasks and the list of those that ended |
+//! | `locks/` | lock files; the locks are the kernel's and end with their process |
+//! | `tmp/` | files on their way to their place |
+//!
+//! Files are replaced by rename, so a process may be killed at any moment; nothing is synced, so a power cut may lose
+//! the latest writes. No operation on one VM reads or writes files of another.
+
+mod admin;
+mod clone;
+mod configure;
+mod files;
+mod guest;
+mod host;
+mod options;
+mod power;
+mod programs;
+pub mod rehearse;
+mod settings;
+mod storage;
+mod tasks;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use admin::{Summary, VmSummary};
+pub use settings::Settings;
+pub use tasks::Task;
+
+use crate::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
+use crate::model::VmId;
+use crate::observed::{Node, Observed, Storage, VmObserved};
+use files::{Deadline, Lock};
+use guest::Programs;
+use rehearse::Call;
+use storage::Volumes;
+use tasks::Tasks;
+
+/// Directories of a node.
+const DIRECTORIES: [&str; 8] = ["qemu-server", "images", "run", "guests", "root", "tasks/active", "locks", "tmp"];
+
+/// An embedded node that is open for use.
+///
+/// Several processes, and several values in one process, may use the same directory at once.
+#[derive(Debug)]
+pub struct Embedded {
+    dir: PathBuf,
+    settings: Settings,
+    tasks: Tasks,
+    programs: Programs,
+}
+
+/// VMs by VMID, and the bytes their disks take on each storage.
+type AllVms = (BTreeMap<VmId, VmObserved>, BTreeMap<String, u64>);
+
+impl Embedded {
+    /// Opens the node in `dir`. A directory that does not exist or is empty becomes a fresh node; one that holds
+    /// anything else than a node is refused.
+    pub fn open(dir: &Path) -> Result<Self, Fault> {
+        let settings = admin::open(dir)?;
+        Ok(Self::with(dir, settings))
+    }
+
+    fn with(dir: &Path, settings: Settings) -> Self {
+        let tasks = Tasks { dir: dir.join("tasks"), node: settings.name.clone() };
+        Self { dir: dir.to_owned(), settings, tasks, programs: Programs::default() }
+    }
+
+    /// The settings of the node.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn conf_path(&self, vm: VmId) -> PathBuf {
+        self.dir.join(format!("qemu-server/{vm}.conf"))
+    }
+
+    fn guest_dir(&self, vm: VmId) -> PathBuf {
+        self.dir.join(format!("guests/{vm}"))
+    }
+
+    fn conf_text(&self, vm: VmId) -> Result<Option<String>, Fault> {
+        files::read(&self.conf_path(vm))
+    }
+
+    /// The configuration of a VM that must be there.
+    fn existing(&self, vm: VmId) -> Result<String, Fault> {
+        self.conf_text(vm)?.ok_or_else(|| {
+            let what =
+                format!("Configuration file 'nodes/{}/qemu-server/{vm}.conf' does not exist", self.settings.name);
+            Fault::harmless(FaultKind::Missing, what)
+        })
+    }
+
+    /// Replaces the configuration of a VM. The caller is its only writer: it holds the config lock, or makes the clone.
+    fn write_conf(&self, vm: VmId, text: &str) -> Result<(), Fault> {
+        files::replace(&self.conf_path(vm), &self.dir.join(format!("tmp/{vm}.conf")), text)
+    }
+
+    /// Takes the config lock of a VM.
+    fn lock_vm(&self, vm: VmId, deadline: Deadline) -> Result<Lock, Fault> {
+        files::lock(&self.dir.join(format!("locks/lock-{vm}.conf")), deadline)
+    }
+
+    fn volumes_on_disk(&self) -> Volumes {
+        Volumes { images: self.dir.join("images") }
+    }
+
+    /// The storages; with their use only where that matters, because it takes reading every VM.
+    fn storages(&self, with_use: bool) -> Result<BTreeMap<String, Storage>, Fault> {
+        let storages = self.storages_with(&BTreeMap::new())?;
+        if with_use && storages.values().any(|storage| storage.thick) {
+            return self.storages_with(&self.read_all()?.1);
+        }
+        Ok(storages)
+    }
+
+    fn storages_with(&self, used: &BTreeMap<String, u64>) -> Result<BTreeMap<String, Storage>, Fault> {
+        let text = files::read(&self.dir.join("storage.cfg"))?.unwrap_or_default();
+        Ok(storage::parse_cfg(&text, &self.settings, used))
+    }
+
+    /// Reads every VM.
+    fn read_all(&self) -> Result<AllVms, Fault> {
+        let running: Vec<VmId> = files::names(&self.dir.join("run"))?.iter().filter_map(|id| id.parse().ok()).collect();
+        let mut vms = BTreeMap::new();
+        let mut used = BTreeMap::new();
+        for name in files::names(&self.dir.join("qemu-server"))? {
+            let Some(vm) = name.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
+            // One that went in this moment is gone.
+            let Some(text) = self.conf_text(vm)? else { continue };
+            storage::add_use(&text, &mut used);
+            vms.insert(vm, VmObserved::from_conf(vm, &text, false));
+        }
+        for vm in running {
+            if let Some(vm) = vms.get_mut(&vm) {
+                vm.running = true;
+            }
+        }
+        Ok((vms, used))
+    }
+
+    /// Looks again at VMs that were locked by a clone when they were read: the clone may have ended since, and a VM that
+    /// only seems to be left over must not be called so.
+    fn settle(&self, vms: &mut BTreeMap<VmId, VmObserved>, cloning: &mut Vec<VmId>) -> Result<(), Fault> {
+        let locked = |vm: &&mut VmObserved| vm.lock.as_deref() == Some("clone");
+        for vm in vms.values_mut().filter(locked) {
+            loop {
+                if self.tasks.clones()?.0.contains(&vm.id) {
+                    cloning.push(vm.id);
+                    break;
+                }
+                let Some(now) = Hypervisor::vm(self, vm.id)? else { break };
+                let same = now.digest == vm.digest;
+                *vm = now;
+                if same || vm.lock.as_deref() != Some("clone") {
+                    break;
+                }
+            }
+        }
+        cloning.sort_unstable();
+        cloning.dedup();
+        Ok(())
+    }
+}
+
+/// Whether a VM runs.
+fn running_of(node: &Embedded, vm: VmId) -> Result<bool, Fault> {
+    Ok(node.started_at(vm)?.is_some())
+}
+
+impl Hypervisor for Embedded {
+    fn about(&self) -> About {
+        About { label: format!("embedded node at {}", self.dir.display()), simulated: true }
+    }
+
+    fn observe(&self) -> Result<Observed, Fault> {
+        let rehearsal = rehearse::take(&self.dir, &Call { op: "observe", ..Call::default() })?;
+        rehearsal.before(true)?;
+        Deadline::after(Duration::MAX).pass(self.settings.latency())?;
+        let (mut cloning, unattributed_clone) = self.tasks.clones()?;
+        let (mut vms, used) = self.read_all()?;
+        self.settle(&mut vms, &mut cloning)?;
+        let node = Node {
+            name: self.settings.name.clone(),
+            memory_mb: self.settings.memory_mb,
+            cpus: self.settings.cpus,
+            bridges: self.settings.bridges.clone(),
+        };
+        rehearsal.after(Ok(Observed { node, storages: self.storages_with(&used)?, vms, cloning, unattributed_clone }))
+    }
+
+    fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
+        let Some(text) = self.conf_text(vm)? else { return Ok(None) };
+        Ok(Some(VmObserved::from_conf(vm, &text, running_of(self, vm)?)))
+    }
+
+    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
+        self.conf_text(vm)
+    }
+
+    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
+        self.volumes_on_disk().list(vm, &self.storages(false)?)
+    }
+
+    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
+        let (targets, unknown) = self.tasks.clones()?;
+        Ok(match (targets.contains(&vm), unknown) {
+            (true, _) => Cloning::Yes,
+            (false, true) => Cloning::Unknown,
+            (false, false) => Cloning::No,
+        })
+    }
+
+    fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
+        let deadline = Deadline::after(deadline);
+        let rehearsal = rehearse::take(&self.dir, &Call::of(op))?;
+        let is_clone = matches!(op, HostOp::Clone { .. });
+        rehearsal.before(!is_clone)?;
+        if !is_clone {
+            deadline.pass(self.settings.latency())?;
+        }
+        let result = match op {
+            HostOp::Clone { source, target, name, description, storage } => {
+                let order =
+                    clone::Order { source: *source, target: *target, name, description, storage: storage.as_deref() };
+                self.clone_vm(order, deadline, rehearsal)
+            }
+            HostOp::Configure { vm, write, digest } => self.configure(*vm, write, digest, deadline, rehearsal),
+            HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, deadline, rehearsal),
+            HostOp::Start { vm } => self.start_vm(*vm, deadline, rehearsal),
+            HostOp::RemoveLeftover { vm, unreferenced } => {
+                self.remove_leftover(*vm, *unreferenced, deadline, rehearsal)
+            }
+            HostOp::MakeDirectory { path } => self.make_directory(path, rehearsal),
+            HostOp::ReplaceDirectory { path, files } => self.replace_directory(path, files, deadline, rehearsal),
+        };
+        rehearsal.after(result)
+    }
+
+    fn guests(&self) -> &dyn Guests {
+        self
+    }
+}

@@ -1,0 +1,114 @@
+//! Starting a VM and growing its disks.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::configure::{apply_pending, refused, unlocked};
+use super::files::{self, Deadline};
+use super::rehearse::Rehearsal;
+use super::storage::usable;
+use super::{Embedded, running_of};
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::{GIB, VmId};
+use crate::observed::{BootDisk, Conf, Net, PropertyString, VmObserved, is_disk_key, print_size};
+
+impl Embedded {
+    /// Starts a VM: takes over what waits, then checks what Proxmox checks only now.
+    pub(super) fn start_vm(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, deadline)?;
+        let text = self.existing(vm)?;
+        let mut conf = Conf::parse(&text);
+        unlocked(&conf)?;
+        let failed = |what: String| Err(Fault::harmless(FaultKind::Failed, what));
+        if conf.get("template") == Some("1") {
+            return failed("you can't start a vm if it's a template".to_owned());
+        }
+        if running_of(self, vm)? {
+            return failed(format!("VM {vm} already running"));
+        }
+        let task = self.tasks.begin("qmstart", vm, "")?;
+        let mut started = || {
+            apply_pending(&mut conf);
+            let new = conf.to_string();
+            if new != text {
+                self.write_conf(vm, &new)?;
+            }
+            let live = VmObserved::from_conf(vm, &new, false);
+            if u64::from(live.cpu_cores) * u64::from(live.cpu_sockets) > u64::from(self.settings.cpus) {
+                return failed(format!("MAX {} vcpus allowed per VM on this node", self.settings.cpus));
+            }
+            let cards = (0..32).filter_map(|n| conf.get(&format!("net{n}")).and_then(Net::parse));
+            for bridge in cards.filter_map(|net| net.bridge) {
+                if !self.settings.bridges.contains_key(&bridge) {
+                    return failed(format!("bridge '{bridge}' does not exist"));
+                }
+            }
+            if live.memory_mb > self.settings.memory_mb {
+                return failed("start failed: QEMU exited with code 1".to_owned())
+                    .map_err(|fault: Fault| fault.hint("the node has less memory than this VM asks for"));
+            }
+            rehearsal.halfway()?;
+            files::make_dir(&self.guest_dir(vm))?;
+            let path = self.dir.join("run").join(vm.to_string());
+            files::replace(&path, &self.dir.join(format!("tmp/run-{vm}")), &now_ms().to_string())
+        };
+        let result = started();
+        task.end(result)
+    }
+
+    /// Grows a disk to an absolute size. The size it has already is fine.
+    pub(super) fn resize(
+        &self,
+        vm: VmId,
+        disk: &str,
+        size_gb: u32,
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
+        if !is_disk_key(disk) {
+            let line = format!("disk: value '{disk}' does not have a value in the enumeration of disks");
+            return Err(refused(&[line]));
+        }
+        let _lock = self.lock_vm(vm, deadline)?;
+        let text = self.existing(vm)?;
+        let mut conf = Conf::parse(&text);
+        unlocked(&conf)?;
+        let failed = |what: &str| Err(Fault::harmless(FaultKind::Failed, what));
+        let Some(drive) = conf.get(disk) else { return failed(&format!("disk '{disk}' does not exist")) };
+        let Some(found) = BootDisk::parse(disk, drive) else { return failed("you can't resize a cdrom") };
+        if conf.get("template") == Some("1") {
+            return failed("the disk of a template cannot be changed");
+        }
+        let (old, new) = (found.size.unwrap_or(0), u64::from(size_gb) * GIB);
+        if new < old {
+            return failed("shrinking disks is not supported");
+        }
+        if new == old {
+            return Ok(());
+        }
+        let task = self.tasks.begin("resize", vm, "")?;
+        let mut options = PropertyString::parse(drive);
+        options.set("size", &print_size(new));
+        let mut grown = || {
+            let storages = self.storages(true)?;
+            usable(&storages, &found.storage, new - old)?;
+            self.volumes_on_disk().set_size(&found.volume, vm, new)?;
+            rehearsal.halfway()?;
+            conf.set(disk, &options.to_string());
+            self.write_conf(vm, &conf.to_string())
+        };
+        let result = grown();
+        task.end(result)
+    }
+
+    /// When a running VM was started, in milliseconds since 1970. `None`: it does not run.
+    pub(super) fn started_at(&self, vm: VmId) -> Result<Option<u64>, Fault> {
+        let text = files::read(&self.dir.join("run").join(vm.to_string()))?;
+        Ok(text.map(|text| text.trim().parse().unwrap_or(0)))
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

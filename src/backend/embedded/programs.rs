@@ -1,0 +1,195 @@
+//! The programs that a simulated guest knows.
+//!
+//! | argv | what it does |
+//! |---|---|
+//! | `cloud-init status --format json` | done when the node's `cloud_init_delay_ms` has passed since the start |
+//! | script `phoenix-mount SOURCE MOUNT_POINT` | puts a mount into fstab; prints `mounted` or `already` |
+//! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME` | checks the staged script with `bash -n` and notes a result; prints `started` or `finished` |
+//! | script `phoenix-feature-result FEATURE DIGEST UUID` | prints `exit N` or `none` |
+//!
+//! A script is `/bin/sh -c TEXT NAME ARG…`; it is known by its `NAME`, and its text is not run. Nothing is executed
+//! in a simulated guest.
+//!
+//! The guest's disk is the directory `guests/VMID`: `fstab`, and `runs/FEATURE-DIGEST` with `exit N`, the uuid of the
+//! VM the run was made for, and what went wrong.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::PoisonError;
+
+use super::Embedded;
+use super::files;
+use super::guest::Up;
+use crate::hypervisor::{Fault, GuestExit};
+use crate::model::{VmId, content_digest};
+
+/// Name of the program in an argv: of a script its `$0`, else the program itself.
+pub(super) fn name(argv: &[String]) -> &str {
+    match argv {
+        [shell, flag, _, name, ..] if shell == "/bin/sh" && flag == "-c" => name,
+        [program, ..] => program,
+        [] => "",
+    }
+}
+
+fn printed(out: &str) -> GuestExit {
+    GuestExit { code: Some(0), out: format!("{out}\n"), err: String::new() }
+}
+
+fn failed(code: i32, err: String) -> GuestExit {
+    GuestExit { code: Some(code), out: String::new(), err: err + "\n" }
+}
+
+/// A word that may be part of a file name.
+fn is_plain(word: &str) -> bool {
+    !word.is_empty() && !word.starts_with('.') && !word.contains(['/', '\0', '\n', ' '])
+}
+
+impl Embedded {
+    /// Runs a program to its end, at once.
+    pub(super) fn run(&self, vm: VmId, up: &Up, argv: &[String]) -> Result<GuestExit, Fault> {
+        let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+        match (name(argv), words.as_slice()) {
+            ("cloud-init", ["cloud-init", "status", ..]) => Ok(self.cloud_init(up)),
+            ("phoenix-mount", [_, _, _, _, source, mount_point]) => self.mount(vm, source, mount_point),
+            ("phoenix-feature", [_, _, _, _, feature, digest, uuid, dir, file, ..])
+                if is_plain(feature) && is_plain(digest) && is_plain(file) =>
+            {
+                self.feature(vm, [feature, digest, uuid], dir, file)
+            }
+            ("phoenix-feature-result", [_, _, _, _, feature, digest, uuid])
+                if is_plain(feature) && is_plain(digest) =>
+            {
+                let run = self.result(vm, feature, digest, uuid)?;
+                Ok(run.map_or_else(
+                    || printed("none"),
+                    |(code, err)| GuestExit { err, ..printed(&format!("exit {code}")) },
+                ))
+            }
+            (name, _) => Ok(failed(127, format!("{name}: command not found in a simulated guest"))),
+        }
+    }
+
+    fn cloud_init(&self, up: &Up) -> GuestExit {
+        let status = if up.uptime_ms < self.settings.cloud_init_delay_ms { "running" } else { "done" };
+        let json = serde_json::json!({
+            "status": status, "extended_status": status, "boot_status_code": "enabled-by-generator",
+            "datasource": "nocloud", "detail": "", "errors": [], "recoverable_errors": {},
+        });
+        printed(&json.to_string())
+    }
+
+    /// Directory of the simulated host that an NFS source `SERVER:PATH` shows. `None`: another server, of which the
+    /// node knows nothing.
+    fn exported(&self, source: &str) -> Result<Option<String>, Fault> {
+        let Some((server, path)) = source.split_once(":/").map(|(server, path)| (server, format!("/{path}"))) else {
+            return Ok(None);
+        };
+        let storages = self.storages(false)?;
+        let of_storages = storages.values().filter_map(|storage| {
+            let nfs = storage.nfs.as_ref()?;
+            Some((format!("{}:{}", nfs.server, nfs.export), storage.path.clone()?))
+        });
+        let known: Vec<(String, String)> = of_storages.chain(self.settings.exports.clone()).collect();
+        let below = |export: &str| {
+            let rest = source.strip_prefix(export.trim_end_matches('/'))?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
+        };
+        let best = known.iter().filter_map(|(export, at)| Some((export, at, below(export)?)));
+        if let Some((_, at, rest)) = best.max_by_key(|(export, ..)| export.len()) {
+            return Ok(Some(format!("{at}{rest}")));
+        }
+        let own = self.settings.bridges.values().flatten().any(|address| address == server);
+        Ok((own || server == self.settings.name || server == "localhost").then_some(path))
+    }
+
+    /// Mounts an export, now and at every start. The export of a server the node knows nothing about is taken on trust.
+    fn mount(&self, vm: VmId, source: &str, mount_point: &str) -> Result<GuestExit, Fault> {
+        if let Some(path) = self.exported(source)?
+            && !self.host_path(&path)?.is_dir()
+        {
+            return Ok(failed(32, format!("mount of {source} on {mount_point}: the server has no such directory")));
+        }
+        let fstab = self.guest_dir(vm).join("fstab");
+        let text = files::read(&fstab)?.unwrap_or_default();
+        let line = format!("{source}\t{mount_point}\tnfs");
+        if text.lines().any(|old| old == line) {
+            return Ok(printed("already"));
+        }
+        if text.lines().any(|old| old.split('\t').nth(1) == Some(mount_point)) {
+            return Ok(failed(32, format!("mount of {source} on {mount_point}: something else is mounted there")));
+        }
+        self.write_guest(vm, "fstab", &format!("{text}{line}\n"))?;
+        Ok(printed("mounted"))
+    }
+
+    /// Where a path in the guest lies on the simulated host, by the guest's mounts.
+    fn behind(&self, vm: VmId, path: &str) -> Result<Option<String>, Fault> {
+        let fstab = files::read(&self.guest_dir(vm).join("fstab"))?.unwrap_or_default();
+        let mounts = fstab.lines().filter_map(|line| {
+            let (source, mount_point) = line.strip_suffix("\tnfs")?.split_once('\t')?;
+            let rest = path.strip_prefix(mount_point).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+            Some((source, rest))
+        });
+        match mounts.min_by_key(|(_, rest)| rest.len()) {
+            Some((source, rest)) => self.exported(&format!("{source}{rest}")),
+            None => Ok(None),
+        }
+    }
+
+    /// "Runs" a staged script: checks that it is there and that bash understands it, and notes how it ended.
+    fn feature(&self, vm: VmId, [feature, digest, uuid]: [&str; 3], dir: &str, file: &str) -> Result<GuestExit, Fault> {
+        if let Some((0, _)) = self.result(vm, feature, digest, uuid)? {
+            return Ok(printed("finished"));
+        }
+        let path = format!("{dir}/{file}");
+        let script = match self.behind(vm, &path)? {
+            Some(on_host) => files::read(&self.host_path(&on_host)?)?,
+            None => None,
+        };
+        let (code, why) = match script {
+            None => (127, format!("{path}: no such file in the simulated guest")),
+            Some(script) => match self.syntax(&script) {
+                Some(why) => (2, why),
+                None => (0, String::new()),
+            },
+        };
+        self.write_guest(vm, &format!("runs/{feature}-{digest}"), &format!("exit {code}\n{uuid}\n{why}"))?;
+        Ok(printed("started"))
+    }
+
+    /// The result noted for a run made for this uuid, with what went wrong.
+    fn result(&self, vm: VmId, feature: &str, digest: &str, uuid: &str) -> Result<Option<(i32, String)>, Fault> {
+        let text = files::read(&self.guest_dir(vm).join(format!("runs/{feature}-{digest}")))?.unwrap_or_default();
+        let mut lines = text.splitn(3, '\n');
+        let code = lines.next().and_then(|line| line.strip_prefix("exit ")?.parse().ok());
+        let same = lines.next().is_some_and(|of| of.eq_ignore_ascii_case(uuid));
+        Ok(code.filter(|_| same).map(|code| (code, lines.next().unwrap_or_default().to_owned())))
+    }
+
+    /// What `bash -n` finds wrong with a script. Asked once per script; where there is no bash nothing is found.
+    fn syntax(&self, script: &str) -> Option<String> {
+        let digest = content_digest(script.as_bytes());
+        let mut checked = self.programs.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        checked.entry(digest).or_insert_with(|| bash_n(script)).clone()
+    }
+
+    /// Writes a file on the guest's own disk.
+    fn write_guest(&self, vm: VmId, name: &str, content: &str) -> Result<(), Fault> {
+        let path = self.guest_dir(vm).join(name);
+        if let Some(dir) = path.parent() {
+            files::make_dir(dir)?;
+        }
+        files::replace(&path, &self.dir.join(format!("tmp/guest-{vm}")), content)
+    }
+}
+
+fn bash_n(script: &str) -> Option<String> {
+    let mut bash = Command::new("bash");
+    let bash = bash.args(["-n", "-s"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = bash.spawn().ok()?;
+    // bash reads as it goes and stops reading at an error: a broken pipe says nothing.
+    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(script.as_bytes()));
+    let output = child.wait_with_output().ok()?;
+    (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).trim_end().to_owned())
+}

@@ -1,0 +1,172 @@
+//! Rehearsing failures: `faults.json` tells the node what shall go wrong.
+//!
+//! The file is a list. Each entry fires once and is then gone from the file, also when several processes use the node:
+//!
+//! ```json
+//! [
+//!   { "op": "clone", "vm": 1000, "how": "die-halfway" },
+//!   { "op": "guest-start", "program": "phoenix-mount", "how": "fail", "skip": 1 }
+//! ]
+//! ```
+//!
+//! | key | meaning |
+//! |---|---|
+//! | `op` | `clone`, `configure`, `resize`, `start`, `remove-leftover`, `make-directory`, `replace-directory`, `guest-start`, `guest-status`, `ping`, `observe` |
+//! | `vm` | only for this VM; of a directory, the VMID that is part of its path |
+//! | `program` | only for this program in the guest: `cloud-init`, or the `$0` of a script |
+//! | `skip` | so many matching calls pass first |
+//! | `how` | see [`How`] |
+
+use std::path::Path;
+use std::process::{self, Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{self, Deadline};
+use crate::hypervisor::{Fault, FaultKind, HostOp};
+
+/// File with the failures to rehearse.
+pub(super) const FILE: &str = "faults.json";
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// The operation fails and has no effect.
+    Fail,
+    /// The operation is carried out, but its answer is lost.
+    Lose,
+    /// The process is killed (SIGKILL) before anything happened.
+    DieBefore,
+    /// The process is killed when a clone's target is only a placeholder; elsewhere as `die-before`.
+    DieEarly,
+    /// The process is killed in the middle: a clone has its configuration and volumes and is still locked.
+    DieHalfway,
+    /// The process is killed when everything is done, before the answer.
+    DieAfter,
+}
+
+/// One entry of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    op: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vm: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    program: Option<String>,
+    how: How,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    skip: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A call, as entries name it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Call {
+    pub(super) op: &'static str,
+    /// VMIDs it is about.
+    pub(super) vms: Vec<u32>,
+    /// Program in the guest.
+    pub(super) program: String,
+}
+
+impl Call {
+    /// How entries name an operation.
+    pub(super) fn of(op: &HostOp) -> Self {
+        let in_path = |path: &str| path.split('/').filter_map(|part| part.parse().ok()).collect();
+        let (op, vms) = match op {
+            HostOp::Clone { target, .. } => ("clone", vec![target.get()]),
+            HostOp::Configure { vm, .. } => ("configure", vec![vm.get()]),
+            HostOp::Resize { vm, .. } => ("resize", vec![vm.get()]),
+            HostOp::Start { vm } => ("start", vec![vm.get()]),
+            HostOp::RemoveLeftover { vm, .. } => ("remove-leftover", vec![vm.get()]),
+            HostOp::MakeDirectory { path } => ("make-directory", in_path(path)),
+            HostOp::ReplaceDirectory { path, .. } => ("replace-directory", in_path(path)),
+        };
+        Self { op, vms, program: String::new() }
+    }
+
+    fn matches(&self, entry: &Entry) -> bool {
+        self.op == entry.op
+            && entry.vm.is_none_or(|vm| self.vms.contains(&vm))
+            && entry.program.as_ref().is_none_or(|program| *program == self.program)
+    }
+}
+
+/// What shall go wrong with one call.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Rehearsal(Option<How>);
+
+/// Takes what shall go wrong with this call from the file.
+pub(super) fn take(dir: &Path, call: &Call) -> Result<Rehearsal, Fault> {
+    let path = dir.join(FILE);
+    if !path.exists() {
+        return Ok(Rehearsal(None));
+    }
+    let _lock = files::lock(&dir.join("locks/faults.lock"), Deadline::after(std::time::Duration::MAX))?;
+    let Some(text) = files::read(&path)? else { return Ok(Rehearsal(None)) };
+    let garbled =
+        |error: serde_json::Error| Fault::harmless(FaultKind::Garbled, format!("{}: {error}", path.display()));
+    let mut entries: Vec<Entry> = serde_json::from_str(&text).map_err(garbled)?;
+    let before = entries.clone();
+    let mut fired = None;
+    entries.retain_mut(|entry| {
+        if fired.is_some() || !call.matches(entry) {
+            return true;
+        }
+        if entry.skip > 0 {
+            entry.skip -= 1;
+            return true;
+        }
+        fired = Some(entry.how);
+        false
+    });
+    if entries != before {
+        let text = serde_json::to_string_pretty(&entries).map_err(garbled)?;
+        files::replace(&path, &dir.join("tmp").join(FILE), &text)?;
+    }
+    Ok(Rehearsal(fired))
+}
+
+impl Rehearsal {
+    /// Before anything happened.
+    pub(super) fn before(self, early_is_before: bool) -> Result<(), Fault> {
+        match self.0 {
+            Some(How::Fail) => Err(Fault::harmless(FaultKind::Failed, "rehearsed failure")),
+            Some(How::DieBefore) => die(),
+            Some(How::DieEarly) if early_is_before => die(),
+            _ => Ok(()),
+        }
+    }
+
+    /// When the target of a clone is only a placeholder.
+    pub(super) fn early(self) -> Result<(), Fault> {
+        if self.0 == Some(How::DieEarly) { die() } else { Ok(()) }
+    }
+
+    /// In the middle.
+    pub(super) fn halfway(self) -> Result<(), Fault> {
+        if self.0 == Some(How::DieHalfway) { die() } else { Ok(()) }
+    }
+
+    /// When everything is done.
+    pub(super) fn after<T>(self, result: Result<T, Fault>) -> Result<T, Fault> {
+        match self.0 {
+            Some(How::Lose) => Err(Fault::uncertain(FaultKind::Unreachable, "rehearsed loss of the answer")),
+            Some(How::DieAfter) => die().and(result),
+            _ => result,
+        }
+    }
+}
+
+/// Ends this process as a power cut would: no destructor, no handler. Returns only if that failed.
+fn die() -> Result<(), Fault> {
+    let kill = Command::new("kill").arg("-9").arg(process::id().to_string()).stdout(Stdio::null()).status();
+    let why = kill.map_or_else(|error| error.to_string(), |status| status.to_string());
+    Err(Fault::uncertain(FaultKind::Failed, format!("could not kill the own process for a rehearsal: kill: {why}")))
+}

@@ -1,0 +1,102 @@
+//! `node.json`: what kind of node this is.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::files;
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::GIB;
+
+/// File with the settings; its presence marks a directory as a node.
+pub(super) const FILE: &str = "node.json";
+
+/// What `node.json` says in `kind`.
+const KIND: &str = "phoenix embedded node";
+
+/// Version of the layout this phoenix writes and reads.
+const VERSION: u32 = 1;
+
+/// The settings of an embedded node, in `node.json`. People may edit them; they count from the next command on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    kind: String,
+    version: u32,
+    /// Name of the node.
+    pub name: String,
+    /// Memory of the node in MiB: a VM with more does not start.
+    pub memory_mb: u64,
+    /// Logical CPUs: a VM with more does not start.
+    pub cpus: u32,
+    /// Bridges, each with the node's own address on it, if it has one.
+    pub bridges: BTreeMap<String, Option<String>>,
+    /// Size of each storage of `storage.cfg` in GiB; a storage not named here has 100.
+    pub storage_gb: BTreeMap<String, u64>,
+    /// NFS exports of other servers, `SERVER:PATH` → where the node sees them. Exports of the storages and of the node
+    /// itself are known without being named here.
+    #[serde(default)]
+    pub exports: BTreeMap<String, String>,
+    /// Milliseconds every operation takes.
+    #[serde(default)]
+    pub latency_ms: u64,
+    /// Milliseconds from the start of a VM until its guest agent answers.
+    #[serde(default)]
+    pub agent_delay_ms: u64,
+    /// Milliseconds from the start of a VM until cloud-init is done.
+    #[serde(default)]
+    pub cloud_init_delay_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let sizes = [("local-zfs", 1024), ("local", 100), ("local-nfs", 100)];
+        Self {
+            kind: KIND.to_owned(),
+            version: VERSION,
+            name: "pve".to_owned(),
+            memory_mb: 65_536,
+            cpus: 32,
+            bridges: BTreeMap::from([("vmbr0".to_owned(), Some("192.0.2.1".to_owned()))]),
+            storage_gb: sizes.map(|(name, size)| (name.to_owned(), size)).into(),
+            exports: BTreeMap::new(),
+            latency_ms: 0,
+            agent_delay_ms: 0,
+            cloud_init_delay_ms: 0,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the settings of the node in `dir`; `None`: there is no node.
+    pub(super) fn read(dir: &Path) -> Result<Option<Self>, Fault> {
+        let path = dir.join(FILE);
+        let Some(text) = files::read(&path)? else { return Ok(None) };
+        let settings: Self = serde_json::from_str(&text)
+            .map_err(|error| Fault::harmless(FaultKind::Garbled, format!("{}: {error}", path.display())))?;
+        if settings.kind != KIND || settings.version != VERSION {
+            let what = format!("{}: not a node of a version this phoenix understands", path.display());
+            return Err(Fault::harmless(FaultKind::Garbled, what));
+        }
+        Ok(Some(settings))
+    }
+
+    /// Writes the settings, replacing what is there at once.
+    pub(super) fn write(&self, dir: &Path) -> Result<(), Fault> {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| Fault::harmless(FaultKind::Failed, format!("{FILE}: {error}")))?;
+        files::replace(&dir.join(FILE), &dir.join("tmp").join(FILE), &(text + "\n"))
+    }
+
+    /// How long an operation takes.
+    pub(super) fn latency(&self) -> Duration {
+        Duration::from_millis(self.latency_ms)
+    }
+
+    /// Size of a storage in bytes.
+    pub(super) fn storage_size(&self, storage: &str) -> u64 {
+        self.storage_gb.get(storage).copied().unwrap_or(100).saturating_mul(GIB)
+    }
+}

@@ -1,0 +1,210 @@
+//! Storages: `storage.cfg` in Proxmox's syntax, and the volumes on them.
+//!
+//! A volume is a small file `images/STORAGE/VMID/NAME` that holds its size in bytes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use super::files::{self, unwritten};
+use super::settings::Settings;
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::VmId;
+use crate::observed::{Conf, NfsSource, Storage, is_disk_key, parse_size};
+
+/// The storages of a fresh node.
+pub(super) const FRESH: &str = "zfspool: local-zfs\n\tpool rpool/data\n\tcontent images,rootdir\n\tsparse 1\n\n\
+     dir: local\n\tpath /var/lib/vz\n\tcontent iso,vztmpl,snippets,images\n\n\
+     nfs: local-nfs\n\tserver 192.0.2.1\n\texport /srv/nfs\n\tpath /mnt/pve/local-nfs\n\tcontent backup,snippets\n";
+
+/// Reads `storage.cfg`: a line `TYPE: ID`, then indented lines `KEY VALUE`. Sizes come from the settings; `used` is
+/// what the VMs' disks take.
+pub(super) fn parse_cfg(text: &str, settings: &Settings, used: &BTreeMap<String, u64>) -> BTreeMap<String, Storage> {
+    let mut sections: Vec<(&str, &str, BTreeMap<&str, &str>)> = Vec::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
+        if line.starts_with([' ', '\t']) {
+            let line = line.trim();
+            let (key, value) = line.split_once([' ', '\t']).unwrap_or((line, "1"));
+            if let Some((_, _, options)) = sections.last_mut() {
+                options.insert(key, value.trim());
+            }
+        } else if let Some((kind, id)) = line.split_once(':') {
+            sections.push((kind.trim(), id.trim(), BTreeMap::new()));
+        }
+    }
+    let storage = |kind: &str, id: &str, options: &BTreeMap<&str, &str>| {
+        let own = |key: &str| options.get(key).map(|&value| value.to_owned());
+        let total = settings.storage_size(id);
+        let sparse = options.get("sparse").is_some_and(|&value| value != "0");
+        Storage {
+            kind: kind.to_owned(),
+            images: options.get("content").is_some_and(|content| content.split(',').any(|c| c.trim() == "images")),
+            active: options.get("disable").is_none_or(|&value| value == "0"),
+            total,
+            free: total.saturating_sub(used.get(id).copied().unwrap_or(0)),
+            thick: kind == "lvm" || (kind == "zfspool" && !sparse),
+            nfs: own("server").zip(own("export")).map(|(server, export)| NfsSource { server, export }),
+            path: own("path"),
+        }
+    };
+    sections.iter().map(|(kind, id, options)| ((*id).to_owned(), storage(kind, id, options))).collect()
+}
+
+/// Whether volumes of this kind of storage are files in a directory per VM, with the VMID in their volume id.
+fn has_files(kind: &str) -> bool {
+    matches!(kind, "dir" | "nfs" | "cifs" | "btrfs" | "cephfs" | "glusterfs")
+}
+
+/// Keys of a configuration that name a volume.
+pub(super) fn holds_volume(key: &str) -> bool {
+    is_disk_key(key) || key == "efidisk0" || key == "tpmstate0"
+}
+
+/// Adds what the disks of a VM take to the use of their storages.
+pub(super) fn add_use(conf: &str, used: &mut BTreeMap<String, u64>) {
+    for line in conf.lines().take_while(|line| !line.starts_with('[')) {
+        let Some((key, drive)) = line.split_once(": ") else { continue };
+        if !holds_volume(key) {
+            continue;
+        }
+        let (Some((storage, _)), Some((_, size))) = (drive.split_once(':'), drive.rsplit_once("size=")) else {
+            continue;
+        };
+        let size = size.split(',').next().and_then(parse_size).unwrap_or(0);
+        match used.get_mut(storage) {
+            Some(sum) => *sum = sum.saturating_add(size),
+            None => {
+                used.insert(storage.to_owned(), size);
+            }
+        }
+    }
+}
+
+/// The volumes of one node.
+#[derive(Debug, Clone)]
+pub(super) struct Volumes {
+    /// Directory `images` of the node.
+    pub(super) images: PathBuf,
+}
+
+impl Volumes {
+    fn of(&self, storage: &str, vm: VmId) -> PathBuf {
+        self.images.join(storage).join(vm.to_string())
+    }
+
+    /// The file that stands for a volume id, whichever of its two forms it has. `None`: it is no volume id.
+    fn file(&self, volume: &str, vm: VmId) -> Option<PathBuf> {
+        let (storage, rest) = volume.split_once(':')?;
+        let name = rest.rsplit('/').next().filter(|name| is_safe(name))?;
+        is_safe(storage).then(|| self.of(storage, vm).join(name))
+    }
+
+    /// Volume ids of a VMID on all storages.
+    pub(super) fn list(&self, vm: VmId, storages: &BTreeMap<String, Storage>) -> Result<Vec<String>, Fault> {
+        let mut volumes = Vec::new();
+        for storage in files::names(&self.images)? {
+            let files = storages.get(&storage).is_some_and(|storage| has_files(&storage.kind));
+            for name in files::names(&self.of(&storage, vm))? {
+                volumes.push(volume_id(&storage, files, vm, &name));
+            }
+        }
+        Ok(volumes)
+    }
+
+    /// Takes room for a new disk and returns its volume id.
+    pub(super) fn allocate(
+        &self,
+        id: &str,
+        storage: &Storage,
+        vm: VmId,
+        name: NewName,
+        size: u64,
+    ) -> Result<String, Fault> {
+        let dir = self.of(id, vm);
+        files::make_dir(&dir)?;
+        let files = has_files(&storage.kind);
+        let suffix = if files { ".qcow2" } else { "" };
+        let taken = files::names(&dir)?;
+        let name = match name {
+            NewName::CloudInit => format!("vm-{vm}-cloudinit{suffix}"),
+            NewName::Disk | NewName::Base => {
+                let start = if name == NewName::Base { "base" } else { "vm" };
+                let free =
+                    (0_u32..).map(|n| format!("{start}-{vm}-disk-{n}{suffix}")).find(|name| !taken.contains(name));
+                free.unwrap_or_default()
+            }
+        };
+        let path = dir.join(&name);
+        fs::write(&path, size.to_string()).map_err(unwritten(&path))?;
+        Ok(volume_id(id, files, vm, &name))
+    }
+
+    /// Notes the new size of a volume.
+    pub(super) fn set_size(&self, volume: &str, vm: VmId, size: u64) -> Result<(), Fault> {
+        let Some(path) = self.file(volume, vm) else { return Ok(()) };
+        if let Some(dir) = path.parent() {
+            files::make_dir(dir)?;
+        }
+        fs::write(&path, size.to_string()).map_err(unwritten(&path))
+    }
+
+    /// Erases one volume.
+    pub(super) fn erase(&self, volume: &str, vm: VmId) -> Result<(), Fault> {
+        self.file(volume, vm).map_or(Ok(()), |path| files::remove(&path))
+    }
+
+    /// Erases the volumes that a configuration names.
+    pub(super) fn erase_named(&self, conf: &Conf<'_>, vm: VmId) -> Result<(), Fault> {
+        for (key, drive) in conf.entries() {
+            let volume = drive.split(',').next().unwrap_or_default();
+            if holds_volume(key) || key.starts_with("unused") {
+                self.erase(volume, vm)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Erases every volume of a VMID.
+    pub(super) fn erase_all(&self, vm: VmId) -> Result<(), Fault> {
+        files::names(&self.images)?.iter().try_for_each(|storage| files::remove(&self.of(storage, vm)))
+    }
+}
+
+/// What a new volume is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NewName {
+    /// A disk of a VM.
+    Disk,
+    /// A disk of a template.
+    Base,
+    /// The drive with the cloud-init data.
+    CloudInit,
+}
+
+fn volume_id(storage: &str, files: bool, vm: VmId, name: &str) -> String {
+    if files { format!("{storage}:{vm}/{name}") } else { format!("{storage}:{name}") }
+}
+
+/// Volume id of a linked clone: its base and itself.
+pub(super) fn linked(base: &str, volume: &str) -> String {
+    let own = volume.split_once(':').map_or(volume, |(_, rest)| rest);
+    format!("{base}/{own}")
+}
+
+fn is_safe(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0'])
+}
+
+/// The refusal of a storage that cannot take VM disks.
+pub(super) fn usable<'s>(storages: &'s BTreeMap<String, Storage>, id: &str, needed: u64) -> Result<&'s Storage, Fault> {
+    let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));
+    match storages.get(id) {
+        None => refused(format!("storage '{id}' does not exist")),
+        Some(storage) if !storage.active => refused(format!("storage '{id}' is disabled")),
+        Some(storage) if !storage.images => refused(format!("storage '{id}' does not support vm images")),
+        Some(storage) if storage.thick && storage.free < needed => {
+            refused(format!("storage '{id}' has {} bytes free, {needed} are needed", storage.free))
+        }
+        Some(storage) => Ok(storage),
+    }
+}

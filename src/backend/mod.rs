@@ -1,0 +1,3 @@
+//! The targets behind the ports of [`hypervisor`](crate::hypervisor).
+
+pub mod embedded;
