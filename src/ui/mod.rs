@@ -7,4 +7,5 @@ pub mod plan;
 pub mod progress;
 pub mod run;
 pub mod style;
+pub mod table;
 pub mod text;

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use similar::TextDiff;
 
 use super::layout::{count, number, pad, wrap};
@@ -194,11 +193,7 @@ fn table(plan: &Plan, view: &View<'_>, out: &mut String) {
         return;
     }
     rows.sort_by_key(|vm| (std::cmp::Reverse(vm.disruption), std::cmp::Reverse(vm.outcome), vm.vm));
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(view.width.min(120)).unwrap_or(120));
-    table.set_header(["", "VM", "name", "outcome", "disruption", "what"]);
-    for vm in rows {
+    let rows = rows.into_iter().map(|vm| {
         let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key).collect();
         keys.dedup();
         let what = if vm.outcome == Outcome::Create {
@@ -208,18 +203,16 @@ fn table(plan: &Plan, view: &View<'_>, out: &mut String) {
         } else {
             keys.join(", ")
         };
-        table.add_row([
+        vec![
             glyph(vm.outcome).to_owned(),
             vm.vm.to_string(),
             safe(&vm.name).into_owned(),
             vm.outcome.to_string(),
             vm.disruption.as_str().to_owned(),
             safe(&what).into_owned(),
-        ]);
-    }
-    for line in table.to_string().lines() {
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
+        ]
+    });
+    out.push_str(&super::table::table(&["", "VM", "name", "outcome", "disruption", "what"], rows, view.width));
     out.push('\n');
 }
 

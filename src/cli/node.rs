@@ -1,0 +1,111 @@
+//! `phoenix node …`: looking after the embedded node.
+
+use anyhow::Result;
+
+use super::args::{Args, Node};
+use super::console::Console;
+use super::{Exit, connect, load};
+use crate::backend::embedded::Embedded;
+use crate::model::{GIB, Target};
+use crate::ui::table::table;
+use crate::ui::text::safe;
+
+pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
+    let target = match target(args, console)? {
+        Ok(target) => target,
+        Err(exit) => return Ok(exit),
+    };
+    match verb {
+        Node::Show => {
+            console.print(&show(&connect::embedded(&target)?, &target, console)?);
+            Ok(Exit::Done)
+        }
+        Node::AddTemplate { name, size } => {
+            let id = connect::embedded(&target)?.add_template(name, *size)?;
+            console.print(&format!("template {} is VM {id} on {target}\n", safe(name)));
+            Ok(Exit::Done)
+        }
+        Node::Reset { auto_approve } => reset(&target, *auto_approve, console),
+    }
+}
+
+/// The node meant. The config is read only for its `hypervisor.target`: a node can be looked at without one.
+fn target(args: &Args, console: &Console) -> Result<Result<Target, Exit>> {
+    if args.target.is_some() || !args.config.exists() {
+        return connect::target(args, None).map(Ok);
+    }
+    let config = load::load(&args.config);
+    let Some(desired) = config.loaded.desired else {
+        console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
+        return Ok(Err(Exit::Config));
+    };
+    connect::target(args, Some(&desired)).map(Ok)
+}
+
+fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit> {
+    if !auto_approve {
+        match console.confirm(&format!("Remove {target} with every VM in it?")) {
+            Some(true) => {}
+            Some(false) => {
+                console.note("Nothing was removed.\n");
+                return Ok(Exit::Failed);
+            }
+            None => {
+                console.refuse("nobody to ask: standard input is not a terminal", "give `--auto-approve`");
+                return Ok(Exit::Usage);
+            }
+        }
+    }
+    let Target::Embedded(dir) = target;
+    Embedded::reset(dir)?;
+    console.print(&format!("{target} is gone\n"));
+    Ok(Exit::Done)
+}
+
+fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
+    let summary = node.summary()?;
+    let settings = &summary.settings;
+    let bridges: Vec<String> = settings
+        .bridges
+        .iter()
+        .map(|(bridge, address)| match address {
+            Some(address) => format!("{} ({})", safe(bridge), safe(address)),
+            None => safe(bridge).into_owned(),
+        })
+        .collect();
+    let mut out = format!(
+        "{target}\nnode {}: {} MiB of memory, {} CPUs, bridges {}\n\
+         delays: operations {} ms, guest agent {} ms, cloud-init {} ms (settings are in node.json)\n\n",
+        safe(&settings.name),
+        settings.memory_mb,
+        settings.cpus,
+        bridges.join(", "),
+        settings.latency_ms,
+        settings.agent_delay_ms,
+        settings.cloud_init_delay_ms,
+    );
+    let storages = summary.storages.iter().map(|(id, storage)| {
+        vec![
+            safe(id).into_owned(),
+            safe(&storage.kind).into_owned(),
+            if storage.images { "yes" } else { "no" }.to_owned(),
+            (storage.total / GIB).to_string(),
+            (storage.free / GIB).to_string(),
+        ]
+    });
+    out.push_str(&table(&["storage", "type", "disks", "size GiB", "free GiB"], storages, console.width()));
+    let vms = summary.vms.iter().map(|vm| {
+        let state = match (&vm.lock, vm.template, vm.running) {
+            (Some(lock), ..) => format!("locked ({})", safe(lock)),
+            (None, true, _) => "template".to_owned(),
+            (None, false, true) => "running".to_owned(),
+            (None, false, false) => "stopped".to_owned(),
+        };
+        vec![vm.id.to_string(), safe(&vm.name).into_owned(), state]
+    });
+    out.push('\n');
+    out.push_str(&table(&["VM", "name", "state"], vms, console.width()));
+    let running = summary.tasks.iter().filter(|task| task.status.is_none()).count();
+    out.push_str(&format!("\ntasks: {} ended, {running} running\n", summary.tasks.len() - running));
+    Ok(out)
+}
