@@ -1,9 +1,4 @@
 #!/usr/bin/env bash
-<<<<<<< HEAD
-set -euo pipefail
-# shellcheck source=/dev/null
-. "$(dirname "$0")/phoenix_common.sh"
-=======
 # base_setup - what every guest should have, on Debian and Ubuntu:
 #   1. packages: ca-certificates, curl, gnupg, jq, nfs-common, qemu-guest-agent;
 #   2. the hostname is the VM's name;
@@ -57,4 +52,3 @@ phoenix_install ca-certificates curl gnupg jq nfs-common qemu-guest-agent
 set_hostname
 set_clock
 phoenix_log 'done'
->>>>>>> project

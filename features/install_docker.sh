@@ -1,9 +1,4 @@
 #!/usr/bin/env bash
-<<<<<<< HEAD
-set -euo pipefail
-# shellcheck source=/dev/null
-. "$(dirname "$0")/phoenix_common.sh"
-=======
 # install_docker - Docker Engine with Compose, on Debian and Ubuntu:
 #   1. which Docker: the one that is there; else `docker-ce` if this guest's apt already knows it (Docker's own
 #      repository was added in the template); else the distribution's `docker.io`. No repository is added and no key
@@ -197,4 +192,3 @@ ensure_service
 ensure_group
 wait_for_docker
 phoenix_log "done: Docker $(docker version --format '{{.Server.Version}}')"
->>>>>>> project

@@ -169,8 +169,12 @@ impl Step<'_> {
             self.await_feature(&run)?;
         }
         let (name, digest) = (script.name.to_string(), script.digest.to_string());
+        let wished = &self.task.record;
         self.write_record(&|record| {
             record.features.insert(name.clone(), digest.clone());
+            // The script ran, so what it ran from is mounted and staged.
+            record.volumes.extend(wished.volumes.clone());
+            record.staged.clone_from(&wished.staged);
         })?;
         Ok(self.action.outcome)
     }

@@ -18,9 +18,10 @@ pub fn pause_before(fault: &Fault, attempt: u32, seed: &str) -> Option<Duration>
     }
     let base = 200_u64 << (attempt - 1);
     // FNV-1a: spread, not secrecy.
-    let hash = seed.bytes().chain(attempt.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = seed
+        .bytes()
+        .chain(attempt.to_le_bytes())
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     Some(Duration::from_millis(base * 3 / 4 + hash % (base / 2)))
 }
 

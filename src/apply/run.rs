@@ -72,7 +72,8 @@ impl Interrupter {
 /// Carries out a plan and tells what happens, event by event. Returns when everything has ended, or at the second
 /// interruption.
 pub fn run(run: &Run, inbox: &Inbox, tell: &mut dyn FnMut(Event)) -> Summary {
-    let performer = Arc::new(Performer::new(Arc::clone(&run.plan), Arc::clone(&run.hypervisor), Arc::clone(&run.clock)));
+    let performer =
+        Arc::new(Performer::new(Arc::clone(&run.plan), Arc::clone(&run.hypervisor), Arc::clone(&run.clock)));
     let mut shell = Shell {
         run,
         scheduler: Scheduler::new(&run.plan, run.limits),

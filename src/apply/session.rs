@@ -14,8 +14,20 @@ pub(super) struct Session {
 /// `unused0` and the like appear when a failed operation leaves a volume behind; `parent` and `snaptime` belong to
 /// snapshots, which change nothing that is running.
 const OWN: [&str; 14] = [
-    "name", "ostype", "sockets", "cores", "memory", "net0", "agent", "tags", "protection", "onboot", "lock", "vmgenid",
-    "parent", "snaptime",
+    "name",
+    "ostype",
+    "sockets",
+    "cores",
+    "memory",
+    "net0",
+    "agent",
+    "tags",
+    "protection",
+    "onboot",
+    "lock",
+    "vmgenid",
+    "parent",
+    "snaptime",
 ];
 
 impl Session {
@@ -56,7 +68,11 @@ mod tests {
         let mut session = Session::default();
         assert!(!session.has_begun());
         session.leave("#notes\ncores: 2\nballoon: 0\nscsi0: local:vm-100-disk-0,size=3G\n".to_owned());
-        assert!(session.touched_by_others("#other notes\ncores: 4\nballoon: 0\nscsi0: local:vm-100-disk-0,size=3G\n").is_empty());
+        assert!(
+            session
+                .touched_by_others("#other notes\ncores: 4\nballoon: 0\nscsi0: local:vm-100-disk-0,size=3G\n")
+                .is_empty()
+        );
         assert_eq!(
             session.touched_by_others("#notes\ncores: 2\nscsi0: local:vm-100-disk-0,size=3G\nscsi1: local:x,size=1G\n"),
             ["balloon", "scsi1"]

@@ -76,12 +76,14 @@ pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Ex
 fn only_completes(vm: &VmPlan) -> bool {
     match vm.outcome {
         Outcome::Create | Outcome::NoOp => true,
-        Outcome::Update => vm.task.as_ref().is_some_and(|task| task.completing) || {
-            let changes = |kind: ActionKind| matches!(kind, ActionKind::Configure | ActionKind::ResizeDisk);
-            !vm.actions.iter().any(|action| {
-                action.outcome == Outcome::Update && (changes(action.kind) || action.kind == ActionKind::Feature)
-            })
-        },
+        Outcome::Update => {
+            vm.task.as_ref().is_some_and(|task| task.completing) || {
+                let changes = |kind: ActionKind| matches!(kind, ActionKind::Configure | ActionKind::ResizeDisk);
+                !vm.actions.iter().any(|action| {
+                    action.outcome == Outcome::Update && (changes(action.kind) || action.kind == ActionKind::Feature)
+                })
+            }
+        }
     }
 }
 
@@ -148,7 +150,7 @@ fn execute(planned: Planned, running: &Running, continue_with: String, console: 
 
 /// Carries out a plan under the eyes of a person.
 fn watch(run: &Run, inbox: &Inbox, continue_with: String, console: &Console) -> Summary {
-    let mut human = ui::run::Human::new(console.style(), console.width(), continue_with);
+    let mut human = ui::run::Human::new(&run.plan, console.style(), console.width(), continue_with);
     let mut live = console.is_live().then(ui::progress::Progress::new);
     // Thousands of no-ops are not worth a system call each.
     let mut held = String::new();

@@ -35,7 +35,9 @@ pub(super) fn target(args: &Args, desired: Option<&Desired>) -> Result<Target> {
 fn parse(text: &str, base: &Path) -> Result<Target> {
     match text.split_once(':') {
         Some(("embedded", dir)) if !dir.is_empty() => Ok(Target::Embedded(base.join(dir))),
-        _ => Err(anyhow!("`{text}` is not a target\nhint: targets of this version: `embedded:DIR`, a node in a directory")),
+        _ => Err(anyhow!(
+            "`{text}` is not a target\nhint: targets of this version: `embedded:DIR`, a node in a directory"
+        )),
     }
 }
 

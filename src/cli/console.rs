@@ -81,7 +81,8 @@ impl Console {
         for cause in error.chain().skip(1) {
             lines.push_str(&format!("  because: {}\n", safe_lines(&cause.to_string())));
         }
-        if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<Fault>()).and_then(|f| f.hint.as_ref()) {
+        if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<Fault>()).and_then(|f| f.hint.as_ref())
+        {
             lines.push_str(&format!("hint: {}\n", safe_lines(hint)));
         }
         self.note(&lines);

@@ -34,9 +34,9 @@ fn failed(problem: Diagnostic) -> Loaded {
     Loaded { desired: None, diagnostics: vec![problem] }
 }
 
-/// The directory that paths in a config start from.
+/// The directory that paths in a config start from; empty for the current one.
 pub(super) fn directory(config: &Path) -> PathBuf {
-    config.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+    config.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Unread> {
@@ -88,8 +88,6 @@ fn script(path: &Path) -> Result<Vec<u8>, String> {
     }
     let mut bytes = Vec::new();
     let most = MAX_SCRIPT_BYTES as u64 + 1;
-    File::open(path)
-        .and_then(|file| file.take(most).read_to_end(&mut bytes))
-        .map_err(|error| error.to_string())?;
+    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
     Ok(bytes)
 }

@@ -142,10 +142,7 @@ mod tests {
     #[test]
     fn a_failed_script_is_told_with_its_last_lines() {
         let exit = GuestExit { code: Some(0), out: "exit 3\nE: no such package\n".to_owned(), err: String::new() };
-        assert_eq!(
-            read_result(&exit).unwrap_err().what,
-            "the script exited 3; its last lines:\nE: no such package"
-        );
+        assert_eq!(read_result(&exit).unwrap_err().what, "the script exited 3; its last lines:\nE: no such package");
         let running = GuestExit { code: Some(0), out: "running\n".to_owned(), err: String::new() };
         assert_eq!(read_result(&running), Ok(None));
     }

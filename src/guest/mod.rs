@@ -93,6 +93,7 @@ fn script(name: &str, text: &str, arguments: &[&str]) -> Program {
 /// How a program that should have succeeded ended otherwise.
 fn unexpected(program: &str, exit: &GuestExit) -> GuestProblem {
     let ended = exit.code.map_or_else(|| "was ended by a signal".to_owned(), |code| format!("exited {code}"));
-    let said = [exit.err.trim(), exit.out.trim()].into_iter().find(|text| !text.is_empty()).unwrap_or("it said nothing");
+    let said =
+        [exit.err.trim(), exit.out.trim()].into_iter().find(|text| !text.is_empty()).unwrap_or("it said nothing");
     GuestProblem { what: format!("{program} {ended} in the guest: {said}"), hint: None }
 }

@@ -10,8 +10,8 @@ mod target;
 mod words;
 
 pub use desired::{
-    Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType,
-    PersistentStorage, Script, Scripts, Settings, Volume,
+    Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType, PersistentStorage, Script,
+    Scripts, Settings, Volume,
 };
 pub use digest::{Digest, content_digest};
 pub use ids::{InvalidVmId, VmId};

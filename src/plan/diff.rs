@@ -19,7 +19,12 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
 
     let os_type = live.os_type.as_deref().unwrap_or("other");
     if os_type != vm.os_type.as_str() {
-        add(Key::OsType, os_type.to_owned(), vm.os_type.to_string(), restart("the machine type is fixed while it runs"));
+        add(
+            Key::OsType,
+            os_type.to_owned(),
+            vm.os_type.to_string(),
+            restart("the machine type is fixed while it runs"),
+        );
     }
     if live.cpu_sockets != vm.cpu_sockets {
         add(
@@ -67,7 +72,12 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
         add(Key::NetworkModel, model.to_owned(), vm.network_model.to_string(), replug);
     }
     if live.name != vm.vm_name {
-        add(Key::VmName, live.name.clone(), vm.vm_name.clone(), (immediate, "the guest keeps its host name".to_owned()));
+        add(
+            Key::VmName,
+            live.name.clone(),
+            vm.vm_name.clone(),
+            (immediate, "the guest keeps its host name".to_owned()),
+        );
     }
     if live.description != vm.description.trim_end() {
         add(

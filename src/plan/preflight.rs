@@ -179,12 +179,7 @@ pub(super) fn lock(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnos
 }
 
 /// What was declared once and is not any more, and what cannot change after creation.
-pub(super) fn removed(
-    vm: &DesiredVm,
-    record: &Record,
-    mounts: &[Mount],
-    problems: &mut Vec<Diagnostic>,
-) {
+pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Mount], problems: &mut Vec<Diagnostic>) {
     if !record.template.is_empty() && record.template != vm.template_name {
         problems.push(
             Diagnostic::notice(
@@ -228,9 +223,8 @@ pub(super) fn utilities(
     staged: &BTreeMap<String, String>,
     problems: &mut Vec<Diagnostic>,
 ) {
-    let changed = |name: &&String| {
-        name.as_str() != super::CONTEXT_FILE && record.staged.get(*name) != staged.get(*name)
-    };
+    let changed =
+        |name: &&String| name.as_str() != super::CONTEXT_FILE && record.staged.get(*name) != staged.get(*name);
     if let Some(name) = staged.keys().find(changed) {
         problems.push(
             Diagnostic::notice(
@@ -308,7 +302,10 @@ pub(super) fn undeclared(desired: &Desired, observed: &Observed, problems: &mut 
             problems.push(
                 Diagnostic::notice(
                     codes::UNDECLARED,
-                    format!("VM {} `{}` belongs to this project and is no longer declared; it stays", live.id, live.name),
+                    format!(
+                        "VM {} `{}` belongs to this project and is no longer declared; it stays",
+                        live.id, live.name
+                    ),
                 )
                 .vm(live.id),
             );

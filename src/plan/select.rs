@@ -63,10 +63,6 @@ impl Selection {
     /// The selectors that name none of the VMs: probably typing errors.
     #[must_use]
     pub fn unmatched<'s>(&'s self, vms: &[DesiredVm]) -> Vec<&'s Selector> {
-        self.only
-            .iter()
-            .chain(&self.exclude)
-            .filter(|selector| !vms.iter().any(|vm| selector.names(vm)))
-            .collect()
+        self.only.iter().chain(&self.exclude).filter(|selector| !vms.iter().any(|vm| selector.names(vm))).collect()
     }
 }

@@ -40,11 +40,8 @@ impl Staging {
             content: Arc::clone(&script.content),
             executable,
         };
-        let context = StagedFile {
-            name: context::CONTEXT_FILE.to_owned(),
-            content: self.context.into(),
-            executable: false,
-        };
+        let context =
+            StagedFile { name: context::CONTEXT_FILE.to_owned(), content: self.context.into(), executable: false };
         let scripts = vm.features.iter().filter_map(|feature| desired.scripts.features.get(&feature.name));
         std::iter::once(context)
             .chain(scripts.map(|script| file(script, true)))

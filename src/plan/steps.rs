@@ -7,9 +7,7 @@ use super::existing::{Situation, situation};
 use super::staging::{self, Staging};
 use super::{Action, Change, CloneTask, Mount, Task, VmPlan, diff, preflight, volumes};
 use crate::diag::Diagnostic;
-use crate::model::{
-    ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId,
-};
+use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId};
 use crate::observed::{Observed, VmObserved};
 
 /// What all VMs of one plan look at.

@@ -53,7 +53,12 @@ const SCRIPTS: &str = ".phoenix_scripts";
 /// Resolves the volumes of a VM: the declared ones in their order, preceded by the implicit one if there is one.
 ///
 /// What cannot be resolved is told in `problems` and left out.
-pub(super) fn resolve(vm: &DesiredVm, settings: &Settings, observed: &Observed, problems: &mut Vec<Diagnostic>) -> Vec<Mount> {
+pub(super) fn resolve(
+    vm: &DesiredVm,
+    settings: &Settings,
+    observed: &Observed,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Mount> {
     let persistent = &settings.persistent_storage;
     let mut mounts = Vec::with_capacity(vm.volumes.len() + 1);
     let declared_channel = vm.volumes.iter().any(|volume| volume.mount_point == persistent.mount_point);
@@ -96,7 +101,14 @@ pub(super) fn resolve(vm: &DesiredVm, settings: &Settings, observed: &Observed, 
             // The config refuses a volume with neither.
             (None, None) => continue,
         };
-        mounts.push(Mount { mount_point: volume.mount_point.clone(), server, export, host_path, channel, implicit: false });
+        mounts.push(Mount {
+            mount_point: volume.mount_point.clone(),
+            server,
+            export,
+            host_path,
+            channel,
+            implicit: false,
+        });
     }
     mounts
 }

@@ -123,7 +123,8 @@ fn show<'a>(diagnostic: &'a Diagnostic, span: Span, source: &'a Source, lines: &
         let mut text = String::new();
         let mut annotations = Vec::new();
         for number in first..=last {
-            let mut spans: Vec<Span> = near.iter().filter(|(at, ..)| *at == number).map(|(_, span, ..)| *span).collect();
+            let mut spans: Vec<Span> =
+                near.iter().filter(|(at, ..)| *at == number).map(|(_, span, ..)| *span).collect();
             let bounds = lines.bytes_of(&source.text, number);
             excerpt(&source.text, bounds, &mut spans, &mut text);
             let here = near.iter().filter(|(at, ..)| *at == number);

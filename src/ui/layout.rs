@@ -27,6 +27,25 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Joins items with arrows so that each line fits into `width` columns; an item is broken only if it does not fit alone.
+pub(super) fn chain(items: &[String], width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for (at, item) in items.iter().enumerate() {
+        let arrow = if at + 1 < items.len() { " →" } else { "" };
+        if !line.is_empty() && line.width() + 1 + item.width() + arrow.width() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(item);
+        line.push_str(arrow);
+    }
+    lines.push(line);
+    lines.iter().flat_map(|line| wrap(line, width)).collect()
+}
+
 /// Length in bytes of the longest start of a word that fits.
 fn fitting(word: &str, width: usize) -> usize {
     let mut used = 0;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use super::layout::{count, number, pad, wrap};
+use super::layout::{chain, count, number, pad, wrap};
 use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_lines};
 use crate::hypervisor::About;
@@ -94,21 +94,31 @@ fn block(plan: &Plan, vm: &VmPlan, view: &View<'_>, out: &mut String) {
         };
         heading(vm, &verdict, role, sign, view, out);
     }
+    let mut before = "";
     for change in &vm.changes {
-        self::change(vm, change, view, out);
+        // A key with several entries is named once.
+        let key = if change.key == before { "" } else { change.key };
+        before = change.key;
+        self::change(vm, key, change, view, out);
     }
     for waiting in &vm.waiting {
-        let value = |value: &Option<String>| value.as_deref().map_or("(unset)".to_owned(), |text| safe(text).into_owned());
+        let value =
+            |value: &Option<String>| value.as_deref().map_or("(unset)".to_owned(), |text| safe(text).into_owned());
         let text = format!("{} → {} waits for a restart", value(&waiting.active), value(&waiting.pending));
         entry(&format!("  ! {}", safe(&waiting.option)), &text, "", Role::Attention, view, out);
     }
     if vm.outcome.acts() {
-        let acting: Vec<String> = vm.actions.iter().filter(|a| a.outcome.acts()).map(|a| safe(&a.title()).into_owned()).collect();
-        entry("    actions", &acting.join(" → "), "", Role::Faint, view, out);
+        let acting: Vec<String> =
+            vm.actions.iter().filter(|a| a.outcome.acts()).map(|a| safe(&a.title()).into_owned()).collect();
+        let mut key = pad("    actions", VALUE_COLUMN);
+        for line in chain(&acting, view.width.saturating_sub(VALUE_COLUMN).max(20)) {
+            let _ = writeln!(out, "{key}{}", view.style.paint(Role::Faint, &line));
+            key = pad("", VALUE_COLUMN);
+        }
     }
 }
 
-fn change(vm: &VmPlan, change: &Change, view: &View<'_>, out: &mut String) {
+fn change(vm: &VmPlan, key: &str, change: &Change, view: &View<'_>, out: &mut String) {
     let is_text = change.new.contains('\n') || change.old.as_deref().is_some_and(|old| old.contains('\n'));
     let origin = match change.origin {
         Origin::Vm => "",
@@ -119,7 +129,7 @@ fn change(vm: &VmPlan, change: &Change, view: &View<'_>, out: &mut String) {
     if change.old.is_none() && !origin.is_empty() && note.is_empty() {
         origin.clone_into(&mut note);
     }
-    let key = format!("    {}", change.key);
+    let key = format!("    {key}");
     if is_text {
         entry(&key, "", &note, Role::Plain, view, out);
         text_diff(change, view, out);
@@ -199,7 +209,12 @@ fn table(plan: &Plan, view: &View<'_>, out: &mut String) {
         let what = if vm.outcome == Outcome::Create {
             count(vm.actions.iter().filter(|action| action.outcome.acts()).count(), "action")
         } else if keys.is_empty() {
-            vm.actions.iter().filter(|a| a.outcome.acts()).map(crate::plan::Action::title).collect::<Vec<_>>().join(", ")
+            vm.actions
+                .iter()
+                .filter(|a| a.outcome.acts())
+                .map(crate::plan::Action::title)
+                .collect::<Vec<_>>()
+                .join(", ")
         } else {
             keys.join(", ")
         };

@@ -1,12 +1,14 @@
 //! A run as people and programs read it, event by event.
 
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::layout::{count, duration, number, pad, wrap};
 use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_lines};
 use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary};
 use crate::model::Outcome;
+use crate::plan::Plan;
 
 /// An event as one JSON line, without the line break.
 ///
@@ -39,10 +41,15 @@ pub struct Human {
 }
 
 impl Human {
-    /// A face that has seen nothing. `continue_with` is the command that goes on after a failure.
+    /// A face for the run of a plan. `continue_with` is the command that goes on after a failure.
     #[must_use]
-    pub fn new(style: Style, width: usize, continue_with: String) -> Self {
-        Self { style, width, columns: (0, 0), simulated: false, continue_with, failures: Vec::new() }
+    pub fn new(plan: &Plan, style: Style, width: usize, continue_with: String) -> Self {
+        let widest = |text: String| text.width();
+        let vms = plan.vms.iter().map(|vm| widest(format!("{} {}", vm.vm, safe(&vm.name)))).max();
+        let actions = plan.vms.iter().flat_map(|vm| &vm.actions).map(|action| widest(action.title())).max();
+        // Long names stick out rather than push everything to the right.
+        let columns = (vms.unwrap_or(0).min(28), actions.unwrap_or(0).min(34));
+        Self { style, width, columns, simulated: false, continue_with, failures: Vec::new() }
     }
 
     /// The lines to print for an event, each with its line break; often none.
@@ -91,13 +98,9 @@ impl Human {
     }
 
     /// `+ 1000 rumpledev  clone  create  0.8 s`
-    fn line(&mut self, sign: &str, role: Role, action: &ActionName, word: &str, elapsed: Option<u64>) -> String {
+    fn line(&self, sign: &str, role: Role, action: &ActionName, word: &str, elapsed: Option<u64>) -> String {
         let vm = format!("{} {}", action.vm, safe(&action.name));
         let title = safe(&action.action).into_owned();
-        let width = |text: &str| unicode_width::UnicodeWidthStr::width(text);
-        // Columns only grow, up to a limit: what is printed cannot be moved.
-        self.columns.0 = self.columns.0.max(width(&vm)).min(28);
-        self.columns.1 = self.columns.1.max(width(&title)).max(16).min(34);
         let elapsed = elapsed.map(duration).unwrap_or_default();
         let text = format!(
             "{sign} {}  {}  {} {elapsed}",
