@@ -1,4 +1,48 @@
-//! phoenix: plan and apply for Proxmox VE virtual machines.
+//! phoenix: plan and apply for Proxmox VE virtual machines, up to the finished guest, without a state file.
+//!
+//! The library is the program; `main.rs` only calls [`cli::main`]. What is public here is public for our own tests.
+//!
+//! # The map
+//! A module imports only what stands below it (`tests/layers.rs` enforces it).
+//!
+//! ```text
+//!   cli          arguments → request, target, exit codes; one file per verb
+//!   ui           faces: human text, JSON lines, graphs, diagnostics; folds over values
+//!   apply        schedule (pure) · run (the only loop that waits) · perform (one action)
+//!   backend      embedded: a node in a directory
+//!   guest        what a step inside a guest means: programs and their answers
+//!   hypervisor   the ports: what is asked of a target, and Fault
+//!   plan         situation · diff · preflight · steps · lint                        pure
+//!   config       text in, (Desired, diagnostics) out; schema; places                pure
+//!   observed     live state in normal form; Proxmox files, property strings, notes  pure
+//!   event        what can happen in a run                                           pure
+//!   diag, dag    problems as values; the one module that names petgraph             pure
+//!   model        the vocabulary                                                     pure
+//! ```
+//!
+//! # One plan, end to end
+//! `cli::load` reads the file → [`config::load`] gives [`model::Desired`] or everything that is wrong → a back end's
+//! [`hypervisor::Hypervisor::observe`] gives [`observed::Observed`] → [`plan::plan`] compares the two and gives a
+//! [`plan::Plan`]: every action of every VM, what it waits for, what is expected of it and why → [`apply::run()`] walks
+//! it and tells [`event::Event`]s → [`ui`] shows them.
+//!
+//! # Invariants
+//! - The plan is complete. Apply builds, sorts and prunes no graph and decides nothing the plan could have decided.
+//! - The plan is pure: no clock, no environment, no randomness, no I/O; the same values give the same bytes.
+//! - There is no state file. What phoenix must remember about a VM stands in the VM's own notes ([`model::Record`]) and on
+//!   its own disk, so that it lives, moves, is restored and dies with the VM.
+//! - A VM without a valid record of this project is never changed.
+//! - Before a VM's first write it must still be the one that was planned; before every later one, what this run left.
+//! - Every write of a configuration carries the digest of what was read just before.
+//! - A lost answer is followed by a look, never by a blind repetition.
+//! - Nothing waits without a deadline, and nothing but `apply` waits at all.
+//! - Values from a config or a node reach programs as arguments, never as part of a script, and screens only through
+//!   [`ui::text`].
+//! - Only `cli` reads the environment, prints, and chooses exit codes.
+//!
+//! # Why one crate, why threads
+//! The layers need enforcing, not separate compilation; a test does that. A run is a few dozen long waits: threads and a
+//! channel say that more plainly than an async runtime.
 
 pub mod apply;
 pub mod backend;

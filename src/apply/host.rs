@@ -266,8 +266,8 @@ fn is_leftover(live: &VmObserved, project: &str) -> Option<Leftover> {
     if live.lock.as_deref() != Some("clone") {
         return None;
     }
-    let creating = |record: &&Record| record.state == RecordState::Creating && record.project == project;
-    if live.record.valid().filter(creating).is_some() {
+    let creating = |record: &Record| record.state == RecordState::Creating && record.project == project;
+    if live.record.valid().is_some_and(creating) {
         Some(Leftover::HalfMade)
     } else {
         live.placeholder.then_some(Leftover::Placeholder)

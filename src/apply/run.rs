@@ -84,7 +84,7 @@ pub fn run(run: &Run, inbox: &Inbox, tell: &mut dyn FnMut(Event)) -> Summary {
     let begin = run.clock.now();
     shell.announce();
     loop {
-        match shell.scheduler.next() {
+        match shell.scheduler.command() {
             Command::Begin(number) => {
                 shell.begin(number);
                 spawn(number, Arc::clone(&performer), inbox.sender.clone());

@@ -1,4 +1,4 @@
-//! What runs when. Pure: fed with [`Input`], asked with [`Scheduler::next`].
+//! What runs when. Pure: fed with [`Input`], asked with [`Scheduler::command`].
 //!
 //! ```text
 //!            dependencies done            on(Done)
@@ -118,7 +118,7 @@ impl<'p> Scheduler<'p> {
     }
 
     /// What to do next. `Begin` counts the action as running from then on.
-    pub fn next(&mut self) -> Command {
+    pub fn command(&mut self) -> Command {
         if let Some(told) = self.told.pop_front() {
             return told;
         }

@@ -49,6 +49,7 @@ impl Console {
     }
 
     /// Whether a live display can be shown.
+    #[expect(clippy::unused_self, reason = "what the terminal can do is the console's to tell")]
     pub(super) fn is_live(&self) -> bool {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !dumb

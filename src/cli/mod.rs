@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
     match &args.verb {
-        Verb::Validate(verb) => validate::run(args, verb, console),
+        Verb::Validate(verb) => Ok(validate::run(args, verb, console)),
         Verb::Plan(verb) => plan::run(args, verb, console),
         Verb::Apply(verb) => apply::run(args, verb, console),
         Verb::Create(verb) => apply::create(args, verb, console),

@@ -25,10 +25,10 @@ pub enum CloudInit {
 
 /// The part of the answer that matters. Fields are those of cloud-init 22 and later.
 #[derive(Deserialize)]
-struct Status {
+struct Answer {
     status: String,
-    #[serde(default)]
-    extended_status: String,
+    #[serde(default, rename = "extended_status")]
+    extended: String,
     #[serde(default)]
     detail: String,
     #[serde(default)]
@@ -42,7 +42,7 @@ struct Status {
 /// It exits 1 for `error` and 2 for `degraded` and prints the whole JSON in both cases (recorded), so the exit code is
 /// looked at last.
 pub(super) fn read(exit: &GuestExit) -> CloudInit {
-    let Ok(status) = serde_json::from_str::<Status>(exit.out.trim()) else {
+    let Ok(status) = serde_json::from_str::<Answer>(exit.out.trim()) else {
         return match exit.code {
             Some(126 | 127) => CloudInit::NotInstalled,
             _ if exit.err.contains("No such file") || exit.err.contains("not found") => CloudInit::NotInstalled,
@@ -58,7 +58,7 @@ pub(super) fn read(exit: &GuestExit) -> CloudInit {
     }
     match status.status.as_str() {
         "not started" | "not run" | "running" => CloudInit::Running,
-        "done" if status.extended_status.starts_with("degraded") => CloudInit::Degraded(messages),
+        "done" if status.extended.starts_with("degraded") => CloudInit::Degraded(messages),
         "done" if exit.code == Some(2) => CloudInit::Degraded(messages),
         "done" => CloudInit::Done,
         "degraded" => CloudInit::Degraded(messages),

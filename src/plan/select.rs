@@ -37,7 +37,7 @@ impl Selector {
             Self::Id(id) => vm.vm_id == *id,
             Self::Word(word) => {
                 let tag = word.to_ascii_lowercase();
-                vm.vm_name == *word || vm.tags.iter().any(|own| *own == tag)
+                vm.vm_name == *word || vm.tags.contains(&tag)
             }
         }
     }

@@ -87,16 +87,14 @@ pub(super) fn resolve(
     for volume in &vm.volumes {
         let channel = !vm.features.is_empty() && volume.mount_point == persistent.mount_point;
         let (server, export, host_path) = match (&volume.share, &volume.server) {
-            (Some(share), _) => match share_source(share, settings, observed) {
-                Some((server, export, host)) => {
-                    let host = host.map(|host| format!("{}{}", host.trim_end_matches('/'), volume.path));
-                    (server.to_owned(), format!("{}{}", export.trim_end_matches('/'), volume.path), host)
-                }
-                None => {
+            (Some(share), _) => {
+                let Some((server, export, host)) = share_source(share, settings, observed) else {
                     problems.push(unknown_share(vm, share, settings, observed));
                     continue;
-                }
-            },
+                };
+                let host = host.map(|host| format!("{}{}", host.trim_end_matches('/'), volume.path));
+                (server.to_owned(), format!("{}{}", export.trim_end_matches('/'), volume.path), host)
+            }
             (None, Some(server)) => (server.clone(), volume.path.clone(), None),
             // The config refuses a volume with neither.
             (None, None) => continue,

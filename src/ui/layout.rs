@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 /// Breaks text at spaces so that each line fits into `width` columns; a word that is longer than that is broken anywhere,
 /// so that nothing is cut off.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -28,7 +28,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Joins items with arrows so that each line fits into `width` columns; an item is broken only if it does not fit alone.
-pub(super) fn chain(items: &[String], width: usize) -> Vec<String> {
+pub fn chain(items: &[String], width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for (at, item) in items.iter().enumerate() {
@@ -59,14 +59,14 @@ fn fitting(word: &str, width: usize) -> usize {
 }
 
 /// Text followed by spaces up to a width in columns.
-pub(super) fn pad(text: &str, width: usize) -> String {
+pub fn pad(text: &str, width: usize) -> String {
     let mut padded = text.to_owned();
     padded.extend(std::iter::repeat_n(' ', width.saturating_sub(text.width())));
     padded
 }
 
 /// A number with a comma between thousands.
-pub(super) fn number(n: usize) -> String {
+pub fn number(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -79,13 +79,13 @@ pub(super) fn number(n: usize) -> String {
 }
 
 /// "1 virtual machine", "3 virtual machines".
-pub(super) fn count(n: usize, thing: &str) -> String {
+pub fn count(n: usize, thing: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{} {thing}{plural}", number(n))
 }
 
 /// How long something took, in a unit people read at a glance.
-pub(super) fn duration(ms: u64) -> String {
+pub fn duration(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),

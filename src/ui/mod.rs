@@ -2,7 +2,7 @@
 
 pub mod diagnostics;
 pub mod graph;
-mod layout;
+pub mod layout;
 pub mod plan;
 pub mod progress;
 pub mod run;
