@@ -56,23 +56,25 @@ impl Progress {
             }
             Event::ActionEnded { action, .. } | Event::ActionFailed { action, .. } => {
                 if let Some(bar) = self.running.remove(&action.id) {
-                    bar.finish_and_clear();
-                    self.screen.remove(&bar);
+                    self.take_away(&bar);
                     if let Some(total) = &self.total {
                         total.inc(1);
                     }
                 }
             }
             Event::RunEnded { .. } => {
-                for bar in std::mem::take(&mut self.running).into_values() {
-                    bar.finish_and_clear();
-                }
-                if let Some(total) = self.total.take() {
-                    total.finish_and_clear();
+                for bar in std::mem::take(&mut self.running).into_values().chain(self.total.take()) {
+                    self.take_away(&bar);
                 }
             }
             Event::ActionNoticed { .. } | Event::ActionSkipped { .. } | Event::Interrupted { .. } => {}
         }
+    }
+
+    /// Takes a line off the screen. Not finished first: a finished line would stay behind when text is printed above.
+    fn take_away(&self, bar: &ProgressBar) {
+        bar.disable_steady_tick();
+        self.screen.remove(bar);
     }
 
     /// Prints something that stays, above the live part.
