@@ -532,3 +532,21 @@ fn observe_of_many() {
         );
     }
 }
+
+/// Measures what the node itself takes for a thousand VMs.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stdout, reason = "the figures are for people")]
+fn a_thousand_vms() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Embedded::open(dir.path()).unwrap();
+    let begin = Instant::now();
+    for vm in 1000..2000_u32 {
+        run(&node, &clone_op(9000, vm, "many", Some("local-zfs"))).unwrap();
+        set(&node, vm, &["cores=4", "memory=4096", "tags=a;b"]).unwrap();
+        resize(&node, vm, "scsi0", 50).unwrap();
+        start(&node, vm).unwrap();
+        run(&node, &HostOp::MakeDirectory { path: format!("/quickOS/vm-persistent-data/{vm}") }).unwrap();
+    }
+    println!("clone, configure, resize, start, directory of 1000 VMs, one after the other: {:?}", begin.elapsed());
+}

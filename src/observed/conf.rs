@@ -2,7 +2,7 @@
 //!
 //! A file is a main section, then sections that start with a line `[NAME]`: `[PENDING]` for changes that wait for a
 //! stop, one per snapshot, and `[special:…]`. Lines are `key: value`; lines that start with `#` hold the notes, encoded
-//! as [`encode_description`](super::encode_description) does. Whatever is not understood is carried along untouched.
+//! as [`super::encode_description`] does. Whatever is not understood is carried along untouched.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::configure::{refused, unlocked};
 use super::files::{self, Deadline};
-use super::options::{is_dns_name, new_mac};
+use super::options::{is_dns_name, new_mac, normal_value};
 use super::rehearse::Rehearsal;
 use super::storage::{self, NewName, holds_volume, usable};
 use super::{Embedded, running_of};
@@ -55,6 +55,9 @@ impl Embedded {
         let Order { source, target, name, storage, .. } = order;
         if !is_dns_name(name) {
             return Err(refused(&["name: invalid format - value does not look like a valid DNS name".to_owned()]));
+        }
+        if let Err(why) = normal_value("description", order.description) {
+            return Err(refused(&[format!("description: {why}")]));
         }
         let missing = || {
             let what = format!("unable to find configuration file for VM {source} on node '{}'", self.settings.name);
