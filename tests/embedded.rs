@@ -355,7 +355,8 @@ fn killed_clone(dir: &Path, how: &str) {
 #[test]
 #[ignore = "runs as a child of other tests"]
 fn child_that_clones() {
-    let node = Embedded::open(Path::new(".")).unwrap();
+    // Run by hand it finds no node here.
+    let Ok(node) = Embedded::open(Path::new(".")) else { return };
     let _ = run(&node, &clone_op(9000, 1000, "killed", Some("local-zfs")));
 }
 
