@@ -114,22 +114,25 @@ impl VmObserved {
     pub fn from_conf(id: VmId, text: &str, running: bool) -> Self {
         let conf = Conf::parse(text);
         let pending = pending_changes(&conf);
+        // Taken apart once: a target may have ten thousand VMs.
+        let entries: Vec<(&str, &str)> = conf.entries().collect();
+        let active = |key: &str| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, value)| *value);
         // The pending view: what waits, then what is.
         let get = |key: &str| match pending.get(key) {
             Some(change) => change.pending.as_deref(),
-            None => conf.get(key),
+            None => active(key),
         };
         let number = |key: &str| get(key).and_then(|text| text.parse().ok());
         let notes = conf.description();
         let marked = split_notes(&notes);
         let uuid = get("smbios1").and_then(|text| value(text, "uuid", "")).map(str::to_owned);
-        let lock = conf.get("lock").filter(|lock| !lock.is_empty()).map(str::to_owned);
+        let lock = active("lock").filter(|lock| !lock.is_empty()).map(str::to_owned);
         let agent_options = get("agent").unwrap_or_default().to_owned();
         Self {
             id,
             name: get("name").unwrap_or_default().to_owned(),
             digest: config_digest(text),
-            template: conf.get("template").is_some_and(is_on),
+            template: active("template").is_some_and(is_on),
             running,
             os_type: get("ostype").map(str::to_owned),
             cpu_sockets: number("sockets").unwrap_or(1),
@@ -142,7 +145,7 @@ impl VmObserved {
             agent_options,
             protection: get("protection").is_some_and(is_on),
             onboot: get("onboot").is_some_and(is_on),
-            hotplug: hotplug(conf.get("hotplug")),
+            hotplug: hotplug(active("hotplug")),
             snapshots: conf.snapshots().map(str::to_owned).collect(),
             record: record_found(&marked.record, id, uuid.as_deref()),
             placeholder: lock.as_deref() == Some("clone") && marked.description.trim() == PLACEHOLDER,

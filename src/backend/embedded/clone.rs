@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::configure::{refused, unlocked};
 use super::files::{self, Deadline};
-use super::options::{is_dns_name, new_mac};
+use super::options::{is_dns_name, new_mac, normal_value};
 use super::rehearse::Rehearsal;
 use super::storage::{self, NewName, holds_volume, usable};
 use super::{Embedded, running_of};
@@ -38,12 +38,26 @@ struct Drive {
     kind: NewName,
 }
 
+/// A clone under way.
+struct Job<'a> {
+    order: Order<'a>,
+    /// Configuration of the source.
+    conf: &'a Conf<'a>,
+    drives: Vec<Drive>,
+    storages: BTreeMap<String, Storage>,
+    deadline: Deadline,
+    rehearsal: Rehearsal,
+}
+
 impl Embedded {
     /// Clones a VM or template.
     pub(super) fn clone_vm(&self, order: Order<'_>, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
         let Order { source, target, name, storage, .. } = order;
         if !is_dns_name(name) {
             return Err(refused(&["name: invalid format - value does not look like a valid DNS name".to_owned()]));
+        }
+        if let Err(why) = normal_value("description", order.description) {
+            return Err(refused(&[format!("description: {why}")]));
         }
         let missing = || {
             let what = format!("unable to find configuration file for VM {source} on node '{}'", self.settings.name);
@@ -59,29 +73,21 @@ impl Embedded {
         }
         // From here on it is a task, which shows what it does even if this process dies.
         let task = self.tasks.begin_clone(source, target)?;
-        let result = self.clone_task(order, &conf, &drives, &storages, deadline, rehearsal);
+        let result = self.clone_task(&Job { order, conf: &conf, drives, storages, deadline, rehearsal });
         task.end(result)
     }
 
-    fn clone_task(
-        &self,
-        order: Order<'_>,
-        source: &Conf<'_>,
-        drives: &[Drive],
-        storages: &BTreeMap<String, Storage>,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
-    ) -> Result<(), Fault> {
-        let target = order.target;
+    fn clone_task(&self, job: &Job<'_>) -> Result<(), Fault> {
+        let target = job.order.target;
         {
-            let _lock = self.lock_vm(target, deadline)?;
+            let _lock = self.lock_vm(target, job.deadline)?;
             if self.conf_path(target).exists() {
                 return Err(exists(target));
             }
             self.write_conf(target, PLACEHOLDER)?;
         }
         let mut made = Vec::new();
-        let result = self.fill_clone(order, source, drives, storages, &mut made, deadline, rehearsal);
+        let result = self.fill_clone(job, &mut made);
         if result.is_err() {
             // A clone that fails cleans up after itself: what it made, and nothing that lay there before.
             made.iter().try_for_each(|volume| self.volumes_on_disk().erase(volume, target))?;
@@ -91,62 +97,42 @@ impl Embedded {
         result
     }
 
-    fn fill_clone(
-        &self,
-        order: Order<'_>,
-        source: &Conf<'_>,
-        drives: &[Drive],
-        storages: &BTreeMap<String, Storage>,
-        made: &mut Vec<String>,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
-    ) -> Result<(), Fault> {
-        let Order { target, .. } = order;
+    fn fill_clone(&self, job: &Job<'_>, made: &mut Vec<String>) -> Result<(), Fault> {
+        let target = job.order.target;
         let half = self.settings.latency() / 2;
-        rehearsal.early()?;
-        deadline.pass(half)?;
-        let mut text = fresh_config(source, order);
+        job.rehearsal.early()?;
+        job.deadline.pass(half)?;
+        let text = fresh_config(job.conf, job.order);
         let mut conf = Conf::parse(&text);
         conf.set("lock", "clone");
-        for drive in drives {
+        for drive in &job.drives {
             conf.remove(&drive.key);
         }
-        let mut done = BTreeMap::new();
         // The cloud-init drive comes first and stands in the locked configuration already.
-        for drive in drives.iter().filter(|drive| drive.kind == NewName::CloudInit || drive.storage.is_none()) {
-            let line = self.copy(drive, order, storages, made)?;
-            conf.set(&drive.key, &line);
-            done.insert(drive.key.clone(), line);
+        let (first, disks): (Vec<&Drive>, Vec<&Drive>) =
+            job.drives.iter().partition(|drive| drive.kind == NewName::CloudInit || drive.storage.is_none());
+        for drive in first {
+            conf.set(&drive.key, &self.copy(drive, job, made)?);
         }
         self.write_conf(target, &conf.to_string())?;
-        for drive in drives.iter().filter(|drive| !(drive.kind == NewName::CloudInit || drive.storage.is_none())) {
-            done.insert(drive.key.clone(), self.copy(drive, order, storages, made)?);
+        for drive in disks {
+            conf.set(&drive.key, &self.copy(drive, job, made)?);
         }
-        rehearsal.halfway()?;
-        deadline.pass(half)?;
-        self.copy_guest(order.source, target)?;
-        let mut conf = Conf::parse(&text);
-        for (key, line) in &done {
-            conf.set(key, line);
-        }
-        text = conf.to_string();
-        let _lock = self.lock_vm(target, deadline)?;
-        self.write_conf(target, &text)
+        job.rehearsal.halfway()?;
+        job.deadline.pass(half)?;
+        self.copy_guest(job.order.source, target)?;
+        conf.remove("lock");
+        let _lock = self.lock_vm(target, job.deadline)?;
+        self.write_conf(target, &conf.to_string())
     }
 
-    /// Makes the copy of one drive and returns its line.
-    fn copy(
-        &self,
-        drive: &Drive,
-        order: Order<'_>,
-        storages: &BTreeMap<String, Storage>,
-        made: &mut Vec<String>,
-    ) -> Result<String, Fault> {
+    /// Makes the copy of one drive and returns its line. New volumes are noted in `made`.
+    fn copy(&self, drive: &Drive, job: &Job<'_>, made: &mut Vec<String>) -> Result<String, Fault> {
         let Some(id) = &drive.storage else { return Ok(drive.options.to_string()) };
-        let linked = order.storage.is_none() && drive.kind == NewName::Disk;
+        let linked = job.order.storage.is_none() && drive.kind == NewName::Disk;
         let needed = if linked { 0 } else { drive.size };
-        let storage = usable(storages, id, needed)?;
-        let new = self.volumes_on_disk().allocate(id, storage, order.target, drive.kind, drive.size)?;
+        let storage = usable(&job.storages, id, needed)?;
+        let new = self.volumes_on_disk().allocate(id, storage, job.order.target, drive.kind, drive.size)?;
         made.push(new.clone());
         let mut options = drive.options.clone();
         let volume = options.parts.iter_mut().find(|(key, _)| key.is_empty() || key == "file");

@@ -5,7 +5,7 @@
 //! cut, not against a kill, and an embedded node holds nothing worth the wait.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -36,6 +36,35 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Fault> {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unread(path)(error)),
+    }
+}
+
+/// Reads one small file after another into the same memory.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    buffer: Vec<u8>,
+}
+
+impl Reader {
+    /// The content of a file; `None`: there is none.
+    pub(super) fn read(&mut self, path: &Path) -> Result<Option<&str>, Fault> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unread(path)(error)),
+        };
+        let mut end = 0;
+        loop {
+            if self.buffer.len() - end < 4096 {
+                self.buffer.resize(self.buffer.len() + 16_384, 0);
+            }
+            match file.read(&mut self.buffer[end..]).map_err(unread(path))? {
+                0 => break,
+                count => end += count,
+            }
+        }
+        let text = std::str::from_utf8(&self.buffer[..end]);
+        text.map(Some).map_err(|error| unread(path)(io::Error::new(ErrorKind::InvalidData, error)))
     }
 }
 

@@ -46,7 +46,7 @@ pub use tasks::Task;
 use crate::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use crate::model::VmId;
 use crate::observed::{Node, Observed, Storage, VmObserved};
-use files::{Deadline, Lock};
+use files::{Deadline, Lock, Reader};
 use guest::Programs;
 use rehearse::Call;
 use storage::Volumes;
@@ -141,12 +141,14 @@ impl Embedded {
         let running: Vec<VmId> = files::names(&self.dir.join("run"))?.iter().filter_map(|id| id.parse().ok()).collect();
         let mut vms = BTreeMap::new();
         let mut used = BTreeMap::new();
-        for name in files::names(&self.dir.join("qemu-server"))? {
+        let confs = self.dir.join("qemu-server");
+        let mut reader = Reader::default();
+        for name in files::names(&confs)? {
             let Some(vm) = name.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
             // One that went in this moment is gone.
-            let Some(text) = self.conf_text(vm)? else { continue };
-            storage::add_use(&text, &mut used);
-            vms.insert(vm, VmObserved::from_conf(vm, &text, false));
+            let Some(text) = reader.read(&confs.join(&name))? else { continue };
+            storage::add_use(text, &mut used);
+            vms.insert(vm, VmObserved::from_conf(vm, text, false));
         }
         for vm in running {
             if let Some(vm) = vms.get_mut(&vm) {

@@ -130,7 +130,7 @@ impl Volumes {
             NewName::Disk | NewName::Base => {
                 let start = if name == NewName::Base { "base" } else { "vm" };
                 let free =
-                    (0_u32..).map(|n| format!("{start}-{vm}-disk-{n}{suffix}")).find(|name| !taken.contains(name));
+                    (0..=u32::MAX).map(|n| format!("{start}-{vm}-disk-{n}{suffix}")).find(|name| !taken.contains(name));
                 free.unwrap_or_default()
             }
         };
