@@ -1,19 +1,57 @@
 //! Live progress on a terminal: one line per running action, and a total.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::style::ProgressTracker;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::text::safe;
 use crate::event::Event;
 
+/// Most running actions that get a line; the rest are counted.
+const MOST_LINES: usize = 12;
+
 /// The live part of the screen. It disappears when the run ends; what stays is printed above it.
 #[derive(Debug)]
 pub struct Progress {
-    screen: MultiProgress,
-    total: Option<ProgressBar>,
-    running: BTreeMap<String, ProgressBar>,
+    /// One bar that draws all lines: several bars leave pieces behind when one of them goes away.
+    bar: ProgressBar,
+    running: Arc<Mutex<Running>>,
+}
+
+/// The running actions in the order in which they began, by id: what they are, since when, what they wait for.
+type Running = BTreeMap<(Instant, String), (String, String)>;
+
+/// Draws the lines of the running actions, anew at each tick.
+#[derive(Clone)]
+struct Lines(Arc<Mutex<Running>>);
+
+impl ProgressTracker for Lines {
+    fn clone_box(&self) -> Box<dyn ProgressTracker> {
+        Box::new(self.clone())
+    }
+
+    fn tick(&mut self, _: &ProgressState, _: Instant) {}
+
+    fn reset(&mut self, _: &ProgressState, _: Instant) {}
+
+    fn write(&self, _: &ProgressState, out: &mut dyn std::fmt::Write) {
+        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((since, _), (title, goal)) in running.iter().take(MOST_LINES) {
+            let elapsed = match since.elapsed().as_secs() {
+                0 => String::new(),
+                seconds @ 1..60 => format!("  {seconds} s"),
+                seconds => format!("  {} min {:02} s", seconds / 60, seconds % 60),
+            };
+            // A line that cannot be drawn is drawn at the next tick.
+            let _ = writeln!(out, "… {title}{elapsed}{goal}");
+        }
+        if running.len() > MOST_LINES {
+            let _ = writeln!(out, "… and {} more", running.len() - MOST_LINES);
+        }
+    }
 }
 
 impl Default for Progress {
@@ -26,64 +64,53 @@ impl Progress {
     /// A live part on standard error.
     #[must_use]
     pub fn new() -> Self {
-        let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        Self { screen, total: None, running: BTreeMap::new() }
+        let running = Arc::new(Mutex::new(Running::new()));
+        // The template is ours; one that does not parse falls back to the crate's own.
+        let style = ProgressStyle::with_template("{running}{spinner} {pos} of {len} actions  {elapsed}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner())
+            .with_key("running", Lines(Arc::clone(&running)));
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10)).with_style(style);
+        Self { bar, running }
     }
 
     /// Takes note of an event.
     pub fn on(&mut self, event: &Event) {
         match event {
             Event::RunStarted { acting, .. } => {
-                let total = self.screen.add(ProgressBar::new(u64::try_from(*acting).unwrap_or(u64::MAX)));
-                total.set_style(style("{pos}/{len} actions, {elapsed}"));
-                self.total = Some(total);
+                self.bar.set_length(u64::try_from(*acting).unwrap_or(u64::MAX));
+                self.bar.enable_steady_tick(Duration::from_millis(120));
             }
             Event::ActionStarted { action, .. } => {
-                let bar = ProgressBar::new_spinner();
-                bar.set_style(style("{spinner} {prefix}  {elapsed}  {msg}"));
-                bar.set_prefix(format!("{} {}  {}", action.vm, safe(&action.name), safe(&action.action)));
-                let bar = match &self.total {
-                    Some(total) => self.screen.insert_before(total, bar),
-                    None => self.screen.add(bar),
-                };
-                bar.enable_steady_tick(Duration::from_millis(120));
-                self.running.insert(action.id.clone(), bar);
+                let title = format!("{} {}  {}", action.vm, safe(&action.name), safe(&action.action));
+                self.change(|running| {
+                    running.insert((Instant::now(), action.id.clone()), (title, String::new()));
+                });
             }
-            Event::ActionWaiting { action, goal, .. } => {
-                if let Some(bar) = self.running.get(&action.id) {
-                    bar.set_message(format!("waits for {}", safe(goal)));
+            Event::ActionWaiting { action, goal, .. } => self.change(|running| {
+                if let Some((_, (_, shown))) = running.iter_mut().find(|((_, id), _)| *id == action.id) {
+                    *shown = format!("  waits for {}", safe(goal));
                 }
-            }
+            }),
             Event::ActionEnded { action, .. } | Event::ActionFailed { action, .. } => {
-                if let Some(bar) = self.running.remove(&action.id) {
-                    self.take_away(&bar);
-                    if let Some(total) = &self.total {
-                        total.inc(1);
+                self.change(|running| {
+                    let before = running.len();
+                    running.retain(|(_, id), _| *id != action.id);
+                    if running.len() < before {
+                        self.bar.inc(1);
                     }
-                }
+                });
             }
-            Event::RunEnded { .. } => {
-                for bar in std::mem::take(&mut self.running).into_values().chain(self.total.take()) {
-                    self.take_away(&bar);
-                }
-            }
+            Event::RunEnded { .. } => self.bar.finish_and_clear(),
             Event::ActionNoticed { .. } | Event::ActionSkipped { .. } | Event::Interrupted { .. } => {}
         }
     }
 
-    /// Takes a line off the screen. Not finished first: a finished line would stay behind when text is printed above.
-    fn take_away(&self, bar: &ProgressBar) {
-        bar.disable_steady_tick();
-        self.screen.remove(bar);
+    fn change(&self, change: impl FnOnce(&mut Running)) {
+        change(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Prints something that stays, above the live part.
     pub fn above(&self, print: impl FnOnce()) {
-        self.screen.suspend(print);
+        self.bar.suspend(print);
     }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    // The templates are ours; one that does not parse falls back to the crate's own.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
