@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use phoenix::backend::embedded::Embedded;
 use phoenix::hypervisor::{Cloning, Effect, Fault, FaultKind, FileContent, GuestExit, GuestStatus, HostOp, Hypervisor};
 use phoenix::model::{Digest, GIB, Record, VmId};
-use phoenix::observed::{Conf, ConfigWrite, VmObserved, config_digest, with_record};
+use phoenix::observed::{Conf, ConfigWrite, config_digest, with_record};
 use tempfile::TempDir;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -110,7 +110,6 @@ fn refusals_are_those_of_proxmox() {
     start(&node, 201).unwrap();
     start(&node, 403).unwrap();
     let dns = clone_op(9000, 105, "bad_name", None);
-    let leftover = HostOp::RemoveLeftover { vm: id(106), unreferenced: true };
     let many: Vec<(&str, Result<(), Fault>)> = vec![
         ("13e-start-template", start(&node, 9000)),
         ("22-clone-existing-vmid", run(&node, &clone_op(9000, 101, "dup", None))),
@@ -139,7 +138,6 @@ fn refusals_are_those_of_proxmox() {
         ("38c-start-locked", start(&node, 106)),
         ("38e-resize-locked", resize(&node, 106, "scsi0", 9)),
         ("38f-clone-locked-source", run(&node, &clone_op(106, 107, "x", Some("local-zfs")))),
-        ("39b-destroy-protected", run(&node, &leftover)),
         ("40d-resize-shrink", resize(&node, 101, "scsi0", 1)),
         ("40e-resize-missing-disk", resize(&node, 101, "scsi9", 9)),
         ("40h-resize-cdrom", resize(&node, 101, "ide2", 9)),
@@ -488,7 +486,7 @@ fn a_node_and_nothing_else() {
     let path = dir.path().join("a/node");
     let node = Embedded::open(&path).unwrap();
     assert!(node.about().simulated);
-    assert_eq!(node.observe().unwrap().templates_named("ubuntu-22.04-cloud-template-v3"), [id(9000)]);
+    assert_eq!(node.observe().unwrap().templates_by_name()["ubuntu-22.04-cloud-template-v3"], [id(9000)]);
     assert_eq!(node.add_template("debian-13", 4).unwrap(), id(9001));
     assert!(node.add_template("debian-13", 4).unwrap_err().what.contains("exists already"));
     assert!(node.add_template("bad_name", 4).is_err() && node.add_template("empty", 0).is_err());
@@ -504,50 +502,10 @@ fn a_node_and_nothing_else() {
     assert!(Embedded::open(&path).is_err(), "a directory with somebody's file is not taken over");
 }
 
-/// Measures rather than tests: `cargo test --release --test embedded -- --ignored --nocapture observe_of_many`.
 #[test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "the figures are for people")]
-fn observe_of_many() {
+fn a_leftover_goes_even_if_its_template_was_protected() {
     let (dir, node) = node();
-    let record = Record { uuid: Some("x".to_owned()), ..Record::creating("default", id(100)) };
-    for vm in 1000..11_000_u32 {
-        let notes = with_record("Some words about it", &Record { vm: id(vm), ..record.clone() }).unwrap();
-        put(&dir, vm, &format!("{}{VM}", phoenix::observed::encode_description(&notes)));
-        fs::write(dir.path().join(format!("run/{vm}")), "1").unwrap();
-    }
-    for _ in 0..3 {
-        let start = Instant::now();
-        let all = node.observe().unwrap();
-        let whole = start.elapsed();
-        let texts: Vec<_> = all.vms.keys().map(|&vm| (vm, node.config(vm).unwrap().unwrap())).collect();
-        let start = Instant::now();
-        let conf: usize = texts.iter().map(|(_, text)| Conf::parse(text).snapshots().count()).sum();
-        let parse = start.elapsed();
-        let start = Instant::now();
-        let disks =
-            texts.iter().filter(|(vm, text)| VmObserved::from_conf(*vm, text, true).boot_disk.is_some()).count();
-        println!(
-            "observe {whole:?}, of it understanding {:?}, of it parsing {parse:?} ({conf}, {disks})",
-            start.elapsed()
-        );
-    }
-}
-
-/// Measures what the node itself takes for a thousand VMs.
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "the figures are for people")]
-fn a_thousand_vms() {
-    let dir = tempfile::tempdir().unwrap();
-    let node = Embedded::open(dir.path()).unwrap();
-    let begin = Instant::now();
-    for vm in 1000..2000_u32 {
-        run(&node, &clone_op(9000, vm, "many", Some("local-zfs"))).unwrap();
-        set(&node, vm, &["cores=4", "memory=4096", "tags=a;b"]).unwrap();
-        resize(&node, vm, "scsi0", 50).unwrap();
-        start(&node, vm).unwrap();
-        run(&node, &HostOp::MakeDirectory { path: format!("/quickOS/vm-persistent-data/{vm}") }).unwrap();
-    }
-    println!("clone, configure, resize, start, directory of 1000 VMs, one after the other: {:?}", begin.elapsed());
+    put(&dir, 106, &format!("{VM}lock: clone\nprotection: 1\n"));
+    run(&node, &HostOp::RemoveLeftover { vm: id(106), unreferenced: true }).unwrap();
+    assert_eq!(node.vm(id(106)).unwrap(), None);
 }

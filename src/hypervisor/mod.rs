@@ -99,7 +99,8 @@ pub enum HostOp {
         /// The VM.
         vm: VmId,
     },
-    /// `qm unlock VM; qm destroy VM [--purge 1 --destroy-unreferenced-disks 1]`: removes what an interrupted clone left.
+    /// `qm unlock VM; qm destroy VM [--purge 1 --destroy-unreferenced-disks 1]`: removes what an interrupted clone left,
+    /// even if the clone copied `protection` from its template.
     RemoveLeftover {
         /// The VM.
         vm: VmId,

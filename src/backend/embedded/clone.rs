@@ -146,6 +146,9 @@ impl Embedded {
     }
 
     /// Removes a VM that an interrupted clone left: its volumes, its guest and, last, its configuration.
+    ///
+    /// A `protection` does not stop it: what stands in the configuration of a half-made clone was copied from the template
+    /// and protects nothing of this VM.
     pub(super) fn remove_leftover(
         &self,
         vm: VmId,
@@ -164,12 +167,6 @@ impl Embedded {
         let (targets, unknown) = self.tasks.clones()?;
         if unknown || targets.contains(&vm) {
             return Err(Fault::harmless(FaultKind::Busy, "VM is locked (clone)"));
-        }
-        if conf.get("protection") == Some("1") {
-            let what = format!("can't remove VM {vm} - protection mode enabled");
-            return Err(Fault::harmless(FaultKind::Refused, what).hint(format!(
-                "the clone copied `protection` from its template: qm set {vm} --protection 0 --skiplock 1"
-            )));
         }
         if running_of(self, vm)? {
             return Err(Fault::harmless(FaultKind::Refused, format!("VM {vm} is running - destroy failed")));
