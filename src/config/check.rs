@@ -86,7 +86,13 @@ fn hypervisor(raw: &Raw, problems: &mut Vec<Problem>) {
     text(raw.schema.as_deref(), (codes::BAD_LENGTH, ""), any, || Place::value("/$schema"), problems);
     let Some(block) = &raw.hypervisor else { return };
     let place = |key: &'static str| move || Place::value(format!("/hypervisor/{key}"));
-    text(block.project.as_deref(), (codes::BAD_PROJECT, "cannot be a project"), lexis::project, place("project"), problems);
+    text(
+        block.project.as_deref(),
+        (codes::BAD_PROJECT, "cannot be a project"),
+        lexis::project,
+        place("project"),
+        problems,
+    );
     text(block.features_dir.as_deref(), (codes::BAD_LENGTH, ""), any, place("features_dir"), problems);
     text(block.target.as_deref(), (codes::UNKNOWN_TARGET, ""), any, place("target"), problems);
     if let Some(target) = block.target.as_deref()

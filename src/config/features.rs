@@ -30,7 +30,9 @@ pub(super) fn resolve(raw: &Raw, found: &FeatureFiles, problems: &mut Vec<Proble
         FeatureFiles::Missing => {
             if written {
                 let message = format!("there is no directory {}", shown(dir));
-                problems.push(Problem::new(codes::BAD_FEATURES_DIR, message, place()).hint("create it, or leave the key out"));
+                problems.push(
+                    Problem::new(codes::BAD_FEATURES_DIR, message, place()).hint("create it, or leave the key out"),
+                );
             }
             &none
         }
@@ -116,8 +118,10 @@ fn script(name: &str, dir: &str, files: &Files) -> Result<Script, Flaw> {
 fn unknown(name: &str, dir: &str, files: &Files) -> Flaw {
     let mut known: Vec<&str> = builtin::FEATURES.iter().map(|(name, _)| *name).collect();
     known.extend(files.keys().filter(|file| *file != builtin::COMMON_FILE).filter_map(|file| file.strip_suffix(".sh")));
-    let hint = nearest(name, known)
-        .map_or_else(|| format!("write it as {}", shown(&format!("{dir}/{name}.sh"))), |meant| format!("did you mean `{meant}`?"));
+    let hint = nearest(name, known).map_or_else(
+        || format!("write it as {}", shown(&format!("{dir}/{name}.sh"))),
+        |meant| format!("did you mean `{meant}`?"),
+    );
     Flaw { code: codes::UNKNOWN_FEATURE, message: format!("feature `{name}` has no script"), hint: Some(hint) }
 }
 

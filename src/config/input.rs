@@ -26,9 +26,9 @@ pub fn unread(name: &str, why: &Unread) -> Diagnostic {
         Unread::Missing => codes::MISSING_FILE
             .diagnostic(format!("there is no file `{name}`"))
             .hint("name the config with `--config FILE`, or create it"),
-        Unread::NotAFile => codes::NOT_A_FILE
-            .diagnostic(format!("`{name}` is not a regular file"))
-            .hint("a config is one JSON file"),
+        Unread::NotAFile => {
+            codes::NOT_A_FILE.diagnostic(format!("`{name}` is not a regular file")).hint("a config is one JSON file")
+        }
         Unread::Refused(reason) => codes::UNREADABLE
             .diagnostic(format!("`{name}` cannot be read: {reason}"))
             .hint("check the permissions of the file and of its directory"),

@@ -146,7 +146,18 @@ pub(super) fn server(text: &str) -> Verdict {
 pub(super) fn is_system_directory(path: &str) -> bool {
     const EXACTLY: &[&str] = &["/", "/lib32", "/lib64", "/libx32", "/root", "/tmp", "/var", "/var/lib"];
     const AND_BELOW: &[&str] = &[
-        "/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/lib/phoenix", "/var/run",
+        "/bin",
+        "/boot",
+        "/dev",
+        "/etc",
+        "/lib",
+        "/proc",
+        "/run",
+        "/sbin",
+        "/sys",
+        "/usr",
+        "/var/lib/phoenix",
+        "/var/run",
     ];
     EXACTLY.contains(&path) || AND_BELOW.iter().any(|dir| is_within(path, dir))
 }

@@ -135,7 +135,9 @@ fn judge(
     let said: BTreeSet<spans::Place> = problems.iter().map(|problem| problem.at.clone()).collect();
     problems.extend(violations.into_iter().filter(|violation| !said.contains(&violation.at)));
     problems.sort_by(|a, b| (&a.at.pointer, a.diagnostic.code).cmp(&(&b.at.pointer, b.diagnostic.code)));
-    problems.dedup_by(|a, b| a.at == b.at && a.diagnostic.code == b.diagnostic.code && a.diagnostic.message == b.diagnostic.message);
+    problems.dedup_by(|a, b| {
+        a.at == b.at && a.diagnostic.code == b.diagnostic.code && a.diagnostic.message == b.diagnostic.message
+    });
     debug_assert!(raw.is_some() || problems.iter().any(|p| p.diagnostic.severity == Severity::Error));
     Some((raw?, scripts?))
 }

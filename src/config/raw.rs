@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::lexis;
 use crate::model::{NetworkModel, OsType};
@@ -22,13 +22,13 @@ pub(crate) struct Raw {
     /// Names the schema of this file, so that editors check and complete it. phoenix itself ignores it.
     #[serde(rename = "$schema")]
     #[schemars(title = "Schema", length(min = 1, max = 2048))]
-    #[schemars(example = "./schema/phoenix_vm_configs.schema.json")]
+    #[schemars(example = &"./schema/phoenix_vm_configs.schema.json")]
     pub(super) schema: Option<String>,
     /// Says where phoenix acts and what the VMs of this file share.
-    #[schemars(title = "Hypervisor", extend("default" = {}), example = serde_json::json!({ "project": "lab" }))]
+    #[schemars(title = "Hypervisor", extend("default" = serde_json::json!({})), example = serde_json::json!({ "project": "lab" }))]
     pub(super) hypervisor: Option<RawHypervisor>,
     /// Holds values for every VM that does not say otherwise. Lists replace each other as a whole.
-    #[schemars(title = "Defaults of all VMs", extend("default" = {}))]
+    #[schemars(title = "Defaults of all VMs", extend("default" = serde_json::json!({})))]
     #[schemars(example = serde_json::json!({ "cpu_cores": 2, "memory_mb": 4096, "features": ["base_setup"] }))]
     pub(super) vm_defaults: Option<RawVm>,
     /// Lists the VMs, each with its own values.
@@ -43,24 +43,24 @@ pub(crate) struct Raw {
 pub(crate) struct RawHypervisor {
     /// Says where phoenix acts, unless the command line says otherwise. `embedded:DIR` is a node in a directory.
     #[schemars(title = "Target", regex(pattern = "^embedded:.+$"), length(max = 1024))]
-    #[schemars(example = "embedded:.phoenix/node", extend("default" = "embedded:.phoenix/node"))]
+    #[schemars(example = &"embedded:.phoenix/node", extend("default" = "embedded:.phoenix/node"))]
     pub(super) target: Option<String>,
     /// Names what the VMs of this file belong to. phoenix never changes a VM of another project.
     #[schemars(title = "Project", regex(pattern = lexis::PROJECT))]
-    #[schemars(example = "lab", extend("default" = "default"))]
+    #[schemars(example = &"lab", extend("default" = "default"))]
     pub(super) project: Option<String>,
     /// Names the directory of the feature scripts; a relative path starts at this file.
     #[schemars(title = "Features directory", length(min = 1, max = 1024))]
-    #[schemars(example = "features", extend("default" = "features"))]
+    #[schemars(example = &"features", extend("default" = "features"))]
     pub(super) features_dir: Option<String>,
     /// Says where the volume lives through which scripts reach a VM that declares no such volume itself.
-    #[schemars(title = "Persistent storage", extend("default" = {}))]
+    #[schemars(title = "Persistent storage", extend("default" = serde_json::json!({})))]
     #[schemars(example = serde_json::json!({ "host_path": "/quickOS/vm-persistent-data" }))]
     pub(super) persistent_storage: Option<RawPersistentStorage>,
     /// Names NFS shares for the `share` of volumes. A share not listed here is looked up as a Proxmox storage of
     /// type `nfs`.
     #[serde(deserialize_with = "each_name_once")]
-    #[schemars(with = "BTreeMap<String, RawNfsShare>", title = "NFS shares", extend("default" = {}))]
+    #[schemars(with = "BTreeMap<String, RawNfsShare>", title = "NFS shares", extend("default" = serde_json::json!({})))]
     #[schemars(example = serde_json::json!({
         "media": { "server": "nas.example.org", "export": "/tank/media", "host_path": "/mnt/media" }
     }))]
@@ -73,15 +73,15 @@ pub(crate) struct RawHypervisor {
 pub(crate) struct RawPersistentStorage {
     /// Names the directory on the hypervisor; each VM gets a directory below it, named by its VMID.
     #[schemars(title = "Host path", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = "/quickOS/vm-persistent-data", extend("default" = "/quickOS/vm-persistent-data"))]
+    #[schemars(example = &"/quickOS/vm-persistent-data", extend("default" = "/quickOS/vm-persistent-data"))]
     pub(super) host_path: Option<String>,
     /// Names the NFS server as the guest reaches it; without it, the node's address on the VM's bridge.
     #[schemars(title = "Server", regex(pattern = lexis::SERVER), length(max = lexis::MAX_DNS_NAME))]
-    #[schemars(example = "10.0.0.13")]
+    #[schemars(example = &"10.0.0.13")]
     pub(super) server: Option<String>,
     /// Says where the guest mounts it. Feature scripts lie in `.phoenix_scripts` below.
     #[schemars(title = "Mount point", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = "/persistent-storage", extend("default" = "/persistent-storage"))]
+    #[schemars(example = &"/persistent-storage", extend("default" = "/persistent-storage"))]
     pub(super) mount_point: Option<String>,
 }
 
@@ -91,15 +91,15 @@ pub(crate) struct RawPersistentStorage {
 pub(crate) struct RawNfsShare {
     /// Names the NFS server as the guest reaches it.
     #[schemars(title = "Server", regex(pattern = lexis::SERVER), length(max = lexis::MAX_DNS_NAME))]
-    #[schemars(example = "nas.example.org")]
+    #[schemars(example = &"nas.example.org")]
     pub(super) server: Option<String>,
     /// Names the path that the server exports.
     #[schemars(title = "Export", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = "/tank/media")]
+    #[schemars(example = &"/tank/media")]
     pub(super) export: Option<String>,
     /// Names the directory where the hypervisor sees the export.
     #[schemars(title = "Host path", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = "/mnt/media")]
+    #[schemars(example = &"/mnt/media")]
     pub(super) host_path: Option<String>,
 }
 
@@ -112,14 +112,14 @@ pub(crate) struct RawVm {
     pub(super) vm_id: Option<u32>,
     /// Names the VM and is the host name of its guest; unique in this file.
     #[schemars(title = "Name", regex(pattern = lexis::DNS_NAME), length(max = lexis::MAX_DNS_NAME))]
-    #[schemars(example = "rumpledev")]
+    #[schemars(example = &"rumpledev")]
     pub(super) vm_name: Option<String>,
     /// Names the Proxmox template to clone. It matters only when the VM is created.
     #[schemars(title = "Template", regex(pattern = lexis::DNS_NAME), length(max = lexis::MAX_DNS_NAME))]
-    #[schemars(example = "ubuntu-22.04-cloud-template-v3", extend("default" = "ubuntu-22.04-cloud-template-v3"))]
+    #[schemars(example = &"ubuntu-22.04-cloud-template-v3", extend("default" = "ubuntu-22.04-cloud-template-v3"))]
     pub(super) template_name: Option<String>,
     /// Names the kind of operating system, in the words of Proxmox. `l26` is any modern Linux.
-    #[schemars(schema_with = "os_type", title = "Operating system", example = "l26", extend("default" = "l26"))]
+    #[schemars(schema_with = "os_type", title = "Operating system", example = &"l26", extend("default" = "l26"))]
     pub(super) os_type: Option<OsType>,
     /// Sets the number of CPU sockets.
     #[schemars(title = "CPU sockets", range(min = 1, max = 256), example = 1, extend("default" = 1))]
@@ -135,15 +135,15 @@ pub(crate) struct RawVm {
     pub(super) boot_disk_size_gb: Option<u32>,
     /// Names the Proxmox storage of the boot disk.
     #[schemars(title = "Boot disk storage", regex(pattern = lexis::STORAGE), length(max = lexis::MAX_STORAGE))]
-    #[schemars(example = "local-zfs", extend("default" = "local-zfs"))]
+    #[schemars(example = &"local-zfs", extend("default" = "local-zfs"))]
     pub(super) boot_disk_storage: Option<String>,
     /// Names the bridge that the first network card is plugged into.
     #[schemars(title = "Network bridge", regex(pattern = lexis::BRIDGE))]
-    #[schemars(example = "vmbr0", extend("default" = "vmbr0"))]
+    #[schemars(example = &"vmbr0", extend("default" = "vmbr0"))]
     pub(super) network_bridge: Option<String>,
     /// Names the model of the first network card. `virtio` is the fastest.
     #[schemars(schema_with = "network_model", title = "Network model")]
-    #[schemars(example = "virtio", extend("default" = "virtio"))]
+    #[schemars(example = &"virtio", extend("default" = "virtio"))]
     pub(super) network_model: Option<NetworkModel>,
     /// Lists the feature scripts to run in the guest, in this order.
     #[schemars(title = "Features", inner(regex(pattern = lexis::FEATURE)), length(max = MAX_ITEMS))]
@@ -157,7 +157,7 @@ pub(crate) struct RawVm {
     pub(super) volumes: Option<Vec<RawVolume>>,
     /// Says what the VM is for; shown as its notes in Proxmox. Lines may be broken with `\n`.
     #[schemars(title = "Description", length(max = super::MAX_DESCRIPTION))]
-    #[schemars(example = "Development Environment", extend("default" = ""))]
+    #[schemars(example = &"Development Environment", extend("default" = ""))]
     pub(super) description: Option<String>,
     /// Lists the tags of the VM. Proxmox keeps them in lower case and sorted.
     #[schemars(title = "Tags", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
@@ -171,23 +171,23 @@ pub(crate) struct RawVm {
 pub(crate) struct RawVolume {
     /// Names the kind of storage.
     #[serde(rename = "type")]
-    #[schemars(schema_with = "volume_type", title = "Type", example = "nfs")]
+    #[schemars(schema_with = "volume_type", title = "Type", example = &"nfs")]
     pub(super) kind: Option<String>,
     /// Names a share of `hypervisor.nfs_shares`, or else a Proxmox storage of type `nfs`.
     #[schemars(title = "Share", regex(pattern = lexis::STORAGE), length(max = lexis::MAX_STORAGE))]
-    #[schemars(example = "local-nfs")]
+    #[schemars(example = &"local-nfs")]
     pub(super) share: Option<String>,
     /// Names an NFS server, instead of `share`.
     #[schemars(title = "Server", regex(pattern = lexis::SERVER), length(max = lexis::MAX_DNS_NAME))]
-    #[schemars(example = "nas.example.org")]
+    #[schemars(example = &"nas.example.org")]
     pub(super) server: Option<String>,
     /// Names the path below the share, or with `server` the path that the server exports.
     #[schemars(title = "Path", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = "/vm-features/1000")]
+    #[schemars(example = &"/vm-features/1000")]
     pub(super) path: Option<String>,
     /// Says where the guest mounts it.
     #[schemars(title = "Mount point", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = "/mnt/nfs/features")]
+    #[schemars(example = &"/mnt/nfs/features")]
     pub(super) mount_point: Option<String>,
 }
 

@@ -114,10 +114,13 @@ fn said(kind: &ParseErrorKind, found: &str) -> (String, Option<String>) {
             (format!("{found} closes nothing that is open here"), None)
         }
         ParseErrorKind::UnexpectedColon => ("a `:` may stand only after a key".into(), None),
-        ParseErrorKind::String(_) => ("the text is not a valid JSON string".into(), Some("a string needs a `\"` at both ends")),
-        ParseErrorKind::UnexpectedWord => {
-            (format!("{found} is not JSON"), Some("texts stand in double quotes; the bare words are `true`, `false` and `null`"))
+        ParseErrorKind::String(_) => {
+            ("the text is not a valid JSON string".into(), Some("a string needs a `\"` at both ends"))
         }
+        ParseErrorKind::UnexpectedWord => (
+            format!("{found} is not JSON"),
+            Some("texts stand in double quotes; the bare words are `true`, `false` and `null`"),
+        ),
         _ => (format!("{found} is not JSON here"), None),
     };
     (message, hint.map(str::to_owned))
@@ -197,7 +200,9 @@ fn from_serde(text: &str, error: &serde_json::Error) -> Diagnostic {
             "a string contains a raw line break or control character",
             Some("close the string with `\"`, or write `\\n` for a line break"),
         ),
-        "invalid escape" => ("the string contains an escape that JSON does not know", Some("write `\\\\` for a backslash")),
+        "invalid escape" => {
+            ("the string contains an escape that JSON does not know", Some("write `\\\\` for a backslash"))
+        }
         _ if said.contains("surrogate") || said.contains("hex escape") => {
             ("the string contains half a character", Some("write the character itself in place of `\\u…`"))
         }
@@ -233,7 +238,10 @@ fn repeated_keys(root: &Option<Value<'_>>, found: &mut Vec<Diagnostic>) {
                     for again in &same[1..] {
                         found.push(
                             codes::DUPLICATE_KEY
-                                .diagnostic(format!("{} stands twice in one object", super::problem::shown(again.as_str())))
+                                .diagnostic(format!(
+                                    "{} stands twice in one object",
+                                    super::problem::shown(again.as_str())
+                                ))
                                 .at(Some(span_of(again)), "again here")
                                 .also(Some(span_of(same[0])), "first here")
                                 .hint("keep one of them"),

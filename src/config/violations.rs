@@ -33,7 +33,8 @@ pub(super) fn find(text: &str, root: &Tree<'_>, value: &mut Value) -> Vec<Proble
         let vm = vm_of(value, pointer);
         for problem in said(error, text, root) {
             let place = problem.at.pointer.clone();
-            if matches!(error.kind(), Kind::Type { .. } | Kind::AdditionalProperties { .. }) || is_number_or_word(error) {
+            if matches!(error.kind(), Kind::Type { .. } | Kind::AdditionalProperties { .. }) || is_number_or_word(error)
+            {
                 unfit.push(place);
             }
             problems.push(problem.vm(vm));
@@ -88,7 +89,8 @@ fn said(error: &ValidationError<'_>, text: &str, root: &Tree<'_>) -> Vec<Problem
     let one = match error.kind() {
         Kind::AdditionalProperties { unexpected } => {
             let properties = rule("properties");
-            let known: Vec<&str> = properties.as_object().into_iter().flat_map(|p| p.keys()).map(String::as_str).collect();
+            let known: Vec<&str> =
+                properties.as_object().into_iter().flat_map(|p| p.keys()).map(String::as_str).collect();
             return unexpected.iter().map(|key| unknown_key(pointer, key, &known)).collect();
         }
         Kind::Required { property } => {
@@ -110,7 +112,11 @@ fn said(error: &ValidationError<'_>, text: &str, root: &Tree<'_>) -> Vec<Problem
             Value::String(word) => unknown_word(pointer, &name, word, &rule("oneOf")),
             _ => {
                 let both = matches!(error.kind(), Kind::OneOfMultipleValid { .. });
-                let message = if both { "a volume has both `share` and `server`" } else { "a volume has neither `share` nor `server`" };
+                let message = if both {
+                    "a volume has both `share` and `server`"
+                } else {
+                    "a volume has neither `share` nor `server`"
+                };
                 Problem::new(codes::SHARE_OR_SERVER, message, Place::opening(pointer))
                     .hint("give it exactly one of `share` and `server`")
             }
@@ -144,10 +150,8 @@ fn unknown_key(object: &str, key: &str, known: &[&str]) -> Problem {
         _ if object.is_empty() => format!("{} is not a key of the config", shown(key)),
         _ => format!("{} is not a key of {}", shown(key), named(object)),
     };
-    let hint = nearest(key, known.iter().copied()).map_or_else(
-        || format!("known here: {}", known.join(", ")),
-        |meant| format!("did you mean `{meant}`?"),
-    );
+    let hint = nearest(key, known.iter().copied())
+        .map_or_else(|| format!("known here: {}", known.join(", ")), |meant| format!("did you mean `{meant}`?"));
     Problem::new(codes::UNKNOWN_KEY, message, Place::key(format!("{object}/{}", escaped(key)))).hint(hint)
 }
 

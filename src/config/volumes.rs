@@ -79,12 +79,8 @@ fn directory(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Vec<Pro
         && lexis::is_system_directory(trimmed(value))
     {
         problems.push(
-            Problem::new(
-                codes::SYSTEM_DIRECTORY,
-                format!("{} belongs to the operating system", shown(value)),
-                at(),
-            )
-            .hint("choose a directory of your own, e.g. below `/mnt` or `/srv`"),
+            Problem::new(codes::SYSTEM_DIRECTORY, format!("{} belongs to the operating system", shown(value)), at())
+                .hint("choose a directory of your own, e.g. below `/mnt` or `/srv`"),
         );
     }
 }
@@ -147,7 +143,8 @@ fn has_features(raw: &Raw, vm: &RawVm) -> bool {
 
 /// The declared volume that carries the scripts of a VM with features.
 fn channel<'a>(storage: &Storage<'_>, volumes: &'a [RawVolume]) -> Option<(usize, &'a RawVolume)> {
-    let is_channel = |volume: &&RawVolume| volume.mount_point.as_deref().is_some_and(|at| trimmed(at) == storage.mount_point);
+    let is_channel =
+        |volume: &&RawVolume| volume.mount_point.as_deref().is_some_and(|at| trimmed(at) == storage.mount_point);
     volumes.iter().enumerate().find(|(_, volume)| is_channel(volume))
 }
 
@@ -178,7 +175,10 @@ fn channels(raw: &Raw, storage: &Storage<'_>, problems: &mut Vec<Problem>) {
             problems.push(
                 Problem::new(
                     codes::CHANNEL_WITHOUT_HOST_PATH,
-                    format!("scripts cannot be put on the volume at {}: the hypervisor has no path to it", shown(storage.mount_point)),
+                    format!(
+                        "scripts cannot be put on the volume at {}: the hypervisor has no path to it",
+                        shown(storage.mount_point)
+                    ),
                     Place::value(format!("{}/server", at().pointer)),
                 )
                 .hint("use a `share`, or leave the volume out: a VM with features gets one there by itself")

@@ -31,11 +31,7 @@ impl VmId {
 impl TryFrom<u32> for VmId {
     type Error = InvalidVmId;
     fn try_from(number: u32) -> Result<Self, InvalidVmId> {
-        if (Self::MIN..=Self::MAX).contains(&number) {
-            Ok(Self(number))
-        } else {
-            Err(InvalidVmId(number.to_string()))
-        }
+        if (Self::MIN..=Self::MAX).contains(&number) { Ok(Self(number)) } else { Err(InvalidVmId(number.to_string())) }
     }
 }
 

@@ -9,8 +9,8 @@ mod record;
 mod target;
 
 pub use desired::{
-    Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType,
-    PersistentStorage, Script, Scripts, Settings, Volume,
+    Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType, PersistentStorage, Script,
+    Scripts, Settings, Volume,
 };
 pub use digest::{Digest, content_digest};
 pub use ids::{InvalidVmId, VmId};

@@ -11,14 +11,13 @@ mod property;
 mod vm;
 mod write;
 
-use std::collections::BTreeMap;
 pub use conf::PENDING;
 pub use disk::BootDisk;
 pub use net::Net;
 pub use property::PropertyString;
+use std::collections::BTreeMap;
 pub use vm::{PendingChange, RecordFound, VmObserved};
 pub use write::ConfigWrite;
-
 
 use crate::model::VmId;
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-
 /// One write of a VM's configuration (`qm set`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConfigWrite {
