@@ -1,7 +1,7 @@
 //! Diagnostics as people and programs read them.
 
-use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Padding, Renderer, Snippet};
+use annotate_snippets::renderer::{DEFAULT_LINE_NUM_STYLE, DecorStyle};
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Padding, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use super::text::{escape, is_unsafe, safe};
@@ -13,8 +13,10 @@ use crate::diag::{Diagnostic, Severity, Span};
 const WIDTH: usize = 200;
 /// Columns shown before the marker of a line that is too long.
 const LEAD: usize = 60;
-/// Most lines between two places that are shown together.
-const NEAR: usize = 20;
+/// Most lines between two places that are shown in one picture; what lies between them is folded.
+const FAR: usize = 2000;
+/// Lines around a marker that may be shown unfolded.
+const AROUND: usize = 3;
 
 /// Shows diagnostics with the lines they are about, one after the other, each ended by an empty line.
 ///
@@ -23,7 +25,8 @@ const NEAR: usize = 20;
 #[must_use]
 pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
-    let source = source.map(|source| (source, LineIndex::new(&source.text)));
+    let lines = source.filter(|_| !diagnostics.is_empty()).map(|source| LineIndex::new(&source.text));
+    let source = source.zip(lines.as_ref());
     let mut out = String::new();
     for diagnostic in diagnostics {
         let level = match diagnostic.severity {
@@ -33,20 +36,33 @@ pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) 
         };
         let title = level.primary_title(safe(&diagnostic.message)).id(diagnostic.code);
         let mut elements: Vec<Element<'_>> = Vec::new();
-        if let (Some((source, lines)), Some(span)) = (&source, diagnostic.span) {
-            show(diagnostic, span, source, lines, &mut elements);
-        }
+        let place = source.zip(diagnostic.span).map(|((source, lines), span)| {
+            let widest = show(diagnostic, span, source, lines, &mut elements);
+            location(span, source, lines, widest, color)
+        });
         if let Some(hint) = &diagnostic.hint {
-            if !elements.is_empty() {
-                elements.push(Padding.into());
-            }
             elements.push(Level::HELP.with_name("hint").message(safe(hint)).into());
         }
-        let group = Group::with_title(title).elements(elements);
-        out.push_str(&renderer.render(&[group]));
-        out.push_str("\n\n");
+        if place.is_some() && elements.len() > 1 {
+            elements.insert(1, Padding.into());
+        }
+        let report = renderer.render(&[Group::with_title(title).elements(elements)]);
+        // The renderer would count columns in what is shown, not in the file; so its own header is left out.
+        let (title, rest) = report.split_once('\n').unwrap_or((&report, ""));
+        for part in [Some(title), place.as_deref(), Some(rest).filter(|rest| !rest.is_empty())].into_iter().flatten() {
+            out.push_str(part);
+            out.push('\n');
+        }
+        out.push('\n');
     }
     out
+}
+
+/// The line that names file, line and column.
+fn location(span: Span, source: &Source, lines: &LineIndex, widest: usize, color: bool) -> String {
+    let (line, column) = lines.place(&source.text, span.start);
+    let arrow = if color { format!("{DEFAULT_LINE_NUM_STYLE}-->{DEFAULT_LINE_NUM_STYLE:#}") } else { "-->".to_owned() };
+    format!("{:width$}{arrow} {}:{line}:{column}", "", safe(&source.name), width = widest.to_string().len())
 }
 
 /// A diagnostic as one value for programs. Lines and columns count from 1, columns in characters.
@@ -102,40 +118,47 @@ pub fn json_value(diagnostic: &Diagnostic, source: Option<(&Source, &LineIndex)>
     value
 }
 
-/// Puts the place and the source lines of a diagnostic into its report.
-fn show<'a>(diagnostic: &'a Diagnostic, span: Span, source: &'a Source, lines: &LineIndex, out: &mut Vec<Element<'a>>) {
-    let (line, column) = lines.place(&source.text, span.start);
-    out.push(Origin::path(safe(&source.name)).line(line).char_column(column).into());
+/// Puts the source lines of a diagnostic into its report and returns the largest line number among them.
+fn show<'a>(
+    diagnostic: &'a Diagnostic,
+    span: Span,
+    source: &'a Source,
+    lines: &LineIndex,
+    out: &mut Vec<Element<'a>>,
+) -> usize {
+    let line = lines.line(span.start);
     let mut marks = vec![(line, span, AnnotationKind::Primary, diagnostic.label.as_str())];
+    let mut notes = Vec::new();
     for (span, label) in &diagnostic.others {
-        marks.push((lines.line(span.start), *span, AnnotationKind::Context, label.as_str()));
+        let (at, column) = lines.place(&source.text, span.start);
+        if at.abs_diff(line) <= FAR {
+            marks.push((at, *span, AnnotationKind::Context, label.as_str()));
+        } else {
+            let label = if label.is_empty() { "see also" } else { label };
+            let note = format!("{}: {}:{at}:{column}", safe(label), safe(&source.name));
+            notes.push(Level::NOTE.message(note).into());
+        }
     }
     marks.sort_by_key(|(line, span, ..)| (*line, span.start));
-    // Places near each other are shown with what stands between them, others each by itself.
-    for (n, near) in marks.chunk_by(|a, b| b.0 - a.0 <= NEAR).enumerate() {
-        if n > 0 || near.iter().all(|(at, ..)| *at != line) {
-            let (at, column) = lines.place(&source.text, near[0].1.start);
-            if at != line {
-                out.push(Origin::path(safe(&source.name)).line(at).char_column(column).into());
-            }
-        }
-        let (first, last) = (near[0].0, near[near.len() - 1].0);
-        let mut text = String::new();
-        let mut annotations = Vec::new();
-        for number in first..=last {
-            let mut spans: Vec<Span> =
-                near.iter().filter(|(at, ..)| *at == number).map(|(_, span, ..)| *span).collect();
-            let bounds = lines.bytes_of(&source.text, number);
-            excerpt(&source.text, bounds, &mut spans, &mut text);
-            let here = near.iter().filter(|(at, ..)| *at == number);
-            for ((.., kind, label), span) in here.zip(spans) {
+    let (first, last) = (marks[0].0, marks[marks.len() - 1].0);
+    let mut text = String::new();
+    let mut annotations = Vec::new();
+    for number in first..=last {
+        let here = || marks.iter().filter(|(at, ..)| *at == number);
+        // What is folded away is not looked at.
+        if marks.iter().any(|(at, ..)| at.abs_diff(number) <= AROUND) {
+            let mut spans: Vec<Span> = here().map(|(_, span, ..)| *span).collect();
+            excerpt(&source.text, lines.bytes_of(&source.text, number), &mut spans, &mut text);
+            for ((.., kind, label), span) in here().zip(spans) {
                 let annotation = kind.span(span.start..span.end);
                 annotations.push(if label.is_empty() { annotation } else { annotation.label(safe(label)) });
             }
-            text.push('\n');
         }
-        out.push(Snippet::source(text).line_start(first).annotations(annotations).into());
+        text.push('\n');
     }
+    out.push(Snippet::source(text).line_start(first).annotations(annotations).into());
+    out.extend(notes);
+    last
 }
 
 /// Appends the part of a line that is shown, escaped, and turns the spans (ascending) into places in `out`.
