@@ -110,6 +110,17 @@ phoenix_candidate() {
     printf '%s\n' "${version}"
 }
 
+# Leaves out lines that say the same as the one before: while apt waits, it says so every second.
+phoenix_squeeze() {
+    local line last=''
+    while IFS= read -r line || [[ -n ${line} ]]; do
+        if [[ ${line} != "${last}" ]]; then
+            printf '%s\n' "${line}"
+        fi
+        last=${line}
+    done
+}
+
 # phoenix_apt ARGUMENT...: apt-get that waits for whoever holds its locks, within the budget of this run.
 # DPkg::Lock::Timeout covers dpkg's own lock; for the package lists and the download cache apt gives up at
 # once, so that is waited for here.
@@ -124,7 +135,7 @@ phoenix_apt() {
             -o Dpkg::Use-Pty=0 \
             -o Dpkg::Options::=--force-confdef \
             -o Dpkg::Options::=--force-confold \
-            "$@" </dev/null 2>&1 | tee "${output}" || code=$?
+            "$@" </dev/null 2>&1 | tee "${output}" | phoenix_squeeze || code=$?
         if ((code == 0)); then
             return 0
         fi
