@@ -3,7 +3,7 @@
 //! Each rule exists twice: as a pattern, which the schema carries for editors, and as a function, which says what
 //! exactly is wrong. A test in `tests/schema.rs` holds them together.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// Pattern of [`dns_name`] without its length limit.
 pub(crate) const DNS_NAME: &str =
