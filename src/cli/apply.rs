@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use super::Exit;
 use super::args::{Apply, Args, Create, Running, Selecting};
 use super::console::Console;
+use super::exit::Refusal;
 use super::plan::{Planned, planned};
 use crate::apply::{Inbox, Limits, RealClock, Run, run as carry_out};
 use crate::event::{Event, Summary};
@@ -20,9 +21,7 @@ pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> 
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
-    if let Some(exit) = show(&planned, &verb.running, console) {
-        return Ok(exit);
-    }
+    show(&planned, &verb.running, console)?;
     if planned.plan.acts() && !verb.auto_approve {
         match console.confirm("Carry out this plan?") {
             Some(true) => {}
@@ -31,11 +30,10 @@ pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> 
                 return Ok(Exit::Failed);
             }
             None => {
-                console.refuse(
+                return Err(Refusal::usage(
                     "nobody to ask: standard input is not a terminal",
                     "look at `phoenix plan`, then give `--auto-approve`",
-                );
-                return Ok(Exit::Usage);
+                ));
             }
         }
     }
@@ -47,8 +45,8 @@ pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> 
 pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Exit> {
     for id in &verb.ids {
         if let Err(error) = id.parse::<crate::model::VmId>() {
-            console.refuse(&error.to_string(), "name the VMs to create by VMID, e.g. `phoenix create 1000`");
-            return Ok(Exit::Usage);
+            let hint = "name the VMs to create by VMID, e.g. `phoenix create 1000`";
+            return Err(Refusal::usage(error.to_string(), hint));
         }
     }
     let selecting = Selecting { only: verb.ids.clone(), exclude: Vec::new() };
@@ -56,17 +54,14 @@ pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Ex
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
-    if let Some(exit) = show(&planned, &verb.running, console) {
-        return Ok(exit);
-    }
+    show(&planned, &verb.running, console)?;
     let finished: Vec<&VmPlan> = planned.plan.vms.iter().filter(|vm| !only_completes(vm)).collect();
     if let Some(vm) = finished.first() {
         let ids = finished.iter().map(|vm| vm.vm.to_string()).collect::<Vec<_>>().join(",");
-        console.refuse(
-            &format!("VM {} exists, and `create` changes nothing about a finished VM", vm.vm),
-            &format!("`phoenix apply --only {ids}` makes the changes above"),
-        );
-        return Ok(Exit::Failed);
+        return Err(Refusal::failed(
+            format!("VM {} exists, and `create` changes nothing about a finished VM", vm.vm),
+            format!("`phoenix apply --only {ids}` makes the changes above"),
+        ));
     }
     let again = format!("{} {}", command("create", args, &Selecting::default()), verb.ids.join(" "));
     execute(planned, &verb.running, again, console)
@@ -87,16 +82,17 @@ fn only_completes(vm: &VmPlan) -> bool {
     }
 }
 
-/// Shows the plan. Returns how to end if it must not be carried out.
-fn show(planned: &Planned, running: &Running, console: &Console) -> Option<Exit> {
+/// Shows the plan, and refuses to go on if it has errors.
+fn show(planned: &Planned, running: &Running, console: &Console) -> Result<()> {
     if !running.json {
         console.print(&ui::plan::render(&planned.plan, &planned.view(console)));
     }
     console.diagnostics(&planned.plan.problems, None);
-    planned.plan.is_blocked().then(|| {
-        console.refuse("the plan has errors; nothing was done", "mend them, or leave VMs out with `--exclude VM`");
-        Exit::Failed
-    })
+    if planned.plan.is_blocked() {
+        let hint = "mend them, or leave VMs out with `--exclude VM`";
+        return Err(Refusal::failed("the plan has errors; nothing was done", hint));
+    }
+    Ok(())
 }
 
 /// A command line that does the same again.

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::args::Args;
+use super::exit::Refusal;
 use super::load::directory;
 use crate::backend::embedded::Embedded;
 use crate::hypervisor::Hypervisor;
@@ -24,9 +25,9 @@ pub(super) fn target(args: &Args, desired: Option<&Desired>) -> Result<Target> {
         return parse(text, &base);
     }
     if let Some(found) = proxmox() {
-        return Err(anyhow!(
-            "{found}: this is a Proxmox VE node, and this version of phoenix does not act on one\n\
-             hint: `--target embedded:DIR` rehearses on an embedded node"
+        return Err(Refusal::usage(
+            format!("{found}: this is a Proxmox VE node, and this version of phoenix does not act on one"),
+            "`--target embedded:DIR` rehearses on an embedded node",
         ));
     }
     Ok(Target::Embedded(base.join(DEFAULT_NODE)))
@@ -35,8 +36,9 @@ pub(super) fn target(args: &Args, desired: Option<&Desired>) -> Result<Target> {
 fn parse(text: &str, base: &Path) -> Result<Target> {
     match text.split_once(':') {
         Some(("embedded", dir)) if !dir.is_empty() => Ok(Target::Embedded(base.join(dir))),
-        _ => Err(anyhow!(
-            "`{text}` is not a target\nhint: targets of this version: `embedded:DIR`, a node in a directory"
+        _ => Err(Refusal::usage(
+            format!("`{text}` is not a target"),
+            "targets of this version: `embedded:DIR`, a node in a directory",
         )),
     }
 }

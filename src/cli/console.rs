@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use super::args::When;
+use super::exit::Refusal;
 use crate::config::Source;
 use crate::diag::Diagnostic;
 use crate::hypervisor::Fault;
@@ -87,12 +88,6 @@ impl Console {
             lines.push_str(&format!("hint: {}\n", safe_lines(hint)));
         }
         self.note(&lines);
-    }
-
-    /// Prints an error that has a way out.
-    pub(super) fn refuse(&self, error: &str, hint: &str) {
-        let title = self.err.paint(Role::Failure, "error");
-        self.note(&format!("{title}: {}\nhint: {}\n", safe_lines(error), safe_lines(hint)));
     }
 
     /// Asks for the word `yes`. `None`: there is nobody to ask.

@@ -2,6 +2,29 @@
 
 use std::process::ExitCode;
 
+/// Why a command is not carried out, with the way out and the exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct Refusal {
+    what: String,
+    /// The way out.
+    pub(super) hint: String,
+    /// How the process ends.
+    pub(super) exit: Exit,
+}
+
+impl Refusal {
+    /// The command line is wrong.
+    pub(super) fn usage(what: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+        Self { what: what.into(), hint: hint.into(), exit: Exit::Usage }.into()
+    }
+
+    /// Something forbids it.
+    pub(super) fn failed(what: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+        Self { what: what.into(), hint: hint.into(), exit: Exit::Failed }.into()
+    }
+}
+
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {

@@ -20,6 +20,7 @@ use clap::Parser as _;
 use args::{Args, Verb};
 use console::Console;
 pub use exit::Exit;
+use exit::Refusal;
 
 /// Runs the command that the process was started with.
 #[must_use]
@@ -37,7 +38,7 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             console.error(&error);
-            Exit::Failed.into()
+            error.downcast_ref::<Refusal>().map_or(Exit::Failed, |refusal| refusal.exit).into()
         }
     }
 }

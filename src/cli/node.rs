@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::args::{Args, Node};
 use super::console::Console;
+use super::exit::Refusal;
 use super::{Exit, connect, load};
 use crate::backend::embedded::Embedded;
 use crate::model::{GIB, Target};
@@ -51,8 +52,7 @@ fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit>
                 return Ok(Exit::Failed);
             }
             None => {
-                console.refuse("nobody to ask: standard input is not a terminal", "give `--auto-approve`");
-                return Ok(Exit::Usage);
+                return Err(Refusal::usage("nobody to ask: standard input is not a terminal", "give `--auto-approve`"));
             }
         }
     }

@@ -6,8 +6,10 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::args::{self, Args, Selecting};
 use super::console::Console;
+use super::exit::Refusal;
 use super::{Exit, connect, load};
 use crate::hypervisor::{About, Hypervisor};
+use crate::model::Desired;
 use crate::plan::{Plan, Policy, Selection, Selector, lint, plan};
 use crate::ui;
 
@@ -28,12 +30,7 @@ pub(super) fn planned(args: &Args, selecting: &Selecting, console: &Console) -> 
     let selection = selection(selecting);
     let unmatched = selection.unmatched(&desired.vms);
     if !unmatched.is_empty() {
-        let words = unmatched.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-        console.refuse(
-            &format!("no declared VM has the VMID, name or tag {words}"),
-            &format!("`phoenix validate` counts the VMs of {}", args.config.display()),
-        );
-        return Ok(Err(Exit::Usage));
+        return Err(nobody(&unmatched, &desired));
     }
     let target = connect::target(args, Some(&desired))?;
     let hypervisor = connect::open(&target).with_context(|| format!("cannot open {target}"))?;
@@ -46,6 +43,23 @@ pub(super) fn planned(args: &Args, selecting: &Selecting, console: &Console) -> 
     // What is freed at the end of the process need not be taken apart piece by piece before.
     std::mem::forget((desired, observed));
     Ok(Ok(Planned { plan, hypervisor, about, config: args.config.display().to_string() }))
+}
+
+/// Selectors that name no VM are refused: a typing error must not turn into "nothing to do".
+fn nobody(unmatched: &[&Selector], desired: &Desired) -> anyhow::Error {
+    let words = unmatched.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    let known = || desired.vms.iter().flat_map(|vm| std::iter::once(&vm.vm_name).chain(&vm.tags)).map(String::as_str);
+    let near = unmatched.iter().find_map(|word| crate::diag::nearest(&word.to_string(), known()));
+    let hint = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let vms = desired.vms.iter().take(10).map(|vm| format!("{} {}", vm.vm_id, vm.vm_name)).collect::<Vec<_>>();
+            let more = desired.vms.len().saturating_sub(vms.len());
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            format!("declared are {}{more}", vms.join(", "))
+        }
+    };
+    Refusal::usage(format!("no declared VM has the VMID, name or tag {words}"), hint)
 }
 
 fn selection(selecting: &Selecting) -> Selection {

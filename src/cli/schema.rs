@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result};
 use super::Exit;
 use super::args::Schema;
 use super::console::Console;
+use super::exit::Refusal;
 use crate::config::schema;
 
 /// Prints the schema, or tells how a file differs from it.
@@ -22,11 +23,10 @@ pub(super) fn run(verb: &Schema, console: &Console) -> Result<Exit> {
         }
         Some(diff) => {
             console.print(&crate::ui::text::safe_lines(&diff));
-            console.refuse(
-                &format!("`{name}` is not the schema of this phoenix"),
-                &format!("refresh it with: phoenix schema > {name}"),
-            );
-            Ok(Exit::Failed)
+            Err(Refusal::failed(
+                format!("`{name}` is not the schema of this phoenix"),
+                format!("refresh it with: phoenix schema > {name}"),
+            ))
         }
     }
 }

@@ -30,6 +30,8 @@ pub use volumes::Mount;
 pub struct Plan {
     /// The project the plan acts for.
     pub project: String,
+    /// How many VMs the config declares, selected or not.
+    pub declared: usize,
     /// The selected VMs, by VMID.
     pub vms: Vec<VmPlan>,
     /// What is wrong, or good to know. With an error among them, nothing is applied.
@@ -181,10 +183,10 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     preflight::undeclared(desired, observed, &mut problems);
     // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
     problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
-    assemble(desired.settings.project.clone(), vms, problems)
+    assemble(desired, vms, problems)
 }
 
-fn assemble(project: String, vms: Vec<VmPlan>, problems: Vec<Diagnostic>) -> Plan {
+fn assemble(desired: &Desired, vms: Vec<VmPlan>, problems: Vec<Diagnostic>) -> Plan {
     let mut first = Vec::with_capacity(vms.len() + 1);
     let mut edges = Vec::with_capacity(vms.len() * 12);
     let mut number = 0;
@@ -196,7 +198,7 @@ fn assemble(project: String, vms: Vec<VmPlan>, problems: Vec<Diagnostic>) -> Pla
     first.push(number);
     // Within one VM every action waits for earlier ones only, so there is no cycle to find.
     let graph = Dag::new(number, &edges).unwrap_or_default();
-    Plan { project, vms, problems, graph, first }
+    Plan { project: desired.settings.project.clone(), declared: desired.vms.len(), vms, problems, graph, first }
 }
 
 impl Plan {
