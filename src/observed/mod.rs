@@ -35,10 +35,21 @@ pub struct Observed {
     pub storages: BTreeMap<String, Storage>,
     /// VMs and templates by VMID.
     pub vms: BTreeMap<VmId, VmObserved>,
+    /// VMs on other nodes of the cluster: their VMIDs are taken, and they are out of reach for this target.
+    pub elsewhere: BTreeMap<VmId, Elsewhere>,
     /// VMIDs that a running clone task is making right now.
     pub cloning: Vec<VmId>,
     /// A clone is running whose target could not be told from its log: locked VMs must be left alone.
     pub unattributed_clone: bool,
+}
+
+/// A VM on another node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The node it is on.
+    pub node: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// Facts about the node itself.

@@ -52,6 +52,8 @@ pub const VOLUME_REMOVED: &str = "T024";
 pub const NAME_TAKEN: &str = "T025";
 /// The notes would become longer than Proxmox allows.
 pub const NOTES_TOO_LONG: &str = "T026";
+/// The VMID is taken on another node of the cluster.
+pub const ELSEWHERE: &str = "T027";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -80,5 +82,6 @@ pub const ALL: &[(&str, &str)] = &[
     (UTILITIES_CHANGED, "the shared utilities changed"),
     (VOLUME_REMOVED, "a volume is no longer declared"),
     (NAME_TAKEN, "another VM of the target has the same name"),
+    (ELSEWHERE, "the VMID is taken on another node of the cluster"),
     (NOTES_TOO_LONG, "the notes would become longer than Proxmox allows"),
 ];

@@ -33,6 +33,12 @@ pub(super) fn situation<'o>(
                 .hint("wait until it has ended, then plan again"),
         );
     }
+    if let Some(other) = observed.elsewhere.get(&id) {
+        return block(
+            Diagnostic::error(codes::ELSEWHERE, format!("VM {id} `{}` is on node `{}`", other.name, other.node))
+                .hint("a target reaches the VMs of one node: choose another `vm_id`, or name that node with `--target`"),
+        );
+    }
     let Some(live) = observed.vms.get(&id) else { return Situation::Absent(None) };
     let cloning = live.lock.as_deref() == Some("clone");
     let ours = live.record.valid().filter(|record| record.project == project);

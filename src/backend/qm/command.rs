@@ -1,0 +1,121 @@
+//! Which program stands for an operation. Pure.
+
+use crate::hypervisor::HostOp;
+use crate::model::VmId;
+use crate::observed::ConfigWrite;
+
+/// The `qm` commands that an operation stands for, in order; each must end well before the next begins.
+///
+/// What is done with files on the node has no command of Proxmox and gives none.
+#[must_use]
+pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
+    match op {
+        HostOp::Clone { source, target, name, description, storage } => {
+            let mut argv = qm(&["clone", &source.to_string(), &target.to_string()]);
+            option(&mut argv, "name", name);
+            option(&mut argv, "description", description);
+            // Said in both cases: from a template the default is a linked clone, from a VM a full one.
+            option(&mut argv, "full", if storage.is_some() { "1" } else { "0" });
+            if let Some(storage) = storage {
+                option(&mut argv, "storage", storage);
+            }
+            vec![argv]
+        }
+        HostOp::Configure { vm, write, digest } => vec![set(*vm, write, &digest.0)],
+        HostOp::Resize { vm, disk, size_gb } => {
+            vec![qm(&["disk", "resize", &vm.to_string(), disk, &format!("{size_gb}G")])]
+        }
+        HostOp::Start { vm } => vec![qm(&["start", &vm.to_string()])],
+        HostOp::RemoveLeftover { vm, unreferenced } => {
+            let vm = vm.to_string();
+            let mut destroy = qm(&["destroy", &vm]);
+            if *unreferenced {
+                option(&mut destroy, "purge", "1");
+                option(&mut destroy, "destroy-unreferenced-disks", "1");
+                vec![qm(&["unlock", &vm]), qm(&["set", &vm, "--protection", "0"]), destroy]
+            } else {
+                vec![qm(&["unlock", &vm]), destroy]
+            }
+        }
+        HostOp::MakeDirectory { .. } | HostOp::ReplaceDirectory { .. } => Vec::new(),
+    }
+}
+
+/// `qm set VM --key value … --delete a,b --digest D`
+fn set(vm: VmId, write: &ConfigWrite, digest: &str) -> Vec<String> {
+    let mut argv = qm(&["set", &vm.to_string()]);
+    for (key, value) in &write.set {
+        option(&mut argv, key, value);
+    }
+    if !write.delete.is_empty() {
+        let keys: Vec<&str> = write.delete.iter().map(String::as_str).collect();
+        option(&mut argv, "delete", &keys.join(","));
+    }
+    option(&mut argv, "digest", digest);
+    argv
+}
+
+fn qm(words: &[&str]) -> Vec<String> {
+    std::iter::once("qm").chain(words.iter().copied()).map(ToOwned::to_owned).collect()
+}
+
+/// The value is a word of its own: Proxmox takes the word after an option as its value, even one that begins with a
+/// dash (recorded: `--tags -x` is refused for what the tag holds).
+fn option(argv: &mut Vec<String>, name: &str, value: &str) {
+    argv.extend([format!("--{name}"), value.to_owned()]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::commands;
+    use crate::hypervisor::HostOp;
+    use crate::model::{Digest, VmId};
+    use crate::observed::ConfigWrite;
+
+    #[track_caller]
+    fn check(op: &HostOp, expected: &[&str]) {
+        let lines: Vec<String> = commands(op).iter().map(|argv| argv.join(" ")).collect();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn an_operation_has_its_commands() {
+        let vm = |n: u32| VmId::try_from(n).unwrap();
+        let clone = |storage: Option<&str>| HostOp::Clone {
+            source: vm(9000),
+            target: vm(1000),
+            name: "web".to_owned(),
+            description: "-x".to_owned(),
+            storage: storage.map(ToOwned::to_owned),
+        };
+        check(
+            &clone(Some("local-zfs")),
+            &["qm clone 9000 1000 --name web --description -x --full 1 --storage local-zfs"],
+        );
+        check(&clone(None), &["qm clone 9000 1000 --name web --description -x --full 0"]);
+        let mut write = ConfigWrite::default();
+        write.set.insert("cores".to_owned(), "4".to_owned());
+        write.delete.extend(["tags".to_owned(), "onboot".to_owned()]);
+        let digest = Digest("0bcf".to_owned());
+        check(
+            &HostOp::Configure { vm: vm(1000), write, digest },
+            &["qm set 1000 --cores 4 --delete onboot,tags --digest 0bcf"],
+        );
+        check(
+            &HostOp::Resize { vm: vm(1000), disk: "scsi0".to_owned(), size_gb: 50 },
+            &["qm disk resize 1000 scsi0 50G"],
+        );
+        check(
+            &HostOp::RemoveLeftover { vm: vm(1000), unreferenced: true },
+            &[
+                "qm unlock 1000",
+                "qm set 1000 --protection 0",
+                "qm destroy 1000 --purge 1 --destroy-unreferenced-disks 1",
+            ],
+        );
+        check(
+            &HostOp::RemoveLeftover { vm: vm(1000), unreferenced: false },
+            &["qm unlock 1000", "qm destroy 1000"],
+        );
+    }
+}

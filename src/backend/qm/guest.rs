@@ -1,0 +1,99 @@
+//! The guest agent, through `qm guest exec`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::Qm;
+use super::runner::Command;
+use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Guests};
+use crate::model::VmId;
+
+/// How long one call of the agent may take: `qm` itself waits some seconds for an agent that does not answer.
+const CALL: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize)]
+struct Started {
+    pid: u64,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    exited: u8,
+    exitcode: Option<i32>,
+    #[serde(default, rename = "out-data")]
+    out: String,
+    #[serde(default, rename = "err-data")]
+    err: String,
+}
+
+impl Guests for Qm {
+    fn ping(&self, vm: VmId) -> Result<(), Fault> {
+        let argv = ["qm", "agent", &vm.to_string(), "ping"].map(ToOwned::to_owned);
+        self.run(&Command::look(argv.into(), CALL)).map(|_| ()).map_err(not_configured)
+    }
+
+    fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault> {
+        // A character above U+00FF in an argument hangs the agent (recorded): it must never get there.
+        if let Some(word) = argv.iter().find(|word| !word.is_ascii()) {
+            let what = format!("`{word}` cannot be handed to the guest agent: it is not ASCII");
+            return Err(Fault::harmless(FaultKind::Refused, what));
+        }
+        // Synchronous calls "succeed" after 30 s whatever the program does (recorded).
+        let mut words =
+            ["qm", "guest", "exec", &vm.to_string(), "--synchronous", "0", "--"].map(ToOwned::to_owned).to_vec();
+        words.extend(argv.iter().cloned());
+        let output = self.run(&Command::change(words, CALL)).map_err(not_configured)?;
+        let started: Started = parse(&output.stdout)?;
+        Ok(started.pid)
+    }
+
+    fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
+        let argv = ["qm", "guest", "exec-status", &vm.to_string(), &pid.to_string()].map(ToOwned::to_owned);
+        // An answer about an ended program is given once: a lost one is gone.
+        let output = self.run(&Command::change(argv.into(), CALL))?;
+        let status: Status = parse(&output.stdout)?;
+        if status.exited == 0 {
+            return Ok(GuestStatus::Running);
+        }
+        let (out, err) = (decoded(&status.out), decoded(&status.err));
+        Ok(GuestStatus::Ended(GuestExit { code: status.exitcode, out, err }))
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(stdout: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(stdout)
+        .map_err(|why| Fault::uncertain(FaultKind::Garbled, format!("the guest agent's answer makes no sense: {why}")))
+}
+
+/// An agent that is switched off in the configuration never answers: no use in waiting.
+fn not_configured(mut fault: Fault) -> Fault {
+    if fault.what.contains("No QEMU guest agent configured") {
+        fault.kind = FaultKind::Refused;
+        fault.hint = Some("the agent is switched on in the configuration, and that waits for a restart".to_owned());
+    }
+    fault
+}
+
+/// The agent hands on bytes as Latin-1 characters (recorded): turns them into the UTF-8 they were.
+fn decoded(text: &str) -> String {
+    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+    match bytes {
+        Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        // It was no Latin-1: a newer Proxmox may have decoded it already.
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn text_of_the_agent_is_put_right() {
+        assert_eq!(decoded("plain"), "plain");
+        let mojibake: String = "ümlaut ✓".bytes().map(char::from).collect();
+        assert_eq!(decoded(&mojibake), "ümlaut ✓");
+        assert_eq!(decoded("✓"), "✓");
+    }
+}

@@ -1,0 +1,210 @@
+//! A Proxmox VE node, driven by its own programs: `qm`, `pvesh`, `pvesm`.
+//!
+//! - `command`: operation → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
+//! - `guest`: the guest agent. `files`: directories on the node.
+//! - `runner`: where the programs run: here, or through ssh.
+//!
+//! Nothing of a config ever becomes part of a script: scripts are fixed texts, values are their arguments.
+
+mod answer;
+pub mod command;
+mod files;
+mod guest;
+mod observe;
+pub mod runner;
+
+use std::time::Duration;
+
+use runner::{Command, Output, Runner};
+
+use crate::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
+use crate::model::VmId;
+use crate::observed::{Observed, VmObserved};
+
+/// How long a look may take. Perl needs a second to start; a busy node needs several.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Where things are on the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Proxmox' cluster file system: `/etc/pve`.
+    pub pve: String,
+    /// What stands before every other path: empty on a real node.
+    pub root: String,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { pve: "/etc/pve".to_owned(), root: String::new() }
+    }
+}
+
+/// A Proxmox VE node.
+pub struct Qm {
+    runner: Box<dyn Runner>,
+    layout: Layout,
+}
+
+impl Qm {
+    /// A node whose programs the runner reaches.
+    #[must_use]
+    pub fn new(runner: Box<dyn Runner>, layout: Layout) -> Self {
+        Self { runner, layout }
+    }
+
+    /// Runs a command that must end with status 0.
+    fn run(&self, command: &Command) -> Result<Output, Fault> {
+        let output = self.runner.run(command)?;
+        if output.status == 0 { Ok(output) } else { Err(answer::fault(command, &output)) }
+    }
+
+    /// Runs a fixed script with arguments; only looks.
+    fn look(&self, name: &str, text: &str, arguments: &[&str]) -> Result<Output, Fault> {
+        self.run(&Command::look(script(name, text, arguments), LOOK))
+    }
+
+    /// The targets of the running clones; `None` for one that cannot be told.
+    ///
+    /// A clone's task carries the VMID of its template; only the first line of its log names the target.
+    fn clone_targets(&self, tasks: &[observe::TaskEntry]) -> Result<Vec<Option<VmId>>, Fault> {
+        tasks
+            .iter()
+            .map(|task| {
+                let path = format!("/nodes/localhost/tasks/{}/log", task.upid);
+                let argv = ["pvesh", "get", &path, "--limit", "1", "--output-format", "json"];
+                let argv = argv.map(ToOwned::to_owned).into();
+                match self.run(&Command::look(argv, LOOK)) {
+                    Ok(output) => Ok(observe::clone_target(&output.stdout)),
+                    // It ended in the meantime, or its log cannot be read: nothing is known about its target.
+                    Err(fault) if matches!(fault.kind, FaultKind::Unreachable | FaultKind::TimedOut) => Err(fault),
+                    Err(_) => Ok(None),
+                }
+            })
+            .collect()
+    }
+}
+
+/// The argv of a fixed script; `name` is its `$0`.
+fn script(name: &str, text: &str, arguments: &[&str]) -> Vec<String> {
+    let fixed = ["/bin/sh", "-c", text, name];
+    fixed.iter().chain(arguments).map(|word| (*word).to_owned()).collect()
+}
+
+/// `phoenix-vm PVE VMID`: the configuration, a mark, and the power state.
+const VM: &str = r#"set -u
+conf="$1/qemu-server/$2.conf"
+[ -d "$1/qemu-server/" ] || { echo "$1/qemu-server cannot be read" >&2; exit 3; }
+[ -f "$conf" ] || exit 0
+echo found
+qm status "$2" 2>/dev/null || echo "status: unknown"
+cat "$conf"
+"#;
+
+/// `phoenix-config PVE VMID`: the configuration alone.
+const CONFIG: &str = r#"conf="$1/qemu-server/$2.conf"
+[ -d "$1/qemu-server/" ] || { echo "$1/qemu-server cannot be read" >&2; exit 3; }
+[ -f "$conf" ] || exit 0
+echo found
+cat "$conf"
+"#;
+
+impl Hypervisor for Qm {
+    fn about(&self) -> About {
+        About { label: format!("Proxmox VE on {}", self.runner.place()), simulated: false }
+    }
+
+    fn observe(&self) -> Result<Observed, Fault> {
+        let output = self.look("phoenix-observe", observe::SCRIPT, &[&self.layout.pve, &self.layout.root])?;
+        let files = observe::unpack(&output.stdout)?;
+        let clones = self.clone_targets(&observe::clone_tasks(&files)?)?;
+        observe::read(&files, &clones)
+    }
+
+    fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
+        let output = self.look("phoenix-vm", VM, &[&self.layout.pve, &vm.to_string()])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let Some(rest) = text.strip_prefix("found\n") else { return Ok(None) };
+        let Some((status, conf)) = rest.split_once('\n') else {
+            return Err(Fault::harmless(FaultKind::Garbled, format!("the node's answer about VM {vm} is cut off")));
+        };
+        match status {
+            "status: running" => Ok(Some(VmObserved::from_conf(vm, conf, true))),
+            "status: stopped" => Ok(Some(VmObserved::from_conf(vm, conf, false))),
+            other => Err(Fault::harmless(FaultKind::Garbled, format!("the node says of VM {vm}: `{other}`"))),
+        }
+    }
+
+    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
+        let output = self.look("phoenix-config", CONFIG, &[&self.layout.pve, &vm.to_string()])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.strip_prefix("found\n").map(ToOwned::to_owned))
+    }
+
+    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
+        let output = self.look("phoenix-volumes", VOLUMES, &[&vm.to_string()])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        // `Volid Format Type Size VMID`, one header per storage.
+        Ok(text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .filter(|word| word.contains(':'))
+            .map(ToOwned::to_owned)
+            .collect())
+    }
+
+    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
+        let output = self.look("phoenix-cloning", CLONING, &[])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
+        // A `qemu-img` whose parent was killed goes on writing (recorded); it names the volume.
+        if processes.lines().any(|line| observe::writes_volume_of(line, vm)) {
+            return Ok(Cloning::Yes);
+        }
+        let targets = self.clone_targets(&observe::parse_clone_tasks(tasks)?)?;
+        Ok(if targets.contains(&Some(vm)) {
+            Cloning::Yes
+        } else if targets.contains(&None) {
+            Cloning::Unknown
+        } else {
+            Cloning::No
+        })
+    }
+
+    fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
+        match op {
+            HostOp::MakeDirectory { path } => return self.make_directory(path, deadline),
+            HostOp::ReplaceDirectory { path, files } => return self.replace_directory(path, files, deadline),
+            _ => {}
+        }
+        for argv in command::commands(op) {
+            let command = Command::change(argv, deadline);
+            let output = self.run(&command)?;
+            // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded).
+            if matches!(op, HostOp::Resize { .. }) && !output.stderr.trim().is_empty() {
+                return Err(answer::fault(&command, &output));
+            }
+        }
+        Ok(())
+    }
+
+    fn guests(&self) -> &dyn Guests {
+        self
+    }
+}
+
+/// `phoenix-volumes VMID`: the volumes of a VMID on every storage that takes VM disks.
+const VOLUMES: &str = r#"set -u
+storages=$(pvesm status --content images) || exit 1
+printf '%s\n' "$storages" | while read -r storage type status rest; do
+  [ "$status" = active ] || continue
+  pvesm list "$storage" --vmid "$1" || exit 1
+done
+"#;
+
+/// The running tasks, and the programs that copy disks.
+const CLONING: &str = r#"set -u
+pvesh get /nodes/localhost/tasks --source active --output-format json || exit 1
+echo
+echo processes
+ps -eo args= | grep '[q]emu-img convert' || true
+"#;

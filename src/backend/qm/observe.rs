@@ -1,0 +1,302 @@
+//! Reading a node: one script, one answer.
+//!
+//! Each call of `qm` or `pvesh` costs about a second of Perl's start-up (measured on a real node), and reading the
+//! configuration files costs nothing. So the files are read as they are, the API is asked only for what no file tells,
+//! all at once, and everything travels as one archive.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use serde::Deserialize;
+
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::VmId;
+use crate::observed::{Elsewhere, NfsSource, Node, Observed, Storage, VmObserved};
+
+/// `phoenix-observe PVE ROOT`: prints a tar archive with the answers.
+///
+/// Four calls of the API, one of `ip`, one of `tar`, however many VMs there are.
+pub(super) const SCRIPT: &str = r#"set -u
+pve=$1 root=$2
+t=$(mktemp -d) || exit 1
+trap 'rm -rf "$t"' EXIT
+ask() {
+  pvesh get "$2" $3 --output-format json >"$t/$1.json" 2>"$t/$1.err" || echo "$?" >"$t/$1.failed"
+}
+ask qemu /nodes/localhost/qemu "" &
+ask storage /nodes/localhost/storage "" &
+ask tasks /nodes/localhost/tasks "--source active" &
+ask resources /cluster/resources "--type vm" &
+hostname >"$t/hostname"
+cat "$root/proc/meminfo" >"$t/meminfo"
+nproc >"$t/nproc"
+for bridge in "$root"/sys/class/net/*/bridge; do
+  [ -d "$bridge" ] || continue
+  bridge=${bridge%/bridge}
+  echo "${bridge##*/}"
+done >"$t/bridges"
+ip -o -4 addr show >"$t/addresses" 2>/dev/null
+cat "$pve/storage.cfg" >"$t/storage.cfg" 2>/dev/null
+wait
+[ -d "$pve/qemu-server/" ] || { echo "$pve/qemu-server cannot be read: is pve-cluster running, and are you root?" >&2; exit 3; }
+tar -cf - -C "$t" . -C "$pve/qemu-server/" .
+status=$?
+# A configuration that changes while it is read is told by tar with 1; its digest tells us in time.
+[ "$status" -le 1 ] || exit "$status"
+exit 0
+"#;
+
+/// A file of the answer.
+type Files = BTreeMap<String, Vec<u8>>;
+
+#[derive(Deserialize)]
+struct QemuEntry {
+    vmid: u32,
+    status: String,
+}
+
+#[derive(Deserialize)]
+struct StorageEntry {
+    storage: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    content: String,
+    #[serde(default)]
+    active: u8,
+    #[serde(default)]
+    enabled: u8,
+    #[serde(default)]
+    total: u64,
+    #[serde(default)]
+    avail: u64,
+}
+
+#[derive(Deserialize)]
+struct ResourceEntry {
+    vmid: u32,
+    #[serde(default)]
+    node: String,
+    #[serde(default)]
+    name: String,
+}
+
+/// A running task.
+#[derive(Debug, Deserialize)]
+pub(super) struct TaskEntry {
+    /// Its id.
+    pub(super) upid: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// Unpacks the answer of [`SCRIPT`].
+pub(super) fn unpack(archive: &[u8]) -> Result<Files, Fault> {
+    let garbled = |error: std::io::Error| {
+        Fault::harmless(FaultKind::Garbled, format!("the node's answer cannot be unpacked: {error}"))
+    };
+    let mut files = Files::new();
+    let mut archive = tar::Archive::new(archive);
+    for entry in archive.entries().map_err(garbled)? {
+        let mut entry = entry.map_err(garbled)?;
+        let path = entry.path().map_err(garbled)?.to_string_lossy().trim_start_matches("./").to_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).map_err(garbled)?;
+        files.insert(path, content);
+    }
+    Ok(files)
+}
+
+/// The tasks that are running, from the answer.
+pub(super) fn clone_tasks(files: &Files) -> Result<Vec<TaskEntry>, Fault> {
+    let tasks: Vec<TaskEntry> = json(files, "tasks")?;
+    Ok(tasks.into_iter().filter(TaskEntry::is_clone).collect())
+}
+
+impl TaskEntry {
+    /// Whether it clones something.
+    pub(super) fn is_clone(&self) -> bool {
+        self.kind == "qmclone"
+    }
+}
+
+/// Makes sense of the answer. `clones` are the targets of running clones; `None` stands for one that cannot be told.
+pub(super) fn read(files: &Files, clones: &[Option<VmId>]) -> Result<Observed, Fault> {
+    let running: BTreeMap<u32, bool> =
+        json::<Vec<QemuEntry>>(files, "qemu")?.into_iter().map(|vm| (vm.vmid, vm.status == "running")).collect();
+    let vms = configurations(files, &running);
+    let name = text(files, "hostname").trim().to_owned();
+    let elsewhere = json::<Vec<ResourceEntry>>(files, "resources")?
+        .into_iter()
+        .filter(|vm| vm.node != name)
+        .filter_map(|vm| Some((VmId::try_from(vm.vmid).ok()?, Elsewhere { node: vm.node, name: vm.name })))
+        .filter(|(id, _)| !vms.contains_key(id))
+        .collect();
+    Ok(Observed {
+        elsewhere,
+        node: node(files, name),
+        storages: storages(files)?,
+        vms,
+        cloning: clones.iter().filter_map(|target| *target).collect(),
+        unattributed_clone: clones.contains(&None),
+    })
+}
+
+fn configurations(files: &Files, running: &BTreeMap<u32, bool>) -> BTreeMap<VmId, VmObserved> {
+    let mut vms = BTreeMap::new();
+    for (path, content) in files {
+        let Some(id) = path.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
+        let runs = running.get(&id.get()).copied().unwrap_or(false);
+        let text = String::from_utf8_lossy(content);
+        vms.insert(id, VmObserved::from_conf(id, &text, runs));
+    }
+    vms
+}
+
+fn node(files: &Files, name: String) -> Node {
+    let kib = text(files, "meminfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .unwrap_or(0);
+    let addresses: BTreeMap<String, String> = text(files, "addresses").lines().filter_map(address).collect();
+    let bridges = text(files, "bridges")
+        .lines()
+        .map(|bridge| (bridge.to_owned(), addresses.get(bridge).cloned()))
+        .collect();
+    Node { name, memory_mb: kib / 1024, cpus: text(files, "nproc").trim().parse().unwrap_or(0), bridges }
+}
+
+/// `2: vmbr0    inet 192.0.2.1/24 brd …` → the interface and its address.
+fn address(line: &str) -> Option<(String, String)> {
+    let mut words = line.split_whitespace().skip(1);
+    let interface = words.next()?;
+    let address = words.skip_while(|word| *word != "inet").nth(1)?;
+    Some((interface.to_owned(), address.split('/').next()?.to_owned()))
+}
+
+/// The storages: what the API says of each, and from `storage.cfg` where an NFS one comes from.
+fn storages(files: &Files) -> Result<BTreeMap<String, Storage>, Fault> {
+    let sections = storage_cfg(&text(files, "storage.cfg"));
+    let entries: Vec<StorageEntry> = json(files, "storage")?;
+    Ok(entries
+        .into_iter()
+        .map(|entry| {
+            let options = sections.get(&entry.storage);
+            let option = |key: &str| options.and_then(|options| options.get(key)).cloned();
+            let nfs = match (entry.kind.as_str(), option("server"), option("export")) {
+                ("nfs", Some(server), Some(export)) => Some(NfsSource { server, export }),
+                _ => None,
+            };
+            let mounted = || nfs.as_ref().map(|_| format!("/mnt/pve/{}", entry.storage));
+            let path = option("path").or_else(mounted);
+            let storage = Storage {
+                images: entry.content.split(',').any(|content| content == "images"),
+                active: entry.active == 1 && entry.enabled == 1,
+                total: entry.total,
+                free: entry.avail,
+                // Disks on plain LVM take their whole size at once; everywhere else they grow.
+                thick: entry.kind == "lvm",
+                path,
+                nfs,
+                kind: entry.kind,
+            };
+            (entry.storage, storage)
+        })
+        .collect())
+}
+
+/// The sections of `storage.cfg` by storage id: `nfs: NAME` and indented `key value` lines.
+fn storage_cfg(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut sections: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let mut current = None;
+    for line in text.lines() {
+        if line.starts_with([' ', '\t']) {
+            let (key, value) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+            if let Some(section) = current.as_ref().and_then(|name| sections.get_mut(name)) {
+                section.insert(key.to_owned(), value.trim().to_owned());
+            }
+        } else if let Some((_, name)) = line.split_once(':') {
+            let name = name.trim().to_owned();
+            sections.insert(name.clone(), BTreeMap::new());
+            current = Some(name);
+        }
+    }
+    sections
+}
+
+fn text(files: &Files, name: &str) -> String {
+    files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+}
+
+/// An answer of the API, or why there is none.
+fn json<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<T, Fault> {
+    let error = text(files, &format!("{name}.err"));
+    if files.contains_key(&format!("{name}.failed")) {
+        let kind = if error.contains("ermission") { FaultKind::Denied } else { FaultKind::Failed };
+        return Err(Fault::harmless(kind, format!("the node does not tell its {name}: {}", error.trim())));
+    }
+    serde_json::from_str(&text(files, &format!("{name}.json"))).map_err(|why| {
+        Fault::harmless(FaultKind::Garbled, format!("the node's {name} cannot be understood: {why}"))
+    })
+}
+
+/// The running clones in the API's list of tasks.
+pub(super) fn parse_clone_tasks(text: &str) -> Result<Vec<TaskEntry>, Fault> {
+    let tasks: Vec<TaskEntry> = serde_json::from_str(text.trim()).map_err(|why| {
+        Fault::harmless(FaultKind::Garbled, format!("the node's tasks cannot be understood: {why}"))
+    })?;
+    Ok(tasks.into_iter().filter(TaskEntry::is_clone).collect())
+}
+
+/// The target that the first line of a clone's log names: `creating a clone of VM 9100 with ID 431`.
+pub(super) fn clone_target(log: &[u8]) -> Option<VmId> {
+    #[derive(Deserialize)]
+    struct Line {
+        t: String,
+    }
+    let lines: Vec<Line> = serde_json::from_slice(log).ok()?;
+    lines.iter().find_map(|line| line.t.strip_prefix("creating ")?.rsplit_once(" with ID ")?.1.trim().parse().ok())
+}
+
+/// Whether a program's command line names a volume of the VMID: `…/vm-431-disk-0.qcow2`, `…/vm-431-cloudinit`.
+pub(super) fn writes_volume_of(line: &str, vm: VmId) -> bool {
+    let name = format!("vm-{vm}-");
+    line.match_indices(&name).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{address, clone_target, parse_clone_tasks, storage_cfg, writes_volume_of};
+    use crate::model::VmId;
+
+    #[test]
+    fn a_clone_is_told_by_its_log() {
+        let log = br#"[{"n":1,"t":"creating a clone of VM 9100 with ID 431"}]"#;
+        assert_eq!(clone_target(log), VmId::try_from(431).ok());
+        assert_eq!(clone_target(b"[]"), None);
+        let tasks = r#"[{"id":"9100","node":"vm","pid":30845,"pstart":718548,"saved":"0","starttime":1795388860,
+            "status":"RUNNING","type":"qmclone","upid":"UPID:vm:0000787D:x","user":"root@pam"},
+            {"id":"1","type":"qmstart","upid":"UPID:y"}]"#;
+        assert_eq!(parse_clone_tasks(tasks).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_copy_is_told_by_the_volume_it_writes() {
+        let line = "qemu-img convert -p -n /images/9100/base-9100-disk-0.qcow2 zeroinit:/images/431/vm-431-disk-0.qcow2";
+        let vm = |n: u32| VmId::try_from(n).unwrap();
+        assert!(writes_volume_of(line, vm(431)));
+        assert!(!writes_volume_of(line, vm(9100)));
+        assert!(!writes_volume_of("qemu-img convert a /dev/zvol/x-vm-431-disk-0", vm(431)));
+        assert!(!writes_volume_of(line, vm(43_100)));
+    }
+
+    #[test]
+    fn the_files_of_the_node_are_understood() {
+        let (interface, address) = address("2: vmbr0    inet 192.0.2.1/24 brd 192.0.2.255 scope global vmbr0").unwrap();
+        assert_eq!((interface.as_str(), address.as_str()), ("vmbr0", "192.0.2.1"));
+        let cfg = storage_cfg("dir: local\n\tpath /var/lib/vz\n\nnfs: data\n\tserver 192.0.2.9\n\texport /srv/x y\n");
+        assert_eq!(cfg["data"]["server"], "192.0.2.9");
+        assert_eq!(cfg["data"]["export"], "/srv/x y");
+        assert_eq!(cfg["local"]["path"], "/var/lib/vz");
+    }
+}

@@ -1,0 +1,64 @@
+//! Running programs on the node: here, or through ssh. Argv in; status and output out.
+
+mod local;
+mod ssh;
+
+use std::time::Duration;
+
+pub use local::Local;
+pub use ssh::Ssh;
+
+use crate::hypervisor::Fault;
+
+/// A program to run on the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Program and arguments; never given to a shell as text.
+    pub argv: Vec<String>,
+    /// What it reads on standard input.
+    pub stdin: Vec<u8>,
+    /// How long it may take.
+    pub deadline: Duration,
+    /// Whether it changes anything: decides what a lost answer may mean.
+    pub changes: bool,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Output {
+    /// Exit status; what a shell would say (128 + n) for a signal.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error, as text.
+    pub stderr: String,
+}
+
+/// Runs programs on a node.
+pub trait Runner: Send + Sync {
+    /// Runs a program to its end. A program that ends with any status is no fault; one whose end is not known is.
+    fn run(&self, command: &Command) -> Result<Output, Fault>;
+
+    /// Where they run, for people: `this node`, `root@pve1`.
+    fn place(&self) -> String;
+}
+
+impl Command {
+    /// A program that only looks.
+    #[must_use]
+    pub fn look(argv: Vec<String>, deadline: Duration) -> Self {
+        Self { argv, stdin: Vec::new(), deadline, changes: false }
+    }
+
+    /// A program that changes something.
+    #[must_use]
+    pub fn change(argv: Vec<String>, deadline: Duration) -> Self {
+        Self { argv, stdin: Vec::new(), deadline, changes: true }
+    }
+
+    /// The program's name, for messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
+    }
+}

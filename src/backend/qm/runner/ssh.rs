@@ -1,0 +1,177 @@
+//! Programs on another machine, through the system's own `ssh`.
+//!
+//! The user's configuration counts: agent, jump hosts, known hosts. One connection is shared by all calls. ssh says 255
+//! for failures of its own, and so does `qm` for a failed task (recorded): the program's status therefore travels in
+//! the output, behind a mark that no program prints by chance.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Command, Output, Runner, local};
+use crate::hypervisor::{Effect, Fault, FaultKind};
+
+/// Runs programs on a machine that ssh reaches.
+#[derive(Debug, Clone)]
+pub struct Ssh {
+    /// `[user@]host`
+    destination: String,
+    port: Option<u16>,
+    /// Directory of the socket of the shared connection.
+    sockets: PathBuf,
+    /// Programs are run through `sudo -n`.
+    sudo: bool,
+}
+
+/// How long to wait for a connection.
+const CONNECT: Duration = Duration::from_secs(15);
+
+impl Ssh {
+    /// A runner for `[user@]host`. Anyone but root is expected to have passwordless `sudo`.
+    #[must_use]
+    pub fn new(user: Option<&str>, host: &str, port: Option<u16>, sockets: PathBuf) -> Self {
+        let destination = user.map_or_else(|| host.to_owned(), |user| format!("{user}@{host}"));
+        let sudo = user.is_some_and(|user| user != "root");
+        Self { destination, port, sockets, sudo }
+    }
+
+    /// The argv of the local `ssh` for a command, with the mark that its status stands behind.
+    fn argv(&self, command: &Command, mark: &str) -> Vec<String> {
+        let socket = self.sockets.join("%C");
+        let mut argv: Vec<String> = [
+            "ssh",
+            "-T",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "ConnectTimeout=10",
+            "-o",
+            "ServerAliveInterval=15",
+            "-o",
+            "ControlMaster=auto",
+            "-o",
+            "ControlPersist=60",
+        ]
+        .map(ToOwned::to_owned)
+        .into();
+        argv.extend(["-o".to_owned(), format!("ControlPath={}", socket.display())]);
+        if let Some(port) = self.port {
+            argv.extend(["-p".to_owned(), port.to_string()]);
+        }
+        argv.extend(["--".to_owned(), self.destination.clone(), remote(&command.argv, self.sudo, mark)]);
+        argv
+    }
+}
+
+/// The command line for the remote shell. Quoting happens here and nowhere else.
+fn remote(argv: &[String], sudo: bool, mark: &str) -> String {
+    let sudo = if sudo { "sudo -n -- " } else { "" };
+    let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
+    // The login shell may be anything: all it has to understand is `sh -c '…'`.
+    let script = format!("{sudo}{}; printf '\\n%s %s\\n' {} \"$?\"", words.join(" "), quoted(mark));
+    format!("sh -c {}", quoted(&script))
+}
+
+/// One word in single quotes, which every shell takes literally.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+impl Runner for Ssh {
+    fn run(&self, command: &Command) -> Result<Output, Fault> {
+        if command.argv.iter().any(|word| word.contains('\0')) {
+            return Err(Fault::harmless(FaultKind::Refused, "a NUL cannot be part of an argument"));
+        }
+        let mark = format!("phoenix-{}", uuid::Uuid::new_v4().simple());
+        let local = Command {
+            argv: self.argv(command, &mark),
+            stdin: command.stdin.clone(),
+            deadline: command.deadline + CONNECT,
+            changes: command.changes,
+        };
+        let mut output = local::run(&local)?;
+        match status_behind(&mut output.stdout, &mark) {
+            Some(status) => {
+                output.status = status;
+                Ok(output)
+            }
+            None => Err(self.not_run(&output, command)),
+        }
+    }
+
+    fn place(&self) -> String {
+        self.destination.clone()
+    }
+}
+
+/// Takes the status off the end of the output.
+fn status_behind(stdout: &mut Vec<u8>, mark: &str) -> Option<i32> {
+    let needle = format!("\n{mark} ");
+    let at = stdout.windows(needle.len()).rposition(|window| window == needle.as_bytes())?;
+    let status = std::str::from_utf8(&stdout[at + needle.len()..]).ok()?.trim().parse().ok()?;
+    stdout.truncate(at);
+    Some(status)
+}
+
+impl Ssh {
+    /// Why there is no status: the connection was refused, or broke.
+    fn not_run(&self, output: &Output, command: &Command) -> Fault {
+        let said = output.stderr.trim();
+        let last = said.lines().last().unwrap_or("ssh said nothing");
+        let place = &self.destination;
+        let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        let never = |kind: FaultKind, what: String, hint: &str| Fault::harmless(kind, what).hint(hint);
+        if has(&["Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
+            let hint = "connect once with `ssh` by hand and compare the fingerprint with the node's";
+            return never(FaultKind::Denied, format!("the host key of {place} is not known or has changed"), hint);
+        }
+        if has(&["Permission denied"]) {
+            let hint = "put a key of yours into the node's authorized_keys, and load it into your agent";
+            return never(FaultKind::Denied, format!("{place} does not let you in: {last}"), hint);
+        }
+        if has(&["Could not resolve hostname", "Connection refused", "No route to host", "Connection timed out"])
+            || has(&["Network is unreachable", "connect to host"])
+        {
+            let hint = "is the host name right, and does `ssh` reach it by hand?";
+            return never(FaultKind::Unreachable, format!("cannot connect to {place}: {last}"), hint);
+        }
+        let effect = if command.changes { Effect::Maybe } else { Effect::None };
+        let what = format!("the connection to {place} broke: {last}");
+        Fault { kind: FaultKind::Unreachable, effect, what, hint: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{quoted, remote, status_behind};
+
+    #[test]
+    fn the_status_is_taken_off_the_end() {
+        let mut out = b"data\nmark 1\n\nmark 255\n".to_vec();
+        assert_eq!(status_behind(&mut out, "mark"), Some(255));
+        assert_eq!(out, b"data\nmark 1\n");
+        assert_eq!(status_behind(&mut b"cut off".to_vec(), "mark"), None);
+    }
+
+    #[test]
+    fn words_are_quoted_once() {
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        let line = remote(&["qm".to_owned(), "set".to_owned(), "a b".to_owned()], false, "m");
+        let expected = quoted(r#"'qm' 'set' 'a b'; printf '\n%s %s\n' 'm' "$?""#);
+        assert_eq!(line, format!("sh -c {expected}"));
+    }
+
+    proptest::proptest! {
+        /// Whatever a word holds, the shell hands it to the program as it was.
+        #[test]
+        fn a_shell_reads_back_what_was_quoted(words in proptest::collection::vec("[^\0]{0,40}", 1..4)) {
+            let mut argv = vec!["printf".to_owned(), "%s\\0".to_owned()];
+            argv.extend(words.iter().cloned());
+            let line = remote(&argv, false, "mark");
+            let output = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+            let mut stdout = output.stdout;
+            proptest::prop_assert_eq!(status_behind(&mut stdout, "mark"), Some(0));
+            let expected: String = words.iter().map(|word| format!("{word}\0")).collect();
+            proptest::prop_assert_eq!(String::from_utf8_lossy(&stdout), expected);
+        }
+    }
+}
