@@ -1,4 +1,4 @@
-//! The JSON schema: generated from [`super::raw`], committed, embedded, and used to validate.
+//! The JSON schema: generated from the types of `raw`, committed, embedded, and used to validate.
 
 use std::sync::OnceLock;
 
