@@ -104,16 +104,16 @@ ensure_docker() {
 }
 
 order_after_mounts() {
-    local mount unit units=()
+    local mounts mount units=()
     # Mounts with `nofail` are not waited for at boot by anybody who does not ask. This asks for order alone: with
     # the NFS server away Docker still starts. It takes effect at the next boot.
-    while IFS= read -r mount; do
-        unit=$(systemd-escape --path --suffix=mount -- "$(printf '%b' "${mount}")")
-        units+=("${unit}")
-    done < <(findmnt --fstab --types nfs,nfs4 --noheadings --raw --output TARGET 2>/dev/null || true)
-    if ((${#units[@]} == 0)); then
+    mounts=$(findmnt --fstab --types nfs,nfs4 --noheadings --raw --output TARGET 2>/dev/null) || true
+    if [[ -z ${mounts} ]]; then
         return 0
     fi
+    while IFS= read -r mount; do
+        units+=("$(systemd-escape --path --suffix=mount -- "$(printf '%b' "${mount}")")")
+    done <<<"${mounts}"
     phoenix_write /etc/systemd/system/docker.service.d/phoenix-mounts.conf <<END
 [Unit]
 After=${units[*]}

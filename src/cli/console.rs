@@ -84,7 +84,8 @@ impl Console {
             lines.push_str(&format!("  because: {}\n", safe_lines(&cause.to_string())));
         }
         let refusal = error.downcast_ref::<Refusal>().map(|refusal| &refusal.hint);
-        let fault = || error.chain().find_map(|cause| cause.downcast_ref::<Fault>()).and_then(|fault| fault.hint.as_ref());
+        let fault =
+            || error.chain().find_map(|cause| cause.downcast_ref::<Fault>()).and_then(|fault| fault.hint.as_ref());
         if let Some(hint) = refusal.or_else(fault) {
             lines.push_str(&format!("hint: {}\n", safe_lines(hint)));
         }

@@ -19,7 +19,10 @@ pub(super) struct Config {
 /// Reads a config file. What is wrong is told in its diagnostics.
 pub(super) fn load(path: &Path) -> Config {
     let name = path.display().to_string();
-    let source = read(path).map_err(|why| config::unread(&name, &why)).and_then(|bytes| config::decode(&name, bytes));
+    let source = match read(path) {
+        Ok(bytes) => config::decode(&name, bytes).map_err(|problem| *problem),
+        Err(why) => Err(config::unread(&name, &why)),
+    };
     match source {
         Ok(source) => {
             let base = directory(path);

@@ -78,12 +78,9 @@ fn control_character(control: char, at: Place) -> Problem {
     .hint("remove it")
 }
 
-fn any(_: &str) -> Verdict {
-    Ok(())
-}
-
 fn hypervisor(raw: &Raw, problems: &mut Vec<Problem>) {
-    text(raw.schema.as_deref(), (codes::BAD_LENGTH, ""), any, || Place::value("/$schema"), problems);
+    let anything: fn(&str) -> Verdict = |_| Ok(());
+    text(raw.schema.as_deref(), (codes::BAD_LENGTH, ""), anything, || Place::value("/$schema"), problems);
     let Some(block) = &raw.hypervisor else { return };
     let place = |key: &'static str| move || Place::value(format!("/hypervisor/{key}"));
     text(
@@ -93,8 +90,8 @@ fn hypervisor(raw: &Raw, problems: &mut Vec<Problem>) {
         place("project"),
         problems,
     );
-    text(block.features_dir.as_deref(), (codes::BAD_LENGTH, ""), any, place("features_dir"), problems);
-    text(block.target.as_deref(), (codes::UNKNOWN_TARGET, ""), any, place("target"), problems);
+    text(block.features_dir.as_deref(), (codes::BAD_LENGTH, ""), anything, place("features_dir"), problems);
+    text(block.target.as_deref(), (codes::UNKNOWN_TARGET, ""), anything, place("target"), problems);
     if let Some(target) = block.target.as_deref()
         && lexis::control_in(target, false).is_none()
         && target.strip_prefix("embedded:").is_none_or(str::is_empty)

@@ -42,30 +42,31 @@ pub fn unread(name: &str, why: &Unread) -> Diagnostic {
 ///
 /// # Errors
 /// The diagnostic for a file that is empty, too big, not UTF-8, or begins with a byte order mark.
-pub fn decode(name: &str, bytes: Vec<u8>) -> Result<Source, Diagnostic> {
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(unread(name, &Unread::TooBig(bytes.len() as u64)));
-    }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(codes::EMPTY_FILE
+pub fn decode(name: &str, bytes: Vec<u8>) -> Result<Source, Box<Diagnostic>> {
+    let flaw = if bytes.len() as u64 > MAX_BYTES {
+        unread(name, &Unread::TooBig(bytes.len() as u64))
+    } else if bytes.iter().all(u8::is_ascii_whitespace) {
+        codes::EMPTY_FILE
             .diagnostic(format!("`{name}` is empty"))
-            .hint("the smallest config is `{ \"virtual_machines\": [] }`"));
-    }
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(codes::NOT_UTF8.diagnostic(format!("`{name}` is UTF-16, not UTF-8")).hint("save it as UTF-8"));
-    }
-    if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
-        return Err(codes::BYTE_ORDER_MARK
+            .hint("the smallest config is `{ \"virtual_machines\": [] }`")
+    } else if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        codes::NOT_UTF8.diagnostic(format!("`{name}` is UTF-16, not UTF-8")).hint("save it as UTF-8")
+    } else if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
+        codes::BYTE_ORDER_MARK
             .diagnostic(format!("`{name}` begins with a byte order mark, which JSON does not allow"))
-            .hint("save it as UTF-8 without a byte order mark"));
-    }
-    String::from_utf8(bytes).map(|text| Source { name: name.to_owned(), text }).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let bytes = error.as_bytes();
-        let line = bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
-        let byte = bytes.get(at).copied().unwrap_or_default();
-        codes::NOT_UTF8
-            .diagnostic(format!("`{name}` is not UTF-8: byte 0x{byte:02x} at offset {at}, in line {line}"))
-            .hint("save it as UTF-8")
-    })
+            .hint("save it as UTF-8 without a byte order mark")
+    } else {
+        match String::from_utf8(bytes) {
+            Ok(text) => return Ok(Source { name: name.to_owned(), text }),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let line = error.as_bytes()[..at].split(|byte| *byte == b'\n').count();
+                let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+                codes::NOT_UTF8
+                    .diagnostic(format!("`{name}` is not UTF-8: byte 0x{byte:02x} at offset {at}, in line {line}"))
+                    .hint("save it as UTF-8")
+            }
+        }
+    };
+    Err(Box::new(flaw))
 }

@@ -182,7 +182,9 @@ fn normal_description(text: &str) -> String {
 
 /// Tags as Proxmox stores them: lower case, sorted, each once.
 fn normal_tags(mut tags: Vec<String>) -> Vec<String> {
-    tags.iter_mut().for_each(|tag| tag.make_ascii_lowercase());
+    for tag in &mut tags {
+        tag.make_ascii_lowercase();
+    }
     tags.sort_unstable();
     tags.dedup();
     tags

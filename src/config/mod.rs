@@ -132,7 +132,8 @@ fn judge(
         scripts = Some(check::all(raw, &read_features(lower::features_dir(raw)), problems));
     }
     // A rule of this program says more about a value than the schema does.
-    let said: BTreeSet<spans::Place> = problems.iter().map(|problem| problem.at.clone()).collect();
+    let form = |problem: &&Problem| problem.diagnostic.code == codes::NUMBER_FORM.code;
+    let said: BTreeSet<spans::Place> = problems.iter().filter(|p| !form(p)).map(|p| p.at.clone()).collect();
     problems.extend(violations.into_iter().filter(|violation| !said.contains(&violation.at)));
     problems.sort_by(|a, b| (&a.at.pointer, a.diagnostic.code).cmp(&(&b.at.pointer, b.diagnostic.code)));
     problems.dedup_by(|a, b| {

@@ -73,6 +73,7 @@ const SHOWN: usize = 80;
 /// Control characters stay; whoever prints a message makes it safe.
 pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
+        _ if text.is_empty() => "`\"\"`".to_owned(),
         Some((end, _)) => format!("`{}…`", &text[..end]),
         None => format!("`{text}`"),
     }

@@ -1,4 +1,4 @@
-//! The JSON schema: generated from [`super::raw`], committed, embedded, and used to validate.
+//! The JSON schema: generated from the types of `raw`, committed, embedded, and used to validate.
 
 use std::sync::OnceLock;
 
@@ -22,6 +22,11 @@ pub fn generate() -> String {
     let require = |schema: &mut Value, at: &str, keys: &[&str]| {
         if let Some(Value::Object(object)) = schema.pointer_mut(at) {
             object.insert("required".into(), json!(keys));
+            for key in keys {
+                if let Some(Value::Object(property)) = object.get_mut("properties").and_then(|all| all.get_mut(key)) {
+                    property.remove("default");
+                }
+            }
         }
     };
     require(&mut schema, "", &["virtual_machines"]);
@@ -85,8 +90,8 @@ pub(super) fn document() -> &'static Value {
     DOCUMENT.get_or_init(|| serde_json::from_str(embedded()).unwrap_or(Value::Bool(false)))
 }
 
-/// Takes away what schemars derives from Rust and JSON has no use for: `null` for options, integer formats and empty
-/// defaults.
+/// Takes away what schemars derives from Rust and JSON has no use for: `null` for options, integer formats, empty
+/// defaults and the line breaks of doc comments.
 fn polish(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
@@ -105,6 +110,9 @@ fn polish(schema: &mut Value) {
             }
             if object.get("default") == Some(&Value::Null) {
                 object.remove("default");
+            }
+            if let Some(Value::String(text)) = object.get_mut("description") {
+                *text = text.replace('\n', " ");
             }
             object.values_mut().for_each(polish);
         }

@@ -6,7 +6,7 @@
 use jsonc_parser::ast::{self, Value};
 use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::tokens::{Token, TokenAndRange};
-use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, parse_to_ast};
+use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, ParseStringErrorKind, parse_to_ast};
 
 use super::codes;
 use super::spans::LineIndex;
@@ -45,8 +45,8 @@ pub(super) fn parse(text: &str) -> Parsed<'_> {
             {
                 diagnostics.push(from_serde(text, &strict));
             }
-            if let Some(Value::Object(_)) = &parsed.value {
-                repeated_keys(&parsed.value, &mut diagnostics);
+            if let Some(root) = &parsed.value {
+                repeated_keys(root, &mut diagnostics);
             }
             Parsed { root: parsed.value, diagnostics }
         }
@@ -77,14 +77,15 @@ fn too_deep(text: &str) -> Option<usize> {
 /// Of the two parsers' complaints, the one that comes first in the text is the cause.
 fn first_of(text: &str, lenient: &ParseError, strict: Option<&serde_json::Error>) -> Diagnostic {
     let range = lenient.range();
+    // Only a broken string or number puts the lenient parser on the wrong track; all else it understands better.
+    let misleads = |said: &str| said.starts_with("control character") || said.starts_with("invalid number");
     match strict {
-        // Only a broken string puts the lenient parser on the wrong track; all else it understands better.
-        Some(strict) if strict.to_string().starts_with("control character") && offset(text, strict) < range.start => {
-            from_serde(text, strict)
-        }
+        Some(strict) if misleads(&strict.to_string()) && offset(text, strict) < range.start => from_serde(text, strict),
         _ => {
             let end = match lenient.kind() {
-                ParseErrorKind::UnterminatedArray | ParseErrorKind::UnterminatedObject => range.start + 1,
+                ParseErrorKind::UnterminatedArray
+                | ParseErrorKind::UnterminatedObject
+                | ParseErrorKind::String(ParseStringErrorKind::UnterminatedStringLiteral) => range.start + 1,
                 _ => range.end.max(range.start),
             };
             let found = text.get(range.start..end).unwrap_or_default();
@@ -114,8 +115,11 @@ fn said(kind: &ParseErrorKind, found: &str) -> (String, Option<String>) {
             (format!("{found} closes nothing that is open here"), None)
         }
         ParseErrorKind::UnexpectedColon => ("a `:` may stand only after a key".into(), None),
+        ParseErrorKind::String(ParseStringErrorKind::UnterminatedStringLiteral) => {
+            ("this string is never closed".into(), Some("a string needs a `\"` at both ends, on one line"))
+        }
         ParseErrorKind::String(_) => {
-            ("the text is not a valid JSON string".into(), Some("a string needs a `\"` at both ends"))
+            ("the string contains an escape that JSON does not know".into(), Some("write `\\\\` for a backslash"))
         }
         ParseErrorKind::UnexpectedWord => (
             format!("{found} is not JSON"),
@@ -203,6 +207,7 @@ fn from_serde(text: &str, error: &serde_json::Error) -> Diagnostic {
         "invalid escape" => {
             ("the string contains an escape that JSON does not know", Some("write `\\\\` for a backslash"))
         }
+        "invalid number" => ("the number is not written as JSON does", Some("write the digits alone, e.g. `4096`")),
         _ if said.contains("surrogate") || said.contains("hex escape") => {
             ("the string contains half a character", Some("write the character itself in place of `\\u…`"))
         }
@@ -214,10 +219,11 @@ fn from_serde(text: &str, error: &serde_json::Error) -> Diagnostic {
     diagnostic
 }
 
-/// The byte that the strict parser complains about; it counts columns in bytes, from 1.
+/// The byte that the strict parser complains about; it counts columns in bytes, from 1, and gives a line break column
+/// 0 of the line after it.
 fn offset(text: &str, error: &serde_json::Error) -> usize {
     let line = LineIndex::new(text).bytes_of(text, error.line().max(1));
-    let mut at = (line.start + error.column().saturating_sub(1)).min(text.len());
+    let mut at = (line.start + error.column()).saturating_sub(1).min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;
     }
@@ -225,8 +231,8 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
 }
 
 /// Finds keys that stand twice in one object. Parsers keep the last without a word.
-fn repeated_keys(root: &Option<Value<'_>>, found: &mut Vec<Diagnostic>) {
-    let mut open: Vec<&Value<'_>> = root.iter().collect();
+fn repeated_keys(root: &Value<'_>, found: &mut Vec<Diagnostic>) {
+    let mut open = vec![root];
     while let Some(value) = open.pop() {
         match value {
             Value::Array(list) => open.extend(&list.elements),

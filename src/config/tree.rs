@@ -57,8 +57,8 @@ fn number(text: &str, pointer: &str, problems: &mut Vec<Problem>) -> Value {
         return Number::from_f64(largest).map_or(Value::Null, Value::Number);
     }
     let Ok(number) = text.parse::<Number>() else {
-        // Not JSON, and told as such; any number serves.
-        return Value::Number(0.into());
+        // Not JSON, and told as such; what was meant goes on to the other checks.
+        return meant(text).map_or(Value::Null, Value::Number);
     };
     match number.as_f64().and_then(as_whole) {
         Some(whole) => {
@@ -74,6 +74,16 @@ fn number(text: &str, pointer: &str, problems: &mut Vec<Problem>) -> Value {
         }
         None => Value::Number(number),
     }
+}
+
+/// The number that a text stands for outside of JSON: `+4`, `0x10`, `4.`
+fn meant(text: &str) -> Option<Number> {
+    let text = text.trim_start_matches('+');
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        return i64::from_str_radix(digits, 16).ok().map(Number::from);
+    }
+    let number = text.parse::<f64>().ok()?;
+    as_whole(number).map(Number::from).or_else(|| Number::from_f64(number))
 }
 
 /// The whole number a float stands for, if it is one and exact.

@@ -61,8 +61,8 @@ fn remove(value: &mut Value, pointer: &str) {
     let Some((parent, last)) = pointer.rsplit_once('/') else { return };
     match value.pointer_mut(parent) {
         Some(Value::Object(object)) => drop(object.remove(&unescaped(last))),
-        Some(Value::Array(list)) if parent == "/virtual_machines" || parent.ends_with("/volumes") => {
-            if let Some(entry) = last.parse::<usize>().ok().and_then(|n| list.get_mut(n)) {
+        Some(Value::Array(entries)) if parent == "/virtual_machines" || parent.ends_with("/volumes") => {
+            if let Some(entry) = last.parse::<usize>().ok().and_then(|n| entries.get_mut(n)) {
                 *entry = Value::Object(serde_json::Map::new());
             }
         }
@@ -108,19 +108,19 @@ fn said(error: &ValidationError<'_>, text: &str, root: &Tree<'_>) -> Vec<Problem
                 Place::value(pointer),
             )
         }
-        Kind::OneOfNotValid { .. } | Kind::OneOfMultipleValid { .. } => match error.instance().as_ref() {
-            Value::String(word) => unknown_word(pointer, &name, word, &rule("oneOf")),
-            _ => {
-                let both = matches!(error.kind(), Kind::OneOfMultipleValid { .. });
-                let message = if both {
-                    "a volume has both `share` and `server`"
-                } else {
-                    "a volume has neither `share` nor `server`"
-                };
-                Problem::new(codes::SHARE_OR_SERVER, message, Place::opening(pointer))
-                    .hint("give it exactly one of `share` and `server`")
-            }
-        },
+        Kind::OneOfNotValid { .. } if let Value::String(word) = error.instance().as_ref() => {
+            unknown_word(pointer, &name, word, &rule("oneOf"))
+        }
+        Kind::OneOfNotValid { .. } | Kind::OneOfMultipleValid { .. } => {
+            let both = matches!(error.kind(), Kind::OneOfMultipleValid { .. });
+            let message = if both {
+                "a volume has both `share` and `server`"
+            } else {
+                "a volume has neither `share` nor `server`"
+            };
+            Problem::new(codes::SHARE_OR_SERVER, message, Place::opening(pointer))
+                .hint("give it exactly one of `share` and `server`")
+        }
         Kind::MinLength { .. } | Kind::MinItems { .. } => {
             Problem::new(codes::BAD_LENGTH, format!("{name} is empty"), Place::value(pointer))
         }

@@ -1,6 +1,6 @@
 //! Diagnostics as people and programs read them.
 
-use annotate_snippets::renderer::{DEFAULT_LINE_NUM_STYLE, DecorStyle};
+use annotate_snippets::renderer::{DEFAULT_EMPHASIS_STYLE, DEFAULT_LINE_NUM_STYLE, DecorStyle, Style};
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Padding, Renderer, Snippet};
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) 
             let widest = show(diagnostic, span, source, lines, &mut elements);
             location(span, source, lines, widest, color)
         });
-        if let Some(hint) = &diagnostic.hint {
+        if let Some(hint) = diagnostic.hint.as_ref().filter(|_| place.is_some()) {
             elements.push(Level::HELP.with_name("hint").message(safe(hint)).into());
         }
         if place.is_some() && elements.len() > 1 {
@@ -53,15 +53,26 @@ pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) 
             out.push_str(part);
             out.push('\n');
         }
+        if let Some(hint) = diagnostic.hint.as_ref().filter(|_| place.is_none()) {
+            out.push_str("  ");
+            out.push_str(&painted("hint:", DEFAULT_EMPHASIS_STYLE, color));
+            out.push(' ');
+            out.push_str(&safe(hint));
+            out.push('\n');
+        }
         out.push('\n');
     }
     out
 }
 
+fn painted(text: &str, style: Style, color: bool) -> String {
+    if color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
+
 /// The line that names file, line and column.
 fn location(span: Span, source: &Source, lines: &LineIndex, widest: usize, color: bool) -> String {
     let (line, column) = lines.place(&source.text, span.start);
-    let arrow = if color { format!("{DEFAULT_LINE_NUM_STYLE}-->{DEFAULT_LINE_NUM_STYLE:#}") } else { "-->".to_owned() };
+    let arrow = painted("-->", DEFAULT_LINE_NUM_STYLE, color);
     format!("{:width$}{arrow} {}:{line}:{column}", "", safe(&source.name), width = widest.to_string().len())
 }
 

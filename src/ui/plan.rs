@@ -62,7 +62,8 @@ fn header(plan: &Plan, view: &View<'_>, out: &mut String) {
     };
     let simulated = if view.about.simulated { " (no Proxmox here; choose another with --target)" } else { "" };
     line("Target", &format!("{}{simulated}", safe(&view.about.label)));
-    let selected = if plan.vms.len() == plan.declared { String::new() } else { format!("{} of ", number(plan.vms.len())) };
+    let selected =
+        if plan.vms.len() == plan.declared { String::new() } else { format!("{} of ", number(plan.vms.len())) };
     line("Config", &format!("{}, {selected}{}", safe(view.config), count(plan.declared, "virtual machine")));
     out.push('\n');
 }

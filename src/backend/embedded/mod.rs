@@ -205,7 +205,14 @@ impl Hypervisor for Embedded {
             cpus: self.settings.cpus,
             bridges: self.settings.bridges.clone(),
         };
-        rehearsal.after(Ok(Observed { node, storages: self.storages_with(&used)?, vms, cloning, unattributed_clone }))
+        rehearsal.after(Ok(Observed {
+            node,
+            storages: self.storages_with(&used)?,
+            vms,
+            elsewhere: BTreeMap::new(),
+            cloning,
+            unattributed_clone,
+        }))
     }
 
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {

@@ -1,0 +1,272 @@
+//! Config in, diagnostics out: one pair of files per code, and the inputs that no editor would save.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use phoenix::config::codes::{self, Code};
+use phoenix::config::{self, FeatureFiles, Loaded, MAX_BYTES, MAX_SCRIPT_BYTES, Source, Unread};
+use phoenix::diag::Diagnostic;
+use phoenix::ui::diagnostics::{json_line, render};
+use snapbox::{Assert, Data};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/config")
+}
+
+/// The scripts directory that all cases see.
+fn features(dir: &str) -> FeatureFiles {
+    if dir == "absent" {
+        return FeatureFiles::Missing;
+    }
+    let script = || Ok(b"#!/bin/sh\ntrue\n".to_vec());
+    FeatureFiles::Found(BTreeMap::from([
+        ("two_ways.sh".to_owned(), script()),
+        ("feature_two_ways.sh".to_owned(), script()),
+        ("feature_install_nginx.sh".to_owned(), script()),
+        ("unreadable.sh".to_owned(), Err("permission denied".to_owned())),
+        ("latin1.sh".to_owned(), Ok(b"echo \xe4\n".to_vec())),
+        ("nothing.sh".to_owned(), Ok(b"\n".to_vec())),
+        ("binary.sh".to_owned(), Ok(b"\x7fELF\0".to_vec())),
+        ("huge.sh".to_owned(), Ok(vec![b'#'; MAX_SCRIPT_BYTES + 1])),
+    ]))
+}
+
+fn source(text: &str) -> Source {
+    Source { name: "config.json".to_owned(), text: text.to_owned() }
+}
+
+fn load(text: &str) -> Loaded {
+    config::load(&source(text), &mut features)
+}
+
+fn told(diagnostics: &[Diagnostic]) -> BTreeSet<&'static str> {
+    diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
+}
+
+/// Inputs of the codes that have no text to keep in a file.
+fn generated(code: &str) -> Option<Vec<u8>> {
+    match code {
+        "P001" => Some(b" \n".to_vec()),
+        "P005" => Some(vec![b' '; 40 << 20]),
+        "P006" => Some(b"{\n  \"virtual_machines\": [\"\xe4\"]\n}\n".to_vec()),
+        "P007" => Some(b"\xef\xbb\xbf{ \"virtual_machines\": [] }\n".to_vec()),
+        "P008" => Some("[".repeat(10_000).into_bytes()),
+        _ => None,
+    }
+}
+
+/// What is said about the case of a code.
+fn said(code: &Code, file: Option<&Path>) -> (Vec<Diagnostic>, String) {
+    let plain = |diagnostic: Diagnostic| {
+        let text = render(std::slice::from_ref(&diagnostic), None, false);
+        (vec![diagnostic], text)
+    };
+    let bytes = match (file, code.code) {
+        (Some(file), _) => fs::read(file).unwrap(),
+        (None, "P002") => return plain(config::unread("config.json", &Unread::NotAFile)),
+        (None, "P003") => {
+            return plain(config::unread("config.json", &Unread::Refused("permission denied".to_owned())));
+        }
+        (None, "P004") => return plain(config::unread("config.json", &Unread::Missing)),
+        (None, other) => generated(other).unwrap_or_else(|| panic!("{other} has no fixture")),
+    };
+    match config::decode("config.json", bytes) {
+        Err(diagnostic) => plain(*diagnostic),
+        Ok(source) => {
+            let loaded = config::load(&source, &mut features);
+            let errors = loaded.diagnostics.iter().any(Diagnostic::is_error);
+            assert_eq!(loaded.desired.is_none(), errors, "{}", code.code);
+            let text = render(&loaded.diagnostics, Some(&source), false);
+            (loaded.diagnostics, text)
+        }
+    }
+}
+
+#[test]
+fn every_code_has_its_case_and_its_words() {
+    let mut files = BTreeMap::<String, BTreeMap<String, PathBuf>>::new();
+    for entry in fs::read_dir(fixtures()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let kind = path.extension().unwrap().to_str().unwrap().to_owned();
+        let code = name.split('-').next().unwrap().to_owned();
+        let twice = files.entry(code).or_default().insert(kind, path);
+        assert_eq!(twice, None, "two cases of one code");
+    }
+    let table: BTreeSet<&str> = codes::ALL.iter().map(|code| code.code).collect();
+    assert_eq!(table.len(), codes::ALL.len(), "a code stands twice in the table");
+    assert!(codes::ALL.is_sorted_by_key(|code| code.code));
+    for code in files.keys() {
+        assert!(table.contains(code.as_str()), "fixtures/config has files for {code}, which is no code");
+    }
+    for code in codes::ALL {
+        let input = files.get(code.code).and_then(|kinds| kinds.get("json"));
+        let expected = match input {
+            Some(json) => json.with_extension("txt"),
+            None => fixtures().join(format!("{}-generated.txt", code.code)),
+        };
+        let (diagnostics, text) = said(code, input.map(PathBuf::as_path));
+        let of_code = diagnostics.iter().find(|diagnostic| diagnostic.code == code.code);
+        let severity = of_code.unwrap_or_else(|| panic!("{} is not told:\n{text}", code.code)).severity;
+        assert_eq!(severity, code.severity, "{}", code.code);
+        // `SNAPSHOTS=overwrite cargo test --test config` writes them anew.
+        Assert::new().action_env("SNAPSHOTS").eq(text, Data::read_from(&expected, None).raw());
+    }
+}
+
+#[test]
+fn nothing_raw_reaches_the_terminal() {
+    let hostile = "\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\u{7f}\u{7}";
+    for text in [
+        format!("{{ \"virtual_machines\": [ \"{hostile}\" ] }}"),
+        format!("{{ \"{hostile}\": 1, \"virtual_machines\": [] }} {hostile}"),
+        format!("{{ {hostile} }}"),
+        format!("{{ \"virtual_machines\": [], /* {hostile} */ }}"),
+        "{ \"virtual_machines\": [], \"\\u001b\\u009b\\u202e\": \"\\u0000\" }".to_owned(),
+        r#"{ "virtual_machines": [{ "vm_id": 1, "vm_name": "\u001b[31m", "features": ["\u009b\u202e"] }] }"#.to_owned(),
+    ] {
+        let loaded = load(&text);
+        assert!(!loaded.diagnostics.is_empty(), "{text:?}");
+        let source = Source { name: format!("dir/{hostile}.json"), text };
+        let shown = render(&loaded.diagnostics, Some(&source), false);
+        let json: String =
+            loaded.diagnostics.iter().map(|diagnostic| json_line(diagnostic, Some(&source)).to_string()).collect();
+        for c in hostile.chars().filter(|c| !c.is_ascii() || c.is_ascii_control()) {
+            assert!(!shown.contains(c), "{c:?} in {shown:?}");
+            assert!(!json.contains(c), "{c:?} in {json:?}");
+        }
+    }
+}
+
+#[test]
+fn line_breaks_of_windows_change_no_place() {
+    let text = fs::read_to_string(fixtures().join("P014-unknown-key.json")).unwrap();
+    let windows = text.replace('\n', "\r\n");
+    let places = |text: &str| -> Vec<_> {
+        load(text).diagnostics.iter().map(|diagnostic| json_line(diagnostic, Some(&source(text)))).collect()
+    };
+    assert_eq!(places(&text), places(&windows));
+    assert!(load("{\r\n  \"virtual_machines\": []\r\n}\r\n").desired.is_some());
+}
+
+#[test]
+fn deep_nesting_overflows_no_stack() {
+    for text in ["[".repeat(10_000), "{\"a\":".repeat(10_000), format!("{}{}", "[".repeat(127), "]".repeat(127))] {
+        assert_eq!(told(&load(&text).diagnostics), BTreeSet::from(["P008"]));
+    }
+    let quoted = format!("{{ \"virtual_machines\": [], \"$schema\": \"{}\" }}", "[".repeat(500));
+    assert!(load(&quoted).desired.is_some());
+}
+
+#[test]
+fn broken_files_are_told_where_they_break() {
+    #[track_caller]
+    fn check(text: &str, code: &str, line: u64, column: u64, message: &str) {
+        let loaded = load(text);
+        let first = json_line(&loaded.diagnostics[0], Some(&source(text)));
+        let word = |key: &str| first[key].as_str().unwrap_or_default().to_owned();
+        let number = |key: &str| first[key].as_u64().unwrap_or_default();
+        assert_eq!(
+            (word("code").as_str(), number("line"), number("column"), word("message").as_str()),
+            (code, line, column, message)
+        );
+    }
+    check("{", "P009", 1, 1, "this `{` is never closed");
+    check("{}\n{}", "P009", 2, 1, "something follows the end of the config");
+    check("{\n \"a\" 1 }", "P009", 2, 6, "a `:` is missing after the key");
+    check("{\n \"a\": True }", "P009", 2, 7, "`True` is not JSON");
+    check("{\n \"ä\": \"x\n }", "P009", 2, 7, "this string is never closed");
+    check("{\n \"ä\": \"x\n, \"b\": \"y\" }", "P009", 2, 9, "a string contains a raw line break or control character");
+    check("{ \"a\": 04 }", "P009", 1, 9, "the number is not written as JSON does");
+    check(
+        "{ \"virtual_machines\": [], \"$schema\": \"\\x41\" }",
+        "P009",
+        1,
+        40,
+        "the string contains an escape that JSON does not know",
+    );
+    check("[]", "P016", 1, 1, "the config must be an object, not a list");
+    check("nonsense", "P009", 1, 1, "`nonsense` is not JSON");
+}
+
+#[test]
+fn one_mistake_hides_no_other() {
+    let text = r#"{
+        // what a day
+        "virtual_machines": [
+            { "vm_id": 1000, "vm_name": "web_1", "colour": 1, "cpu_cores": 2.0, "memory_mb": null,
+              "features": ["nope"], "volumes": [{ "type": "smb", "share": "a", "path": "x", "mount_point": "/etc" }] },
+            { "vm_id": 1000, "vm_name": "ok", "vm_name": "ok2", },
+            7
+        ]
+    }"#;
+    let expected = "P010 P011 P012 P013 P014 P016 P018 P021 P023 P025 P028 P034 P035";
+    assert_eq!(told(&load(text).diagnostics), expected.split(' ').collect());
+}
+
+#[test]
+fn values_come_from_the_nearest_place() {
+    use phoenix::model::{Key, Origin};
+    let loaded = load(
+        r#"{
+        "hypervisor": { "persistent_storage": { "mount_point": "/data/" } },
+        "vm_defaults": { "memory_mb": 2048, "cpu_cores": 8, "tags": ["Zed", "abc"] },
+        "virtual_machines": [
+            { "vm_id": 2000, "vm_name": "b", "memory_mb": 1024, "tags": ["Web", "db", "web"], "description": "x\n\n" },
+            { "vm_id": 1000, "vm_name": "a", "features": ["nginx", "base_setup"] }
+        ]
+    }"#,
+    );
+    assert_eq!(loaded.diagnostics, []);
+    let desired = loaded.desired.unwrap();
+    let [a, b] = desired.vms.as_slice() else { panic!("two VMs") };
+    assert_eq!((a.vm_id.get(), a.memory_mb, a.cpu_cores, a.boot_disk_size_gb), (1000, 2048, 8, 50));
+    assert_eq!((b.vm_id.get(), b.memory_mb, b.cpu_cores), (2000, 1024, 8));
+    assert_eq!(a.tags, ["abc", "zed"]);
+    assert_eq!(b.tags, ["db", "web"]);
+    assert_eq!(b.description, "x");
+    let origin = |key| (a.origins.of(key), b.origins.of(key));
+    assert_eq!(origin(Key::MemoryMb), (Origin::VmDefaults, Origin::Vm));
+    assert_eq!(origin(Key::BootDiskSizeGb), (Origin::BuiltIn, Origin::BuiltIn));
+    assert_eq!(origin(Key::VmId), (Origin::Vm, Origin::Vm));
+    assert_eq!(desired.settings.persistent_storage.mount_point, "/data");
+    let scripts: Vec<_> = desired.scripts.features.values().map(|s| (s.file.as_str(), s.from.as_str())).collect();
+    let nginx = ("feature_install_nginx.sh", "features/feature_install_nginx.sh");
+    assert_eq!(scripts, [("base_setup.sh", "built-in"), nginx]);
+    assert_eq!(desired.scripts.common.unwrap().from, "built-in");
+}
+
+#[test]
+fn a_large_broken_file_on_one_line_is_shown_in_parts() {
+    let vms: Vec<String> =
+        (0..5_000).map(|n| format!(r#"{{"vm_id":{},"vm_name":"vm_{n}","tags":["a","b"]}}"#, 1000 + n)).collect();
+    let text = format!("{{\"virtual_machines\":[{}]}}", vms.join(","));
+    assert!((text.len() as u64) < MAX_BYTES);
+    let loaded = load(&text);
+    assert_eq!(loaded.diagnostics.len(), 5_000);
+    let shown = render(&loaded.diagnostics, Some(&source(&text)), false);
+    assert!(shown.lines().all(|line| line.chars().count() < 300));
+}
+
+#[test]
+fn whatever_is_broken_something_is_said() {
+    let whole = fs::read_to_string(fixtures().join("../spec/example-2.1.json")).unwrap();
+    for at in (0..whole.len()).step_by(7) {
+        let (before, after) = whole.split_at(at);
+        for put in ["", "\"", "{", "]", ",", "-", "\\", "\n", "\u{1b}", "é", "//", "null"] {
+            for rest in [after, &after[1..], ""] {
+                let text = format!("{before}{put}{rest}");
+                let loaded = load(&text);
+                let errors = loaded.diagnostics.iter().any(Diagnostic::is_error);
+                assert_eq!(loaded.desired.is_none(), errors, "{text}");
+                if serde_json::from_str::<serde_json::Value>(&text).is_err() {
+                    assert!(errors, "{text}");
+                }
+                let inside = |d: &Diagnostic| d.span.is_some_and(|s| s.start <= s.end && s.end <= text.len());
+                assert!(loaded.diagnostics.iter().all(inside), "{text}");
+                assert!(!render(&loaded.diagnostics, Some(&source(&text)), false).contains('\u{1b}'));
+            }
+        }
+    }
+}

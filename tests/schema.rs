@@ -1,0 +1,137 @@
+//! The committed schema: fresh, complete, and in agreement with the rules of the program.
+
+use std::fs;
+use std::path::Path;
+
+use phoenix::config::{self, FeatureFiles, Source, schema};
+use serde_json::Value;
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+#[test]
+fn the_committed_schema_is_the_generated_one() {
+    if let Some(diff) = schema::check(&read(schema::FILE)) {
+        panic!("{} is stale; refresh it with\n\n    {}\n\n{diff}", schema::FILE, schema::REFRESH);
+    }
+    assert_eq!(schema::embedded(), schema::generate());
+}
+
+#[test]
+fn the_examples_are_valid() {
+    let schema: Value = serde_json::from_str(schema::embedded()).unwrap();
+    for file in ["fixtures/spec/example-2.1.json", "fixtures/spec/example-4.1.json", "phoenix_vm_configs.json"] {
+        let source = Source { name: file.to_owned(), text: read(file) };
+        let value: Value = serde_json::from_str(&source.text).unwrap();
+        jsonschema::draft7::validate(&schema, &value).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let loaded = config::load(&source, &mut |_| FeatureFiles::Missing);
+        assert_eq!(loaded.diagnostics, [], "{file}");
+        assert!(!loaded.desired.unwrap().vms.is_empty(), "{file}");
+    }
+    assert!(jsonschema::draft7::meta::is_valid(&schema));
+}
+
+#[test]
+fn every_key_is_described() {
+    let schema: Value = serde_json::from_str(schema::embedded()).unwrap();
+    let mut keys = 0;
+    walk(&schema, "", &mut keys);
+    assert!(keys > 40, "only {keys} keys found");
+}
+
+/// Looks at every property of every object in a schema.
+fn walk(schema: &Value, at: &str, keys: &mut usize) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    assert_eq!(schema["additionalProperties"], false, "{at} accepts unknown keys");
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (key, property) in properties {
+        let at = format!("{at}/{key}");
+        *keys += 1;
+        complete(property, &at, required.contains(&key.as_str()));
+        for below in [Some(property), property.get("items"), property.get("additionalProperties")].into_iter().flatten()
+        {
+            walk(below, &at, keys);
+        }
+    }
+}
+
+/// Asserts what an editor needs to show and complete a key.
+fn complete(property: &Value, at: &str, required: bool) {
+    // Keys without which something is derived, not defaulted.
+    const DERIVED: [&str; 4] = ["/$schema", "/persistent_storage/server", "/volumes/share", "/volumes/server"];
+    let text = |key: &str| property[key].as_str().unwrap_or_default();
+    assert!(!text("title").is_empty(), "{at} has no title");
+    let description = text("description");
+    assert!(description.ends_with('.') && description.len() > 10, "{at} has no description: {description:?}");
+    assert!(!description.contains('\n'), "{at}: line breaks of the source do not belong into a description");
+    assert!(property["examples"].as_array().is_some_and(|e| !e.is_empty()), "{at} has no example");
+    let derived = DERIVED.iter().any(|end| at.ends_with(end));
+    assert_eq!(property.get("default").is_none(), required || derived, "{at}: a default or `required`, one of them");
+    let limit = |keys: &[&str]| keys.iter().any(|key| property.get(key).is_some());
+    let limited = match text("type") {
+        "integer" => limit(&["minimum"]) && limit(&["maximum"]),
+        "string" => limit(&["pattern", "oneOf", "maxLength"]),
+        "array" => property.get("items").is_some() && (limit(&["maxItems"]) || at == "/virtual_machines"),
+        "object" => limit(&["properties", "additionalProperties"]),
+        other => panic!("{at} has the type {other:?}"),
+    };
+    assert!(limited, "{at} has neither range nor pattern nor words");
+    for word in property["oneOf"].as_array().into_iter().flatten() {
+        assert!(word["const"].is_string() && word["description"].is_string(), "{at}: {word} is not described");
+    }
+    for example in property["examples"].as_array().into_iter().flatten().chain(property.get("default")) {
+        assert!(jsonschema::draft7::is_valid(property, example), "{at}: {example} is no valid example or default");
+    }
+}
+
+#[test]
+fn defaults_of_the_schema_are_those_of_the_program() {
+    let schema: Value = serde_json::from_str(schema::embedded()).unwrap();
+    let text = |vm: &str| format!(r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "web"{vm} }}] }}"#);
+    let load = |text: String| {
+        let source = Source { name: "config".to_owned(), text };
+        let desired = config::load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
+        let mut vm = desired.vms[0].clone();
+        vm.origins = phoenix::model::Origins::default();
+        (desired.settings, vm)
+    };
+    let plain = load(text(""));
+    for keys in ["/properties/virtual_machines/items/properties", "/properties/vm_defaults/properties"] {
+        for (key, property) in schema.pointer(keys).unwrap().as_object().unwrap() {
+            if let Some(default) = property.get("default") {
+                assert_eq!(load(text(&format!(r#", "{key}": {default}"#))), plain, "{key}");
+            }
+        }
+    }
+    let settings = &plain.0;
+    let default = |key: &str| schema.pointer(&format!("/properties/hypervisor/properties/{key}/default")).unwrap();
+    assert_eq!(default("project"), &settings.project);
+    assert_eq!(default("features_dir"), &settings.features_dir);
+    assert_eq!(default("persistent_storage/properties/host_path"), &settings.persistent_storage.host_path);
+    assert_eq!(default("persistent_storage/properties/mount_point"), &settings.persistent_storage.mount_point);
+}
+
+#[test]
+fn patterns_agree_with_the_rules_of_the_program() {
+    let schema: Value = serde_json::from_str(schema::embedded()).unwrap();
+    let properties = schema.pointer("/properties/virtual_machines/items/properties").unwrap();
+    let long = [15, 16, 63, 64, 65, 100, 101].map(|n| "a".repeat(n));
+    let short = ["", "a", "ab", "A1", "a-b", "-a", "a-", "a_b", "a.b", "a..b", ".a", "9", "9a", "a b", "a/b", "ä"];
+    let words =
+        short.iter().copied().chain(["a+b", "+a", "vmbr0", "a\n", "../a"]).chain(long.iter().map(String::as_str));
+    for word in words {
+        for key in ["vm_name", "template_name", "boot_disk_storage", "network_bridge", "features", "tags"] {
+            let is_list = properties[key].get("items").is_some();
+            let written = if is_list { serde_json::json!([word]) } else { serde_json::json!(word) };
+            let mut vm = serde_json::json!({ "vm_id": 1000, "vm_name": "web" });
+            vm[key] = written.clone();
+            let text = serde_json::json!({ "virtual_machines": [vm] }).to_string();
+            let source = Source { name: "config".to_owned(), text };
+            let script = (format!("{word}.sh"), Ok(b"true\n".to_vec()));
+            let files = FeatureFiles::Found([script].into());
+            let accepted = config::load(&source, &mut |_| files.clone()).desired.is_some();
+            assert_eq!(accepted, jsonschema::draft7::is_valid(&properties[key], &written), "{key}: {word:?}");
+        }
+    }
+}
