@@ -11,7 +11,7 @@ use super::exit::Refusal;
 use super::plan::{Planned, planned};
 use crate::apply::{Inbox, Limits, RealClock, Run, run as carry_out};
 use crate::event::{Event, Summary};
-use crate::model::{ActionKind, Outcome};
+use crate::model::{ActionKind, Outcome, Target};
 use crate::plan::{Plan, VmPlan};
 use crate::ui;
 
@@ -88,6 +88,12 @@ fn show(planned: &Planned, running: &Running, console: &Console) -> Result<()> {
         console.print(&ui::plan::render(&planned.plan, &planned.view(console)));
     }
     console.diagnostics(&planned.plan.problems, None);
+    if !matches!(planned.target, Target::Embedded(_)) {
+        return Err(Refusal::failed(
+            format!("this version of phoenix plans on {}, and does not change anything there yet", planned.target),
+            "rehearse on an embedded node: `--target embedded:DIR`",
+        ));
+    }
     if planned.plan.is_blocked() {
         let hint = "mend them, or leave VMs out with `--exclude VM`";
         return Err(Refusal::failed("the plan has errors; nothing was done", hint));

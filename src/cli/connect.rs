@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::args::Args;
 use super::exit::Refusal;
 use super::load::directory;
 use crate::backend::embedded::Embedded;
+use crate::backend::qm::runner::{Local, Ssh};
+use crate::backend::qm::{Layout, Qm};
 use crate::hypervisor::Hypervisor;
-use crate::model::{Desired, Target};
+use crate::model::{Desired, InvalidTarget, Target};
 
 /// Where the embedded node lies unless somebody says otherwise: beside the config.
 const DEFAULT_NODE: &str = ".phoenix/node";
@@ -24,42 +26,63 @@ pub(super) fn target(args: &Args, desired: Option<&Desired>) -> Result<Target> {
     if let Some(text) = desired.and_then(|desired| desired.settings.target.as_deref()) {
         return parse(text, &base);
     }
-    if let Some(found) = proxmox() {
-        return Err(Refusal::usage(
-            format!("{found}: this is a Proxmox VE node, and this version of phoenix does not act on one"),
-            "`--target embedded:DIR` rehearses on an embedded node",
-        ));
+    if is_proxmox() {
+        // Unreadable or not: a Proxmox node never turns into an embedded one behind somebody's back.
+        return Ok(Target::Qm);
     }
     Ok(Target::Embedded(base.join(DEFAULT_NODE)))
 }
 
 fn parse(text: &str, base: &Path) -> Result<Target> {
-    match text.split_once(':') {
-        Some(("embedded", dir)) if !dir.is_empty() => Ok(Target::Embedded(base.join(dir))),
-        _ => Err(Refusal::usage(
-            format!("`{text}` is not a target"),
-            "targets of this version: `embedded:DIR`, a node in a directory",
-        )),
-    }
+    Target::parse(text, base).map_err(|error| Refusal::usage(error.to_string(), InvalidTarget::KNOWN))
 }
 
-/// What tells that this machine is a Proxmox VE node.
-fn proxmox() -> Option<String> {
-    if Path::new("/etc/pve").exists() {
-        return Some("/etc/pve is there".to_owned());
-    }
-    let path = std::env::var_os("PATH")?;
-    let qm: PathBuf = std::env::split_paths(&path).map(|dir| dir.join("qm")).find(|qm| qm.is_file())?;
-    Some(format!("{} is there", qm.display()))
+/// Whether this machine is a Proxmox VE node, or should be one.
+fn is_proxmox() -> bool {
+    Path::new("/etc/pve").exists()
+        || std::env::var_os("PATH")
+            .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("qm").is_file()))
 }
 
 /// Opens the embedded node of the target.
 pub(super) fn embedded(target: &Target) -> Result<Embedded> {
-    let Target::Embedded(dir) = target;
-    Ok(Embedded::open(dir)?)
+    match target {
+        Target::Embedded(dir) => Ok(Embedded::open(dir)?),
+        Target::Qm | Target::QmSsh { .. } => Err(Refusal::usage(
+            format!("{target} is no embedded node"),
+            "name one with `--target embedded:DIR`",
+        )),
+    }
 }
 
 /// Opens the target.
 pub(super) fn open(target: &Target) -> Result<Arc<dyn Hypervisor>> {
-    Ok(Arc::new(embedded(target)?))
+    // Paths on the node begin here; only tests say otherwise.
+    let root = std::env::var("PHOENIX_NODE_ROOT").unwrap_or_default();
+    let layout = if root.is_empty() {
+        Layout::default()
+    } else {
+        Layout { pve: root.clone(), root: format!("{root}/root") }
+    };
+    Ok(match target {
+        Target::Embedded(_) => Arc::new(embedded(target)?),
+        Target::Qm => Arc::new(Qm::new(Box::new(Local), layout)),
+        Target::QmSsh { user, host, port } => {
+            let ssh = Ssh::new(user.as_deref(), host, *port, sockets()?);
+            Arc::new(Qm::new(Box::new(ssh), layout))
+        }
+    })
+}
+
+/// Directory of ssh's shared connections, private to the user.
+fn sockets() -> Result<PathBuf> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());
+    if let Some(runtime) = runtime {
+        let dir = runtime.join("phoenix-ssh");
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        return Ok(dir);
+    }
+    // Kept after the process ends: the connection outlives it for a minute.
+    let dir = tempfile::Builder::new().prefix("phoenix-ssh").tempdir().context("cannot make a directory for sockets")?;
+    Ok(dir.keep())
 }

@@ -56,7 +56,9 @@ fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit>
             }
         }
     }
-    let Target::Embedded(dir) = target;
+    let Target::Embedded(dir) = target else {
+        return Err(Refusal::usage(format!("{target} is no embedded node"), "name one with `--target embedded:DIR`"));
+    };
     Embedded::reset(dir)?;
     console.print(&format!("{target} is gone\n"));
     Ok(Exit::Done)

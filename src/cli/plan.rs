@@ -9,7 +9,7 @@ use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, load};
 use crate::hypervisor::{About, Hypervisor};
-use crate::model::Desired;
+use crate::model::{Desired, Target};
 use crate::plan::{Plan, Policy, Selection, Selector, lint, plan};
 use crate::ui;
 
@@ -18,6 +18,8 @@ pub(super) struct Planned {
     pub(super) plan: Plan,
     pub(super) hypervisor: Arc<dyn Hypervisor>,
     pub(super) about: About,
+    /// Where it would be carried out.
+    pub(super) target: Target,
     /// Name of the config, for people.
     pub(super) config: String,
 }
@@ -42,7 +44,7 @@ pub(super) fn planned(args: &Args, selecting: &Selecting, console: &Console) -> 
     let about = hypervisor.about();
     // What is freed at the end of the process need not be taken apart piece by piece before.
     std::mem::forget((desired, observed));
-    Ok(Ok(Planned { plan, hypervisor, about, config: args.config.display().to_string() }))
+    Ok(Ok(Planned { plan, hypervisor, about, target, config: args.config.display().to_string() }))
 }
 
 /// Selectors that name no VM are refused: a typing error must not turn into "nothing to do".

@@ -1,5 +1,7 @@
 //! The rules beyond the schema that need no target.
 
+use std::path::Path;
+
 use super::codes::{self, Code};
 use super::lexis::{self, Verdict};
 use super::lower::TEMPLATE_NAME;
@@ -8,7 +10,7 @@ use super::raw::{Raw, RawVm};
 use super::spans::Place;
 use super::{FeatureFiles, MAX_DESCRIPTION, RECORD_MARK, features, volumes};
 use crate::dag::{Cycle, Dag};
-use crate::model::Scripts;
+use crate::model::{InvalidTarget, Scripts, Target};
 
 /// The object that a value of a VM is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,11 +96,11 @@ fn hypervisor(raw: &Raw, problems: &mut Vec<Problem>) {
     text(block.target.as_deref(), (codes::UNKNOWN_TARGET, ""), anything, place("target"), problems);
     if let Some(target) = block.target.as_deref()
         && lexis::control_in(target, false).is_none()
-        && target.strip_prefix("embedded:").is_none_or(str::is_empty)
+        && Target::parse(target, Path::new("")).is_err()
     {
         problems.push(
             Problem::new(codes::UNKNOWN_TARGET, format!("{} is not a target", shown(target)), place("target")())
-                .hint("there is one kind of target: `embedded:DIR`, a node in a directory"),
+                .hint(InvalidTarget::KNOWN),
         );
     }
 }

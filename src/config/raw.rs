@@ -41,8 +41,9 @@ pub(crate) struct Raw {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RawHypervisor {
-    /// Says where phoenix acts, unless the command line says otherwise. `embedded:DIR` is a node in a directory.
-    #[schemars(title = "Target", regex(pattern = "^embedded:.+$"), length(max = 1024))]
+    /// Says where phoenix acts, unless the command line says otherwise: `embedded:DIR` is a node in a
+    /// directory, `qm:` this Proxmox VE node, `qm+ssh://[user@]host[:port]` one that ssh reaches.
+    #[schemars(title = "Target", regex(pattern = "^(embedded:.+|qm:|qm\\+ssh://.+)$"), length(max = 1024))]
     #[schemars(example = &"embedded:.phoenix/node", extend("default" = "embedded:.phoenix/node"))]
     pub(super) target: Option<String>,
     /// Names what the VMs of this file belong to. phoenix never changes a VM of another project.

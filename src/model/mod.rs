@@ -16,7 +16,7 @@ pub use desired::{
 pub use digest::{Digest, content_digest};
 pub use ids::{InvalidVmId, VmId};
 pub use record::{Record, RecordState};
-pub use target::Target;
+pub use target::{InvalidTarget, Target};
 pub use words::{ActionKind, Disruption, Outcome};
 
 /// Bytes in one GiB.
