@@ -39,6 +39,11 @@ impl Scene {
         self.dir.path().join(".phoenix/node")
     }
 
+    /// Where a file of the scene is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     /// A command that runs the real binary here.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phoenix"));

@@ -1,14 +1,11 @@
 //! Break every step: each action fails in turn, loses its answer in turn, and is killed in turn; and everything is applied
 //! twice. After each, one more apply ends in the same world as an undisturbed run, and the plan is empty.
 
-#[path = "support/world.rs"]
-mod world;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
-use world::{Scene, ids};
+use super::world::{Scene, ids};
 
 /// A VM with everything, and one with nothing but the defaults.
 const CONFIG: &str = r#"{
