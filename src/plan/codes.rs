@@ -52,6 +52,8 @@ pub const VOLUME_REMOVED: &str = "T024";
 pub const NAME_TAKEN: &str = "T025";
 /// The notes would become longer than Proxmox allows.
 pub const NOTES_TOO_LONG: &str = "T026";
+/// An earlier run did not finish the VM.
+pub const UNFINISHED: &str = "T028";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -81,4 +83,5 @@ pub const ALL: &[(&str, &str)] = &[
     (VOLUME_REMOVED, "a volume is no longer declared"),
     (NAME_TAKEN, "another VM of the target has the same name"),
     (NOTES_TOO_LONG, "the notes would become longer than Proxmox allows"),
+    (UNFINISHED, "an earlier run did not finish the VM"),
 ];

@@ -137,6 +137,7 @@ impl Draft {
             changes: self.changes,
             waiting: self.waiting,
             actions: self.actions,
+            blocked: false,
             task: task.filter(|_| acts),
         }
     }
@@ -214,8 +215,15 @@ impl Draft {
         self.changes = diff::changes(vm, live);
         self.waiting = diff::waiting(live);
         let fresh = record.state == RecordState::Creating;
+        let completing = record.state != RecordState::Ready;
+        if completing {
+            preflight::completed(vm, problems);
+        } else if !live.running {
+            self.changes.push(diff::power_on());
+        }
         let size_key = Key::BootDiskSizeGb.name();
-        let written = self.changes.iter().filter(|change| change.key != size_key);
+        let other = [size_key, diff::POWER];
+        let written = self.changes.iter().filter(|change| !other.contains(&change.key));
         let disruption = written.clone().map(|change| change.disruption).max();
         let configure = match disruption {
             _ if fresh => Some(("an interrupted run did not get to it", Disruption::None)),
@@ -229,7 +237,7 @@ impl Draft {
             configure,
             resize: grows.then_some("the disk is smaller than wished"),
             start: (!live.running).then_some("the VM is stopped"),
-            bring_up: (record.state != RecordState::Ready).then_some("the guest has not been up yet"),
+            bring_up: completing.then_some("the guest has not been up yet"),
             staged: &staging.digests,
         };
         self.push(ActionKind::Clone, Outcome::NoOp, "the VM exists");
@@ -250,7 +258,7 @@ impl Draft {
             basis: Some(live.digest.clone()),
             clone: None,
             fresh,
-            completing: record.state != RecordState::Ready,
+            completing,
             scripts: staging::feature_scripts(vm, scene.desired),
             mounts,
             files: staging.files(vm, scene.desired),

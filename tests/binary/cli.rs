@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
+use super::world::{Ran, Scene, ids};
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
-use super::world::{Ran, Scene, ids};
 
 const THREE: &str = include_str!("../../phoenix_vm_configs.json");
 
@@ -156,7 +156,11 @@ fn nobody_is_asked_where_nobody_is() {
 #[test]
 fn create_makes_one_and_changes_none() {
     let scene = three();
-    check(&scene.phoenix(&["create", "1000"]), 0, &["Config  phoenix_vm_configs.json, 1 of 3 virtual machines", "12 create"]);
+    check(
+        &scene.phoenix(&["create", "1000"]),
+        0,
+        &["Config  phoenix_vm_configs.json, 1 of 3 virtual machines", "12 create"],
+    );
     assert!(!scene.node().join("qemu-server/1001.conf").exists());
     check(&scene.phoenix(&["create", "1000"]), 0, &["12 no-op"]);
     change(&scene, r#""cpu_cores": 2"#, r#""cpu_cores": 3"#);
@@ -224,7 +228,11 @@ fn preflight_tells_everything_at_once_and_nothing_is_done() {
 fn the_graph_is_printed_for_drawing_programs() {
     let scene = three();
     let mermaid = scene.phoenix(&["graph", "--only", "1000"]);
-    check(&mermaid, 0, &["flowchart TD", "subgraph vm1000[\"1000 rumpledev\"]", "a0[\"+ clone\"]:::create", "a0 --> a1"]);
+    check(
+        &mermaid,
+        0,
+        &["flowchart TD", "subgraph vm1000[\"1000 rumpledev\"]", "a0[\"+ clone\"]:::create", "a0 --> a1"],
+    );
     let dot = scene.phoenix(&["graph", "--only", "1000", "--format", "dot"]);
     check(&dot, 0, &["digraph phoenix {", "label=\"1000 rumpledev\"", "a0 -> a1;"]);
     fs::write(
@@ -240,7 +248,11 @@ fn validate_needs_no_target() {
     let scene = three();
     fs::write(scene.path("bad.json"), "{ \"virtual_machines\": [,] }").unwrap();
     let ran = scene.phoenix(&["validate", "phoenix_vm_configs.json", "bad.json", "missing.json"]);
-    check(&ran, 3, &["phoenix_vm_configs.json: valid, 3 virtual machines", "bad.json:1:", "there is no file `missing.json`"]);
+    check(
+        &ran,
+        3,
+        &["phoenix_vm_configs.json: valid, 3 virtual machines", "bad.json:1:", "there is no file `missing.json`"],
+    );
     assert!(!scene.node().exists());
 }
 
@@ -268,7 +280,11 @@ fn the_node_is_looked_after() {
     assert!(!scene.node().exists());
     fs::create_dir_all(scene.path("other")).unwrap();
     fs::write(scene.path("other/precious"), "x").unwrap();
-    check(&scene.phoenix(&["--target", "embedded:other", "node", "reset", "--auto-approve"]), 1, &["nothing was removed"]);
+    check(
+        &scene.phoenix(&["--target", "embedded:other", "node", "reset", "--auto-approve"]),
+        1,
+        &["nothing was removed"],
+    );
     check(&scene.phoenix(&["--target", "embedded:other", "plan"]), 1, &["is no embedded node"]);
 }
 

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use serde_json::{Value, json};
 use super::world::{Scene, ids};
+use serde_json::{Value, json};
 
 /// A VM with everything, and one with nothing but the defaults.
 const CONFIG: &str = r#"{
