@@ -154,7 +154,7 @@ fn vm(id: u32, grown: u32) -> impl Strategy<Value = Value> {
 
 fn config(grown: u32) -> impl Strategy<Value = Value> {
     (vm(100, grown), vm(101, grown), vm(102, grown), 1..4_usize).prop_map(|(a, b, c, count)| {
-        let vms = vec![a, b, c];
+        let vms = [a, b, c];
         json!({ "virtual_machines": vms.get(..count) })
     })
 }

@@ -9,6 +9,7 @@ mod context;
 mod diff;
 mod existing;
 pub mod lint;
+mod order;
 mod preflight;
 mod select;
 mod staging;
@@ -201,7 +202,7 @@ fn assemble(desired: &Desired, vms: Vec<VmPlan>, problems: Vec<Diagnostic>) -> P
     let mut number = 0;
     for vm in &vms {
         first.push(number);
-        steps::edges(&vm.actions, number, &mut edges);
+        order::edges(&vm.actions, number, &mut edges);
         number += vm.actions.len();
     }
     first.push(number);
