@@ -70,6 +70,12 @@ impl Dag {
         self.graph.neighbors_directed(NodeIndex::new(node), Direction::Incoming).count()
     }
 
+    /// Whether `node` waits for one with a higher number, or for itself.
+    #[must_use]
+    pub fn waits_for_later(&self, node: usize) -> bool {
+        self.graph.neighbors_directed(NodeIndex::new(node), Direction::Incoming).any(|other| other.index() >= node)
+    }
+
     fn sorted(&self, node: usize, direction: Direction) -> Vec<usize> {
         let mut found: Vec<usize> =
             self.graph.neighbors_directed(NodeIndex::new(node), direction).map(NodeIndex::index).collect();

@@ -52,14 +52,13 @@ fn nobody(unmatched: &[&Selector], desired: &Desired) -> anyhow::Error {
     let words = unmatched.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     let known = || desired.vms.iter().flat_map(|vm| std::iter::once(&vm.vm_name).chain(&vm.tags)).map(String::as_str);
     let near = unmatched.iter().find_map(|word| crate::diag::nearest(&word.to_string(), known()));
-    let hint = match near {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            let vms = desired.vms.iter().take(10).map(|vm| format!("{} {}", vm.vm_id, vm.vm_name)).collect::<Vec<_>>();
-            let more = desired.vms.len().saturating_sub(vms.len());
-            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-            format!("declared are {}{more}", vms.join(", "))
-        }
+    let hint = if let Some(near) = near {
+        format!("did you mean `{near}`?")
+    } else {
+        let vms = desired.vms.iter().take(10).map(|vm| format!("{} {}", vm.vm_id, vm.vm_name)).collect::<Vec<_>>();
+        let more = desired.vms.len().saturating_sub(vms.len());
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        format!("declared are {}{more}", vms.join(", "))
     };
     Refusal::usage(format!("no declared VM has the VMID, name or tag {words}"), hint)
 }

@@ -174,19 +174,17 @@ pub(super) fn decode_text(text: &str) -> String {
     if !text.contains('%') {
         return text.to_owned();
     }
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let digit =
-            |at: usize| tail.get(at).and_then(|&b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-        if let (b'%', Some(high), Some(low)) = (*first, digit(0), digit(1)) {
-            bytes.push(high * 16 + low);
-            rest = &tail[2..];
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
+    while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
+        bytes.extend_from_slice(&rest[..at]);
+        let encoded = rest.get(at + 1).and_then(digit).zip(rest.get(at + 2).and_then(digit));
+        let (byte, length) = encoded.map_or((b'%', 1), |(high, low)| (high * 16 + low, 3));
+        bytes.push(byte);
+        rest = &rest[at + length..];
     }
+    bytes.extend_from_slice(rest);
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 

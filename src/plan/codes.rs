@@ -54,6 +54,8 @@ pub const NAME_TAKEN: &str = "T025";
 pub const NOTES_TOO_LONG: &str = "T026";
 /// The VMID is taken on another node of the cluster.
 pub const ELSEWHERE: &str = "T027";
+/// An earlier run did not finish the VM.
+pub const UNFINISHED: &str = "T028";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -84,4 +86,5 @@ pub const ALL: &[(&str, &str)] = &[
     (NAME_TAKEN, "another VM of the target has the same name"),
     (ELSEWHERE, "the VMID is taken on another node of the cluster"),
     (NOTES_TOO_LONG, "the notes would become longer than Proxmox allows"),
+    (UNFINISHED, "an earlier run did not finish the VM"),
 ];

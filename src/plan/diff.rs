@@ -69,6 +69,8 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
         add(Key::NetworkBridge, bridge.to_owned(), vm.network_bridge.clone(), replug.clone());
     }
     if model != vm.network_model.as_str() {
+        // Said once is enough.
+        let replug = if bridge == vm.network_bridge { replug } else { (replug.0, String::new()) };
         add(Key::NetworkModel, model.to_owned(), vm.network_model.to_string(), replug);
     }
     if live.name != vm.vm_name {
@@ -94,6 +96,21 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
         found.push(agent_change(live));
     }
     found
+}
+
+/// What the change of a VM's power state is called; no key sets it yet: declared VMs run.
+pub(super) const POWER: &str = "power";
+
+/// A VM that is stopped and will be started.
+pub(super) fn power_on() -> Change {
+    Change {
+        key: POWER,
+        old: Some("stopped".to_owned()),
+        new: "running".to_owned(),
+        origin: Origin::BuiltIn,
+        disruption: Disruption::None,
+        note: "declared VMs run".to_owned(),
+    }
 }
 
 /// All values of a VM that is to be made, in table order.

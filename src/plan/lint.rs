@@ -1,8 +1,6 @@
 //! What must hold of every plan, whatever it plans.
 
-use std::collections::BTreeSet;
-
-use super::Plan;
+use super::{Action, Plan};
 use crate::model::ActionKind;
 
 /// Checks a plan against itself; returns a sentence for each thing that does not hold.
@@ -11,28 +9,20 @@ use crate::model::ActionKind;
 #[must_use]
 pub fn lint(plan: &Plan) -> Vec<String> {
     let mut found = Vec::new();
-    let mut ids = BTreeSet::new();
-    for number in 0..plan.action_count() {
-        let (vm, action) = plan.action(number);
-        let id = plan.action_id(number);
-        if !ids.insert(id.clone()) {
-            found.push(format!("{id} stands twice"));
-        }
-        if action.outcome.acts() && vm.task.is_none() {
-            found.push(format!("{id} acts without a task"));
-        }
-        for dependency in plan.graph.dependencies(number) {
-            if dependency >= number {
-                found.push(format!("{id} waits for a later action"));
-            }
-        }
-    }
+    let mut number = 0;
     for vm in &plan.vms {
-        let count = |kind: ActionKind| vm.actions.iter().filter(|action| action.kind == kind).count();
-        for kind in [ActionKind::Clone, ActionKind::Configure, ActionKind::Start, ActionKind::Record] {
-            if count(kind) > 1 {
-                found.push(format!("VM {} has {} twice", vm.vm, kind.as_str()));
+        for (at, action) in vm.actions.iter().enumerate() {
+            let twin = |other: &Action| (other.kind, &other.subject) == (action.kind, &action.subject);
+            if vm.actions[..at].iter().any(twin) {
+                found.push(format!("{} stands twice", action.id(vm.vm)));
             }
+            if action.outcome.acts() && vm.task.is_none() {
+                found.push(format!("{} acts without a task", action.id(vm.vm)));
+            }
+            if plan.graph.waits_for_later(number) {
+                found.push(format!("{} waits for a later action", action.id(vm.vm)));
+            }
+            number += 1;
         }
         if !vm.actions.windows(2).all(|pair| {
             pair[0].kind <= pair[1].kind

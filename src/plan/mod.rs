@@ -9,11 +9,14 @@ mod context;
 mod diff;
 mod existing;
 pub mod lint;
+mod order;
 mod preflight;
 mod select;
 mod staging;
 mod steps;
 mod volumes;
+
+use std::collections::BTreeSet;
 
 use crate::dag::Dag;
 use crate::diag::Diagnostic;
@@ -59,6 +62,8 @@ pub struct VmPlan {
     pub waiting: Vec<Waiting>,
     /// Its actions in the order in which they are done.
     pub actions: Vec<Action>,
+    /// An error among the plan's problems is about it: nothing is done to it, nor to any other VM.
+    pub blocked: bool,
     /// What apply needs to carry the actions out; `None` when nothing acts.
     pub task: Option<Box<Task>>,
 }
@@ -172,7 +177,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let templates = observed.templates_by_name();
     let names = observed.names();
     let selected: Vec<&DesiredVm> = desired.vms.iter().filter(|vm| policy.selection.takes(vm)).collect();
-    let vms: Vec<VmPlan> = selected
+    let mut vms: Vec<VmPlan> = selected
         .iter()
         .map(|vm| {
             let scene = steps::Scene { desired, observed, templates: &templates, names: &names };
@@ -181,6 +186,11 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         .collect();
     preflight::capacity(desired, &vms, observed, &mut problems);
     preflight::undeclared(desired, observed, &mut problems);
+    let in_error: BTreeSet<VmId> =
+        problems.iter().filter(|problem| problem.is_error()).filter_map(|problem| problem.vm).collect();
+    for vm in &mut vms {
+        vm.blocked = in_error.contains(&vm.vm);
+    }
     // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
     problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
     assemble(desired, vms, problems)
@@ -192,7 +202,7 @@ fn assemble(desired: &Desired, vms: Vec<VmPlan>, problems: Vec<Diagnostic>) -> P
     let mut number = 0;
     for vm in &vms {
         first.push(number);
-        steps::edges(&vm.actions, number, &mut edges);
+        order::edges(&vm.actions, number, &mut edges);
         number += vm.actions.len();
     }
     first.push(number);
@@ -228,10 +238,16 @@ impl Plan {
         action.id(vm.vm)
     }
 
-    /// How many VMs have an outcome.
+    /// How many VMs have an outcome, blocked ones aside.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.vms.iter().filter(|vm| vm.outcome == outcome).count()
+        self.vms.iter().filter(|vm| !vm.blocked && vm.outcome == outcome).count()
+    }
+
+    /// How many VMs are blocked.
+    #[must_use]
+    pub fn blocked(&self) -> usize {
+        self.vms.iter().filter(|vm| vm.blocked).count()
     }
 
     /// Whether anything would be done.
@@ -249,6 +265,6 @@ impl Plan {
     /// VMs with values that wait for a restart, whether from this plan or from before.
     #[must_use]
     pub fn restarts_needed(&self) -> usize {
-        self.vms.iter().filter(|vm| vm.disruption == Disruption::Restart).count()
+        self.vms.iter().filter(|vm| !vm.blocked && vm.disruption == Disruption::Restart).count()
     }
 }

@@ -167,6 +167,12 @@ fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
     .hint(format!("set `boot_disk_size_gb` to {whole} or more"))
 }
 
+/// Says that a VM is not new and not finished either.
+pub(super) fn completed(vm: &DesiredVm, problems: &mut Vec<Diagnostic>) {
+    let text = format!("VM {} was not finished by an earlier run: it is completed", vm.vm_id);
+    problems.push(Diagnostic::notice(codes::UNFINISHED, text).vm(vm.vm_id));
+}
+
 /// Anything but our own half-made clone that is locked is left alone.
 pub(super) fn lock(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
     if let Some(lock) = &live.lock {

@@ -57,34 +57,6 @@ fn has_errors(problems: &[Diagnostic]) -> bool {
     problems.iter().any(Diagnostic::is_error)
 }
 
-/// What waits for what among the actions of one VM whose first action has number `first`.
-///
-/// A chain, except for volumes: each is prepared and mounted on its own, so that one that fails does not keep the others
-/// back, and the scripts wait for all of them.
-pub(super) fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, usize)>) {
-    let is_volume = |action: &Action| matches!(action.kind, ActionKind::PrepareShare | ActionKind::Mount);
-    let Some(volumes_from) = actions.iter().position(is_volume) else {
-        edges.extend((1..actions.len()).map(|i| (first + i, first + i - 1)));
-        return;
-    };
-    let volumes_to = volumes_from + actions[volumes_from..].iter().take_while(|action| is_volume(action)).count();
-    for i in 1..actions.len() {
-        let at = first + i;
-        if (volumes_from..volumes_to).contains(&i) {
-            let prepared = actions[i].kind == ActionKind::Mount
-                && i > volumes_from
-                && actions[i - 1].kind == ActionKind::PrepareShare
-                && actions[i - 1].subject == actions[i].subject;
-            edges.push((at, if prepared { at - 1 } else { first + volumes_from - 1 }));
-        } else if i == volumes_to {
-            let mounts = (volumes_from..volumes_to).filter(|m| actions[*m].kind == ActionKind::Mount);
-            edges.extend(mounts.map(|m| (at, first + m)));
-        } else {
-            edges.push((at, at - 1));
-        }
-    }
-}
-
 /// A VM's plan in the making.
 struct Draft {
     vm: VmId,
@@ -137,6 +109,7 @@ impl Draft {
             changes: self.changes,
             waiting: self.waiting,
             actions: self.actions,
+            blocked: false,
             task: task.filter(|_| acts),
         }
     }
@@ -184,8 +157,9 @@ impl Draft {
             staged: &staging.digests,
         };
         let nothing = Record::creating(&scene.desired.settings.project, vm.vm_id);
-        let mut record = self.follow(vm, &nothing, &mounts, scene.desired, &steps, problems);
-        record.template.clone_from(&vm.template_name);
+        self.follow(vm, &nothing, &mounts, scene.desired, &steps, problems);
+        self.push(ActionKind::Record, Outcome::Create, "the VM gets a record");
+        let record = wished(vm, &nothing, &mounts, scene.desired, &staging.digests);
         let basis = clone.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
         let task = Task {
             desired: vm.clone(),
@@ -214,8 +188,15 @@ impl Draft {
         self.changes = diff::changes(vm, live);
         self.waiting = diff::waiting(live);
         let fresh = record.state == RecordState::Creating;
+        let completing = record.state != RecordState::Ready;
+        if completing {
+            preflight::completed(vm, problems);
+        } else if !live.running {
+            self.changes.push(diff::power_on());
+        }
         let size_key = Key::BootDiskSizeGb.name();
-        let written = self.changes.iter().filter(|change| change.key != size_key);
+        let other = [size_key, diff::POWER];
+        let written = self.changes.iter().filter(|change| !other.contains(&change.key));
         let disruption = written.clone().map(|change| change.disruption).max();
         let configure = match disruption {
             _ if fresh => Some(("an interrupted run did not get to it", Disruption::None)),
@@ -229,19 +210,22 @@ impl Draft {
             configure,
             resize: grows.then_some("the disk is smaller than wished"),
             start: (!live.running).then_some("the VM is stopped"),
-            bring_up: (record.state != RecordState::Ready).then_some("the guest has not been up yet"),
+            bring_up: completing.then_some("the guest has not been up yet"),
             staged: &staging.digests,
         };
         self.push(ActionKind::Clone, Outcome::NoOp, "the VM exists");
-        let mut wished = self.follow(vm, record, &mounts, scene.desired, &steps, problems);
-        wished.template.clone_from(if fresh { &vm.template_name } else { &record.template });
-        let outcome = if wished == *record { Outcome::NoOp } else { Outcome::Update };
-        if let Some(last) = self.actions.last_mut() {
-            last.outcome = outcome;
-            last.reason = if outcome.acts() { "something it says changes" } else { "it says so already" };
-        }
-        if !self.actions.iter().any(|action| action.outcome.acts()) {
+        self.follow(vm, record, &mounts, scene.desired, &steps, problems);
+        // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already.
+        let acts = self.actions.iter().any(|action| action.outcome.acts());
+        let wished = acts.then(|| wished(vm, record, &mounts, scene.desired, &staging.digests));
+        let Some(wished) = wished else {
+            self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
             return self.into_plan(None);
+        };
+        if wished == *record {
+            self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
+        } else {
+            self.push(ActionKind::Record, Outcome::Update, "something it says changes");
         }
         preflight::lock(vm, live, problems);
         preflight::notes(vm, &wished, problems);
@@ -250,7 +234,7 @@ impl Draft {
             basis: Some(live.digest.clone()),
             clone: None,
             fresh,
-            completing: record.state != RecordState::Ready,
+            completing,
             scripts: staging::feature_scripts(vm, scene.desired),
             mounts,
             files: staging.files(vm, scene.desired),
@@ -259,7 +243,7 @@ impl Draft {
         self.into_plan(Some(Box::new(task)))
     }
 
-    /// Adds everything after the clone and returns what the record will say in the end.
+    /// Adds everything between the clone and the record.
     fn follow(
         &mut self,
         vm: &DesiredVm,
@@ -268,7 +252,7 @@ impl Draft {
         desired: &Desired,
         steps: &Steps<'_>,
         problems: &mut Vec<Diagnostic>,
-    ) -> Record {
+    ) {
         let acting = steps.acting;
         let when = |reason: Option<&'static str>, otherwise: &'static str| match reason {
             Some(reason) => (acting, reason),
@@ -339,16 +323,6 @@ impl Draft {
             self.push_about(ActionKind::Feature, Some(feature.name.clone()), outcome, reason, Disruption::None);
         }
         self.feature_changes(vm, &ran, &digest_of);
-        self.push(ActionKind::Record, acting, "the VM gets a record");
-
-        let mut wished = record.clone();
-        wished.state = RecordState::Ready;
-        wished.features.extend(vm.features.iter().map(|f| (f.name.to_string(), digest_of(&f.name).to_owned())));
-        wished.volumes.extend(mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())));
-        if !vm.features.is_empty() {
-            wished.staged.clone_from(steps.staged);
-        }
-        wished
     }
 
     fn volume_changes(&mut self, vm: &DesiredVm, record: &Record, mounts: &[Mount]) {
@@ -382,4 +356,28 @@ impl Draft {
             self.changes.push(diff::told_by_actions(Key::Features, origin, None, feature.name.to_string(), note));
         }
     }
+}
+
+/// What the record of a VM says when all its actions are done; `record` is what it says now.
+fn wished(
+    vm: &DesiredVm,
+    record: &Record,
+    mounts: &[Mount],
+    desired: &Desired,
+    staged: &BTreeMap<String, String>,
+) -> Record {
+    let mut wished = record.clone();
+    if record.state == RecordState::Creating {
+        wished.template.clone_from(&vm.template_name);
+    }
+    wished.state = RecordState::Ready;
+    for feature in &vm.features {
+        let digest = desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
+        wished.features.insert(feature.name.to_string(), digest.to_owned());
+    }
+    wished.volumes.extend(mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())));
+    if !vm.features.is_empty() {
+        wished.staged.clone_from(staged);
+    }
+    wished
 }

@@ -37,8 +37,8 @@ pub fn render(plan: &Plan, view: &View<'_>) -> String {
     header(plan, view, &mut out);
     let unchanged = plan.count(Outcome::NoOp);
     for vm in &plan.vms {
-        if vm.outcome.acts() || !vm.waiting.is_empty() || is_blocked(plan, vm) {
-            block(plan, vm, view, &mut out);
+        if vm.outcome.acts() || !vm.waiting.is_empty() || vm.blocked {
+            block(vm, view, &mut out);
         } else if unchanged <= MOST_LISTED {
             heading(vm, "no-op", Role::Faint, glyph(Outcome::NoOp), view, &mut out);
         }
@@ -68,10 +68,6 @@ fn header(plan: &Plan, view: &View<'_>, out: &mut String) {
     out.push('\n');
 }
 
-fn is_blocked(plan: &Plan, vm: &VmPlan) -> bool {
-    plan.problems.iter().any(|problem| problem.is_error() && problem.vm == Some(vm.vm))
-}
-
 /// `~ 1001 rumpletest                  update, needs a restart`
 fn heading(vm: &VmPlan, verdict: &str, role: Role, glyph: &str, view: &View<'_>, out: &mut String) {
     let name = format!("{glyph} {} {}", vm.vm, safe(&vm.name));
@@ -80,8 +76,8 @@ fn heading(vm: &VmPlan, verdict: &str, role: Role, glyph: &str, view: &View<'_>,
     let _ = writeln!(out, "{}{gap}{}", view.style.paint(role, &name), view.style.paint(role, verdict));
 }
 
-fn block(plan: &Plan, vm: &VmPlan, view: &View<'_>, out: &mut String) {
-    if is_blocked(plan, vm) {
+fn block(vm: &VmPlan, view: &View<'_>, out: &mut String) {
+    if vm.blocked {
         heading(vm, "blocked, see the errors", Role::Failure, "!", view, out);
     } else {
         let disruption = match vm.disruption {
@@ -109,7 +105,7 @@ fn block(plan: &Plan, vm: &VmPlan, view: &View<'_>, out: &mut String) {
         let text = format!("{} → {} waits for a restart", value(&waiting.active), value(&waiting.pending));
         entry(&format!("  ! {}", safe(&waiting.option)), &text, "", Role::Attention, view, out);
     }
-    if vm.outcome.acts() {
+    if vm.outcome.acts() && !vm.blocked {
         let acting: Vec<String> =
             vm.actions.iter().filter(|a| a.outcome.acts()).map(|a| safe(&a.title()).into_owned()).collect();
         let mut key = pad("    actions", VALUE_COLUMN);
@@ -200,7 +196,7 @@ fn text_diff(change: &Change, view: &View<'_>, out: &mut String) {
 
 /// The closing table: what changes, the disruptive first.
 fn table(plan: &Plan, view: &View<'_>, out: &mut String) {
-    let mut rows: Vec<&VmPlan> = plan.vms.iter().filter(|vm| vm.outcome.acts()).collect();
+    let mut rows: Vec<&VmPlan> = plan.vms.iter().filter(|vm| vm.outcome.acts() && !vm.blocked).collect();
     if rows.is_empty() {
         return;
     }
@@ -238,8 +234,12 @@ fn table(plan: &Plan, view: &View<'_>, out: &mut String) {
 pub fn summary(plan: &Plan, view: &View<'_>) -> String {
     let restarts = plan.restarts_needed();
     let restart = if restarts == 0 { String::new() } else { format!(" ({})", count(restarts, "restart")) };
+    let blocked = match plan.blocked() {
+        0 => String::new(),
+        n => format!(", {} blocked", number(n)),
+    };
     let line = format!(
-        "Plan: {} to create, {} to update{restart}, 0 to destroy, {} unchanged.",
+        "Plan: {} to create, {} to update{restart}, 0 to destroy, {} unchanged{blocked}.",
         number(plan.count(Outcome::Create)),
         number(plan.count(Outcome::Update)),
         number(plan.count(Outcome::NoOp)),

@@ -108,6 +108,8 @@ impl Embedded {
         for drive in &job.drives {
             conf.remove(&drive.key);
         }
+        // Before the first volume: whoever finds one of ours must find our record beside it.
+        self.write_conf(target, &conf.to_string())?;
         // The cloud-init drive comes first and stands in the locked configuration already.
         let (first, disks): (Vec<&Drive>, Vec<&Drive>) =
             job.drives.iter().partition(|drive| drive.kind == NewName::CloudInit || drive.storage.is_none());

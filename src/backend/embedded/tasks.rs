@@ -66,6 +66,22 @@ impl Tasks {
         self.begin("qmclone", source, &clone_line(source, target))
     }
 
+    fn guard_path(&self) -> PathBuf {
+        self.dir.join("looking.lock")
+    }
+
+    fn guard(&self) -> Result<File, Fault> {
+        let path = self.guard_path();
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(unwritten(&path))
+    }
+
+    /// Keeps others from burying tasks while somebody looks which are alive; ends when it is dropped.
+    fn look(&self) -> Result<File, Fault> {
+        let file = self.guard()?;
+        file.lock_shared().map_err(unwritten(&self.guard_path()))?;
+        Ok(file)
+    }
+
     /// Begins a task of Proxmox type `kind` for a VM.
     pub(super) fn begin(&self, kind: &str, vm: VmId, log: &str) -> Result<Running, Fault> {
         // Proxmox runs each task in a process of its own; here the field for its start time tells them apart.
@@ -83,6 +99,7 @@ impl Tasks {
 
     /// VMIDs that running clones are making, and whether there is a clone whose target cannot be told.
     pub(super) fn clones(&self) -> Result<(Vec<VmId>, bool), Fault> {
+        let _looking = self.look()?;
         let (mut targets, mut unknown) = (Vec::new(), false);
         for upid in files::names(&self.active())?.iter().filter(|upid| upid.contains(":qmclone:")) {
             let path = self.active().join(upid);
@@ -101,11 +118,15 @@ impl Tasks {
 
     /// Whether any task is running.
     pub(super) fn any_running(&self) -> Result<bool, Fault> {
+        let _looking = self.look()?;
         Ok(files::names(&self.active())?.iter().any(|upid| files::is_locked(&self.active().join(upid))))
     }
 
     /// Files tasks of processes that died under what ran.
     pub(super) fn bury(&self) -> Result<(), Fault> {
+        // It locks the files of the dead for a moment, and who looked just then would think them alive.
+        let burying = self.guard()?;
+        burying.lock().map_err(unwritten(&self.guard_path()))?;
         for upid in files::names(&self.active())? {
             let path = self.active().join(&upid);
             let Ok(file) = File::open(&path) else { continue };
@@ -118,6 +139,7 @@ impl Tasks {
 
     /// The tasks: running ones first, then what ended, oldest first.
     pub(super) fn list(&self) -> Result<Vec<Task>, Fault> {
+        let _looking = self.look()?;
         let mut tasks = Vec::new();
         for upid in files::names(&self.active())? {
             let running = files::is_locked(&self.active().join(&upid));

@@ -1,0 +1,153 @@
+//! What the parts cost at 3, 100, 1,000 and 10,000 VMs. `cargo bench`; figures are per VM (items per second).
+
+use std::fmt::Write as _;
+use std::fs;
+use std::sync::OnceLock;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use phoenix::backend::embedded::Embedded;
+use phoenix::config::{FeatureFiles, Source, load};
+use phoenix::hypervisor::{About, Hypervisor as _};
+use phoenix::model::{Desired, DesiredVm, Record, RecordState, content_digest};
+use phoenix::observed::{Observed, VmObserved, encode_description, with_record};
+use phoenix::plan::{Plan, Policy, lint, plan, vm_context};
+use phoenix::ui;
+use tempfile::TempDir;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const SIZES: [usize; 4] = [3, 100, 1_000, 10_000];
+
+fn main() {
+    divan::main();
+}
+
+fn text(vms: usize) -> String {
+    let mut text = String::from(r#"{"vm_defaults":{"features":["base_setup"],"memory_mb":2048},"virtual_machines":["#);
+    for n in 0..vms {
+        let comma = if n == 0 { "" } else { "," };
+        let _ = write!(
+            text,
+            r#"{comma}{{"vm_id":{},"vm_name":"vm-{n:05}","description":"machine {n}","tags":["web","prod"],
+            "cpu_cores":4,"volumes":[{{"type":"nfs","share":"local-nfs","path":"/d/{n}","mount_point":"/srv/d"}}]}}"#,
+            10_000 + n
+        );
+    }
+    text.push_str("]}");
+    text
+}
+
+fn source(vms: usize) -> Source {
+    Source { name: "bench.json".to_owned(), text: text(vms) }
+}
+
+fn desired(vms: usize) -> Desired {
+    load(&source(vms), &mut |_| FeatureFiles::Missing).desired.unwrap()
+}
+
+/// A fresh node as observed: a template and nothing else.
+fn empty() -> Observed {
+    let dir = tempfile::tempdir().unwrap();
+    Embedded::open(dir.path()).unwrap().observe().unwrap()
+}
+
+/// The configuration file of a VM that is as wished.
+fn conf(vm: &DesiredVm, plan: &Plan) -> String {
+    let task = plan.vms.iter().find(|planned| planned.vm == vm.vm_id).unwrap().task.as_ref().unwrap();
+    let uuid = format!("00000000-0000-4000-8000-{:012}", vm.vm_id.get());
+    let record = Record { state: RecordState::Ready, uuid: Some(uuid.clone()), ..task.record.clone() };
+    assert_eq!(record.staged["vm_context.json"], content_digest(vm_context(vm, &task.mounts).as_bytes()));
+    let notes = encode_description(&with_record(&vm.description, &record).unwrap());
+    format!(
+        "{notes}agent: enabled=1\nboot: order=scsi0\ncores: {}\nmemory: {}\nname: {}\n\
+         net0: virtio=BC:24:11:00:00:01,bridge=vmbr0\nostype: l26\nscsi0: local-zfs:vm-{}-disk-0,size=50G\n\
+         scsihw: virtio-scsi-pci\nsmbios1: uuid={uuid}\nsockets: 1\ntags: prod;web\n",
+        vm.cpu_cores, vm.memory_mb, vm.vm_name, vm.vm_id,
+    )
+}
+
+/// A config and the world in which nothing is left to do.
+fn settled(vms: usize) -> (Desired, Observed) {
+    let desired = desired(vms);
+    let mut observed = empty();
+    let all_new = plan(&desired, &observed, &Policy::default());
+    for vm in &desired.vms {
+        let text = conf(vm, &all_new);
+        observed.vms.insert(vm.vm_id, VmObserved::from_conf(vm.vm_id, &text, true));
+    }
+    assert!(!plan(&desired, &observed, &Policy::default()).acts());
+    (desired, observed)
+}
+
+/// A node in a directory with so many VMs that are as wished, made once.
+fn node(vms: usize) -> &'static Embedded {
+    static NODES: [OnceLock<(TempDir, Embedded)>; 4] = [const { OnceLock::new() }; 4];
+    let at = SIZES.iter().position(|size| *size == vms).unwrap();
+    let (_, node) = NODES[at].get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Embedded::open(dir.path()).unwrap();
+        let desired = desired(vms);
+        let all_new = plan(&desired, &node.observe().unwrap(), &Policy::default());
+        for vm in &desired.vms {
+            let path = dir.path().join(format!("qemu-server/{}.conf", vm.vm_id));
+            fs::write(path, conf(vm, &all_new)).unwrap();
+            fs::write(dir.path().join(format!("run/{}", vm.vm_id)), "1").unwrap();
+        }
+        (dir, node)
+    });
+    node
+}
+
+#[divan::bench(args = SIZES)]
+fn load_and_validate(bencher: Bencher<'_, '_>, vms: usize) {
+    let source = source(vms);
+    bencher.counter(ItemsCount::new(vms)).bench(|| load(&source, &mut |_| FeatureFiles::Missing));
+}
+
+#[divan::bench(args = SIZES)]
+fn observe(bencher: Bencher<'_, '_>, vms: usize) {
+    let node = node(vms);
+    bencher.counter(ItemsCount::new(vms)).bench(|| node.observe().unwrap());
+}
+
+#[divan::bench(args = SIZES)]
+fn plan_unchanged(bencher: Bencher<'_, '_>, vms: usize) {
+    let (desired, observed) = settled(vms);
+    bencher.counter(ItemsCount::new(vms)).bench(|| plan(&desired, &observed, &Policy::default()));
+}
+
+#[divan::bench(args = SIZES)]
+fn plan_all_new(bencher: Bencher<'_, '_>, vms: usize) {
+    let (desired, observed) = (desired(vms), empty());
+    bencher.counter(ItemsCount::new(vms)).bench(|| plan(&desired, &observed, &Policy::default()));
+}
+
+#[divan::bench(args = SIZES)]
+fn lint_plan(bencher: Bencher<'_, '_>, vms: usize) {
+    let plan = plan(&desired(vms), &empty(), &Policy::default());
+    bencher.counter(ItemsCount::new(vms)).bench(|| lint::lint(&plan));
+}
+
+#[divan::bench(args = SIZES)]
+fn render_all_new(bencher: Bencher<'_, '_>, vms: usize) {
+    let plan = plan(&desired(vms), &empty(), &Policy::default());
+    let about = About { label: "bench".to_owned(), simulated: true };
+    let style = ui::style::Style { color: true };
+    let view = ui::plan::View { style, width: 80, about: &about, config: "bench.json" };
+    bencher.counter(ItemsCount::new(vms)).bench(|| ui::plan::render(&plan, &view));
+}
+
+#[divan::bench(args = SIZES)]
+fn graph_mermaid(bencher: Bencher<'_, '_>, vms: usize) {
+    let plan = plan(&desired(vms), &empty(), &Policy::default());
+    bencher.counter(ItemsCount::new(vms)).bench(|| ui::graph::mermaid(&plan));
+}
+
+#[divan::bench(args = SIZES)]
+fn action_graph(bencher: Bencher<'_, '_>, vms: usize) {
+    let edges: Vec<(usize, usize)> =
+        (0..vms).flat_map(|vm| (1..12).map(move |n| (vm * 12 + n, vm * 12 + n - 1))).collect();
+    bencher.counter(ItemsCount::new(vms)).bench(|| phoenix::dag::Dag::new(vms * 12, &edges).unwrap());
+}

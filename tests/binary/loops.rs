@@ -1,0 +1,296 @@
+//! Break every step: each action fails in turn, loses its answer in turn, and is killed in turn; and everything is applied
+//! twice. After each, one more apply ends in the same world as an undisturbed run, and the plan is empty.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use super::world::{Scene, ids};
+use serde_json::{Value, json};
+
+/// A VM with everything, and one with nothing but the defaults.
+const CONFIG: &str = r#"{
+  "vm_defaults": { "boot_disk_size_gb": 8, "memory_mb": 1024 },
+  "virtual_machines": [
+    {
+      "vm_id": 1000, "vm_name": "full", "description": "two\nlines", "tags": ["b", "a"],
+      "features": ["base_setup", "install_docker"],
+      "volumes": [{ "type": "nfs", "share": "local-nfs", "path": "/data", "mount_point": "/srv/data" }]
+    },
+    { "vm_id": 1001, "vm_name": "plain" }
+  ]
+}"#;
+
+fn scene() -> Scene {
+    let scene = Scene::new(CONFIG);
+    // Makes the node.
+    assert_eq!(scene.plan_code(), Some(2));
+    scene
+}
+
+/// What an undisturbed run does and leaves: the actions that began, in order, and the world.
+fn undisturbed() -> &'static (Vec<String>, BTreeMap<String, String>) {
+    static ONCE: OnceLock<(Vec<String>, BTreeMap<String, String>)> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        let scene = scene();
+        let ran = scene.apply();
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert_eq!(scene.plan_code(), Some(0));
+        let mut actions = ids(&ran.events, "action_started");
+        actions.sort_by_key(|id| (id[..4].to_owned(), position(id)));
+        (actions, scene.world())
+    })
+}
+
+/// Where an action stands among those of its VM.
+fn position(id: &str) -> usize {
+    let order = [
+        "clone",
+        "configure",
+        "resize-disk",
+        "start",
+        "await-agent",
+        "await-cloud-init",
+        "prepare-share:/persistent-storage",
+        "mount:/persistent-storage",
+        "prepare-share:/srv/data",
+        "mount:/srv/data",
+        "stage-scripts",
+        "feature:base_setup",
+        "feature:install_docker",
+        "record",
+    ];
+    order.iter().position(|name| id[5..] == **name).unwrap_or_else(|| panic!("{id} is unknown"))
+}
+
+/// One more apply heals everything: the world is that of an undisturbed run, and nothing is left to do.
+#[track_caller]
+fn check_healed(scene: &Scene, case: &str) {
+    let ran = scene.apply();
+    assert_eq!(ran.code, Some(0), "{case}: healing failed\n{}{}", ran.out, ran.err);
+    let (found, wanted) = (scene.world(), &undisturbed().1);
+    for (path, content) in wanted {
+        assert_eq!(found.get(path), Some(content), "{case}: {path} differs");
+    }
+    let more: Vec<&String> = found.keys().filter(|path| !wanted.contains_key(*path)).collect();
+    assert!(more.is_empty(), "{case}: left behind: {more:?}");
+    assert_eq!(scene.plan_code(), Some(0), "{case}: the plan is not empty");
+}
+
+/// The operation of the node that an action consists of, as `faults.json` names it, and how many like it come before.
+fn fault(id: &str, how: &str) -> Value {
+    let vm: u32 = id[..4].parse().unwrap();
+    let (op, program, skip) = match &id[5..] {
+        "clone" => ("clone", None, 0),
+        "configure" => ("configure", None, 0),
+        "resize-disk" => ("resize", None, 0),
+        "start" => ("start", None, 0),
+        "await-agent" => ("ping", None, 0),
+        "await-cloud-init" => ("guest-start", Some("cloud-init"), 0),
+        "prepare-share:/persistent-storage" => ("make-directory", None, 0),
+        // The node tells directories by the VMID in their path, and this one has none.
+        "prepare-share:/srv/data" => return json!([{ "op": "make-directory", "how": how, "skip": 1 }]),
+        "mount:/persistent-storage" => ("guest-start", Some("phoenix-mount"), 0),
+        "mount:/srv/data" => ("guest-start", Some("phoenix-mount"), 1),
+        "stage-scripts" => ("replace-directory", None, 0),
+        "feature:base_setup" => ("guest-start", Some("phoenix-feature"), 0),
+        "feature:install_docker" => ("guest-start", Some("phoenix-feature"), 1),
+        // The first write is `configure`, and every feature writes the record once.
+        "record" => ("configure", None, if vm == 1000 { 3 } else { 1 }),
+        other => panic!("{other} is unknown"),
+    };
+    let mut entry = json!({ "op": op, "vm": vm, "how": how, "skip": skip });
+    if let Some(program) = program {
+        entry["program"] = program.into();
+    }
+    json!([entry])
+}
+
+/// What waits for an action, directly or not, within the same VM.
+fn descendants(id: &str) -> BTreeSet<String> {
+    let (vm, actions) = (&id[..4], &undisturbed().0);
+    let volume = |id: &str| id.contains("prepare-share:") || id.contains("mount:");
+    let later = actions.iter().filter(|other| other.starts_with(vm) && position(other) > position(id));
+    let waits = |other: &&String| {
+        // The two volumes do not wait for each other.
+        !volume(id) || !volume(other) || other.rsplit(':').next() == id.rsplit(':').next()
+    };
+    later.filter(waits).cloned().collect()
+}
+
+#[test]
+fn applied_twice() {
+    let scene = scene();
+    assert_eq!(scene.apply().code, Some(0));
+    let before = scene.bytes();
+    let again = scene.apply();
+    assert_eq!(again.code, Some(0));
+    assert!(ids(&again.events, "action_started").is_empty(), "nothing may begin");
+    let ended: Vec<&Value> = again.events.iter().filter(|event| event["event"] == "action_ended").collect();
+    assert_eq!(ended.len(), undisturbed().0.len());
+    assert!(ended.iter().all(|event| event["outcome"] == "no-op"));
+    assert!(scene.bytes() == before, "the second apply wrote something");
+}
+
+#[test]
+fn each_action_fails_in_turn() {
+    for id in &undisturbed().0 {
+        let scene = scene();
+        scene.script_faults(&fault(id, "fail"));
+        let ran = scene.apply();
+        assert!(scene.all_faults_happened(), "{id}: the failure did not happen");
+        assert_eq!(ran.code, Some(6), "{id}: {}{}", ran.out, ran.err);
+        assert_eq!(ids(&ran.events, "action_failed"), std::slice::from_ref(id), "exactly this one fails");
+        let skipped: BTreeSet<String> = ids(&ran.events, "action_skipped").into_iter().collect();
+        assert_eq!(skipped, descendants(id), "{id}: what waits for it is skipped, and nothing else");
+        let ended: BTreeSet<String> = ids(&ran.events, "action_ended").into_iter().collect();
+        let others = undisturbed().0.iter().filter(|other| *other != id && !skipped.contains(*other));
+        assert_eq!(ended, others.cloned().collect(), "{id}: everything else is done");
+        check_healed(&scene, &format!("{id} failed"));
+    }
+}
+
+#[test]
+fn each_answer_is_lost_in_turn() {
+    for id in &undisturbed().0 {
+        let scene = scene();
+        scene.script_faults(&fault(id, "lose"));
+        let ran = scene.apply();
+        assert!(scene.all_faults_happened(), "{id}: the loss did not happen");
+        // What happened is found out by looking: the run does not even fail.
+        assert_eq!(ran.code, Some(0), "{id}: {}{}", ran.out, ran.err);
+        let clones = scene.bytes().into_iter().filter(|(path, _)| path.ends_with("tasks/index"));
+        let index: Vec<u8> = clones.flat_map(|(_, content)| content).collect();
+        let clones = String::from_utf8(index).unwrap().matches(":qmclone:").count();
+        assert_eq!(clones, 2, "{id}: a clone was repeated");
+        check_healed(&scene, &format!("{id} lost its answer"));
+    }
+}
+
+#[test]
+fn killed_as_soon_as_each_action_has_begun() {
+    for id in &undisturbed().0 {
+        let scene = scene();
+        scene.set_latency(15);
+        let mut running = scene.begin();
+        assert!(running.reaches(id), "{id} did not begin");
+        running.kill();
+        scene.set_latency(0);
+        check_healed(&scene, &format!("killed in {id}"));
+    }
+}
+
+#[test]
+fn killed_inside_each_operation() {
+    for id in &undisturbed().0 {
+        for how in ["die-before", "die-halfway", "die-after"] {
+            // Asking the guest has no middle.
+            let op = fault(id, how)[0]["op"].clone();
+            if how == "die-halfway" && (op == "ping" || op == "guest-start") {
+                continue;
+            }
+            let scene = scene();
+            scene.script_faults(&fault(id, how));
+            let ran = scene.apply();
+            assert!(scene.all_faults_happened(), "{id} {how}: did not happen");
+            assert_eq!(ran.code, None, "{id} {how}: was not killed");
+            check_healed(&scene, &format!("{id} {how}"));
+        }
+    }
+}
+
+#[test]
+fn killed_again_while_healing() {
+    let story = [
+        ("1000/clone", "die-halfway"),
+        ("1000/clone", "die-early"),
+        ("1000/configure", "die-after"),
+        ("1000/feature:base_setup", "die-after"),
+        ("1000/record", "die-before"),
+    ];
+    let scene = scene();
+    for (id, how) in story {
+        let mut fault = fault(id, how);
+        // Earlier runs have done the earlier writes.
+        fault[0]["skip"] = 0.into();
+        if id.ends_with("record") {
+            fault[0]["skip"] = 1.into();
+        }
+        scene.script_faults(&fault);
+        let ran = scene.apply();
+        assert_eq!((ran.code, scene.all_faults_happened()), (None, true), "{id} {how}: {}{}", ran.out, ran.err);
+    }
+    check_healed(&scene, "killed five times");
+}
+
+#[test]
+fn what_a_killed_clone_leaves_is_announced() {
+    for how in ["die-early", "die-halfway"] {
+        let scene = scene();
+        scene.script_faults(&fault("1000/clone", how));
+        assert_eq!(scene.apply().code, None);
+        let plan = scene.phoenix(&["plan"]);
+        assert_eq!(plan.code, Some(0));
+        assert!(plan.err.contains("left over by an interrupted run"), "{how}: {}", plan.err);
+        assert!(plan.out.contains("remove-leftover → clone"), "{how}: {}", plan.out);
+    }
+}
+
+#[test]
+fn two_people_apply_at_once() {
+    let scene = scene();
+    scene.set_latency(5);
+    let both = [scene.begin(), scene.begin()];
+    for mut running in both {
+        while running.reaches("nothing") {}
+        running.kill();
+    }
+    scene.set_latency(0);
+    check_healed(&scene, "applied by two at once");
+}
+
+#[test]
+fn what_is_not_ours_is_left_alone() {
+    let vm = "name: theirs\nmemory: 512\nscsi0: local-zfs:vm-1001-disk-0,size=3G\nboot: order=scsi0\n";
+    let cases = [
+        ("a foreign VM", vm.to_owned(), "VMID 1001 is taken by the VM `theirs`"),
+        ("a foreign VM that is locked", format!("lock: backup\n{vm}"), "VMID 1001 is taken"),
+        ("a foreign half-made clone", format!("lock: clone\n{vm}"), "VMID 1001 is taken"),
+    ];
+    for (case, conf, says) in cases {
+        let scene = scene();
+        let path = scene.node().join("qemu-server/1001.conf");
+        std::fs::write(&path, &conf).unwrap();
+        let ran = scene.apply();
+        assert_eq!(ran.code, Some(1), "{case}");
+        assert!(ran.err.contains(says), "{case}: {}", ran.err);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), conf, "{case}");
+        assert!(!scene.node().join("qemu-server/1000.conf").exists(), "{case}: nothing at all is done");
+        assert_eq!(scene.phoenix(&["apply", "--auto-approve", "--exclude", "1001"]).code, Some(0), "{case}");
+    }
+}
+
+#[test]
+fn a_vm_of_ours_that_is_locked_is_not_touched() {
+    let scene = scene();
+    assert_eq!(scene.apply().code, Some(0));
+    let path = scene.node().join("qemu-server/1001.conf");
+    let conf = std::fs::read_to_string(&path).unwrap().replace("memory: 1024", "lock: backup\nmemory: 2048");
+    std::fs::write(&path, &conf).unwrap();
+    let ran = scene.apply();
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("VM 1001 is locked (backup)"), "{}", ran.err);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), conf);
+}
+
+#[test]
+fn volumes_that_are_there_already_are_not_written_over() {
+    let scene = scene();
+    let dir = scene.node().join("images/local-zfs/1001");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("vm-1001-disk-0"), "1073741824").unwrap();
+    let ran = scene.apply();
+    assert_eq!(ran.code, Some(6));
+    assert_eq!(ids(&ran.events, "action_failed"), ["1001/clone"]);
+    assert!(ran.out.contains("local-zfs:vm-1001-disk-0"), "{}", ran.out);
+    assert_eq!(std::fs::read_to_string(dir.join("vm-1001-disk-0")).unwrap(), "1073741824");
+}

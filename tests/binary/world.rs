@@ -1,0 +1,220 @@
+//! A node, a config and the real binary in a directory of their own; and what the node's world looks like.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A directory with a config and, once something ran, an embedded node.
+pub(crate) struct Scene {
+    dir: TempDir,
+}
+
+/// How one run of phoenix went.
+pub(crate) struct Ran {
+    /// Exit code; `None` when a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// The events of its standard output, when it was asked for JSON.
+    pub(crate) events: Vec<Value>,
+    /// Standard output as it was.
+    pub(crate) out: String,
+    /// Standard error.
+    pub(crate) err: String,
+}
+
+impl Scene {
+    /// A scene with a config.
+    pub(crate) fn new(config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("phoenix_vm_configs.json"), config).unwrap();
+        Self { dir }
+    }
+
+    /// The node's directory.
+    pub(crate) fn node(&self) -> PathBuf {
+        self.dir.path().join(".phoenix/node")
+    }
+
+    /// Where a file of the scene is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A command that runs the real binary here.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_phoenix"));
+        command.args(arguments).current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env_remove("PHOENIX_TARGET").env_remove("NO_COLOR");
+        command
+    }
+
+    /// Runs the real binary here.
+    pub(crate) fn phoenix(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        let events = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        Ran { code: output.status.code(), events, out, err: String::from_utf8(output.stderr).unwrap() }
+    }
+
+    /// Applies and reads the events.
+    pub(crate) fn apply(&self) -> Ran {
+        self.phoenix(&["apply", "--auto-approve", "--json"])
+    }
+
+    /// Exit code of `plan --detailed-exitcode`: 0 when nothing is to be done, 2 when there are changes.
+    pub(crate) fn plan_code(&self) -> Option<i32> {
+        self.phoenix(&["plan", "--detailed-exitcode"]).code
+    }
+
+    /// Begins an apply whose events can be read while it runs.
+    pub(crate) fn begin(&self) -> Running {
+        let mut child = self
+            .command(&["apply", "--auto-approve", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Running { child, lines }
+    }
+
+    /// Scripts failures: the text of the node's `faults.json`.
+    pub(crate) fn script_faults(&self, faults: &Value) {
+        fs::write(self.node().join("faults.json"), faults.to_string()).unwrap();
+    }
+
+    /// Whether every scripted failure has happened.
+    pub(crate) fn all_faults_happened(&self) -> bool {
+        fs::read_to_string(self.node().join("faults.json")).is_ok_and(|text| text.trim() == "[]")
+    }
+
+    /// Sets how many milliseconds every operation of the node takes.
+    pub(crate) fn set_latency(&self, ms: u64) {
+        let path = self.node().join("node.json");
+        let mut settings: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        settings["latency_ms"] = ms.into();
+        fs::write(path, settings.to_string()).unwrap();
+    }
+
+    /// The world: every file of the node by path, with what differs from run to run made the same.
+    ///
+    /// Left out are the history of tasks, lock files (empty), and the moment a VM was started.
+    pub(crate) fn world(&self) -> BTreeMap<String, String> {
+        let mut world = BTreeMap::new();
+        let node = self.node();
+        collect(&node, &node, &mut world);
+        world
+    }
+
+    /// The exact bytes of the node, history included.
+    pub(crate) fn bytes(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut open = vec![self.node()];
+        while let Some(dir) = open.pop() {
+            for entry in fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    let content = fs::read(&path).unwrap();
+                    files.insert(path, content);
+                }
+            }
+        }
+        files
+    }
+}
+
+/// An apply that runs.
+pub(crate) struct Running {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Running {
+    /// Reads on until the action begins. `false`: the run ended before.
+    pub(crate) fn reaches(&mut self, action: &str) -> bool {
+        loop {
+            let mut line = String::new();
+            if self.lines.read_line(&mut line).unwrap() == 0 {
+                return false;
+            }
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if event["event"] == "action_started" && event["id"] == action {
+                return true;
+            }
+        }
+    }
+
+    /// Ends it as the kernel does when memory runs out: without a word.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn collect(top: &Path, dir: &Path, world: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.strip_prefix(top).unwrap().to_string_lossy().into_owned();
+        if ["tasks", "locks", "tmp", "faults.json", "node.json"].contains(&name.as_str()) {
+            continue;
+        }
+        if path.is_dir() {
+            world.insert(format!("{name}/"), String::new());
+            collect(top, &path, world);
+        } else if name.starts_with("run/") {
+            world.insert(name, "running".to_owned());
+        } else if name.ends_with("/fstab") {
+            // Volumes do not wait for each other.
+            let text = fs::read_to_string(&path).unwrap();
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.sort_unstable();
+            world.insert(name, lines.join("\n"));
+        } else {
+            world.insert(name, normal(&fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+/// Makes uuids and MAC addresses the same in every run.
+fn normal(text: &str) -> String {
+    let mut text = text.replace("\\u002d", "-").replace("%3A", ":");
+    for (length, groups, separator) in [(36, &[8, 4, 4, 4, 12][..], '-'), (17, &[2; 6][..], ':')] {
+        let mut from = 0;
+        while let Some(at) = (from..text.len().saturating_sub(length - 1)).find(|at| is(&text, *at, groups, separator))
+        {
+            text.replace_range(at..at + length, "SAME");
+            from = at;
+        }
+    }
+    text
+}
+
+/// Whether groups of hex digits with a separator between them stand at a place.
+fn is(text: &str, at: usize, groups: &[usize], separator: char) -> bool {
+    let mut rest = &text.as_bytes()[at..];
+    for (n, length) in groups.iter().enumerate() {
+        if n > 0 {
+            if rest.first() != Some(&(separator as u8)) {
+                return false;
+            }
+            rest = &rest[1..];
+        }
+        if rest.len() < *length || !rest[..*length].iter().all(u8::is_ascii_hexdigit) {
+            return false;
+        }
+        rest = &rest[*length..];
+    }
+    true
+}
+
+/// The ids of the events of one kind, in order.
+pub(crate) fn ids(events: &[Value], kind: &str) -> Vec<String> {
+    let of_kind = events.iter().filter(|event| event["event"] == kind);
+    of_kind.map(|event| event["id"].as_str().unwrap().to_owned()).collect()
+}

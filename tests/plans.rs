@@ -1,0 +1,54 @@
+//! What is desired and what was observed give a plan: pairs under `fixtures/plan/`, reviewed as text.
+//!
+//! A case is a directory: `config.json`, `VMID.conf` for each VM that is there (`VMID.running.conf` for one that runs) on
+//! top of a fresh node, and `plan.txt`, which holds the plan and its problems as people read them.
+//! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
+
+use std::fs;
+use std::path::Path;
+
+use phoenix::backend::embedded::Embedded;
+use phoenix::config::{FeatureFiles, Source, load};
+use phoenix::hypervisor::Hypervisor as _;
+use phoenix::model::VmId;
+use phoenix::observed::{Observed, VmObserved};
+use phoenix::plan::{Policy, lint, plan};
+use phoenix::ui;
+use phoenix::ui::style::Style;
+
+fn observed(case: &Path) -> Observed {
+    let dir = tempfile::tempdir().unwrap();
+    let mut observed = Embedded::open(dir.path()).unwrap().observe().unwrap();
+    for entry in fs::read_dir(case).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let Some(name) = name.strip_suffix(".conf") else { continue };
+        let (id, running) = name.strip_suffix(".running").map_or((name, false), |id| (id, true));
+        let id: VmId = id.parse().unwrap();
+        observed.vms.insert(id, VmObserved::from_conf(id, &fs::read_to_string(&path).unwrap(), running));
+    }
+    observed
+}
+
+fn check(case: &Path) {
+    let source = Source { name: "config.json".to_owned(), text: fs::read_to_string(case.join("config.json")).unwrap() };
+    let loaded = load(&source, &mut |_| FeatureFiles::Missing);
+    let desired = loaded.desired.unwrap_or_else(|| panic!("{}: {:?}", case.display(), loaded.diagnostics));
+    let plan = plan(&desired, &observed(case), &Policy::default());
+    assert_eq!(lint::lint(&plan), Vec::<String>::new(), "{}", case.display());
+    let about = phoenix::hypervisor::About { label: "embedded node at .phoenix/node".to_owned(), simulated: true };
+    let view = ui::plan::View { style: Style { color: false }, width: 80, about: &about, config: "config.json" };
+    let shown = ui::plan::render(&plan, &view) + &ui::diagnostics::render(&plan.problems, None, false);
+    snapbox::assert_data_eq!(shown, snapbox::Data::read_from(&case.join("plan.txt"), None).raw());
+}
+
+#[test]
+fn desired_and_observed_give_the_plan() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/plan");
+    let mut count = 0;
+    for entry in fs::read_dir(cases).unwrap() {
+        check(&entry.unwrap().path());
+        count += 1;
+    }
+    assert!(count >= 12, "the cases are gone");
+}

@@ -1,0 +1,281 @@
+//! What holds for every config, every plan and every course of a run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use phoenix::apply::schedule::{Command, Input, Scheduler};
+use phoenix::apply::{Clock, Inbox, Limits, Run, run};
+use phoenix::backend::embedded::Embedded;
+use phoenix::config::{FeatureFiles, Source, load};
+use phoenix::event::Summary;
+use phoenix::hypervisor::{About, Cloning, Effect, Fault, FaultKind, GuestStatus, Guests, HostOp, Hypervisor};
+use phoenix::model::{Desired, Disruption, Outcome, VmId};
+use phoenix::observed::{Observed, VmObserved};
+use phoenix::plan::{Plan, Policy, lint, plan};
+use phoenix::ui;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// A clock on which waiting costs nothing.
+#[derive(Default)]
+struct NoWait(AtomicU64);
+
+impl Clock for NoWait {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn pause(&self, how_long: Duration) {
+        let ms = u64::try_from(how_long.as_millis()).unwrap();
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+/// A target that loses or refuses the calls whose turn it is, and counts all that change something.
+struct Faulty {
+    node: Embedded,
+    /// Bit n: the n-th changing call fails; with `lose` it happens first.
+    broken: u64,
+    lose: u64,
+    calls: AtomicU64,
+}
+
+impl Faulty {
+    fn new(node: Embedded, broken: u64, lose: u64) -> Arc<Self> {
+        Arc::new(Self { node, broken, lose, calls: AtomicU64::new(0) })
+    }
+
+    fn call<T>(&self, call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+        let bit = 1_u64.checked_shl(u32::try_from(self.calls.fetch_add(1, Ordering::Relaxed)).unwrap()).unwrap_or(0);
+        if self.broken & bit == 0 {
+            return call();
+        }
+        if self.lose & bit == 0 {
+            return Err(Fault::harmless(FaultKind::Failed, "scripted"));
+        }
+        // Happened or not, nobody hears of it.
+        drop(call());
+        Err(Fault { kind: FaultKind::Unreachable, effect: Effect::Maybe, what: "lost".to_owned(), hint: None })
+    }
+}
+
+impl Hypervisor for Faulty {
+    fn about(&self) -> About {
+        self.node.about()
+    }
+    fn observe(&self) -> Result<Observed, Fault> {
+        self.node.observe()
+    }
+    fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
+        self.node.vm(vm)
+    }
+    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
+        self.node.config(vm)
+    }
+    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
+        self.node.volumes(vm)
+    }
+    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
+        self.node.cloning(vm)
+    }
+    fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
+        self.call(|| self.node.perform(op, deadline))
+    }
+    fn guests(&self) -> &dyn Guests {
+        self
+    }
+}
+
+impl Guests for Faulty {
+    fn ping(&self, vm: VmId) -> Result<(), Fault> {
+        self.call(|| self.node.guests().ping(vm))
+    }
+    fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault> {
+        self.call(|| self.node.guests().start(vm, argv))
+    }
+    fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
+        self.call(|| self.node.guests().status(vm, pid))
+    }
+}
+
+fn desired(config: &Value) -> Desired {
+    let source = Source { name: "test.json".to_owned(), text: config.to_string() };
+    let loaded = load(&source, &mut |_| FeatureFiles::Missing);
+    loaded.desired.unwrap_or_else(|| panic!("{config}\n{:?}", loaded.diagnostics))
+}
+
+#[track_caller]
+fn planned(desired: &Desired, observed: &Observed) -> Plan {
+    let plan = plan(desired, observed, &Policy::default());
+    assert_eq!(lint::lint(&plan), Vec::<String>::new());
+    plan
+}
+
+fn rendered(plan: &Plan) -> String {
+    let about = About { label: "test".to_owned(), simulated: true };
+    let view = ui::plan::View { style: ui::style::Style { color: false }, width: 80, about: &about, config: "test" };
+    ui::plan::render(plan, &view) + &ui::graph::mermaid(plan)
+}
+
+fn applied(plan: Plan, target: Arc<Faulty>, parallel: usize) -> Summary {
+    let run_ = Run {
+        plan: Arc::new(plan),
+        hypervisor: target,
+        clock: Arc::new(NoWait::default()),
+        limits: Limits { parallel, clones_per_storage: 2 },
+        config: "test".to_owned(),
+    };
+    run(&run_, &Inbox::default(), &mut |_| {})
+}
+
+/// One VM's values; sizes come from `grown`, so that a later config never shrinks a disk.
+fn vm(id: u32, grown: u32) -> impl Strategy<Value = Value> {
+    let words = prop::collection::vec("[a-z][a-z0-9]{0,5}", 0..4);
+    let description = "(|[ -~äöü✓]{1,30}|[a-z ]{1,8}\n[a-z:%#]{1,8}\n\n[a-z]{1,4})";
+    let features =
+        prop_oneof![Just(json!([])), Just(json!(["base_setup"])), Just(json!(["install_docker", "base_setup"])),];
+    let volumes = prop_oneof![
+        Just(json!([])),
+        Just(json!([{ "type": "nfs", "share": "local-nfs", "path": format!("/d{id}"), "mount_point": "/srv/d" }])),
+    ];
+    let model = prop_oneof![Just("virtio"), Just("e1000"), Just("vmxnet3")];
+    let hard = (1..3_u32, 1..4_u32, 16..4096_u32, 0..20_u32, model);
+    (words, description, features, volumes, hard).prop_map(move |(tags, text, features, volumes, hard)| {
+        let (sockets, cores, memory, size, model) = hard;
+        json!({
+            "vm_id": id, "vm_name": format!("vm{id}"), "tags": tags, "features": features, "volumes": volumes,
+            "description": text.replace("<!-- phoenix", ""), "cpu_sockets": sockets, "cpu_cores": cores,
+            "memory_mb": memory, "boot_disk_size_gb": 3 + grown + size, "network_model": model
+        })
+    })
+}
+
+fn config(grown: u32) -> impl Strategy<Value = Value> {
+    (vm(100, grown), vm(101, grown), vm(102, grown), 1..4_usize).prop_map(|(a, b, c, count)| {
+        let vms = [a, b, c];
+        json!({ "virtual_machines": vms.get(..count) })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_plan_after_its_apply_is_empty(first in config(0), second in config(20), parallel in 1..6_usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Embedded::open(dir.path()).unwrap();
+        for config in [&first, &second] {
+            let desired = desired(config);
+            let plan = planned(&desired, &open().observe().unwrap());
+            prop_assert!(!plan.is_blocked(), "{:?}", plan.problems);
+            // Nothing that exists is made anew, and only running VMs are disturbed.
+            for vm in &plan.vms {
+                let exists = open().vm(vm.vm).unwrap().is_some();
+                prop_assert_eq!(vm.outcome == Outcome::Create, !exists);
+                prop_assert!(exists || vm.disruption == Disruption::None);
+            }
+            let summary = applied(plan, Faulty::new(open(), 0, 0), parallel);
+            prop_assert!(summary.is_complete(), "{summary:?}");
+            let again = planned(&desired, &open().observe().unwrap());
+            prop_assert!(!again.acts(), "{}", rendered(&again));
+            // And carrying out the empty plan asks nothing of the target.
+            let target = Faulty::new(open(), 0, 0);
+            applied(again, Arc::clone(&target), parallel);
+            prop_assert_eq!(target.calls.load(Ordering::Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn whatever_breaks_the_next_applies_heal(config in config(0), broken in any::<u64>(), lose in any::<u64>()) {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Embedded::open(dir.path()).unwrap();
+        let desired = desired(&config);
+        let observe = || planned(&desired, &open().observe().unwrap());
+        // A third of the calls break, then none.
+        applied(observe(), Faulty::new(open(), broken & broken.rotate_left(7), lose), 3);
+        let second = observe();
+        prop_assert!(!second.is_blocked(), "{:?}", second.problems);
+        let summary = applied(second, Faulty::new(open(), 0, 0), 3);
+        prop_assert!(summary.is_complete(), "{summary:?}");
+        prop_assert!(!observe().acts());
+    }
+
+    #[test]
+    fn order_does_not_matter(config in config(0), turn in 0..3_usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let observed = Embedded::open(dir.path()).unwrap().observe().unwrap();
+        let mut shuffled = config.clone();
+        let vms = shuffled["virtual_machines"].as_array_mut().unwrap();
+        let turn = turn % vms.len();
+        vms.rotate_left(turn);
+        vms.reverse();
+        let keys_turned: Vec<Value> = vms.iter().map(|vm| {
+            let mut entries: Vec<_> = vm.as_object().unwrap().clone().into_iter().collect();
+            entries.reverse();
+            entries.into_iter().collect()
+        }).collect();
+        *vms = keys_turned;
+        let (a, b) = (planned(&desired(&config), &observed), planned(&desired(&shuffled), &observed));
+        prop_assert_eq!(rendered(&a), rendered(&b));
+    }
+
+    #[test]
+    fn the_scheduler_keeps_its_rules(
+        config in config(0), parallel in 1..5_usize, clones in 1..3_usize,
+        luck in prop::collection::vec((any::<prop::sample::Index>(), 0..10_u8), 60), stop in 0..120_usize,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = planned(&desired(&config), &Embedded::open(dir.path()).unwrap().observe().unwrap());
+        let limits = Limits { parallel, clones_per_storage: clones };
+        let mut scheduler = Scheduler::new(&plan, limits);
+        let (mut running, mut good, mut over) = (Vec::<usize>::new(), BTreeSet::new(), BTreeSet::new());
+        let mut luck = luck.into_iter();
+        let mut stopped = false;
+        for step in 0.. {
+            if step == stop {
+                scheduler.on(Input::Stop);
+                stopped = true;
+            }
+            match scheduler.command() {
+                Command::Begin(number) => {
+                    prop_assert!(!stopped, "nothing begins after a stop");
+                    prop_assert!(plan.graph.dependencies(number).iter().all(|on| good.contains(on)));
+                    running.push(number);
+                    prop_assert!(running.len() <= parallel);
+                    let vms: BTreeSet<usize> = running.iter().map(|n| plan.vm_index(*n)).collect();
+                    prop_assert_eq!(vms.len(), running.len(), "one action per VM");
+                    let cloning = running.iter().filter(|n| plan.action_id(**n).ends_with("/clone")).count();
+                    prop_assert!(cloning <= clones);
+                }
+                Command::Pass(number) => {
+                    prop_assert_eq!(plan.action(number).1.outcome, Outcome::NoOp);
+                    prop_assert!(over.insert(number), "ends once");
+                    good.insert(number);
+                }
+                Command::Skip { action, because } => {
+                    prop_assert!(over.insert(action), "ends once");
+                    prop_assert!(over.contains(&because) && !good.contains(&because));
+                }
+                Command::Idle => {
+                    prop_assert!(!running.is_empty(), "never idle without a reason");
+                    let (at, fate) = luck.next().map_or((0, 9), |(which, fate)| (which.index(running.len()), fate));
+                    let number = running.remove(at);
+                    prop_assert!(over.insert(number), "ends once");
+                    if fate == 0 {
+                        scheduler.on(Input::Failed(number));
+                    } else {
+                        good.insert(number);
+                        scheduler.on(Input::Done(number));
+                    }
+                }
+                Command::Finish => break,
+            }
+        }
+        let never: BTreeSet<usize> = scheduler.not_started().collect();
+        prop_assert!(running.is_empty() && never.is_disjoint(&over));
+        prop_assert_eq!(never.len() + over.len(), plan.action_count(), "every action is accounted for");
+        prop_assert!(stopped || never.is_empty());
+    }
+}
