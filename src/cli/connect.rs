@@ -40,30 +40,25 @@ fn parse(text: &str, base: &Path) -> Result<Target> {
 /// Whether this machine is a Proxmox VE node, or should be one.
 fn is_proxmox() -> bool {
     Path::new("/etc/pve").exists()
-        || std::env::var_os("PATH")
-            .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("qm").is_file()))
+        || std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("qm").is_file()))
 }
 
 /// Opens the embedded node of the target.
 pub(super) fn embedded(target: &Target) -> Result<Embedded> {
     match target {
         Target::Embedded(dir) => Ok(Embedded::open(dir)?),
-        Target::Qm | Target::QmSsh { .. } => Err(Refusal::usage(
-            format!("{target} is no embedded node"),
-            "name one with `--target embedded:DIR`",
-        )),
+        Target::Qm | Target::QmSsh { .. } => {
+            Err(Refusal::usage(format!("{target} is no embedded node"), "name one with `--target embedded:DIR`"))
+        }
     }
 }
 
 /// Opens the target.
 pub(super) fn open(target: &Target) -> Result<Arc<dyn Hypervisor>> {
     // Paths on the node begin here; only tests say otherwise.
-    let root = std::env::var("PHOENIX_NODE_ROOT").unwrap_or_default();
-    let layout = if root.is_empty() {
-        Layout::default()
-    } else {
-        Layout { pve: root.clone(), root: format!("{root}/root") }
-    };
+    let root = std::env::var_os("PHOENIX_NODE_ROOT").and_then(|root| root.into_string().ok()).unwrap_or_default();
+    let layout =
+        if root.is_empty() { Layout::default() } else { Layout { pve: root.clone(), root: format!("{root}/root") } };
     Ok(match target {
         Target::Embedded(_) => Arc::new(embedded(target)?),
         Target::Qm => Arc::new(Qm::new(Box::new(Local), layout)),
@@ -74,15 +69,11 @@ pub(super) fn open(target: &Target) -> Result<Arc<dyn Hypervisor>> {
     })
 }
 
-/// Directory of ssh's shared connections, private to the user.
-fn sockets() -> Result<PathBuf> {
+/// Directory of ssh's shared connections, private to the user; without one, connections are not shared.
+fn sockets() -> Result<Option<PathBuf>> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());
-    if let Some(runtime) = runtime {
-        let dir = runtime.join("phoenix-ssh");
-        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        return Ok(dir);
-    }
-    // Kept after the process ends: the connection outlives it for a minute.
-    let dir = tempfile::Builder::new().prefix("phoenix-ssh").tempdir().context("cannot make a directory for sockets")?;
-    Ok(dir.keep())
+    let Some(runtime) = runtime else { return Ok(None) };
+    let dir = runtime.join("phoenix-ssh");
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    Ok(Some(dir))
 }

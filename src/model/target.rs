@@ -42,7 +42,8 @@ impl Target {
         if text == "qm:" {
             return Ok(Self::Qm);
         }
-        let rest = text.strip_prefix("qm+ssh://").map(|rest| rest.strip_suffix('/').unwrap_or(rest)).ok_or_else(invalid)?;
+        let rest =
+            text.strip_prefix("qm+ssh://").map(|rest| rest.strip_suffix('/').unwrap_or(rest)).ok_or_else(invalid)?;
         let (user, rest) = match rest.split_once('@') {
             Some((user, rest)) => (Some(user), rest),
             None => (None, rest),
@@ -76,7 +77,8 @@ impl fmt::Display for Target {
                 if let Some(user) = user {
                     write!(f, "{user}@")?;
                 }
-                if host.contains(':') { write!(f, "[{host}]")? } else { f.write_str(host)? }
+                let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+                write!(f, "{open}{host}{close}")?;
                 port.map_or(Ok(()), |port| write!(f, ":{port}"))
             }
         }

@@ -35,8 +35,9 @@ pub(super) fn situation<'o>(
     }
     if let Some(other) = observed.elsewhere.get(&id) {
         return block(
-            Diagnostic::error(codes::ELSEWHERE, format!("VM {id} `{}` is on node `{}`", other.name, other.node))
-                .hint("a target reaches the VMs of one node: choose another `vm_id`, or name that node with `--target`"),
+            Diagnostic::error(codes::ELSEWHERE, format!("VM {id} `{}` is on node `{}`", other.name, other.node)).hint(
+                "a target reaches the VMs of one node: choose another `vm_id`, or name that node with `--target`",
+            ),
         );
     }
     let Some(live) = observed.vms.get(&id) else { return Situation::Absent(None) };

@@ -20,14 +20,14 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
         (FaultKind::AgentDown, Effect::None)
     } else if has(&["Agent error"]) {
         (FaultKind::Garbled, Effect::Maybe)
-    } else if has(&["Permission check failed", "permission denied", "Permission denied", "please run as root"]) {
-        (FaultKind::Denied, Effect::None)
-    } else if has(&["sudo:"]) {
+    } else if has(&["Permission check failed", "permission denied", "Permission denied", "please run as root", "sudo:"])
+    {
         (FaultKind::Denied, Effect::None)
     } else if has(&["hotplug problem"]) {
         // Refused, and yet kept as a pending change.
         (FaultKind::Refused, Effect::Maybe)
-    } else if has(&["Parameter verification failed", "unable to parse", "not allowed", "already exists", "no options"]) {
+    } else if has(&["Parameter verification failed", "unable to parse", "not allowed", "already exists", "no options"])
+    {
         (FaultKind::Refused, Effect::None)
     } else if has(&["does not exist", "unable to find configuration file"]) {
         (FaultKind::Missing, Effect::None)

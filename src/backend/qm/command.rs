@@ -113,9 +113,6 @@ mod tests {
                 "qm destroy 1000 --purge 1 --destroy-unreferenced-disks 1",
             ],
         );
-        check(
-            &HostOp::RemoveLeftover { vm: vm(1000), unreferenced: false },
-            &["qm unlock 1000", "qm destroy 1000"],
-        );
+        check(&HostOp::RemoveLeftover { vm: vm(1000), unreferenced: false }, &["qm unlock 1000", "qm destroy 1000"]);
     }
 }

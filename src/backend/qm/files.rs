@@ -46,12 +46,7 @@ impl Qm {
         self.run(&Command::change(script("phoenix-directory", MAKE, &[&path]), deadline)).map(|_| ())
     }
 
-    pub(super) fn replace_directory(
-        &self,
-        path: &str,
-        files: &[FileContent],
-        deadline: Duration,
-    ) -> Result<(), Fault> {
+    pub(super) fn replace_directory(&self, path: &str, files: &[FileContent], deadline: Duration) -> Result<(), Fault> {
         let path = self.on_node(path)?;
         let mut lines = String::new();
         for FileContent { name, content, executable } in files {

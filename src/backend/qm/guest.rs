@@ -10,7 +10,7 @@ use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Guests};
 use crate::model::VmId;
 
 /// How long one call of the agent may take: `qm` itself waits some seconds for an agent that does not answer.
-const CALL: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_mins(1);
 
 #[derive(Deserialize)]
 struct Started {

@@ -22,7 +22,7 @@ use crate::model::VmId;
 use crate::observed::{Observed, VmObserved};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 
 /// Where things are on the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,9 +202,9 @@ done
 "#;
 
 /// The running tasks, and the programs that copy disks.
-const CLONING: &str = r#"set -u
+const CLONING: &str = r"set -u
 pvesh get /nodes/localhost/tasks --source active --output-format json || exit 1
 echo
 echo processes
 ps -eo args= | grep '[q]emu-img convert' || true
-"#;
+";

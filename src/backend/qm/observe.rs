@@ -159,10 +159,8 @@ fn node(files: &Files, name: String) -> Node {
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
         .unwrap_or(0);
     let addresses: BTreeMap<String, String> = text(files, "addresses").lines().filter_map(address).collect();
-    let bridges = text(files, "bridges")
-        .lines()
-        .map(|bridge| (bridge.to_owned(), addresses.get(bridge).cloned()))
-        .collect();
+    let bridges =
+        text(files, "bridges").lines().map(|bridge| (bridge.to_owned(), addresses.get(bridge).cloned())).collect();
     Node { name, memory_mb: kib / 1024, cpus: text(files, "nproc").trim().parse().unwrap_or(0), bridges }
 }
 
@@ -235,16 +233,14 @@ fn json<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<T, 
         let kind = if error.contains("ermission") { FaultKind::Denied } else { FaultKind::Failed };
         return Err(Fault::harmless(kind, format!("the node does not tell its {name}: {}", error.trim())));
     }
-    serde_json::from_str(&text(files, &format!("{name}.json"))).map_err(|why| {
-        Fault::harmless(FaultKind::Garbled, format!("the node's {name} cannot be understood: {why}"))
-    })
+    serde_json::from_str(&text(files, &format!("{name}.json")))
+        .map_err(|why| Fault::harmless(FaultKind::Garbled, format!("the node's {name} cannot be understood: {why}")))
 }
 
 /// The running clones in the API's list of tasks.
 pub(super) fn parse_clone_tasks(text: &str) -> Result<Vec<TaskEntry>, Fault> {
-    let tasks: Vec<TaskEntry> = serde_json::from_str(text.trim()).map_err(|why| {
-        Fault::harmless(FaultKind::Garbled, format!("the node's tasks cannot be understood: {why}"))
-    })?;
+    let tasks: Vec<TaskEntry> = serde_json::from_str(text.trim())
+        .map_err(|why| Fault::harmless(FaultKind::Garbled, format!("the node's tasks cannot be understood: {why}")))?;
     Ok(tasks.into_iter().filter(TaskEntry::is_clone).collect())
 }
 
@@ -282,7 +278,8 @@ mod tests {
 
     #[test]
     fn a_copy_is_told_by_the_volume_it_writes() {
-        let line = "qemu-img convert -p -n /images/9100/base-9100-disk-0.qcow2 zeroinit:/images/431/vm-431-disk-0.qcow2";
+        let line =
+            "qemu-img convert -p -n /images/9100/base-9100-disk-0.qcow2 zeroinit:/images/431/vm-431-disk-0.qcow2";
         let vm = |n: u32| VmId::try_from(n).unwrap();
         assert!(writes_volume_of(line, vm(431)));
         assert!(!writes_volume_of(line, vm(9100)));

@@ -16,8 +16,8 @@ pub struct Ssh {
     /// `[user@]host`
     destination: String,
     port: Option<u16>,
-    /// Directory of the socket of the shared connection.
-    sockets: PathBuf,
+    /// Directory of the socket of the shared connection; `None`: every call connects anew.
+    sockets: Option<PathBuf>,
     /// Programs are run through `sudo -n`.
     sudo: bool,
 }
@@ -28,7 +28,7 @@ const CONNECT: Duration = Duration::from_secs(15);
 impl Ssh {
     /// A runner for `[user@]host`. Anyone but root is expected to have passwordless `sudo`.
     #[must_use]
-    pub fn new(user: Option<&str>, host: &str, port: Option<u16>, sockets: PathBuf) -> Self {
+    pub fn new(user: Option<&str>, host: &str, port: Option<u16>, sockets: Option<PathBuf>) -> Self {
         let destination = user.map_or_else(|| host.to_owned(), |user| format!("{user}@{host}"));
         let sudo = user.is_some_and(|user| user != "root");
         Self { destination, port, sockets, sudo }
@@ -36,24 +36,15 @@ impl Ssh {
 
     /// The argv of the local `ssh` for a command, with the mark that its status stands behind.
     fn argv(&self, command: &Command, mark: &str) -> Vec<String> {
-        let socket = self.sockets.join("%C");
-        let mut argv: Vec<String> = [
-            "ssh",
-            "-T",
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            "ConnectTimeout=10",
-            "-o",
-            "ServerAliveInterval=15",
-            "-o",
-            "ControlMaster=auto",
-            "-o",
-            "ControlPersist=60",
-        ]
-        .map(ToOwned::to_owned)
-        .into();
-        argv.extend(["-o".to_owned(), format!("ControlPath={}", socket.display())]);
+        let mut argv: Vec<String> =
+            ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15"]
+                .map(ToOwned::to_owned)
+                .into();
+        if let Some(sockets) = &self.sockets {
+            let path = format!("ControlPath={}", sockets.join("%C").display());
+            let share = ["ControlMaster=auto", "ControlPersist=60", &path];
+            argv.extend(share.iter().flat_map(|option| ["-o".to_owned(), (*option).to_owned()]));
+        }
         if let Some(port) = self.port {
             argv.extend(["-p".to_owned(), port.to_string()]);
         }
@@ -170,7 +161,7 @@ mod tests {
             let output = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
             let mut stdout = output.stdout;
             proptest::prop_assert_eq!(status_behind(&mut stdout, "mark"), Some(0));
-            let expected: String = words.iter().map(|word| format!("{word}\0")).collect();
+            let expected = words.join("\0") + "\0";
             proptest::prop_assert_eq!(String::from_utf8_lossy(&stdout), expected);
         }
     }

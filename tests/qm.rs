@@ -1,0 +1,288 @@
+//! Looking at a Proxmox VE node through its own programs, here and through ssh.
+//!
+//! The node is a directory with the files of a node and programs that answer as Proxmox does (recorded answers); the ssh
+//! server is a real one, started here on a loopback port.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// What a VM looks like on the node.
+const TEMPLATE: &str = "boot: order=scsi0\nname: ubuntu-22.04-cloud-template-v3\nscsi0: local-zfs:base-9000-disk-0,size=3G\n\
+                        smbios1: uuid=79ef10b8-ac1e-4149-9d67-b2219709442b\ntemplate: 1\n";
+
+struct Node {
+    dir: TempDir,
+}
+
+impl Node {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Self { dir };
+        for path in ["bin", "qemu-server", "root/proc", "root/sys/class/net/vmbr0/bridge", "root/sys/class/net/eth0"] {
+            fs::create_dir_all(node.path(path)).unwrap();
+        }
+        node.write("phoenix_vm_configs.json", include_str!("../phoenix_vm_configs.json"));
+        node.write("qemu-server/9000.conf", TEMPLATE);
+        node.write("root/proc/meminfo", "MemTotal:       65843176 kB\nMemFree: 1 kB\n");
+        node.write(
+            "storage.cfg",
+            "dir: local\n\tpath /var/lib/vz\n\nnfs: local-nfs\n\tserver 192.0.2.9\n\texport /srv/nfs\n",
+        );
+        node.answer("qemu", r#"[{"status":"stopped","vmid":9000}]"#);
+        node.answer(
+            "storage",
+            r#"[{"active":1,"avail":79203336192,"content":"images,rootdir","enabled":1,"shared":0,"storage":"local-zfs",
+               "total":270553174016,"type":"zfspool","used":1},
+               {"active":1,"avail":5,"content":"backup","enabled":1,"storage":"local-nfs","total":9,"type":"nfs"}]"#,
+        );
+        node.answer("tasks", "[]");
+        node.answer("resources", "[]");
+        node.program("nproc", "echo 32");
+        node.program("qm", "exit 1");
+        node.program("ip", "echo '2: vmbr0    inet 192.0.2.1/24 brd 192.0.2.255 scope global vmbr0'");
+        node.program(
+            "pvesh",
+            r#"case $2 in
+              /nodes/localhost/qemu) name=qemu ;;
+              /nodes/localhost/storage) name=storage ;;
+              /nodes/localhost/tasks) name=tasks ;;
+              /nodes/localhost/tasks/*/log) name=log ;;
+              /cluster/resources) name=resources ;;
+              *) echo "no '$1' handler defined for '$2'" >&2; exit 1 ;;
+            esac
+            if [ -f "$node/$name.refused" ]; then cat "$node/$name.refused" >&2; exit 255; fi
+            cat "$node/$name.json""#,
+        );
+        node
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn answer(&self, name: &str, json: &str) {
+        self.write(&format!("{name}.json"), json);
+    }
+
+    /// A program of the node. Each call is noted in `calls`.
+    fn program(&self, name: &str, text: &str) {
+        let path = self.path(&format!("bin/{name}"));
+        let node = self.dir.path().display();
+        fs::write(&path, format!("#!/bin/sh\nnode={node}\necho \"{name} $*\" >>\"$node/calls\"\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn search_path(&self) -> String {
+        format!("{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", self.path("bin").display())
+    }
+
+    fn phoenix(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_phoenix"))
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env("PATH", self.search_path())
+            .env("PHOENIX_NODE_ROOT", self.dir.path())
+            .env_remove("PHOENIX_TARGET")
+            .env_remove("XDG_RUNTIME_DIR")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// The calls of the node's programs so far.
+    fn calls(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path("calls")).unwrap_or_default();
+        text.lines().map(ToOwned::to_owned).collect()
+    }
+}
+
+#[track_caller]
+fn check(output: &Output, code: i32, says: &[&str]) {
+    let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{all}");
+    for text in says {
+        assert!(all.contains(text), "`{text}` is missing in:\n{all}");
+    }
+}
+
+#[test]
+fn a_plan_is_made_from_the_node_as_it_is() {
+    let node = Node::new();
+    let output = node.phoenix(&["plan", "--target", "qm:"]);
+    check(
+        &output,
+        0,
+        &[
+            "Target  Proxmox VE on this node",
+            "9000, full clone",
+            "192.0.2.1:/quickOS/vm-persistent-data/1000",
+            "Plan: 3 to create",
+        ],
+    );
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!text.contains("no real VM"), "this is no rehearsal");
+    // Where the programs of Proxmox are, it is the node that is meant.
+    check(&node.phoenix(&["plan"]), 0, &["Target  Proxmox VE on this node"]);
+}
+
+#[test]
+fn as_many_calls_for_a_thousand_vms_as_for_three() {
+    let node = Node::new();
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 0, &[]);
+    let few = node.calls().len();
+    let mut states = vec![r#"{"status":"stopped","vmid":9000}"#.to_owned()];
+    for vm in 2000..3000 {
+        node.write(&format!("qemu-server/{vm}.conf"), &format!("name: vm{vm}\nmemory: 512\n"));
+        states.push(format!(r#"{{"status":"running","vmid":{vm}}}"#));
+    }
+    node.answer("qemu", &format!("[{}]", states.join(",")));
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 0, &["Plan: 3 to create"]);
+    assert_eq!(node.calls().len(), 2 * few);
+    assert!(few <= 6, "{few} calls: {:?}", node.calls());
+}
+
+#[test]
+fn what_runs_on_the_node_is_respected() {
+    let node = Node::new();
+    // A colleague's clone into a VMID of ours: only the log of its task names it.
+    node.write("qemu-server/1000.conf", "# qmclone temporary file\nlock: clone\n");
+    node.answer("qemu", r#"[{"status":"stopped","vmid":9000},{"status":"stopped","vmid":1000}]"#);
+    node.answer(
+        "tasks",
+        r#"[{"id":"9000","status":"RUNNING","type":"qmclone","upid":"UPID:vm:1:2:3:qmclone:9000:root@pam:"}]"#,
+    );
+    node.answer("log", r#"[{"n":1,"t":"creating a clone of VM 9000 with ID 1000"}]"#);
+    check(
+        &node.phoenix(&["plan", "--target", "qm:"]),
+        1,
+        &["a clone into VM 1000 is running", "wait until it has ended"],
+    );
+    // One whose target cannot be told means: wait.
+    node.answer("log", "[]");
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["a clone is running whose target cannot be told"]);
+    // With no clone running, it is a leftover.
+    node.answer("tasks", "[]");
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 0, &["left over by an interrupted run"]);
+    // A VM on another node of the cluster has the VMID.
+    fs::remove_file(node.path("qemu-server/1000.conf")).unwrap();
+    node.answer("resources", r#"[{"id":"qemu/1000","name":"web","node":"pve2","type":"qemu","vmid":1000}]"#);
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["VM 1000 `web` is on node `pve2`"]);
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_an_error_and_no_embedded_node() {
+    let node = Node::new();
+    node.write("storage.refused", "permission denied - you need root\n");
+    check(&node.phoenix(&["plan"]), 1, &["the node does not tell its storage: permission denied"]);
+    fs::remove_file(node.path("storage.refused")).unwrap();
+    node.answer("qemu", "<html>");
+    check(&node.phoenix(&["plan"]), 1, &["the node's qemu cannot be understood"]);
+    fs::remove_dir_all(node.path("qemu-server")).unwrap();
+    check(&node.phoenix(&["plan"]), 1, &["qemu-server cannot be read: is pve-cluster running"]);
+    assert!(!node.path(".phoenix").exists());
+}
+
+#[test]
+fn nothing_is_changed_on_a_node_yet() {
+    let node = Node::new();
+    for arguments in [&["apply", "--auto-approve", "--target", "qm:"][..], &["create", "1000", "--target", "qm:"]] {
+        check(&node.phoenix(arguments), 1, &["plans on qm:, and does not change anything there yet"]);
+    }
+    assert!(
+        node.calls().iter().all(|call| ["pvesh get ", "ip ", "nproc"].iter().any(|start| call.starts_with(start))),
+        "{:?}",
+        node.calls()
+    );
+}
+
+/// A real ssh server on a loopback port, which ends with the test.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn key(path: &Path) {
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+/// Starts a server that lets the key of the node's directory in, and a client configuration that uses it.
+fn server(node: &Node) -> Server {
+    key(&node.path("host_key"));
+    key(&node.path("user_key"));
+    fs::copy(node.path("user_key.pub"), node.path("authorized_keys")).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dir = node.dir.path().display();
+    node.write(
+        "sshd_config",
+        &format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
+             StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\n\
+             SetEnv PATH={}\n",
+            node.search_path()
+        ),
+    );
+    // The server insists on this directory when root starts it.
+    let _ = fs::create_dir_all("/run/sshd");
+    let mut child = Command::new("/usr/sbin/sshd")
+        .args(["-D", "-e", "-f"])
+        .arg(node.path("sshd_config"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("Server listening")), "sshd did not start");
+    // Whatever it says later is read, or it would stop at a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    let public = fs::read_to_string(node.path("host_key.pub")).unwrap();
+    node.write("known_hosts", &format!("[127.0.0.1]:{port} {public}"));
+    node.write(
+        "ssh_config",
+        &format!("IdentityFile {dir}/user_key\nIdentitiesOnly yes\nUserKnownHostsFile {dir}/known_hosts\n"),
+    );
+    node.program("ssh", &format!("exec /usr/bin/ssh -F {dir}/ssh_config \"$@\""));
+    Server { child, port }
+}
+
+#[test]
+fn a_plan_travels_through_ssh_in_one_call() {
+    if !(support::need("ssh", "openssh-client") && support::need("sshd", "openssh-server")) {
+        return;
+    }
+    let node = Node::new();
+    let server = server(&node);
+    let target = format!("qm+ssh://127.0.0.1:{}", server.port);
+    let output = node.phoenix(&["plan", "--target", &target]);
+    check(&output, 0, &["Target  Proxmox VE on 127.0.0.1", "9000, full clone", "Plan: 3 to create"]);
+    let calls = node.calls();
+    assert_eq!(calls.iter().filter(|call| call.starts_with("ssh ")).count(), 1, "{calls:?}");
+    // The node's own failures come through as such, status and all.
+    node.write("tasks.refused", "something is wrong\n");
+    check(&node.phoenix(&["plan", "--target", &target]), 1, &["the node does not tell its tasks: something is wrong"]);
+    // What ssh itself refuses is told apart.
+    node.write("known_hosts", "");
+    let refused = node.phoenix(&["plan", "--target", &target]);
+    check(&refused, 1, &["the host key of 127.0.0.1 is not known", "compare the fingerprint"]);
+    drop(server);
+    let gone = node.phoenix(&["plan", "--target", &target]);
+    check(&gone, 1, &["cannot connect to 127.0.0.1", "Connection refused"]);
+}
