@@ -19,7 +19,7 @@ pub(super) struct Args {
     #[arg(short, long, global = true, value_name = "FILE", default_value = "phoenix_vm_configs.json")]
     pub(super) config: PathBuf,
 
-    /// Where to act, e.g. `embedded:DIR`; wins over `hypervisor.target` of the config.
+    /// Where to act: `embedded:DIR`, `qm:` or `qm+ssh://[user@]host[:port]`; wins over the config.
     #[arg(long, global = true, value_name = "TARGET", env = "PHOENIX_TARGET")]
     pub(super) target: Option<String>,
 
