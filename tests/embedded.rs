@@ -340,22 +340,17 @@ fn a_running_clone_is_seen_as_one() {
     assert_eq!(watcher.cloning(id(431)).unwrap(), Cloning::No);
 }
 
-/// Clones in a process of its own that a rehearsed failure kills.
+/// Clones in a process of its own, the real program, that a rehearsed failure kills.
 fn killed_clone(dir: &Path, how: &str) {
     let fault = format!(r#"[{{ "op": "clone", "vm": 1000, "how": "{how}" }}]"#);
     fs::write(dir.join("faults.json"), fault).unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    let child = child.args(["--ignored", "--exact", "child_that_clones"]).current_dir(dir);
-    assert!(!child.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    let config = tempfile::NamedTempFile::new().unwrap();
+    fs::write(config.path(), r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "killed" }] }"#).unwrap();
+    let mut phoenix = Command::new(env!("CARGO_BIN_EXE_phoenix"));
+    let phoenix = phoenix.arg("--config").arg(config.path()).args(["--target", "embedded:.", "create", "1000"]);
+    let output = phoenix.current_dir(dir).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), None, "was not killed: {}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(fs::read_to_string(dir.join("faults.json")).unwrap(), "[]");
-}
-
-#[test]
-#[ignore = "runs as a child of other tests"]
-fn child_that_clones() {
-    // Run by hand it finds no node here.
-    let Ok(node) = Embedded::open(Path::new(".")) else { return };
-    let _ = run(&node, &clone_op(9000, 1000, "killed", Some("local-zfs")));
 }
 
 #[test]

@@ -6,7 +6,6 @@ use crate::model::{Outcome, Record, RecordState};
 use crate::observed::{ConfigWrite, VmObserved, Wanted, with_record, write_for};
 use crate::plan::{Leftover, StagedFile};
 
-use super::pause_before;
 use super::perform::{Step, failure, stale};
 
 /// Whether an operation took effect, as far as can be seen.
@@ -35,13 +34,7 @@ impl Step<'_> {
                 return Ok(());
             }
             attempt += 1;
-            match pause_before(&fault, attempt, &self.action.id(self.id())) {
-                Some(pause) if pause < self.remaining() => {
-                    self.waiting(format!("{}; trying again", fault.what));
-                    self.by.clock.pause(pause);
-                }
-                _ => return Err(fault.into()),
-            }
+            self.before_trying_again(fault, attempt)?;
         }
     }
 

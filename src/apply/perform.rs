@@ -120,13 +120,19 @@ impl Step<'_> {
                 Err(fault) => fault,
             };
             attempt += 1;
-            match pause_before(&fault, attempt, &self.action.id(self.id())) {
-                Some(pause) if pause < self.remaining() => {
-                    self.waiting(format!("{}; trying again", fault.what));
-                    self.by.clock.pause(pause);
-                }
-                _ => return Err(fault.into()),
+            self.before_trying_again(fault, attempt)?;
+        }
+    }
+
+    /// Waits before a call is repeated; fails with the fault if it is no use, or too late.
+    pub(super) fn before_trying_again(&self, fault: Fault, attempt: u32) -> Result<(), Failure> {
+        match pause_before(&fault, attempt, &self.action.id(self.id())) {
+            Some(pause) if pause < self.remaining() => {
+                self.waiting(format!("{}; trying again", fault.what));
+                self.by.clock.pause(pause);
+                Ok(())
             }
+            _ => Err(fault.into()),
         }
     }
 
