@@ -191,6 +191,20 @@ fn broken_files_are_told_where_they_break() {
 }
 
 #[test]
+fn one_mistake_makes_no_other() {
+    // Without a space anywhere, as machines write it.
+    for (text, code) in [
+        (r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"ab"},]}"#, "P011"),
+        (r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"ab","cpu_cores":2,"colour":-1}]}"#, "P014"),
+        (r#"{"vm_defaults":{"memory_mb":32.0},"virtual_machines":[]}"#, "P013"),
+        (r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"ab","tags":["a","b c"]}]}"#, "P024"),
+        (r#"{"virtual_machines":[{"vm_id":01000,"vm_name":"ab"}]}"#, "P009"),
+    ] {
+        assert_eq!(told(&load(text).diagnostics), [code].into(), "{text}");
+    }
+}
+
+#[test]
 fn one_mistake_hides_no_other() {
     let text = r#"{
         // what a day

@@ -158,7 +158,9 @@ fn departures(text: &str, tokens: Option<&[TokenAndRange<'_>]>) -> Vec<Diagnosti
                         .hint("remove the comma"),
                 );
             }
-            (Token::Number(_), Some(number)) if number.range.end == span.start => {
+            (Token::Number(_), Some(number))
+                if matches!(number.token, Token::Number(_)) && number.range.end == span.start =>
+            {
                 not_json("a number does not start with `0`", "remove the zeros in front");
             }
             (start, Some(end)) if begins_value(start) && ends_value(&end.token) => {
