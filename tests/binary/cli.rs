@@ -142,7 +142,7 @@ fn every_exit_code_has_its_case() {
     assert_eq!(scene.phoenix(&["--help"]).code, Some(0));
     fault("start", "fail");
     assert_eq!(scene.phoenix(&["apply", "--auto-approve"]).code, Some(6));
-    // 5 needs a second operator (tests/moved.rs), 7 a signal and 8 a pending restart: tests of their own.
+    // 5 needs a second operator, 7 a signal and 8 a pending restart: tests of their own.
 }
 
 #[test]
@@ -339,6 +339,31 @@ fn events_are_a_stream_for_programs() {
     started.sort();
     ended.sort();
     assert_eq!(started, ended);
+}
+
+#[test]
+fn a_vm_that_moves_after_the_plan_makes_it_stale() {
+    let scene = finished();
+    change(&scene, r#""memory_mb": 4096"#, r#""memory_mb": 2048"#);
+    change(&scene, r#""memory_mb": 8192"#, r#""memory_mb": 2048"#);
+    scene.set_latency(100);
+    let mut child = scene
+        .command(&["apply", "--auto-approve", "--json", "--parallelism", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = |line: &str| line.contains("action_started") && line.contains("1000/configure");
+    assert!(lines.any(|line| first(&line.unwrap())));
+    // While the first VM is written, somebody changes the second.
+    let conf = scene.node().join("qemu-server/1001.conf");
+    let moved = format!("{}balloon: 0\n", fs::read_to_string(&conf).unwrap());
+    fs::write(&conf, &moved).unwrap();
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(5), "{rest:#?}");
+    assert!(rest.iter().any(|line| line.contains("action_failed") && line.contains("VM 1001 moved")), "{rest:#?}");
+    assert_eq!(fs::read_to_string(&conf).unwrap(), moved, "it was not touched");
 }
 
 /// Sends a signal the way a terminal or a supervisor does.
