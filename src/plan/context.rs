@@ -89,8 +89,12 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
         description,
         tags,
     };
-    // Serialising plain strings and numbers cannot fail.
-    let mut text = serde_json::to_string_pretty(&context).unwrap_or_default();
+    // Room for a usual VM, so that the text is not moved about while it grows.
+    let mut text = Vec::with_capacity(1536);
+    // Serialising plain strings and numbers cannot fail, and gives UTF-8.
+    let written = serde_json::to_writer_pretty(&mut text, &context);
+    let mut text = String::from_utf8(text).unwrap_or_default();
+    debug_assert!(written.is_ok() && !text.is_empty());
     text.push('\n');
     text
 }

@@ -262,7 +262,8 @@ impl Draft {
         let digest_of = |name: &Arc<str>| scripts.get(name).map_or("", |script| &*script.digest);
         let ran = |name: &Arc<str>| record.features.get(&**name).map(String::as_str);
         let to_run = vm.features.iter().any(|feature| ran(&feature.name) != Some(digest_of(&feature.name)));
-        let mounted = |mount: &Mount| record.volumes.get(&mount.mount_point) == Some(&mount.source());
+        let mounted =
+            |mount: &Mount| record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source));
         let to_mount = mounts.iter().any(|mount| !mounted(mount));
 
         let (outcome, reason) = when(steps.configure.map(|(reason, _)| reason), "values are as wished");
@@ -283,7 +284,7 @@ impl Draft {
 
         for mount in mounts {
             let (outcome, reason) = match record.volumes.get(&mount.mount_point) {
-                Some(source) if *source == mount.source() => (Outcome::NoOp, "it is mounted"),
+                Some(source) if mount.is_from(source) => (Outcome::NoOp, "it is mounted"),
                 Some(_) => (Outcome::Update, "its source changed"),
                 None => (Outcome::Create, "it is not mounted yet"),
             };
@@ -328,10 +329,10 @@ impl Draft {
     fn volume_changes(&mut self, vm: &DesiredVm, record: &Record, mounts: &[Mount]) {
         for mount in mounts {
             let old = record.volumes.get(&mount.mount_point);
-            let source = mount.source();
-            if old == Some(&source) {
+            if old.is_some_and(|old| mount.is_from(old)) {
                 continue;
             }
+            let source = mount.source();
             let note = if mount.implicit { "implicit: scripts reach the guest through it" } else { "" };
             let old = old.map(|old| format!("{} from {old}", mount.mount_point));
             let new = format!("{} from {source}", mount.mount_point);

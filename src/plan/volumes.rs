@@ -34,6 +34,15 @@ impl Mount {
         }
     }
 
+    /// Whether `source` is what the guest mounts; compares without making the text.
+    pub(super) fn is_from(&self, source: &str) -> bool {
+        if self.server.contains(':') {
+            return self.source() == source;
+        }
+        let export = source.strip_prefix(self.server.as_str()).and_then(|rest| rest.strip_prefix(':'));
+        export == Some(self.export.as_str())
+    }
+
     /// Directory of the scripts as the hypervisor sees it.
     #[must_use]
     pub fn host_scripts(&self) -> Option<String> {
