@@ -101,9 +101,13 @@ impl Guests for Faulty {
 }
 
 fn desired(config: &Value) -> Desired {
-    let source = Source { name: "test.json".to_owned(), text: config.to_string() };
+    read(config.to_string())
+}
+
+fn read(config: String) -> Desired {
+    let source = Source { name: "test.json".to_owned(), text: config };
     let loaded = load(&source, &mut |_| FeatureFiles::Missing);
-    loaded.desired.unwrap_or_else(|| panic!("{config}\n{:?}", loaded.diagnostics))
+    loaded.desired.unwrap_or_else(|| panic!("{}\n{:?}", source.text, loaded.diagnostics))
 }
 
 #[track_caller]
@@ -138,7 +142,10 @@ fn vm(id: u32, grown: u32) -> impl Strategy<Value = Value> {
         prop_oneof![Just(json!([])), Just(json!(["base_setup"])), Just(json!(["install_docker", "base_setup"])),];
     let volumes = prop_oneof![
         Just(json!([])),
-        Just(json!([{ "type": "nfs", "share": "local-nfs", "path": format!("/d{id}"), "mount_point": "/srv/d" }])),
+        prop_oneof![Just("a"), Just("b")].prop_map(move |which| {
+            let path = format!("/{which}/{id}");
+            json!([{ "type": "nfs", "share": "local-nfs", "path": path, "mount_point": "/srv/d" }])
+        }),
     ];
     let model = prop_oneof![Just("virtio"), Just("e1000"), Just("vmxnet3")];
     let hard = (1..3_u32, 1..4_u32, 16..4096_u32, 0..20_u32, model);
@@ -150,6 +157,30 @@ fn vm(id: u32, grown: u32) -> impl Strategy<Value = Value> {
             "memory_mb": memory, "boot_disk_size_gb": 3 + grown + size, "network_model": model
         })
     })
+}
+
+/// The same things in another order, the same one for the same seed.
+fn shuffled<T>(mut things: Vec<T>, seed: u64) -> Vec<T> {
+    let mut state = seed | 1;
+    for at in (1..things.len()).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let pick = usize::try_from(state >> 33).unwrap() % (at + 1);
+        things.swap(at, pick);
+    }
+    things
+}
+
+/// The text of a config with its VMs, the keys of each and its tags in another order. A `Value` would sort the keys.
+fn disordered(config: &Value, seed: u64) -> String {
+    let vm = |vm: &Value| {
+        let entry = |(key, value): (&String, &Value)| match value.as_array().filter(|_| key == "tags") {
+            Some(tags) => format!("{key:?}:{}", Value::Array(shuffled(tags.clone(), seed))),
+            None => format!("{key:?}:{value}"),
+        };
+        format!("{{{}}}", shuffled(vm.as_object().unwrap().iter().map(entry).collect(), seed).join(","))
+    };
+    let vms = config["virtual_machines"].as_array().unwrap().iter().map(vm).collect();
+    format!("{{\"virtual_machines\":[{}]}}", shuffled(vms, seed).join(","))
 }
 
 fn config(grown: u32) -> impl Strategy<Value = Value> {
@@ -203,22 +234,29 @@ proptest! {
     }
 
     #[test]
-    fn order_does_not_matter(config in config(0), turn in 0..3_usize) {
+    fn order_does_not_matter(
+        first in config(0), second in config(20), order in any::<u64>(), made in any::<bool>(),
+    ) {
         let dir = tempfile::tempdir().unwrap();
-        let observed = Embedded::open(dir.path()).unwrap().observe().unwrap();
-        let mut shuffled = config.clone();
-        let vms = shuffled["virtual_machines"].as_array_mut().unwrap();
-        let turn = turn % vms.len();
-        vms.rotate_left(turn);
-        vms.reverse();
-        let keys_turned: Vec<Value> = vms.iter().map(|vm| {
-            let mut entries: Vec<_> = vm.as_object().unwrap().clone().into_iter().collect();
-            entries.reverse();
-            entries.into_iter().collect()
-        }).collect();
-        *vms = keys_turned;
-        let (a, b) = (planned(&desired(&config), &observed), planned(&desired(&shuffled), &observed));
+        let open = || Embedded::open(dir.path()).unwrap();
+        if made {
+            applied(planned(&desired(&first), &open().observe().unwrap()), Faulty::new(open(), 0, 0), 3);
+        }
+        let observed = open().observe().unwrap();
+        // The same VMs from files with their lines in another order; only the digest tells the difference.
+        let mut other = observed.clone();
+        for (id, vm) in &mut other.vms {
+            let text = open().config(*id).unwrap().unwrap();
+            let (notes, options): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with('#'));
+            let lines: Vec<&str> = notes.into_iter().chain(shuffled(options, order)).collect();
+            let digest = vm.digest.clone();
+            *vm = VmObserved { digest, ..VmObserved::from_conf(*id, &(lines.join("\n") + "\n"), vm.running) };
+        }
+        let (a, b) = (planned(&desired(&second), &observed), planned(&read(disordered(&second, order)), &other));
         prop_assert_eq!(rendered(&a), rendered(&b));
+        let ids = |plan: &Plan| (0..plan.action_count()).map(|n| plan.action_id(n)).collect::<Vec<_>>();
+        prop_assert_eq!(ids(&a), ids(&b));
+        prop_assert_eq!(format!("{:?}", a.problems), format!("{:?}", b.problems));
     }
 
     #[test]

@@ -235,17 +235,75 @@ fn what_a_killed_clone_leaves_is_announced() {
     }
 }
 
-#[test]
-fn two_people_apply_at_once() {
+/// A second person applies while the first one's run is in this action: both come to an end, nothing is done twice.
+#[track_caller]
+fn check_joined_in(id: &str) {
     let scene = scene();
     scene.set_latency(5);
-    let both = [scene.begin(), scene.begin()];
-    for mut running in both {
-        while running.reaches("nothing") {}
-        running.kill();
-    }
+    let mut first = scene.begin();
+    assert!(first.reaches(id), "{id} did not begin");
+    let second = scene.apply();
+    while first.reaches("nothing") {}
+    first.kill();
+    // Done, refused, stale, or some actions failed because the other was faster.
+    assert!(matches!(second.code, Some(0 | 1 | 5 | 6)), "{id}: {}{}", second.out, second.err);
     scene.set_latency(0);
-    check_healed(&scene, "applied by two at once");
+    check_healed(&scene, &format!("joined in {id}"));
+    let index = std::fs::read_to_string(scene.node().join("tasks/index")).unwrap();
+    for task in [":qmclone:", ":qmstart:"] {
+        let done = index.lines().filter(|line| line.contains(task) && line.ends_with(" OK")).count();
+        assert_eq!(done, 2, "{id}: one {task} for each VM\n{index}");
+    }
+}
+
+#[test]
+fn two_people_apply_at_once() {
+    for id in &undisturbed().0 {
+        check_joined_in(id);
+    }
+}
+
+#[test]
+fn a_clone_of_somebody_else_is_waited_for() {
+    let told = "creating a clone of VM 9000 with ID 1000\n";
+    let cases = [
+        ("placeholder", "die-early", told, "a clone into VM 1000 is running"),
+        ("half made", "die-halfway", told, "a clone into VM 1000 is running"),
+        ("half made, log without a target", "die-halfway", "starting\n", "whose target cannot be told"),
+        ("placeholder, empty log", "die-early", "", "whose target cannot be told"),
+    ];
+    for (case, how, log, says) in cases {
+        let scene = scene();
+        scene.script_faults(&fault("1000/clone", how));
+        assert_eq!(scene.apply().code, None);
+        // A task lives as long as somebody holds its file.
+        let task = scene.node().join("tasks/active/UPID:pve:0000FFFF:00000001:60000000:qmclone:9000:root@pam:");
+        std::fs::write(&task, log).unwrap();
+        let held = std::fs::File::open(&task).unwrap();
+        held.lock().unwrap();
+        let conf = scene.node().join("qemu-server/1000.conf");
+        let before = std::fs::read(&conf).unwrap();
+        let plan = scene.phoenix(&["plan"]);
+        assert!(plan.err.contains(says) && !plan.err.contains("VM 1000 was left over"), "{case}: {}", plan.err);
+        assert_eq!(scene.apply().code, Some(1), "{case}");
+        assert!(std::fs::read(&conf).unwrap() == before, "{case}: somebody else's clone was touched");
+        drop(held);
+        check_healed(&scene, case);
+    }
+}
+
+#[test]
+fn a_volume_that_comes_from_elsewhere_is_mounted_anew() {
+    let scene = scene();
+    assert_eq!(scene.apply().code, Some(0));
+    let moved = CONFIG.replace("\"/data\"", "\"/other\"");
+    std::fs::write(scene.path("phoenix_vm_configs.json"), moved).unwrap();
+    let ran = scene.apply();
+    assert_eq!(ran.code, Some(0), "{}", ran.out);
+    assert_eq!(scene.plan_code(), Some(0));
+    let fstab = std::fs::read_to_string(scene.node().join("guests/1000/fstab")).unwrap();
+    assert_eq!(fstab.lines().filter(|line| line.contains("\t/srv/data\t")).count(), 1, "{fstab}");
+    assert!(fstab.contains("/srv/nfs/other\t/srv/data\t"), "{fstab}");
 }
 
 #[test]

@@ -116,10 +116,10 @@ impl Embedded {
         if text.lines().any(|old| old == line) {
             return Ok(printed("already"));
         }
-        if text.lines().any(|old| old.split('\t').nth(1) == Some(mount_point)) {
-            return Ok(failed(32, format!("mount of {source} on {mount_point}: something else is mounted there")));
-        }
-        self.write_guest(vm, "fstab", &format!("{text}{line}\n"))?;
+        // As the real program does: what was mounted there before gives way.
+        let others = text.lines().filter(|old| old.split('\t').nth(1) != Some(mount_point));
+        let lines: Vec<&str> = others.chain([line.as_str()]).collect();
+        self.write_guest(vm, "fstab", &(lines.join("\n") + "\n"))?;
         Ok(printed("mounted"))
     }
 
