@@ -9,7 +9,7 @@ use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Failure, Summary};
-use phoenix::hypervisor::{About, Cloning, Fault, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use phoenix::model::{Desired, VmId};
 use phoenix::observed::{Observed, VmObserved};
 use phoenix::plan::{Plan, Policy, plan};
@@ -198,4 +198,95 @@ fn somebody_who_writes_notes_in_mid_run_keeps_them() {
     assert!(conf.contains("#call me before a restart\n"), "{conf}");
     let live = VmObserved::from_conf(vm(), &conf, true);
     assert!(live.record.valid().is_some_and(|record| record.state.is_ready()), "{conf}");
+}
+
+/// A target where somebody comes in between the first look at a VM and the second; or one that, with `cut_off`, lets
+/// nobody look any more once its first write has happened and its answer is lost.
+struct Between {
+    node: Embedded,
+    conf: PathBuf,
+    came: AtomicBool,
+    cut_off: bool,
+    cut: AtomicBool,
+}
+
+impl Between {
+    fn reach(&self) -> Result<(), Fault> {
+        let gone = || Fault::harmless(FaultKind::Denied, "permission denied");
+        if self.cut.load(Ordering::Relaxed) { Err(gone()) } else { Ok(()) }
+    }
+}
+
+impl Hypervisor for Between {
+    fn about(&self) -> About {
+        self.node.about()
+    }
+    fn observe(&self) -> Result<Observed, Fault> {
+        self.node.observe()
+    }
+    fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
+        self.reach()?;
+        self.node.vm(vm)
+    }
+    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
+        self.reach()?;
+        if !self.cut_off && !self.came.swap(true, Ordering::Relaxed) {
+            edit(&self.conf, |conf| format!("{conf}balloon: 0\n"));
+        }
+        self.node.config(vm)
+    }
+    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
+        self.node.volumes(vm)
+    }
+    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
+        self.node.cloning(vm)
+    }
+    fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
+        self.node.perform(op, deadline)?;
+        if self.cut_off && matches!(op, HostOp::Configure { .. }) {
+            self.cut.store(true, Ordering::Relaxed);
+            return Err(Fault::uncertain(FaultKind::Denied, "connection closed"));
+        }
+        Ok(())
+    }
+    fn guests(&self) -> &dyn Guests {
+        self.node.guests()
+    }
+}
+
+fn between(dir: &Path, conf: &Path, cut_off: bool) -> Arc<Between> {
+    let node = Embedded::open(dir).unwrap();
+    let (came, cut) = (AtomicBool::new(false), AtomicBool::new(false));
+    Arc::new(Between { node, conf: conf.to_owned(), came, cut_off, cut })
+}
+
+#[test]
+fn somebody_who_comes_between_two_looks_is_noticed() {
+    let (dir, conf) = applied();
+    std::fs::remove_file(dir.path().join("run/1000")).unwrap();
+    let target = between(dir.path(), &conf, false);
+    let planned = plan(&desired(CONFIG), &target.observe().unwrap(), &Policy::default());
+    let (_, failures) = carried_out(planned, target);
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert_eq!(failures[0].0, "1000/start");
+    assert!(failures[0].1.stale, "{failures:?}");
+    assert!(!dir.path().join("run/1000").exists(), "it was started all the same");
+}
+
+#[test]
+fn a_lost_answer_that_cannot_be_looked_after_may_have_happened() {
+    let (dir, conf) = applied();
+    let target = between(dir.path(), &conf, true);
+    let wish = desired(&CONFIG.replace(MORE_MEMORY.0, MORE_MEMORY.1));
+    let planned = plan(&wish, &target.observe().unwrap(), &Policy::default());
+    let (summary, failures) = carried_out(planned, target);
+    assert_eq!(summary.failed, ["1000/configure"]);
+    assert!(failures[0].1.may_have_happened && !failures[0].1.stale, "{failures:?}");
+    assert!(failures[0].1.error.contains("may have happened"), "{failures:?}");
+    // The next apply looks, and goes on from what it finds.
+    let node = Embedded::open(dir.path()).unwrap();
+    let healed = plan(&wish, &node.observe().unwrap(), &Policy::default());
+    assert!(carried_out(healed, Arc::new(node)).0.is_complete());
+    let node = Embedded::open(dir.path()).unwrap();
+    assert!(!plan(&wish, &node.observe().unwrap(), &Policy::default()).acts());
 }

@@ -9,7 +9,7 @@ use super::session::Session;
 use crate::event::Failure;
 use crate::hypervisor::{Fault, FaultKind, Hypervisor};
 use crate::model::{ActionKind, Outcome, Record, VmId};
-use crate::observed::{ConfigWrite, VmObserved, with_record};
+use crate::observed::{ConfigWrite, VmObserved, config_digest, with_record};
 use crate::plan::{Action, Plan, Task, VmPlan};
 
 /// Carries out actions. Shared by all threads of a run.
@@ -172,7 +172,16 @@ impl Step<'_> {
             ));
         }
         if !self.session.has_begun() {
-            self.leave()?;
+            let id = self.id();
+            let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
+            // Two looks: whoever came in between must not be taken for what was planned.
+            if config_digest(&config) != live.digest {
+                return Err(stale(
+                    format!("VM {id} moved: its configuration changed after it was planned"),
+                    "plan again and look at what differs",
+                ));
+            }
+            self.session.leave(config);
         }
         Ok(())
     }
