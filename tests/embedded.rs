@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use phoenix::backend::embedded::Embedded;
-use phoenix::hypervisor::{Cloning, Effect, Fault, FaultKind, FileContent, GuestExit, GuestStatus, HostOp, Hypervisor};
+use phoenix::hypervisor::{
+    Cloning, Effect, ExportEntry, Fault, FaultKind, FileContent, GuestExit, GuestStatus, HostOp, Hypervisor,
+};
 use phoenix::model::{Digest, GIB, Record, VmId};
 use phoenix::observed::{Conf, ConfigWrite, config_digest, with_record};
 use tempfile::TempDir;
@@ -421,10 +423,21 @@ fn guests() {
     assert_eq!(script(&node, &mount).code, Some(32));
     let channel = "/quickOS/vm-persistent-data/101";
     run(&node, &HostOp::MakeDirectory { path: channel.to_owned() }).unwrap();
+    // The directory is there, and nobody may mount it yet.
+    assert!(script(&node, &mount).err.contains("access denied"));
+    let own = node.guests().addresses(id(101)).unwrap().pop().unwrap();
+    assert!(node.config(id(101)).unwrap().unwrap().contains(&own.mac.to_uppercase()), "the address is that of net0");
+    let export = |client: &str| HostOp::WriteExports {
+        vm: id(101),
+        entries: vec![ExportEntry { path: channel.to_owned(), client: client.to_owned() }],
+    };
+    assert!(run(&node, &export("*")).is_err(), "only addresses are exported to");
+    run(&node, &export("192.0.2.250")).unwrap();
+    assert!(script(&node, &mount).err.contains("access denied"), "exported to somebody else");
+    run(&node, &export(&own.address.to_string())).unwrap();
     assert_eq!(script(&node, &mount).out, "mounted\n");
     assert_eq!(script(&node, &mount).out, "already\n");
-    let file =
-        |name: &str, content: &str| FileContent { name: name.to_owned(), content: content.into(), executable: true };
+    let file = |name: &str, content: &str| FileContent { name: name.to_owned(), content: content.into() };
     let good = file("good.sh", "#!/bin/bash\necho hello\n");
     let bad = file("bad.sh", "#!/bin/bash\nif true; then\n");
     let path = format!("{channel}/.phoenix_scripts");
@@ -432,14 +445,26 @@ fn guests() {
         run(&node, &HostOp::ReplaceDirectory { path: path.clone(), files: vec![good.clone(), bad.clone()] }).unwrap();
     }
     assert_eq!(fs::read_dir(dir.path().join("root").join(&channel[1..])).unwrap().count(), 1);
+    let log = "/persistent-storage/.phoenix_logs/x.log";
     let feature = |name: &str, uuid: &str| {
         let file = format!("{name}.sh");
         script(
             &node,
-            &["phoenix-feature", name, "d1", uuid, "/persistent-storage/.phoenix_scripts", &file, "101", "g1"],
+            &[
+                "phoenix-feature",
+                name,
+                "d1",
+                uuid,
+                "/persistent-storage/.phoenix_scripts",
+                &file,
+                "101",
+                "g1",
+                "60",
+                log,
+            ],
         )
     };
-    let result = |name: &str, uuid: &str| script(&node, &["phoenix-feature-result", name, "d1", uuid]);
+    let result = |name: &str, uuid: &str| script(&node, &["phoenix-feature-result", name, "d1", uuid, log]);
     assert_eq!(result("good", "u1").out, "none\n");
     assert_eq!(feature("good", "u1").out, "started\n");
     assert_eq!(result("good", "u1").out, "exit 0\n");
@@ -453,7 +478,16 @@ fn guests() {
     }
     assert_eq!(feature("absent", "u1").out, "started\n");
     assert_eq!(result("absent", "u1").out, "exit 127\n");
-    assert_eq!(script(&node, &["phoenix-probe"]).code, Some(127));
+    assert!(node.read_file(&format!("{channel}/.phoenix_logs/x.log"), 0, 100).unwrap().is_some());
+    assert_eq!(script(&node, &["phoenix-probe", "/persistent-storage", "abc"]).out, "abc\n");
+    assert_eq!(node.read_file(&format!("{channel}/.phoenix_probe"), 1, 1).unwrap(), Some(b"b".to_vec()));
+    assert_eq!(script(&node, &["phoenix-probe", "/persistent-storage", ""]).code, Some(0));
+    assert_eq!(node.read_file(&format!("{channel}/.phoenix_probe"), 0, 9).unwrap(), None);
+    assert_eq!(script(&node, &["phoenix-unmount", source, "/persistent-storage"]).out, "unmounted\n");
+    assert_eq!(script(&node, &["phoenix-probe", "/persistent-storage", "abc"]).code, Some(1));
+    run(&node, &HostOp::WriteExports { vm: id(101), entries: vec![] }).unwrap();
+    assert!(node.exports().unwrap().is_empty());
+    assert_eq!(script(&node, &["phoenix-unknown"]).code, Some(127));
     assert_eq!(program(&node, 101, &["reboot"]).code, Some(127));
     let late = tuned(dir.path(), |settings| settings.agent_delay_ms = 3_600_000);
     let fault = late.guests().ping(id(101)).unwrap_err();
@@ -469,7 +503,7 @@ fn the_host_is_never_left() {
         assert!(run(&node, &HostOp::MakeDirectory { path: path.to_owned() }).is_err(), "{path}");
         assert!(run(&node, &HostOp::ReplaceDirectory { path: path.to_owned(), files: vec![] }).is_err(), "{path}");
     }
-    let file = FileContent { name: "../x".to_owned(), content: "".into(), executable: false };
+    let file = FileContent { name: "../x".to_owned(), content: "".into() };
     assert!(run(&node, &HostOp::ReplaceDirectory { path: "/a".to_owned(), files: vec![file] }).is_err());
     assert!(run(&node, &HostOp::ReplaceDirectory { path: "/".to_owned(), files: vec![] }).is_err());
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);

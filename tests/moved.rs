@@ -11,7 +11,7 @@ use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Failure, Summary};
 use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use phoenix::model::{Desired, VmId};
-use phoenix::observed::{Observed, VmObserved};
+use phoenix::observed::{Export, Observed, VmObserved};
 use phoenix::plan::{Plan, Policy, plan};
 
 const CONFIG: &str = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "features": ["base_setup"] }] }"#;
@@ -58,6 +58,12 @@ impl Hypervisor for Edited {
     }
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         self.node.cloning(vm)
+    }
+    fn exports(&self) -> Result<Vec<Export>, Fault> {
+        self.node.exports()
+    }
+    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
+        self.node.read_file(path, from, most)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         let result = self.node.perform(op, deadline);
@@ -240,6 +246,12 @@ impl Hypervisor for Between {
     }
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         self.node.cloning(vm)
+    }
+    fn exports(&self) -> Result<Vec<Export>, Fault> {
+        self.node.exports()
+    }
+    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
+        self.node.read_file(path, from, most)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.node.perform(op, deadline)?;

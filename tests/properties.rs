@@ -10,9 +10,11 @@ use phoenix::apply::{Clock, Inbox, Limits, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::Summary;
-use phoenix::hypervisor::{About, Cloning, Effect, Fault, FaultKind, GuestStatus, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{
+    About, Cloning, Effect, Fault, FaultKind, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor,
+};
 use phoenix::model::{Desired, Disruption, Outcome, VmId};
-use phoenix::observed::{Observed, VmObserved};
+use phoenix::observed::{Export, Observed, VmObserved};
 use phoenix::plan::{Plan, Policy, lint, plan};
 use phoenix::ui;
 use proptest::prelude::*;
@@ -80,6 +82,12 @@ impl Hypervisor for Faulty {
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         self.node.cloning(vm)
     }
+    fn exports(&self) -> Result<Vec<Export>, Fault> {
+        self.node.exports()
+    }
+    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
+        self.node.read_file(path, from, most)
+    }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.call(|| self.node.perform(op, deadline))
     }
@@ -91,6 +99,9 @@ impl Hypervisor for Faulty {
 impl Guests for Faulty {
     fn ping(&self, vm: VmId) -> Result<(), Fault> {
         self.call(|| self.node.guests().ping(vm))
+    }
+    fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
+        self.call(|| self.node.guests().addresses(vm))
     }
     fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault> {
         self.call(|| self.node.guests().start(vm, argv))

@@ -1,16 +1,17 @@
 //! The actions on the hypervisor.
 
 use crate::event::Failure;
-use crate::hypervisor::{Cloning, Effect, Fault, FileContent, HostOp};
-use crate::model::{Outcome, Record, RecordState};
-use crate::observed::{ConfigWrite, VmObserved, Wanted, with_record, write_for};
-use crate::plan::{Leftover, StagedFile};
+use crate::hypervisor::{Cloning, Effect, Fault, HostOp};
+use crate::model::{ActionKind, Outcome, Record, RecordState};
+use crate::observed::{ConfigWrite, VmObserved};
+use crate::plan::Leftover;
 
+use super::operation;
 use super::perform::{Step, failure, stale};
 
 /// Whether an operation took effect, as far as can be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holds {
+pub(super) enum Holds {
     Yes,
     No,
     /// It is under way.
@@ -18,12 +19,12 @@ enum Holds {
 }
 
 /// How long to wait before looking again after something that is under way.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+pub(super) const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Step<'_> {
     /// Carries out an operation. After a lost answer it looks whether the effect is there, and repeats only what
     /// certainly did not happen.
-    fn host(&self, op: &HostOp, holds: &dyn Fn() -> Result<Holds, Failure>) -> Result<(), Failure> {
+    pub(super) fn host(&self, op: &HostOp, holds: &dyn Fn() -> Result<Holds, Failure>) -> Result<(), Failure> {
         let mut attempt = 0;
         loop {
             let fault = match self.by.hypervisor.perform(op, self.remaining()) {
@@ -78,7 +79,8 @@ impl Step<'_> {
             return Err(stale(format!("VM {id} is no longer the leftover that was planned"), "plan again"));
         }
         self.no_clone_running()?;
-        let op = HostOp::RemoveLeftover { vm: id, unreferenced: planned == Some(Leftover::HalfMade) };
+        let Some(planned) = planned else { return Err(failure("the plan does not say what is left over", None)) };
+        let op = operation::remove_leftover(id, planned);
         let gone = || {
             let found = self.ask(|hypervisor| hypervisor.vm(id))?;
             Ok(if found.is_none() { Holds::Yes } else { Holds::No })
@@ -120,16 +122,7 @@ impl Step<'_> {
                 Some("they belong to a VM that is gone; look what is on them and remove them by hand"),
             ));
         }
-        let creating = Record::creating(&task.record.project, id);
-        let description =
-            with_record(&task.desired.description, &creating).map_err(|error| failure(error.to_string(), None))?;
-        let op = HostOp::Clone {
-            source: plan.source,
-            target: id,
-            name: task.desired.vm_name.clone(),
-            description,
-            storage: Some(plan.storage.clone()),
-        };
+        let op = operation::clone(id, task, plan)?;
         let made = || {
             let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? else {
                 let running = self.ask(|hypervisor| hypervisor.cloning(id))?;
@@ -150,17 +143,19 @@ impl Step<'_> {
 
     pub(super) fn configure(&mut self) -> Result<Outcome, Failure> {
         let task = self.task;
-        let wanted = Wanted { fresh: task.fresh, ..Wanted::from(&task.desired) };
         let live = self.live()?;
-        let write = config_write(&wanted, &live, &task.record)?;
+        let write = operation::config_write(task, &live)?;
         if write.is_empty() {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let holds = |live: &VmObserved| config_write(&wanted, live, &task.record).is_ok_and(|rest| rest.is_empty());
-        self.write(write, &live, &holds)?;
+        let holds = |live: &VmObserved| operation::config_write(task, live).is_ok_and(|rest| rest.is_empty());
+        if let Err(failure) = self.write(write, &live, &holds) {
+            return Err(self.without_leftovers_of(failure));
+        }
         self.leave()?;
-        let rest = config_write(&wanted, &self.live()?, &task.record)?;
+        let now = self.live()?;
+        let rest = operation::config_write(task, &now)?;
         // People may have written into the notes since; everything else must be as it was accepted.
         let keys: Vec<&str> = rest.set.keys().chain(&rest.delete).map(String::as_str).collect();
         let wrong: Vec<&str> = keys.into_iter().filter(|key| *key != "description").collect();
@@ -169,6 +164,63 @@ impl Step<'_> {
                 format!("the write was accepted, but {} is not as written", wrong.join(", ")),
                 Some("plan again and look at what differs"),
             ));
+        }
+        if !now.pending.is_empty() && !self.vm.actions.iter().any(|action| action.kind == ActionKind::Restart) {
+            let keys: Vec<&str> = now.pending.keys().map(String::as_str).collect();
+            self.noticed(format!("waits for a restart: {}; `--restart` does one", keys.join(", ")));
+        }
+        Ok(self.action.outcome)
+    }
+
+    /// A running VM that refuses a value keeps it all the same, for its next start, which may then fail. Such values are
+    /// taken back; what came of that is added to the failure.
+    fn without_leftovers_of(&mut self, mut failure: Failure) -> Failure {
+        let keys = operation::refused_while_running(&failure.error);
+        if keys.is_empty() {
+            return failure;
+        }
+        let taken_back = self.live().and_then(|live| {
+            let keys: Vec<String> = keys.into_iter().filter(|key| live.pending.contains_key(key)).collect();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let waits = |live: &VmObserved| keys.iter().any(|key| live.pending.contains_key(key));
+            let op = HostOp::Revert { vm: self.id(), keys: keys.clone(), digest: live.digest };
+            self.host(&op, &|| self.live().map(|live| if waits(&live) { Holds::No } else { Holds::Yes }))?;
+            if waits(&self.live()?) { Err(self::failure("it still waits", None)) } else { Ok(()) }
+        });
+        let left = self.leave();
+        match taken_back.and(left) {
+            Ok(()) => failure.error.push_str("\nthe value was taken back, it does not wait for the next start"),
+            Err(second) => {
+                failure.error.push_str(&format!("\nthe value waits for the next start: {}", second.error));
+                failure.hint = Some(format!("`qm set {} --delete` or `--revert` the option by hand", self.id()));
+            }
+        }
+        failure
+    }
+
+    pub(super) fn restart(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        self.must_not_have_moved(&live)?;
+        let is = |running: bool| move |live: &VmObserved| live.running == running;
+        for (op, done) in [(HostOp::Shutdown { vm: self.id() }, is(false)), (HostOp::Start { vm: self.id() }, is(true))]
+        {
+            if !done(&self.live()?) {
+                self.host(&op, &|| self.live().map(|live| if done(&live) { Holds::Yes } else { Holds::No }))?;
+            }
+            if !done(&self.live()?) {
+                return Err(failure(
+                    format!("VM {} did not shut down", self.id()),
+                    Some("its guest does not react: look at its console; phoenix never stops a VM by force here"),
+                ));
+            }
+        }
+        self.leave()?;
+        let waiting = self.live()?.pending;
+        if !waiting.is_empty() {
+            let keys: Vec<String> = waiting.into_keys().collect();
+            self.noticed(format!("still waits after the restart: {}", keys.join(", ")));
         }
         Ok(self.action.outcome)
     }
@@ -185,7 +237,7 @@ impl Step<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let op = HostOp::Resize { vm: self.id(), disk: disk.device.clone(), size_gb };
+        let op = operation::resize(self.id(), self.task, &disk);
         let grown = |live: &VmObserved| size(live) == Some(wished);
         self.host(&op, &|| self.live().map(|live| if grown(&live) { Holds::Yes } else { Holds::No }))?;
         // `qm resize` exits 0 when its task failed: only the size that is read back counts.
@@ -213,33 +265,10 @@ impl Step<'_> {
         Ok(self.action.outcome)
     }
 
-    pub(super) fn prepare_share(&mut self) -> Result<Outcome, Failure> {
-        let mount = self.mount_of_action()?;
-        let Some(path) = mount.host_path.clone() else {
-            return Err(failure("the plan does not say where the directory is", None));
-        };
-        // Making a directory that is there changes nothing: it may be repeated.
-        self.host(&HostOp::MakeDirectory { path }, &|| Ok(Holds::No))?;
-        Ok(self.action.outcome)
-    }
-
     pub(super) fn stage_scripts(&mut self) -> Result<Outcome, Failure> {
-        let channel = self.task.mounts.iter().find(|mount| mount.channel);
-        let Some(path) = channel.and_then(crate::plan::Mount::host_scripts) else {
-            return Err(failure("the plan does not say where the scripts go", None));
-        };
-        let files = self
-            .task
-            .files
-            .iter()
-            .map(|StagedFile { name, content, executable }| FileContent {
-                name: name.clone(),
-                content: std::sync::Arc::clone(content),
-                executable: *executable,
-            })
-            .collect();
+        let op = operation::stage(self.task)?;
         // Staging the same files again changes nothing: it may be repeated.
-        self.host(&HostOp::ReplaceDirectory { path, files }, &|| Ok(Holds::No))?;
+        self.host(&op, &|| Ok(Holds::No))?;
         Ok(self.action.outcome)
     }
 
@@ -249,7 +278,7 @@ impl Step<'_> {
             record.state = wished.state;
             record.template.clone_from(&wished.template);
             record.features.extend(wished.features.clone());
-            record.volumes.extend(wished.volumes.clone());
+            record.volumes.clone_from(&wished.volumes);
             record.staged.clone_from(&wished.staged);
         })?;
         Ok(if written { self.action.outcome } else { Outcome::NoOp })
@@ -267,15 +296,4 @@ fn is_leftover(live: &VmObserved, project: &str) -> Option<Leftover> {
     } else {
         live.placeholder.then_some(Leftover::Placeholder)
     }
-}
-
-/// The write that makes a VM what is wanted; for a VM that is being made, its record gets its uuid.
-fn config_write(wanted: &Wanted<'_>, live: &VmObserved, wished: &Record) -> Result<ConfigWrite, Failure> {
-    let named = live.record.valid().filter(|record| record.state == RecordState::Creating).map(|record| Record {
-        state: RecordState::Setup,
-        uuid: live.uuid.clone(),
-        template: wished.template.clone(),
-        ..record.clone()
-    });
-    write_for(wanted, live, &live.notes, named.as_ref()).map_err(|error| failure(error.to_string(), None))
 }

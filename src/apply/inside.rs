@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::perform::{Step, failure};
 use crate::event::Failure;
-use crate::guest::{self, CloudInit, FeatureRun, FeatureStart, GuestProblem, Mounted, Program};
-use crate::hypervisor::{FaultKind, GuestExit, GuestStatus};
+use crate::guest::{self, CloudInit, FeatureRun, FeatureStart, GuestProblem, Program};
+use crate::hypervisor::{FaultKind, GuestExit, GuestStatus, Hypervisor};
 use crate::model::Outcome;
 use crate::plan::Mount;
 
@@ -43,7 +43,7 @@ impl Step<'_> {
     }
 
     /// Fails if the VM has stopped: no wait for its guest can succeed any more.
-    fn must_run(&self) -> Result<(), Failure> {
+    pub(super) fn must_run(&self) -> Result<(), Failure> {
         if self.live()?.running {
             return Ok(());
         }
@@ -113,31 +113,6 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn mount_of_action(&self) -> Result<&Mount, Failure> {
-        let subject = self.action.subject.as_deref().unwrap_or("");
-        self.task
-            .mounts
-            .iter()
-            .find(|mount| mount.mount_point == subject)
-            .ok_or_else(|| failure("the plan does not say what to mount", None))
-    }
-
-    pub(super) fn mount(&mut self) -> Result<Outcome, Failure> {
-        let live = self.live()?;
-        let mount = self.mount_of_action()?.clone();
-        let source = mount.source();
-        let recorded = live.record.valid().and_then(|record| record.volumes.get(&mount.mount_point));
-        if recorded == Some(&source) {
-            return Ok(Outcome::NoOp);
-        }
-        self.must_not_have_moved(&live)?;
-        let exit = self.run_program(&guest::mount(&source, &mount.mount_point), "the mount")?;
-        Ok(match guest::read_mount(&exit)? {
-            Mounted::Already => Outcome::NoOp,
-            Mounted::Now => self.action.outcome,
-        })
-    }
-
     pub(super) fn feature(&mut self) -> Result<Outcome, Failure> {
         let live = self.live()?;
         let name = self.action.subject.as_deref().unwrap_or("");
@@ -149,10 +124,11 @@ impl Step<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let directory = self.task.mounts.iter().find(|mount| mount.channel).map(Mount::guest_scripts);
-        let (Some(uuid), Some(directory)) = (live.uuid.as_deref(), directory) else {
+        let channel = self.task.mounts.iter().find(|mount| mount.channel);
+        let (Some(uuid), Some(channel)) = (live.uuid.as_deref(), channel) else {
             return Err(failure(format!("VM {} has no uuid or no channel", self.id()), None));
         };
+        let (directory, log) = (channel.guest_scripts(), channel.guest_log(name));
         let (vm_id, timeout) = (self.id().to_string(), self.seconds().to_string());
         let run = FeatureRun {
             feature: name,
@@ -163,10 +139,11 @@ impl Step<'_> {
             vm_id: &vm_id,
             vm_name: &self.vm.name,
             timeout: &timeout,
+            log: &log,
         };
         let exit = self.run_program(&guest::start_feature(&run), "the script")?;
         if guest::read_feature_start(&exit)? == FeatureStart::Running {
-            self.await_feature(&run)?;
+            self.await_feature(&run, channel)?;
         }
         let (name, digest) = (script.name.to_string(), script.digest.to_string());
         let wished = &self.task.record;
@@ -179,8 +156,9 @@ impl Step<'_> {
         Ok(self.action.outcome)
     }
 
-    fn await_feature(&self, run: &FeatureRun<'_>) -> Result<(), Failure> {
+    fn await_feature(&self, run: &FeatureRun<'_>, channel: &Mount) -> Result<(), Failure> {
         let mut pace = Pace::new();
+        let mut log = Log::new(channel.host_log(run.feature));
         loop {
             let exit = self.run_program(&guest::feature_result(run), "the script")?;
             if guest::read_feature_result(&exit)?.is_some() {
@@ -189,10 +167,13 @@ impl Step<'_> {
             if self.is_late() {
                 return Err(failure(
                     format!("the script has not ended within {} s", self.seconds()),
-                    Some("look into its log in the guest, /var/lib/phoenix/runs"),
+                    Some(&format!("its log is {} in the guest", run.log)),
                 ));
             }
-            self.waiting("the script");
+            match log.follow(&*self.by.hypervisor) {
+                Some(line) => self.waiting(format!("the script: {line}")),
+                None => self.waiting("the script"),
+            }
             self.pause(&mut pace);
         }
     }
@@ -200,7 +181,7 @@ impl Step<'_> {
     /// Runs a program in the guest to its end.
     ///
     /// Only for programs that may be run twice: one whose answer is lost is started again.
-    fn run_program(&self, program: &Program, goal: &str) -> Result<GuestExit, Failure> {
+    pub(super) fn run_program(&self, program: &Program, goal: &str) -> Result<GuestExit, Failure> {
         let guests = self.by.hypervisor.guests();
         let mut repeats = 0;
         let mut pace = Pace::new();
@@ -241,6 +222,38 @@ impl Step<'_> {
             self.waiting(format!("{goal}: {}", fault.what));
             self.pause(&mut pace);
         }
+    }
+}
+
+/// The log of a running script, read on the hypervisor: that costs no call of the guest.
+struct Log {
+    /// Where the hypervisor sees it.
+    path: Option<String>,
+    /// Bytes read so far.
+    read: u64,
+    /// Its last line so far.
+    last: Option<String>,
+}
+
+/// How much of a log is read at a time; the rest comes with the next look.
+const LOG_PIECE: usize = 64 * 1024;
+
+impl Log {
+    fn new(path: Option<String>) -> Self {
+        Self { path, read: 0, last: None }
+    }
+
+    /// Reads on; returns the last line that was written. A log that cannot be read is not worth failing for.
+    fn follow(&mut self, hypervisor: &dyn Hypervisor) -> Option<&str> {
+        if let Some(path) = &self.path
+            && let Ok(Some(piece)) = hypervisor.read_file(path, self.read, LOG_PIECE)
+        {
+            self.read += piece.len() as u64;
+            let text = String::from_utf8_lossy(&piece);
+            let line = text.lines().rev().find(|line| !line.trim().is_empty());
+            self.last = line.map(|line| line.trim().to_owned()).or(self.last.take());
+        }
+        self.last.as_deref()
     }
 }
 

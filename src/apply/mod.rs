@@ -2,7 +2,10 @@
 //!
 //! - `schedule` decides what runs when: pure, fed and asked, without clock or threads.
 //! - `run` is the shell around it: threads, a channel, the only loop that waits for them.
-//! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines.
+//! - `operation` says which operation an action stands for: pure.
+//! - `preview` tells the calls of a plan without making them.
+//! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `inside` and
+//!   `volumes` hold the actions.
 //!
 //! Apply decides nothing the plan could have decided. What it adds is the check, before each write, that the VM is still
 //! the one that was planned.
@@ -14,13 +17,17 @@
 mod clock;
 mod host;
 mod inside;
+mod operation;
 mod perform;
+mod preview;
 mod retry;
 mod run;
 pub mod schedule;
 mod session;
+mod volumes;
 
 pub use clock::{Clock, RealClock};
+pub use preview::{Call, Preview, preview};
 pub use retry::pause_before;
 pub use run::{Inbox, Interrupter, Run, run};
 pub use schedule::Limits;

@@ -11,13 +11,13 @@ use super::exit::Refusal;
 use super::plan::{Planned, planned};
 use crate::apply::{Inbox, Limits, RealClock, Run, run as carry_out};
 use crate::event::{Event, Summary};
-use crate::model::{ActionKind, Outcome, Target};
+use crate::model::{ActionKind, Outcome};
 use crate::plan::{Plan, VmPlan};
 use crate::ui;
 
 /// Shows the plan, asks, and carries it out.
 pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> {
-    let planned = match planned(args, &verb.selecting, console)? {
+    let planned = match planned(args, &verb.selecting, verb.restart, console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
@@ -37,7 +37,10 @@ pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> 
             }
         }
     }
-    let again = command("apply", args, &verb.selecting);
+    let mut again = command("apply", args, &verb.selecting);
+    if verb.restart {
+        again.push_str(" --restart");
+    }
     execute(planned, &verb.running, again, console)
 }
 
@@ -50,7 +53,7 @@ pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Ex
         }
     }
     let selecting = Selecting { only: verb.ids.clone(), exclude: Vec::new() };
-    let planned = match planned(args, &selecting, console)? {
+    let planned = match planned(args, &selecting, false, console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
@@ -88,12 +91,6 @@ fn show(planned: &Planned, running: &Running, console: &Console) -> Result<()> {
         console.print(&ui::plan::render(&planned.plan, &planned.view(console)));
     }
     console.diagnostics(&planned.plan.problems, None);
-    if !matches!(planned.target, Target::Embedded(_)) {
-        return Err(Refusal::failed(
-            format!("this version of phoenix plans on {}, and does not change anything there yet", planned.target),
-            "rehearse on an embedded node: `--target embedded:DIR`",
-        ));
-    }
     if planned.plan.is_blocked() {
         let hint = "mend them, or leave VMs out with `--exclude VM`";
         return Err(Refusal::failed("the plan has errors; nothing was done", hint));
@@ -174,13 +171,12 @@ fn watch(run: &Run, inbox: &Inbox, continue_with: String, console: &Console) -> 
 }
 
 fn exit(summary: &Summary, plan: &Plan, detailed: bool) -> Exit {
-    let restart = || plan.restarts_needed() > 0 || plan.vms.iter().any(|vm| !vm.waiting.is_empty());
     if !summary.failed.is_empty() {
         // Interrupted and failed: what failed weighs more, and the summary tells both.
         if summary.stale == summary.failed.len() { Exit::Stale } else { Exit::Partial }
     } else if summary.interrupted && !summary.is_complete() {
         Exit::Interrupted
-    } else if detailed && restart() {
+    } else if detailed && plan.restarts_left() > 0 {
         Exit::RestartPending
     } else {
         Exit::Done

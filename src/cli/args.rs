@@ -89,9 +89,15 @@ pub(super) struct Selecting {
 pub(super) struct Plan {
     #[command(flatten)]
     pub(super) selecting: Selecting,
+    /// Plan restarts of VMs with values that wait for one.
+    #[arg(long)]
+    pub(super) restart: bool,
     /// Exit with 2 when there are changes.
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
+    /// Also print the commands that each action stands for.
+    #[arg(long)]
+    pub(super) commands: bool,
 }
 
 /// How to carry out.
@@ -114,6 +120,9 @@ pub(super) struct Apply {
     pub(super) selecting: Selecting,
     #[command(flatten)]
     pub(super) running: Running,
+    /// Restart VMs with values that wait for one: their guests are asked to shut down, never stopped by force.
+    #[arg(long)]
+    pub(super) restart: bool,
     /// Do not ask.
     #[arg(long)]
     pub(super) auto_approve: bool,

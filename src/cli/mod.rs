@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod commands;
 mod connect;
 mod console;
 mod exit;

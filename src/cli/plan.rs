@@ -7,25 +7,32 @@ use anyhow::{Context as _, Result, anyhow};
 use super::args::{self, Args, Selecting};
 use super::console::Console;
 use super::exit::Refusal;
-use super::{Exit, connect, load};
+use super::{Exit, commands, connect, load};
+use crate::apply::preview;
 use crate::hypervisor::{About, Hypervisor};
-use crate::model::{Desired, Target};
+use crate::model::Desired;
+use crate::observed::Observed;
 use crate::plan::{Plan, Policy, Selection, Selector, lint, plan};
 use crate::ui;
 
 /// A plan with what it was made from.
 pub(super) struct Planned {
     pub(super) plan: Plan,
+    /// Never taken apart piece by piece: the process ends soon enough.
+    pub(super) observed: std::mem::ManuallyDrop<Observed>,
     pub(super) hypervisor: Arc<dyn Hypervisor>,
     pub(super) about: About,
-    /// Where it would be carried out.
-    pub(super) target: Target,
     /// Name of the config, for people.
     pub(super) config: String,
 }
 
 /// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
-pub(super) fn planned(args: &Args, selecting: &Selecting, console: &Console) -> Result<Result<Planned, Exit>> {
+pub(super) fn planned(
+    args: &Args,
+    selecting: &Selecting,
+    restart: bool,
+    console: &Console,
+) -> Result<Result<Planned, Exit>> {
     let config = load::load(&args.config);
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
     let Some(desired) = config.loaded.desired else { return Ok(Err(Exit::Config)) };
@@ -37,14 +44,15 @@ pub(super) fn planned(args: &Args, selecting: &Selecting, console: &Console) -> 
     let target = connect::target(args, Some(&desired))?;
     let hypervisor = connect::open(&target).with_context(|| format!("cannot open {target}"))?;
     let observed = hypervisor.observe().with_context(|| format!("cannot look at {target}"))?;
-    let plan = plan(&desired, &observed, &Policy { selection });
+    let plan = plan(&desired, &observed, &Policy { selection, restart });
     if let Some(broken) = lint::lint(&plan).first() {
         return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
     }
     let about = hypervisor.about();
     // What is freed at the end of the process need not be taken apart piece by piece before.
-    std::mem::forget((desired, observed));
-    Ok(Ok(Planned { plan, hypervisor, about, target, config: args.config.display().to_string() }))
+    std::mem::forget(desired);
+    let observed = std::mem::ManuallyDrop::new(observed);
+    Ok(Ok(Planned { plan, hypervisor, about, observed, config: args.config.display().to_string() }))
 }
 
 /// Selectors that name no VM are refused: a typing error must not turn into "nothing to do".
@@ -77,11 +85,15 @@ impl Planned {
 
 /// Shows what would be done.
 pub(super) fn run(args: &Args, verb: &args::Plan, console: &Console) -> Result<Exit> {
-    let planned = match planned(args, &verb.selecting, console)? {
+    let planned = match planned(args, &verb.selecting, verb.restart, console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
     console.print(&ui::plan::render(&planned.plan, &planned.view(console)));
+    if verb.commands {
+        let previews = preview(&planned.plan, &planned.observed).map_err(|failure| anyhow!(failure.error))?;
+        console.print(&ui::commands::render(&commands::lines(&previews)?, console.style()));
+    }
     console.diagnostics(&planned.plan.problems, None);
     Ok(if planned.plan.is_blocked() {
         Exit::Failed

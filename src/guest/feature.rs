@@ -26,13 +26,15 @@ pub struct FeatureRun<'a> {
     pub vm_name: &'a str,
     /// How long it may run, in seconds; systemd ends it then.
     pub timeout: &'a str,
+    /// Its log on the volume, as the guest sees it.
+    pub log: &'a str,
 }
 
 impl<'a> FeatureRun<'a> {
     /// The arguments of `phoenix-feature`, in order.
-    pub fn arguments(&self) -> [&'a str; 8] {
-        let Self { feature, digest, uuid, directory, file, vm_id, vm_name, timeout } = *self;
-        [feature, digest, uuid, directory, file, vm_id, vm_name, timeout]
+    pub fn arguments(&self) -> [&'a str; 9] {
+        let Self { feature, digest, uuid, directory, file, vm_id, vm_name, timeout, log } = *self;
+        [feature, digest, uuid, directory, file, vm_id, vm_name, timeout, log]
     }
 }
 
@@ -45,9 +47,9 @@ pub enum FeatureStart {
     Finished,
 }
 
-/// `phoenix-feature FEATURE DIGEST UUID DIRECTORY FILE VM_ID VM_NAME TIMEOUT`
+/// `phoenix-feature FEATURE DIGEST UUID DIRECTORY FILE VM_ID VM_NAME TIMEOUT LOG`
 pub(super) const START: &str = r#"set -eu
-feature=$1 digest=$2 uuid=$3 directory=$4 file=$5 vm_id=$6 vm_name=$7 timeout=$8
+feature=$1 digest=$2 uuid=$3 directory=$4 file=$5 vm_id=$6 vm_name=$7 timeout=$8 log=$9
 runs=/var/lib/phoenix/runs
 run=$runs/$feature-$digest
 unit=phoenix-$feature-$digest
@@ -66,19 +68,20 @@ command -v systemd-run >/dev/null 2>&1 || { echo "systemd-run is missing: featur
 systemctl reset-failed "$unit" 2>/dev/null || true
 systemctl stop "$unit" 2>/dev/null || true
 rm -rf "$run"
-mkdir -p "$run"
+mkdir -p "$run" "${log%/*}"
+: >"$log"
 printf '%s' "$uuid" >"$run/uuid"
 systemd-run --quiet --unit "$unit" --property=Type=exec --property=RuntimeMaxSec="$timeout" \
   --working-directory="$directory" \
   --setenv=PHOENIX_VM_ID="$vm_id" --setenv=PHOENIX_VM_NAME="$vm_name" \
   --setenv=PHOENIX_CONTEXT="$directory/vm_context.json" --setenv=PHOENIX_SCRIPTS_DIR="$directory" \
   --setenv=DEBIAN_FRONTEND=noninteractive --setenv=HOME=/root \
-  /bin/sh -c 'run=$1; shift; "$@" >"$run/log" 2>&1; code=$?; printf "%s" "$code" >"$run/exit.new"; sync "$run/exit.new" 2>/dev/null; mv "$run/exit.new" "$run/exit"; exit "$code"' \
-  phoenix-run "$run" /bin/bash "$directory/$file" "$vm_id" >&2
+  /bin/sh -c 'run=$1 log=$2; shift 2; "$@" >"$log" 2>&1; code=$?; printf "%s" "$code" >"$run/exit.new"; sync "$run/exit.new" 2>/dev/null; mv "$run/exit.new" "$run/exit"; exit "$code"' \
+  phoenix-run "$run" "$log" /bin/bash "$directory/$file" "$vm_id" >&2
 echo running
 "#;
 
-/// `phoenix-feature-result FEATURE DIGEST UUID`: `running`, `none`, or `exit N` and the last lines of the log.
+/// `phoenix-feature-result FEATURE DIGEST UUID LOG`: `running`, `none`, or `exit N` and the last lines of the log.
 pub(super) const RESULT: &str = r#"set -u
 run=/var/lib/phoenix/runs/$1-$2
 unit=phoenix-$1-$2
@@ -86,14 +89,14 @@ if [ "$(cat "$run/uuid" 2>/dev/null)" != "$3" ]; then
   echo none
 elif [ -f "$run/exit" ]; then
   echo "exit $(cat "$run/exit")"
-  tail -n 20 "$run/log" 2>/dev/null
+  tail -n 20 "$4" 2>/dev/null
 elif systemctl is-active --quiet "$unit"; then
   echo running
 elif [ -f "$run/exit" ]; then
   echo "exit $(cat "$run/exit")"
 else
   echo none
-  tail -n 20 "$run/log" 2>/dev/null
+  tail -n 20 "$4" 2>/dev/null
 fi
 exit 0
 "#;
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn programs_are_ascii() {
-        for text in [START, RESULT, mount::SCRIPT] {
+        for text in [START, RESULT, mount::MOUNT, mount::UNMOUNT, mount::PROBE] {
             assert!(text.is_ascii());
         }
     }

@@ -16,6 +16,8 @@ pub use cloud_init::CloudInit;
 pub use feature::{FeatureRun, FeatureStart};
 pub use mount::Mounted;
 
+use data_encoding::BASE64;
+
 use crate::hypervisor::GuestExit;
 
 /// A program to run in a guest.
@@ -50,7 +52,36 @@ pub fn read_cloud_init(exit: &GuestExit) -> CloudInit {
 /// Mounts an NFS source at a mount point and keeps it in `/etc/fstab`; does nothing where that is so already.
 #[must_use]
 pub fn mount(source: &str, mount_point: &str) -> Program {
-    script("phoenix-mount", mount::SCRIPT, &[source, mount_point])
+    script("phoenix-mount", mount::MOUNT, &[source, mount_point])
+}
+
+/// Unmounts an NFS source from a mount point and forgets it in `/etc/fstab`.
+#[must_use]
+pub fn unmount(source: &str, mount_point: &str) -> Program {
+    script("phoenix-unmount", mount::UNMOUNT, &[source, mount_point])
+}
+
+/// Reads the answer to [`unmount`].
+pub fn read_unmount(exit: &GuestExit) -> Result<(), GuestProblem> {
+    mount::read_unmount(exit)
+}
+
+/// Writes a nonce into a file `.phoenix_probe` of a directory and reads it back; removes the file where it is empty.
+#[must_use]
+pub fn probe(directory: &str, nonce: &str) -> Program {
+    script("phoenix-probe", mount::PROBE, &[directory, nonce])
+}
+
+/// Name of the file that [`probe`] writes.
+pub const PROBE_FILE: &str = ".phoenix_probe";
+
+/// Reads the answer to [`probe`]: whether the guest could write and read the nonce.
+pub fn read_probe(exit: &GuestExit, nonce: &str) -> Result<(), GuestProblem> {
+    if exit.code == Some(0) && exit.out.trim() == nonce {
+        Ok(())
+    } else {
+        Err(unexpected("writing to the volume", exit))
+    }
 }
 
 /// Reads the answer to [`mount`].
@@ -72,7 +103,7 @@ pub fn read_feature_start(exit: &GuestExit) -> Result<FeatureStart, GuestProblem
 /// Asks how far a feature's script got.
 #[must_use]
 pub fn feature_result(run: &FeatureRun<'_>) -> Program {
-    script("phoenix-feature-result", feature::RESULT, &[run.feature, run.digest, run.uuid])
+    script("phoenix-feature-result", feature::RESULT, &[run.feature, run.digest, run.uuid, run.log])
 }
 
 /// Reads the answer to [`feature_result`]. `None`: it still runs.
@@ -84,10 +115,33 @@ fn plain(argv: &[&str]) -> Program {
     Program { argv: argv.iter().map(|part| (*part).to_owned()).collect() }
 }
 
+/// What every script begins with: takes the arguments out of the form of [`carried`].
+const PRELUDE: &str = r#"for a do
+  shift
+  case $a in b64:*) a=$(printf %s "${a#b64:}" | base64 -d; echo .); a=${a%.} ;; esac
+  set -- "$@" "$a"
+done
+"#;
+
 fn script(name: &str, text: &str, arguments: &[&str]) -> Program {
-    let mut argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned(), name.to_owned()];
-    argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    let mut argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), format!("{PRELUDE}{text}"), name.to_owned()];
+    argv.extend(arguments.iter().map(|argument| carried(argument)));
     Program { argv }
+}
+
+/// An argument as it travels through the agent: what is not plain ASCII goes as base64.
+fn carried(argument: &str) -> String {
+    let plain = argument.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) && !argument.starts_with(CARRIED);
+    if plain { argument.to_owned() } else { format!("{CARRIED}{}", BASE64.encode(argument.as_bytes())) }
+}
+
+const CARRIED: &str = "b64:";
+
+/// An argument as a script sees it, from the form in which it travelled.
+#[must_use]
+pub fn arrived(argument: &str) -> String {
+    let bytes = argument.strip_prefix(CARRIED).and_then(|text| BASE64.decode(text.as_bytes()).ok());
+    bytes.map_or_else(|| argument.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// How a program that should have succeeded ended otherwise.
@@ -96,4 +150,24 @@ fn unexpected(program: &str, exit: &GuestExit) -> GuestProblem {
     let said =
         [exit.err.trim(), exit.out.trim()].into_iter().find(|text| !text.is_empty()).unwrap_or("it said nothing");
     GuestProblem { what: format!("{program} {ended} in the guest: {said}"), hint: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{arrived, script};
+
+    proptest::proptest! {
+        /// Whatever an argument holds, it travels as ASCII and a shell hands it to the script as it was.
+        #[test]
+        fn a_script_gets_its_arguments_as_they_were(words in proptest::collection::vec("[^\0]{0,30}|b64:[a-z]{0,5}", 0..4)) {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let program = script("phoenix-test", "for a do printf '%s\\0' \"$a\"; done", &words);
+            proptest::prop_assert!(program.argv.iter().all(|word| word.is_ascii()));
+            let output = std::process::Command::new(&program.argv[0]).args(&program.argv[1..]).output().unwrap();
+            let expected = words.iter().flat_map(|word| [*word, "\0"]).collect::<String>();
+            proptest::prop_assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+            let back: Vec<String> = program.argv[4..].iter().map(|word| arrived(word)).collect();
+            proptest::prop_assert_eq!(back, words);
+        }
+    }
 }

@@ -1,4 +1,6 @@
-//! Mounting an NFS volume.
+//! Mounting NFS volumes, and unmounting them.
+//!
+//! What phoenix keeps in `/etc/fstab` stands in a block of its own; every other line stays as it is.
 
 use super::{GuestProblem, unexpected};
 use crate::hypervisor::GuestExit;
@@ -12,20 +14,53 @@ pub enum Mounted {
     Now,
 }
 
+/// Shell functions that both scripts begin with.
+///
+/// `current`: what is mounted at `$target`. `rewrite LINE`: the block of `/etc/fstab` without the line for `$target`, and
+/// with LINE if there is one.
+macro_rules! functions {
+    () => {
+        r##"set -eu
+say() { printf '%s\n' "$*" >&2; }
+current() { LC_ALL=C.UTF-8 findmnt -n -o SOURCE --mountpoint "$target" 2>/dev/null | tail -n 1; }
+rewrite() {
+  new=$(mktemp /etc/.fstab.phoenix.XXXXXX)
+  target=$target line=$1 awk '
+    /^# BEGIN phoenix/ { inside = 1; next }
+    /^# END phoenix/ { inside = 0; next }
+    inside { if ($2 != ENVIRON["target"]) block = block $0 "\n"; next }
+    { print }
+    END {
+      if (ENVIRON["line"] != "") block = block ENVIRON["line"] "\n"
+      if (block != "") printf "# BEGIN phoenix: these lines are phoenix'\''s own\n%s# END phoenix\n", block
+    }' /etc/fstab >"$new"
+  chmod 0644 "$new"
+  mv "$new" /etc/fstab
+  if command -v systemctl >/dev/null 2>&1; then systemctl daemon-reload || true; fi
+}
+"##
+    };
+}
+
 /// `phoenix-mount SOURCE MOUNT_POINT`
 ///
 /// Installs the NFS client where it is missing (waiting for a running package manager, never ending one), keeps one
 /// line for the mount point in `/etc/fstab`, mounts, and verifies source and target with `findmnt`.
-pub(super) const SCRIPT: &str = r#"set -eu
-source=$1
+pub(super) const MOUNT: &str = concat!(
+    functions!(),
+    r##"source=$1
 target=$2
-say() { printf '%s\n' "$*" >&2; }
-current() { findmnt -rn -o SOURCE --mountpoint "$target" 2>/dev/null || true; }
 line="$source $target nfs rw,hard,noatime,nofail,_netdev 0 0"
 was=$(current)
 if [ "$was" = "$source" ] && grep -qxF "$line" /etc/fstab; then
   echo already
   exit 0
+fi
+foreign=$(target=$target awk '/^# BEGIN phoenix/ { inside = 1 } /^# END phoenix/ { inside = 0 }
+  !inside && $1 !~ /^#/ && $2 == ENVIRON["target"]' /etc/fstab)
+if [ -n "$foreign" ]; then
+  say "/etc/fstab mounts something else at $target already: $foreign"
+  exit 5
 fi
 if ! command -v mount.nfs >/dev/null 2>&1 && [ ! -x /sbin/mount.nfs ]; then
   if command -v apt-get >/dev/null 2>&1; then
@@ -39,36 +74,124 @@ if ! command -v mount.nfs >/dev/null 2>&1 && [ ! -x /sbin/mount.nfs ]; then
     exit 3
   fi
 fi
-mkdir -p "$target"
-new=$(mktemp /etc/.fstab.phoenix.XXXXXX)
-awk -v target="$target" '$1 ~ /^#/ || $2 != target || $3 !~ /^nfs/' /etc/fstab >"$new"
-printf '%s\n' "$line" >>"$new"
-chmod 0644 "$new"
-mv "$new" /etc/fstab
-command -v systemctl >/dev/null 2>&1 && systemctl daemon-reload || true
+mkdir -p -- "$target"
+rewrite "$line"
 if [ -n "$was" ] && [ "$was" != "$source" ]; then
-  umount "$target"
+  umount -- "$target"
 fi
-[ "$(current)" = "$source" ] || mount "$target"
+[ "$(current)" = "$source" ] || mount -- "$target"
 now=$(current)
 if [ "$now" != "$source" ]; then
   say "mounted at $target is '$now', not '$source'"
   exit 4
 fi
 echo mounted
+"##
+);
+
+/// `phoenix-unmount SOURCE MOUNT_POINT`: unmounts the source, and takes the mount point out of phoenix's block.
+///
+/// Anything else that is mounted there stays.
+pub(super) const UNMOUNT: &str = concat!(
+    functions!(),
+    r##"source=$1
+target=$2
+if [ "$(current)" = "$source" ]; then
+  umount -- "$target"
+fi
+rewrite ''
+echo unmounted
+"##
+);
+
+/// `phoenix-probe DIRECTORY NONCE`: writes the nonce into a file of the directory and reads it back; with an empty nonce
+/// it removes the file.
+pub(super) const PROBE: &str = r#"set -eu
+file=$1/.phoenix_probe
+if [ -z "$2" ]; then
+  rm -f -- "$file"
+  exit 0
+fi
+printf '%s' "$2" >"$file"
+cat -- "$file"
 "#;
 
-/// Reads what the script said.
+/// Reads what [`MOUNT`] said.
 pub(super) fn read(exit: &GuestExit) -> Result<Mounted, GuestProblem> {
     match (exit.code, exit.out.trim()) {
         (Some(0), "already") => Ok(Mounted::Already),
         (Some(0), "mounted") => Ok(Mounted::Now),
         _ => {
             let mut problem = unexpected("mount", exit);
-            if exit.code == Some(32) {
-                problem.hint = Some("is the directory exported to this VM, and the NFS server reachable?".to_owned());
-            }
+            problem.hint = hint(&exit.err).map(ToOwned::to_owned);
             Err(problem)
         }
+    }
+}
+
+/// What to do about the words of `mount.nfs`, of the package manager, and of the script itself.
+fn hint(said: &str) -> Option<&'static str> {
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if has(&["access denied", "Operation not permitted", "Permission denied"]) {
+        Some("the NFS server refuses this VM: does it export the directory to the VM's address, read-write?")
+    } else if has(&["timed out", "Connection refused", "No route to host", "unreachable", "not responding"]) {
+        Some(
+            "the NFS server does not answer: does it run, and do the guest's network and the firewalls let it through?",
+        )
+    } else if has(&["No such file or directory", "no such directory"]) {
+        Some("the NFS server has no such directory, or does not export it")
+    } else if has(&["Could not get lock", "is locked", "lock-frontend"]) {
+        Some("another package manager runs in the guest, probably its own updates: apply again when it has ended")
+    } else if has(&["No space left"]) {
+        Some("the guest's disk is full")
+    } else if has(&["Unable to locate package", "Temporary failure resolving", "Failed to fetch"]) {
+        Some("the guest cannot reach its package mirrors: install the NFS client into the template")
+    } else if has(&["/etc/fstab mounts something else"]) {
+        Some("remove that line, or choose another `mount_point`")
+    } else {
+        None
+    }
+}
+
+/// Reads what [`UNMOUNT`] said.
+pub(super) fn read_unmount(exit: &GuestExit) -> Result<(), GuestProblem> {
+    if exit.code == Some(0) {
+        return Ok(());
+    }
+    let mut problem = unexpected("unmount", exit);
+    if exit.err.contains("busy") {
+        problem.hint =
+            Some("something in the guest uses it: `lsof` there tells what; end it, then apply again".to_owned());
+    }
+    Err(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::hypervisor::GuestExit;
+
+    #[track_caller]
+    fn check(err: &str, hint: &str) {
+        let exit = GuestExit { code: Some(32), out: String::new(), err: err.to_owned() };
+        let problem = read(&exit).unwrap_err();
+        assert!(problem.what.contains(err.trim()), "{}", problem.what);
+        assert!(problem.hint.as_deref().unwrap_or_default().contains(hint), "{err}: {:?}", problem.hint);
+    }
+
+    #[test]
+    fn a_failed_mount_names_its_cause() {
+        check("mount.nfs: access denied by server while mounting 192.0.2.1:/srv", "refuses this VM");
+        check("mount.nfs: Connection timed out for 192.0.2.1:/srv on /mnt", "does not answer");
+        check(
+            "mount.nfs: mounting 192.0.2.1:/srv failed, reason given by server: No such file or directory",
+            "no such",
+        );
+        check(
+            "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 712 (apt-get)",
+            "package manager",
+        );
+        check("E: Failed to fetch http://deb/x  Temporary failure resolving 'deb'", "mirrors");
+        check("/etc/fstab mounts something else at /mnt already: 1:/x /mnt nfs", "mount_point");
     }
 }

@@ -31,6 +31,8 @@ pub enum FaultKind {
     Stale,
     /// It refuses the values.
     Refused,
+    /// A running VM does not take the value, and yet it is kept and waits for the next start.
+    Hotplug,
     /// It tried and failed.
     Failed,
     /// It did not end in time.
@@ -84,6 +86,7 @@ impl fmt::Display for FaultKind {
             Self::Busy => "busy",
             Self::Stale => "stale",
             Self::Refused => "refused",
+            Self::Hotplug => "hotplug",
             Self::Failed => "failed",
             Self::TimedOut => "timed out",
             Self::Garbled => "garbled",

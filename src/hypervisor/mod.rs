@@ -2,12 +2,13 @@
 
 mod fault;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub use fault::{Effect, Fault, FaultKind};
 
 use crate::model::{Digest, VmId};
-use crate::observed::{ConfigWrite, Observed, VmObserved};
+use crate::observed::{ConfigWrite, Export, Observed, VmObserved};
 
 /// A target that holds VMs.
 ///
@@ -31,6 +32,12 @@ pub trait Hypervisor: Send + Sync {
 
     /// Whether a clone into this VMID is running, as far as can be told now.
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault>;
+
+    /// The NFS exports that are configured on the target.
+    fn exports(&self) -> Result<Vec<Export>, Fault>;
+
+    /// Reads at most `most` bytes of a file on the hypervisor, from byte `from` on. `None`: there is no such file.
+    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault>;
 
     /// Carries out one operation and returns when it has ended.
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault>;
@@ -99,6 +106,27 @@ pub enum HostOp {
         /// The VM.
         vm: VmId,
     },
+    /// `qm shutdown VM`: asks the guest to shut down and waits until the VM has stopped. Never by force.
+    Shutdown {
+        /// The VM.
+        vm: VmId,
+    },
+    /// `qm set VM --revert … --digest …`: takes back values that wait for a restart.
+    Revert {
+        /// The VM.
+        vm: VmId,
+        /// Options whose waiting value goes.
+        keys: Vec<String>,
+        /// Digest the configuration must still have.
+        digest: Digest,
+    },
+    /// Writes `/etc/exports.d/phoenix-VM.exports` and makes it count (`exportfs -ra`). No other file is touched.
+    WriteExports {
+        /// The VM.
+        vm: VmId,
+        /// Everything that is exported to it.
+        entries: Vec<ExportEntry>,
+    },
     /// `qm unlock VM; qm destroy VM [--purge 1 --destroy-unreferenced-disks 1]`: removes what an interrupted clone left,
     /// even if the clone copied `protection` from its template.
     RemoveLeftover {
@@ -112,13 +140,22 @@ pub enum HostOp {
         /// Absolute path.
         path: String,
     },
-    /// Puts files into a fresh directory beside `path` and swaps it in by rename.
+    /// Puts files (0644) into a fresh directory beside `path` and swaps it in by rename.
     ReplaceDirectory {
         /// Absolute path of the directory.
         path: String,
         /// Its whole content.
         files: Vec<FileContent>,
     },
+}
+
+/// A directory that is exported to one client, read-write, with root kept root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportEntry {
+    /// Absolute path on the hypervisor.
+    pub path: String,
+    /// IP address of the client; a back end refuses anything else.
+    pub client: String,
 }
 
 /// A file to write.
@@ -128,8 +165,6 @@ pub struct FileContent {
     pub name: String,
     /// Content.
     pub content: std::sync::Arc<str>,
-    /// Whether it may be executed (0755), or not (0644).
-    pub executable: bool,
 }
 
 /// The guests of a target, reached through the guest agent. What the answers mean is `guest`'s business.
@@ -137,11 +172,23 @@ pub trait Guests: Send + Sync {
     /// Whether the agent answers. A fault says why not.
     fn ping(&self, vm: VmId) -> Result<(), Fault>;
 
+    /// The addresses of the guest's network interfaces, as its agent tells them.
+    fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault>;
+
     /// Starts a program in the guest and returns its pid at once. `argv` is never given to a shell.
     fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault>;
 
     /// Asks after a program started before. Proxmox answers once only for a program that ended.
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault>;
+}
+
+/// An address of a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestAddress {
+    /// MAC address of its interface.
+    pub mac: String,
+    /// The address.
+    pub address: IpAddr,
 }
 
 /// State of a program in a guest.

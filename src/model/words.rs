@@ -79,14 +79,20 @@ pub enum ActionKind {
     Configure,
     /// Grows the boot disk.
     ResizeDisk,
+    /// Shuts the VM down and starts it again, so that what waits takes effect. Only when asked for.
+    Restart,
     /// Starts the VM.
     Start,
     /// Waits until the guest agent answers.
     AwaitAgent,
     /// Waits until cloud-init has finished.
     AwaitCloudInit,
+    /// Unmounts a volume that is no longer declared.
+    Unmount,
     /// Makes a volume's directory on the hypervisor.
     PrepareShare,
+    /// Exports the node's own directories to the VM.
+    ExportShare,
     /// Mounts a volume in the guest.
     Mount,
     /// Puts scripts, utilities and `vm_context.json` into the channel.
@@ -99,15 +105,18 @@ pub enum ActionKind {
 
 impl ActionKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::RemoveLeftover,
         Self::Clone,
         Self::Configure,
         Self::ResizeDisk,
+        Self::Restart,
         Self::Start,
         Self::AwaitAgent,
         Self::AwaitCloudInit,
+        Self::Unmount,
         Self::PrepareShare,
+        Self::ExportShare,
         Self::Mount,
         Self::StageScripts,
         Self::Feature,
@@ -122,10 +131,13 @@ impl ActionKind {
             Self::Clone => "clone",
             Self::Configure => "configure",
             Self::ResizeDisk => "resize-disk",
+            Self::Restart => "restart",
             Self::Start => "start",
             Self::AwaitAgent => "await-agent",
             Self::AwaitCloudInit => "await-cloud-init",
+            Self::Unmount => "unmount",
             Self::PrepareShare => "prepare-share",
+            Self::ExportShare => "export-share",
             Self::Mount => "mount",
             Self::StageScripts => "stage-scripts",
             Self::Feature => "feature",
@@ -140,11 +152,18 @@ impl ActionKind {
     pub fn timeout_seconds(self) -> u32 {
         match self {
             Self::Clone => 3600,
-            Self::AwaitAgent => 300,
+            // Longer than a guest's own limits for stopping its services.
+            Self::Restart | Self::AwaitAgent => 300,
             Self::AwaitCloudInit => 900,
             Self::Feature => 1800,
             Self::RemoveLeftover | Self::ResizeDisk | Self::Mount => 600,
-            Self::Configure | Self::Start | Self::PrepareShare | Self::StageScripts | Self::Record => 120,
+            Self::Configure
+            | Self::Start
+            | Self::Unmount
+            | Self::PrepareShare
+            | Self::ExportShare
+            | Self::StageScripts
+            | Self::Record => 120,
         }
     }
 }

@@ -5,16 +5,18 @@
 
 mod conf;
 mod disk;
+mod exports;
 mod net;
 mod notes;
 mod property;
 mod vm;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use conf::{Conf, PENDING};
 pub use disk::{BootDisk, is_disk_key, parse_size, print_size};
+pub use exports::{Export, print_exports};
 pub use net::Net;
 pub use notes::{
     FoundText, MAX_NOTES, Marked, RecordError, decode_description, encode_description, split_notes, with_description,
@@ -37,6 +39,8 @@ pub struct Observed {
     pub vms: BTreeMap<VmId, VmObserved>,
     /// VMs on other nodes of the cluster: their VMIDs are taken, and they are out of reach for this target.
     pub elsewhere: BTreeMap<VmId, Elsewhere>,
+    /// What the node exports by NFS, as its files say.
+    pub exports: Vec<Export>,
     /// VMIDs that a running clone task is making right now.
     pub cloning: Vec<VmId>,
     /// A clone is running whose target could not be told from its log: locked VMs must be left alone.
@@ -63,6 +67,10 @@ pub struct Node {
     pub cpus: u32,
     /// Bridges by name, each with the node's own address on it, if it has one.
     pub bridges: BTreeMap<String, Option<String>>,
+    /// All its own addresses.
+    pub addresses: BTreeSet<String>,
+    /// Whether an NFS server is installed (`exportfs`).
+    pub nfs_server: bool,
 }
 
 /// A Proxmox storage.

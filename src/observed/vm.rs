@@ -60,6 +60,8 @@ pub struct VmObserved {
     pub protection: bool,
     /// `onboot`.
     pub onboot: bool,
+    /// Options `ipconfigN` that give a fixed address by cloud-init.
+    pub fixed_addresses: Vec<String>,
     /// `hotplug` features in force; Proxmox's default is network, disk, usb.
     pub hotplug: Vec<String>,
     /// Values that wait for a stop and start: key of Proxmox → change.
@@ -109,6 +111,30 @@ impl RecordFound {
 const HOTPLUG_DEFAULT: &str = "network,disk,usb";
 
 impl VmObserved {
+    /// What a clone of this VM looks like before it is configured, as far as it can be told before it is made.
+    ///
+    /// `notes` are those given to the clone. Its digest, its uuid and the MAC of its net0 are made up by Proxmox:
+    /// `<digest>`, `UUID` and `<mac of net0>` stand for them.
+    #[must_use]
+    pub fn as_clone(&self, id: VmId, name: &str, notes: &str, record: Record) -> Self {
+        let mut clone = self.clone();
+        clone.id = id;
+        name.clone_into(&mut clone.name);
+        clone.digest = Digest("<digest>".to_owned());
+        clone.template = false;
+        clone.lock = None;
+        clone.uuid = Some("UUID".to_owned());
+        if let Some(net) = &mut clone.net0 {
+            net.mac = Some("<mac of net0>".to_owned());
+        }
+        clone.pending.clear();
+        clone.snapshots.clear();
+        notes.clone_into(&mut clone.notes);
+        clone.description = split_notes(notes).description;
+        clone.record = RecordFound::Valid(Box::new(record));
+        clone
+    }
+
     /// Understands a VM's configuration file. Whatever is missing has Proxmox's default.
     #[must_use]
     pub fn from_conf(id: VmId, text: &str, running: bool) -> Self {
@@ -145,6 +171,11 @@ impl VmObserved {
             agent_options,
             protection: get("protection").is_some_and(is_on),
             onboot: get("onboot").is_some_and(is_on),
+            fixed_addresses: entries
+                .iter()
+                .filter(|(key, value)| is_fixed(key, value))
+                .map(|(k, _)| (*k).to_owned())
+                .collect(),
             hotplug: hotplug(active("hotplug")),
             snapshots: conf.snapshots().map(str::to_owned).collect(),
             record: record_found(&marked.record, id, uuid.as_deref()),
@@ -183,6 +214,12 @@ pub fn normal_tags(text: &str) -> Vec<String> {
 /// `memory` in MiB: `2048` or `current=2048`.
 fn memory_mb(text: &str) -> Option<u64> {
     value(text, "current", "current")?.parse().ok()
+}
+
+/// Whether an option gives a fixed address: `ipconfig0: ip=192.0.2.7/24,gw=…`.
+fn is_fixed(key: &str, text: &str) -> bool {
+    let fixed = |name: &str, others: &[&str]| value(text, name, "").is_some_and(|value| !others.contains(&value));
+    key.starts_with("ipconfig") && (fixed("ip", &["dhcp"]) || fixed("ip6", &["dhcp", "auto"]))
 }
 
 fn hotplug(text: Option<&str>) -> Vec<String> {

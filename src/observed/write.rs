@@ -48,7 +48,8 @@ pub struct Wanted<'a> {
     pub description: &'a str,
     /// Tags as Proxmox stores them.
     pub tags: &'a [String],
-    /// The VM was just cloned: `protection` and `onboot`, which a clone copies from its template, are taken back.
+    /// The VM was just cloned: what a clone copies from its template and should not (`protection`, `onboot`, fixed
+    /// addresses of cloud-init) is taken back.
     pub fresh: bool,
 }
 
@@ -124,6 +125,8 @@ pub fn write_for(
                 write.delete.insert(key.to_owned());
             }
         }
+        // Two VMs with one address would be worse than none; without it cloud-init asks DHCP.
+        write.delete.extend(live.fixed_addresses.iter().cloned());
     }
     Ok(write)
 }
@@ -224,7 +227,10 @@ mod tests {
     fn a_fresh_clone_loses_what_it_copied() {
         let fresh = Wanted { fresh: true, ..wanted() };
         assert_eq!(shown(&write(&format!("{SAME}onboot: 1\nprotection: 1\n"), &fresh, None)), "-onboot -protection");
-        assert_eq!(shown(&write(&format!("{SAME}onboot: 0\nprotection: 0\n"), &fresh, None)), "");
+        assert_eq!(shown(&write(&format!("{SAME}onboot: 0\nprotection: 0\nipconfig0: ip=dhcp\n"), &fresh, None)), "");
+        let fixed = format!("{SAME}ipconfig0: ip=192.0.2.7/24,gw=192.0.2.1\nipconfig1: ip6=auto,ip=dhcp\n");
+        assert_eq!(shown(&write(&fixed, &fresh, None)), "-ipconfig0");
+        assert_eq!(shown(&write(&fixed, &wanted(), None)), "");
     }
 
     #[test]

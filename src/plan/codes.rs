@@ -56,6 +56,8 @@ pub const NOTES_TOO_LONG: &str = "T026";
 pub const ELSEWHERE: &str = "T027";
 /// An earlier run did not finish the VM.
 pub const UNFINISHED: &str = "T028";
+/// The target is to export a directory and has no NFS server.
+pub const NO_NFS_SERVER: &str = "T029";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -87,4 +89,5 @@ pub const ALL: &[(&str, &str)] = &[
     (ELSEWHERE, "the VMID is taken on another node of the cluster"),
     (NOTES_TOO_LONG, "the notes would become longer than Proxmox allows"),
     (UNFINISHED, "an earlier run did not finish the VM"),
+    (NO_NFS_SERVER, "the target is to export a directory and has no NFS server"),
 ];

@@ -24,10 +24,7 @@ pub fn lint(plan: &Plan) -> Vec<String> {
             }
             number += 1;
         }
-        if !vm.actions.windows(2).all(|pair| {
-            pair[0].kind <= pair[1].kind
-                || (pair[0].kind, pair[1].kind) == (ActionKind::Mount, ActionKind::PrepareShare)
-        }) {
+        if !vm.actions.is_sorted_by_key(|action| action.kind) {
             found.push(format!("the actions of VM {} are out of order", vm.vm));
         }
         let clones = vm.actions.iter().any(|a| a.kind == ActionKind::Clone && a.outcome.acts());

@@ -16,11 +16,11 @@ mod staging;
 mod steps;
 mod volumes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dag::Dag;
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, Digest, Disruption, Origin, Outcome, Record, VmId};
+use crate::model::{ActionKind, Desired, DesiredVm, Digest, Disruption, Origin, Outcome, Record, VmId};
 use crate::observed::Observed;
 
 pub use action::Action;
@@ -115,6 +115,8 @@ pub struct Task {
     pub files: Vec<StagedFile>,
     /// The features to run, by name: file of the script and its digest.
     pub scripts: Vec<FeatureScript>,
+    /// Mount points of volumes that are no longer declared: mount point → where they came from.
+    pub unmount: BTreeMap<String, String>,
     /// What the record will say in the end. Its uuid is filled in when the VM exists.
     pub record: Record,
 }
@@ -146,8 +148,6 @@ pub struct StagedFile {
     pub name: String,
     /// Content.
     pub content: std::sync::Arc<str>,
-    /// Whether it is to be executed.
-    pub executable: bool,
 }
 
 /// A feature's script.
@@ -166,6 +166,8 @@ pub struct FeatureScript {
 pub struct Policy {
     /// Which VMs are planned.
     pub selection: Selection,
+    /// VMs with values that wait for a restart are restarted.
+    pub restart: bool,
 }
 
 /// Plans: compares what is desired with what was observed.
@@ -180,7 +182,8 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let mut vms: Vec<VmPlan> = selected
         .iter()
         .map(|vm| {
-            let scene = steps::Scene { desired, observed, templates: &templates, names: &names };
+            let scene =
+                steps::Scene { desired, observed, templates: &templates, names: &names, restart: policy.restart };
             steps::plan_vm(vm, &scene, &mut problems)
         })
         .collect();
@@ -262,9 +265,17 @@ impl Plan {
         self.problems.iter().any(Diagnostic::is_error)
     }
 
-    /// VMs with values that wait for a restart, whether from this plan or from before.
+    /// VMs that need a restart, which this plan does or leaves to somebody.
     #[must_use]
     pub fn restarts_needed(&self) -> usize {
         self.vms.iter().filter(|vm| !vm.blocked && vm.disruption == Disruption::Restart).count()
+    }
+
+    /// VMs with values that still wait for a restart when everything planned is done.
+    #[must_use]
+    pub fn restarts_left(&self) -> usize {
+        let restarts = |vm: &VmPlan| vm.actions.iter().any(|action| action.kind == ActionKind::Restart);
+        let waits = |vm: &&VmPlan| vm.disruption == Disruption::Restart || !vm.waiting.is_empty();
+        self.vms.iter().filter(|vm| !vm.blocked).filter(waits).filter(|vm| !restarts(vm)).count()
     }
 }

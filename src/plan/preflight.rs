@@ -214,11 +214,22 @@ pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Mount], problem
             problems.push(
                 Diagnostic::notice(
                     codes::VOLUME_REMOVED,
-                    format!("`{mount_point}` is no longer declared; {source} stays mounted there"),
+                    format!("`{mount_point}` is no longer declared: it is unmounted, what is on {source} stays"),
                 )
                 .vm(vm.vm_id),
             );
         }
+    }
+}
+
+/// The target must be able to export what it is to export.
+pub(super) fn nfs_server(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
+    if !observed.node.nfs_server {
+        problems.push(
+            Diagnostic::error(codes::NO_NFS_SERVER, "the node has no NFS server to export the VM's directory with")
+                .vm(vm.vm_id)
+                .hint("`apt install nfs-kernel-server` on the node, or name another server in the config"),
+        );
     }
 }
 

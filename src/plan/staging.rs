@@ -35,18 +35,10 @@ impl Staging {
         if vm.features.is_empty() {
             return Vec::new();
         }
-        let file = |script: &Script, executable| StagedFile {
-            name: script.file.clone(),
-            content: Arc::clone(&script.content),
-            executable,
-        };
-        let context =
-            StagedFile { name: context::CONTEXT_FILE.to_owned(), content: self.context.into(), executable: false };
+        let file = |script: &Script| StagedFile { name: script.file.clone(), content: Arc::clone(&script.content) };
+        let context = StagedFile { name: context::CONTEXT_FILE.to_owned(), content: self.context.into() };
         let scripts = vm.features.iter().filter_map(|feature| desired.scripts.features.get(&feature.name));
-        std::iter::once(context)
-            .chain(scripts.map(|script| file(script, true)))
-            .chain(desired.scripts.common.iter().map(|script| file(script, false)))
-            .collect()
+        std::iter::once(context).chain(scripts.map(file)).chain(desired.scripts.common.iter().map(file)).collect()
     }
 }
 

@@ -1,11 +1,14 @@
 //! The actions of one VM.
 
+mod volumes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::existing::{Situation, situation};
 use super::staging::{self, Staging};
-use super::{Action, Change, CloneTask, Mount, Task, VmPlan, diff, preflight, volumes};
+use super::volumes::resolve;
+use super::{Action, Change, CloneTask, Mount, Task, VmPlan, diff, preflight};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId};
 use crate::observed::{Observed, VmObserved};
@@ -16,6 +19,8 @@ pub(super) struct Scene<'a> {
     pub observed: &'a Observed,
     pub templates: &'a BTreeMap<&'a str, Vec<VmId>>,
     pub names: &'a BTreeMap<&'a str, Vec<VmId>>,
+    /// Restart VMs with values that wait for it.
+    pub restart: bool,
 }
 
 /// Plans one VM. What stands in the way goes to `problems`; such a VM gets no actions.
@@ -29,7 +34,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
         Situation::Absent(leftover) => {
             let source = preflight::template(vm, scene, problems);
             preflight::storage(vm, scene.observed, problems);
-            let mounts = volumes::resolve(vm, &scene.desired.settings, scene.observed, problems);
+            let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
             preflight::host(vm, scene, problems);
             if let Some(source) = source
                 && !has_errors(&problems[before..])
@@ -41,7 +46,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
         }
         Situation::Ours(live, record) => {
             preflight::boot_disk(vm, live, problems);
-            let mounts = volumes::resolve(vm, &scene.desired.settings, scene.observed, problems);
+            let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
             preflight::host(vm, scene, problems);
             preflight::removed(vm, record, &mounts, problems);
             if !has_errors(&problems[before..]) {
@@ -72,6 +77,7 @@ struct Steps<'a> {
     acting: Outcome,
     configure: Option<(&'static str, Disruption)>,
     resize: Option<&'static str>,
+    restart: bool,
     start: Option<&'static str>,
     /// Why the guest is waited for even if nothing else needs it.
     bring_up: Option<&'static str>,
@@ -152,12 +158,13 @@ impl Draft {
             acting: Outcome::Create,
             configure: Some(("the clone has the template's values", Disruption::None)),
             resize: (size != Some(diff::wanted_bytes(vm))).then_some("the template's disk is smaller"),
+            restart: false,
             start: Some("the VM is new"),
             bring_up: Some("the guest boots for the first time"),
             staged: &staging.digests,
         };
         let nothing = Record::creating(&scene.desired.settings.project, vm.vm_id);
-        self.follow(vm, &nothing, &mounts, scene.desired, &steps, problems);
+        self.follow(vm, &nothing, &mounts, scene, &steps, problems);
         self.push(ActionKind::Record, Outcome::Create, "the VM gets a record");
         let record = wished(vm, &nothing, &mounts, scene.desired, &staging.digests);
         let basis = clone.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
@@ -170,6 +177,7 @@ impl Draft {
             scripts: staging::feature_scripts(vm, scene.desired),
             mounts,
             files: staging.files(vm, scene.desired),
+            unmount: BTreeMap::new(),
             record,
         };
         preflight::notes(vm, &task.record, problems);
@@ -209,12 +217,15 @@ impl Draft {
             acting: Outcome::Update,
             configure,
             resize: grows.then_some("the disk is smaller than wished"),
+            restart: scene.restart
+                && live.running
+                && (disruption == Some(Disruption::Restart) || !live.pending.is_empty()),
             start: (!live.running).then_some("the VM is stopped"),
             bring_up: completing.then_some("the guest has not been up yet"),
             staged: &staging.digests,
         };
         self.push(ActionKind::Clone, Outcome::NoOp, "the VM exists");
-        self.follow(vm, record, &mounts, scene.desired, &steps, problems);
+        self.follow(vm, record, &mounts, scene, &steps, problems);
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already.
         let acts = self.actions.iter().any(|action| action.outcome.acts());
         let wished = acts.then(|| wished(vm, record, &mounts, scene.desired, &staging.digests));
@@ -229,9 +240,12 @@ impl Draft {
         }
         preflight::lock(vm, live, problems);
         preflight::notes(vm, &wished, problems);
+        let declared = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
+        let unmount = record.volumes.clone().into_iter().filter(|(at, _)| !declared(at)).collect();
         let task = Task {
             desired: vm.clone(),
             basis: Some(live.digest.clone()),
+            unmount,
             clone: None,
             fresh,
             completing,
@@ -249,10 +263,11 @@ impl Draft {
         vm: &DesiredVm,
         record: &Record,
         mounts: &[Mount],
-        desired: &Desired,
+        scene: &Scene<'_>,
         steps: &Steps<'_>,
         problems: &mut Vec<Diagnostic>,
     ) {
+        let desired = scene.desired;
         let acting = steps.acting;
         let when = |reason: Option<&'static str>, otherwise: &'static str| match reason {
             Some(reason) => (acting, reason),
@@ -265,36 +280,37 @@ impl Draft {
         let mounted =
             |mount: &Mount| record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source));
         let to_mount = mounts.iter().any(|mount| !mounted(mount));
+        let declared = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
+        let removed: Vec<&String> = record.volumes.keys().filter(|at| !declared(at)).collect();
 
         let (outcome, reason) = when(steps.configure.map(|(reason, _)| reason), "values are as wished");
         let disruption = steps.configure.map_or(Disruption::None, |(_, disruption)| disruption);
         self.push_about(ActionKind::Configure, None, outcome, reason, disruption);
         let (outcome, reason) = when(steps.resize, "the disk has its size");
         self.push(ActionKind::ResizeDisk, outcome, reason);
+        if steps.restart {
+            let reason = "values wait for it";
+            self.push_about(ActionKind::Restart, None, Outcome::Update, reason, Disruption::Restart);
+        }
         let (outcome, reason) = when(steps.start, "the VM runs");
         self.push(ActionKind::Start, outcome, reason);
         let wanted = steps
             .bring_up
             .or(steps.start)
+            .or(steps.restart.then_some("the guest boots again"))
+            .or((!removed.is_empty()).then_some("a volume is to be unmounted"))
             .or(to_mount.then_some("a volume is to be mounted"))
             .or(to_run.then_some("a feature is to run"));
         let (outcome, reason) = when(wanted, "nothing needs the guest");
         self.push(ActionKind::AwaitAgent, outcome, reason);
         self.push(ActionKind::AwaitCloudInit, outcome, reason);
 
-        for mount in mounts {
-            let (outcome, reason) = match record.volumes.get(&mount.mount_point) {
-                Some(source) if mount.is_from(source) => (Outcome::NoOp, "it is mounted"),
-                Some(_) => (Outcome::Update, "its source changed"),
-                None => (Outcome::Create, "it is not mounted yet"),
-            };
-            let subject: Arc<str> = mount.mount_point.as_str().into();
-            if mount.host_path.is_some() {
-                let subject = Some(Arc::clone(&subject));
-                self.push_about(ActionKind::PrepareShare, subject, outcome, reason, Disruption::None);
-            }
-            self.push_about(ActionKind::Mount, Some(subject), outcome, reason, Disruption::None);
+        for at in removed {
+            let subject = Some(at.as_str().into());
+            let reason = "it is no longer declared";
+            self.push_about(ActionKind::Unmount, subject, Outcome::Update, reason, Disruption::None);
         }
+        self.volumes(vm, record, mounts, wanted, scene, problems);
         self.volume_changes(vm, record, mounts);
 
         if !vm.features.is_empty() {
@@ -324,21 +340,6 @@ impl Draft {
             self.push_about(ActionKind::Feature, Some(feature.name.clone()), outcome, reason, Disruption::None);
         }
         self.feature_changes(vm, &ran, &digest_of);
-    }
-
-    fn volume_changes(&mut self, vm: &DesiredVm, record: &Record, mounts: &[Mount]) {
-        for mount in mounts {
-            let old = record.volumes.get(&mount.mount_point);
-            if old.is_some_and(|old| mount.is_from(old)) {
-                continue;
-            }
-            let source = mount.source();
-            let note = if mount.implicit { "implicit: scripts reach the guest through it" } else { "" };
-            let old = old.map(|old| format!("{} from {old}", mount.mount_point));
-            let new = format!("{} from {source}", mount.mount_point);
-            let origin = if mount.implicit { crate::model::Origin::BuiltIn } else { vm.origins.of(Key::Volumes) };
-            self.changes.push(diff::told_by_actions(Key::Volumes, origin, old, new, note));
-        }
     }
 
     fn feature_changes<'r>(
@@ -376,7 +377,7 @@ fn wished(
         let digest = desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
         wished.features.insert(feature.name.to_string(), digest.to_owned());
     }
-    wished.volumes.extend(mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())));
+    wished.volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();
     if !vm.features.is_empty() {
         wished.staged.clone_from(staged);
     }

@@ -17,6 +17,8 @@ pub struct Mount {
     pub export: String,
     /// Where the hypervisor sees the directory; `None`: it cannot (a server elsewhere).
     pub host_path: Option<String>,
+    /// The target itself is the server: it exports the directory to the VM.
+    pub served: bool,
     /// Scripts travel through it.
     pub channel: bool,
     /// Not declared: added because the VM has features.
@@ -54,7 +56,22 @@ impl Mount {
     pub fn guest_scripts(&self) -> String {
         format!("{}/{SCRIPTS}", self.mount_point)
     }
+
+    /// Log of a feature's script as the hypervisor sees it.
+    #[must_use]
+    pub fn host_log(&self, feature: &str) -> Option<String> {
+        self.host_path.as_ref().map(|path| format!("{path}/{LOGS}/{feature}.log"))
+    }
+
+    /// Log of a feature's script as the guest sees it.
+    #[must_use]
+    pub fn guest_log(&self, feature: &str) -> String {
+        format!("{}/{LOGS}/{feature}.log", self.mount_point)
+    }
 }
+
+/// Directory of the scripts' logs below the channel. Not beside the scripts: those are replaced as a whole.
+const LOGS: &str = ".phoenix_logs";
 
 /// Directory of the scripts below the channel, as the specification names it.
 const SCRIPTS: &str = ".phoenix_scripts";
@@ -79,6 +96,7 @@ pub(super) fn resolve(
                 server: server.to_owned(),
                 export: path.clone(),
                 host_path: Some(path),
+                served: is_served(server, observed),
                 channel: true,
                 implicit: true,
             });
@@ -110,6 +128,7 @@ pub(super) fn resolve(
         };
         mounts.push(Mount {
             mount_point: volume.mount_point.clone(),
+            served: is_served(&server, observed) && host_path.is_some(),
             server,
             export,
             host_path,
@@ -118,6 +137,11 @@ pub(super) fn resolve(
         });
     }
     mounts
+}
+
+/// Whether a server is the target itself.
+fn is_served(server: &str, observed: &Observed) -> bool {
+    observed.node.addresses.contains(server) || server == observed.node.name
 }
 
 fn node_address<'o>(vm: &DesiredVm, observed: &'o Observed) -> Option<&'o str> {

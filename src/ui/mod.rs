@@ -1,5 +1,6 @@
 //! Faces: how values look to people and programs. Folds over plans, events and diagnostics; nothing here acts.
 
+pub mod commands;
 pub mod diagnostics;
 pub mod graph;
 pub mod layout;

@@ -52,11 +52,11 @@ fn the_main_job() {
     check(&scene.phoenix(&["plan"]), 0, &["Plan: 3 to create, 0 to update, 0 to destroy, 0 unchanged."]);
     assert_eq!(scene.plan_code(), Some(2));
     let made = scene.phoenix(&["apply", "--auto-approve"]);
-    check(&made, 0, &["36 create, 0 update, 0 no-op", "Embedded node: no real VM changed."]);
+    check(&made, 0, &["39 create, 0 update, 0 no-op", "Embedded node: no real VM changed."]);
     assert!(made.out.ends_with("no real VM changed.\n"));
     let again = scene.phoenix(&["apply", "--auto-approve"]);
-    check(&again, 0, &["0 create, 0 update, 36 no-op"]);
-    assert_eq!(again.out.lines().filter(|line| line.starts_with("= ") && line.ends_with("no-op")).count(), 3 + 36);
+    check(&again, 0, &["0 create, 0 update, 39 no-op"]);
+    assert_eq!(again.out.lines().filter(|line| line.starts_with("= ") && line.ends_with("no-op")).count(), 3 + 39);
     assert_eq!(scene.plan_code(), Some(0));
 }
 
@@ -159,10 +159,10 @@ fn create_makes_one_and_changes_none() {
     check(
         &scene.phoenix(&["create", "1000"]),
         0,
-        &["Config  phoenix_vm_configs.json, 1 of 3 virtual machines", "12 create"],
+        &["Config  phoenix_vm_configs.json, 1 of 3 virtual machines", "13 create"],
     );
     assert!(!scene.node().join("qemu-server/1001.conf").exists());
-    check(&scene.phoenix(&["create", "1000"]), 0, &["12 no-op"]);
+    check(&scene.phoenix(&["create", "1000"]), 0, &["13 no-op"]);
     change(&scene, r#""cpu_cores": 2"#, r#""cpu_cores": 3"#);
     let before = scene.bytes();
     let ran = scene.phoenix(&["create", "1000"]);
@@ -334,7 +334,7 @@ fn events_are_a_stream_for_programs() {
     assert_eq!(ran.events[0]["event"], "run_started");
     assert_eq!(ran.events[0]["simulated"], true);
     let last = ran.events.last().unwrap();
-    assert_eq!((&last["event"], &last["created"]), (&json!("run_ended"), &json!(36)));
+    assert_eq!((&last["event"], &last["created"]), (&json!("run_ended"), &json!(39)));
     let (mut started, mut ended) = (ids(&ran.events, "action_started"), ids(&ran.events, "action_ended"));
     started.sort();
     ended.sort();

@@ -51,8 +51,9 @@ fn position(id: &str) -> usize {
         "await-agent",
         "await-cloud-init",
         "prepare-share:/persistent-storage",
-        "mount:/persistent-storage",
         "prepare-share:/srv/data",
+        "export-share",
+        "mount:/persistent-storage",
         "mount:/srv/data",
         "stage-scripts",
         "feature:base_setup",
@@ -89,6 +90,7 @@ fn fault(id: &str, how: &str) -> Value {
         "prepare-share:/persistent-storage" => ("make-directory", None, 0),
         // The node tells directories by the VMID in their path, and this one has none.
         "prepare-share:/srv/data" => return json!([{ "op": "make-directory", "how": how, "skip": 1 }]),
+        "export-share" => ("write-exports", None, 0),
         "mount:/persistent-storage" => ("guest-start", Some("phoenix-mount"), 0),
         "mount:/srv/data" => ("guest-start", Some("phoenix-mount"), 1),
         "stage-scripts" => ("replace-directory", None, 0),
@@ -111,8 +113,8 @@ fn descendants(id: &str) -> BTreeSet<String> {
     let volume = |id: &str| id.contains("prepare-share:") || id.contains("mount:");
     let later = actions.iter().filter(|other| other.starts_with(vm) && position(other) > position(id));
     let waits = |other: &&String| {
-        // The two volumes do not wait for each other.
-        !volume(id) || !volume(other) || other.rsplit(':').next() == id.rsplit(':').next()
+        // Directories do not wait for each other, and neither do mounts.
+        !volume(id) || !volume(other) || id[5..10] != other[5..10]
     };
     later.filter(waits).cloned().collect()
 }

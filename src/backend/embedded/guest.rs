@@ -1,6 +1,7 @@
 //! Guests, simulated: an agent that answers once the VM is up, and a handful of programs (see [`super::programs`]).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,10 +9,11 @@ use std::time::Duration;
 use super::Embedded;
 use super::files::{self, Deadline};
 use super::power::now_ms;
+use super::programs::address;
 use super::rehearse::{self, Call};
-use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Guests};
+use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestExit, GuestStatus, Guests};
 use crate::model::VmId;
-use crate::observed::{Conf, PropertyString};
+use crate::observed::{Conf, Net, PropertyString};
 
 /// What this process remembers of programs it started in guests.
 #[derive(Debug, Default)]
@@ -76,6 +78,18 @@ impl Guests for Embedded {
     fn ping(&self, vm: VmId) -> Result<(), Fault> {
         let rehearsal = self.call("ping", vm, "")?;
         rehearsal.after(self.agent(vm).map(drop))
+    }
+
+    fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
+        let rehearsal = self.call("guest-addresses", vm, "")?;
+        let addresses = self.agent(vm).and_then(|_| {
+            let text = self.existing(vm)?;
+            let mac = Conf::parse(&text).get("net0").and_then(Net::parse).and_then(|net| net.mac);
+            let own = mac.map(|mac| GuestAddress { mac: mac.to_ascii_lowercase(), address: address(vm) });
+            let loopback = GuestAddress { mac: "00:00:00:00:00:00".to_owned(), address: IpAddr::from([127, 0, 0, 1]) };
+            Ok(std::iter::once(loopback).chain(own).collect())
+        });
+        rehearsal.after(addresses)
     }
 
     fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault> {

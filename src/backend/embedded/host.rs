@@ -2,13 +2,17 @@
 //! and a symbolic link on the way is refused.
 
 use std::fs::{self, Permissions};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::Embedded;
-use super::files::{self, Deadline, unwritten};
+use super::files::{self, Deadline, unread, unwritten};
 use super::rehearse::Rehearsal;
-use crate::hypervisor::{Fault, FaultKind, FileContent};
+use crate::hypervisor::{ExportEntry, Fault, FaultKind, FileContent};
+use crate::model::VmId;
+use crate::observed::{Export, print_exports};
 
 fn refused(what: String) -> Fault {
     Fault::harmless(FaultKind::Refused, what)
@@ -43,6 +47,50 @@ impl Embedded {
         files::make_dir(&real)
     }
 
+    /// The exports that the simulated host has.
+    pub(super) fn exports_on_host(&self) -> Result<Vec<Export>, Fault> {
+        let etc = self.host_path("/etc")?;
+        let mut exports = Export::parse("exports", &files::read(&etc.join("exports"))?.unwrap_or_default());
+        for name in files::names(&etc.join("exports.d"))?.iter().filter(|name| name.ends_with(".exports")) {
+            let text = files::read(&etc.join("exports.d").join(name))?.unwrap_or_default();
+            exports.extend(Export::parse(name, &text));
+        }
+        Ok(exports)
+    }
+
+    /// Writes the exports of a VM; without any, the file goes.
+    pub(super) fn write_exports(&self, vm: VmId, entries: &[ExportEntry], rehearsal: Rehearsal) -> Result<(), Fault> {
+        if !self.settings.nfs_server {
+            return Err(Fault::harmless(FaultKind::Missing, "there is no program `exportfs`"));
+        }
+        if let Some(entry) = entries.iter().find(|entry| entry.client.parse::<IpAddr>().is_err()) {
+            return Err(refused(format!("`{}` is no address", entry.client)));
+        }
+        let dir = self.host_path("/etc/exports.d")?;
+        rehearsal.halfway()?;
+        let file = dir.join(Export::file_name(vm));
+        if entries.is_empty() {
+            return files::remove(&file);
+        }
+        files::make_dir(&dir)?;
+        let text = print_exports(entries.iter().map(|entry| (entry.path.as_str(), entry.client.as_str())));
+        files::replace(&file, &self.dir.join(format!("tmp/exports-{vm}")), &text)
+    }
+
+    /// Reads a part of a file of the simulated host.
+    pub(super) fn read_on_host(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
+        let real = self.host_path(path)?;
+        let mut file = match fs::File::open(&real) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unread(&real)(error)),
+        };
+        file.seek(SeekFrom::Start(from)).map_err(unread(&real))?;
+        let mut bytes = Vec::new();
+        file.take(most as u64).read_to_end(&mut bytes).map_err(unread(&real))?;
+        Ok(Some(bytes))
+    }
+
     /// Puts files into a new directory and swaps it in.
     pub(super) fn replace_directory(
         &self,
@@ -74,8 +122,7 @@ impl Embedded {
         for file in content {
             let target = new.join(&file.name);
             fs::write(&target, file.content.as_bytes()).map_err(unwritten(&target))?;
-            let mode = if file.executable { 0o755 } else { 0o644 };
-            fs::set_permissions(&target, Permissions::from_mode(mode)).map_err(unwritten(&target))?;
+            fs::set_permissions(&target, Permissions::from_mode(0o644)).map_err(unwritten(&target))?;
         }
         rehearsal.halfway()?;
         files::remove(&old)?;

@@ -45,7 +45,7 @@ pub use tasks::Task;
 
 use crate::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use crate::model::VmId;
-use crate::observed::{Node, Observed, Storage, VmObserved};
+use crate::observed::{Export, Node, Observed, Storage, VmObserved};
 use files::{Deadline, Lock, Reader};
 use guest::Programs;
 use rehearse::Call;
@@ -204,11 +204,14 @@ impl Hypervisor for Embedded {
             memory_mb: self.settings.memory_mb,
             cpus: self.settings.cpus,
             bridges: self.settings.bridges.clone(),
+            addresses: self.settings.bridges.values().flatten().cloned().collect(),
+            nfs_server: self.settings.nfs_server,
         };
         rehearsal.after(Ok(Observed {
             node,
             storages: self.storages_with(&used)?,
             vms,
+            exports: self.exports_on_host()?,
             elsewhere: BTreeMap::new(),
             cloning,
             unattributed_clone,
@@ -237,6 +240,14 @@ impl Hypervisor for Embedded {
         })
     }
 
+    fn exports(&self) -> Result<Vec<Export>, Fault> {
+        self.exports_on_host()
+    }
+
+    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
+        self.read_on_host(path, from, most)
+    }
+
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         let deadline = Deadline::after(deadline);
         let rehearsal = rehearse::take(&self.dir, &Call::of(op))?;
@@ -254,6 +265,9 @@ impl Hypervisor for Embedded {
             HostOp::Configure { vm, write, digest } => self.configure(*vm, write, digest, deadline, rehearsal),
             HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, deadline, rehearsal),
             HostOp::Start { vm } => self.start_vm(*vm, deadline, rehearsal),
+            HostOp::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),
+            HostOp::Revert { vm, keys, digest } => self.revert(*vm, keys, Some(digest), deadline, rehearsal),
+            HostOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, rehearsal),
             HostOp::RemoveLeftover { vm, unreferenced } => {
                 self.remove_leftover(*vm, *unreferenced, deadline, rehearsal)
             }

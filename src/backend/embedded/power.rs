@@ -1,4 +1,4 @@
-//! Starting a VM and growing its disks.
+//! Starting and stopping a VM, and growing its disks.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -53,6 +53,30 @@ impl Embedded {
         };
         let result = started();
         task.end(result)
+    }
+
+    /// Shuts a VM down: its guest does what it is asked at once, if it is up.
+    pub(super) fn shutdown_vm(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, deadline)?;
+        let text = self.existing(vm)?;
+        unlocked(&Conf::parse(&text))?;
+        if !running_of(self, vm)? {
+            // Recorded: `qm shutdown` of a stopped VM says so and is content.
+            return Ok(());
+        }
+        let task = self.tasks.begin("qmshutdown", vm, "")?;
+        let stopped = || {
+            rehearsal.halfway()?;
+            // As Proxmox does when a VM has stopped: what waits is taken over.
+            let mut conf = Conf::parse(&text);
+            apply_pending(&mut conf);
+            let new = conf.to_string();
+            if new != text {
+                self.write_conf(vm, &new)?;
+            }
+            files::remove(&self.dir.join("run").join(vm.to_string()))
+        };
+        task.end(stopped())
     }
 
     /// Grows a disk to an absolute size. The size it has already is fine.

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `cloud-init status --format json` | done when the node's `cloud_init_delay_ms` has passed since the start |
 //! | script `phoenix-mount SOURCE MOUNT_POINT` | puts a mount into fstab; prints `mounted` or `already` |
-//! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME` | checks the staged script with `bash -n` and notes a result; prints `started` or `finished` |
-//! | script `phoenix-feature-result FEATURE DIGEST UUID` | prints `exit N` or `none` |
+//! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
+//! | script `phoenix-probe DIRECTORY NONCE` | writes the nonce to a file on a mounted volume, or removes it |
+//! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME TIMEOUT LOG` | checks the staged script with `bash -n` and notes a result; prints `started` or `finished` |
+//! | script `phoenix-feature-result FEATURE DIGEST UUID LOG` | prints `exit N` or `none` |
 //!
 //! A script is `/bin/sh -c TEXT NAME ARG…`; it is known by its `NAME`, and its text is not run. Nothing is executed
 //! in a simulated guest.
@@ -14,12 +16,14 @@
 //! VM the run was made for, and what went wrong.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::sync::PoisonError;
 
 use super::Embedded;
 use super::files;
 use super::guest::Up;
+use crate::guest::{PROBE_FILE, arrived};
 use crate::hypervisor::{Fault, GuestExit};
 use crate::model::{VmId, content_digest};
 
@@ -30,6 +34,12 @@ pub(super) fn name(argv: &[String]) -> &str {
         [program, ..] => program,
         [] => "",
     }
+}
+
+/// The address that the simulated network gives a VM.
+pub(super) fn address(vm: VmId) -> IpAddr {
+    let [_, a, b, c] = vm.get().to_be_bytes();
+    IpAddr::from([198, 18 + (a & 1), b, c])
 }
 
 fn printed(out: &str) -> GuestExit {
@@ -48,16 +58,19 @@ fn is_plain(word: &str) -> bool {
 impl Embedded {
     /// Runs a program to its end, at once.
     pub(super) fn run(&self, vm: VmId, up: &Up, argv: &[String]) -> Result<GuestExit, Fault> {
-        let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let words: Vec<String> = argv.iter().map(|word| arrived(word)).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match (name(argv), words.as_slice()) {
             ("cloud-init", ["cloud-init", "status", ..]) => Ok(self.cloud_init(up)),
             ("phoenix-mount", [_, _, _, _, source, mount_point]) => self.mount(vm, source, mount_point),
-            ("phoenix-feature", [_, _, _, _, feature, digest, uuid, dir, file, ..])
+            ("phoenix-unmount", [_, _, _, _, source, mount_point]) => self.unmount(vm, source, mount_point),
+            ("phoenix-probe", [_, _, _, _, dir, nonce]) => self.probe(vm, dir, nonce),
+            ("phoenix-feature", [_, _, _, _, feature, digest, uuid, dir, file, _, _, _, log])
                 if is_plain(feature) && is_plain(digest) && is_plain(file) =>
             {
-                self.feature(vm, [feature, digest, uuid], dir, file)
+                self.feature(vm, [feature, digest, uuid], dir, file, log)
             }
-            ("phoenix-feature-result", [_, _, _, _, feature, digest, uuid])
+            ("phoenix-feature-result", [_, _, _, _, feature, digest, uuid, _])
                 if is_plain(feature) && is_plain(digest) =>
             {
                 let run = self.result(vm, feature, digest, uuid)?;
@@ -99,16 +112,25 @@ impl Embedded {
         if let Some((_, at, rest)) = best.max_by_key(|(export, ..)| export.len()) {
             return Ok(Some(format!("{at}{rest}")));
         }
-        let own = self.settings.bridges.values().flatten().any(|address| address == server);
-        Ok((own || server == self.settings.name || server == "localhost").then_some(path))
+        Ok(self.is_own(source).then_some(path)).map(|path| path.filter(|_| !server.is_empty()))
+    }
+
+    /// Whether the node itself is the server of a source.
+    fn is_own(&self, source: &str) -> bool {
+        let server = source.split_once(":/").map_or("", |(server, _)| server);
+        server == self.settings.name || self.settings.bridges.values().flatten().any(|address| address == server)
     }
 
     /// Mounts an export, now and at every start. The export of a server the node knows nothing about is taken on trust.
     fn mount(&self, vm: VmId, source: &str, mount_point: &str) -> Result<GuestExit, Fault> {
-        if let Some(path) = self.exported(source)?
-            && !self.host_path(&path)?.is_dir()
-        {
-            return Ok(failed(32, format!("mount of {source} on {mount_point}: the server has no such directory")));
+        if let Some(path) = self.exported(source)? {
+            if !self.host_path(&path)?.is_dir() {
+                return Ok(failed(32, format!("mount of {source} on {mount_point}: the server has no such directory")));
+            }
+            let export = source.split_once(":/").map_or(String::new(), |(_, export)| format!("/{export}"));
+            if self.is_own(source) && !self.exports_on_host()?.iter().any(|e| e.covers(&export, address(vm))) {
+                return Ok(failed(32, format!("mount.nfs: access denied by server while mounting {source}")));
+            }
         }
         let fstab = self.guest_dir(vm).join("fstab");
         let text = files::read(&fstab)?.unwrap_or_default();
@@ -121,6 +143,27 @@ impl Embedded {
         let lines: Vec<&str> = others.chain([line.as_str()]).collect();
         self.write_guest(vm, "fstab", &(lines.join("\n") + "\n"))?;
         Ok(printed("mounted"))
+    }
+
+    /// Takes a mount out of fstab.
+    fn unmount(&self, vm: VmId, source: &str, mount_point: &str) -> Result<GuestExit, Fault> {
+        let text = files::read(&self.guest_dir(vm).join("fstab"))?.unwrap_or_default();
+        let line = format!("{source}\t{mount_point}\tnfs");
+        let others: Vec<&str> = text.split_inclusive('\n').filter(|old| old.trim_end() != line).collect();
+        self.write_guest(vm, "fstab", &others.concat())?;
+        Ok(printed("unmounted"))
+    }
+
+    /// Writes a file on a mounted volume, or removes it.
+    fn probe(&self, vm: VmId, dir: &str, nonce: &str) -> Result<GuestExit, Fault> {
+        let Some(dir) = self.behind(vm, dir)? else { return Ok(failed(1, format!("{dir}: no such directory"))) };
+        let file = self.host_path(&format!("{dir}/{PROBE_FILE}"))?;
+        if nonce.is_empty() {
+            files::remove(&file)?;
+        } else {
+            files::replace(&file, &self.dir.join(format!("tmp/probe-{vm}")), nonce)?;
+        }
+        Ok(printed(nonce))
     }
 
     /// Where a path in the guest lies on the simulated host, by the guest's mounts.
@@ -138,7 +181,14 @@ impl Embedded {
     }
 
     /// "Runs" a staged script: checks that it is there and that bash understands it, and notes how it ended.
-    fn feature(&self, vm: VmId, [feature, digest, uuid]: [&str; 3], dir: &str, file: &str) -> Result<GuestExit, Fault> {
+    fn feature(
+        &self,
+        vm: VmId,
+        [feature, digest, uuid]: [&str; 3],
+        dir: &str,
+        file: &str,
+        log: &str,
+    ) -> Result<GuestExit, Fault> {
         if let Some((0, _)) = self.result(vm, feature, digest, uuid)? {
             return Ok(printed("finished"));
         }
@@ -154,6 +204,12 @@ impl Embedded {
                 None => (0, String::new()),
             },
         };
+        if let Some(log) = self.behind(vm, log)? {
+            let real = self.host_path(&log)?;
+            real.parent().map_or(Ok(()), files::make_dir)?;
+            let text = format!("{file}: simulated, nothing was executed\n{why}\n");
+            files::replace(&real, &self.dir.join(format!("tmp/log-{vm}")), text.trim_start())?;
+        }
         self.write_guest(vm, &format!("runs/{feature}-{digest}"), &format!("exit {code}\n{uuid}\n{why}"))?;
         Ok(printed("started"))
     }

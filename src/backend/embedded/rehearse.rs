@@ -11,7 +11,7 @@
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `op` | `clone`, `configure`, `resize`, `start`, `remove-leftover`, `make-directory`, `replace-directory`, `guest-start`, `guest-status`, `ping`, `observe` |
+//! | `op` | `clone`, `configure`, `resize`, `start`, `shutdown`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `ping`, `observe` |
 //! | `vm` | only for this VM; of a directory, the VMID that is part of its path |
 //! | `program` | only for this program in the guest: `cloud-init`, or the `$0` of a script |
 //! | `skip` | so many matching calls pass first |
@@ -84,6 +84,9 @@ impl Call {
             HostOp::Configure { vm, .. } => ("configure", vec![vm.get()]),
             HostOp::Resize { vm, .. } => ("resize", vec![vm.get()]),
             HostOp::Start { vm } => ("start", vec![vm.get()]),
+            HostOp::Shutdown { vm } => ("shutdown", vec![vm.get()]),
+            HostOp::Revert { vm, .. } => ("revert", vec![vm.get()]),
+            HostOp::WriteExports { vm, .. } => ("write-exports", vec![vm.get()]),
             HostOp::RemoveLeftover { vm, .. } => ("remove-leftover", vec![vm.get()]),
             HostOp::MakeDirectory { path } => ("make-directory", in_path(path)),
             HostOp::ReplaceDirectory { path, .. } => ("replace-directory", in_path(path)),

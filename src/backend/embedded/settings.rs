@@ -39,6 +39,9 @@ pub struct Settings {
     /// itself are known without being named here.
     #[serde(default)]
     pub exports: BTreeMap<String, String>,
+    /// Whether the node has an NFS server of its own.
+    #[serde(default = "yes")]
+    pub nfs_server: bool,
     /// Milliseconds every operation takes.
     #[serde(default)]
     pub latency_ms: u64,
@@ -48,6 +51,10 @@ pub struct Settings {
     /// Milliseconds from the start of a VM until cloud-init is done.
     #[serde(default)]
     pub cloud_init_delay_ms: u64,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Default for Settings {
@@ -62,6 +69,7 @@ impl Default for Settings {
             bridges: BTreeMap::from([("vmbr0".to_owned(), Some("192.0.2.1".to_owned()))]),
             storage_gb: sizes.map(|(name, size)| (name.to_owned(), size)).into(),
             exports: BTreeMap::new(),
+            nfs_server: true,
             latency_ms: 0,
             agent_delay_ms: 0,
             cloud_init_delay_ms: 0,

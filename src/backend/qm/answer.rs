@@ -25,7 +25,7 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
         (FaultKind::Denied, Effect::None)
     } else if has(&["hotplug problem"]) {
         // Refused, and yet kept as a pending change.
-        (FaultKind::Refused, Effect::Maybe)
+        (FaultKind::Hotplug, Effect::Maybe)
     } else if has(&["Parameter verification failed", "unable to parse", "not allowed", "already exists", "no options"])
     {
         (FaultKind::Refused, Effect::None)

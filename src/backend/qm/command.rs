@@ -26,6 +26,13 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
             vec![qm(&["disk", "resize", &vm.to_string(), disk, &format!("{size_gb}G")])]
         }
         HostOp::Start { vm } => vec![qm(&["start", &vm.to_string()])],
+        HostOp::Shutdown { vm } => vec![qm(&["shutdown", &vm.to_string(), "--timeout", SHUTDOWN_SECONDS])],
+        HostOp::Revert { vm, keys, digest } => {
+            let mut argv = qm(&["set", &vm.to_string()]);
+            option(&mut argv, "revert", &keys.join(","));
+            option(&mut argv, "digest", &digest.0);
+            vec![argv]
+        }
         HostOp::RemoveLeftover { vm, unreferenced } => {
             let vm = vm.to_string();
             let mut destroy = qm(&["destroy", &vm]);
@@ -37,9 +44,22 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
                 vec![qm(&["unlock", &vm]), destroy]
             }
         }
-        HostOp::MakeDirectory { .. } | HostOp::ReplaceDirectory { .. } => Vec::new(),
+        HostOp::MakeDirectory { .. } | HostOp::ReplaceDirectory { .. } | HostOp::WriteExports { .. } => Vec::new(),
     }
 }
+
+/// `qm guest exec VM --synchronous 0 -- ARGV…`: starts a program in the guest.
+///
+/// Never synchronous: such a call "succeeds" after 30 s whatever the program does (recorded).
+#[must_use]
+pub fn guest_exec(vm: VmId, argv: &[String]) -> Vec<String> {
+    let mut words = qm(&["guest", "exec", &vm.to_string(), "--synchronous", "0", "--"]);
+    words.extend(argv.iter().cloned());
+    words
+}
+
+/// How long a guest may take to shut down: longer than systemd gives a service to stop.
+const SHUTDOWN_SECONDS: &str = "180";
 
 /// `qm set VM --key value … --delete a,b --digest D`
 fn set(vm: VmId, write: &ConfigWrite, digest: &str) -> Vec<String> {
@@ -105,6 +125,9 @@ mod tests {
             &HostOp::Resize { vm: vm(1000), disk: "scsi0".to_owned(), size_gb: 50 },
             &["qm disk resize 1000 scsi0 50G"],
         );
+        check(&HostOp::Shutdown { vm: vm(1000) }, &["qm shutdown 1000 --timeout 180"]);
+        let (keys, digest) = (vec!["net0".to_owned(), "cores".to_owned()], Digest("0bcf".to_owned()));
+        check(&HostOp::Revert { vm: vm(1000), keys, digest }, &["qm set 1000 --revert net0,cores --digest 0bcf"]);
         check(
             &HostOp::RemoveLeftover { vm: vm(1000), unreferenced: true },
             &[

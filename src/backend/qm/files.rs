@@ -1,44 +1,110 @@
-//! Directories on the node.
+//! Directories and files on the node.
+//!
+//! Guests write into the same directories, as root: a name there may be a symbolic link by the time it is used. So every
+//! script first enters the directory, makes sure that it is in the one that was meant, and then uses plain names.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use data_encoding::BASE64;
 
 use super::runner::Command;
-use super::{Qm, script};
-use crate::hypervisor::{Fault, FaultKind, FileContent};
+use super::{LOOK, Qm, script};
+use crate::hypervisor::{ExportEntry, Fault, FaultKind, FileContent};
+use crate::model::VmId;
+use crate::observed::{Export, print_exports};
 
-/// `phoenix-directory PATH`: makes it with its parents; existing content and modes are kept.
-const MAKE: &str = r#"set -eu
-umask 022
+/// Shell function `enter PATH`.
+macro_rules! enter {
+    () => {
+        r#"enter() {
+  cd -P -- "$1"
+  [ "$(pwd -P)" = "$1" ] || { echo "$1 is reached through a symbolic link and lies at $(pwd -P): name that directory" >&2; exit 3; }
+}
+"#
+    };
+}
+
+/// `phoenix-directory PATH`: makes it with its parents, 0755; existing content and modes are kept.
+const MAKE: &str = concat!(
+    "set -eu\n",
+    enter!(),
+    r#"umask 022
 mkdir -p -- "$1"
+enter "$1"
+"#
+);
+
+/// `phoenix-replace PARENT NAME`: reads `name content-in-base64` lines, writes the files into a fresh directory in
+/// PARENT, and swaps it in by rename.
+///
+/// `set -C` makes a new file of each name or fails: nothing that somebody put there meanwhile is written through.
+const REPLACE: &str = concat!(
+    "set -eu\n",
+    enter!(),
+    r#"umask 022
+enter "$1"
+parent=$1 name=$2
+new=$(mktemp -d ".$name.new.XXXXXX")
+trap 'cd "$parent" && rm -rf "./$new"' EXIT
+enter "$parent/$new"
+set -C
+while read -r file content; do
+  printf '%s' "$content" | base64 -d >"$file"
+done
+set +C
+chmod 0755 .
+enter "$parent"
+old="$new.old"
+if [ -e "./$name" ] || [ -L "./$name" ]; then
+  mv -T -- "./$name" "./$old"
+fi
+mv -T -- "./$new" "./$name"
+trap - EXIT
+rm -rf "./$old"
+for stale in ".$name.new."*; do
+  if [ -e "$stale" ] || [ -L "$stale" ]; then rm -rf "./$stale"; fi
+done
+exit 0
+"#
+);
+
+/// `phoenix-exports DIRECTORY FILE`: replaces the file by standard input; by nothing, removes it. Then tells the server.
+const EXPORTS: &str = r#"set -eu
+umask 022
+command -v exportfs >/dev/null 2>&1 || { echo "exportfs is missing: install nfs-kernel-server" >&2; exit 3; }
+mkdir -p -- "$1"
+cd -- "$1"
+cat >".$2.new"
+if [ -s ".$2.new" ]; then
+  mv -T -- ".$2.new" "$2"
+else
+  rm -f -- ".$2.new" "$2"
+fi
+exportfs -ra
 "#;
 
-/// `phoenix-replace PATH`: reads `mode name content-in-base64` lines, writes the files into a fresh directory beside
-/// PATH, and swaps it in by rename.
-const REPLACE: &str = r#"set -eu
-umask 022
-path=$1
-new=$(mktemp -d "$path.new.XXXXXX")
-trap 'rm -rf "$new"' EXIT
-while read -r mode name content; do
-  printf '%s' "$content" | base64 -d >"$new/$name"
-  chmod "$mode" "$new/$name"
-done
-chmod 0755 "$new"
-old="$new.old"
-if [ -e "$path" ] || [ -L "$path" ]; then
-  mv -T -- "$path" "$old"
-fi
-mv -T -- "$new" "$path"
-trap - EXIT
-rm -rf "$old"
-for stale in "$path".new.*; do
-  [ -e "$stale" ] && rm -rf "$stale"
+/// `phoenix-read-exports ETC`: every file of exports, each after a line `file NAME`; their lines begin with a space.
+const READ_EXPORTS: &str = r#"set -u
+for file in "$1/exports" "$1"/exports.d/*.exports; do
+  [ -f "$file" ] || continue
+  echo "file ${file##*/}"
+  sed 's/^/ /' "$file"
 done
 exit 0
 "#;
+
+/// `phoenix-read PARENT NAME FROM MOST`: a part of a file that is no symbolic link; ends with 4 where there is none.
+const READ: &str = concat!(
+    "set -eu\n",
+    enter!(),
+    r#"[ -d "$1" ] || exit 4
+enter "$1"
+[ -f "./$2" ] || exit 4
+dd if="./$2" iflag=nofollow,skip_bytes,count_bytes skip="$3" count="$4" bs=65536 status=none
+"#
+);
 
 impl Qm {
     pub(super) fn make_directory(&self, path: &str, deadline: Duration) -> Result<(), Fault> {
@@ -48,19 +114,62 @@ impl Qm {
 
     pub(super) fn replace_directory(&self, path: &str, files: &[FileContent], deadline: Duration) -> Result<(), Fault> {
         let path = self.on_node(path)?;
+        let (parent, name) = split(&path)?;
         let mut lines = String::new();
-        for FileContent { name, content, executable } in files {
+        for FileContent { name, content } in files {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
             if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(plain) {
                 return Err(Fault::harmless(FaultKind::Refused, format!("`{name}` is not a plain file name")));
             }
-            let mode = if *executable { "0755" } else { "0644" };
             // Writing to a string cannot fail.
-            let _ = writeln!(lines, "{mode} {name} {}", BASE64.encode(content.as_bytes()));
+            let _ = writeln!(lines, "{name} {}", BASE64.encode(content.as_bytes()));
         }
-        let mut command = Command::change(script("phoenix-replace", REPLACE, &[&path]), deadline);
+        let mut command = Command::change(script("phoenix-replace", REPLACE, &[parent, name]), deadline);
         command.stdin = lines.into_bytes();
         self.run(&command).map(|_| ())
+    }
+
+    pub(super) fn write_exports(&self, vm: VmId, entries: &[ExportEntry], deadline: Duration) -> Result<(), Fault> {
+        if let Some(entry) = entries.iter().find(|entry| entry.client.parse::<IpAddr>().is_err()) {
+            return Err(Fault::harmless(FaultKind::Refused, format!("`{}` is no address", entry.client)));
+        }
+        let dir = format!("{}/etc/exports.d", self.layout.root);
+        let arguments: [&str; 2] = [&dir, &Export::file_name(vm)];
+        let mut command = Command::change(script("phoenix-exports", EXPORTS, &arguments), deadline);
+        if !entries.is_empty() {
+            let lines = entries.iter().map(|entry| (entry.path.as_str(), entry.client.as_str()));
+            command.stdin = print_exports(lines).into_bytes();
+        }
+        self.run(&command).map(|_| ())
+    }
+
+    pub(super) fn read_exports(&self) -> Result<Vec<Export>, Fault> {
+        let etc = format!("{}/etc", self.layout.root);
+        let output = self.look("phoenix-read-exports", READ_EXPORTS, &[&etc])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut files: Vec<(&str, String)> = Vec::new();
+        for line in text.lines() {
+            if let Some(name) = line.strip_prefix("file ") {
+                files.push((name, String::new()));
+            } else if let Some((_, content)) = files.last_mut() {
+                content.push_str(line.strip_prefix(' ').unwrap_or(line));
+                content.push('\n');
+            }
+        }
+        Ok(files.iter().flat_map(|(name, content)| Export::parse(name, content)).collect())
+    }
+
+    pub(super) fn read_part(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
+        let path = self.on_node(path)?;
+        let (parent, name) = split(&path)?;
+        let argv = script("phoenix-read", READ, &[parent, name, &from.to_string(), &most.to_string()]);
+        let command = Command::look(argv, LOOK);
+        let output = self.runner.run(&command)?;
+        match output.status {
+            0 => Ok(Some(output.stdout)),
+            4 => Ok(None),
+            _ => Err(super::answer::fault(&command, &output)),
+        }
     }
 
     /// A path of the node; absolute, and without steps upwards.
@@ -69,6 +178,14 @@ impl Qm {
         if !plain || path.contains('\0') {
             return Err(Fault::harmless(FaultKind::Refused, format!("`{path}` is not an absolute, plain path")));
         }
+        let path = path.trim_end_matches('/');
         Ok(format!("{}{path}", self.layout.root))
     }
+}
+
+/// Parent and name of a path below the root directory.
+fn split(path: &str) -> Result<(&str, &str), Fault> {
+    path.rsplit_once('/')
+        .filter(|(parent, name)| !parent.is_empty() && !name.is_empty() && !name.starts_with('-'))
+        .ok_or_else(|| Fault::harmless(FaultKind::Refused, format!("`{path}` cannot be used on the node")))
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::Qm;
 use super::runner::Command;
-use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Guests};
+use crate::hypervisor::{Effect, Fault, FaultKind, GuestAddress, GuestExit, GuestStatus, Guests};
 use crate::model::VmId;
 
 /// How long one call of the agent may take: `qm` itself waits some seconds for an agent that does not answer.
@@ -15,6 +15,20 @@ const CALL: Duration = Duration::from_mins(1);
 #[derive(Deserialize)]
 struct Started {
     pid: u64,
+}
+
+#[derive(Deserialize)]
+struct Interface {
+    #[serde(default, rename = "hardware-address")]
+    mac: String,
+    #[serde(default, rename = "ip-addresses")]
+    addresses: Vec<InterfaceAddress>,
+}
+
+#[derive(Deserialize)]
+struct InterfaceAddress {
+    #[serde(rename = "ip-address")]
+    address: String,
 }
 
 #[derive(Deserialize)]
@@ -33,17 +47,26 @@ impl Guests for Qm {
         self.run(&Command::look(argv.into(), CALL)).map(|_| ()).map_err(not_configured)
     }
 
+    fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
+        let argv = ["qm", "agent", &vm.to_string(), "network-get-interfaces"].map(ToOwned::to_owned);
+        let output = self.run(&Command::look(argv.into(), CALL)).map_err(not_configured)?;
+        let interfaces: Vec<Interface> = parse(&output.stdout)?;
+        // An address that is none says nothing about the guest; it is not handed on.
+        let of = |Interface { mac, addresses }: Interface| {
+            let addresses = addresses.into_iter().filter_map(|one| one.address.parse().ok());
+            addresses.map(move |address| GuestAddress { mac: mac.clone(), address }).collect::<Vec<_>>()
+        };
+        Ok(interfaces.into_iter().flat_map(of).collect())
+    }
+
     fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault> {
         // A character above U+00FF in an argument hangs the agent (recorded): it must never get there.
         if let Some(word) = argv.iter().find(|word| !word.is_ascii()) {
             let what = format!("`{word}` cannot be handed to the guest agent: it is not ASCII");
             return Err(Fault::harmless(FaultKind::Refused, what));
         }
-        // Synchronous calls "succeed" after 30 s whatever the program does (recorded).
-        let mut words =
-            ["qm", "guest", "exec", &vm.to_string(), "--synchronous", "0", "--"].map(ToOwned::to_owned).to_vec();
-        words.extend(argv.iter().cloned());
-        let output = self.run(&Command::change(words, CALL)).map_err(not_configured)?;
+        let command = Command::change(super::command::guest_exec(vm, argv), CALL);
+        let output = self.run(&command).map_err(not_configured)?;
         let started: Started = parse(&output.stdout)?;
         Ok(started.pid)
     }
@@ -71,6 +94,14 @@ fn not_configured(mut fault: Fault) -> Fault {
     if fault.what.contains("No QEMU guest agent configured") {
         fault.kind = FaultKind::Refused;
         fault.hint = Some("the agent is switched on in the configuration, and that waits for a restart".to_owned());
+    }
+    let refused = ["has been disabled", "has been blacklisted", "not been allowed", "is not allowed"];
+    if fault.what.contains("guest-exec") && refused.iter().any(|words| fault.what.contains(words)) {
+        fault.kind = FaultKind::Denied;
+        fault.effect = Effect::None;
+        let hint = "the guest's agent forbids exec: take `guest-exec` and `guest-exec-status` off its block list, \
+                    e.g. in /etc/sysconfig/qemu-ga or /etc/qemu/qemu-ga.conf";
+        fault.hint = Some(hint.to_owned());
     }
     fault
 }

@@ -19,7 +19,7 @@ use runner::{Command, Output, Runner};
 
 use crate::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use crate::model::VmId;
-use crate::observed::{Observed, VmObserved};
+use crate::observed::{Export, Observed, VmObserved};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
 const LOOK: Duration = Duration::from_mins(1);
@@ -170,10 +170,19 @@ impl Hypervisor for Qm {
         })
     }
 
+    fn exports(&self) -> Result<Vec<Export>, Fault> {
+        self.read_exports()
+    }
+
+    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
+        self.read_part(path, from, most)
+    }
+
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         match op {
             HostOp::MakeDirectory { path } => return self.make_directory(path, deadline),
             HostOp::ReplaceDirectory { path, files } => return self.replace_directory(path, files, deadline),
+            HostOp::WriteExports { vm, entries } => return self.write_exports(*vm, entries, deadline),
             _ => {}
         }
         for argv in command::commands(op) {

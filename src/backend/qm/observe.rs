@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Elsewhere, NfsSource, Node, Observed, Storage, VmObserved};
+use crate::observed::{Elsewhere, Export, NfsSource, Node, Observed, Storage, VmObserved};
 
 /// `phoenix-observe PVE ROOT`: prints a tar archive with the answers.
 ///
@@ -37,6 +37,11 @@ for bridge in "$root"/sys/class/net/*/bridge; do
 done >"$t/bridges"
 ip -o -4 addr show >"$t/addresses" 2>/dev/null
 cat "$pve/storage.cfg" >"$t/storage.cfg" 2>/dev/null
+cat "$root/etc/exports" >"$t/exports" 2>/dev/null
+for file in "$root"/etc/exports.d/*.exports; do
+  [ -f "$file" ] && cat "$file" >"$t/${file##*/}"
+done
+command -v exportfs >"$t/exportfs" 2>/dev/null
 wait
 [ -d "$pve/qemu-server/" ] || { echo "$pve/qemu-server cannot be read: is pve-cluster running, and are you root?" >&2; exit 3; }
 tar -cf - -C "$t" . -C "$pve/qemu-server/" .
@@ -137,6 +142,7 @@ pub(super) fn read(files: &Files, clones: &[Option<VmId>]) -> Result<Observed, F
         node: node(files, name),
         storages: storages(files)?,
         vms,
+        exports: exports(files),
         cloning: clones.iter().filter_map(|target| *target).collect(),
         unattributed_clone: clones.contains(&None),
     })
@@ -159,9 +165,12 @@ fn node(files: &Files, name: String) -> Node {
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
         .unwrap_or(0);
     let addresses: BTreeMap<String, String> = text(files, "addresses").lines().filter_map(address).collect();
+    let nfs_server = !text(files, "exportfs").trim().is_empty();
     let bridges =
         text(files, "bridges").lines().map(|bridge| (bridge.to_owned(), addresses.get(bridge).cloned())).collect();
-    Node { name, memory_mb: kib / 1024, cpus: text(files, "nproc").trim().parse().unwrap_or(0), bridges }
+    let cpus = text(files, "nproc").trim().parse().unwrap_or(0);
+    let all = text(files, "addresses").lines().filter_map(address).map(|(_, address)| address).collect();
+    Node { name, memory_mb: kib / 1024, cpus, bridges, addresses: all, nfs_server }
 }
 
 /// `2: vmbr0    inet 192.0.2.1/24 brd …` → the interface and its address.
@@ -170,6 +179,12 @@ fn address(line: &str) -> Option<(String, String)> {
     let interface = words.next()?;
     let address = words.skip_while(|word| *word != "inet").nth(1)?;
     Some((interface.to_owned(), address.split('/').next()?.to_owned()))
+}
+
+/// What the node exports.
+fn exports(files: &Files) -> Vec<Export> {
+    let own = |name: &&String| *name == "exports" || name.ends_with(".exports");
+    files.keys().filter(own).flat_map(|name| Export::parse(name, &text(files, name))).collect()
 }
 
 /// The storages: what the API says of each, and from `storage.cfg` where an NFS one comes from.

@@ -1,0 +1,85 @@
+//! Which operation an action stands for: pure functions from the plan and the live VM.
+//!
+//! Apply carries out what they return, and `plan --commands` prints it.
+
+use super::perform::failure;
+use crate::event::Failure;
+use crate::hypervisor::{ExportEntry, FileContent, HostOp};
+use crate::model::{Record, RecordState, VmId};
+use crate::observed::{BootDisk, ConfigWrite, VmObserved, Wanted, with_record, write_for};
+use crate::plan::{CloneTask, Leftover, Mount, StagedFile, Task};
+
+/// Removes what an interrupted clone left. Only a half-made VM with our own record loses volumes it does not name.
+pub(super) fn remove_leftover(vm: VmId, leftover: Leftover) -> HostOp {
+    HostOp::RemoveLeftover { vm, unreferenced: leftover == Leftover::HalfMade }
+}
+
+/// The clone, which carries our record from its first moment.
+pub(super) fn clone(vm: VmId, task: &Task, plan: &CloneTask) -> Result<HostOp, Failure> {
+    let creating = Record::creating(&task.record.project, vm);
+    let description =
+        with_record(&task.desired.description, &creating).map_err(|error| failure(error.to_string(), None))?;
+    Ok(HostOp::Clone {
+        source: plan.source,
+        target: vm,
+        name: task.desired.vm_name.clone(),
+        description,
+        storage: Some(plan.storage.clone()),
+    })
+}
+
+/// The one write that makes a VM what is wanted; for a VM that is being made, its record gets its uuid.
+pub(super) fn config_write(task: &Task, live: &VmObserved) -> Result<ConfigWrite, Failure> {
+    let wanted = Wanted { fresh: task.fresh, ..Wanted::from(&task.desired) };
+    let named = live.record.valid().filter(|record| record.state == RecordState::Creating).map(|record| Record {
+        state: RecordState::Setup,
+        uuid: live.uuid.clone(),
+        template: task.record.template.clone(),
+        ..record.clone()
+    });
+    write_for(&wanted, live, &live.notes, named.as_ref()).map_err(|error| failure(error.to_string(), None))
+}
+
+/// Grows the boot disk to its absolute size.
+pub(super) fn resize(vm: VmId, task: &Task, disk: &BootDisk) -> HostOp {
+    HostOp::Resize { vm, disk: disk.device.clone(), size_gb: task.desired.boot_disk_size_gb }
+}
+
+/// Exports every directory that the target serves to the VM's address; none is left where it serves none.
+pub(super) fn write_exports(vm: VmId, task: &Task, client: &str) -> HostOp {
+    let served = task.mounts.iter().filter(|mount| mount.served);
+    let entries = served.map(|mount| ExportEntry { path: mount.export.clone(), client: client.to_owned() }).collect();
+    HostOp::WriteExports { vm, entries }
+}
+
+/// Puts scripts, utilities and context into the channel.
+pub(super) fn stage(task: &Task) -> Result<HostOp, Failure> {
+    let channel = task.mounts.iter().find(|mount| mount.channel);
+    let Some(path) = channel.and_then(Mount::host_scripts) else {
+        return Err(failure("the plan does not say where the scripts go", None));
+    };
+    let file = |StagedFile { name, content }: &StagedFile| FileContent {
+        name: name.clone(),
+        content: std::sync::Arc::clone(content),
+    };
+    Ok(HostOp::ReplaceDirectory { path, files: task.files.iter().map(file).collect() })
+}
+
+/// The options that a running VM refused to take over, from the words of the refusal: `net0: hotplug problem - …`.
+pub(super) fn refused_while_running(error: &str) -> Vec<String> {
+    let key = |line: &str| Some(line.split_once(": hotplug problem")?.0.rsplit([' ', '`']).next()?.to_owned());
+    error.lines().filter_map(key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refused_while_running;
+
+    #[test]
+    fn the_refused_options_are_told_by_their_lines() {
+        let said = "`qm set 201`: 400 Parameter verification failed.\nnet0: hotplug problem - VM 201 qmp command failed\n\
+                    scsi1: hotplug problem - no";
+        assert_eq!(refused_while_running(said), ["net0", "scsi1"]);
+        assert!(refused_while_running("400 Parameter verification failed.\ncores: no").is_empty());
+    }
+}

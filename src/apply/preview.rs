@@ -1,0 +1,186 @@
+//! What the actions of a plan would do, call by call, without doing it.
+
+use super::operation;
+use crate::event::Failure;
+use crate::guest::{self, FeatureRun, Program};
+use crate::hypervisor::HostOp;
+use crate::model::{ActionKind, Digest, Record, RecordState};
+use crate::observed::{ConfigWrite, Observed, VmObserved, with_record};
+use crate::plan::{Action, Mount, Plan, Task, VmPlan};
+
+/// One call that an action makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// An operation on the hypervisor.
+    Host(HostOp),
+    /// A question to the guest agent: `ping`, `network-get-interfaces`.
+    Agent(&'static str),
+    /// A program in the guest.
+    Guest(Program),
+}
+
+/// The calls of one action, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// Id of the action, e.g. `1000/clone`.
+    pub action: String,
+    /// Its VM.
+    pub vm: crate::model::VmId,
+    /// Its calls.
+    pub calls: Vec<Call>,
+}
+
+/// The calls of every action that acts.
+///
+/// What is only known when it is there is written in angle brackets: `<digest>`, `<mac of net0>`,
+/// `<address of net0>`, in the record `UUID`. Looks that decide nothing, and repeated questions, are left out.
+pub fn preview(plan: &Plan, observed: &Observed) -> Result<Vec<Preview>, Failure> {
+    let mut found = Vec::new();
+    for vm in &plan.vms {
+        let Some(task) = &vm.task else { continue };
+        let mut scene = Scene::of(vm, task, observed)?;
+        for action in vm.actions.iter().filter(|action| action.outcome.acts()) {
+            found.push(Preview { action: action.id(vm.vm), vm: vm.vm, calls: scene.calls(action)? });
+        }
+    }
+    Ok(found)
+}
+
+/// One VM as it will be while its actions are carried out.
+struct Scene<'a> {
+    vm: &'a VmPlan,
+    task: &'a Task,
+    live: Option<VmObserved>,
+    /// The record as it will stand in the notes.
+    record: Record,
+}
+
+impl<'a> Scene<'a> {
+    fn of(vm: &'a VmPlan, task: &'a Task, observed: &Observed) -> Result<Self, Failure> {
+        let live = match &task.clone {
+            None => observed.vms.get(&vm.vm).cloned(),
+            Some(plan) => match (operation::clone(vm.vm, task, plan)?, observed.vms.get(&plan.source)) {
+                (HostOp::Clone { name, description, .. }, Some(template)) => {
+                    let creating = Record::creating(&task.record.project, vm.vm);
+                    Some(template.as_clone(vm.vm, &name, &description, creating))
+                }
+                _ => None,
+            },
+        };
+        let record = live.as_ref().and_then(|live| live.record.valid()).unwrap_or(&task.record).clone();
+        Ok(Self { vm, task, live, record })
+    }
+
+    fn calls(&mut self, action: &Action) -> Result<Vec<Call>, Failure> {
+        let (id, task) = (self.vm.vm, self.task);
+        let subject = action.subject.as_deref().unwrap_or("");
+        let mount = || task.mounts.iter().find(|mount| mount.mount_point == subject);
+        let one = |op: HostOp| Ok(vec![Call::Host(op)]);
+        match action.kind {
+            ActionKind::RemoveLeftover => {
+                let leftover = task.clone.as_ref().and_then(|clone| clone.leftover);
+                leftover.map_or(Ok(Vec::new()), |leftover| one(operation::remove_leftover(id, leftover)))
+            }
+            ActionKind::Clone => {
+                task.clone.as_ref().map_or(Ok(Vec::new()), |plan| one(operation::clone(id, task, plan)?))
+            }
+            ActionKind::Configure => self.configure(),
+            ActionKind::ResizeDisk => {
+                let disk = self.live.as_ref().and_then(|live| live.boot_disk.as_ref());
+                disk.map_or(Ok(Vec::new()), |disk| one(operation::resize(id, task, disk)))
+            }
+            ActionKind::Restart => {
+                Ok(vec![Call::Host(HostOp::Shutdown { vm: id }), Call::Host(HostOp::Start { vm: id })])
+            }
+            ActionKind::Start => one(HostOp::Start { vm: id }),
+            ActionKind::AwaitAgent => Ok(vec![Call::Agent("ping")]),
+            ActionKind::AwaitCloudInit => Ok(vec![Call::Guest(guest::cloud_init_status())]),
+            ActionKind::Unmount => {
+                let source = task.unmount.get(subject).map_or("", String::as_str);
+                Ok(vec![Call::Guest(guest::unmount(source, subject))])
+            }
+            ActionKind::PrepareShare => {
+                let path = mount().and_then(|mount| mount.host_path.clone());
+                path.map_or(Ok(Vec::new()), |path| one(HostOp::MakeDirectory { path }))
+            }
+            ActionKind::ExportShare => {
+                let write = Call::Host(operation::write_exports(id, task, "<address of net0>"));
+                let served = task.mounts.iter().any(|mount| mount.served);
+                Ok(served.then_some(Call::Agent("network-get-interfaces")).into_iter().chain([write]).collect())
+            }
+            ActionKind::Mount => Ok(mount()
+                .map(|mount| Call::Guest(guest::mount(&mount.source(), &mount.mount_point)))
+                .into_iter()
+                .collect()),
+            ActionKind::StageScripts => one(operation::stage(task)?),
+            ActionKind::Feature => self.feature(action, subject),
+            ActionKind::Record => {
+                let Record { state, template, features, volumes, staged, .. } = task.record.clone();
+                let record = Record { state, template, features, volumes, staged, ..self.record.clone() };
+                self.write_record(record)
+            }
+        }
+    }
+
+    fn configure(&mut self) -> Result<Vec<Call>, Failure> {
+        let Some(live) = &mut self.live else { return Ok(Vec::new()) };
+        let write = operation::config_write(self.task, live)?;
+        if write.is_empty() {
+            return Ok(Vec::new());
+        }
+        let digest = live.digest.clone();
+        if let Some(notes) = write.set.get("description") {
+            live.notes.clone_from(notes);
+        }
+        live.digest = unknown();
+        if self.record.state == RecordState::Creating {
+            self.record.state = RecordState::Setup;
+            self.record.uuid.clone_from(&live.uuid);
+            self.record.template.clone_from(&self.task.record.template);
+        }
+        Ok(vec![Call::Host(HostOp::Configure { vm: self.vm.vm, write, digest })])
+    }
+
+    fn feature(&mut self, action: &Action, name: &str) -> Result<Vec<Call>, Failure> {
+        let script = self.task.scripts.iter().find(|script| *script.name == *name);
+        let channel = self.task.mounts.iter().find(|mount| mount.channel);
+        let (Some(script), Some(channel)) = (script, channel) else { return Ok(Vec::new()) };
+        let (vm_id, timeout) = (self.vm.vm.to_string(), action.timeout_seconds.to_string());
+        let (directory, log) = (Mount::guest_scripts(channel), channel.guest_log(name));
+        let uuid = self.live.as_ref().and_then(|live| live.uuid.clone()).unwrap_or_default();
+        let run = FeatureRun {
+            feature: name,
+            digest: &script.digest,
+            uuid: &uuid,
+            directory: &directory,
+            file: &script.file,
+            vm_id: &vm_id,
+            vm_name: &self.vm.name,
+            timeout: &timeout,
+            log: &log,
+        };
+        let mut calls = vec![Call::Guest(guest::start_feature(&run)), Call::Guest(guest::feature_result(&run))];
+        let mut record = self.record.clone();
+        record.features.insert(name.to_owned(), script.digest.to_string());
+        record.volumes.extend(self.task.record.volumes.clone());
+        record.staged.clone_from(&self.task.record.staged);
+        calls.extend(self.write_record(record)?);
+        Ok(calls)
+    }
+
+    fn write_record(&mut self, record: Record) -> Result<Vec<Call>, Failure> {
+        let Some(live) = self.live.as_mut().filter(|_| record != self.record) else { return Ok(Vec::new()) };
+        let notes =
+            with_record(&live.notes, &record).map_err(|error| super::perform::failure(error.to_string(), None))?;
+        let mut write = ConfigWrite::default();
+        write.set.insert("description".to_owned(), notes.clone());
+        live.notes = notes;
+        self.record = record;
+        let digest = std::mem::replace(&mut live.digest, unknown());
+        Ok(vec![Call::Host(HostOp::Configure { vm: self.vm.vm, write, digest })])
+    }
+}
+
+fn unknown() -> Digest {
+    Digest("<digest>".to_owned())
+}

@@ -1,0 +1,150 @@
+//! The actions on volumes: their directory, their export, their mount in the guest.
+
+use std::net::IpAddr;
+
+use super::host::Holds;
+use super::operation;
+use super::perform::{Step, failure};
+use crate::event::Failure;
+use crate::guest::{self, Mounted, PROBE_FILE};
+use crate::hypervisor::{FaultKind, HostOp};
+use crate::model::Outcome;
+use crate::observed::Export;
+use crate::plan::Mount;
+
+impl Step<'_> {
+    fn mount_of_action(&self) -> Result<&Mount, Failure> {
+        let subject = self.action.subject.as_deref().unwrap_or("");
+        self.task
+            .mounts
+            .iter()
+            .find(|mount| mount.mount_point == subject)
+            .ok_or_else(|| failure("the plan does not say what to mount", None))
+    }
+
+    pub(super) fn prepare_share(&mut self) -> Result<Outcome, Failure> {
+        let mount = self.mount_of_action()?;
+        let Some(path) = mount.host_path.clone() else {
+            return Err(failure("the plan does not say where the directory is", None));
+        };
+        // Making a directory that is there changes nothing: it may be repeated.
+        self.host(&HostOp::MakeDirectory { path }, &|| Ok(Holds::No))?;
+        Ok(self.action.outcome)
+    }
+
+    pub(super) fn export_share(&mut self) -> Result<Outcome, Failure> {
+        let id = self.id();
+        let served: Vec<&Mount> = self.task.mounts.iter().filter(|mount| mount.served).collect();
+        let exports = self.ask(|hypervisor| hypervisor.exports())?;
+        let own: Vec<&Export> = exports.iter().filter(|export| export.vm == Some(id)).collect();
+        let client = if served.is_empty() { String::new() } else { self.address()?.to_string() };
+        let address = client.parse::<IpAddr>().ok();
+        // What somebody else exports to this VM needs no export of ours.
+        let by_others = |mount: &&Mount| {
+            let mut others = exports.iter().filter(|export| export.vm != Some(id));
+            address.is_some_and(|address| others.any(|export| export.covers(&mount.export, address)))
+        };
+        let all_by_others = served.iter().all(by_others);
+        let as_wished = |own: &[&Export]| {
+            let mut wished: Vec<(&str, &str)> = served.iter().map(|m| (m.export.as_str(), client.as_str())).collect();
+            let mut found: Vec<(&str, &str)> = own.iter().map(|e| (e.path.as_str(), e.client.as_str())).collect();
+            wished.sort_unstable();
+            found.sort_unstable();
+            wished == found && own.iter().all(|export| export.full)
+        };
+        if as_wished(&own) || (all_by_others && own.is_empty()) {
+            return Ok(Outcome::NoOp);
+        }
+        let op = operation::write_exports(id, self.task, &client);
+        // Writing the same file again changes nothing: it may be repeated.
+        self.host(&op, &|| Ok(Holds::No))?;
+        Ok(self.action.outcome)
+    }
+
+    /// The guest's address on net0: of the interface that has its MAC, IPv4 before IPv6.
+    fn address(&self) -> Result<IpAddr, Failure> {
+        let live = self.live()?;
+        let Some(mac) = live.net0.and_then(|net| net.mac) else {
+            return Err(failure(format!("VM {} has no network card net0 with a MAC address", self.id()), None));
+        };
+        loop {
+            let found = match self.by.hypervisor.guests().addresses(self.id()) {
+                Ok(found) => found,
+                Err(fault) if fault.kind == FaultKind::AgentDown || fault.is_transient() => {
+                    self.must_run()?;
+                    Vec::new()
+                }
+                Err(fault) => return Err(fault.into()),
+            };
+            let usable = |address: &IpAddr| match address {
+                IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_loopback() && !v4.is_unspecified(),
+                IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_loopback() && !v6.is_unspecified(),
+            };
+            let own = found.iter().filter(|found| found.mac.eq_ignore_ascii_case(&mac)).map(|found| found.address);
+            if let Some(address) = own.filter(usable).min() {
+                return Ok(address);
+            }
+            if self.is_late() {
+                return Err(failure(
+                    format!("the guest has no address on net0 ({mac})"),
+                    Some("does a DHCP server answer on the VM's bridge? look at the guest's console"),
+                ));
+            }
+            self.waiting("an address on net0");
+            self.by.clock.pause(super::host::LOOK_AGAIN.min(self.remaining()));
+        }
+    }
+
+    pub(super) fn mount(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        let mount = self.mount_of_action()?.clone();
+        let source = mount.source();
+        let recorded = live.record.valid().and_then(|record| record.volumes.get(&mount.mount_point));
+        if recorded == Some(&source) {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        let exit = self.run_program(&guest::mount(&source, &mount.mount_point), "the mount")?;
+        let outcome = match guest::read_mount(&exit)? {
+            Mounted::Already => Outcome::NoOp,
+            Mounted::Now => self.action.outcome,
+        };
+        if let (true, Some(host_path)) = (mount.channel, &mount.host_path) {
+            self.probe(&mount, host_path)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Makes sure that what one side writes into the channel reaches the other.
+    fn probe(&self, mount: &Mount, host_path: &str) -> Result<(), Failure> {
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        let exit = self.run_program(&guest::probe(&mount.mount_point, &nonce), "the probe of the volume")?;
+        guest::read_probe(&exit, &nonce)?;
+        let path = format!("{host_path}/{PROBE_FILE}");
+        let seen = self.ask(|hypervisor| hypervisor.read_file(&path, 0, 64))?;
+        let same = seen.is_some_and(|seen| seen == nonce.as_bytes());
+        self.run_program(&guest::probe(&mount.mount_point, ""), "the probe of the volume")?;
+        if same {
+            return Ok(());
+        }
+        Err(failure(
+            format!("what the guest writes to {} does not arrive in {host_path} on the hypervisor", mount.mount_point),
+            Some(&format!("is {} the same directory as {host_path}?", mount.source())),
+        ))
+    }
+
+    pub(super) fn unmount(&mut self) -> Result<Outcome, Failure> {
+        let subject = self.action.subject.as_deref().unwrap_or("");
+        let Some(source) = self.task.unmount.get(subject).cloned() else {
+            return Err(failure("the plan does not say what to unmount", None));
+        };
+        let live = self.live()?;
+        if live.record.valid().is_some_and(|record| !record.volumes.contains_key(subject)) {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        let exit = self.run_program(&guest::unmount(&source, subject), "unmounting")?;
+        guest::read_unmount(&exit)?;
+        Ok(self.action.outcome)
+    }
+}

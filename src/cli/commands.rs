@@ -1,0 +1,90 @@
+//! `phoenix plan --commands`: the commands that a plan stands for.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+
+use crate::apply::{Call, Preview};
+use crate::backend::qm::command::{commands, guest_exec};
+use crate::guest::Program;
+use crate::hypervisor::HostOp;
+use crate::model::VmId;
+use crate::observed::{Export, print_exports};
+use crate::ui::commands::{Line, Word};
+
+/// The scripts that phoenix runs in guests, by the variable that stands for them.
+const SCRIPTS: [(&str, &str); 5] = [
+    ("phoenix-mount", "phoenix_mount"),
+    ("phoenix-unmount", "phoenix_unmount"),
+    ("phoenix-probe", "phoenix_probe"),
+    ("phoenix-feature", "phoenix_feature"),
+    ("phoenix-feature-result", "phoenix_feature_result"),
+];
+
+/// The lines of a script that does what the plan does, as far as commands can.
+pub(super) fn lines(previews: &[Preview]) -> Result<Vec<Line>> {
+    let mut scripts = BTreeMap::new();
+    let mut lines = Vec::new();
+    for Preview { action, vm, calls } in previews {
+        lines.push(Line::Title(action.clone()));
+        for call in calls {
+            match call {
+                Call::Host(op) => host(op, &mut lines),
+                Call::Agent(question) => lines.push(command(["qm", "agent", &vm.to_string(), question])),
+                Call::Guest(program) => lines.push(in_guest(*vm, program, &mut scripts)?),
+            }
+        }
+    }
+    if !scripts.is_empty() {
+        let mut first =
+            vec![Line::Title("the scripts that phoenix runs in guests, in the words of a shell".to_owned())];
+        first.extend(scripts.into_iter().map(|(name, text)| Line::Variable(name, text)));
+        first.append(&mut lines);
+        lines = first;
+    }
+    Ok(lines)
+}
+
+fn host(op: &HostOp, lines: &mut Vec<Line>) {
+    lines.extend(commands(op).iter().map(|argv| command(argv.iter().map(String::as_str))));
+    match op {
+        HostOp::MakeDirectory { path } => lines.push(command(["mkdir", "-p", "--", path])),
+        HostOp::ReplaceDirectory { path, files } => {
+            let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+            lines.push(Line::Remark(format!("into {path}: {}", names.join(", "))));
+        }
+        HostOp::WriteExports { vm, entries } => {
+            let path = format!("/etc/exports.d/{}", Export::file_name(*vm));
+            if entries.is_empty() {
+                lines.push(command(["rm", "-f", &path]));
+            } else {
+                let text = print_exports(entries.iter().map(|entry| (entry.path.as_str(), entry.client.as_str())));
+                lines.push(Line::Remark(format!("into {path}:")));
+                lines.extend(text.lines().map(|line| Line::Remark(format!("  {line}"))));
+            }
+            lines.push(command(["exportfs", "-ra"]));
+        }
+        _ => {}
+    }
+}
+
+fn in_guest(vm: VmId, program: &Program, scripts: &mut BTreeMap<&'static str, String>) -> Result<Line> {
+    let argv = guest_exec(vm, &program.argv);
+    let text = |word: &String| Word::Text(word.clone());
+    let [shell, flag, script, name, ..] = program.argv.as_slice() else {
+        return Ok(Line::Command(argv.iter().map(text).collect()));
+    };
+    if shell != "/bin/sh" || flag != "-c" {
+        return Ok(Line::Command(argv.iter().map(text).collect()));
+    }
+    let Some((_, variable)) = SCRIPTS.iter().find(|(known, _)| known == name) else {
+        return Err(anyhow!("no variable stands for the script {name} (a bug in phoenix)"));
+    };
+    scripts.insert(variable, script.clone());
+    let words = argv.iter().map(|word| if word == script { Word::Variable(variable) } else { text(word) });
+    Ok(Line::Command(words.collect()))
+}
+
+fn command<'a>(argv: impl IntoIterator<Item = &'a str>) -> Line {
+    Line::Command(argv.into_iter().map(|word| Word::Text(word.to_owned())).collect())
+}

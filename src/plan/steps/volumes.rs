@@ -1,0 +1,79 @@
+//! What is done for the volumes of a VM.
+
+use std::sync::Arc;
+
+use super::{Draft, Scene};
+use crate::diag::Diagnostic;
+use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record};
+use crate::plan::{Mount, diff, preflight};
+
+impl Draft {
+    /// Adds what is done for volumes. `wanted`: why the guest is brought up, if it is.
+    pub(super) fn volumes(
+        &mut self,
+        vm: &DesiredVm,
+        record: &Record,
+        mounts: &[Mount],
+        wanted: Option<&'static str>,
+        scene: &Scene<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) {
+        let of = |mount: &Mount| match record.volumes.get(&mount.mount_point) {
+            Some(source) if mount.is_from(source) => (Outcome::NoOp, "it is mounted"),
+            Some(_) => (Outcome::Update, "its source changed"),
+            None => (Outcome::Create, "it is not mounted yet"),
+        };
+        let subject = |mount: &Mount| Some(Arc::from(mount.mount_point.as_str()));
+        for mount in mounts.iter().filter(|mount| mount.host_path.is_some()) {
+            let (outcome, reason) = of(mount);
+            self.push_about(ActionKind::PrepareShare, subject(mount), outcome, reason, Disruption::None);
+        }
+        let exports = &scene.observed.exports;
+        let exported = exports.iter().any(|export| export.vm == Some(vm.vm_id));
+        let open = |mount: &Mount| exports.iter().any(|export| export.vm.is_none() && export.is_open(&mount.export));
+        if mounts.iter().any(|mount| mount.served && !open(mount)) {
+            let (outcome, reason) = match wanted {
+                // An unchanged VM that is up has what it needs: it is mounted.
+                None => (Outcome::NoOp, "the volumes are mounted"),
+                Some(_) if exported => (Outcome::Update, "the VM's address may have changed"),
+                Some(_) => (Outcome::Create, "the VM has no export of its own yet"),
+            };
+            self.push(ActionKind::ExportShare, outcome, reason);
+            if outcome.acts() {
+                preflight::nfs_server(vm, scene.observed, problems);
+            }
+        } else if exported {
+            self.push(ActionKind::ExportShare, Outcome::Update, "no volume of the VM comes from this node any more");
+        }
+        for mount in mounts {
+            let (outcome, reason) = of(mount);
+            self.push_about(ActionKind::Mount, subject(mount), outcome, reason, Disruption::None);
+        }
+    }
+
+    pub(super) fn volume_changes(&mut self, vm: &DesiredVm, record: &Record, mounts: &[Mount]) {
+        for mount in mounts {
+            let old = record.volumes.get(&mount.mount_point);
+            if old.is_some_and(|old| mount.is_from(old)) {
+                continue;
+            }
+            let source = mount.source();
+            let note = if mount.implicit { "implicit: scripts reach the guest through it" } else { "" };
+            let old = old.map(|old| format!("{} from {old}", mount.mount_point));
+            let new = format!("{} from {source}", mount.mount_point);
+            let origin = if mount.implicit { crate::model::Origin::BuiltIn } else { vm.origins.of(Key::Volumes) };
+            self.changes.push(diff::told_by_actions(Key::Volumes, origin, old, new, note));
+        }
+        let declared = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
+        for (at, source) in record.volumes.iter().filter(|(at, _)| !declared(at)) {
+            let (old, origin) = (Some(format!("{at} from {source}")), vm.origins.of(Key::Volumes));
+            self.changes.push(diff::told_by_actions(
+                Key::Volumes,
+                origin,
+                old,
+                String::new(),
+                "unmounted; the data stays",
+            ));
+        }
+    }
+}
