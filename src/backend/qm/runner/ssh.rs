@@ -4,8 +4,11 @@
 //! for failures of its own, and so does `qm` for a failed task (recorded): the program's status therefore travels in
 //! the output, behind a mark that no program prints by chance.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+use tempfile::TempDir;
 
 use super::{Command, Output, Runner, local};
 use crate::hypervisor::{Effect, Fault, FaultKind};
@@ -16,10 +19,28 @@ pub struct Ssh {
     /// `[user@]host`
     destination: String,
     port: Option<u16>,
-    /// Directory of the socket of the shared connection; `None`: every call connects anew.
-    sockets: Option<PathBuf>,
+    /// Where the socket of the shared connection is.
+    sockets: Sockets,
     /// Programs are run through `sudo -n`.
     sudo: bool,
+}
+
+/// A directory for the socket of a shared connection.
+#[derive(Debug, Clone)]
+pub enum Sockets {
+    /// One that stays: a later call of phoenix uses the connection as long as it lasts.
+    At(PathBuf),
+    /// One for this process alone, which goes with it; the connection then ends a minute after its last use.
+    Own(Arc<TempDir>),
+}
+
+impl Sockets {
+    fn directory(&self) -> &Path {
+        match self {
+            Self::At(path) => path,
+            Self::Own(dir) => dir.path(),
+        }
+    }
 }
 
 /// How long to wait for a connection.
@@ -28,7 +49,7 @@ const CONNECT: Duration = Duration::from_secs(15);
 impl Ssh {
     /// A runner for `[user@]host`. Anyone but root is expected to have passwordless `sudo`.
     #[must_use]
-    pub fn new(user: Option<&str>, host: &str, port: Option<u16>, sockets: Option<PathBuf>) -> Self {
+    pub fn new(user: Option<&str>, host: &str, port: Option<u16>, sockets: Sockets) -> Self {
         let destination = user.map_or_else(|| host.to_owned(), |user| format!("{user}@{host}"));
         let sudo = user.is_some_and(|user| user != "root");
         Self { destination, port, sockets, sudo }
@@ -40,11 +61,9 @@ impl Ssh {
             ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15"]
                 .map(ToOwned::to_owned)
                 .into();
-        if let Some(sockets) = &self.sockets {
-            let path = format!("ControlPath={}", sockets.join("%C").display());
-            let share = ["ControlMaster=auto", "ControlPersist=60", &path];
-            argv.extend(share.iter().flat_map(|option| ["-o".to_owned(), (*option).to_owned()]));
-        }
+        let path = format!("ControlPath={}", self.sockets.directory().join("%C").display());
+        let share = ["ControlMaster=auto", "ControlPersist=60", &path];
+        argv.extend(share.iter().flat_map(|option| ["-o".to_owned(), (*option).to_owned()]));
         if let Some(port) = self.port {
             argv.extend(["-p".to_owned(), port.to_string()]);
         }
@@ -78,6 +97,7 @@ impl Runner for Ssh {
             stdin: command.stdin.clone(),
             deadline: command.deadline + CONNECT,
             changes: command.changes,
+            attended: command.attended,
         };
         let mut output = local::run(&local)?;
         match status_behind(&mut output.stdout, &mark) {
@@ -119,9 +139,8 @@ impl Ssh {
             let hint = "put a key of yours into the node's authorized_keys, and load it into your agent";
             return never(FaultKind::Denied, format!("{place} does not let you in: {last}"), hint);
         }
-        if has(&["Could not resolve hostname", "Connection refused", "No route to host", "Connection timed out"])
-            || has(&["Network is unreachable", "connect to host"])
-        {
+        // ssh says `Connection timed out` of a connection that broke as well: only these tell that none was made.
+        if has(&["ssh: Could not resolve hostname", "ssh: connect to host", "during banner exchange"]) {
             let hint = "is the host name right, and does `ssh` reach it by hand?";
             return never(FaultKind::Unreachable, format!("cannot connect to {place}: {last}"), hint);
         }
