@@ -286,6 +286,15 @@ fn through_ssh() {
     let dir = Path::new(&dir);
     let port = port.to_str().unwrap().parse().unwrap();
     let ssh = || Ssh::new(None, "127.0.0.1", Some(port), Sockets::At(dir.join("sockets")));
+    // Calls that find no connection to share begin one each; one of them wins, and the others say so.
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let output = ssh().run(&Command::look(vec!["id".to_owned()], LONG)).unwrap();
+                assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+            });
+        }
+    });
     let began = Instant::now();
     for _ in 0..20 {
         let output = ssh().run(&Command::look(vec!["id".to_owned()], LONG)).unwrap();
@@ -309,6 +318,11 @@ fn clone_through_ssh(act: impl FnOnce(&Node, u32, u32)) -> Option<(Node, String)
     node.running();
     act(&node, child.id(), server.child.id());
     let output = child.wait_with_output().unwrap();
+    // The shared connection would end by itself, in a minute. Where it was killed there is none to end.
+    let path = format!("ControlPath={}", node.path("sockets/%C").display());
+    let mut ssh = Process::new(node.path("bin/ssh"));
+    ssh.args(["-O", "exit", "-p", &server.port.to_string(), "-o", &path, "127.0.0.1"]).stderr(Stdio::null());
+    let _ = ssh.status().unwrap();
     Some((node, String::from_utf8_lossy(&output.stdout).into_owned()))
 }
 

@@ -75,11 +75,13 @@ pub(crate) fn server(node: &Node) -> Server {
         "sshd_config",
         &format!(
             "ListenAddress 127.0.0.1\nPort {port}\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
-             StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\n\
+             StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\nBanner {dir}/banner\n\
              SetEnv PATH={}\n",
             node.search_path()
         ),
     );
+    // What ssh shows before a program begins is no word of the program's.
+    node.write("banner", "Permission denied to strangers.\n");
     // The server insists on this directory when root starts it.
     let _ = fs::create_dir_all("/run/sshd");
     let mut child = Command::new("/usr/sbin/sshd")

@@ -178,7 +178,8 @@ impl Qm {
                 Ok(output)
             }
             Some(How::Gone) => {
-                let what = format!("`{words}` was killed on {}", self.runner.place());
+                let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+                let what = format!("`{words}` was killed on {}{last}", self.runner.place());
                 Err(Fault::uncertain(FaultKind::Failed, what))
             }
             Some(How::UnderWay) => {
