@@ -3,32 +3,23 @@
 //! The node is a directory with the files of a node and programs that answer as Proxmox does (recorded answers); the ssh
 //! server is a real one, started here on a loopback port.
 
+#[path = "support/node.rs"]
+mod node;
 mod support;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use tempfile::TempDir;
+use node::{Node, server};
 
 /// What a VM looks like on the node.
 const TEMPLATE: &str = "boot: order=scsi0\nname: ubuntu-22.04-cloud-template-v3\nscsi0: local-zfs:base-9000-disk-0,size=3G\n\
                         smbios1: uuid=79ef10b8-ac1e-4149-9d67-b2219709442b\ntemplate: 1\n";
 
-struct Node {
-    dir: TempDir,
-}
-
 impl Node {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let node = Self { dir };
-        for path in ["bin", "qemu-server", "root/proc", "root/sys/class/net/vmbr0/bridge", "root/sys/class/net/eth0"] {
-            fs::create_dir_all(node.path(path)).unwrap();
-        }
+        let node =
+            Self::with(&["qemu-server", "root/proc", "root/sys/class/net/vmbr0/bridge", "root/sys/class/net/eth0"]);
         node.write("phoenix_vm_configs.json", include_str!("../phoenix_vm_configs.json"));
         node.write("qemu-server/9000.conf", TEMPLATE);
         node.write("root/proc/meminfo", "MemTotal:       65843176 kB\nMemFree: 1 kB\n");
@@ -64,28 +55,8 @@ impl Node {
         node
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
     fn answer(&self, name: &str, json: &str) {
         self.write(&format!("{name}.json"), json);
-    }
-
-    /// A program of the node. Each call is noted in `calls`.
-    fn program(&self, name: &str, text: &str) {
-        let path = self.path(&format!("bin/{name}"));
-        let node = self.dir.path().display();
-        fs::write(&path, format!("#!/bin/sh\nnode={node}\necho \"{name} $*\" >>\"$node/calls\"\n{text}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    fn search_path(&self) -> String {
-        format!("{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", self.path("bin").display())
     }
 
     fn phoenix(&self, arguments: &[&str]) -> Output {
@@ -205,62 +176,6 @@ fn nothing_is_changed_on_a_node_yet() {
         "{:?}",
         node.calls()
     );
-}
-
-/// A real ssh server on a loopback port, which ends with the test.
-struct Server {
-    child: Child,
-    port: u16,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn key(path: &Path) {
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path).status().unwrap();
-    assert!(made.success());
-}
-
-/// Starts a server that lets the key of the node's directory in, and a client configuration that uses it.
-fn server(node: &Node) -> Server {
-    key(&node.path("host_key"));
-    key(&node.path("user_key"));
-    fs::copy(node.path("user_key.pub"), node.path("authorized_keys")).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let dir = node.dir.path().display();
-    node.write(
-        "sshd_config",
-        &format!(
-            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
-             StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\n\
-             SetEnv PATH={}\n",
-            node.search_path()
-        ),
-    );
-    // The server insists on this directory when root starts it.
-    let _ = fs::create_dir_all("/run/sshd");
-    let mut child = Command::new("/usr/sbin/sshd")
-        .args(["-D", "-e", "-f"])
-        .arg(node.path("sshd_config"))
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("Server listening")), "sshd did not start");
-    // Whatever it says later is read, or it would stop at a full pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-    let public = fs::read_to_string(node.path("host_key.pub")).unwrap();
-    node.write("known_hosts", &format!("[127.0.0.1]:{port} {public}"));
-    node.write(
-        "ssh_config",
-        &format!("IdentityFile {dir}/user_key\nIdentitiesOnly yes\nUserKnownHostsFile {dir}/known_hosts\n"),
-    );
-    node.program("ssh", &format!("exec /usr/bin/ssh -F {dir}/ssh_config \"$@\""));
-    Server { child, port }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::exit::Refusal;
 use super::plan::{Planned, planned};
 use crate::apply::{Inbox, Limits, RealClock, Run, run as carry_out};
 use crate::event::{Event, Summary};
+use crate::hypervisor::Hypervisor;
 use crate::model::{ActionKind, Outcome};
 use crate::plan::{Plan, VmPlan};
 use crate::ui;
@@ -123,6 +124,9 @@ fn command(verb: &str, args: &Args, selecting: &Selecting) -> String {
 
 /// Carries out a plan that was shown and agreed to.
 fn execute(planned: Planned, running: &Running, continue_with: String, console: &Console) -> Result<Exit> {
+    if planned.plan.acts() {
+        tidy(planned.hypervisor.as_ref(), console);
+    }
     let inbox = Inbox::default();
     let interrupter = inbox.interrupter();
     ctrlc::set_handler(move || interrupter.interrupt()).context("cannot listen for Ctrl-C")?;
@@ -145,6 +149,16 @@ fn execute(planned: Planned, running: &Running, continue_with: String, console: 
         watch(&run, &inbox, continue_with, console)
     };
     Ok(exit(&summary, &run.plan, running.detailed_exitcode))
+}
+
+/// Tells how operations of interrupted runs ended. Whatever is wrong with what they left, it stops no run.
+fn tidy(hypervisor: &dyn Hypervisor, console: &Console) {
+    let sentences = hypervisor
+        .tidy()
+        .unwrap_or_else(|fault| vec![format!("cannot look after operations of interrupted runs: {fault}")]);
+    for sentence in sentences {
+        console.note(&format!("{}\n", ui::text::safe_lines(&sentence)));
+    }
 }
 
 /// Carries out a plan under the eyes of a person.

@@ -9,7 +9,7 @@ use super::args::Args;
 use super::exit::Refusal;
 use super::load::directory;
 use crate::backend::embedded::Embedded;
-use crate::backend::qm::runner::{Local, Ssh};
+use crate::backend::qm::runner::{Local, Sockets, Ssh};
 use crate::backend::qm::{Layout, Qm};
 use crate::hypervisor::Hypervisor;
 use crate::model::{Desired, InvalidTarget, Target};
@@ -69,11 +69,18 @@ pub(super) fn open(target: &Target) -> Result<Arc<dyn Hypervisor>> {
     })
 }
 
-/// Directory of ssh's shared connections, private to the user; without one, connections are not shared.
-fn sockets() -> Result<Option<PathBuf>> {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());
-    let Some(runtime) = runtime else { return Ok(None) };
-    let dir = runtime.join("phoenix-ssh");
-    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    Ok(Some(dir))
+/// Longest directory for sockets: the path of a socket has a hundred bytes, of which ssh wants sixty for its name.
+const LONGEST: usize = 40;
+
+/// Directory of ssh's shared connections, private to the user where there is such a place, else to this process.
+fn sockets() -> Result<Sockets> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("phoenix-ssh"));
+    let runtime = runtime.filter(|dir| dir.parent().is_some_and(Path::is_dir) && dir.as_os_str().len() <= LONGEST);
+    if let Some(dir) = runtime {
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        return Ok(Sockets::At(dir));
+    }
+    // Not `TMPDIR`, which may be long.
+    let dir = tempfile::Builder::new().prefix("phoenix-").tempdir_in("/tmp");
+    Ok(Sockets::Own(Arc::new(dir.context("cannot make a directory for ssh's sockets in /tmp")?)))
 }

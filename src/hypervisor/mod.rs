@@ -42,6 +42,12 @@ pub trait Hypervisor: Send + Sync {
     /// Carries out one operation and returns when it has ended.
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault>;
 
+    /// Removes the output files that ended operations of interrupted runs left on the target, and returns a sentence
+    /// about each. Operations that still run are left alone.
+    fn tidy(&self) -> Result<Vec<String>, Fault> {
+        Ok(Vec::new())
+    }
+
     /// The guests of this target.
     fn guests(&self) -> &dyn Guests;
 }

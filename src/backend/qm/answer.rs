@@ -56,7 +56,7 @@ fn said(output: &Output) -> String {
 }
 
 /// The command as far as it helps to name it: `qm disk resize 1000`.
-fn words(command: &Command) -> String {
+pub(super) fn words(command: &Command) -> String {
     let plain = |word: &&String| !word.starts_with('-') && word.len() < 40 && !word.contains(['\n', ' ']);
     command.argv.iter().take_while(plain).take(4).cloned().collect::<Vec<_>>().join(" ")
 }

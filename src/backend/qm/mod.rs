@@ -1,7 +1,7 @@
 //! A Proxmox VE node, driven by its own programs: `qm`, `pvesh`, `pvesm`.
 //!
 //! - `command`: operation → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
-//! - `guest`: the guest agent. `files`: directories on the node.
+//! - `guest`: the guest agent. `files`: directories on the node. `job`: what outlives phoenix.
 //! - `runner`: where the programs run: here, or through ssh.
 //!
 //! Nothing of a config ever becomes part of a script: scripts are fixed texts, values are their arguments.
@@ -10,6 +10,7 @@ mod answer;
 pub mod command;
 mod files;
 mod guest;
+mod job;
 mod observe;
 pub mod runner;
 
@@ -187,13 +188,24 @@ impl Hypervisor for Qm {
         }
         for argv in command::commands(op) {
             let command = Command::change(argv, deadline);
-            let output = self.run(&command)?;
+            let output = match op {
+                // Half a clone is worth nothing: it does not end with phoenix, nor with the connection.
+                HostOp::Clone { target, .. } => self.detached(&format!("clone-{target}"), &command)?,
+                _ => self.runner.run(&command)?,
+            };
+            if output.status != 0 {
+                return Err(answer::fault(&command, &output));
+            }
             // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded).
             if matches!(op, HostOp::Resize { .. }) && !output.stderr.trim().is_empty() {
                 return Err(answer::fault(&command, &output));
             }
         }
         Ok(())
+    }
+
+    fn tidy(&self) -> Result<Vec<String>, Fault> {
+        self.tidy_jobs()
     }
 
     fn guests(&self) -> &dyn Guests {

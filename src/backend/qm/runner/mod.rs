@@ -6,7 +6,7 @@ mod ssh;
 use std::time::Duration;
 
 pub use local::Local;
-pub use ssh::Ssh;
+pub use ssh::{Sockets, Ssh};
 
 use crate::hypervisor::Fault;
 
@@ -21,6 +21,9 @@ pub struct Command {
     pub deadline: Duration,
     /// Whether it changes anything: decides what a lost answer may mean.
     pub changes: bool,
+    /// Standard input stays open behind `stdin` until the program ended or is given up, so that the program can tell
+    /// whether somebody still waits for it.
+    pub attended: bool,
 }
 
 /// How a program ended.
@@ -47,13 +50,13 @@ impl Command {
     /// A program that only looks.
     #[must_use]
     pub fn look(argv: Vec<String>, deadline: Duration) -> Self {
-        Self { argv, stdin: Vec::new(), deadline, changes: false }
+        Self { argv, stdin: Vec::new(), deadline, changes: false, attended: false }
     }
 
     /// A program that changes something.
     #[must_use]
     pub fn change(argv: Vec<String>, deadline: Duration) -> Self {
-        Self { argv, stdin: Vec::new(), deadline, changes: true }
+        Self { argv, stdin: Vec::new(), deadline, changes: true, attended: false }
     }
 
     /// The program's name, for messages.

@@ -2,10 +2,14 @@
 //!
 //! The user's configuration counts: agent, jump hosts, known hosts. One connection is shared by all calls. ssh says 255
 //! for failures of its own, and so does `qm` for a failed task (recorded): the program's status therefore travels in
-//! the output, behind a mark that no program prints by chance.
+//! the output, behind a mark that no program prints by chance. The same mark on standard error parts what the program
+//! says from what ssh said before it: banners, warnings, and that another call was faster to share its connection.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+use tempfile::TempDir;
 
 use super::{Command, Output, Runner, local};
 use crate::hypervisor::{Effect, Fault, FaultKind};
@@ -16,10 +20,28 @@ pub struct Ssh {
     /// `[user@]host`
     destination: String,
     port: Option<u16>,
-    /// Directory of the socket of the shared connection; `None`: every call connects anew.
-    sockets: Option<PathBuf>,
+    /// Where the socket of the shared connection is.
+    sockets: Sockets,
     /// Programs are run through `sudo -n`.
     sudo: bool,
+}
+
+/// A directory for the socket of a shared connection.
+#[derive(Debug, Clone)]
+pub enum Sockets {
+    /// One that stays: a later call of phoenix uses the connection as long as it lasts.
+    At(PathBuf),
+    /// One for this process alone, which goes with it; the connection then ends a minute after its last use.
+    Own(Arc<TempDir>),
+}
+
+impl Sockets {
+    fn directory(&self) -> &Path {
+        match self {
+            Self::At(path) => path,
+            Self::Own(dir) => dir.path(),
+        }
+    }
 }
 
 /// How long to wait for a connection.
@@ -28,7 +50,7 @@ const CONNECT: Duration = Duration::from_secs(15);
 impl Ssh {
     /// A runner for `[user@]host`. Anyone but root is expected to have passwordless `sudo`.
     #[must_use]
-    pub fn new(user: Option<&str>, host: &str, port: Option<u16>, sockets: Option<PathBuf>) -> Self {
+    pub fn new(user: Option<&str>, host: &str, port: Option<u16>, sockets: Sockets) -> Self {
         let destination = user.map_or_else(|| host.to_owned(), |user| format!("{user}@{host}"));
         let sudo = user.is_some_and(|user| user != "root");
         Self { destination, port, sockets, sudo }
@@ -40,11 +62,9 @@ impl Ssh {
             ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15"]
                 .map(ToOwned::to_owned)
                 .into();
-        if let Some(sockets) = &self.sockets {
-            let path = format!("ControlPath={}", sockets.join("%C").display());
-            let share = ["ControlMaster=auto", "ControlPersist=60", &path];
-            argv.extend(share.iter().flat_map(|option| ["-o".to_owned(), (*option).to_owned()]));
-        }
+        let path = format!("ControlPath={}", self.sockets.directory().join("%C").display());
+        let share = ["ControlMaster=auto", "ControlPersist=60", &path];
+        argv.extend(share.iter().flat_map(|option| ["-o".to_owned(), (*option).to_owned()]));
         if let Some(port) = self.port {
             argv.extend(["-p".to_owned(), port.to_string()]);
         }
@@ -58,7 +78,8 @@ fn remote(argv: &[String], sudo: bool, mark: &str) -> String {
     let sudo = if sudo { "sudo -n -- " } else { "" };
     let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
     // The login shell may be anything: all it has to understand is `sh -c '…'`.
-    let script = format!("{sudo}{}; printf '\\n%s %s\\n' {} \"$?\"", words.join(" "), quoted(mark));
+    let (words, mark) = (words.join(" "), quoted(mark));
+    let script = format!("printf '%s\\n' {mark} >&2; {sudo}{words}; printf '\\n%s %s\\n' {mark} \"$?\"");
     format!("sh -c {}", quoted(&script))
 }
 
@@ -78,13 +99,16 @@ impl Runner for Ssh {
             stdin: command.stdin.clone(),
             deadline: command.deadline + CONNECT,
             changes: command.changes,
+            attended: command.attended,
         };
         let mut output = local::run(&local)?;
+        let began = take_what_ssh_said(&mut output.stderr, &mark);
         match status_behind(&mut output.stdout, &mark) {
             Some(status) => {
                 output.status = status;
                 Ok(output)
             }
+            None if began => Err(self.broke(&output, command)),
             None => Err(self.not_run(&output, command)),
         }
     }
@@ -103,11 +127,19 @@ fn status_behind(stdout: &mut Vec<u8>, mark: &str) -> Option<i32> {
     Some(status)
 }
 
+/// Takes what ssh said before the program began off standard error. Says whether the program began.
+fn take_what_ssh_said(stderr: &mut String, mark: &str) -> bool {
+    let needle = format!("{mark}\n");
+    let Some(at) = stderr.find(&needle) else { return false };
+    stderr.drain(..at + needle.len());
+    true
+}
+
 impl Ssh {
-    /// Why there is no status: the connection was refused, or broke.
+    /// Why there is no status, and no word of the program's beginning: the connection was refused, or broke early.
     fn not_run(&self, output: &Output, command: &Command) -> Fault {
         let said = output.stderr.trim();
-        let last = said.lines().last().unwrap_or("ssh said nothing");
+        let last = last_line(said);
         let place = &self.destination;
         let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
         let never = |kind: FaultKind, what: String, hint: &str| Fault::harmless(kind, what).hint(hint);
@@ -115,25 +147,33 @@ impl Ssh {
             let hint = "connect once with `ssh` by hand and compare the fingerprint with the node's";
             return never(FaultKind::Denied, format!("the host key of {place} is not known or has changed"), hint);
         }
-        if has(&["Permission denied"]) {
+        if has(&["Permission denied ("]) {
             let hint = "put a key of yours into the node's authorized_keys, and load it into your agent";
             return never(FaultKind::Denied, format!("{place} does not let you in: {last}"), hint);
         }
-        if has(&["Could not resolve hostname", "Connection refused", "No route to host", "Connection timed out"])
-            || has(&["Network is unreachable", "connect to host"])
-        {
+        // ssh says `Connection timed out` of a connection that broke as well: only these tell that none was made.
+        if has(&["ssh: Could not resolve hostname", "ssh: connect to host", "during banner exchange"]) {
             let hint = "is the host name right, and does `ssh` reach it by hand?";
             return never(FaultKind::Unreachable, format!("cannot connect to {place}: {last}"), hint);
         }
+        self.broke(output, command)
+    }
+
+    /// The connection broke while the program ran.
+    fn broke(&self, output: &Output, command: &Command) -> Fault {
         let effect = if command.changes { Effect::Maybe } else { Effect::None };
-        let what = format!("the connection to {place} broke: {last}");
+        let what = format!("the connection to {} broke: {}", self.destination, last_line(&output.stderr));
         Fault { kind: FaultKind::Unreachable, effect, what, hint: None }
     }
 }
 
+fn last_line(said: &str) -> &str {
+    said.trim().lines().last().unwrap_or("ssh said nothing")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{quoted, remote, status_behind};
+    use super::{quoted, remote, status_behind, take_what_ssh_said};
 
     #[test]
     fn the_status_is_taken_off_the_end() {
@@ -144,10 +184,23 @@ mod tests {
     }
 
     #[test]
+    fn what_ssh_said_is_taken_off() {
+        for (text, began, rest) in [
+            ("BE NICE\nmark\nqm: no\n", true, "qm: no\n"),
+            ("mark\n", true, ""),
+            ("Permission denied (publickey).\n", false, "Permission denied (publickey).\n"),
+        ] {
+            let mut stderr = text.to_owned();
+            assert_eq!(take_what_ssh_said(&mut stderr, "mark"), began);
+            assert_eq!(stderr, rest);
+        }
+    }
+
+    #[test]
     fn words_are_quoted_once() {
         assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
         let line = remote(&["qm".to_owned(), "set".to_owned(), "a b".to_owned()], false, "m");
-        let expected = quoted(r#"'qm' 'set' 'a b'; printf '\n%s %s\n' 'm' "$?""#);
+        let expected = quoted(r#"printf '%s\n' 'm' >&2; 'qm' 'set' 'a b'; printf '\n%s %s\n' 'm' "$?""#);
         assert_eq!(line, format!("sh -c {expected}"));
     }
 
