@@ -1,24 +1,19 @@
 //! Guests, simulated: an agent that answers once the VM is up, and a handful of programs (see [`super::programs`]).
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Mutex;
 
 use super::Embedded;
 use super::files::{self, Deadline};
 use super::power::now_ms;
 use super::rehearse::{self, Call};
-use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Guests};
+use crate::hypervisor::{Fault, FaultKind, GuestStatus, Guests};
 use crate::model::VmId;
 use crate::observed::{Conf, PropertyString};
 
-/// What this process remembers of programs it started in guests.
+/// What this process remembers of the programs of guests.
 #[derive(Debug, Default)]
 pub(super) struct Programs {
-    started: AtomicU64,
-    /// Results nobody asked for yet.
-    ended: Mutex<BTreeMap<(VmId, u64), GuestExit>>,
     /// Scripts already given to `bash -n`: content digest → what it found wrong.
     pub(super) checked: Mutex<BTreeMap<String, Option<String>>>,
 }
@@ -66,8 +61,8 @@ impl Embedded {
     fn call(&self, op: &'static str, vm: VmId, program: &str) -> Result<rehearse::Rehearsal, Fault> {
         let call = Call { op, vms: vec![vm.get()], program: program.to_owned() };
         let rehearsal = rehearse::take(&self.dir, &call)?;
-        rehearsal.before(true)?;
-        Deadline::after(Duration::MAX).pass(self.settings.latency())?;
+        rehearsal.before(true, Deadline::NONE)?;
+        Deadline::NONE.pass(self.settings.latency())?;
         Ok(rehearsal)
     }
 }
@@ -83,9 +78,7 @@ impl Guests for Embedded {
         let started = self.agent(vm).and_then(|up| {
             rehearsal.halfway()?;
             let exit = self.run(vm, &up, argv)?;
-            let pid = 500 + self.programs.started.fetch_add(1, Ordering::Relaxed);
-            self.programs.ended.lock().unwrap_or_else(PoisonError::into_inner).insert((vm, pid), exit);
-            Ok(pid)
+            self.note_process(vm, &exit)
         });
         rehearsal.after(started)
     }
@@ -93,9 +86,8 @@ impl Guests for Embedded {
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
         let rehearsal = self.call("guest-status", vm, "")?;
         let status = self.agent(vm).and_then(|_| {
-            let ended = self.programs.ended.lock().unwrap_or_else(PoisonError::into_inner).remove(&(vm, pid));
             let gone = || Fault::harmless(FaultKind::Failed, "Agent error: Invalid parameter 'pid'");
-            ended.map(GuestStatus::Ended).ok_or_else(gone)
+            self.take_process(vm, pid)?.ok_or_else(gone)
         });
         rehearsal.after(status)
     }

@@ -48,6 +48,7 @@ impl Embedded {
             }
             rehearsal.halfway()?;
             files::make_dir(&self.guest_dir(vm))?;
+            self.forget_processes(vm)?;
             let path = self.dir.join("run").join(vm.to_string());
             files::replace(&path, &self.dir.join(format!("tmp/run-{vm}")), &now_ms().to_string())
         };
@@ -61,6 +62,18 @@ impl Embedded {
         vm: VmId,
         disk: &str,
         size_gb: u32,
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
+        self.grow(vm, disk, &|_| u64::from(size_gb) * GIB, deadline, rehearsal)
+    }
+
+    /// Grows a disk to the size in bytes that `wanted` makes of the one it has.
+    pub(super) fn grow(
+        &self,
+        vm: VmId,
+        disk: &str,
+        wanted: &dyn Fn(u64) -> u64,
         deadline: Deadline,
         rehearsal: Rehearsal,
     ) -> Result<(), Fault> {
@@ -78,7 +91,8 @@ impl Embedded {
         if conf.get("template") == Some("1") {
             return failed("the disk of a template cannot be changed");
         }
-        let (old, new) = (found.size.unwrap_or(0), u64::from(size_gb) * GIB);
+        let old = found.size.unwrap_or(0);
+        let new = wanted(old);
         if new < old {
             return failed("shrinking disks is not supported");
         }
