@@ -142,7 +142,9 @@ impl Embedded {
         }
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
-        keys.iter().for_each(|key| conf.clear_pending(key));
+        for key in keys {
+            conf.clear_pending(key);
+        }
         rehearsal.halfway()?;
         self.write_conf(vm, &conf.to_string())
     }
@@ -186,13 +188,7 @@ impl Embedded {
     }
 
     /// Removes a VM or template that is stopped, and neither locked nor protected.
-    fn destroy(
-        &self,
-        vm: VmId,
-        unreferenced: bool,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
-    ) -> Result<(), Fault> {
+    fn destroy(&self, vm: VmId, unreferenced: bool, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
         let _lock = self.lock_vm(vm, deadline)?;
         let text = self.existing(vm)?;
         let conf = Conf::parse(&text);

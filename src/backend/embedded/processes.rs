@@ -30,7 +30,8 @@ impl Embedded {
         let dir = self.processes(vm);
         files::make_dir(&dir)?;
         let ended = Ended { code: exit.code, out: exit.out.clone(), err: exit.err.clone() };
-        let text = serde_json::to_string(&ended).map_err(|error| Fault::harmless(FaultKind::Failed, error.to_string()))?;
+        let text =
+            serde_json::to_string(&ended).map_err(|error| Fault::harmless(FaultKind::Failed, error.to_string()))?;
         loop {
             // Linux hands out pids up to 2²²; a pid must not come back soon, whoever asks next.
             let pid = 500 + u64::from(uuid::Uuid::new_v4().as_fields().0 >> 10);
