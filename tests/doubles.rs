@@ -212,13 +212,10 @@ fn options_are_set_as_recorded() {
         "46-status",
         "49-agent-ping-stopped",
         "49b-guest-exec-stopped",
+        "49c-agent-off",
         "49d-shutdown-stopped",
         "49e-stop-stopped",
     ]);
-    scene.shell("qm set 101 --memory 512; qm start 101");
-    // What a running VM was started with counts; the recorded one had lost its agent while it was stopped.
-    assert_eq!(scene.shell("qm set 101 --delete agent; qm stop 101; qm start 101").status.code(), Some(0));
-    scene.replay(&["49c-agent-off"]);
 }
 
 #[test]
@@ -377,7 +374,8 @@ fn plan(scene: &Scene, target: &str) -> String {
     let out = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{target}: {out}{}", String::from_utf8_lossy(&output.stderr));
     let (_, rest) = out.split_once("Target").and_then(|(_, rest)| rest.split_once('\n')).expect(&out);
-    rest.to_owned()
+    // What only an embedded node has to say.
+    rest.replace("Embedded node: no real VM would change.\n", "")
 }
 
 #[test]
@@ -473,7 +471,8 @@ fn another_process_dies_and_the_operation_goes_on() {
 fn a_lost_answer_breaks_the_connections_of_a_server() {
     let scene = Scene::new(|_| {});
     let mut server = scene.doubles.command("sh");
-    let server = server.args(["-c", "cat; echo broken"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let server =
+        server.args(["-c", "cat; echo broken"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut server = server.spawn().unwrap();
     let mut input = server.stdin.take().unwrap();
     // Once it hands on a word, the program that stands for a connection is there.

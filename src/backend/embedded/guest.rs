@@ -29,7 +29,6 @@ impl Embedded {
     pub(super) fn agent(&self, vm: VmId) -> Result<Up, Fault> {
         let down = |what: String| Err(Fault::harmless(FaultKind::AgentDown, what));
         let text = self.existing(vm)?;
-        let Some(started) = self.started_at(vm)? else { return down(format!("VM {vm} is not running")) };
         // What counts is the configuration the VM was started with: a switch that waits does not cut the agent off.
         let conf = Conf::parse(&text);
         let agent = PropertyString::parse(conf.get("agent").unwrap_or_default());
@@ -37,6 +36,7 @@ impl Embedded {
         if !["1", "on", "yes", "true"].contains(&enabled.to_ascii_lowercase().as_str()) {
             return Err(Fault::harmless(FaultKind::Refused, "No QEMU guest agent configured"));
         }
+        let Some(started) = self.started_at(vm)? else { return down(format!("VM {vm} is not running")) };
         let uptime_ms = now_ms().saturating_sub(started);
         if uptime_ms < self.settings.agent_delay_ms {
             return down("QEMU guest agent is not running".to_owned());

@@ -143,7 +143,7 @@ fn shutdown(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
     let run = || {
         let running = node.existing(vm)?.running;
         node.execute(&Command::Shutdown { vm })?;
-        Ok(if running { String::new() } else { format!("VM {vm} not running\n") })
+        Ok(if running { String::new() } else { format!("VM {vm} not running\n\n") })
     };
     run().map(|err| Answer { err, ..Answer::default() }).map_err(|fault| Answer::refused(&fault, USAGE))
 }
@@ -182,7 +182,9 @@ fn config(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
         conf.pending_deletes().for_each(|(key, _)| _ = values.remove(key));
     }
     values.entry("cipassword").and_modify(|password| "**********".clone_into(password));
-    let lines: Vec<String> = values.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
+    // No value at all is stored as a single space.
+    let shown = |value: &str| if value.is_empty() { " ".to_owned() } else { value.to_owned() };
+    let lines: Vec<String> = values.iter().map(|(key, value)| format!("{key}: {}\n", shown(value))).collect();
     Ok(Answer::said(lines.concat()))
 }
 
