@@ -19,7 +19,8 @@ pub(crate) struct Doubles {
 }
 
 // Not every test uses everything.
-const _: (fn(&Doubles) -> Vec<Vec<String>>, fn(&Doubles)) = (Doubles::calls, Doubles::clear_calls);
+const _: fn(&Doubles) -> Vec<Vec<String>> = Doubles::calls;
+const _: fn(&Doubles) = Doubles::clear_calls;
 
 impl Doubles {
     /// Programs for the embedded node in this directory, which is made if there is none.

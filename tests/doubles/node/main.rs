@@ -67,12 +67,11 @@ impl Node {
     /// this process is killed.
     fn lose(&self) {
         let server = std::fs::read_to_string(self.dir.join("sshd.pid")).unwrap_or_default();
-        match server.trim().parse() {
-            Ok(server) => children(server).into_iter().for_each(kill),
-            Err(_) => {
-                kill(std::process::id());
-                self.hang();
-            }
+        if let Ok(server) = server.trim().parse() {
+            children(server).into_iter().for_each(kill);
+        } else {
+            kill(std::process::id());
+            self.hang();
         }
     }
 
