@@ -15,8 +15,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use phoenix::backend::embedded::Embedded;
-use phoenix::hypervisor::{Effect, FaultKind, HostOp, Hypervisor as _};
+use phoenix::hypervisor::{Effect, FaultKind, GuestStatus, HostOp, Hypervisor as _};
 use phoenix::model::VmId;
+use phoenix::observed::ConfigWrite;
 use scene::Scene;
 
 /// The plan that phoenix prints for a target, from the line behind the one that names it.
@@ -63,6 +64,66 @@ fn phoenix_plans_the_same_through_the_programs() {
     assert!(scene.shell("qm clone 9000 1002 --name theirs && qm start 1002 && qm set 1002 --cores 4").status.success());
     config(r#"{ "virtual_machines": [{ "vm_id": 1003, "vm_name": "theirs2" }] }"#);
     same("1003");
+}
+
+/// What the back end for Proxmox says of a node through the programs is what the embedded one says itself.
+#[test]
+fn the_node_looks_the_same_through_the_programs() {
+    let scene = Scene::new(|settings| _ = settings.bridges.insert("vmbr1".to_owned(), None));
+    let (qm, node) = (scene.doubles.qm(), Embedded::open(&scene.path("")).unwrap());
+    let vm = |number: u32| VmId::try_from(number).unwrap();
+    let same = || {
+        assert_eq!(qm.observe().unwrap(), node.observe().unwrap());
+        for id in [vm(1000), vm(1001), vm(9000)] {
+            assert_eq!(qm.vm(id).unwrap(), node.vm(id).unwrap());
+            assert_eq!(qm.config(id).unwrap(), node.config(id).unwrap());
+            assert_eq!(qm.cloning(id).unwrap(), node.cloning(id).unwrap());
+            let (mut ours, mut theirs) = (qm.volumes(id).unwrap(), node.volumes(id).unwrap());
+            ours.sort();
+            theirs.sort();
+            assert_eq!(ours, theirs);
+        }
+    };
+    let perform = |op: &HostOp| qm.perform(op, Duration::from_mins(1));
+    same();
+    let clone = |target: u32, storage: Option<&str>| HostOp::Clone {
+        source: vm(9000),
+        target: vm(target),
+        name: "web".to_owned(),
+        description: "a: ü\nb".to_owned(),
+        storage: storage.map(str::to_owned),
+    };
+    perform(&clone(1000, Some("local"))).unwrap();
+    perform(&clone(1001, None)).unwrap();
+    same();
+    let mut write = ConfigWrite::default();
+    write.set.insert("tags".to_owned(), "b;a".to_owned());
+    write.delete.insert("ipconfig0".to_owned());
+    let digest = node.vm(vm(1000)).unwrap().unwrap().digest;
+    let configure = HostOp::Configure { vm: vm(1000), write, digest };
+    perform(&configure).unwrap();
+    assert_eq!(perform(&configure).unwrap_err().kind, FaultKind::Stale);
+    perform(&HostOp::Resize { vm: vm(1000), disk: "scsi0".to_owned(), size_gb: 20 }).unwrap();
+    assert!(perform(&HostOp::Resize { vm: vm(1000), disk: "scsi0".to_owned(), size_gb: 10 }).is_err());
+    perform(&HostOp::Start { vm: vm(1000) }).unwrap();
+    perform(&HostOp::MakeDirectory { path: "/quickOS/vm-persistent-data/1000".to_owned() }).unwrap();
+    same();
+    let argv = ["/bin/sh", "-c", "text", "phoenix-mount", "192.0.2.1:/quickOS/vm-persistent-data/1000", "/data"];
+    let pid = qm.guests().start(vm(1000), &argv.map(str::to_owned)).unwrap();
+    let GuestStatus::Ended(exit) = qm.guests().status(vm(1000), pid).unwrap() else { panic!("still running") };
+    assert_eq!((exit.code, exit.out.as_str()), (Some(0), "mounted\n"));
+    assert!(qm.guests().status(vm(1000), pid).unwrap_err().what.contains("Invalid parameter 'pid'"));
+    qm.guests().ping(vm(1000)).unwrap();
+    assert_eq!(qm.guests().ping(vm(1001)).unwrap_err().kind, FaultKind::AgentDown);
+    // A clone that was killed, and is removed by its own steps.
+    scene.faults(r#"[{"op":"clone","how":"die-halfway"},{"op":"remove-leftover","how":"fail"}]"#);
+    perform(&HostOp::RemoveLeftover { vm: vm(1001), unreferenced: true }).unwrap_err();
+    perform(&HostOp::RemoveLeftover { vm: vm(1001), unreferenced: true }).unwrap();
+    assert_eq!(perform(&clone(1001, None)).unwrap_err().effect, Effect::Maybe);
+    same();
+    perform(&HostOp::RemoveLeftover { vm: vm(1001), unreferenced: true }).unwrap();
+    same();
+    assert!(node.config(vm(1001)).unwrap().is_none() && scene.read("faults.json") == "[]");
 }
 
 /// Runs a call to which something shall happen, and compares how it ended and whether it took effect.

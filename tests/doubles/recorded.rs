@@ -4,6 +4,8 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 
+use phoenix::backend::embedded::Embedded;
+
 use crate::scene::Scene;
 
 impl Scene {
@@ -314,4 +316,50 @@ fn a_killed_clone_leaves_what_was_recorded() {
         "105g-killed-clone-destroy",
         "105h-killed-clone-volumes-after",
     ]);
+}
+
+/// The keys of the first object in a list.
+#[track_caller]
+fn keys(json: &str) -> Vec<String> {
+    let list: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(json).expect(json);
+    list[0].keys().cloned().collect()
+}
+
+#[test]
+fn json_has_the_keys_that_were_recorded() {
+    let scene = Scene::recorded();
+    scene.put(9000, "13d-template-conf-file", |conf| conf);
+    scene.volume("9000/base-9000-disk-0.qcow2", 1 << 30);
+    let same = |name: &str, command: &str| {
+        let output = scene.shell(command);
+        assert!(output.status.success(), "{name}: {output:?}");
+        assert_eq!(keys(&String::from_utf8(output.stdout).unwrap()), keys(&Recording::read(name).stdout), "{name}");
+    };
+    let copy = |name: &str| same(name, &Recording::read(name).command);
+    copy("48j-pvesh-node-storage");
+    scene.shell("qm clone 9000 105");
+    copy("48h-pvesh-qemu");
+    scene.shell("qm destroy 105; qm clone 9000 101; qm set 101 --tags prod");
+    copy("48b-pvesh-resources-type-vm");
+    // A clone that goes on for as long as anybody looks.
+    let node = Embedded::open(&scene.path("")).unwrap();
+    let mut settings = node.settings().clone();
+    settings.latency_ms = 60_000;
+    node.save_settings(&settings).unwrap();
+    let mut clone = scene.doubles.command("qm");
+    let mut clone = clone.args(["clone", "9000", "431"]).spawn().unwrap();
+    let running = || node.summary().unwrap().tasks.into_iter().find(|task| task.status.is_none());
+    let task = loop {
+        if let Some(task) = running() {
+            break task;
+        }
+        assert!(clone.try_wait().unwrap().is_none(), "the clone has ended");
+    };
+    copy("100c-tasks-active-during-clone");
+    let log = format!("pvesh get /nodes/vm/tasks/{}/log --limit 1 --output-format json", task.upid);
+    same("100d-task-log-running-clone", &log);
+    clone.kill().unwrap();
+    clone.wait().unwrap();
+    assert!(running().is_none());
+    assert_eq!(scene.shell(&log).stdout, b"[{\"n\":1,\"t\":\"creating a clone of VM 9000 with ID 431\"}]\n");
 }

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use phoenix::backend::embedded::Embedded;
+use phoenix::backend::qm::runner::{self, Local, Runner};
+use phoenix::backend::qm::{Layout, Qm};
+use phoenix::hypervisor::Fault;
 use tempfile::TempDir;
 
 /// What phoenix runs on a node.
@@ -21,6 +24,22 @@ pub(crate) struct Doubles {
 // Not every test uses everything.
 const _: fn(&Doubles) -> Vec<Vec<String>> = Doubles::calls;
 const _: fn(&Doubles) = Doubles::clear_calls;
+const _: fn(&Doubles) -> Qm = Doubles::qm;
+
+/// Runs programs here, with the doubles first in PATH.
+struct Here(String);
+
+impl Runner for Here {
+    fn run(&self, command: &runner::Command) -> Result<runner::Output, Fault> {
+        let mut command = command.clone();
+        command.argv.splice(0..0, ["env".to_owned(), format!("PATH={}", self.0)]);
+        Local.run(&command)
+    }
+
+    fn place(&self) -> String {
+        Local.place()
+    }
+}
 
 impl Doubles {
     /// Programs for the embedded node in this directory, which is made if there is none.
@@ -69,6 +88,13 @@ impl Doubles {
         command.env_remove("PHOENIX_TARGET").env_remove("XDG_RUNTIME_DIR").env_remove("NO_COLOR");
         command.stdin(Stdio::null());
         command
+    }
+
+    /// The node as phoenix's back end for Proxmox sees it.
+    pub(crate) fn qm(&self) -> Qm {
+        let pve = self.node.to_str().unwrap().to_owned();
+        let root = format!("{pve}/root");
+        Qm::new(Box::new(Here(self.search_path())), Layout { pve, root })
     }
 
     /// The calls so far: each the program's name and its arguments.

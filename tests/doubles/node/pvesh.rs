@@ -83,9 +83,15 @@ fn storages(node: &Node) -> Result<Value, Fault> {
             "active": on, "avail": storage.free, "content": section.option("content"), "enabled": on,
             "shared": u8::from(section.kind == "nfs"), "storage": section.id, "total": storage.total,
             "type": section.kind, "used": storage.total - storage.free,
+            "used_fraction": fraction(storage.total - storage.free, storage.total),
         }))
     });
     Ok(entries.collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share for people")]
+fn fraction(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
 }
 
 fn tasks(node: &Node) -> Result<Value, Fault> {
