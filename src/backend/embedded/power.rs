@@ -78,7 +78,10 @@ impl Embedded {
         rehearsal: Rehearsal,
     ) -> Result<(), Fault> {
         if !is_disk_key(disk) {
-            let line = format!("disk: value '{disk}' does not have a value in the enumeration of disks");
+            let buses = [("ide", 4), ("scsi", 31), ("virtio", 16), ("sata", 6), ("efidisk", 1), ("tpmstate", 1)];
+            let disks = buses.iter().flat_map(|(bus, count)| (0..*count).map(move |n| format!("{bus}{n}")));
+            let disks = disks.collect::<Vec<_>>().join(", ");
+            let line = format!("disk: value '{disk}' does not have a value in the enumeration '{disks}'");
             return Err(refused(&[line]));
         }
         let _lock = self.lock_vm(vm, deadline)?;
