@@ -9,6 +9,10 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// What is no part of the world.
+const LEFT_OUT: [&str; 10] =
+    ["tasks", "locks", "tmp", "processes", "faults.json", "node.json", "victim", "sshd.pid", "root/proc", "root/sys"];
+
 /// A directory with a config and, once something ran, an embedded node.
 pub(crate) struct Scene {
     dir: TempDir,
@@ -102,7 +106,8 @@ impl Scene {
 
     /// The world: every file of the node by path, with what differs from run to run made the same.
     ///
-    /// Left out are the history of tasks, lock files (empty), and the moment a VM was started.
+    /// Left out are the history of tasks, lock files (empty), the moment a VM was started, programs of guests that nobody
+    /// asked after, and what only the tests put there.
     pub(crate) fn world(&self) -> BTreeMap<String, String> {
         let mut world = BTreeMap::new();
         let node = self.node();
@@ -161,7 +166,7 @@ fn collect(top: &Path, dir: &Path, world: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let name = path.strip_prefix(top).unwrap().to_string_lossy().into_owned();
-        if ["tasks", "locks", "tmp", "faults.json", "node.json"].contains(&name.as_str()) {
+        if LEFT_OUT.contains(&name.as_str()) {
             continue;
         }
         if path.is_dir() {

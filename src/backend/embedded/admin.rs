@@ -176,7 +176,7 @@ impl Embedded {
         for name in DIRECTORIES.iter().filter_map(|name| name.split('/').next()) {
             files::remove(&dir.join(name))?;
         }
-        for name in [rehearse::FILE, "storage.cfg", settings::FILE, MAKING] {
+        for name in [rehearse::FILE, rehearse::VICTIM, "storage.cfg", settings::FILE, MAKING] {
             files::remove(&dir.join(name))?;
         }
         drop(making);

@@ -173,13 +173,25 @@ impl Embedded {
         if running_of(self, vm)? {
             return Err(Fault::harmless(FaultKind::Refused, format!("VM {vm} is running - destroy failed")));
         }
+        self.erase(vm, &conf, unreferenced, rehearsal)
+    }
+
+    /// Removes a VM whose config lock the caller holds: its volumes, its guest and, last, its configuration.
+    pub(super) fn erase(
+        &self,
+        vm: VmId,
+        conf: &Conf<'_>,
+        unreferenced: bool,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
         let task = self.tasks.begin("qmdestroy", vm, "")?;
         let removed = || {
-            self.volumes_on_disk().erase_named(&conf, vm)?;
+            self.volumes_on_disk().erase_named(conf, vm)?;
             if unreferenced {
                 self.volumes_on_disk().erase_all(vm)?;
             }
             rehearsal.halfway()?;
+            self.forget_processes(vm)?;
             files::remove(&self.guest_dir(vm))?;
             files::remove(&self.conf_path(vm))
         };

@@ -47,14 +47,14 @@ impl Embedded {
         &self,
         vm: VmId,
         write: &ConfigWrite,
-        digest: &Digest,
+        digest: Option<&Digest>,
         deadline: Deadline,
         rehearsal: Rehearsal,
     ) -> Result<(), Fault> {
         let values = checked(write)?;
         let _lock = self.lock_vm(vm, deadline)?;
         let text = self.existing(vm)?;
-        if config_digest(&text) != *digest {
+        if digest.is_some_and(|digest| config_digest(&text) != *digest) {
             return Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"));
         }
         let mut conf = Conf::parse(&text);
@@ -92,34 +92,6 @@ impl Embedded {
         }
         // The change is kept and waits: that is what Proxmox does, too.
         Err(Fault::uncertain(FaultKind::Hotplug, refused(&problems).what))
-    }
-
-    /// Takes back values that wait for a restart.
-    pub(super) fn revert(
-        &self,
-        vm: VmId,
-        keys: &[String],
-        digest: Option<&Digest>,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
-    ) -> Result<(), Fault> {
-        let unknown = keys.iter().filter(|key| !options::is_known(key) && !is_disk_key(key));
-        let wrong: Vec<String> = unknown.map(|key| format!("revert: unknown option '{key}'")).collect();
-        if !wrong.is_empty() {
-            return Err(refused(&wrong));
-        }
-        let _lock = self.lock_vm(vm, deadline)?;
-        let text = self.existing(vm)?;
-        if digest.is_some_and(|digest| config_digest(&text) != *digest) {
-            return Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"));
-        }
-        let mut conf = Conf::parse(&text);
-        unlocked(&conf)?;
-        for key in keys {
-            conf.clear_pending(key);
-        }
-        rehearsal.halfway()?;
-        self.write_conf(vm, &conf.to_string())
     }
 
     /// Whether a running VM takes this over at once. A card on a bridge that is not there is a problem.

@@ -120,6 +120,9 @@ pub(super) fn remove(path: &Path) -> Result<(), Fault> {
 pub(super) struct Deadline(Option<Instant>);
 
 impl Deadline {
+    /// As long as it takes.
+    pub(super) const NONE: Self = Self(None);
+
     /// The moment `after` from now.
     pub(super) fn after(after: Duration) -> Self {
         Self(Instant::now().checked_add(after))
@@ -130,16 +133,19 @@ impl Deadline {
         self.0.map(|end| end.saturating_duration_since(Instant::now()))
     }
 
+    /// Waits until it is reached, and answers as whoever waited in vain. Without a deadline that is at once.
+    pub(super) fn wait_out(self) -> Fault {
+        sleep(self.left().unwrap_or_default());
+        Fault::uncertain(FaultKind::TimedOut, "the operation did not end in time")
+    }
+
     /// Lets the time pass that an operation takes.
     pub(super) fn pass(self, time: Duration) -> Result<(), Fault> {
         if time.is_zero() {
             return Ok(());
         }
         match self.left() {
-            Some(left) if left < time => {
-                sleep(left);
-                Err(Fault::uncertain(FaultKind::TimedOut, "the operation did not end in time"))
-            }
+            Some(left) if left < time => Err(self.wait_out()),
             _ => {
                 sleep(time);
                 Ok(())

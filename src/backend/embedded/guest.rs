@@ -2,25 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Mutex;
 
 use super::Embedded;
 use super::files::{self, Deadline};
 use super::power::now_ms;
 use super::programs::address;
 use super::rehearse::{self, Call};
-use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestExit, GuestStatus, Guests};
+use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus, Guests};
 use crate::model::VmId;
 use crate::observed::{Conf, Net, PropertyString};
 
-/// What this process remembers of programs it started in guests.
+/// What this process remembers of the programs of guests.
 #[derive(Debug, Default)]
 pub(super) struct Programs {
-    started: AtomicU64,
-    /// Results nobody asked for yet.
-    ended: Mutex<BTreeMap<(VmId, u64), GuestExit>>,
     /// Scripts already given to `bash -n`: content digest → what it found wrong.
     pub(super) checked: Mutex<BTreeMap<String, Option<String>>>,
 }
@@ -36,7 +31,6 @@ impl Embedded {
     pub(super) fn agent(&self, vm: VmId) -> Result<Up, Fault> {
         let down = |what: String| Err(Fault::harmless(FaultKind::AgentDown, what));
         let text = self.existing(vm)?;
-        let Some(started) = self.started_at(vm)? else { return down(format!("VM {vm} is not running")) };
         // What counts is the configuration the VM was started with: a switch that waits does not cut the agent off.
         let conf = Conf::parse(&text);
         let agent = PropertyString::parse(conf.get("agent").unwrap_or_default());
@@ -44,6 +38,7 @@ impl Embedded {
         if !["1", "on", "yes", "true"].contains(&enabled.to_ascii_lowercase().as_str()) {
             return Err(Fault::harmless(FaultKind::Refused, "No QEMU guest agent configured"));
         }
+        let Some(started) = self.started_at(vm)? else { return down(format!("VM {vm} is not running")) };
         let uptime_ms = now_ms().saturating_sub(started);
         if uptime_ms < self.settings.agent_delay_ms {
             return down("QEMU guest agent is not running".to_owned());
@@ -68,8 +63,8 @@ impl Embedded {
     fn call(&self, op: &'static str, vm: VmId, program: &str) -> Result<rehearse::Rehearsal, Fault> {
         let call = Call { op, vms: vec![vm.get()], program: program.to_owned() };
         let rehearsal = rehearse::take(&self.dir, &call)?;
-        rehearsal.before(true)?;
-        Deadline::after(Duration::MAX).pass(self.settings.latency())?;
+        rehearsal.before(true, Deadline::NONE)?;
+        Deadline::NONE.pass(self.settings.latency())?;
         Ok(rehearsal)
     }
 }
@@ -84,8 +79,9 @@ impl Guests for Embedded {
         let rehearsal = self.call("guest-addresses", vm, "")?;
         let addresses = self.agent(vm).and_then(|_| {
             let text = self.existing(vm)?;
-            let mac = Conf::parse(&text).get("net0").and_then(Net::parse).and_then(|net| net.mac);
-            let own = mac.map(|mac| GuestAddress { mac: mac.to_ascii_lowercase(), address: address(vm) });
+            let conf = Conf::parse(&text);
+            let mac = conf.get("net0").and_then(Net::parse).and_then(|net| net.mac);
+            let own = mac.map(|mac| GuestAddress { mac: mac.to_ascii_lowercase(), address: address(vm, &conf) });
             let loopback = GuestAddress { mac: "00:00:00:00:00:00".to_owned(), address: IpAddr::from([127, 0, 0, 1]) };
             Ok(std::iter::once(loopback).chain(own).collect())
         });
@@ -97,9 +93,7 @@ impl Guests for Embedded {
         let started = self.agent(vm).and_then(|up| {
             rehearsal.halfway()?;
             let exit = self.run(vm, &up, argv)?;
-            let pid = 500 + self.programs.started.fetch_add(1, Ordering::Relaxed);
-            self.programs.ended.lock().unwrap_or_else(PoisonError::into_inner).insert((vm, pid), exit);
-            Ok(pid)
+            self.note_process(vm, &exit)
         });
         rehearsal.after(started)
     }
@@ -107,9 +101,8 @@ impl Guests for Embedded {
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
         let rehearsal = self.call("guest-status", vm, "")?;
         let status = self.agent(vm).and_then(|_| {
-            let ended = self.programs.ended.lock().unwrap_or_else(PoisonError::into_inner).remove(&(vm, pid));
             let gone = || Fault::harmless(FaultKind::Failed, "Agent error: Invalid parameter 'pid'");
-            ended.map(GuestStatus::Ended).ok_or_else(gone)
+            self.take_process(vm, pid)?.ok_or_else(gone)
         });
         rehearsal.after(status)
     }

@@ -13,6 +13,7 @@
 //! | `images/STORAGE/VMID/NAME` | a volume: a small file with its size in bytes |
 //! | `run/VMID` | the VM runs: when it was started |
 //! | `guests/VMID/` | what the simulated guest has on its own disk |
+//! | `processes/VMID/PID` | a program in a running guest: how it ended |
 //! | `root/` | the simulated file system of the host |
 //! | `tasks/` | running tasks and the list of those that ended |
 //! | `locks/` | lock files; the locks are the kernel's and end with their process |
@@ -23,12 +24,14 @@
 
 mod admin;
 mod clone;
+mod commands;
 mod configure;
 mod files;
 mod guest;
 mod host;
 mod options;
 mod power;
+mod processes;
 mod programs;
 pub mod rehearse;
 mod settings;
@@ -40,6 +43,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use admin::{Summary, VmSummary};
+pub use commands::Command;
 pub use settings::Settings;
 pub use tasks::Task;
 
@@ -53,7 +57,8 @@ use storage::Volumes;
 use tasks::Tasks;
 
 /// Directories of a node.
-const DIRECTORIES: [&str; 8] = ["qemu-server", "images", "run", "guests", "root", "tasks/active", "locks", "tmp"];
+const DIRECTORIES: [&str; 9] =
+    ["qemu-server", "images", "run", "guests", "processes", "root", "tasks/active", "locks", "tmp"];
 
 /// An embedded node that is open for use.
 ///
@@ -194,8 +199,8 @@ impl Hypervisor for Embedded {
 
     fn observe(&self) -> Result<Observed, Fault> {
         let rehearsal = rehearse::take(&self.dir, &Call { op: "observe", ..Call::default() })?;
-        rehearsal.before(true)?;
-        Deadline::after(Duration::MAX).pass(self.settings.latency())?;
+        rehearsal.before(true, Deadline::NONE)?;
+        Deadline::NONE.pass(self.settings.latency())?;
         let (mut cloning, unattributed_clone) = self.tasks.clones()?;
         let (mut vms, used) = self.read_all()?;
         self.settle(&mut vms, &mut cloning)?;
@@ -252,7 +257,7 @@ impl Hypervisor for Embedded {
         let deadline = Deadline::after(deadline);
         let rehearsal = rehearse::take(&self.dir, &Call::of(op))?;
         let is_clone = matches!(op, HostOp::Clone { .. });
-        rehearsal.before(!is_clone)?;
+        rehearsal.before(!is_clone, deadline)?;
         if !is_clone {
             deadline.pass(self.settings.latency())?;
         }
@@ -262,7 +267,7 @@ impl Hypervisor for Embedded {
                     clone::Order { source: *source, target: *target, name, description, storage: storage.as_deref() };
                 self.clone_vm(order, deadline, rehearsal)
             }
-            HostOp::Configure { vm, write, digest } => self.configure(*vm, write, digest, deadline, rehearsal),
+            HostOp::Configure { vm, write, digest } => self.configure(*vm, write, Some(digest), deadline, rehearsal),
             HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, deadline, rehearsal),
             HostOp::Start { vm } => self.start_vm(*vm, deadline, rehearsal),
             HostOp::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),

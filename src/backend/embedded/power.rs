@@ -48,35 +48,12 @@ impl Embedded {
             }
             rehearsal.halfway()?;
             files::make_dir(&self.guest_dir(vm))?;
+            self.forget_processes(vm)?;
             let path = self.dir.join("run").join(vm.to_string());
             files::replace(&path, &self.dir.join(format!("tmp/run-{vm}")), &now_ms().to_string())
         };
         let result = started();
         task.end(result)
-    }
-
-    /// Shuts a VM down: its guest does what it is asked at once, if it is up.
-    pub(super) fn shutdown_vm(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
-        let _lock = self.lock_vm(vm, deadline)?;
-        let text = self.existing(vm)?;
-        unlocked(&Conf::parse(&text))?;
-        if !running_of(self, vm)? {
-            // Recorded: `qm shutdown` of a stopped VM says so and is content.
-            return Ok(());
-        }
-        let task = self.tasks.begin("qmshutdown", vm, "")?;
-        let stopped = || {
-            rehearsal.halfway()?;
-            // As Proxmox does when a VM has stopped: what waits is taken over.
-            let mut conf = Conf::parse(&text);
-            apply_pending(&mut conf);
-            let new = conf.to_string();
-            if new != text {
-                self.write_conf(vm, &new)?;
-            }
-            files::remove(&self.dir.join("run").join(vm.to_string()))
-        };
-        task.end(stopped())
     }
 
     /// Grows a disk to an absolute size. The size it has already is fine.
@@ -88,8 +65,23 @@ impl Embedded {
         deadline: Deadline,
         rehearsal: Rehearsal,
     ) -> Result<(), Fault> {
+        self.grow(vm, disk, &|_| u64::from(size_gb) * GIB, deadline, rehearsal)
+    }
+
+    /// Grows a disk to the size in bytes that `wanted` makes of the one it has.
+    pub(super) fn grow(
+        &self,
+        vm: VmId,
+        disk: &str,
+        wanted: &dyn Fn(u64) -> u64,
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
         if !is_disk_key(disk) {
-            let line = format!("disk: value '{disk}' does not have a value in the enumeration of disks");
+            let buses = [("ide", 4), ("scsi", 31), ("virtio", 16), ("sata", 6), ("efidisk", 1), ("tpmstate", 1)];
+            let disks = buses.iter().flat_map(|(bus, count)| (0..*count).map(move |n| format!("{bus}{n}")));
+            let disks = disks.collect::<Vec<_>>().join(", ");
+            let line = format!("disk: value '{disk}' does not have a value in the enumeration '{disks}'");
             return Err(refused(&[line]));
         }
         let _lock = self.lock_vm(vm, deadline)?;
@@ -102,7 +94,8 @@ impl Embedded {
         if conf.get("template") == Some("1") {
             return failed("the disk of a template cannot be changed");
         }
-        let (old, new) = (found.size.unwrap_or(0), u64::from(size_gb) * GIB);
+        let old = found.size.unwrap_or(0);
+        let new = wanted(old);
         if new < old {
             return failed("shrinking disks is not supported");
         }

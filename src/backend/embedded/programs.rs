@@ -26,6 +26,7 @@ use super::guest::Up;
 use crate::guest::{PROBE_FILE, arrived};
 use crate::hypervisor::{Fault, GuestExit};
 use crate::model::{VmId, content_digest};
+use crate::observed::{Conf, PropertyString};
 
 /// Name of the program in an argv: of a script its `$0`, else the program itself.
 pub(super) fn name(argv: &[String]) -> &str {
@@ -36,10 +37,12 @@ pub(super) fn name(argv: &[String]) -> &str {
     }
 }
 
-/// The address that the simulated network gives a VM.
-pub(super) fn address(vm: VmId) -> IpAddr {
+/// The address of a VM with this configuration: the fixed one of cloud-init, else one that the simulated network gives.
+pub(super) fn address(vm: VmId, conf: &Conf<'_>) -> IpAddr {
+    let config = PropertyString::parse(conf.get("ipconfig0").unwrap_or_default());
+    let fixed = config.get("ip").and_then(|ip| ip.split('/').next()?.parse().ok());
     let [_, a, b, c] = vm.get().to_be_bytes();
-    IpAddr::from([198, 18 + (a & 1), b, c])
+    fixed.unwrap_or(IpAddr::from([198, 18 + (a & 1), b, c]))
 }
 
 fn printed(out: &str) -> GuestExit {
@@ -128,7 +131,8 @@ impl Embedded {
                 return Ok(failed(32, format!("mount of {source} on {mount_point}: the server has no such directory")));
             }
             let export = source.split_once(":/").map_or(String::new(), |(_, export)| format!("/{export}"));
-            if self.is_own(source) && !self.exports_on_host()?.iter().any(|e| e.covers(&export, address(vm))) {
+            let client = address(vm, &Conf::parse(&self.existing(vm)?));
+            if self.is_own(source) && !self.exports_on_host()?.iter().any(|e| e.covers(&export, client)) {
                 return Ok(failed(32, format!("mount.nfs: access denied by server while mounting {source}")));
             }
         }

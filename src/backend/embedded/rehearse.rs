@@ -11,14 +11,17 @@
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `op` | `clone`, `configure`, `resize`, `start`, `shutdown`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `ping`, `observe` |
+//! | `op` | `clone`, `configure`, `resize`, `start`, `shutdown`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `ping`, `observe`; of [`Command`](super::Command) also `unprotect`, `unlock`, `stop`, and `remove-leftover` for `destroy` |
 //! | `vm` | only for this VM; of a directory, the VMID that is part of its path |
 //! | `program` | only for this program in the guest: `cloud-init`, or the `$0` of a script |
 //! | `skip` | so many matching calls pass first |
 //! | `how` | see [`How`] |
+//!
+//! Whoever shall die is the process that works on the node, unless the node's directory has a file `victim` with the pid
+//! of another: then that one dies, and the operation goes on to its end, as Proxmox's own would.
 
 use std::path::Path;
-use std::process::{self, Command, Stdio};
+use std::process::{self, Command, ExitStatus, Stdio};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +30,9 @@ use crate::hypervisor::{Fault, FaultKind, HostOp};
 
 /// File with the failures to rehearse.
 pub(super) const FILE: &str = "faults.json";
+
+/// File with the pid of the process that dies instead of the one that works on the node.
+pub(super) const VICTIM: &str = "victim";
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +50,8 @@ pub enum How {
     DieHalfway,
     /// The process is killed when everything is done, before the answer.
     DieAfter,
+    /// Nothing happens, and nothing is answered until the deadline.
+    Hang,
 }
 
 /// One entry of the file.
@@ -103,16 +111,20 @@ impl Call {
 
 /// What shall go wrong with one call.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Rehearsal(Option<How>);
+pub(super) struct Rehearsal {
+    how: Option<How>,
+    /// Process that dies; `None`: this one.
+    victim: Option<u32>,
+}
 
 /// Takes what shall go wrong with this call from the file.
 pub(super) fn take(dir: &Path, call: &Call) -> Result<Rehearsal, Fault> {
     let path = dir.join(FILE);
     if !path.exists() {
-        return Ok(Rehearsal(None));
+        return Ok(Rehearsal::default());
     }
     let _lock = files::lock(&dir.join("locks/faults.lock"), Deadline::after(std::time::Duration::MAX))?;
-    let Some(text) = files::read(&path)? else { return Ok(Rehearsal(None)) };
+    let Some(text) = files::read(&path)? else { return Ok(Rehearsal::default()) };
     let garbled =
         |error: serde_json::Error| Fault::harmless(FaultKind::Garbled, format!("{}: {error}", path.display()));
     let mut entries: Vec<Entry> = serde_json::from_str(&text).map_err(garbled)?;
@@ -133,43 +145,50 @@ pub(super) fn take(dir: &Path, call: &Call) -> Result<Rehearsal, Fault> {
         let text = serde_json::to_string_pretty(&entries).map_err(garbled)?;
         files::replace(&path, &dir.join("tmp").join(FILE), &text)?;
     }
-    Ok(Rehearsal(fired))
+    let victim = files::read(&dir.join(VICTIM))?.and_then(|pid| pid.trim().parse().ok());
+    Ok(Rehearsal { how: fired, victim })
 }
 
 impl Rehearsal {
     /// Before anything happened.
-    pub(super) fn before(self, early_is_before: bool) -> Result<(), Fault> {
-        match self.0 {
+    pub(super) fn before(self, early_is_before: bool, deadline: Deadline) -> Result<(), Fault> {
+        match self.how {
             Some(How::Fail) => Err(Fault::harmless(FaultKind::Failed, "rehearsed failure")),
-            Some(How::DieBefore) => die(),
-            Some(How::DieEarly) if early_is_before => die(),
+            Some(How::Hang) => Err(deadline.wait_out()),
+            Some(How::DieBefore) => self.die(),
+            Some(How::DieEarly) if early_is_before => self.die(),
             _ => Ok(()),
         }
     }
 
     /// When the target of a clone is only a placeholder.
     pub(super) fn early(self) -> Result<(), Fault> {
-        if self.0 == Some(How::DieEarly) { die() } else { Ok(()) }
+        if self.how == Some(How::DieEarly) { self.die() } else { Ok(()) }
     }
 
     /// In the middle.
     pub(super) fn halfway(self) -> Result<(), Fault> {
-        if self.0 == Some(How::DieHalfway) { die() } else { Ok(()) }
+        if self.how == Some(How::DieHalfway) { self.die() } else { Ok(()) }
     }
 
     /// When everything is done.
     pub(super) fn after<T>(self, result: Result<T, Fault>) -> Result<T, Fault> {
-        match self.0 {
+        match self.how {
             Some(How::Lose) => Err(Fault::uncertain(FaultKind::Unreachable, "rehearsed loss of the answer")),
-            Some(How::DieAfter) => die().and(result),
+            Some(How::DieAfter) => self.die().and(result),
             _ => result,
         }
     }
-}
 
-/// Ends this process as a power cut would: no destructor, no handler. Returns only if that failed.
-fn die() -> Result<(), Fault> {
-    let kill = Command::new("kill").arg("-9").arg(process::id().to_string()).stdout(Stdio::null()).status();
-    let why = kill.map_or_else(|error| error.to_string(), |status| status.to_string());
-    Err(Fault::uncertain(FaultKind::Failed, format!("could not kill the own process for a rehearsal: kill: {why}")))
+    /// Ends the process that shall die as a power cut would: no destructor, no handler. If it is this one, returns only
+    /// when that failed.
+    fn die(self) -> Result<(), Fault> {
+        let pid = self.victim.unwrap_or_else(process::id);
+        let kill = Command::new("kill").arg("-9").arg(pid.to_string()).stdout(Stdio::null()).status();
+        if self.victim.is_some() && kill.as_ref().is_ok_and(ExitStatus::success) {
+            return Ok(());
+        }
+        let why = kill.map_or_else(|error| error.to_string(), |status| status.to_string());
+        Err(Fault::uncertain(FaultKind::Failed, format!("could not kill process {pid} for a rehearsal: kill: {why}")))
+    }
 }

@@ -1,7 +1,7 @@
 //! Tasks: what runs, and what ran.
 //!
 //! A running task is a file in `tasks/active`, named by its UPID, that its process holds locked; its content is the
-//! log. When it ends, a line goes to `tasks/index`. A file nobody holds belongs to a process that died: its task is
+//! log. When it ends, a line goes to `tasks/index`, and the log to `tasks/log`. A file nobody holds belongs to a process that died: its task is
 //! listed with `unexpected status`, as Proxmox does.
 
 use std::fs::{self, File};
@@ -157,12 +157,26 @@ impl Tasks {
         Ok(tasks)
     }
 
+    /// The log of a task, running or ended. `None`: there is no such task.
+    pub(super) fn log(&self, upid: &str) -> Result<Option<String>, Fault> {
+        let plain = !upid.contains(['/', '\0']) && upid.starts_with("UPID:");
+        for dir in ["active", "log"].iter().filter(|_| plain) {
+            if let Some(log) = files::read(&self.dir.join(dir).join(upid))? {
+                return Ok(Some(log));
+            }
+        }
+        Ok(None)
+    }
+
     /// Line of the index: UPID, start and end in hexadecimal seconds, status.
     fn file_away(&self, upid: &str, status: &str) -> Result<(), Fault> {
         let start = upid.split(':').nth(4).unwrap_or("00000000");
         let status = status.lines().next().unwrap_or_default();
         files::append(&self.dir.join("index"), &format!("{upid} {start} {:08X} {status}", now()))?;
-        files::remove(&self.active().join(upid))
+        // Who saw it running a moment ago may still ask what it does.
+        files::make_dir(&self.dir.join("log"))?;
+        let path = self.active().join(upid);
+        fs::rename(&path, self.dir.join("log").join(upid)).map_err(unwritten(&path))
     }
 }
 

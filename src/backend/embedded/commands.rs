@@ -1,0 +1,227 @@
+//! What people do with the VMs of a node and phoenix does not, or not in these steps: `qm stop`, `qm destroy`, …
+//!
+//! The programs of tests that stand in for Proxmox's own are made of this.
+
+use std::time::Duration;
+
+use super::configure::{refused, unlocked};
+use super::files::{self, Deadline};
+use super::rehearse::{self, Call, Rehearsal};
+use super::storage::holds_volume;
+use super::{Embedded, options, running_of};
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::{Digest, VmId};
+use crate::observed::{Conf, ConfigWrite, config_digest};
+
+/// One command of the node's own programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `qm set VM --KEY VALUE… [--delete …] [--digest …]`
+    Set {
+        /// The VM.
+        vm: VmId,
+        /// What to set and delete.
+        write: ConfigWrite,
+        /// Digest the configuration must still have.
+        digest: Option<Digest>,
+    },
+    /// `qm set VM --revert KEY,… [--digest …]`
+    Revert {
+        /// The VM.
+        vm: VmId,
+        /// Options whose pending changes are dropped.
+        keys: Vec<String>,
+        /// Digest the configuration must still have.
+        digest: Option<Digest>,
+    },
+    /// `qm disk resize VM DISK BYTES`, or `+BYTES`.
+    Resize {
+        /// The VM.
+        vm: VmId,
+        /// Disk, e.g. `scsi0`.
+        disk: String,
+        /// Bytes.
+        size: u64,
+        /// Whether the bytes are added to what there is.
+        more: bool,
+    },
+    /// `qm unlock VM`
+    Unlock {
+        /// The VM.
+        vm: VmId,
+    },
+    /// `qm stop VM`
+    Stop {
+        /// The VM.
+        vm: VmId,
+    },
+    /// `qm shutdown VM`
+    Shutdown {
+        /// The VM.
+        vm: VmId,
+    },
+    /// `qm destroy VM [--destroy-unreferenced-disks 1]`
+    Destroy {
+        /// The VM.
+        vm: VmId,
+        /// Also erase its volumes that no configuration names.
+        unreferenced: bool,
+    },
+}
+
+impl Command {
+    fn call(&self) -> Call {
+        let (op, vm) = match self {
+            // One of the steps in which `qm` removes what an interrupted clone left.
+            Self::Set { vm, write, .. } if write.delete.is_empty() && write.set.keys().eq(["protection"]) => {
+                ("unprotect", vm)
+            }
+            Self::Set { vm, .. } => ("configure", vm),
+            Self::Revert { vm, .. } => ("revert", vm),
+            Self::Resize { vm, .. } => ("resize", vm),
+            Self::Unlock { vm } => ("unlock", vm),
+            Self::Stop { vm } => ("stop", vm),
+            Self::Shutdown { vm } => ("shutdown", vm),
+            // The last of them.
+            Self::Destroy { vm, .. } => ("remove-leftover", vm),
+        };
+        Call { op, vms: vec![vm.get()], program: String::new() }
+    }
+}
+
+impl Embedded {
+    /// Carries out one command and returns when it has ended.
+    pub fn execute(&self, command: &Command, deadline: Duration) -> Result<(), Fault> {
+        let deadline = Deadline::after(deadline);
+        let rehearsal = rehearse::take(&self.dir, &command.call())?;
+        rehearsal.before(true, deadline)?;
+        deadline.pass(self.settings.latency())?;
+        rehearsal.after(match command {
+            Command::Set { vm, write, digest } => self.configure(*vm, write, digest.as_ref(), deadline, rehearsal),
+            Command::Revert { vm, keys, digest } => self.revert(*vm, keys, digest.as_ref(), deadline, rehearsal),
+            Command::Resize { vm, disk, size, more } => {
+                let wanted = |old: u64| if *more { old.saturating_add(*size) } else { *size };
+                self.grow(*vm, disk, &wanted, deadline, rehearsal)
+            }
+            Command::Unlock { vm } => self.unlock(*vm, deadline, rehearsal),
+            Command::Stop { vm } => self.stop_vm(*vm, deadline, rehearsal),
+            Command::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),
+            Command::Destroy { vm, unreferenced } => self.destroy(*vm, *unreferenced, deadline, rehearsal),
+        })
+    }
+
+    /// Whether a VM has an option of this name.
+    #[must_use]
+    pub fn is_option(key: &str) -> bool {
+        options::is_known(key)
+    }
+
+    /// The log of a task, running or ended. `None`: there is no such task.
+    pub fn task_log(&self, upid: &str) -> Result<Option<String>, Fault> {
+        self.tasks.log(upid)
+    }
+
+    /// Drops changes that wait for the next start.
+    pub(super) fn revert(
+        &self,
+        vm: VmId,
+        keys: &[String],
+        digest: Option<&Digest>,
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
+        let unknown = keys.iter().filter(|key| !options::is_known(key) && !holds_volume(key));
+        let wrong: Vec<String> = unknown.map(|key| format!("revert: unknown option '{key}'")).collect();
+        if !wrong.is_empty() {
+            return Err(refused(&wrong));
+        }
+        let _lock = self.lock_vm(vm, deadline)?;
+        let text = self.existing(vm)?;
+        if digest.is_some_and(|digest| config_digest(&text) != *digest) {
+            return Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"));
+        }
+        let mut conf = Conf::parse(&text);
+        unlocked(&conf)?;
+        for key in keys {
+            conf.clear_pending(key);
+        }
+        rehearsal.halfway()?;
+        self.write_conf(vm, &conf.to_string())
+    }
+
+    /// Takes the lock out of a configuration, whoever put it there.
+    fn unlock(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, deadline)?;
+        let text = self.existing(vm)?;
+        let mut conf = Conf::parse(&text);
+        conf.remove("lock");
+        rehearsal.halfway()?;
+        self.write_conf(vm, &conf.to_string())
+    }
+
+    /// Switches a VM off. One that is off is fine. What waits goes on waiting.
+    fn stop_vm(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+        self.end_vm("qmstop", vm, deadline, rehearsal)
+    }
+
+    /// Asks a guest to shut down: at once if it is up, in vain if not. A VM that is off is fine.
+    pub(super) fn shutdown_vm(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+        self.end_vm("qmshutdown", vm, deadline, rehearsal)
+    }
+
+    fn end_vm(&self, kind: &str, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, deadline)?;
+        let text = self.existing(vm)?;
+        unlocked(&Conf::parse(&text))?;
+        let Some(started) = self.started_at(vm)? else { return Ok(()) };
+        let task = self.tasks.begin(kind, vm, "")?;
+        let end = || {
+            let uptime = super::power::now_ms().saturating_sub(started);
+            if kind == "qmshutdown" && uptime < self.settings.agent_delay_ms {
+                return Err(Fault::uncertain(FaultKind::Failed, "VM quit/powerdown failed"));
+            }
+            rehearsal.halfway()?;
+            self.forget_processes(vm)?;
+            files::remove(&self.dir.join("run").join(vm.to_string()))
+        };
+        task.end(end())
+    }
+
+    /// Removes a VM or template that is stopped, and neither locked nor protected.
+    fn destroy(&self, vm: VmId, unreferenced: bool, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, deadline)?;
+        let text = self.existing(vm)?;
+        let conf = Conf::parse(&text);
+        unlocked(&conf)?;
+        let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));
+        if conf.get("protection") == Some("1") {
+            return refused(format!("can't remove VM {vm} - protection mode enabled"));
+        }
+        if running_of(self, vm)? {
+            return refused(format!("VM {vm} is running - destroy failed"));
+        }
+        if conf.get("template") == Some("1")
+            && let Some(base) = self.base_in_use(vm, &conf)?
+        {
+            return refused(format!("base volume '{base}' is still in use by linked cloned"));
+        }
+        self.erase(vm, &conf, unreferenced, rehearsal)
+    }
+
+    /// A volume of a template that a linked clone is built on.
+    fn base_in_use(&self, template: VmId, conf: &Conf<'_>) -> Result<Option<String>, Fault> {
+        let bases: Vec<&str> = conf
+            .entries()
+            .filter(|(key, _)| holds_volume(key))
+            .filter_map(|(_, drive)| drive.split(',').next())
+            .collect();
+        for name in files::names(&self.dir.join("qemu-server"))? {
+            let Some(vm) = name.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
+            let Some(text) = self.conf_text(vm)?.filter(|_| vm != template) else { continue };
+            if let Some(base) = bases.iter().find(|base| text.contains(&format!(": {base}/"))) {
+                return Ok(Some((*base).to_owned()));
+            }
+        }
+        Ok(None)
+    }
+}

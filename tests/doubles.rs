@@ -1,0 +1,224 @@
+//! The programs that stand in for Proxmox's own in tests: they answer as the recordings of a real node do
+//! (`fixtures/proxmox/`), phoenix sees through them what it sees in the embedded node, and what shall go wrong does.
+
+#[path = "support/doubles.rs"]
+mod doubles;
+#[path = "doubles/recorded.rs"]
+mod recorded;
+#[path = "doubles/scene.rs"]
+mod scene;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use phoenix::backend::embedded::Embedded;
+use phoenix::hypervisor::{Effect, ExportEntry, FaultKind, GuestStatus, HostOp, Hypervisor as _};
+use phoenix::model::VmId;
+use phoenix::observed::ConfigWrite;
+use scene::Scene;
+
+/// The plan that phoenix prints for a target, from the line behind the one that names it.
+#[track_caller]
+fn plan(scene: &Scene, target: &str) -> String {
+    let mut phoenix = scene.doubles.command(env!("CARGO_BIN_EXE_phoenix"));
+    let output = phoenix.args(["plan", "--target", target]).current_dir(scene.dir.path()).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{target}: {out}{}", String::from_utf8_lossy(&output.stderr));
+    let (_, rest) = out.split_once("Target").and_then(|(_, rest)| rest.split_once('\n')).expect(&out);
+    // What only an embedded node has to say.
+    rest.replace("Embedded node: no real VM would change.\n", "")
+}
+
+#[test]
+fn phoenix_plans_the_same_through_the_programs() {
+    let scene = Scene::new(|_| {});
+    let config = |text: &str| fs::write(scene.dir.path().join("phoenix_vm_configs.json"), text).unwrap();
+    let same = |says: &str| {
+        let (embedded, real) = (plan(&scene, "embedded:node"), plan(&scene, "qm:"));
+        assert_eq!(real, embedded);
+        assert!(real.contains(says), "`{says}` is missing in:\n{real}");
+    };
+    config(include_str!("../phoenix_vm_configs.json"));
+    same("Plan: 3 to create");
+    let calls = scene.doubles.calls();
+    assert!(calls.contains(
+        &["pvesh", "get", "/cluster/resources", "--type", "vm", "--output-format", "json"].map(str::to_owned).into()
+    ));
+    scene.doubles.clear_calls();
+    assert!(scene.doubles.calls().is_empty());
+    let vm = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "memory_mb": 1024 }] }"#;
+    config(vm);
+    let mut create = scene.doubles.command(env!("CARGO_BIN_EXE_phoenix"));
+    create.args(["apply", "--auto-approve", "--target", "embedded:node"]).current_dir(scene.dir.path());
+    let created = create.output().unwrap();
+    assert!(created.status.success(), "{created:?}");
+    same("");
+    config(&vm.replace("1024", "2048"));
+    same("memory");
+    config(r#"{ "virtual_machines": [{ "vm_id": 1001, "vm_name": "next" }] }"#);
+    same("1001");
+    // Somebody else's, running and waiting for a restart.
+    assert!(scene.shell("qm clone 9000 1002 --name theirs && qm start 1002 && qm set 1002 --cores 4").status.success());
+    config(r#"{ "virtual_machines": [{ "vm_id": 1003, "vm_name": "theirs2" }] }"#);
+    same("1003");
+}
+
+/// What the back end for Proxmox says of a node through the programs is what the embedded one says itself.
+#[test]
+fn the_node_looks_the_same_through_the_programs() {
+    let scene = Scene::new(|settings| _ = settings.bridges.insert("vmbr1".to_owned(), None));
+    let (qm, node) = (scene.doubles.qm(), Embedded::open(&scene.path("")).unwrap());
+    let vm = |number: u32| VmId::try_from(number).unwrap();
+    let same = || {
+        assert_eq!(qm.observe().unwrap(), node.observe().unwrap());
+        for id in [vm(1000), vm(1001), vm(9000)] {
+            assert_eq!(qm.vm(id).unwrap(), node.vm(id).unwrap());
+            assert_eq!(qm.config(id).unwrap(), node.config(id).unwrap());
+            assert_eq!(qm.cloning(id).unwrap(), node.cloning(id).unwrap());
+            let (mut ours, mut theirs) = (qm.volumes(id).unwrap(), node.volumes(id).unwrap());
+            ours.sort();
+            theirs.sort();
+            assert_eq!(ours, theirs);
+        }
+    };
+    let perform = |op: &HostOp| qm.perform(op, Duration::from_mins(1));
+    same();
+    let clone = |target: u32, storage: Option<&str>| HostOp::Clone {
+        source: vm(9000),
+        target: vm(target),
+        name: "web".to_owned(),
+        description: "a: ü\nb".to_owned(),
+        storage: storage.map(str::to_owned),
+    };
+    perform(&clone(1000, Some("local"))).unwrap();
+    perform(&clone(1001, None)).unwrap();
+    same();
+    let mut write = ConfigWrite::default();
+    write.set.insert("tags".to_owned(), "b;a".to_owned());
+    write.delete.insert("ipconfig0".to_owned());
+    let digest = node.vm(vm(1000)).unwrap().unwrap().digest;
+    let configure = HostOp::Configure { vm: vm(1000), write, digest };
+    perform(&configure).unwrap();
+    assert_eq!(perform(&configure).unwrap_err().kind, FaultKind::Stale);
+    perform(&HostOp::Resize { vm: vm(1000), disk: "scsi0".to_owned(), size_gb: 20 }).unwrap();
+    assert!(perform(&HostOp::Resize { vm: vm(1000), disk: "scsi0".to_owned(), size_gb: 10 }).is_err());
+    perform(&HostOp::Start { vm: vm(1000) }).unwrap();
+    perform(&HostOp::MakeDirectory { path: "/quickOS/vm-persistent-data/1000".to_owned() }).unwrap();
+    let own = qm.guests().addresses(vm(1000)).unwrap();
+    let v4 = node.guests().addresses(vm(1000)).unwrap();
+    assert!(v4.iter().all(|address| own.contains(address)), "{own:?}");
+    let client = v4[1].address.to_string();
+    let entry = ExportEntry { path: "/quickOS/vm-persistent-data/1000".to_owned(), client };
+    perform(&HostOp::WriteExports { vm: vm(1000), entries: vec![entry] }).unwrap();
+    assert_eq!(qm.exports().unwrap(), node.exports().unwrap());
+    assert_eq!(qm.exports().unwrap().len(), 1);
+    same();
+    let argv = ["/bin/sh", "-c", "text", "phoenix-mount", "192.0.2.1:/quickOS/vm-persistent-data/1000", "/data"];
+    let pid = qm.guests().start(vm(1000), &argv.map(str::to_owned)).unwrap();
+    let GuestStatus::Ended(exit) = qm.guests().status(vm(1000), pid).unwrap() else { panic!("still running") };
+    assert_eq!((exit.code, exit.out.as_str()), (Some(0), "mounted\n"));
+    assert!(qm.guests().status(vm(1000), pid).unwrap_err().what.contains("Invalid parameter 'pid'"));
+    qm.guests().ping(vm(1000)).unwrap();
+    assert_eq!(qm.guests().ping(vm(1001)).unwrap_err().kind, FaultKind::AgentDown);
+    // A clone that was killed, and is removed by its own steps.
+    scene.faults(r#"[{"op":"clone","how":"die-halfway"},{"op":"remove-leftover","how":"fail"}]"#);
+    perform(&HostOp::RemoveLeftover { vm: vm(1001), unreferenced: true }).unwrap_err();
+    perform(&HostOp::RemoveLeftover { vm: vm(1001), unreferenced: true }).unwrap();
+    assert_eq!(perform(&clone(1001, None)).unwrap_err().effect, Effect::Maybe);
+    same();
+    perform(&HostOp::RemoveLeftover { vm: vm(1001), unreferenced: true }).unwrap();
+    same();
+    assert!(node.config(vm(1001)).unwrap().is_none() && scene.read("faults.json") == "[]");
+}
+
+/// Runs a call to which something shall happen, and compares how it ended and whether it took effect.
+#[track_caller]
+fn check(fault: &str, status: (Option<i32>, Option<i32>), done: bool) {
+    let scene = Scene::new(|_| {});
+    scene.faults(&format!(r#"[{{"op":"configure","how":"{fault}"}}]"#));
+    let output = scene.shell("exec qm set 9000 --cores 3");
+    assert_eq!((output.status.code(), output.status.signal()), status, "{fault}: {output:?}");
+    assert_eq!(scene.read("qemu-server/9000.conf").contains("cores: 3"), done, "{fault}");
+    assert_eq!(scene.read("faults.json"), "[]", "{fault}");
+    if status.1.is_some() {
+        assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{fault}: {output:?}");
+    } else {
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "rehearsed failure\n", "{fault}");
+    }
+    assert!(scene.shell("qm set 9000 --cores 3").status.success(), "{fault} is over");
+}
+
+#[test]
+fn what_shall_go_wrong_does() {
+    let killed = (None, Some(9));
+    check("fail", (Some(255), None), false);
+    check("lose", killed, true);
+    check("die-before", killed, false);
+    check("die-early", killed, false);
+    check("die-halfway", killed, false);
+    check("die-after", killed, true);
+}
+
+#[test]
+fn a_call_that_hangs_ends_at_its_deadline() {
+    let scene = Scene::new(|_| {});
+    scene.faults(r#"[{"op":"start","how":"hang"},{"op":"start","how":"hang"},{"op":"ping","how":"hang"}]"#);
+    assert_eq!(scene.shell("timeout -s TERM 0.3 qm start 9000").status.code(), Some(124));
+    let node = Embedded::open(&scene.path("")).unwrap();
+    let vm = VmId::try_from(9000).unwrap();
+    let fault = node.perform(&HostOp::Start { vm }, Duration::from_millis(20)).unwrap_err();
+    assert_eq!((fault.kind, fault.effect), (FaultKind::TimedOut, Effect::Maybe));
+    // Calls of the agent have no deadline in the embedded node: they say so at once.
+    assert_eq!(node.guests().ping(vm).unwrap_err().kind, FaultKind::TimedOut);
+    assert!(!scene.path("run/9000").exists());
+}
+
+#[test]
+fn another_process_dies_and_the_operation_goes_on() {
+    let scene = Scene::new(|_| {});
+    for how in ["die-before", "die-early", "die-halfway", "die-after"] {
+        let mut victim = scene.doubles.command("cat").stdin(Stdio::piped()).spawn().unwrap();
+        scene.write("victim", &victim.id().to_string());
+        scene.faults(&format!(r#"[{{"op":"clone","how":"{how}"}}]"#));
+        let output = scene.shell("qm clone 9000 1000 --name web --full 1 --storage local && qm destroy 1000");
+        assert!(output.status.success(), "{how}: {output:?}");
+        assert_eq!(victim.wait().unwrap().signal(), Some(9), "{how}");
+    }
+}
+
+#[test]
+fn a_lost_answer_breaks_the_connections_of_a_server() {
+    let scene = Scene::new(|_| {});
+    let mut server = scene.doubles.command("sh");
+    let server =
+        server.args(["-c", "cat; echo broken"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = server.spawn().unwrap();
+    let mut input = server.stdin.take().unwrap();
+    // Once it hands on a word, the program that stands for a connection is there.
+    input.write_all(b"x").unwrap();
+    let mut word = [0];
+    let mut output = server.stdout.take().unwrap();
+    output.read_exact(&mut word).unwrap();
+    scene.write("sshd.pid", &server.id().to_string());
+    scene.faults(r#"[{"op":"configure","how":"lose"}]"#);
+    scene.shell("qm set 9000 --cores 3");
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!((rest.as_str(), server.wait().unwrap().success()), ("broken\n", true));
+    assert!(scene.read("qemu-server/9000.conf").contains("cores: 3"));
+    drop(input);
+}
+
+#[test]
+fn an_unknown_call_is_noticed() {
+    let scene = Scene::new(|_| {});
+    for line in ["qm list", "qm set 9000 --skiplock 1", "pvesh get /version", "pvesm status", "ip link", "ps aux"] {
+        let output = scene.shell(line);
+        assert_eq!(output.status.code(), Some(99), "{line}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("unknown call"), "{line}");
+    }
+    assert!(scene.doubles.bin().join("exportfs").is_file() && scene.shell("exportfs -ra").status.success());
+}

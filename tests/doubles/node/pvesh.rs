@@ -1,0 +1,116 @@
+//! `pvesh get`: the API, as JSON on one line.
+
+use phoenix::hypervisor::{Fault, FaultKind, Hypervisor as _};
+use phoenix::observed::VmObserved;
+use serde_json::{Value, json};
+
+use crate::Node;
+use crate::answer::Answer;
+
+pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
+    let ["get", path, options @ .., "--output-format", "json"] = words else {
+        return Answer::unknown("pvesh", words);
+    };
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let here = |name: &str| name == "localhost" || name == node.core.settings().name;
+    let value = match (parts.as_slice(), options) {
+        (["nodes", name, "qemu"], []) if here(name) => vms(node, false),
+        (["cluster", "resources"], ["--type", "vm"]) => vms(node, true),
+        (["nodes", name, "storage"], []) if here(name) => storages(node),
+        (["nodes", name, "tasks"], ["--source", "active"]) if here(name) => tasks(node),
+        (["nodes", name, "tasks", upid, "log"], options) if here(name) => match options {
+            [] => log(node, upid, usize::MAX),
+            ["--limit", limit] => log(node, upid, limit.parse().unwrap_or(50)),
+            _ => return Answer::unknown("pvesh", words),
+        },
+        _ => return Answer::unknown("pvesh", words),
+    };
+    match value {
+        Ok(value) => Answer::said(format!("{value}\n")),
+        Err(fault) => Answer::refused(&fault, &format!("pvesh get {path} [OPTIONS]")),
+    }
+}
+
+/// The VMs of the node; or of the cluster, which is this node.
+fn vms(node: &Node, cluster: bool) -> Result<Value, Fault> {
+    let vms: Vec<VmObserved> = if cluster {
+        let all = node.core.summary()?.vms.into_iter().map(|vm| node.core.vm(vm.id));
+        all.filter_map(Result::transpose).collect::<Result<_, _>>()?
+    } else {
+        // The only one of the calls at once that a script for `observe` is meant for.
+        node.did(node.core.observe())?.vms.into_values().collect()
+    };
+    Ok(vms.iter().map(|vm| entry(vm, cluster.then_some(node.core.settings().name.as_str()))).collect())
+}
+
+fn entry(vm: &VmObserved, cluster: Option<&str>) -> Value {
+    let (status, up) = if vm.running { ("running", 1) } else { ("stopped", 0) };
+    let disk = vm.boot_disk.as_ref().and_then(|disk| disk.size).unwrap_or(0);
+    let cores = vm.cpu_cores * vm.cpu_sockets;
+    let mut entry = json!({
+        "cpu": 0, "disk": 0, "maxdisk": disk, "maxmem": vm.memory_mb << 20, "mem": 0, "memhost": 0, "name": vm.name,
+        "netin": 0, "netout": 0, "status": status, "uptime": up, "vmid": vm.id.get(),
+    });
+    if vm.name.is_empty() {
+        entry["name"] = format!("VM {}", vm.id).into();
+    }
+    if !vm.tags.is_empty() {
+        entry["tags"] = vm.tags.join(";").into();
+    }
+    if let Some(lock) = &vm.lock {
+        entry["lock"] = lock.as_str().into();
+    }
+    let more = match cluster {
+        Some(node) => json!({
+            "diskread": 0, "diskwrite": 0, "id": format!("qemu/{}", vm.id), "maxcpu": cores, "node": node,
+            "template": u8::from(vm.template), "type": "qemu",
+        }),
+        None if vm.template => json!({ "cpus": cores, "serial": 1, "template": 1 }),
+        None => json!({ "cpus": cores, "serial": 1 }),
+    };
+    if let (Value::Object(entry), Value::Object(more)) = (&mut entry, more) {
+        entry.extend(more);
+    }
+    entry
+}
+
+fn storages(node: &Node) -> Result<Value, Fault> {
+    let known = node.core.summary()?.storages;
+    let entries = node.sections().into_iter().filter_map(|section| {
+        let storage = known.get(&section.id)?;
+        let on = u8::from(section.enabled());
+        Some(json!({
+            "active": on, "avail": storage.free, "content": section.option("content"), "enabled": on,
+            "shared": u8::from(section.kind == "nfs"), "storage": section.id, "total": storage.total,
+            "type": section.kind, "used": storage.total - storage.free,
+            "used_fraction": fraction(storage.total - storage.free, storage.total),
+        }))
+    });
+    Ok(entries.collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share for people")]
+fn fraction(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+fn tasks(node: &Node) -> Result<Value, Fault> {
+    let running = node.core.summary()?.tasks.into_iter().filter(|task| task.status.is_none());
+    let entries = running.filter_map(|task| {
+        let parts: Vec<&str> = task.upid.split(':').collect();
+        let [_, on, pid, pstart, start, kind, id, user, ..] = parts.as_slice() else { return None };
+        let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+        Some(json!({
+            "id": id, "node": on, "pid": hex(pid)?, "pstart": hex(pstart)?, "saved": "0", "starttime": hex(start)?,
+            "status": "RUNNING", "type": kind, "upid": task.upid, "user": user,
+        }))
+    });
+    Ok(entries.collect())
+}
+
+fn log(node: &Node, upid: &str, limit: usize) -> Result<Value, Fault> {
+    let Some(log) = node.core.task_log(upid)? else {
+        return Err(Fault::harmless(FaultKind::Refused, "400 Parameter verification failed.\nupid: no such task"));
+    };
+    Ok(log.lines().take(limit).enumerate().map(|(n, line)| json!({ "n": n + 1, "t": line })).collect())
+}
