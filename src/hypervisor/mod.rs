@@ -2,6 +2,7 @@
 
 mod fault;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -38,6 +39,13 @@ pub trait Hypervisor: Send + Sync {
 
     /// Reads at most `most` bytes of a file on the hypervisor, from byte `from` on. `None`: there is no such file.
     fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// How many entries each of these directories of the hypervisor has; those that do not exist or are empty are left
+    /// out. The default is that nothing is told.
+    fn contents(&self, paths: &[String]) -> Result<BTreeMap<String, usize>, Fault> {
+        let _ = paths;
+        Ok(BTreeMap::new())
+    }
 
     /// Carries out one operation and returns when it has ended.
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault>;

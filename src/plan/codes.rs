@@ -58,6 +58,8 @@ pub const ELSEWHERE: &str = "T027";
 pub const UNFINISHED: &str = "T028";
 /// The target is to export a directory and has no NFS server.
 pub const NO_NFS_SERVER: &str = "T029";
+/// A directory that is to be made is there already and holds something.
+pub const DIRECTORY_IN_USE: &str = "T030";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -90,4 +92,5 @@ pub const ALL: &[(&str, &str)] = &[
     (NOTES_TOO_LONG, "the notes would become longer than Proxmox allows"),
     (UNFINISHED, "an earlier run did not finish the VM"),
     (NO_NFS_SERVER, "the target is to export a directory and has no NFS server"),
+    (DIRECTORY_IN_USE, "a directory that is to be made is there already and holds something"),
 ];

@@ -1,10 +1,12 @@
 //! From declared volumes to what is mounted from where.
 
+use std::collections::BTreeMap;
+
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Settings};
+use crate::model::{ActionKind, DesiredVm, Outcome, Settings};
 use crate::observed::Observed;
 
-use super::codes;
+use super::{Action, VmPlan, codes};
 
 /// A volume with everything resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +139,34 @@ pub(super) fn resolve(
         });
     }
     mounts
+}
+
+/// The volumes of a VM whose directory is made.
+pub(super) fn new_directories(vm: &VmPlan) -> impl Iterator<Item = &Mount> {
+    let mounts = vm.task.iter().flat_map(|task| &task.mounts);
+    mounts.filter(|mount| {
+        let subject = Some(mount.mount_point.as_str());
+        let made = |action: &Action| {
+            action.kind == ActionKind::PrepareShare
+                && action.outcome == Outcome::Create
+                && action.subject.as_deref() == subject
+        };
+        mount.host_path.is_some() && vm.actions.iter().any(made)
+    })
+}
+
+/// Notices about directories of a VM that are there already.
+pub(super) fn announced<'p>(
+    vm: &'p VmPlan,
+    contents: &'p BTreeMap<String, usize>,
+) -> impl Iterator<Item = Diagnostic> + 'p {
+    new_directories(vm).filter_map(|mount| {
+        let path = mount.host_path.as_deref()?;
+        let entries = contents.get(path)?;
+        let what = if *entries == 1 { "1 entry, which is".to_owned() } else { format!("{entries} entries, which are") };
+        let text = format!("`{path}` is there already and has {what} kept");
+        Some(Diagnostic::notice(codes::DIRECTORY_IN_USE, text).vm(vm.vm))
+    })
 }
 
 /// Whether a server is the target itself.

@@ -253,6 +253,17 @@ impl Hypervisor for Embedded {
         self.read_on_host(path, from, most)
     }
 
+    fn contents(&self, paths: &[String]) -> Result<BTreeMap<String, usize>, Fault> {
+        let mut found = BTreeMap::new();
+        for path in paths {
+            let entries = files::names(&self.host_path(path)?)?.len();
+            if entries > 0 {
+                found.insert(path.clone(), entries);
+            }
+        }
+        Ok(found)
+    }
+
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         let deadline = Deadline::after(deadline);
         let rehearsal = rehearse::take(&self.dir, &Call::of(op))?;

@@ -14,6 +14,7 @@ mod job;
 mod observe;
 pub mod runner;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runner::{Command, Output, Runner};
@@ -177,6 +178,10 @@ impl Hypervisor for Qm {
 
     fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
         self.read_part(path, from, most)
+    }
+
+    fn contents(&self, paths: &[String]) -> Result<BTreeMap<String, usize>, Fault> {
+        self.count_entries(paths)
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
