@@ -1,7 +1,7 @@
 //! The actions on the hypervisor.
 
 use crate::event::Failure;
-use crate::hypervisor::{Cloning, Effect, Fault, HostOp};
+use crate::hypervisor::{Cloning, Effect, Fault, FaultKind, HostOp};
 use crate::model::{ActionKind, Outcome, Record, RecordState};
 use crate::observed::{ConfigWrite, VmObserved};
 use crate::plan::Leftover;
@@ -31,7 +31,9 @@ impl Step<'_> {
                 Ok(()) => return Ok(()),
                 Err(fault) => fault,
             };
-            if fault.effect == Effect::Maybe && self.took_effect(&fault, holds)? {
+            // A value that a running VM refuses is kept for its next start: it only looks as if it had been taken.
+            let refused = fault.kind == FaultKind::Hotplug;
+            if fault.effect == Effect::Maybe && !refused && self.took_effect(&fault, holds)? {
                 return Ok(());
             }
             attempt += 1;

@@ -1,0 +1,240 @@
+//! What becomes of a running VM when its config changes: restarts, refused values, volumes that go, addresses that move.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
+use phoenix::backend::embedded::Embedded;
+use phoenix::config::{FeatureFiles, Source, load};
+use phoenix::event::{Event, Summary};
+use phoenix::hypervisor::Hypervisor as _;
+use phoenix::model::{Desired, VmId};
+use phoenix::observed::{Export, VmObserved};
+use phoenix::plan::{Plan, Policy, plan};
+use tempfile::TempDir;
+
+/// A node on which one VM is looked after.
+struct Scene {
+    dir: TempDir,
+}
+
+/// How an apply went.
+struct Applied {
+    summary: Summary,
+    /// Outcomes by action, e.g. `configure` → `update`.
+    outcomes: BTreeMap<String, String>,
+    /// Notices and failures, each with its hint.
+    said: String,
+}
+
+fn desired(extra: &str) -> Desired {
+    let vm = format!(r#"{{ "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 4, "memory_mb": 1024{extra} }}"#);
+    let source = Source { name: "test.json".to_owned(), text: format!(r#"{{ "virtual_machines": [{vm}] }}"#) };
+    let loaded = load(&source, &mut |_| FeatureFiles::Missing);
+    loaded.desired.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
+}
+
+impl Scene {
+    /// A node with the VM, made from `extra` keys.
+    fn with(extra: &str) -> Self {
+        let scene = Self { dir: tempfile::tempdir().unwrap() };
+        let applied = scene.apply(extra, false);
+        assert!(applied.summary.is_complete(), "{}", applied.said);
+        scene
+    }
+
+    fn node(&self) -> Embedded {
+        Embedded::open(self.dir.path()).unwrap()
+    }
+
+    fn plan(&self, extra: &str, restart: bool) -> Plan {
+        plan(&desired(extra), &self.node().observe().unwrap(), &Policy { restart, ..Policy::default() })
+    }
+
+    fn apply(&self, extra: &str, restart: bool) -> Applied {
+        let plan = Arc::new(self.plan(extra, restart));
+        assert!(!plan.is_blocked(), "{:?}", plan.problems);
+        let (mut outcomes, mut said) = (BTreeMap::new(), String::new());
+        let run_ = Run {
+            plan,
+            hypervisor: Arc::new(self.node()),
+            clock: Arc::new(RealClock::start()),
+            limits: Limits::default(),
+            config: "test.json".to_owned(),
+        };
+        let summary = run(&run_, &Inbox::default(), &mut |event| match event {
+            Event::ActionEnded { action, outcome, .. } => _ = outcomes.insert(action.action, outcome.to_string()),
+            Event::ActionNoticed { message, .. } => said += &format!("{message}\n"),
+            Event::ActionFailed { failure, .. } => {
+                said += &format!("{}\n{}\n", failure.error, failure.hint.unwrap_or_default());
+            }
+            _ => {}
+        });
+        Applied { summary, outcomes, said }
+    }
+
+    fn live(&self) -> VmObserved {
+        self.node().vm(VmId::try_from(1000).unwrap()).unwrap().unwrap()
+    }
+
+    fn edit(&self, change: impl Fn(&str) -> String) {
+        let path = self.dir.path().join("qemu-server/1000.conf");
+        fs::write(&path, change(&fs::read_to_string(&path).unwrap())).unwrap();
+    }
+
+    fn fstab(&self) -> String {
+        fs::read_to_string(self.dir.path().join("guests/1000/fstab")).unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_restart_is_done_only_when_it_is_asked_for() {
+    let scene = Scene::with("");
+    let more = r#", "cpu_cores": 4"#;
+    let applied = scene.apply(more, false);
+    assert_eq!(applied.outcomes["configure"], "update");
+    assert!(applied.said.contains("waits for a restart: cores; `--restart` does one"), "{}", applied.said);
+    assert!(!applied.outcomes.contains_key("restart"));
+    assert_eq!(scene.live().pending.keys().collect::<Vec<_>>(), ["cores"]);
+    // What waits is no change, and is told.
+    let plan = scene.plan(more, false);
+    assert!(!plan.acts() && plan.restarts_left() == 1);
+    let plan = scene.plan(more, true);
+    assert!(plan.acts() && plan.restarts_left() == 0 && plan.restarts_needed() == 1);
+    let applied = scene.apply(more, true);
+    assert!(applied.summary.is_complete(), "{}", applied.said);
+    assert_eq!((applied.outcomes["restart"].as_str(), applied.outcomes["await-agent"].as_str()), ("update", "update"));
+    let live = scene.live();
+    assert!(live.running && live.pending.is_empty() && live.cpu_cores == 4);
+    assert!(!scene.plan(more, true).acts(), "nothing is left to restart for");
+    // Asked for together with the change, it is one apply.
+    let applied = scene.apply(r#", "cpu_cores": 3"#, true);
+    assert!(applied.summary.is_complete() && applied.said.is_empty(), "{}", applied.said);
+    assert!(scene.live().pending.is_empty());
+}
+
+#[test]
+fn a_guest_that_does_not_shut_down_is_not_stopped() {
+    let scene = Scene::with("");
+    scene.apply(r#", "cpu_cores": 4"#, false);
+    let settings = fs::read_to_string(scene.dir.path().join("node.json")).unwrap();
+    let slow = settings.replace(r#""agent_delay_ms": 0"#, r#""agent_delay_ms": 3600000"#);
+    assert_ne!(settings, slow);
+    fs::write(scene.dir.path().join("node.json"), slow).unwrap();
+    let applied = scene.apply(r#", "cpu_cores": 4"#, true);
+    assert_eq!(applied.summary.failed, ["1000/restart"]);
+    assert!(applied.said.contains("powerdown failed"), "{}", applied.said);
+    assert!(scene.live().running);
+}
+
+#[test]
+fn a_value_that_a_running_vm_refuses_does_not_wait_for_its_next_start() {
+    let scene = Scene::with("");
+    // The bridge is there when it is planned, and gone when it is used.
+    let settings = fs::read_to_string(scene.dir.path().join("node.json")).unwrap();
+    let node_with = |bridge: &str| {
+        let text = settings.replace(r#""bridges": {"#, &format!(r#""bridges": {{ {bridge}"#));
+        fs::write(scene.dir.path().join("node.json"), text).unwrap();
+    };
+    node_with(r#""vmbr7": null,"#);
+    let observed = scene.node().observe().unwrap();
+    node_with("");
+    let other = desired(r#", "network_bridge": "vmbr7", "cpu_cores": 4"#);
+    let plan = Arc::new(plan(&other, &observed, &Policy::default()));
+    assert!(!plan.is_blocked(), "{:?}", plan.problems);
+    let before = scene.live();
+    let mut said = String::new();
+    let run_ = Run {
+        plan,
+        hypervisor: Arc::new(scene.node()),
+        clock: Arc::new(RealClock::start()),
+        limits: Limits::default(),
+        config: "test.json".to_owned(),
+    };
+    let summary = run(&run_, &Inbox::default(), &mut |event| {
+        if let Event::ActionFailed { failure, .. } = event {
+            said = failure.error;
+        }
+    });
+    assert_eq!(summary.failed, ["1000/configure"]);
+    assert!(said.contains("net0: hotplug problem") && said.contains("was taken back"), "{said}");
+    let now = scene.live();
+    assert_eq!(now.net0, before.net0);
+    // What rightly waits for a restart still does.
+    assert_eq!(now.pending.keys().collect::<Vec<_>>(), ["cores"]);
+}
+
+const VOLUME: &str =
+    r#", "volumes": [{ "type": "nfs", "share": "local-nfs", "path": "/data", "mount_point": "/srv/data" }]"#;
+
+#[test]
+fn a_volume_that_is_no_longer_declared_is_unmounted_and_its_data_stays() {
+    let scene = Scene::with(VOLUME);
+    assert!(scene.fstab().contains("/srv/data"));
+    let data = scene.dir.path().join("root/mnt/pve/local-nfs/data");
+    fs::write(data.join("file"), "precious").unwrap();
+    let applied = scene.apply("", false);
+    assert!(applied.summary.is_complete(), "{}", applied.said);
+    assert_eq!(applied.outcomes["unmount /srv/data"], "update");
+    assert_eq!((scene.fstab().as_str(), scene.node().exports().unwrap()), ("", vec![]));
+    assert_eq!(fs::read_to_string(data.join("file")).unwrap(), "precious");
+    assert!(scene.live().record.valid().unwrap().volumes.is_empty());
+    assert!(!scene.plan("", false).acts());
+}
+
+/// Exports of the node by path and client.
+fn exports(dir: &Path) -> Vec<(String, String)> {
+    let found = Embedded::open(dir).unwrap().exports().unwrap();
+    found.into_iter().map(|Export { path, client, .. }| (path, client)).collect()
+}
+
+#[test]
+fn a_vm_is_exported_to_by_its_own_address_alone() {
+    let scene = Scene::with(VOLUME);
+    let entry = |client: &str| vec![("/srv/nfs/data".to_owned(), client.to_owned())];
+    assert_eq!(exports(scene.dir.path()), entry("198.18.3.232"));
+    // Another address after a restart: looked up again whenever the guest is needed.
+    scene.edit(|conf| conf.replace("ipconfig0: ip=dhcp", "ipconfig0: ip=192.0.2.77/24"));
+    let applied = scene.apply(&format!(r#"{VOLUME}, "cpu_cores": 4"#), true);
+    assert!(applied.summary.is_complete(), "{}", applied.said);
+    assert_eq!(applied.outcomes["export-share"], "update");
+    assert_eq!(exports(scene.dir.path()), entry("192.0.2.77"));
+    let applied = scene.apply(&format!(r#"{VOLUME}, "cpu_cores": 3"#), true);
+    assert_eq!(applied.outcomes["export-share"], "no-op");
+}
+
+#[test]
+fn what_an_administrator_exports_already_needs_no_export() {
+    for (line, ours) in [
+        ("/srv 198.18.0.0/15(rw,no_root_squash)", false),
+        ("/srv *(rw,no_root_squash)", false),
+        ("/srv 198.18.0.0/15(ro,no_root_squash)", true),
+        ("/srv/other *(rw,no_root_squash)", true),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        Embedded::open(dir.path()).unwrap();
+        fs::create_dir_all(dir.path().join("root/etc")).unwrap();
+        fs::write(dir.path().join("root/etc/exports"), format!("{line}\n")).unwrap();
+        let scene = Scene { dir };
+        let applied = scene.apply(VOLUME, false);
+        assert!(applied.summary.is_complete(), "{line}: {}", applied.said);
+        let file = scene.dir.path().join("root/etc/exports.d/phoenix-1000.exports");
+        assert_eq!(file.exists(), ours, "{line}");
+        assert_eq!(fs::read_to_string(scene.dir.path().join("root/etc/exports")).unwrap(), format!("{line}\n"));
+    }
+}
+
+#[test]
+fn a_node_without_nfs_server_is_told_before_anything_is_done() {
+    let scene = Scene::with("");
+    let settings = fs::read_to_string(scene.dir.path().join("node.json")).unwrap();
+    let without = settings.replace(r#""nfs_server": true"#, r#""nfs_server": false"#);
+    assert_ne!(settings, without);
+    fs::write(scene.dir.path().join("node.json"), without).unwrap();
+    let plan = scene.plan(VOLUME, false);
+    let problem = plan.problems.iter().find(|problem| problem.code == "T029").unwrap();
+    assert!(problem.is_error() && problem.hint.as_deref().unwrap().contains("nfs-kernel-server"), "{problem:?}");
+    assert!(!scene.plan("", false).is_blocked());
+}
