@@ -38,8 +38,8 @@ impl Hypervisor for Edited {
     fn about(&self) -> About {
         self.node.about()
     }
-    fn observe(&self) -> Result<Observed, Fault> {
-        self.node.observe()
+    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
+        self.node.observe_with(directories)
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.node.vm(vm)
@@ -227,8 +227,8 @@ impl Hypervisor for Between {
     fn about(&self) -> About {
         self.node.about()
     }
-    fn observe(&self) -> Result<Observed, Fault> {
-        self.node.observe()
+    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
+        self.node.observe_with(directories)
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.reach()?;

@@ -67,8 +67,8 @@ impl Hypervisor for Faulty {
     fn about(&self) -> About {
         self.node.about()
     }
-    fn observe(&self) -> Result<Observed, Fault> {
-        self.node.observe()
+    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
+        self.node.observe_with(directories)
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.node.vm(vm)

@@ -11,6 +11,10 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 
 use node::{Node, server};
+use phoenix::backend::qm::runner::{self, Local, Runner as _};
+use phoenix::backend::qm::{Layout, Qm};
+use phoenix::hypervisor::Hypervisor as _;
+use phoenix::model::VmId;
 
 /// What a VM looks like on the node.
 const TEMPLATE: &str = "boot: order=scsi0\nname: ubuntu-22.04-cloud-template-v3\nscsi0: local-zfs:base-9000-disk-0,size=3G\n\
@@ -18,10 +22,15 @@ const TEMPLATE: &str = "boot: order=scsi0\nname: ubuntu-22.04-cloud-template-v3\
 
 impl Node {
     fn new() -> Self {
-        let node =
-            Self::with(&["qemu-server", "root/proc", "root/sys/class/net/vmbr0/bridge", "root/sys/class/net/eth0"]);
+        let node = Self::with(&[
+            "qemu-server",
+            "root/proc/sys/kernel",
+            "root/sys/class/net/vmbr0/bridge",
+            "root/sys/class/net/eth0",
+        ]);
         node.write("phoenix_vm_configs.json", include_str!("../phoenix_vm_configs.json"));
         node.write("qemu-server/9000.conf", TEMPLATE);
+        node.write("root/proc/sys/kernel/hostname", "pve.example.com\n");
         node.write("root/proc/meminfo", "MemTotal:       65843176 kB\nMemFree: 1 kB\n");
         node.write(
             "storage.cfg",
@@ -37,15 +46,16 @@ impl Node {
         node.answer("tasks", "[]");
         node.answer("resources", "[]");
         node.program("nproc", "echo 32");
+        node.program("exportfs", "exit 0");
         node.program("qm", "exit 1");
         node.program("ip", "echo '2: vmbr0    inet 192.0.2.1/24 brd 192.0.2.255 scope global vmbr0'");
         node.program(
             "pvesh",
             r#"case $2 in
-              /nodes/localhost/qemu) name=qemu ;;
-              /nodes/localhost/storage) name=storage ;;
-              /nodes/localhost/tasks) name=tasks ;;
-              /nodes/localhost/tasks/*/log) name=log ;;
+              /nodes/pve/qemu) name=qemu ;;
+              /nodes/pve/storage) name=storage ;;
+              /nodes/pve/tasks) name=tasks ;;
+              /nodes/*/tasks/*/log) name=log ;;
               /cluster/resources) name=resources ;;
               *) echo "no '$1' handler defined for '$2'" >&2; exit 1 ;;
             esac
@@ -166,19 +176,6 @@ fn a_node_that_does_not_answer_is_an_error_and_no_embedded_node() {
 }
 
 #[test]
-fn nothing_is_changed_on_a_node_yet() {
-    let node = Node::new();
-    for arguments in [&["apply", "--auto-approve", "--target", "qm:"][..], &["create", "1000", "--target", "qm:"]] {
-        check(&node.phoenix(arguments), 1, &["plans on qm:, and does not change anything there yet"]);
-    }
-    assert!(
-        node.calls().iter().all(|call| ["pvesh get ", "ip ", "nproc"].iter().any(|start| call.starts_with(start))),
-        "{:?}",
-        node.calls()
-    );
-}
-
-#[test]
 fn a_plan_travels_through_ssh_in_one_call() {
     if !(support::need("ssh", "openssh-client") && support::need("sshd", "openssh-server")) {
         return;
@@ -200,4 +197,52 @@ fn a_plan_travels_through_ssh_in_one_call() {
     drop(server);
     let gone = node.phoenix(&["plan", "--target", &target]);
     check(&gone, 1, &["cannot connect to 127.0.0.1", "Connection refused"]);
+}
+
+#[test]
+fn a_directory_that_is_there_already_is_told() {
+    let node = Node::new();
+    for path in ["root/quickOS/vm-persistent-data/1000", "root/quickOS/vm-persistent-data/1001"] {
+        fs::create_dir_all(node.path(path)).unwrap();
+    }
+    node.write("root/quickOS/vm-persistent-data/1000/a b", "");
+    let output = node.phoenix(&["plan", "--target", "qm:"]);
+    check(&output, 0, &["notice[T030]: `/quickOS/vm-persistent-data/1000` is there already and has 1 entry"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("1001` is there"), "an empty one is nothing to tell");
+}
+
+#[test]
+fn a_vm_runs_if_the_process_in_its_pid_file_is_its_qemu() {
+    let node = Node::new();
+    let pids = node.path("root/var/run/qemu-server");
+    fs::create_dir_all(&pids).unwrap();
+    let qm = Qm::new(
+        Box::new(Local),
+        Layout { pve: node.dir.path().display().to_string(), root: node.path("root").display().to_string() },
+    );
+    let running = || qm.vm(VmId::try_from(9000).unwrap()).unwrap().unwrap().running;
+    assert!(!running(), "no pid file");
+    let mut qemu = Command::new("sh");
+    let mut qemu = qemu
+        .args(["-c", "read -r _", "kvm", "-id", "9000", "-pidfile", "/var/run/qemu-server/9000.pid", "-daemonize"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = qemu.id();
+    fs::write(pids.join("9000.pid"), format!("{pid}\n")).unwrap();
+    assert!(running());
+    fs::write(pids.join("9000.pid"), format!("{}\n", std::process::id())).unwrap();
+    assert!(!running(), "the pid was given to another program");
+    fs::write(pids.join("9000.pid"), "").unwrap();
+    assert!(!running());
+    fs::write(pids.join("9000.pid"), format!("{pid}\n")).unwrap();
+    drop(qemu.stdin.take());
+    qemu.wait().unwrap();
+    assert!(!running(), "it has ended");
+}
+
+#[test]
+fn programs_run_in_a_locale_that_proxmox_decodes_its_arguments_by() {
+    let output = Local.run(&runner::Command::look(vec!["env".to_owned()], std::time::Duration::from_mins(1))).unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("LC_ALL=C.UTF-8\n"));
 }

@@ -12,7 +12,7 @@ use crate::apply::preview;
 use crate::hypervisor::{About, Hypervisor};
 use crate::model::Desired;
 use crate::observed::Observed;
-use crate::plan::{Plan, Policy, Selection, Selector, lint, plan};
+use crate::plan::{Plan, Policy, Selection, Selector, directories, lint, plan};
 use crate::ui;
 
 /// A plan with what it was made from.
@@ -43,14 +43,11 @@ pub(super) fn planned(
     }
     let target = connect::target(args, Some(&desired))?;
     let hypervisor = connect::open(&target).with_context(|| format!("cannot open {target}"))?;
-    let observed = hypervisor.observe().with_context(|| format!("cannot look at {target}"))?;
-    let mut plan = plan(&desired, &observed, &Policy { selection, restart });
+    let observed =
+        hypervisor.observe_with(&directories(&desired)).with_context(|| format!("cannot look at {target}"))?;
+    let plan = plan(&desired, &observed, &Policy { selection, restart });
     if let Some(broken) = lint::lint(&plan).first() {
         return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
-    }
-    let directories = plan.new_directories();
-    if !directories.is_empty() {
-        plan.announce(&hypervisor.contents(&directories).with_context(|| format!("cannot look at {target}"))?);
     }
     let about = hypervisor.about();
     // What is freed at the end of the process need not be taken apart piece by piece before.

@@ -2,7 +2,6 @@
 
 mod fault;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -19,8 +18,14 @@ pub trait Hypervisor: Send + Sync {
     /// The target in a few words for people, and whether anything real happens there.
     fn about(&self) -> About;
 
-    /// Reads everything needed to plan. Changes nothing.
-    fn observe(&self) -> Result<Observed, Fault>;
+    /// Reads everything needed to plan. Changes nothing. Of each of these directories of the hypervisor it also tells
+    /// what is in it.
+    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault>;
+
+    /// Reads everything needed to plan, whatever there is in directories. Changes nothing.
+    fn observe(&self) -> Result<Observed, Fault> {
+        self.observe_with(&[])
+    }
 
     /// Reads one VM. `None`: there is no VM with this VMID.
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault>;
@@ -39,13 +44,6 @@ pub trait Hypervisor: Send + Sync {
 
     /// Reads at most `most` bytes of a file on the hypervisor, from byte `from` on. `None`: there is no such file.
     fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault>;
-
-    /// How many entries each of these directories of the hypervisor has; those that do not exist or are empty are left
-    /// out. The default is that nothing is told.
-    fn contents(&self, paths: &[String]) -> Result<BTreeMap<String, usize>, Fault> {
-        let _ = paths;
-        Ok(BTreeMap::new())
-    }
 
     /// Carries out one operation and returns when it has ended.
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault>;

@@ -39,6 +39,8 @@ pub struct Observed {
     pub vms: BTreeMap<VmId, VmObserved>,
     /// VMs on other nodes of the cluster: their VMIDs are taken, and they are out of reach for this target.
     pub elsewhere: BTreeMap<VmId, Elsewhere>,
+    /// Directories of the node that were asked for, exist, and are not empty: how many entries each has.
+    pub directories: BTreeMap<String, usize>,
     /// What the node exports by NFS, as its files say.
     pub exports: Vec<Export>,
     /// VMIDs that a running clone task is making right now.

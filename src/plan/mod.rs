@@ -26,7 +26,7 @@ use crate::observed::Observed;
 pub use action::Action;
 pub use context::{CONTEXT_FILE, vm_context};
 pub use select::{Selection, Selector};
-pub use volumes::Mount;
+pub use volumes::{Mount, directories};
 
 /// Everything that would be done to a target, action by action.
 #[derive(Debug, Clone)]
@@ -194,13 +194,9 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     for vm in &mut vms {
         vm.blocked = in_error.contains(&vm.vm);
     }
-    sort(&mut problems);
-    assemble(desired, vms, problems)
-}
-
-/// Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
-fn sort(problems: &mut [Diagnostic]) {
+    // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
     problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
+    assemble(desired, vms, problems)
 }
 
 fn assemble(desired: &Desired, vms: Vec<VmPlan>, problems: Vec<Diagnostic>) -> Plan {
@@ -219,24 +215,6 @@ fn assemble(desired: &Desired, vms: Vec<VmPlan>, problems: Vec<Diagnostic>) -> P
 }
 
 impl Plan {
-    /// The directories on the hypervisor that the plan makes.
-    #[must_use]
-    pub fn new_directories(&self) -> Vec<String> {
-        self.vms
-            .iter()
-            .flat_map(volumes::new_directories)
-            .map(|mount| mount.host_path.clone().unwrap_or_default())
-            .collect()
-    }
-
-    /// Tells of the directories among them that are there already: `contents` says how many entries each has.
-    pub fn announce(&mut self, contents: &BTreeMap<String, usize>) {
-        for vm in &self.vms {
-            self.problems.extend(volumes::announced(vm, contents));
-        }
-        sort(&mut self.problems);
-    }
-
     /// Number of actions; they are numbered `0..len()`.
     #[must_use]
     pub fn action_count(&self) -> usize {

@@ -222,6 +222,16 @@ pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Mount], problem
     }
 }
 
+/// Tells that a directory which is to be made is there already.
+pub(super) fn directory(vm: &DesiredVm, mount: &Mount, observed: &Observed, problems: &mut Vec<Diagnostic>) {
+    let Some(path) = &mount.host_path else { return };
+    if let Some(entries) = observed.directories.get(path) {
+        let what = if *entries == 1 { "1 entry, which is".to_owned() } else { format!("{entries} entries, which are") };
+        let text = format!("`{path}` is there already and has {what} kept");
+        problems.push(Diagnostic::notice(codes::DIRECTORY_IN_USE, text).vm(vm.vm_id));
+    }
+}
+
 /// The target must be able to export what it is to export.
 pub(super) fn nfs_server(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
     if !observed.node.nfs_server {

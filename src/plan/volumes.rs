@@ -1,12 +1,10 @@
 //! From declared volumes to what is mounted from where.
 
-use std::collections::BTreeMap;
-
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, DesiredVm, Outcome, Settings};
+use crate::model::{Desired, DesiredVm, Settings};
 use crate::observed::Observed;
 
-use super::{Action, VmPlan, codes};
+use super::codes;
 
 /// A volume with everything resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +89,7 @@ pub(super) fn resolve(
     let mut mounts = Vec::with_capacity(vm.volumes.len() + 1);
     let declared_channel = vm.volumes.iter().any(|volume| volume.mount_point == persistent.mount_point);
     if !vm.features.is_empty() && !declared_channel {
-        let path = format!("{}/{}", persistent.host_path, vm.vm_id);
+        let path = implicit_path(settings, vm);
         if let Some(server) = persistent.server.as_deref().or_else(|| node_address(vm, observed)) {
             mounts.push(Mount {
                 mount_point: persistent.mount_point.clone(),
@@ -141,32 +139,28 @@ pub(super) fn resolve(
     mounts
 }
 
-/// The volumes of a VM whose directory is made.
-pub(super) fn new_directories(vm: &VmPlan) -> impl Iterator<Item = &Mount> {
-    let mounts = vm.task.iter().flat_map(|task| &task.mounts);
-    mounts.filter(|mount| {
-        let subject = Some(mount.mount_point.as_str());
-        let made = |action: &Action| {
-            action.kind == ActionKind::PrepareShare
-                && action.outcome == Outcome::Create
-                && action.subject.as_deref() == subject
-        };
-        mount.host_path.is_some() && vm.actions.iter().any(made)
-    })
+/// The directories on the hypervisor that volumes may lie in, as far as the config alone tells: worth a look when the
+/// target is observed.
+#[must_use]
+pub fn directories(desired: &Desired) -> Vec<String> {
+    let settings = &desired.settings;
+    let of = |vm: &DesiredVm| {
+        let declared = vm.volumes.iter().filter_map(|volume| {
+            let share = volume.share.as_ref()?;
+            // Where Proxmox mounts a storage of type nfs unless it is told otherwise.
+            let at =
+                settings.nfs_shares.get(share).map_or_else(|| format!("/mnt/pve/{share}"), |s| s.host_path.clone());
+            Some(format!("{}{}", at.trim_end_matches('/'), volume.path))
+        });
+        let implicit = (!vm.features.is_empty()).then(|| implicit_path(settings, vm));
+        declared.chain(implicit).collect::<Vec<_>>()
+    };
+    desired.vms.iter().flat_map(of).collect()
 }
 
-/// Notices about directories of a VM that are there already.
-pub(super) fn announced<'p>(
-    vm: &'p VmPlan,
-    contents: &'p BTreeMap<String, usize>,
-) -> impl Iterator<Item = Diagnostic> + 'p {
-    new_directories(vm).filter_map(|mount| {
-        let path = mount.host_path.as_deref()?;
-        let entries = contents.get(path)?;
-        let what = if *entries == 1 { "1 entry, which is".to_owned() } else { format!("{entries} entries, which are") };
-        let text = format!("`{path}` is there already and has {what} kept");
-        Some(Diagnostic::notice(codes::DIRECTORY_IN_USE, text).vm(vm.vm))
-    })
+/// The directory of a VM's implicit volume.
+fn implicit_path(settings: &Settings, vm: &DesiredVm) -> String {
+    format!("{}/{}", settings.persistent_storage.host_path, vm.vm_id)
 }
 
 /// Whether a server is the target itself.

@@ -1,6 +1,7 @@
 //! The node's own file system, simulated below `root/`. The real one is never touched: paths are absolute, without `..`,
 //! and a symbolic link on the way is refused.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::IpAddr;
@@ -56,6 +57,18 @@ impl Embedded {
             exports.extend(Export::parse(name, &text));
         }
         Ok(exports)
+    }
+
+    /// How many entries these directories of the simulated host have; empty and absent ones are left out.
+    pub(super) fn count_entries(&self, directories: &[String]) -> Result<BTreeMap<String, usize>, Fault> {
+        let mut found = BTreeMap::new();
+        for path in directories {
+            let entries = files::names(&self.host_path(path)?)?.len();
+            if entries > 0 {
+                found.insert(path.clone(), entries);
+            }
+        }
+        Ok(found)
     }
 
     /// Writes the exports of a VM; without any, the file goes.

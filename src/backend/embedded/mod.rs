@@ -197,7 +197,7 @@ impl Hypervisor for Embedded {
         About { label: format!("embedded node at {}", self.dir.display()), simulated: true }
     }
 
-    fn observe(&self) -> Result<Observed, Fault> {
+    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
         let rehearsal = rehearse::take(&self.dir, &Call { op: "observe", ..Call::default() })?;
         rehearsal.before(true, Deadline::NONE)?;
         Deadline::NONE.pass(self.settings.latency())?;
@@ -216,6 +216,7 @@ impl Hypervisor for Embedded {
             node,
             storages: self.storages_with(&used)?,
             vms,
+            directories: self.count_entries(directories)?,
             exports: self.exports_on_host()?,
             elsewhere: BTreeMap::new(),
             cloning,
@@ -251,17 +252,6 @@ impl Hypervisor for Embedded {
 
     fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
         self.read_on_host(path, from, most)
-    }
-
-    fn contents(&self, paths: &[String]) -> Result<BTreeMap<String, usize>, Fault> {
-        let mut found = BTreeMap::new();
-        for path in paths {
-            let entries = files::names(&self.host_path(path)?)?.len();
-            if entries > 0 {
-                found.insert(path.clone(), entries);
-            }
-        }
-        Ok(found)
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {

@@ -3,7 +3,6 @@
 //! Guests write into the same directories, as root: a name there may be a symbolic link by the time it is used. So every
 //! script first enters the directory, makes sure that it is in the one that was meant, and then uses plain names.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -107,35 +106,7 @@ dd if="./$2" iflag=nofollow,skip_bytes,count_bytes skip="$3" count="$4" bs=65536
 "#
 );
 
-/// `phoenix-contents`: reads paths, one a line; prints `COUNT PATH` for each directory that has entries.
-const CONTENTS: &str = r#"set -u
-while IFS= read -r path; do
-  [ -d "$path" ] || continue
-  count=$(ls -A -- "$path" 2>/dev/null | wc -l)
-  [ "$count" -eq 0 ] || printf '%s %s\n' "$count" "$path"
-done
-exit 0
-"#;
-
 impl Qm {
-    pub(super) fn count_entries(&self, paths: &[String]) -> Result<BTreeMap<String, usize>, Fault> {
-        if paths.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let mut command = Command::look(script("phoenix-contents", CONTENTS, &[]), LOOK);
-        for path in paths {
-            command.stdin.extend_from_slice(self.on_node(path)?.as_bytes());
-            command.stdin.push(b'\n');
-        }
-        let output = self.run(&command)?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let entry = |line: &str| {
-            let (count, path) = line.trim_start().split_once(' ')?;
-            Some((path.strip_prefix(&self.layout.root)?.to_owned(), count.parse().ok()?))
-        };
-        Ok(text.lines().filter_map(entry).collect())
-    }
-
     pub(super) fn make_directory(&self, path: &str, deadline: Duration) -> Result<(), Fault> {
         let path = self.on_node(path)?;
         self.run(&Command::change(script("phoenix-directory", MAKE, &[&path]), deadline)).map(|_| ())
@@ -202,7 +173,7 @@ impl Qm {
     }
 
     /// A path of the node; absolute, and without steps upwards.
-    fn on_node(&self, path: &str) -> Result<String, Fault> {
+    pub(super) fn on_node(&self, path: &str) -> Result<String, Fault> {
         let plain = path.starts_with('/') && path.split('/').all(|part| part != ".." && part != ".");
         if !plain || path.contains(['\0', '\n']) {
             return Err(Fault::harmless(FaultKind::Refused, format!("`{path}` is not an absolute, plain path")));

@@ -13,21 +13,24 @@ use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{Elsewhere, Export, NfsSource, Node, Observed, Storage, VmObserved};
 
-/// `phoenix-observe PVE ROOT`: prints a tar archive with the answers.
+/// `phoenix-observe PVE ROOT`: prints a tar archive with the answers. Standard input are directories, one a line, whose
+/// entries are counted.
 ///
 /// Four calls of the API, one of `ip`, one of `tar`, however many VMs there are.
 pub(super) const SCRIPT: &str = r#"set -u
 pve=$1 root=$2
+read -r node <"$root/proc/sys/kernel/hostname" || exit 1
+node=${node%%.*}
 t=$(mktemp -d) || exit 1
 trap 'rm -rf "$t"' EXIT
+echo "$node" >"$t/hostname"
 ask() {
   pvesh get "$2" $3 --output-format json >"$t/$1.json" 2>"$t/$1.err" || echo "$?" >"$t/$1.failed"
 }
-ask qemu /nodes/localhost/qemu "" &
-ask storage /nodes/localhost/storage "" &
-ask tasks /nodes/localhost/tasks "--source active" &
+ask qemu "/nodes/$node/qemu" "" &
+ask storage "/nodes/$node/storage" "" &
+ask tasks "/nodes/$node/tasks" "--source active" &
 ask resources /cluster/resources "--type vm" &
-hostname >"$t/hostname"
 cat "$root/proc/meminfo" >"$t/meminfo"
 nproc >"$t/nproc"
 for bridge in "$root"/sys/class/net/*/bridge; do
@@ -41,6 +44,11 @@ cat "$root/etc/exports" >"$t/exports" 2>/dev/null
 for file in "$root"/etc/exports.d/*.exports; do
   [ -f "$file" ] && cat "$file" >"$t/${file##*/}"
 done
+while IFS= read -r path; do
+  [ -d "$path" ] || continue
+  count=$(ls -A -- "$path" 2>/dev/null | wc -l)
+  [ "$count" -eq 0 ] || printf '%s %s\n' "$count" "$path"
+done >"$t/directories"
 command -v exportfs >"$t/exportfs" 2>/dev/null
 wait
 [ -d "$pve/qemu-server/" ] || { echo "$pve/qemu-server cannot be read: is pve-cluster running, and are you root?" >&2; exit 3; }
@@ -126,7 +134,9 @@ impl TaskEntry {
 }
 
 /// Makes sense of the answer. `clones` are the targets of running clones; `None` stands for one that cannot be told.
-pub(super) fn read(files: &Files, clones: &[Option<VmId>]) -> Result<Observed, Fault> {
+///
+/// `root` is what stands before every path of the node.
+pub(super) fn read(files: &Files, clones: &[Option<VmId>], root: &str) -> Result<Observed, Fault> {
     let running: BTreeMap<u32, bool> =
         json::<Vec<QemuEntry>>(files, "qemu")?.into_iter().map(|vm| (vm.vmid, vm.status == "running")).collect();
     let vms = configurations(files, &running);
@@ -142,6 +152,7 @@ pub(super) fn read(files: &Files, clones: &[Option<VmId>]) -> Result<Observed, F
         node: node(files, name),
         storages: storages(files)?,
         vms,
+        directories: text(files, "directories").lines().filter_map(|line| entries(line, root)).collect(),
         exports: exports(files),
         cloning: clones.iter().filter_map(|target| *target).collect(),
         unattributed_clone: clones.contains(&None),
@@ -179,6 +190,12 @@ fn address(line: &str) -> Option<(String, String)> {
     let interface = words.next()?;
     let address = words.skip_while(|word| *word != "inet").nth(1)?;
     Some((interface.to_owned(), address.split('/').next()?.to_owned()))
+}
+
+/// `COUNT PATH`
+fn entries(line: &str, root: &str) -> Option<(String, usize)> {
+    let (count, path) = line.trim_start().split_once(' ')?;
+    Some((path.strip_prefix(root)?.to_owned(), count.parse().ok()?))
 }
 
 /// What the node exports.

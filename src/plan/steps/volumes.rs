@@ -27,6 +27,9 @@ impl Draft {
         for mount in mounts.iter().filter(|mount| mount.host_path.is_some()) {
             let (outcome, reason) = of(mount);
             self.push_about(ActionKind::PrepareShare, subject(mount), outcome, reason, Disruption::None);
+            if outcome == Outcome::Create {
+                preflight::directory(vm, mount, scene.observed, problems);
+            }
         }
         let exports = &scene.observed.exports;
         let exported = exports.iter().any(|export| export.vm == Some(vm.vm_id));

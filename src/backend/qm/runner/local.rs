@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Command, Output, Runner};
+use super::{Command, LOCALE, Output, Runner};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 
 /// How long a stream that its child left open must be quiet to count as ended.
@@ -39,6 +39,7 @@ pub(super) fn run(command: &Command) -> Result<Output, Fault> {
         return Err(Fault::harmless(FaultKind::Garbled, "no program to run"));
     };
     let child = Process::new(program)
+        .env("LC_ALL", LOCALE)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -37,6 +37,10 @@ pub struct Output {
     pub stderr: String,
 }
 
+/// The locale of every program. Proxmox decodes its arguments by it: without UTF-8 a description with an umlaut would be
+/// stored as something else; and Perl prints warnings about a locale that is missing.
+const LOCALE: &str = "C.UTF-8";
+
 /// Runs programs on a node.
 pub trait Runner: Send + Sync {
     /// Runs a program to its end. A program that ends with any status is no fault; one whose end is not known is.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Command, Output, Runner, local};
+use super::{Command, LOCALE, Output, Runner, local};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 
 /// Runs programs on a machine that ssh reaches.
@@ -79,7 +79,8 @@ fn remote(argv: &[String], sudo: bool, mark: &str) -> String {
     let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
     // The login shell may be anything: all it has to understand is `sh -c '…'`.
     let (words, mark) = (words.join(" "), quoted(mark));
-    let script = format!("printf '%s\\n' {mark} >&2; {sudo}{words}; printf '\\n%s %s\\n' {mark} \"$?\"");
+    let script =
+        format!("printf '%s\\n' {mark} >&2; {sudo}env LC_ALL={LOCALE} {words}; printf '\\n%s %s\\n' {mark} \"$?\"");
     format!("sh -c {}", quoted(&script))
 }
 
@@ -200,7 +201,8 @@ mod tests {
     fn words_are_quoted_once() {
         assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
         let line = remote(&["qm".to_owned(), "set".to_owned(), "a b".to_owned()], false, "m");
-        let expected = quoted(r#"printf '%s\n' 'm' >&2; 'qm' 'set' 'a b'; printf '\n%s %s\n' 'm' "$?""#);
+        let expected =
+            quoted(r#"printf '%s\n' 'm' >&2; env LC_ALL=C.UTF-8 'qm' 'set' 'a b'; printf '\n%s %s\n' 'm' "$?""#);
         assert_eq!(line, format!("sh -c {expected}"));
     }
 
