@@ -160,6 +160,9 @@ fn what_runs_on_the_node_is_respected() {
     fs::remove_file(node.path("qemu-server/1000.conf")).unwrap();
     node.answer("resources", r#"[{"id":"qemu/1000","name":"web","node":"pve2","type":"qemu","vmid":1000}]"#);
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["VM 1000 `web` is on node `pve2`"]);
+    // So has a container, wherever it is.
+    node.answer("resources", r#"[{"id":"lxc/1000","name":"ct","node":"pve","type":"lxc","vmid":1000}]"#);
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["1000 is the container `ct` on node `pve`"]);
 }
 
 #[test]

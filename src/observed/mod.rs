@@ -37,7 +37,7 @@ pub struct Observed {
     pub storages: BTreeMap<String, Storage>,
     /// VMs and templates by VMID.
     pub vms: BTreeMap<VmId, VmObserved>,
-    /// VMs on other nodes of the cluster: their VMIDs are taken, and they are out of reach for this target.
+    /// VMs on other nodes of the cluster, and containers: their VMIDs are taken, and they are out of reach.
     pub elsewhere: BTreeMap<VmId, Elsewhere>,
     /// Directories of the node that were asked for, exist, and are not empty: how many entries each has.
     pub directories: BTreeMap<String, usize>,
@@ -49,13 +49,15 @@ pub struct Observed {
     pub unattributed_clone: bool,
 }
 
-/// A VM on another node of the cluster.
+/// A VM on another node of the cluster, or a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elsewhere {
     /// The node it is on.
     pub node: String,
     /// Its name.
     pub name: String,
+    /// It is a container, on whichever node.
+    pub container: bool,
 }
 
 /// Facts about the node itself.

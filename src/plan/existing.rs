@@ -33,6 +33,15 @@ pub(super) fn situation<'o>(
                 .hint("wait until it has ended, then plan again"),
         );
     }
+    if let Some(other) = observed.elsewhere.get(&id).filter(|other| other.container) {
+        return block(
+            Diagnostic::error(
+                codes::ELSEWHERE,
+                format!("{id} is the container `{}` on node `{}`", other.name, other.node),
+            )
+            .hint("VMs and containers share their ids: choose another `vm_id`"),
+        );
+    }
     if let Some(other) = observed.elsewhere.get(&id) {
         return block(
             Diagnostic::error(codes::ELSEWHERE, format!("VM {id} `{}` is on node `{}`", other.name, other.node)).hint(

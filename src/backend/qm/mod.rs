@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use runner::{Command, Output, Runner};
 
-use crate::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
+use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use crate::model::VmId;
 use crate::observed::{Export, Observed, VmObserved};
 
@@ -216,9 +216,10 @@ impl Hypervisor for Qm {
             if output.status != 0 {
                 return Err(answer::fault(&command, &output));
             }
-            // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded).
+            // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded). A storage that warns
+            // of something says so there, too: whoever called has to look.
             if matches!(op, HostOp::Resize { .. }) && !output.stderr.trim().is_empty() {
-                return Err(answer::fault(&command, &output));
+                return Err(Fault { effect: Effect::Maybe, ..answer::fault(&command, &output) });
             }
         }
         Ok(())

@@ -92,6 +92,8 @@ struct ResourceEntry {
     node: String,
     #[serde(default)]
     name: String,
+    #[serde(default, rename = "type")]
+    kind: String,
 }
 
 /// A running task.
@@ -143,8 +145,11 @@ pub(super) fn read(files: &Files, clones: &[Option<VmId>], root: &str) -> Result
     let name = text(files, "hostname").trim().to_owned();
     let elsewhere = json::<Vec<ResourceEntry>>(files, "resources")?
         .into_iter()
-        .filter(|vm| vm.node != name)
-        .filter_map(|vm| Some((VmId::try_from(vm.vmid).ok()?, Elsewhere { node: vm.node, name: vm.name })))
+        .map(|vm| (vm.kind == "lxc", vm))
+        .filter(|(container, vm)| *container || vm.node != name)
+        .filter_map(|(container, vm)| {
+            Some((VmId::try_from(vm.vmid).ok()?, Elsewhere { node: vm.node, name: vm.name, container }))
+        })
         .filter(|(id, _)| !vms.contains_key(id))
         .collect();
     Ok(Observed {
