@@ -45,7 +45,8 @@ impl Node {
         );
         node.answer("tasks", "[]");
         node.answer("resources", "[]");
-        node.program("nproc", "echo 32");
+        node.write("root/proc/cpuinfo", &"processor\t: 0\nflags\t: fpu\n".repeat(32));
+        node.program("ps", "cat \"$node/processes\" 2>/dev/null || true");
         node.program("exportfs", "exit 0");
         node.program("qm", "exit 1");
         node.program("ip", "echo '2: vmbr0    inet 192.0.2.1/24 brd 192.0.2.255 scope global vmbr0'");
@@ -153,8 +154,18 @@ fn what_runs_on_the_node_is_respected() {
     // One whose target cannot be told means: wait.
     node.answer("log", "[]");
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["a clone is running whose target cannot be told"]);
-    // With no clone running, it is a leftover.
+    // A copy that outlived its task is still writing.
     node.answer("tasks", "[]");
+    node.write(
+        "processes",
+        "/usr/bin/qemu-img convert -p /x/base-9000-disk-0.raw zeroinit:/x/1000/vm-1000-disk-0.raw\n",
+    );
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["a clone into VM 1000 is running"]);
+    // With no clone running, it is a leftover.
+    node.write(
+        "processes",
+        "/usr/bin/qemu-img convert -p /x/base-9000-disk-0.raw zeroinit:/x/1001/vm-1001-disk-0.raw\n",
+    );
     check(&node.phoenix(&["plan", "--target", "qm:"]), 0, &["left over by an interrupted run"]);
     // A VM on another node of the cluster has the VMID.
     fs::remove_file(node.path("qemu-server/1000.conf")).unwrap();

@@ -12,7 +12,7 @@ use phoenix::hypervisor::Fault;
 use tempfile::TempDir;
 
 /// What phoenix runs on a node.
-const PROGRAMS: [&str; 7] = ["qm", "pvesh", "pvesm", "exportfs", "ip", "nproc", "ps"];
+const PROGRAMS: [&str; 6] = ["qm", "pvesh", "pvesm", "exportfs", "ip", "ps"];
 
 /// Programs that make an embedded node look like one of Proxmox.
 pub(crate) struct Doubles {
@@ -52,6 +52,8 @@ impl Doubles {
         fs::create_dir_all(root.join("proc/sys/kernel")).unwrap();
         fs::write(root.join("proc/sys/kernel/hostname"), format!("{}.example.com\n", settings.name)).unwrap();
         fs::write(root.join("proc/meminfo"), format!("MemTotal: {} kB\n", settings.memory_mb * 1024)).unwrap();
+        let cpus: Vec<String> = (0..settings.cpus).map(|n| format!("processor\t: {n}\n")).collect();
+        fs::write(root.join("proc/cpuinfo"), cpus.concat()).unwrap();
         for bridge in settings.bridges.keys() {
             fs::create_dir_all(root.join("sys/class/net").join(bridge).join("bridge")).unwrap();
         }

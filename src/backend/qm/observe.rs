@@ -16,7 +16,7 @@ use crate::observed::{Elsewhere, Export, NfsSource, Node, Observed, Storage, VmO
 /// `phoenix-observe PVE ROOT`: prints a tar archive with the answers. Standard input are directories, one a line, whose
 /// entries are counted.
 ///
-/// Four calls of the API, one of `ip`, one of `tar`, however many VMs there are.
+/// Four calls of the API, one of `ip`, `ps` and `tar` each, however many VMs there are.
 pub(super) const SCRIPT: &str = r#"set -u
 pve=$1 root=$2
 read -r node <"$root/proc/sys/kernel/hostname" || exit 1
@@ -32,7 +32,8 @@ ask storage "/nodes/$node/storage" "" &
 ask tasks "/nodes/$node/tasks" "--source active" &
 ask resources /cluster/resources "--type vm" &
 cat "$root/proc/meminfo" >"$t/meminfo"
-nproc >"$t/nproc"
+grep -c '^processor' "$root/proc/cpuinfo" >"$t/cpus"
+ps -eo args= 2>/dev/null | grep '[q]emu-img convert' >"$t/copying"
 for bridge in "$root"/sys/class/net/*/bridge; do
   [ -d "$bridge" ] || continue
   bridge=${bridge%/bridge}
@@ -152,6 +153,7 @@ pub(super) fn read(files: &Files, clones: &[Option<VmId>], root: &str) -> Result
         })
         .filter(|(id, _)| !vms.contains_key(id))
         .collect();
+    let cloning = cloning(files, &vms, clones);
     Ok(Observed {
         elsewhere,
         node: node(files, name),
@@ -159,7 +161,7 @@ pub(super) fn read(files: &Files, clones: &[Option<VmId>], root: &str) -> Result
         vms,
         directories: text(files, "directories").lines().filter_map(|line| entries(line, root)).collect(),
         exports: exports(files),
-        cloning: clones.iter().filter_map(|target| *target).collect(),
+        cloning,
         unattributed_clone: clones.contains(&None),
     })
 }
@@ -184,7 +186,7 @@ fn node(files: &Files, name: String) -> Node {
     let nfs_server = !text(files, "exportfs").trim().is_empty();
     let bridges =
         text(files, "bridges").lines().map(|bridge| (bridge.to_owned(), addresses.get(bridge).cloned())).collect();
-    let cpus = text(files, "nproc").trim().parse().unwrap_or(0);
+    let cpus = text(files, "cpus").trim().parse().unwrap_or(0);
     let all = text(files, "addresses").lines().filter_map(address).map(|(_, address)| address).collect();
     Node { name, memory_mb: kib / 1024, cpus, bridges, addresses: all, nfs_server }
 }
@@ -195,6 +197,18 @@ fn address(line: &str) -> Option<(String, String)> {
     let interface = words.next()?;
     let address = words.skip_while(|word| *word != "inet").nth(1)?;
     Some((interface.to_owned(), address.split('/').next()?.to_owned()))
+}
+
+/// VMIDs that a clone is making: by its task, or by a copy that outlived the task (recorded: a `qemu-img` whose parent was
+/// killed goes on writing).
+fn cloning(files: &Files, vms: &BTreeMap<VmId, VmObserved>, clones: &[Option<VmId>]) -> Vec<VmId> {
+    let copying = text(files, "copying");
+    let written = |id: &VmId| copying.lines().any(|line| writes_volume_of(line, *id));
+    let locked = vms.values().filter(|vm| vm.lock.as_deref() == Some("clone")).map(|vm| vm.id);
+    let mut targets: Vec<VmId> = clones.iter().filter_map(|target| *target).chain(locked.filter(written)).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    targets
 }
 
 /// `COUNT PATH`
