@@ -231,22 +231,29 @@ fn hotplug(text: Option<&str>) -> Vec<String> {
     list.split([',', ';', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// What waits for a stop and really changes something.
+/// What stands for a secret, as `qm config` prints it.
+const HIDDEN: &str = "**********";
+
+/// What waits for a stop and really changes something. A password is never kept.
 fn pending_changes(conf: &Conf) -> BTreeMap<String, PendingChange> {
-    let own = |value: Option<&str>| value.map(str::to_owned);
     let mut changes = BTreeMap::new();
     for (key, value) in conf.pending_entries() {
         let active = conf.get(key);
         if active != Some(value) {
+            let own = |value: Option<&str>| value.map(|value| shown(key, value));
             changes.insert(key.to_owned(), PendingChange { active: own(active), pending: own(Some(value)) });
         }
     }
     for (key, _) in conf.pending_deletes() {
         if let Some(active) = conf.get(key) {
-            changes.insert(key.to_owned(), PendingChange { active: own(Some(active)), pending: None });
+            changes.insert(key.to_owned(), PendingChange { active: Some(shown(key, active)), pending: None });
         }
     }
     changes
+}
+
+fn shown(key: &str, value: &str) -> String {
+    if key == "cipassword" { HIDDEN } else { value }.to_owned()
 }
 
 /// Judges the record in the notes of VM `id` whose `smbios1` uuid is `uuid`.
@@ -321,6 +328,14 @@ mod tests {
             ]
         );
         assert!(vm.record.valid().is_some());
+    }
+
+    #[test]
+    fn a_password_is_never_kept() {
+        let conf = "cipassword: hunter1\n\n[PENDING]\ncipassword: hunter2\n";
+        let vm = VmObserved::from_conf(id(100), conf, true);
+        assert!(vm.pending.contains_key("cipassword"));
+        assert!(!format!("{vm:?}").contains("hunter"));
     }
 
     #[test]
