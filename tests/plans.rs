@@ -12,6 +12,7 @@ use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::hypervisor::Hypervisor as _;
 use phoenix::model::VmId;
 use phoenix::observed::{Observed, VmObserved};
+use phoenix::plan::document::{PlanDocument, Provenance};
 use phoenix::plan::{Policy, lint, plan};
 use phoenix::ui;
 use phoenix::ui::style::Style;
@@ -38,7 +39,8 @@ fn check(case: &Path) {
     assert_eq!(lint::lint(&plan), Vec::<String>::new(), "{}", case.display());
     let about = phoenix::hypervisor::About { label: "embedded node at .phoenix/node".to_owned(), simulated: true };
     let view = ui::plan::View { style: Style { color: false }, width: 80, about: &about, config: "config.json" };
-    let shown = ui::plan::render(&plan, &view) + &ui::diagnostics::render(&plan.problems, None, false);
+    let document = PlanDocument::of(&plan, Provenance::default());
+    let shown = ui::plan::render(&document, &view) + &ui::diagnostics::render(&plan.problems, None, false);
     snapbox::assert_data_eq!(shown, snapbox::Data::read_from(&case.join("plan.txt"), None).raw());
 }
 

@@ -15,6 +15,7 @@ use phoenix::hypervisor::{
 };
 use phoenix::model::{Desired, Disruption, Outcome, VmId};
 use phoenix::observed::{Export, Observed, VmObserved};
+use phoenix::plan::document::{PlanDocument, Provenance};
 use phoenix::plan::{Plan, Policy, lint, plan};
 use phoenix::ui;
 use proptest::prelude::*;
@@ -131,7 +132,7 @@ fn planned(desired: &Desired, observed: &Observed) -> Plan {
 fn rendered(plan: &Plan) -> String {
     let about = About { label: "test".to_owned(), simulated: true };
     let view = ui::plan::View { style: ui::style::Style { color: false }, width: 80, about: &about, config: "test" };
-    ui::plan::render(plan, &view) + &ui::graph::mermaid(plan)
+    ui::plan::render(&PlanDocument::of(plan, Provenance::default()), &view) + &ui::graph::mermaid(plan)
 }
 
 fn applied(plan: Plan, target: Arc<Faulty>, parallel: usize) -> Summary {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use phoenix::config::{self, FeatureFiles, Source, schema};
+use phoenix::plan::document;
 use serde_json::Value;
 
 fn read(file: &str) -> String {
@@ -12,10 +13,15 @@ fn read(file: &str) -> String {
 
 #[test]
 fn the_committed_schema_is_the_generated_one() {
-    if let Some(diff) = schema::check(&read(schema::FILE)) {
+    if let Some(diff) = schema::check(&read(schema::FILE), &schema::generate()) {
         panic!("{} is stale; refresh it with\n\n    {}\n\n{diff}", schema::FILE, schema::REFRESH);
     }
     assert_eq!(schema::embedded(), schema::generate());
+    let plan = read("schema/plan.schema.json");
+    if let Some(diff) = schema::check(&plan, &document::schema()) {
+        panic!("stale; refresh it with\n\n    cargo run -- schema --of plan > schema/plan.schema.json\n\n{diff}");
+    }
+    assert!(jsonschema::draft7::meta::is_valid(&serde_json::from_str(&plan).unwrap()));
 }
 
 #[test]

@@ -8,7 +8,8 @@ use super::Exit;
 use super::args::{Apply, Args, Create, Running, Selecting};
 use super::console::Console;
 use super::exit::Refusal;
-use super::plan::{Planned, planned};
+use super::plan::{Planned, Wish, planned};
+use super::saved;
 use crate::apply::{Inbox, Limits, RealClock, Run, run as carry_out};
 use crate::event::{Event, Summary};
 use crate::hypervisor::Hypervisor;
@@ -18,12 +19,27 @@ use crate::ui;
 
 /// Shows the plan, asks, and carries it out.
 pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> {
-    let planned = match planned(args, &verb.selecting, verb.restart, console)? {
-        Ok(planned) => planned,
-        Err(exit) => return Ok(exit),
+    let (planned, moved) = match &verb.plan {
+        Some(file) => match saved::held_to(file, args, console)? {
+            Ok(held) => held,
+            Err(exit) => return Ok(exit),
+        },
+        None => match planned(&Wish::new(args, &verb.selecting, verb.restart), console)? {
+            Ok(planned) => (planned, 0),
+            Err(exit) => return Ok(exit),
+        },
     };
     show(&planned, &verb.running, console)?;
-    if planned.plan.acts() && !verb.auto_approve {
+    let hash = &planned.document.hash;
+    if let Some(expected) = verb.expect.as_ref().filter(|expected| *expected != hash) {
+        return Err(Refusal::stale(
+            format!("the plan has hash {hash}, expected is {expected}; nothing was done"),
+            "look at `phoenix plan`, and have it approved",
+        ));
+    }
+    // A saved plan, or one whose hash was given, was agreed to before.
+    let agreed = verb.auto_approve || verb.plan.is_some() || verb.expect.is_some();
+    if planned.plan.acts() && !agreed {
         match console.confirm("Carry out this plan?") {
             Some(true) => {}
             Some(false) => {
@@ -38,11 +54,14 @@ pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> 
             }
         }
     }
-    let mut again = command("apply", args, &verb.selecting);
-    if verb.restart {
-        again.push_str(" --restart");
-    }
-    execute(planned, &verb.running, again, console)
+    let again = if let Some(file) = &verb.plan {
+        format!("phoenix apply {}", word(&file.display().to_string()))
+    } else {
+        let restart = if verb.restart { " --restart" } else { "" };
+        format!("{}{restart}", command("apply", args, &verb.selecting))
+    };
+    let exit = execute(planned, &verb.running, again, console)?;
+    Ok(if moved > 0 && matches!(exit, Exit::Done | Exit::RestartPending) { Exit::Stale } else { exit })
 }
 
 /// Creates VMs, or completes them; refuses to change anything about a finished one.
@@ -54,7 +73,7 @@ pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Ex
         }
     }
     let selecting = Selecting { only: verb.ids.clone(), exclude: Vec::new() };
-    let planned = match planned(args, &selecting, false, console)? {
+    let planned = match planned(&Wish::new(args, &selecting, false), console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
@@ -89,7 +108,7 @@ fn only_completes(vm: &VmPlan) -> bool {
 /// Shows the plan, and refuses to go on if it has errors.
 fn show(planned: &Planned, running: &Running, console: &Console) -> Result<()> {
     if !running.json {
-        console.print(&ui::plan::render(&planned.plan, &planned.view(console)));
+        console.print(&planned.shown(console));
     }
     console.diagnostics(&planned.plan.problems, None);
     if planned.plan.is_blocked() {
@@ -99,13 +118,16 @@ fn show(planned: &Planned, running: &Running, console: &Console) -> Result<()> {
     Ok(())
 }
 
+/// A word of a command line. One with a NUL cannot have come from there.
+fn word(text: &str) -> String {
+    shlex::try_quote(text).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
+}
+
 /// A command line that does the same again.
 fn command(verb: &str, args: &Args, selecting: &Selecting) -> String {
     let mut words = vec!["phoenix".to_owned(), verb.to_owned()];
     let mut option = |name: &str, value: &str| {
-        words.push(name.to_owned());
-        // A value with a NUL cannot have come from a command line.
-        words.push(shlex::try_quote(value).map_or_else(|_| String::new(), std::borrow::Cow::into_owned));
+        words.extend([name.to_owned(), word(value)]);
     };
     if args.config.as_os_str() != "phoenix_vm_configs.json" {
         option("--config", &args.config.display().to_string());
@@ -124,18 +146,21 @@ fn command(verb: &str, args: &Args, selecting: &Selecting) -> String {
 
 /// Carries out a plan that was shown and agreed to.
 fn execute(planned: Planned, running: &Running, continue_with: String, console: &Console) -> Result<Exit> {
+    let Some(hypervisor) = planned.hypervisor else {
+        return Err(Refusal::usage("a recording cannot be acted on", "plan against the target itself"));
+    };
     if planned.plan.acts() {
-        tidy(planned.hypervisor.as_ref(), console);
+        tidy(hypervisor.as_ref(), console);
     }
     let inbox = Inbox::default();
     let interrupter = inbox.interrupter();
     ctrlc::set_handler(move || interrupter.interrupt()).context("cannot listen for Ctrl-C")?;
     let run = Run {
         plan: Arc::new(planned.plan),
-        hypervisor: planned.hypervisor,
+        hypervisor,
         clock: Arc::new(RealClock::start()),
         limits: Limits { parallel: usize::from(running.parallelism), ..Limits::default() },
-        config: planned.config,
+        config: planned.document.config.path,
     };
     let summary = if running.json {
         let mut seq = 0;

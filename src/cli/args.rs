@@ -53,13 +53,19 @@ pub(super) enum Verb {
     /// Make the VMs what the config says.
     #[command(after_help = "Example: phoenix apply --only 1001 --auto-approve")]
     Apply(Apply),
+    /// Record the state of the target, without secrets, for `plan --against`.
+    #[command(after_help = "Example: phoenix observe --out live.json")]
+    Observe(Observe),
+    /// Show a saved plan.
+    #[command(after_help = "Example: phoenix show plan.json --format markdown")]
+    Show(Show),
     /// Create these VMs, or complete them; changes nothing about finished ones.
     #[command(after_help = "Example: phoenix create 1000")]
     Create(Create),
     /// Print the graph of all actions.
     #[command(after_help = "Example: phoenix graph --format dot | dot -Tsvg > graph.svg")]
     Graph(Graph),
-    /// Print the JSON Schema of the config, or check a copy of it.
+    /// Print the JSON Schema of the config or of a plan, or check a copy of it.
     #[command(after_help = "Example: phoenix schema --check schema/phoenix_vm_configs.schema.json")]
     Schema(Schema),
     /// Look after the embedded node.
@@ -98,6 +104,67 @@ pub(super) struct Plan {
     /// Also print the commands that each action stands for.
     #[arg(long)]
     pub(super) commands: bool,
+    /// How to print the plan; NAME=FILE writes it into a file instead, and may be repeated.
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::parse)]
+    pub(super) format: Vec<Output>,
+    /// Save the plan for `apply FILE` and `show FILE`.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Plan against a recording of `phoenix observe` instead of the target itself.
+    #[arg(long, value_name = "RECORDING", conflicts_with = "target")]
+    pub(super) against: Option<PathBuf>,
+}
+
+/// Formats of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Text for a terminal.
+    Human,
+    /// The document that `phoenix schema --of plan` describes.
+    Json,
+    /// For merge requests.
+    Markdown,
+}
+
+/// A format, and the file it goes to instead of standard output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Output {
+    pub(super) format: Format,
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Output {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (name, file) = match text.split_once('=') {
+            Some((_, "")) => return Err("there is no file name after `=`".to_owned()),
+            Some((name, file)) => (name, Some(PathBuf::from(file))),
+            None => (text, None),
+        };
+        let format = match name {
+            "human" => Format::Human,
+            "json" => Format::Json,
+            "markdown" => Format::Markdown,
+            other => return Err(format!("`{other}` is none of human, json, markdown")),
+        };
+        Ok(Self { format, file })
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Show {
+    /// A plan saved with `plan --out`.
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// How to print it; NAME=FILE writes it into a file instead, and may be repeated.
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::parse)]
+    pub(super) format: Vec<Output>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Observe {
+    /// Write the recording into this file instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
 }
 
 /// How to carry out.
@@ -126,6 +193,12 @@ pub(super) struct Apply {
     /// Do not ask.
     #[arg(long)]
     pub(super) auto_approve: bool,
+    /// Carry out only the plan with this hash, without asking; another one is refused.
+    #[arg(long, value_name = "HASH")]
+    pub(super) expect: Option<String>,
+    /// Carry out this saved plan, without asking; a VM that moved since is left alone.
+    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "exclude", "restart", "expect"])]
+    pub(super) plan: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -157,9 +230,21 @@ pub(super) enum GraphFormat {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Schema {
+    /// Which schema.
+    #[arg(long, value_enum, default_value_t = SchemaOf::Config)]
+    pub(super) of: SchemaOf,
     /// Compare this file with the schema of this phoenix instead of printing it.
     #[arg(long, value_name = "FILE")]
     pub(super) check: Option<PathBuf>,
+}
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// The config.
+    Config,
+    /// A plan as JSON.
+    Plan,
 }
 
 #[derive(Debug, Subcommand)]

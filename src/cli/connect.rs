@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use super::args::Args;
 use super::exit::Refusal;
 use super::load::directory;
 use crate::backend::embedded::Embedded;
@@ -18,11 +17,11 @@ use crate::model::{Desired, InvalidTarget, Target};
 const DEFAULT_NODE: &str = ".phoenix/node";
 
 /// The target: what the command line or the environment says, else the config, else what is found here.
-pub(super) fn target(args: &Args, desired: Option<&Desired>) -> Result<Target> {
-    if let Some(text) = &args.target {
+pub(super) fn target(config: &Path, named: Option<&str>, desired: Option<&Desired>) -> Result<Target> {
+    if let Some(text) = named {
         return parse(text, Path::new(""));
     }
-    let base = directory(&args.config);
+    let base = directory(config);
     if let Some(text) = desired.and_then(|desired| desired.settings.target.as_deref()) {
         return parse(text, &base);
     }

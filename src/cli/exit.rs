@@ -19,6 +19,11 @@ impl Refusal {
         Self { what: what.into(), hint: hint.into(), exit: Exit::Usage }.into()
     }
 
+    /// What was planned does not hold any more.
+    pub(super) fn stale(what: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+        Self { what: what.into(), hint: hint.into(), exit: Exit::Stale }.into()
+    }
+
     /// Something forbids it.
     pub(super) fn failed(what: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
         Self { what: what.into(), hint: hint.into(), exit: Exit::Failed }.into()

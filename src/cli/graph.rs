@@ -5,12 +5,12 @@ use anyhow::Result;
 use super::Exit;
 use super::args::{Args, Graph, GraphFormat};
 use super::console::Console;
-use super::plan::planned;
+use super::plan::{Wish, planned};
 use crate::ui::graph;
 
 /// Prints the graph of all actions of the plan.
 pub(super) fn run(args: &Args, verb: &Graph, console: &Console) -> Result<Exit> {
-    let planned = match planned(args, &verb.selecting, false, console)? {
+    let planned = match planned(&Wish::new(args, &verb.selecting, false), console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };

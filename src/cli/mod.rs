@@ -9,7 +9,9 @@ mod exit;
 mod graph;
 mod load;
 mod node;
+mod observe;
 mod plan;
+mod saved;
 mod schema;
 mod validate;
 
@@ -49,6 +51,8 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Validate(verb) => Ok(validate::run(args, verb, console)),
         Verb::Plan(verb) => plan::run(args, verb, console),
         Verb::Apply(verb) => apply::run(args, verb, console),
+        Verb::Observe(verb) => observe::run(args, verb, console),
+        Verb::Show(verb) => saved::show(verb, console),
         Verb::Create(verb) => apply::create(args, verb, console),
         Verb::Graph(verb) => graph::run(args, verb, console),
         Verb::Schema(verb) => schema::run(verb, console),

@@ -33,14 +33,14 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
 /// The node meant. The config is read only for its `hypervisor.target`: a node can be looked at without one.
 fn target(args: &Args, console: &Console) -> Result<Result<Target, Exit>> {
     if args.target.is_some() || !args.config.exists() {
-        return connect::target(args, None).map(Ok);
+        return connect::target(&args.config, args.target.as_deref(), None).map(Ok);
     }
     let config = load::load(&args.config);
     let Some(desired) = config.loaded.desired else {
         console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
         return Ok(Err(Exit::Config));
     };
-    connect::target(args, Some(&desired)).map(Ok)
+    connect::target(&args.config, args.target.as_deref(), Some(&desired)).map(Ok)
 }
 
 fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit> {

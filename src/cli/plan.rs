@@ -1,5 +1,6 @@
 //! `phoenix plan`, and what every verb that plans does first.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -7,53 +8,102 @@ use anyhow::{Context as _, Result, anyhow};
 use super::args::{self, Args, Selecting};
 use super::console::Console;
 use super::exit::Refusal;
-use super::{Exit, commands, connect, load};
+use super::{Exit, commands, connect, load, observe, saved};
 use crate::apply::preview;
 use crate::hypervisor::{About, Hypervisor};
 use crate::model::Desired;
-use crate::observed::Observed;
+use crate::observed::{Observed, Recording};
+use crate::plan::document::{DocumentConfig, DocumentSelection, DocumentTarget, PlanDocument, Provenance};
 use crate::plan::{Plan, Policy, Selection, Selector, directories, lint, plan};
 use crate::ui;
+
+/// What is to be planned.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    /// The config.
+    pub(super) config: PathBuf,
+    /// The target, if somebody named one.
+    pub(super) target: Option<String>,
+    /// Which VMs.
+    pub(super) selection: DocumentSelection,
+    /// Restart VMs with values that wait for it.
+    pub(super) restart: bool,
+    /// A recording to look at instead of the target.
+    pub(super) against: Option<PathBuf>,
+}
 
 /// A plan with what it was made from.
 pub(super) struct Planned {
     pub(super) plan: Plan,
+    /// The same as people and programs read it.
+    pub(super) document: PlanDocument,
     /// Never taken apart piece by piece: the process ends soon enough.
     pub(super) observed: std::mem::ManuallyDrop<Observed>,
-    pub(super) hypervisor: Arc<dyn Hypervisor>,
+    /// Where it would be done; `None`: it was made against a recording.
+    pub(super) hypervisor: Option<Arc<dyn Hypervisor>>,
     pub(super) about: About,
-    /// Name of the config, for people.
-    pub(super) config: String,
+}
+
+impl Wish {
+    pub(super) fn new(args: &Args, selecting: &Selecting, restart: bool) -> Self {
+        let selection = DocumentSelection { only: selecting.only.clone(), exclude: selecting.exclude.clone() };
+        Self { config: args.config.clone(), target: args.target.clone(), selection, restart, against: None }
+    }
+}
+
+/// What was looked at.
+struct Look {
+    target: DocumentTarget,
+    hypervisor: Option<Arc<dyn Hypervisor>>,
+    observed: Observed,
+}
+
+/// Looks at the target, or at a recording of it.
+fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
+    if let Some(file) = &wish.against {
+        let recording = observe::read(file)?;
+        let label = format!("{}, as recorded {}", recording.label, observe::age(&recording.observed_at));
+        let Recording { target: name, simulated, observed_at, observed, .. } = recording;
+        return Ok(Look { target: DocumentTarget { name, label, simulated, observed_at }, hypervisor: None, observed });
+    }
+    let target = connect::target(&wish.config, wish.target.as_deref(), Some(desired))?;
+    let hypervisor = connect::open(&target).with_context(|| format!("cannot open {target}"))?;
+    let observed =
+        hypervisor.observe_with(&directories(desired)).with_context(|| format!("cannot look at {target}"))?;
+    let About { label, simulated } = hypervisor.about();
+    let observed_at = jiff::Timestamp::now().to_string();
+    let target = DocumentTarget { name: target.to_string(), label, simulated, observed_at };
+    Ok(Look { target, hypervisor: Some(hypervisor), observed })
 }
 
 /// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
-pub(super) fn planned(
-    args: &Args,
-    selecting: &Selecting,
-    restart: bool,
-    console: &Console,
-) -> Result<Result<Planned, Exit>> {
-    let config = load::load(&args.config);
+pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, Exit>> {
+    let config = load::load(&wish.config);
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
-    let Some(desired) = config.loaded.desired else { return Ok(Err(Exit::Config)) };
-    let selection = selection(selecting);
+    let Some(desired) = &config.loaded.desired else { return Ok(Err(Exit::Config)) };
+    let selection = selection(&wish.selection);
     let unmatched = selection.unmatched(&desired.vms);
     if !unmatched.is_empty() {
-        return Err(nobody(&unmatched, &desired));
+        return Err(nobody(&unmatched, desired));
     }
-    let target = connect::target(args, Some(&desired))?;
-    let hypervisor = connect::open(&target).with_context(|| format!("cannot open {target}"))?;
-    let observed =
-        hypervisor.observe_with(&directories(&desired)).with_context(|| format!("cannot look at {target}"))?;
-    let plan = plan(&desired, &observed, &Policy { selection, restart });
+    let Look { target, hypervisor, observed } = look(wish, desired)?;
+    let plan = plan(desired, &observed, &Policy { selection, restart: wish.restart });
     if let Some(broken) = lint::lint(&plan).first() {
         return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
     }
-    let about = hypervisor.about();
+    let about = About { label: target.label.clone(), simulated: target.simulated };
+    let path = wish.config.display().to_string();
+    let provenance = Provenance {
+        target,
+        config: DocumentConfig { path, digest: saved::digest(&config, desired) },
+        selection: wish.selection.clone(),
+        restart: wish.restart,
+    };
+    let document = PlanDocument::of(&plan, provenance);
     // What is freed at the end of the process need not be taken apart piece by piece before.
-    std::mem::forget(desired);
+    std::mem::forget(config);
     let observed = std::mem::ManuallyDrop::new(observed);
-    Ok(Ok(Planned { plan, hypervisor, about, observed, config: args.config.display().to_string() }))
+    Ok(Ok(Planned { plan, document, observed, hypervisor, about }))
 }
 
 /// Selectors that name no VM are refused: a typing error must not turn into "nothing to do".
@@ -72,30 +122,44 @@ fn nobody(unmatched: &[&Selector], desired: &Desired) -> anyhow::Error {
     Refusal::usage(format!("no declared VM has the VMID, name or tag {words}"), hint)
 }
 
-fn selection(selecting: &Selecting) -> Selection {
+fn selection(wished: &DocumentSelection) -> Selection {
     let parse = |words: &[String]| words.iter().map(|word| Selector::parse(word)).collect();
-    Selection { only: parse(&selecting.only), exclude: parse(&selecting.exclude) }
+    Selection { only: parse(&wished.only), exclude: parse(&wished.exclude) }
 }
 
 impl Planned {
-    /// How the plan is shown on a console.
-    pub(super) fn view(&self, console: &Console) -> ui::plan::View<'_> {
-        ui::plan::View { style: console.style(), width: console.width(), about: &self.about, config: &self.config }
+    /// The plan as people read it.
+    pub(super) fn shown(&self, console: &Console) -> String {
+        let view = ui::plan::View {
+            style: console.style(),
+            width: console.width(),
+            about: &self.about,
+            config: &self.document.config.path,
+        };
+        ui::plan::render(&self.document, &view)
     }
 }
 
 /// Shows what would be done.
 pub(super) fn run(args: &Args, verb: &args::Plan, console: &Console) -> Result<Exit> {
-    let planned = match planned(args, &verb.selecting, verb.restart, console)? {
+    let wish = Wish { against: verb.against.clone(), ..Wish::new(args, &verb.selecting, verb.restart) };
+    let planned = match planned(&wish, console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
-    console.print(&ui::plan::render(&planned.plan, &planned.view(console)));
+    if let Some(file) = &verb.out {
+        saved::write(file, &saved::json(&planned.document)?)?;
+    }
+    saved::print(&planned.document, &verb.format, &|| planned.shown(console), console)?;
     if verb.commands {
         let previews = preview(&planned.plan, &planned.observed).map_err(|failure| anyhow!(failure.error))?;
         console.print(&ui::commands::render(&commands::lines(&previews)?, console.style()));
     }
     console.diagnostics(&planned.plan.problems, None);
+    if let Some(file) = &verb.out {
+        let name = ui::text::safe(&file.display().to_string()).into_owned();
+        console.note(&format!("saved in {name}: `phoenix apply {name}` does exactly this\n"));
+    }
     Ok(if planned.plan.is_blocked() {
         Exit::Failed
     } else if verb.detailed_exitcode && planned.plan.acts() {

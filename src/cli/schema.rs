@@ -3,20 +3,25 @@
 use anyhow::{Context as _, Result};
 
 use super::Exit;
-use super::args::Schema;
+use super::args::{Schema, SchemaOf};
 use super::console::Console;
 use super::exit::Refusal;
 use crate::config::schema;
+use crate::plan::document;
 
 /// Prints the schema, or tells how a file differs from it.
 pub(super) fn run(verb: &Schema, console: &Console) -> Result<Exit> {
+    let (own, word) = match verb.of {
+        SchemaOf::Config => (schema::generate(), ""),
+        SchemaOf::Plan => (document::schema(), " --of plan"),
+    };
     let Some(file) = &verb.check else {
-        console.print(&schema::generate());
+        console.print(&own);
         return Ok(Exit::Done);
     };
     let name = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
-    match schema::check(&text) {
+    match schema::check(&text, &own) {
         None => {
             console.print(&format!("{}: up to date\n", crate::ui::text::safe(&name.to_string())));
             Ok(Exit::Done)
@@ -25,7 +30,7 @@ pub(super) fn run(verb: &Schema, console: &Console) -> Result<Exit> {
             console.print(&crate::ui::text::safe_lines(&diff));
             Err(Refusal::failed(
                 format!("`{name}` is not the schema of this phoenix"),
-                format!("refresh it with: phoenix schema > {name}"),
+                format!("refresh it with: phoenix schema{word} > {name}"),
             ))
         }
     }

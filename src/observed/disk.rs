@@ -1,9 +1,11 @@
 //! Disks and sizes.
 
+use serde::{Deserialize, Serialize};
+
 use super::property::{parts, value};
 
 /// The disk a VM boots from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootDisk {
     /// Device, e.g. `scsi0`.
     pub device: String,

@@ -2,10 +2,12 @@
 
 use core::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::VmId;
 
 /// A directory exported to one kind of client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Export {
     /// The VM whose file of phoenix's it stands in; `None`: it is somebody else's.
     pub vm: Option<VmId>,

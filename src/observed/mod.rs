@@ -9,6 +9,7 @@ mod exports;
 mod net;
 mod notes;
 mod property;
+mod recording;
 mod vm;
 mod write;
 
@@ -23,13 +24,16 @@ pub use notes::{
     with_record,
 };
 pub use property::PropertyString;
+pub use recording::{RECORDING_VERSION, Recording};
 pub use vm::{PendingChange, RecordFound, VmObserved, config_digest, normal_tags};
 pub use write::{ConfigWrite, Wanted, write_for};
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::VmId;
 
 /// Everything phoenix needs to know of a target to plan.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Observed {
     /// The node.
     pub node: Node,
@@ -50,7 +54,7 @@ pub struct Observed {
 }
 
 /// A VM on another node of the cluster, or a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elsewhere {
     /// The node it is on.
     pub node: String,
@@ -61,7 +65,7 @@ pub struct Elsewhere {
 }
 
 /// Facts about the node itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Node {
     /// Its name.
     pub name: String,
@@ -78,7 +82,7 @@ pub struct Node {
 }
 
 /// A Proxmox storage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Storage {
     /// `dir`, `zfspool`, `lvmthin`, `nfs`, …
     pub kind: String,
@@ -99,7 +103,7 @@ pub struct Storage {
 }
 
 /// Where an NFS storage comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NfsSource {
     /// Server.
     pub server: String,

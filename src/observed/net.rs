@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::property::parts;
 use crate::model::NetworkModel;
 
 /// A network card. Options phoenix does not own are kept in `rest`, in their order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Net {
     /// Card model, e.g. `virtio`.
     pub model: String,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 
 use super::conf::Conf;
@@ -17,7 +18,7 @@ const PLACEHOLDER: &str = "qmclone temporary file";
 ///
 /// Values are those of the *pending* view: what the VM will have after its next stop and start. What the running VM
 /// still has instead is in `pending`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the VM of its own")]
 pub struct VmObserved {
     /// VMID.
@@ -75,7 +76,7 @@ pub struct VmObserved {
 }
 
 /// A value that waits for a stop and start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingChange {
     /// What the running VM has; `None`: not set.
     pub active: Option<String>,
@@ -84,7 +85,7 @@ pub struct PendingChange {
 }
 
 /// What a VM's notes say about ownership.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecordFound {
     /// No record: not made by phoenix.
     None,

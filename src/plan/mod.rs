@@ -7,6 +7,7 @@ mod action;
 pub mod codes;
 mod context;
 mod diff;
+pub mod document;
 mod existing;
 pub mod lint;
 mod order;

@@ -4,6 +4,7 @@ pub mod commands;
 pub mod diagnostics;
 pub mod graph;
 pub mod layout;
+pub mod markdown;
 pub mod plan;
 pub mod progress;
 pub mod run;

@@ -9,7 +9,7 @@ use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_lines};
 use crate::hypervisor::About;
 use crate::model::{Disruption, Origin, Outcome};
-use crate::plan::{Change, Plan, VmPlan};
+use crate::plan::document::{DocumentAction, DocumentChange, DocumentVm, PlanDocument};
 
 /// How to show a plan.
 #[derive(Debug, Clone, Copy)]
@@ -32,10 +32,10 @@ const VALUE_COLUMN: usize = 24;
 
 /// Renders a plan. Problems are not part of it; they go where diagnostics go.
 #[must_use]
-pub fn render(plan: &Plan, view: &View<'_>) -> String {
+pub fn render(plan: &PlanDocument, view: &View<'_>) -> String {
     let mut out = String::new();
     header(plan, view, &mut out);
-    let unchanged = plan.count(Outcome::NoOp);
+    let unchanged = plan.summary.no_op;
     for vm in &plan.vms {
         if vm.outcome.acts() || !vm.waiting.is_empty() || vm.blocked {
             block(vm, view, &mut out);
@@ -52,7 +52,7 @@ pub fn render(plan: &Plan, view: &View<'_>) -> String {
     out
 }
 
-fn header(plan: &Plan, view: &View<'_>, out: &mut String) {
+fn header(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
     let mut line = |title: &str, text: &str| {
         let mut title = pad(title, 8);
         for part in wrap(text, view.width.saturating_sub(8)) {
@@ -63,20 +63,20 @@ fn header(plan: &Plan, view: &View<'_>, out: &mut String) {
     let simulated = if view.about.simulated { " (no Proxmox here; choose another with --target)" } else { "" };
     line("Target", &format!("{}{simulated}", safe(&view.about.label)));
     let selected =
-        if plan.vms.len() == plan.declared { String::new() } else { format!("{} of ", number(plan.vms.len())) };
-    line("Config", &format!("{}, {selected}{}", safe(view.config), count(plan.declared, "virtual machine")));
+        if plan.vms.len() == plan.summary.declared { String::new() } else { format!("{} of ", number(plan.vms.len())) };
+    line("Config", &format!("{}, {selected}{}", safe(view.config), count(plan.summary.declared, "virtual machine")));
     out.push('\n');
 }
 
 /// `~ 1001 rumpletest                  update, needs a restart`
-fn heading(vm: &VmPlan, verdict: &str, role: Role, glyph: &str, view: &View<'_>, out: &mut String) {
+fn heading(vm: &DocumentVm, verdict: &str, role: Role, glyph: &str, view: &View<'_>, out: &mut String) {
     let name = format!("{glyph} {} {}", vm.vm, safe(&vm.name));
     let column = view.width.min(100).saturating_sub(26).max(30);
     let gap = pad("", column.saturating_sub(unicode_width::UnicodeWidthStr::width(name.as_str())).max(2));
     let _ = writeln!(out, "{}{gap}{}", view.style.paint(role, &name), view.style.paint(role, verdict));
 }
 
-fn block(vm: &VmPlan, view: &View<'_>, out: &mut String) {
+fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
     if vm.blocked {
         heading(vm, "blocked, see the errors", Role::Failure, "!", view, out);
     } else {
@@ -95,8 +95,8 @@ fn block(vm: &VmPlan, view: &View<'_>, out: &mut String) {
     let mut before = "";
     for change in &vm.changes {
         // A key with several entries is named once.
-        let key = if change.key == before { "" } else { change.key };
-        before = change.key;
+        let key = if change.key == before { "" } else { &change.key };
+        before = &change.key;
         self::change(vm, key, change, view, out);
     }
     for waiting in &vm.waiting {
@@ -116,7 +116,7 @@ fn block(vm: &VmPlan, view: &View<'_>, out: &mut String) {
     }
 }
 
-fn change(vm: &VmPlan, key: &str, change: &Change, view: &View<'_>, out: &mut String) {
+fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, out: &mut String) {
     let is_text = change.new.contains('\n') || change.old.as_deref().is_some_and(|old| old.contains('\n'));
     let origin = match change.origin {
         Origin::Vm => "",
@@ -179,7 +179,7 @@ fn trim_line(out: &mut String) {
 }
 
 /// A unified diff of a text of several lines.
-fn text_diff(change: &Change, view: &View<'_>, out: &mut String) {
+fn text_diff(change: &DocumentChange, view: &View<'_>, out: &mut String) {
     let old = change.old.as_deref().unwrap_or("");
     let diff = TextDiff::from_lines(old, change.new.as_str());
     let unified = diff.unified_diff().context_radius(2).missing_newline_hint(false).to_string();
@@ -195,24 +195,19 @@ fn text_diff(change: &Change, view: &View<'_>, out: &mut String) {
 }
 
 /// The closing table: what changes, the disruptive first.
-fn table(plan: &Plan, view: &View<'_>, out: &mut String) {
-    let mut rows: Vec<&VmPlan> = plan.vms.iter().filter(|vm| vm.outcome.acts() && !vm.blocked).collect();
+fn table(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
+    let mut rows: Vec<&DocumentVm> = plan.vms.iter().filter(|vm| vm.outcome.acts() && !vm.blocked).collect();
     if rows.is_empty() {
         return;
     }
     rows.sort_by_key(|vm| (std::cmp::Reverse(vm.disruption), std::cmp::Reverse(vm.outcome), vm.vm));
     let rows = rows.into_iter().map(|vm| {
-        let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key).collect();
+        let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key.as_str()).collect();
         keys.dedup();
         let what = if vm.outcome == Outcome::Create {
             count(vm.actions.iter().filter(|action| action.outcome.acts()).count(), "action")
         } else if keys.is_empty() {
-            vm.actions
-                .iter()
-                .filter(|a| a.outcome.acts())
-                .map(crate::plan::Action::title)
-                .collect::<Vec<_>>()
-                .join(", ")
+            vm.actions.iter().filter(|a| a.outcome.acts()).map(DocumentAction::title).collect::<Vec<_>>().join(", ")
         } else {
             keys.join(", ")
         };
@@ -231,20 +226,23 @@ fn table(plan: &Plan, view: &View<'_>, out: &mut String) {
 
 /// The closing lines: counts, and that nothing real is meant where that is so.
 #[must_use]
-pub fn summary(plan: &Plan, view: &View<'_>) -> String {
-    let restarts = plan.restarts_needed();
+pub fn summary(plan: &PlanDocument, view: &View<'_>) -> String {
+    let restarts = plan.summary.restarts;
     let restart = if restarts == 0 { String::new() } else { format!(" ({})", count(restarts, "restart")) };
-    let blocked = match plan.blocked() {
+    let blocked = match plan.summary.blocked {
         0 => String::new(),
         n => format!(", {} blocked", number(n)),
     };
     let line = format!(
         "Plan: {} to create, {} to update{restart}, 0 to destroy, {} unchanged{blocked}.",
-        number(plan.count(Outcome::Create)),
-        number(plan.count(Outcome::Update)),
-        number(plan.count(Outcome::NoOp)),
+        number(plan.summary.create),
+        number(plan.summary.update),
+        number(plan.summary.no_op),
     );
     let mut out = format!("{}\n", view.style.paint(Role::Strong, &line));
+    if plan.vms.iter().any(|vm| vm.outcome.acts()) {
+        let _ = writeln!(out, "{}", view.style.paint(Role::Faint, &format!("Plan hash {}", plan.hash)));
+    }
     if view.about.simulated {
         let _ = writeln!(out, "{}", view.style.paint(Role::Faint, "Embedded node: no real VM would change."));
     }

@@ -11,6 +11,7 @@ use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::hypervisor::{About, Hypervisor as _};
 use phoenix::model::{Desired, DesiredVm, Record, RecordState, content_digest};
 use phoenix::observed::{Observed, VmObserved, encode_description, with_record};
+use phoenix::plan::document::{PlanDocument, Provenance};
 use phoenix::plan::{Plan, Policy, lint, plan, vm_context};
 use phoenix::ui;
 use tempfile::TempDir;
@@ -136,7 +137,9 @@ fn render_all_new(bencher: Bencher<'_, '_>, vms: usize) {
     let about = About { label: "bench".to_owned(), simulated: true };
     let style = ui::style::Style { color: true };
     let view = ui::plan::View { style, width: 80, about: &about, config: "bench.json" };
-    bencher.counter(ItemsCount::new(vms)).bench(|| ui::plan::render(&plan, &view));
+    bencher
+        .counter(ItemsCount::new(vms))
+        .bench(|| ui::plan::render(&PlanDocument::of(&plan, Provenance::default()), &view));
 }
 
 #[divan::bench(args = SIZES)]

@@ -1,0 +1,77 @@
+//! `phoenix observe`, and reading what it wrote.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::args::{Args, Observe};
+use super::console::Console;
+use super::exit::Refusal;
+use super::{Exit, connect, load};
+use crate::observed::{RECORDING_VERSION, Recording};
+use crate::plan::directories;
+
+/// Records the state of the target.
+pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit> {
+    // The config says which directories matter, and perhaps the target. Without one, the target alone is looked at.
+    let desired = if args.config.exists() {
+        let config = load::load(&args.config);
+        console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
+        let Some(desired) = config.loaded.desired else { return Ok(Exit::Config) };
+        Some(desired)
+    } else {
+        None
+    };
+    let target = connect::target(&args.config, args.target.as_deref(), desired.as_ref())?;
+    let hypervisor = connect::open(&target).with_context(|| format!("cannot open {target}"))?;
+    let looked_at = desired.as_ref().map(directories).unwrap_or_default();
+    let observed = hypervisor.observe_with(&looked_at).with_context(|| format!("cannot look at {target}"))?;
+    let about = hypervisor.about();
+    let recording = Recording {
+        format_version: RECORDING_VERSION,
+        target: target.to_string(),
+        label: about.label,
+        simulated: about.simulated,
+        observed_at: jiff::Timestamp::now().to_string(),
+        observed,
+    };
+    let mut text = serde_json::to_string_pretty(&recording).context("the recording cannot be written as JSON")?;
+    text.push('\n');
+    match &verb.out {
+        None => console.print(&text),
+        Some(file) => {
+            super::saved::write(file, &text)?;
+            console.note(&format!("recorded {target} in {}\n", crate::ui::text::safe(&file.display().to_string())));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads a recording.
+pub(super) fn read(file: &Path) -> Result<Recording> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
+    let recording: Recording = serde_json::from_str(&text).map_err(|error| {
+        Refusal::usage(format!("`{name}` is no recording: {error}"), "make one with `phoenix observe --out FILE`")
+    })?;
+    if recording.format_version != RECORDING_VERSION {
+        return Err(Refusal::usage(
+            format!("`{name}` has format {}, this phoenix reads {RECORDING_VERSION}", recording.format_version),
+            "record again with `phoenix observe --out FILE`",
+        ));
+    }
+    Ok(recording)
+}
+
+/// How long ago a moment was, in words for people.
+pub(super) fn age(moment: &str) -> String {
+    let Ok(then) = moment.parse::<jiff::Timestamp>() else { return "at an unknown time".to_owned() };
+    let seconds = jiff::Timestamp::now().duration_since(then).as_secs();
+    match seconds {
+        ..0 => "in the future, says its clock".to_owned(),
+        0..120 => "just now".to_owned(),
+        120..7200 => format!("{} minutes ago", seconds / 60),
+        7200..172_800 => format!("{} hours ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}

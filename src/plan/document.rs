@@ -1,0 +1,372 @@
+//! The plan as a document: what `--format json` prints, `--out` saves, and `apply FILE` is held to.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Plan, VmPlan};
+use crate::model::{ActionKind, Disruption, Origin, Outcome, content_digest};
+
+/// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
+pub const DOCUMENT_VERSION: u32 = 1;
+
+/// A plan of phoenix: every action that would be done, and what it was made from. Contains no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanDocument {
+    /// Version of this document's shape.
+    pub format_version: u32,
+    /// Version of the phoenix that made it.
+    pub phoenix: String,
+    /// Names what would be done: actions and values, nothing that differs from one look at the target to the next.
+    pub hash: String,
+    /// Where it would be done.
+    pub target: DocumentTarget,
+    /// What it was made from.
+    pub config: DocumentConfig,
+    /// Which VMs it was made for.
+    pub selection: DocumentSelection,
+    /// Whether VMs with values that wait for a restart are restarted.
+    pub restart: bool,
+    /// The project it acts for.
+    pub project: String,
+    /// The counts.
+    pub summary: DocumentSummary,
+    /// The VMs, by VMID.
+    pub vms: Vec<DocumentVm>,
+    /// What is wrong, or good to know.
+    pub problems: Vec<DocumentProblem>,
+}
+
+/// Where a plan would be carried out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DocumentTarget {
+    /// The target as `--target` takes it.
+    pub name: String,
+    /// The target in words.
+    pub label: String,
+    /// Nothing real happens there.
+    pub simulated: bool,
+    /// When it was looked at, RFC 3339 in UTC.
+    pub observed_at: String,
+}
+
+/// The config a plan was made from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DocumentConfig {
+    /// Its path as it was given.
+    pub path: String,
+    /// Digest of its text and of the scripts its VMs use.
+    pub digest: String,
+}
+
+/// Which VMs a plan was made for, as the command line said it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DocumentSelection {
+    /// `--only`
+    pub only: Vec<String>,
+    /// `--exclude`
+    pub exclude: Vec<String>,
+}
+
+/// How many VMs have which outcome.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DocumentSummary {
+    /// VMs that the config declares, planned or not.
+    pub declared: usize,
+    /// To create.
+    pub create: usize,
+    /// To update.
+    pub update: usize,
+    /// Unchanged.
+    pub no_op: usize,
+    /// Blocked by an error.
+    pub blocked: usize,
+    /// To restart, by this plan or by somebody.
+    pub restarts: usize,
+}
+
+/// What would be done to one VM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DocumentVm {
+    /// VMID.
+    pub vm: u32,
+    /// Name as declared.
+    pub name: String,
+    /// What would become of it.
+    pub outcome: Outcome,
+    /// The worst that its changes cost it.
+    pub disruption: Disruption,
+    /// An error is about it: nothing would be done.
+    pub blocked: bool,
+    /// Digest of the configuration it was planned from; absent where there was no VM, or nothing is to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<String>,
+    /// Names what would be done to this VM.
+    pub fingerprint: String,
+    /// Values that change; for a new VM, all.
+    pub changes: Vec<DocumentChange>,
+    /// Values that wait for a restart since an earlier change.
+    pub waiting: Vec<DocumentWaiting>,
+    /// Its actions, in order.
+    pub actions: Vec<DocumentAction>,
+}
+
+/// A value that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DocumentChange {
+    /// The config's key.
+    pub key: String,
+    /// The value now; absent for a new VM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// The value wished.
+    pub new: String,
+    /// Where the wish comes from.
+    pub origin: Origin,
+    /// What the change costs.
+    pub disruption: Disruption,
+    /// A word about it; may be empty.
+    pub note: String,
+}
+
+/// A value that waits for a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DocumentWaiting {
+    /// The option in Proxmox's words.
+    pub option: String,
+    /// What the running VM has; absent: not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
+    /// What it will have; absent: it goes away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<String>,
+}
+
+/// An action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DocumentAction {
+    /// Stable id, e.g. `1000/feature:install_docker`.
+    pub id: String,
+    /// What it does.
+    pub kind: ActionKind,
+    /// What it does it to, where a VM can have several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What is expected to come of it.
+    pub outcome: Outcome,
+    /// Why, for people.
+    pub reason: String,
+    /// What it costs a running VM.
+    pub disruption: Disruption,
+    /// How long it may take, in seconds.
+    pub timeout_seconds: u32,
+    /// Ids of the actions it waits for.
+    pub after: Vec<String>,
+}
+
+impl DocumentAction {
+    /// The action's name within its VM, e.g. `clone`, `feature install_docker`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.subject {
+            None => self.kind.as_str().to_owned(),
+            Some(subject) => format!("{} {subject}", self.kind.as_str()),
+        }
+    }
+}
+
+/// Something wrong, or good to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DocumentProblem {
+    /// `error`, `warning` or `notice`.
+    pub severity: String,
+    /// Stable code.
+    pub code: String,
+    /// The VM concerned, when it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vm: Option<u32>,
+    /// What it is.
+    pub message: String,
+    /// The way out, when it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What a document says of a plan beside the plan itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Where it would be done.
+    pub target: DocumentTarget,
+    /// What it was made from.
+    pub config: DocumentConfig,
+    /// Which VMs it was made for.
+    pub selection: DocumentSelection,
+    /// Whether restarts were asked for.
+    pub restart: bool,
+}
+
+/// A VM for which a saved plan does not hold any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// VMID.
+    pub vm: u32,
+    /// What differs from what was planned: a lower-case fragment.
+    pub what: String,
+}
+
+/// The JSON schema of a plan's document: draft-07, pretty, with a line break at the end.
+#[must_use]
+pub fn schema() -> String {
+    let settings = schemars::generate::SchemaSettings::draft07();
+    let schema = settings.into_generator().into_root_schema_for::<PlanDocument>().to_value();
+    format!("{schema:#}\n")
+}
+
+/// Names what a plan would do: actions and values. Two plans with the same hash do the same.
+#[must_use]
+pub fn hash(plan: &Plan) -> String {
+    let vms: Vec<String> = plan.vms.iter().map(fingerprint).collect();
+    named(&(&plan.project, vms))
+}
+
+/// Names what would be done to one VM.
+fn fingerprint(vm: &VmPlan) -> String {
+    let changes: Vec<_> = vm.changes.iter().map(|c| (c.key, &c.old, &c.new)).collect();
+    let acting = vm.actions.iter().filter(|action| action.outcome.acts());
+    let actions: Vec<_> = acting.map(|action| (action.kind, &action.subject, action.outcome)).collect();
+    let from = vm
+        .task
+        .as_ref()
+        .map(|task| (task.clone.as_ref().map(|c| c.source), &task.record.features, &task.record.staged));
+    named(&(vm.vm, &vm.name, vm.outcome, vm.blocked, changes, actions, from))
+}
+
+fn named(value: &impl Serialize) -> String {
+    // Plain strings, numbers and maps with text keys: serialising them cannot fail.
+    content_digest(&serde_json::to_vec(value).unwrap_or_default())
+}
+
+impl PlanDocument {
+    /// The document of a plan.
+    #[must_use]
+    pub fn of(plan: &Plan, provenance: Provenance) -> Self {
+        let mut number = 0;
+        let vms = plan.vms.iter().map(|vm| {
+            let first = number;
+            number += vm.actions.len();
+            document_vm(plan, vm, first)
+        });
+        let problems = plan.problems.iter().map(|problem| DocumentProblem {
+            severity: problem.severity.as_str().to_owned(),
+            code: problem.code.to_owned(),
+            vm: problem.vm.map(crate::model::VmId::get),
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
+        });
+        let Provenance { target, config, selection, restart } = provenance;
+        Self {
+            format_version: DOCUMENT_VERSION,
+            phoenix: env!("CARGO_PKG_VERSION").to_owned(),
+            hash: hash(plan),
+            target,
+            config,
+            selection,
+            restart,
+            project: plan.project.clone(),
+            summary: DocumentSummary {
+                declared: plan.declared,
+                create: plan.count(Outcome::Create),
+                update: plan.count(Outcome::Update),
+                no_op: plan.count(Outcome::NoOp),
+                blocked: plan.blocked(),
+                restarts: plan.restarts_needed(),
+            },
+            vms: vms.collect(),
+            problems: problems.collect(),
+        }
+    }
+
+    /// The VMs for which this plan does not hold any more, seen against a plan made now.
+    ///
+    /// A VM that is as it was to become needs nothing and is none of them; what is to be done to every other one must be
+    /// exactly what was planned.
+    #[must_use]
+    pub fn moved(&self, now: &Plan) -> Vec<Moved> {
+        let found = |saved: &DocumentVm| now.vms.iter().find(|vm| vm.vm.get() == saved.vm);
+        self.vms
+            .iter()
+            .filter_map(|saved| {
+                let what = match found(saved) {
+                    None => "it is no longer planned".to_owned(),
+                    Some(vm) if !vm.blocked && !vm.outcome.acts() => return None,
+                    Some(vm) if fingerprint(vm) == saved.fingerprint => return None,
+                    Some(vm) => difference(saved, vm),
+                };
+                Some(Moved { vm: saved.vm, what })
+            })
+            .collect()
+    }
+}
+
+/// What of a VM's plan is not as it was saved.
+fn difference(saved: &DocumentVm, now: &VmPlan) -> String {
+    if now.blocked {
+        return "it is blocked now".to_owned();
+    }
+    let text = |value: Option<&str>| value.map_or("nothing".to_owned(), |value| format!("`{value}`"));
+    for change in &now.changes {
+        let before = saved.changes.iter().find(|saved| saved.key == change.key && saved.new == change.new);
+        match before {
+            Some(before) if before.old == change.old => {}
+            Some(before) => {
+                let (planned, found) = (text(before.old.as_deref()), text(change.old.as_deref()));
+                return format!("{}: planned from {planned}, found {found}", change.key);
+            }
+            None => return format!("{}: no change was planned, found {}", change.key, text(change.old.as_deref())),
+        }
+    }
+    let planned = saved.actions.iter().filter(|action| action.outcome.acts()).map(|action| action.id.clone());
+    let acting = now.actions.iter().filter(|action| action.outcome.acts()).map(|action| action.id(now.vm));
+    let (planned, acting): (Vec<String>, Vec<String>) = (planned.collect(), acting.collect());
+    match acting.iter().find(|id| !planned.contains(id)) {
+        Some(more) => format!("{more} was not planned"),
+        None => "other values or fewer actions than planned".to_owned(),
+    }
+}
+
+fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
+    let changes = vm.changes.iter().map(|change| DocumentChange {
+        key: change.key.to_owned(),
+        old: change.old.clone(),
+        new: change.new.clone(),
+        origin: change.origin,
+        disruption: change.disruption,
+        note: change.note.clone(),
+    });
+    let waiting = vm.waiting.iter().map(|waiting| DocumentWaiting {
+        option: waiting.option.clone(),
+        active: waiting.active.clone(),
+        pending: waiting.pending.clone(),
+    });
+    let actions = vm.actions.iter().enumerate().map(|(at, action)| DocumentAction {
+        id: action.id(vm.vm),
+        kind: action.kind,
+        subject: action.subject.as_deref().map(ToOwned::to_owned),
+        outcome: action.outcome,
+        reason: action.reason.to_owned(),
+        disruption: action.disruption,
+        timeout_seconds: action.timeout_seconds,
+        after: plan.graph.dependencies(first + at).into_iter().map(|other| plan.action_id(other)).collect(),
+    });
+    DocumentVm {
+        vm: vm.vm.get(),
+        name: vm.name.clone(),
+        outcome: vm.outcome,
+        disruption: vm.disruption,
+        blocked: vm.blocked,
+        basis: vm.task.as_ref().and_then(|task| task.basis.as_ref()).map(|digest| digest.0.clone()),
+        fingerprint: fingerprint(vm),
+        changes: changes.collect(),
+        waiting: waiting.collect(),
+        actions: actions.collect(),
+    }
+}

@@ -1,0 +1,181 @@
+//! The plan as Git servers show it: a line first, the disruptive at the top, details folded.
+//!
+//! Made from the document, so that a saved plan looks like a fresh one.
+
+use super::text::safe;
+use crate::model::{Disruption, Outcome};
+use crate::plan::document::{DocumentAction, DocumentChange, DocumentProblem, DocumentVm, PlanDocument};
+
+/// Git servers cut or refuse comments beyond 65,536 characters.
+pub const MOST_CHARACTERS: usize = 65_000;
+
+/// Renders a plan in at most [`MOST_CHARACTERS`] characters; says what was left out.
+#[must_use]
+pub fn render(plan: &PlanDocument) -> String {
+    let mut out = head(plan);
+    let mut rest: Vec<&DocumentVm> = plan.vms.iter().filter(|vm| vm.outcome.acts() || vm.blocked).collect();
+    rest.sort_by_key(|vm| (std::cmp::Reverse(vm.disruption), std::cmp::Reverse(vm.outcome), vm.vm));
+    let tail = tail(plan);
+    let mut left_out = 0;
+    for vm in &rest {
+        let text = block(vm);
+        let room = MOST_CHARACTERS.saturating_sub(out.chars().count() + tail.chars().count() + 100);
+        if left_out > 0 || text.chars().count() > room {
+            left_out += 1;
+        } else {
+            out.push_str(&text);
+        }
+    }
+    if left_out > 0 {
+        out.push_str(&format!(
+            "\n**{left_out} more VMs are left out here**; `phoenix show` of the saved plan has them all.\n"
+        ));
+    }
+    out.push_str(&tail);
+    out
+}
+
+fn head(plan: &PlanDocument) -> String {
+    let summary = &plan.summary;
+    let restart = match summary.restarts {
+        0 => String::new(),
+        1 => " (1 restart)".to_owned(),
+        n => format!(" ({n} restarts)"),
+    };
+    let blocked = if summary.blocked == 0 { String::new() } else { format!(", **{} blocked**", summary.blocked) };
+    let mut out = format!(
+        "**Plan: {} to create, {} to update{restart}, 0 to destroy, {} unchanged{blocked}.**\n\n",
+        summary.create, summary.update, summary.no_op
+    );
+    out.push_str(&format!(
+        "Target {}, config {}, looked at {}, plan {}{}\n",
+        code(&plan.target.name),
+        code(&plan.config.path),
+        code(&plan.target.observed_at),
+        code(&plan.hash),
+        if plan.target.simulated { " (embedded node: no real VM would change)" } else { "" },
+    ));
+    problems(plan.problems.iter().filter(|problem| problem.severity == "error"), "Errors", &mut out);
+    out
+}
+
+/// Unchanged VMs and what is only good to know.
+fn tail(plan: &PlanDocument) -> String {
+    let mut out = String::new();
+    problems(plan.problems.iter().filter(|problem| problem.severity != "error"), "Good to know", &mut out);
+    out
+}
+
+fn problems<'p>(problems: impl Iterator<Item = &'p DocumentProblem>, title: &str, out: &mut String) {
+    let mut problems = problems.peekable();
+    if problems.peek().is_none() {
+        return;
+    }
+    out.push_str(&format!("\n{title}:\n\n"));
+    let mut more = 0;
+    for (at, problem) in problems.enumerate() {
+        // A thousand VMs can have a thousand notices of one kind.
+        if at >= 20 {
+            more += 1;
+            continue;
+        }
+        let vm = problem.vm.map(|vm| format!(" {vm}:")).unwrap_or_default();
+        let hint = problem.hint.as_ref().map(|hint| format!(" ({})", plain(hint))).unwrap_or_default();
+        out.push_str(&format!("- `{}`{vm} {}{hint}\n", problem.code, plain(&problem.message)));
+    }
+    if more > 0 {
+        out.push_str(&format!("- and {more} more\n"));
+    }
+}
+
+fn block(vm: &DocumentVm) -> String {
+    let sign = match vm.outcome {
+        _ if vm.blocked => "!",
+        Outcome::Create => "+",
+        Outcome::Update => "~",
+        Outcome::NoOp => "=",
+    };
+    let words = if vm.blocked { "blocked".to_owned() } else { vm.outcome.to_string() };
+    let costs = if vm.disruption > Disruption::Live && !vm.blocked {
+        format!(", <b>{}</b>", vm.disruption.as_str())
+    } else {
+        String::new()
+    };
+    // Whoever merges must see at once what is disruptive: such a VM is not folded.
+    let open = if vm.disruption > Disruption::Live { " open" } else { "" };
+    let mut out = format!(
+        "\n<details{open}><summary><code>{sign}</code> {} <b>{}</b>: {words}{costs}</summary>\n\n",
+        vm.vm,
+        html(&vm.name)
+    );
+    out.push_str("| key | now | then | |\n|---|---|---|---|\n");
+    for change in &vm.changes {
+        out.push_str(&row(change));
+    }
+    for waiting in &vm.waiting {
+        let shown = |value: &Option<String>| value.as_deref().map_or("*unset*".to_owned(), cell);
+        out.push_str(&format!(
+            "| {} | {} | {} | waits for a restart |\n",
+            cell(&waiting.option),
+            shown(&waiting.active),
+            shown(&waiting.pending)
+        ));
+    }
+    let acting: Vec<String> =
+        vm.actions.iter().filter(|action| action.outcome.acts()).map(DocumentAction::title).collect();
+    out.push_str(&format!("\nActions: {}\n\n</details>\n", code(&acting.join(" → "))));
+    out
+}
+
+fn row(change: &DocumentChange) -> String {
+    let old = change.old.as_deref().map_or(String::new(), cell);
+    let new = if change.new.is_empty() { "*none*".to_owned() } else { cell(&change.new) };
+    let mut notes: Vec<String> = vec![change.disruption.as_str().to_owned(), plain(&change.note).replace('|', "\\|")];
+    notes.retain(|note| !note.is_empty());
+    format!("| `{}` | {old} | {new} | {} |\n", change.key, notes.join(", "))
+}
+
+/// A value in a cell of a table.
+fn cell(text: &str) -> String {
+    code(text).replace('|', "\\|")
+}
+
+/// A code span that nothing in the text can end.
+fn code(text: &str) -> String {
+    let text = safe(text);
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    let space = if text.starts_with('`') || text.ends_with('`') || text.is_empty() { " " } else { "" };
+    format!("{fence}{space}{text}{space}{fence}")
+}
+
+/// A message: what it quotes with backticks is code, the rest is taken literally by Markdown and HTML.
+fn plain(text: &str) -> String {
+    let text = safe(text);
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return escaped(&text);
+    }
+    let part = |(at, part): (usize, &&str)| if at % 2 == 1 { code(part) } else { escaped(part) };
+    parts.iter().enumerate().map(part).collect()
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '@' => out.push_str("&#64;"),
+            '*' | '_' | '[' | ']' | '\\' | '#' | '!' | '~' | '|' | '`' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Text inside an HTML element.
+fn html(text: &str) -> String {
+    safe(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
