@@ -44,7 +44,8 @@ rewrite() {
 
 /// `phoenix-mount SOURCE MOUNT_POINT`
 ///
-/// Installs the NFS client where it is missing (waiting for a running package manager, never ending one), keeps one
+/// Installs the NFS client where it is missing (waiting for a running package manager, never ending one, and for less
+/// time than the action has: what apt says of the lock must still be heard), keeps one
 /// line for the mount point in `/etc/fstab`, mounts, and verifies source and target with `findmnt`.
 pub(super) const MOUNT: &str = concat!(
     functions!(),
@@ -65,8 +66,8 @@ fi
 if ! command -v mount.nfs >/dev/null 2>&1 && [ ! -x /sbin/mount.nfs ]; then
   if command -v apt-get >/dev/null 2>&1; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -o DPkg::Lock::Timeout=600 update >&2 || say "package lists could not be refreshed"
-    apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends nfs-common >&2
+    apt-get -o DPkg::Lock::Timeout=300 update >&2 || say "package lists could not be refreshed"
+    apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends nfs-common >&2
   elif command -v dnf >/dev/null 2>&1; then
     dnf install -y nfs-utils >&2
   else

@@ -64,7 +64,9 @@ impl Embedded {
         let words: Vec<String> = argv.iter().map(|word| arrived(word)).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match (name(argv), words.as_slice()) {
-            ("cloud-init", ["cloud-init", "status", ..]) => Ok(self.cloud_init(up)),
+            ("cloud-init", ["cloud-init", "status", ..] | ["/bin/sh", _, _, _, "status", ..]) => {
+                Ok(self.cloud_init(up))
+            }
             ("phoenix-mount", [_, _, _, _, source, mount_point]) => self.mount(vm, source, mount_point),
             ("phoenix-unmount", [_, _, _, _, source, mount_point]) => self.unmount(vm, source, mount_point),
             ("phoenix-probe", [_, _, _, _, dir, nonce]) => self.probe(vm, dir, nonce),
