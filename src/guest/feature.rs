@@ -48,6 +48,8 @@ pub enum FeatureStart {
 }
 
 /// `phoenix-feature FEATURE DIGEST UUID DIRECTORY FILE VM_ID VM_NAME TIMEOUT LOG`
+///
+/// Values reach the unit in its environment: in its command line systemd itself would replace `${…}` and `$$`.
 pub(super) const START: &str = r#"set -eu
 feature=$1 digest=$2 uuid=$3 directory=$4 file=$5 vm_id=$6 vm_name=$7 timeout=$8 log=$9
 runs=/var/lib/phoenix/runs
@@ -76,9 +78,10 @@ systemd-run --quiet --unit "$unit" --property=Type=exec --property=RuntimeMaxSec
   --working-directory="$directory" \
   --setenv=PHOENIX_VM_ID="$vm_id" --setenv=PHOENIX_VM_NAME="$vm_name" \
   --setenv=PHOENIX_CONTEXT="$directory/vm_context.json" --setenv=PHOENIX_SCRIPTS_DIR="$directory" \
+  --setenv=PHOENIX_RUN="$run" --setenv=PHOENIX_LOG="$log" --setenv=PHOENIX_SCRIPT="$directory/$file" \
   --setenv=DEBIAN_FRONTEND=noninteractive --setenv=HOME=/root \
-  /bin/sh -c 'run=$1 log=$2; shift 2; "$@" >"$log" 2>&1; code=$?; printf "%s" "$code" >"$run/exit.new"; sync "$run/exit.new" 2>/dev/null; mv "$run/exit.new" "$run/exit"; exit "$code"' \
-  phoenix-run "$run" "$log" /bin/bash "$directory/$file" "$vm_id" >&2
+  /bin/sh -c 'run=$PHOENIX_RUN; /bin/bash "$PHOENIX_SCRIPT" "$PHOENIX_VM_ID" >"$PHOENIX_LOG" 2>&1; code=$?; printf "%s" "$code" >"$run/exit.new"; sync "$run/exit.new" 2>/dev/null; mv "$run/exit.new" "$run/exit"; exit "$code"' \
+  phoenix-run >&2
 echo running
 "#;
 

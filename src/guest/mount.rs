@@ -38,6 +38,7 @@ rewrite() {
   mv "$new" /etc/fstab
   if command -v systemctl >/dev/null 2>&1; then systemctl daemon-reload || true; fi
 }
+[ -e /etc/fstab ] || : >/etc/fstab
 "##
     };
 }
@@ -53,12 +54,13 @@ pub(super) const MOUNT: &str = concat!(
 target=$2
 line="$source $target nfs rw,hard,noatime,nofail,_netdev 0 0"
 was=$(current)
-if [ "$was" = "$source" ] && grep -qxF "$line" /etc/fstab; then
+if [ "$was" = "$source" ] && grep -qxF -e "$line" /etc/fstab; then
   echo already
   exit 0
 fi
 foreign=$(target=$target awk '/^# BEGIN phoenix/ { inside = 1 } /^# END phoenix/ { inside = 0 }
-  !inside && $1 !~ /^#/ && $2 == ENVIRON["target"]' /etc/fstab)
+  { at = $2; if (at != "/") sub("/+$", "", at) }
+  !inside && $1 !~ /^#/ && at == ENVIRON["target"]' /etc/fstab)
 if [ -n "$foreign" ]; then
   say "/etc/fstab mounts something else at $target already: $foreign"
   exit 5
