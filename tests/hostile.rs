@@ -87,9 +87,9 @@ const PLACES: [Place; 18] = [
     ("/hypervisor/persistent_storage/host_path", |d| d.settings.persistent_storage.host_path.clone()),
     ("/hypervisor/persistent_storage/server", |d| d.settings.persistent_storage.server.clone().unwrap()),
     ("/hypervisor/persistent_storage/mount_point", |d| d.settings.persistent_storage.mount_point.clone()),
-    ("/hypervisor/nfs_shares/s/server", |d| d.settings.nfs_shares["s"].server.clone()),
-    ("/hypervisor/nfs_shares/s/export", |d| d.settings.nfs_shares["s"].export.clone()),
-    ("/hypervisor/nfs_shares/s/host_path", |d| d.settings.nfs_shares["s"].host_path.clone()),
+    ("/hypervisor/nfs_shares/nas/server", |d| d.settings.nfs_shares["nas"].server.clone()),
+    ("/hypervisor/nfs_shares/nas/export", |d| d.settings.nfs_shares["nas"].export.clone()),
+    ("/hypervisor/nfs_shares/nas/host_path", |d| d.settings.nfs_shares["nas"].host_path.clone()),
     ("/virtual_machines/0/vm_name", |d| d.vms[0].vm_name.clone()),
     ("/virtual_machines/0/template_name", |d| d.vms[0].template_name.clone()),
     ("/virtual_machines/0/boot_disk_storage", |d| d.vms[0].boot_disk_storage.clone()),
@@ -108,12 +108,12 @@ fn loaded_with(place: &str, value: &str) -> (Option<Desired>, usize) {
         "hypervisor": {
             "project": "p", "features_dir": "f",
             "persistent_storage": { "host_path": "/srv/p", "server": "192.0.2.1", "mount_point": "/p" },
-            "nfs_shares": { "s": { "server": "192.0.2.1", "export": "/srv/nfs", "host_path": "/srv/nfs" } },
+            "nfs_shares": { "nas": { "server": "192.0.2.1", "export": "/srv/nfs", "host_path": "/srv/nfs" } },
         },
         "virtual_machines": [{
             "vm_id": 1000, "vm_name": "web", "template_name": "t", "boot_disk_storage": "local-zfs",
             "network_bridge": "vmbr0", "description": "d", "tags": ["a"], "features": ["base_setup"],
-            "volumes": [{ "type": "nfs", "share": "s", "path": "/x", "mount_point": "/srv/x" }],
+            "volumes": [{ "type": "nfs", "share": "nas", "path": "/x", "mount_point": "/srv/x" }],
         }],
     });
     *config.pointer_mut(place).unwrap() = Value::String(value.to_owned());
@@ -144,7 +144,12 @@ fn refused_or_unchanged((place, arrived): Place, value: &str) -> Result<bool, St
 fn a_config_refuses_a_value_or_hands_it_on_unchanged() {
     let mut taken = Vec::new();
     for place in PLACES {
-        for value in hostile() {
+        let (desired, errors) = loaded_with(place.0, "/plain");
+        let (other, _) = loaded_with(place.0, "plain");
+        assert!(desired.or(other).is_some(), "{}: what is harmless is taken, {errors} errors", place.0);
+        let values = hostile();
+        let paths = values.iter().map(|value| format!("/{value}"));
+        for value in paths.chain(values.clone()) {
             if refused_or_unchanged(place, &value).unwrap_or_else(|why| panic!("{why}")) {
                 taken.push(format!("{} {value:?}", place.0));
             }

@@ -2,7 +2,7 @@
 //! the test, in a mount namespace of their own, and the programs that look at or change a system are stand-ins.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -108,6 +108,10 @@ impl Cell {
             fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
+        // Debian finds it by a link in /etc, which the guest does not have.
+        let awk = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .find_map(|dir| dir.join("awk").canonicalize().ok());
+        symlink(awk.unwrap(), cell.path("bin/awk")).unwrap();
         cell.write("mounts", "");
         Some(cell)
     }
