@@ -76,7 +76,7 @@ pub(crate) fn vm(id: u32) -> VmId {
     VmId::try_from(id).unwrap()
 }
 
-const SECONDS: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// A string of a config: where it stands, and where it arrives.
 type Place = (&'static str, fn(&Desired) -> String);
@@ -196,7 +196,7 @@ fn words(output: &Output) -> Vec<String> {
 /// A command whose program is the stand-in.
 fn aimed(argv: &[String], program: &Path) -> Command {
     let program = program.display().to_string();
-    Command::look(std::iter::once(program).chain(argv[1..].iter().cloned()).collect(), SECONDS)
+    Command::look(std::iter::once(program).chain(argv[1..].iter().cloned()).collect(), LONG)
 }
 
 proptest! {
@@ -263,16 +263,16 @@ proptest! {
         let client = format!("192.0.2.{last}");
         let qm = Qm::new(Box::new(Here(node.search_path())), layout(&node));
         let entries = vec![ExportEntry { path: path.clone(), client: client.clone() }];
-        qm.perform(&HostOp::WriteExports { vm: vm(1000), entries }, SECONDS).unwrap();
+        qm.perform(&HostOp::WriteExports { vm: vm(1000), entries }, LONG).unwrap();
         let written = fs::read_to_string(node.path("root/etc/exports.d/phoenix-1000.exports")).unwrap();
         prop_assert_eq!(written, print_exports([(path.as_str(), client.as_str())]));
         let exports = qm.exports().unwrap();
         prop_assert_eq!(exports.iter().map(|export| export.path.as_str()).collect::<Vec<_>>(), [path.as_str()]);
-        qm.perform(&HostOp::WriteExports { vm: vm(1000), entries: Vec::new() }, SECONDS).unwrap();
+        qm.perform(&HostOp::WriteExports { vm: vm(1000), entries: Vec::new() }, LONG).unwrap();
         prop_assert_eq!(fs::read_dir(node.path("root/etc/exports.d")).unwrap().count(), 0);
         // An address is all that a client may be.
         let entries = vec![ExportEntry { path, client: format!("{client}(rw) *") }];
-        let refused = qm.perform(&HostOp::WriteExports { vm: vm(1000), entries }, SECONDS);
+        let refused = qm.perform(&HostOp::WriteExports { vm: vm(1000), entries }, LONG);
         prop_assert!(refused.is_err());
     }
 }
@@ -328,7 +328,7 @@ fn through_ssh() {
     for value in hostile() {
         for op in operations(&value, "plain").into_iter().chain(operations("plain", &value)) {
             for argv in commands(&op) {
-                let output = ssh.run(&Command::look(argv.clone(), SECONDS)).unwrap();
+                let output = ssh.run(&Command::look(argv.clone(), LONG)).unwrap();
                 assert_eq!(words(&output), argv);
             }
         }

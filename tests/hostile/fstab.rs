@@ -21,9 +21,9 @@ fn parted(fstab: &str) -> (Vec<&str>, Vec<&str>) {
     for line in fstab.lines() {
         inside |= line.starts_with("# BEGIN phoenix");
         if inside {
-            own.push(line)
+            own.push(line);
         } else {
-            others.push(line)
+            others.push(line);
         }
         inside &= !line.starts_with("# END phoenix");
     }

@@ -85,19 +85,17 @@ impl Default for Case<'_> {
     }
 }
 
-impl Case<'_> {
-    /// Id of the action that fails.
-    pub(crate) fn action(&self, kind: ActionKind) -> String {
-        let id = match kind {
-            ActionKind::Clone => "clone",
-            ActionKind::AwaitAgent => "await-agent",
-            ActionKind::AwaitCloudInit => "await-cloud-init",
-            ActionKind::Mount => "mount:/persistent-storage",
-            ActionKind::Feature => "feature:base_setup",
-            other => panic!("no case fails at {other:?}"),
-        };
-        format!("{VM}/{id}")
-    }
+/// Id of the action of this kind that fails.
+pub(crate) fn id(kind: ActionKind) -> String {
+    let id = match kind {
+        ActionKind::Clone => "clone",
+        ActionKind::AwaitAgent => "await-agent",
+        ActionKind::AwaitCloudInit => "await-cloud-init",
+        ActionKind::Mount => "mount:/persistent-storage",
+        ActionKind::Feature => "feature:base_setup",
+        other => panic!("no case fails at {other:?}"),
+    };
+    format!("{VM}/{id}")
 }
 
 /// What the node's programs print.
