@@ -326,11 +326,9 @@ fn through_ssh() {
     fs::create_dir(&sockets).unwrap();
     let ssh = Ssh::new(None, "127.0.0.1", Some(port.to_str().unwrap().parse().unwrap()), Sockets::At(sockets));
     for value in hostile() {
-        for op in operations(&value, "plain").into_iter().chain(operations("plain", &value)) {
-            for argv in commands(&op) {
-                let output = ssh.run(&Command::look(argv.clone(), LONG)).unwrap();
-                assert_eq!(words(&output), argv);
-            }
-        }
+        // One call for each value: a connection that is shared still costs a tenth of a second.
+        let argv = commands(&operations(&value, &value)[1]).remove(0);
+        let output = ssh.run(&Command::look(argv.clone(), LONG)).unwrap();
+        assert_eq!(words(&output), argv);
     }
 }

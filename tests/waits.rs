@@ -114,6 +114,35 @@ fn the_guest_has_no_shell() {
 }
 
 #[test]
+fn the_guest_gets_no_address() {
+    // Recorded, with the address that DHCP gave taken out.
+    let interfaces = r#"[
+       { "hardware-address": "00:00:00:00:00:00", "name": "lo",
+         "ip-addresses": [{ "ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8 }] },
+       { "hardware-address": "bc:24:11:00:00:01", "name": "eth0",
+         "ip-addresses": [{ "ip-address": "fe80::be24:11ff:fe00:1", "ip-address-type": "ipv6", "prefix": 64 }] }
+    ]"#;
+    check(&Case {
+        at: At::Addresses,
+        goes: Goes::Prints(interfaces),
+        fails: Some(ActionKind::ExportShare),
+        error: &["the guest got no address on net0", "within 120 s"],
+        hint: &["DHCP server"],
+        late: true,
+        ..Case::default()
+    });
+    check(&Case {
+        at: At::Addresses,
+        goes: Goes::Refused(255, "QEMU guest agent is not running\n"),
+        fails: Some(ActionKind::ExportShare),
+        error: &["no answer from the guest agent within 120 s"],
+        hint: &["qm terminal 1000"],
+        late: true,
+        ..Case::default()
+    });
+}
+
+#[test]
 fn the_vm_stops_meanwhile() {
     for (at, kind, status) in [
         (At::Ping, ActionKind::AwaitAgent, 2),

@@ -38,7 +38,7 @@ impl Step<'_> {
         self.by.clock.pause(pace.next().min(self.remaining()));
     }
 
-    fn seconds(&self) -> u32 {
+    pub(super) fn seconds(&self) -> u32 {
         self.action.timeout_seconds
     }
 
@@ -70,7 +70,7 @@ impl Step<'_> {
     }
 
     /// A fault of the agent that did not pass in time.
-    fn silent(&self, fault: Fault) -> Failure {
+    pub(super) fn silent(&self, fault: Fault) -> Failure {
         if fault.kind != FaultKind::AgentDown {
             return fault.into();
         }

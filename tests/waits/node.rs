@@ -36,6 +36,8 @@ pub(crate) enum At {
     #[default]
     Clone,
     Ping,
+    /// Asking for the guest's addresses.
+    Addresses,
     /// Starting this program in the guest.
     Start(&'static str),
     /// Asking how this program went.
@@ -49,6 +51,8 @@ pub(crate) enum Goes {
     Refused(i32, &'static str),
     /// So it does, and the VM is off.
     Stopped(i32, &'static str),
+    /// `qm` prints this.
+    Prints(&'static str),
     /// The job on the node ends with this status and prints this.
     Job(i32, &'static str, &'static str),
     /// The program in the guest ends with this code and prints this.
@@ -91,6 +95,7 @@ pub(crate) fn id(kind: ActionKind) -> String {
         ActionKind::Clone => "clone",
         ActionKind::AwaitAgent => "await-agent",
         ActionKind::AwaitCloudInit => "await-cloud-init",
+        ActionKind::ExportShare => "export-share",
         ActionKind::Mount => "mount:/persistent-storage",
         ActionKind::Feature => "feature:base_setup",
         other => panic!("no case fails at {other:?}"),
@@ -111,6 +116,7 @@ impl Runner for Scripted {
             (Goes::Refused(status, stderr) | Goes::Stopped(status, stderr), ["qm", ..]) => {
                 (status, String::new(), stderr)
             }
+            (Goes::Prints(stdout), ["qm", ..]) => (0, stdout.to_owned(), ""),
             (Goes::Ends(code, out, err), ["qm", "guest", "exec-status", ..]) => {
                 let ended = serde_json::json!({ "exited": 1, "exitcode": code, "out-data": out, "err-data": err });
                 (0, ended.to_string(), "")
@@ -224,7 +230,8 @@ impl Guests for Troubled {
         if vm.get() == VM && self.is_at(At::Ping) { self.qm.ping(vm) } else { self.node.guests().ping(vm) }
     }
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
-        self.node.guests().addresses(vm)
+        let ours = vm.get() == VM && self.is_at(At::Addresses);
+        if ours { self.qm.addresses(vm) } else { self.node.guests().addresses(vm) }
     }
     fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault> {
         // The name of a script is its `$0`.
