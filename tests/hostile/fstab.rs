@@ -204,3 +204,28 @@ fn the_end_of_a_script_is_told_apart() {
     cell.write("lib/phoenix/runs/try-d1/uuid", "another");
     assert!(said().unwrap_err().what.contains("somebody ended it"));
 }
+
+#[test]
+fn shellcheck_has_nothing_to_say() {
+    if !crate::support::need("shellcheck", "shellcheck") {
+        return;
+    }
+    let (file, log) = ("try.sh", "/s/log");
+    let (feature, digest, uuid, directory, vm_id, vm_name, timeout) = ("try", "d1", "u1", "/s", "1000", "web", "9");
+    let run = FeatureRun { feature, digest, uuid, directory, file, vm_id, vm_name, timeout, log };
+    for program in [
+        guest::cloud_init_status(),
+        guest::mount(A, "/srv/a"),
+        guest::unmount(A, "/srv/a"),
+        guest::probe("/srv/a", "x"),
+        guest::start_feature(&run),
+        guest::feature_result(&run),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("script.sh");
+        fs::write(&path, format!("#!/bin/sh\n{}", program.argv[2])).unwrap();
+        // SC2016: what stands in single quotes is meant for another shell, or for awk.
+        let output = std::process::Command::new("shellcheck").args(["-e", "SC2016"]).arg(path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}

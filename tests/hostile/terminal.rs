@@ -178,18 +178,23 @@ fn the_binary_is_inert_on_a_hostile_node() {
     let values = hostile();
     let all = values.join(" ");
     hostile_node(&dir.path().join(".phoenix/node"), &all, &all, &values.join("\n"));
-    for arguments in [
-        &["plan"][..],
-        &["plan", "--commands"],
-        &["plan", "--only", "1002", "--commands"],
-        &["graph"],
-        &["apply", "--auto-approve"],
-        &["apply", "--auto-approve", "--json"],
-        &["node", "show"],
-        &["plan", "--only", "\u{1b}[2J\u{202e}"],
+    for (code, arguments) in [
+        // 1001 is somebody else's.
+        (1, &["plan"][..]),
+        (1, &["plan", "--commands"]),
+        (0, &["plan", "--only", "1002", "--commands"]),
+        (1, &["graph"]),
+        (0, &["apply", "--auto-approve", "--only", "1000", "--json"]),
+        (0, &["node", "show"]),
+        (4, &["plan", "--only", "\u{1b}[2J\u{202e}"]),
     ] {
-        check(&arguments.join(" "), &phoenix(dir.path(), arguments));
+        let output = phoenix(dir.path(), arguments);
+        check(&arguments.join(" "), &output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
     }
+    hostile_node(&dir.path().join(".phoenix/node"), &all, &all, &values.join("\n"));
+    check("apply", &phoenix(dir.path(), &["apply", "--auto-approve", "--exclude", "1001"]));
+    assert!(!dir.path().join("pwned").exists());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! | argv | what it does |
 //! |---|---|
-//! | `cloud-init status --format json` | done when the node's `cloud_init_delay_ms` has passed since the start |
+//! | `cloud-init status --format json`, also as a script of that name | done when the node's `cloud_init_delay_ms` has passed since the start |
 //! | script `phoenix-mount SOURCE MOUNT_POINT` | puts a mount into fstab; prints `mounted` or `already` |
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
 //! | script `phoenix-probe DIRECTORY NONCE` | writes the nonce to a file on a mounted volume, or removes it |

@@ -125,6 +125,8 @@ mod tests {
             ("VM is locked (backup)", FaultKind::Refused),
             ("QEMU guest agent is not running", FaultKind::AgentDown),
             ("VM 101 is not running", FaultKind::AgentDown),
+            ("VM 101 qmp command 'guest-ping' failed - got timeout", FaultKind::AgentDown),
+            ("VM 101 qmp command 'query-status' failed - got timeout", FaultKind::Busy),
             ("No QEMU guest agent configured", FaultKind::Failed),
             ("Agent error: Invalid parameter 'pid'", FaultKind::Garbled),
             ("Configuration file 'nodes/vm/qemu-server/777.conf' does not exist", FaultKind::Missing),
@@ -135,6 +137,25 @@ mod tests {
             let command = Command::change(vec!["qm".to_owned()], std::time::Duration::ZERO);
             let output = Output { status: 255, stdout: Vec::new(), stderr: stderr.to_owned() };
             assert_eq!(fault(&command, &output).kind, kind, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn texts_tell_the_way_out() {
+        for (stderr, hint) in [
+            ("clone failed: No space left on device", "free space on storage `fast`"),
+            ("lvcreate 'pve/vm-1' error: insufficient free space (1 extents): 2 required", "storage `fast`"),
+            ("storage 'slow' is not online", "storage `slow` is not active"),
+            ("storage 'slow' does not exist", "storage `slow` is not in the node's storage.cfg"),
+            ("403 Permission check failed (/vms/1, VM.Clone)", "the right VM.Clone on /vms/1"),
+            ("Permission check failed", "root on the node"),
+            ("permission denied - you need root", "root on the node"),
+        ] {
+            let argv = ["qm", "clone", "1", "2", "--storage", "fast"].map(ToOwned::to_owned);
+            let command = Command::change(argv.into(), std::time::Duration::ZERO);
+            let output = Output { status: 255, stdout: Vec::new(), stderr: stderr.to_owned() };
+            let told = fault(&command, &output).hint.unwrap_or_default();
+            assert!(told.contains(hint), "{stderr}: {told}");
         }
     }
 }
