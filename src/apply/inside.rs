@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::perform::{Step, failure};
 use crate::event::Failure;
 use crate::guest::{self, CloudInit, FeatureRun, FeatureStart, GuestProblem, Program};
-use crate::hypervisor::{FaultKind, GuestExit, GuestStatus, Hypervisor};
+use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Hypervisor};
 use crate::model::Outcome;
 use crate::plan::Mount;
 
@@ -38,7 +38,7 @@ impl Step<'_> {
         self.by.clock.pause(pace.next().min(self.remaining()));
     }
 
-    fn seconds(&self) -> u32 {
+    pub(super) fn seconds(&self) -> u32 {
         self.action.timeout_seconds
     }
 
@@ -62,17 +62,26 @@ impl Step<'_> {
             }
             self.must_run()?;
             if self.is_late() {
-                return Err(failure(
-                    format!("no answer from the guest agent within {} s: {}", self.seconds(), fault.what),
-                    Some(
-                        "the agent is not installed or not started in the guest, or the guest has not booted: \
-                         look at its console",
-                    ),
-                ));
+                return Err(self.silent(fault));
             }
             self.waiting("the guest agent");
             self.pause(&mut pace);
         }
+    }
+
+    /// A fault of the agent that did not pass in time.
+    pub(super) fn silent(&self, fault: Fault) -> Failure {
+        if fault.kind != FaultKind::AgentDown {
+            return fault.into();
+        }
+        failure(
+            format!("no answer from the guest agent within {} s: {}", self.seconds(), fault.what),
+            Some(&format!(
+                "the agent is not installed or not started in the guest, or the guest has not booted: look at its \
+                 console (`qm terminal {}`, or the web interface)",
+                self.id()
+            )),
+        )
     }
 
     pub(super) fn await_cloud_init(&mut self) -> Result<Outcome, Failure> {
@@ -129,7 +138,7 @@ impl Step<'_> {
             return Err(failure(format!("VM {} has no uuid or no channel", self.id()), None));
         };
         let (directory, log) = (channel.guest_scripts(), channel.guest_log(name));
-        let (vm_id, timeout) = (self.id().to_string(), self.seconds().to_string());
+        let (vm_id, timeout) = (self.id().to_string(), guest::script_seconds(self.seconds()).to_string());
         let run = FeatureRun {
             feature: name,
             digest: &script.digest,
@@ -161,13 +170,13 @@ impl Step<'_> {
         let mut log = Log::new(channel.host_log(run.feature));
         loop {
             let exit = self.run_program(&guest::feature_result(run), "the script")?;
-            if guest::read_feature_result(&exit)?.is_some() {
+            if guest::read_feature_result(&exit, run)?.is_some() {
                 return Ok(());
             }
             if self.is_late() {
                 return Err(failure(
                     format!("the script has not ended within {} s", self.seconds()),
-                    Some(&format!("its log is {} in the guest", run.log)),
+                    Some(&format!("systemd ends it after {} s; its log is {} in the guest", run.timeout, run.log)),
                 ));
             }
             match log.follow(&*self.by.hypervisor) {
@@ -202,7 +211,7 @@ impl Step<'_> {
                     if self.is_late() {
                         return Err(failure(
                             format!("no end of {goal} within {} s", self.seconds()),
-                            Some("it may still be running in the guest"),
+                            Some("it may still be running in the guest: `ps` there tells what it waits for"),
                         ));
                     }
                     self.waiting(goal);
@@ -214,10 +223,13 @@ impl Step<'_> {
             // The agent is restarting, or the answer went to somebody else: both pass.
             let passes = fault.is_transient() || matches!(fault.kind, FaultKind::AgentDown | FaultKind::Garbled);
             repeats += 1;
-            if !passes || self.is_late() || (fault.kind != FaultKind::AgentDown && repeats > MOST_REPEATS) {
+            if !passes || (fault.kind != FaultKind::AgentDown && repeats > MOST_REPEATS) {
                 return Err(fault.into());
             }
             self.must_run()?;
+            if self.is_late() {
+                return Err(self.silent(fault));
+            }
             pid = None;
             self.waiting(format!("{goal}: {}", fault.what));
             self.pause(&mut pace);

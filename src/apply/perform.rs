@@ -46,6 +46,10 @@ impl From<Fault> for Failure {
         let hint = fault.hint.or_else(|| match fault.kind {
             FaultKind::Busy => Some("somebody else holds it: try again when they are done".to_owned()),
             FaultKind::Denied => Some("the account phoenix uses lacks the right for this".to_owned()),
+            FaultKind::Unreachable => {
+                Some("when the node can be reached again, apply again: it goes on from what it finds".to_owned())
+            }
+            FaultKind::TimedOut => Some("look at the node's task log; the next apply looks what came of it".to_owned()),
             _ => None,
         });
         Self { error: fault.what, hint, may_have_happened: false, stale: fault.kind == FaultKind::Stale }

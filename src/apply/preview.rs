@@ -145,7 +145,7 @@ impl<'a> Scene<'a> {
         let script = self.task.scripts.iter().find(|script| *script.name == *name);
         let channel = self.task.mounts.iter().find(|mount| mount.channel);
         let (Some(script), Some(channel)) = (script, channel) else { return Ok(Vec::new()) };
-        let (vm_id, timeout) = (self.vm.vm.to_string(), action.timeout_seconds.to_string());
+        let (vm_id, timeout) = (self.vm.vm.to_string(), guest::script_seconds(action.timeout_seconds).to_string());
         let (directory, log) = (Mount::guest_scripts(channel), channel.guest_log(name));
         let uuid = self.live.as_ref().and_then(|live| live.uuid.clone()).unwrap_or_default();
         let run = FeatureRun {

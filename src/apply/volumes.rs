@@ -72,6 +72,9 @@ impl Step<'_> {
                 Ok(found) => found,
                 Err(fault) if fault.kind == FaultKind::AgentDown || fault.is_transient() => {
                     self.must_run()?;
+                    if self.is_late() {
+                        return Err(self.silent(fault));
+                    }
                     Vec::new()
                 }
                 Err(fault) => return Err(fault.into()),
@@ -86,7 +89,7 @@ impl Step<'_> {
             }
             if self.is_late() {
                 return Err(failure(
-                    format!("the guest has no address on net0 ({mac})"),
+                    format!("the guest got no address on net0 ({mac}) within {} s", self.seconds()),
                     Some("does a DHCP server answer on the VM's bridge? look at the guest's console"),
                 ));
             }

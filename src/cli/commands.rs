@@ -13,7 +13,8 @@ use crate::observed::{Export, print_exports};
 use crate::ui::commands::{Line, Word};
 
 /// The scripts that phoenix runs in guests, by the variable that stands for them.
-const SCRIPTS: [(&str, &str); 5] = [
+const SCRIPTS: [(&str, &str); 6] = [
+    ("cloud-init", "phoenix_cloud_init"),
     ("phoenix-mount", "phoenix_mount"),
     ("phoenix-unmount", "phoenix_unmount"),
     ("phoenix-probe", "phoenix_probe"),

@@ -37,6 +37,11 @@ struct Answer {
     recoverable_errors: std::collections::BTreeMap<String, Vec<String>>,
 }
 
+/// `cloud-init ARG…`: runs the program of that name.
+pub(super) const STATUS: &str = r#"command -v "$0" >/dev/null 2>&1 || exit 127
+exec "$0" "$@"
+"#;
+
 /// Reads `cloud-init status --format json`.
 ///
 /// It exits 1 for `error` and 2 for `degraded` and prints the whole JSON in both cases (recorded), so the exit code is
@@ -57,11 +62,11 @@ pub(super) fn read(exit: &GuestExit) -> CloudInit {
         messages.push(status.detail.clone());
     }
     match status.status.as_str() {
-        "not started" | "not run" | "running" => CloudInit::Running,
+        "not started" | "not run" | "running" | "degraded running" => CloudInit::Running,
         "done" if status.extended.starts_with("degraded") => CloudInit::Degraded(messages),
         "done" if exit.code == Some(2) => CloudInit::Degraded(messages),
         "done" => CloudInit::Done,
-        "degraded" => CloudInit::Degraded(messages),
+        "degraded" | "degraded done" => CloudInit::Degraded(messages),
         "error" => CloudInit::Failed(messages),
         "disabled" => CloudInit::Disabled,
         other => CloudInit::Unclear(format!("cloud-init says `{other}`")),

@@ -48,6 +48,8 @@ pub enum FeatureStart {
 }
 
 /// `phoenix-feature FEATURE DIGEST UUID DIRECTORY FILE VM_ID VM_NAME TIMEOUT LOG`
+///
+/// Values reach the unit in its environment: in its command line systemd itself would replace `${…}` and `$$`.
 pub(super) const START: &str = r#"set -eu
 feature=$1 digest=$2 uuid=$3 directory=$4 file=$5 vm_id=$6 vm_name=$7 timeout=$8 log=$9
 runs=/var/lib/phoenix/runs
@@ -70,34 +72,46 @@ systemctl stop "$unit" 2>/dev/null || true
 rm -rf "$run"
 mkdir -p "$run" "${log%/*}"
 : >"$log"
+cat /proc/sys/kernel/random/boot_id >"$run/boot" 2>/dev/null || true
 printf '%s' "$uuid" >"$run/uuid"
 systemd-run --quiet --unit "$unit" --property=Type=exec --property=RuntimeMaxSec="$timeout" \
   --working-directory="$directory" \
   --setenv=PHOENIX_VM_ID="$vm_id" --setenv=PHOENIX_VM_NAME="$vm_name" \
   --setenv=PHOENIX_CONTEXT="$directory/vm_context.json" --setenv=PHOENIX_SCRIPTS_DIR="$directory" \
+  --setenv=PHOENIX_RUN="$run" --setenv=PHOENIX_LOG="$log" --setenv=PHOENIX_SCRIPT="$directory/$file" \
   --setenv=DEBIAN_FRONTEND=noninteractive --setenv=HOME=/root \
-  /bin/sh -c 'run=$1 log=$2; shift 2; "$@" >"$log" 2>&1; code=$?; printf "%s" "$code" >"$run/exit.new"; sync "$run/exit.new" 2>/dev/null; mv "$run/exit.new" "$run/exit"; exit "$code"' \
-  phoenix-run "$run" "$log" /bin/bash "$directory/$file" "$vm_id" >&2
+  /bin/sh -c 'run=$PHOENIX_RUN; /bin/bash "$PHOENIX_SCRIPT" "$PHOENIX_VM_ID" >"$PHOENIX_LOG" 2>&1; code=$?; printf "%s" "$code" >"$run/exit.new"; sync "$run/exit.new" 2>/dev/null; mv "$run/exit.new" "$run/exit"; exit "$code"' \
+  phoenix-run >&2
 echo running
 "#;
 
-/// `phoenix-feature-result FEATURE DIGEST UUID LOG`: `running`, `none`, or `exit N` and the last lines of the log.
+/// `phoenix-feature-result FEATURE DIGEST UUID LOG`: `running`, or `exit N`, `ended RESULT` (of systemd: `timeout`,
+/// `oom-kill`, `signal`), `rebooted` or `none`, and the last lines of the log.
+///
+/// A unit that systemd ended stays there as failed, with the reason; one that a restart of the guest ended is gone.
 pub(super) const RESULT: &str = r#"set -u
 run=/var/lib/phoenix/runs/$1-$2
 unit=phoenix-$1-$2
 if [ "$(cat "$run/uuid" 2>/dev/null)" != "$3" ]; then
   echo none
+  exit 0
 elif [ -f "$run/exit" ]; then
   echo "exit $(cat "$run/exit")"
-  tail -n 20 "$4" 2>/dev/null
 elif systemctl is-active --quiet "$unit"; then
   echo running
+  exit 0
 elif [ -f "$run/exit" ]; then
   echo "exit $(cat "$run/exit")"
+elif [ -f "$run/boot" ] && [ "$(cat "$run/boot")" != "$(cat /proc/sys/kernel/random/boot_id)" ]; then
+  echo rebooted
 else
-  echo none
-  tail -n 20 "$4" 2>/dev/null
+  result=$(systemctl show -p Result "$unit" 2>/dev/null)
+  case ${result#Result=} in
+    '' | success) echo none ;;
+    *) echo "ended ${result#Result=}" ;;
+  esac
 fi
+tail -n 20 "$4" 2>/dev/null
 exit 0
 "#;
 
@@ -106,32 +120,45 @@ pub(super) fn read_start(exit: &GuestExit) -> Result<FeatureStart, GuestProblem>
     match (exit.code, exit.out.trim()) {
         (Some(0), "running" | "started") => Ok(FeatureStart::Running),
         (Some(0), "finished") => Ok(FeatureStart::Finished),
-        _ => Err(unexpected("starting the script", exit)),
+        (code, _) => {
+            let mut problem = unexpected("starting the script", exit);
+            problem.hint = match code {
+                Some(3) => Some("take a template with systemd, or no `features`".to_owned()),
+                Some(4) => Some("`findmnt` in the guest tells what is mounted; `mount -a` there why not".to_owned()),
+                _ => None,
+            };
+            Err(problem)
+        }
     }
 }
 
 /// Reads the answer to [`RESULT`]. `None`: it still runs.
-pub(super) fn read_result(exit: &GuestExit) -> Result<Option<()>, GuestProblem> {
+pub(super) fn read_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<Option<()>, GuestProblem> {
     let (first, log) = exit.out.split_once('\n').unwrap_or((&exit.out, ""));
     let failed = |what: String| {
         let log = log.trim_end();
         let what = if log.is_empty() { what } else { format!("{what}; its last lines:\n{log}") };
-        Err(GuestProblem { what, hint: Some("mend the script; the next apply runs it again".to_owned()) })
+        let hint = format!("mend the script; the next apply runs it again; its log is {} in the guest", run.log);
+        Err(GuestProblem { what, hint: Some(hint) })
     };
     match first.trim() {
         "running" => Ok(None),
         "exit 0" => Ok(Some(())),
-        "none" => failed("the script ended without a result: the guest was restarted, or it ran too long".to_owned()),
-        other => match other.strip_prefix("exit ") {
-            Some(code) => failed(format!("the script exited {code}")),
-            None => Err(unexpected("asking after the script", exit)),
+        "none" => failed("the script ended without a result: somebody ended it".to_owned()),
+        "rebooted" => failed("the guest was restarted while the script ran: a script must not do that".to_owned()),
+        "ended timeout" => failed(format!("the script had not ended after {} s, and systemd ended it", run.timeout)),
+        "ended oom-kill" => failed("the guest ran out of memory and ended the script".to_owned()),
+        other => match (other.strip_prefix("exit "), other.strip_prefix("ended ")) {
+            (Some(code), _) => failed(format!("the script exited {code}")),
+            (_, Some(why)) => failed(format!("systemd ended the script: {why}")),
+            _ => Err(unexpected("asking after the script", exit)),
         },
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{RESULT, START, read_result};
+    use super::{FeatureRun, RESULT, START, read_result};
     use crate::guest::mount;
     use crate::hypervisor::GuestExit;
 
@@ -143,10 +170,30 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_script_is_told_with_its_last_lines() {
-        let exit = GuestExit { code: Some(0), out: "exit 3\nE: no such package\n".to_owned(), err: String::new() };
-        assert_eq!(read_result(&exit).unwrap_err().what, "the script exited 3; its last lines:\nE: no such package");
-        let running = GuestExit { code: Some(0), out: "running\n".to_owned(), err: String::new() };
-        assert_eq!(read_result(&running), Ok(None));
+    fn a_script_that_did_not_end_well_is_told_with_its_last_lines() {
+        let run = FeatureRun {
+            feature: "f",
+            digest: "d",
+            uuid: "u",
+            directory: "/p",
+            file: "f.sh",
+            vm_id: "1",
+            vm_name: "n",
+            timeout: "1770",
+            log: "/p/f.log",
+        };
+        let read = |out: &str| read_result(&GuestExit { code: Some(0), out: out.to_owned(), err: String::new() }, &run);
+        for (out, what) in [
+            ("exit 3\nE: no such package\n", "the script exited 3; its last lines:\nE: no such package"),
+            ("ended timeout\n", "the script had not ended after 1770 s, and systemd ended it"),
+            ("ended signal\n", "systemd ended the script: signal"),
+            ("rebooted\n", "the guest was restarted while the script ran: a script must not do that"),
+        ] {
+            let problem = read(out).unwrap_err();
+            assert_eq!(problem.what, what);
+            assert!(problem.hint.unwrap().contains("/p/f.log"));
+        }
+        assert_eq!(read("running\n"), Ok(None));
+        assert_eq!(read("exit 0\n"), Ok(Some(())));
     }
 }

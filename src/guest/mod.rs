@@ -38,9 +38,11 @@ pub struct GuestProblem {
 }
 
 /// `cloud-init status`, as JSON.
+///
+/// Through a shell, since the agent itself says of a program that is missing no more than that it failed.
 #[must_use]
 pub fn cloud_init_status() -> Program {
-    plain(&["cloud-init", "status", "--format", "json"])
+    script("cloud-init", cloud_init::STATUS, &["status", "--format", "json"])
 }
 
 /// Reads the answer to [`cloud_init_status`].
@@ -95,6 +97,13 @@ pub fn start_feature(run: &FeatureRun<'_>) -> Program {
     script("phoenix-feature", feature::START, &run.arguments())
 }
 
+/// How long a script may run when the action that waits for it may take `seconds`: systemd ends it a little earlier, so
+/// that its end is still seen and told.
+#[must_use]
+pub fn script_seconds(seconds: u32) -> u32 {
+    seconds.saturating_sub(30).max(1)
+}
+
 /// Reads the answer to [`start_feature`].
 pub fn read_feature_start(exit: &GuestExit) -> Result<FeatureStart, GuestProblem> {
     feature::read_start(exit)
@@ -107,12 +116,8 @@ pub fn feature_result(run: &FeatureRun<'_>) -> Program {
 }
 
 /// Reads the answer to [`feature_result`]. `None`: it still runs.
-pub fn read_feature_result(exit: &GuestExit) -> Result<Option<()>, GuestProblem> {
-    feature::read_result(exit)
-}
-
-fn plain(argv: &[&str]) -> Program {
-    Program { argv: argv.iter().map(|part| (*part).to_owned()).collect() }
+pub fn read_feature_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<Option<()>, GuestProblem> {
+    feature::read_result(exit, run)
 }
 
 /// What every script begins with: takes the arguments out of the form of [`carried`].

@@ -38,13 +38,15 @@ rewrite() {
   mv "$new" /etc/fstab
   if command -v systemctl >/dev/null 2>&1; then systemctl daemon-reload || true; fi
 }
+[ -e /etc/fstab ] || : >/etc/fstab
 "##
     };
 }
 
 /// `phoenix-mount SOURCE MOUNT_POINT`
 ///
-/// Installs the NFS client where it is missing (waiting for a running package manager, never ending one), keeps one
+/// Installs the NFS client where it is missing (waiting for a running package manager, never ending one, and for less
+/// time than the action has: what apt says of the lock must still be heard), keeps one
 /// line for the mount point in `/etc/fstab`, mounts, and verifies source and target with `findmnt`.
 pub(super) const MOUNT: &str = concat!(
     functions!(),
@@ -52,12 +54,13 @@ pub(super) const MOUNT: &str = concat!(
 target=$2
 line="$source $target nfs rw,hard,noatime,nofail,_netdev 0 0"
 was=$(current)
-if [ "$was" = "$source" ] && grep -qxF "$line" /etc/fstab; then
+if [ "$was" = "$source" ] && grep -qxF -e "$line" /etc/fstab; then
   echo already
   exit 0
 fi
 foreign=$(target=$target awk '/^# BEGIN phoenix/ { inside = 1 } /^# END phoenix/ { inside = 0 }
-  !inside && $1 !~ /^#/ && $2 == ENVIRON["target"]' /etc/fstab)
+  { at = $2; if (at != "/") sub("/+$", "", at) }
+  !inside && $1 !~ /^#/ && at == ENVIRON["target"]' /etc/fstab)
 if [ -n "$foreign" ]; then
   say "/etc/fstab mounts something else at $target already: $foreign"
   exit 5
@@ -65,8 +68,8 @@ fi
 if ! command -v mount.nfs >/dev/null 2>&1 && [ ! -x /sbin/mount.nfs ]; then
   if command -v apt-get >/dev/null 2>&1; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -o DPkg::Lock::Timeout=600 update >&2 || say "package lists could not be refreshed"
-    apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends nfs-common >&2
+    apt-get -o DPkg::Lock::Timeout=300 update >&2 || say "package lists could not be refreshed"
+    apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends nfs-common >&2
   elif command -v dnf >/dev/null 2>&1; then
     dnf install -y nfs-utils >&2
   else

@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::layout::{count, duration, number, pad, wrap};
 use super::style::{Role, Style, glyph};
-use super::text::{safe, safe_lines};
+use super::text::{safe, safe_json, safe_lines};
 use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary};
 use crate::model::Outcome;
 use crate::plan::Plan;
@@ -24,7 +24,8 @@ pub fn json_line(event: &Event, seq: u64, time: &str) -> String {
         event: &'a Event,
     }
     // Serialising plain strings and numbers cannot fail.
-    serde_json::to_string(&Line { v: STREAM_VERSION, seq, time, event }).unwrap_or_default()
+    let line = serde_json::to_string(&Line { v: STREAM_VERSION, seq, time, event }).unwrap_or_default();
+    safe_json(&line).into_owned()
 }
 
 /// The human face of a run: a fold over its events.

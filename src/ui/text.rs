@@ -14,10 +14,33 @@ pub fn safe(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
-/// Does as [`safe`], but keeps line breaks and tabs.
+/// Does as [`safe`], but keeps line breaks, and makes four spaces of a tab.
 #[must_use]
 pub fn safe_lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| matches!(c, '\n' | '\t'))
+    if text.contains('\t') {
+        return Cow::Owned(escaped(&text.replace('\t', "    "), |c| c == '\n').into_owned());
+    }
+    escaped(text, |c| c == '\n')
+}
+
+/// JSON in which every character that [`safe`] replaces is written as `\uXXXX`: it means the same, and does nothing to
+/// a terminal. The text has no line breaks between its values.
+#[must_use]
+pub fn safe_json(json: &str) -> Cow<'_, str> {
+    if !json.contains(is_unsafe) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Tells whether [`safe`] replaces a character.
@@ -50,7 +73,7 @@ fn escaped(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{safe, safe_lines};
+    use super::{safe, safe_json, safe_lines};
 
     #[test]
     fn escapes_what_steers_or_hides() {
@@ -64,6 +87,10 @@ mod tests {
         ] {
             assert_eq!(safe(raw), shown);
         }
-        assert_eq!(safe_lines("one\n\ttwo\u{1b}"), "one\n\ttwo\\u{1b}");
+        assert_eq!(safe_lines("one\n\ttwo\u{1b}"), "one\n    two\\u{1b}");
+        let hidden = "a\u{7f}\u{9b}\u{202e}\u{e0041}b\u{1b}";
+        let json = serde_json::to_string(hidden).unwrap();
+        assert_eq!(safe_json(&json), r#""a\u007f\u009b\u202e\udb40\udc41b\u001b""#);
+        assert_eq!(serde_json::from_str::<String>(&safe_json(&json)).unwrap(), hidden);
     }
 }

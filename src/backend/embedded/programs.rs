@@ -2,7 +2,7 @@
 //!
 //! | argv | what it does |
 //! |---|---|
-//! | `cloud-init status --format json` | done when the node's `cloud_init_delay_ms` has passed since the start |
+//! | `cloud-init status --format json`, also as a script of that name | done when the node's `cloud_init_delay_ms` has passed since the start |
 //! | script `phoenix-mount SOURCE MOUNT_POINT` | puts a mount into fstab; prints `mounted` or `already` |
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
 //! | script `phoenix-probe DIRECTORY NONCE` | writes the nonce to a file on a mounted volume, or removes it |
@@ -64,7 +64,9 @@ impl Embedded {
         let words: Vec<String> = argv.iter().map(|word| arrived(word)).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match (name(argv), words.as_slice()) {
-            ("cloud-init", ["cloud-init", "status", ..]) => Ok(self.cloud_init(up)),
+            ("cloud-init", ["cloud-init", "status", ..] | ["/bin/sh", _, _, _, "status", ..]) => {
+                Ok(self.cloud_init(up))
+            }
             ("phoenix-mount", [_, _, _, _, source, mount_point]) => self.mount(vm, source, mount_point),
             ("phoenix-unmount", [_, _, _, _, source, mount_point]) => self.unmount(vm, source, mount_point),
             ("phoenix-probe", [_, _, _, _, dir, nonce]) => self.probe(vm, dir, nonce),

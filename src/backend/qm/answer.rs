@@ -12,6 +12,9 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let (kind, effect) = if has(&["checksum mismatch"]) {
         (FaultKind::Stale, Effect::None)
+    } else if has(&["qga socket", "qmp command 'guest-"]) {
+        // QEMU is there, and nobody at the other end of the agent's channel.
+        (FaultKind::AgentDown, Effect::None)
     } else if has(&["can't lock file", "got timeout", "got lock request timeout"]) {
         (FaultKind::Busy, Effect::None)
     } else if has(&["VM is locked"]) {
@@ -35,8 +38,55 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
         (FaultKind::Failed, Effect::Maybe)
     };
     let effect = if command.changes { effect } else { Effect::None };
-    let hint = (kind == FaultKind::Denied).then(|| "phoenix needs root on the node, or passwordless sudo".to_owned());
-    Fault { kind, effect, what: format!("`{}`: {said}", words(command)), hint }
+    Fault { kind, effect, what: format!("`{}`: {said}", words(command)), hint: hint(command, kind, &said) }
+}
+
+/// The way out, where the text tells it.
+fn hint(command: &Command, kind: FaultKind, said: &str) -> Option<String> {
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if let Some((_, right)) = said.split_once("Permission check failed (") {
+        let right = right.split(')').next().unwrap_or_default();
+        return Some(match right.split_once(", ") {
+            Some((path, right)) => format!("the account lacks the right {right} on {path}: give it a role that has it"),
+            None => format!("the account lacks a right: {right}"),
+        });
+    }
+    if kind == FaultKind::Denied {
+        return Some("phoenix needs root on the node, or passwordless sudo".to_owned());
+    }
+    let storage = storage(command, said).map_or_else(|| "the storage".to_owned(), |name| format!("storage `{name}`"));
+    if has(&[
+        "No space left",
+        "no space left",
+        "out of space",
+        "insufficient free space",
+        "Insufficient free space",
+        "reached threshold",
+        "Disk quota exceeded",
+    ]) {
+        Some(format!("free space on {storage}, or name another one in `boot_disk_storage`"))
+    } else if has(&[
+        "is not online",
+        "not available on node",
+        "is disabled",
+        "not activate storage",
+        "activate storage",
+        "is not mounted",
+        "zfs error: cannot open",
+    ]) {
+        Some(format!("{storage} is not active on the node: `pvesm status` tells; mount or enable it, then apply again"))
+    } else if has(&["storage '"]) && kind == FaultKind::Missing {
+        Some(format!("{storage} is not in the node's storage.cfg: `pvesm status` lists what is"))
+    } else {
+        None
+    }
+}
+
+/// The storage that an output is about: the one it names, else the one that was asked for.
+fn storage<'a>(command: &'a Command, said: &'a str) -> Option<&'a str> {
+    let named = said.split_once("storage '").and_then(|(_, rest)| Some(rest.split_once('\'')?.0));
+    let at = command.argv.iter().position(|word| word == "--storage");
+    named.or_else(|| command.argv.get(at? + 1).map(String::as_str))
 }
 
 /// What a program said that matters: standard error without the usage lines, else standard output.
@@ -75,6 +125,8 @@ mod tests {
             ("VM is locked (backup)", FaultKind::Refused),
             ("QEMU guest agent is not running", FaultKind::AgentDown),
             ("VM 101 is not running", FaultKind::AgentDown),
+            ("VM 101 qmp command 'guest-ping' failed - got timeout", FaultKind::AgentDown),
+            ("VM 101 qmp command 'query-status' failed - got timeout", FaultKind::Busy),
             ("No QEMU guest agent configured", FaultKind::Failed),
             ("Agent error: Invalid parameter 'pid'", FaultKind::Garbled),
             ("Configuration file 'nodes/vm/qemu-server/777.conf' does not exist", FaultKind::Missing),
@@ -85,6 +137,25 @@ mod tests {
             let command = Command::change(vec!["qm".to_owned()], std::time::Duration::ZERO);
             let output = Output { status: 255, stdout: Vec::new(), stderr: stderr.to_owned() };
             assert_eq!(fault(&command, &output).kind, kind, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn texts_tell_the_way_out() {
+        for (stderr, hint) in [
+            ("clone failed: No space left on device", "free space on storage `fast`"),
+            ("lvcreate 'pve/vm-1' error: insufficient free space (1 extents): 2 required", "storage `fast`"),
+            ("storage 'slow' is not online", "storage `slow` is not active"),
+            ("storage 'slow' does not exist", "storage `slow` is not in the node's storage.cfg"),
+            ("403 Permission check failed (/vms/1, VM.Clone)", "the right VM.Clone on /vms/1"),
+            ("Permission check failed", "root on the node"),
+            ("permission denied - you need root", "root on the node"),
+        ] {
+            let argv = ["qm", "clone", "1", "2", "--storage", "fast"].map(ToOwned::to_owned);
+            let command = Command::change(argv.into(), std::time::Duration::ZERO);
+            let output = Output { status: 255, stdout: Vec::new(), stderr: stderr.to_owned() };
+            let told = fault(&command, &output).hint.unwrap_or_default();
+            assert!(told.contains(hint), "{stderr}: {told}");
         }
     }
 }

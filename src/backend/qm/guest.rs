@@ -44,12 +44,12 @@ struct Status {
 impl Guests for Qm {
     fn ping(&self, vm: VmId) -> Result<(), Fault> {
         let argv = ["qm", "agent", &vm.to_string(), "ping"].map(ToOwned::to_owned);
-        self.run(&Command::look(argv.into(), CALL)).map(|_| ()).map_err(not_configured)
+        self.run(&Command::look(argv.into(), CALL)).map(|_| ()).map_err(explained)
     }
 
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
         let argv = ["qm", "agent", &vm.to_string(), "network-get-interfaces"].map(ToOwned::to_owned);
-        let output = self.run(&Command::look(argv.into(), CALL)).map_err(not_configured)?;
+        let output = self.run(&Command::look(argv.into(), CALL)).map_err(explained)?;
         let interfaces: Vec<Interface> = parse(&output.stdout)?;
         // An address that is none says nothing about the guest; it is not handed on.
         let of = |Interface { mac, addresses }: Interface| {
@@ -66,7 +66,7 @@ impl Guests for Qm {
             return Err(Fault::harmless(FaultKind::Refused, what));
         }
         let command = Command::change(super::command::guest_exec(vm, argv), CALL);
-        let output = self.run(&command).map_err(not_configured)?;
+        let output = self.run(&command).map_err(explained)?;
         let started: Started = parse(&output.stdout)?;
         Ok(started.pid)
     }
@@ -74,7 +74,7 @@ impl Guests for Qm {
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
         let argv = ["qm", "guest", "exec-status", &vm.to_string(), &pid.to_string()].map(ToOwned::to_owned);
         // An answer about an ended program is given once: a lost one is gone.
-        let output = self.run(&Command::change(argv.into(), CALL))?;
+        let output = self.run(&Command::change(argv.into(), CALL)).map_err(explained)?;
         let status: Status = parse(&output.stdout)?;
         if status.exited == 0 {
             return Ok(GuestStatus::Running);
@@ -89,21 +89,31 @@ fn parse<T: serde::de::DeserializeOwned>(stdout: &[u8]) -> Result<T, Fault> {
         .map_err(|why| Fault::uncertain(FaultKind::Garbled, format!("the guest agent's answer makes no sense: {why}")))
 }
 
-/// An agent that is switched off in the configuration never answers: no use in waiting.
-fn not_configured(mut fault: Fault) -> Fault {
-    if fault.what.contains("No QEMU guest agent configured") {
-        fault.kind = FaultKind::Refused;
-        fault.hint = Some("the agent is switched on in the configuration, and that waits for a restart".to_owned());
-    }
-    let refused = ["has been disabled", "has been blacklisted", "not been allowed", "is not allowed"];
-    if fault.what.contains("guest-exec") && refused.iter().any(|words| fault.what.contains(words)) {
-        fault.kind = FaultKind::Denied;
-        fault.effect = Effect::None;
+/// What the words about an agent mean, where no waiting helps; and the way out.
+fn explained(mut fault: Fault) -> Fault {
+    let has = |words: &[&str]| words.iter().any(|word| fault.what.contains(word));
+    let (kind, hint) = if has(&["No QEMU guest agent configured"]) {
+        let hint = "the VM runs without an agent: plan again, it is switched on in the configuration; what then waits \
+                    for a restart takes effect with `--restart`";
+        (FaultKind::Refused, hint)
+    } else if has(&["guest-exec"])
+        && has(&["has been disabled", "has been blacklisted", "not been allowed", "is not allowed"])
+    {
         let hint = "the guest's agent forbids exec: take `guest-exec` and `guest-exec-status` off its block list, \
                     e.g. in /etc/sysconfig/qemu-ga or /etc/qemu/qemu-ga.conf";
-        fault.hint = Some(hint.to_owned());
+        (FaultKind::Denied, hint)
+    } else if has(&["Failed to execute child process"]) {
+        (FaultKind::Refused, "phoenix needs a guest with /bin/sh: is this a Linux guest?")
+    } else if has(&["Invalid parameter 'pid'"]) {
+        // The agent forgot the program: it was restarted, or somebody else took the answer.
+        (FaultKind::Garbled, "the agent forgets what it runs: does something in the guest restart it again and again?")
+    } else {
+        return fault;
+    };
+    if kind != FaultKind::Garbled {
+        fault.effect = Effect::None;
     }
-    fault
+    Fault { kind, hint: Some(hint.to_owned()), ..fault }
 }
 
 /// The agent hands on bytes as Latin-1 characters (recorded): turns them into the UTF-8 they were.
