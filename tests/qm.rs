@@ -18,10 +18,15 @@ const TEMPLATE: &str = "boot: order=scsi0\nname: ubuntu-22.04-cloud-template-v3\
 
 impl Node {
     fn new() -> Self {
-        let node =
-            Self::with(&["qemu-server", "root/proc", "root/sys/class/net/vmbr0/bridge", "root/sys/class/net/eth0"]);
+        let node = Self::with(&[
+            "qemu-server",
+            "root/proc/sys/kernel",
+            "root/sys/class/net/vmbr0/bridge",
+            "root/sys/class/net/eth0",
+        ]);
         node.write("phoenix_vm_configs.json", include_str!("../phoenix_vm_configs.json"));
         node.write("qemu-server/9000.conf", TEMPLATE);
+        node.write("root/proc/sys/kernel/hostname", "pve\n");
         node.write("root/proc/meminfo", "MemTotal:       65843176 kB\nMemFree: 1 kB\n");
         node.write(
             "storage.cfg",

@@ -12,7 +12,7 @@ use phoenix::hypervisor::Fault;
 use tempfile::TempDir;
 
 /// What phoenix runs on a node.
-const PROGRAMS: [&str; 8] = ["qm", "pvesh", "pvesm", "exportfs", "ip", "nproc", "hostname", "ps"];
+const PROGRAMS: [&str; 7] = ["qm", "pvesh", "pvesm", "exportfs", "ip", "nproc", "ps"];
 
 /// Programs that make an embedded node look like one of Proxmox.
 pub(crate) struct Doubles {
@@ -25,6 +25,7 @@ pub(crate) struct Doubles {
 const _: fn(&Doubles) -> Vec<Vec<String>> = Doubles::calls;
 const _: fn(&Doubles) = Doubles::clear_calls;
 const _: fn(&Doubles) -> Qm = Doubles::qm;
+const _: fn(&Doubles, &str) -> Command = |doubles, program| doubles.command(program);
 
 /// Runs programs here, with the doubles first in PATH.
 struct Here(String);
@@ -49,7 +50,8 @@ impl Doubles {
         let settings = Embedded::open(node).unwrap().settings().clone();
         let node = node.canonicalize().unwrap();
         let root = node.join("root");
-        fs::create_dir_all(root.join("proc")).unwrap();
+        fs::create_dir_all(root.join("proc/sys/kernel")).unwrap();
+        fs::write(root.join("proc/sys/kernel/hostname"), format!("{}.example.org\n", settings.name)).unwrap();
         fs::write(root.join("proc/meminfo"), format!("MemTotal: {} kB\n", settings.memory_mb * 1024)).unwrap();
         for bridge in settings.bridges.keys() {
             fs::create_dir_all(root.join("sys/class/net").join(bridge).join("bridge")).unwrap();

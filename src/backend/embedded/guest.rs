@@ -101,7 +101,7 @@ impl Guests for Embedded {
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
         let rehearsal = self.call("guest-status", vm, "")?;
         let status = self.agent(vm).and_then(|_| {
-            let gone = || Fault::harmless(FaultKind::Failed, "Agent error: Invalid parameter 'pid'");
+            let gone = || Fault::harmless(FaultKind::Garbled, "Agent error: Invalid parameter 'pid'");
             self.take_process(vm, pid)?.ok_or_else(gone)
         });
         rehearsal.after(status)

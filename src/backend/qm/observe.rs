@@ -15,7 +15,7 @@ use crate::observed::{Elsewhere, Export, NfsSource, Node, Observed, Storage, VmO
 
 /// `phoenix-observe PVE ROOT`: prints a tar archive with the answers.
 ///
-/// Four calls of the API, one of `ip`, one of `tar`, however many VMs there are.
+/// Four calls of the API, one of `ip`, one of `nproc`, however many VMs there are.
 pub(super) const SCRIPT: &str = r#"set -u
 pve=$1 root=$2
 t=$(mktemp -d) || exit 1
@@ -27,7 +27,9 @@ ask qemu /nodes/localhost/qemu "" &
 ask storage /nodes/localhost/storage "" &
 ask tasks /nodes/localhost/tasks "--source active" &
 ask resources /cluster/resources "--type vm" &
-hostname >"$t/hostname"
+name=
+read -r name <"$root/proc/sys/kernel/hostname"
+echo "${name%%.*}" >"$t/hostname"
 cat "$root/proc/meminfo" >"$t/meminfo"
 nproc >"$t/nproc"
 for bridge in "$root"/sys/class/net/*/bridge; do

@@ -117,7 +117,6 @@ fn run(node: &Node, program: &str, words: &[&str]) -> Answer {
         ("pvesm", words) => pvesm::run(node, words),
         ("exportfs", ["-ra"]) => Answer::default(),
         ("nproc", []) => Answer::said(format!("{}\n", settings.cpus)),
-        ("hostname", []) => Answer::said(format!("{}\n", settings.name)),
         ("ip", ["-o", "-4", "addr", "show"]) => {
             let with_address = settings.bridges.iter().enumerate();
             let lines = with_address.filter_map(|(n, (bridge, address))| {
