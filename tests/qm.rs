@@ -171,19 +171,6 @@ fn a_node_that_does_not_answer_is_an_error_and_no_embedded_node() {
 }
 
 #[test]
-fn nothing_is_changed_on_a_node_yet() {
-    let node = Node::new();
-    for arguments in [&["apply", "--auto-approve", "--target", "qm:"][..], &["create", "1000", "--target", "qm:"]] {
-        check(&node.phoenix(arguments), 1, &["plans on qm:, and does not change anything there yet"]);
-    }
-    assert!(
-        node.calls().iter().all(|call| ["pvesh get ", "ip ", "nproc"].iter().any(|start| call.starts_with(start))),
-        "{:?}",
-        node.calls()
-    );
-}
-
-#[test]
 fn a_plan_travels_through_ssh_in_one_call() {
     if !(support::need("ssh", "openssh-client") && support::need("sshd", "openssh-server")) {
         return;
