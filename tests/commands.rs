@@ -29,10 +29,10 @@ impl Scene {
         let doubles = Doubles::new(&dir.path().join("node"));
         let calls = doubles.bin().parent().unwrap().join("calls");
         for program in ["mkdir", "mv"] {
-            // What it makes is its last word, below where it is called.
+            // What it makes is its last word.
             let script = format!(
-                "#!/bin/sh\nfor last; do :; done\nprintf '[\"{program}\",\"%s\"]\\n' \"$PWD/${{last#./}}\" >>'{}'\n\
-                 exec /bin/{program} \"$@\"\n",
+                "#!/bin/sh\nfor last; do :; done\ncase $last in /*) ;; *) last=$PWD/${{last#./}} ;; esac\n\
+                 printf '[\"{program}\",\"%s\"]\\n' \"$last\" >>'{}'\nexec /bin/{program} \"$@\"\n",
                 calls.display()
             );
             let path = doubles.bin().join(program);

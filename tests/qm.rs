@@ -43,6 +43,7 @@ impl Node {
         node.answer("resources", "[]");
         node.program("nproc", "echo 32");
         node.program("qm", "exit 1");
+        node.program("exportfs", "exit 1");
         node.program("ip", "echo '2: vmbr0    inet 192.0.2.1/24 brd 192.0.2.255 scope global vmbr0'");
         node.program(
             "pvesh",

@@ -9,7 +9,7 @@ use phoenix::observed::{Conf, with_record};
 
 use crate::world::{Check, World, id, write};
 
-pub(crate) const CHECKS: [Check; 18] = [
+pub(crate) const CHECKS: [Check; 19] = [
     ("what is not there", nothing_there),
     ("an observation", observation),
     ("a full clone", full_clone),
@@ -28,6 +28,7 @@ pub(crate) const CHECKS: [Check; 18] = [
     ("a shutdown", shutdown),
     ("a leftover with our record", leftover),
     ("a leftover that is a placeholder", placeholder),
+    ("a VM that is no leftover", no_leftover),
 ];
 
 fn clone(target: u32, storage: Option<&str>) -> HostOp {
@@ -306,4 +307,14 @@ fn placeholder(world: &World) {
     world.done(&HostOp::RemoveLeftover { vm: id(232), unreferenced: false });
     world.is_gone(232);
     world.same("what was there before", world.target.volumes(id(232)).unwrap().len(), 1);
+}
+
+fn no_leftover(world: &World) {
+    for (vm, lines) in [(233, &[][..]), (234, &["lock: backup"])] {
+        world.put(vm, lines);
+        let conf = world.config(vm);
+        world.refused(&HostOp::RemoveLeftover { vm: id(vm), unreferenced: true }, FaultKind::Refused, Effect::None);
+        world.same("configuration", world.config(vm), conf);
+        world.same("volumes", world.target.volumes(id(vm)).unwrap().len(), 1);
+    }
 }
