@@ -99,8 +99,10 @@ fn qm_through_ssh() {
 #[test]
 #[ignore = "the other side of the test with a server: has its `ssh` in its PATH"]
 fn other_side() {
-    let variable = |name: &str| std::env::var(format!("PHOENIX_TEST_{name}"));
-    let (Ok(node), Ok(port), Ok(sockets)) = (variable("NODE"), variable("PORT"), variable("SOCKETS")) else { return };
+    let variable = |name: &str| std::env::var_os(format!("PHOENIX_TEST_{name}"))?.into_string().ok();
+    let (Some(node), Some(port), Some(sockets)) = (variable("NODE"), variable("PORT"), variable("SOCKETS")) else {
+        return;
+    };
     let ssh = Ssh::new(None, "127.0.0.1", Some(port.parse().unwrap()), Sockets::At(sockets.into()));
     let layout = Layout { pve: node.clone(), root: format!("{node}/root") };
     check("qm+ssh", Path::new(&node), Box::new(Qm::new(Box::new(ssh), layout)));

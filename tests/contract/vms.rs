@@ -7,7 +7,7 @@ use phoenix::hypervisor::{Cloning, Effect, FaultKind, HostOp, Hypervisor};
 use phoenix::model::{Digest, GIB, Record};
 use phoenix::observed::{Conf, with_record};
 
-use crate::world::{Check, World, id, write};
+use crate::world::{Check, World, id, start, write};
 
 pub(crate) const CHECKS: [Check; 19] = [
     ("what is not there", nothing_there),
@@ -22,7 +22,7 @@ pub(crate) const CHECKS: [Check; 19] = [
     ("a card that cannot be plugged", hotplug),
     ("an option that is not set is deleted", delete_unset),
     ("a disk grows", resize),
-    ("a start", start),
+    ("a start", starts),
     ("a start on a bridge that is not there", start_without_bridge),
     ("a locked VM", locked),
     ("a shutdown", shutdown),
@@ -49,7 +49,7 @@ fn nothing_there(world: &World) {
         HostOp::Configure { vm: id(777), write: write(&["cores=2"]), digest: Digest("0".repeat(40)) },
         HostOp::Revert { vm: id(777), keys: vec!["cores".to_owned()], digest: Digest("0".repeat(40)) },
         HostOp::Resize { vm: id(777), disk: "scsi0".to_owned(), size_gb: 9 },
-        world.start(777),
+        start(777),
         HostOp::Shutdown { vm: id(777) },
         HostOp::RemoveLeftover { vm: id(777), unreferenced: true },
     ];
@@ -184,7 +184,7 @@ fn pending(world: &World) {
     world.holds("what it has already does not wait", world.vm(212).pending.is_empty());
     world.done(&world.configure(212, &["memory=2048"]));
     world.done(&HostOp::Shutdown { vm: id(212) });
-    world.done(&world.start(212));
+    world.done(&start(212));
     world.holds("a stop and a start take it over", world.vm(212).pending.is_empty());
     world.same("memory", Conf::parse(&world.config(212)).get("memory").map(str::to_owned), Some("2048".to_owned()));
 }
@@ -226,33 +226,33 @@ fn resize(world: &World) {
     world.refused(&grow("scsi9", 9), FaultKind::Missing, Effect::None);
     world.refused(&grow("floppy0", 9), FaultKind::Refused, Effect::None);
     world.same("configuration", world.config(220), conf);
-    world.done(&world.start(220));
+    world.done(&start(220));
     world.done(&grow("scsi0", 6));
     world.same("size of a running VM's", size(), Some(6 * GIB));
 }
 
-fn start(world: &World) {
+fn starts(world: &World) {
     world.put(221, &[]);
-    world.done(&world.start(221));
+    world.done(&start(221));
     let conf = world.config(221);
-    world.fails("a second start", world.perform(&world.start(221)), FaultKind::Failed);
+    world.fails("a second start", world.perform(&start(221)), FaultKind::Failed);
     world.holds("it runs", world.vm(221).running);
-    world.fails("a start of a template", world.perform(&world.start(9000)), FaultKind::Failed);
+    world.fails("a start of a template", world.perform(&start(9000)), FaultKind::Failed);
     world.put(222, &["cores: 4096"]);
-    world.fails("a start with more CPUs than there are", world.perform(&world.start(222)), FaultKind::Failed);
+    world.fails("a start with more CPUs than there are", world.perform(&start(222)), FaultKind::Failed);
     world.same("they are off", (world.vm(9000).running, world.vm(222).running), (false, false));
     world.same("configuration", world.config(221), conf);
 }
 
 fn start_without_bridge(world: &World) {
     world.put(223, &["net0: virtio=BC:24:11:00:00:23,bridge=vmbr9"]);
-    world.fails("a start", world.perform(&world.start(223)), FaultKind::Failed);
+    world.fails("a start", world.perform(&start(223)), FaultKind::Failed);
     world.holds("it is off", !world.vm(223).running);
     // What waits is taken over before the start fails.
     world.put_running(224, &[]);
     let _ = world.perform(&world.configure(224, &["net0=virtio=BC:24:11:00:00:24,bridge=vmbr9"]));
     world.done(&HostOp::Shutdown { vm: id(224) });
-    world.refused(&world.start(224), FaultKind::Failed, Effect::Maybe);
+    world.refused(&start(224), FaultKind::Failed, Effect::Maybe);
     world.holds("it is off", !world.vm(224).running && world.vm(224).pending.is_empty());
 }
 
@@ -262,7 +262,7 @@ fn locked(world: &World) {
     world.same("lock", world.vm(225).lock.as_deref(), Some("backup"));
     let grow = HostOp::Resize { vm: id(225), disk: "scsi0".to_owned(), size_gb: 9 };
     let revert = HostOp::Revert { vm: id(225), keys: vec!["cores".to_owned()], digest: world.vm(225).digest };
-    for op in [world.start(225), world.configure(225, &["cores=3"]), grow, revert] {
+    for op in [start(225), world.configure(225, &["cores=3"]), grow, revert] {
         world.refused(&op, FaultKind::Busy, Effect::None);
     }
     world.same("configuration", world.config(225), conf);

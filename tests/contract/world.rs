@@ -28,6 +28,10 @@ pub(crate) fn id(vm: u32) -> VmId {
     VmId::try_from(vm).unwrap()
 }
 
+pub(crate) fn start(vm: u32) -> HostOp {
+    HostOp::Start { vm: id(vm) }
+}
+
 /// A write of `key=value` words; a key alone is deleted.
 pub(crate) fn write(words: &[&str]) -> ConfigWrite {
     let mut write = ConfigWrite::default();
@@ -54,6 +58,7 @@ impl World {
     }
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "what is compared is made for it alone")]
     pub(crate) fn same<T: Debug + PartialEq>(&self, what: &str, found: T, wanted: T) {
         assert_eq!(found, wanted, "{}: {what}", self.title());
     }
@@ -121,10 +126,6 @@ impl World {
         HostOp::Configure { vm: id(vm), write: write(words), digest: self.vm(vm).digest }
     }
 
-    pub(crate) fn start(&self, vm: u32) -> HostOp {
-        HostOp::Start { vm: id(vm) }
-    }
-
     /// Where something of the node lies.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.node.join(name)
@@ -178,6 +179,6 @@ impl World {
     #[track_caller]
     pub(crate) fn put_running(&self, vm: u32, lines: &[&str]) {
         self.put(vm, lines);
-        self.done(&self.start(vm));
+        self.done(&start(vm));
     }
 }
