@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use phoenix::backend::embedded::Embedded;
 use phoenix::hypervisor::{Effect, ExportEntry, FaultKind, GuestStatus, HostOp, Hypervisor as _};
-use phoenix::model::VmId;
-use phoenix::observed::ConfigWrite;
+use phoenix::model::{Record, VmId};
+use phoenix::observed::{ConfigWrite, with_record};
 use scene::Scene;
 
 /// The plan that phoenix prints for a target, from the line behind the one that names it.
@@ -90,7 +90,7 @@ fn the_node_looks_the_same_through_the_programs() {
         source: vm(9000),
         target: vm(target),
         name: "web".to_owned(),
-        description: "a: ü\nb".to_owned(),
+        description: with_record("a: ü\nb", &Record::creating("default", vm(target))).unwrap(),
         storage: storage.map(str::to_owned),
     };
     perform(&clone(1000, Some("local"))).unwrap();

@@ -173,10 +173,19 @@ pub struct ExportEntry {
 /// A file to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileContent {
-    /// Plain file name, no directory.
+    /// Plain file name, no directory; a back end refuses anything else.
     pub name: String,
     /// Content.
     pub content: std::sync::Arc<str>,
+}
+
+impl FileContent {
+    /// Whether its name is plain: ASCII letters, digits, `.`, `_` and `-`, neither dot nor dash in front.
+    #[must_use]
+    pub fn has_plain_name(&self) -> bool {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        !self.name.is_empty() && !self.name.starts_with(['.', '-']) && self.name.bytes().all(plain)
+    }
 }
 
 /// The guests of a target, reached through the guest agent. What the answers mean is `guest`'s business.

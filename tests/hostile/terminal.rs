@@ -10,6 +10,7 @@ use phoenix::event::{ActionName, Event, Failure, Summary};
 use phoenix::hypervisor::{About, Hypervisor};
 use phoenix::model::{Outcome, Record, RecordState};
 use phoenix::observed::{encode_description, with_record};
+use phoenix::plan::document::{PlanDocument, Provenance};
 use phoenix::plan::{Plan, Policy, plan};
 use phoenix::ui;
 use proptest::prelude::*;
@@ -119,7 +120,8 @@ proptest! {
         let about = About { label: name, simulated: true };
         let view = ui::plan::View { style: ui::style::Style { color: false }, width: 80, about: &about, config: &tags };
         let problems = ui::diagnostics::render(&plan.problems, None, false);
-        for shown in [ui::plan::render(&plan, &view), ui::graph::mermaid(&plan), ui::graph::dot(&plan), problems] {
+        let document = PlanDocument::of(&plan, Provenance::default());
+        for shown in [ui::plan::render(&document, &view), ui::markdown::render(&document), ui::graph::mermaid(&plan), ui::graph::dot(&plan), problems] {
             prop_assert_eq!(steering(&shown), None, "{:?}", shown);
         }
     }

@@ -25,6 +25,7 @@ pub(crate) struct Doubles {
 const _: fn(&Doubles) -> Vec<Vec<String>> = Doubles::calls;
 const _: fn(&Doubles) = Doubles::clear_calls;
 const _: fn(&Doubles) -> Qm = Doubles::qm;
+const _: fn(&Doubles, &str) -> Command = |doubles, program| doubles.command(program);
 
 /// Runs programs here, with the doubles first in PATH.
 struct Here(String);

@@ -93,6 +93,9 @@ impl Embedded {
     /// Reads a part of a file of the simulated host.
     pub(super) fn read_on_host(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
         let real = self.host_path(path)?;
+        if fs::symlink_metadata(&real).is_ok_and(|meta| !meta.is_file()) {
+            return Ok(None);
+        }
         let mut file = match fs::File::open(&real) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -112,15 +115,16 @@ impl Embedded {
         deadline: Deadline,
         rehearsal: Rehearsal,
     ) -> Result<(), Fault> {
-        let real = self.host_path(path)?;
-        let (Some(parent), Some(name)) = (real.parent(), real.file_name().and_then(|name| name.to_str())) else {
+        let whole = path.trim_end_matches('/');
+        let plain = |name: &str| !["", ".", ".."].contains(&name) && !name.contains('\0');
+        let Some((parent, name)) = whole.rsplit_once('/').filter(|(_, name)| plain(name)) else {
             return Err(refused(format!("{path}: not a directory that can be replaced")));
         };
-        if real == self.dir.join("root") {
-            return Err(refused(format!("{path}: not a directory that can be replaced")));
-        }
+        // What has the name itself is replaced whatever it is; a link there is not followed.
+        let parent = self.host_path(&format!("{parent}/"))?;
+        let real = parent.join(name);
         for file in content {
-            if file.name.is_empty() || file.name == "." || file.name == ".." || file.name.contains(['/', '\0']) {
+            if !file.has_plain_name() {
                 return Err(refused(format!("`{}` is not a plain file name", file.name)));
             }
         }
@@ -139,7 +143,7 @@ impl Embedded {
         }
         rehearsal.halfway()?;
         files::remove(&old)?;
-        if real.exists() {
+        if fs::symlink_metadata(&real).is_ok() {
             fs::rename(&real, &old).map_err(unwritten(&real))?;
         }
         fs::rename(&new, &real).map_err(unwritten(&real))?;

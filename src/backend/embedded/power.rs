@@ -7,7 +7,7 @@ use super::files::{self, Deadline};
 use super::rehearse::Rehearsal;
 use super::storage::usable;
 use super::{Embedded, running_of};
-use crate::hypervisor::{Fault, FaultKind};
+use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::{GIB, VmId};
 use crate::observed::{BootDisk, Conf, Net, PropertyString, VmObserved, is_disk_key, print_size};
 
@@ -29,9 +29,11 @@ impl Embedded {
         let mut started = || {
             apply_pending(&mut conf);
             let new = conf.to_string();
+            let effect = if new == text { Effect::None } else { Effect::Maybe };
             if new != text {
                 self.write_conf(vm, &new)?;
             }
+            let failed = |what: String| Err(Fault { effect, ..Fault::harmless(FaultKind::Failed, what) });
             let live = VmObserved::from_conf(vm, &new, false);
             if u64::from(live.cpu_cores) * u64::from(live.cpu_sockets) > u64::from(self.settings.cpus) {
                 return failed(format!("MAX {} vcpus allowed per VM on this node", self.settings.cpus));
@@ -89,7 +91,9 @@ impl Embedded {
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
         let failed = |what: &str| Err(Fault::harmless(FaultKind::Failed, what));
-        let Some(drive) = conf.get(disk) else { return failed(&format!("disk '{disk}' does not exist")) };
+        let Some(drive) = conf.get(disk) else {
+            return Err(Fault::harmless(FaultKind::Missing, format!("disk '{disk}' does not exist")));
+        };
         let Some(found) = BootDisk::parse(disk, drive) else { return failed("you can't resize a cdrom") };
         if conf.get("template") == Some("1") {
             return failed("the disk of a template cannot be changed");
@@ -97,7 +101,7 @@ impl Embedded {
         let old = found.size.unwrap_or(0);
         let new = wanted(old);
         if new < old {
-            return failed("shrinking disks is not supported");
+            return Err(Fault::harmless(FaultKind::Refused, "shrinking disks is not supported"));
         }
         if new == old {
             return Ok(());

@@ -199,7 +199,7 @@ fn is_safe(name: &str) -> bool {
 pub(super) fn usable<'s>(storages: &'s BTreeMap<String, Storage>, id: &str, needed: u64) -> Result<&'s Storage, Fault> {
     let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));
     match storages.get(id) {
-        None => refused(format!("storage '{id}' does not exist")),
+        None => Err(Fault::harmless(FaultKind::Missing, format!("storage '{id}' does not exist"))),
         Some(storage) if !storage.active => refused(format!("storage '{id}' is disabled")),
         Some(storage) if !storage.images => refused(format!("storage '{id}' does not support vm images")),
         Some(storage) if storage.thick && storage.free < needed => {

@@ -3,6 +3,17 @@
 use super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 
+/// Words with which values are refused; the last is of phoenix's own scripts.
+const REFUSALS: [&str; 7] = [
+    "Parameter verification failed",
+    "unable to parse",
+    "not allowed",
+    "already exists",
+    "no options",
+    "shrinking disks is not supported",
+    "is reached through a symbolic link",
+];
+
 /// The fault behind an output that is no success.
 ///
 /// Exit codes are not an API (255, 2, 25, 29 were recorded for refusals of all kinds): any but 0 is a failure, and the
@@ -15,10 +26,8 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
     } else if has(&["qga socket", "qmp command 'guest-"]) {
         // QEMU is there, and nobody at the other end of the agent's channel.
         (FaultKind::AgentDown, Effect::None)
-    } else if has(&["can't lock file", "got timeout", "got lock request timeout"]) {
+    } else if has(&["can't lock file", "got timeout", "got lock request timeout", "VM is locked"]) {
         (FaultKind::Busy, Effect::None)
-    } else if has(&["VM is locked"]) {
-        (FaultKind::Refused, Effect::None)
     } else if has(&["QEMU guest agent is not running", "is not running"]) {
         (FaultKind::AgentDown, Effect::None)
     } else if has(&["Agent error"]) {
@@ -29,9 +38,11 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
     } else if has(&["hotplug problem"]) {
         // Refused, and yet kept as a pending change.
         (FaultKind::Hotplug, Effect::Maybe)
-    } else if has(&["Parameter verification failed", "unable to parse", "not allowed", "already exists", "no options"])
-    {
+    } else if has(&REFUSALS) {
         (FaultKind::Refused, Effect::None)
+    } else if has(&["bridge '"]) {
+        // Found out when the VM starts, which takes over what waits first.
+        (FaultKind::Failed, Effect::Maybe)
     } else if has(&["does not exist", "unable to find configuration file"]) {
         (FaultKind::Missing, Effect::None)
     } else {
@@ -122,7 +133,7 @@ mod tests {
         for (stderr, kind) in [
             ("checksum mismatch (file change by other user?)", FaultKind::Stale),
             ("can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout", FaultKind::Busy),
-            ("VM is locked (backup)", FaultKind::Refused),
+            ("VM is locked (backup)", FaultKind::Busy),
             ("QEMU guest agent is not running", FaultKind::AgentDown),
             ("VM 101 is not running", FaultKind::AgentDown),
             ("VM 101 qmp command 'guest-ping' failed - got timeout", FaultKind::AgentDown),
@@ -131,6 +142,8 @@ mod tests {
             ("Agent error: Invalid parameter 'pid'", FaultKind::Garbled),
             ("Configuration file 'nodes/vm/qemu-server/777.conf' does not exist", FaultKind::Missing),
             ("storage 'nosuch' does not exist", FaultKind::Missing),
+            ("bridge 'vmbr9' does not exist", FaultKind::Failed),
+            ("shrinking disks is not supported", FaultKind::Refused),
             ("unable to create VM 101: config file already exists", FaultKind::Refused),
             ("400 Parameter verification failed.\ntags: invalid format\n\nqm set <vmid> [OPTIONS]", FaultKind::Refused),
         ] {

@@ -19,6 +19,8 @@ use crate::observed::{Export, print_exports};
 macro_rules! enter {
     () => {
         r#"enter() {
+  [ ! -L "$1" ] || { echo "$1 is reached through a symbolic link: it is one" >&2; exit 3; }
+  [ -d "$1" ] || { echo "directory $1 does not exist" >&2; exit 3; }
   cd -P -- "$1"
   [ "$(pwd -P)" = "$1" ] || { echo "$1 is reached through a symbolic link and lies at $(pwd -P): name that directory" >&2; exit 3; }
 }
@@ -27,12 +29,23 @@ macro_rules! enter {
 }
 
 /// `phoenix-directory PATH`: makes it with its parents, 0755; existing content and modes are kept.
+///
+/// It goes down step by step: `mkdir -p` with the whole path would make directories behind a symbolic link.
 const MAKE: &str = concat!(
     "set -eu\n",
     enter!(),
     r#"umask 022
-mkdir -p -- "$1"
-enter "$1"
+cd /
+at= rest=$1
+while [ -n "$rest" ]; do
+  rest=${rest#/}
+  part=${rest%%/*}
+  rest=${rest#"$part"}
+  [ -n "$part" ] || continue
+  [ -d "./$part" ] || [ -L "./$part" ] || mkdir -p -- "./$part"
+  at=$at/$part
+  enter "$at"
+done
 "#
 );
 
@@ -113,18 +126,17 @@ impl Qm {
     }
 
     pub(super) fn replace_directory(&self, path: &str, files: &[FileContent], deadline: Duration) -> Result<(), Fault> {
-        let path = self.on_node(path)?;
-        let (parent, name) = split(&path)?;
+        let (parent, name) = self.split(path)?;
         let mut lines = String::new();
-        for FileContent { name, content } in files {
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(plain) {
+        for file in files {
+            let FileContent { name, content } = file;
+            if !file.has_plain_name() {
                 return Err(Fault::harmless(FaultKind::Refused, format!("`{name}` is not a plain file name")));
             }
             // Writing to a string cannot fail.
             let _ = writeln!(lines, "{name} {}", BASE64.encode(content.as_bytes()));
         }
-        let mut command = Command::change(script("phoenix-replace", REPLACE, &[parent, name]), deadline);
+        let mut command = Command::change(script("phoenix-replace", REPLACE, &[&parent, &name]), deadline);
         command.stdin = lines.into_bytes();
         self.run(&command).map(|_| ())
     }
@@ -160,9 +172,8 @@ impl Qm {
     }
 
     pub(super) fn read_part(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
-        let path = self.on_node(path)?;
-        let (parent, name) = split(&path)?;
-        let argv = script("phoenix-read", READ, &[parent, name, &from.to_string(), &most.to_string()]);
+        let (parent, name) = self.split(path)?;
+        let argv = script("phoenix-read", READ, &[&parent, &name, &from.to_string(), &most.to_string()]);
         let command = Command::look(argv, LOOK);
         let output = self.runner.run(&command)?;
         match output.status {
@@ -181,11 +192,15 @@ impl Qm {
         let path = path.trim_end_matches('/');
         Ok(format!("{}{path}", self.layout.root))
     }
-}
 
-/// Parent and name of a path below the root directory.
-fn split(path: &str) -> Result<(&str, &str), Fault> {
-    path.rsplit_once('/')
-        .filter(|(parent, name)| !parent.is_empty() && !name.is_empty() && !name.starts_with('-'))
-        .ok_or_else(|| Fault::harmless(FaultKind::Refused, format!("`{path}` cannot be used on the node")))
+    /// Parent and name of something on the node; never of its root directory, nor of what lies directly there.
+    fn split(&self, path: &str) -> Result<(String, String), Fault> {
+        let (parent, name) = path
+            .trim_end_matches('/')
+            .rsplit_once('/')
+            .filter(|(parent, name)| !parent.is_empty() && !name.starts_with('-'))
+            .ok_or_else(|| Fault::harmless(FaultKind::Refused, format!("`{path}` cannot be used on the node")))?;
+        self.on_node(path)?;
+        Ok((self.on_node(parent)?, name.to_owned()))
+    }
 }

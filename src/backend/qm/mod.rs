@@ -19,7 +19,7 @@ use std::time::Duration;
 use runner::{Command, Output, Runner};
 
 use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, Guests, HostOp, Hypervisor};
-use crate::model::VmId;
+use crate::model::{RecordState, VmId};
 use crate::observed::{Export, Observed, VmObserved};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
@@ -62,6 +62,21 @@ impl Qm {
     /// Runs a fixed script with arguments; only looks.
     fn look(&self, name: &str, text: &str, arguments: &[&str]) -> Result<Output, Fault> {
         self.run(&Command::look(script(name, text, arguments), LOOK))
+    }
+
+    /// Refuses to take a finished VM for something left over. One that is not locked counts only while its notes say that
+    /// it is being made: as it is when a removal ended between its commands.
+    fn must_be_left_over(&self, vm: VmId) -> Result<(), Fault> {
+        let Some(conf) = self.config(vm)? else {
+            return Err(Fault::harmless(FaultKind::Missing, format!("there is no VM {vm}")));
+        };
+        let live = VmObserved::from_conf(vm, &conf, false);
+        let being_made = live.record.valid().is_some_and(|record| record.state == RecordState::Creating);
+        if live.lock.as_deref() == Some("clone") || live.placeholder || being_made {
+            return Ok(());
+        }
+        let what = format!("VM {vm} is not left over by a clone: it is not locked (clone)");
+        Err(Fault::harmless(FaultKind::Refused, what))
     }
 
     /// The targets of the running clones; `None` for one that cannot be told.
@@ -204,6 +219,7 @@ impl Hypervisor for Qm {
             HostOp::MakeDirectory { path } => return self.make_directory(path, deadline),
             HostOp::ReplaceDirectory { path, files } => return self.replace_directory(path, files, deadline),
             HostOp::WriteExports { vm, entries } => return self.write_exports(*vm, entries, deadline),
+            HostOp::RemoveLeftover { vm, .. } => self.must_be_left_over(*vm)?,
             _ => {}
         }
         for argv in command::commands(op) {

@@ -1,0 +1,87 @@
+//! Guests, through their agents.
+
+use phoenix::hypervisor::{Effect, FaultKind, GuestExit, GuestStatus};
+
+use crate::world::{Check, World, id};
+
+pub(crate) const CHECKS: [Check; 4] = [
+    ("an agent that cannot answer", no_agent),
+    ("a program in a guest", program),
+    ("an answer is given once", once),
+    ("the addresses of a guest", addresses),
+];
+
+fn words(argv: &[&str]) -> Vec<String> {
+    argv.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// Runs a program that ends at once.
+#[track_caller]
+fn run(world: &World, vm: u32, argv: &[&str]) -> GuestExit {
+    let guests = world.target.guests();
+    let pid = world.answer("start", guests.start(id(vm), &words(argv)));
+    match world.answer("status", guests.status(id(vm), pid)) {
+        GuestStatus::Ended(exit) => exit,
+        GuestStatus::Running => panic!("{argv:?} still runs"),
+    }
+}
+
+fn no_agent(world: &World) {
+    let guests = world.target.guests();
+    world.put(300, &[]);
+    world.put_running(301, &["agent: 0"]);
+    for (vm, kind) in [(777, FaultKind::Missing), (300, FaultKind::AgentDown), (301, FaultKind::Refused)] {
+        let fault = world.fails("ping", guests.ping(id(vm)), kind);
+        world.same("effect", fault.effect, Effect::None);
+        world.fails("addresses", guests.addresses(id(vm)), kind);
+        world.fails("start", guests.start(id(vm), &words(&["true"])), kind);
+    }
+}
+
+fn program(world: &World) {
+    world.put_running(302, &[]);
+    let guests = world.target.guests();
+    world.answer("ping", guests.ping(id(302)));
+    let exit = run(world, 302, &["cloud-init", "status", "--format", "json"]);
+    world.holds("standard output arrives", exit.code == Some(0) && exit.out.contains("\"status\":\"done\""));
+    let text = "exit 0 # $(x) ' \" \\ ; -- *";
+    let script = ["/bin/sh", "-c", text, "phoenix-mount", "192.0.2.9:/a $(b) 'c'", "/srv/-- \\d"];
+    world.same("a script", run(world, 302, &script).out.as_str(), "mounted\n");
+    world.same("again", run(world, 302, &script).out.as_str(), "already\n");
+    let fstab = world.read("guests/302/fstab");
+    world.holds(&format!("words arrive as they are: {fstab}"), fstab.contains("$(b)") && fstab.contains("'c'"));
+    let exit = run(world, 302, &["no-such-program", "--flag"]);
+    world.same("an exit status is an answer", exit.code, Some(127));
+    world.holds("standard error arrives", exit.err.contains("no-such-program") && exit.out.is_empty());
+    match guests.start(id(302), &words(&["prögram→"])) {
+        Err(fault) => world.same("not ASCII", (fault.kind, fault.effect), (FaultKind::Refused, Effect::None)),
+        Ok(pid) => {
+            let GuestStatus::Ended(exit) = guests.status(id(302), pid).unwrap() else { panic!("still runs") };
+            world.holds("not ASCII, and as it was", exit.err.contains("prögram→"));
+        }
+    }
+}
+
+fn once(world: &World) {
+    world.put_running(303, &[]);
+    let guests = world.target.guests();
+    let first = world.answer("start", guests.start(id(303), &words(&["one"])));
+    let second = world.answer("start", guests.start(id(303), &words(&["two"])));
+    world.holds("a pid of its own", first != second);
+    for (pid, name) in [(second, "two"), (first, "one")] {
+        let GuestStatus::Ended(exit) = world.answer("status", guests.status(id(303), pid)) else { panic!("{name}") };
+        world.holds("it is the program's own", exit.err.contains(name));
+        let fault = world.fails("asked again", guests.status(id(303), pid), FaultKind::Garbled);
+        world.holds("Proxmox's words", fault.what.contains("Invalid parameter 'pid'"));
+    }
+}
+
+fn addresses(world: &World) {
+    world.put_running(304, &["ipconfig0: ip=192.0.2.44/24,gw=192.0.2.1"]);
+    let found = world.answer("addresses", world.target.guests().addresses(id(304)));
+    let mac = world.vm(304).net0.and_then(|net| net.mac).unwrap();
+    let own = found.iter().filter(|address| address.mac.eq_ignore_ascii_case(&mac));
+    let own: Vec<String> = own.map(|address| address.address.to_string()).collect();
+    world.holds(&format!("net0's address is among {found:?}"), own.contains(&"192.0.2.44".to_owned()));
+    world.holds("others are told apart", found.len() > own.len());
+}

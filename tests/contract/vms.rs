@@ -1,0 +1,320 @@
+//! VMs: seen, cloned, configured, started, stopped, removed.
+
+use std::thread;
+use std::time::Duration;
+
+use phoenix::hypervisor::{Cloning, Effect, FaultKind, HostOp, Hypervisor};
+use phoenix::model::{Digest, GIB, Record};
+use phoenix::observed::{Conf, with_record};
+
+use crate::world::{Check, World, id, start, write};
+
+pub(crate) const CHECKS: [Check; 19] = [
+    ("what is not there", nothing_there),
+    ("an observation", observation),
+    ("a full clone", full_clone),
+    ("a linked clone", linked_clone),
+    ("a clone onto an existing VMID", clone_onto_another),
+    ("a clone of nothing, or to nowhere", clone_of_nothing),
+    ("the digest guards a write", digest_guards),
+    ("a write is all or nothing", all_or_nothing),
+    ("a running VM takes what it can", pending),
+    ("a card that cannot be plugged", hotplug),
+    ("an option that is not set is deleted", delete_unset),
+    ("a disk grows", resize),
+    ("a start", starts),
+    ("a start on a bridge that is not there", start_without_bridge),
+    ("a locked VM", locked),
+    ("a shutdown", shutdown),
+    ("a leftover with our record", leftover),
+    ("a leftover that is a placeholder", placeholder),
+    ("a VM that is no leftover", no_leftover),
+];
+
+fn clone(target: u32, storage: Option<&str>) -> HostOp {
+    HostOp::Clone {
+        source: id(9000),
+        target: id(target),
+        name: "web".to_owned(),
+        description: with_record("a: ü\nb", &Record::creating("default", id(target))).unwrap(),
+        storage: storage.map(str::to_owned),
+    }
+}
+
+fn nothing_there(world: &World) {
+    world.is_gone(777);
+    world.same("volumes", world.answer("volumes", world.target.volumes(id(777))), Vec::new());
+    world.same("cloning", world.answer("cloning", world.target.cloning(id(777))), Cloning::No);
+    let missing = [
+        HostOp::Configure { vm: id(777), write: write(&["cores=2"]), digest: Digest("0".repeat(40)) },
+        HostOp::Revert { vm: id(777), keys: vec!["cores".to_owned()], digest: Digest("0".repeat(40)) },
+        HostOp::Resize { vm: id(777), disk: "scsi0".to_owned(), size_gb: 9 },
+        start(777),
+        HostOp::Shutdown { vm: id(777) },
+        HostOp::RemoveLeftover { vm: id(777), unreferenced: true },
+    ];
+    for op in missing {
+        world.refused(&op, FaultKind::Missing, Effect::None);
+    }
+    world.is_gone(777);
+}
+
+fn observation(world: &World) {
+    world.put(100, &[]);
+    world.put_running(101, &["tags: a;b"]);
+    let (conf, first) = (world.read("qemu-server/101.conf"), world.answer("observe", world.target.observe()));
+    let second = world.answer("observe", world.target.observe());
+    world.holds("looking twice shows the same", first == second);
+    world.same("looking changes nothing", world.read("qemu-server/101.conf"), conf.clone());
+    world.same("the configuration is verbatim", world.config(101), conf);
+    for vm in [100, 101, 9000] {
+        world.same("one VM by itself", first.vms.get(&id(vm)), Some(&world.vm(vm)));
+    }
+    world.same("running", (world.vm(100).running, world.vm(101).running), (false, true));
+    world.holds("the template is one", first.vms[&id(9000)].template);
+    world.same("the node's name is the one Proxmox uses", first.node.name.as_str(), "pve");
+    world.holds("an NFS server is there", first.node.nfs_server && first.node.cpus > 0 && first.node.memory_mb > 0);
+    world.holds("bridges have addresses", first.node.bridges["vmbr0"].as_deref() == Some("192.0.2.1"));
+    let nfs = first.storages["local-nfs"].nfs.as_ref();
+    world.holds("an NFS storage says where it comes from", nfs.is_some_and(|nfs| nfs.export.starts_with('/')));
+    world.holds("storages say what they hold", first.storages["local-zfs"].images);
+    world.holds("no clone runs", first.cloning.is_empty() && !first.unattributed_clone);
+}
+
+/// Looks at a VM while something goes on.
+fn while_doing(target: &dyn Hypervisor, op: &HostOp, mut look: impl FnMut(&dyn Hypervisor)) -> bool {
+    thread::scope(|scope| {
+        let doing = scope.spawn(|| target.perform(op, Duration::from_mins(1)));
+        while !doing.is_finished() {
+            look(target);
+        }
+        doing.join().unwrap().is_ok()
+    })
+}
+
+fn full_clone(world: &World) {
+    let template = world.vm(9000);
+    let conf = world.config(9000);
+    let mut seen = Vec::new();
+    let done =
+        while_doing(&*world.target, &clone(200, Some("local")), |target| seen.extend(target.vm(id(200)).unwrap()));
+    world.holds("it succeeds", done);
+    for vm in &seen {
+        let ours = vm.record.valid().is_some();
+        world.holds("it carries the record from the first moment", ours || vm.placeholder);
+        world.holds(
+            "it is locked until its disk is there",
+            vm.lock.as_deref() == Some("clone") || vm.boot_disk.is_some(),
+        );
+    }
+    let vm = world.vm(200);
+    world.same("lock", vm.lock.clone(), None);
+    world.same("name", vm.name.as_str(), "web");
+    world.same("words", vm.description.as_str(), "a: ü\nb");
+    world.same("record", vm.record.valid(), Some(&Record::creating("default", id(200))));
+    let mac = |net: &Option<phoenix::observed::Net>| net.as_ref().and_then(|net| net.mac.clone()).unwrap();
+    world.holds("a MAC of its own", mac(&vm.net0) != mac(&template.net0));
+    world.holds("a uuid of its own", vm.uuid.is_some() && vm.uuid != template.uuid);
+    world.same("the disk's storage", vm.boot_disk.as_ref().map(|disk| disk.storage.as_str()), Some("local"));
+    let size = |vm: &phoenix::observed::VmObserved| vm.boot_disk.as_ref().and_then(|disk| disk.size);
+    world.same("the disk's size", size(&vm), size(&template));
+    world.holds("no template, and off", !vm.template && !vm.running);
+    let volumes = world.answer("volumes", world.target.volumes(id(200)));
+    world.holds("its volumes are listed", volumes.contains(&vm.boot_disk.unwrap().volume));
+    world.same("no clone runs any more", world.answer("cloning", world.target.cloning(id(200))), Cloning::No);
+    world.same("the template is untouched", world.config(9000), conf);
+}
+
+fn linked_clone(world: &World) {
+    world.done(&clone(201, None));
+    let vm = world.vm(201);
+    let disk = vm.boot_disk.unwrap();
+    world
+        .holds("it is built on the template's disk", disk.storage == "local-zfs" && disk.volume.contains("base-9000-"));
+    world.holds("it carries the record", vm.record.valid().is_some() && vm.lock.is_none());
+}
+
+fn clone_onto_another(world: &World) {
+    world.put(202, &["name: theirs"]);
+    let (conf, volumes) = (world.config(202), world.target.volumes(id(202)).unwrap());
+    world.refused(&clone(202, Some("local-zfs")), FaultKind::Refused, Effect::None);
+    world.refused(&clone(202, None), FaultKind::Refused, Effect::None);
+    world.same("the other VM", (world.config(202), world.target.volumes(id(202)).unwrap()), (conf, volumes));
+}
+
+fn clone_of_nothing(world: &World) {
+    let HostOp::Clone { target, name, description, storage, .. } = clone(203, Some("local-zfs")) else { return };
+    let of_nothing = HostOp::Clone { source: id(777), target, name, description, storage };
+    world.refused(&of_nothing, FaultKind::Missing, Effect::None);
+    world.refused(&clone(203, Some("nosuch")), FaultKind::Missing, Effect::None);
+    world.is_gone(203);
+    world.same("volumes", world.answer("volumes", world.target.volumes(id(203))), Vec::new());
+}
+
+fn digest_guards(world: &World) {
+    world.put(210, &[]);
+    let first = world.configure(210, &["cores=3", "description=a: ü\n\n  b%"]);
+    world.done(&first);
+    let vm = world.vm(210);
+    world.same("values", (vm.cpu_cores, vm.notes.as_str()), (3, "a: ü\n\n  b%"));
+    let conf = world.config(210);
+    world.refused(&first, FaultKind::Stale, Effect::None);
+    let revert = HostOp::Revert { vm: id(210), keys: vec!["cores".to_owned()], digest: Digest("0".repeat(40)) };
+    world.refused(&revert, FaultKind::Stale, Effect::None);
+    world.same("configuration", world.config(210), conf);
+}
+
+fn all_or_nothing(world: &World) {
+    world.put(211, &[]);
+    let conf = world.config(211);
+    for bad in ["memory=lots", "tags=-x", "name=a b", "net0=card,bridge=vmbr0", "nosuch=1", "nosuch"] {
+        world.refused(&world.configure(211, &["cores=4", "onboot=1", bad]), FaultKind::Refused, Effect::None);
+        world.same(bad, world.config(211), conf.clone());
+    }
+}
+
+fn pending(world: &World) {
+    world.put_running(212, &[]);
+    world.done(&world.configure(212, &["memory=2048", "tags=x", "name=www", "onboot=1"]));
+    let vm = world.vm(212);
+    world.same("at once", (vm.name.as_str(), vm.tags.clone(), vm.onboot), ("www", vec!["x".to_owned()], true));
+    world.same("waits", vm.pending.keys().map(String::as_str).collect::<Vec<_>>(), ["memory"].into());
+    world.same("what it will have", vm.memory_mb, 2048);
+    world.done(&world.configure(212, &["memory=1024"]));
+    world.holds("what it has already does not wait", world.vm(212).pending.is_empty());
+    world.done(&world.configure(212, &["memory=2048"]));
+    world.done(&HostOp::Shutdown { vm: id(212) });
+    world.done(&start(212));
+    world.holds("a stop and a start take it over", world.vm(212).pending.is_empty());
+    world.same("memory", Conf::parse(&world.config(212)).get("memory").map(str::to_owned), Some("2048".to_owned()));
+}
+
+fn hotplug(world: &World) {
+    world.put_running(213, &[]);
+    let net = world.vm(213).net0;
+    let unplugged = world.configure(213, &["net0=virtio=BC:24:11:00:00:13,bridge=vmbr9"]);
+    world.refused(&unplugged, FaultKind::Hotplug, Effect::Maybe);
+    let vm = world.vm(213);
+    world.same("it is kept and waits", vm.pending.keys().map(String::as_str).collect::<Vec<_>>(), ["net0"].into());
+    let fault = world.perform(&world.configure(213, &["net0=virtio=BC:24:11:00:00:13,bridge=vmbr8"])).unwrap_err();
+    world.holds("the refusal names the option", fault.what.contains("net0: hotplug problem"));
+    let keys = vec!["net0".to_owned()];
+    world.done(&HostOp::Revert { vm: id(213), keys, digest: world.vm(213).digest });
+    let vm = world.vm(213);
+    world.holds("it is taken back", vm.pending.is_empty() && vm.net0 == net && vm.running);
+}
+
+fn delete_unset(world: &World) {
+    world.put(214, &["tags: a"]);
+    let conf = world.config(214);
+    world.done(&world.configure(214, &["onboot"]));
+    world.same("configuration", world.config(214), conf);
+    world.done(&world.configure(214, &["tags", "onboot"]));
+    world.same("tags", world.vm(214).tags, Vec::new());
+}
+
+fn resize(world: &World) {
+    world.put(220, &[]);
+    let grow = |disk: &str, size_gb: u32| HostOp::Resize { vm: id(220), disk: disk.to_owned(), size_gb };
+    let size = || world.vm(220).boot_disk.and_then(|disk| disk.size);
+    world.done(&grow("scsi0", 5));
+    world.same("size", size(), Some(5 * GIB));
+    let conf = world.config(220);
+    world.holds("options of the disk stay", conf.contains("discard=on"));
+    world.done(&grow("scsi0", 5));
+    world.refused(&grow("scsi0", 4), FaultKind::Refused, Effect::None);
+    world.refused(&grow("scsi9", 9), FaultKind::Missing, Effect::None);
+    world.refused(&grow("floppy0", 9), FaultKind::Refused, Effect::None);
+    world.same("configuration", world.config(220), conf);
+    world.done(&start(220));
+    world.done(&grow("scsi0", 6));
+    world.same("size of a running VM's", size(), Some(6 * GIB));
+}
+
+fn starts(world: &World) {
+    world.put(221, &[]);
+    world.done(&start(221));
+    let conf = world.config(221);
+    world.fails("a second start", world.perform(&start(221)), FaultKind::Failed);
+    world.holds("it runs", world.vm(221).running);
+    world.fails("a start of a template", world.perform(&start(9000)), FaultKind::Failed);
+    world.put(222, &["cores: 4096"]);
+    world.fails("a start with more CPUs than there are", world.perform(&start(222)), FaultKind::Failed);
+    world.same("they are off", (world.vm(9000).running, world.vm(222).running), (false, false));
+    world.same("configuration", world.config(221), conf);
+}
+
+fn start_without_bridge(world: &World) {
+    world.put(223, &["net0: virtio=BC:24:11:00:00:23,bridge=vmbr9"]);
+    world.fails("a start", world.perform(&start(223)), FaultKind::Failed);
+    world.holds("it is off", !world.vm(223).running);
+    // What waits is taken over before the start fails.
+    world.put_running(224, &[]);
+    let _ = world.perform(&world.configure(224, &["net0=virtio=BC:24:11:00:00:24,bridge=vmbr9"]));
+    world.done(&HostOp::Shutdown { vm: id(224) });
+    world.refused(&start(224), FaultKind::Failed, Effect::Maybe);
+    world.holds("it is off", !world.vm(224).running && world.vm(224).pending.is_empty());
+}
+
+fn locked(world: &World) {
+    world.put(225, &["lock: backup"]);
+    let conf = world.config(225);
+    world.same("lock", world.vm(225).lock.as_deref(), Some("backup"));
+    let grow = HostOp::Resize { vm: id(225), disk: "scsi0".to_owned(), size_gb: 9 };
+    let revert = HostOp::Revert { vm: id(225), keys: vec!["cores".to_owned()], digest: world.vm(225).digest };
+    for op in [start(225), world.configure(225, &["cores=3"]), grow, revert] {
+        world.refused(&op, FaultKind::Busy, Effect::None);
+    }
+    world.same("configuration", world.config(225), conf);
+    world.holds("it is off", !world.vm(225).running);
+}
+
+fn shutdown(world: &World) {
+    world.put_running(226, &[]);
+    let shutdown = HostOp::Shutdown { vm: id(226) };
+    world.done(&shutdown);
+    world.holds("it is off", !world.vm(226).running);
+    world.done(&shutdown);
+}
+
+fn leftover(world: &World) {
+    let notes = with_record("", &Record::creating("default", id(230))).unwrap();
+    for (vm, unreferenced) in [(230, true), (231, false)] {
+        world.put(vm, &["lock: clone", "protection: 0"]);
+        let conf = world.read(&format!("qemu-server/{vm}.conf"));
+        let mut conf = Conf::parse(&conf);
+        // As recorded: no disk yet, and the template's protection.
+        conf.remove("scsi0");
+        conf.set_description(&notes);
+        if unreferenced {
+            conf.set("protection", "1");
+        }
+        conf.set("ide2", &format!("local-zfs:vm-{vm}-cloudinit,media=cdrom,size=4M"));
+        world.write(&format!("qemu-server/{vm}.conf"), &conf.to_string());
+        world.write(&format!("images/local-zfs/{vm}/vm-{vm}-cloudinit"), "4194304");
+        world.done(&HostOp::RemoveLeftover { vm: id(vm), unreferenced });
+        world.is_gone(vm);
+        let left = world.answer("volumes", world.target.volumes(id(vm)));
+        let unnamed = vec![format!("local-zfs:vm-{vm}-disk-0")];
+        world.same("volumes", left, if unreferenced { Vec::new() } else { unnamed });
+    }
+}
+
+fn placeholder(world: &World) {
+    world.write("qemu-server/232.conf", "# qmclone temporary file\nlock: clone\n");
+    world.write("images/local-zfs/232/vm-232-disk-0", "1");
+    world.holds("it is told", world.vm(232).placeholder);
+    world.done(&HostOp::RemoveLeftover { vm: id(232), unreferenced: false });
+    world.is_gone(232);
+    world.same("what was there before", world.target.volumes(id(232)).unwrap().len(), 1);
+}
+
+fn no_leftover(world: &World) {
+    for (vm, lines) in [(233, &[][..]), (234, &["lock: backup"])] {
+        world.put(vm, lines);
+        let conf = world.config(vm);
+        world.refused(&HostOp::RemoveLeftover { vm: id(vm), unreferenced: true }, FaultKind::Refused, Effect::None);
+        world.same("configuration", world.config(vm), conf);
+        world.same("volumes", world.target.volumes(id(vm)).unwrap().len(), 1);
+    }
+}
