@@ -114,6 +114,12 @@ impl Reached {
         index.lines().filter(|line| line.contains(":qmclone:") && line.ends_with(" OK")).count()
     }
 
+    /// Whether the server was told of the exports that the node's only VM has.
+    pub(crate) fn is_exported(&self) -> bool {
+        let read = |name: &str| fs::read_to_string(self.node().join(name)).unwrap_or_default();
+        read("tmp/exported") == read("root/etc/exports.d/phoenix-1000.exports")
+    }
+
     /// Whether phoenix reached the node as it should: what it calls there are the node's programs.
     #[track_caller]
     pub(crate) fn check_reached(&self) {

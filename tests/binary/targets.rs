@@ -24,6 +24,14 @@ fn oracle() -> &'static Oracle {
     ONCE.get_or_init(|| Oracle::of(CONFIG))
 }
 
+/// One more apply heals everything, and no clone was carried out twice.
+#[track_caller]
+fn heal(scene: &Reached, case: &str) {
+    oracle().check_healed(scene, case);
+    assert_eq!(scene.clones(), 1, "{case}: a clone was repeated");
+    assert!(scene.is_exported(), "{case}: the server does not know what it exports");
+}
+
 /// Does something for each case in a node of its own; two at a time, as much of it is waiting.
 fn each<T: Sync>(place: Place, cases: &[T], check: impl Fn(&T, &Reached) + Sync) {
     if !place.is_possible() {
@@ -67,8 +75,7 @@ fn check_failing(place: Place) {
         let ran = scene.apply();
         assert!(scene.all_faults_happened(), "{id}: the failure did not happen");
         oracle().check_failed(&ran, id);
-        oracle().check_healed(scene, &format!("{id} failed"));
-        assert_eq!(scene.clones(), 1, "{id}: a clone was repeated");
+        heal(scene, &format!("{id} failed"));
     });
 }
 
@@ -94,8 +101,7 @@ fn check_losing(place: Place) {
         assert!(scene.all_faults_happened(), "{id}: the loss did not happen");
         check_honest(&ran, id);
         scene.settle();
-        oracle().check_healed(scene, &format!("{id} lost its answer"));
-        assert_eq!(scene.clones(), 1, "{id}: a clone was repeated");
+        heal(scene, &format!("{id} lost its answer"));
     });
 }
 
@@ -114,8 +120,7 @@ fn check_killed_in_each(place: Place) {
 fn heal_after_death(scene: &Reached, case: &str) {
     scene.await_clone();
     scene.settle();
-    oracle().check_healed(scene, case);
-    assert_eq!(scene.clones(), 1, "{case}: a clone was repeated");
+    heal(scene, case);
 }
 
 #[track_caller]
@@ -157,8 +162,7 @@ fn check_clone_killed(place: Place) {
         let plan = scene.phoenix(&["plan"]);
         assert!(plan.err.contains("VM 1000 was left over by an interrupted run"), "{how}: {}", plan.err);
         assert!(plan.out.contains("remove-leftover → clone"), "{how}: {}", plan.out);
-        oracle().check_healed(scene, how);
-        assert_eq!(scene.clones(), 1, "{how}");
+        heal(scene, how);
     });
 }
 
