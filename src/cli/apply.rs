@@ -124,9 +124,8 @@ fn command(verb: &str, args: &Args, selecting: &Selecting) -> String {
 
 /// Carries out a plan that was shown and agreed to.
 fn execute(planned: Planned, running: &Running, continue_with: String, console: &Console) -> Result<Exit> {
-    if planned.plan.acts() {
-        tidy(planned.hypervisor.as_ref(), console);
-    }
+    // Also when there is nothing to do: a clone whose answer was lost may have ended since, and have left its output.
+    tidy(planned.hypervisor.as_ref(), console);
     let inbox = Inbox::default();
     let interrupter = inbox.interrupter();
     ctrlc::set_handler(move || interrupter.interrupt()).context("cannot listen for Ctrl-C")?;
