@@ -8,7 +8,7 @@ use super::world::{Scene, ids};
 use serde_json::Value;
 
 /// A VM with everything, and one with nothing but the defaults.
-const CONFIG: &str = r#"{
+pub(crate) const CONFIG: &str = r#"{
   "vm_defaults": { "boot_disk_size_gb": 8, "memory_mb": 1024 },
   "virtual_machines": [
     {
@@ -24,7 +24,8 @@ fn scene() -> Scene {
     Scene::with_node(CONFIG)
 }
 
-fn oracle() -> &'static Oracle {
+/// What an undisturbed run of it does and leaves.
+pub(crate) fn oracle() -> &'static Oracle {
     static ONCE: OnceLock<Oracle> = OnceLock::new();
     ONCE.get_or_init(|| Oracle::of(CONFIG))
 }
@@ -138,6 +139,22 @@ fn what_a_killed_clone_leaves_is_announced() {
         assert_eq!(plan.code, Some(0));
         assert!(plan.err.contains("left over by an interrupted run"), "{how}: {}", plan.err);
         assert!(plan.out.contains("remove-leftover → clone"), "{how}: {}", plan.out);
+    }
+}
+
+/// A run that was killed between the two steps of a removal has taken the lock away: what lies there is a leftover still.
+#[test]
+fn what_has_lost_its_lock_is_removed_too() {
+    for how in ["die-early", "die-halfway"] {
+        let scene = scene();
+        scene.script_faults(&oracle().fault("1000/clone", how));
+        assert_eq!(scene.apply().code, None);
+        let path = scene.node().join("qemu-server/1000.conf");
+        let conf = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, conf.replace("lock: clone\n", "")).unwrap();
+        let plan = scene.phoenix(&["plan"]);
+        assert!(plan.out.contains("remove-leftover → clone"), "{how}: {}{}", plan.out, plan.err);
+        oracle().check_healed(&scene, how);
     }
 }
 

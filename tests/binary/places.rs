@@ -120,6 +120,15 @@ impl Reached {
         read("tmp/exported") == read("root/etc/exports.d/phoenix-1000.exports")
     }
 
+    /// From now on somebody else starts each VM just before phoenix does.
+    pub(crate) fn start_twice(&self) {
+        let (qm, own) = (self.doubles.bin().join("qm"), self.doubles.bin().join("qm.own"));
+        fs::rename(&qm, &own).unwrap();
+        let script = "#!/bin/sh\n[ \"$1\" != start ] || \"$0.own\" \"$@\"\nexec \"$0.own\" \"$@\"\n";
+        fs::write(&qm, script).unwrap();
+        fs::set_permissions(&qm, fs::metadata(own).unwrap().permissions()).unwrap();
+    }
+
     /// Whether phoenix reached the node as it should: what it calls there are the node's programs.
     #[track_caller]
     pub(crate) fn check_reached(&self) {

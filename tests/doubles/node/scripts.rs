@@ -20,7 +20,10 @@ pub(crate) fn run(node: &Node, program: &str, words: &[&str]) -> Answer {
         Some(op) => node.did(node.core.rehearse(&op, carry_out)),
         None => carry_out(),
     };
-    done.map_or_else(|fault| Answer { err: format!("{}\n", fault.what), status: 1, ..Answer::default() }, |()| Answer::default())
+    done.map_or_else(
+        |fault| Answer { err: format!("{}\n", fault.what), status: 1, ..Answer::default() },
+        |()| Answer::default(),
+    )
 }
 
 /// What the server would be told to export, for tests to read.
@@ -35,7 +38,8 @@ fn tell_server(node: &Node) -> std::io::Result<()> {
 /// Runs the program that this one stands for.
 fn real(program: &str, words: &[&str]) -> Result<(), Fault> {
     let failed = |why: String| Fault::uncertain(FaultKind::Failed, format!("{program}: {why}"));
-    let status = Command::new(format!("/bin/{program}")).args(words).status().map_err(|error| failed(error.to_string()))?;
+    let status =
+        Command::new(format!("/bin/{program}")).args(words).status().map_err(|error| failed(error.to_string()))?;
     if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
 }
 
@@ -50,7 +54,10 @@ fn operation(node: &Node, program: &str, words: &[&str]) -> Option<HostOp> {
             Some(HostOp::MakeDirectory { path: path.strip_prefix(&root)?.to_owned() })
         }
         ("mv", ["phoenix-replace", parent, name]) if words.last() == Some(&format!("./{name}").as_str()) => {
-            Some(HostOp::ReplaceDirectory { path: format!("{}/{name}", parent.strip_prefix(&root)?), files: Vec::new() })
+            Some(HostOp::ReplaceDirectory {
+                path: format!("{}/{name}", parent.strip_prefix(&root)?),
+                files: Vec::new(),
+            })
         }
         ("exportfs", ["phoenix-exports", _, file]) => {
             let vm: VmId = file.strip_prefix("phoenix-")?.strip_suffix(".exports")?.parse().ok()?;
