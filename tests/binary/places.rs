@@ -26,7 +26,8 @@ pub(crate) enum Place {
 pub(crate) struct Reached {
     scene: Scene,
     doubles: Doubles,
-    behind: Option<Connection>,
+    /// Ends with the scene.
+    _behind: Option<Connection>,
 }
 
 /// An ssh server, and what the client needs.
@@ -77,7 +78,7 @@ impl Place {
             }
         };
         scene.set_environment(environment);
-        Reached { scene, doubles, behind }
+        Reached { scene, doubles, _behind: behind }
     }
 }
 
@@ -129,11 +130,9 @@ impl Reached {
         fs::set_permissions(&qm, fs::metadata(own).unwrap().permissions()).unwrap();
     }
 
-    /// Whether phoenix reached the node as it should: what it calls there are the node's programs.
-    #[track_caller]
-    pub(crate) fn check_reached(&self) {
-        assert!(self.doubles.calls().iter().any(|call| call[0] == "qm" && call[1] == "clone"));
-        assert!(self.behind.as_ref().is_none_or(|behind| behind.server.port != 0));
+    /// Whether phoenix did what it did with the programs of the node.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.doubles.calls().iter().any(|call| call.starts_with(&["qm".to_owned(), "clone".to_owned()]))
     }
 }
 
@@ -143,7 +142,8 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < end, "not within a minute: {what}");
-        thread::yield_now();
+        // The machine has better things to do than looking.
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

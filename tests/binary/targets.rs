@@ -59,7 +59,7 @@ fn check_twice(place: Place) {
         assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
         // The world is that of the embedded node.
         oracle().check_world(scene, "undisturbed");
-        scene.check_reached();
+        assert!(scene.was_reached(), "the node's own programs were called");
         scene.settle();
         let before = scene.bytes();
         let again = scene.apply();
@@ -193,6 +193,27 @@ fn check_removal_killed(place: Place) {
             _ => assert_eq!(ran.code, None, "{case}: was not killed"),
         }
         heal_after_death(scene, &case);
+    });
+}
+
+/// Whoever applies at once after a death meets what the dead run began and what still goes on: that run ends, for better
+/// or for worse, nothing is done twice, and the next one heals.
+#[test]
+fn applied_at_once_after_a_death() {
+    each(Place::Here, CONFIG, &oracle().actions, |id, scene| {
+        scene.script_faults(&oracle().fault(id, "die-before"));
+        let mut dying = scene.begin();
+        std::fs::write(scene.node().join("victim"), dying.pid().to_string()).unwrap();
+        assert!(dying.reaches(id), "{id} did not begin");
+        // Long enough for what it begins now to be still going on for the next run.
+        scene.set_latency(300);
+        while dying.reaches("its end") {}
+        scene.set_latency(0);
+        let ran = scene.apply();
+        // Done, refused, stale, or some actions failed because the dead run's were faster.
+        assert!(matches!(ran.code, Some(0 | 1 | 5 | 6)), "{id}: {}{}", ran.out, ran.err);
+        dying.kill();
+        heal_after_death(scene, &format!("{id}, at once"));
     });
 }
 

@@ -193,6 +193,11 @@ impl Running {
         }
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it as the kernel does when memory runs out: without a word.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
