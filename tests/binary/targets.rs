@@ -196,6 +196,19 @@ fn check_removal_killed(place: Place) {
     });
 }
 
+/// Two VMs, one of them with nothing but the defaults.
+#[test]
+fn undisturbed_worlds_are_the_same_on_all_targets() {
+    for place in [Place::Here, Place::Ssh] {
+        each(place, loops::CONFIG, &[()], |(), scene| {
+            let ran = scene.apply();
+            assert_eq!(ran.code, Some(0), "{place:?}: {}{}", ran.out, ran.err);
+            assert!(scene.world() == loops::oracle().world, "{place:?}");
+            loops::oracle().check_world(scene, &format!("{place:?}"));
+        });
+    }
+}
+
 /// Whoever applies at once after a death meets what the dead run began and what still goes on: that run ends, for better
 /// or for worse, nothing is done twice, and the next one heals.
 #[test]
