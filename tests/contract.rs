@@ -80,7 +80,7 @@ fn qm_through_ssh() {
         let program = program.unwrap();
         symlink(program.path(), place.path("bin").join(program.file_name())).unwrap();
     }
-    let server = server(&place);
+    let server = server(&place, &place.search_path());
     // Only a process of its own can have another `ssh` in its PATH.
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "other_side", "--ignored", "--nocapture"]).env("PATH", place.search_path());

@@ -303,7 +303,7 @@ fn values_travel_through_ssh_as_they_are() {
     }
     let node = Node::with(&[]);
     node.program("qm", ECHO);
-    let server = server(&node);
+    let server = server(&node, &node.search_path());
     let mut child = Process::new(std::env::current_exe().unwrap());
     child.args(["--exact", "through_ssh", "--ignored", "--nocapture"]).env("PATH", node.search_path());
     child.env("PHOENIX_TEST_NODE", node.dir.path()).env("PHOENIX_TEST_PORT", server.port.to_string());

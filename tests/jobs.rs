@@ -313,7 +313,7 @@ fn clone_through_ssh(act: impl FnOnce(&Node, u32, u32)) -> Option<(Node, String)
     }
     let node = Node::new();
     fs::create_dir(node.path("sockets")).unwrap();
-    let server = server(&node);
+    let server = server(&node, &node.search_path());
     let child = child(&node, server.port).spawn().unwrap();
     node.running();
     act(&node, child.id(), server.child.id());

@@ -32,6 +32,8 @@ struct Edited {
     when: fn(&HostOp) -> bool,
     edit: fn(&str) -> String,
     done: AtomicBool,
+    /// Somebody starts the VM whenever the run is about to.
+    starts: bool,
 }
 
 impl Hypervisor for Edited {
@@ -66,6 +68,9 @@ impl Hypervisor for Edited {
         self.node.read_file(path, from, most)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
+        if self.starts && matches!(op, HostOp::Start { .. }) {
+            self.node.perform(op, deadline).unwrap();
+        }
         let result = self.node.perform(op, deadline);
         if (self.when)(op) && !self.done.swap(true, Ordering::Relaxed) {
             std::fs::write(self.conf.with_extension("armed"), "").unwrap();
@@ -184,6 +189,7 @@ fn made_while_edited(change: fn(&str) -> String) -> (Vec<(String, Failure)>, Str
         when: |op| matches!(op, HostOp::Configure { .. }),
         edit: change,
         done: AtomicBool::new(false),
+        starts: false,
     };
     let (_, failures) = carried_out(planned, Arc::new(edited));
     (failures, std::fs::read_to_string(conf).unwrap())
@@ -301,4 +307,16 @@ fn a_lost_answer_that_cannot_be_looked_after_may_have_happened() {
     assert!(carried_out(healed, Arc::new(node)).0.is_complete());
     let node = Embedded::open(dir.path()).unwrap();
     assert!(!plan(&wish, &node.observe().unwrap(), &Policy::default()).acts());
+}
+
+#[test]
+fn a_vm_that_somebody_else_starts_meanwhile_runs_all_the_same() {
+    let (dir, conf) = applied();
+    std::fs::remove_file(dir.path().join("run/1000")).unwrap();
+    let node = Embedded::open(dir.path()).unwrap();
+    let planned = plan(&desired(CONFIG), &node.observe().unwrap(), &Policy::default());
+    let done = AtomicBool::new(false);
+    let target = Edited { node, conf, when: |_| false, edit: ToOwned::to_owned, done, starts: true };
+    let (summary, failures) = carried_out(planned, Arc::new(target));
+    assert!(summary.is_complete(), "{failures:?}");
 }

@@ -195,7 +195,7 @@ fn a_plan_travels_through_ssh_in_one_call() {
         return;
     }
     let node = Node::new();
-    let server = server(&node);
+    let server = server(&node, &node.search_path());
     let target = format!("qm+ssh://127.0.0.1:{}", server.port);
     let output = node.phoenix(&["plan", "--target", &target]);
     check(&output, 0, &["Target  Proxmox VE on 127.0.0.1", "9000, full clone", "Plan: 3 to create"]);

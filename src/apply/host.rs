@@ -2,9 +2,9 @@
 
 use crate::event::Failure;
 use crate::hypervisor::{Cloning, Effect, Fault, FaultKind, HostOp};
-use crate::model::{ActionKind, Outcome, Record, RecordState};
+use crate::model::{ActionKind, Outcome};
 use crate::observed::{ConfigWrite, VmObserved};
-use crate::plan::Leftover;
+use crate::plan::leftover;
 
 use super::operation;
 use super::perform::{Step, failure, stale};
@@ -77,7 +77,7 @@ impl Step<'_> {
         let id = self.id();
         let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? else { return Ok(Outcome::NoOp) };
         let planned = self.task.clone.as_ref().and_then(|clone| clone.leftover);
-        if is_leftover(&live, &self.task.record.project) != planned {
+        if leftover(&live, &self.task.record.project) != planned {
             return Err(stale(format!("VM {id} is no longer the leftover that was planned"), "plan again"));
         }
         self.no_clone_running()?;
@@ -205,19 +205,17 @@ impl Step<'_> {
     pub(super) fn restart(&mut self) -> Result<Outcome, Failure> {
         let live = self.live()?;
         self.must_not_have_moved(&live)?;
-        let is = |running: bool| move |live: &VmObserved| live.running == running;
-        for (op, done) in [(HostOp::Shutdown { vm: self.id() }, is(false)), (HostOp::Start { vm: self.id() }, is(true))]
-        {
-            if !done(&self.live()?) {
-                self.host(&op, &|| self.live().map(|live| if done(&live) { Holds::Yes } else { Holds::No }))?;
-            }
-            if !done(&self.live()?) {
+        if live.running {
+            let off = || self.live().map(|live| if live.running { Holds::No } else { Holds::Yes });
+            self.host(&HostOp::Shutdown { vm: self.id() }, &off)?;
+            if off()? == Holds::No {
                 return Err(failure(
                     format!("VM {} did not shut down", self.id()),
                     Some("its guest does not react: look at its console; phoenix never stops a VM by force here"),
                 ));
             }
         }
+        self.switch_on()?;
         self.leave()?;
         let waiting = self.live()?.pending;
         if !waiting.is_empty() {
@@ -260,11 +258,20 @@ impl Step<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let op = HostOp::Start { vm: self.id() };
-        self.host(&op, &|| self.live().map(|live| if live.running { Holds::Yes } else { Holds::No }))?;
+        let outcome = self.switch_on()?;
         // A start applies what was pending.
         self.leave()?;
-        Ok(self.action.outcome)
+        Ok(outcome)
+    }
+
+    /// Starts the VM. One that runs all the same when the start was refused, somebody else has started meanwhile.
+    fn switch_on(&self) -> Result<Outcome, Failure> {
+        let runs = || self.live().map(|live| if live.running { Holds::Yes } else { Holds::No });
+        match self.host(&HostOp::Start { vm: self.id() }, &runs) {
+            Ok(()) => Ok(self.action.outcome),
+            Err(_) if runs().is_ok_and(|runs| runs == Holds::Yes) => Ok(Outcome::NoOp),
+            Err(failure) => Err(failure),
+        }
     }
 
     pub(super) fn stage_scripts(&mut self) -> Result<Outcome, Failure> {
@@ -284,18 +291,5 @@ impl Step<'_> {
             record.staged.clone_from(&wished.staged);
         })?;
         Ok(if written { self.action.outcome } else { Outcome::NoOp })
-    }
-}
-
-/// What an interrupted clone of this project left, if that is what the VM is.
-fn is_leftover(live: &VmObserved, project: &str) -> Option<Leftover> {
-    if live.lock.as_deref() != Some("clone") {
-        return None;
-    }
-    let creating = |record: &Record| record.state == RecordState::Creating && record.project == project;
-    if live.record.valid().is_some_and(creating) {
-        Some(Leftover::HalfMade)
-    } else {
-        live.placeholder.then_some(Leftover::Placeholder)
     }
 }

@@ -52,7 +52,11 @@ impl Step<'_> {
             found.sort_unstable();
             wished == found && own.iter().all(|export| export.full)
         };
-        if as_wished(&own) || (all_by_others && own.is_empty()) {
+        // A run that was interrupted after it wrote the file may not have told the server; one that came to record the
+        // volumes has.
+        let live = self.live()?;
+        let told = live.record.valid().is_some_and(|record| record.volumes == self.task.record.volumes);
+        if (as_wished(&own) && told) || (all_by_others && own.is_empty()) {
             return Ok(Outcome::NoOp);
         }
         let op = operation::write_exports(id, self.task, &client);

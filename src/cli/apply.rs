@@ -149,9 +149,8 @@ fn execute(planned: Planned, running: &Running, continue_with: String, console: 
     let Some(hypervisor) = planned.hypervisor else {
         return Err(Refusal::usage("a recording cannot be acted on", "plan against the target itself"));
     };
-    if planned.plan.acts() {
-        tidy(hypervisor.as_ref(), console);
-    }
+    // Also when there is nothing to do: a clone whose answer was lost may have ended since, and have left its output.
+    tidy(hypervisor.as_ref(), console);
     let inbox = Inbox::default();
     let interrupter = inbox.interrupter();
     ctrlc::set_handler(move || interrupter.interrupt()).context("cannot listen for Ctrl-C")?;

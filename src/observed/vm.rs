@@ -71,7 +71,7 @@ pub struct VmObserved {
     pub snapshots: Vec<String>,
     /// What its notes say about ownership.
     pub record: RecordFound,
-    /// It is only the placeholder that `qm clone` makes first (` qmclone temporary file`).
+    /// It is only the placeholder that `qm clone` makes first (` qmclone temporary file`), with or without its lock.
     pub placeholder: bool,
 }
 
@@ -136,6 +136,20 @@ impl VmObserved {
         clone
     }
 
+    /// Whether it is what an interrupted clone leaves, provided that none is running: it has the lock of one.
+    ///
+    /// Removing such a VM begins with taking that lock away. Where that was interrupted in turn, it is a placeholder that
+    /// names nothing, or has a record of ours and no boot disk yet: a clone that came to its end has one.
+    #[must_use]
+    pub fn is_half_cloned(&self) -> bool {
+        let creating = |record: &Record| record.state == RecordState::Creating;
+        match self.lock.as_deref() {
+            Some(lock) => lock == "clone",
+            None if self.running => false,
+            None => self.placeholder || (self.boot_disk.is_none() && self.record.valid().is_some_and(creating)),
+        }
+    }
+
     /// Understands a VM's configuration file. Whatever is missing has Proxmox's default.
     #[must_use]
     pub fn from_conf(id: VmId, text: &str, running: bool) -> Self {
@@ -180,7 +194,8 @@ impl VmObserved {
             hotplug: hotplug(active("hotplug")),
             snapshots: conf.snapshots().map(str::to_owned).collect(),
             record: record_found(&marked.record, id, uuid.as_deref()),
-            placeholder: lock.as_deref() == Some("clone") && marked.description.trim() == PLACEHOLDER,
+            placeholder: marked.description.trim() == PLACEHOLDER
+                && (lock.as_deref() == Some("clone") || entries.is_empty()),
             description: marked.description,
             pending,
             notes,
@@ -350,7 +365,15 @@ mod tests {
         assert_eq!((vm.cpu_sockets, vm.cpu_cores, vm.memory_mb, vm.os_type), (1, 1, 512, None));
         assert_eq!(vm.record, RecordFound::None);
         let placeholder = "# qmclone temporary file\nlock: clone\n";
-        assert!(VmObserved::from_conf(id(100), placeholder, false).placeholder);
+        for (conf, left) in [
+            (placeholder, true),
+            ("#qmclone temporary file\n", true),
+            ("#qmclone temporary file\nlock: backup\n", false),
+            ("#qmclone temporary file\nscsi0: local:vm-100-disk-0,size=1G\n", false),
+        ] {
+            let vm = VmObserved::from_conf(id(100), conf, false);
+            assert_eq!((vm.placeholder, vm.is_half_cloned()), (left, left), "{conf}");
+        }
         for (agent, on) in [("1", true), ("enabled=1,type=isa", true), ("yes", true), ("0", false), ("type=isa", false)]
         {
             assert_eq!(VmObserved::from_conf(id(100), &format!("agent: {agent}\n"), false).agent, on, "{agent}");

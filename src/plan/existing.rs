@@ -15,6 +15,19 @@ pub(super) enum Situation<'o> {
     Blocked,
 }
 
+/// What an interrupted clone of this project left, if that is what the VM is. Whether one is running is for the caller.
+pub(crate) fn leftover(live: &VmObserved, project: &str) -> Option<Leftover> {
+    if !live.is_half_cloned() {
+        return None;
+    }
+    let creating = |record: &Record| record.state == RecordState::Creating && record.project == project;
+    if live.record.valid().is_some_and(creating) {
+        Some(Leftover::HalfMade)
+    } else {
+        live.placeholder.then_some(Leftover::Placeholder)
+    }
+}
+
 /// Looks at the VMID of a declared VM.
 pub(super) fn situation<'o>(
     vm: &DesiredVm,
@@ -50,20 +63,16 @@ pub(super) fn situation<'o>(
         );
     }
     let Some(live) = observed.vms.get(&id) else { return Situation::Absent(None) };
-    let cloning = live.lock.as_deref() == Some("clone");
-    let ours = live.record.valid().filter(|record| record.project == project);
-    let half_made = cloning && ours.is_some_and(|record| record.state == RecordState::Creating);
-    if half_made || (live.placeholder && cloning) {
+    if let Some(leftover) = leftover(live, project) {
         if observed.unattributed_clone {
             return block(
                 Diagnostic::error(
                     codes::CLONE_RUNNING,
-                    format!("VM {id} is locked by a clone, and a clone is running whose target cannot be told"),
+                    format!("VM {id} is half cloned, and a clone is running whose target cannot be told"),
                 )
                 .hint("wait until it has ended, then plan again"),
             );
         }
-        let leftover = if half_made { Leftover::HalfMade } else { Leftover::Placeholder };
         problems.push(
             Diagnostic::warning(
                 codes::LEFTOVER,
@@ -73,6 +82,7 @@ pub(super) fn situation<'o>(
         );
         return Situation::Absent(Some(leftover));
     }
+    let ours = live.record.valid().filter(|record| record.project == project);
     match (&live.record, ours) {
         (RecordFound::Broken(why), _) => block(
             Diagnostic::error(codes::BROKEN_RECORD, format!("the record in the notes of VM {id} is broken: {why}"))

@@ -26,6 +26,7 @@ use crate::observed::Observed;
 
 pub use action::Action;
 pub use context::{CONTEXT_FILE, vm_context};
+pub(crate) use existing::leftover;
 pub use select::{Selection, Selector};
 pub use volumes::{Mount, directories};
 

@@ -1,5 +1,14 @@
-//! The real binary: as its users meet it (`cli`), and broken at every step (`loops`).
+//! The real binary: as its users meet it (`cli`), and broken at every step (`loops`, `targets`).
 
 mod cli;
+#[path = "../support/doubles.rs"]
+mod doubles;
 mod loops;
+#[path = "../support/node.rs"]
+mod node;
+mod oracle;
+mod places;
+#[path = "../support/mod.rs"]
+mod support;
+mod targets;
 mod world;

@@ -9,13 +9,21 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// What is no part of the world.
+/// What is no part of the world: what only the tests put there among it.
 const LEFT_OUT: [&str; 10] =
     ["tasks", "locks", "tmp", "processes", "faults.json", "node.json", "victim", "sshd.pid", "root/proc", "root/sys"];
+
+/// What operations that run detached leave on a node for good. A job that is left in there is part of the world.
+const JOBS: [&str; 4] = ["root/run", "root/run/phoenix", "root/run/phoenix/jobs", "root/run/phoenix/jobs/lock"];
+
+/// The real binary.
+const PHOENIX: &str = env!("CARGO_BIN_EXE_phoenix");
 
 /// A directory with a config and, once something ran, an embedded node.
 pub(crate) struct Scene {
     dir: TempDir,
+    /// What phoenix finds in its environment; names its target unless that is the embedded node.
+    environment: Vec<(&'static str, String)>,
 }
 
 /// How one run of phoenix went.
@@ -35,7 +43,19 @@ impl Scene {
     pub(crate) fn new(config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("phoenix_vm_configs.json"), config).unwrap();
-        Self { dir }
+        Self { dir, environment: Vec::new() }
+    }
+
+    /// A scene with a config and an embedded node.
+    pub(crate) fn with_node(config: &str) -> Self {
+        let scene = Self::new(config);
+        assert_eq!(scene.plan_code(), Some(2));
+        scene
+    }
+
+    /// From now on phoenix has this in its environment.
+    pub(crate) fn set_environment(&mut self, environment: Vec<(&'static str, String)>) {
+        self.environment = environment;
     }
 
     /// The node's directory.
@@ -50,15 +70,24 @@ impl Scene {
 
     /// A command that runs the real binary here.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_phoenix"));
-        command.args(arguments).current_dir(self.dir.path()).stdin(Stdio::null());
-        command.env_remove("PHOENIX_TARGET").env_remove("NO_COLOR");
+        let mut command = Command::new(PHOENIX);
+        command.args(arguments);
+        self.furnish(&mut command);
         command
+    }
+
+    fn furnish(&self, command: &mut Command) {
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env_remove("PHOENIX_TARGET").env_remove("NO_COLOR").envs(self.environment.iter().cloned());
     }
 
     /// Runs the real binary here.
     pub(crate) fn phoenix(&self, arguments: &[&str]) -> Ran {
-        let output = self.command(arguments).output().unwrap();
+        Self::ran(&mut self.command(arguments))
+    }
+
+    fn ran(command: &mut Command) -> Ran {
+        let output = command.output().unwrap();
         let out = String::from_utf8(output.stdout).unwrap();
         let events = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         Ran { code: output.status.code(), events, out, err: String::from_utf8(output.stderr).unwrap() }
@@ -67,6 +96,15 @@ impl Scene {
     /// Applies and reads the events.
     pub(crate) fn apply(&self) -> Ran {
         self.phoenix(&["apply", "--auto-approve", "--json"])
+    }
+
+    /// Applies as the process that dies when the script of failures says so, instead of the one that works on the node.
+    pub(crate) fn apply_as_victim(&self) -> Ran {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"echo $$ >"$0"; exec "$@""#]).arg(self.node().join("victim"));
+        command.args([PHOENIX, "apply", "--auto-approve", "--json"]);
+        self.furnish(&mut command);
+        Self::ran(&mut command)
     }
 
     /// Exit code of `plan --detailed-exitcode`: 0 when nothing is to be done, 2 when there are changes.
@@ -155,6 +193,11 @@ impl Running {
         }
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it as the kernel does when memory runs out: without a word.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -166,11 +209,14 @@ fn collect(top: &Path, dir: &Path, world: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let name = path.strip_prefix(top).unwrap().to_string_lossy().into_owned();
-        if LEFT_OUT.contains(&name.as_str()) {
+        let of_jobs = JOBS.contains(&name.as_str());
+        if LEFT_OUT.contains(&name.as_str()) || (of_jobs && path.is_file()) {
             continue;
         }
         if path.is_dir() {
-            world.insert(format!("{name}/"), String::new());
+            if !of_jobs {
+                world.insert(format!("{name}/"), String::new());
+            }
             collect(top, &path, world);
         } else if name.starts_with("run/") {
             world.insert(name, "running".to_owned());

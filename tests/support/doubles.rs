@@ -14,6 +14,10 @@ use tempfile::TempDir;
 /// What phoenix runs on a node.
 const PROGRAMS: [&str; 6] = ["qm", "pvesh", "pvesm", "exportfs", "ip", "ps"];
 
+/// Programs that are the real ones, until something is scripted to go wrong with the operation for which phoenix' scripts
+/// need them.
+const SHIMS: [(&str, &str); 2] = [("mkdir", "make-directory"), ("mv", "replace-directory")];
+
 /// Programs that make an embedded node look like one of Proxmox.
 pub(crate) struct Doubles {
     /// `bin/` with the programs, and the file with their calls.
@@ -25,7 +29,7 @@ pub(crate) struct Doubles {
 const _: fn(&Doubles) -> Vec<Vec<String>> = Doubles::calls;
 const _: fn(&Doubles) = Doubles::clear_calls;
 const _: fn(&Doubles) -> Qm = Doubles::qm;
-const _: fn(&Doubles, &str) -> Command = |doubles, program| doubles.command(program);
+const _: fn(&Doubles, String) -> Command = Doubles::command;
 
 /// Runs programs here, with the doubles first in PATH.
 struct Here(String);
@@ -61,16 +65,19 @@ impl Doubles {
         let doubles = Self { dir: tempfile::tempdir().unwrap(), node };
         fs::create_dir(doubles.bin()).unwrap();
         let (program, calls, node) = (program(), doubles.calls_path(), doubles.node.display());
-        for name in PROGRAMS {
-            // Settings stand in the script, because ssh hands on no environment.
-            let script = format!(
-                "#!/bin/sh\nPHOENIX_DOUBLES_CALLS='{}' exec '{}' '{node}' {name} \"$@\"\n",
-                calls.display(),
-                program.display()
-            );
+        let write = |name: &str, script: String| {
             let path = doubles.bin().join(name);
-            fs::write(&path, script).unwrap();
+            fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        // Settings stand in the script, because ssh hands on no environment.
+        let stand_in = |name: &str| format!("exec '{}' '{node}' {name} \"$@\"\n", program.display());
+        for name in PROGRAMS {
+            write(name, format!("PHOENIX_DOUBLES_CALLS='{}' {}", calls.display(), stand_in(name)));
+        }
+        for (name, op) in SHIMS {
+            let scripted = format!("grep -qs '\"{op}\"' '{node}/faults.json'");
+            write(name, format!("{scripted} || exec /bin/{name} \"$@\"\n{}", stand_in(name)));
         }
         doubles
     }

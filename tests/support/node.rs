@@ -64,8 +64,9 @@ fn key(path: &Path) {
     assert!(made.success());
 }
 
-/// Starts a server that lets the key of the node's directory in, and a client configuration that uses it.
-pub(crate) fn server(node: &Node) -> Server {
+/// Starts a server that lets the key of the node's directory in, and a client configuration that uses it. Programs behind
+/// it have this PATH.
+pub(crate) fn server(node: &Node, search_path: &str) -> Server {
     key(&node.path("host_key"));
     key(&node.path("user_key"));
     fs::copy(node.path("user_key.pub"), node.path("authorized_keys")).unwrap();
@@ -76,8 +77,7 @@ pub(crate) fn server(node: &Node) -> Server {
         &format!(
             "ListenAddress 127.0.0.1\nPort {port}\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
              StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\nBanner {dir}/banner\n\
-             SetEnv PATH={}\n",
-            node.search_path()
+             SetEnv PATH={search_path} HOME={dir}\n"
         ),
     );
     // What ssh shows before a program begins is no word of the program's.

@@ -195,8 +195,8 @@ impl Hypervisor for Troubled {
     fn about(&self) -> About {
         self.node.about()
     }
-    fn observe(&self) -> Result<Observed, Fault> {
-        self.node.observe()
+    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
+        self.node.observe_with(directories)
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.looked(vm).vm(vm)

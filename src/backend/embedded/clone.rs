@@ -13,7 +13,7 @@ use super::storage::{self, NewName, holds_volume, usable};
 use super::{Embedded, running_of};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Conf, Net, PropertyString, Storage, parse_size};
+use crate::observed::{Conf, Net, PropertyString, Storage, VmObserved, parse_size};
 
 /// The configuration of a VMID that is only reserved.
 const PLACEHOLDER: &str = "# qmclone temporary file\nlock: clone\n";
@@ -162,15 +162,16 @@ impl Embedded {
         let _lock = self.lock_vm(vm, deadline)?;
         let text = self.existing(vm)?;
         let conf = Conf::parse(&text);
-        if conf.get("lock") != Some("clone") {
-            let what = format!("VM {vm} is not left over by a clone: it is not locked (clone)");
+        let running = running_of(self, vm)?;
+        if !VmObserved::from_conf(vm, &text, running).is_half_cloned() {
+            let what = format!("VM {vm} is not left over by a clone");
             return Err(Fault::harmless(FaultKind::Refused, what));
         }
         let (targets, unknown) = self.tasks.clones()?;
         if unknown || targets.contains(&vm) {
             return Err(Fault::harmless(FaultKind::Busy, "VM is locked (clone)"));
         }
-        if running_of(self, vm)? {
+        if running {
             return Err(Fault::harmless(FaultKind::Refused, format!("VM {vm} is running - destroy failed")));
         }
         self.erase(vm, &conf, unreferenced, rehearsal)

@@ -9,7 +9,7 @@ use super::files::{self, Deadline};
 use super::rehearse::{self, Call, Rehearsal};
 use super::storage::holds_volume;
 use super::{Embedded, options, running_of};
-use crate::hypervisor::{Fault, FaultKind};
+use crate::hypervisor::{Fault, FaultKind, HostOp};
 use crate::model::{Digest, VmId};
 use crate::observed::{Conf, ConfigWrite, config_digest};
 
@@ -108,6 +108,16 @@ impl Embedded {
             Command::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),
             Command::Destroy { vm, unreferenced } => self.destroy(*vm, *unreferenced, deadline, rehearsal),
         })
+    }
+
+    /// Lets somebody else carry out an operation, with the failures that are scripted for it.
+    pub fn rehearse(&self, op: &HostOp, carry_out: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+        let deadline = Deadline::after(Duration::MAX);
+        let rehearsal = rehearse::take(&self.dir, &Call::of(op))?;
+        rehearsal.before(true, deadline)?;
+        deadline.pass(self.settings.latency())?;
+        rehearsal.halfway()?;
+        rehearsal.after(carry_out())
     }
 
     /// Whether a VM has an option of this name.

@@ -14,11 +14,20 @@ const REFUSALS: [&str; 7] = [
     "is reached through a symbolic link",
 ];
 
+/// What a shell says of programs that somebody else ended: by SIGHUP, SIGKILL, SIGTERM.
+const KILLED: [i32; 3] = [129, 137, 143];
+
 /// The fault behind an output that is no success.
 ///
 /// Exit codes are not an API (255, 2, 25, 29 were recorded for refusals of all kinds): any but 0 is a failure, and the
 /// text tells which.
 pub(super) fn fault(command: &Command, output: &Output) -> Fault {
+    if KILLED.contains(&output.status) {
+        // Whatever it said, it did not come to its end.
+        let effect = if command.changes { Effect::Maybe } else { Effect::None };
+        let what = format!("`{}` was killed on the node", words(command));
+        return Fault { kind: FaultKind::Unreachable, effect, what, hint: None };
+    }
     let said = said(output);
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let (kind, effect) = if has(&["checksum mismatch"]) {
@@ -126,7 +135,17 @@ pub(super) fn words(command: &Command) -> String {
 mod tests {
     use super::fault;
     use crate::backend::qm::runner::{Command, Output};
-    use crate::hypervisor::FaultKind;
+    use crate::hypervisor::{Effect, FaultKind};
+
+    #[test]
+    fn an_answer_of_a_killed_program_is_lost() {
+        let output = Output { status: 137, ..Output::default() };
+        let argv = ["qm", "start", "1000"].map(ToOwned::to_owned).to_vec();
+        let started = fault(&Command::change(argv.clone(), std::time::Duration::ZERO), &output);
+        assert_eq!((started.kind, started.effect), (FaultKind::Unreachable, Effect::Maybe));
+        let looked = fault(&Command::look(argv, std::time::Duration::ZERO), &output);
+        assert_eq!((looked.kind, looked.effect), (FaultKind::Unreachable, Effect::None));
+    }
 
     #[test]
     fn texts_tell_the_kind() {

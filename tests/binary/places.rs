@@ -1,0 +1,156 @@
+//! A node that phoenix reaches as it reaches Proxmox: through the node's programs here, or through a real ssh server.
+
+use std::fs;
+use std::ops::Deref;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::doubles::Doubles;
+use super::node::{self, Node, Server};
+use super::support::need;
+use super::world::Scene;
+use tempfile::TempDir;
+
+/// How phoenix reaches the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// `qm:`
+    Here,
+    /// `qm+ssh://127.0.0.1:PORT`
+    Ssh,
+}
+
+/// A scene whose node is one of Proxmox.
+pub(crate) struct Reached {
+    scene: Scene,
+    doubles: Doubles,
+    /// Ends with the scene.
+    _behind: Option<Connection>,
+}
+
+/// An ssh server, and what the client needs.
+struct Connection {
+    server: Server,
+    _node: Node,
+    _sockets: TempDir,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Connections outlive their server, and the shared one whoever made it.
+        let sessions = Command::new("pgrep").args(["-P", &self.server.child.id().to_string()]).output();
+        let sessions = sessions.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let _ = Command::new("kill").arg("-KILL").args(sessions.split_whitespace()).stderr(Stdio::null()).status();
+    }
+}
+
+impl Place {
+    /// Whether this machine has what it takes.
+    pub(crate) fn is_possible(self) -> bool {
+        self == Self::Here || (need("ssh", "openssh-client") && need("sshd", "openssh-server"))
+    }
+
+    /// A scene with a config, whose target is such a node.
+    pub(crate) fn scene(self, config: &str) -> Reached {
+        let mut scene = Scene::new(config);
+        let doubles = Doubles::new(&scene.node());
+        let root = scene.node().display().to_string();
+        let mut environment = vec![("PHOENIX_NODE_ROOT", root)];
+        let behind = match self {
+            Self::Here => {
+                environment.extend([("PATH", doubles.search_path()), ("PHOENIX_TARGET", "qm:".to_owned())]);
+                None
+            }
+            Self::Ssh => {
+                let node = Node::with(&[]);
+                let server = node::server(&node, &doubles.search_path());
+                fs::write(scene.node().join("sshd.pid"), server.child.id().to_string()).unwrap();
+                // Not where `TMPDIR` says: the path of a socket must be short.
+                let sockets = tempfile::tempdir_in("/tmp").unwrap();
+                environment.extend([
+                    ("PATH", node.search_path()),
+                    ("XDG_RUNTIME_DIR", sockets.path().display().to_string()),
+                    ("PHOENIX_TARGET", format!("qm+ssh://127.0.0.1:{}", server.port)),
+                ]);
+                Some(Connection { server, _node: node, _sockets: sockets })
+            }
+        };
+        scene.set_environment(environment);
+        Reached { scene, doubles, _behind: behind }
+    }
+}
+
+impl Deref for Reached {
+    type Target = Scene;
+
+    fn deref(&self) -> &Scene {
+        &self.scene
+    }
+}
+
+impl Reached {
+    /// Waits until nothing that somebody began on the node goes on any more.
+    #[track_caller]
+    pub(crate) fn settle(&self) {
+        let node = self.node().canonicalize().unwrap();
+        until("the node is idle", || !is_named_by_a_process(&node));
+    }
+
+    /// Waits until a plan is not refused any more because a clone is running.
+    #[track_caller]
+    pub(crate) fn await_clone(&self) {
+        until("the clone ends", || {
+            let plan = self.phoenix(&["plan"]);
+            let running = plan.err.contains("a clone into VM 1000 is running");
+            assert_eq!(plan.code, Some(i32::from(running)), "{}{}", plan.out, plan.err);
+            !running
+        });
+    }
+
+    /// How many clones the node has carried out.
+    pub(crate) fn clones(&self) -> usize {
+        let index = fs::read_to_string(self.node().join("tasks/index")).unwrap_or_default();
+        index.lines().filter(|line| line.contains(":qmclone:") && line.ends_with(" OK")).count()
+    }
+
+    /// Whether the server was told of the exports that the node's only VM has.
+    pub(crate) fn is_exported(&self) -> bool {
+        let read = |name: &str| fs::read_to_string(self.node().join(name)).unwrap_or_default();
+        read("tmp/exported") == read("root/etc/exports.d/phoenix-1000.exports")
+    }
+
+    /// From now on somebody else starts each VM just before phoenix does.
+    pub(crate) fn start_twice(&self) {
+        let (qm, own) = (self.doubles.bin().join("qm"), self.doubles.bin().join("qm.own"));
+        fs::rename(&qm, &own).unwrap();
+        let script = "#!/bin/sh\n[ \"$1\" != start ] || \"$0.own\" \"$@\"\nexec \"$0.own\" \"$@\"\n";
+        fs::write(&qm, script).unwrap();
+        fs::set_permissions(&qm, fs::metadata(own).unwrap().permissions()).unwrap();
+    }
+
+    /// Whether phoenix did what it did with the programs of the node.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.doubles.calls().iter().any(|call| call.starts_with(&["qm".to_owned(), "clone".to_owned()]))
+    }
+}
+
+/// Looks until something is so.
+#[track_caller]
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_mins(1);
+    while !holds() {
+        assert!(Instant::now() < end, "not within a minute: {what}");
+        // The machine has better things to do than looking.
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a running process has the path in its arguments.
+fn is_named_by_a_process(path: &Path) -> bool {
+    let path = path.display().to_string();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    lines.into_iter().any(|line| String::from_utf8_lossy(&line).contains(&path))
+}

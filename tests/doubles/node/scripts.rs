@@ -1,0 +1,68 @@
+//! Programs within phoenix' own scripts on the node. They do what they always do; the failures that are scripted for the
+//! operation that the script carries out happen to the one on which it hangs.
+
+use std::os::unix::process::parent_id;
+use std::process::Command;
+
+use phoenix::hypervisor::{Fault, FaultKind, HostOp};
+use phoenix::model::VmId;
+
+use crate::Node;
+use crate::answer::Answer;
+
+/// `mkdir`, `mv` or `exportfs`.
+pub(crate) fn run(node: &Node, program: &str, words: &[&str]) -> Answer {
+    let carry_out = || match program {
+        "exportfs" => tell_server(node).map_err(|error| Fault::harmless(FaultKind::Failed, error.to_string())),
+        _ => real(program, words),
+    };
+    let done = match operation(node, program, words) {
+        Some(op) => node.did(node.core.rehearse(&op, carry_out)),
+        None => carry_out(),
+    };
+    done.map_or_else(
+        |fault| Answer { err: format!("{}\n", fault.what), status: 1, ..Answer::default() },
+        |()| Answer::default(),
+    )
+}
+
+/// What the server would be told to export, for tests to read.
+fn tell_server(node: &Node) -> std::io::Result<()> {
+    let mut told = String::new();
+    for entry in std::fs::read_dir(node.dir.join("root/etc/exports.d")).into_iter().flatten() {
+        told.push_str(&std::fs::read_to_string(entry?.path())?);
+    }
+    std::fs::write(node.dir.join("tmp/exported"), told)
+}
+
+/// Runs the program that this one stands for.
+fn real(program: &str, words: &[&str]) -> Result<(), Fault> {
+    let failed = |why: String| Fault::uncertain(FaultKind::Failed, format!("{program}: {why}"));
+    let status =
+        Command::new(format!("/bin/{program}")).args(words).status().map_err(|error| failed(error.to_string()))?;
+    if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
+}
+
+/// The operation of the script that calls, if it hangs on this call: `/bin/sh -c TEXT NAME ARGUMENT…`.
+fn operation(node: &Node, program: &str, words: &[&str]) -> Option<HostOp> {
+    let line = std::fs::read(format!("/proc/{}/cmdline", parent_id())).ok()?;
+    let line = String::from_utf8(line).ok()?;
+    let script: Vec<&str> = line.split_terminator('\0').skip(3).collect();
+    let root = node.dir.join("root").to_str()?.to_owned();
+    match (program, script.as_slice()) {
+        ("mkdir", ["phoenix-directory", path]) => {
+            Some(HostOp::MakeDirectory { path: path.strip_prefix(&root)?.to_owned() })
+        }
+        ("mv", ["phoenix-replace", parent, name]) if words.last() == Some(&format!("./{name}").as_str()) => {
+            Some(HostOp::ReplaceDirectory {
+                path: format!("{}/{name}", parent.strip_prefix(&root)?),
+                files: Vec::new(),
+            })
+        }
+        ("exportfs", ["phoenix-exports", _, file]) => {
+            let vm: VmId = file.strip_prefix("phoenix-")?.strip_suffix(".exports")?.parse().ok()?;
+            Some(HostOp::WriteExports { vm, entries: Vec::new() })
+        }
+        _ => None,
+    }
+}
