@@ -110,7 +110,7 @@ const STEPS: [&str; 14] = [
     "qm disk resize 1000 scsi0 50G",
     "qm start 1000",
     "qm agent 1000 ping",
-    " -- cloud-init status",
+    " cloud-init status",
     "mkdir /quickOS/vm-persistent-data/1000",
     "mv /etc/exports.d/phoenix-1000.exports",
     "exportfs -ra",

@@ -8,6 +8,7 @@ mod disk;
 mod exports;
 mod net;
 mod notes;
+mod pending;
 mod property;
 mod recording;
 mod vm;
@@ -23,9 +24,10 @@ pub use notes::{
     FoundText, MAX_NOTES, Marked, RecordError, decode_description, encode_description, split_notes, with_description,
     with_record,
 };
+pub use pending::PendingChange;
 pub use property::PropertyString;
 pub use recording::{RECORDING_VERSION, Recording};
-pub use vm::{PendingChange, RecordFound, VmObserved, config_digest, normal_tags};
+pub use vm::{RecordFound, VmObserved, config_digest, normal_tags};
 pub use write::{ConfigWrite, Wanted, write_for};
 
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,7 @@ use sha1::{Digest as _, Sha1};
 
 use super::conf::Conf;
 use super::notes::{FoundText, split_notes};
+use super::pending::{PendingChange, pending_changes};
 use super::property::{is_on, value};
 use super::{BootDisk, Net};
 use crate::model::{Digest, Record, RecordState, VmId};
@@ -73,15 +74,6 @@ pub struct VmObserved {
     pub record: RecordFound,
     /// It is only the placeholder that `qm clone` makes first (` qmclone temporary file`), with or without its lock.
     pub placeholder: bool,
-}
-
-/// A value that waits for a stop and start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PendingChange {
-    /// What the running VM has; `None`: not set.
-    pub active: Option<String>,
-    /// What it will have; `None`: will be removed.
-    pub pending: Option<String>,
 }
 
 /// What a VM's notes say about ownership.
@@ -247,31 +239,6 @@ fn hotplug(text: Option<&str>) -> Vec<String> {
     list.split([',', ';', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// What stands for a secret, as `qm config` prints it.
-const HIDDEN: &str = "**********";
-
-/// What waits for a stop and really changes something. A password is never kept.
-fn pending_changes(conf: &Conf) -> BTreeMap<String, PendingChange> {
-    let mut changes = BTreeMap::new();
-    for (key, value) in conf.pending_entries() {
-        let active = conf.get(key);
-        if active != Some(value) {
-            let own = |value: Option<&str>| value.map(|value| shown(key, value));
-            changes.insert(key.to_owned(), PendingChange { active: own(active), pending: own(Some(value)) });
-        }
-    }
-    for (key, _) in conf.pending_deletes() {
-        if let Some(active) = conf.get(key) {
-            changes.insert(key.to_owned(), PendingChange { active: Some(shown(key, active)), pending: None });
-        }
-    }
-    changes
-}
-
-fn shown(key: &str, value: &str) -> String {
-    if key == "cipassword" { HIDDEN } else { value }.to_owned()
-}
-
 /// Judges the record in the notes of VM `id` whose `smbios1` uuid is `uuid`.
 ///
 /// A record counts for the VM whose VMID and uuid it names. One without a uuid counts by its VMID alone, and only as
@@ -344,14 +311,6 @@ mod tests {
             ]
         );
         assert!(vm.record.valid().is_some());
-    }
-
-    #[test]
-    fn a_password_is_never_kept() {
-        let conf = "cipassword: hunter1\n\n[PENDING]\ncipassword: hunter2\n";
-        let vm = VmObserved::from_conf(id(100), conf, true);
-        assert!(vm.pending.contains_key("cipassword"));
-        assert!(!format!("{vm:?}").contains("hunter"));
     }
 
     #[test]

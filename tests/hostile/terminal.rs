@@ -201,12 +201,13 @@ fn the_binary_is_inert_on_a_hostile_node() {
 
 #[test]
 fn the_words_of_a_nodes_programs_are_inert() {
-    let node = Node::with(&["qemu-server", "root/proc", "root/sys/class/net/vmbr0/bridge"]);
+    let node = Node::with(&["qemu-server", "root/proc/sys/kernel", "root/sys/class/net/vmbr0/bridge"]);
     node.write("phoenix_vm_configs.json", CONFIG);
+    node.write("root/proc/sys/kernel/hostname", "pve\n");
     node.write("root/proc/meminfo", "MemTotal: 65843176 kB\n");
     node.write("storage.cfg", "dir: local\n\tpath /var/lib/vz\n");
     node.write("said", &hostile().join("\n"));
-    for program in ["nproc", "qm", "ip", "pvesh"] {
+    for program in ["ps", "qm", "ip", "pvesh"] {
         node.program(program, "cat \"$node/said\" >&2; exit 255");
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_phoenix"));

@@ -235,7 +235,9 @@ impl Hypervisor for Qm {
             // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded). A storage that warns
             // of something says so there, too: whoever called has to look.
             if matches!(op, HostOp::Resize { .. }) && !output.stderr.trim().is_empty() {
-                return Err(Fault { effect: Effect::Maybe, ..answer::fault(&command, &output) });
+                let fault = answer::fault(&command, &output);
+                let effect = if fault.kind == FaultKind::Failed { Effect::Maybe } else { fault.effect };
+                return Err(Fault { effect, ..fault });
             }
         }
         Ok(())

@@ -50,7 +50,8 @@ fn operation(node: &Node, program: &str, words: &[&str]) -> Option<HostOp> {
     let script: Vec<&str> = line.split_terminator('\0').skip(3).collect();
     let root = node.dir.join("root").to_str()?.to_owned();
     match (program, script.as_slice()) {
-        ("mkdir", ["phoenix-directory", path]) => {
+        // It goes down step by step and hangs on the last.
+        ("mkdir", ["phoenix-directory", path]) if words.last()?.strip_prefix("./") == path.rsplit('/').next() => {
             Some(HostOp::MakeDirectory { path: path.strip_prefix(&root)?.to_owned() })
         }
         ("mv", ["phoenix-replace", parent, name]) if words.last() == Some(&format!("./{name}").as_str()) => {
