@@ -1,6 +1,6 @@
 //! What can happen in a run, as values. Faces are folds over these; wall-clock times are added where they are shown.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Outcome, VmId};
 
@@ -8,7 +8,7 @@ use crate::model::{Outcome, VmId};
 pub const STREAM_VERSION: u32 = 1;
 
 /// One thing that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The run begins.
@@ -100,8 +100,24 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The action it is about, if it is about one.
+    #[must_use]
+    pub fn action(&self) -> Option<&ActionName> {
+        match self {
+            Self::ActionStarted { action, .. }
+            | Self::ActionWaiting { action, .. }
+            | Self::ActionNoticed { action, .. }
+            | Self::ActionEnded { action, .. }
+            | Self::ActionFailed { action, .. }
+            | Self::ActionSkipped { action, .. } => Some(action),
+            Self::RunStarted { .. } | Self::Interrupted { .. } | Self::RunEnded { .. } => None,
+        }
+    }
+}
+
 /// Names an action in an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionName {
     /// Stable id, e.g. `1000/feature:install_docker`.
     pub id: String,
@@ -114,12 +130,12 @@ pub struct ActionName {
 }
 
 /// Why an action failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// One lower-case fragment; may go on over several lines with what the target said.
     pub error: String,
     /// The way out, when it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// The answer was lost and the effect could not be checked.
     pub may_have_happened: bool,
@@ -128,7 +144,7 @@ pub struct Failure {
 }
 
 /// How a run went.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Actions that ended with `create`.
     pub created: usize,

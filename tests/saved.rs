@@ -192,3 +192,42 @@ fn markdown_takes_nothing_from_a_value_and_stays_short() {
     let out = scene.check(&["plan", "--format", "markdown"], 0, &["more VMs are left out here"]);
     assert!(out.chars().count() <= 65_000 && out.chars().count() > 50_000, "{}", out.chars().count());
 }
+
+#[test]
+fn a_run_is_logged_and_told_again() {
+    let scene = Scene::new();
+    scene.check(&["log"], 0, &["No run has been logged here yet"]);
+    let out = scene.check(&["apply", "--auto-approve"], 0, &[]);
+    let lived = out.split_once("would change.\n\n").unwrap().1;
+    let runs = || {
+        let mut names: Vec<String> = fs::read_dir(scene.path(".phoenix/runs"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let first = runs()[0].trim_end_matches(".jsonl").to_owned();
+    assert_eq!(scene.check(&["show", &first], 0, &[]), lived);
+    let listed = scene.check(&["log"], 0, &["done: 19 create, 0 update, 0 no-op (embedded node)"]);
+    assert!(listed.contains(&first), "{listed}");
+    // One that was killed has half a line at its end.
+    let text = scene.read(&format!(".phoenix/runs/{first}.jsonl"));
+    let cut = text.lines().take(5).collect::<Vec<_>>().join("\n");
+    scene.write(".phoenix/runs/0.jsonl", &cut[..cut.len() - 7]);
+    scene.check(&["show", "0"], 0, &["did not come to its end"]);
+    scene.write(".phoenix/runs/0.jsonl", "{\"v\":1}\nx\n");
+    scene.check(&["show", "0"], 1, &["line 1: no event"]);
+    // Fifty are kept.
+    for n in 0..60 {
+        scene.write(&format!(".phoenix/runs/{n:02}.jsonl"), "");
+    }
+    scene.check(&["apply", "--auto-approve"], 0, &[]);
+    let kept = runs();
+    assert_eq!(kept.len(), 50);
+    assert!(kept.contains(&format!("{first}.jsonl")) && !kept.contains(&"00.jsonl".to_owned()));
+    // Where nothing can be written, it is told, and done all the same.
+    fs::remove_dir_all(scene.path(".phoenix/runs")).unwrap();
+    scene.write(".phoenix/runs", "");
+    scene.check(&["apply", "--auto-approve"], 0, &["are not logged in"]);
+}

@@ -1,5 +1,6 @@
 //! `phoenix apply` and `phoenix create`
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -9,6 +10,7 @@ use super::args::{Apply, Args, Create, Running, Selecting};
 use super::console::Console;
 use super::exit::Refusal;
 use super::plan::{Planned, Wish, planned};
+use super::runs::Log;
 use super::saved;
 use crate::apply::{Inbox, Limits, RealClock, Run, run as carry_out};
 use crate::event::{Event, Summary};
@@ -161,16 +163,11 @@ fn execute(planned: Planned, running: &Running, continue_with: String, console: 
         limits: Limits { parallel: usize::from(running.parallelism), ..Limits::default() },
         config: planned.document.config.path,
     };
+    let mut log = Log::begin(Path::new(&run.config), console);
     let summary = if running.json {
-        let mut seq = 0;
-        carry_out(&run, &inbox, &mut |event| {
-            seq += 1;
-            let mut line = ui::run::json_line(&event, seq, &jiff::Timestamp::now().to_string());
-            line.push('\n');
-            console.print(&line);
-        })
+        carry_out(&run, &inbox, &mut |event| console.print(&log.line(&event)))
     } else {
-        watch(&run, &inbox, continue_with, console)
+        watch(&run, &inbox, &mut log, continue_with, console)
     };
     Ok(exit(&summary, &run.plan, running.detailed_exitcode))
 }
@@ -186,13 +183,14 @@ fn tidy(hypervisor: &dyn Hypervisor, console: &Console) {
 }
 
 /// Carries out a plan under the eyes of a person.
-fn watch(run: &Run, inbox: &Inbox, continue_with: String, console: &Console) -> Summary {
+fn watch(run: &Run, inbox: &Inbox, log: &mut Log, continue_with: String, console: &Console) -> Summary {
     let mut human = ui::run::Human::new(&run.plan, console.style(), console.width(), continue_with);
     let mut live = console.is_live().then(ui::progress::Progress::new);
     // Thousands of no-ops are not worth a system call each.
     let mut held = String::new();
     console.print("\n");
     carry_out(run, inbox, &mut |event: Event| {
+        log.line(&event);
         held.push_str(&human.on(&event));
         if let Some(live) = &mut live {
             live.on(&event);

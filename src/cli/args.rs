@@ -56,7 +56,10 @@ pub(super) enum Verb {
     /// Record the state of the target, without secrets, for `plan --against`.
     #[command(after_help = "Example: phoenix observe --out live.json")]
     Observe(Observe),
-    /// Show a saved plan.
+    /// List the runs of apply that were logged here.
+    #[command(after_help = "Example: phoenix log")]
+    Log,
+    /// Show a saved plan, or tell a logged run again.
     #[command(after_help = "Example: phoenix show plan.json --format markdown")]
     Show(Show),
     /// Create these VMs, or complete them; changes nothing about finished ones.
@@ -152,7 +155,7 @@ impl Output {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Show {
-    /// A plan saved with `plan --out`.
+    /// A plan saved with `plan --out`, or a run that `phoenix log` lists.
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
     /// How to print it; NAME=FILE writes it into a file instead, and may be repeated.

@@ -11,6 +11,7 @@ mod load;
 mod node;
 mod observe;
 mod plan;
+mod runs;
 mod saved;
 mod schema;
 mod validate;
@@ -52,7 +53,8 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Plan(verb) => plan::run(args, verb, console),
         Verb::Apply(verb) => apply::run(args, verb, console),
         Verb::Observe(verb) => observe::run(args, verb, console),
-        Verb::Show(verb) => saved::show(verb, console),
+        Verb::Log => Ok(runs::list(args, console)),
+        Verb::Show(verb) => saved::show(args, verb, console),
         Verb::Create(verb) => apply::create(args, verb, console),
         Verb::Graph(verb) => graph::run(args, verb, console),
         Verb::Schema(verb) => schema::run(verb, console),

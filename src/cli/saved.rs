@@ -86,8 +86,14 @@ pub(super) fn print(
     Ok(())
 }
 
-/// `phoenix show FILE`
-pub(super) fn show(verb: &Show, console: &Console) -> Result<Exit> {
+/// `phoenix show FILE`: a saved plan, or a run that is over.
+pub(super) fn show(args: &Args, verb: &Show, console: &Console) -> Result<Exit> {
+    if let Some(told) = super::runs::replay(args, &verb.file, console) {
+        if !verb.format.is_empty() {
+            return Err(Refusal::usage("`--format` is for saved plans, not for runs", "leave it out"));
+        }
+        return told;
+    }
     let document = read(&verb.file)?;
     let about = About { label: document.target.label.clone(), simulated: document.target.simulated };
     let view =

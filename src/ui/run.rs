@@ -7,7 +7,7 @@ use super::layout::{count, duration, number, pad, wrap};
 use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_json, safe_lines};
 use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary};
-use crate::model::Outcome;
+use crate::model::{Outcome, VmId};
 use crate::plan::Plan;
 
 /// An event as one JSON line, without the line break.
@@ -45,11 +45,20 @@ impl Human {
     /// A face for the run of a plan. `continue_with` is the command that goes on after a failure.
     #[must_use]
     pub fn new(plan: &Plan, style: Style, width: usize, continue_with: String) -> Self {
-        let widest = |text: String| text.width();
-        let vms = plan.vms.iter().map(|vm| widest(format!("{} {}", vm.vm, safe(&vm.name)))).max();
-        let actions = plan.vms.iter().flat_map(|vm| &vm.actions).map(|action| widest(action.title())).max();
-        // Long names stick out rather than push everything to the right.
-        let columns = (vms.unwrap_or(0).min(28), actions.unwrap_or(0).min(34));
+        let names =
+            plan.vms.iter().flat_map(|vm| vm.actions.iter().map(move |action| (vm.vm, &*vm.name, action.title())));
+        Self::with_columns(columns(names), style, width, continue_with)
+    }
+
+    /// A face for a run that is over, told again from its events.
+    #[must_use]
+    pub fn of_events(events: &[Event], style: Style, width: usize, continue_with: String) -> Self {
+        let names = events.iter().filter_map(Event::action);
+        let names = names.map(|action| (action.vm, &*action.name, action.action.clone()));
+        Self::with_columns(columns(names), style, width, continue_with)
+    }
+
+    fn with_columns(columns: (usize, usize), style: Style, width: usize, continue_with: String) -> Self {
         Self { style, width, columns, simulated: false, continue_with, failures: Vec::new() }
     }
 
@@ -190,6 +199,14 @@ impl Human {
         }
         out
     }
+}
+
+/// Widths of the columns with the VM and the action. Long names stick out rather than push everything to the right.
+fn columns<'n>(names: impl Iterator<Item = (VmId, &'n str, String)>) -> (usize, usize) {
+    names.fold((0, 0), |(vms, actions), (vm, name, title)| {
+        let vm = format!("{vm} {}", safe(name));
+        (vms.max(vm.width()).min(28), actions.max(title.width()).min(34))
+    })
 }
 
 /// Whether an event changes what an onlooker knows about a running action.

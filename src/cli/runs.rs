@@ -1,0 +1,162 @@
+//! The event logs of past runs: `.phoenix/runs` beside the config, one file per apply.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::Exit;
+use super::args::Args;
+use super::console::Console;
+use super::exit::Refusal;
+use super::load::directory;
+use crate::event::{Event, STREAM_VERSION, Summary};
+use crate::ui;
+use crate::ui::text::safe;
+
+/// How many logs are kept; the oldest go first.
+const KEPT: usize = 50;
+
+/// Directory of the logs, beside the config.
+fn directory_of(config: &Path) -> PathBuf {
+    directory(config).join(".phoenix/runs")
+}
+
+/// The event log of a run that goes on.
+pub(super) struct Log {
+    file: Option<File>,
+    seq: u64,
+}
+
+impl Log {
+    /// Begins a log. Where none can be written, that is told and the run goes on without.
+    pub(super) fn begin(config: &Path, console: &Console) -> Self {
+        let dir = directory_of(config);
+        let file = create(&dir).map_err(|error| {
+            let dir = dir.display().to_string();
+            console.note(&format!("the events of this run are not logged in {}: {error}\n", safe(&dir)));
+        });
+        Self { file: file.ok(), seq: 0 }
+    }
+
+    /// Notes an event and returns its line, line break included.
+    pub(super) fn line(&mut self, event: &Event) -> String {
+        self.seq += 1;
+        let mut line = ui::run::json_line(event, self.seq, &jiff::Timestamp::now().to_string());
+        line.push('\n');
+        // A full disk must not stop a run.
+        if self.file.as_mut().is_some_and(|file| file.write_all(line.as_bytes()).is_err()) {
+            self.file = None;
+        }
+        line
+    }
+}
+
+/// Makes a log's file, and room for it.
+fn create(dir: &Path) -> std::io::Result<File> {
+    fs::create_dir_all(dir)?;
+    let mut logs = names(dir);
+    while logs.len() >= KEPT {
+        fs::remove_file(dir.join(logs.remove(0)))?;
+    }
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S").to_string();
+    // Two runs may begin in one second.
+    (0..100)
+        .find_map(|n| {
+            let name = if n == 0 { format!("{now}.jsonl") } else { format!("{now}-{n}.jsonl") };
+            match File::create_new(dir.join(name)) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => None,
+                made => Some(made),
+            }
+        })
+        .unwrap_or_else(|| Err(std::io::Error::other("there is no free name")))
+}
+
+/// Names of the logs, oldest first.
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "jsonl"));
+    names.sort();
+    names
+}
+
+/// `phoenix log`: what runs there were, newest last.
+pub(super) fn list(args: &Args, console: &Console) -> Exit {
+    let dir = directory_of(&args.config);
+    let rows = names(&dir).into_iter().map(|name| {
+        let told = read(&dir.join(&name)).map_or_else(|error| error.to_string(), |events| verdict(&events));
+        vec![name.trim_end_matches(".jsonl").to_owned(), safe(&told).into_owned()]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    if rows.is_empty() {
+        console.note("No run has been logged here yet.\n");
+        return Exit::Done;
+    }
+    console.print(&ui::table::table(&["run", "how it went"], rows, console.width()));
+    console.print("\n`phoenix show RUN` tells one again.\n");
+    Exit::Done
+}
+
+fn verdict(events: &[Event]) -> String {
+    let simulated = events.iter().any(|event| matches!(event, Event::RunStarted { simulated: true, .. }));
+    let told = match events.last() {
+        Some(Event::RunEnded { summary, .. }) => {
+            let Summary { created, updated, unchanged, failed, .. } = summary;
+            let word = if summary.is_complete() { "done" } else { "not everything could be done" };
+            let failed = if failed.is_empty() { String::new() } else { format!(", {} failed", failed.len()) };
+            format!("{word}: {created} create, {updated} update, {unchanged} no-op{failed}")
+        }
+        _ => "it did not come to its end".to_owned(),
+    };
+    if simulated { format!("{told} (embedded node)") } else { told }
+}
+
+/// Tells a run again, if that is what is meant: a name from `phoenix log`, or a file with a stream of events.
+pub(super) fn replay(args: &Args, run: &Path, console: &Console) -> Option<Result<Exit>> {
+    let named = directory_of(&args.config).join(format!("{}.jsonl", run.display()));
+    let file = if run.exists() { run.to_owned() } else { named };
+    let is_stream = file.extension().is_some_and(|extension| extension == "jsonl");
+    (file.exists() && is_stream).then(|| {
+        let events = read(&file)?;
+        let again = "phoenix apply".to_owned();
+        let mut human = ui::run::Human::of_events(&events, console.style(), console.width(), again);
+        let told: String = events.iter().map(|event| human.on(event)).collect();
+        console.print(&told);
+        if !matches!(events.last(), Some(Event::RunEnded { .. })) {
+            console.note("The run did not come to its end: phoenix was killed, or the log was cut off.\n");
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn read(file: &Path) -> Result<Vec<Event>> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        v: u32,
+    }
+    let name = file.display().to_string();
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
+    let mut events = Vec::new();
+    let lines: Vec<&str> = text.lines().collect();
+    for (at, line) in lines.iter().enumerate() {
+        let bad = |error: serde_json::Error| {
+            let what = format!("`{name}`, line {}: no event: {error}", at + 1);
+            Refusal::failed(what, "logs are written by `phoenix apply`, and listed by `phoenix log`")
+        };
+        let parsed =
+            serde_json::from_str::<Line>(line).and_then(|version| Ok((version.v, serde_json::from_str(line)?)));
+        match parsed {
+            Ok((STREAM_VERSION, event)) => events.push(event),
+            Ok((version, _)) => {
+                let what = format!("`{name}` has version {version}, this phoenix reads {STREAM_VERSION}");
+                return Err(Refusal::failed(what, "use the phoenix that wrote it"));
+            }
+            // A run that was killed may have left half a line.
+            Err(_) if at + 1 == lines.len() && !text.ends_with('\n') => {}
+            Err(error) => return Err(bad(error)),
+        }
+    }
+    Ok(events)
+}
