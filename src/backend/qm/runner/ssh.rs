@@ -206,6 +206,26 @@ mod tests {
         assert_eq!(line, format!("sh -c {expected}"));
     }
 
+    /// Anyone but root runs everything through `sudo`, which hands on neither the locale nor an environment.
+    #[test]
+    fn sudo_stands_before_the_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let sudo = dir.path().join("sudo");
+        std::fs::write(
+            &sudo,
+            "#!/bin/sh\n[ \"$1 $2\" = '-n --' ] || exit 9\nshift 2\nexec env -i PATH=\"$PATH\" \"$@\"\n",
+        )
+        .unwrap();
+        std::fs::set_permissions(&sudo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let argv = ["/bin/sh", "-c", "echo $LC_ALL \"$1\"", "name", "it's $HOME"].map(ToOwned::to_owned);
+        let path = format!("{}:/usr/bin:/bin", dir.path().display());
+        let line = remote(&argv, true, "mark");
+        let output = std::process::Command::new("sh").args(["-c", &line]).env("PATH", path).output().unwrap();
+        let mut stdout = output.stdout;
+        assert_eq!(status_behind(&mut stdout, "mark"), Some(0));
+        assert_eq!(String::from_utf8_lossy(&stdout), "C.UTF-8 it's $HOME\n");
+    }
+
     proptest::proptest! {
         /// Whatever a word holds, the shell hands it to the program as it was.
         #[test]
