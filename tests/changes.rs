@@ -178,7 +178,7 @@ fn a_volume_that_is_no_longer_declared_is_unmounted_and_its_data_stays() {
     let applied = scene.apply("", false);
     assert!(applied.summary.is_complete(), "{}", applied.said);
     assert_eq!(applied.outcomes["unmount /srv/data"], "update");
-    assert_eq!((scene.fstab().as_str(), scene.node().exports().unwrap()), ("", vec![]));
+    assert_eq!((scene.fstab().as_str(), scene.node().exports(VmId::try_from(1000).unwrap()).unwrap()), ("", vec![]));
     assert_eq!(fs::read_to_string(data.join("file")).unwrap(), "precious");
     assert!(scene.live().record.valid().unwrap().volumes.is_empty());
     assert!(!scene.plan("", false).acts());
@@ -186,7 +186,7 @@ fn a_volume_that_is_no_longer_declared_is_unmounted_and_its_data_stays() {
 
 /// Exports of the node by path and client.
 fn exports(dir: &Path) -> Vec<(String, String)> {
-    let found = Embedded::open(dir).unwrap().exports().unwrap();
+    let found = Embedded::open(dir).unwrap().exports(VmId::try_from(1000).unwrap()).unwrap();
     found.into_iter().map(|Export { path, client, .. }| (path, client)).collect()
 }
 

@@ -113,8 +113,10 @@ fn the_node_looks_the_same_through_the_programs() {
     let client = v4[1].address.to_string();
     let entry = ExportEntry { path: "/quickOS/vm-persistent-data/1000".to_owned(), client };
     perform(&HostOp::WriteExports { vm: vm(1000), entries: vec![entry] }).unwrap();
-    assert_eq!(qm.exports().unwrap(), node.exports().unwrap());
-    assert_eq!(qm.exports().unwrap().len(), 1);
+    assert_eq!(qm.exports(vm(1000)).unwrap(), node.exports(vm(1000)).unwrap());
+    assert_eq!(qm.exports(vm(1000)).unwrap().len(), 1);
+    // Those of other VMs do not matter to this one.
+    assert!(qm.exports(vm(1001)).unwrap().is_empty() && node.exports(vm(1001)).unwrap().is_empty());
     same();
     let argv = ["/bin/sh", "-c", "text", "phoenix-mount", "192.0.2.1:/quickOS/vm-persistent-data/1000", "/data"];
     let pid = qm.guests().start(vm(1000), &argv.map(str::to_owned)).unwrap();

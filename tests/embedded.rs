@@ -486,7 +486,7 @@ fn guests() {
     assert_eq!(script(&node, &["phoenix-unmount", source, "/persistent-storage"]).out, "unmounted\n");
     assert_eq!(script(&node, &["phoenix-probe", "/persistent-storage", "abc"]).code, Some(1));
     run(&node, &HostOp::WriteExports { vm: id(101), entries: vec![] }).unwrap();
-    assert!(node.exports().unwrap().is_empty());
+    assert!(node.exports(id(101)).unwrap().is_empty());
     assert_eq!(script(&node, &["phoenix-unknown"]).code, Some(127));
     assert_eq!(program(&node, 101, &["reboot"]).code, Some(127));
     let late = tuned(dir.path(), |settings| settings.agent_delay_ms = 3_600_000);

@@ -266,7 +266,7 @@ proptest! {
         qm.perform(&HostOp::WriteExports { vm: vm(1000), entries }, LONG).unwrap();
         let written = fs::read_to_string(node.path("root/etc/exports.d/phoenix-1000.exports")).unwrap();
         prop_assert_eq!(written, print_exports([(path.as_str(), client.as_str())]));
-        let exports = qm.exports().unwrap();
+        let exports = qm.exports(vm(1000)).unwrap();
         prop_assert_eq!(exports.iter().map(|export| export.path.as_str()).collect::<Vec<_>>(), [path.as_str()]);
         qm.perform(&HostOp::WriteExports { vm: vm(1000), entries: Vec::new() }, LONG).unwrap();
         prop_assert_eq!(fs::read_dir(node.path("root/etc/exports.d")).unwrap().count(), 0);

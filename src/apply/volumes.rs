@@ -35,7 +35,7 @@ impl Step<'_> {
     pub(super) fn export_share(&mut self) -> Result<Outcome, Failure> {
         let id = self.id();
         let served: Vec<&Mount> = self.task.mounts.iter().filter(|mount| mount.served).collect();
-        let exports = self.ask(|hypervisor| hypervisor.exports())?;
+        let exports = self.ask(|hypervisor| hypervisor.exports(id))?;
         let own: Vec<&Export> = exports.iter().filter(|export| export.vm == Some(id)).collect();
         let client = if served.is_empty() { String::new() } else { self.address()?.to_string() };
         let address = client.parse::<IpAddr>().ok();

@@ -39,8 +39,9 @@ pub trait Hypervisor: Send + Sync {
     /// Whether a clone into this VMID is running, as far as can be told now.
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault>;
 
-    /// The NFS exports that are configured on the target.
-    fn exports(&self) -> Result<Vec<Export>, Fault>;
+    /// The NFS exports of the target that matter to a VM: phoenix's own for it, and everybody else's; not phoenix's for
+    /// other VMs.
+    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault>;
 
     /// Reads at most `most` bytes of a file on the hypervisor, from byte `from` on. `None`: there is no such file.
     fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault>;

@@ -26,10 +26,16 @@ impl Export {
         format!("phoenix-{vm}.exports")
     }
 
+    /// The VM whose exports a file of this name holds, if it is one of phoenix's.
+    #[must_use]
+    pub fn owner(file: &str) -> Option<VmId> {
+        file.strip_prefix("phoenix-").and_then(|rest| rest.strip_suffix(".exports")?.parse().ok())
+    }
+
     /// Reads a file of exports; `file` is its name, which tells whether it is one of phoenix's.
     #[must_use]
     pub fn parse(file: &str, text: &str) -> Vec<Self> {
-        let vm = file.strip_prefix("phoenix-").and_then(|rest| rest.strip_suffix(".exports")?.parse().ok());
+        let vm = Self::owner(file);
         let text = text.replace("\\\n", " ");
         let mut exports = Vec::new();
         for line in text.lines() {

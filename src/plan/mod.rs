@@ -180,12 +180,19 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let mut problems = Vec::new();
     let templates = observed.templates_by_name();
     let names = observed.names();
+    let exports = steps::Exports::of(observed);
     let selected: Vec<&DesiredVm> = desired.vms.iter().filter(|vm| policy.selection.takes(vm)).collect();
     let mut vms: Vec<VmPlan> = selected
         .iter()
         .map(|vm| {
-            let scene =
-                steps::Scene { desired, observed, templates: &templates, names: &names, restart: policy.restart };
+            let scene = steps::Scene {
+                desired,
+                observed,
+                templates: &templates,
+                names: &names,
+                exports: &exports,
+                restart: policy.restart,
+            };
             steps::plan_vm(vm, &scene, &mut problems)
         })
         .collect();

@@ -5,6 +5,7 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(super) use self::volumes::Exports;
 use super::existing::{Situation, situation};
 use super::staging::{self, Staging};
 use super::volumes::resolve;
@@ -19,6 +20,8 @@ pub(super) struct Scene<'a> {
     pub observed: &'a Observed,
     pub templates: &'a BTreeMap<&'a str, Vec<VmId>>,
     pub names: &'a BTreeMap<&'a str, Vec<VmId>>,
+    /// What the target exports.
+    pub exports: &'a Exports<'a>,
     /// Restart VMs with values that wait for it.
     pub restart: bool,
 }

@@ -210,8 +210,8 @@ impl Hypervisor for Troubled {
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         self.looked(vm).cloning(vm)
     }
-    fn exports(&self) -> Result<Vec<Export>, Fault> {
-        self.node.exports()
+    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
+        self.node.exports(vm)
     }
     fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
         self.node.read_file(path, from, most)

@@ -48,11 +48,14 @@ impl Embedded {
         files::make_dir(&real)
     }
 
-    /// The exports that the simulated host has.
-    pub(super) fn exports_on_host(&self) -> Result<Vec<Export>, Fault> {
+    /// The exports that the simulated host has; of those that belong to a VM, only those of the VMs that are wanted.
+    pub(super) fn exports_on_host(&self, wanted: &dyn Fn(VmId) -> bool) -> Result<Vec<Export>, Fault> {
         let etc = self.host_path("/etc")?;
         let mut exports = Export::parse("exports", &files::read(&etc.join("exports"))?.unwrap_or_default());
         for name in files::names(&etc.join("exports.d"))?.iter().filter(|name| name.ends_with(".exports")) {
+            if Export::owner(name).is_some_and(|vm| !wanted(vm)) {
+                continue;
+            }
             let text = files::read(&etc.join("exports.d").join(name))?.unwrap_or_default();
             exports.extend(Export::parse(name, &text));
         }

@@ -217,7 +217,7 @@ impl Hypervisor for Embedded {
             storages: self.storages_with(&used)?,
             vms,
             directories: self.count_entries(directories)?,
-            exports: self.exports_on_host()?,
+            exports: self.exports_on_host(&|_| true)?,
             elsewhere: BTreeMap::new(),
             cloning,
             unattributed_clone,
@@ -246,8 +246,8 @@ impl Hypervisor for Embedded {
         })
     }
 
-    fn exports(&self) -> Result<Vec<Export>, Fault> {
-        self.exports_on_host()
+    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
+        self.exports_on_host(&|owner| owner == vm)
     }
 
     fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {

@@ -134,7 +134,9 @@ impl Embedded {
             }
             let export = source.split_once(":/").map_or(String::new(), |(_, export)| format!("/{export}"));
             let client = address(vm, &Conf::parse(&self.existing(vm)?));
-            if self.is_own(source) && !self.exports_on_host()?.iter().any(|e| e.covers(&export, client)) {
+            if self.is_own(source)
+                && !self.exports_on_host(&|owner| owner == vm)?.iter().any(|e| e.covers(&export, client))
+            {
                 return Ok(failed(32, format!("mount.nfs: access denied by server while mounting {source}")));
             }
         }

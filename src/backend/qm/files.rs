@@ -98,10 +98,15 @@ fi
 exportfs -ra
 "#;
 
-/// `phoenix-read-exports ETC`: every file of exports, each after a line `file NAME`; their lines begin with a space.
+/// `phoenix-read-exports ETC OWN`: every file of exports but phoenix's for other VMs, each after a line `file NAME`; their
+/// lines begin with a space.
 const READ_EXPORTS: &str = r#"set -u
 for file in "$1/exports" "$1"/exports.d/*.exports; do
   [ -f "$file" ] || continue
+  case ${file##*/} in
+    "$2" | phoenix-*[!0-9]*.exports) ;;
+    phoenix-[1-9]*.exports) continue ;;
+  esac
   echo "file ${file##*/}"
   sed 's/^/ /' "$file"
 done
@@ -155,9 +160,9 @@ impl Qm {
         self.run(&command).map(|_| ())
     }
 
-    pub(super) fn read_exports(&self) -> Result<Vec<Export>, Fault> {
+    pub(super) fn read_exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
         let etc = format!("{}/etc", self.layout.root);
-        let output = self.look("phoenix-read-exports", READ_EXPORTS, &[&etc])?;
+        let output = self.look("phoenix-read-exports", READ_EXPORTS, &[&etc, &Export::file_name(vm)])?;
         let text = String::from_utf8_lossy(&output.stdout);
         let mut files: Vec<(&str, String)> = Vec::new();
         for line in text.lines() {

@@ -206,8 +206,8 @@ impl Hypervisor for Qm {
         })
     }
 
-    fn exports(&self) -> Result<Vec<Export>, Fault> {
-        self.read_exports()
+    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
+        self.read_exports(vm)
     }
 
     fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {

@@ -1,11 +1,28 @@
 //! What is done for the volumes of a VM.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Draft, Scene};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record};
+use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, VmId};
+use crate::observed::{Export, Observed};
 use crate::plan::{Mount, diff, preflight};
+
+/// What a target exports, looked through once for all VMs.
+pub(in crate::plan) struct Exports<'a> {
+    /// VMs that have an export of phoenix's.
+    pub own: BTreeSet<VmId>,
+    /// The exports of everybody else.
+    pub others: Vec<&'a Export>,
+}
+
+impl<'a> Exports<'a> {
+    pub(in crate::plan) fn of(observed: &'a Observed) -> Self {
+        let own = observed.exports.iter().filter_map(|export| export.vm).collect();
+        Self { own, others: observed.exports.iter().filter(|export| export.vm.is_none()).collect() }
+    }
+}
 
 impl Draft {
     /// Adds what is done for volumes. `wanted`: why the guest is brought up, if it is.
@@ -31,9 +48,8 @@ impl Draft {
                 preflight::directory(vm, mount, scene.observed, problems);
             }
         }
-        let exports = &scene.observed.exports;
-        let exported = exports.iter().any(|export| export.vm == Some(vm.vm_id));
-        let open = |mount: &Mount| exports.iter().any(|export| export.vm.is_none() && export.is_open(&mount.export));
+        let exported = scene.exports.own.contains(&vm.vm_id);
+        let open = |mount: &Mount| scene.exports.others.iter().any(|export| export.is_open(&mount.export));
         if mounts.iter().any(|mount| mount.served && !open(mount)) {
             let (outcome, reason) = match wanted {
                 // An unchanged VM that is up has what it needs: it is mounted.
