@@ -177,6 +177,19 @@ fn what_runs_on_the_node_is_respected() {
 }
 
 #[test]
+fn a_vm_under_ha_is_told() {
+    let node = Node::new();
+    let record = r#"{"v"%3A1,"project"%3A"default","vm"%3A1000,"uuid"%3A"aa"}"#;
+    let conf = format!(
+        "#<!-- phoenix {record} -->\nboot: order=scsi0\nname: rumpledev\nscsi0: local-zfs:vm-1000-disk-0,size=50G\nsmbios1: uuid=aa\n"
+    );
+    node.write("qemu-server/1000.conf", &conf);
+    fs::create_dir(node.path("ha")).unwrap();
+    node.write("ha/resources.cfg", "ct: 1001\n\tstate started\n\nvm: 1000\n\tstate started\n");
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 0, &["notice[T031]: VM 1000 is under HA", "--state ignored"]);
+}
+
+#[test]
 fn a_node_that_does_not_answer_is_an_error_and_no_embedded_node() {
     let node = Node::new();
     node.write("storage.refused", "permission denied - you need root\n");

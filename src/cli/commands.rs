@@ -26,7 +26,8 @@ const SCRIPTS: [(&str, &str); 6] = [
 pub(super) fn lines(previews: &[Preview]) -> Result<Vec<Line>> {
     let mut scripts = BTreeMap::new();
     let mut lines = Vec::new();
-    for Preview { action, vm, calls } in previews {
+    // A record that a feature has written leaves nothing to do.
+    for Preview { action, vm, calls } in previews.iter().filter(|preview| !preview.calls.is_empty()) {
         lines.push(Line::Title(action.clone()));
         for call in calls {
             match call {

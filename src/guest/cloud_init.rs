@@ -37,9 +37,16 @@ struct Answer {
     recoverable_errors: std::collections::BTreeMap<String, Vec<String>>,
 }
 
-/// `cloud-init ARG…`: runs the program of that name.
+/// `cloud-init ARG…`: runs the program of that name. One that is too old for JSON (before 22.3) says nothing on standard
+/// output, and is asked for text.
 pub(super) const STATUS: &str = r#"command -v "$0" >/dev/null 2>&1 || exit 127
-exec "$0" "$@"
+out=$("$0" "$@")
+code=$?
+if [ -n "$out" ] || [ "$code" -eq 0 ]; then
+  printf '%s\n' "$out"
+  exit "$code"
+fi
+exec "$0" status --long
 "#;
 
 /// Reads `cloud-init status --format json`.
@@ -47,7 +54,8 @@ exec "$0" "$@"
 /// It exits 1 for `error` and 2 for `degraded` and prints the whole JSON in both cases (recorded), so the exit code is
 /// looked at last.
 pub(super) fn read(exit: &GuestExit) -> CloudInit {
-    let Ok(status) = serde_json::from_str::<Answer>(exit.out.trim()) else {
+    let parsed = serde_json::from_str::<Answer>(exit.out.trim()).ok().or_else(|| from_text(&exit.out));
+    let Some(status) = parsed else {
         return match exit.code {
             Some(126 | 127) => CloudInit::NotInstalled,
             _ if exit.err.contains("No such file") || exit.err.contains("not found") => CloudInit::NotInstalled,
@@ -71,6 +79,15 @@ pub(super) fn read(exit: &GuestExit) -> CloudInit {
         "disabled" => CloudInit::Disabled,
         other => CloudInit::Unclear(format!("cloud-init says `{other}`")),
     }
+}
+
+/// Reads `cloud-init status --long` of an old version: `status: done`, and after `detail:` what there is to say.
+fn from_text(text: &str) -> Option<Answer> {
+    let status = text.lines().find_map(|line| line.strip_prefix("status:"))?.trim().to_owned();
+    let detail = text.split_once("detail:").map_or("", |(_, detail)| detail).trim().to_owned();
+    let errors = if status == "error" && !detail.is_empty() { vec![detail.clone()] } else { Vec::new() };
+    let recoverable_errors = std::collections::BTreeMap::new();
+    Some(Answer { status, extended: String::new(), detail, errors, recoverable_errors })
 }
 
 #[cfg(test)]
@@ -100,8 +117,27 @@ mod tests {
             &CloudInit::Failed(vec!["('locale', 'failed')".to_owned()]),
         );
         check(0, r#"{"status":"disabled"}"#, &CloudInit::Disabled);
+        let done = "status: done\ntime: Fri, 07 Oct 2022 11:00:00 +0000\ndetail:\nDataSourceNoCloud [dsmode=net]\n";
+        check(0, done, &CloudInit::Done);
+        check(0, "status: running\n", &CloudInit::Running);
+        check(1, "status: error\ndetail:\nno metadata\n", &CloudInit::Failed(vec!["no metadata".to_owned()]));
         check(127, "", &CloudInit::NotInstalled);
         check(0, r#"{"status":"what"}"#, &CloudInit::Unclear("cloud-init says `what`".to_owned()));
         check(3, "oops", &CloudInit::Unclear("cloud-init status exited 3 in the guest: oops".to_owned()));
+    }
+
+    /// An old version refuses `--format`, as argparse does.
+    #[test]
+    fn an_old_version_is_asked_for_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("cloud-init");
+        let text = "#!/bin/sh\n[ \"$*\" = 'status --long' ] && { echo 'status: done'; exit 0; }\necho unrecognized >&2\nexit 2\n";
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", dir.path().display());
+        let argv = crate::guest::cloud_init_status().argv;
+        let output = std::process::Command::new(&argv[0]).args(&argv[1..]).env("PATH", path).output().unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(read(&GuestExit { code: output.status.code(), out, err: String::new() }), CloudInit::Done);
     }
 }

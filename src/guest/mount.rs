@@ -24,6 +24,8 @@ macro_rules! functions {
 say() { printf '%s\n' "$*" >&2; }
 current() { LC_ALL=C.UTF-8 findmnt -n -o SOURCE --mountpoint "$target" 2>/dev/null | tail -n 1; }
 rewrite() {
+  # What a run that was killed left.
+  rm -f /etc/.fstab.phoenix.*
   new=$(mktemp /etc/.fstab.phoenix.XXXXXX)
   target=$target line=$1 awk '
     /^# BEGIN phoenix/ { inside = 1; next }
@@ -68,7 +70,17 @@ fi
 if ! command -v mount.nfs >/dev/null 2>&1 && [ ! -x /sbin/mount.nfs ]; then
   if command -v apt-get >/dev/null 2>&1; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -o DPkg::Lock::Timeout=300 update >&2 || say "package lists could not be refreshed"
+    # The lock of the lists knows no time limit of its own.
+    tries=0
+    until said=$(apt-get -o DPkg::Lock::Timeout=300 update 2>&1); do
+      say "$said"
+      tries=$((tries + 1))
+      case $said in
+        *"ould not get lock"*) [ "$tries" -lt 20 ] || break ;;
+        *) break ;;
+      esac
+      sleep 10
+    done
     apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends nfs-common >&2
   elif command -v dnf >/dev/null 2>&1; then
     dnf install -y nfs-utils >&2

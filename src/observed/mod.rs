@@ -45,6 +45,8 @@ pub struct Observed {
     pub vms: BTreeMap<VmId, VmObserved>,
     /// VMs on other nodes of the cluster, and containers: their VMIDs are taken, and they are out of reach.
     pub elsewhere: BTreeMap<VmId, Elsewhere>,
+    /// VMs that the cluster's HA manager looks after.
+    pub ha: BTreeSet<VmId>,
     /// Directories of the node that were asked for, exist, and are not empty: how many entries each has.
     pub directories: BTreeMap<String, usize>,
     /// What the node exports by NFS, as its files say.

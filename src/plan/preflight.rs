@@ -222,6 +222,18 @@ pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Mount], problem
     }
 }
 
+/// Tells that somebody else starts and stops the VM, too.
+pub(super) fn ha(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
+    if observed.ha.contains(&vm.vm_id) {
+        let text = format!("VM {} is under HA: its manager may start or stop it while phoenix works on it", vm.vm_id);
+        problems.push(
+            Diagnostic::notice(codes::UNDER_HA, text)
+                .vm(vm.vm_id)
+                .hint("`ha-manager set vm:ID --state ignored` for as long as it takes"),
+        );
+    }
+}
+
 /// Tells that a directory which is to be made is there already.
 pub(super) fn directory(vm: &DesiredVm, mount: &Mount, observed: &Observed, problems: &mut Vec<Diagnostic>) {
     let Some(path) = &mount.host_path else { return };

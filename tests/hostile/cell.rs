@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support;
 
 /// What stands for the programs of the guest. `$STATE` is the test's directory.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     // SOURCE of the last mount at the last argument.
     (
         "findmnt",
@@ -40,6 +40,8 @@ mv "$STATE/mounts.new" "$STATE/mounts""#,
     ),
     ("mount.nfs", "exit 0"),
     ("apt-get", r#"cat "$STATE/apt" >&2; exit 100"#),
+    // Nobody waits in a test.
+    ("sleep", "exit 0"),
     (
         "systemctl",
         r#"case $1 in

@@ -38,7 +38,7 @@ mod settings;
 mod storage;
 mod tasks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -216,6 +216,7 @@ impl Hypervisor for Embedded {
             node,
             storages: self.storages_with(&used)?,
             vms,
+            ha: BTreeSet::new(),
             directories: self.count_entries(directories)?,
             exports: self.exports_on_host(&|_| true)?,
             elsewhere: BTreeMap::new(),

@@ -14,6 +14,9 @@ const REFUSALS: [&str; 7] = [
     "is reached through a symbolic link",
 ];
 
+/// What a shell says of a program that is not there.
+const NOT_FOUND: i32 = 127;
+
 /// What a shell says of programs that somebody else ended: by SIGHUP, SIGKILL, SIGTERM.
 const KILLED: [i32; 3] = [129, 137, 143];
 
@@ -29,6 +32,10 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
         return Fault { kind: FaultKind::Unreachable, effect, what, hint: None };
     }
     let said = said(output);
+    if output.status == NOT_FOUND {
+        let hint = "is this a Proxmox VE node, and is /usr/sbin in the PATH of a shell that nobody logs in to?";
+        return Fault::harmless(FaultKind::Missing, format!("`{}`: {said}", words(command))).hint(hint);
+    }
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let (kind, effect) = if has(&["checksum mismatch"]) {
         (FaultKind::Stale, Effect::None)
@@ -125,8 +132,14 @@ fn said(output: &Output) -> String {
     lines.join("\n")
 }
 
-/// The command as far as it helps to name it: `qm disk resize 1000`.
+/// The command as far as it helps to name it: `qm disk resize 1000`; of a script of phoenix's, its name.
 pub(super) fn words(command: &Command) -> String {
+    if let [shell, flag, _, name, ..] = command.argv.as_slice()
+        && shell == "/bin/sh"
+        && flag == "-c"
+    {
+        return name.clone();
+    }
     let plain = |word: &&String| !word.starts_with('-') && word.len() < 40 && !word.contains(['\n', ' ']);
     command.argv.iter().take_while(plain).take(4).cloned().collect::<Vec<_>>().join(" ")
 }
@@ -145,6 +158,16 @@ mod tests {
         assert_eq!((started.kind, started.effect), (FaultKind::Unreachable, Effect::Maybe));
         let looked = fault(&Command::look(argv, std::time::Duration::ZERO), &output);
         assert_eq!((looked.kind, looked.effect), (FaultKind::Unreachable, Effect::None));
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_told() {
+        let stderr = "env: 'qm': No such file or directory".to_owned();
+        let output = Output { status: 127, stdout: Vec::new(), stderr };
+        let argv = ["qm", "start", "1000"].map(ToOwned::to_owned).to_vec();
+        let fault = fault(&Command::change(argv, std::time::Duration::ZERO), &output);
+        assert_eq!((fault.kind, fault.effect), (FaultKind::Missing, Effect::None));
+        assert!(fault.hint.unwrap().contains("Proxmox VE node"));
     }
 
     #[test]

@@ -41,6 +41,7 @@ for bridge in "$root"/sys/class/net/*/bridge; do
 done >"$t/bridges"
 ip -o -4 addr show >"$t/addresses" 2>/dev/null
 cat "$pve/storage.cfg" >"$t/storage.cfg" 2>/dev/null
+cat "$pve/ha/resources.cfg" >"$t/ha" 2>/dev/null
 cat "$root/etc/exports" >"$t/exports" 2>/dev/null
 for file in "$root"/etc/exports.d/*.exports; do
   [ -f "$file" ] && cat "$file" >"$t/${file##*/}"
@@ -159,6 +160,7 @@ pub(super) fn read(files: &Files, clones: &[Option<VmId>], root: &str) -> Result
         node: node(files, name),
         storages: storages(files)?,
         vms,
+        ha: text(files, "ha").lines().filter_map(|line| line.strip_prefix("vm:")?.trim().parse().ok()).collect(),
         directories: text(files, "directories").lines().filter_map(|line| entries(line, root)).collect(),
         exports: exports(files),
         cloning,
