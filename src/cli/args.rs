@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::output::Output;
+
 /// Plan and apply for Proxmox VE virtual machines, up to the finished guest.
 #[derive(Debug, Parser)]
 #[command(
@@ -45,7 +47,9 @@ pub(super) enum When {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Check config files; needs no target.
-    #[command(after_help = "Example: phoenix validate phoenix_vm_configs.json")]
+    #[command(after_help = "Examples: phoenix validate phoenix_vm_configs.json\n          \
+                            phoenix validate --format github --format sarif=phoenix.sarif\n          \
+                            phoenix validate --staged")]
     Validate(Validate),
     /// Show what apply would do; changes nothing.
     #[command(after_help = "Example: phoenix plan --only web-server --detailed-exitcode")]
@@ -71,6 +75,9 @@ pub(super) enum Verb {
     /// Print the JSON Schema of the config or of a plan, or check a copy of it.
     #[command(after_help = "Example: phoenix schema --check schema/phoenix_vm_configs.schema.json")]
     Schema(Schema),
+    /// Write a starter config, its schema and the settings of Git and editors; overwrites nothing.
+    #[command(after_help = "Example: phoenix init my-vms")]
+    Init(Init),
     /// Look after the embedded node.
     #[command(subcommand, after_help = "Example: phoenix node show")]
     Node(Node),
@@ -81,6 +88,12 @@ pub(super) struct Validate {
     /// Files to check instead of the one named by --config.
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
+    /// human, json, github, sarif or junit; NAME=FILE writes it into a file instead, and may be repeated.
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_validate)]
+    pub(super) format: Vec<Output>,
+    /// Check what is in the Git index (with the scripts there), not the files of the work tree.
+    #[arg(long)]
+    pub(super) staged: bool,
 }
 
 /// Which VMs.
@@ -108,7 +121,7 @@ pub(super) struct Plan {
     #[arg(long)]
     pub(super) commands: bool,
     /// How to print the plan; NAME=FILE writes it into a file instead, and may be repeated.
-    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::parse)]
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_plan)]
     pub(super) format: Vec<Output>,
     /// Save the plan for `apply FILE` and `show FILE`.
     #[arg(long, value_name = "FILE")]
@@ -118,48 +131,13 @@ pub(super) struct Plan {
     pub(super) against: Option<PathBuf>,
 }
 
-/// Formats of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    /// Text for a terminal.
-    Human,
-    /// The document that `phoenix schema --of plan` describes.
-    Json,
-    /// For merge requests.
-    Markdown,
-}
-
-/// A format, and the file it goes to instead of standard output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Output {
-    pub(super) format: Format,
-    pub(super) file: Option<PathBuf>,
-}
-
-impl Output {
-    fn parse(text: &str) -> Result<Self, String> {
-        let (name, file) = match text.split_once('=') {
-            Some((_, "")) => return Err("there is no file name after `=`".to_owned()),
-            Some((name, file)) => (name, Some(PathBuf::from(file))),
-            None => (text, None),
-        };
-        let format = match name {
-            "human" => Format::Human,
-            "json" => Format::Json,
-            "markdown" => Format::Markdown,
-            other => return Err(format!("`{other}` is none of human, json, markdown")),
-        };
-        Ok(Self { format, file })
-    }
-}
-
 #[derive(Debug, ClapArgs)]
 pub(super) struct Show {
     /// A plan saved with `plan --out`, or a run that `phoenix log` lists.
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
     /// How to print it; NAME=FILE writes it into a file instead, and may be repeated.
-    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::parse)]
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_plan)]
     pub(super) format: Vec<Output>,
 }
 
@@ -236,9 +214,16 @@ pub(super) struct Schema {
     /// Which schema.
     #[arg(long, value_enum, default_value_t = SchemaOf::Config)]
     pub(super) of: SchemaOf,
-    /// Compare this file with the schema of this phoenix instead of printing it.
-    #[arg(long, value_name = "FILE")]
-    pub(super) check: Option<PathBuf>,
+    /// Compare these files with the schema of this phoenix instead of printing it.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(super) check: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Init {
+    /// Where; made if it is not there.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(super) dir: PathBuf,
 }
 
 /// What there is a schema of.

@@ -18,15 +18,24 @@ pub(super) struct Config {
 
 /// Reads a config file. What is wrong is told in its diagnostics.
 pub(super) fn load(path: &Path) -> Config {
+    let base = directory(path);
+    with(path, read(path), &mut |features_dir| features(&base.join(features_dir)))
+}
+
+/// Makes a config of what was read of it, with the scripts that `features` finds.
+pub(super) fn with(
+    path: &Path,
+    text: Result<Vec<u8>, Unread>,
+    features: &mut dyn FnMut(&str) -> FeatureFiles,
+) -> Config {
     let name = path.display().to_string();
-    let source = match read(path) {
+    let source = match text {
         Ok(bytes) => config::decode(&name, bytes).map_err(|problem| *problem),
         Err(why) => Err(config::unread(&name, &why)),
     };
     match source {
         Ok(source) => {
-            let base = directory(path);
-            let loaded = config::load(&source, &mut |features_dir| features(&base.join(features_dir)));
+            let loaded = config::load(&source, features);
             Config { source: Some(source), loaded }
         }
         Err(problem) => Config { source: None, loaded: failed(problem) },

@@ -7,13 +7,16 @@ mod connect;
 mod console;
 mod exit;
 mod graph;
+mod init;
 mod load;
 mod node;
 mod observe;
+mod output;
 mod plan;
 mod runs;
 mod saved;
 mod schema;
+mod staged;
 mod validate;
 
 use std::process::ExitCode;
@@ -49,7 +52,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
     match &args.verb {
-        Verb::Validate(verb) => Ok(validate::run(args, verb, console)),
+        Verb::Validate(verb) => validate::run(args, verb, console),
         Verb::Plan(verb) => plan::run(args, verb, console),
         Verb::Apply(verb) => apply::run(args, verb, console),
         Verb::Observe(verb) => observe::run(args, verb, console),
@@ -58,6 +61,7 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Create(verb) => apply::create(args, verb, console),
         Verb::Graph(verb) => graph::run(args, verb, console),
         Verb::Schema(verb) => schema::run(verb, console),
+        Verb::Init(verb) => init::run(verb, console),
         Verb::Node(verb) => node::run(args, verb, console),
     }
 }

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::args::{Args, Format, Output, Show};
+use super::args::{Args, Show};
 use super::console::Console;
 use super::exit::Refusal;
+use super::output::{self, Format, Output};
 use super::plan::Planned;
 use super::{Exit, load};
 use crate::hypervisor::About;
@@ -65,25 +66,14 @@ pub(super) fn print(
     human: &dyn Fn() -> String,
     console: &Console,
 ) -> Result<()> {
-    let default = [Output { format: Format::Human, file: None }];
-    // Files alone leave the screen to people.
-    let outputs: Vec<&Output> = if outputs.iter().all(|output| output.file.is_some()) {
-        default.iter().chain(outputs).collect()
-    } else {
-        outputs.iter().collect()
-    };
-    for output in outputs {
-        let text = match output.format {
-            Format::Human => human(),
+    output::each(outputs, console, &mut |output| {
+        Ok(Some(match output.format {
             Format::Json => json(document)?,
             Format::Markdown => ui::markdown::render(document),
-        };
-        match &output.file {
-            None => console.print(&text),
-            Some(file) => write(file, &text)?,
-        }
-    }
-    Ok(())
+            // `Output::of_plan` lets no other format in.
+            Format::Human | Format::Github | Format::Sarif | Format::Junit => human(),
+        }))
+    })
 }
 
 /// `phoenix show FILE`: a saved plan, or a run that is over.

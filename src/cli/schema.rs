@@ -15,23 +15,20 @@ pub(super) fn run(verb: &Schema, console: &Console) -> Result<Exit> {
         SchemaOf::Config => (schema::generate(), ""),
         SchemaOf::Plan => (document::schema(), " --of plan"),
     };
-    let Some(file) = &verb.check else {
+    if verb.check.is_empty() {
         console.print(&own);
-        return Ok(Exit::Done);
-    };
-    let name = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
-    match schema::check(&text, &own) {
-        None => {
-            console.print(&format!("{}: up to date\n", crate::ui::text::safe(&name.to_string())));
-            Ok(Exit::Done)
-        }
-        Some(diff) => {
+    }
+    for file in &verb.check {
+        let name = file.display();
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
+        if let Some(diff) = schema::check(&text, &own) {
             console.print(&crate::ui::text::safe_lines(&diff));
-            Err(Refusal::failed(
+            return Err(Refusal::failed(
                 format!("`{name}` is not the schema of this phoenix"),
                 format!("refresh it with: phoenix schema{word} > {name}"),
-            ))
+            ));
         }
+        console.print(&format!("{}: up to date\n", crate::ui::text::safe(&name.to_string())));
     }
+    Ok(Exit::Done)
 }

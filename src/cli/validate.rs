@@ -1,26 +1,62 @@
 //! `phoenix validate`
 
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
 use super::args::{Args, Validate};
 use super::console::Console;
-use super::{Exit, load};
-use crate::ui::layout::count;
+use super::output::{self, Format};
+use super::{Exit, load, staged};
+use crate::ui::report::{self, Checked};
 
 /// Checks the files and tells everything that is wrong with them.
-pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Exit {
+pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exit> {
     let files = if verb.files.is_empty() { std::slice::from_ref(&args.config) } else { &verb.files };
-    let mut exit = Exit::Done;
+    let mut checked = Vec::new();
     for file in files {
-        let config = load::load(file);
-        console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
-        let name = file.display().to_string();
-        let name = crate::ui::text::safe(&name);
-        if let Some(desired) = &config.loaded.desired {
-            console.print(&format!("{name}: valid, {}\n", count(desired.vms.len(), "virtual machine")));
-        } else {
-            let errors = config.loaded.diagnostics.iter().filter(|d| d.is_error()).count();
-            console.print(&format!("{name}: {}\n", count(errors, "error")));
-            exit = Exit::Config;
-        }
+        let config = if verb.staged { staged::load(file)? } else { load::load(file) };
+        checked.push(Checked {
+            name: file.display().to_string(),
+            source: config.source,
+            vms: config.loaded.desired.map(|desired| desired.vms.len()),
+            diagnostics: config.loaded.diagnostics,
+        });
     }
-    exit
+    output::each(&verb.format, console, &mut |output| {
+        Ok(match output.format {
+            Format::Json => Some(report::json::render(&checked)),
+            Format::Sarif => Some(report::sarif::render(&checked)),
+            Format::Junit => Some(report::junit::render(&checked)),
+            Format::Github => {
+                summarize(&checked)?;
+                Some(report::github::render(&checked))
+            }
+            // `Output::of_validate` lets no other format in.
+            Format::Human | Format::Markdown if output.file.is_some() => Some(report::human(&checked)),
+            Format::Human | Format::Markdown => {
+                for file in &checked {
+                    console.diagnostics(&file.diagnostics, file.source.as_ref());
+                    console.print(&file.verdict());
+                }
+                None
+            }
+        })
+    })?;
+    Ok(if checked.iter().all(Checked::is_valid) { Exit::Done } else { Exit::Config })
+}
+
+/// Appends to the page that GitHub shows for a step, where it asks for one.
+fn summarize(checked: &[Checked]) -> Result<()> {
+    let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else {
+        return Ok(());
+    };
+    let file = Path::new(&file);
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)
+        .and_then(|mut page| page.write_all(report::github::summary(checked).as_bytes()))
+        .with_context(|| format!("cannot write `{}`, which GITHUB_STEP_SUMMARY names", file.display()))
 }

@@ -17,6 +17,10 @@ pub enum Unread {
     Refused(String),
     /// It has this many bytes, more than [`MAX_BYTES`].
     TooBig(u64),
+    /// It is not in the Git index, where it was looked for.
+    Unstaged,
+    /// A merge left several versions of it in the Git index.
+    Unmerged,
 }
 
 /// Says why a file could not be read and what to do about it. `name` is the file as the user named it.
@@ -32,6 +36,12 @@ pub fn unread(name: &str, why: &Unread) -> Diagnostic {
         Unread::Refused(reason) => codes::UNREADABLE
             .diagnostic(format!("`{name}` cannot be read: {reason}"))
             .hint("check the permissions of the file and of its directory"),
+        Unread::Unstaged => codes::MISSING_FILE
+            .diagnostic(format!("`{name}` is not in the git index"))
+            .hint("stage it with `git add`, or leave `--staged` out"),
+        Unread::Unmerged => codes::UNREADABLE
+            .diagnostic(format!("`{name}` has unresolved conflicts in the git index"))
+            .hint("resolve them and stage the file with `git add`"),
         Unread::TooBig(bytes) => codes::TOO_BIG
             .diagnostic(format!("`{name}` has {} MiB; a config has at most {} MiB", bytes >> 20, MAX_BYTES >> 20))
             .hint("check that it is the right file, or split it into several projects"),

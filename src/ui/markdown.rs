@@ -141,7 +141,7 @@ fn cell(text: &str) -> String {
 }
 
 /// A code span that nothing in the text can end.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let text = safe(text);
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
@@ -150,7 +150,7 @@ fn code(text: &str) -> String {
 }
 
 /// A message: what it quotes with backticks is code, the rest is taken literally by Markdown and HTML.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let text = safe(text);
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len().is_multiple_of(2) {

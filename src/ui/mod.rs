@@ -7,6 +7,7 @@ pub mod layout;
 pub mod markdown;
 pub mod plan;
 pub mod progress;
+pub mod report;
 pub mod run;
 pub mod style;
 pub mod table;

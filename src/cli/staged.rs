@@ -1,0 +1,209 @@
+//! `validate --staged`: a config and its scripts as they are in the Git index, asked of `git` itself.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Read as _};
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+
+use super::exit::Refusal;
+use super::load::{self, Config};
+use crate::config::{FeatureFiles, MAX_BYTES, MAX_SCRIPT_BYTES, Unread};
+
+/// Reads a config from the index of the repository that its directory belongs to.
+pub(super) fn load(path: &Path) -> Result<Config> {
+    let index = Index::around(path)?;
+    let text = match path.file_name() {
+        Some(name) => index.config(&index.below.join(name))?,
+        None => Err(Unread::NotAFile),
+    };
+    Ok(load::with(path, text, &mut |dir| index.features(dir)))
+}
+
+/// The index of a repository.
+struct Index {
+    /// The top of the work tree.
+    top: PathBuf,
+    /// From there to the directory of the config.
+    below: PathBuf,
+}
+
+/// What the index says about one file.
+struct Entry {
+    mode: String,
+    object: String,
+    stage: String,
+    path: String,
+}
+
+impl Entry {
+    fn is_file(&self) -> bool {
+        self.mode.starts_with("100")
+    }
+}
+
+impl Index {
+    fn around(config: &Path) -> Result<Self> {
+        let wanted = std::path::absolute(config).context("the current directory is not known")?;
+        // A directory can be staged and gone from the work tree: git starts where something is.
+        let mut start = wanted.parent().unwrap_or(Path::new("/"));
+        let mut gone = PathBuf::new();
+        while !start.is_dir() {
+            let (Some(name), Some(parent)) = (start.file_name(), start.parent()) else { break };
+            gone = Path::new(name).join(gone);
+            start = parent;
+        }
+        let place = git(start, &["rev-parse", "--show-toplevel", "--show-prefix"]).map_err(|why| {
+            if why.contains("not a git repository") || why.contains("must be run in a work tree") {
+                let what = format!("`{}` is not in the work tree of a git repository", config.display());
+                return Refusal::failed(what, "leave `--staged` out, or make a repository with `git init`");
+            }
+            refused(&why)
+        });
+        let place = text(place?);
+        let mut lines = place.lines();
+        let top = PathBuf::from(lines.next().unwrap_or_default());
+        let below = normal(&Path::new(lines.next().unwrap_or_default()).join(gone)).unwrap_or_default();
+        Ok(Self { top, below })
+    }
+
+    /// Everything in the index at a path from the top, or below it.
+    fn list(&self, path: &Path) -> Result<Vec<Entry>, String> {
+        let all = path.as_os_str().is_empty();
+        let path = if all { OsStr::new(".") } else { path.as_os_str() };
+        let arguments = ["--literal-pathspecs", "ls-files", "-s", "-z", "--"].map(OsStr::new);
+        let listed = git(&self.top, &[&arguments[..], &[path]].concat())?;
+        let entry = |line: &str| {
+            let (about, path) = line.split_once('\t')?;
+            let mut about = about.split(' ').map(str::to_owned);
+            Some(Entry { mode: about.next()?, object: about.next()?, stage: about.next()?, path: path.to_owned() })
+        };
+        Ok(text(listed).split('\0').filter_map(entry).collect())
+    }
+
+    fn config(&self, path: &Path) -> Result<Result<Vec<u8>, Unread>> {
+        let entries = self.list(path).map_err(|why| refused(&why))?;
+        let Some(entry) = entries.iter().find(|entry| Path::new(&entry.path) == path) else {
+            return Ok(Err(if entries.is_empty() { Unread::Unstaged } else { Unread::NotAFile }));
+        };
+        if entry.stage != "0" {
+            return Ok(Err(Unread::Unmerged));
+        }
+        if !entry.is_file() {
+            return Ok(Err(Unread::NotAFile));
+        }
+        // Asked first, so that a file that is far too big never comes to memory.
+        let size = text(git(&self.top, &["cat-file", "-s", &entry.object]).map_err(|why| refused(&why))?);
+        let size: u64 = size.trim().parse().context("git told no size")?;
+        if size > MAX_BYTES {
+            return Ok(Err(Unread::TooBig(size)));
+        }
+        Ok(Ok(self.object(&entry.object, MAX_BYTES).map_err(|why| refused(&why))?))
+    }
+
+    /// The scripts of a directory, named as the config does.
+    fn features(&self, dir: &str) -> FeatureFiles {
+        let dir = Path::new(dir);
+        let path = match dir.strip_prefix(&self.top) {
+            Ok(inside) => normal(inside),
+            Err(_) if dir.is_absolute() => None,
+            Err(_) => normal(&self.below.join(dir)),
+        };
+        let Some(path) = path else {
+            return FeatureFiles::Unreadable("it is outside the git repository".to_owned());
+        };
+        let entries = match self.list(&path) {
+            Ok(entries) => entries,
+            Err(why) => return FeatureFiles::Unreadable(why),
+        };
+        if entries.is_empty() {
+            return FeatureFiles::Missing;
+        }
+        let mut files = BTreeMap::new();
+        for entry in entries {
+            let file = Path::new(&entry.path);
+            let Some(name) = file.file_name().and_then(OsStr::to_str) else { continue };
+            if file.parent() == Some(&path) && file.extension().is_some_and(|extension| extension == "sh") {
+                files.insert(name.to_owned(), self.script(&entry));
+            }
+        }
+        FeatureFiles::Found(files)
+    }
+
+    fn script(&self, entry: &Entry) -> Result<Vec<u8>, String> {
+        if entry.stage != "0" {
+            return Err("it has unresolved conflicts in the git index".to_owned());
+        }
+        if !entry.is_file() {
+            return Err("it is not a regular file in the git index".to_owned());
+        }
+        self.object(&entry.object, MAX_SCRIPT_BYTES as u64 + 1)
+    }
+
+    /// At most this many bytes of an object.
+    fn object(&self, object: &str, most: u64) -> Result<Vec<u8>, String> {
+        ask(&self.top, &["cat-file", "blob", object], most)
+    }
+}
+
+/// A path without `.` and `..`; `None` when it leaves where it started.
+fn normal(path: &Path) -> Option<PathBuf> {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => out.push(name),
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if !out.pop() {
+                    return None;
+                }
+            }
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(out)
+}
+
+/// Names that are no text are told as well as they can be; no config that is read has such a name.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+fn refused(why: &str) -> anyhow::Error {
+    if why == MISSING {
+        return Refusal::failed(why, "install git, or leave `--staged` out");
+    }
+    Refusal::failed(format!("git refused: {why}"), "see that `git status` works here")
+}
+
+const MISSING: &str = "there is no program `git`";
+
+fn git<A: AsRef<OsStr>>(directory: &Path, arguments: &[A]) -> Result<Vec<u8>, String> {
+    ask(directory, arguments, u64::MAX)
+}
+
+/// Runs git in a directory and returns what it prints, or why it does not.
+fn ask<A: AsRef<OsStr>>(directory: &Path, arguments: &[A], most: u64) -> Result<Vec<u8>, String> {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(directory).args(arguments);
+    // Its words are looked at above. The repository's own settings start no pager and ask nothing here.
+    command.env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => MISSING.to_owned(),
+        _ => format!("`git` cannot be started: {error}"),
+    })?;
+    let mut out = Vec::new();
+    let read = match child.stdout.take() {
+        Some(pipe) => pipe.take(most).read_to_end(&mut out),
+        None => Ok(0),
+    };
+    let ended = child.wait_with_output().and_then(|ended| read.map(|_| ended)).map_err(|error| error.to_string())?;
+    // Whoever had enough of a large file stopped git in the middle of it.
+    if ended.status.success() || out.len() as u64 == most {
+        return Ok(out);
+    }
+    let said = text(ended.stderr);
+    Err(said.lines().next().unwrap_or("it ended without a word").trim_start_matches("fatal: ").to_owned())
+}

@@ -1,0 +1,80 @@
+//! `validate --format junit`: a suite per file, a case per diagnostic, and one for a file without errors.
+
+use super::{Checked, Region, words};
+use crate::diag::{Diagnostic, Severity};
+use crate::ui::text::safe;
+
+/// Renders the XML document, with a line break at the end.
+#[must_use]
+pub fn render(checked: &[Checked]) -> String {
+    let failures: usize = checked.iter().map(|file| file.count(Severity::Error)).sum();
+    let tests: usize = checked.iter().map(cases).sum();
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    out.push_str(&format!(
+        "<testsuites name=\"phoenix validate\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\">\n"
+    ));
+    for file in checked {
+        suite(file, &mut out);
+    }
+    out + "</testsuites>\n"
+}
+
+/// A file without errors is one passed case, beside what else is said about it.
+fn cases(file: &Checked) -> usize {
+    file.diagnostics.len() + usize::from(file.is_valid())
+}
+
+fn suite(file: &Checked, out: &mut String) {
+    let name = escaped(&file.name);
+    let (tests, failures) = (cases(file), file.count(Severity::Error));
+    out.push_str(&format!(
+        "  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"0\">\n"
+    ));
+    if file.is_valid() {
+        out.push_str(&format!("    <testcase classname=\"{name}\" name=\"valid\"/>\n"));
+    }
+    for (found, region) in file.placed() {
+        case(file, found, region, out);
+    }
+    out.push_str("  </testsuite>\n");
+}
+
+fn case(file: &Checked, found: &Diagnostic, region: Option<Region>, out: &mut String) {
+    let name = escaped(&file.name);
+    let place = region.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
+    let line = region.map(|at| format!(" line=\"{}\"", at.line)).unwrap_or_default();
+    let message = escaped(&found.message);
+    let text = format!("{name}{place}\n{}", escaped_lines(&words(found, "\n")));
+    // What is no error does not fail: it is a passed case with something to say.
+    let body = if found.is_error() {
+        format!("<failure type=\"{}\" message=\"{message}\">{text}</failure>", found.code)
+    } else {
+        format!("<system-out>{}: {text}</system-out>", found.severity.as_str())
+    };
+    out.push_str(&format!(
+        "    <testcase classname=\"{name}\" name=\"{}{place} {message}\" file=\"{name}\"{line}>\n      {body}\n    \
+         </testcase>\n",
+        found.code
+    ));
+}
+
+fn escaped(text: &str) -> String {
+    escaped_lines(&safe(text))
+}
+
+/// Escapes for text and for values in quotes. What XML cannot say at all is replaced.
+fn escaped_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}

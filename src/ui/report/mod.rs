@@ -1,0 +1,99 @@
+//! What `validate` found, for programs: one face per format, all folds over the same files.
+//!
+//! Every text goes through [`safe`] first, so that no control character, no line break and nothing invisible is left;
+//! each format then escapes what it gives a meaning to.
+
+use super::diagnostics;
+use super::layout::count;
+use super::text::safe;
+use crate::config::Source;
+use crate::config::spans::LineIndex;
+use crate::diag::{Diagnostic, Severity, Span};
+
+pub mod github;
+pub mod json;
+pub mod junit;
+pub mod sarif;
+
+/// A file that was checked.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The file as the user named it.
+    pub name: String,
+    /// Its text, as far as it could be read.
+    pub source: Option<Source>,
+    /// How many VMs it declares; `None` exactly when it is not valid.
+    pub vms: Option<usize>,
+    /// What is to be said about it.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Checked {
+    /// Whether nothing in it is an error.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.vms.is_some()
+    }
+
+    /// The line that people read after the diagnostics.
+    #[must_use]
+    pub fn verdict(&self) -> String {
+        let says = match self.vms {
+            Some(vms) => format!("valid, {}", count(vms, "virtual machine")),
+            None => count(self.diagnostics.iter().filter(|found| found.is_error()).count(), "error"),
+        };
+        format!("{}: {says}\n", safe(&self.name))
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|found| found.severity == severity).count()
+    }
+
+    /// Each diagnostic with its place.
+    fn placed(&self) -> Vec<(&Diagnostic, Option<Region>)> {
+        let lines = self.lines();
+        self.diagnostics.iter().map(|found| (found, found.span.and_then(|span| lines.region(span)))).collect()
+    }
+
+    fn lines(&self) -> Lines<'_> {
+        // A valid file without a word about it needs no index.
+        let source = self.source.as_ref().filter(|_| !self.diagnostics.is_empty());
+        Lines(source.map(|source| (source, LineIndex::new(&source.text))))
+    }
+}
+
+/// The lines of a file, if it could be read.
+struct Lines<'a>(Option<(&'a Source, LineIndex)>);
+
+impl Lines<'_> {
+    fn region(&self, span: Span) -> Option<Region> {
+        let (source, lines) = self.0.as_ref()?;
+        let (line, column) = lines.place(&source.text, span.start);
+        let (end_line, end_column) = lines.place(&source.text, span.end.max(span.start));
+        Some(Region { line, column, end_line, end_column })
+    }
+}
+
+/// Lines and columns from 1, columns in characters; the end is one past the last character.
+#[derive(Debug, Clone, Copy)]
+struct Region {
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+}
+
+/// A message and, after `between`, its hint.
+fn words(found: &Diagnostic, between: &str) -> String {
+    let hint = found.hint.as_ref().map(|hint| format!("{between}hint: {}", safe(hint))).unwrap_or_default();
+    format!("{}{hint}", safe(&found.message))
+}
+
+/// As people read it, for a file: without colours.
+#[must_use]
+pub fn human(checked: &[Checked]) -> String {
+    let one = |file: &Checked| {
+        format!("{}{}", diagnostics::render(&file.diagnostics, file.source.as_ref(), false), file.verdict())
+    };
+    checked.iter().map(one).collect()
+}

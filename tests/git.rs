@@ -1,0 +1,230 @@
+//! In Git: what is staged is what is checked, the hooks for pre-commit, and what `init` writes.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const GOOD: &str = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "features": ["hello"] }] }"#;
+const BAD: &str = "{ \"virtual_machines\": [\n  { \"vm_id\": 1000, \"vm_name\": \"web\", \"colour\": 1 }] }";
+const CONFIG: &str = "phoenix_vm_configs.json";
+
+/// A directory for a repository, and a home without anybody's settings.
+struct Repository {
+    dir: TempDir,
+    home: TempDir,
+}
+
+impl Repository {
+    fn bare() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), home: tempfile::tempdir().unwrap() }
+    }
+
+    /// One with a good config and its script, both staged.
+    fn new() -> Self {
+        let repository = Self::bare();
+        repository.git(&["init", "-q"]);
+        repository.write(CONFIG, GOOD);
+        repository.write("features/hello.sh", "#!/bin/sh\ntrue\n");
+        repository.git(&["add", "-A"]);
+        repository
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn run(&self, program: &str, arguments: &[&str], vars: &[(&str, &str)]) -> (i32, String) {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.dir.path()).stdin(Stdio::null());
+        for name in ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
+            command.env_remove(name);
+        }
+        let bin = Path::new(env!("CARGO_BIN_EXE_phoenix")).parent().unwrap();
+        let path = std::env::join_paths(
+            std::iter::once(bin.to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+        );
+        command.env("PATH", path.unwrap()).env("HOME", self.home.path()).env("GIT_CONFIG_NOSYSTEM", "1");
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "Nobody").env(format!("GIT_{who}_EMAIL"), "nobody@example.org");
+        }
+        let output = command.envs(vars.iter().copied()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+
+    #[track_caller]
+    fn git(&self, arguments: &[&str]) -> String {
+        let (code, text) = self.run("git", arguments, &[]);
+        assert_eq!(code, 0, "git {arguments:?}: {text}");
+        text
+    }
+
+    #[track_caller]
+    fn check(&self, arguments: &[&str], code: i32, says: &[&str]) {
+        self.check_with(arguments, &[], code, says);
+    }
+
+    #[track_caller]
+    fn check_with(&self, arguments: &[&str], vars: &[(&str, &str)], code: i32, says: &[&str]) {
+        let (found, text) = self.run(env!("CARGO_BIN_EXE_phoenix"), arguments, vars);
+        assert_eq!(found, code, "{arguments:?}\n{text}");
+        for says in says {
+            assert!(text.contains(says), "`{says}` is missing in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_staged_is_checked_and_not_the_work_tree() {
+    if !support::need("git", "git") {
+        return;
+    }
+    let repository = Repository::new();
+    let staged = ["validate", "--staged"];
+    // A broken work tree over a good index.
+    repository.write(CONFIG, BAD);
+    fs::remove_dir_all(repository.path("features")).unwrap();
+    repository.check(&["validate"], 3, &["P014"]);
+    repository.check(&staged, 0, &["phoenix_vm_configs.json: valid, 1 virtual machine"]);
+    // A good work tree over a broken index.
+    repository.git(&["add", CONFIG]);
+    repository.write(CONFIG, GOOD);
+    repository.write("features/hello.sh", "true\n");
+    repository.check(&["validate"], 0, &[]);
+    repository.check(&staged, 3, &["error[P014]", "--> phoenix_vm_configs.json:2:"]);
+    // A script that is not staged is not there.
+    repository.git(&["add", CONFIG]);
+    repository.git(&["rm", "-qf", "--cached", "features/hello.sh"]);
+    repository.check(&["validate"], 0, &[]);
+    repository.check(&staged, 3, &["P028"]);
+}
+
+#[test]
+fn the_index_is_found_from_everywhere() {
+    if !support::need("git", "git") {
+        return;
+    }
+    let repository = Repository::new();
+    // Names that git would take for patterns, and a directory that is gone from the work tree.
+    let there = "sub [*]/vms.json";
+    repository.write(there, &GOOD.replacen('{', r#"{ "hypervisor": { "features_dir": "./../features/." },"#, 1));
+    repository.git(&["add", "-A"]);
+    fs::remove_dir_all(repository.path("sub [*]")).unwrap();
+    repository.check(&["validate", "--staged", there, CONFIG], 0, &["sub [*]/vms.json: valid"]);
+    let absolute = repository.path(there);
+    repository.check(&["validate", "--staged", absolute.to_str().unwrap()], 0, &["valid, 1 virtual machine"]);
+    repository.write(there, &GOOD.replacen('{', r#"{ "hypervisor": { "features_dir": "../../out" },"#, 1));
+    repository.git(&["add", "-A"]);
+    repository.check(&["validate", "--staged", there], 3, &["P032", "outside the git repository"]);
+}
+
+#[test]
+fn what_keeps_the_index_from_being_read_is_told() {
+    if !support::need("git", "git") {
+        return;
+    }
+    let repository = Repository::new();
+    let staged = ["validate", "--staged"];
+    repository.write("new.json", GOOD);
+    let says = ["error[P004]: `new.json` is not in the git index", "hint: stage it with `git add`"];
+    repository.check(&["validate", "--staged", "new.json"], 3, &says);
+    repository.check(&["validate", "--staged", "features"], 3, &["P002"]);
+    repository.check_with(&staged, &[("PATH", "/nowhere")], 1, &["there is no program `git`", "hint: install git"]);
+    // A link is no file, and is not followed.
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(CONFIG, repository.path("link.json")).unwrap();
+        repository.git(&["add", "link.json"]);
+        repository.check(&["validate", "--staged", "link.json"], 3, &["P002"]);
+    }
+    // Two sides of a merge.
+    repository.git(&["commit", "-q", "-m", "one"]);
+    repository.git(&["checkout", "-q", "-b", "other"]);
+    repository.write(CONFIG, &GOOD.replace("1000", "1001"));
+    repository.git(&["commit", "-q", "-a", "-m", "two"]);
+    repository.git(&["checkout", "-q", "-"]);
+    repository.write(CONFIG, &GOOD.replace("1000", "1002"));
+    repository.git(&["commit", "-q", "-a", "-m", "three"]);
+    assert_ne!(repository.run("git", &["merge", "-q", "other"], &[]).0, 0);
+    repository.check(&staged, 3, &["error[P003]", "unresolved conflicts in the git index"]);
+
+    let none = Repository::bare();
+    none.write(CONFIG, GOOD);
+    none.check(&staged, 1, &["is not in the work tree of a git repository", "hint: "]);
+}
+
+#[test]
+fn pre_commit_stops_a_bad_commit_and_shows_where() {
+    if !support::need("git", "git") || !support::need("pre-commit", "pre-commit (PyPI)") {
+        return;
+    }
+    let repository = Repository::new();
+    // The hooks as they are published, from a repository of their own.
+    let hooks = Repository::bare();
+    hooks.git(&["init", "-q"]);
+    hooks.write(".pre-commit-hooks.yaml", include_str!("../.pre-commit-hooks.yaml"));
+    hooks.git(&["add", "-A"]);
+    hooks.git(&["commit", "-q", "-m", "hooks"]);
+    let rev = hooks.git(&["rev-parse", "HEAD"]);
+    let config = format!(
+        "repos:\n  - repo: {}\n    rev: {}\n    hooks:\n      - id: phoenix-validate-system\n      \
+         - id: phoenix-schema-system\n",
+        hooks.dir.path().display(),
+        rev.trim()
+    );
+    repository.write(".pre-commit-config.yaml", &config);
+    repository.write("schema/phoenix_vm_configs.schema.json", phoenix::config::schema::embedded());
+    let (code, text) = repository.run("pre-commit", &["install"], &[]);
+    assert_eq!(code, 0, "{text}");
+    repository.git(&["add", "-A"]);
+    let said = repository.git(&["commit", "-m", "good"]);
+    assert_eq!(said.matches("Passed").count(), 2, "{said}");
+    repository.write(CONFIG, BAD);
+    let (code, said) = repository.run("git", &["commit", "-a", "-m", "bad"], &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("phoenix_vm_configs.json:2:38") && said.contains("P014"), "{said}");
+    assert_eq!(repository.git(&["log", "--format=%s"]).trim(), "good");
+    repository.write(CONFIG, GOOD);
+    repository.write("schema/phoenix_vm_configs.schema.json", "{}\n");
+    let (code, said) = repository.run("git", &["commit", "-a", "-m", "bad"], &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("refresh it with"), "{said}");
+}
+
+#[test]
+fn init_writes_what_validates_and_overwrites_nothing() {
+    let scene = Repository::bare();
+    scene.write("vms/.gitignore", "mine\n");
+    let files = [CONFIG, phoenix::config::schema::FILE, ".vscode/settings.json", ".pre-commit-config.yaml"];
+    let created = files.map(|file| format!("vms/{file}: created"));
+    let says: Vec<&str> = created.iter().map(String::as_str).chain(["vms/.gitignore: exists, left alone"]).collect();
+    scene.check(&["init", "vms"], 0, &says);
+    let read = |file: &str| fs::read_to_string(scene.path("vms").join(file)).unwrap();
+    let before = files.map(read);
+    let left = files.map(|file| format!("vms/{file}: exists, left alone"));
+    scene.check(&["init", "vms"], 0, &left.each_ref().map(String::as_str));
+    assert_eq!(files.map(read), before);
+    assert_eq!(read(".gitignore"), "mine\n");
+    scene.check(&["validate", "vms/phoenix_vm_configs.json"], 0, &["valid, 1 virtual machine"]);
+    scene.check(&["-c", "vms/phoenix_vm_configs.json", "plan"], 0, &["1 to create"]);
+    scene.check(&["schema", "--check", "vms/schema/phoenix_vm_configs.schema.json"], 0, &["up to date"]);
+    let config: Value = serde_json::from_str(&read(CONFIG)).unwrap();
+    assert!(scene.path("vms").join(config["$schema"].as_str().unwrap()).is_file());
+    let settings: Value = serde_json::from_str(&read(".vscode/settings.json")).unwrap();
+    assert!(scene.path("vms").join(settings["json.schemas"][0]["url"].as_str().unwrap()).is_file());
+    scene.check(&["init"], 0, &["phoenix_vm_configs.json: created", ".gitignore: created"]);
+    assert_eq!(fs::read_to_string(scene.path(".gitignore")).unwrap(), ".phoenix/\n");
+    scene.write("file", "");
+    scene.check(&["init", "file"], 1, &["cannot create `file`"]);
+}
