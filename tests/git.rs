@@ -166,7 +166,7 @@ fn what_keeps_the_index_from_being_read_is_told() {
 
 #[test]
 fn pre_commit_stops_a_bad_commit_and_shows_where() {
-    if !support::need("git", "git") || !support::need("pre-commit", "pre-commit (PyPI)") {
+    if !support::need("git", "git") || !support::need("pre-commit", "pre-commit, or from PyPI") {
         return;
     }
     let repository = Repository::new();
