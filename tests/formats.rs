@@ -21,7 +21,7 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/formats")
 }
 
-/// The official schema, as OASIS publishes it.
+/// The official schema of OASIS; `fixtures/sarif/NOTICE` says where it is from.
 fn sarif_validator() -> jsonschema::Validator {
     let mut schema: Value = serde_json::from_str(include_str!("../fixtures/sarif/sarif-schema-2.1.0.json")).unwrap();
     // A slip of the schema: these patterns have a stray `]`, which strict engines refuse. Nothing here has the members.

@@ -129,6 +129,31 @@ fn the_index_is_found_from_everywhere() {
     repository.check(&["validate", "--staged", there], 3, &["P032", "outside the git repository"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_hook_of_git_itself_sees_what_is_committed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !support::need("git", "git") {
+        return;
+    }
+    let repository = Repository::new();
+    repository.write("sub/vms.json", r#"{ "virtual_machines": [] }"#);
+    let hook = ".git/hooks/pre-commit";
+    repository.write(hook, "#!/bin/sh\nexec phoenix validate --staged phoenix_vm_configs.json sub/vms.json\n");
+    fs::set_permissions(repository.path(hook), fs::Permissions::from_mode(0o755)).unwrap();
+    repository.git(&["add", "-A"]);
+    let said = repository.git(&["commit", "-m", "good"]);
+    assert!(said.contains("sub/vms.json: valid, 0 virtual machines"), "{said}");
+    // Git hands an index of its own to the hooks of such a commit.
+    repository.write("sub/vms.json", BAD);
+    for arguments in [&["commit", "-a", "-m", "bad"][..], &["commit", "-m", "bad", "sub/vms.json"]] {
+        let (code, said) = repository.run("git", arguments, &[]);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("sub/vms.json:2:") && said.contains("P014"), "{said}");
+    }
+    repository.check(&["validate", "--staged", "sub/vms.json"], 0, &[]);
+}
+
 #[test]
 fn what_keeps_the_index_from_being_read_is_told() {
     if !support::need("git", "git") {
@@ -166,7 +191,7 @@ fn what_keeps_the_index_from_being_read_is_told() {
 
 #[test]
 fn pre_commit_stops_a_bad_commit_and_shows_where() {
-    if !support::need("git", "git") || !support::need("pre-commit", "pre-commit (PyPI)") {
+    if !support::need("git", "git") || !support::need("pre-commit", "pre-commit, or from PyPI") {
         return;
     }
     let repository = Repository::new();
