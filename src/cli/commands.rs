@@ -27,6 +27,10 @@ pub(super) fn lines(previews: &[Preview]) -> Result<Vec<Line>> {
     let mut scripts = BTreeMap::new();
     let mut lines = Vec::new();
     for Preview { action, vm, calls } in previews {
+        // A record that a feature's end has written already needs no call.
+        if calls.is_empty() {
+            continue;
+        }
         lines.push(Line::Title(action.clone()));
         for call in calls {
             match call {
