@@ -49,6 +49,9 @@ pub struct Observed {
     pub directories: BTreeMap<String, usize>,
     /// What the node exports by NFS, as its files say.
     pub exports: Vec<Export>,
+    /// VMs that the HA manager looks after: it starts and stops them as it sees fit.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ha: BTreeSet<VmId>,
     /// VMIDs that a running clone task is making right now.
     pub cloning: Vec<VmId>,
     /// A clone is running whose target could not be told from its log: locked VMs must be left alone.

@@ -95,6 +95,10 @@ pub(super) fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Di
 /// Bridge, CPUs, memory and name against the node.
 pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
     let node = &scene.observed.node;
+    if scene.observed.ha.contains(&vm.vm_id) {
+        let text = format!("the HA manager looks after VM {}: it may start or stop it at any time", vm.vm_id);
+        problems.push(Diagnostic::notice(codes::HA_MANAGED, text).vm(vm.vm_id));
+    }
     if !node.bridges.contains_key(&vm.network_bridge) {
         let known: Vec<&str> = node.bridges.keys().map(String::as_str).collect();
         problems.push(

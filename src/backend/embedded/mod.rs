@@ -38,7 +38,7 @@ mod settings;
 mod storage;
 mod tasks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -219,6 +219,7 @@ impl Hypervisor for Embedded {
             directories: self.count_entries(directories)?,
             exports: self.exports_on_host()?,
             elsewhere: BTreeMap::new(),
+            ha: BTreeSet::new(),
             cloning,
             unattributed_clone,
         }))

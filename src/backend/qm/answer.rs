@@ -95,6 +95,11 @@ fn hint(command: &Command, kind: FaultKind, said: &str) -> Option<String> {
     if kind == FaultKind::Denied {
         return Some("phoenix needs root on the node, or passwordless sudo".to_owned());
     }
+    if has(&["VM quit/powerdown failed"]) {
+        return Some(
+            "its guest does not shut down: look at its console; phoenix never stops a VM by force here".to_owned(),
+        );
+    }
     let storage = storage(command, said).map_or_else(|| "the storage".to_owned(), |name| format!("storage `{name}`"));
     if has(&[
         "No space left",
