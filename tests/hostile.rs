@@ -277,6 +277,24 @@ proptest! {
     }
 }
 
+#[test]
+fn a_line_of_somebody_else_that_cannot_be_exported_is_no_obstacle() {
+    let node = Node::with(&["root"]);
+    let qm = Qm::new(Box::new(Here(node.search_path())), layout(&node));
+    let export = || {
+        let entries = vec![ExportEntry { path: "/quickOS/1000".to_owned(), client: "192.0.2.7".to_owned() }];
+        qm.perform(&HostOp::WriteExports { vm: vm(1000), entries }, LONG)
+    };
+    node.program("exportfs", "echo 'exportfs: Failed to stat /srv/gone: No such file or directory' >&2; exit 1");
+    export().unwrap();
+    for said in
+        ["/quickOS/1000 does not support NFS export", "cannot open /etc/exports.d", "phoenix-1000.exports:2: syntax"]
+    {
+        node.program("exportfs", &format!("echo 'exportfs: {said}' >&2; exit 1"));
+        assert!(export().unwrap_err().what.contains(said));
+    }
+}
+
 fn layout(node: &Node) -> Layout {
     Layout { pve: node.dir.path().display().to_string(), root: node.path("root").display().to_string() }
 }

@@ -177,19 +177,6 @@ fn what_runs_on_the_node_is_respected() {
 }
 
 #[test]
-fn a_vm_under_ha_is_told() {
-    let node = Node::new();
-    let record = r#"{"v"%3A1,"project"%3A"default","vm"%3A1000,"uuid"%3A"aa"}"#;
-    let conf = format!(
-        "#<!-- phoenix {record} -->\nboot: order=scsi0\nname: rumpledev\nscsi0: local-zfs:vm-1000-disk-0,size=50G\nsmbios1: uuid=aa\n"
-    );
-    node.write("qemu-server/1000.conf", &conf);
-    fs::create_dir(node.path("ha")).unwrap();
-    node.write("ha/resources.cfg", "ct: 1001\n\tstate started\n\nvm: 1000\n\tstate started\n");
-    check(&node.phoenix(&["plan", "--target", "qm:"]), 0, &["notice[T031]: VM 1000 is under HA", "--state ignored"]);
-}
-
-#[test]
 fn a_node_that_does_not_answer_is_an_error_and_no_embedded_node() {
     let node = Node::new();
     node.write("storage.refused", "permission denied - you need root\n");
@@ -197,8 +184,11 @@ fn a_node_that_does_not_answer_is_an_error_and_no_embedded_node() {
     fs::remove_file(node.path("storage.refused")).unwrap();
     node.answer("qemu", "<html>");
     check(&node.phoenix(&["plan"]), 1, &["the node's qemu cannot be understood"]);
+    fs::remove_file(node.path("bin/pvesh")).unwrap();
+    let missing = ["the node does not tell its tasks: ", "pvesh: not found", "hint: is this a Proxmox VE node"];
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &missing);
     fs::remove_dir_all(node.path("qemu-server")).unwrap();
-    check(&node.phoenix(&["plan"]), 1, &["qemu-server cannot be read: is pve-cluster running"]);
+    check(&node.phoenix(&["plan"]), 1, &["qemu-server cannot be read: is this a Proxmox VE node, is pve-cluster"]);
     assert!(!node.path(".phoenix").exists());
 }
 
@@ -236,6 +226,17 @@ fn a_directory_that_is_there_already_is_told() {
     let output = node.phoenix(&["plan", "--target", "qm:"]);
     check(&output, 0, &["notice[T030]: `/quickOS/vm-persistent-data/1000` is there already and has 1 entry"]);
     assert!(!String::from_utf8_lossy(&output.stderr).contains("1001` is there"), "an empty one is nothing to tell");
+}
+
+#[test]
+fn a_vm_that_the_ha_manager_looks_after_is_told() {
+    let node = Node::new();
+    fs::create_dir_all(node.path("ha")).unwrap();
+    node.write("ha/resources.cfg", "ct: 1002\n\nvm: 1001\n\tgroup all\n\tstate started\n");
+    let output = node.phoenix(&["plan", "--target", "qm:"]);
+    check(&output, 0, &["notice[T031]: the HA manager looks after VM 1001"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("VM 1000: it may") && !said.contains("VM 1002: it may"), "{said}");
 }
 
 #[test]

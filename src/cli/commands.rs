@@ -26,8 +26,11 @@ const SCRIPTS: [(&str, &str); 6] = [
 pub(super) fn lines(previews: &[Preview]) -> Result<Vec<Line>> {
     let mut scripts = BTreeMap::new();
     let mut lines = Vec::new();
-    // A record that a feature has written leaves nothing to do.
-    for Preview { action, vm, calls } in previews.iter().filter(|preview| !preview.calls.is_empty()) {
+    for Preview { action, vm, calls } in previews {
+        // A record that a feature's end has written already needs no call.
+        if calls.is_empty() {
+            continue;
+        }
         lines.push(Line::Title(action.clone()));
         for call in calls {
             match call {

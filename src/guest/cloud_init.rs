@@ -24,7 +24,7 @@ pub enum CloudInit {
 }
 
 /// The part of the answer that matters. Fields are those of cloud-init 22 and later.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Answer {
     status: String,
     #[serde(default, rename = "extended_status")]
@@ -37,25 +37,28 @@ struct Answer {
     recoverable_errors: std::collections::BTreeMap<String, Vec<String>>,
 }
 
-/// `cloud-init ARG…`: runs the program of that name. One that is too old for JSON (before 22.3) says nothing on standard
-/// output, and is asked for text.
+/// `cloud-init ARG…`: runs the program of that name. One older than 22 does not know JSON, refuses the option with 2 and
+/// an empty output (a `degraded` one says 2 as well), and is asked for its text.
 pub(super) const STATUS: &str = r#"command -v "$0" >/dev/null 2>&1 || exit 127
-out=$("$0" "$@")
-code=$?
-if [ -n "$out" ] || [ "$code" -eq 0 ]; then
-  printf '%s\n' "$out"
-  exit "$code"
-fi
-exec "$0" status --long
+if out=$("$0" "$@"); then code=0; else code=$?; fi
+[ "$code,$out" != 2, ] || exec "$0" status --long
+printf '%s\n' "$out"
+exit "$code"
 "#;
 
-/// Reads `cloud-init status --format json`.
+/// Reads the text of `cloud-init status --long`: `status: done`, `time: …`, `detail:` and the lines below it.
+fn long(text: &str) -> Option<Answer> {
+    let status = text.lines().find_map(|line| line.strip_prefix("status:"))?.trim().to_owned();
+    let detail = text.split_once("\ndetail:").map_or("", |(_, detail)| detail.trim()).to_owned();
+    Some(Answer { status, detail, ..Answer::default() })
+}
+
+/// Reads `cloud-init status --format json`, or what stands for it.
 ///
 /// It exits 1 for `error` and 2 for `degraded` and prints the whole JSON in both cases (recorded), so the exit code is
 /// looked at last.
 pub(super) fn read(exit: &GuestExit) -> CloudInit {
-    let parsed = serde_json::from_str::<Answer>(exit.out.trim()).ok().or_else(|| from_text(&exit.out));
-    let Some(status) = parsed else {
+    let Some(status) = serde_json::from_str::<Answer>(exit.out.trim()).ok().or_else(|| long(&exit.out)) else {
         return match exit.code {
             Some(126 | 127) => CloudInit::NotInstalled,
             _ if exit.err.contains("No such file") || exit.err.contains("not found") => CloudInit::NotInstalled,
@@ -79,15 +82,6 @@ pub(super) fn read(exit: &GuestExit) -> CloudInit {
         "disabled" => CloudInit::Disabled,
         other => CloudInit::Unclear(format!("cloud-init says `{other}`")),
     }
-}
-
-/// Reads `cloud-init status --long` of an old version: `status: done`, and after `detail:` what there is to say.
-fn from_text(text: &str) -> Option<Answer> {
-    let status = text.lines().find_map(|line| line.strip_prefix("status:"))?.trim().to_owned();
-    let detail = text.split_once("detail:").map_or("", |(_, detail)| detail).trim().to_owned();
-    let errors = if status == "error" && !detail.is_empty() { vec![detail.clone()] } else { Vec::new() };
-    let recoverable_errors = std::collections::BTreeMap::new();
-    Some(Answer { status, extended: String::new(), detail, errors, recoverable_errors })
 }
 
 #[cfg(test)]
@@ -117,10 +111,10 @@ mod tests {
             &CloudInit::Failed(vec!["('locale', 'failed')".to_owned()]),
         );
         check(0, r#"{"status":"disabled"}"#, &CloudInit::Disabled);
-        let done = "status: done\ntime: Fri, 07 Oct 2022 11:00:00 +0000\ndetail:\nDataSourceNoCloud [dsmode=net]\n";
-        check(0, done, &CloudInit::Done);
-        check(0, "status: running\n", &CloudInit::Running);
-        check(1, "status: error\ndetail:\nno metadata\n", &CloudInit::Failed(vec!["no metadata".to_owned()]));
+        let long = "status: done\ntime: Thu, 01 Jan 1970 00:00:09 +0000\ndetail:\nDataSourceNoCloud [dsmode=net]\n";
+        check(0, long, &CloudInit::Done);
+        check(0, "status: not run\n", &CloudInit::Running);
+        check(1, "status: error\ndetail:\n('locale', 'no')\n", &CloudInit::Failed(vec!["('locale', 'no')".to_owned()]));
         check(127, "", &CloudInit::NotInstalled);
         check(0, r#"{"status":"what"}"#, &CloudInit::Unclear("cloud-init says `what`".to_owned()));
         check(3, "oops", &CloudInit::Unclear("cloud-init status exited 3 in the guest: oops".to_owned()));

@@ -47,16 +47,30 @@ pub enum FeatureStart {
     Finished,
 }
 
+/// Shell function `active`. Only 3 and 4 say that the unit does not run: with anything else systemd could not be asked, as
+/// while a script upgrades it, and the next look tells.
+macro_rules! active {
+    () => {
+        r#"active() {
+  systemctl is-active --quiet "$unit" 2>/dev/null
+  case $? in 3 | 4) return 1 ;; esac
+}
+"#
+    };
+}
+
 /// `phoenix-feature FEATURE DIGEST UUID DIRECTORY FILE VM_ID VM_NAME TIMEOUT LOG`
 ///
 /// Values reach the unit in its environment: in its command line systemd itself would replace `${…}` and `$$`.
-pub(super) const START: &str = r#"set -eu
+pub(super) const START: &str = concat!(
+    active!(),
+    r#"set -eu
 feature=$1 digest=$2 uuid=$3 directory=$4 file=$5 vm_id=$6 vm_name=$7 timeout=$8 log=$9
 runs=/var/lib/phoenix/runs
 run=$runs/$feature-$digest
 unit=phoenix-$feature-$digest
 if [ "$(cat "$run/uuid" 2>/dev/null)" = "$uuid" ]; then
-  if systemctl is-active --quiet "$unit"; then
+  if active; then
     echo running
     exit 0
   fi
@@ -83,13 +97,16 @@ systemd-run --quiet --unit "$unit" --property=Type=exec --property=RuntimeMaxSec
   /bin/sh -c 'run=$PHOENIX_RUN; /bin/bash "$PHOENIX_SCRIPT" "$PHOENIX_VM_ID" >"$PHOENIX_LOG" 2>&1; code=$?; printf "%s" "$code" >"$run/exit.new"; sync "$run/exit.new" 2>/dev/null; mv "$run/exit.new" "$run/exit"; exit "$code"' \
   phoenix-run >&2
 echo running
-"#;
+"#
+);
 
 /// `phoenix-feature-result FEATURE DIGEST UUID LOG`: `running`, or `exit N`, `ended RESULT` (of systemd: `timeout`,
 /// `oom-kill`, `signal`), `rebooted` or `none`, and the last lines of the log.
 ///
 /// A unit that systemd ended stays there as failed, with the reason; one that a restart of the guest ended is gone.
-pub(super) const RESULT: &str = r#"set -u
+pub(super) const RESULT: &str = concat!(
+    active!(),
+    r#"set -u
 run=/var/lib/phoenix/runs/$1-$2
 unit=phoenix-$1-$2
 if [ "$(cat "$run/uuid" 2>/dev/null)" != "$3" ]; then
@@ -97,7 +114,7 @@ if [ "$(cat "$run/uuid" 2>/dev/null)" != "$3" ]; then
   exit 0
 elif [ -f "$run/exit" ]; then
   echo "exit $(cat "$run/exit")"
-elif systemctl is-active --quiet "$unit"; then
+elif active; then
   echo running
   exit 0
 elif [ -f "$run/exit" ]; then
@@ -113,7 +130,8 @@ else
 fi
 tail -n 20 "$4" 2>/dev/null
 exit 0
-"#;
+"#
+);
 
 /// Reads the answer to [`START`].
 pub(super) fn read_start(exit: &GuestExit) -> Result<FeatureStart, GuestProblem> {

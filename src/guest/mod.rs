@@ -120,8 +120,11 @@ pub fn read_feature_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<Opt
     feature::read_result(exit, run)
 }
 
-/// What every script begins with: takes the arguments out of the form of [`carried`].
-const PRELUDE: &str = r#"for a do
+/// What every script begins with: makes sure that programs of the system are found and say what they say in English, as
+/// the agent's environment is whatever the image makes it; takes the arguments out of the form of [`carried`].
+const PRELUDE: &str = r#"PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin LC_ALL=C.UTF-8
+export PATH LC_ALL
+for a do
   shift
   case $a in b64:*) a=$(printf %s "${a#b64:}" | base64 -d; echo .); a=${a%.} ;; esac
   set -- "$@" "$a"

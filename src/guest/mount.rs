@@ -14,17 +14,23 @@ pub enum Mounted {
     Now,
 }
 
-/// Shell functions that both scripts begin with.
+/// Shell functions that both scripts begin with. They run again while an earlier run still goes on if its answer was
+/// lost; so one at a time writes `/etc/fstab`, and what a killed one left beside it is nobody's.
 ///
 /// `current`: what is mounted at `$target`. `rewrite LINE`: the block of `/etc/fstab` without the line for `$target`, and
 /// with LINE if there is one.
 macro_rules! functions {
     () => {
         r##"set -eu
+umask 022
 say() { printf '%s\n' "$*" >&2; }
 current() { LC_ALL=C.UTF-8 findmnt -n -o SOURCE --mountpoint "$target" 2>/dev/null | tail -n 1; }
 rewrite() {
-  # What a run that was killed left.
+  replace "$1" 9</etc
+  if command -v systemctl >/dev/null 2>&1; then systemctl daemon-reload || true; fi
+}
+replace() {
+  flock -w 60 9 || { say "/etc is locked: another run writes /etc/fstab"; exit 6; }
   rm -f /etc/.fstab.phoenix.*
   new=$(mktemp /etc/.fstab.phoenix.XXXXXX)
   target=$target line=$1 awk '
@@ -36,9 +42,9 @@ rewrite() {
       if (ENVIRON["line"] != "") block = block ENVIRON["line"] "\n"
       if (block != "") printf "# BEGIN phoenix: these lines are phoenix'\''s own\n%s# END phoenix\n", block
     }' /etc/fstab >"$new"
-  chmod 0644 "$new"
+  chown --reference=/etc/fstab "$new"
+  chmod --reference=/etc/fstab "$new"
   mv "$new" /etc/fstab
-  if command -v systemctl >/dev/null 2>&1; then systemctl daemon-reload || true; fi
 }
 [ -e /etc/fstab ] || : >/etc/fstab
 "##
@@ -48,12 +54,24 @@ rewrite() {
 /// `phoenix-mount SOURCE MOUNT_POINT`
 ///
 /// Installs the NFS client where it is missing (waiting for a running package manager, never ending one, and for less
-/// time than the action has: what apt says of the lock must still be heard), keeps one
+/// time than the action has: what apt says of the lock must still be heard; apt itself waits for dpkg's lock only, not for
+/// those of its lists and archives; needrestart may not end the agent, and us with it), keeps one
 /// line for the mount point in `/etc/fstab`, mounts, and verifies source and target with `findmnt`.
 pub(super) const MOUNT: &str = concat!(
     functions!(),
     r##"source=$1
 target=$2
+apt() {
+  while :; do
+    left=$((end - $(date +%s)))
+    [ "$left" -gt 0 ] || left=1
+    said=$(apt-get -o DPkg::Lock::Timeout="$left" "$@" 2>&1) && return 0
+    status=$?
+    case $said in *"Could not get lock"*) [ "$left" -le 5 ] || { sleep 5; continue; } ;; esac
+    say "$said"
+    return "$status"
+  done
+}
 line="$source $target nfs rw,hard,noatime,nofail,_netdev 0 0"
 was=$(current)
 if [ "$was" = "$source" ] && grep -qxF -e "$line" /etc/fstab; then
@@ -69,19 +87,10 @@ if [ -n "$foreign" ]; then
 fi
 if ! command -v mount.nfs >/dev/null 2>&1 && [ ! -x /sbin/mount.nfs ]; then
   if command -v apt-get >/dev/null 2>&1; then
-    export DEBIAN_FRONTEND=noninteractive
-    # The lock of the lists knows no time limit of its own.
-    tries=0
-    until said=$(apt-get -o DPkg::Lock::Timeout=300 update 2>&1); do
-      say "$said"
-      tries=$((tries + 1))
-      case $said in
-        *"ould not get lock"*) [ "$tries" -lt 20 ] || break ;;
-        *) break ;;
-      esac
-      sleep 10
-    done
-    apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends nfs-common >&2
+    export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+    end=$(($(date +%s) + 300))
+    apt update || say "package lists could not be refreshed"
+    apt install -y --no-install-recommends nfs-common
   elif command -v dnf >/dev/null 2>&1; then
     dnf install -y nfs-utils >&2
   else
@@ -157,6 +166,8 @@ fn hint(said: &str) -> Option<&'static str> {
         Some("the NFS server has no such directory, or does not export it")
     } else if has(&["Could not get lock", "is locked", "lock-frontend"]) {
         Some("another package manager runs in the guest, probably its own updates: apply again when it has ended")
+    } else if has(&["dpkg was interrupted"]) {
+        Some("run `dpkg --configure -a` in the guest, then apply again")
     } else if has(&["No space left"]) {
         Some("the guest's disk is full")
     } else if has(&["Unable to locate package", "Temporary failure resolving", "Failed to fetch"]) {
@@ -207,6 +218,7 @@ mod tests {
             "package manager",
         );
         check("E: Failed to fetch http://deb/x  Temporary failure resolving 'deb'", "mirrors");
+        check("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "--configure -a");
         check("/etc/fstab mounts something else at /mnt already: 1:/x /mnt nfs", "mount_point");
     }
 }

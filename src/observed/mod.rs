@@ -45,12 +45,13 @@ pub struct Observed {
     pub vms: BTreeMap<VmId, VmObserved>,
     /// VMs on other nodes of the cluster, and containers: their VMIDs are taken, and they are out of reach.
     pub elsewhere: BTreeMap<VmId, Elsewhere>,
-    /// VMs that the cluster's HA manager looks after.
-    pub ha: BTreeSet<VmId>,
     /// Directories of the node that were asked for, exist, and are not empty: how many entries each has.
     pub directories: BTreeMap<String, usize>,
     /// What the node exports by NFS, as its files say.
     pub exports: Vec<Export>,
+    /// VMs that the HA manager looks after: it starts and stops them as it sees fit.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ha: BTreeSet<VmId>,
     /// VMIDs that a running clone task is making right now.
     pub cloning: Vec<VmId>,
     /// A clone is running whose target could not be told from its log: locked VMs must be left alone.

@@ -61,7 +61,7 @@ pub const NO_NFS_SERVER: &str = "T029";
 /// A directory that is to be made is there already and holds something.
 pub const DIRECTORY_IN_USE: &str = "T030";
 /// The HA manager looks after the VM.
-pub const UNDER_HA: &str = "T031";
+pub const HA_MANAGED: &str = "T031";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -94,6 +94,6 @@ pub const ALL: &[(&str, &str)] = &[
     (NOTES_TOO_LONG, "the notes would become longer than Proxmox allows"),
     (UNFINISHED, "an earlier run did not finish the VM"),
     (NO_NFS_SERVER, "the target is to export a directory and has no NFS server"),
-    (UNDER_HA, "the HA manager looks after the VM"),
     (DIRECTORY_IN_USE, "a directory that is to be made is there already and holds something"),
+    (HA_MANAGED, "the HA manager looks after the VM"),
 ];

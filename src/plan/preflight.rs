@@ -95,6 +95,10 @@ pub(super) fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Di
 /// Bridge, CPUs, memory and name against the node.
 pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
     let node = &scene.observed.node;
+    if scene.observed.ha.contains(&vm.vm_id) {
+        let text = format!("the HA manager looks after VM {}: it may start or stop it at any time", vm.vm_id);
+        problems.push(Diagnostic::notice(codes::HA_MANAGED, text).vm(vm.vm_id));
+    }
     if !node.bridges.contains_key(&vm.network_bridge) {
         let known: Vec<&str> = node.bridges.keys().map(String::as_str).collect();
         problems.push(
@@ -219,18 +223,6 @@ pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Mount], problem
                 .vm(vm.vm_id),
             );
         }
-    }
-}
-
-/// Tells that somebody else starts and stops the VM, too.
-pub(super) fn ha(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    if observed.ha.contains(&vm.vm_id) {
-        let text = format!("VM {} is under HA: its manager may start or stop it while phoenix works on it", vm.vm_id);
-        problems.push(
-            Diagnostic::notice(codes::UNDER_HA, text)
-                .vm(vm.vm_id)
-                .hint("`ha-manager set vm:ID --state ignored` for as long as it takes"),
-        );
     }
 }
 

@@ -242,7 +242,6 @@ impl Draft {
             self.push(ActionKind::Record, Outcome::Update, "something it says changes");
         }
         preflight::lock(vm, live, problems);
-        preflight::ha(vm, scene.observed, problems);
         preflight::notes(vm, &wished, problems);
         let declared = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
         let unmount = record.volumes.clone().into_iter().filter(|(at, _)| !declared(at)).collect();

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support;
 
 /// What stands for the programs of the guest. `$STATE` is the test's directory.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 10] = [
     // SOURCE of the last mount at the last argument.
     (
         "findmnt",
@@ -39,13 +39,32 @@ awk -F '\t' '$2 != ENVIRON["at"]' "$STATE/mounts" >"$STATE/mounts.new"
 mv "$STATE/mounts.new" "$STATE/mounts""#,
     ),
     ("mount.nfs", "exit 0"),
-    ("apt-get", r#"cat "$STATE/apt" >&2; exit 100"#),
-    // Nobody waits in a test.
-    ("sleep", "exit 0"),
+    // A lock of its lists that somebody holds for some seconds; what stands in `apt` is for ever.
+    (
+        "apt-get",
+        r#"held=$(cat "$STATE/held" 2>/dev/null || echo 0)
+if [ "$3" = update ] && [ "$(date +%s)" -lt "$held" ]; then
+  echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 9 (apt-get)" >&2
+  exit 100
+fi
+echo "$*" >>"$STATE/apt-ran"
+[ ! -f "$STATE/apt" ] || { cat "$STATE/apt" >&2; exit 100; }
+ln -s /bin/true "${0%/*}/mount.nfs" 2>/dev/null
+exit 0"#,
+    ),
+    // A clock that goes only while somebody sleeps.
+    ("date", r#"cat "$STATE/clock" 2>/dev/null || echo 0"#),
+    ("sleep", r#"now=$(date); echo $((now + $1)) >"$STATE/clock""#),
+    // One that knows no JSON, as before 22.
+    (
+        "cloud-init",
+        r#"[ "$*" = "status --long" ] || { echo "cloud-init: error: unrecognized arguments: --format json" >&2; exit 2; }
+printf 'status: done\ntime: Thu, 01 Jan 1970 00:00:09 +0000\ndetail:\nDataSourceNoCloud\n'"#,
+    ),
     (
         "systemctl",
         r#"case $1 in
-  is-active) [ -f "$STATE/active" ] ;;
+  is-active) [ ! -f "$STATE/unreachable" ] || exit 1; [ -f "$STATE/active" ] || exit 3 ;;
   show) echo "Result=$(cat "$STATE/result" 2>/dev/null || echo success)" ;;
   *) exit 0 ;;
 esac"#,

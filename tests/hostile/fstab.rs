@@ -1,6 +1,7 @@
 //! What phoenix's own scripts do to a guest's `/etc/fstab`, and how a script of a feature runs.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use phoenix::guest::{self, FeatureRun, FeatureStart, Mounted};
 use proptest::prelude::*;
@@ -121,6 +122,40 @@ fn a_package_manager_that_is_locked_is_told() {
     assert_eq!(cell.read("etc/fstab"), FOREIGN);
 }
 
+#[test]
+fn a_lock_of_apts_lists_is_waited_for() {
+    let Some(cell) = Cell::new() else { return };
+    if std::path::Path::new("/sbin/mount.nfs").exists() {
+        return;
+    }
+    fs::remove_file(cell.path("bin/mount.nfs")).unwrap();
+    cell.write("etc/fstab", FOREIGN);
+    cell.write("held", "40");
+    assert_eq!(mounted(&cell, A, "/srv/a"), Mounted::Now);
+    assert_eq!(cell.read("clock"), "40\n");
+    let ran = cell.read("apt-ran");
+    let words: Vec<_> = ran.lines().map(|line| line.split(' ').nth(2).unwrap_or_default()).collect();
+    assert_eq!(words, ["update", "install"]);
+}
+
+#[test]
+fn what_a_killed_run_left_goes_and_fstab_keeps_its_mode() {
+    let Some(cell) = Cell::new() else { return };
+    cell.write("etc/fstab", FOREIGN);
+    cell.write("etc/.fstab.phoenix.x1y2z3", "half");
+    fs::set_permissions(cell.path("etc/fstab"), fs::Permissions::from_mode(0o640)).unwrap();
+    mounted(&cell, A, "/srv/a");
+    assert_eq!(fs::read_dir(cell.path("etc")).unwrap().count(), 1);
+    assert_eq!(fs::metadata(cell.path("etc/fstab")).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn a_cloud_init_without_json_is_asked_for_its_text() {
+    let Some(cell) = Cell::new() else { return };
+    let exit = cell.run(&guest::cloud_init_status());
+    assert_eq!(guest::read_cloud_init(&exit), guest::CloudInit::Done, "{exit:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
@@ -189,6 +224,10 @@ fn the_end_of_a_script_is_told_apart() {
     cell.write("active", "");
     assert_eq!(said(), Ok(None));
     fs::remove_file(cell.path("active")).unwrap();
+    // Systemd that cannot be asked has not said that the script ended.
+    cell.write("unreachable", "");
+    assert_eq!(said(), Ok(None));
+    fs::remove_file(cell.path("unreachable")).unwrap();
     for (result, words) in [
         ("timeout", "had not ended after 1770 s, and systemd ended it"),
         ("oom-kill", "ran out of memory"),

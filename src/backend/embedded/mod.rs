@@ -216,10 +216,10 @@ impl Hypervisor for Embedded {
             node,
             storages: self.storages_with(&used)?,
             vms,
-            ha: BTreeSet::new(),
             directories: self.count_entries(directories)?,
             exports: self.exports_on_host(&|_| true)?,
             elsewhere: BTreeMap::new(),
+            ha: BTreeSet::new(),
             cloning,
             unattributed_clone,
         }))

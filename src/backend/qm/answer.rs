@@ -14,11 +14,12 @@ const REFUSALS: [&str; 7] = [
     "is reached through a symbolic link",
 ];
 
-/// What a shell says of a program that is not there.
-const NOT_FOUND: i32 = 127;
-
 /// What a shell says of programs that somebody else ended: by SIGHUP, SIGKILL, SIGTERM.
 const KILLED: [i32; 3] = [129, 137, 143];
+
+/// What a shell and `env` end with when there is no such program, and what they say then.
+pub(super) const NOT_FOUND: i32 = 127;
+const NO_PROGRAM: [&str; 2] = ["No such file or directory", "not found"];
 
 /// The fault behind an output that is no success.
 ///
@@ -32,16 +33,18 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
         return Fault { kind: FaultKind::Unreachable, effect, what, hint: None };
     }
     let said = said(output);
-    if output.status == NOT_FOUND {
-        let hint = "is this a Proxmox VE node, and is /usr/sbin in the PATH of a shell that nobody logs in to?";
-        return Fault::harmless(FaultKind::Missing, format!("`{}`: {said}", words(command))).hint(hint);
+    if output.status == NOT_FOUND && NO_PROGRAM.iter().any(|word| said.contains(word)) {
+        return no_program(format!("`{}` cannot be run on the node: {said}", words(command)));
     }
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let (kind, effect) = if has(&["checksum mismatch"]) {
         (FaultKind::Stale, Effect::None)
-    } else if has(&["qga socket", "qmp command 'guest-"]) {
+    } else if has(&["qga socket", "qga command '", "qmp command 'guest-"]) {
         // QEMU is there, and nobody at the other end of the agent's channel.
         (FaultKind::AgentDown, Effect::None)
+    } else if has(&["VM quit/powerdown failed"]) {
+        // With or without `- got timeout`: the guest did not end, which no second try makes better.
+        (FaultKind::Failed, Effect::Maybe)
     } else if has(&["can't lock file", "got timeout", "got lock request timeout", "VM is locked"]) {
         (FaultKind::Busy, Effect::None)
     } else if has(&["QEMU guest agent is not running", "is not running"]) {
@@ -68,6 +71,17 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
     Fault { kind, effect, what: format!("`{}`: {said}", words(command)), hint: hint(command, kind, &said) }
 }
 
+/// A program that is missing on the node, told by `env` or a shell.
+pub(super) fn no_program(what: String) -> Fault {
+    let sudo = what.contains("sudo:") || what.contains("\u{2018}sudo\u{2019}");
+    let hint = if sudo {
+        "phoenix needs root on the node: log in as root, or install sudo there"
+    } else {
+        "is this a Proxmox VE node, and does PATH of a non-interactive shell there have /usr/sbin and /usr/bin?"
+    };
+    Fault::harmless(FaultKind::Missing, what).hint(hint)
+}
+
 /// The way out, where the text tells it.
 fn hint(command: &Command, kind: FaultKind, said: &str) -> Option<String> {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
@@ -80,6 +94,11 @@ fn hint(command: &Command, kind: FaultKind, said: &str) -> Option<String> {
     }
     if kind == FaultKind::Denied {
         return Some("phoenix needs root on the node, or passwordless sudo".to_owned());
+    }
+    if has(&["VM quit/powerdown failed"]) {
+        return Some(
+            "its guest does not shut down: look at its console; phoenix never stops a VM by force here".to_owned(),
+        );
     }
     let storage = storage(command, said).map_or_else(|| "the storage".to_owned(), |name| format!("storage `{name}`"));
     if has(&[
@@ -161,13 +180,18 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_missing_is_told() {
-        let stderr = "env: 'qm': No such file or directory".to_owned();
-        let output = Output { status: 127, stdout: Vec::new(), stderr };
-        let argv = ["qm", "start", "1000"].map(ToOwned::to_owned).to_vec();
-        let fault = fault(&Command::change(argv, std::time::Duration::ZERO), &output);
-        assert_eq!((fault.kind, fault.effect), (FaultKind::Missing, Effect::None));
-        assert!(fault.hint.unwrap().contains("Proxmox VE node"));
+    fn a_missing_program_is_told() {
+        for (stderr, hint) in [
+            ("env: \u{2018}qm\u{2019}: No such file or directory\n", "a Proxmox VE node"),
+            ("/bin/sh: 1: qm: not found\n", "a Proxmox VE node"),
+            ("sh: 1: sudo: not found\n", "install sudo"),
+        ] {
+            let command = Command::change(vec!["qm".to_owned(), "start".to_owned()], std::time::Duration::ZERO);
+            let output = Output { status: 127, stdout: Vec::new(), stderr: stderr.to_owned() };
+            let told = fault(&command, &output);
+            assert_eq!((told.kind, told.effect), (FaultKind::Missing, Effect::None));
+            assert!(told.what.contains(stderr.trim()) && told.hint.unwrap().contains(hint), "{}", told.what);
+        }
     }
 
     #[test]
@@ -180,6 +204,8 @@ mod tests {
             ("VM 101 is not running", FaultKind::AgentDown),
             ("VM 101 qmp command 'guest-ping' failed - got timeout", FaultKind::AgentDown),
             ("VM 101 qmp command 'query-status' failed - got timeout", FaultKind::Busy),
+            ("VM 101 qga command 'guest-exec' failed - got timeout", FaultKind::AgentDown),
+            ("VM quit/powerdown failed - got timeout", FaultKind::Failed),
             ("No QEMU guest agent configured", FaultKind::Failed),
             ("Agent error: Invalid parameter 'pid'", FaultKind::Garbled),
             ("Configuration file 'nodes/vm/qemu-server/777.conf' does not exist", FaultKind::Missing),

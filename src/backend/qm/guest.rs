@@ -102,6 +102,10 @@ fn explained(mut fault: Fault) -> Fault {
         let hint = "the guest's agent forbids exec: take `guest-exec` and `guest-exec-status` off its block list, \
                     e.g. in /etc/sysconfig/qemu-ga or /etc/qemu/qemu-ga.conf";
         (FaultKind::Denied, hint)
+    } else if has(&["Failed to execute child process"]) && has(&["Permission denied"]) {
+        let hint = "the guest confines its agent (SELinux does so in the RHEL family): \
+                    `setsebool -P virt_qemu_ga_run_unconfined on` there, or in the template";
+        (FaultKind::Denied, hint)
     } else if has(&["Failed to execute child process"]) {
         (FaultKind::Refused, "phoenix needs a guest with /bin/sh: is this a Linux guest?")
     } else if has(&["Invalid parameter 'pid'"]) {

@@ -252,12 +252,13 @@ impl Hypervisor for Qm {
     }
 }
 
-/// `phoenix-volumes VMID`: the volumes of a VMID on every storage that takes VM disks.
+/// `phoenix-volumes VMID`: the volumes of a VMID on every storage that takes VM disks. Backups bear VMIDs, too, and are in
+/// nobody's way.
 const VOLUMES: &str = r#"set -u
 storages=$(pvesm status --content images) || exit 1
 printf '%s\n' "$storages" | while read -r storage type status rest; do
   [ "$status" = active ] || continue
-  pvesm list "$storage" --vmid "$1" || exit 1
+  pvesm list "$storage" --content images --vmid "$1" || exit 1
 done
 "#;
 

@@ -9,6 +9,7 @@ use std::io::Read as _;
 
 use serde::Deserialize;
 
+use super::answer;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{Elsewhere, Export, NfsSource, Node, Observed, Storage, VmObserved};
@@ -53,7 +54,7 @@ while IFS= read -r path; do
 done >"$t/directories"
 command -v exportfs >"$t/exportfs" 2>/dev/null
 wait
-[ -d "$pve/qemu-server/" ] || { echo "$pve/qemu-server cannot be read: is pve-cluster running, and are you root?" >&2; exit 3; }
+[ -d "$pve/qemu-server/" ] || { echo "$pve/qemu-server cannot be read: is this a Proxmox VE node, is pve-cluster running, and are you root?" >&2; exit 3; }
 tar -cf - -C "$t" . -C "$pve/qemu-server/" .
 status=$?
 # A configuration that changes while it is read is told by tar with 1; its digest tells us in time.
@@ -160,9 +161,9 @@ pub(super) fn read(files: &Files, clones: &[Option<VmId>], root: &str) -> Result
         node: node(files, name),
         storages: storages(files)?,
         vms,
-        ha: text(files, "ha").lines().filter_map(|line| line.strip_prefix("vm:")?.trim().parse().ok()).collect(),
         directories: text(files, "directories").lines().filter_map(|line| entries(line, root)).collect(),
         exports: exports(files),
+        ha: text(files, "ha").lines().filter_map(managed).collect(),
         cloning,
         unattributed_clone: clones.contains(&None),
     })
@@ -211,6 +212,11 @@ fn cloning(files: &Files, vms: &BTreeMap<VmId, VmObserved>, clones: &[Option<VmI
     targets.sort_unstable();
     targets.dedup();
     targets
+}
+
+/// `vm: 1000` begins the section of a VM in the HA manager's `resources.cfg`.
+fn managed(line: &str) -> Option<VmId> {
+    line.strip_prefix("vm:")?.trim().parse().ok()
 }
 
 /// `COUNT PATH`
@@ -283,8 +289,12 @@ fn text(files: &Files, name: &str) -> String {
 fn json<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<T, Fault> {
     let error = text(files, &format!("{name}.err"));
     if files.contains_key(&format!("{name}.failed")) {
+        let what = format!("the node does not tell its {name}: {}", error.trim());
+        if text(files, &format!("{name}.failed")).trim().parse() == Ok(answer::NOT_FOUND) {
+            return Err(answer::no_program(what));
+        }
         let kind = if error.contains("ermission") { FaultKind::Denied } else { FaultKind::Failed };
-        return Err(Fault::harmless(kind, format!("the node does not tell its {name}: {}", error.trim())));
+        return Err(Fault::harmless(kind, what));
     }
     serde_json::from_str(&text(files, &format!("{name}.json")))
         .map_err(|why| Fault::harmless(FaultKind::Garbled, format!("the node's {name} cannot be understood: {why}")))

@@ -11,7 +11,9 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
     let answer = match words {
         ["status", "--content", content] => status(node, content),
         ["list", storage] => list(node, storage, None),
-        ["list", storage, "--vmid", vm] => list(node, storage, Some(vm)),
+        ["list", storage, "--vmid", vm] | ["list", storage, "--content", "images", "--vmid", vm] => {
+            list(node, storage, Some(vm))
+        }
         _ => return Answer::unknown("pvesm", words),
     };
     answer.unwrap_or_else(|fault| Answer::refused(&fault, ""))

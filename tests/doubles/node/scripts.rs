@@ -60,7 +60,7 @@ fn operation(node: &Node, program: &str, words: &[&str]) -> Option<HostOp> {
                 files: Vec::new(),
             })
         }
-        ("exportfs", ["phoenix-exports", _, file]) => {
+        ("exportfs", ["phoenix-exports", _, file, ..]) => {
             let vm: VmId = file.strip_prefix("phoenix-")?.strip_suffix(".exports")?.parse().ok()?;
             Some(HostOp::WriteExports { vm, entries: Vec::new() })
         }
