@@ -118,7 +118,7 @@ pub(super) struct Plan {
     pub(super) against: Option<PathBuf>,
 }
 
-/// Formats of a plan.
+/// Formats of a plan; a run knows the first and the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// Text for a terminal.
@@ -127,6 +127,8 @@ pub(super) enum Format {
     Json,
     /// For merge requests.
     Markdown,
+    /// One page for a browser.
+    Html,
 }
 
 /// A format, and the file it goes to instead of standard output.
@@ -147,7 +149,8 @@ impl Output {
             "human" => Format::Human,
             "json" => Format::Json,
             "markdown" => Format::Markdown,
-            other => return Err(format!("`{other}` is none of human, json, markdown")),
+            "html" => Format::Html,
+            other => return Err(format!("`{other}` is none of human, json, markdown, html")),
         };
         Ok(Self { format, file })
     }

@@ -65,6 +65,19 @@ pub(super) fn print(
     human: &dyn Fn() -> String,
     console: &Console,
 ) -> Result<()> {
+    let face = |format| {
+        Ok(match format {
+            Format::Human => human(),
+            Format::Json => json(document)?,
+            Format::Markdown => ui::markdown::render(document),
+            Format::Html => ui::html::plan(document),
+        })
+    };
+    print_each(outputs, &face, console)
+}
+
+/// Prints something in each wanted format, which `face` makes.
+pub(super) fn print_each(outputs: &[Output], face: &dyn Fn(Format) -> Result<String>, console: &Console) -> Result<()> {
     let default = [Output { format: Format::Human, file: None }];
     // Files alone leave the screen to people.
     let outputs: Vec<&Output> = if outputs.iter().all(|output| output.file.is_some()) {
@@ -73,11 +86,7 @@ pub(super) fn print(
         outputs.iter().collect()
     };
     for output in outputs {
-        let text = match output.format {
-            Format::Human => human(),
-            Format::Json => json(document)?,
-            Format::Markdown => ui::markdown::render(document),
-        };
+        let text = face(output.format)?;
         match &output.file {
             None => console.print(&text),
             Some(file) => write(file, &text)?,
@@ -88,10 +97,7 @@ pub(super) fn print(
 
 /// `phoenix show FILE`: a saved plan, or a run that is over.
 pub(super) fn show(args: &Args, verb: &Show, console: &Console) -> Result<Exit> {
-    if let Some(told) = super::runs::replay(args, &verb.file, console) {
-        if !verb.format.is_empty() {
-            return Err(Refusal::usage("`--format` is for saved plans, not for runs", "leave it out"));
-        }
+    if let Some(told) = super::runs::replay(args, verb, console) {
         return told;
     }
     let document = read(&verb.file)?;
