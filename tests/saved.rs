@@ -166,7 +166,7 @@ fn formats_are_printed_and_written() {
     // A file alone leaves the screen to people.
     let out = scene.check(&["plan", "--format", "json=plan.json"], 0, &[]);
     assert!(out.starts_with("Target ") && scene.json("plan.json")["hash"] == document["hash"]);
-    scene.check(&["plan", "--format", "sarif"], 4, &["`sarif` is none of human, json, markdown"]);
+    scene.check(&["plan", "--format", "sarif"], 4, &["`sarif` is none of human, json, markdown, html"]);
 }
 
 #[test]

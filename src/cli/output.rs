@@ -16,6 +16,8 @@ pub(super) enum Format {
     Json,
     /// For merge requests.
     Markdown,
+    /// One page for a browser.
+    Html,
     /// Annotations of GitHub Actions.
     Github,
     /// SARIF 2.1.0, for code scanning.
@@ -25,13 +27,15 @@ pub(super) enum Format {
 }
 
 impl Format {
-    const ALL: [Self; 6] = [Self::Human, Self::Json, Self::Markdown, Self::Github, Self::Sarif, Self::Junit];
+    const ALL: [Self; 7] =
+        [Self::Human, Self::Json, Self::Markdown, Self::Html, Self::Github, Self::Sarif, Self::Junit];
 
     fn name(self) -> &'static str {
         match self {
             Self::Human => "human",
             Self::Json => "json",
             Self::Markdown => "markdown",
+            Self::Html => "html",
             Self::Github => "github",
             Self::Sarif => "sarif",
             Self::Junit => "junit",
@@ -52,7 +56,7 @@ const SCREEN: Output = Output { format: Format::Human, file: None };
 impl Output {
     /// Reads what `plan` and `show` know.
     pub(super) fn of_plan(text: &str) -> Result<Self, String> {
-        Self::parse(text, &[Format::Human, Format::Json, Format::Markdown], "`phoenix validate`")
+        Self::parse(text, &[Format::Human, Format::Json, Format::Markdown, Format::Html], "`phoenix validate`")
     }
 
     /// Reads what `validate` knows.
@@ -101,7 +105,7 @@ mod tests {
 
     #[test]
     fn each_verb_refuses_what_it_does_not_know() {
-        let plan = "`sarif` is none of human, json, markdown; it is a format of `phoenix validate`";
+        let plan = "`sarif` is none of human, json, markdown, html; it is a format of `phoenix validate`";
         assert_eq!(Output::of_plan("sarif"), Err(plan.to_owned()));
         let validate = "`markdown` is none of human, json, github, sarif, junit; it is a format of plans";
         assert_eq!(Output::of_validate("markdown=a"), Err(validate.to_owned()));

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::Exit;
-use super::args::Args;
+use super::args::{Args, Show};
 use super::console::Console;
 use super::exit::Refusal;
 use super::load::directory;
+use super::output::{self, Format, Output};
 use crate::event::{Event, STREAM_VERSION, Summary};
 use crate::ui;
+use crate::ui::html::Moment;
 use crate::ui::text::safe;
 
 /// How many logs are kept; the oldest go first.
@@ -86,7 +88,7 @@ fn names(dir: &Path) -> Vec<String> {
 pub(super) fn list(args: &Args, console: &Console) -> Exit {
     let dir = directory_of(&args.config);
     let rows = names(&dir).into_iter().map(|name| {
-        let told = read(&dir.join(&name)).map_or_else(|error| error.to_string(), |events| verdict(&events));
+        let told = read(&dir.join(&name)).map_or_else(|error| error.to_string(), |moments| verdict(&moments));
         vec![name.trim_end_matches(".jsonl").to_owned(), safe(&told).into_owned()]
     });
     let rows: Vec<Vec<String>> = rows.collect();
@@ -99,9 +101,9 @@ pub(super) fn list(args: &Args, console: &Console) -> Exit {
     Exit::Done
 }
 
-fn verdict(events: &[Event]) -> String {
-    let simulated = events.iter().any(|event| matches!(event, Event::RunStarted { simulated: true, .. }));
-    let told = match events.last() {
+fn verdict(moments: &[Moment]) -> String {
+    let simulated = moments.iter().any(|moment| matches!(moment.event, Event::RunStarted { simulated: true, .. }));
+    let told = match moments.last().map(|moment| &moment.event) {
         Some(Event::RunEnded { summary, .. }) => {
             let Summary { created, updated, unchanged, failed, .. } = summary;
             let word = if summary.is_complete() { "done" } else { "not everything could be done" };
@@ -114,27 +116,43 @@ fn verdict(events: &[Event]) -> String {
 }
 
 /// Tells a run again, if that is what is meant: a name from `phoenix log`, or a file with a stream of events.
-pub(super) fn replay(args: &Args, run: &Path, console: &Console) -> Option<Result<Exit>> {
+pub(super) fn replay(args: &Args, verb: &Show, console: &Console) -> Option<Result<Exit>> {
+    let run = &verb.file;
     let named = directory_of(&args.config).join(format!("{}.jsonl", run.display()));
-    let file = if run.exists() { run.to_owned() } else { named };
+    let file = if run.exists() { run.clone() } else { named };
     let is_stream = file.extension().is_some_and(|extension| extension == "jsonl");
-    (file.exists() && is_stream).then(|| {
-        let events = read(&file)?;
-        let again = "phoenix apply".to_owned();
-        let mut human = ui::run::Human::of_events(&events, console.style(), console.width(), again);
-        let told: String = events.iter().map(|event| human.on(event)).collect();
-        console.print(&told);
-        if !matches!(events.last(), Some(Event::RunEnded { .. })) {
-            console.note("The run did not come to its end: phoenix was killed, or the log was cut off.\n");
-        }
-        Ok(Exit::Done)
-    })
+    (file.exists() && is_stream).then(|| tell(&file, &verb.format, console))
 }
 
-fn read(file: &Path) -> Result<Vec<Event>> {
+fn tell(file: &Path, formats: &[Output], console: &Console) -> Result<Exit> {
+    if formats.iter().any(|output| matches!(output.format, Format::Json | Format::Markdown)) {
+        let hint = format!("take `human` or `html`; as JSON it stands in `{}`", file.display());
+        return Err(Refusal::usage("a run is not shown in that format", hint));
+    }
+    let moments = read(file)?;
+    let events: Vec<Event> = moments.iter().map(|moment| moment.event.clone()).collect();
+    let again = "phoenix apply".to_owned();
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    output::each(formats, console, &mut |output| {
+        Ok(Some(if output.format == Format::Html {
+            ui::html::run(&name, &moments)
+        } else {
+            let mut human = ui::run::Human::of_events(&events, console.style(), console.width(), again.clone());
+            events.iter().map(|event| human.on(event)).collect()
+        }))
+    })?;
+    if !matches!(events.last(), Some(Event::RunEnded { .. })) {
+        console.note("The run did not come to its end: phoenix was killed, or the log was cut off.\n");
+    }
+    Ok(Exit::Done)
+}
+
+fn read(file: &Path) -> Result<Vec<Moment>> {
     #[derive(serde::Deserialize)]
     struct Line {
         v: u32,
+        #[serde(default)]
+        time: String,
     }
     let name = file.display().to_string();
     let text = fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
@@ -145,11 +163,10 @@ fn read(file: &Path) -> Result<Vec<Event>> {
             let what = format!("`{name}`, line {}: no event: {error}", at + 1);
             Refusal::failed(what, "logs are written by `phoenix apply`, and listed by `phoenix log`")
         };
-        let parsed =
-            serde_json::from_str::<Line>(line).and_then(|version| Ok((version.v, serde_json::from_str(line)?)));
+        let parsed = serde_json::from_str::<Line>(line).and_then(|head| Ok((head, serde_json::from_str(line)?)));
         match parsed {
-            Ok((STREAM_VERSION, event)) => events.push(event),
-            Ok((version, _)) => {
+            Ok((Line { v: STREAM_VERSION, time }, event)) => events.push(Moment { time, event }),
+            Ok((Line { v: version, .. }, _)) => {
                 let what = format!("`{name}` has version {version}, this phoenix reads {STREAM_VERSION}");
                 return Err(Refusal::failed(what, "use the phoenix that wrote it"));
             }

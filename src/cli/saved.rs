@@ -70,6 +70,7 @@ pub(super) fn print(
         Ok(Some(match output.format {
             Format::Json => json(document)?,
             Format::Markdown => ui::markdown::render(document),
+            Format::Html => ui::html::plan(document),
             // `Output::of_plan` lets no other format in.
             Format::Human | Format::Github | Format::Sarif | Format::Junit => human(),
         }))
@@ -78,10 +79,7 @@ pub(super) fn print(
 
 /// `phoenix show FILE`: a saved plan, or a run that is over.
 pub(super) fn show(args: &Args, verb: &Show, console: &Console) -> Result<Exit> {
-    if let Some(told) = super::runs::replay(args, &verb.file, console) {
-        if !verb.format.is_empty() {
-            return Err(Refusal::usage("`--format` is for saved plans, not for runs", "leave it out"));
-        }
+    if let Some(told) = super::runs::replay(args, verb, console) {
         return told;
     }
     let document = read(&verb.file)?;

@@ -34,8 +34,8 @@ pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exi
                 Some(report::github::render(&checked))
             }
             // `Output::of_validate` lets no other format in.
-            Format::Human | Format::Markdown if output.file.is_some() => Some(report::human(&checked)),
-            Format::Human | Format::Markdown => {
+            Format::Human | Format::Markdown | Format::Html if output.file.is_some() => Some(report::human(&checked)),
+            Format::Human | Format::Markdown | Format::Html => {
                 for file in &checked {
                     console.diagnostics(&file.diagnostics, file.source.as_ref());
                     console.print(&file.verdict());

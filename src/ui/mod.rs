@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod diagnostics;
 pub mod graph;
+pub mod html;
 pub mod layout;
 pub mod markdown;
 pub mod plan;

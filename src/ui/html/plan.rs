@@ -1,0 +1,88 @@
+//! The page of a plan.
+
+use super::escape::text;
+use super::filters::{Choice, filters};
+use super::page::{chip, fact, page};
+use super::problems::problems;
+use super::vm::{block, disruption, line, unchanged, verdict};
+use crate::plan::document::{DocumentVm, PlanDocument};
+use crate::ui::layout::count;
+
+/// Renders a plan as one page.
+#[must_use]
+pub fn render(plan: &PlanDocument) -> String {
+    let (same, mut rest): (Vec<&DocumentVm>, Vec<_>) = plan.vms.iter().partition(|vm| unchanged(vm));
+    rest.sort_by_key(|vm| (!vm.blocked, std::cmp::Reverse(vm.disruption), std::cmp::Reverse(vm.outcome), vm.vm));
+    let mut body = head(plan);
+    body.push_str(&problems(plan));
+    body.push_str("<main>\n");
+    if plan.vms.len() > 1 {
+        body.push_str(&choices(plan));
+    }
+    for vm in rest {
+        body.push_str(&block(vm));
+    }
+    if !same.is_empty() {
+        let open = if same.len() == plan.vms.len() && same.len() <= 20 { " open=\"\"" } else { "" };
+        body.push_str(&format!(
+            "<details class=\"same\"{open}><summary><b class=\"sign\">=</b> {} as wished</summary>\n<ul>\n",
+            count(same.len(), "virtual machine")
+        ));
+        for vm in same {
+            body.push_str(&line(vm));
+        }
+        body.push_str("</ul></details>\n");
+    }
+    body.push_str("</main>\n");
+    page(&format!("Plan {} for {}", plan.hash, plan.target.name), &body)
+}
+
+fn head(plan: &PlanDocument) -> String {
+    let summary = &plan.summary;
+    let mut out = String::from("<header><h1>Plan</h1>\n<ul class=\"chips\">\n");
+    out.push_str(&chip("blocked", "✗", summary.blocked, "blocked"));
+    out.push_str(&chip("create", "+", summary.create, "to create"));
+    out.push_str(&chip("update", "~", summary.update, "to update"));
+    out.push_str(&chip("restart", "!", summary.restarts, if summary.restarts == 1 { "restart" } else { "restarts" }));
+    out.push_str(&chip("no-op", "=", summary.no_op, "unchanged"));
+    out.push_str("<li class=\"no-op\"><b>0</b> to destroy</li>\n</ul>\n");
+    if plan.target.simulated {
+        out.push_str("<p class=\"simulated\">Embedded node: no real VM would change.</p>\n");
+    }
+    out.push_str("<dl>\n");
+    out.push_str(&fact("Target", &format!("{} <code>{}</code>", text(&plan.target.label), text(&plan.target.name))));
+    let machines = count(summary.declared, "virtual machine");
+    out.push_str(&fact("Config", &format!("<code>{}</code>, {machines}", text(&plan.config.path))));
+    out.push_str(&fact("Plan hash", &format!("<code>{}</code>", text(&plan.hash))));
+    let (at, shown) = (text(&plan.target.observed_at), text(&super::story::moment(&plan.target.observed_at)));
+    out.push_str(&fact("Looked at", &format!("<time datetime=\"{at}\">{shown}</time>")));
+    for (name, words) in [("Only", &plan.selection.only), ("Without", &plan.selection.exclude)] {
+        if !words.is_empty() {
+            out.push_str(&fact(name, &text(&words.join(", "))));
+        }
+    }
+    if plan.restart {
+        out.push_str(&fact("Restarts", "VMs with values that wait for one are restarted"));
+    }
+    out.push_str("</dl></header>\n");
+    out
+}
+
+fn choices(plan: &PlanDocument) -> String {
+    let outcome = |value| plan.vms.iter().filter(|vm| verdict(vm) == value).count();
+    let costs = |value| plan.vms.iter().filter(|vm| disruption(vm) == value).count();
+    let outcomes: Vec<Choice> = [
+        ("blocked", "blocked"),
+        ("create", "create"),
+        ("update", "update"),
+        ("waits", "waits for a restart"),
+        ("no-op", "unchanged"),
+    ]
+    .map(|(value, words)| (value, words, outcome(value)))
+    .into();
+    let disruptions: Vec<Choice> =
+        [("restart", "needs a restart"), ("network", "network"), ("live", "live"), ("none", "none")]
+            .map(|(value, words)| (value, words, costs(value)))
+            .into();
+    filters(&[("o", "Outcome", &outcomes), ("d", "Disruption", &disruptions)], "name, VMID or key")
+}

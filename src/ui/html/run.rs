@@ -1,0 +1,208 @@
+//! The page of a run.
+
+use super::escape::{lines, prose, text};
+use super::filters::{Choice, filters};
+use super::page::{chip, fact, page};
+use super::story::{Act, End, Moment, Row, Story, moment};
+use super::timeline::{bars, ended, scale, verdict};
+use crate::event::{Failure, Summary};
+use crate::model::Outcome;
+use crate::ui::layout::{count, duration};
+
+/// Renders a run as one page. `name` is what it is called where it was logged.
+#[must_use]
+pub fn render(name: &str, moments: &[Moment]) -> String {
+    let mut story = Story::of(moments);
+    // What needs somebody comes first.
+    story.rows.sort_by_key(|row| (rank(row), row.vm));
+    let mut body = head(name, &story);
+    body.push_str(&failures(&story));
+    body.push_str("<main>\n");
+    if story.rows.len() > 1 {
+        let number = |value: &str| story.rows.iter().filter(|row| outcome(row) == value).count();
+        let outcomes: Vec<Choice> = [
+            ("failed", "failed"),
+            ("open", "did not end"),
+            ("skipped", "skipped"),
+            ("create", "create"),
+            ("update", "update"),
+            ("no-op", "unchanged"),
+        ]
+        .map(|(value, words)| (value, words, number(value)))
+        .into();
+        body.push_str(&filters(&[("o", "Outcome", &outcomes)], "name, VMID or action"));
+    }
+    if story.rows.iter().any(|row| row.acts.iter().any(Act::acted)) {
+        body.push_str(&format!("<div class=\"axis\"><span></span>{}</div>\n", scale(story.length)));
+    }
+    for row in &story.rows {
+        body.push_str(&block(row, story.length));
+    }
+    body.push_str("</main>\n");
+    page(&format!("Run {name} on {}", story.target), &body)
+}
+
+/// What filters know a VM by: the worst that came of its actions.
+fn outcome(row: &Row) -> &'static str {
+    match rank(row) {
+        0 => "failed",
+        1 => "open",
+        2 => "skipped",
+        3 if ended(row, Outcome::Create) > 0 => "create",
+        3 => "update",
+        _ => "no-op",
+    }
+}
+
+fn rank(row: &Row) -> u8 {
+    let any = |is: fn(&End) -> bool| row.acts.iter().any(|act| is(&act.end));
+    match () {
+        () if any(|end| matches!(end, End::Failed(_))) => 0,
+        () if any(|end| matches!(end, End::Open)) => 1,
+        () if any(|end| matches!(end, End::Skipped(_))) => 2,
+        () if row.acts.iter().any(Act::acted) => 3,
+        () => 4,
+    }
+}
+
+fn head(name: &str, story: &Story) -> String {
+    let (word, class) = match &story.summary {
+        None => ("It did not come to its end", "failed"),
+        Some(summary) if summary.is_complete() => ("Done", "create"),
+        Some(summary) if summary.interrupted => ("Interrupted", "failed"),
+        Some(_) => ("Not everything could be done", "failed"),
+    };
+    let mut out = format!("<header><h1>Run <small>{}</small></h1>\n<ul class=\"chips\">\n", text(name));
+    let length = duration(story.length);
+    out.push_str(&format!("<li class=\"{class}\"><b>{word}</b> after {length}</li>\n"));
+    let told;
+    let summary = if let Some(summary) = &story.summary {
+        summary
+    } else {
+        told = counted(story);
+        &told
+    };
+    let Summary { created, updated, unchanged, failed, stale, skipped, not_started, left_running, interrupted: _ } =
+        summary;
+    out.push_str(&chip("failed", "✗", failed.len(), "failed"));
+    out.push_str(&chip("failed", "!", *stale, "of them stale"));
+    out.push_str(&chip("skipped", "-", skipped.len(), "skipped"));
+    out.push_str(&chip("skipped", "-", not_started.len(), "not begun"));
+    out.push_str(&chip("failed", "…", left_running.len(), "left running"));
+    out.push_str(&chip("create", "+", *created, "create"));
+    out.push_str(&chip("update", "~", *updated, "update"));
+    out.push_str(&chip("no-op", "=", *unchanged, "no-op"));
+    out.push_str("</ul>\n");
+    if story.simulated {
+        out.push_str("<p class=\"simulated\">Embedded node: no real VM changed.</p>\n");
+    }
+    out.push_str("<dl>\n");
+    out.push_str(&fact("Target", &text(&story.target)));
+    out.push_str(&fact("Config", &format!("<code>{}</code>", text(&story.config))));
+    let began = format!("<time datetime=\"{}\">{}</time>", text(&story.began), text(&moment(&story.began)));
+    out.push_str(&fact("Began", &began));
+    out.push_str(&fact("Took", &format!("{length}, {}", count(story.rows.len(), "virtual machine"))));
+    if story.interruptions > 0 {
+        out.push_str(&fact("Interrupted", if story.interruptions == 1 { "once" } else { "twice, and left at once" }));
+    }
+    out.push_str("</dl></header>\n");
+    out
+}
+
+/// The totals of a run whose log has none.
+fn counted(story: &Story) -> Summary {
+    let mut summary = Summary::default();
+    for act in story.rows.iter().flat_map(|row| &row.acts) {
+        let id = act.name.id.clone();
+        match &act.end {
+            End::Ended(Outcome::Create) => summary.created += 1,
+            End::Ended(Outcome::Update) => summary.updated += 1,
+            End::Ended(Outcome::NoOp) => summary.unchanged += 1,
+            End::Failed(_) => summary.failed.push(id),
+            End::Skipped(_) => summary.skipped.push(id),
+            End::Open => summary.left_running.push(id),
+        }
+    }
+    summary
+}
+
+fn failures(story: &Story) -> String {
+    let failures = story.failures();
+    if failures.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("<section class=\"problems\"><h2>{}</h2>\n<ul>\n", count(failures.len(), "failure"));
+    for (act, failure) in failures {
+        let vm = act.name.vm;
+        out.push_str(&format!(
+            "<li class=\"error\"><b>✗</b> <a href=\"#vm{vm}\">{vm} {}</a> <code>{}</code>{}</li>\n",
+            text(&act.name.name),
+            text(&act.name.action),
+            told(failure)
+        ));
+    }
+    out.push_str("</ul></section>\n");
+    out
+}
+
+fn told(failure: &Failure) -> String {
+    let mut out = format!("<pre>{}</pre>", lines(failure.error.trim_end()));
+    if failure.may_have_happened {
+        out.push_str("<p class=\"hint\">The answer was lost: it may have happened.</p>");
+    }
+    if let Some(hint) = &failure.hint {
+        out.push_str(&format!("<p class=\"hint\">hint: {}</p>", prose(hint)));
+    }
+    out
+}
+
+fn block(row: &Row, whole: u64) -> String {
+    let class = outcome(row);
+    let number = |is: fn(&End) -> bool| row.acts.iter().filter(|act| is(&act.end)).count();
+    let counts = [
+        (number(|end| matches!(end, End::Failed(_))), "failed"),
+        (number(|end| matches!(end, End::Open)), "did not end"),
+        (number(|end| matches!(end, End::Skipped(_))), "skipped"),
+        (ended(row, Outcome::Create), "create"),
+        (ended(row, Outcome::Update), "update"),
+        (ended(row, Outcome::NoOp), "no-op"),
+    ];
+    let counts: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let mut words = vec![row.vm.to_string(), row.name.to_lowercase()];
+    words.extend(row.acts.iter().map(|act| act.name.action.to_lowercase()));
+    let open = if class == "failed" { " open=\"\"" } else { "" };
+    let mut out = format!(
+        "<details class=\"vm run {class}\" id=\"vm{0}\" data-o=\"{class}\" data-t=\"{1}\"{open}><summary><span \
+         class=\"who\"><code>{0}</code> <b class=\"name\">{2}</b> <small>{3}</small></span> {4}</summary>\n",
+        row.vm,
+        text(&words.join(" ")),
+        text(&row.name),
+        counts.join(", "),
+        bars(row, whole),
+    );
+    out.push_str(
+        "<table class=\"acts\"><thead><tr><th>action</th><th>outcome</th><th>began after</th><th>took</th>\
+         <th>said</th></tr></thead><tbody>\n",
+    );
+    for act in &row.acts {
+        let (class, sign, word) = verdict(act);
+        let (start, took) =
+            if act.acted() { (duration(act.start), duration(act.length)) } else { (String::new(), String::new()) };
+        let mut said = String::new();
+        for notice in &act.notices {
+            said.push_str(&format!("<p>{}</p>", prose(notice)));
+        }
+        match &act.end {
+            End::Failed(failure) => said.push_str(&told(failure)),
+            End::Skipped(because) => said.push_str(&format!("because of <code>{}</code>", text(because))),
+            End::Ended(_) | End::Open => {}
+        }
+        out.push_str(&format!(
+            "<tr class=\"{class}\"><th>{}</th><td><b>{sign}</b> {word}</td><td>{start}</td><td>{took}</td><td>{said}</td>\
+             </tr>\n",
+            text(&act.name.action)
+        ));
+    }
+    out.push_str("</tbody></table></details>\n");
+    out
+}

@@ -1,0 +1,164 @@
+//! One VM of a plan.
+
+use super::diff::diff;
+use super::escape::text;
+use super::graph::{class, graph};
+use crate::model::{Disruption, Origin, Outcome};
+use crate::plan::document::{DocumentChange, DocumentVm};
+use crate::ui::style::glyph;
+
+/// What filters know a VM by: its outcome, or that it is blocked, or waits.
+pub(super) fn verdict(vm: &DocumentVm) -> &'static str {
+    match vm.outcome {
+        _ if vm.blocked => "blocked",
+        Outcome::NoOp if !vm.waiting.is_empty() => "waits",
+        outcome => class(outcome),
+    }
+}
+
+/// What filters know a VM's disruption by.
+pub(super) fn disruption(vm: &DocumentVm) -> &'static str {
+    match vm.disruption {
+        Disruption::None => "none",
+        Disruption::Live => "live",
+        Disruption::Network => "network",
+        Disruption::Restart => "restart",
+    }
+}
+
+/// Whether nothing is to be done or said about it.
+pub(super) fn unchanged(vm: &DocumentVm) -> bool {
+    verdict(vm) == "no-op"
+}
+
+/// The attributes that filters read; keys are those of the changes and of what waits.
+fn attributes(vm: &DocumentVm) -> String {
+    let mut words = vec![vm.vm.to_string(), vm.name.to_lowercase()];
+    for key in vm.changes.iter().map(|change| &change.key).chain(vm.waiting.iter().map(|waiting| &waiting.option)) {
+        if words.last() != Some(key) {
+            words.push(key.to_lowercase());
+        }
+    }
+    format!(
+        "id=\"vm{}\" data-o=\"{}\" data-d=\"{}\" data-t=\"{}\"",
+        vm.vm,
+        verdict(vm),
+        disruption(vm),
+        text(&words.join(" "))
+    )
+}
+
+/// One line of the list of unchanged VMs.
+pub(super) fn line(vm: &DocumentVm) -> String {
+    format!("<li {}><code>{}</code> {}</li>\n", attributes(vm), vm.vm, text(&vm.name))
+}
+
+/// A VM with everything that would be done to it. A disruptive one is not folded: whoever approves must see it at once.
+pub(super) fn block(vm: &DocumentVm) -> String {
+    let (sign, words) = match verdict(vm) {
+        "blocked" => ("✗", "blocked, see the errors"),
+        "waits" => ("!", "waits for a restart"),
+        _ => (glyph(vm.outcome), vm.outcome.as_str()),
+    };
+    let open = if vm.disruption > Disruption::Live || vm.blocked { " open=\"\"" } else { "" };
+    let costs = match vm.disruption {
+        Disruption::None => String::new(),
+        other => format!(" <em class=\"{}\">{}</em>", disruption(vm), other.as_str()),
+    };
+    let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key.as_str()).collect();
+    keys.dedup();
+    // A new VM has all of them, which says nothing.
+    let keys = if vm.outcome == Outcome::Create { String::new() } else { keys.join(", ") };
+    let mut out = format!(
+        "<details class=\"vm {0}\" {1}{open}><summary><b class=\"sign\">{sign}</b> <code>{2}</code> <b \
+         class=\"name\">{3}</b> <span class=\"what\">{words}</span>{costs} <small>{4}</small></summary>\n",
+        verdict(vm),
+        attributes(vm),
+        vm.vm,
+        text(&vm.name),
+        text(&keys),
+    );
+    changes(vm, &mut out);
+    waiting(vm, &mut out);
+    out.push_str(&graph(vm));
+    out.push_str("</details>\n");
+    out
+}
+
+fn changes(vm: &DocumentVm, out: &mut String) {
+    if vm.changes.is_empty() {
+        return;
+    }
+    // A new VM has no values yet: a column of nothing would only take room.
+    let fresh = vm.changes.iter().all(|change| change.old.is_none());
+    let (class, head) = if fresh { (" class=\"fresh\"", "") } else { ("", "<th>now</th>") };
+    out.push_str(&format!(
+        "<table{class}><thead><tr><th>key</th>{head}<th>{}</th><th>note</th></tr></thead><tbody>\n",
+        if fresh { "value" } else { "then" }
+    ));
+    for change in &vm.changes {
+        row(change, fresh, out);
+    }
+    out.push_str("</tbody></table>\n");
+}
+
+fn row(change: &DocumentChange, fresh: bool, out: &mut String) {
+    let notes = notes(change);
+    let key = text(&change.key);
+    let old = change.old.as_deref();
+    if change.new.contains('\n') || old.is_some_and(|old| old.contains('\n')) {
+        let span = if fresh { "" } else { " colspan=\"2\"" };
+        let diff = diff(old.unwrap_or(""), &change.new);
+        out.push_str(&format!("<tr><th>{key}</th><td{span}>{diff}</td><td>{notes}</td></tr>\n"));
+        return;
+    }
+    let now = if fresh { String::new() } else { format!("<td class=\"now\">{}</td>", value(old, "unset")) };
+    let then = value(Some(&change.new), "");
+    out.push_str(&format!("<tr><th>{key}</th>{now}<td>{then}</td><td>{notes}</td></tr>\n"));
+}
+
+fn notes(change: &DocumentChange) -> String {
+    let mut notes = Vec::new();
+    if change.disruption > Disruption::Live {
+        notes.push(format!("<em class=\"restart\">{}</em>", change.disruption.as_str()));
+    } else if change.disruption == Disruption::Live {
+        notes.push("live".to_owned());
+    }
+    if !change.note.is_empty() {
+        notes.push(text(&change.note));
+    }
+    match change.origin {
+        Origin::VmDefaults if change.old.is_none() => notes.push("vm_defaults".to_owned()),
+        Origin::BuiltIn if change.old.is_none() && change.note.is_empty() => notes.push("default".to_owned()),
+        Origin::Vm | Origin::VmDefaults | Origin::BuiltIn => {}
+    }
+    notes.join(", ")
+}
+
+/// A value; `absent` says in a word that there is none.
+fn value(value: Option<&str>, absent: &str) -> String {
+    match value {
+        None => format!("<i>{absent}</i>"),
+        Some("") => "<i>none</i>".to_owned(),
+        Some(value) => format!("<code>{}</code>", text(value)),
+    }
+}
+
+fn waiting(vm: &DocumentVm, out: &mut String) {
+    if vm.waiting.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<table class=\"waiting\"><caption>Waits for a restart since an earlier change</caption><thead><tr>\
+         <th>option</th><th>now</th><th>then</th><th>note</th></tr></thead><tbody>\n",
+    );
+    for waiting in &vm.waiting {
+        out.push_str(&format!(
+            "<tr><th>{}</th><td class=\"now\">{}</td><td>{}</td><td></td></tr>\n",
+            text(&waiting.option),
+            value(waiting.active.as_deref(), "unset"),
+            value(waiting.pending.as_deref(), "unset"),
+        ));
+    }
+    out.push_str("</tbody></table>\n");
+}

@@ -1,0 +1,198 @@
+//! The HTML pages as a strict parser sees them: well-formed, complete, small, and no value gets out of its place.
+
+use phoenix::event::{ActionName, Event, Failure, Summary};
+use phoenix::model::{ActionKind, Disruption, Origin, Outcome, VmId};
+use phoenix::plan::document::{
+    DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentConfig, DocumentProblem, DocumentSelection,
+    DocumentSummary, DocumentTarget, DocumentVm, DocumentWaiting, PlanDocument,
+};
+use phoenix::ui::html::{self, Moment};
+use phoenix::ui::text::safe;
+use proptest::prelude::*;
+use roxmltree::{Document, Node, ParsingOptions};
+
+fn parsed(page: &str) -> Document<'_> {
+    let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+    Document::parse_with_options(page, options).unwrap_or_else(|error| panic!("{error}\n{page}"))
+}
+
+fn elements<'d>(document: &'d Document<'d>, name: &'d str) -> Vec<Node<'d, 'd>> {
+    document.descendants().filter(|node| node.has_tag_name(name)).collect()
+}
+
+/// Text of a page beside its own style and script.
+fn said(document: &Document<'_>) -> String {
+    let own =
+        |node: &Node<'_, '_>| node.parent().is_some_and(|it| it.has_tag_name("style") || it.has_tag_name("script"));
+    document.descendants().filter(|node| node.is_text() && !own(node)).filter_map(|node| node.text()).collect()
+}
+
+fn change(key: &str, old: Option<&str>, new: &str, note: &str, disruption: Disruption) -> DocumentChange {
+    let old = old.map(ToOwned::to_owned);
+    DocumentChange { key: key.into(), old, new: new.into(), origin: Origin::Vm, disruption, note: note.into() }
+}
+
+fn action(vm: u32, kind: ActionKind, after: &[&str]) -> DocumentAction {
+    DocumentAction {
+        id: format!("{vm}/{}", kind.as_str()),
+        kind,
+        subject: None,
+        outcome: Outcome::Update,
+        reason: "it differs".into(),
+        disruption: Disruption::Live,
+        timeout_seconds: 120,
+        after: after.iter().map(|id| format!("{vm}/{id}")).collect(),
+    }
+}
+
+/// A VM that changes, with a text in every place that has one.
+fn vm(id: u32, disruption: Disruption, text: &str) -> DocumentVm {
+    let other = format!("one\n{text}\nthree");
+    DocumentVm {
+        vm: id,
+        name: text.into(),
+        outcome: Outcome::Update,
+        disruption,
+        blocked: false,
+        basis: None,
+        fingerprint: String::new(),
+        changes: vec![
+            change("tags", Some("a"), text, text, disruption),
+            change("description", Some("one\ntwo\nthree"), &other, "", Disruption::None),
+        ],
+        waiting: vec![DocumentWaiting { option: "memory".into(), active: Some(text.into()), pending: None }],
+        actions: vec![
+            action(id, ActionKind::Configure, &["configure", "record"]),
+            action(id, ActionKind::Start, &["configure"]),
+            action(id, ActionKind::Mount, &["configure"]),
+            action(id, ActionKind::Record, &["start", "mount"]),
+        ],
+    }
+}
+
+fn plan(vms: Vec<DocumentVm>, text: &str) -> PlanDocument {
+    let problem = |severity: &str, vm| DocumentProblem {
+        severity: severity.into(),
+        code: "T001".into(),
+        vm: Some(vm),
+        message: text.into(),
+        hint: Some(text.into()),
+    };
+    PlanDocument {
+        format_version: DOCUMENT_VERSION,
+        phoenix: "0".into(),
+        hash: "0123456789abcdef".into(),
+        target: DocumentTarget {
+            name: text.into(),
+            label: text.into(),
+            simulated: true,
+            observed_at: "2026-01-02T03:04:05Z".into(),
+        },
+        config: DocumentConfig { path: text.into(), digest: String::new() },
+        selection: DocumentSelection { only: vec![text.into()], exclude: vec![text.into()] },
+        restart: true,
+        project: text.into(),
+        summary: DocumentSummary { declared: vms.len(), update: vms.len(), restarts: 1, ..DocumentSummary::default() },
+        vms,
+        problems: vec![problem("error", 1000), problem("notice", 9999)],
+    }
+}
+
+fn run(text: &str) -> Vec<Moment> {
+    let action =
+        ActionName { id: text.into(), vm: VmId::try_from(1000).unwrap(), name: text.into(), action: text.into() };
+    let other = ActionName { id: format!("{text}2"), ..action.clone() };
+    let failure =
+        Failure { error: format!("{text}\nmore"), hint: Some(text.into()), may_have_happened: true, stale: false };
+    let summary = Summary { failed: vec![text.into()], skipped: vec![text.into()], ..Summary::default() };
+    let events = [
+        Event::RunStarted { target: text.into(), simulated: true, config: text.into(), vms: 1, actions: 2, acting: 2 },
+        Event::ActionStarted { action: action.clone(), expected: Outcome::Create, timeout_seconds: 1 },
+        Event::ActionNoticed { action: action.clone(), message: text.into() },
+        Event::ActionFailed { action, failure, elapsed_ms: 2_000 },
+        Event::ActionSkipped { action: other, because: text.into() },
+        Event::RunEnded { summary, elapsed_ms: 4_000 },
+    ];
+    let at = |(second, event)| Moment { time: format!("2026-01-02T03:04:0{second}Z"), event };
+    events.into_iter().enumerate().map(at).collect()
+}
+
+#[test]
+fn a_plan_has_everything_the_disruptive_first_and_open() {
+    let mut same = vm(1002, Disruption::None, "same");
+    same.outcome = Outcome::NoOp;
+    same.waiting.clear();
+    let vms = vec![vm(1000, Disruption::Live, "web"), vm(1001, Disruption::Restart, "db"), same];
+    let page = html::plan(&plan(vms, "said"));
+    let document = parsed(&page);
+    let blocks: Vec<_> = elements(&document, "details").into_iter().filter(|it| it.has_attribute("data-t")).collect();
+    let facts: Vec<_> = blocks.iter().map(|it| (it.attribute("id").unwrap(), it.has_attribute("open"))).collect();
+    assert_eq!(facts, [("vm1001", true), ("vm1000", false)]);
+    assert_eq!(blocks[0].attribute("data-t"), Some("1001 db tags description memory"));
+    assert_eq!(blocks[0].descendants().filter(|it| it.has_tag_name("rect")).count(), 4);
+    // Three columns: what waits for the same thing stands below each other, a circle is no trap.
+    let mut columns: Vec<_> =
+        blocks[0].descendants().filter(|it| it.has_tag_name("rect")).map(|it| it.attribute("x").unwrap()).collect();
+    columns.dedup();
+    assert_eq!(columns.len(), 3);
+    let text = said(&document);
+    for expected in ["0123456789abcdef", "2026-01-02 03:04:05 UTC", "1 virtual machine as wished", "+db", "-two"] {
+        assert!(text.contains(expected), "`{expected}` is missing in {text}");
+    }
+    assert_eq!(elements(&document, "script").len(), 1);
+    assert!(page.contains("default-src 'none'; style-src 'sha256-") && !page.contains("style="), "{page}");
+}
+
+#[test]
+fn a_run_has_a_bar_for_what_acted_and_tells_the_rest() {
+    let page = html::run("r1", &run("web"));
+    let document = parsed(&page);
+    let bars = elements(&document, "rect");
+    let place = |name| bars[0].attribute(name).unwrap();
+    assert_eq!((bars.len(), place("x"), place("width")), (1, "20.00%", "40.00%"));
+    let text = said(&document);
+    for expected in ["1 failure", "hint: web", "it may have happened", "because of web", "1 failed, 1 skipped"] {
+        assert!(text.contains(expected), "`{expected}` is missing in {text}");
+    }
+    let cut = html::run("r1", &run("web")[..2]);
+    assert!(cut.contains("It did not come to its end"), "{cut}");
+    parsed(&html::run("empty", &[]));
+}
+
+#[test]
+fn five_hundred_vms_are_less_than_three_mebibytes() {
+    let vms = (0..500).map(|n| vm(1000 + n, Disruption::Restart, "a text as long as texts are")).collect();
+    let page = html::plan(&plan(vms, "said"));
+    assert!(page.len() < 3 << 20, "{}", page.len());
+    parsed(&page);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_value_stays_text(text in prop_oneof![
+        Just("</title></style><script>alert(1)</script><img src=x onerror=alert(1)>".to_owned()),
+        Just("\" onload=\"x' ]]> <!-- --> &amp; &#60;".to_owned()),
+        "[<>&\"'`/=! a-z\n\r\t\u{1b}\u{202e}\u{ffff}-]{1,40}",
+        "[^\0]{1,40}",
+    ]) {
+        for (page, plain) in [
+            (html::plan(&plan(vec![vm(1000, Disruption::Restart, &text)], &text)),
+             html::plan(&plan(vec![vm(1000, Disruption::Restart, "x")], "x"))),
+            (html::run(&text, &run(&text)), html::run("x", &run("x"))),
+        ] {
+            let (document, plain) = (parsed(&page), parsed(&plain));
+            let shown = safe(&text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
+            prop_assert!(said(&document).contains(&shown), "{page}");
+            let attributes = |document: &Document<'_>| {
+                let names = document.descendants().flat_map(|node| node.attributes().map(|it| it.name().to_owned()).collect::<Vec<_>>());
+                names.collect::<std::collections::BTreeSet<_>>()
+            };
+            prop_assert_eq!(attributes(&document), attributes(&plain));
+            for name in ["script", "style", "img", "details", "a", "svg"] {
+                prop_assert_eq!(elements(&document, name).len(), elements(&plain, name).len(), "{}", name);
+            }
+        }
+    }
+}
