@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::operation;
 use super::perform::{Step, failure};
 use crate::event::Failure;
 use crate::guest::{self, CloudInit, FeatureRun, FeatureStart, GuestProblem, Program};
@@ -154,14 +155,8 @@ impl Step<'_> {
         if guest::read_feature_start(&exit)? == FeatureStart::Running {
             self.await_feature(&run, channel)?;
         }
-        let (name, digest) = (script.name.to_string(), script.digest.to_string());
-        let wished = &self.task.record;
-        self.write_record(&|record| {
-            record.features.insert(name.clone(), digest.clone());
-            // The script ran, so what it ran from is mounted and staged.
-            record.volumes.extend(wished.volumes.clone());
-            record.staged.clone_from(&wished.staged);
-        })?;
+        let task = self.task;
+        self.write_record(&|record| operation::feature_ran(record, task, &script.name, &script.digest))?;
         Ok(self.action.outcome)
     }
 

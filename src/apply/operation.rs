@@ -65,6 +65,13 @@ pub(super) fn stage(task: &Task) -> Result<HostOp, Failure> {
     Ok(HostOp::ReplaceDirectory { path, files: task.files.iter().map(file).collect() })
 }
 
+/// Notes in the record that a feature's script ran; so what it ran from is mounted and staged.
+pub(super) fn feature_ran(record: &mut Record, task: &Task, name: &str, digest: &str) {
+    record.features.insert(name.to_owned(), digest.to_owned());
+    record.volumes.extend(task.record.volumes.clone());
+    record.staged.clone_from(&task.record.staged);
+}
+
 /// The options that a running VM refused to take over, from the words of the refusal: `net0: hotplug problem - …`.
 pub(super) fn refused_while_running(error: &str) -> Vec<String> {
     let key = |line: &str| Some(line.split_once(": hotplug problem")?.0.rsplit([' ', '`']).next()?.to_owned());

@@ -161,9 +161,7 @@ impl<'a> Scene<'a> {
         };
         let mut calls = vec![Call::Guest(guest::start_feature(&run)), Call::Guest(guest::feature_result(&run))];
         let mut record = self.record.clone();
-        record.features.insert(name.to_owned(), script.digest.to_string());
-        record.volumes.extend(self.task.record.volumes.clone());
-        record.staged.clone_from(&self.task.record.staged);
+        operation::feature_ran(&mut record, self.task, name, &script.digest);
         calls.extend(self.write_record(record)?);
         Ok(calls)
     }
