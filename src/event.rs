@@ -1,5 +1,6 @@
 //! What can happen in a run, as values. Faces are folds over these; wall-clock times are added where they are shown.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Outcome, VmId};
@@ -8,7 +9,7 @@ use crate::model::{Outcome, VmId};
 pub const STREAM_VERSION: u32 = 1;
 
 /// One thing that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The run begins.
@@ -117,7 +118,7 @@ impl Event {
 }
 
 /// Names an action in an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActionName {
     /// Stable id, e.g. `1000/feature:install_docker`.
     pub id: String,
@@ -130,7 +131,7 @@ pub struct ActionName {
 }
 
 /// Why an action failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// One lower-case fragment; may go on over several lines with what the target said.
     pub error: String,
@@ -144,7 +145,7 @@ pub struct Failure {
 }
 
 /// How a run went.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Actions that ended with `create`.
     pub created: usize,

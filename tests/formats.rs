@@ -194,7 +194,12 @@ fn formats_go_where_they_are_sent() {
     assert_eq!(read("summary.md").matches("### phoenix validate\n").count(), 2, "it is appended");
     let (code, _, err) = run(&["--format", "markdown"], "");
     assert_eq!(code, 4);
-    assert!(err.contains("`markdown` is none of human, json, github, sarif, junit; it is a format of plans"), "{err}");
+    assert!(
+        err.contains(
+            "`markdown` is none of human, json, github, sarif, junit; it is a format of plans and runs of apply"
+        ),
+        "{err}"
+    );
     let (code, _, err) = run(&["valid.json", "--format", "json=no/where.json"], "");
     assert_eq!(code, 1);
     assert!(err.contains("cannot write `no/where.json`"), "{err}");

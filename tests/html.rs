@@ -6,7 +6,8 @@ use phoenix::plan::document::{
     DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentConfig, DocumentProblem, DocumentSelection,
     DocumentSummary, DocumentTarget, DocumentVm, DocumentWaiting, PlanDocument,
 };
-use phoenix::ui::html::{self, Moment};
+use phoenix::ui::html;
+use phoenix::ui::story::{Moment, Story};
 use phoenix::ui::text::safe;
 use proptest::prelude::*;
 use roxmltree::{Document, Node, ParsingOptions};
@@ -145,7 +146,7 @@ fn a_plan_has_everything_the_disruptive_first_and_open() {
 
 #[test]
 fn a_run_has_a_bar_for_what_acted_and_tells_the_rest() {
-    let page = html::run("r1", &run("web"));
+    let page = html::run(&Story::of("r1", &run("web")));
     let document = parsed(&page);
     let bars = elements(&document, "rect");
     let place = |name| bars[0].attribute(name).unwrap();
@@ -154,9 +155,9 @@ fn a_run_has_a_bar_for_what_acted_and_tells_the_rest() {
     for expected in ["1 failure", "hint: web", "it may have happened", "because of web", "1 failed, 1 skipped"] {
         assert!(text.contains(expected), "`{expected}` is missing in {text}");
     }
-    let cut = html::run("r1", &run("web")[..2]);
+    let cut = html::run(&Story::of("r1", &run("web")[..2]));
     assert!(cut.contains("It did not come to its end"), "{cut}");
-    parsed(&html::run("empty", &[]));
+    parsed(&html::run(&Story::of("empty", &[])));
 }
 
 #[test]
@@ -180,7 +181,7 @@ proptest! {
         for (page, plain) in [
             (html::plan(&plan(vec![vm(1000, Disruption::Restart, &text)], &text)),
              html::plan(&plan(vec![vm(1000, Disruption::Restart, "x")], "x"))),
-            (html::run(&text, &run(&text)), html::run("x", &run("x"))),
+            (html::run(&Story::of(&text, &run(&text))), html::run(&Story::of("x", &run("x")))),
         ] {
             let (document, plain) = (parsed(&page), parsed(&plain));
             let shown = safe(&text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use phoenix::config::{self, FeatureFiles, Source, schema};
 use phoenix::plan::document;
+use phoenix::ui::{report, run};
 use serde_json::Value;
 
 fn read(file: &str) -> String {
@@ -17,11 +18,14 @@ fn the_committed_schema_is_the_generated_one() {
         panic!("{} is stale; refresh it with\n\n    {}\n\n{diff}", schema::FILE, schema::REFRESH);
     }
     assert_eq!(schema::embedded(), schema::generate());
-    let plan = read("schema/plan.schema.json");
-    if let Some(diff) = schema::check(&plan, &document::schema()) {
-        panic!("stale; refresh it with\n\n    cargo run -- schema --of plan > schema/plan.schema.json\n\n{diff}");
+    let others = [("plan", document::schema()), ("run", report::run::schema()), ("event", run::schema())];
+    for (of, own) in others {
+        let committed = read(&format!("schema/{of}.schema.json"));
+        if let Some(diff) = schema::check(&committed, &own) {
+            panic!("stale; refresh it with\n\n    cargo run -- schema --of {of} > schema/{of}.schema.json\n\n{diff}");
+        }
+        assert!(jsonschema::draft7::meta::is_valid(&serde_json::from_str(&committed).unwrap()), "{of}");
     }
-    assert!(jsonschema::draft7::meta::is_valid(&serde_json::from_str(&plan).unwrap()));
 }
 
 #[test]

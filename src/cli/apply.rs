@@ -10,6 +10,7 @@ use super::args::{Apply, Args, Create, Running, Selecting};
 use super::console::Console;
 use super::exit::Refusal;
 use super::plan::{Planned, Wish, planned};
+use super::reports::Reports;
 use super::runs::Log;
 use super::saved;
 use crate::apply::{Inbox, Limits, RealClock, Run, run as carry_out};
@@ -21,9 +22,13 @@ use crate::ui;
 
 /// Shows the plan, asks, and carries it out.
 pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> {
+    Reports::wanted(&verb.running)?.around(&args.config, console, |reports| reported(args, verb, reports, console))
+}
+
+fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console) -> Result<Exit> {
     let (planned, moved) = match &verb.plan {
-        Some(file) => match saved::held_to(file, args, console)? {
-            Ok(held) => held,
+        Some(file) => match saved::held_to(file, args, &mut reports.spared, console)? {
+            Ok(planned) => (planned, reports.spared.len()),
             Err(exit) => return Ok(exit),
         },
         None => match planned(&Wish::new(args, &verb.selecting, verb.restart), console)? {
@@ -31,7 +36,10 @@ pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> 
             Err(exit) => return Ok(exit),
         },
     };
-    show(&planned, &verb.running, console)?;
+    // A saved plan, or one whose hash was given, was agreed to before.
+    let agreed = verb.auto_approve || verb.plan.is_some() || verb.expect.is_some();
+    let asks = planned.plan.acts() && !agreed;
+    show(&planned, reports, asks, console)?;
     let hash = &planned.document.hash;
     if let Some(expected) = verb.expect.as_ref().filter(|expected| *expected != hash) {
         return Err(Refusal::stale(
@@ -39,9 +47,7 @@ pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> 
             "look at `phoenix plan`, and have it approved",
         ));
     }
-    // A saved plan, or one whose hash was given, was agreed to before.
-    let agreed = verb.auto_approve || verb.plan.is_some() || verb.expect.is_some();
-    if planned.plan.acts() && !agreed {
+    if asks {
         match console.confirm("Carry out this plan?") {
             Some(true) => {}
             Some(false) => {
@@ -62,12 +68,16 @@ pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> 
         let restart = if verb.restart { " --restart" } else { "" };
         format!("{}{restart}", command("apply", args, &verb.selecting))
     };
-    let exit = execute(planned, &verb.running, again, console)?;
+    let exit = execute(planned, &verb.running, again, reports, console)?;
     Ok(if moved > 0 && matches!(exit, Exit::Done | Exit::RestartPending) { Exit::Stale } else { exit })
 }
 
 /// Creates VMs, or completes them; refuses to change anything about a finished one.
 pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Exit> {
+    Reports::wanted(&verb.running)?.around(&args.config, console, |reports| completed(args, verb, reports, console))
+}
+
+fn completed(args: &Args, verb: &Create, reports: &mut Reports, console: &Console) -> Result<Exit> {
     for id in &verb.ids {
         if let Err(error) = id.parse::<crate::model::VmId>() {
             let hint = "name the VMs to create by VMID, e.g. `phoenix create 1000`";
@@ -79,7 +89,7 @@ pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Ex
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
-    show(&planned, &verb.running, console)?;
+    show(&planned, reports, false, console)?;
     let finished: Vec<&VmPlan> = planned.plan.vms.iter().filter(|vm| !only_completes(vm)).collect();
     if let Some(vm) = finished.first() {
         let ids = finished.iter().map(|vm| vm.vm.to_string()).collect::<Vec<_>>().join(",");
@@ -89,7 +99,7 @@ pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Ex
         ));
     }
     let again = format!("{} {}", command("create", args, &Selecting::default()), verb.ids.join(" "));
-    execute(planned, &verb.running, again, console)
+    execute(planned, &verb.running, again, reports, console)
 }
 
 /// Whether everything a VM's plan does is creating or completing it.
@@ -107,10 +117,13 @@ fn only_completes(vm: &VmPlan) -> bool {
     }
 }
 
-/// Shows the plan, and refuses to go on if it has errors.
-fn show(planned: &Planned, running: &Running, console: &Console) -> Result<()> {
-    if !running.json {
+/// Shows the plan, and refuses to go on if it has errors. Nobody is asked about a plan they have not seen: where standard
+/// output belongs to a program, it stands beside the question.
+fn show(planned: &Planned, reports: &Reports, asks: bool, console: &Console) -> Result<()> {
+    if reports.for_people() {
         console.print(&planned.shown(console));
+    } else if asks {
+        console.note(&planned.shown(&console.without_color()));
     }
     console.diagnostics(&planned.plan.problems, None);
     if planned.plan.is_blocked() {
@@ -147,7 +160,13 @@ fn command(verb: &str, args: &Args, selecting: &Selecting) -> String {
 }
 
 /// Carries out a plan that was shown and agreed to.
-fn execute(planned: Planned, running: &Running, continue_with: String, console: &Console) -> Result<Exit> {
+fn execute(
+    planned: Planned,
+    running: &Running,
+    continue_with: String,
+    reports: &mut Reports,
+    console: &Console,
+) -> Result<Exit> {
     let Some(hypervisor) = planned.hypervisor else {
         return Err(Refusal::usage("a recording cannot be acted on", "plan against the target itself"));
     };
@@ -164,10 +183,21 @@ fn execute(planned: Planned, running: &Running, continue_with: String, console: 
         config: planned.document.config.path,
     };
     let mut log = Log::begin(Path::new(&run.config), console);
-    let summary = if running.json {
-        carry_out(&run, &inbox, &mut |event| console.print(&log.line(&event)))
+    reports.name.clone_from(&log.name);
+    let streams = reports.streams();
+    let for_people = reports.for_people();
+    let mut note = |event: &Event| {
+        let time = jiff::Timestamp::now().to_string();
+        reports.on(event, &time);
+        let line = log.line(event, &time);
+        if streams {
+            console.print(&line);
+        }
+    };
+    let summary = if for_people {
+        watch(&run, &inbox, &mut note, continue_with, console)
     } else {
-        watch(&run, &inbox, &mut log, continue_with, console)
+        carry_out(&run, &inbox, &mut |event| note(&event))
     };
     Ok(exit(&summary, &run.plan, running.detailed_exitcode))
 }
@@ -183,14 +213,14 @@ fn tidy(hypervisor: &dyn Hypervisor, console: &Console) {
 }
 
 /// Carries out a plan under the eyes of a person.
-fn watch(run: &Run, inbox: &Inbox, log: &mut Log, continue_with: String, console: &Console) -> Summary {
+fn watch(run: &Run, inbox: &Inbox, note: &mut dyn FnMut(&Event), continue_with: String, console: &Console) -> Summary {
     let mut human = ui::run::Human::new(&run.plan, console.style(), console.width(), continue_with);
     let mut live = console.is_live().then(ui::progress::Progress::new);
     // Thousands of no-ops are not worth a system call each.
     let mut held = String::new();
     console.print("\n");
     carry_out(run, inbox, &mut |event: Event| {
-        log.line(&event);
+        note(&event);
         held.push_str(&human.on(&event));
         if let Some(live) = &mut live {
             live.on(&event);

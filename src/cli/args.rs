@@ -72,7 +72,7 @@ pub(super) enum Verb {
     /// Print the graph of all actions.
     #[command(after_help = "Example: phoenix graph --format dot | dot -Tsvg > graph.svg")]
     Graph(Graph),
-    /// Print the JSON Schema of the config or of a plan, or check a copy of it.
+    /// Print the JSON Schema of the config, a plan, a run or an event, or check a copy of it.
     #[command(after_help = "Example: phoenix schema --check schema/phoenix_vm_configs.schema.json")]
     Schema(Schema),
     /// Write a starter config, its schema and the settings of Git and editors; overwrites nothing.
@@ -120,7 +120,7 @@ pub(super) struct Plan {
     /// Also print the commands that each action stands for.
     #[arg(long)]
     pub(super) commands: bool,
-    /// How to print the plan; NAME=FILE writes it into a file instead, and may be repeated.
+    /// human, json, markdown, html or github; NAME=FILE writes it into a file instead, and may be repeated.
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_plan)]
     pub(super) format: Vec<Output>,
     /// Save the plan for `apply FILE` and `show FILE`.
@@ -136,8 +136,9 @@ pub(super) struct Show {
     /// A plan saved with `plan --out`, or a run that `phoenix log` lists.
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// How to print it; NAME=FILE writes it into a file instead, and may be repeated.
-    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_plan)]
+    /// human, json, markdown, html, github, and for a run jsonl, junit; NAME=FILE writes it into a file instead, and may
+    /// be repeated.
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_run)]
     pub(super) format: Vec<Output>,
 }
 
@@ -154,9 +155,12 @@ pub(super) struct Running {
     /// Most actions at once.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) parallelism: u16,
-    /// Print the event stream as JSON lines instead of text.
+    /// Print the event stream as JSON lines instead of text; the same as `--format jsonl`.
     #[arg(long)]
     pub(super) json: bool,
+    /// human, json, jsonl, markdown, html, github or junit; NAME=FILE writes it into a file instead, and may be repeated.
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_run)]
+    pub(super) format: Vec<Output>,
     /// Exit with 8 when everything is done but a restart is pending.
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
@@ -233,6 +237,10 @@ pub(super) enum SchemaOf {
     Config,
     /// A plan as JSON.
     Plan,
+    /// A run of apply as JSON.
+    Run,
+    /// A line of the event stream.
+    Event,
 }
 
 #[derive(Debug, Subcommand)]

@@ -44,6 +44,11 @@ impl Console {
         self.out
     }
 
+    /// The same console, for text that is to have no colours.
+    pub(super) fn without_color(self) -> Self {
+        Self { out: Style { color: false }, ..self }
+    }
+
     /// Columns of standard output.
     pub(super) fn width(&self) -> usize {
         self.width

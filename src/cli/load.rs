@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{self, FeatureFiles, Loaded, MAX_BYTES, MAX_SCRIPT_BYTES, Source, Unread};
 use crate::diag::Diagnostic;
+use crate::ui::report::Places;
 
 /// A config as far as it could be read.
 pub(super) struct Config {
@@ -44,6 +45,13 @@ pub(super) fn with(
 
 fn failed(problem: Diagnostic) -> Loaded {
     Loaded { desired: None, diagnostics: vec![problem] }
+}
+
+/// Where the VMs of a config stand in it, as it is now. One that cannot be read has no places.
+pub(super) fn places(path: &Path) -> Places {
+    let name = path.display().to_string();
+    let source = read(path).ok().and_then(|bytes| config::decode(&name, bytes).ok());
+    Places::of(&name, source.as_ref())
 }
 
 /// The directory that paths in a config start from; empty for the current one.

@@ -13,6 +13,7 @@ mod node;
 mod observe;
 mod output;
 mod plan;
+mod reports;
 mod runs;
 mod saved;
 mod schema;

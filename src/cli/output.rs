@@ -1,10 +1,12 @@
 //! `--format NAME[=FILE]`: the formats of all verbs, and where their texts go.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::console::Console;
+use super::exit::Refusal;
 use super::saved::write;
 
 /// Every format that a verb can know.
@@ -14,6 +16,8 @@ pub(super) enum Format {
     Human,
     /// A versioned document for programs.
     Json,
+    /// The event stream, one JSON document per line.
+    Jsonl,
     /// For merge requests.
     Markdown,
     /// One page for a browser.
@@ -27,13 +31,11 @@ pub(super) enum Format {
 }
 
 impl Format {
-    const ALL: [Self; 7] =
-        [Self::Human, Self::Json, Self::Markdown, Self::Html, Self::Github, Self::Sarif, Self::Junit];
-
     fn name(self) -> &'static str {
         match self {
             Self::Human => "human",
             Self::Json => "json",
+            Self::Jsonl => "jsonl",
             Self::Markdown => "markdown",
             Self::Html => "html",
             Self::Github => "github",
@@ -42,6 +44,19 @@ impl Format {
         }
     }
 }
+
+/// What is shown, in words, and the formats it can be shown in. The README's table says the same.
+type Faces = (&'static str, &'static [Format]);
+
+const PLAN: Faces = ("plans", &[Format::Human, Format::Json, Format::Markdown, Format::Html, Format::Github]);
+
+const RUN: Faces = (
+    "runs of apply",
+    &[Format::Human, Format::Json, Format::Jsonl, Format::Markdown, Format::Html, Format::Github, Format::Junit],
+);
+
+const VALIDATE: Faces =
+    ("`phoenix validate`", &[Format::Human, Format::Json, Format::Github, Format::Sarif, Format::Junit]);
 
 /// A format, and the file it goes to instead of standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,32 +69,65 @@ pub(super) struct Output {
 const SCREEN: Output = Output { format: Format::Human, file: None };
 
 impl Output {
-    /// Reads what `plan` and `show` know.
+    /// Reads what `plan` knows.
     pub(super) fn of_plan(text: &str) -> Result<Self, String> {
-        Self::parse(text, &[Format::Human, Format::Json, Format::Markdown, Format::Html], "`phoenix validate`")
+        Self::parse(text, &PLAN)
+    }
+
+    /// Reads what `apply` and `create` know, and `show` of a run.
+    pub(super) fn of_run(text: &str) -> Result<Self, String> {
+        Self::parse(text, &RUN)
     }
 
     /// Reads what `validate` knows.
     pub(super) fn of_validate(text: &str) -> Result<Self, String> {
-        let known = [Format::Human, Format::Json, Format::Github, Format::Sarif, Format::Junit];
-        Self::parse(text, &known, "plans")
+        Self::parse(text, &VALIDATE)
     }
 
-    /// `others` is what the formats are for that this verb does not know.
-    fn parse(text: &str, known: &[Format], others: &str) -> Result<Self, String> {
+    /// Refuses what a saved plan cannot be shown in: `show` takes the formats of runs, too.
+    pub(super) fn fit_for_plans(outputs: &[Self]) -> Result<()> {
+        match outputs.iter().find(|output| !PLAN.1.contains(&output.format)) {
+            None => Ok(()),
+            Some(output) => {
+                let name = output.format.name();
+                Err(Refusal::usage(format!("a plan is not shown as `{name}`"), format!("take one of {}", names(&PLAN))))
+            }
+        }
+    }
+
+    fn parse(text: &str, known: &Faces) -> Result<Self, String> {
         let (name, file) = match text.split_once('=') {
             Some((_, "")) => return Err("there is no file name after `=`".to_owned()),
             Some((name, file)) => (name, Some(PathBuf::from(file))),
             None => (text, None),
         };
-        if let Some(format) = known.iter().find(|format| format.name() == name) {
-            return Ok(Self { format: *format, file });
+        let of = |faces: &Faces| faces.1.iter().copied().find(|format| format.name() == name);
+        if let Some(format) = of(known) {
+            return Ok(Self { format, file });
         }
-        let names: Vec<&str> = known.iter().map(|format| format.name()).collect();
-        let elsewhere = Format::ALL.iter().any(|format| format.name() == name);
-        let why = if elsewhere { format!("; it is a format of {others}") } else { String::new() };
-        Err(format!("`{name}` is none of {}{why}", names.join(", ")))
+        let others: Vec<&str> = [PLAN, RUN, VALIDATE].iter().filter(|faces| of(faces).is_some()).map(|f| f.0).collect();
+        let why =
+            if others.is_empty() { String::new() } else { format!("; it is a format of {}", others.join(" and ")) };
+        Err(format!("`{name}` is none of {}{why}", names(known)))
     }
+}
+
+fn names(faces: &Faces) -> String {
+    faces.1.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// Appends Markdown to the page that GitHub shows for a step, where it asks for one.
+pub(super) fn summarize(text: &str) -> Result<()> {
+    let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else {
+        return Ok(());
+    };
+    let file = Path::new(&file);
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)
+        .and_then(|mut page| page.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write `{}`, which GITHUB_STEP_SUMMARY names", file.display()))
 }
 
 /// Puts each wanted format where it belongs. `None` from `text`: it has been printed already.
@@ -90,13 +138,22 @@ pub(super) fn each(
 ) -> Result<()> {
     let alone = outputs.iter().all(|output| output.file.is_some());
     for output in alone.then_some(&SCREEN).into_iter().chain(outputs) {
-        match (text(output)?, &output.file) {
-            (None, _) => {}
-            (Some(text), None) => console.print(&text),
-            (Some(text), Some(file)) => write(file, &text)?,
+        if let Some(text) = text(output)? {
+            put(output, &text, console)?;
         }
     }
     Ok(())
+}
+
+/// Puts a text where its format goes.
+pub(super) fn put(output: &Output, text: &str, console: &Console) -> Result<()> {
+    match &output.file {
+        None => {
+            console.print(text);
+            Ok(())
+        }
+        Some(file) => write(file, text),
+    }
 }
 
 #[cfg(test)]
@@ -105,12 +162,14 @@ mod tests {
 
     #[test]
     fn each_verb_refuses_what_it_does_not_know() {
-        let plan = "`sarif` is none of human, json, markdown, html; it is a format of `phoenix validate`";
+        let plan = "`sarif` is none of human, json, markdown, html, github; it is a format of `phoenix validate`";
         assert_eq!(Output::of_plan("sarif"), Err(plan.to_owned()));
-        let validate = "`markdown` is none of human, json, github, sarif, junit; it is a format of plans";
+        let validate =
+            "`markdown` is none of human, json, github, sarif, junit; it is a format of plans and runs of apply";
         assert_eq!(Output::of_validate("markdown=a"), Err(validate.to_owned()));
         let neither = "`xml` is none of human, json, github, sarif, junit";
         assert_eq!(Output::of_validate("xml"), Err(neither.to_owned()));
+        assert!(Output::of_run("jsonl=a").is_ok() && Output::of_run("sarif").is_err());
         assert!(Output::of_validate("junit=").is_err());
     }
 }

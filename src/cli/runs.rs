@@ -12,9 +12,10 @@ use super::console::Console;
 use super::exit::Refusal;
 use super::load::directory;
 use super::output::{self, Format, Output};
+use super::reports;
 use crate::event::{Event, STREAM_VERSION, Summary};
 use crate::ui;
-use crate::ui::html::Moment;
+use crate::ui::story::{Moment, Story};
 use crate::ui::text::safe;
 
 /// How many logs are kept; the oldest go first.
@@ -27,6 +28,8 @@ fn directory_of(config: &Path) -> PathBuf {
 
 /// The event log of a run that goes on.
 pub(super) struct Log {
+    /// What the run is called.
+    pub(super) name: String,
     file: Option<File>,
     seq: u64,
 }
@@ -35,17 +38,21 @@ impl Log {
     /// Begins a log. Where none can be written, that is told and the run goes on without.
     pub(super) fn begin(config: &Path, console: &Console) -> Self {
         let dir = directory_of(config);
-        let file = create(&dir).map_err(|error| {
-            let dir = dir.display().to_string();
-            console.note(&format!("the events of this run are not logged in {}: {error}\n", safe(&dir)));
-        });
-        Self { file: file.ok(), seq: 0 }
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S").to_string();
+        match create(&dir, &now) {
+            Ok((name, file)) => Self { name, file: Some(file), seq: 0 },
+            Err(error) => {
+                let dir = dir.display().to_string();
+                console.note(&format!("the events of this run are not logged in {}: {error}\n", safe(&dir)));
+                Self { name: now, file: None, seq: 0 }
+            }
+        }
     }
 
     /// Notes an event and returns its line, line break included.
-    pub(super) fn line(&mut self, event: &Event) -> String {
+    pub(super) fn line(&mut self, event: &Event, time: &str) -> String {
         self.seq += 1;
-        let mut line = ui::run::json_line(event, self.seq, &jiff::Timestamp::now().to_string());
+        let mut line = ui::run::json_line(event, self.seq, time);
         line.push('\n');
         // A full disk must not stop a run.
         if self.file.as_mut().is_some_and(|file| file.write_all(line.as_bytes()).is_err()) {
@@ -55,21 +62,20 @@ impl Log {
     }
 }
 
-/// Makes a log's file, and room for it.
-fn create(dir: &Path) -> std::io::Result<File> {
+/// Makes a log's file, and room for it; returns its name without the ending, too.
+fn create(dir: &Path, now: &str) -> std::io::Result<(String, File)> {
     fs::create_dir_all(dir)?;
     let mut logs = names(dir);
     while logs.len() >= KEPT {
         fs::remove_file(dir.join(logs.remove(0)))?;
     }
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S").to_string();
     // Two runs may begin in one second.
     (0..100)
         .find_map(|n| {
-            let name = if n == 0 { format!("{now}.jsonl") } else { format!("{now}-{n}.jsonl") };
-            match File::create_new(dir.join(name)) {
+            let name = if n == 0 { now.to_owned() } else { format!("{now}-{n}") };
+            match File::create_new(dir.join(format!("{name}.jsonl"))) {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => None,
-                made => Some(made),
+                made => Some(made.map(|file| (name, file))),
             }
         })
         .unwrap_or_else(|| Err(std::io::Error::other("there is no free name")))
@@ -125,21 +131,17 @@ pub(super) fn replay(args: &Args, verb: &Show, console: &Console) -> Option<Resu
 }
 
 fn tell(file: &Path, formats: &[Output], console: &Console) -> Result<Exit> {
-    if formats.iter().any(|output| matches!(output.format, Format::Json | Format::Markdown)) {
-        let hint = format!("take `human` or `html`; as JSON it stands in `{}`", file.display());
-        return Err(Refusal::usage("a run is not shown in that format", hint));
-    }
     let moments = read(file)?;
     let events: Vec<Event> = moments.iter().map(|moment| moment.event.clone()).collect();
-    let again = "phoenix apply".to_owned();
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    let story = Story::of(&name, &moments);
     output::each(formats, console, &mut |output| {
-        Ok(Some(if output.format == Format::Html {
-            ui::html::run(&name, &moments)
-        } else {
-            let mut human = ui::run::Human::of_events(&events, console.style(), console.width(), again.clone());
-            events.iter().map(|event| human.on(event)).collect()
-        }))
+        if output.format != Format::Human || output.file.is_some() {
+            return reports::render(output, &story, &moments).map(Some);
+        }
+        let again = "phoenix apply".to_owned();
+        let mut human = ui::run::Human::of_events(&events, console.style(), console.width(), again);
+        Ok(Some(events.iter().map(|event| human.on(event)).collect()))
     })?;
     if !matches!(events.last(), Some(Event::RunEnded { .. })) {
         console.note("The run did not come to its end: phoenix was killed, or the log was cut off.\n");

@@ -12,8 +12,9 @@ use super::plan::Planned;
 use super::{Exit, load};
 use crate::hypervisor::About;
 use crate::model::{Desired, content_digest};
-use crate::plan::document::{DOCUMENT_VERSION, PlanDocument};
+use crate::plan::document::{DOCUMENT_VERSION, Moved, PlanDocument};
 use crate::ui;
+use crate::ui::story::Spared;
 
 /// Digest of everything a plan was made from that people write: the config's text and the scripts its VMs use.
 pub(super) fn digest(config: &load::Config, desired: &Desired) -> String {
@@ -42,7 +43,10 @@ pub(super) fn write(file: &Path, text: &str) -> Result<()> {
 
 /// A plan as JSON, with a line break at the end.
 pub(super) fn json(document: &PlanDocument) -> Result<String> {
-    Ok(serde_json::to_string_pretty(document).context("the plan cannot be written as JSON")? + "\n")
+    let text = serde_json::to_string_pretty(document).context("the plan cannot be written as JSON")?;
+    // Line by line: what separates them is no part of a value.
+    let lines: Vec<_> = text.lines().map(ui::text::safe_json).collect();
+    Ok(lines.join("\n") + "\n")
 }
 
 /// Reads a saved plan.
@@ -71,8 +75,12 @@ pub(super) fn print(
             Format::Json => json(document)?,
             Format::Markdown => ui::markdown::render(document),
             Format::Html => ui::html::plan(document),
-            // `Output::of_plan` lets no other format in.
-            Format::Human | Format::Github | Format::Sarif | Format::Junit => human(),
+            Format::Github => {
+                output::summarize(&ui::markdown::render(document))?;
+                ui::report::plan::github(document, &load::places(Path::new(&document.config.path)))
+            }
+            // `Output` lets no other format in.
+            Format::Human | Format::Jsonl | Format::Sarif | Format::Junit => human(),
         }))
     })
 }
@@ -82,6 +90,7 @@ pub(super) fn show(args: &Args, verb: &Show, console: &Console) -> Result<Exit> 
     if let Some(told) = super::runs::replay(args, verb, console) {
         return told;
     }
+    Output::fit_for_plans(&verb.format)?;
     let document = read(&verb.file)?;
     let about = About { label: document.target.label.clone(), simulated: document.target.simulated };
     let view =
@@ -93,8 +102,13 @@ pub(super) fn show(args: &Args, verb: &Show, console: &Console) -> Result<Exit> 
 
 /// Plans anew what a saved plan was made for, and holds the new plan to it.
 ///
-/// Returns the plan of the VMs for which it still holds, and how many do not, each of which has been told.
-pub(super) fn held_to(file: &Path, args: &Args, console: &Console) -> Result<Result<(Planned, usize), Exit>> {
+/// Returns the plan of the VMs for which it still holds. Every other one is told, and put into `spared`.
+pub(super) fn held_to(
+    file: &Path,
+    args: &Args,
+    spared: &mut Vec<Spared>,
+    console: &Console,
+) -> Result<Result<Planned, Exit>> {
     let document = read(file)?;
     if document.summary.blocked > 0 || document.problems.iter().any(|problem| problem.severity == "error") {
         let hint = "mend what it says, and plan again";
@@ -122,7 +136,7 @@ pub(super) fn held_to(file: &Path, args: &Args, console: &Console) -> Result<Res
     }
     let moved = document.moved(&planned.plan);
     if moved.is_empty() {
-        return Ok(Ok((planned, 0)));
+        return Ok(Ok(planned));
     }
     for moved in &moved {
         console.error(&Refusal::stale(
@@ -131,5 +145,6 @@ pub(super) fn held_to(file: &Path, args: &Args, console: &Console) -> Result<Res
         ));
     }
     wish.selection.exclude.extend(moved.iter().map(|moved| moved.vm.to_string()));
-    Ok(super::plan::planned(&wish, console)?.map(|planned| (planned, moved.len())))
+    spared.extend(moved.into_iter().map(|Moved { vm, what }| Spared { vm, what }));
+    super::plan::planned(&wish, console)
 }

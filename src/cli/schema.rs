@@ -8,12 +8,15 @@ use super::console::Console;
 use super::exit::Refusal;
 use crate::config::schema;
 use crate::plan::document;
+use crate::ui::{report, run};
 
 /// Prints the schema, or tells how a file differs from it.
 pub(super) fn run(verb: &Schema, console: &Console) -> Result<Exit> {
     let (own, word) = match verb.of {
         SchemaOf::Config => (schema::generate(), ""),
         SchemaOf::Plan => (document::schema(), " --of plan"),
+        SchemaOf::Run => (report::run::schema(), " --of run"),
+        SchemaOf::Event => (run::schema(), " --of event"),
     };
     if verb.check.is_empty() {
         console.print(&own);

@@ -1,9 +1,6 @@
 //! `phoenix validate`
 
-use std::io::Write as _;
-use std::path::Path;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::args::{Args, Validate};
 use super::console::Console;
@@ -30,12 +27,12 @@ pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exi
             Format::Sarif => Some(report::sarif::render(&checked)),
             Format::Junit => Some(report::junit::render(&checked)),
             Format::Github => {
-                summarize(&checked)?;
+                output::summarize(&report::github::summary(&checked))?;
                 Some(report::github::render(&checked))
             }
             // `Output::of_validate` lets no other format in.
-            Format::Human | Format::Markdown | Format::Html if output.file.is_some() => Some(report::human(&checked)),
-            Format::Human | Format::Markdown | Format::Html => {
+            _ if output.file.is_some() => Some(report::human(&checked)),
+            _ => {
                 for file in &checked {
                     console.diagnostics(&file.diagnostics, file.source.as_ref());
                     console.print(&file.verdict());
@@ -45,18 +42,4 @@ pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exi
         })
     })?;
     Ok(if checked.iter().all(Checked::is_valid) { Exit::Done } else { Exit::Config })
-}
-
-/// Appends to the page that GitHub shows for a step, where it asks for one.
-fn summarize(checked: &[Checked]) -> Result<()> {
-    let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else {
-        return Ok(());
-    };
-    let file = Path::new(&file);
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(file)
-        .and_then(|mut page| page.write_all(report::github::summary(checked).as_bytes()))
-        .with_context(|| format!("cannot write `{}`, which GITHUB_STEP_SUMMARY names", file.display()))
 }

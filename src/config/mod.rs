@@ -29,11 +29,12 @@ mod volumes;
 
 pub use input::{MAX_BYTES, Unread, decode, unread};
 
+use jsonc_parser::common::Ranged as _;
 use problem::Problem;
 use raw::Raw;
 use spans::LineIndex;
 
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, Span};
 use crate::model::{Desired, Scripts};
 
 /// Longest declared description in characters. Proxmox keeps 8,192 characters of notes, and phoenix's record of the
@@ -115,6 +116,23 @@ fn explain(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles)
         desired = None;
     }
     Loaded { desired, diagnostics }
+}
+
+/// Where each VM and its own keys stand in a config's text: VMID to its number, and key to its name. What is not there, or
+/// no JSON, has no place.
+#[must_use]
+pub fn places(text: &str) -> BTreeMap<u32, (Span, BTreeMap<String, Span>)> {
+    let parsed = syntax::parse(text);
+    let list = parsed.root.as_ref().and_then(|root| root.as_object()?.get_array("virtual_machines"));
+    let span = |range: jsonc_parser::common::Range| Span { start: range.start, end: range.end };
+    let vms = list.into_iter().flat_map(|list| &list.elements).filter_map(|vm| {
+        let vm = vm.as_object()?;
+        let id = vm.get_number("vm_id")?;
+        let keys =
+            vm.properties.iter().map(|property| (property.name.as_str().to_owned(), span(property.name.range())));
+        Some((id.value.parse().ok()?, (span(id.range()), keys.collect())))
+    });
+    vms.collect()
 }
 
 /// Applies the schema, takes away what does not fit it, and applies every other check to the rest.

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A Proxmox VMID: 100..=999999999, checked once, here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u32", into = "u32")]
-pub struct VmId(u32);
+pub struct VmId(#[schemars(range(min = 100, max = 999_999_999))] u32);
 
 /// The number is outside the range Proxmox accepts for a VMID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

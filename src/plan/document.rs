@@ -216,8 +216,14 @@ pub struct Moved {
 /// The JSON schema of a plan's document: draft-07, pretty, with a line break at the end.
 #[must_use]
 pub fn schema() -> String {
+    schema_of::<PlanDocument>()
+}
+
+/// The JSON schema of anything: draft-07, pretty, with a line break at the end.
+#[must_use]
+pub fn schema_of<T: JsonSchema>() -> String {
     let settings = schemars::generate::SchemaSettings::draft07();
-    let schema = settings.into_generator().into_root_schema_for::<PlanDocument>().to_value();
+    let schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     format!("{schema:#}\n")
 }
 

@@ -176,6 +176,6 @@ fn escaped(text: &str) -> String {
 }
 
 /// Text inside an HTML element.
-fn html(text: &str) -> String {
+pub(super) fn html(text: &str) -> String {
     safe(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -10,6 +10,7 @@ pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod story;
 pub mod style;
 pub mod table;
 pub mod text;

@@ -1,32 +1,68 @@
 //! A run as people and programs read it, event by event.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::layout::{count, duration, number, pad, wrap};
+use super::story::{Moment, Story};
 use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_json, safe_lines};
 use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary};
 use crate::model::{Outcome, VmId};
 use crate::plan::Plan;
 
+/// A line of the event stream.
+#[derive(Serialize, JsonSchema)]
+pub struct StreamLine<'a> {
+    /// Version of the stream's shape.
+    v: u32,
+    /// Counts the lines from 1.
+    seq: u64,
+    /// When it happened, RFC 3339 in UTC.
+    time: &'a str,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// The JSON schema of a line of the event stream.
+#[must_use]
+pub fn schema() -> String {
+    crate::plan::document::schema_of::<StreamLine<'_>>()
+}
+
 /// An event as one JSON line, without the line break.
-///
-/// `v` is the version of the stream, `seq` counts from 1, `time` is RFC 3339 in UTC.
 #[must_use]
 pub fn json_line(event: &Event, seq: u64, time: &str) -> String {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        v: u32,
-        seq: u64,
-        time: &'a str,
-        #[serde(flatten)]
-        event: &'a Event,
-    }
     // Serialising plain strings and numbers cannot fail.
-    let line = serde_json::to_string(&Line { v: STREAM_VERSION, seq, time, event }).unwrap_or_default();
+    let line = serde_json::to_string(&StreamLine { v: STREAM_VERSION, seq, time, event }).unwrap_or_default();
     safe_json(&line).into_owned()
 }
+
+/// All events of a run as JSON lines.
+#[must_use]
+pub fn json_lines(moments: &[Moment]) -> String {
+    moments.iter().zip(1..).map(|(moment, seq)| json_line(&moment.event, seq, &moment.time) + "\n").collect()
+}
+
+/// A run as people read it, for a file.
+#[must_use]
+pub fn plain(story: &Story, moments: &[Moment]) -> String {
+    if let Some(refused) = &story.refused {
+        let hint = refused.hint.as_ref().map(|hint| format!("hint: {}\n", safe_lines(hint))).unwrap_or_default();
+        return format!("Nothing was begun: {}\n{hint}", safe_lines(&refused.why));
+    }
+    let events: Vec<Event> = moments.iter().map(|moment| moment.event.clone()).collect();
+    let mut human = Human::of_events(&events, Style { color: false }, PLAIN_WIDTH, "phoenix apply".to_owned());
+    let mut out: String = events.iter().map(|event| human.on(event)).collect();
+    for spared in &story.spared {
+        out.push_str(&format!("VM {} moved since it was planned: {}\n", spared.vm, safe(&spared.what)));
+    }
+    out
+}
+
+/// Columns of a text in a file.
+const PLAIN_WIDTH: usize = 80;
 
 /// The human face of a run: a fold over its events.
 #[derive(Debug)]

@@ -10,10 +10,8 @@ mod page;
 mod plan;
 mod problems;
 mod run;
-mod story;
 mod timeline;
 mod vm;
 
 pub use plan::render as plan;
 pub use run::render as run;
-pub use story::Moment;

@@ -54,7 +54,7 @@ fn head(plan: &PlanDocument) -> String {
     let machines = count(summary.declared, "virtual machine");
     out.push_str(&fact("Config", &format!("<code>{}</code>, {machines}", text(&plan.config.path))));
     out.push_str(&fact("Plan hash", &format!("<code>{}</code>", text(&plan.hash))));
-    let (at, shown) = (text(&plan.target.observed_at), text(&super::story::moment(&plan.target.observed_at)));
+    let (at, shown) = (text(&plan.target.observed_at), text(&crate::ui::story::moment(&plan.target.observed_at)));
     out.push_str(&fact("Looked at", &format!("<time datetime=\"{at}\">{shown}</time>")));
     for (name, words) in [("Only", &plan.selection.only), ("Without", &plan.selection.exclude)] {
         if !words.is_empty() {

@@ -3,20 +3,20 @@
 use super::escape::{lines, prose, text};
 use super::filters::{Choice, filters};
 use super::page::{chip, fact, page};
-use super::story::{Act, End, Moment, Row, Story, moment};
 use super::timeline::{bars, ended, scale, verdict};
 use crate::event::{Failure, Summary};
 use crate::model::Outcome;
 use crate::ui::layout::{count, duration};
+use crate::ui::story::{Act, End, Row, Story, Verdict, moment};
 
-/// Renders a run as one page. `name` is what it is called where it was logged.
+/// Renders a run as one page.
 #[must_use]
-pub fn render(name: &str, moments: &[Moment]) -> String {
-    let mut story = Story::of(moments);
+pub fn render(story: &Story) -> String {
     // What needs somebody comes first.
-    story.rows.sort_by_key(|row| (rank(row), row.vm));
-    let mut body = head(name, &story);
-    body.push_str(&failures(&story));
+    let mut rows: Vec<&Row> = story.rows.iter().collect();
+    rows.sort_by_key(|row| (rank(row), row.vm));
+    let mut body = head(story);
+    body.push_str(&failures(story));
     body.push_str("<main>\n");
     if story.rows.len() > 1 {
         let number = |value: &str| story.rows.iter().filter(|row| outcome(row) == value).count();
@@ -35,11 +35,15 @@ pub fn render(name: &str, moments: &[Moment]) -> String {
     if story.rows.iter().any(|row| row.acts.iter().any(Act::acted)) {
         body.push_str(&format!("<div class=\"axis\"><span></span>{}</div>\n", scale(story.length)));
     }
-    for row in &story.rows {
+    for row in rows {
         body.push_str(&block(row, story.length));
     }
     body.push_str("</main>\n");
-    page(&format!("Run {name} on {}", story.target), &body)
+    let title = match story.verdict() {
+        Verdict::Refused => format!("Apply of {}: nothing was begun", story.config),
+        _ => format!("Run {} on {}", story.name, story.target),
+    };
+    page(&title, &body)
 }
 
 /// What filters know a VM by: the worst that came of its actions.
@@ -65,33 +69,23 @@ fn rank(row: &Row) -> u8 {
     }
 }
 
-fn head(name: &str, story: &Story) -> String {
-    let (word, class) = match &story.summary {
-        None => ("It did not come to its end", "failed"),
-        Some(summary) if summary.is_complete() => ("Done", "create"),
-        Some(summary) if summary.interrupted => ("Interrupted", "failed"),
-        Some(_) => ("Not everything could be done", "failed"),
-    };
-    let mut out = format!("<header><h1>Run <small>{}</small></h1>\n<ul class=\"chips\">\n", text(name));
+fn head(story: &Story) -> String {
+    let verdict = story.verdict();
+    let class = if verdict == Verdict::Done { "create" } else { "failed" };
+    let mut out = format!("<header><h1>Run <small>{}</small></h1>\n<ul class=\"chips\">\n", text(&story.name));
     let length = duration(story.length);
-    out.push_str(&format!("<li class=\"{class}\"><b>{word}</b> after {length}</li>\n"));
-    let told;
-    let summary = if let Some(summary) = &story.summary {
-        summary
-    } else {
-        told = counted(story);
-        &told
-    };
+    let after = if verdict == Verdict::Refused { String::new() } else { format!(" after {length}") };
+    out.push_str(&format!("<li class=\"{class}\"><b>{}</b>{after}</li>\n", verdict.words()));
     let Summary { created, updated, unchanged, failed, stale, skipped, not_started, left_running, interrupted: _ } =
-        summary;
+        story.totals();
     out.push_str(&chip("failed", "✗", failed.len(), "failed"));
-    out.push_str(&chip("failed", "!", *stale, "of them stale"));
+    out.push_str(&chip("failed", "!", stale, "of them stale"));
     out.push_str(&chip("skipped", "-", skipped.len(), "skipped"));
     out.push_str(&chip("skipped", "-", not_started.len(), "not begun"));
     out.push_str(&chip("failed", "…", left_running.len(), "left running"));
-    out.push_str(&chip("create", "+", *created, "create"));
-    out.push_str(&chip("update", "~", *updated, "update"));
-    out.push_str(&chip("no-op", "=", *unchanged, "no-op"));
+    out.push_str(&chip("create", "+", created, "create"));
+    out.push_str(&chip("update", "~", updated, "update"));
+    out.push_str(&chip("no-op", "=", unchanged, "no-op"));
     out.push_str("</ul>\n");
     if story.simulated {
         out.push_str("<p class=\"simulated\">Embedded node: no real VM changed.</p>\n");
@@ -109,29 +103,26 @@ fn head(name: &str, story: &Story) -> String {
     out
 }
 
-/// The totals of a run whose log has none.
-fn counted(story: &Story) -> Summary {
-    let mut summary = Summary::default();
-    for act in story.rows.iter().flat_map(|row| &row.acts) {
-        let id = act.name.id.clone();
-        match &act.end {
-            End::Ended(Outcome::Create) => summary.created += 1,
-            End::Ended(Outcome::Update) => summary.updated += 1,
-            End::Ended(Outcome::NoOp) => summary.unchanged += 1,
-            End::Failed(_) => summary.failed.push(id),
-            End::Skipped(_) => summary.skipped.push(id),
-            End::Open => summary.left_running.push(id),
-        }
-    }
-    summary
-}
-
 fn failures(story: &Story) -> String {
     let failures = story.failures();
-    if failures.is_empty() {
+    let others = usize::from(story.refused.is_some()) + story.spared.len();
+    if failures.len() + others == 0 {
         return String::new();
     }
-    let mut out = format!("<section class=\"problems\"><h2>{}</h2>\n<ul>\n", count(failures.len(), "failure"));
+    let heading = count(failures.len() + others, "failure");
+    let mut out = format!("<section class=\"problems\"><h2>{heading}</h2>\n<ul>\n");
+    if let Some(refused) = &story.refused {
+        let hint = refused.hint.as_ref().map(|hint| format!("<p class=\"hint\">hint: {}</p>", prose(hint)));
+        let why = lines(refused.why.trim_end());
+        out.push_str(&format!("<li class=\"error\"><b>✗</b> <pre>{why}</pre>{}</li>\n", hint.unwrap_or_default()));
+    }
+    for spared in &story.spared {
+        out.push_str(&format!(
+            "<li class=\"error\"><b>!</b> <code>{}</code> moved since it was planned, and was left alone: {}</li>\n",
+            spared.vm,
+            prose(&spared.what)
+        ));
+    }
     for (act, failure) in failures {
         let vm = act.name.vm;
         out.push_str(&format!(

@@ -1,9 +1,9 @@
 //! A run's bars: where they begin and how long they are, in parts of the whole, so that they fit any width.
 
 use super::escape::text;
-use super::story::{Act, End, Row};
 use crate::model::Outcome;
 use crate::ui::layout::duration;
+use crate::ui::story::{Act, End, Row};
 use crate::ui::style::glyph;
 
 /// Pixels of a bar's height, and from one lane to the next.

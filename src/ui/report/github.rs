@@ -1,61 +1,24 @@
 //! `validate --format github`: annotations of GitHub Actions, and the page of the step.
 
-use super::{Checked, Region, words};
-use crate::diag::{Diagnostic, Severity};
+use super::annotations::{Annotations, Mark, inert};
+use super::{Checked, words};
+use crate::diag::Severity;
 use crate::ui::layout::count;
 use crate::ui::markdown::{self, MOST_CHARACTERS};
-use crate::ui::text::safe;
 
-/// GitHub shows no more annotations of one severity per step.
-pub const MOST_ANNOTATIONS: usize = 10;
+pub use super::annotations::MOST_ANNOTATIONS;
 
 /// One workflow command per line, errors first; what is beyond [`MOST_ANNOTATIONS`] is counted.
 #[must_use]
 pub fn render(checked: &[Checked]) -> String {
-    let mut out = String::new();
-    let mut rest = Vec::new();
-    for severity in [Severity::Error, Severity::Warning, Severity::Notice] {
-        let all = checked.iter().flat_map(|file| file.placed().into_iter().map(move |placed| (file, placed)));
-        let of_severity = all.filter(|(_, (found, _))| found.severity == severity);
-        for (file, (found, region)) in of_severity.take(MOST_ANNOTATIONS) {
-            out.push_str(&annotation(file, found, region));
-        }
-        let more = checked.iter().map(|file| file.count(severity)).sum::<usize>().saturating_sub(MOST_ANNOTATIONS);
-        if more > 0 {
-            rest.push(count(more, &format!("more {}", severity.as_str())));
-        }
-    }
-    if !rest.is_empty() {
-        out.push_str(&format!("and {}\n", rest.join(", ")));
-    }
-    // As it begins with no `::`, it is no command, whatever the file is called: `safe` left it one line.
+    let mut annotations = Annotations::default();
     for file in checked {
-        out.push_str(&format!("checked {}", file.verdict().replace("##[", "## [")));
-    }
-    out
-}
-
-fn annotation(file: &Checked, found: &Diagnostic, region: Option<Region>) -> String {
-    let mut out = format!("::{} file={}", found.severity.as_str(), property(&file.name));
-    if let Some(Region { line, column, end_line, end_column }) = region {
-        out.push_str(&format!(",line={line},endLine={end_line},col={column}"));
-        // GitHub takes columns only of one line. Its end is the last column, not one past it.
-        if end_line == line && end_column > column {
-            out.push_str(&format!(",endColumn={}", end_column - 1));
+        for (found, region) in file.placed() {
+            annotations.push(found.severity, &Mark { file: &file.name, region }, found.code, &words(found, "\n"));
         }
     }
-    out.push_str(&format!(",title={}::{}\n", property(found.code), data(&words(found, "\n"))));
-    out
-}
-
-/// Text after the `::`.
-fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-/// The value of a property.
-fn property(text: &str) -> String {
-    data(&safe(text)).replace(':', "%3A").replace(',', "%2C")
+    let verdict = |file: &Checked| inert(format!("checked {}", file.verdict()).trim_end());
+    annotations.render() + &checked.iter().map(verdict).collect::<String>()
 }
 
 /// Markdown for the page of the step: everything, as far as it fits.

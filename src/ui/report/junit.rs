@@ -1,8 +1,8 @@
 //! `validate --format junit`: a suite per file, a case per diagnostic, and one for a file without errors.
 
+use super::xml::{escaped, escaped_lines};
 use super::{Checked, Region, words};
 use crate::diag::{Diagnostic, Severity};
-use crate::ui::text::safe;
 
 /// Renders the XML document, with a line break at the end.
 #[must_use]
@@ -56,25 +56,4 @@ fn case(file: &Checked, found: &Diagnostic, region: Option<Region>, out: &mut St
          </testcase>\n",
         found.code
     ));
-}
-
-fn escaped(text: &str) -> String {
-    escaped_lines(&safe(text))
-}
-
-/// Escapes for text and for values in quotes. What XML cannot say at all is replaced.
-fn escaped_lines(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }

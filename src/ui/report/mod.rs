@@ -1,4 +1,5 @@
-//! What `validate` found, for programs: one face per format, all folds over the same files.
+//! Reports for programs: one face per format. Those of `validate` are folds over the same files, those of a run over the
+//! same story; a plan only needs annotations of its own.
 //!
 //! Every text goes through [`safe`] first, so that no control character, no line break and nothing invisible is left;
 //! each format then escapes what it gives a meaning to.
@@ -10,10 +11,17 @@ use crate::config::Source;
 use crate::config::spans::LineIndex;
 use crate::diag::{Diagnostic, Severity, Span};
 
+mod annotations;
 pub mod github;
 pub mod json;
 pub mod junit;
+mod places;
+pub mod plan;
+pub mod run;
 pub mod sarif;
+mod xml;
+
+pub use places::Places;
 
 /// A file that was checked.
 #[derive(Debug, Clone)]
@@ -75,7 +83,7 @@ impl Lines<'_> {
 }
 
 /// Lines and columns from 1, columns in characters; the end is one past the last character.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Region {
     line: usize,
     column: usize,

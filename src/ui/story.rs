@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::event::{ActionName, Event, Failure, Summary};
 use crate::model::{Outcome, VmId};
@@ -48,9 +50,29 @@ pub(super) struct Row {
     pub(super) acts: Vec<Act>,
 }
 
-/// A whole run.
+/// A VM of a saved plan that had moved, so that nothing was done to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spared {
+    /// VMID.
+    pub vm: u32,
+    /// What differs from what was planned: a lower-case fragment.
+    pub what: String,
+}
+
+/// Why nothing was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Why: a lower-case fragment.
+    pub why: String,
+    /// The way out, when it is known.
+    pub hint: Option<String>,
+}
+
+/// A whole run: what every report of one is made from.
 #[derive(Default)]
-pub(super) struct Story {
+pub struct Story {
+    /// What it is called where it is logged.
+    pub(super) name: String,
     pub(super) began: String,
     pub(super) target: String,
     pub(super) config: String,
@@ -62,12 +84,17 @@ pub(super) struct Story {
     pub(super) interruptions: u32,
     /// Milliseconds from its beginning to the last that is known.
     pub(super) length: u64,
+    pub(super) spared: Vec<Spared>,
+    /// Why nothing was begun, if that is the whole story.
+    pub(super) refused: Option<Refused>,
 }
 
 impl Story {
-    pub(super) fn of(moments: &[Moment]) -> Self {
-        let mut story =
-            Self { began: moments.first().map_or(String::new(), |first| first.time.clone()), ..Self::default() };
+    /// The story of a run that was begun.
+    #[must_use]
+    pub fn of(name: &str, moments: &[Moment]) -> Self {
+        let began = moments.first().map_or(String::new(), |first| first.time.clone());
+        let mut story = Self { name: name.to_owned(), began, ..Self::default() };
         let origin = story.began.parse::<Timestamp>().ok();
         let mut acts: BTreeMap<VmId, Row> = BTreeMap::new();
         let mut now = 0;
@@ -83,6 +110,69 @@ impl Story {
         }
         story.rows = acts.into_values().collect();
         story
+    }
+
+    /// The story of a run that was refused before anything was begun.
+    #[must_use]
+    pub fn refused(config: &str, time: &str, refused: Refused) -> Self {
+        let (config, began) = (config.to_owned(), time.to_owned());
+        Self { config, began, refused: Some(refused), ..Self::default() }
+    }
+
+    /// Adds the VMs that nothing was done to because they had moved since they were planned.
+    #[must_use]
+    pub fn sparing(mut self, spared: Vec<Spared>) -> Self {
+        self.spared = spared;
+        self
+    }
+
+    /// The config's path as it was given.
+    #[must_use]
+    pub fn config(&self) -> &str {
+        &self.config
+    }
+
+    /// How it went, in one word.
+    pub(super) fn verdict(&self) -> Verdict {
+        match &self.summary {
+            _ if self.refused.is_some() => Verdict::Refused,
+            None => Verdict::Unfinished,
+            Some(summary) if summary.is_complete() && self.spared.is_empty() => Verdict::Done,
+            Some(summary) if summary.is_complete() || (!summary.failed.is_empty() && only_stale(summary)) => {
+                Verdict::Stale
+            }
+            Some(summary) if !summary.failed.is_empty() => Verdict::Failed,
+            Some(summary) if summary.interrupted => Verdict::Interrupted,
+            Some(_) => Verdict::Failed,
+        }
+    }
+
+    /// The totals; counted where the log has none.
+    pub(super) fn totals(&self) -> Summary {
+        if let Some(summary) = &self.summary {
+            return summary.clone();
+        }
+        let mut summary = Summary::default();
+        for act in self.acts() {
+            let id = act.name.id.clone();
+            match &act.end {
+                End::Ended(Outcome::Create) => summary.created += 1,
+                End::Ended(Outcome::Update) => summary.updated += 1,
+                End::Ended(Outcome::NoOp) => summary.unchanged += 1,
+                End::Failed(failure) => {
+                    summary.stale += usize::from(failure.stale);
+                    summary.failed.push(id);
+                }
+                End::Skipped(_) => summary.skipped.push(id),
+                End::Open => summary.left_running.push(id),
+            }
+        }
+        summary
+    }
+
+    /// Every action, VM by VM.
+    pub(super) fn acts(&self) -> impl Iterator<Item = &Act> {
+        self.rows.iter().flat_map(|row| &row.acts)
     }
 
     fn take(&mut self, event: &Event, now: u64, acts: &mut BTreeMap<VmId, Row>) {
@@ -114,9 +204,48 @@ impl Story {
     /// All that failed, with the VM it is about.
     pub(super) fn failures(&self) -> Vec<(&Act, &Failure)> {
         let failed = |act: &'_ Act| matches!(act.end, End::Failed(_));
-        let acts = self.rows.iter().flat_map(|row| &row.acts).filter(|act| failed(act));
-        acts.filter_map(|act| if let End::Failed(failure) = &act.end { Some((act, failure)) } else { None }).collect()
+        self.acts()
+            .filter(|act| failed(act))
+            .filter_map(|act| if let End::Failed(failure) = &act.end { Some((act, failure)) } else { None })
+            .collect()
     }
+}
+
+/// How a run went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Everything that was planned is done.
+    Done,
+    /// Some actions failed.
+    Failed,
+    /// Somebody stopped it.
+    Interrupted,
+    /// VMs had moved since they were planned; everything else is done.
+    Stale,
+    /// Nothing was begun.
+    Refused,
+    /// There is no end of it: phoenix was killed, or it still goes on.
+    Unfinished,
+}
+
+impl Verdict {
+    /// How it went, for people: what begins a line.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Done => "Done",
+            Self::Failed => "Not everything could be done",
+            Self::Interrupted => "Interrupted",
+            Self::Stale => "Virtual machines moved since they were planned",
+            Self::Refused => "Nothing was begun",
+            Self::Unfinished => "It did not come to its end",
+        }
+    }
+}
+
+/// Whether nothing failed but what had moved.
+fn only_stale(summary: &Summary) -> bool {
+    summary.stale == summary.failed.len()
 }
 
 impl Act {
