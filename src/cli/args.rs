@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -81,6 +82,12 @@ pub(super) enum Verb {
     /// Look after the embedded node.
     #[command(subcommand, after_help = "Example: phoenix node show")]
     Node(Node),
+    /// Print the script that lets a shell complete phoenix's command lines.
+    #[command(after_help = "Example: phoenix completions bash")]
+    Completions(Completions),
+    /// Answer the question of such a script.
+    #[command(hide = true)]
+    Complete(Complete),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -233,6 +240,33 @@ pub(super) enum SchemaOf {
     Config,
     /// A plan as JSON.
     Plan,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Completions {
+    /// Which shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(super) shell: Shell,
+}
+
+/// Shells that there is a script for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    /// In `~/.bashrc`: eval "$(phoenix completions bash)"
+    Bash,
+    /// In `~/.zshrc`, after compinit: eval "$(phoenix completions zsh)"
+    Zsh,
+    /// In `~/.config/fish/config.fish`: phoenix completions fish | source
+    Fish,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Complete {
+    /// Which of the words.
+    pub(super) index: usize,
+    /// The command line up to the cursor.
+    #[arg(last = true, allow_hyphen_values = true)]
+    pub(super) words: Vec<OsString>,
 }
 
 #[derive(Debug, Subcommand)]

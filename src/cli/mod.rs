@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 mod commands;
+mod completions;
 mod connect;
 mod console;
 mod exit;
@@ -63,5 +64,7 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Schema(verb) => schema::run(verb, console),
         Verb::Init(verb) => init::run(verb, console),
         Verb::Node(verb) => node::run(args, verb, console),
+        Verb::Completions(verb) => Ok(completions::run(verb, console)),
+        Verb::Complete(verb) => Ok(completions::complete(verb, console)),
     }
 }

@@ -27,10 +27,10 @@ pub(super) enum Format {
 }
 
 impl Format {
-    const ALL: [Self; 7] =
+    pub(super) const ALL: [Self; 7] =
         [Self::Human, Self::Json, Self::Markdown, Self::Html, Self::Github, Self::Sarif, Self::Junit];
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Human => "human",
             Self::Json => "json",
