@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::dependencies::{self, Ids};
 use super::lexis::trimmed;
 use super::raw::{Raw, RawHypervisor, RawVm, RawVolume};
 use crate::model::{
@@ -24,9 +25,10 @@ pub(super) fn features_dir(raw: &Raw) -> &str {
 /// Makes what the planner works with. The file has passed every check; a VM without id or name cannot occur and would
 /// be left out.
 pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
-    let shared = Values::of(raw.vm_defaults.unwrap_or_default(), &scripts);
+    let ids = dependencies::ids(&raw.virtual_machines);
+    let shared = Values::of(raw.vm_defaults.unwrap_or_default(), &scripts, &ids);
     let mut vms: Vec<DesiredVm> =
-        raw.virtual_machines.into_iter().filter_map(|vm| merged(vm, &shared, &scripts)).collect();
+        raw.virtual_machines.into_iter().filter_map(|vm| merged(vm, &shared, &scripts, &ids)).collect();
     vms.sort_by_key(|vm| vm.vm_id);
     Desired { settings: settings(raw.hypervisor.unwrap_or_default()), vms, scripts }
 }
@@ -75,10 +77,15 @@ struct Values {
     volumes: Option<Vec<Volume>>,
     description: Option<String>,
     tags: Option<Vec<String>>,
+    start_at_boot: Option<bool>,
+    boot_order: Option<u32>,
+    boot_delay: Option<u32>,
+    protected: Option<bool>,
+    depends_on: Option<Vec<VmId>>,
 }
 
 impl Values {
-    fn of(raw: RawVm, scripts: &Scripts) -> Self {
+    fn of(raw: RawVm, scripts: &Scripts, ids: &Ids) -> Self {
         Self {
             template_name: raw.template_name,
             os_type: raw.os_type,
@@ -93,15 +100,20 @@ impl Values {
             volumes: raw.volumes.map(|list| list.into_iter().map(volume).collect()),
             description: raw.description.map(|text| normal_description(&text)),
             tags: raw.tags.map(normal_tags),
+            start_at_boot: raw.start_at_boot,
+            boot_order: raw.boot_order,
+            boot_delay: raw.boot_delay,
+            protected: raw.protected,
+            depends_on: raw.depends_on.map(|list| dependencies::named(&list, ids)),
         }
     }
 }
 
 /// Merges one VM; its own values win, lists as a whole.
-fn merged(vm: RawVm, shared: &Values, scripts: &Scripts) -> Option<DesiredVm> {
+fn merged(vm: RawVm, shared: &Values, scripts: &Scripts, ids: &Ids) -> Option<DesiredVm> {
     let vm_id = vm.vm_id.and_then(|id| VmId::try_from(id).ok())?;
     let vm_name = vm.vm_name.clone()?;
-    let own = Values::of(vm, scripts);
+    let own = Values::of(vm, scripts, ids);
     let mut origins = Origins::default();
     origins.note(Key::VmId, Origin::Vm);
     origins.note(Key::VmName, Origin::Vm);
@@ -143,6 +155,11 @@ fn merged(vm: RawVm, shared: &Values, scripts: &Scripts) -> Option<DesiredVm> {
         volumes: pick(&mut origins, Key::Volumes, own.volumes, shared.volumes.as_ref(), Vec::new),
         description: pick(&mut origins, Key::Description, own.description, shared.description.as_ref(), String::new),
         tags: pick(&mut origins, Key::Tags, own.tags, shared.tags.as_ref(), Vec::new),
+        start_at_boot: pick_any(&mut origins, Key::StartAtBoot, own.start_at_boot, shared.start_at_boot),
+        boot_order: pick_any(&mut origins, Key::BootOrder, own.boot_order, shared.boot_order),
+        boot_delay: pick_any(&mut origins, Key::BootDelay, own.boot_delay, shared.boot_delay),
+        protected: pick_any(&mut origins, Key::Protected, own.protected, shared.protected),
+        depends_on: pick(&mut origins, Key::DependsOn, own.depends_on, shared.depends_on.as_ref(), Vec::new),
         origins,
     })
 }
@@ -162,6 +179,11 @@ fn pick<T: Clone>(
     };
     origins.note(key, origin);
     value
+}
+
+/// Takes the first value there is, if there is one, and notes where it came from.
+fn pick_any<T: Clone>(origins: &mut Origins, key: Key, own: Option<T>, shared: Option<T>) -> Option<T> {
+    pick(origins, key, own.map(Some), shared.map(Some).as_ref(), || None)
 }
 
 /// The feature of a name, sharing the text with its script.

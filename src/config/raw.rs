@@ -164,6 +164,34 @@ pub(crate) struct RawVm {
     #[schemars(title = "Tags", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
     #[schemars(example = ["development", "web-server"], extend("default" = []))]
     pub(super) tags: Option<Vec<String>>,
+    /// Says whether the node starts the VM when it boots. Without it, this stays as it is.
+    #[schemars(title = "Start at boot", example = true)]
+    pub(super) start_at_boot: Option<bool>,
+    /// Sets the VM's place in the order in which the node starts VMs, lowest first; it stops them the other way round.
+    /// Without it, this stays as it is.
+    #[schemars(title = "Boot order", range(min = 0, max = 65_535), example = 1)]
+    pub(super) boot_order: Option<u32>,
+    /// Sets the time in seconds that the node waits after this VM before it starts the next one. Without it, this stays
+    /// as it is.
+    #[schemars(title = "Boot delay (s)", range(min = 0, max = 86_400), example = 30)]
+    pub(super) boot_delay: Option<u32>,
+    /// Says whether Proxmox refuses to remove the VM and its disks. Without it, this stays as it is.
+    #[schemars(title = "Protected", example = true)]
+    pub(super) protected: Option<bool>,
+    /// Lists VMs of this file, by VMID or name, that must be ready before anything is done to this one.
+    #[schemars(schema_with = "references", title = "Depends on", length(max = MAX_ITEMS))]
+    #[schemars(example = serde_json::json!([1000, "database"]), extend("default" = []))]
+    pub(super) depends_on: Option<Vec<RawReference>>,
+}
+
+/// Names a VM of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum RawReference {
+    /// By VMID.
+    Id(u32),
+    /// By name.
+    Name(String),
 }
 
 /// Describes storage that the guest mounts: a path below a share, or an export of a server.
@@ -205,6 +233,19 @@ fn network_model(_: &mut SchemaGenerator) -> Schema {
 
 fn volume_type(_: &mut SchemaGenerator) -> Schema {
     words([("nfs", "A directory that an NFS server exports")])
+}
+
+fn references(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {
+            "type": ["integer", "string"],
+            "minimum": 100,
+            "maximum": 999_999_999,
+            "pattern": lexis::DNS_NAME,
+            "maxLength": lexis::MAX_DNS_NAME,
+        },
+    })
 }
 
 /// Makes the schema of a word out of a list; an editor shows the meaning of each.

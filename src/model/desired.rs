@@ -90,6 +90,17 @@ pub struct DesiredVm {
     pub description: String,
     /// Tags as Proxmox stores them: lower case, sorted, each once.
     pub tags: Vec<String>,
+    /// Proxmox `onboot`; `None` leaves it as it is.
+    pub start_at_boot: Option<bool>,
+    /// `order` of Proxmox `startup`; `None` leaves it as it is.
+    pub boot_order: Option<u32>,
+    /// `up` of Proxmox `startup`, in seconds: how long the node waits before it starts the next VM; `None` leaves it as
+    /// it is.
+    pub boot_delay: Option<u32>,
+    /// Proxmox `protection`; `None` leaves it as it is.
+    pub protected: Option<bool>,
+    /// VMs of this file that must be ready before anything is done to this one.
+    pub depends_on: Vec<VmId>,
     /// Where each value came from.
     pub origins: Origins,
 }
@@ -136,7 +147,7 @@ pub struct Script {
     pub digest: Arc<str>,
 }
 
-/// The keys of a VM in the config, in the order of the specification's table.
+/// The keys of a VM in the config: those of the specification in the order of its table, then the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is the config key of the same name, documented at `DesiredVm`")]
@@ -156,11 +167,16 @@ pub enum Key {
     VmName,
     Description,
     Tags,
+    StartAtBoot,
+    Protected,
+    BootOrder,
+    BootDelay,
+    DependsOn,
 }
 
 impl Key {
-    /// Every key, in the order of the specification's table.
-    pub const ALL: [Self; 15] = [
+    /// Every key, in order.
+    pub const ALL: [Self; 20] = [
         Self::TemplateName,
         Self::OsType,
         Self::CpuSockets,
@@ -176,6 +192,11 @@ impl Key {
         Self::VmName,
         Self::Description,
         Self::Tags,
+        Self::StartAtBoot,
+        Self::Protected,
+        Self::BootOrder,
+        Self::BootDelay,
+        Self::DependsOn,
     ];
 
     /// The key as the config spells it.
@@ -197,6 +218,11 @@ impl Key {
             Self::VmName => "vm_name",
             Self::Description => "description",
             Self::Tags => "tags",
+            Self::StartAtBoot => "start_at_boot",
+            Self::BootOrder => "boot_order",
+            Self::BootDelay => "boot_delay",
+            Self::Protected => "protected",
+            Self::DependsOn => "depends_on",
         }
     }
 }

@@ -62,6 +62,10 @@ pub const NO_NFS_SERVER: &str = "T029";
 pub const DIRECTORY_IN_USE: &str = "T030";
 /// The HA manager looks after the VM.
 pub const HA_MANAGED: &str = "T031";
+/// VMs wait for each other.
+pub const DEPENDENCY_RING: &str = "T032";
+/// A VM that is left out and not ready is waited for.
+pub const DEPENDENCY_LEFT_OUT: &str = "T033";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -96,4 +100,6 @@ pub const ALL: &[(&str, &str)] = &[
     (NO_NFS_SERVER, "the target is to export a directory and has no NFS server"),
     (DIRECTORY_IN_USE, "a directory that is to be made is there already and holds something"),
     (HA_MANAGED, "the HA manager looks after the VM"),
+    (DEPENDENCY_RING, "VMs wait for each other in a ring"),
+    (DEPENDENCY_LEFT_OUT, "the VM depends on one that is left out and not ready"),
 ];

@@ -92,6 +92,20 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
     if live.tags != vm.tags {
         add(Key::Tags, live.tags.join(", "), vm.tags.join(", "), (immediate, String::new()));
     }
+    let mut switch = |key: Key, wish: Option<bool>, on: bool| {
+        if let Some(wish) = wish.filter(|wish| *wish != on) {
+            add(key, on.to_string(), wish.to_string(), (immediate, String::new()));
+        }
+    };
+    switch(Key::StartAtBoot, vm.start_at_boot, live.onboot);
+    switch(Key::Protected, vm.protected, live.protection);
+    for (key, wish, part) in [(Key::BootOrder, vm.boot_order, "order"), (Key::BootDelay, vm.boot_delay, "up")] {
+        let now = live.startup_number(part);
+        if let Some(wish) = wish.filter(|wish| Some(*wish) != now) {
+            let now = now.map_or_else(String::new, |now| now.to_string());
+            add(key, now, wish.to_string(), (immediate, String::new()));
+        }
+    }
     if !live.agent {
         found.push(agent_change(live));
     }
@@ -127,6 +141,11 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
         Key::NetworkModel => vm.network_model.to_string(),
         Key::Description => vm.description.trim_end().to_owned(),
         Key::Tags => vm.tags.join(", "),
+        Key::StartAtBoot => vm.start_at_boot.map_or_else(String::new, |wish| wish.to_string()),
+        Key::BootOrder => vm.boot_order.map_or_else(String::new, |wish| wish.to_string()),
+        Key::BootDelay => vm.boot_delay.map_or_else(String::new, |wish| wish.to_string()),
+        Key::Protected => vm.protected.map_or_else(String::new, |wish| wish.to_string()),
+        Key::DependsOn => vm.depends_on.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         // Features and volumes are told by their actions, id and name by the heading.
         Key::Features | Key::Volumes | Key::VmId | Key::VmName => String::new(),
     };

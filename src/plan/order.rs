@@ -1,7 +1,7 @@
 //! What waits for what.
 
-use super::Action;
-use crate::model::ActionKind;
+use super::{Action, VmPlan};
+use crate::model::{ActionKind, Desired};
 
 /// What waits for what among the actions of one VM whose first action has number `first`.
 ///
@@ -35,5 +35,18 @@ pub(super) fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, us
             _ if i == to && of_kind(ActionKind::Mount).next().is_some() => of_kind(ActionKind::Mount).for_each(after),
             _ => after(i - 1),
         }
+    }
+}
+
+/// What waits for what among VMs: the first action of a VM for the last one of each VM it depends on, which is ready then.
+///
+/// `first` has the number of each VM's first action, and at the end the number of all actions.
+pub(super) fn between_vms(desired: &Desired, vms: &[VmPlan], first: &[usize], edges: &mut Vec<(usize, usize)>) {
+    let planned = |vm| vms.binary_search_by_key(&vm, |planned| planned.vm).ok();
+    for wish in desired.vms.iter().filter(|wish| !wish.depends_on.is_empty()) {
+        let Some(own) = planned(wish.vm_id).filter(|own| !vms[*own].actions.is_empty()) else { continue };
+        let others = wish.depends_on.iter().filter_map(|other| planned(*other));
+        let last = |other: usize| first[other + 1] - 1;
+        edges.extend(others.filter(|other| !vms[*other].actions.is_empty()).map(|other| (first[own], last(other))));
     }
 }

@@ -7,6 +7,7 @@ mod loops;
 #[path = "../support/node.rs"]
 mod node;
 mod oracle;
+mod order;
 mod places;
 #[path = "../support/mod.rs"]
 mod support;
