@@ -164,6 +164,9 @@ pub(crate) struct RawVm {
     #[schemars(title = "Tags", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
     #[schemars(example = ["development", "web-server"], extend("default" = []))]
     pub(super) tags: Option<Vec<String>>,
+    /// Says whether the VM is to run. One that is not is shut down; what its guest lacks waits until it runs.
+    #[schemars(title = "Started", example = false, extend("default" = true))]
+    pub(super) started: Option<bool>,
     /// Says whether the node starts the VM when it boots. Without it, this stays as it is.
     #[schemars(title = "Start at boot", example = true)]
     pub(super) start_at_boot: Option<bool>,

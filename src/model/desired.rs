@@ -90,6 +90,8 @@ pub struct DesiredVm {
     pub description: String,
     /// Tags as Proxmox stores them: lower case, sorted, each once.
     pub tags: Vec<String>,
+    /// Whether the VM is to run.
+    pub started: bool,
     /// Proxmox `onboot`; `None` leaves it as it is.
     pub start_at_boot: Option<bool>,
     /// `order` of Proxmox `startup`; `None` leaves it as it is.
@@ -167,6 +169,7 @@ pub enum Key {
     VmName,
     Description,
     Tags,
+    Started,
     StartAtBoot,
     Protected,
     BootOrder,
@@ -176,7 +179,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::TemplateName,
         Self::OsType,
         Self::CpuSockets,
@@ -192,6 +195,7 @@ impl Key {
         Self::VmName,
         Self::Description,
         Self::Tags,
+        Self::Started,
         Self::StartAtBoot,
         Self::Protected,
         Self::BootOrder,
@@ -218,6 +222,7 @@ impl Key {
             Self::VmName => "vm_name",
             Self::Description => "description",
             Self::Tags => "tags",
+            Self::Started => "started",
             Self::StartAtBoot => "start_at_boot",
             Self::BootOrder => "boot_order",
             Self::BootDelay => "boot_delay",

@@ -53,6 +53,8 @@ pub enum Disruption {
     Network,
     /// Waits until the VM is stopped and started.
     Restart,
+    /// The VM is shut down.
+    Stop,
 }
 
 impl Disruption {
@@ -64,6 +66,7 @@ impl Disruption {
             Self::Live => "live",
             Self::Network => "network",
             Self::Restart => "needs a restart",
+            Self::Stop => "stops the VM",
         }
     }
 }
@@ -76,6 +79,8 @@ pub enum ActionKind {
     RemoveLeftover,
     /// Clones the template.
     Clone,
+    /// Shuts down a VM that is not to run.
+    Stop,
     /// Writes the configuration, once.
     Configure,
     /// Grows the boot disk.
@@ -106,9 +111,10 @@ pub enum ActionKind {
 
 impl ActionKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RemoveLeftover,
         Self::Clone,
+        Self::Stop,
         Self::Configure,
         Self::ResizeDisk,
         Self::Restart,
@@ -130,6 +136,7 @@ impl ActionKind {
         match self {
             Self::RemoveLeftover => "remove-leftover",
             Self::Clone => "clone",
+            Self::Stop => "stop",
             Self::Configure => "configure",
             Self::ResizeDisk => "resize-disk",
             Self::Restart => "restart",
@@ -154,7 +161,7 @@ impl ActionKind {
         match self {
             Self::Clone => 3600,
             // Longer than a guest's own limits for stopping its services.
-            Self::Restart | Self::AwaitAgent => 300,
+            Self::Stop | Self::Restart | Self::AwaitAgent => 300,
             Self::AwaitCloudInit => 900,
             Self::Feature => 1800,
             Self::RemoveLeftover | Self::ResizeDisk | Self::Mount => 600,

@@ -66,6 +66,8 @@ pub const HA_MANAGED: &str = "T031";
 pub const DEPENDENCY_RING: &str = "T032";
 /// A VM that is left out and not ready is waited for.
 pub const DEPENDENCY_LEFT_OUT: &str = "T033";
+/// What a VM's guest lacks waits until the VM is to run.
+pub const LEFT_OPEN: &str = "T034";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -102,4 +104,5 @@ pub const ALL: &[(&str, &str)] = &[
     (HA_MANAGED, "the HA manager looks after the VM"),
     (DEPENDENCY_RING, "VMs wait for each other in a ring"),
     (DEPENDENCY_LEFT_OUT, "the VM depends on one that is left out and not ready"),
+    (LEFT_OPEN, "what the guest lacks waits until the VM is to run"),
 ];

@@ -112,18 +112,21 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
     found
 }
 
-/// What the change of a VM's power state is called; no key sets it yet: declared VMs run.
-pub(super) const POWER: &str = "power";
-
-/// A VM that is stopped and will be started.
-pub(super) fn power_on() -> Change {
+/// A VM that is stopped and will be started, or the other way round.
+pub(super) fn power(vm: &DesiredVm) -> Change {
+    let origin = vm.origins.of(Key::Started);
+    let (disruption, note) = match (vm.started, origin) {
+        (false, _) => (Disruption::Stop, "its guest is asked to shut down"),
+        (true, Origin::BuiltIn) => (Disruption::None, "declared VMs run"),
+        (true, _) => (Disruption::None, ""),
+    };
     Change {
-        key: POWER,
-        old: Some("stopped".to_owned()),
-        new: "running".to_owned(),
-        origin: Origin::BuiltIn,
-        disruption: Disruption::None,
-        note: "declared VMs run".to_owned(),
+        key: Key::Started.name(),
+        old: Some((!vm.started).to_string()),
+        new: vm.started.to_string(),
+        origin,
+        disruption,
+        note: note.to_owned(),
     }
 }
 
@@ -141,6 +144,13 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
         Key::NetworkModel => vm.network_model.to_string(),
         Key::Description => vm.description.trim_end().to_owned(),
         Key::Tags => vm.tags.join(", "),
+        Key::Started => {
+            if vm.started {
+                String::new()
+            } else {
+                "false".to_owned()
+            }
+        }
         Key::StartAtBoot => vm.start_at_boot.map_or_else(String::new, |wish| wish.to_string()),
         Key::BootOrder => vm.boot_order.map_or_else(String::new, |wish| wish.to_string()),
         Key::BootDelay => vm.boot_delay.map_or_else(String::new, |wish| wish.to_string()),

@@ -87,7 +87,7 @@ pub(super) fn with_dependencies<'d>(
     let mut queue: Vec<VmId> = taken.iter().copied().collect();
     while let Some(id) = queue.pop() {
         for other in all.get(&id).into_iter().flat_map(|vm| &vm.depends_on).filter_map(|other| all.get(other)) {
-            if taken.contains(&other.vm_id) || is_ready(other.vm_id, &desired.settings.project, observed) {
+            if taken.contains(&other.vm_id) || is_ready(other, &desired.settings.project, observed) {
                 continue;
             }
             if excluded(other) {
@@ -109,9 +109,10 @@ pub(super) fn with_dependencies<'d>(
     taken.iter().filter_map(|id| all.get(id).copied()).collect()
 }
 
-/// Whether a VM runs and its guest has been brought up.
-fn is_ready(vm: VmId, project: &str, observed: &Observed) -> bool {
-    let Some(live) = observed.vms.get(&vm) else { return false };
-    let ready = |record: &crate::model::Record| record.project == project && record.state == RecordState::Ready;
-    live.running && live.record.valid().is_some_and(ready)
+/// Whether a VM runs and its guest has been brought up; one that is not to run need only be there.
+fn is_ready(vm: &DesiredVm, project: &str, observed: &Observed) -> bool {
+    let Some(live) = observed.vms.get(&vm.vm_id) else { return false };
+    let up = live.running || !vm.started;
+    let ready = |state: RecordState| if vm.started { state.is_ready() } else { state != RecordState::Creating };
+    up && live.record.valid().is_some_and(|record| record.project == project && ready(record.state))
 }
