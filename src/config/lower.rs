@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::dependencies::{self, Ids};
 use super::lexis::trimmed;
-use super::raw::{Raw, RawHypervisor, RawVm, RawVolume};
+use super::raw::{Raw, RawHypervisor, RawTimeouts, RawVm, RawVolume};
 use crate::model::{
-    Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType, PersistentStorage, Scripts,
-    Settings, VmId, Volume,
+    CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType,
+    PersistentStorage, Scripts, Settings, Timeouts, VmId, Volume,
 };
 
 /// `hypervisor.persistent_storage.host_path` where the file says nothing.
@@ -83,6 +83,8 @@ struct Values {
     boot_delay: Option<u32>,
     protected: Option<bool>,
     depends_on: Option<Vec<VmId>>,
+    timeouts: Option<Timeouts>,
+    cloud_init_errors: Option<CloudInitErrors>,
 }
 
 impl Values {
@@ -107,6 +109,8 @@ impl Values {
             boot_delay: raw.boot_delay,
             protected: raw.protected,
             depends_on: raw.depends_on.map(|list| dependencies::named(&list, ids)),
+            timeouts: raw.timeouts.map(|raw| timeouts(&raw)),
+            cloud_init_errors: raw.cloud_init_errors,
         }
     }
 }
@@ -163,6 +167,14 @@ fn merged(vm: RawVm, shared: &Values, scripts: &Scripts, ids: &Ids) -> Option<De
         boot_delay: pick_any(&mut origins, Key::BootDelay, own.boot_delay, shared.boot_delay),
         protected: pick_any(&mut origins, Key::Protected, own.protected, shared.protected),
         depends_on: pick(&mut origins, Key::DependsOn, own.depends_on, shared.depends_on.as_ref(), Vec::new),
+        timeouts: pick(&mut origins, Key::Timeouts, own.timeouts, shared.timeouts.as_ref(), Timeouts::default),
+        cloud_init_errors: pick(
+            &mut origins,
+            Key::CloudInitErrors,
+            own.cloud_init_errors,
+            shared.cloud_init_errors.as_ref(),
+            || CloudInitErrors::Fail,
+        ),
         origins,
     })
 }
@@ -198,6 +210,15 @@ fn feature(name: &str, scripts: &Scripts) -> Feature {
 fn volume(raw: RawVolume) -> Volume {
     let path = |written: Option<String>| written.map_or_else(String::new, |path| trimmed(&path).to_owned());
     Volume { share: raw.share, server: raw.server, path: path(raw.path), mount_point: path(raw.mount_point) }
+}
+
+fn timeouts(raw: &RawTimeouts) -> Timeouts {
+    let default = Timeouts::default();
+    Timeouts {
+        guest_agent: raw.guest_agent.unwrap_or(default.guest_agent),
+        cloud_init: raw.cloud_init.unwrap_or(default.cloud_init),
+        feature: raw.feature.unwrap_or(default.feature),
+    }
 }
 
 /// White space at the end does not count: Proxmox adds a line break of its own.

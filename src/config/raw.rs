@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::lexis;
-use crate::model::{NetworkModel, OsType};
+use crate::model::{CloudInitErrors, NetworkModel, OsType};
 
 /// Says which virtual machines there are.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -185,6 +185,29 @@ pub(crate) struct RawVm {
     #[schemars(schema_with = "references", title = "Depends on", length(max = MAX_ITEMS))]
     #[schemars(example = serde_json::json!([1000, "database"]), extend("default" = []))]
     pub(super) depends_on: Option<Vec<RawReference>>,
+    /// Says how long the guest is waited for, in seconds.
+    #[schemars(title = "Timeouts", extend("default" = serde_json::json!({})))]
+    #[schemars(example = serde_json::json!({ "cloud_init": 1800 }))]
+    pub(super) timeouts: Option<RawTimeouts>,
+    /// Says what an error of cloud-init does.
+    #[schemars(schema_with = "cloud_init_errors", title = "Errors of cloud-init")]
+    #[schemars(example = &"warn", extend("default" = "fail"))]
+    pub(super) cloud_init_errors: Option<CloudInitErrors>,
+}
+
+/// Says how long the guest is waited for, in seconds.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawTimeouts {
+    /// Sets how many seconds the guest agent has to answer after a start.
+    #[schemars(title = "Guest agent (s)", range(min = 60, max = 86_400), example = 300, extend("default" = 300))]
+    pub(super) guest_agent: Option<u32>,
+    /// Sets how many seconds cloud-init has to finish.
+    #[schemars(title = "cloud-init (s)", range(min = 60, max = 86_400), example = 1800, extend("default" = 900))]
+    pub(super) cloud_init: Option<u32>,
+    /// Sets how many seconds each feature script has to end.
+    #[schemars(title = "Feature (s)", range(min = 60, max = 86_400), example = 3600, extend("default" = 1800))]
+    pub(super) feature: Option<u32>,
 }
 
 /// Names a VM of the file.
@@ -232,6 +255,10 @@ fn os_type(_: &mut SchemaGenerator) -> Schema {
 
 fn network_model(_: &mut SchemaGenerator) -> Schema {
     words(NetworkModel::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
+}
+
+fn cloud_init_errors(_: &mut SchemaGenerator) -> Schema {
+    words(CloudInitErrors::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
 }
 
 fn volume_type(_: &mut SchemaGenerator) -> Schema {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::VmId;
+use super::{Timeouts, VmId};
 
 /// Everything one config file wants.
 #[derive(Debug, Clone)]
@@ -103,6 +103,10 @@ pub struct DesiredVm {
     pub protected: Option<bool>,
     /// VMs of this file that must be ready before anything is done to this one.
     pub depends_on: Vec<VmId>,
+    /// How long its guest is waited for.
+    pub timeouts: Timeouts,
+    /// What an error of cloud-init does.
+    pub cloud_init_errors: CloudInitErrors,
     /// Where each value came from.
     pub origins: Origins,
 }
@@ -175,11 +179,13 @@ pub enum Key {
     BootOrder,
     BootDelay,
     DependsOn,
+    Timeouts,
+    CloudInitErrors,
 }
 
 impl Key {
     /// Every key, in order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::TemplateName,
         Self::OsType,
         Self::CpuSockets,
@@ -201,6 +207,8 @@ impl Key {
         Self::BootOrder,
         Self::BootDelay,
         Self::DependsOn,
+        Self::Timeouts,
+        Self::CloudInitErrors,
     ];
 
     /// The key as the config spells it.
@@ -228,6 +236,8 @@ impl Key {
             Self::BootDelay => "boot_delay",
             Self::Protected => "protected",
             Self::DependsOn => "depends_on",
+            Self::Timeouts => "timeouts",
+            Self::CloudInitErrors => "cloud_init_errors",
         }
     }
 }
@@ -338,5 +348,13 @@ words! {
         Pcnet = "pcnet", "AMD PCnet card";
         Rtl8139 = "rtl8139", "Realtek RTL8139 fast ethernet card";
         Vmxnet3 = "vmxnet3", "VMware paravirtualised card";
+    }
+}
+
+words! {
+    /// What an error of cloud-init does.
+    CloudInitErrors {
+        Fail = "fail", "The VM is not ready: nothing more is done in its guest";
+        Warn = "warn", "It is told, and the guest is used all the same";
     }
 }

@@ -71,6 +71,23 @@ impl Disruption {
     }
 }
 
+/// How long the guest is waited for, in seconds. Field names are the config's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the guest agent to answer.
+    pub guest_agent: u32,
+    /// For cloud-init to finish.
+    pub cloud_init: u32,
+    /// For each feature script to end.
+    pub feature: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { guest_agent: 300, cloud_init: 900, feature: 1800 }
+    }
+}
+
 /// Kinds of action, in the order in which one VM goes through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -155,15 +172,16 @@ impl ActionKind {
 
     /// How long the action may take before it counts as failed, in seconds.
     ///
-    /// Clones copy whole disks; the three waits for the guest have the defaults the design names.
+    /// Clones copy whole disks; how long the guest is waited for is said by `timeouts`.
     #[must_use]
-    pub fn timeout_seconds(self) -> u32 {
+    pub fn timeout_seconds(self, timeouts: &Timeouts) -> u32 {
         match self {
             Self::Clone => 3600,
             // Longer than a guest's own limits for stopping its services.
-            Self::Stop | Self::Restart | Self::AwaitAgent => 300,
-            Self::AwaitCloudInit => 900,
-            Self::Feature => 1800,
+            Self::Stop | Self::Restart => 300,
+            Self::AwaitAgent => timeouts.guest_agent,
+            Self::AwaitCloudInit => timeouts.cloud_init,
+            Self::Feature => timeouts.feature,
             Self::RemoveLeftover | Self::ResizeDisk | Self::Mount => 600,
             Self::Configure
             | Self::Start

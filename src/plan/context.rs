@@ -67,6 +67,8 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
         boot_delay: _,
         protected: _,
         depends_on: _,
+        timeouts: _,
+        cloud_init_errors: _,
         origins: _, // where a value came from is nothing to a script
     } = vm;
     let context = Context {

@@ -158,6 +158,8 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
         Key::DependsOn => vm.depends_on.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         // Features and volumes are told by their actions, id and name by the heading.
         Key::Features | Key::Volumes | Key::VmId | Key::VmName => String::new(),
+        // How phoenix waits is nothing that the VM has.
+        Key::Timeouts | Key::CloudInitErrors => String::new(),
     };
     let mut template = template;
     Key::ALL

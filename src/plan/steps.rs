@@ -12,7 +12,7 @@ use super::staging::{self, Staging};
 use super::volumes::resolve;
 use super::{Action, Change, CloneTask, Mount, Task, VmPlan, diff, preflight};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId};
+use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, RecordState, Timeouts, VmId};
 use crate::observed::{Observed, VmObserved};
 
 /// What all VMs of one plan look at.
@@ -75,6 +75,7 @@ struct Draft {
     actions: Vec<Action>,
     /// The VM is not to run: whatever its guest lacks is left open.
     off: bool,
+    timeouts: Timeouts,
 }
 
 /// Which of the later steps act, and why.
@@ -100,6 +101,7 @@ impl Draft {
             waiting: Vec::new(),
             actions: Vec::with_capacity(12),
             off: !vm.started,
+            timeouts: vm.timeouts,
         }
     }
 
@@ -142,7 +144,7 @@ impl Draft {
         let (outcome, reason) =
             if self.off && guest::is_inside(kind) { (Outcome::NoOp, guest::LEFT_OPEN) } else { (outcome, reason) };
         let disruption = if outcome.acts() { disruption } else { Disruption::None };
-        let timeout_seconds = kind.timeout_seconds();
+        let timeout_seconds = kind.timeout_seconds(&self.timeouts);
         self.actions.push(Action { kind, subject, outcome, reason, disruption, timeout_seconds });
     }
 
