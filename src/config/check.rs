@@ -91,6 +91,10 @@ fn hypervisor(raw: &Raw, problems: &mut Vec<Problem>) {
         problems,
     );
     text(block.features_dir.as_deref(), (codes::BAD_LENGTH, ""), anything, place("features_dir"), problems);
+    for (n, tag) in block.never_together.iter().enumerate() {
+        let place = || Place::value(format!("/hypervisor/never_together/{n}"));
+        text(Some(tag), (codes::BAD_TAG, "cannot be a tag"), lexis::tag, place, problems);
+    }
     text(block.target.as_deref(), (codes::UNKNOWN_TARGET, ""), anything, place("target"), problems);
     if let Some(target) = block.target.as_deref()
         && lexis::control_in(target, false).is_none()

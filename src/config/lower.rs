@@ -46,6 +46,7 @@ fn settings(raw: RawHypervisor) -> Settings {
             server: storage.server,
             mount_point: path(storage.mount_point, MOUNT_POINT),
         },
+        never_together: normal_tags(raw.never_together),
         nfs_shares: raw
             .nfs_shares
             .into_iter()

@@ -66,6 +66,11 @@ pub(crate) struct RawHypervisor {
         "media": { "server": "nas.example.org", "export": "/tank/media", "host_path": "/mnt/media" }
     }))]
     pub(super) nfs_shares: BTreeMap<String, RawNfsShare>,
+    /// Lists tags. VMs that share one of them are never restarted at the same time: the next one waits until the one
+    /// before it is ready again.
+    #[schemars(title = "Never together", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
+    #[schemars(example = ["database"], extend("default" = []))]
+    pub(super) never_together: Vec<String>,
 }
 
 /// Says where the implicit volume of VMs with features lives.

@@ -33,6 +33,8 @@ pub struct Settings {
     pub persistent_storage: PersistentStorage,
     /// NFS shares by the name that volumes use.
     pub nfs_shares: BTreeMap<String, NfsShare>,
+    /// Tags: VMs that share one of them are restarted one after the other.
+    pub never_together: Vec<String>,
 }
 
 /// `hypervisor.persistent_storage`: the implicit volume of VMs with features.

@@ -68,6 +68,8 @@ pub const DEPENDENCY_RING: &str = "T032";
 pub const DEPENDENCY_LEFT_OUT: &str = "T033";
 /// What a VM's guest lacks waits until the VM is to run.
 pub const LEFT_OPEN: &str = "T034";
+/// VMs are restarted one after the other.
+pub const NEVER_TOGETHER: &str = "T035";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -105,4 +107,5 @@ pub const ALL: &[(&str, &str)] = &[
     (DEPENDENCY_RING, "VMs wait for each other in a ring"),
     (DEPENDENCY_LEFT_OUT, "the VM depends on one that is left out and not ready"),
     (LEFT_OPEN, "what the guest lacks waits until the VM is to run"),
+    (NEVER_TOGETHER, "VMs are restarted one after the other"),
 ];

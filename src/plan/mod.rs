@@ -203,8 +203,6 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     for vm in &mut vms {
         vm.blocked = in_error.contains(&vm.vm);
     }
-    // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
-    problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
     assemble(desired, vms, problems)
 }
 
@@ -219,6 +217,7 @@ fn assemble(desired: &Desired, vms: Vec<VmPlan>, mut problems: Vec<Diagnostic>) 
     }
     first.push(number);
     order::between_vms(desired, &vms, &first, &mut edges);
+    order::one_after_the_other(desired, &vms, &first, &mut edges, &mut problems);
     let graph = Dag::new(number, &edges).unwrap_or_else(|Cycle(ring)| {
         // The config refuses rings, so this is for callers that made their wishes themselves.
         let vm = ring.first().map(|action| vms[first.partition_point(|first| first <= action) - 1].vm);
@@ -226,6 +225,8 @@ fn assemble(desired: &Desired, vms: Vec<VmPlan>, mut problems: Vec<Diagnostic>) 
         problems.push(Diagnostic { vm, ..ring.hint("take one of them out of `depends_on`") });
         Dag::default()
     });
+    // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
+    problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
     Plan { project: desired.settings.project.clone(), declared: desired.vms.len(), vms, problems, graph, first }
 }
 

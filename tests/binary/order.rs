@@ -94,3 +94,51 @@ fn who_leaves_out_what_is_needed_is_told() {
     );
     assert!(plan.out.contains("Plan: 1 to create"), "{}", plan.out);
 }
+
+/// Three VMs with values that wait for a restart; 1000 depends on 1001, and all three bear a tag of `never_together`.
+fn waiting() -> Scene {
+    let config = |cores: u32| {
+        let vm = |id: u32, name: &str| json!({ "vm_id": id, "vm_name": name, "tags": ["Db"], "cpu_cores": cores });
+        let mut vms = [vm(1000, "a"), vm(1001, "b"), vm(1002, "c")];
+        vms[0]["depends_on"] = json!(["b"]);
+        json!({
+            "hypervisor": { "never_together": ["db"] },
+            "vm_defaults": { "boot_disk_size_gb": 8 },
+            "virtual_machines": vms,
+        })
+        .to_string()
+    };
+    let scene = Scene::with_node(&config(2));
+    assert_eq!(scene.apply().code, Some(0));
+    std::fs::write(scene.path("phoenix_vm_configs.json"), config(4)).unwrap();
+    scene
+}
+
+#[test]
+fn vms_that_are_never_down_together_are_restarted_one_after_the_other() {
+    let scene = waiting();
+    let plan = scene.phoenix(&["plan", "--restart"]);
+    let told = "restarted one after the other (`never_together` has tag `db`): 1001, 1000, 1002";
+    assert!(plan.err.contains(told), "{}", plan.err);
+    assert!(!scene.phoenix(&["plan"]).err.contains("one after the other"), "nothing is restarted unasked");
+    let ran = scene.phoenix(&["apply", "--restart", "--auto-approve", "--json"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    let restart = |vm: u32| {
+        let begins = |event: &Value| event["event"] == "action_started" && event["id"] == format!("{vm}/restart");
+        ran.events.iter().position(begins).unwrap()
+    };
+    let ready = |vm: u32| span(&ran, "action_ended", vm).unwrap().1;
+    assert!(restart(1000) > ready(1001) && restart(1002) > ready(1000), "{}", ran.out);
+    assert_eq!(scene.plan_code(), Some(0));
+}
+
+#[test]
+fn a_restart_that_fails_keeps_the_others_up() {
+    let scene = waiting();
+    scene.script_faults(&json!([{ "op": "shutdown", "vm": 1000, "how": "fail" }]));
+    let ran = scene.phoenix(&["apply", "--restart", "--auto-approve", "--json"]);
+    assert_eq!(ran.code, Some(6), "{}{}", ran.out, ran.err);
+    let skipped = ran.events.iter().find(|event| event["event"] == "action_skipped" && event["vm"] == 1002).unwrap();
+    assert_eq!((&skipped["id"], &skipped["because"]), (&json!("1002/restart"), &json!("1000/restart")));
+    assert_eq!(scene.phoenix(&["apply", "--restart", "--auto-approve"]).code, Some(0));
+}
