@@ -117,6 +117,29 @@ fn a_restart_is_done_only_when_it_is_asked_for() {
 }
 
 #[test]
+fn a_linked_clone_is_made_where_its_template_is() {
+    let linked = r#", "full_clone": false"#;
+    let scene = Scene::with(linked);
+    let disk = scene.live().boot_disk.unwrap();
+    assert!(disk.is_linked(), "{disk:?}");
+    let plan_ = scene.plan(linked, false);
+    assert!(!plan_.acts() && plan_.problems.is_empty(), "{:?}", plan_.problems);
+    let plan_ = scene.plan(r#", "full_clone": true"#, false);
+    assert!(!plan_.acts());
+    assert!(plan_.problems[0].message.contains("VM 1000 is a linked clone"), "{:?}", plan_.problems);
+    assert!(scene.plan("", false).problems.is_empty(), "who says nothing wishes nothing");
+
+    let elsewhere = Scene { dir: tempfile::tempdir().unwrap() };
+    let plan_ = elsewhere.plan(r#", "full_clone": false, "boot_disk_storage": "local""#, false);
+    assert!(plan_.is_blocked());
+    assert!(plan_.problems[0].message.contains("lies on its template's storage"), "{:?}", plan_.problems);
+
+    let full = Scene::with("");
+    assert!(!full.live().boot_disk.unwrap().is_linked());
+    assert!(full.plan(linked, false).problems[0].message.contains("VM 1000 is a full clone"));
+}
+
+#[test]
 fn a_vm_that_is_not_to_run_is_shut_down_and_started_again_when_it_is() {
     let scene = Scene::with("");
     let off = r#", "started": false, "cpu_cores": 4, "features": ["base_setup"]"#;

@@ -169,6 +169,10 @@ pub(crate) struct RawVm {
     #[schemars(title = "Tags", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
     #[schemars(example = ["development", "web-server"], extend("default" = []))]
     pub(super) tags: Option<Vec<String>>,
+    /// Says whether the VM gets its own copy of the template's disk. A linked clone is made at once and small, lies on
+    /// its template's storage and needs the template for ever. It matters only when the VM is created.
+    #[schemars(title = "Full clone", example = false, extend("default" = true))]
+    pub(super) full_clone: Option<bool>,
     /// Says whether the VM is to run. One that is not is shut down; what its guest lacks waits until it runs.
     #[schemars(title = "Started", example = false, extend("default" = true))]
     pub(super) started: Option<bool>,

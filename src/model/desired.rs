@@ -92,6 +92,8 @@ pub struct DesiredVm {
     pub description: String,
     /// Tags as Proxmox stores them: lower case, sorted, each once.
     pub tags: Vec<String>,
+    /// Whether the VM gets a copy of its template's disk; else a linked clone, which needs the template for ever.
+    pub full_clone: bool,
     /// Whether the VM is to run.
     pub started: bool,
     /// Proxmox `onboot`; `None` leaves it as it is.
@@ -175,6 +177,7 @@ pub enum Key {
     VmName,
     Description,
     Tags,
+    FullClone,
     Started,
     StartAtBoot,
     Protected,
@@ -187,7 +190,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::TemplateName,
         Self::OsType,
         Self::CpuSockets,
@@ -203,6 +206,7 @@ impl Key {
         Self::VmName,
         Self::Description,
         Self::Tags,
+        Self::FullClone,
         Self::Started,
         Self::StartAtBoot,
         Self::Protected,
@@ -232,6 +236,7 @@ impl Key {
             Self::VmName => "vm_name",
             Self::Description => "description",
             Self::Tags => "tags",
+            Self::FullClone => "full_clone",
             Self::Started => "started",
             Self::StartAtBoot => "start_at_boot",
             Self::BootOrder => "boot_order",

@@ -70,6 +70,10 @@ pub const DEPENDENCY_LEFT_OUT: &str = "T033";
 pub const LEFT_OPEN: &str = "T034";
 /// VMs are restarted one after the other.
 pub const NEVER_TOGETHER: &str = "T035";
+/// A linked clone would lie on another storage than its template.
+pub const LINKED_ELSEWHERE: &str = "T036";
+/// A VM is a linked clone and a full one is wished for, or the other way round.
+pub const CLONED_OTHERWISE: &str = "T037";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -108,4 +112,6 @@ pub const ALL: &[(&str, &str)] = &[
     (DEPENDENCY_LEFT_OUT, "the VM depends on one that is left out and not ready"),
     (LEFT_OPEN, "what the guest lacks waits until the VM is to run"),
     (NEVER_TOGETHER, "VMs are restarted one after the other"),
+    (LINKED_ELSEWHERE, "a linked clone would lie on another storage than its template"),
+    (CLONED_OTHERWISE, "the VM is a linked clone and a full one is wished for, or the other way round"),
 ];

@@ -61,6 +61,7 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
         description,
         tags,
         // How the node treats the VM is nothing to a script, and no reason to stage the file anew.
+        full_clone: _,
         started: _,
         start_at_boot: _,
         boot_order: _,

@@ -144,6 +144,13 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
         Key::NetworkModel => vm.network_model.to_string(),
         Key::Description => vm.description.trim_end().to_owned(),
         Key::Tags => vm.tags.join(", "),
+        Key::FullClone => {
+            if vm.full_clone {
+                String::new()
+            } else {
+                "false".to_owned()
+            }
+        }
         Key::Started => {
             if vm.started {
                 String::new()

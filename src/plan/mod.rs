@@ -128,8 +128,8 @@ pub struct Task {
 pub struct CloneTask {
     /// The template.
     pub source: VmId,
-    /// Storage of the full clone.
-    pub storage: String,
+    /// Storage of the full clone; `None`: a linked one, on its template's storage.
+    pub storage: Option<String>,
     /// What must be removed first.
     pub leftover: Option<Leftover>,
 }

@@ -43,7 +43,8 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             if let Some(source) = source
                 && !has_errors(&problems[before..])
             {
-                let clone = CloneTask { source, storage: vm.boot_disk_storage.clone(), leftover };
+                let clone =
+                    CloneTask { source, storage: vm.full_clone.then(|| vm.boot_disk_storage.clone()), leftover };
                 return draft.create(vm, clone, mounts, scene, problems);
             }
             draft.changes = diff::new_values(vm, None);
@@ -158,7 +159,7 @@ impl Draft {
     ) -> VmPlan {
         let template = scene.observed.vms.get(&clone.source);
         let size = template.and_then(|t| t.boot_disk.as_ref()).and_then(|disk| disk.size);
-        let mode = format!("{}, full clone", clone.source);
+        let mode = format!("{}, {} clone", clone.source, if vm.full_clone { "full" } else { "linked" });
         self.changes = diff::new_values(vm, Some(mode));
         if clone.leftover.is_some() {
             self.push(ActionKind::RemoveLeftover, Outcome::Update, "left over by an interrupted run");
