@@ -157,7 +157,7 @@ fn a_vm_that_is_not_to_run_is_shut_down_and_started_again_when_it_is() {
     assert!(!live.running && live.cpu_cores == 4 && live.pending.is_empty());
     assert!(!scene.plan(off, true).acts(), "left open is no change");
     // Somebody starts it: it is shut down again.
-    scene.node().perform(&HostOp::Start { vm: live.id }, Duration::from_secs(60)).unwrap();
+    scene.node().perform(&HostOp::Start { vm: live.id }, Duration::from_mins(1)).unwrap();
     assert_eq!(scene.apply(off, false).outcomes["stop"], "update");
     let applied = scene.apply(r#", "cpu_cores": 4, "features": ["base_setup"]"#, false);
     assert!(applied.summary.is_complete(), "{}", applied.said);

@@ -164,9 +164,8 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
         Key::Protected => vm.protected.map_or_else(String::new, |wish| wish.to_string()),
         Key::DependsOn => vm.depends_on.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         // Features and volumes are told by their actions, id and name by the heading.
-        Key::Features | Key::Volumes | Key::VmId | Key::VmName => String::new(),
         // How phoenix waits is nothing that the VM has.
-        Key::Timeouts | Key::CloudInitErrors => String::new(),
+        Key::Features | Key::Volumes | Key::VmId | Key::VmName | Key::Timeouts | Key::CloudInitErrors => String::new(),
     };
     let mut template = template;
     Key::ALL

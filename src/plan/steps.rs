@@ -212,13 +212,8 @@ impl Draft {
         problems: &mut Vec<Diagnostic>,
     ) -> VmPlan {
         // What is shut down first changes without being disturbed.
-        let stopped;
-        let (stops, live) = if live.running && self.off {
-            stopped = VmObserved { running: false, ..live.clone() };
-            (true, &stopped)
-        } else {
-            (false, live)
-        };
+        let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
+        let live = shut_down.as_ref().unwrap_or(live);
         self.changes = diff::changes(vm, live);
         if !self.off {
             self.waiting = diff::waiting(live);
@@ -227,7 +222,7 @@ impl Draft {
         let completing = record.state != RecordState::Ready;
         if completing && vm.started {
             preflight::completed(vm, problems);
-        } else if stops || live.running != vm.started {
+        } else if shut_down.is_some() || live.running != vm.started {
             self.changes.push(diff::power(vm));
         }
         let size_key = Key::BootDiskSizeGb.name();
@@ -253,7 +248,7 @@ impl Draft {
             staged: &staging.digests,
         };
         self.push(ActionKind::Clone, Outcome::NoOp, "the VM exists");
-        if stops {
+        if shut_down.is_some() {
             self.push_about(ActionKind::Stop, None, Outcome::Update, "the VM is not to run", Disruption::Stop);
         }
         guest::left_open(vm, record, &mounts, scene.desired, problems);
