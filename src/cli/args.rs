@@ -114,6 +114,9 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:
   phoenix completions bash")]
     Completions(Completions),
+    /// Write the manual pages, one for each verb.
+    #[command(after_help = "Examples:\n  phoenix man /usr/local/share/man/man1")]
+    Man(Man),
     /// Answer the question of such a script.
     #[command(hide = true)]
     Complete(Complete),
@@ -269,6 +272,13 @@ pub(super) enum SchemaOf {
     Config,
     /// A plan as JSON.
     Plan,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Man {
+    /// Where; made if it is not there. Pages of the same names are replaced.
+    #[arg(value_name = "DIR")]
+    pub(super) dir: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]

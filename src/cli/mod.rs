@@ -10,6 +10,7 @@ mod exit;
 mod graph;
 mod init;
 mod load;
+mod man;
 mod node;
 mod observe;
 mod output;
@@ -65,6 +66,7 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Init(verb) => init::run(verb, console),
         Verb::Node(verb) => node::run(args, verb, console),
         Verb::Completions(verb) => Ok(completions::run(verb, console)),
+        Verb::Man(verb) => man::run(verb, console),
         Verb::Complete(verb) => Ok(completions::complete(verb, console)),
     }
 }

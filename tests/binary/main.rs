@@ -3,6 +3,8 @@
 mod cli;
 #[path = "../support/doubles.rs"]
 mod doubles;
+#[path = "../support/executable.rs"]
+mod executable;
 mod loops;
 #[path = "../support/node.rs"]
 mod node;
