@@ -70,10 +70,11 @@ impl Dag {
         self.graph.neighbors_directed(NodeIndex::new(node), Direction::Incoming).count()
     }
 
-    /// Whether `node` waits for one with a higher number, or for itself.
+    /// Whether `node` waits for itself, or for a node after it and below `end`.
     #[must_use]
-    pub fn waits_for_later(&self, node: usize) -> bool {
-        self.graph.neighbors_directed(NodeIndex::new(node), Direction::Incoming).any(|other| other.index() >= node)
+    pub fn waits_for_later(&self, node: usize, end: usize) -> bool {
+        let mut others = self.graph.neighbors_directed(NodeIndex::new(node), Direction::Incoming);
+        others.any(|other| (node..end).contains(&other.index()))
     }
 
     fn sorted(&self, node: usize, direction: Direction) -> Vec<usize> {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Summary};
-use phoenix::hypervisor::Hypervisor as _;
-use phoenix::model::{Desired, VmId};
+use phoenix::hypervisor::{HostOp, Hypervisor as _};
+use phoenix::model::{Desired, Disruption, VmId};
 use phoenix::observed::{Export, VmObserved};
 use phoenix::plan::{Plan, Policy, plan};
 use tempfile::TempDir;
@@ -113,6 +114,96 @@ fn a_restart_is_done_only_when_it_is_asked_for() {
     let applied = scene.apply(r#", "cpu_cores": 3"#, true);
     assert!(applied.summary.is_complete() && applied.said.is_empty(), "{}", applied.said);
     assert!(scene.live().pending.is_empty());
+}
+
+#[test]
+fn a_linked_clone_is_made_where_its_template_is() {
+    let linked = r#", "full_clone": false"#;
+    let scene = Scene::with(linked);
+    let disk = scene.live().boot_disk.unwrap();
+    assert!(disk.is_linked(), "{disk:?}");
+    let plan_ = scene.plan(linked, false);
+    assert!(!plan_.acts() && plan_.problems.is_empty(), "{:?}", plan_.problems);
+    let plan_ = scene.plan(r#", "full_clone": true"#, false);
+    assert!(!plan_.acts());
+    assert!(plan_.problems[0].message.contains("VM 1000 is a linked clone"), "{:?}", plan_.problems);
+    assert!(scene.plan("", false).problems.is_empty(), "who says nothing wishes nothing");
+
+    let elsewhere = Scene { dir: tempfile::tempdir().unwrap() };
+    let plan_ = elsewhere.plan(r#", "full_clone": false, "boot_disk_storage": "local""#, false);
+    assert!(plan_.is_blocked());
+    assert!(plan_.problems[0].message.contains("lies on its template's storage"), "{:?}", plan_.problems);
+
+    let full = Scene::with("");
+    assert!(!full.live().boot_disk.unwrap().is_linked());
+    assert!(full.plan(linked, false).problems[0].message.contains("VM 1000 is a full clone"));
+}
+
+#[test]
+fn a_vm_that_is_not_to_run_is_shut_down_and_started_again_when_it_is() {
+    let scene = Scene::with("");
+    let off = r#", "started": false, "cpu_cores": 4, "features": ["base_setup"]"#;
+    let plan_ = scene.plan(off, true);
+    assert_eq!(plan_.vms[0].disruption, Disruption::Stop);
+    assert_eq!((plan_.restarts_needed(), plan_.restarts_left()), (0, 0), "what is stopped needs no restart");
+    assert!(
+        plan_.problems.iter().any(|p| p.message.contains("left open: mount /persistent-storage, feature base_setup"))
+    );
+    let applied = scene.apply(off, false);
+    assert!(applied.summary.is_complete() && applied.said.is_empty(), "{}", applied.said);
+    assert_eq!((applied.outcomes["stop"].as_str(), applied.outcomes["configure"].as_str()), ("update", "update"));
+    assert!(applied.outcomes.iter().all(|(name, outcome)| !name.starts_with("feature") || outcome == "no-op"));
+    let live = scene.live();
+    assert!(!live.running && live.cpu_cores == 4 && live.pending.is_empty());
+    assert!(!scene.plan(off, true).acts(), "left open is no change");
+    // Somebody starts it: it is shut down again.
+    scene.node().perform(&HostOp::Start { vm: live.id }, Duration::from_mins(1)).unwrap();
+    assert_eq!(scene.apply(off, false).outcomes["stop"], "update");
+    let applied = scene.apply(r#", "cpu_cores": 4, "features": ["base_setup"]"#, false);
+    assert!(applied.summary.is_complete(), "{}", applied.said);
+    assert_eq!(applied.outcomes["feature base_setup"], "create");
+    assert!(scene.live().running);
+}
+
+#[test]
+fn a_vm_that_is_not_to_run_is_made_and_completed_later() {
+    let scene = Scene::with(r#", "started": false, "features": ["base_setup"]"#);
+    let live = scene.live();
+    assert!(!live.running && live.boot_disk.is_some());
+    assert!(!scene.plan(r#", "started": false, "features": ["base_setup"]"#, false).acts());
+    let applied = scene.apply(r#", "features": ["base_setup"]"#, false);
+    assert!(applied.summary.is_complete(), "{}", applied.said);
+    assert_eq!(applied.outcomes["feature base_setup"], "create");
+    assert!(!scene.plan(r#", "features": ["base_setup"]"#, false).acts());
+}
+
+#[test]
+fn a_volume_that_goes_while_the_vm_is_off_is_unmounted_when_it_runs() {
+    let volume = r#", "volumes": [{ "type": "nfs", "share": "local-nfs", "path": "/a", "mount_point": "/mnt/a" }]"#;
+    let scene = Scene::with(volume);
+    let applied = scene.apply(r#", "started": false"#, false);
+    assert!(applied.summary.is_complete(), "{}", applied.said);
+    assert!(scene.fstab().contains("/mnt/a"), "nothing is done in a guest that does not run");
+    assert!(scene.plan(r#", "started": false"#, false).problems.iter().any(|p| p.message.contains("unmount /mnt/a")));
+    let applied = scene.apply("", false);
+    assert!(applied.summary.is_complete(), "{}", applied.said);
+    assert!(!scene.fstab().contains("/mnt/a"), "{}", scene.fstab());
+    assert!(!scene.plan("", false).acts());
+}
+
+#[test]
+fn a_stop_whose_answer_is_lost_is_looked_after() {
+    for how in ["lose", "fail"] {
+        let scene = Scene::with("");
+        let faults = format!(r#"[{{ "op": "shutdown", "vm": 1000, "how": "{how}" }}]"#);
+        fs::write(scene.dir.path().join("faults.json"), faults).unwrap();
+        let off = r#", "started": false"#;
+        let applied = scene.apply(off, false);
+        assert_eq!(applied.summary.is_complete(), how == "lose", "{how}: {}", applied.said);
+        assert_eq!(scene.live().running, how == "fail");
+        assert!(scene.apply(off, false).summary.is_complete());
+        assert!(!scene.live().running && !scene.plan(off, false).acts());
+    }
 }
 
 #[test]

@@ -5,12 +5,14 @@
 
 #[path = "support/doubles.rs"]
 mod doubles;
+#[path = "support/executable.rs"]
+mod executable;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use doubles::Doubles;
+use executable::executable;
 use phoenix::backend::embedded::Embedded;
 use phoenix::ui::commands::quoted;
 use tempfile::TempDir;
@@ -35,9 +37,7 @@ impl Scene {
                  printf '[\"{program}\",\"%s\"]\\n' \"$last\" >>'{}'\nexec /bin/{program} \"$@\"\n",
                 calls.display()
             );
-            let path = doubles.bin().join(program);
-            fs::write(&path, script).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            executable(&doubles.bin().join(program), &script);
         }
         Self { dir, doubles }
     }

@@ -5,6 +5,8 @@
 
 #[path = "support/doubles.rs"]
 mod doubles;
+#[path = "support/executable.rs"]
+mod executable;
 #[path = "contract/files.rs"]
 mod files;
 #[path = "contract/guests.rs"]

@@ -3,6 +3,8 @@
 
 #[path = "support/doubles.rs"]
 mod doubles;
+#[path = "support/executable.rs"]
+mod executable;
 #[path = "doubles/recorded.rs"]
 mod recorded;
 #[path = "doubles/scene.rs"]

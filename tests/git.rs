@@ -1,5 +1,8 @@
 //! In Git: what is staged is what is checked, the hooks for pre-commit, and what `init` writes.
 
+#[cfg(unix)]
+#[path = "support/executable.rs"]
+mod executable;
 mod support;
 
 use std::fs;
@@ -8,6 +11,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+#[cfg(unix)]
+use executable::executable;
 
 const GOOD: &str = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "features": ["hello"] }] }"#;
 const BAD: &str = "{ \"virtual_machines\": [\n  { \"vm_id\": 1000, \"vm_name\": \"web\", \"colour\": 1 }] }";
@@ -132,15 +138,14 @@ fn the_index_is_found_from_everywhere() {
 #[cfg(unix)]
 #[test]
 fn a_hook_of_git_itself_sees_what_is_committed() {
-    use std::os::unix::fs::PermissionsExt as _;
     if !support::need("git", "git") {
         return;
     }
     let repository = Repository::new();
     repository.write("sub/vms.json", r#"{ "virtual_machines": [] }"#);
     let hook = ".git/hooks/pre-commit";
-    repository.write(hook, "#!/bin/sh\nexec phoenix validate --staged phoenix_vm_configs.json sub/vms.json\n");
-    fs::set_permissions(repository.path(hook), fs::Permissions::from_mode(0o755)).unwrap();
+    let text = "#!/bin/sh\nexec phoenix validate --staged phoenix_vm_configs.json sub/vms.json\n";
+    executable(&repository.path(hook), text);
     repository.git(&["add", "-A"]);
     let said = repository.git(&["commit", "-m", "good"]);
     assert!(said.contains("sub/vms.json: valid, 0 virtual machines"), "{said}");

@@ -6,6 +6,8 @@
 
 #[path = "hostile/cell.rs"]
 mod cell;
+#[path = "support/executable.rs"]
+mod executable;
 #[path = "hostile/fstab.rs"]
 mod fstab;
 #[path = "support/node.rs"]

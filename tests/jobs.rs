@@ -3,6 +3,8 @@
 //! The stand-in `qm` notes its arguments, says its pid through the fifo `ready`, and waits for its exit status from the
 //! fifo `gate`; so nothing here depends on how long anything takes.
 
+#[path = "support/executable.rs"]
+mod executable;
 #[path = "support/node.rs"]
 mod node;
 mod support;

@@ -161,14 +161,34 @@ fn vm(id: u32, grown: u32) -> impl Strategy<Value = Value> {
     ];
     let model = prop_oneof![Just("virtio"), Just("e1000"), Just("vmxnet3")];
     let hard = (1..3_u32, 1..4_u32, 16..4096_u32, 0..20_u32, model);
-    (words, description, features, volumes, hard).prop_map(move |(tags, text, features, volumes, hard)| {
-        let (sockets, cores, memory, size, model) = hard;
-        json!({
-            "vm_id": id, "vm_name": format!("vm{id}"), "tags": tags, "features": features, "volumes": volumes,
-            "description": text.replace("<!-- phoenix", ""), "cpu_sockets": sockets, "cpu_cores": cores,
-            "memory_mb": memory, "boot_disk_size_gb": 3 + grown + size, "network_model": model
-        })
-    })
+    let maybe = || prop::option::of(any::<bool>());
+    let number = || prop::option::of(0..3_u32);
+    let power = (prop::bool::weighted(0.8), maybe(), maybe(), number(), number());
+    (words, description, features, volumes, hard, power).prop_map(
+        move |(tags, text, features, volumes, hard, power)| {
+            let (sockets, cores, memory, size, model) = hard;
+            let (started, start_at_boot, protected, boot_order, boot_delay) = power;
+            let mut vm = json!({ "started": started });
+            let optional = [
+                ("start_at_boot", start_at_boot.map(Value::from)),
+                ("protected", protected.map(Value::from)),
+                ("boot_order", boot_order.map(Value::from)),
+                ("boot_delay", boot_delay.map(Value::from)),
+            ];
+            for (key, value) in optional {
+                if let Some(value) = value {
+                    vm[key] = value;
+                }
+            }
+            let rest = json!({
+                "vm_id": id, "vm_name": format!("vm{id}"), "tags": tags, "features": features, "volumes": volumes,
+                "description": text.replace("<!-- phoenix", ""), "cpu_sockets": sockets, "cpu_cores": cores,
+                "memory_mb": memory, "boot_disk_size_gb": 3 + grown + size, "network_model": model
+            });
+            vm.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            vm
+        },
+    )
 }
 
 /// The same things in another order, the same one for the same seed.
@@ -196,8 +216,15 @@ fn disordered(config: &Value, seed: u64) -> String {
 }
 
 fn config(grown: u32) -> impl Strategy<Value = Value> {
-    (vm(100, grown), vm(101, grown), vm(102, grown), 1..4_usize).prop_map(|(a, b, c, count)| {
-        let vms = [a, b, c];
+    (vm(100, grown), vm(101, grown), vm(102, grown), 1..4_usize, 0..8_u8).prop_map(|(a, b, c, count, waits)| {
+        let mut vms = [a, b, c];
+        // Who waits for whom, never in a ring.
+        for (bit, (vm, other)) in [(0, 1), (0, 2), (1, 2)].into_iter().enumerate() {
+            if waits & (1 << bit) != 0 && other < count {
+                let list = vms[vm]["depends_on"].as_array().cloned().unwrap_or_default();
+                vms[vm]["depends_on"] = list.into_iter().chain([json!(100 + other)]).collect();
+            }
+        }
         json!({ "virtual_machines": vms.get(..count) })
     })
 }

@@ -3,6 +3,8 @@
 //! The node is a directory with the files of a node and programs that answer as Proxmox does (recorded answers); the ssh
 //! server is a real one, started here on a loopback port.
 
+#[path = "support/executable.rs"]
+mod executable;
 #[path = "support/node.rs"]
 mod node;
 mod support;

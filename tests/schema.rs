@@ -69,7 +69,17 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 4] = ["/$schema", "/persistent_storage/server", "/volumes/share", "/volumes/server"];
+    const DERIVED: [&str; 8] = [
+        "/$schema",
+        "/persistent_storage/server",
+        "/volumes/share",
+        "/volumes/server",
+        // Left as they are where the file says nothing.
+        "/start_at_boot",
+        "/boot_order",
+        "/boot_delay",
+        "/protected",
+    ];
     let text = |key: &str| property[key].as_str().unwrap_or_default();
     assert!(!text("title").is_empty(), "{at} has no title");
     let description = text("description");
@@ -83,6 +93,7 @@ fn complete(property: &Value, at: &str, required: bool) {
         "integer" => limit(&["minimum"]) && limit(&["maximum"]),
         "string" => limit(&["pattern", "oneOf", "maxLength"]),
         "array" => property.get("items").is_some() && (limit(&["maxItems"]) || at == "/virtual_machines"),
+        "boolean" => true,
         "object" => limit(&["properties", "additionalProperties"]),
         other => panic!("{at} has the type {other:?}"),
     };

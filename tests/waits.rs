@@ -195,6 +195,36 @@ fn cloud_init_never_ends() {
 }
 
 #[test]
+fn the_config_says_how_long_the_guest_has_and_what_an_error_of_cloud_init_does() {
+    let keys = r#", "timeouts": { "guest_agent": 60, "cloud_init": 3600 }"#;
+    check(&Case {
+        at: At::Ping,
+        goes: Goes::Refused(255, "QEMU guest agent is not running\n"),
+        fails: Some(ActionKind::AwaitAgent),
+        error: &["no answer from the guest agent within 60 s"],
+        late: true,
+        keys,
+        ..Case::default()
+    });
+    check(&Case {
+        at: At::Status("cloud-init"),
+        goes: Goes::Runs,
+        fails: Some(ActionKind::AwaitCloudInit),
+        error: &["no end of cloud-init within 3600 s"],
+        late: true,
+        keys,
+        ..Case::default()
+    });
+    check(&Case {
+        at: At::Status("cloud-init"),
+        goes: Goes::Ends(1, node::CLOUD_INIT_ERROR, ""),
+        notices: &["cloud-init failed, which `cloud_init_errors` lets pass", "update-locale"],
+        keys: r#", "cloud_init_errors": "warn""#,
+        ..Case::default()
+    });
+}
+
+#[test]
 fn cloud_init_that_is_no_failure_is_told_and_the_run_goes_on() {
     let degraded =
         r#"{"status":"done","extended_status":"degraded done","recoverable_errors":{"WARNING":["old key"]}}"#;

@@ -167,7 +167,10 @@ impl Step<'_> {
                 Some("plan again and look at what differs"),
             ));
         }
-        if !now.pending.is_empty() && !self.vm.actions.iter().any(|action| action.kind == ActionKind::Restart) {
+        if now.running
+            && !now.pending.is_empty()
+            && !self.vm.actions.iter().any(|action| action.kind == ActionKind::Restart)
+        {
             let keys: Vec<&str> = now.pending.keys().map(String::as_str).collect();
             self.noticed(format!("waits for a restart: {}; `--restart` does one", keys.join(", ")));
         }
@@ -206,14 +209,7 @@ impl Step<'_> {
         let live = self.live()?;
         self.must_not_have_moved(&live)?;
         if live.running {
-            let off = || self.live().map(|live| if live.running { Holds::No } else { Holds::Yes });
-            self.host(&HostOp::Shutdown { vm: self.id() }, &off)?;
-            if off()? == Holds::No {
-                return Err(failure(
-                    format!("VM {} did not shut down", self.id()),
-                    Some("its guest does not react: look at its console; phoenix never stops a VM by force here"),
-                ));
-            }
+            self.switch_off()?;
         }
         self.switch_on()?;
         self.leave()?;
@@ -223,6 +219,30 @@ impl Step<'_> {
             self.noticed(format!("still waits after the restart: {}", keys.join(", ")));
         }
         Ok(self.action.outcome)
+    }
+
+    pub(super) fn stop(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        if !live.running {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        self.switch_off()?;
+        self.leave()?;
+        Ok(self.action.outcome)
+    }
+
+    /// Asks the guest to shut down and waits until the VM is off. Never by force.
+    fn switch_off(&self) -> Result<(), Failure> {
+        let off = || self.live().map(|live| if live.running { Holds::No } else { Holds::Yes });
+        self.host(&HostOp::Shutdown { vm: self.id() }, &off)?;
+        if off()? == Holds::No {
+            return Err(failure(
+                format!("VM {} did not shut down", self.id()),
+                Some("its guest does not react: look at its console; phoenix never stops a VM by force here"),
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn resize(&mut self) -> Result<Outcome, Failure> {

@@ -103,6 +103,15 @@ impl Step<'_> {
                     self.noticed("cloud-init is not installed in the guest");
                     return Ok(self.action.outcome);
                 }
+                CloudInit::Failed(messages)
+                    if self.task.desired.cloud_init_errors == crate::model::CloudInitErrors::Warn =>
+                {
+                    self.noticed(format!(
+                        "cloud-init failed, which `cloud_init_errors` lets pass: {}",
+                        joined(&messages)
+                    ));
+                    return Ok(self.action.outcome);
+                }
                 CloudInit::Failed(messages) => {
                     return Err(failure(
                         format!("cloud-init failed: {}", joined(&messages)),

@@ -24,7 +24,7 @@ pub(super) fn clone(vm: VmId, task: &Task, plan: &CloneTask) -> Result<HostOp, F
         target: vm,
         name: task.desired.vm_name.clone(),
         description,
-        storage: Some(plan.storage.clone()),
+        storage: plan.storage.clone(),
     })
 }
 

@@ -80,6 +80,7 @@ impl Performer {
         match action.kind {
             ActionKind::RemoveLeftover => step.remove_leftover(),
             ActionKind::Clone => step.clone_template(),
+            ActionKind::Stop => step.stop(),
             ActionKind::Configure => step.configure(),
             ActionKind::ResizeDisk => step.resize(),
             ActionKind::Restart => step.restart(),

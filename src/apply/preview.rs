@@ -84,6 +84,7 @@ impl<'a> Scene<'a> {
             ActionKind::Clone => {
                 task.clone.as_ref().map_or(Ok(Vec::new()), |plan| one(operation::clone(id, task, plan)?))
             }
+            ActionKind::Stop => one(HostOp::Shutdown { vm: id }),
             ActionKind::Configure => self.configure(),
             ActionKind::ResizeDisk => {
                 let disk = self.live.as_ref().and_then(|live| live.boot_disk.as_ref());

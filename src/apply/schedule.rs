@@ -164,7 +164,7 @@ impl<'p> Scheduler<'p> {
     fn clone_storage(&self, number: usize) -> Option<&'p str> {
         let (vm, action) = self.plan.action(number);
         let clone = vm.task.as_ref()?.clone.as_ref()?;
-        (action.kind == ActionKind::Clone).then_some(clone.storage.as_str())
+        clone.storage.as_deref().filter(|_| action.kind == ActionKind::Clone)
     }
 
     fn make_ready(&mut self, number: usize) {

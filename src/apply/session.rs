@@ -13,7 +13,7 @@ pub(super) struct Session {
 ///
 /// `unused0` and the like appear when a failed operation leaves a volume behind; `parent` and `snaptime` belong to
 /// snapshots, which change nothing that is running.
-const OWN: [&str; 14] = [
+const OWN: [&str; 15] = [
     "name",
     "ostype",
     "sockets",
@@ -24,6 +24,7 @@ const OWN: [&str; 14] = [
     "tags",
     "protection",
     "onboot",
+    "startup",
     "lock",
     "vmgenid",
     "parent",

@@ -108,7 +108,9 @@ fn only_completes(vm: &VmPlan) -> bool {
         Outcome::Create | Outcome::NoOp => true,
         Outcome::Update => {
             vm.task.as_ref().is_some_and(|task| task.completing) || {
-                let changes = |kind: ActionKind| matches!(kind, ActionKind::Configure | ActionKind::ResizeDisk);
+                let changes = |kind: ActionKind| {
+                    matches!(kind, ActionKind::Stop | ActionKind::Configure | ActionKind::ResizeDisk)
+                };
                 !vm.actions.iter().any(|action| {
                     action.outcome == Outcome::Update && (changes(action.kind) || action.kind == ActionKind::Feature)
                 })

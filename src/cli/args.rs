@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -12,9 +13,15 @@ use super::output::Output;
     name = "phoenix",
     version,
     about,
-    max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 failed, 2 changes present (plan --detailed-exitcode), 3 config invalid, \
-                  4 usage, 5 plan stale, 6 some actions failed, 7 interrupted, 8 restart pending (apply --detailed-exitcode)."
+    max_term_width = 80,
+    after_help = "Examples:
+  phoenix plan
+  phoenix apply --target qm+ssh://root@pve1
+
+Exit codes:
+  0 done  1 failed  2 changes present (plan --detailed-exitcode)
+  3 config invalid  4 usage  5 plan stale  6 some actions failed
+  7 interrupted  8 restart pending (apply --detailed-exitcode)"
 )]
 pub(super) struct Args {
     /// The config file.
@@ -22,7 +29,7 @@ pub(super) struct Args {
     pub(super) config: PathBuf,
 
     /// Where to act: `embedded:DIR`, `qm:` or `qm+ssh://[user@]host[:port]`; wins over the config.
-    #[arg(long, global = true, value_name = "TARGET", env = "PHOENIX_TARGET")]
+    #[arg(long, global = true, value_name = "TARGET", env = "PHOENIX_TARGET", hide_env_values = true)]
     pub(super) target: Option<String>,
 
     /// Colours.
@@ -47,40 +54,72 @@ pub(super) enum When {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Check config files; needs no target.
-    #[command(after_help = "Examples: phoenix validate phoenix_vm_configs.json\n          \
-                            phoenix validate --format github --format sarif=phoenix.sarif\n          \
-                            phoenix validate --staged")]
+    #[command(after_help = "Examples:
+  phoenix validate
+  phoenix validate --format github --format sarif=phoenix.sarif
+  phoenix validate --staged")]
     Validate(Validate),
     /// Show what apply would do; changes nothing.
-    #[command(after_help = "Example: phoenix plan --only web-server --detailed-exitcode")]
+    #[command(after_help = "Examples:
+  phoenix plan --only web-server --detailed-exitcode
+  phoenix plan --out plan.json --format markdown=plan.md
+  phoenix plan --against live.json")]
     Plan(Plan),
     /// Make the VMs what the config says.
-    #[command(after_help = "Example: phoenix apply --only 1001 --auto-approve")]
+    #[command(after_help = "Examples:
+  phoenix apply
+  phoenix apply --only 1001 --auto-approve
+  phoenix apply plan.json")]
     Apply(Apply),
     /// Record the state of the target, without secrets, for `plan --against`.
-    #[command(after_help = "Example: phoenix observe --out live.json")]
+    #[command(after_help = "Examples:
+  phoenix observe --out live.json")]
     Observe(Observe),
     /// List the runs of apply that were logged here.
-    #[command(after_help = "Example: phoenix log")]
+    #[command(after_help = "Examples:
+  phoenix log")]
     Log,
     /// Show a saved plan, or tell a logged run again.
-    #[command(after_help = "Example: phoenix show plan.json --format markdown")]
+    #[command(after_help = "Examples:
+  phoenix show plan.json --format markdown")]
     Show(Show),
     /// Create these VMs, or complete them; changes nothing about finished ones.
-    #[command(after_help = "Example: phoenix create 1000")]
+    #[command(after_help = "Examples:
+  phoenix create 1000")]
     Create(Create),
     /// Print the graph of all actions.
-    #[command(after_help = "Example: phoenix graph --format dot | dot -Tsvg > graph.svg")]
+    #[command(after_help = "Examples:
+  phoenix graph
+  phoenix graph --format dot | dot -Tsvg > graph.svg")]
     Graph(Graph),
     /// Print the JSON Schema of the config, a plan, a run or an event, or check a copy of it.
-    #[command(after_help = "Example: phoenix schema --check schema/phoenix_vm_configs.schema.json")]
+    #[command(after_help = "Examples:
+  phoenix schema --of plan
+  phoenix schema --check schema/phoenix_vm_configs.schema.json")]
     Schema(Schema),
     /// Write a starter config, its schema and the settings of Git and editors; overwrites nothing.
-    #[command(after_help = "Example: phoenix init my-vms")]
+    #[command(after_help = "Examples:
+  phoenix init my-vms")]
     Init(Init),
     /// Look after the embedded node.
-    #[command(subcommand, after_help = "Example: phoenix node show")]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  phoenix node show
+  phoenix node add-template debian-12
+  phoenix node reset"
+    )]
     Node(Node),
+    /// Print the script that lets a shell complete phoenix's command lines.
+    #[command(after_help = "Examples:
+  phoenix completions bash")]
+    Completions(Completions),
+    /// Write the manual pages, one for each verb.
+    #[command(after_help = "Examples:\n  phoenix man /usr/local/share/man/man1")]
+    Man(Man),
+    /// Answer the question of such a script.
+    #[command(hide = true)]
+    Complete(Complete),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -243,11 +282,47 @@ pub(super) enum SchemaOf {
     Event,
 }
 
+#[derive(Debug, ClapArgs)]
+pub(super) struct Man {
+    /// Where; made if it is not there. Pages of the same names are replaced.
+    #[arg(value_name = "DIR")]
+    pub(super) dir: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Completions {
+    /// Which shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(super) shell: Shell,
+}
+
+/// Shells that there is a script for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    /// In `~/.bashrc`: eval "$(phoenix completions bash)"
+    Bash,
+    /// In `~/.zshrc`, after compinit: eval "$(phoenix completions zsh)"
+    Zsh,
+    /// In `~/.config/fish/config.fish`: phoenix completions fish | source
+    Fish,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Complete {
+    /// Which of the words.
+    pub(super) index: usize,
+    /// The command line up to the cursor.
+    #[arg(last = true, allow_hyphen_values = true)]
+    pub(super) words: Vec<OsString>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Node {
     /// Show the node, its storages and VMs.
+    #[command(after_help = "Examples:\n  phoenix node show")]
     Show,
     /// Add a template that VMs can be cloned from.
+    #[command(after_help = "Examples:\n  phoenix node add-template debian-12 --size 4")]
     AddTemplate {
         /// Name of the template.
         name: String,
@@ -256,9 +331,50 @@ pub(super) enum Node {
         size: u32,
     },
     /// Remove the node with everything in it.
+    #[command(after_help = "Examples:\n  phoenix node reset --auto-approve")]
     Reset {
         /// Do not ask.
         #[arg(long)]
         auto_approve: bool,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _, Parser as _};
+
+    use super::Args;
+
+    /// A verb and all verbs below it, as they can be typed.
+    fn walk(command: &Command, seen: &mut Vec<String>, look: &mut dyn FnMut(&Command)) {
+        look(command);
+        seen.push(command.get_name().to_owned());
+        command.get_subcommands().filter(|verb| !verb.is_hide_set()).for_each(|verb| walk(verb, seen, look));
+    }
+
+    #[test]
+    fn the_help_of_every_verb_fits_a_terminal_and_has_examples_that_can_be_typed() {
+        let mut all = Args::command().term_width(80).disable_help_subcommand(true);
+        all.build();
+        let mut seen = Vec::new();
+        walk(&all, &mut seen, &mut |verb| {
+            let help = verb.clone().render_long_help().to_string();
+            for line in help.lines() {
+                assert!(unicode_width::UnicodeWidthStr::width(line) <= 80, "{line}");
+            }
+            let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("no example:\n{help}"));
+            let examples: Vec<&str> = examples.lines().map_while(|line| line.strip_prefix("  ")).collect();
+            assert!(!examples.is_empty(), "{help}");
+            for example in examples {
+                let command = example.split(['|', '>']).next().unwrap_or_default();
+                let words = shlex::split(command).unwrap();
+                if let Err(error) = Args::try_parse_from(&words) {
+                    panic!("`{example}`: {error}");
+                }
+                let path = verb.get_bin_name().unwrap_or("phoenix");
+                assert!(example.starts_with(path), "`{example}` is no example of `{path}`");
+            }
+        });
+        assert!(seen.len() > 12, "{seen:?}");
+    }
 }

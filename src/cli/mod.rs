@@ -3,12 +3,14 @@
 mod apply;
 mod args;
 mod commands;
+mod completions;
 mod connect;
 mod console;
 mod exit;
 mod graph;
 mod init;
 mod load;
+mod man;
 mod node;
 mod observe;
 mod output;
@@ -64,5 +66,8 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Schema(verb) => schema::run(verb, console),
         Verb::Init(verb) => init::run(verb, console),
         Verb::Node(verb) => node::run(args, verb, console),
+        Verb::Completions(verb) => Ok(completions::run(verb, console)),
+        Verb::Man(verb) => man::run(verb, console),
+        Verb::Complete(verb) => Ok(completions::complete(verb, console)),
     }
 }

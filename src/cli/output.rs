@@ -31,7 +31,10 @@ pub(super) enum Format {
 }
 
 impl Format {
-    fn name(self) -> &'static str {
+    pub(super) const ALL: [Self; 8] =
+        [Self::Human, Self::Json, Self::Jsonl, Self::Markdown, Self::Html, Self::Github, Self::Sarif, Self::Junit];
+
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Human => "human",
             Self::Json => "json",

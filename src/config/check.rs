@@ -4,12 +4,10 @@ use std::path::Path;
 
 use super::codes::{self, Code};
 use super::lexis::{self, Verdict};
-use super::lower::TEMPLATE_NAME;
 use super::problem::{Problem, shown};
 use super::raw::{Raw, RawVm};
 use super::spans::Place;
-use super::{FeatureFiles, MAX_DESCRIPTION, RECORD_MARK, features, volumes};
-use crate::dag::{Cycle, Dag};
+use super::{FeatureFiles, MAX_DESCRIPTION, RECORD_MARK, dependencies, features, volumes};
 use crate::model::{InvalidTarget, Scripts, Target};
 
 /// The object that a value of a VM is written in.
@@ -48,7 +46,7 @@ pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Vec<Problem>) 
         texts(owner, vm, problems);
     }
     unique(raw, problems);
-    rings(raw, problems);
+    dependencies::check(raw, problems);
     volumes::check(raw, problems);
     features::resolve(raw, files, problems)
 }
@@ -93,6 +91,10 @@ fn hypervisor(raw: &Raw, problems: &mut Vec<Problem>) {
         problems,
     );
     text(block.features_dir.as_deref(), (codes::BAD_LENGTH, ""), anything, place("features_dir"), problems);
+    for (n, tag) in block.never_together.iter().enumerate() {
+        let place = || Place::value(format!("/hypervisor/never_together/{n}"));
+        text(Some(tag), (codes::BAD_TAG, "cannot be a tag"), lexis::tag, place, problems);
+    }
     text(block.target.as_deref(), (codes::UNKNOWN_TARGET, ""), anything, place("target"), problems);
     if let Some(target) = block.target.as_deref()
         && lexis::control_in(target, false).is_none()
@@ -202,44 +204,5 @@ fn unique(raw: &Raw, problems: &mut Vec<Problem>) {
                 .vm(raw.virtual_machines[*n].vm_id),
             );
         }
-    }
-}
-
-/// A VM waits for the VM of this file that is its template; nobody may wait for himself.
-fn rings(raw: &Raw, problems: &mut Vec<Problem>) {
-    let vms = &raw.virtual_machines;
-    let shared = raw.vm_defaults.as_ref().and_then(|vm| vm.template_name.as_deref()).unwrap_or(TEMPLATE_NAME);
-    let mut names: Vec<(&str, usize)> =
-        vms.iter().enumerate().filter_map(|(n, vm)| Some((vm.vm_name.as_deref()?, n))).collect();
-    names.sort_unstable();
-    let mut waits: Vec<(usize, usize)> = vms
-        .iter()
-        .enumerate()
-        .filter_map(|(n, vm)| {
-            let template = vm.template_name.as_deref().unwrap_or(shared);
-            let at = names.binary_search_by(|(name, _)| (*name).cmp(template)).ok()?;
-            Some((n, names[at].1))
-        })
-        .collect();
-    // Each VM has one template, so a ring found and opened leaves the others as they are.
-    while !waits.is_empty()
-        && let Err(Cycle(ring)) = Dag::new(vms.len(), &waits)
-    {
-        let name = |n: usize| vms[n].vm_name.as_deref().unwrap_or_default();
-        let path: Vec<&str> = ring.iter().chain(ring.first()).map(|&n| name(n)).collect();
-        let place = |n: usize| {
-            let owner = if vms[n].template_name.is_some() { Owner::Vm(n) } else { Owner::Defaults };
-            owner.value("template_name")
-        };
-        let Some((&first, rest)) = ring.split_first() else { return };
-        let problem = Problem::new(
-            codes::TEMPLATE_RING,
-            format!("VMs are each other's templates: `{}`", path.join(" → ")),
-            place(first),
-        )
-        .hint("give one of them a template that is not in the ring")
-        .vm(vms[first].vm_id);
-        problems.push(rest.iter().take(3).fold(problem, |problem, &n| problem.also(place(n), "")));
-        waits.retain(|(n, _)| !ring.contains(n));
     }
 }

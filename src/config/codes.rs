@@ -78,4 +78,6 @@ codes! {
     LONG_DESCRIPTION = "P044", Error, "a description leaves no room for the record";
     TEMPLATE_RING = "P045", Error, "VMs are templates of each other in a ring";
     UNKNOWN_TARGET = "P046", Error, "the target is of no kind that is known";
+    UNKNOWN_DEPENDENCY = "P047", Error, "a VM depends on one that is not declared";
+    DEPENDENCY_RING = "P048", Error, "VMs wait for each other in a ring";
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::dependencies::{self, Ids};
 use super::lexis::trimmed;
-use super::raw::{Raw, RawHypervisor, RawVm, RawVolume};
+use super::raw::{Raw, RawHypervisor, RawTimeouts, RawVm, RawVolume};
 use crate::model::{
-    Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType, PersistentStorage, Scripts,
-    Settings, VmId, Volume,
+    CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType,
+    PersistentStorage, Scripts, Settings, Timeouts, VmId, Volume,
 };
 
 /// `hypervisor.persistent_storage.host_path` where the file says nothing.
@@ -24,9 +25,10 @@ pub(super) fn features_dir(raw: &Raw) -> &str {
 /// Makes what the planner works with. The file has passed every check; a VM without id or name cannot occur and would
 /// be left out.
 pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
-    let shared = Values::of(raw.vm_defaults.unwrap_or_default(), &scripts);
+    let ids = dependencies::ids(&raw.virtual_machines);
+    let shared = Values::of(raw.vm_defaults.unwrap_or_default(), &scripts, &ids);
     let mut vms: Vec<DesiredVm> =
-        raw.virtual_machines.into_iter().filter_map(|vm| merged(vm, &shared, &scripts)).collect();
+        raw.virtual_machines.into_iter().filter_map(|vm| merged(vm, &shared, &scripts, &ids)).collect();
     vms.sort_by_key(|vm| vm.vm_id);
     Desired { settings: settings(raw.hypervisor.unwrap_or_default()), vms, scripts }
 }
@@ -44,6 +46,7 @@ fn settings(raw: RawHypervisor) -> Settings {
             server: storage.server,
             mount_point: path(storage.mount_point, MOUNT_POINT),
         },
+        never_together: normal_tags(raw.never_together),
         nfs_shares: raw
             .nfs_shares
             .into_iter()
@@ -75,10 +78,19 @@ struct Values {
     volumes: Option<Vec<Volume>>,
     description: Option<String>,
     tags: Option<Vec<String>>,
+    full_clone: Option<bool>,
+    started: Option<bool>,
+    start_at_boot: Option<bool>,
+    boot_order: Option<u32>,
+    boot_delay: Option<u32>,
+    protected: Option<bool>,
+    depends_on: Option<Vec<VmId>>,
+    timeouts: Option<Timeouts>,
+    cloud_init_errors: Option<CloudInitErrors>,
 }
 
 impl Values {
-    fn of(raw: RawVm, scripts: &Scripts) -> Self {
+    fn of(raw: RawVm, scripts: &Scripts, ids: &Ids) -> Self {
         Self {
             template_name: raw.template_name,
             os_type: raw.os_type,
@@ -93,15 +105,24 @@ impl Values {
             volumes: raw.volumes.map(|list| list.into_iter().map(volume).collect()),
             description: raw.description.map(|text| normal_description(&text)),
             tags: raw.tags.map(normal_tags),
+            full_clone: raw.full_clone,
+            started: raw.started,
+            start_at_boot: raw.start_at_boot,
+            boot_order: raw.boot_order,
+            boot_delay: raw.boot_delay,
+            protected: raw.protected,
+            depends_on: raw.depends_on.map(|list| dependencies::named(&list, ids)),
+            timeouts: raw.timeouts.map(|raw| timeouts(&raw)),
+            cloud_init_errors: raw.cloud_init_errors,
         }
     }
 }
 
 /// Merges one VM; its own values win, lists as a whole.
-fn merged(vm: RawVm, shared: &Values, scripts: &Scripts) -> Option<DesiredVm> {
+fn merged(vm: RawVm, shared: &Values, scripts: &Scripts, ids: &Ids) -> Option<DesiredVm> {
     let vm_id = vm.vm_id.and_then(|id| VmId::try_from(id).ok())?;
     let vm_name = vm.vm_name.clone()?;
-    let own = Values::of(vm, scripts);
+    let own = Values::of(vm, scripts, ids);
     let mut origins = Origins::default();
     origins.note(Key::VmId, Origin::Vm);
     origins.note(Key::VmName, Origin::Vm);
@@ -143,6 +164,21 @@ fn merged(vm: RawVm, shared: &Values, scripts: &Scripts) -> Option<DesiredVm> {
         volumes: pick(&mut origins, Key::Volumes, own.volumes, shared.volumes.as_ref(), Vec::new),
         description: pick(&mut origins, Key::Description, own.description, shared.description.as_ref(), String::new),
         tags: pick(&mut origins, Key::Tags, own.tags, shared.tags.as_ref(), Vec::new),
+        full_clone: pick(&mut origins, Key::FullClone, own.full_clone, shared.full_clone.as_ref(), || true),
+        started: pick(&mut origins, Key::Started, own.started, shared.started.as_ref(), || true),
+        start_at_boot: pick_any(&mut origins, Key::StartAtBoot, own.start_at_boot, shared.start_at_boot),
+        boot_order: pick_any(&mut origins, Key::BootOrder, own.boot_order, shared.boot_order),
+        boot_delay: pick_any(&mut origins, Key::BootDelay, own.boot_delay, shared.boot_delay),
+        protected: pick_any(&mut origins, Key::Protected, own.protected, shared.protected),
+        depends_on: pick(&mut origins, Key::DependsOn, own.depends_on, shared.depends_on.as_ref(), Vec::new),
+        timeouts: pick(&mut origins, Key::Timeouts, own.timeouts, shared.timeouts.as_ref(), Timeouts::default),
+        cloud_init_errors: pick(
+            &mut origins,
+            Key::CloudInitErrors,
+            own.cloud_init_errors,
+            shared.cloud_init_errors.as_ref(),
+            || CloudInitErrors::Fail,
+        ),
         origins,
     })
 }
@@ -164,6 +200,11 @@ fn pick<T: Clone>(
     value
 }
 
+/// Takes the first value there is, if there is one, and notes where it came from.
+fn pick_any<T: Clone>(origins: &mut Origins, key: Key, own: Option<T>, shared: Option<T>) -> Option<T> {
+    pick(origins, key, own.map(Some), shared.map(Some).as_ref(), || None)
+}
+
 /// The feature of a name, sharing the text with its script.
 fn feature(name: &str, scripts: &Scripts) -> Feature {
     let name = scripts.features.get_key_value(name).map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name));
@@ -173,6 +214,15 @@ fn feature(name: &str, scripts: &Scripts) -> Feature {
 fn volume(raw: RawVolume) -> Volume {
     let path = |written: Option<String>| written.map_or_else(String::new, |path| trimmed(&path).to_owned());
     Volume { share: raw.share, server: raw.server, path: path(raw.path), mount_point: path(raw.mount_point) }
+}
+
+fn timeouts(raw: &RawTimeouts) -> Timeouts {
+    let default = Timeouts::default();
+    Timeouts {
+        guest_agent: raw.guest_agent.unwrap_or(default.guest_agent),
+        cloud_init: raw.cloud_init.unwrap_or(default.cloud_init),
+        feature: raw.feature.unwrap_or(default.feature),
+    }
 }
 
 /// White space at the end does not count: Proxmox adds a line break of its own.

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub mod builtin;
 mod check;
 pub mod codes;
+mod dependencies;
 mod features;
 pub mod input;
 pub(crate) mod lexis;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::lexis;
-use crate::model::{NetworkModel, OsType};
+use crate::model::{CloudInitErrors, NetworkModel, OsType};
 
 /// Says which virtual machines there are.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -66,6 +66,11 @@ pub(crate) struct RawHypervisor {
         "media": { "server": "nas.example.org", "export": "/tank/media", "host_path": "/mnt/media" }
     }))]
     pub(super) nfs_shares: BTreeMap<String, RawNfsShare>,
+    /// Lists tags. VMs that share one of them are never restarted at the same time: the next one waits until the one
+    /// before it is ready again.
+    #[schemars(title = "Never together", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
+    #[schemars(example = ["database"], extend("default" = []))]
+    pub(super) never_together: Vec<String>,
 }
 
 /// Says where the implicit volume of VMs with features lives.
@@ -164,6 +169,64 @@ pub(crate) struct RawVm {
     #[schemars(title = "Tags", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
     #[schemars(example = ["development", "web-server"], extend("default" = []))]
     pub(super) tags: Option<Vec<String>>,
+    /// Says whether the VM gets its own copy of the template's disk. A linked clone is made at once and small, lies on
+    /// its template's storage and needs the template for ever. It matters only when the VM is created.
+    #[schemars(title = "Full clone", example = false, extend("default" = true))]
+    pub(super) full_clone: Option<bool>,
+    /// Says whether the VM is to run. One that is not is shut down; what its guest lacks waits until it runs.
+    #[schemars(title = "Started", example = false, extend("default" = true))]
+    pub(super) started: Option<bool>,
+    /// Says whether the node starts the VM when it boots. Without it, this stays as it is.
+    #[schemars(title = "Start at boot", example = true)]
+    pub(super) start_at_boot: Option<bool>,
+    /// Sets the VM's place in the order in which the node starts VMs, lowest first; it stops them the other way round.
+    /// Without it, this stays as it is.
+    #[schemars(title = "Boot order", range(min = 0, max = 65_535), example = 1)]
+    pub(super) boot_order: Option<u32>,
+    /// Sets the time in seconds that the node waits after this VM before it starts the next one. Without it, this stays
+    /// as it is.
+    #[schemars(title = "Boot delay (s)", range(min = 0, max = 86_400), example = 30)]
+    pub(super) boot_delay: Option<u32>,
+    /// Says whether Proxmox refuses to remove the VM and its disks. Without it, this stays as it is.
+    #[schemars(title = "Protected", example = true)]
+    pub(super) protected: Option<bool>,
+    /// Lists VMs of this file, by VMID or name, that must be ready before anything is done to this one.
+    #[schemars(schema_with = "references", title = "Depends on", length(max = MAX_ITEMS))]
+    #[schemars(example = serde_json::json!([1000, "database"]), extend("default" = []))]
+    pub(super) depends_on: Option<Vec<RawReference>>,
+    /// Says how long the guest is waited for, in seconds.
+    #[schemars(title = "Timeouts", extend("default" = serde_json::json!({})))]
+    #[schemars(example = serde_json::json!({ "cloud_init": 1800 }))]
+    pub(super) timeouts: Option<RawTimeouts>,
+    /// Says what an error of cloud-init does.
+    #[schemars(schema_with = "cloud_init_errors", title = "Errors of cloud-init")]
+    #[schemars(example = &"warn", extend("default" = "fail"))]
+    pub(super) cloud_init_errors: Option<CloudInitErrors>,
+}
+
+/// Says how long the guest is waited for, in seconds.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawTimeouts {
+    /// Sets how many seconds the guest agent has to answer after a start.
+    #[schemars(title = "Guest agent (s)", range(min = 60, max = 86_400), example = 300, extend("default" = 300))]
+    pub(super) guest_agent: Option<u32>,
+    /// Sets how many seconds cloud-init has to finish.
+    #[schemars(title = "cloud-init (s)", range(min = 60, max = 86_400), example = 1800, extend("default" = 900))]
+    pub(super) cloud_init: Option<u32>,
+    /// Sets how many seconds each feature script has to end.
+    #[schemars(title = "Feature (s)", range(min = 60, max = 86_400), example = 3600, extend("default" = 1800))]
+    pub(super) feature: Option<u32>,
+}
+
+/// Names a VM of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum RawReference {
+    /// By VMID.
+    Id(u32),
+    /// By name.
+    Name(String),
 }
 
 /// Describes storage that the guest mounts: a path below a share, or an export of a server.
@@ -203,8 +266,25 @@ fn network_model(_: &mut SchemaGenerator) -> Schema {
     words(NetworkModel::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
 }
 
+fn cloud_init_errors(_: &mut SchemaGenerator) -> Schema {
+    words(CloudInitErrors::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
+}
+
 fn volume_type(_: &mut SchemaGenerator) -> Schema {
     words([("nfs", "A directory that an NFS server exports")])
+}
+
+fn references(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {
+            "type": ["integer", "string"],
+            "minimum": 100,
+            "maximum": 999_999_999,
+            "pattern": lexis::DNS_NAME,
+            "maxLength": lexis::MAX_DNS_NAME,
+        },
+    })
 }
 
 /// Makes the schema of a word out of a list; an editor shows the meaning of each.

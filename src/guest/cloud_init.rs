@@ -126,8 +126,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("cloud-init");
         let text = "#!/bin/sh\n[ \"$*\" = 'status --long' ] && { echo 'status: done'; exit 0; }\necho unrecognized >&2\nexit 2\n";
-        std::fs::write(&program, text).unwrap();
-        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        // Another process writes it: a child of another test's thread would inherit the open file, which keeps it from
+        // being run.
+        let mut write = std::process::Command::new("sh");
+        write.args(["-c", "printf %s \"$2\" >\"$1\" && chmod 755 \"$1\"", "sh"]).arg(&program).arg(text);
+        assert!(write.status().unwrap().success());
         let path = format!("{}:/usr/bin:/bin", dir.path().display());
         let argv = crate::guest::cloud_init_status().argv;
         let output = std::process::Command::new(&argv[0]).args(&argv[1..]).env("PATH", path).output().unwrap();

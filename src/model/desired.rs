@@ -7,7 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::VmId;
+use super::{Timeouts, VmId};
 
 /// Everything one config file wants.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct Settings {
     pub persistent_storage: PersistentStorage,
     /// NFS shares by the name that volumes use.
     pub nfs_shares: BTreeMap<String, NfsShare>,
+    /// Tags: VMs that share one of them are restarted one after the other.
+    pub never_together: Vec<String>,
 }
 
 /// `hypervisor.persistent_storage`: the implicit volume of VMs with features.
@@ -90,6 +92,25 @@ pub struct DesiredVm {
     pub description: String,
     /// Tags as Proxmox stores them: lower case, sorted, each once.
     pub tags: Vec<String>,
+    /// Whether the VM gets a copy of its template's disk; else a linked clone, which needs the template for ever.
+    pub full_clone: bool,
+    /// Whether the VM is to run.
+    pub started: bool,
+    /// Proxmox `onboot`; `None` leaves it as it is.
+    pub start_at_boot: Option<bool>,
+    /// `order` of Proxmox `startup`; `None` leaves it as it is.
+    pub boot_order: Option<u32>,
+    /// `up` of Proxmox `startup`, in seconds: how long the node waits before it starts the next VM; `None` leaves it as
+    /// it is.
+    pub boot_delay: Option<u32>,
+    /// Proxmox `protection`; `None` leaves it as it is.
+    pub protected: Option<bool>,
+    /// VMs of this file that must be ready before anything is done to this one.
+    pub depends_on: Vec<VmId>,
+    /// How long its guest is waited for.
+    pub timeouts: Timeouts,
+    /// What an error of cloud-init does.
+    pub cloud_init_errors: CloudInitErrors,
     /// Where each value came from.
     pub origins: Origins,
 }
@@ -136,7 +157,7 @@ pub struct Script {
     pub digest: Arc<str>,
 }
 
-/// The keys of a VM in the config, in the order of the specification's table.
+/// The keys of a VM in the config: those of the specification in the order of its table, then the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is the config key of the same name, documented at `DesiredVm`")]
@@ -156,11 +177,20 @@ pub enum Key {
     VmName,
     Description,
     Tags,
+    FullClone,
+    Started,
+    StartAtBoot,
+    Protected,
+    BootOrder,
+    BootDelay,
+    DependsOn,
+    Timeouts,
+    CloudInitErrors,
 }
 
 impl Key {
-    /// Every key, in the order of the specification's table.
-    pub const ALL: [Self; 15] = [
+    /// Every key, in order.
+    pub const ALL: [Self; 24] = [
         Self::TemplateName,
         Self::OsType,
         Self::CpuSockets,
@@ -176,6 +206,15 @@ impl Key {
         Self::VmName,
         Self::Description,
         Self::Tags,
+        Self::FullClone,
+        Self::Started,
+        Self::StartAtBoot,
+        Self::Protected,
+        Self::BootOrder,
+        Self::BootDelay,
+        Self::DependsOn,
+        Self::Timeouts,
+        Self::CloudInitErrors,
     ];
 
     /// The key as the config spells it.
@@ -197,6 +236,15 @@ impl Key {
             Self::VmName => "vm_name",
             Self::Description => "description",
             Self::Tags => "tags",
+            Self::FullClone => "full_clone",
+            Self::Started => "started",
+            Self::StartAtBoot => "start_at_boot",
+            Self::BootOrder => "boot_order",
+            Self::BootDelay => "boot_delay",
+            Self::Protected => "protected",
+            Self::DependsOn => "depends_on",
+            Self::Timeouts => "timeouts",
+            Self::CloudInitErrors => "cloud_init_errors",
         }
     }
 }
@@ -307,5 +355,13 @@ words! {
         Pcnet = "pcnet", "AMD PCnet card";
         Rtl8139 = "rtl8139", "Realtek RTL8139 fast ethernet card";
         Vmxnet3 = "vmxnet3", "VMware paravirtualised card";
+    }
+}
+
+words! {
+    /// What an error of cloud-init does.
+    CloudInitErrors {
+        Fail = "fail", "The VM is not ready: nothing more is done in its guest";
+        Warn = "warn", "It is told, and the guest is used all the same";
     }
 }

@@ -10,14 +10,14 @@ mod target;
 mod words;
 
 pub use desired::{
-    Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType, PersistentStorage, Script,
-    Scripts, Settings, Volume,
+    CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType,
+    PersistentStorage, Script, Scripts, Settings, Volume,
 };
 pub use digest::{Digest, content_digest};
 pub use ids::{InvalidVmId, VmId};
 pub use record::{Record, RecordState};
 pub use target::{InvalidTarget, Target};
-pub use words::{ActionKind, Disruption, Outcome};
+pub use words::{ActionKind, Disruption, Outcome, Timeouts};
 
 /// Bytes in one GiB.
 pub const GIB: u64 = 1 << 30;

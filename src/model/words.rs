@@ -53,6 +53,8 @@ pub enum Disruption {
     Network,
     /// Waits until the VM is stopped and started.
     Restart,
+    /// The VM is shut down.
+    Stop,
 }
 
 impl Disruption {
@@ -64,7 +66,25 @@ impl Disruption {
             Self::Live => "live",
             Self::Network => "network",
             Self::Restart => "needs a restart",
+            Self::Stop => "stops the VM",
         }
+    }
+}
+
+/// How long the guest is waited for, in seconds. Field names are the config's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the guest agent to answer.
+    pub guest_agent: u32,
+    /// For cloud-init to finish.
+    pub cloud_init: u32,
+    /// For each feature script to end.
+    pub feature: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { guest_agent: 300, cloud_init: 900, feature: 1800 }
     }
 }
 
@@ -76,6 +96,8 @@ pub enum ActionKind {
     RemoveLeftover,
     /// Clones the template.
     Clone,
+    /// Shuts down a VM that is not to run.
+    Stop,
     /// Writes the configuration, once.
     Configure,
     /// Grows the boot disk.
@@ -106,9 +128,10 @@ pub enum ActionKind {
 
 impl ActionKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RemoveLeftover,
         Self::Clone,
+        Self::Stop,
         Self::Configure,
         Self::ResizeDisk,
         Self::Restart,
@@ -130,6 +153,7 @@ impl ActionKind {
         match self {
             Self::RemoveLeftover => "remove-leftover",
             Self::Clone => "clone",
+            Self::Stop => "stop",
             Self::Configure => "configure",
             Self::ResizeDisk => "resize-disk",
             Self::Restart => "restart",
@@ -148,15 +172,16 @@ impl ActionKind {
 
     /// How long the action may take before it counts as failed, in seconds.
     ///
-    /// Clones copy whole disks; the three waits for the guest have the defaults the design names.
+    /// Clones copy whole disks; how long the guest is waited for is said by `timeouts`.
     #[must_use]
-    pub fn timeout_seconds(self) -> u32 {
+    pub fn timeout_seconds(self, timeouts: &Timeouts) -> u32 {
         match self {
             Self::Clone => 3600,
             // Longer than a guest's own limits for stopping its services.
-            Self::Restart | Self::AwaitAgent => 300,
-            Self::AwaitCloudInit => 900,
-            Self::Feature => 1800,
+            Self::Stop | Self::Restart => 300,
+            Self::AwaitAgent => timeouts.guest_agent,
+            Self::AwaitCloudInit => timeouts.cloud_init,
+            Self::Feature => timeouts.feature,
             Self::RemoveLeftover | Self::ResizeDisk | Self::Mount => 600,
             Self::Configure
             | Self::Start

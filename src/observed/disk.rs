@@ -29,6 +29,14 @@ pub fn is_disk_key(key: &str) -> bool {
 }
 
 impl BootDisk {
+    /// Whether it is a linked clone: its volume id names the one it is based on, e.g.
+    /// `local-zfs:base-9000-disk-0/vm-101-disk-0` or `local:9000/base-9000-disk-0.qcow2/101/vm-101-disk-0.qcow2`.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        let path = self.volume.split_once(':').map_or("", |(_, path)| path);
+        path.rsplit('/').skip(1).any(|part| part.starts_with("base-"))
+    }
+
     /// Reads a drive string. `None`: it is a CD-ROM, the cloud-init drive or empty.
     #[must_use]
     pub fn parse(device: &str, drive: &str) -> Option<Self> {

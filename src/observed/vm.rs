@@ -62,6 +62,9 @@ pub struct VmObserved {
     pub protection: bool,
     /// `onboot`.
     pub onboot: bool,
+    /// `startup` as it stands, e.g. `order=1,up=30`; empty when it is not set.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub startup: String,
     /// Options `ipconfigN` that give a fixed address by cloud-init.
     pub fixed_addresses: Vec<String>,
     /// `hotplug` features in force; Proxmox's default is network, disk, usb.
@@ -104,6 +107,12 @@ impl RecordFound {
 const HOTPLUG_DEFAULT: &str = "network,disk,usb";
 
 impl VmObserved {
+    /// A number of `startup`: `order`, `up` (seconds) or `down` (seconds). A bare number is the order.
+    #[must_use]
+    pub fn startup_number(&self, key: &str) -> Option<u32> {
+        value(&self.startup, key, "order")?.parse().ok()
+    }
+
     /// What a clone of this VM looks like before it is configured, as far as it can be told before it is made.
     ///
     /// `notes` are those given to the clone. Its digest, its uuid and the MAC of its net0 are made up by Proxmox:
@@ -178,6 +187,7 @@ impl VmObserved {
             agent_options,
             protection: get("protection").is_some_and(is_on),
             onboot: get("onboot").is_some_and(is_on),
+            startup: get("startup").unwrap_or_default().to_owned(),
             fixed_addresses: entries
                 .iter()
                 .filter(|(key, value)| is_fixed(key, value))

@@ -48,8 +48,16 @@ pub struct Wanted<'a> {
     pub description: &'a str,
     /// Tags as Proxmox stores them.
     pub tags: &'a [String],
-    /// The VM was just cloned: what a clone copies from its template and should not (`protection`, `onboot`, fixed
-    /// addresses of cloud-init) is taken back.
+    /// `onboot`; `None` leaves it.
+    pub start_at_boot: Option<bool>,
+    /// `order` of `startup`; `None` leaves it.
+    pub boot_order: Option<u32>,
+    /// `up` of `startup` in seconds; `None` leaves it.
+    pub boot_delay: Option<u32>,
+    /// `protection`; `None` leaves it.
+    pub protected: Option<bool>,
+    /// The VM was just cloned: what a clone copies from its template and should not (`protection`, `onboot`, `startup`,
+    /// fixed addresses of cloud-init) is taken back.
     pub fresh: bool,
 }
 
@@ -65,6 +73,10 @@ impl<'a> From<&'a DesiredVm> for Wanted<'a> {
             network_model: vm.network_model,
             description: &vm.description,
             tags: &vm.tags,
+            start_at_boot: vm.start_at_boot,
+            boot_order: vm.boot_order,
+            boot_delay: vm.boot_delay,
+            protected: vm.protected,
             fresh: false,
         }
     }
@@ -119,16 +131,46 @@ pub fn write_for(
             write.set("description", new);
         }
     }
-    if wanted.fresh {
-        for (key, on) in [("protection", live.protection), ("onboot", live.onboot)] {
-            if on {
-                write.delete.insert(key.to_owned());
-            }
+    let switches = [("protection", wanted.protected, live.protection), ("onboot", wanted.start_at_boot, live.onboot)];
+    for (key, wish, on) in switches {
+        match wish.or(wanted.fresh.then_some(false)) {
+            Some(true) if !on => write.set(key, "1"),
+            Some(false) if on => drop(write.delete.insert(key.to_owned())),
+            _ => {}
         }
+    }
+    let startup = startup(wanted, live);
+    if startup != live.startup {
+        if startup.is_empty() {
+            write.delete.insert("startup".to_owned());
+        } else {
+            write.set("startup", startup);
+        }
+    }
+    if wanted.fresh {
         // Two VMs with one address would be worse than none; without it cloud-init asks DHCP.
         write.delete.extend(live.fixed_addresses.iter().cloned());
     }
     Ok(write)
+}
+
+/// `startup` as it should be: what is not wished for stays, unless it came from the template.
+fn startup(wanted: &Wanted<'_>, live: &VmObserved) -> String {
+    let wishes = [("order", wanted.boot_order), ("up", wanted.boot_delay)];
+    // However it is spelt: what already says so is not written anew.
+    if !wanted.fresh && wishes.iter().all(|(key, wish)| wish.is_none() || *wish == live.startup_number(key)) {
+        return live.startup.clone();
+    }
+    let mut startup = PropertyString::parse(if wanted.fresh { "" } else { &live.startup });
+    for (key, _) in startup.parts.iter_mut().filter(|(key, _)| key.is_empty()) {
+        "order".clone_into(key);
+    }
+    for (key, wish) in wishes {
+        if let Some(wish) = wish {
+            startup.set(key, &wish.to_string());
+        }
+    }
+    startup.to_string()
 }
 
 /// net0 as it should be, if it is not.
@@ -181,6 +223,10 @@ mod tests {
             network_model: NetworkModel::Virtio,
             description: "text",
             tags: &[],
+            start_at_boot: None,
+            boot_order: None,
+            boot_delay: None,
+            protected: None,
             fresh: false,
         }
     }
@@ -231,6 +277,37 @@ mod tests {
         let fixed = format!("{SAME}ipconfig0: ip=192.0.2.7/24,gw=192.0.2.1\nipconfig1: ip6=auto,ip=dhcp\n");
         assert_eq!(shown(&write(&fixed, &fresh, None)), "-ipconfig0");
         assert_eq!(shown(&write(&fixed, &wanted(), None)), "");
+    }
+
+    #[test]
+    fn what_the_node_does_with_the_vm_is_written_only_where_it_is_wished_for() {
+        let conf = |rest: &str| format!("{SAME}{rest}");
+        let wish = |start_at_boot, boot_order, boot_delay, protected| Wanted {
+            start_at_boot,
+            boot_order,
+            boot_delay,
+            protected,
+            ..wanted()
+        };
+        for (rest, wanted, want) in [
+            ("onboot: 1\nprotection: 1\nstartup: 3,up=5\n", wish(None, None, None, None), ""),
+            ("onboot: 1\nprotection: 1\nstartup: 3,up=5\n", wish(Some(true), Some(3), Some(5), Some(true)), ""),
+            (
+                "onboot: 1\nprotection: 1\nstartup: 3,up=5,down=9\n",
+                wish(Some(false), Some(4), None, Some(false)),
+                "startup=order=4,up=5,down=9 -onboot -protection",
+            ),
+            ("", wish(Some(false), None, None, Some(false)), ""),
+            ("", wish(Some(true), None, Some(30), Some(true)), "onboot=1 protection=1 startup=up=30"),
+            (
+                "startup: order=1,down=3\nprotection: 1\n",
+                Wanted { fresh: true, ..wish(None, Some(2), None, Some(true)) },
+                "startup=order=2",
+            ),
+            ("startup: order=1\n", Wanted { fresh: true, ..wanted() }, "-startup"),
+        ] {
+            assert_eq!(shown(&write(&conf(rest), &wanted, None)), want, "{rest}");
+        }
     }
 
     #[test]

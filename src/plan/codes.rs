@@ -62,6 +62,18 @@ pub const NO_NFS_SERVER: &str = "T029";
 pub const DIRECTORY_IN_USE: &str = "T030";
 /// The HA manager looks after the VM.
 pub const HA_MANAGED: &str = "T031";
+/// VMs wait for each other.
+pub const DEPENDENCY_RING: &str = "T032";
+/// A VM that is left out and not ready is waited for.
+pub const DEPENDENCY_LEFT_OUT: &str = "T033";
+/// What a VM's guest lacks waits until the VM is to run.
+pub const LEFT_OPEN: &str = "T034";
+/// VMs are restarted one after the other.
+pub const NEVER_TOGETHER: &str = "T035";
+/// A linked clone would lie on another storage than its template.
+pub const LINKED_ELSEWHERE: &str = "T036";
+/// A VM is a linked clone and a full one is wished for, or the other way round.
+pub const CLONED_OTHERWISE: &str = "T037";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -96,4 +108,10 @@ pub const ALL: &[(&str, &str)] = &[
     (NO_NFS_SERVER, "the target is to export a directory and has no NFS server"),
     (DIRECTORY_IN_USE, "a directory that is to be made is there already and holds something"),
     (HA_MANAGED, "the HA manager looks after the VM"),
+    (DEPENDENCY_RING, "VMs wait for each other in a ring"),
+    (DEPENDENCY_LEFT_OUT, "the VM depends on one that is left out and not ready"),
+    (LEFT_OPEN, "what the guest lacks waits until the VM is to run"),
+    (NEVER_TOGETHER, "VMs are restarted one after the other"),
+    (LINKED_ELSEWHERE, "a linked clone would lie on another storage than its template"),
+    (CLONED_OTHERWISE, "the VM is a linked clone and a full one is wished for, or the other way round"),
 ];

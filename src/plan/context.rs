@@ -60,6 +60,16 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
         volumes: _, // told resolved, as `mounts`
         description,
         tags,
+        // How the node treats the VM is nothing to a script, and no reason to stage the file anew.
+        full_clone: _,
+        started: _,
+        start_at_boot: _,
+        boot_order: _,
+        boot_delay: _,
+        protected: _,
+        depends_on: _,
+        timeouts: _,
+        cloud_init_errors: _,
         origins: _, // where a value came from is nothing to a script
     } = vm;
     let context = Context {

@@ -92,24 +92,41 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
     if live.tags != vm.tags {
         add(Key::Tags, live.tags.join(", "), vm.tags.join(", "), (immediate, String::new()));
     }
+    let mut switch = |key: Key, wish: Option<bool>, on: bool| {
+        if let Some(wish) = wish.filter(|wish| *wish != on) {
+            add(key, on.to_string(), wish.to_string(), (immediate, String::new()));
+        }
+    };
+    switch(Key::StartAtBoot, vm.start_at_boot, live.onboot);
+    switch(Key::Protected, vm.protected, live.protection);
+    for (key, wish, part) in [(Key::BootOrder, vm.boot_order, "order"), (Key::BootDelay, vm.boot_delay, "up")] {
+        let now = live.startup_number(part);
+        if let Some(wish) = wish.filter(|wish| Some(*wish) != now) {
+            let now = now.map_or_else(String::new, |now| now.to_string());
+            add(key, now, wish.to_string(), (immediate, String::new()));
+        }
+    }
     if !live.agent {
         found.push(agent_change(live));
     }
     found
 }
 
-/// What the change of a VM's power state is called; no key sets it yet: declared VMs run.
-pub(super) const POWER: &str = "power";
-
-/// A VM that is stopped and will be started.
-pub(super) fn power_on() -> Change {
+/// A VM that is stopped and will be started, or the other way round.
+pub(super) fn power(vm: &DesiredVm) -> Change {
+    let origin = vm.origins.of(Key::Started);
+    let (disruption, note) = match (vm.started, origin) {
+        (false, _) => (Disruption::Stop, "its guest is asked to shut down"),
+        (true, Origin::BuiltIn) => (Disruption::None, "declared VMs run"),
+        (true, _) => (Disruption::None, ""),
+    };
     Change {
-        key: POWER,
-        old: Some("stopped".to_owned()),
-        new: "running".to_owned(),
-        origin: Origin::BuiltIn,
-        disruption: Disruption::None,
-        note: "declared VMs run".to_owned(),
+        key: Key::Started.name(),
+        old: Some((!vm.started).to_string()),
+        new: vm.started.to_string(),
+        origin,
+        disruption,
+        note: note.to_owned(),
     }
 }
 
@@ -127,8 +144,28 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
         Key::NetworkModel => vm.network_model.to_string(),
         Key::Description => vm.description.trim_end().to_owned(),
         Key::Tags => vm.tags.join(", "),
+        Key::FullClone => {
+            if vm.full_clone {
+                String::new()
+            } else {
+                "false".to_owned()
+            }
+        }
+        Key::Started => {
+            if vm.started {
+                String::new()
+            } else {
+                "false".to_owned()
+            }
+        }
+        Key::StartAtBoot => vm.start_at_boot.map_or_else(String::new, |wish| wish.to_string()),
+        Key::BootOrder => vm.boot_order.map_or_else(String::new, |wish| wish.to_string()),
+        Key::BootDelay => vm.boot_delay.map_or_else(String::new, |wish| wish.to_string()),
+        Key::Protected => vm.protected.map_or_else(String::new, |wish| wish.to_string()),
+        Key::DependsOn => vm.depends_on.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         // Features and volumes are told by their actions, id and name by the heading.
-        Key::Features | Key::Volumes | Key::VmId | Key::VmName => String::new(),
+        // How phoenix waits is nothing that the VM has.
+        Key::Features | Key::Volumes | Key::VmId | Key::VmName | Key::Timeouts | Key::CloudInitErrors => String::new(),
     };
     let mut template = template;
     Key::ALL

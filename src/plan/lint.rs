@@ -11,6 +11,7 @@ pub fn lint(plan: &Plan) -> Vec<String> {
     let mut found = Vec::new();
     let mut number = 0;
     for vm in &plan.vms {
+        let end = number + vm.actions.len();
         for (at, action) in vm.actions.iter().enumerate() {
             let twin = |other: &Action| (other.kind, &other.subject) == (action.kind, &action.subject);
             if vm.actions[..at].iter().any(twin) {
@@ -19,7 +20,7 @@ pub fn lint(plan: &Plan) -> Vec<String> {
             if action.outcome.acts() && vm.task.is_none() {
                 found.push(format!("{} acts without a task", action.id(vm.vm)));
             }
-            if plan.graph.waits_for_later(number) {
+            if plan.graph.waits_for_later(number, end) {
                 found.push(format!("{} waits for a later action", action.id(vm.vm)));
             }
             number += 1;

@@ -19,7 +19,7 @@ mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dag::Dag;
+use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Digest, Disruption, Origin, Outcome, Record, VmId};
 use crate::observed::Observed;
@@ -128,8 +128,8 @@ pub struct Task {
 pub struct CloneTask {
     /// The template.
     pub source: VmId,
-    /// Storage of the full clone.
-    pub storage: String,
+    /// Storage of the full clone; `None`: a linked one, on its template's storage.
+    pub storage: Option<String>,
     /// What must be removed first.
     pub leftover: Option<Leftover>,
 }
@@ -181,7 +181,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let templates = observed.templates_by_name();
     let names = observed.names();
     let exports = steps::Exports::of(observed);
-    let selected: Vec<&DesiredVm> = desired.vms.iter().filter(|vm| policy.selection.takes(vm)).collect();
+    let selected = select::with_dependencies(desired, &policy.selection, observed, &mut problems);
     let mut vms: Vec<VmPlan> = selected
         .iter()
         .map(|vm| {
@@ -203,12 +203,10 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     for vm in &mut vms {
         vm.blocked = in_error.contains(&vm.vm);
     }
-    // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
-    problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
     assemble(desired, vms, problems)
 }
 
-fn assemble(desired: &Desired, vms: Vec<VmPlan>, problems: Vec<Diagnostic>) -> Plan {
+fn assemble(desired: &Desired, vms: Vec<VmPlan>, mut problems: Vec<Diagnostic>) -> Plan {
     let mut first = Vec::with_capacity(vms.len() + 1);
     let mut edges = Vec::with_capacity(vms.len() * 12);
     let mut number = 0;
@@ -218,8 +216,17 @@ fn assemble(desired: &Desired, vms: Vec<VmPlan>, problems: Vec<Diagnostic>) -> P
         number += vm.actions.len();
     }
     first.push(number);
-    // Within one VM every action waits for earlier ones only, so there is no cycle to find.
-    let graph = Dag::new(number, &edges).unwrap_or_default();
+    order::between_vms(desired, &vms, &first, &mut edges);
+    order::one_after_the_other(desired, &vms, &first, &mut edges, &mut problems);
+    let graph = Dag::new(number, &edges).unwrap_or_else(|Cycle(ring)| {
+        // The config refuses rings, so this is for callers that made their wishes themselves.
+        let vm = ring.first().map(|action| vms[first.partition_point(|first| first <= action) - 1].vm);
+        let ring = Diagnostic::error(codes::DEPENDENCY_RING, "VMs wait for each other in a ring");
+        problems.push(Diagnostic { vm, ..ring.hint("take one of them out of `depends_on`") });
+        Dag::default()
+    });
+    // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
+    problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
     Plan { project: desired.settings.project.clone(), declared: desired.vms.len(), vms, problems, graph, first }
 }
 

@@ -1,7 +1,10 @@
 //! What waits for what.
 
-use super::Action;
-use crate::model::ActionKind;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Action, VmPlan, codes};
+use crate::diag::Diagnostic;
+use crate::model::{ActionKind, Desired, DesiredVm, VmId};
 
 /// What waits for what among the actions of one VM whose first action has number `first`.
 ///
@@ -36,4 +39,71 @@ pub(super) fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, us
             _ => after(i - 1),
         }
     }
+}
+
+/// What waits for what among VMs: the first action of a VM for the last one of each VM it depends on, which is ready then.
+///
+/// `first` has the number of each VM's first action, and at the end the number of all actions.
+pub(super) fn between_vms(desired: &Desired, vms: &[VmPlan], first: &[usize], edges: &mut Vec<(usize, usize)>) {
+    let planned = |vm| vms.binary_search_by_key(&vm, |planned| planned.vm).ok();
+    for wish in desired.vms.iter().filter(|wish| !wish.depends_on.is_empty()) {
+        let Some(own) = planned(wish.vm_id).filter(|own| !vms[*own].actions.is_empty()) else { continue };
+        let others = wish.depends_on.iter().filter_map(|other| planned(*other));
+        let last = |other: usize| first[other + 1] - 1;
+        edges.extend(others.filter(|other| !vms[*other].actions.is_empty()).map(|other| (first[own], last(other))));
+    }
+}
+
+/// VMs that share a tag of `never_together` are restarted one after the other: each waits until the one before it is
+/// ready again.
+///
+/// They go in an order in which nobody comes before what it depends on, so that no ring arises.
+pub(super) fn one_after_the_other(
+    desired: &Desired,
+    vms: &[VmPlan],
+    first: &[usize],
+    edges: &mut Vec<(usize, usize)>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let restart = |vm: &VmPlan| vm.actions.iter().position(|action| action.kind == ActionKind::Restart);
+    let restarted: BTreeMap<VmId, usize> =
+        vms.iter().enumerate().filter(|(_, vm)| restart(vm).is_some()).map(|(at, vm)| (vm.vm, at)).collect();
+    if restarted.len() < 2 || desired.settings.never_together.is_empty() {
+        return;
+    }
+    let in_order = dependencies_first(desired);
+    for tag in &desired.settings.never_together {
+        let tagged = in_order.iter().filter(|vm| vm.tags.contains(tag));
+        let chain: Vec<usize> = tagged.filter_map(|vm| restarted.get(&vm.vm_id).copied()).collect();
+        for pair in chain.windows(2) {
+            let (before, after) = (pair[0], pair[1]);
+            let waits = first[after] + restart(&vms[after]).unwrap_or(0);
+            edges.push((waits, first[before + 1] - 1));
+        }
+        if chain.len() > 1 {
+            let ids = chain.iter().map(|at| vms[*at].vm.to_string()).collect::<Vec<_>>().join(", ");
+            let what = format!("restarted one after the other (`never_together` has tag `{tag}`): {ids}");
+            problems.push(Diagnostic::notice(codes::NEVER_TOGETHER, what));
+        }
+    }
+}
+
+/// The declared VMs by VMID, except that each comes after those it depends on.
+fn dependencies_first(desired: &Desired) -> Vec<&DesiredVm> {
+    let all: BTreeMap<VmId, &DesiredVm> = desired.vms.iter().map(|vm| (vm.vm_id, vm)).collect();
+    let (mut seen, mut found) = (BTreeSet::new(), Vec::with_capacity(all.len()));
+    for start in all.keys() {
+        // Without recursion: a chain may be as long as the file. A VM is left when all it depends on has been.
+        let mut path = vec![(*start, false)];
+        while let Some((id, left)) = path.pop() {
+            let Some(vm) = all.get(&id) else { continue };
+            if left {
+                found.push(*vm);
+            } else if seen.insert(id) {
+                path.push((id, true));
+                path.extend(vm.depends_on.iter().rev().map(|other| (*other, false)));
+            }
+        }
+    }
+    found
 }

@@ -6,7 +6,7 @@ use super::steps::Scene;
 use super::volumes::Mount;
 use super::{VmPlan, codes, diff};
 use crate::diag::{Diagnostic, nearest};
-use crate::model::{ActionKind, Desired, DesiredVm, Outcome, Record, VmId};
+use crate::model::{ActionKind, Desired, DesiredVm, Key, Origin, Outcome, Record, VmId};
 use crate::observed::{Observed, VmObserved, with_record};
 
 /// A hint that names the nearest of the known words, or all of them.
@@ -50,6 +50,7 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
         problems.push(problem.vm(vm.vm_id));
         return None;
     };
+    linked(vm, *source, scene, problems);
     let size = scene.observed.vms.get(source).and_then(|t| t.boot_disk.as_ref()).map(|disk| disk.size);
     match size {
         Some(Some(size)) if size > diff::wanted_bytes(vm) => {
@@ -90,6 +91,32 @@ pub(super) fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Di
         Some(_) => return,
     };
     problems.push(Diagnostic::error(codes::UNUSABLE_STORAGE, format!("storage `{id}` {why}")).vm(vm.vm_id));
+}
+
+/// A linked clone lies where its template does.
+fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+    let disk = scene.observed.vms.get(&source).and_then(|template| template.boot_disk.as_ref());
+    let Some(disk) = disk.filter(|disk| !vm.full_clone && disk.storage != vm.boot_disk_storage) else { return };
+    let text = format!(
+        "a linked clone lies on its template's storage, which is `{}`, not on `{}`",
+        disk.storage, vm.boot_disk_storage
+    );
+    problems.push(
+        Diagnostic::error(codes::LINKED_ELSEWHERE, text)
+            .vm(vm.vm_id)
+            .hint(format!("set `boot_disk_storage` to `{}`, or `full_clone` to true", disk.storage)),
+    );
+}
+
+/// How the VM was cloned, where the config says something else.
+fn cloned_otherwise(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+    let is_full = live.boot_disk.as_ref().map(|disk| !disk.is_linked());
+    if vm.origins.of(Key::FullClone) == Origin::BuiltIn || is_full.is_none_or(|full| full == vm.full_clone) {
+        return;
+    }
+    let is = if vm.full_clone { "a linked" } else { "a full" };
+    let text = format!("VM {} is {is} clone; another `full_clone` changes nothing after creation", vm.vm_id);
+    problems.push(Diagnostic::notice(codes::CLONED_OTHERWISE, text).vm(vm.vm_id));
 }
 
 /// Bridge, CPUs, memory and name against the node.
@@ -137,6 +164,7 @@ pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnos
 
 /// The boot disk of an existing VM: it only grows, and it stays where it is.
 pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+    cloned_otherwise(vm, live, problems);
     let Some((disk, size)) = live.boot_disk.as_ref().and_then(|disk| Some((disk, disk.size?))) else {
         problems.push(
             Diagnostic::error(codes::NO_BOOT_DISK, format!("VM {} has no boot disk of a known size", vm.vm_id))

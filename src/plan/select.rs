@@ -1,6 +1,11 @@
 //! Which of the declared VMs a command is about.
 
-use crate::model::{DesiredVm, VmId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::codes;
+use crate::diag::Diagnostic;
+use crate::model::{Desired, DesiredVm, RecordState, VmId};
+use crate::observed::Observed;
 
 /// Names VMs: by VMID, by name or by tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,4 +70,49 @@ impl Selection {
     pub fn unmatched<'s>(&'s self, vms: &[DesiredVm]) -> Vec<&'s Selector> {
         self.only.iter().chain(&self.exclude).filter(|selector| !vms.iter().any(|vm| selector.names(vm))).collect()
     }
+}
+
+/// The selected VMs, and those that they depend on and that are not ready yet, by VMID.
+///
+/// One that is not ready and that somebody left out by name stays out, which is told: nobody waits for it then.
+pub(super) fn with_dependencies<'d>(
+    desired: &'d Desired,
+    selection: &Selection,
+    observed: &Observed,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<&'d DesiredVm> {
+    let excluded = |vm: &DesiredVm| selection.exclude.iter().any(|selector| selector.names(vm));
+    let all: BTreeMap<VmId, &DesiredVm> = desired.vms.iter().map(|vm| (vm.vm_id, vm)).collect();
+    let mut taken: BTreeSet<VmId> = all.values().filter(|vm| selection.takes(vm)).map(|vm| vm.vm_id).collect();
+    let mut queue: Vec<VmId> = taken.iter().copied().collect();
+    while let Some(id) = queue.pop() {
+        for other in all.get(&id).into_iter().flat_map(|vm| &vm.depends_on).filter_map(|other| all.get(other)) {
+            if taken.contains(&other.vm_id) || is_ready(other, &desired.settings.project, observed) {
+                continue;
+            }
+            if excluded(other) {
+                let what = format!(
+                    "VM {id} depends on VM {} `{}`, which is left out and not ready",
+                    other.vm_id, other.vm_name
+                );
+                problems.push(
+                    Diagnostic::warning(codes::DEPENDENCY_LEFT_OUT, what)
+                        .hint("it is not waited for; select it, too")
+                        .vm(id),
+                );
+            } else {
+                taken.insert(other.vm_id);
+                queue.push(other.vm_id);
+            }
+        }
+    }
+    taken.iter().filter_map(|id| all.get(id).copied()).collect()
+}
+
+/// Whether a VM runs and its guest has been brought up; one that is not to run need only be there.
+fn is_ready(vm: &DesiredVm, project: &str, observed: &Observed) -> bool {
+    let Some(live) = observed.vms.get(&vm.vm_id) else { return false };
+    let up = live.running || !vm.started;
+    let ready = |state: RecordState| if vm.started { state.is_ready() } else { state != RecordState::Creating };
+    up && live.record.valid().is_some_and(|record| record.project == project && ready(record.state))
 }

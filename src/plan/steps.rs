@@ -1,5 +1,6 @@
 //! The actions of one VM.
 
+mod guest;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use super::staging::{self, Staging};
 use super::volumes::resolve;
 use super::{Action, Change, CloneTask, Mount, Task, VmPlan, diff, preflight};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId};
+use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, RecordState, Timeouts, VmId};
 use crate::observed::{Observed, VmObserved};
 
 /// What all VMs of one plan look at.
@@ -42,7 +43,8 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             if let Some(source) = source
                 && !has_errors(&problems[before..])
             {
-                let clone = CloneTask { source, storage: vm.boot_disk_storage.clone(), leftover };
+                let clone =
+                    CloneTask { source, storage: vm.full_clone.then(|| vm.boot_disk_storage.clone()), leftover };
                 return draft.create(vm, clone, mounts, scene, problems);
             }
             draft.changes = diff::new_values(vm, None);
@@ -72,6 +74,9 @@ struct Draft {
     changes: Vec<Change>,
     waiting: Vec<super::Waiting>,
     actions: Vec<Action>,
+    /// The VM is not to run: whatever its guest lacks is left open.
+    off: bool,
+    timeouts: Timeouts,
 }
 
 /// Which of the later steps act, and why.
@@ -96,6 +101,8 @@ impl Draft {
             changes: Vec::new(),
             waiting: Vec::new(),
             actions: Vec::with_capacity(12),
+            off: !vm.started,
+            timeouts: vm.timeouts,
         }
     }
 
@@ -135,8 +142,10 @@ impl Draft {
         reason: &'static str,
         disruption: Disruption,
     ) {
+        let (outcome, reason) =
+            if self.off && guest::is_inside(kind) { (Outcome::NoOp, guest::LEFT_OPEN) } else { (outcome, reason) };
         let disruption = if outcome.acts() { disruption } else { Disruption::None };
-        let timeout_seconds = kind.timeout_seconds();
+        let timeout_seconds = kind.timeout_seconds(&self.timeouts);
         self.actions.push(Action { kind, subject, outcome, reason, disruption, timeout_seconds });
     }
 
@@ -150,7 +159,7 @@ impl Draft {
     ) -> VmPlan {
         let template = scene.observed.vms.get(&clone.source);
         let size = template.and_then(|t| t.boot_disk.as_ref()).and_then(|disk| disk.size);
-        let mode = format!("{}, full clone", clone.source);
+        let mode = format!("{}, {} clone", clone.source, if vm.full_clone { "full" } else { "linked" });
         self.changes = diff::new_values(vm, Some(mode));
         if clone.leftover.is_some() {
             self.push(ActionKind::RemoveLeftover, Outcome::Update, "left over by an interrupted run");
@@ -162,14 +171,20 @@ impl Draft {
             configure: Some(("the clone has the template's values", Disruption::None)),
             resize: (size != Some(diff::wanted_bytes(vm))).then_some("the template's disk is smaller"),
             restart: false,
-            start: Some("the VM is new"),
-            bring_up: Some("the guest boots for the first time"),
+            start: vm.started.then_some("the VM is new"),
+            bring_up: vm.started.then_some("the guest boots for the first time"),
             staged: &staging.digests,
         };
         let nothing = Record::creating(&scene.desired.settings.project, vm.vm_id);
         self.follow(vm, &nothing, &mounts, scene, &steps, problems);
-        self.push(ActionKind::Record, Outcome::Create, "the VM gets a record");
-        let record = wished(vm, &nothing, &mounts, scene.desired, &staging.digests);
+        let record = if vm.started { Outcome::Create } else { Outcome::NoOp };
+        self.push(
+            ActionKind::Record,
+            record,
+            if vm.started { "the VM gets a record" } else { "`configure` writes it" },
+        );
+        guest::left_open(vm, &nothing, &mounts, scene.desired, problems);
+        let record = guest::wished(vm, &nothing, &mounts, scene.desired, &staging.digests);
         let basis = clone.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
         let task = Task {
             desired: vm.clone(),
@@ -196,17 +211,22 @@ impl Draft {
         scene: &Scene<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> VmPlan {
+        // What is shut down first changes without being disturbed.
+        let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
+        let live = shut_down.as_ref().unwrap_or(live);
         self.changes = diff::changes(vm, live);
-        self.waiting = diff::waiting(live);
+        if !self.off {
+            self.waiting = diff::waiting(live);
+        }
         let fresh = record.state == RecordState::Creating;
         let completing = record.state != RecordState::Ready;
-        if completing {
+        if completing && vm.started {
             preflight::completed(vm, problems);
-        } else if !live.running {
-            self.changes.push(diff::power_on());
+        } else if shut_down.is_some() || live.running != vm.started {
+            self.changes.push(diff::power(vm));
         }
         let size_key = Key::BootDiskSizeGb.name();
-        let other = [size_key, diff::POWER];
+        let other = [size_key, Key::Started.name()];
         let written = self.changes.iter().filter(|change| !other.contains(&change.key));
         let disruption = written.clone().map(|change| change.disruption).max();
         let configure = match disruption {
@@ -223,20 +243,24 @@ impl Draft {
             restart: scene.restart
                 && live.running
                 && (disruption == Some(Disruption::Restart) || !live.pending.is_empty()),
-            start: (!live.running).then_some("the VM is stopped"),
-            bring_up: completing.then_some("the guest has not been up yet"),
+            start: (!live.running && vm.started).then_some("the VM is stopped"),
+            bring_up: (completing && vm.started).then_some("the guest has not been up yet"),
             staged: &staging.digests,
         };
         self.push(ActionKind::Clone, Outcome::NoOp, "the VM exists");
+        if shut_down.is_some() {
+            self.push_about(ActionKind::Stop, None, Outcome::Update, "the VM is not to run", Disruption::Stop);
+        }
+        guest::left_open(vm, record, &mounts, scene.desired, problems);
         self.follow(vm, record, &mounts, scene, &steps, problems);
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already.
         let acts = self.actions.iter().any(|action| action.outcome.acts());
-        let wished = acts.then(|| wished(vm, record, &mounts, scene.desired, &staging.digests));
+        let wished = acts.then(|| guest::wished(vm, record, &mounts, scene.desired, &staging.digests));
         let Some(wished) = wished else {
             self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
             return self.into_plan(None);
         };
-        if wished == *record {
+        if wished == *record || self.off {
             self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
         } else {
             self.push(ActionKind::Record, Outcome::Update, "something it says changes");
@@ -295,7 +319,7 @@ impl Draft {
             let reason = "values wait for it";
             self.push_about(ActionKind::Restart, None, Outcome::Update, reason, Disruption::Restart);
         }
-        let (outcome, reason) = when(steps.start, "the VM runs");
+        let (outcome, reason) = when(steps.start, if self.off { "the VM is not to run" } else { "the VM runs" });
         self.push(ActionKind::Start, outcome, reason);
         let wanted = steps
             .bring_up
@@ -314,7 +338,9 @@ impl Draft {
             self.push_about(ActionKind::Unmount, subject, Outcome::Update, reason, Disruption::None);
         }
         self.volumes(vm, record, mounts, wanted, scene, problems);
-        self.volume_changes(vm, record, mounts);
+        if !self.off {
+            self.volume_changes(vm, record, mounts);
+        }
 
         if !vm.features.is_empty() {
             let moved = mounts.iter().any(|mount| mount.channel && !mounted(mount));
@@ -330,7 +356,7 @@ impl Draft {
                 (Outcome::NoOp, "it is all there")
             };
             self.push(ActionKind::StageScripts, outcome, reason);
-            if outcome == Outcome::Update {
+            if outcome == Outcome::Update && !self.off {
                 preflight::utilities(vm, record, steps.staged, problems);
             }
         }
@@ -342,7 +368,9 @@ impl Draft {
             };
             self.push_about(ActionKind::Feature, Some(feature.name.clone()), outcome, reason, Disruption::None);
         }
-        self.feature_changes(vm, &ran, &digest_of);
+        if !self.off {
+            self.feature_changes(vm, &ran, &digest_of);
+        }
     }
 
     fn feature_changes<'r>(
@@ -361,28 +389,4 @@ impl Draft {
             self.changes.push(diff::told_by_actions(Key::Features, origin, None, feature.name.to_string(), note));
         }
     }
-}
-
-/// What the record of a VM says when all its actions are done; `record` is what it says now.
-fn wished(
-    vm: &DesiredVm,
-    record: &Record,
-    mounts: &[Mount],
-    desired: &Desired,
-    staged: &BTreeMap<String, String>,
-) -> Record {
-    let mut wished = record.clone();
-    if record.state == RecordState::Creating {
-        wished.template.clone_from(&vm.template_name);
-    }
-    wished.state = RecordState::Ready;
-    for feature in &vm.features {
-        let digest = desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
-        wished.features.insert(feature.name.to_string(), digest.to_owned());
-    }
-    wished.volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();
-    if !vm.features.is_empty() {
-        wished.staged.clone_from(staged);
-    }
-    wished
 }

@@ -139,7 +139,7 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
         None => shown(&change.new),
     };
     let role = match change.disruption {
-        Disruption::Restart | Disruption::Network => Role::Attention,
+        Disruption::Stop | Disruption::Restart | Disruption::Network => Role::Attention,
         Disruption::None | Disruption::Live => vm.outcome.into(),
     };
     entry(&key, &value, &note, role, view, out);

@@ -3,10 +3,13 @@
 mod cli;
 #[path = "../support/doubles.rs"]
 mod doubles;
+#[path = "../support/executable.rs"]
+mod executable;
 mod loops;
 #[path = "../support/node.rs"]
 mod node;
 mod oracle;
+mod order;
 mod places;
 #[path = "../support/mod.rs"]
 mod support;

@@ -2,7 +2,7 @@
 //! the test, in a mount namespace of their own, and the programs that look at or change a system are stand-ins.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,6 +10,7 @@ use phoenix::guest::Program;
 use phoenix::hypervisor::GuestExit;
 use tempfile::TempDir;
 
+use crate::executable::executable;
 use crate::support;
 
 /// What stands for the programs of the guest. `$STATE` is the test's directory.
@@ -126,8 +127,7 @@ impl Cell {
         }
         for (name, text) in PROGRAMS {
             let path = cell.path(&format!("bin/{name}"));
-            fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+            executable(&path, &format!("#!/bin/sh\n{text}\n"));
         }
         // Debian finds it by a link in /etc, which the guest does not have.
         let awk = std::env::split_paths(&std::env::var_os("PATH").unwrap())

@@ -1,7 +1,6 @@
 //! The programs of a Proxmox node over an embedded one (`tests/doubles/node`), first in PATH.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,6 +9,8 @@ use phoenix::backend::qm::runner::{self, Local, Runner};
 use phoenix::backend::qm::{Layout, Qm};
 use phoenix::hypervisor::Fault;
 use tempfile::TempDir;
+
+use crate::executable::executable;
 
 /// What phoenix runs on a node.
 const PROGRAMS: [&str; 6] = ["qm", "pvesh", "pvesm", "exportfs", "ip", "ps"];
@@ -66,9 +67,7 @@ impl Doubles {
         fs::create_dir(doubles.bin()).unwrap();
         let (program, calls, node) = (program(), doubles.calls_path(), doubles.node.display());
         let write = |name: &str, script: String| {
-            let path = doubles.bin().join(name);
-            fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            executable(&doubles.bin().join(name), &format!("#!/bin/sh\n{script}"));
         };
         // Settings stand in the script, because ssh hands on no environment.
         let stand_in = |name: &str| format!("exec '{}' '{node}' {name} \"$@\"\n", program.display());

@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+use crate::executable::executable;
 
 /// A directory with programs that answer as Proxmox' do.
 pub(crate) struct Node {
@@ -37,8 +38,7 @@ impl Node {
     pub(crate) fn program(&self, name: &str, text: &str) {
         let path = self.path(&format!("bin/{name}"));
         let node = self.dir.path().display();
-        fs::write(&path, format!("#!/bin/sh\nnode={node}\necho \"{name} $*\" >>\"$node/calls\"\n{text}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&path, &format!("#!/bin/sh\nnode={node}\necho \"{name} $*\" >>\"$node/calls\"\n{text}\n"));
     }
 
     pub(crate) fn search_path(&self) -> String {

@@ -15,7 +15,7 @@ use phoenix::plan::{Plan, Policy, plan};
 use crate::node::{Case, Troubled, id};
 
 const CONFIG: &str = r#"{ "virtual_machines": [
-    { "vm_id": 1000, "vm_name": "web", "features": ["base_setup"] },
+    { "vm_id": 1000, "vm_name": "web", "features": ["base_setup"]KEYS },
     { "vm_id": 1001, "vm_name": "db", "features": ["base_setup"] }
 ] }"#;
 
@@ -59,13 +59,13 @@ fn carried_out(plan: Plan, hypervisor: Arc<dyn Hypervisor>) -> Told {
     told
 }
 
-fn desired() -> Desired {
-    let source = Source { name: "test.json".to_owned(), text: CONFIG.to_owned() };
+fn desired(keys: &str) -> Desired {
+    let source = Source { name: "test.json".to_owned(), text: CONFIG.replace("KEYS", keys) };
     load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap()
 }
 
-fn planned(node: &Embedded) -> Plan {
-    plan(&desired(), &node.observe().unwrap(), &Policy::default())
+fn planned(node: &Embedded, case: &Case<'_>) -> Plan {
+    plan(&desired(case.keys), &node.observe().unwrap(), &Policy::default())
 }
 
 #[track_caller]
@@ -80,7 +80,7 @@ fn phrases(what: &str, text: &str, expected: &[&str]) {
 pub(crate) fn check(case: &Case<'_>) {
     let dir = tempfile::tempdir().unwrap();
     let open = || Embedded::open(dir.path()).unwrap();
-    let told = carried_out(planned(&open()), Arc::new(Troubled::new(dir.path(), case)));
+    let told = carried_out(planned(&open(), case), Arc::new(Troubled::new(dir.path(), case)));
     if let Some(kind) = case.fails {
         let id = id(kind);
         let failed: Vec<&str> = told.failures.iter().map(|(id, _)| id.as_str()).collect();
@@ -90,12 +90,12 @@ pub(crate) fn check(case: &Case<'_>) {
         phrases("the hint", failure.hint.as_deref().unwrap_or("(none)"), case.hint);
         assert!(!failure.stale, "{failure:?}");
         // No wait goes on behind its action's time, and none ends before it without a reason.
-        let limit = Duration::from_secs(kind.timeout_seconds().into());
+        let limit = Duration::from_secs(kind.timeout_seconds(&desired(case.keys).vms[0].timeouts).into());
         assert!(told.waited <= limit + Duration::from_secs(5), "waited for {:?}", told.waited);
         assert_eq!(told.waited >= limit, case.late, "waited for {:?}", told.waited);
         let skipped = told.summary.skipped.iter().all(|id| id.starts_with("1000/"));
         assert!(skipped, "the other VM goes on: {:?}", told.summary);
-        let other = planned(&open()).vms.into_iter().find(|vm| vm.vm.get() == 1001).unwrap();
+        let other = planned(&open(), case).vms.into_iter().find(|vm| vm.vm.get() == 1001).unwrap();
         assert!(!other.outcome.acts(), "the other VM is finished: {other:?}");
     } else {
         assert!(told.summary.is_complete(), "{:?}", told.failures);
@@ -105,7 +105,7 @@ pub(crate) fn check(case: &Case<'_>) {
         assert!(told.notices.iter().any(|(_, said)| said.contains(notice)), "`{notice}`: {:?}", told.notices);
     }
     // Once the cause is gone, one more apply finishes, and then nothing is left to do.
-    let healed = carried_out(planned(&open()), Arc::new(open()));
+    let healed = carried_out(planned(&open(), case), Arc::new(open()));
     assert!(healed.summary.is_complete(), "{:?}", healed.failures);
-    assert!(!planned(&open()).acts());
+    assert!(!planned(&open(), case).acts());
 }

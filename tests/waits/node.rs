@@ -80,12 +80,14 @@ pub(crate) struct Case<'a> {
     pub(crate) notices: &'a [&'a str],
     /// The action fails because its time is over.
     pub(crate) late: bool,
+    /// Keys of the VM besides its id, name and feature.
+    pub(crate) keys: &'a str,
 }
 
 impl Default for Case<'_> {
     fn default() -> Self {
         let (at, goes) = (At::default(), Goes::default());
-        Self { at, goes, times: u32::MAX, fails: None, error: &[], hint: &[], notices: &[], late: false }
+        Self { at, goes, times: u32::MAX, fails: None, error: &[], hint: &[], notices: &[], late: false, keys: "" }
     }
 }
 

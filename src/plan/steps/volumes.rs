@@ -44,7 +44,7 @@ impl Draft {
         for mount in mounts.iter().filter(|mount| mount.host_path.is_some()) {
             let (outcome, reason) = of(mount);
             self.push_about(ActionKind::PrepareShare, subject(mount), outcome, reason, Disruption::None);
-            if outcome == Outcome::Create {
+            if outcome == Outcome::Create && !self.off {
                 preflight::directory(vm, mount, scene.observed, problems);
             }
         }
@@ -58,7 +58,7 @@ impl Draft {
                 Some(_) => (Outcome::Create, "the VM has no export of its own yet"),
             };
             self.push(ActionKind::ExportShare, outcome, reason);
-            if outcome.acts() {
+            if outcome.acts() && !self.off {
                 preflight::nfs_server(vm, scene.observed, problems);
             }
         } else if exported {

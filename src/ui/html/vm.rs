@@ -23,6 +23,7 @@ pub(super) fn disruption(vm: &DocumentVm) -> &'static str {
         Disruption::Live => "live",
         Disruption::Network => "network",
         Disruption::Restart => "restart",
+        Disruption::Stop => "stop",
     }
 }
 

@@ -211,12 +211,15 @@ mod tests {
     fn sudo_stands_before_the_program() {
         let dir = tempfile::tempdir().unwrap();
         let sudo = dir.path().join("sudo");
-        std::fs::write(
-            &sudo,
-            "#!/bin/sh\n[ \"$1 $2\" = '-n --' ] || exit 9\nshift 2\nexec env -i PATH=\"$PATH\" \"$@\"\n",
-        )
-        .unwrap();
-        std::fs::set_permissions(&sudo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let text = "#!/bin/sh\n[ \"$1 $2\" = '-n --' ] || exit 9\nshift 2\nexec env -i PATH=\"$PATH\" \"$@\"\n";
+        // Another process writes it: a child of another test's thread would inherit the open file, which keeps it from
+        // being run.
+        let write = std::process::Command::new("sh")
+            .args(["-c", "printf %s \"$2\" >\"$1\" && chmod 755 \"$1\"", "sh"])
+            .arg(&sudo)
+            .arg(text)
+            .status();
+        assert!(write.unwrap().success());
         let argv = ["/bin/sh", "-c", "echo $LC_ALL \"$1\"", "name", "it's $HOME"].map(ToOwned::to_owned);
         let path = format!("{}:/usr/bin:/bin", dir.path().display());
         let line = remote(&argv, true, "mark");

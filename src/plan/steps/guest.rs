@@ -1,0 +1,89 @@
+//! What is done inside a guest, and what is left open while its VM is not to run.
+
+use std::collections::BTreeMap;
+
+use crate::diag::Diagnostic;
+use crate::model::{ActionKind, Desired, DesiredVm, Record, RecordState};
+use crate::plan::{Mount, codes};
+
+/// Why nothing is done in the guest of a VM that is not to run.
+pub(super) const LEFT_OPEN: &str = "the VM is not to run";
+
+/// Whether an action needs the guest, or prepares one that does.
+pub(super) fn is_inside(kind: ActionKind) -> bool {
+    match kind {
+        ActionKind::AwaitAgent
+        | ActionKind::AwaitCloudInit
+        | ActionKind::Unmount
+        | ActionKind::PrepareShare
+        | ActionKind::ExportShare
+        | ActionKind::Mount
+        | ActionKind::StageScripts
+        | ActionKind::Feature => true,
+        ActionKind::RemoveLeftover
+        | ActionKind::Clone
+        | ActionKind::Stop
+        | ActionKind::Configure
+        | ActionKind::ResizeDisk
+        | ActionKind::Restart
+        | ActionKind::Start
+        | ActionKind::Record => false,
+    }
+}
+
+/// Says what the guest of a VM that is not to run lacks.
+pub(super) fn left_open(
+    vm: &DesiredVm,
+    record: &Record,
+    mounts: &[Mount],
+    desired: &Desired,
+    problems: &mut Vec<Diagnostic>,
+) {
+    if vm.started {
+        return;
+    }
+    let mounted = |mount: &&Mount| record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source));
+    let declared = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
+    let mut open: Vec<String> =
+        record.volumes.keys().filter(|at| !declared(at)).map(|at| format!("unmount {at}")).collect();
+    open.extend(mounts.iter().filter(|mount| !mounted(mount)).map(|mount| format!("mount {}", mount.mount_point)));
+    for feature in &vm.features {
+        let digest = desired.scripts.features.get(&feature.name).map(|script| &*script.digest);
+        if record.features.get(&*feature.name).map(String::as_str) != digest {
+            open.push(format!("feature {}", feature.name));
+        }
+    }
+    if !open.is_empty() {
+        let what = format!("VM {} is not to run, so this is left open: {}", vm.vm_id, open.join(", "));
+        problems.push(Diagnostic::notice(codes::LEFT_OPEN, what).vm(vm.vm_id));
+    }
+}
+
+/// What the record of a VM says when all its actions are done; `record` is what it says now.
+pub(super) fn wished(
+    vm: &DesiredVm,
+    record: &Record,
+    mounts: &[Mount],
+    desired: &Desired,
+    staged: &BTreeMap<String, String>,
+) -> Record {
+    let mut wished = record.clone();
+    if record.state == RecordState::Creating {
+        wished.template.clone_from(&vm.template_name);
+    }
+    if !vm.started {
+        // Nothing is done in the guest.
+        wished.state = if record.state == RecordState::Creating { RecordState::Setup } else { record.state };
+        return wished;
+    }
+    wished.state = RecordState::Ready;
+    for feature in &vm.features {
+        let digest = desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
+        wished.features.insert(feature.name.to_string(), digest.to_owned());
+    }
+    wished.volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();
+    if !vm.features.is_empty() {
+        wished.staged.clone_from(staged);
+    }
+    wished
+}
