@@ -151,6 +151,9 @@ pub struct Summary {
     pub created: usize,
     /// Actions that ended with `update`.
     pub updated: usize,
+    /// Actions that ended with `destroy`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub destroyed: usize,
     /// Actions that ended with `no-op`.
     pub unchanged: usize,
     /// Ids of the actions that failed.
@@ -165,6 +168,11 @@ pub struct Summary {
     pub left_running: Vec<String>,
     /// Whether the run was interrupted.
     pub interrupted: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Summary {

@@ -76,8 +76,9 @@ impl Step<'_> {
     pub(super) fn remove_leftover(&mut self) -> Result<Outcome, Failure> {
         let id = self.id();
         let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? else { return Ok(Outcome::NoOp) };
-        let planned = self.task.clone.as_ref().and_then(|clone| clone.leftover);
-        if leftover(&live, &self.task.record.project) != planned {
+        let clone = self.vm.task.as_ref().and_then(|task| task.clone.as_ref()?.leftover);
+        let planned = clone.or(self.vm.retired.as_ref().and_then(|retired| retired.leftover));
+        if leftover(&live, &self.by.plan.project) != planned {
             return Err(stale(format!("VM {id} is no longer the leftover that was planned"), "plan again"));
         }
         self.no_clone_running()?;
@@ -105,7 +106,7 @@ impl Step<'_> {
 
     pub(super) fn clone_template(&mut self) -> Result<Outcome, Failure> {
         let id = self.id();
-        let task = self.task;
+        let task = self.task()?;
         let Some(plan) = &task.clone else { return Err(failure("the plan does not say what to clone", None)) };
         let ours = |live: &VmObserved| {
             live.record.valid().is_some_and(|record| record.project == task.record.project && record.vm == id)
@@ -144,7 +145,7 @@ impl Step<'_> {
     }
 
     pub(super) fn configure(&mut self) -> Result<Outcome, Failure> {
-        let task = self.task;
+        let task = self.task()?;
         let live = self.live()?;
         let write = operation::config_write(task, &live)?;
         if write.is_empty() {
@@ -205,48 +206,8 @@ impl Step<'_> {
         failure
     }
 
-    pub(super) fn restart(&mut self) -> Result<Outcome, Failure> {
-        let live = self.live()?;
-        self.must_not_have_moved(&live)?;
-        if live.running {
-            self.switch_off()?;
-        }
-        self.switch_on()?;
-        self.leave()?;
-        let waiting = self.live()?.pending;
-        if !waiting.is_empty() {
-            let keys: Vec<String> = waiting.into_keys().collect();
-            self.noticed(format!("still waits after the restart: {}", keys.join(", ")));
-        }
-        Ok(self.action.outcome)
-    }
-
-    pub(super) fn stop(&mut self) -> Result<Outcome, Failure> {
-        let live = self.live()?;
-        if !live.running {
-            return Ok(Outcome::NoOp);
-        }
-        self.must_not_have_moved(&live)?;
-        self.switch_off()?;
-        self.leave()?;
-        Ok(self.action.outcome)
-    }
-
-    /// Asks the guest to shut down and waits until the VM is off. Never by force.
-    fn switch_off(&self) -> Result<(), Failure> {
-        let off = || self.live().map(|live| if live.running { Holds::No } else { Holds::Yes });
-        self.host(&HostOp::Shutdown { vm: self.id() }, &off)?;
-        if off()? == Holds::No {
-            return Err(failure(
-                format!("VM {} did not shut down", self.id()),
-                Some("its guest does not react: look at its console; phoenix never stops a VM by force here"),
-            ));
-        }
-        Ok(())
-    }
-
     pub(super) fn resize(&mut self) -> Result<Outcome, Failure> {
-        let size_gb = self.task.desired.boot_disk_size_gb;
+        let size_gb = self.task()?.desired.boot_disk_size_gb;
         let wished = u64::from(size_gb) * crate::model::GIB;
         let live = self.live()?;
         let Some(disk) = live.boot_disk.clone() else {
@@ -257,7 +218,7 @@ impl Step<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let op = operation::resize(self.id(), self.task, &disk);
+        let op = operation::resize(self.id(), self.task()?, &disk);
         let grown = |live: &VmObserved| size(live) == Some(wished);
         self.host(&op, &|| self.live().map(|live| if grown(&live) { Holds::Yes } else { Holds::No }))?;
         // `qm resize` exits 0 when its task failed: only the size that is read back counts.
@@ -272,37 +233,15 @@ impl Step<'_> {
         Ok(self.action.outcome)
     }
 
-    pub(super) fn start(&mut self) -> Result<Outcome, Failure> {
-        let live = self.live()?;
-        if live.running {
-            return Ok(Outcome::NoOp);
-        }
-        self.must_not_have_moved(&live)?;
-        let outcome = self.switch_on()?;
-        // A start applies what was pending.
-        self.leave()?;
-        Ok(outcome)
-    }
-
-    /// Starts the VM. One that runs all the same when the start was refused, somebody else has started meanwhile.
-    fn switch_on(&self) -> Result<Outcome, Failure> {
-        let runs = || self.live().map(|live| if live.running { Holds::Yes } else { Holds::No });
-        match self.host(&HostOp::Start { vm: self.id() }, &runs) {
-            Ok(()) => Ok(self.action.outcome),
-            Err(_) if runs().is_ok_and(|runs| runs == Holds::Yes) => Ok(Outcome::NoOp),
-            Err(failure) => Err(failure),
-        }
-    }
-
     pub(super) fn stage_scripts(&mut self) -> Result<Outcome, Failure> {
-        let op = operation::stage(self.task)?;
+        let op = operation::stage(self.task()?)?;
         // Staging the same files again changes nothing: it may be repeated.
         self.host(&op, &|| Ok(Holds::No))?;
         Ok(self.action.outcome)
     }
 
     pub(super) fn record(&mut self) -> Result<Outcome, Failure> {
-        let wished = &self.task.record;
+        let wished = &self.task()?.record;
         let written = self.write_record(&|record| {
             record.state = wished.state;
             record.template.clone_from(&wished.template);

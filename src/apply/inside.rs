@@ -104,7 +104,7 @@ impl Step<'_> {
                     return Ok(self.action.outcome);
                 }
                 CloudInit::Failed(messages)
-                    if self.task.desired.cloud_init_errors == crate::model::CloudInitErrors::Warn =>
+                    if self.task()?.desired.cloud_init_errors == crate::model::CloudInitErrors::Warn =>
                 {
                     self.noticed(format!(
                         "cloud-init failed, which `cloud_init_errors` lets pass: {}",
@@ -135,15 +135,15 @@ impl Step<'_> {
     pub(super) fn feature(&mut self) -> Result<Outcome, Failure> {
         let live = self.live()?;
         let name = self.action.subject.as_deref().unwrap_or("");
-        let Some(script) = self.task.scripts.iter().find(|script| *script.name == *name) else {
+        let Some(script) = self.task()?.scripts.iter().find(|script| *script.name == *name) else {
             return Err(failure("the plan does not say which script to run", None));
         };
         let ran = live.record.valid().and_then(|record| record.features.get(name));
-        if ran.is_some_and(|digest| **digest == *script.digest) {
+        if ran.is_some_and(|digest| **digest == *script.digest) && !script.again {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let channel = self.task.mounts.iter().find(|mount| mount.channel);
+        let channel = self.task()?.mounts.iter().find(|mount| mount.channel);
         let (Some(uuid), Some(channel)) = (live.uuid.as_deref(), channel) else {
             return Err(failure(format!("VM {} has no uuid or no channel", self.id()), None));
         };
@@ -160,11 +160,18 @@ impl Step<'_> {
             timeout: &timeout,
             log: &log,
         };
+        if script.again {
+            // First the result goes, then the word that it ran: killed in between, it has run, as before.
+            guest::read_forgotten(&self.run_program(&guest::forget_feature(&run), "the script")?)?;
+            self.write_record(&|record| {
+                record.features.remove(name);
+            })?;
+        }
         let exit = self.run_program(&guest::start_feature(&run), "the script")?;
         if guest::read_feature_start(&exit)? == FeatureStart::Running {
             self.await_feature(&run, channel)?;
         }
-        let task = self.task;
+        let task = self.task()?;
         self.write_record(&|record| operation::feature_ran(record, task, &script.name, &script.digest))?;
         Ok(self.action.outcome)
     }

@@ -4,7 +4,7 @@
 //! - `run` is the shell around it: threads, a channel, the only loop that waits for them.
 //! - `operation` says which operation an action stands for: pure.
 //! - `preview` tells the calls of a plan without making them.
-//! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `inside` and
+//! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `inside` and
 //!   `volumes` hold the actions.
 //!
 //! Apply decides nothing the plan could have decided. What it adds is the check, before each write, that the VM is still
@@ -19,6 +19,7 @@ mod host;
 mod inside;
 mod operation;
 mod perform;
+mod power;
 mod preview;
 mod retry;
 mod run;

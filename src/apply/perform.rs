@@ -33,7 +33,6 @@ pub(super) enum Word {
 pub(super) struct Step<'a> {
     pub(super) by: &'a Performer,
     pub(super) vm: &'a VmPlan,
-    pub(super) task: &'a Task,
     pub(super) action: &'a Action,
     /// On the run's clock.
     pub(super) deadline: Duration,
@@ -70,13 +69,9 @@ impl Performer {
     /// Carries out the action with this number and says what came of it.
     pub(super) fn perform(&self, number: usize, say: &dyn Fn(Word)) -> Result<Outcome, Failure> {
         let (vm, action) = self.plan.action(number);
-        let Some(task) = &vm.task else {
-            // `plan::lint` refuses a plan in which an action acts without a task.
-            return Err(failure("the plan does not say how to do this", None));
-        };
         let session = self.sessions[self.plan.vm_index(number)].lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = self.clock.now() + Duration::from_secs(u64::from(action.timeout_seconds));
-        let mut step = Step { by: self, vm, task, action, deadline, session, say };
+        let mut step = Step { by: self, vm, action, deadline, session, say };
         match action.kind {
             ActionKind::RemoveLeftover => step.remove_leftover(),
             ActionKind::Clone => step.clone_template(),
@@ -94,13 +89,20 @@ impl Performer {
             ActionKind::StageScripts => step.stage_scripts(),
             ActionKind::Feature => step.feature(),
             ActionKind::Record => step.record(),
+            ActionKind::Destroy => step.destroy(),
         }
     }
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
     pub(super) fn id(&self) -> VmId {
         self.vm.vm
+    }
+
+    /// What the VM is to become.
+    pub(super) fn task(&self) -> Result<&'a Task, Failure> {
+        // `plan::lint` refuses a plan in which an action acts without what it needs.
+        self.vm.task.as_deref().ok_or_else(|| failure("the plan does not say how to do this", None))
     }
 
     pub(super) fn waiting(&self, goal: impl Into<String>) {
@@ -159,7 +161,7 @@ impl Step<'_> {
             let keys = self.session.touched_by_others(&config);
             return Ok((!keys.is_empty()).then(|| format!("somebody else changed {}", keys.join(", "))));
         }
-        Ok(match &self.task.basis {
+        Ok(match &self.vm.basis {
             Some(basis) if *basis == live.digest => None,
             Some(_) => Some("its configuration changed after it was planned".to_owned()),
             None => Some("it did not exist when it was planned".to_owned()),

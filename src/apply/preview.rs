@@ -37,7 +37,15 @@ pub struct Preview {
 pub fn preview(plan: &Plan, observed: &Observed) -> Result<Vec<Preview>, Failure> {
     let mut found = Vec::new();
     for vm in &plan.vms {
-        let Some(task) = &vm.task else { continue };
+        let Some(task) = &vm.task else {
+            let calls = vm.actions.iter().filter(|action| action.outcome.acts());
+            found.extend(calls.map(|action| Preview {
+                action: action.id(vm.vm),
+                vm: vm.vm,
+                calls: without_task(vm, action.kind),
+            }));
+            continue;
+        };
         let mut scene = Scene::of(vm, task, observed)?;
         for action in vm.actions.iter().filter(|action| action.outcome.acts()) {
             found.push(Preview { action: action.id(vm.vm), vm: vm.vm, calls: scene.calls(action)? });
@@ -84,17 +92,16 @@ impl<'a> Scene<'a> {
             ActionKind::Clone => {
                 task.clone.as_ref().map_or(Ok(Vec::new()), |plan| one(operation::clone(id, task, plan)?))
             }
-            ActionKind::Stop => one(HostOp::Shutdown { vm: id }),
             ActionKind::Configure => self.configure(),
             ActionKind::ResizeDisk => {
                 let disk = self.live.as_ref().and_then(|live| live.boot_disk.as_ref());
                 disk.map_or(Ok(Vec::new()), |disk| one(operation::resize(id, task, disk)))
             }
-            ActionKind::Restart => {
-                Ok(vec![Call::Host(HostOp::Shutdown { vm: id }), Call::Host(HostOp::Start { vm: id })])
-            }
-            ActionKind::Start => one(HostOp::Start { vm: id }),
-            ActionKind::AwaitAgent => Ok(vec![Call::Agent("ping")]),
+            ActionKind::Stop
+            | ActionKind::Destroy
+            | ActionKind::Restart
+            | ActionKind::Start
+            | ActionKind::AwaitAgent => Ok(without_task(self.vm, action.kind)),
             ActionKind::AwaitCloudInit => Ok(vec![Call::Guest(guest::cloud_init_status())]),
             ActionKind::Unmount => {
                 let source = task.unmount.get(subject).map_or("", String::as_str);
@@ -160,7 +167,14 @@ impl<'a> Scene<'a> {
             timeout: &timeout,
             log: &log,
         };
-        let mut calls = vec![Call::Guest(guest::start_feature(&run)), Call::Guest(guest::feature_result(&run))];
+        let mut calls: Vec<Call> = Vec::new();
+        if script.again {
+            calls.push(Call::Guest(guest::forget_feature(&run)));
+            let mut record = self.record.clone();
+            record.features.remove(name);
+            calls.extend(self.write_record(record)?);
+        }
+        calls.extend([Call::Guest(guest::start_feature(&run)), Call::Guest(guest::feature_result(&run))]);
         let mut record = self.record.clone();
         operation::feature_ran(&mut record, self.task, name, &script.digest);
         calls.extend(self.write_record(record)?);
@@ -178,6 +192,24 @@ impl<'a> Scene<'a> {
         let digest = std::mem::replace(&mut live.digest, unknown());
         Ok(vec![Call::Host(HostOp::Configure { vm: self.vm.vm, write, digest })])
     }
+}
+
+/// The calls of an action that needs to know no more than its VM.
+fn without_task(vm: &VmPlan, kind: ActionKind) -> Vec<Call> {
+    let (id, leftover) = (vm.vm, vm.retired.as_ref().and_then(|retired| retired.leftover));
+    let ops = match kind {
+        ActionKind::Stop => vec![HostOp::Shutdown { vm: id }],
+        ActionKind::Restart => vec![HostOp::Shutdown { vm: id }, HostOp::Start { vm: id }],
+        ActionKind::Start => vec![HostOp::Start { vm: id }],
+        ActionKind::AwaitAgent => return vec![Call::Agent("ping")],
+        ActionKind::RemoveLeftover => {
+            leftover.map(|leftover| operation::remove_leftover(id, leftover)).into_iter().collect()
+        }
+        ActionKind::ExportShare => vec![HostOp::WriteExports { vm: id, entries: Vec::new() }],
+        ActionKind::Destroy => vec![HostOp::Destroy { vm: id, digest: unknown() }],
+        _ => Vec::new(),
+    };
+    ops.into_iter().map(Call::Host).collect()
 }
 
 fn unknown() -> Digest {

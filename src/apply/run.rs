@@ -172,6 +172,7 @@ impl Shell<'_> {
             Outcome::Create => self.summary.created += 1,
             Outcome::Update => self.summary.updated += 1,
             Outcome::NoOp => self.summary.unchanged += 1,
+            Outcome::Destroy => self.summary.destroyed += 1,
         }
         let action = self.name(number);
         (self.tell)(Event::ActionEnded { action, outcome, elapsed_ms: millis(elapsed) });

@@ -15,7 +15,7 @@ use crate::plan::Mount;
 impl Step<'_> {
     fn mount_of_action(&self) -> Result<&Mount, Failure> {
         let subject = self.action.subject.as_deref().unwrap_or("");
-        self.task
+        self.task()?
             .mounts
             .iter()
             .find(|mount| mount.mount_point == subject)
@@ -34,7 +34,11 @@ impl Step<'_> {
 
     pub(super) fn export_share(&mut self) -> Result<Outcome, Failure> {
         let id = self.id();
-        let served: Vec<&Mount> = self.task.mounts.iter().filter(|mount| mount.served).collect();
+        if self.vm.retired.is_some() {
+            return self.withdraw_exports();
+        }
+        let task = self.task()?;
+        let served: Vec<&Mount> = task.mounts.iter().filter(|mount| mount.served).collect();
         let exports = self.ask(|hypervisor| hypervisor.exports(id))?;
         let own: Vec<&Export> = exports.iter().filter(|export| export.vm == Some(id)).collect();
         let client = if served.is_empty() { String::new() } else { self.address()?.to_string() };
@@ -55,13 +59,22 @@ impl Step<'_> {
         // A run that was interrupted after it wrote the file may not have told the server; one that came to record the
         // volumes has.
         let live = self.live()?;
-        let told = live.record.valid().is_some_and(|record| record.volumes == self.task.record.volumes);
+        let told = live.record.valid().is_some_and(|record| record.volumes == task.record.volumes);
         if (as_wished(&own) && told) || (all_by_others && own.is_empty()) {
             return Ok(Outcome::NoOp);
         }
-        let op = operation::write_exports(id, self.task, &client);
+        let op = operation::write_exports(id, task, &client);
         // Writing the same file again changes nothing: it may be repeated.
         self.host(&op, &|| Ok(Holds::No))?;
+        Ok(self.action.outcome)
+    }
+
+    /// Takes back everything that phoenix exports to the VM, which goes.
+    fn withdraw_exports(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        self.must_not_have_moved(&live)?;
+        // Writing the same file again changes nothing: it may be repeated.
+        self.host(&HostOp::WriteExports { vm: self.id(), entries: Vec::new() }, &|| Ok(Holds::No))?;
         Ok(self.action.outcome)
     }
 
@@ -142,7 +155,7 @@ impl Step<'_> {
 
     pub(super) fn unmount(&mut self) -> Result<Outcome, Failure> {
         let subject = self.action.subject.as_deref().unwrap_or("");
-        let Some(source) = self.task.unmount.get(subject).cloned() else {
+        let Some(source) = self.task()?.unmount.get(subject).cloned() else {
             return Err(failure("the plan does not say what to unmount", None));
         };
         let live = self.live()?;

@@ -5,19 +5,18 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use super::Exit;
-use super::args::{Apply, Args, Create, Running, Selecting};
+use super::args::{Apply, Args, Create, Options, Running, Selecting};
 use super::console::Console;
 use super::exit::Refusal;
 use super::plan::{Planned, Wish, planned};
 use super::reports::Reports;
 use super::runs::Log;
-use super::saved;
+use super::{Exit, consent, saved};
 use crate::apply::{Inbox, Limits, RealClock, Run, run as carry_out};
 use crate::event::{Event, Summary};
 use crate::hypervisor::Hypervisor;
 use crate::model::{ActionKind, Outcome};
-use crate::plan::{Plan, VmPlan};
+use crate::plan::{Goal, Plan, VmPlan};
 use crate::ui;
 
 /// Shows the plan, asks, and carries it out.
@@ -31,7 +30,7 @@ fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console)
             Ok(planned) => (planned, reports.spared.len()),
             Err(exit) => return Ok(exit),
         },
-        None => match planned(&Wish::new(args, &verb.selecting, verb.restart), console)? {
+        None => match planned(&Wish::asking(args, &verb.selecting, &verb.options), console)? {
             Ok(planned) => (planned, 0),
             Err(exit) => return Ok(exit),
         },
@@ -47,28 +46,18 @@ fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console)
             "look at `phoenix plan`, and have it approved",
         ));
     }
-    if asks {
-        match console.confirm("Carry out this plan?") {
-            Some(true) => {}
-            Some(false) => {
-                console.note("Nothing was done.\n");
-                return Ok(Exit::Failed);
-            }
-            None => {
-                return Err(Refusal::usage(
-                    "nobody to ask: standard input is not a terminal",
-                    "look at `phoenix plan`, then give `--auto-approve`",
-                ));
-            }
-        }
-    }
-    let again = if let Some(file) = &verb.plan {
-        format!("phoenix apply {}", word(&file.display().to_string()))
-    } else {
-        let restart = if verb.restart { " --restart" } else { "" };
-        format!("{}{restart}", command("apply", args, &verb.selecting))
+    let agreed = match consent::to_plan(asks, console)? {
+        Ok(()) => consent::to_destruction(&planned.plan, &verb.losing.yes_destroy, console)?,
+        no => no,
     };
-    let exit = execute(planned, &verb.running, again, reports, console)?;
+    if let Err(exit) = agreed {
+        return Ok(exit);
+    }
+    let continue_with = match &verb.plan {
+        Some(file) => format!("phoenix apply {}", word(&file.display().to_string())),
+        None => again("apply", args, &asked(&verb.selecting, &verb.options)),
+    };
+    let exit = execute(planned, &verb.running, continue_with, reports, console)?;
     Ok(if moved > 0 && matches!(exit, Exit::Done | Exit::RestartPending) { Exit::Stale } else { exit })
 }
 
@@ -78,14 +67,9 @@ pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Ex
 }
 
 fn completed(args: &Args, verb: &Create, reports: &mut Reports, console: &Console) -> Result<Exit> {
-    for id in &verb.ids {
-        if let Err(error) = id.parse::<crate::model::VmId>() {
-            let hint = "name the VMs to create by VMID, e.g. `phoenix create 1000`";
-            return Err(Refusal::usage(error.to_string(), hint));
-        }
-    }
+    super::lifecycle::vm_ids(&verb.ids, "create")?;
     let selecting = Selecting { only: verb.ids.clone(), exclude: Vec::new() };
-    let planned = match planned(&Wish::new(args, &selecting, false), console)? {
+    let planned = match planned(&Wish::new(args, &selecting), console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
@@ -98,14 +82,14 @@ fn completed(args: &Args, verb: &Create, reports: &mut Reports, console: &Consol
             format!("`phoenix apply --only {ids}` makes the changes above"),
         ));
     }
-    let again = format!("{} {}", command("create", args, &Selecting::default()), verb.ids.join(" "));
-    execute(planned, &verb.running, again, reports, console)
+    execute(planned, &verb.running, again("create", args, &verb.ids), reports, console)
 }
 
 /// Whether everything a VM's plan does is creating or completing it.
 fn only_completes(vm: &VmPlan) -> bool {
     match vm.outcome {
         Outcome::Create | Outcome::NoOp => true,
+        Outcome::Destroy => false,
         Outcome::Update => {
             vm.task.as_ref().is_some_and(|task| task.completing) || {
                 let changes = |kind: ActionKind| {
@@ -121,7 +105,7 @@ fn only_completes(vm: &VmPlan) -> bool {
 
 /// Shows the plan, and refuses to go on if it has errors. Nobody is asked about a plan they have not seen: where standard
 /// output belongs to a program, it stands beside the question.
-fn show(planned: &Planned, reports: &Reports, asks: bool, console: &Console) -> Result<()> {
+pub(super) fn show(planned: &Planned, reports: &Reports, asks: bool, console: &Console) -> Result<()> {
     if reports.for_people() {
         console.print(&planned.shown(console));
     } else if asks {
@@ -129,7 +113,10 @@ fn show(planned: &Planned, reports: &Reports, asks: bool, console: &Console) -> 
     }
     console.diagnostics(&planned.plan.problems, None);
     if planned.plan.is_blocked() {
-        let hint = "mend them, or leave VMs out with `--exclude VM`";
+        let hint = match planned.goal {
+            Goal::Config { .. } => "mend them, or leave VMs out with `--exclude VM`",
+            Goal::Destroy(_) | Goal::Power(..) => "name only VMs that it can be done to",
+        };
         return Err(Refusal::failed("the plan has errors; nothing was done", hint));
     }
     Ok(())
@@ -140,8 +127,25 @@ fn word(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }
 
-/// A command line that does the same again.
-fn command(verb: &str, args: &Args, selecting: &Selecting) -> String {
+/// The words that ask for the same VMs and the same things again.
+fn asked(selecting: &Selecting, options: &Options) -> Vec<String> {
+    let Options { restart, force_stop, rerun, prune, prune_many } = options;
+    let list = |name: &str, values: &[String]| match values {
+        [] => Vec::new(),
+        values => vec![name.to_owned(), values.join(",")],
+    };
+    let flag = |name: &str, given: bool| given.then(|| name.to_owned());
+    let mut words = list("--only", &selecting.only);
+    words.extend(list("--exclude", &selecting.exclude));
+    words.extend(flag("--restart", *restart).into_iter().chain(flag("--force-stop", *force_stop)));
+    words.extend(list("--rerun", rerun));
+    words.extend(flag("--prune", *prune));
+    words.extend(prune_many.iter().flat_map(|many| ["--prune-many".to_owned(), many.to_string()]));
+    words
+}
+
+/// A command line that does the same again; `rest` are the words that only its verb knows.
+pub(super) fn again(verb: &str, args: &Args, rest: &[String]) -> String {
     let mut words = vec!["phoenix".to_owned(), verb.to_owned()];
     let mut option = |name: &str, value: &str| {
         words.extend([name.to_owned(), word(value)]);
@@ -152,17 +156,12 @@ fn command(verb: &str, args: &Args, selecting: &Selecting) -> String {
     if let Some(target) = &args.target {
         option("--target", target);
     }
-    if !selecting.only.is_empty() {
-        option("--only", &selecting.only.join(","));
-    }
-    if !selecting.exclude.is_empty() {
-        option("--exclude", &selecting.exclude.join(","));
-    }
+    words.extend(rest.iter().map(|rest| word(rest)));
     words.join(" ")
 }
 
 /// Carries out a plan that was shown and agreed to.
-fn execute(
+pub(super) fn execute(
     planned: Planned,
     running: &Running,
     continue_with: String,

@@ -7,6 +7,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::output::Output;
 
+mod changing;
+
+pub(super) use changing::{Apply, Create, Destroy, Options, Restart, Running, Start, Stop};
+
 /// Plan and apply for Proxmox VE virtual machines, up to the finished guest.
 #[derive(Debug, Parser)]
 #[command(
@@ -87,6 +91,24 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:
   phoenix create 1000")]
     Create(Create),
+    /// Remove these VMs with their disks; asks for their names.
+    #[command(after_help = "Examples:
+  phoenix destroy 1000
+  phoenix destroy 1000 1001 --yes-destroy web,db")]
+    Destroy(Destroy),
+    /// Start these VMs and wait for their guest agents.
+    #[command(after_help = "Examples:
+  phoenix start 1000")]
+    Start(Start),
+    /// Shut these VMs down; a guest that does not react in time is stopped by force.
+    #[command(after_help = "Examples:
+  phoenix stop 1000
+  phoenix stop 1000 --never-force --auto-approve")]
+    Stop(Stop),
+    /// Shut these VMs down and start them again.
+    #[command(after_help = "Examples:
+  phoenix restart 1000 --auto-approve")]
+    Restart(Restart),
     /// Print the graph of all actions.
     #[command(after_help = "Examples:
   phoenix graph
@@ -150,9 +172,8 @@ pub(super) struct Selecting {
 pub(super) struct Plan {
     #[command(flatten)]
     pub(super) selecting: Selecting,
-    /// Plan restarts of VMs with values that wait for one.
-    #[arg(long)]
-    pub(super) restart: bool,
+    #[command(flatten)]
+    pub(super) options: Options,
     /// Exit with 2 when there are changes.
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
@@ -186,52 +207,6 @@ pub(super) struct Observe {
     /// Write the recording into this file instead of printing it.
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-}
-
-/// How to carry out.
-#[derive(Debug, Clone, Default, ClapArgs)]
-pub(super) struct Running {
-    /// Most actions at once.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(super) parallelism: u16,
-    /// Print the event stream as JSON lines instead of text; the same as `--format jsonl`.
-    #[arg(long)]
-    pub(super) json: bool,
-    /// human, json, jsonl, markdown, html, github or junit; NAME=FILE writes it into a file instead, and may be repeated.
-    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_run)]
-    pub(super) format: Vec<Output>,
-    /// Exit with 8 when everything is done but a restart is pending.
-    #[arg(long)]
-    pub(super) detailed_exitcode: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Apply {
-    #[command(flatten)]
-    pub(super) selecting: Selecting,
-    #[command(flatten)]
-    pub(super) running: Running,
-    /// Restart VMs with values that wait for one: their guests are asked to shut down, never stopped by force.
-    #[arg(long)]
-    pub(super) restart: bool,
-    /// Do not ask.
-    #[arg(long)]
-    pub(super) auto_approve: bool,
-    /// Carry out only the plan with this hash, without asking; another one is refused.
-    #[arg(long, value_name = "HASH")]
-    pub(super) expect: Option<String>,
-    /// Carry out this saved plan, without asking; a VM that moved since is left alone.
-    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "exclude", "restart", "expect"])]
-    pub(super) plan: Option<PathBuf>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Create {
-    /// VMIDs.
-    #[arg(value_name = "VM_ID", required = true)]
-    pub(super) ids: Vec<String>,
-    #[command(flatten)]
-    pub(super) running: Running,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -97,15 +97,20 @@ impl Console {
         self.note(&lines);
     }
 
-    /// Asks for the word `yes`. `None`: there is nobody to ask.
-    pub(super) fn confirm(&self, question: &str) -> Option<bool> {
+    /// Asks for a line. `None`: there is nobody to ask.
+    pub(super) fn typed(&self, question: &str) -> Option<String> {
         if !std::io::stdin().is_terminal() {
             return None;
         }
-        self.note(&format!("{} Only `yes` is taken as consent: ", text::safe(question)));
+        self.note(&text::safe(question));
         let mut answer = String::new();
-        // An input that cannot be read is no consent.
+        // An input that cannot be read is no answer.
         let read = std::io::stdin().lock().read_line(&mut answer);
-        Some(read.is_ok() && answer.trim() == "yes")
+        Some(if read.is_ok() { answer.trim().to_owned() } else { String::new() })
+    }
+
+    /// Asks for the word `yes`. `None`: there is nobody to ask.
+    pub(super) fn confirm(&self, question: &str) -> Option<bool> {
+        self.typed(&format!("{question} Only `yes` is taken as consent: ")).map(|answer| answer == "yes")
     }
 }

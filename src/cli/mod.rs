@@ -5,10 +5,12 @@ mod args;
 mod commands;
 mod completions;
 mod connect;
+mod consent;
 mod console;
 mod exit;
 mod graph;
 mod init;
+mod lifecycle;
 mod load;
 mod man;
 mod node;
@@ -62,6 +64,10 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Log => Ok(runs::list(args, console)),
         Verb::Show(verb) => saved::show(args, verb, console),
         Verb::Create(verb) => apply::create(args, verb, console),
+        Verb::Destroy(verb) => lifecycle::destroy(args, verb, console),
+        Verb::Start(verb) => lifecycle::start(args, verb, console),
+        Verb::Stop(verb) => lifecycle::stop(args, verb, console),
+        Verb::Restart(verb) => lifecycle::restart(args, verb, console),
         Verb::Graph(verb) => graph::run(args, verb, console),
         Verb::Schema(verb) => schema::run(verb, console),
         Verb::Init(verb) => init::run(verb, console),

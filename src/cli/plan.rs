@@ -13,8 +13,10 @@ use crate::apply::preview;
 use crate::hypervisor::{About, Hypervisor};
 use crate::model::Desired;
 use crate::observed::{Observed, Recording};
-use crate::plan::document::{DocumentConfig, DocumentSelection, DocumentTarget, PlanDocument, Provenance};
-use crate::plan::{Plan, Policy, Selection, Selector, directories, lint, plan};
+use crate::plan::document::{
+    DocumentConfig, DocumentOptions, DocumentSelection, DocumentTarget, PlanDocument, Provenance,
+};
+use crate::plan::{Goal, Plan, Policy, Selection, Selector, directories, lint, plan};
 use crate::ui;
 
 /// What is to be planned.
@@ -28,6 +30,10 @@ pub(super) struct Wish {
     pub(super) selection: DocumentSelection,
     /// Restart VMs with values that wait for it.
     pub(super) restart: bool,
+    /// What else is asked for.
+    pub(super) options: DocumentOptions,
+    /// What the plan is for.
+    pub(super) goal: Goal,
     /// A recording to look at instead of the target.
     pub(super) against: Option<PathBuf>,
 }
@@ -35,6 +41,8 @@ pub(super) struct Wish {
 /// A plan with what it was made from.
 pub(super) struct Planned {
     pub(super) plan: Plan,
+    /// What it is for.
+    pub(super) goal: Goal,
     /// The same as people and programs read it.
     pub(super) document: PlanDocument,
     /// Never taken apart piece by piece: the process ends soon enough.
@@ -45,9 +53,23 @@ pub(super) struct Planned {
 }
 
 impl Wish {
-    pub(super) fn new(args: &Args, selecting: &Selecting, restart: bool) -> Self {
-        let selection = DocumentSelection { only: selecting.only.clone(), exclude: selecting.exclude.clone() };
-        Self { config: args.config.clone(), target: args.target.clone(), selection, restart, against: None }
+    /// What the config says, for the selected VMs.
+    pub(super) fn new(args: &Args, selecting: &Selecting) -> Self {
+        Self::asking(args, selecting, &args::Options::default())
+    }
+
+    /// What the config says, for the selected VMs, and what else is asked for.
+    pub(super) fn asking(args: &Args, selecting: &Selecting, options: &args::Options) -> Self {
+        let args::Options { restart, force_stop, ref rerun, prune, prune_many } = *options;
+        Self {
+            config: args.config.clone(),
+            target: args.target.clone(),
+            selection: DocumentSelection { only: selecting.only.clone(), exclude: selecting.exclude.clone() },
+            restart,
+            options: DocumentOptions { force_stop, rerun: rerun.clone(), prune, prune_many },
+            goal: Goal::Config { prune, prune_many },
+            against: None,
+        }
     }
 }
 
@@ -83,11 +105,23 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     let Some(desired) = &config.loaded.desired else { return Ok(Err(Exit::Config)) };
     let selection = selection(&wish.selection);
     let unmatched = selection.unmatched(&desired.vms);
-    if !unmatched.is_empty() {
+    // What is pruned is not declared: only the target knows whether an exclusion names nobody.
+    if !unmatched.is_empty() && !wish.options.prune {
         return Err(nobody(&unmatched, desired));
     }
+    runs_somewhere(&wish.options.rerun, desired)?;
     let Look { target, hypervisor, observed } = look(wish, desired)?;
-    let plan = plan(desired, &observed, &Policy { selection, restart: wish.restart });
+    if let Some(word) = unmatched.iter().find(|word| !observed.vms.values().any(|vm| word.names_live(vm))) {
+        return Err(nobody(&[word], desired));
+    }
+    let policy = Policy {
+        selection,
+        restart: wish.restart,
+        force_stop: wish.options.force_stop,
+        rerun: wish.options.rerun.clone(),
+        goal: wish.goal.clone(),
+    };
+    let plan = plan(desired, &observed, &policy);
     if let Some(broken) = lint::lint(&plan).first() {
         return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
     }
@@ -98,12 +132,24 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         config: DocumentConfig { path, digest: saved::digest(&config, desired) },
         selection: wish.selection.clone(),
         restart: wish.restart,
+        options: wish.options.clone(),
     };
     let document = PlanDocument::of(&plan, provenance);
     // What is freed at the end of the process need not be taken apart piece by piece before.
     std::mem::forget(config);
     let observed = std::mem::ManuallyDrop::new(observed);
-    Ok(Ok(Planned { plan, document, observed, hypervisor, about }))
+    Ok(Ok(Planned { plan, goal: wish.goal.clone(), document, observed, hypervisor, about }))
+}
+
+/// Features that no VM has are refused: a typing error must not turn into "nothing to do".
+fn runs_somewhere(features: &[String], desired: &Desired) -> Result<()> {
+    let known = || desired.vms.iter().flat_map(|vm| &vm.features).map(|feature| &*feature.name);
+    let Some(unknown) = features.iter().find(|feature| !known().any(|known| known == **feature)) else { return Ok(()) };
+    let hint = match crate::diag::nearest(unknown, known()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`--rerun` takes the name of a feature as it stands in the file".to_owned(),
+    };
+    Err(Refusal::usage(format!("no declared VM has the feature `{unknown}`"), hint))
 }
 
 /// Selectors that name no VM are refused: a typing error must not turn into "nothing to do".
@@ -142,7 +188,7 @@ impl Planned {
 
 /// Shows what would be done.
 pub(super) fn run(args: &Args, verb: &args::Plan, console: &Console) -> Result<Exit> {
-    let wish = Wish { against: verb.against.clone(), ..Wish::new(args, &verb.selecting, verb.restart) };
+    let wish = Wish { against: verb.against.clone(), ..Wish::asking(args, &verb.selecting, &verb.options) };
     let planned = match planned(&wish, console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),

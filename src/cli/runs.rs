@@ -111,10 +111,11 @@ fn verdict(moments: &[Moment]) -> String {
     let simulated = moments.iter().any(|moment| matches!(moment.event, Event::RunStarted { simulated: true, .. }));
     let told = match moments.last().map(|moment| &moment.event) {
         Some(Event::RunEnded { summary, .. }) => {
-            let Summary { created, updated, unchanged, failed, .. } = summary;
+            let Summary { created, updated, destroyed, unchanged, failed, .. } = summary;
             let word = if summary.is_complete() { "done" } else { "not everything could be done" };
             let failed = if failed.is_empty() { String::new() } else { format!(", {} failed", failed.len()) };
-            format!("{word}: {created} create, {updated} update, {unchanged} no-op{failed}")
+            let destroyed = if *destroyed > 0 { format!(", {destroyed} destroy") } else { String::new() };
+            format!("{word}: {created} create, {updated} update{destroyed}, {unchanged} no-op{failed}")
         }
         _ => "it did not come to its end".to_owned(),
     };

@@ -12,6 +12,7 @@ use super::plan::Planned;
 use super::{Exit, load};
 use crate::hypervisor::About;
 use crate::model::{Desired, content_digest};
+use crate::plan::Goal;
 use crate::plan::document::{DOCUMENT_VERSION, Moved, PlanDocument};
 use crate::ui;
 use crate::ui::story::Spared;
@@ -124,6 +125,8 @@ pub(super) fn held_to(
         target: Some(document.target.name.clone()),
         selection: document.selection.clone(),
         restart: document.restart,
+        goal: Goal::Config { prune: document.options.prune, prune_many: document.options.prune_many },
+        options: document.options.clone(),
         against: None,
     };
     let planned = match super::plan::planned(&wish, console)? {

@@ -39,6 +39,7 @@ fn settings(raw: RawHypervisor) -> Settings {
     let path = |written: Option<String>, default: &str| trimmed(written.as_deref().unwrap_or(default)).to_owned();
     Settings {
         target: raw.target,
+        project_named: raw.project.is_some(),
         project: raw.project.unwrap_or_else(|| "default".to_owned()),
         features_dir,
         persistent_storage: PersistentStorage {

@@ -133,6 +133,20 @@ exit 0
 "#
 );
 
+/// `phoenix-feature-forget FEATURE DIGEST`: removes the result of a run, unless it still runs.
+pub(super) const FORGET: &str = concat!(
+    active!(),
+    r#"set -eu
+unit=phoenix-$1-$2
+active || rm -rf "/var/lib/phoenix/runs/$1-$2"
+"#
+);
+
+/// Reads the answer to [`FORGET`].
+pub(super) fn read_forgotten(exit: &GuestExit) -> Result<(), GuestProblem> {
+    if exit.code == Some(0) { Ok(()) } else { Err(unexpected("forgetting the script's last run", exit)) }
+}
+
 /// Reads the answer to [`START`].
 pub(super) fn read_start(exit: &GuestExit) -> Result<FeatureStart, GuestProblem> {
     match (exit.code, exit.out.trim()) {
@@ -176,13 +190,13 @@ pub(super) fn read_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<Opti
 
 #[cfg(test)]
 mod tests {
-    use super::{FeatureRun, RESULT, START, read_result};
+    use super::{FORGET, FeatureRun, RESULT, START, read_result};
     use crate::guest::mount;
     use crate::hypervisor::GuestExit;
 
     #[test]
     fn programs_are_ascii() {
-        for text in [START, RESULT, mount::MOUNT, mount::UNMOUNT, mount::PROBE] {
+        for text in [START, RESULT, FORGET, mount::MOUNT, mount::UNMOUNT, mount::PROBE] {
             assert!(text.is_ascii());
         }
     }

@@ -109,6 +109,17 @@ pub fn read_feature_start(exit: &GuestExit) -> Result<FeatureStart, GuestProblem
     feature::read_start(exit)
 }
 
+/// Removes the result of a feature's last run, unless it still runs.
+#[must_use]
+pub fn forget_feature(run: &FeatureRun<'_>) -> Program {
+    script("phoenix-feature-forget", feature::FORGET, &[run.feature, run.digest])
+}
+
+/// Reads the answer to [`forget_feature`].
+pub fn read_forgotten(exit: &GuestExit) -> Result<(), GuestProblem> {
+    feature::read_forgotten(exit)
+}
+
 /// Asks how far a feature's script got.
 #[must_use]
 pub fn feature_result(run: &FeatureRun<'_>) -> Program {

@@ -124,6 +124,19 @@ pub enum HostOp {
         /// The VM.
         vm: VmId,
     },
+    /// `qm stop VM`: switches the VM off, whatever its guest is doing.
+    Stop {
+        /// The VM.
+        vm: VmId,
+    },
+    /// `qm destroy VM --purge 1`: removes a VM with the volumes that its configuration names, and forgets it in backup
+    /// jobs, replication and HA. Volumes that nothing names stay. Proxmox refuses one that runs, is locked or protected.
+    Destroy {
+        /// The VM.
+        vm: VmId,
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here.
+        digest: Digest,
+    },
     /// `qm set VM --revert … --digest …`: takes back values that wait for a restart.
     Revert {
         /// The VM.

@@ -27,6 +27,8 @@ pub struct Settings {
     pub target: Option<String>,
     /// Name the VMs of this file belong to; default `default`.
     pub project: String,
+    /// Whether the file says so itself.
+    pub project_named: bool,
     /// Directory of the feature scripts as written; default `features`. Relative paths start at the config file.
     pub features_dir: String,
     /// Where the implicit volume of a VM with features lives.

@@ -15,6 +15,8 @@ pub enum Outcome {
     Update,
     /// It did not exist.
     Create,
+    /// It existed and goes.
+    Destroy,
 }
 
 impl Outcome {
@@ -25,6 +27,7 @@ impl Outcome {
             Self::NoOp => "no-op",
             Self::Update => "update",
             Self::Create => "create",
+            Self::Destroy => "destroy",
         }
     }
 
@@ -55,6 +58,8 @@ pub enum Disruption {
     Restart,
     /// The VM is shut down.
     Stop,
+    /// The VM goes, with its disks.
+    Destroy,
 }
 
 impl Disruption {
@@ -67,6 +72,7 @@ impl Disruption {
             Self::Network => "network",
             Self::Restart => "needs a restart",
             Self::Stop => "stops the VM",
+            Self::Destroy => "erases its disks",
         }
     }
 }
@@ -96,7 +102,7 @@ pub enum ActionKind {
     RemoveLeftover,
     /// Clones the template.
     Clone,
-    /// Shuts down a VM that is not to run.
+    /// Shuts the VM down.
     Stop,
     /// Writes the configuration, once.
     Configure,
@@ -124,11 +130,13 @@ pub enum ActionKind {
     Feature,
     /// Writes the record into the VM's notes.
     Record,
+    /// Removes the VM with its volumes. Only when asked for.
+    Destroy,
 }
 
 impl ActionKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::RemoveLeftover,
         Self::Clone,
         Self::Stop,
@@ -145,6 +153,7 @@ impl ActionKind {
         Self::StageScripts,
         Self::Feature,
         Self::Record,
+        Self::Destroy,
     ];
 
     /// The word users read.
@@ -167,6 +176,7 @@ impl ActionKind {
             Self::StageScripts => "stage-scripts",
             Self::Feature => "feature",
             Self::Record => "record",
+            Self::Destroy => "destroy",
         }
     }
 
@@ -182,7 +192,7 @@ impl ActionKind {
             Self::AwaitAgent => timeouts.guest_agent,
             Self::AwaitCloudInit => timeouts.cloud_init,
             Self::Feature => timeouts.feature,
-            Self::RemoveLeftover | Self::ResizeDisk | Self::Mount => 600,
+            Self::RemoveLeftover | Self::ResizeDisk | Self::Mount | Self::Destroy => 600,
             Self::Configure
             | Self::Start
             | Self::Unmount

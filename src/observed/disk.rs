@@ -17,6 +17,55 @@ pub struct BootDisk {
     pub size: Option<u64>,
 }
 
+/// A volume that a VM's configuration names: a disk, the cloud-init drive, EFI or TPM state, or one that is not attached
+/// any more (`unused0`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VmVolume {
+    /// Option that names it, e.g. `scsi0`.
+    pub device: String,
+    /// Volume id, e.g. `local-zfs:vm-101-disk-0`.
+    pub volume: String,
+    /// Size in bytes, when the configuration says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+impl VmVolume {
+    /// Reads an option. `None`: it names no volume of a storage.
+    #[must_use]
+    pub fn parse(key: &str, text: &str) -> Option<Self> {
+        if !holds_volume(key) && !key.starts_with("unused") {
+            return None;
+        }
+        let volume = value(text, "file", "file").unwrap_or_default();
+        let (storage, _) = volume.split_once(':')?;
+        let named = !storage.is_empty() && !storage.contains('/');
+        let size = parts(text).find(|(key, _)| *key == "size").and_then(|(_, size)| parse_size(size));
+        named.then(|| Self { device: key.to_owned(), volume: volume.to_owned(), size })
+    }
+
+    /// Whether it is the VM's own, which goes with it. Proxmox tells by the volume's name, and leaves others (ISO images,
+    /// disks of other VMs) alone.
+    #[must_use]
+    pub fn belongs_to(&self, vm: crate::model::VmId) -> bool {
+        let name = self.volume.rsplit(['/', ':']).next().unwrap_or_default();
+        ["vm", "base"].iter().any(|kind| name.starts_with(&format!("{kind}-{vm}-")))
+    }
+
+    /// Whether it is built on a volume of this template, as a linked clone's disk is.
+    #[must_use]
+    pub fn is_based_on(&self, template: crate::model::VmId) -> bool {
+        let path = self.volume.split_once(':').map_or("", |(_, path)| path);
+        path.rsplit('/').skip(1).any(|part| part.starts_with(&format!("base-{template}-")))
+    }
+}
+
+/// Whether an option names a volume that is the VM's as long as it is attached.
+#[must_use]
+pub fn holds_volume(key: &str) -> bool {
+    is_disk_key(key) || key == "efidisk0" || key == "tpmstate0"
+}
+
 /// Kinds of disk devices, in the order in which Proxmox looks for a boot disk.
 const BUSES: [&str; 4] = ["ide", "scsi", "virtio", "sata"];
 

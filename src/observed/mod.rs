@@ -17,7 +17,7 @@ mod write;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use conf::{Conf, PENDING};
-pub use disk::{BootDisk, is_disk_key, parse_size, print_size};
+pub use disk::{BootDisk, VmVolume, holds_volume, is_disk_key, parse_size, print_size};
 pub use exports::{Export, print_exports};
 pub use net::Net;
 pub use notes::{

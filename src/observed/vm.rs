@@ -9,7 +9,7 @@ use super::conf::Conf;
 use super::notes::{FoundText, split_notes};
 use super::pending::{PendingChange, pending_changes};
 use super::property::{is_on, value};
-use super::{BootDisk, Net};
+use super::{BootDisk, Net, VmVolume};
 use crate::model::{Digest, Record, RecordState, VmId};
 
 /// What Proxmox writes into the notes of a VMID it has only reserved for a clone.
@@ -71,6 +71,9 @@ pub struct VmObserved {
     pub hotplug: Vec<String>,
     /// Values that wait for a stop and start: key of Proxmox → change.
     pub pending: BTreeMap<String, PendingChange>,
+    /// Volumes that the configuration names, snapshots aside; attached ones and `unusedN`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VmVolume>,
     /// Names of its snapshots.
     pub snapshots: Vec<String>,
     /// What its notes say about ownership.
@@ -194,6 +197,7 @@ impl VmObserved {
                 .map(|(k, _)| (*k).to_owned())
                 .collect(),
             hotplug: hotplug(active("hotplug")),
+            volumes: entries.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect(),
             snapshots: conf.snapshots().map(str::to_owned).collect(),
             record: record_found(&marked.record, id, uuid.as_deref()),
             placeholder: marked.description.trim() == PLACEHOLDER

@@ -74,6 +74,20 @@ pub const NEVER_TOGETHER: &str = "T035";
 pub const LINKED_ELSEWHERE: &str = "T036";
 /// A VM is a linked clone and a full one is wished for, or the other way round.
 pub const CLONED_OTHERWISE: &str = "T037";
+/// There is no VM with the VMID.
+pub const NO_SUCH_VM: &str = "T038";
+/// The VM is protected and is to go.
+pub const PROTECTED: &str = "T039";
+/// Linked clones are built on the disks of a VM that is to go.
+pub const HAS_CLONES: &str = "T040";
+/// A VM that is to go is still declared.
+pub const STILL_DECLARED: &str = "T041";
+/// A VM is started or stopped against the file.
+pub const POWER_AGAINST_FILE: &str = "T042";
+/// More than half of the project's VMs are to go.
+pub const TOO_MANY_PRUNED: &str = "T043";
+/// VMs of a project that is not named are to go.
+pub const PROJECT_NOT_NAMED: &str = "T044";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -113,5 +127,12 @@ pub const ALL: &[(&str, &str)] = &[
     (LEFT_OPEN, "what the guest lacks waits until the VM is to run"),
     (NEVER_TOGETHER, "VMs are restarted one after the other"),
     (LINKED_ELSEWHERE, "a linked clone would lie on another storage than its template"),
+    (NO_SUCH_VM, "there is no VM with the VMID"),
+    (PROTECTED, "the VM is protected and is to go"),
+    (HAS_CLONES, "linked clones are built on the disks of a VM that is to go"),
+    (STILL_DECLARED, "a VM that is to go is still declared"),
+    (POWER_AGAINST_FILE, "a VM is started or stopped against the file"),
+    (TOO_MANY_PRUNED, "more than half of the project's VMs are to go"),
+    (PROJECT_NOT_NAMED, "VMs of a project that is not named are to go"),
     (CLONED_OTHERWISE, "the VM is a linked clone and a full one is wished for, or the other way round"),
 ];

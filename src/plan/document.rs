@@ -26,6 +26,9 @@ pub struct PlanDocument {
     pub selection: DocumentSelection,
     /// Whether VMs with values that wait for a restart are restarted.
     pub restart: bool,
+    /// What else was asked for.
+    #[serde(flatten)]
+    pub options: DocumentOptions,
     /// The project it acts for.
     pub project: String,
     /// The counts.
@@ -67,6 +70,28 @@ pub struct DocumentSelection {
     pub exclude: Vec<String>,
 }
 
+/// What a plan was asked for beside the config, as the command line said it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DocumentOptions {
+    /// `--force-stop`
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force_stop: bool,
+    /// `--rerun`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rerun: Vec<String>,
+    /// `--prune`
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub prune: bool,
+    /// `--prune-many`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_many: Option<usize>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// How many VMs have which outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DocumentSummary {
@@ -76,6 +101,9 @@ pub struct DocumentSummary {
     pub create: usize,
     /// To update.
     pub update: usize,
+    /// To destroy.
+    #[serde(default)]
+    pub destroy: usize,
     /// Unchanged.
     pub no_op: usize,
     /// Blocked by an error.
@@ -106,6 +134,15 @@ pub struct DocumentVm {
     pub changes: Vec<DocumentChange>,
     /// Values that wait for a restart since an earlier change.
     pub waiting: Vec<DocumentWaiting>,
+    /// What is erased with it, where it goes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub erases: Vec<String>,
+    /// What is known of it and stays, where it goes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keeps: Vec<String>,
+    /// A guest that does not shut down is stopped by force.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force_stop: bool,
     /// Its actions, in order.
     pub actions: Vec<DocumentAction>,
 }
@@ -202,6 +239,8 @@ pub struct Provenance {
     pub selection: DocumentSelection,
     /// Whether restarts were asked for.
     pub restart: bool,
+    /// What else was asked for.
+    pub options: DocumentOptions,
 }
 
 /// A VM for which a saved plan does not hold any more.
@@ -243,7 +282,12 @@ fn fingerprint(vm: &VmPlan) -> String {
         .task
         .as_ref()
         .map(|task| (task.clone.as_ref().map(|c| c.source), &task.record.features, &task.record.staged));
-    named(&(vm.vm, &vm.name, vm.outcome, vm.blocked, changes, actions, from))
+    let done = (vm.vm, &vm.name, vm.outcome, vm.blocked, changes, actions, from);
+    // What cannot be taken back is named in full.
+    match &vm.retired {
+        None if !vm.stops_by_force() => named(&done),
+        retired => named(&(done, vm.stops_by_force(), retired.as_ref().map(|r| (&r.erases, r.leftover.is_some())))),
+    }
 }
 
 fn named(value: &impl Serialize) -> String {
@@ -268,7 +312,7 @@ impl PlanDocument {
             message: problem.message.clone(),
             hint: problem.hint.clone(),
         });
-        let Provenance { target, config, selection, restart } = provenance;
+        let Provenance { target, config, selection, restart, options } = provenance;
         Self {
             format_version: DOCUMENT_VERSION,
             phoenix: env!("CARGO_PKG_VERSION").to_owned(),
@@ -277,11 +321,13 @@ impl PlanDocument {
             config,
             selection,
             restart,
+            options,
             project: plan.project.clone(),
             summary: DocumentSummary {
                 declared: plan.declared,
                 create: plan.count(Outcome::Create),
                 update: plan.count(Outcome::Update),
+                destroy: plan.count(Outcome::Destroy),
                 no_op: plan.count(Outcome::NoOp),
                 blocked: plan.blocked(),
                 restarts: plan.restarts_needed(),
@@ -369,10 +415,13 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
         outcome: vm.outcome,
         disruption: vm.disruption,
         blocked: vm.blocked,
-        basis: vm.task.as_ref().and_then(|task| task.basis.as_ref()).map(|digest| digest.0.clone()),
+        basis: vm.basis.as_ref().map(|digest| digest.0.clone()),
         fingerprint: fingerprint(vm),
         changes: changes.collect(),
         waiting: waiting.collect(),
+        erases: vm.retired.as_ref().map(|retired| retired.erases.clone()).unwrap_or_default(),
+        keeps: vm.retired.as_ref().map(|retired| retired.keeps.clone()).unwrap_or_default(),
+        force_stop: vm.stops_by_force(),
         actions: actions.collect(),
     }
 }

@@ -82,26 +82,45 @@ pub(super) fn situation<'o>(
         );
         return Situation::Absent(Some(leftover));
     }
-    let ours = live.record.valid().filter(|record| record.project == project);
-    match (&live.record, ours) {
-        (RecordFound::Broken(why), _) => block(
-            Diagnostic::error(codes::BROKEN_RECORD, format!("the record in the notes of VM {id} is broken: {why}"))
-                .hint(format!("look at the notes of VM {id} and mend or remove the line `<!-- phoenix … -->`")),
-        ),
-        (RecordFound::Valid(record), None) => block(
-            Diagnostic::error(
-                codes::NOT_OURS,
-                format!("VM {id} belongs to project `{}`, this file is project `{project}`", record.project),
-            )
-            .hint("choose another `vm_id`, or set `hypervisor.project`"),
-        ),
-        (RecordFound::None | RecordFound::Void(_), _) => block(foreign(id, live)),
-        (RecordFound::Valid(_), Some(_)) if live.template => block(
+    match owned(live, project) {
+        Err(problem) => block(problem),
+        Ok(_) if live.template => block(
             Diagnostic::error(codes::IS_TEMPLATE, format!("VM {id} has been converted to a template"))
                 .hint("choose another `vm_id`"),
         ),
-        (RecordFound::Valid(_), Some(record)) => Situation::Ours(live, record),
+        Ok(record) => Situation::Ours(live, record),
     }
+}
+
+/// The record of a VM of this project; a VM that is not is refused with the reason.
+pub(super) fn owned<'o>(live: &'o VmObserved, project: &str) -> Result<&'o Record, Diagnostic> {
+    let id = live.id;
+    match &live.record {
+        RecordFound::Broken(why) => {
+            Err(Diagnostic::error(codes::BROKEN_RECORD, format!("the record in the notes of VM {id} is broken: {why}"))
+                .hint(format!("look at the notes of VM {id} and mend or remove the line `<!-- phoenix … -->`")))
+        }
+        RecordFound::Valid(record) if record.project != project => Err(Diagnostic::error(
+            codes::NOT_OURS,
+            format!("VM {id} belongs to project `{}`, this file is project `{project}`", record.project),
+        )
+        .hint("choose another `vm_id`, or set `hypervisor.project`")),
+        RecordFound::None | RecordFound::Void(_) => Err(foreign(id, live)),
+        RecordFound::Valid(record) => Ok(record),
+    }
+}
+
+/// Says that there is no VM where somebody asks for one.
+pub(super) fn absent(id: VmId, observed: &Observed) -> Diagnostic {
+    let problem = match observed.elsewhere.get(&id) {
+        Some(other) if other.container => {
+            Diagnostic::error(codes::ELSEWHERE, format!("{id} is a container on node `{}`", other.node))
+        }
+        Some(other) => Diagnostic::error(codes::ELSEWHERE, format!("VM {id} is on node `{}`", other.node))
+            .hint("a target reaches the VMs of one node: name that node with `--target`"),
+        None => Diagnostic::error(codes::NO_SUCH_VM, format!("there is no VM {id}")),
+    };
+    problem.vm(id)
 }
 
 fn foreign(id: VmId, live: &VmObserved) -> Diagnostic {

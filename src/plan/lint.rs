@@ -1,7 +1,17 @@
 //! What must hold of every plan, whatever it plans.
 
-use super::{Action, Plan};
+use super::{Action, Plan, VmPlan};
 use crate::model::ActionKind;
+
+/// Whether the plan of a VM says what one of its actions needs.
+fn can(vm: &VmPlan, kind: ActionKind) -> bool {
+    vm.task.is_some()
+        || match kind {
+            ActionKind::Stop | ActionKind::Restart | ActionKind::Start | ActionKind::AwaitAgent => vm.basis.is_some(),
+            ActionKind::RemoveLeftover | ActionKind::ExportShare | ActionKind::Destroy => vm.retired.is_some(),
+            _ => false,
+        }
+}
 
 /// Checks a plan against itself; returns a sentence for each thing that does not hold.
 ///
@@ -17,7 +27,7 @@ pub fn lint(plan: &Plan) -> Vec<String> {
             if vm.actions[..at].iter().any(twin) {
                 found.push(format!("{} stands twice", action.id(vm.vm)));
             }
-            if action.outcome.acts() && vm.task.is_none() {
+            if action.outcome.acts() && !can(vm, action.kind) {
                 found.push(format!("{} acts without a task", action.id(vm.vm)));
             }
             if plan.graph.waits_for_later(number, end) {

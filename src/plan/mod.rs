@@ -66,7 +66,13 @@ pub struct VmPlan {
     pub actions: Vec<Action>,
     /// An error among the plan's problems is about it: nothing is done to it, nor to any other VM.
     pub blocked: bool,
-    /// What apply needs to carry the actions out; `None` when nothing acts.
+    /// Digest of the configuration the plan was made from; `None`: there was no VM, or nothing acts.
+    pub basis: Option<Digest>,
+    /// A guest that does not shut down is stopped by force.
+    pub force_stop: bool,
+    /// What goes with the VM, if it goes.
+    pub retired: Option<Box<Retired>>,
+    /// What apply needs to make the VM what is wished; `None` when nothing of that acts.
     pub task: Option<Box<Task>>,
 }
 
@@ -103,8 +109,6 @@ pub struct Waiting {
 pub struct Task {
     /// The VM as wished.
     pub desired: DesiredVm,
-    /// Digest of the configuration the plan was made from; `None`: there was no VM.
-    pub basis: Option<Digest>,
     /// How to make the VM, if it does not exist.
     pub clone: Option<CloneTask>,
     /// The VM is new or half made: options it inherited from the template are put right as well.
@@ -121,6 +125,17 @@ pub struct Task {
     pub unmount: BTreeMap<String, String>,
     /// What the record will say in the end. Its uuid is filled in when the VM exists.
     pub record: Record,
+}
+
+/// What goes with a VM that goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// It is only what an interrupted run left.
+    pub leftover: Option<Leftover>,
+    /// What is erased: volumes and snapshots.
+    pub erases: Vec<String>,
+    /// What is known of it and stays.
+    pub keeps: Vec<String>,
 }
 
 /// How to clone.
@@ -161,6 +176,8 @@ pub struct FeatureScript {
     pub file: String,
     /// Digest of its content.
     pub digest: std::sync::Arc<str>,
+    /// It runs again although it ran.
+    pub again: bool,
 }
 
 /// Everything a flag can change about planning.
@@ -170,6 +187,45 @@ pub struct Policy {
     pub selection: Selection,
     /// VMs with values that wait for a restart are restarted.
     pub restart: bool,
+    /// Guests that do not shut down are stopped by force.
+    pub force_stop: bool,
+    /// Features that run again although they ran.
+    pub rerun: Vec<String>,
+    /// What is to be done.
+    pub goal: Goal,
+}
+
+/// What a plan is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// The VMs become what the config says.
+    Config {
+        /// VMs of the project that it no longer declares go.
+        prune: bool,
+        /// So many of them may go although that is more than half of the project's VMs.
+        prune_many: Option<usize>,
+    },
+    /// These VMs go.
+    Destroy(Vec<VmId>),
+    /// These VMs are started, stopped or restarted.
+    Power(Power, Vec<VmId>),
+}
+
+impl Default for Goal {
+    fn default() -> Self {
+        Self::Config { prune: false, prune_many: None }
+    }
+}
+
+/// What is done to the power of a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// It is started, and its guest agent waited for.
+    Start,
+    /// It is stopped.
+    Stop,
+    /// It is stopped and started.
+    Restart,
 }
 
 /// Plans: compares what is desired with what was observed.
@@ -181,32 +237,53 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let templates = observed.templates_by_name();
     let names = observed.names();
     let exports = steps::Exports::of(observed);
-    let selected = select::with_dependencies(desired, &policy.selection, observed, &mut problems);
-    let mut vms: Vec<VmPlan> = selected
-        .iter()
-        .map(|vm| {
-            let scene = steps::Scene {
-                desired,
-                observed,
-                templates: &templates,
-                names: &names,
-                exports: &exports,
-                restart: policy.restart,
-            };
-            steps::plan_vm(vm, &scene, &mut problems)
-        })
-        .collect();
-    preflight::capacity(desired, &vms, observed, &mut problems);
-    preflight::undeclared(desired, observed, &mut problems);
+    let scene = steps::Scene {
+        desired,
+        observed,
+        templates: &templates,
+        names: &names,
+        exports: &exports,
+        restart: policy.restart,
+        rerun: &policy.rerun,
+    };
+    let mut vms: Vec<VmPlan> = match &policy.goal {
+        Goal::Config { prune, prune_many } => {
+            let selected = select::with_dependencies(desired, &policy.selection, observed, &mut problems);
+            let mut vms: Vec<VmPlan> = selected.iter().map(|vm| steps::plan_vm(vm, &scene, &mut problems)).collect();
+            preflight::capacity(desired, &vms, observed, &mut problems);
+            let gone = select::undeclared(desired, observed, &policy.selection);
+            if *prune {
+                preflight::pruned(desired, observed, &gone, *prune_many, &mut problems);
+                vms.extend(gone.iter().map(|vm| steps::retire::plan_retired(vm.id, &scene, &mut problems)));
+                vms.sort_by_key(|vm| vm.vm);
+            } else {
+                for vm in gone {
+                    preflight::undeclared(vm, &mut problems);
+                }
+            }
+            vms
+        }
+        Goal::Destroy(ids) => {
+            let ids: BTreeSet<VmId> = ids.iter().copied().collect();
+            ids.into_iter().map(|vm| steps::retire::plan_retired(vm, &scene, &mut problems)).collect()
+        }
+        Goal::Power(power, ids) => {
+            let ids: BTreeSet<VmId> = ids.iter().copied().collect();
+            ids.into_iter().map(|vm| steps::power::plan_power(vm, *power, &scene, &mut problems)).collect()
+        }
+    };
     let in_error: BTreeSet<VmId> =
         problems.iter().filter(|problem| problem.is_error()).filter_map(|problem| problem.vm).collect();
     for vm in &mut vms {
         vm.blocked = in_error.contains(&vm.vm);
+        vm.force_stop = policy.force_stop;
     }
-    assemble(desired, vms, problems)
+    // Whoever depends on a VM stops before it.
+    let backwards = matches!(policy.goal, Goal::Destroy(_) | Goal::Power(Power::Stop, _));
+    assemble(desired, vms, backwards, problems)
 }
 
-fn assemble(desired: &Desired, vms: Vec<VmPlan>, mut problems: Vec<Diagnostic>) -> Plan {
+fn assemble(desired: &Desired, vms: Vec<VmPlan>, backwards: bool, mut problems: Vec<Diagnostic>) -> Plan {
     let mut first = Vec::with_capacity(vms.len() + 1);
     let mut edges = Vec::with_capacity(vms.len() * 12);
     let mut number = 0;
@@ -216,7 +293,7 @@ fn assemble(desired: &Desired, vms: Vec<VmPlan>, mut problems: Vec<Diagnostic>) 
         number += vm.actions.len();
     }
     first.push(number);
-    order::between_vms(desired, &vms, &first, &mut edges);
+    order::between_vms(desired, &vms, &first, backwards, &mut edges);
     order::one_after_the_other(desired, &vms, &first, &mut edges, &mut problems);
     let graph = Dag::new(number, &edges).unwrap_or_else(|Cycle(ring)| {
         // The config refuses rings, so this is for callers that made their wishes themselves.
@@ -228,6 +305,15 @@ fn assemble(desired: &Desired, vms: Vec<VmPlan>, mut problems: Vec<Diagnostic>) 
     // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
     problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
     Plan { project: desired.settings.project.clone(), declared: desired.vms.len(), vms, problems, graph, first }
+}
+
+impl VmPlan {
+    /// Whether one of its actions stops it by force, should its guest not shut down.
+    #[must_use]
+    pub fn stops_by_force(&self) -> bool {
+        let stops = |action: &Action| matches!(action.kind, ActionKind::Stop | ActionKind::Restart);
+        self.force_stop && self.actions.iter().any(|action| action.outcome.acts() && stops(action))
+    }
 }
 
 impl Plan {

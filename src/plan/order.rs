@@ -43,14 +43,22 @@ pub(super) fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, us
 
 /// What waits for what among VMs: the first action of a VM for the last one of each VM it depends on, which is ready then.
 ///
-/// `first` has the number of each VM's first action, and at the end the number of all actions.
-pub(super) fn between_vms(desired: &Desired, vms: &[VmPlan], first: &[usize], edges: &mut Vec<(usize, usize)>) {
+/// Backwards, where VMs stop or go, it is the other way round. `first` has the number of each VM's first action, and at the
+/// end the number of all actions.
+pub(super) fn between_vms(
+    desired: &Desired,
+    vms: &[VmPlan],
+    first: &[usize],
+    backwards: bool,
+    edges: &mut Vec<(usize, usize)>,
+) {
     let planned = |vm| vms.binary_search_by_key(&vm, |planned| planned.vm).ok();
     for wish in desired.vms.iter().filter(|wish| !wish.depends_on.is_empty()) {
         let Some(own) = planned(wish.vm_id).filter(|own| !vms[*own].actions.is_empty()) else { continue };
         let others = wish.depends_on.iter().filter_map(|other| planned(*other));
         let last = |other: usize| first[other + 1] - 1;
-        edges.extend(others.filter(|other| !vms[*other].actions.is_empty()).map(|other| (first[own], last(other))));
+        let others = others.filter(|other| !vms[*other].actions.is_empty());
+        edges.extend(others.map(|other| if backwards { (first[other], last(own)) } else { (first[own], last(other)) }));
     }
 }
 

@@ -206,11 +206,11 @@ pub(super) fn completed(vm: &DesiredVm, problems: &mut Vec<Diagnostic>) {
 }
 
 /// Anything but our own half-made clone that is locked is left alone.
-pub(super) fn lock(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+pub(super) fn lock(vm: VmId, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
     if let Some(lock) = &live.lock {
         problems.push(
-            Diagnostic::error(codes::LOCKED, format!("VM {} is locked ({lock})", vm.vm_id))
-                .vm(vm.vm_id)
+            Diagnostic::error(codes::LOCKED, format!("VM {vm} is locked ({lock})"))
+                .vm(vm)
                 .hint("wait until what holds the lock has ended; `qm unlock` is for locks whose owner is gone"),
         );
     }
@@ -352,22 +352,33 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, p
     }
 }
 
-/// VMs of this project that the file no longer declares.
-pub(super) fn undeclared(desired: &Desired, observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    for live in observed.vms.values() {
-        let Some(record) = live.record.valid() else { continue };
-        let declared = desired.vms.binary_search_by_key(&live.id, |vm| vm.vm_id).is_ok();
-        if record.project == desired.settings.project && !declared {
-            problems.push(
-                Diagnostic::notice(
-                    codes::UNDECLARED,
-                    format!(
-                        "VM {} `{}` belongs to this project and is no longer declared; it stays",
-                        live.id, live.name
-                    ),
-                )
-                .vm(live.id),
-            );
-        }
+/// Says that a VM of this project, which the file no longer declares, stays.
+pub(super) fn undeclared(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+    let what = format!("VM {} `{}` belongs to this project and is no longer declared; it stays", live.id, live.name);
+    let hint = format!("`phoenix destroy {}` or `phoenix apply --prune` removes it", live.id);
+    problems.push(Diagnostic::notice(codes::UNDECLARED, what).vm(live.id).hint(hint));
+}
+
+/// Guards against a file that lost its VMs: those of a project go only if it is named, and more than half of them only if
+/// somebody says how many.
+pub(super) fn pruned(
+    desired: &Desired,
+    observed: &Observed,
+    gone: &[&VmObserved],
+    many: Option<usize>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let project = &desired.settings.project;
+    if !desired.settings.project_named {
+        let what = "VMs that are no longer declared go only if the file names its project";
+        let hint = format!("set `hypervisor.project`, e.g. to \"{project}\"");
+        problems.push(Diagnostic::error(codes::PROJECT_NOT_NAMED, what).hint(hint));
+    }
+    let all = observed.vms.values().filter(|vm| vm.record.valid().is_some_and(|record| record.project == *project));
+    let (all, going) = (all.count(), gone.len());
+    if going * 2 > all && many != Some(going) {
+        let what = format!("{going} of the {all} VMs of project `{project}` are no longer declared and would go");
+        let hint = format!("is the file complete? `--prune-many {going}` says that it is");
+        problems.push(Diagnostic::error(codes::TOO_MANY_PRUNED, what).hint(hint));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::codes;
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, RecordState, VmId};
-use crate::observed::Observed;
+use crate::observed::{Observed, VmObserved};
 
 /// Names VMs: by VMID, by name or by tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,17 @@ impl Selector {
                 let tag = word.to_ascii_lowercase();
                 vm.vm_name == *word || vm.tags.contains(&tag)
             }
+        }
+    }
+}
+
+impl Selector {
+    /// Whether it names a VM of the target, declared or not.
+    #[must_use]
+    pub fn names_live(&self, vm: &VmObserved) -> bool {
+        match self {
+            Self::Id(id) => vm.id == *id,
+            Self::Word(word) => vm.name == *word || vm.tags.contains(&word.to_ascii_lowercase()),
         }
     }
 }
@@ -115,4 +126,12 @@ fn is_ready(vm: &DesiredVm, project: &str, observed: &Observed) -> bool {
     let up = live.running || !vm.started;
     let ready = |state: RecordState| if vm.started { state.is_ready() } else { state != RecordState::Creating };
     up && live.record.valid().is_some_and(|record| record.project == project && ready(record.state))
+}
+
+/// The VMs of this project that the file does not declare and nobody left out, by VMID.
+pub(super) fn undeclared<'o>(desired: &Desired, observed: &'o Observed, selection: &Selection) -> Vec<&'o VmObserved> {
+    let ours = |vm: &&VmObserved| vm.record.valid().is_some_and(|record| record.project == desired.settings.project);
+    let declared = |vm: &VmObserved| desired.vms.binary_search_by_key(&vm.id, |declared| declared.vm_id).is_ok();
+    let left_out = |vm: &VmObserved| selection.exclude.iter().any(|selector| selector.names_live(vm));
+    observed.vms.values().filter(ours).filter(|vm| !declared(vm) && !left_out(vm)).collect()
 }

@@ -43,7 +43,7 @@ impl Staging {
 }
 
 /// The scripts of a VM's features, in the order in which they run.
-pub(super) fn feature_scripts(vm: &DesiredVm, desired: &Desired) -> Vec<FeatureScript> {
+pub(super) fn feature_scripts(vm: &DesiredVm, desired: &Desired, rerun: &[String]) -> Vec<FeatureScript> {
     vm.features
         .iter()
         .filter_map(|feature| {
@@ -52,6 +52,7 @@ pub(super) fn feature_scripts(vm: &DesiredVm, desired: &Desired) -> Vec<FeatureS
                 name: Arc::clone(&feature.name),
                 file: script.file.clone(),
                 digest: Arc::clone(&script.digest),
+                again: rerun.iter().any(|again| **again == *feature.name),
             })
         })
         .collect()

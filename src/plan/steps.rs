@@ -1,6 +1,9 @@
 //! The actions of one VM.
 
+mod features;
 mod guest;
+pub(super) mod power;
+pub(super) mod retire;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -10,9 +13,11 @@ pub(super) use self::volumes::Exports;
 use super::existing::{Situation, situation};
 use super::staging::{self, Staging};
 use super::volumes::resolve;
-use super::{Action, Change, CloneTask, Mount, Task, VmPlan, diff, preflight};
+use super::{Action, Change, CloneTask, Mount, Retired, Task, VmPlan, diff, preflight};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, RecordState, Timeouts, VmId};
+use crate::model::{
+    ActionKind, Desired, DesiredVm, Digest, Disruption, Key, Outcome, Record, RecordState, Timeouts, VmId,
+};
 use crate::observed::{Observed, VmObserved};
 
 /// What all VMs of one plan look at.
@@ -25,6 +30,8 @@ pub(super) struct Scene<'a> {
     pub exports: &'a Exports<'a>,
     /// Restart VMs with values that wait for it.
     pub restart: bool,
+    /// Features that run again although they ran.
+    pub rerun: &'a [String],
 }
 
 /// Plans one VM. What stands in the way goes to `problems`; such a VM gets no actions.
@@ -74,6 +81,8 @@ struct Draft {
     changes: Vec<Change>,
     waiting: Vec<super::Waiting>,
     actions: Vec<Action>,
+    basis: Option<Digest>,
+    retired: Option<Box<Retired>>,
     /// The VM is not to run: whatever its guest lacks is left open.
     off: bool,
     timeouts: Timeouts,
@@ -95,21 +104,29 @@ struct Steps<'a> {
 
 impl Draft {
     fn empty(vm: &DesiredVm) -> Self {
+        Self { off: !vm.started, ..Self::of(vm.vm_id, vm.vm_name.clone(), Some(vm)) }
+    }
+
+    fn of(vm: VmId, name: String, declared: Option<&DesiredVm>) -> Self {
         Self {
-            vm: vm.vm_id,
-            name: vm.vm_name.clone(),
+            vm,
+            name,
             changes: Vec::new(),
             waiting: Vec::new(),
             actions: Vec::with_capacity(12),
-            off: !vm.started,
-            timeouts: vm.timeouts,
+            basis: None,
+            retired: None,
+            off: false,
+            timeouts: declared.map(|vm| vm.timeouts).unwrap_or_default(),
         }
     }
 
     fn into_plan(self, task: Option<Box<Task>>) -> VmPlan {
         let acts = self.actions.iter().any(|action| action.outcome.acts());
         let created = self.actions.iter().any(|a| a.kind == ActionKind::Clone && a.outcome == Outcome::Create);
-        let outcome = if created {
+        let outcome = if self.retired.is_some() {
+            Outcome::Destroy
+        } else if created {
             Outcome::Create
         } else if acts {
             Outcome::Update
@@ -126,6 +143,9 @@ impl Draft {
             waiting: self.waiting,
             actions: self.actions,
             blocked: false,
+            basis: self.basis.filter(|_| acts),
+            force_stop: false,
+            retired: self.retired,
             task: task.filter(|_| acts),
         }
     }
@@ -185,14 +205,13 @@ impl Draft {
         );
         guest::left_open(vm, &nothing, &mounts, scene.desired, problems);
         let record = guest::wished(vm, &nothing, &mounts, scene.desired, &staging.digests);
-        let basis = clone.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
+        self.basis = clone.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
         let task = Task {
             desired: vm.clone(),
-            basis,
             clone: Some(clone),
             fresh: true,
             completing: true,
-            scripts: staging::feature_scripts(vm, scene.desired),
+            scripts: staging::feature_scripts(vm, scene.desired, scene.rerun),
             mounts,
             files: staging.files(vm, scene.desired),
             unmount: BTreeMap::new(),
@@ -265,18 +284,18 @@ impl Draft {
         } else {
             self.push(ActionKind::Record, Outcome::Update, "something it says changes");
         }
-        preflight::lock(vm, live, problems);
+        self.basis = Some(live.digest.clone());
+        preflight::lock(vm.vm_id, live, problems);
         preflight::notes(vm, &wished, problems);
         let declared = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
         let unmount = record.volumes.clone().into_iter().filter(|(at, _)| !declared(at)).collect();
         let task = Task {
             desired: vm.clone(),
-            basis: Some(live.digest.clone()),
             unmount,
             clone: None,
             fresh,
             completing,
-            scripts: staging::feature_scripts(vm, scene.desired),
+            scripts: staging::feature_scripts(vm, scene.desired, scene.rerun),
             mounts,
             files: staging.files(vm, scene.desired),
             record: wished,
@@ -294,16 +313,12 @@ impl Draft {
         steps: &Steps<'_>,
         problems: &mut Vec<Diagnostic>,
     ) {
-        let desired = scene.desired;
         let acting = steps.acting;
         let when = |reason: Option<&'static str>, otherwise: &'static str| match reason {
             Some(reason) => (acting, reason),
             None => (Outcome::NoOp, otherwise),
         };
-        let scripts = &desired.scripts.features;
-        let digest_of = |name: &Arc<str>| scripts.get(name).map_or("", |script| &*script.digest);
-        let ran = |name: &Arc<str>| record.features.get(&**name).map(String::as_str);
-        let to_run = vm.features.iter().any(|feature| ran(&feature.name) != Some(digest_of(&feature.name)));
+        let to_run = features::Features::of(scene, record).any_to_run(vm);
         let mounted =
             |mount: &Mount| record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source));
         let to_mount = mounts.iter().any(|mount| !mounted(mount));
@@ -342,51 +357,6 @@ impl Draft {
             self.volume_changes(vm, record, mounts);
         }
 
-        if !vm.features.is_empty() {
-            let moved = mounts.iter().any(|mount| mount.channel && !mounted(mount));
-            let (outcome, reason) = if record.staged.is_empty() {
-                (Outcome::Create, "nothing is staged yet")
-            } else if to_run {
-                (Outcome::Update, "a script changed")
-            } else if record.staged != *steps.staged {
-                (Outcome::Update, "what lies beside the scripts changed")
-            } else if moved {
-                (Outcome::Update, "the channel moved")
-            } else {
-                (Outcome::NoOp, "it is all there")
-            };
-            self.push(ActionKind::StageScripts, outcome, reason);
-            if outcome == Outcome::Update && !self.off {
-                preflight::utilities(vm, record, steps.staged, problems);
-            }
-        }
-        for feature in &vm.features {
-            let (outcome, reason) = match ran(&feature.name) {
-                Some(digest) if digest == digest_of(&feature.name) => (Outcome::NoOp, "it ran to success"),
-                Some(_) => (Outcome::Update, "its script changed"),
-                None => (Outcome::Create, "it has not run yet"),
-            };
-            self.push_about(ActionKind::Feature, Some(feature.name.clone()), outcome, reason, Disruption::None);
-        }
-        if !self.off {
-            self.feature_changes(vm, &ran, &digest_of);
-        }
-    }
-
-    fn feature_changes<'r>(
-        &mut self,
-        vm: &DesiredVm,
-        ran: &dyn Fn(&Arc<str>) -> Option<&'r str>,
-        digest_of: &dyn Fn(&Arc<str>) -> &'r str,
-    ) {
-        for feature in &vm.features {
-            let note = match ran(&feature.name) {
-                Some(digest) if digest == digest_of(&feature.name) => continue,
-                Some(_) => "its script changed: it runs again",
-                None => "it has not run yet",
-            };
-            let origin = vm.origins.of(Key::Features);
-            self.changes.push(diff::told_by_actions(Key::Features, origin, None, feature.name.to_string(), note));
-        }
+        self.features(vm, record, mounts, scene, steps.staged, problems);
     }
 }

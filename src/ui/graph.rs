@@ -64,6 +64,7 @@ fn class(outcome: crate::model::Outcome) -> &'static str {
         crate::model::Outcome::Create => "create",
         crate::model::Outcome::Update => "update",
         crate::model::Outcome::NoOp => "noop",
+        crate::model::Outcome::Destroy => "destroy",
     }
 }
 

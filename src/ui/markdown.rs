@@ -44,8 +44,8 @@ fn head(plan: &PlanDocument) -> String {
     };
     let blocked = if summary.blocked == 0 { String::new() } else { format!(", **{} blocked**", summary.blocked) };
     let mut out = format!(
-        "**Plan: {} to create, {} to update{restart}, 0 to destroy, {} unchanged{blocked}.**\n\n",
-        summary.create, summary.update, summary.no_op
+        "**Plan: {} to create, {} to update{restart}, {} to destroy, {} unchanged{blocked}.**\n\n",
+        summary.create, summary.update, summary.destroy, summary.no_op
     );
     out.push_str(&format!(
         "Target {}, config {}, looked at {}, plan {}{}\n",
@@ -94,6 +94,7 @@ fn block(vm: &DocumentVm) -> String {
         Outcome::Create => "+",
         Outcome::Update => "~",
         Outcome::NoOp => "=",
+        Outcome::Destroy => "-",
     };
     let words = if vm.blocked { "blocked".to_owned() } else { vm.outcome.to_string() };
     let costs = if vm.disruption > Disruption::Live && !vm.blocked {
@@ -108,7 +109,9 @@ fn block(vm: &DocumentVm) -> String {
         vm.vm,
         html(&vm.name)
     );
-    out.push_str("| key | now | then | |\n|---|---|---|---|\n");
+    if !vm.changes.is_empty() || !vm.waiting.is_empty() {
+        out.push_str("| key | now | then | |\n|---|---|---|---|\n");
+    }
     for change in &vm.changes {
         out.push_str(&row(change));
     }
@@ -120,6 +123,12 @@ fn block(vm: &DocumentVm) -> String {
             shown(&waiting.active),
             shown(&waiting.pending)
         ));
+    }
+    for (word, list) in [("erases", &vm.erases), ("stays", &vm.keeps)] {
+        out.extend(list.iter().map(|what| format!("- {word} {}\n", code(what))));
+    }
+    if vm.force_stop {
+        out.push_str("- a guest that does not shut down is **stopped by force**\n");
     }
     let acting: Vec<String> =
         vm.actions.iter().filter(|action| action.outcome.acts()).map(DocumentAction::title).collect();

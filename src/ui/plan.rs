@@ -105,6 +105,15 @@ fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
         let text = format!("{} → {} waits for a restart", value(&waiting.active), value(&waiting.pending));
         entry(&format!("  ! {}", safe(&waiting.option)), &text, "", Role::Attention, view, out);
     }
+    for (word, list, role) in [("erases", &vm.erases, Role::Failure), ("stays", &vm.keeps, Role::Plain)] {
+        for (at, what) in list.iter().enumerate() {
+            let key = if at == 0 { format!("    {word}") } else { String::new() };
+            entry(&key, &safe(what), "", role, view, out);
+        }
+    }
+    if vm.force_stop {
+        entry("    stop", "by force, should the guest not shut down", "", Role::Attention, view, out);
+    }
     if vm.outcome.acts() && !vm.blocked {
         let acting: Vec<String> =
             vm.actions.iter().filter(|a| a.outcome.acts()).map(|a| safe(&a.title()).into_owned()).collect();
@@ -139,7 +148,7 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
         None => shown(&change.new),
     };
     let role = match change.disruption {
-        Disruption::Stop | Disruption::Restart | Disruption::Network => Role::Attention,
+        Disruption::Destroy | Disruption::Stop | Disruption::Restart | Disruption::Network => Role::Attention,
         Disruption::None | Disruption::Live => vm.outcome.into(),
     };
     entry(&key, &value, &note, role, view, out);
@@ -234,9 +243,10 @@ pub fn summary(plan: &PlanDocument, view: &View<'_>) -> String {
         n => format!(", {} blocked", number(n)),
     };
     let line = format!(
-        "Plan: {} to create, {} to update{restart}, 0 to destroy, {} unchanged{blocked}.",
+        "Plan: {} to create, {} to update{restart}, {} to destroy, {} unchanged{blocked}.",
         number(plan.summary.create),
         number(plan.summary.update),
+        number(plan.summary.destroy),
         number(plan.summary.no_op),
     );
     let mut out = format!("{}\n", view.style.paint(Role::Strong, &line));

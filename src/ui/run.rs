@@ -170,13 +170,26 @@ impl Human {
     }
 
     fn summary(&self, summary: &Summary, elapsed_ms: u64) -> String {
-        let Summary { created, updated, unchanged, failed, stale: _, skipped, not_started, left_running, interrupted } =
-            summary;
+        let Summary {
+            created,
+            updated,
+            destroyed,
+            unchanged,
+            failed,
+            stale: _,
+            skipped,
+            not_started,
+            left_running,
+            interrupted,
+        } = summary;
         let mut parts = vec![
             format!("{} create", number(*created)),
             format!("{} update", number(*updated)),
             format!("{} no-op", number(*unchanged)),
         ];
+        if *destroyed > 0 {
+            parts.insert(2, format!("{} destroy", number(*destroyed)));
+        }
         for (list, word) in
             [(failed, "failed"), (skipped, "skipped"), (not_started, "not begun"), (left_running, "left running")]
         {

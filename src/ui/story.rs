@@ -158,6 +158,7 @@ impl Story {
             match &act.end {
                 End::Ended(Outcome::Create) => summary.created += 1,
                 End::Ended(Outcome::Update) => summary.updated += 1,
+                End::Ended(Outcome::Destroy) => summary.destroyed += 1,
                 End::Ended(Outcome::NoOp) => summary.unchanged += 1,
                 End::Failed(failure) => {
                     summary.stale += usize::from(failure.stale);

@@ -59,6 +59,7 @@ impl From<Outcome> for Role {
             Outcome::Create => Self::Create,
             Outcome::Update => Self::Update,
             Outcome::NoOp => Self::Faint,
+            Outcome::Destroy => Self::Failure,
         }
     }
 }
@@ -70,5 +71,6 @@ pub fn glyph(outcome: Outcome) -> &'static str {
         Outcome::Create => "+",
         Outcome::Update => "~",
         Outcome::NoOp => "=",
+        Outcome::Destroy => "-",
     }
 }

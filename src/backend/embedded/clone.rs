@@ -9,11 +9,11 @@ use super::configure::{refused, unlocked};
 use super::files::{self, Deadline};
 use super::options::{is_dns_name, new_mac, normal_value};
 use super::rehearse::Rehearsal;
-use super::storage::{self, NewName, holds_volume, usable};
+use super::storage::{self, NewName, usable};
 use super::{Embedded, running_of};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Conf, Net, PropertyString, Storage, VmObserved, parse_size};
+use crate::observed::{Conf, Net, PropertyString, Storage, VmObserved, holds_volume, parse_size};
 
 /// The configuration of a VMID that is only reserved.
 const PLACEHOLDER: &str = "# qmclone temporary file\nlock: clone\n";

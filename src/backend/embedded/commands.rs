@@ -7,11 +7,10 @@ use std::time::Duration;
 use super::configure::{refused, unlocked};
 use super::files::{self, Deadline};
 use super::rehearse::{self, Call, Rehearsal};
-use super::storage::holds_volume;
 use super::{Embedded, options, running_of};
 use crate::hypervisor::{Fault, FaultKind, HostOp};
 use crate::model::{Digest, VmId};
-use crate::observed::{Conf, ConfigWrite, config_digest};
+use crate::observed::{Conf, ConfigWrite, config_digest, holds_volume};
 
 /// One command of the node's own programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,10 +59,12 @@ pub enum Command {
         /// The VM.
         vm: VmId,
     },
-    /// `qm destroy VM [--destroy-unreferenced-disks 1]`
+    /// `qm destroy VM [--purge 1] [--destroy-unreferenced-disks 1]`
     Destroy {
         /// The VM.
         vm: VmId,
+        /// Also forget it in backup jobs and the like.
+        purge: bool,
         /// Also erase its volumes that no configuration names.
         unreferenced: bool,
     },
@@ -82,6 +83,7 @@ impl Command {
             Self::Unlock { vm } => ("unlock", vm),
             Self::Stop { vm } => ("stop", vm),
             Self::Shutdown { vm } => ("shutdown", vm),
+            Self::Destroy { vm, purge: true, unreferenced: false } => ("destroy", vm),
             // The last of them.
             Self::Destroy { vm, .. } => ("remove-leftover", vm),
         };
@@ -106,7 +108,7 @@ impl Embedded {
             Command::Unlock { vm } => self.unlock(*vm, deadline, rehearsal),
             Command::Stop { vm } => self.stop_vm(*vm, deadline, rehearsal),
             Command::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),
-            Command::Destroy { vm, unreferenced } => self.destroy(*vm, *unreferenced, deadline, rehearsal),
+            Command::Destroy { vm, unreferenced, .. } => self.destroy(*vm, None, *unreferenced, deadline, rehearsal),
         })
     }
 
@@ -170,7 +172,7 @@ impl Embedded {
     }
 
     /// Switches a VM off. One that is off is fine. What waits goes on waiting.
-    fn stop_vm(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+    pub(super) fn stop_vm(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
         self.end_vm("qmstop", vm, deadline, rehearsal)
     }
 
@@ -198,9 +200,19 @@ impl Embedded {
     }
 
     /// Removes a VM or template that is stopped, and neither locked nor protected.
-    fn destroy(&self, vm: VmId, unreferenced: bool, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+    pub(super) fn destroy(
+        &self,
+        vm: VmId,
+        digest: Option<&Digest>,
+        unreferenced: bool,
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
         let _lock = self.lock_vm(vm, deadline)?;
         let text = self.existing(vm)?;
+        if digest.is_some_and(|digest| config_digest(&text) != *digest) {
+            return Err(Fault::harmless(FaultKind::Stale, "the configuration changed since it was read"));
+        }
         let conf = Conf::parse(&text);
         unlocked(&conf)?;
         let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));

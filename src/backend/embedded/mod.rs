@@ -273,6 +273,8 @@ impl Hypervisor for Embedded {
             HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, deadline, rehearsal),
             HostOp::Start { vm } => self.start_vm(*vm, deadline, rehearsal),
             HostOp::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),
+            HostOp::Stop { vm } => self.stop_vm(*vm, deadline, rehearsal),
+            HostOp::Destroy { vm, digest } => self.destroy(*vm, Some(digest), false, deadline, rehearsal),
             HostOp::Revert { vm, keys, digest } => self.revert(*vm, keys, Some(digest), deadline, rehearsal),
             HostOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, rehearsal),
             HostOp::RemoveLeftover { vm, unreferenced } => {

@@ -7,6 +7,7 @@
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
 //! | script `phoenix-probe DIRECTORY NONCE` | writes the nonce to a file on a mounted volume, or removes it |
 //! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME TIMEOUT LOG` | checks the staged script with `bash -n` and notes a result; prints `started` or `finished` |
+//! | script `phoenix-feature-forget FEATURE DIGEST` | removes the result |
 //! | script `phoenix-feature-result FEATURE DIGEST UUID LOG` | prints `exit N` or `none` |
 //!
 //! A script is `/bin/sh -c TEXT NAME ARG…`; it is known by its `NAME`, and its text is not run. Nothing is executed
@@ -83,6 +84,10 @@ impl Embedded {
                     || printed("none"),
                     |(code, err)| GuestExit { err, ..printed(&format!("exit {code}")) },
                 ))
+            }
+            ("phoenix-feature-forget", [_, _, _, _, feature, digest]) if is_plain(feature) && is_plain(digest) => {
+                files::remove(&self.guest_dir(vm).join("runs").join(format!("{feature}-{digest}")))?;
+                Ok(printed(""))
             }
             (name, _) => Ok(failed(127, format!("{name}: command not found in a simulated guest"))),
         }

@@ -11,7 +11,7 @@
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `op` | `clone`, `configure`, `resize`, `start`, `shutdown`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `ping`, `observe`; of [`Command`](super::Command) also `unprotect`, `unlock`, `stop`, and `remove-leftover` for `destroy` |
+//! | `op` | `clone`, `configure`, `resize`, `start`, `shutdown`, `stop`, `destroy`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `ping`, `observe`; of [`Command`](super::Command) also `unprotect` and `unlock`, and `remove-leftover` for a `destroy` that is part of it |
 //! | `vm` | only for this VM; of a directory, the VMID that is part of its path |
 //! | `program` | only for this program in the guest: `cloud-init`, or the `$0` of a script |
 //! | `skip` | so many matching calls pass first |
@@ -93,6 +93,8 @@ impl Call {
             HostOp::Resize { vm, .. } => ("resize", vec![vm.get()]),
             HostOp::Start { vm } => ("start", vec![vm.get()]),
             HostOp::Shutdown { vm } => ("shutdown", vec![vm.get()]),
+            HostOp::Stop { vm } => ("stop", vec![vm.get()]),
+            HostOp::Destroy { vm, .. } => ("destroy", vec![vm.get()]),
             HostOp::Revert { vm, .. } => ("revert", vec![vm.get()]),
             HostOp::WriteExports { vm, .. } => ("write-exports", vec![vm.get()]),
             HostOp::RemoveLeftover { vm, .. } => ("remove-leftover", vec![vm.get()]),

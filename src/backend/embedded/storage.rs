@@ -10,7 +10,7 @@ use super::files::{self, unwritten};
 use super::settings::Settings;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Conf, NfsSource, Storage, is_disk_key, parse_size};
+use crate::observed::{Conf, NfsSource, Storage, holds_volume, parse_size};
 
 /// The storages of a fresh node.
 pub(super) const FRESH: &str = "zfspool: local-zfs\n\tpool rpool/data\n\tcontent images,rootdir\n\tsparse 1\n\n\
@@ -53,11 +53,6 @@ pub(super) fn parse_cfg(text: &str, settings: &Settings, used: &BTreeMap<String,
 /// Whether volumes of this kind of storage are files in a directory per VM, with the VMID in their volume id.
 fn has_files(kind: &str) -> bool {
     matches!(kind, "dir" | "nfs" | "cifs" | "btrfs" | "cephfs" | "glusterfs")
-}
-
-/// Keys of a configuration that name a volume.
-pub(super) fn holds_volume(key: &str) -> bool {
-    is_disk_key(key) || key == "efidisk0" || key == "tpmstate0"
 }
 
 /// Adds what the disks of a VM take to the use of their storages.

@@ -27,6 +27,8 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
         }
         HostOp::Start { vm } => vec![qm(&["start", &vm.to_string()])],
         HostOp::Shutdown { vm } => vec![qm(&["shutdown", &vm.to_string(), "--timeout", SHUTDOWN_SECONDS])],
+        HostOp::Stop { vm } => vec![qm(&["stop", &vm.to_string()])],
+        HostOp::Destroy { vm, .. } => vec![qm(&["destroy", &vm.to_string(), "--purge", "1"])],
         HostOp::Revert { vm, keys, digest } => {
             let mut argv = qm(&["set", &vm.to_string()]);
             option(&mut argv, "revert", &keys.join(","));
@@ -126,6 +128,8 @@ mod tests {
             &["qm disk resize 1000 scsi0 50G"],
         );
         check(&HostOp::Shutdown { vm: vm(1000) }, &["qm shutdown 1000 --timeout 180"]);
+        check(&HostOp::Stop { vm: vm(1000) }, &["qm stop 1000"]);
+        check(&HostOp::Destroy { vm: vm(1000), digest: Digest("0bcf".to_owned()) }, &["qm destroy 1000 --purge 1"]);
         let (keys, digest) = (vec!["net0".to_owned(), "cores".to_owned()], Digest("0bcf".to_owned()));
         check(&HostOp::Revert { vm: vm(1000), keys, digest }, &["qm set 1000 --revert net0,cores --digest 0bcf"]);
         check(

@@ -19,8 +19,8 @@ use std::time::Duration;
 use runner::{Command, Output, Runner};
 
 use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, Guests, HostOp, Hypervisor};
-use crate::model::{RecordState, VmId};
-use crate::observed::{Export, Observed, VmObserved};
+use crate::model::{Digest, RecordState, VmId};
+use crate::observed::{Export, Observed, VmObserved, config_digest};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
 const LOOK: Duration = Duration::from_mins(1);
@@ -77,6 +77,15 @@ impl Qm {
         }
         let what = format!("VM {vm} is not left over by a clone: it is not locked (clone)");
         Err(Fault::harmless(FaultKind::Refused, what))
+    }
+
+    /// Refuses what Proxmox does not guard by a digest itself if the configuration is another one by now.
+    fn must_be_as_read(&self, vm: VmId, digest: &Digest) -> Result<(), Fault> {
+        match self.config(vm)? {
+            None => Err(Fault::harmless(FaultKind::Missing, format!("there is no VM {vm}"))),
+            Some(conf) if config_digest(&conf) == *digest => Ok(()),
+            Some(_) => Err(Fault::harmless(FaultKind::Stale, "the configuration changed since it was read")),
+        }
     }
 
     /// The targets of the running clones; `None` for one that cannot be told.
@@ -220,6 +229,7 @@ impl Hypervisor for Qm {
             HostOp::ReplaceDirectory { path, files } => return self.replace_directory(path, files, deadline),
             HostOp::WriteExports { vm, entries } => return self.write_exports(*vm, entries, deadline),
             HostOp::RemoveLeftover { vm, .. } => self.must_be_left_over(*vm)?,
+            HostOp::Destroy { vm, digest } => self.must_be_as_read(*vm, digest)?,
             _ => {}
         }
         for argv in command::commands(op) {

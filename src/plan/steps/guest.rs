@@ -27,7 +27,8 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::ResizeDisk
         | ActionKind::Restart
         | ActionKind::Start
-        | ActionKind::Record => false,
+        | ActionKind::Record
+        | ActionKind::Destroy => false,
     }
 }
 

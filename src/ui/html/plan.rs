@@ -45,7 +45,8 @@ fn head(plan: &PlanDocument) -> String {
     out.push_str(&chip("update", "~", summary.update, "to update"));
     out.push_str(&chip("restart", "!", summary.restarts, if summary.restarts == 1 { "restart" } else { "restarts" }));
     out.push_str(&chip("no-op", "=", summary.no_op, "unchanged"));
-    out.push_str("<li class=\"no-op\"><b>0</b> to destroy</li>\n</ul>\n");
+    out.push_str(&chip("destroy", "-", summary.destroy, "to destroy"));
+    out.push_str("</ul>\n");
     if plan.target.simulated {
         out.push_str("<p class=\"simulated\">Embedded node: no real VM would change.</p>\n");
     }
@@ -73,6 +74,7 @@ fn choices(plan: &PlanDocument) -> String {
     let costs = |value| plan.vms.iter().filter(|vm| disruption(vm) == value).count();
     let outcomes: Vec<Choice> = [
         ("blocked", "blocked"),
+        ("destroy", "destroy"),
         ("create", "create"),
         ("update", "update"),
         ("waits", "waits for a restart"),
@@ -80,9 +82,15 @@ fn choices(plan: &PlanDocument) -> String {
     ]
     .map(|(value, words)| (value, words, outcome(value)))
     .into();
-    let disruptions: Vec<Choice> =
-        [("restart", "needs a restart"), ("network", "network"), ("live", "live"), ("none", "none")]
-            .map(|(value, words)| (value, words, costs(value)))
-            .into();
+    let disruptions: Vec<Choice> = [
+        ("destroy", "erases disks"),
+        ("stop", "stops the VM"),
+        ("restart", "needs a restart"),
+        ("network", "network"),
+        ("live", "live"),
+        ("none", "none"),
+    ]
+    .map(|(value, words)| (value, words, costs(value)))
+    .into();
     filters(&[("o", "Outcome", &outcomes), ("d", "Disruption", &disruptions)], "name, VMID or key")
 }

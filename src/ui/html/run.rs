@@ -24,6 +24,7 @@ pub fn render(story: &Story) -> String {
             ("failed", "failed"),
             ("open", "did not end"),
             ("skipped", "skipped"),
+            ("destroy", "destroy"),
             ("create", "create"),
             ("update", "update"),
             ("no-op", "unchanged"),
@@ -52,6 +53,7 @@ fn outcome(row: &Row) -> &'static str {
         0 => "failed",
         1 => "open",
         2 => "skipped",
+        3 if ended(row, Outcome::Destroy) > 0 => "destroy",
         3 if ended(row, Outcome::Create) > 0 => "create",
         3 => "update",
         _ => "no-op",
@@ -76,13 +78,24 @@ fn head(story: &Story) -> String {
     let length = duration(story.length);
     let after = if verdict == Verdict::Refused { String::new() } else { format!(" after {length}") };
     out.push_str(&format!("<li class=\"{class}\"><b>{}</b>{after}</li>\n", verdict.words()));
-    let Summary { created, updated, unchanged, failed, stale, skipped, not_started, left_running, interrupted: _ } =
-        story.totals();
+    let Summary {
+        created,
+        updated,
+        destroyed,
+        unchanged,
+        failed,
+        stale,
+        skipped,
+        not_started,
+        left_running,
+        interrupted: _,
+    } = story.totals();
     out.push_str(&chip("failed", "✗", failed.len(), "failed"));
     out.push_str(&chip("failed", "!", stale, "of them stale"));
     out.push_str(&chip("skipped", "-", skipped.len(), "skipped"));
     out.push_str(&chip("skipped", "-", not_started.len(), "not begun"));
     out.push_str(&chip("failed", "…", left_running.len(), "left running"));
+    out.push_str(&chip("destroy", "-", destroyed, "destroy"));
     out.push_str(&chip("create", "+", created, "create"));
     out.push_str(&chip("update", "~", updated, "update"));
     out.push_str(&chip("no-op", "=", unchanged, "no-op"));
@@ -154,6 +167,7 @@ fn block(row: &Row, whole: u64) -> String {
         (number(|end| matches!(end, End::Failed(_))), "failed"),
         (number(|end| matches!(end, End::Open)), "did not end"),
         (number(|end| matches!(end, End::Skipped(_))), "skipped"),
+        (ended(row, Outcome::Destroy), "destroy"),
         (ended(row, Outcome::Create), "create"),
         (ended(row, Outcome::Update), "update"),
         (ended(row, Outcome::NoOp), "no-op"),

@@ -24,6 +24,7 @@ pub(super) fn disruption(vm: &DocumentVm) -> &'static str {
         Disruption::Network => "network",
         Disruption::Restart => "restart",
         Disruption::Stop => "stop",
+        Disruption::Destroy => "destroy",
     }
 }
 
@@ -81,9 +82,27 @@ pub(super) fn block(vm: &DocumentVm) -> String {
     );
     changes(vm, &mut out);
     waiting(vm, &mut out);
+    fate(vm, &mut out);
     out.push_str(&graph(vm));
     out.push_str("</details>\n");
     out
+}
+
+/// What goes with a VM, what stays of it, and whether it is stopped by force.
+fn fate(vm: &DocumentVm, out: &mut String) {
+    if vm.erases.is_empty() && vm.keeps.is_empty() && !vm.force_stop {
+        return;
+    }
+    out.push_str("<ul class=\"fate\">\n");
+    for (class, word, list) in [("destroy", "erases", &vm.erases), ("keep", "stays", &vm.keeps)] {
+        for what in list {
+            out.push_str(&format!("<li class=\"{class}\">{word} <code>{}</code></li>\n", text(what)));
+        }
+    }
+    if vm.force_stop {
+        out.push_str("<li class=\"destroy\">stopped by force, should the guest not shut down</li>\n");
+    }
+    out.push_str("</ul>\n");
 }
 
 fn changes(vm: &DocumentVm, out: &mut String) {

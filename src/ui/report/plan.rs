@@ -30,8 +30,8 @@ pub fn github(plan: &PlanDocument, places: &Places) -> String {
     }
     let summary = &plan.summary;
     let line = format!(
-        "plan {}: {} to create, {} to update, {} unchanged, {} blocked",
-        plan.hash, summary.create, summary.update, summary.no_op, summary.blocked
+        "plan {}: {} to create, {} to update, {} to destroy, {} unchanged, {} blocked",
+        plan.hash, summary.create, summary.update, summary.destroy, summary.no_op, summary.blocked
     );
     annotations.render() + &inert(&line)
 }
@@ -44,5 +44,6 @@ fn disruptive(vm: &DocumentVm) -> String {
         format!("{}: {old}{}{note}", change.key, safe(&change.new))
     });
     let waiting = vm.waiting.iter().map(|waiting| format!("{} waits for a restart", safe(&waiting.option)));
-    changes.chain(waiting).collect::<Vec<_>>().join("\n")
+    let erased = vm.erases.iter().map(|what| format!("erases {}", safe(what)));
+    changes.chain(waiting).chain(erased).collect::<Vec<_>>().join("\n")
 }

@@ -154,7 +154,7 @@ fn destroy(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
     let words = Words::parse(words, Takes { usage: USAGE, words: 1, option: &option })?;
     let vm = words.vm(0, "vmid", USAGE)?;
     let flag = |name: &str| words.flag(name).unwrap_or(false);
-    node.execute(&Command::Destroy { vm, unreferenced: flag("destroy-unreferenced-disks") })
+    node.execute(&Command::Destroy { vm, purge: flag("purge"), unreferenced: flag("destroy-unreferenced-disks") })
         .map_err(|fault| Answer::refused(&fault, USAGE))?;
     let purging = format!("purging VM {vm} from related configurations..\n");
     Ok(Answer::said(if flag("purge") { purging } else { String::new() }))

@@ -49,8 +49,12 @@ fn fails(act: &Act) -> bool {
 
 fn head(story: &Story) -> String {
     let verdict = story.verdict();
-    let Summary { created, updated, unchanged, failed, skipped, not_started, left_running, .. } = story.totals();
+    let Summary { created, updated, destroyed, unchanged, failed, skipped, not_started, left_running, .. } =
+        story.totals();
     let mut parts = vec![format!("{created} create"), format!("{updated} update"), format!("{unchanged} no-op")];
+    if destroyed > 0 {
+        parts.insert(2, format!("{destroyed} destroy"));
+    }
     for (number, word) in [
         (failed.len(), "failed"),
         (skipped.len(), "skipped"),

@@ -1,0 +1,113 @@
+//! Switching VMs on and off, and their end.
+
+use super::host::Holds;
+use super::perform::{Step, failure, stale};
+use crate::event::Failure;
+use crate::hypervisor::HostOp;
+use crate::model::Outcome;
+
+impl Step<'_> {
+    pub(super) fn start(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        if live.running {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        let outcome = self.switch_on()?;
+        // A start applies what was pending.
+        self.leave()?;
+        Ok(outcome)
+    }
+
+    pub(super) fn restart(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        self.must_not_have_moved(&live)?;
+        if live.running {
+            self.switch_off()?;
+        }
+        self.switch_on()?;
+        self.leave()?;
+        let waiting = self.live()?.pending;
+        if !waiting.is_empty() {
+            let keys: Vec<String> = waiting.into_keys().collect();
+            self.noticed(format!("still waits after the restart: {}", keys.join(", ")));
+        }
+        Ok(self.action.outcome)
+    }
+
+    pub(super) fn stop(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        if !live.running {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        self.switch_off()?;
+        self.leave()?;
+        Ok(self.action.outcome)
+    }
+
+    /// Removes the VM with what the plan said, after a last look whether it is still that VM, and ours.
+    pub(super) fn destroy(&mut self) -> Result<Outcome, Failure> {
+        let id = self.id();
+        let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? else { return Ok(Outcome::NoOp) };
+        self.must_not_have_moved(&live)?;
+        let project = &self.by.plan.project;
+        if live.record.valid().is_none_or(|record| record.project != *project) {
+            return Err(stale(format!("VM {id} does not belong to project `{project}`"), "plan again"));
+        }
+        if live.running {
+            return Err(stale(format!("VM {id} runs again"), "look who started it, and plan again"));
+        }
+        let gone = || {
+            let live = self.ask(|hypervisor| hypervisor.vm(id))?;
+            Ok(if live.is_none() { Holds::Yes } else { Holds::No })
+        };
+        // Two looks: the digest must be of the configuration that was judged.
+        let op = HostOp::Destroy { vm: id, digest: live.digest };
+        self.host(&op, &gone)?;
+        if gone()? == Holds::No {
+            return Err(failure(
+                format!("VM {id} is still there, though the target reported success"),
+                Some("look at the task log of the node"),
+            ));
+        }
+        let left = self.ask(|hypervisor| hypervisor.volumes(id))?;
+        if !left.is_empty() {
+            self.noticed(format!("volumes that its configuration did not name stay: {}", left.join(", ")));
+        }
+        Ok(self.action.outcome)
+    }
+
+    /// Asks the guest to shut down and waits until the VM is off. By force only where the plan says so.
+    fn switch_off(&self) -> Result<(), Failure> {
+        let off = || self.live().map(|live| if live.running { Holds::No } else { Holds::Yes });
+        let asked = self.host(&HostOp::Shutdown { vm: self.id() }, &off);
+        let refused = match (asked, off()?) {
+            (_, Holds::Yes) => return Ok(()),
+            (Err(failure), _) => failure,
+            (Ok(()), _) => failure(
+                format!("VM {} did not shut down", self.id()),
+                Some("its guest does not react: look at its console; `--force-stop` stops it all the same"),
+            ),
+        };
+        if !self.vm.force_stop {
+            return Err(refused);
+        }
+        self.noticed(format!("stopped by force: {}", refused.error));
+        self.host(&HostOp::Stop { vm: self.id() }, &off)?;
+        if off()? == Holds::No {
+            return Err(failure(format!("VM {} still runs after it was stopped", self.id()), None));
+        }
+        Ok(())
+    }
+
+    /// Starts the VM. One that runs all the same when the start was refused, somebody else has started meanwhile.
+    fn switch_on(&self) -> Result<Outcome, Failure> {
+        let runs = || self.live().map(|live| if live.running { Holds::Yes } else { Holds::No });
+        match self.host(&HostOp::Start { vm: self.id() }, &runs) {
+            Ok(()) => Ok(self.action.outcome),
+            Err(_) if runs().is_ok_and(|runs| runs == Holds::Yes) => Ok(Outcome::NoOp),
+            Err(failure) => Err(failure),
+        }
+    }
+}

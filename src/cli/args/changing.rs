@@ -1,0 +1,136 @@
+//! What can be typed after the verbs that change something.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::Selecting;
+use crate::cli::output::Output;
+
+/// What to do beside making the VMs what the config says.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(in crate::cli) struct Options {
+    /// Restart VMs with values that wait for one: their guests are asked to shut down.
+    #[arg(long)]
+    pub(in crate::cli) restart: bool,
+    /// Stop guests by force that are to shut down and do not within three minutes.
+    #[arg(long)]
+    pub(in crate::cli) force_stop: bool,
+    /// Run this feature again where it ran already; may be repeated or separated by commas.
+    #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
+    pub(in crate::cli) rerun: Vec<String>,
+    /// Destroy VMs of this project that the config no longer declares.
+    #[arg(long, conflicts_with = "only")]
+    pub(in crate::cli) prune: bool,
+    /// Let --prune destroy this many VMs although that is more than half of the project.
+    #[arg(long, value_name = "N", requires = "prune")]
+    pub(in crate::cli) prune_many: Option<usize>,
+}
+
+/// Consent to what cannot be taken back.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(in crate::cli) struct Losing {
+    /// Agree that the VM of this name is destroyed; every one must be named, and no other.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(in crate::cli) yes_destroy: Vec<String>,
+}
+
+/// How to carry out.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(in crate::cli) struct Running {
+    /// Most actions at once.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(in crate::cli) parallelism: u16,
+    /// Print the event stream as JSON lines instead of text; the same as `--format jsonl`.
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+    /// human, json, jsonl, markdown, html, github or junit; NAME=FILE writes it into a file instead, and may be repeated.
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_run)]
+    pub(in crate::cli) format: Vec<Output>,
+    /// Exit with 8 when everything is done but a restart is pending.
+    #[arg(long)]
+    pub(in crate::cli) detailed_exitcode: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Apply {
+    #[command(flatten)]
+    pub(in crate::cli) selecting: Selecting,
+    #[command(flatten)]
+    pub(in crate::cli) running: Running,
+    #[command(flatten)]
+    pub(in crate::cli) options: Options,
+    /// Do not ask.
+    #[arg(long)]
+    pub(in crate::cli) auto_approve: bool,
+    #[command(flatten)]
+    pub(in crate::cli) losing: Losing,
+    /// Carry out only the plan with this hash, without asking; another one is refused.
+    #[arg(long, value_name = "HASH")]
+    pub(in crate::cli) expect: Option<String>,
+    /// Carry out this saved plan, without asking; a VM that moved since is left alone.
+    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "exclude", "Options", "expect"])]
+    pub(in crate::cli) plan: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Create {
+    /// VMIDs.
+    #[arg(value_name = "VM_ID", required = true)]
+    pub(in crate::cli) ids: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) running: Running,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Destroy {
+    /// VMIDs.
+    #[arg(value_name = "VM_ID", required = true)]
+    pub(in crate::cli) ids: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) losing: Losing,
+    /// Stop guests by force that do not shut down within three minutes.
+    #[arg(long)]
+    pub(in crate::cli) force_stop: bool,
+    #[command(flatten)]
+    pub(in crate::cli) running: Running,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Start {
+    /// VMIDs.
+    #[arg(value_name = "VM_ID", required = true)]
+    pub(in crate::cli) ids: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) running: Running,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Stop {
+    /// VMIDs.
+    #[arg(value_name = "VM_ID", required = true)]
+    pub(in crate::cli) ids: Vec<String>,
+    /// Fail where a guest does not shut down, rather than stop it by force.
+    #[arg(long)]
+    pub(in crate::cli) never_force: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub(in crate::cli) auto_approve: bool,
+    #[command(flatten)]
+    pub(in crate::cli) running: Running,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Restart {
+    /// VMIDs.
+    #[arg(value_name = "VM_ID", required = true)]
+    pub(in crate::cli) ids: Vec<String>,
+    /// Stop guests by force that do not shut down within three minutes.
+    #[arg(long)]
+    pub(in crate::cli) force_stop: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub(in crate::cli) auto_approve: bool,
+    #[command(flatten)]
+    pub(in crate::cli) running: Running,
+}

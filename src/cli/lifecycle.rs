@@ -1,0 +1,98 @@
+//! `phoenix destroy`, `start`, `stop` and `restart`: what is done to exactly the VMs named.
+
+use anyhow::Result;
+
+use super::apply::{again, execute, show};
+use super::args::{Args, Destroy, Restart, Running, Selecting, Start, Stop};
+use super::console::Console;
+use super::exit::Refusal;
+use super::plan::{Wish, planned};
+use super::reports::Reports;
+use super::{Exit, consent};
+use crate::model::{Disruption, VmId};
+use crate::plan::{Goal, Power};
+
+/// Removes VMs, after somebody typed their names.
+pub(super) fn destroy(args: &Args, verb: &Destroy, console: &Console) -> Result<Exit> {
+    let goal = Goal::Destroy(vm_ids(&verb.ids, "destroy")?);
+    let mut wish = Wish { goal, ..Wish::new(args, &Selecting::default()) };
+    wish.options.force_stop = verb.force_stop;
+    let reports = Reports::wanted(&verb.running)?;
+    reports.around(&args.config, console, |reports| {
+        let mut words = verb.ids.clone();
+        words.extend(verb.force_stop.then(|| "--force-stop".to_owned()));
+        let planned = match planned(&wish, console)? {
+            Ok(planned) => planned,
+            Err(exit) => return Ok(exit),
+        };
+        show(&planned, reports, verb.losing.yes_destroy.is_empty(), console)?;
+        if let Err(exit) = consent::to_destruction(&planned.plan, &verb.losing.yes_destroy, console)? {
+            return Ok(exit);
+        }
+        execute(planned, &verb.running, again("destroy", args, &words), reports, console)
+    })
+}
+
+/// Starts VMs.
+pub(super) fn start(args: &Args, verb: &Start, console: &Console) -> Result<Exit> {
+    let wish =
+        Switch { power: Power::Start, ids: &verb.ids, running: &verb.running, force_stop: false, auto_approve: true };
+    switch(args, &wish, console)
+}
+
+/// Shuts VMs down, by force where nothing else helps.
+pub(super) fn stop(args: &Args, verb: &Stop, console: &Console) -> Result<Exit> {
+    let (force_stop, auto_approve) = (!verb.never_force, verb.auto_approve);
+    let wish = Switch { power: Power::Stop, ids: &verb.ids, running: &verb.running, force_stop, auto_approve };
+    switch(args, &wish, console)
+}
+
+/// Restarts VMs.
+pub(super) fn restart(args: &Args, verb: &Restart, console: &Console) -> Result<Exit> {
+    let (force_stop, auto_approve) = (verb.force_stop, verb.auto_approve);
+    let wish = Switch { power: Power::Restart, ids: &verb.ids, running: &verb.running, force_stop, auto_approve };
+    switch(args, &wish, console)
+}
+
+/// What a power verb was asked for.
+struct Switch<'a> {
+    power: Power,
+    ids: &'a [String],
+    running: &'a Running,
+    force_stop: bool,
+    auto_approve: bool,
+}
+
+/// Starts, stops or restarts VMs. Whatever disturbs one is asked about.
+fn switch(args: &Args, switch: &Switch<'_>, console: &Console) -> Result<Exit> {
+    let verb = match switch.power {
+        Power::Start => "start",
+        Power::Stop => "stop",
+        Power::Restart => "restart",
+    };
+    let goal = Goal::Power(switch.power, vm_ids(switch.ids, verb)?);
+    let mut wish = Wish { goal, ..Wish::new(args, &Selecting::default()) };
+    wish.options.force_stop = switch.force_stop;
+    Reports::wanted(switch.running)?.around(&args.config, console, |reports| {
+        let planned = match planned(&wish, console)? {
+            Ok(planned) => planned,
+            Err(exit) => return Ok(exit),
+        };
+        let disturbs = planned.plan.vms.iter().any(|vm| vm.disruption > Disruption::None);
+        let asks = disturbs && !switch.auto_approve;
+        show(&planned, reports, asks, console)?;
+        if let Err(exit) = consent::to_plan(asks, console)? {
+            return Ok(exit);
+        }
+        execute(planned, switch.running, again(verb, args, switch.ids), reports, console)
+    })
+}
+
+/// VMIDs as they were typed.
+pub(super) fn vm_ids(words: &[String], verb: &str) -> Result<Vec<VmId>> {
+    let parse = |word: &String| {
+        let hint = format!("name the VMs by VMID, e.g. `phoenix {verb} 1000`");
+        word.parse::<VmId>().map_err(|error| Refusal::usage(error.to_string(), hint))
+    };
+    words.iter().map(parse).collect()
+}

@@ -1,0 +1,119 @@
+//! VMs that go: what is lost with them, what stays, and what forbids it.
+
+use super::{Draft, Scene};
+use crate::diag::Diagnostic;
+use crate::model::{ActionKind, Disruption, Outcome, RecordState, VmId};
+use crate::observed::{Observed, VmObserved, print_size};
+use crate::plan::existing::{absent, leftover, owned};
+use crate::plan::{Leftover, Retired, VmPlan, codes, preflight};
+
+/// Plans that a VM goes. What stands in the way goes to `problems`; such a VM gets no actions.
+pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> VmPlan {
+    let declared = scene.desired.vms.iter().find(|declared| declared.vm_id == vm);
+    let mut draft = Draft::of(vm, declared.map(|vm| vm.vm_name.clone()).unwrap_or_default(), declared);
+    let Some(live) = scene.observed.vms.get(&vm) else {
+        problems.push(absent(vm, scene.observed));
+        return draft.into_plan(None);
+    };
+    if declared.is_none() {
+        draft.name.clone_from(&live.name);
+    }
+    let project = &scene.desired.settings.project;
+    let left = match leftover(live, project) {
+        // The placeholder of somebody else's clone looks the same: only the file tells that it is ours.
+        Some(Leftover::Placeholder) if declared.is_none() => None,
+        left => left,
+    };
+    let before = problems.len();
+    if let Some(problem) = forbidden(live, left, project, scene.observed) {
+        problems.push(problem.vm(vm));
+    }
+    if left.is_none() {
+        preflight::lock(vm, live, problems);
+        if declared.is_some_and(|vm| vm.protected == Some(true)) && !live.protection {
+            problems.push(protected(vm).vm(vm));
+        }
+    }
+    if problems.len() > before {
+        return draft.into_plan(None);
+    }
+    if declared.is_some() {
+        let what = format!("VM {vm} is still declared: the next apply makes it anew");
+        problems.push(Diagnostic::warning(codes::STILL_DECLARED, what).vm(vm).hint("take it out of the file, too"));
+    }
+    draft.basis = Some(live.digest.clone());
+    let mut retired = Retired { leftover: left, ..Retired::default() };
+    if left.is_some() {
+        draft.push_about(
+            ActionKind::RemoveLeftover,
+            None,
+            Outcome::Destroy,
+            "left over by an interrupted run",
+            Disruption::Destroy,
+        );
+    } else {
+        if live.running {
+            draft.push_about(ActionKind::Stop, None, Outcome::Update, "the VM goes", Disruption::Stop);
+        }
+        if scene.observed.exports.iter().any(|export| export.vm == Some(vm)) {
+            draft.push(ActionKind::ExportShare, Outcome::Destroy, "what is exported to the VM goes");
+        }
+        draft.push_about(ActionKind::Destroy, None, Outcome::Destroy, "the VM goes", Disruption::Destroy);
+        (retired.erases, retired.keeps) = inventory(live);
+    }
+    draft.retired = Some(Box::new(retired));
+    draft.into_plan(None)
+}
+
+/// Why a VM must not go.
+fn forbidden(live: &VmObserved, left: Option<Leftover>, project: &str, observed: &Observed) -> Option<Diagnostic> {
+    let vm = live.id;
+    let cloning = observed.cloning.contains(&vm) || (left.is_some() && observed.unattributed_clone);
+    if cloning {
+        let what = format!("a clone into VM {vm} is running");
+        return Some(Diagnostic::error(codes::CLONE_RUNNING, what).hint("wait until it has ended"));
+    }
+    if left.is_some() {
+        return None;
+    }
+    let record = match owned(live, project) {
+        Ok(record) => record,
+        Err(problem) => return Some(problem),
+    };
+    if live.protection {
+        return Some(protected(vm));
+    }
+    if observed.ha.contains(&vm) {
+        let what = format!("the HA manager looks after VM {vm}");
+        return Some(Diagnostic::error(codes::HA_MANAGED, what).hint(format!("`ha-manager remove vm:{vm}` first")));
+    }
+    let built_on = |other: &&VmObserved| other.id != vm && other.volumes.iter().any(|volume| volume.is_based_on(vm));
+    let clones: Vec<String> = observed.vms.values().filter(built_on).map(|other| other.id.to_string()).collect();
+    if !clones.is_empty() {
+        let what = format!("linked clones are built on the disks of VM {vm}: {}", clones.join(", "));
+        return Some(Diagnostic::error(codes::HAS_CLONES, what).hint("destroy them first"));
+    }
+    let unfinished = record.state == RecordState::Creating && live.running;
+    unfinished.then(|| Diagnostic::error(codes::UNFINISHED, format!("VM {vm} is being made, and runs")))
+}
+
+fn protected(vm: VmId) -> Diagnostic {
+    Diagnostic::error(codes::PROTECTED, format!("VM {vm} is protected"))
+        .hint("set `protected` to false and apply that first")
+}
+
+/// What is erased with a VM, and what stays.
+fn inventory(live: &VmObserved) -> (Vec<String>, Vec<String>) {
+    let mut erases = Vec::new();
+    let mut keeps = Vec::new();
+    for volume in &live.volumes {
+        let size = volume.size.map(|size| format!(" ({})", print_size(size))).unwrap_or_default();
+        let text = format!("{} {}{size}", volume.device, volume.volume);
+        if volume.belongs_to(live.id) { &mut erases } else { &mut keeps }.push(text);
+    }
+    erases.extend(live.snapshots.iter().map(|name| format!("snapshot {name}")));
+    if let Some(record) = live.record.valid() {
+        keeps.extend(record.volumes.iter().map(|(at, source)| format!("{source} (was mounted at {at})")));
+    }
+    (erases, keeps)
+}
