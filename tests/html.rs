@@ -3,8 +3,8 @@
 use phoenix::event::{ActionName, Event, Failure, Summary};
 use phoenix::model::{ActionKind, Disruption, Origin, Outcome, VmId};
 use phoenix::plan::document::{
-    DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentConfig, DocumentProblem, DocumentSelection,
-    DocumentSummary, DocumentTarget, DocumentVm, DocumentWaiting, PlanDocument,
+    DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentConfig, DocumentOptions, DocumentProblem,
+    DocumentSelection, DocumentSummary, DocumentTarget, DocumentVm, DocumentWaiting, PlanDocument,
 };
 use phoenix::ui::html;
 use phoenix::ui::story::{Moment, Story};
@@ -68,6 +68,9 @@ fn vm(id: u32, disruption: Disruption, text: &str) -> DocumentVm {
             action(id, ActionKind::Mount, &["configure"]),
             action(id, ActionKind::Record, &["start", "mount"]),
         ],
+        erases: vec![text.into()],
+        keeps: vec![text.into()],
+        force_stop: true,
     }
 }
 
@@ -92,6 +95,7 @@ fn plan(vms: Vec<DocumentVm>, text: &str) -> PlanDocument {
         config: DocumentConfig { path: text.into(), digest: String::new() },
         selection: DocumentSelection { only: vec![text.into()], exclude: vec![text.into()] },
         restart: true,
+        options: DocumentOptions::default(),
         project: text.into(),
         summary: DocumentSummary { declared: vms.len(), update: vms.len(), restarts: 1, ..DocumentSummary::default() },
         vms,
