@@ -106,6 +106,10 @@ impl Console {
         let mut answer = String::new();
         // An input that cannot be read is no consent.
         let read = std::io::stdin().lock().read_line(&mut answer);
+        if !answer.ends_with('\n') {
+            // Input ended, and the cursor still stands behind the question.
+            self.note("\n");
+        }
         Some(read.is_ok() && answer.trim() == "yes")
     }
 }
