@@ -106,6 +106,10 @@ impl Console {
         let mut answer = String::new();
         // An input that cannot be read is no answer.
         let read = std::io::stdin().lock().read_line(&mut answer);
+        if !answer.ends_with('\n') {
+            // Input ended, and the cursor still stands behind the question.
+            self.note("\n");
+        }
         Some(if read.is_ok() { answer.trim().to_owned() } else { String::new() })
     }
 

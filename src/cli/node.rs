@@ -77,7 +77,7 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
         .collect();
     let mut out = format!(
         "{target}\nnode {}: {} MiB of memory, {} CPUs, bridges {}\n\
-         delays: operations {} ms, guest agent {} ms, cloud-init {} ms (settings are in node.json)\n\n",
+         delays: operations {} ms, guest agent {} ms, cloud-init {} ms, scripts {} ms (in node.json)\n\n",
         safe(&settings.name),
         settings.memory_mb,
         settings.cpus,
@@ -85,6 +85,7 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
         settings.latency_ms,
         settings.agent_delay_ms,
         settings.cloud_init_delay_ms,
+        settings.feature_ms,
     );
     let storages = summary.storages.iter().map(|(id, storage)| {
         vec![

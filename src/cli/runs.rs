@@ -21,6 +21,9 @@ use crate::ui::text::safe;
 /// How many logs are kept; the oldest go first.
 const KEPT: usize = 50;
 
+/// What a log's name begins with.
+const TIME: &str = "YYYY-MM-DDTHH-MM-SS";
+
 /// Directory of the logs, beside the config.
 fn directory_of(config: &Path) -> PathBuf {
     directory(config).join(".phoenix/runs")
@@ -86,7 +89,12 @@ fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "jsonl"));
-    names.sort();
+    names.sort_by_cached_key(|name| {
+        let stem = name.trim_end_matches(".jsonl");
+        // What follows the time counts the runs of one second.
+        let (time, nth) = stem.split_at_checked(TIME.len()).unwrap_or((stem, ""));
+        (time.to_owned(), nth.trim_start_matches('-').parse().unwrap_or(0_u32), stem.to_owned())
+    });
     names
 }
 

@@ -98,10 +98,10 @@ fn hypervisor(raw: &Raw, problems: &mut Vec<Problem>) {
     text(block.target.as_deref(), (codes::UNKNOWN_TARGET, ""), anything, place("target"), problems);
     if let Some(target) = block.target.as_deref()
         && lexis::control_in(target, false).is_none()
-        && Target::parse(target, Path::new("")).is_err()
+        && let Err(error) = Target::parse(target, Path::new(""))
     {
         problems.push(
-            Problem::new(codes::UNKNOWN_TARGET, format!("{} is not a target", shown(target)), place("target")())
+            Problem::new(codes::UNKNOWN_TARGET, format!("{} is not a target", shown(&error.0)), place("target")())
                 .hint(InvalidTarget::KNOWN),
         );
     }

@@ -21,7 +21,7 @@ pub enum Target {
     },
 }
 
-/// The text names no target.
+/// The text names no target. It stands here with `…` for a password, in case one was written into it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a target")]
 pub struct InvalidTarget(pub String);
@@ -35,7 +35,7 @@ impl InvalidTarget {
 impl Target {
     /// Reads a target; a relative directory starts at `base`.
     pub fn parse(text: &str, base: &Path) -> Result<Self, InvalidTarget> {
-        let invalid = || InvalidTarget(text.to_owned());
+        let invalid = || InvalidTarget(without_password(text));
         if let Some(dir) = text.strip_prefix("embedded:") {
             return if dir.is_empty() { Err(invalid()) } else { Ok(Self::Embedded(base.join(dir))) };
         }
@@ -64,6 +64,16 @@ impl Target {
             return Err(invalid());
         }
         Ok(Self::QmSsh { user: user.map(ToOwned::to_owned), host: host.to_owned(), port })
+    }
+}
+
+/// A text with `…` for everything between a `:` and the `@` of what could be a URL.
+fn without_password(text: &str) -> String {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = text.split_at(start);
+    match rest.rsplit_once('@').map(|(user, host)| (user.split_once(':'), host)) {
+        Some((Some((user, _)), host)) => format!("{scheme}{user}:…@{host}"),
+        _ => text.to_owned(),
     }
 }
 
@@ -121,6 +131,17 @@ mod tests {
             "https://pve1:8006",
         ] {
             assert!(Target::parse(text, Path::new("")).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_target_is_not_repeated() {
+        for (text, shown) in [
+            ("qm+ssh://root:a:b@c@pve1", "`qm+ssh://root:…@pve1` is not a target"),
+            ("https://root:secret@pve1:8006", "`https://root:…@pve1:8006` is not a target"),
+            ("https://pve1:8006", "`https://pve1:8006` is not a target"),
+        ] {
+            assert_eq!(Target::parse(text, Path::new("")).unwrap_err().to_string(), shown);
         }
     }
 }

@@ -18,7 +18,7 @@ pub struct PendingChange {
 /// What stands for a secret, as `qm config` prints it.
 const HIDDEN: &str = "**********";
 
-/// What waits for a stop and really changes something. A password is never kept.
+/// What waits for a stop and really changes something. Passwords and keys are never kept.
 pub(super) fn pending_changes(conf: &Conf) -> BTreeMap<String, PendingChange> {
     let mut changes = BTreeMap::new();
     for (key, value) in conf.pending_entries() {
@@ -37,7 +37,7 @@ pub(super) fn pending_changes(conf: &Conf) -> BTreeMap<String, PendingChange> {
 }
 
 fn shown(key: &str, value: &str) -> String {
-    if key == "cipassword" { HIDDEN } else { value }.to_owned()
+    if matches!(key, "cipassword" | "sshkeys") { HIDDEN } else { value }.to_owned()
 }
 
 #[cfg(test)]

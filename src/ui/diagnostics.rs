@@ -4,7 +4,7 @@ use annotate_snippets::renderer::{DEFAULT_EMPHASIS_STYLE, DEFAULT_LINE_NUM_STYLE
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Padding, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::text::{escape, is_unsafe, safe};
+use super::text::{escape, is_unsafe, safe, without_passwords};
 use crate::config::Source;
 use crate::config::spans::LineIndex;
 use crate::diag::{Diagnostic, Severity, Span};
@@ -25,6 +25,9 @@ const AROUND: usize = 3;
 #[must_use]
 pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
+    let shown =
+        source.map(|source| Source { name: source.name.clone(), text: without_passwords(&source.text).into_owned() });
+    let source = shown.as_ref();
     let lines = source.filter(|_| !diagnostics.is_empty()).map(|source| LineIndex::new(&source.text));
     let source = source.zip(lines.as_ref());
     let mut out = String::new();

@@ -1,6 +1,6 @@
 //! Lines that fit the screen.
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
 
 /// Breaks text at spaces so that each line fits into `width` columns; a word that is longer than that is broken anywhere,
 /// so that nothing is cut off.
@@ -56,6 +56,23 @@ fn fitting(word: &str, width: usize) -> usize {
         }
     }
     word.len()
+}
+
+/// Text that fits into `width` columns: if it is longer, cut, with `…` at its end.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut used = 1;
+    let fits = |c: &char| {
+        used += c.width().unwrap_or(0);
+        used <= width
+    };
+    let mut out: String = text.chars().take_while(fits).collect();
+    if width > 0 {
+        out.push('…');
+    }
+    out
 }
 
 /// Text followed by spaces up to a width in columns.

@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 use indicatif::style::ProgressTracker;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::layout::cut;
 use super::text::safe;
 use crate::event::Event;
 
 /// Most running actions that get a line; the rest are counted.
 const MOST_LINES: usize = 12;
+
+/// Columns that a VM's name may take, so that there is room for what it waits for.
+const LONGEST_NAME: usize = 28;
 
 /// The live part of the screen. It disappears when the run ends; what stays is printed above it.
 #[derive(Debug)]
@@ -19,6 +23,49 @@ pub struct Progress {
     /// One bar that draws all lines: several bars leave pieces behind when one of them goes away.
     bar: ProgressBar,
     running: Arc<Mutex<Running>>,
+    /// What is typed meanwhile, `^C` above all, would push the lines up, and some of them would stay for ever.
+    _echo: NoEcho,
+}
+
+/// While it lives, the terminal does not show what is typed.
+#[derive(Debug)]
+struct NoEcho {
+    /// How the terminal was before.
+    #[cfg(unix)]
+    before: Option<rustix::termios::Termios>,
+}
+
+#[cfg(unix)]
+impl NoEcho {
+    fn new() -> Self {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
+        let input = std::io::stdin();
+        // A job in the background would be stopped for it.
+        let in_front = tcgetpgrp(&input).is_ok_and(|group| group == rustix::process::getpgrp());
+        let before = tcgetattr(&input).ok().filter(|_| in_front).and_then(|before| {
+            let mut modes = before.clone();
+            modes.local_modes.remove(LocalModes::ECHO);
+            tcsetattr(&input, OptionalActions::Now, &modes).ok().map(|()| before)
+        });
+        Self { before }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for NoEcho {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // Whoever took the terminal away meanwhile has set it up for himself.
+            let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, before);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl NoEcho {
+    fn new() -> Self {
+        Self {}
+    }
 }
 
 /// The running actions in the order in which they began, by id: what they are, since when, what they wait for.
@@ -39,6 +86,10 @@ impl ProgressTracker for Lines {
 
     fn write(&self, _: &ProgressState, out: &mut dyn std::fmt::Write) {
         let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked for anew each time: a terminal may have been resized. A line that went on in the next row would stay
+        // there when the live part goes away.
+        let size = terminal_size::terminal_size_of(std::io::stderr());
+        let width = size.map_or(usize::MAX, |(width, _)| usize::from(width.0).saturating_sub(1));
         for ((since, _), (title, goal)) in running.iter().take(MOST_LINES) {
             let elapsed = match since.elapsed().as_secs() {
                 0 => String::new(),
@@ -46,7 +97,7 @@ impl ProgressTracker for Lines {
                 seconds => format!("  {} min {:02} s", seconds / 60, seconds % 60),
             };
             // A line that cannot be drawn is drawn at the next tick.
-            let _ = writeln!(out, "… {title}{elapsed}{goal}");
+            let _ = writeln!(out, "{}", cut(&format!("… {title}{elapsed}{goal}"), width));
         }
         if running.len() > MOST_LINES {
             let _ = writeln!(out, "… and {} more", running.len() - MOST_LINES);
@@ -70,7 +121,7 @@ impl Progress {
             .unwrap_or_else(|_| ProgressStyle::default_spinner())
             .with_key("running", Lines(Arc::clone(&running)));
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10)).with_style(style);
-        Self { bar, running }
+        Self { bar, running, _echo: NoEcho::new() }
     }
 
     /// Takes note of an event.
@@ -81,7 +132,8 @@ impl Progress {
                 self.bar.enable_steady_tick(Duration::from_millis(120));
             }
             Event::ActionStarted { action, .. } => {
-                let title = format!("{} {}  {}", action.vm, safe(&action.name), safe(&action.action));
+                let name = safe(&action.name);
+                let title = format!("{} {}  {}", action.vm, cut(&name, LONGEST_NAME), safe(&action.action));
                 self.change(|running| {
                     running.insert((Instant::now(), action.id.clone()), (title, String::new()));
                 });

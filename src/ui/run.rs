@@ -95,6 +95,8 @@ impl Human {
     }
 
     fn with_columns(columns: (usize, usize), style: Style, width: usize, continue_with: String) -> Self {
+        // The outcome and how long it took stand in the same row, if anything can be done about it.
+        let columns = (columns.0, columns.1.min(width.saturating_sub(columns.0 + 22)));
         Self { style, width, columns, simulated: false, continue_with, failures: Vec::new() }
     }
 
@@ -151,7 +153,8 @@ impl Human {
         let text = format!(
             "{sign} {}  {}  {} {elapsed}",
             pad(&vm, self.columns.0),
-            pad(&title, self.columns.1),
+            // A name that sticks out takes room from the action rather than pushing the rest into the next row.
+            pad(&title, (self.columns.0 + self.columns.1).saturating_sub(vm.width().max(self.columns.0))),
             pad(word, 7),
         );
         format!("{}\n", self.style.paint(role, text.trim_end()))

@@ -6,15 +6,15 @@
 //! | script `phoenix-mount SOURCE MOUNT_POINT` | puts a mount into fstab; prints `mounted` or `already` |
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
 //! | script `phoenix-probe DIRECTORY NONCE` | writes the nonce to a file on a mounted volume, or removes it |
-//! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME TIMEOUT LOG` | checks the staged script with `bash -n` and notes a result; prints `started` or `finished` |
+//! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME TIMEOUT LOG` | checks the staged script with `bash -n` and notes a result; prints `started`, `running` or `finished` |
 //! | script `phoenix-feature-forget FEATURE DIGEST` | removes the result |
-//! | script `phoenix-feature-result FEATURE DIGEST UUID LOG` | prints `exit N` or `none` |
+//! | script `phoenix-feature-result FEATURE DIGEST UUID LOG` | prints `running` until the node's `feature_ms` have passed, then `exit N`; or `none` |
 //!
 //! A script is `/bin/sh -c TEXT NAME ARG…`; it is known by its `NAME`, and its text is not run. Nothing is executed
 //! in a simulated guest.
 //!
-//! The guest's disk is the directory `guests/VMID`: `fstab`, and `runs/FEATURE-DIGEST` with `exit N`, the uuid of the
-//! VM the run was made for, and what went wrong.
+//! The guest's disk is the directory `guests/VMID`: `fstab`, and `runs/FEATURE-DIGEST` with `exit N` (`exit N at MS` where
+//! scripts take their time), the uuid of the VM the run was made for, and what went wrong.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -24,6 +24,7 @@ use std::sync::PoisonError;
 use super::Embedded;
 use super::files;
 use super::guest::Up;
+use super::power::now_ms;
 use crate::guest::{PROBE_FILE, arrived};
 use crate::hypervisor::{Fault, GuestExit};
 use crate::model::{VmId, content_digest};
@@ -44,6 +45,15 @@ pub(super) fn address(vm: VmId, conf: &Conf<'_>) -> IpAddr {
     let fixed = config.get("ip").and_then(|ip| ip.split('/').next()?.parse().ok());
     let [_, a, b, c] = vm.get().to_be_bytes();
     fixed.unwrap_or(IpAddr::from([198, 18 + (a & 1), b, c]))
+}
+
+/// What was noted of the run of a feature script.
+struct Noted {
+    code: i32,
+    /// When it ends, in milliseconds since 1970.
+    at: u64,
+    /// What went wrong.
+    why: String,
 }
 
 fn printed(out: &str) -> GuestExit {
@@ -79,11 +89,11 @@ impl Embedded {
             ("phoenix-feature-result", [_, _, _, _, feature, digest, uuid, _])
                 if is_plain(feature) && is_plain(digest) =>
             {
-                let run = self.result(vm, feature, digest, uuid)?;
-                Ok(run.map_or_else(
-                    || printed("none"),
-                    |(code, err)| GuestExit { err, ..printed(&format!("exit {code}")) },
-                ))
+                Ok(match self.result(vm, feature, digest, uuid)? {
+                    None => printed("none"),
+                    Some(run) if run.at > now_ms() => printed("running"),
+                    Some(run) => GuestExit { err: run.why, ..printed(&format!("exit {}", run.code)) },
+                })
             }
             ("phoenix-feature-forget", [_, _, _, _, feature, digest]) if is_plain(feature) && is_plain(digest) => {
                 files::remove(&self.guest_dir(vm).join("runs").join(format!("{feature}-{digest}")))?;
@@ -202,8 +212,10 @@ impl Embedded {
         file: &str,
         log: &str,
     ) -> Result<GuestExit, Fault> {
-        if let Some((0, _)) = self.result(vm, feature, digest, uuid)? {
-            return Ok(printed("finished"));
+        match self.result(vm, feature, digest, uuid)? {
+            Some(run) if run.at > now_ms() => return Ok(printed("running")),
+            Some(run) if run.code == 0 => return Ok(printed("finished")),
+            _ => {}
         }
         let path = format!("{dir}/{file}");
         let script = match self.behind(vm, &path)? {
@@ -223,17 +235,23 @@ impl Embedded {
             let text = format!("{file}: simulated, nothing was executed\n{why}\n");
             files::replace(&real, &self.dir.join(format!("tmp/log-{vm}")), text.trim_start())?;
         }
-        self.write_guest(vm, &format!("runs/{feature}-{digest}"), &format!("exit {code}\n{uuid}\n{why}"))?;
+        let at = match self.settings.feature_ms {
+            0 => String::new(),
+            takes => format!(" at {}", now_ms() + takes),
+        };
+        self.write_guest(vm, &format!("runs/{feature}-{digest}"), &format!("exit {code}{at}\n{uuid}\n{why}"))?;
         Ok(printed("started"))
     }
 
-    /// The result noted for a run made for this uuid, with what went wrong.
-    fn result(&self, vm: VmId, feature: &str, digest: &str, uuid: &str) -> Result<Option<(i32, String)>, Fault> {
+    /// What was noted of a run made for this uuid.
+    fn result(&self, vm: VmId, feature: &str, digest: &str, uuid: &str) -> Result<Option<Noted>, Fault> {
         let text = files::read(&self.guest_dir(vm).join(format!("runs/{feature}-{digest}")))?.unwrap_or_default();
         let mut lines = text.splitn(3, '\n');
-        let code = lines.next().and_then(|line| line.strip_prefix("exit ")?.parse().ok());
+        let exit = lines.next().and_then(|line| line.strip_prefix("exit ")).unwrap_or_default();
+        let (code, at) = exit.split_once(" at ").unwrap_or((exit, "0"));
         let same = lines.next().is_some_and(|of| of.eq_ignore_ascii_case(uuid));
-        Ok(code.filter(|_| same).map(|code| (code, lines.next().unwrap_or_default().to_owned())))
+        let (Ok(code), Ok(at), true) = (code.parse(), at.parse(), same) else { return Ok(None) };
+        Ok(Some(Noted { code, at, why: lines.next().unwrap_or_default().to_owned() }))
     }
 
     /// What `bash -n` finds wrong with a script. Asked once per script; where there is no bash nothing is found.

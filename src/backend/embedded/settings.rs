@@ -51,6 +51,9 @@ pub struct Settings {
     /// Milliseconds from the start of a VM until cloud-init is done.
     #[serde(default)]
     pub cloud_init_delay_ms: u64,
+    /// Milliseconds that a feature script takes.
+    #[serde(default)]
+    pub feature_ms: u64,
 }
 
 fn yes() -> bool {
@@ -73,6 +76,7 @@ impl Default for Settings {
             latency_ms: 0,
             agent_delay_ms: 0,
             cloud_init_delay_ms: 0,
+            feature_ms: 0,
         }
     }
 }
