@@ -13,10 +13,10 @@ use phoenix::event::Summary;
 use phoenix::hypervisor::{
     About, Cloning, Effect, Fault, FaultKind, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor,
 };
-use phoenix::model::{Desired, Disruption, Outcome, VmId};
-use phoenix::observed::{Export, Observed, VmObserved};
+use phoenix::model::{Desired, Disruption, Outcome, Record, RecordState, VmId};
+use phoenix::observed::{Conf, Export, Observed, VmObserved, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Plan, Policy, lint, plan};
+use phoenix::plan::{Goal, Plan, Policy, lint, plan};
 use phoenix::ui;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -229,6 +229,44 @@ fn config(grown: u32) -> impl Strategy<Value = Value> {
     })
 }
 
+/// What a VM that is no longer wished for may bear as its record, and whether that makes it one of this project.
+fn record() -> impl Strategy<Value = (RecordKind, bool)> {
+    prop_oneof![
+        Just((RecordKind::Ours, true)),
+        Just((RecordKind::Absent, false)),
+        Just((RecordKind::Theirs, false)),
+        Just((RecordKind::OfAnotherVm, false)),
+        Just((RecordKind::Twice, false)),
+        "[ -~]{0,40}".prop_map(|text| (RecordKind::Garbage(text), false)),
+    ]
+}
+
+#[derive(Debug, Clone)]
+enum RecordKind {
+    Ours,
+    Absent,
+    Theirs,
+    OfAnotherVm,
+    Twice,
+    Garbage(String),
+}
+
+/// Notes with such a record, of a VM with a uuid.
+fn notes(kind: &RecordKind, vm: VmId, uuid: &str) -> String {
+    let of = |project: &str, uuid: &str| {
+        let record = Record { uuid: Some(uuid.to_owned()), state: RecordState::Ready, ..Record::creating(project, vm) };
+        with_record("", &record).unwrap()
+    };
+    match kind {
+        RecordKind::Ours => of("default", uuid),
+        RecordKind::Absent => "an old server".to_owned(),
+        RecordKind::Theirs => of("theirs", uuid),
+        RecordKind::OfAnotherVm => of("default", "11111111-2222-4333-8444-555555555555"),
+        RecordKind::Twice => format!("{}\n{}", of("default", uuid), of("default", uuid)),
+        RecordKind::Garbage(text) => format!("<!-- phoenix {text} -->"),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
@@ -270,6 +308,55 @@ proptest! {
         let summary = applied(second, Faulty::new(open(), 0, 0), 3);
         prop_assert!(summary.is_complete(), "{summary:?}");
         prop_assert!(!observe().acts());
+    }
+
+    #[test]
+    fn only_vms_with_a_valid_record_of_the_project_go(
+        vms in prop::collection::vec((record(), any::<bool>(), any::<bool>(), any::<bool>()), 1..8), prune in any::<bool>(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Embedded::open(dir.path()).unwrap();
+        let id = |at: usize| VmId::try_from(u32::try_from(200 + at).unwrap()).unwrap();
+        let mut ours = BTreeSet::new();
+        for (at, ((kind, valid), protected, locked, template)) in vms.iter().enumerate() {
+            let (vm, uuid) = (id(at), format!("00000000-0000-4000-8000-{at:012}"));
+            let mut conf = Conf::parse("scsi0: local-zfs:vm-1-disk-0,size=1G\n");
+            conf.set_description(&notes(kind, vm, &uuid));
+            conf.set("smbios1", &format!("uuid={uuid}"));
+            for (key, set) in [("protection: 1", protected), ("lock: backup", locked), ("template: 1", template)] {
+                let (key, value) = key.split_once(": ").unwrap();
+                if *set {
+                    conf.set(key, value);
+                }
+            }
+            std::fs::write(dir.path().join(format!("qemu-server/{vm}.conf")), conf.to_string()).unwrap();
+            if *valid && !protected && !locked {
+                ours.insert(vm);
+            }
+        }
+        let before = |vm: VmId| std::fs::read(dir.path().join(format!("qemu-server/{vm}.conf"))).ok();
+        let all: Vec<VmId> = (0..vms.len()).map(id).collect();
+        let confs: Vec<_> = all.iter().map(|vm| before(*vm)).collect();
+        let goal = if prune {
+            Goal::Config { prune: true, prune_many: Some(vms.len()) }
+        } else {
+            Goal::Destroy(all.clone())
+        };
+        let file = json!({ "hypervisor": { "project": "default" }, "virtual_machines": [] });
+        let policy = Policy { goal, ..Policy::default() };
+        let plan = plan(&desired(&file), &node.observe().unwrap(), &policy);
+        prop_assert_eq!(lint::lint(&plan), Vec::<String>::new());
+        let going = |plan: &Plan| -> BTreeSet<VmId> {
+            plan.vms.iter().filter(|vm| vm.actions.iter().any(|action| action.outcome.acts())).map(|vm| vm.vm).collect()
+        };
+        prop_assert!(going(&plan).is_subset(&ours), "{:?} go, ours are {:?}", going(&plan), ours);
+        if !plan.is_blocked() {
+            applied(plan, Faulty::new(Embedded::open(dir.path()).unwrap(), 0, 0), 3);
+            for (vm, conf) in all.iter().zip(confs) {
+                let wanted = if ours.contains(vm) { None } else { conf };
+                prop_assert!(before(*vm) == wanted, "VM {}: {:?}", vm, before(*vm));
+            }
+        }
     }
 
     #[test]

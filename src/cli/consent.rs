@@ -7,6 +7,7 @@ use super::console::Console;
 use super::exit::Refusal;
 use crate::model::Outcome;
 use crate::plan::Plan;
+use crate::ui::text::safe;
 
 /// Whether somebody agrees to a plan; `Err(exit)` inside: nobody does, which has been told.
 pub(super) fn to_plan(asks: bool, console: &Console) -> Result<Result<(), Exit>> {
@@ -35,8 +36,9 @@ pub(super) fn to_destruction(plan: &Plan, given: &[String], console: &Console) -
         let missing: Vec<&String> = names.iter().filter(|name| !given.contains(name)).collect();
         let foreign: Vec<&String> = given.iter().filter(|name| !names.contains(name)).collect();
         if !foreign.is_empty() {
-            let what = format!("`--yes-destroy` names what the plan does not destroy: {}", quoted(&foreign));
-            return Err(Refusal::usage(what, "name exactly the VMs that the plan destroys"));
+            // Agreed to already, and gone already: no reason to stop a run that was interrupted and is repeated.
+            console
+                .note(&format!("`--yes-destroy` names what the plan does not destroy: {}\n", safe(&quoted(&foreign))));
         }
         if !missing.is_empty() {
             let what = format!("the plan also destroys {}; nothing was done", quoted(&missing));

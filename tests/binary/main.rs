@@ -5,6 +5,7 @@ mod cli;
 mod doubles;
 #[path = "../support/executable.rs"]
 mod executable;
+mod lifecycle;
 mod loops;
 #[path = "../support/node.rs"]
 mod node;

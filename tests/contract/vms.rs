@@ -9,7 +9,7 @@ use phoenix::observed::{Conf, with_record};
 
 use crate::world::{Check, World, id, start, write};
 
-pub(crate) const CHECKS: [Check; 19] = [
+pub(crate) const CHECKS: [Check; 22] = [
     ("what is not there", nothing_there),
     ("an observation", observation),
     ("a full clone", full_clone),
@@ -26,9 +26,12 @@ pub(crate) const CHECKS: [Check; 19] = [
     ("a start on a bridge that is not there", start_without_bridge),
     ("a locked VM", locked),
     ("a shutdown", shutdown),
+    ("a stop by force", stop),
     ("a leftover with our record", leftover),
     ("a leftover that is a placeholder", placeholder),
     ("a VM that is no leftover", no_leftover),
+    ("the end of a VM", destroy),
+    ("what forbids the end of a VM", destroy_refused),
 ];
 
 fn clone(target: u32, storage: Option<&str>) -> HostOp {
@@ -51,6 +54,8 @@ fn nothing_there(world: &World) {
         HostOp::Resize { vm: id(777), disk: "scsi0".to_owned(), size_gb: 9 },
         start(777),
         HostOp::Shutdown { vm: id(777) },
+        HostOp::Stop { vm: id(777) },
+        HostOp::Destroy { vm: id(777), digest: Digest("0".repeat(40)) },
         HostOp::RemoveLeftover { vm: id(777), unreferenced: true },
     ];
     for op in missing {
@@ -277,6 +282,21 @@ fn shutdown(world: &World) {
     world.done(&shutdown);
 }
 
+fn stop(world: &World) {
+    world.put_running(227, &[]);
+    let _ = world.perform(&world.configure(227, &["memory=2048"]));
+    let stop = HostOp::Stop { vm: id(227) };
+    world.done(&stop);
+    world.holds("it is off", !world.vm(227).running);
+    world.done(&stop);
+    world.same("what waited is kept", world.vm(227).memory_mb, 2048);
+    world.put_running(228, &[]);
+    let name = "qemu-server/228.conf";
+    world.write(name, &format!("{}lock: backup\n", world.read(name)));
+    world.refused(&HostOp::Stop { vm: id(228) }, FaultKind::Busy, Effect::None);
+    world.holds("a locked one runs on", world.vm(228).running);
+}
+
 fn leftover(world: &World) {
     let notes = with_record("", &Record::creating("default", id(230))).unwrap();
     for (vm, unreferenced) in [(230, true), (231, false)] {
@@ -316,5 +336,44 @@ fn no_leftover(world: &World) {
         world.refused(&HostOp::RemoveLeftover { vm: id(vm), unreferenced: true }, FaultKind::Refused, Effect::None);
         world.same("configuration", world.config(vm), conf);
         world.same("volumes", world.target.volumes(id(vm)).unwrap().len(), 1);
+    }
+}
+
+fn destroy_op(world: &World, vm: u32) -> HostOp {
+    HostOp::Destroy { vm: id(vm), digest: world.vm(vm).digest }
+}
+
+fn destroy(world: &World) {
+    world.put(240, &["scsi1: local-zfs:vm-240-disk-1,size=1G"]);
+    for disk in [1, 2] {
+        world.write(&format!("images/local-zfs/240/vm-240-disk-{disk}"), "1073741824");
+    }
+    world.put(241, &[]);
+    let other = world.config(241);
+    world.done(&destroy_op(world, 240));
+    world.is_gone(240);
+    let left = world.answer("volumes", world.target.volumes(id(240)));
+    world.same("what it did not name stays", left, vec!["local-zfs:vm-240-disk-2".to_owned()]);
+    world.same("another VM", (world.config(241), world.target.volumes(id(241)).unwrap().len()), (other, 1));
+}
+
+fn destroy_refused(world: &World) {
+    world.put(242, &["lock: backup"]);
+    world.refused(&destroy_op(world, 242), FaultKind::Busy, Effect::None);
+    world.put(243, &["protection: 1"]);
+    world.refused(&destroy_op(world, 243), FaultKind::Refused, Effect::None);
+    world.put_running(244, &[]);
+    world.refused(&destroy_op(world, 244), FaultKind::Refused, Effect::None);
+    world.holds("it runs on", world.vm(244).running);
+    world.put(245, &[]);
+    let old = destroy_op(world, 245);
+    world.done(&world.configure(245, &["cores=3"]));
+    world.refused(&old, FaultKind::Stale, Effect::None);
+    // A linked clone lives on its template's disk.
+    world.done(&clone(246, None));
+    world.fails("the end of its template", world.perform(&destroy_op(world, 9000)), FaultKind::Refused);
+    for vm in [242, 243, 244, 245, 246, 9000] {
+        world.holds("it is there with its disk", !world.target.volumes(id(vm)).unwrap().is_empty());
+        world.vm(vm);
     }
 }

@@ -4,7 +4,7 @@ use super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 
 /// Words with which values are refused; the last is of phoenix's own scripts.
-const REFUSALS: [&str; 7] = [
+const REFUSALS: [&str; 10] = [
     "Parameter verification failed",
     "unable to parse",
     "not allowed",
@@ -12,6 +12,9 @@ const REFUSALS: [&str; 7] = [
     "no options",
     "shrinking disks is not supported",
     "is reached through a symbolic link",
+    "protection mode enabled",
+    "is running - destroy failed",
+    "is still in use by linked clone",
 ];
 
 /// What a shell says of programs that somebody else ended: by SIGHUP, SIGKILL, SIGTERM.
@@ -97,7 +100,7 @@ fn hint(command: &Command, kind: FaultKind, said: &str) -> Option<String> {
     }
     if has(&["VM quit/powerdown failed"]) {
         return Some(
-            "its guest does not shut down: look at its console; phoenix never stops a VM by force here".to_owned(),
+            "its guest does not shut down: look at its console; `--force-stop` stops it all the same".to_owned(),
         );
     }
     let storage = storage(command, said).map_or_else(|| "the storage".to_owned(), |name| format!("storage `{name}`"));

@@ -1,7 +1,7 @@
 //! VMs that go: what is lost with them, what stays, and what forbids it.
 
 use super::{Draft, Scene};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Severity};
 use crate::model::{ActionKind, Disruption, Outcome, RecordState, VmId};
 use crate::observed::{Observed, VmObserved, print_size};
 use crate::plan::existing::{absent, leftover, owned};
@@ -12,7 +12,12 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut 
     let declared = scene.desired.vms.iter().find(|declared| declared.vm_id == vm);
     let mut draft = Draft::of(vm, declared.map(|vm| vm.vm_name.clone()).unwrap_or_default(), declared);
     let Some(live) = scene.observed.vms.get(&vm) else {
-        problems.push(absent(vm, scene.observed));
+        // Gone is what was asked for: whoever was interrupted asks again.
+        let mut problem = absent(vm, scene.observed);
+        if problem.code == codes::NO_SUCH_VM {
+            problem.severity = Severity::Warning;
+        }
+        problems.push(problem);
         return draft.into_plan(None);
     };
     if declared.is_none() {

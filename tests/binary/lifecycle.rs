@@ -1,0 +1,314 @@
+//! The later life of VMs: switched on and off by name, retired, pruned; and each step of an end broken.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::loops::CONFIG;
+use super::world::{Ran, Scene, ids};
+use serde_json::{Value, json};
+
+/// The two VMs of the loops, made.
+fn made() -> Scene {
+    let scene = Scene::with_node(CONFIG);
+    assert_eq!(scene.apply().code, Some(0));
+    scene
+}
+
+/// A config that declares the last one alone.
+fn without_the_first() -> String {
+    let mut config: Value = serde_json::from_str(CONFIG).unwrap();
+    config["virtual_machines"].as_array_mut().unwrap().remove(0);
+    config["hypervisor"] = json!({ "project": "default" });
+    config.to_string()
+}
+
+/// Two VMs that are made, and a config that declares the last one alone.
+fn one_too_many() -> Scene {
+    let scene = made();
+    fs::write(scene.path("phoenix_vm_configs.json"), without_the_first()).unwrap();
+    scene
+}
+
+fn conf(scene: &Scene, vm: u32) -> Option<String> {
+    fs::read_to_string(scene.node().join(format!("qemu-server/{vm}.conf"))).ok()
+}
+
+/// Changes the configuration of a VM behind phoenix's back.
+fn meddle(scene: &Scene, vm: u32, change: impl Fn(String) -> String) {
+    let text = conf(scene, vm).unwrap();
+    fs::write(scene.node().join(format!("qemu-server/{vm}.conf")), change(text)).unwrap();
+}
+
+fn runs(scene: &Scene, vm: u32) -> bool {
+    scene.node().join(format!("run/{vm}")).exists()
+}
+
+#[track_caller]
+fn check(ran: &Ran, code: i32, says: &[&str]) {
+    assert_eq!(ran.code, Some(code), "{}{}", ran.out, ran.err);
+    let all = format!("{}{}", ran.out, ran.err);
+    for text in says {
+        assert!(all.contains(text), "`{text}` is missing in:\n{all}");
+    }
+}
+
+const PRUNE: [&str; 6] = ["apply", "--prune", "--auto-approve", "--yes-destroy", "full", "--json"];
+
+/// The world without the first VM, and the actions that bring it about.
+fn pruned() -> (Vec<String>, BTreeMap<String, String>) {
+    let scene = one_too_many();
+    let ran = scene.phoenix(&PRUNE);
+    check(&ran, 0, &[]);
+    (ids(&ran.events, "action_started"), scene.world())
+}
+
+#[test]
+fn a_vm_goes_and_its_data_stays() {
+    let scene = made();
+    let data = scene.node().join("root/quickOS/vm-persistent-data/1000");
+    fs::write(data.join("letters"), "dear all").unwrap();
+    let other = conf(&scene, 1001);
+    let ran = scene.phoenix(&["destroy", "1000", "--yes-destroy", "full", "--json"]);
+    check(&ran, 0, &[]);
+    assert_eq!(ids(&ran.events, "action_started"), ["1000/stop", "1000/export-share", "1000/destroy"]);
+    assert_eq!((conf(&scene, 1000), conf(&scene, 1001)), (None, other));
+    assert!(!scene.bytes().keys().any(|path| path.to_string_lossy().contains("/vm-1000-")), "its volumes are there");
+    let exports = fs::read_to_string(scene.node().join("root/etc/exports")).unwrap_or_default();
+    assert!(!exports.contains("1000"), "{exports}");
+    assert_eq!(fs::read_to_string(data.join("letters")).unwrap(), "dear all");
+    // Asked again it is no failure; and the file still declares it.
+    check(&scene.phoenix(&["destroy", "1000", "--yes-destroy", "full"]), 0, &["there is no VM 1000"]);
+    check(&scene.phoenix(&["plan"]), 0, &["Plan: 1 to create"]);
+}
+
+#[test]
+fn nobody_agrees_by_accident() {
+    let scene = made();
+    let before = scene.bytes();
+    for (arguments, code, says) in [
+        (&["destroy", "1000"][..], 4, "nobody to ask whether VMs may be destroyed"),
+        (&["destroy", "1000", "--auto-approve"], 4, "--auto-approve"),
+        (&["destroy", "1000", "--yes-destroy", "plain"], 4, "the plan also destroys `full`; nothing was done"),
+        (&["destroy", "1000", "1001", "--yes-destroy", "full"], 4, "the plan also destroys `plain`"),
+        (&["destroy", "full", "--yes-destroy", "full"], 4, "`full` is not a VMID"),
+        (&["destroy"], 4, "VM_ID"),
+    ] {
+        check(&scene.phoenix(arguments), code, &[says]);
+    }
+    fs::write(scene.path("phoenix_vm_configs.json"), without_the_first()).unwrap();
+    check(&scene.phoenix(&["apply", "--prune", "--auto-approve"]), 4, &["give `--yes-destroy full`"]);
+    check(&scene.phoenix(&["apply", "--auto-approve"]), 0, &["no longer declared"]);
+    assert!(scene.bytes() == before, "something was written");
+}
+
+#[test]
+fn what_must_not_go_stays() {
+    let cases: [(&str, fn(String) -> String, &str); 6] = [
+        ("protected on the node", |conf| conf + "protection: 1\n", "VM 1000 is protected"),
+        ("locked", |conf| conf + "lock: backup\n", "VM 1000 is locked (backup)"),
+        (
+            "another VM by now",
+            |conf| conf.replace("smbios1: uuid=", "smbios1: uuid=0000"),
+            "record in its notes was copied",
+        ),
+        (
+            "of another project",
+            |conf| conf.replace(r#""project"%3A"default""#, r#""project"%3A"theirs""#),
+            "belongs to project `theirs`",
+        ),
+        ("without a record", |conf| conf.replace("#<!-- phoenix ", "#<!-- "), "which phoenix did not make"),
+        ("with a broken record", |conf| conf.replace(r#""project"%3A"#, r#""project"%3A["#), "is broken"),
+    ];
+    for (case, change, says) in cases {
+        let scene = made();
+        let before = conf(&scene, 1000).unwrap();
+        meddle(&scene, 1000, change);
+        assert_ne!(conf(&scene, 1000).unwrap(), before, "{case}: nothing was changed");
+        let before = scene.bytes();
+        let ran = scene.phoenix(&["destroy", "1000", "1001", "--yes-destroy", "full,plain"]);
+        check(&ran, 1, &[says]);
+        assert!(scene.bytes() == before, "{case}: something was written");
+    }
+}
+
+#[test]
+fn who_is_no_longer_declared_goes_only_when_asked() {
+    let scene = one_too_many();
+    check(&scene.phoenix(&["plan"]), 0, &["0 to destroy", "no longer declared", "--prune"]);
+    check(
+        &scene.phoenix(&["plan", "--prune"]),
+        0,
+        &["1 to destroy", "local-zfs:vm-1000-disk-0", "192.0.2.1:/quickOS/vm-persistent-data/1000"],
+    );
+    let other = conf(&scene, 1001);
+    check(&scene.phoenix(&PRUNE), 0, &[]);
+    assert_eq!((conf(&scene, 1000), conf(&scene, 1001)), (None, other));
+    // Applied twice: nothing is left, and what was agreed to is only mentioned.
+    let before = scene.bytes();
+    check(&scene.phoenix(&PRUNE), 0, &["names what the plan does not destroy: `full`"]);
+    assert!(scene.bytes() == before, "the second apply wrote something");
+}
+
+#[test]
+fn an_emptied_file_destroys_nobody() {
+    let scene = made();
+    let empty = r#"{ "hypervisor": { "project": "default" }, "virtual_machines": [] }"#;
+    fs::write(scene.path("phoenix_vm_configs.json"), empty).unwrap();
+    let before = scene.bytes();
+    let consent = ["apply", "--prune", "--auto-approve", "--yes-destroy", "full,plain"];
+    check(&scene.phoenix(&consent), 1, &["2 of the 2", "--prune-many 2"]);
+    check(&scene.phoenix(&[&consent[..], &["--prune-many", "1"]].concat()), 1, &["--prune-many 2"]);
+    assert!(scene.bytes() == before, "something was written");
+    check(&scene.phoenix(&[&consent[..], &["--prune-many", "2"]].concat()), 0, &[]);
+    assert_eq!((conf(&scene, 1000), conf(&scene, 1001)), (None, None));
+}
+
+#[test]
+fn a_guest_that_does_not_react_is_stopped_only_by_force() {
+    let scene = made();
+    let deaf = json!([{ "op": "shutdown", "vm": 1000, "how": "fail" }]);
+    scene.script_faults(&deaf);
+    let ran = scene.phoenix(&["destroy", "1000", "--yes-destroy", "full", "--json"]);
+    assert_eq!(ran.code, Some(6), "{}{}", ran.out, ran.err);
+    assert_eq!(ids(&ran.events, "action_skipped"), ["1000/export-share", "1000/destroy"]);
+    assert!(runs(&scene, 1000));
+    scene.script_faults(&deaf);
+    check(&scene.phoenix(&["destroy", "1000", "--yes-destroy", "full", "--force-stop"]), 0, &["stopped by force"]);
+    assert!(conf(&scene, 1000).is_none());
+    // `stop` does so after its grace, unless told not to.
+    let deaf = json!([{ "op": "shutdown", "vm": 1001, "how": "fail" }]);
+    scene.script_faults(&deaf);
+    check(&scene.phoenix(&["stop", "1001", "--auto-approve", "--never-force"]), 6, &[]);
+    assert!(runs(&scene, 1001));
+    scene.script_faults(&deaf);
+    check(&scene.phoenix(&["stop", "1001", "--auto-approve"]), 0, &["stopped by force"]);
+    assert!(!runs(&scene, 1001));
+}
+
+#[test]
+fn vms_are_switched_by_name() {
+    let scene = made();
+    check(&scene.phoenix(&["stop", "1001"]), 4, &["nobody to ask"]);
+    let other = runs(&scene, 1000);
+    check(&scene.phoenix(&["stop", "1001", "--auto-approve"]), 0, &["the next apply starts it again"]);
+    assert_eq!((runs(&scene, 1001), runs(&scene, 1000)), (false, other));
+    let before = scene.bytes();
+    check(&scene.phoenix(&["stop", "1001", "--auto-approve"]), 0, &["1 no-op"]);
+    assert!(scene.bytes() == before, "the second stop wrote something");
+    check(&scene.phoenix(&["start", "1001"]), 0, &["start → await-agent"]);
+    assert!(runs(&scene, 1001));
+    let ran = scene.phoenix(&["restart", "1001", "--auto-approve", "--json"]);
+    assert_eq!(
+        (ran.code, ids(&ran.events, "action_started")),
+        (Some(0), vec!["1001/restart".to_owned(), "1001/await-agent".to_owned()])
+    );
+    for verb in ["start", "stop", "restart"] {
+        check(&scene.phoenix(&[verb, "9000"]), 1, &["VMID 9000 is taken by the template"]);
+        check(&scene.phoenix(&[verb, "4000"]), 1, &["there is no VM 4000"]);
+    }
+    assert_eq!(scene.plan_code(), Some(0));
+}
+
+#[test]
+fn a_feature_runs_again_when_asked() {
+    let scene = made();
+    let ran = scene.phoenix(&["apply", "--rerun", "base_setup", "--auto-approve", "--json"]);
+    check(&ran, 0, &[]);
+    let features: Vec<String> =
+        ids(&ran.events, "action_started").into_iter().filter(|id| id.contains("feature:")).collect();
+    assert_eq!(features, ["1000/feature:base_setup"]);
+    assert_eq!(scene.plan_code(), Some(0), "once asked, once run");
+    // Broken in the middle it is still to run, without being asked for again.
+    scene.script_faults(&json!([{ "op": "guest-start", "vm": 1000, "program": "phoenix-feature", "how": "fail" }]));
+    check(&scene.phoenix(&["apply", "--rerun", "base_setup", "--auto-approve"]), 6, &[]);
+    let ran = scene.apply();
+    check(&ran, 0, &["1000/feature:base_setup"]);
+    assert_eq!(scene.plan_code(), Some(0));
+    check(&scene.phoenix(&["apply", "--rerun", "no_such", "--auto-approve"]), 4, &["no_such"]);
+}
+
+/// The node's operation behind an action of an end.
+fn operation(id: &str) -> &'static str {
+    match id {
+        "1000/stop" => "shutdown",
+        "1000/export-share" => "write-exports",
+        "1000/destroy" => "destroy",
+        other => panic!("{other} is unknown"),
+    }
+}
+
+fn fault(id: &str, how: &str) -> Value {
+    json!([{ "op": operation(id), "vm": 1000, "how": how }])
+}
+
+/// One more apply ends in the world of an undisturbed one, and nothing is left to do.
+#[track_caller]
+fn check_healed(scene: &Scene, world: &BTreeMap<String, String>, case: &str) {
+    let ran = scene.phoenix(&PRUNE);
+    assert_eq!(ran.code, Some(0), "{case}: {}{}", ran.out, ran.err);
+    assert_eq!(&scene.world(), world, "{case}");
+    assert_eq!(scene.phoenix(&["plan", "--prune", "--detailed-exitcode"]).code, Some(0), "{case}");
+}
+
+#[test]
+fn each_step_of_an_end_fails_in_turn() {
+    let (actions, world) = pruned();
+    for (at, id) in actions.iter().enumerate() {
+        let scene = one_too_many();
+        scene.script_faults(&fault(id, "fail"));
+        let ran = scene.phoenix(&PRUNE);
+        assert_eq!(ran.code, Some(6), "{id}: {}{}", ran.out, ran.err);
+        assert_eq!(ids(&ran.events, "action_failed"), [id.as_str()]);
+        assert_eq!(ids(&ran.events, "action_skipped"), actions[at + 1..], "{id}");
+        assert!(conf(&scene, 1000).is_some(), "{id}");
+        check_healed(&scene, &world, &format!("{id} failed"));
+    }
+}
+
+#[test]
+fn each_answer_of_an_end_is_lost_in_turn() {
+    let (actions, world) = pruned();
+    for id in &actions {
+        let scene = one_too_many();
+        scene.script_faults(&fault(id, "lose"));
+        let ran = scene.phoenix(&PRUNE);
+        assert!(scene.all_faults_happened(), "{id}");
+        assert_eq!(ran.code, Some(0), "{id}: {}{}", ran.out, ran.err);
+        check_healed(&scene, &world, &format!("{id} lost its answer"));
+    }
+}
+
+#[test]
+fn killed_inside_each_step_of_an_end() {
+    let (actions, world) = pruned();
+    for id in &actions {
+        for how in ["die-before", "die-halfway", "die-after"] {
+            let scene = one_too_many();
+            scene.script_faults(&fault(id, how));
+            let ran = scene.phoenix(&PRUNE);
+            assert!(scene.all_faults_happened(), "{id} {how}: did not happen");
+            assert_eq!(ran.code, None, "{id} {how}: was not killed");
+            check_healed(&scene, &world, &format!("{id} {how}"));
+        }
+    }
+}
+
+#[test]
+fn who_stops_a_vm_that_is_asked_for_stops_before_it_is_configured() {
+    let scene = made();
+    let config = CONFIG.replace(r#""vm_name": "plain""#, r#""vm_name": "plain", "started": false, "cpu_cores": 3"#);
+    fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
+    for how in ["fail", "lose", "die-before", "die-after"] {
+        scene.script_faults(&json!([{ "op": "shutdown", "vm": 1001, "how": how }]));
+        let ran = scene.apply();
+        let code = match how {
+            "fail" => Some(6),
+            "lose" => Some(0),
+            _ => None,
+        };
+        assert_eq!(ran.code, code, "{how}: {}{}", ran.out, ran.err);
+        assert_eq!(scene.apply().code, Some(0), "{how}");
+        assert_eq!((runs(&scene, 1001), scene.plan_code()), (false, Some(0)), "{how}");
+        assert_eq!(scene.phoenix(&["start", "1001"]).code, Some(0), "{how}");
+    }
+}
