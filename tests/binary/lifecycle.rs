@@ -103,7 +103,8 @@ fn nobody_agrees_by_accident() {
 
 #[test]
 fn what_must_not_go_stays() {
-    let cases: [(&str, fn(String) -> String, &str); 6] = [
+    type Meddling = fn(String) -> String;
+    let cases: [(&str, Meddling, &str); 6] = [
         ("protected on the node", |conf| conf + "protection: 1\n", "VM 1000 is protected"),
         ("locked", |conf| conf + "lock: backup\n", "VM 1000 is locked (backup)"),
         (
