@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use phoenix::config::{self, FeatureFiles, Source};
-use phoenix::ui::report::{Checked, github, human, json, junit, sarif};
+use phoenix::ui::report::{Checked, github, gitlab, human, json, junit, sarif};
 use proptest::prelude::*;
 use serde_json::Value;
 use snapbox::{Assert, Data};
@@ -31,6 +31,11 @@ fn sarif_validator() -> jsonschema::Validator {
     jsonschema::draft7::new(&schema).unwrap()
 }
 
+/// The published schema of the JSON document.
+fn document_validator() -> jsonschema::Validator {
+    jsonschema::draft7::new(&parsed(include_str!("../schema/validate.schema.json"))).unwrap()
+}
+
 fn parsed(json: &str) -> Value {
     serde_json::from_str(json).unwrap()
 }
@@ -47,11 +52,15 @@ fn every_format_says_what_it_said() {
             panic!("{case}: {error} at {}", error.instance_path());
         }
         roxmltree::Document::parse(&junit::render(&files)).unwrap();
+        if let Err(error) = document_validator().validate(&parsed(&json::render(&files))) {
+            panic!("{case}: {error} at {}", error.instance_path());
+        }
         for (kind, text) in [
             ("human.txt", human(&files)),
             ("out.json", json::render(&files)),
             ("github.txt", github::render(&files)),
             ("summary.md", github::summary(&files)),
+            ("gitlab.json", gitlab::render(&files)),
             ("sarif", sarif),
             ("junit.xml", junit::render(&files)),
         ] {
@@ -60,6 +69,23 @@ fn every_format_says_what_it_said() {
             Assert::new().action_env("SNAPSHOTS").eq(text, Data::read_from(&expected, None).raw());
         }
     }
+}
+
+#[test]
+fn gitlab_knows_a_finding_again_when_lines_move() {
+    let prints = |text: &str| {
+        let report = parsed(&gitlab::render(&[checked("a.json", text)]));
+        let of = |key: &str| report.as_array().unwrap().iter().map(|f| f.pointer(key).unwrap().clone()).collect();
+        let (prints, lines): (Vec<Value>, Vec<Value>) = (of("/fingerprint"), of("/location/lines/begin"));
+        (prints, lines)
+    };
+    let (vm, tail) = (r#"{ "vm_id": 1000, "vm_name": "a_b" }"#, "]}");
+    let before = prints(&format!(r#"{{ "virtual_machines": [{vm}{tail}"#));
+    let after = prints(&format!("{{\n\n\"virtual_machines\": [\n{vm}{tail}"));
+    assert_eq!(before.0, after.0);
+    assert_ne!(before.1, after.1);
+    let other = prints(&format!(r#"{{ "virtual_machines": [{}{tail}"#, vm.replace("a_b", "a_c")));
+    assert_ne!(before.0, other.0);
 }
 
 #[test]
@@ -121,6 +147,7 @@ proptest! {
             ("json", json::render(&files)),
             ("github", github::render(&files)),
             ("summary", github::summary(&files)),
+            ("gitlab", gitlab::render(&files)),
             ("sarif", sarif::render(&files)),
             ("junit", junit::render(&files)),
         ];
@@ -128,11 +155,17 @@ proptest! {
             let raw = |c: char| c == '\r' || c == '\u{1b}' || c == '\u{202e}' || c == '\u{200b}' || c == '\u{9b}';
             prop_assert!(!text.contains(raw), "{format}: {text:?}");
         }
-        let [_, json, github, summary, sarif, junit] = renders.map(|(_, text)| text);
+        let [_, json, github, summary, gitlab, sarif, junit] = renders.map(|(_, text)| text);
         let document = parsed(&json);
         let told: usize =
             document["files"].as_array().unwrap().iter().map(|f| f["diagnostics"].as_array().unwrap().len()).sum();
         prop_assert_eq!(told, found);
+        let findings = parsed(&gitlab);
+        let findings = findings.as_array().unwrap();
+        prop_assert_eq!(findings.len(), found);
+        let prints: std::collections::BTreeSet<&str> =
+            findings.iter().map(|finding| finding["fingerprint"].as_str().unwrap()).collect();
+        prop_assert_eq!(prints.len(), found, "each finding is one of its own");
         // A command per diagnostic, and no line that a value began.
         let commands = github.lines().filter(|line| line.starts_with("::error file=")).count();
         prop_assert_eq!(commands, found.min(github::MOST_ANNOTATIONS));
@@ -196,7 +229,7 @@ fn formats_go_where_they_are_sent() {
     assert_eq!(code, 4);
     assert!(
         err.contains(
-            "`markdown` is none of human, json, github, sarif, junit; it is a format of plans and runs of apply"
+            "`markdown` is none of human, json, github, gitlab, sarif, junit; it is a format of plans and runs of apply"
         ),
         "{err}"
     );

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use phoenix::config::{self, FeatureFiles, Source, schema};
-use phoenix::plan::document;
+use phoenix::plan::{document, status};
 use phoenix::ui::{report, run};
 use serde_json::Value;
 
@@ -18,7 +18,13 @@ fn the_committed_schema_is_the_generated_one() {
         panic!("{} is stale; refresh it with\n\n    {}\n\n{diff}", schema::FILE, schema::REFRESH);
     }
     assert_eq!(schema::embedded(), schema::generate());
-    let others = [("plan", document::schema()), ("run", report::run::schema()), ("event", run::schema())];
+    let others = [
+        ("plan", document::schema()),
+        ("status", status::schema()),
+        ("validate", report::json::schema()),
+        ("run", report::run::schema()),
+        ("event", run::schema()),
+    ];
     for (of, own) in others {
         let committed = read(&format!("schema/{of}.schema.json"));
         if let Some(diff) = schema::check(&committed, &own) {

@@ -69,6 +69,11 @@ pub(super) enum Verb {
   phoenix plan --out plan.json --format markdown=plan.md
   phoenix plan --against live.json")]
     Plan(Plan),
+    /// Show how the VMs are, beside what the config says; changes nothing.
+    #[command(after_help = "Examples:
+  phoenix status
+  phoenix status --only web-server --json")]
+    Status(Status),
     /// Make the VMs what the config says.
     #[command(after_help = "Examples:
   phoenix apply
@@ -114,7 +119,7 @@ pub(super) enum Verb {
   phoenix graph
   phoenix graph --format dot | dot -Tsvg > graph.svg")]
     Graph(Graph),
-    /// Print the JSON Schema of the config, a plan, a run or an event, or check a copy of it.
+    /// Print the JSON Schema of the config, a plan, a status, a run …, or check a copy of it.
     #[command(after_help = "Examples:
   phoenix schema --of plan
   phoenix schema --check schema/phoenix_vm_configs.schema.json")]
@@ -149,7 +154,7 @@ pub(super) struct Validate {
     /// Files to check instead of the one named by --config.
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// human, json, github, sarif or junit; NAME=FILE writes it into a file instead, and may be repeated.
+    /// human, json, github, gitlab, sarif or junit; NAME=FILE writes it into a file instead, and may be repeated.
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_validate)]
     pub(super) format: Vec<Output>,
     /// Check what is in the Git index (with the scripts there), not the files of the work tree.
@@ -189,6 +194,21 @@ pub(super) struct Plan {
     /// Plan against a recording of `phoenix observe` instead of the target itself.
     #[arg(long, value_name = "RECORDING", conflicts_with = "target")]
     pub(super) against: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Status {
+    #[command(flatten)]
+    pub(super) selecting: Selecting,
+    /// Print JSON; the same as `--format json`.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// human, json or markdown; NAME=FILE writes it into a file instead, and may be repeated.
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_status)]
+    pub(super) format: Vec<Output>,
+    /// Exit with 2 when a VM is not as declared, or not well.
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -251,6 +271,10 @@ pub(super) enum SchemaOf {
     Config,
     /// A plan as JSON.
     Plan,
+    /// A status as JSON.
+    Status,
+    /// What `validate` found as JSON.
+    Validate,
     /// A run of apply as JSON.
     Run,
     /// A line of the event stream.

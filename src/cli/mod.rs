@@ -22,6 +22,7 @@ mod runs;
 mod saved;
 mod schema;
 mod staged;
+mod status;
 mod validate;
 
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
     match &args.verb {
         Verb::Validate(verb) => validate::run(args, verb, console),
         Verb::Plan(verb) => plan::run(args, verb, console),
+        Verb::Status(verb) => status::run(args, verb, console),
         Verb::Apply(verb) => apply::run(args, verb, console),
         Verb::Observe(verb) => observe::run(args, verb, console),
         Verb::Log => Ok(runs::list(args, console)),

@@ -24,6 +24,8 @@ pub(super) enum Format {
     Html,
     /// Annotations of GitHub Actions.
     Github,
+    /// Code quality report of GitLab.
+    Gitlab,
     /// SARIF 2.1.0, for code scanning.
     Sarif,
     /// `JUnit` XML, for test reports.
@@ -31,8 +33,17 @@ pub(super) enum Format {
 }
 
 impl Format {
-    pub(super) const ALL: [Self; 8] =
-        [Self::Human, Self::Json, Self::Jsonl, Self::Markdown, Self::Html, Self::Github, Self::Sarif, Self::Junit];
+    pub(super) const ALL: [Self; 9] = [
+        Self::Human,
+        Self::Json,
+        Self::Jsonl,
+        Self::Markdown,
+        Self::Html,
+        Self::Github,
+        Self::Gitlab,
+        Self::Sarif,
+        Self::Junit,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -42,6 +53,7 @@ impl Format {
             Self::Markdown => "markdown",
             Self::Html => "html",
             Self::Github => "github",
+            Self::Gitlab => "gitlab",
             Self::Sarif => "sarif",
             Self::Junit => "junit",
         }
@@ -58,8 +70,12 @@ const RUN: Faces = (
     &[Format::Human, Format::Json, Format::Jsonl, Format::Markdown, Format::Html, Format::Github, Format::Junit],
 );
 
-const VALIDATE: Faces =
-    ("`phoenix validate`", &[Format::Human, Format::Json, Format::Github, Format::Sarif, Format::Junit]);
+const VALIDATE: Faces = (
+    "`phoenix validate`",
+    &[Format::Human, Format::Json, Format::Github, Format::Gitlab, Format::Sarif, Format::Junit],
+);
+
+const STATUS: Faces = ("`phoenix status`", &[Format::Human, Format::Json, Format::Markdown]);
 
 /// A format, and the file it goes to instead of standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +101,11 @@ impl Output {
     /// Reads what `validate` knows.
     pub(super) fn of_validate(text: &str) -> Result<Self, String> {
         Self::parse(text, &VALIDATE)
+    }
+
+    /// Reads what `status` knows.
+    pub(super) fn of_status(text: &str) -> Result<Self, String> {
+        Self::parse(text, &STATUS)
     }
 
     /// Refuses what a saved plan cannot be shown in: `show` takes the formats of runs, too.
@@ -167,10 +188,9 @@ mod tests {
     fn each_verb_refuses_what_it_does_not_know() {
         let plan = "`sarif` is none of human, json, markdown, html, github; it is a format of `phoenix validate`";
         assert_eq!(Output::of_plan("sarif"), Err(plan.to_owned()));
-        let validate =
-            "`markdown` is none of human, json, github, sarif, junit; it is a format of plans and runs of apply";
+        let validate = "`markdown` is none of human, json, github, gitlab, sarif, junit; it is a format of plans and runs of apply";
         assert_eq!(Output::of_validate("markdown=a"), Err(validate.to_owned()));
-        let neither = "`xml` is none of human, json, github, sarif, junit";
+        let neither = "`xml` is none of human, json, github, gitlab, sarif, junit";
         assert_eq!(Output::of_validate("xml"), Err(neither.to_owned()));
         assert!(Output::of_run("jsonl=a").is_ok() && Output::of_run("sarif").is_err());
         assert!(Output::of_validate("junit=").is_err());

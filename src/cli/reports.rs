@@ -119,6 +119,6 @@ pub(super) fn render(output: &Output, story: &Story, moments: &[Moment]) -> Resu
             ui::report::run::github(story, &load::places(Path::new(story.config())))
         }
         // `Output` lets no SARIF in.
-        Format::Human | Format::Sarif => ui::run::plain(story, moments),
+        Format::Human | Format::Gitlab | Format::Sarif => ui::run::plain(story, moments),
     })
 }

@@ -45,9 +45,7 @@ pub(super) fn write(file: &Path, text: &str) -> Result<()> {
 /// A plan as JSON, with a line break at the end.
 pub(super) fn json(document: &PlanDocument) -> Result<String> {
     let text = serde_json::to_string_pretty(document).context("the plan cannot be written as JSON")?;
-    // Line by line: what separates them is no part of a value.
-    let lines: Vec<_> = text.lines().map(ui::text::safe_json).collect();
-    Ok(lines.join("\n") + "\n")
+    Ok(ui::text::safe_pretty_json(&text))
 }
 
 /// Reads a saved plan.
@@ -81,7 +79,7 @@ pub(super) fn print(
                 ui::report::plan::github(document, &load::places(Path::new(&document.config.path)))
             }
             // `Output` lets no other format in.
-            Format::Human | Format::Jsonl | Format::Sarif | Format::Junit => human(),
+            Format::Human | Format::Jsonl | Format::Gitlab | Format::Sarif | Format::Junit => human(),
         }))
     })
 }

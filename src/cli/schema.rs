@@ -7,7 +7,7 @@ use super::args::{Schema, SchemaOf};
 use super::console::Console;
 use super::exit::Refusal;
 use crate::config::schema;
-use crate::plan::document;
+use crate::plan::{document, status};
 use crate::ui::{report, run};
 
 /// Prints the schema, or tells how a file differs from it.
@@ -15,6 +15,8 @@ pub(super) fn run(verb: &Schema, console: &Console) -> Result<Exit> {
     let (own, word) = match verb.of {
         SchemaOf::Config => (schema::generate(), ""),
         SchemaOf::Plan => (document::schema(), " --of plan"),
+        SchemaOf::Status => (status::schema(), " --of status"),
+        SchemaOf::Validate => (report::json::schema(), " --of validate"),
         SchemaOf::Run => (report::run::schema(), " --of run"),
         SchemaOf::Event => (run::schema(), " --of event"),
     };

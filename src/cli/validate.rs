@@ -24,6 +24,7 @@ pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exi
     output::each(&verb.format, console, &mut |output| {
         Ok(match output.format {
             Format::Json => Some(report::json::render(&checked)),
+            Format::Gitlab => Some(report::gitlab::render(&checked)),
             Format::Sarif => Some(report::sarif::render(&checked)),
             Format::Junit => Some(report::junit::render(&checked)),
             Format::Github => {

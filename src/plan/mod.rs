@@ -14,6 +14,7 @@ mod order;
 mod preflight;
 mod select;
 mod staging;
+pub mod status;
 mod steps;
 mod volumes;
 

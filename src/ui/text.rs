@@ -43,6 +43,12 @@ pub fn safe_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// JSON of many lines, made safe line by line, with a line break at the end: what separates lines is no part of a value.
+#[must_use]
+pub fn safe_pretty_json(json: &str) -> String {
+    json.lines().flat_map(|line| [safe_json(line), Cow::Borrowed("\n")]).collect()
+}
+
 /// The same text with a `*` for each byte of what stands as a password in URLs, `scheme://user:PASSWORD@host`: places
 /// in it stay where they are.
 #[must_use]

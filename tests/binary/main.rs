@@ -12,6 +12,7 @@ mod node;
 mod oracle;
 mod order;
 mod places;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod targets;

@@ -6,7 +6,8 @@ use super::{
     DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentProblem, DocumentSummary, DocumentVm, DocumentWaiting,
     Moved, PlanDocument, Provenance,
 };
-use crate::model::{Outcome, content_digest};
+use crate::diag::Diagnostic;
+use crate::model::{Outcome, VmId, content_digest};
 use crate::plan::{Plan, VmPlan};
 
 /// Names what a plan would do: actions and values. Two plans with the same hash do the same.
@@ -38,6 +39,18 @@ fn named(value: &impl Serialize) -> String {
     content_digest(&serde_json::to_vec(value).unwrap_or_default())
 }
 
+impl From<&Diagnostic> for DocumentProblem {
+    fn from(problem: &Diagnostic) -> Self {
+        Self {
+            severity: problem.severity.as_str().to_owned(),
+            code: problem.code.to_owned(),
+            vm: problem.vm.map(VmId::get),
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
+        }
+    }
+}
+
 impl PlanDocument {
     /// The document of a plan.
     #[must_use]
@@ -48,13 +61,7 @@ impl PlanDocument {
             number += vm.actions.len();
             document_vm(plan, vm, first)
         });
-        let problems = plan.problems.iter().map(|problem| DocumentProblem {
-            severity: problem.severity.as_str().to_owned(),
-            code: problem.code.to_owned(),
-            vm: problem.vm.map(crate::model::VmId::get),
-            message: problem.message.clone(),
-            hint: problem.hint.clone(),
-        });
+        let problems = plan.problems.iter().map(DocumentProblem::from);
         let Provenance { target, config, selection, restart, options } = provenance;
         Self {
             format_version: DOCUMENT_VERSION,

@@ -1,95 +1,142 @@
 //! `validate --format json`: one document for all files.
-//!
-//! ```json
-//! {
-//!   "format_version": 1,
-//!   "valid": false,
-//!   "files": [{
-//!     "file": "phoenix_vm_configs.json",
-//!     "valid": false,
-//!     "virtual_machines": null,
-//!     "diagnostics": [{
-//!       "code": "P014", "severity": "error", "message": "…",
-//!       "file": "phoenix_vm_configs.json", "line": 4, "column": 7, "end": { "line": 4, "column": 15 },
-//!       "hint": "…", "vm": 1000,
-//!       "others": [{ "line": 2, "column": 1, "end": { "line": 2, "column": 5 }, "label": "…" }]
-//!     }]
-//!   }]
-//! }
-//! ```
-//!
-//! Lines and columns count from 1, columns in characters; `end` is one past the last one. `line`, `column`, `end`,
-//! `hint`, `vm` and `others` are left out where there is nothing to say.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Checked, Lines, Region};
+use super::{Checked, Lines};
 use crate::diag::Diagnostic;
-use crate::ui::text::{safe, safe_json};
+use crate::ui::text::{safe, safe_pretty_json};
 
 /// Grows when a member goes away or means something else; new members do not count.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// What `phoenix validate` found in config files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ValidateDocument {
+    /// Version of this document's shape.
+    pub format_version: u32,
+    /// Whether no file has an error.
+    pub valid: bool,
+    /// The files, as they were asked for.
+    pub files: Vec<ValidateFile>,
+}
+
+/// What was found in one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ValidateFile {
+    /// The file as it was named.
+    pub file: String,
+    /// Whether it has no error.
+    pub valid: bool,
+    /// How many VMs it declares; null when it is not valid.
+    pub virtual_machines: Option<usize>,
+    /// What is to be said about it.
+    pub diagnostics: Vec<ValidateDiagnostic>,
+}
+
+/// One problem of a file. Lines and columns count from 1, columns in characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ValidateDiagnostic {
+    /// Stable code, e.g. `P014`.
+    pub code: String,
+    /// `error`, `warning` or `notice`.
+    pub severity: String,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// The file as it was named.
+    pub file: String,
+    /// Where; left out when it is about the file as a whole.
+    #[serde(flatten)]
+    pub place: Option<ValidatePlace>,
+    /// The way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// VMID of the VM concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vm: Option<u32>,
+    /// Other places that explain it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<ValidateOther>,
+}
+
+/// A stretch of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ValidatePlace {
+    /// Line of its first character.
+    pub line: usize,
+    /// Column of its first character.
+    pub column: usize,
+    /// One past its last character.
+    pub end: ValidateEnd,
+}
+
+/// One past the last character of a stretch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ValidateEnd {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+/// Another place of the same file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ValidateOther {
+    /// Where.
+    #[serde(flatten)]
+    pub place: ValidatePlace,
+    /// What is there.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
+}
+
 /// Renders the document, with a line break at the end.
 #[must_use]
 pub fn render(checked: &[Checked]) -> String {
-    let files: Vec<Value> = checked.iter().map(file).collect();
-    let valid = checked.iter().all(Checked::is_valid);
-    let document = json!({ "format_version": FORMAT_VERSION, "valid": valid, "files": files });
-    pretty(&document)
+    let document = ValidateDocument {
+        format_version: FORMAT_VERSION,
+        valid: checked.iter().all(Checked::is_valid),
+        files: checked.iter().map(file).collect(),
+    };
+    // Plain strings and numbers: serialising them cannot fail.
+    pretty(&serde_json::to_value(document).unwrap_or_default())
+}
+
+/// The JSON schema of the document: draft-07, pretty, with a line break at the end.
+#[must_use]
+pub fn schema() -> String {
+    crate::plan::document::schema_of::<ValidateDocument>()
 }
 
 /// JSON as people can read it, too, in which nothing steers a terminal.
 pub(super) fn pretty(document: &Value) -> String {
-    let lines: Vec<String> = format!("{document:#}").lines().map(|line| safe_json(line).into_owned()).collect();
-    lines.join("\n") + "\n"
+    safe_pretty_json(&format!("{document:#}"))
 }
 
-fn file(checked: &Checked) -> Value {
+fn file(checked: &Checked) -> ValidateFile {
     let lines = checked.lines();
-    let name = safe(&checked.name);
-    let found: Vec<Value> = checked.diagnostics.iter().map(|found| diagnostic(found, &name, &lines)).collect();
-    json!({
-        "file": name,
-        "valid": checked.is_valid(),
-        "virtual_machines": checked.vms,
-        "diagnostics": found,
-    })
+    let name = safe(&checked.name).into_owned();
+    let diagnostics = checked.diagnostics.iter().map(|found| diagnostic(found, &name, &lines)).collect();
+    ValidateFile { file: name, valid: checked.is_valid(), virtual_machines: checked.vms, diagnostics }
 }
 
-fn diagnostic(found: &Diagnostic, file: &str, lines: &Lines<'_>) -> Value {
-    let mut value = json!({
-        "code": found.code,
-        "severity": found.severity.as_str(),
-        "message": safe(&found.message),
-        "file": file,
-    });
-    if let Some(region) = found.span.and_then(|span| lines.region(span)) {
-        place(region, &mut value);
-    }
-    if let Some(hint) = &found.hint {
-        value["hint"] = safe(hint).into();
-    }
-    if let Some(vm) = found.vm {
-        value["vm"] = vm.get().into();
-    }
-    let other = |(span, label): &(_, String)| {
-        let mut other = json!({});
-        place(lines.region(*span)?, &mut other);
-        if !label.is_empty() {
-            other["label"] = safe(label).into();
-        }
-        Some(other)
+fn diagnostic(found: &Diagnostic, file: &str, lines: &Lines<'_>) -> ValidateDiagnostic {
+    let place = |span| {
+        let region = lines.region(span)?;
+        let end = ValidateEnd { line: region.end_line, column: region.end_column };
+        Some(ValidatePlace { line: region.line, column: region.column, end })
     };
-    let others: Vec<Value> = found.others.iter().filter_map(other).collect();
-    if !others.is_empty() {
-        value["others"] = others.into();
+    let other =
+        |(span, label): &(_, String)| Some(ValidateOther { place: place(*span)?, label: safe(label).into_owned() });
+    ValidateDiagnostic {
+        code: found.code.to_owned(),
+        severity: found.severity.as_str().to_owned(),
+        message: safe(&found.message).into_owned(),
+        file: file.to_owned(),
+        place: found.span.and_then(place),
+        hint: found.hint.as_ref().map(|hint| safe(hint).into_owned()),
+        vm: found.vm.map(crate::model::VmId::get),
+        others: found.others.iter().filter_map(other).collect(),
     }
-    value
-}
-
-fn place(region: Region, value: &mut Value) {
-    value["line"] = region.line.into();
-    value["column"] = region.column.into();
-    value["end"] = json!({ "line": region.end_line, "column": region.end_column });
 }

@@ -13,6 +13,7 @@ use crate::diag::{Diagnostic, Severity, Span};
 
 mod annotations;
 pub mod github;
+pub mod gitlab;
 pub mod json;
 pub mod junit;
 mod places;

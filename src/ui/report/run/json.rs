@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::event::Summary;
 use crate::model::Outcome;
 use crate::ui::story::{Act, End, Story, Verdict};
-use crate::ui::text::safe_json;
+use crate::ui::text::safe_pretty_json;
 
 /// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -169,8 +169,7 @@ fn action(act: &Act) -> RunAction {
 pub fn render(story: &Story) -> String {
     // Serialising plain strings and numbers cannot fail.
     let text = serde_json::to_string_pretty(&RunDocument::of(story)).unwrap_or_default();
-    let lines: Vec<_> = text.lines().map(safe_json).collect();
-    lines.join("\n") + "\n"
+    safe_pretty_json(&text)
 }
 
 /// The JSON schema of the document.

@@ -1,0 +1,62 @@
+//! `phoenix status`
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::Result;
+
+use super::Exit;
+use super::args::{Args, Status};
+use super::console::Console;
+use super::output::{self, Format, Output};
+use super::plan::{Wish, planned};
+use crate::hypervisor::Hypervisor;
+use crate::model::VmId;
+use crate::plan::status::{StatusVm, status, with_agents};
+use crate::ui;
+
+/// Most guest agents that are asked at once.
+const AT_ONCE: usize = 10;
+
+/// Tells how the VMs are. Changes nothing.
+pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit> {
+    let planned = match planned(&Wish::new(args, &verb.selecting), console)? {
+        Ok(planned) => planned,
+        Err(exit) => return Ok(exit),
+    };
+    let asked = with_agents(&planned.plan, &planned.observed);
+    let answer = planned.hypervisor.as_deref().map(|target| answering(target, &asked)).unwrap_or_default();
+    let status = status(&planned.plan, &planned.observed, &answer, planned.document.target.clone());
+    let mut outputs = verb.format.clone();
+    outputs.extend(verb.json.then_some(Output { format: Format::Json, file: None }));
+    output::each(&outputs, console, &mut |output| {
+        Ok(Some(match output.format {
+            Format::Json => ui::status::json(&status),
+            Format::Markdown => ui::status::markdown(&status),
+            // `Output::of_status` lets no other format in.
+            _ => ui::status::render(&status, console.width()),
+        }))
+    })?;
+    console.diagnostics(&planned.plan.problems, None);
+    let well = status.vms.iter().all(StatusVm::is_well);
+    Ok(if verb.detailed_exitcode && !well { Exit::Changes } else { Exit::Done })
+}
+
+/// Those of the VMs whose guest agents answer. Silent ones cost seconds: several are asked at once.
+fn answering(target: &dyn Hypervisor, vms: &[VmId]) -> Vec<VmId> {
+    let next = AtomicUsize::new(0);
+    let answer = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(vms.len()) {
+            scope.spawn(|| {
+                while let Some(vm) = vms.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if target.guests().ping(*vm).is_ok() {
+                        answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(*vm);
+                    }
+                }
+            });
+        }
+    });
+    answer.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,208 @@
+//! How the VMs are, beside what the config says of them: what `phoenix status` tells.
+//!
+//! Pure, and made from a plan: what a plan would not change is as wished.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::document::{DocumentProblem, DocumentTarget, schema_of};
+use super::{Plan, VmPlan, codes};
+use crate::model::{ActionKind, Outcome, RecordState, VmId};
+use crate::observed::{Observed, VmObserved};
+
+/// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
+pub const STATUS_VERSION: u32 = 1;
+
+/// How the VMs of a project are. Contains no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusDocument {
+    /// Version of this document's shape.
+    pub format_version: u32,
+    /// Version of the phoenix that made it.
+    pub phoenix: String,
+    /// Where was looked.
+    pub target: DocumentTarget,
+    /// The project.
+    pub project: String,
+    /// The VMs, by VMID: those the config declares, and those of the project that it no longer does.
+    pub vms: Vec<StatusVm>,
+    /// What is wrong, or good to know.
+    pub problems: Vec<DocumentProblem>,
+}
+
+/// How one VM is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusVm {
+    /// VMID.
+    pub vm: u32,
+    /// Name as declared; of a VM that is not, the one it has.
+    pub name: String,
+    /// Whether the config declares it.
+    pub declared: bool,
+    /// Whether it is there, and runs.
+    pub state: VmState,
+    /// Its guest agent; only of a VM of the project that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentState>,
+    /// Proxmox's lock on it, e.g. `backup`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<String>,
+    /// An earlier run began to make it and did not finish.
+    pub unfinished: bool,
+    /// What the next apply would do about it; `no-op`: it is as the config says, or is not declared.
+    pub outcome: Outcome,
+    /// An error keeps the next apply from doing that.
+    pub blocked: bool,
+    /// Keys whose values differ from the config; empty for a VM that is not there.
+    pub differs: Vec<String>,
+    /// Options of Proxmox that wait for a restart.
+    pub waiting: Vec<String>,
+    /// Its features, by name.
+    pub features: BTreeMap<String, FeatureState>,
+}
+
+/// Whether a VM is there, and runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VmState {
+    /// There is no VM.
+    Absent,
+    /// It is off.
+    Stopped,
+    /// It runs.
+    Running,
+}
+
+/// A guest agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentState {
+    /// It answers.
+    Answers,
+    /// It does not.
+    Silent,
+    /// The VM has none: Proxmox's agent flag is off.
+    Off,
+}
+
+/// A feature of a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeatureState {
+    /// It ran as it is now.
+    Ran,
+    /// It is still to run, or to run again because its script changed.
+    ToRun,
+}
+
+impl StatusVm {
+    /// Whether it is as the config says, and well.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let ready = self.declared && !self.blocked && !self.unfinished && !self.outcome.acts();
+        ready && self.waiting.is_empty() && self.lock.is_none() && self.agent != Some(AgentState::Silent)
+    }
+}
+
+/// The VMs whose guest agents have something to tell: those of the project that run and have one.
+#[must_use]
+pub fn with_agents(plan: &Plan, observed: &Observed) -> Vec<VmId> {
+    let all = plan.vms.iter().map(|vm| vm.vm).chain(undeclared(plan));
+    all.filter(|vm| ours(*vm, plan, observed).is_some_and(|live| live.running && live.agent)).collect()
+}
+
+/// Tells how the VMs of a plan are, and those that it says are no longer declared. `agents`: the VMs whose agents answer.
+#[must_use]
+pub fn status(plan: &Plan, observed: &Observed, agents: &[VmId], target: DocumentTarget) -> StatusDocument {
+    let declared = plan.vms.iter().map(|vm| of_declared(vm, plan, observed, agents));
+    let gone = undeclared(plan).filter_map(|vm| ours(vm, plan, observed)).map(|live| of_undeclared(live, agents));
+    let mut vms: Vec<StatusVm> = declared.chain(gone).collect();
+    vms.sort_by_key(|vm| vm.vm);
+    StatusDocument {
+        format_version: STATUS_VERSION,
+        phoenix: env!("CARGO_PKG_VERSION").to_owned(),
+        target,
+        project: plan.project.clone(),
+        vms,
+        problems: plan.problems.iter().map(DocumentProblem::from).collect(),
+    }
+}
+
+/// The JSON schema of the document: draft-07, pretty, with a line break at the end.
+#[must_use]
+pub fn schema() -> String {
+    schema_of::<StatusDocument>()
+}
+
+/// The plan tells of each such VM, selection and project considered.
+fn undeclared(plan: &Plan) -> impl Iterator<Item = VmId> {
+    plan.problems.iter().filter(|problem| problem.code == codes::UNDECLARED).filter_map(|problem| problem.vm)
+}
+
+/// A VM that is there and belongs to the project. Nobody else's guest is asked anything.
+fn ours<'o>(vm: VmId, plan: &Plan, observed: &'o Observed) -> Option<&'o VmObserved> {
+    let live = observed.vms.get(&vm)?;
+    live.record.valid().is_some_and(|record| record.project == plan.project).then_some(live)
+}
+
+fn of_declared(vm: &VmPlan, plan: &Plan, observed: &Observed, agents: &[VmId]) -> StatusVm {
+    let live = observed.vms.get(&vm.vm);
+    let mine = ours(vm.vm, plan, observed);
+    let features = vm.actions.iter().filter(|action| action.kind == ActionKind::Feature);
+    let state = |outcome: Outcome| if outcome.acts() { FeatureState::ToRun } else { FeatureState::Ran };
+    StatusVm {
+        name: vm.name.clone(),
+        declared: true,
+        outcome: vm.outcome,
+        blocked: vm.blocked,
+        differs: match live {
+            Some(_) => vm.changes.iter().map(|change| change.key.to_owned()).collect(),
+            None => Vec::new(),
+        },
+        waiting: vm.waiting.iter().map(|waiting| waiting.option.clone()).collect(),
+        features: features
+            .filter_map(|action| Some((action.subject.as_ref()?.to_string(), state(action.outcome))))
+            .collect(),
+        ..seen(vm.vm, live, mine, agents)
+    }
+}
+
+fn of_undeclared(live: &VmObserved, agents: &[VmId]) -> StatusVm {
+    let ran = live.record.valid().into_iter().flat_map(|record| record.features.keys());
+    StatusVm {
+        name: live.name.clone(),
+        waiting: live.pending.keys().cloned().collect(),
+        features: ran.map(|name| (name.clone(), FeatureState::Ran)).collect(),
+        ..seen(live.id, Some(live), Some(live), agents)
+    }
+}
+
+/// What can be told of a VM without the config.
+fn seen(vm: VmId, live: Option<&VmObserved>, mine: Option<&VmObserved>, agents: &[VmId]) -> StatusVm {
+    let agent = |live: &VmObserved| match (live.agent, agents.contains(&live.id)) {
+        (false, _) => AgentState::Off,
+        (true, true) => AgentState::Answers,
+        (true, false) => AgentState::Silent,
+    };
+    let unfinished = |live: &VmObserved| live.record.valid().is_some_and(|r| r.state == RecordState::Creating);
+    StatusVm {
+        vm: vm.get(),
+        name: String::new(),
+        declared: false,
+        state: match live {
+            None => VmState::Absent,
+            Some(live) if live.running => VmState::Running,
+            Some(_) => VmState::Stopped,
+        },
+        agent: mine.filter(|live| live.running).map(agent),
+        lock: live.and_then(|live| live.lock.clone()),
+        unfinished: mine.is_some_and(unfinished),
+        outcome: Outcome::NoOp,
+        blocked: false,
+        differs: Vec::new(),
+        waiting: Vec::new(),
+        features: BTreeMap::new(),
+    }
+}
