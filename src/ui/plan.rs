@@ -63,7 +63,7 @@ fn header(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
     let simulated = if view.about.simulated { " (no Proxmox here; choose another with --target)" } else { "" };
     line("Target", &format!("{}{simulated}", safe(&view.about.label)));
     let selected =
-        if plan.vms.len() == plan.summary.declared { String::new() } else { format!("{} of ", number(plan.vms.len())) };
+        if plan.vms.len() >= plan.summary.declared { String::new() } else { format!("{} of ", number(plan.vms.len())) };
     line("Config", &format!("{}, {selected}{}", safe(view.config), count(plan.summary.declared, "virtual machine")));
     out.push('\n');
 }
