@@ -16,6 +16,15 @@
   };
   addEventListener('hashchange', reveal);
   reveal();
+  // Paper does not unfold.
+  let folded = [];
+  addEventListener('beforeprint', () => {
+    folded = all('details:not([open])');
+    for (const details of folded) details.open = true;
+  });
+  addEventListener('afterprint', () => {
+    for (const details of folded) details.open = false;
+  });
 
   const filters = document.querySelector('.filters');
   if (!filters) return;
