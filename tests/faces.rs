@@ -13,9 +13,18 @@ use regex::Regex;
 use serde_json::Value;
 use snapbox::{Assert, Data};
 
+#[path = "support/sarif.rs"]
+mod sarif_schema;
+
 /// Formats of a plan, and the ending of their files.
-const OF_PLANS: [(&str, &str); 5] =
-    [("human", "txt"), ("json", "json"), ("markdown", "md"), ("html", "html"), ("github", "github.txt")];
+const OF_PLANS: [(&str, &str); 6] = [
+    ("human", "txt"),
+    ("json", "json"),
+    ("markdown", "md"),
+    ("html", "html"),
+    ("github", "github.txt"),
+    ("sarif", "sarif"),
+];
 
 /// Formats of a run, likewise.
 const OF_RUNS: [(&str, &str); 7] = [
@@ -88,6 +97,12 @@ fn well_formed(what: &str, format: &str, text: &str) {
     };
     match format {
         "json" => valid(what, text),
+        "sarif" => {
+            let value: Value = serde_json::from_str(text).unwrap();
+            if let Err(error) = sarif_schema::validator().validate(&value) {
+                panic!("{what}: {error}\n{text}");
+            }
+        }
         "jsonl" => text.lines().for_each(|line| valid("event", line)),
         "junit" => _ = roxmltree::Document::parse(text).unwrap(),
         "html" => {

@@ -225,7 +225,7 @@ fn standard_output_belongs_to_one_format() {
     }
     let Ran(code, _, err) = scene.run(&["apply", "--format", "sarif"]);
     assert_eq!(code, 4);
-    assert!(err.contains("it is a format of `phoenix validate`"), "{err}");
+    assert!(err.contains("it is a format of plans and `phoenix validate`"), "{err}");
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn formats_are_printed_and_written() {
     // A file alone leaves the screen to people.
     let out = scene.check(&["plan", "--format", "json=plan.json"], 0, &[]);
     assert!(out.starts_with("Target ") && scene.json("plan.json")["hash"] == document["hash"]);
-    scene.check(&["plan", "--format", "sarif"], 4, &["`sarif` is none of human, json, markdown, html"]);
+    scene.check(&["plan", "--format", "gitlab"], 4, &["`gitlab` is none of human, json, markdown, html"]);
 }
 
 #[test]
@@ -209,6 +209,7 @@ fn a_run_is_logged_and_told_again() {
     };
     let first = runs()[0].trim_end_matches(".jsonl").to_owned();
     assert_eq!(scene.check(&["show", &first], 0, &[]), lived);
+    scene.check(&["show", &first, "--format", "sarif"], 4, &["a run is not shown as `sarif`", "junit"]);
     let listed = scene.check(&["log"], 0, &["done: 19 create, 0 update, 0 no-op (embedded node)"]);
     assert!(listed.contains(&first), "{listed}");
     // One that was killed has half a line at its end.

@@ -103,7 +103,8 @@ fn everywhere(formats: &[&str], verb: &[&str], run: impl Fn(&[&str])) {
     }
 }
 
-const OF_PLANS: [&str; 5] = ["human", "json", "markdown", "html", "github"];
+const OF_PLANS: [&str; 6] = ["human", "json", "markdown", "html", "github", "sarif"];
+const OF_STATUS: [&str; 3] = ["human", "json", "markdown"];
 const OF_RUNS: [&str; 7] = ["human", "json", "jsonl", "markdown", "html", "github", "junit"];
 const OF_FILES: [&str; 5] = ["human", "json", "github", "sarif", "junit"];
 
@@ -132,6 +133,7 @@ fn what_a_node_keeps_secret_stays_there() {
     ok(&["observe", "--out", "live.json"]);
     everywhere(&OF_PLANS, &["plan", "--against", "live.json"], ok);
     everywhere(&OF_PLANS, &["plan"], ok);
+    everywhere(&OF_STATUS, &["status"], ok);
     for words in
         [&["plan", "--commands"][..], &["plan", "--out", "plan.json"], &["graph"], &["graph", "--format", "dot"]]
     {

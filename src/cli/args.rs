@@ -185,7 +185,7 @@ pub(super) struct Plan {
     /// Also print the commands that each action stands for.
     #[arg(long)]
     pub(super) commands: bool,
-    /// human, json, markdown, html or github; NAME=FILE writes it into a file instead, and may be repeated.
+    /// human, json, markdown, html, github or sarif; NAME=FILE writes it into a file instead, and may be repeated.
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_plan)]
     pub(super) format: Vec<Output>,
     /// Save the plan for `apply FILE` and `show FILE`.
@@ -216,9 +216,9 @@ pub(super) struct Show {
     /// A plan saved with `plan --out`, or a run that `phoenix log` lists.
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// human, json, markdown, html, github, and for a run jsonl, junit; NAME=FILE writes it into a file instead, and may
-    /// be repeated.
-    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_run)]
+    /// human, json, markdown, html, github, for a plan also sarif, for a run jsonl and junit; NAME=FILE writes it into a
+    /// file instead, and may be repeated.
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_plan_or_run)]
     pub(super) format: Vec<Output>,
 }
 

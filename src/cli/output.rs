@@ -63,7 +63,8 @@ impl Format {
 /// What is shown, in words, and the formats it can be shown in. The README's table says the same.
 type Faces = (&'static str, &'static [Format]);
 
-const PLAN: Faces = ("plans", &[Format::Human, Format::Json, Format::Markdown, Format::Html, Format::Github]);
+const PLAN: Faces =
+    ("plans", &[Format::Human, Format::Json, Format::Markdown, Format::Html, Format::Github, Format::Sarif]);
 
 const RUN: Faces = (
     "runs of apply",
@@ -93,7 +94,12 @@ impl Output {
         Self::parse(text, &PLAN)
     }
 
-    /// Reads what `apply` and `create` know, and `show` of a run.
+    /// Reads what `show` knows: what is shown decides which of them are right.
+    pub(super) fn of_plan_or_run(text: &str) -> Result<Self, String> {
+        Self::parse(text, &PLAN).or_else(|_| Self::of_run(text))
+    }
+
+    /// Reads what `apply` and `create` know.
     pub(super) fn of_run(text: &str) -> Result<Self, String> {
         Self::parse(text, &RUN)
     }
@@ -108,13 +114,25 @@ impl Output {
         Self::parse(text, &STATUS)
     }
 
-    /// Refuses what a saved plan cannot be shown in: `show` takes the formats of runs, too.
+    /// Refuses what a saved plan cannot be shown in.
     pub(super) fn fit_for_plans(outputs: &[Self]) -> Result<()> {
-        match outputs.iter().find(|output| !PLAN.1.contains(&output.format)) {
+        Self::fit_for("plan", outputs, &PLAN)
+    }
+
+    /// Refuses what a run cannot be shown in.
+    pub(super) fn fit_for_runs(outputs: &[Self]) -> Result<()> {
+        Self::fit_for("run", outputs, &RUN)
+    }
+
+    fn fit_for(what: &str, outputs: &[Self], known: &Faces) -> Result<()> {
+        match outputs.iter().find(|output| !known.1.contains(&output.format)) {
             None => Ok(()),
             Some(output) => {
                 let name = output.format.name();
-                Err(Refusal::usage(format!("a plan is not shown as `{name}`"), format!("take one of {}", names(&PLAN))))
+                Err(Refusal::usage(
+                    format!("a {what} is not shown as `{name}`"),
+                    format!("take one of {}", names(known)),
+                ))
             }
         }
     }
@@ -186,8 +204,9 @@ mod tests {
 
     #[test]
     fn each_verb_refuses_what_it_does_not_know() {
-        let plan = "`sarif` is none of human, json, markdown, html, github; it is a format of `phoenix validate`";
-        assert_eq!(Output::of_plan("sarif"), Err(plan.to_owned()));
+        let plan =
+            "`gitlab` is none of human, json, markdown, html, github, sarif; it is a format of `phoenix validate`";
+        assert_eq!(Output::of_plan("gitlab"), Err(plan.to_owned()));
         let validate = "`markdown` is none of human, json, github, gitlab, sarif, junit; it is a format of plans and runs of apply";
         assert_eq!(Output::of_validate("markdown=a"), Err(validate.to_owned()));
         let neither = "`xml` is none of human, json, github, gitlab, sarif, junit";

@@ -140,6 +140,7 @@ pub(super) fn replay(args: &Args, verb: &Show, console: &Console) -> Option<Resu
 }
 
 fn tell(file: &Path, formats: &[Output], console: &Console) -> Result<Exit> {
+    Output::fit_for_runs(formats)?;
     let moments = read(file)?;
     let events: Vec<Event> = moments.iter().map(|moment| moment.event.clone()).collect();
     let name = file.file_stem().unwrap_or_default().to_string_lossy();

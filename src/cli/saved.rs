@@ -69,6 +69,7 @@ pub(super) fn print(
     human: &dyn Fn() -> String,
     console: &Console,
 ) -> Result<()> {
+    let places = || load::places(Path::new(&document.config.path));
     output::each(outputs, console, &mut |output| {
         Ok(Some(match output.format {
             Format::Json => json(document)?,
@@ -76,10 +77,11 @@ pub(super) fn print(
             Format::Html => ui::html::plan(document),
             Format::Github => {
                 output::summarize(&ui::markdown::render(document))?;
-                ui::report::plan::github(document, &load::places(Path::new(&document.config.path)))
+                ui::report::plan::github(document, &places())
             }
+            Format::Sarif => ui::report::plan::sarif(document, &places()),
             // `Output` lets no other format in.
-            Format::Human | Format::Jsonl | Format::Gitlab | Format::Sarif | Format::Junit => human(),
+            Format::Human | Format::Jsonl | Format::Gitlab | Format::Junit => human(),
         }))
     })
 }

@@ -1,7 +1,8 @@
-//! `validate --format sarif`: SARIF 2.1.0, for code scanning.
+//! `--format sarif`: SARIF 2.1.0, for code scanning.
 
 use serde_json::{Value, json};
 
+use super::annotations::Mark;
 use super::json::pretty;
 use super::{Checked, Region, words};
 use crate::config::codes;
@@ -18,8 +19,16 @@ pub fn render(checked: &[Checked]) -> String {
             "defaultConfiguration": { "level": level(code.severity) },
         })
     };
-    let rules: Vec<Value> = codes::ALL.iter().map(rule).collect();
-    let results: Vec<Value> = checked.iter().flat_map(results).collect();
+    document(codes::ALL.iter().map(rule).collect(), checked.iter().flat_map(results).collect())
+}
+
+/// One run with its rules, with a line break at the end. Each result is told which of the rules it is of.
+pub(super) fn document(rules: Vec<Value>, mut results: Vec<Value>) -> String {
+    for result in &mut results {
+        if let Some(at) = rules.iter().position(|rule| rule["id"] == result["ruleId"]) {
+            result["ruleIndex"] = at.into();
+        }
+    }
     pretty(&json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -29,6 +38,29 @@ pub fn render(checked: &[Checked]) -> String {
             "results": results,
         }],
     }))
+}
+
+/// A result of a rule at a place. The text may have several lines, of values that are [`safe`] already.
+pub(super) fn result(rule: &str, severity: Severity, text: &str, at: &Mark<'_>) -> Value {
+    json!({
+        "ruleId": rule,
+        "level": level(severity),
+        "message": { "text": message(text) },
+        "locations": [{ "physicalLocation": physical(at) }],
+    })
+}
+
+fn physical(at: &Mark<'_>) -> Value {
+    let mut physical = json!({ "artifactLocation": { "uri": uri(at.file) } });
+    if let Some(at) = at.region {
+        physical["region"] = json!({
+            "startLine": at.line,
+            "startColumn": at.column,
+            "endLine": at.end_line,
+            "endColumn": at.end_column,
+        });
+    }
+    physical
 }
 
 fn level(severity: Severity) -> &'static str {
@@ -41,31 +73,11 @@ fn level(severity: Severity) -> &'static str {
 
 fn results(file: &Checked) -> Vec<Value> {
     let lines = file.lines();
-    let uri = uri(&file.name);
-    let physical = |region: Option<Region>| {
-        let mut physical = json!({ "artifactLocation": { "uri": uri } });
-        if let Some(at) = region {
-            physical["region"] = json!({
-                "startLine": at.line,
-                "startColumn": at.column,
-                "endLine": at.end_line,
-                "endColumn": at.end_column,
-            });
-        }
-        physical
-    };
-    let result = |(found, region): (&Diagnostic, _)| {
-        let mut result = json!({
-            "ruleId": found.code,
-            "level": level(found.severity),
-            "message": { "text": message(&words(found, "\n")) },
-            "locations": [{ "physicalLocation": physical(region) }],
-        });
-        if let Some(at) = codes::ALL.iter().position(|code| code.code == found.code) {
-            result["ruleIndex"] = at.into();
-        }
+    let mark = |region| Mark { file: &file.name, region };
+    let one = |(found, region): (&Diagnostic, Option<Region>)| {
+        let mut result = result(found.code, found.severity, &words(found, "\n"), &mark(region));
         let other = |(span, label): &(_, String)| {
-            let mut location = json!({ "physicalLocation": physical(Some(lines.region(*span)?)) });
+            let mut location = json!({ "physicalLocation": physical(&mark(Some(lines.region(*span)?))) });
             if !label.is_empty() {
                 location["message"] = json!({ "text": message(&safe(label)) });
             }
@@ -80,7 +92,7 @@ fn results(file: &Checked) -> Vec<Value> {
         }
         result
     };
-    file.placed().into_iter().map(result).collect()
+    file.placed().into_iter().map(one).collect()
 }
 
 /// A message in which nothing is a link: SARIF makes links of `[text](target)`, and takes a backslash as the escape.
