@@ -1,5 +1,7 @@
 //! The action for GitHub and the examples of pipelines: they are YAML, what they call exists, and the action's script runs.
 
+#[path = "support/executable.rs"]
+mod executable;
 mod support;
 
 use std::fs;
@@ -122,15 +124,27 @@ impl Runner {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// Exit code and what it says; the outputs start anew.
+    /// The action: exit code and what it says; the outputs start anew.
     fn act(&self, more: &[(&str, &str)]) -> (Option<i32>, String) {
-        fs::write(self.path("output"), "").unwrap();
         fs::write(self.path("summary"), "").unwrap();
+        self.bash(&root().join(".github/actions/phoenix-plan/plan"), more)
+    }
+
+    /// A step of an example, as GitHub runs it.
+    fn step(&self, script: &str, more: &[(&str, &str)]) -> (Option<i32>, String) {
+        let file = self.path("step");
+        fs::write(&file, format!("set -eo pipefail\n{script}")).unwrap();
+        self.bash(&file, more)
+    }
+
+    fn bash(&self, script: &Path, more: &[(&str, &str)]) -> (Option<i32>, String) {
+        fs::write(self.path("output"), "").unwrap();
         let bin = Path::new(env!("CARGO_BIN_EXE_phoenix")).parent().unwrap().to_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path))).unwrap();
+        let own = [self.path("bin"), bin];
+        let path = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path))).unwrap();
         let output = Command::new("bash")
-            .arg(root().join(".github/actions/phoenix-plan/plan"))
+            .arg(script)
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .env_remove("PHOENIX_TARGET")
@@ -169,6 +183,56 @@ fn the_action_plans_and_what_it_gives_can_be_applied() {
     let (code, said) = runner.act(&[("ONLY", "web")]);
     assert_eq!(code, Some(0), "{said}");
     assert!(runner.read("output").contains("changes=false\n"));
+}
+
+/// A `gh` that keeps the status of one commit.
+const GH: &str = r#"#!/bin/sh
+case "$*" in
+    "pr comment 7 "*) ;;
+    "api repos/us/vms/statuses/c0ffee "*description=*) printf '%s' "${*##*description=}" >status ;;
+    "api repos/us/vms/commits/merged/pulls "*) echo c0ffee ;;
+    "api repos/us/vms/commits/c0ffee/statuses "*) cat status 2>/dev/null || echo null ;;
+    *) echo "what is $*?" >&2 && exit 1 ;;
+esac
+"#;
+
+#[test]
+fn after_the_merge_the_reviewed_plan_is_applied_and_no_other() {
+    let runner = Runner::new(TWO);
+    fs::create_dir(runner.path("bin")).unwrap();
+    executable::executable(&runner.path("bin/gh"), GH);
+    fs::rename(runner.path("vms.json"), runner.path("phoenix_vm_configs.json")).unwrap();
+    let example = ".github/examples/phoenix.yml";
+    let steps: Vec<String> = all_scripts()
+        .into_iter()
+        .filter(|(file, _)| *file == example)
+        .map(|(_, script)| script.replace("qm+ssh://root@pve1", "embedded:node"))
+        .collect();
+    let [publish, reviewed, apply] = &steps[..] else { panic!("{steps:?}") };
+    let given = |key: &str| {
+        let output = runner.read("output");
+        output.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default().to_owned()
+    };
+    let repository = [("GITHUB_REPOSITORY", "us/vms"), ("GITHUB_SHA", "merged"), ("NUMBER", "7"), ("HEAD", "c0ffee")];
+    let run = |script: &str, more: &[(&str, &str)]| runner.step(script, &[&repository[..], more].concat());
+
+    let (code, said) = runner.act(&[("CONFIG", "phoenix_vm_configs.json")]);
+    assert_eq!(code, Some(0), "{said}");
+    let (hash, plan) = (given("hash"), given("markdown"));
+    // Nothing was reviewed: nothing is applied.
+    assert_eq!(run(reviewed, &[]).0, Some(0));
+    let (code, said) = run(apply, &[("HASH", &given("hash"))]);
+    assert_eq!(code, Some(5), "{said}");
+
+    let (code, said) = run(publish, &[("HASH", &hash), ("PLAN", &plan)]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(run(reviewed, &[]).0, Some(0));
+    assert_eq!(given("hash"), hash);
+    let (code, said) = run(apply, &[("HASH", &hash)]);
+    assert_eq!(code, Some(0), "{said}");
+    // What was merged beside it plans otherwise.
+    let (code, said) = run(apply, &[("HASH", &hash)]);
+    assert_eq!(code, Some(5), "{said}");
 }
 
 #[test]

@@ -45,7 +45,8 @@ pub fn sarif(plan: &PlanDocument, places: &Places) -> String {
     let findings = findings(plan);
     let known = codes::ALL.iter().copied().chain(DISRUPTIONS.map(|(_, id, meaning)| (id, meaning)));
     let told = known.filter(|(id, _)| findings.iter().any(|finding| finding.rule == *id));
-    let rules = told.map(|(id, meaning)| json!({ "id": id, "shortDescription": { "text": meaning } })).collect();
+    let rules: Vec<_> =
+        told.map(|(id, meaning)| json!({ "id": id, "shortDescription": { "text": meaning } })).collect();
     let result = |Finding { severity, rule, title, text, vm, keys }: Finding<'_>| {
         let text = title.map(|title| format!("{title}\n")).unwrap_or_default() + &text;
         let mut result = sarif::result(rule, severity, text.trim_end(), &places.mark(vm, keys));
@@ -54,7 +55,7 @@ pub fn sarif(plan: &PlanDocument, places: &Places) -> String {
         }
         result
     };
-    sarif::document(rules, findings.into_iter().map(result).collect())
+    sarif::document(&rules, findings.into_iter().map(result).collect())
 }
 
 /// Disruptions that a reviewer has to see, with the stable names of their rules.

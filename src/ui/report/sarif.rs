@@ -19,11 +19,12 @@ pub fn render(checked: &[Checked]) -> String {
             "defaultConfiguration": { "level": level(code.severity) },
         })
     };
-    document(codes::ALL.iter().map(rule).collect(), checked.iter().flat_map(results).collect())
+    let rules: Vec<Value> = codes::ALL.iter().map(rule).collect();
+    document(&rules, checked.iter().flat_map(results).collect())
 }
 
 /// One run with its rules, with a line break at the end. Each result is told which of the rules it is of.
-pub(super) fn document(rules: Vec<Value>, mut results: Vec<Value>) -> String {
+pub(super) fn document(rules: &[Value], mut results: Vec<Value>) -> String {
     for result in &mut results {
         if let Some(at) = rules.iter().position(|rule| rule["id"] == result["ruleId"]) {
             result["ruleIndex"] = at.into();
