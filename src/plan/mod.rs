@@ -7,6 +7,7 @@ mod action;
 pub mod codes;
 mod context;
 mod diff;
+mod disk;
 pub mod document;
 mod existing;
 pub mod lint;
@@ -16,19 +17,21 @@ mod select;
 mod staging;
 pub mod status;
 mod steps;
+mod task;
 mod volumes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Desired, DesiredVm, Digest, Disruption, Origin, Outcome, Record, VmId};
+use crate::model::{ActionKind, Desired, Digest, Disruption, Origin, Outcome, VmId};
 use crate::observed::Observed;
 
 pub use action::Action;
 pub use context::{CONTEXT_FILE, vm_context};
 pub(crate) use existing::leftover;
 pub use select::{Selection, Selector};
+pub use task::{CloneTask, FeatureScript, Leftover, Retired, StagedFile, Task};
 pub use volumes::{Mount, directories};
 
 /// Everything that would be done to a target, action by action.
@@ -105,82 +108,6 @@ pub struct Waiting {
     pub pending: Option<String>,
 }
 
-/// What apply needs to carry out the actions of one VM.
-#[derive(Debug, Clone)]
-pub struct Task {
-    /// The VM as wished.
-    pub desired: DesiredVm,
-    /// How to make the VM, if it does not exist.
-    pub clone: Option<CloneTask>,
-    /// The VM is new or half made: options it inherited from the template are put right as well.
-    pub fresh: bool,
-    /// The VM has never been ready: whatever is done to it completes it.
-    pub completing: bool,
-    /// Volumes, resolved.
-    pub mounts: Vec<Mount>,
-    /// Everything that is staged for the scripts; empty without features.
-    pub files: Vec<StagedFile>,
-    /// The features to run, by name: file of the script and its digest.
-    pub scripts: Vec<FeatureScript>,
-    /// Mount points of volumes that are no longer declared: mount point → where they came from.
-    pub unmount: BTreeMap<String, String>,
-    /// What the record will say in the end. Its uuid is filled in when the VM exists.
-    pub record: Record,
-}
-
-/// What goes with a VM that goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Retired {
-    /// It is only what an interrupted run left.
-    pub leftover: Option<Leftover>,
-    /// What is erased: volumes and snapshots.
-    pub erases: Vec<String>,
-    /// What is known of it and stays.
-    pub keeps: Vec<String>,
-}
-
-/// How to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CloneTask {
-    /// The template.
-    pub source: VmId,
-    /// Storage of the full clone; `None`: a linked one, on its template's storage.
-    pub storage: Option<String>,
-    /// What must be removed first.
-    pub leftover: Option<Leftover>,
-}
-
-/// What an interrupted run left at the VMID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leftover {
-    /// Only the placeholder that a clone makes first. It names no volume, and none may be erased with it.
-    Placeholder,
-    /// A half-made VM that carries our own record.
-    HalfMade,
-}
-
-/// A file to put beside the scripts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StagedFile {
-    /// Plain file name.
-    pub name: String,
-    /// Content.
-    pub content: std::sync::Arc<str>,
-}
-
-/// A feature's script.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeatureScript {
-    /// Name of the feature.
-    pub name: std::sync::Arc<str>,
-    /// File name in the scripts directory.
-    pub file: String,
-    /// Digest of its content.
-    pub digest: std::sync::Arc<str>,
-    /// It runs again although it ran.
-    pub again: bool,
-}
-
 /// Everything a flag can change about planning.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
@@ -251,7 +178,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         Goal::Config { prune, prune_many } => {
             let selected = select::with_dependencies(desired, &policy.selection, observed, &mut problems);
             let mut vms: Vec<VmPlan> = selected.iter().map(|vm| steps::plan_vm(vm, &scene, &mut problems)).collect();
-            preflight::capacity(desired, &vms, observed, &mut problems);
+            disk::capacity(desired, &vms, observed, &mut problems);
             let gone = select::undeclared(desired, observed, &policy.selection);
             if *prune {
                 preflight::pruned(desired, observed, &gone, *prune_many, &mut problems);

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::steps::Scene;
 use super::volumes::Mount;
-use super::{VmPlan, codes, diff};
+use super::{codes, diff, disk};
 use crate::diag::{Diagnostic, nearest};
-use crate::model::{ActionKind, Desired, DesiredVm, Key, Origin, Outcome, Record, VmId};
+use crate::model::{Desired, DesiredVm, Record, VmId};
 use crate::observed::{Observed, VmObserved, with_record};
 
 /// A hint that names the nearest of the known words, or all of them.
@@ -54,7 +54,7 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
     let size = scene.observed.vms.get(source).and_then(|t| t.boot_disk.as_ref()).map(|disk| disk.size);
     match size {
         Some(Some(size)) if size > diff::wanted_bytes(vm) => {
-            problems.push(shrinks(vm, size, &format!("the disk of template `{name}`")));
+            problems.push(disk::shrinks(vm, size, &format!("the disk of template `{name}`")));
             None
         }
         Some(Some(_)) => Some(*source),
@@ -72,27 +72,6 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
     }
 }
 
-/// The storage of a VM that is to be made must take disks.
-pub(super) fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    let id = vm.boot_disk_storage.as_str();
-    let why = match observed.storages.get(id) {
-        None => {
-            let known: Vec<&str> =
-                observed.storages.iter().filter(|(_, s)| s.images && s.active).map(|(id, _)| id.as_str()).collect();
-            problems.push(
-                Diagnostic::error(codes::UNUSABLE_STORAGE, format!("there is no storage `{id}`"))
-                    .vm(vm.vm_id)
-                    .hint(known_words("storages for disks", id, &known)),
-            );
-            return;
-        }
-        Some(storage) if !storage.images => "does not take VM disks (its content has no `images`)",
-        Some(storage) if !storage.active => "is not active",
-        Some(_) => return,
-    };
-    problems.push(Diagnostic::error(codes::UNUSABLE_STORAGE, format!("storage `{id}` {why}")).vm(vm.vm_id));
-}
-
 /// A linked clone lies where its template does.
 fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
     let disk = scene.observed.vms.get(&source).and_then(|template| template.boot_disk.as_ref());
@@ -106,17 +85,6 @@ fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>, problems: &mut Vec<Di
             .vm(vm.vm_id)
             .hint(format!("set `boot_disk_storage` to `{}`, or `full_clone` to true", disk.storage)),
     );
-}
-
-/// How the VM was cloned, where the config says something else.
-fn cloned_otherwise(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
-    let is_full = live.boot_disk.as_ref().map(|disk| !disk.is_linked());
-    if vm.origins.of(Key::FullClone) == Origin::BuiltIn || is_full.is_none_or(|full| full == vm.full_clone) {
-        return;
-    }
-    let is = if vm.full_clone { "a linked" } else { "a full" };
-    let text = format!("VM {} is {is} clone; another `full_clone` changes nothing after creation", vm.vm_id);
-    problems.push(Diagnostic::notice(codes::CLONED_OTHERWISE, text).vm(vm.vm_id));
 }
 
 /// Bridge, CPUs, memory and name against the node.
@@ -160,43 +128,6 @@ pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnos
             Diagnostic::warning(codes::NAME_TAKEN, format!("VM {other} is also called `{}`", vm.vm_name)).vm(vm.vm_id),
         );
     }
-}
-
-/// The boot disk of an existing VM: it only grows, and it stays where it is.
-pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
-    cloned_otherwise(vm, live, problems);
-    let Some((disk, size)) = live.boot_disk.as_ref().and_then(|disk| Some((disk, disk.size?))) else {
-        problems.push(
-            Diagnostic::error(codes::NO_BOOT_DISK, format!("VM {} has no boot disk of a known size", vm.vm_id))
-                .vm(vm.vm_id)
-                .hint("set its boot order to the disk it boots from"),
-        );
-        return;
-    };
-    if size > diff::wanted_bytes(vm) {
-        problems.push(shrinks(vm, size, &disk.device));
-    }
-    if disk.storage != vm.boot_disk_storage {
-        problems.push(
-            Diagnostic::error(
-                codes::DISK_ELSEWHERE,
-                format!("the boot disk lies on storage `{}`, wished is `{}`", disk.storage, vm.boot_disk_storage),
-            )
-            .vm(vm.vm_id)
-            .hint(format!("this version does not move disks: set `boot_disk_storage` to `{}`", disk.storage)),
-        );
-    }
-}
-
-fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
-    let now = diff::gib(size);
-    let whole = size.div_ceil(crate::model::GIB);
-    Diagnostic::error(
-        codes::DISK_SHRINKS,
-        format!("{what} has {now} GiB, wished are {}: a disk never shrinks", vm.boot_disk_size_gb),
-    )
-    .vm(vm.vm_id)
-    .hint(format!("set `boot_disk_size_gb` to {whole} or more"))
 }
 
 /// Says that a VM is not new and not finished either.
@@ -306,49 +237,6 @@ pub(super) fn notes(vm: &DesiredVm, record: &Record, problems: &mut Vec<Diagnost
                 .vm(vm.vm_id)
                 .hint("shorten `description`: phoenix keeps its record in the same notes"),
         );
-    }
-}
-
-/// Sums over all VMs: free space per storage, memory of the node.
-pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    let mut needed: BTreeMap<&str, u64> = BTreeMap::new();
-    for vm in vms {
-        let Some(task) = &vm.task else { continue };
-        let wanted = diff::wanted_bytes(&task.desired);
-        let has = |kind: ActionKind| vm.actions.iter().any(|a| a.kind == kind && a.outcome.acts());
-        let grows = if has(ActionKind::Clone) {
-            wanted
-        } else if has(ActionKind::ResizeDisk) {
-            let live = observed.vms.get(&vm.vm).and_then(|live| live.boot_disk.as_ref()?.size);
-            wanted.saturating_sub(live.unwrap_or(0))
-        } else {
-            0
-        };
-        *needed.entry(&task.desired.boot_disk_storage).or_default() += grows;
-    }
-    for (id, bytes) in needed {
-        let Some(storage) = observed.storages.get(id) else { continue };
-        if storage.total == 0 || bytes <= storage.free {
-            continue;
-        }
-        let text = format!(
-            "storage `{id}` has {} GiB free, the plan adds up to {} GiB",
-            diff::gib(storage.free),
-            diff::gib(bytes)
-        );
-        problems.push(if storage.thick {
-            Diagnostic::error(codes::STORAGE_SHORT, text).hint("its disks take their whole size at once")
-        } else {
-            Diagnostic::warning(codes::STORAGE_SHORT, text).hint("its disks take space as they fill up")
-        });
-    }
-    let acts = vms.iter().any(|vm| vm.outcome != Outcome::NoOp);
-    let memory: u64 = desired.vms.iter().map(|vm| u64::from(vm.memory_mb)).sum();
-    if acts && observed.node.memory_mb != 0 && memory > observed.node.memory_mb {
-        problems.push(Diagnostic::warning(
-            codes::MEMORY_OVERCOMMITTED,
-            format!("all declared VMs together want {memory} MiB of memory, the node has {}", observed.node.memory_mb),
-        ));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The actions of one VM.
 
 mod features;
+mod follow;
 mod guest;
 pub(super) mod power;
 pub(super) mod retire;
@@ -9,11 +10,12 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::follow::Steps;
 pub(super) use self::volumes::Exports;
 use super::existing::{Situation, situation};
 use super::staging::{self, Staging};
 use super::volumes::resolve;
-use super::{Action, Change, CloneTask, Mount, Retired, Task, VmPlan, diff, preflight};
+use super::{Action, Change, CloneTask, Mount, Retired, Task, VmPlan, diff, disk, preflight};
 use crate::diag::Diagnostic;
 use crate::model::{
     ActionKind, Desired, DesiredVm, Digest, Disruption, Key, Outcome, Record, RecordState, Timeouts, VmId,
@@ -44,7 +46,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
         Situation::Blocked => return draft.into_plan(None),
         Situation::Absent(leftover) => {
             let source = preflight::template(vm, scene, problems);
-            preflight::storage(vm, scene.observed, problems);
+            disk::storage(vm, scene.observed, problems);
             let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
             preflight::host(vm, scene, problems);
             if let Some(source) = source
@@ -57,7 +59,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             draft.changes = diff::new_values(vm, None);
         }
         Situation::Ours(live, record) => {
-            preflight::boot_disk(vm, live, problems);
+            disk::boot_disk(vm, live, problems);
             let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
             preflight::host(vm, scene, problems);
             preflight::removed(vm, record, &mounts, problems);
@@ -86,20 +88,6 @@ struct Draft {
     /// The VM is not to run: whatever its guest lacks is left open.
     off: bool,
     timeouts: Timeouts,
-}
-
-/// Which of the later steps act, and why.
-struct Steps<'a> {
-    /// `create` for a VM that is being made, else `update`.
-    acting: Outcome,
-    configure: Option<(&'static str, Disruption)>,
-    resize: Option<&'static str>,
-    restart: bool,
-    start: Option<&'static str>,
-    /// Why the guest is waited for even if nothing else needs it.
-    bring_up: Option<&'static str>,
-    /// Digests of what lies beside the scripts, by file name.
-    staged: &'a BTreeMap<String, String>,
 }
 
 impl Draft {
@@ -301,62 +289,5 @@ impl Draft {
             record: wished,
         };
         self.into_plan(Some(Box::new(task)))
-    }
-
-    /// Adds everything between the clone and the record.
-    fn follow(
-        &mut self,
-        vm: &DesiredVm,
-        record: &Record,
-        mounts: &[Mount],
-        scene: &Scene<'_>,
-        steps: &Steps<'_>,
-        problems: &mut Vec<Diagnostic>,
-    ) {
-        let acting = steps.acting;
-        let when = |reason: Option<&'static str>, otherwise: &'static str| match reason {
-            Some(reason) => (acting, reason),
-            None => (Outcome::NoOp, otherwise),
-        };
-        let to_run = features::Features::of(scene, record).any_to_run(vm);
-        let mounted =
-            |mount: &Mount| record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source));
-        let to_mount = mounts.iter().any(|mount| !mounted(mount));
-        let declared = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
-        let removed: Vec<&String> = record.volumes.keys().filter(|at| !declared(at)).collect();
-
-        let (outcome, reason) = when(steps.configure.map(|(reason, _)| reason), "values are as wished");
-        let disruption = steps.configure.map_or(Disruption::None, |(_, disruption)| disruption);
-        self.push_about(ActionKind::Configure, None, outcome, reason, disruption);
-        let (outcome, reason) = when(steps.resize, "the disk has its size");
-        self.push(ActionKind::ResizeDisk, outcome, reason);
-        if steps.restart {
-            let reason = "values wait for it";
-            self.push_about(ActionKind::Restart, None, Outcome::Update, reason, Disruption::Restart);
-        }
-        let (outcome, reason) = when(steps.start, if self.off { "the VM is not to run" } else { "the VM runs" });
-        self.push(ActionKind::Start, outcome, reason);
-        let wanted = steps
-            .bring_up
-            .or(steps.start)
-            .or(steps.restart.then_some("the guest boots again"))
-            .or((!removed.is_empty()).then_some("a volume is to be unmounted"))
-            .or(to_mount.then_some("a volume is to be mounted"))
-            .or(to_run.then_some("a feature is to run"));
-        let (outcome, reason) = when(wanted, "nothing needs the guest");
-        self.push(ActionKind::AwaitAgent, outcome, reason);
-        self.push(ActionKind::AwaitCloudInit, outcome, reason);
-
-        for at in removed {
-            let subject = Some(at.as_str().into());
-            let reason = "it is no longer declared";
-            self.push_about(ActionKind::Unmount, subject, Outcome::Update, reason, Disruption::None);
-        }
-        self.volumes(vm, record, mounts, wanted, scene, problems);
-        if !self.off {
-            self.volume_changes(vm, record, mounts);
-        }
-
-        self.features(vm, record, mounts, scene, steps.staged, problems);
     }
 }

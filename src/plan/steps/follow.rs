@@ -1,0 +1,81 @@
+//! Everything between the clone and the record.
+
+use std::collections::BTreeMap;
+
+use super::{Draft, Scene, features};
+use crate::diag::Diagnostic;
+use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record};
+use crate::plan::Mount;
+
+/// Which of the later steps act, and why.
+pub(super) struct Steps<'a> {
+    /// `create` for a VM that is being made, else `update`.
+    pub(super) acting: Outcome,
+    pub(super) configure: Option<(&'static str, Disruption)>,
+    pub(super) resize: Option<&'static str>,
+    pub(super) restart: bool,
+    pub(super) start: Option<&'static str>,
+    /// Why the guest is waited for even if nothing else needs it.
+    pub(super) bring_up: Option<&'static str>,
+    /// Digests of what lies beside the scripts, by file name.
+    pub(super) staged: &'a BTreeMap<String, String>,
+}
+
+impl Draft {
+    /// Adds everything between the clone and the record.
+    pub(super) fn follow(
+        &mut self,
+        vm: &DesiredVm,
+        record: &Record,
+        mounts: &[Mount],
+        scene: &Scene<'_>,
+        steps: &Steps<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) {
+        let acting = steps.acting;
+        let when = |reason: Option<&'static str>, otherwise: &'static str| match reason {
+            Some(reason) => (acting, reason),
+            None => (Outcome::NoOp, otherwise),
+        };
+        let to_run = features::Features::of(scene, record).any_to_run(vm);
+        let mounted =
+            |mount: &Mount| record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source));
+        let to_mount = mounts.iter().any(|mount| !mounted(mount));
+        let declared = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
+        let removed: Vec<&String> = record.volumes.keys().filter(|at| !declared(at)).collect();
+
+        let (outcome, reason) = when(steps.configure.map(|(reason, _)| reason), "values are as wished");
+        let disruption = steps.configure.map_or(Disruption::None, |(_, disruption)| disruption);
+        self.push_about(ActionKind::Configure, None, outcome, reason, disruption);
+        let (outcome, reason) = when(steps.resize, "the disk has its size");
+        self.push(ActionKind::ResizeDisk, outcome, reason);
+        if steps.restart {
+            let reason = "values wait for it";
+            self.push_about(ActionKind::Restart, None, Outcome::Update, reason, Disruption::Restart);
+        }
+        let (outcome, reason) = when(steps.start, if self.off { "the VM is not to run" } else { "the VM runs" });
+        self.push(ActionKind::Start, outcome, reason);
+        let wanted = steps
+            .bring_up
+            .or(steps.start)
+            .or(steps.restart.then_some("the guest boots again"))
+            .or((!removed.is_empty()).then_some("a volume is to be unmounted"))
+            .or(to_mount.then_some("a volume is to be mounted"))
+            .or(to_run.then_some("a feature is to run"));
+        let (outcome, reason) = when(wanted, "nothing needs the guest");
+        self.push(ActionKind::AwaitAgent, outcome, reason);
+        self.push(ActionKind::AwaitCloudInit, outcome, reason);
+
+        for at in removed {
+            let subject = Some(at.as_str().into());
+            let reason = "it is no longer declared";
+            self.push_about(ActionKind::Unmount, subject, Outcome::Update, reason, Disruption::None);
+        }
+        self.volumes(vm, record, mounts, wanted, scene, problems);
+        if !self.off {
+            self.volume_changes(vm, record, mounts);
+        }
+
+        self.features(vm, record, mounts, scene, steps.staged, problems);
+    }
+}
