@@ -30,7 +30,16 @@ fn said(document: &Document<'_>) -> String {
 
 fn change(key: &str, old: Option<&str>, new: &str, note: &str, disruption: Disruption) -> DocumentChange {
     let old = old.map(ToOwned::to_owned);
-    DocumentChange { key: key.into(), old, new: new.into(), origin: Origin::Vm, disruption, note: note.into() }
+    DocumentChange {
+        key: key.into(),
+        old,
+        new: new.into(),
+        origin: Origin::Vm,
+        disruption,
+        note: note.into(),
+        changed_by: None,
+        applied: None,
+    }
 }
 
 fn action(vm: u32, kind: ActionKind, after: &[&str]) -> DocumentAction {

@@ -248,6 +248,7 @@ impl Step<'_> {
             record.features.extend(wished.features.clone());
             record.volumes.clone_from(&wished.volumes);
             record.staged.clone_from(&wished.staged);
+            record.applied.clone_from(&wished.applied);
         })?;
         Ok(if written { self.action.outcome } else { Outcome::NoOp })
     }

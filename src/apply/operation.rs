@@ -37,7 +37,19 @@ pub(super) fn config_write(task: &Task, live: &VmObserved) -> Result<ConfigWrite
         template: task.record.template.clone(),
         ..record.clone()
     });
-    write_for(&wanted, live, &live.notes, named.as_ref()).map_err(|error| failure(error.to_string(), None))
+    let write =
+        |record| write_for(&wanted, live, &live.notes, record).map_err(|error| failure(error.to_string(), None));
+    let plain = write(named.as_ref())?;
+    let Some(record) = live.record.valid().filter(|_| named.is_none() && !plain.is_empty()) else { return Ok(plain) };
+    let mut record = record.clone();
+    unsettle(&mut record, task);
+    write(Some(&record))
+}
+
+/// Forgets of what was applied what is about to change: it counts as applied when the record says so in the end,
+/// wherever that is interrupted.
+pub(super) fn unsettle(record: &mut Record, task: &Task) {
+    record.applied.retain(|key, value| task.record.applied.get(key) == Some(value));
 }
 
 /// Grows the boot disk to its absolute size.
@@ -70,6 +82,7 @@ pub(super) fn feature_ran(record: &mut Record, task: &Task, name: &str, digest: 
     record.features.insert(name.to_owned(), digest.to_owned());
     record.volumes.extend(task.record.volumes.clone());
     record.staged.clone_from(&task.record.staged);
+    record.applied.clone_from(&task.record.applied);
 }
 
 /// The options that a running VM refused to take over, from the words of the refusal: `net0: hotplug problem - …`.

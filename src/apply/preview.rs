@@ -123,8 +123,8 @@ impl<'a> Scene<'a> {
             ActionKind::StageScripts => one(operation::stage(task)?),
             ActionKind::Feature => self.feature(action, subject),
             ActionKind::Record => {
-                let Record { state, template, features, volumes, staged, .. } = task.record.clone();
-                let record = Record { state, template, features, volumes, staged, ..self.record.clone() };
+                let Record { uuid, .. } = &self.record;
+                let record = Record { uuid: uuid.clone(), ..task.record.clone() };
                 self.write_record(record)
             }
         }
@@ -141,6 +141,7 @@ impl<'a> Scene<'a> {
             live.notes.clone_from(notes);
         }
         live.digest = unknown();
+        operation::unsettle(&mut self.record, self.task);
         if self.record.state == RecordState::Creating {
             self.record.state = RecordState::Setup;
             self.record.uuid.clone_from(&live.uuid);

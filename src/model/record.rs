@@ -37,6 +37,10 @@ pub struct Record {
     /// Files staged for the features other than their own scripts: file name → digest of its content.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub staged: BTreeMap<String, String>,
+    /// What phoenix last made of the VM: key of the config → value as text, a long one as `sha256:` and its
+    /// [`content_digest`](super::content_digest). A key that is not there is not known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub applied: BTreeMap<String, String>,
 }
 
 /// How far phoenix got with a VM.
@@ -77,6 +81,7 @@ impl Record {
             features: BTreeMap::new(),
             volumes: BTreeMap::new(),
             staged: BTreeMap::new(),
+            applied: BTreeMap::new(),
         }
     }
 }

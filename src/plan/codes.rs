@@ -88,6 +88,8 @@ pub const POWER_AGAINST_FILE: &str = "T042";
 pub const TOO_MANY_PRUNED: &str = "T043";
 /// VMs of a project that is not named are to go.
 pub const PROJECT_NOT_NAMED: &str = "T044";
+/// Somebody changed the VM since the last apply.
+pub const DRIFT: &str = "T050";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -134,5 +136,6 @@ pub const ALL: &[(&str, &str)] = &[
     (POWER_AGAINST_FILE, "a VM is started or stopped against the file"),
     (TOO_MANY_PRUNED, "more than half of the project's VMs are to go"),
     (PROJECT_NOT_NAMED, "VMs of a project that is not named are to go"),
+    (DRIFT, "the VM was changed outside phoenix since the last apply"),
     (CLONED_OTHERWISE, "the VM is a linked clone and a full one is wished for, or the other way round"),
 ];

@@ -4,6 +4,9 @@ use super::{Change, Waiting};
 use crate::model::{DesiredVm, Disruption, Key, Origin};
 use crate::observed::{PendingChange, VmObserved};
 
+/// What a change of Proxmox's agent flag is told as; no key of the config sets it.
+pub(super) const GUEST_AGENT: &str = "guest_agent";
+
 /// The values of an existing VM that the configuration write or the resize changes, in table order.
 ///
 /// Compared is the pending view: a change that only waits for a restart is not a change any more.
@@ -14,7 +17,16 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
     };
     let immediate = if live.running { Disruption::Live } else { Disruption::None };
     let mut add = |key: Key, old: String, new: String, (disruption, note): (Disruption, String)| {
-        found.push(Change { key: key.name(), old: Some(old), new, origin: vm.origins.of(key), disruption, note });
+        found.push(Change {
+            key: key.name(),
+            old: Some(old),
+            new,
+            origin: vm.origins.of(key),
+            disruption,
+            note,
+            by: None,
+            applied: None,
+        });
     };
 
     let os_type = live.os_type.as_deref().unwrap_or("other");
@@ -127,12 +139,14 @@ pub(super) fn power(vm: &DesiredVm) -> Change {
         origin,
         disruption,
         note: note.to_owned(),
+        by: None,
+        applied: None,
     }
 }
 
-/// All values of a VM that is to be made, in table order.
-pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change> {
-    let value = |key: Key| match key {
+/// What the config wishes for a key, as text; empty where it wishes for nothing, or something else tells it.
+pub(super) fn wish(vm: &DesiredVm, key: Key) -> String {
+    match key {
         Key::TemplateName => vm.template_name.clone(),
         Key::OsType => vm.os_type.to_string(),
         Key::CpuSockets => vm.cpu_sockets.to_string(),
@@ -142,6 +156,7 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
         Key::BootDiskStorage => vm.boot_disk_storage.clone(),
         Key::NetworkBridge => vm.network_bridge.clone(),
         Key::NetworkModel => vm.network_model.to_string(),
+        Key::VmName => vm.vm_name.clone(),
         Key::Description => vm.description.trim_end().to_owned(),
         Key::Tags => vm.tags.join(", "),
         Key::FullClone => {
@@ -163,20 +178,27 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
         Key::BootDelay => vm.boot_delay.map_or_else(String::new, |wish| wish.to_string()),
         Key::Protected => vm.protected.map_or_else(String::new, |wish| wish.to_string()),
         Key::DependsOn => vm.depends_on.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        // Features and volumes are told by their actions, id and name by the heading.
+        // Features and volumes are told by their actions, the id by the heading.
         // How phoenix waits is nothing that the VM has.
-        Key::Features | Key::Volumes | Key::VmId | Key::VmName | Key::Timeouts | Key::CloudInitErrors => String::new(),
-    };
+        Key::Features | Key::Volumes | Key::VmId | Key::Timeouts | Key::CloudInitErrors => String::new(),
+    }
+}
+
+/// All values of a VM that is to be made, in table order. Its name stands in the heading.
+pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change> {
     let mut template = template;
     Key::ALL
         .into_iter()
+        .filter(|key| *key != Key::VmName)
         .map(|key| Change {
             key: key.name(),
             old: None,
-            new: value(key),
+            new: wish(vm, key),
             origin: vm.origins.of(key),
             disruption: Disruption::None,
             note: if key == Key::TemplateName { template.take().unwrap_or_default() } else { String::new() },
+            by: None,
+            applied: None,
         })
         .filter(|change| !change.new.is_empty())
         .collect()
@@ -184,19 +206,30 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
 
 /// A change of something that is done by actions of its own (features, volumes).
 pub(super) fn told_by_actions(key: Key, origin: Origin, old: Option<String>, new: String, note: &str) -> Change {
-    Change { key: key.name(), old, new, origin, disruption: Disruption::None, note: note.to_owned() }
+    Change {
+        key: key.name(),
+        old,
+        new,
+        origin,
+        disruption: Disruption::None,
+        note: note.to_owned(),
+        by: None,
+        applied: None,
+    }
 }
 
 /// The agent flag, without which nothing in the guest can be done.
 fn agent_change(live: &VmObserved) -> Change {
     let disruption = if live.running { Disruption::Restart } else { Disruption::None };
     Change {
-        key: "guest_agent",
+        key: GUEST_AGENT,
         old: Some("off".to_owned()),
         new: "on".to_owned(),
         origin: Origin::BuiltIn,
         disruption,
         note: "phoenix reaches the guest through it".to_owned(),
+        by: None,
+        applied: None,
     }
 }
 

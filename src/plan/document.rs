@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ChangedBy;
 use crate::model::{ActionKind, Disruption, Origin, Outcome};
 
 mod made;
@@ -166,6 +167,38 @@ pub struct DocumentChange {
     pub disruption: Disruption,
     /// A word about it; may be empty.
     pub note: String,
+    /// Who made the VM and the file differ since the last apply; absent: not known, or nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<ChangedBy>,
+    /// The value at the last apply; absent: not known, or too long to keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<String>,
+}
+
+impl DocumentChange {
+    /// Whether somebody changed the value outside phoenix.
+    #[must_use]
+    pub fn is_drift(&self) -> bool {
+        self.changed_by.is_some_and(ChangedBy::is_drift)
+    }
+
+    /// The word about it, and who changed it.
+    #[must_use]
+    pub fn remark(&self) -> String {
+        let was = match self.applied.as_deref() {
+            None => " since the last apply".to_owned(),
+            Some("") => ", was not set at the last apply".to_owned(),
+            Some(was) => format!(", was {was} at the last apply"),
+        };
+        let who = match self.changed_by {
+            None => String::new(),
+            Some(ChangedBy::File) => "the file changed".to_owned(),
+            Some(ChangedBy::Outside) => format!("changed outside phoenix{was}"),
+            Some(ChangedBy::Both) => format!("changed outside phoenix{was}; the file changed, too"),
+        };
+        let parts = [self.note.as_str(), who.as_str()].into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// A value that waits for a restart.

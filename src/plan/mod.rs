@@ -9,6 +9,7 @@ mod context;
 mod diff;
 mod disk;
 pub mod document;
+mod drift;
 mod existing;
 pub mod lint;
 mod order;
@@ -29,6 +30,7 @@ use crate::observed::Observed;
 
 pub use action::Action;
 pub use context::{CONTEXT_FILE, vm_context};
+pub use drift::ChangedBy;
 pub(crate) use existing::leftover;
 pub use select::{Selection, Selector};
 pub use task::{CloneTask, FeatureScript, Leftover, Retired, StagedFile, Task};
@@ -95,6 +97,10 @@ pub struct Change {
     pub disruption: Disruption,
     /// Why it costs that, or another word about it; may be empty.
     pub note: String,
+    /// Who made the VM and the file differ; `None`: not known, or nobody.
+    pub by: Option<ChangedBy>,
+    /// The value at the last apply; `None`: not known, or too long to keep.
+    pub applied: Option<String>,
 }
 
 /// A value that Proxmox has accepted and the running VM does not have yet.

@@ -226,12 +226,19 @@ pub(super) fn utilities(
     }
 }
 
-/// Description and record together must fit into the notes.
-pub(super) fn notes(vm: &DesiredVm, record: &Record, problems: &mut Vec<Diagnostic>) {
+/// Description and record together must fit into the notes. What was applied is the first to be left out.
+pub(super) fn notes(vm: &DesiredVm, record: &mut Record, problems: &mut Vec<Diagnostic>) {
     // The uuid is not known before the clone; it always has 36 characters.
-    let mut record = record.clone();
-    record.uuid.get_or_insert_with(|| "0".repeat(36));
-    if let Err(error) = with_record(&vm.description, &record) {
+    let fits = |record: &Record| {
+        let uuid = record.uuid.clone().unwrap_or_else(|| "0".repeat(36));
+        with_record(&vm.description, &Record { uuid: Some(uuid), ..record.clone() })
+    };
+    let mut fitting = fits(record);
+    if fitting.is_err() && !record.applied.is_empty() {
+        record.applied.clear();
+        fitting = fits(record);
+    }
+    if let Err(error) = fitting {
         problems.push(
             Diagnostic::error(codes::NOTES_TOO_LONG, error.to_string())
                 .vm(vm.vm_id)

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::document::{DocumentProblem, DocumentTarget, schema_of};
-use super::{Plan, VmPlan, codes};
+use super::{Change, ChangedBy, Plan, VmPlan, codes};
 use crate::model::{ActionKind, Outcome, RecordState, VmId};
 use crate::observed::{Observed, VmObserved};
 
@@ -57,10 +57,27 @@ pub struct StatusVm {
     pub blocked: bool,
     /// Keys whose values differ from the config; empty for a VM that is not there.
     pub differs: Vec<String>,
+    /// Values that somebody changed outside phoenix since the last apply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<StatusDrift>,
     /// Options of Proxmox that wait for a restart.
     pub waiting: Vec<String>,
     /// Its features, by name.
     pub features: BTreeMap<String, FeatureState>,
+}
+
+/// A value that somebody changed outside phoenix since the last apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusDrift {
+    /// The config's key.
+    pub key: String,
+    /// The value at the last apply; absent where it was too long to keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<String>,
+    /// The value now.
+    pub now: String,
+    /// The value wished.
+    pub wished: String,
 }
 
 /// Whether a VM is there, and runs.
@@ -161,11 +178,21 @@ fn of_declared(vm: &VmPlan, plan: &Plan, observed: &Observed, agents: &[VmId]) -
             Some(_) => vm.changes.iter().map(|change| change.key.to_owned()).collect(),
             None => Vec::new(),
         },
+        drift: vm.changes.iter().filter(|change| change.by.is_some_and(ChangedBy::is_drift)).map(drift).collect(),
         waiting: vm.waiting.iter().map(|waiting| waiting.option.clone()).collect(),
         features: features
             .filter_map(|action| Some((action.subject.as_ref()?.to_string(), state(action.outcome))))
             .collect(),
         ..seen(vm.vm, live, mine, agents)
+    }
+}
+
+fn drift(change: &Change) -> StatusDrift {
+    StatusDrift {
+        key: change.key.to_owned(),
+        applied: change.applied.clone(),
+        now: change.old.clone().unwrap_or_default(),
+        wished: change.new.clone(),
     }
 }
 
@@ -202,6 +229,7 @@ fn seen(vm: VmId, live: Option<&VmObserved>, mine: Option<&VmObserved>, agents: 
         outcome: Outcome::NoOp,
         blocked: false,
         differs: Vec::new(),
+        drift: Vec::new(),
         waiting: Vec::new(),
         features: BTreeMap::new(),
     }

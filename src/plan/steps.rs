@@ -15,7 +15,7 @@ pub(super) use self::volumes::Exports;
 use super::existing::{Situation, situation};
 use super::staging::{self, Staging};
 use super::volumes::resolve;
-use super::{Action, Change, CloneTask, Mount, Retired, Task, VmPlan, diff, disk, preflight};
+use super::{Action, Change, CloneTask, Mount, Retired, Task, VmPlan, diff, disk, drift, preflight};
 use crate::diag::Diagnostic;
 use crate::model::{
     ActionKind, Desired, DesiredVm, Digest, Disruption, Key, Outcome, Record, RecordState, Timeouts, VmId,
@@ -66,7 +66,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             if !has_errors(&problems[before..]) {
                 return draft.update(vm, live, record, mounts, scene, problems);
             }
-            draft.changes = diff::changes(vm, live);
+            draft.changes = drift::changes(vm, live, record, problems);
         }
     }
     draft.into_plan(None)
@@ -185,14 +185,10 @@ impl Draft {
         };
         let nothing = Record::creating(&scene.desired.settings.project, vm.vm_id);
         self.follow(vm, &nothing, &mounts, scene, &steps, problems);
-        let record = if vm.started { Outcome::Create } else { Outcome::NoOp };
-        self.push(
-            ActionKind::Record,
-            record,
-            if vm.started { "the VM gets a record" } else { "`configure` writes it" },
-        );
+        self.push(ActionKind::Record, Outcome::Create, "the VM gets a record");
         guest::left_open(vm, &nothing, &mounts, scene.desired, problems);
-        let record = guest::wished(vm, &nothing, &mounts, scene.desired, &staging.digests);
+        let mut record = guest::wished(vm, &nothing, &mounts, scene.desired, &staging.digests);
+        preflight::notes(vm, &mut record, problems);
         self.basis = clone.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
         let task = Task {
             desired: vm.clone(),
@@ -205,7 +201,6 @@ impl Draft {
             unmount: BTreeMap::new(),
             record,
         };
-        preflight::notes(vm, &task.record, problems);
         self.into_plan(Some(Box::new(task)))
     }
 
@@ -221,7 +216,7 @@ impl Draft {
         // What is shut down first changes without being disturbed.
         let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
         let live = shut_down.as_ref().unwrap_or(live);
-        self.changes = diff::changes(vm, live);
+        self.changes = drift::changes(vm, live, record, problems);
         if !self.off {
             self.waiting = diff::waiting(live);
         }
@@ -263,18 +258,18 @@ impl Draft {
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already.
         let acts = self.actions.iter().any(|action| action.outcome.acts());
         let wished = acts.then(|| guest::wished(vm, record, &mounts, scene.desired, &staging.digests));
-        let Some(wished) = wished else {
+        let Some(mut wished) = wished else {
             self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
             return self.into_plan(None);
         };
-        if wished == *record || self.off {
+        preflight::notes(vm, &mut wished, problems);
+        if wished == *record {
             self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
         } else {
             self.push(ActionKind::Record, Outcome::Update, "something it says changes");
         }
         self.basis = Some(live.digest.clone());
         preflight::lock(vm.vm_id, live, problems);
-        preflight::notes(vm, &wished, problems);
         let declared = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
         let unmount = record.volumes.clone().into_iter().filter(|(at, _)| !declared(at)).collect();
         let task = Task {

@@ -139,7 +139,9 @@ fn block(vm: &DocumentVm) -> String {
 fn row(change: &DocumentChange) -> String {
     let old = change.old.as_deref().map_or(String::new(), cell);
     let new = if change.new.is_empty() { "*none*".to_owned() } else { cell(&change.new) };
-    let mut notes: Vec<String> = vec![change.disruption.as_str().to_owned(), plain(&change.note).replace('|', "\\|")];
+    let remark = plain(&change.remark()).replace('|', "\\|");
+    let remark = if change.is_drift() { format!("**!** {remark}") } else { remark };
+    let mut notes: Vec<String> = vec![change.disruption.as_str().to_owned(), remark];
     notes.retain(|note| !note.is_empty());
     format!("| `{}` | {old} | {new} | {} |\n", change.key, notes.join(", "))
 }

@@ -132,11 +132,11 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
         Origin::VmDefaults => "vm_defaults",
         Origin::BuiltIn => "default",
     };
-    let mut note = change.note.clone();
+    let mut note = safe(&change.remark()).into_owned();
     if change.old.is_none() && !origin.is_empty() && note.is_empty() {
         origin.clone_into(&mut note);
     }
-    let key = format!("    {key}");
+    let key = format!("{}{key}", if change.is_drift() { "  ! " } else { "    " });
     if is_text {
         entry(&key, "", &note, Role::Plain, view, out);
         text_diff(change, view, out);
@@ -148,6 +148,7 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
         None => shown(&change.new),
     };
     let role = match change.disruption {
+        _ if change.is_drift() => Role::Attention,
         Disruption::Destroy | Disruption::Stop | Disruption::Restart | Disruption::Network => Role::Attention,
         Disruption::None | Disruption::Live => vm.outcome.into(),
     };

@@ -73,7 +73,9 @@ fn row(vm: &StatusVm) -> [String; 7] {
     let lock = vm.lock.as_ref().map(|lock| format!("locked ({lock})"));
     let unfinished = vm.unfinished.then(|| "not finished".to_owned());
     let waiting = (!vm.waiting.is_empty()).then(|| format!("waits for a restart: {}", vm.waiting.join(", ")));
-    let attention: Vec<String> = [lock, unfinished, waiting].into_iter().flatten().collect();
+    let drift: Vec<&str> = vm.drift.iter().map(|drift| drift.key.as_str()).collect();
+    let drift = (!drift.is_empty()).then(|| format!("changed outside: {}", drift.join(", ")));
+    let attention: Vec<String> = [lock, unfinished, drift, waiting].into_iter().flatten().collect();
     [vm.vm.to_string(), vm.name.clone(), state.to_owned(), agent.to_owned(), next, features, attention.join("; ")]
 }
 

@@ -143,6 +143,8 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
         origin: change.origin,
         disruption: change.disruption,
         note: change.note.clone(),
+        changed_by: change.by,
+        applied: change.applied.clone(),
     });
     let waiting = vm.waiting.iter().map(|waiting| DocumentWaiting {
         option: waiting.option.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Record, RecordState};
-use crate::plan::{Mount, codes};
+use crate::plan::{Mount, codes, drift};
 
 /// Why nothing is done in the guest of a VM that is not to run.
 pub(super) const LEFT_OPEN: &str = "the VM is not to run";
@@ -68,7 +68,7 @@ pub(super) fn wished(
     desired: &Desired,
     staged: &BTreeMap<String, String>,
 ) -> Record {
-    let mut wished = record.clone();
+    let mut wished = Record { applied: drift::applied(vm), ..record.clone() };
     if record.state == RecordState::Creating {
         wished.template.clone_from(&vm.template_name);
     }

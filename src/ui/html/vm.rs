@@ -144,8 +144,10 @@ fn notes(change: &DocumentChange) -> String {
     } else if change.disruption == Disruption::Live {
         notes.push("live".to_owned());
     }
-    if !change.note.is_empty() {
-        notes.push(text(&change.note));
+    match text(&change.remark()) {
+        none if none.is_empty() => {}
+        remark if change.is_drift() => notes.push(format!("<em class=\"drift\">! {remark}</em>")),
+        remark => notes.push(remark),
     }
     match change.origin {
         Origin::VmDefaults if change.old.is_none() => notes.push("vm_defaults".to_owned()),

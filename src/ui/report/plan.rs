@@ -97,7 +97,10 @@ fn findings(plan: &PlanDocument) -> Vec<Finding<'_>> {
 fn disruptive(vm: &DocumentVm) -> String {
     let changes = vm.changes.iter().filter(|change| change.disruption > Disruption::Live).map(|change| {
         let old = change.old.as_deref().map(|old| format!("{} → ", safe(old))).unwrap_or_default();
-        let note = if change.note.is_empty() { String::new() } else { format!(" ({})", safe(&change.note)) };
+        let note = match change.remark() {
+            none if none.is_empty() => none,
+            remark => format!(" ({})", safe(&remark)),
+        };
         format!("{}: {old}{}{note}", change.key, safe(&change.new))
     });
     let waiting = vm.waiting.iter().map(|waiting| format!("{} waits for a restart", safe(&waiting.option)));

@@ -1,0 +1,112 @@
+//! Who changed a value: what phoenix last applied, beside what there is and what the file says.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Change, codes, diff};
+use crate::diag::Diagnostic;
+use crate::model::{DesiredVm, Key, Record, content_digest};
+use crate::observed::VmObserved;
+
+/// Who made a VM and the file differ since the last apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangedBy {
+    /// The file changed.
+    File,
+    /// Somebody changed the VM outside phoenix.
+    Outside,
+    /// Somebody changed the VM, and the file changed, too.
+    Both,
+}
+
+impl ChangedBy {
+    /// Whether somebody changed the VM.
+    #[must_use]
+    pub fn is_drift(self) -> bool {
+        self != Self::File
+    }
+}
+
+/// The keys whose values phoenix applies to the VM itself, other than by switching it on or off.
+const APPLIED: [Key; 15] = [
+    Key::OsType,
+    Key::CpuSockets,
+    Key::CpuCores,
+    Key::MemoryMb,
+    Key::BootDiskSizeGb,
+    Key::BootDiskStorage,
+    Key::NetworkBridge,
+    Key::NetworkModel,
+    Key::VmName,
+    Key::Description,
+    Key::Tags,
+    Key::StartAtBoot,
+    Key::Protected,
+    Key::BootOrder,
+    Key::BootDelay,
+];
+
+/// Longest value that is kept as it is: the notes have little room.
+const MOST_KEPT: usize = 64;
+
+/// What stands before the digest of a value that is too long to be kept.
+const DIGEST: &str = "sha256:";
+
+/// What phoenix has applied to a VM that is as the config says.
+pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
+    let wished = |key: Key| match key {
+        Key::StartAtBoot => vm.start_at_boot.is_some(),
+        Key::Protected => vm.protected.is_some(),
+        Key::BootOrder => vm.boot_order.is_some(),
+        Key::BootDelay => vm.boot_delay.is_some(),
+        _ => true,
+    };
+    let kept = |key: Key| (key.name().to_owned(), kept(&diff::wish(vm, key)).into_owned());
+    APPLIED.into_iter().filter(|key| wished(*key)).map(kept).collect()
+}
+
+/// A value as a record keeps it.
+fn kept(value: &str) -> std::borrow::Cow<'_, str> {
+    if value.len() <= MOST_KEPT && !value.contains('\n') && !value.starts_with(DIGEST) {
+        value.into()
+    } else {
+        format!("{DIGEST}{}", content_digest(value.as_bytes())).into()
+    }
+}
+
+/// What differs between a VM as wished and as observed, and who made it so. What somebody changed is told.
+pub(super) fn changes(
+    vm: &DesiredVm,
+    live: &VmObserved,
+    record: &Record,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Change> {
+    let mut changes = diff::changes(vm, live);
+    for change in &mut changes {
+        attribute(change, &record.applied);
+    }
+    let outside = changes.iter().filter(|change| change.by.is_some_and(ChangedBy::is_drift));
+    let keys: Vec<String> = outside.map(|change| format!("`{}`", change.key)).collect();
+    if !keys.is_empty() {
+        let what = format!("VM {} was changed outside phoenix since the last apply: {}", vm.vm_id, keys.join(", "));
+        let hint = "apply makes it what the file says; to keep what is there, put it into the file";
+        problems.push(Diagnostic::warning(codes::DRIFT, what).vm(vm.vm_id).hint(hint));
+    }
+    changes
+}
+
+fn attribute(change: &mut Change, applied: &BTreeMap<String, String>) {
+    // phoenix always switches the agent on.
+    let on = (change.key == diff::GUEST_AGENT && !applied.is_empty()).then_some("on");
+    let was = on.or_else(|| applied.get(change.key).map(String::as_str));
+    let (Some(was), Some(now)) = (was, &change.old) else { return };
+    change.by = Some(match (kept(now) == was, kept(&change.new) == was) {
+        (true, _) => ChangedBy::File,
+        (false, true) => ChangedBy::Outside,
+        (false, false) => ChangedBy::Both,
+    });
+    change.applied = (!was.starts_with(DIGEST)).then(|| was.to_owned());
+}
