@@ -45,10 +45,11 @@ impl fmt::Display for Outcome {
 }
 
 /// What a change costs a running VM, mildest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Disruption {
     /// Nothing: the VM does not run, or nothing changes.
+    #[default]
     None,
     /// Takes effect at once without being noticed.
     Live,

@@ -17,16 +17,7 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
     };
     let immediate = if live.running { Disruption::Live } else { Disruption::None };
     let mut add = |key: Key, old: String, new: String, (disruption, note): (Disruption, String)| {
-        found.push(Change {
-            key: key.name(),
-            old: Some(old),
-            new,
-            origin: vm.origins.of(key),
-            disruption,
-            note,
-            by: None,
-            applied: None,
-        });
+        found.push(Change { old: Some(old), new, disruption, note, ..change(vm, key) });
     };
 
     let os_type = live.os_type.as_deref().unwrap_or("other");
@@ -124,6 +115,11 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
     found
 }
 
+/// A change of a key, to be filled in.
+fn change(vm: &DesiredVm, key: Key) -> Change {
+    Change { key: key.name(), origin: vm.origins.of(key), ..Change::default() }
+}
+
 /// A VM that is stopped and will be started, or the other way round.
 pub(super) fn power(vm: &DesiredVm) -> Change {
     let origin = vm.origins.of(Key::Started);
@@ -139,8 +135,7 @@ pub(super) fn power(vm: &DesiredVm) -> Change {
         origin,
         disruption,
         note: note.to_owned(),
-        by: None,
-        applied: None,
+        ..Change::default()
     }
 }
 
@@ -191,14 +186,9 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
         .into_iter()
         .filter(|key| *key != Key::VmName)
         .map(|key| Change {
-            key: key.name(),
-            old: None,
             new: wish(vm, key),
-            origin: vm.origins.of(key),
-            disruption: Disruption::None,
             note: if key == Key::TemplateName { template.take().unwrap_or_default() } else { String::new() },
-            by: None,
-            applied: None,
+            ..change(vm, key)
         })
         .filter(|change| !change.new.is_empty())
         .collect()
@@ -213,8 +203,7 @@ pub(super) fn told_by_actions(key: Key, origin: Origin, old: Option<String>, new
         origin,
         disruption: Disruption::None,
         note: note.to_owned(),
-        by: None,
-        applied: None,
+        ..Change::default()
     }
 }
 
@@ -228,8 +217,7 @@ fn agent_change(live: &VmObserved) -> Change {
         origin: Origin::BuiltIn,
         disruption,
         note: "phoenix reaches the guest through it".to_owned(),
-        by: None,
-        applied: None,
+        ..Change::default()
     }
 }
 

@@ -83,7 +83,7 @@ pub struct VmPlan {
 }
 
 /// One value that changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
     /// The config's key; `guest_agent`, which no key sets, where Proxmox's agent flag must be turned on.
     pub key: &'static str,

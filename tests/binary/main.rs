@@ -3,6 +3,7 @@
 mod cli;
 #[path = "../support/doubles.rs"]
 mod doubles;
+mod drift;
 #[path = "../support/executable.rs"]
 mod executable;
 mod lifecycle;
