@@ -173,6 +173,31 @@ fn cloud_init_fails() {
 }
 
 #[test]
+fn a_volume_that_does_not_carry_what_is_written() {
+    for (found, error) in [
+        ("", "what the hypervisor writes to /quickOS/vm-persistent-data/1000 does not arrive in /persistent-storage"),
+        // As with NFS 4.2 and some servers: the file has its size, and zeros in it.
+        ("\0\0\0\0", "the guest reads other bytes in /persistent-storage than the hypervisor wrote"),
+    ] {
+        check(&Case {
+            at: At::Status("phoenix-probe"),
+            goes: Goes::Ends(0, found, ""),
+            fails: Some(ActionKind::Mount),
+            error: &[error],
+            hint: &["192.0.2.1:/quickOS/vm-persistent-data/1000 the same directory as"],
+            ..Case::default()
+        });
+    }
+    check(&Case {
+        at: At::Status("phoenix-probe"),
+        goes: Goes::Ends(2, "", "cannot create answer: Read-only file system"),
+        fails: Some(ActionKind::Mount),
+        error: &["the probe of the volume exited 2", "Read-only file system"],
+        ..Case::default()
+    });
+}
+
+#[test]
 fn cloud_init_never_ends() {
     check(&Case {
         at: At::Status("cloud-init"),

@@ -6,8 +6,8 @@ use super::host::Holds;
 use super::operation;
 use super::perform::{Step, failure};
 use crate::event::Failure;
-use crate::guest::{self, Mounted, PROBE_FILE};
-use crate::hypervisor::{FaultKind, HostOp};
+use crate::guest::{self, Mounted};
+use crate::hypervisor::{FaultKind, FileContent, HostOp};
 use crate::model::Outcome;
 use crate::observed::Export;
 use crate::plan::Mount;
@@ -129,28 +129,36 @@ impl Step<'_> {
             Mounted::Already => Outcome::NoOp,
             Mounted::Now => self.action.outcome,
         };
-        if let (true, Some(host_path)) = (mount.channel, &mount.host_path) {
+        // What a server elsewhere lets the guest do with plain data is the server's business.
+        if let (true, Some(host_path)) = (mount.channel || mount.served, &mount.host_path) {
             self.probe(&mount, host_path)?;
         }
         Ok(outcome)
     }
 
-    /// Makes sure that what one side writes into the channel reaches the other.
+    /// Makes sure that what one side writes into a volume reaches the other as it was.
     fn probe(&self, mount: &Mount, host_path: &str) -> Result<(), Failure> {
-        let nonce = uuid::Uuid::new_v4().simple().to_string();
-        let exit = self.run_program(&guest::probe(&mount.mount_point, &nonce), "the probe of the volume")?;
-        guest::read_probe(&exit, &nonce)?;
-        let path = format!("{host_path}/{PROBE_FILE}");
-        let seen = self.ask(|hypervisor| hypervisor.read_file(&path, 0, 64))?;
-        let same = seen.is_some_and(|seen| seen == nonce.as_bytes());
-        self.run_program(&guest::probe(&mount.mount_point, ""), "the probe of the volume")?;
-        if same {
+        let (name, goal) = (format!(".phoenix_probe_{}", self.id()), "the probe of the volume");
+        let (below, above) = (format!("{}/{name}", mount.mount_point), format!("{host_path}/{name}"));
+        let [asked, answered] = [(); 2].map(|()| uuid::Uuid::new_v4().simple().to_string());
+        let question = FileContent { name: guest::QUESTION.to_owned(), content: asked.as_str().into() };
+        let op = HostOp::ReplaceDirectory { path: above.clone(), files: vec![question] };
+        // Writing the same file again changes nothing: it may be repeated.
+        self.host(&op, &|| Ok(Holds::No))?;
+        let exit = self.run_program(&guest::probe(&below, &answered), goal)?;
+        let found = guest::read_probe(&exit)?;
+        let answer = self.ask(|hypervisor| hypervisor.read_file(&format!("{above}/{}", guest::ANSWER), 0, 64))?;
+        self.run_program(&guest::probe(&below, ""), goal)?;
+        let what = if !found.is_empty() && found != asked {
+            format!("the guest reads other bytes in {} than the hypervisor wrote to {host_path}", mount.mount_point)
+        } else if found.is_empty() {
+            format!("what the hypervisor writes to {host_path} does not arrive in {} in the guest", mount.mount_point)
+        } else if answer.is_none_or(|answer| answer != answered.as_bytes()) {
+            format!("what the guest writes to {} does not arrive in {host_path} on the hypervisor", mount.mount_point)
+        } else {
             return Ok(());
-        }
-        Err(failure(
-            format!("what the guest writes to {} does not arrive in {host_path} on the hypervisor", mount.mount_point),
-            Some(&format!("is {} the same directory as {host_path}?", mount.source())),
-        ))
+        };
+        Err(failure(what, Some(&format!("is {} the same directory as {host_path}?", mount.source()))))
     }
 
     pub(super) fn unmount(&mut self) -> Result<Outcome, Failure> {

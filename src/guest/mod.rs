@@ -68,22 +68,22 @@ pub fn read_unmount(exit: &GuestExit) -> Result<(), GuestProblem> {
     mount::read_unmount(exit)
 }
 
-/// Writes a nonce into a file `.phoenix_probe` of a directory and reads it back; removes the file where it is empty.
+/// Reads the file [`QUESTION`] of a directory, and writes the answer into the file [`ANSWER`] there; removes the directory
+/// where the answer is empty.
 #[must_use]
-pub fn probe(directory: &str, nonce: &str) -> Program {
-    script("phoenix-probe", mount::PROBE, &[directory, nonce])
+pub fn probe(directory: &str, answer: &str) -> Program {
+    script("phoenix-probe", mount::PROBE, &[directory, answer])
 }
 
-/// Name of the file that [`probe`] writes.
-pub const PROBE_FILE: &str = ".phoenix_probe";
+/// File that [`probe`] reads.
+pub const QUESTION: &str = "question";
 
-/// Reads the answer to [`probe`]: whether the guest could write and read the nonce.
-pub fn read_probe(exit: &GuestExit, nonce: &str) -> Result<(), GuestProblem> {
-    if exit.code == Some(0) && exit.out.trim() == nonce {
-        Ok(())
-    } else {
-        Err(unexpected("writing to the volume", exit))
-    }
+/// File that [`probe`] writes.
+pub const ANSWER: &str = "answer";
+
+/// Reads the answer to [`probe`]: the question as the guest found it, empty where it found none.
+pub fn read_probe(exit: &GuestExit) -> Result<&str, GuestProblem> {
+    if exit.code == Some(0) { Ok(&exit.out) } else { Err(unexpected("the probe of the volume", exit)) }
 }
 
 /// Reads the answer to [`mount`].

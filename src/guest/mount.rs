@@ -128,16 +128,15 @@ echo unmounted
 "##
 );
 
-/// `phoenix-probe DIRECTORY NONCE`: writes the nonce into a file of the directory and reads it back; with an empty nonce
-/// it removes the file.
+/// `phoenix-probe DIRECTORY ANSWER`: prints what the hypervisor asks in a file of the directory, and answers in another;
+/// with an empty answer it removes the directory. One that is not there has no question.
 pub(super) const PROBE: &str = r#"set -eu
-file=$1/.phoenix_probe
 if [ -z "$2" ]; then
-  rm -f -- "$file"
-  exit 0
+  rm -rf -- "$1"
+elif [ -f "$1/question" ]; then
+  cat -- "$1/question"
+  printf '%s' "$2" >"$1/answer"
 fi
-printf '%s' "$2" >"$file"
-cat -- "$file"
 "#;
 
 /// Reads what [`MOUNT`] said.

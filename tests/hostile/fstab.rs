@@ -245,6 +245,19 @@ fn the_end_of_a_script_is_told_apart() {
 }
 
 #[test]
+fn a_question_on_a_volume_is_answered_and_taken_away() {
+    let Some(cell) = Cell::new() else { return };
+    fs::create_dir(cell.path("lib/pro be")).unwrap();
+    cell.write("lib/pro be/question", "who is it?");
+    let asked = |answer: &str| cell.run(&guest::probe("/var/lib/pro be", answer));
+    assert_eq!(guest::read_probe(&asked("it's me")), Ok("who is it?"));
+    assert_eq!(cell.read("lib/pro be/answer"), "it's me");
+    assert_eq!(guest::read_probe(&asked("")), Ok(""));
+    assert_eq!(guest::read_probe(&asked("again")), Ok(""));
+    assert!(!cell.path("lib/pro be").exists());
+}
+
+#[test]
 fn shellcheck_has_nothing_to_say() {
     if !crate::support::need("shellcheck", "shellcheck") {
         return;

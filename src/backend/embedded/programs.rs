@@ -5,7 +5,7 @@
 //! | `cloud-init status --format json`, also as a script of that name | done when the node's `cloud_init_delay_ms` has passed since the start |
 //! | script `phoenix-mount SOURCE MOUNT_POINT` | puts a mount into fstab; prints `mounted` or `already` |
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
-//! | script `phoenix-probe DIRECTORY NONCE` | writes the nonce to a file on a mounted volume, or removes it |
+//! | script `phoenix-probe DIRECTORY ANSWER` | prints the file `question` of a directory on a mounted volume and writes `answer` beside it, or removes the directory |
 //! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME TIMEOUT LOG` | checks the staged script with `bash -n` and notes a result; prints `started`, `running` or `finished` |
 //! | script `phoenix-feature-forget FEATURE DIGEST` | removes the result |
 //! | script `phoenix-feature-result FEATURE DIGEST UUID LOG` | prints `running` until the node's `feature_ms` have passed, then `exit N`; or `none` |
@@ -25,7 +25,7 @@ use super::Embedded;
 use super::files;
 use super::guest::Up;
 use super::power::now_ms;
-use crate::guest::{PROBE_FILE, arrived};
+use crate::guest::{ANSWER, QUESTION, arrived};
 use crate::hypervisor::{Fault, GuestExit};
 use crate::model::{VmId, content_digest};
 use crate::observed::{Conf, PropertyString};
@@ -80,7 +80,7 @@ impl Embedded {
             }
             ("phoenix-mount", [_, _, _, _, source, mount_point]) => self.mount(vm, source, mount_point),
             ("phoenix-unmount", [_, _, _, _, source, mount_point]) => self.unmount(vm, source, mount_point),
-            ("phoenix-probe", [_, _, _, _, dir, nonce]) => self.probe(vm, dir, nonce),
+            ("phoenix-probe", [_, _, _, _, dir, answer]) => self.probe(vm, dir, answer),
             ("phoenix-feature", [_, _, _, _, feature, digest, uuid, dir, file, _, _, _, log])
                 if is_plain(feature) && is_plain(digest) && is_plain(file) =>
             {
@@ -177,16 +177,18 @@ impl Embedded {
         Ok(printed("unmounted"))
     }
 
-    /// Writes a file on a mounted volume, or removes it.
-    fn probe(&self, vm: VmId, dir: &str, nonce: &str) -> Result<GuestExit, Fault> {
-        let Some(dir) = self.behind(vm, dir)? else { return Ok(failed(1, format!("{dir}: no such directory"))) };
-        let file = self.host_path(&format!("{dir}/{PROBE_FILE}"))?;
-        if nonce.is_empty() {
-            files::remove(&file)?;
-        } else {
-            files::replace(&file, &self.dir.join(format!("tmp/probe-{vm}")), nonce)?;
+    /// Answers a question on a mounted volume, or removes it.
+    fn probe(&self, vm: VmId, dir: &str, answer: &str) -> Result<GuestExit, Fault> {
+        let nothing = GuestExit { code: Some(0), ..GuestExit::default() };
+        let Some(dir) = self.behind(vm, dir)? else { return Ok(nothing) };
+        if answer.is_empty() {
+            files::remove(&self.host_path(&dir)?)?;
+            return Ok(nothing);
         }
-        Ok(printed(nonce))
+        let Some(question) = files::read(&self.host_path(&format!("{dir}/{QUESTION}"))?)? else { return Ok(nothing) };
+        let file = self.host_path(&format!("{dir}/{ANSWER}"))?;
+        files::replace(&file, &self.dir.join(format!("tmp/probe-{vm}")), answer)?;
+        Ok(GuestExit { out: question, ..nothing })
     }
 
     /// Where a path in the guest lies on the simulated host, by the guest's mounts.
