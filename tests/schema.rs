@@ -75,7 +75,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 8] = [
+    const DERIVED: [&str; 18] = [
         "/$schema",
         "/persistent_storage/server",
         "/volumes/share",
@@ -85,6 +85,16 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/boot_order",
         "/boot_delay",
         "/protected",
+        "/network_config",
+        "/network_config/ip",
+        "/network_config/gw",
+        "/network_config/ip6",
+        "/network_config/gw6",
+        "/network_config/nameserver",
+        "/network_config/searchdomain",
+        "/user_config",
+        "/user_config/username",
+        "/user_config/ssh_authorized_keys",
     ];
     let text = |key: &str| property[key].as_str().unwrap_or_default();
     assert!(!text("title").is_empty(), "{at} has no title");

@@ -4,8 +4,8 @@
 //! - `run` is the shell around it: threads, a channel, the only loop that waits for them.
 //! - `operation` says which operation an action stands for: pure.
 //! - `preview` tells the calls of a plan without making them.
-//! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `inside` and
-//!   `volumes` hold the actions.
+//! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `cloud_init`,
+//!   `inside` and `volumes` hold the actions.
 //!
 //! Apply decides nothing the plan could have decided. What it adds is the check, before each write, that the VM is still
 //! the one that was planned.
@@ -15,6 +15,7 @@
 //! nothing else; the next apply goes on from there.
 
 mod clock;
+mod cloud_init;
 mod host;
 mod inside;
 mod operation;

@@ -28,9 +28,11 @@ pub(super) fn clone(vm: VmId, task: &Task, plan: &CloneTask) -> Result<HostOp, F
     })
 }
 
-/// The one write that makes a VM what is wanted; for a VM that is being made, its record gets its uuid.
-pub(super) fn config_write(task: &Task, live: &VmObserved) -> Result<ConfigWrite, Failure> {
-    let wanted = Wanted { fresh: task.fresh, ..Wanted::from(&task.desired) };
+/// The one write that makes a VM what is wanted; for a VM that is being made, its record gets its uuid. A cloud-init drive
+/// that has to be added gets this volume, if there is one already.
+pub(super) fn config_write(task: &Task, live: &VmObserved, volume: Option<&str>) -> Result<ConfigWrite, Failure> {
+    let mut wanted = Wanted { fresh: task.fresh, ..Wanted::from(&task.desired) };
+    wanted.cloud_init.volume = volume;
     let named = live.record.valid().filter(|record| record.state == RecordState::Creating).map(|record| Record {
         state: RecordState::Setup,
         uuid: live.uuid.clone(),

@@ -78,6 +78,7 @@ impl Performer {
             ActionKind::Stop => step.stop(),
             ActionKind::Configure => step.configure(),
             ActionKind::ResizeDisk => step.resize(),
+            ActionKind::UpdateCloudInit => step.update_cloud_init(),
             ActionKind::Restart => step.restart(),
             ActionKind::Start => step.start(),
             ActionKind::AwaitAgent => step.await_agent(),

@@ -97,6 +97,7 @@ impl<'a> Scene<'a> {
                 let disk = self.live.as_ref().and_then(|live| live.boot_disk.as_ref());
                 disk.map_or(Ok(Vec::new()), |disk| one(operation::resize(id, task, disk)))
             }
+            ActionKind::UpdateCloudInit => one(HostOp::UpdateCloudInit { vm: id }),
             ActionKind::Stop
             | ActionKind::Destroy
             | ActionKind::Restart
@@ -132,7 +133,7 @@ impl<'a> Scene<'a> {
 
     fn configure(&mut self) -> Result<Vec<Call>, Failure> {
         let Some(live) = &mut self.live else { return Ok(Vec::new()) };
-        let write = operation::config_write(self.task, live)?;
+        let write = operation::config_write(self.task, live, None)?;
         if write.is_empty() {
             return Ok(Vec::new());
         }

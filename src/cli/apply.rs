@@ -93,7 +93,10 @@ fn only_completes(vm: &VmPlan) -> bool {
         Outcome::Update => {
             vm.task.as_ref().is_some_and(|task| task.completing) || {
                 let changes = |kind: ActionKind| {
-                    matches!(kind, ActionKind::Stop | ActionKind::Configure | ActionKind::ResizeDisk)
+                    matches!(
+                        kind,
+                        ActionKind::Stop | ActionKind::Configure | ActionKind::ResizeDisk | ActionKind::UpdateCloudInit
+                    )
                 };
                 !vm.actions.iter().any(|action| {
                     action.outcome == Outcome::Update && (changes(action.kind) || action.kind == ActionKind::Feature)

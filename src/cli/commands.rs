@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow};
 
 use crate::apply::{Call, Preview};
-use crate::backend::qm::command::{commands, guest_exec};
+use crate::backend::qm::command::{commands, guest_exec, keys};
 use crate::guest::Program;
 use crate::hypervisor::HostOp;
 use crate::model::VmId;
@@ -52,6 +52,9 @@ pub(super) fn lines(previews: &[Preview]) -> Result<Vec<Line>> {
 
 fn host(op: &HostOp, lines: &mut Vec<Line>) {
     lines.extend(commands(op).iter().map(|argv| command(argv.iter().map(String::as_str))));
+    if let (Some(Line::Command(words)), Some(keys)) = (lines.last_mut(), keys(op)) {
+        words.push(Word::File(keys.lines().map(ToOwned::to_owned).collect()));
+    }
     match op {
         HostOp::MakeDirectory { path } => lines.push(command(["mkdir", "-p", "--", path])),
         HostOp::ReplaceDirectory { path, files } => {

@@ -80,4 +80,12 @@ codes! {
     UNKNOWN_TARGET = "P046", Error, "the target is of no kind that is known";
     UNKNOWN_DEPENDENCY = "P047", Error, "a VM depends on one that is not declared";
     DEPENDENCY_RING = "P048", Error, "VMs wait for each other in a ring";
+    BAD_ADDRESS = "P060", Error, "the text is no address that a VM can have";
+    GATEWAY_WITHOUT_ADDRESS = "P061", Error, "a gateway is set without a fixed address";
+    GATEWAY_OUTSIDE = "P062", Warning, "the gateway is not in the network of the VM";
+    DUPLICATE_ADDRESS = "P063", Error, "two VMs have the same address";
+    BAD_SEARCH_DOMAIN = "P064", Error, "a DNS search domain is not a DNS name";
+    BAD_USER = "P065", Error, "the name cannot be a user";
+    BAD_SSH_KEY = "P066", Error, "the text is no public key of OpenSSH";
+    PRIVATE_KEY = "P067", Error, "a private key stands in the config";
 }

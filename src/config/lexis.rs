@@ -29,6 +29,25 @@ pub(crate) const MAX_PATH: usize = 1024;
 /// Coarse pattern of [`server`].
 pub(crate) const SERVER: &str = "^[A-Za-z0-9:]([A-Za-z0-9.:-]*[A-Za-z0-9:])?$";
 
+/// Coarse pattern of an IPv4 address with its prefix length, or `dhcp`.
+pub(crate) const IPV4: &str = "^(dhcp|[0-9.]+/[0-9]{1,2})$";
+/// Coarse pattern of an IPv4 gateway.
+pub(crate) const GATEWAY: &str = "^[0-9.]+$";
+/// Coarse pattern of an IPv6 address with its prefix length, or `dhcp` or `auto`.
+pub(crate) const IPV6: &str = "^(dhcp|auto|[0-9A-Fa-f:.]+/[0-9]{1,3})$";
+/// Coarse pattern of an IPv6 gateway.
+pub(crate) const GATEWAY6: &str = "^[0-9A-Fa-f:.]+$";
+/// Coarse pattern of addresses, separated by spaces.
+pub(crate) const ADDRESSES: &str = "^[0-9A-Fa-f:.]+( +[0-9A-Fa-f:.]+)*$";
+/// Coarse pattern of DNS names, separated by spaces.
+pub(crate) const DOMAINS: &str = "^[A-Za-z0-9][A-Za-z0-9.-]*( +[A-Za-z0-9][A-Za-z0-9.-]*)*$";
+/// Pattern of [`user`].
+pub(crate) const USER: &str = "^[a-z_][a-z0-9_-]{0,31}$";
+/// Coarse pattern of a public key of OpenSSH.
+pub(crate) const SSH_KEY: &str = "^ *[a-z][a-z0-9@.-]* +[A-Za-z0-9+/=]+( .*)?$";
+/// Longest public key: one of RSA with 16,384 bits has 2,800 characters.
+pub(crate) const MAX_SSH_KEY: usize = 8192;
+
 /// The verdict of a rule; the error is a fragment that says what is wrong.
 pub(super) type Verdict = Result<(), String>;
 
@@ -109,6 +128,38 @@ pub(super) fn feature(text: &str) -> Verdict {
 /// Accepts the name of a project.
 pub(super) fn project(text: &str) -> Verdict {
     slug(text, 32)
+}
+
+/// Accepts the name of a user as Linux distributions do.
+pub(super) fn user(text: &str) -> Verdict {
+    only(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))?;
+    begins(text, |c| c.is_ascii_lowercase() || c == '_')?;
+    at_most(text, 32)
+}
+
+/// Accepts DNS names, separated by spaces.
+pub(super) fn domains(text: &str) -> Verdict {
+    if text.trim().is_empty() {
+        return Err("it is empty".into());
+    }
+    if text.trim() != text {
+        return Err("it begins or ends with a space".into());
+    }
+    text.split(' ').filter(|word| !word.is_empty()).try_for_each(dns_name)
+}
+
+/// Accepts IP addresses, separated by spaces.
+pub(super) fn addresses(text: &str) -> Verdict {
+    if text.trim().is_empty() {
+        return Err("it is empty".into());
+    }
+    if text.trim() != text {
+        return Err("it begins or ends with a space".into());
+    }
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        word.parse::<IpAddr>().map_err(|_| format!("`{word}` is no IP address"))?;
+    }
+    Ok(())
 }
 
 /// Accepts an absolute path that survives `/etc/fstab` and `/etc/exports` and stays where it says.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::dependencies::{self, Ids};
 use super::lexis::trimmed;
-use super::raw::{Raw, RawHypervisor, RawTimeouts, RawVm, RawVolume};
+use super::raw::{Raw, RawHypervisor, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
 use crate::model::{
-    CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType,
-    PersistentStorage, Scripts, Settings, Timeouts, VmId, Volume,
+    Address, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare, Origin, Origins,
+    OsType, PersistentStorage, Scripts, Settings, SshKey, Timeouts, UserConfig, VmId, Volume,
 };
 
 /// `hypervisor.persistent_storage.host_path` where the file says nothing.
@@ -88,6 +88,8 @@ struct Values {
     depends_on: Option<Vec<VmId>>,
     timeouts: Option<Timeouts>,
     cloud_init_errors: Option<CloudInitErrors>,
+    network_config: Option<NetworkConfig>,
+    user_config: Option<UserConfig>,
 }
 
 impl Values {
@@ -115,6 +117,8 @@ impl Values {
             depends_on: raw.depends_on.map(|list| dependencies::named(&list, ids)),
             timeouts: raw.timeouts.map(|raw| timeouts(&raw)),
             cloud_init_errors: raw.cloud_init_errors,
+            network_config: raw.network_config.map(network),
+            user_config: raw.user_config.map(|raw| user(&raw)),
         }
     }
 }
@@ -180,6 +184,8 @@ fn merged(vm: RawVm, shared: &Values, scripts: &Scripts, ids: &Ids) -> Option<De
             shared.cloud_init_errors.as_ref(),
             || CloudInitErrors::Fail,
         ),
+        network_config: pick_any(&mut origins, Key::NetworkConfig, own.network_config, shared.network_config.clone()),
+        user_config: pick_any(&mut origins, Key::UserConfig, own.user_config, shared.user_config.clone()),
         origins,
     })
 }
@@ -224,6 +230,28 @@ fn timeouts(raw: &RawTimeouts) -> Timeouts {
         cloud_init: raw.cloud_init.unwrap_or(default.cloud_init),
         feature: raw.feature.unwrap_or(default.feature),
     }
+}
+
+fn network(raw: RawNetworkConfig) -> NetworkConfig {
+    let address = |ip: Option<String>, gw| ip.map(|ip| Address { ip: normal_address(&ip), gw });
+    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    NetworkConfig {
+        ip: address(raw.ip, raw.gw),
+        ip6: address(raw.ip6, raw.gw6),
+        nameserver: raw.nameserver.map(words),
+        searchdomain: raw.searchdomain.map(words),
+    }
+}
+
+/// A prefix length without zeros in front.
+fn normal_address(text: &str) -> String {
+    let prefix = text.split_once('/').and_then(|(ip, prefix)| Some((ip, prefix.parse::<u8>().ok()?)));
+    prefix.map_or_else(|| text.to_owned(), |(ip, prefix)| format!("{ip}/{prefix}"))
+}
+
+fn user(raw: &RawUserConfig) -> UserConfig {
+    let keys = |list: &Vec<String>| list.iter().filter_map(|key| SshKey::parse(key).ok()).collect();
+    UserConfig { username: raw.username.clone(), ssh_authorized_keys: raw.ssh_authorized_keys.as_ref().map(keys) }
 }
 
 /// White space at the end does not count: Proxmox adds a line break of its own.

@@ -6,13 +6,14 @@
 //!
 //! - [`input`]: bytes to text. [`syntax`]: text to tree. [`schema`]: the schema and its validator.
 //! - `raw`: the file, one field per key. `lower`: defaults merged, words of the model.
-//! - `check`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
+//! - `check`, `cloud_init`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
 //! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub mod builtin;
 mod check;
+mod cloud_init;
 pub mod codes;
 mod dependencies;
 mod features;

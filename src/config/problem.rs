@@ -5,7 +5,7 @@ use jsonc_parser::ast::Value;
 use super::codes::Code;
 use super::spans::{LineIndex, Place};
 use crate::diag::Diagnostic;
-use crate::model::VmId;
+use crate::model::{PRIVATE_KEY, VmId};
 
 /// A diagnostic whose places are still names.
 #[derive(Debug)]
@@ -70,8 +70,11 @@ const SHOWN: usize = 80;
 
 /// Shows a text of the config in a message: in backticks, and not all of it if it is long.
 ///
-/// Control characters stay; whoever prints a message makes it safe.
+/// Control characters stay; whoever prints a message makes it safe. A private key is not repeated at all.
 pub(super) fn shown(text: &str) -> String {
+    if text.contains(PRIVATE_KEY) {
+        return "a private key".to_owned();
+    }
     match text.char_indices().nth(SHOWN) {
         _ if text.is_empty() => "`\"\"`".to_owned(),
         Some((end, _)) => format!("`{}…`", &text[..end]),

@@ -12,6 +12,11 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::lexis;
+
+mod cloud_init;
+
+pub(crate) use cloud_init::{RawNetworkConfig, RawUserConfig};
+
 use crate::model::{CloudInitErrors, NetworkModel, OsType};
 
 /// Says which virtual machines there are.
@@ -202,6 +207,12 @@ pub(crate) struct RawVm {
     #[schemars(schema_with = "cloud_init_errors", title = "Errors of cloud-init")]
     #[schemars(example = &"warn", extend("default" = "fail"))]
     pub(super) cloud_init_errors: Option<CloudInitErrors>,
+    /// Sets the network of the guest's first card, by cloud-init. What it leaves out stays as it is.
+    #[schemars(title = "Network", example = serde_json::json!({ "ip": "192.0.2.10/24", "gw": "192.0.2.1" }))]
+    pub(super) network_config: Option<RawNetworkConfig>,
+    /// Sets the user of the guest, by cloud-init. What it leaves out stays as it is.
+    #[schemars(title = "User", example = serde_json::json!({ "username": "admin" }))]
+    pub(super) user_config: Option<RawUserConfig>,
 }
 
 /// Says how long the guest is waited for, in seconds.

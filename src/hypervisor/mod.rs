@@ -114,6 +114,11 @@ pub enum HostOp {
         /// New size in GiB.
         size_gb: u32,
     },
+    /// `qm cloudinit update VM`: makes the cloud-init drive anew from what the configuration says.
+    UpdateCloudInit {
+        /// The VM.
+        vm: VmId,
+    },
     /// `qm start VM`
     Start {
         /// The VM.

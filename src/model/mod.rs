@@ -2,20 +2,26 @@
 //!
 //! Plain values without behaviour that touches the world. Everything else is written in these words.
 
+mod cloud_init;
 mod desired;
 mod digest;
 mod ids;
+mod key;
 mod record;
+mod ssh_key;
 mod target;
 mod words;
 
+pub use cloud_init::{Address, NetworkConfig, UserConfig};
 pub use desired::{
-    CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkModel, NfsShare, Origin, Origins, OsType,
-    PersistentStorage, Script, Scripts, Settings, Volume,
+    CloudInitErrors, Desired, DesiredVm, Feature, NetworkModel, NfsShare, OsType, PersistentStorage, Script, Scripts,
+    Settings, Volume,
 };
 pub use digest::{Digest, content_digest};
 pub use ids::{InvalidVmId, VmId};
+pub use key::{Key, Origin, Origins};
 pub use record::{Record, RecordState};
+pub use ssh_key::{InvalidKey, PRIVATE_KEY, SshKey};
 pub use target::{InvalidTarget, Target};
 pub use words::{ActionKind, Disruption, Outcome, Timeouts};
 

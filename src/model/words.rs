@@ -109,6 +109,8 @@ pub enum ActionKind {
     Configure,
     /// Grows the boot disk.
     ResizeDisk,
+    /// Makes the cloud-init drive of a running VM anew, so that the guest has its values when it boots next.
+    UpdateCloudInit,
     /// Shuts the VM down and starts it again, so that what waits takes effect. Only when asked for.
     Restart,
     /// Starts the VM.
@@ -137,12 +139,13 @@ pub enum ActionKind {
 
 impl ActionKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::RemoveLeftover,
         Self::Clone,
         Self::Stop,
         Self::Configure,
         Self::ResizeDisk,
+        Self::UpdateCloudInit,
         Self::Restart,
         Self::Start,
         Self::AwaitAgent,
@@ -166,6 +169,7 @@ impl ActionKind {
             Self::Stop => "stop",
             Self::Configure => "configure",
             Self::ResizeDisk => "resize-disk",
+            Self::UpdateCloudInit => "update-cloud-init",
             Self::Restart => "restart",
             Self::Start => "start",
             Self::AwaitAgent => "await-agent",
@@ -195,6 +199,7 @@ impl ActionKind {
             Self::Feature => timeouts.feature,
             Self::RemoveLeftover | Self::ResizeDisk | Self::Mount | Self::Destroy => 600,
             Self::Configure
+            | Self::UpdateCloudInit
             | Self::Start
             | Self::Unmount
             | Self::PrepareShare

@@ -9,6 +9,8 @@ use std::fmt;
 
 use super::notes::{decode_text, encode_description};
 
+mod special;
+
 /// Name of the section with pending changes.
 pub const PENDING: &str = "PENDING";
 

@@ -3,6 +3,7 @@
 //! A back end reads, this module understands: Proxmox configuration files, property strings, notes. Pure: text in,
 //! values out.
 
+mod cloud_init;
 mod conf;
 mod disk;
 mod exports;
@@ -16,6 +17,7 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use cloud_init::{CLOUD_INIT_KEYS, CloudInit, CloudInitWanted, decode_keys, encode_keys};
 pub use conf::{Conf, PENDING};
 pub use disk::{BootDisk, VmVolume, holds_volume, is_disk_key, parse_size, print_size};
 pub use exports::{Export, print_exports};

@@ -1,15 +1,16 @@
 //! One VM as its configuration file tells it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 
+use super::cloud_init::CloudInit;
 use super::conf::Conf;
 use super::notes::{FoundText, split_notes};
 use super::pending::{PendingChange, pending_changes};
 use super::property::{is_on, value};
-use super::{BootDisk, Net, VmVolume};
+use super::{BootDisk, Net, VmVolume, is_disk_key};
 use crate::model::{Digest, Record, RecordState, VmId};
 
 /// What Proxmox writes into the notes of a VMID it has only reserved for a clone.
@@ -65,6 +66,12 @@ pub struct VmObserved {
     /// `startup` as it stands, e.g. `order=1,up=30`; empty when it is not set.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub startup: String,
+    /// What it tells cloud-init.
+    #[serde(default)]
+    pub cloud_init: CloudInit,
+    /// Devices that have a drive, CD-ROMs among them.
+    #[serde(default)]
+    pub drives: BTreeSet<String>,
     /// Options `ipconfigN` that give a fixed address by cloud-init.
     pub fixed_addresses: Vec<String>,
     /// `hotplug` features in force; Proxmox's default is network, disk, usb.
@@ -195,6 +202,15 @@ impl VmObserved {
                 .iter()
                 .filter(|(key, value)| is_fixed(key, value))
                 .map(|(k, _)| (*k).to_owned())
+                .collect(),
+            cloud_init: CloudInit::read(
+                &conf,
+                get,
+                entries.iter().map(|(key, _)| *key).chain(pending.keys().map(String::as_str)),
+            ),
+            drives: (entries.iter().map(|(key, _)| *key).chain(pending.keys().map(String::as_str)))
+                .filter(|key| is_disk_key(key))
+                .map(str::to_owned)
                 .collect(),
             hotplug: hotplug(active("hotplug")),
             volumes: entries.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect(),

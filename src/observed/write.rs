@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cloud_init::CloudInitWanted;
 use super::notes::{RecordError, with_description, with_record};
 use super::{Net, PropertyString, VmObserved};
 use crate::model::{DesiredVm, NetworkModel, OsType, Record};
@@ -56,6 +57,8 @@ pub struct Wanted<'a> {
     pub boot_delay: Option<u32>,
     /// `protection`; `None` leaves it.
     pub protected: Option<bool>,
+    /// What cloud-init is told.
+    pub cloud_init: CloudInitWanted<'a>,
     /// The VM was just cloned: what a clone copies from its template and should not (`protection`, `onboot`, `startup`,
     /// fixed addresses of cloud-init) is taken back.
     pub fresh: bool,
@@ -77,6 +80,12 @@ impl<'a> From<&'a DesiredVm> for Wanted<'a> {
             boot_order: vm.boot_order,
             boot_delay: vm.boot_delay,
             protected: vm.protected,
+            cloud_init: CloudInitWanted {
+                network: vm.network_config.as_ref(),
+                user: vm.user_config.as_ref(),
+                storage: &vm.boot_disk_storage,
+                volume: None,
+            },
             fresh: false,
         }
     }
@@ -147,9 +156,10 @@ pub fn write_for(
             write.set("startup", startup);
         }
     }
+    wanted.cloud_init.add_to(&mut write, live, wanted.fresh);
     if wanted.fresh {
         // Two VMs with one address would be worse than none; without it cloud-init asks DHCP.
-        write.delete.extend(live.fixed_addresses.iter().cloned());
+        write.delete.extend(live.fixed_addresses.iter().filter(|key| *key != "ipconfig0").cloned());
     }
     Ok(write)
 }
@@ -227,6 +237,7 @@ mod tests {
             boot_order: None,
             boot_delay: None,
             protected: None,
+            cloud_init: CloudInitWanted::default(),
             fresh: false,
         }
     }

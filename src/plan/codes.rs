@@ -90,6 +90,8 @@ pub const TOO_MANY_PRUNED: &str = "T043";
 pub const PROJECT_NOT_NAMED: &str = "T044";
 /// Somebody changed the VM since the last apply.
 pub const DRIFT: &str = "T050";
+/// What is wished for reaches the guest through a cloud-init drive, and there is no place for one.
+pub const NO_PLACE_FOR_DRIVE: &str = "T060";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -135,6 +137,7 @@ pub const ALL: &[(&str, &str)] = &[
     (STILL_DECLARED, "a VM that is to go is still declared"),
     (POWER_AGAINST_FILE, "a VM is started or stopped against the file"),
     (TOO_MANY_PRUNED, "more than half of the project's VMs are to go"),
+    (NO_PLACE_FOR_DRIVE, "the VM has no place for a cloud-init drive"),
     (PROJECT_NOT_NAMED, "VMs of a project that is not named are to go"),
     (DRIFT, "the VM was changed outside phoenix since the last apply"),
     (CLONED_OTHERWISE, "the VM is a linked clone and a full one is wished for, or the other way round"),

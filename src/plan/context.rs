@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::volumes::Mount;
-use crate::model::DesiredVm;
+use crate::model::{DesiredVm, NetworkConfig};
 
 /// Name of the file beside the scripts.
 pub const CONTEXT_FILE: &str = "vm_context.json";
@@ -29,6 +29,25 @@ struct Context<'a> {
     volumes: Vec<ContextVolume<'a>>,
     description: &'a str,
     tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_config: Option<ContextNetwork<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_config: Option<ContextUser<'a>>,
+}
+
+#[derive(Serialize)]
+struct ContextNetwork<'a> {
+    ip: Option<&'a str>,
+    gw: Option<&'a str>,
+    ip6: Option<&'a str>,
+    gw6: Option<&'a str>,
+    nameserver: Option<&'a str>,
+    searchdomain: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ContextUser<'a> {
+    username: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -70,6 +89,8 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
         depends_on: _,
         timeouts: _,
         cloud_init_errors: _,
+        network_config,
+        user_config,
         origins: _, // where a value came from is nothing to a script
     } = vm;
     let context = Context {
@@ -98,6 +119,8 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
             .collect(),
         description,
         tags,
+        network_config: network_config.as_ref().map(network),
+        user_config: user_config.as_ref().map(|user| ContextUser { username: user.username.as_deref() }),
     };
     // Room for a usual VM, so that the text is not moved about while it grows.
     let mut text = Vec::with_capacity(1536);
@@ -107,4 +130,16 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
     debug_assert!(written.is_ok() && !text.is_empty());
     text.push('\n');
     text
+}
+
+fn network(config: &NetworkConfig) -> ContextNetwork<'_> {
+    let (ip, ip6) = (config.ip.as_ref(), config.ip6.as_ref());
+    ContextNetwork {
+        ip: ip.map(|address| address.ip.as_str()),
+        gw: ip.and_then(|address| address.gw.as_deref()),
+        ip6: ip6.map(|address| address.ip.as_str()),
+        gw6: ip6.and_then(|address| address.gw.as_deref()),
+        nameserver: config.nameserver.as_deref(),
+        searchdomain: config.searchdomain.as_deref(),
+    }
 }

@@ -1,6 +1,6 @@
 //! What differs between a VM as wished and as observed.
 
-use super::{Change, Waiting};
+use super::{Change, Waiting, cloud_init};
 use crate::model::{DesiredVm, Disruption, Key, Origin};
 use crate::observed::{PendingChange, VmObserved};
 
@@ -109,6 +109,7 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
             add(key, now, wish.to_string(), (immediate, String::new()));
         }
     }
+    found.extend(cloud_init::changes(vm, live));
     if !live.agent {
         found.push(agent_change(live));
     }
@@ -173,6 +174,8 @@ pub(super) fn wish(vm: &DesiredVm, key: Key) -> String {
         Key::BootDelay => vm.boot_delay.map_or_else(String::new, |wish| wish.to_string()),
         Key::Protected => vm.protected.map_or_else(String::new, |wish| wish.to_string()),
         Key::DependsOn => vm.depends_on.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        Key::NetworkConfig => vm.network_config.as_ref().map_or_else(String::new, ToString::to_string),
+        Key::UserConfig => vm.user_config.as_ref().map_or_else(String::new, ToString::to_string),
         // Features and volumes are told by their actions, the id by the heading.
         // How phoenix waits is nothing that the VM has.
         Key::Features | Key::Volumes | Key::VmId | Key::Timeouts | Key::CloudInitErrors => String::new(),

@@ -4,6 +4,7 @@
 //! left to decide: it only walks it.
 
 mod action;
+mod cloud_init;
 pub mod codes;
 mod context;
 mod diff;
@@ -85,7 +86,8 @@ pub struct VmPlan {
 /// One value that changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
-    /// The config's key; `guest_agent`, which no key sets, where Proxmox's agent flag must be turned on.
+    /// The config's key; or what no key sets: `guest_agent`, where Proxmox's agent flag must be turned on, and
+    /// `cloud_init_drive`, where one must be added.
     pub key: &'static str,
     /// The value now; `None` for a new VM.
     pub old: Option<String>,

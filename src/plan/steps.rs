@@ -15,7 +15,7 @@ pub(super) use self::volumes::Exports;
 use super::existing::{Situation, situation};
 use super::staging::{self, Staging};
 use super::volumes::resolve;
-use super::{Action, Change, CloneTask, Mount, Retired, Task, VmPlan, diff, disk, drift, preflight};
+use super::{Action, Change, CloneTask, Mount, Retired, Task, VmPlan, cloud_init, diff, disk, drift, preflight};
 use crate::diag::Diagnostic;
 use crate::model::{
     ActionKind, Desired, DesiredVm, Digest, Disruption, Key, Outcome, Record, RecordState, Timeouts, VmId,
@@ -60,6 +60,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
         }
         Situation::Ours(live, record) => {
             disk::boot_disk(vm, live, problems);
+            cloud_init::preflight(vm, Some(live), problems);
             let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
             preflight::host(vm, scene, problems);
             preflight::removed(vm, record, &mounts, problems);
@@ -169,6 +170,8 @@ impl Draft {
         let size = template.and_then(|t| t.boot_disk.as_ref()).and_then(|disk| disk.size);
         let mode = format!("{}, {} clone", clone.source, if vm.full_clone { "full" } else { "linked" });
         self.changes = diff::new_values(vm, Some(mode));
+        self.changes.extend(template.and_then(|template| cloud_init::drive(vm, template)));
+        cloud_init::preflight(vm, template, problems);
         if clone.leftover.is_some() {
             self.push(ActionKind::RemoveLeftover, Outcome::Update, "left over by an interrupted run");
         }
@@ -178,6 +181,7 @@ impl Draft {
             acting: Outcome::Create,
             configure: Some(("the clone has the template's values", Disruption::None)),
             resize: (size != Some(diff::wanted_bytes(vm))).then_some("the template's disk is smaller"),
+            cloud_init: None,
             restart: false,
             start: vm.started.then_some("the VM is new"),
             bring_up: vm.started.then_some("the guest boots for the first time"),
@@ -238,13 +242,15 @@ impl Draft {
         };
         let grows = self.changes.iter().any(|change| change.key == size_key);
         let staging = Staging::of(vm, &mounts, scene.desired);
+        let restart =
+            scene.restart && live.running && (disruption == Some(Disruption::Restart) || !live.pending.is_empty());
         let steps = Steps {
             acting: Outcome::Update,
             configure,
             resize: grows.then_some("the disk is smaller than wished"),
-            restart: scene.restart
-                && live.running
-                && (disruption == Some(Disruption::Restart) || !live.pending.is_empty()),
+            // A start makes it anew by itself.
+            cloud_init: cloud_init::drive_waits(vm, live, &self.changes).filter(|_| !restart),
+            restart,
             start: (!live.running && vm.started).then_some("the VM is stopped"),
             bring_up: (completing && vm.started).then_some("the guest has not been up yet"),
             staged: &staging.digests,

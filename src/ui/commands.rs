@@ -23,6 +23,8 @@ pub enum Word {
     Text(String),
     /// The value of a variable.
     Variable(&'static str),
+    /// The path of a file with these lines.
+    File(Vec<String>),
 }
 
 /// The script as text.
@@ -45,6 +47,10 @@ pub fn render(lines: &[Line], style: Style) -> String {
                     .map(|word| match word {
                         Word::Text(text) => quoted(text),
                         Word::Variable(name) => format!("\"${name}\""),
+                        Word::File(lines) => {
+                            let lines: Vec<String> = lines.iter().map(|line| quoted(line)).collect();
+                            format!("<(printf '%s\\n' {})", lines.join(" "))
+                        }
                     })
                     .collect();
                 out.push_str(&format!("{}\n", words.join(" ")));

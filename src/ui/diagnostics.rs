@@ -4,7 +4,8 @@ use annotate_snippets::renderer::{DEFAULT_EMPHASIS_STYLE, DEFAULT_LINE_NUM_STYLE
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Padding, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::text::{escape, is_unsafe, safe, without_passwords};
+use super::secrets::without_secrets;
+use super::text::{escape, is_unsafe, safe};
 use crate::config::Source;
 use crate::config::spans::LineIndex;
 use crate::diag::{Diagnostic, Severity, Span};
@@ -26,7 +27,7 @@ const AROUND: usize = 3;
 pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
     let shown =
-        source.map(|source| Source { name: source.name.clone(), text: without_passwords(&source.text).into_owned() });
+        source.map(|source| Source { name: source.name.clone(), text: without_secrets(&source.text).into_owned() });
     let source = shown.as_ref();
     let lines = source.filter(|_| !diagnostics.is_empty()).map(|source| LineIndex::new(&source.text));
     let source = source.zip(lines.as_ref());

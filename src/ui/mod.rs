@@ -10,6 +10,7 @@ pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod secrets;
 pub mod status;
 pub mod story;
 pub mod style;

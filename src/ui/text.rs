@@ -49,28 +49,6 @@ pub fn safe_pretty_json(json: &str) -> String {
     json.lines().flat_map(|line| [safe_json(line), Cow::Borrowed("\n")]).collect()
 }
 
-/// The same text with a `*` for each byte of what stands as a password in URLs, `scheme://user:PASSWORD@host`: places
-/// in it stay where they are.
-#[must_use]
-pub fn without_passwords(text: &str) -> Cow<'_, str> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end = after.find(['"', '\n', '\r']).unwrap_or(after.len());
-        let (word, further) = after.split_at(end);
-        match word.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?, host))) {
-            Some(((user, password), host)) => {
-                out.push_str(&format!("{user}:{}@{host}", "*".repeat(password.len())));
-            }
-            None => out.push_str(word),
-        }
-        rest = further;
-    }
-    if out.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(out + rest) }
-}
-
 /// Tells whether [`safe`] replaces a character.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {

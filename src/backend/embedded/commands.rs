@@ -44,6 +44,11 @@ pub enum Command {
         /// Whether the bytes are added to what there is.
         more: bool,
     },
+    /// `qm cloudinit update VM`
+    UpdateCloudInit {
+        /// The VM.
+        vm: VmId,
+    },
     /// `qm unlock VM`
     Unlock {
         /// The VM.
@@ -80,6 +85,7 @@ impl Command {
             Self::Set { vm, .. } => ("configure", vm),
             Self::Revert { vm, .. } => ("revert", vm),
             Self::Resize { vm, .. } => ("resize", vm),
+            Self::UpdateCloudInit { vm } => ("update-cloud-init", vm),
             Self::Unlock { vm } => ("unlock", vm),
             Self::Stop { vm } => ("stop", vm),
             Self::Shutdown { vm } => ("shutdown", vm),
@@ -105,6 +111,7 @@ impl Embedded {
                 let wanted = |old: u64| if *more { old.saturating_add(*size) } else { *size };
                 self.grow(*vm, disk, &wanted, deadline, rehearsal)
             }
+            Command::UpdateCloudInit { vm } => self.update_cloud_init(*vm, deadline, rehearsal),
             Command::Unlock { vm } => self.unlock(*vm, deadline, rehearsal),
             Command::Stop { vm } => self.stop_vm(*vm, deadline, rehearsal),
             Command::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),

@@ -1,5 +1,6 @@
 //! Writing the configuration of a VM (`qm set`).
 
+use super::cloud_init::{self, Drive};
 use super::files::Deadline;
 use super::options::{self, Uptake, normal_value, uptake};
 use super::rehearse::Rehearsal;
@@ -13,16 +14,22 @@ pub(super) fn refused(lines: &[String]) -> Fault {
     Fault::harmless(FaultKind::Refused, format!("400 Parameter verification failed.\n{}", lines.join("\n")))
 }
 
+/// Values to write, and drives for cloud-init.
+type Checked<'w> = (Vec<(&'w str, String)>, Vec<(&'w str, Drive)>);
+
 /// Checks every parameter before anything changes and returns the values as they will be stored.
-fn checked(write: &ConfigWrite) -> Result<Vec<(&str, String)>, Fault> {
+fn checked(write: &ConfigWrite) -> Result<Checked<'_>, Fault> {
     if write.is_empty() {
         return Err(Fault::harmless(FaultKind::Refused, "no options specified"));
     }
     let mut wrong = Vec::new();
-    let mut values = Vec::new();
+    let (mut values, mut drives) = (Vec::new(), Vec::new());
     for (key, value) in &write.set {
         match normal_value(key, value) {
-            Ok(_) if is_disk_key(key) => wrong.push(format!("{key}: an embedded node makes disks only by cloning")),
+            _ if is_disk_key(key) => match Drive::parse(value) {
+                Some(drive) => drives.push((key.as_str(), drive)),
+                None => wrong.push(format!("{key}: an embedded node makes disks only by cloning")),
+            },
             Ok(value) => values.push((key.as_str(), value)),
             Err(why) => wrong.push(format!("{key}: {why}")),
         }
@@ -37,7 +44,7 @@ fn checked(write: &ConfigWrite) -> Result<Vec<(&str, String)>, Fault> {
             format!("delete: unknown option '{key}'")
         });
     }
-    if wrong.is_empty() { Ok(values) } else { Err(refused(&wrong)) }
+    if wrong.is_empty() { Ok((values, drives)) } else { Err(refused(&wrong)) }
 }
 
 impl Embedded {
@@ -51,7 +58,7 @@ impl Embedded {
         deadline: Deadline,
         rehearsal: Rehearsal,
     ) -> Result<(), Fault> {
-        let values = checked(write)?;
+        let (mut values, drives) = checked(write)?;
         let _lock = self.lock_vm(vm, deadline)?;
         let text = self.existing(vm)?;
         if digest.is_some_and(|digest| config_digest(&text) != *digest) {
@@ -64,6 +71,10 @@ impl Embedded {
             // As Proxmox does: a write to a stopped VM takes over whatever still waits.
             apply_pending(&mut conf);
         }
+        for (key, drive) in drives {
+            values.push((key, self.cloud_init_drive(vm, &drive)?));
+        }
+        let before = conf.clone();
         let mut problems = Vec::new();
         for (key, value) in &values {
             if live.as_ref().is_none_or(|live| self.takes_over(live, key, Some(value), &mut problems)) {
@@ -84,6 +95,9 @@ impl Embedded {
             } else {
                 conf.delete_pending(key);
             }
+        }
+        if live.is_some() {
+            cloud_init::note_changes(&mut conf, &before);
         }
         rehearsal.halfway()?;
         self.write_conf(vm, &conf.to_string())?;

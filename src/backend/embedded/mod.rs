@@ -24,6 +24,7 @@
 
 mod admin;
 mod clone;
+mod cloud_init;
 mod commands;
 mod configure;
 mod files;
@@ -271,6 +272,7 @@ impl Hypervisor for Embedded {
             }
             HostOp::Configure { vm, write, digest } => self.configure(*vm, write, Some(digest), deadline, rehearsal),
             HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, deadline, rehearsal),
+            HostOp::UpdateCloudInit { vm } => self.update_cloud_init(*vm, deadline, rehearsal),
             HostOp::Start { vm } => self.start_vm(*vm, deadline, rehearsal),
             HostOp::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),
             HostOp::Stop { vm } => self.stop_vm(*vm, deadline, rehearsal),

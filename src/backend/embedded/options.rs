@@ -127,6 +127,11 @@ pub(super) fn is_known(key: &str) -> bool {
     kind(key).is_some()
 }
 
+/// Whether cloud-init tells the guest the value of this option.
+pub(super) fn is_told_to_guest(key: &str) -> bool {
+    key == "name" || CLOUD_INIT.contains(&key) || key.starts_with("ipconfig") || matches!(kind(key), Some(Kind::Net))
+}
+
 /// When a running VM takes over a new value of this option.
 pub(super) fn uptake(key: &str) -> Uptake {
     if matches!(kind(key), Some(Kind::Net)) {

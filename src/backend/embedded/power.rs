@@ -28,6 +28,7 @@ impl Embedded {
         let task = self.tasks.begin("qmstart", vm, "")?;
         let mut started = || {
             apply_pending(&mut conf);
+            conf.drive_made();
             let new = conf.to_string();
             let effect = if new == text { Effect::None } else { Effect::Maybe };
             if new != text {

@@ -2,7 +2,19 @@
 
 use crate::hypervisor::HostOp;
 use crate::model::VmId;
-use crate::observed::ConfigWrite;
+use crate::observed::{ConfigWrite, decode_keys};
+
+/// The option that `qm set` takes as the path of a file, and what its configuration calls it.
+pub const KEYS: &str = "sshkeys";
+
+/// The keys that belong into the file behind `--sshkeys`, which is the only option whose value [`commands`] leaves out.
+#[must_use]
+pub fn keys(op: &HostOp) -> Option<String> {
+    match op {
+        HostOp::Configure { write, .. } => write.set.get(KEYS).map(|keys| decode_keys(keys)),
+        _ => None,
+    }
+}
 
 /// The `qm` commands that an operation stands for, in order; each must end well before the next begins.
 ///
@@ -25,6 +37,7 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
         HostOp::Resize { vm, disk, size_gb } => {
             vec![qm(&["disk", "resize", &vm.to_string(), disk, &format!("{size_gb}G")])]
         }
+        HostOp::UpdateCloudInit { vm } => vec![qm(&["cloudinit", "update", &vm.to_string()])],
         HostOp::Start { vm } => vec![qm(&["start", &vm.to_string()])],
         HostOp::Shutdown { vm } => vec![qm(&["shutdown", &vm.to_string(), "--timeout", SHUTDOWN_SECONDS])],
         HostOp::Stop { vm } => vec![qm(&["stop", &vm.to_string()])],
@@ -66,7 +79,7 @@ const SHUTDOWN_SECONDS: &str = "180";
 /// `qm set VM --key value … --delete a,b --digest D`
 fn set(vm: VmId, write: &ConfigWrite, digest: &str) -> Vec<String> {
     let mut argv = qm(&["set", &vm.to_string()]);
-    for (key, value) in &write.set {
+    for (key, value) in write.set.iter().filter(|(key, _)| *key != KEYS) {
         option(&mut argv, key, value);
     }
     if !write.delete.is_empty() {
@@ -74,6 +87,8 @@ fn set(vm: VmId, write: &ConfigWrite, digest: &str) -> Vec<String> {
         option(&mut argv, "delete", &keys.join(","));
     }
     option(&mut argv, "digest", digest);
+    // Its value is the path of a file, which stands behind it.
+    argv.extend(write.set.contains_key(KEYS).then(|| format!("--{KEYS}")));
     argv
 }
 
@@ -89,7 +104,7 @@ fn option(argv: &mut Vec<String>, name: &str, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::commands;
+    use super::{commands, keys};
     use crate::hypervisor::HostOp;
     use crate::model::{Digest, VmId};
     use crate::observed::ConfigWrite;
@@ -127,6 +142,12 @@ mod tests {
             &HostOp::Resize { vm: vm(1000), disk: "scsi0".to_owned(), size_gb: 50 },
             &["qm disk resize 1000 scsi0 50G"],
         );
+        let mut write = ConfigWrite::default();
+        write.set.insert("sshkeys".to_owned(), "ssh-rsa%20AAAA%20me%40desk%0A".to_owned());
+        let op = HostOp::Configure { vm: vm(1000), write, digest: Digest("0bcf".to_owned()) };
+        check(&op, &["qm set 1000 --digest 0bcf --sshkeys"]);
+        assert_eq!(keys(&op).as_deref(), Some("ssh-rsa AAAA me@desk\n"));
+        check(&HostOp::UpdateCloudInit { vm: vm(1000) }, &["qm cloudinit update 1000"]);
         check(&HostOp::Shutdown { vm: vm(1000) }, &["qm shutdown 1000 --timeout 180"]);
         check(&HostOp::Stop { vm: vm(1000) }, &["qm stop 1000"]);
         check(&HostOp::Destroy { vm: vm(1000), digest: Digest("0bcf".to_owned()) }, &["qm destroy 1000 --purge 1"]);

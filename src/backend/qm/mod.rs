@@ -117,6 +117,21 @@ fn script(name: &str, text: &str, arguments: &[&str]) -> Vec<String> {
     fixed.iter().chain(arguments).map(|word| (*word).to_owned()).collect()
 }
 
+/// `phoenix-with-file ARGV…`: runs a program with one more argument: a file with what stands on standard input.
+const WITH_FILE: &str = r#"set -u
+file=$(mktemp) || exit 1
+trap 'rm -f -- "$file"' EXIT
+cat >"$file" || exit 1
+"$@" "$file" </dev/null
+"#;
+
+/// The command with one more argument: a file with this text.
+fn with_file(command: &Command, text: String) -> Command {
+    let argv: Vec<&str> = command.argv.iter().map(String::as_str).collect();
+    let argv = script("phoenix-with-file", WITH_FILE, &argv);
+    Command { argv, stdin: text.into_bytes(), ..command.clone() }
+}
+
 /// `phoenix-vm PVE ROOT VMID`: a mark, the power state, and the configuration.
 ///
 /// A VM runs if the process in its pid file is its QEMU (recorded: `-pidfile /var/run/qemu-server/VMID.pid`). `qm status`
@@ -237,7 +252,10 @@ impl Hypervisor for Qm {
             let output = match op {
                 // Half a clone is worth nothing: it does not end with phoenix, nor with the connection.
                 HostOp::Clone { target, .. } => self.detached(&format!("clone-{target}"), &command)?,
-                _ => self.runner.run(&command)?,
+                _ => match command::keys(op) {
+                    Some(keys) => self.runner.run(&with_file(&command, keys))?,
+                    None => self.runner.run(&command)?,
+                },
             };
             if output.status != 0 {
                 return Err(answer::fault(&command, &output));

@@ -13,6 +13,8 @@ pub(super) struct Steps<'a> {
     pub(super) acting: Outcome,
     pub(super) configure: Option<(&'static str, Disruption)>,
     pub(super) resize: Option<&'static str>,
+    /// Why the cloud-init drive of a running VM is made anew.
+    pub(super) cloud_init: Option<&'static str>,
     pub(super) restart: bool,
     pub(super) start: Option<&'static str>,
     /// Why the guest is waited for even if nothing else needs it.
@@ -49,6 +51,9 @@ impl Draft {
         self.push_about(ActionKind::Configure, None, outcome, reason, disruption);
         let (outcome, reason) = when(steps.resize, "the disk has its size");
         self.push(ActionKind::ResizeDisk, outcome, reason);
+        if let Some(reason) = steps.cloud_init {
+            self.push(ActionKind::UpdateCloudInit, Outcome::Update, reason);
+        }
         if steps.restart {
             let reason = "values wait for it";
             self.push_about(ActionKind::Restart, None, Outcome::Update, reason, Disruption::Restart);

@@ -25,6 +25,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::Stop
         | ActionKind::Configure
         | ActionKind::ResizeDisk
+        | ActionKind::UpdateCloudInit
         | ActionKind::Restart
         | ActionKind::Start
         | ActionKind::Record

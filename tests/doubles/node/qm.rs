@@ -24,6 +24,9 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
         ["guest", "exec-status", vm, pid] => exec_status(node, vm, pid),
         ["guest", "cmd", vm, command] | ["agent", vm, command] => agent(node, vm, command, words),
         ["start", vm] => simple(vm, "qm start <vmid> [OPTIONS]", |vm| start(node, vm)),
+        ["cloudinit", "update", vm] => {
+            simple(vm, "qm cloudinit update <vmid>", |vm| quiet(node, &Command::UpdateCloudInit { vm }))
+        }
         ["stop", vm] => simple(vm, "qm stop <vmid> [OPTIONS]", |vm| quiet(node, &Command::Stop { vm })),
         ["unlock", vm] => simple(vm, "qm unlock <vmid>", |vm| quiet(node, &Command::Unlock { vm })),
         ["status", vm] => simple(vm, "qm status <vmid> [OPTIONS]", |vm| {

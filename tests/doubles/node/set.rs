@@ -2,8 +2,8 @@
 
 use phoenix::backend::embedded::{Command, Embedded};
 use phoenix::hypervisor::{Effect, Hypervisor as _};
-use phoenix::model::{Digest, VmId};
-use phoenix::observed::{Conf, ConfigWrite, is_disk_key};
+use phoenix::model::{Digest, SshKey, VmId};
+use phoenix::observed::{Conf, ConfigWrite, encode_keys, is_disk_key};
 
 use crate::Node;
 use crate::answer::Answer;
@@ -33,7 +33,9 @@ pub(crate) fn set(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
     };
     let mut write = ConfigWrite::default();
     for (key, value) in parsed.sorted() {
-        if !["delete", "revert", "digest"].contains(&key) {
+        if key == "sshkeys" {
+            write.set.insert(key.to_owned(), keys(value)?);
+        } else if !["delete", "revert", "digest"].contains(&key) {
             write.set.insert(key.to_owned(), value.to_owned());
         }
     }
@@ -66,6 +68,19 @@ pub(crate) fn set(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
         }
     }
     Ok(answer)
+}
+
+/// The content of the file behind `--sshkeys`, as it is stored.
+fn keys(path: &str) -> Result<String, Answer> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|_| Answer::bad_parameter(&format!("can't open '{path}' - No such file or directory"), USAGE))?;
+    let keys: Result<Vec<SshKey>, _> = text.lines().map(SshKey::parse).collect();
+    let keys = keys.map_err(|_| Answer {
+        err: "SSH public key validation error\n".to_owned(),
+        status: 255,
+        ..Answer::default()
+    })?;
+    Ok(encode_keys(&keys))
 }
 
 /// What Proxmox remarks on deleting what is not set.

@@ -1,0 +1,45 @@
+//! The cloud-init drive.
+
+use super::host::Holds;
+use super::perform::{Step, failure};
+use crate::event::Failure;
+use crate::hypervisor::HostOp;
+use crate::model::Outcome;
+use crate::observed::{VmObserved, Wanted};
+
+impl Step<'_> {
+    /// The volume of a drive that an interrupted run made and did not get to attach. Proxmox gives it a fixed name, and
+    /// would refuse to make another one.
+    pub(super) fn left_drive(&self, live: &VmObserved) -> Result<Option<String>, Failure> {
+        let id = self.id();
+        if Wanted::from(&self.task()?.desired).cloud_init.new_drive(live).is_none() {
+            return Ok(None);
+        }
+        let own = format!("vm-{id}-cloudinit");
+        let is_drive = |volume: &String| volume.rsplit(['/', ':']).next().is_some_and(|name| name.starts_with(&own));
+        let named = |volume: &String| live.volumes.iter().any(|named| named.volume == *volume);
+        Ok(self.ask(|hypervisor| hypervisor.volumes(id))?.into_iter().find(|volume| is_drive(volume) && !named(volume)))
+    }
+
+    /// Makes the drive of a running VM anew. One that is stopped gets it when it starts.
+    pub(super) fn update_cloud_init(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        if !live.running {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        let made = |live: &VmObserved| live.cloud_init.not_in_drive.is_empty();
+        let op = HostOp::UpdateCloudInit { vm: self.id() };
+        self.host(&op, &|| self.live().map(|live| if made(&live) { Holds::Yes } else { Holds::No }))?;
+        let now = self.live()?;
+        if !made(&now) {
+            return Err(failure(
+                format!("the cloud-init drive still lacks {}", now.cloud_init.not_in_drive.join(", ")),
+                Some("look at the task log of the node"),
+            ));
+        }
+        self.leave()?;
+        self.noticed("the guest reads what cloud-init tells it when it boots next; `--restart` does that");
+        Ok(self.action.outcome)
+    }
+}

@@ -1,0 +1,94 @@
+//! The cloud-init drive: made, noted as out of date, made anew.
+
+use std::collections::BTreeMap;
+
+use super::Embedded;
+use super::configure::unlocked;
+use super::files::Deadline;
+use super::options;
+use super::rehearse::Rehearsal;
+use super::storage::{NewName, usable};
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::VmId;
+use crate::observed::{Conf, Net, PropertyString};
+
+/// Size of a drive.
+pub(super) const SIZE: u64 = 4 << 20;
+
+/// What `STORAGE:cloudinit` or the drive of an earlier write asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Drive {
+    /// A new drive on this storage.
+    New(String),
+    /// This volume.
+    There(String),
+}
+
+impl Drive {
+    /// Reads a value of a drive option. `None`: it is not for cloud-init.
+    pub(super) fn parse(value: &str) -> Option<Self> {
+        let parts = PropertyString::parse(value).parts;
+        let (_, volume) = parts.iter().find(|(key, _)| key.is_empty() || key == "file")?;
+        let (storage, name) = volume.split_once(':')?;
+        if name == "cloudinit" {
+            return Some(Self::New(storage.to_owned()));
+        }
+        let name = name.rsplit('/').next().unwrap_or_default();
+        (name.starts_with("vm-") && name.contains("-cloudinit")).then(|| Self::There(volume.clone()))
+    }
+}
+
+impl Embedded {
+    /// Makes or finds the volume of a drive; returns the value as it is stored.
+    pub(super) fn cloud_init_drive(&self, vm: VmId, drive: &Drive) -> Result<String, Fault> {
+        let (storages, volumes) = (self.storages(false)?, self.volumes_on_disk());
+        let there = volumes.list(vm, &storages)?;
+        let volume = match drive {
+            Drive::There(volume) if there.contains(volume) => volume.clone(),
+            Drive::There(volume) => {
+                return Err(Fault::harmless(FaultKind::Missing, format!("volume '{volume}' does not exist")));
+            }
+            Drive::New(id) => {
+                let on = usable(&storages, id, SIZE)?;
+                let new = format!("{id}:");
+                if let Some(other) =
+                    there.iter().find(|volume| volume.starts_with(&new) && volume.contains("-cloudinit"))
+                {
+                    return Err(Fault::harmless(FaultKind::Refused, format!("volume '{other}' already exists")));
+                }
+                volumes.allocate(id, on, vm, NewName::CloudInit, SIZE)?
+            }
+        };
+        Ok(format!("{volume},media=cdrom"))
+    }
+
+    /// Makes the drive anew.
+    pub(super) fn update_cloud_init(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, deadline)?;
+        let text = self.existing(vm)?;
+        let mut conf = Conf::parse(&text);
+        unlocked(&conf)?;
+        rehearsal.halfway()?;
+        conf.drive_made();
+        self.write_conf(vm, &conf.to_string())
+    }
+}
+
+/// Notes what the drive of a running VM does not say yet, as Proxmox does. `before` has the values from before the write.
+pub(super) fn note_changes(conf: &mut Conf<'_>, before: &Conf<'_>) {
+    let has_drive = before.entries().any(|(_, value)| value.contains("cloudinit"));
+    if !has_drive {
+        return;
+    }
+    let told = |conf: &Conf<'_>| -> BTreeMap<String, String> {
+        let told = conf.entries().filter(|(key, _)| options::is_told_to_guest(key));
+        told.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    };
+    let (old, new) = (told(before), told(conf));
+    // A guest knows its cards by their MAC addresses.
+    let mac = |value: Option<&String>| value.and_then(|value| Net::parse(value)).map(|net| net.mac);
+    let same = |key: &String| key.starts_with("net") && mac(old.get(key)) == mac(new.get(key));
+    for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))).filter(|key| !same(key)) {
+        conf.note_drive_change(key, old.get(key).map(String::as_str), new.get(key).map(String::as_str));
+    }
+}

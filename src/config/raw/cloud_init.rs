@@ -1,0 +1,51 @@
+//! What cloud-init tells a guest.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::MAX_ITEMS;
+use crate::config::lexis;
+
+/// Sets the network of the guest's first card, by cloud-init.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawNetworkConfig {
+    /// Sets the IPv4 address with its prefix length, or `dhcp`. Without `gw` it has no gateway.
+    #[schemars(title = "IPv4 address", regex(pattern = lexis::IPV4), length(max = 18), example = &"192.0.2.10/24")]
+    pub(in crate::config) ip: Option<String>,
+    /// Sets the IPv4 gateway; only with a fixed address in `ip`.
+    #[schemars(title = "IPv4 gateway", regex(pattern = lexis::GATEWAY), length(max = 15), example = &"192.0.2.1")]
+    pub(in crate::config) gw: Option<String>,
+    /// Sets the IPv6 address with its prefix length, or `dhcp` or `auto`. Without `gw6` it has no gateway.
+    #[schemars(title = "IPv6 address", regex(pattern = lexis::IPV6), length(max = 49), example = &"2001:db8::10/64")]
+    pub(in crate::config) ip6: Option<String>,
+    /// Sets the IPv6 gateway; only with a fixed address in `ip6`.
+    #[schemars(title = "IPv6 gateway", regex(pattern = lexis::GATEWAY6), length(max = 45), example = &"2001:db8::1")]
+    pub(in crate::config) gw6: Option<String>,
+    /// Sets the DNS servers: addresses, separated by spaces.
+    #[schemars(title = "DNS servers", regex(pattern = lexis::ADDRESSES), length(max = 512))]
+    #[schemars(example = &"192.0.2.53 192.0.2.54")]
+    pub(in crate::config) nameserver: Option<String>,
+    /// Sets the DNS search domains, separated by spaces.
+    #[schemars(title = "DNS search domains", regex(pattern = lexis::DOMAINS), length(max = 1024))]
+    #[schemars(example = &"example.org")]
+    pub(in crate::config) searchdomain: Option<String>,
+}
+
+/// Sets the user of the guest, by cloud-init.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawUserConfig {
+    /// Names the user; the image's own default user gets this name.
+    #[schemars(title = "User name", regex(pattern = lexis::USER), example = &"admin")]
+    pub(in crate::config) username: Option<String>,
+    /// Lists public keys of OpenSSH, each as in the `.pub` file, that let in as this user. An empty list removes those
+    /// that are there.
+    #[schemars(title = "SSH keys", inner(regex(pattern = lexis::SSH_KEY), length(max = lexis::MAX_SSH_KEY)))]
+    #[schemars(length(max = MAX_ITEMS))]
+    #[schemars(example = [EXAMPLE_KEY])]
+    pub(in crate::config) ssh_authorized_keys: Option<Vec<String>>,
+}
+
+/// A key that nobody has.
+const EXAMPLE_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@desk";
