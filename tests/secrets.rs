@@ -12,7 +12,10 @@ const CANARY: &str = "Kanarienvogel7";
 
 const CONFIG: &str = r#"{ "virtual_machines": [
   { "vm_id": 1000, "vm_name": "web", "memory_mb": 1024, "features": ["base_setup"] },
-  { "vm_id": 1001, "vm_name": "db", "memory_mb": 2048 }
+  { "vm_id": 1001, "vm_name": "db", "memory_mb": 2048, "network_config": { "ip": "192.0.2.9/24" }, "user_config": {
+    "username": "admin",
+    "ssh_authorized_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@desk"]
+  } }
 ] }"#;
 
 /// A directory with a config and an embedded node that holds secrets.
@@ -154,6 +157,27 @@ fn what_a_node_keeps_secret_stays_there() {
         fs::read_dir(scene.path(".phoenix/runs")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(runs.len() > 10);
     everywhere(&OF_RUNS, &["show", runs[0].to_str().unwrap()], ok);
+}
+
+/// Somebody puts the wrong half of a key there, or a password where none belongs.
+#[test]
+fn a_private_key_or_password_in_the_config_is_repeated_nowhere() {
+    let scene = Scene::new();
+    let key = format!("-----BEGIN OPENSSH PRIVATE KEY-----\\nb3Bl{CANARY}\\n-----END OPENSSH PRIVATE KEY-----\\n");
+    let user = |value: &str| CONFIG.replace("\"user_config\": {", &format!("\"user_config\": {{ {value},"));
+    for config in [
+        CONFIG.replace("\"ssh-ed25519", &format!("\"{key}\", \"ssh-ed25519")),
+        CONFIG.replace("[\"ssh-ed25519", &format!("\"{key}\"}} }}, [\"")),
+        CONFIG.replace("\"admin\"", &format!("\"{key}\"")),
+        CONFIG.replace("\"web\"", &format!("\"{key}\"")),
+        user(&format!("\"password\": \"{CANARY}\"")),
+        user(&format!("\"cipassword\" :\"{CANARY}\"")),
+    ] {
+        scene.config(&config);
+        everywhere(&OF_FILES, &["validate"], |words| scene.run(words, 3));
+        scene.run(&["plan"], 3);
+        everywhere(&OF_RUNS, &["apply", "--auto-approve"], |words| scene.run(words, 3));
+    }
 }
 
 #[test]

@@ -16,7 +16,8 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
         let note = if live.running && found.is_empty() { NEXT_BOOT } else { "" };
         let disruption = if live.running { Disruption::Restart } else { Disruption::None };
         let origin = vm.origins.of(key);
-        found.push(Change { key: key.name(), old, new, origin, disruption, note: note.to_owned() });
+        let note = note.to_owned();
+        found.push(Change { key: key.name(), old, new, origin, disruption, note, applied: None, by: None });
     };
     let now = &live.cloud_init;
     if let Some(network) = &vm.network_config {
@@ -66,6 +67,8 @@ pub(super) fn drive(vm: &DesiredVm, live: &VmObserved) -> Option<Change> {
         origin: crate::model::Origin::BuiltIn,
         disruption: if live.running { Disruption::Restart } else { Disruption::None },
         note: "cloud-init reaches the guest through it".to_owned(),
+        applied: None,
+        by: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The real binary: as its users meet it (`cli`), and broken at every step (`loops`, `targets`).
 
 mod cli;
+mod cloud_init;
 #[path = "../support/doubles.rs"]
 mod doubles;
 mod drift;

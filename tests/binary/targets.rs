@@ -15,6 +15,11 @@ const CONFIG: &str = r#"{
   "vm_defaults": { "boot_disk_size_gb": 8, "memory_mb": 1024 },
   "virtual_machines": [{
     "vm_id": 1000, "vm_name": "full", "description": "two\nlines", "tags": ["b", "a"],
+    "network_config": { "ip": "192.0.2.50/24", "gw": "192.0.2.1", "nameserver": "192.0.2.53" },
+    "user_config": {
+      "username": "admin",
+      "ssh_authorized_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@desk"]
+    },
     "features": ["base_setup"],
     "volumes": [{ "type": "nfs", "share": "local-nfs", "path": "/data", "mount_point": "/srv/data" }]
   }]

@@ -4,12 +4,12 @@ use std::thread;
 use std::time::Duration;
 
 use phoenix::hypervisor::{Cloning, Effect, FaultKind, HostOp, Hypervisor};
-use phoenix::model::{Digest, GIB, Record};
-use phoenix::observed::{Conf, with_record};
+use phoenix::model::{Digest, GIB, Record, SshKey};
+use phoenix::observed::{Conf, encode_keys, with_record};
 
 use crate::world::{Check, World, id, start, write};
 
-pub(crate) const CHECKS: [Check; 22] = [
+pub(crate) const CHECKS: [Check; 24] = [
     ("what is not there", nothing_there),
     ("an observation", observation),
     ("a full clone", full_clone),
@@ -19,6 +19,8 @@ pub(crate) const CHECKS: [Check; 22] = [
     ("the digest guards a write", digest_guards),
     ("a write is all or nothing", all_or_nothing),
     ("a running VM takes what it can", pending),
+    ("a running VM's cloud-init drive", cloud_init),
+    ("a new cloud-init drive", cloud_init_drive),
     ("a card that cannot be plugged", hotplug),
     ("an option that is not set is deleted", delete_unset),
     ("a disk grows", resize),
@@ -192,6 +194,53 @@ fn pending(world: &World) {
     world.done(&start(212));
     world.holds("a stop and a start take it over", world.vm(212).pending.is_empty());
     world.same("memory", Conf::parse(&world.config(212)).get("memory").map(str::to_owned), Some("2048".to_owned()));
+}
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@desk";
+
+fn cloud_init(world: &World) {
+    let drive = "ide2: local-zfs:vm-284-cloudinit,media=cdrom,size=4M";
+    world.put_running(284, &[drive, "cipassword: $5$salt$hash", "ciuser: before"]);
+    let keys = encode_keys(&[SshKey::parse(KEY).unwrap()]);
+    let write = ["ciuser=after", "ipconfig0=ip=192.0.2.24/24,gw=192.0.2.1", "nameserver=192.0.2.53"];
+    world.done(&world.configure(284, &[&write[..], &[&format!("sshkeys={keys}")]].concat()));
+    let vm = world.vm(284);
+    world.same("at once", (vm.cloud_init.user.as_str(), vm.pending.len()), ("after", 0));
+    world.same("the keys are those of the file", vm.cloud_init.ssh_keys.len(), 1);
+    world.holds("byte by byte", world.config(284).contains(&format!("\nsshkeys: {keys}\n")));
+    world.same("a password stays", vm.cloud_init.drive.as_deref(), Some("ide2"));
+    world.holds("as it was", world.config(284).contains("\ncipassword: $5$salt$hash\n"));
+    world.same(
+        "not in the drive",
+        vm.cloud_init.not_in_drive,
+        ["ciuser", "ipconfig0", "nameserver", "sshkeys"].map(str::to_owned).into(),
+    );
+    world.done(&HostOp::UpdateCloudInit { vm: id(284) });
+    world.holds("now they are", world.vm(284).cloud_init.not_in_drive.is_empty());
+    world.done(&world.configure(284, &["sshkeys", "ciuser=third"]));
+    world.same("gone", world.vm(284).cloud_init.ssh_keys.len(), 0);
+    world.done(&HostOp::Shutdown { vm: id(284) });
+    world.done(&start(284));
+    world.holds("a start makes the drive", world.vm(284).cloud_init.not_in_drive.is_empty());
+    world.refused(&HostOp::UpdateCloudInit { vm: id(777) }, FaultKind::Missing, Effect::None);
+}
+
+fn cloud_init_drive(world: &World) {
+    world.put(285, &[]);
+    world.done(&world.configure(285, &["ide2=local-zfs:cloudinit"]));
+    world.same("it is there", world.vm(285).cloud_init.drive.as_deref(), Some("ide2"));
+    let volume = "local-zfs:vm-285-cloudinit".to_owned();
+    world.holds("its volume", world.answer("volumes", world.target.volumes(id(285))).contains(&volume));
+    // As if the run that made it had been killed before it was attached.
+    world.put(285, &[]);
+    world.refused(&world.configure(285, &["ide2=local-zfs:cloudinit"]), FaultKind::Refused, Effect::None);
+    world.done(&world.configure(285, &[&format!("ide2={volume},media=cdrom")]));
+    world.same("it is there again", world.vm(285).cloud_init.drive.as_deref(), Some("ide2"));
+    world.put_running(286, &[]);
+    world.done(&world.configure(286, &["ide2=local-zfs:cloudinit"]));
+    let vm = world.vm(286);
+    world.same("it waits", vm.pending.keys().map(String::as_str).collect::<Vec<_>>(), ["ide2"].into());
+    world.same("and counts", vm.cloud_init.drive.as_deref(), Some("ide2"));
 }
 
 fn hotplug(world: &World) {
