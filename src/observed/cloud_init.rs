@@ -118,15 +118,12 @@ pub fn decode_keys(text: &str) -> String {
             (b'%', [high, low, ..]) => HEXUPPER.decode(&[*high, *low].map(|b| b.to_ascii_uppercase())).ok(),
             _ => None,
         };
-        match decoded.as_deref() {
-            Some([byte]) => {
-                bytes.push(*byte);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
+        if let Some([byte]) = decoded.as_deref() {
+            bytes.push(*byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -110,9 +110,7 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
         }
     }
     found.extend(cloud_init::changes(vm, live));
-    if !live.agent {
-        found.push(agent_change(live));
-    }
+    found.extend(agent_change(live));
     found
 }
 
@@ -211,17 +209,29 @@ pub(super) fn told_by_actions(key: Key, origin: Origin, old: Option<String>, new
 }
 
 /// The agent flag, without which nothing in the guest can be done.
-fn agent_change(live: &VmObserved) -> Change {
+fn agent_change(live: &VmObserved) -> Option<Change> {
     let disruption = if live.running { Disruption::Restart } else { Disruption::None };
-    Change {
+    (!live.agent).then(|| Change {
         key: GUEST_AGENT,
         old: Some("off".to_owned()),
         new: "on".to_owned(),
         origin: Origin::BuiltIn,
         disruption,
         note: "phoenix reaches the guest through it".to_owned(),
+        applied: None,
+        by: None,
+    })
+        old: Some("off".to_owned()),
+        new: "on".to_owned(),
+        origin: Origin::BuiltIn,
+        disruption,
+        note: "phoenix reaches the guest through it".to_owned(),
+<<<<<<< HEAD
         ..Change::default()
     }
+=======
+    })
+>>>>>>> 1ad402c (cloud-init: simpler)
 }
 
 /// What waits for a restart since an earlier change.
