@@ -17,7 +17,7 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
         let disruption = if live.running { Disruption::Restart } else { Disruption::None };
         let origin = vm.origins.of(key);
         let note = note.to_owned();
-        found.push(Change { key: key.name(), old, new, origin, disruption, note, applied: None, by: None });
+        found.push(Change { key: key.name(), old, new, origin, disruption, note, ..Change::default() });
     };
     let now = &live.cloud_init;
     if let Some(network) = &vm.network_config {
@@ -67,8 +67,7 @@ pub(super) fn drive(vm: &DesiredVm, live: &VmObserved) -> Option<Change> {
         origin: crate::model::Origin::BuiltIn,
         disruption: if live.running { Disruption::Restart } else { Disruption::None },
         note: "cloud-init reaches the guest through it".to_owned(),
-        applied: None,
-        by: None,
+        ..Change::default()
     })
 }
 

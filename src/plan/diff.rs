@@ -218,20 +218,8 @@ fn agent_change(live: &VmObserved) -> Option<Change> {
         origin: Origin::BuiltIn,
         disruption,
         note: "phoenix reaches the guest through it".to_owned(),
-        applied: None,
-        by: None,
-    })
-        old: Some("off".to_owned()),
-        new: "on".to_owned(),
-        origin: Origin::BuiltIn,
-        disruption,
-        note: "phoenix reaches the guest through it".to_owned(),
-<<<<<<< HEAD
         ..Change::default()
-    }
-=======
     })
->>>>>>> 1ad402c (cloud-init: simpler)
 }
 
 /// What waits for a restart since an earlier change.

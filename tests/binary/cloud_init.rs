@@ -30,8 +30,8 @@ fn conf(scene: &Scene) -> String {
     fs::read_to_string(scene.node().join("qemu-server/1000.conf")).unwrap()
 }
 
-fn set_conf(scene: &Scene, change: impl FnOnce(String) -> String) {
-    fs::write(scene.node().join("qemu-server/1000.conf"), change(conf(scene))).unwrap();
+fn set_conf(scene: &Scene, change: impl FnOnce(&str) -> String) {
+    fs::write(scene.node().join("qemu-server/1000.conf"), change(&conf(scene))).unwrap();
 }
 
 /// The configuration is as the second file wishes, the drive has every value, and nothing is left to do.
@@ -45,6 +45,10 @@ fn check_done(scene: &Scene, case: &str) {
     }
     assert!(!conf.contains("special:"), "{case}: {conf}");
     assert_eq!(scene.plan_code(), Some(0), "{case}: the plan is not empty");
+}
+
+fn without_drive(conf: &str) -> String {
+    conf.split_inclusive('\n').filter(|line| !line.starts_with("ide2:")).collect()
 }
 
 fn reached(check: impl Fn(&Scene)) {
@@ -122,9 +126,7 @@ fn adding_a_drive_is_broken_in_every_way() {
     check_broken("configure", |scene| {
         fs::remove_file(scene.node().join("run/1000")).unwrap();
         fs::remove_file(scene.node().join("images/local-zfs/1000/vm-1000-cloudinit")).unwrap();
-        set_conf(scene, |conf| {
-            conf.lines().filter(|line| !line.starts_with("ide2:")).map(|line| format!("{line}\n")).collect()
-        });
+        set_conf(scene, without_drive);
     });
 }
 
@@ -133,9 +135,7 @@ fn a_drive_that_is_added_to_a_running_vm_waits_for_a_restart() {
     reached(|scene| {
         changed(scene);
         fs::remove_file(scene.node().join("images/local-zfs/1000/vm-1000-cloudinit")).unwrap();
-        set_conf(scene, |conf| {
-            conf.lines().filter(|line| !line.starts_with("ide2:")).map(|line| format!("{line}\n")).collect()
-        });
+        set_conf(scene, without_drive);
         let plan = scene.phoenix(&["plan"]);
         assert!(plan.out.contains("cloud_init_drive    none → ide2 on local-zfs"), "{}", plan.out);
         let ran = scene.apply();
