@@ -8,8 +8,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use super::output::Output;
 
 mod changing;
+mod node;
 
 pub(super) use changing::{Apply, Create, Destroy, Options, Restart, Running, Start, Stop};
+pub(super) use node::{GuestKind, Node, Terminal};
 
 /// Plan and apply for Proxmox VE virtual machines, up to the finished guest.
 #[derive(Debug, Parser)]
@@ -35,6 +37,10 @@ pub(super) struct Args {
     /// Where to act: `embedded:DIR`, `qm:` or `qm+ssh://[user@]host[:port]`; wins over the config.
     #[arg(long, global = true, value_name = "TARGET", env = "PHOENIX_TARGET", hide_env_values = true)]
     pub(super) target: Option<String>,
+
+    /// What the guests of the embedded node are, from now on (in its node.json).
+    #[arg(long, global = true, value_name = "KIND", value_enum)]
+    pub(super) guests: Option<GuestKind>,
 
     /// Colours.
     #[arg(long, global = true, value_enum, default_value_t = When::Auto)]
@@ -137,6 +143,10 @@ pub(super) enum Verb {
   phoenix node reset"
     )]
     Node(Node),
+    /// Attach to the serial console of a QEMU guest of the embedded node.
+    #[command(after_help = "Examples:
+  phoenix console 1000")]
+    Console(Terminal),
     /// Print the script that lets a shell complete phoenix's command lines.
     #[command(after_help = "Examples:
   phoenix completions bash")]
@@ -313,29 +323,6 @@ pub(super) struct Complete {
     /// The command line up to the cursor.
     #[arg(last = true, allow_hyphen_values = true)]
     pub(super) words: Vec<OsString>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Node {
-    /// Show the node, its storages and VMs.
-    #[command(after_help = "Examples:\n  phoenix node show")]
-    Show,
-    /// Add a template that VMs can be cloned from.
-    #[command(after_help = "Examples:\n  phoenix node add-template debian-12 --size 4")]
-    AddTemplate {
-        /// Name of the template.
-        name: String,
-        /// Size of its disk in GiB.
-        #[arg(long, value_name = "GIB", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-        size: u32,
-    },
-    /// Remove the node with everything in it.
-    #[command(after_help = "Examples:\n  phoenix node reset --auto-approve")]
-    Reset {
-        /// Do not ask.
-        #[arg(long)]
-        auto_approve: bool,
-    },
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
+use super::args::GuestKind;
 use super::exit::Refusal;
 use super::load::directory;
 use crate::backend::embedded::Embedded;
@@ -42,24 +43,28 @@ fn is_proxmox() -> bool {
         || std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("qm").is_file()))
 }
 
-/// Opens the embedded node of the target.
-pub(super) fn embedded(target: &Target) -> Result<Embedded> {
+/// Opens the embedded node of the target. Its guests are of this kind from then on, if somebody says one.
+pub(super) fn embedded(target: &Target, guests: Option<GuestKind>) -> Result<Embedded> {
     match target {
-        Target::Embedded(dir) => Ok(Embedded::open(dir)?),
+        Target::Embedded(dir) => Ok(Embedded::open_with(dir, guests.map(Into::into))?),
         Target::Qm | Target::QmSsh { .. } => {
             Err(Refusal::usage(format!("{target} is no embedded node"), "name one with `--target embedded:DIR`"))
         }
     }
 }
 
-/// Opens the target.
-pub(super) fn open(target: &Target) -> Result<Arc<dyn Hypervisor>> {
+/// Opens the target. `guests` is for an embedded node alone.
+pub(super) fn open(target: &Target, guests: Option<GuestKind>) -> Result<Arc<dyn Hypervisor>> {
+    if guests.is_some() && !matches!(target, Target::Embedded(_)) {
+        let what = format!("{target} is no embedded node: its guests are what they are");
+        return Err(Refusal::usage(what, "leave `--guests` out"));
+    }
     // Paths on the node begin here; only tests say otherwise.
     let root = std::env::var_os("PHOENIX_NODE_ROOT").and_then(|root| root.into_string().ok()).unwrap_or_default();
     let layout =
         if root.is_empty() { Layout::default() } else { Layout { pve: root.clone(), root: format!("{root}/root") } };
     Ok(match target {
-        Target::Embedded(_) => Arc::new(embedded(target)?),
+        Target::Embedded(_) => Arc::new(embedded(target, guests)?),
         Target::Qm => Arc::new(Qm::new(Box::new(Local), layout)),
         Target::QmSsh { user, host, port } => {
             let ssh = Ssh::new(user.as_deref(), host, *port, sockets()?);

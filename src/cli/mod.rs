@@ -23,6 +23,7 @@ mod saved;
 mod schema;
 mod staged;
 mod status;
+mod terminal;
 mod validate;
 
 use std::process::ExitCode;
@@ -74,6 +75,7 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Schema(verb) => schema::run(verb, console),
         Verb::Init(verb) => init::run(verb, console),
         Verb::Node(verb) => node::run(args, verb, console),
+        Verb::Console(verb) => terminal::run(args, verb, console),
         Verb::Completions(verb) => Ok(completions::run(verb, console)),
         Verb::Man(verb) => man::run(verb, console),
         Verb::Complete(verb) => Ok(completions::complete(verb, console)),

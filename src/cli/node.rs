@@ -6,8 +6,9 @@ use super::args::{Args, Node};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, load};
-use crate::backend::embedded::Embedded;
+use crate::backend::embedded::{Embedded, GuestKind};
 use crate::model::{GIB, Target};
+use crate::observed::print_size;
 use crate::ui::table::table;
 use crate::ui::text::safe;
 
@@ -18,11 +19,21 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
     };
     match verb {
         Node::Show => {
-            console.print(&show(&connect::embedded(&target)?, &target, console)?);
+            console.print(&show(&connect::embedded(&target, args.guests)?, &target, console)?);
             Ok(Exit::Done)
         }
-        Node::AddTemplate { name, size } => {
-            let id = connect::embedded(&target)?.add_template(name, *size)?;
+        Node::AddTemplate { name, image: Some(image), .. } => {
+            let node = connect::embedded(&target, args.guests)?;
+            let (id, size) = node.add_image_template(name, image)?;
+            let disk = print_size(size);
+            console.print(&format!("template {} is VM {id} on {target}, with a disk of {disk}\n", safe(name)));
+            if let Some(why) = node.why_emulated()? {
+                console.note(&format!("guests are emulated, which is slow: KVM is not usable: {}\n", safe(&why)));
+            }
+            Ok(Exit::Done)
+        }
+        Node::AddTemplate { name, size, image: None } => {
+            let id = connect::embedded(&target, args.guests)?.add_template(name, *size)?;
             console.print(&format!("template {} is VM {id} on {target}\n", safe(name)));
             Ok(Exit::Done)
         }
@@ -31,7 +42,7 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
 }
 
 /// The node meant. The config is read only for its `hypervisor.target`: a node can be looked at without one.
-fn target(args: &Args, console: &Console) -> Result<Result<Target, Exit>> {
+pub(super) fn target(args: &Args, console: &Console) -> Result<Result<Target, Exit>> {
     if args.target.is_some() || !args.config.exists() {
         return connect::target(&args.config, args.target.as_deref(), None).map(Ok);
     }
@@ -76,17 +87,19 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
         })
         .collect();
     let mut out = format!(
-        "{target}\nnode {}: {} MiB of memory, {} CPUs, bridges {}\n\
-         delays: operations {} ms, guest agent {} ms, cloud-init {} ms, scripts {} ms (in node.json)\n\n",
+        "{target}\nnode {}: {} MiB of memory, {} CPUs, bridges {}\n",
         safe(&settings.name),
         settings.memory_mb,
         settings.cpus,
         bridges.join(", "),
-        settings.latency_ms,
-        settings.agent_delay_ms,
-        settings.cloud_init_delay_ms,
-        settings.feature_ms,
     );
+    out.push_str(&match settings.guests {
+        GuestKind::Simulated => format!(
+            "guests simulated; delays: operations {} ms, guest agent {} ms, cloud-init {} ms, scripts {} ms (in node.json)\n\n",
+            settings.latency_ms, settings.agent_delay_ms, settings.cloud_init_delay_ms, settings.feature_ms,
+        ),
+        GuestKind::Qemu => format!("guests by QEMU, accelerator {} (in node.json)\n\n", settings.accelerator),
+    });
     let storages = summary.storages.iter().map(|(id, storage)| {
         vec![
             safe(id).into_owned(),
@@ -108,7 +121,42 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
     });
     out.push('\n');
     out.push_str(&table(&["VM", "name", "state"], vms, console.width()));
+    let machines: Vec<_> = summary.vms.iter().filter_map(|vm| Some((vm.id, vm.machine.as_ref()?))).collect();
+    if !machines.is_empty() {
+        out.push('\n');
+        let rows = machines.iter().map(|(id, machine)| {
+            let unknown = || "?".to_owned();
+            vec![
+                id.to_string(),
+                machine.pid.map_or_else(unknown, |pid| pid.to_string()),
+                uptime(machine.started.at_ms),
+                machine.started.memory_mb.to_string(),
+                machine.resident_mb.map_or_else(unknown, |mb| mb.to_string()),
+                format!("127.0.0.1:{}", machine.started.ssh_port),
+                safe(&machine.started.accelerator).into_owned(),
+            ]
+        });
+        let head = ["VM", "pid", "up", "memory MiB", "used MiB", "ssh", "by"];
+        out.push_str(&table(&head, rows, console.width()));
+        out.push('\n');
+        for (id, machine) in &machines {
+            let log = machine.console_log.display().to_string();
+            out.push_str(&format!("console of VM {id}: `phoenix console {id}`, log {}\n", safe(&log)));
+        }
+    }
     let running = summary.tasks.iter().filter(|task| task.status.is_none()).count();
     out.push_str(&format!("\ntasks: {} ended, {running} running\n", summary.tasks.len() - running));
     Ok(out)
+}
+
+/// How long ago a moment in milliseconds since 1970 was, in its two largest units.
+fn uptime(since_ms: u64) -> String {
+    let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
+    let seconds = now.saturating_sub(since_ms) / 1000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
 }

@@ -23,7 +23,7 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
         None
     };
     let target = connect::target(&args.config, args.target.as_deref(), desired.as_ref())?;
-    let hypervisor = connect::open(&target).with_context(|| format!("cannot open {target}"))?;
+    let hypervisor = connect::open(&target, args.guests).with_context(|| format!("cannot open {target}"))?;
     let looked_at = desired.as_ref().map(directories).unwrap_or_default();
     let observed = hypervisor.observe_with(&looked_at).with_context(|| format!("cannot look at {target}"))?;
     let about = hypervisor.about();

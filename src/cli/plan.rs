@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::args::{self, Args, Selecting};
+use super::args::{self, Args, GuestKind, Selecting};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, commands, connect, load, observe, saved};
@@ -26,6 +26,8 @@ pub(super) struct Wish {
     pub(super) config: PathBuf,
     /// The target, if somebody named one.
     pub(super) target: Option<String>,
+    /// What the guests of an embedded node are to be, if somebody said it.
+    pub(super) guests: Option<GuestKind>,
     /// Which VMs.
     pub(super) selection: DocumentSelection,
     /// Restart VMs with values that wait for it.
@@ -64,6 +66,7 @@ impl Wish {
         Self {
             config: args.config.clone(),
             target: args.target.clone(),
+            guests: args.guests,
             selection: DocumentSelection { only: selecting.only.clone(), exclude: selecting.exclude.clone() },
             restart,
             options: DocumentOptions { force_stop, rerun: rerun.clone(), prune, prune_many },
@@ -89,7 +92,7 @@ fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
         return Ok(Look { target: DocumentTarget { name, label, simulated, observed_at }, hypervisor: None, observed });
     }
     let target = connect::target(&wish.config, wish.target.as_deref(), Some(desired))?;
-    let hypervisor = connect::open(&target).with_context(|| format!("cannot open {target}"))?;
+    let hypervisor = connect::open(&target, wish.guests).with_context(|| format!("cannot open {target}"))?;
     let observed =
         hypervisor.observe_with(&directories(desired)).with_context(|| format!("cannot look at {target}"))?;
     let About { label, simulated } = hypervisor.about();

@@ -123,6 +123,7 @@ pub(super) fn held_to(
     let mut wish = super::plan::Wish {
         config: document.config.path.clone().into(),
         target: Some(document.target.name.clone()),
+        guests: args.guests,
         selection: document.selection.clone(),
         restart: document.restart,
         goal: Goal::Config { prune: document.options.prune, prune_many: document.options.prune_many },

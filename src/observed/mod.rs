@@ -86,6 +86,9 @@ pub struct Node {
     pub addresses: BTreeSet<String>,
     /// Whether an NFS server is installed (`exportfs`).
     pub nfs_server: bool,
+    /// Whether clones are linked ones where the config does not say, as on an embedded node with QEMU guests.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub links_clones: bool,
 }
 
 /// A Proxmox storage.

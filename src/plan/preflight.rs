@@ -6,7 +6,7 @@ use super::steps::Scene;
 use super::volumes::Mount;
 use super::{codes, diff, disk};
 use crate::diag::{Diagnostic, nearest};
-use crate::model::{Desired, DesiredVm, Record, VmId};
+use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId};
 use crate::observed::{Observed, VmObserved, with_record};
 
 /// A hint that names the nearest of the known words, or all of them.
@@ -70,6 +70,15 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
             None
         }
     }
+}
+
+/// Whether the VM becomes a copy of its template. Where the config does not say, and the node links clones, it does not,
+/// provided that it is to lie where its template does.
+pub(super) fn full_clone(vm: &DesiredVm, source: VmId, observed: &Observed) -> bool {
+    let disk = observed.vms.get(&source).and_then(|template| template.boot_disk.as_ref());
+    let unsaid = vm.origins.of(Key::FullClone) == Origin::BuiltIn;
+    let linked = unsaid && observed.node.links_clones && disk.is_some_and(|disk| disk.storage == vm.boot_disk_storage);
+    vm.full_clone && !linked
 }
 
 /// A linked clone lies where its template does.

@@ -52,8 +52,8 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             if let Some(source) = source
                 && !has_errors(&problems[before..])
             {
-                let clone =
-                    CloneTask { source, storage: vm.full_clone.then(|| vm.boot_disk_storage.clone()), leftover };
+                let full = preflight::full_clone(vm, source, scene.observed);
+                let clone = CloneTask { source, storage: full.then(|| vm.boot_disk_storage.clone()), leftover };
                 return draft.create(vm, clone, mounts, scene, problems);
             }
             draft.changes = diff::new_values(vm, None);
@@ -168,7 +168,7 @@ impl Draft {
     ) -> VmPlan {
         let template = scene.observed.vms.get(&clone.source);
         let size = template.and_then(|t| t.boot_disk.as_ref()).and_then(|disk| disk.size);
-        let mode = format!("{}, {} clone", clone.source, if vm.full_clone { "full" } else { "linked" });
+        let mode = format!("{}, {} clone", clone.source, if clone.storage.is_some() { "full" } else { "linked" });
         self.changes = diff::new_values(vm, Some(mode));
         self.changes.extend(template.and_then(|template| cloud_init::drive(vm, template)));
         cloud_init::preflight(vm, template, problems);

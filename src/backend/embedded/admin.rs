@@ -8,13 +8,14 @@ use std::time::Duration;
 use super::configure::refused;
 use super::files::{self, Deadline, unwritten};
 use super::options::{is_dns_name, new_mac};
+use super::qemu::Console;
 use super::settings::{self, Settings};
 use super::storage::{self, NewName, usable};
 use super::tasks::Task;
-use super::{DIRECTORIES, Embedded, rehearse};
+use super::{DIRECTORIES, Embedded, GuestKind, Machine, qemu, rehearse};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{GIB, VmId};
-use crate::observed::{Storage, print_size};
+use crate::observed::{Conf, Storage, VmObserved, print_size};
 
 /// First VMID of templates.
 const FIRST_TEMPLATE: u32 = 9000;
@@ -54,12 +55,50 @@ pub struct VmSummary {
     pub running: bool,
     /// `lock:` of its configuration.
     pub lock: Option<String>,
+    /// The QEMU that runs it.
+    pub machine: Option<Machine>,
+}
+
+/// What is on the disk of a new template.
+enum Content<'a> {
+    /// Nothing; so many bytes of it.
+    Nothing(u64),
+    /// What is in this file.
+    Image(&'a Path, &'a qemu::Image),
+}
+
+fn exists(template: &str, vm: VmId) -> Fault {
+    Fault::harmless(FaultKind::Refused, format!("template '{template}' exists already: VMID {vm}"))
 }
 
 /// Makes the node in `dir` if there is none, and returns its settings.
 ///
 /// A directory that holds anything else is refused. Several processes may do this at once.
-pub(super) fn open(dir: &Path) -> Result<Settings, Fault> {
+///
+/// `guests` says what its guests are to be; a node that was made otherwise is changed, as long as nothing runs there.
+pub(super) fn open(dir: &Path, guests: Option<GuestKind>) -> Result<Settings, Fault> {
+    let settings = make(dir, guests.unwrap_or_default())?;
+    match guests {
+        Some(guests) if guests != settings.guests => change(dir, settings, guests),
+        _ => Ok(settings),
+    }
+}
+
+/// Changes what the guests of a node are.
+fn change(dir: &Path, settings: Settings, guests: GuestKind) -> Result<Settings, Fault> {
+    let _lock = files::lock(&dir.join(MAKING), Deadline::after(WAIT))?;
+    let node = Embedded::with(dir, settings);
+    if let Some(vm) = node.machines().running()?.first() {
+        let what = format!("VM {vm} runs, and guests of this node are {}", node.settings.guests);
+        return Err(Fault::harmless(FaultKind::Refused, what).hint("stop the node's VMs first"));
+    }
+    let mut settings = node.settings;
+    settings.guests = guests;
+    settings.write(dir)?;
+    Ok(settings)
+}
+
+fn make(dir: &Path, guests: GuestKind) -> Result<Settings, Fault> {
     if let Some(settings) = Settings::read(dir)? {
         return Ok(settings);
     }
@@ -82,12 +121,12 @@ pub(super) fn open(dir: &Path) -> Result<Settings, Fault> {
     files::make_dir(&dir.join("root/mnt/pve/local-nfs"))?;
     let cfg = dir.join("storage.cfg");
     fs::write(&cfg, storage::FRESH).map_err(unwritten(&cfg))?;
-    let settings = Settings::default();
+    let settings = Settings::of(guests);
     let node = Embedded::with(dir, settings.clone());
     let (name, size) = FRESH_TEMPLATE;
-    // A process that was killed here may have made it already.
-    if files::names(&dir.join("qemu-server"))?.is_empty() {
-        node.make_template(name, size)?;
+    // A process that was killed here may have made it already. Nothing real can boot from it.
+    if guests == GuestKind::Simulated && files::names(&dir.join("qemu-server"))?.is_empty() {
+        node.make_template(name, node.free_id()?, &Content::Nothing(u64::from(size) * GIB))?;
     }
     // Last: from here on it is a node.
     settings.write(dir)?;
@@ -104,19 +143,56 @@ impl Embedded {
             return Err(refused(&["size: value must have a minimum value of 1".to_owned()]));
         }
         let _lock = files::lock(&self.dir.join(MAKING), Deadline::after(WAIT))?;
-        if let Some(vm) = self.read_all()?.0.into_values().find(|vm| vm.template && vm.name == name) {
-            return Err(Fault::harmless(
-                FaultKind::Refused,
-                format!("template '{name}' exists already: VMID {}", vm.id),
-            ));
+        if let Some(vm) = self.template_of(name)? {
+            return Err(exists(name, vm.id));
         }
-        self.make_template(name, size_gb)
+        let vm = self.free_id()?;
+        self.make_template(name, vm, &Content::Nothing(u64::from(size_gb) * GIB))?;
+        Ok(vm)
     }
 
-    fn make_template(&self, name: &str, size_gb: u32) -> Result<VmId, Fault> {
+    /// Adds a template with the disk of this image, and returns its VMID and the size of the disk in bytes. One of the
+    /// same name that has no image gives way, unless VMs are built on it.
+    pub fn add_image_template(&self, name: &str, image: &Path) -> Result<(VmId, u64), Fault> {
+        if !is_dns_name(name) {
+            return Err(refused(&["name: invalid format - value does not look like a valid DNS name".to_owned()]));
+        }
+        if self.settings.guests == GuestKind::Simulated {
+            let what = "the guests of this node are simulated: nothing would boot from an image";
+            return Err(Fault::harmless(FaultKind::Refused, what).hint("add `--guests qemu`"));
+        }
+        let found = qemu::inspect(image)?;
+        let _lock = files::lock(&self.dir.join(MAKING), Deadline::after(WAIT))?;
+        let vm = match self.template_of(name)? {
+            None => self.free_id()?,
+            Some(old) if self.can_give_way(&old)? => old.id,
+            Some(old) => return Err(exists(name, old.id)),
+        };
+        self.make_template(name, vm, &Content::Image(image, &found))?;
+        Ok((vm, found.size))
+    }
+
+    fn template_of(&self, name: &str) -> Result<Option<VmObserved>, Fault> {
+        Ok(self.read_all()?.0.into_values().find(|vm| vm.template && vm.name == name))
+    }
+
+    /// Whether nothing is lost with a template: it has no image, and no VM is built on it.
+    fn can_give_way(&self, template: &VmObserved) -> Result<bool, Fault> {
+        let volume = template.boot_disk.as_ref().map_or("", |disk| disk.volume.as_str());
+        let file = self.volumes_on_disk().file(volume, template.id);
+        let has_image = file.map_or(Ok(false), |path| qemu::is_image(&path))?;
+        let text = self.existing(template.id)?;
+        Ok(!has_image && self.base_in_use(template.id, &Conf::parse(&text))?.is_none())
+    }
+
+    /// The first free VMID for a template.
+    fn free_id(&self) -> Result<VmId, Fault> {
         let full = || Fault::harmless(FaultKind::Refused, "no VMID is free");
         let mut ids = (FIRST_TEMPLATE..=VmId::MAX).filter_map(|id| VmId::try_from(id).ok());
-        let vm = ids.find(|&id| !self.conf_path(id).exists()).ok_or_else(full)?;
+        ids.find(|&id| !self.conf_path(id).exists()).ok_or_else(full)
+    }
+
+    fn make_template(&self, name: &str, vm: VmId, content: &Content<'_>) -> Result<(), Fault> {
         let storages = self.storages(true)?;
         let images: Vec<&String> = storages.iter().filter(|(_, s)| s.images && s.active).map(|(id, _)| id).collect();
         let id = images
@@ -124,37 +200,62 @@ impl Embedded {
             .find(|id| id.as_str() == "local-zfs")
             .or(images.first())
             .map_or("local-zfs", |id| id.as_str());
-        let size = u64::from(size_gb) * GIB;
+        let (size, hotplug) = match content {
+            Content::Nothing(size) => (*size, ""),
+            // What is plugged into a QEMU that runs, phoenix does not change.
+            Content::Image(_, image) => (image.size, "hotplug: 0\n"),
+        };
         let on = usable(&storages, id, size)?;
+        if size > on.total {
+            let what = format!("a disk of {size} bytes is larger than storage '{id}'");
+            return Err(Fault::harmless(FaultKind::Refused, what));
+        }
         let _lock = self.lock_vm(vm, Deadline::after(WAIT))?;
         let volumes = self.volumes_on_disk();
         volumes.erase_all(vm)?;
         let disk = volumes.allocate(id, on, vm, NewName::Base, size)?;
+        if let (Content::Image(from, image), Some(to)) = (content, volumes.file(&disk, vm)) {
+            let imported = qemu::import(from, &image.format, &to, Deadline::NONE);
+            if imported.is_err() {
+                volumes.erase_all(vm)?;
+            }
+            imported?;
+        }
         let cloud_init = volumes.allocate(id, on, vm, NewName::CloudInit, 4 << 20)?;
         let (size, mac) = (print_size(size), new_mac());
         let (uuid, genid) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
         let conf = format!(
-            "agent: enabled=1\nboot: order=scsi0\ncores: 1\nide2: {cloud_init},media=cdrom,size=4M\nipconfig0: ip=dhcp\n\
-             memory: 2048\nname: {name}\nnet0: virtio={mac},bridge=vmbr0\nostype: l26\n\
+            "agent: enabled=1\nboot: order=scsi0\ncores: 1\n{hotplug}ide2: {cloud_init},media=cdrom,size=4M\n\
+             ipconfig0: ip=dhcp\nmemory: 2048\nname: {name}\nnet0: virtio={mac},bridge=vmbr0\nostype: l26\n\
              scsi0: {disk},discard=on,size={size}\nscsihw: virtio-scsi-pci\nserial0: socket\nsmbios1: uuid={uuid}\n\
              template: 1\nvga: serial0\nvmgenid: {genid}\n"
         );
-        self.write_conf(vm, &conf)?;
-        Ok(vm)
+        self.write_conf(vm, &conf)
+    }
+
+    /// Why QEMU guests of this node are emulated although that was not asked for. `None`: they are not. Finds it out where
+    /// it is not known, which takes some seconds.
+    pub fn why_emulated(&self) -> Result<Option<String>, Fault> {
+        Ok(self.qemu().accelerator()?.1)
+    }
+
+    /// The serial console of a QEMU guest that runs.
+    pub fn console(&self, vm: VmId) -> Result<Console, Fault> {
+        self.qemu().console(vm)
     }
 
     /// The node in short.
     pub fn summary(&self) -> Result<Summary, Fault> {
         let (vms, used) = self.read_all()?;
-        let vms = vms.into_values().map(|vm| VmSummary {
-            id: vm.id,
-            name: vm.name,
-            template: vm.template,
-            running: vm.running,
-            lock: vm.lock,
-        });
+        let mut summaries = Vec::new();
+        for vm in vms.into_values() {
+            let is_machine = vm.running && self.settings.guests == GuestKind::Qemu;
+            let machine = if is_machine { self.qemu().show(vm.id)? } else { None };
+            let VmObserved { id, name, template, running, lock, .. } = vm;
+            summaries.push(VmSummary { id, name, template, running, lock, machine });
+        }
         Ok(Summary {
-            vms: vms.collect(),
+            vms: summaries,
             storages: self.storages_with(&used)?,
             settings: self.settings.clone(),
             tasks: self.tasks.list()?,
@@ -162,7 +263,7 @@ impl Embedded {
     }
 
     /// Removes the node in `dir`: its own files and nothing else. A directory without a node is refused, and one where
-    /// something runs. What people put beside the node's files stays.
+    /// a task runs. QEMU guests are stopped. What people put beside the node's files stays.
     pub fn reset(dir: &Path) -> Result<(), Fault> {
         let Some(settings) = Settings::read(dir)? else {
             let what = format!("{} is no embedded node: nothing was removed", dir.display());
@@ -173,6 +274,9 @@ impl Embedded {
         if node.tasks.any_running()? {
             return Err(Fault::harmless(FaultKind::Busy, "a task is running on this node"));
         }
+        // Without configurations nothing is started any more.
+        files::remove(&dir.join("qemu-server"))?;
+        node.qemu().stop_all()?;
         for name in DIRECTORIES.iter().filter_map(|name| name.split('/').next()) {
             files::remove(&dir.join(name))?;
         }

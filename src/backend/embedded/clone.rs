@@ -10,7 +10,7 @@ use super::files::{self, Deadline};
 use super::options::{is_dns_name, new_mac, normal_value};
 use super::rehearse::Rehearsal;
 use super::storage::{self, NewName, usable};
-use super::{Embedded, running_of};
+use super::{Embedded, qemu};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{Conf, Net, PropertyString, Storage, VmObserved, holds_volume, parse_size};
@@ -36,6 +36,12 @@ struct Drive {
     /// Storage for the copy; `None`: the drive is taken over as it is.
     storage: Option<String>,
     kind: NewName,
+}
+
+impl Drive {
+    fn volume(&self) -> Option<&str> {
+        self.options.get("file").or(self.options.get(""))
+    }
 }
 
 /// A clone under way.
@@ -136,6 +142,9 @@ impl Embedded {
         let storage = usable(&job.storages, id, needed)?;
         let new = self.volumes_on_disk().allocate(id, storage, job.order.target, drive.kind, drive.size)?;
         made.push(new.clone());
+        if drive.kind == NewName::Disk {
+            self.copy_image(drive, job, &new, linked)?;
+        }
         let mut options = drive.options.clone();
         let volume = options.parts.iter_mut().find(|(key, _)| key.is_empty() || key == "file");
         if let Some((_, volume)) = volume {
@@ -145,6 +154,20 @@ impl Embedded {
             options.set("size", "4M");
         }
         Ok(options.to_string())
+    }
+
+    /// Copies what is on a drive, or builds on it, where the source's volume is an image.
+    fn copy_image(&self, drive: &Drive, job: &Job<'_>, new: &str, linked: bool) -> Result<(), Fault> {
+        let volumes = self.volumes_on_disk();
+        let from = drive.volume().and_then(|volume| volumes.file(volume, job.order.source));
+        let (Some(from), Some(to)) = (from, volumes.file(new, job.order.target)) else { return Ok(()) };
+        if !qemu::is_image(&from)? {
+            return Ok(());
+        }
+        match from.file_name().and_then(|name| name.to_str()) {
+            Some(name) if linked => qemu::link(&format!("../{}/{name}", job.order.source), &to),
+            _ => qemu::copy(&from, &to, job.deadline),
+        }
     }
 
     /// Removes a VM that an interrupted clone left: its volumes, its guest and, last, its configuration.
@@ -162,7 +185,7 @@ impl Embedded {
         let _lock = self.lock_vm(vm, deadline)?;
         let text = self.existing(vm)?;
         let conf = Conf::parse(&text);
-        let running = running_of(self, vm)?;
+        let running = self.runs(vm)?;
         if !VmObserved::from_conf(vm, &text, running).is_half_cloned() {
             let what = format!("VM {vm} is not left over by a clone");
             return Err(Fault::harmless(FaultKind::Refused, what));
@@ -192,7 +215,7 @@ impl Embedded {
                 self.volumes_on_disk().erase_all(vm)?;
             }
             rehearsal.halfway()?;
-            self.forget_processes(vm)?;
+            self.machines().forget(vm)?;
             files::remove(&self.guest_dir(vm))?;
             files::remove(&self.conf_path(vm))
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::configure::{refused, unlocked};
 use super::files::{self, Deadline};
 use super::rehearse::{self, Call, Rehearsal};
-use super::{Embedded, options, running_of};
+use super::{Embedded, options};
 use crate::hypervisor::{Fault, FaultKind, HostOp};
 use crate::model::{Digest, VmId};
 use crate::observed::{Conf, ConfigWrite, config_digest, holds_volume};
@@ -191,17 +191,18 @@ impl Embedded {
     fn end_vm(&self, kind: &str, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
         let _lock = self.lock_vm(vm, deadline)?;
         let text = self.existing(vm)?;
-        unlocked(&Conf::parse(&text))?;
-        let Some(started) = self.started_at(vm)? else { return Ok(()) };
+        let conf = Conf::parse(&text);
+        unlocked(&conf)?;
+        if !self.runs(vm)? {
+            return Ok(());
+        }
         let task = self.tasks.begin(kind, vm, "")?;
         let end = || {
-            let uptime = super::power::now_ms().saturating_sub(started);
-            if kind == "qmshutdown" && uptime < self.settings.agent_delay_ms {
-                return Err(Fault::uncertain(FaultKind::Failed, "VM quit/powerdown failed"));
-            }
             rehearsal.halfway()?;
-            self.forget_processes(vm)?;
-            files::remove(&self.dir.join("run").join(vm.to_string()))
+            match kind {
+                "qmshutdown" => self.machines().shutdown(vm, &conf, deadline),
+                _ => self.machines().stop(vm, deadline),
+            }
         };
         task.end(end())
     }
@@ -226,7 +227,7 @@ impl Embedded {
         if conf.get("protection") == Some("1") {
             return refused(format!("can't remove VM {vm} - protection mode enabled"));
         }
-        if running_of(self, vm)? {
+        if self.runs(vm)? {
             return refused(format!("VM {vm} is running - destroy failed"));
         }
         if conf.get("template") == Some("1")
@@ -238,7 +239,7 @@ impl Embedded {
     }
 
     /// A volume of a template that a linked clone is built on.
-    fn base_in_use(&self, template: VmId, conf: &Conf<'_>) -> Result<Option<String>, Fault> {
+    pub(super) fn base_in_use(&self, template: VmId, conf: &Conf<'_>) -> Result<Option<String>, Fault> {
         let bases: Vec<&str> = conf
             .entries()
             .filter(|(key, _)| holds_volume(key))

@@ -1,10 +1,10 @@
 //! Writing the configuration of a VM (`qm set`).
 
+use super::Embedded;
 use super::cloud_init::{self, Drive};
 use super::files::Deadline;
 use super::options::{self, Uptake, normal_value, uptake};
 use super::rehearse::Rehearsal;
-use super::{Embedded, running_of};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
 use crate::observed::{Conf, ConfigWrite, Net, VmObserved, config_digest, is_disk_key};
@@ -66,7 +66,7 @@ impl Embedded {
         }
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
-        let live = running_of(self, vm)?.then(|| VmObserved::from_conf(vm, &text, true));
+        let live = self.runs(vm)?.then(|| VmObserved::from_conf(vm, &text, true));
         if live.is_none() {
             // As Proxmox does: a write to a stopped VM takes over whatever still waits.
             apply_pending(&mut conf);
@@ -114,6 +114,7 @@ impl Embedded {
             Uptake::Live => true,
             Uptake::Start => false,
             Uptake::Network if !live.hotplug.iter().any(|feature| feature == "network") => false,
+            Uptake::Network if !self.machines().plugs_network() => false,
             Uptake::Network => {
                 let bridge = value.and_then(Net::parse).and_then(|net| net.bridge);
                 if bridge.is_none_or(|bridge| self.settings.bridges.contains_key(&bridge)) {

@@ -129,7 +129,7 @@ impl Deadline {
     }
 
     /// What is left; `None`: as long as it takes.
-    fn left(self) -> Option<Duration> {
+    pub(super) fn left(self) -> Option<Duration> {
         self.0.map(|end| end.saturating_duration_since(Instant::now()))
     }
 

@@ -10,10 +10,11 @@
 //! | `node.json` | settings ([`Settings`]); marks the directory as a node |
 //! | `storage.cfg` | storages, in Proxmox's syntax |
 //! | `qemu-server/VMID.conf` | a VM or template |
-//! | `images/STORAGE/VMID/NAME` | a volume: a small file with its size in bytes |
-//! | `run/VMID` | the VM runs: when it was started |
+//! | `images/STORAGE/VMID/NAME` | a volume: a small file with its size in bytes, or a qcow2 image |
+//! | `run/VMID` | the simulated VM runs: when it was started |
 //! | `guests/VMID/` | what the simulated guest has on its own disk |
-//! | `processes/VMID/PID` | a program in a running guest: how it ended |
+//! | `processes/VMID/PID` | a program in a running simulated guest: how it ended |
+//! | `qemu/VMID/` | a VM that QEMU runs, or ran ([`qemu`]) |
 //! | `root/` | the simulated file system of the host |
 //! | `tasks/` | running tasks and the list of those that ended |
 //! | `locks/` | lock files; the locks are the kernel's and end with their process |
@@ -30,12 +31,15 @@ mod configure;
 mod files;
 mod guest;
 mod host;
+mod machines;
 mod options;
 mod power;
 mod processes;
 mod programs;
+mod qemu;
 pub mod rehearse;
 mod settings;
+mod simulated;
 mod storage;
 mod tasks;
 
@@ -45,6 +49,8 @@ use std::time::Duration;
 
 pub use admin::{Summary, VmSummary};
 pub use commands::Command;
+pub use machines::Guests as GuestKind;
+pub use qemu::{Accelerator, Console, Running as Machine, Started};
 pub use settings::Settings;
 pub use tasks::Task;
 
@@ -58,8 +64,8 @@ use storage::Volumes;
 use tasks::Tasks;
 
 /// Directories of a node.
-const DIRECTORIES: [&str; 9] =
-    ["qemu-server", "images", "run", "guests", "processes", "root", "tasks/active", "locks", "tmp"];
+const DIRECTORIES: [&str; 10] =
+    ["qemu-server", "images", "run", "guests", "processes", "qemu", "root", "tasks/active", "locks", "tmp"];
 
 /// An embedded node that is open for use.
 ///
@@ -79,7 +85,13 @@ impl Embedded {
     /// Opens the node in `dir`. A directory that does not exist or is empty becomes a fresh node; one that holds
     /// anything else than a node is refused.
     pub fn open(dir: &Path) -> Result<Self, Fault> {
-        let settings = admin::open(dir)?;
+        Self::open_with(dir, None)
+    }
+
+    /// Opens the node as [`Embedded::open`] does; its guests are of this kind from then on. That changes only while none
+    /// of its VMs runs.
+    pub fn open_with(dir: &Path, guests: Option<GuestKind>) -> Result<Self, Fault> {
+        let settings = admin::open(dir, guests)?;
         Ok(Self::with(dir, settings))
     }
 
@@ -144,7 +156,7 @@ impl Embedded {
 
     /// Reads every VM.
     fn read_all(&self) -> Result<AllVms, Fault> {
-        let running: Vec<VmId> = files::names(&self.dir.join("run"))?.iter().filter_map(|id| id.parse().ok()).collect();
+        let running = self.machines().running()?;
         let mut vms = BTreeMap::new();
         let mut used = BTreeMap::new();
         let confs = self.dir.join("qemu-server");
@@ -188,14 +200,17 @@ impl Embedded {
     }
 }
 
-/// Whether a VM runs.
-fn running_of(node: &Embedded, vm: VmId) -> Result<bool, Fault> {
-    Ok(node.started_at(vm)?.is_some())
-}
-
 impl Hypervisor for Embedded {
     fn about(&self) -> About {
-        About { label: format!("embedded node at {}", self.dir.display()), simulated: true }
+        let place = format!("embedded node at {}", self.dir.display());
+        match self.settings.guests {
+            GuestKind::Simulated => About { label: place, simulated: true },
+            GuestKind::Qemu => {
+                let emulated = self.qemu().known_accelerator().is_some_and(|found| found.why_not.is_some());
+                let how = if emulated { "QEMU guests, emulated" } else { "QEMU guests" };
+                About { label: format!("{place} ({how})"), simulated: false }
+            }
+        }
     }
 
     fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
@@ -212,6 +227,7 @@ impl Hypervisor for Embedded {
             bridges: self.settings.bridges.clone(),
             addresses: self.settings.bridges.values().flatten().cloned().collect(),
             nfs_server: self.settings.nfs_server,
+            links_clones: self.settings.guests == GuestKind::Qemu,
         };
         rehearsal.after(Ok(Observed {
             node,
@@ -228,7 +244,7 @@ impl Hypervisor for Embedded {
 
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let Some(text) = self.conf_text(vm)? else { return Ok(None) };
-        Ok(Some(VmObserved::from_conf(vm, &text, running_of(self, vm)?)))
+        Ok(Some(VmObserved::from_conf(vm, &text, self.runs(vm)?)))
     }
 
     fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {

@@ -3,10 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::configure::{apply_pending, refused, unlocked};
-use super::files::{self, Deadline};
+use super::files::Deadline;
 use super::rehearse::Rehearsal;
 use super::storage::usable;
-use super::{Embedded, running_of};
+use super::{Embedded, qemu};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::{GIB, VmId};
 use crate::observed::{BootDisk, Conf, Net, PropertyString, VmObserved, is_disk_key, print_size};
@@ -22,7 +22,7 @@ impl Embedded {
         if conf.get("template") == Some("1") {
             return failed("you can't start a vm if it's a template".to_owned());
         }
-        if running_of(self, vm)? {
+        if self.runs(vm)? {
             return failed(format!("VM {vm} already running"));
         }
         let task = self.tasks.begin("qmstart", vm, "")?;
@@ -50,10 +50,9 @@ impl Embedded {
                     .map_err(|fault: Fault| fault.hint("the node has less memory than this VM asks for"));
             }
             rehearsal.halfway()?;
-            files::make_dir(&self.guest_dir(vm))?;
-            self.forget_processes(vm)?;
-            let path = self.dir.join("run").join(vm.to_string());
-            files::replace(&path, &self.dir.join(format!("tmp/run-{vm}")), &now_ms().to_string())
+            self.machines()
+                .start(vm, &conf, deadline)
+                .map_err(|fault| Fault { effect: if effect == Effect::Maybe { effect } else { fault.effect }, ..fault })
         };
         let result = started();
         task.end(result)
@@ -113,7 +112,7 @@ impl Embedded {
         let mut grown = || {
             let storages = self.storages(true)?;
             usable(&storages, &found.storage, new - old)?;
-            self.volumes_on_disk().set_size(&found.volume, vm, new)?;
+            self.grow_volume(vm, &found, new)?;
             rehearsal.halfway()?;
             conf.set(disk, &options.to_string());
             self.write_conf(vm, &conf.to_string())
@@ -122,10 +121,15 @@ impl Embedded {
         task.end(result)
     }
 
-    /// When a running VM was started, in milliseconds since 1970. `None`: it does not run.
-    pub(super) fn started_at(&self, vm: VmId) -> Result<Option<u64>, Fault> {
-        let text = files::read(&self.dir.join("run").join(vm.to_string()))?;
-        Ok(text.map(|text| text.trim().parse().unwrap_or(0)))
+    /// Grows the volume of a disk: its image, by QEMU itself where it runs, or the note of its size.
+    fn grow_volume(&self, vm: VmId, disk: &BootDisk, bytes: u64) -> Result<(), Fault> {
+        let volumes = self.volumes_on_disk();
+        match volumes.file(&disk.volume, vm) {
+            Some(path) if !qemu::is_image(&path)? => volumes.set_size(&disk.volume, vm, bytes),
+            Some(_) if self.runs(vm)? => self.machines().grow(vm, &disk.device, bytes),
+            Some(path) => qemu::resize(&path, bytes),
+            None => Ok(()),
+        }
     }
 }
 

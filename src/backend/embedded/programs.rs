@@ -23,8 +23,8 @@ use std::sync::PoisonError;
 
 use super::Embedded;
 use super::files;
-use super::guest::Up;
 use super::power::now_ms;
+use super::simulated::Up;
 use crate::guest::{ANSWER, QUESTION, arrived};
 use crate::hypervisor::{Fault, GuestExit};
 use crate::model::{VmId, content_digest};

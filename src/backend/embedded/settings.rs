@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::files;
+use super::machines::Guests;
+use super::qemu::{self, Accelerator};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::GIB;
 
@@ -42,6 +44,12 @@ pub struct Settings {
     /// Whether the node has an NFS server of its own.
     #[serde(default = "yes")]
     pub nfs_server: bool,
+    /// What the guests are: `simulated`, or real ones run by `qemu`.
+    #[serde(default)]
+    pub guests: Guests,
+    /// How QEMU runs guests: `kvm`, `tcg` (emulation), or `auto`: KVM if a guest gets going under it.
+    #[serde(default)]
+    pub accelerator: Accelerator,
     /// Milliseconds every operation takes.
     #[serde(default)]
     pub latency_ms: u64,
@@ -73,6 +81,8 @@ impl Default for Settings {
             storage_gb: sizes.map(|(name, size)| (name.to_owned(), size)).into(),
             exports: BTreeMap::new(),
             nfs_server: true,
+            guests: Guests::Simulated,
+            accelerator: Accelerator::Auto,
             latency_ms: 0,
             agent_delay_ms: 0,
             cloud_init_delay_ms: 0,
@@ -82,6 +92,20 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The settings of a fresh node with guests of this kind.
+    pub(super) fn of(guests: Guests) -> Self {
+        let simulated = Self { guests, ..Self::default() };
+        match guests {
+            Guests::Simulated => simulated,
+            // What this machine has; and the node where QEMU's networks have it by themselves.
+            Guests::Qemu => Self {
+                memory_mb: qemu::memory_mb().unwrap_or(simulated.memory_mb),
+                bridges: BTreeMap::from([("vmbr0".to_owned(), Some("10.0.2.2".to_owned()))]),
+                ..simulated
+            },
+        }
+    }
+
     /// Reads the settings of the node in `dir`; `None`: there is no node.
     pub(super) fn read(dir: &Path) -> Result<Option<Self>, Fault> {
         let path = dir.join(FILE);

@@ -88,7 +88,7 @@ impl Volumes {
     }
 
     /// The file that stands for a volume id, whichever of its two forms it has. `None`: it is no volume id.
-    fn file(&self, volume: &str, vm: VmId) -> Option<PathBuf> {
+    pub(super) fn file(&self, volume: &str, vm: VmId) -> Option<PathBuf> {
         let (storage, rest) = volume.split_once(':')?;
         let name = rest.rsplit('/').next().filter(|name| is_safe(name))?;
         is_safe(storage).then(|| self.of(storage, vm).join(name))

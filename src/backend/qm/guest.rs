@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::super::agent::{Interface, addresses, explained};
 use super::Qm;
 use super::runner::Command;
-use crate::hypervisor::{Effect, Fault, FaultKind, GuestAddress, GuestExit, GuestStatus, Guests};
+use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestExit, GuestStatus, Guests};
 use crate::model::VmId;
 
 /// How long one call of the agent may take: `qm` itself waits some seconds for an agent that does not answer.
@@ -15,20 +16,6 @@ const CALL: Duration = Duration::from_mins(1);
 #[derive(Deserialize)]
 struct Started {
     pid: u64,
-}
-
-#[derive(Deserialize)]
-struct Interface {
-    #[serde(default, rename = "hardware-address")]
-    mac: String,
-    #[serde(default, rename = "ip-addresses")]
-    addresses: Vec<InterfaceAddress>,
-}
-
-#[derive(Deserialize)]
-struct InterfaceAddress {
-    #[serde(rename = "ip-address")]
-    address: String,
 }
 
 #[derive(Deserialize)]
@@ -51,12 +38,7 @@ impl Guests for Qm {
         let argv = ["qm", "agent", &vm.to_string(), "network-get-interfaces"].map(ToOwned::to_owned);
         let output = self.run(&Command::look(argv.into(), CALL)).map_err(explained)?;
         let interfaces: Vec<Interface> = parse(&output.stdout)?;
-        // An address that is none says nothing about the guest; it is not handed on.
-        let of = |Interface { mac, addresses }: Interface| {
-            let addresses = addresses.into_iter().filter_map(|one| one.address.parse().ok());
-            addresses.map(move |address| GuestAddress { mac: mac.clone(), address }).collect::<Vec<_>>()
-        };
-        Ok(interfaces.into_iter().flat_map(of).collect())
+        Ok(addresses(interfaces))
     }
 
     fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault> {
@@ -87,37 +69,6 @@ impl Guests for Qm {
 fn parse<T: serde::de::DeserializeOwned>(stdout: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(stdout)
         .map_err(|why| Fault::uncertain(FaultKind::Garbled, format!("the guest agent's answer makes no sense: {why}")))
-}
-
-/// What the words about an agent mean, where no waiting helps; and the way out.
-fn explained(mut fault: Fault) -> Fault {
-    let has = |words: &[&str]| words.iter().any(|word| fault.what.contains(word));
-    let (kind, hint) = if has(&["No QEMU guest agent configured"]) {
-        let hint = "the VM runs without an agent: plan again, it is switched on in the configuration; what then waits \
-                    for a restart takes effect with `--restart`";
-        (FaultKind::Refused, hint)
-    } else if has(&["guest-exec"])
-        && has(&["has been disabled", "has been blacklisted", "not been allowed", "is not allowed"])
-    {
-        let hint = "the guest's agent forbids exec: take `guest-exec` and `guest-exec-status` off its block list, \
-                    e.g. in /etc/sysconfig/qemu-ga or /etc/qemu/qemu-ga.conf";
-        (FaultKind::Denied, hint)
-    } else if has(&["Failed to execute child process"]) && has(&["Permission denied"]) {
-        let hint = "the guest confines its agent (SELinux does so in the RHEL family): \
-                    `setsebool -P virt_qemu_ga_run_unconfined on` there, or in the template";
-        (FaultKind::Denied, hint)
-    } else if has(&["Failed to execute child process"]) {
-        (FaultKind::Refused, "phoenix needs a guest with /bin/sh: is this a Linux guest?")
-    } else if has(&["Invalid parameter 'pid'"]) {
-        // The agent forgot the program: it was restarted, or somebody else took the answer.
-        (FaultKind::Garbled, "the agent forgets what it runs: does something in the guest restart it again and again?")
-    } else {
-        return fault;
-    };
-    if kind != FaultKind::Garbled {
-        fault.effect = Effect::None;
-    }
-    Fault { kind, hint: Some(hint.to_owned()), ..fault }
 }
 
 /// The agent hands on bytes as Latin-1 characters (recorded): turns them into the UTF-8 they were.

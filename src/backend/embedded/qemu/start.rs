@@ -1,0 +1,206 @@
+//! Starting a QEMU.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::super::files::{self, Deadline, unread, unwritten};
+use super::super::machines::Machines as _;
+use super::super::power::now_ms;
+use super::machine::{CONSOLE, Machine, PID, Run, SEED};
+use super::qmp::Qmp;
+use super::{LOG, PAUSE, PROGRAM, Qemu, Started, agent, image, qmp, seed, without_qemu};
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::VmId;
+use crate::observed::Conf;
+
+/// How long a QEMU may take until its monitor answers.
+const STARTING: Duration = Duration::from_mins(1);
+
+/// How long others may look at the lock of a machine that does not run.
+const LOOKING: Duration = Duration::from_secs(1);
+
+/// How often another port is tried when somebody took the one that was free.
+const PORTS: u32 = 3;
+
+/// Puts a program into a session of its own, so that neither the end of a terminal nor Ctrl-C reaches it.
+const DETACH: &str = "setsid";
+
+impl Qemu<'_> {
+    /// Starts the machine and returns when its monitor answers.
+    pub(super) fn launch(&self, vm: VmId, conf: &Conf<'_>, deadline: Deadline) -> Result<(), Fault> {
+        let bridges = &self.node.settings.bridges;
+        let address_of = |bridge: &str| -> Option<Ipv4Addr> { bridges.get(bridge)?.as_ref()?.parse().ok() };
+        let machine = Machine::of(vm, &conf.to_string(), &address_of)?;
+        self.has_images(vm, &machine)?;
+        self.fits(vm, machine.memory_mb)?;
+        let (accelerator, _) = self.accelerator()?;
+        let dir = self.dir(vm);
+        files::make_dir(&dir)?;
+        // From here on nobody else starts it, even if this process dies: QEMU gets the lock with its log.
+        let mut log = hold(vm, &dir.join(LOG))?;
+        for name in [qmp::SOCKET, agent::SOCKET, CONSOLE, PID] {
+            files::remove(&dir.join(name))?;
+        }
+        if machine.cloud_init {
+            let path = dir.join(SEED);
+            std::fs::write(&path, seed::drive(&seed::documents(vm, conf))?).map_err(unread(&path))?;
+        }
+        let last = self.started(vm).ok().map(|started| started.ssh_port);
+        let end = Instant::now() + deadline.left().unwrap_or(STARTING).min(STARTING);
+        for attempt in 1.. {
+            let ssh_port = free_port(last.filter(|_| attempt == 1))?;
+            let started = Started {
+                at_ms: now_ms(),
+                ssh_port,
+                accelerator: accelerator.to_owned(),
+                memory_mb: machine.memory_mb,
+                uuid: machine.uuid.clone(),
+            };
+            self.note(vm, &started)?;
+            let run = Run { accelerator, ssh_port };
+            let arguments = machine.arguments(run, &|disk| self.relative(vm, &disk.volume));
+            log.set_len(0).map_err(unread(&dir.join(LOG)))?;
+            let mut child = spawn(&dir, &arguments, &log)?;
+            match self.await_monitor(vm, &mut child, end) {
+                Ok(()) => return Ok(()),
+                Err(fault) if attempt < PORTS && said(&mut log).contains("host forwarding rule") => drop(fault),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the image of a volume lies, as seen from the machine's directory.
+    fn relative(&self, vm: VmId, volume: &str) -> String {
+        let path = self.node.volumes_on_disk().file(volume, vm);
+        let below = path.as_deref().and_then(|path| path.strip_prefix(&self.node.dir).ok());
+        format!("../../{}", below.unwrap_or(Path::new("")).display())
+    }
+
+    fn has_images(&self, vm: VmId, machine: &Machine) -> Result<(), Fault> {
+        let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));
+        for disk in &machine.disks {
+            let Some(path) = self.node.volumes_on_disk().file(&disk.volume, vm) else {
+                return refused(format!("{} of VM {vm} is no volume of this node: `{}`", disk.device, disk.volume));
+            };
+            if !path.exists() {
+                return Err(Fault::harmless(FaultKind::Missing, format!("volume '{}' does not exist", disk.volume)));
+            }
+            if !image::is_image(&path)? {
+                return refused(format!("{} of VM {vm} has no image: nothing can boot from it", disk.device)).map_err(
+                    |fault| fault.hint("make the VM from a template of `phoenix node add-template NAME --image FILE`"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a machine for which the node has no memory left. Unlike Proxmox, which lets VMs take more than there is.
+    fn fits(&self, vm: VmId, memory_mb: u64) -> Result<(), Fault> {
+        let others = self.running()?.into_iter().filter(|other| *other != vm);
+        let taken: u64 = others.filter_map(|other| self.started(other).ok()).map(|started| started.memory_mb).sum();
+        let all = self.node.settings.memory_mb;
+        if taken.saturating_add(memory_mb) <= all {
+            return Ok(());
+        }
+        let what =
+            format!("start failed: VM {vm} wants {memory_mb} MiB of memory, and {taken} of the node's {all} are taken");
+        Err(Fault::harmless(FaultKind::Failed, what)
+            .hint("stop another VM, or raise `memory_mb` in the node's node.json"))
+    }
+
+    fn note(&self, vm: VmId, started: &Started) -> Result<(), Fault> {
+        let failed = |error: serde_json::Error| Fault::harmless(FaultKind::Failed, error.to_string());
+        let text = serde_json::to_string(started).map_err(failed)?;
+        let temporary = self.node.dir.join(format!("tmp/started-{vm}"));
+        files::replace(&self.dir(vm).join("started.json"), &temporary, &text)
+    }
+
+    /// Waits until the monitor of a QEMU that was started answers. One that has not in time is ended.
+    fn await_monitor(&self, vm: VmId, child: &mut Child, end: Instant) -> Result<(), Fault> {
+        let dir = self.dir(vm);
+        loop {
+            match child.try_wait() {
+                Ok(None) => {}
+                // What DETACH says of a program that it does not find.
+                Ok(Some(status)) if status.code() == Some(127) => {
+                    let what = format!("there is no program `{PROGRAM}`");
+                    return Err(without_qemu(Fault::harmless(FaultKind::Missing, what)));
+                }
+                Ok(Some(status)) => {
+                    let said = files::read(&dir.join(LOG))?.unwrap_or_default();
+                    let said = said.lines().filter(|line| !line.contains("warning: ")).collect::<Vec<_>>().join("\n");
+                    let how = status
+                        .code()
+                        .map_or("was ended by a signal".to_owned(), |code| format!("exited with code {code}"));
+                    let what = format!("start failed: QEMU {how}\n{said}");
+                    return Err(Fault::harmless(FaultKind::Failed, what.trim_end()));
+                }
+                Err(error) => return Err(unwritten(&dir)(error)),
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let answered = Qmp::connect(&dir, left).and_then(|monitor| monitor.map(|mut qmp| qmp.status()).transpose());
+            match answered {
+                Ok(Some(_)) => return Ok(()),
+                _ if !left.is_zero() => sleep(PAUSE),
+                _ => {
+                    let _ = child.kill().and_then(|()| child.wait());
+                    let what = "start failed: QEMU's monitor did not answer in time";
+                    return Err(Fault::harmless(FaultKind::TimedOut, what));
+                }
+            }
+        }
+    }
+}
+
+/// Takes the lock that says that a machine runs.
+fn hold(vm: VmId, path: &Path) -> Result<File, Fault> {
+    let file = OpenOptions::new().create(true).truncate(false).read(true).append(true).open(path);
+    let file = file.map_err(unread(path))?;
+    let end = Instant::now() + LOOKING;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => sleep(Duration::from_millis(10)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Fault::harmless(FaultKind::Failed, format!("VM {vm} already running")));
+            }
+            Err(TryLockError::Error(error)) => return Err(unread(path)(error)),
+        }
+    }
+}
+
+fn spawn(dir: &Path, arguments: &[String], log: &File) -> Result<Child, Fault> {
+    let stream = || log.try_clone().map(Stdio::from).map_err(unread(dir));
+    let mut command = Command::new(DETACH);
+    command.arg(PROGRAM).args(arguments).current_dir(dir).env("LC_ALL", "C.UTF-8");
+    let started = command.stdin(Stdio::null()).stdout(stream()?).stderr(stream()?).spawn();
+    started.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Fault::harmless(FaultKind::Missing, format!("there is no program `{DETACH}`"))
+            .hint("`apt-get install util-linux` brings it"),
+        _ => Fault::harmless(FaultKind::Failed, format!("QEMU cannot be started: {error}")),
+    })
+}
+
+/// What a QEMU printed.
+fn said(log: &mut File) -> String {
+    let mut text = String::new();
+    let _ = log.seek(SeekFrom::Start(0)).and_then(|_| log.read_to_string(&mut text));
+    text
+}
+
+/// A port of the loopback interface that nobody listens on: the one of last time, if it is free.
+fn free_port(last: Option<u16>) -> Result<u16, Fault> {
+    let listener = last
+        .and_then(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+        .map_or_else(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)), Ok);
+    let port = listener.and_then(|listener| listener.local_addr()).map(|address| address.port());
+    port.map_err(|error| {
+        Fault::harmless(FaultKind::Failed, format!("no port is free on the loopback interface: {error}"))
+    })
+}

@@ -1,0 +1,106 @@
+//! Machines that are not there: a file says that one runs, and since when.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::Embedded;
+use super::files::{self, Deadline};
+use super::machines::Machines;
+use super::power::now_ms;
+use super::programs::address;
+use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus};
+use crate::model::VmId;
+use crate::observed::{Conf, Net};
+
+/// The simulated machines of a node.
+pub(super) struct Simulated<'n>(pub(super) &'n Embedded);
+
+/// A VM whose agent answers.
+pub(super) struct Up {
+    /// Milliseconds since its start.
+    pub(super) uptime_ms: u64,
+}
+
+impl Simulated<'_> {
+    fn agent(&self, vm: VmId) -> Result<Up, Fault> {
+        let down = |what: String| Err(Fault::harmless(FaultKind::AgentDown, what));
+        self.0.has_agent(vm)?;
+        let Some(started) = self.started_at(vm)? else { return down(format!("VM {vm} is not running")) };
+        let uptime_ms = now_ms().saturating_sub(started);
+        if uptime_ms < self.0.settings.agent_delay_ms {
+            return down("QEMU guest agent is not running".to_owned());
+        }
+        Ok(Up { uptime_ms })
+    }
+}
+
+impl Machines for Simulated<'_> {
+    fn running(&self) -> Result<BTreeSet<VmId>, Fault> {
+        Ok(self.0.vms_in("run")?.into_iter().collect())
+    }
+
+    fn started_at(&self, vm: VmId) -> Result<Option<u64>, Fault> {
+        let text = files::read(&self.0.dir.join("run").join(vm.to_string()))?;
+        Ok(text.map(|text| text.trim().parse().unwrap_or(0)))
+    }
+
+    fn start(&self, vm: VmId, _: &Conf<'_>, _: Deadline) -> Result<(), Fault> {
+        files::make_dir(&self.0.guest_dir(vm))?;
+        self.0.forget_processes(vm)?;
+        let path = self.0.dir.join("run").join(vm.to_string());
+        files::replace(&path, &self.0.dir.join(format!("tmp/run-{vm}")), &now_ms().to_string())
+    }
+
+    /// At once if the guest is up, in vain if not.
+    fn shutdown(&self, vm: VmId, _: &Conf<'_>, deadline: Deadline) -> Result<(), Fault> {
+        let started = self.started_at(vm)?.unwrap_or(0);
+        if now_ms().saturating_sub(started) < self.0.settings.agent_delay_ms {
+            return Err(Fault::uncertain(FaultKind::Failed, "VM quit/powerdown failed"));
+        }
+        self.stop(vm, deadline)
+    }
+
+    fn stop(&self, vm: VmId, _: Deadline) -> Result<(), Fault> {
+        self.0.forget_processes(vm)?;
+        files::remove(&self.0.dir.join("run").join(vm.to_string()))
+    }
+
+    fn plugs_network(&self) -> bool {
+        true
+    }
+
+    fn grow(&self, _: VmId, _: &str, _: u64) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn forget(&self, vm: VmId) -> Result<(), Fault> {
+        self.0.forget_processes(vm)
+    }
+
+    fn ping(&self, vm: VmId) -> Result<(), Fault> {
+        self.agent(vm).map(drop)
+    }
+
+    fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
+        self.agent(vm)?;
+        let text = self.0.existing(vm)?;
+        let conf = Conf::parse(&text);
+        let mac = conf.get("net0").and_then(Net::parse).and_then(|net| net.mac);
+        let own = mac.map(|mac| GuestAddress { mac: mac.to_ascii_lowercase(), address: address(vm, &conf) });
+        let loopback = GuestAddress { mac: "00:00:00:00:00:00".to_owned(), address: IpAddr::from([127, 0, 0, 1]) };
+        Ok(std::iter::once(loopback).chain(own).collect())
+    }
+
+    fn exec(&self, vm: VmId, argv: &[String], ready: &dyn Fn() -> Result<(), Fault>) -> Result<u64, Fault> {
+        let up = self.agent(vm)?;
+        ready()?;
+        let exit = self.0.run(vm, &up, argv)?;
+        self.0.note_process(vm, &exit)
+    }
+
+    fn exec_status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
+        self.agent(vm)?;
+        let gone = || Fault::harmless(FaultKind::Garbled, "Agent error: Invalid parameter 'pid'");
+        self.0.take_process(vm, pid)?.ok_or_else(gone)
+    }
+}

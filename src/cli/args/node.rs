@@ -1,0 +1,61 @@
+//! What can be typed about the embedded node.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::backend::embedded;
+use crate::model::VmId;
+
+/// What the guests of an embedded node are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in super::super) enum GuestKind {
+    /// Nothing is executed.
+    Simulated,
+    /// Real virtual machines, run by QEMU on this machine.
+    Qemu,
+}
+
+impl From<GuestKind> for embedded::GuestKind {
+    fn from(kind: GuestKind) -> Self {
+        match kind {
+            GuestKind::Simulated => Self::Simulated,
+            GuestKind::Qemu => Self::Qemu,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(in super::super) enum Node {
+    /// Show the node, its storages and VMs.
+    #[command(after_help = "Examples:\n  phoenix node show")]
+    Show,
+    /// Add a template that VMs can be cloned from.
+    #[command(after_help = "Examples:
+  phoenix node add-template debian-12 --size 4
+  phoenix node add-template debian-12 --image debian-12.qcow2 --guests qemu")]
+    AddTemplate {
+        /// Name of the template.
+        name: String,
+        /// Size of its disk in GiB, which simulated guests have nothing on.
+        #[arg(long, value_name = "GIB", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+        size: u32,
+        /// Disk image (qcow2 or raw) that its QEMU guests boot from; it is copied.
+        #[arg(long, value_name = "FILE", conflicts_with = "size")]
+        image: Option<PathBuf>,
+    },
+    /// Remove the node with everything in it; its QEMU guests are stopped.
+    #[command(after_help = "Examples:\n  phoenix node reset --auto-approve")]
+    Reset {
+        /// Do not ask.
+        #[arg(long)]
+        auto_approve: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(in super::super) struct Terminal {
+    /// The VM.
+    #[arg(value_name = "VM_ID")]
+    pub(in super::super) vm: VmId,
+}

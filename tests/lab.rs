@@ -1,0 +1,14 @@
+//! The lab: real guests, booted by QEMU on an embedded node, and looked at from outside phoenix.
+//!
+//! Only with `PHOENIX_LAB=1`, because each boot takes a minute where there is no KVM. `tests/lab/setup` installs what it
+//! needs, `tests/lab/image` builds the guest's disk image, once for each of its recipes.
+
+#[path = "lab/guest.rs"]
+mod guest;
+#[path = "lab/node.rs"]
+mod node;
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "lab/boot.rs"]
+mod boot;

@@ -1,0 +1,90 @@
+//! From a template to a guest that is what the config says, and through the life of its machine.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::guest::Guest;
+use crate::node::{Lab, wanted};
+
+/// The pid that `node show` tells of the only guest.
+#[track_caller]
+fn pid(lab: &Lab) -> String {
+    fs::read_to_string(lab.node().join("qemu/1000/pid")).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
+    if !wanted() {
+        return;
+    }
+    let lab = Lab::new();
+    let template = lab.node().join("qemu-server/9000.conf");
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB0 me@here";
+    let conf =
+        fs::read_to_string(&template).unwrap() + "ciuser: tester\nsshkeys: " + &key.replace(' ', "%20") + "%0A\n";
+    fs::write(&template, conf).unwrap();
+
+    lab.config(&json!([{ "vm_id": 1000, "vm_name": "web", "cpu_cores": 2 }]));
+    let plan = lab.done(&["plan"]);
+    assert!(plan.contains("QEMU guests") && plan.contains("linked clone") && !plan.contains("no real VM"), "{plan}");
+    lab.done(&["apply", "--auto-approve"]);
+    {
+        let mut guest = Guest::of(&lab.node(), 1000);
+        assert_eq!(guest.tells("hostname"), "web");
+        assert_eq!(guest.tells("nproc"), "2");
+        let kib: u64 = guest.tells("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo").parse().unwrap();
+        assert!((690..768).contains(&(kib / 1024)), "{kib} KiB");
+        let root: u64 = guest.tells("df --output=size -m / | tail -1").parse().unwrap();
+        assert!((3700..4096).contains(&root), "{root} MiB");
+        assert_eq!(guest.tells("cat ~tester/.ssh/authorized_keys"), key);
+        assert_eq!(guest.tells("ip -4 route show default | cut -d' ' -f3"), "10.0.2.2");
+    }
+
+    // Once more: nothing, and nobody is asked.
+    let again = lab.done(&["apply", "--auto-approve"]);
+    assert!(again.contains("0 create, 0 update"), "{again}");
+    let shown = lab.done(&["node", "show"]);
+    assert!(shown.contains(&pid(&lab)) && shown.contains("console.log") && shown.contains("127.0.0.1:"), "{shown}");
+
+    // A disk grows under a running guest, memory waits for its next start.
+    lab.config(&json!([{ "vm_id": 1000, "vm_name": "web", "cpu_cores": 2, "boot_disk_size_gb": 5, "memory_mb": 896 }]));
+    let said = lab.phoenix(&["apply", "--auto-approve", "--detailed-exitcode"]);
+    assert_eq!(said.code, Some(8), "{said:?}");
+    assert!(said.out.contains("waits for a restart: memory") || said.err.contains("memory"), "{said:?}");
+    {
+        let mut guest = Guest::of(&lab.node(), 1000);
+        assert_eq!(guest.tells("cat /sys/block/sda/size"), (5_u64 << 21).to_string());
+    }
+
+    // The node is moved while it runs, and comes back.
+    let away = lab.path("elsewhere");
+    fs::rename(lab.node(), &away).unwrap();
+    let status = lab.done(&["status", "--target", "embedded:elsewhere"]);
+    assert!(status.contains("running"), "{status}");
+    fs::rename(&away, lab.node()).unwrap();
+
+    // Somebody kills it: it is off, and comes up with what was waiting.
+    let before = pid(&lab);
+    assert!(Command::new("kill").args(["-9", &before]).status().unwrap().success());
+    let end = Instant::now() + Duration::from_secs(20);
+    while !lab.phoenix(&["status"]).out.contains("stopped") {
+        assert!(Instant::now() < end, "it still seems to run");
+    }
+    lab.done(&["apply", "--auto-approve"]);
+    assert_ne!(pid(&lab), before);
+    {
+        let mut guest = Guest::of(&lab.node(), 1000);
+        let kib: u64 = guest.tells("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo").parse().unwrap();
+        assert!(kib / 1024 > 800, "{kib} KiB");
+    }
+
+    // The guest shuts down when it is asked; then the node goes with what runs there.
+    lab.done(&["stop", "1000", "--never-force", "--auto-approve"]);
+    let off = lab.done(&["status"]);
+    assert!(off.contains("stopped"), "{off}");
+    let log = fs::read_to_string(lab.node().join("qemu/1000/console.log")).unwrap();
+    assert!(!log.is_empty());
+}
