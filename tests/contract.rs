@@ -3,6 +3,8 @@
 //! Behind each stands an embedded node: itself, through the programs that stand in for Proxmox's own, and through those
 //! and a real ssh server. Where it matters, a check looks into the node's directory instead of asking the back end.
 
+#[path = "contract/disks.rs"]
+mod disks;
 #[path = "support/doubles.rs"]
 mod doubles;
 #[path = "support/executable.rs"]
@@ -42,7 +44,7 @@ fn prepare(dir: &Path) {
 
 fn check(about: &'static str, node: &Path, target: Box<dyn Hypervisor>) {
     let world = World::new(about, node, target);
-    for (name, check) in vms::CHECKS.iter().chain(&files::CHECKS).chain(&guests::CHECKS) {
+    for (name, check) in vms::CHECKS.iter().chain(&files::CHECKS).chain(&guests::CHECKS).chain(&disks::CHECKS) {
         world.begin(name);
         check(&world);
     }

@@ -83,6 +83,10 @@ impl Hypervisor for Faulty {
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         self.node.cloning(vm)
     }
+
+    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
+        self.node.working(vm)
+    }
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
         self.node.exports(vm)
     }

@@ -207,33 +207,6 @@ impl Step<'_> {
         failure
     }
 
-    pub(super) fn resize(&mut self) -> Result<Outcome, Failure> {
-        let size_gb = self.task()?.desired.boot_disk_size_gb;
-        let wished = u64::from(size_gb) * crate::model::GIB;
-        let live = self.live()?;
-        let Some(disk) = live.boot_disk.clone() else {
-            return Err(stale(format!("VM {} has no boot disk any more", self.id()), "plan again"));
-        };
-        let size = |live: &VmObserved| live.boot_disk.as_ref().and_then(|disk| disk.size);
-        if size(&live) == Some(wished) {
-            return Ok(Outcome::NoOp);
-        }
-        self.must_not_have_moved(&live)?;
-        let op = operation::resize(self.id(), self.task()?, &disk);
-        let grown = |live: &VmObserved| size(live) == Some(wished);
-        self.host(&op, &|| self.live().map(|live| if grown(&live) { Holds::Yes } else { Holds::No }))?;
-        // `qm resize` exits 0 when its task failed: only the size that is read back counts.
-        let now = self.live()?;
-        if !grown(&now) {
-            return Err(failure(
-                format!("{} was not grown to {size_gb} GiB, though the target reported success", disk.device),
-                Some("look at the task log of the node"),
-            ));
-        }
-        self.leave()?;
-        Ok(self.action.outcome)
-    }
-
     pub(super) fn stage_scripts(&mut self) -> Result<Outcome, Failure> {
         let op = operation::stage(self.task()?)?;
         // Staging the same files again changes nothing: it may be repeated.

@@ -16,6 +16,7 @@
 
 mod clock;
 mod cloud_init;
+mod disk;
 mod host;
 mod inside;
 mod operation;

@@ -5,9 +5,9 @@
 use super::perform::failure;
 use crate::event::Failure;
 use crate::hypervisor::{ExportEntry, FileContent, HostOp};
-use crate::model::{Record, RecordState, VmId};
+use crate::model::{ActionKind, Digest, Record, RecordState, VmId};
 use crate::observed::{BootDisk, ConfigWrite, VmObserved, Wanted, with_record, write_for};
-use crate::plan::{CloneTask, Leftover, Mount, StagedFile, Task};
+use crate::plan::{CloneTask, Leftover, Mount, StagedFile, Task, VmPlan};
 
 /// Removes what an interrupted clone left. Only a half-made VM with our own record loses volumes it does not name.
 pub(super) fn remove_leftover(vm: VmId, leftover: Leftover) -> HostOp {
@@ -57,6 +57,22 @@ pub(super) fn unsettle(record: &mut Record, task: &Task) {
 /// Grows the boot disk to its absolute size.
 pub(super) fn resize(vm: VmId, task: &Task, disk: &BootDisk) -> HostOp {
     HostOp::Resize { vm, disk: disk.device.clone(), size_gb: task.desired.boot_disk_size_gb }
+}
+
+/// Moves the boot disk to where it is wished.
+pub(super) fn move_disk(vm: VmId, task: &Task, disk: &BootDisk, digest: &Digest) -> HostOp {
+    HostOp::MoveDisk {
+        vm,
+        disk: disk.device.clone(),
+        storage: task.desired.boot_disk_storage.clone(),
+        delete_source: task.delete_source,
+        digest: digest.clone(),
+    }
+}
+
+/// Whether the guest of a VM is to follow when its disk grows.
+pub(super) fn grows_inside(vm: &VmPlan) -> bool {
+    vm.actions.iter().any(|action| action.kind == ActionKind::GrowFilesystem)
 }
 
 /// Exports every directory that the target serves to the VM's address; none is left where it serves none.

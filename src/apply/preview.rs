@@ -93,9 +93,12 @@ impl<'a> Scene<'a> {
                 task.clone.as_ref().map_or(Ok(Vec::new()), |plan| one(operation::clone(id, task, plan)?))
             }
             ActionKind::Configure => self.configure(),
-            ActionKind::ResizeDisk => {
-                let disk = self.live.as_ref().and_then(|live| live.boot_disk.as_ref());
-                disk.map_or(Ok(Vec::new()), |disk| one(operation::resize(id, task, disk)))
+            ActionKind::MoveDisk => self.move_disk(),
+            ActionKind::ResizeDisk => self.resize(),
+            ActionKind::GrowFilesystem => {
+                let mut calls = vec![Call::Guest(guest::grow_filesystem())];
+                calls.extend(self.write_record(Record { grow: false, ..self.record.clone() })?);
+                Ok(calls)
             }
             ActionKind::UpdateCloudInit => one(HostOp::UpdateCloudInit { vm: id }),
             ActionKind::Stop
@@ -149,6 +152,32 @@ impl<'a> Scene<'a> {
             self.record.template.clone_from(&self.task.record.template);
         }
         Ok(vec![Call::Host(HostOp::Configure { vm: self.vm.vm, write, digest })])
+    }
+
+    fn move_disk(&mut self) -> Result<Vec<Call>, Failure> {
+        let mut record = self.record.clone();
+        operation::unsettle(&mut record, self.task);
+        let mut calls = self.write_record(record)?;
+        let Some(live) = &mut self.live else { return Ok(calls) };
+        let disk = live.boot_disk.as_ref();
+        let op = disk.map(|disk| operation::move_disk(self.vm.vm, self.task, disk, &live.digest));
+        calls.extend(op.map(Call::Host));
+        live.digest = unknown();
+        Ok(calls)
+    }
+
+    fn resize(&mut self) -> Result<Vec<Call>, Failure> {
+        let mut calls = Vec::new();
+        if operation::grows_inside(self.vm) {
+            let mut record = Record { grow: true, ..self.record.clone() };
+            operation::unsettle(&mut record, self.task);
+            calls = self.write_record(record)?;
+        }
+        let Some(live) = &mut self.live else { return Ok(calls) };
+        live.digest = unknown();
+        let disk = live.boot_disk.as_ref();
+        calls.extend(disk.map(|disk| Call::Host(operation::resize(self.vm.vm, self.task, disk))));
+        Ok(calls)
     }
 
     fn feature(&mut self, action: &Action, name: &str) -> Result<Vec<Call>, Failure> {

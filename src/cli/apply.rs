@@ -93,10 +93,8 @@ fn only_completes(vm: &VmPlan) -> bool {
         Outcome::Update => {
             vm.task.as_ref().is_some_and(|task| task.completing) || {
                 let changes = |kind: ActionKind| {
-                    matches!(
-                        kind,
-                        ActionKind::Stop | ActionKind::Configure | ActionKind::ResizeDisk | ActionKind::UpdateCloudInit
-                    )
+                    use ActionKind::{Configure, MoveDisk, ResizeDisk, Stop, UpdateCloudInit};
+                    matches!(kind, Stop | Configure | MoveDisk | ResizeDisk | UpdateCloudInit)
                 };
                 !vm.actions.iter().any(|action| {
                     action.outcome == Outcome::Update && (changes(action.kind) || action.kind == ActionKind::Feature)
@@ -132,7 +130,7 @@ fn word(text: &str) -> String {
 
 /// The words that ask for the same VMs and the same things again.
 fn asked(selecting: &Selecting, options: &Options) -> Vec<String> {
-    let Options { restart, force_stop, rerun, prune, prune_many } = options;
+    let Options { restart, force_stop, delete_source, rerun, prune, prune_many } = options;
     let list = |name: &str, values: &[String]| match values {
         [] => Vec::new(),
         values => vec![name.to_owned(), values.join(",")],
@@ -141,6 +139,7 @@ fn asked(selecting: &Selecting, options: &Options) -> Vec<String> {
     let mut words = list("--only", &selecting.only);
     words.extend(list("--exclude", &selecting.exclude));
     words.extend(flag("--restart", *restart).into_iter().chain(flag("--force-stop", *force_stop)));
+    words.extend(flag("--delete-source", *delete_source));
     words.extend(list("--rerun", rerun));
     words.extend(flag("--prune", *prune));
     words.extend(prune_many.iter().flat_map(|many| ["--prune-many".to_owned(), many.to_string()]));

@@ -62,14 +62,14 @@ impl Wish {
 
     /// What the config says, for the selected VMs, and what else is asked for.
     pub(super) fn asking(args: &Args, selecting: &Selecting, options: &args::Options) -> Self {
-        let args::Options { restart, force_stop, ref rerun, prune, prune_many } = *options;
+        let args::Options { restart, force_stop, delete_source, ref rerun, prune, prune_many } = *options;
         Self {
             config: args.config.clone(),
             target: args.target.clone(),
             guests: args.guests,
             selection: DocumentSelection { only: selecting.only.clone(), exclude: selecting.exclude.clone() },
             restart,
-            options: DocumentOptions { force_stop, rerun: rerun.clone(), prune, prune_many },
+            options: DocumentOptions { force_stop, delete_source, rerun: rerun.clone(), prune, prune_many },
             goal: Goal::Config { prune, prune_many },
             against: None,
         }
@@ -121,6 +121,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         selection,
         restart: wish.restart,
         force_stop: wish.options.force_stop,
+        delete_source: wish.options.delete_source,
         rerun: wish.options.rerun.clone(),
         goal: wish.goal.clone(),
     };

@@ -10,10 +10,12 @@
 
 mod cloud_init;
 mod feature;
+mod grow;
 mod mount;
 
 pub use cloud_init::CloudInit;
 pub use feature::{FeatureRun, FeatureStart};
+pub use grow::Grown;
 pub use mount::Mounted;
 
 use data_encoding::BASE64;
@@ -49,6 +51,17 @@ pub fn cloud_init_status() -> Program {
 #[must_use]
 pub fn read_cloud_init(exit: &GuestExit) -> CloudInit {
     cloud_init::read(exit)
+}
+
+/// Makes the root file system as large as the disk it is on; does nothing where it is so already.
+#[must_use]
+pub fn grow_filesystem() -> Program {
+    script("phoenix-grow", grow::GROW, &["/sys"])
+}
+
+/// Reads the answer to [`grow_filesystem`].
+pub fn read_grown(exit: &GuestExit) -> Result<Grown, GuestProblem> {
+    grow::read(exit)
 }
 
 /// Mounts an NFS source at a mount point and keeps it in `/etc/fstab`; does nothing where that is so already.

@@ -39,6 +39,10 @@ pub trait Hypervisor: Send + Sync {
     /// Whether a clone into this VMID is running, as far as can be told now.
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault>;
 
+    /// A task that works on the disks of a VM right now, in Proxmox's word for its kind, e.g. `qmmove`; as far as can be
+    /// told. No lock of the configuration shows it.
+    fn working(&self, vm: VmId) -> Result<Option<String>, Fault>;
+
     /// The NFS exports of the target that matter to a VM: phoenix's own for it, and everybody else's; not phoenix's for
     /// other VMs.
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault>;
@@ -58,6 +62,9 @@ pub trait Hypervisor: Send + Sync {
     /// The guests of this target.
     fn guests(&self) -> &dyn Guests;
 }
+
+/// Kinds of task, in Proxmox's words, that work on the disks of the VM they are about.
+pub const DISK_TASKS: [&str; 4] = ["qmmove", "qmsnapshot", "qmdelsnapshot", "qmrollback"];
 
 /// What a target says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +125,20 @@ pub enum HostOp {
     UpdateCloudInit {
         /// The VM.
         vm: VmId,
+    },
+    /// `qm disk move VM DISK STORAGE [--delete 1] --digest …`: copies a disk to another storage, of a running VM while it
+    /// runs. The VM has the copy then; the source stays as `unusedN`, unless it is erased.
+    MoveDisk {
+        /// The VM.
+        vm: VmId,
+        /// Disk, e.g. `scsi0`.
+        disk: String,
+        /// Storage it moves to.
+        storage: String,
+        /// Erase the source. Proxmox refuses that where snapshots hold on to it.
+        delete_source: bool,
+        /// Digest the configuration must still have.
+        digest: Digest,
     },
     /// `qm start VM`
     Start {

@@ -41,6 +41,14 @@ pub struct Record {
     /// [`content_digest`](super::content_digest). A key that is not there is not known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub applied: BTreeMap<String, String>,
+    /// The boot disk was grown, and the guest's root file system has not followed yet.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub grow: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// How far phoenix got with a VM.
@@ -82,6 +90,7 @@ impl Record {
             volumes: BTreeMap::new(),
             staged: BTreeMap::new(),
             applied: BTreeMap::new(),
+            grow: false,
         }
     }
 }

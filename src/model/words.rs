@@ -107,6 +107,8 @@ pub enum ActionKind {
     Stop,
     /// Writes the configuration, once.
     Configure,
+    /// Moves the boot disk to another storage.
+    MoveDisk,
     /// Grows the boot disk.
     ResizeDisk,
     /// Makes the cloud-init drive of a running VM anew, so that the guest has its values when it boots next.
@@ -119,6 +121,8 @@ pub enum ActionKind {
     AwaitAgent,
     /// Waits until cloud-init has finished.
     AwaitCloudInit,
+    /// Makes the guest's root file system as large as its disk. Only after the disk grew.
+    GrowFilesystem,
     /// Unmounts a volume that is no longer declared.
     Unmount,
     /// Makes a volume's directory on the hypervisor.
@@ -139,17 +143,19 @@ pub enum ActionKind {
 
 impl ActionKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::RemoveLeftover,
         Self::Clone,
         Self::Stop,
         Self::Configure,
+        Self::MoveDisk,
         Self::ResizeDisk,
         Self::UpdateCloudInit,
         Self::Restart,
         Self::Start,
         Self::AwaitAgent,
         Self::AwaitCloudInit,
+        Self::GrowFilesystem,
         Self::Unmount,
         Self::PrepareShare,
         Self::ExportShare,
@@ -168,12 +174,14 @@ impl ActionKind {
             Self::Clone => "clone",
             Self::Stop => "stop",
             Self::Configure => "configure",
+            Self::MoveDisk => "move-disk",
             Self::ResizeDisk => "resize-disk",
             Self::UpdateCloudInit => "update-cloud-init",
             Self::Restart => "restart",
             Self::Start => "start",
             Self::AwaitAgent => "await-agent",
             Self::AwaitCloudInit => "await-cloud-init",
+            Self::GrowFilesystem => "grow-filesystem",
             Self::Unmount => "unmount",
             Self::PrepareShare => "prepare-share",
             Self::ExportShare => "export-share",
@@ -187,17 +195,17 @@ impl ActionKind {
 
     /// How long the action may take before it counts as failed, in seconds.
     ///
-    /// Clones copy whole disks; how long the guest is waited for is said by `timeouts`.
+    /// Clones and moves copy whole disks; how long the guest is waited for is said by `timeouts`.
     #[must_use]
     pub fn timeout_seconds(self, timeouts: &Timeouts) -> u32 {
         match self {
-            Self::Clone => 3600,
+            Self::Clone | Self::MoveDisk => 3600,
             // Longer than a guest's own limits for stopping its services.
             Self::Stop | Self::Restart => 300,
             Self::AwaitAgent => timeouts.guest_agent,
             Self::AwaitCloudInit => timeouts.cloud_init,
             Self::Feature => timeouts.feature,
-            Self::RemoveLeftover | Self::ResizeDisk | Self::Mount | Self::Destroy => 600,
+            Self::RemoveLeftover | Self::ResizeDisk | Self::GrowFilesystem | Self::Mount | Self::Destroy => 600,
             Self::Configure
             | Self::UpdateCloudInit
             | Self::Start

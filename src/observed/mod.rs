@@ -56,6 +56,9 @@ pub struct Observed {
     pub ha: BTreeSet<VmId>,
     /// VMIDs that a running clone task is making right now.
     pub cloning: Vec<VmId>,
+    /// VMs on whose disks a task is working, in Proxmox's word for its kind, e.g. `qmmove`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub working: BTreeMap<VmId, String>,
     /// A clone is running whose target could not be told from its log: locked VMs must be left alone.
     pub unattributed_clone: bool,
 }

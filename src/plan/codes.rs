@@ -30,7 +30,7 @@ pub const LOCKED: &str = "T013";
 pub const CLONE_RUNNING: &str = "T014";
 /// The boot disk would shrink.
 pub const DISK_SHRINKS: &str = "T015";
-/// The boot disk lies on another storage.
+/// The boot disk lies on another storage and cannot move.
 pub const DISK_ELSEWHERE: &str = "T016";
 /// The VM has no boot disk that phoenix can find.
 pub const NO_BOOT_DISK: &str = "T017";
@@ -92,6 +92,12 @@ pub const PROJECT_NOT_NAMED: &str = "T044";
 pub const DRIFT: &str = "T050";
 /// What is wished for reaches the guest through a cloud-init drive, and there is no place for one.
 pub const NO_PLACE_FOR_DRIVE: &str = "T060";
+/// A task is working on the disks of the VM.
+pub const TASK_RUNNING: &str = "T045";
+/// Snapshots hold on to a volume.
+pub const SNAPSHOTS: &str = "T046";
+/// The volume that a disk moves away from is erased.
+pub const SOURCE_ERASED: &str = "T047";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -110,7 +116,7 @@ pub const ALL: &[(&str, &str)] = &[
     (LOCKED, "the VM is locked"),
     (CLONE_RUNNING, "a clone into the VMID is running"),
     (DISK_SHRINKS, "the boot disk would shrink"),
-    (DISK_ELSEWHERE, "the boot disk lies on another storage"),
+    (DISK_ELSEWHERE, "the boot disk lies on another storage and cannot move"),
     (NO_BOOT_DISK, "the VM has no boot disk that can be found"),
     (NO_NODE_ADDRESS, "the node has no address on the VM's bridge"),
     (LEFTOVER, "an interrupted run left something behind"),
@@ -140,5 +146,8 @@ pub const ALL: &[(&str, &str)] = &[
     (NO_PLACE_FOR_DRIVE, "the VM has no place for a cloud-init drive"),
     (PROJECT_NOT_NAMED, "VMs of a project that is not named are to go"),
     (DRIFT, "the VM was changed outside phoenix since the last apply"),
+    (TASK_RUNNING, "a task is working on the disks of the VM"),
+    (SNAPSHOTS, "snapshots hold on to a volume"),
+    (SOURCE_ERASED, "the volume that a disk moves away from is erased"),
     (CLONED_OTHERWISE, "the VM is a linked clone and a full one is wished for, or the other way round"),
 ];

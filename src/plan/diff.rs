@@ -2,7 +2,7 @@
 
 use super::{Change, Waiting, cloud_init};
 use crate::model::{DesiredVm, Disruption, Key, Origin};
-use crate::observed::{PendingChange, VmObserved};
+use crate::observed::{BootDisk, PendingChange, VmObserved};
 
 /// What a change of Proxmox's agent flag is told as; no key of the config sets it.
 pub(super) const GUEST_AGENT: &str = "guest_agent";
@@ -10,7 +10,7 @@ pub(super) const GUEST_AGENT: &str = "guest_agent";
 /// The values of an existing VM that the configuration write or the resize changes, in table order.
 ///
 /// Compared is the pending view: a change that only waits for a restart is not a change any more.
-pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
+pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, delete_source: bool) -> Vec<Change> {
     let mut found = Vec::new();
     let restart = |note: &str| {
         if live.running { (Disruption::Restart, note.to_owned()) } else { (Disruption::None, String::new()) }
@@ -60,6 +60,12 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
             vm.boot_disk_size_gb.to_string(),
             (immediate, format!("grows {}", disk.device)),
         );
+    }
+    if let Some(disk) = &live.boot_disk
+        && disk.storage != vm.boot_disk_storage
+    {
+        let note = moves(disk, live.running, delete_source);
+        add(Key::BootDiskStorage, disk.storage.clone(), vm.boot_disk_storage.clone(), (immediate, note));
     }
     let (bridge, model) =
         live.net0.as_ref().map_or(("", ""), |net| (net.bridge.as_deref().unwrap_or(""), net.model.as_str()));
@@ -117,6 +123,14 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
 /// A change of a key, to be filled in.
 fn change(vm: &DesiredVm, key: Key) -> Change {
     Change { key: key.name(), origin: vm.origins.of(key), ..Change::default() }
+}
+
+/// What happens to a disk that moves, and to what it leaves behind.
+fn moves(disk: &BootDisk, running: bool, delete_source: bool) -> String {
+    let copied = if running { "is copied while the VM runs" } else { "is copied" };
+    let independent = if disk.is_linked() { ", whole" } else { "" };
+    let source = if delete_source { "is erased then" } else { "stays as an unused disk" };
+    format!("{} {copied}{independent}; {} {source}", disk.device, disk.volume)
 }
 
 /// A VM that is stopped and will be started, or the other way round.

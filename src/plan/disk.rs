@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::preflight::known_words;
+use super::steps::Scene;
 use super::{VmPlan, codes, diff};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Key, Origin, Outcome};
-use crate::observed::{Observed, VmObserved};
+use crate::observed::{BootDisk, Observed, VmObserved};
 
 /// The storage of a VM that is to be made must take disks.
 pub(super) fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
@@ -40,8 +41,8 @@ fn cloned_otherwise(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagno
     problems.push(Diagnostic::notice(codes::CLONED_OTHERWISE, text).vm(vm.vm_id));
 }
 
-/// The boot disk of an existing VM: it only grows, and it stays where it is.
-pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+/// The boot disk of an existing VM: it only grows, and moves only where it can.
+pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
     cloned_otherwise(vm, live, problems);
     let Some((disk, size)) = live.boot_disk.as_ref().and_then(|disk| Some((disk, disk.size?))) else {
         problems.push(
@@ -55,15 +56,46 @@ pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Di
         problems.push(shrinks(vm, size, &disk.device));
     }
     if disk.storage != vm.boot_disk_storage {
-        problems.push(
-            Diagnostic::error(
-                codes::DISK_ELSEWHERE,
-                format!("the boot disk lies on storage `{}`, wished is `{}`", disk.storage, vm.boot_disk_storage),
-            )
-            .vm(vm.vm_id)
-            .hint(format!("this version does not move disks: set `boot_disk_storage` to `{}`", disk.storage)),
-        );
+        storage(vm, scene.observed, problems);
+        moved(vm, live, disk, scene.delete_source, problems);
     }
+}
+
+/// What stands in the way of a disk that is to move, or is to be known of it.
+fn moved(vm: &DesiredVm, live: &VmObserved, disk: &BootDisk, delete_source: bool, problems: &mut Vec<Diagnostic>) {
+    let id = vm.vm_id;
+    let mut add = |problem: Diagnostic| problems.push(problem.vm(id));
+    let back = format!("set `boot_disk_storage` to `{}`", disk.storage);
+    if disk.storage.is_empty() {
+        let what =
+            format!("{} of VM {id} is the device `{}` of the node, which does not move", disk.device, disk.volume);
+        add(Diagnostic::error(codes::DISK_ELSEWHERE, what)
+            .hint("`boot_disk_storage` is for disks that lie on a storage"));
+        return;
+    }
+    if live.pending.contains_key(&disk.device) {
+        let what = format!("another value of {} waits for a restart of VM {id}: the disk cannot move", disk.device);
+        add(Diagnostic::error(codes::DISK_ELSEWHERE, what).hint(format!("restart it first; until then {back}")));
+    }
+    let snapshots = live.snapshots.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if !delete_source {
+        if !live.snapshots.is_empty() {
+            let what = format!("snapshots of VM {id} do not move, they stay with {}: {snapshots}", disk.volume);
+            add(Diagnostic::warning(codes::SNAPSHOTS, what));
+        }
+        return;
+    }
+    if !live.snapshots.is_empty() {
+        let what = format!("snapshots of VM {id} hold on to {}, which is to be erased: {snapshots}", disk.volume);
+        let hint = format!("remove them (`qm delsnapshot {id} NAME`), or move without `--delete-source`");
+        add(Diagnostic::error(codes::SNAPSHOTS, what).hint(hint));
+    }
+    if live.protection || vm.protected == Some(true) {
+        let what = format!("VM {id} is protected: {} must not be erased", disk.volume);
+        add(Diagnostic::error(codes::PROTECTED, what).hint("move without `--delete-source`: the volume stays then"));
+    }
+    let what = format!("when {} of VM {id} has moved, {} is erased", disk.device, disk.volume);
+    add(Diagnostic::warning(codes::SOURCE_ERASED, what));
 }
 
 /// Says that a disk would have to shrink.
@@ -85,7 +117,8 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, p
         let Some(task) = &vm.task else { continue };
         let wanted = diff::wanted_bytes(&task.desired);
         let has = |kind: ActionKind| vm.actions.iter().any(|a| a.kind == kind && a.outcome.acts());
-        let grows = if has(ActionKind::Clone) {
+        // A disk that moves needs room for all of it.
+        let grows = if has(ActionKind::Clone) || has(ActionKind::MoveDisk) {
             wanted
         } else if has(ActionKind::ResizeDisk) {
             let live = observed.vms.get(&vm.vm).and_then(|live| live.boot_disk.as_ref()?.size);

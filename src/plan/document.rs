@@ -80,6 +80,9 @@ pub struct DocumentOptions {
     /// `--force-stop`
     #[serde(default, skip_serializing_if = "is_false")]
     pub force_stop: bool,
+    /// `--delete-source`
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub delete_source: bool,
     /// `--rerun`
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rerun: Vec<String>,

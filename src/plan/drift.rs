@@ -82,9 +82,10 @@ pub(super) fn changes(
     vm: &DesiredVm,
     live: &VmObserved,
     record: &Record,
+    delete_source: bool,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Change> {
-    let mut changes = diff::changes(vm, live);
+    let mut changes = diff::changes(vm, live, delete_source);
     for change in &mut changes {
         attribute(change, &record.applied);
     }

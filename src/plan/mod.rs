@@ -125,6 +125,8 @@ pub struct Policy {
     pub restart: bool,
     /// Guests that do not shut down are stopped by force.
     pub force_stop: bool,
+    /// Sources of disks that are moved are erased.
+    pub delete_source: bool,
     /// Features that run again although they ran.
     pub rerun: Vec<String>,
     /// What is to be done.
@@ -180,6 +182,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         names: &names,
         exports: &exports,
         restart: policy.restart,
+        delete_source: policy.delete_source,
         rerun: &policy.rerun,
     };
     let mut vms: Vec<VmPlan> = match &policy.goal {

@@ -145,8 +145,14 @@ pub(super) fn completed(vm: &DesiredVm, problems: &mut Vec<Diagnostic>) {
     problems.push(Diagnostic::notice(codes::UNFINISHED, text).vm(vm.vm_id));
 }
 
-/// Anything but our own half-made clone that is locked is left alone.
-pub(super) fn lock(vm: VmId, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+/// Anything but our own half-made clone that is locked is left alone; and so is a VM on whose disks somebody works.
+pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed, problems: &mut Vec<Diagnostic>) {
+    if let Some(task) = observed.working.get(&vm) {
+        let what = format!("a task is working on the disks of VM {vm} ({task})");
+        let hint = "wait until it has ended, then plan again";
+        problems.push(Diagnostic::error(codes::TASK_RUNNING, what).vm(vm).hint(hint));
+        return;
+    }
     if let Some(lock) = &live.lock {
         problems.push(
             Diagnostic::error(codes::LOCKED, format!("VM {vm} is locked ({lock})"))

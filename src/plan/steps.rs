@@ -32,6 +32,8 @@ pub(super) struct Scene<'a> {
     pub exports: &'a Exports<'a>,
     /// Restart VMs with values that wait for it.
     pub restart: bool,
+    /// Erase the sources of disks that move.
+    pub delete_source: bool,
     /// Features that run again although they ran.
     pub rerun: &'a [String],
 }
@@ -59,7 +61,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             draft.changes = diff::new_values(vm, None);
         }
         Situation::Ours(live, record) => {
-            disk::boot_disk(vm, live, problems);
+            disk::boot_disk(vm, live, scene, problems);
             cloud_init::preflight(vm, Some(live), problems);
             let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
             preflight::host(vm, scene, problems);
@@ -67,7 +69,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             if !has_errors(&problems[before..]) {
                 return draft.update(vm, live, record, mounts, scene, problems);
             }
-            draft.changes = drift::changes(vm, live, record, problems);
+            draft.changes = drift::changes(vm, live, record, scene.delete_source, problems);
         }
     }
     draft.into_plan(None)
@@ -180,8 +182,10 @@ impl Draft {
         let steps = Steps {
             acting: Outcome::Create,
             configure: Some(("the clone has the template's values", Disruption::None)),
+            moves: None,
             resize: (size != Some(diff::wanted_bytes(vm))).then_some("the template's disk is smaller"),
             cloud_init: None,
+            grow: false,
             restart: false,
             start: vm.started.then_some("the VM is new"),
             bring_up: vm.started.then_some("the guest boots for the first time"),
@@ -203,6 +207,7 @@ impl Draft {
             mounts,
             files: staging.files(vm, scene.desired),
             unmount: BTreeMap::new(),
+            delete_source: false,
             record,
         };
         self.into_plan(Some(Box::new(task)))
@@ -220,7 +225,7 @@ impl Draft {
         // What is shut down first changes without being disturbed.
         let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
         let live = shut_down.as_ref().unwrap_or(live);
-        self.changes = drift::changes(vm, live, record, problems);
+        self.changes = drift::changes(vm, live, record, scene.delete_source, problems);
         if !self.off {
             self.waiting = diff::waiting(live);
         }
@@ -232,7 +237,8 @@ impl Draft {
             self.changes.push(diff::power(vm));
         }
         let size_key = Key::BootDiskSizeGb.name();
-        let other = [size_key, Key::Started.name()];
+        let storage_key = Key::BootDiskStorage.name();
+        let other = [size_key, storage_key, Key::Started.name()];
         let written = self.changes.iter().filter(|change| !other.contains(&change.key));
         let disruption = written.clone().map(|change| change.disruption).max();
         let configure = match disruption {
@@ -240,14 +246,18 @@ impl Draft {
             Some(disruption) => Some(("values differ", disruption)),
             None => None,
         };
-        let grows = self.changes.iter().any(|change| change.key == size_key);
+        let changes = |key: &str| self.changes.iter().any(|change| change.key == key);
+        let (grows, moves) = (changes(size_key), changes(storage_key));
         let staging = Staging::of(vm, &mounts, scene.desired);
         let restart =
             scene.restart && live.running && (disruption == Some(Disruption::Restart) || !live.pending.is_empty());
         let steps = Steps {
             acting: Outcome::Update,
             configure,
+            moves: moves.then_some(if live.running { Disruption::Live } else { Disruption::None }),
             resize: grows.then_some("the disk is smaller than wished"),
+            // A guest that has never been up grows by itself when it boots.
+            grow: record.grow || (grows && !fresh),
             // A start makes it anew by itself.
             cloud_init: cloud_init::drive_waits(vm, live, &self.changes).filter(|_| !restart),
             restart,
@@ -275,12 +285,13 @@ impl Draft {
             self.push(ActionKind::Record, Outcome::Update, "something it says changes");
         }
         self.basis = Some(live.digest.clone());
-        preflight::lock(vm.vm_id, live, problems);
+        preflight::lock(vm.vm_id, live, scene.observed, problems);
         let declared = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
         let unmount = record.volumes.clone().into_iter().filter(|(at, _)| !declared(at)).collect();
         let task = Task {
             desired: vm.clone(),
             unmount,
+            delete_source: scene.delete_source,
             clone: None,
             fresh,
             completing,

@@ -24,6 +24,8 @@ pub struct Task {
     pub scripts: Vec<FeatureScript>,
     /// Mount points of volumes that are no longer declared: mount point → where they came from.
     pub unmount: BTreeMap<String, String>,
+    /// The source of a disk that is moved is erased.
+    pub delete_source: bool,
     /// What the record will say in the end. Its uuid is filled in when the VM exists.
     pub record: Record,
 }

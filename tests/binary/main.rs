@@ -2,6 +2,7 @@
 
 mod cli;
 mod cloud_init;
+mod disks;
 #[path = "../support/doubles.rs"]
 mod doubles;
 mod drift;

@@ -212,6 +212,10 @@ impl Hypervisor for Troubled {
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         self.looked(vm).cloning(vm)
     }
+
+    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
+        self.looked(vm).working(vm)
+    }
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
         self.node.exports(vm)
     }

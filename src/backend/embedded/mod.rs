@@ -28,6 +28,7 @@ mod clone;
 mod cloud_init;
 mod commands;
 mod configure;
+mod disk;
 mod files;
 mod guest;
 mod host;
@@ -238,6 +239,7 @@ impl Hypervisor for Embedded {
             elsewhere: BTreeMap::new(),
             ha: BTreeSet::new(),
             cloning,
+            working: self.tasks.working()?,
             unattributed_clone,
         }))
     }
@@ -262,6 +264,10 @@ impl Hypervisor for Embedded {
             (false, true) => Cloning::Unknown,
             (false, false) => Cloning::No,
         })
+    }
+
+    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
+        Ok(self.tasks.working()?.remove(&vm))
     }
 
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
@@ -289,6 +295,10 @@ impl Hypervisor for Embedded {
             HostOp::Configure { vm, write, digest } => self.configure(*vm, write, Some(digest), deadline, rehearsal),
             HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, deadline, rehearsal),
             HostOp::UpdateCloudInit { vm } => self.update_cloud_init(*vm, deadline, rehearsal),
+            HostOp::MoveDisk { vm, disk, storage, delete_source, digest } => {
+                let what = disk::Move { vm: *vm, disk, storage, delete_source: *delete_source, digest };
+                self.move_disk(what, deadline, rehearsal)
+            }
             HostOp::Start { vm } => self.start_vm(*vm, deadline, rehearsal),
             HostOp::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),
             HostOp::Stop { vm } => self.stop_vm(*vm, deadline, rehearsal),

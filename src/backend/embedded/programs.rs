@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cloud-init status --format json`, also as a script of that name | done when the node's `cloud_init_delay_ms` has passed since the start |
 //! | script `phoenix-mount SOURCE MOUNT_POINT` | puts a mount into fstab; prints `mounted` or `already` |
+//! | script `phoenix-grow SYS` | makes the root file system as large as the boot disk; prints `grown` or `already` |
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
 //! | script `phoenix-probe DIRECTORY ANSWER` | prints the file `question` of a directory on a mounted volume and writes `answer` beside it, or removes the directory |
 //! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME TIMEOUT LOG` | checks the staged script with `bash -n` and notes a result; prints `started`, `running` or `finished` |
@@ -13,7 +14,8 @@
 //! A script is `/bin/sh -c TEXT NAME ARG…`; it is known by its `NAME`, and its text is not run. Nothing is executed
 //! in a simulated guest.
 //!
-//! The guest's disk is the directory `guests/VMID`: `fstab`, and `runs/FEATURE-DIGEST` with `exit N` (`exit N at MS` where
+//! The guest's disk is the directory `guests/VMID`: `filesystem` with the bytes of its root file system, which takes the
+//! whole disk whenever the guest boots, `fstab`, and `runs/FEATURE-DIGEST` with `exit N` (`exit N at MS` where
 //! scripts take their time), the uuid of the VM the run was made for, and what went wrong.
 
 use std::io::Write as _;
@@ -79,6 +81,10 @@ impl Embedded {
                 Ok(self.cloud_init(up))
             }
             ("phoenix-mount", [_, _, _, _, source, mount_point]) => self.mount(vm, source, mount_point),
+            ("phoenix-grow", [_, _, _, _, _]) => {
+                let grew = self.fill_disk(vm, &self.existing(vm)?)?;
+                Ok(printed(if grew { "grown" } else { "already" }))
+            }
             ("phoenix-unmount", [_, _, _, _, source, mount_point]) => self.unmount(vm, source, mount_point),
             ("phoenix-probe", [_, _, _, _, dir, answer]) => self.probe(vm, dir, answer),
             ("phoenix-feature", [_, _, _, _, feature, digest, uuid, dir, file, _, _, _, log])
@@ -264,7 +270,7 @@ impl Embedded {
     }
 
     /// Writes a file on the guest's own disk.
-    fn write_guest(&self, vm: VmId, name: &str, content: &str) -> Result<(), Fault> {
+    pub(super) fn write_guest(&self, vm: VmId, name: &str, content: &str) -> Result<(), Fault> {
         let path = self.guest_dir(vm).join(name);
         if let Some(dir) = path.parent() {
             files::make_dir(dir)?;

@@ -44,8 +44,9 @@ impl Machines for Simulated<'_> {
         Ok(text.map(|text| text.trim().parse().unwrap_or(0)))
     }
 
-    fn start(&self, vm: VmId, _: &Conf<'_>, _: Deadline) -> Result<(), Fault> {
+    fn start(&self, vm: VmId, conf: &Conf<'_>, _: Deadline) -> Result<(), Fault> {
         files::make_dir(&self.0.guest_dir(vm))?;
+        self.0.fill_disk(vm, &conf.to_string())?;
         self.0.forget_processes(vm)?;
         let path = self.0.dir.join("run").join(vm.to_string());
         files::replace(&path, &self.0.dir.join(format!("tmp/run-{vm}")), &now_ms().to_string())

@@ -118,11 +118,15 @@ impl Volumes {
         let dir = self.of(id, vm);
         files::make_dir(&dir)?;
         let files = has_files(&storage.kind);
-        let suffix = if files { ".qcow2" } else { "" };
+        let suffix = match (files, name) {
+            (false, _) => "",
+            (true, NewName::RawDisk) => ".raw",
+            (true, _) => ".qcow2",
+        };
         let taken = files::names(&dir)?;
         let name = match name {
             NewName::CloudInit => format!("vm-{vm}-cloudinit{suffix}"),
-            NewName::Disk | NewName::Base => {
+            NewName::Disk | NewName::RawDisk | NewName::Base => {
                 let start = if name == NewName::Base { "base" } else { "vm" };
                 let free =
                     (0..=u32::MAX).map(|n| format!("{start}-{vm}-disk-{n}{suffix}")).find(|name| !taken.contains(name));
@@ -170,6 +174,8 @@ impl Volumes {
 pub(super) enum NewName {
     /// A disk of a VM.
     Disk,
+    /// The same, raw where the storage knows several formats.
+    RawDisk,
     /// A disk of a template.
     Base,
     /// The drive with the cloud-init data.

@@ -4,6 +4,7 @@
 //! log. When it ends, a line goes to `tasks/index`, and the log to `tasks/log`. A file nobody holds belongs to a process that died: its task is
 //! listed with `unexpected status`, as Proxmox does.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::files::{self, unread, unwritten};
-use crate::hypervisor::{Fault, FaultKind};
+use crate::hypervisor::{DISK_TASKS, Fault, FaultKind};
 use crate::model::VmId;
 
 /// The task list of a node.
@@ -114,6 +115,22 @@ impl Tasks {
         }
         targets.sort_unstable();
         Ok((targets, unknown))
+    }
+
+    /// VMs on whose disks a running task works, each with the task's kind.
+    pub(super) fn working(&self) -> Result<BTreeMap<VmId, String>, Fault> {
+        let _looking = self.look()?;
+        let mut found = BTreeMap::new();
+        for upid in files::names(&self.active())? {
+            // `UPID:NODE:PID:PSTART:START:KIND:VMID:…`
+            let mut parts = upid.split(':').skip(5);
+            let (kind, vm) = (parts.next().unwrap_or_default(), parts.next().and_then(|vm| vm.parse().ok()));
+            if let Some(vm) = vm.filter(|_| DISK_TASKS.contains(&kind) && files::is_locked(&self.active().join(&upid)))
+            {
+                found.insert(vm, kind.to_owned());
+            }
+        }
+        Ok(found)
     }
 
     /// Whether any task is running.

@@ -4,7 +4,7 @@ use super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 
 /// Words with which values are refused; the last is of phoenix's own scripts.
-const REFUSALS: [&str; 10] = [
+const REFUSALS: [&str; 12] = [
     "Parameter verification failed",
     "unable to parse",
     "not allowed",
@@ -15,6 +15,8 @@ const REFUSALS: [&str; 10] = [
     "protection mode enabled",
     "is running - destroy failed",
     "is still in use by linked clone",
+    "you can't move",
+    "does not support vm images",
 ];
 
 /// What a shell says of programs that somebody else ended: by SIGHUP, SIGKILL, SIGTERM.

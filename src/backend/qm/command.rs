@@ -38,6 +38,14 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
             vec![qm(&["disk", "resize", &vm.to_string(), disk, &format!("{size_gb}G")])]
         }
         HostOp::UpdateCloudInit { vm } => vec![qm(&["cloudinit", "update", &vm.to_string()])],
+        HostOp::MoveDisk { vm, disk, storage, delete_source, digest } => {
+            let mut argv = qm(&["disk", "move", &vm.to_string(), disk, storage]);
+            if *delete_source {
+                option(&mut argv, "delete", "1");
+            }
+            option(&mut argv, "digest", &digest.0);
+            vec![argv]
+        }
         HostOp::Start { vm } => vec![qm(&["start", &vm.to_string()])],
         HostOp::Shutdown { vm } => vec![qm(&["shutdown", &vm.to_string(), "--timeout", SHUTDOWN_SECONDS])],
         HostOp::Stop { vm } => vec![qm(&["stop", &vm.to_string()])],
@@ -148,6 +156,15 @@ mod tests {
         check(&op, &["qm set 1000 --digest 0bcf --sshkeys"]);
         assert_eq!(keys(&op).as_deref(), Some("ssh-rsa AAAA me@desk\n"));
         check(&HostOp::UpdateCloudInit { vm: vm(1000) }, &["qm cloudinit update 1000"]);
+        let moved = |delete_source: bool| HostOp::MoveDisk {
+            vm: vm(1000),
+            disk: "scsi0".to_owned(),
+            storage: "local".to_owned(),
+            delete_source,
+            digest: Digest("0bcf".to_owned()),
+        };
+        check(&moved(false), &["qm disk move 1000 scsi0 local --digest 0bcf"]);
+        check(&moved(true), &["qm disk move 1000 scsi0 local --delete 1 --digest 0bcf"]);
         check(&HostOp::Shutdown { vm: vm(1000) }, &["qm shutdown 1000 --timeout 180"]);
         check(&HostOp::Stop { vm: vm(1000) }, &["qm stop 1000"]);
         check(&HostOp::Destroy { vm: vm(1000), digest: Digest("0bcf".to_owned()) }, &["qm destroy 1000 --purge 1"]);

@@ -228,6 +228,7 @@ fn how(stdout: &mut Vec<u8>) -> Option<How> {
 fn describe(name: &str) -> String {
     match name.strip_prefix("clone-") {
         Some(vm) => format!("the clone into VM {vm}"),
+        None if name.starts_with("move-") => format!("moving the disk of VM {}", &name[5..]),
         None => format!("the operation `{name}`"),
     }
 }

@@ -176,7 +176,7 @@ impl Hypervisor for Qm {
         }
         let output = self.run(&command)?;
         let files = observe::unpack(&output.stdout)?;
-        let clones = self.clone_targets(&observe::clone_tasks(&files)?)?;
+        let clones = self.clone_targets(&observe::clones(observe::tasks(&files)?))?;
         observe::read(&files, &clones, &self.layout.root)
     }
 
@@ -213,14 +213,14 @@ impl Hypervisor for Qm {
     }
 
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
-        let output = self.look("phoenix-cloning", CLONING, &[&self.layout.root])?;
+        let output = self.look("phoenix-tasks", TASKS, &[&self.layout.root])?;
         let text = String::from_utf8_lossy(&output.stdout);
         let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
         // A `qemu-img` whose parent was killed goes on writing (recorded); it names the volume.
         if processes.lines().any(|line| observe::writes_volume_of(line, vm)) {
             return Ok(Cloning::Yes);
         }
-        let targets = self.clone_targets(&observe::parse_clone_tasks(tasks)?)?;
+        let targets = self.clone_targets(&observe::clones(observe::parse_tasks(tasks)?))?;
         Ok(if targets.contains(&Some(vm)) {
             Cloning::Yes
         } else if targets.contains(&None) {
@@ -228,6 +228,14 @@ impl Hypervisor for Qm {
         } else {
             Cloning::No
         })
+    }
+
+    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
+        let output = self.look("phoenix-tasks", TASKS, &[&self.layout.root])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
+        let task = observe::disk_tasks(&observe::parse_tasks(tasks)?).remove(&vm);
+        Ok(task.or_else(|| observe::copying(processes, vm).then(|| observe::COPY.to_owned())))
     }
 
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
@@ -250,8 +258,9 @@ impl Hypervisor for Qm {
         for argv in command::commands(op) {
             let command = Command::change(argv, deadline);
             let output = match op {
-                // Half a clone is worth nothing: it does not end with phoenix, nor with the connection.
+                // Half a copy is worth nothing: it does not end with phoenix, nor with the connection.
                 HostOp::Clone { target, .. } => self.detached(&format!("clone-{target}"), &command)?,
+                HostOp::MoveDisk { vm, .. } => self.detached(&format!("move-{vm}"), &command)?,
                 _ => match command::keys(op) {
                     Some(keys) => self.runner.run(&with_file(&command, keys))?,
                     None => self.runner.run(&command)?,
@@ -260,9 +269,10 @@ impl Hypervisor for Qm {
             if output.status != 0 {
                 return Err(answer::fault(&command, &output));
             }
-            // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded). A storage that warns
+            // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded), and what holds for one
+            // task of a disk may hold for another. A storage that warns
             // of something says so there, too: whoever called has to look.
-            if matches!(op, HostOp::Resize { .. }) && !output.stderr.trim().is_empty() {
+            if matches!(op, HostOp::Resize { .. } | HostOp::MoveDisk { .. }) && !output.stderr.trim().is_empty() {
                 let fault = answer::fault(&command, &output);
                 let effect = if fault.kind == FaultKind::Failed { Effect::Maybe } else { fault.effect };
                 return Err(Fault { effect, ..fault });
@@ -290,8 +300,8 @@ printf '%s\n' "$storages" | while read -r storage type status rest; do
 done
 "#;
 
-/// `phoenix-cloning ROOT`: the running tasks, and the programs that copy disks.
-const CLONING: &str = r#"set -u
+/// `phoenix-tasks ROOT`: the running tasks, and the programs that copy disks.
+const TASKS: &str = r#"set -u
 read -r node <"$1/proc/sys/kernel/hostname" || exit 1
 pvesh get "/nodes/${node%%.*}/tasks" --source active --output-format json || exit 1
 echo

@@ -10,7 +10,7 @@ use std::io::Read as _;
 use serde::Deserialize;
 
 use super::answer;
-use crate::hypervisor::{Fault, FaultKind};
+use crate::hypervisor::{DISK_TASKS, Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{Elsewhere, Export, NfsSource, Node, Observed, Storage, VmObserved};
 
@@ -106,6 +106,9 @@ pub(super) struct TaskEntry {
     pub(super) upid: String,
     #[serde(rename = "type")]
     kind: String,
+    /// What it is about: of most, a VMID.
+    #[serde(default)]
+    id: String,
 }
 
 /// Unpacks the answer of [`SCRIPT`].
@@ -126,17 +129,23 @@ pub(super) fn unpack(archive: &[u8]) -> Result<Files, Fault> {
 }
 
 /// The tasks that are running, from the answer.
-pub(super) fn clone_tasks(files: &Files) -> Result<Vec<TaskEntry>, Fault> {
-    let tasks: Vec<TaskEntry> = json(files, "tasks")?;
-    Ok(tasks.into_iter().filter(TaskEntry::is_clone).collect())
+pub(super) fn tasks(files: &Files) -> Result<Vec<TaskEntry>, Fault> {
+    json(files, "tasks")
 }
 
-impl TaskEntry {
-    /// Whether it clones something.
-    pub(super) fn is_clone(&self) -> bool {
-        self.kind == "qmclone"
-    }
+/// Those that clone something.
+pub(super) fn clones(tasks: Vec<TaskEntry>) -> Vec<TaskEntry> {
+    tasks.into_iter().filter(|task| task.kind == "qmclone").collect()
 }
+
+/// Those that work on the disks of the VM they are about, by VM.
+pub(super) fn disk_tasks(tasks: &[TaskEntry]) -> BTreeMap<VmId, String> {
+    let of_disks = tasks.iter().filter(|task| DISK_TASKS.contains(&task.kind.as_str()));
+    of_disks.filter_map(|task| Some((task.id.parse().ok()?, task.kind.clone()))).collect()
+}
+
+/// What a copy is called that outlived its task.
+pub(super) const COPY: &str = "qemu-img convert";
 
 /// Makes sense of the answer. `clones` are the targets of running clones; `None` stands for one that cannot be told.
 ///
@@ -156,6 +165,7 @@ pub(super) fn read(files: &Files, clones: &[Option<VmId>], root: &str) -> Result
         .filter(|(id, _)| !vms.contains_key(id))
         .collect();
     let cloning = cloning(files, &vms, clones);
+    let working = working(files, &vms)?;
     Ok(Observed {
         elsewhere,
         node: node(files, name),
@@ -165,6 +175,7 @@ pub(super) fn read(files: &Files, clones: &[Option<VmId>], root: &str) -> Result
         exports: exports(files),
         ha: text(files, "ha").lines().filter_map(managed).collect(),
         cloning,
+        working,
         unattributed_clone: clones.contains(&None),
     })
 }
@@ -212,6 +223,20 @@ fn cloning(files: &Files, vms: &BTreeMap<VmId, VmObserved>, clones: &[Option<VmI
     targets.sort_unstable();
     targets.dedup();
     targets
+}
+
+/// VMs on whose disks a task works, or a copy that outlived its task. One that is being cloned is told elsewhere.
+fn working(files: &Files, vms: &BTreeMap<VmId, VmObserved>) -> Result<BTreeMap<VmId, String>, Fault> {
+    let text = text(files, "copying");
+    let copied = vms.values().filter(|vm| !text.is_empty() && vm.lock.is_none() && copying(&text, vm.id));
+    let mut found: BTreeMap<VmId, String> = copied.map(|vm| (vm.id, COPY.to_owned())).collect();
+    found.extend(disk_tasks(&tasks(files)?));
+    Ok(found)
+}
+
+/// Whether one of these programs copies to a volume of the VMID: the last word of `qemu-img convert` is what it writes.
+pub(super) fn copying(programs: &str, vm: VmId) -> bool {
+    programs.lines().filter_map(|line| line.rsplit(' ').next()).any(|target| writes_volume_of(target, vm))
 }
 
 /// `vm: 1000` begins the section of a VM in the HA manager's `resources.cfg`.
@@ -300,11 +325,10 @@ fn json<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<T, 
         .map_err(|why| Fault::harmless(FaultKind::Garbled, format!("the node's {name} cannot be understood: {why}")))
 }
 
-/// The running clones in the API's list of tasks.
-pub(super) fn parse_clone_tasks(text: &str) -> Result<Vec<TaskEntry>, Fault> {
-    let tasks: Vec<TaskEntry> = serde_json::from_str(text.trim())
-        .map_err(|why| Fault::harmless(FaultKind::Garbled, format!("the node's tasks cannot be understood: {why}")))?;
-    Ok(tasks.into_iter().filter(TaskEntry::is_clone).collect())
+/// The API's list of tasks.
+pub(super) fn parse_tasks(text: &str) -> Result<Vec<TaskEntry>, Fault> {
+    serde_json::from_str(text.trim())
+        .map_err(|why| Fault::harmless(FaultKind::Garbled, format!("the node's tasks cannot be understood: {why}")))
 }
 
 /// The target that the first line of a clone's log names: `creating a clone of VM 9100 with ID 431`.
@@ -325,7 +349,7 @@ pub(super) fn writes_volume_of(line: &str, vm: VmId) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{address, clone_target, parse_clone_tasks, storage_cfg, writes_volume_of};
+    use super::{address, clone_target, clones, copying, disk_tasks, parse_tasks, storage_cfg, writes_volume_of};
     use crate::model::VmId;
 
     #[test]
@@ -335,8 +359,14 @@ mod tests {
         assert_eq!(clone_target(b"[]"), None);
         let tasks = r#"[{"id":"9100","node":"vm","pid":30845,"pstart":718548,"saved":"0","starttime":1795388860,
             "status":"RUNNING","type":"qmclone","upid":"UPID:vm:0000787D:x","user":"root@pam"},
-            {"id":"1","type":"qmstart","upid":"UPID:y"}]"#;
-        assert_eq!(parse_clone_tasks(tasks).unwrap().len(), 1);
+            {"id":"1","type":"qmstart","upid":"UPID:y"},{"id":"101","type":"qmmove","upid":"UPID:z"}]"#;
+        let tasks = parse_tasks(tasks).unwrap();
+        let working = disk_tasks(&tasks);
+        assert_eq!(
+            working.into_iter().map(|(vm, kind)| (vm.get(), kind)).collect::<Vec<_>>(),
+            [(101, "qmmove".into())]
+        );
+        assert_eq!(clones(tasks).len(), 1);
     }
 
     #[test]
@@ -345,6 +375,7 @@ mod tests {
             "qemu-img convert -p -n /images/9100/base-9100-disk-0.qcow2 zeroinit:/images/431/vm-431-disk-0.qcow2";
         let vm = |n: u32| VmId::try_from(n).unwrap();
         assert!(writes_volume_of(line, vm(431)));
+        assert!(copying(line, vm(431)) && !copying(line, vm(9100)));
         assert!(!writes_volume_of(line, vm(9100)));
         assert!(!writes_volume_of("qemu-img convert a /dev/zvol/x-vm-431-disk-0", vm(431)));
         assert!(!writes_volume_of(line, vm(43_100)));

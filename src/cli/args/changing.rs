@@ -16,6 +16,9 @@ pub(in crate::cli) struct Options {
     /// Stop guests by force that are to shut down and do not within three minutes.
     #[arg(long)]
     pub(in crate::cli) force_stop: bool,
+    /// Erase what a disk leaves behind when `boot_disk_storage` moves it.
+    #[arg(long)]
+    pub(in crate::cli) delete_source: bool,
     /// Run this feature again where it ran already; may be repeated or separated by commas.
     #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
     pub(in crate::cli) rerun: Vec<String>,

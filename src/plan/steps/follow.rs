@@ -12,9 +12,13 @@ pub(super) struct Steps<'a> {
     /// `create` for a VM that is being made, else `update`.
     pub(super) acting: Outcome,
     pub(super) configure: Option<(&'static str, Disruption)>,
+    /// What it costs that the boot disk moves, if it does.
+    pub(super) moves: Option<Disruption>,
     pub(super) resize: Option<&'static str>,
     /// Why the cloud-init drive of a running VM is made anew.
     pub(super) cloud_init: Option<&'static str>,
+    /// The guest's root file system is to follow its disk.
+    pub(super) grow: bool,
     pub(super) restart: bool,
     pub(super) start: Option<&'static str>,
     /// Why the guest is waited for even if nothing else needs it.
@@ -49,6 +53,10 @@ impl Draft {
         let (outcome, reason) = when(steps.configure.map(|(reason, _)| reason), "values are as wished");
         let disruption = steps.configure.map_or(Disruption::None, |(_, disruption)| disruption);
         self.push_about(ActionKind::Configure, None, outcome, reason, disruption);
+        if let Some(disruption) = steps.moves {
+            let reason = "the disk lies on another storage";
+            self.push_about(ActionKind::MoveDisk, None, Outcome::Update, reason, disruption);
+        }
         let (outcome, reason) = when(steps.resize, "the disk has its size");
         self.push(ActionKind::ResizeDisk, outcome, reason);
         if let Some(reason) = steps.cloud_init {
@@ -67,9 +75,13 @@ impl Draft {
             .or((!removed.is_empty()).then_some("a volume is to be unmounted"))
             .or(to_mount.then_some("a volume is to be mounted"))
             .or(to_run.then_some("a feature is to run"));
-        let (outcome, reason) = when(wanted, "nothing needs the guest");
+        let (outcome, reason) =
+            when(wanted.or(steps.grow.then_some("its root file system is to grow")), "nothing needs the guest");
         self.push(ActionKind::AwaitAgent, outcome, reason);
         self.push(ActionKind::AwaitCloudInit, outcome, reason);
+        if steps.grow {
+            self.push(ActionKind::GrowFilesystem, Outcome::Update, "the disk grew");
+        }
 
         for at in removed {
             let subject = Some(at.as_str().into());

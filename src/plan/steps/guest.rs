@@ -14,6 +14,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
     match kind {
         ActionKind::AwaitAgent
         | ActionKind::AwaitCloudInit
+        | ActionKind::GrowFilesystem
         | ActionKind::Unmount
         | ActionKind::PrepareShare
         | ActionKind::ExportShare
@@ -24,6 +25,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::Clone
         | ActionKind::Stop
         | ActionKind::Configure
+        | ActionKind::MoveDisk
         | ActionKind::ResizeDisk
         | ActionKind::UpdateCloudInit
         | ActionKind::Restart
@@ -79,6 +81,7 @@ pub(super) fn wished(
         return wished;
     }
     wished.state = RecordState::Ready;
+    wished.grow = false;
     for feature in &vm.features {
         let digest = desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
         wished.features.insert(feature.name.to_string(), digest.to_owned());

@@ -29,7 +29,7 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>, pro
         }
         Ok(_) => {}
     }
-    preflight::lock(vm, live, problems);
+    preflight::lock(vm, live, scene.observed, problems);
     if problems.len() > before {
         return draft.into_plan(None);
     }

@@ -34,7 +34,7 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut 
         problems.push(problem.vm(vm));
     }
     if left.is_none() {
-        preflight::lock(vm, live, problems);
+        preflight::lock(vm, live, scene.observed, problems);
         if declared.is_some_and(|vm| vm.protected == Some(true)) && !live.protection {
             problems.push(protected(vm).vm(vm));
         }

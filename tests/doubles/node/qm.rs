@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use phoenix::backend::embedded::Command;
 use phoenix::hypervisor::{Fault, FaultKind, HostOp, Hypervisor as _};
-use phoenix::model::VmId;
+use phoenix::model::{Digest, VmId};
 use phoenix::observed::{Conf, VmObserved, encode_description};
 
 use crate::answer::Answer;
@@ -17,6 +17,7 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
         ["clone", rest @ ..] => clone(node, rest),
         ["set", rest @ ..] => set::set(node, rest),
         ["disk", "resize", rest @ ..] | ["resize", rest @ ..] => resize(node, rest),
+        ["disk", "move", rest @ ..] => move_disk(node, rest),
         ["destroy", rest @ ..] => destroy(node, rest),
         ["config", rest @ ..] => config(node, rest),
         ["shutdown", rest @ ..] => shutdown(node, rest),
@@ -102,6 +103,27 @@ fn resize(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
             Err(if failed_task { Answer { status: 0, ..answer } } else { answer })
         }
     }
+}
+
+fn move_disk(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
+    const USAGE: &str = "qm disk move <vmid> <disk> [<storage>] [OPTIONS]";
+    let option = |name: &str| ["delete", "digest"].contains(&name);
+    let words = Words::parse(words, Takes { usage: USAGE, words: 3, option: &option })?;
+    let vm = words.vm(0, "vmid", USAGE)?;
+    let refused = |fault: Fault| Answer::refused(&fault, USAGE);
+    let before = node.existing(vm).map_err(refused)?;
+    let digest = words.option("digest").map_or(before.digest, |digest| Digest(digest.to_owned()));
+    let (disk, storage) = (words.plain[1].to_owned(), words.plain[2].to_owned());
+    let delete_source = words.flag("delete").unwrap_or(false);
+    let op = HostOp::MoveDisk { vm, disk: disk.clone(), storage, delete_source, digest };
+    node.perform(&op).map_err(refused)?;
+    let size = before.boot_disk.filter(|found| found.device == disk).and_then(|disk| disk.size).unwrap_or(0) >> 30;
+    let log =
+        format!("transferred 0.0 B of {size}.0 GiB (0.00%)\ntransferred {size}.0 GiB of {size}.0 GiB (100.00%)\n");
+    // Proxmox says it where a task of the program warns.
+    let warns = !before.snapshots.is_empty();
+    let err = if warns { "moving disk with snapshots, snapshots will not be moved!\n" } else { "" };
+    Ok(Answer { err: err.to_owned(), ..Answer::said(log) })
 }
 
 /// `+1G`, `4.5G`, `5000M`, bytes: whether it is added, and bytes.

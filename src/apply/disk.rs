@@ -1,0 +1,124 @@
+//! The boot disk: where it lies, how large it is, and that its guest makes use of it.
+
+use super::host::Holds;
+use super::operation;
+use super::perform::{Step, failure, stale};
+use crate::event::Failure;
+use crate::guest::{self, Grown};
+use crate::model::Outcome;
+use crate::observed::VmObserved;
+
+impl Step<'_> {
+    /// Moves the boot disk, after a last look whether it is still the one that was planned.
+    pub(super) fn move_disk(&mut self) -> Result<Outcome, Failure> {
+        let id = self.id();
+        let task = self.task()?;
+        let storage = task.desired.boot_disk_storage.as_str();
+        let live = self.live()?;
+        let Some(disk) = live.boot_disk.clone() else {
+            return Err(stale(format!("VM {id} has no boot disk any more"), "plan again"));
+        };
+        if disk.storage == storage {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        if let Some(work) = self.ask(|hypervisor| hypervisor.working(id))? {
+            let what = format!("a task is working on the disks of VM {id} ({work})");
+            return Err(failure(what, Some("wait until it has ended, then apply again")));
+        }
+        if task.delete_source && !live.snapshots.is_empty() {
+            let what = format!("snapshots of VM {id} hold on to {}: {}", disk.volume, live.snapshots.join(", "));
+            return Err(stale(what, "plan again and look at what differs"));
+        }
+        self.write_record(&|record| operation::unsettle(record, task))?;
+        let live = self.live()?;
+        let there = |live: &VmObserved| live.boot_disk.as_ref().is_some_and(|disk| disk.storage == storage);
+        let op = operation::move_disk(id, task, &disk, &live.digest);
+        self.host(&op, &|| {
+            if there(&self.live()?) {
+                return Ok(Holds::Yes);
+            }
+            let working = self.ask(|hypervisor| hypervisor.working(id))?;
+            if working.is_some() {
+                return Ok(Holds::NotYet);
+            }
+            // It may have ended between the two looks.
+            Ok(if there(&self.live()?) { Holds::Yes } else { Holds::No })
+        })?;
+        let now = self.live()?;
+        if !there(&now) {
+            return Err(failure(
+                format!("{} was not moved to `{storage}`, though the target reported success", disk.device),
+                Some("look at the task log of the node"),
+            ));
+        }
+        self.leave()?;
+        self.name_leftovers()?;
+        Ok(self.action.outcome)
+    }
+
+    /// Tells volumes of the VM that its configuration does not name: what an interrupted move left of its copy. Nothing
+    /// here erases a volume that nobody spoke of.
+    fn name_leftovers(&self) -> Result<(), Failure> {
+        let id = self.id();
+        let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
+        let mut left = self.ask(|hypervisor| hypervisor.volumes(id))?;
+        left.retain(|volume| !config.contains(volume.as_str()));
+        if !left.is_empty() {
+            self.noticed(format!(
+                "volumes of VM {id} that its configuration does not name: {}; an interrupted move leaves such: look at \
+                 them, then `pvesm free` erases one",
+                left.join(", ")
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn resize(&mut self) -> Result<Outcome, Failure> {
+        let task = self.task()?;
+        let size_gb = task.desired.boot_disk_size_gb;
+        let wished = u64::from(size_gb) * crate::model::GIB;
+        let live = self.live()?;
+        let Some(disk) = live.boot_disk.clone() else {
+            return Err(stale(format!("VM {} has no boot disk any more", self.id()), "plan again"));
+        };
+        let size = |live: &VmObserved| live.boot_disk.as_ref().and_then(|disk| disk.size);
+        if size(&live) == Some(wished) {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        if operation::grows_inside(self.vm) {
+            // Before the disk: whoever comes after a death must know that the guest has not seen it yet.
+            self.write_record(&|record| {
+                operation::unsettle(record, task);
+                record.grow = true;
+            })?;
+        }
+        let op = operation::resize(self.id(), task, &disk);
+        let grown = |live: &VmObserved| size(live) == Some(wished);
+        self.host(&op, &|| self.live().map(|live| if grown(&live) { Holds::Yes } else { Holds::No }))?;
+        // `qm resize` exits 0 when its task failed: only the size that is read back counts.
+        let now = self.live()?;
+        if !grown(&now) {
+            return Err(failure(
+                format!("{} was not grown to {size_gb} GiB, though the target reported success", disk.device),
+                Some("look at the task log of the node"),
+            ));
+        }
+        self.leave()?;
+        Ok(self.action.outcome)
+    }
+
+    /// Makes the guest's root file system as large as its disk.
+    pub(super) fn grow_filesystem(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        self.must_not_have_moved(&live)?;
+        let exit = self.run_program(&guest::grow_filesystem(), "the root file system")?;
+        let grown = guest::read_grown(&exit)?;
+        if let Grown::Unknown(why) = &grown {
+            self.noticed(format!("the disk grew, and the root file system did not: {why}; grow it by hand"));
+        }
+        self.write_record(&|record| record.grow = false)?;
+        Ok(if grown == Grown::Already { Outcome::NoOp } else { self.action.outcome })
+    }
+}

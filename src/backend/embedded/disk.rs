@@ -1,0 +1,90 @@
+//! Moving a disk to another storage (`qm disk move`), and what a guest has of its disk.
+
+use super::Embedded;
+use super::configure::unlocked;
+use super::files::{self, Deadline};
+use super::machines::Guests;
+use super::rehearse::Rehearsal;
+use super::storage::{NewName, usable};
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::{Digest, VmId};
+use crate::observed::{BootDisk, Conf, PropertyString, VmObserved, config_digest};
+
+/// What to move, in the words of [`HostOp::MoveDisk`](crate::hypervisor::HostOp::MoveDisk).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Move<'a> {
+    pub(super) vm: VmId,
+    pub(super) disk: &'a str,
+    pub(super) storage: &'a str,
+    pub(super) delete_source: bool,
+    pub(super) digest: &'a Digest,
+}
+
+/// File of a guest's own disk with the size of its root file system in bytes.
+const FILE_SYSTEM: &str = "filesystem";
+
+impl Embedded {
+    /// Copies a disk to another storage, then takes the copy.
+    ///
+    /// As in Proxmox nothing in the configuration shows that it is under way: the config lock is held all the time, and a
+    /// process that is killed leaves a copy that nothing names.
+    pub(super) fn move_disk(&self, what: Move<'_>, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+        let Move { vm, disk, storage, delete_source, digest } = what;
+        let _lock = self.lock_vm(vm, deadline)?;
+        let text = self.existing(vm)?;
+        if config_digest(&text) != *digest {
+            return Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"));
+        }
+        let mut conf = Conf::parse(&text);
+        unlocked(&conf)?;
+        let refused = |what: &str| Err(Fault::harmless(FaultKind::Refused, what));
+        let Some(drive) = conf.get(disk).map(ToOwned::to_owned) else {
+            return Err(Fault::harmless(FaultKind::Missing, format!("disk '{disk}' does not exist")));
+        };
+        let Some(found) = BootDisk::parse(disk, &drive) else { return refused("you can't move a cdrom") };
+        if found.storage == storage {
+            return refused("you can't move to the same storage with same format");
+        }
+        if delete_source && conf.snapshots().next().is_some() {
+            return refused("you can't move a disk with snapshots and delete the source");
+        }
+        if self.settings.guests == Guests::Qemu {
+            return refused("an embedded node whose guests are real does not move disks");
+        }
+        let size = found.size.unwrap_or(0);
+        let storages = self.storages(true)?;
+        let target = usable(&storages, storage, size)?;
+        let task = self.tasks.begin("qmmove", vm, "")?;
+        let mut moved = || {
+            // A copy keeps its format where the storage knows it.
+            let kind = if found.volume.ends_with(".qcow2") { NewName::Disk } else { NewName::RawDisk };
+            let copy = self.volumes_on_disk().allocate(storage, target, vm, kind, size)?;
+            rehearsal.halfway()?;
+            let mut options = PropertyString::parse(&drive);
+            if let Some((_, volume)) = options.parts.iter_mut().find(|(key, _)| key.is_empty() || key == "file") {
+                *volume = copy;
+            }
+            conf.set(disk, &options.to_string());
+            if !delete_source {
+                let free = (0..256).map(|n| format!("unused{n}")).find(|key| conf.get(key).is_none());
+                conf.set(&free.unwrap_or_default(), &found.volume);
+            }
+            self.write_conf(vm, &conf.to_string())?;
+            if delete_source { self.volumes_on_disk().erase(&found.volume, vm) } else { Ok(()) }
+        };
+        let result = moved();
+        task.end(result)
+    }
+
+    /// The root file system of a guest takes all of its disk: as cloud-init makes it at each boot, and [`super::programs`]
+    /// when asked. Returns whether it grew.
+    pub(super) fn fill_disk(&self, vm: VmId, conf: &str) -> Result<bool, Fault> {
+        let disk = VmObserved::from_conf(vm, conf, true).boot_disk.and_then(|disk| disk.size).unwrap_or(0);
+        let before = files::read(&self.guest_dir(vm).join(FILE_SYSTEM))?.and_then(|text| text.trim().parse().ok());
+        if before.is_some_and(|before: u64| before >= disk) {
+            return Ok(false);
+        }
+        self.write_guest(vm, FILE_SYSTEM, &disk.to_string())?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,112 @@
+//! Disks: moved to another storage, and what a guest has of them.
+
+use phoenix::guest;
+use phoenix::hypervisor::{Effect, FaultKind, GuestStatus, HostOp};
+use phoenix::model::{Digest, GIB, VmId};
+
+use crate::world::{Check, World, id, start};
+
+pub(crate) const CHECKS: [Check; 5] = [
+    ("a disk moves", moves),
+    ("a disk moves while its VM runs", moves_running),
+    ("a disk moves and its source goes", moves_for_good),
+    ("a disk that cannot move", does_not_move),
+    ("a guest follows its disk", guest_follows),
+];
+
+fn move_disk(world: &World, vm: u32, storage: &str, delete_source: bool) -> HostOp {
+    let (disk, storage) = ("scsi0".to_owned(), storage.to_owned());
+    HostOp::MoveDisk { vm: id(vm), disk, storage, delete_source, digest: world.vm(vm).digest }
+}
+
+/// Device, volume and size of each volume that a VM's configuration names.
+fn volumes(world: &World, vm: u32) -> Vec<(String, String)> {
+    world.vm(vm).volumes.into_iter().map(|volume| (volume.device, volume.volume)).collect()
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(device, volume)| ((*device).to_owned(), (*volume).to_owned())).collect()
+}
+
+fn moves(world: &World) {
+    world.put(400, &["unused0: local-zfs:vm-400-disk-7"]);
+    world.done(&move_disk(world, 400, "local", false));
+    let vm = world.vm(400);
+    let disk = vm.boot_disk.unwrap();
+    world.same("where it lies", (disk.storage.as_str(), disk.size), ("local", Some(3 * GIB)));
+    world.holds("options of the disk stay", world.config(400).contains("discard=on"));
+    let unused = [("unused0", "local-zfs:vm-400-disk-7"), ("unused1", "local-zfs:vm-400-disk-0")];
+    let mut found = volumes(world, 400);
+    found.retain(|(device, _)| device.starts_with("unused"));
+    world.same("the source stays", found, pairs(&unused));
+    let there = world.answer("volumes", world.target.volumes(id(400)));
+    world.holds("both are there", there.contains(&disk.volume) && there.contains(&unused[1].1.to_owned()));
+    world.same("nothing works on it any more", world.answer("working", world.target.working(id(400))), None);
+    world.holds("no lock", vm.lock.is_none());
+}
+
+fn moves_running(world: &World) {
+    world.put_running(401, &[]);
+    world.done(&move_disk(world, 401, "local", false));
+    let vm = world.vm(401);
+    world.holds("it runs, and nothing waits", vm.running && vm.pending.is_empty());
+    world.same("where it lies", vm.boot_disk.unwrap().storage.as_str(), "local");
+}
+
+fn moves_for_good(world: &World) {
+    world.put(402, &[]);
+    world.done(&move_disk(world, 402, "local", true));
+    let disk = world.vm(402).boot_disk.unwrap();
+    world.same("all that is named", volumes(world, 402), pairs(&[("scsi0", &disk.volume)]));
+    world.same("all that is there", world.answer("volumes", world.target.volumes(id(402))), vec![disk.volume]);
+}
+
+fn does_not_move(world: &World) {
+    world.put(403, &[]);
+    let conf = world.config(403);
+    for (storage, kind) in
+        [("nosuch", FaultKind::Missing), ("local-nfs", FaultKind::Refused), ("local-zfs", FaultKind::Refused)]
+    {
+        world.refused(&move_disk(world, 403, storage, false), kind, Effect::None);
+    }
+    let of = |vm: VmId, disk: &str, digest: Digest| {
+        let (disk, storage) = (disk.to_owned(), "local".to_owned());
+        HostOp::MoveDisk { vm, disk, storage, delete_source: false, digest }
+    };
+    let digest = world.vm(403).digest;
+    world.refused(&of(id(403), "scsi9", digest.clone()), FaultKind::Missing, Effect::None);
+    world.refused(&of(id(403), "scsi0", Digest("0".repeat(40))), FaultKind::Stale, Effect::None);
+    world.refused(&of(id(777), "scsi0", digest), FaultKind::Missing, Effect::None);
+    world.same("configuration", world.config(403), conf);
+    world.same("volumes", world.target.volumes(id(403)).unwrap().len(), 1);
+    world.put(404, &["lock: backup"]);
+    world.refused(&move_disk(world, 404, "local", false), FaultKind::Busy, Effect::None);
+    // Its snapshots hold on to the source.
+    world.put(405, &["parent: before"]);
+    let conf = format!("{}\n[before]\nscsi0: local-zfs:vm-405-disk-0,size=3G\n", world.config(405));
+    world.write("qemu-server/405.conf", &conf);
+    world.refused(&move_disk(world, 405, "local", true), FaultKind::Refused, Effect::None);
+    world.same("configuration", world.config(405), conf);
+    // Without erasing it the disk moves, whatever is said about the snapshots.
+    let _ = world.perform(&move_disk(world, 405, "local", false));
+    world.same("where it lies", world.vm(405).boot_disk.unwrap().storage.as_str(), "local");
+    world.holds("the snapshot is as it was", world.config(405).ends_with("scsi0: local-zfs:vm-405-disk-0,size=3G\n"));
+}
+
+fn guest_follows(world: &World) {
+    world.put_running(406, &[]);
+    let grown = || {
+        let guests = world.target.guests();
+        let pid = world.answer("start", guests.start(id(406), &guest::grow_filesystem().argv));
+        let GuestStatus::Ended(exit) = world.answer("status", guests.status(id(406), pid)) else { panic!("it runs") };
+        guest::read_grown(&exit).unwrap()
+    };
+    world.same("as large as its disk", grown(), guest::Grown::Already);
+    world.done(&HostOp::Resize { vm: id(406), disk: "scsi0".to_owned(), size_gb: 5 });
+    world.same("it grows", grown(), guest::Grown::Now);
+    world.same("once", grown(), guest::Grown::Already);
+    world.done(&HostOp::Resize { vm: id(406), disk: "scsi0".to_owned(), size_gb: 6 });
+    world.done(&HostOp::Stop { vm: id(406) });
+    world.done(&start(406));
+    world.same("by itself when it boots", grown(), guest::Grown::Already);
+}
