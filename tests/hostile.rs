@@ -10,6 +10,8 @@ mod cell;
 mod executable;
 #[path = "hostile/fstab.rs"]
 mod fstab;
+#[path = "hostile/grow.rs"]
+mod grow;
 #[path = "support/node.rs"]
 mod node;
 mod support;

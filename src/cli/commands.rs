@@ -13,12 +13,14 @@ use crate::observed::{Export, print_exports};
 use crate::ui::commands::{Line, Word};
 
 /// The scripts that phoenix runs in guests, by the variable that stands for them.
-const SCRIPTS: [(&str, &str); 6] = [
+const SCRIPTS: [(&str, &str); 8] = [
     ("cloud-init", "phoenix_cloud_init"),
+    ("phoenix-grow", "phoenix_grow"),
     ("phoenix-mount", "phoenix_mount"),
     ("phoenix-unmount", "phoenix_unmount"),
     ("phoenix-probe", "phoenix_probe"),
     ("phoenix-feature", "phoenix_feature"),
+    ("phoenix-feature-forget", "phoenix_feature_forget"),
     ("phoenix-feature-result", "phoenix_feature_result"),
 ];
 

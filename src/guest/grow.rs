@@ -21,7 +21,7 @@ pub enum Grown {
 ///
 /// Only partitions and file systems that grow are touched: `growpart` and the programs of the file systems never shrink, and
 /// each does nothing where nothing is to be done. A disk larger than the kernel knows is asked for its size again first.
-pub(super) const GROW: &str = r##"set -u
+pub(super) const GROW: &str = r#"set -u
 sys=$1
 unknown() { printf '%s\n' "$*" >&2; exit 3; }
 failed() { printf '%s\n' "$*" >&2; exit 1; }
@@ -39,7 +39,12 @@ esac
 device=$(readlink -f -- "$source") || unknown "/ is on $source"
 name=${device##*/}
 block=$(readlink -f -- "$sys/class/block/$name") || block=
-[ -n "$block" ] && [ -d "$block" ] || unknown "/ is on $source, which is no block device"
+# Kernels that start without an initrd call it /dev/root.
+if [ ! -d "${block:-none}" ]; then
+  block=$(readlink -f -- "$sys/dev/block/$(findmnt -n -o MAJ:MIN --mountpoint / | tail -n 1 | tr -d ' ')") || block=
+  device=/dev/${block##*/}
+fi
+[ -d "${block:-none}" ] || unknown "/ is on $source, which is no block device"
 disk=$block number=
 if [ -e "$block/partition" ]; then
   read -r number <"$block/partition"
@@ -70,7 +75,7 @@ case $type in
   *) said=$(resize2fs "$device" 2>&1) ;;
 esac || failed "growing the $type file system on $device: $said"
 if [ "$(blocks)" = "$before" ]; then echo already; else echo grown; fi
-"##;
+"#;
 
 /// Reads the answer to [`GROW`].
 pub(super) fn read(exit: &GuestExit) -> Result<Grown, GuestProblem> {

@@ -101,6 +101,19 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, delete_source: bool) ->
     if live.tags != vm.tags {
         add(Key::Tags, live.tags.join(", "), vm.tags.join(", "), (immediate, String::new()));
     }
+    at_boot(vm, live, immediate, &mut add);
+    found.extend(cloud_init::changes(vm, live));
+    found.extend(agent_change(live));
+    found
+}
+
+/// What the node does with the VM when it boots, and whether it is protected. `add` takes key, old, new, and what it costs.
+fn at_boot(
+    vm: &DesiredVm,
+    live: &VmObserved,
+    immediate: Disruption,
+    add: &mut impl FnMut(Key, String, String, (Disruption, String)),
+) {
     let mut switch = |key: Key, wish: Option<bool>, on: bool| {
         if let Some(wish) = wish.filter(|wish| *wish != on) {
             add(key, on.to_string(), wish.to_string(), (immediate, String::new()));
@@ -115,9 +128,6 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, delete_source: bool) ->
             add(key, now, wish.to_string(), (immediate, String::new()));
         }
     }
-    found.extend(cloud_init::changes(vm, live));
-    found.extend(agent_change(live));
-    found
 }
 
 /// A change of a key, to be filled in.

@@ -222,7 +222,7 @@ fn fault(id: &str, how: &str) -> Value {
         // The context tells the size of the disk, too.
         "1000/stage-scripts" => ("replace-directory", None),
         // The mark that the guest has not followed, and its end, come first.
-        "1000/record" => return json!([{ "op": "configure", "vm": 1000, "how": how, "skip": 2 }]),
+        "1000/record" => return json!([{ "op": "configure", "vm": 1000, "how": how, "skip": 3 }]),
         other => panic!("{other} is unknown"),
     };
     let mut entry = json!({ "op": op, "vm": 1000, "how": how });

@@ -57,7 +57,8 @@ impl Embedded {
         let task = self.tasks.begin("qmmove", vm, "")?;
         let mut moved = || {
             // A copy keeps its format where the storage knows it.
-            let kind = if found.volume.ends_with(".qcow2") { NewName::Disk } else { NewName::RawDisk };
+            let format = found.volume.rsplit('.').next();
+            let kind = if format == Some("qcow2") { NewName::Disk } else { NewName::RawDisk };
             let copy = self.volumes_on_disk().allocate(storage, target, vm, kind, size)?;
             rehearsal.halfway()?;
             let mut options = PropertyString::parse(&drive);
