@@ -6,7 +6,7 @@ use super::args::{Args, Node};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, load};
-use crate::backend::embedded::{Embedded, GuestKind};
+use crate::backend::embedded::{Embedded, GuestKind, NfsState};
 use crate::model::{GIB, Target};
 use crate::observed::print_size;
 use crate::ui::table::table;
@@ -144,9 +144,21 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
             out.push_str(&format!("console of VM {id}: `phoenix console {id}`, log {}\n", safe(&log)));
         }
     }
+    if let Some(nfs) = summary.nfs {
+        out.push_str(&format!("\nNFS server: {}\n", nfs_server(nfs)));
+    }
     let running = summary.tasks.iter().filter(|task| task.status.is_none()).count();
     out.push_str(&format!("\ntasks: {} ended, {running} running\n", summary.tasks.len() - running));
     Ok(out)
+}
+
+fn nfs_server(state: NfsState) -> String {
+    match state {
+        NfsState::Stopped => "not running, no guest needs it".to_owned(),
+        NfsState::Serves { pid, port } => format!("process {pid}, on port {port} of 127.0.0.1"),
+        NfsState::Silent { pid } => format!("process {pid} does not answer; `kill -9 {pid}` ends it"),
+        NfsState::Died => "not running, though guests need it: `phoenix apply` starts it".to_owned(),
+    }
 }
 
 /// How long ago a moment in milliseconds since 1970 was, in its two largest units.

@@ -89,6 +89,12 @@ pub struct Node {
     pub addresses: BTreeSet<String>,
     /// Whether an NFS server is installed (`exportfs`).
     pub nfs_server: bool,
+    /// Why there is none and what helps, where that is not what it is on Proxmox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nfs_hint: Option<String>,
+    /// The node's own NFS server has ended, though running VMs use it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nfs_ended: bool,
     /// Whether clones are linked ones where the config does not say, as on an embedded node with QEMU guests.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub links_clones: bool,

@@ -216,7 +216,9 @@ pub(super) fn nfs_server(vm: &DesiredVm, observed: &Observed, problems: &mut Vec
         problems.push(
             Diagnostic::error(codes::NO_NFS_SERVER, "the node has no NFS server to export the VM's directory with")
                 .vm(vm.vm_id)
-                .hint("`apt install nfs-kernel-server` on the node, or name another server in the config"),
+                .hint(observed.node.nfs_hint.clone().unwrap_or_else(|| {
+                    "`apt install nfs-kernel-server` on the node, or name another server in the config".to_owned()
+                })),
         );
     }
 }

@@ -40,7 +40,7 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
         let root: u64 = guest.tells("df --output=size -m / | tail -1").parse().unwrap();
         assert!((3700..4096).contains(&root), "{root} MiB");
         assert_eq!(guest.tells("cat ~tester/.ssh/authorized_keys"), key);
-        assert_eq!(guest.tells("ip -4 route show default | cut -d' ' -f3"), "10.0.2.2");
+        assert!(guest.tells("ip -4 route show default | cut -d' ' -f3").starts_with("10.0.2."));
     }
 
     // Once more: nothing, and nobody is asked.

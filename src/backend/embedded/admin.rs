@@ -12,7 +12,7 @@ use super::qemu::Console;
 use super::settings::{self, Settings};
 use super::storage::{self, NewName, usable};
 use super::tasks::Task;
-use super::{DIRECTORIES, Embedded, GuestKind, Machine, qemu, rehearse};
+use super::{DIRECTORIES, Embedded, GuestKind, Machine, NfsState, qemu, rehearse};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{GIB, VmId};
 use crate::observed::{Conf, Storage, VmObserved, print_size};
@@ -40,6 +40,8 @@ pub struct Summary {
     pub vms: Vec<VmSummary>,
     /// Tasks: running ones first, then what ended, oldest first.
     pub tasks: Vec<Task>,
+    /// The NFS server of real guests.
+    pub nfs: Option<NfsState>,
 }
 
 /// A VM of a node in short.
@@ -120,8 +122,8 @@ fn make(dir: &Path, guests: GuestKind) -> Result<Settings, Fault> {
     }
     files::make_dir(&dir.join("root/mnt/pve/local-nfs"))?;
     let cfg = dir.join("storage.cfg");
-    fs::write(&cfg, storage::FRESH).map_err(unwritten(&cfg))?;
     let settings = Settings::of(guests);
+    fs::write(&cfg, storage::fresh(&settings)).map_err(unwritten(&cfg))?;
     let node = Embedded::with(dir, settings.clone());
     let (name, size) = FRESH_TEMPLATE;
     // A process that was killed here may have made it already. Nothing real can boot from it.
@@ -259,6 +261,7 @@ impl Embedded {
             storages: self.storages_with(&used)?,
             settings: self.settings.clone(),
             tasks: self.tasks.list()?,
+            nfs: self.nfs().look()?,
         })
     }
 
@@ -277,6 +280,7 @@ impl Embedded {
         // Without configurations nothing is started any more.
         files::remove(&dir.join("qemu-server"))?;
         node.qemu().stop_all()?;
+        node.nfs().stop()?;
         for name in DIRECTORIES.iter().filter_map(|name| name.split('/').next()) {
             files::remove(&dir.join(name))?;
         }

@@ -200,9 +200,10 @@ impl Embedded {
         let end = || {
             rehearsal.halfway()?;
             match kind {
-                "qmshutdown" => self.machines().shutdown(vm, &conf, deadline),
-                _ => self.machines().stop(vm, deadline),
+                "qmshutdown" => self.machines().shutdown(vm, &conf, deadline)?,
+                _ => self.machines().stop(vm, deadline)?,
             }
+            self.nfs().rest()
         };
         task.end(end())
     }

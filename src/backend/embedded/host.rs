@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use super::Embedded;
 use super::files::{self, Deadline, unread, unwritten};
 use super::rehearse::Rehearsal;
+use super::{Embedded, GuestKind};
 use crate::hypervisor::{ExportEntry, Fault, FaultKind, FileContent};
 use crate::model::VmId;
 use crate::observed::{Export, print_exports};
@@ -59,6 +59,10 @@ impl Embedded {
             let text = files::read(&etc.join("exports.d").join(name))?.unwrap_or_default();
             exports.extend(Export::parse(name, &text));
         }
+        if self.settings.guests == GuestKind::Qemu {
+            // The node's own server knows its guests, and everybody.
+            exports.retain(|export| export.vm.is_some() || (export.full && export.client == "*"));
+        }
         Ok(exports)
     }
 
@@ -75,7 +79,13 @@ impl Embedded {
     }
 
     /// Writes the exports of a VM; without any, the file goes.
-    pub(super) fn write_exports(&self, vm: VmId, entries: &[ExportEntry], rehearsal: Rehearsal) -> Result<(), Fault> {
+    pub(super) fn write_exports(
+        &self,
+        vm: VmId,
+        entries: &[ExportEntry],
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
         if !self.settings.nfs_server {
             return Err(Fault::harmless(FaultKind::Missing, "there is no program `exportfs`"));
         }
@@ -86,11 +96,14 @@ impl Embedded {
         rehearsal.halfway()?;
         let file = dir.join(Export::file_name(vm));
         if entries.is_empty() {
-            return files::remove(&file);
+            files::remove(&file)?;
+            return self.nfs().withdraw(deadline);
         }
+        self.nfs().check(entries)?;
         files::make_dir(&dir)?;
         let text = print_exports(entries.iter().map(|entry| (entry.path.as_str(), entry.client.as_str())));
-        files::replace(&file, &self.dir.join(format!("tmp/exports-{vm}")), &text)
+        files::replace(&file, &self.dir.join(format!("tmp/exports-{vm}")), &text)?;
+        self.nfs().serve_to(vm, deadline)
     }
 
     /// Reads a part of a file of the simulated host.

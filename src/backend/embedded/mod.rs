@@ -15,6 +15,7 @@
 //! | `guests/VMID/` | what the simulated guest has on its own disk |
 //! | `processes/VMID/PID` | a program in a running simulated guest: how it ended |
 //! | `qemu/VMID/` | a VM that QEMU runs, or ran ([`qemu`]) |
+//! | `nfs/` | the NFS server of real guests ([`nfs`]) |
 //! | `root/` | the simulated file system of the host |
 //! | `tasks/` | running tasks and the list of those that ended |
 //! | `locks/` | lock files; the locks are the kernel's and end with their process |
@@ -33,6 +34,7 @@ mod files;
 mod guest;
 mod host;
 mod machines;
+mod nfs;
 mod options;
 mod power;
 mod processes;
@@ -51,6 +53,7 @@ use std::time::Duration;
 pub use admin::{Summary, VmSummary};
 pub use commands::Command;
 pub use machines::Guests as GuestKind;
+pub use nfs::NfsState;
 pub use qemu::{Accelerator, Console, Running as Machine, Started};
 pub use settings::Settings;
 pub use tasks::Task;
@@ -65,8 +68,8 @@ use storage::Volumes;
 use tasks::Tasks;
 
 /// Directories of a node.
-const DIRECTORIES: [&str; 10] =
-    ["qemu-server", "images", "run", "guests", "processes", "qemu", "root", "tasks/active", "locks", "tmp"];
+const DIRECTORIES: [&str; 11] =
+    ["qemu-server", "images", "run", "guests", "processes", "qemu", "nfs", "root", "tasks/active", "locks", "tmp"];
 
 /// An embedded node that is open for use.
 ///
@@ -221,13 +224,16 @@ impl Hypervisor for Embedded {
         let (mut cloning, unattributed_clone) = self.tasks.clones()?;
         let (mut vms, used) = self.read_all()?;
         self.settle(&mut vms, &mut cloning)?;
+        let without_nfs = self.nfs().lacks();
         let node = Node {
             name: self.settings.name.clone(),
             memory_mb: self.settings.memory_mb,
             cpus: self.settings.cpus,
             bridges: self.settings.bridges.clone(),
             addresses: self.settings.bridges.values().flatten().cloned().collect(),
-            nfs_server: self.settings.nfs_server,
+            nfs_server: self.settings.nfs_server && without_nfs.is_none(),
+            nfs_ended: self.nfs().look()?.is_some_and(NfsState::has_ended),
+            nfs_hint: without_nfs.and_then(|fault| Some(format!("{}: {}", fault.what, fault.hint?))),
             links_clones: self.settings.guests == GuestKind::Qemu,
         };
         rehearsal.after(Ok(Observed {
@@ -271,6 +277,10 @@ impl Hypervisor for Embedded {
     }
 
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
+        // What no server serves is not exported.
+        if self.nfs().look()?.is_some_and(NfsState::has_ended) {
+            return Ok(Vec::new());
+        }
         self.exports_on_host(&|owner| owner == vm)
     }
 
@@ -304,7 +314,7 @@ impl Hypervisor for Embedded {
             HostOp::Stop { vm } => self.stop_vm(*vm, deadline, rehearsal),
             HostOp::Destroy { vm, digest } => self.destroy(*vm, Some(digest), false, deadline, rehearsal),
             HostOp::Revert { vm, keys, digest } => self.revert(*vm, keys, Some(digest), deadline, rehearsal),
-            HostOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, rehearsal),
+            HostOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, deadline, rehearsal),
             HostOp::RemoveLeftover { vm, unreferenced } => {
                 self.remove_leftover(*vm, *unreferenced, deadline, rehearsal)
             }

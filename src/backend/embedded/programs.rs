@@ -141,6 +141,17 @@ impl Embedded {
         Ok(self.is_own(source).then_some(path)).map(|path| path.filter(|_| !server.is_empty()))
     }
 
+    /// Directory of the host that the node itself exports as `path`: another one where a storage says so.
+    pub(super) fn behind_export(&self, path: &str) -> Result<String, Fault> {
+        for address in self.settings.bridges.values().flatten().chain([&self.settings.name]) {
+            match self.exported(&format!("{address}:{path}"))? {
+                Some(behind) if behind != path => return Ok(behind),
+                _ => {}
+            }
+        }
+        Ok(path.to_owned())
+    }
+
     /// Whether the node itself is the server of a source.
     fn is_own(&self, source: &str) -> bool {
         let server = source.split_once(":/").map_or("", |(server, _)| server);

@@ -13,9 +13,14 @@ use crate::model::VmId;
 use crate::observed::{Conf, NfsSource, Storage, holds_volume, parse_size};
 
 /// The storages of a fresh node.
-pub(super) const FRESH: &str = "zfspool: local-zfs\n\tpool rpool/data\n\tcontent images,rootdir\n\tsparse 1\n\n\
-     dir: local\n\tpath /var/lib/vz\n\tcontent iso,vztmpl,snippets,images\n\n\
-     nfs: local-nfs\n\tserver 192.0.2.1\n\texport /srv/nfs\n\tpath /mnt/pve/local-nfs\n\tcontent backup,snippets\n";
+pub(super) fn fresh(settings: &Settings) -> String {
+    let server = settings.bridges.values().flatten().next().unwrap_or(&settings.name);
+    format!(
+        "zfspool: local-zfs\n\tpool rpool/data\n\tcontent images,rootdir\n\tsparse 1\n\n\
+         dir: local\n\tpath /var/lib/vz\n\tcontent iso,vztmpl,snippets,images\n\n\
+         nfs: local-nfs\n\tserver {server}\n\texport /srv/nfs\n\tpath /mnt/pve/local-nfs\n\tcontent backup,snippets\n"
+    )
+}
 
 /// Reads `storage.cfg`: a line `TYPE: ID`, then indented lines `KEY VALUE`. Sizes come from the settings; `used` is
 /// what the VMs' disks take.

@@ -52,6 +52,7 @@ impl Draft {
         let open = |mount: &Mount| scene.exports.others.iter().any(|export| export.is_open(&mount.export));
         if mounts.iter().any(|mount| mount.served && !open(mount)) {
             let (outcome, reason) = match wanted {
+                None if scene.observed.node.nfs_ended => (Outcome::Update, "the node's NFS server has ended"),
                 // An unchanged VM that is up has what it needs: it is mounted.
                 None => (Outcome::NoOp, "the volumes are mounted"),
                 Some(_) if exported => (Outcome::Update, "the VM's address may have changed"),

@@ -70,6 +70,8 @@ pub(super) struct Run<'a> {
     pub(super) accelerator: &'a str,
     /// Port of this machine's loopback interface that leads to the guest's port 22.
     pub(super) ssh_port: u16,
+    /// Command line of a relay to the node's NFS server, if there can be one.
+    pub(super) relay: Option<&'a str>,
 }
 
 impl Machine {
@@ -189,7 +191,7 @@ impl Machine {
         self.drives(&mut list, file_of);
         for card in &self.cards {
             let (id, forward) = (format!("net{}", card.number), (card.number == 0).then_some(run.ssh_port));
-            list.add("-netdev", &format!("user,id={id},{}", card.subnet.arguments(forward)));
+            list.add("-netdev", &format!("user,id={id},{}", card.subnet.arguments(forward, run.relay)));
             // The card's own boot program is another file, and nothing boots from the network here.
             list.device(&json!({ "driver": card.model, "netdev": id, "mac": card.mac, "romfile": "" }));
         }
@@ -325,7 +327,7 @@ mod tests {
         let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/qemu");
         for (name, accelerator) in [("plain", "tcg"), ("rich", "kvm")] {
             let conf = fs::read_to_string(dir.join(name).with_extension("conf")).unwrap();
-            let run = Run { accelerator, ssh_port: 2222 };
+            let run = Run { accelerator, ssh_port: 2222, relay: None };
             let arguments = machine(&conf).unwrap().arguments(run, &|disk| format!("../../images/{}", disk.device));
             let expected = Data::read_from(&dir.join(name).with_extension("args"), None);
             Assert::new().action_env("SNAPSHOTS").eq(arguments.join("\n") + "\n", expected.raw());

@@ -2,7 +2,8 @@
 //!
 //! The node has the address there that it has on the card's bridge, or the one that the guest's fixed address names as
 //! its gateway: so what a configuration says about the network holds for these guests as it does on Proxmox. What is
-//! sent to the node's address arrives at this machine's loopback interface.
+//! sent to the node's address arrives at this machine's loopback interface; where the node serves files, what is sent to
+//! port 2049 of it arrives at a relay, and the guest's way out has another address.
 
 use std::net::Ipv4Addr;
 
@@ -13,8 +14,12 @@ use crate::observed::PropertyString;
 pub(super) struct Subnet {
     network: Ipv4Addr,
     prefix: u32,
-    /// The node.
+    /// The node's own address on the bridge, where it lies in this network.
+    own: Option<Ipv4Addr>,
+    /// This machine, and the way out.
     host: Ipv4Addr,
+    /// The same, where `own` is taken by a relay.
+    other_host: Ipv4Addr,
     dns: Ipv4Addr,
     /// The guest: its fixed address, or the one that it gets.
     guest: Ipv4Addr,
@@ -71,18 +76,29 @@ impl Subnet {
             taken.push(found);
             found
         };
-        let host = free(gateway.or(own.filter(|own| inside(*own))).or(Some(HOST)), 2);
+        let own = own.filter(|own| inside(*own));
+        let host = free(gateway.or(own).or(Some(HOST)), 2);
         let dns = free(None, 3);
         let dhcp = free(None, FIRST.min(!mask - 1));
-        Ok(Self { network: network.into(), prefix, host, dns, guest: guest.unwrap_or(dhcp), dhcp })
+        // A small network may have no room for another host; then the node serves no files in it.
+        let other_host = free(None, 2);
+        let guest = guest.unwrap_or(dhcp);
+        Ok(Self { network: network.into(), prefix, own, host, other_host, dns, guest, dhcp })
     }
 
-    /// Arguments of `-netdev user`; a port of this machine's loopback interface may lead to the guest's port 22.
-    pub(super) fn arguments(&self, ssh_port: Option<u16>) -> String {
-        let Self { network, prefix, host, dns, guest, dhcp } = self;
+    /// Arguments of `-netdev user`; a port of this machine's loopback interface may lead to the guest's port 22, and the
+    /// command line of a relay to the node's NFS server.
+    pub(super) fn arguments(&self, ssh_port: Option<u16>, relay: Option<&str>) -> String {
+        let Self { network, prefix, own, host, other_host, dns, guest, dhcp } = self;
+        let room = [host, dns, guest, dhcp].iter().all(|taken| *taken != other_host);
+        let relay = own.zip(relay).filter(|(own, _)| own != dns && own != guest && room);
+        let host = if relay.is_some_and(|(own, _)| own == *host) { other_host } else { host };
         let mut text = format!("ipv6=off,net={network}/{prefix},host={host},dns={dns},dhcpstart={dhcp}");
         if let Some(port) = ssh_port {
             text.push_str(&format!(",hostfwd=tcp:127.0.0.1:{port}-{guest}:22"));
+        }
+        if let Some((own, command)) = relay {
+            text.push_str(&format!(",guestfwd=tcp:{own}:2049-cmd:{}", command.replace(',', ",,")));
         }
         text
     }
@@ -95,7 +111,7 @@ mod tests {
 
     fn subnet(ipconfig: &str, own: Option<&str>) -> Result<String, String> {
         let own = own.map(|own| own.parse().unwrap());
-        Subnet::of(&PropertyString::parse(ipconfig), own).map(|subnet| subnet.arguments(Some(2222)))
+        Subnet::of(&PropertyString::parse(ipconfig), own).map(|subnet| subnet.arguments(Some(2222), None))
     }
 
     #[test]
@@ -115,6 +131,21 @@ mod tests {
             assert!(arguments.starts_with(&format!("ipv6=off,{expected},hostfwd=tcp:127.0.0.1:2222-")), "{arguments}");
         }
         assert!(subnet("ip=198.51.100.3/25", None).unwrap().ends_with("-198.51.100.3:22"));
+        let served = |ipconfig: &str, own: &str| {
+            let subnet = Subnet::of(&PropertyString::parse(ipconfig), Some(own.parse().unwrap())).unwrap();
+            subnet.arguments(None, Some("relay to,there"))
+        };
+        assert_eq!(
+            served("ip=dhcp", "192.0.2.1"),
+            "ipv6=off,net=192.0.2.0/24,host=192.0.2.2,dns=192.0.2.3,dhcpstart=192.0.2.15,\
+             guestfwd=tcp:192.0.2.1:2049-cmd:relay to,,there"
+        );
+        assert_eq!(
+            served("ip=192.0.2.9/24,gw=192.0.2.254", "192.0.2.1"),
+            "ipv6=off,net=192.0.2.0/24,host=192.0.2.254,dns=192.0.2.3,dhcpstart=192.0.2.15,\
+             guestfwd=tcp:192.0.2.1:2049-cmd:relay to,,there"
+        );
+        assert!(!served("ip=198.51.100.3/25", "192.0.2.1").contains("guestfwd"), "the node is not in that network");
         for wrong in ["ip=10.0.0.1", "ip=10.0.0.1/30", "ip=10.0.0.1/24,gw=10.1.0.1", "ip=x/24", "gw=y"] {
             assert!(subnet(wrong, None).is_err(), "{wrong}");
         }

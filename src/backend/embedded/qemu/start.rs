@@ -39,6 +39,8 @@ impl Qemu<'_> {
         self.has_images(vm, &machine)?;
         self.fits(vm, machine.memory_mb)?;
         let (accelerator, _) = self.accelerator()?;
+        let relay = self.node.nfs().relay(vm)?;
+        self.node.nfs().serve_to(vm, deadline)?;
         let dir = self.dir(vm);
         files::make_dir(&dir)?;
         // From here on nobody else starts it, even if this process dies: QEMU gets the lock with its log.
@@ -62,12 +64,13 @@ impl Qemu<'_> {
                 uuid: machine.uuid.clone(),
             };
             self.note(vm, &started)?;
-            let run = Run { accelerator, ssh_port };
+            let run = Run { accelerator, ssh_port, relay: relay.as_deref() };
             let arguments = machine.arguments(run, &|disk| self.relative(vm, &disk.volume));
             log.set_len(0).map_err(unread(&dir.join(LOG)))?;
             let mut child = spawn(&dir, &arguments, &log)?;
             match self.await_monitor(vm, &mut child, end) {
-                Ok(()) => return Ok(()),
+                // The server may have been stopped since, with what seemed to be the last guest.
+                Ok(()) => return self.node.nfs().serve_to(vm, deadline),
                 Err(fault) if attempt < PORTS && said(&mut log).contains("host forwarding rule") => drop(fault),
                 Err(fault) => return Err(fault),
             }
