@@ -202,17 +202,7 @@ fn node(files: &Files, name: String) -> Node {
         text(files, "bridges").lines().map(|bridge| (bridge.to_owned(), addresses.get(bridge).cloned())).collect();
     let cpus = text(files, "cpus").trim().parse().unwrap_or(0);
     let all = text(files, "addresses").lines().filter_map(address).map(|(_, address)| address).collect();
-    Node {
-        name,
-        memory_mb: kib / 1024,
-        cpus,
-        bridges,
-        addresses: all,
-        nfs_server,
-        nfs_hint: None,
-        nfs_ended: false,
-        links_clones: false,
-    }
+    Node { name, memory_mb: kib / 1024, cpus, bridges, addresses: all, nfs_server, ..Node::default() }
 }
 
 /// `2: vmbr0    inet 192.0.2.1/24 brd …` → the interface and its address.
