@@ -6,6 +6,7 @@
 //! - `preview` tells the calls of a plan without making them.
 //! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `cloud_init`,
 //!   `inside` and `volumes` hold the actions.
+//! - `verify` looks into guests before anything is planned.
 //!
 //! Apply decides nothing the plan could have decided. What it adds is the check, before each write, that the VM is still
 //! the one that was planned.
@@ -27,6 +28,7 @@ mod retry;
 mod run;
 pub mod schedule;
 mod session;
+mod verify;
 mod volumes;
 
 pub use clock::{Clock, RealClock};
@@ -34,3 +36,4 @@ pub use preview::{Call, Preview, preview};
 pub use retry::pause_before;
 pub use run::{Inbox, Interrupter, Run, run};
 pub use schedule::Limits;
+pub use verify::{at_once, verify};

@@ -120,7 +120,7 @@ impl Step<'_> {
         let mount = self.mount_of_action()?.clone();
         let source = mount.source();
         let recorded = live.record.valid().and_then(|record| record.volumes.get(&mount.mount_point));
-        if recorded == Some(&source) {
+        if recorded == Some(&source) && !self.task()?.lost.contains(&mount.mount_point) {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;

@@ -130,7 +130,7 @@ fn word(text: &str) -> String {
 
 /// The words that ask for the same VMs and the same things again.
 fn asked(selecting: &Selecting, options: &Options) -> Vec<String> {
-    let Options { restart, force_stop, delete_source, rerun, prune, prune_many } = options;
+    let Options { restart, force_stop, delete_source, rerun, verify_guest, prune, prune_many } = options;
     let list = |name: &str, values: &[String]| match values {
         [] => Vec::new(),
         values => vec![name.to_owned(), values.join(",")],
@@ -141,7 +141,7 @@ fn asked(selecting: &Selecting, options: &Options) -> Vec<String> {
     words.extend(flag("--restart", *restart).into_iter().chain(flag("--force-stop", *force_stop)));
     words.extend(flag("--delete-source", *delete_source));
     words.extend(list("--rerun", rerun));
-    words.extend(flag("--prune", *prune));
+    words.extend(flag("--verify-guest", *verify_guest).into_iter().chain(flag("--prune", *prune)));
     words.extend(prune_many.iter().flat_map(|many| ["--prune-many".to_owned(), many.to_string()]));
     words
 }

@@ -210,6 +210,9 @@ pub(super) struct Plan {
 pub(super) struct Status {
     #[command(flatten)]
     pub(super) selecting: Selecting,
+    /// Also look into the guests of running VMs: what is mounted, and whether results of features are there.
+    #[arg(long)]
+    pub(super) verify_guest: bool,
     /// Print JSON; the same as `--format json`.
     #[arg(long)]
     pub(super) json: bool,

@@ -9,14 +9,14 @@ use super::args::{self, Args, GuestKind, Selecting};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, commands, connect, load, observe, saved};
-use crate::apply::preview;
+use crate::apply::{RealClock, preview, verify};
 use crate::hypervisor::{About, Hypervisor};
 use crate::model::Desired;
 use crate::observed::{Observed, Recording};
 use crate::plan::document::{
     DocumentConfig, DocumentOptions, DocumentSelection, DocumentTarget, PlanDocument, Provenance,
 };
-use crate::plan::{Goal, Plan, Policy, Selection, Selector, directories, lint, plan};
+use crate::plan::{Goal, Plan, Policy, Selection, Selector, directories, lint, plan, to_verify};
 use crate::ui;
 
 /// What is to be planned.
@@ -62,14 +62,21 @@ impl Wish {
 
     /// What the config says, for the selected VMs, and what else is asked for.
     pub(super) fn asking(args: &Args, selecting: &Selecting, options: &args::Options) -> Self {
-        let args::Options { restart, force_stop, delete_source, ref rerun, prune, prune_many } = *options;
+        let args::Options { restart, force_stop, delete_source, ref rerun, verify_guest, prune, prune_many } = *options;
         Self {
             config: args.config.clone(),
             target: args.target.clone(),
             guests: args.guests,
             selection: DocumentSelection { only: selecting.only.clone(), exclude: selecting.exclude.clone() },
             restart,
-            options: DocumentOptions { force_stop, delete_source, rerun: rerun.clone(), prune, prune_many },
+            options: DocumentOptions {
+                force_stop,
+                delete_source,
+                rerun: rerun.clone(),
+                verify_guest,
+                prune,
+                prune_many,
+            },
             goal: Goal::Config { prune, prune_many },
             against: None,
         }
@@ -113,7 +120,15 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         return Err(nobody(&unmatched, desired));
     }
     runs_somewhere(&wish.options.rerun, desired)?;
-    let Look { target, hypervisor, observed } = look(wish, desired)?;
+    let Look { target, hypervisor, mut observed } = look(wish, desired)?;
+    if wish.options.verify_guest {
+        let Some(target) = &hypervisor else {
+            let hint = "leave `--verify-guest` out, or plan against the target itself";
+            return Err(Refusal::usage("a recording has no guests to look into", hint));
+        };
+        let vms = to_verify(desired, &observed, &selection);
+        observed.guests = verify(target.guests(), &vms, &RealClock::start());
+    }
     if let Some(word) = unmatched.iter().find(|word| !observed.vms.values().any(|vm| word.names_live(vm))) {
         return Err(nobody(&[word], desired));
     }

@@ -1,9 +1,5 @@
 //! `phoenix status`
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
 use anyhow::Result;
 
 use super::Exit;
@@ -11,17 +7,17 @@ use super::args::{Args, Status};
 use super::console::Console;
 use super::output::{self, Format, Output};
 use super::plan::{Wish, planned};
+use crate::apply::at_once;
 use crate::hypervisor::Hypervisor;
 use crate::model::VmId;
 use crate::plan::status::{StatusVm, status, with_agents};
 use crate::ui;
 
-/// Most guest agents that are asked at once.
-const AT_ONCE: usize = 10;
-
 /// Tells how the VMs are. Changes nothing.
 pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit> {
-    let planned = match planned(&Wish::new(args, &verb.selecting), console)? {
+    let mut wish = Wish::new(args, &verb.selecting);
+    wish.options.verify_guest = verb.verify_guest;
+    let planned = match planned(&wish, console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
@@ -45,18 +41,6 @@ pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit>
 
 /// Those of the VMs whose guest agents answer. Silent ones cost seconds: several are asked at once.
 fn answering(target: &dyn Hypervisor, vms: &[VmId]) -> Vec<VmId> {
-    let next = AtomicUsize::new(0);
-    let answer = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(vms.len()) {
-            scope.spawn(|| {
-                while let Some(vm) = vms.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if target.guests().ping(*vm).is_ok() {
-                        answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(*vm);
-                    }
-                }
-            });
-        }
-    });
-    answer.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    let answers = at_once(vms, |vm| target.guests().ping(*vm).is_ok());
+    vms.iter().zip(answers).filter(|(_, answers)| *answers).map(|(vm, _)| *vm).collect()
 }

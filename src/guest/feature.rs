@@ -61,7 +61,8 @@ macro_rules! active {
 
 /// `phoenix-feature FEATURE DIGEST UUID DIRECTORY FILE VM_ID VM_NAME TIMEOUT LOG`
 ///
-/// Values reach the unit in its environment: in its command line systemd itself would replace `${…}` and `$$`.
+/// Values reach the unit in its environment: in its command line systemd itself would replace `${…}` and `$$`. The
+/// results of the feature's other texts go: a text that comes back is to run again.
 pub(super) const START: &str = concat!(
     active!(),
     r#"set -eu
@@ -84,6 +85,11 @@ command -v systemd-run >/dev/null 2>&1 || { echo "systemd-run is missing: featur
 systemctl reset-failed "$unit" 2>/dev/null || true
 systemctl stop "$unit" 2>/dev/null || true
 rm -rf "$run"
+for old in "$runs/$feature-"*; do
+  rest=${old#"$runs/$feature-"}
+  case $rest in *-*) continue ;; esac
+  if [ "${#rest}" = "${#digest}" ] && [ -e "$old/exit" ]; then rm -rf "$old"; fi
+done
 mkdir -p "$run" "${log%/*}"
 : >"$log"
 cat /proc/sys/kernel/random/boot_id >"$run/boot" 2>/dev/null || true
@@ -196,7 +202,7 @@ mod tests {
 
     #[test]
     fn programs_are_ascii() {
-        for text in [START, RESULT, FORGET, mount::MOUNT, mount::UNMOUNT, mount::PROBE] {
+        for text in [START, RESULT, FORGET, super::super::look::LOOK, mount::MOUNT, mount::UNMOUNT, mount::PROBE] {
             assert!(text.is_ascii());
         }
     }

@@ -11,6 +11,7 @@
 mod cloud_init;
 mod feature;
 mod grow;
+mod look;
 mod mount;
 
 pub use cloud_init::CloudInit;
@@ -21,6 +22,8 @@ pub use mount::Mounted;
 use data_encoding::BASE64;
 
 use crate::hypervisor::GuestExit;
+use crate::model::Record;
+use crate::observed::GuestSeen;
 
 /// A program to run in a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +145,17 @@ pub fn feature_result(run: &FeatureRun<'_>) -> Program {
 /// Reads the answer to [`feature_result`]. `None`: it still runs.
 pub fn read_feature_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<Option<()>, GuestProblem> {
     feature::read_result(exit, run)
+}
+
+/// Looks whether what a record says of its guest is there: mounts, and results of features for the VM of this uuid.
+#[must_use]
+pub fn look(record: &Record, uuid: &str) -> Program {
+    look::program(record, uuid)
+}
+
+/// Reads the answer to [`look`].
+pub fn read_look(exit: &GuestExit, record: &Record) -> Result<GuestSeen, GuestProblem> {
+    look::read(exit, record)
 }
 
 /// What every script begins with: makes sure that programs of the system are found and say what they say in English, as

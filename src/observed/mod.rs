@@ -7,6 +7,7 @@ mod cloud_init;
 mod conf;
 mod disk;
 mod exports;
+mod guest;
 mod net;
 mod notes;
 mod pending;
@@ -21,6 +22,7 @@ pub use cloud_init::{CLOUD_INIT_KEYS, CloudInit, CloudInitWanted, decode_keys, e
 pub use conf::{Conf, PENDING};
 pub use disk::{BootDisk, VmVolume, holds_volume, is_disk_key, parse_size, print_size};
 pub use exports::{Export, print_exports};
+pub use guest::GuestSeen;
 pub use net::Net;
 pub use notes::{
     FoundText, MAX_NOTES, Marked, RecordError, decode_description, encode_description, split_notes, with_description,
@@ -54,6 +56,9 @@ pub struct Observed {
     /// VMs that the HA manager looks after: it starts and stops them as it sees fit.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub ha: BTreeSet<VmId>,
+    /// What was seen inside guests, as far as somebody looked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub guests: BTreeMap<VmId, GuestSeen>,
     /// VMIDs that a running clone task is making right now.
     pub cloning: Vec<VmId>,
     /// VMs on whose disks a task is working, in Proxmox's word for its kind, e.g. `qmmove`.

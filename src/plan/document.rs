@@ -86,6 +86,9 @@ pub struct DocumentOptions {
     /// `--rerun`
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rerun: Vec<String>,
+    /// `--verify-guest`
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub verify_guest: bool,
     /// `--prune`
     #[serde(default, skip_serializing_if = "is_false")]
     pub prune: bool,

@@ -20,6 +20,7 @@ mod staging;
 pub mod status;
 mod steps;
 mod task;
+mod verified;
 mod volumes;
 
 use std::collections::BTreeSet;
@@ -35,6 +36,7 @@ pub use drift::ChangedBy;
 pub(crate) use existing::leftover;
 pub use select::{Selection, Selector};
 pub use task::{CloneTask, FeatureScript, Leftover, Retired, StagedFile, Task};
+pub use verified::to_verify;
 pub use volumes::{Mount, directories};
 
 /// Everything that would be done to a target, action by action.

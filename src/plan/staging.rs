@@ -42,8 +42,12 @@ impl Staging {
     }
 }
 
-/// The scripts of a VM's features, in the order in which they run.
-pub(super) fn feature_scripts(vm: &DesiredVm, desired: &Desired, rerun: &[String]) -> Vec<FeatureScript> {
+/// The scripts of a VM's features, in the order in which they run; `again` says which run although they ran.
+pub(super) fn feature_scripts(
+    vm: &DesiredVm,
+    desired: &Desired,
+    again: &dyn Fn(&Arc<str>) -> bool,
+) -> Vec<FeatureScript> {
     vm.features
         .iter()
         .filter_map(|feature| {
@@ -52,7 +56,7 @@ pub(super) fn feature_scripts(vm: &DesiredVm, desired: &Desired, rerun: &[String
                 name: Arc::clone(&feature.name),
                 file: script.file.clone(),
                 digest: Arc::clone(&script.digest),
-                again: rerun.iter().any(|again| **again == *feature.name),
+                again: again(&feature.name),
             })
         })
         .collect()

@@ -7,13 +7,14 @@ pub(super) mod power;
 pub(super) mod retire;
 mod volumes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::follow::Steps;
 pub(super) use self::volumes::Exports;
 use super::existing::{Situation, situation};
 use super::staging::{self, Staging};
+use super::verified::Verified;
 use super::volumes::resolve;
 use super::{Action, Change, CloneTask, Mount, Retired, Task, VmPlan, cloud_init, diff, disk, drift, preflight};
 use crate::diag::Diagnostic;
@@ -203,7 +204,8 @@ impl Draft {
             clone: Some(clone),
             fresh: true,
             completing: true,
-            scripts: staging::feature_scripts(vm, scene.desired, scene.rerun),
+            scripts: staging::feature_scripts(vm, scene.desired, &|_| false),
+            lost: BTreeSet::new(),
             mounts,
             files: staging.files(vm, scene.desired),
             unmount: BTreeMap::new(),
@@ -270,6 +272,8 @@ impl Draft {
             self.push_about(ActionKind::Stop, None, Outcome::Update, "the VM is not to run", Disruption::Stop);
         }
         guest::left_open(vm, record, &mounts, scene.desired, problems);
+        let verified = Verified::of(vm.vm_id, scene.observed);
+        verified.told(vm.vm_id, problems);
         self.follow(vm, record, &mounts, scene, &steps, problems);
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already.
         let acts = self.actions.iter().any(|action| action.outcome.acts());
@@ -288,6 +292,7 @@ impl Draft {
         preflight::lock(vm.vm_id, live, scene.observed, problems);
         let declared = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
         let unmount = record.volumes.clone().into_iter().filter(|(at, _)| !declared(at)).collect();
+        let ran = features::Features::of(scene, record);
         let task = Task {
             desired: vm.clone(),
             unmount,
@@ -295,7 +300,8 @@ impl Draft {
             clone: None,
             fresh,
             completing,
-            scripts: staging::feature_scripts(vm, scene.desired, scene.rerun),
+            scripts: staging::feature_scripts(vm, scene.desired, &|name| ran.again(name)),
+            lost: mounts.iter().map(|mount| &mount.mount_point).filter(|at| verified.lost_mount(at)).cloned().collect(),
             mounts,
             files: staging.files(vm, scene.desired),
             record: wished,

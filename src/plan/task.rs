@@ -1,6 +1,6 @@
 //! What the plan of one VM says beyond its actions: what each needs to be carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Mount;
 use crate::model::{DesiredVm, Record, VmId};
@@ -22,6 +22,8 @@ pub struct Task {
     pub files: Vec<StagedFile>,
     /// The features to run, by name: file of the script and its digest.
     pub scripts: Vec<FeatureScript>,
+    /// Mount points of volumes that the record says are mounted, and are not.
+    pub lost: BTreeSet<String>,
     /// Mount points of volumes that are no longer declared: mount point → where they came from.
     pub unmount: BTreeMap<String, String>,
     /// The source of a disk that is moved is erased.

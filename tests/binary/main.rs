@@ -19,4 +19,5 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod targets;
+mod verify;
 mod world;

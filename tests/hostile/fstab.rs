@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use phoenix::guest::{self, FeatureRun, FeatureStart, Mounted};
+use phoenix::model::Record;
+use phoenix::observed::GuestSeen;
 use proptest::prelude::*;
 
 use crate::cell::Cell;
@@ -204,6 +206,40 @@ fn a_script_gets_its_values_as_they_are() {
     // Started again, it has ended well; with another script, it has not.
     let again = guest::read_feature_start(&cell.run(&guest::start_feature(&run)));
     assert_eq!(again, Ok(FeatureStart::Finished));
+    // Another text runs, and so does the first one when it comes back; results of other features stay.
+    fs::create_dir_all(cell.path("lib/phoenix/runs/try-it-d1")).unwrap();
+    cell.write("lib/phoenix/runs/try-it-d1/exit", "0");
+    for digest in ["d2", "d1"] {
+        let run = FeatureRun { digest, ..run };
+        let started = guest::read_feature_start(&cell.run(&guest::start_feature(&run)));
+        assert_eq!(started, Ok(FeatureStart::Running), "{digest}");
+    }
+    assert!(cell.path("lib/phoenix/runs/try-it-d1").exists());
+}
+
+#[test]
+fn what_is_gone_from_a_guest_is_seen() {
+    let Some(cell) = Cell::new() else { return };
+    let at = "/srv/\u{2713} $(x)";
+    let run = feature(&cell, "/var/lib/s", "web", "exit 0\n", "/var/lib/s/logs/try.log");
+    let mut record = Record::creating("p", 1000.try_into().unwrap());
+    record.volumes = [("/srv/a".to_owned(), A.to_owned()), (at.to_owned(), B.to_owned())].into();
+    record.features = [("try".to_owned(), "d1".to_owned())].into();
+    let look = |uuid: &str| guest::read_look(&cell.run(&guest::look(&record, uuid)), &record).unwrap();
+    let lost = |mounts: &[&str], results: &[&str]| {
+        let set = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        GuestSeen::Looked { lost_mounts: set(mounts), lost_results: set(results) }
+    };
+    assert_eq!(look("u1"), lost(&["/srv/a", at], &["try"]));
+    cell.write("mounts", &format!("{A}\t/srv/a\n{A}\t{at}\n"));
+    cell.run(&guest::start_feature(&run));
+    assert_eq!(look("u1"), lost(&[at], &[]), "from elsewhere is not there");
+    assert_eq!(look("u2"), lost(&[at], &["try"]), "made for another VM");
+    cell.write("lib/phoenix/runs/try-d1/exit", "3");
+    assert_eq!(look("u1"), lost(&[at], &["try"]), "it failed");
+    cell.write("active", "");
+    assert_eq!(look("u1"), lost(&[at], &[]), "it runs again");
+    assert!(!cell.path("x").exists());
 }
 
 #[test]
@@ -272,6 +308,7 @@ fn shellcheck_has_nothing_to_say() {
         guest::probe("/srv/a", "x"),
         guest::start_feature(&run),
         guest::feature_result(&run),
+        guest::look(&Record::creating("p", 1000.try_into().unwrap()), "u1"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("script.sh");

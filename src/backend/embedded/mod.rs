@@ -244,6 +244,7 @@ impl Hypervisor for Embedded {
             exports: self.exports_on_host(&|_| true)?,
             elsewhere: BTreeMap::new(),
             ha: BTreeSet::new(),
+            guests: BTreeMap::new(),
             cloning,
             working: self.tasks.working()?,
             unattributed_clone,

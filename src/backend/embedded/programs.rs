@@ -6,6 +6,7 @@
 //! | script `phoenix-mount SOURCE MOUNT_POINT` | puts a mount into fstab; prints `mounted` or `already` |
 //! | script `phoenix-grow SYS` | makes the root file system as large as the boot disk; prints `grown` or `already` |
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
+//! | script `phoenix-look UUID MOUNTS [SOURCE MOUNT_POINT]… [FEATURE DIGEST]…` | prints `there` or `gone` for each pair, then `end` |
 //! | script `phoenix-probe DIRECTORY ANSWER` | prints the file `question` of a directory on a mounted volume and writes `answer` beside it, or removes the directory |
 //! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME TIMEOUT LOG` | checks the staged script with `bash -n` and notes a result; prints `started`, `running` or `finished` |
 //! | script `phoenix-feature-forget FEATURE DIGEST` | removes the result |
@@ -86,6 +87,7 @@ impl Embedded {
                 Ok(printed(if grew { "grown" } else { "already" }))
             }
             ("phoenix-unmount", [_, _, _, _, source, mount_point]) => self.unmount(vm, source, mount_point),
+            ("phoenix-look", [_, _, _, _, uuid, mounts, pairs @ ..]) => self.look(vm, uuid, mounts, pairs),
             ("phoenix-probe", [_, _, _, _, dir, answer]) => self.probe(vm, dir, answer),
             ("phoenix-feature", [_, _, _, _, feature, digest, uuid, dir, file, _, _, _, log])
                 if is_plain(feature) && is_plain(digest) && is_plain(file) =>
@@ -194,6 +196,25 @@ impl Embedded {
         Ok(printed("unmounted"))
     }
 
+    /// Tells of mounts and of results of features whether they are there.
+    fn look(&self, vm: VmId, uuid: &str, mounts: &str, pairs: &[&str]) -> Result<GuestExit, Fault> {
+        let fstab = files::read(&self.guest_dir(vm).join("fstab"))?.unwrap_or_default();
+        let mounts: usize = mounts.parse().unwrap_or(0);
+        let mut said = String::new();
+        for (at, pair) in pairs.chunks_exact(2).enumerate() {
+            let there = if at < mounts {
+                let line = format!("{}\t{}\tnfs", pair[0], pair[1]);
+                fstab.lines().any(|mounted| mounted == line)
+            } else {
+                is_plain(pair[0])
+                    && is_plain(pair[1])
+                    && self.result(vm, pair[0], pair[1], uuid)?.is_some_and(|run| run.code == 0 || run.at > now_ms())
+            };
+            said.push_str(if there { "there\n" } else { "gone\n" });
+        }
+        Ok(printed(&(said + "end")))
+    }
+
     /// Answers a question on a mounted volume, or removes it.
     fn probe(&self, vm: VmId, dir: &str, answer: &str) -> Result<GuestExit, Fault> {
         let nothing = GuestExit { code: Some(0), ..GuestExit::default() };
@@ -258,8 +279,21 @@ impl Embedded {
             0 => String::new(),
             takes => format!(" at {}", now_ms() + takes),
         };
+        self.forget_other_texts(vm, feature, digest)?;
         self.write_guest(vm, &format!("runs/{feature}-{digest}"), &format!("exit {code}{at}\n{uuid}\n{why}"))?;
         Ok(printed("started"))
+    }
+
+    /// Removes the results of a feature's other texts, as the real program does.
+    fn forget_other_texts(&self, vm: VmId, feature: &str, digest: &str) -> Result<(), Fault> {
+        let runs = self.guest_dir(vm).join("runs");
+        for name in files::names(&runs)? {
+            let other = name.strip_prefix(feature).and_then(|rest| rest.strip_prefix('-'));
+            if other.is_some_and(|other| !other.contains('-') && other.len() == digest.len()) {
+                files::remove(&runs.join(name))?;
+            }
+        }
+        Ok(())
     }
 
     /// What was noted of a run made for this uuid.

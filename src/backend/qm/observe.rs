@@ -174,6 +174,7 @@ pub(super) fn read(files: &Files, clones: &[Option<VmId>], root: &str) -> Result
         directories: text(files, "directories").lines().filter_map(|line| entries(line, root)).collect(),
         exports: exports(files),
         ha: text(files, "ha").lines().filter_map(managed).collect(),
+        guests: BTreeMap::new(),
         cloning,
         working,
         unattributed_clone: clones.contains(&None),

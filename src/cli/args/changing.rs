@@ -23,6 +23,10 @@ pub(in crate::cli) struct Options {
     /// Run this feature again where it ran already; may be repeated or separated by commas.
     #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
     pub(in crate::cli) rerun: Vec<String>,
+    /// First look into the guests of running VMs: what is no longer mounted is mounted again, a feature whose result is
+    /// gone runs again.
+    #[arg(long)]
+    pub(in crate::cli) verify_guest: bool,
     /// Destroy VMs of this project that the config no longer declares.
     #[arg(long, conflicts_with = "only")]
     pub(in crate::cli) prune: bool,

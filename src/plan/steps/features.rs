@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Draft, Scene};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record};
+use crate::plan::verified::Verified;
 use crate::plan::{Mount, diff, preflight};
 
 /// How it stands with a feature of a VM.
@@ -17,6 +18,8 @@ enum Standing {
     Changed,
     /// It ran, and somebody wants it to run again.
     Again,
+    /// It ran, and its result is gone from the guest.
+    Lost,
     /// It has not run.
     Open,
 }
@@ -26,11 +29,13 @@ pub(super) struct Features<'a> {
     desired: &'a Desired,
     record: &'a Record,
     rerun: &'a [String],
+    guest: Verified<'a>,
 }
 
 impl<'a> Features<'a> {
     pub(super) fn of(scene: &Scene<'a>, record: &'a Record) -> Self {
-        Self { desired: scene.desired, record, rerun: scene.rerun }
+        let guest = Verified::of(record.vm, scene.observed);
+        Self { desired: scene.desired, record, rerun: scene.rerun, guest }
     }
 
     fn standing(&self, name: &Arc<str>) -> Standing {
@@ -38,9 +43,19 @@ impl<'a> Features<'a> {
         match self.record.features.get(&**name) {
             None => Standing::Open,
             Some(ran) if ran != digest => Standing::Changed,
-            Some(_) if self.rerun.iter().any(|again| **again == **name) => Standing::Again,
+            Some(_) if self.is_asked_for(name) => Standing::Again,
+            Some(_) if self.guest.lost_result(name) => Standing::Lost,
             Some(_) => Standing::Ran,
         }
+    }
+
+    /// Whether it is to run whatever is known of earlier runs.
+    pub(super) fn again(&self, name: &Arc<str>) -> bool {
+        self.is_asked_for(name) || self.standing(name) == Standing::Lost
+    }
+
+    fn is_asked_for(&self, name: &str) -> bool {
+        self.rerun.iter().any(|again| again == name)
     }
 
     /// Whether a feature of the VM is to run.
@@ -91,6 +106,10 @@ impl Draft {
                 Standing::Ran => (Outcome::NoOp, "it ran to success", ""),
                 Standing::Changed => (Outcome::Update, "its script changed", "its script changed: it runs again"),
                 Standing::Again => (Outcome::Update, "somebody asks for it", "it runs again, as asked for"),
+                Standing::Lost => {
+                    let note = "its result is gone from the guest: it runs again";
+                    (Outcome::Update, "its result is gone from the guest", note)
+                }
                 Standing::Open => (Outcome::Create, "it has not run yet", "it has not run yet"),
             };
             self.push_about(ActionKind::Feature, Some(feature.name.clone()), outcome, reason, Disruption::None);

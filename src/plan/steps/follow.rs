@@ -6,6 +6,7 @@ use super::{Draft, Scene, features};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record};
 use crate::plan::Mount;
+use crate::plan::verified::Verified;
 
 /// Which of the later steps act, and why.
 pub(super) struct Steps<'a> {
@@ -46,7 +47,8 @@ impl Draft {
         let to_run = features::Features::of(scene, record).any_to_run(vm);
         let mounted =
             |mount: &Mount| record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source));
-        let to_mount = mounts.iter().any(|mount| !mounted(mount));
+        let guest = Verified::of(vm.vm_id, scene.observed);
+        let to_mount = mounts.iter().any(|mount| !mounted(mount) || guest.lost_mount(&mount.mount_point));
         let declared = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
         let removed: Vec<&String> = record.volumes.keys().filter(|at| !declared(at)).collect();
 
@@ -74,7 +76,8 @@ impl Draft {
             .or(steps.restart.then_some("the guest boots again"))
             .or((!removed.is_empty()).then_some("a volume is to be unmounted"))
             .or(to_mount.then_some("a volume is to be mounted"))
-            .or(to_run.then_some("a feature is to run"));
+            .or(to_run.then_some("a feature is to run"))
+            .or(guest.is_silent().then_some("it could not be looked into"));
         let (outcome, reason) =
             when(wanted.or(steps.grow.then_some("its root file system is to grow")), "nothing needs the guest");
         self.push(ActionKind::AwaitAgent, outcome, reason);
@@ -90,7 +93,7 @@ impl Draft {
         }
         self.volumes(vm, record, mounts, wanted, scene, problems);
         if !self.off {
-            self.volume_changes(vm, record, mounts);
+            self.volume_changes(vm, record, mounts, guest);
         }
 
         self.features(vm, record, mounts, scene, steps.staged, problems);

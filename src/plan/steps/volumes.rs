@@ -7,6 +7,7 @@ use super::{Draft, Scene};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, VmId};
 use crate::observed::{Export, Observed};
+use crate::plan::verified::Verified;
 use crate::plan::{Mount, diff, preflight};
 
 /// What a target exports, looked through once for all VMs.
@@ -35,7 +36,11 @@ impl Draft {
         scene: &Scene<'_>,
         problems: &mut Vec<Diagnostic>,
     ) {
+        let guest = Verified::of(vm.vm_id, scene.observed);
         let of = |mount: &Mount| match record.volumes.get(&mount.mount_point) {
+            Some(source) if mount.is_from(source) && guest.lost_mount(&mount.mount_point) => {
+                (Outcome::Update, "it is gone from the guest")
+            }
             Some(source) if mount.is_from(source) => (Outcome::NoOp, "it is mounted"),
             Some(_) => (Outcome::Update, "its source changed"),
             None => (Outcome::Create, "it is not mounted yet"),
@@ -71,15 +76,21 @@ impl Draft {
         }
     }
 
-    pub(super) fn volume_changes(&mut self, vm: &DesiredVm, record: &Record, mounts: &[Mount]) {
+    pub(super) fn volume_changes(&mut self, vm: &DesiredVm, record: &Record, mounts: &[Mount], guest: Verified<'_>) {
         for mount in mounts {
             let old = record.volumes.get(&mount.mount_point);
-            if old.is_some_and(|old| mount.is_from(old)) {
+            let same = old.is_some_and(|old| mount.is_from(old));
+            let lost = same && guest.lost_mount(&mount.mount_point);
+            if same && !lost {
                 continue;
             }
             let source = mount.source();
-            let note = if mount.implicit { "implicit: scripts reach the guest through it" } else { "" };
-            let old = old.map(|old| format!("{} from {old}", mount.mount_point));
+            let note = match mount.implicit {
+                _ if lost => "gone from the guest: it is mounted again",
+                true => "implicit: scripts reach the guest through it",
+                false => "",
+            };
+            let old = old.map(|old| if lost { String::new() } else { format!("{} from {old}", mount.mount_point) });
             let new = format!("{} from {source}", mount.mount_point);
             let origin = if mount.implicit { crate::model::Origin::BuiltIn } else { vm.origins.of(Key::Volumes) };
             self.changes.push(diff::told_by_actions(Key::Volumes, origin, old, new, note));

@@ -1,0 +1,51 @@
+//! What was seen inside guests, beside what their records say: `--verify-guest`.
+
+use super::{Selection, codes};
+use crate::diag::Diagnostic;
+use crate::model::{Desired, VmId};
+use crate::observed::{GuestSeen, Observed, VmObserved};
+
+/// The VMs whose guests are worth a look: declared and selected ones of the project that have been ready, run, and have an
+/// agent.
+#[must_use]
+pub fn to_verify<'o>(desired: &Desired, observed: &'o Observed, selection: &Selection) -> Vec<&'o VmObserved> {
+    let ours = |vm: &&VmObserved| {
+        let ready = vm.record.valid().filter(|record| record.state.is_ready());
+        ready.is_some_and(|record| record.project == desired.settings.project) && vm.running && vm.agent
+    };
+    let wished = desired.vms.iter().filter(|vm| vm.started && selection.takes(vm));
+    wished.filter_map(|vm| observed.vms.get(&vm.vm_id)).filter(ours).collect()
+}
+
+/// What was seen in one guest; nothing, where nobody looked.
+#[derive(Clone, Copy)]
+pub(super) struct Verified<'o>(Option<&'o GuestSeen>);
+
+impl<'o> Verified<'o> {
+    pub(super) fn of(vm: VmId, observed: &'o Observed) -> Self {
+        Self(observed.guests.get(&vm))
+    }
+
+    /// Whether what the record says is mounted there is not.
+    pub(super) fn lost_mount(self, mount_point: &str) -> bool {
+        matches!(self.0, Some(GuestSeen::Looked { lost_mounts, .. }) if lost_mounts.contains(mount_point))
+    }
+
+    /// Whether the result of a feature that the record says ran is gone.
+    pub(super) fn lost_result(self, feature: &str) -> bool {
+        matches!(self.0, Some(GuestSeen::Looked { lost_results, .. }) if lost_results.contains(feature))
+    }
+
+    /// Whether somebody looked and got no answer.
+    pub(super) fn is_silent(self) -> bool {
+        matches!(self.0, Some(GuestSeen::Silent { .. }))
+    }
+
+    /// Tells of a guest that nobody could look into.
+    pub(super) fn told(self, vm: VmId, problems: &mut Vec<Diagnostic>) {
+        if let Some(GuestSeen::Silent { what, hint }) = self.0 {
+            let text = format!("the guest of VM {vm} could not be verified: {what}");
+            problems.push(Diagnostic { hint: hint.clone(), ..Diagnostic::warning(codes::GUEST_SILENT, text).vm(vm) });
+        }
+    }
+}
