@@ -76,6 +76,7 @@ pub struct DocumentSelection {
 
 /// What a plan was asked for beside the config, as the command line said it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct DocumentOptions {
     /// `--force-stop`
     #[serde(default, skip_serializing_if = "is_false")]

@@ -10,7 +10,6 @@ use crate::cli::output::Output;
 /// What to do beside making the VMs what the config says.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone, Default, ClapArgs)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(in crate::cli) struct Options {
     /// Restart VMs with values that wait for one: their guests are asked to shut down.
     #[arg(long)]
