@@ -75,7 +75,8 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 18] = [
+    const DERIVED: [&str; 19] = [
+        "/adopt",
         "/$schema",
         "/persistent_storage/server",
         "/volumes/share",
@@ -158,7 +159,7 @@ fn patterns_agree_with_the_rules_of_the_program() {
     let words =
         short.iter().copied().chain(["a+b", "+a", "vmbr0", "a\n", "../a"]).chain(long.iter().map(String::as_str));
     for word in words {
-        for key in ["vm_name", "template_name", "boot_disk_storage", "network_bridge", "features", "tags"] {
+        for key in ["vm_name", "adopt", "template_name", "boot_disk_storage", "network_bridge", "features", "tags"] {
             let is_list = properties[key].get("items").is_some();
             let written = if is_list { serde_json::json!([word]) } else { serde_json::json!(word) };
             let mut vm = serde_json::json!({ "vm_id": 1000, "vm_name": "web" });

@@ -144,6 +144,21 @@ impl Step<'_> {
         Ok(self.action.outcome)
     }
 
+    pub(super) fn adopt(&mut self) -> Result<Outcome, Failure> {
+        let task = self.task()?;
+        let Some(record) = &task.adopt else { return Err(failure("the plan does not say how to take it over", None)) };
+        let live = self.live()?;
+        let ours = |live: &VmObserved| live.record.valid().is_some_and(|found| found.project == record.project);
+        // Somebody else's apply was faster.
+        if ours(&live) {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        self.write(operation::adopt(record, &live)?, &live, &ours)?;
+        self.leave()?;
+        Ok(self.action.outcome)
+    }
+
     pub(super) fn configure(&mut self) -> Result<Outcome, Failure> {
         let task = self.task()?;
         let live = self.live()?;

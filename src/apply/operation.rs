@@ -28,6 +28,14 @@ pub(super) fn clone(vm: VmId, task: &Task, plan: &CloneTask) -> Result<HostOp, F
     })
 }
 
+/// The write that takes a VM over: the record in its notes, and nothing else.
+pub(super) fn adopt(record: &Record, live: &VmObserved) -> Result<ConfigWrite, Failure> {
+    let mut write = ConfigWrite::default();
+    let notes = with_record(&live.notes, record).map_err(|error| failure(error.to_string(), None))?;
+    write.set.insert("description".to_owned(), notes);
+    Ok(write)
+}
+
 /// The one write that makes a VM what is wanted; for a VM that is being made, its record gets its uuid. A cloud-init drive
 /// that has to be added gets this volume, if there is one already.
 pub(super) fn config_write(task: &Task, live: &VmObserved, volume: Option<&str>) -> Result<ConfigWrite, Failure> {

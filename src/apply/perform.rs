@@ -75,6 +75,7 @@ impl Performer {
         match action.kind {
             ActionKind::RemoveLeftover => step.remove_leftover(),
             ActionKind::Clone => step.clone_template(),
+            ActionKind::Adopt => step.adopt(),
             ActionKind::Stop => step.stop(),
             ActionKind::Configure => step.configure(),
             ActionKind::MoveDisk => step.move_disk(),

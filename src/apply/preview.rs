@@ -5,7 +5,7 @@ use crate::event::Failure;
 use crate::guest::{self, FeatureRun, Program};
 use crate::hypervisor::HostOp;
 use crate::model::{ActionKind, Digest, Record, RecordState};
-use crate::observed::{ConfigWrite, Observed, VmObserved, with_record};
+use crate::observed::{ConfigWrite, Observed, RecordFound, VmObserved, with_record};
 use crate::plan::{Action, Mount, Plan, Task, VmPlan};
 
 /// One call that an action makes.
@@ -92,6 +92,7 @@ impl<'a> Scene<'a> {
             ActionKind::Clone => {
                 task.clone.as_ref().map_or(Ok(Vec::new()), |plan| one(operation::clone(id, task, plan)?))
             }
+            ActionKind::Adopt => self.adopt(),
             ActionKind::Configure => self.configure(),
             ActionKind::MoveDisk => self.move_disk(),
             ActionKind::ResizeDisk => self.resize(),
@@ -132,6 +133,16 @@ impl<'a> Scene<'a> {
                 self.write_record(record)
             }
         }
+    }
+
+    fn adopt(&mut self) -> Result<Vec<Call>, Failure> {
+        let (Some(live), Some(record)) = (&mut self.live, &self.task.adopt) else { return Ok(Vec::new()) };
+        let write = operation::adopt(record, live)?;
+        live.notes = write.set.get("description").cloned().unwrap_or_default();
+        live.record = RecordFound::Valid(Box::new(record.clone()));
+        self.record.clone_from(record);
+        let digest = std::mem::replace(&mut live.digest, unknown());
+        Ok(vec![Call::Host(HostOp::Configure { vm: self.vm.vm, write, digest })])
     }
 
     fn configure(&mut self) -> Result<Vec<Call>, Failure> {

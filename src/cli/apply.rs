@@ -97,7 +97,9 @@ fn only_completes(vm: &VmPlan) -> bool {
                     matches!(kind, Stop | Configure | MoveDisk | ResizeDisk | UpdateCloudInit)
                 };
                 !vm.actions.iter().any(|action| {
-                    action.outcome == Outcome::Update && (changes(action.kind) || action.kind == ActionKind::Feature)
+                    action.kind == ActionKind::Adopt
+                        || action.outcome == Outcome::Update
+                            && (changes(action.kind) || action.kind == ActionKind::Feature)
                 })
             }
         }

@@ -10,7 +10,7 @@ use super::output::Output;
 mod changing;
 mod node;
 
-pub(super) use changing::{Apply, Create, Destroy, Options, Restart, Running, Start, Stop};
+pub(super) use changing::{Apply, Create, Destroy, Import, Options, Restart, Running, Start, Stop};
 pub(super) use node::{GuestKind, Node, Terminal};
 
 /// Plan and apply for Proxmox VE virtual machines, up to the finished guest.
@@ -102,6 +102,12 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:
   phoenix create 1000")]
     Create(Create),
+    /// Write VMs that exist into the config; the next apply takes them over.
+    #[command(after_help = "Examples:
+  phoenix import 104 105
+  phoenix import --tag web-server --dry-run
+  phoenix import --all")]
+    Import(Import),
     /// Remove these VMs with their disks; asks for their names.
     #[command(after_help = "Examples:
   phoenix destroy 1000

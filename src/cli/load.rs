@@ -23,6 +23,12 @@ pub(super) fn load(path: &Path) -> Config {
     with(path, read(path), &mut |features_dir| features(&base.join(features_dir)))
 }
 
+/// Makes a config of another text for the same file.
+pub(super) fn instead(path: &Path, text: &str) -> Config {
+    let base = directory(path);
+    with(path, Ok(text.as_bytes().to_vec()), &mut |features_dir| features(&base.join(features_dir)))
+}
+
 /// Makes a config of what was read of it, with the scripts that `features` finds.
 pub(super) fn with(
     path: &Path,

@@ -9,6 +9,7 @@ mod consent;
 mod console;
 mod exit;
 mod graph;
+mod import;
 mod init;
 mod lifecycle;
 mod load;
@@ -67,6 +68,7 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Log => Ok(runs::list(args, console)),
         Verb::Show(verb) => saved::show(args, verb, console),
         Verb::Create(verb) => apply::create(args, verb, console),
+        Verb::Import(verb) => import::run(args, verb, console),
         Verb::Destroy(verb) => lifecycle::destroy(args, verb, console),
         Verb::Start(verb) => lifecycle::start(args, verb, console),
         Verb::Stop(verb) => lifecycle::stop(args, verb, console),

@@ -115,6 +115,7 @@ fn texts(owner: Owner, vm: &RawVm, problems: &mut Vec<Problem>) {
     let name = (codes::BAD_NAME, "is not a DNS name");
     text(vm.vm_name.as_deref(), name, lexis::dns_name, at("vm_name"), problems);
     text(vm.template_name.as_deref(), name, lexis::dns_name, at("template_name"), problems);
+    text(vm.adopt.as_deref(), (codes::BAD_UUID, "is not a uuid"), lexis::uuid, at("adopt"), problems);
     let storage = (codes::BAD_STORAGE, "cannot be a storage");
     text(vm.boot_disk_storage.as_deref(), storage, lexis::storage, at("boot_disk_storage"), problems);
     let bridge = (codes::BAD_BRIDGE, "cannot be a bridge");

@@ -80,6 +80,7 @@ codes! {
     UNKNOWN_TARGET = "P046", Error, "the target is of no kind that is known";
     UNKNOWN_DEPENDENCY = "P047", Error, "a VM depends on one that is not declared";
     DEPENDENCY_RING = "P048", Error, "VMs wait for each other in a ring";
+    BAD_UUID = "P055", Error, "the text is not a uuid";
     BAD_ADDRESS = "P060", Error, "the text is no address that a VM can have";
     GATEWAY_WITHOUT_ADDRESS = "P061", Error, "a gateway is set without a fixed address";
     GATEWAY_OUTSIDE = "P062", Warning, "the gateway is not in the network of the VM";

@@ -29,7 +29,7 @@ pub fn unread(name: &str, why: &Unread) -> Diagnostic {
     match why {
         Unread::Missing => codes::MISSING_FILE
             .diagnostic(format!("there is no file `{name}`"))
-            .hint("name the config with `--config FILE`, or create it"),
+            .hint("name the config with `--config FILE`, or write one with `phoenix init`"),
         Unread::NotAFile => {
             codes::NOT_A_FILE.diagnostic(format!("`{name}` is not a regular file")).hint("a config is one JSON file")
         }

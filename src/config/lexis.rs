@@ -22,6 +22,8 @@ pub(crate) const BRIDGE: &str = "^[A-Za-z][A-Za-z0-9_.-]{0,14}$";
 pub(crate) const FEATURE: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
 /// Pattern of [`project`].
 pub(crate) const PROJECT: &str = "^[a-z0-9][a-z0-9_-]{0,31}$";
+/// Pattern of [`uuid`].
+pub(crate) const UUID: &str = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$";
 /// Coarse pattern of [`path`]: the function also refuses `.`, `..` and empty components.
 pub(crate) const PATH: &str = "^/[^\\s#\\\\\"'`:,]*$";
 /// Longest path: the limit of NFS.
@@ -118,6 +120,13 @@ pub(super) fn bridge(text: &str) -> Verdict {
     only(text, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))?;
     begins(text, |c| c.is_ascii_alphabetic())?;
     at_most(text, 15)
+}
+
+/// Accepts a uuid as Proxmox writes it.
+pub(super) fn uuid(text: &str) -> Verdict {
+    only(text, |c| c.is_ascii_hexdigit() || c == '-')?;
+    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+    if lengths == [8, 4, 4, 4, 12] { Ok(()) } else { Err("its groups have not 8, 4, 4, 4 and 12 digits".into()) }
 }
 
 /// Accepts the name of a feature, from which file names are made.

@@ -27,10 +27,16 @@ pub(super) fn features_dir(raw: &Raw) -> &str {
 pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
     let ids = dependencies::ids(&raw.virtual_machines);
     let shared = Values::of(raw.vm_defaults.unwrap_or_default(), &scripts, &ids);
-    let mut vms: Vec<DesiredVm> =
-        raw.virtual_machines.into_iter().filter_map(|vm| merged(vm, &shared, &scripts, &ids)).collect();
+    let values = |vm: RawVm| Values::of(vm, &scripts, &ids);
+    let named = raw.virtual_machines.into_iter().filter_map(|mut vm| {
+        let (id, name) = (vm.vm_id?, vm.vm_name.take()?);
+        let adopt = vm.adopt.take().map(|uuid| uuid.to_ascii_lowercase());
+        Some(DesiredVm { adopt, ..merged(VmId::try_from(id).ok()?, name, values(vm), &shared) })
+    });
+    let mut vms: Vec<DesiredVm> = named.collect();
+    let defaults = merged(VmId::LOWEST, String::new(), Values::default(), &shared);
     vms.sort_by_key(|vm| vm.vm_id);
-    Desired { settings: settings(raw.hypervisor.unwrap_or_default()), vms, scripts }
+    Desired { settings: settings(raw.hypervisor.unwrap_or_default()), vms, defaults, scripts }
 }
 
 fn settings(raw: RawHypervisor) -> Settings {
@@ -124,16 +130,14 @@ impl Values {
 }
 
 /// Merges one VM; its own values win, lists as a whole.
-fn merged(vm: RawVm, shared: &Values, scripts: &Scripts, ids: &Ids) -> Option<DesiredVm> {
-    let vm_id = vm.vm_id.and_then(|id| VmId::try_from(id).ok())?;
-    let vm_name = vm.vm_name.clone()?;
-    let own = Values::of(vm, scripts, ids);
+fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> DesiredVm {
     let mut origins = Origins::default();
     origins.note(Key::VmId, Origin::Vm);
     origins.note(Key::VmName, Origin::Vm);
-    Some(DesiredVm {
+    DesiredVm {
         vm_id,
         vm_name,
+        adopt: None,
         template_name: pick(&mut origins, Key::TemplateName, own.template_name, shared.template_name.as_ref(), || {
             TEMPLATE_NAME.to_owned()
         }),
@@ -184,10 +188,13 @@ fn merged(vm: RawVm, shared: &Values, scripts: &Scripts, ids: &Ids) -> Option<De
             shared.cloud_init_errors.as_ref(),
             || CloudInitErrors::Fail,
         ),
-        network_config: pick_any(&mut origins, Key::NetworkConfig, own.network_config, shared.network_config.clone()),
-        user_config: pick_any(&mut origins, Key::UserConfig, own.user_config, shared.user_config.clone()),
+        // An empty object wishes for nothing, whatever `vm_defaults` says.
+        network_config: pick_any(&mut origins, Key::NetworkConfig, own.network_config, shared.network_config.clone())
+            .filter(|wish| *wish != NetworkConfig::default()),
+        user_config: pick_any(&mut origins, Key::UserConfig, own.user_config, shared.user_config.clone())
+            .filter(|wish| *wish != UserConfig::default()),
         origins,
-    })
+    }
 }
 
 /// Takes the first value there is and notes where it came from.

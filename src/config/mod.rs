@@ -16,6 +16,7 @@ mod check;
 mod cloud_init;
 pub mod codes;
 mod dependencies;
+pub mod edit;
 mod features;
 pub mod input;
 pub(crate) mod lexis;

@@ -125,6 +125,11 @@ pub(crate) struct RawVm {
     #[schemars(title = "Name", regex(pattern = lexis::DNS_NAME), length(max = lexis::MAX_DNS_NAME))]
     #[schemars(example = &"rumpledev")]
     pub(super) vm_name: Option<String>,
+    /// Holds the SMBIOS uuid of a VM that exists and that phoenix did not make: the next apply takes it over.
+    /// `phoenix import` writes it; once the VM is taken over it does nothing.
+    #[schemars(title = "Take over", regex(pattern = lexis::UUID))]
+    #[schemars(example = &"2a412a64-96f9-4fde-833e-49d4ac1df615")]
+    pub(super) adopt: Option<String>,
     /// Names the Proxmox template to clone. It matters only when the VM is created.
     #[schemars(title = "Template", regex(pattern = lexis::DNS_NAME), length(max = lexis::MAX_DNS_NAME))]
     #[schemars(example = &"ubuntu-22.04-cloud-template-v3", extend("default" = "ubuntu-22.04-cloud-template-v3"))]

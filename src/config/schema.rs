@@ -47,8 +47,9 @@ pub fn generate() -> String {
     }
     require(&mut schema, "/properties/virtual_machines/items", &["vm_id", "vm_name"]);
     if let Some(Value::Object(defaults)) = schema.pointer_mut("/properties/vm_defaults/properties") {
-        defaults.remove("vm_id");
-        defaults.remove("vm_name");
+        for key in ["vm_id", "vm_name", "adopt"] {
+            defaults.remove(key);
+        }
     }
     format!("{schema:#}\n")
 }

@@ -15,6 +15,8 @@ pub struct Desired {
     pub settings: Settings,
     /// The declared VMs, sorted by VMID.
     pub vms: Vec<DesiredVm>,
+    /// What a VM would be of which the file says nothing but a VMID and a name; those here mean nothing.
+    pub defaults: DesiredVm,
     /// The scripts that the declared features resolve to.
     pub scripts: Scripts,
 }
@@ -67,6 +69,9 @@ pub struct DesiredVm {
     pub vm_id: VmId,
     /// Name of the VM and host name of its guest.
     pub vm_name: String,
+    /// `smbios1` uuid, in lower case, of a VM that phoenix did not make and that is to be taken over; it means nothing
+    /// once the VM is ours.
+    pub adopt: Option<String>,
     /// Name of the Proxmox template to clone.
     pub template_name: String,
     /// Proxmox `ostype`.

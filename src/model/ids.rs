@@ -22,6 +22,9 @@ impl VmId {
     /// The largest VMID Proxmox accepts.
     pub const MAX: u32 = 999_999_999;
 
+    /// The lowest VMID.
+    pub const LOWEST: Self = Self(Self::MIN);
+
     /// The number itself.
     #[must_use]
     pub fn get(self) -> u32 {

@@ -76,6 +76,12 @@ impl Record {
     /// The version this phoenix writes.
     pub const VERSION: u32 = 1;
 
+    /// The record with which an existing VM is taken over: nothing was done in its guest, and nothing waits to be.
+    #[must_use]
+    pub fn adopted(project: &str, vm: VmId, uuid: &str) -> Self {
+        Self { state: RecordState::Ready, uuid: Some(uuid.to_owned()), ..Self::creating(project, vm) }
+    }
+
     /// The record a clone carries from its first moment.
     #[must_use]
     pub fn creating(project: &str, vm: VmId) -> Self {

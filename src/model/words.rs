@@ -103,6 +103,8 @@ pub enum ActionKind {
     RemoveLeftover,
     /// Clones the template.
     Clone,
+    /// Takes over a VM that phoenix did not make: writes the record into its notes.
+    Adopt,
     /// Shuts the VM down.
     Stop,
     /// Writes the configuration, once.
@@ -143,9 +145,10 @@ pub enum ActionKind {
 
 impl ActionKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::RemoveLeftover,
         Self::Clone,
+        Self::Adopt,
         Self::Stop,
         Self::Configure,
         Self::MoveDisk,
@@ -172,6 +175,7 @@ impl ActionKind {
         match self {
             Self::RemoveLeftover => "remove-leftover",
             Self::Clone => "clone",
+            Self::Adopt => "adopt",
             Self::Stop => "stop",
             Self::Configure => "configure",
             Self::MoveDisk => "move-disk",
@@ -206,7 +210,8 @@ impl ActionKind {
             Self::AwaitCloudInit => timeouts.cloud_init,
             Self::Feature => timeouts.feature,
             Self::RemoveLeftover | Self::ResizeDisk | Self::GrowFilesystem | Self::Mount | Self::Destroy => 600,
-            Self::Configure
+            Self::Adopt
+            | Self::Configure
             | Self::UpdateCloudInit
             | Self::Start
             | Self::Unmount

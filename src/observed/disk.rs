@@ -66,6 +66,12 @@ pub fn holds_volume(key: &str) -> bool {
     is_disk_key(key) || key == "efidisk0" || key == "tpmstate0"
 }
 
+/// Whether an option plugs a drive, a card or a device of the node into a VM.
+pub(super) fn is_device_key(key: &str) -> bool {
+    let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    holds_volume(key) || (stem.len() < key.len() && matches!(stem, "net" | "hostpci" | "usb" | "virtiofs"))
+}
+
 /// Kinds of disk devices, in the order in which Proxmox looks for a boot disk.
 const BUSES: [&str; 4] = ["ide", "scsi", "virtio", "sata"];
 

@@ -10,6 +10,7 @@ mod exports;
 mod guest;
 mod net;
 mod notes;
+mod ownership;
 mod pending;
 mod property;
 mod recording;
@@ -28,10 +29,11 @@ pub use notes::{
     FoundText, MAX_NOTES, Marked, RecordError, decode_description, encode_description, split_notes, with_description,
     with_record,
 };
+pub use ownership::RecordFound;
 pub use pending::PendingChange;
 pub use property::PropertyString;
 pub use recording::{RECORDING_VERSION, Recording};
-pub use vm::{RecordFound, VmObserved, config_digest, normal_tags};
+pub use vm::{VmObserved, config_digest, normal_tags};
 pub use write::{ConfigWrite, Wanted, write_for};
 
 use serde::{Deserialize, Serialize};

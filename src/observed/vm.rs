@@ -7,7 +7,9 @@ use sha1::{Digest as _, Sha1};
 
 use super::cloud_init::CloudInit;
 use super::conf::Conf;
-use super::notes::{FoundText, split_notes};
+use super::disk::is_device_key;
+use super::notes::split_notes;
+use super::ownership::{RecordFound, record_found};
 use super::pending::{PendingChange, pending_changes};
 use super::property::{is_on, value};
 use super::{BootDisk, Net, VmVolume, is_disk_key};
@@ -81,36 +83,15 @@ pub struct VmObserved {
     /// Volumes that the configuration names, snapshots aside; attached ones and `unusedN`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VmVolume>,
+    /// Options of drives, cards and devices, e.g. `scsi1`, `net1`, `hostpci0`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
     /// Names of its snapshots.
     pub snapshots: Vec<String>,
     /// What its notes say about ownership.
     pub record: RecordFound,
     /// It is only the placeholder that `qm clone` makes first (` qmclone temporary file`), with or without its lock.
     pub placeholder: bool,
-}
-
-/// What a VM's notes say about ownership.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RecordFound {
-    /// No record: not made by phoenix.
-    None,
-    /// A record for this very VM.
-    Valid(Box<Record>),
-    /// A record written for another VM (its uuid or VMID differs), e.g. copied by a clone. Counts as none.
-    Void(Box<Record>),
-    /// A record that cannot be read, or several: a person must look.
-    Broken(String),
-}
-
-impl RecordFound {
-    /// The record, if it is valid.
-    #[must_use]
-    pub fn valid(&self) -> Option<&Record> {
-        match self {
-            Self::Valid(record) => Some(record),
-            Self::None | Self::Void(_) | Self::Broken(_) => None,
-        }
-    }
 }
 
 /// Proxmox's own default where `hotplug` is not set.
@@ -214,6 +195,7 @@ impl VmObserved {
                 .collect(),
             hotplug: hotplug(active("hotplug")),
             volumes: entries.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect(),
+            devices: entries.iter().map(|(key, _)| *key).filter(|key| is_device_key(key)).map(str::to_owned).collect(),
             snapshots: conf.snapshots().map(str::to_owned).collect(),
             record: record_found(&marked.record, id, uuid.as_deref()),
             placeholder: marked.description.trim() == PLACEHOLDER
@@ -267,47 +249,6 @@ fn hotplug(text: Option<&str>) -> Vec<String> {
         list => list,
     };
     list.split([',', ';', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
-}
-
-/// Judges the record in the notes of VM `id` whose `smbios1` uuid is `uuid`.
-///
-/// A record counts for the VM whose VMID and uuid it names. One without a uuid counts by its VMID alone, and only as
-/// long as it says `creating`: it was handed to `qm clone` with the VMID of the target, before that VM's uuid was
-/// known, and the first write after the clone adds the uuid. The VM may carry it with `lock: clone` (the clone runs or
-/// was killed) or without (phoenix was killed between the clone and that write). It cannot reach this VM by mistake: a
-/// copy of it in another VM names a VMID that is not that VM's. Every other record without a uuid proves nothing.
-fn record_found(text: &FoundText, id: VmId, uuid: Option<&str>) -> RecordFound {
-    let json = match text {
-        FoundText::None => return RecordFound::None,
-        FoundText::Several => return RecordFound::Broken("there is more than one record in the notes".to_owned()),
-        FoundText::One(json) => json,
-    };
-    let record: Record = match serde_json::from_str(json) {
-        Ok(record) => record,
-        Err(error) => return RecordFound::Broken(unreadable(json, &error)),
-    };
-    if record.v != Record::VERSION {
-        return RecordFound::Broken(other_version(u64::from(record.v)));
-    }
-    let same_machine = match (&record.uuid, uuid) {
-        (Some(recorded), Some(uuid)) => recorded.eq_ignore_ascii_case(uuid),
-        (Some(_), None) => false,
-        (None, _) => record.state == RecordState::Creating,
-    };
-    let record = Box::new(record);
-    if record.vm == id && same_machine { RecordFound::Valid(record) } else { RecordFound::Void(record) }
-}
-
-fn unreadable(json: &str, error: &serde_json::Error) -> String {
-    let version = serde_json::from_str::<serde_json::Value>(json).ok().and_then(|value| value.get("v")?.as_u64());
-    match version {
-        Some(v) if v != u64::from(Record::VERSION) => other_version(v),
-        _ => format!("the record in the notes cannot be read: {error}"),
-    }
-}
-
-fn other_version(v: u64) -> String {
-    format!("the record in the notes has format {v}; this phoenix reads format {}", Record::VERSION)
 }
 
 #[cfg(test)]
@@ -370,30 +311,5 @@ mod tests {
         for (text, want) in [("0", vec![]), ("1", vec!["network", "disk", "usb"]), ("disk,cpu", vec!["disk", "cpu"])] {
             assert_eq!(VmObserved::from_conf(id(100), &format!("hotplug: {text}\n"), false).hotplug, want);
         }
-    }
-
-    #[test]
-    fn records_count_only_for_their_vm() {
-        let judge = |vm: u32, json: &str| {
-            let text = format!("#<!-- phoenix {json} -->\nsmbios1: uuid=AA\n");
-            match VmObserved::from_conf(id(vm), &text, false).record {
-                RecordFound::None => "none".to_owned(),
-                RecordFound::Valid(_) => "valid".to_owned(),
-                RecordFound::Void(_) => "void".to_owned(),
-                RecordFound::Broken(why) => why,
-            }
-        };
-        let creating = r#"{"v":1,"project":"p","vm":100,"state":"creating"}"#;
-        let ready = r#"{"v":1,"project":"p","vm":100,"uuid":"aa"}"#;
-        assert_eq!(judge(100, creating), "valid");
-        assert_eq!(judge(101, creating), "void");
-        assert_eq!(judge(100, ready), "valid");
-        assert_eq!(judge(101, ready), "void");
-        assert_eq!(judge(100, &ready.replace("aa", "bb")), "void");
-        assert_eq!(judge(100, r#"{"v":1,"project":"p","vm":100}"#), "void");
-        assert!(judge(100, r#"{"v":2,"project":"p","new":1}"#).contains("format 2"));
-        assert!(judge(100, r#"{"v":1,"project":"p","vm":100,"new":1}"#).contains("cannot be read"));
-        assert!(judge(100, "nonsense").contains("cannot be read"));
-        assert!(judge(100, "{} --> <!-- phoenix {}").contains("more than one"));
     }
 }

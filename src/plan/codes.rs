@@ -100,6 +100,14 @@ pub const TASK_RUNNING: &str = "T045";
 pub const SNAPSHOTS: &str = "T046";
 /// The volume that a disk moves away from is erased.
 pub const SOURCE_ERASED: &str = "T047";
+/// The VM to be taken over has no uuid by which it could be told from others.
+pub const NO_UUID: &str = "T070";
+/// The config cannot say what the VM is.
+pub const INEXPRESSIBLE: &str = "T071";
+/// The VM has more than phoenix looks after.
+pub const HAS_MORE: &str = "T072";
+/// The VM to be taken over differs from its entry.
+pub const DIFFERS: &str = "T073";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -153,4 +161,8 @@ pub const ALL: &[(&str, &str)] = &[
     (SNAPSHOTS, "snapshots hold on to a volume"),
     (SOURCE_ERASED, "the volume that a disk moves away from is erased"),
     (CLONED_OTHERWISE, "the VM is a linked clone and a full one is wished for, or the other way round"),
+    (NO_UUID, "the VM to be taken over has no uuid by which it could be told from others"),
+    (INEXPRESSIBLE, "the config cannot say what the VM is"),
+    (HAS_MORE, "the VM has more than phoenix looks after"),
+    (DIFFERS, "the VM to be taken over differs from its entry"),
 ];

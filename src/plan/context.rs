@@ -66,6 +66,7 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
     let DesiredVm {
         vm_id,
         vm_name,
+        adopt: _, // how the VM became ours is nothing to a script
         template_name,
         os_type,
         cpu_sockets,

@@ -50,16 +50,8 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, delete_source: bool) ->
         let note = if hot { "Proxmox may hot-plug it" } else { "memory hotplug is off" };
         add(Key::MemoryMb, live.memory_mb.to_string(), vm.memory_mb.to_string(), restart(note));
     }
-    if let Some(disk) = &live.boot_disk
-        && let Some(size) = disk.size
-        && size < wanted_bytes(vm)
-    {
-        add(
-            Key::BootDiskSizeGb,
-            gib(size),
-            vm.boot_disk_size_gb.to_string(),
-            (immediate, format!("grows {}", disk.device)),
-        );
+    if let Some((device, size)) = too_small(vm, live) {
+        add(Key::BootDiskSizeGb, gib(size), vm.boot_disk_size_gb.to_string(), (immediate, format!("grows {device}")));
     }
     if let Some(disk) = &live.boot_disk
         && disk.storage != vm.boot_disk_storage
@@ -256,6 +248,18 @@ pub(super) fn waiting(live: &VmObserved) -> Vec<Waiting> {
             pending: pending.clone(),
         })
         .collect()
+}
+
+/// Device and size of a boot disk that is smaller than wished.
+///
+/// That of a VM which was taken over may fill its last GiB in part: no key can say that, and it is no reason to grow it.
+fn too_small<'o>(vm: &DesiredVm, live: &'o VmObserved) -> Option<(&'o str, u64)> {
+    let disk = live.boot_disk.as_ref()?;
+    let size = disk.size.filter(|size| *size < wanted_bytes(vm))?;
+    let uuid = live.uuid.as_deref().unwrap_or_default();
+    let taken_over = vm.adopt.as_ref().is_some_and(|adopt| adopt.eq_ignore_ascii_case(uuid));
+    let rounded = size.div_ceil(crate::model::GIB) == u64::from(vm.boot_disk_size_gb);
+    (!(taken_over && rounded)).then_some((disk.device.as_str(), size))
 }
 
 /// The wished size of the boot disk in bytes.

@@ -243,6 +243,20 @@ pub struct DocumentAction {
     pub after: Vec<String>,
 }
 
+impl DocumentVm {
+    /// Whether it is a VM that phoenix did not make and that is taken over.
+    #[must_use]
+    pub fn is_taken_over(&self) -> bool {
+        !self.blocked && self.actions.iter().any(|action| action.kind == ActionKind::Adopt && action.outcome.acts())
+    }
+
+    /// Its outcome in words.
+    #[must_use]
+    pub fn outcome_words(&self) -> &'static str {
+        if self.is_taken_over() { "taken over" } else { self.outcome.as_str() }
+    }
+}
+
 impl DocumentAction {
     /// The action's name within its VM, e.g. `clone`, `feature install_docker`.
     #[must_use]

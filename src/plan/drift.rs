@@ -68,6 +68,14 @@ pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
     APPLIED.into_iter().filter(|key| wished(*key)).map(kept).collect()
 }
 
+/// A size in GiB, the last one begun counted in full.
+fn rounded_up(size: &str) -> Option<u32> {
+    match size.split_once('.') {
+        Some((whole, _)) => whole.parse::<u32>().ok()?.checked_add(1),
+        None => size.parse().ok(),
+    }
+}
+
 /// A value as a record keeps it.
 fn kept(value: &str) -> std::borrow::Cow<'_, str> {
     if value.len() <= MOST_KEPT && !value.contains('\n') && !value.starts_with(DIGEST) {
@@ -104,7 +112,9 @@ fn attribute(change: &mut Change, applied: &BTreeMap<String, String>) {
     let on = (change.key == diff::GUEST_AGENT && !applied.is_empty()).then_some("on");
     let was = on.or_else(|| applied.get(change.key).map(String::as_str));
     let (Some(was), Some(now)) = (was, &change.old) else { return };
-    change.by = Some(match (kept(now) == was, kept(&change.new) == was) {
+    // A disk that was taken over may fill its last GiB in part; and none ever shrinks.
+    let same = kept(now) == was || (change.key == Key::BootDiskSizeGb.name() && rounded_up(now) == rounded_up(was));
+    change.by = Some(match (same, kept(&change.new) == was) {
         (true, _) => ChangedBy::File,
         (false, true) => ChangedBy::Outside,
         (false, false) => ChangedBy::Both,

@@ -11,6 +11,8 @@ pub(super) enum Situation<'o> {
     Absent(Option<Leftover>),
     /// A VM of ours.
     Ours(&'o VmObserved, &'o Record),
+    /// A VM that phoenix did not make and that is to be taken over, with this record.
+    Adopted(&'o VmObserved, Record),
     /// Something that must be left alone; the problem has been told.
     Blocked,
 }
@@ -83,7 +85,11 @@ pub(super) fn situation<'o>(
         return Situation::Absent(Some(leftover));
     }
     match owned(live, project) {
-        Err(problem) => block(problem),
+        Err(problem) => match (adoption(vm, live, project), &vm.adopt) {
+            (Some(record), _) => Situation::Adopted(live, record),
+            (None, Some(_)) if problem.code == codes::NOT_OURS && !is_claimed(live) => block(another(problem)),
+            (None, _) => block(problem),
+        },
         Ok(_) if live.template => block(
             Diagnostic::error(codes::IS_TEMPLATE, format!("VM {id} has been converted to a template"))
                 .hint("choose another `vm_id`"),
@@ -110,6 +116,23 @@ pub(super) fn owned<'o>(live: &'o VmObserved, project: &str) -> Result<&'o Recor
     }
 }
 
+/// The record with which a VM is taken over, if it is the one that `adopt` names. Whoever has a valid record keeps it.
+fn adoption(vm: &DesiredVm, live: &VmObserved, project: &str) -> Option<Record> {
+    let uuid = live.uuid.as_deref().filter(|uuid| vm.adopt.as_deref().is_some_and(|a| a.eq_ignore_ascii_case(uuid)))?;
+    (!is_claimed(live) && !live.template).then(|| Record::adopted(project, live.id, uuid))
+}
+
+/// Whether the VM has a record that counts, or may count.
+fn is_claimed(live: &VmObserved) -> bool {
+    matches!(live.record, RecordFound::Valid(_) | RecordFound::Broken(_))
+}
+
+/// Says that a VM is not the one that was to be taken over.
+fn another(mut problem: Diagnostic) -> Diagnostic {
+    problem.message.push_str("; it is not the one whose uuid stands in `adopt`");
+    problem
+}
+
 /// Says that there is no VM where somebody asks for one.
 pub(super) fn absent(id: VmId, observed: &Observed) -> Diagnostic {
     let problem = match observed.elsewhere.get(&id) {
@@ -134,5 +157,11 @@ fn foreign(id: VmId, live: &VmObserved) -> Diagnostic {
         codes::NOT_OURS,
         format!("VMID {id} is taken by the {kind} `{}`, which phoenix did not make{copied}", live.name),
     )
-    .hint(format!("choose another `vm_id`, or leave it alone with `--exclude {id}`"))
+    .hint(if live.template {
+        format!("choose another `vm_id`, or leave it alone with `--exclude {id}`")
+    } else {
+        format!(
+            "choose another `vm_id`, leave it alone with `--exclude {id}`, or take it over with `phoenix import {id}`"
+        )
+    })
 }

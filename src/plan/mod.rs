@@ -12,6 +12,7 @@ mod disk;
 pub mod document;
 mod drift;
 mod existing;
+pub mod import;
 pub mod lint;
 mod order;
 mod preflight;

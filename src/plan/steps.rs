@@ -1,5 +1,6 @@
 //! The actions of one VM.
 
+pub(super) mod adopt;
 mod features;
 mod follow;
 mod guest;
@@ -72,6 +73,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             }
             draft.changes = drift::changes(vm, live, record, scene.delete_source, problems);
         }
+        Situation::Adopted(live, record) => return adopt::plan_adopted(draft, vm, (live, record), scene, problems),
     }
     draft.into_plan(None)
 }
@@ -202,6 +204,7 @@ impl Draft {
         let task = Task {
             desired: vm.clone(),
             clone: Some(clone),
+            adopt: None,
             fresh: true,
             completing: true,
             scripts: staging::feature_scripts(vm, scene.desired, &|_| false),
@@ -268,6 +271,9 @@ impl Draft {
             staged: &staging.digests,
         };
         self.push(ActionKind::Clone, Outcome::NoOp, "the VM exists");
+        if live.record.valid().is_none() {
+            self.push(ActionKind::Adopt, Outcome::Create, "the VM is taken over");
+        }
         if shut_down.is_some() {
             self.push_about(ActionKind::Stop, None, Outcome::Update, "the VM is not to run", Disruption::Stop);
         }
@@ -298,6 +304,7 @@ impl Draft {
             unmount,
             delete_source: scene.delete_source,
             clone: None,
+            adopt: live.record.valid().is_none().then(|| record.clone()),
             fresh,
             completing,
             scripts: staging::feature_scripts(vm, scene.desired, &|name| ran.again(name)),

@@ -12,6 +12,8 @@ pub struct Task {
     pub desired: DesiredVm,
     /// How to make the VM, if it does not exist.
     pub clone: Option<CloneTask>,
+    /// With what record the VM is taken over, if it is.
+    pub adopt: Option<Record>,
     /// The VM is new or half made: options it inherited from the template are put right as well.
     pub fresh: bool,
     /// The VM has never been ready: whatever is done to it completes it.

@@ -2,6 +2,7 @@
 //!
 //! Made from the document, so that a saved plan looks like a fresh one.
 
+use super::layout::aside;
 use super::text::safe;
 use crate::model::{Disruption, Outcome};
 use crate::plan::document::{DocumentAction, DocumentChange, DocumentProblem, DocumentVm, PlanDocument};
@@ -37,11 +38,7 @@ pub fn render(plan: &PlanDocument) -> String {
 
 fn head(plan: &PlanDocument) -> String {
     let summary = &plan.summary;
-    let restart = match summary.restarts {
-        0 => String::new(),
-        1 => " (1 restart)".to_owned(),
-        n => format!(" ({n} restarts)"),
-    };
+    let restart = aside(plan);
     let blocked = if summary.blocked == 0 { String::new() } else { format!(", **{} blocked**", summary.blocked) };
     let mut out = format!(
         "**Plan: {} to create, {} to update{restart}, {} to destroy, {} unchanged{blocked}.**\n\n",
@@ -96,7 +93,7 @@ fn block(vm: &DocumentVm) -> String {
         Outcome::NoOp => "=",
         Outcome::Destroy => "-",
     };
-    let words = if vm.blocked { "blocked".to_owned() } else { vm.outcome.to_string() };
+    let words = if vm.blocked { "blocked" } else { vm.outcome_words() };
     let costs = if vm.disruption > Disruption::Live && !vm.blocked {
         format!(", <b>{}</b>", vm.disruption.as_str())
     } else {

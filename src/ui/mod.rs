@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod diagnostics;
+pub mod edit;
 pub mod graph;
 pub mod html;
 pub mod layout;

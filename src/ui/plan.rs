@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use super::layout::{chain, count, number, pad, wrap};
+use super::layout::{aside, chain, count, number, pad, wrap};
 use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_lines};
 use crate::hypervisor::About;
@@ -71,7 +71,8 @@ fn header(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
 /// `~ 1001 rumpletest                  update, needs a restart`
 fn heading(vm: &DocumentVm, verdict: &str, role: Role, glyph: &str, view: &View<'_>, out: &mut String) {
     let name = format!("{glyph} {} {}", vm.vm, safe(&vm.name));
-    let column = view.width.min(100).saturating_sub(26).max(30);
+    let width = unicode_width::UnicodeWidthStr::width(verdict).max(26);
+    let column = view.width.min(100).saturating_sub(width).max(30);
     let gap = pad("", column.saturating_sub(unicode_width::UnicodeWidthStr::width(name.as_str())).max(2));
     let _ = writeln!(out, "{}{gap}{}", view.style.paint(role, &name), view.style.paint(role, verdict));
 }
@@ -86,7 +87,7 @@ fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
         };
         let role = if vm.outcome.acts() { vm.outcome.into() } else { Role::Attention };
         let (sign, verdict) = if vm.outcome.acts() {
-            (glyph(vm.outcome), format!("{}{disruption}", vm.outcome))
+            (glyph(vm.outcome), format!("{}{disruption}", vm.outcome_words()))
         } else {
             ("!", "no-op, waits for a restart".to_owned())
         };
@@ -225,7 +226,7 @@ fn table(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
             glyph(vm.outcome).to_owned(),
             vm.vm.to_string(),
             safe(&vm.name).into_owned(),
-            vm.outcome.to_string(),
+            vm.outcome_words().to_owned(),
             vm.disruption.as_str().to_owned(),
             safe(&what).into_owned(),
         ]
@@ -237,8 +238,7 @@ fn table(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
 /// The closing lines: counts, and that nothing real is meant where that is so.
 #[must_use]
 pub fn summary(plan: &PlanDocument, view: &View<'_>) -> String {
-    let restarts = plan.summary.restarts;
-    let restart = if restarts == 0 { String::new() } else { format!(" ({})", count(restarts, "restart")) };
+    let restart = aside(plan);
     let blocked = match plan.summary.blocked {
         0 => String::new(),
         n => format!(", {} blocked", number(n)),

@@ -1,5 +1,6 @@
 //! The real binary: as its users meet it (`cli`), and broken at every step (`loops`, `targets`).
 
+mod adopted;
 mod cli;
 mod cloud_init;
 mod disks;
@@ -8,6 +9,7 @@ mod doubles;
 mod drift;
 #[path = "../support/executable.rs"]
 mod executable;
+mod import;
 mod lifecycle;
 mod loops;
 #[path = "../support/node.rs"]

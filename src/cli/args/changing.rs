@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{ArgGroup, Args as ClapArgs};
 
 use super::Selecting;
 use crate::cli::output::Output;
@@ -88,6 +88,23 @@ pub(in crate::cli) struct Create {
     pub(in crate::cli) ids: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) running: Running,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group(ArgGroup::new("which").args(["ids", "all", "tag"]).required(true)))]
+pub(in crate::cli) struct Import {
+    /// VMIDs.
+    #[arg(value_name = "VM_ID")]
+    pub(in crate::cli) ids: Vec<String>,
+    /// Every VM of the node that can be imported.
+    #[arg(long)]
+    pub(in crate::cli) all: bool,
+    /// Every VM with this tag that can be imported; may be repeated or separated by commas.
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    pub(in crate::cli) tag: Vec<String>,
+    /// Only show what would be written.
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

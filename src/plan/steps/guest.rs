@@ -23,6 +23,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::Feature => true,
         ActionKind::RemoveLeftover
         | ActionKind::Clone
+        | ActionKind::Adopt
         | ActionKind::Stop
         | ActionKind::Configure
         | ActionKind::MoveDisk

@@ -60,7 +60,7 @@ pub(super) fn block(vm: &DocumentVm) -> String {
     let (sign, words) = match verdict(vm) {
         "blocked" => ("✗", "blocked, see the errors"),
         "waits" => ("!", "waits for a restart"),
-        _ => (glyph(vm.outcome), vm.outcome.as_str()),
+        _ => (glyph(vm.outcome), vm.outcome_words()),
     };
     let open = if vm.disruption > Disruption::Live || vm.blocked { " open=\"\"" } else { "" };
     let costs = match vm.disruption {

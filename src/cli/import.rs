@@ -1,0 +1,260 @@
+//! `phoenix import`: existing VMs into the config. Nothing is changed on the target.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use super::args::{Args, Import};
+use super::console::Console;
+use super::exit::Refusal;
+use super::lifecycle::vm_ids;
+use super::{Exit, connect, load};
+use crate::config::edit::{Edit, Edited, edited};
+use crate::diag::{Diagnostic, Severity, nearest};
+use crate::model::{Desired, VmId};
+use crate::observed::Observed;
+use crate::plan::import::{Found, Write, look};
+use crate::plan::{Change, Plan, Policy, Selection, Selector, VmPlan, codes, directories, plan};
+use crate::ui;
+use crate::ui::layout::count;
+use crate::ui::text::safe;
+
+/// Writes VMs into the config, after a look at what a plan would make of them.
+pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit> {
+    let config = load::load(&args.config);
+    console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
+    let (Some(source), Some(desired)) = (&config.source, &config.loaded.desired) else {
+        return Ok(Exit::Config);
+    };
+    let target = connect::target(&args.config, args.target.as_deref(), Some(desired))?;
+    let hypervisor = connect::open(&target, args.guests).with_context(|| format!("cannot open {target}"))?;
+    let observed =
+        hypervisor.observe_with(&directories(desired)).with_context(|| format!("cannot look at {target}"))?;
+    let (found, mut refused) = look(&chosen(verb, desired, &observed)?, desired, &observed);
+    let known = found.iter().filter(|found| found.write == Write::Nothing).count();
+    let new = found.into_iter().filter(|found| found.write != Write::Nothing).collect();
+    let draft = draft(args, &source.text, new, &observed, &mut refused)?;
+    let by_name = !verb.ids.is_empty();
+    if !by_name {
+        for problem in &mut refused {
+            problem.severity = Severity::Warning;
+        }
+    }
+    refused.sort_by(|a, b| (a.vm, a.code, &a.message).cmp(&(b.vm, b.code, &b.message)));
+    console.diagnostics(&refused, None);
+    if by_name && !refused.is_empty() {
+        return Err(Refusal::failed(
+            "not all of these VMs can be imported; nothing was written",
+            "name only the others",
+        ));
+    }
+    let left_out = refused.iter().filter_map(|problem| problem.vm).collect::<BTreeSet<_>>().len();
+    for (number, words) in [(left_out, "left out"), (known, "declared already")] {
+        if number > 0 {
+            console.note(&format!("{} {words}.\n", count(number, "VM")));
+        }
+    }
+    if draft.found.is_empty() {
+        console.note("Nothing to write.\n");
+        return Ok(Exit::Done);
+    }
+    let name = args.config.display().to_string();
+    console.print(&ui::edit::render(&name, &source.text, &draft.edited.text, console.style()));
+    console.diagnostics(&draft.notices(), None);
+    let vms = count(draft.found.len(), "VM");
+    let name = safe(&name);
+    if verb.dry_run {
+        console.note(&format!("{vms} would be written into `{name}`; nothing was.\n"));
+    } else {
+        replace(&args.config, &source.text, &draft.edited.text)?;
+        console.note(&format!(
+            "{vms} written into `{name}`; nothing was changed on the target.\n`phoenix plan` shows what `phoenix apply` will \
+             do.\n"
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// The VMs that were asked for.
+fn chosen(verb: &Import, desired: &Desired, observed: &Observed) -> Result<BTreeSet<VmId>> {
+    if verb.all {
+        return Ok(observed.vms.keys().copied().collect());
+    }
+    let mut chosen: BTreeSet<VmId> = vm_ids(&verb.ids, "import")?.into_iter().collect();
+    for tag in &verb.tag {
+        let tag = tag.to_lowercase();
+        let before = chosen.len();
+        chosen.extend(observed.vms.values().filter(|vm| vm.tags.contains(&tag)).map(|vm| vm.id));
+        if chosen.len() == before && !desired.vms.iter().any(|vm| vm.tags.contains(&tag)) {
+            let near = nearest(&tag, observed.vms.values().flat_map(|vm| &vm.tags).map(String::as_str));
+            let hint =
+                near.map_or("`phoenix import --all` takes every VM".into(), |near| format!("did you mean `{near}`?"));
+            return Err(Refusal::usage(format!("no VM has the tag `{tag}`"), hint));
+        }
+    }
+    Ok(chosen)
+}
+
+/// What is about to be written.
+struct Draft {
+    edited: Edited,
+    found: Vec<Found>,
+    /// What would be done to the VMs once they are in the config.
+    plan: Plan,
+}
+
+/// Puts VMs into the config and plans. A VM whose entry is not valid or cannot be planned is refused, and the others are
+/// tried again without it.
+fn draft(
+    args: &Args,
+    text: &str,
+    mut found: Vec<Found>,
+    observed: &Observed,
+    refused: &mut Vec<Diagnostic>,
+) -> Result<Draft> {
+    loop {
+        let edits: Vec<Edit> = found.iter().filter_map(edit).collect();
+        let edited =
+            edited(text, &edits).ok_or_else(|| anyhow!("the config has no place for VMs (a bug in phoenix)"))?;
+        let loaded = load::instead(&args.config, &edited.text).loaded;
+        let mut problems = Vec::new();
+        for error in loaded.diagnostics.iter().filter(|problem| problem.is_error()) {
+            problems.push(invalid(error, &edited)?);
+        }
+        if let Some(desired) = loaded.desired {
+            let only = found.iter().map(|found| Selector::Id(found.vm)).collect();
+            let selection = Selection { only, exclude: Vec::new() };
+            let plan = plan(&desired, observed, &Policy { selection, ..Policy::default() });
+            let about = |problem: &&Diagnostic| problem.is_error() && found.iter().any(|f| Some(f.vm) == problem.vm);
+            problems.extend(plan.problems.iter().filter(about).cloned().map(named));
+            if problems.is_empty() {
+                return Ok(Draft { edited, found, plan });
+            }
+        }
+        found.retain(|found| !problems.iter().any(|problem| problem.vm == Some(found.vm)));
+        refused.append(&mut problems);
+    }
+}
+
+fn edit(found: &Found) -> Option<Edit> {
+    match &found.write {
+        Write::Nothing => None,
+        Write::Adopt(uuid) => Some(Edit::Key(found.vm, "adopt", uuid.as_str().into())),
+        Write::Entry(keys) => Some(Edit::Entry(found.vm, keys.clone())),
+    }
+}
+
+/// A problem of a plan, where no plan stands beside it to say whose it is.
+fn named(mut problem: Diagnostic) -> Diagnostic {
+    if let Some(vm) = problem.vm.filter(|vm| !problem.message.contains(&vm.to_string())) {
+        problem.message = format!("VM {vm}: {}", problem.message);
+    }
+    problem
+}
+
+/// An error of the config as a refusal of the VM in whose entry it stands.
+fn invalid(error: &Diagnostic, edited: &Edited) -> Result<Diagnostic> {
+    let at = error.span.map_or(usize::MAX, |span| span.start);
+    let vm = edited.places.iter().find(|(_, place)| (place.start..place.end).contains(&at)).map(|(vm, _)| *vm);
+    let vm = vm.ok_or_else(|| anyhow!("the config would not be valid: {} (a bug in phoenix)", error.message))?;
+    let what = format!("VM {vm} cannot be described: {}", error.message);
+    Ok(Diagnostic::error(codes::INEXPRESSIBLE, what).hint("change it on the node, or leave the VM out").vm(vm))
+}
+
+/// Tells of a value that no key can say.
+fn unsaid(vm: VmId, change: &Change) -> Diagnostic {
+    let old = change.old.as_deref().filter(|old| !old.is_empty()).unwrap_or("nothing");
+    let cost = change.disruption.as_str();
+    let cost = if cost.is_empty() { String::new() } else { format!(" ({cost})") };
+    let what = format!("VM {vm}: apply changes `{}` from {old} to {}{cost}", change.key, change.new);
+    Diagnostic::notice(codes::INEXPRESSIBLE, what).vm(vm)
+}
+
+/// Tells that a VM is not as its entry says.
+fn differs(vm: &VmPlan) -> Diagnostic {
+    let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key).collect();
+    keys.dedup();
+    let what = format!("VM {} is not what its entry says; apply changes {}", vm.vm, keys.join(", "));
+    Diagnostic::notice(codes::DIFFERS, what).vm(vm.vm)
+}
+
+impl Draft {
+    /// What is to be known of the VMs.
+    fn notices(&self) -> Vec<Diagnostic> {
+        let mut notices: Vec<Diagnostic> = self.found.iter().flat_map(|found| found.notices.clone()).collect();
+        let writes: BTreeMap<VmId, &Write> = self.found.iter().map(|found| (found.vm, &found.write)).collect();
+        for vm in self.plan.vms.iter().filter(|vm| !vm.changes.is_empty()) {
+            match writes.get(&vm.vm) {
+                // An entry says what the VM is: what differs all the same is what no key can say.
+                Some(Write::Entry(_)) => notices.extend(vm.changes.iter().map(|change| unsaid(vm.vm, change))),
+                Some(Write::Adopt(_)) => notices.push(differs(vm)),
+                Some(Write::Nothing) | None => {}
+            }
+        }
+        let about = |problem: &&Diagnostic| self.found.iter().any(|found| Some(found.vm) == problem.vm);
+        notices.extend(self.plan.problems.iter().filter(about).cloned());
+        notices.sort_by_key(|notice| (notice.vm, notice.code));
+        notices
+    }
+}
+
+/// Replaces the config as a whole, unless somebody changed it since it was read.
+fn replace(path: &Path, old: &str, new: &str) -> Result<()> {
+    let name = path.display();
+    // Where the config is a link, what it leads to is replaced.
+    let file = fs::canonicalize(path).with_context(|| format!("cannot find `{name}`"))?;
+    let written = || -> std::io::Result<bool> {
+        let meta = fs::metadata(&file)?;
+        let mut temporary = tempfile::NamedTempFile::new_in(file.parent().unwrap_or(Path::new("/")))?;
+        temporary.write_all(new.as_bytes())?;
+        temporary.as_file().set_permissions(meta.permissions())?;
+        keep_owner(temporary.path(), &meta)?;
+        temporary.as_file().sync_all()?;
+        if fs::read(&file)? != old.as_bytes() {
+            return Ok(false);
+        }
+        temporary.persist(&file).map_err(|error| error.error)?;
+        Ok(true)
+    };
+    if written().with_context(|| format!("cannot write `{name}`"))? {
+        return Ok(());
+    }
+    Err(Refusal::failed(format!("somebody changed `{name}` meanwhile; nothing was written"), "import again"))
+}
+
+/// Gives a file to whom another one belongs.
+#[cfg(unix)]
+fn keep_owner(file: &Path, other: &fs::Metadata) -> std::io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = fs::metadata(file)?;
+    if (own.uid(), own.gid()) == (other.uid(), other.gid()) {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(file, Some(other.uid()), Some(other.gid()))
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &Path, _: &fs::Metadata) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::replace;
+
+    #[test]
+    fn a_file_that_somebody_changed_meanwhile_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        std::fs::write(&file, "theirs").unwrap();
+        let error = replace(&file, "as it was read", "ours").unwrap_err();
+        assert!(error.to_string().contains("somebody changed"), "{error}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "theirs");
+        replace(&file, "theirs", "ours").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "ours");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "something was left behind");
+    }
+}

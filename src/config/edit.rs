@@ -1,0 +1,360 @@
+//! Putting VMs into the text of a config, everything else left as it is, byte for byte.
+//!
+//! What is put in looks like what is there already: indentation, line ends, spaces. Where the VMs stand in the order of
+//! their VMIDs, a new one finds its place in that order; else it comes last.
+
+use jsonc_parser::ast::{Array, Object, Value as Tree};
+use jsonc_parser::common::Ranged as _;
+use serde_json::Value;
+
+use super::syntax;
+use crate::diag::Span;
+use crate::model::VmId;
+
+/// Longest line that several keys share.
+const LONG: usize = 100;
+
+/// What is put into a config about one VM.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Edit {
+    /// An entry of its own, key by key. Those of the VMID and the name come first.
+    Entry(VmId, Vec<(&'static str, Value)>),
+    /// One more key of the entry that is there; a value that the key has is replaced.
+    Key(VmId, &'static str, Value),
+}
+
+/// A config with VMs put in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The text.
+    pub text: String,
+    /// Where in it each VM's entry or key stands.
+    pub places: Vec<(VmId, Span)>,
+}
+
+/// Puts VMs into the text of a valid config. `None`: it is none, or has no entry for a key.
+#[must_use]
+pub fn edited(text: &str, edits: &[Edit]) -> Option<Edited> {
+    let parsed = syntax::parse(text);
+    let root = parsed.root.as_ref()?.as_object()?;
+    let list = root.get_array("virtual_machines")?;
+    let vms: Vec<&Object<'_>> = list.elements.iter().filter_map(Tree::as_object).collect();
+    let mut splices = Vec::new();
+    let mut new: Vec<(VmId, &[(&'static str, Value)])> = Vec::new();
+    for edit in edits {
+        match edit {
+            Edit::Entry(vm, keys) => new.push((*vm, keys)),
+            Edit::Key(vm, key, value) => {
+                let entry = vms.iter().find(|entry| id_of(entry) == Some(vm.get()))?;
+                splices.push(with_key(text, entry, *vm, key, value)?);
+            }
+        }
+    }
+    new.sort_by_key(|(vm, _)| *vm);
+    splices.extend(if vms.is_empty() { into_empty(text, root, list, &new) } else { beside(text, list, &vms, &new)? });
+    Some(spliced(text, splices))
+}
+
+/// A stretch of the text that is replaced by pieces; those of a VM are remembered.
+struct Splice {
+    start: usize,
+    end: usize,
+    pieces: Vec<(Option<VmId>, String)>,
+}
+
+fn spliced(text: &str, mut splices: Vec<Splice>) -> Edited {
+    splices.sort_by_key(|splice| splice.start);
+    let mut out = Edited { text: String::with_capacity(text.len() + 256), places: Vec::new() };
+    let mut from = 0;
+    for splice in splices {
+        out.text.push_str(&text[from..splice.start]);
+        for (vm, piece) in splice.pieces {
+            let start = out.text.len();
+            out.text.push_str(&piece);
+            out.places.extend(vm.map(|vm| (vm, Span { start, end: start + piece.len() })));
+        }
+        from = splice.end;
+    }
+    out.text.push_str(&text[from..]);
+    out
+}
+
+fn id_of(entry: &Object<'_>) -> Option<u32> {
+    entry.get_number("vm_id")?.value.parse().ok()
+}
+
+fn with_key(text: &str, entry: &Object<'_>, vm: VmId, key: &str, value: &Value) -> Option<Splice> {
+    let written = printed(value, " ");
+    if let Some(there) = entry.properties.iter().find(|property| property.name.as_str() == key) {
+        let range = there.value.range();
+        return Some(Splice { start: range.start, end: range.end, pieces: vec![(Some(vm), written)] });
+    }
+    let last = entry.properties.last()?.range.end;
+    let form = Form::of(text, entry);
+    let piece = format!("{}\"{key}\"{}{written}", form.comma, form.colon);
+    Some(Splice { start: last, end: last, pieces: vec![(Some(vm), piece)] })
+}
+
+/// Entries into a list that has some.
+fn beside(
+    text: &str,
+    list: &Array<'_>,
+    vms: &[&Object<'_>],
+    new: &[(VmId, &[(&'static str, Value)])],
+) -> Option<Vec<Splice>> {
+    let (top, end) = (vms.first()?, vms.last()?);
+    let form = Form::of(text, end);
+    let between = match vms {
+        [.., before, end] => text[before.range.end..end.range.start].to_owned(),
+        _ => match &text[list.range.start + 1..top.range.start] {
+            lead if lead.contains('\n') => format!(",{lead}"),
+            _ => format!(",{}", form.space),
+        },
+    };
+    let ids: Vec<Option<u32>> = vms.iter().map(|entry| id_of(entry)).collect();
+    let ordered = ids.iter().all(Option::is_some) && ids.is_sorted_by(|a, b| a < b);
+    let mut splices: Vec<Splice> = Vec::new();
+    for (vm, keys) in new {
+        let at = if ordered { ids.partition_point(|id| *id < Some(vm.get())) } else { vms.len() };
+        let (place, entry) =
+            (vms.get(at).map_or(end.range.end, |next| next.range.start), (Some(*vm), form.print(keys)));
+        let pieces = if at < vms.len() { [entry, (None, between.clone())] } else { [(None, between.clone()), entry] };
+        match splices.last_mut().filter(|splice| splice.start == place) {
+            Some(splice) => splice.pieces.extend(pieces),
+            None => splices.push(Splice { start: place, end: place, pieces: pieces.into() }),
+        }
+    }
+    Some(splices)
+}
+
+/// Entries into an empty list, which has no layout yet.
+fn into_empty(
+    text: &str,
+    root: &Object<'_>,
+    list: &Array<'_>,
+    new: &[(VmId, &[(&'static str, Value)])],
+) -> Vec<Splice> {
+    if new.is_empty() {
+        return Vec::new();
+    }
+    let of_list = root.properties.iter().find(|property| property.name.as_str() == "virtual_machines");
+    let base = of_list.and_then(|property| indentation(text, property.range.start));
+    let colon = of_list.map_or(": ", |property| &text[property.name.range().end..property.value.range().start]);
+    let mut form = Form::line(colon);
+    let (open, between, close) = match base {
+        None => (String::new(), format!(",{}", form.space), String::new()),
+        Some(base) => {
+            // The list stands one step in, so its own indentation is the step.
+            let (eol, step) = (eol(text), if base.is_empty() { "  " } else { base });
+            let own = format!("{base}{step}");
+            form = form.broken(eol, &format!("{own}{step}"), &own);
+            (format!("{eol}{own}"), format!(",{eol}{own}"), format!("{eol}{base}"))
+        }
+    };
+    let mut pieces = vec![(None, format!("[{open}"))];
+    for (at, (vm, keys)) in new.iter().enumerate() {
+        pieces.extend((at > 0).then(|| (None, between.clone())));
+        pieces.push((Some(*vm), form.print(keys)));
+    }
+    pieces.push((None, format!("{close}]")));
+    vec![Splice { start: list.range.start, end: list.range.end, pieces }]
+}
+
+/// How an entry is laid out: what stands between its parts.
+#[derive(Clone)]
+struct Form {
+    open: String,
+    comma: String,
+    colon: String,
+    close: String,
+    /// What stands after a comma within a line.
+    space: &'static str,
+    /// How to lay it out where that would make a line too long.
+    long: Option<Box<Form>>,
+}
+
+impl Form {
+    /// Everything in one line, as spacious as this colon.
+    fn line(colon: &str) -> Self {
+        let space = if colon.ends_with(' ') { " " } else { "" };
+        let colon = if colon.trim() == colon { ":" } else { ": " };
+        Self {
+            open: space.to_owned(),
+            comma: format!(",{space}"),
+            colon: colon.to_owned(),
+            close: space.to_owned(),
+            space,
+            long: None,
+        }
+    }
+
+    /// The layout of an entry that is there; it has at least a VMID and a name.
+    fn of(text: &str, entry: &Object<'_>) -> Self {
+        let [first, second, ..] = entry.properties.as_slice() else { return Self::line(": ") };
+        let line = Self::line(&text[first.name.range().end..first.value.range().start]);
+        let own = indentation(text, entry.range.start);
+        if text[entry.range.start..entry.range.end].contains('\n') {
+            // One key a line, even where the entry has several on some.
+            let of_key = entry.properties.iter().find_map(|property| indentation(text, property.range.start));
+            let close = indentation(text, entry.range.end - 1).or(own).unwrap_or_default();
+            return line.broken(eol(text), of_key.unwrap_or(&format!("{close}  ")), close);
+        }
+        let end = entry.properties.last().map_or(second.range.end, |last| last.range.end);
+        let step = if own.is_some_and(|own| own.contains('\t')) { "\t" } else { "  " };
+        let long = own.map(|own| Box::new(line.clone().broken(eol(text), &format!("{own}{step}"), own)));
+        Self {
+            open: text[entry.range.start + 1..first.range.start].to_owned(),
+            comma: text[first.range.end..second.range.start].to_owned(),
+            close: text[end..entry.range.end - 1].to_owned(),
+            long,
+            ..line
+        }
+    }
+
+    /// One key a line, keys and closing bracket indented like this.
+    fn broken(self, eol: &str, keys: &str, close: &str) -> Self {
+        let inner = format!("{eol}{keys}");
+        Self { comma: format!(",{inner}"), open: inner, close: format!("{eol}{close}"), ..self }
+    }
+
+    fn print(&self, keys: &[(&'static str, Value)]) -> String {
+        let keys_and_values: Vec<String> =
+            keys.iter().map(|(key, value)| format!("\"{key}\"{}{}", self.colon, printed(value, self.space))).collect();
+        let text = format!("{{{}{}{}}}", self.open, keys_and_values.join(&self.comma), self.close);
+        match &self.long {
+            Some(long) if text.chars().count() > LONG => long.print(keys),
+            _ => text,
+        }
+    }
+}
+
+/// A value in one line.
+fn printed(value: &Value, space: &str) -> String {
+    let joined = |items: Vec<String>| items.join(&format!(",{space}"));
+    match value {
+        Value::Array(items) => format!("[{}]", joined(items.iter().map(|item| printed(item, space)).collect())),
+        Value::Object(members) if members.is_empty() => "{}".to_owned(),
+        Value::Object(members) => {
+            let member = |(key, value): (&String, &Value)| {
+                format!("{}:{space}{}", Value::from(key.as_str()), printed(value, space))
+            };
+            format!("{{{space}{}{space}}}", joined(members.iter().map(member).collect()))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The white space before a place, if nothing else stands before it on its line, and it is not the first one.
+fn indentation(text: &str, at: usize) -> Option<&str> {
+    let start = text[..at].rfind('\n')? + 1;
+    let before = &text[start..at];
+    before.trim().is_empty().then_some(before)
+}
+
+fn eol(text: &str) -> &'static str {
+    if text.contains("\r\n") { "\r\n" } else { "\n" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn id(vm: u32) -> VmId {
+        VmId::try_from(vm).unwrap()
+    }
+
+    fn entry(vm: u32) -> Edit {
+        Edit::Entry(id(vm), vec![("vm_id", json!(vm)), ("vm_name", json!("new")), ("tags", json!(["a", "b"]))])
+    }
+
+    /// What stands between `<` and `>` is put in; everything else is there before.
+    #[track_caller]
+    fn check(marked: &str, edits: &[Edit]) {
+        let (mut before, mut after, mut inside) = (String::new(), String::new(), false);
+        for c in marked.chars() {
+            match c {
+                '<' => inside = true,
+                '>' => inside = false,
+                c => {
+                    after.push(c);
+                    before.extend((!inside).then_some(c));
+                }
+            }
+        }
+        let edited = edited(&before, edits).unwrap();
+        assert_eq!(edited.text, after);
+        assert_eq!(edited.places.len(), edits.len());
+        for (vm, place) in edited.places {
+            let text = &edited.text[place.start..place.end];
+            assert!(text.contains(&vm.to_string()) || text.contains("uuid"), "{vm}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_entry_looks_like_those_that_are_there() {
+        let new = |eol: &str, indent: &str| {
+            let keys = ["\"vm_id\": 105,", "\"vm_name\": \"new\",", "\"tags\": [\"a\", \"b\"]"];
+            let keys: Vec<String> = keys.iter().map(|key| format!("{eol}{indent}{indent}{indent}{key}")).collect();
+            format!("{{{}{eol}{indent}{indent}}}", keys.concat())
+        };
+        for (eol, indent) in [("\n", "  "), ("\r\n", "    "), ("\n", "\t")] {
+            let old = |vm: u32| new(eol, indent).replace("105", &vm.to_string());
+            let list = |entries: &str| format!("{{{eol}{indent}\"virtual_machines\": [{entries}]{eol}}}{eol}");
+            let lead = format!("{eol}{indent}{indent}");
+            let (tail, new) = (format!("{eol}{indent}"), new(eol, indent));
+            check(&list(&format!("{lead}{}<,{lead}{new}>{tail}", old(104))), &[entry(105)]);
+            check(&list(&format!("{lead}<{new},{lead}>{}{tail}", old(106))), &[entry(105)]);
+            let both = format!("{lead}{},{lead}<{new},{lead}>{}{tail}", old(104), old(106));
+            check(&list(&both), &[entry(105)]);
+            // Not in order: the new one comes last.
+            check(&list(&format!("{lead}{},{lead}{}<,{lead}{new}>{tail}", old(200), old(100))), &[entry(105)]);
+            check(&list(&format!("<{lead}{new}{tail}>")), &[entry(105)]);
+        }
+    }
+
+    #[test]
+    fn other_layouts() {
+        let line = r#"{ "vm_id": 105, "vm_name": "new", "tags": ["a", "b"] }"#;
+        let old = line.replace("105", "104");
+        check(&format!("{{\n  \"virtual_machines\": [\n    {old}<,\n    {line}>\n  ]\n}}"), &[entry(105)]);
+        check(&format!("{{ \"virtual_machines\": [{old}<, {line}>] }}"), &[entry(105)]);
+        check(&format!("{{ \"virtual_machines\": [<{line}>] }}"), &[entry(105)]);
+        check(
+            &format!("{{\"virtual_machines\":[{}<,{}>]}}", old.replace(' ', ""), line.replace(' ', "")),
+            &[entry(105)],
+        );
+        // Brackets on one line, several keys on another.
+        let block = "{ \"vm_id\": 104,\n    \"vm_name\": \"x\", \"tags\": []\n  }";
+        let new = "{\n    \"vm_id\": 105,\n    \"vm_name\": \"new\",\n    \"tags\": [\"a\", \"b\"]\n  }";
+        check(&format!("{{\n  \"virtual_machines\": [{block}<, {new}>]\n}}"), &[entry(105)]);
+        // An entry that would make a long line is broken.
+        let Edit::Entry(vm, mut keys) = entry(105) else { panic!() };
+        keys[2].1 = json!("x".repeat(LONG));
+        let long = format!(
+            "{{\n      \"vm_id\": 105,\n      \"vm_name\": \"new\",\n      \"tags\": \"{}\"\n    }}",
+            "x".repeat(LONG)
+        );
+        check(&format!("{{\n  \"virtual_machines\": [\n    {old}<,\n    {long}>\n  ]\n}}"), &[Edit::Entry(vm, keys)]);
+        // Several at once, in order.
+        let (a, b) = (line.replace("105", "103"), line);
+        check(
+            &format!("{{\n  \"virtual_machines\": [\n    <{a},\n    >{old}<,\n    {b}>\n  ]\n}}"),
+            &[entry(105), entry(103)],
+        );
+    }
+
+    #[test]
+    fn a_key_of_an_entry() {
+        let adopt = [Edit::Key(id(104), "adopt", json!("uuid"))];
+        check(r#"{ "virtual_machines": [{ "vm_id": 104, "vm_name": "x"<, "adopt": "uuid"> }] }"#, &adopt);
+        check(
+            "{\n\"virtual_machines\": [{\n\t\"vm_id\": 104,\n\t\"vm_name\": \"x\"<,\n\t\"adopt\": \"uuid\">\n}] }",
+            &adopt,
+        );
+        let old = r#"{"virtual_machines":[{"vm_id":104,"adopt":"old","vm_name":"x"}]}"#;
+        assert_eq!(edited(old, &adopt).unwrap().text, old.replace("old", "uuid"));
+        assert_eq!(edited(r#"{ "virtual_machines": [] }"#, &adopt), None);
+        assert_eq!(edited("[]", &[]), None);
+    }
+}

@@ -1,0 +1,274 @@
+//! What a config would say of VMs that exist.
+//!
+//! Pure. What is found is what is written: whether the config takes it, and what a plan makes of it, is for the caller to
+//! see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::existing::{Situation, absent, situation};
+use super::steps::adopt::room;
+use super::{codes, preflight};
+use crate::diag::Diagnostic;
+use crate::model::{Desired, DesiredVm, GIB, Key, Record, VmId, Volume};
+use crate::observed::{Observed, VmObserved};
+
+/// A VM that a config can say something of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// VMID.
+    pub vm: VmId,
+    /// What is to be written.
+    pub write: Write,
+    /// What else is to be known of it.
+    pub notices: Vec<Diagnostic>,
+}
+
+/// What is to be written of a VM.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Nothing: it is declared, and ours or to be taken over.
+    Nothing,
+    /// The key `adopt`, with this uuid: it is declared.
+    Adopt(String),
+    /// An entry: its keys in their order.
+    Entry(Vec<(&'static str, Value)>),
+}
+
+/// Looks at VMs: what a config would say of each, by VMID, and why it cannot of the others.
+#[must_use]
+pub fn look(vms: &BTreeSet<VmId>, desired: &Desired, observed: &Observed) -> (Vec<Found>, Vec<Diagnostic>) {
+    let mut names: BTreeMap<String, VmId> =
+        desired.vms.iter().map(|vm| (vm.vm_name.to_ascii_lowercase(), vm.vm_id)).collect();
+    let mut found = Vec::new();
+    let mut problems = Vec::new();
+    for vm in vms {
+        let before = problems.len();
+        if let Some(write) = one(*vm, desired, observed, &mut names, &mut problems)
+            && problems.len() == before
+        {
+            let notices = match (&write, observed.vms.get(vm)) {
+                (Write::Nothing, _) | (_, None) => Vec::new(),
+                (_, Some(live)) => more(live).into_iter().collect(),
+            };
+            found.push(Found { vm: *vm, write, notices });
+        }
+    }
+    (found, problems)
+}
+
+fn one(
+    vm: VmId,
+    desired: &Desired,
+    observed: &Observed,
+    names: &mut BTreeMap<String, VmId>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Write> {
+    let Some(live) = observed.vms.get(&vm) else {
+        problems.push(absent(vm, observed));
+        return None;
+    };
+    if live.template {
+        let what = format!("VM {vm} `{}` is a template", live.name);
+        let hint = format!("VMs are cloned from it with `\"template_name\": \"{}\"`", live.name);
+        problems.push(Diagnostic::error(codes::IS_TEMPLATE, what).hint(hint).vm(vm));
+        return None;
+    }
+    let declared = desired.vms.iter().find(|declared| declared.vm_id == vm);
+    let wish = DesiredVm { vm_id: vm, adopt: live.uuid.clone(), ..declared.unwrap_or(&desired.defaults).clone() };
+    let mut told = Vec::new();
+    let (uuid, record) = match situation(&wish, &desired.settings.project, observed, &mut told) {
+        Situation::Blocked if live.uuid.is_none() && told.iter().all(|told| told.code == codes::NOT_OURS) => {
+            let what = format!("VM {vm} `{}` has no uuid, by which a VM is told from a copy of it", live.name);
+            let hint = format!("give it one: `qm set {vm} --smbios1 uuid=$(cat /proc/sys/kernel/random/uuid)`");
+            problems.push(Diagnostic::error(codes::NO_UUID, what).hint(hint).vm(vm));
+            return None;
+        }
+        Situation::Blocked => {
+            problems.extend(told);
+            return None;
+        }
+        Situation::Absent(_) => {
+            let what = format!("VM {vm} is half cloned: it was left over by an interrupted run");
+            problems.push(Diagnostic::error(codes::LEFTOVER, what).hint("declare it, and apply makes it anew").vm(vm));
+            return None;
+        }
+        Situation::Ours(_, _) if declared.is_some() => return Some(Write::Nothing),
+        Situation::Ours(_, record) => (None, Some(record)),
+        Situation::Adopted(_, record) => {
+            problems.extend(room(live, &record));
+            (record.uuid, None)
+        }
+    };
+    preflight::lock(vm, live, observed, problems);
+    if let Some(declared) = declared {
+        let adopts = |uuid: &String| declared.adopt.as_ref().is_some_and(|adopt| adopt.eq_ignore_ascii_case(uuid));
+        return Some(match uuid {
+            Some(uuid) if !adopts(&uuid) => Write::Adopt(uuid.to_ascii_lowercase()),
+            _ => Write::Nothing,
+        });
+    }
+    problems.extend(names_nobody_else(live, names));
+    problems.extend(inexpressible(live));
+    Some(Write::Entry(entry(live, uuid, record, desired, observed)))
+}
+
+/// Says who else has the VM's name, which stands only once in a config.
+fn names_nobody_else(live: &VmObserved, names: &mut BTreeMap<String, VmId>) -> Option<Diagnostic> {
+    let id = live.id;
+    let hint = format!("rename it: `qm set {id} --name NAME`");
+    let what = match names.get(&live.name.to_ascii_lowercase()) {
+        _ if live.name.is_empty() => format!("VM {id} has no name"),
+        Some(other) => format!("VM {id} is called `{}`, and so is VM {other}", live.name),
+        None => {
+            names.insert(live.name.to_ascii_lowercase(), id);
+            return None;
+        }
+    };
+    let problem = Diagnostic::error(codes::INEXPRESSIBLE, what).vm(id);
+    Some(problem.hint(if live.name.is_empty() { hint.replace("rename it", "give it one") } else { hint }))
+}
+
+/// Says what a VM lacks without which no entry can describe it.
+fn inexpressible(live: &VmObserved) -> Vec<Diagnostic> {
+    let id = live.id;
+    let say = |code, what: String, hint: String| Diagnostic::error(code, what).hint(hint).vm(id);
+    let mut found = Vec::new();
+    match &live.boot_disk {
+        None => found.push(say(
+            codes::NO_BOOT_DISK,
+            format!("VM {id} boots from no disk that can be found"),
+            format!("name the disk that it boots from: `qm set {id} --boot order=scsi0`"),
+        )),
+        Some(disk) if disk.storage.is_empty() => found.push(say(
+            codes::INEXPRESSIBLE,
+            format!("VM {id} boots from {}, a device of the node, which no storage has", disk.volume),
+            "phoenix looks after VMs whose boot disks lie on storages".to_owned(),
+        )),
+        Some(disk) if disk.size.is_none() => found.push(say(
+            codes::NO_BOOT_DISK,
+            format!("the configuration of VM {id} does not say how large {} is", disk.device),
+            format!("`qm disk rescan --vmid {id}` finds out"),
+        )),
+        Some(_) => {}
+    }
+    if live.net0.as_ref().is_none_or(|net| net.bridge.is_none()) {
+        let what = if live.net0.is_some() { "net0 is on no bridge" } else { "it has no network card net0" };
+        found.push(say(
+            codes::INEXPRESSIBLE,
+            format!("VM {id} cannot be described: {what}"),
+            format!("phoenix gives every VM a net0 on a bridge; give it one: `qm set {id} --net0 virtio,bridge=vmbr0`"),
+        ));
+    }
+    found
+}
+
+/// Says what a VM has that phoenix does not look after.
+fn more(live: &VmObserved) -> Option<Diagnostic> {
+    let boot = live.boot_disk.as_ref().map(|disk| disk.device.as_str());
+    // Through this one, `network_config` and `user_config` reach the guest.
+    let own = [Some("net0"), boot, live.cloud_init.drive.as_deref()];
+    let others: Vec<&str> = live.devices.iter().map(String::as_str).filter(|key| !own.contains(&Some(*key))).collect();
+    let id = live.id;
+    let what = format!(
+        "VM {id} also has {}, left as they are: phoenix looks after the boot disk and net0 alone",
+        others.join(", ")
+    );
+    (!others.is_empty()).then(|| Diagnostic::notice(codes::HAS_MORE, what).vm(id))
+}
+
+/// The keys of an entry: only those whose values the defaults of the file do not have already.
+fn entry(
+    live: &VmObserved,
+    uuid: Option<String>,
+    record: Option<&Record>,
+    desired: &Desired,
+    observed: &Observed,
+) -> Vec<(&'static str, Value)> {
+    let default = &desired.defaults;
+    let mut keys = vec![(Key::VmId.name(), json!(live.id)), (Key::VmName.name(), json!(live.name))];
+    keys.extend(uuid.map(|uuid| ("adopt", json!(uuid.to_ascii_lowercase()))));
+    let mut say = |key: Key, value: Value, default: Value| {
+        if value != default {
+            keys.push((key.name(), value));
+        }
+    };
+    let template = record.map(|record| record.template.clone()).filter(|name| !name.is_empty());
+    if let Some(template) = template.or_else(|| built_on(live, observed)) {
+        say(Key::TemplateName, json!(template), json!(default.template_name));
+    }
+    say(Key::OsType, json!(live.os_type.as_deref().unwrap_or("other")), json!(default.os_type.as_str()));
+    say(Key::CpuSockets, json!(live.cpu_sockets), json!(default.cpu_sockets));
+    say(Key::CpuCores, json!(live.cpu_cores), json!(default.cpu_cores));
+    say(Key::MemoryMb, json!(live.memory_mb), json!(default.memory_mb));
+    if let Some(disk) = &live.boot_disk {
+        say(Key::BootDiskSizeGb, json!(disk.size.map(|size| size.div_ceil(GIB))), json!(default.boot_disk_size_gb));
+        say(Key::BootDiskStorage, json!(disk.storage), json!(default.boot_disk_storage));
+    }
+    if let Some(net) = &live.net0 {
+        say(Key::NetworkBridge, json!(net.bridge), json!(default.network_bridge));
+        say(Key::NetworkModel, json!(net.model), json!(default.network_model.as_str()));
+    }
+    let ran: Vec<&String> = record.iter().flat_map(|record| record.features.keys()).collect();
+    let features: Vec<&str> = default.features.iter().map(|feature| &*feature.name).collect();
+    say(Key::Features, json!(ran), json!(features));
+    let volumes = record.map(|record| mounted(record, desired)).unwrap_or_default();
+    say(Key::Volumes, Value::from(volumes), default.volumes.iter().map(volume).collect());
+    say(Key::Description, json!(live.description), json!(default.description));
+    say(Key::Tags, json!(live.tags), json!(default.tags));
+    if let Some(disk) = &live.boot_disk {
+        say(Key::FullClone, json!(!disk.is_linked()), json!(default.full_clone));
+    }
+    say(Key::Started, json!(live.running), json!(default.started));
+    // What nobody wishes for stays as it is.
+    if default.network_config.is_some() {
+        say(Key::NetworkConfig, json!({}), Value::Null);
+    }
+    if default.user_config.is_some() {
+        say(Key::UserConfig, json!({}), Value::Null);
+    }
+    let mut wished = |key: Key, wish: Option<Value>, is: Option<Value>| {
+        if let (Some(wish), Some(is)) = (wish, is) {
+            say(key, is, wish);
+        }
+    };
+    wished(Key::StartAtBoot, default.start_at_boot.map(Value::from), Some(live.onboot.into()));
+    wished(Key::Protected, default.protected.map(Value::from), Some(live.protection.into()));
+    wished(Key::BootOrder, default.boot_order.map(Value::from), live.startup_number("order").map(Value::from));
+    wished(Key::BootDelay, default.boot_delay.map(Value::from), live.startup_number("up").map(Value::from));
+    keys
+}
+
+/// The template that a linked clone is built on, if it is there and its name is its own.
+fn built_on(live: &VmObserved, observed: &Observed) -> Option<String> {
+    let device = &live.boot_disk.as_ref().filter(|disk| disk.is_linked())?.device;
+    let volume = live.volumes.iter().find(|volume| volume.device == *device)?;
+    let template = observed.vms.values().find(|vm| vm.template && volume.is_based_on(vm.id))?;
+    let names = observed.templates_by_name();
+    (names.get(template.name.as_str()).is_some_and(|ids| ids.len() == 1)).then(|| template.name.clone())
+}
+
+/// The volumes that are mounted in a VM of ours, but for the one through which scripts reach it without being declared.
+fn mounted(record: &Record, desired: &Desired) -> Vec<Value> {
+    let settings = &desired.settings;
+    let implicit = format!(":{}/{}", settings.persistent_storage.host_path, record.vm);
+    let declared = |(at, source): &(&String, &String)| {
+        **at != settings.persistent_storage.mount_point || !source.ends_with(&implicit)
+    };
+    let parted = |(at, source): (&String, &String)| {
+        // An IPv6 address stands in brackets.
+        let (server, path) = source.split_once(":/")?;
+        let (server, path) = (server.trim_matches(['[', ']']).to_owned(), format!("/{path}"));
+        Some(volume(&Volume { share: None, server: Some(server), path, mount_point: at.clone() }))
+    };
+    record.volumes.iter().filter(declared).filter_map(parted).collect()
+}
+
+fn volume(volume: &Volume) -> Value {
+    let (key, from) = match (&volume.share, &volume.server) {
+        (Some(share), _) => ("share", share),
+        (None, server) => ("server", server.as_ref().unwrap_or(&volume.path)),
+    };
+    json!({ "type": "nfs", key: from, "path": volume.path, "mount_point": volume.mount_point })
+}

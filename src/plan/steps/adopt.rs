@@ -1,0 +1,65 @@
+//! Taking over a VM that phoenix did not make.
+
+use std::collections::BTreeMap;
+
+use super::{Draft, Scene, has_errors};
+use crate::diag::Diagnostic;
+use crate::model::{DesiredVm, Record};
+use crate::observed::{RecordError, VmObserved, with_record};
+use crate::plan::volumes::resolve;
+use crate::plan::{Change, VmPlan, cloud_init, codes, diff, disk, drift, preflight};
+
+/// Plans a VM that is taken over with a record that stands in its notes before anything else is done to it.
+///
+/// From then on it is one of ours: what differs from the file is planned as for every other.
+pub(super) fn plan_adopted(
+    mut draft: Draft,
+    vm: &DesiredVm,
+    (live, mut record): (&VmObserved, Record),
+    scene: &Scene<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> VmPlan {
+    let before = problems.len();
+    disk::boot_disk(vm, live, scene, problems);
+    cloud_init::preflight(vm, Some(live), problems);
+    let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
+    preflight::host(vm, scene, problems);
+    problems.extend(room(live, &record));
+    let changes = diff::changes(vm, live, scene.delete_source);
+    if has_errors(&problems[before..]) {
+        draft.changes = changes;
+        return draft.into_plan(None);
+    }
+    record.applied = as_wished(vm, &changes);
+    if room(live, &record).is_some() {
+        record.applied.clear();
+    }
+    draft.update(vm, live, &record, mounts, scene, problems)
+}
+
+/// What is as it would be had phoenix applied it; nothing where the agent is off, with which phoenix begins.
+fn as_wished(vm: &DesiredVm, changes: &[Change]) -> BTreeMap<String, String> {
+    let mut applied = drift::applied(vm);
+    let changes = |key: &str| changes.iter().any(|change| change.key == key);
+    if changes(diff::GUEST_AGENT) {
+        applied.clear();
+    }
+    applied.retain(|key, _| !changes(key));
+    applied
+}
+
+/// Says why the record cannot stand in the notes as they are, if it cannot.
+pub(in crate::plan) fn room(live: &VmObserved, record: &Record) -> Option<Diagnostic> {
+    let error = with_record(&live.notes, record).err()?;
+    let id = live.id;
+    let (code, hint) = match &error {
+        RecordError::TooLong(_) => {
+            (codes::NOTES_TOO_LONG, format!("shorten the notes of VM {id}: phoenix keeps its record in them"))
+        }
+        _ => (
+            codes::BROKEN_RECORD,
+            format!("look at the notes of VM {id} and mend or remove the line `<!-- phoenix … -->`"),
+        ),
+    };
+    Some(Diagnostic::error(code, error.to_string()).hint(hint).vm(id))
+}

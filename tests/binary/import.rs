@@ -1,0 +1,370 @@
+//! `phoenix import`: what it takes and what it refuses, what it writes, and that taking VMs over survives being broken.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::loops::CONFIG;
+use super::places::Place;
+use super::world::{Ran, Scene, ids};
+use serde_json::{Value, json};
+
+const EMPTY: &str = "{\n  \"virtual_machines\": []\n}\n";
+
+/// A VM that people made: it fits the defaults but for its disk.
+fn conf(vm: u32, name: &str) -> String {
+    format!(
+        "#by hand\nagent: 1\nboot: order=scsi0\ncores: 2\nmemory: 4096\nname: {name}\n\
+         net0: virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=5\nostype: l26\n\
+         scsi0: local-zfs:vm-{vm}-disk-0,size=8G\nsmbios1: uuid={}\n",
+        uuid(vm)
+    )
+}
+
+fn uuid(vm: u32) -> String {
+    format!("00000000-0000-4000-8000-{vm:012}")
+}
+
+fn put(scene: &Scene, vm: u32, conf: &str) {
+    fs::write(scene.node().join(format!("qemu-server/{vm}.conf")), conf).unwrap();
+}
+
+fn runs(scene: &Scene, vm: u32) {
+    fs::write(scene.node().join(format!("run/{vm}")), "0").unwrap();
+}
+
+fn read(scene: &Scene, vm: u32) -> String {
+    fs::read_to_string(scene.node().join(format!("qemu-server/{vm}.conf"))).unwrap()
+}
+
+fn config(scene: &Scene) -> String {
+    fs::read_to_string(scene.path("phoenix_vm_configs.json")).unwrap()
+}
+
+fn declare(scene: &Scene, config: &str) {
+    fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
+}
+
+/// An embedded node with a config.
+fn scene(config: &str) -> Scene {
+    let scene = Scene::new(config);
+    assert_eq!(scene.phoenix(&["node", "show"]).code, Some(0));
+    scene
+}
+
+#[track_caller]
+fn check(ran: &Ran, code: i32, says: &[&str]) {
+    assert_eq!(ran.code, Some(code), "{}{}", ran.out, ran.err);
+    let all = format!("{}{}", ran.out, ran.err);
+    for text in says {
+        assert!(all.contains(text), "`{text}` is missing in:\n{all}");
+    }
+}
+
+#[test]
+fn what_cannot_be_imported_is_refused_with_the_reason() {
+    let record = |vm: u32, project: &str| {
+        let uuid = uuid(105).replace('-', "\\u002d");
+        format!("#<!-- phoenix {{\"v\"%3A1,\"project\"%3A\"{project}\",\"vm\"%3A{vm},\"uuid\"%3A\"{uuid}\"}} -->\n")
+    };
+    let plain = conf(105, "web");
+    let with = |line: &str| plain.clone() + line;
+    let but = |from: &str, to: &str| {
+        assert!(plain.contains(from), "{from}");
+        plain.replace(from, to)
+    };
+    let disk = "scsi0: local-zfs:vm-105-disk-0,size=8G\n";
+    let net = "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=5\n";
+    let cases = [
+        (with("template: 1\n"), "VM 105 `web` is a template"),
+        (with("lock: backup\n"), "VM 105 is locked (backup)"),
+        (with("lock: clone\n"), "VM 105 is locked (clone)"),
+        ("# qmclone temporary file\nlock: clone\n".to_owned(), "VM 105 is half cloned"),
+        (record(105, "theirs") + &plain, "VM 105 belongs to project `theirs`"),
+        (record(105, "a") + &record(105, "b") + &plain, "the record in the notes of VM 105 is broken"),
+        (format!("#<!-- phoenix nonsense -->\n{plain}"), "the record in the notes of VM 105 is broken"),
+        (but(&format!("smbios1: uuid={}\n", uuid(105)), ""), "VM 105 `web` has no uuid"),
+        (but("name: web\n", ""), "VM 105 has no name"),
+        (but("name: web", "name: web_server"), "`web_server` is not a DNS name: it contains `_`"),
+        (but("name: web", "name: FIRST"), "VM 105 is called `FIRST`, and so is VM 900"),
+        (but(disk, ""), "VM 105 boots from no disk that can be found"),
+        (but("order=scsi0", "order=net0"), "VM 105 boots from no disk that can be found"),
+        (but(disk, "scsi0: local:iso/a.iso,media=cdrom\n"), "VM 105 boots from no disk that can be found"),
+        (but(",size=8G", ""), "does not say how large scsi0 is"),
+        (but("local-zfs:vm-105-disk-0", "/dev/disk/by-id/x"), "boots from /dev/disk/by-id/x, a device of the node"),
+        (but(net, ""), "it has no network card net0"),
+        (but(",bridge=vmbr0", ""), "net0 is on no bridge"),
+        (but("bridge=vmbr0", "bridge=vmbr7"), "there is no bridge `vmbr7`"),
+        (but("net0: virtio", "net0: model=newer,macaddr"), "`network_model` cannot be `newer`"),
+        (but("ostype: l26", "ostype: l27"), "`os_type` cannot be `l27`"),
+        (but("cores: 2", "cores: 5000"), "`cpu_cores` is `5000`, but must be from 1 to 1024"),
+        (but("memory: 4096", "memory: 9999999"), "9999999 MiB of memory are wished"),
+        (with("tags: b%c\n"), "`b%c` cannot be a tag"),
+        (format!("#a%1Bb\n{plain}"), "the text contains the control character U+001B"),
+        (format!("#{}\n{plain}", "x".repeat(8150)), "the notes would have"),
+        (format!("#{}\n{plain}", "x".repeat(7000)), "the description has 7008 characters; 6692 are possible"),
+    ];
+    let declared = r#"{ "virtual_machines": [{ "vm_id": 900, "vm_name": "first" }] }"#;
+    for (conf, says) in cases {
+        let scene = scene(declared);
+        put(&scene, 105, &conf);
+        put(&scene, 106, &self::conf(106, "fine"));
+        let ran = scene.phoenix(&["import", "105", "106"]);
+        check(&ran, 1, &[says, "nothing was written"]);
+        assert!(ran.err.contains("105"), "{}", ran.err);
+        assert_eq!(config(&scene), declared, "{says}");
+        // Asked for what can be imported, it goes on without it, and says so.
+        check(&scene.phoenix(&["import", "--all"]), 0, &[says, "1 VM written", "2 VMs left out"]);
+        assert!(config(&scene).contains("\"fine\"") && !config(&scene).contains("\"vm_id\": 105"), "{says}");
+        assert_eq!(read(&scene, 105), conf);
+    }
+}
+
+#[test]
+fn every_refusal_is_told_at_once() {
+    let scene = scene(EMPTY);
+    put(&scene, 105, &(conf(105, "a_b") + "lock: backup\n"));
+    put(&scene, 106, &conf(106, "c_d").replace("cores: 2", "cores: 5000"));
+    put(&scene, 107, &conf(107, "same"));
+    put(&scene, 108, &conf(108, "Same"));
+    let says = [
+        "VM 105 is locked (backup)",
+        "VM 106 cannot be described: `c_d` is not a DNS name",
+        "VM 106 cannot be described: `cpu_cores` is `5000`",
+        "VM 108 is called `Same`, and so is VM 107",
+        "there is no VM 109",
+        "VM 9000 `ubuntu-22.04-cloud-template-v3` is a template",
+    ];
+    check(&scene.phoenix(&["import", "105", "106", "107", "108", "109", "9000"]), 1, &says);
+    assert_eq!(config(&scene), EMPTY);
+}
+
+#[test]
+fn nothing_is_asked_for_by_accident() {
+    let scene = scene(EMPTY);
+    put(&scene, 105, &(conf(105, "web") + "tags: blue;green\n"));
+    for (arguments, says) in [
+        (&["import"][..], "required arguments were not provided"),
+        (&["import", "--all", "105"], "cannot be used with"),
+        (&["import", "web"], "`web` is not a VMID"),
+        (&["import", "--tag", "gren"], "did you mean `green`?"),
+    ] {
+        check(&scene.phoenix(arguments), 4, &[says]);
+    }
+    fs::write(scene.path("phoenix_vm_configs.json"), "{").unwrap();
+    check(&scene.phoenix(&["import", "105"]), 3, &["error[P009]"]);
+    fs::remove_file(scene.path("phoenix_vm_configs.json")).unwrap();
+    check(&scene.phoenix(&["import", "105"]), 3, &["write one with `phoenix init`"]);
+    assert!(!scene.path("phoenix_vm_configs.json").exists());
+}
+
+#[test]
+fn vms_are_found_by_tag_and_shown_without_being_written() {
+    let scene = scene(EMPTY);
+    put(&scene, 105, &(conf(105, "a") + "tags: blue;green\n"));
+    put(&scene, 106, &(conf(106, "b") + "tags: green\n"));
+    put(&scene, 107, &(conf(107, "c") + "tags: red\n"));
+    let shown = scene.phoenix(&["import", "--tag", "Green", "--dry-run"]);
+    check(&shown, 0, &["+      \"vm_name\": \"a\",", "2 VMs would be written"]);
+    assert_eq!(config(&scene), EMPTY);
+    let written = scene.phoenix(&["import", "--tag", "Green"]);
+    check(&written, 0, &["2 VMs written"]);
+    assert_eq!(shown.out, written.out, "what was shown is what is written");
+    let vms: Value = serde_json::from_str(&config(&scene)).unwrap();
+    let ids: Vec<u64> =
+        vms["virtual_machines"].as_array().unwrap().iter().filter_map(|vm| vm["vm_id"].as_u64()).collect();
+    assert_eq!(ids, [105, 106]);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_stays_what_it_is() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let scene = scene(EMPTY);
+    let text = "{\r\n    \"vm_defaults\":  { \"memory_mb\" : 1024 },\r\n    \"virtual_machines\": [\r\n        {\r\n            \
+                \"vm_id\": 900,\r\n            \"vm_name\": \"first\"\r\n        }\r\n    ]\r\n}";
+    fs::remove_file(scene.path("phoenix_vm_configs.json")).unwrap();
+    fs::write(scene.path("real.json"), text).unwrap();
+    fs::set_permissions(scene.path("real.json"), fs::Permissions::from_mode(0o664)).unwrap();
+    symlink("real.json", scene.path("phoenix_vm_configs.json")).unwrap();
+    put(&scene, 105, &conf(105, "web"));
+    check(&scene.phoenix(&["import", "105"]), 0, &["1 VM written"]);
+    assert!(fs::symlink_metadata(scene.path("phoenix_vm_configs.json")).unwrap().is_symlink());
+    assert_eq!(fs::metadata(scene.path("real.json")).unwrap().permissions().mode() & 0o777, 0o664);
+    let now = config(&scene);
+    let start = now.find("        {\r\n            \"vm_id\": 105").unwrap();
+    let end = now.find("        {\r\n            \"vm_id\": 900").unwrap();
+    assert_eq!(now[..start].to_owned() + &now[end..], text);
+    assert!(!now[start..end].replace("\r\n", "").contains('\n'));
+}
+
+#[test]
+fn a_declared_vm_is_taken_over_as_it_is_declared() {
+    let declared =
+        r#"{ "virtual_machines": [{ "vm_id": 105, "vm_name": "web", "boot_disk_size_gb": 8, "cpu_cores": 4 }] }"#;
+    let scene = scene(declared);
+    put(&scene, 105, &conf(105, "web"));
+    runs(&scene, 105);
+    check(&scene.phoenix(&["apply", "--auto-approve"]), 1, &["take it over with `phoenix import 105`"]);
+    check(
+        &scene.phoenix(&["import", "105"]),
+        0,
+        &["VM 105 is not what its entry says; apply changes cpu_cores, description"],
+    );
+    assert_eq!(config(&scene), declared.replace(" }] }", &format!(", \"adopt\": \"{}\" }}] }}", uuid(105))));
+    check(&scene.phoenix(&["import", "105"]), 0, &["1 VM declared already", "Nothing to write"]);
+    // `create` completes half-made VMs without asking, and this is none.
+    check(&scene.phoenix(&["create", "105"]), 1, &["`create` changes nothing about a finished VM"]);
+    for verb in [&["stop", "105", "--auto-approve"][..], &["destroy", "105", "--yes-destroy", "web"]] {
+        check(&scene.phoenix(verb), 1, &["which phoenix did not make"]);
+    }
+    assert_eq!(read(&scene, 105), conf(105, "web"));
+    let ran = scene.apply();
+    check(&ran, 0, &[]);
+    assert_eq!(ids(&ran.events, "action_started"), ["105/adopt", "105/configure", "105/record"]);
+    assert!(read(&scene, 105).contains("[PENDING]\ncores: 4\n"), "{}", read(&scene, 105));
+    // Once ours, `adopt` does nothing.
+    declare(&scene, &config(&scene).replace(&uuid(105), &uuid(999)));
+    check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["no-op, waits for a restart"]);
+}
+
+#[test]
+fn another_vm_is_not_taken_over() {
+    let scene = scene(EMPTY);
+    put(&scene, 105, &conf(105, "web"));
+    check(&scene.phoenix(&["import", "105"]), 0, &[]);
+    let another = conf(105, "web").replace(&uuid(105), &uuid(999));
+    put(&scene, 105, &another);
+    check(&scene.apply(), 1, &["it is not the one whose uuid stands in `adopt`"]);
+    assert_eq!(read(&scene, 105), another);
+    // Where there is none any more, one is made.
+    fs::remove_file(scene.node().join("qemu-server/105.conf")).unwrap();
+    check(&scene.phoenix(&["plan"]), 0, &["+ 105 web", "Plan: 1 to create"]);
+}
+
+#[test]
+fn a_vm_that_moved_since_it_was_planned_is_not_taken_over() {
+    let scene = scene(EMPTY);
+    put(&scene, 105, &conf(105, "web"));
+    check(&scene.phoenix(&["import", "105"]), 0, &[]);
+    check(&scene.phoenix(&["plan", "--out", "plan.json"]), 0, &["taken over"]);
+    let moved = conf(105, "web").replace("cores: 2", "cores: 3");
+    put(&scene, 105, &moved);
+    check(&scene.phoenix(&["apply", "plan.json"]), 5, &["cpu_cores: no change was planned"]);
+    assert_eq!(read(&scene, 105), moved);
+    put(&scene, 105, &conf(105, "web"));
+    check(&scene.phoenix(&["apply", "plan.json"]), 0, &["105 web  adopt"]);
+}
+
+#[test]
+fn a_vm_of_ours_that_the_file_lost_comes_back_as_it_was() {
+    let mut config: Value = serde_json::from_str(CONFIG).unwrap();
+    for key in ["network_config", "user_config"] {
+        // What is not declared stays as it is, so it need not come back.
+        config["virtual_machines"][0].as_object_mut().unwrap().remove(key);
+    }
+    let scene = Scene::with_node(&config.to_string());
+    check(&scene.apply(), 0, &[]);
+    let world = scene.world();
+    declare(&scene, r#"{ "vm_defaults": { "boot_disk_size_gb": 8, "memory_mb": 1024 }, "virtual_machines": [] }"#);
+    check(&scene.phoenix(&["import", "--all"]), 0, &["2 VMs written"]);
+    assert!(!self::config(&scene).contains("adopt"), "{}", self::config(&scene));
+    check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["2 unchanged"]);
+    assert!(scene.world() == world);
+}
+
+/// Two running VMs to be taken over: one as it is, one with changes up to a feature.
+fn to_be_taken_over(scene: &Scene) {
+    let vm =
+        |vm: u32| json!({ "vm_id": vm, "vm_name": format!("vm-{vm}"), "adopt": uuid(vm), "description": "by hand" });
+    let mut more = vm(1001);
+    more["features"] = json!(["base_setup"]);
+    more["tags"] = json!(["new"]);
+    declare(
+        scene,
+        &json!({ "vm_defaults": { "boot_disk_size_gb": 8 }, "virtual_machines": [vm(1000), more] }).to_string(),
+    );
+    for vm in [1000, 1001] {
+        put(scene, vm, &conf(vm, &format!("vm-{vm}")));
+        runs(scene, vm);
+    }
+}
+
+/// Which operation of the node an action consists of, and how many like it come before.
+const STEPS: [(&str, &str, u32); 5] = [
+    ("1000/adopt", "configure", 0),
+    ("1001/adopt", "configure", 0),
+    ("1001/configure", "configure", 1),
+    ("1001/await-agent", "ping", 0),
+    ("1001/feature:base_setup", "configure", 2),
+];
+
+/// The world that an undisturbed run leaves.
+fn undisturbed() -> BTreeMap<String, String> {
+    let scene = scene(EMPTY);
+    to_be_taken_over(&scene);
+    let ran = scene.apply();
+    check(&ran, 0, &[]);
+    let first = ids(&ran.events, "action_started").into_iter().filter(|id| id.starts_with("1001/")).take(2);
+    assert_eq!(first.collect::<Vec<_>>(), ["1001/adopt", "1001/configure"], "nothing is done before a VM is ours");
+    let before = scene.bytes();
+    check(&scene.apply(), 0, &[]);
+    assert!(scene.bytes() == before, "the second apply wrote something");
+    scene.world()
+}
+
+#[track_caller]
+fn check_broken(scene: &Scene, (id, op, skip): (&str, &str, u32), how: &str, world: &BTreeMap<String, String>) {
+    to_be_taken_over(scene);
+    let vm: u32 = id[..4].parse().unwrap();
+    scene.script_faults(&json!([{ "op": op, "vm": vm, "how": how, "skip": skip }]));
+    let ran = if how.starts_with("die") { scene.apply_as_victim() } else { scene.apply() };
+    let case = format!("{id} {how}");
+    assert!(scene.all_faults_happened(), "{case}: did not happen\n{}", ran.out);
+    if how == "fail" {
+        assert_eq!(ran.code, Some(6), "{case}: {}{}", ran.out, ran.err);
+        assert_eq!(ids(&ran.events, "action_failed"), [id], "{case}");
+    }
+    // Whoever is not ours yet is untouched.
+    let untouched = id.ends_with("adopt") && matches!(how, "fail" | "die-before");
+    assert!(!untouched || read(scene, vm) == conf(vm, &format!("vm-{vm}")), "{case}");
+    let healed = scene.apply();
+    check(&healed, 0, &[]);
+    let found = scene.world();
+    for (path, content) in world {
+        assert_eq!(found.get(path), Some(content), "{case}: {path} differs");
+    }
+    assert_eq!(scene.plan_code(), Some(0), "{case}: the plan is not empty");
+}
+
+#[test]
+fn taking_over_survives_being_broken() {
+    let world = undisturbed();
+    for step in STEPS {
+        for how in ["fail", "lose", "die-before", "die-halfway", "die-after"] {
+            if (step.1, how) != ("ping", "die-halfway") {
+                check_broken(&scene(EMPTY), step, how, &world);
+            }
+        }
+    }
+}
+
+#[test]
+fn taking_over_survives_being_broken_on_a_node_of_proxmox() {
+    let world = undisturbed();
+    for step in STEPS {
+        for how in ["fail", "lose", "die-after"] {
+            check_broken(&Place::Here.scene(EMPTY), step, how, &world);
+        }
+    }
+}
+
+#[test]
+fn taking_over_survives_being_broken_behind_ssh() {
+    if !Place::Ssh.is_possible() {
+        return;
+    }
+    let world = undisturbed();
+    for how in ["fail", "lose", "die-after"] {
+        check_broken(&Place::Ssh.scene(EMPTY), STEPS[0], how, &world);
+    }
+}
