@@ -79,8 +79,8 @@ impl Step<'_> {
             format!("no answer from the guest agent within {} s: {}", self.seconds(), fault.what),
             Some(&format!(
                 "the agent is not installed or not started in the guest, or the guest has not booted: look at its \
-                 console (`qm terminal {}`, or the web interface)",
-                self.id()
+                 console ({})",
+                self.by.hypervisor.console(self.id())
             )),
         )
     }

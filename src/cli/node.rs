@@ -114,6 +114,9 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
         let state = match (&vm.lock, vm.template, vm.running) {
             (Some(lock), ..) => format!("locked ({})", safe(lock)),
             (None, true, _) => "template".to_owned(),
+            (None, false, true) if vm.machine.as_ref().is_some_and(|machine| machine.halted.is_some()) => {
+                "halted".to_owned()
+            }
             (None, false, true) => "running".to_owned(),
             (None, false, false) => "stopped".to_owned(),
         };
@@ -140,6 +143,9 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
         out.push_str(&table(&head, rows, console.width()));
         out.push('\n');
         for (id, machine) in &machines {
+            if let Some(why) = &machine.halted {
+                out.push_str(&format!("{}\n", safe(why)));
+            }
             let log = machine.console_log.display().to_string();
             out.push_str(&format!("console of VM {id}: `phoenix console {id}`, log {}\n", safe(&log)));
         }

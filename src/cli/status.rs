@@ -8,7 +8,7 @@ use super::console::Console;
 use super::output::{self, Format, Output};
 use super::plan::{Wish, planned};
 use crate::apply::at_once;
-use crate::hypervisor::Hypervisor;
+use crate::hypervisor::{Fault, FaultKind, Hypervisor};
 use crate::model::VmId;
 use crate::plan::status::{StatusVm, status, with_agents};
 use crate::ui;
@@ -22,7 +22,7 @@ pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit>
         Err(exit) => return Ok(exit),
     };
     let asked = with_agents(&planned.plan, &planned.observed);
-    let answer = planned.hypervisor.as_deref().map(|target| answering(target, &asked)).unwrap_or_default();
+    let (answer, faults) = planned.hypervisor.as_deref().map(|target| answering(target, &asked)).unwrap_or_default();
     let status = status(&planned.plan, &planned.observed, &answer, planned.document.target.clone());
     let mut outputs = verb.format.clone();
     outputs.extend(verb.json.then_some(Output { format: Format::Json, file: None }));
@@ -34,13 +34,24 @@ pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit>
             _ => ui::status::render(&status, console.width()),
         }))
     })?;
+    for (vm, fault) in faults {
+        console.error(&anyhow::Error::new(fault).context(format!("the guest agent of VM {vm} cannot be asked")));
+    }
     console.diagnostics(&planned.plan.problems, None);
     let well = status.vms.iter().all(StatusVm::is_well);
     Ok(if verb.detailed_exitcode && !well { Exit::Changes } else { Exit::Done })
 }
 
-/// Those of the VMs whose guest agents answer. Silent ones cost seconds: several are asked at once.
-fn answering(target: &dyn Hypervisor, vms: &[VmId]) -> Vec<VmId> {
-    let answers = at_once(vms, |vm| target.guests().ping(*vm).is_ok());
-    vms.iter().zip(answers).filter(|(_, answers)| *answers).map(|(vm, _)| *vm).collect()
+/// Those of the VMs whose guest agents answer, and why others cannot even be asked. Silent ones cost seconds: several are
+/// asked at once.
+fn answering(target: &dyn Hypervisor, vms: &[VmId]) -> (Vec<VmId>, Vec<(VmId, Fault)>) {
+    let (mut answering, mut faults) = (Vec::new(), Vec::new());
+    for (vm, answer) in vms.iter().zip(at_once(vms, |vm| target.guests().ping(*vm))) {
+        match answer {
+            Ok(()) => answering.push(*vm),
+            Err(fault) if fault.kind == FaultKind::Failed => faults.push((*vm, fault)),
+            Err(_) => {}
+        }
+    }
+    (answering, faults)
 }

@@ -59,12 +59,23 @@ pub trait Hypervisor: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// How a person looks at the console of a VM, in words that follow "look at its console".
+    fn console(&self, vm: VmId) -> String {
+        terminal(vm)
+    }
+
     /// The guests of this target.
     fn guests(&self) -> &dyn Guests;
 }
 
 /// Kinds of task, in Proxmox's words, that work on the disks of the VM they are about.
 pub const DISK_TASKS: [&str; 4] = ["qmmove", "qmsnapshot", "qmdelsnapshot", "qmrollback"];
+
+/// How a person looks at the console of a VM of Proxmox.
+#[must_use]
+pub fn terminal(vm: VmId) -> String {
+    format!("`qm terminal {vm}`, or the web interface")
+}
 
 /// What a target says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! From a template to a guest that is what the config says, and through the life of its machine.
 
 use std::fs;
+use std::io::Read as _;
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -21,13 +23,13 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
         return;
     }
     let lab = Lab::new();
-    let template = lab.node().join("qemu-server/9000.conf");
-    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB0 me@here";
-    let conf =
-        fs::read_to_string(&template).unwrap() + "ciuser: tester\nsshkeys: " + &key.replace(' ', "%20") + "%0A\n";
-    fs::write(&template, conf).unwrap();
-
-    lab.config(&json!([{ "vm_id": 1000, "vm_name": "web", "cpu_cores": 2 }]));
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKxJhT2Ch3tyCsNVUP4gMhbAZF0sUvEEkCOPYcxXPx9m me@here";
+    let vm = |memory_mb: u32, disk_gb: u32| {
+        json!([{ "vm_id": 1000, "vm_name": "web", "cpu_cores": 2, "memory_mb": memory_mb, "boot_disk_size_gb": disk_gb,
+            "network_config": { "ip": "10.0.2.50/24", "gw": "10.0.2.2", "nameserver": "10.0.2.3" },
+            "user_config": { "username": "tester", "ssh_authorized_keys": [key] } }])
+    };
+    lab.config(&vm(768, 4));
     let plan = lab.done(&["plan"]);
     assert!(plan.contains("QEMU guests") && plan.contains("linked clone") && !plan.contains("no real VM"), "{plan}");
     lab.done(&["apply", "--auto-approve"]);
@@ -40,17 +42,25 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
         let root: u64 = guest.tells("df --output=size -m / | tail -1").parse().unwrap();
         assert!((3700..4096).contains(&root), "{root} MiB");
         assert_eq!(guest.tells("cat ~tester/.ssh/authorized_keys"), key);
-        assert!(guest.tells("ip -4 route show default | cut -d' ' -f3").starts_with("10.0.2."));
+        assert_eq!(guest.tells("ip -4 route show default | cut -d' ' -f3"), "10.0.2.2");
+        assert!(guest.tells("ip -4 -brief address show eth0").contains("10.0.2.50/24"));
     }
+    // Its ssh, from outside.
+    let shown = lab.done(&["node", "show"]);
+    let port: u16 = shown.split_once("127.0.0.1:").unwrap().1.split_whitespace().next().unwrap().parse().unwrap();
+    let ssh = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    ssh.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let mut banner = [0; 7];
+    (&ssh).read_exact(&mut banner).unwrap();
+    assert_eq!(&banner, b"SSH-2.0");
 
     // Once more: nothing, and nobody is asked.
     let again = lab.done(&["apply", "--auto-approve"]);
     assert!(again.contains("0 create, 0 update"), "{again}");
-    let shown = lab.done(&["node", "show"]);
     assert!(shown.contains(&pid(&lab)) && shown.contains("console.log") && shown.contains("127.0.0.1:"), "{shown}");
 
     // A disk grows under a running guest, memory waits for its next start.
-    lab.config(&json!([{ "vm_id": 1000, "vm_name": "web", "cpu_cores": 2, "boot_disk_size_gb": 5, "memory_mb": 896 }]));
+    lab.config(&vm(896, 5));
     let said = lab.phoenix(&["apply", "--auto-approve", "--detailed-exitcode"]);
     assert_eq!(said.code, Some(8), "{said:?}");
     assert!(said.out.contains("waits for a restart: memory") || said.err.contains("memory"), "{said:?}");

@@ -77,7 +77,10 @@ impl Lab {
     /// Writes the config: `vm_defaults` that suit the lab, and these VMs.
     #[track_caller]
     pub(crate) fn config(&self, vms: &Value) {
-        let defaults = json!({ "template_name": TEMPLATE, "boot_disk_size_gb": 4, "memory_mb": 768, "cpu_cores": 1 });
+        // A loaded machine without KVM takes minutes to boot.
+        let timeouts = json!({ "guest_agent": 1200, "cloud_init": 1200 });
+        let defaults = json!({ "template_name": TEMPLATE, "boot_disk_size_gb": 4, "memory_mb": 768, "cpu_cores": 1,
+            "timeouts": timeouts });
         let config = json!({ "vm_defaults": defaults, "virtual_machines": vms });
         fs::write(self.path("phoenix_vm_configs.json"), format!("{config:#}\n")).unwrap();
     }

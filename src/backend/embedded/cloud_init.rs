@@ -69,6 +69,7 @@ impl Embedded {
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
         rehearsal.halfway()?;
+        self.machines().seed(vm, &conf)?;
         conf.drive_made();
         self.write_conf(vm, &conf.to_string())
     }

@@ -56,6 +56,9 @@ pub(super) trait Machines {
     /// Grows the disk of a running VM to this many bytes, where its volume is an image.
     fn grow(&self, vm: VmId, device: &str, bytes: u64) -> Result<(), Fault>;
 
+    /// Makes the drive with cloud-init's data anew, where there is one.
+    fn seed(&self, vm: VmId, conf: &Conf<'_>) -> Result<(), Fault>;
+
     /// Forgets whatever is kept of a VM that does not run and goes.
     fn forget(&self, vm: VmId) -> Result<(), Fault>;
 

@@ -325,6 +325,16 @@ impl Hypervisor for Embedded {
         rehearsal.after(result)
     }
 
+    fn console(&self, vm: VmId) -> String {
+        match self.settings.guests {
+            // As on the node that it stands for.
+            GuestKind::Simulated => crate::hypervisor::terminal(vm),
+            GuestKind::Qemu => {
+                format!("`phoenix console {vm}`; {} has what it wrote there", self.qemu().console_log(vm).display())
+            }
+        }
+    }
+
     fn guests(&self) -> &dyn Guests {
         self
     }

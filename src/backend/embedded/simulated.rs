@@ -74,6 +74,10 @@ impl Machines for Simulated<'_> {
         Ok(())
     }
 
+    fn seed(&self, _: VmId, _: &Conf<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+
     fn forget(&self, vm: VmId) -> Result<(), Fault> {
         self.0.forget_processes(vm)
     }

@@ -93,6 +93,8 @@ pub struct Running {
     pub pid: Option<u32>,
     /// Memory that the process takes on this machine now, in MiB.
     pub resident_mb: Option<u64>,
+    /// Why it does not run on although its QEMU lives.
+    pub halted: Option<String>,
     /// File with what the guest wrote to its console.
     pub console_log: PathBuf,
 }
@@ -158,15 +160,29 @@ impl<'n> Qemu<'n> {
         if !self.lives(vm) {
             return Ok(None);
         }
-        let dir = self.dir(vm);
         let started = self.started(vm)?;
-        let pid = process::pid(&dir, &started.uuid);
+        let pid = process::pid(&self.dir(vm), &started.uuid);
         Ok(Some(Running {
             started,
             pid,
             resident_mb: pid.and_then(process::resident_mb),
-            console_log: dir.join(machine::CONSOLE_LOG),
+            halted: self.running_monitor(vm).err().map(|fault| fault.what),
+            console_log: self.console_log(vm),
         }))
+    }
+
+    /// File with what a guest wrote to its console since its start.
+    pub(super) fn console_log(&self, vm: VmId) -> PathBuf {
+        self.dir(vm).join(machine::CONSOLE_LOG)
+    }
+
+    /// The monitor of a machine that runs on; one that is halted is a fault.
+    fn running_monitor(&self, vm: VmId) -> Result<Qmp, Fault> {
+        let mut monitor = self.monitor(vm)?;
+        match halted(vm, &monitor.status()?) {
+            Some(fault) => Err(fault),
+            None => Ok(monitor),
+        }
     }
 
     /// How the machine was started last.
@@ -189,11 +205,7 @@ impl<'n> Qemu<'n> {
         if !self.lives(vm) {
             return down(format!("VM {vm} is not running"));
         }
-        let mut monitor = self.monitor(vm)?;
-        let status = monitor.status()?;
-        if let Some(fault) = halted(vm, &status) {
-            return Err(fault);
-        }
+        let mut monitor = self.running_monitor(vm)?;
         if !monitor.is_open(agent::SOCKET)? {
             return down("QEMU guest agent is not running".to_owned());
         }
@@ -249,12 +261,12 @@ fn halted(vm: VmId, status: &str) -> Option<Fault> {
         "io-error" => (
             FaultKind::Failed,
             "is halted: its disk cannot be written",
-            "there may be no room where the node lies: make room, then restart the VM",
+            "there may be no room where the node lies: make room, then `phoenix restart --force-stop` the VM",
         ),
         "internal-error" => (
             FaultKind::Failed,
             "is halted by an error of its virtual processor",
-            "set `\"accelerator\": \"tcg\"` in the node's node.json and restart the VM",
+            "set `\"accelerator\": \"tcg\"` in the node's node.json, then `phoenix restart --force-stop` the VM",
         ),
         "guest-panicked" => (FaultKind::Failed, "is halted: its kernel has panicked", "look at its console"),
         "paused" | "suspended" | "shutdown" => (FaultKind::AgentDown, "is halted", "somebody paused it"),
@@ -284,6 +296,13 @@ impl Machines for Qemu<'_> {
     fn shutdown(&self, vm: VmId, conf: &Conf<'_>, deadline: Deadline) -> Result<(), Fault> {
         let end = Instant::now() + deadline.left().unwrap_or(SHUTDOWN).min(SHUTDOWN);
         while Instant::now() < end {
+            // One that is halted hears nothing, however long it is asked.
+            if let Err(fault) = self.running_monitor(vm)
+                && fault.kind == FaultKind::Failed
+                && self.lives(vm)
+            {
+                return Err(fault);
+            }
             // As Proxmox does: by the agent where there is one, else by the power button.
             let by_agent = agent_is_on(conf) && self.agent(vm).and_then(|mut agent| agent.power_off()).is_ok();
             if !by_agent {
@@ -321,6 +340,12 @@ impl Machines for Qemu<'_> {
     fn grow(&self, vm: VmId, device: &str, bytes: u64) -> Result<(), Fault> {
         let order = json!({ "node-name": machine::node(device), "size": bytes });
         self.monitor(vm)?.execute("block_resize", &order).map(drop)
+    }
+
+    fn seed(&self, vm: VmId, conf: &Conf<'_>) -> Result<(), Fault> {
+        let path = self.dir(vm).join(machine::SEED);
+        // In place: a QEMU that runs has it open, and its guest reads it at its next boot.
+        if path.exists() { std::fs::write(&path, seed::of(vm, conf)?).map_err(files::unwritten(&path)) } else { Ok(()) }
     }
 
     fn forget(&self, vm: VmId) -> Result<(), Fault> {

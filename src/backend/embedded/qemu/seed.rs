@@ -18,8 +18,13 @@ const SIZE: usize = 4 << 20;
 /// The label, in the eleven bytes that FAT has for one.
 const LABEL: [u8; 11] = *b"CIDATA     ";
 
+/// The drive of a VM with this configuration.
+pub(super) fn of(vm: VmId, conf: &Conf<'_>) -> Result<Vec<u8>, Fault> {
+    drive(&documents(vm, conf))
+}
+
 /// The three documents by their names.
-pub(super) fn documents(vm: VmId, conf: &Conf<'_>) -> [(&'static str, String); 3] {
+fn documents(vm: VmId, conf: &Conf<'_>) -> [(&'static str, String); 3] {
     let user = format!("#cloud-config\n{:#}\n", user_data(vm, conf));
     let network = format!("{:#}\n", network(conf));
     // As on Proxmox, a machine with other data is another instance: cloud-init sets it up anew.
@@ -108,7 +113,7 @@ fn network(conf: &Conf<'_>) -> Value {
 }
 
 /// The drive with these documents.
-pub(super) fn drive(documents: &[(&'static str, String)]) -> Result<Vec<u8>, Fault> {
+fn drive(documents: &[(&'static str, String)]) -> Result<Vec<u8>, Fault> {
     let failed = |error: std::io::Error| {
         Fault::harmless(FaultKind::Failed, format!("the drive with the cloud-init data cannot be made: {error}"))
     };

@@ -50,7 +50,7 @@ impl Qemu<'_> {
         }
         if machine.cloud_init {
             let path = dir.join(SEED);
-            std::fs::write(&path, seed::drive(&seed::documents(vm, conf))?).map_err(unread(&path))?;
+            std::fs::write(&path, seed::of(vm, conf)?).map_err(unread(&path))?;
         }
         let last = self.started(vm).ok().map(|started| started.ssh_port);
         let end = Instant::now() + deadline.left().unwrap_or(STARTING).min(STARTING);
