@@ -189,7 +189,10 @@ fn images_that_are_no_disk_in_one_file_are_refused() {
 
 /// What `qemu-img` says of the disk of a VM.
 fn disk(scene: &Scene, vm: u32) -> Value {
-    let path = scene.node(&format!("images/local-zfs/{vm}/vm-{vm}-disk-0"));
+    qemu_img_info(&scene.node(&format!("images/local-zfs/{vm}/vm-{vm}-disk-0")))
+}
+
+fn qemu_img_info(path: &Path) -> Value {
     let output = Command::new("qemu-img").args(["info", "--output=json"]).arg(path).output().unwrap();
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -210,7 +213,7 @@ fn clones_are_linked_unless_the_config_wants_a_copy() {
         r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "a", {vm} }},
            {{ "vm_id": 1001, "vm_name": "b", "full_clone": true, {vm} }}] }}"#
     );
-    fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
+    fs::write(scene.path("phoenix_vm_configs.json"), &config).unwrap();
     let plan = scene.said(&["plan"], 0);
     assert!(plan.contains("9000, linked clone") && plan.contains("9000, full clone"), "{plan}");
     scene.said(&["apply", "--auto-approve"], 0);
@@ -221,6 +224,16 @@ fn clones_are_linked_unless_the_config_wants_a_copy() {
     }
     let again = scene.said(&["apply", "--auto-approve"], 0);
     assert!(again.contains("0 create, 0 update"), "{again}");
+
+    // A disk that moves becomes a whole one.
+    let config = config.replace("\"vm_name\": \"a\"", "\"vm_name\": \"a\", \"boot_disk_storage\": \"local\"");
+    fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
+    scene.said(&["apply", "--auto-approve", "--delete-source"], 0);
+    assert!(!scene.node("images/local-zfs/1000/vm-1000-disk-0").exists());
+    let moved = scene.node("images/local/1000/vm-1000-disk-0.qcow2");
+    let info = qemu_img_info(&moved);
+    assert_eq!(info["virtual-size"], 2_u64 << 30);
+    assert!(info.get("backing-filename").is_none(), "{info}");
 }
 
 #[test]

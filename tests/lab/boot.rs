@@ -67,6 +67,8 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
     {
         let mut guest = Guest::of(&lab.node(), 1000);
         assert_eq!(guest.tells("cat /sys/block/sda/size"), (5_u64 << 21).to_string());
+        let root: u64 = guest.tells("df --output=size -m / | tail -1").parse().unwrap();
+        assert!((4700..5120).contains(&root), "{root} MiB");
     }
 
     // The node is moved while it runs, and comes back.

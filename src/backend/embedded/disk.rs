@@ -1,11 +1,10 @@
 //! Moving a disk to another storage (`qm disk move`), and what a guest has of its disk.
 
-use super::Embedded;
 use super::configure::unlocked;
 use super::files::{self, Deadline};
-use super::machines::Guests;
 use super::rehearse::Rehearsal;
 use super::storage::{NewName, usable};
+use super::{Embedded, qemu};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
 use crate::observed::{BootDisk, Conf, PropertyString, VmObserved, config_digest};
@@ -48,8 +47,11 @@ impl Embedded {
         if delete_source && conf.snapshots().next().is_some() {
             return refused("you can't move a disk with snapshots and delete the source");
         }
-        if self.settings.guests == Guests::Qemu {
-            return refused("an embedded node whose guests are real does not move disks");
+        let from = self.volumes_on_disk().file(&found.volume, vm);
+        let image = from.as_deref().map_or(Ok(false), qemu::is_image)?;
+        if image && self.runs(vm)? {
+            return Err(Fault::harmless(FaultKind::Refused, "the disk of a QEMU guest does not move while it runs")
+                .hint(format!("`phoenix stop {vm}`, then apply again")));
         }
         let size = found.size.unwrap_or(0);
         let storages = self.storages(true)?;
@@ -58,8 +60,11 @@ impl Embedded {
         let mut moved = || {
             // A copy keeps its format where the storage knows it.
             let format = found.volume.rsplit('.').next();
-            let kind = if format == Some("qcow2") { NewName::Disk } else { NewName::RawDisk };
+            let kind = if format == Some("qcow2") || image { NewName::Disk } else { NewName::RawDisk };
             let copy = self.volumes_on_disk().allocate(storage, target, vm, kind, size)?;
+            if let (true, Some(from), Some(to)) = (image, &from, self.volumes_on_disk().file(&copy, vm)) {
+                qemu::copy(from, &to, deadline).inspect_err(|_| _ = self.volumes_on_disk().erase(&copy, vm))?;
+            }
             rehearsal.halfway()?;
             let mut options = PropertyString::parse(&drive);
             if let Some((_, volume)) = options.parts.iter_mut().find(|(key, _)| key.is_empty() || key == "file") {
