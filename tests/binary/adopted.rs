@@ -147,6 +147,7 @@ fn check_story(scene: &Scene) {
     check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["10 unchanged"]);
 
     check_changes(scene, &ours);
+    check_move(scene);
     check_ends(scene);
 }
 
@@ -167,6 +168,23 @@ fn check_changes(scene: &Scene, before: &BTreeMap<String, String>) {
         ("108", &[("ostype", Some("win10"))]),
     ];
     check_confs(scene, before, &changed);
+    check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["10 unchanged"]);
+}
+
+/// The disk of one moves, and does not grow, although its last GiB is only a part of one.
+fn check_move(scene: &Scene) {
+    let before = confs(scene);
+    edit(scene, "\"vm_name\": \"copy-of-web\",", "\"vm_name\": \"copy-of-web\", \"boot_disk_storage\": \"local\",");
+    let ran = scene.apply();
+    check(&ran, 0, &[]);
+    let started = ids(&ran.events, "action_started");
+    assert_eq!(started.iter().filter(|id| id.ends_with("-disk")).collect::<Vec<_>>(), ["110/move-disk"]);
+    let conf = &confs(scene)["110"];
+    let disk = conf.lines().find_map(|line| line.strip_prefix("scsi0: ")).unwrap().to_owned();
+    assert!(disk.starts_with("local:") && disk.contains("discard=on") && disk.contains("size=32972M"), "{disk}");
+    let moved: [(&str, Options<'_>); 1] =
+        [("110", &[("scsi0", Some(disk.as_str())), ("unused0", Some("local-zfs:vm-110-disk-0"))])];
+    check_confs(scene, &before, &moved);
     check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["10 unchanged"]);
 }
 
