@@ -241,12 +241,32 @@ fn record() -> impl Strategy<Value = (RecordKind, bool)> {
         Just((RecordKind::Theirs, false)),
         Just((RecordKind::OfAnotherVm, false)),
         Just((RecordKind::Twice, false)),
+        prop::sample::select(&FORGED[..]).prop_map(|forged| (RecordKind::Forged(forged), false)),
         "[ -~]{0,40}".prop_map(|text| (RecordKind::Garbage(text), false)),
     ]
 }
 
+/// Notes that nearly prove something: `VM` and `UUID` stand for those of the VM that bears them.
+const FORGED: [&str; 14] = [
+    r#"<!-- phoenix {"v":1,"project":"default","vm":100,"uuid":"UUID"} -->"#,
+    r#"<!-- phoenix {"v":1,"project":"default","vm":VM} -->"#,
+    r#"<!-- phoenix {"v":1,"project":"default","vm":VM,"uuid":""} -->"#,
+    r#"<!-- phoenix {"v":1,"project":"default","vm":VM,"uuid":"UUID0"} -->"#,
+    r#"<!-- phoenix {"v":1,"project":"default","vm":VM,"state":"setup"} -->"#,
+    r#"<!-- phoenix {"v":1,"project":"default","vm":100,"state":"creating"} -->"#,
+    r#"<!-- phoenix {"v":2,"project":"default","vm":VM,"uuid":"UUID"} -->"#,
+    r#"<!-- phoenix {"v":1,"project":"default","vm":VM,"uuid":"UUID","more":1} -->"#,
+    r#"<!-- phoenix {"v":1,"project":"Default","vm":VM,"uuid":"UUID"} -->"#,
+    r#"<!-- phoenix {"v":1,"project":" default","vm":VM,"uuid":"UUID"} -->"#,
+    r#"<!-- phoenix {"v":1,"project":"theirs","project":"default","vm":VM,"uuid":"UUID"} -->"#,
+    r#"<!-- phoenix [{"v":1,"project":"default","vm":VM,"uuid":"UUID"}] -->"#,
+    r#"<!-- phoenix {"v":1,"project":"default","vm":VM,"uuid":"UUID"} --> <!-- phoenix "#,
+    r#"<!--phoenix {"v":1,"project":"default","vm":VM,"uuid":"UUID"} -->"#,
+];
+
 #[derive(Debug, Clone)]
 enum RecordKind {
+    Forged(&'static str),
     Ours,
     Absent,
     Theirs,
@@ -267,6 +287,7 @@ fn notes(kind: &RecordKind, vm: VmId, uuid: &str) -> String {
         RecordKind::Theirs => of("theirs", uuid),
         RecordKind::OfAnotherVm => of("default", "11111111-2222-4333-8444-555555555555"),
         RecordKind::Twice => format!("{}\n{}", of("default", uuid), of("default", uuid)),
+        RecordKind::Forged(text) => text.replace("VM", &vm.to_string()).replace("UUID", uuid),
         RecordKind::Garbage(text) => format!("<!-- phoenix {text} -->"),
     }
 }
