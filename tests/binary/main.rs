@@ -10,6 +10,7 @@ mod drift;
 #[path = "../support/executable.rs"]
 mod executable;
 mod import;
+mod later;
 mod lifecycle;
 mod loops;
 #[path = "../support/node.rs"]

@@ -132,6 +132,19 @@ fn vms_that_are_never_down_together_are_restarted_one_after_the_other() {
     assert_eq!(scene.plan_code(), Some(0));
 }
 
+/// The verb keeps to it, too.
+#[test]
+fn vms_that_somebody_restarts_by_name_are_restarted_one_after_the_other() {
+    let scene = waiting();
+    let ran = scene.phoenix(&["restart", "1000", "1001", "1002", "--auto-approve", "--json"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    let at = |event: &str, id: &str| ran.events.iter().position(|e| e["event"] == event && e["id"] == id).unwrap();
+    for (before, after) in [(1001, 1000), (1000, 1002)] {
+        let ready = at("action_ended", &format!("{before}/await-agent"));
+        assert!(at("action_started", &format!("{after}/restart")) > ready, "{}", ran.out);
+    }
+}
+
 #[test]
 fn a_restart_that_fails_keeps_the_others_up() {
     let scene = waiting();
