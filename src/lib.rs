@@ -31,7 +31,8 @@
 //! - The plan is pure: no clock, no environment, no randomness, no I/O; the same values give the same bytes.
 //! - There is no state file. What phoenix must remember about a VM stands in the VM's own notes ([`model::Record`]) and on
 //!   its own disk, so that it lives, moves, is restored and dies with the VM.
-//! - A VM without a valid record of this project is never changed.
+//! - A VM without a valid record of this project is never changed; one whose uuid the file names, and that somebody agreed
+//!   to take over, gets that record before anything else.
 //! - Before a VM's first write it must still be the one that was planned; before every later one, what this run left.
 //! - Every write of a configuration carries the digest of what was read just before.
 //! - A lost answer is followed by a look, never by a blind repetition.
