@@ -124,6 +124,14 @@ fn a_vm_runs_as_long_as_its_qemu_lives_and_no_longer() {
 }
 
 #[test]
+fn a_fresh_node_has_no_template_and_says_how_one_is_made() {
+    let scene = Scene::new();
+    fs::write(scene.path("phoenix_vm_configs.json"), CONFIG).unwrap();
+    let plan = scene.said(&["plan"], 1);
+    assert!(plan.contains("there is no template") && plan.contains("add-template NAME --image FILE"), "{plan}");
+}
+
+#[test]
 fn what_keeps_a_guest_from_starting_is_told() {
     let scene = Scene::with_vm();
     let missing = scene.start_with(None);

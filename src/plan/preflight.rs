@@ -36,6 +36,11 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
             let known: Vec<&str> = scene.templates.keys().copied().collect();
             let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
                 Some(id) => format!("VM {id} has that name and is not a template"),
+                // Only an embedded node with QEMU guests has none at first.
+                None if known.is_empty() && scene.observed.node.links_clones => {
+                    "`phoenix node add-template NAME --image FILE` makes one of the disk image of a cloud image"
+                        .to_owned()
+                }
                 None => known_words("templates", name, &known),
             };
             Diagnostic::error(codes::UNKNOWN_TEMPLATE, format!("there is no template `{name}`")).hint(hint)

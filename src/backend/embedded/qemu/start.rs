@@ -1,8 +1,9 @@
 //! Starting a QEMU.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -49,8 +50,7 @@ impl Qemu<'_> {
             files::remove(&dir.join(name))?;
         }
         if machine.cloud_init {
-            let path = dir.join(SEED);
-            std::fs::write(&path, seed::of(vm, conf)?).map_err(unread(&path))?;
+            self.write_seed(vm, conf)?;
         }
         let last = self.started(vm).ok().map(|started| started.ssh_port);
         let end = Instant::now() + deadline.left().unwrap_or(STARTING).min(STARTING);
@@ -76,6 +76,16 @@ impl Qemu<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the drive with cloud-init's data, which may hold a password's hash.
+    fn write_seed(&self, vm: VmId, conf: &Conf<'_>) -> Result<(), Fault> {
+        let path = self.dir(vm).join(SEED);
+        let bytes = seed::of(vm, conf)?;
+        files::remove(&path)?;
+        let mut file =
+            OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path).map_err(unread(&path))?;
+        file.write_all(&bytes).map_err(unwritten(&path))
     }
 
     /// Where the image of a volume lies, as seen from the machine's directory.
