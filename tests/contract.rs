@@ -15,6 +15,8 @@ mod files;
 mod guests;
 #[path = "support/node.rs"]
 mod node;
+#[path = "contract/snapshots.rs"]
+mod snapshots;
 mod support;
 #[path = "contract/vms.rs"]
 mod vms;
@@ -44,7 +46,9 @@ fn prepare(dir: &Path) {
 
 fn check(about: &'static str, node: &Path, target: Box<dyn Hypervisor>) {
     let world = World::new(about, node, target);
-    for (name, check) in vms::CHECKS.iter().chain(&files::CHECKS).chain(&guests::CHECKS).chain(&disks::CHECKS) {
+    for (name, check) in
+        vms::CHECKS.iter().chain(&files::CHECKS).chain(&guests::CHECKS).chain(&disks::CHECKS).chain(&snapshots::CHECKS)
+    {
         world.begin(name);
         check(&world);
     }

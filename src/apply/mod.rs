@@ -28,6 +28,7 @@ mod retry;
 mod run;
 pub mod schedule;
 mod session;
+mod snapshot;
 mod verify;
 mod volumes;
 

@@ -78,6 +78,13 @@ pub(super) fn move_disk(vm: VmId, task: &Task, disk: &BootDisk, digest: &Digest)
     }
 }
 
+/// A snapshot that carries the record of its time.
+pub(super) fn snapshot(vm: VmId, name: &str, record: &Record, digest: &Digest) -> Result<HostOp, Failure> {
+    let description = with_record("taken by phoenix before a change", record);
+    let description = description.map_err(|error| failure(error.to_string(), None))?;
+    Ok(HostOp::Snapshot { vm, name: name.to_owned(), description, digest: digest.clone() })
+}
+
 /// Whether the guest of a VM is to follow when its disk grows.
 pub(super) fn grows_inside(vm: &VmPlan) -> bool {
     vm.actions.iter().any(|action| action.kind == ActionKind::GrowFilesystem)

@@ -76,6 +76,8 @@ impl Performer {
             ActionKind::RemoveLeftover => step.remove_leftover(),
             ActionKind::Clone => step.clone_template(),
             ActionKind::Adopt => step.adopt(),
+            ActionKind::Snapshot => step.snapshot(),
+            ActionKind::Rollback => step.rollback(),
             ActionKind::Stop => step.stop(),
             ActionKind::Configure => step.configure(),
             ActionKind::MoveDisk => step.move_disk(),
@@ -93,6 +95,7 @@ impl Performer {
             ActionKind::StageScripts => step.stage_scripts(),
             ActionKind::Feature => step.feature(),
             ActionKind::Record => step.record(),
+            ActionKind::RemoveSnapshot => step.remove_snapshot(),
             ActionKind::Destroy => step.destroy(),
         }
     }

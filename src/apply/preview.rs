@@ -42,7 +42,7 @@ pub fn preview(plan: &Plan, observed: &Observed) -> Result<Vec<Preview>, Failure
             found.extend(calls.map(|action| Preview {
                 action: action.id(vm.vm),
                 vm: vm.vm,
-                calls: without_task(vm, action.kind),
+                calls: without_task(vm, action),
             }));
             continue;
         };
@@ -102,11 +102,19 @@ impl<'a> Scene<'a> {
                 Ok(calls)
             }
             ActionKind::UpdateCloudInit => one(HostOp::UpdateCloudInit { vm: id }),
-            ActionKind::Stop
+            ActionKind::Snapshot => {
+                let Some(live) = &mut self.live else { return Ok(Vec::new()) };
+                let op = operation::snapshot(id, subject, &self.record, &live.digest)?;
+                live.digest = unknown();
+                one(op)
+            }
+            ActionKind::RemoveSnapshot => one(HostOp::RemoveSnapshot { vm: id, name: subject.to_owned() }),
+            ActionKind::Rollback
+            | ActionKind::Stop
             | ActionKind::Destroy
             | ActionKind::Restart
             | ActionKind::Start
-            | ActionKind::AwaitAgent => Ok(without_task(self.vm, action.kind)),
+            | ActionKind::AwaitAgent => Ok(without_task(self.vm, action)),
             ActionKind::AwaitCloudInit => Ok(vec![Call::Guest(guest::cloud_init_status())]),
             ActionKind::Unmount => {
                 let source = task.unmount.get(subject).map_or("", String::as_str);
@@ -237,9 +245,14 @@ impl<'a> Scene<'a> {
 }
 
 /// The calls of an action that needs to know no more than its VM.
-fn without_task(vm: &VmPlan, kind: ActionKind) -> Vec<Call> {
+fn without_task(vm: &VmPlan, action: &Action) -> Vec<Call> {
     let (id, leftover) = (vm.vm, vm.retired.as_ref().and_then(|retired| retired.leftover));
-    let ops = match kind {
+    let ops = match action.kind {
+        ActionKind::Rollback => {
+            let name = action.subject.as_deref().unwrap_or("").to_owned();
+            let start = vm.actions.iter().any(|action| action.disruption == crate::model::Disruption::Stop);
+            vec![HostOp::Rollback { vm: id, name, start, digest: unknown() }]
+        }
         ActionKind::Stop => vec![HostOp::Shutdown { vm: id }],
         ActionKind::Restart => vec![HostOp::Shutdown { vm: id }, HostOp::Start { vm: id }],
         ActionKind::Start => vec![HostOp::Start { vm: id }],

@@ -118,7 +118,7 @@ pub(super) fn show(planned: &Planned, reports: &Reports, asks: bool, console: &C
     if planned.plan.is_blocked() {
         let hint = match planned.goal {
             Goal::Config { .. } => "mend them, or leave VMs out with `--exclude VM`",
-            Goal::Destroy(_) | Goal::Power(..) => "name only VMs that it can be done to",
+            Goal::Destroy(_) | Goal::Rollback(..) | Goal::Power(..) => "name only VMs that it can be done to",
         };
         return Err(Refusal::failed("the plan has errors; nothing was done", hint));
     }
@@ -132,7 +132,7 @@ fn word(text: &str) -> String {
 
 /// The words that ask for the same VMs and the same things again.
 fn asked(selecting: &Selecting, options: &Options) -> Vec<String> {
-    let Options { restart, force_stop, delete_source, rerun, verify_guest, prune, prune_many } = options;
+    let Options { restart, force_stop, delete_source, snapshot, rerun, verify_guest, prune, prune_many } = options;
     let list = |name: &str, values: &[String]| match values {
         [] => Vec::new(),
         values => vec![name.to_owned(), values.join(",")],
@@ -142,6 +142,7 @@ fn asked(selecting: &Selecting, options: &Options) -> Vec<String> {
     words.extend(list("--exclude", &selecting.exclude));
     words.extend(flag("--restart", *restart).into_iter().chain(flag("--force-stop", *force_stop)));
     words.extend(flag("--delete-source", *delete_source));
+    words.extend(flag("--snapshot", *snapshot));
     words.extend(list("--rerun", rerun));
     words.extend(flag("--verify-guest", *verify_guest).into_iter().chain(flag("--prune", *prune)));
     words.extend(prune_many.iter().flat_map(|many| ["--prune-many".to_owned(), many.to_string()]));

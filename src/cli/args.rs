@@ -10,7 +10,7 @@ use super::output::Output;
 mod changing;
 mod node;
 
-pub(super) use changing::{Apply, Create, Destroy, Import, Options, Restart, Running, Start, Stop};
+pub(super) use changing::{Apply, Create, Destroy, Import, Options, Restart, Rollback, Running, Start, Stop};
 pub(super) use node::{GuestKind, Node, Terminal};
 
 /// Plan and apply for Proxmox VE virtual machines, up to the finished guest.
@@ -113,6 +113,11 @@ pub(super) enum Verb {
   phoenix destroy 1000
   phoenix destroy 1000 1001 --yes-destroy web,db")]
     Destroy(Destroy),
+    /// Take these VMs back to phoenix's own snapshot; asks for their names.
+    #[command(after_help = "Examples:
+  phoenix rollback 1000
+  phoenix rollback 1000 --to phoenix_70d5c2fe6aad2d17 --yes-rollback web")]
+    Rollback(Rollback),
     /// Start these VMs and wait for their guest agents.
     #[command(after_help = "Examples:
   phoenix start 1000")]

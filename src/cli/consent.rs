@@ -60,6 +60,30 @@ pub(super) fn to_destruction(plan: &Plan, given: &[String], console: &Console) -
     Ok(Ok(()))
 }
 
+/// Whether somebody agrees that VMs lose what they did since a snapshot, by their names: typed, or given with
+/// `--yes-rollback`.
+pub(super) fn to_rollback(plan: &Plan, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
+    for vm in plan.vms.iter().filter(|vm| vm.outcome.acts() && !vm.blocked) {
+        let name = if vm.name.is_empty() { vm.vm.to_string() } else { vm.name.clone() };
+        if !given.is_empty() {
+            if !given.contains(&name) {
+                let what = format!("`{name}` goes back, too, and was not agreed to; nothing was done");
+                return Err(Refusal::usage(what, "name every VM that goes back"));
+            }
+            continue;
+        }
+        match console.typed(&format!("VM `{name}` loses what it did since. Type its name to agree: ")) {
+            Some(typed) if typed == name => {}
+            Some(_) => return Ok(Err(nothing_done(console))),
+            None => {
+                let what = "nobody to ask whether VMs may go back: standard input is not a terminal";
+                return Err(Refusal::usage(what, format!("if they may, give `--yes-rollback {name}`")));
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
 fn nothing_done(console: &Console) -> Exit {
     console.note("Nothing was done.\n");
     Exit::Failed

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::apply::{again, execute, show};
-use super::args::{Args, Destroy, Restart, Running, Selecting, Start, Stop};
+use super::args::{Args, Destroy, Restart, Rollback, Running, Selecting, Start, Stop};
 use super::console::Console;
 use super::exit::Refusal;
 use super::plan::{Wish, planned};
@@ -30,6 +30,25 @@ pub(super) fn destroy(args: &Args, verb: &Destroy, console: &Console) -> Result<
             return Ok(exit);
         }
         execute(planned, &verb.running, again("destroy", args, &words), reports, console)
+    })
+}
+
+/// Takes VMs back to a snapshot, after somebody typed their names.
+pub(super) fn rollback(args: &Args, verb: &Rollback, console: &Console) -> Result<Exit> {
+    let goal = Goal::Rollback(verb.to.clone(), vm_ids(&verb.ids, "rollback")?);
+    let wish = Wish { goal, ..Wish::new(args, &Selecting::default()) };
+    Reports::wanted(&verb.running)?.around(&args.config, console, |reports| {
+        let planned = match planned(&wish, console)? {
+            Ok(planned) => planned,
+            Err(exit) => return Ok(exit),
+        };
+        show(&planned, reports, verb.yes_rollback.is_empty(), console)?;
+        if let Err(exit) = consent::to_rollback(&planned.plan, &verb.yes_rollback, console)? {
+            return Ok(exit);
+        }
+        let mut words = verb.ids.clone();
+        words.extend(verb.to.iter().flat_map(|to| ["--to".to_owned(), to.clone()]));
+        execute(planned, &verb.running, again("rollback", args, &words), reports, console)
     })
 }
 

@@ -62,7 +62,8 @@ impl Wish {
 
     /// What the config says, for the selected VMs, and what else is asked for.
     pub(super) fn asking(args: &Args, selecting: &Selecting, options: &args::Options) -> Self {
-        let args::Options { restart, force_stop, delete_source, ref rerun, verify_guest, prune, prune_many } = *options;
+        let args::Options { restart, force_stop, delete_source, snapshot, ref rerun, verify_guest, prune, prune_many } =
+            *options;
         Self {
             config: args.config.clone(),
             target: args.target.clone(),
@@ -72,6 +73,7 @@ impl Wish {
             options: DocumentOptions {
                 force_stop,
                 delete_source,
+                snapshot,
                 rerun: rerun.clone(),
                 verify_guest,
                 prune,
@@ -137,6 +139,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         restart: wish.restart,
         force_stop: wish.options.force_stop,
         delete_source: wish.options.delete_source,
+        snapshot: wish.options.snapshot,
         rerun: wish.options.rerun.clone(),
         goal: wish.goal.clone(),
     };

@@ -151,6 +151,36 @@ pub enum HostOp {
         /// Digest the configuration must still have.
         digest: Digest,
     },
+    /// `qm snapshot VM NAME --description …`: a snapshot of the VM's disks, without its memory.
+    Snapshot {
+        /// The VM.
+        vm: VmId,
+        /// Name of the snapshot.
+        name: String,
+        /// Words of its own; the VM's notes are no part of a snapshot.
+        description: String,
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here.
+        digest: Digest,
+    },
+    /// `qm delsnapshot VM NAME`: removes a snapshot; the VM stays as it is.
+    RemoveSnapshot {
+        /// The VM.
+        vm: VmId,
+        /// Name of the snapshot.
+        name: String,
+    },
+    /// `qm rollback VM NAME [--start 1]`: stops the VM by force and takes its disks and its configuration back to a
+    /// snapshot. The VM's notes stay as they are.
+    Rollback {
+        /// The VM.
+        vm: VmId,
+        /// Name of the snapshot.
+        name: String,
+        /// Start the VM afterwards.
+        start: bool,
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here.
+        digest: Digest,
+    },
     /// `qm start VM`
     Start {
         /// The VM.

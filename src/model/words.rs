@@ -105,6 +105,10 @@ pub enum ActionKind {
     Clone,
     /// Takes over a VM that phoenix did not make: writes the record into its notes.
     Adopt,
+    /// Takes a snapshot before the VM is disturbed. Only when asked for.
+    Snapshot,
+    /// Goes back to a snapshot. Only when asked for.
+    Rollback,
     /// Shuts the VM down.
     Stop,
     /// Writes the configuration, once.
@@ -139,16 +143,20 @@ pub enum ActionKind {
     Feature,
     /// Writes the record into the VM's notes.
     Record,
+    /// Removes the snapshot, when the VM is ready again.
+    RemoveSnapshot,
     /// Removes the VM with its volumes. Only when asked for.
     Destroy,
 }
 
 impl ActionKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::RemoveLeftover,
         Self::Clone,
         Self::Adopt,
+        Self::Snapshot,
+        Self::Rollback,
         Self::Stop,
         Self::Configure,
         Self::MoveDisk,
@@ -166,6 +174,7 @@ impl ActionKind {
         Self::StageScripts,
         Self::Feature,
         Self::Record,
+        Self::RemoveSnapshot,
         Self::Destroy,
     ];
 
@@ -176,6 +185,8 @@ impl ActionKind {
             Self::RemoveLeftover => "remove-leftover",
             Self::Clone => "clone",
             Self::Adopt => "adopt",
+            Self::Snapshot => "snapshot",
+            Self::Rollback => "rollback",
             Self::Stop => "stop",
             Self::Configure => "configure",
             Self::MoveDisk => "move-disk",
@@ -193,6 +204,7 @@ impl ActionKind {
             Self::StageScripts => "stage-scripts",
             Self::Feature => "feature",
             Self::Record => "record",
+            Self::RemoveSnapshot => "remove-snapshot",
             Self::Destroy => "destroy",
         }
     }
@@ -203,13 +215,18 @@ impl ActionKind {
     #[must_use]
     pub fn timeout_seconds(self, timeouts: &Timeouts) -> u32 {
         match self {
-            Self::Clone | Self::MoveDisk => 3600,
+            Self::Clone | Self::MoveDisk | Self::Rollback | Self::RemoveSnapshot => 3600,
             // Longer than a guest's own limits for stopping its services.
             Self::Stop | Self::Restart => 300,
             Self::AwaitAgent => timeouts.guest_agent,
             Self::AwaitCloudInit => timeouts.cloud_init,
             Self::Feature => timeouts.feature,
-            Self::RemoveLeftover | Self::ResizeDisk | Self::GrowFilesystem | Self::Mount | Self::Destroy => 600,
+            Self::RemoveLeftover
+            | Self::Snapshot
+            | Self::ResizeDisk
+            | Self::GrowFilesystem
+            | Self::Mount
+            | Self::Destroy => 600,
             Self::Adopt
             | Self::Configure
             | Self::UpdateCloudInit

@@ -14,6 +14,7 @@ mod ownership;
 mod pending;
 mod property;
 mod recording;
+mod snapshots;
 mod vm;
 mod write;
 
@@ -33,6 +34,7 @@ pub use ownership::RecordFound;
 pub use pending::PendingChange;
 pub use property::PropertyString;
 pub use recording::{RECORDING_VERSION, Recording};
+pub use snapshots::{OWN_SNAPSHOT, rolled_back, snapshot_section, with_snapshot, without_snapshot};
 pub use vm::{VmObserved, config_digest, normal_tags};
 pub use write::{ConfigWrite, Wanted, write_for};
 

@@ -108,6 +108,12 @@ pub const INEXPRESSIBLE: &str = "T071";
 pub const HAS_MORE: &str = "T072";
 /// The VM to be taken over differs from its entry.
 pub const DIFFERS: &str = "T073";
+/// A disk cannot be snapshotted, or a snapshot would be in the way.
+pub const NO_SNAPSHOT: &str = "T048";
+/// A snapshot of a run that did not come to its end is there.
+pub const SNAPSHOT_KEPT: &str = "T049";
+/// What a VM did since a snapshot is lost.
+pub const ROLLED_BACK: &str = "T065";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -159,6 +165,9 @@ pub const ALL: &[(&str, &str)] = &[
     (DRIFT, "the VM was changed outside phoenix since the last apply"),
     (TASK_RUNNING, "a task is working on the disks of the VM"),
     (SNAPSHOTS, "snapshots hold on to a volume"),
+    (NO_SNAPSHOT, "a disk cannot be snapshotted, or a snapshot would be in the way"),
+    (SNAPSHOT_KEPT, "a snapshot of a run that did not come to its end is there"),
+    (ROLLED_BACK, "what a VM did since a snapshot is lost"),
     (SOURCE_ERASED, "the volume that a disk moves away from is erased"),
     (CLONED_OTHERWISE, "the VM is a linked clone and a full one is wished for, or the other way round"),
     (NO_UUID, "the VM to be taken over has no uuid by which it could be told from others"),

@@ -84,6 +84,9 @@ pub struct DocumentOptions {
     /// `--delete-source`
     #[serde(default, skip_serializing_if = "is_false")]
     pub delete_source: bool,
+    /// `--snapshot`
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub snapshot: bool,
     /// `--rerun`
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rerun: Vec<String>,

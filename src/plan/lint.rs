@@ -7,7 +7,11 @@ use crate::model::ActionKind;
 fn can(vm: &VmPlan, kind: ActionKind) -> bool {
     vm.task.is_some()
         || match kind {
-            ActionKind::Stop | ActionKind::Restart | ActionKind::Start | ActionKind::AwaitAgent => vm.basis.is_some(),
+            ActionKind::Stop
+            | ActionKind::Rollback
+            | ActionKind::Restart
+            | ActionKind::Start
+            | ActionKind::AwaitAgent => vm.basis.is_some(),
             ActionKind::RemoveLeftover | ActionKind::ExportShare | ActionKind::Destroy => vm.retired.is_some(),
             _ => false,
         }

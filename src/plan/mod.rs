@@ -130,6 +130,8 @@ pub struct Policy {
     pub force_stop: bool,
     /// Sources of disks that are moved are erased.
     pub delete_source: bool,
+    /// A snapshot is taken of each VM before it is disturbed, and removed when it is ready again.
+    pub snapshot: bool,
     /// Features that run again although they ran.
     pub rerun: Vec<String>,
     /// What is to be done.
@@ -148,6 +150,8 @@ pub enum Goal {
     },
     /// These VMs go.
     Destroy(Vec<VmId>),
+    /// These VMs go back to a snapshot of phoenix's own: the one of this name, or their only one.
+    Rollback(Option<String>, Vec<VmId>),
     /// These VMs are started, stopped or restarted.
     Power(Power, Vec<VmId>),
 }
@@ -186,6 +190,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         exports: &exports,
         restart: policy.restart,
         delete_source: policy.delete_source,
+        snapshot: policy.snapshot,
         rerun: &policy.rerun,
     };
     let mut vms: Vec<VmPlan> = match &policy.goal {
@@ -208,6 +213,11 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         Goal::Destroy(ids) => {
             let ids: BTreeSet<VmId> = ids.iter().copied().collect();
             ids.into_iter().map(|vm| steps::retire::plan_retired(vm, &scene, &mut problems)).collect()
+        }
+        Goal::Rollback(to, ids) => {
+            let ids: BTreeSet<VmId> = ids.iter().copied().collect();
+            let to = to.as_deref();
+            ids.into_iter().map(|vm| steps::snapshot::plan_rollback(vm, to, &scene, &mut problems)).collect()
         }
         Goal::Power(power, ids) => {
             let ids: BTreeSet<VmId> = ids.iter().copied().collect();

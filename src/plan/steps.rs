@@ -6,6 +6,7 @@ mod follow;
 mod guest;
 pub(super) mod power;
 pub(super) mod retire;
+pub(super) mod snapshot;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,8 @@ pub(super) struct Scene<'a> {
     pub restart: bool,
     /// Erase the sources of disks that move.
     pub delete_source: bool,
+    /// Take a snapshot of each VM before it is disturbed.
+    pub snapshot: bool,
     /// Features that run again although they ran.
     pub rerun: &'a [String],
 }
@@ -65,6 +68,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
         Situation::Ours(live, record) => {
             disk::boot_disk(vm, live, scene, problems);
             cloud_init::preflight(vm, Some(live), problems);
+            snapshot::kept(live, problems);
             let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
             preflight::host(vm, scene, problems);
             preflight::removed(vm, record, &mounts, problems);
@@ -295,6 +299,9 @@ impl Draft {
             self.push(ActionKind::Record, Outcome::Update, "something it says changes");
         }
         self.basis = Some(live.digest.clone());
+        if scene.snapshot {
+            self.net(vm, live, scene, problems);
+        }
         preflight::lock(vm.vm_id, live, scene.observed, problems);
         let declared = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
         let unmount = record.volumes.clone().into_iter().filter(|(at, _)| !declared(at)).collect();

@@ -18,6 +18,7 @@ mod node;
 mod oracle;
 mod order;
 mod places;
+mod snapshots;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;

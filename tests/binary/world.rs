@@ -100,9 +100,14 @@ impl Scene {
 
     /// Applies as the process that dies when the script of failures says so, instead of the one that works on the node.
     pub(crate) fn apply_as_victim(&self) -> Ran {
+        self.as_victim(&["apply", "--auto-approve", "--json"])
+    }
+
+    /// Runs anything as that process.
+    pub(crate) fn as_victim(&self, arguments: &[&str]) -> Ran {
         let mut command = Command::new("sh");
         command.args(["-c", r#"echo $$ >"$0"; exec "$@""#]).arg(self.node().join("victim"));
-        command.args([PHOENIX, "apply", "--auto-approve", "--json"]);
+        command.arg(PHOENIX).args(arguments);
         self.furnish(&mut command);
         Self::ran(&mut command)
     }

@@ -16,6 +16,7 @@
 //! | `processes/VMID/PID` | a program in a running simulated guest: how it ended |
 //! | `qemu/VMID/` | a VM that QEMU runs, or ran ([`qemu`]) |
 //! | `nfs/` | the NFS server of real guests ([`nfs`]) |
+//! | `snapshots/VMID/NAME/` | what a guest had on its disk when a snapshot was taken |
 //! | `root/` | the simulated file system of the host |
 //! | `tasks/` | running tasks and the list of those that ended |
 //! | `locks/` | lock files; the locks are the kernel's and end with their process |
@@ -43,6 +44,7 @@ mod qemu;
 pub mod rehearse;
 mod settings;
 mod simulated;
+mod snapshot;
 mod storage;
 mod tasks;
 
@@ -309,6 +311,13 @@ impl Hypervisor for Embedded {
             HostOp::MoveDisk { vm, disk, storage, delete_source, digest } => {
                 let what = disk::Move { vm: *vm, disk, storage, delete_source: *delete_source, digest };
                 self.move_disk(what, deadline, rehearsal)
+            }
+            HostOp::Snapshot { vm, name, description, digest } => {
+                self.snapshot(*vm, (name, description), Some(digest), deadline, rehearsal)
+            }
+            HostOp::RemoveSnapshot { vm, name } => self.remove_snapshot(*vm, name, deadline, rehearsal),
+            HostOp::Rollback { vm, name, start, digest } => {
+                self.rollback(*vm, name, *start, Some(digest), deadline, rehearsal)
             }
             HostOp::Start { vm } => self.start_vm(*vm, deadline, rehearsal),
             HostOp::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),

@@ -11,7 +11,7 @@
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `op` | `clone`, `configure`, `move-disk`, `resize`, `update-cloud-init`, `start`, `shutdown`, `stop`, `destroy`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `ping`, `observe`; of [`Command`](super::Command) also `unprotect` and `unlock`, and `remove-leftover` for a `destroy` that is part of it |
+//! | `op` | `clone`, `configure`, `move-disk`, `snapshot`, `remove-snapshot`, `rollback`, `resize`, `update-cloud-init`, `start`, `shutdown`, `stop`, `destroy`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `ping`, `observe`; of [`Command`](super::Command) also `unprotect` and `unlock`, and `remove-leftover` for a `destroy` that is part of it |
 //! | `vm` | only for this VM; of a directory, the VMID that is part of its path |
 //! | `program` | only for this program in the guest: `cloud-init`, or the `$0` of a script |
 //! | `skip` | so many matching calls pass first |
@@ -91,6 +91,9 @@ impl Call {
             HostOp::Clone { target, .. } => ("clone", vec![target.get()]),
             HostOp::Configure { vm, .. } => ("configure", vec![vm.get()]),
             HostOp::MoveDisk { vm, .. } => ("move-disk", vec![vm.get()]),
+            HostOp::Snapshot { vm, .. } => ("snapshot", vec![vm.get()]),
+            HostOp::RemoveSnapshot { vm, .. } => ("remove-snapshot", vec![vm.get()]),
+            HostOp::Rollback { vm, .. } => ("rollback", vec![vm.get()]),
             HostOp::Resize { vm, .. } => ("resize", vec![vm.get()]),
             HostOp::UpdateCloudInit { vm } => ("update-cloud-init", vec![vm.get()]),
             HostOp::Start { vm } => ("start", vec![vm.get()]),

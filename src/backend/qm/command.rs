@@ -46,6 +46,19 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
             option(&mut argv, "digest", &digest.0);
             vec![argv]
         }
+        HostOp::Snapshot { vm, name, description, .. } => {
+            let mut argv = qm(&["snapshot", &vm.to_string(), name]);
+            option(&mut argv, "description", description);
+            vec![argv]
+        }
+        HostOp::RemoveSnapshot { vm, name } => vec![qm(&["delsnapshot", &vm.to_string(), name])],
+        HostOp::Rollback { vm, name, start, .. } => {
+            let mut argv = qm(&["rollback", &vm.to_string(), name]);
+            if *start {
+                option(&mut argv, "start", "1");
+            }
+            vec![argv]
+        }
         HostOp::Start { vm } => vec![qm(&["start", &vm.to_string()])],
         HostOp::Shutdown { vm } => vec![qm(&["shutdown", &vm.to_string(), "--timeout", SHUTDOWN_SECONDS])],
         HostOp::Stop { vm } => vec![qm(&["stop", &vm.to_string()])],

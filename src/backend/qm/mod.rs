@@ -252,7 +252,9 @@ impl Hypervisor for Qm {
             HostOp::ReplaceDirectory { path, files } => return self.replace_directory(path, files, deadline),
             HostOp::WriteExports { vm, entries } => return self.write_exports(*vm, entries, deadline),
             HostOp::RemoveLeftover { vm, .. } => self.must_be_left_over(*vm)?,
-            HostOp::Destroy { vm, digest } => self.must_be_as_read(*vm, digest)?,
+            HostOp::Destroy { vm, digest }
+            | HostOp::Snapshot { vm, digest, .. }
+            | HostOp::Rollback { vm, digest, .. } => self.must_be_as_read(*vm, digest)?,
             _ => {}
         }
         for argv in command::commands(op) {
@@ -260,6 +262,9 @@ impl Hypervisor for Qm {
             let output = match op {
                 // Half a copy is worth nothing: it does not end with phoenix, nor with the connection.
                 HostOp::Clone { target, .. } => self.detached(&format!("clone-{target}"), &command)?,
+                HostOp::Snapshot { vm, .. } => self.detached(&format!("snapshot-{vm}"), &command)?,
+                HostOp::RemoveSnapshot { vm, .. } => self.detached(&format!("delsnapshot-{vm}"), &command)?,
+                HostOp::Rollback { vm, .. } => self.detached(&format!("rollback-{vm}"), &command)?,
                 HostOp::MoveDisk { vm, .. } => self.detached(&format!("move-{vm}"), &command)?,
                 _ => match command::keys(op) {
                     Some(keys) => self.runner.run(&with_file(&command, keys))?,

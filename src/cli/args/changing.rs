@@ -20,6 +20,9 @@ pub(in crate::cli) struct Options {
     /// Erase what a disk leaves behind when `boot_disk_storage` moves it.
     #[arg(long)]
     pub(in crate::cli) delete_source: bool,
+    /// Take a snapshot of each VM before it is disturbed, and remove it when the VM is ready again.
+    #[arg(long)]
+    pub(in crate::cli) snapshot: bool,
     /// Run this feature again where it ran already; may be repeated or separated by commas.
     #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
     pub(in crate::cli) rerun: Vec<String>,
@@ -117,6 +120,21 @@ pub(in crate::cli) struct Destroy {
     /// Stop guests by force that do not shut down within three minutes.
     #[arg(long)]
     pub(in crate::cli) force_stop: bool,
+    #[command(flatten)]
+    pub(in crate::cli) running: Running,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Rollback {
+    /// VMIDs.
+    #[arg(value_name = "VM_ID", required = true)]
+    pub(in crate::cli) ids: Vec<String>,
+    /// Name of the snapshot, where a VM has several.
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) to: Option<String>,
+    /// Agree that the VM of this name goes back; every one must be named.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(in crate::cli) yes_rollback: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) running: Running,
 }

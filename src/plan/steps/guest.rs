@@ -24,6 +24,8 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         ActionKind::RemoveLeftover
         | ActionKind::Clone
         | ActionKind::Adopt
+        | ActionKind::Snapshot
+        | ActionKind::Rollback
         | ActionKind::Stop
         | ActionKind::Configure
         | ActionKind::MoveDisk
@@ -32,6 +34,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::Restart
         | ActionKind::Start
         | ActionKind::Record
+        | ActionKind::RemoveSnapshot
         | ActionKind::Destroy => false,
     }
 }

@@ -18,6 +18,9 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
         ["set", rest @ ..] => set::set(node, rest),
         ["disk", "resize", rest @ ..] | ["resize", rest @ ..] => resize(node, rest),
         ["disk", "move", rest @ ..] => move_disk(node, rest),
+        ["snapshot", rest @ ..] => snapshots(node, "snapshot", rest),
+        ["delsnapshot", rest @ ..] => snapshots(node, "delsnapshot", rest),
+        ["rollback", rest @ ..] => snapshots(node, "rollback", rest),
         ["destroy", rest @ ..] => destroy(node, rest),
         ["config", rest @ ..] => config(node, rest),
         ["shutdown", rest @ ..] => shutdown(node, rest),
@@ -103,6 +106,36 @@ fn resize(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
             Err(if failed_task { Answer { status: 0, ..answer } } else { answer })
         }
     }
+}
+
+/// `qm snapshot`, `qm delsnapshot`, `qm rollback`.
+fn snapshots(node: &Node, verb: &str, words: &[&str]) -> Result<Answer, Answer> {
+    let usage = format!("qm {verb} <vmid> <snapname> [OPTIONS]");
+    let option = |name: &str| match verb {
+        "snapshot" => name == "description" || name == "vmstate",
+        "rollback" => name == "start",
+        _ => name == "force",
+    };
+    let words = Words::parse(words, Takes { usage: &usage, words: 2, option: &option })?;
+    let vm = words.vm(0, "vmid", &usage)?;
+    let name = words.plain[1].to_owned();
+    let refused = |fault: Fault| Answer::refused(&fault, &usage);
+    let before = node.existing(vm).map_err(refused)?;
+    let digest = before.digest.clone();
+    let op = match verb {
+        "snapshot" => HostOp::Snapshot {
+            vm,
+            name,
+            description: words.option("description").unwrap_or_default().to_owned(),
+            digest,
+        },
+        "rollback" => HostOp::Rollback { vm, name, start: words.flag("start").unwrap_or(false), digest },
+        _ => HostOp::RemoveSnapshot { vm, name },
+    };
+    node.perform(&op).map_err(refused)?;
+    let disk = before.boot_disk.filter(|_| verb == "snapshot");
+    let lines = disk.map(|disk| format!("snapshotting 'drive-{}' ({})\n", disk.device, disk.volume));
+    Ok(Answer::said(lines.unwrap_or_default()))
 }
 
 fn move_disk(node: &Node, words: &[&str]) -> Result<Answer, Answer> {

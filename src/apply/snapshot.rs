@@ -1,0 +1,115 @@
+//! Snapshots: taken, removed, gone back to.
+//!
+//! A VM's notes are no part of a snapshot, and going back leaves them as they are. So phoenix's snapshots carry the record
+//! of their time in their own words, and going back brings it back first: a record that says less than the disk has is
+//! completed by the next apply, one that says more would be believed.
+
+use super::host::Holds;
+use super::operation;
+use super::perform::{Step, failure, stale};
+use crate::event::Failure;
+use crate::hypervisor::HostOp;
+use crate::model::{Outcome, Record};
+use crate::observed::{Conf, FoundText, VmObserved, snapshot_section, split_notes};
+
+/// The record that a snapshot carries in its own words.
+fn told_by(section: &str) -> Option<Record> {
+    match split_notes(&Conf::parse(section).description()).record {
+        FoundText::One(json) => serde_json::from_str(&json).ok(),
+        FoundText::None | FoundText::Several => None,
+    }
+}
+
+impl Step<'_> {
+    fn name(&self) -> Result<String, Failure> {
+        let name = self.action.subject.as_deref().map(ToOwned::to_owned);
+        name.ok_or_else(|| failure("the plan does not name the snapshot", None))
+    }
+
+    pub(super) fn snapshot(&mut self) -> Result<Outcome, Failure> {
+        let name = self.name()?;
+        let live = self.live()?;
+        self.must_not_have_moved(&live)?;
+        let there = |live: &VmObserved| live.snapshots.contains(&name);
+        if there(&live) {
+            return Ok(Outcome::NoOp);
+        }
+        let Some(record) = live.record.valid() else {
+            return Err(stale(format!("the record of VM {} is gone from its notes", self.id()), "plan again"));
+        };
+        let op = operation::snapshot(self.id(), &name, record, &live.digest)?;
+        self.host(&op, &|| self.took(&there))?;
+        let now = self.live()?;
+        if !there(&now) || now.lock.is_some() {
+            return Err(failure(format!("snapshot `{name}` is not there, though the target reported success"), None));
+        }
+        self.leave()?;
+        Ok(self.action.outcome)
+    }
+
+    pub(super) fn remove_snapshot(&mut self) -> Result<Outcome, Failure> {
+        let name = self.name()?;
+        let live = self.live()?;
+        let gone = |live: &VmObserved| !live.snapshots.contains(&name);
+        if gone(&live) {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        let op = HostOp::RemoveSnapshot { vm: self.id(), name: name.clone() };
+        self.host(&op, &|| self.took(&gone))?;
+        if !gone(&self.live()?) {
+            return Err(failure(format!("snapshot `{name}` is still there, though the target reported success"), None));
+        }
+        self.leave()?;
+        Ok(self.action.outcome)
+    }
+
+    /// Goes back to a snapshot, after a last look whether the VM is still the one that was planned, and ours.
+    pub(super) fn rollback(&mut self) -> Result<Outcome, Failure> {
+        let (id, name) = (self.id(), self.name()?);
+        let live = self.live()?;
+        self.must_not_have_moved(&live)?;
+        let project = self.by.plan.project.clone();
+        let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
+        let Some(section) = snapshot_section(&config, &name) else {
+            return Err(stale(format!("VM {id} has no snapshot `{name}` any more"), "plan again"));
+        };
+        let of = |record: &Record| record.project == project && record.vm == id;
+        let Some(then) = told_by(&section).filter(of) else {
+            let hint = format!(
+                "`qm rollback {id} {name}` goes back all the same; phoenix does not know then what the disk has"
+            );
+            return Err(failure(
+                format!("snapshot `{name}` of VM {id} does not say what phoenix had done by then"),
+                Some(&hint),
+            ));
+        };
+        self.write_record(&|record| *record = then.clone())?;
+        let live = self.live()?;
+        let before = live.digest.clone();
+        let op = HostOp::Rollback { vm: id, name: name.clone(), start: live.running, digest: live.digest.clone() };
+        // Proxmox gives a VM that went back a new generation id: the configuration is another one.
+        let back = |now: &VmObserved| now.digest != before && now.running == live.running;
+        self.host(&op, &|| self.took(&back))?;
+        let now = self.live()?;
+        if now.lock.is_some() || now.record.valid().is_none() {
+            let what = format!("VM {id} went back, but is locked or without its record");
+            return Err(failure(what, Some("look at the task log of the node")));
+        }
+        self.leave()?;
+        Ok(self.action.outcome)
+    }
+
+    /// Whether what a task does has taken effect; a lock shows that it is under way.
+    fn took(&self, effect: &dyn Fn(&VmObserved) -> bool) -> Result<Holds, Failure> {
+        let id = self.id();
+        if self.ask(|hypervisor| hypervisor.working(id))?.is_some() {
+            return Ok(Holds::NotYet);
+        }
+        let live = self.live()?;
+        match &live.lock {
+            Some(lock) => Err(failure(format!("VM {id} is locked ({lock}), and no task is running"), None)),
+            None => Ok(if effect(&live) { Holds::Yes } else { Holds::No }),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A net under changes: a snapshot before a VM is disturbed, which goes when the VM is ready again; and the way back.
+
+use super::{Draft, Scene};
+use crate::diag::Diagnostic;
+use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, VmId, content_digest};
+use crate::observed::{OWN_SNAPSHOT, Observed, VmObserved};
+use crate::plan::existing::{absent, owned};
+use crate::plan::{Action, VmPlan, codes, preflight};
+
+/// Kinds of storage whose volumes are files, of which qcow2 alone has snapshots.
+const FILES: [&str; 5] = ["dir", "nfs", "cifs", "cephfs", "glusterfs"];
+
+/// Kinds of storage without snapshots.
+const WITHOUT: [&str; 3] = ["lvm", "iscsi", "iscsidirect"];
+
+/// Whether an action is one that a snapshot is taken before: it disturbs the VM, or changes a disk.
+fn disturbs(action: &Action) -> bool {
+    let disk = matches!(action.kind, ActionKind::MoveDisk | ActionKind::ResizeDisk);
+    action.outcome.acts() && (disk || action.disruption >= Disruption::Network)
+}
+
+/// Phoenix's own snapshots of a VM.
+fn own(live: &VmObserved) -> impl Iterator<Item = &String> {
+    live.snapshots.iter().filter(|name| name.starts_with(OWN_SNAPSHOT))
+}
+
+/// Tells snapshots of runs that did not come to their end.
+pub(super) fn kept(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+    let id = live.id;
+    for name in own(live) {
+        let what = format!("VM {id} has the snapshot `{name}` of a run that did not come to its end");
+        let hint = format!("`phoenix rollback {id}` goes back to it; `qm delsnapshot {id} {name}` removes it");
+        problems.push(Diagnostic::notice(codes::SNAPSHOT_KEPT, what).vm(id).hint(hint));
+    }
+}
+
+/// What keeps Proxmox from taking a snapshot of a VM: the disk and why.
+fn refused(live: &VmObserved, observed: &Observed) -> Option<String> {
+    if let Some(disk) = live.boot_disk.as_ref().filter(|disk| disk.storage.is_empty()) {
+        return Some(format!("{} is the device `{}` of the node", disk.device, disk.volume));
+    }
+    let disks = live.volumes.iter().filter(|volume| {
+        volume.belongs_to(live.id) && !volume.device.starts_with("unused") && !volume.volume.contains("-cloudinit")
+    });
+    disks.into_iter().find_map(|disk| {
+        let id = disk.volume.split(':').next().unwrap_or_default();
+        let kind = observed.storages.get(id)?.kind.as_str();
+        let raw = FILES.contains(&kind) && disk.volume.rsplit('.').next() != Some("qcow2");
+        let why = if raw { "is no qcow2 file".to_owned() } else { format!("lies on storage `{id}` of type {kind}") };
+        (raw || WITHOUT.contains(&kind)).then(|| format!("{} ({}) {why}", disk.device, disk.volume))
+    })
+}
+
+impl Draft {
+    /// Spans a net under the actions, if one of them disturbs the VM.
+    pub(super) fn net(&mut self, vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+        if !self.actions.iter().any(disturbs) {
+            return;
+        }
+        let id = vm.vm_id;
+        let mut refuse = |what: String, hint: &str| {
+            problems.push(Diagnostic::error(codes::NO_SNAPSHOT, what).vm(id).hint(hint));
+        };
+        if let Some(why) = refused(live, scene.observed) {
+            refuse(format!("no snapshot can be taken of VM {id}: {why}"), "leave out `--snapshot` for this VM");
+        }
+        if self.actions.iter().any(|action| action.kind == ActionKind::MoveDisk) {
+            let what = format!("the boot disk of VM {id} moves, and a snapshot would stay where it was");
+            refuse(
+                what,
+                "move it without `--snapshot`: the volume that it leaves is kept, unless `--delete-source` says otherwise",
+            );
+        }
+        let name = format!("{OWN_SNAPSHOT}{}", content_digest(format!("{id} {}", live.digest.0).as_bytes()));
+        let subject = Some(std::sync::Arc::from(name.as_str()));
+        let at = self.actions.iter().position(|action| action.kind > ActionKind::Snapshot).unwrap_or(0);
+        let reason = "the disks as they are now, without memory";
+        self.push_about(ActionKind::Snapshot, subject.clone(), Outcome::Create, reason, Disruption::None);
+        self.actions[at..].rotate_right(1);
+        let reason = "the VM is ready again";
+        self.push_about(ActionKind::RemoveSnapshot, subject, Outcome::Destroy, reason, Disruption::None);
+    }
+}
+
+/// Plans that a VM goes back to a snapshot of phoenix's own. What stands in the way goes to `problems`.
+pub(in crate::plan) fn plan_rollback(
+    vm: VmId,
+    to: Option<&str>,
+    scene: &Scene<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> VmPlan {
+    let declared = scene.desired.vms.iter().find(|declared| declared.vm_id == vm);
+    let mut draft = Draft::of(vm, declared.map(|vm| vm.vm_name.clone()).unwrap_or_default(), declared);
+    let Some(live) = scene.observed.vms.get(&vm) else {
+        problems.push(absent(vm, scene.observed));
+        return draft.into_plan(None);
+    };
+    draft.name.clone_from(&live.name);
+    let before = problems.len();
+    if let Err(problem) = owned(live, &scene.desired.settings.project) {
+        problems.push(problem.vm(vm));
+    }
+    preflight::lock(vm, live, scene.observed, problems);
+    let name = match chosen(live, to) {
+        Ok(name) => name,
+        Err(problem) => {
+            problems.push(problem.vm(vm));
+            return draft.into_plan(None);
+        }
+    };
+    if problems.len() > before {
+        return draft.into_plan(None);
+    }
+    let what =
+        format!("whatever VM {vm} wrote to its disks since snapshot `{name}` is lost, and how it was configured since");
+    let hint = format!("data on shares stays; the snapshot, too: `qm delsnapshot {vm} {name}` removes it");
+    problems.push(Diagnostic::warning(codes::ROLLED_BACK, what).vm(vm).hint(hint));
+    draft.basis = Some(live.digest.clone());
+    let disruption = if live.running { Disruption::Stop } else { Disruption::None };
+    let reason = "somebody asks for it";
+    draft.push_about(ActionKind::Rollback, Some(name.as_str().into()), Outcome::Update, reason, disruption);
+    if live.running && live.agent {
+        draft.push(ActionKind::AwaitAgent, Outcome::Update, "the guest boots");
+    }
+    draft.into_plan(None)
+}
+
+/// The snapshot to go back to.
+fn chosen(live: &VmObserved, to: Option<&str>) -> Result<String, Diagnostic> {
+    let id = live.id;
+    let own: Vec<&String> = own(live).collect();
+    let error = |what: String| Diagnostic::error(codes::SNAPSHOTS, what);
+    let listed = || own.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match (to, own.as_slice()) {
+        (Some(to), own) if own.iter().any(|name| *name == to) => Ok(to.to_owned()),
+        (Some(to), _) if live.snapshots.iter().any(|name| name == to) => {
+            Err(error(format!("snapshot `{to}` of VM {id} is not phoenix's own"))
+                .hint(format!("`qm rollback {id} {to}`")))
+        }
+        (Some(to), []) => Err(error(format!("VM {id} has no snapshot `{to}`"))),
+        (Some(to), _) => Err(error(format!("VM {id} has no snapshot `{to}`")).hint(format!("it has {}", listed()))),
+        (None, [name]) => Ok((*name).clone()),
+        (None, []) => Err(error(format!("VM {id} has no snapshot of phoenix's own"))
+            .hint("`phoenix apply --snapshot` takes one before it disturbs a VM, and keeps it when something fails")),
+        (None, _) => Err(error(format!("VM {id} has several snapshots of phoenix's own: {}", listed()))
+            .hint("say which with `--to NAME`")),
+    }
+}

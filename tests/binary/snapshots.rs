@@ -1,0 +1,295 @@
+//! A net under changes: a snapshot before a VM is disturbed, gone when it is ready again, kept when something fails; and the
+//! way back. Each step broken, on every target.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Mutex;
+use std::thread;
+
+use super::places::{Place, until};
+use super::world::{Ran, Scene, ids};
+use serde_json::{Value, json};
+
+const CONFIG: &str = r#"{
+  "vm_defaults": { "boot_disk_size_gb": 8, "memory_mb": 1024 },
+  "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "features": ["base_setup"] }]
+}"#;
+
+const APPLY: [&str; 5] = ["apply", "--auto-approve", "--json", "--snapshot", "--restart"];
+
+/// A VM that is made and runs, and a config that wishes it larger and otherwise.
+fn prepare(scene: &Scene) {
+    let ran = scene.apply();
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    let wished =
+        CONFIG.replace(r#""vm_name": "web""#, r#""vm_name": "web", "memory_mb": 2048, "boot_disk_size_gb": 9"#);
+    fs::write(scene.path("phoenix_vm_configs.json"), wished).unwrap();
+}
+
+fn made() -> Scene {
+    let scene = Scene::with_node(CONFIG);
+    prepare(&scene);
+    scene
+}
+
+fn conf(scene: &Scene) -> String {
+    fs::read_to_string(scene.node().join("qemu-server/1000.conf")).unwrap()
+}
+
+/// The names of the VM's snapshots.
+fn snapshots(scene: &Scene) -> Vec<String> {
+    let conf = conf(scene);
+    conf.lines().filter_map(|line| Some(line.strip_prefix('[')?.strip_suffix(']')?.to_owned())).collect()
+}
+
+#[track_caller]
+fn check(ran: &Ran, code: i32, says: &[&str]) {
+    assert_eq!(ran.code, Some(code), "{}{}", ran.out, ran.err);
+    let all = format!("{}{}", ran.out, ran.err).split_whitespace().collect::<Vec<_>>().join(" ");
+    for text in says {
+        assert!(all.contains(text), "`{text}` is missing in:\n{all}");
+    }
+}
+
+/// What an undisturbed run does, and the world it leaves.
+fn undisturbed() -> (Vec<String>, BTreeMap<String, String>) {
+    let scene = made();
+    let ran = scene.phoenix(&APPLY);
+    check(&ran, 0, &[]);
+    (ids(&ran.events, "action_started"), scene.world())
+}
+
+#[test]
+fn a_net_is_spanned_only_where_it_is_asked_for_and_needed() {
+    let scene = made();
+    assert!(!scene.phoenix(&["plan"]).out.contains("snapshot"));
+    check(&scene.phoenix(&["plan", "--snapshot"]), 0, &["snapshot phoenix_", "→ remove-snapshot phoenix_"]);
+    // Commands to do it by hand.
+    check(
+        &scene.phoenix(&["plan", "--snapshot", "--commands"]),
+        0,
+        &["qm snapshot 1000 phoenix_", "qm delsnapshot 1000 phoenix_"],
+    );
+    let (actions, _) = undisturbed();
+    assert!(actions[0].starts_with("1000/snapshot:phoenix_"), "{actions:?}");
+    assert!(actions.last().unwrap().starts_with("1000/remove-snapshot:phoenix_"), "{actions:?}");
+    let ran = scene.phoenix(&APPLY);
+    check(&ran, 0, &[]);
+    assert_eq!(snapshots(&scene), Vec::<String>::new());
+    assert!(!conf(&scene).contains("parent:") && !scene.node().join("snapshots/1000").exists());
+    // Nothing to do, no snapshot; and a change that disturbs nobody needs none.
+    let before = scene.bytes();
+    check(&scene.phoenix(&APPLY), 0, &[]);
+    assert!(scene.bytes() == before, "the second apply wrote something");
+    let config = fs::read_to_string(scene.path("phoenix_vm_configs.json")).unwrap();
+    fs::write(scene.path("phoenix_vm_configs.json"), config.replace(r#""vm_name""#, r#""tags": ["x"], "vm_name""#))
+        .unwrap();
+    assert!(!scene.phoenix(&["plan", "--snapshot"]).out.contains("phoenix_7"));
+    let ran = scene.phoenix(&APPLY);
+    assert!(!ran.out.contains("snapshot"), "{}", ran.out);
+}
+
+#[test]
+fn what_forbids_a_snapshot_is_told_before() {
+    let scene = made();
+    let raw = conf(&scene).replace("scsi0: local-zfs:vm-1000-disk-0", "scsi0: local:1000/vm-1000-disk-0.raw");
+    fs::write(scene.node().join("qemu-server/1000.conf"), raw).unwrap();
+    let config = fs::read_to_string(scene.path("phoenix_vm_configs.json")).unwrap();
+    let here = config.replace(r#""vm_name""#, r#""boot_disk_storage": "local", "vm_name""#);
+    fs::write(scene.path("phoenix_vm_configs.json"), &here).unwrap();
+    let before = scene.bytes();
+    check(
+        &scene.phoenix(&APPLY),
+        1,
+        &["no snapshot can be taken of VM 1000: scsi0 (local:1000/vm-1000-disk-0.raw) is no qcow2 file"],
+    );
+    fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
+    check(&scene.phoenix(&APPLY), 1, &["the boot disk of VM 1000 moves, and a snapshot would stay where it was"]);
+    let ignored = |bytes: BTreeMap<std::path::PathBuf, Vec<u8>>| bytes;
+    assert!(ignored(scene.bytes()) == before, "something was written");
+}
+
+#[test]
+fn a_run_that_fails_keeps_its_snapshot_and_the_way_back_works() {
+    let scene = made();
+    fs::write(scene.node().join("guests/1000/letter"), "dear all").unwrap();
+    scene.script_faults(&json!([{ "op": "start", "vm": 1000, "how": "fail" }]));
+    let ran = scene.phoenix(&APPLY);
+    assert_eq!(ran.code, Some(6), "{}{}", ran.out, ran.err);
+    let kept = snapshots(&scene);
+    assert_eq!(kept.len(), 1);
+    assert!(ran.out.contains(&format!("remove-snapshot:{}", kept[0])), "it is named: {}", ran.out);
+    fs::write(scene.node().join("guests/1000/letter"), "spoilt").unwrap();
+    check(&scene.phoenix(&["plan"]), 0, &[&format!("VM 1000 has the snapshot `{}` of a run that did not", kept[0])]);
+    // Nobody goes back by accident.
+    let before = scene.bytes();
+    for (words, code, says) in [
+        (&["rollback", "1000"][..], 4, "give `--yes-rollback web`"),
+        (&["rollback", "1000", "--yes-rollback", "other"], 4, "was not agreed to"),
+        (&["rollback", "1000", "--to", "nosuch", "--yes-rollback", "web"], 1, "has no snapshot `nosuch`"),
+        (&["rollback", "9000", "--yes-rollback", "x"], 1, "which phoenix did not make"),
+        (&["rollback", "4000", "--yes-rollback", "x"], 1, "there is no VM 4000"),
+    ] {
+        check(&scene.phoenix(words), code, &[says]);
+    }
+    assert!(scene.bytes() == before, "something was written");
+    check(&scene.phoenix(&["start", "1000"]), 0, &[]);
+    let ran = scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]);
+    check(&ran, 0, &["whatever VM 1000 wrote to its disks since snapshot", "rollback"]);
+    assert_eq!(fs::read_to_string(scene.node().join("guests/1000/letter")).unwrap(), "dear all");
+    let main = conf(&scene);
+    let main = main.split("\n[").next().unwrap();
+    assert!(main.contains("memory: 1024\n") && main.contains("size=8G\n"), "{main}");
+    assert!(scene.node().join("run/1000").exists(), "it runs again");
+    assert_eq!(snapshots(&scene), kept, "the snapshot stays");
+    // The record came back, too: the file's wishes are differences again, and applied once more.
+    check(&scene.phoenix(&["plan"]), 0, &["memory_mb 1024 → 2048", "boot_disk_size_gb 8 → 9"]);
+    check(&scene.phoenix(&["apply", "--auto-approve", "--restart"]), 0, &[]);
+    assert_eq!(scene.plan_code(), Some(0));
+}
+
+#[test]
+fn who_is_locked_does_not_go_back() {
+    let scene = made();
+    scene.script_faults(&json!([{ "op": "start", "vm": 1000, "how": "fail" }]));
+    assert_eq!(scene.phoenix(&APPLY).code, Some(6));
+    fs::write(scene.node().join("qemu-server/1000.conf"), format!("lock: backup\n{}", conf(&scene))).unwrap();
+    check(&scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]), 1, &["VM 1000 is locked (backup)"]);
+}
+
+fn fault(action: &str, how: &str) -> Value {
+    json!([{ "op": action, "vm": 1000, "how": how }])
+}
+
+/// One more apply ends in the world of an undisturbed one; but for snapshots of runs that did not come to their end, which
+/// are told and stay.
+#[track_caller]
+fn check_healed(scene: &Scene, wanted: &BTreeMap<String, String>, case: &str) {
+    let ran = scene.phoenix(&APPLY);
+    assert_eq!(ran.code, Some(0), "{case}: {}{}", ran.out, ran.err);
+    let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(0), "{case}: the plan is not empty: {}", plan.out);
+    for name in snapshots(scene) {
+        assert!(plan.err.contains(&name), "{case}: {name} is not told: {}", plan.err);
+    }
+    let main = |text: &str| {
+        let lines = text.split("\n\n").next().unwrap_or_default().lines().filter(|line| !line.starts_with("parent:"));
+        lines.map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    for (path, content) in wanted {
+        let found = scene.world().remove(path).unwrap_or_default();
+        if path == "qemu-server/1000.conf" {
+            assert_eq!(main(&found), main(content), "{case}");
+        } else {
+            assert_eq!(&found, content, "{case}: {path} differs");
+        }
+    }
+}
+
+const CASES: [(&str, &str); 9] = [
+    ("snapshot", "fail"),
+    ("snapshot", "lose"),
+    ("snapshot", "die-before"),
+    ("snapshot", "die-halfway"),
+    ("snapshot", "die-after"),
+    ("remove-snapshot", "fail"),
+    ("remove-snapshot", "lose"),
+    ("remove-snapshot", "die-halfway"),
+    ("remove-snapshot", "die-after"),
+];
+
+#[test]
+fn each_step_of_a_net_is_broken() {
+    let (_, world) = undisturbed();
+    for (action, how) in CASES {
+        let case = format!("{action} {how}");
+        let scene = made();
+        scene.script_faults(&fault(action, how));
+        let ran = scene.phoenix(&APPLY);
+        assert!(scene.all_faults_happened(), "{case}: did not happen");
+        let code = match how {
+            "fail" => Some(6),
+            "lose" => Some(0),
+            _ => None,
+        };
+        assert_eq!(ran.code, code, "{case}: {}{}", ran.out, ran.err);
+        if action == "snapshot" && how == "fail" {
+            assert_eq!(
+                ids(&ran.events, "action_ended").iter().filter(|id| !id.ends_with("/clone")).count(),
+                0,
+                "{}",
+                ran.out
+            );
+        }
+        check_healed(&scene, &world, &case);
+    }
+}
+
+/// One VM whose run failed and kept its snapshot, broken on its way back, goes back when it is asked again.
+#[test]
+fn each_step_of_the_way_back_is_broken() {
+    for how in ["fail", "lose", "die-before", "die-halfway", "die-after"] {
+        let scene = made();
+        scene.script_faults(&json!([{ "op": "start", "vm": 1000, "how": "fail" }]));
+        assert_eq!(scene.phoenix(&APPLY).code, Some(6));
+        scene.script_faults(&fault("rollback", how));
+        let back = ["rollback", "1000", "--yes-rollback", "web"];
+        let ran = scene.phoenix(&back);
+        assert!(scene.all_faults_happened(), "{how}: did not happen");
+        let code = match how {
+            "fail" => Some(6),
+            "lose" => Some(0),
+            _ => None,
+        };
+        assert_eq!(ran.code, code, "{how}: {}{}", ran.out, ran.err);
+        check(&scene.phoenix(&back), 0, &[]);
+        assert!(conf(&scene).split("\n[").next().unwrap().contains("memory: 1024\n"), "{how}: {}", conf(&scene));
+        check(&scene.phoenix(&["apply", "--auto-approve", "--restart"]), 0, &[]);
+        assert_eq!(scene.plan_code(), Some(0), "{how}");
+    }
+}
+
+#[track_caller]
+fn check_at(place: Place) {
+    if !place.is_possible() {
+        return;
+    }
+    let (_, world) = undisturbed();
+    let cases = CASES.iter().chain(&[("rollback", "lose"), ("rollback", "die-after")]);
+    let left = Mutex::new(cases);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let Some((action, how)) = left.lock().unwrap().next() else { break };
+                    let case = format!("{place:?}: {action} {how}");
+                    let scene = place.scene(CONFIG);
+                    prepare(&scene);
+                    let mut words = &APPLY[..];
+                    if *action == "rollback" {
+                        scene.script_faults(&json!([{ "op": "start", "vm": 1000, "how": "fail" }]));
+                        assert_eq!(scene.phoenix(&APPLY).code, Some(6), "{case}");
+                        words = &["rollback", "1000", "--yes-rollback", "web"];
+                    }
+                    scene.script_faults(&fault(action, how));
+                    let ran = scene.as_victim(words);
+                    assert!(scene.all_faults_happened(), "{case}: did not happen");
+                    assert_eq!(ran.code.is_none(), how.starts_with("die"), "{case}: {}{}", ran.out, ran.err);
+                    until("the task ends", || !scene.phoenix(&["plan"]).err.contains("a task is working"));
+                    scene.settle();
+                    check_healed(&scene, &world, &case);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_net_is_broken_here() {
+    check_at(Place::Here);
+}
+
+#[test]
+fn a_net_is_broken_behind_ssh() {
+    check_at(Place::Ssh);
+}
