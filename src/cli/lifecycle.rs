@@ -42,8 +42,8 @@ pub(super) fn rollback(args: &Args, verb: &Rollback, console: &Console) -> Resul
             Ok(planned) => planned,
             Err(exit) => return Ok(exit),
         };
-        show(&planned, reports, verb.yes_rollback.is_empty(), console)?;
-        if let Err(exit) = consent::to_rollback(&planned.plan, &verb.yes_rollback, console)? {
+        show(&planned, reports, verb.agreed.is_empty(), console)?;
+        if let Err(exit) = consent::to_rollback(&planned.plan, &verb.agreed, console)? {
             return Ok(exit);
         }
         let mut words = verb.ids.clone();

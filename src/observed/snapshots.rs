@@ -87,7 +87,7 @@ pub fn rolled_back(conf: &str, name: &str) -> Option<String> {
     let text = format!("{}{}{}", notes.concat_lines(), then.concat_lines(), unused.concat_lines());
     let mut main = super::Conf::parse(&text);
     main.set("parent", name);
-    Some(format!("{}\n{rest}", main.to_string()))
+    Some(format!("{main}\n{rest}"))
 }
 
 /// Lines, each with its end.

@@ -120,6 +120,7 @@ pub struct Waiting {
 }
 
 /// Everything a flag can change about planning.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of planning")]
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// Which VMs are planned.

@@ -39,7 +39,10 @@ fn conf(scene: &Scene) -> String {
 /// The names of the VM's snapshots.
 fn snapshots(scene: &Scene) -> Vec<String> {
     let conf = conf(scene);
-    conf.lines().filter_map(|line| Some(line.strip_prefix('[')?.strip_suffix(']')?.to_owned())).collect()
+    conf.lines()
+        .filter_map(|line| Some(line.strip_prefix('[')?.strip_suffix(']')?.to_owned()))
+        .filter(|name| name != "PENDING")
+        .collect()
 }
 
 #[track_caller]
@@ -105,8 +108,7 @@ fn what_forbids_a_snapshot_is_told_before() {
     );
     fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
     check(&scene.phoenix(&APPLY), 1, &["the boot disk of VM 1000 moves, and a snapshot would stay where it was"]);
-    let ignored = |bytes: BTreeMap<std::path::PathBuf, Vec<u8>>| bytes;
-    assert!(ignored(scene.bytes()) == before, "something was written");
+    assert!(scene.bytes() == before, "something was written");
 }
 
 #[test]

@@ -138,6 +138,7 @@ impl Embedded {
                 copy(&self.snapshot_dir(vm, name), &self.guest_dir(vm))?;
                 let back = rolled_back(&text, name).unwrap_or_default();
                 let mut conf = Conf::parse(&back);
+                conf.drop_pending();
                 conf.set("vmgenid", &uuid::Uuid::new_v4().to_string());
                 for volume in conf.entries().filter_map(|(key, value)| VmVolume::parse(key, value)) {
                     if let Some(size) = volume.size.filter(|_| !volume.device.starts_with("unused")) {

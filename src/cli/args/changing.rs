@@ -133,8 +133,8 @@ pub(in crate::cli) struct Rollback {
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) to: Option<String>,
     /// Agree that the VM of this name goes back; every one must be named.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(in crate::cli) yes_rollback: Vec<String>,
+    #[arg(long = "yes-rollback", value_name = "NAME", value_delimiter = ',')]
+    pub(in crate::cli) agreed: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) running: Running,
 }
