@@ -75,7 +75,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 19] = [
+    const DERIVED: [&str; 21] = [
         "/adopt",
         "/$schema",
         "/persistent_storage/server",
@@ -96,6 +96,8 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/user_config",
         "/user_config/username",
         "/user_config/ssh_authorized_keys",
+        "/cloud_image",
+        "/cloud_image/sha256",
     ];
     let text = |key: &str| property[key].as_str().unwrap_or_default();
     assert!(!text("title").is_empty(), "{at} has no title");

@@ -4,7 +4,7 @@ use crate::event::Failure;
 use crate::hypervisor::{Cloning, Effect, Fault, FaultKind, HostOp};
 use crate::model::{ActionKind, Outcome};
 use crate::observed::{ConfigWrite, VmObserved};
-use crate::plan::leftover;
+use crate::plan::{Source, leftover};
 
 use super::operation;
 use super::perform::{Step, failure, stale};
@@ -107,13 +107,30 @@ impl Step<'_> {
     pub(super) fn clone_template(&mut self) -> Result<Outcome, Failure> {
         let id = self.id();
         let task = self.task()?;
-        let Some(plan) = &task.clone else { return Err(failure("the plan does not say what to clone", None)) };
-        let ours = |live: &VmObserved| {
-            live.record.valid().is_some_and(|record| record.project == task.record.project && record.vm == id)
+        let Some((plan, Source::Template(source))) = task.clone.as_ref().map(|plan| (plan, &plan.source)) else {
+            return Err(failure("the plan does not say what to clone", None));
         };
+        if self.is_made()? {
+            return Ok(Outcome::NoOp);
+        }
+        let op = operation::clone(id, *source, task, plan)?;
+        self.host(&op, &|| self.made(&|live| live.lock.is_none()))?;
+        self.leave()?;
+        Ok(self.action.outcome)
+    }
+
+    /// Whether a VM carries our record.
+    pub(super) fn is_ours(&self, live: &VmObserved) -> bool {
+        let project = &self.by.plan.project;
+        live.record.valid().is_some_and(|record| record.project == *project && record.vm == self.id())
+    }
+
+    /// Whether the VM that is to be made is there already, and ours. Whatever else is there in its place is left alone.
+    pub(super) fn is_made(&self) -> Result<bool, Failure> {
+        let id = self.id();
         if let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? {
-            if ours(&live) && live.lock.is_none() {
-                return Ok(Outcome::NoOp);
+            if self.is_ours(&live) && live.lock.is_none() && !live.is_half_cloned() {
+                return Ok(true);
             }
             return Err(stale(format!("VMID {id} was taken after it was planned"), "plan again"));
         }
@@ -125,23 +142,23 @@ impl Step<'_> {
                 Some("they belong to a VM that is gone; look what is on them and remove them by hand"),
             ));
         }
-        let op = operation::clone(id, task, plan)?;
-        let made = || {
-            let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? else {
-                let running = self.ask(|hypervisor| hypervisor.cloning(id))?;
-                return Ok(if running == Cloning::No { Holds::No } else { Holds::NotYet });
-            };
-            if live.lock.is_none() && ours(&live) {
-                return Ok(Holds::Yes);
-            }
-            match self.ask(|hypervisor| hypervisor.cloning(id))? {
-                Cloning::No => Err(failure("a half-made VM is there and no clone is running", None)),
-                Cloning::Yes | Cloning::Unknown => Ok(Holds::NotYet),
-            }
+        Ok(false)
+    }
+
+    /// Whether the VM is made, which takes long: as long as somebody is at it, it may still be.
+    pub(super) fn made(&self, is_whole: &dyn Fn(&VmObserved) -> bool) -> Result<Holds, Failure> {
+        let id = self.id();
+        let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? else {
+            let running = self.ask(|hypervisor| hypervisor.cloning(id))?;
+            return Ok(if running == Cloning::No { Holds::No } else { Holds::NotYet });
         };
-        self.host(&op, &made)?;
-        self.leave()?;
-        Ok(self.action.outcome)
+        if is_whole(&live) && self.is_ours(&live) {
+            return Ok(Holds::Yes);
+        }
+        match self.ask(|hypervisor| hypervisor.cloning(id))? {
+            Cloning::No => Err(failure("a half-made VM is there and no clone is running", None)),
+            Cloning::Yes | Cloning::Unknown => Ok(Holds::NotYet),
+        }
     }
 
     pub(super) fn adopt(&mut self) -> Result<Outcome, Failure> {
@@ -234,6 +251,7 @@ impl Step<'_> {
         let written = self.write_record(&|record| {
             record.state = wished.state;
             record.template.clone_from(&wished.template);
+            record.image.clone_from(&wished.image);
             record.features.extend(wished.features.clone());
             record.volumes.clone_from(&wished.volumes);
             record.staged.clone_from(&wished.staged);

@@ -4,8 +4,8 @@
 //! - `run` is the shell around it: threads, a channel, the only loop that waits for them.
 //! - `operation` says which operation an action stands for: pure.
 //! - `preview` tells the calls of a plan without making them.
-//! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `cloud_init`,
-//!   `inside` and `volumes` hold the actions.
+//! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `image`,
+//!   `cloud_init`, `inside` and `volumes` hold the actions.
 //! - `verify` looks into guests before anything is planned.
 //!
 //! Apply decides nothing the plan could have decided. What it adds is the check, before each write, that the VM is still
@@ -19,6 +19,7 @@ mod clock;
 mod cloud_init;
 mod disk;
 mod host;
+mod image;
 mod inside;
 mod operation;
 mod perform;

@@ -5,7 +5,7 @@
 use super::perform::failure;
 use crate::event::Failure;
 use crate::hypervisor::{ExportEntry, FileContent, HostOp};
-use crate::model::{ActionKind, Digest, Record, RecordState, VmId};
+use crate::model::{ActionKind, CloudImage, Digest, Record, RecordState, VmId};
 use crate::observed::{BootDisk, ConfigWrite, VmObserved, Wanted, with_record, write_for};
 use crate::plan::{CloneTask, Leftover, Mount, StagedFile, Task, VmPlan};
 
@@ -15,15 +15,12 @@ pub(super) fn remove_leftover(vm: VmId, leftover: Leftover) -> HostOp {
 }
 
 /// The clone, which carries our record from its first moment.
-pub(super) fn clone(vm: VmId, task: &Task, plan: &CloneTask) -> Result<HostOp, Failure> {
-    let creating = Record::creating(&task.record.project, vm);
-    let description =
-        with_record(&task.desired.description, &creating).map_err(|error| failure(error.to_string(), None))?;
+pub(super) fn clone(vm: VmId, source: VmId, task: &Task, plan: &CloneTask) -> Result<HostOp, Failure> {
     Ok(HostOp::Clone {
-        source: plan.source,
+        source,
         target: vm,
         name: task.desired.vm_name.clone(),
-        description,
+        description: first_notes(vm, task)?,
         storage: plan.storage.clone(),
     })
 }
@@ -36,6 +33,21 @@ pub(super) fn adopt(record: &Record, live: &VmObserved) -> Result<ConfigWrite, F
     Ok(write)
 }
 
+/// The VM that an image is imported into, which carries our record from its first moment, too.
+pub(super) fn create(vm: VmId, task: &Task) -> Result<HostOp, Failure> {
+    Ok(HostOp::Create { vm, name: task.desired.vm_name.clone(), description: first_notes(vm, task)? })
+}
+
+/// Gives a VM the image as its disk.
+pub(super) fn import_disk(vm: VmId, image: &CloudImage, task: &Task, digest: Digest) -> HostOp {
+    HostOp::ImportDisk { vm, image: image.clone(), storage: task.desired.boot_disk_storage.clone(), digest }
+}
+
+fn first_notes(vm: VmId, task: &Task) -> Result<String, Failure> {
+    let creating = Record::creating(&task.record.project, vm);
+    with_record(&task.desired.description, &creating).map_err(|error| failure(error.to_string(), None))
+}
+
 /// The one write that makes a VM what is wanted; for a VM that is being made, its record gets its uuid. A cloud-init drive
 /// that has to be added gets this volume, if there is one already.
 pub(super) fn config_write(task: &Task, live: &VmObserved, volume: Option<&str>) -> Result<ConfigWrite, Failure> {
@@ -45,6 +57,7 @@ pub(super) fn config_write(task: &Task, live: &VmObserved, volume: Option<&str>)
         state: RecordState::Setup,
         uuid: live.uuid.clone(),
         template: task.record.template.clone(),
+        image: task.record.image.clone(),
         ..record.clone()
     });
     let write =

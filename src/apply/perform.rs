@@ -74,8 +74,10 @@ impl Performer {
         let mut step = Step { by: self, vm, action, deadline, session, say };
         match action.kind {
             ActionKind::RemoveLeftover => step.remove_leftover(),
+            ActionKind::FetchImage => step.fetch_image(),
             ActionKind::Clone => step.clone_template(),
             ActionKind::Adopt => step.adopt(),
+            ActionKind::CreateFromImage => step.create_from_image(),
             ActionKind::Snapshot => step.snapshot(),
             ActionKind::Rollback => step.rollback(),
             ActionKind::Stop => step.stop(),

@@ -4,9 +4,10 @@ use super::operation;
 use crate::event::Failure;
 use crate::guest::{self, FeatureRun, Program};
 use crate::hypervisor::HostOp;
-use crate::model::{ActionKind, Digest, Record, RecordState};
-use crate::observed::{ConfigWrite, Observed, RecordFound, VmObserved, with_record};
-use crate::plan::{Action, Mount, Plan, Task, VmPlan};
+use crate::hypervisor::image::import;
+use crate::model::{ActionKind, CloudImage, Digest, Record, RecordState};
+use crate::observed::{ConfigWrite, Observed, RecordFound, VmObserved, encode_description, with_record};
+use crate::plan::{Action, Mount, Plan, Source, Task, VmPlan};
 
 /// One call that an action makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,18 +66,41 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     fn of(vm: &'a VmPlan, task: &'a Task, observed: &Observed) -> Result<Self, Failure> {
-        let live = match &task.clone {
+        let live = match task.clone.as_ref().map(|plan| (plan, &plan.source)) {
             None => observed.vms.get(&vm.vm).cloned(),
-            Some(plan) => match (operation::clone(vm.vm, task, plan)?, observed.vms.get(&plan.source)) {
-                (HostOp::Clone { name, description, .. }, Some(template)) => {
-                    let creating = Record::creating(&task.record.project, vm.vm);
-                    Some(template.as_clone(vm.vm, &name, &description, creating))
+            Some((plan, Source::Template(source))) => {
+                match (operation::clone(vm.vm, *source, task, plan)?, observed.vms.get(source)) {
+                    (HostOp::Clone { name, description, .. }, Some(template)) => {
+                        let creating = Record::creating(&task.record.project, vm.vm);
+                        Some(template.as_clone(vm.vm, &name, &description, creating))
+                    }
+                    _ => None,
                 }
-                _ => None,
-            },
+            }
+            Some((_, Source::Image(image))) => Some(Self::made_from(vm, task, image)?),
         };
         let record = live.as_ref().and_then(|live| live.record.valid()).unwrap_or(&task.record).clone();
         Ok(Self { vm, task, live, record })
+    }
+
+    /// How a VM looks that was made from an image.
+    fn made_from(vm: &VmPlan, task: &Task, image: &CloudImage) -> Result<VmObserved, Failure> {
+        let HostOp::Create { name, description, .. } = operation::create(vm.vm, task)? else {
+            return Err(super::perform::failure("the plan does not say what to make", None));
+        };
+        let storage = &task.desired.boot_disk_storage;
+        let mut lines: Vec<String> = import(&image.fetched(), storage)
+            .set
+            .into_iter()
+            .filter(|(key, _)| !["ide2", "scsi0"].contains(&key.as_str()))
+            .map(|(key, value)| format!("{key}: {value}"))
+            .collect();
+        lines.push(format!("ide2: {storage}:vm-{}-cloudinit,media=cdrom", vm.vm));
+        lines.push(format!("name: {name}"));
+        lines.push(format!("scsi0: {storage}:vm-{}-disk-0,discard=on", vm.vm));
+        lines.push("smbios1: uuid=UUID".to_owned());
+        let text = format!("{}{}\n", encode_description(&description), lines.join("\n"));
+        Ok(VmObserved { digest: unknown(), ..VmObserved::from_conf(vm.vm, &text, false) })
     }
 
     fn calls(&mut self, action: &Action) -> Result<Vec<Call>, Failure> {
@@ -89,8 +113,19 @@ impl<'a> Scene<'a> {
                 let leftover = task.clone.as_ref().and_then(|clone| clone.leftover);
                 leftover.map_or(Ok(Vec::new()), |leftover| one(operation::remove_leftover(id, leftover)))
             }
-            ActionKind::Clone => {
-                task.clone.as_ref().map_or(Ok(Vec::new()), |plan| one(operation::clone(id, task, plan)?))
+            ActionKind::Clone => match task.clone.as_ref().map(|plan| (plan, &plan.source)) {
+                Some((plan, Source::Template(source))) => one(operation::clone(id, *source, task, plan)?),
+                _ => Ok(Vec::new()),
+            },
+            ActionKind::FetchImage | ActionKind::CreateFromImage => {
+                let Some(Source::Image(image)) = task.clone.as_ref().map(|plan| &plan.source) else {
+                    return Ok(Vec::new());
+                };
+                if action.kind == ActionKind::FetchImage {
+                    return one(HostOp::FetchImage { vm: id, image: image.clone() });
+                }
+                let import = operation::import_disk(id, image, task, unknown());
+                Ok(vec![Call::Host(operation::create(id, task)?), Call::Host(import)])
             }
             ActionKind::Adopt => self.adopt(),
             ActionKind::Configure => self.configure(),
@@ -169,6 +204,7 @@ impl<'a> Scene<'a> {
             self.record.state = RecordState::Setup;
             self.record.uuid.clone_from(&live.uuid);
             self.record.template.clone_from(&self.task.record.template);
+            self.record.image.clone_from(&self.task.record.image);
         }
         Ok(vec![Call::Host(HostOp::Configure { vm: self.vm.vm, write, digest })])
     }

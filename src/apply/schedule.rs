@@ -164,7 +164,7 @@ impl<'p> Scheduler<'p> {
     fn clone_storage(&self, number: usize) -> Option<&'p str> {
         let (vm, action) = self.plan.action(number);
         let clone = vm.task.as_ref()?.clone.as_ref()?;
-        clone.storage.as_deref().filter(|_| action.kind == ActionKind::Clone)
+        clone.storage.as_deref().filter(|_| matches!(action.kind, ActionKind::Clone | ActionKind::CreateFromImage))
     }
 
     fn make_ready(&mut self, number: usize) {

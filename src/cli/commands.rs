@@ -8,7 +8,7 @@ use crate::apply::{Call, Preview};
 use crate::backend::qm::command::{commands, guest_exec, keys};
 use crate::guest::Program;
 use crate::hypervisor::HostOp;
-use crate::model::VmId;
+use crate::model::{CloudImage, IMAGE_CACHE, ImagePlace, VmId};
 use crate::observed::{Export, print_exports};
 use crate::ui::commands::{Line, Word};
 
@@ -58,6 +58,7 @@ fn host(op: &HostOp, lines: &mut Vec<Line>) {
         words.push(Word::File(keys.lines().map(ToOwned::to_owned).collect()));
     }
     match op {
+        HostOp::FetchImage { image, .. } => fetch(image, lines),
         HostOp::MakeDirectory { path } => lines.push(command(["mkdir", "-p", "--", path])),
         HostOp::ReplaceDirectory { path, files } => {
             let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
@@ -75,6 +76,23 @@ fn host(op: &HostOp, lines: &mut Vec<Line>) {
             lines.push(command(["exportfs", "-ra"]));
         }
         _ => {}
+    }
+}
+
+/// What `phoenix-fetch-image` comes to, without what it does about interruptions.
+fn fetch(image: &CloudImage, lines: &mut Vec<Line>) {
+    let path = image.fetched();
+    let at = match image.place() {
+        ImagePlace::Url(url) => {
+            lines.push(command(["mkdir", "-p", IMAGE_CACHE]));
+            lines.push(command(["curl", "--fail", "--location", "--proto", "=https", "--output", &path, "--url", url]));
+            path
+        }
+        ImagePlace::Volume(volume) => format!("what `pvesm path {volume}` prints"),
+        ImagePlace::File(_) => path,
+    };
+    if let Some(sha256) = &image.sha256 {
+        lines.push(Line::Remark(format!("the SHA-256 of {at} must be {sha256}")));
     }
 }
 

@@ -7,7 +7,7 @@ use super::lexis::{self, Verdict};
 use super::problem::{Problem, shown};
 use super::raw::{Raw, RawVm};
 use super::spans::Place;
-use super::{FeatureFiles, MAX_DESCRIPTION, RECORD_MARK, cloud_init, dependencies, features, volumes};
+use super::{FeatureFiles, MAX_DESCRIPTION, RECORD_MARK, cloud_init, dependencies, features, images, volumes};
 use crate::model::{InvalidTarget, Scripts, Target};
 
 /// The object that a value of a VM is written in.
@@ -48,6 +48,7 @@ pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Vec<Problem>) 
     unique(raw, problems);
     dependencies::check(raw, problems);
     cloud_init::check(raw, problems);
+    images::check(raw, problems);
     volumes::check(raw, problems);
     features::resolve(raw, files, problems)
 }

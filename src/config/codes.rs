@@ -89,4 +89,7 @@ codes! {
     BAD_USER = "P065", Error, "the name cannot be a user";
     BAD_SSH_KEY = "P066", Error, "the text is no public key of OpenSSH";
     PRIVATE_KEY = "P067", Error, "a private key stands in the config";
+    BAD_IMAGE = "P068", Error, "the text cannot be the source of an image";
+    IMAGE_WITHOUT_DIGEST = "P069", Error, "an image is fetched from a URL without a digest to compare";
+    TEMPLATE_AND_IMAGE = "P070", Error, "a VM is to be made from a template and from an image";
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::check::{Owner, owners};
-use super::codes;
 use super::lower::TEMPLATE_NAME;
 use super::problem::{Problem, shown};
 use super::raw::{Raw, RawReference, RawVm};
 use super::spans::Place;
+use super::{codes, images};
 use crate::dag::{Cycle, Dag};
 use crate::diag::nearest;
 use crate::model::VmId;
@@ -107,7 +107,9 @@ fn waits(raw: &Raw, places: &Places) -> Vec<Wait> {
             Some(name) => (Owner::Vm(vm), name),
             None => (Owner::Defaults, defaults.and_then(|vm| vm.template_name.as_deref()).unwrap_or(TEMPLATE_NAME)),
         };
-        if let Some(&other) = places.names.get(&template.to_ascii_lowercase()) {
+        if images::is_from_image(own, defaults) {
+            // Nothing is cloned.
+        } else if let Some(&other) = places.names.get(&template.to_ascii_lowercase()) {
             found.push(Wait { vm, other, place: owner.value("template_name"), template: true });
         }
         let (owner, list) = match &own.depends_on {

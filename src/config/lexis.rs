@@ -47,6 +47,11 @@ pub(crate) const DOMAINS: &str = "^[A-Za-z0-9][A-Za-z0-9.-]*( +[A-Za-z0-9][A-Za-
 pub(crate) const USER: &str = "^[a-z_][a-z0-9_-]{0,31}$";
 /// Coarse pattern of a public key of OpenSSH.
 pub(crate) const SSH_KEY: &str = "^ *[a-z][a-z0-9@.-]* +[A-Za-z0-9+/=]+( .*)?$";
+/// Coarse pattern of the source of an image.
+pub(crate) const IMAGE: &str =
+    "^(https://[^\\s\"'`\\\\{}<>|^@]+|(file:(//)?)?/[^\\s#\\\\\"'`:,]+|[A-Za-z][A-Za-z0-9._-]*:[^\\s#\\\\\"'`:,]+)$";
+/// Pattern of a SHA-256 in hex.
+pub(crate) const SHA256: &str = "^[0-9A-Fa-f]{64}$";
 /// Longest public key: one of RSA with 16,384 bits has 2,800 characters.
 pub(crate) const MAX_SSH_KEY: usize = 8192;
 
@@ -144,6 +149,49 @@ pub(super) fn user(text: &str) -> Verdict {
     only(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))?;
     begins(text, |c| c.is_ascii_lowercase() || c == '_')?;
     at_most(text, 32)
+}
+
+/// Accepts the source of an image: an absolute path, also as `file:` URL; an `https:` URL; or a volume of a storage.
+pub(super) fn image(text: &str) -> Verdict {
+    if let Some(rest) = text.strip_prefix("https://") {
+        only(rest, |c| c.is_ascii_graphic() && !"\"'`\\{}<>|^".contains(c))?;
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (name, port) = host.rsplit_once(':').unwrap_or((host, "443"));
+        if port.parse::<u16>().is_err() {
+            return Err("its port is no number".into());
+        }
+        return server(name.trim_matches(['[', ']']));
+    }
+    if let Some(scheme) = ["http://", "ftp://", "ssh://"].iter().find(|scheme| text.starts_with(*scheme)) {
+        return Err(format!("`{scheme}` does not tell who answers; `https://` does"));
+    }
+    let file = image_path(text);
+    if file.starts_with('/') {
+        path(file)?;
+        return if file.ends_with('/') { Err("it is a directory".into()) } else { Ok(()) };
+    }
+    match text.split_once(':') {
+        Some((id, name)) if !id.is_empty() && id != "file" => {
+            storage(id)?;
+            only(name, |c| c.is_ascii_graphic() && !"#\\\"'`:,".contains(c))?;
+            if name.is_empty() || name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+                return Err("it names no volume".into());
+            }
+            Ok(())
+        }
+        _ => Err("it is a relative path, and the file is the node's: write its whole path".into()),
+    }
+}
+
+/// Accepts a SHA-256 in hex.
+pub(super) fn sha256(text: &str) -> Verdict {
+    only(text, |c| c.is_ascii_hexdigit())?;
+    if text.len() == 64 { Ok(()) } else { Err("it has not 64 digits".into()) }
+}
+
+/// The path in a `file:` URL; anything else as it is.
+pub(super) fn image_path(text: &str) -> &str {
+    text.strip_prefix("file://").or(text.strip_prefix("file:")).unwrap_or(text)
 }
 
 /// Accepts DNS names, separated by spaces.

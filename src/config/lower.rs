@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::dependencies::{self, Ids};
-use super::lexis::trimmed;
-use super::raw::{Raw, RawHypervisor, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
+use super::lexis::{image_path, trimmed};
+use super::raw::{Raw, RawCloudImage, RawHypervisor, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
 use crate::model::{
-    Address, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare, Origin, Origins,
-    OsType, PersistentStorage, Scripts, Settings, SshKey, Timeouts, UserConfig, VmId, Volume,
+    Address, CloudImage, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare,
+    Origin, Origins, OsType, PersistentStorage, Scripts, Settings, SshKey, Timeouts, UserConfig, VmId, Volume,
 };
 
 /// `hypervisor.persistent_storage.host_path` where the file says nothing.
@@ -96,6 +96,7 @@ struct Values {
     cloud_init_errors: Option<CloudInitErrors>,
     network_config: Option<NetworkConfig>,
     user_config: Option<UserConfig>,
+    cloud_image: Option<CloudImage>,
 }
 
 impl Values {
@@ -125,12 +126,15 @@ impl Values {
             cloud_init_errors: raw.cloud_init_errors,
             network_config: raw.network_config.map(network),
             user_config: raw.user_config.map(|raw| user(&raw)),
+            cloud_image: raw.cloud_image.map(|raw| image(&raw)),
         }
     }
 }
 
 /// Merges one VM; its own values win, lists as a whole.
 fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> DesiredVm {
+    // A VM's own template wins over an image of all VMs.
+    let shared_image = shared.cloud_image.clone().filter(|_| own.template_name.is_none());
     let mut origins = Origins::default();
     origins.note(Key::VmId, Origin::Vm);
     origins.note(Key::VmName, Origin::Vm);
@@ -193,6 +197,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
             .filter(|wish| *wish != NetworkConfig::default()),
         user_config: pick_any(&mut origins, Key::UserConfig, own.user_config, shared.user_config.clone())
             .filter(|wish| *wish != UserConfig::default()),
+        cloud_image: pick_any(&mut origins, Key::CloudImage, own.cloud_image, shared_image),
         origins,
     }
 }
@@ -254,6 +259,11 @@ fn network(raw: RawNetworkConfig) -> NetworkConfig {
 fn normal_address(text: &str) -> String {
     let prefix = text.split_once('/').and_then(|(ip, prefix)| Some((ip, prefix.parse::<u8>().ok()?)));
     prefix.map_or_else(|| text.to_owned(), |(ip, prefix)| format!("{ip}/{prefix}"))
+}
+
+fn image(raw: &RawCloudImage) -> CloudImage {
+    let source = raw.source.as_deref().unwrap_or_default();
+    CloudImage { source: image_path(source).to_owned(), sha256: raw.sha256.as_deref().map(str::to_ascii_lowercase) }
 }
 
 fn user(raw: &RawUserConfig) -> UserConfig {

@@ -6,7 +6,7 @@
 //!
 //! - [`input`]: bytes to text. [`syntax`]: text to tree. [`schema`]: the schema and its validator.
 //! - `raw`: the file, one field per key. `lower`: defaults merged, words of the model.
-//! - `check`, `cloud_init`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
+//! - `check`, `cloud_init`, `images`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
 //! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,7 @@ pub mod codes;
 mod dependencies;
 pub mod edit;
 mod features;
+mod images;
 pub mod input;
 pub(crate) mod lexis;
 mod lower;

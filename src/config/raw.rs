@@ -15,7 +15,7 @@ use super::lexis;
 
 mod cloud_init;
 
-pub(crate) use cloud_init::{RawNetworkConfig, RawUserConfig};
+pub(crate) use cloud_init::{RawCloudImage, RawNetworkConfig, RawUserConfig};
 
 use crate::model::{CloudInitErrors, NetworkModel, OsType};
 
@@ -218,6 +218,9 @@ pub(crate) struct RawVm {
     /// Sets the user of the guest, by cloud-init. What it leaves out stays as it is.
     #[schemars(title = "User", example = serde_json::json!({ "username": "admin" }))]
     pub(super) user_config: Option<RawUserConfig>,
+    /// Names an image to make the VM from, instead of cloning a template. It matters only when the VM is created.
+    #[schemars(title = "Cloud image", example = serde_json::json!({ "source": "/var/lib/vz/import/debian-13.qcow2" }))]
+    pub(super) cloud_image: Option<RawCloudImage>,
 }
 
 /// Says how long the guest is waited for, in seconds.

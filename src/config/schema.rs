@@ -41,6 +41,7 @@ pub fn generate() -> String {
     for vm in ["/properties/vm_defaults", "/properties/virtual_machines/items"] {
         let volume = format!("{vm}/properties/volumes/items");
         require(&mut schema, &volume, &["type", "path", "mount_point"]);
+        require(&mut schema, &format!("{vm}/properties/cloud_image"), &["source"]);
         if let Some(Value::Object(volume)) = schema.pointer_mut(&volume) {
             volume.insert("oneOf".into(), json!([{ "required": ["share"] }, { "required": ["server"] }]));
         }

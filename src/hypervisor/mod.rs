@@ -1,13 +1,14 @@
 //! The ports: what phoenix asks of a target. Back ends stand behind them, `apply` and `guest` in front.
 
 mod fault;
+pub mod image;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 pub use fault::{Effect, Fault, FaultKind};
 
-use crate::model::{Digest, VmId};
+use crate::model::{CloudImage, Digest, VmId};
 use crate::observed::{ConfigWrite, Export, Observed, VmObserved};
 
 /// A target that holds VMs.
@@ -113,6 +114,34 @@ pub enum HostOp {
         description: String,
         /// Storage of the full clone; `None` makes a linked clone.
         storage: Option<String>,
+    },
+    /// Fetches an image into the node's cache, where its digest says so, and compares the digest of any other one.
+    FetchImage {
+        /// The VM that is made from it.
+        vm: VmId,
+        /// The image.
+        image: CloudImage,
+    },
+    /// `qm create VM --name … --description …`: a VM without disks.
+    Create {
+        /// The VM.
+        vm: VmId,
+        /// Name of the new VM.
+        name: String,
+        /// Notes it carries from its first moment.
+        description: String,
+    },
+    /// `qm set VM --scsi0 STORAGE:0,import-from=… --ide2 STORAGE:cloudinit …`: gives a VM a copy of an image as its boot
+    /// disk, and a cloud-init drive.
+    ImportDisk {
+        /// The VM.
+        vm: VmId,
+        /// The image; it was fetched.
+        image: CloudImage,
+        /// Storage of the disk.
+        storage: String,
+        /// Digest the configuration must still have.
+        digest: Digest,
     },
     /// `qm set VM … --digest …`: one write of the configuration.
     Configure {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{NetworkConfig, Origins, Timeouts, UserConfig, VmId};
+use super::{CloudImage, NetworkConfig, Origins, Timeouts, UserConfig, VmId};
 
 /// Everything one config file wants.
 #[derive(Debug, Clone)]
@@ -74,6 +74,8 @@ pub struct DesiredVm {
     pub adopt: Option<String>,
     /// Name of the Proxmox template to clone.
     pub template_name: String,
+    /// The image that the VM is made from, instead of a template.
+    pub cloud_image: Option<CloudImage>,
     /// Proxmox `ostype`.
     pub os_type: OsType,
     /// CPU sockets.

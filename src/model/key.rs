@@ -36,11 +36,12 @@ pub enum Key {
     CloudInitErrors,
     NetworkConfig,
     UserConfig,
+    CloudImage,
 }
 
 impl Key {
     /// Every key, in order.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::TemplateName,
         Self::OsType,
         Self::CpuSockets,
@@ -67,6 +68,7 @@ impl Key {
         Self::CloudInitErrors,
         Self::NetworkConfig,
         Self::UserConfig,
+        Self::CloudImage,
     ];
 
     /// The key as the config spells it.
@@ -99,6 +101,7 @@ impl Key {
             Self::CloudInitErrors => "cloud_init_errors",
             Self::NetworkConfig => "network_config",
             Self::UserConfig => "user_config",
+            Self::CloudImage => "cloud_image",
         }
     }
 }

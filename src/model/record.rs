@@ -28,6 +28,9 @@ pub struct Record {
     /// Name of the template the VM was cloned from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub template: String,
+    /// [`CloudImage::name`](super::CloudImage::name) of the image that the VM was made from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image: String,
     /// Features that ran to success: name → digest of the script.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub features: BTreeMap<String, String>,
@@ -92,6 +95,7 @@ impl Record {
             state: RecordState::Creating,
             uuid: None,
             template: String::new(),
+            image: String::new(),
             features: BTreeMap::new(),
             volumes: BTreeMap::new(),
             staged: BTreeMap::new(),

@@ -101,8 +101,12 @@ impl Default for Timeouts {
 pub enum ActionKind {
     /// Removes what an interrupted clone left.
     RemoveLeftover,
+    /// Fetches the image that the VM is made from, or compares its digest.
+    FetchImage,
     /// Clones the template.
     Clone,
+    /// Makes the VM from an image.
+    CreateFromImage,
     /// Takes over a VM that phoenix did not make: writes the record into its notes.
     Adopt,
     /// Takes a snapshot before the VM is disturbed. Only when asked for.
@@ -151,9 +155,11 @@ pub enum ActionKind {
 
 impl ActionKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::RemoveLeftover,
+        Self::FetchImage,
         Self::Clone,
+        Self::CreateFromImage,
         Self::Adopt,
         Self::Snapshot,
         Self::Rollback,
@@ -183,7 +189,9 @@ impl ActionKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RemoveLeftover => "remove-leftover",
+            Self::FetchImage => "fetch-image",
             Self::Clone => "clone",
+            Self::CreateFromImage => "create-from-image",
             Self::Adopt => "adopt",
             Self::Snapshot => "snapshot",
             Self::Rollback => "rollback",
@@ -215,7 +223,12 @@ impl ActionKind {
     #[must_use]
     pub fn timeout_seconds(self, timeouts: &Timeouts) -> u32 {
         match self {
-            Self::Clone | Self::MoveDisk | Self::Rollback | Self::RemoveSnapshot => 3600,
+            Self::Clone
+            | Self::FetchImage
+            | Self::CreateFromImage
+            | Self::MoveDisk
+            | Self::Rollback
+            | Self::RemoveSnapshot => 3600,
             // Longer than a guest's own limits for stopping its services.
             Self::Stop | Self::Restart => 300,
             Self::AwaitAgent => timeouts.guest_agent,

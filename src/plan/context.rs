@@ -68,6 +68,7 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
         vm_name,
         adopt: _, // how the VM became ours is nothing to a script
         template_name,
+        cloud_image: _, // what it was made from is nothing that it can change
         os_type,
         cpu_sockets,
         cpu_cores,

@@ -157,7 +157,9 @@ pub(super) fn power(vm: &DesiredVm) -> Change {
 /// What the config wishes for a key, as text; empty where it wishes for nothing, or something else tells it.
 pub(super) fn wish(vm: &DesiredVm, key: Key) -> String {
     match key {
+        Key::TemplateName if vm.cloud_image.is_some() => String::new(),
         Key::TemplateName => vm.template_name.clone(),
+        Key::CloudImage => vm.cloud_image.as_ref().map_or_else(String::new, ToString::to_string),
         Key::OsType => vm.os_type.to_string(),
         Key::CpuSockets => vm.cpu_sockets.to_string(),
         Key::CpuCores => vm.cpu_cores.to_string(),

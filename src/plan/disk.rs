@@ -118,7 +118,8 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, p
         let wanted = diff::wanted_bytes(&task.desired);
         let has = |kind: ActionKind| vm.actions.iter().any(|a| a.kind == kind && a.outcome.acts());
         // A disk that moves needs room for all of it.
-        let grows = if has(ActionKind::Clone) || has(ActionKind::MoveDisk) {
+        let whole = [ActionKind::Clone, ActionKind::CreateFromImage, ActionKind::MoveDisk];
+        let grows = if whole.into_iter().any(has) {
             wanted
         } else if has(ActionKind::ResizeDisk) {
             let live = observed.vms.get(&vm.vm).and_then(|live| live.boot_disk.as_ref()?.size);

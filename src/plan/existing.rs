@@ -78,7 +78,10 @@ pub(super) fn situation<'o>(
         problems.push(
             Diagnostic::warning(
                 codes::LEFTOVER,
-                format!("VM {id} was left over by an interrupted run: it is removed and cloned again"),
+                format!(
+                    "VM {id} was left over by an interrupted run: it is removed and {} again",
+                    if vm.cloud_image.is_some() { "made" } else { "cloned" }
+                ),
             )
             .vm(id),
         );
@@ -157,7 +160,11 @@ fn foreign(id: VmId, live: &VmObserved) -> Diagnostic {
         codes::NOT_OURS,
         format!("VMID {id} is taken by the {kind} `{}`, which phoenix did not make{copied}", live.name),
     )
-    .hint(if live.template {
+    .hint(if live.lock.as_deref() == Some("create") {
+        format!(
+            "somebody is making it, or was killed while doing so: if nobody is, `qm unlock {id}` and `qm destroy {id}`"
+        )
+    } else if live.template {
         format!("choose another `vm_id`, or leave it alone with `--exclude {id}`")
     } else {
         format!(

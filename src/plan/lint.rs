@@ -42,7 +42,10 @@ pub fn lint(plan: &Plan) -> Vec<String> {
         if !vm.actions.is_sorted_by_key(|action| action.kind) {
             found.push(format!("the actions of VM {} are out of order", vm.vm));
         }
-        let clones = vm.actions.iter().any(|a| a.kind == ActionKind::Clone && a.outcome.acts());
+        let clones = vm
+            .actions
+            .iter()
+            .any(|a| matches!(a.kind, ActionKind::Clone | ActionKind::CreateFromImage) && a.outcome.acts());
         if clones != vm.task.as_ref().is_some_and(|task| task.clone.is_some()) {
             found.push(format!("VM {} is cloned without knowing from what, or the other way round", vm.vm));
         }

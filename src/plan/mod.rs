@@ -12,6 +12,7 @@ mod disk;
 pub mod document;
 mod drift;
 mod existing;
+mod image;
 pub mod import;
 pub mod lint;
 mod order;
@@ -36,7 +37,7 @@ pub use context::{CONTEXT_FILE, vm_context};
 pub use drift::ChangedBy;
 pub(crate) use existing::leftover;
 pub use select::{Selection, Selector};
-pub use task::{CloneTask, FeatureScript, Leftover, Retired, StagedFile, Task};
+pub use task::{CloneTask, FeatureScript, Leftover, Retired, Source, StagedFile, Task};
 pub use verified::to_verify;
 pub use volumes::{Mount, directories};
 

@@ -169,7 +169,8 @@ pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed, problems: &
 
 /// What was declared once and is not any more, and what cannot change after creation.
 pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Mount], problems: &mut Vec<Diagnostic>) {
-    if !record.template.is_empty() && record.template != vm.template_name {
+    super::image::made_otherwise(vm, record, problems);
+    if !record.template.is_empty() && record.template != vm.template_name && vm.cloud_image.is_none() {
         problems.push(
             Diagnostic::notice(
                 codes::TEMPLATE_CHANGED,

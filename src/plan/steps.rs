@@ -4,6 +4,7 @@ pub(super) mod adopt;
 mod features;
 mod follow;
 mod guest;
+mod origin;
 pub(super) mod power;
 pub(super) mod retire;
 pub(super) mod snapshot;
@@ -13,15 +14,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::follow::Steps;
+use self::origin::{Origin, made_by};
 pub(super) use self::volumes::Exports;
 use super::existing::{Situation, situation};
 use super::staging::{self, Staging};
 use super::verified::Verified;
 use super::volumes::resolve;
-use super::{Action, Change, CloneTask, Mount, Retired, Task, VmPlan, cloud_init, diff, disk, drift, preflight};
+use super::{Action, Change, CloneTask, Mount, Retired, Source, Task, VmPlan};
+use super::{cloud_init, diff, disk, drift, image, preflight};
 use crate::diag::Diagnostic;
 use crate::model::{
-    ActionKind, Desired, DesiredVm, Digest, Disruption, Key, Outcome, Record, RecordState, Timeouts, VmId,
+    ActionKind, CloudImage, Desired, DesiredVm, Digest, Disruption, Key, Outcome, Record, RecordState, Timeouts, VmId,
 };
 use crate::observed::{Observed, VmObserved};
 
@@ -52,14 +55,20 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
     match found {
         Situation::Blocked => return draft.into_plan(None),
         Situation::Absent(leftover) => {
-            let source = preflight::template(vm, scene, problems);
+            let source = match &vm.cloud_image {
+                Some(image) => Some(image::source(vm, image, scene.observed, problems)),
+                None => preflight::template(vm, scene, problems).map(Source::Template),
+            };
             disk::storage(vm, scene.observed, problems);
             let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
             preflight::host(vm, scene, problems);
             if let Some(source) = source
                 && !has_errors(&problems[before..])
             {
-                let full = preflight::full_clone(vm, source, scene.observed);
+                let full = match &source {
+                    Source::Template(template) => preflight::full_clone(vm, *template, scene.observed),
+                    Source::Image(_) => true,
+                };
                 let clone = CloneTask { source, storage: full.then(|| vm.boot_disk_storage.clone()), leftover };
                 return draft.create(vm, clone, mounts, scene, problems);
             }
@@ -121,7 +130,8 @@ impl Draft {
 
     fn into_plan(self, task: Option<Box<Task>>) -> VmPlan {
         let acts = self.actions.iter().any(|action| action.outcome.acts());
-        let created = self.actions.iter().any(|a| a.kind == ActionKind::Clone && a.outcome == Outcome::Create);
+        let made = [ActionKind::Clone, ActionKind::CreateFromImage];
+        let created = self.actions.iter().any(|a| made.contains(&a.kind) && a.outcome == Outcome::Create);
         let outcome = if self.retired.is_some() {
             Outcome::Destroy
         } else if created {
@@ -175,22 +185,24 @@ impl Draft {
         scene: &Scene<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> VmPlan {
-        let template = scene.observed.vms.get(&clone.source);
-        let size = template.and_then(|t| t.boot_disk.as_ref()).and_then(|disk| disk.size);
-        let mode = format!("{}, {} clone", clone.source, if clone.storage.is_some() { "full" } else { "linked" });
-        self.changes = diff::new_values(vm, Some(mode));
+        let origin = Origin::of(&clone, scene);
+        let template = origin.template;
+        self.changes = diff::new_values(vm, origin.mode);
         self.changes.extend(template.and_then(|template| cloud_init::drive(vm, template)));
         cloud_init::preflight(vm, template, problems);
         if clone.leftover.is_some() {
             self.push(ActionKind::RemoveLeftover, Outcome::Update, "left over by an interrupted run");
         }
-        self.push(ActionKind::Clone, Outcome::Create, "no VM has this VMID");
+        if vm.cloud_image.as_ref().is_some_and(CloudImage::is_checked) {
+            self.push(ActionKind::FetchImage, Outcome::Create, "it must be there, and be what the file says");
+        }
+        self.push(made_by(vm), Outcome::Create, "no VM has this VMID");
         let staging = Staging::of(vm, &mounts, scene.desired);
         let steps = Steps {
             acting: Outcome::Create,
-            configure: Some(("the clone has the template's values", Disruption::None)),
+            configure: Some((origin.values, Disruption::None)),
             moves: None,
-            resize: (size != Some(diff::wanted_bytes(vm))).then_some("the template's disk is smaller"),
+            resize: (origin.size != Some(diff::wanted_bytes(vm))).then_some(origin.smaller),
             cloud_init: None,
             grow: false,
             restart: false,
@@ -274,7 +286,7 @@ impl Draft {
             bring_up: (completing && vm.started).then_some("the guest has not been up yet"),
             staged: &staging.digests,
         };
-        self.push(ActionKind::Clone, Outcome::NoOp, "the VM exists");
+        self.push(made_by(vm), Outcome::NoOp, "the VM exists");
         if live.record.valid().is_none() {
             self.push(ActionKind::Adopt, Outcome::Create, "the VM is taken over");
         }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::Mount;
-use crate::model::{DesiredVm, Record, VmId};
+use crate::model::{CloudImage, DesiredVm, Record, VmId};
 
 /// What apply needs to carry out the actions of one VM.
 #[derive(Debug, Clone)]
@@ -48,12 +50,22 @@ pub struct Retired {
 /// How to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloneTask {
-    /// The template.
-    pub source: VmId,
-    /// Storage of the full clone; `None`: a linked one, on its template's storage.
+    /// What it is made from.
+    pub source: Source,
+    /// Storage of the disk: of a full clone, or of the image's copy; `None`: a linked one, on its template's storage.
     pub storage: Option<String>,
     /// What must be removed first.
     pub leftover: Option<Leftover>,
+}
+
+/// What a VM is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// A template, which is cloned.
+    Template(VmId),
+    /// An image, which is imported.
+    Image(CloudImage),
 }
 
 /// What an interrupted run left at the VMID.

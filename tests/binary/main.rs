@@ -9,6 +9,7 @@ mod doubles;
 mod drift;
 #[path = "../support/executable.rs"]
 mod executable;
+mod images;
 mod import;
 mod later;
 mod lifecycle;

@@ -17,7 +17,9 @@ pub(crate) struct Oracle {
 /// Where an action stands among those of its VM.
 fn position(id: &str) -> usize {
     let order = [
+        "fetch-image",
         "clone",
+        "create-from-image",
         "configure",
         "resize-disk",
         "start",

@@ -4,12 +4,12 @@ use std::thread;
 use std::time::Duration;
 
 use phoenix::hypervisor::{Cloning, Effect, FaultKind, HostOp, Hypervisor};
-use phoenix::model::{Digest, GIB, Record, SshKey};
+use phoenix::model::{CloudImage, Digest, GIB, Record, SshKey};
 use phoenix::observed::{Conf, encode_keys, with_record};
 
 use crate::world::{Check, World, id, start, write};
 
-pub(crate) const CHECKS: [Check; 24] = [
+pub(crate) const CHECKS: [Check; 26] = [
     ("what is not there", nothing_there),
     ("an observation", observation),
     ("a full clone", full_clone),
@@ -21,6 +21,8 @@ pub(crate) const CHECKS: [Check; 24] = [
     ("a running VM takes what it can", pending),
     ("a running VM's cloud-init drive", cloud_init),
     ("a new cloud-init drive", cloud_init_drive),
+    ("a VM from an image", from_image),
+    ("images that are not there, or not what they should be", no_image),
     ("a card that cannot be plugged", hotplug),
     ("an option that is not set is deleted", delete_unset),
     ("a disk grows", resize),
@@ -241,6 +243,63 @@ fn cloud_init_drive(world: &World) {
     let vm = world.vm(286);
     world.same("it waits", vm.pending.keys().map(String::as_str).collect::<Vec<_>>(), ["ide2"].into());
     world.same("and counts", vm.cloud_init.drive.as_deref(), Some("ide2"));
+}
+
+/// An image of 2 GiB, as far as its head says, and its digest.
+fn image(world: &World) -> CloudImage {
+    let mut head = vec![0; 4096];
+    head[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+    head[24..32].copy_from_slice(&(2_u64 << 30).to_be_bytes());
+    let path = world.path("image.qcow2");
+    std::fs::write(&path, head).unwrap();
+    let source = std::path::absolute(path).unwrap().display().to_string();
+    let sha256 = "02459c7469fde7f0c1bd57453cfa01f36635aec073d02ecb8cbd37abce2971e7".to_owned();
+    CloudImage { source, sha256: Some(sha256) }
+}
+
+fn create(vm: u32) -> HostOp {
+    let description = with_record("a: ü", &Record::creating("default", id(vm))).unwrap();
+    HostOp::Create { vm: id(vm), name: "web".to_owned(), description }
+}
+
+fn from_image(world: &World) {
+    let image = image(world);
+    world.done(&HostOp::FetchImage { vm: id(287), image: image.clone() });
+    world.done(&create(287));
+    let vm = world.vm(287);
+    world.same("it has its name and notes", (vm.name.as_str(), vm.description.as_str()), ("web", "a: ü"));
+    world.holds("and our record", vm.record.valid().is_some() && vm.is_half_cloned());
+    world.refused(&create(287), FaultKind::Refused, Effect::None);
+    let import = |digest| HostOp::ImportDisk { vm: id(287), image: image.clone(), storage: "local".to_owned(), digest };
+    world.refused(&import(Digest("0".repeat(40))), FaultKind::Stale, Effect::None);
+    world.done(&import(vm.digest));
+    let vm = world.vm(287);
+    let disk = vm.boot_disk.as_ref().map(|disk| (disk.storage.as_str(), disk.size));
+    world.same("its disk is that of the image", disk, Some(("local", Some(2 * GIB))));
+    world.same("and a cloud-init drive", vm.cloud_init.drive.as_deref(), Some("ide2"));
+    world.done(&HostOp::Destroy { vm: id(287), digest: vm.digest });
+    world.is_gone(287);
+    // What an interrupted run leaves, with a volume that nothing names.
+    world.done(&create(287));
+    world.write("images/local/287/vm-287-disk-0.qcow2", "2147483648");
+    world.done(&HostOp::RemoveLeftover { vm: id(287), unreferenced: true });
+    world.is_gone(287);
+    world.same("no volume", world.answer("volumes", world.target.volumes(id(287))), Vec::new());
+}
+
+fn no_image(world: &World) {
+    let image = image(world);
+    let other = CloudImage { sha256: Some("0".repeat(64)), ..image.clone() };
+    let fault = world.fails(
+        "another one",
+        world.perform(&HostOp::FetchImage { vm: id(288), image: other }),
+        FaultKind::Refused,
+    );
+    world.holds("both digests are told", fault.what.contains("02459c74") && fault.what.contains("00000000"));
+    let gone = CloudImage { source: "/no/such/image".to_owned(), ..image };
+    let fault =
+        world.fails("no file", world.perform(&HostOp::FetchImage { vm: id(288), image: gone }), FaultKind::Refused);
+    world.holds("it is named", fault.what.contains("has no file /no/such/image"));
 }
 
 fn hotplug(world: &World) {

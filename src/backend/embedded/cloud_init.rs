@@ -15,19 +15,28 @@ use crate::observed::{Conf, Net, PropertyString};
 /// Size of a drive.
 pub(super) const SIZE: u64 = 4 << 20;
 
-/// What `STORAGE:cloudinit` or the drive of an earlier write asks for.
+/// What a value of a drive option asks for: `STORAGE:cloudinit`, the drive of an earlier write, or an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Drive {
     /// A new drive on this storage.
     New(String),
     /// This volume.
     There(String),
+    /// A disk on a storage with a copy of an image, and its other options.
+    Import { storage: String, from: String, options: String },
 }
 
 impl Drive {
-    /// Reads a value of a drive option. `None`: it is not for cloud-init.
+    /// Reads a value of a drive option. `None`: it is none of these.
     pub(super) fn parse(value: &str) -> Option<Self> {
-        let parts = PropertyString::parse(value).parts;
+        let mut text = PropertyString::parse(value);
+        if let Some(from) = text.get("import-from").map(str::to_owned) {
+            let storage = text.parts.first()?.1.strip_suffix(":0")?.to_owned();
+            text.remove("import-from");
+            text.parts.remove(0);
+            return Some(Self::Import { storage, from, options: text.to_string() });
+        }
+        let parts = text.parts;
         let (_, volume) = parts.iter().find(|(key, _)| key.is_empty() || key == "file")?;
         let (storage, name) = volume.split_once(':')?;
         if name == "cloudinit" {
@@ -39,8 +48,11 @@ impl Drive {
 }
 
 impl Embedded {
-    /// Makes or finds the volume of a drive; returns the value as it is stored.
-    pub(super) fn cloud_init_drive(&self, vm: VmId, drive: &Drive) -> Result<String, Fault> {
+    /// Makes or finds the volume of a drive, or makes it of an image; returns the value as it is stored.
+    pub(super) fn new_drive(&self, vm: VmId, drive: &Drive, deadline: Deadline) -> Result<String, Fault> {
+        if let Drive::Import { storage, from, options } = drive {
+            return self.import_image(vm, (storage, from, options), deadline);
+        }
         let (storages, volumes) = (self.storages(false)?, self.volumes_on_disk());
         let there = volumes.list(vm, &storages)?;
         let volume = match drive {
@@ -48,6 +60,7 @@ impl Embedded {
             Drive::There(volume) => {
                 return Err(Fault::harmless(FaultKind::Missing, format!("volume '{volume}' does not exist")));
             }
+            Drive::Import { .. } => return Err(Fault::harmless(FaultKind::Refused, "an image is no cloud-init drive")),
             Drive::New(id) => {
                 let on = usable(&storages, id, SIZE)?;
                 let new = format!("{id}:");

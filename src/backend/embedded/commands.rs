@@ -44,6 +44,15 @@ pub enum Command {
         /// Whether the bytes are added to what there is.
         more: bool,
     },
+    /// `qm create VM --name … --description …`
+    Create {
+        /// The VM.
+        vm: VmId,
+        /// Its name.
+        name: String,
+        /// Its notes.
+        description: String,
+    },
     /// `qm cloudinit update VM`
     UpdateCloudInit {
         /// The VM.
@@ -82,7 +91,11 @@ impl Command {
             Self::Set { vm, write, .. } if write.delete.is_empty() && write.set.keys().eq(["protection"]) => {
                 ("unprotect", vm)
             }
+            Self::Set { vm, write, .. } if write.set.values().any(|value| value.contains("import-from=")) => {
+                ("import-disk", vm)
+            }
             Self::Set { vm, .. } => ("configure", vm),
+            Self::Create { vm, .. } => ("create", vm),
             Self::Revert { vm, .. } => ("revert", vm),
             Self::Resize { vm, .. } => ("resize", vm),
             Self::UpdateCloudInit { vm } => ("update-cloud-init", vm),
@@ -111,6 +124,7 @@ impl Embedded {
                 let wanted = |old: u64| if *more { old.saturating_add(*size) } else { *size };
                 self.grow(*vm, disk, &wanted, deadline, rehearsal)
             }
+            Command::Create { vm, name, description } => self.create_vm(*vm, name, description, deadline, rehearsal),
             Command::UpdateCloudInit { vm } => self.update_cloud_init(*vm, deadline, rehearsal),
             Command::Unlock { vm } => self.unlock(*vm, deadline, rehearsal),
             Command::Stop { vm } => self.stop_vm(*vm, deadline, rehearsal),

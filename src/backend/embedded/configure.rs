@@ -72,7 +72,7 @@ impl Embedded {
             apply_pending(&mut conf);
         }
         for (key, drive) in drives {
-            values.push((key, self.cloud_init_drive(vm, &drive)?));
+            values.push((key, self.new_drive(vm, &drive, deadline)?));
         }
         let before = conf.clone();
         let mut problems = Vec::new();

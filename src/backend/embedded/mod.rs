@@ -34,6 +34,7 @@ mod disk;
 mod files;
 mod guest;
 mod host;
+mod image;
 mod machines;
 mod nfs;
 mod options;
@@ -304,6 +305,12 @@ impl Hypervisor for Embedded {
                 let order =
                     clone::Order { source: *source, target: *target, name, description, storage: storage.as_deref() };
                 self.clone_vm(order, deadline, rehearsal)
+            }
+            HostOp::FetchImage { image, .. } => self.fetch_image(image, rehearsal),
+            HostOp::Create { vm, name, description } => self.create_vm(*vm, name, description, deadline, rehearsal),
+            HostOp::ImportDisk { vm, image, storage, digest } => {
+                let write = crate::hypervisor::image::import(&self.image_path(image), storage);
+                self.configure(*vm, &write, Some(digest), deadline, rehearsal)
             }
             HostOp::Configure { vm, write, digest } => self.configure(*vm, write, Some(digest), deadline, rehearsal),
             HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, deadline, rehearsal),

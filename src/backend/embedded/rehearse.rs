@@ -11,7 +11,7 @@
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `op` | `clone`, `configure`, `move-disk`, `snapshot`, `remove-snapshot`, `rollback`, `resize`, `update-cloud-init`, `start`, `shutdown`, `stop`, `destroy`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `ping`, `observe`; of [`Command`](super::Command) also `unprotect` and `unlock`, and `remove-leftover` for a `destroy` that is part of it |
+//! | `op` | `fetch-image`, `clone`, `create`, `import-disk`, `configure`, `move-disk`, `snapshot`, `remove-snapshot`, `rollback`, `resize`, `update-cloud-init`, `start`, `shutdown`, `stop`, `destroy`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `ping`, `observe`; of [`Command`](super::Command) also `unprotect` and `unlock`, and `remove-leftover` for a `destroy` that is part of it |
 //! | `vm` | only for this VM; of a directory, the VMID that is part of its path |
 //! | `program` | only for this program in the guest: `cloud-init`, or the `$0` of a script |
 //! | `skip` | so many matching calls pass first |
@@ -89,6 +89,9 @@ impl Call {
         let in_path = |path: &str| path.split('/').filter_map(|part| part.parse().ok()).collect();
         let (op, vms) = match op {
             HostOp::Clone { target, .. } => ("clone", vec![target.get()]),
+            HostOp::FetchImage { vm, .. } => ("fetch-image", vec![vm.get()]),
+            HostOp::Create { vm, .. } => ("create", vec![vm.get()]),
+            HostOp::ImportDisk { vm, .. } => ("import-disk", vec![vm.get()]),
             HostOp::Configure { vm, .. } => ("configure", vec![vm.get()]),
             HostOp::MoveDisk { vm, .. } => ("move-disk", vec![vm.get()]),
             HostOp::Snapshot { vm, .. } => ("snapshot", vec![vm.get()]),

@@ -1,6 +1,7 @@
 //! Which program stands for an operation. Pure.
 
 use crate::hypervisor::HostOp;
+use crate::hypervisor::image::import;
 use crate::model::VmId;
 use crate::observed::{ConfigWrite, decode_keys};
 
@@ -32,6 +33,15 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
                 option(&mut argv, "storage", storage);
             }
             vec![argv]
+        }
+        HostOp::Create { vm, name, description } => {
+            let mut argv = qm(&["create", &vm.to_string()]);
+            option(&mut argv, "name", name);
+            option(&mut argv, "description", description);
+            vec![argv]
+        }
+        HostOp::ImportDisk { vm, image, storage, digest } => {
+            vec![set(*vm, &import(&image.fetched(), storage), &digest.0)]
         }
         HostOp::Configure { vm, write, digest } => vec![set(*vm, write, &digest.0)],
         HostOp::Resize { vm, disk, size_gb } => {
@@ -80,7 +90,10 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
                 vec![qm(&["unlock", &vm]), destroy]
             }
         }
-        HostOp::MakeDirectory { .. } | HostOp::ReplaceDirectory { .. } | HostOp::WriteExports { .. } => Vec::new(),
+        HostOp::FetchImage { .. }
+        | HostOp::MakeDirectory { .. }
+        | HostOp::ReplaceDirectory { .. }
+        | HostOp::WriteExports { .. } => Vec::new(),
     }
 }
 
@@ -98,7 +111,7 @@ pub fn guest_exec(vm: VmId, argv: &[String]) -> Vec<String> {
 const SHUTDOWN_SECONDS: &str = "180";
 
 /// `qm set VM --key value … --delete a,b --digest D`
-fn set(vm: VmId, write: &ConfigWrite, digest: &str) -> Vec<String> {
+pub(super) fn set(vm: VmId, write: &ConfigWrite, digest: &str) -> Vec<String> {
     let mut argv = qm(&["set", &vm.to_string()]);
     for (key, value) in write.set.iter().filter(|(key, _)| *key != KEYS) {
         option(&mut argv, key, value);

@@ -226,10 +226,11 @@ fn how(stdout: &mut Vec<u8>) -> Option<How> {
 
 /// What a job does, for people.
 fn describe(name: &str) -> String {
-    match name.strip_prefix("clone-") {
-        Some(vm) => format!("the clone into VM {vm}"),
-        None if name.starts_with("move-") => format!("moving the disk of VM {}", &name[5..]),
-        None => format!("the operation `{name}`"),
+    match name.split_once('-') {
+        Some(("clone", vm)) => format!("the clone into VM {vm}"),
+        Some(("move", vm)) => format!("moving the disk of VM {vm}"),
+        Some(("import", vm)) => format!("the import of an image into VM {vm}"),
+        _ => format!("the operation `{name}`"),
     }
 }
 

@@ -10,6 +10,7 @@ mod answer;
 pub mod command;
 mod files;
 mod guest;
+mod image;
 mod job;
 mod observe;
 pub mod runner;
@@ -251,13 +252,18 @@ impl Hypervisor for Qm {
             HostOp::MakeDirectory { path } => return self.make_directory(path, deadline),
             HostOp::ReplaceDirectory { path, files } => return self.replace_directory(path, files, deadline),
             HostOp::WriteExports { vm, entries } => return self.write_exports(*vm, entries, deadline),
+            HostOp::FetchImage { image, .. } => return self.fetch_image(image, deadline),
             HostOp::RemoveLeftover { vm, .. } => self.must_be_left_over(*vm)?,
             HostOp::Destroy { vm, digest }
             | HostOp::Snapshot { vm, digest, .. }
             | HostOp::Rollback { vm, digest, .. } => self.must_be_as_read(*vm, digest)?,
             _ => {}
         }
-        for argv in command::commands(op) {
+        let commands = match op {
+            HostOp::ImportDisk { vm, image, storage, digest } => vec![self.import(*vm, image, storage, digest)],
+            _ => command::commands(op),
+        };
+        for argv in commands {
             let command = Command::change(argv, deadline);
             let output = match op {
                 // Half a copy is worth nothing: it does not end with phoenix, nor with the connection.
@@ -266,6 +272,7 @@ impl Hypervisor for Qm {
                 HostOp::RemoveSnapshot { vm, .. } => self.detached(&format!("delsnapshot-{vm}"), &command)?,
                 HostOp::Rollback { vm, .. } => self.detached(&format!("rollback-{vm}"), &command)?,
                 HostOp::MoveDisk { vm, .. } => self.detached(&format!("move-{vm}"), &command)?,
+                HostOp::ImportDisk { vm, .. } => self.detached(&format!("import-{vm}"), &command)?,
                 _ => match command::keys(op) {
                     Some(keys) => self.runner.run(&with_file(&command, keys))?,
                     None => self.runner.run(&command)?,
@@ -311,5 +318,5 @@ read -r node <"$1/proc/sys/kernel/hostname" || exit 1
 pvesh get "/nodes/${node%%.*}/tasks" --source active --output-format json || exit 1
 echo
 echo processes
-ps -eo args= | grep '[q]emu-img convert' || true
+ps -eo args= | grep -e '[q]emu-img convert' -e '[i]mport-from=' || true
 "#;

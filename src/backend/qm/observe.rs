@@ -34,7 +34,7 @@ ask tasks "/nodes/$node/tasks" "--source active" &
 ask resources /cluster/resources "--type vm" &
 cat "$root/proc/meminfo" >"$t/meminfo"
 grep -c '^processor' "$root/proc/cpuinfo" >"$t/cpus"
-ps -eo args= 2>/dev/null | grep '[q]emu-img convert' >"$t/copying"
+ps -eo args= 2>/dev/null | grep -e '[q]emu-img convert' -e '[i]mport-from=' >"$t/copying"
 for bridge in "$root"/sys/class/net/*/bridge; do
   [ -d "$bridge" ] || continue
   bridge=${bridge%/bridge}
@@ -219,7 +219,7 @@ fn address(line: &str) -> Option<(String, String)> {
 fn cloning(files: &Files, vms: &BTreeMap<VmId, VmObserved>, clones: &[Option<VmId>]) -> Vec<VmId> {
     let copying = text(files, "copying");
     let written = |id: &VmId| copying.lines().any(|line| writes_volume_of(line, *id));
-    let locked = vms.values().filter(|vm| vm.lock.as_deref() == Some("clone")).map(|vm| vm.id);
+    let locked = vms.values().filter(|vm| vm.is_half_cloned()).map(|vm| vm.id);
     let mut targets: Vec<VmId> = clones.iter().filter_map(|target| *target).chain(locked.filter(written)).collect();
     targets.sort_unstable();
     targets.dedup();
@@ -342,8 +342,12 @@ pub(super) fn clone_target(log: &[u8]) -> Option<VmId> {
     lines.iter().find_map(|line| line.t.strip_prefix("creating ")?.rsplit_once(" with ID ")?.1.trim().parse().ok())
 }
 
-/// Whether a program's command line names a volume of the VMID: `…/vm-431-disk-0.qcow2`, `…/vm-431-cloudinit`.
+/// Whether a program's command line names a volume of the VMID: `…/vm-431-disk-0.qcow2`, `…/vm-431-cloudinit`; or it is
+/// the one that imports an image into it: `qm set 431 … --scsi0 local:0,import-from=…`.
 pub(super) fn writes_volume_of(line: &str, vm: VmId) -> bool {
+    if line.contains("import-from=") && line.contains(&format!("qm set {vm} ")) {
+        return true;
+    }
     let name = format!("vm-{vm}-");
     line.match_indices(&name).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-'))
 }
@@ -380,6 +384,8 @@ mod tests {
         assert!(!writes_volume_of(line, vm(9100)));
         assert!(!writes_volume_of("qemu-img convert a /dev/zvol/x-vm-431-disk-0", vm(431)));
         assert!(!writes_volume_of(line, vm(43_100)));
+        let line = "/usr/bin/perl -T /usr/sbin/qm set 431 --scsi0 local:0,import-from=/srv/vm-9-disk-0.qcow2";
+        assert!(writes_volume_of(line, vm(431)) && !writes_volume_of(line, vm(43)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What cloud-init tells a guest.
+//! What cloud-init tells a guest, and the image it comes from.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -45,6 +45,21 @@ pub(crate) struct RawUserConfig {
     #[schemars(length(max = MAX_ITEMS))]
     #[schemars(example = [EXAMPLE_KEY])]
     pub(in crate::config) ssh_authorized_keys: Option<Vec<String>>,
+}
+
+/// Names an image to make a VM from.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawCloudImage {
+    /// Names the image: the absolute path of a file on the node (also as `file:` URL), an `https:` URL that the node fetches
+    /// once, or a volume of a storage.
+    #[schemars(title = "Source", regex(pattern = lexis::IMAGE), length(max = 2048))]
+    #[schemars(example = &"https://cloud.debian.org/images/cloud/trixie/latest/debian-13-genericcloud-amd64.qcow2")]
+    pub(in crate::config) source: Option<String>,
+    /// Gives the SHA-256 of the image in hex, which is compared before it is used; required for URLs.
+    #[schemars(title = "SHA-256", regex(pattern = lexis::SHA256))]
+    #[schemars(example = &"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    pub(in crate::config) sha256: Option<String>,
 }
 
 /// A key that nobody has.

@@ -25,7 +25,7 @@ fn fingerprint(vm: &VmPlan) -> String {
     let from = vm
         .task
         .as_ref()
-        .map(|task| (task.clone.as_ref().map(|c| c.source), &task.record.features, &task.record.staged));
+        .map(|task| (task.clone.as_ref().map(|c| &c.source), &task.record.features, &task.record.staged));
     let done = (vm.vm, &vm.name, vm.outcome, vm.blocked, changes, actions, from);
     // What cannot be taken back is named in full.
     match &vm.retired {

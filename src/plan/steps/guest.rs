@@ -22,7 +22,9 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::StageScripts
         | ActionKind::Feature => true,
         ActionKind::RemoveLeftover
+        | ActionKind::FetchImage
         | ActionKind::Clone
+        | ActionKind::CreateFromImage
         | ActionKind::Adopt
         | ActionKind::Snapshot
         | ActionKind::Rollback
@@ -77,7 +79,10 @@ pub(super) fn wished(
 ) -> Record {
     let mut wished = Record { applied: drift::applied(vm), ..record.clone() };
     if record.state == RecordState::Creating {
-        wished.template.clone_from(&vm.template_name);
+        match &vm.cloud_image {
+            Some(image) => wished.image = image.name(),
+            None => wished.template.clone_from(&vm.template_name),
+        }
     }
     if !vm.started {
         // Nothing is done in the guest.

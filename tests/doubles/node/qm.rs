@@ -15,6 +15,7 @@ use crate::{Node, guest, set};
 pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
     let answer = match words {
         ["clone", rest @ ..] => clone(node, rest),
+        ["create", rest @ ..] => create(node, rest),
         ["set", rest @ ..] => set::set(node, rest),
         ["disk", "resize", rest @ ..] | ["resize", rest @ ..] => resize(node, rest),
         ["disk", "move", rest @ ..] => move_disk(node, rest),
@@ -76,6 +77,16 @@ fn clone(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
     };
     node.perform(&op).map_err(refused)?;
     clone_log(node, source, target, full).map(Answer::said).map_err(refused)
+}
+
+fn create(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
+    const USAGE: &str = "qm create <vmid> [OPTIONS]";
+    let option = |name: &str| ["name", "description"].contains(&name);
+    let words = Words::parse(words, Takes { usage: USAGE, words: 1, option: &option })?;
+    let vm = words.vm(0, "vmid", USAGE)?;
+    let text = |name: &str| words.option(name).unwrap_or_default().to_owned();
+    quiet(node, &Command::Create { vm, name: text("name"), description: text("description") })
+        .map_err(|fault| Answer::refused(&fault, USAGE))
 }
 
 /// Growing is a task: when it fails, `qm` says so and ends as if nothing had gone wrong.

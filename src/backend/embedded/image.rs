@@ -1,0 +1,135 @@
+//! VMs that are made from an image: fetched, created, imported.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::configure::refused;
+use super::files::{Deadline, unread};
+use super::machines::Guests;
+use super::options::is_dns_name;
+use super::rehearse::Rehearsal;
+use super::storage::{NewName, usable};
+use super::{Embedded, qemu};
+use crate::hypervisor::image::FETCH;
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::{CloudImage, IMAGE_CACHE, ImagePlace, VmId};
+use crate::observed::{Conf, print_size};
+
+impl Embedded {
+    /// The path on this machine of what a node would import.
+    pub(super) fn image_path(&self, image: &CloudImage) -> String {
+        match image.place() {
+            ImagePlace::Url(_) => {
+                let root = self.dir.join("root");
+                // What cannot be made absolute is as it is.
+                let root = std::path::absolute(&root).unwrap_or(root);
+                format!("{}{}", root.display(), image.fetched())
+            }
+            ImagePlace::File(_) | ImagePlace::Volume(_) => image.fetched(),
+        }
+    }
+
+    /// Fetches an image, or compares its digest.
+    pub(super) fn fetch_image(&self, image: &CloudImage, rehearsal: Rehearsal) -> Result<(), Fault> {
+        rehearsal.halfway()?;
+        let Some(sha256) = &image.sha256 else { return Ok(()) };
+        let (kind, source) = match image.place() {
+            ImagePlace::File(path) => ("file", path),
+            ImagePlace::Url(url) => ("url", url),
+            ImagePlace::Volume(volume) => {
+                let what = format!("an embedded node has no image `{volume}`: name a file or a URL");
+                return Err(Fault::harmless(FaultKind::Refused, what));
+            }
+        };
+        let cache = format!("{}{IMAGE_CACHE}", self.dir.join("root").display());
+        let output = Command::new("/bin/sh")
+            .args(["-c", FETCH, "phoenix-fetch-image", kind, source, sha256, &cache])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| Fault::harmless(FaultKind::Failed, format!("/bin/sh: {error}")))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(Fault::harmless(FaultKind::Refused, format!("`phoenix-fetch-image`: {}", said.trim())))
+    }
+
+    /// Makes a VM without disks.
+    pub(super) fn create_vm(
+        &self,
+        vm: VmId,
+        name: &str,
+        description: &str,
+        deadline: Deadline,
+        rehearsal: Rehearsal,
+    ) -> Result<(), Fault> {
+        if !is_dns_name(name) {
+            return Err(refused(&["name: invalid format - value does not look like a valid DNS name".to_owned()]));
+        }
+        let _lock = self.lock_vm(vm, deadline)?;
+        if self.conf_path(vm).exists() {
+            let what = format!("unable to create VM {vm} - VM {vm} already exists on node '{}'", self.settings.name);
+            return Err(Fault::harmless(FaultKind::Refused, what));
+        }
+        let (uuid, genid) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+        // What is plugged into a QEMU that runs, phoenix does not change.
+        let hotplug = if self.settings.guests == Guests::Qemu { "hotplug: 0\n" } else { "" };
+        let text = format!("{hotplug}name: {name}\nsmbios1: uuid={uuid}\nvmgenid: {genid}\n");
+        let mut conf = Conf::parse(&text);
+        conf.set_description(description);
+        rehearsal.halfway()?;
+        self.write_conf(vm, &conf.to_string())
+    }
+
+    /// Makes a disk from an image; returns the value as it is stored.
+    pub(super) fn import_image(
+        &self,
+        vm: VmId,
+        (storage, from, options): (&str, &str, &str),
+        deadline: Deadline,
+    ) -> Result<String, Fault> {
+        if !from.starts_with('/') {
+            let what = format!("an embedded node has no image `{from}`: name a file or a URL");
+            return Err(Fault::harmless(FaultKind::Refused, what));
+        }
+        let found = match self.settings.guests {
+            Guests::Simulated => None,
+            Guests::Qemu => Some(qemu::inspect(Path::new(from))?),
+        };
+        let size = found.as_ref().map_or_else(|| image_size(Path::new(from)), |image| Ok(image.size))?;
+        let (storages, volumes) = (self.storages(true)?, self.volumes_on_disk());
+        let on = usable(&storages, storage, size)?;
+        let volume = volumes.allocate(storage, on, vm, NewName::Disk, size)?;
+        if let (Some(image), Some(to)) = (found, volumes.file(&volume, vm))
+            && let Err(fault) = qemu::import(Path::new(from), &image.format, &to, deadline)
+        {
+            // An import that fails cleans up after itself.
+            volumes.erase(&volume, vm)?;
+            return Err(fault);
+        }
+        let options = if options.is_empty() { String::new() } else { format!(",{options}") };
+        Ok(format!("{volume}{options},size={}", print_size(size)))
+    }
+}
+
+/// The size of the disk in an image: as a qcow2 file says in its head, else the size of the file.
+fn image_size(path: &Path) -> Result<u64, Fault> {
+    let missing = || Fault::harmless(FaultKind::Missing, format!("the node has no file {}", path.display()));
+    if !fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
+        return Err(missing().hint("paths of images are the node's"));
+    }
+    let mut file = File::open(path).map_err(unread(path))?;
+    let length = file.metadata().map_err(unread(path))?.len();
+    let mut head = [0; 32];
+    let size = match file.read_exact(&mut head) {
+        Ok(()) if head.starts_with(b"QFI\xfb") => head[24..].try_into().map_or(0, u64::from_be_bytes),
+        _ => length.next_multiple_of(512),
+    };
+    if size == 0 {
+        let what = format!("{} is no image of a disk", path.display());
+        return Err(Fault::harmless(FaultKind::Refused, what));
+    }
+    Ok(size)
+}

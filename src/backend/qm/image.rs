@@ -1,0 +1,40 @@
+//! Images on the node.
+
+use std::time::Duration;
+
+use super::runner::Command;
+use super::{Qm, command, script};
+use crate::hypervisor::image::{FETCH, import};
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::{CloudImage, Digest, IMAGE_CACHE, ImagePlace, VmId};
+
+impl Qm {
+    /// Fetches an image on the node itself, or compares its digest there.
+    pub(super) fn fetch_image(&self, image: &CloudImage, deadline: Duration) -> Result<(), Fault> {
+        let Some(sha256) = &image.sha256 else { return Ok(()) };
+        let (kind, source) = match image.place() {
+            ImagePlace::File(path) => ("file", path),
+            ImagePlace::Url(url) => ("url", url),
+            ImagePlace::Volume(volume) => ("volume", volume),
+        };
+        let cache = format!("{}{IMAGE_CACHE}", self.layout.root);
+        let argv = script("phoenix-fetch-image", FETCH, &[kind, source, sha256, &cache]);
+        // Done again it goes on where it was: a lost answer is none to be afraid of.
+        let output = self.run(&Command { changes: false, ..Command::change(argv, deadline) });
+        output.map(drop).map_err(|fault| Fault { kind: refused(&fault), ..fault })
+    }
+
+    /// The program that makes an image a disk.
+    pub(super) fn import(&self, vm: VmId, image: &CloudImage, storage: &str, digest: &Digest) -> Vec<String> {
+        let root = if matches!(image.place(), ImagePlace::Url(_)) { self.layout.root.as_str() } else { "" };
+        command::set(vm, &import(&format!("{root}{}", image.fetched()), storage), &digest.0)
+    }
+}
+
+/// What is wrong with an image does not get better by trying again.
+fn refused(fault: &Fault) -> FaultKind {
+    match fault.kind {
+        FaultKind::Failed | FaultKind::Missing => FaultKind::Refused,
+        kind => kind,
+    }
+}

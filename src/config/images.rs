@@ -1,0 +1,52 @@
+//! The rules for images that VMs are made from.
+
+use super::check::{Owner, owners, text};
+use super::problem::Problem;
+use super::raw::{Raw, RawVm};
+use super::{codes, lexis};
+
+/// Applies the rules to every `cloud_image`.
+pub(super) fn check(raw: &Raw, problems: &mut Vec<Problem>) {
+    for (owner, vm) in owners(raw) {
+        let before = problems.len();
+        image(owner, vm, problems);
+        for problem in &mut problems[before..] {
+            problem.diagnostic.vm = vm.vm_id.and_then(|id| id.try_into().ok());
+        }
+    }
+}
+
+fn image(owner: Owner, vm: &RawVm, problems: &mut Vec<Problem>) {
+    let Some(image) = &vm.cloud_image else { return };
+    let at = || owner.value("cloud_image/source");
+    if image.source.as_ref().is_some_and(|source| source.contains("://") && source.contains('@')) {
+        // Not repeated: it may be a password.
+        let what = "a URL with a name or password cannot be an image: whoever reads the file would have it";
+        problems.push(Problem::new(codes::BAD_IMAGE, what, at()).hint("offer the image where nobody needs to log in"));
+    } else {
+        text(image.source.as_deref(), (codes::BAD_IMAGE, "cannot be an image"), lexis::image, at, problems);
+    }
+    let digest = || owner.value("cloud_image/sha256");
+    text(image.sha256.as_deref(), (codes::BAD_IMAGE, "cannot be a SHA-256"), lexis::sha256, digest, problems);
+    if image.source.as_ref().is_some_and(|source| source.starts_with("https://")) && image.sha256.is_none() {
+        let what = "an image from a URL needs its `sha256`";
+        problems.push(
+            Problem::new(codes::IMAGE_WITHOUT_DIGEST, what, at())
+                .hint("whoever offers the image publishes it, as a file like `SHA256SUMS`"),
+        );
+    }
+    if vm.template_name.is_some() {
+        let what = "a VM is made from a template or from an image, not from both";
+        problems.push(
+            Problem::new(codes::TEMPLATE_AND_IMAGE, what, owner.value("cloud_image"))
+                .also(owner.value("template_name"), "the template")
+                .hint("take `template_name` or `cloud_image` out"),
+        );
+    }
+}
+
+/// The image that a VM is made from: its own, or that of `vm_defaults` unless it names a template of its own.
+pub(super) fn is_from_image(vm: &RawVm, shared: Option<&RawVm>) -> bool {
+    let shared = shared.is_some_and(|shared| shared.cloud_image.is_some());
+    vm.cloud_image.is_some() || (shared && vm.template_name.is_none())
+}

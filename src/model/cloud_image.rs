@@ -1,0 +1,76 @@
+//! Images that VMs are made from.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::content_digest;
+
+/// `cloud_image`: the disk that a VM is made from instead of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CloudImage {
+    /// Absolute path of a file on the node, `https:` URL, or volume of a storage, e.g. `local:import/debian-13.qcow2`.
+    pub source: String,
+    /// SHA-256 of the image in lower-case hex; always there for a URL.
+    pub sha256: Option<String>,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImagePlace<'a> {
+    /// A file on the node.
+    File(&'a str),
+    /// Fetched by the node.
+    Url(&'a str),
+    /// A volume of a storage.
+    Volume(&'a str),
+}
+
+/// Where a node keeps images that it fetched.
+pub const IMAGE_CACHE: &str = "/var/lib/phoenix/images";
+
+impl CloudImage {
+    /// Where it comes from.
+    #[must_use]
+    pub fn place(&self) -> ImagePlace<'_> {
+        let source = self.source.as_str();
+        if source.starts_with("https://") {
+            ImagePlace::Url(source)
+        } else if source.starts_with('/') {
+            ImagePlace::File(source)
+        } else {
+            ImagePlace::Volume(source)
+        }
+    }
+
+    /// What is imported once it was fetched: a path on the node, or a volume.
+    #[must_use]
+    pub fn fetched(&self) -> String {
+        match (self.place(), &self.sha256) {
+            (ImagePlace::Url(_), Some(sha256)) => format!("{IMAGE_CACHE}/{sha256}.img"),
+            _ => self.source.clone(),
+        }
+    }
+
+    /// Whether something is to be done before it can be imported: it is fetched, or its digest is compared.
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        self.sha256.is_some()
+    }
+
+    /// What a record says of it: the beginning of its digest, or one of its source.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.sha256 {
+            Some(sha256) => sha256.chars().take(16).collect(),
+            None => content_digest(self.source.as_bytes()),
+        }
+    }
+}
+
+impl fmt::Display for CloudImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        self.sha256.as_ref().map_or(Ok(()), |sha256| write!(f, ", sha256={sha256}"))
+    }
+}

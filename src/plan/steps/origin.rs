@@ -1,0 +1,49 @@
+//! What a VM is made from, as its plan tells it.
+
+use super::Scene;
+use crate::model::{ActionKind, DesiredVm};
+use crate::observed::VmObserved;
+use crate::plan::{CloneTask, Source};
+
+/// What a new VM is made from.
+pub(super) struct Origin<'o> {
+    /// The template, if it is one.
+    pub(super) template: Option<&'o VmObserved>,
+    /// Size of its disk, if that can be told.
+    pub(super) size: Option<u64>,
+    /// How it is cloned.
+    pub(super) mode: Option<String>,
+    /// Why the VM is configured.
+    pub(super) values: &'static str,
+    /// Why its disk grows.
+    pub(super) smaller: &'static str,
+}
+
+impl<'o> Origin<'o> {
+    pub(super) fn of(clone: &CloneTask, scene: &Scene<'o>) -> Self {
+        match &clone.source {
+            Source::Template(id) => {
+                let template = scene.observed.vms.get(id);
+                Self {
+                    template,
+                    size: template.and_then(|template| template.boot_disk.as_ref()).and_then(|disk| disk.size),
+                    mode: Some(format!("{id}, {} clone", if clone.storage.is_some() { "full" } else { "linked" })),
+                    values: "the clone has the template's values",
+                    smaller: "the template's disk is smaller",
+                }
+            }
+            Source::Image(_) => Self {
+                template: None,
+                size: None,
+                mode: None,
+                values: "a new VM has Proxmox's own values",
+                smaller: "the disk has the size of the image",
+            },
+        }
+    }
+}
+
+/// The action that makes a VM.
+pub(super) fn made_by(vm: &DesiredVm) -> ActionKind {
+    if vm.cloud_image.is_some() { ActionKind::CreateFromImage } else { ActionKind::Clone }
+}

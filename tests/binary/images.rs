@@ -1,0 +1,272 @@
+//! VMs that are made from an image, on the embedded node and through the node's programs; and each of the operations that
+//! takes is broken in turn.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::oracle::Oracle;
+use super::places::Place;
+use super::world::{Ran, Scene, ids};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// What the image is: a disk of 2 GiB, as far as its head says.
+fn content() -> Vec<u8> {
+    let mut head = vec![0; 4096];
+    head[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+    head[24..32].copy_from_slice(&(2_u64 << 30).to_be_bytes());
+    head
+}
+
+/// An image that lies on the node.
+fn image() -> &'static Path {
+    static ONCE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = ONCE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image.qcow2");
+        fs::write(&path, content()).unwrap();
+        (dir, path)
+    });
+    path
+}
+
+const SHA256: &str = "02459c7469fde7f0c1bd57453cfa01f36635aec073d02ecb8cbd37abce2971e7";
+
+fn config(source: &str, sha256: &str) -> String {
+    json!({ "virtual_machines": [{
+        "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 8,
+        "cloud_image": { "source": source, "sha256": sha256 },
+        "user_config": { "username": "admin" },
+    }]})
+    .to_string()
+}
+
+fn of_file() -> String {
+    config(&image().display().to_string(), SHA256)
+}
+
+fn oracle() -> &'static Oracle {
+    static ONCE: OnceLock<Oracle> = OnceLock::new();
+    ONCE.get_or_init(|| Oracle::of(&of_file()))
+}
+
+fn conf(scene: &Scene) -> String {
+    fs::read_to_string(scene.node().join("qemu-server/1000.conf")).unwrap_or_default()
+}
+
+#[test]
+fn a_vm_is_made_from_an_image() {
+    let begun = [
+        "fetch-image",
+        "create-from-image",
+        "configure",
+        "resize-disk",
+        "start",
+        "await-agent",
+        "await-cloud-init",
+        "record",
+    ];
+    assert_eq!(oracle().actions, begun.map(|action| format!("1000/{action}")));
+    for place in [Place::Here, Place::Ssh] {
+        if place.is_possible() {
+            let scene = place.scene(&of_file());
+            assert_eq!(scene.apply().code, Some(0));
+            oracle().check_world(&scene, &format!("{place:?}"));
+            scene.settle();
+            let before = scene.bytes();
+            assert!(ids(&scene.apply().events, "action_started").is_empty(), "nothing may begin");
+            assert!(scene.bytes() == before, "the second apply wrote something");
+        }
+    }
+    let scene = Scene::with_node(&of_file());
+    assert_eq!(scene.apply().code, Some(0));
+    let conf = conf(&scene);
+    for line in [
+        "boot: order=scsi0\n",
+        "ciuser: admin\n",
+        "ide2: local-zfs:vm-1000-cloudinit,media=cdrom\n",
+        "scsi0: local-zfs:vm-1000-disk-0,discard=on,size=8G\n",
+    ] {
+        assert!(conf.contains(line), "{line}\n{conf}");
+    }
+}
+
+#[track_caller]
+fn check_broken(scene: &Scene, op: &str, how: &str, ran: &Ran, case: &str) {
+    assert!(scene.all_faults_happened(), "{case}: it did not happen");
+    let expected = match how {
+        "fail" => Some(6),
+        "lose" => Some(0),
+        _ => None,
+    };
+    assert_eq!(ran.code, expected, "{op}, {case}: {}{}", ran.out, ran.err);
+    drop(fs::remove_file(scene.node().join("victim")));
+}
+
+const HOWS: [&str; 5] = ["fail", "lose", "die-before", "die-halfway", "die-after"];
+
+#[test]
+fn each_operation_is_broken_in_every_way() {
+    for op in ["fetch-image", "create", "import-disk"] {
+        for how in HOWS {
+            let case = format!("embedded, {op} {how}");
+            let scene = Scene::with_node(&of_file());
+            scene.script_faults(&json!([{ "op": op, "vm": 1000, "how": how }]));
+            let ran = scene.apply();
+            check_broken(&scene, op, how, &ran, &case);
+            oracle().check_healed(&scene, &case);
+        }
+    }
+}
+
+#[test]
+fn each_operation_of_the_nodes_programs_is_broken_in_every_way() {
+    for op in ["create", "import-disk"] {
+        for how in HOWS {
+            let case = format!("qm, {op} {how}");
+            let scene = Place::Here.scene(&of_file());
+            scene.script_faults(&json!([{ "op": op, "vm": 1000, "how": how }]));
+            let ran = if how.starts_with("die") { scene.apply_as_victim() } else { scene.apply() };
+            check_broken(&scene, op, how, &ran, &case);
+            scene.settle();
+            oracle().check_healed(&scene, &case);
+        }
+    }
+}
+
+/// Whoever applies while somebody else's import goes on leaves it alone.
+#[test]
+fn an_import_under_way_is_waited_for() {
+    let scene = Place::Here.scene(&of_file());
+    scene.script_faults(&json!([{ "op": "import-disk", "vm": 1000, "how": "die-before" }]));
+    assert_eq!(scene.apply_as_victim().code, None);
+    scene.settle();
+    fs::remove_file(scene.node().join("victim")).unwrap();
+    // As it looks while the program runs.
+    let text = conf(&scene);
+    let half: String = text
+        .split_inclusive('\n')
+        .filter(|line| line.starts_with(['#', 'n', 's']) && !line.starts_with("sc") && !line.starts_with("se"))
+        .collect();
+    fs::write(scene.node().join("qemu-server/1000.conf"), &half).unwrap();
+    fs::write(scene.node().join("ps"), "perl /usr/sbin/qm set 1000 --scsi0 local-zfs:0,import-from=/srv/x.img\n")
+        .unwrap();
+    let plan = scene.phoenix(&["plan"]);
+    assert!(plan.err.contains("a clone into VM 1000 is running"), "{}", plan.err);
+    assert_eq!(scene.apply().code, Some(1));
+    assert_eq!(conf(&scene), half, "it was touched");
+    fs::remove_file(scene.node().join("ps")).unwrap();
+    let plan = scene.phoenix(&["plan"]);
+    assert!(plan.err.contains("left over by an interrupted run"), "{}", plan.err);
+}
+
+#[test]
+fn an_image_that_is_not_what_the_file_says_is_not_used() {
+    let other = "0".repeat(64);
+    for (config, says) in [
+        (config(&image().display().to_string(), &other), "the SHA-256 of"),
+        (config("/no/such/image.qcow2", SHA256), "has no file /no/such/image.qcow2"),
+    ] {
+        for reached in [None, Some(Place::Here.scene(&config))] {
+            let own;
+            let scene: &Scene = if let Some(reached) = &reached {
+                reached
+            } else {
+                own = Scene::with_node(&config);
+                &own
+            };
+            let ran = scene.apply();
+            assert_eq!(ran.code, Some(6), "{}{}", ran.out, ran.err);
+            assert_eq!(ids(&ran.events, "action_failed"), ["1000/fetch-image"]);
+            assert!(ran.out.contains(says), "{}", ran.out);
+            assert!(conf(scene).is_empty(), "nothing is made");
+        }
+    }
+}
+
+/// A `curl` that serves a file, as often and as far as it is told.
+fn curl(dir: &Path, script: &str) -> String {
+    let path = dir.join("curl");
+    fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", dir.display())
+}
+
+/// Takes what phoenix says to curl apart: `$out`, `$from` (the byte to go on from) and `$url`.
+const TAKEN_APART: &str = r#"from=0
+while [ $# -gt 0 ]; do
+  case $1 in
+    --output) out=$2; shift ;;
+    --continue-at) from=$(wc -c <"$out"); shift ;;
+    --url) url=$2; shift ;;
+    --proto) [ "$2" = =https ] || exit 99; shift ;;
+  esac
+  shift
+done
+[ "$url" = https://cloud.example.org/image.qcow2 ] || exit 99
+echo "$from" >>"$0.calls"
+"#;
+
+#[test]
+fn an_image_is_fetched_once_and_gone_on_with() {
+    let config = config("https://cloud.example.org/image.qcow2", SHA256);
+    let mut scene = Scene::with_node(&config);
+    let bin = tempfile::tempdir().unwrap();
+    let image = image().display();
+    let whole = format!("{TAKEN_APART}tail -c +$((from + 1)) '{image}' >>\"$out\"\n");
+    let broken = format!("{TAKEN_APART}head -c 1000 '{image}' >\"$out\"\nexit 18\n");
+    let path = curl(bin.path(), &broken);
+    scene.set_environment(vec![("PATH", path)]);
+    let ran = scene.apply();
+    assert_eq!(
+        (ran.code, ids(&ran.events, "action_failed")),
+        (Some(6), vec!["1000/fetch-image".to_owned()]),
+        "{}",
+        ran.out
+    );
+    curl(bin.path(), &whole);
+    let ran = scene.apply();
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    let calls = || fs::read_to_string(bin.path().join("curl.calls")).unwrap();
+    assert_eq!(calls(), "0\n1000\n", "it goes on where it was");
+    let cache = scene.node().join(format!("root/var/lib/phoenix/images/{SHA256}.img"));
+    assert_eq!(fs::read(&cache).unwrap(), content());
+    // Another VM from it fetches nothing.
+    let two = config.replace("[{", r#"[{ "vm_id": 1001, "vm_name": "db", "boot_disk_size_gb": 8, "cloud_image": { "source": "https://cloud.example.org/image.qcow2", "sha256": "02459c7469fde7f0c1bd57453cfa01f36635aec073d02ecb8cbd37abce2971e7" } }, {"#);
+    fs::write(scene.path("phoenix_vm_configs.json"), two).unwrap();
+    assert_eq!(scene.apply().code, Some(0));
+    assert_eq!(calls(), "0\n1000\n");
+    assert_eq!(scene.plan_code(), Some(0));
+}
+
+#[test]
+fn a_server_that_sends_something_else_is_found_out() {
+    let config = config("https://cloud.example.org/image.qcow2", SHA256);
+    let mut scene = Scene::with_node(&config);
+    let bin = tempfile::tempdir().unwrap();
+    let path = curl(bin.path(), &format!("{TAKEN_APART}echo no image >\"$out\"\n"));
+    scene.set_environment(vec![("PATH", path)]);
+    let ran = scene.apply();
+    assert_eq!(ran.code, Some(6));
+    assert!(ran.out.contains("the SHA-256 of https://cloud.example.org/image.qcow2 is"), "{}", ran.out);
+    let left = fs::read_dir(scene.node().join("root/var/lib/phoenix/images")).unwrap();
+    let left: Vec<_> = left
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| !name.to_string_lossy().ends_with(".lock"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// A later change of what it was made from is told and changes nothing.
+#[test]
+fn another_image_changes_nothing() {
+    let scene = Scene::with_node(&of_file());
+    assert_eq!(scene.apply().code, Some(0));
+    let other = of_file().replace("image.qcow2", "other.qcow2").replace(SHA256, &"0".repeat(64));
+    fs::write(scene.path("phoenix_vm_configs.json"), other).unwrap();
+    let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.out);
+    assert!(plan.err.contains("was made from another image"), "{}", plan.err);
+}
