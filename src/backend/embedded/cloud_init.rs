@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Embedded;
 use super::configure::unlocked;
 use super::files::Deadline;
+use super::machines::Guests;
 use super::options;
 use super::rehearse::Rehearsal;
 use super::storage::{NewName, usable};
@@ -84,6 +85,9 @@ impl Embedded {
         rehearsal.halfway()?;
         self.machines().seed(vm, &conf)?;
         conf.drive_made();
+        if self.settings.guests == Guests::Qemu {
+            self.qemu().seed_anew(vm, &conf)?;
+        }
         self.write_conf(vm, &conf.to_string())
     }
 }

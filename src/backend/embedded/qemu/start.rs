@@ -32,6 +32,15 @@ const PORTS: u32 = 3;
 const DETACH: &str = "setsid";
 
 impl Qemu<'_> {
+    /// Makes the cloud-init drive of a machine that has one anew: its guest reads it when it boots next.
+    pub(in super::super) fn seed_anew(&self, vm: VmId, conf: &Conf<'_>) -> Result<(), Fault> {
+        let path = self.dir(vm).join(SEED);
+        if !path.exists() {
+            return Ok(());
+        }
+        std::fs::write(&path, seed::drive(&seed::documents(vm, conf))?).map_err(unread(&path))
+    }
+
     /// Starts the machine and returns when its monitor answers.
     pub(super) fn launch(&self, vm: VmId, conf: &Conf<'_>, deadline: Deadline) -> Result<(), Fault> {
         let bridges = &self.node.settings.bridges;
