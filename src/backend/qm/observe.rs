@@ -385,7 +385,7 @@ mod tests {
         assert!(!writes_volume_of("qemu-img convert a /dev/zvol/x-vm-431-disk-0", vm(431)));
         assert!(!writes_volume_of(line, vm(43_100)));
         let line = "/usr/bin/perl -T /usr/sbin/qm set 431 --scsi0 local:0,import-from=/srv/vm-9-disk-0.qcow2";
-        assert!(writes_volume_of(line, vm(431)) && !writes_volume_of(line, vm(43)));
+        assert!(writes_volume_of(line, vm(431)) && !writes_volume_of(line, vm(4310)));
     }
 
     #[test]

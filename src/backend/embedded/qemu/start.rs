@@ -38,7 +38,7 @@ impl Qemu<'_> {
         if !path.exists() {
             return Ok(());
         }
-        std::fs::write(&path, seed::drive(&seed::documents(vm, conf))?).map_err(unread(&path))
+        std::fs::write(&path, seed::of(vm, conf)?).map_err(unread(&path))
     }
 
     /// Starts the machine and returns when its monitor answers.
