@@ -8,6 +8,7 @@
 
 mod answer;
 pub mod command;
+mod copying;
 mod files;
 mod guest;
 mod image;
@@ -218,7 +219,7 @@ impl Hypervisor for Qm {
         let text = String::from_utf8_lossy(&output.stdout);
         let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
         // A `qemu-img` whose parent was killed goes on writing (recorded); it names the volume.
-        if processes.lines().any(|line| observe::writes_volume_of(line, vm)) {
+        if processes.lines().any(|line| copying::writes_volume_of(line, vm)) {
             return Ok(Cloning::Yes);
         }
         let targets = self.clone_targets(&observe::clones(observe::parse_tasks(tasks)?))?;
@@ -236,7 +237,7 @@ impl Hypervisor for Qm {
         let text = String::from_utf8_lossy(&output.stdout);
         let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
         let task = observe::disk_tasks(&observe::parse_tasks(tasks)?).remove(&vm);
-        Ok(task.or_else(|| observe::copying(processes, vm).then(|| observe::COPY.to_owned())))
+        Ok(task.or_else(|| copying::copying(processes, vm).then(|| observe::COPY.to_owned())))
     }
 
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {

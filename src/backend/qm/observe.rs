@@ -10,6 +10,7 @@ use std::io::Read as _;
 use serde::Deserialize;
 
 use super::answer;
+use super::copying::{copying, writes_volume_of};
 use crate::hypervisor::{DISK_TASKS, Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{Elsewhere, Export, NfsSource, Node, Observed, Storage, VmObserved};
@@ -217,8 +218,8 @@ fn address(line: &str) -> Option<(String, String)> {
 /// VMIDs that a clone is making: by its task, or by a copy that outlived the task (recorded: a `qemu-img` whose parent was
 /// killed goes on writing).
 fn cloning(files: &Files, vms: &BTreeMap<VmId, VmObserved>, clones: &[Option<VmId>]) -> Vec<VmId> {
-    let copying = text(files, "copying");
-    let written = |id: &VmId| copying.lines().any(|line| writes_volume_of(line, *id));
+    let programs = text(files, "copying");
+    let written = |id: &VmId| programs.lines().any(|line| writes_volume_of(line, *id));
     let locked = vms.values().filter(|vm| vm.is_half_cloned()).map(|vm| vm.id);
     let mut targets: Vec<VmId> = clones.iter().filter_map(|target| *target).chain(locked.filter(written)).collect();
     targets.sort_unstable();
@@ -233,11 +234,6 @@ fn working(files: &Files, vms: &BTreeMap<VmId, VmObserved>) -> Result<BTreeMap<V
     let mut found: BTreeMap<VmId, String> = copied.map(|vm| (vm.id, COPY.to_owned())).collect();
     found.extend(disk_tasks(&tasks(files)?));
     Ok(found)
-}
-
-/// Whether one of these programs copies to a volume of the VMID: the last word of `qemu-img convert` is what it writes.
-pub(super) fn copying(programs: &str, vm: VmId) -> bool {
-    programs.lines().filter_map(|line| line.rsplit(' ').next()).any(|target| writes_volume_of(target, vm))
 }
 
 /// `vm: 1000` begins the section of a VM in the HA manager's `resources.cfg`.
@@ -342,19 +338,9 @@ pub(super) fn clone_target(log: &[u8]) -> Option<VmId> {
     lines.iter().find_map(|line| line.t.strip_prefix("creating ")?.rsplit_once(" with ID ")?.1.trim().parse().ok())
 }
 
-/// Whether a program's command line names a volume of the VMID: `…/vm-431-disk-0.qcow2`, `…/vm-431-cloudinit`; or it is
-/// the one that imports an image into it: `qm set 431 … --scsi0 local:0,import-from=…`.
-pub(super) fn writes_volume_of(line: &str, vm: VmId) -> bool {
-    if line.contains("import-from=") && line.contains(&format!("qm set {vm} ")) {
-        return true;
-    }
-    let name = format!("vm-{vm}-");
-    line.match_indices(&name).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-'))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{address, clone_target, clones, copying, disk_tasks, parse_tasks, storage_cfg, writes_volume_of};
+    use super::{address, clone_target, clones, disk_tasks, parse_tasks, storage_cfg};
     use crate::model::VmId;
 
     #[test]
@@ -372,20 +358,6 @@ mod tests {
             [(101, "qmmove".into())]
         );
         assert_eq!(clones(tasks).len(), 1);
-    }
-
-    #[test]
-    fn a_copy_is_told_by_the_volume_it_writes() {
-        let line =
-            "qemu-img convert -p -n /images/9100/base-9100-disk-0.qcow2 zeroinit:/images/431/vm-431-disk-0.qcow2";
-        let vm = |n: u32| VmId::try_from(n).unwrap();
-        assert!(writes_volume_of(line, vm(431)));
-        assert!(copying(line, vm(431)) && !copying(line, vm(9100)));
-        assert!(!writes_volume_of(line, vm(9100)));
-        assert!(!writes_volume_of("qemu-img convert a /dev/zvol/x-vm-431-disk-0", vm(431)));
-        assert!(!writes_volume_of(line, vm(43_100)));
-        let line = "/usr/bin/perl -T /usr/sbin/qm set 431 --scsi0 local:0,import-from=/srv/vm-9-disk-0.qcow2";
-        assert!(writes_volume_of(line, vm(431)) && !writes_volume_of(line, vm(4310)));
     }
 
     #[test]
