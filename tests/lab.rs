@@ -12,3 +12,5 @@ mod support;
 
 #[path = "lab/boot.rs"]
 mod boot;
+#[path = "lab/story.rs"]
+mod story;

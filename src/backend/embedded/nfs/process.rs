@@ -3,6 +3,7 @@
 //! A pid alone says nothing: it may belong to another process by now. Whoever has the very file open is the server.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::thread::sleep;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::files;
+use super::SERVER;
 use crate::hypervisor::{Fault, FaultKind};
 
 /// The process that a pid file names, if it lives and has the file open.
@@ -18,8 +20,15 @@ pub(super) fn alive(pid_file: &Path) -> Result<Option<u32>, Fault> {
     let Some(text) = files::read(pid_file)? else { return Ok(None) };
     let Ok(pid) = text.trim().parse::<u32>() else { return Ok(None) };
     let Ok(file) = fs::metadata(pid_file) else { return Ok(None) };
-    // Gone, or another user's, who is not root and cannot be the server.
-    let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Ok(None) };
+    let open = match fs::read_dir(format!("/proc/{pid}/fd")) {
+        Ok(open) => open,
+        // Root's, and we are not: its name must do.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            return Ok((name.trim_end() == SERVER.0).then_some(pid));
+        }
+        Err(_) => return Ok(None),
+    };
     let same = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.dev() == file.dev() && meta.ino() == file.ino());
     Ok(open.flatten().any(|entry| same(&entry.path())).then_some(pid))
 }
