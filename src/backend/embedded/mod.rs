@@ -14,8 +14,8 @@
 //! | `run/VMID` | the simulated VM runs: when it was started |
 //! | `guests/VMID/` | what the simulated guest has on its own disk |
 //! | `processes/VMID/PID` | a program in a running simulated guest: how it ended |
-//! | `qemu/VMID/` | a VM that QEMU runs, or ran ([`qemu`]) |
-//! | `nfs/` | the NFS server of real guests ([`nfs`]) |
+//! | `qemu/VMID/` | a VM that QEMU runs, or ran |
+//! | `nfs/` | the NFS server of real guests |
 //! | `snapshots/VMID/NAME/` | what a guest had on its disk when a snapshot was taken |
 //! | `root/` | the simulated file system of the host |
 //! | `tasks/` | running tasks and the list of those that ended |
