@@ -191,7 +191,11 @@ fn a_server_that_died_is_started_again_and_one_that_is_stuck_is_told() {
     soon("it is gone", || node.state() == NfsState::Stopped);
 
     // Somebody took its port, and no guest knows that one: another does.
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let mut taken = None;
+    soon("its port is free", || {
+        taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
+        taken.is_some()
+    });
     node.export(1000, &["/data"]).unwrap();
     assert_ne!(node.serving().1, port);
     drop(taken);

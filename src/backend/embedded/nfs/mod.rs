@@ -20,7 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ const RELAY: (&str, &str) = ("socat", "`apt install socat`");
 
 /// How long the server has to answer, to take a new configuration, and to end.
 const TIME: Duration = Duration::from_secs(15);
+
+/// How long a port that the server had may stay taken after it ended.
+const LETS_GO: Duration = Duration::from_secs(1);
 
 /// Ports to choose from. Below those that this machine gives to connections.
 const FIRST_PORT: u16 = 12_049;
@@ -275,8 +279,13 @@ impl Nfs<'_> {
         }
         let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
         if let Some(port) = state.port {
-            if free(&port) {
-                return Ok(port);
+            // A server that has just ended lets go of its port after everything else.
+            let end = Instant::now() + LETS_GO;
+            while Instant::now() < end {
+                if free(&port) {
+                    return Ok(port);
+                }
+                sleep(process::LOOK);
             }
             if !self.node.machines().running()?.is_empty() {
                 let what = format!("another program has port {port}, on which running guests expect the NFS server");
