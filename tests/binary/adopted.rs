@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::places::Place;
-use super::world::{Ran, Scene, ids};
+use super::world::{Scene, check, ids};
 use serde_json::Value;
 
 /// Options of Proxmox and the values they are to have; `None`: the option is gone.
@@ -61,22 +61,6 @@ fn without(conf: &str, keys: &[&str]) -> String {
     conf.split_inclusive('\n').filter(|line| !named(line)).collect()
 }
 
-fn edit(scene: &Scene, from: &str, to: &str) {
-    let path = scene.path("phoenix_vm_configs.json");
-    let text = fs::read_to_string(&path).unwrap();
-    assert_eq!(text.matches(from).count(), 1, "`{from}` in:\n{text}");
-    fs::write(path, text.replace(from, to)).unwrap();
-}
-
-#[track_caller]
-fn check(ran: &Ran, code: i32, says: &[&str]) {
-    assert_eq!(ran.code, Some(code), "{}{}", ran.out, ran.err);
-    let all = format!("{}{}", ran.out, ran.err);
-    for text in says {
-        assert!(all.contains(text), "`{text}` is missing in:\n{all}");
-    }
-}
-
 /// Each configuration is as before, but for the options named and the record.
 #[track_caller]
 fn check_confs(scene: &Scene, before: &BTreeMap<String, String>, changed: &[(&str, Options<'_>)]) {
@@ -109,7 +93,7 @@ fn imported(scene: &Scene) {
     let ran = scene.phoenix(&["import", "--all"]);
     check(&ran, 0, &["10 VMs written", "1 VM left out", "VM 9000 `ubuntu-22.04-cloud-template-v3` is a template"]);
     assert!(scene.world() == before, "import changed something on the target");
-    let text = fs::read_to_string(scene.path("phoenix_vm_configs.json")).unwrap();
+    let text = scene.config();
     snapbox::assert_data_eq!(text, snapbox::Data::read_from(&fixtures().join("imported.json"), None).raw());
     let notices =
         ran.err.lines().filter(|line| line.starts_with("notice")).fold(String::new(), |all, line| all + line + "\n");
@@ -153,13 +137,10 @@ fn check_story(scene: &Scene) {
 
 /// Two VMs are changed, one of them while it runs.
 fn check_changes(scene: &Scene, before: &BTreeMap<String, String>) {
-    edit(
-        scene,
-        "\"vm_name\": \"legacy\",",
-        "\"vm_name\": \"legacy\", \"network_bridge\": \"vmbr0\", \"boot_order\": 7,",
-    );
-    edit(scene, "\"os_type\": \"win11\",", "\"os_type\": \"win10\",");
-    edit(scene, "\"tags\": [\"prod\", \"web\"]", "\"tags\": [\"prod\", \"web\", \"new\"]");
+    scene
+        .edit("\"vm_name\": \"legacy\",", "\"vm_name\": \"legacy\", \"network_bridge\": \"vmbr0\", \"boot_order\": 7,");
+    scene.edit("\"os_type\": \"win11\",", "\"os_type\": \"win10\",");
+    scene.edit("\"tags\": [\"prod\", \"web\"]", "\"tags\": [\"prod\", \"web\", \"new\"]");
     check(&scene.phoenix(&["plan"]), 0, &["Plan: 0 to create, 3 to update, 0 to destroy, 7 unchanged."]);
     check(&scene.apply(), 0, &[]);
     let changed: [(&str, Options<'_>); 3] = [
@@ -174,7 +155,7 @@ fn check_changes(scene: &Scene, before: &BTreeMap<String, String>) {
 /// The disk of one moves, and does not grow, although its last GiB is only a part of one.
 fn check_move(scene: &Scene) {
     let before = confs(scene);
-    edit(scene, "\"vm_name\": \"copy-of-web\",", "\"vm_name\": \"copy-of-web\", \"boot_disk_storage\": \"local\",");
+    scene.edit("\"vm_name\": \"copy-of-web\",", "\"vm_name\": \"copy-of-web\", \"boot_disk_storage\": \"local\",");
     let ran = scene.apply();
     check(&ran, 0, &[]);
     let started = ids(&ran.events, "action_started");
@@ -194,10 +175,9 @@ fn check_ends(scene: &Scene) {
     check(&scene.phoenix(&["destroy", "109", "--yes-destroy", "mail"]), 1, &["VM 109 is protected"]);
     assert!(confs(scene) == before);
 
-    let path = scene.path("phoenix_vm_configs.json");
-    let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let mut config: Value = serde_json::from_str(&scene.config()).unwrap();
     config["virtual_machines"].as_array_mut().unwrap().retain(|vm| vm["vm_id"] != 102);
-    fs::write(&path, config.to_string()).unwrap();
+    scene.declare(&config.to_string());
     let ran = scene.phoenix(&["apply", "--prune", "--auto-approve", "--yes-destroy", "linked", "--json"]);
     check(&ran, 0, &[]);
     assert_eq!(ids(&ran.events, "action_started"), ["102/stop", "102/destroy"]);

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
-use super::world::{Ran, Scene, ids};
+use super::world::{Ran, Scene, check, ids};
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -19,23 +19,6 @@ fn finished() -> Scene {
     let scene = three();
     assert_eq!(scene.apply().code, Some(0));
     scene
-}
-
-/// Changes the config.
-fn change(scene: &Scene, from: &str, to: &str) {
-    let path = scene.path("phoenix_vm_configs.json");
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{from} is not in the config");
-    fs::write(path, text.replacen(from, to, 1)).unwrap();
-}
-
-#[track_caller]
-fn check(ran: &Ran, code: i32, says: &[&str]) {
-    assert_eq!(ran.code, Some(code), "{}{}", ran.out, ran.err);
-    let all = format!("{}{}", ran.out, ran.err);
-    for text in says {
-        assert!(all.contains(text), "`{text}` is missing in:\n{all}");
-    }
 }
 
 /// The actions that did something, in order.
@@ -63,7 +46,7 @@ fn the_main_job() {
 #[test]
 fn memory_is_an_update_of_one_vm_that_needs_a_restart() {
     let scene = finished();
-    change(&scene, r#""memory_mb": 8192"#, r#""memory_mb": 6144"#);
+    scene.edit(r#""memory_mb": 8192"#, r#""memory_mb": 6144"#);
     let plan = scene.phoenix(&["plan"]);
     check(&plan, 0, &["~ 1001 rumpletest", "update, needs a restart", "8192 → 6144", "1 to update (1 restart)"]);
     assert!(plan.out.contains("= 1000 rumpledev") && plan.out.contains("= 1002 rumpleprod"));
@@ -107,9 +90,9 @@ fn a_changed_script_runs_again_alone() {
 #[test]
 fn changes_say_what_they_cost() {
     let scene = finished();
-    change(&scene, r#""vm_id": 1000,"#, r#""vm_id": 1000, "boot_disk_size_gb": 60, "network_model": "e1000","#);
-    change(&scene, r#""description": "Testing Environment""#, r#""description": "Testing\nand more""#);
-    change(&scene, r#""tags": ["production", "web-server"]"#, r#""tags": ["Production", "new"]"#);
+    scene.edit(r#""vm_id": 1000,"#, r#""vm_id": 1000, "boot_disk_size_gb": 60, "network_model": "e1000","#);
+    scene.edit(r#""description": "Testing Environment""#, r#""description": "Testing\nand more""#);
+    scene.edit(r#""tags": ["production", "web-server"]"#, r#""tags": ["Production", "new"]"#);
     let plan = scene.phoenix(&["plan"]);
     check(
         &plan,
@@ -125,7 +108,7 @@ fn changes_say_what_they_cost() {
     );
     assert_eq!(scene.apply().code, Some(0));
     assert_eq!(scene.plan_code(), Some(0));
-    let conf = fs::read_to_string(scene.node().join("qemu-server/1000.conf")).unwrap();
+    let conf = scene.conf(1000);
     assert!(conf.contains("net0: e1000=BC:24:11:") && conf.contains("size=60G"), "{conf}");
 }
 
@@ -150,7 +133,7 @@ fn nobody_is_asked_where_nobody_is() {
     let scene = three();
     let ran = scene.phoenix(&["apply"]);
     check(&ran, 4, &["nobody to ask", "hint: look at `phoenix plan`, then give `--auto-approve`"]);
-    assert!(!scene.node().join("qemu-server/1000.conf").exists());
+    assert!(!scene.has(1000));
 }
 
 #[test]
@@ -161,9 +144,9 @@ fn create_makes_one_and_changes_none() {
         0,
         &["Config  phoenix_vm_configs.json, 1 of 3 virtual machines", "13 create"],
     );
-    assert!(!scene.node().join("qemu-server/1001.conf").exists());
+    assert!(!scene.has(1001));
     check(&scene.phoenix(&["create", "1000"]), 0, &["13 no-op"]);
-    change(&scene, r#""cpu_cores": 2"#, r#""cpu_cores": 3"#);
+    scene.edit(r#""cpu_cores": 2"#, r#""cpu_cores": 3"#);
     let before = scene.bytes();
     let ran = scene.phoenix(&["create", "1000"]);
     check(&ran, 1, &["VM 1000 exists, and `create` changes nothing", "hint: `phoenix apply --only 1000`"]);
@@ -200,7 +183,7 @@ fn preflight_tells_everything_at_once_and_nothing_is_done() {
         (r#""vm_id": 1001,"#, r#""vm_id": 1001, "boot_disk_storage": "local-zsf", "network_bridge": "vmbr9","#),
         (r#""vm_id": 1002,"#, r#""vm_id": 1002, "boot_disk_size_gb": 2, "cpu_sockets": 99,"#),
     ] {
-        change(&scene, from, to);
+        scene.edit(from, to);
     }
     let ran = scene.phoenix(&["apply", "--auto-approve"]);
     check(
@@ -273,7 +256,7 @@ fn the_node_is_looked_after() {
     check(&scene.phoenix(&["node", "show"]), 0, &["local-zfs", "vmbr0 (192.0.2.1)", "9000", "template"]);
     check(&scene.phoenix(&["node", "add-template", "debian-13", "--size", "2"]), 0, &["template debian-13 is VM 9001"]);
     check(&scene.phoenix(&["node", "add-template", "debian-13"]), 1, &["exists already"]);
-    change(&scene, "ubuntu-22.04-cloud-template-v3", "debian-13");
+    scene.edit("ubuntu-22.04-cloud-template-v3", "debian-13");
     assert_eq!(scene.apply().code, Some(0));
     check(&scene.phoenix(&["node", "reset"]), 4, &["nobody to ask"]);
     check(&scene.phoenix(&["node", "reset", "--auto-approve"]), 0, &["is gone"]);
@@ -314,7 +297,7 @@ fn what_a_node_says_does_not_steer_the_terminal() {
     let scene = finished();
     let conf = "#hello\u{1b}]0;owned\u{7} \u{202e}x\nname: ev\u{1b}[31mil\nmemory: 512\n";
     fs::write(scene.node().join("qemu-server/1500.conf"), conf).unwrap();
-    change(&scene, "\"virtual_machines\": [", r#""virtual_machines": [{ "vm_id": 1500, "vm_name": "mine" },"#);
+    scene.edit("\"virtual_machines\": [", r#""virtual_machines": [{ "vm_id": 1500, "vm_name": "mine" },"#);
     for arguments in [&["plan"][..], &["node", "show"], &["apply", "--auto-approve"]] {
         let ran = scene.phoenix(arguments);
         let all = format!("{}{}", ran.out, ran.err);
@@ -344,8 +327,8 @@ fn events_are_a_stream_for_programs() {
 #[test]
 fn a_vm_that_moves_after_the_plan_makes_it_stale() {
     let scene = finished();
-    change(&scene, r#""memory_mb": 4096"#, r#""memory_mb": 2048"#);
-    change(&scene, r#""memory_mb": 8192"#, r#""memory_mb": 2048"#);
+    scene.edit(r#""memory_mb": 4096"#, r#""memory_mb": 2048"#);
+    scene.edit(r#""memory_mb": 8192"#, r#""memory_mb": 2048"#);
     scene.set_latency(100);
     let mut child = scene
         .command(&["apply", "--auto-approve", "--json", "--parallelism", "1"])

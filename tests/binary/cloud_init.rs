@@ -23,21 +23,13 @@ const AFTER: &str = r#"{ "virtual_machines": [{
 fn changed(scene: &Scene) {
     let ran = scene.apply();
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
-    fs::write(scene.path("phoenix_vm_configs.json"), AFTER).unwrap();
-}
-
-fn conf(scene: &Scene) -> String {
-    fs::read_to_string(scene.node().join("qemu-server/1000.conf")).unwrap()
-}
-
-fn set_conf(scene: &Scene, change: impl FnOnce(&str) -> String) {
-    fs::write(scene.node().join("qemu-server/1000.conf"), change(&conf(scene))).unwrap();
+    scene.declare(AFTER);
 }
 
 /// The configuration is as the second file wishes, the drive has every value, and nothing is left to do.
 #[track_caller]
 fn check_done(scene: &Scene, case: &str) {
-    let conf = conf(scene);
+    let conf = scene.conf(1000);
     let key = "ssh-ed25519%20AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f%20me%40desk%0A";
     let wished = ["ciuser: admin\n", "ipconfig0: ip=192.0.2.77/24,gw=192.0.2.1\n", "searchdomain: example.org\n"];
     for line in wished.into_iter().chain([&*format!("sshkeys: {key}\n")]) {
@@ -126,7 +118,7 @@ fn adding_a_drive_is_broken_in_every_way() {
     check_broken("configure", |scene| {
         fs::remove_file(scene.node().join("run/1000")).unwrap();
         fs::remove_file(scene.node().join("images/local-zfs/1000/vm-1000-cloudinit")).unwrap();
-        set_conf(scene, without_drive);
+        scene.meddle(1000, without_drive);
     });
 }
 
@@ -135,7 +127,7 @@ fn a_drive_that_is_added_to_a_running_vm_waits_for_a_restart() {
     reached(|scene| {
         changed(scene);
         fs::remove_file(scene.node().join("images/local-zfs/1000/vm-1000-cloudinit")).unwrap();
-        set_conf(scene, without_drive);
+        scene.meddle(1000, without_drive);
         let plan = scene.phoenix(&["plan"]);
         assert!(plan.out.contains("cloud_init_drive    none → ide2 on local-zfs"), "{}", plan.out);
         let ran = scene.apply();
@@ -144,7 +136,7 @@ fn a_drive_that_is_added_to_a_running_vm_waits_for_a_restart() {
         assert!(plan.out.contains("ide2"), "it waits: {}", plan.out);
         let ran = scene.phoenix(&["apply", "--auto-approve", "--json", "--restart"]);
         assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
-        assert!(conf(scene).contains("ide2: local-zfs:vm-1000-cloudinit,media=cdrom\n"), "{}", conf(scene));
+        assert!(scene.conf(1000).contains("ide2: local-zfs:vm-1000-cloudinit,media=cdrom\n"), "{}", scene.conf(1000));
         check_done(scene, "restarted");
     });
 }
@@ -154,10 +146,10 @@ fn a_drive_that_is_added_to_a_running_vm_waits_for_a_restart() {
 fn a_password_is_left_alone() {
     let scene = Scene::with_node(BEFORE);
     changed(&scene);
-    set_conf(&scene, |conf| format!("{conf}cipassword: $5$salt$hash\n"));
+    scene.meddle(1000, |conf| format!("{conf}cipassword: $5$salt$hash\n"));
     let ran = scene.apply();
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
-    assert!(conf(&scene).contains("cipassword: $5$salt$hash\n"));
+    assert!(scene.conf(1000).contains("cipassword: $5$salt$hash\n"));
     let started: Vec<&Value> = ran.events.iter().filter(|event| event.to_string().contains("cipassword")).collect();
     assert!(started.is_empty(), "{started:?}");
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 
 use super::places::{Place, until};
-use super::world::{Ran, Scene, ids};
+use super::world::{Scene, check, ids};
 use serde_json::{Value, json};
 
 const CONFIG: &str = r#"{
@@ -26,30 +26,13 @@ const DELETE: [&str; 4] = ["apply", "--auto-approve", "--json", "--delete-source
 fn prepare(scene: &Scene) {
     let ran = scene.apply();
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
-    fs::write(scene.path("phoenix_vm_configs.json"), wished()).unwrap();
+    scene.declare(&wished());
 }
 
 fn made() -> Scene {
     let scene = Scene::with_node(CONFIG);
     prepare(&scene);
     scene
-}
-
-fn conf(scene: &Scene) -> String {
-    fs::read_to_string(scene.node().join("qemu-server/1000.conf")).unwrap()
-}
-
-fn meddle(scene: &Scene, more: &str) {
-    fs::write(scene.node().join("qemu-server/1000.conf"), conf(scene) + more).unwrap();
-}
-
-#[track_caller]
-fn check(ran: &Ran, code: i32, says: &[&str]) {
-    assert_eq!(ran.code, Some(code), "{}{}", ran.out, ran.err);
-    let all = format!("{}{}", ran.out, ran.err).split_whitespace().collect::<Vec<_>>().join(" ");
-    for text in says {
-        assert!(all.contains(text), "`{text}` is missing in:\n{all}");
-    }
 }
 
 /// What an undisturbed run does, and the world it leaves.
@@ -89,21 +72,21 @@ fn a_disk_moves_and_grows_while_its_vm_runs() {
         ["move-disk", "resize-disk", "await-agent", "await-cloud-init", "grow-filesystem"].map(|a| format!("1000/{a}"));
     assert_eq!(ids(&ran.events, "action_started")[..5], actions);
     assert_eq!(fs::read(scene.node().join("run/1000")).unwrap(), started, "it was not restarted");
-    assert!(conf(&scene).contains("scsi0: local:1000/vm-1000-disk-0.raw,discard=on,size=9G\n"), "{}", conf(&scene));
-    assert!(conf(&scene).contains(&format!("unused0: {source}\n")), "{}", conf(&scene));
-    assert!(!conf(&scene).contains("grow"), "{}", conf(&scene));
+    assert!(
+        scene.conf(1000).contains("scsi0: local:1000/vm-1000-disk-0.raw,discard=on,size=9G\n"),
+        "{}",
+        scene.conf(1000)
+    );
+    assert!(scene.conf(1000).contains(&format!("unused0: {source}\n")), "{}", scene.conf(1000));
+    assert!(!scene.conf(1000).contains("grow"), "{}", scene.conf(1000));
     assert_eq!(fs::read_to_string(scene.node().join("guests/1000/filesystem")).unwrap(), (9_u64 << 30).to_string());
     let before = scene.bytes();
     check(&scene.apply(), 0, &[]);
     assert!(scene.bytes() == before, "the second apply wrote something");
     // And back: what it left behind is not in the way.
-    fs::write(
-        scene.path("phoenix_vm_configs.json"),
-        CONFIG.replace(r#""boot_disk_size_gb": 8"#, r#""boot_disk_size_gb": 9"#),
-    )
-    .unwrap();
+    scene.declare(&CONFIG.replace(r#""boot_disk_size_gb": 8"#, r#""boot_disk_size_gb": 9"#));
     check(&scene.phoenix(&DELETE), 0, &["local:1000/vm-1000-disk-0.raw is erased"]);
-    assert!(conf(&scene).contains("scsi0: local-zfs:vm-1000-disk-1,discard=on,size=9G\n"), "{}", conf(&scene));
+    assert!(scene.conf(1000).contains("scsi0: local-zfs:vm-1000-disk-1,discard=on,size=9G\n"), "{}", scene.conf(1000));
     assert!(!scene.node().join("images/local/1000/vm-1000-disk-0.raw").exists());
     assert_eq!(scene.plan_code(), Some(0));
 }
@@ -117,7 +100,7 @@ fn what_a_move_leaves_is_erased_only_when_asked() {
         &["when scsi0 of VM 1000 has moved, local-zfs:vm-1000-disk-0 is erased"],
     );
     check(&scene.phoenix(&DELETE), 0, &[]);
-    assert!(!conf(&scene).contains("unused"), "{}", conf(&scene));
+    assert!(!scene.conf(1000).contains("unused"), "{}", scene.conf(1000));
     assert!(!scene.node().join("images/local-zfs/1000/vm-1000-disk-0").exists());
     assert!(scene.node().join("images/local/1000/vm-1000-disk-0.raw").exists());
     assert_eq!(scene.plan_code(), Some(0));
@@ -154,8 +137,8 @@ fn what_forbids_a_move_is_told_before() {
         ),
     ] {
         let scene = made();
-        fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
-        meddle(&scene, more);
+        scene.declare(&config);
+        scene.set_conf(1000, &(scene.conf(1000) + more));
         let before = scene.bytes();
         check(&scene.phoenix(words), 1, &[says]);
         let apply = [&["apply", "--auto-approve"], &words[1..]].concat();
@@ -164,14 +147,14 @@ fn what_forbids_a_move_is_told_before() {
     }
     // Snapshots that are not erased stay where they are, which is said.
     let scene = made();
-    meddle(&scene, snapshot);
+    scene.set_conf(1000, &(scene.conf(1000) + snapshot));
     check(
         &scene.phoenix(&["plan"]),
         0,
         &["snapshots of VM 1000 do not move, they stay with local-zfs:vm-1000-disk-0: `before`"],
     );
     check(&scene.apply(), 0, &[]);
-    assert!(conf(&scene).ends_with("[before]\nscsi0: local-zfs:vm-1000-disk-0,size=8G\n"), "{}", conf(&scene));
+    assert!(scene.conf(1000).ends_with("[before]\nscsi0: local-zfs:vm-1000-disk-0,size=8G\n"), "{}", scene.conf(1000));
 }
 
 #[test]
@@ -200,15 +183,15 @@ fn a_disk_that_somebody_moves_is_left_alone() {
 fn a_vm_that_does_not_run_grows_when_it_boots() {
     let scene = made();
     let stopped = wished().replace(r#""vm_name": "web""#, r#""vm_name": "web", "started": false"#);
-    fs::write(scene.path("phoenix_vm_configs.json"), stopped).unwrap();
+    scene.declare(&stopped);
     check(&scene.apply(), 0, &[]);
     assert_eq!(scene.plan_code(), Some(0), "nothing to do while it is off");
-    assert!(conf(&scene).contains("grow"), "the record knows: {}", conf(&scene));
-    fs::write(scene.path("phoenix_vm_configs.json"), wished()).unwrap();
+    assert!(scene.conf(1000).contains("grow"), "the record knows: {}", scene.conf(1000));
+    scene.declare(&wished());
     let ran = scene.apply();
     check(&ran, 0, &["1000/grow-filesystem"]);
     assert_eq!(scene.plan_code(), Some(0));
-    assert!(!conf(&scene).contains("grow"), "{}", conf(&scene));
+    assert!(!scene.conf(1000).contains("grow"), "{}", scene.conf(1000));
 }
 
 /// The node's operation behind an action.

@@ -2,16 +2,9 @@
 
 use std::fs;
 
-use super::loops::CONFIG;
+use super::loops::{CONFIG, made};
 use super::world::Scene;
 use serde_json::{Value, json};
-
-/// The two VMs of the loops, made.
-fn made() -> Scene {
-    let scene = Scene::with_node(CONFIG);
-    assert_eq!(scene.apply().code, Some(0));
-    scene
-}
 
 /// Changes the configuration of the plain VM behind phoenix's back.
 fn meddle(scene: &Scene, from: &str, to: &str) {
@@ -24,7 +17,7 @@ fn meddle(scene: &Scene, from: &str, to: &str) {
 /// Gives the plain VM more keys in the file.
 fn declare(scene: &Scene, more: &str) {
     let config = CONFIG.replace("\"vm_name\": \"plain\"", &format!("\"vm_name\": \"plain\", {more}"));
-    fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
+    scene.declare(&config);
 }
 
 /// The only change of the plain VM: who made it, and the value at the last apply.
@@ -128,7 +121,7 @@ fn a_long_value_is_known_by_its_digest() {
     let long = "x".repeat(300);
     declare(&scene, &format!("\"description\": \"{long}\""));
     assert_eq!(scene.apply().code, Some(0));
-    let notes = fs::read_to_string(scene.node().join("qemu-server/1001.conf")).unwrap();
+    let notes = scene.conf(1001);
     assert_eq!(notes.matches(&long).count(), 1, "{notes}");
     meddle(&scene, &long, "short");
     assert_eq!(change(&scene), json!(["description", "outside", null]));
@@ -178,7 +171,7 @@ fn notes_without_room_do_without_it() {
     declare(&scene, &format!("\"description\": \"{long}\", \"features\": {}", json!(features)));
     let ran = scene.apply();
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
-    let notes = fs::read_to_string(scene.node().join("qemu-server/1001.conf")).unwrap();
+    let notes = scene.conf(1001);
     assert!(!notes.contains("applied") && notes.contains("name\\u002d11"), "{notes}");
     assert_eq!(scene.plan_code(), Some(0));
 }

@@ -52,10 +52,6 @@ fn oracle() -> &'static Oracle {
     ONCE.get_or_init(|| Oracle::of(&of_file()))
 }
 
-fn conf(scene: &Scene) -> String {
-    fs::read_to_string(scene.node().join("qemu-server/1000.conf")).unwrap_or_default()
-}
-
 #[test]
 fn a_vm_is_made_from_an_image() {
     let begun = [
@@ -82,7 +78,7 @@ fn a_vm_is_made_from_an_image() {
     }
     let scene = Scene::with_node(&of_file());
     assert_eq!(scene.apply().code, Some(0));
-    let conf = conf(&scene);
+    let conf = scene.conf(1000);
     for line in [
         "boot: order=scsi0\n",
         "ciuser: admin\n",
@@ -145,18 +141,18 @@ fn an_import_under_way_is_waited_for() {
     scene.settle();
     fs::remove_file(scene.node().join("victim")).unwrap();
     // As it looks while the program runs.
-    let text = conf(&scene);
+    let text = scene.conf(1000);
     let half: String = text
         .split_inclusive('\n')
         .filter(|line| line.starts_with(['#', 'n', 's']) && !line.starts_with("sc") && !line.starts_with("se"))
         .collect();
-    fs::write(scene.node().join("qemu-server/1000.conf"), &half).unwrap();
+    scene.set_conf(1000, &half);
     fs::write(scene.node().join("ps"), "perl /usr/sbin/qm set 1000 --scsi0 local-zfs:0,import-from=/srv/x.img\n")
         .unwrap();
     let plan = scene.phoenix(&["plan"]);
     assert!(plan.err.contains("a clone into VM 1000 is running"), "{}", plan.err);
     assert_eq!(scene.apply().code, Some(1));
-    assert_eq!(conf(&scene), half, "it was touched");
+    assert_eq!(scene.conf(1000), half, "it was touched");
     fs::remove_file(scene.node().join("ps")).unwrap();
     let plan = scene.phoenix(&["plan"]);
     assert!(plan.err.contains("left over by an interrupted run"), "{}", plan.err);
@@ -181,7 +177,7 @@ fn an_image_that_is_not_what_the_file_says_is_not_used() {
             assert_eq!(ran.code, Some(6), "{}{}", ran.out, ran.err);
             assert_eq!(ids(&ran.events, "action_failed"), ["1000/fetch-image"]);
             assert!(ran.out.contains(says), "{}", ran.out);
-            assert!(conf(scene).is_empty(), "nothing is made");
+            assert!(!scene.has(1000), "nothing is made");
         }
     }
 }
@@ -235,7 +231,7 @@ fn an_image_is_fetched_once_and_gone_on_with() {
     assert_eq!(fs::read(&cache).unwrap(), content());
     // Another VM from it fetches nothing.
     let two = config.replace("[{", r#"[{ "vm_id": 1001, "vm_name": "db", "boot_disk_size_gb": 8, "cloud_image": { "source": "https://cloud.example.org/image.qcow2", "sha256": "02459c7469fde7f0c1bd57453cfa01f36635aec073d02ecb8cbd37abce2971e7" } }, {"#);
-    fs::write(scene.path("phoenix_vm_configs.json"), two).unwrap();
+    scene.declare(&two);
     assert_eq!(scene.apply().code, Some(0));
     assert_eq!(calls(), "0\n1000\n");
     assert_eq!(scene.plan_code(), Some(0));
@@ -265,7 +261,7 @@ fn another_image_changes_nothing() {
     let scene = Scene::with_node(&of_file());
     assert_eq!(scene.apply().code, Some(0));
     let other = of_file().replace("image.qcow2", "other.qcow2").replace(SHA256, &"0".repeat(64));
-    fs::write(scene.path("phoenix_vm_configs.json"), other).unwrap();
+    scene.declare(&other);
     let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
     assert_eq!(plan.code, Some(0), "{}", plan.out);
     assert!(plan.err.contains("was made from another image"), "{}", plan.err);

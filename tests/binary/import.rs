@@ -5,7 +5,7 @@ use std::fs;
 
 use super::loops::CONFIG;
 use super::places::Place;
-use super::world::{Ran, Scene, ids};
+use super::world::{Scene, check, ids};
 use serde_json::{Value, json};
 
 const EMPTY: &str = "{\n  \"virtual_machines\": []\n}\n";
@@ -24,40 +24,11 @@ fn uuid(vm: u32) -> String {
     format!("00000000-0000-4000-8000-{vm:012}")
 }
 
-fn put(scene: &Scene, vm: u32, conf: &str) {
-    fs::write(scene.node().join(format!("qemu-server/{vm}.conf")), conf).unwrap();
-}
-
-fn runs(scene: &Scene, vm: u32) {
-    fs::write(scene.node().join(format!("run/{vm}")), "0").unwrap();
-}
-
-fn read(scene: &Scene, vm: u32) -> String {
-    fs::read_to_string(scene.node().join(format!("qemu-server/{vm}.conf"))).unwrap()
-}
-
-fn config(scene: &Scene) -> String {
-    fs::read_to_string(scene.path("phoenix_vm_configs.json")).unwrap()
-}
-
-fn declare(scene: &Scene, config: &str) {
-    fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
-}
-
 /// An embedded node with a config.
 fn scene(config: &str) -> Scene {
     let scene = Scene::new(config);
     assert_eq!(scene.phoenix(&["node", "show"]).code, Some(0));
     scene
-}
-
-#[track_caller]
-fn check(ran: &Ran, code: i32, says: &[&str]) {
-    assert_eq!(ran.code, Some(code), "{}{}", ran.out, ran.err);
-    let all = format!("{}{}", ran.out, ran.err);
-    for text in says {
-        assert!(all.contains(text), "`{text}` is missing in:\n{all}");
-    }
 }
 
 #[test]
@@ -106,26 +77,26 @@ fn what_cannot_be_imported_is_refused_with_the_reason() {
     let declared = r#"{ "virtual_machines": [{ "vm_id": 900, "vm_name": "first" }] }"#;
     for (conf, says) in cases {
         let scene = scene(declared);
-        put(&scene, 105, &conf);
-        put(&scene, 106, &self::conf(106, "fine"));
+        scene.set_conf(105, &conf);
+        scene.set_conf(106, &self::conf(106, "fine"));
         let ran = scene.phoenix(&["import", "105", "106"]);
         check(&ran, 1, &[says, "nothing was written"]);
         assert!(ran.err.contains("105"), "{}", ran.err);
-        assert_eq!(config(&scene), declared, "{says}");
+        assert_eq!(scene.config(), declared, "{says}");
         // Asked for what can be imported, it goes on without it, and says so.
         check(&scene.phoenix(&["import", "--all"]), 0, &[says, "1 VM written", "2 VMs left out"]);
-        assert!(config(&scene).contains("\"fine\"") && !config(&scene).contains("\"vm_id\": 105"), "{says}");
-        assert_eq!(read(&scene, 105), conf);
+        assert!(scene.config().contains("\"fine\"") && !scene.config().contains("\"vm_id\": 105"), "{says}");
+        assert_eq!(scene.conf(105), conf);
     }
 }
 
 #[test]
 fn every_refusal_is_told_at_once() {
     let scene = scene(EMPTY);
-    put(&scene, 105, &(conf(105, "a_b") + "lock: backup\n"));
-    put(&scene, 106, &conf(106, "c_d").replace("cores: 2", "cores: 5000"));
-    put(&scene, 107, &conf(107, "same"));
-    put(&scene, 108, &conf(108, "Same"));
+    scene.set_conf(105, &(conf(105, "a_b") + "lock: backup\n"));
+    scene.set_conf(106, &conf(106, "c_d").replace("cores: 2", "cores: 5000"));
+    scene.set_conf(107, &conf(107, "same"));
+    scene.set_conf(108, &conf(108, "Same"));
     let says = [
         "VM 105 is locked (backup)",
         "VM 106 cannot be described: `c_d` is not a DNS name",
@@ -135,13 +106,13 @@ fn every_refusal_is_told_at_once() {
         "VM 9000 `ubuntu-22.04-cloud-template-v3` is a template",
     ];
     check(&scene.phoenix(&["import", "105", "106", "107", "108", "109", "9000"]), 1, &says);
-    assert_eq!(config(&scene), EMPTY);
+    assert_eq!(scene.config(), EMPTY);
 }
 
 #[test]
 fn nothing_is_asked_for_by_accident() {
     let scene = scene(EMPTY);
-    put(&scene, 105, &(conf(105, "web") + "tags: blue;green\n"));
+    scene.set_conf(105, &(conf(105, "web") + "tags: blue;green\n"));
     for (arguments, says) in [
         (&["import"][..], "required arguments were not provided"),
         (&["import", "--all", "105"], "cannot be used with"),
@@ -150,7 +121,7 @@ fn nothing_is_asked_for_by_accident() {
     ] {
         check(&scene.phoenix(arguments), 4, &[says]);
     }
-    fs::write(scene.path("phoenix_vm_configs.json"), "{").unwrap();
+    scene.declare("{");
     check(&scene.phoenix(&["import", "105"]), 3, &["error[P009]"]);
     fs::remove_file(scene.path("phoenix_vm_configs.json")).unwrap();
     check(&scene.phoenix(&["import", "105"]), 3, &["write one with `phoenix init`"]);
@@ -160,16 +131,16 @@ fn nothing_is_asked_for_by_accident() {
 #[test]
 fn vms_are_found_by_tag_and_shown_without_being_written() {
     let scene = scene(EMPTY);
-    put(&scene, 105, &(conf(105, "a") + "tags: blue;green\n"));
-    put(&scene, 106, &(conf(106, "b") + "tags: green\n"));
-    put(&scene, 107, &(conf(107, "c") + "tags: red\n"));
+    scene.set_conf(105, &(conf(105, "a") + "tags: blue;green\n"));
+    scene.set_conf(106, &(conf(106, "b") + "tags: green\n"));
+    scene.set_conf(107, &(conf(107, "c") + "tags: red\n"));
     let shown = scene.phoenix(&["import", "--tag", "Green", "--dry-run"]);
     check(&shown, 0, &["+      \"vm_name\": \"a\",", "2 VMs would be written"]);
-    assert_eq!(config(&scene), EMPTY);
+    assert_eq!(scene.config(), EMPTY);
     let written = scene.phoenix(&["import", "--tag", "Green"]);
     check(&written, 0, &["2 VMs written"]);
     assert_eq!(shown.out, written.out, "what was shown is what is written");
-    let vms: Value = serde_json::from_str(&config(&scene)).unwrap();
+    let vms: Value = serde_json::from_str(&scene.config()).unwrap();
     let ids: Vec<u64> =
         vms["virtual_machines"].as_array().unwrap().iter().filter_map(|vm| vm["vm_id"].as_u64()).collect();
     assert_eq!(ids, [105, 106]);
@@ -186,11 +157,11 @@ fn the_file_stays_what_it_is() {
     fs::write(scene.path("real.json"), text).unwrap();
     fs::set_permissions(scene.path("real.json"), fs::Permissions::from_mode(0o664)).unwrap();
     symlink("real.json", scene.path("phoenix_vm_configs.json")).unwrap();
-    put(&scene, 105, &conf(105, "web"));
+    scene.set_conf(105, &conf(105, "web"));
     check(&scene.phoenix(&["import", "105"]), 0, &["1 VM written"]);
     assert!(fs::symlink_metadata(scene.path("phoenix_vm_configs.json")).unwrap().is_symlink());
     assert_eq!(fs::metadata(scene.path("real.json")).unwrap().permissions().mode() & 0o777, 0o664);
-    let now = config(&scene);
+    let now = scene.config();
     let start = now.find("        {\r\n            \"vm_id\": 105").unwrap();
     let end = now.find("        {\r\n            \"vm_id\": 900").unwrap();
     assert_eq!(now[..start].to_owned() + &now[end..], text);
@@ -202,40 +173,40 @@ fn a_declared_vm_is_taken_over_as_it_is_declared() {
     let declared =
         r#"{ "virtual_machines": [{ "vm_id": 105, "vm_name": "web", "boot_disk_size_gb": 8, "cpu_cores": 4 }] }"#;
     let scene = scene(declared);
-    put(&scene, 105, &conf(105, "web"));
-    runs(&scene, 105);
+    scene.set_conf(105, &conf(105, "web"));
+    scene.set_running(105);
     check(&scene.phoenix(&["apply", "--auto-approve"]), 1, &["take it over with `phoenix import 105`"]);
     check(
         &scene.phoenix(&["import", "105"]),
         0,
         &["VM 105 is not what its entry says; apply changes cpu_cores, description"],
     );
-    assert_eq!(config(&scene), declared.replace(" }] }", &format!(", \"adopt\": \"{}\" }}] }}", uuid(105))));
+    assert_eq!(scene.config(), declared.replace(" }] }", &format!(", \"adopt\": \"{}\" }}] }}", uuid(105))));
     check(&scene.phoenix(&["import", "105"]), 0, &["1 VM declared already", "Nothing to write"]);
     // `create` completes half-made VMs without asking, and this is none.
     check(&scene.phoenix(&["create", "105"]), 1, &["`create` changes nothing about a finished VM"]);
     for verb in [&["stop", "105", "--auto-approve"][..], &["destroy", "105", "--yes-destroy", "web"]] {
         check(&scene.phoenix(verb), 1, &["which phoenix did not make"]);
     }
-    assert_eq!(read(&scene, 105), conf(105, "web"));
+    assert_eq!(scene.conf(105), conf(105, "web"));
     let ran = scene.apply();
     check(&ran, 0, &[]);
     assert_eq!(ids(&ran.events, "action_started"), ["105/adopt", "105/configure", "105/record"]);
-    assert!(read(&scene, 105).contains("[PENDING]\ncores: 4\n"), "{}", read(&scene, 105));
+    assert!(scene.conf(105).contains("[PENDING]\ncores: 4\n"), "{}", scene.conf(105));
     // Once ours, `adopt` does nothing.
-    declare(&scene, &config(&scene).replace(&uuid(105), &uuid(999)));
+    scene.declare(&scene.config().replace(&uuid(105), &uuid(999)));
     check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["no-op, waits for a restart"]);
 }
 
 #[test]
 fn another_vm_is_not_taken_over() {
     let scene = scene(EMPTY);
-    put(&scene, 105, &conf(105, "web"));
+    scene.set_conf(105, &conf(105, "web"));
     check(&scene.phoenix(&["import", "105"]), 0, &[]);
     let another = conf(105, "web").replace(&uuid(105), &uuid(999));
-    put(&scene, 105, &another);
+    scene.set_conf(105, &another);
     check(&scene.apply(), 1, &["it is not the one whose uuid stands in `adopt`"]);
-    assert_eq!(read(&scene, 105), another);
+    assert_eq!(scene.conf(105), another);
     // Where there is none any more, one is made.
     fs::remove_file(scene.node().join("qemu-server/105.conf")).unwrap();
     check(&scene.phoenix(&["plan"]), 0, &["+ 105 web", "Plan: 1 to create"]);
@@ -244,14 +215,14 @@ fn another_vm_is_not_taken_over() {
 #[test]
 fn a_vm_that_moved_since_it_was_planned_is_not_taken_over() {
     let scene = scene(EMPTY);
-    put(&scene, 105, &conf(105, "web"));
+    scene.set_conf(105, &conf(105, "web"));
     check(&scene.phoenix(&["import", "105"]), 0, &[]);
     check(&scene.phoenix(&["plan", "--out", "plan.json"]), 0, &["taken over"]);
     let moved = conf(105, "web").replace("cores: 2", "cores: 3");
-    put(&scene, 105, &moved);
+    scene.set_conf(105, &moved);
     check(&scene.phoenix(&["apply", "plan.json"]), 5, &["cpu_cores: no change was planned"]);
-    assert_eq!(read(&scene, 105), moved);
-    put(&scene, 105, &conf(105, "web"));
+    assert_eq!(scene.conf(105), moved);
+    scene.set_conf(105, &conf(105, "web"));
     check(&scene.phoenix(&["apply", "plan.json"]), 0, &["105 web  adopt"]);
 }
 
@@ -265,9 +236,9 @@ fn a_vm_of_ours_that_the_file_lost_comes_back_as_it_was() {
     let scene = Scene::with_node(&config.to_string());
     check(&scene.apply(), 0, &[]);
     let world = scene.world();
-    declare(&scene, r#"{ "vm_defaults": { "boot_disk_size_gb": 8, "memory_mb": 1024 }, "virtual_machines": [] }"#);
+    scene.declare(r#"{ "vm_defaults": { "boot_disk_size_gb": 8, "memory_mb": 1024 }, "virtual_machines": [] }"#);
     check(&scene.phoenix(&["import", "--all"]), 0, &["2 VMs written"]);
-    assert!(!self::config(&scene).contains("adopt"), "{}", self::config(&scene));
+    assert!(!scene.config().contains("adopt"), "{}", scene.config());
     check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["2 unchanged"]);
     assert!(scene.world() == world);
 }
@@ -279,13 +250,12 @@ fn to_be_taken_over(scene: &Scene) {
     let mut more = vm(1001);
     more["features"] = json!(["base_setup"]);
     more["tags"] = json!(["new"]);
-    declare(
-        scene,
+    scene.declare(
         &json!({ "vm_defaults": { "boot_disk_size_gb": 8 }, "virtual_machines": [vm(1000), more] }).to_string(),
     );
     for vm in [1000, 1001] {
-        put(scene, vm, &conf(vm, &format!("vm-{vm}")));
-        runs(scene, vm);
+        scene.set_conf(vm, &conf(vm, &format!("vm-{vm}")));
+        scene.set_running(vm);
     }
 }
 
@@ -326,7 +296,7 @@ fn check_broken(scene: &Scene, (id, op, skip): (&str, &str, u32), how: &str, wor
     }
     // Whoever is not ours yet is untouched.
     let untouched = id.ends_with("adopt") && matches!(how, "fail" | "die-before");
-    assert!(!untouched || read(scene, vm) == conf(vm, &format!("vm-{vm}")), "{case}");
+    assert!(!untouched || scene.conf(vm) == conf(vm, &format!("vm-{vm}")), "{case}");
     let healed = scene.apply();
     check(&healed, 0, &[]);
     let found = scene.world();

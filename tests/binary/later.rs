@@ -2,7 +2,6 @@
 //! pruned. One more apply ends in the world of an undisturbed run on the embedded node.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::Deref;
 
 use super::places::Place;
@@ -57,7 +56,7 @@ impl Way {
         assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
         let mut config = serde_json::from_str(CONFIG).unwrap();
         (self.config)(&mut config);
-        fs::write(scene.path("phoenix_vm_configs.json"), config.to_string()).unwrap();
+        scene.declare(&config.to_string());
     }
 
     fn undisturbed(&self) -> BTreeMap<String, String> {

@@ -3,16 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use super::loops::CONFIG;
-use super::world::{Ran, Scene, ids};
+use super::loops::{CONFIG, made};
+use super::world::{Scene, check, ids};
 use serde_json::{Value, json};
-
-/// The two VMs of the loops, made.
-fn made() -> Scene {
-    let scene = Scene::with_node(CONFIG);
-    assert_eq!(scene.apply().code, Some(0));
-    scene
-}
 
 /// A config that declares the last one alone.
 fn without_the_first() -> String {
@@ -25,31 +18,8 @@ fn without_the_first() -> String {
 /// Two VMs that are made, and a config that declares the last one alone.
 fn one_too_many() -> Scene {
     let scene = made();
-    fs::write(scene.path("phoenix_vm_configs.json"), without_the_first()).unwrap();
+    scene.declare(&without_the_first());
     scene
-}
-
-fn conf(scene: &Scene, vm: u32) -> Option<String> {
-    fs::read_to_string(scene.node().join(format!("qemu-server/{vm}.conf"))).ok()
-}
-
-/// Changes the configuration of a VM behind phoenix's back.
-fn meddle(scene: &Scene, vm: u32, change: impl Fn(String) -> String) {
-    let text = conf(scene, vm).unwrap();
-    fs::write(scene.node().join(format!("qemu-server/{vm}.conf")), change(text)).unwrap();
-}
-
-fn runs(scene: &Scene, vm: u32) -> bool {
-    scene.node().join(format!("run/{vm}")).exists()
-}
-
-#[track_caller]
-fn check(ran: &Ran, code: i32, says: &[&str]) {
-    assert_eq!(ran.code, Some(code), "{}{}", ran.out, ran.err);
-    let all = format!("{}{}", ran.out, ran.err);
-    for text in says {
-        assert!(all.contains(text), "`{text}` is missing in:\n{all}");
-    }
 }
 
 const PRUNE: [&str; 6] = ["apply", "--prune", "--auto-approve", "--yes-destroy", "full", "--json"];
@@ -67,11 +37,11 @@ fn a_vm_goes_and_its_data_stays() {
     let scene = made();
     let data = scene.node().join("root/quickOS/vm-persistent-data/1000");
     fs::write(data.join("letters"), "dear all").unwrap();
-    let other = conf(&scene, 1001);
+    let other = scene.conf(1001);
     let ran = scene.phoenix(&["destroy", "1000", "--yes-destroy", "full", "--json"]);
     check(&ran, 0, &[]);
     assert_eq!(ids(&ran.events, "action_started"), ["1000/stop", "1000/export-share", "1000/destroy"]);
-    assert_eq!((conf(&scene, 1000), conf(&scene, 1001)), (None, other));
+    assert_eq!((scene.has(1000), scene.conf(1001)), (false, other));
     assert!(!scene.bytes().keys().any(|path| path.to_string_lossy().contains("/vm-1000-")), "its volumes are there");
     let exports = fs::read_to_string(scene.node().join("root/etc/exports")).unwrap_or_default();
     assert!(!exports.contains("1000"), "{exports}");
@@ -95,7 +65,7 @@ fn nobody_agrees_by_accident() {
     ] {
         check(&scene.phoenix(arguments), code, &[says]);
     }
-    fs::write(scene.path("phoenix_vm_configs.json"), without_the_first()).unwrap();
+    scene.declare(&without_the_first());
     check(&scene.phoenix(&["apply", "--prune", "--auto-approve"]), 4, &["give `--yes-destroy full`"]);
     check(&scene.phoenix(&["apply", "--auto-approve"]), 0, &["no longer declared"]);
     assert!(scene.bytes() == before, "something was written");
@@ -103,10 +73,10 @@ fn nobody_agrees_by_accident() {
 
 #[test]
 fn what_must_not_go_stays() {
-    type Meddling = fn(String) -> String;
+    type Meddling = fn(&str) -> String;
     let cases: [(&str, Meddling, &str); 6] = [
-        ("protected on the node", |conf| conf + "protection: 1\n", "VM 1000 is protected"),
-        ("locked", |conf| conf + "lock: backup\n", "VM 1000 is locked (backup)"),
+        ("protected on the node", |conf| format!("{conf}protection: 1\n"), "VM 1000 is protected"),
+        ("locked", |conf| format!("{conf}lock: backup\n"), "VM 1000 is locked (backup)"),
         (
             "another VM by now",
             |conf| conf.replace("smbios1: uuid=", "smbios1: uuid=0000"),
@@ -122,9 +92,7 @@ fn what_must_not_go_stays() {
     ];
     for (case, change, says) in cases {
         let scene = made();
-        let before = conf(&scene, 1000).unwrap();
-        meddle(&scene, 1000, change);
-        assert_ne!(conf(&scene, 1000).unwrap(), before, "{case}: nothing was changed");
+        scene.meddle(1000, change);
         let before = scene.bytes();
         let ran = scene.phoenix(&["destroy", "1000", "1001", "--yes-destroy", "full,plain"]);
         check(&ran, 1, &[says]);
@@ -141,9 +109,9 @@ fn who_is_no_longer_declared_goes_only_when_asked() {
         0,
         &["1 to destroy", "local-zfs:vm-1000-disk-0", "192.0.2.1:/quickOS/vm-persistent-data/1000"],
     );
-    let other = conf(&scene, 1001);
+    let other = scene.conf(1001);
     check(&scene.phoenix(&PRUNE), 0, &[]);
-    assert_eq!((conf(&scene, 1000), conf(&scene, 1001)), (None, other));
+    assert_eq!((scene.has(1000), scene.conf(1001)), (false, other));
     // Applied twice: nothing is left, and what was agreed to is only mentioned.
     let before = scene.bytes();
     check(&scene.phoenix(&PRUNE), 0, &["names what the plan does not destroy: `full`"]);
@@ -154,14 +122,14 @@ fn who_is_no_longer_declared_goes_only_when_asked() {
 fn an_emptied_file_destroys_nobody() {
     let scene = made();
     let empty = r#"{ "hypervisor": { "project": "default" }, "virtual_machines": [] }"#;
-    fs::write(scene.path("phoenix_vm_configs.json"), empty).unwrap();
+    scene.declare(empty);
     let before = scene.bytes();
     let consent = ["apply", "--prune", "--auto-approve", "--yes-destroy", "full,plain"];
     check(&scene.phoenix(&consent), 1, &["2 of the 2", "--prune-many 2"]);
     check(&scene.phoenix(&[&consent[..], &["--prune-many", "1"]].concat()), 1, &["--prune-many 2"]);
     assert!(scene.bytes() == before, "something was written");
     check(&scene.phoenix(&[&consent[..], &["--prune-many", "2"]].concat()), 0, &[]);
-    assert_eq!((conf(&scene, 1000), conf(&scene, 1001)), (None, None));
+    assert_eq!((scene.has(1000), scene.has(1001)), (false, false));
 }
 
 /// Each is the file of a project of three VMs that lost most of them.
@@ -179,7 +147,7 @@ fn a_file_that_lost_its_vms_destroys_nobody() {
         (String::new(), 3, "error"),
         (CONFIG[..CONFIG.len() / 2].to_owned(), 3, "error"),
     ] {
-        fs::write(scene.path("phoenix_vm_configs.json"), text).unwrap();
+        scene.declare(&text);
         check(&scene.phoenix(&[&["apply", "--prune"][..], &consent].concat()), code, &[says]);
         let saved = scene.phoenix(&["plan", "--prune", "--out", "plan.json"]);
         assert_ne!(saved.code, Some(0), "{}", saved.err);
@@ -194,9 +162,9 @@ fn a_file_that_lost_its_vms_destroys_nobody() {
     }
     // One of two is not more than half: the guard is for accidents, consent is by name. A plan that was saved for that
     // does not hold for a file that lost more.
-    fs::write(scene.path("phoenix_vm_configs.json"), without_the_first()).unwrap();
+    scene.declare(&without_the_first());
     check(&scene.phoenix(&["plan", "--prune", "--out", "plan.json"]), 0, &["1 to destroy"]);
-    fs::write(scene.path("phoenix_vm_configs.json"), config("")).unwrap();
+    scene.declare(&config(""));
     check(&scene.phoenix(&["apply", "plan.json", "--yes-destroy", "full,plain"]), 5, &["changed since it was planned"]);
     assert!(scene.bytes() == before, "something was written");
 }
@@ -209,32 +177,32 @@ fn a_guest_that_does_not_react_is_stopped_only_by_force() {
     let ran = scene.phoenix(&["destroy", "1000", "--yes-destroy", "full", "--json"]);
     assert_eq!(ran.code, Some(6), "{}{}", ran.out, ran.err);
     assert_eq!(ids(&ran.events, "action_skipped"), ["1000/export-share", "1000/destroy"]);
-    assert!(runs(&scene, 1000));
+    assert!(scene.runs(1000));
     scene.script_faults(&deaf);
     check(&scene.phoenix(&["destroy", "1000", "--yes-destroy", "full", "--force-stop"]), 0, &["stopped by force"]);
-    assert!(conf(&scene, 1000).is_none());
+    assert!(!scene.has(1000));
     // `stop` does so after its grace, unless told not to.
     let deaf = json!([{ "op": "shutdown", "vm": 1001, "how": "fail" }]);
     scene.script_faults(&deaf);
     check(&scene.phoenix(&["stop", "1001", "--auto-approve", "--never-force"]), 6, &[]);
-    assert!(runs(&scene, 1001));
+    assert!(scene.runs(1001));
     scene.script_faults(&deaf);
     check(&scene.phoenix(&["stop", "1001", "--auto-approve"]), 0, &["stopped by force"]);
-    assert!(!runs(&scene, 1001));
+    assert!(!scene.runs(1001));
 }
 
 #[test]
 fn vms_are_switched_by_name() {
     let scene = made();
     check(&scene.phoenix(&["stop", "1001"]), 4, &["nobody to ask"]);
-    let other = runs(&scene, 1000);
+    let other = scene.runs(1000);
     check(&scene.phoenix(&["stop", "1001", "--auto-approve"]), 0, &["the next apply starts it again"]);
-    assert_eq!((runs(&scene, 1001), runs(&scene, 1000)), (false, other));
+    assert_eq!((scene.runs(1001), scene.runs(1000)), (false, other));
     let before = scene.bytes();
     check(&scene.phoenix(&["stop", "1001", "--auto-approve"]), 0, &["1 no-op"]);
     assert!(scene.bytes() == before, "the second stop wrote something");
     check(&scene.phoenix(&["start", "1001"]), 0, &["start → await-agent"]);
-    assert!(runs(&scene, 1001));
+    assert!(scene.runs(1001));
     let ran = scene.phoenix(&["restart", "1001", "--auto-approve", "--json"]);
     assert_eq!(
         (ran.code, ids(&ran.events, "action_started")),
@@ -298,7 +266,7 @@ fn each_step_of_an_end_fails_in_turn() {
         assert_eq!(ran.code, Some(6), "{id}: {}{}", ran.out, ran.err);
         assert_eq!(ids(&ran.events, "action_failed"), [id.as_str()]);
         assert_eq!(ids(&ran.events, "action_skipped"), actions[at + 1..], "{id}");
-        assert!(conf(&scene, 1000).is_some(), "{id}");
+        assert!(scene.has(1000), "{id}");
         check_healed(&scene, &world, &format!("{id} failed"));
     }
 }
@@ -335,7 +303,7 @@ fn killed_inside_each_step_of_an_end() {
 fn who_stops_a_vm_that_is_asked_for_stops_before_it_is_configured() {
     let scene = made();
     let config = CONFIG.replace(r#""vm_name": "plain""#, r#""vm_name": "plain", "started": false, "cpu_cores": 3"#);
-    fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
+    scene.declare(&config);
     for how in ["fail", "lose", "die-before", "die-after"] {
         scene.script_faults(&json!([{ "op": "shutdown", "vm": 1001, "how": how }]));
         let ran = scene.apply();
@@ -346,7 +314,7 @@ fn who_stops_a_vm_that_is_asked_for_stops_before_it_is_configured() {
         };
         assert_eq!(ran.code, code, "{how}: {}{}", ran.out, ran.err);
         assert_eq!(scene.apply().code, Some(0), "{how}");
-        assert_eq!((runs(&scene, 1001), scene.plan_code()), (false, Some(0)), "{how}");
+        assert_eq!((scene.runs(1001), scene.plan_code()), (false, Some(0)), "{how}");
         assert_eq!(scene.phoenix(&["start", "1001"]).code, Some(0), "{how}");
     }
 }

@@ -29,6 +29,13 @@ fn scene() -> Scene {
     Scene::with_node(CONFIG)
 }
 
+/// The two VMs, made.
+pub(crate) fn made() -> Scene {
+    let scene = scene();
+    assert_eq!(scene.apply().code, Some(0));
+    scene
+}
+
 /// What an undisturbed run of it does and leaves.
 pub(crate) fn oracle() -> &'static Oracle {
     static ONCE: OnceLock<Oracle> = OnceLock::new();
@@ -37,8 +44,7 @@ pub(crate) fn oracle() -> &'static Oracle {
 
 #[test]
 fn applied_twice() {
-    let scene = scene();
-    assert_eq!(scene.apply().code, Some(0));
+    let scene = made();
     let before = scene.bytes();
     let again = scene.apply();
     assert_eq!(again.code, Some(0));
@@ -222,10 +228,9 @@ fn a_clone_of_somebody_else_is_waited_for() {
 
 #[test]
 fn a_volume_that_comes_from_elsewhere_is_mounted_anew() {
-    let scene = scene();
-    assert_eq!(scene.apply().code, Some(0));
+    let scene = made();
     let moved = CONFIG.replace("\"/data\"", "\"/other\"");
-    std::fs::write(scene.path("phoenix_vm_configs.json"), moved).unwrap();
+    scene.declare(&moved);
     let ran = scene.apply();
     assert_eq!(ran.code, Some(0), "{}", ran.out);
     assert_eq!(scene.plan_code(), Some(0));
@@ -250,15 +255,14 @@ fn what_is_not_ours_is_left_alone() {
         assert_eq!(ran.code, Some(1), "{case}");
         assert!(ran.err.contains(says), "{case}: {}", ran.err);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), conf, "{case}");
-        assert!(!scene.node().join("qemu-server/1000.conf").exists(), "{case}: nothing at all is done");
+        assert!(!scene.has(1000), "{case}: nothing at all is done");
         assert_eq!(scene.phoenix(&["apply", "--auto-approve", "--exclude", "1001"]).code, Some(0), "{case}");
     }
 }
 
 #[test]
 fn a_vm_of_ours_that_is_locked_is_not_touched() {
-    let scene = scene();
-    assert_eq!(scene.apply().code, Some(0));
+    let scene = made();
     let path = scene.node().join("qemu-server/1001.conf");
     let conf = std::fs::read_to_string(&path).unwrap().replace("memory: 1024", "lock: backup\nmemory: 2048");
     std::fs::write(&path, &conf).unwrap();

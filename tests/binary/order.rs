@@ -50,7 +50,7 @@ fn a_vm_waits_until_what_it_depends_on_is_ready() {
     assert!(begun_after(&ran, 1000, 1001), "{}", ran.out);
     assert!(begun_after(&ran, 1001, 1002), "{}", ran.out);
     assert!(!begun_after(&ran, 1003, 1002), "who depends on nobody waits for nobody:\n{}", ran.out);
-    let conf = std::fs::read_to_string(scene.node().join("qemu-server/1002.conf")).unwrap();
+    let conf = scene.conf(1002);
     assert!(conf.contains("\nonboot: 1\n") && conf.contains("\nstartup: order=1\n"), "{conf}");
     assert_eq!(scene.plan_code(), Some(0));
     assert_eq!(touched(&scene.apply()), [] as [u64; 0]);
@@ -65,7 +65,7 @@ fn a_failure_keeps_back_who_depends_on_it_and_nobody_else() {
     assert_eq!(touched(&ran), [1001, 1002, 1003]);
     let skipped = ran.events.iter().find(|event| event["event"] == "action_skipped" && event["vm"] == 1000).unwrap();
     assert_eq!(skipped["because"], "1001/start");
-    assert!(!scene.node().join("qemu-server/1000.conf").exists());
+    assert!(!scene.has(1000));
     // The next run goes on there.
     let ran = scene.apply();
     assert_eq!((ran.code, touched(&ran)), (Some(0), vec![1000, 1001]), "{}", ran.out);
@@ -110,7 +110,7 @@ fn waiting() -> Scene {
     };
     let scene = Scene::with_node(&config(2));
     assert_eq!(scene.apply().code, Some(0));
-    std::fs::write(scene.path("phoenix_vm_configs.json"), config(4)).unwrap();
+    scene.declare(&config(4));
     scene
 }
 

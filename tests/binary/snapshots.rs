@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use super::places::{Place, until};
-use super::world::{Ran, Scene, ids};
+use super::world::{Scene, check, ids};
 use serde_json::{Value, json};
 
 const CONFIG: &str = r#"{
@@ -23,7 +23,7 @@ fn prepare(scene: &Scene) {
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
     let wished =
         CONFIG.replace(r#""vm_name": "web""#, r#""vm_name": "web", "memory_mb": 2048, "boot_disk_size_gb": 9"#);
-    fs::write(scene.path("phoenix_vm_configs.json"), wished).unwrap();
+    scene.declare(&wished);
 }
 
 fn made() -> Scene {
@@ -32,26 +32,13 @@ fn made() -> Scene {
     scene
 }
 
-fn conf(scene: &Scene) -> String {
-    fs::read_to_string(scene.node().join("qemu-server/1000.conf")).unwrap()
-}
-
 /// The names of the VM's snapshots.
 fn snapshots(scene: &Scene) -> Vec<String> {
-    let conf = conf(scene);
+    let conf = scene.conf(1000);
     conf.lines()
         .filter_map(|line| Some(line.strip_prefix('[')?.strip_suffix(']')?.to_owned()))
         .filter(|name| name != "PENDING")
         .collect()
-}
-
-#[track_caller]
-fn check(ran: &Ran, code: i32, says: &[&str]) {
-    assert_eq!(ran.code, Some(code), "{}{}", ran.out, ran.err);
-    let all = format!("{}{}", ran.out, ran.err).split_whitespace().collect::<Vec<_>>().join(" ");
-    for text in says {
-        assert!(all.contains(text), "`{text}` is missing in:\n{all}");
-    }
 }
 
 /// What an undisturbed run does, and the world it leaves.
@@ -79,14 +66,13 @@ fn a_net_is_spanned_only_where_it_is_asked_for_and_needed() {
     let ran = scene.phoenix(&APPLY);
     check(&ran, 0, &[]);
     assert_eq!(snapshots(&scene), Vec::<String>::new());
-    assert!(!conf(&scene).contains("parent:") && !scene.node().join("snapshots/1000").exists());
+    assert!(!scene.conf(1000).contains("parent:") && !scene.node().join("snapshots/1000").exists());
     // Nothing to do, no snapshot; and a change that disturbs nobody needs none.
     let before = scene.bytes();
     check(&scene.phoenix(&APPLY), 0, &[]);
     assert!(scene.bytes() == before, "the second apply wrote something");
-    let config = fs::read_to_string(scene.path("phoenix_vm_configs.json")).unwrap();
-    fs::write(scene.path("phoenix_vm_configs.json"), config.replace(r#""vm_name""#, r#""tags": ["x"], "vm_name""#))
-        .unwrap();
+    let config = scene.config();
+    scene.declare(&config.replace(r#""vm_name""#, r#""tags": ["x"], "vm_name""#));
     assert!(!scene.phoenix(&["plan", "--snapshot"]).out.contains("phoenix_7"));
     let ran = scene.phoenix(&APPLY);
     assert!(!ran.out.contains("snapshot"), "{}", ran.out);
@@ -95,18 +81,18 @@ fn a_net_is_spanned_only_where_it_is_asked_for_and_needed() {
 #[test]
 fn what_forbids_a_snapshot_is_told_before() {
     let scene = made();
-    let raw = conf(&scene).replace("scsi0: local-zfs:vm-1000-disk-0", "scsi0: local:1000/vm-1000-disk-0.raw");
-    fs::write(scene.node().join("qemu-server/1000.conf"), raw).unwrap();
-    let config = fs::read_to_string(scene.path("phoenix_vm_configs.json")).unwrap();
+    let raw = scene.conf(1000).replace("scsi0: local-zfs:vm-1000-disk-0", "scsi0: local:1000/vm-1000-disk-0.raw");
+    scene.set_conf(1000, &raw);
+    let config = scene.config();
     let here = config.replace(r#""vm_name""#, r#""boot_disk_storage": "local", "vm_name""#);
-    fs::write(scene.path("phoenix_vm_configs.json"), &here).unwrap();
+    scene.declare(&here);
     let before = scene.bytes();
     check(
         &scene.phoenix(&APPLY),
         1,
         &["no snapshot can be taken of VM 1000: scsi0 (local:1000/vm-1000-disk-0.raw) is no qcow2 file"],
     );
-    fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
+    scene.declare(&config);
     check(&scene.phoenix(&APPLY), 1, &["the boot disk of VM 1000 moves, and a snapshot would stay where it was"]);
     assert!(scene.bytes() == before, "something was written");
 }
@@ -139,10 +125,10 @@ fn a_run_that_fails_keeps_its_snapshot_and_the_way_back_works() {
     let ran = scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]);
     check(&ran, 0, &["whatever VM 1000 wrote to its disks since snapshot", "rollback"]);
     assert_eq!(fs::read_to_string(scene.node().join("guests/1000/letter")).unwrap(), "dear all");
-    let main = conf(&scene);
+    let main = scene.conf(1000);
     let main = main.split("\n[").next().unwrap();
     assert!(main.contains("memory: 1024\n") && main.contains("size=8G\n"), "{main}");
-    assert!(scene.node().join("run/1000").exists(), "it runs again");
+    assert!(scene.runs(1000), "it runs again");
     assert_eq!(snapshots(&scene), kept, "the snapshot stays");
     // The record came back, too: the file's wishes are differences again, and applied once more.
     check(&scene.phoenix(&["plan"]), 0, &["memory_mb 1024 → 2048", "boot_disk_size_gb 8 → 9"]);
@@ -155,7 +141,7 @@ fn who_is_locked_does_not_go_back() {
     let scene = made();
     scene.script_faults(&json!([{ "op": "start", "vm": 1000, "how": "fail" }]));
     assert_eq!(scene.phoenix(&APPLY).code, Some(6));
-    fs::write(scene.node().join("qemu-server/1000.conf"), format!("lock: backup\n{}", conf(&scene))).unwrap();
+    scene.set_conf(1000, &format!("lock: backup\n{}", scene.conf(1000)));
     check(&scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]), 1, &["VM 1000 is locked (backup)"]);
 }
 
@@ -245,7 +231,11 @@ fn each_step_of_the_way_back_is_broken() {
         };
         assert_eq!(ran.code, code, "{how}: {}{}", ran.out, ran.err);
         check(&scene.phoenix(&back), 0, &[]);
-        assert!(conf(&scene).split("\n[").next().unwrap().contains("memory: 1024\n"), "{how}: {}", conf(&scene));
+        assert!(
+            scene.conf(1000).split("\n[").next().unwrap().contains("memory: 1024\n"),
+            "{how}: {}",
+            scene.conf(1000)
+        );
         check(&scene.phoenix(&["apply", "--auto-approve", "--restart"]), 0, &[]);
         assert_eq!(scene.plan_code(), Some(0), "{how}");
     }

@@ -2,15 +2,9 @@
 
 use std::fs;
 
-use super::loops::CONFIG;
+use super::loops::{CONFIG, made};
 use super::world::Scene;
 use serde_json::{Value, json};
-
-fn made() -> Scene {
-    let scene = Scene::with_node(CONFIG);
-    assert_eq!(scene.apply().code, Some(0));
-    scene
-}
 
 /// The status as JSON, valid by its schema, of a world that looking left alone.
 #[track_caller]
@@ -53,8 +47,7 @@ fn what_is_not_well_is_told() {
     let (code, silent) = status(&scene, &["--only", "1000"]);
     assert_eq!((code, &silent["vms"][0]["agent"]), (Some(2), &json!("silent")));
     assert_eq!(silent["vms"].as_array().unwrap().len(), 1);
-    fs::write(scene.path("phoenix_vm_configs.json"), CONFIG.replace("\"memory_mb\": 1024", "\"memory_mb\": 2048"))
-        .unwrap();
+    scene.declare(&CONFIG.replace("\"memory_mb\": 1024", "\"memory_mb\": 2048"));
     let (code, other) = status(&scene, &[]);
     assert_eq!((code, &other["vms"][1]["differs"]), (Some(2), &json!(["memory_mb"])));
     assert_eq!(scene.apply().code, Some(0));
@@ -77,7 +70,7 @@ fn others_are_told_apart_and_not_asked() {
     let mut config: Value = serde_json::from_str(CONFIG).unwrap();
     config["virtual_machines"].as_array_mut().unwrap().remove(0);
     config["virtual_machines"].as_array_mut().unwrap().push(json!({ "vm_id": 1002, "vm_name": "third" }));
-    fs::write(scene.path("phoenix_vm_configs.json"), config.to_string()).unwrap();
+    scene.declare(&config.to_string());
     let foreign = "name: theirs\nagent: 1\nlock: backup\nmemory: 512\nscsi0: local-zfs:vm-1002-disk-0,size=3G\n";
     fs::write(scene.node().join("qemu-server/1002.conf"), foreign).unwrap();
     fs::write(scene.node().join("run/1002"), "0").unwrap();

@@ -2,16 +2,10 @@
 
 use std::fs;
 
-use super::loops::CONFIG;
+use super::loops::{CONFIG, made};
 use super::places::Place;
 use super::world::{Scene, ids};
 use serde_json::{Value, json};
-
-fn made() -> Scene {
-    let scene = Scene::with_node(CONFIG);
-    assert_eq!(scene.apply().code, Some(0));
-    scene
-}
 
 /// Takes a mount and a result out of the guest of the first VM, behind phoenix's back.
 fn lose(scene: &Scene) {

@@ -16,6 +16,9 @@ const LEFT_OUT: [&str; 10] =
 /// What operations that run detached leave on a node for good. A job that is left in there is part of the world.
 const JOBS: [&str; 4] = ["root/run", "root/run/phoenix", "root/run/phoenix/jobs", "root/run/phoenix/jobs/lock"];
 
+/// Name of the config.
+const CONFIG: &str = "phoenix_vm_configs.json";
+
 /// The real binary.
 const PHOENIX: &str = env!("CARGO_BIN_EXE_phoenix");
 
@@ -42,7 +45,7 @@ impl Scene {
     /// A scene with a config.
     pub(crate) fn new(config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("phoenix_vm_configs.json"), config).unwrap();
+        fs::write(dir.path().join(CONFIG), config).unwrap();
         Self { dir, environment: Vec::new() }
     }
 
@@ -61,6 +64,63 @@ impl Scene {
     /// The node's directory.
     pub(crate) fn node(&self) -> PathBuf {
         self.dir.path().join(".phoenix/node")
+    }
+
+    /// From now on the config is this.
+    pub(crate) fn declare(&self, config: &str) {
+        fs::write(self.path(CONFIG), config).unwrap();
+    }
+
+    /// The config.
+    pub(crate) fn config(&self) -> String {
+        fs::read_to_string(self.path(CONFIG)).unwrap()
+    }
+
+    /// Changes the first place of the config that says so.
+    #[track_caller]
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = self.config();
+        assert!(text.contains(from), "`{from}` is not in:\n{text}");
+        self.declare(&text.replacen(from, to, 1));
+    }
+
+    fn conf_path(&self, vm: u32) -> PathBuf {
+        self.node().join(format!("qemu-server/{vm}.conf"))
+    }
+
+    /// Whether the node has a VM.
+    pub(crate) fn has(&self, vm: u32) -> bool {
+        self.conf_path(vm).exists()
+    }
+
+    /// The configuration of a VM, which must be there.
+    #[track_caller]
+    pub(crate) fn conf(&self, vm: u32) -> String {
+        fs::read_to_string(self.conf_path(vm)).unwrap()
+    }
+
+    /// Somebody else writes the configuration of a VM, or makes it.
+    pub(crate) fn set_conf(&self, vm: u32, conf: &str) {
+        fs::write(self.conf_path(vm), conf).unwrap();
+    }
+
+    /// Somebody else changes the configuration of a VM.
+    #[track_caller]
+    pub(crate) fn meddle(&self, vm: u32, change: impl FnOnce(&str) -> String) {
+        let before = self.conf(vm);
+        let after = change(&before);
+        assert_ne!(after, before, "nothing was changed");
+        self.set_conf(vm, &after);
+    }
+
+    /// Whether a VM runs.
+    pub(crate) fn runs(&self, vm: u32) -> bool {
+        self.node().join(format!("run/{vm}")).exists()
+    }
+
+    /// Somebody else starts a VM.
+    pub(crate) fn set_running(&self, vm: u32) {
+        fs::write(self.node().join(format!("run/{vm}")), "0").unwrap();
     }
 
     /// Where a file of the scene is.
@@ -174,6 +234,17 @@ impl Scene {
             }
         }
         files
+    }
+}
+
+/// The run ended with this code, and said all of this, however its lines are broken.
+#[track_caller]
+pub(crate) fn check(ran: &Ran, code: i32, says: &[&str]) {
+    assert_eq!(ran.code, Some(code), "{}{}", ran.out, ran.err);
+    let all = format!("{}{}", ran.out, ran.err);
+    let one_line = all.split_whitespace().collect::<Vec<_>>().join(" ");
+    for text in says {
+        assert!(all.contains(text) || one_line.contains(text), "`{text}` is missing in:\n{all}");
     }
 }
 
