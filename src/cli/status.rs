@@ -10,7 +10,7 @@ use super::plan::{Wish, planned};
 use crate::apply::at_once;
 use crate::hypervisor::{Fault, FaultKind, Hypervisor};
 use crate::model::VmId;
-use crate::plan::status::{StatusVm, status, with_agents};
+use crate::plan::status::{status, with_agents};
 use crate::ui;
 
 /// Tells how the VMs are. Changes nothing.
@@ -37,8 +37,13 @@ pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit>
     for (vm, fault) in faults {
         console.error(&anyhow::Error::new(fault).context(format!("the guest agent of VM {vm} cannot be asked")));
     }
-    console.diagnostics(&planned.plan.problems, None);
-    let well = status.vms.iter().all(StatusVm::is_well);
+    let shown = |output: &Output| output.file.is_none() && output.format == Format::Human;
+    let mut untold = planned.plan.problems;
+    if outputs.is_empty() || outputs.iter().any(shown) {
+        untold.retain(|problem| !status.tells(problem));
+    }
+    console.diagnostics(&untold, None);
+    let well = status.vms.iter().all(|vm| vm.well);
     Ok(if verb.detailed_exitcode && !well { Exit::Changes } else { Exit::Done })
 }
 

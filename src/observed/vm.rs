@@ -12,7 +12,7 @@ use super::notes::split_notes;
 use super::ownership::{RecordFound, record_found};
 use super::pending::{PendingChange, pending_changes};
 use super::property::{is_on, value};
-use super::{BootDisk, Net, VmVolume, is_disk_key};
+use super::{BootDisk, Net, OWN_SNAPSHOT, VmVolume, is_disk_key};
 use crate::model::{Digest, Record, RecordState, VmId};
 
 /// What Proxmox writes into the notes of a VMID it has only reserved for a clone.
@@ -102,6 +102,11 @@ impl VmObserved {
     #[must_use]
     pub fn startup_number(&self, key: &str) -> Option<u32> {
         value(&self.startup, key, "order")?.parse().ok()
+    }
+
+    /// The snapshots among its own that phoenix took.
+    pub fn own_snapshots(&self) -> impl Iterator<Item = &String> {
+        self.snapshots.iter().filter(|name| name.starts_with(OWN_SNAPSHOT))
     }
 
     /// What a clone of this VM looks like before it is configured, as far as it can be told before it is made.

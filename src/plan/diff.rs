@@ -16,48 +16,32 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, delete_source: bool) ->
         if live.running { (Disruption::Restart, note.to_owned()) } else { (Disruption::None, String::new()) }
     };
     let immediate = if live.running { Disruption::Live } else { Disruption::None };
-    let mut add = |key: Key, old: String, new: String, (disruption, note): (Disruption, String)| {
-        found.push(Change { old: Some(old), new, disruption, note, ..change(vm, key) });
+    let mut add = |key: Key, (disruption, note): (Disruption, String)| {
+        let old = Some(present(live, key).unwrap_or_default());
+        found.push(Change { old, new: wish(vm, key), disruption, note, ..change(vm, key) });
     };
 
-    let os_type = live.os_type.as_deref().unwrap_or("other");
-    if os_type != vm.os_type.as_str() {
-        add(
-            Key::OsType,
-            os_type.to_owned(),
-            vm.os_type.to_string(),
-            restart("the machine type is fixed while it runs"),
-        );
+    if live.os_type.as_deref().unwrap_or("other") != vm.os_type.as_str() {
+        add(Key::OsType, restart("the machine type is fixed while it runs"));
     }
     if live.cpu_sockets != vm.cpu_sockets {
-        add(
-            Key::CpuSockets,
-            live.cpu_sockets.to_string(),
-            vm.cpu_sockets.to_string(),
-            restart("sockets are fixed while it runs"),
-        );
+        add(Key::CpuSockets, restart("sockets are fixed while it runs"));
     }
     if live.cpu_cores != vm.cpu_cores {
-        add(
-            Key::CpuCores,
-            live.cpu_cores.to_string(),
-            vm.cpu_cores.to_string(),
-            restart("cores are fixed while it runs"),
-        );
+        add(Key::CpuCores, restart("cores are fixed while it runs"));
     }
     if live.memory_mb != u64::from(vm.memory_mb) {
         let hot = live.hotplug.iter().any(|feature| feature == "memory");
         let note = if hot { "Proxmox may hot-plug it" } else { "memory hotplug is off" };
-        add(Key::MemoryMb, live.memory_mb.to_string(), vm.memory_mb.to_string(), restart(note));
+        add(Key::MemoryMb, restart(note));
     }
-    if let Some((device, size)) = too_small(vm, live) {
-        add(Key::BootDiskSizeGb, gib(size), vm.boot_disk_size_gb.to_string(), (immediate, format!("grows {device}")));
+    if let Some(device) = too_small(vm, live) {
+        add(Key::BootDiskSizeGb, (immediate, format!("grows {device}")));
     }
     if let Some(disk) = &live.boot_disk
         && disk.storage != vm.boot_disk_storage
     {
-        let note = moves(disk, live.running, delete_source);
-        add(Key::BootDiskStorage, disk.storage.clone(), vm.boot_disk_storage.clone(), (immediate, note));
+        add(Key::BootDiskStorage, (immediate, moves(disk, live.running, delete_source)));
     }
     let (bridge, model) =
         live.net0.as_ref().map_or(("", ""), |net| (net.bridge.as_deref().unwrap_or(""), net.model.as_str()));
@@ -67,57 +51,34 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, delete_source: bool) ->
         (Disruption::None, String::new())
     };
     if bridge != vm.network_bridge {
-        add(Key::NetworkBridge, bridge.to_owned(), vm.network_bridge.clone(), replug.clone());
+        add(Key::NetworkBridge, replug.clone());
     }
     if model != vm.network_model.as_str() {
         // Said once is enough.
         let replug = if bridge == vm.network_bridge { replug } else { (replug.0, String::new()) };
-        add(Key::NetworkModel, model.to_owned(), vm.network_model.to_string(), replug);
+        add(Key::NetworkModel, replug);
     }
     if live.name != vm.vm_name {
-        add(
-            Key::VmName,
-            live.name.clone(),
-            vm.vm_name.clone(),
-            (immediate, "the guest keeps its host name".to_owned()),
-        );
+        add(Key::VmName, (immediate, "the guest keeps its host name".to_owned()));
     }
     if live.description != vm.description.trim_end() {
-        add(
-            Key::Description,
-            live.description.clone(),
-            vm.description.trim_end().to_owned(),
-            (immediate, String::new()),
-        );
+        add(Key::Description, (immediate, String::new()));
     }
     if live.tags != vm.tags {
-        add(Key::Tags, live.tags.join(", "), vm.tags.join(", "), (immediate, String::new()));
+        add(Key::Tags, (immediate, String::new()));
     }
-    at_boot(vm, live, immediate, &mut add);
+    at_boot(vm, live, |key| add(key, (immediate, String::new())));
     found.extend(cloud_init::changes(vm, live));
     found.extend(agent_change(live));
     found
 }
 
-/// What the node does with the VM when it boots, and whether it is protected. `add` takes key, old, new, and what it costs.
-fn at_boot(
-    vm: &DesiredVm,
-    live: &VmObserved,
-    immediate: Disruption,
-    add: &mut impl FnMut(Key, String, String, (Disruption, String)),
-) {
-    let mut switch = |key: Key, wish: Option<bool>, on: bool| {
-        if let Some(wish) = wish.filter(|wish| *wish != on) {
-            add(key, on.to_string(), wish.to_string(), (immediate, String::new()));
-        }
-    };
-    switch(Key::StartAtBoot, vm.start_at_boot, live.onboot);
-    switch(Key::Protected, vm.protected, live.protection);
-    for (key, wish, part) in [(Key::BootOrder, vm.boot_order, "order"), (Key::BootDelay, vm.boot_delay, "up")] {
-        let now = live.startup_number(part);
-        if let Some(wish) = wish.filter(|wish| Some(*wish) != now) {
-            let now = now.map_or_else(String::new, |now| now.to_string());
-            add(key, now, wish.to_string(), (immediate, String::new()));
+/// What the node does with the VM when it boots, and whether it is protected: `add` takes the keys that differ.
+fn at_boot(vm: &DesiredVm, live: &VmObserved, mut add: impl FnMut(Key)) {
+    for key in [Key::StartAtBoot, Key::Protected, Key::BootOrder, Key::BootDelay] {
+        let wish = wish(vm, key);
+        if !wish.is_empty() && present(live, key).as_ref() != Some(&wish) {
+            add(key);
         }
     }
 }
@@ -198,6 +159,28 @@ pub(super) fn wish(vm: &DesiredVm, key: Key) -> String {
     }
 }
 
+/// What a VM has for a key that stands for one value of it, as text; `None`: it has none, or the key is of another kind.
+pub(super) fn present(live: &VmObserved, key: Key) -> Option<String> {
+    Some(match key {
+        Key::OsType => live.os_type.clone().unwrap_or_else(|| "other".to_owned()),
+        Key::CpuSockets => live.cpu_sockets.to_string(),
+        Key::CpuCores => live.cpu_cores.to_string(),
+        Key::MemoryMb => live.memory_mb.to_string(),
+        Key::BootDiskSizeGb => gib(live.boot_disk.as_ref()?.size?),
+        Key::BootDiskStorage => live.boot_disk.as_ref()?.storage.clone(),
+        Key::NetworkBridge => live.net0.as_ref()?.bridge.clone()?,
+        Key::NetworkModel => live.net0.as_ref()?.model.clone(),
+        Key::VmName => live.name.clone(),
+        Key::Description => live.description.clone(),
+        Key::Tags => live.tags.join(", "),
+        Key::StartAtBoot => live.onboot.to_string(),
+        Key::Protected => live.protection.to_string(),
+        Key::BootOrder => live.startup_number("order")?.to_string(),
+        Key::BootDelay => live.startup_number("up")?.to_string(),
+        _ => return None,
+    })
+}
+
 /// All values of a VM that is to be made, in table order. Its name stands in the heading.
 pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change> {
     let mut template = template;
@@ -252,16 +235,16 @@ pub(super) fn waiting(live: &VmObserved) -> Vec<Waiting> {
         .collect()
 }
 
-/// Device and size of a boot disk that is smaller than wished.
+/// Device of a boot disk that is smaller than wished.
 ///
 /// That of a VM which was taken over may fill its last GiB in part: no key can say that, and it is no reason to grow it.
-fn too_small<'o>(vm: &DesiredVm, live: &'o VmObserved) -> Option<(&'o str, u64)> {
+fn too_small<'o>(vm: &DesiredVm, live: &'o VmObserved) -> Option<&'o str> {
     let disk = live.boot_disk.as_ref()?;
     let size = disk.size.filter(|size| *size < wanted_bytes(vm))?;
     let uuid = live.uuid.as_deref().unwrap_or_default();
     let taken_over = vm.adopt.as_ref().is_some_and(|adopt| adopt.eq_ignore_ascii_case(uuid));
     let rounded = size.div_ceil(crate::model::GIB) == u64::from(vm.boot_disk_size_gb);
-    (!(taken_over && rounded)).then_some((disk.device.as_str(), size))
+    (!(taken_over && rounded)).then_some(disk.device.as_str())
 }
 
 /// The wished size of the boot disk in bytes.

@@ -107,17 +107,45 @@ pub(super) fn changes(
     changes
 }
 
+/// What somebody changed outside phoenix, of a VM of ours for which no file wishes anything any more: the key, the value at
+/// the last apply where it was kept, and the value now.
+pub(super) fn outside(live: &VmObserved, record: &Record) -> Vec<(&'static str, Option<String>, String)> {
+    let mut found = Vec::new();
+    let mut compare = |key: &'static str, was: Option<&str>, now: Option<String>| {
+        let now = now.unwrap_or_default();
+        if let Some(was) = was.filter(|was| !is_same(key, &now, was)) {
+            found.push((key, known(was), now));
+        }
+    };
+    for key in APPLIED {
+        compare(key.name(), record.applied.get(key.name()).map(String::as_str), diff::present(live, key));
+    }
+    // phoenix always switches the agent on.
+    let on = (!record.applied.is_empty()).then_some("on");
+    compare(diff::GUEST_AGENT, on, Some(if live.agent { "on" } else { "off" }.to_owned()));
+    found
+}
+
+/// Whether a value is the one that was applied. A disk that was taken over may fill its last GiB in part; and none ever
+/// shrinks.
+fn is_same(key: &str, now: &str, was: &str) -> bool {
+    kept(now) == was || (key == Key::BootDiskSizeGb.name() && rounded_up(now) == rounded_up(was))
+}
+
+/// A value that was applied, where it was kept.
+fn known(was: &str) -> Option<String> {
+    (!was.starts_with(DIGEST)).then(|| was.to_owned())
+}
+
 fn attribute(change: &mut Change, applied: &BTreeMap<String, String>) {
     // phoenix always switches the agent on.
     let on = (change.key == diff::GUEST_AGENT && !applied.is_empty()).then_some("on");
     let was = on.or_else(|| applied.get(change.key).map(String::as_str));
     let (Some(was), Some(now)) = (was, &change.old) else { return };
-    // A disk that was taken over may fill its last GiB in part; and none ever shrinks.
-    let same = kept(now) == was || (change.key == Key::BootDiskSizeGb.name() && rounded_up(now) == rounded_up(was));
-    change.by = Some(match (same, kept(&change.new) == was) {
+    change.by = Some(match (is_same(change.key, now, was), kept(&change.new) == was) {
         (true, _) => ChangedBy::File,
         (false, true) => ChangedBy::Outside,
         (false, false) => ChangedBy::Both,
     });
-    change.applied = (!was.starts_with(DIGEST)).then(|| was.to_owned());
+    change.applied = known(was);
 }

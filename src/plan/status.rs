@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::document::{DocumentProblem, DocumentTarget, schema_of};
-use super::{Change, ChangedBy, Plan, VmPlan, codes};
+use super::{Change, ChangedBy, Plan, VmPlan, Waiting, codes, diff, drift};
+use crate::diag::{Diagnostic, Severity};
 use crate::model::{ActionKind, Outcome, RecordState, VmId};
 use crate::observed::{Observed, VmObserved};
 
@@ -33,6 +34,7 @@ pub struct StatusDocument {
 }
 
 /// How one VM is.
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusVm {
     /// VMID.
@@ -62,8 +64,30 @@ pub struct StatusVm {
     pub drift: Vec<StatusDrift>,
     /// Options of Proxmox that wait for a restart.
     pub waiting: Vec<String>,
+    /// The same, with what the running VM has and what it will have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<StatusPending>,
+    /// phoenix's own snapshots: runs that did not come to their end kept them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
     /// Its features, by name.
     pub features: BTreeMap<String, FeatureState>,
+    /// Whether it is declared, as the config says, and nothing about it needs attention.
+    #[serde(default)]
+    pub well: bool,
+}
+
+/// A value that waits for a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusPending {
+    /// The option in Proxmox's words.
+    pub option: String,
+    /// What the running VM has; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
+    /// What it will have; absent: the option goes away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<String>,
 }
 
 /// A value that somebody changed outside phoenix since the last apply.
@@ -76,8 +100,9 @@ pub struct StatusDrift {
     pub applied: Option<String>,
     /// The value now.
     pub now: String,
-    /// The value wished.
-    pub wished: String,
+    /// The value wished; absent where the config does not declare the VM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wished: Option<String>,
 }
 
 /// Whether a VM is there, and runs.
@@ -115,12 +140,35 @@ pub enum FeatureState {
 }
 
 impl StatusVm {
-    /// Whether it is as the config says, and well.
-    #[must_use]
-    pub fn is_well(&self) -> bool {
+    fn is_well(&self) -> bool {
         let ready = self.declared && !self.blocked && !self.unfinished && !self.outcome.acts();
-        ready && self.waiting.is_empty() && self.lock.is_none() && self.agent != Some(AgentState::Silent)
+        let waits = !self.waiting.is_empty() || !self.snapshots.is_empty();
+        ready && !waits && self.lock.is_none() && self.agent != Some(AgentState::Silent)
     }
+}
+
+impl StatusDocument {
+    /// What is wrong with a VM, or left of a run on it, as far as nothing else of the document tells it.
+    pub fn problems_of(&self, vm: u32) -> impl Iterator<Item = &DocumentProblem> {
+        self.problems.iter().filter(move |problem| problem.vm == Some(vm) && is_problem(problem))
+    }
+
+    /// Whether the VMs' own words tell a problem.
+    #[must_use]
+    pub fn tells(&self, problem: &Diagnostic) -> bool {
+        let problem = DocumentProblem::from(problem);
+        let listed = problem.vm.is_some_and(|vm| self.vms.iter().any(|listed| listed.vm == vm));
+        listed && (TOLD.contains(&problem.code.as_str()) || is_problem(&problem))
+    }
+}
+
+/// Problems that fields of their own tell.
+const TOLD: [&str; 2] = [codes::DRIFT, codes::UNDECLARED];
+
+/// Whether it is something wrong, or left of a run, that no field tells.
+fn is_problem(problem: &DocumentProblem) -> bool {
+    let matters = problem.severity != Severity::Notice.as_str() || problem.code == codes::SNAPSHOT_KEPT;
+    matters && !TOLD.contains(&problem.code.as_str())
 }
 
 /// The VMs whose guest agents have something to tell: those of the project that run and have one.
@@ -137,6 +185,9 @@ pub fn status(plan: &Plan, observed: &Observed, agents: &[VmId], target: Documen
     let gone = undeclared(plan).filter_map(|vm| ours(vm, plan, observed)).map(|live| of_undeclared(live, agents));
     let mut vms: Vec<StatusVm> = declared.chain(gone).collect();
     vms.sort_by_key(|vm| vm.vm);
+    for vm in &mut vms {
+        vm.well = vm.is_well();
+    }
     StatusDocument {
         format_version: STATUS_VERSION,
         phoenix: env!("CARGO_PKG_VERSION").to_owned(),
@@ -178,8 +229,9 @@ fn of_declared(vm: &VmPlan, plan: &Plan, observed: &Observed, agents: &[VmId]) -
             Some(_) => vm.changes.iter().map(|change| change.key.to_owned()).collect(),
             None => Vec::new(),
         },
-        drift: vm.changes.iter().filter(|change| change.by.is_some_and(ChangedBy::is_drift)).map(drift).collect(),
+        drift: vm.changes.iter().filter(|change| change.by.is_some_and(ChangedBy::is_drift)).map(drifted).collect(),
         waiting: vm.waiting.iter().map(|waiting| waiting.option.clone()).collect(),
+        pending: vm.waiting.iter().map(pending).collect(),
         features: features
             .filter_map(|action| Some((action.subject.as_ref()?.to_string(), state(action.outcome))))
             .collect(),
@@ -187,20 +239,31 @@ fn of_declared(vm: &VmPlan, plan: &Plan, observed: &Observed, agents: &[VmId]) -
     }
 }
 
-fn drift(change: &Change) -> StatusDrift {
+fn drifted(change: &Change) -> StatusDrift {
     StatusDrift {
         key: change.key.to_owned(),
         applied: change.applied.clone(),
         now: change.old.clone().unwrap_or_default(),
-        wished: change.new.clone(),
+        wished: Some(change.new.clone()),
     }
 }
 
+fn pending(waiting: &Waiting) -> StatusPending {
+    let Waiting { option, active, pending } = waiting.clone();
+    StatusPending { option, active, pending }
+}
+
 fn of_undeclared(live: &VmObserved, agents: &[VmId]) -> StatusVm {
-    let ran = live.record.valid().into_iter().flat_map(|record| record.features.keys());
+    let record = live.record.valid();
+    let ran = record.into_iter().flat_map(|record| record.features.keys());
+    let outside = record.into_iter().flat_map(|record| drift::outside(live, record));
     StatusVm {
         name: live.name.clone(),
+        drift: outside
+            .map(|(key, applied, now)| StatusDrift { key: key.to_owned(), applied, now, wished: None })
+            .collect(),
         waiting: live.pending.keys().cloned().collect(),
+        pending: diff::waiting(live).iter().map(pending).collect(),
         features: ran.map(|name| (name.clone(), FeatureState::Ran)).collect(),
         ..seen(live.id, Some(live), Some(live), agents)
     }
@@ -231,6 +294,9 @@ fn seen(vm: VmId, live: Option<&VmObserved>, mine: Option<&VmObserved>, agents: 
         differs: Vec::new(),
         drift: Vec::new(),
         waiting: Vec::new(),
+        pending: Vec::new(),
+        snapshots: mine.into_iter().flat_map(VmObserved::own_snapshots).cloned().collect(),
         features: BTreeMap::new(),
+        well: false,
     }
 }

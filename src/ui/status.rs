@@ -1,44 +1,69 @@
 //! How the VMs are, for people: a table, on a screen or in Markdown.
 
-use super::layout::{count, wrap};
+use super::layout::{count, cut, pad, wrap};
 use super::markdown::{code, plain};
-use super::table::table;
+use super::table::dense;
 use super::text::{safe, safe_pretty_json};
 use crate::model::Outcome;
 use crate::plan::status::{AgentState, FeatureState, StatusDocument, StatusVm, VmState};
 
-const HEADER: [&str; 7] = ["VM", "name", "state", "agent", "next apply", "features", "attention"];
+const HEADER: [&str; 9] =
+    ["VM", "name", "declared", "state", "agent", "drift", "pending\nrestart", "features", "problems"];
 
-/// Renders the status as a table in `width` columns. Problems are not part of it; they go where diagnostics go.
+/// Columns before the text of a detail.
+const INDENT: usize = 14;
+
+/// Renders the status in `width` columns: a table of words and counts, and below it what they stand for.
 #[must_use]
 pub fn render(status: &StatusDocument, width: usize) -> String {
     if status.vms.is_empty() {
         return format!("Project `{}` has no VMs here.\n", safe(&status.project));
     }
-    let rows = status.vms.iter().map(|vm| row(vm).map(|cell| safe(&cell).into_owned()).to_vec());
-    format!("{}\n{}\n", table(&HEADER, rows, width), wrap(&verdict(status), width).join("\n"))
+    let rows: Vec<Vec<String>> =
+        status.vms.iter().map(|vm| row(status, vm).map(|cell| safe(&cell).into_owned()).to_vec()).collect();
+    let mut out = dense(&HEADER, &rows, width);
+    for vm in &status.vms {
+        let mut details = details(vm);
+        for problem in status.problems_of(vm.vm) {
+            details.push(("problem", problem.message.clone()));
+            details.extend(problem.hint.iter().map(|hint| ("", format!("hint: {hint}"))));
+        }
+        if !details.is_empty() {
+            out.push_str(&format!("\n{} {}\n", vm.vm, safe(&vm.name)));
+        }
+        for (label, text) in details {
+            let mut label = label;
+            for line in wrap(&safe(&text), width.saturating_sub(INDENT)) {
+                out.push_str(&format!("  {}{line}\n", pad(label, INDENT - 2)));
+                label = "";
+            }
+        }
+    }
+    format!("{out}\n{}\n", wrap(&verdict(status), width).join("\n"))
 }
 
 /// Renders the status and its problems for a merge request or a chat.
 #[must_use]
 pub fn markdown(status: &StatusDocument) -> String {
     let mut out = format!("**{}**\n\n", plain(&verdict(status)));
-    let line = |cells: [String; 7]| format!("| {} |\n", cells.join(" | "));
+    let line = |cells: [String; HEADER.len()]| format!("| {} |\n", cells.join(" | "));
     if !status.vms.is_empty() {
-        out.push_str(&line(HEADER.map(str::to_owned)));
+        out.push_str(&line(HEADER.map(|head| head.replace('\n', " "))));
         out.push_str(&line(HEADER.map(|_| "---".to_owned())));
     }
     for vm in &status.vms {
-        out.push_str(&line(row(vm).map(|cell| plain(&cell))));
+        out.push_str(&line(row(status, vm).map(|cell| plain(&cell))));
+    }
+    for vm in &status.vms {
+        for (label, text) in details(vm) {
+            out.push_str(&format!("\n- {} {}, {label}: {}", vm.vm, plain(&vm.name), plain(&text)));
+        }
     }
     for problem in &status.problems {
         let hint = problem.hint.as_ref().map(|hint| format!(" – hint: {}", plain(hint))).unwrap_or_default();
         out.push_str(&format!("\n- {} {}: {}{hint}", problem.severity, code(&problem.code), plain(&problem.message)));
     }
-    if !status.problems.is_empty() {
-        out.push('\n');
-    }
-    out
+    format!("{}\n", out.trim_end())
 }
 
 /// Renders the status as JSON, with a line break at the end.
@@ -49,7 +74,12 @@ pub fn json(status: &StatusDocument) -> String {
     safe_pretty_json(&text)
 }
 
-fn row(vm: &StatusVm) -> [String; 7] {
+fn row(status: &StatusDocument, vm: &StatusVm) -> [String; HEADER.len()] {
+    let declared = match vm.outcome {
+        _ if !vm.declared => "no",
+        Outcome::NoOp => "yes",
+        _ => "differs",
+    };
     let state = match vm.state {
         VmState::Absent => "absent",
         VmState::Stopped => "stopped",
@@ -61,26 +91,78 @@ fn row(vm: &StatusVm) -> [String; 7] {
         Some(AgentState::Silent) => "silent",
         Some(AgentState::Off) => "off",
     };
-    let next = match vm.outcome {
-        _ if !vm.declared => "not declared".to_owned(),
-        _ if vm.blocked => "blocked".to_owned(),
-        Outcome::NoOp => "no-op".to_owned(),
-        outcome if vm.differs.is_empty() => outcome.as_str().to_owned(),
-        outcome => format!("{}: {}", outcome.as_str(), vm.differs.join(", ")),
-    };
     let ran = vm.features.values().filter(|state| **state == FeatureState::Ran).count();
-    let features = if vm.features.is_empty() { String::new() } else { format!("{ran} of {} ran", vm.features.len()) };
+    let features = if vm.features.is_empty() { String::new() } else { format!("{ran} of {}", vm.features.len()) };
+    let some = |n: usize| if n == 0 { String::new() } else { n.to_string() };
+    let problems = troubles(vm).len() + status.problems_of(vm.vm).count();
+    [
+        vm.vm.to_string(),
+        vm.name.clone(),
+        declared.to_owned(),
+        state.to_owned(),
+        agent.to_owned(),
+        some(vm.drift.len()),
+        some(vm.waiting.len()),
+        features,
+        some(problems),
+    ]
+}
+
+/// What is wrong with a VM and told by no problem of the document.
+fn troubles(vm: &StatusVm) -> Vec<String> {
     let lock = vm.lock.as_ref().map(|lock| format!("locked ({lock})"));
-    let unfinished = vm.unfinished.then(|| "not finished".to_owned());
-    let waiting = (!vm.waiting.is_empty()).then(|| format!("waits for a restart: {}", vm.waiting.join(", ")));
-    let drift: Vec<&str> = vm.drift.iter().map(|drift| drift.key.as_str()).collect();
-    let drift = (!drift.is_empty()).then(|| format!("changed outside: {}", drift.join(", ")));
-    let attention: Vec<String> = [lock, unfinished, drift, waiting].into_iter().flatten().collect();
-    [vm.vm.to_string(), vm.name.clone(), state.to_owned(), agent.to_owned(), next, features, attention.join("; ")]
+    let unfinished = vm.unfinished.then(|| "an earlier run did not finish it".to_owned());
+    let silent = (vm.agent == Some(AgentState::Silent)).then(|| "the guest agent does not answer".to_owned());
+    [lock, unfinished, silent].into_iter().flatten().collect()
+}
+
+/// What the words and counts of a VM's row stand for, but for the problems of the document: a label, and the text.
+fn details(vm: &StatusVm) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let next = match vm.outcome {
+        _ if !vm.declared => Some(undeclared(vm.vm)),
+        _ if vm.blocked => Some("does nothing as long as there is an error".to_owned()),
+        Outcome::NoOp => None,
+        outcome if vm.differs.is_empty() => Some(outcome.as_str().to_owned()),
+        outcome => Some(format!("{}: {}", outcome.as_str(), vm.differs.join(", "))),
+    };
+    found.extend(next.map(|next| ("next apply", next)));
+    for drift in &vm.drift {
+        let was = drift.applied.as_ref().map_or_else(
+            || "another value at the last apply".to_owned(),
+            |was| format!("{} at the last apply", value(was)),
+        );
+        let file = drift.wished.as_ref().map(|wish| format!("; the file says {}", value(wish))).unwrap_or_default();
+        found.push(("drift", format!("{} is {}, was {was}{file}", drift.key, value(&drift.now))));
+    }
+    for waiting in &vm.pending {
+        let [now, then] = [&waiting.active, &waiting.pending].map(|v| v.as_deref().unwrap_or("not set"));
+        found.push(("pending", format!("{}: {now} → {then} after a restart", waiting.option)));
+    }
+    let open: Vec<&str> =
+        vm.features.iter().filter(|(_, state)| **state == FeatureState::ToRun).map(|(name, _)| name.as_str()).collect();
+    if !open.is_empty() {
+        found.push(("features", format!("to run: {}", open.join(", "))));
+    }
+    found.extend(troubles(vm).into_iter().map(|trouble| ("problem", trouble)));
+    found
+}
+
+fn undeclared(vm: u32) -> String {
+    format!("leaves it alone: it is not declared; `phoenix destroy {vm}` or `phoenix apply --prune` removes it")
+}
+
+/// A value among words.
+fn value(text: &str) -> String {
+    match text {
+        "" => "not set".to_owned(),
+        text if text.contains(char::is_whitespace) => format!("\"{}\"", cut(text, 60)),
+        text => cut(text, 60),
+    }
 }
 
 fn verdict(status: &StatusDocument) -> String {
-    let well = status.vms.iter().filter(|vm| vm.is_well()).count();
+    let well = status.vms.iter().filter(|vm| vm.well).count();
     let simulated = if status.target.simulated { " (simulated)" } else { "" };
     let all = count(status.vms.len(), "virtual machine");
     format!("{all} on {}{simulated}: {well} as declared and well.", safe(&status.target.name))

@@ -68,7 +68,11 @@ fn somebody_changed_the_vm() {
     assert_eq!(status["vms"][0].get("drift"), None);
     assert_eq!(status["vms"][1]["drift"], json!([{ "key": "cpu_cores", "applied": "2", "now": "8", "wished": "2" }]));
     let shown = scene.phoenix(&["status"]).out;
-    assert!(shown.contains("changed") && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    assert!(
+        shown.contains("cpu_cores is 8, was 2 at the last apply; the file says 2\n")
+            && shown.lines().all(|line| line.chars().count() <= 80),
+        "{shown}"
+    );
     // Applied, it is as it was, to the record.
     assert_eq!(scene.phoenix(&["apply", "--auto-approve", "--restart"]).code, Some(0));
     assert_eq!(scene.plan_code(), Some(0));

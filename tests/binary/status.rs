@@ -35,7 +35,7 @@ fn from_nothing_to_well() {
     assert_eq!(vm["features"], json!({ "base_setup": "ran", "install_docker": "ran" }));
     let shown = scene.phoenix(&["status"]);
     assert_eq!(shown.code, Some(0));
-    assert!(shown.out.contains("2 of 2 ran") && shown.out.contains("2 as declared and"), "{}", shown.out);
+    assert!(shown.out.contains("2 of 2") && shown.out.contains("2 as declared and"), "{}", shown.out);
     assert!(shown.out.lines().all(|line| line.chars().count() <= 80), "{}", shown.out);
 }
 
@@ -54,7 +54,8 @@ fn what_is_not_well_is_told() {
     let (code, waits) = status(&scene, &[]);
     assert_eq!((code, &waits["vms"][1]["waiting"]), (Some(2), &json!(["memory"])));
     assert_eq!(scene.phoenix(&["status"]).code, Some(0), "a look is no failure");
-    assert!(scene.phoenix(&["status"]).out.contains("waits"));
+    assert!(scene.phoenix(&["status"]).out.contains("  pending     memory: 1024 → 2048 after a restart\n"));
+    assert_eq!(waits["vms"][1]["pending"], json!([{ "option": "memory", "active": "1024", "pending": "2048" }]));
     assert_eq!(scene.phoenix(&["restart", "1000", "1001", "--auto-approve"]).code, Some(0));
     assert_eq!(scene.phoenix(&["stop", "1001", "--auto-approve"]).code, Some(0));
     let (code, off) = status(&scene, &[]);
@@ -84,8 +85,52 @@ fn others_are_told_apart_and_not_asked() {
     assert_eq!((&taken["blocked"], &taken["lock"], taken.get("agent")), (&json!(true), &json!("backup"), None));
     assert!(status["problems"].to_string().contains("VMID 1002 is taken by the VM `theirs`"), "{status}");
     let markdown = scene.phoenix(&["status", "--format", "markdown"]).out;
-    assert!(markdown.contains("| 1000 | full | running | answers | not declared |"), "{markdown}");
+    assert!(markdown.contains("| 1000 | full | no | running | answers |"), "{markdown}");
     assert!(markdown.contains("- error `T010`"), "{markdown}");
+}
+
+/// Whoever is no longer declared, and what a failed run kept, needs attention, too.
+#[test]
+fn drift_of_what_is_not_declared_and_kept_snapshots_are_told() {
+    let scene = made();
+    let changed = CONFIG.replace("\"memory_mb\": 1024", "\"memory_mb\": 2048");
+    fs::write(scene.path("phoenix_vm_configs.json"), &changed).unwrap();
+    scene.script_faults(&json!([{ "op": "configure", "vm": 1000, "how": "fail" }]));
+    let failed = scene.phoenix(&["apply", "--auto-approve", "--snapshot", "--only", "1000"]);
+    assert_eq!(failed.code, Some(6), "{}", failed.err);
+    let path = scene.node().join("qemu-server/1001.conf");
+    let conf = fs::read_to_string(&path)
+        .unwrap()
+        .replace("cores: 2", "cores: 8")
+        .replace("agent: enabled=1", "agent: enabled=0");
+    fs::write(path, conf).unwrap();
+    let mut config: Value = serde_json::from_str(&changed).unwrap();
+    config["virtual_machines"].as_array_mut().unwrap().remove(1);
+    fs::write(scene.path("phoenix_vm_configs.json"), config.to_string()).unwrap();
+    let (code, status) = status(&scene, &[]);
+    let [kept, gone] = &status["vms"].as_array().unwrap()[..] else { panic!("{status}") };
+    assert_eq!((code, &gone["declared"], &gone["well"]), (Some(2), &json!(false), &json!(false)));
+    let [cores, agent] = &gone["drift"].as_array().unwrap()[..] else { panic!("{gone}") };
+    assert_eq!(cores, &json!({ "key": "cpu_cores", "applied": "2", "now": "8" }));
+    assert_eq!(agent, &json!({ "key": "guest_agent", "applied": "on", "now": "off" }));
+    let snapshot = kept["snapshots"][0].as_str().unwrap();
+    assert!(snapshot.starts_with("phoenix_"), "{kept}");
+    let shown = scene.phoenix(&["status"]);
+    assert!(shown.out.contains("  drift       cpu_cores is 8, was 2 at the last apply\n"), "{}", shown.out);
+    assert!(shown.out.contains(snapshot) && shown.out.contains("`phoenix rollback 1000`"), "{}", shown.out);
+    assert!(shown.out.lines().all(|line| line.chars().count() <= 80), "{}", shown.out);
+    assert_eq!(shown.err, "", "it is told once");
+}
+
+/// A long name is broken, and nothing else about the table.
+#[test]
+fn a_narrow_table_stays_a_table() {
+    let scene = Scene::with_node(&CONFIG.replace("\"plain\"", "\"a-name-that-is-longer-than-most-names-are\""));
+    let shown = scene.phoenix(&["status"]).out;
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    assert!(shown.starts_with("VM   name "), "{shown}");
+    assert!(shown.contains("declared state  agent drift pending features problems"), "{shown}");
+    assert!(shown.contains("1001 a-name-that-is-longer-than-most-names-are\n  next apply  create\n"), "{shown}");
 }
 
 #[test]

@@ -19,15 +19,10 @@ fn disturbs(action: &Action) -> bool {
     action.outcome.acts() && (disk || action.disruption >= Disruption::Network)
 }
 
-/// Phoenix's own snapshots of a VM.
-fn own(live: &VmObserved) -> impl Iterator<Item = &String> {
-    live.snapshots.iter().filter(|name| name.starts_with(OWN_SNAPSHOT))
-}
-
 /// Tells snapshots of runs that did not come to their end.
 pub(super) fn kept(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
     let id = live.id;
-    for name in own(live) {
+    for name in live.own_snapshots() {
         let what = format!("VM {id} has the snapshot `{name}` of a run that did not come to its end");
         let hint = format!("`phoenix rollback {id}` goes back to it; `qm delsnapshot {id} {name}` removes it");
         problems.push(Diagnostic::notice(codes::SNAPSHOT_KEPT, what).vm(id).hint(hint));
@@ -128,7 +123,7 @@ pub(in crate::plan) fn plan_rollback(
 /// The snapshot to go back to.
 fn chosen(live: &VmObserved, to: Option<&str>) -> Result<String, Diagnostic> {
     let id = live.id;
-    let own: Vec<&String> = own(live).collect();
+    let own: Vec<&String> = live.own_snapshots().collect();
     let error = |what: String| Diagnostic::error(codes::SNAPSHOTS, what);
     let listed = || own.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match (to, own.as_slice()) {
