@@ -234,10 +234,16 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     }
     // Whoever depends on a VM stops before it.
     let backwards = matches!(policy.goal, Goal::Destroy(_) | Goal::Power(Power::Stop, _));
-    assemble(desired, vms, backwards, problems)
+    assemble(desired, observed, vms, backwards, problems)
 }
 
-fn assemble(desired: &Desired, vms: Vec<VmPlan>, backwards: bool, mut problems: Vec<Diagnostic>) -> Plan {
+fn assemble(
+    desired: &Desired,
+    observed: &Observed,
+    vms: Vec<VmPlan>,
+    backwards: bool,
+    mut problems: Vec<Diagnostic>,
+) -> Plan {
     let mut first = Vec::with_capacity(vms.len() + 1);
     let mut edges = Vec::with_capacity(vms.len() * 12);
     let mut number = 0;
@@ -248,7 +254,7 @@ fn assemble(desired: &Desired, vms: Vec<VmPlan>, backwards: bool, mut problems: 
     }
     first.push(number);
     order::between_vms(desired, &vms, &first, backwards, &mut edges);
-    order::one_after_the_other(desired, &vms, &first, &mut edges, &mut problems);
+    order::one_after_the_other(desired, observed, &vms, &first, &mut edges, &mut problems);
     let graph = Dag::new(number, &edges).unwrap_or_else(|Cycle(ring)| {
         // The config refuses rings, so this is for callers that made their wishes themselves.
         let vm = ring.first().map(|action| vms[first.partition_point(|first| first <= action) - 1].vm);

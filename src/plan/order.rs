@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Action, VmPlan, codes};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, VmId};
+use crate::observed::Observed;
 
 /// What waits for what among the actions of one VM whose first action has number `first`.
 ///
@@ -65,9 +66,11 @@ pub(super) fn between_vms(
 /// VMs that share a tag of `never_together` are restarted one after the other: each waits until the one before it is
 /// ready again.
 ///
-/// They go in an order in which nobody comes before what it depends on, so that no ring arises.
+/// They go in an order in which nobody comes before what it depends on, so that no ring arises; those that the file does not
+/// declare, which nobody depends on, come last. What tags those have, only the target knows.
 pub(super) fn one_after_the_other(
     desired: &Desired,
+    observed: &Observed,
     vms: &[VmPlan],
     first: &[usize],
     edges: &mut Vec<(usize, usize)>,
@@ -80,9 +83,12 @@ pub(super) fn one_after_the_other(
         return;
     }
     let in_order = dependencies_first(desired);
+    let declared: BTreeSet<VmId> = in_order.iter().map(|vm| vm.vm_id).collect();
     for tag in &desired.settings.never_together {
-        let tagged = in_order.iter().filter(|vm| vm.tags.contains(tag));
-        let chain: Vec<usize> = tagged.filter_map(|vm| restarted.get(&vm.vm_id).copied()).collect();
+        let tagged = in_order.iter().filter(|vm| vm.tags.contains(tag)).map(|vm| vm.vm_id);
+        let has_tag = |vm: &VmId| observed.vms.get(vm).is_some_and(|live| live.tags.contains(tag));
+        let others = restarted.keys().copied().filter(|vm| !declared.contains(vm)).filter(has_tag);
+        let chain: Vec<usize> = tagged.chain(others).filter_map(|vm| restarted.get(&vm).copied()).collect();
         for pair in chain.windows(2) {
             let (before, after) = (pair[0], pair[1]);
             let waits = first[after] + restart(&vms[after]).unwrap_or(0);
