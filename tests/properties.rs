@@ -144,7 +144,7 @@ fn applied(plan: Plan, target: Arc<Faulty>, parallel: usize) -> Summary {
         plan: Arc::new(plan),
         hypervisor: target,
         clock: Arc::new(NoWait::default()),
-        limits: Limits { parallel, clones_per_storage: 2 },
+        limits: Limits { parallel, copies_per_storage: 2 },
         config: "test".to_owned(),
     };
     run(&run_, &Inbox::default(), &mut |_| {})
@@ -417,7 +417,7 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let plan = planned(&desired(&config), &Embedded::open(dir.path()).unwrap().observe().unwrap());
-        let limits = Limits { parallel, clones_per_storage: clones };
+        let limits = Limits { parallel, copies_per_storage: clones };
         let mut scheduler = Scheduler::new(&plan, limits);
         let (mut running, mut good, mut over) = (Vec::<usize>::new(), BTreeSet::new(), BTreeSet::new());
         let mut luck = luck.into_iter();

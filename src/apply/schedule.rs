@@ -21,13 +21,13 @@ use crate::plan::Plan;
 pub struct Limits {
     /// Actions.
     pub parallel: usize,
-    /// Full clones onto one storage. Four run well on a real node (measured); more only get in each other's way.
-    pub clones_per_storage: usize,
+    /// Full clones onto one storage, and disks that move there. Four run well on a real node (measured); more only get in each other's way.
+    pub copies_per_storage: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { parallel: 10, clones_per_storage: 4 }
+        Self { parallel: 10, copies_per_storage: 4 }
     }
 }
 
@@ -80,9 +80,9 @@ pub struct Scheduler<'p> {
     state: Vec<State>,
     /// Ready actions without a limit of their own, lowest number first.
     ready: BTreeSet<usize>,
-    /// Ready full clones by storage.
-    ready_clones: BTreeMap<&'p str, BTreeSet<usize>>,
-    running_clones: BTreeMap<&'p str, usize>,
+    /// Ready full clones and moves by storage.
+    ready_copies: BTreeMap<&'p str, BTreeSet<usize>>,
+    running_copies: BTreeMap<&'p str, usize>,
     /// VMs with a running action, and the ready actions that wait for it to end.
     busy: BTreeMap<usize, Vec<usize>>,
     running: BTreeSet<usize>,
@@ -98,12 +98,12 @@ impl<'p> Scheduler<'p> {
         let count = plan.action_count();
         let mut scheduler = Self {
             plan,
-            limits: Limits { parallel: limits.parallel.max(1), clones_per_storage: limits.clones_per_storage.max(1) },
+            limits: Limits { parallel: limits.parallel.max(1), copies_per_storage: limits.copies_per_storage.max(1) },
             missing: (0..count).map(|number| plan.graph.dependency_count(number)).collect(),
             state: vec![State::Waiting; count],
             ready: BTreeSet::new(),
-            ready_clones: BTreeMap::new(),
-            running_clones: BTreeMap::new(),
+            ready_copies: BTreeMap::new(),
+            running_copies: BTreeMap::new(),
             busy: BTreeMap::new(),
             running: BTreeSet::new(),
             told: VecDeque::new(),
@@ -160,11 +160,15 @@ impl<'p> Scheduler<'p> {
         (0..self.state.len()).filter(|number| matches!(self.state[*number], State::Waiting | State::Ready))
     }
 
-    /// Storage of a full clone, which counts against that storage's limit.
-    fn clone_storage(&self, number: usize) -> Option<&'p str> {
+    /// Storage that a full clone or a moved disk is copied to, which counts against that storage's limit.
+    fn copy_storage(&self, number: usize) -> Option<&'p str> {
         let (vm, action) = self.plan.action(number);
-        let clone = vm.task.as_ref()?.clone.as_ref()?;
-        clone.storage.as_deref().filter(|_| matches!(action.kind, ActionKind::Clone | ActionKind::CreateFromImage))
+        let task = vm.task.as_ref()?;
+        match action.kind {
+            ActionKind::Clone | ActionKind::CreateFromImage => task.clone.as_ref()?.storage.as_deref(),
+            ActionKind::MoveDisk => Some(&task.desired.boot_disk_storage),
+            _ => None,
+        }
     }
 
     fn make_ready(&mut self, number: usize) {
@@ -190,8 +194,8 @@ impl<'p> Scheduler<'p> {
     fn enqueue(&mut self, number: usize) {
         if let Some(parked) = self.busy.get_mut(&self.plan.vm_index(number)) {
             parked.push(number);
-        } else if let Some(storage) = self.clone_storage(number) {
-            self.ready_clones.entry(storage).or_default().insert(number);
+        } else if let Some(storage) = self.copy_storage(number) {
+            self.ready_copies.entry(storage).or_default().insert(number);
         } else {
             self.ready.insert(number);
         }
@@ -201,10 +205,10 @@ impl<'p> Scheduler<'p> {
     fn pick(&mut self) -> Option<usize> {
         loop {
             let clone = self
-                .ready_clones
+                .ready_copies
                 .iter()
                 .filter(|(storage, _)| {
-                    self.running_clones.get(*storage).copied().unwrap_or(0) < self.limits.clones_per_storage
+                    self.running_copies.get(*storage).copied().unwrap_or(0) < self.limits.copies_per_storage
                 })
                 .filter_map(|(storage, ready)| Some((*ready.first()?, *storage)))
                 .min();
@@ -214,12 +218,12 @@ impl<'p> Scheduler<'p> {
                 (Some(plain), Some((clone, _))) if plain < clone => plain,
                 (Some(plain), None) => plain,
                 (_, Some((clone, storage))) => {
-                    self.ready_clones.entry(storage).or_default().remove(&clone);
+                    self.ready_copies.entry(storage).or_default().remove(&clone);
                     if let Some(parked) = self.busy.get_mut(&self.plan.vm_index(clone)) {
                         parked.push(clone);
                         continue;
                     }
-                    *self.running_clones.entry(storage).or_default() += 1;
+                    *self.running_copies.entry(storage).or_default() += 1;
                     return Some(clone);
                 }
             };
@@ -236,8 +240,8 @@ impl<'p> Scheduler<'p> {
     /// Frees what a running action held.
     fn leave(&mut self, number: usize) {
         self.running.remove(&number);
-        if let Some(storage) = self.clone_storage(number)
-            && let Some(count) = self.running_clones.get_mut(storage)
+        if let Some(storage) = self.copy_storage(number)
+            && let Some(count) = self.running_copies.get_mut(storage)
         {
             *count = count.saturating_sub(1);
         }

@@ -11,6 +11,7 @@ use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::{Outcome, Record};
 use crate::observed::{Conf, FoundText, VmObserved, snapshot_section, split_notes};
+use crate::plan::unlocking;
 
 /// The record that a snapshot carries in its own words.
 fn told_by(section: &str) -> Option<Record> {
@@ -108,7 +109,10 @@ impl Step<'_> {
         }
         let live = self.live()?;
         match &live.lock {
-            Some(lock) => Err(failure(format!("VM {id} is locked ({lock}), and no task is running"), None)),
+            Some(lock) => {
+                let what = format!("VM {id} is locked ({lock}), and no task is running");
+                Err(failure(what, Some(&unlocking(&live, lock))))
+            }
             None => Ok(if effect(&live) { Holds::Yes } else { Holds::No }),
         }
     }

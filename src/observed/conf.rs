@@ -196,6 +196,13 @@ impl<'a> Conf<'a> {
         self.sections.iter().filter_map(Section::name).filter(|name| !is_pending(name) && !name.starts_with("special:"))
     }
 
+    /// Names of the snapshots that a task has not finished with: Proxmox marks them by `snapstate`.
+    pub fn half_snapshots(&self) -> impl Iterator<Item = &str> {
+        self.snapshots().filter(|name| {
+            self.sections.iter().any(|section| section.name() == Some(name) && section.get("snapstate").is_some())
+        })
+    }
+
     /// Drops every section behind the main one: pending changes, snapshots, cloud-init bookkeeping.
     pub fn drop_sections(&mut self) {
         self.sections.truncate(1);

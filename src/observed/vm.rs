@@ -86,8 +86,14 @@ pub struct VmObserved {
     /// Options of drives, cards and devices, e.g. `scsi1`, `net1`, `hostpci0`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
+    /// Disks that are devices of the node: option → path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub passed_through: BTreeMap<String, String>,
     /// Names of its snapshots.
     pub snapshots: Vec<String>,
+    /// Those of them that are half made, or half removed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub half_snapshots: BTreeSet<String>,
     /// What its notes say about ownership.
     pub record: RecordFound,
     /// It is only the placeholder that `qm clone` makes first (` qmclone temporary file`), with or without its lock.
@@ -127,6 +133,7 @@ impl VmObserved {
         }
         clone.pending.clear();
         clone.snapshots.clear();
+        clone.half_snapshots.clear();
         notes.clone_into(&mut clone.notes);
         clone.description = split_notes(notes).description;
         clone.record = RecordFound::Valid(Box::new(record));
@@ -201,7 +208,13 @@ impl VmObserved {
             hotplug: hotplug(active("hotplug")),
             volumes: entries.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect(),
             devices: entries.iter().map(|(key, _)| *key).filter(|key| is_device_key(key)).map(str::to_owned).collect(),
+            passed_through: (entries.iter().filter(|(key, _)| is_disk_key(key)))
+                .filter_map(|(key, drive)| BootDisk::parse(key, drive))
+                .filter(|disk| disk.storage.is_empty())
+                .map(|disk| (disk.device, disk.volume))
+                .collect(),
             snapshots: conf.snapshots().map(str::to_owned).collect(),
+            half_snapshots: conf.half_snapshots().map(str::to_owned).collect(),
             record: record_found(&marked.record, id, uuid.as_deref()),
             placeholder: marked.description.trim() == PLACEHOLDER
                 && (lock.as_deref() == Some("clone") || entries.is_empty()),

@@ -36,6 +36,7 @@ pub use action::Action;
 pub use context::{CONTEXT_FILE, vm_context};
 pub use drift::ChangedBy;
 pub(crate) use existing::leftover;
+pub(crate) use preflight::unlocking;
 pub use select::{Selection, Selector};
 pub use task::{CloneTask, FeatureScript, Leftover, Retired, Source, StagedFile, Task};
 pub use verified::to_verify;

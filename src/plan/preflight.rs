@@ -160,10 +160,25 @@ pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed, problems: &
     }
     if let Some(lock) = &live.lock {
         problems.push(
-            Diagnostic::error(codes::LOCKED, format!("VM {vm} is locked ({lock})"))
-                .vm(vm)
-                .hint("wait until what holds the lock has ended; `qm unlock` is for locks whose owner is gone"),
+            Diagnostic::error(codes::LOCKED, format!("VM {vm} is locked ({lock})")).vm(vm).hint(unlocking(live, lock)),
         );
+    }
+}
+
+/// What helps against a lock. Those of snapshots outlive a task that was killed, and taking them away is not enough.
+pub(crate) fn unlocking(live: &VmObserved, lock: &str) -> String {
+    let id = live.id;
+    let half = live.half_snapshots.first().map_or("NAME", String::as_str);
+    match lock {
+        "snapshot" | "snapshot-delete" => format!(
+            "no task was seen that works on it: if one was killed, `qm unlock {id}`, then `qm delsnapshot {id} {half} \
+             --force` removes what it left"
+        ),
+        "rollback" => format!(
+            "no task was seen that works on it: if one was killed, the disks may be half back: `qm unlock {id}`, then go \
+             back again (`phoenix rollback {id}`, or `qm rollback {id} NAME`)"
+        ),
+        _ => "wait until what holds the lock has ended; `qm unlock` is for locks whose owner is gone".to_owned(),
     }
 }
 

@@ -337,3 +337,25 @@ fn moved_and_broken_here() {
 fn moved_and_broken_behind_ssh() {
     check_at(Place::Ssh);
 }
+
+/// Copies onto one storage only get in each other's way: disks that move are counted like clones.
+#[test]
+fn four_disks_at_most_move_onto_one_storage_at_once() {
+    let vms: Vec<Value> = (1000..1006).map(|id| json!({ "vm_id": id, "vm_name": format!("vm{id}") })).collect();
+    let config = |storage: &str| json!({ "vm_defaults": { "boot_disk_size_gb": 4, "boot_disk_storage": storage }, "virtual_machines": vms });
+    let scene = Scene::with_node(&config("local-zfs").to_string());
+    assert_eq!(scene.apply().code, Some(0));
+    scene.declare(&config("local").to_string());
+    let ran = scene.apply();
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    let (mut running, mut most, mut moved) = (0, 0, 0);
+    for event in ran.events.iter().filter(|event| event["id"].as_str().is_some_and(|id| id.ends_with("/move-disk"))) {
+        match event["event"].as_str() {
+            Some("action_started") => running += 1,
+            Some("action_ended") => (running, moved) = (running - 1, moved + 1),
+            _ => {}
+        }
+        most = most.max(running);
+    }
+    assert_eq!((moved, most), (6, 4), "{}", ran.out);
+}

@@ -147,6 +147,22 @@ fn a_run_that_was_killed_accuses_nobody() {
     assert_eq!(plan["vms"][1]["changes"][0]["changed_by"], "outside", "what it did not touch is known");
 }
 
+/// A disk, too: its size is the doing of the run that was killed, whether its guest had to follow or not.
+#[test]
+fn a_run_that_was_killed_after_a_disk_grew_accuses_nobody() {
+    for started in ["true", "false"] {
+        let scene = Scene::with_node(CONFIG);
+        let sized = |gb: u32| declare(&scene, &format!("\"started\": {started}, \"boot_disk_size_gb\": {gb}"));
+        sized(8);
+        assert_eq!(scene.apply().code, Some(0));
+        sized(9);
+        scene.script_faults(&json!([{ "op": "resize", "vm": 1001, "how": "die-after" }]));
+        assert_eq!(scene.apply().code, None);
+        sized(10);
+        assert_eq!(change(&scene), json!(["boot_disk_size_gb", null, null]), "started: {started}");
+    }
+}
+
 /// The notes are anybody's to write: what stands there as applied stays text.
 #[test]
 fn a_hostile_word_about_what_was_applied_stays_a_word() {

@@ -155,3 +155,17 @@ fn a_restart_that_fails_keeps_the_others_up() {
     assert_eq!((&skipped["id"], &skipped["because"]), (&json!("1002/restart"), &json!("1000/restart")));
     assert_eq!(scene.phoenix(&["apply", "--restart", "--auto-approve"]).code, Some(0));
 }
+
+/// What the file does not declare is down no less while it restarts: its tags are those that it has.
+#[test]
+fn a_vm_that_is_no_longer_declared_waits_like_the_others() {
+    let scene = waiting();
+    let mut config: Value = serde_json::from_str(&scene.config()).unwrap();
+    config["virtual_machines"].as_array_mut().unwrap().remove(2);
+    scene.declare(&config.to_string());
+    let ran = scene.phoenix(&["restart", "1002", "1001", "1000", "--auto-approve", "--json"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("(`never_together` has tag `db`): 1001, 1000, 1002"), "{}", ran.err);
+    let at = |event: &str, id: &str| ran.events.iter().position(|e| e["event"] == event && e["id"] == id).unwrap();
+    assert!(at("action_started", "1002/restart") > at("action_ended", "1000/await-agent"), "{}", ran.out);
+}

@@ -98,6 +98,54 @@ fn what_forbids_a_snapshot_is_told_before() {
 }
 
 #[test]
+fn a_further_disk_that_is_a_device_of_the_node_forbids_a_snapshot() {
+    let scene = made();
+    let conf = scene.conf(1000);
+    scene.set_conf(
+        1000,
+        &conf.replace(
+            "\nscsi0:",
+            "\nsata0: local:iso/x.iso,media=cdrom\nsata1: /dev/disk/by-id/wwn-7:1,size=1T\nscsi0:",
+        ),
+    );
+    let before = scene.bytes();
+    let says = "no snapshot can be taken of VM 1000: sata1 is the device `/dev/disk/by-id/wwn-7:1` of the node";
+    check(&scene.phoenix(&["plan", "--snapshot"]), 1, &[says]);
+    check(&scene.phoenix(&APPLY), 1, &[says]);
+    assert!(scene.bytes() == before, "something was written");
+}
+
+/// What a worker that was killed leaves: its lock, and a snapshot that is none.
+#[test]
+fn a_snapshot_task_that_was_killed_is_told_with_what_helps() {
+    let scene = made();
+    let conf = scene.conf(1000);
+    let half = "\n[phoenix_0123456789abcdef]\ncores: 2\nsnapstate: prepare\nsnaptime: 7\n";
+    for (lock, hint) in [
+        ("snapshot", "`qm unlock 1000`, then `qm delsnapshot 1000 phoenix_0123456789abcdef --force`"),
+        ("snapshot-delete", "`qm unlock 1000`, then `qm delsnapshot 1000 phoenix_0123456789abcdef --force`"),
+        ("rollback", "`qm unlock 1000`, then go back again (`phoenix rollback 1000`"),
+        ("backup", "wait until what holds the lock has ended"),
+    ] {
+        let locked = conf.replace("\nmemory:", &format!("\nlock: {lock}\nmemory:"));
+        scene.set_conf(1000, &format!("{locked}{half}"));
+        check(&scene.phoenix(&["plan"]), 1, &[&format!("VM 1000 is locked ({lock})"), hint]);
+    }
+    // Unlocked, the snapshot is still no way back.
+    scene.set_conf(1000, &format!("{conf}{half}"));
+    let says = "snapshot `phoenix_0123456789abcdef`, half made or half removed";
+    check(&scene.phoenix(&["plan"]), 0, &[says, "`qm delsnapshot 1000 phoenix_0123456789abcdef --force`"]);
+    check(&scene.phoenix(&["status"]), 0, &[says]);
+    let before = scene.bytes();
+    check(
+        &scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]),
+        1,
+        &["half removed: nothing goes back to it"],
+    );
+    assert!(scene.bytes() == before, "something was written");
+}
+
+#[test]
 fn a_run_that_fails_keeps_its_snapshot_and_the_way_back_works() {
     let scene = made();
     fs::write(scene.node().join("guests/1000/letter"), "dear all").unwrap();

@@ -23,16 +23,21 @@ fn disturbs(action: &Action) -> bool {
 pub(super) fn kept(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
     let id = live.id;
     for name in live.own_snapshots() {
-        let what = format!("VM {id} has the snapshot `{name}` of a run that did not come to its end");
-        let hint = format!("`phoenix rollback {id}` goes back to it; `qm delsnapshot {id} {name}` removes it");
+        let (what, hint) = if live.half_snapshots.contains(name) {
+            let what = format!("VM {id} has the snapshot `{name}`, half made or half removed: nothing goes back to it");
+            (what, format!("`qm delsnapshot {id} {name} --force` removes it, once no task works on it any more"))
+        } else {
+            let what = format!("VM {id} has the snapshot `{name}` of a run that did not come to its end");
+            (what, format!("`phoenix rollback {id}` goes back to it; `qm delsnapshot {id} {name}` removes it"))
+        };
         problems.push(Diagnostic::notice(codes::SNAPSHOT_KEPT, what).vm(id).hint(hint));
     }
 }
 
 /// What keeps Proxmox from taking a snapshot of a VM: the disk and why.
 fn refused(live: &VmObserved, observed: &Observed) -> Option<String> {
-    if let Some(disk) = live.boot_disk.as_ref().filter(|disk| disk.storage.is_empty()) {
-        return Some(format!("{} is the device `{}` of the node", disk.device, disk.volume));
+    if let Some((device, path)) = live.passed_through.first_key_value() {
+        return Some(format!("{device} is the device `{path}` of the node"));
     }
     let disks = live.volumes.iter().filter(|volume| {
         volume.belongs_to(live.id) && !volume.device.starts_with("unused") && !volume.volume.contains("-cloudinit")
@@ -126,15 +131,23 @@ fn chosen(live: &VmObserved, to: Option<&str>) -> Result<String, Diagnostic> {
     let own: Vec<&String> = live.own_snapshots().collect();
     let error = |what: String| Diagnostic::error(codes::SNAPSHOTS, what);
     let listed = || own.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let whole = |name: String| {
+        if live.half_snapshots.contains(&name) {
+            Err(error(format!("snapshot `{name}` of VM {id} is half made or half removed: nothing goes back to it"))
+                .hint(format!("`qm delsnapshot {id} {name} --force` removes it")))
+        } else {
+            Ok(name)
+        }
+    };
     match (to, own.as_slice()) {
-        (Some(to), own) if own.iter().any(|name| *name == to) => Ok(to.to_owned()),
+        (Some(to), own) if own.iter().any(|name| *name == to) => whole(to.to_owned()),
         (Some(to), _) if live.snapshots.iter().any(|name| name == to) => {
             Err(error(format!("snapshot `{to}` of VM {id} is not phoenix's own"))
                 .hint(format!("`qm rollback {id} {to}`")))
         }
         (Some(to), []) => Err(error(format!("VM {id} has no snapshot `{to}`"))),
         (Some(to), _) => Err(error(format!("VM {id} has no snapshot `{to}`")).hint(format!("it has {}", listed()))),
-        (None, [name]) => Ok((*name).clone()),
+        (None, [name]) => whole((*name).clone()),
         (None, []) => Err(error(format!("VM {id} has no snapshot of phoenix's own"))
             .hint("`phoenix apply --snapshot` takes one before it disturbs a VM, and keeps it when something fails")),
         (None, _) => Err(error(format!("VM {id} has several snapshots of phoenix's own: {}", listed()))
