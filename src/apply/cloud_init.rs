@@ -28,6 +28,8 @@ impl Step<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
+        // Before the drive: whoever comes after a death must know that the guest has not read it yet.
+        self.write_record(&|record| record.unread = true)?;
         let made = |live: &VmObserved| live.cloud_init.not_in_drive.is_empty();
         let op = HostOp::UpdateCloudInit { vm: self.id() };
         self.host(&op, &|| self.live().map(|live| if made(&live) { Holds::Yes } else { Holds::No }))?;

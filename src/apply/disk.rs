@@ -87,13 +87,8 @@ impl Step<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        // Before the disk: whoever comes after a death must know that the size is phoenix's own doing, and whether the guest
-        // has not seen it yet.
-        let grow = operation::grows_inside(self.vm);
-        self.write_record(&|record| {
-            operation::unsettle(record, task);
-            record.grow |= grow;
-        })?;
+        let vm = self.vm;
+        self.write_record(&|record| operation::about_to_grow(record, vm, task))?;
         let op = operation::resize(self.id(), task, &disk);
         let grown = |live: &VmObserved| size(live) == Some(wished);
         self.host(&op, &|| self.live().map(|live| if grown(&live) { Holds::Yes } else { Holds::No }))?;

@@ -256,6 +256,7 @@ impl Step<'_> {
             record.volumes.clone_from(&wished.volumes);
             record.staged.clone_from(&wished.staged);
             record.applied.clone_from(&wished.applied);
+            record.unread = wished.unread;
         })?;
         Ok(if written { self.action.outcome } else { Outcome::NoOp })
     }

@@ -75,6 +75,13 @@ pub(super) fn unsettle(record: &mut Record, task: &Task) {
     record.applied.retain(|key, value| task.record.applied.get(key) == Some(value));
 }
 
+/// What the record says before a disk grows: whoever comes after a death must know that the size is phoenix's own doing,
+/// and whether the guest has not seen it yet.
+pub(super) fn about_to_grow(record: &mut Record, vm: &VmPlan, task: &Task) {
+    unsettle(record, task);
+    record.grow |= vm.actions.iter().any(|action| action.kind == ActionKind::GrowFilesystem);
+}
+
 /// Grows the boot disk to its absolute size.
 pub(super) fn resize(vm: VmId, task: &Task, disk: &BootDisk) -> HostOp {
     HostOp::Resize { vm, disk: disk.device.clone(), size_gb: task.desired.boot_disk_size_gb }
@@ -96,11 +103,6 @@ pub(super) fn snapshot(vm: VmId, name: &str, record: &Record, digest: &Digest) -
     let description = with_record("taken by phoenix before a change", record);
     let description = description.map_err(|error| failure(error.to_string(), None))?;
     Ok(HostOp::Snapshot { vm, name: name.to_owned(), description, digest: digest.clone() })
-}
-
-/// Whether the guest of a VM is to follow when its disk grows.
-pub(super) fn grows_inside(vm: &VmPlan) -> bool {
-    vm.actions.iter().any(|action| action.kind == ActionKind::GrowFilesystem)
 }
 
 /// Exports every directory that the target serves to the VM's address; none is left where it serves none.

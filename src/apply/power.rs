@@ -43,6 +43,7 @@ impl Step<'_> {
         self.must_not_have_moved(&live)?;
         self.switch_off()?;
         self.leave()?;
+        self.will_boot()?;
         Ok(self.action.outcome)
     }
 
@@ -78,6 +79,14 @@ impl Step<'_> {
         Ok(self.action.outcome)
     }
 
+    /// Notes that the guest of a VM that is off reads what cloud-init tells it, whoever starts it.
+    fn will_boot(&mut self) -> Result<(), Failure> {
+        if self.live()?.record.valid().is_some_and(|record| record.unread) {
+            self.write_record(&|record| record.unread = false)?;
+        }
+        Ok(())
+    }
+
     /// Asks the guest to shut down and waits until the VM is off. By force only where the plan says so.
     fn switch_off(&self) -> Result<(), Failure> {
         let off = || self.live().map(|live| if live.running { Holds::No } else { Holds::Yes });
@@ -101,8 +110,10 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Starts the VM. One that runs all the same when the start was refused, somebody else has started meanwhile.
-    fn switch_on(&self) -> Result<Outcome, Failure> {
+    /// Starts the VM, whose guest reads then what cloud-init tells it. One that runs all the same when the start was
+    /// refused, somebody else has started meanwhile.
+    fn switch_on(&mut self) -> Result<Outcome, Failure> {
+        self.will_boot()?;
         let runs = || self.live().map(|live| if live.running { Holds::Yes } else { Holds::No });
         match self.host(&HostOp::Start { vm: self.id() }, &runs) {
             Ok(()) => Ok(self.action.outcome),

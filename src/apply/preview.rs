@@ -136,7 +136,18 @@ impl<'a> Scene<'a> {
                 calls.extend(self.write_record(Record { grow: false, ..self.record.clone() })?);
                 Ok(calls)
             }
-            ActionKind::UpdateCloudInit => one(HostOp::UpdateCloudInit { vm: id }),
+            ActionKind::UpdateCloudInit => {
+                let mut calls = self.write_record(Record { unread: true, ..self.record.clone() })?;
+                calls.push(Call::Host(HostOp::UpdateCloudInit { vm: id }));
+                Ok(calls)
+            }
+            ActionKind::Restart | ActionKind::Start if self.record.unread => {
+                let mut calls = without_task(self.vm, action);
+                let start = calls.pop();
+                calls.extend(self.write_record(Record { unread: false, ..self.record.clone() })?);
+                calls.extend(start);
+                Ok(calls)
+            }
             ActionKind::Snapshot => {
                 let Some(live) = &mut self.live else { return Ok(Vec::new()) };
                 let op = operation::snapshot(id, subject, &self.record, &live.digest)?;
@@ -222,12 +233,9 @@ impl<'a> Scene<'a> {
     }
 
     fn resize(&mut self) -> Result<Vec<Call>, Failure> {
-        let mut calls = Vec::new();
-        if operation::grows_inside(self.vm) {
-            let mut record = Record { grow: true, ..self.record.clone() };
-            operation::unsettle(&mut record, self.task);
-            calls = self.write_record(record)?;
-        }
+        let mut record = self.record.clone();
+        operation::about_to_grow(&mut record, self.vm, self.task);
+        let mut calls = self.write_record(record)?;
         let Some(live) = &mut self.live else { return Ok(calls) };
         live.digest = unknown();
         let disk = live.boot_disk.as_ref();

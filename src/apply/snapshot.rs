@@ -85,7 +85,8 @@ impl Step<'_> {
                 Some(&hint),
             ));
         };
-        self.write_record(&|record| *record = then.clone())?;
+        // Whether it runs then or is off: what it boots from next has everything.
+        self.write_record(&|record| *record = Record { unread: false, ..then.clone() })?;
         let live = self.live()?;
         let before = live.digest.clone();
         let op = HostOp::Rollback { vm: id, name: name.clone(), start: live.running, digest: live.digest.clone() };

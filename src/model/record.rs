@@ -47,6 +47,9 @@ pub struct Record {
     /// The boot disk was grown, and the guest's root file system has not followed yet.
     #[serde(default, skip_serializing_if = "is_false")]
     pub grow: bool,
+    /// What cloud-init is told changed while the VM ran, and the guest has not been seen to boot since.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unread: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -101,6 +104,7 @@ impl Record {
             staged: BTreeMap::new(),
             applied: BTreeMap::new(),
             grow: false,
+            unread: false,
         }
     }
 }

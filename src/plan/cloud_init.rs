@@ -1,5 +1,7 @@
 //! What differs in what a VM tells cloud-init.
 
+use std::collections::BTreeSet;
+
 use super::{Change, codes};
 use crate::diag::Diagnostic;
 use crate::model::{Address, DesiredVm, Disruption, Key, SshKey};
@@ -8,49 +10,80 @@ use crate::observed::{CLOUD_INIT_KEYS, CloudInitWanted, VmObserved, Wanted};
 /// Why a guest has a value later than its VM.
 const NEXT_BOOT: &str = "the guest reads it when it boots next";
 
+/// The part whose value is a set, of which each member is told.
+const KEYS: &str = "user_config.ssh_authorized_keys";
+
+/// The parts of `network_config` and `user_config`, each of which is wished for, and applied, by itself.
+pub(super) const PARTS: [(Key, &str); 6] = [
+    (Key::NetworkConfig, "network_config.ip"),
+    (Key::NetworkConfig, "network_config.ip6"),
+    (Key::NetworkConfig, "network_config.nameserver"),
+    (Key::NetworkConfig, "network_config.searchdomain"),
+    (Key::UserConfig, "user_config.username"),
+    (Key::UserConfig, KEYS),
+];
+
+/// What a VM has for a part, as text; keys by their fingerprints, one a line.
+pub(super) fn present(live: &VmObserved, part: &str) -> String {
+    let now = &live.cloud_init;
+    match part {
+        "network_config.ip" => address(false, &now.address(false)).unwrap_or_default(),
+        "network_config.ip6" => address(true, &now.address(true)).unwrap_or_default(),
+        "network_config.nameserver" => text("nameserver", &now.nameserver).unwrap_or_default(),
+        "network_config.searchdomain" => text("searchdomain", &now.searchdomain).unwrap_or_default(),
+        "user_config.username" => text("username", &now.user).unwrap_or_default(),
+        _ => lines(&now.ssh_keys),
+    }
+}
+
+/// What the config wishes for a part, as text; `None`: nothing.
+pub(super) fn wish(vm: &DesiredVm, part: &str) -> Option<String> {
+    let (network, user) = (vm.network_config.as_ref(), vm.user_config.as_ref());
+    let told = |key: &str, value: &String| text(key, value).unwrap_or_default();
+    match part {
+        "network_config.ip" => network?.ip.as_ref().map(|wish| address(false, wish).unwrap_or_default()),
+        "network_config.ip6" => network?.ip6.as_ref().map(|wish| address(true, wish).unwrap_or_default()),
+        "network_config.nameserver" => network?.nameserver.as_ref().map(|wish| told("nameserver", wish)),
+        "network_config.searchdomain" => network?.searchdomain.as_ref().map(|wish| told("searchdomain", wish)),
+        "user_config.username" => user?.username.as_ref().map(|wish| told("username", wish)),
+        _ => user?.ssh_authorized_keys.as_ref().map(|keys| lines(&keys.iter().map(SshKey::fingerprint).collect())),
+    }
+}
+
+fn lines(keys: &BTreeSet<String>) -> String {
+    keys.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether the guest of a running VM has not been seen to boot since what cloud-init tells it changed.
+pub(super) fn is_unread(live: &VmObserved) -> bool {
+    live.running && live.record.valid().is_some_and(|record| record.unread)
+}
+
 /// The values that the configuration write changes, and the drive that brings them to the guest if there is none.
 pub(super) fn changes(vm: &DesiredVm, live: &VmObserved) -> Vec<Change> {
     let mut found: Vec<Change> = Vec::new();
-    let mut add = |key: Key, old: Option<String>, new: String| {
-        // Said once is enough.
-        let note = if live.running && found.is_empty() { NEXT_BOOT } else { "" };
-        let disruption = if live.running { Disruption::Restart } else { Disruption::None };
-        let origin = vm.origins.of(key);
-        let note = note.to_owned();
-        found.push(Change { key: key.name(), old, new, origin, disruption, note, ..Change::default() });
-    };
-    let now = &live.cloud_init;
-    if let Some(network) = &vm.network_config {
-        for (v6, wish) in [(false, &network.ip), (true, &network.ip6)] {
-            let own = now.address(v6);
-            if let Some(wish) = wish.as_ref().filter(|wish| **wish != own) {
-                add(Key::NetworkConfig, address(v6, &own), address(v6, wish).unwrap_or_default());
+    for (key, part) in PARTS {
+        let Some(wish) = wish(vm, part) else { continue };
+        let mut add = |old: Option<String>, new: String| {
+            // Said once is enough.
+            let note = if live.running && found.is_empty() { NEXT_BOOT } else { "" }.to_owned();
+            let disruption = if live.running { Disruption::Restart } else { Disruption::None };
+            let origin = vm.origins.of(key);
+            found.push(Change { key: key.name(), part, old, new, origin, disruption, note, ..Change::default() });
+        };
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let now = present(live, part);
+        if part != KEYS {
+            if now != wish {
+                add(some(&now), wish);
             }
+            continue;
         }
-        let texts = [
-            ("nameserver", &now.nameserver, &network.nameserver),
-            ("searchdomain", &now.searchdomain, &network.searchdomain),
-        ];
-        for (key, own, wish) in texts {
-            if let Some(wish) = wish.as_ref().filter(|wish| *wish != own) {
-                add(Key::NetworkConfig, text(key, own), format!("{key}={wish}"));
-            }
+        for gone in now.lines().filter(|key| !wish.lines().any(|wish| wish == *key)) {
+            add(Some(gone.to_owned()), String::new());
         }
-    }
-    if let Some(user) = &vm.user_config {
-        if let Some(name) = user.username.as_ref().filter(|name| **name != now.user) {
-            add(Key::UserConfig, text("username", &now.user), format!("username={name}"));
-        }
-        if let Some(keys) = &user.ssh_authorized_keys {
-            let keys: Vec<String> = keys.iter().map(SshKey::fingerprint).collect();
-            for gone in now.ssh_keys.iter().filter(|key| !keys.contains(key)) {
-                add(Key::UserConfig, Some(gone.clone()), String::new());
-            }
-            for (at, new) in keys.iter().enumerate() {
-                if !now.ssh_keys.contains(new) && !keys[..at].contains(new) {
-                    add(Key::UserConfig, None, new.clone());
-                }
-            }
+        for new in wish.lines().filter(|key| !now.lines().any(|now| now == *key)) {
+            add(None, new.to_owned());
         }
     }
     found.extend(drive(vm, live));

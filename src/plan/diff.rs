@@ -223,16 +223,19 @@ fn agent_change(live: &VmObserved) -> Option<Change> {
     })
 }
 
-/// What waits for a restart since an earlier change.
+/// What waits for a restart since an earlier change: options of Proxmox, and what only a guest that boots reads.
 pub(super) fn waiting(live: &VmObserved) -> Vec<Waiting> {
-    live.pending
-        .iter()
-        .map(|(option, PendingChange { active, pending })| Waiting {
-            option: option.clone(),
-            active: active.clone(),
-            pending: pending.clone(),
-        })
-        .collect()
+    let unread = cloud_init::is_unread(live).then(|| Waiting {
+        option: "cloud-init".to_owned(),
+        active: Some("the values of its last boot".to_owned()),
+        pending: Some("newer ones".to_owned()),
+    });
+    let options = live.pending.iter().map(|(option, PendingChange { active, pending })| Waiting {
+        option: option.clone(),
+        active: active.clone(),
+        pending: pending.clone(),
+    });
+    options.chain(unread).collect()
 }
 
 /// Device of a boot disk that is smaller than wished.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, codes, diff};
+use super::{Change, cloud_init, codes, diff};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Key, Record, content_digest};
 use crate::observed::VmObserved;
@@ -65,7 +65,9 @@ pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
         _ => true,
     };
     let kept = |key: Key| (key.name().to_owned(), kept(&diff::wish(vm, key)).into_owned());
-    APPLIED.into_iter().filter(|key| wished(*key)).map(kept).collect()
+    let parts = cloud_init::PARTS.into_iter().filter_map(|(_, part)| Some((part, cloud_init::wish(vm, part)?)));
+    let parts = parts.map(|(part, wish)| (part.to_owned(), self::kept(&wish).into_owned()));
+    APPLIED.into_iter().filter(|key| wished(*key)).map(kept).chain(parts).collect()
 }
 
 /// A size in GiB, the last one begun counted in full.
@@ -95,10 +97,11 @@ pub(super) fn changes(
 ) -> Vec<Change> {
     let mut changes = diff::changes(vm, live, delete_source);
     for change in &mut changes {
-        attribute(change, &record.applied);
+        attribute(change, vm, live, &record.applied);
     }
     let outside = changes.iter().filter(|change| change.by.is_some_and(ChangedBy::is_drift));
-    let keys: Vec<String> = outside.map(|change| format!("`{}`", change.key)).collect();
+    let mut keys: Vec<String> = outside.map(|change| format!("`{}`", change.key)).collect();
+    keys.dedup();
     if !keys.is_empty() {
         let what = format!("VM {} was changed outside phoenix since the last apply: {}", vm.vm_id, keys.join(", "));
         let hint = "apply makes it what the file says; to keep what is there, put it into the file";
@@ -120,6 +123,9 @@ pub(super) fn outside(live: &VmObserved, record: &Record) -> Vec<(&'static str, 
     for key in APPLIED {
         compare(key.name(), record.applied.get(key.name()).map(String::as_str), diff::present(live, key));
     }
+    for (key, part) in cloud_init::PARTS {
+        compare(key.name(), record.applied.get(part).map(String::as_str), Some(cloud_init::present(live, part)));
+    }
     // phoenix always switches the agent on.
     let on = (!record.applied.is_empty()).then_some("on");
     compare(diff::GUEST_AGENT, on, Some(if live.agent { "on" } else { "off" }.to_owned()));
@@ -137,12 +143,16 @@ fn known(was: &str) -> Option<String> {
     (!was.starts_with(DIGEST)).then(|| was.to_owned())
 }
 
-fn attribute(change: &mut Change, applied: &BTreeMap<String, String>) {
+fn attribute(change: &mut Change, vm: &DesiredVm, live: &VmObserved, applied: &BTreeMap<String, String>) {
     // phoenix always switches the agent on.
     let on = (change.key == diff::GUEST_AGENT && !applied.is_empty()).then_some("on");
-    let was = on.or_else(|| applied.get(change.key).map(String::as_str));
-    let (Some(was), Some(now)) = (was, &change.old) else { return };
-    change.by = Some(match (is_same(change.key, now, was), kept(&change.new) == was) {
+    let was = on.or_else(|| applied.get(change.applied_as()).map(String::as_str));
+    let (now, wish) = match change.part {
+        "" => (change.old.clone(), change.new.clone()),
+        part => (Some(cloud_init::present(live, part)), cloud_init::wish(vm, part).unwrap_or_default()),
+    };
+    let (Some(was), Some(now)) = (was, now) else { return };
+    change.by = Some(match (is_same(change.key, &now, was), kept(&wish) == was) {
         (true, _) => ChangedBy::File,
         (false, true) => ChangedBy::Outside,
         (false, false) => ChangedBy::Both,

@@ -94,6 +94,8 @@ pub struct Change {
     /// The config's key; or what no key sets: `guest_agent`, where Proxmox's agent flag must be turned on, and
     /// `cloud_init_drive`, where one must be added.
     pub key: &'static str,
+    /// The part of the key, where its parts are applied each by itself; else empty.
+    pub part: &'static str,
     /// The value now; `None` for a new VM.
     pub old: Option<String>,
     /// The value wished.
@@ -108,6 +110,13 @@ pub struct Change {
     pub by: Option<ChangedBy>,
     /// The value at the last apply; `None`: not known, or too long to keep.
     pub applied: Option<String>,
+}
+
+impl Change {
+    /// The name under which the record keeps what was applied.
+    fn applied_as(&self) -> &'static str {
+        if self.part.is_empty() { self.key } else { self.part }
+    }
 }
 
 /// A value that Proxmox has accepted and the running VM does not have yet.

@@ -270,8 +270,9 @@ impl Draft {
         let changes = |key: &str| self.changes.iter().any(|change| change.key == key);
         let (grows, moves) = (changes(size_key), changes(storage_key));
         let staging = Staging::of(vm, &mounts, scene.desired);
-        let restart =
-            scene.restart && live.running && (disruption == Some(Disruption::Restart) || !live.pending.is_empty());
+        let restart = scene.restart
+            && live.running
+            && (disruption == Some(Disruption::Restart) || !diff::waiting(live).is_empty());
         let steps = Steps {
             acting: Outcome::Update,
             configure,
@@ -299,7 +300,11 @@ impl Draft {
         self.follow(vm, record, &mounts, scene, &steps, problems);
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already.
         let acts = self.actions.iter().any(|action| action.outcome.acts());
-        let wished = acts.then(|| guest::wished(vm, record, &mounts, scene.desired, &staging.digests));
+        let boots = |action: &Action| matches!(action.kind, ActionKind::Restart | ActionKind::Start | ActionKind::Stop);
+        let unread = (live.running && record.unread) || steps.cloud_init.is_some();
+        let unread = unread && !self.actions.iter().any(|action| action.outcome.acts() && boots(action));
+        let wished =
+            acts.then(|| Record { unread, ..guest::wished(vm, record, &mounts, scene.desired, &staging.digests) });
         let Some(mut wished) = wished else {
             self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
             return self.into_plan(None);

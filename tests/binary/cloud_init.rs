@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::places::Place;
-use super::world::{Scene, ids};
+use super::world::{Scene, check, ids};
 use serde_json::{Value, json};
 
 const BEFORE: &str = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 8 }] }"#;
@@ -152,4 +152,80 @@ fn a_password_is_left_alone() {
     assert!(scene.conf(1000).contains("cipassword: $5$salt$hash\n"));
     let started: Vec<&Value> = ran.events.iter().filter(|event| event.to_string().contains("cipassword")).collect();
     assert!(started.is_empty(), "{started:?}");
+}
+
+/// Until the guest boots, every look says that it has not read what changed; whoever restarts it ends that.
+#[test]
+fn what_a_running_guest_has_not_read_waits_for_a_restart() {
+    let waits = "! cloud-init the values of its last boot → newer ones waits for a restart";
+    reached(|scene| {
+        changed(scene);
+        check(&scene.apply(), 0, &[]);
+        check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &[waits]);
+        let status: Value = serde_json::from_str(&scene.phoenix(&["status", "--json"]).out).unwrap();
+        assert_eq!((&status["vms"][0]["waiting"], &status["vms"][0]["well"]), (&json!(["cloud-init"]), &json!(false)));
+        let ran = scene.phoenix(&["apply", "--auto-approve", "--json", "--detailed-exitcode"]);
+        assert_eq!((ran.code, ids(&ran.events, "action_started").len()), (Some(8), 0), "{}{}", ran.out, ran.err);
+        // A value that changes meanwhile makes no difference to that.
+        scene.declare(&AFTER.replace("192.0.2.77", "192.0.2.78").replace("\"web\"", "\"web\", \"tags\": [\"x\"]"));
+        check(&scene.apply(), 0, &[]);
+        check(&scene.phoenix(&["plan"]), 0, &[waits]);
+        check(&scene.phoenix(&["plan", "--restart"]), 0, &["actions restart → "]);
+        let ran = scene.phoenix(&["apply", "--auto-approve", "--json", "--restart", "--detailed-exitcode"]);
+        check(&ran, 0, &[]);
+        assert!(ids(&ran.events, "action_started").contains(&"1000/restart".to_owned()), "{}", ran.out);
+        let plan = scene.phoenix(&["plan"]);
+        assert!(!plan.out.contains("waits"), "{}", plan.out);
+        assert!(!scene.conf(1000).contains("unread"), "{}", scene.conf(1000));
+    });
+}
+
+#[test]
+fn whoever_stops_or_restarts_the_vm_by_name_ends_the_waiting() {
+    for words in [&["restart", "1000", "--auto-approve"][..], &["stop", "1000", "--auto-approve"]] {
+        let scene = Scene::with_node(BEFORE);
+        changed(&scene);
+        check(&scene.apply(), 0, &[]);
+        assert!(scene.conf(1000).contains("unread"), "{}", scene.conf(1000));
+        check(&scene.phoenix(words), 0, &[]);
+        let conf = scene.conf(1000);
+        assert!(!conf.contains("unread"), "{words:?}: {conf}");
+        assert!(!scene.phoenix(&["plan"]).out.contains("waits"), "{words:?}");
+    }
+    // Somebody else switched it off: it reads everything when it starts.
+    let scene = Scene::with_node(BEFORE);
+    changed(&scene);
+    check(&scene.apply(), 0, &[]);
+    fs::remove_file(scene.node().join("run/1000")).unwrap();
+    assert!(!scene.phoenix(&["plan"]).out.contains("waits"));
+    check(&scene.apply(), 0, &[]);
+    assert!(!scene.conf(1000).contains("unread"), "{}", scene.conf(1000));
+}
+
+/// Who changed what cloud-init is told, part by part.
+#[test]
+fn somebody_else_is_told_from_the_file() {
+    let scene = Scene::with_node(AFTER);
+    check(&scene.apply(), 0, &[]);
+    scene.meddle(1000, |conf| {
+        conf.replace("ciuser: admin", "ciuser: eve").replace("ipconfig0: ip=192.0.2.77", "ipconfig0: ip=192.0.2.99")
+    });
+    scene.declare(&AFTER.replace("192.0.2.77", "192.0.2.78").replace("example.org", "example.com"));
+    let plan: Value = serde_json::from_str(&scene.phoenix(&["plan", "--format", "json"]).out).unwrap();
+    let told = |at: usize| {
+        let change = &plan["vms"][0]["changes"][at];
+        json!([change["key"], change["old"], change["changed_by"], change["applied"]])
+    };
+    let ip = |last: &str| format!("ip=192.0.2.{last}/24, gw=192.0.2.1");
+    assert_eq!(told(0), json!(["network_config", ip("99"), "both", ip("77")]));
+    assert_eq!(told(1), json!(["network_config", "searchdomain=example.org", "file", "searchdomain=example.org"]));
+    assert_eq!(told(2), json!(["user_config", "username=eve", "outside", "username=admin"]));
+    // A key that somebody added is named by its fingerprint.
+    scene.declare(AFTER);
+    check(&scene.apply(), 0, &[]);
+    let mallory = "ssh-ed25519%20AAAAC3NzaC1lZDI1NTE5AAAAIH8gHh0cGxoZGBcWFRQTEhEQDw4NDAsKCQgHBgUEAwIB%20mallory%0A";
+    scene.meddle(1000, |conf| conf.replace("me%40desk%0A", &format!("me%40desk%0A{mallory}")));
+    let plan = scene.phoenix(&["plan"]);
+    check(&plan, 0, &["! user_config", "changed outside phoenix", "warning[T050]", "`user_config`"]);
+    assert!(!format!("{}{}", plan.out, plan.err).contains("mallory"), "{}", plan.out);
 }

@@ -40,7 +40,7 @@ pub(super) fn plan_adopted(
 /// What is as it would be had phoenix applied it; nothing where the agent is off, with which phoenix begins.
 fn as_wished(vm: &DesiredVm, changes: &[Change]) -> BTreeMap<String, String> {
     let mut applied = drift::applied(vm);
-    let changes = |key: &str| changes.iter().any(|change| change.key == key);
+    let changes = |key: &str| changes.iter().any(|change| change.applied_as() == key);
     if changes(diff::GUEST_AGENT) {
         applied.clear();
     }
