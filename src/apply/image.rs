@@ -5,7 +5,8 @@ use super::operation;
 use super::perform::{Step, failure, stale};
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
-use crate::model::{CloudImage, Outcome};
+use crate::model::{CloudImage, GIB, Outcome};
+use crate::observed::print_size;
 use crate::plan::Source;
 
 impl<'a> Step<'a> {
@@ -24,12 +25,26 @@ impl<'a> Step<'a> {
         Ok(self.action.outcome)
     }
 
+    /// Refuses an image whose disk would have to shrink, before anything is made.
+    fn must_fit(&self, image: &CloudImage) -> Result<(), Failure> {
+        let wished = self.task()?.desired.boot_disk_size_gb;
+        let size = self.ask(|hypervisor| hypervisor.image_size(image))?.unwrap_or(0);
+        if size <= u64::from(wished) * GIB {
+            return Ok(());
+        }
+        let (whole, size) = (size.div_ceil(GIB), print_size(size));
+        let hint = format!("set `boot_disk_size_gb` to {whole} or more; nothing was made");
+        let what = format!("the disk in the image has {size}, wished are {wished} GiB: a disk never shrinks");
+        Err(failure(what, Some(&hint)))
+    }
+
     /// Makes the VM with its record first, and then its disk: whatever is left of an interrupted run names whose it is.
     pub(super) fn create_from_image(&mut self) -> Result<Outcome, Failure> {
         let (id, task, image) = (self.id(), self.task()?, self.image()?);
         if self.is_made()? {
             return Ok(Outcome::NoOp);
         }
+        self.must_fit(image)?;
         let there = || {
             let live = self.ask(|hypervisor| hypervisor.vm(id))?;
             Ok(if live.is_some_and(|live| self.is_ours(&live)) { Holds::Yes } else { Holds::No })

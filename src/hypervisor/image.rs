@@ -53,6 +53,19 @@ fi
 mv -T -- "$part" "$image"
 "#;
 
+/// `phoenix-image-size KIND SOURCE`: prints the size in bytes of the disk in an image that is there: as a qcow2 file says in
+/// its head, else the size of the file.
+pub const MEASURE: &str = r#"set -u
+source=$2
+[ "$1" != volume ] || source=$(pvesm path "$source") || exit 1
+[ -f "$source" ] || { echo "the node has no file $source" >&2; exit 1; }
+head=$(od -An -v -tx1 -N32 -- "$source" | tr -d ' \n') || exit 1
+case $head in
+  514649fb*) echo "$((0x$(printf '%s' "$head" | cut -c49-64)))" ;;
+  *) stat -L -c %s -- "$source" ;;
+esac
+"#;
+
 /// The write that makes an image the boot disk of a VM that has none. `from` is a path on the node or a volume.
 #[must_use]
 pub fn import(from: &str, storage: &str) -> ConfigWrite {

@@ -51,6 +51,11 @@ pub trait Hypervisor: Send + Sync {
     /// Reads at most `most` bytes of a file on the hypervisor, from byte `from` on. `None`: there is no such file.
     fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault>;
 
+    /// Size in bytes of the disk in an image that was fetched. `None`: this target cannot tell.
+    fn image_size(&self, _image: &CloudImage) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
+
     /// Carries out one operation and returns when it has ended.
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault>;
 

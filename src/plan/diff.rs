@@ -181,6 +181,9 @@ pub(super) fn present(live: &VmObserved, key: Key) -> Option<String> {
     })
 }
 
+/// What is to be known of the size of a disk that an image becomes.
+const UNKNOWN_SIZE: &str = "the image's own size is not known yet: a larger one is refused before the VM is made";
+
 /// All values of a VM that is to be made, in table order. Its name stands in the heading.
 pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change> {
     let mut template = template;
@@ -189,7 +192,11 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
         .filter(|key| *key != Key::VmName)
         .map(|key| Change {
             new: wish(vm, key),
-            note: if key == Key::TemplateName { template.take().unwrap_or_default() } else { String::new() },
+            note: match key {
+                Key::TemplateName => template.take().unwrap_or_default(),
+                Key::BootDiskSizeGb if vm.cloud_image.is_some() => UNKNOWN_SIZE.to_owned(),
+                _ => String::new(),
+            },
             ..change(vm, key)
         })
         .filter(|change| !change.new.is_empty())

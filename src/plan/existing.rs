@@ -90,6 +90,7 @@ pub(super) fn situation<'o>(
     match owned(live, project) {
         Err(problem) => match (adoption(vm, live, project), &vm.adopt) {
             (Some(record), _) => Situation::Adopted(live, record),
+            (None, _) if is_reserved(live, &vm.vm_name) => block(reserved(id)),
             (None, Some(_)) if problem.code == codes::NOT_OURS && !is_claimed(live) => block(another(problem)),
             (None, _) => block(problem),
         },
@@ -147,6 +148,22 @@ pub(super) fn absent(id: VmId, observed: &Observed) -> Diagnostic {
         None => Diagnostic::error(codes::NO_SUCH_VM, format!("there is no VM {id}")),
     };
     problem.vm(id)
+}
+
+/// Whether nothing is there but the VMID: what `qm create`, or a restore, leaves that is killed in its first second.
+fn is_reserved(live: &VmObserved, name: &str) -> bool {
+    let empty = live.volumes.is_empty() && live.devices.is_empty() && live.drives.is_empty() && !live.running;
+    let named = live.name.is_empty() || live.name == name;
+    live.lock.as_deref() == Some("create") && empty && named && live.record == RecordFound::None && !live.template
+}
+
+fn reserved(id: VmId) -> Diagnostic {
+    let what = format!(
+        "VMID {id} is only reserved: locked (create), without a disk, a network card or a record, as a `qm create` leaves it \
+         that was killed in its first second, or that runs right now"
+    );
+    let hint = format!("if no task is making it, remove it: `qm unlock {id}`, then `qm destroy {id}`; then plan again");
+    Diagnostic::error(codes::NOT_OURS, what).hint(hint)
 }
 
 fn foreign(id: VmId, live: &VmObserved) -> Diagnostic {

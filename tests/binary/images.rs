@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use super::oracle::Oracle;
 use super::places::Place;
-use super::world::{Ran, Scene, ids};
+use super::world::{Ran, Scene, check, ids};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -265,4 +265,70 @@ fn another_image_changes_nothing() {
     let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
     assert_eq!(plan.code, Some(0), "{}", plan.out);
     assert!(plan.err.contains("was made from another image"), "{}", plan.err);
+}
+
+/// How large the disk in an image is shows when it is there: still before anything is made.
+#[test]
+fn an_image_that_is_too_large_is_refused_before_the_vm_is_made() {
+    let checked = of_file().replace(r#""boot_disk_size_gb":8"#, r#""boot_disk_size_gb":1"#);
+    let mut unchecked: serde_json::Value = serde_json::from_str(&checked).unwrap();
+    unchecked["virtual_machines"][0]["cloud_image"].as_object_mut().unwrap().remove("sha256");
+    for config in [checked, unchecked.to_string()] {
+        let scene = Scene::with_node(&config);
+        let plan = scene.phoenix(&["plan"]);
+        check(&plan, 0, &["boot_disk_size_gb 1 the image's own size is not known yet: a larger one is refused"]);
+        let reached = Place::Here.scene(&config);
+        for scene in [&scene, &*reached] {
+            let ran = scene.apply();
+            check(&ran, 6, &["has 2G, wished are 1 GiB: a disk never shrinks", "set `boot_disk_size_gb` to 2 or more"]);
+            assert_eq!(ids(&ran.events, "action_failed"), ["1000/create-from-image"], "{}", ran.out);
+            assert!(!scene.node().join("qemu-server/1000.conf").exists(), "something was made");
+            scene.declare(&config.replace(r#""boot_disk_size_gb":1"#, r#""boot_disk_size_gb":2"#));
+            check(&scene.apply(), 0, &[]);
+        }
+    }
+    // Not even a VM without a disk is made of nothing.
+    let lost = Scene::with_node(
+        &config("/no/such/image.qcow2", SHA256)
+            .replace(&format!(r#","sha256":"{SHA256}""#), "")
+            .replace(&format!(r#""sha256":"{SHA256}","#), ""),
+    );
+    check(&lost.apply(), 6, &["has no file /no/such/image.qcow2"]);
+    assert!(!lost.node().join("qemu-server/1000.conf").exists(), "something was made");
+}
+
+/// The size of a raw image is that of its file.
+#[test]
+fn a_raw_image_is_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image.raw");
+    fs::File::create(&path).unwrap().set_len((1 << 30) + 512).unwrap();
+    let config = json!({ "virtual_machines": [{
+        "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 1, "cloud_image": { "source": path },
+    }]});
+    let (scene, reached) = (Scene::with_node(&config.to_string()), Place::Here.scene(&config.to_string()));
+    for scene in [&scene, &*reached] {
+        check(&scene.apply(), 6, &["has 1073742336, wished are 1 GiB", "set `boot_disk_size_gb` to 2 or more"]);
+    }
+}
+
+/// What a `qm create` leaves that is killed in its first second is told as what it is, and never touched.
+#[test]
+fn a_vmid_that_is_only_reserved_is_told_and_left_alone() {
+    let scene = Scene::with_node(&of_file());
+    for (conf, reserved) in [
+        ("lock: create\n", true),
+        ("lock: create\nname: web\n", true),
+        ("lock: create\nname: other\n", false),
+        ("lock: create\nname: web\nscsi0: local-zfs:vm-1000-disk-0,size=1G\n", false),
+        ("name: web\n", false),
+    ] {
+        fs::write(scene.node().join("qemu-server/1000.conf"), conf).unwrap();
+        let ran = scene.apply();
+        check(&ran, 1, &[if reserved { "VMID 1000 is only reserved" } else { "VMID 1000 is taken by the VM" }]);
+        if reserved {
+            check(&ran, 1, &["`qm unlock 1000`, then `qm destroy 1000`"]);
+        }
+        assert_eq!(scene.conf(1000), conf, "it was touched");
+    }
 }

@@ -56,6 +56,22 @@ impl Embedded {
         Err(Fault::harmless(FaultKind::Refused, format!("`phoenix-fetch-image`: {}", said.trim())))
     }
 
+    /// The size of the disk in an image.
+    pub(super) fn measure(&self, image: &CloudImage) -> Result<u64, Fault> {
+        self.size_of(&self.image_path(image))
+    }
+
+    fn size_of(&self, from: &str) -> Result<u64, Fault> {
+        if !from.starts_with('/') {
+            let what = format!("an embedded node has no image `{from}`: name a file or a URL");
+            return Err(Fault::harmless(FaultKind::Refused, what));
+        }
+        match self.settings.guests {
+            Guests::Simulated => image_size(Path::new(from)),
+            Guests::Qemu => Ok(qemu::inspect(Path::new(from))?.size),
+        }
+    }
+
     /// Makes a VM without disks.
     pub(super) fn create_vm(
         &self,
@@ -90,15 +106,11 @@ impl Embedded {
         (storage, from, options): (&str, &str, &str),
         deadline: Deadline,
     ) -> Result<String, Fault> {
-        if !from.starts_with('/') {
-            let what = format!("an embedded node has no image `{from}`: name a file or a URL");
-            return Err(Fault::harmless(FaultKind::Refused, what));
-        }
+        let size = self.size_of(from)?;
         let found = match self.settings.guests {
             Guests::Simulated => None,
             Guests::Qemu => Some(qemu::inspect(Path::new(from))?),
         };
-        let size = found.as_ref().map_or_else(|| image_size(Path::new(from)), |image| Ok(image.size))?;
         let (storages, volumes) = (self.storages(true)?, self.volumes_on_disk());
         let on = usable(&storages, storage, size)?;
         let volume = volumes.allocate(storage, on, vm, NewName::Disk, size)?;

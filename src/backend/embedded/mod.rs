@@ -62,7 +62,7 @@ pub use settings::Settings;
 pub use tasks::Task;
 
 use crate::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
-use crate::model::VmId;
+use crate::model::{CloudImage, VmId};
 use crate::observed::{Export, Node, Observed, Storage, VmObserved};
 use files::{Deadline, Lock, Reader};
 use guest::Programs;
@@ -290,6 +290,10 @@ impl Hypervisor for Embedded {
 
     fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
         self.read_on_host(path, from, most)
+    }
+
+    fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
+        self.measure(image).map(Some)
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::runner::Command;
 use super::{Qm, command, script};
-use crate::hypervisor::image::{FETCH, import};
+use crate::hypervisor::image::{FETCH, MEASURE, import};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{CloudImage, Digest, IMAGE_CACHE, ImagePlace, VmId};
 
@@ -22,6 +22,21 @@ impl Qm {
         // Done again it goes on where it was: a lost answer is none to be afraid of.
         let output = self.run(&Command { changes: false, ..Command::change(argv, deadline) });
         output.map(drop).map_err(|fault| Fault { kind: refused(&fault), ..fault })
+    }
+
+    /// The size of the disk in an image on the node.
+    pub(super) fn measure(&self, image: &CloudImage) -> Result<u64, Fault> {
+        let (kind, source) = match image.place() {
+            ImagePlace::File(path) => ("file", path.to_owned()),
+            ImagePlace::Url(_) => ("file", format!("{}{}", self.layout.root, image.fetched())),
+            ImagePlace::Volume(volume) => ("volume", volume.to_owned()),
+        };
+        let output = self.look("phoenix-image-size", MEASURE, &[kind, &source]);
+        let output = output.map_err(|fault| Fault { kind: refused(&fault), ..fault })?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        said.trim().parse().map_err(|_| {
+            Fault::harmless(FaultKind::Garbled, format!("`{}` is no size of the image {}", said.trim(), image.source))
+        })
     }
 
     /// The program that makes an image a disk.

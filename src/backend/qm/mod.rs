@@ -21,7 +21,7 @@ use std::time::Duration;
 use runner::{Command, Output, Runner};
 
 use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, Guests, HostOp, Hypervisor};
-use crate::model::{Digest, RecordState, VmId};
+use crate::model::{CloudImage, Digest, RecordState, VmId};
 use crate::observed::{Export, Observed, VmObserved, config_digest};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
@@ -246,6 +246,10 @@ impl Hypervisor for Qm {
 
     fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
         self.read_part(path, from, most)
+    }
+
+    fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
+        self.measure(image).map(Some)
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
