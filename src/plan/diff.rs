@@ -182,7 +182,7 @@ pub(super) fn present(live: &VmObserved, key: Key) -> Option<String> {
 }
 
 /// What is to be known of the size of a disk that an image becomes.
-const UNKNOWN_SIZE: &str = "the image's own size is not known yet: a larger one is refused before the VM is made";
+const UNKNOWN_SIZE: &str = "the image's size is not known yet; a larger one is refused";
 
 /// All values of a VM that is to be made, in table order. Its name stands in the heading.
 pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change> {

@@ -276,7 +276,7 @@ fn an_image_that_is_too_large_is_refused_before_the_vm_is_made() {
     for config in [checked, unchecked.to_string()] {
         let scene = Scene::with_node(&config);
         let plan = scene.phoenix(&["plan"]);
-        check(&plan, 0, &["boot_disk_size_gb 1 the image's own size is not known yet: a larger one is refused"]);
+        check(&plan, 0, &["boot_disk_size_gb 1 the image's size is not known yet; a larger one is refused"]);
         let reached = Place::Here.scene(&config);
         for scene in [&scene, &*reached] {
             let ran = scene.apply();
