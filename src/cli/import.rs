@@ -14,7 +14,7 @@ use super::lifecycle::vm_ids;
 use super::{Exit, connect, load};
 use crate::config::edit::{Edit, Edited, edited};
 use crate::diag::{Diagnostic, Severity, nearest};
-use crate::model::{Desired, VmId};
+use crate::model::{Desired, Origin, VmId};
 use crate::observed::Observed;
 use crate::plan::import::{Found, Write, look};
 use crate::plan::{Change, Plan, Policy, Selection, Selector, VmPlan, codes, directories, plan};
@@ -170,7 +170,13 @@ fn unsaid(vm: VmId, change: &Change) -> Diagnostic {
     let cost = change.disruption.as_str();
     let cost = if cost.is_empty() { String::new() } else { format!(" ({cost})") };
     let what = format!("VM {vm}: apply changes `{}` from {old} to {}{cost}", change.key, change.new);
-    Diagnostic::notice(codes::INEXPRESSIBLE, what).vm(vm)
+    let notice = Diagnostic::notice(codes::INEXPRESSIBLE, what).vm(vm);
+    if change.origin == Origin::VmDefaults {
+        let hint = "`vm_defaults` wishes it, and no entry can wish for nothing: to keep the VM as it is, move the key from \
+                    there into the entries of the others";
+        return notice.hint(hint);
+    }
+    notice
 }
 
 /// Tells that a VM is not as its entry says.

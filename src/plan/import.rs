@@ -3,6 +3,8 @@
 //! Pure. What is found is what is written: whether the config takes it, and what a plan makes of it, is for the caller to
 //! see.
 
+mod regained;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -45,13 +47,13 @@ pub fn look(vms: &BTreeSet<VmId>, desired: &Desired, observed: &Observed) -> (Ve
     let mut problems = Vec::new();
     for vm in vms {
         let before = problems.len();
-        if let Some(write) = one(*vm, desired, observed, &mut names, &mut problems)
+        let mut notices = Vec::new();
+        if let Some(write) = one(*vm, desired, observed, &mut names, &mut problems, &mut notices)
             && problems.len() == before
         {
-            let notices = match (&write, observed.vms.get(vm)) {
-                (Write::Nothing, _) | (_, None) => Vec::new(),
-                (_, Some(live)) => more(live).into_iter().collect(),
-            };
+            if write != Write::Nothing {
+                notices.extend(observed.vms.get(vm).and_then(more));
+            }
             found.push(Found { vm: *vm, write, notices });
         }
     }
@@ -64,6 +66,7 @@ fn one(
     observed: &Observed,
     names: &mut BTreeMap<String, VmId>,
     problems: &mut Vec<Diagnostic>,
+    notices: &mut Vec<Diagnostic>,
 ) -> Option<Write> {
     let Some(live) = observed.vms.get(&vm) else {
         problems.push(absent(vm, observed));
@@ -111,7 +114,7 @@ fn one(
     }
     problems.extend(names_nobody_else(live, names));
     problems.extend(inexpressible(live));
-    Some(Write::Entry(entry(live, uuid, record, desired, observed)))
+    Some(Write::Entry(entry(live, uuid, record, desired, observed, notices)))
 }
 
 /// Says who else has the VM's name, which stands only once in a config.
@@ -185,8 +188,10 @@ fn entry(
     record: Option<&Record>,
     desired: &Desired,
     observed: &Observed,
+    notices: &mut Vec<Diagnostic>,
 ) -> Vec<(&'static str, Value)> {
     let default = &desired.defaults;
+    let default_image = default.cloud_image.as_ref();
     let mut keys = vec![(Key::VmId.name(), json!(live.id)), (Key::VmName.name(), json!(live.name))];
     keys.extend(uuid.map(|uuid| ("adopt", json!(uuid.to_ascii_lowercase()))));
     let mut say = |key: Key, value: Value, default: Value| {
@@ -195,8 +200,12 @@ fn entry(
         }
     };
     let template = record.map(|record| record.template.clone()).filter(|name| !name.is_empty());
-    if let Some(template) = template.or_else(|| built_on(live, observed)) {
-        say(Key::TemplateName, json!(template), json!(default.template_name));
+    if let Some(image) = record.and_then(|record| regained::image(record, desired, notices)) {
+        say(Key::CloudImage, regained::image_value(image), default_image.map_or(Value::Null, regained::image_value));
+    } else if let Some(template) = template.or_else(|| built_on(live, observed)) {
+        // An image that all VMs are made from is not what this one was made from: its own template says so.
+        let default = default_image.map_or_else(|| json!(default.template_name), |_| Value::Null);
+        say(Key::TemplateName, json!(template), default);
     }
     say(Key::OsType, json!(live.os_type.as_deref().unwrap_or("other")), json!(default.os_type.as_str()));
     say(Key::CpuSockets, json!(live.cpu_sockets), json!(default.cpu_sockets));
@@ -222,12 +231,13 @@ fn entry(
     }
     say(Key::Started, json!(live.running), json!(default.started));
     // What nobody wishes for stays as it is.
-    if default.network_config.is_some() {
-        say(Key::NetworkConfig, json!({}), Value::Null);
-    }
-    if default.user_config.is_some() {
-        say(Key::UserConfig, json!({}), Value::Null);
-    }
+    let nothing = || json!({});
+    let network = regained::network(live, record);
+    let network = network.as_ref().map_or_else(nothing, regained::network_value);
+    say(Key::NetworkConfig, network, default.network_config.as_ref().map_or_else(nothing, regained::network_value));
+    let user = regained::user(live, record, desired, notices);
+    let user = user.as_ref().map_or_else(nothing, regained::user_value);
+    say(Key::UserConfig, user, default.user_config.as_ref().map_or_else(nothing, regained::user_value));
     let mut wished = |key: Key, wish: Option<Value>, is: Option<Value>| {
         if let (Some(wish), Some(is)) = (wish, is) {
             say(key, is, wish);

@@ -332,3 +332,39 @@ fn a_vmid_that_is_only_reserved_is_told_and_left_alone() {
         assert_eq!(scene.conf(1000), conf, "it was touched");
     }
 }
+
+/// The record has the digest of an image alone: the rest of the file says where it is.
+#[test]
+fn a_vm_that_the_file_lost_comes_back_with_its_image() {
+    let vm = |id: u32, more: serde_json::Value| {
+        let mut vm = json!({ "vm_id": id, "vm_name": format!("vm{id}"), "boot_disk_size_gb": 8 });
+        vm.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        vm
+    };
+    let from = json!({ "cloud_image": { "source": image(), "sha256": SHA256 } });
+    let template = json!({ "template_name": "ubuntu-22.04-cloud-template-v3" });
+    let all = [vm(1000, from.clone()), vm(1001, from.clone()), vm(1002, template.clone())];
+    let scene = Scene::with_node(&json!({ "virtual_machines": all }).to_string());
+    check(&scene.apply(), 0, &[]);
+    let imported = |config: serde_json::Value, says: &[&str]| -> serde_json::Value {
+        scene.declare(&config.to_string());
+        let ran = scene.phoenix(&["import", "--all"]);
+        check(&ran, 0, says);
+        check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &[]);
+        let config: serde_json::Value = serde_json::from_str(&scene.config()).unwrap();
+        let mut vms = config["virtual_machines"].as_array().unwrap().clone();
+        vms.sort_by_key(|vm| vm["vm_id"].as_u64());
+        vms.into()
+    };
+    // Another VM has it.
+    let vms = imported(json!({ "virtual_machines": [all[0]] }), &["2 VMs written"]);
+    assert_eq!(vms[1]["cloud_image"], from["cloud_image"]);
+    assert_eq!((vms[2].get("cloud_image"), vms[2].get("template_name")), (None, None));
+    // All VMs have it, but for the one that was cloned.
+    let vms = imported(json!({ "vm_defaults": from, "virtual_machines": [] }), &["3 VMs written"]);
+    assert_eq!((vms[0].get("cloud_image"), &vms[2]["template_name"]), (None, &template["template_name"]));
+    // Nobody has it.
+    let says = "VM 1001 was made from an image that the file does not name any more";
+    let vms = imported(json!({ "virtual_machines": [] }), &["3 VMs written", says]);
+    assert_eq!(vms[1].get("cloud_image"), None);
+}

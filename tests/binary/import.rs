@@ -228,19 +228,39 @@ fn a_vm_that_moved_since_it_was_planned_is_not_taken_over() {
 
 #[test]
 fn a_vm_of_ours_that_the_file_lost_comes_back_as_it_was() {
-    let mut config: Value = serde_json::from_str(CONFIG).unwrap();
-    for key in ["network_config", "user_config"] {
-        // What is not declared stays as it is, so it need not come back.
-        config["virtual_machines"][0].as_object_mut().unwrap().remove(key);
-    }
-    let scene = Scene::with_node(&config.to_string());
+    let scene = Scene::with_node(CONFIG);
     check(&scene.apply(), 0, &[]);
     let world = scene.world();
-    scene.declare(r#"{ "vm_defaults": { "boot_disk_size_gb": 8, "memory_mb": 1024 }, "virtual_machines": [] }"#);
-    check(&scene.phoenix(&["import", "--all"]), 0, &["2 VMs written"]);
-    assert!(!scene.config().contains("adopt"), "{}", scene.config());
-    check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["2 unchanged"]);
-    assert!(scene.world() == world);
+    let made: Value = serde_json::from_str(CONFIG).unwrap();
+    let made = &made["virtual_machines"][0];
+    let key = &made["user_config"]["ssh_authorized_keys"][0];
+    let nobody = r#"{ "vm_defaults": { "boot_disk_size_gb": 8, "memory_mb": 1024 }, "virtual_machines": [] }"#;
+    let somebody = nobody.replace("1024", &format!("1024, \"user_config\": {{ \"ssh_authorized_keys\": [{key}] }}"));
+    for (config, known) in [(nobody, false), (&somebody, true)] {
+        scene.declare(config);
+        let ran = scene.phoenix(&["import", "--all"]);
+        check(&ran, 0, &["2 VMs written"]);
+        assert_eq!(ran.err.contains("the SSH keys of VM 1000 stay as they are"), !known, "{}", ran.err);
+        assert!(!scene.config().contains("adopt"), "{}", scene.config());
+        check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["2 unchanged"]);
+        let config: Value = serde_json::from_str(&scene.config()).unwrap();
+        let [full, plain] = &config["virtual_machines"].as_array().unwrap()[..] else { panic!("{config}") };
+        assert_eq!(full["network_config"], made["network_config"]);
+        let user = json!({ "username": "admin" });
+        assert_eq!(full["user_config"], if known { made["user_config"].clone() } else { user });
+        // It never had a wish of its own, and gets none from the others.
+        assert_eq!(plain.get("user_config"), known.then(|| json!({})).as_ref());
+        assert!(scene.world() == world);
+    }
+}
+
+/// A default that a VM does not have cannot be taken back by its entry: that is said, with the way out.
+#[test]
+fn a_default_that_a_vm_lacks_is_told() {
+    let scene = scene(r#"{ "vm_defaults": { "boot_order": 3 }, "virtual_machines": [] }"#);
+    scene.set_conf(105, &conf(105, "web"));
+    let says = ["VM 105: apply changes `boot_order` from nothing to 3", "move the key from there into the entries"];
+    check(&scene.phoenix(&["import", "105"]), 0, &says);
 }
 
 /// Two running VMs to be taken over: one as it is, one with changes up to a feature.

@@ -1,0 +1,108 @@
+//! What a VM of ours that the file lost was made from and is told by cloud-init, as far as its record, the VM and the rest of
+//! the file still say it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::diag::Diagnostic;
+use crate::model::{Address, CloudImage, Desired, DesiredVm, NetworkConfig, Record, SshKey, UserConfig};
+use crate::observed::VmObserved;
+use crate::plan::codes;
+
+/// The declared VMs, and what they all have.
+fn declared(desired: &Desired) -> impl Iterator<Item = &DesiredVm> {
+    std::iter::once(&desired.defaults).chain(&desired.vms)
+}
+
+/// The image that a VM was made from, where the file names it: a record has only its digest.
+pub(super) fn image<'d>(record: &Record, desired: &'d Desired, told: &mut Vec<Diagnostic>) -> Option<&'d CloudImage> {
+    if record.image.is_empty() {
+        return None;
+    }
+    let found = declared(desired).filter_map(|vm| vm.cloud_image.as_ref()).find(|image| image.name() == record.image);
+    if found.is_none() {
+        let what = format!("VM {} was made from an image that the file does not name any more", record.vm);
+        let hint = "put `cloud_image` into its entry: a VM that is lost is made from it again";
+        told.push(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(record.vm));
+    }
+    found
+}
+
+/// An image as an entry has it.
+pub(super) fn image_value(image: &CloudImage) -> Value {
+    let mut value = json!({ "source": image.source });
+    if let Some(sha256) = &image.sha256 {
+        value["sha256"] = json!(sha256);
+    }
+    value
+}
+
+/// Whether phoenix applied a part of a key, as the record knows it.
+fn was_applied(record: Option<&Record>, part: &str) -> bool {
+    record.is_some_and(|record| record.applied.contains_key(part))
+}
+
+/// The network of a VM, as far as phoenix made it so; `None`: nobody wished for anything.
+pub(super) fn network(live: &VmObserved, record: Option<&Record>) -> Option<NetworkConfig> {
+    let now = &live.cloud_init;
+    let address = |v6: bool, part: &str| {
+        Some(now.address(v6)).filter(|address| !address.ip.is_empty() && was_applied(record, part))
+    };
+    let text = |text: &String, part: &str| (!text.is_empty() && was_applied(record, part)).then(|| text.clone());
+    let config = NetworkConfig {
+        ip: address(false, "network_config.ip"),
+        ip6: address(true, "network_config.ip6"),
+        nameserver: text(&now.nameserver, "network_config.nameserver"),
+        searchdomain: text(&now.searchdomain, "network_config.searchdomain"),
+    };
+    (config != NetworkConfig::default()).then_some(config)
+}
+
+/// A network as an entry has it.
+pub(super) fn network_value(config: &NetworkConfig) -> Value {
+    let mut value = Map::new();
+    let mut add = |key: &str, text: Option<&String>| value.extend(text.map(|text| (key.to_owned(), json!(text))));
+    for (ip, gw, address) in [("ip", "gw", &config.ip), ("ip6", "gw6", &config.ip6)] {
+        add(ip, address.as_ref().map(|address: &Address| &address.ip));
+        add(gw, address.as_ref().and_then(|address| address.gw.as_ref()));
+    }
+    add("nameserver", config.nameserver.as_ref());
+    add("searchdomain", config.searchdomain.as_ref());
+    Value::Object(value)
+}
+
+/// The user of a VM, as far as phoenix made it so; `None`: nobody wished for anything. Of its keys only the fingerprints are
+/// known: they come back where the rest of the file has them all.
+pub(super) fn user(
+    live: &VmObserved,
+    record: Option<&Record>,
+    desired: &Desired,
+    told: &mut Vec<Diagnostic>,
+) -> Option<UserConfig> {
+    let now = &live.cloud_init;
+    let named = !now.user.is_empty() && was_applied(record, "user_config.username");
+    let keys = was_applied(record, "user_config.ssh_authorized_keys").then(|| {
+        let users = declared(desired).filter_map(|vm| vm.user_config.as_ref());
+        let keys = users.flat_map(|user| user.ssh_authorized_keys.iter().flatten());
+        let known: BTreeMap<String, &SshKey> = keys.map(|key| (key.fingerprint(), key)).collect();
+        now.ssh_keys.iter().map(|key| known.get(key).map(|key| (*key).clone())).collect::<Option<Vec<SshKey>>>()
+    });
+    if keys == Some(None) {
+        let what = format!("the SSH keys of VM {} stay as they are: the file does not have them any more", live.id);
+        let hint = "put `ssh_authorized_keys` into its `user_config` to look after them again";
+        told.push(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id));
+    }
+    let config = UserConfig { username: named.then(|| now.user.clone()), ssh_authorized_keys: keys.flatten() };
+    (config != UserConfig::default()).then_some(config)
+}
+
+/// A user as an entry has it.
+pub(super) fn user_value(config: &UserConfig) -> Value {
+    let mut value = Map::new();
+    value.extend(config.username.as_ref().map(|name| ("username".to_owned(), json!(name))));
+    let keys = config.ssh_authorized_keys.as_ref();
+    let lines = keys.map(|keys| keys.iter().map(SshKey::line).collect::<Vec<_>>());
+    value.extend(lines.map(|lines| ("ssh_authorized_keys".to_owned(), json!(lines))));
+    Value::Object(value)
+}
