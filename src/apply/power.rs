@@ -24,6 +24,8 @@ impl Step<'_> {
         self.must_not_have_moved(&live)?;
         if live.running {
             self.switch_off()?;
+            // A stop applies what was pending, whoever set it.
+            self.leave()?;
         }
         self.switch_on()?;
         self.leave()?;

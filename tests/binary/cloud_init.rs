@@ -202,6 +202,19 @@ fn whoever_stops_or_restarts_the_vm_by_name_ends_the_waiting() {
     assert!(!scene.conf(1000).contains("unread"), "{}", scene.conf(1000));
 }
 
+/// What others set waits for the same restart, and is no reason to break it off.
+#[test]
+fn what_others_set_meanwhile_is_applied_by_the_same_restart() {
+    reached(|scene| {
+        changed(scene);
+        check(&scene.apply(), 0, &[]);
+        scene.meddle(1000, |conf| format!("{conf}\n[PENDING]\nballoon: 512\n"));
+        check(&scene.phoenix(&["apply", "--auto-approve", "--restart"]), 0, &[]);
+        let conf = scene.conf(1000);
+        assert!(conf.contains("balloon: 512\n") && !conf.contains("PENDING") && !conf.contains("unread"), "{conf}");
+    });
+}
+
 /// Who changed what cloud-init is told, part by part.
 #[test]
 fn somebody_else_is_told_from_the_file() {
