@@ -115,6 +115,8 @@ pub enum VmState {
     Stopped,
     /// It runs.
     Running,
+    /// It is a template, which never runs.
+    Template,
 }
 
 /// A guest agent.
@@ -283,6 +285,7 @@ fn seen(vm: VmId, live: Option<&VmObserved>, mine: Option<&VmObserved>, agents: 
         declared: false,
         state: match live {
             None => VmState::Absent,
+            Some(live) if live.template => VmState::Template,
             Some(live) if live.running => VmState::Running,
             Some(_) => VmState::Stopped,
         },

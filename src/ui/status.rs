@@ -84,6 +84,7 @@ fn row(status: &StatusDocument, vm: &StatusVm) -> [String; HEADER.len()] {
         VmState::Absent => "absent",
         VmState::Stopped => "stopped",
         VmState::Running => "running",
+        VmState::Template => "template",
     };
     let agent = match vm.agent {
         None => "",

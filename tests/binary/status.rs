@@ -84,6 +84,9 @@ fn others_are_told_apart_and_not_asked() {
     assert_eq!((&gone["vm"], &gone["declared"], &gone["agent"]), (&json!(1000), &json!(false), &json!("answers")));
     assert_eq!((&taken["blocked"], &taken["lock"], taken.get("agent")), (&json!(true), &json!("backup"), None));
     assert!(status["problems"].to_string().contains("VMID 1002 is taken by the VM `theirs`"), "{status}");
+    scene.set_conf(1002, "name: theirs\nscsi0: local-zfs:base-1002-disk-0,size=3G\ntemplate: 1\n");
+    assert_eq!(self::status(&scene, &[]).1["vms"][2]["state"], "template");
+    scene.set_conf(1002, foreign);
     let markdown = scene.phoenix(&["status", "--format", "markdown"]).out;
     assert!(markdown.contains("| 1000 | full | no | running | answers |"), "{markdown}");
     assert!(markdown.contains("- error `T010`"), "{markdown}");
