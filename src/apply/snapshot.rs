@@ -86,7 +86,12 @@ impl Step<'_> {
             ));
         };
         // Whether it runs then or is off: what it boots from next has everything.
-        self.write_record(&|record| *record = Record { unread: false, ..then.clone() })?;
+        let then = Record { unread: false, ..then };
+        // Until it is back, only what was applied then and still is counts as applied.
+        self.write_record(&|record| {
+            let now = std::mem::replace(record, then.clone());
+            record.applied.retain(|key, value| now.applied.get(key) == Some(value));
+        })?;
         let live = self.live()?;
         let before = live.digest.clone();
         let op = HostOp::Rollback { vm: id, name: name.clone(), start: live.running, digest: live.digest.clone() };
@@ -99,6 +104,7 @@ impl Step<'_> {
             return Err(failure(what, Some("look at the task log of the node")));
         }
         self.leave()?;
+        self.write_record(&|record| record.applied.clone_from(&then.applied))?;
         Ok(self.action.outcome)
     }
 

@@ -184,6 +184,31 @@ fn a_run_that_fails_keeps_its_snapshot_and_the_way_back_works() {
     assert_eq!(scene.plan_code(), Some(0));
 }
 
+/// Killed before it is back, what the VM has and had is phoenix's own doing: nobody is accused.
+#[test]
+fn going_back_that_is_killed_accuses_nobody() {
+    let scene = made();
+    scene.script_faults(&fault("start", "fail"));
+    assert_eq!(scene.phoenix(&APPLY).code, Some(6));
+    check(&scene.phoenix(&["apply", "--auto-approve", "--restart"]), 0, &[]);
+    let applied = |scene: &Scene| scene.conf(1000).contains(r#""memory_mb"%3A"1024""#);
+    for how in ["die-before", "die-after"] {
+        scene.script_faults(&fault("rollback", how));
+        assert_eq!(scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]).code, None);
+        let config = scene.config();
+        scene.declare(&config.replace(r#""memory_mb": 2048"#, r#""memory_mb": 3072"#));
+        let plan: Value = serde_json::from_str(&scene.phoenix(&["plan", "--format", "json"]).out).unwrap();
+        let change = &plan["vms"][0]["changes"][0];
+        assert_eq!((&change["key"], change.get("changed_by")), (&json!("memory_mb"), None), "{how}");
+        scene.declare(&config);
+    }
+    // Whoever comes to the end knows again what was applied then.
+    check(&scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]), 0, &[]);
+    assert!(applied(&scene), "{}", scene.conf(1000));
+    let plan: Value = serde_json::from_str(&scene.phoenix(&["plan", "--format", "json"]).out).unwrap();
+    assert_eq!(plan["vms"][0]["changes"][0]["changed_by"], "file");
+}
+
 #[test]
 fn who_is_locked_does_not_go_back() {
     let scene = made();
