@@ -1,8 +1,8 @@
-//! What cloud-init is told changes while a VM runs, on the embedded node and through the node's programs; and each of the
-//! operations that takes is broken in turn.
+//! What cloud-init is told changes while a VM runs, on the embedded node and through the node's programs.
 
 use std::fs;
 
+use super::broken::{Way, step};
 use super::places::Place;
 use super::world::{Scene, check, ids};
 use serde_json::{Value, json};
@@ -79,49 +79,6 @@ fn a_restart_makes_the_drive_by_itself() {
     });
 }
 
-/// Breaks one operation in every way; one more apply ends as if nothing had been.
-fn check_broken(op: &str, prepare: fn(&Scene)) {
-    for how in ["fail", "lose", "die-before", "die-halfway", "die-after"] {
-        let check = |scene: &Scene, case: &str, dies: bool| {
-            changed(scene);
-            prepare(scene);
-            scene.script_faults(&json!([{ "op": op, "vm": 1000, "how": how }]));
-            let ran = if dies { scene.apply_as_victim() } else { scene.apply() };
-            assert!(scene.all_faults_happened(), "{case}: it did not happen");
-            let expected = match how {
-                "fail" => Some(6),
-                "lose" => Some(0),
-                _ => None,
-            };
-            assert_eq!(ran.code, expected, "{case}: {}{}", ran.out, ran.err);
-            // Who dies alone leaves the node's programs to come to their end.
-            let path = scene.node().join("victim");
-            drop(fs::remove_file(path));
-            let ran = scene.apply();
-            assert_eq!(ran.code, Some(0), "{case}: {}{}", ran.out, ran.err);
-            check_done(scene, case);
-        };
-        check(&Scene::with_node(BEFORE), &format!("embedded, {op} {how}"), false);
-        let here = Place::Here.scene(BEFORE);
-        check(&here, &format!("qm, {op} {how}"), how.starts_with("die"));
-    }
-}
-
-#[test]
-fn telling_a_running_vm_is_broken_in_every_way() {
-    check_broken("configure", |_| ());
-    check_broken("update-cloud-init", |_| ());
-}
-
-#[test]
-fn adding_a_drive_is_broken_in_every_way() {
-    check_broken("configure", |scene| {
-        fs::remove_file(scene.node().join("run/1000")).unwrap();
-        fs::remove_file(scene.node().join("images/local-zfs/1000/vm-1000-cloudinit")).unwrap();
-        scene.meddle(1000, without_drive);
-    });
-}
-
 #[test]
 fn a_drive_that_is_added_to_a_running_vm_waits_for_a_restart() {
     reached(|scene| {
@@ -153,6 +110,31 @@ fn a_password_is_left_alone() {
     let started: Vec<&Value> = ran.events.iter().filter(|event| event.to_string().contains("cipassword")).collect();
     assert!(started.is_empty(), "{started:?}");
 }
+
+/// A running VM gets other values.
+pub(crate) const TOLD: Way = Way {
+    begin: || {
+        let scene = Scene::with_node(BEFORE);
+        changed(&scene);
+        scene
+    },
+    steps: &[step("1000/configure", "configure"), step("1000/update-cloud-init", "update-cloud-init")],
+    ..Way::PLAIN
+};
+
+/// A VM that is off gets values and the drive for them.
+pub(crate) const GIVEN_A_DRIVE: Way = Way {
+    begin: || {
+        let scene = Scene::with_node(BEFORE);
+        changed(&scene);
+        fs::remove_file(scene.node().join("run/1000")).unwrap();
+        fs::remove_file(scene.node().join("images/local-zfs/1000/vm-1000-cloudinit")).unwrap();
+        scene.meddle(1000, without_drive);
+        scene
+    },
+    steps: &[step("1000/configure", "configure")],
+    ..Way::PLAIN
+};
 
 /// Until the guest boots, every look says that it has not read what changed; whoever restarts it ends that.
 #[test]

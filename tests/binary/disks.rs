@@ -1,12 +1,9 @@
-//! A boot disk that moves and grows: what the plan says, what forbids it, and each step broken, on every target.
+//! A boot disk that moves and grows: what the plan says, and what forbids it.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::sync::{Mutex, OnceLock};
-use std::thread;
 
-use super::places::{Place, until};
-use super::world::{Scene, check, ids};
+use super::broken::{Way, inside, step};
+use super::world::{APPLY, Scene, check, ids};
 use serde_json::{Value, json};
 
 const CONFIG: &str = r#"{
@@ -19,7 +16,6 @@ fn wished() -> String {
     CONFIG.replace(r#""vm_name": "web""#, r#""vm_name": "web", "boot_disk_storage": "local", "boot_disk_size_gb": 9"#)
 }
 
-const KEEP: [&str; 3] = ["apply", "--auto-approve", "--json"];
 const DELETE: [&str; 4] = ["apply", "--auto-approve", "--json", "--delete-source"];
 
 /// A VM that is made and runs, and a config that wishes it otherwise.
@@ -33,19 +29,6 @@ fn made() -> Scene {
     let scene = Scene::with_node(CONFIG);
     prepare(&scene);
     scene
-}
-
-/// What an undisturbed run does, and the world it leaves.
-fn undisturbed(words: &[&str]) -> (Vec<String>, BTreeMap<String, String>) {
-    let scene = made();
-    let ran = scene.phoenix(words);
-    check(&ran, 0, &[]);
-    (ids(&ran.events, "action_started"), scene.world())
-}
-
-fn kept() -> &'static (Vec<String>, BTreeMap<String, String>) {
-    static ONCE: OnceLock<(Vec<String>, BTreeMap<String, String>)> = OnceLock::new();
-    ONCE.get_or_init(|| undisturbed(&KEEP))
 }
 
 #[test]
@@ -66,7 +49,7 @@ fn a_disk_moves_and_grows_while_its_vm_runs() {
     );
     check(&scene.phoenix(&["apply"]), 4, &["nobody to ask"]);
     let started = fs::read(scene.node().join("run/1000")).unwrap();
-    let ran = scene.phoenix(&KEEP);
+    let ran = scene.phoenix(&APPLY);
     check(&ran, 0, &[]);
     let actions =
         ["move-disk", "resize-disk", "await-agent", "await-cloud-init", "grow-filesystem"].map(|a| format!("1000/{a}"));
@@ -194,148 +177,37 @@ fn a_vm_that_does_not_run_grows_when_it_boots() {
     assert!(!scene.conf(1000).contains("grow"), "{}", scene.conf(1000));
 }
 
-/// The node's operation behind an action.
-fn fault(id: &str, how: &str) -> Value {
-    let (op, program) = match id {
-        "1000/move-disk" => ("move-disk", None),
-        "1000/resize-disk" => ("resize", None),
-        "1000/await-agent" => ("ping", None),
-        "1000/await-cloud-init" => ("guest-start", Some("cloud-init")),
-        "1000/grow-filesystem" => ("guest-start", Some("phoenix-grow")),
+/// The disk moves and grows while the VM runs.
+pub(crate) const MOVED: Way = Way {
+    begin: made,
+    once: &["qmmove"],
+    steps: &[
+        // What a node leaves that is killed in the middle of it is a test of its own.
+        step("1000/move-disk", "move-disk").without_middle(),
+        step("1000/resize-disk", "resize"),
+        step("1000/await-agent", "ping").without_middle(),
+        inside("1000/await-cloud-init", "cloud-init"),
+        inside("1000/grow-filesystem", "phoenix-grow"),
         // The context tells the size of the disk, too.
-        "1000/stage-scripts" => ("replace-directory", None),
+        step("1000/stage-scripts", "replace-directory"),
         // The mark that the guest has not followed, and its end, come first.
-        "1000/record" => return json!([{ "op": "configure", "vm": 1000, "how": how, "skip": 3 }]),
-        other => panic!("{other} is unknown"),
-    };
-    let mut entry = json!({ "op": op, "vm": 1000, "how": how });
-    if let Some(program) = program {
-        entry["program"] = program.into();
-    }
-    json!([entry])
-}
+        step("1000/record", "configure").after(3),
+    ],
+    ..Way::PLAIN
+};
 
-/// One more apply ends in the world of an undisturbed one, and nothing is left to do; but for the copy that a killed move
-/// leaves, which is named and stays.
-#[track_caller]
-fn check_healed(scene: &Scene, left: Option<&str>, case: &str) {
-    let ran = scene.phoenix(&KEEP);
-    assert_eq!(ran.code, Some(0), "{case}: {}{}", ran.out, ran.err);
-    let mut world = scene.world();
-    if let Some(left) = left {
-        assert!(ran.out.contains(left), "{case}: it is not named\n{}", ran.out);
-        let copy = world.remove("images/local/1000/vm-1000-disk-0.raw");
-        assert_eq!(copy.as_deref(), Some("8589934592"), "{case}: it was erased");
-        let moved = world.remove("images/local/1000/vm-1000-disk-1.raw").unwrap();
-        world.insert("images/local/1000/vm-1000-disk-0.raw".to_owned(), moved);
-        let conf = world.get_mut("qemu-server/1000.conf").unwrap();
-        *conf = conf.replace("vm-1000-disk-1.raw", "vm-1000-disk-0.raw");
-    }
-    for (path, content) in &kept().1 {
-        assert_eq!(world.get(path), Some(content), "{case}: {path} differs");
-    }
-    assert_eq!(world.len(), kept().1.len(), "{case}: {:?}", world.keys());
-    assert_eq!(scene.plan_code(), Some(0), "{case}: the plan is not empty");
-}
-
+/// The copy that such a move leaves is named, and stays.
 #[test]
-fn each_step_fails_in_turn() {
-    let actions = &kept().0;
-    for (at, id) in actions.iter().enumerate() {
-        let scene = made();
-        scene.script_faults(&fault(id, "fail"));
-        let ran = scene.phoenix(&KEEP);
-        assert!(scene.all_faults_happened(), "{id}");
-        assert_eq!(ran.code, Some(6), "{id}: {}{}", ran.out, ran.err);
-        assert_eq!(ids(&ran.events, "action_failed"), [id.as_str()]);
-        let skipped = ids(&ran.events, "action_skipped");
-        assert!(actions[at + 1..].iter().all(|later| skipped.contains(later)), "{id}: {skipped:?}");
-        check_healed(&scene, None, &format!("{id} failed"));
-    }
-}
-
-#[test]
-fn each_answer_is_lost_in_turn() {
-    for id in &kept().0 {
-        let scene = made();
-        scene.script_faults(&fault(id, "lose"));
-        let ran = scene.phoenix(&KEEP);
-        assert!(scene.all_faults_happened(), "{id}");
-        assert_eq!(ran.code, Some(0), "{id}: {}{}", ran.out, ran.err);
-        check_healed(&scene, None, &format!("{id} lost its answer"));
-    }
-}
-
-#[test]
-fn killed_inside_each_step() {
-    for id in &kept().0 {
-        for how in ["die-before", "die-halfway", "die-after"] {
-            let op = fault(id, how)[0]["op"].clone();
-            if how == "die-halfway" && (op == "ping" || op == "guest-start") {
-                continue;
-            }
-            let scene = made();
-            scene.script_faults(&fault(id, how));
-            let ran = scene.phoenix(&KEEP);
-            assert!(scene.all_faults_happened(), "{id} {how}: did not happen");
-            assert_eq!(ran.code, None, "{id} {how}: was not killed");
-            let left = (id == "1000/move-disk" && how == "die-halfway").then_some("local:1000/vm-1000-disk-0.raw");
-            check_healed(&scene, left, &format!("{id} {how}"));
-        }
-    }
-}
-
-/// On a node of Proxmox: what is lost or killed there is found out by looking. A move outlives phoenix and its connection.
-#[track_caller]
-fn check_at(place: Place) {
-    if !place.is_possible() {
-        return;
-    }
-    let cases = [
-        ("move-disk", "fail"),
-        ("move-disk", "lose"),
-        ("move-disk", "die-before"),
-        ("move-disk", "die-halfway"),
-        ("move-disk", "die-after"),
-        ("resize-disk", "lose"),
-        ("resize-disk", "die-after"),
-        ("grow-filesystem", "fail"),
-        ("grow-filesystem", "die-after"),
-    ];
-    let left = Mutex::new(cases.iter());
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let Some((action, how)) = left.lock().unwrap().next() else { break };
-                    let case = format!("{place:?}: {action} {how}");
-                    let scene = place.scene(CONFIG);
-                    prepare(&scene);
-                    scene.script_faults(&fault(&format!("1000/{action}"), how));
-                    let ran = scene.apply_as_victim();
-                    assert!(scene.all_faults_happened(), "{case}: did not happen");
-                    assert_eq!(ran.code.is_none(), how.starts_with("die"), "{case}: {}{}", ran.out, ran.err);
-                    // A move goes on without phoenix, and is waited for.
-                    until("the move ends", || !scene.phoenix(&["plan"]).err.contains("a task is working"));
-                    scene.settle();
-                    check_healed(&scene, None, &case);
-                    let index = fs::read_to_string(scene.node().join("tasks/index")).unwrap();
-                    let moves = index.lines().filter(|line| line.contains(":qmmove:") && line.ends_with(" OK")).count();
-                    assert_eq!(moves, 1, "{case}: moved more than once\n{index}");
-                }
-            });
-        }
-    });
-}
-
-#[test]
-fn moved_and_broken_here() {
-    check_at(Place::Here);
-}
-
-#[test]
-fn moved_and_broken_behind_ssh() {
-    check_at(Place::Ssh);
+fn a_move_that_is_killed_on_the_node_is_begun_anew() {
+    let scene = made();
+    scene.script_faults(&json!([{ "op": "move-disk", "vm": 1000, "how": "die-halfway" }]));
+    assert_eq!((scene.apply().code, scene.all_faults_happened()), (None, true));
+    check(&scene.apply(), 0, &["local:1000/vm-1000-disk-0.raw"]);
+    let images = scene.node().join("images/local/1000");
+    assert_eq!(fs::read_to_string(images.join("vm-1000-disk-0.raw")).unwrap(), (8_u64 << 30).to_string());
+    assert_eq!(fs::read_to_string(images.join("vm-1000-disk-1.raw")).unwrap(), (9_u64 << 30).to_string());
+    assert!(scene.conf(1000).contains("scsi0: local:1000/vm-1000-disk-1.raw,discard=on,size=9G\n"));
+    assert_eq!(scene.plan_code(), Some(0));
 }
 
 /// Copies onto one storage only get in each other's way: disks that move are counted like clones.

@@ -1,14 +1,14 @@
-//! VMs that are made from an image, on the embedded node and through the node's programs; and each of the operations that
-//! takes is broken in turn.
+//! VMs that are made from an image, on the embedded node and through the node's programs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::broken::{Way, step};
 use super::oracle::Oracle;
 use super::places::Place;
-use super::world::{Ran, Scene, check, ids};
+use super::world::{Scene, check, ids};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -86,49 +86,6 @@ fn a_vm_is_made_from_an_image() {
         "scsi0: local-zfs:vm-1000-disk-0,discard=on,size=8G\n",
     ] {
         assert!(conf.contains(line), "{line}\n{conf}");
-    }
-}
-
-#[track_caller]
-fn check_broken(scene: &Scene, op: &str, how: &str, ran: &Ran, case: &str) {
-    assert!(scene.all_faults_happened(), "{case}: it did not happen");
-    let expected = match how {
-        "fail" => Some(6),
-        "lose" => Some(0),
-        _ => None,
-    };
-    assert_eq!(ran.code, expected, "{op}, {case}: {}{}", ran.out, ran.err);
-    drop(fs::remove_file(scene.node().join("victim")));
-}
-
-const HOWS: [&str; 5] = ["fail", "lose", "die-before", "die-halfway", "die-after"];
-
-#[test]
-fn each_operation_is_broken_in_every_way() {
-    for op in ["fetch-image", "create", "import-disk"] {
-        for how in HOWS {
-            let case = format!("embedded, {op} {how}");
-            let scene = Scene::with_node(&of_file());
-            scene.script_faults(&json!([{ "op": op, "vm": 1000, "how": how }]));
-            let ran = scene.apply();
-            check_broken(&scene, op, how, &ran, &case);
-            oracle().check_healed(&scene, &case);
-        }
-    }
-}
-
-#[test]
-fn each_operation_of_the_nodes_programs_is_broken_in_every_way() {
-    for op in ["create", "import-disk"] {
-        for how in HOWS {
-            let case = format!("qm, {op} {how}");
-            let scene = Place::Here.scene(&of_file());
-            scene.script_faults(&json!([{ "op": op, "vm": 1000, "how": how }]));
-            let ran = if how.starts_with("die") { scene.apply_as_victim() } else { scene.apply() };
-            check_broken(&scene, op, how, &ran, &case);
-            scene.settle();
-            oracle().check_healed(&scene, &case);
-        }
     }
 }
 
@@ -266,6 +223,17 @@ fn another_image_changes_nothing() {
     assert_eq!(plan.code, Some(0), "{}", plan.out);
     assert!(plan.err.contains("was made from another image"), "{}", plan.err);
 }
+
+/// A VM is made from an image that lies on the node.
+pub(crate) const MADE: Way = Way {
+    begin: || Scene::with_node(&of_file()),
+    steps: &[
+        step("1000/fetch-image", "fetch-image"),
+        step("1000/create-from-image", "create"),
+        step("1000/create-from-image", "import-disk"),
+    ],
+    ..Way::PLAIN
+};
 
 /// How large the disk in an image is shows when it is there: still before anything is made.
 #[test]

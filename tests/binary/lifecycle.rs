@@ -1,8 +1,8 @@
-//! The later life of VMs: switched on and off by name, retired, pruned; and each step of an end broken.
+//! The later life of VMs: changed, switched on and off by name, retired, pruned.
 
-use std::collections::BTreeMap;
 use std::fs;
 
+use super::broken::{Way, inside, step};
 use super::loops::{CONFIG, made};
 use super::world::{Scene, check, ids};
 use serde_json::{Value, json};
@@ -24,13 +24,93 @@ fn one_too_many() -> Scene {
 
 const PRUNE: [&str; 6] = ["apply", "--prune", "--auto-approve", "--yes-destroy", "full", "--json"];
 
-/// The world without the first VM, and the actions that bring it about.
-fn pruned() -> (Vec<String>, BTreeMap<String, String>) {
-    let scene = one_too_many();
-    let ran = scene.phoenix(&PRUNE);
-    check(&ran, 0, &[]);
-    (ids(&ran.events, "action_started"), scene.world())
-}
+/// The file no longer declares the first VM.
+pub(crate) const PRUNED: Way = Way {
+    begin: one_too_many,
+    words: &PRUNE,
+    plan: &["plan", "--prune", "--detailed-exitcode"],
+    steps: &[
+        step("1000/stop", "shutdown"),
+        step("1000/export-share", "write-exports"),
+        step("1000/destroy", "destroy"),
+    ],
+    ..Way::PLAIN
+};
+
+/// More memory, which takes a restart, and a volume less.
+pub(crate) const CHANGED: Way = Way {
+    begin: || {
+        let scene = made();
+        let mut config: Value = serde_json::from_str(CONFIG).unwrap();
+        let vm = config["virtual_machines"][0].as_object_mut().unwrap();
+        vm.insert("memory_mb".to_owned(), 2048.into());
+        vm.remove("volumes");
+        scene.declare(&config.to_string());
+        scene
+    },
+    words: &["apply", "--restart", "--auto-approve", "--json"],
+    steps: &[
+        step("1000/configure", "configure"),
+        step("1000/restart", "shutdown"),
+        step("1000/restart", "start"),
+        inside("1000/unmount", "phoenix-unmount"),
+        step("1000/stage-scripts", "replace-directory"),
+        step("1000/record", "configure").after(1),
+    ],
+    ..Way::PLAIN
+};
+
+/// A VM is shut down by its name.
+pub(crate) const STOPPED: Way = Way {
+    begin: made,
+    words: &["stop", "1000", "--auto-approve", "--never-force", "--json"],
+    plan: &[],
+    steps: &[step("1000/stop", "shutdown")],
+    ..Way::PLAIN
+};
+
+/// A VM whose guest does not react is stopped by force.
+pub(crate) const FORCED: Way = Way {
+    begin: made,
+    words: &["stop", "1000", "--auto-approve", "--json"],
+    plan: &[],
+    steps: &[step("1000/stop", "stop").once_failed("shutdown")],
+    ..Way::PLAIN
+};
+
+/// A VM that somebody shut down is started by its name.
+pub(crate) const STARTED: Way = Way {
+    begin: || {
+        let scene = made();
+        check(&scene.phoenix(STOPPED.words), 0, &[]);
+        scene
+    },
+    words: &["start", "1000", "--json"],
+    steps: &[step("1000/start", "start"), step("1000/await-agent", "ping").without_middle()],
+    ..Way::PLAIN
+};
+
+/// A VM is restarted by its name.
+pub(crate) const RESTARTED: Way = Way {
+    begin: made,
+    words: &["restart", "1000", "--auto-approve", "--json"],
+    again: true,
+    steps: &[step("1000/restart", "shutdown"), step("1000/restart", "start")],
+    ..Way::PLAIN
+};
+
+/// A run was killed in the middle of a clone.
+pub(crate) const TAKEN_UP_AGAIN: Way = Way {
+    begin: || {
+        let scene = Scene::with_node(r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web" }] }"#);
+        scene.script_faults(&json!([{ "op": "clone", "vm": 1000, "how": "die-halfway" }]));
+        assert_eq!(scene.apply().code, None);
+        scene
+    },
+    once: &["qmclone"],
+    steps: &[step("1000/remove-leftover", "remove-leftover")],
+    ..Way::PLAIN
+};
 
 #[test]
 fn a_vm_goes_and_its_data_stays() {
@@ -231,72 +311,6 @@ fn a_feature_runs_again_when_asked() {
     check(&ran, 0, &["1000/feature:base_setup"]);
     assert_eq!(scene.plan_code(), Some(0));
     check(&scene.phoenix(&["apply", "--rerun", "no_such", "--auto-approve"]), 4, &["no_such"]);
-}
-
-/// The node's operation behind an action of an end.
-fn operation(id: &str) -> &'static str {
-    match id {
-        "1000/stop" => "shutdown",
-        "1000/export-share" => "write-exports",
-        "1000/destroy" => "destroy",
-        other => panic!("{other} is unknown"),
-    }
-}
-
-fn fault(id: &str, how: &str) -> Value {
-    json!([{ "op": operation(id), "vm": 1000, "how": how }])
-}
-
-/// One more apply ends in the world of an undisturbed one, and nothing is left to do.
-#[track_caller]
-fn check_healed(scene: &Scene, world: &BTreeMap<String, String>, case: &str) {
-    let ran = scene.phoenix(&PRUNE);
-    assert_eq!(ran.code, Some(0), "{case}: {}{}", ran.out, ran.err);
-    assert_eq!(&scene.world(), world, "{case}");
-    assert_eq!(scene.phoenix(&["plan", "--prune", "--detailed-exitcode"]).code, Some(0), "{case}");
-}
-
-#[test]
-fn each_step_of_an_end_fails_in_turn() {
-    let (actions, world) = pruned();
-    for (at, id) in actions.iter().enumerate() {
-        let scene = one_too_many();
-        scene.script_faults(&fault(id, "fail"));
-        let ran = scene.phoenix(&PRUNE);
-        assert_eq!(ran.code, Some(6), "{id}: {}{}", ran.out, ran.err);
-        assert_eq!(ids(&ran.events, "action_failed"), [id.as_str()]);
-        assert_eq!(ids(&ran.events, "action_skipped"), actions[at + 1..], "{id}");
-        assert!(scene.has(1000), "{id}");
-        check_healed(&scene, &world, &format!("{id} failed"));
-    }
-}
-
-#[test]
-fn each_answer_of_an_end_is_lost_in_turn() {
-    let (actions, world) = pruned();
-    for id in &actions {
-        let scene = one_too_many();
-        scene.script_faults(&fault(id, "lose"));
-        let ran = scene.phoenix(&PRUNE);
-        assert!(scene.all_faults_happened(), "{id}");
-        assert_eq!(ran.code, Some(0), "{id}: {}{}", ran.out, ran.err);
-        check_healed(&scene, &world, &format!("{id} lost its answer"));
-    }
-}
-
-#[test]
-fn killed_inside_each_step_of_an_end() {
-    let (actions, world) = pruned();
-    for id in &actions {
-        for how in ["die-before", "die-halfway", "die-after"] {
-            let scene = one_too_many();
-            scene.script_faults(&fault(id, how));
-            let ran = scene.phoenix(&PRUNE);
-            assert!(scene.all_faults_happened(), "{id} {how}: did not happen");
-            assert_eq!(ran.code, None, "{id} {how}: was not killed");
-            check_healed(&scene, &world, &format!("{id} {how}"));
-        }
-    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! The real binary: as its users meet it (`cli`), and broken at every step (`loops`, `targets`).
+//! The real binary: as its users meet it (`cli`), and broken at every step (`loops`, `targets`, `broken`).
 
 mod adopted;
+mod broken;
 mod cli;
 mod cloud_init;
 mod disks;
@@ -11,7 +12,6 @@ mod drift;
 mod executable;
 mod images;
 mod import;
-mod later;
 mod lifecycle;
 mod loops;
 #[path = "../support/node.rs"]

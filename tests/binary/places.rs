@@ -1,9 +1,11 @@
-//! A node that phoenix reaches as it reaches Proxmox: through the node's programs here, or through a real ssh server.
+//! How phoenix reaches a node: an embedded one itself; and one like Proxmox through its programs here, or through a real ssh
+//! server.
 
 use std::fs;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,21 +13,29 @@ use super::doubles::Doubles;
 use super::node::{self, Node, Server};
 use super::support::need;
 use super::world::Scene;
+use phoenix::backend::embedded::Embedded;
 use tempfile::TempDir;
+
+/// What the double of the server was told last.
+const EXPORTED: &str = "tmp/exported";
 
 /// How phoenix reaches the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
+    /// `embedded:`
+    Embedded,
     /// `qm:`
     Here,
     /// `qm+ssh://127.0.0.1:PORT`
     Ssh,
 }
 
-/// A scene whose node is one of Proxmox.
+/// A scene whose node is reached like that.
 pub(crate) struct Reached {
     scene: Scene,
-    doubles: Doubles,
+    place: Place,
+    /// The programs of the node, where it is one of Proxmox.
+    doubles: Option<Doubles>,
     /// Ends with the scene.
     _behind: Option<Connection>,
 }
@@ -49,37 +59,63 @@ impl Drop for Connection {
 impl Place {
     /// Whether this machine has what it takes.
     pub(crate) fn is_possible(self) -> bool {
-        self == Self::Here || (need("ssh", "openssh-client") && need("sshd", "openssh-server"))
+        self != Self::Ssh || (need("ssh", "openssh-client") && need("sshd", "openssh-server"))
     }
 
     /// A scene with a config, whose target is such a node.
     pub(crate) fn scene(self, config: &str) -> Reached {
-        let mut scene = Scene::new(config);
+        self.reach(Scene::new(config))
+    }
+
+    /// A scene like one whose node is an embedded one, reached like this.
+    pub(crate) fn copy_of(self, scene: &Scene) -> Reached {
+        self.reach(scene.copy())
+    }
+
+    fn reach(self, mut scene: Scene) -> Reached {
+        if self == Self::Embedded {
+            Embedded::open(&scene.node()).unwrap();
+            return Reached { scene, place: self, doubles: None, _behind: None };
+        }
         let doubles = Doubles::new(&scene.node());
+        fs::write(scene.node().join(EXPORTED), exports(&scene.node())).unwrap();
         let root = scene.node().display().to_string();
         let mut environment = vec![("PHOENIX_NODE_ROOT", root)];
-        let behind = match self {
-            Self::Here => {
-                environment.extend([("PATH", doubles.search_path()), ("PHOENIX_TARGET", "qm:".to_owned())]);
-                None
-            }
-            Self::Ssh => {
-                let node = Node::with(&[]);
-                let server = node::server(&node, &doubles.search_path());
-                fs::write(scene.node().join("sshd.pid"), server.child.id().to_string()).unwrap();
-                // Not where `TMPDIR` says: the path of a socket must be short.
-                let sockets = tempfile::tempdir_in("/tmp").unwrap();
-                environment.extend([
-                    ("PATH", node.search_path()),
-                    ("XDG_RUNTIME_DIR", sockets.path().display().to_string()),
-                    ("PHOENIX_TARGET", format!("qm+ssh://127.0.0.1:{}", server.port)),
-                ]);
-                Some(Connection { server, _node: node, _sockets: sockets })
-            }
-        };
+        let mut behind = None;
+        if self == Self::Ssh {
+            let node = Node::with(&[]);
+            let server = node::server(&node, &doubles.search_path());
+            fs::write(scene.node().join("sshd.pid"), server.child.id().to_string()).unwrap();
+            // Not where `TMPDIR` says: the path of a socket must be short.
+            let sockets = tempfile::tempdir_in("/tmp").unwrap();
+            environment.extend([
+                ("PATH", node.search_path()),
+                ("XDG_RUNTIME_DIR", sockets.path().display().to_string()),
+                ("PHOENIX_TARGET", format!("qm+ssh://127.0.0.1:{}", server.port)),
+            ]);
+            behind = Some(Connection { server, _node: node, _sockets: sockets });
+        } else {
+            environment.extend([("PATH", doubles.search_path()), ("PHOENIX_TARGET", "qm:".to_owned())]);
+        }
         scene.set_environment(environment);
-        Reached { scene, doubles, _behind: behind }
+        Reached { scene, place: self, doubles: Some(doubles), _behind: behind }
     }
+}
+
+/// Does something for each case; two at a time, as much of it is waiting.
+pub(crate) fn two_at_a_time<T: Sync>(cases: &[T], check: impl Fn(&T) + Sync) {
+    let left = Mutex::new(cases.iter());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(case) = next else { break };
+                    check(case);
+                }
+            });
+        }
+    });
 }
 
 impl Deref for Reached {
@@ -91,6 +127,11 @@ impl Deref for Reached {
 }
 
 impl Reached {
+    /// How it is reached.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
     /// Waits until nothing that somebody began on the node goes on any more.
     #[track_caller]
     pub(crate) fn settle(&self) {
@@ -115,15 +156,16 @@ impl Reached {
         index.lines().filter(|line| line.contains(":qmclone:") && line.ends_with(" OK")).count()
     }
 
-    /// Whether the server was told of the exports that the node's only VM has.
+    /// Whether the server was told of what the node exports.
     pub(crate) fn is_exported(&self) -> bool {
-        let read = |name: &str| fs::read_to_string(self.node().join(name)).unwrap_or_default();
-        read("tmp/exported") == read("root/etc/exports.d/phoenix-1000.exports")
+        let told = fs::read_to_string(self.node().join(EXPORTED)).unwrap_or_default();
+        self.doubles.is_none() || told == exports(&self.node())
     }
 
     /// From now on somebody else starts each VM just before phoenix does.
     pub(crate) fn start_twice(&self) {
-        let (qm, own) = (self.doubles.bin().join("qm"), self.doubles.bin().join("qm.own"));
+        let bin = self.doubles.as_ref().unwrap().bin();
+        let (qm, own) = (bin.join("qm"), bin.join("qm.own"));
         fs::rename(&qm, &own).unwrap();
         let script = "#!/bin/sh\n[ \"$1\" != start ] || \"$0.own\" \"$@\"\nexec \"$0.own\" \"$@\"\n";
         fs::write(&qm, script).unwrap();
@@ -132,7 +174,8 @@ impl Reached {
 
     /// Whether phoenix did what it did with the programs of the node.
     pub(crate) fn was_reached(&self) -> bool {
-        self.doubles.calls().iter().any(|call| call.starts_with(&["qm".to_owned(), "clone".to_owned()]))
+        let cloned = |call: &Vec<String>| call.starts_with(&["qm".to_owned(), "clone".to_owned()]);
+        self.doubles.as_ref().is_some_and(|doubles| doubles.calls().iter().any(cloned))
     }
 }
 
@@ -145,6 +188,14 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
         // The machine has better things to do than looking.
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// What a node exports to its VMs.
+fn exports(node: &Path) -> String {
+    let files = fs::read_dir(node.join("root/etc/exports.d")).into_iter().flatten();
+    let names =
+        files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|is| is == "exports"));
+    names.map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 /// Whether a running process has the path in its arguments.

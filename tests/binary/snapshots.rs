@@ -1,12 +1,10 @@
 //! A net under changes: a snapshot before a VM is disturbed, gone when it is ready again, kept when something fails; and the
-//! way back. Each step broken, on every target.
+//! way back.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Mutex;
-use std::thread;
 
-use super::places::{Place, until};
+use super::broken::{Way, step};
 use super::world::{Scene, check, ids};
 use serde_json::{Value, json};
 
@@ -16,6 +14,11 @@ const CONFIG: &str = r#"{
 }"#;
 
 const APPLY: [&str; 5] = ["apply", "--auto-approve", "--json", "--snapshot", "--restart"];
+
+/// One operation on the VM that goes wrong.
+fn fault(op: &str, how: &str) -> Value {
+    json!([{ "op": op, "vm": 1000, "how": how }])
+}
 
 /// A VM that is made and runs, and a config that wishes it larger and otherwise.
 fn prepare(scene: &Scene) {
@@ -149,7 +152,7 @@ fn a_snapshot_task_that_was_killed_is_told_with_what_helps() {
 fn a_run_that_fails_keeps_its_snapshot_and_the_way_back_works() {
     let scene = made();
     fs::write(scene.node().join("guests/1000/letter"), "dear all").unwrap();
-    scene.script_faults(&json!([{ "op": "start", "vm": 1000, "how": "fail" }]));
+    scene.script_faults(&fault("start", "fail"));
     let ran = scene.phoenix(&APPLY);
     assert_eq!(ran.code, Some(6), "{}{}", ran.out, ran.err);
     let kept = snapshots(&scene);
@@ -212,149 +215,46 @@ fn going_back_that_is_killed_accuses_nobody() {
 #[test]
 fn who_is_locked_does_not_go_back() {
     let scene = made();
-    scene.script_faults(&json!([{ "op": "start", "vm": 1000, "how": "fail" }]));
+    scene.script_faults(&fault("start", "fail"));
     assert_eq!(scene.phoenix(&APPLY).code, Some(6));
     scene.set_conf(1000, &format!("lock: backup\n{}", scene.conf(1000)));
     check(&scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]), 1, &["VM 1000 is locked (backup)"]);
 }
 
-fn fault(action: &str, how: &str) -> Value {
-    json!([{ "op": action, "vm": 1000, "how": how }])
-}
-
-/// One more apply ends in the world of an undisturbed one; but for snapshots of runs that did not come to their end, which
-/// are told and stay.
-#[track_caller]
-fn check_healed(scene: &Scene, wanted: &BTreeMap<String, String>, case: &str) {
-    let ran = scene.phoenix(&APPLY);
-    assert_eq!(ran.code, Some(0), "{case}: {}{}", ran.out, ran.err);
-    let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
-    assert_eq!(plan.code, Some(0), "{case}: the plan is not empty: {}", plan.out);
+/// The world but for snapshots: those of runs that did not come to their end stay, and every plan tells of them.
+fn without_snapshots(scene: &Scene) -> BTreeMap<String, String> {
+    let told = scene.phoenix(&["plan"]).err;
     for name in snapshots(scene) {
-        assert!(plan.err.contains(&name), "{case}: {name} is not told: {}", plan.err);
+        assert!(told.contains(&name), "{name} is not told: {told}");
     }
-    let main = |text: &str| {
-        let lines = text.split("\n\n").next().unwrap_or_default().lines().filter(|line| !line.starts_with("parent:"));
-        lines.map(ToOwned::to_owned).collect::<Vec<_>>()
-    };
-    for (path, content) in wanted {
-        let found = scene.world().remove(path).unwrap_or_default();
-        if path == "qemu-server/1000.conf" {
-            assert_eq!(main(&found), main(content), "{case}");
-        } else {
-            assert_eq!(&found, content, "{case}: {path} differs");
-        }
-    }
+    let mut world = scene.world();
+    world.retain(|path, _| !path.starts_with("snapshots/"));
+    let conf = world.get_mut("qemu-server/1000.conf").unwrap();
+    let main = conf.split("\n\n[").next().unwrap().trim_end();
+    *conf = main.lines().filter(|line| !line.starts_with("parent:")).collect::<Vec<_>>().join("\n");
+    world
 }
 
-const CASES: [(&str, &str); 9] = [
-    ("snapshot", "fail"),
-    ("snapshot", "lose"),
-    ("snapshot", "die-before"),
-    ("snapshot", "die-halfway"),
-    ("snapshot", "die-after"),
-    ("remove-snapshot", "fail"),
-    ("remove-snapshot", "lose"),
-    ("remove-snapshot", "die-halfway"),
-    ("remove-snapshot", "die-after"),
-];
+/// A change with a net.
+pub(crate) const NETTED: Way = Way {
+    begin: made,
+    words: &APPLY,
+    world: without_snapshots,
+    steps: &[step("1000/snapshot", "snapshot"), step("1000/remove-snapshot", "remove-snapshot")],
+    ..Way::PLAIN
+};
 
-#[test]
-fn each_step_of_a_net_is_broken() {
-    let (_, world) = undisturbed();
-    for (action, how) in CASES {
-        let case = format!("{action} {how}");
+/// The way back to the snapshot of a run that failed.
+pub(crate) const GONE_BACK: Way = Way {
+    begin: || {
         let scene = made();
-        scene.script_faults(&fault(action, how));
-        let ran = scene.phoenix(&APPLY);
-        assert!(scene.all_faults_happened(), "{case}: did not happen");
-        let code = match how {
-            "fail" => Some(6),
-            "lose" => Some(0),
-            _ => None,
-        };
-        assert_eq!(ran.code, code, "{case}: {}{}", ran.out, ran.err);
-        if action == "snapshot" && how == "fail" {
-            assert_eq!(
-                ids(&ran.events, "action_ended").iter().filter(|id| !id.ends_with("/clone")).count(),
-                0,
-                "{}",
-                ran.out
-            );
-        }
-        check_healed(&scene, &world, &case);
-    }
-}
-
-/// One VM whose run failed and kept its snapshot, broken on its way back, goes back when it is asked again.
-#[test]
-fn each_step_of_the_way_back_is_broken() {
-    for how in ["fail", "lose", "die-before", "die-halfway", "die-after"] {
-        let scene = made();
-        scene.script_faults(&json!([{ "op": "start", "vm": 1000, "how": "fail" }]));
+        scene.script_faults(&fault("start", "fail"));
         assert_eq!(scene.phoenix(&APPLY).code, Some(6));
-        scene.script_faults(&fault("rollback", how));
-        let back = ["rollback", "1000", "--yes-rollback", "web"];
-        let ran = scene.phoenix(&back);
-        assert!(scene.all_faults_happened(), "{how}: did not happen");
-        let code = match how {
-            "fail" => Some(6),
-            "lose" => Some(0),
-            _ => None,
-        };
-        assert_eq!(ran.code, code, "{how}: {}{}", ran.out, ran.err);
-        check(&scene.phoenix(&back), 0, &[]);
-        assert!(
-            scene.conf(1000).split("\n[").next().unwrap().contains("memory: 1024\n"),
-            "{how}: {}",
-            scene.conf(1000)
-        );
-        check(&scene.phoenix(&["apply", "--auto-approve", "--restart"]), 0, &[]);
-        assert_eq!(scene.plan_code(), Some(0), "{how}");
-    }
-}
-
-#[track_caller]
-fn check_at(place: Place) {
-    if !place.is_possible() {
-        return;
-    }
-    let (_, world) = undisturbed();
-    let cases = CASES.iter().chain(&[("rollback", "lose"), ("rollback", "die-after")]);
-    let left = Mutex::new(cases);
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let Some((action, how)) = left.lock().unwrap().next() else { break };
-                    let case = format!("{place:?}: {action} {how}");
-                    let scene = place.scene(CONFIG);
-                    prepare(&scene);
-                    let mut words = &APPLY[..];
-                    if *action == "rollback" {
-                        scene.script_faults(&json!([{ "op": "start", "vm": 1000, "how": "fail" }]));
-                        assert_eq!(scene.phoenix(&APPLY).code, Some(6), "{case}");
-                        words = &["rollback", "1000", "--yes-rollback", "web"];
-                    }
-                    scene.script_faults(&fault(action, how));
-                    let ran = scene.as_victim(words);
-                    assert!(scene.all_faults_happened(), "{case}: did not happen");
-                    assert_eq!(ran.code.is_none(), how.starts_with("die"), "{case}: {}{}", ran.out, ran.err);
-                    until("the task ends", || !scene.phoenix(&["plan"]).err.contains("a task is working"));
-                    scene.settle();
-                    check_healed(&scene, &world, &case);
-                }
-            });
-        }
-    });
-}
-
-#[test]
-fn a_net_is_broken_here() {
-    check_at(Place::Here);
-}
-
-#[test]
-fn a_net_is_broken_behind_ssh() {
-    check_at(Place::Ssh);
-}
+        scene
+    },
+    words: &["rollback", "1000", "--yes-rollback", "web", "--json"],
+    plan: &[],
+    again: true,
+    steps: &[step("1000/rollback", "configure"), step("1000/rollback", "rollback")],
+    ..Way::PLAIN
+};

@@ -1,12 +1,11 @@
 //! The loops on nodes that are reached as Proxmox is: through its programs, here and behind ssh. What is broken heals
 //! there as on the embedded node, and to the same world.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::sync::OnceLock;
 
 use super::loops;
 use super::oracle::Oracle;
-use super::places::{Place, Reached};
+use super::places::{Place, Reached, two_at_a_time};
 use super::world::{Ran, ids};
 use serde_json::{Value, json};
 
@@ -25,7 +24,8 @@ const CONFIG: &str = r#"{
   }]
 }"#;
 
-fn oracle() -> &'static Oracle {
+/// What an undisturbed run of it does and leaves.
+pub(crate) fn oracle() -> &'static Oracle {
     static ONCE: OnceLock<Oracle> = OnceLock::new();
     ONCE.get_or_init(|| Oracle::of(CONFIG))
 }
@@ -38,23 +38,11 @@ fn heal(scene: &Reached, case: &str) {
     assert!(scene.is_exported(), "{case}: the server does not know what it exports");
 }
 
-/// Does something for each case in a node of its own; two at a time, as much of it is waiting.
+/// Does something for each case in a node of its own.
 fn each<T: Sync>(place: Place, config: &str, cases: &[T], check: impl Fn(&T, &Reached) + Sync) {
-    if !place.is_possible() {
-        return;
+    if place.is_possible() {
+        two_at_a_time(cases, |case| check(case, &place.scene(config)));
     }
-    let left = Mutex::new(cases.iter());
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
-                    let Some(case) = next else { break };
-                    check(case, &place.scene(config));
-                }
-            });
-        }
-    });
 }
 
 #[track_caller]
@@ -87,7 +75,7 @@ fn check_failing(place: Place) {
 
 /// A run that lost an answer found out what happened, or says that it does not know.
 #[track_caller]
-fn check_honest(ran: &Ran, case: &str) {
+pub(crate) fn check_honest(ran: &Ran, case: &str) {
     if ran.code == Some(0) {
         return;
     }

@@ -19,6 +19,12 @@ const JOBS: [&str; 4] = ["root/run", "root/run/phoenix", "root/run/phoenix/jobs"
 /// Name of the config.
 const CONFIG: &str = "phoenix_vm_configs.json";
 
+/// Applies without asking, and tells events.
+pub(crate) const APPLY: [&str; 3] = ["apply", "--auto-approve", "--json"];
+
+/// Says by its exit code whether anything is to be done.
+pub(crate) const PLAN: [&str; 2] = ["plan", "--detailed-exitcode"];
+
 /// The real binary.
 const PHOENIX: &str = env!("CARGO_BIN_EXE_phoenix");
 
@@ -54,6 +60,15 @@ impl Scene {
         let scene = Self::new(config);
         assert_eq!(scene.plan_code(), Some(2));
         scene
+    }
+
+    /// Another scene that is as this one is, on the embedded node.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new(&self.config());
+        let made = fs::create_dir(copy.path(".phoenix")).is_ok()
+            && Command::new("cp").arg("-a").arg(self.node()).arg(copy.node()).status().unwrap().success();
+        assert!(made, "the node cannot be copied");
+        copy
     }
 
     /// From now on phoenix has this in its environment.
@@ -155,12 +170,12 @@ impl Scene {
 
     /// Applies and reads the events.
     pub(crate) fn apply(&self) -> Ran {
-        self.phoenix(&["apply", "--auto-approve", "--json"])
+        self.phoenix(&APPLY)
     }
 
     /// Applies as the process that dies when the script of failures says so, instead of the one that works on the node.
     pub(crate) fn apply_as_victim(&self) -> Ran {
-        self.as_victim(&["apply", "--auto-approve", "--json"])
+        self.as_victim(&APPLY)
     }
 
     /// Runs anything as that process.
@@ -174,17 +189,12 @@ impl Scene {
 
     /// Exit code of `plan --detailed-exitcode`: 0 when nothing is to be done, 2 when there are changes.
     pub(crate) fn plan_code(&self) -> Option<i32> {
-        self.phoenix(&["plan", "--detailed-exitcode"]).code
+        self.phoenix(&PLAN).code
     }
 
     /// Begins an apply whose events can be read while it runs.
     pub(crate) fn begin(&self) -> Running {
-        let mut child = self
-            .command(&["apply", "--auto-approve", "--json"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = self.command(&APPLY).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Running { child, lines }
     }

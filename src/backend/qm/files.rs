@@ -85,25 +85,38 @@ exit 0
 
 /// `phoenix-exports DIRECTORY FILE PATH…`: replaces the file by standard input; by nothing, removes it. Then tells the
 /// server, which fails for a line of anybody's that it cannot export: only what it says of the PATHs, or of the file, counts.
+///
+/// A file that goes comes back when the server could not be told: without it nobody would know that it exports something.
 const EXPORTS: &str = r#"set -eu
 umask 022
 command -v exportfs >/dev/null 2>&1 || { echo "exportfs is missing: install nfs-kernel-server" >&2; exit 3; }
 mkdir -p -- "$1"
 cd -- "$1"
-cat >".$2.new"
-if [ -s ".$2.new" ]; then
-  mv -T -- ".$2.new" "$2"
+file=$2
+cat >".$file.new"
+if [ -s ".$file.new" ]; then
+  mv -T -- ".$file.new" "$file"
 else
-  rm -f -- ".$2.new" "$2"
+  rm -f -- ".$file.new"
+  [ ! -e "$file" ] || mv -T -- "$file" ".$file.old"
 fi
-said=$(LC_ALL=C exportfs -ra 2>&1) && exit 0
-status=$?
-printf '%s\n' "$said" >&2
-shift
-for own do
-  case $said in *"$own"*) exit "$status" ;; esac
-done
-case $said in *"Failed to stat "* | *"does not support NFS export"* | *"Failed to resolve "*) exit 0 ;; esac
+status=0
+said=$(LC_ALL=C exportfs -ra 2>&1) || status=$?
+if [ "$status" -ne 0 ]; then
+  printf '%s\n' "$said" >&2
+  theirs=
+  case $said in *"Failed to stat "* | *"does not support NFS export"* | *"Failed to resolve "*) theirs=1 ;; esac
+  shift
+  for own do
+    case $said in *"$own"*) theirs= ;; esac
+  done
+  [ -z "$theirs" ] || status=0
+fi
+if [ "$status" -eq 0 ]; then
+  rm -f -- ".$file.old"
+elif [ -e ".$file.old" ]; then
+  mv -T -- ".$file.old" "$file"
+fi
 exit "$status"
 "#;
 
