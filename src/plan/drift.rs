@@ -70,6 +70,12 @@ pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
     APPLIED.into_iter().filter(|key| wished(*key)).map(kept).chain(parts).collect()
 }
 
+/// Whether a record that says what was applied does not say it of a key that the config has: a run that applied it did not
+/// come to its end, or somebody else did.
+pub(super) fn has_forgotten(vm: &DesiredVm, record: &Record) -> bool {
+    !record.applied.is_empty() && applied(vm).keys().any(|key| !record.applied.contains_key(key))
+}
+
 /// A size in GiB, the last one begun counted in full.
 fn rounded_up(size: &str) -> Option<u32> {
     match size.split_once('.') {

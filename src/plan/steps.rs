@@ -298,8 +298,9 @@ impl Draft {
         let verified = Verified::of(vm.vm_id, scene.observed);
         verified.told(vm.vm_id, problems);
         self.follow(vm, record, &mounts, scene, &steps, problems);
-        // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already.
-        let acts = self.actions.iter().any(|action| action.outcome.acts());
+        // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for what a
+        // run that was killed between an action and the record has forgotten.
+        let acts = self.actions.iter().any(|action| action.outcome.acts()) || drift::has_forgotten(vm, record);
         let boots = |action: &Action| matches!(action.kind, ActionKind::Restart | ActionKind::Start | ActionKind::Stop);
         let unread = (live.running && record.unread) || steps.cloud_init.is_some();
         let unread = unread && !self.actions.iter().any(|action| action.outcome.acts() && boots(action));
