@@ -41,6 +41,12 @@ impl Scene {
         scene
     }
 
+    /// Makes the VM one of phoenix's.
+    fn own(&self) {
+        let record = "#<!-- phoenix {\"v\"%3A1,\"project\"%3A\"default\",\"vm\"%3A1000,\"state\"%3A\"ready\",\"uuid\"%3A\"a2406e7b-942a-40b2-b828-54019979f68e\"} -->\n";
+        fs::write(self.node("qemu-server/1000.conf"), format!("{record}{VM}")).unwrap();
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -89,9 +95,7 @@ impl Scene {
         json["accelerator"] = "tcg".into();
         fs::write(&settings, json.to_string()).unwrap();
         fs::write(self.path("phoenix_vm_configs.json"), CONFIG).unwrap();
-        // Ours: a record is what phoenix starts a VM by.
-        let record = "#<!-- phoenix {\"v\"%3A1,\"project\"%3A\"default\",\"vm\"%3A1000,\"state\"%3A\"ready\",\"uuid\"%3A\"a2406e7b-942a-40b2-b828-54019979f68e\"} -->\n";
-        fs::write(self.node("qemu-server/1000.conf"), format!("{record}{VM}")).unwrap();
+        self.own();
         told(&self.command(&["start", "1000"]).env("PATH", bin).output().unwrap(), 6)
     }
 }
@@ -129,6 +133,32 @@ fn a_fresh_node_has_no_template_and_says_how_one_is_made() {
     fs::write(scene.path("phoenix_vm_configs.json"), CONFIG).unwrap();
     let plan = scene.said(&["plan"], 1);
     assert!(plan.contains("there is no template") && plan.contains("add-template NAME --image FILE"), "{plan}");
+}
+
+/// What such a node cannot do is said before anybody agrees to it.
+#[test]
+fn what_a_node_with_real_guests_does_not_do_is_told_by_the_plan() {
+    let scene = Scene::with_vm();
+    scene.own();
+    let vm = |more: &str| {
+        format!(
+            r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "web", "cpu_cores": 1, "memory_mb": 768{more} }}] }}"#
+        )
+    };
+    let planned = |more: &str, words: &[&str], code: i32| {
+        fs::write(scene.path("phoenix_vm_configs.json"), vm(more)).unwrap();
+        scene.said(&[&["plan"], words].concat(), code)
+    };
+    let running = scene.living();
+    let moved = planned(r#", "boot_disk_size_gb": 1, "boot_disk_storage": "local""#, &[], 1);
+    assert!(moved.contains("scsi0 of VM 1000 does not move while its QEMU runs"), "{moved}");
+    let network = planned(r#", "boot_disk_size_gb": 1, "network_model": "e1000""#, &[], 0);
+    assert!(network.contains("network cards stay while it runs") && network.contains("needs a restart"), "{network}");
+    let snapshot = planned(r#", "boot_disk_size_gb": 2"#, &["--snapshot"], 1);
+    assert!(snapshot.contains("an embedded node with real guests takes no snapshots"), "{snapshot}");
+    drop(running);
+    let moved = planned(r#", "boot_disk_size_gb": 1, "boot_disk_storage": "local""#, &[], 0);
+    assert!(moved.contains("move-disk") && !moved.contains("does not move"), "{moved}");
 }
 
 #[test]

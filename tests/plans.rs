@@ -1,7 +1,7 @@
 //! What is desired and what was observed give a plan: pairs under `fixtures/plan/`, reviewed as text.
 //!
 //! A case is a directory: `config.json`, `VMID.conf` for each VM that is there (`VMID.running.conf` for one that runs) on
-//! top of a fresh node, and `plan.txt`, which holds the plan and its problems as people read them.
+//! top of a fresh node (one with real guests, if the case's name begins so), and `plan.txt`, which holds the plan and its problems as people read them.
 //! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
 use std::fs;
@@ -20,6 +20,7 @@ use phoenix::ui::style::Style;
 fn observed(case: &Path) -> Observed {
     let dir = tempfile::tempdir().unwrap();
     let mut observed = Embedded::open(dir.path()).unwrap().observe().unwrap();
+    observed.node.real_guests = case.file_name().unwrap().to_string_lossy().starts_with("real-guest-");
     for entry in fs::read_dir(case).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

@@ -104,9 +104,10 @@ pub struct Node {
     /// The node's own NFS server has ended, though running VMs use it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nfs_ended: bool,
-    /// Whether clones are linked ones where the config does not say, as on an embedded node with QEMU guests.
+    /// Whether it is an embedded node with real guests. There clones are linked ones where the config does not say, the disk
+    /// of a running VM does not move, network cards are not plugged into one, and there are no snapshots.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub links_clones: bool,
+    pub real_guests: bool,
 }
 
 /// A Proxmox storage.

@@ -1,5 +1,6 @@
 //! What differs between a VM as wished and as observed.
 
+use super::steps::Scene;
 use super::{Change, Waiting, cloud_init};
 use crate::model::{DesiredVm, Disruption, Key, Origin};
 use crate::observed::{BootDisk, PendingChange, VmObserved};
@@ -10,7 +11,7 @@ pub(super) const GUEST_AGENT: &str = "guest_agent";
 /// The values of an existing VM that the configuration write or the resize changes, in table order.
 ///
 /// Compared is the pending view: a change that only waits for a restart is not a change any more.
-pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, delete_source: bool) -> Vec<Change> {
+pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Change> {
     let mut found = Vec::new();
     let restart = |note: &str| {
         if live.running { (Disruption::Restart, note.to_owned()) } else { (Disruption::None, String::new()) }
@@ -41,11 +42,13 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, delete_source: bool) ->
     if let Some(disk) = &live.boot_disk
         && disk.storage != vm.boot_disk_storage
     {
-        add(Key::BootDiskStorage, (immediate, moves(disk, live.running, delete_source)));
+        add(Key::BootDiskStorage, (immediate, moves(disk, live.running, scene.delete_source)));
     }
     let (bridge, model) =
         live.net0.as_ref().map_or(("", ""), |net| (net.bridge.as_deref().unwrap_or(""), net.model.as_str()));
-    let replug = if live.running {
+    let replug = if scene.observed.node.real_guests {
+        restart("network cards stay while it runs")
+    } else if live.running {
         (Disruption::Network, "net0 is unplugged and plugged again; its MAC address stays".to_owned())
     } else {
         (Disruption::None, String::new())

@@ -57,12 +57,12 @@ pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>, pr
     }
     if disk.storage != vm.boot_disk_storage {
         storage(vm, scene.observed, problems);
-        moved(vm, live, disk, scene.delete_source, problems);
+        moved(vm, live, disk, scene, problems);
     }
 }
 
 /// What stands in the way of a disk that is to move, or is to be known of it.
-fn moved(vm: &DesiredVm, live: &VmObserved, disk: &BootDisk, delete_source: bool, problems: &mut Vec<Diagnostic>) {
+fn moved(vm: &DesiredVm, live: &VmObserved, disk: &BootDisk, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
     let id = vm.vm_id;
     let mut add = |problem: Diagnostic| problems.push(problem.vm(id));
     let back = format!("set `boot_disk_storage` to `{}`", disk.storage);
@@ -77,8 +77,13 @@ fn moved(vm: &DesiredVm, live: &VmObserved, disk: &BootDisk, delete_source: bool
         let what = format!("another value of {} waits for a restart of VM {id}: the disk cannot move", disk.device);
         add(Diagnostic::error(codes::DISK_ELSEWHERE, what).hint(format!("restart it first; until then {back}")));
     }
+    if scene.observed.node.real_guests && live.running {
+        let what = format!("{} of VM {id} does not move while its QEMU runs on an embedded node", disk.device);
+        add(Diagnostic::error(codes::DISK_ELSEWHERE, what)
+            .hint(format!("`phoenix stop {id}`, then apply; until then {back}")));
+    }
     let snapshots = live.snapshots.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    if !delete_source {
+    if !scene.delete_source {
         if !live.snapshots.is_empty() {
             let what = format!("snapshots of VM {id} do not move, they stay with {}: {snapshots}", disk.volume);
             add(Diagnostic::warning(codes::SNAPSHOTS, what));

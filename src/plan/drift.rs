@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::steps::Scene;
 use super::{Change, cloud_init, codes, diff};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Key, Record, content_digest};
@@ -98,10 +99,10 @@ pub(super) fn changes(
     vm: &DesiredVm,
     live: &VmObserved,
     record: &Record,
-    delete_source: bool,
+    scene: &Scene<'_>,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Change> {
-    let mut changes = diff::changes(vm, live, delete_source);
+    let mut changes = diff::changes(vm, live, scene);
     for change in &mut changes {
         attribute(change, vm, live, &record.applied);
     }

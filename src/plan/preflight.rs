@@ -37,7 +37,7 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
             let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
                 Some(id) => format!("VM {id} has that name and is not a template"),
                 // Only an embedded node with QEMU guests has none at first.
-                None if known.is_empty() && scene.observed.node.links_clones => {
+                None if known.is_empty() && scene.observed.node.real_guests => {
                     "`phoenix node add-template NAME --image FILE` makes one of the disk image of a cloud image"
                         .to_owned()
                 }
@@ -82,7 +82,7 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
 pub(super) fn full_clone(vm: &DesiredVm, source: VmId, observed: &Observed) -> bool {
     let disk = observed.vms.get(&source).and_then(|template| template.boot_disk.as_ref());
     let unsaid = vm.origins.of(Key::FullClone) == Origin::BuiltIn;
-    let linked = unsaid && observed.node.links_clones && disk.is_some_and(|disk| disk.storage == vm.boot_disk_storage);
+    let linked = unsaid && observed.node.real_guests && disk.is_some_and(|disk| disk.storage == vm.boot_disk_storage);
     vm.full_clone && !linked
 }
 

@@ -84,7 +84,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             if !has_errors(&problems[before..]) {
                 return draft.update(vm, live, record, mounts, scene, problems);
             }
-            draft.changes = drift::changes(vm, live, record, scene.delete_source, problems);
+            draft.changes = drift::changes(vm, live, record, scene, problems);
         }
         Situation::Adopted(live, record) => return adopt::plan_adopted(draft, vm, (live, record), scene, problems),
     }
@@ -246,7 +246,7 @@ impl Draft {
         // What is shut down first changes without being disturbed.
         let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
         let live = shut_down.as_ref().unwrap_or(live);
-        self.changes = drift::changes(vm, live, record, scene.delete_source, problems);
+        self.changes = drift::changes(vm, live, record, scene, problems);
         if !self.off {
             self.waiting = diff::waiting(live);
         }

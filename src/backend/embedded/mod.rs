@@ -237,7 +237,7 @@ impl Hypervisor for Embedded {
             nfs_server: self.settings.nfs_server && without_nfs.is_none(),
             nfs_ended: self.nfs().look()?.is_some_and(NfsState::has_ended),
             nfs_hint: without_nfs.and_then(|fault| Some(format!("{}: {}", fault.what, fault.hint?))),
-            links_clones: self.settings.guests == GuestKind::Qemu,
+            real_guests: self.settings.guests == GuestKind::Qemu,
         };
         rehearsal.after(Ok(Observed {
             node,

@@ -25,7 +25,7 @@ pub(super) fn plan_adopted(
     let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
     preflight::host(vm, scene, problems);
     problems.extend(room(live, &record));
-    let changes = diff::changes(vm, live, scene.delete_source);
+    let changes = diff::changes(vm, live, scene);
     if has_errors(&problems[before..]) {
         draft.changes = changes;
         return draft.into_plan(None);
