@@ -3,6 +3,8 @@
 //! One test, because booting is what takes the time: each chapter finds the guests as the one before left them.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -121,6 +123,19 @@ fn signal(name: &str, pid: &str) {
     assert!(Command::new("kill").args([name, pid]).status().unwrap().success());
 }
 
+/// Presses the reset button of a guest, by QEMU's own monitor.
+#[track_caller]
+fn reset(node: &Path, vm: u32) {
+    let mut monitor = UnixStream::connect(node.join(format!("qemu/{vm}/qmp"))).unwrap();
+    let mut answers = BufReader::new(monitor.try_clone().unwrap()).lines();
+    let mut answer = || answers.next().unwrap().unwrap();
+    assert!(answer().contains("QMP"));
+    for order in ["qmp_capabilities", "system_reset"] {
+        writeln!(monitor, "{}", json!({ "execute": order })).unwrap();
+        while !answer().contains("\"return\"") {}
+    }
+}
+
 /// Waits until something holds that must come to hold.
 #[track_caller]
 fn soon(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
@@ -145,6 +160,8 @@ fn two_guests_through_their_first_days() {
     story.lose_the_server();
     story.run_full();
     story.restart_from_inside();
+    story.be_reset();
+    story.run_again();
     story.fall_silent();
 }
 
@@ -327,6 +344,36 @@ impl Story {
         assert_eq!(guest.tells("findmnt -n -o FSTYPE /persistent-storage"), "nfs4");
         drop(guest);
         self.done();
+    }
+
+    /// Somebody resets a guest: it comes back with its mounts by itself, and there is nothing to do.
+    #[track_caller]
+    fn be_reset(&self) {
+        let boot = "cat /proc/sys/kernel/random/boot_id";
+        let before = self.guest(BETA).tells(boot);
+        reset(&self.lab.node(), BETA);
+        soon("its agent answers", 300, || {
+            let status: Value = serde_json::from_str(&self.lab.phoenix(&["status", "--json"]).out).unwrap();
+            status["vms"][1]["agent"] == "answers"
+        });
+        let mut guest = self.guest(BETA);
+        assert_ne!(guest.tells(boot), before, "it booted again");
+        soon("the volume is mounted", 120, || guest.sh("mountpoint -q /persistent-storage").code == 0);
+        assert_eq!(guest.tells("findmnt -n -o FSTYPE /persistent-storage"), "nfs4");
+        drop(guest);
+        let run = self.done();
+        assert_eq!(run.acted(), [""; 0], "{run}");
+    }
+
+    /// A feature that is asked for again finds everything done.
+    #[track_caller]
+    fn run_again(&self) {
+        let packages = "sha256sum </var/lib/dpkg/status";
+        let before = self.guest(BETA).tells(packages);
+        let run = self.apply(&["--only", "beta", "--rerun", "base_setup"]);
+        assert_eq!(run.code, Some(0), "{run}");
+        assert_eq!(run.features(), ["1001/feature:base_setup"], "{run}");
+        assert_eq!(self.guest(BETA).tells(packages), before);
     }
 
     /// The agent is gone from a guest that has something to do.
