@@ -175,6 +175,9 @@ fn what_keeps_a_guest_from_starting_is_told() {
     assert!(empty.contains("has no image") && empty.contains("add-template NAME"), "{empty}");
     let shown = scene.said(&["node", "show"], 0);
     assert!(shown.contains("stopped"), "{shown}");
+    // `tcg` in the node's settings needs no trial to be known.
+    let plan = scene.command(&["plan"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&plan.stdout).contains("(QEMU guests, emulated)"), "{plan:?}");
 }
 
 #[test]

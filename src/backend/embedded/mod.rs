@@ -213,7 +213,7 @@ impl Hypervisor for Embedded {
         match self.settings.guests {
             GuestKind::Simulated => About { label: place, simulated: true },
             GuestKind::Qemu => {
-                let emulated = self.qemu().known_accelerator().is_some_and(|found| found.why_not.is_some());
+                let emulated = self.qemu().is_emulated();
                 let how = if emulated { "QEMU guests, emulated" } else { "QEMU guests" };
                 About { label: format!("{place} ({how})"), simulated: false }
             }

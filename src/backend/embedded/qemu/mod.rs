@@ -36,7 +36,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub use accelerator::Accelerator;
-pub(super) use accelerator::Found;
 pub(super) use image::{Image, copy, import, inspect, is_image, link, resize};
 pub(super) use process::memory_mb;
 
@@ -138,9 +137,13 @@ impl<'n> Qemu<'n> {
         files::is_locked(&self.dir(vm).join(LOG))
     }
 
-    /// Whether guests are emulated, and why, as far as it is known already.
-    pub(super) fn known_accelerator(&self) -> Option<Found> {
-        accelerator::known(&self.all())
+    /// Whether guests are emulated, as far as it is known yet. Starts nothing.
+    pub(super) fn is_emulated(&self) -> bool {
+        match self.node.settings.accelerator {
+            Accelerator::Kvm => false,
+            Accelerator::Tcg => true,
+            Accelerator::Auto => accelerator::known(&self.all()).is_some_and(|found| found.why_not.is_some()),
+        }
     }
 
     /// Finds out how guests will be run: `kvm` or `tcg`, and why not by KVM where that was to be found out.
