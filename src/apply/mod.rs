@@ -30,6 +30,7 @@ mod run;
 pub mod schedule;
 mod session;
 mod snapshot;
+mod template;
 mod verify;
 mod volumes;
 

@@ -43,9 +43,13 @@ pub(super) fn import_disk(vm: VmId, image: &CloudImage, task: &Task, digest: Dig
     HostOp::ImportDisk { vm, image: image.clone(), storage: task.desired.boot_disk_storage.clone(), digest }
 }
 
+/// What a VM's record says from its first moment.
+pub(super) fn first_record(vm: VmId, task: &Task) -> Record {
+    Record { is_template: task.record.is_template, ..Record::creating(&task.record.project, vm) }
+}
+
 fn first_notes(vm: VmId, task: &Task) -> Result<String, Failure> {
-    let creating = Record::creating(&task.record.project, vm);
-    with_record(&task.desired.description, &creating).map_err(|error| failure(error.to_string(), None))
+    with_record(&task.desired.description, &first_record(vm, task)).map_err(|error| failure(error.to_string(), None))
 }
 
 /// The one write that makes a VM what is wanted; for a VM that is being made, its record gets its uuid. A cloud-init drive
@@ -96,6 +100,12 @@ pub(super) fn move_disk(vm: VmId, task: &Task, disk: &BootDisk, digest: &Digest)
         delete_source: task.delete_source,
         digest: digest.clone(),
     }
+}
+
+/// Makes a template of a VM; of one that is marked as one already, of the first disk that is left.
+pub(super) fn template(vm: VmId, live: &VmObserved) -> HostOp {
+    let disk = live.unconverted().next().filter(|_| live.template).map(ToOwned::to_owned);
+    HostOp::Template { vm, disk, digest: live.digest.clone() }
 }
 
 /// A snapshot that carries the record of its time.

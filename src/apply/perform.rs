@@ -96,6 +96,8 @@ impl Performer {
             ActionKind::Mount => step.mount(),
             ActionKind::StageScripts => step.stage_scripts(),
             ActionKind::Feature => step.feature(),
+            ActionKind::CleanGuest => step.clean_guest(),
+            ActionKind::ConvertToTemplate => step.convert_to_template(),
             ActionKind::Record => step.record(),
             ActionKind::RemoveSnapshot => step.remove_snapshot(),
             ActionKind::Destroy => step.destroy(),

@@ -90,7 +90,7 @@ impl Step<'_> {
     }
 
     /// Asks the guest to shut down and waits until the VM is off. By force only where the plan says so.
-    fn switch_off(&self) -> Result<(), Failure> {
+    pub(super) fn switch_off(&self) -> Result<(), Failure> {
         let off = || self.live().map(|live| if live.running { Holds::No } else { Holds::Yes });
         let asked = self.host(&HostOp::Shutdown { vm: self.id() }, &off);
         let refused = match (asked, off()?) {

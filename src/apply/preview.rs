@@ -71,7 +71,7 @@ impl<'a> Scene<'a> {
             Some((plan, Source::Template(source))) => {
                 match (operation::clone(vm.vm, *source, task, plan)?, observed.vms.get(source)) {
                     (HostOp::Clone { name, description, .. }, Some(template)) => {
-                        let creating = Record::creating(&task.record.project, vm.vm);
+                        let creating = operation::first_record(vm.vm, task);
                         Some(template.as_clone(vm.vm, &name, &description, creating))
                     }
                     _ => None,
@@ -181,6 +181,8 @@ impl<'a> Scene<'a> {
                 .collect()),
             ActionKind::StageScripts => one(operation::stage(task)?),
             ActionKind::Feature => self.feature(action, subject),
+            ActionKind::CleanGuest => Ok(vec![Call::Guest(guest::clean())]),
+            ActionKind::ConvertToTemplate => Ok(self.convert_to_template()),
             ActionKind::Record => {
                 let Record { uuid, .. } = &self.record;
                 let record = Record { uuid: uuid.clone(), ..task.record.clone() };
@@ -273,6 +275,21 @@ impl<'a> Scene<'a> {
         operation::feature_ran(&mut record, self.task, name, &script.digest);
         calls.extend(self.write_record(record)?);
         Ok(calls)
+    }
+
+    fn convert_to_template(&mut self) -> Vec<Call> {
+        let Some(live) = &mut self.live else { return Vec::new() };
+        let id = self.vm.vm;
+        let mut ops = Vec::new();
+        if !live.template {
+            ops.push(HostOp::Shutdown { vm: id });
+        }
+        if self.task.mounts.iter().any(|mount| mount.served) {
+            ops.push(HostOp::WriteExports { vm: id, entries: Vec::new() });
+        }
+        live.digest = unknown();
+        ops.push(operation::template(id, live));
+        ops.into_iter().map(Call::Host).collect()
     }
 
     fn write_record(&mut self, record: Record) -> Result<Vec<Call>, Failure> {

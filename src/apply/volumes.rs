@@ -8,7 +8,7 @@ use super::perform::{Step, failure};
 use crate::event::Failure;
 use crate::guest::{self, Mounted};
 use crate::hypervisor::{FaultKind, FileContent, HostOp};
-use crate::model::Outcome;
+use crate::model::{Outcome, Record};
 use crate::observed::Export;
 use crate::plan::Mount;
 
@@ -57,9 +57,10 @@ impl Step<'_> {
             wished == found && own.iter().all(|export| export.full)
         };
         // A run that was interrupted after it wrote the file may not have told the server; one that came to record the
-        // volumes has.
         let live = self.live()?;
-        let told = live.record.valid().is_some_and(|record| record.volumes == task.record.volumes);
+        // has; the record of what becomes a template never has them.
+        let recorded = |record: &Record| record.volumes == task.record.volumes && !record.is_template;
+        let told = live.record.valid().is_some_and(|record| recorded(record));
         if (as_wished(&own) && told) || (all_by_others && own.is_empty()) {
             return Ok(Outcome::NoOp);
         }

@@ -7,7 +7,9 @@ use super::lexis::{self, Verdict};
 use super::problem::{Problem, shown};
 use super::raw::{Raw, RawVm};
 use super::spans::Place;
-use super::{FeatureFiles, MAX_DESCRIPTION, RECORD_MARK, cloud_init, dependencies, features, images, volumes};
+use super::{
+    FeatureFiles, MAX_DESCRIPTION, RECORD_MARK, cloud_init, dependencies, features, images, templates, volumes,
+};
 use crate::model::{InvalidTarget, Scripts, Target};
 
 /// The object that a value of a VM is written in.
@@ -49,6 +51,7 @@ pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Vec<Problem>) 
     dependencies::check(raw, problems);
     cloud_init::check(raw, problems);
     images::check(raw, problems);
+    templates::check(raw, problems);
     volumes::check(raw, problems);
     features::resolve(raw, files, problems)
 }

@@ -1,13 +1,13 @@
 //! Which VMs of the file wait for which: for their templates, and for what `depends_on` names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{Owner, owners};
 use super::lower::TEMPLATE_NAME;
 use super::problem::{Problem, shown};
 use super::raw::{Raw, RawReference, RawVm};
 use super::spans::Place;
-use super::{codes, images};
+use super::{codes, images, templates};
 use crate::dag::{Cycle, Dag};
 use crate::diag::nearest;
 use crate::model::VmId;
@@ -46,7 +46,25 @@ pub(super) fn check(raw: &Raw, problems: &mut Vec<Problem>) {
             }
         }
     }
-    rings(raw, &places, problems);
+    let waits = waits(raw, &places);
+    let ringed = rings(raw, &waits, problems);
+    for wait in waits.iter().filter(|wait| wait.template && !ringed.contains(&wait.vm)) {
+        problems.extend(no_template(raw, wait));
+        templates::inherited(raw, wait.vm, wait.other, problems);
+    }
+}
+
+/// Says that the VM of this file which is to be cloned does not become a template.
+fn no_template(raw: &Raw, wait: &Wait) -> Option<Problem> {
+    let other = &raw.virtual_machines[wait.other];
+    if other.is_template == Some(true) {
+        return None;
+    }
+    let name = shown(other.vm_name.as_deref().unwrap_or_default());
+    let what = format!("{name} is a VM of this file that does not become a template");
+    let problem = Problem::new(codes::NOT_A_TEMPLATE, what, wait.place.clone()).vm(raw.virtual_machines[wait.vm].vm_id);
+    let hint = format!("give {name} `\"is_template\": true`, or clone from another template");
+    Some(problem.also(Owner::Vm(wait.other).value("vm_name"), "declared here").hint(hint))
 }
 
 fn unknown(reference: &RawReference, raw: &Raw, place: Place) -> Problem {
@@ -126,21 +144,22 @@ fn waits(raw: &Raw, places: &Places) -> Vec<Wait> {
     found
 }
 
-/// Nobody may wait for himself.
-fn rings(raw: &Raw, places: &Places, problems: &mut Vec<Problem>) {
+/// Nobody may wait for himself. Returns the VMs that do.
+fn rings(raw: &Raw, waits: &[Wait], problems: &mut Vec<Problem>) -> BTreeSet<usize> {
     let vms = &raw.virtual_machines;
-    let mut waits = waits(raw, places);
+    let mut ringed = BTreeSet::new();
+    let mut waits: Vec<&Wait> = waits.iter().collect();
     // A ring that was told is opened, so that the next one is found.
     while !waits.is_empty() {
         let edges: Vec<(usize, usize)> = waits.iter().map(|wait| (wait.vm, wait.other)).collect();
-        let Err(Cycle(ring)) = Dag::new(vms.len(), &edges) else { return };
+        let Err(Cycle(ring)) = Dag::new(vms.len(), &edges) else { break };
         let next = |n: usize| ring[(n + 1) % ring.len()];
         let links: Vec<&Wait> = ring
             .iter()
             .enumerate()
-            .filter_map(|(n, vm)| waits.iter().find(|wait| wait.vm == *vm && wait.other == next(n)))
+            .filter_map(|(n, vm)| waits.iter().copied().find(|wait| wait.vm == *vm && wait.other == next(n)))
             .collect();
-        let Some((first, rest)) = links.split_first() else { return };
+        let Some((first, rest)) = links.split_first() else { break };
         let name = |n: usize| vms[n].vm_name.as_deref().unwrap_or_default();
         let path: Vec<&str> = ring.iter().chain(ring.first()).map(|&n| name(n)).collect();
         let path = path.join(" → ");
@@ -157,5 +176,7 @@ fn rings(raw: &Raw, places: &Places, problems: &mut Vec<Problem>) {
             Problem::new(code, format!("{what}: `{path}`"), first.place.clone()).hint(hint).vm(vms[first.vm].vm_id);
         problems.push(rest.iter().take(3).fold(problem, |problem, wait| problem.also(wait.place.clone(), "")));
         waits.retain(|wait| !ring.contains(&wait.vm));
+        ringed.extend(ring);
     }
+    ringed
 }

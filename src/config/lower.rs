@@ -31,7 +31,14 @@ pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
     let named = raw.virtual_machines.into_iter().filter_map(|mut vm| {
         let (id, name) = (vm.vm_id?, vm.vm_name.take()?);
         let adopt = vm.adopt.take().map(|uuid| uuid.to_ascii_lowercase());
-        Some(DesiredVm { adopt, ..merged(VmId::try_from(id).ok()?, name, values(vm), &shared) })
+        let is_template = vm.is_template.take();
+        let mut vm = merged(VmId::try_from(id).ok()?, name, values(vm), &shared);
+        if let Some(is_template) = is_template {
+            vm.origins.note(Key::IsTemplate, Origin::Vm);
+            vm.is_template = is_template;
+        }
+        let template = ids.get(&vm.template_name.to_ascii_lowercase()).filter(|_| vm.cloud_image.is_none()).copied();
+        Some(DesiredVm { adopt, template, ..vm })
     });
     let mut vms: Vec<DesiredVm> = named.collect();
     let defaults = merged(VmId::LOWEST, String::new(), Values::default(), &shared);
@@ -142,6 +149,8 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         vm_id,
         vm_name,
         adopt: None,
+        template: None,
+        is_template: false,
         template_name: pick(&mut origins, Key::TemplateName, own.template_name, shared.template_name.as_ref(), || {
             TEMPLATE_NAME.to_owned()
         }),

@@ -27,6 +27,7 @@ pub(crate) mod raw;
 pub mod schema;
 pub mod spans;
 pub mod syntax;
+mod templates;
 mod tree;
 mod violations;
 mod volumes;

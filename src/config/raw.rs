@@ -221,6 +221,10 @@ pub(crate) struct RawVm {
     /// Names an image to make the VM from, instead of cloning a template. It matters only when the VM is created.
     #[schemars(title = "Cloud image", example = serde_json::json!({ "source": "/var/lib/vz/import/debian-13.qcow2" }))]
     pub(super) cloud_image: Option<RawCloudImage>,
+    /// Says whether the VM is built to become a template: its features run, its guest is cleaned, and it is converted.
+    /// Other VMs of this file are cloned from it with `template_name`. A template that was built stays as it is.
+    #[schemars(title = "Template to build", example = true, extend("default" = false))]
+    pub(super) is_template: Option<bool>,
 }
 
 /// Says how long the guest is waited for, in seconds.

@@ -48,7 +48,7 @@ pub fn generate() -> String {
     }
     require(&mut schema, "/properties/virtual_machines/items", &["vm_id", "vm_name"]);
     if let Some(Value::Object(defaults)) = schema.pointer_mut("/properties/vm_defaults/properties") {
-        for key in ["vm_id", "vm_name", "adopt"] {
+        for key in ["vm_id", "vm_name", "adopt", "is_template"] {
             defaults.remove(key);
         }
     }

@@ -139,7 +139,7 @@ fn said(error: &ValidationError<'_>, text: &str, root: &Tree<'_>) -> Vec<Problem
 
 fn unknown_key(object: &str, key: &str, known: &[&str]) -> Problem {
     let message = match key {
-        "vm_id" | "vm_name" | "adopt" if object == "/vm_defaults" => {
+        "vm_id" | "vm_name" | "adopt" | "is_template" if object == "/vm_defaults" => {
             return Problem::new(
                 codes::UNKNOWN_KEY,
                 format!("`{key}` cannot stand in `vm_defaults`"),

@@ -8,6 +8,7 @@
 //! ASCII: a character above U+00FF in an argument hangs the guest agent of real guests (recorded behaviour). `$0` names
 //! the program, so that a simulated guest knows what is asked of it.
 
+mod clean;
 mod cloud_init;
 mod feature;
 mod grow;
@@ -156,6 +157,18 @@ pub fn look(record: &Record, uuid: &str) -> Program {
 /// Reads the answer to [`look`].
 pub fn read_look(exit: &GuestExit, record: &Record) -> Result<GuestSeen, GuestProblem> {
     look::read(exit, record)
+}
+
+/// Takes out of a guest that becomes a template what its clones must not have: phoenix's volumes and files, cloud-init's
+/// state, ssh host keys, the machine id.
+#[must_use]
+pub fn clean() -> Program {
+    script("phoenix-clean", clean::CLEAN, &[])
+}
+
+/// Reads the answer to [`clean`].
+pub fn read_cleaned(exit: &GuestExit) -> Result<(), GuestProblem> {
+    clean::read(exit)
 }
 
 /// What every script begins with: makes sure that programs of the system are found and say what they say in English, as

@@ -14,7 +14,7 @@ pub enum Mounted {
     Now,
 }
 
-/// Shell functions that both scripts begin with. They run again while an earlier run still goes on if its answer was
+/// Shell functions that the scripts which write `/etc/fstab` begin with. They run again while an earlier run still goes on if its answer was
 /// lost; so one at a time writes `/etc/fstab`, and what a killed one left beside it is nobody's.
 ///
 /// `current`: what is mounted at `$target`. `rewrite LINE`: the block of `/etc/fstab` without the line for `$target`, and
@@ -50,6 +50,8 @@ replace() {
 "##
     };
 }
+
+pub(super) use functions;
 
 /// `phoenix-mount SOURCE MOUNT_POINT`
 ///

@@ -75,7 +75,7 @@ pub trait Hypervisor: Send + Sync {
 }
 
 /// Kinds of task, in Proxmox's words, that work on the disks of the VM they are about.
-pub const DISK_TASKS: [&str; 4] = ["qmmove", "qmsnapshot", "qmdelsnapshot", "qmrollback"];
+pub const DISK_TASKS: [&str; 5] = ["qmmove", "qmsnapshot", "qmdelsnapshot", "qmrollback", "qmtemplate"];
 
 /// How a person looks at the console of a VM of Proxmox.
 #[must_use]
@@ -212,6 +212,16 @@ pub enum HostOp {
         name: String,
         /// Start the VM afterwards.
         start: bool,
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here.
+        digest: Digest,
+    },
+    /// `qm template VM [--disk DISK]`: makes a template of a VM, with all of its disks or with this one. Proxmox refuses one
+    /// that runs, and one that is a template already unless a disk is named.
+    Template {
+        /// The VM.
+        vm: VmId,
+        /// Disk to convert, e.g. `scsi0`; `None`: the VM and all of its disks.
+        disk: Option<String>,
         /// Digest the configuration must still have just before. Proxmox itself does not look at one here.
         digest: Digest,
     },

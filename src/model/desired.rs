@@ -21,6 +21,14 @@ pub struct Desired {
     pub scripts: Scripts,
 }
 
+impl Desired {
+    /// The declared VM with this VMID.
+    #[must_use]
+    pub fn vm(&self, vm: VmId) -> Option<&DesiredVm> {
+        self.vms.binary_search_by_key(&vm, |declared| declared.vm_id).ok().map(|at| &self.vms[at])
+    }
+}
+
 /// The `hypervisor` block of the config with its defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -74,8 +82,12 @@ pub struct DesiredVm {
     pub adopt: Option<String>,
     /// Name of the Proxmox template to clone.
     pub template_name: String,
+    /// The VM of this file that is the template; `None`: it is one that the target has, or the VM is made from an image.
+    pub template: Option<VmId>,
     /// The image that the VM is made from, instead of a template.
     pub cloud_image: Option<CloudImage>,
+    /// Whether the VM becomes a template when everything in its guest is done.
+    pub is_template: bool,
     /// Proxmox `ostype`.
     pub os_type: OsType,
     /// CPU sockets.

@@ -37,11 +37,12 @@ pub enum Key {
     NetworkConfig,
     UserConfig,
     CloudImage,
+    IsTemplate,
 }
 
 impl Key {
     /// Every key, in order.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::TemplateName,
         Self::OsType,
         Self::CpuSockets,
@@ -69,6 +70,7 @@ impl Key {
         Self::NetworkConfig,
         Self::UserConfig,
         Self::CloudImage,
+        Self::IsTemplate,
     ];
 
     /// The key as the config spells it.
@@ -102,6 +104,7 @@ impl Key {
             Self::NetworkConfig => "network_config",
             Self::UserConfig => "user_config",
             Self::CloudImage => "cloud_image",
+            Self::IsTemplate => "is_template",
         }
     }
 }

@@ -44,6 +44,10 @@ pub struct Record {
     /// [`content_digest`](super::content_digest). A key that is not there is not known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub applied: BTreeMap<String, String>,
+    /// The VM is made to become a template; it is one when it is ready. What is mounted and staged while it is made is not
+    /// noted: none of it stays.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_template: bool,
     /// The boot disk was grown, and the guest's root file system has not followed yet.
     #[serde(default, skip_serializing_if = "is_false")]
     pub grow: bool,
@@ -103,6 +107,7 @@ impl Record {
             volumes: BTreeMap::new(),
             staged: BTreeMap::new(),
             applied: BTreeMap::new(),
+            is_template: false,
             grow: false,
             unread: false,
         }

@@ -145,6 +145,10 @@ pub enum ActionKind {
     StageScripts,
     /// Runs a feature script in the guest.
     Feature,
+    /// Takes out of a guest what its clones must not have. Only of what becomes a template.
+    CleanGuest,
+    /// Shuts the VM down and makes it a template.
+    ConvertToTemplate,
     /// Writes the record into the VM's notes.
     Record,
     /// Removes the snapshot, when the VM is ready again.
@@ -155,7 +159,7 @@ pub enum ActionKind {
 
 impl ActionKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::RemoveLeftover,
         Self::FetchImage,
         Self::Clone,
@@ -179,6 +183,8 @@ impl ActionKind {
         Self::Mount,
         Self::StageScripts,
         Self::Feature,
+        Self::CleanGuest,
+        Self::ConvertToTemplate,
         Self::Record,
         Self::RemoveSnapshot,
         Self::Destroy,
@@ -211,6 +217,8 @@ impl ActionKind {
             Self::Mount => "mount",
             Self::StageScripts => "stage-scripts",
             Self::Feature => "feature",
+            Self::CleanGuest => "clean-guest",
+            Self::ConvertToTemplate => "convert-to-template",
             Self::Record => "record",
             Self::RemoveSnapshot => "remove-snapshot",
             Self::Destroy => "destroy",
@@ -239,6 +247,8 @@ impl ActionKind {
             | Self::ResizeDisk
             | Self::GrowFilesystem
             | Self::Mount
+            | Self::CleanGuest
+            | Self::ConvertToTemplate
             | Self::Destroy => 600,
             Self::Adopt
             | Self::Configure

@@ -52,6 +52,12 @@ impl VmVolume {
         ["vm", "base"].iter().any(|kind| name.starts_with(&format!("{kind}-{vm}-")))
     }
 
+    /// Whether it is a disk of a template, which is never written to.
+    #[must_use]
+    pub fn is_base(&self) -> bool {
+        self.volume.rsplit(['/', ':']).next().is_some_and(|name| name.starts_with("base-"))
+    }
+
     /// Whether it is built on a volume of this template, as a linked clone's disk is.
     #[must_use]
     pub fn is_based_on(&self, template: crate::model::VmId) -> bool {

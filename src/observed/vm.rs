@@ -115,6 +115,15 @@ impl VmObserved {
         self.snapshots.iter().filter(|name| name.starts_with(OWN_SNAPSHOT))
     }
 
+    /// The disks that a conversion to a template has still to rename: Proxmox calls those of templates `base-…`. The
+    /// cloud-init drive keeps its name (recorded).
+    pub fn unconverted(&self) -> impl Iterator<Item = &str> {
+        let own =
+            self.volumes.iter().filter(|volume| volume.belongs_to(self.id) && !volume.device.starts_with("unused"));
+        let left = own.filter(|volume| !volume.is_base() && !volume.volume.contains("-cloudinit"));
+        left.map(|volume| volume.device.as_str())
+    }
+
     /// What a clone of this VM looks like before it is configured, as far as it can be told before it is made.
     ///
     /// `notes` are those given to the clone. Its digest, its uuid and the MAC of its net0 are made up by Proxmox:

@@ -92,6 +92,8 @@ pub const PROJECT_NOT_NAMED: &str = "T044";
 pub const DRIFT: &str = "T050";
 /// Nobody could look into the guest.
 pub const GUEST_SILENT: &str = "T051";
+/// A template that was built differs from the file, and stays.
+pub const TEMPLATE_BUILT: &str = "T052";
 /// What is wished for reaches the guest through a cloud-init drive, and there is no place for one.
 pub const NO_PLACE_FOR_DRIVE: &str = "T060";
 /// A task is working on the disks of the VM.
@@ -161,6 +163,7 @@ pub const ALL: &[(&str, &str)] = &[
     (TOO_MANY_PRUNED, "more than half of the project's VMs are to go"),
     (NO_PLACE_FOR_DRIVE, "the VM has no place for a cloud-init drive"),
     (PROJECT_NOT_NAMED, "VMs of a project that is not named are to go"),
+    (TEMPLATE_BUILT, "a template that was built differs from the file, and stays as it is"),
     (GUEST_SILENT, "the guest was to be verified and did not answer"),
     (DRIFT, "the VM was changed outside phoenix since the last apply"),
     (TASK_RUNNING, "a task is working on the disks of the VM"),

@@ -68,6 +68,8 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
         vm_name,
         adopt: _, // how the VM became ours is nothing to a script
         template_name,
+        template: _,    // which VM of the file that is, neither
+        is_template: _, // a script is not to behave otherwise in a template
         cloud_image: _, // what it was made from is nothing that it can change
         os_type,
         cpu_sockets,

@@ -149,6 +149,7 @@ pub(super) fn wish(vm: &DesiredVm, key: Key) -> String {
                 "false".to_owned()
             }
         }
+        Key::IsTemplate if vm.is_template => "true".to_owned(),
         Key::StartAtBoot => vm.start_at_boot.map_or_else(String::new, |wish| wish.to_string()),
         Key::BootOrder => vm.boot_order.map_or_else(String::new, |wish| wish.to_string()),
         Key::BootDelay => vm.boot_delay.map_or_else(String::new, |wish| wish.to_string()),
@@ -158,7 +159,9 @@ pub(super) fn wish(vm: &DesiredVm, key: Key) -> String {
         Key::UserConfig => vm.user_config.as_ref().map_or_else(String::new, ToString::to_string),
         // Features and volumes are told by their actions, the id by the heading.
         // How phoenix waits is nothing that the VM has.
-        Key::Features | Key::Volumes | Key::VmId | Key::Timeouts | Key::CloudInitErrors => String::new(),
+        Key::Features | Key::Volumes | Key::VmId | Key::Timeouts | Key::CloudInitErrors | Key::IsTemplate => {
+            String::new()
+        }
     }
 }
 

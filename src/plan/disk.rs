@@ -151,7 +151,7 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, p
         });
     }
     let acts = vms.iter().any(|vm| vm.outcome != Outcome::NoOp);
-    let memory: u64 = desired.vms.iter().map(|vm| u64::from(vm.memory_mb)).sum();
+    let memory: u64 = desired.vms.iter().filter(|vm| !vm.is_template).map(|vm| u64::from(vm.memory_mb)).sum();
     if acts && observed.node.memory_mb != 0 && memory > observed.node.memory_mb {
         problems.push(Diagnostic::warning(
             codes::MEMORY_OVERCOMMITTED,

@@ -1,6 +1,6 @@
 //! What is at a declared VMID: nothing, a leftover, ours, or something to leave alone.
 
-use super::{Leftover, codes};
+use super::{Leftover, codes, template};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Record, RecordState, VmId};
 use crate::observed::{Observed, RecordFound, VmObserved};
@@ -11,6 +11,8 @@ pub(super) enum Situation<'o> {
     Absent(Option<Leftover>),
     /// A VM of ours.
     Ours(&'o VmObserved, &'o Record),
+    /// A template that was built, or whose building ended in the middle of its last step.
+    Template(&'o VmObserved, &'o Record),
     /// A VM that phoenix did not make and that is to be taken over, with this record.
     Adopted(&'o VmObserved, Record),
     /// Something that must be left alone; the problem has been told.
@@ -94,11 +96,11 @@ pub(super) fn situation<'o>(
             (None, Some(_)) if problem.code == codes::NOT_OURS && !is_claimed(live) => block(another(problem)),
             (None, _) => block(problem),
         },
-        Ok(_) if live.template => block(
-            Diagnostic::error(codes::IS_TEMPLATE, format!("VM {id} has been converted to a template"))
-                .hint("choose another `vm_id`"),
-        ),
-        Ok(record) => Situation::Ours(live, record),
+        Ok(record) => match template::otherwise(vm, live, record) {
+            Some(problem) => block(problem),
+            None if live.template => Situation::Template(live, record),
+            None => Situation::Ours(live, record),
+        },
     }
 }
 

@@ -97,8 +97,8 @@ fn one(
             problems.push(Diagnostic::error(codes::LEFTOVER, what).hint("declare it, and apply makes it anew").vm(vm));
             return None;
         }
-        Situation::Ours(_, _) if declared.is_some() => return Some(Write::Nothing),
-        Situation::Ours(_, record) => (None, Some(record)),
+        Situation::Ours(_, _) | Situation::Template(_, _) if declared.is_some() => return Some(Write::Nothing),
+        Situation::Ours(_, record) | Situation::Template(_, record) => (None, Some(record)),
         Situation::Adopted(_, record) => {
             problems.extend(room(live, &record));
             (record.uuid, None)

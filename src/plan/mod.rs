@@ -22,6 +22,7 @@ mod staging;
 pub mod status;
 mod steps;
 mod task;
+mod template;
 mod verified;
 mod volumes;
 
@@ -281,7 +282,9 @@ impl VmPlan {
     /// Whether one of its actions stops it by force, should its guest not shut down.
     #[must_use]
     pub fn stops_by_force(&self) -> bool {
-        let stops = |action: &Action| matches!(action.kind, ActionKind::Stop | ActionKind::Restart);
+        let stops = |action: &Action| {
+            matches!(action.kind, ActionKind::Stop | ActionKind::Restart | ActionKind::ConvertToTemplate)
+        };
         self.force_stop && self.actions.iter().any(|action| action.outcome.acts() && stops(action))
     }
 }

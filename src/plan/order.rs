@@ -42,7 +42,8 @@ pub(super) fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, us
     }
 }
 
-/// What waits for what among VMs: the first action of a VM for the last one of each VM it depends on, which is ready then.
+/// What waits for what among VMs: the first action of a VM for the last one of each VM it depends on, which is ready then;
+/// and that of a VM which is cloned from a template of this file, for the last one of that.
 ///
 /// Backwards, where VMs stop or go, it is the other way round. `first` has the number of each VM's first action, and at the
 /// end the number of all actions.
@@ -54,9 +55,11 @@ pub(super) fn between_vms(
     edges: &mut Vec<(usize, usize)>,
 ) {
     let planned = |vm| vms.binary_search_by_key(&vm, |planned| planned.vm).ok();
-    for wish in desired.vms.iter().filter(|wish| !wish.depends_on.is_empty()) {
+    let cloned = |own: usize| vms[own].actions.iter().any(|a| a.kind == ActionKind::Clone && a.outcome.acts());
+    for wish in desired.vms.iter().filter(|wish| !wish.depends_on.is_empty() || wish.template.is_some()) {
         let Some(own) = planned(wish.vm_id).filter(|own| !vms[*own].actions.is_empty()) else { continue };
-        let others = wish.depends_on.iter().filter_map(|other| planned(*other));
+        let template = wish.template.filter(|template| !wish.depends_on.contains(template) && cloned(own));
+        let others = wish.depends_on.iter().copied().chain(template).filter_map(planned);
         let last = |other: usize| first[other + 1] - 1;
         let others = others.filter(|other| !vms[*other].actions.is_empty());
         edges.extend(others.map(|other| if backwards { (first[other], last(own)) } else { (first[own], last(other)) }));

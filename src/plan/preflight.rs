@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::steps::Scene;
 use super::volumes::Mount;
-use super::{codes, diff, disk};
+use super::{codes, diff, disk, template};
 use crate::diag::{Diagnostic, nearest};
 use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId};
 use crate::observed::{Observed, VmObserved, with_record};
@@ -27,8 +27,40 @@ fn listed(words: &[&str]) -> String {
     text
 }
 
-/// Resolves the template of a VM that is to be made.
+/// Resolves the template of a VM that is to be made: one of the file, or the one of the target that has the name.
 pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {
+    let source = match vm.template {
+        Some(declared) => declared,
+        None => template_by_name(vm, scene, problems)?,
+    };
+    let name = vm.template_name.as_str();
+    linked(vm, source, scene, problems);
+    let size = match template::awaited(vm, scene) {
+        Some(awaited) => Some(Some(diff::wanted_bytes(awaited))),
+        None => scene.observed.vms.get(&source).and_then(|t| t.boot_disk.as_ref()).map(|disk| disk.size),
+    };
+    match size {
+        Some(Some(size)) if size > diff::wanted_bytes(vm) => {
+            problems.push(disk::shrinks(vm, size, &format!("the disk of template `{name}`")));
+            None
+        }
+        Some(Some(_)) => Some(source),
+        None | Some(None) => {
+            problems.push(
+                Diagnostic::error(
+                    codes::NO_BOOT_DISK,
+                    format!("template `{name}` ({source}) has no boot disk of a known size"),
+                )
+                .vm(vm.vm_id)
+                .hint("set its boot order to the disk it boots from"),
+            );
+            None
+        }
+    }
+}
+
+/// The only template of the target that has the name.
+fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {
     let name = vm.template_name.as_str();
     let found = scene.templates.get(name).map_or(&[][..], Vec::as_slice);
     let [source] = found else {
@@ -55,49 +87,39 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
         problems.push(problem.vm(vm.vm_id));
         return None;
     };
-    linked(vm, *source, scene, problems);
-    let size = scene.observed.vms.get(source).and_then(|t| t.boot_disk.as_ref()).map(|disk| disk.size);
-    match size {
-        Some(Some(size)) if size > diff::wanted_bytes(vm) => {
-            problems.push(disk::shrinks(vm, size, &format!("the disk of template `{name}`")));
-            None
-        }
-        Some(Some(_)) => Some(*source),
-        None | Some(None) => {
-            problems.push(
-                Diagnostic::error(
-                    codes::NO_BOOT_DISK,
-                    format!("template `{name}` ({source}) has no boot disk of a known size"),
-                )
-                .vm(vm.vm_id)
-                .hint("set its boot order to the disk it boots from"),
-            );
-            None
-        }
+    Some(*source)
+}
+
+/// The storage that the disk of a template lies on, or will lie on.
+fn storage_of<'s>(vm: &DesiredVm, source: VmId, scene: &Scene<'s>) -> Option<&'s str> {
+    let lies = || scene.observed.vms.get(&source).and_then(|template| template.boot_disk.as_ref());
+    match template::awaited(vm, scene) {
+        Some(awaited) => Some(&awaited.boot_disk_storage),
+        None => lies().map(|disk| disk.storage.as_str()),
     }
 }
 
 /// Whether the VM becomes a copy of its template. Where the config does not say, and the node links clones, it does not,
-/// provided that it is to lie where its template does.
-pub(super) fn full_clone(vm: &DesiredVm, source: VmId, observed: &Observed) -> bool {
-    let disk = observed.vms.get(&source).and_then(|template| template.boot_disk.as_ref());
+/// provided that it is to lie where its template does. What becomes a template itself is always whole.
+pub(super) fn full_clone(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> bool {
+    let beside = storage_of(vm, source, scene) == Some(vm.boot_disk_storage.as_str());
     let unsaid = vm.origins.of(Key::FullClone) == Origin::BuiltIn;
-    let linked = unsaid && observed.node.real_guests && disk.is_some_and(|disk| disk.storage == vm.boot_disk_storage);
-    vm.full_clone && !linked
+    let linked = unsaid && scene.observed.node.real_guests && beside;
+    vm.is_template || (vm.full_clone && !linked)
 }
 
 /// A linked clone lies where its template does.
 fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
-    let disk = scene.observed.vms.get(&source).and_then(|template| template.boot_disk.as_ref());
-    let Some(disk) = disk.filter(|disk| !vm.full_clone && disk.storage != vm.boot_disk_storage) else { return };
+    let storage = storage_of(vm, source, scene);
+    let Some(storage) = storage.filter(|storage| !vm.full_clone && *storage != vm.boot_disk_storage) else { return };
     let text = format!(
-        "a linked clone lies on its template's storage, which is `{}`, not on `{}`",
-        disk.storage, vm.boot_disk_storage
+        "a linked clone lies on its template's storage, which is `{storage}`, not on `{}`",
+        vm.boot_disk_storage
     );
     problems.push(
         Diagnostic::error(codes::LINKED_ELSEWHERE, text)
             .vm(vm.vm_id)
-            .hint(format!("set `boot_disk_storage` to `{}`, or `full_clone` to true", disk.storage)),
+            .hint(format!("set `boot_disk_storage` to `{storage}`, or `full_clone` to true")),
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::codes;
+use super::{codes, existing, template};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, RecordState, VmId};
 use crate::observed::{Observed, VmObserved};
@@ -83,7 +83,7 @@ impl Selection {
     }
 }
 
-/// The selected VMs, and those that they depend on and that are not ready yet, by VMID.
+/// The selected VMs, and those that they depend on or are cloned from and that are not ready yet, by VMID.
 ///
 /// One that is not ready and that somebody left out by name stays out, which is told: nobody waits for it then.
 pub(super) fn with_dependencies<'d>(
@@ -97,11 +97,19 @@ pub(super) fn with_dependencies<'d>(
     let mut taken: BTreeSet<VmId> = all.values().filter(|vm| selection.takes(vm)).map(|vm| vm.vm_id).collect();
     let mut queue: Vec<VmId> = taken.iter().copied().collect();
     while let Some(id) = queue.pop() {
-        for other in all.get(&id).into_iter().flat_map(|vm| &vm.depends_on).filter_map(|other| all.get(other)) {
+        let Some(vm) = all.get(&id) else { continue };
+        let template = vm.template.filter(|_| is_to_be_made(vm, &desired.settings.project, observed));
+        for other in vm.depends_on.iter().copied().chain(template).filter_map(|other| all.get(&other)) {
             if taken.contains(&other.vm_id) || is_ready(other, &desired.settings.project, observed) {
                 continue;
             }
-            if excluded(other) {
+            if excluded(other) && template == Some(other.vm_id) {
+                let what = format!(
+                    "VM {id} is cloned from template {} `{}`, which is left out and not built",
+                    other.vm_id, other.vm_name
+                );
+                problems.push(Diagnostic::error(codes::DEPENDENCY_LEFT_OUT, what).hint("select it, too").vm(id));
+            } else if excluded(other) {
                 let what = format!(
                     "VM {id} depends on VM {} `{}`, which is left out and not ready",
                     other.vm_id, other.vm_name
@@ -120,9 +128,17 @@ pub(super) fn with_dependencies<'d>(
     taken.iter().filter_map(|id| all.get(id).copied()).collect()
 }
 
+/// Whether there is no VM yet, or only what an interrupted run left of one.
+fn is_to_be_made(vm: &DesiredVm, project: &str, observed: &Observed) -> bool {
+    observed.vms.get(&vm.vm_id).is_none_or(|live| existing::leftover(live, project).is_some())
+}
+
 /// Whether a VM runs and its guest has been brought up; one that is not to run need only be there.
 fn is_ready(vm: &DesiredVm, project: &str, observed: &Observed) -> bool {
     let Some(live) = observed.vms.get(&vm.vm_id) else { return false };
+    if vm.is_template {
+        return template::is_built(live, project);
+    }
     let up = live.running || !vm.started;
     let ready = |state: RecordState| if vm.started { state.is_ready() } else { state != RecordState::Creating };
     up && live.record.valid().is_some_and(|record| record.project == project && ready(record.state))

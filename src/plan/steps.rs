@@ -8,6 +8,7 @@ mod origin;
 pub(super) mod power;
 pub(super) mod retire;
 pub(super) mod snapshot;
+mod template;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +67,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
                 && !has_errors(&problems[before..])
             {
                 let full = match &source {
-                    Source::Template(template) => preflight::full_clone(vm, *template, scene.observed),
+                    Source::Template(template) => preflight::full_clone(vm, *template, scene),
                     Source::Image(_) => true,
                 };
                 let clone = CloneTask { source, storage: full.then(|| vm.boot_disk_storage.clone()), leftover };
@@ -78,6 +79,9 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             disk::boot_disk(vm, live, scene, problems);
             cloud_init::preflight(vm, Some(live), problems);
             snapshot::kept(live, problems);
+            if vm.is_template {
+                super::template::snapshots(live, problems);
+            }
             let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
             preflight::host(vm, scene, problems);
             preflight::removed(vm, record, &mounts, problems);
@@ -86,6 +90,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             }
             draft.changes = drift::changes(vm, live, record, scene, problems);
         }
+        Situation::Template(live, record) => return draft.template(vm, live, record, scene, problems),
         Situation::Adopted(live, record) => return adopt::plan_adopted(draft, vm, (live, record), scene, problems),
     }
     draft.into_plan(None)
@@ -185,7 +190,7 @@ impl Draft {
         scene: &Scene<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> VmPlan {
-        let origin = Origin::of(&clone, scene);
+        let origin = Origin::of(vm, &clone, scene);
         let template = origin.template;
         self.changes = diff::new_values(vm, origin.mode);
         self.changes.extend(template.and_then(|template| cloud_init::drive(vm, template)));
@@ -210,7 +215,8 @@ impl Draft {
             bring_up: vm.started.then_some("the guest boots for the first time"),
             staged: &staging.digests,
         };
-        let nothing = Record::creating(&scene.desired.settings.project, vm.vm_id);
+        let nothing =
+            Record { is_template: vm.is_template, ..Record::creating(&scene.desired.settings.project, vm.vm_id) };
         self.follow(vm, &nothing, &mounts, scene, &steps, problems);
         self.push(ActionKind::Record, Outcome::Create, "the VM gets a record");
         guest::left_open(vm, &nothing, &mounts, scene.desired, problems);
@@ -317,7 +323,7 @@ impl Draft {
             self.push(ActionKind::Record, Outcome::Update, "something it says changes");
         }
         self.basis = Some(live.digest.clone());
-        if scene.snapshot {
+        if scene.snapshot && !vm.is_template {
             self.net(vm, live, scene, problems);
         }
         preflight::lock(vm.vm_id, live, scene.observed, problems);

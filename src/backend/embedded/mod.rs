@@ -48,6 +48,7 @@ mod simulated;
 mod snapshot;
 mod storage;
 mod tasks;
+mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -329,6 +330,9 @@ impl Hypervisor for Embedded {
             HostOp::RemoveSnapshot { vm, name } => self.remove_snapshot(*vm, name, deadline, rehearsal),
             HostOp::Rollback { vm, name, start, digest } => {
                 self.rollback(*vm, name, *start, Some(digest), deadline, rehearsal)
+            }
+            HostOp::Template { vm, disk, digest } => {
+                self.convert(*vm, disk.as_deref(), Some(digest), deadline, rehearsal)
             }
             HostOp::Start { vm } => self.start_vm(*vm, deadline, rehearsal),
             HostOp::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),

@@ -6,6 +6,7 @@
 //! | script `phoenix-mount SOURCE MOUNT_POINT` | puts a mount into fstab; prints `mounted` or `already` |
 //! | script `phoenix-grow SYS` | makes the root file system as large as the boot disk; prints `grown` or `already` |
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
+//! | script `phoenix-clean` | empties fstab and forgets the results of scripts |
 //! | script `phoenix-look UUID MOUNTS [SOURCE MOUNT_POINT]… [FEATURE DIGEST]…` | prints `there` or `gone` for each pair, then `end` |
 //! | script `phoenix-probe DIRECTORY ANSWER` | prints the file `question` of a directory on a mounted volume and writes `answer` beside it, or removes the directory |
 //! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME TIMEOUT LOG` | checks the staged script with `bash -n` and notes a result; prints `started`, `running` or `finished` |
@@ -87,6 +88,7 @@ impl Embedded {
                 Ok(printed(if grew { "grown" } else { "already" }))
             }
             ("phoenix-unmount", [_, _, _, _, source, mount_point]) => self.unmount(vm, source, mount_point),
+            ("phoenix-clean", [_, _, _, _]) => self.clean(vm),
             ("phoenix-look", [_, _, _, _, uuid, mounts, pairs @ ..]) => self.look(vm, uuid, mounts, pairs),
             ("phoenix-probe", [_, _, _, _, dir, answer]) => self.probe(vm, dir, answer),
             ("phoenix-feature", [_, _, _, _, feature, digest, uuid, dir, file, _, _, _, log])
@@ -194,6 +196,13 @@ impl Embedded {
         let others: Vec<&str> = text.split_inclusive('\n').filter(|old| old.trim_end() != line).collect();
         self.write_guest(vm, "fstab", &others.concat())?;
         Ok(printed("unmounted"))
+    }
+
+    /// Takes out of the guest what its clones must not have.
+    fn clean(&self, vm: VmId) -> Result<GuestExit, Fault> {
+        files::remove(&self.guest_dir(vm).join("runs"))?;
+        files::remove(&self.guest_dir(vm).join("fstab"))?;
+        Ok(printed("cleaned"))
     }
 
     /// Tells of mounts and of results of features whether they are there.

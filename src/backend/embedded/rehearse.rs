@@ -99,6 +99,7 @@ impl Call {
             HostOp::Rollback { vm, .. } => ("rollback", vec![vm.get()]),
             HostOp::Resize { vm, .. } => ("resize", vec![vm.get()]),
             HostOp::UpdateCloudInit { vm } => ("update-cloud-init", vec![vm.get()]),
+            HostOp::Template { vm, .. } => ("template", vec![vm.get()]),
             HostOp::Start { vm } => ("start", vec![vm.get()]),
             HostOp::Shutdown { vm } => ("shutdown", vec![vm.get()]),
             HostOp::Stop { vm } => ("stop", vec![vm.get()]),

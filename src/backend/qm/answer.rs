@@ -4,7 +4,7 @@ use super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 
 /// Words with which values are refused; the last is of phoenix's own scripts.
-const REFUSALS: [&str; 14] = [
+const REFUSALS: [&str; 16] = [
     "Parameter verification failed",
     "unable to parse",
     "not allowed",
@@ -16,6 +16,8 @@ const REFUSALS: [&str; 14] = [
     "is running - destroy failed",
     "is still in use by linked clone",
     "you can't move",
+    "you can't convert",
+    "because VM contains snapshots",
     "already used",
     "snapshot feature is not available",
     "does not support vm images",

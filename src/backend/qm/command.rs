@@ -69,6 +69,13 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
             }
             vec![argv]
         }
+        HostOp::Template { vm, disk, .. } => {
+            let mut argv = qm(&["template", &vm.to_string()]);
+            if let Some(disk) = disk {
+                option(&mut argv, "disk", disk);
+            }
+            vec![argv]
+        }
         HostOp::Start { vm } => vec![qm(&["start", &vm.to_string()])],
         HostOp::Shutdown { vm } => vec![qm(&["shutdown", &vm.to_string(), "--timeout", SHUTDOWN_SECONDS])],
         HostOp::Stop { vm } => vec![qm(&["stop", &vm.to_string()])],
@@ -191,6 +198,13 @@ mod tests {
         };
         check(&moved(false), &["qm disk move 1000 scsi0 local --digest 0bcf"]);
         check(&moved(true), &["qm disk move 1000 scsi0 local --delete 1 --digest 0bcf"]);
+        let template = |disk: Option<&str>| HostOp::Template {
+            vm: vm(9000),
+            disk: disk.map(ToOwned::to_owned),
+            digest: Digest("0bcf".to_owned()),
+        };
+        check(&template(None), &["qm template 9000"]);
+        check(&template(Some("scsi1")), &["qm template 9000 --disk scsi1"]);
         check(&HostOp::Shutdown { vm: vm(1000) }, &["qm shutdown 1000 --timeout 180"]);
         check(&HostOp::Stop { vm: vm(1000) }, &["qm stop 1000"]);
         check(&HostOp::Destroy { vm: vm(1000), digest: Digest("0bcf".to_owned()) }, &["qm destroy 1000 --purge 1"]);

@@ -261,7 +261,8 @@ impl Hypervisor for Qm {
             HostOp::RemoveLeftover { vm, .. } => self.must_be_left_over(*vm)?,
             HostOp::Destroy { vm, digest }
             | HostOp::Snapshot { vm, digest, .. }
-            | HostOp::Rollback { vm, digest, .. } => self.must_be_as_read(*vm, digest)?,
+            | HostOp::Rollback { vm, digest, .. }
+            | HostOp::Template { vm, digest, .. } => self.must_be_as_read(*vm, digest)?,
             _ => {}
         }
         let commands = match op {
@@ -276,6 +277,7 @@ impl Hypervisor for Qm {
                 HostOp::Snapshot { vm, .. } => self.detached(&format!("snapshot-{vm}"), &command)?,
                 HostOp::RemoveSnapshot { vm, .. } => self.detached(&format!("delsnapshot-{vm}"), &command)?,
                 HostOp::Rollback { vm, .. } => self.detached(&format!("rollback-{vm}"), &command)?,
+                HostOp::Template { vm, .. } => self.detached(&format!("template-{vm}"), &command)?,
                 HostOp::MoveDisk { vm, .. } => self.detached(&format!("move-{vm}"), &command)?,
                 HostOp::ImportDisk { vm, .. } => self.detached(&format!("import-{vm}"), &command)?,
                 _ => match command::keys(op) {

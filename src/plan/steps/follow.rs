@@ -97,5 +97,9 @@ impl Draft {
         }
 
         self.features(vm, record, mounts, scene, steps.staged, problems);
+        if vm.is_template {
+            self.push(ActionKind::CleanGuest, acting, "its clones begin as new machines");
+            self.push(ActionKind::ConvertToTemplate, acting, "it becomes a template");
+        }
     }
 }

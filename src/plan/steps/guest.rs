@@ -20,7 +20,8 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::ExportShare
         | ActionKind::Mount
         | ActionKind::StageScripts
-        | ActionKind::Feature => true,
+        | ActionKind::Feature
+        | ActionKind::CleanGuest => true,
         ActionKind::RemoveLeftover
         | ActionKind::FetchImage
         | ActionKind::Clone
@@ -35,6 +36,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::UpdateCloudInit
         | ActionKind::Restart
         | ActionKind::Start
+        | ActionKind::ConvertToTemplate
         | ActionKind::Record
         | ActionKind::RemoveSnapshot
         | ActionKind::Destroy => false,
@@ -94,6 +96,10 @@ pub(super) fn wished(
     for feature in &vm.features {
         let digest = desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
         wished.features.insert(feature.name.to_string(), digest.to_owned());
+    }
+    if vm.is_template {
+        // Nothing of that stays in it; whoever builds on begins anew with it.
+        return wished;
     }
     wished.volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();
     if !vm.features.is_empty() {

@@ -3,7 +3,7 @@
 use super::Scene;
 use crate::model::{ActionKind, DesiredVm};
 use crate::observed::VmObserved;
-use crate::plan::{CloneTask, Source};
+use crate::plan::{CloneTask, Source, diff, template};
 
 /// What a new VM is made from.
 pub(super) struct Origin<'o> {
@@ -20,13 +20,16 @@ pub(super) struct Origin<'o> {
 }
 
 impl<'o> Origin<'o> {
-    pub(super) fn of(clone: &CloneTask, scene: &Scene<'o>) -> Self {
+    pub(super) fn of(vm: &DesiredVm, clone: &CloneTask, scene: &Scene<'o>) -> Self {
         match &clone.source {
             Source::Template(id) => {
-                let template = scene.observed.vms.get(id);
+                let awaited = template::awaited(vm, scene);
+                // What is not a template yet is not what will be cloned.
+                let template = scene.observed.vms.get(id).filter(|_| awaited.is_none());
+                let is = template.and_then(|template| template.boot_disk.as_ref()).and_then(|disk| disk.size);
                 Self {
                     template,
-                    size: template.and_then(|template| template.boot_disk.as_ref()).and_then(|disk| disk.size),
+                    size: awaited.map(diff::wanted_bytes).or(is),
                     mode: Some(format!("{id}, {} clone", if clone.storage.is_some() { "full" } else { "linked" })),
                     values: "the clone has the template's values",
                     smaller: "the template's disk is smaller",

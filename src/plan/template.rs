@@ -1,0 +1,91 @@
+//! VMs that become templates, and those that did.
+
+use super::steps::Scene;
+use super::{codes, diff};
+use crate::diag::Diagnostic;
+use crate::model::{DesiredVm, Key, Record, VmId};
+use crate::observed::VmObserved;
+
+/// Why a VM of ours is not what the file says of templates, if it is not: that is settled when a VM is made.
+pub(super) fn otherwise(vm: &DesiredVm, live: &VmObserved, record: &Record) -> Option<Diagnostic> {
+    let id = vm.vm_id;
+    let anew = format!("`phoenix destroy {id}`, and the next apply makes it anew; or choose another `vm_id`");
+    let (what, hint) = match (vm.is_template, record.is_template, live.template) {
+        (false, false, false) | (true, true, true) => return None,
+        (true, true, false) if !record.state.is_ready() => return None,
+        (true, true, false) => (
+            format!("VM {id} was built as a template, and somebody made a VM of it again"),
+            format!("`qm template {id}` makes it a template again; {anew}"),
+        ),
+        (false, false, true) => {
+            (format!("VM {id} has been converted to a template"), "choose another `vm_id`".to_owned())
+        }
+        (true, false, _) => {
+            (format!("VM {id} was not made to become a template: `is_template` counts when a VM is made"), anew)
+        }
+        (false, true, _) => (
+            format!("VM {id} was made to become a template: taking `is_template` away does not make a VM of it"),
+            format!("put `is_template` back; {anew}"),
+        ),
+    };
+    Some(Diagnostic::error(codes::IS_TEMPLATE, what).hint(hint))
+}
+
+/// Whether a VM of ours is a template that was built to its end.
+pub(super) fn is_built(live: &VmObserved, project: &str) -> bool {
+    let record = live.record.valid().filter(|record| record.project == project);
+    live.template && record.is_some_and(|record| record.is_template && record.state.is_ready())
+}
+
+/// The template of this file that a VM is cloned from, as long as it is not built.
+pub(super) fn awaited<'d>(vm: &DesiredVm, scene: &Scene<'d>) -> Option<&'d DesiredVm> {
+    let template = scene.desired.vm(vm.template?)?;
+    let live = scene.observed.vms.get(&template.vm_id);
+    let built = live.is_some_and(|live| is_built(live, &scene.desired.settings.project));
+    (!built).then_some(template)
+}
+
+/// Tells in what a template that is built differs from the file.
+pub(super) fn differs(
+    vm: &DesiredVm,
+    live: &VmObserved,
+    record: &Record,
+    scene: &Scene<'_>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let changes = diff::changes(vm, live, scene);
+    let mut keys: Vec<&str> = changes.iter().map(|change| change.key).collect();
+    let digest = |name: &str| scene.desired.scripts.features.get(name).map(|script| &*script.digest);
+    let same = |(name, ran): (&String, &String)| digest(name) == Some(ran);
+    let known = record.features.keys().all(|ran| vm.features.iter().any(|feature| *feature.name == **ran));
+    if !known || vm.features.len() != record.features.len() || !record.features.iter().all(same) {
+        keys.push(Key::Features.name());
+    }
+    let image = vm.cloud_image.as_ref().map_or_else(String::new, crate::model::CloudImage::name);
+    let template = if vm.cloud_image.is_some() { "" } else { vm.template_name.as_str() };
+    if record.image != image {
+        keys.push(Key::CloudImage.name());
+    }
+    if record.template != template {
+        keys.push(Key::TemplateName.name());
+    }
+    keys.dedup();
+    if keys.is_empty() {
+        return;
+    }
+    let keys = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    let id = vm.vm_id;
+    let what = format!("template {id} `{}` is built and stays as it is; the file says otherwise of {keys}", live.name);
+    let hint = format!("`phoenix destroy {id}`, and the next apply builds it anew");
+    problems.push(Diagnostic::notice(codes::TEMPLATE_BUILT, what).vm(id).hint(hint));
+}
+
+/// Proxmox makes no template of a VM that has snapshots.
+pub(super) fn snapshots(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+    let id: VmId = live.id;
+    if let Some(name) = live.snapshots.first() {
+        let what = format!("VM {id} has the snapshot `{name}`: a VM with snapshots does not become a template");
+        let hint = format!("`qm delsnapshot {id} {name}` removes it");
+        problems.push(Diagnostic::error(codes::SNAPSHOTS, what).vm(id).hint(hint));
+    }
+}
