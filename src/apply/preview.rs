@@ -5,7 +5,7 @@ use crate::event::Failure;
 use crate::guest::{self, FeatureRun, Program};
 use crate::hypervisor::HostOp;
 use crate::hypervisor::image::import;
-use crate::model::{ActionKind, CloudImage, Digest, Record, RecordState};
+use crate::model::{ActionKind, CloudImage, Digest, GIB, Record, RecordState, VmId};
 use crate::observed::{ConfigWrite, Observed, RecordFound, VmObserved, encode_description, with_record};
 use crate::plan::{Action, Mount, Plan, Source, Task, VmPlan};
 
@@ -26,7 +26,7 @@ pub struct Preview {
     /// Id of the action, e.g. `1000/clone`.
     pub action: String,
     /// Its VM.
-    pub vm: crate::model::VmId,
+    pub vm: VmId,
     /// Its calls.
     pub calls: Vec<Call>,
 }
@@ -37,7 +37,7 @@ pub struct Preview {
 /// `<address of net0>`, in the record `UUID`. Looks that decide nothing, and repeated questions, are left out.
 pub fn preview(plan: &Plan, observed: &Observed) -> Result<Vec<Preview>, Failure> {
     let mut found = Vec::new();
-    for vm in &plan.vms {
+    for vm in plan.in_order().into_iter().map(|at| &plan.vms[at]) {
         let Some(task) = &vm.task else {
             let calls = vm.actions.iter().filter(|action| action.outcome.acts());
             found.extend(calls.map(|action| Preview {
@@ -47,7 +47,7 @@ pub fn preview(plan: &Plan, observed: &Observed) -> Result<Vec<Preview>, Failure
             }));
             continue;
         };
-        let mut scene = Scene::of(vm, task, observed)?;
+        let mut scene = Scene::of(vm, task, plan, observed)?;
         for action in vm.actions.iter().filter(|action| action.outcome.acts()) {
             found.push(Preview { action: action.id(vm.vm), vm: vm.vm, calls: scene.calls(action)? });
         }
@@ -65,11 +65,12 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn of(vm: &'a VmPlan, task: &'a Task, observed: &Observed) -> Result<Self, Failure> {
+    fn of(vm: &'a VmPlan, task: &'a Task, whole: &Plan, observed: &Observed) -> Result<Self, Failure> {
         let live = match task.clone.as_ref().map(|plan| (plan, &plan.source)) {
             None => observed.vms.get(&vm.vm).cloned(),
             Some((plan, Source::Template(source))) => {
-                match (operation::clone(vm.vm, *source, task, plan)?, observed.vms.get(source)) {
+                let built = Self::built(*source, whole, observed)?;
+                match (operation::clone(vm.vm, *source, task, plan)?, built.as_ref().or(observed.vms.get(source))) {
                     (HostOp::Clone { name, description, .. }, Some(template)) => {
                         let creating = operation::first_record(vm.vm, task);
                         Some(template.as_clone(vm.vm, &name, &description, creating))
@@ -81,6 +82,18 @@ impl<'a> Scene<'a> {
         };
         let record = live.as_ref().and_then(|live| live.record.valid()).unwrap_or(&task.record).clone();
         Ok(Self { vm, task, live, record })
+    }
+
+    /// How a template looks that the plan makes.
+    fn built(template: VmId, plan: &Plan, observed: &Observed) -> Result<Option<VmObserved>, Failure> {
+        let Ok(at) = plan.vms.binary_search_by_key(&template, |vm| vm.vm) else { return Ok(None) };
+        let (vm, Some(task)) = (&plan.vms[at], plan.vms[at].task.as_deref()) else { return Ok(None) };
+        let Some(live) = Scene::of(vm, task, plan, observed)?.live else { return Ok(None) };
+        let mut built = live.after(&operation::config_write(task, &live, None)?);
+        if let Some(disk) = &mut built.boot_disk {
+            disk.size = Some(u64::from(task.desired.boot_disk_size_gb) * GIB);
+        }
+        Ok(Some(built))
     }
 
     /// How a VM looks that was made from an image.

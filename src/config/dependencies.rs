@@ -7,7 +7,7 @@ use super::lower::TEMPLATE_NAME;
 use super::problem::{Problem, shown};
 use super::raw::{Raw, RawReference, RawVm};
 use super::spans::Place;
-use super::{codes, images, templates};
+use super::{codes, images};
 use crate::dag::{Cycle, Dag};
 use crate::diag::nearest;
 use crate::model::VmId;
@@ -50,7 +50,6 @@ pub(super) fn check(raw: &Raw, problems: &mut Vec<Problem>) {
     let ringed = rings(raw, &waits, problems);
     for wait in waits.iter().filter(|wait| wait.template && !ringed.contains(&wait.vm)) {
         problems.extend(no_template(raw, wait));
-        templates::inherited(raw, wait.vm, wait.other, problems);
     }
 }
 

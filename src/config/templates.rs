@@ -3,8 +3,8 @@
 use super::check::Owner;
 use super::codes;
 use super::images::is_from_image;
-use super::problem::{Problem, shown};
-use super::raw::{Raw, RawNetworkConfig, RawVm};
+use super::problem::Problem;
+use super::raw::{Raw, RawVm};
 
 /// A key that does not go with `is_template`: its name, and why.
 type Conflict = (&'static str, &'static str);
@@ -49,33 +49,3 @@ fn refuses(n: usize, vm: &RawVm, defaults: Option<&RawVm>, key: impl Fn(&RawVm) 
     };
     (!value).then_some(owner)
 }
-
-/// Refuses that a VM gets the fixed address of the template that it is cloned from: what a VM does not say of its network
-/// stays as its template has it.
-pub(super) fn inherited(raw: &Raw, vm: usize, template: usize, problems: &mut Vec<Problem>) {
-    let vms = &raw.virtual_machines;
-    let shared = raw.vm_defaults.as_ref().and_then(|vm| vm.network_config.as_ref());
-    let network = |n: usize| vms[n].network_config.as_ref().or(shared);
-    let Some(has) = network(template).filter(|_| vms[template].is_template == Some(true)) else { return };
-    for (key, get) in KINDS {
-        let fixed = get(has).as_deref().filter(|ip| ip.contains('/'));
-        let says = network(vm).is_some_and(|own| get(own).is_some());
-        if let Some(ip) = fixed.filter(|_| !says) {
-            let name = |n: usize| shown(vms[n].vm_name.as_deref().unwrap_or_default());
-            let what = format!("{} would have the address of its template {}: {ip}", name(vm), name(template));
-            let at = match vms[template].network_config {
-                Some(_) => Owner::Vm(template),
-                None => Owner::Defaults,
-            };
-            problems.push(
-                Problem::new(codes::INHERITED_ADDRESS, what, Owner::Vm(vm).value("vm_name"))
-                    .also(at.value(&format!("network_config/{key}")), "the template's")
-                    .hint(format!("give it `network_config` with an `{key}` of its own, or `dhcp`"))
-                    .vm(vms[vm].vm_id),
-            );
-        }
-    }
-}
-
-/// The addresses that a network can have.
-const KINDS: [(&str, fn(&RawNetworkConfig) -> &Option<String>); 2] = [("ip", |net| &net.ip), ("ip6", |net| &net.ip6)];

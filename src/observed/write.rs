@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cloud_init::CloudInitWanted;
 use super::notes::{RecordError, with_description, with_record};
-use super::{Net, PropertyString, VmObserved};
+use super::{Net, PropertyString, VmObserved, is_disk_key};
 use crate::model::{DesiredVm, NetworkModel, OsType, Record};
 
 /// One write of a VM's configuration (`qm set`).
@@ -162,6 +162,44 @@ pub fn write_for(
         write.delete.extend(live.fixed_addresses.iter().filter(|key| *key != "ipconfig0").cloned());
     }
     Ok(write)
+}
+
+impl VmObserved {
+    /// How the VM is after a write, as far as a config can wish for it.
+    #[must_use]
+    pub fn after(&self, write: &ConfigWrite) -> Self {
+        let options = write.set.iter().filter(|(key, _)| *key != "description");
+        let new = Self::from_conf(self.id, &options.map(|(k, v)| format!("{k}: {v}\n")).collect::<String>(), false);
+        let mut vm = self.clone();
+        for key in write.set.keys().chain(&write.delete) {
+            match key.as_str() {
+                "name" => vm.name.clone_from(&new.name),
+                "ostype" => vm.os_type.clone_from(&new.os_type),
+                "sockets" => vm.cpu_sockets = new.cpu_sockets,
+                "cores" => vm.cpu_cores = new.cpu_cores,
+                "memory" => vm.memory_mb = new.memory_mb,
+                "net0" => vm.net0.clone_from(&new.net0),
+                "agent" => (vm.agent, vm.agent_options) = (new.agent, new.agent_options.clone()),
+                "tags" => vm.tags.clone_from(&new.tags),
+                "protection" => vm.protection = new.protection,
+                "onboot" => vm.onboot = new.onboot,
+                "startup" => vm.startup.clone_from(&new.startup),
+                "ipconfig0" => vm.cloud_init.ipconfig0.clone_from(&new.cloud_init.ipconfig0),
+                "nameserver" => vm.cloud_init.nameserver.clone_from(&new.cloud_init.nameserver),
+                "searchdomain" => vm.cloud_init.searchdomain.clone_from(&new.cloud_init.searchdomain),
+                "ciuser" => vm.cloud_init.user.clone_from(&new.cloud_init.user),
+                "sshkeys" => vm.cloud_init.ssh_keys.clone_from(&new.cloud_init.ssh_keys),
+                drive if is_disk_key(drive) => {
+                    vm.cloud_init.drive = new.cloud_init.drive.clone().or(vm.cloud_init.drive);
+                    vm.drives.extend(new.drives.iter().cloned());
+                }
+                _ => {}
+            }
+            vm.fixed_addresses.retain(|fixed| fixed != key);
+        }
+        vm.fixed_addresses.extend(new.fixed_addresses);
+        vm
+    }
 }
 
 /// `startup` as it should be: what is not wished for stays, unless it came from the template.

@@ -309,6 +309,12 @@ impl Plan {
         self.first.partition_point(|first| *first <= number) - 1
     }
 
+    /// Positions in [`Plan::vms`], by VMID, except that each VM comes after those whose actions its own wait for.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<usize> {
+        order::in_order(self)
+    }
+
     /// The stable id of an action, e.g. `1000/start`.
     #[must_use]
     pub fn action_id(&self, number: usize) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, VmPlan, codes};
+use super::{Action, Plan, VmPlan, codes};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, VmId};
 use crate::observed::Observed;
@@ -108,17 +108,33 @@ pub(super) fn one_after_the_other(
 /// The declared VMs by VMID, except that each comes after those it depends on.
 fn dependencies_first(desired: &Desired) -> Vec<&DesiredVm> {
     let all: BTreeMap<VmId, &DesiredVm> = desired.vms.iter().map(|vm| (vm.vm_id, vm)).collect();
-    let (mut seen, mut found) = (BTreeSet::new(), Vec::with_capacity(all.len()));
-    for start in all.keys() {
-        // Without recursion: a chain may be as long as the file. A VM is left when all it depends on has been.
-        let mut path = vec![(*start, false)];
-        while let Some((id, left)) = path.pop() {
-            let Some(vm) = all.get(&id) else { continue };
+    let before = |id: &VmId| all.get(id).map_or_else(Vec::new, |vm| vm.depends_on.clone());
+    after_others(all.keys().copied(), before).iter().filter_map(|id| all.get(id).copied()).collect()
+}
+
+/// Positions of the VMs of a plan in their order, except that each comes after those whose actions its own wait for.
+pub(super) fn in_order(plan: &Plan) -> Vec<usize> {
+    let before = |vm: &usize| {
+        let actions = plan.first[*vm]..plan.first[*vm + 1];
+        let others = actions.flat_map(|action| plan.graph.dependencies(action)).map(|other| plan.vm_index(other));
+        let others: BTreeSet<usize> = others.filter(|other| other != vm).collect();
+        others.into_iter().collect()
+    };
+    after_others(0..plan.vms.len(), before)
+}
+
+/// All of these in their order, except that each comes after those that `before` gives for it.
+fn after_others<T: Ord + Copy>(all: impl Iterator<Item = T>, before: impl Fn(&T) -> Vec<T>) -> Vec<T> {
+    let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+    for start in all {
+        // Without recursion: a chain may be as long as the file. One is left when all before it have been.
+        let mut path = vec![(start, false)];
+        while let Some((one, left)) = path.pop() {
             if left {
-                found.push(*vm);
-            } else if seen.insert(id) {
-                path.push((id, true));
-                path.extend(vm.depends_on.iter().rev().map(|other| (*other, false)));
+                found.push(one);
+            } else if seen.insert(one) {
+                path.push((one, true));
+                path.extend(before(&one).into_iter().rev().map(|other| (other, false)));
             }
         }
     }

@@ -86,7 +86,12 @@ fn forbidden(live: &VmObserved, left: Option<Leftover>, project: &str, observed:
         Err(problem) => return Some(problem),
     };
     if live.protection {
-        return Some(protected(vm));
+        return Some(if live.template {
+            // Nothing about a template is applied any more.
+            protected(vm).hint(format!("`qm set {vm} --protection 0` first"))
+        } else {
+            protected(vm)
+        });
     }
     if observed.ha.contains(&vm) {
         let what = format!("the HA manager looks after VM {vm}");
