@@ -72,14 +72,17 @@ fn one(
         problems.push(absent(vm, observed));
         return None;
     };
-    if live.template {
+    let record = live.record.valid().filter(|record| record.project == desired.settings.project);
+    let is_template = record.is_some_and(|record| record.is_template);
+    if live.template && !is_template {
         let what = format!("VM {vm} `{}` is a template", live.name);
         let hint = format!("VMs are cloned from it with `\"template_name\": \"{}\"`", live.name);
         problems.push(Diagnostic::error(codes::IS_TEMPLATE, what).hint(hint).vm(vm));
         return None;
     }
     let declared = desired.vms.iter().find(|declared| declared.vm_id == vm);
-    let wish = DesiredVm { vm_id: vm, adopt: live.uuid.clone(), ..declared.unwrap_or(&desired.defaults).clone() };
+    let lost = DesiredVm { is_template, ..desired.defaults.clone() };
+    let wish = DesiredVm { vm_id: vm, adopt: live.uuid.clone(), ..declared.unwrap_or(&lost).clone() };
     let mut told = Vec::new();
     let (uuid, record) = match situation(&wish, &desired.settings.project, observed, &mut told) {
         Situation::Blocked if live.uuid.is_none() && told.iter().all(|told| told.code == codes::NOT_OURS) => {
@@ -229,7 +232,10 @@ fn entry(
     if let Some(disk) = &live.boot_disk {
         say(Key::FullClone, json!(!disk.is_linked()), json!(default.full_clone));
     }
-    say(Key::Started, json!(live.running), json!(default.started));
+    let is_template = record.is_some_and(|record| record.is_template);
+    say(Key::IsTemplate, json!(is_template), json!(false));
+    // What is built runs, and a template does not count as switched off.
+    say(Key::Started, json!(live.running || is_template), json!(default.started));
     // What nobody wishes for stays as it is.
     let nothing = || json!({});
     let network = regained::network(live, record);

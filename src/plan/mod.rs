@@ -195,6 +195,13 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let templates = observed.templates_by_name();
     let names = observed.names();
     let exports = steps::Exports::of(observed);
+    let going: BTreeSet<VmId> = match &policy.goal {
+        Goal::Destroy(ids) => ids.iter().copied().collect(),
+        Goal::Config { prune: true, .. } => {
+            select::undeclared(desired, observed, &policy.selection).iter().map(|vm| vm.id).collect()
+        }
+        _ => BTreeSet::new(),
+    };
     let scene = steps::Scene {
         desired,
         observed,
@@ -205,6 +212,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         delete_source: policy.delete_source,
         snapshot: policy.snapshot,
         rerun: &policy.rerun,
+        going: &going,
     };
     let mut vms: Vec<VmPlan> = match &policy.goal {
         Goal::Config { prune, prune_many } => {
@@ -223,10 +231,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
             }
             vms
         }
-        Goal::Destroy(ids) => {
-            let ids: BTreeSet<VmId> = ids.iter().copied().collect();
-            ids.into_iter().map(|vm| steps::retire::plan_retired(vm, &scene, &mut problems)).collect()
-        }
+        Goal::Destroy(_) => going.iter().map(|vm| steps::retire::plan_retired(*vm, &scene, &mut problems)).collect(),
         Goal::Rollback(to, ids) => {
             let ids: BTreeSet<VmId> = ids.iter().copied().collect();
             let to = to.as_deref();
@@ -265,6 +270,7 @@ fn assemble(
     }
     first.push(number);
     order::between_vms(desired, &vms, &first, backwards, &mut edges);
+    order::clones_first(observed, &vms, &first, &mut edges);
     order::one_after_the_other(desired, observed, &vms, &first, &mut edges, &mut problems);
     let graph = Dag::new(number, &edges).unwrap_or_else(|Cycle(ring)| {
         // The config refuses rings, so this is for callers that made their wishes themselves.

@@ -66,6 +66,21 @@ pub(super) fn between_vms(
     }
 }
 
+/// A template that goes waits for the linked clones that go as well.
+pub(super) fn clones_first(observed: &Observed, vms: &[VmPlan], first: &[usize], edges: &mut Vec<(usize, usize)>) {
+    let goes = |(_, vm): &(usize, &VmPlan)| vm.retired.is_some() && !vm.actions.is_empty();
+    let going: Vec<(usize, &VmPlan)> = vms.iter().enumerate().filter(goes).collect();
+    let is_template = |vm: &VmPlan| observed.vms.get(&vm.vm).is_some_and(|live| live.template);
+    for (template, base) in going.iter().filter(|(_, vm)| is_template(vm)) {
+        let is_clone = |vm: &VmPlan| {
+            let volumes = observed.vms.get(&vm.vm).map_or(&[][..], |live| &live.volumes);
+            vm.vm != base.vm && volumes.iter().any(|volume| volume.is_based_on(base.vm))
+        };
+        let clones = going.iter().filter(|(_, vm)| is_clone(vm));
+        edges.extend(clones.map(|(clone, _)| (first[*template], first[clone + 1] - 1)));
+    }
+}
+
 /// VMs that share a tag of `never_together` are restarted one after the other: each waits until the one before it is
 /// ready again.
 ///

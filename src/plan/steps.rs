@@ -45,6 +45,8 @@ pub(super) struct Scene<'a> {
     pub snapshot: bool,
     /// Features that run again although they ran.
     pub rerun: &'a [String],
+    /// The VMs that go.
+    pub going: &'a BTreeSet<VmId>,
 }
 
 /// Plans one VM. What stands in the way goes to `problems`; such a VM gets no actions.

@@ -21,7 +21,7 @@ fn content() -> Vec<u8> {
 }
 
 /// An image that lies on the node.
-fn image() -> &'static Path {
+pub(crate) fn image() -> &'static Path {
     static ONCE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = ONCE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();

@@ -24,5 +24,6 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod targets;
+mod templates;
 mod verify;
 mod world;

@@ -175,6 +175,18 @@ fn options_are_set_as_recorded() {
 }
 
 #[test]
+fn templates_are_made_as_recorded() {
+    let scene = Scene::recorded();
+    scene.put(9000, "13d-template-conf-file", |conf| conf.replace("template: 1\n", "").replace("/base-", "/vm-"));
+    scene.volume("9000/vm-9000-disk-0.qcow2", 1 << 30);
+    scene.volume("9000/vm-9000-cloudinit.qcow2", 4 << 20);
+    scene.replay(&["13-template", "13b-template-again", "13c-template-config", "14-pvesm-list", "13e-start-template"]);
+    scene.put(201, "30e-conf-file", |conf| conf);
+    assert!(scene.shell("qm start 201").status.success());
+    scene.replay(&["68b-template-running"]);
+}
+
+#[test]
 fn clones_are_made_and_removed_as_recorded() {
     let scene = Scene::recorded();
     scene.put(9000, "13d-template-conf-file", |conf| conf);

@@ -3,7 +3,7 @@
 use super::{Draft, Scene};
 use crate::diag::{Diagnostic, Severity};
 use crate::model::{ActionKind, Disruption, Outcome, RecordState, VmId};
-use crate::observed::{Observed, VmObserved, print_size};
+use crate::observed::{VmObserved, print_size};
 use crate::plan::existing::{absent, leftover, owned};
 use crate::plan::{Leftover, Retired, VmPlan, codes, preflight};
 
@@ -30,7 +30,7 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut 
         left => left,
     };
     let before = problems.len();
-    if let Some(problem) = forbidden(live, left, project, scene.observed) {
+    if let Some(problem) = forbidden(live, left, scene) {
         problems.push(problem.vm(vm));
     }
     if left.is_none() {
@@ -71,8 +71,8 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut 
 }
 
 /// Why a VM must not go.
-fn forbidden(live: &VmObserved, left: Option<Leftover>, project: &str, observed: &Observed) -> Option<Diagnostic> {
-    let vm = live.id;
+fn forbidden(live: &VmObserved, left: Option<Leftover>, scene: &Scene<'_>) -> Option<Diagnostic> {
+    let (vm, observed) = (live.id, scene.observed);
     let cloning = observed.cloning.contains(&vm) || (left.is_some() && observed.unattributed_clone);
     if cloning {
         let what = format!("a clone into VM {vm} is running");
@@ -81,7 +81,7 @@ fn forbidden(live: &VmObserved, left: Option<Leftover>, project: &str, observed:
     if left.is_some() {
         return None;
     }
-    let record = match owned(live, project) {
+    let record = match owned(live, &scene.desired.settings.project) {
         Ok(record) => record,
         Err(problem) => return Some(problem),
     };
@@ -98,7 +98,10 @@ fn forbidden(live: &VmObserved, left: Option<Leftover>, project: &str, observed:
         return Some(Diagnostic::error(codes::HA_MANAGED, what).hint(format!("`ha-manager remove vm:{vm}` first")));
     }
     let built_on = |other: &&VmObserved| other.id != vm && other.volumes.iter().any(|volume| volume.is_based_on(vm));
-    let clones: Vec<String> = observed.vms.values().filter(built_on).map(|other| other.id.to_string()).collect();
+    // Those that go as well go first.
+    let stays = |other: &&VmObserved| !scene.going.contains(&other.id);
+    let clones = observed.vms.values().filter(built_on).filter(stays);
+    let clones: Vec<String> = clones.map(|other| other.id.to_string()).collect();
     if !clones.is_empty() {
         let what = format!("linked clones are built on the disks of VM {vm}: {}", clones.join(", "));
         return Some(Diagnostic::error(codes::HAS_CLONES, what).hint("destroy them first"));

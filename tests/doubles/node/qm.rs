@@ -19,6 +19,7 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
         ["set", rest @ ..] => set::set(node, rest),
         ["disk", "resize", rest @ ..] | ["resize", rest @ ..] => resize(node, rest),
         ["disk", "move", rest @ ..] => move_disk(node, rest),
+        ["template", rest @ ..] => template(node, rest),
         ["snapshot", rest @ ..] => snapshots(node, "snapshot", rest),
         ["delsnapshot", rest @ ..] => snapshots(node, "delsnapshot", rest),
         ["rollback", rest @ ..] => snapshots(node, "rollback", rest),
@@ -117,6 +118,16 @@ fn resize(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
             Err(if failed_task { Answer { status: 0, ..answer } } else { answer })
         }
     }
+}
+
+fn template(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
+    const USAGE: &str = "qm template <vmid> [OPTIONS]";
+    let words = Words::parse(words, Takes { usage: USAGE, words: 1, option: &|name| name == "disk" })?;
+    let vm = words.vm(0, "vmid", USAGE)?;
+    let refused = |fault: Fault| Answer::refused(&fault, USAGE);
+    let digest = node.existing(vm).map_err(refused)?.digest;
+    let op = HostOp::Template { vm, disk: words.option("disk").map(ToOwned::to_owned), digest };
+    node.perform(&op).map(|()| Answer::default()).map_err(refused)
 }
 
 /// `qm snapshot`, `qm delsnapshot`, `qm rollback`.
