@@ -18,6 +18,8 @@ mod node;
 #[path = "contract/snapshots.rs"]
 mod snapshots;
 mod support;
+#[path = "contract/templates.rs"]
+mod templates;
 #[path = "contract/vms.rs"]
 mod vms;
 #[path = "contract/world.rs"]
@@ -46,8 +48,13 @@ fn prepare(dir: &Path) {
 
 fn check(about: &'static str, node: &Path, target: Box<dyn Hypervisor>) {
     let world = World::new(about, node, target);
-    for (name, check) in
-        vms::CHECKS.iter().chain(&files::CHECKS).chain(&guests::CHECKS).chain(&disks::CHECKS).chain(&snapshots::CHECKS)
+    for (name, check) in vms::CHECKS
+        .iter()
+        .chain(&files::CHECKS)
+        .chain(&guests::CHECKS)
+        .chain(&disks::CHECKS)
+        .chain(&snapshots::CHECKS)
+        .chain(&templates::CHECKS)
     {
         world.begin(name);
         check(&world);

@@ -6,6 +6,8 @@
 
 #[path = "hostile/cell.rs"]
 mod cell;
+#[path = "hostile/clean.rs"]
+mod clean;
 #[path = "support/executable.rs"]
 mod executable;
 #[path = "hostile/fstab.rs"]

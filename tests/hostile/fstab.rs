@@ -306,6 +306,7 @@ fn shellcheck_has_nothing_to_say() {
         guest::mount(A, "/srv/a"),
         guest::unmount(A, "/srv/a"),
         guest::probe("/srv/a", "x"),
+        guest::clean(),
         guest::start_feature(&run),
         guest::feature_result(&run),
         guest::look(&Record::creating("p", 1000.try_into().unwrap()), "u1"),
