@@ -66,12 +66,14 @@ case $head in
 esac
 "#;
 
-/// The write that makes an image the boot disk of a VM that has none. `from` is a path on the node or a volume.
+/// The write that makes an image the boot disk of a VM that has none, and lets its guest ask for an address unless something
+/// else is wished. `from` is a path on the node or a volume.
 #[must_use]
 pub fn import(from: &str, storage: &str) -> ConfigWrite {
     let set = [
         ("boot", "order=scsi0".to_owned()),
         ("ide2", format!("{storage}:cloudinit")),
+        ("ipconfig0", "ip=dhcp".to_owned()),
         ("scsi0", format!("{storage}:0,import-from={from},discard=on")),
         ("scsihw", "virtio-scsi-pci".to_owned()),
         ("serial0", "socket".to_owned()),

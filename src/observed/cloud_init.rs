@@ -151,7 +151,7 @@ impl CloudInitWanted<'_> {
     }
 
     /// `ipconfig0` as it should be. A kind of address that is not wished for stays, unless it is a fixed one that a fresh
-    /// clone has from its template.
+    /// clone has from its template: without any, it asks DHCP.
     fn ipconfig0(&self, live: &CloudInit, fresh: bool) -> String {
         let mut text = PropertyString::parse(&live.ipconfig0);
         for (v6, wish) in
@@ -173,6 +173,10 @@ impl CloudInitWanted<'_> {
                 }
                 _ => {}
             }
+        }
+        // Said aloud: a guest that is told nothing has no network at all where its image does not ask by itself.
+        if text.parts.is_empty() && !live.ipconfig0.is_empty() {
+            text.set("ip", "dhcp");
         }
         text.to_string()
     }

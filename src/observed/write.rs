@@ -158,7 +158,7 @@ pub fn write_for(
     }
     wanted.cloud_init.add_to(&mut write, live, wanted.fresh);
     if wanted.fresh {
-        // Two VMs with one address would be worse than none; without it cloud-init asks DHCP.
+        // Two VMs with one address would be worse than none.
         write.delete.extend(live.fixed_addresses.iter().filter(|key| *key != "ipconfig0").cloned());
     }
     Ok(write)
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(shown(&write(&format!("{SAME}onboot: 1\nprotection: 1\n"), &fresh, None)), "-onboot -protection");
         assert_eq!(shown(&write(&format!("{SAME}onboot: 0\nprotection: 0\nipconfig0: ip=dhcp\n"), &fresh, None)), "");
         let fixed = format!("{SAME}ipconfig0: ip=192.0.2.7/24,gw=192.0.2.1\nipconfig1: ip6=auto,ip=dhcp\n");
-        assert_eq!(shown(&write(&fixed, &fresh, None)), "-ipconfig0");
+        assert_eq!(shown(&write(&fixed, &fresh, None)), "ipconfig0=ip=dhcp");
         assert_eq!(shown(&write(&fixed, &wanted(), None)), "");
     }
 
