@@ -66,7 +66,7 @@ impl Step<'_> {
         let live = self.live()?;
         // has; the record of what becomes a template never has them.
         let recorded = |record: &Record| record.volumes == task.record.volumes && !record.is_template;
-        let told = live.record.valid().is_some_and(|record| recorded(record));
+        let told = live.record.valid().is_some_and(recorded);
         if (as_wished(&own) && told) || (all_by_others && own.is_empty()) {
             return Ok(Outcome::NoOp);
         }

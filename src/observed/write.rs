@@ -169,7 +169,8 @@ impl VmObserved {
     #[must_use]
     pub fn after(&self, write: &ConfigWrite) -> Self {
         let options = write.set.iter().filter(|(key, _)| *key != "description");
-        let new = Self::from_conf(self.id, &options.map(|(k, v)| format!("{k}: {v}\n")).collect::<String>(), false);
+        let lines: Vec<String> = options.map(|(key, value)| format!("{key}: {value}\n")).collect();
+        let new = Self::from_conf(self.id, &lines.concat(), false);
         let mut vm = self.clone();
         for key in write.set.keys().chain(&write.delete) {
             match key.as_str() {

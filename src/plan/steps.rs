@@ -310,7 +310,8 @@ impl Draft {
         // run that was killed between an action and the record has forgotten.
         let acts = self.actions.iter().any(|action| action.outcome.acts()) || drift::has_forgotten(vm, record);
         let boots = |action: &Action| matches!(action.kind, ActionKind::Restart | ActionKind::Start | ActionKind::Stop);
-        let unread = (live.running && record.unread) || steps.cloud_init.is_some();
+        // What becomes a template is shut down.
+        let unread = !vm.is_template && ((live.running && record.unread) || steps.cloud_init.is_some());
         let unread = unread && !self.actions.iter().any(|action| action.outcome.acts() && boots(action));
         let wished =
             acts.then(|| Record { unread, ..guest::wished(vm, record, &mounts, scene.desired, &staging.digests) });
