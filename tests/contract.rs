@@ -32,8 +32,8 @@ use std::process::{Command, Stdio};
 use doubles::Doubles;
 use node::{Node, server};
 use phoenix::backend::embedded::Embedded;
-use phoenix::backend::qm::runner::{Sockets, Ssh};
 use phoenix::backend::qm::{Layout, Qm};
+use phoenix::backend::runner::{Sockets, Ssh};
 use phoenix::hypervisor::Hypervisor;
 use world::World;
 

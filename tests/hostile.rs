@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use node::{Node, server};
 use phoenix::backend::qm::command::{commands, guest_exec};
-use phoenix::backend::qm::runner::{Command, Local, Output, Runner, Sockets, Ssh};
 use phoenix::backend::qm::{Layout, Qm};
+use phoenix::backend::runner::{Command, Local, Output, Runner, Sockets, Ssh};
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::hypervisor::{ExportEntry, Fault, HostOp, Hypervisor};
 use phoenix::model::{Desired, Digest, Record, RecordState, VmId};

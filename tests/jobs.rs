@@ -16,8 +16,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use node::{Node, server};
-use phoenix::backend::qm::runner::{Command, Local, Output, Runner, Sockets, Ssh};
 use phoenix::backend::qm::{Layout, Qm};
+use phoenix::backend::runner::{Command, Local, Output, Runner, Sockets, Ssh};
 use phoenix::hypervisor::{Effect, Fault, FaultKind, HostOp, Hypervisor as _};
 use phoenix::model::VmId;
 

@@ -13,8 +13,8 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 
 use node::{Node, server};
-use phoenix::backend::qm::runner::{self, Local, Runner as _};
 use phoenix::backend::qm::{Layout, Qm};
+use phoenix::backend::runner::{self, Local, Runner as _};
 use phoenix::hypervisor::Hypervisor as _;
 use phoenix::model::VmId;
 

@@ -3,3 +3,4 @@
 mod agent;
 pub mod embedded;
 pub mod qm;
+pub mod runner;

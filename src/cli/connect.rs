@@ -9,8 +9,8 @@ use super::args::GuestKind;
 use super::exit::Refusal;
 use super::load::directory;
 use crate::backend::embedded::Embedded;
-use crate::backend::qm::runner::{Local, Sockets, Ssh};
 use crate::backend::qm::{Layout, Qm};
+use crate::backend::runner::{Local, Sockets, Ssh};
 use crate::hypervisor::Hypervisor;
 use crate::model::{Desired, InvalidTarget, Target};
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use phoenix::backend::embedded::Embedded;
-use phoenix::backend::qm::runner::{self, Local, Runner};
 use phoenix::backend::qm::{Layout, Qm};
+use phoenix::backend::runner::{self, Local, Runner};
 use phoenix::hypervisor::Fault;
 use tempfile::TempDir;
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use phoenix::backend::embedded::Embedded;
-use phoenix::backend::qm::runner::{self, Output, Runner, Sockets, Ssh};
 use phoenix::backend::qm::{Layout, Qm};
+use phoenix::backend::runner::{self, Output, Runner, Sockets, Ssh};
 use phoenix::hypervisor::{About, Cloning, Fault, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
 use phoenix::model::{ActionKind, VmId};
 use phoenix::observed::{Export, Observed, VmObserved};

@@ -1,6 +1,6 @@
 //! What Proxmox' programs mean by their output.
 
-use super::runner::{Command, Output};
+use super::super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 
 /// Words with which values are refused; the last is of phoenix's own scripts.
@@ -175,7 +175,7 @@ pub(super) fn words(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::fault;
-    use crate::backend::qm::runner::{Command, Output};
+    use crate::backend::runner::{Command, Output};
     use crate::hypervisor::{Effect, FaultKind};
 
     #[test]

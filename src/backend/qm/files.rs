@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 
-use super::runner::Command;
+use super::super::runner::Command;
 use super::{LOOK, Qm, script};
 use crate::hypervisor::{ExportEntry, Fault, FaultKind, FileContent};
 use crate::model::VmId;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::super::agent::{Interface, addresses, explained};
+use super::super::runner::Command;
 use super::Qm;
-use super::runner::Command;
 use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestExit, GuestStatus, Guests};
 use crate::model::VmId;
 

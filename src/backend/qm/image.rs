@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::runner::Command;
+use super::super::runner::Command;
 use super::{Qm, command, script};
 use crate::hypervisor::image::{FETCH, MEASURE, import};
 use crate::hypervisor::{Fault, FaultKind};

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::runner::{Command, Output};
+use super::super::runner::{Command, Output};
 use super::{LOOK, Qm, answer, script};
 use crate::hypervisor::{Fault, FaultKind};
 

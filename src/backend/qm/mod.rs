@@ -2,7 +2,6 @@
 //!
 //! - `command`: operation → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
 //! - `guest`: the guest agent. `files`: directories on the node. `job`: what outlives phoenix.
-//! - `runner`: where the programs run: here, or through ssh.
 //!
 //! Nothing of a config ever becomes part of a script: scripts are fixed texts, values are their arguments.
 
@@ -14,11 +13,10 @@ mod guest;
 mod image;
 mod job;
 mod observe;
-pub mod runner;
 
 use std::time::Duration;
 
-use runner::{Command, Output, Runner};
+use super::runner::{Command, Output, Runner};
 
 use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use crate::model::{CloudImage, Digest, RecordState, VmId};

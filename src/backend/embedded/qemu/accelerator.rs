@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::super::qm::runner::{Command, Local, Runner as _};
+use super::super::super::runner::{Command, Local, Runner as _};
 use super::super::files;
 use super::{PROGRAM, without_qemu};
 use crate::hypervisor::{Fault, FaultKind};

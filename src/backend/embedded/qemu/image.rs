@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::super::super::qm::runner::{Command, Local, Output, Runner as _};
+use super::super::super::runner::{Command, Local, Output, Runner as _};
 use super::super::files::{Deadline, unread};
 use crate::hypervisor::{Fault, FaultKind};
 

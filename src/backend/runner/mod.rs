@@ -1,4 +1,4 @@
-//! Running programs on the node: here, or through ssh. Argv in; status and output out.
+//! Running programs: on this machine, or on the one that ssh reaches. Argv in; status and output out.
 
 mod local;
 mod ssh;
