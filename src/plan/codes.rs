@@ -96,6 +96,8 @@ pub const GUEST_SILENT: &str = "T051";
 pub const TEMPLATE_BUILT: &str = "T052";
 /// What is wished for reaches the guest through a cloud-init drive, and there is no place for one.
 pub const NO_PLACE_FOR_DRIVE: &str = "T060";
+/// A VM that the file does not declare has the same fixed address.
+pub const ADDRESS_TAKEN: &str = "T061";
 /// A task is working on the disks of the VM.
 pub const TASK_RUNNING: &str = "T045";
 /// Snapshots hold on to a volume.
@@ -166,6 +168,7 @@ pub const ALL: &[(&str, &str)] = &[
     (TEMPLATE_BUILT, "a template that was built differs from the file, and stays as it is"),
     (GUEST_SILENT, "the guest was to be verified and did not answer"),
     (DRIFT, "the VM was changed outside phoenix since the last apply"),
+    (ADDRESS_TAKEN, "a VM that is not declared has the same fixed address"),
     (TASK_RUNNING, "a task is working on the disks of the VM"),
     (SNAPSHOTS, "snapshots hold on to a volume"),
     (NO_SNAPSHOT, "a disk cannot be snapshotted, or a snapshot would be in the way"),

@@ -4,6 +4,7 @@
 //! left to decide: it only walks it.
 
 mod action;
+mod addresses;
 mod cloud_init;
 pub mod codes;
 mod context;
@@ -213,6 +214,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         snapshot: policy.snapshot,
         rerun: &policy.rerun,
         going: &going,
+        addresses: &addresses::taken(desired, observed),
     };
     let mut vms: Vec<VmPlan> = match &policy.goal {
         Goal::Config { prune, prune_many } => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::steps::Scene;
 use super::volumes::Mount;
-use super::{codes, diff, disk, template};
+use super::{addresses, codes, diff, disk, template};
 use crate::diag::{Diagnostic, nearest};
 use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId};
 use crate::observed::{Observed, VmObserved, with_record};
@@ -158,6 +158,7 @@ pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnos
             .vm(vm.vm_id),
         );
     }
+    addresses::told(vm, scene, problems);
     let others = scene.names.get(vm.vm_name.as_str()).map_or(&[][..], Vec::as_slice);
     if let Some(other) = others.iter().find(|other| **other != vm.vm_id) {
         problems.push(

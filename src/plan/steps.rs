@@ -11,6 +11,7 @@ pub(super) mod snapshot;
 mod template;
 mod volumes;
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub(super) struct Scene<'a> {
     pub snapshot: bool,
     /// Features that run again although they ran.
     pub rerun: &'a [String],
+    /// The fixed addresses of VMs that the file does not declare.
+    pub addresses: &'a BTreeMap<IpAddr, VmId>,
     /// The VMs that go.
     pub going: &'a BTreeSet<VmId>,
 }
