@@ -66,6 +66,9 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
                 None => preflight::template(vm, scene, problems).map(Source::Template),
             };
             disk::storage(vm, scene.observed, problems);
+            if vm.is_template {
+                super::template::storage(vm, scene, problems);
+            }
             let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
             preflight::host(vm, scene, problems);
             if let Some(source) = source
@@ -86,6 +89,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             snapshot::kept(live, problems);
             if vm.is_template {
                 super::template::snapshots(live, problems);
+                super::template::storage(vm, scene, problems);
             }
             let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
             preflight::host(vm, scene, problems);

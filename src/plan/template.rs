@@ -80,6 +80,21 @@ pub(super) fn differs(
     problems.push(Diagnostic::notice(codes::TEMPLATE_BUILT, what).vm(id).hint(hint));
 }
 
+/// Kinds of storage whose volumes Proxmox makes no template of.
+const WITHOUT: [&str; 3] = ["lvm", "iscsi", "iscsidirect"];
+
+/// The storage of a VM that becomes a template must be able to hold one.
+pub(super) fn storage(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+    let id = vm.boot_disk_storage.as_str();
+    let Some(storage) = scene.observed.storages.get(id).filter(|storage| WITHOUT.contains(&storage.kind.as_str()))
+    else {
+        return;
+    };
+    let what = format!("storage `{id}` is of type {}, which has no templates", storage.kind);
+    let hint = "name another one in `boot_disk_storage`: its clones can lie here all the same";
+    problems.push(Diagnostic::error(codes::UNUSABLE_STORAGE, what).vm(vm.vm_id).hint(hint));
+}
+
 /// Proxmox makes no template of a VM that has snapshots.
 pub(super) fn snapshots(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
     let id: VmId = live.id;

@@ -2,7 +2,7 @@
 
 use super::broken::{Way, inside, step};
 use super::images::image;
-use super::world::{PLAN, Scene, ids};
+use super::world::{PLAN, Scene, check, ids};
 use serde_json::{Value, json};
 
 fn config() -> Value {
@@ -113,6 +113,17 @@ fn a_template_that_fails_keeps_its_clones_back() {
     assert!(!scene.has(1000) && !scene.has(1001));
     assert_eq!(scene.apply().code, Some(0));
     assert_eq!(scene.plan_code(), Some(0));
+}
+
+#[test]
+fn a_storage_without_templates_is_told_before_anything_is_made() {
+    let scene = Scene::with_node(&config().to_string());
+    let path = scene.path(".phoenix/node/storage.cfg");
+    let storages = std::fs::read_to_string(&path).unwrap() + "\nlvm: thick\n\tvgname pve\n\tcontent images\n";
+    std::fs::write(path, storages).unwrap();
+    scene.edit(r#""vm_id":9100"#, r#""boot_disk_storage":"thick","vm_id":9100"#);
+    check(&scene.apply(), 1, &["T003", "storage `thick` is of type lvm, which has no templates"]);
+    assert!(!scene.has(9100));
 }
 
 #[test]

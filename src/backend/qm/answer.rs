@@ -4,7 +4,7 @@ use super::super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 
 /// Words with which values are refused; the last is of phoenix's own scripts.
-const REFUSALS: [&str; 16] = [
+const REFUSALS: [&str; 17] = [
     "Parameter verification failed",
     "unable to parse",
     "not allowed",
@@ -18,6 +18,7 @@ const REFUSALS: [&str; 16] = [
     "you can't move",
     "you can't convert",
     "because VM contains snapshots",
+    "does not support template/clone",
     "already used",
     "snapshot feature is not available",
     "does not support vm images",
