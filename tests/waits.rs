@@ -271,6 +271,7 @@ fn a_mount_fails() {
         (32, "mount.nfs: access denied by server while mounting 192.0.2.1:/srv/1000\n", "NFS server refuses this VM"),
         (32, "mount.nfs: Connection timed out for 192.0.2.1:/srv/1000 on /srv\n", "NFS server does not answer"),
         (32, "mount.nfs: No route to host for 192.0.2.1:/srv/1000 on /srv\n", "NFS server does not answer"),
+        (124, "192.0.2.1:/srv/1000: no answer from the NFS server within 90 s\n", "NFS server does not answer"),
         (100, locked, "another package manager runs in the guest"),
         (1, "mktemp: failed to create file: No space left on device\n", "the guest's disk is full"),
     ] {
@@ -288,7 +289,7 @@ fn a_mount_fails() {
         at: At::Status("phoenix-mount"),
         goes: Goes::Runs,
         fails: Some(ActionKind::Mount),
-        error: &["no end of the mount within 600 s"],
+        error: &["no end of the mount of 192.0.2.1:/quickOS/vm-persistent-data/1000 within 600 s"],
         hint: &["`ps` there"],
         late: true,
         ..Case::default()

@@ -131,7 +131,7 @@ impl Step<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let exit = self.run_program(&guest::mount(&source, &mount.mount_point), "the mount")?;
+        let exit = self.run_program(&guest::mount(&source, &mount.mount_point), &format!("the mount of {source}"))?;
         let outcome = match guest::read_mount(&exit)? {
             Mounted::Already => Outcome::NoOp,
             Mounted::Now => self.action.outcome,

@@ -53,6 +53,26 @@ replace() {
 
 pub(super) use functions;
 
+/// A shell function: `attach` mounts what `/etc/fstab` has at `$target`, or says why not, and from where.
+///
+/// A server that does not answer would hold `mount` for three minutes or more, with nothing but "mount system call failed"
+/// at the end, and one that refuses connections for two; a server that is there answers within seconds.
+macro_rules! attach {
+    () => {
+        r##"attach() {
+  status=0
+  said=$(timeout -k 5 "$limit" mount -o retry=1 -- "$target" 2>&1) || status=$?
+  case $status in
+    0) return ;;
+    124 | 137) said="no answer from the NFS server within $limit s" ;;
+  esac
+  say "$source: $said"
+  exit "$status"
+}
+"##
+    };
+}
+
 /// `phoenix-mount SOURCE MOUNT_POINT`
 ///
 /// Installs the NFS client where it is missing (waiting for a running package manager, never ending one, and for less
@@ -61,8 +81,10 @@ pub(super) use functions;
 /// line for the mount point in `/etc/fstab`, mounts, and verifies source and target with `findmnt`.
 pub(super) const MOUNT: &str = concat!(
     functions!(),
+    attach!(),
     r##"source=$1
 target=$2
+limit=90
 apt() {
   while :; do
     left=$((end - $(date +%s)))
@@ -105,7 +127,7 @@ rewrite "$line"
 if [ -n "$was" ] && [ "$was" != "$source" ]; then
   umount -- "$target"
 fi
-[ "$(current)" = "$source" ] || mount -- "$target"
+[ "$(current)" = "$source" ] || attach
 now=$(current)
 if [ "$now" != "$source" ]; then
   say "mounted at $target is '$now', not '$source'"
@@ -159,7 +181,14 @@ fn hint(said: &str) -> Option<&'static str> {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if has(&["access denied", "Operation not permitted", "Permission denied"]) {
         Some("the NFS server refuses this VM: does it export the directory to the VM's address, read-write?")
-    } else if has(&["timed out", "Connection refused", "No route to host", "unreachable", "not responding"]) {
+    } else if has(&[
+        "no answer from the NFS server",
+        "timed out",
+        "Connection refused",
+        "No route to host",
+        "unreachable",
+        "not responding",
+    ]) {
         Some(
             "the NFS server does not answer: does it run, and do the guest's network and the firewalls let it through?",
         )
@@ -209,6 +238,7 @@ mod tests {
     #[test]
     fn a_failed_mount_names_its_cause() {
         check("mount.nfs: access denied by server while mounting 192.0.2.1:/srv", "refuses this VM");
+        check("192.0.2.1:/srv: no answer from the NFS server within 90 s", "does not answer");
         check("mount.nfs: Connection timed out for 192.0.2.1:/srv on /mnt", "does not answer");
         check(
             "mount.nfs: mounting 192.0.2.1:/srv failed, reason given by server: No such file or directory",
@@ -221,5 +251,39 @@ mod tests {
         check("E: Failed to fetch http://deb/x  Temporary failure resolving 'deb'", "mirrors");
         check("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "--configure -a");
         check("/etc/fstab mounts something else at /mnt already: 1:/x /mnt nfs", "mount_point");
+    }
+
+    /// A `mount` that ends at once, and one that a server keeps waiting.
+    #[test]
+    fn a_mount_that_fails_names_its_source_and_ends_in_time() {
+        for (mount, code, said) in [
+            (":", 0, ""),
+            (
+                "echo mount.nfs: Connection timed out >&2; exit 32",
+                32,
+                "192.0.2.1:/srv: mount.nfs: Connection timed out\n",
+            ),
+            ("exec sleep 60", 124, "192.0.2.1:/srv: no answer from the NFS server within 1 s\n"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let text = format!("#!/bin/sh\n[ \"$*\" = '-o retry=1 -- /srv' ] || exit 99\n{mount}\n");
+            // Another process writes it: a child of another test's thread would inherit the open file, which keeps it
+            // from being run.
+            let mut write = std::process::Command::new("sh");
+            write.args(["-c", "printf %s \"$2\" >\"$1\" && chmod 755 \"$1\"", "sh"]);
+            assert!(write.arg(dir.path().join("mount")).arg(text).status().unwrap().success());
+            let path = format!("{}:/usr/bin:/bin", dir.path().display());
+            let script = concat!(
+                "set -eu\nsay() { printf '%s\\n' \"$*\" >&2; }\nsource=192.0.2.1:/srv target=/srv limit=1\n",
+                attach!(),
+                "attach\n"
+            );
+            let output = std::process::Command::new("sh").args(["-c", script]).env("PATH", path).output().unwrap();
+            assert_eq!(
+                (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
+                (Some(code), said),
+                "{mount}"
+            );
+        }
     }
 }
