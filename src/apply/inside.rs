@@ -115,7 +115,10 @@ impl Step<'_> {
                 CloudInit::Failed(messages) => {
                     return Err(failure(
                         format!("cloud-init failed: {}", joined(&messages)),
-                        Some("`cloud-init status --long` and /var/log/cloud-init.log in the guest tell more"),
+                        Some(
+                            "`cloud-init status --long` and /var/log/cloud-init.log in the guest tell more; what its \
+                             scripts said stands in /var/log/cloud-init-output.log",
+                        ),
                     ));
                 }
                 CloudInit::Unclear(what) => return Err(failure(what, None)),
