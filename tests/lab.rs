@@ -7,6 +7,8 @@
 mod guest;
 #[path = "lab/node.rs"]
 mod node;
+#[path = "lab/run.rs"]
+mod run;
 #[path = "support/mod.rs"]
 mod support;
 

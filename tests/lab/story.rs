@@ -3,155 +3,30 @@
 //! One test, because booting is what takes the time: each chapter finds the guests as the one before left them.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::guest::Guest;
-use crate::node::{Lab, wanted};
+use crate::node::wanted;
+use crate::run::{Story, reset, signal, soon};
 use crate::support;
 
 const ALPHA: u32 = 1000;
 const BETA: u32 = 1001;
-
-/// A lab with the config and the features of `fixtures/lab`, and what was done to them since.
-struct Story {
-    lab: Lab,
-    config: Value,
-}
-
-/// The events of an apply.
-struct Run {
-    code: Option<i32>,
-    events: Vec<Value>,
-    err: String,
-}
-
-impl Run {
-    /// The actions that came to this end, in their order.
-    fn ids(&self, event: &str) -> Vec<String> {
-        let of = self.events.iter().filter(|e| e["event"] == event);
-        of.map(|event| event["id"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// The actions that did something.
-    fn acted(&self) -> Vec<String> {
-        let of = self.events.iter().filter(|e| e["event"] == "action_ended" && e["outcome"] != "no-op");
-        of.map(|event| event["id"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// The scripts that ran.
-    fn features(&self) -> Vec<String> {
-        self.acted().into_iter().filter(|id| id.contains("/feature:")).collect()
-    }
-
-    /// Error and hint of the only action that failed.
-    #[track_caller]
-    fn failure(&self, id: &str) -> String {
-        assert_eq!(self.ids("action_failed"), [id], "{self}");
-        assert_eq!(self.code, Some(6), "{self}");
-        let failed = self.events.iter().find(|e| e["event"] == "action_failed").unwrap();
-        format!("{}\n{}", failed["error"].as_str().unwrap(), failed["hint"].as_str().unwrap_or_default())
-    }
-}
-
-impl std::fmt::Display for Run {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "exit code {:?}\n{}", self.code, self.err)?;
-        self.events.iter().try_for_each(|event| writeln!(f, "{event}"))
-    }
-}
-
-impl Story {
-    #[track_caller]
-    fn begin() -> Self {
-        let lab = Lab::new();
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for directory in ["features", "fixtures/lab/features"] {
-            for file in fs::read_dir(root.join(directory)).unwrap().flatten() {
-                fs::copy(file.path(), lab.path("features").join(file.file_name())).unwrap();
-            }
-        }
-        let text = fs::read_to_string(root.join("fixtures/lab/phoenix_vm_configs.json")).unwrap();
-        let story = Self { lab, config: serde_json::from_str(&text).unwrap() };
-        story.save();
-        story
-    }
-
-    fn save(&self) {
-        fs::write(self.lab.path("phoenix_vm_configs.json"), format!("{:#}\n", self.config)).unwrap();
-    }
-
-    fn script(&self, name: &str, text: &str) {
-        fs::write(self.lab.path(&format!("features/{name}.sh")), format!("#!/usr/bin/env bash\nset -eu\n{text}\n"))
-            .unwrap();
-    }
-
-    fn apply(&self, more: &[&str]) -> Run {
-        let said = self.lab.phoenix(&[&["apply", "--auto-approve", "--json"], more].concat());
-        let events = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        Run { code: said.code, events, err: said.err }
-    }
-
-    #[track_caller]
-    fn done(&self) -> Run {
-        let run = self.apply(&[]);
-        assert_eq!(run.code, Some(0), "{run}");
-        run
-    }
-
-    fn guest(&self, vm: u32) -> Guest {
-        Guest::of(&self.lab.node(), vm)
-    }
-
-    /// A path of the node's own file system.
-    fn on_node(&self, path: &str) -> PathBuf {
-        self.lab.node().join("root").join(path)
-    }
-
-    fn nfs_pid(&self) -> String {
-        fs::read_to_string(self.lab.node().join("nfs/pid")).unwrap().trim().to_owned()
-    }
-}
-
-#[track_caller]
-fn signal(name: &str, pid: &str) {
-    assert!(Command::new("kill").args([name, pid]).status().unwrap().success());
-}
-
-/// Presses the reset button of a guest, by QEMU's own monitor.
-#[track_caller]
-fn reset(node: &Path, vm: u32) {
-    let mut monitor = UnixStream::connect(node.join(format!("qemu/{vm}/qmp"))).unwrap();
-    let mut answers = BufReader::new(monitor.try_clone().unwrap()).lines();
-    let mut answer = || answers.next().unwrap().unwrap();
-    assert!(answer().contains("QMP"));
-    for order in ["qmp_capabilities", "system_reset"] {
-        writeln!(monitor, "{}", json!({ "execute": order })).unwrap();
-        while !answer().contains("\"return\"") {}
-    }
-}
-
-/// Waits until something holds that must come to hold.
-#[track_caller]
-fn soon(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    while !holds() {
-        assert!(Instant::now() < end, "not within {seconds} s: {what}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
 
 #[test]
 fn two_guests_through_their_first_days() {
     if !wanted() || !support::need("ganesha.nfsd", "nfs-ganesha nfs-ganesha-vfs") || !support::need("socat", "socat") {
         return;
     }
-    let mut story = Story::begin();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = fs::read_to_string(root.join("fixtures/lab/phoenix_vm_configs.json")).unwrap();
+    let mut story = Story::begin(serde_json::from_str(&config).unwrap());
+    for file in fs::read_dir(root.join("fixtures/lab/features")).unwrap().flatten() {
+        fs::copy(file.path(), story.lab.path("features").join(file.file_name())).unwrap();
+    }
     story.become_ready();
     story.stay_as_they_are();
     story.change();
