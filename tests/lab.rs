@@ -16,3 +16,5 @@ mod support;
 mod boot;
 #[path = "lab/story.rs"]
 mod story;
+#[path = "lab/trouble.rs"]
+mod trouble;
