@@ -3,6 +3,8 @@
 //! Only with `PHOENIX_LAB=1`, because each boot takes a minute where there is no KVM. `tests/lab/setup` installs what it
 //! needs, `tests/lab/image` builds the guest's disk image, once for each of its recipes.
 
+#[path = "lab/docker.rs"]
+mod docker;
 #[path = "lab/guest.rs"]
 mod guest;
 #[path = "lab/node.rs"]

@@ -157,6 +157,10 @@ impl Story {
         // Its cloud-init runs again when it boots, which a new key is a reason for.
         let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKxJhT2Ch3tyCsNVUP4gMhbAZF0sUvEEkCOPYcxXPx9m new";
         self.config["virtual_machines"][1]["user_config"] = user(key);
+        let packages = Self::offer_packages(&mut self.guest(WARNS));
+        if packages {
+            self.config["virtual_machines"][2]["features"] = json!(["base_setup", "install_docker"]);
+        }
         self.save();
         let run = self.apply(&["--restart", "--exclude", "mute"]);
         assert_eq!(run.code, Some(0), "{run}");
@@ -170,6 +174,9 @@ impl Story {
         drop(guest);
         for vm in [FAILS, WARNS] {
             assert_eq!(self.guest(vm).tells("findmnt -rn -t nfs4 -o TARGET"), "/persistent-storage");
+        }
+        if packages {
+            self.find_docker(WARNS, "warns");
         }
         self.lab.done(&["plan", "--detailed-exitcode", "--exclude", "mute"]);
     }
