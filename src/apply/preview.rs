@@ -293,16 +293,16 @@ impl<'a> Scene<'a> {
     fn convert_to_template(&mut self) -> Vec<Call> {
         let Some(live) = &mut self.live else { return Vec::new() };
         let id = self.vm.vm;
-        let mut ops = Vec::new();
+        let mut calls = Vec::new();
         if !live.template {
-            ops.push(HostOp::Shutdown { vm: id });
+            calls.extend([Call::Guest(guest::cleaned()), Call::Host(HostOp::Shutdown { vm: id })]);
         }
         if self.task.mounts.iter().any(|mount| mount.served) {
-            ops.push(HostOp::WriteExports { vm: id, entries: Vec::new() });
+            calls.push(Call::Host(HostOp::WriteExports { vm: id, entries: Vec::new() }));
         }
         live.digest = unknown();
-        ops.push(operation::template(id, live));
-        ops.into_iter().map(Call::Host).collect()
+        calls.push(Call::Host(operation::template(id, live)));
+        calls
     }
 
     fn write_record(&mut self, record: Record) -> Result<Vec<Call>, Failure> {

@@ -1,6 +1,7 @@
 //! The actions on volumes: their directory, their export, their mount in the guest.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::host::Holds;
 use super::operation;
@@ -16,7 +17,7 @@ use crate::plan::Mount;
 const PROBE: &str = "the probe of the volume";
 
 /// How often a volume is probed that does not carry what is written to it.
-const MOST_PROBES: u32 = 3;
+const MOST_PROBES: u32 = 5;
 
 impl Step<'_> {
     fn mount_of_action(&self) -> Result<&Mount, Failure> {
@@ -154,7 +155,10 @@ impl Step<'_> {
             }
             // Another run that probes the same volume at this moment takes the files away: that passes.
             self.waiting(PROBE);
-            self.by.clock.pause(super::host::LOOK_AGAIN.min(self.remaining()));
+            // By chance, so that the two do not meet again.
+            let [a, b, ..] = uuid::Uuid::new_v4().into_bytes();
+            let pause = Duration::from_millis(200 + u64::from(u16::from_be_bytes([a, b])) % 1800);
+            self.by.clock.pause(pause.min(self.remaining()));
         }
     }
 

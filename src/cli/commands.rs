@@ -13,7 +13,7 @@ use crate::observed::{Export, print_exports};
 use crate::ui::commands::{Line, Word};
 
 /// The scripts that phoenix runs in guests, by the variable that stands for them.
-const SCRIPTS: [(&str, &str); 9] = [
+const SCRIPTS: [(&str, &str); 10] = [
     ("cloud-init", "phoenix_cloud_init"),
     ("phoenix-grow", "phoenix_grow"),
     ("phoenix-mount", "phoenix_mount"),
@@ -23,6 +23,7 @@ const SCRIPTS: [(&str, &str); 9] = [
     ("phoenix-feature-forget", "phoenix_feature_forget"),
     ("phoenix-feature-result", "phoenix_feature_result"),
     ("phoenix-clean", "phoenix_clean"),
+    ("phoenix-cleaned", "phoenix_cleaned"),
 ];
 
 /// The lines of a script that does what the plan does, as far as commands can.

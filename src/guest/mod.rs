@@ -167,8 +167,19 @@ pub fn clean() -> Program {
 }
 
 /// Reads the answer to [`clean`].
-pub fn read_cleaned(exit: &GuestExit) -> Result<(), GuestProblem> {
+pub fn read_clean(exit: &GuestExit) -> Result<(), GuestProblem> {
     clean::read(exit)
+}
+
+/// Looks whether a guest is as [`clean`] left it.
+#[must_use]
+pub fn cleaned() -> Program {
+    script("phoenix-cleaned", clean::CLEANED, &[])
+}
+
+/// Reads the answer to [`cleaned`].
+pub fn read_cleaned(exit: &GuestExit) -> Result<(), GuestProblem> {
+    clean::read_cleaned(exit)
 }
 
 /// What every script begins with: makes sure that programs of the system are found and say what they say in English, as

@@ -34,6 +34,13 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
         None => template_by_name(vm, scene, problems)?,
     };
     let name = vm.template_name.as_str();
+    if scene.going.contains(&source) {
+        let what =
+            format!("template `{name}` ({source}) is no longer declared and goes: nothing can be cloned from it");
+        let hint = "declare it, name another template, or leave out `--prune`";
+        problems.push(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint));
+        return None;
+    }
     linked(vm, source, scene, problems);
     let size = match template::awaited(vm, scene) {
         Some(awaited) => Some(Some(diff::wanted_bytes(awaited))),

@@ -98,8 +98,9 @@ pub(super) fn with_dependencies<'d>(
     let mut queue: Vec<VmId> = taken.iter().copied().collect();
     while let Some(id) = queue.pop() {
         let Some(vm) = all.get(&id) else { continue };
+        let implied = vm.template.filter(|template| !vm.depends_on.contains(template));
         let template = vm.template.filter(|_| is_to_be_made(vm, &desired.settings.project, observed));
-        for other in vm.depends_on.iter().copied().chain(template).filter_map(|other| all.get(&other)) {
+        for other in vm.depends_on.iter().copied().chain(implied.and(template)).filter_map(|other| all.get(&other)) {
             if taken.contains(&other.vm_id) || is_ready(other, &desired.settings.project, observed) {
                 continue;
             }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::document::{DocumentProblem, DocumentTarget, schema_of};
 use super::{Change, ChangedBy, Plan, VmPlan, Waiting, codes, diff, drift};
 use crate::diag::{Diagnostic, Severity};
-use crate::model::{ActionKind, Outcome, RecordState, VmId};
+use crate::model::{ActionKind, Outcome, Record, RecordState, VmId};
 use crate::observed::{Observed, VmObserved};
 
 /// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
@@ -278,7 +278,9 @@ fn seen(vm: VmId, live: Option<&VmObserved>, mine: Option<&VmObserved>, agents: 
         (true, true) => AgentState::Answers,
         (true, false) => AgentState::Silent,
     };
-    let unfinished = |live: &VmObserved| live.record.valid().is_some_and(|r| r.state == RecordState::Creating);
+    // A template is one at its end, and of no use before.
+    let begun = |r: &Record| r.state == RecordState::Creating || (r.is_template && !r.state.is_ready());
+    let unfinished = |live: &VmObserved| live.record.valid().is_some_and(begun);
     StatusVm {
         vm: vm.get(),
         name: String::new(),

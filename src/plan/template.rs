@@ -75,7 +75,7 @@ pub(super) fn differs(
     }
     let keys = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     let id = vm.vm_id;
-    let what = format!("template {id} `{}` is built and stays as it is; the file says otherwise of {keys}", live.name);
+    let what = format!("template {id} `{}` stays as it was built; the file says otherwise of {keys}", live.name);
     let hint = format!("`phoenix destroy {id}`, and the next apply builds it anew");
     problems.push(Diagnostic::notice(codes::TEMPLATE_BUILT, what).vm(id).hint(hint));
 }

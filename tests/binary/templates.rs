@@ -32,6 +32,7 @@ pub(crate) const BUILT: Way = Way {
         inside("9100/mount", "phoenix-mount"),
         inside("9100/feature:base_setup", "phoenix-feature"),
         inside("9100/clean-guest", "phoenix-clean"),
+        inside("9100/convert-to-template", "phoenix-cleaned"),
         step("9100/convert-to-template", "shutdown"),
         step("9100/convert-to-template", "write-exports").after(1),
         step("9100/convert-to-template", "template"),
@@ -113,6 +114,39 @@ fn a_template_that_fails_keeps_its_clones_back() {
     assert!(!scene.has(1000) && !scene.has(1001));
     assert_eq!(scene.apply().code, Some(0));
     assert_eq!(scene.plan_code(), Some(0));
+}
+
+#[test]
+fn what_ran_in_a_template_stays_what_its_record_says() {
+    let scene = Scene::with_node(&config().to_string());
+    scene.script_faults(&json!([{ "op": "template", "vm": 9100, "how": "die-after" }]));
+    assert_eq!(scene.apply().code, None);
+    let status: Value = serde_json::from_str(&scene.phoenix(&["status", "--json"]).out).unwrap();
+    assert_eq!((&status["vms"][2]["unfinished"], &status["vms"][2]["well"]), (&json!(true), &json!(false)));
+    scene.edit(
+        r#""features":["base_setup"],"is_template":true"#,
+        r#""features":["base_setup","install_docker"],"memory_mb":2048,"is_template":true"#,
+    );
+    let ran = scene.apply();
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    let of_template: Vec<String> =
+        ids(&ran.events, "action_started").into_iter().filter(|id| id.starts_with("9100")).collect();
+    assert_eq!(of_template, ["9100/convert-to-template", "9100/record"]);
+    let plan = scene.phoenix(&["plan"]);
+    assert!(plan.err.contains("T052") && plan.err.contains("`memory_mb`, `features`"), "{}", plan.err);
+}
+
+#[test]
+fn a_template_that_goes_is_not_cloned() {
+    let mut config = config();
+    config["hypervisor"] = json!({ "project": "lab" });
+    let scene = Scene::with_node(&config.to_string());
+    assert_eq!(scene.phoenix(&["create", "9100"]).code, Some(0));
+    config["virtual_machines"].as_array_mut().unwrap().truncate(2);
+    scene.declare(&config.to_string());
+    let words = ["apply", "--auto-approve", "--prune", "--prune-many", "1", "--yes-destroy", "base", "--json"];
+    check(&scene.phoenix(&words), 1, &["T001", "template `base` (9100) is no longer declared and goes"]);
+    assert!(scene.has(9100) && !scene.has(1001));
 }
 
 #[test]

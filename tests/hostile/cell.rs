@@ -1,5 +1,5 @@
-//! A guest made of files, for the scripts that phoenix runs in guests: their `/etc` and `/var/lib` are directories of
-//! the test, in a mount namespace of their own, and the programs that look at or change a system are stand-ins.
+//! A guest made of files, for the scripts that phoenix runs in guests: their `/etc`, `/var/lib` and `/run` are directories
+//! of the test, in a mount namespace of their own, and the programs that look at or change a system are stand-ins.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -93,7 +93,7 @@ exit 0"#,
 ];
 
 /// Enters the guest: `cell STATE ARGV…`.
-const ENTER: &str = r#"mount --bind "$1/etc" /etc && mount --bind "$1/lib" /var/lib || exit 99
+const ENTER: &str = r#"mount --bind "$1/etc" /etc && mount --bind "$1/lib" /var/lib && mount --bind "$1/run" /run || exit 99
 STATE=$1 PATH=$1/bin:$PATH
 export STATE PATH
 shift
@@ -123,7 +123,7 @@ impl Cell {
             return None;
         };
         let cell = Self { dir: tempfile::tempdir().unwrap(), flags };
-        for name in ["etc", "lib", "bin"] {
+        for name in ["etc", "lib", "run", "bin"] {
             fs::create_dir(cell.path(name)).unwrap();
         }
         for (name, text) in PROGRAMS {

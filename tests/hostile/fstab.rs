@@ -307,6 +307,7 @@ fn shellcheck_has_nothing_to_say() {
         guest::unmount(A, "/srv/a"),
         guest::probe("/srv/a", "x"),
         guest::clean(),
+        guest::cleaned(),
         guest::start_feature(&run),
         guest::feature_result(&run),
         guest::look(&Record::creating("p", 1000.try_into().unwrap()), "u1"),

@@ -7,6 +7,7 @@
 //! | script `phoenix-grow SYS` | makes the root file system as large as the boot disk; prints `grown` or `already` |
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
 //! | script `phoenix-clean` | empties fstab and forgets the results of scripts |
+//! | script `phoenix-cleaned` | fails if something stands in fstab, or there are results of scripts |
 //! | script `phoenix-look UUID MOUNTS [SOURCE MOUNT_POINT]… [FEATURE DIGEST]…` | prints `there` or `gone` for each pair, then `end` |
 //! | script `phoenix-probe DIRECTORY ANSWER` | prints the file `question` of a directory on a mounted volume and writes `answer` beside it, or removes the directory |
 //! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME TIMEOUT LOG` | checks the staged script with `bash -n` and notes a result; prints `started`, `running` or `finished` |
@@ -89,6 +90,11 @@ impl Embedded {
             }
             ("phoenix-unmount", [_, _, _, _, source, mount_point]) => self.unmount(vm, source, mount_point),
             ("phoenix-clean", [_, _, _, _]) => self.clean(vm),
+            ("phoenix-cleaned", [_, _, _, _]) => {
+                let dir = self.guest_dir(vm);
+                let is_clean = !dir.join("runs").exists() && !dir.join("fstab").exists();
+                Ok(if is_clean { printed("") } else { failed(8, String::new()) })
+            }
             ("phoenix-look", [_, _, _, _, uuid, mounts, pairs @ ..]) => self.look(vm, uuid, mounts, pairs),
             ("phoenix-probe", [_, _, _, _, dir, answer]) => self.probe(vm, dir, answer),
             ("phoenix-feature", [_, _, _, _, feature, digest, uuid, dir, file, _, _, _, log])

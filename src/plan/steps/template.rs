@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::origin::made_by;
-use super::{Draft, Scene, guest};
+use super::{Draft, Scene};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record};
+use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordState};
 use crate::observed::VmObserved;
 use crate::plan::{Task, VmPlan, preflight, template};
 
@@ -34,8 +34,9 @@ impl Draft {
         preflight::lock(vm.vm_id, live, scene.observed, problems);
         self.push(ActionKind::ConvertToTemplate, Outcome::Update, "an interrupted run did not get to its end");
         self.push(ActionKind::Record, Outcome::Update, "something it says changes");
-        let mut wished = guest::wished(vm, record, &[], scene.desired, &BTreeMap::new());
-        preflight::notes(vm, &mut wished, problems);
+        template::differs(vm, live, record, scene, problems);
+        // What ran in it and was applied to it stays what the record says: the file may have changed since.
+        let wished = Record { state: RecordState::Ready, ..record.clone() };
         self.basis = Some(live.digest.clone());
         let task = Task {
             desired: vm.clone(),
