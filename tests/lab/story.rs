@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::node::wanted;
+use crate::node::{image, wanted};
 use crate::run::{Story, reset, signal, soon};
 use crate::support;
 
 const ALPHA: u32 = 1000;
 const BETA: u32 = 1001;
+const TEMPLATE: u32 = 9100;
 
 #[test]
 fn two_guests_through_their_first_days() {
@@ -23,10 +24,13 @@ fn two_guests_through_their_first_days() {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = fs::read_to_string(root.join("fixtures/lab/phoenix_vm_configs.json")).unwrap();
-    let mut story = Story::begin(serde_json::from_str(&config).unwrap());
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    config["virtual_machines"][2]["cloud_image"]["source"] = json!(image().display().to_string());
+    let mut story = Story::begin(config);
     for file in fs::read_dir(root.join("fixtures/lab/features")).unwrap().flatten() {
         fs::copy(file.path(), story.lab.path("features").join(file.file_name())).unwrap();
     }
+    story.build();
     story.become_ready();
     story.stay_as_they_are();
     story.change();
@@ -41,10 +45,33 @@ fn two_guests_through_their_first_days() {
 }
 
 impl Story {
-    /// From nothing to ready.
+    /// The template is built of the image. It does not shut down at first, and is taken up again where it is.
+    #[track_caller]
+    fn build(&self) {
+        let faults = json!([{ "op": "shutdown", "vm": TEMPLATE, "how": "fail" }]);
+        fs::write(self.lab.node().join("faults.json"), faults.to_string()).unwrap();
+        let run = self.apply(&[]);
+        run.failure("9100/convert-to-template");
+        assert!(run.ids("action_skipped").contains(&"1000/clone".to_owned()), "nobody is cloned from it yet: {run}");
+        let mut guest = self.guest(TEMPLATE);
+        let left =
+            "cat /etc/machine-id; ls /etc/ssh/ssh_host_* /var/lib/phoenix /var/lib/cloud/instance 2>/dev/null; true";
+        assert_eq!(guest.tells(left), "");
+        assert_eq!(guest.sh("grep phoenix /etc/fstab").code, 1);
+        assert_eq!(guest.sh("findmnt -t nfs4").code, 1);
+    }
+
+    /// From nothing to ready: the template, and then two VMs that are cloned from it.
     #[track_caller]
     fn become_ready(&self) {
-        self.done();
+        let run = self.done();
+        assert_eq!(run.features().iter().filter(|id| id.starts_with("9100/")).count(), 0, "they ran: {run}");
+        let conf = fs::read_to_string(self.lab.node().join("qemu-server/9100.conf")).unwrap();
+        assert!(conf.contains("template: 1") && conf.contains("base-9100-disk-0"), "{conf}");
+        let own = "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub";
+        let [alpha, beta] = [ALPHA, BETA].map(|vm| self.guest(vm).tells(own));
+        assert!(alpha.lines().zip(beta.lines()).all(|(a, b)| a != b), "{alpha}\n{beta}");
+        assert_eq!((alpha.lines().count(), alpha.lines().next().unwrap().len()), (2, 32), "{alpha}");
         for (vm, name, cpus) in [(ALPHA, "alpha", "2"), (BETA, "beta", "1")] {
             let mut guest = self.guest(vm);
             assert_eq!(guest.tells("hostname"), name);
