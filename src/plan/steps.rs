@@ -200,10 +200,9 @@ impl Draft {
         problems: &mut Vec<Diagnostic>,
     ) -> VmPlan {
         let origin = Origin::of(vm, &clone, scene);
-        let template = origin.template;
         self.changes = diff::new_values(vm, origin.mode);
-        self.changes.extend(template.and_then(|template| cloud_init::drive(vm, template)));
-        cloud_init::preflight(vm, template, problems);
+        self.changes.extend(origin.drives.and_then(|template| cloud_init::drive(vm, template)));
+        cloud_init::preflight(vm, origin.drives, problems);
         if clone.leftover.is_some() {
             self.push(ActionKind::RemoveLeftover, Outcome::Update, "left over by an interrupted run");
         }

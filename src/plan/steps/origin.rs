@@ -7,8 +7,8 @@ use crate::plan::{CloneTask, Source, diff, template};
 
 /// What a new VM is made from.
 pub(super) struct Origin<'o> {
-    /// The template, if it is one.
-    pub(super) template: Option<&'o VmObserved>,
+    /// The template whose drives it will have, if there is one.
+    pub(super) drives: Option<&'o VmObserved>,
     /// Size of its disk, if that can be told.
     pub(super) size: Option<u64>,
     /// How it is cloned.
@@ -28,7 +28,7 @@ impl<'o> Origin<'o> {
                 let template = scene.observed.vms.get(id).filter(|_| awaited.is_none());
                 let is = template.and_then(|template| template.boot_disk.as_ref()).and_then(|disk| disk.size);
                 Self {
-                    template,
+                    drives: drives(vm, scene),
                     size: awaited.map(diff::wanted_bytes).or(is),
                     mode: Some(format!("{id}, {} clone", if clone.storage.is_some() { "full" } else { "linked" })),
                     values: "the clone has the template's values",
@@ -36,7 +36,7 @@ impl<'o> Origin<'o> {
                 }
             }
             Source::Image(_) => Self {
-                template: None,
+                drives: None,
                 size: None,
                 mode: None,
                 values: "a new VM has Proxmox's own values",
@@ -44,6 +44,21 @@ impl<'o> Origin<'o> {
             },
         }
     }
+}
+
+/// The template whose drives a clone will have: where its own is not built yet, the one that this is cloned from. `None`: it
+/// has a cloud-init drive in any case, as whatever is made from an image, or is told something by cloud-init.
+fn drives<'o>(vm: &DesiredVm, scene: &Scene<'o>) -> Option<&'o VmObserved> {
+    let mut clone = vm;
+    while let Some(template) = template::awaited(clone, scene) {
+        let told = template.network_config.is_some() || template.user_config.is_some();
+        if told || template.cloud_image.is_some() {
+            return None;
+        }
+        clone = template;
+    }
+    let named = || scene.templates.get(clone.template_name.as_str())?.first().copied();
+    scene.observed.vms.get(&clone.template.or_else(named)?)
 }
 
 /// The action that makes a VM.
