@@ -46,11 +46,11 @@ echo cleaned
 );
 
 /// `phoenix-cleaned`: fails if something of phoenix's is in the guest again since [`CLEAN`].
-pub(super) const CLEANED: &str = r#"if [ -e /run/phoenix-cleaned ] && [ ! -e /var/lib/phoenix ] && ! grep -q '^# BEGIN phoenix' /etc/fstab; then
+pub(super) const CLEANED: &str = r"if [ -e /run/phoenix-cleaned ] && [ ! -e /var/lib/phoenix ] && ! grep -q '^# BEGIN phoenix' /etc/fstab; then
   exit 0
 fi
 exit 8
-"#;
+";
 
 /// Reads what [`CLEANED`] said.
 pub(super) fn read_cleaned(exit: &GuestExit) -> Result<(), GuestProblem> {

@@ -98,6 +98,8 @@ pub const TEMPLATE_BUILT: &str = "T052";
 pub const NO_PLACE_FOR_DRIVE: &str = "T060";
 /// A VM that the file does not declare has the same fixed address.
 pub const ADDRESS_TAKEN: &str = "T061";
+/// What becomes a template has no cloud-init drive.
+pub const TEMPLATE_WITHOUT_DRIVE: &str = "T062";
 /// A task is working on the disks of the VM.
 pub const TASK_RUNNING: &str = "T045";
 /// Snapshots hold on to a volume.
@@ -169,6 +171,7 @@ pub const ALL: &[(&str, &str)] = &[
     (GUEST_SILENT, "the guest was to be verified and did not answer"),
     (DRIFT, "the VM was changed outside phoenix since the last apply"),
     (ADDRESS_TAKEN, "a VM that is not declared has the same fixed address"),
+    (TEMPLATE_WITHOUT_DRIVE, "what becomes a template has no cloud-init drive"),
     (TASK_RUNNING, "a task is working on the disks of the VM"),
     (SNAPSHOTS, "snapshots hold on to a volume"),
     (NO_SNAPSHOT, "a disk cannot be snapshotted, or a snapshot would be in the way"),

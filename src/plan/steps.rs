@@ -203,6 +203,9 @@ impl Draft {
         self.changes = diff::new_values(vm, origin.mode);
         self.changes.extend(origin.drives.and_then(|template| cloud_init::drive(vm, template)));
         cloud_init::preflight(vm, origin.drives, problems);
+        if vm.is_template {
+            super::template::drive(vm, origin.drives, problems);
+        }
         if clone.leftover.is_some() {
             self.push(ActionKind::RemoveLeftover, Outcome::Update, "left over by an interrupted run");
         }

@@ -95,6 +95,17 @@ pub(super) fn storage(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
     problems.push(Diagnostic::error(codes::UNUSABLE_STORAGE, what).vm(vm.vm_id).hint(hint));
 }
 
+/// Without a cloud-init drive, cloud-init switches itself off in most images, and clones get no host keys.
+pub(super) fn drive(vm: &DesiredVm, source: Option<&VmObserved>, problems: &mut Vec<Diagnostic>) {
+    let told = vm.network_config.is_some() || vm.user_config.is_some();
+    if source.is_some_and(|source| source.cloud_init.drive.is_none()) && !told {
+        let what = "a template without a cloud-init drive: cloud-init may be switched off in its guest, which cannot be \
+                    cleaned then";
+        let hint = "a `user_config` or `network_config` brings a drive";
+        problems.push(Diagnostic::warning(codes::TEMPLATE_WITHOUT_DRIVE, what).vm(vm.vm_id).hint(hint));
+    }
+}
+
 /// Proxmox makes no template of a VM that has snapshots.
 pub(super) fn snapshots(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
     let id: VmId = live.id;
