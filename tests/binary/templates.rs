@@ -112,6 +112,8 @@ fn a_template_that_fails_keeps_its_clones_back() {
     assert_eq!(ids(&ran.events, "action_failed"), ["9100/clean-guest"]);
     assert!(ids(&ran.events, "action_skipped").contains(&"1000/clone".to_owned()), "{}", ran.out);
     assert!(!scene.has(1000) && !scene.has(1001));
+    let again = scene.phoenix(&["plan"]);
+    assert!(again.err.contains("T028") && !again.err.contains("T030"), "the directory is its own: {}", again.err);
     assert_eq!(scene.apply().code, Some(0));
     assert_eq!(scene.plan_code(), Some(0));
 }

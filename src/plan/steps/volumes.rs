@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Draft, Scene};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, VmId};
+use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId};
 use crate::observed::{Export, Observed};
 use crate::plan::verified::Verified;
 use crate::plan::{Mount, diff, preflight};
@@ -49,7 +49,9 @@ impl Draft {
         for mount in mounts.iter().filter(|mount| mount.host_path.is_some()) {
             let (outcome, reason) = of(mount);
             self.push_about(ActionKind::PrepareShare, subject(mount), outcome, reason, Disruption::None);
-            if outcome == Outcome::Create && !self.off {
+            // What an interrupted build of a template mounted, its record does not say: the directory is its own.
+            let its_own = record.is_template && record.state != RecordState::Creating;
+            if outcome == Outcome::Create && !self.off && !its_own {
                 preflight::directory(vm, mount, scene.observed, problems);
             }
         }
