@@ -232,12 +232,8 @@ impl Embedded {
         rehearsal: Rehearsal,
     ) -> Result<(), Fault> {
         let _lock = self.lock_vm(vm, deadline)?;
-        let text = self.existing(vm)?;
-        if digest.is_some_and(|digest| config_digest(&text) != *digest) {
-            return Err(Fault::harmless(FaultKind::Stale, "the configuration changed since it was read"));
-        }
+        let text = self.as_read(vm, digest)?;
         let conf = Conf::parse(&text);
-        unlocked(&conf)?;
         let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));
         if conf.get("protection") == Some("1") {
             return refused(format!("can't remove VM {vm} - protection mode enabled"));

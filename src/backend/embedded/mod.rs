@@ -63,8 +63,9 @@ pub use settings::Settings;
 pub use tasks::Task;
 
 use crate::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
-use crate::model::{CloudImage, VmId};
-use crate::observed::{Export, Node, Observed, Storage, VmObserved};
+use crate::model::{CloudImage, Digest, VmId};
+use crate::observed::{Conf, Export, Node, Observed, Storage, VmObserved, config_digest};
+use configure::unlocked;
 use files::{Deadline, Lock, Reader};
 use guest::Programs;
 use rehearse::Call;
@@ -132,6 +133,16 @@ impl Embedded {
                 format!("Configuration file 'nodes/{}/qemu-server/{vm}.conf' does not exist", self.settings.name);
             Fault::harmless(FaultKind::Missing, what)
         })
+    }
+
+    /// The configuration of a VM that must be there, without a lock, and as it was when somebody read it.
+    fn as_read(&self, vm: VmId, digest: Option<&Digest>) -> Result<String, Fault> {
+        let text = self.existing(vm)?;
+        if digest.is_some_and(|digest| config_digest(&text) != *digest) {
+            return Err(Fault::harmless(FaultKind::Stale, "the configuration changed since it was read"));
+        }
+        unlocked(&Conf::parse(&text))?;
+        Ok(text)
     }
 
     /// Replaces the configuration of a VM. The caller is its only writer: it holds the config lock, or makes the clone.

@@ -8,14 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Embedded;
-use super::configure::{refused, unlocked};
+use super::configure::refused;
 use super::files::{self, Deadline, unwritten};
 use super::machines::Guests;
 use super::power::now_ms;
 use super::rehearse::Rehearsal;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
-use crate::observed::{Conf, VmVolume, config_digest, rolled_back, snapshot_section, with_snapshot, without_snapshot};
+use crate::observed::{Conf, VmVolume, rolled_back, snapshot_section, with_snapshot, without_snapshot};
 
 /// Whether Proxmox takes it for the name of a snapshot.
 fn is_name(name: &str) -> bool {
@@ -34,11 +34,7 @@ impl Embedded {
 
     /// The configuration of a VM that a snapshot is made of, or gone back to.
     fn guarded(&self, vm: VmId, digest: Option<&Digest>) -> Result<String, Fault> {
-        let text = self.existing(vm)?;
-        if digest.is_some_and(|digest| config_digest(&text) != *digest) {
-            return Err(Fault::harmless(FaultKind::Stale, "the configuration changed since it was read"));
-        }
-        unlocked(&Conf::parse(&text))?;
+        let text = self.as_read(vm, digest)?;
         if self.settings.guests == Guests::Qemu {
             return Err(no("an embedded node whose guests are real takes no snapshots".to_owned()));
         }

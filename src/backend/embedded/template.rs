@@ -3,13 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::configure::unlocked;
 use super::files::{Deadline, unwritten};
 use super::rehearse::Rehearsal;
 use super::{Embedded, qemu};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
-use crate::observed::{Conf, PropertyString, VmObserved, VmVolume, config_digest};
+use crate::observed::{Conf, PropertyString, VmObserved, VmVolume};
 
 impl Embedded {
     /// Marks a VM as a template, and then calls its disks `base-…`: all of them, or this one.
@@ -24,12 +23,8 @@ impl Embedded {
         rehearsal: Rehearsal,
     ) -> Result<(), Fault> {
         let _lock = self.lock_vm(vm, deadline)?;
-        let text = self.existing(vm)?;
-        if digest.is_some_and(|digest| config_digest(&text) != *digest) {
-            return Err(Fault::harmless(FaultKind::Stale, "the configuration changed since it was read"));
-        }
+        let text = self.as_read(vm, digest)?;
         let mut conf = Conf::parse(&text);
-        unlocked(&conf)?;
         let refused = |what: &str| Err(Fault::harmless(FaultKind::Refused, what));
         if conf.snapshots().next().is_some() {
             return refused("unable to create template, because VM contains snapshots");
