@@ -64,8 +64,8 @@ impl Step<'_> {
             wished == found && own.iter().all(|export| export.full)
         };
         // A run that was interrupted after it wrote the file may not have told the server; one that came to record the
+        // volumes has. The record of what becomes a template never has them.
         let live = self.live()?;
-        // has; the record of what becomes a template never has them.
         let recorded = |record: &Record| record.volumes == task.record.volumes && !record.is_template;
         let told = live.record.valid().is_some_and(recorded);
         if (as_wished(&own) && told) || (all_by_others && own.is_empty()) {
