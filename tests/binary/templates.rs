@@ -139,6 +139,22 @@ fn what_ran_in_a_template_stays_what_its_record_says() {
 }
 
 #[test]
+fn a_build_that_does_not_shut_down_is_stopped_by_force_only_where_that_is_asked_for() {
+    let scene = Scene::with_node(&config().to_string());
+    let deaf = json!([{ "op": "shutdown", "vm": 9100, "how": "fail" }]);
+    scene.script_faults(&deaf);
+    let ran = scene.phoenix(&["create", "9100", "--json"]);
+    assert_eq!((ran.code, ids(&ran.events, "action_failed")), (Some(6), vec!["9100/convert-to-template".to_owned()]));
+    assert!(scene.runs(9100), "nobody asked for force");
+    scene.script_faults(&deaf);
+    let plan = scene.phoenix(&["plan", "--only", "base", "--force-stop"]);
+    assert!((plan.out + &plan.err).contains("by force"), "it is said before");
+    let ran = scene.phoenix(&["apply", "--auto-approve", "--only", "base", "--force-stop", "--json"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    assert!(!scene.runs(9100) && scene.conf(9100).contains("\ntemplate: 1\n"));
+}
+
+#[test]
 fn a_template_that_goes_is_not_cloned() {
     let mut config = config();
     config["hypervisor"] = json!({ "project": "lab" });
