@@ -115,7 +115,7 @@ const STEPS: [&str; 14] = [
     "mv /etc/exports.d/phoenix-1000.exports",
     "exportfs -ra",
     " phoenix-mount ",
-    "mv /quickOS/vm-persistent-data/1000/",
+    " phoenix-stage ",
     " phoenix-feature base_setup ",
     " phoenix-feature install_docker ",
     "qm set 1000 --description ",

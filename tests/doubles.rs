@@ -120,8 +120,9 @@ fn the_node_looks_the_same_through_the_programs() {
     // Those of other VMs do not matter to this one.
     assert!(qm.exports(vm(1001)).unwrap().is_empty() && node.exports(vm(1001)).unwrap().is_empty());
     same();
-    let argv = ["/bin/sh", "-c", "text", "phoenix-mount", "192.0.2.1:/quickOS/vm-persistent-data/1000", "/data"];
-    let pid = qm.guests().start(vm(1000), &argv.map(str::to_owned)).unwrap();
+    let argv =
+        ["/bin/sh", "-c", "text", "phoenix-mount", "192.0.2.1:/quickOS/vm-persistent-data/1000", "/data", "prove"];
+    let pid = qm.guests().start(vm(1000), &argv.map(str::to_owned), b"").unwrap();
     let GuestStatus::Ended(exit) = qm.guests().status(vm(1000), pid).unwrap() else { panic!("still running") };
     assert_eq!((exit.code, exit.out.as_str()), (Some(0), "mounted\n"));
     assert!(qm.guests().status(vm(1000), pid).unwrap_err().what.contains("Invalid parameter 'pid'"));

@@ -7,9 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use phoenix::backend::embedded::Embedded;
-use phoenix::hypervisor::{
-    Cloning, Effect, ExportEntry, Fault, FaultKind, FileContent, GuestExit, GuestStatus, HostOp, Hypervisor,
-};
+use phoenix::guest::{self, Program};
+use phoenix::hypervisor::{Cloning, Effect, ExportEntry, Fault, FaultKind, GuestExit, GuestStatus, HostOp, Hypervisor};
 use phoenix::model::{Digest, GIB, Record, VmId};
 use phoenix::observed::{Conf, ConfigWrite, config_digest, with_record};
 use tempfile::TempDir;
@@ -406,7 +405,11 @@ fn rehearsed_failures_fire_once() {
 
 fn program(node: &Embedded, vm: u32, argv: &[&str]) -> GuestExit {
     let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
-    let pid = node.guests().start(id(vm), &argv).unwrap();
+    run_in_guest(node, vm, &Program { argv, input: Vec::new() })
+}
+
+fn run_in_guest(node: &Embedded, vm: u32, program: &Program) -> GuestExit {
+    let pid = node.guests().start(id(vm), &program.argv, &program.input).unwrap();
     let GuestStatus::Ended(exit) = node.guests().status(id(vm), pid).unwrap() else { panic!("still running") };
     assert!(node.guests().status(id(vm), pid).is_err(), "a result can be read once");
     exit
@@ -425,7 +428,7 @@ fn guests() {
     let cloud_init = program(&node, 101, &["cloud-init", "status", "--format", "json"]);
     assert!(cloud_init.out.contains(r#""status":"done""#), "{}", cloud_init.out);
     let source = "192.0.2.1:/quickOS/vm-persistent-data/101";
-    let mount = ["phoenix-mount", source, "/persistent-storage"];
+    let mount = ["phoenix-mount", source, "/persistent-storage", "prove"];
     assert_eq!(script(&node, &mount).code, Some(32));
     let channel = "/quickOS/vm-persistent-data/101";
     run(&node, &HostOp::MakeDirectory { path: channel.to_owned() }).unwrap();
@@ -443,13 +446,17 @@ fn guests() {
     run(&node, &export(&own.address.to_string())).unwrap();
     assert_eq!(script(&node, &mount).out, "mounted\n");
     assert_eq!(script(&node, &mount).out, "already\n");
-    let file = |name: &str, content: &str| FileContent { name: name.to_owned(), content: content.into() };
-    let good = file("good.sh", "#!/bin/bash\necho hello\n");
-    let bad = file("bad.sh", "#!/bin/bash\nif true; then\n");
-    let path = format!("{channel}/.phoenix_scripts");
-    for _ in 0..2 {
-        run(&node, &HostOp::ReplaceDirectory { path: path.clone(), files: vec![good.clone(), bad.clone()] }).unwrap();
+    let files = [("good.sh", "#!/bin/bash\necho hello\n"), ("bad.sh", "#!/bin/bash\nif true; then\n")];
+    let stage = |source: &str, limit: usize| -> Vec<GuestExit> {
+        let programs = guest::stage("/persistent-storage/.phoenix_scripts", source, &files, limit).unwrap();
+        programs.iter().map(|program| run_in_guest(&node, 101, program)).collect()
+    };
+    for limit in [1000, 1 << 20] {
+        let exits = stage(source, limit);
+        assert!(exits.iter().all(|exit| guest::read_staged(exit).is_ok()), "{exits:?}");
+        assert_eq!(exits.last().unwrap().out, "staged\n");
     }
+    assert_eq!(stage("192.0.2.1:/elsewhere", 1 << 20)[0].code, Some(4), "what is mounted there is looked at");
     assert_eq!(fs::read_dir(dir.path().join("root").join(&channel[1..])).unwrap().count(), 1);
     let log = "/persistent-storage/.phoenix_logs/x.log";
     let feature = |name: &str, uuid: &str| {
@@ -484,18 +491,8 @@ fn guests() {
     }
     assert_eq!(feature("absent", "u1").out, "started\n");
     assert_eq!(result("absent", "u1").out, "exit 127\n");
-    assert!(node.read_file(&format!("{channel}/.phoenix_logs/x.log"), 0, 100).unwrap().is_some());
-    let question = FileContent { name: "question".to_owned(), content: "who?".into() };
-    let asked = HostOp::ReplaceDirectory { path: format!("{channel}/.probe"), files: vec![question] };
-    let probe = |answer: &str| script(&node, &["phoenix-probe", "/persistent-storage/.probe", answer]);
-    run(&node, &asked).unwrap();
-    assert_eq!(probe("abc").out, "who?");
-    assert_eq!(node.read_file(&format!("{channel}/.probe/answer"), 1, 1).unwrap(), Some(b"b".to_vec()));
-    assert_eq!(probe("").code, Some(0));
-    assert_eq!(node.read_file(&format!("{channel}/.probe/answer"), 0, 9).unwrap(), None);
-    run(&node, &asked).unwrap();
+    assert!(dir.path().join(format!("root{channel}/.phoenix_logs/x.log")).is_file());
     assert_eq!(script(&node, &["phoenix-unmount", source, "/persistent-storage"]).out, "unmounted\n");
-    assert_eq!(probe("abc").out, "");
     run(&node, &HostOp::WriteExports { vm: id(101), entries: vec![] }).unwrap();
     assert!(node.exports(id(101)).unwrap().is_empty());
     assert_eq!(script(&node, &["phoenix-unknown"]).code, Some(127));
@@ -512,11 +509,7 @@ fn the_host_is_never_left() {
     std::os::unix::fs::symlink(outside.path(), dir.path().join("root/link")).unwrap();
     for path in ["relative", "/a/../../../b", "/./a", "/link/a", "/link/a/b"] {
         assert!(run(&node, &HostOp::MakeDirectory { path: path.to_owned() }).is_err(), "{path}");
-        assert!(run(&node, &HostOp::ReplaceDirectory { path: path.to_owned(), files: vec![] }).is_err(), "{path}");
     }
-    let file = FileContent { name: "../x".to_owned(), content: "".into() };
-    assert!(run(&node, &HostOp::ReplaceDirectory { path: "/a".to_owned(), files: vec![file] }).is_err());
-    assert!(run(&node, &HostOp::ReplaceDirectory { path: "/".to_owned(), files: vec![] }).is_err());
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
 }
 

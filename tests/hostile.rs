@@ -8,6 +8,8 @@
 mod cell;
 #[path = "hostile/clean.rs"]
 mod clean;
+#[path = "support/doubles.rs"]
+mod doubles;
 #[path = "support/executable.rs"]
 mod executable;
 #[path = "hostile/fstab.rs"]
@@ -16,6 +18,10 @@ mod fstab;
 mod grow;
 #[path = "support/node.rs"]
 mod node;
+#[path = "hostile/race.rs"]
+mod race;
+#[path = "hostile/stage.rs"]
+mod stage;
 mod support;
 #[path = "hostile/terminal.rs"]
 mod terminal;
@@ -219,7 +225,7 @@ proptest! {
                 prop_assert_eq!(words(&output), argv);
             }
         }
-        let argv = guest_exec(vm(1000), &[a.clone(), b.clone()]);
+        let argv = guest_exec(vm(1000), &[a.clone(), b.clone()], false);
         let output = Local.run(&aimed(&argv, &node.path("bin/echo-qm"))).unwrap();
         let told = words(&output);
         // Behind `--` nothing is an option of `qm`.

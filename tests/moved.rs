@@ -68,9 +68,6 @@ impl Hypervisor for Edited {
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
         self.node.exports(vm)
     }
-    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
-        self.node.read_file(path, from, most)
-    }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         if self.starts && matches!(op, HostOp::Start { .. }) {
             self.node.perform(op, deadline).unwrap();
@@ -152,7 +149,7 @@ fn a_script_does_not_run_on_a_vm_that_moved() {
     check_planned_then_edited(
         (r#"["base_setup"]"#, r#"["base_setup", "install_docker"]"#),
         |conf| format!("{conf}balloon: 0\n"),
-        &["1000/feature:install_docker"],
+        &["1000/stage-scripts"],
     );
 }
 
@@ -263,9 +260,6 @@ impl Hypervisor for Between {
     }
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
         self.node.exports(vm)
-    }
-    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
-        self.node.read_file(path, from, most)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.node.perform(op, deadline)?;

@@ -90,9 +90,6 @@ impl Hypervisor for Faulty {
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
         self.node.exports(vm)
     }
-    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
-        self.node.read_file(path, from, most)
-    }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.call(|| self.node.perform(op, deadline))
     }
@@ -108,8 +105,8 @@ impl Guests for Faulty {
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
         self.call(|| self.node.guests().addresses(vm))
     }
-    fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault> {
-        self.call(|| self.node.guests().start(vm, argv))
+    fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
+        self.call(|| self.node.guests().start(vm, argv, input))
     }
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
         self.call(|| self.node.guests().status(vm, pid))

@@ -174,27 +174,38 @@ fn cloud_init_fails() {
 
 #[test]
 fn a_volume_that_does_not_carry_what_is_written() {
-    for (found, error) in [
-        ("", "what the hypervisor writes to /quickOS/vm-persistent-data/1000 does not arrive in /persistent-storage"),
+    for (code, said, hint) in [
+        (7, "192.0.2.1:/quickOS: the guest cannot write to it: Read-only file system", "read-write"),
         // As with NFS 4.2 and some servers: the file has its size, and zeros in it.
-        ("\0\0\0\0", "the guest reads other bytes in /persistent-storage than the hypervisor wrote"),
+        (8, "192.0.2.1:/quickOS: the guest reads other bytes there than it wrote", "NFS 4.1"),
     ] {
         check(&Case {
-            at: At::Status("phoenix-probe"),
-            goes: Goes::Ends(0, found, ""),
+            at: At::Status("phoenix-mount"),
+            goes: Goes::Ends(code, "", said),
             fails: Some(ActionKind::Mount),
-            error: &[error],
-            hint: &["192.0.2.1:/quickOS/vm-persistent-data/1000 the same directory as"],
+            error: &[said],
+            hint: &[hint],
             ..Case::default()
         });
     }
-    check(&Case {
-        at: At::Status("phoenix-probe"),
-        goes: Goes::Ends(2, "", "cannot create answer: Read-only file system"),
-        fails: Some(ActionKind::Mount),
-        error: &["the probe of the volume exited 2", "Read-only file system"],
-        ..Case::default()
-    });
+}
+
+#[test]
+fn scripts_that_do_not_arrive() {
+    for (code, said, hint) in [
+        (4, "mounted at /persistent-storage is '', not 'x'", "--verify-guest"),
+        (1, "tar: ./a: Cannot open: No space left on device", "is full"),
+        (1, "mktemp: Permission denied", "read-write"),
+    ] {
+        check(&Case {
+            at: At::Status("phoenix-stage"),
+            goes: Goes::Ends(code, "", said),
+            fails: Some(ActionKind::StageScripts),
+            error: &["putting the scripts in place", said],
+            hint: &[hint],
+            ..Case::default()
+        });
+    }
 }
 
 #[test]

@@ -239,13 +239,6 @@ impl Step<'_> {
         failure
     }
 
-    pub(super) fn stage_scripts(&mut self) -> Result<Outcome, Failure> {
-        let op = operation::stage(self.task()?)?;
-        // Staging the same files again changes nothing: it may be repeated.
-        self.host(&op, &|| Ok(Holds::No))?;
-        Ok(self.action.outcome)
-    }
-
     pub(super) fn record(&mut self) -> Result<Outcome, Failure> {
         let wished = &self.task()?.record;
         let written = self.write_record(&|record| {

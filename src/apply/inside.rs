@@ -5,10 +5,9 @@ use std::time::Duration;
 use super::operation;
 use super::perform::{Step, failure};
 use crate::event::Failure;
-use crate::guest::{self, CloudInit, FeatureRun, FeatureStart, GuestProblem, Program};
-use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Hypervisor};
+use crate::guest::{self, CloudInit, FeatureProgress, FeatureRun, FeatureStart, GuestProblem, Program};
+use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus};
 use crate::model::Outcome;
-use crate::plan::Mount;
 
 /// Waits between looks: short at first, since a simulated or restored guest answers at once, then every two seconds.
 struct Pace(Duration);
@@ -172,33 +171,41 @@ impl Step<'_> {
         }
         let exit = self.run_program(&guest::start_feature(&run), "the script")?;
         if guest::read_feature_start(&exit)? == FeatureStart::Running {
-            self.await_feature(&run, channel)?;
+            self.await_feature(&run)?;
         }
         let task = self.task()?;
         self.write_record(&|record| operation::feature_ran(record, task, &script.name, &script.digest))?;
         Ok(self.action.outcome)
     }
 
-    fn await_feature(&self, run: &FeatureRun<'_>, channel: &Mount) -> Result<(), Failure> {
+    fn await_feature(&self, run: &FeatureRun<'_>) -> Result<(), Failure> {
         let mut pace = Pace::new();
-        let mut log = Log::new(channel.host_log(run.feature));
         loop {
             let exit = self.run_program(&guest::feature_result(run), "the script")?;
-            if guest::read_feature_result(&exit, run)?.is_some() {
-                return Ok(());
-            }
+            let line = match guest::read_feature_result(&exit, run)? {
+                FeatureProgress::Done => return Ok(()),
+                FeatureProgress::Running(line) => line,
+            };
             if self.is_late() {
                 return Err(failure(
                     format!("the script has not ended within {} s", self.seconds()),
                     Some(&format!("systemd ends it after {} s; its log is {} in the guest", run.timeout, run.log)),
                 ));
             }
-            match log.follow(&*self.by.hypervisor) {
-                Some(line) => self.waiting(format!("the script: {line}")),
-                None => self.waiting("the script"),
-            }
+            self.waiting(if line.is_empty() { "the script".to_owned() } else { format!("the script: {line}") });
             self.pause(&mut pace);
         }
+    }
+
+    /// Has the guest put scripts, utilities and context into their directory on its volume.
+    pub(super) fn stage_scripts(&mut self) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        self.must_not_have_moved(&live)?;
+        let limit = self.by.hypervisor.guests().input_limit();
+        for program in operation::stage(self.task()?, limit)? {
+            guest::read_staged(&self.run_program(&program, "putting the scripts in place")?)?;
+        }
+        Ok(self.action.outcome)
     }
 
     /// Runs a program in the guest to its end.
@@ -211,7 +218,7 @@ impl Step<'_> {
         let mut pid = None;
         loop {
             let asked = match pid {
-                None => guests.start(self.id(), &program.argv).map(|new| {
+                None => guests.start(self.id(), &program.argv, &program.input).map(|new| {
                     pid = Some(new);
                     None
                 }),
@@ -248,38 +255,6 @@ impl Step<'_> {
             self.waiting(format!("{goal}: {}", fault.what));
             self.pause(&mut pace);
         }
-    }
-}
-
-/// The log of a running script, read on the hypervisor: that costs no call of the guest.
-struct Log {
-    /// Where the hypervisor sees it.
-    path: Option<String>,
-    /// Bytes read so far.
-    read: u64,
-    /// Its last line so far.
-    last: Option<String>,
-}
-
-/// How much of a log is read at a time; the rest comes with the next look.
-const LOG_PIECE: usize = 64 * 1024;
-
-impl Log {
-    fn new(path: Option<String>) -> Self {
-        Self { path, read: 0, last: None }
-    }
-
-    /// Reads on; returns the last line that was written. A log that cannot be read is not worth failing for.
-    fn follow(&mut self, hypervisor: &dyn Hypervisor) -> Option<&str> {
-        if let Some(path) = &self.path
-            && let Ok(Some(piece)) = hypervisor.read_file(path, self.read, LOG_PIECE)
-        {
-            self.read += piece.len() as u64;
-            let text = String::from_utf8_lossy(&piece);
-            let line = text.lines().rev().find(|line| !line.trim().is_empty());
-            self.last = line.map(|line| line.trim().to_owned()).or(self.last.take());
-        }
-        self.last.as_deref()
     }
 }
 

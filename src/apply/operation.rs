@@ -4,7 +4,8 @@
 
 use super::perform::failure;
 use crate::event::Failure;
-use crate::hypervisor::{ExportEntry, FileContent, HostOp};
+use crate::guest::{self, Program};
+use crate::hypervisor::{ExportEntry, HostOp};
 use crate::model::{ActionKind, CloudImage, Digest, Record, RecordState, VmId};
 use crate::observed::{BootDisk, ConfigWrite, VmObserved, Wanted, with_record, write_for};
 use crate::plan::{CloneTask, Leftover, Mount, StagedFile, Task, VmPlan};
@@ -122,17 +123,21 @@ pub(super) fn write_exports(vm: VmId, task: &Task, client: &str) -> HostOp {
     HostOp::WriteExports { vm, entries }
 }
 
-/// Puts scripts, utilities and context into the channel.
-pub(super) fn stage(task: &Task) -> Result<HostOp, Failure> {
-    let channel = task.mounts.iter().find(|mount| mount.channel);
-    let Some(path) = channel.and_then(Mount::host_scripts) else {
+/// The programs that put scripts, utilities and context into the channel, in order.
+pub(super) fn stage(task: &Task, limit: usize) -> Result<Vec<Program>, Failure> {
+    let Some(channel) = task.mounts.iter().find(|mount| mount.channel) else {
         return Err(failure("the plan does not say where the scripts go", None));
     };
-    let file = |StagedFile { name, content }: &StagedFile| FileContent {
-        name: name.clone(),
-        content: std::sync::Arc::clone(content),
-    };
-    Ok(HostOp::ReplaceDirectory { path, files: task.files.iter().map(file).collect() })
+    let files: Vec<(&str, &str)> =
+        task.files.iter().map(|StagedFile { name, content }| (name.as_str(), content.as_ref())).collect();
+    guest::stage(&channel.guest_scripts(), &channel.source(), &files, limit)
+        .map_err(|problem| failure(problem.to_string(), None))
+}
+
+/// The program that mounts a volume. The scripts' one, and one that the target serves, has to prove that what is written
+/// there arrives; what a server elsewhere lets the guest do with plain data is the server's business.
+pub(super) fn mount(mount: &Mount) -> Program {
+    guest::mount(&mount.source(), &mount.mount_point, mount.channel || mount.served)
 }
 
 /// Notes in the record that a feature's script ran; so what it ran from is mounted and staged.

@@ -188,11 +188,8 @@ impl<'a> Scene<'a> {
                 let served = task.mounts.iter().any(|mount| mount.served);
                 Ok(served.then_some(Call::Agent("network-get-interfaces")).into_iter().chain([write]).collect())
             }
-            ActionKind::Mount => Ok(mount()
-                .map(|mount| Call::Guest(guest::mount(&mount.source(), &mount.mount_point)))
-                .into_iter()
-                .collect()),
-            ActionKind::StageScripts => one(operation::stage(task)?),
+            ActionKind::Mount => Ok(mount().map(|mount| Call::Guest(operation::mount(mount))).into_iter().collect()),
+            ActionKind::StageScripts => Ok(operation::stage(task, usize::MAX)?.into_iter().map(Call::Guest).collect()),
             ActionKind::Feature => self.feature(action, subject),
             ActionKind::CleanGuest => Ok(vec![Call::Guest(guest::clean())]),
             ActionKind::ConvertToTemplate => Ok(self.convert_to_template()),

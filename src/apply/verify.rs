@@ -67,7 +67,7 @@ fn run(guests: &dyn Guests, vm: VmId, program: &Program, clock: &dyn Clock) -> R
     let mut pid = None;
     loop {
         let asked = match pid {
-            None => guests.start(vm, &program.argv).map(|new| {
+            None => guests.start(vm, &program.argv, &program.input).map(|new| {
                 pid = Some(new);
                 None
             }),

@@ -1,23 +1,16 @@
 //! The actions on volumes: their directory, their export, their mount in the guest.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::host::Holds;
 use super::operation;
 use super::perform::{Step, failure};
 use crate::event::Failure;
 use crate::guest::{self, Mounted};
-use crate::hypervisor::{FaultKind, FileContent, HostOp};
+use crate::hypervisor::{FaultKind, HostOp};
 use crate::model::{Outcome, Record};
 use crate::observed::Export;
 use crate::plan::Mount;
-
-/// What a probe waits for, for people.
-const PROBE: &str = "the probe of the volume";
-
-/// How often a volume is probed that does not carry what is written to it.
-const MOST_PROBES: u32 = 5;
 
 impl Step<'_> {
     fn mount_of_action(&self) -> Result<&Mount, Failure> {
@@ -132,63 +125,11 @@ impl Step<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let exit = self.run_program(&guest::mount(&source, &mount.mount_point), &format!("the mount of {source}"))?;
-        let outcome = match guest::read_mount(&exit)? {
+        let exit = self.run_program(&operation::mount(&mount), &format!("the mount of {source}"))?;
+        Ok(match guest::read_mount(&exit)? {
             Mounted::Already => Outcome::NoOp,
             Mounted::Now => self.action.outcome,
-        };
-        // What a server elsewhere lets the guest do with plain data is the server's business.
-        if let (true, Some(host_path)) = (mount.channel || mount.served, &mount.host_path) {
-            self.probe(&mount, host_path)?;
-        }
-        Ok(outcome)
-    }
-
-    /// Makes sure that what one side writes into a volume reaches the other as it was.
-    fn probe(&self, mount: &Mount, host_path: &str) -> Result<(), Failure> {
-        let mut tries = 0;
-        loop {
-            let Err(failure) = self.probe_once(mount, host_path)? else { return Ok(()) };
-            tries += 1;
-            if tries == MOST_PROBES || self.is_late() {
-                return Err(failure);
-            }
-            // Another run that probes the same volume at this moment takes the files away: that passes.
-            self.waiting(PROBE);
-            // By chance, so that the two do not meet again.
-            let [a, b, ..] = uuid::Uuid::new_v4().into_bytes();
-            let pause = Duration::from_millis(200 + u64::from(u16::from_be_bytes([a, b])) % 1800);
-            self.by.clock.pause(pause.min(self.remaining()));
-        }
-    }
-
-    /// Probes once, and leaves nothing behind whatever comes of it. What does not arrive is the inner failure.
-    fn probe_once(&self, mount: &Mount, host_path: &str) -> Result<Result<(), Failure>, Failure> {
-        let name = format!(".phoenix_probe_{}", self.id());
-        let (below, above) = (format!("{}/{name}", mount.mount_point), format!("{host_path}/{name}"));
-        let [asked, answered] = [(); 2].map(|()| uuid::Uuid::new_v4().simple().to_string());
-        let question = FileContent { name: guest::QUESTION.to_owned(), content: asked.as_str().into() };
-        let op = HostOp::ReplaceDirectory { path: above.clone(), files: vec![question] };
-        // Writing the same file again changes nothing: it may be repeated.
-        self.host(&op, &|| Ok(Holds::No))?;
-        let exit = self.run_program(&guest::probe(&below, &answered), PROBE);
-        let answer = self.ask(|hypervisor| hypervisor.read_file(&format!("{above}/{}", guest::ANSWER), 0, 64));
-        self.run_program(&guest::probe(&below, ""), PROBE)?;
-        let (exit, answer) = (exit?, answer?);
-        let found = match guest::read_probe(&exit) {
-            Ok(found) => found,
-            Err(problem) => return Ok(Err(problem.into())),
-        };
-        let what = if !found.is_empty() && found != asked {
-            format!("the guest reads other bytes in {} than the hypervisor wrote to {host_path}", mount.mount_point)
-        } else if found.is_empty() {
-            format!("what the hypervisor writes to {host_path} does not arrive in {} in the guest", mount.mount_point)
-        } else if answer.is_none_or(|answer| answer != answered.as_bytes()) {
-            format!("what the guest writes to {} does not arrive in {host_path} on the hypervisor", mount.mount_point)
-        } else {
-            return Ok(Ok(()));
-        };
-        Ok(Err(failure(what, Some(&format!("is {} the same directory as {host_path}?", mount.source())))))
+        })
     }
 
     pub(super) fn unmount(&mut self) -> Result<Outcome, Failure> {

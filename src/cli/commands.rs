@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 
 use crate::apply::{Call, Preview};
 use crate::backend::qm::command::{commands, guest_exec, keys};
-use crate::guest::Program;
+use crate::guest::{Program, unpacked};
 use crate::hypervisor::HostOp;
 use crate::model::{CloudImage, IMAGE_CACHE, ImagePlace, VmId};
 use crate::observed::{Export, print_exports};
@@ -18,7 +18,7 @@ const SCRIPTS: [(&str, &str); 10] = [
     ("phoenix-grow", "phoenix_grow"),
     ("phoenix-mount", "phoenix_mount"),
     ("phoenix-unmount", "phoenix_unmount"),
-    ("phoenix-probe", "phoenix_probe"),
+    ("phoenix-stage", "phoenix_stage"),
     ("phoenix-feature", "phoenix_feature"),
     ("phoenix-feature-forget", "phoenix_feature_forget"),
     ("phoenix-feature-result", "phoenix_feature_result"),
@@ -40,7 +40,15 @@ pub(super) fn lines(previews: &[Preview]) -> Result<Vec<Line>> {
             match call {
                 Call::Host(op) => host(op, &mut lines),
                 Call::Agent(question) => lines.push(command(["qm", "agent", &vm.to_string(), question])),
-                Call::Guest(program) => lines.push(in_guest(*vm, program, &mut scripts)?),
+                Call::Guest(program) => {
+                    let files = unpacked(&program.input).unwrap_or_default();
+                    if !files.is_empty() {
+                        let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+                        let text = format!("its standard input, as a tar archive in base64: {}", names.join(", "));
+                        lines.push(Line::Remark(text));
+                    }
+                    lines.push(in_guest(*vm, program, &mut scripts)?);
+                }
             }
         }
     }
@@ -62,10 +70,6 @@ fn host(op: &HostOp, lines: &mut Vec<Line>) {
     match op {
         HostOp::FetchImage { image, .. } => fetch(image, lines),
         HostOp::MakeDirectory { path } => lines.push(command(["mkdir", "-p", "--", path])),
-        HostOp::ReplaceDirectory { path, files } => {
-            let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
-            lines.push(Line::Remark(format!("into {path}: {}", names.join(", "))));
-        }
         HostOp::WriteExports { vm, entries } => {
             let path = format!("/etc/exports.d/{}", Export::file_name(*vm));
             if entries.is_empty() {
@@ -99,7 +103,7 @@ fn fetch(image: &CloudImage, lines: &mut Vec<Line>) {
 }
 
 fn in_guest(vm: VmId, program: &Program, scripts: &mut BTreeMap<&'static str, String>) -> Result<Line> {
-    let argv = guest_exec(vm, &program.argv);
+    let argv = guest_exec(vm, &program.argv, !program.input.is_empty());
     let text = |word: &String| Word::Text(word.clone());
     let [shell, flag, script, name, ..] = program.argv.as_slice() else {
         return Ok(Line::Command(argv.iter().map(text).collect()));

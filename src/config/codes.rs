@@ -71,7 +71,6 @@ codes! {
     HIDDEN_MOUNT_POINT = "P037", Error, "a volume would hide one that is mounted before it";
     SHARE_OR_SERVER = "P038", Error, "a volume names neither or both of `share` and `server`";
     BAD_SERVER = "P039", Error, "the text is neither a host name nor an IP address";
-    CHANNEL_WITHOUT_HOST_PATH = "P040", Error, "scripts cannot reach the guest through this volume";
     SHARED_CHANNEL = "P041", Error, "two VMs have the same directory for their scripts";
     SHARED_DATA = "P042", Notice, "several VMs mount the same path";
     RECORD_IN_DESCRIPTION = "P043", Error, "a description contains what phoenix writes itself";

@@ -148,7 +148,7 @@ fn channel<'a>(storage: &Storage<'_>, volumes: &'a [RawVolume]) -> Option<(usize
     volumes.iter().enumerate().find(|(_, volume)| is_channel(volume))
 }
 
-/// Checks that every VM with features has a channel of its own that the hypervisor can write to.
+/// Checks that every VM with features has a channel of its own.
 fn channels(raw: &Raw, storage: &Storage<'_>, problems: &mut Vec<Problem>) {
     let shares = raw.hypervisor.as_ref().map(|hypervisor| &hypervisor.nfs_shares);
     // Where each channel lies, its VM, and where it is written. Implicit ones differ from each other by their VMID, so
@@ -171,19 +171,8 @@ fn channels(raw: &Raw, storage: &Storage<'_>, problems: &mut Vec<Problem>) {
             continue;
         };
         let at = || owner.value(&format!("volumes/{v}"));
-        if volume.server.is_some() {
-            problems.push(
-                Problem::new(
-                    codes::CHANNEL_WITHOUT_HOST_PATH,
-                    format!(
-                        "scripts cannot be put on the volume at {}: the hypervisor has no path to it",
-                        shown(storage.mount_point)
-                    ),
-                    Place::value(format!("{}/server", at().pointer)),
-                )
-                .hint("use a `share`, or leave the volume out: a VM with features gets one there by itself")
-                .vm(vm.vm_id),
-            );
+        if let (Some(server), Some(path)) = (&volume.server, &volume.path) {
+            declared.push((format!("{server}:{}", trimmed(path)), n, Place::value(format!("{}/path", at().pointer))));
         } else if let (Some(share), Some(path)) = (&volume.share, &volume.path) {
             let dir = match shares.and_then(|shares| shares.get(share)?.host_path.as_deref()) {
                 Some(host_path) => joined(host_path, path),

@@ -106,10 +106,10 @@ echo running
 "#
 );
 
-/// `phoenix-feature-result FEATURE DIGEST UUID LOG`: `running`, or `exit N`, `ended RESULT` (of systemd: `timeout`,
-/// `oom-kill`, `signal`), `rebooted` or `none`, and the last lines of the log.
+/// `phoenix-feature-result FEATURE DIGEST UUID LOG`: `running` and the last line of the log that is not blank; or `exit N`, `ended RESULT`
+/// (of systemd: `timeout`, `oom-kill`, `signal`), `rebooted` or `none`, and the last lines of the log.
 ///
-/// A unit that systemd ended stays there as failed, with the reason; one that a restart of the guest ended is gone.
+/// How much of the log is read is bounded in bytes: it may be one line without end. A unit that systemd ended stays there as failed, with the reason; one that a restart of the guest ended is gone.
 pub(super) const RESULT: &str = concat!(
     active!(),
     r#"set -u
@@ -122,6 +122,7 @@ elif [ -f "$run/exit" ]; then
   echo "exit $(cat "$run/exit")"
 elif active; then
   echo running
+  tail -c 2000 "$4" 2>/dev/null | grep -v '^[[:space:]]*$' | tail -n 1
   exit 0
 elif [ -f "$run/exit" ]; then
   echo "exit $(cat "$run/exit")"
@@ -134,7 +135,7 @@ else
     *) echo "ended ${result#Result=}" ;;
   esac
 fi
-tail -n 20 "$4" 2>/dev/null
+tail -c 16384 "$4" 2>/dev/null | tail -n 20
 exit 0
 "#
 );
@@ -170,8 +171,17 @@ pub(super) fn read_start(exit: &GuestExit) -> Result<FeatureStart, GuestProblem>
     }
 }
 
-/// Reads the answer to [`RESULT`]. `None`: it still runs.
-pub(super) fn read_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<Option<()>, GuestProblem> {
+/// How far a feature's script got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeatureProgress {
+    /// It runs; the last line of its log, empty where there is none.
+    Running(String),
+    /// It ended with success.
+    Done,
+}
+
+/// Reads the answer to [`RESULT`].
+pub(super) fn read_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<FeatureProgress, GuestProblem> {
     let (first, log) = exit.out.split_once('\n').unwrap_or((&exit.out, ""));
     let failed = |what: String| {
         let log = log.trim_end();
@@ -180,8 +190,8 @@ pub(super) fn read_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<Opti
         Err(GuestProblem { what, hint: Some(hint) })
     };
     match first.trim() {
-        "running" => Ok(None),
-        "exit 0" => Ok(Some(())),
+        "running" => Ok(FeatureProgress::Running(log.trim().to_owned())),
+        "exit 0" => Ok(FeatureProgress::Done),
         "none" => failed("the script ended without a result: somebody ended it".to_owned()),
         "rebooted" => failed("the guest was restarted while the script ran: a script must not do that".to_owned()),
         "ended timeout" => failed(format!("the script had not ended after {} s, and systemd ended it", run.timeout)),
@@ -196,13 +206,13 @@ pub(super) fn read_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<Opti
 
 #[cfg(test)]
 mod tests {
-    use super::{FORGET, FeatureRun, RESULT, START, read_result};
+    use super::{FORGET, FeatureProgress, FeatureRun, RESULT, START, read_result};
     use crate::guest::mount;
     use crate::hypervisor::GuestExit;
 
     #[test]
     fn programs_are_ascii() {
-        for text in [START, RESULT, FORGET, super::super::look::LOOK, mount::MOUNT, mount::UNMOUNT, mount::PROBE] {
+        for text in [START, RESULT, FORGET, super::super::look::LOOK, mount::MOUNT, mount::UNMOUNT] {
             assert!(text.is_ascii());
         }
     }
@@ -231,7 +241,8 @@ mod tests {
             assert_eq!(problem.what, what);
             assert!(problem.hint.unwrap().contains("/p/f.log"));
         }
-        assert_eq!(read("running\n"), Ok(None));
-        assert_eq!(read("exit 0\n"), Ok(Some(())));
+        assert_eq!(read("running\n"), Ok(FeatureProgress::Running(String::new())));
+        assert_eq!(read("running\nunpacking\n"), Ok(FeatureProgress::Running("unpacking".to_owned())));
+        assert_eq!(read("exit 0\n"), Ok(FeatureProgress::Done));
     }
 }

@@ -14,11 +14,13 @@ mod feature;
 mod grow;
 mod look;
 mod mount;
+mod stage;
 
 pub use cloud_init::CloudInit;
-pub use feature::{FeatureRun, FeatureStart};
+pub use feature::{FeatureProgress, FeatureRun, FeatureStart};
 pub use grow::Grown;
 pub use mount::Mounted;
+pub use stage::{StageProblem, unpacked};
 
 use data_encoding::BASE64;
 
@@ -31,6 +33,8 @@ use crate::observed::GuestSeen;
 pub struct Program {
     /// Program and arguments.
     pub argv: Vec<String>,
+    /// What it reads on standard input; ASCII.
+    pub input: Vec<u8>,
 }
 
 /// A guest's answer that is no success, for people.
@@ -68,10 +72,11 @@ pub fn read_grown(exit: &GuestExit) -> Result<Grown, GuestProblem> {
     grow::read(exit)
 }
 
-/// Mounts an NFS source at a mount point and keeps it in `/etc/fstab`; does nothing where that is so already.
+/// Mounts an NFS source at a mount point and keeps it in `/etc/fstab`; does nothing where that is so already. If `prove`,
+/// it also writes a file there and reads it back from the server.
 #[must_use]
-pub fn mount(source: &str, mount_point: &str) -> Program {
-    script("phoenix-mount", mount::MOUNT, &[source, mount_point])
+pub fn mount(source: &str, mount_point: &str, prove: bool) -> Program {
+    script("phoenix-mount", mount::MOUNT, &[source, mount_point, if prove { "prove" } else { "" }])
 }
 
 /// Unmounts an NFS source from a mount point and forgets it in `/etc/fstab`.
@@ -85,22 +90,20 @@ pub fn read_unmount(exit: &GuestExit) -> Result<(), GuestProblem> {
     mount::read_unmount(exit)
 }
 
-/// Reads the file [`QUESTION`] of a directory, and writes the answer into the file [`ANSWER`] there; removes the directory
-/// where the answer is empty.
-#[must_use]
-pub fn probe(directory: &str, answer: &str) -> Program {
-    script("phoenix-probe", mount::PROBE, &[directory, answer])
+/// Puts files into a directory of a volume that is mounted from `source`, in place of whatever the directory held. The
+/// programs are to be run in order; each takes at most `limit` bytes of input.
+pub fn stage(
+    directory: &str,
+    source: &str,
+    files: &[(&str, &str)],
+    limit: usize,
+) -> Result<Vec<Program>, StageProblem> {
+    stage::programs(directory, source, files, limit)
 }
 
-/// File that [`probe`] reads.
-pub const QUESTION: &str = "question";
-
-/// File that [`probe`] writes.
-pub const ANSWER: &str = "answer";
-
-/// Reads the answer to [`probe`]: the question as the guest found it, empty where it found none.
-pub fn read_probe(exit: &GuestExit) -> Result<&str, GuestProblem> {
-    if exit.code == Some(0) { Ok(&exit.out) } else { Err(unexpected("the probe of the volume", exit)) }
+/// Reads the answer to a program of [`stage`].
+pub fn read_staged(exit: &GuestExit) -> Result<(), GuestProblem> {
+    stage::read(exit)
 }
 
 /// Reads the answer to [`mount`].
@@ -143,8 +146,8 @@ pub fn feature_result(run: &FeatureRun<'_>) -> Program {
     script("phoenix-feature-result", feature::RESULT, &[run.feature, run.digest, run.uuid, run.log])
 }
 
-/// Reads the answer to [`feature_result`]. `None`: it still runs.
-pub fn read_feature_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<Option<()>, GuestProblem> {
+/// Reads the answer to [`feature_result`].
+pub fn read_feature_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<FeatureProgress, GuestProblem> {
     feature::read_result(exit, run)
 }
 
@@ -196,7 +199,7 @@ done
 fn script(name: &str, text: &str, arguments: &[&str]) -> Program {
     let mut argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), format!("{PRELUDE}{text}"), name.to_owned()];
     argv.extend(arguments.iter().map(|argument| carried(argument)));
-    Program { argv }
+    Program { argv, input: Vec::new() }
 }
 
 /// An argument as it travels through the agent: what is not plain ASCII goes as base64.

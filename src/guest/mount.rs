@@ -73,7 +73,29 @@ macro_rules! attach {
     };
 }
 
-/// `phoenix-mount SOURCE MOUNT_POINT`
+/// A shell function: `prove` writes a file to the volume and reads it back past the cache, if `$prove` says so.
+///
+/// A server may accept a mount and refuse to write; and with some pairs of server and kernel a file has its size, and zeros in it.
+macro_rules! prove {
+    () => {
+        r##"prove() {
+  [ -n "$prove" ] || return 0
+  probe=$(mktemp "$target/.phoenix_probe.XXXXXX" 2>&1) || { say "$source: the guest cannot write to it: $probe"; exit 7; }
+  trap 'rm -f -- "$probe"' EXIT
+  wrote=$(cat /proc/sys/kernel/random/uuid)
+  said=$({ printf '%s' "$wrote" >"$probe" && sync "$probe"; } 2>&1) ||
+    { say "$source: the guest cannot write to it: $said"; exit 7; }
+  found=$(dd if="$probe" iflag=direct bs=4096 count=1 status=none 2>/dev/null | tr -d '\0') || found=
+  [ -n "$found" ] || found=$(tr -d '\0' <"$probe" 2>/dev/null) || found=
+  [ "$found" = "$wrote" ] || { say "$source: the guest reads other bytes there than it wrote"; exit 8; }
+  rm -f -- "$probe"
+  trap - EXIT
+}
+"##
+    };
+}
+
+/// `phoenix-mount SOURCE MOUNT_POINT PROVE`
 ///
 /// Installs the NFS client where it is missing (waiting for a running package manager, never ending one, and for less
 /// time than the action has: what apt says of the lock must still be heard; apt itself waits for dpkg's lock only, not for
@@ -82,8 +104,10 @@ macro_rules! attach {
 pub(super) const MOUNT: &str = concat!(
     functions!(),
     attach!(),
+    prove!(),
     r##"source=$1
 target=$2
+prove=$3
 limit=90
 apt() {
   while :; do
@@ -99,6 +123,7 @@ apt() {
 line="$source $target nfs rw,hard,noatime,nofail,_netdev 0 0"
 was=$(current)
 if [ "$was" = "$source" ] && grep -qxF -e "$line" /etc/fstab; then
+  prove
   echo already
   exit 0
 fi
@@ -133,6 +158,7 @@ if [ "$now" != "$source" ]; then
   say "mounted at $target is '$now', not '$source'"
   exit 4
 fi
+prove
 echo mounted
 "##
 );
@@ -152,17 +178,6 @@ echo unmounted
 "##
 );
 
-/// `phoenix-probe DIRECTORY ANSWER`: prints what the hypervisor asks in a file of the directory, and answers in another;
-/// with an empty answer it removes the directory. One that is not there has no question.
-pub(super) const PROBE: &str = r#"set -eu
-if [ -z "$2" ]; then
-  rm -rf -- "$1"
-elif [ -f "$1/question" ]; then
-  cat -- "$1/question"
-  printf '%s' "$2" >"$1/answer"
-fi
-"#;
-
 /// Reads what [`MOUNT`] said.
 pub(super) fn read(exit: &GuestExit) -> Result<Mounted, GuestProblem> {
     match (exit.code, exit.out.trim()) {
@@ -179,7 +194,11 @@ pub(super) fn read(exit: &GuestExit) -> Result<Mounted, GuestProblem> {
 /// What to do about the words of `mount.nfs`, of the package manager, and of the script itself.
 fn hint(said: &str) -> Option<&'static str> {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if has(&["access denied", "Operation not permitted", "Permission denied"]) {
+    if has(&["the guest cannot write to it"]) {
+        Some("does the NFS server export it read-write, with no_root_squash, and is there room?")
+    } else if has(&["the guest reads other bytes"]) {
+        Some("the NFS server and the guest's kernel do not agree: try NFS 4.1 (`vers=4.1`) on the server")
+    } else if has(&["access denied", "Operation not permitted", "Permission denied"]) {
         Some("the NFS server refuses this VM: does it export the directory to the VM's address, read-write?")
     } else if has(&[
         "no answer from the NFS server",

@@ -48,9 +48,6 @@ pub trait Hypervisor: Send + Sync {
     /// other VMs.
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault>;
 
-    /// Reads at most `most` bytes of a file on the hypervisor, from byte `from` on. `None`: there is no such file.
-    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault>;
-
     /// Size in bytes of the disk in an image that was fetched. `None`: this target cannot tell.
     fn image_size(&self, _image: &CloudImage) -> Result<Option<u64>, Fault> {
         Ok(None)
@@ -272,17 +269,11 @@ pub enum HostOp {
         /// Also erase its volumes that no configuration names. Only when the leftover carries our own record.
         unreferenced: bool,
     },
-    /// Makes a directory on the hypervisor (root, 0755) with its parents. Existing content is kept.
+    /// Makes a directory on the hypervisor: 0755, its parents 0700, so that no user of the node but root gets at what
+    /// guests put there. Existing directories and their modes stay as they are; links are not followed.
     MakeDirectory {
         /// Absolute path.
         path: String,
-    },
-    /// Puts files (0644) into a fresh directory beside `path` and swaps it in by rename.
-    ReplaceDirectory {
-        /// Absolute path of the directory.
-        path: String,
-        /// Its whole content.
-        files: Vec<FileContent>,
     },
 }
 
@@ -295,24 +286,6 @@ pub struct ExportEntry {
     pub client: String,
 }
 
-/// A file to write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileContent {
-    /// Plain file name, no directory; a back end refuses anything else.
-    pub name: String,
-    /// Content.
-    pub content: std::sync::Arc<str>,
-}
-
-impl FileContent {
-    /// Whether its name is plain: ASCII letters, digits, `.`, `_` and `-`, neither dot nor dash in front.
-    #[must_use]
-    pub fn has_plain_name(&self) -> bool {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        !self.name.is_empty() && !self.name.starts_with(['.', '-']) && self.name.bytes().all(plain)
-    }
-}
-
 /// The guests of a target, reached through the guest agent. What the answers mean is `guest`'s business.
 pub trait Guests: Send + Sync {
     /// Whether the agent answers. A fault says why not.
@@ -321,8 +294,14 @@ pub trait Guests: Send + Sync {
     /// The addresses of the guest's network interfaces, as its agent tells them.
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault>;
 
-    /// Starts a program in the guest and returns its pid at once. `argv` is never given to a shell.
-    fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault>;
+    /// Starts a program in the guest and returns its pid at once. `argv` is never given to a shell; `input` is what the
+    /// program reads on standard input, at most [`input_limit`](Guests::input_limit) bytes of ASCII.
+    fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault>;
+
+    /// How many bytes of input the way to the agent takes at once.
+    fn input_limit(&self) -> usize {
+        1 << 20
+    }
 
     /// Asks after a program started before. Proxmox answers once only for a program that ended.
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault>;

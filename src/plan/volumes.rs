@@ -45,22 +45,10 @@ impl Mount {
         export == Some(self.export.as_str())
     }
 
-    /// Directory of the scripts as the hypervisor sees it.
-    #[must_use]
-    pub fn host_scripts(&self) -> Option<String> {
-        self.host_path.as_ref().map(|path| format!("{path}/{SCRIPTS}"))
-    }
-
     /// Directory of the scripts as the guest sees it.
     #[must_use]
     pub fn guest_scripts(&self) -> String {
         format!("{}/{SCRIPTS}", self.mount_point)
-    }
-
-    /// Log of a feature's script as the hypervisor sees it.
-    #[must_use]
-    pub fn host_log(&self, feature: &str) -> Option<String> {
-        self.host_path.as_ref().map(|path| format!("{path}/{LOGS}/{feature}.log"))
     }
 
     /// Log of a feature's script as the guest sees it.

@@ -189,7 +189,7 @@ pub(crate) const MOVED: Way = Way {
         inside("1000/await-cloud-init", "cloud-init"),
         inside("1000/grow-filesystem", "phoenix-grow"),
         // The context tells the size of the disk, too.
-        step("1000/stage-scripts", "replace-directory"),
+        inside("1000/stage-scripts", "phoenix-stage"),
         // The mark that the guest has not followed, and its end, come first.
         step("1000/record", "configure").after(3),
     ],

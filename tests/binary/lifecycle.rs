@@ -54,7 +54,7 @@ pub(crate) const CHANGED: Way = Way {
         step("1000/restart", "shutdown"),
         step("1000/restart", "start"),
         inside("1000/unmount", "phoenix-unmount"),
-        step("1000/stage-scripts", "replace-directory"),
+        inside("1000/stage-scripts", "phoenix-stage"),
         step("1000/record", "configure").after(1),
     ],
     ..Way::PLAIN

@@ -86,8 +86,7 @@ impl Oracle {
             "export-share" => ("write-exports", None, 0),
             "mount:/persistent-storage" => ("guest-start", Some("phoenix-mount"), 0),
             "mount:/srv/data" => ("guest-start", Some("phoenix-mount"), 1),
-            // The probe of the volume comes before.
-            "stage-scripts" => ("replace-directory", None, 1),
+            "stage-scripts" => ("guest-start", Some("phoenix-stage"), 0),
             "feature:base_setup" => ("guest-start", Some("phoenix-feature"), 0),
             "feature:install_docker" => ("guest-start", Some("phoenix-feature"), 1),
             // The first write is `configure`, and every feature writes the record once.

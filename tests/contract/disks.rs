@@ -97,7 +97,7 @@ fn guest_follows(world: &World) {
     world.put_running(406, &[]);
     let grown = || {
         let guests = world.target.guests();
-        let pid = world.answer("start", guests.start(id(406), &guest::grow_filesystem().argv));
+        let pid = world.answer("start", guests.start(id(406), &guest::grow_filesystem().argv, b""));
         let GuestStatus::Ended(exit) = world.answer("status", guests.status(id(406), pid)) else { panic!("it runs") };
         guest::read_grown(&exit).unwrap()
     };

@@ -19,7 +19,7 @@ fn words(argv: &[&str]) -> Vec<String> {
 #[track_caller]
 fn run(world: &World, vm: u32, argv: &[&str]) -> GuestExit {
     let guests = world.target.guests();
-    let pid = world.answer("start", guests.start(id(vm), &words(argv)));
+    let pid = world.answer("start", guests.start(id(vm), &words(argv), b""));
     match world.answer("status", guests.status(id(vm), pid)) {
         GuestStatus::Ended(exit) => exit,
         GuestStatus::Running => panic!("{argv:?} still runs"),
@@ -34,7 +34,7 @@ fn no_agent(world: &World) {
         let fault = world.fails("ping", guests.ping(id(vm)), kind);
         world.same("effect", fault.effect, Effect::None);
         world.fails("addresses", guests.addresses(id(vm)), kind);
-        world.fails("start", guests.start(id(vm), &words(&["true"])), kind);
+        world.fails("start", guests.start(id(vm), &words(&["true"]), b""), kind);
     }
 }
 
@@ -45,7 +45,7 @@ fn program(world: &World) {
     let exit = run(world, 302, &["cloud-init", "status", "--format", "json"]);
     world.holds("standard output arrives", exit.code == Some(0) && exit.out.contains("\"status\":\"done\""));
     let text = "exit 0 # $(x) ' \" \\ ; -- *";
-    let script = ["/bin/sh", "-c", text, "phoenix-mount", "192.0.2.9:/a $(b) 'c'", "/srv/-- \\d"];
+    let script = ["/bin/sh", "-c", text, "phoenix-mount", "192.0.2.9:/a $(b) 'c'", "/srv/-- \\d", "prove"];
     world.same("a script", run(world, 302, &script).out.as_str(), "mounted\n");
     world.same("again", run(world, 302, &script).out.as_str(), "already\n");
     let fstab = world.read("guests/302/fstab");
@@ -53,7 +53,7 @@ fn program(world: &World) {
     let exit = run(world, 302, &["no-such-program", "--flag"]);
     world.same("an exit status is an answer", exit.code, Some(127));
     world.holds("standard error arrives", exit.err.contains("no-such-program") && exit.out.is_empty());
-    match guests.start(id(302), &words(&["prögram→"])) {
+    match guests.start(id(302), &words(&["prögram→"]), b"") {
         Err(fault) => world.same("not ASCII", (fault.kind, fault.effect), (FaultKind::Refused, Effect::None)),
         Ok(pid) => {
             let GuestStatus::Ended(exit) = guests.status(id(302), pid).unwrap() else { panic!("still runs") };
@@ -65,8 +65,8 @@ fn program(world: &World) {
 fn once(world: &World) {
     world.put_running(303, &[]);
     let guests = world.target.guests();
-    let first = world.answer("start", guests.start(id(303), &words(&["one"])));
-    let second = world.answer("start", guests.start(id(303), &words(&["two"])));
+    let first = world.answer("start", guests.start(id(303), &words(&["one"]), b""));
+    let second = world.answer("start", guests.start(id(303), &words(&["two"]), b""));
     world.holds("a pid of its own", first != second);
     for (pid, name) in [(second, "two"), (first, "one")] {
         let GuestStatus::Ended(exit) = world.answer("status", guests.status(id(303), pid)) else { panic!("{name}") };

@@ -2,6 +2,7 @@
 //! of the test, in a mount namespace of their own, and the programs that look at or change a system are stand-ins.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -159,7 +160,10 @@ impl Cell {
     pub(crate) fn run(&self, program: &Program) -> GuestExit {
         let mut command = Command::new("unshare");
         command.args([self.flags, "/bin/sh", "-c", ENTER, "cell"]).arg(self.root()).args(&program.argv);
-        let output = command.stdin(Stdio::null()).output().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A program that fails need not read its input.
+        let _ = child.stdin.take().unwrap().write_all(&program.input);
+        let output = child.wait_with_output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let exit = GuestExit { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) };
         assert_ne!(exit.code, Some(99), "{exit:?}");

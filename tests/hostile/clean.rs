@@ -18,7 +18,7 @@ fn lived_in() -> Option<Cell> {
     cell.write("etc/fstab", OTHERS);
     cell.write("mounts", "192.0.2.9:/srv/old\t/srv/old\n");
     for (source, at) in [("192.0.2.1:/a", "/srv"), ("192.0.2.1:/b", "/srv/b"), ("192.0.2.1:/c", "/mnt/c")] {
-        guest::read_mount(&cell.run(&guest::mount(source, at))).unwrap();
+        guest::read_mount(&cell.run(&guest::mount(source, at, false))).unwrap();
     }
     for name in ["etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_rsa_key.pub", "etc/ssh/sshd_config", "etc/machine-id"] {
         cell.write(name, "x");
@@ -109,7 +109,7 @@ fn a_guest_that_was_cleaned_and_runs_on_is_taken_up_again() {
     assert!(done(&cell), "it was done before");
     is_clean(&cell).unwrap();
     // Somebody else goes on with it.
-    guest::read_mount(&cell.run(&guest::mount("192.0.2.1:/a", "/srv"))).unwrap();
+    guest::read_mount(&cell.run(&guest::mount("192.0.2.1:/a", "/srv", false))).unwrap();
     assert!(is_clean(&cell).unwrap_err().what.contains("another run"));
     // It boots.
     fs::remove_file(cell.path("run/phoenix-cleaned")).unwrap();

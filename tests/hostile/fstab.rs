@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use phoenix::guest::{self, FeatureRun, FeatureStart, Mounted};
+use phoenix::guest::{self, FeatureProgress, FeatureRun, FeatureStart, Mounted};
 use phoenix::model::Record;
 use phoenix::observed::GuestSeen;
 use proptest::prelude::*;
 
 use crate::cell::Cell;
+use crate::executable::executable;
 
 const FOREIGN: &str = "# /etc/fstab: static file system information.\n\
                        UUID=79ef10b8-ac1e  /\text4  defaults,errors=remount-ro 0  1\n\n\
@@ -35,7 +36,7 @@ fn parted(fstab: &str) -> (Vec<&str>, Vec<&str>) {
 
 #[track_caller]
 fn mounted(cell: &Cell, source: &str, at: &str) -> Mounted {
-    let exit = cell.run(&guest::mount(source, at));
+    let exit = cell.run(&guest::mount(source, at, false));
     let mounted = guest::read_mount(&exit).unwrap_or_else(|problem| panic!("{problem}"));
     assert!(cell.read("mounts").lines().any(|line| line == format!("{source}\t{at}")), "{}", cell.read("mounts"));
     mounted
@@ -98,7 +99,7 @@ fn what_somebody_else_mounts_there_is_refused() {
         let Some(cell) = Cell::new() else { return };
         let fstab = format!("{FOREIGN}\n{line}\n");
         cell.write("etc/fstab", &fstab);
-        let problem = guest::read_mount(&cell.run(&guest::mount(A, "/srv/a"))).unwrap_err();
+        let problem = guest::read_mount(&cell.run(&guest::mount(A, "/srv/a", false))).unwrap_err();
         assert!(problem.what.contains(line.trim()), "{problem}");
         assert!(problem.hint.unwrap().contains("remove that line"));
         assert_eq!(cell.read("etc/fstab"), fstab);
@@ -118,7 +119,7 @@ fn a_package_manager_that_is_locked_is_told() {
     fs::remove_file(cell.path("bin/mount.nfs")).unwrap();
     cell.write("etc/fstab", FOREIGN);
     cell.write("apt", "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 712 (apt-get)\n");
-    let problem = guest::read_mount(&cell.run(&guest::mount(A, "/srv/a"))).unwrap_err();
+    let problem = guest::read_mount(&cell.run(&guest::mount(A, "/srv/a", false))).unwrap_err();
     assert!(problem.what.contains("held by process 712"), "{problem}");
     assert!(problem.hint.unwrap().contains("another package manager"));
     assert_eq!(cell.read("etc/fstab"), FOREIGN);
@@ -199,7 +200,7 @@ fn a_script_gets_its_values_as_they_are() {
     let run = feature(&cell, directory, name, script, &log);
     let start = cell.run(&guest::start_feature(&run));
     assert_eq!(guest::read_feature_start(&start), Ok(FeatureStart::Running), "{start:?}");
-    assert_eq!(guest::read_feature_result(&cell.run(&guest::feature_result(&run)), &run), Ok(Some(())));
+    assert_eq!(guest::read_feature_result(&cell.run(&guest::feature_result(&run)), &run), Ok(FeatureProgress::Done));
     assert_eq!(cell.read("lib/name"), name);
     assert_eq!(cell.read(log.strip_prefix("/var/").unwrap()), format!("1000 {directory}"));
     assert!(!cell.path("lib/pwned").exists() && !cell.path("pwned").exists());
@@ -258,11 +259,13 @@ fn the_end_of_a_script_is_told_apart() {
     cell.write("hangs", "");
     started();
     cell.write("active", "");
-    assert_eq!(said(), Ok(None));
+    cell.write("lib/s/logs/try.log", "fetching\nunpacking\n");
+    assert_eq!(said(), Ok(FeatureProgress::Running("unpacking".to_owned())));
+    cell.write("lib/s/logs/try.log", "");
     fs::remove_file(cell.path("active")).unwrap();
     // Systemd that cannot be asked has not said that the script ended.
     cell.write("unreachable", "");
-    assert_eq!(said(), Ok(None));
+    assert_eq!(said(), Ok(FeatureProgress::Running(String::new())));
     fs::remove_file(cell.path("unreachable")).unwrap();
     for (result, words) in [
         ("timeout", "had not ended after 1770 s, and systemd ended it"),
@@ -281,16 +284,21 @@ fn the_end_of_a_script_is_told_apart() {
 }
 
 #[test]
-fn a_question_on_a_volume_is_answered_and_taken_away() {
+fn a_mount_proves_that_the_volume_carries_what_is_written() {
     let Some(cell) = Cell::new() else { return };
-    fs::create_dir(cell.path("lib/pro be")).unwrap();
-    cell.write("lib/pro be/question", "who is it?");
-    let asked = |answer: &str| cell.run(&guest::probe("/var/lib/pro be", answer));
-    assert_eq!(guest::read_probe(&asked("it's me")), Ok("who is it?"));
-    assert_eq!(cell.read("lib/pro be/answer"), "it's me");
-    assert_eq!(guest::read_probe(&asked("")), Ok(""));
-    assert_eq!(guest::read_probe(&asked("again")), Ok(""));
-    assert!(!cell.path("lib/pro be").exists());
+    let at = "/var/lib/vol$(x)";
+    let mount = || guest::read_mount(&cell.run(&guest::mount(A, at, true)));
+    assert_eq!(mount(), Ok(Mounted::Now));
+    assert_eq!(mount(), Ok(Mounted::Already));
+    assert_eq!(fs::read_dir(cell.path("lib/vol$(x)")).unwrap().count(), 0, "nothing is left behind");
+    // A server that gives other bytes than it got.
+    executable(&cell.path("bin/dd"), "#!/bin/sh\necho other\n");
+    assert!(mount().unwrap_err().what.contains("the guest reads other bytes there than it wrote"));
+    assert_eq!(fs::read_dir(cell.path("lib/vol$(x)")).unwrap().count(), 0, "nor when it failed");
+    executable(&cell.path("bin/mktemp"), "#!/bin/sh\necho Read-only file system >&2; exit 1\n");
+    let problem = mount().unwrap_err();
+    assert!(problem.what.contains(&format!("{A}: the guest cannot write to it")), "{problem}");
+    assert!(problem.hint.unwrap().contains("read-write"));
 }
 
 #[test]
@@ -303,9 +311,9 @@ fn shellcheck_has_nothing_to_say() {
     let run = FeatureRun { feature, digest, uuid, directory, file, vm_id, vm_name, timeout, log };
     for program in [
         guest::cloud_init_status(),
-        guest::mount(A, "/srv/a"),
+        guest::mount(A, "/srv/a", false),
         guest::unmount(A, "/srv/a"),
-        guest::probe("/srv/a", "x"),
+        guest::stage("/srv/a/.s", A, &[("a", "b")], 1 << 20).unwrap().remove(0),
         guest::clean(),
         guest::cleaned(),
         guest::start_feature(&run),

@@ -99,6 +99,7 @@ pub(crate) fn id(kind: ActionKind) -> String {
         ActionKind::AwaitCloudInit => "await-cloud-init",
         ActionKind::ExportShare => "export-share",
         ActionKind::Mount => "mount:/persistent-storage",
+        ActionKind::StageScripts => "stage-scripts",
         ActionKind::Feature => "feature:base_setup",
         other => panic!("no case fails at {other:?}"),
     };
@@ -219,9 +220,6 @@ impl Hypervisor for Troubled {
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
         self.node.exports(vm)
     }
-    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
-        self.node.read_file(path, from, most)
-    }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         let clone = matches!(op, HostOp::Clone { target, .. } if target.get() == VM);
         if clone && self.is_at(At::Clone) { self.qm.perform(op, deadline) } else { self.node.perform(op, deadline) }
@@ -239,16 +237,16 @@ impl Guests for Troubled {
         let ours = vm.get() == VM && self.is_at(At::Addresses);
         if ours { self.qm.addresses(vm) } else { self.node.guests().addresses(vm) }
     }
-    fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault> {
+    fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
         // The name of a script is its `$0`.
         let program: &'static str = PROGRAMS.iter().find(|name| argv.iter().any(|word| word == *name)).unwrap();
         let ours = vm.get() == VM;
         if ours && self.is_at(At::Start(program)) {
-            return self.qm.start(vm, argv);
+            return self.qm.start(vm, argv, input);
         }
         let asked = ours && self.is_at(At::Status(program));
         self.asked.store(asked, Ordering::Relaxed);
-        if asked { Ok(PID) } else { self.node.guests().start(vm, argv) }
+        if asked { Ok(PID) } else { self.node.guests().start(vm, argv, input) }
     }
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
         if self.asked.load(Ordering::Relaxed) && pid == PID {
@@ -261,4 +259,4 @@ impl Guests for Troubled {
 
 /// What phoenix runs in guests.
 const PROGRAMS: [&str; 6] =
-    ["cloud-init", "phoenix-mount", "phoenix-unmount", "phoenix-probe", "phoenix-feature", "phoenix-feature-result"];
+    ["cloud-init", "phoenix-mount", "phoenix-unmount", "phoenix-stage", "phoenix-feature", "phoenix-feature-result"];

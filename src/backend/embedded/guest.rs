@@ -51,9 +51,9 @@ impl Guests for Embedded {
         rehearsal.after(self.machines().addresses(vm))
     }
 
-    fn start(&self, vm: VmId, argv: &[String]) -> Result<u64, Fault> {
+    fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
         let rehearsal = self.call("guest-start", vm, super::programs::name(argv))?;
-        rehearsal.after(self.machines().exec(vm, argv, &|| rehearsal.halfway()))
+        rehearsal.after(self.machines().exec(vm, argv, input, &|| rehearsal.halfway()))
     }
 
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {

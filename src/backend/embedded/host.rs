@@ -2,16 +2,15 @@
 //! and a symbolic link on the way is refused.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::fs;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use super::files::{self, Deadline, unread, unwritten};
+use super::files::{self, Deadline};
+use super::pinned::parts;
 use super::rehearse::Rehearsal;
 use super::{Embedded, GuestKind};
-use crate::hypervisor::{ExportEntry, Fault, FaultKind, FileContent};
+use crate::hypervisor::{ExportEntry, Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{Export, print_exports};
 
@@ -22,30 +21,14 @@ fn refused(what: String) -> Fault {
 impl Embedded {
     /// Where a path of the simulated host lies.
     pub(super) fn host_path(&self, path: &str) -> Result<PathBuf, Fault> {
-        let Some(relative) = path.strip_prefix('/') else {
-            return Err(refused(format!("{path}: not an absolute path")));
-        };
         let mut real = self.dir.join("root");
-        for part in relative.split('/').filter(|part| !part.is_empty()) {
-            if part == "." || part == ".." || part.contains('\0') {
-                return Err(refused(format!("{path}: `{part}` has no place in a path of the node")));
-            }
+        for part in parts(path)? {
             real.push(part);
             if fs::symlink_metadata(&real).is_ok_and(|meta| meta.file_type().is_symlink()) {
                 return Err(refused(format!("{path}: a symbolic link is on the way")));
             }
         }
         Ok(real)
-    }
-
-    /// Makes a directory with its parents; what is in it stays.
-    pub(super) fn make_directory(&self, path: &str, rehearsal: Rehearsal) -> Result<(), Fault> {
-        let real = self.host_path(path)?;
-        if real.exists() && !real.is_dir() {
-            return Err(Fault::harmless(FaultKind::Failed, format!("{path}: exists and is not a directory")));
-        }
-        rehearsal.halfway()?;
-        files::make_dir(&real)
     }
 
     /// The exports that the simulated host has; of those that belong to a VM, only those of the VMs that are wanted.
@@ -104,65 +87,5 @@ impl Embedded {
         let text = print_exports(entries.iter().map(|entry| (entry.path.as_str(), entry.client.as_str())));
         files::replace(&file, &self.dir.join(format!("tmp/exports-{vm}")), &text)?;
         self.nfs().serve_to(vm, deadline)
-    }
-
-    /// Reads a part of a file of the simulated host.
-    pub(super) fn read_on_host(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
-        let real = self.host_path(path)?;
-        if fs::symlink_metadata(&real).is_ok_and(|meta| !meta.is_file()) {
-            return Ok(None);
-        }
-        let mut file = match fs::File::open(&real) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unread(&real)(error)),
-        };
-        file.seek(SeekFrom::Start(from)).map_err(unread(&real))?;
-        let mut bytes = Vec::new();
-        file.take(most as u64).read_to_end(&mut bytes).map_err(unread(&real))?;
-        Ok(Some(bytes))
-    }
-
-    /// Puts files into a new directory and swaps it in.
-    pub(super) fn replace_directory(
-        &self,
-        path: &str,
-        content: &[FileContent],
-        deadline: Deadline,
-        rehearsal: Rehearsal,
-    ) -> Result<(), Fault> {
-        let whole = path.trim_end_matches('/');
-        let plain = |name: &str| !["", ".", ".."].contains(&name) && !name.contains('\0');
-        let Some((parent, name)) = whole.rsplit_once('/').filter(|(_, name)| plain(name)) else {
-            return Err(refused(format!("{path}: not a directory that can be replaced")));
-        };
-        // What has the name itself is replaced whatever it is; a link there is not followed.
-        let parent = self.host_path(&format!("{parent}/"))?;
-        let real = parent.join(name);
-        for file in content {
-            if !file.has_plain_name() {
-                return Err(refused(format!("`{}` is not a plain file name", file.name)));
-            }
-        }
-        if !parent.is_dir() {
-            return Err(Fault::harmless(FaultKind::Missing, format!("{path}: its parent directory does not exist")));
-        }
-        // One at a time: the names beside the directory are fixed, so that a killed process leaves at most one of each.
-        let _lock = files::lock(&self.dir.join("locks/root.lock"), deadline)?;
-        let (new, old) = (parent.join(format!(".{name}.new")), parent.join(format!(".{name}.old")));
-        files::remove(&new)?;
-        files::make_dir(&new)?;
-        for file in content {
-            let target = new.join(&file.name);
-            fs::write(&target, file.content.as_bytes()).map_err(unwritten(&target))?;
-            fs::set_permissions(&target, Permissions::from_mode(0o644)).map_err(unwritten(&target))?;
-        }
-        rehearsal.halfway()?;
-        files::remove(&old)?;
-        if fs::symlink_metadata(&real).is_ok() {
-            fs::rename(&real, &old).map_err(unwritten(&real))?;
-        }
-        fs::rename(&new, &real).map_err(unwritten(&real))?;
-        files::remove(&old)
     }
 }

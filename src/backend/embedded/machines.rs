@@ -68,8 +68,14 @@ pub(super) trait Machines {
     /// The addresses of the guest's interfaces.
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault>;
 
-    /// Starts a program in the guest; `ready` is called when the agent is known to answer.
-    fn exec(&self, vm: VmId, argv: &[String], ready: &dyn Fn() -> Result<(), Fault>) -> Result<u64, Fault>;
+    /// Starts a program in the guest with this standard input; `ready` is called when the agent is known to answer.
+    fn exec(
+        &self,
+        vm: VmId,
+        argv: &[String],
+        input: &[u8],
+        ready: &dyn Fn() -> Result<(), Fault>,
+    ) -> Result<u64, Fault>;
 
     /// How a program in the guest stands.
     fn exec_status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault>;

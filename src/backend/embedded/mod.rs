@@ -38,6 +38,7 @@ mod image;
 mod machines;
 mod nfs;
 mod options;
+mod pinned;
 mod power;
 mod processes;
 mod programs;
@@ -49,6 +50,7 @@ mod snapshot;
 mod storage;
 mod tasks;
 mod template;
+mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -300,10 +302,6 @@ impl Hypervisor for Embedded {
         self.exports_on_host(&|owner| owner == vm)
     }
 
-    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
-        self.read_on_host(path, from, most)
-    }
-
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
         self.measure(image).map(Some)
     }
@@ -355,7 +353,6 @@ impl Hypervisor for Embedded {
                 self.remove_leftover(*vm, *unreferenced, deadline, rehearsal)
             }
             HostOp::MakeDirectory { path } => self.make_directory(path, rehearsal),
-            HostOp::ReplaceDirectory { path, files } => self.replace_directory(path, files, deadline, rehearsal),
         };
         rehearsal.after(result)
     }

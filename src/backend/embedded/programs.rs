@@ -3,16 +3,16 @@
 //! | argv | what it does |
 //! |---|---|
 //! | `cloud-init status --format json`, also as a script of that name | done when the node's `cloud_init_delay_ms` has passed since the start |
-//! | script `phoenix-mount SOURCE MOUNT_POINT` | puts a mount into fstab; prints `mounted` or `already` |
+//! | script `phoenix-mount SOURCE MOUNT_POINT PROVE` | puts a mount into fstab; prints `mounted` or `already` |
 //! | script `phoenix-grow SYS` | makes the root file system as large as the boot disk; prints `grown` or `already` |
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
 //! | script `phoenix-clean` | empties fstab and forgets the results of scripts |
 //! | script `phoenix-cleaned` | fails if something stands in fstab, or there are results of scripts |
 //! | script `phoenix-look UUID MOUNTS [SOURCE MOUNT_POINT]… [FEATURE DIGEST]…` | prints `there` or `gone` for each pair, then `end` |
-//! | script `phoenix-probe DIRECTORY ANSWER` | prints the file `question` of a directory on a mounted volume and writes `answer` beside it, or removes the directory |
+//! | script `phoenix-stage DIRECTORY SOURCE SHA256 PIECE PIECES` | keeps a piece; with the last one puts the files into a directory of a mounted volume |
 //! | script `phoenix-feature FEATURE DIGEST UUID SCRIPTS_DIR FILE VMID NAME TIMEOUT LOG` | checks the staged script with `bash -n` and notes a result; prints `started`, `running` or `finished` |
 //! | script `phoenix-feature-forget FEATURE DIGEST` | removes the result |
-//! | script `phoenix-feature-result FEATURE DIGEST UUID LOG` | prints `running` until the node's `feature_ms` have passed, then `exit N`; or `none` |
+//! | script `phoenix-feature-result FEATURE DIGEST UUID LOG` | prints `running` and the log's last line until the node's `feature_ms` have passed, then `exit N`; or `none` |
 //!
 //! A script is `/bin/sh -c TEXT NAME ARG…`; it is known by its `NAME`, and its text is not run. Nothing is executed
 //! in a simulated guest.
@@ -30,7 +30,8 @@ use super::Embedded;
 use super::files;
 use super::power::now_ms;
 use super::simulated::Up;
-use crate::guest::{ANSWER, QUESTION, arrived};
+use super::volume::Piece;
+use crate::guest::arrived;
 use crate::hypervisor::{Fault, GuestExit};
 use crate::model::{VmId, content_digest};
 use crate::observed::{Conf, PropertyString};
@@ -61,11 +62,11 @@ struct Noted {
     why: String,
 }
 
-fn printed(out: &str) -> GuestExit {
+pub(super) fn printed(out: &str) -> GuestExit {
     GuestExit { code: Some(0), out: format!("{out}\n"), err: String::new() }
 }
 
-fn failed(code: i32, err: String) -> GuestExit {
+pub(super) fn failed(code: i32, err: String) -> GuestExit {
     GuestExit { code: Some(code), out: String::new(), err: err + "\n" }
 }
 
@@ -76,14 +77,14 @@ fn is_plain(word: &str) -> bool {
 
 impl Embedded {
     /// Runs a program to its end, at once.
-    pub(super) fn run(&self, vm: VmId, up: &Up, argv: &[String]) -> Result<GuestExit, Fault> {
+    pub(super) fn run(&self, vm: VmId, up: &Up, argv: &[String], input: &[u8]) -> Result<GuestExit, Fault> {
         let words: Vec<String> = argv.iter().map(|word| arrived(word)).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match (name(argv), words.as_slice()) {
             ("cloud-init", ["cloud-init", "status", ..] | ["/bin/sh", _, _, _, "status", ..]) => {
                 Ok(self.cloud_init(up))
             }
-            ("phoenix-mount", [_, _, _, _, source, mount_point]) => self.mount(vm, source, mount_point),
+            ("phoenix-mount", [_, _, _, _, source, mount_point, _]) => self.mount(vm, source, mount_point),
             ("phoenix-grow", [_, _, _, _, _]) => {
                 let grew = self.fill_disk(vm, &self.existing(vm)?)?;
                 Ok(printed(if grew { "grown" } else { "already" }))
@@ -96,18 +97,29 @@ impl Embedded {
                 Ok(if is_clean { printed("") } else { failed(8, String::new()) })
             }
             ("phoenix-look", [_, _, _, _, uuid, mounts, pairs @ ..]) => self.look(vm, uuid, mounts, pairs),
-            ("phoenix-probe", [_, _, _, _, dir, answer]) => self.probe(vm, dir, answer),
+            ("phoenix-stage", [_, _, _, _, directory, source, digest, piece, pieces]) if is_plain(digest) => {
+                let (Ok(number), Ok(pieces)) = (piece.parse(), pieces.parse()) else {
+                    return Ok(failed(2, format!("{piece} of {pieces}: no numbers")));
+                };
+                self.stage(vm, &Piece { directory, source, digest, number, pieces, text: input })
+            }
             ("phoenix-feature", [_, _, _, _, feature, digest, uuid, dir, file, _, _, _, log])
                 if is_plain(feature) && is_plain(digest) && is_plain(file) =>
             {
                 self.feature(vm, [feature, digest, uuid], dir, file, log)
             }
-            ("phoenix-feature-result", [_, _, _, _, feature, digest, uuid, _])
+            ("phoenix-feature-result", [_, _, _, _, feature, digest, uuid, log])
                 if is_plain(feature) && is_plain(digest) =>
             {
                 Ok(match self.result(vm, feature, digest, uuid)? {
                     None => printed("none"),
-                    Some(run) if run.at > now_ms() => printed("running"),
+                    Some(run) if run.at > now_ms() => {
+                        let said = self.read_volume(vm, log)?.unwrap_or_default();
+                        printed(&format!(
+                            "running\n{}",
+                            said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default()
+                        ))
+                    }
                     Some(run) => GuestExit { err: run.why, ..printed(&format!("exit {}", run.code)) },
                 })
             }
@@ -130,7 +142,7 @@ impl Embedded {
 
     /// Directory of the simulated host that an NFS source `SERVER:PATH` shows. `None`: another server, of which the
     /// node knows nothing.
-    fn exported(&self, source: &str) -> Result<Option<String>, Fault> {
+    pub(super) fn exported(&self, source: &str) -> Result<Option<String>, Fault> {
         let Some((server, path)) = source.split_once(":/").map(|(server, path)| (server, format!("/{path}"))) else {
             return Ok(None);
         };
@@ -230,34 +242,6 @@ impl Embedded {
         Ok(printed(&(said + "end")))
     }
 
-    /// Answers a question on a mounted volume, or removes it.
-    fn probe(&self, vm: VmId, dir: &str, answer: &str) -> Result<GuestExit, Fault> {
-        let nothing = GuestExit { code: Some(0), ..GuestExit::default() };
-        let Some(dir) = self.behind(vm, dir)? else { return Ok(nothing) };
-        if answer.is_empty() {
-            files::remove(&self.host_path(&dir)?)?;
-            return Ok(nothing);
-        }
-        let Some(question) = files::read(&self.host_path(&format!("{dir}/{QUESTION}"))?)? else { return Ok(nothing) };
-        let file = self.host_path(&format!("{dir}/{ANSWER}"))?;
-        files::replace(&file, &self.dir.join(format!("tmp/probe-{vm}")), answer)?;
-        Ok(GuestExit { out: question, ..nothing })
-    }
-
-    /// Where a path in the guest lies on the simulated host, by the guest's mounts.
-    fn behind(&self, vm: VmId, path: &str) -> Result<Option<String>, Fault> {
-        let fstab = files::read(&self.guest_dir(vm).join("fstab"))?.unwrap_or_default();
-        let mounts = fstab.lines().filter_map(|line| {
-            let (source, mount_point) = line.strip_suffix("\tnfs")?.split_once('\t')?;
-            let rest = path.strip_prefix(mount_point).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
-            Some((source, rest))
-        });
-        match mounts.min_by_key(|(_, rest)| rest.len()) {
-            Some((source, rest)) => self.exported(&format!("{source}{rest}")),
-            None => Ok(None),
-        }
-    }
-
     /// "Runs" a staged script: checks that it is there and that bash understands it, and notes how it ended.
     fn feature(
         &self,
@@ -273,23 +257,15 @@ impl Embedded {
             _ => {}
         }
         let path = format!("{dir}/{file}");
-        let script = match self.behind(vm, &path)? {
-            Some(on_host) => files::read(&self.host_path(&on_host)?)?,
-            None => None,
-        };
-        let (code, why) = match script {
+        let (code, why) = match self.read_volume(vm, &path)? {
             None => (127, format!("{path}: no such file in the simulated guest")),
             Some(script) => match self.syntax(&script) {
                 Some(why) => (2, why),
                 None => (0, String::new()),
             },
         };
-        if let Some(log) = self.behind(vm, log)? {
-            let real = self.host_path(&log)?;
-            real.parent().map_or(Ok(()), files::make_dir)?;
-            let text = format!("{file}: simulated, nothing was executed\n{why}\n");
-            files::replace(&real, &self.dir.join(format!("tmp/log-{vm}")), text.trim_start())?;
-        }
+        let text = format!("{file}: simulated, nothing was executed\n{why}\n");
+        self.write_volume(vm, log, text.trim_start())?;
         let at = match self.settings.feature_ms {
             0 => String::new(),
             takes => format!(" at {}", now_ms() + takes),

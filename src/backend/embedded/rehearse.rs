@@ -108,7 +108,6 @@ impl Call {
             HostOp::WriteExports { vm, .. } => ("write-exports", vec![vm.get()]),
             HostOp::RemoveLeftover { vm, .. } => ("remove-leftover", vec![vm.get()]),
             HostOp::MakeDirectory { path } => ("make-directory", in_path(path)),
-            HostOp::ReplaceDirectory { path, .. } => ("replace-directory", in_path(path)),
         };
         Self { op, vms, program: String::new() }
     }

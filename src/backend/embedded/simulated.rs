@@ -96,10 +96,16 @@ impl Machines for Simulated<'_> {
         Ok(std::iter::once(loopback).chain(own).collect())
     }
 
-    fn exec(&self, vm: VmId, argv: &[String], ready: &dyn Fn() -> Result<(), Fault>) -> Result<u64, Fault> {
+    fn exec(
+        &self,
+        vm: VmId,
+        argv: &[String],
+        input: &[u8],
+        ready: &dyn Fn() -> Result<(), Fault>,
+    ) -> Result<u64, Fault> {
         let up = self.agent(vm)?;
         ready()?;
-        let exit = self.0.run(vm, &up, argv)?;
+        let exit = self.0.run(vm, &up, argv, input)?;
         self.0.note_process(vm, &exit)
     }
 

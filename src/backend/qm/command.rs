@@ -97,19 +97,21 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
                 vec![qm(&["unlock", &vm]), destroy]
             }
         }
-        HostOp::FetchImage { .. }
-        | HostOp::MakeDirectory { .. }
-        | HostOp::ReplaceDirectory { .. }
-        | HostOp::WriteExports { .. } => Vec::new(),
+        HostOp::FetchImage { .. } | HostOp::MakeDirectory { .. } | HostOp::WriteExports { .. } => Vec::new(),
     }
 }
 
-/// `qm guest exec VM --synchronous 0 -- ARGV…`: starts a program in the guest.
+/// `qm guest exec VM --synchronous 0 [--pass-stdin 1] -- ARGV…`: starts a program in the guest, which reads what `qm` does
+/// on standard input if it has `input`.
 ///
 /// Never synchronous: such a call "succeeds" after 30 s whatever the program does (recorded).
 #[must_use]
-pub fn guest_exec(vm: VmId, argv: &[String]) -> Vec<String> {
-    let mut words = qm(&["guest", "exec", &vm.to_string(), "--synchronous", "0", "--"]);
+pub fn guest_exec(vm: VmId, argv: &[String], input: bool) -> Vec<String> {
+    let mut words = qm(&["guest", "exec", &vm.to_string(), "--synchronous", "0"]);
+    if input {
+        option(&mut words, "pass-stdin", "1");
+    }
+    words.push("--".to_owned());
     words.extend(argv.iter().cloned());
     words
 }

@@ -1,87 +1,43 @@
-//! Directories and files on the node.
+//! Directories and exports on the node.
 //!
-//! Guests write into the same directories, as root: a name there may be a symbolic link by the time it is used. So every
-//! script first enters the directory, makes sure that it is in the one that was meant, and then uses plain names.
+//! What lies in an exported directory can be changed by a guest's root at any moment, so nothing here opens or makes anything in one:
+//! a directory is made below its parents, which no guest can write to, and everything in it is the guests' business.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use data_encoding::BASE64;
-
 use super::super::runner::Command;
-use super::{LOOK, Qm, script};
-use crate::hypervisor::{ExportEntry, Fault, FaultKind, FileContent};
+use super::{Qm, script};
+use crate::hypervisor::{ExportEntry, Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{Export, print_exports};
 
-/// Shell function `enter PATH`.
-macro_rules! enter {
-    () => {
-        r#"enter() {
-  [ ! -L "$1" ] || { echo "$1 is reached through a symbolic link: it is one" >&2; exit 3; }
-  [ -d "$1" ] || { echo "directory $1 does not exist" >&2; exit 3; }
-  cd -P -- "$1"
-  [ "$(pwd -P)" = "$1" ] || { echo "$1 is reached through a symbolic link and lies at $(pwd -P): name that directory" >&2; exit 3; }
-}
-"#
-    };
-}
-
-/// `phoenix-directory PATH`: makes it with its parents, 0755; existing content and modes are kept.
+/// `phoenix-directory ROOT PATH`: makes the directory PATH below ROOT, 0755, its parents 0700; existing ones and their modes
+/// are kept.
 ///
-/// It goes down step by step: `mkdir -p` with the whole path would make directories behind a symbolic link.
-const MAKE: &str = concat!(
-    "set -eu\n",
-    enter!(),
-    r#"umask 022
-cd /
-at= rest=$1
+/// It goes down step by step, each step from the directory it is in, and looks where it came out: a link that is put in
+/// the way is noticed before anything is made behind it.
+const MAKE: &str = r#"set -eu
+cd -P -- "$1/"
+at=$(pwd -P)
+[ "$at" != / ] || at=
+rest=${2#"$1"}
 while [ -n "$rest" ]; do
   rest=${rest#/}
   part=${rest%%/*}
   rest=${rest#"$part"}
   [ -n "$part" ] || continue
-  [ -d "./$part" ] || [ -L "./$part" ] || mkdir -p -- "./$part"
   at=$at/$part
-  enter "$at"
+  if [ ! -d "./$part" ] && [ ! -L "./$part" ]; then
+    case $rest in *[!/]*) umask 077 ;; *) umask 022 ;; esac
+    mkdir -- "./$part" || [ -d "./$part" ]
+  fi
+  [ ! -L "./$part" ] || { echo "$at is reached through a symbolic link: it is one" >&2; exit 3; }
+  [ -d "./$part" ] || { echo "$at exists and is not a directory" >&2; exit 1; }
+  cd -P -- "./$part"
+  [ "$(pwd -P)" = "$at" ] || { echo "$at is reached through a symbolic link and lies at $(pwd -P): name that directory" >&2; exit 3; }
 done
-"#
-);
-
-/// `phoenix-replace PARENT NAME`: reads `name content-in-base64` lines, writes the files into a fresh directory in
-/// PARENT, and swaps it in by rename.
-///
-/// `set -C` makes a new file of each name or fails: nothing that somebody put there meanwhile is written through.
-const REPLACE: &str = concat!(
-    "set -eu\n",
-    enter!(),
-    r#"umask 022
-enter "$1"
-parent=$1 name=$2
-new=$(mktemp -d ".$name.new.XXXXXX")
-trap 'cd "$parent" && rm -rf "./$new"' EXIT
-enter "$parent/$new"
-set -C
-while read -r file content; do
-  printf '%s' "$content" | base64 -d >"$file"
-done
-set +C
-chmod 0755 .
-enter "$parent"
-old="$new.old"
-if [ -e "./$name" ] || [ -L "./$name" ]; then
-  mv -T -- "./$name" "./$old"
-fi
-mv -T -- "./$new" "./$name"
-trap - EXIT
-rm -rf "./$old"
-for stale in ".$name.new."*; do
-  if [ -e "$stale" ] || [ -L "$stale" ]; then rm -rf "./$stale"; fi
-done
-exit 0
-"#
-);
+"#;
 
 /// `phoenix-exports DIRECTORY FILE PATH…`: replaces the file by standard input; by nothing, removes it. Then tells the
 /// server, which fails for a line of anybody's that it cannot export: only what it says of the PATHs, or of the file, counts.
@@ -135,37 +91,10 @@ done
 exit 0
 "#;
 
-/// `phoenix-read PARENT NAME FROM MOST`: a part of a file that is no symbolic link; ends with 4 where there is none.
-const READ: &str = concat!(
-    "set -eu\n",
-    enter!(),
-    r#"[ -d "$1" ] || exit 4
-enter "$1"
-[ -f "./$2" ] || exit 4
-dd if="./$2" iflag=nofollow,skip_bytes,count_bytes skip="$3" count="$4" bs=65536 status=none
-"#
-);
-
 impl Qm {
     pub(super) fn make_directory(&self, path: &str, deadline: Duration) -> Result<(), Fault> {
         let path = self.on_node(path)?;
-        self.run(&Command::change(script("phoenix-directory", MAKE, &[&path]), deadline)).map(|_| ())
-    }
-
-    pub(super) fn replace_directory(&self, path: &str, files: &[FileContent], deadline: Duration) -> Result<(), Fault> {
-        let (parent, name) = self.split(path)?;
-        let mut lines = String::new();
-        for file in files {
-            let FileContent { name, content } = file;
-            if !file.has_plain_name() {
-                return Err(Fault::harmless(FaultKind::Refused, format!("`{name}` is not a plain file name")));
-            }
-            // Writing to a string cannot fail.
-            let _ = writeln!(lines, "{name} {}", BASE64.encode(content.as_bytes()));
-        }
-        let mut command = Command::change(script("phoenix-replace", REPLACE, &[&parent, &name]), deadline);
-        command.stdin = lines.into_bytes();
-        self.run(&command).map(|_| ())
+        self.run(&Command::change(script("phoenix-directory", MAKE, &[&self.layout.root, &path]), deadline)).map(|_| ())
     }
 
     pub(super) fn write_exports(&self, vm: VmId, entries: &[ExportEntry], deadline: Duration) -> Result<(), Fault> {
@@ -200,18 +129,6 @@ impl Qm {
         Ok(files.iter().flat_map(|(name, content)| Export::parse(name, content)).collect())
     }
 
-    pub(super) fn read_part(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
-        let (parent, name) = self.split(path)?;
-        let argv = script("phoenix-read", READ, &[&parent, &name, &from.to_string(), &most.to_string()]);
-        let command = Command::look(argv, LOOK);
-        let output = self.runner.run(&command)?;
-        match output.status {
-            0 => Ok(Some(output.stdout)),
-            4 => Ok(None),
-            _ => Err(super::answer::fault(&command, &output)),
-        }
-    }
-
     /// A path of the node; absolute, and without steps upwards.
     pub(super) fn on_node(&self, path: &str) -> Result<String, Fault> {
         let plain = path.starts_with('/') && path.split('/').all(|part| part != ".." && part != ".");
@@ -220,16 +137,5 @@ impl Qm {
         }
         let path = path.trim_end_matches('/');
         Ok(format!("{}{path}", self.layout.root))
-    }
-
-    /// Parent and name of something on the node; never of its root directory, nor of what lies directly there.
-    fn split(&self, path: &str) -> Result<(String, String), Fault> {
-        let (parent, name) = path
-            .trim_end_matches('/')
-            .rsplit_once('/')
-            .filter(|(parent, name)| !parent.is_empty() && !name.starts_with('-'))
-            .ok_or_else(|| Fault::harmless(FaultKind::Refused, format!("`{path}` cannot be used on the node")))?;
-        self.on_node(path)?;
-        Ok((self.on_node(parent)?, name.to_owned()))
     }
 }

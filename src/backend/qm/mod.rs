@@ -242,10 +242,6 @@ impl Hypervisor for Qm {
         self.read_exports(vm)
     }
 
-    fn read_file(&self, path: &str, from: u64, most: usize) -> Result<Option<Vec<u8>>, Fault> {
-        self.read_part(path, from, most)
-    }
-
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
         self.measure(image).map(Some)
     }
@@ -253,7 +249,6 @@ impl Hypervisor for Qm {
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         match op {
             HostOp::MakeDirectory { path } => return self.make_directory(path, deadline),
-            HostOp::ReplaceDirectory { path, files } => return self.replace_directory(path, files, deadline),
             HostOp::WriteExports { vm, entries } => return self.write_exports(*vm, entries, deadline),
             HostOp::FetchImage { image, .. } => return self.fetch_image(image, deadline),
             HostOp::RemoveLeftover { vm, .. } => self.must_be_left_over(*vm)?,

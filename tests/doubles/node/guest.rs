@@ -59,14 +59,14 @@ fn link_local(mac: &str) -> String {
     format!("fe80::{}", groups.map(|group| format!("{group:x}")).join(":"))
 }
 
-/// `qm guest exec VM … -- ARGV`
-pub(crate) fn exec(node: &Node, vm: VmId, synchronous: bool, argv: &[&str]) -> Result<Answer, Fault> {
+/// `qm guest exec VM … -- ARGV`, and what the program reads on standard input.
+pub(crate) fn exec(node: &Node, vm: VmId, synchronous: bool, (argv, input): (&[&str], &[u8])) -> Result<Answer, Fault> {
     if argv.iter().any(|word| !word.is_ascii()) && node.existing(vm)?.running {
         let what = format!("VM {vm} qga command 'guest-exec' failed - got timeout");
         return Err(Fault::uncertain(FaultKind::Failed, what));
     }
     let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
-    let pid = node.did(node.core.guests().start(vm, &argv))?;
+    let pid = node.did(node.core.guests().start(vm, &argv, input))?;
     if synchronous { exec_status(node, vm, pid) } else { Ok(Answer::said(pretty(&json!({ "pid": pid })))) }
 }
 

@@ -116,7 +116,7 @@ fn run(node: &Node, program: &str, words: &[&str]) -> Answer {
         ("qm", words) => qm::run(node, words),
         ("pvesh", words) => pvesh::run(node, words),
         ("pvesm", words) => pvesm::run(node, words),
-        ("exportfs", ["-ra"]) | ("mkdir" | "mv" | "sha256sum", _) => scripts::run(node, program, words),
+        ("exportfs", ["-ra"]) | ("mkdir" | "sha256sum", _) => scripts::run(node, program, words),
         ("ip", ["-o", "-4", "addr", "show"]) => {
             let with_address = settings.bridges.iter().enumerate();
             let lines = with_address.filter_map(|(n, (bridge, address))| {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::io::Read as _;
+
 use phoenix::backend::embedded::Command;
 use phoenix::hypervisor::{Fault, FaultKind, HostOp, Hypervisor as _};
 use phoenix::model::{Digest, VmId};
@@ -278,14 +280,18 @@ fn agent(node: &Node, vm: &str, command: &str, words: &[&str]) -> Result<Answer,
 
 fn exec(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
     const USAGE: &str = "qm guest exec <vmid> [<extra-args>] [OPTIONS]";
-    let option = |name: &str| ["synchronous", "timeout"].contains(&name);
+    let option = |name: &str| ["synchronous", "timeout", "pass-stdin"].contains(&name);
     let parsed = Words::parse(words, Takes { usage: USAGE, words: 1, option: &option })?;
     let vm = parsed.vm(0, "vmid", USAGE)?;
     if parsed.rest.is_empty() {
         return Err(Answer::unknown("qm guest exec", words));
     }
     let synchronous = parsed.flag("synchronous").unwrap_or(true);
-    guest::exec(node, vm, synchronous, &parsed.rest).map_err(|fault| Answer::refused(&fault, USAGE))
+    let mut input = Vec::new();
+    if parsed.flag("pass-stdin") == Some(true) {
+        std::io::stdin().read_to_end(&mut input).map_err(|_| Answer::unknown("qm guest exec", words))?;
+    }
+    guest::exec(node, vm, synchronous, (&parsed.rest, &input)).map_err(|fault| Answer::refused(&fault, USAGE))
 }
 
 fn exec_status(node: &Node, vm: &str, pid: &str) -> Result<Answer, Answer> {

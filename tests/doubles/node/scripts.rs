@@ -13,7 +13,7 @@ use crate::answer::Answer;
 /// The program that looks at an image does not say for which VM. In tests it is this one.
 const MADE_FROM_AN_IMAGE: u32 = 1000;
 
-/// `mkdir`, `mv`, `sha256sum` or `exportfs`.
+/// `mkdir`, `sha256sum` or `exportfs`.
 pub(crate) fn run(node: &Node, program: &str, words: &[&str]) -> Answer {
     let carry_out = || match program {
         "exportfs" => tell_server(node).map_err(|error| Fault::harmless(FaultKind::Failed, error.to_string())),
@@ -57,14 +57,8 @@ fn operation(node: &Node, program: &str, words: &[&str]) -> Option<HostOp> {
     let root = node.dir.join("root").to_str()?.to_owned();
     match (program, script.as_slice()) {
         // It goes down step by step and hangs on the last.
-        ("mkdir", ["phoenix-directory", path]) if words.last()?.strip_prefix("./") == path.rsplit('/').next() => {
+        ("mkdir", ["phoenix-directory", _, path]) if words.last()?.strip_prefix("./") == path.rsplit('/').next() => {
             Some(HostOp::MakeDirectory { path: path.strip_prefix(&root)?.to_owned() })
-        }
-        ("mv", ["phoenix-replace", parent, name]) if words.last() == Some(&format!("./{name}").as_str()) => {
-            Some(HostOp::ReplaceDirectory {
-                path: format!("{}/{name}", parent.strip_prefix(&root)?),
-                files: Vec::new(),
-            })
         }
         ("sha256sum", ["phoenix-fetch-image", _, source, sha256, _]) => {
             let image = CloudImage { source: (*source).to_owned(), sha256: Some((*sha256).to_owned()) };

@@ -81,11 +81,14 @@ impl Agent {
         Ok(addresses(self.call::<Vec<Interface>>("guest-network-get-interfaces", &json!({}))?))
     }
 
-    pub(super) fn exec(&mut self, argv: &[String]) -> Result<u64, Fault> {
+    pub(super) fn exec(&mut self, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
         let Some((path, arguments)) = argv.split_first() else {
             return Err(Fault::harmless(FaultKind::Refused, "no program to run"));
         };
-        let order = json!({ "path": path, "arg": arguments, "capture-output": true });
+        let mut order = json!({ "path": path, "arg": arguments, "capture-output": true });
+        if !input.is_empty() {
+            order["input-data"] = BASE64.encode(input).into();
+        }
         Ok(self.call::<Started>("guest-exec", &order)?.pid)
     }
 
@@ -164,13 +167,14 @@ mod tests {
             ("guest-exec", "{\"return\": {\"pid\": 42}}\n"),
         ]);
         let mut agent = Agent::connect(double.dir()).unwrap();
-        assert_eq!(agent.exec(&["/bin/sh".to_owned(), "-c".to_owned(), "a \"b\"".to_owned()]).unwrap(), 42);
+        assert_eq!(agent.exec(&["/bin/sh".to_owned(), "-c".to_owned(), "a \"b\"".to_owned()], b"in").unwrap(), 42);
         let ended = GuestExit { code: Some(7), out: "ü\n".to_owned(), err: "no".to_owned() };
         assert_eq!(agent.exec_status(42).unwrap(), GuestStatus::Ended(ended));
         drop(agent);
         let heard = served.join().unwrap();
         let order: serde_json::Value = serde_json::from_str(&heard[1]).unwrap();
         assert_eq!(order["arguments"]["arg"], serde_json::json!(["-c", "a \"b\""]));
+        assert_eq!(order["arguments"]["input-data"], "aW4=");
     }
 
     #[test]
@@ -188,7 +192,7 @@ mod tests {
         ]);
         let mut agent = Agent::connect(double.dir()).unwrap();
         assert_eq!(agent.exec_status(1).unwrap_err().kind, FaultKind::Garbled);
-        assert_eq!(agent.exec(&["x".to_owned()]).unwrap_err().kind, FaultKind::Denied);
+        assert_eq!(agent.exec(&["x".to_owned()], b"").unwrap_err().kind, FaultKind::Denied);
         assert_eq!(agent.addresses().unwrap_err().kind, FaultKind::Garbled);
         drop(agent);
         served.join().unwrap();

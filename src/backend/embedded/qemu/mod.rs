@@ -363,10 +363,16 @@ impl Machines for Qemu<'_> {
         self.agent(vm)?.addresses()
     }
 
-    fn exec(&self, vm: VmId, argv: &[String], ready: &dyn Fn() -> Result<(), Fault>) -> Result<u64, Fault> {
+    fn exec(
+        &self,
+        vm: VmId,
+        argv: &[String],
+        input: &[u8],
+        ready: &dyn Fn() -> Result<(), Fault>,
+    ) -> Result<u64, Fault> {
         let mut agent = self.agent(vm)?;
         ready()?;
-        agent.exec(argv)
+        agent.exec(argv, input)
     }
 
     fn exec_status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
