@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::executable::executable;
 
 /// What phoenix runs on a node.
-const PROGRAMS: [&str; 6] = ["qm", "pvesh", "pvesm", "exportfs", "ip", "ps"];
+const PROGRAMS: [&str; 7] = ["qm", "pvesh", "pvesm", "exportfs", "ip", "ps", "perl"];
 
 /// Programs that are the real ones, until something is scripted to go wrong with the operation for which phoenix' scripts
 /// need them.

@@ -1,10 +1,10 @@
-//! The guest agent, through `qm guest exec`.
+//! The guest agent, through its own socket, or through `qm agent` and `qm guest exec` where that cannot be used.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::super::agent::{Interface, addresses, explained};
+use super::super::agent::{self, Interface, addresses, explained};
 use super::super::runner::Command;
 use super::Qm;
 use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestExit, GuestStatus, Guests};
@@ -33,28 +33,38 @@ struct Status {
 
 impl Guests for Qm {
     fn ping(&self, vm: VmId) -> Result<(), Fault> {
-        let argv = ["qm", "agent", &vm.to_string(), "ping"].map(ToOwned::to_owned);
-        self.run(&Command::look(argv.into(), CALL)).map(|_| ()).map_err(explained)
+        self.ask(vm, agent::ping, || {
+            let argv = ["qm", "agent", &vm.to_string(), "ping"].map(ToOwned::to_owned);
+            self.run(&Command::look(argv.into(), CALL)).map(|_| ()).map_err(explained)
+        })
     }
 
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
-        let argv = ["qm", "agent", &vm.to_string(), "network-get-interfaces"].map(ToOwned::to_owned);
-        let output = self.run(&Command::look(argv.into(), CALL)).map_err(explained)?;
-        let interfaces: Vec<Interface> = parse(&output.stdout)?;
-        Ok(addresses(interfaces))
+        self.ask(vm, agent::ask_addresses, || {
+            let argv = ["qm", "agent", &vm.to_string(), "network-get-interfaces"].map(ToOwned::to_owned);
+            let output = self.run(&Command::look(argv.into(), CALL)).map_err(explained)?;
+            let interfaces: Vec<Interface> = parse(&output.stdout)?;
+            Ok(addresses(interfaces))
+        })
     }
 
     fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
-        // A character above U+00FF in an argument hangs the agent (recorded): it must never get there.
+        // A character above U+00FF in an argument hangs the agent behind `qm` (recorded): it must never get there.
         if let Some(word) = argv.iter().find(|word| !word.is_ascii()) {
             let what = format!("`{word}` cannot be handed to the guest agent: it is not ASCII");
             return Err(Fault::harmless(FaultKind::Refused, what));
         }
-        let argv = super::command::guest_exec(vm, argv, !input.is_empty());
-        let command = Command { stdin: input.to_vec(), ..Command::change(argv, CALL) };
-        let output = self.run(&command).map_err(explained)?;
-        let started: Started = parse(&output.stdout)?;
-        Ok(started.pid)
+        self.ask(
+            vm,
+            |socket| agent::exec(socket, argv, input),
+            || {
+                let argv = super::command::guest_exec(vm, argv, !input.is_empty());
+                let command = Command { stdin: input.to_vec(), ..Command::change(argv, CALL) };
+                let output = self.run(&command).map_err(explained)?;
+                let started: Started = parse(&output.stdout)?;
+                Ok(started.pid)
+            },
+        )
     }
 
     fn input_limit(&self) -> usize {
@@ -62,15 +72,21 @@ impl Guests for Qm {
     }
 
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
-        let argv = ["qm", "guest", "exec-status", &vm.to_string(), &pid.to_string()].map(ToOwned::to_owned);
-        // An answer about an ended program is given once: a lost one is gone.
-        let output = self.run(&Command::change(argv.into(), CALL)).map_err(explained)?;
-        let status: Status = parse(&output.stdout)?;
-        if status.exited == 0 {
-            return Ok(GuestStatus::Running);
-        }
-        let (out, err) = (decoded(&status.out), decoded(&status.err));
-        Ok(GuestStatus::Ended(GuestExit { code: status.exitcode, out, err }))
+        self.ask(
+            vm,
+            |socket| agent::exec_status(socket, pid),
+            || {
+                let argv = ["qm", "guest", "exec-status", &vm.to_string(), &pid.to_string()].map(ToOwned::to_owned);
+                // An answer about an ended program is given once: a lost one is gone.
+                let output = self.run(&Command::change(argv.into(), CALL)).map_err(explained)?;
+                let status: Status = parse(&output.stdout)?;
+                if status.exited == 0 {
+                    return Ok(GuestStatus::Running);
+                }
+                let (out, err) = (decoded(&status.out), decoded(&status.err));
+                Ok(GuestStatus::Ended(GuestExit { code: status.exitcode, out, err }))
+            },
+        )
     }
 }
 

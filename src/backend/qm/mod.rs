@@ -1,10 +1,11 @@
 //! A Proxmox VE node, driven by its own programs: `qm`, `pvesh`, `pvesm`.
 //!
 //! - `command`: operation → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
-//! - `guest`: the guest agent. `files`: directories on the node. `job`: what outlives phoenix.
+//! - `guest`: the guest agent, by its own socket (`agent`) or by `qm`. `files`: directories on the node. `job`: what outlives phoenix.
 //!
 //! Nothing of a config ever becomes part of a script: scripts are fixed texts, values are their arguments.
 
+mod agent;
 mod answer;
 pub mod command;
 mod copying;

@@ -39,6 +39,7 @@ pub use accelerator::Accelerator;
 pub(super) use image::{Image, copy, import, inspect, is_image, link, resize};
 pub(super) use process::memory_mb;
 
+use super::super::agent as agent_says;
 use super::files::{self, Deadline, Lock};
 use super::machines::{Machines, agent_is_on};
 use super::{Embedded, GuestKind};
@@ -356,11 +357,11 @@ impl Machines for Qemu<'_> {
     }
 
     fn ping(&self, vm: VmId) -> Result<(), Fault> {
-        self.agent(vm)?.ping()
+        agent_says::ping(&mut self.agent(vm)?)
     }
 
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
-        self.agent(vm)?.addresses()
+        agent_says::ask_addresses(&mut self.agent(vm)?)
     }
 
     fn exec(
@@ -372,10 +373,10 @@ impl Machines for Qemu<'_> {
     ) -> Result<u64, Fault> {
         let mut agent = self.agent(vm)?;
         ready()?;
-        agent.exec(argv, input)
+        agent_says::exec(&mut agent, argv, input)
     }
 
     fn exec_status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
-        self.agent(vm)?.exec_status(pid)
+        agent_says::exec_status(&mut self.agent(vm)?, pid)
     }
 }
