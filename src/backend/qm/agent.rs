@@ -252,7 +252,7 @@ mod tests {
         let listener = UnixListener::bind(sockets.join("1000.qga")).unwrap();
         let served = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+            while stream.write_all(&[b'x'; 4096]).is_ok() {}
         });
         let fault = asked(dir.path(), ping).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Garbled, "{fault:?}");

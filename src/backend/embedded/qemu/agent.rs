@@ -35,18 +35,18 @@ impl Agent {
     /// Asks the guest to power off. It answers only where it refuses.
     pub(super) fn power_off(&mut self) -> Result<(), Fault> {
         let order = json!({ "execute": "guest-shutdown", "arguments": { "mode": "powerdown" } });
-        self.0.send(&order).map_err(lost)
+        self.0.send(&order).map_err(|fault| lost(&fault))
     }
 }
 
 impl Ask for Agent {
     fn ask(&mut self, question: &Value) -> Result<Value, Fault> {
-        self.0.send(question).map_err(lost)?;
-        self.0.receive().map_err(lost)
+        self.0.send(question).map_err(|fault| lost(&fault))?;
+        self.0.receive().map_err(|fault| lost(&fault))
     }
 }
 
-fn lost(fault: Fault) -> Fault {
+fn lost(fault: &Fault) -> Fault {
     if fault.kind == FaultKind::Garbled { agent::garbled(&fault.what) } else { agent::lost(&fault.what) }
 }
 
