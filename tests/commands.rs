@@ -179,8 +179,8 @@ fn the_programs_of_proxmox_are_started_as_rarely_as_before() {
         // It is asked only where QEMU leaves no pid files, as here; on a node it does.
         calls.retain(|call| call[1..].first().is_none_or(|word| word != "status") || call[0] != "qm");
         let of = |program: &str| calls.iter().filter(|call| call[0] == program).count();
-        let [qm, pvesh, pvesm, agent] = ["qm", "pvesh", "pvesm", "agent"].map(of);
-        table.push_str(&format!("{what:<26} {qm:>2}  {pvesh:>5}  {pvesm:>5}  {agent:>19}\n"));
+        let [vms, api, storages, agent] = ["qm", "pvesh", "pvesm", "agent"].map(of);
+        table.push_str(&format!("{what:<26} {vms:>2}  {api:>5}  {storages:>5}  {agent:>19}\n"));
     };
     let one = ["--parallelism", "1", "--auto-approve"];
     count("plan of three new VMs", &["plan"]);
