@@ -5,7 +5,7 @@
 use super::perform::failure;
 use crate::event::Failure;
 use crate::hypervisor::{ExportEntry, FileContent, HostOp};
-use crate::model::{ActionKind, CloudImage, Digest, Record, RecordState, VmId};
+use crate::model::{ActionKind, CloudImage, Digest, Record, RecordState, VmId, noted};
 use crate::observed::{BootDisk, ConfigWrite, VmObserved, Wanted, with_record, write_for};
 use crate::plan::{CloneTask, Leftover, Mount, StagedFile, Task, VmPlan};
 
@@ -137,7 +137,7 @@ pub(super) fn stage(task: &Task) -> Result<HostOp, Failure> {
 
 /// Notes in the record that a feature's script ran; so what it ran from is mounted and staged.
 pub(super) fn feature_ran(record: &mut Record, task: &Task, name: &str, digest: &str) {
-    record.features.insert(name.to_owned(), digest.to_owned());
+    record.features.insert(name.to_owned(), noted(digest).to_owned());
     record.volumes.extend(task.record.volumes.clone());
     record.staged.clone_from(&task.record.staged);
     record.applied.clone_from(&task.record.applied);

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::volumes::Mount;
-use super::{FeatureScript, StagedFile, context};
-use crate::model::{Desired, DesiredVm, Script, content_digest};
+use super::{FeatureScript, StagedFile, context, drift};
+use crate::model::{CloudImage, Desired, DesiredVm, Record, Script, content_digest, is_noted, noted};
 
 /// The content of a VM's scripts directory.
 pub(super) struct Staging {
     context: String,
-    /// Digests of what lies beside the scripts, by file name; empty without features.
+    /// What a record notes of what lies beside the scripts, by file name; empty without features.
     pub digests: BTreeMap<String, String>,
 }
 
@@ -22,10 +22,10 @@ impl Staging {
             return staging;
         }
         staging.context = context::vm_context(vm, mounts);
-        let digest = content_digest(staging.context.as_bytes());
+        let digest = noted(&content_digest(staging.context.as_bytes())).to_owned();
         staging.digests.insert(context::CONTEXT_FILE.to_owned(), digest);
         if let Some(common) = &desired.scripts.common {
-            staging.digests.insert(common.file.clone(), common.digest.to_string());
+            staging.digests.insert(common.file.clone(), noted(&common.digest).to_owned());
         }
         staging
     }
@@ -60,4 +60,31 @@ pub(super) fn feature_scripts(
             })
         })
         .collect()
+}
+
+/// The record of a VM with what an earlier version noted in 64 bits as it is noted now, wherever that names what there is.
+///
+/// So nothing is done to a VM only because its record is older; the next write of the record brings it up.
+pub(super) fn brought_up(record: &Record, vm: &DesiredVm, desired: &Desired, staging: &Staging) -> Record {
+    let mut record = record.clone();
+    for (name, kept) in &mut record.features {
+        if let Some(script) = desired.scripts.features.get(name.as_str()).filter(|now| is_noted(kept, &now.digest)) {
+            noted(&script.digest).clone_into(kept);
+        }
+    }
+    for (name, kept) in &mut record.staged {
+        if let Some(now) = staging.digests.get(name).filter(|now| is_noted(kept, now)) {
+            kept.clone_from(now);
+        }
+    }
+    let applied = drift::applied(vm);
+    for (key, kept) in &mut record.applied {
+        if let Some(now) = applied.get(key).filter(|now| drift::is_kept(kept, now)) {
+            kept.clone_from(now);
+        }
+    }
+    if let Some(now) = vm.cloud_image.as_ref().map(CloudImage::name).filter(|now| is_noted(&record.image, now)) {
+        record.image = now;
+    }
+    record
 }

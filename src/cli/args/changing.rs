@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args as ClapArgs};
 
 use super::Selecting;
 use crate::cli::output::Output;
+use crate::model::is_content_digest;
 
 /// What to do beside making the VMs what the config says.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -76,12 +77,23 @@ pub(in crate::cli) struct Apply {
     pub(in crate::cli) auto_approve: bool,
     #[command(flatten)]
     pub(in crate::cli) losing: Losing,
-    /// Carry out only the plan with this hash, without asking; another one is refused.
-    #[arg(long, value_name = "HASH")]
+    /// Carry out only the plan with this hash, without asking; another one is refused. All 64 characters of it.
+    #[arg(long, value_name = "HASH", value_parser = whole_hash)]
     pub(in crate::cli) expect: Option<String>,
     /// Carry out this saved plan, without asking; a VM that moved since is left alone.
     #[arg(value_name = "PLAN", conflicts_with_all = ["only", "exclude", "Options", "expect"])]
     pub(in crate::cli) plan: Option<PathBuf>,
+}
+
+/// A plan hash as the plan prints it; never the beginning of one, which others may share.
+fn whole_hash(text: &str) -> Result<String, String> {
+    if is_content_digest(text) {
+        return Ok(text.to_owned());
+    }
+    let found = text.chars().count();
+    Err(format!(
+        "a plan hash has 64 characters out of 0-9 and a-f, this has {found}; copy the whole `Plan hash` of `phoenix plan`"
+    ))
 }
 
 #[derive(Debug, ClapArgs)]
