@@ -8,6 +8,8 @@
 mod cell;
 #[path = "hostile/clean.rs"]
 mod clean;
+#[path = "hostile/documents.rs"]
+mod documents;
 #[path = "support/executable.rs"]
 mod executable;
 #[path = "hostile/fstab.rs"]

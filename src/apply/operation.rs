@@ -128,7 +128,7 @@ pub(super) fn stage(task: &Task) -> Result<HostOp, Failure> {
     let Some(path) = channel.and_then(Mount::host_scripts) else {
         return Err(failure("the plan does not say where the scripts go", None));
     };
-    let file = |StagedFile { name, content }: &StagedFile| FileContent {
+    let file = |StagedFile { name, content, .. }: &StagedFile| FileContent {
         name: name.clone(),
         content: std::sync::Arc::clone(content),
     };

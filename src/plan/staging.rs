@@ -10,6 +10,8 @@ use crate::model::{CloudImage, Desired, DesiredVm, Record, Script, content_diges
 /// The content of a VM's scripts directory.
 pub(super) struct Staging {
     context: String,
+    /// Digest of the context.
+    context_digest: String,
     /// What a record notes of what lies beside the scripts, by file name; empty without features.
     pub digests: BTreeMap<String, String>,
 }
@@ -17,13 +19,13 @@ pub(super) struct Staging {
 impl Staging {
     /// Works out what a VM's scripts find beside them.
     pub(super) fn of(vm: &DesiredVm, mounts: &[Mount], desired: &Desired) -> Self {
-        let mut staging = Self { context: String::new(), digests: BTreeMap::new() };
+        let mut staging = Self { context: String::new(), context_digest: String::new(), digests: BTreeMap::new() };
         if vm.features.is_empty() {
             return staging;
         }
         staging.context = context::vm_context(vm, mounts);
-        let digest = noted(&content_digest(staging.context.as_bytes())).to_owned();
-        staging.digests.insert(context::CONTEXT_FILE.to_owned(), digest);
+        staging.context_digest = content_digest(staging.context.as_bytes());
+        staging.digests.insert(context::CONTEXT_FILE.to_owned(), noted(&staging.context_digest).to_owned());
         if let Some(common) = &desired.scripts.common {
             staging.digests.insert(common.file.clone(), noted(&common.digest).to_owned());
         }
@@ -35,8 +37,16 @@ impl Staging {
         if vm.features.is_empty() {
             return Vec::new();
         }
-        let file = |script: &Script| StagedFile { name: script.file.clone(), content: Arc::clone(&script.content) };
-        let context = StagedFile { name: context::CONTEXT_FILE.to_owned(), content: self.context.into() };
+        let file = |script: &Script| StagedFile {
+            name: script.file.clone(),
+            content: Arc::clone(&script.content),
+            digest: Arc::clone(&script.digest),
+        };
+        let context = StagedFile {
+            name: context::CONTEXT_FILE.to_owned(),
+            content: self.context.into(),
+            digest: self.context_digest.into(),
+        };
         let scripts = vm.features.iter().filter_map(|feature| desired.scripts.features.get(&feature.name));
         std::iter::once(context).chain(scripts.map(file)).chain(desired.scripts.common.iter().map(file)).collect()
     }
