@@ -30,8 +30,9 @@ fn plan(scene: &Scene, target: &str) -> String {
     let out = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{target}: {out}{}", String::from_utf8_lossy(&output.stderr));
     let (_, rest) = out.split_once("Target").and_then(|(_, rest)| rest.split_once('\n')).expect(&out);
-    // What only an embedded node has to say.
-    rest.replace("Embedded node: no real VM would change.\n", "")
+    // What only an embedded node has to say, and the hash, which names the node.
+    let rest = rest.replace("Embedded node: no real VM would change.\n", "");
+    rest.split_inclusive('\n').filter(|line| !line.starts_with("Plan hash ")).collect()
 }
 
 #[test]
@@ -68,6 +69,30 @@ fn phoenix_plans_the_same_through_the_programs() {
     same("1003");
 }
 
+/// A node is one node, looked at or recorded; and it is another one under another cluster's certificate.
+#[test]
+fn the_hash_is_that_of_the_node_and_not_of_the_way_to_it() {
+    let scene = Scene::new(|_| {});
+    let file = |name: &str, text: &str| fs::write(scene.dir.path().join(name), text).unwrap();
+    file("phoenix_vm_configs.json", r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web" }] }"#);
+    let run = |arguments: &[&str]| {
+        let mut phoenix = scene.doubles.command(env!("CARGO_BIN_EXE_phoenix"));
+        let output = phoenix.args(arguments).current_dir(scene.dir.path()).output().unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {out}{}", String::from_utf8_lossy(&output.stderr));
+        out.lines().find_map(|line| line.strip_prefix("Plan hash ")).map(ToOwned::to_owned)
+    };
+    let live = || run(&["plan", "--target", "qm:"]).unwrap();
+    file("node/pve-root-ca.pem", "one cluster");
+    let one = live();
+    assert_eq!(one.len(), 64);
+    run(&["observe", "--target", "qm:", "--out", "recorded.json"]);
+    assert_eq!(run(&["plan", "--against", "recorded.json"]), Some(one.clone()));
+    file("node/pve-root-ca.pem", "another cluster");
+    assert_ne!(live(), one);
+    assert_eq!(run(&["plan", "--against", "recorded.json"]), Some(one));
+}
+
 /// What the back end for Proxmox says of a node through the programs is what the embedded one says itself.
 #[test]
 fn the_node_looks_the_same_through_the_programs() {
@@ -75,7 +100,10 @@ fn the_node_looks_the_same_through_the_programs() {
     let (qm, node) = (scene.doubles.qm(), Embedded::open(&scene.path("")).unwrap());
     let vm = |number: u32| VmId::try_from(number).unwrap();
     let same = || {
-        assert_eq!(qm.observe().unwrap(), node.observe().unwrap());
+        let mut observed = node.observe().unwrap();
+        assert!(observed.node.identity.ends_with(scene.path("").canonicalize().unwrap().to_str().unwrap()));
+        observed.node.identity.clear();
+        assert_eq!(qm.observe().unwrap(), observed);
         for id in [vm(1000), vm(1001), vm(9000)] {
             assert_eq!(qm.vm(id).unwrap(), node.vm(id).unwrap());
             assert_eq!(qm.config(id).unwrap(), node.config(id).unwrap());

@@ -67,8 +67,9 @@ fn normal(text: &str) -> String {
         // Bars and their scale are as long as the run took.
         (r#"(?s)<svg class="(bars|scale)".*?</svg>"#, r#"<svg class="$1"/>"#),
         (r"sha256-[A-Za-z0-9+/=]+", "SHA256"),
-        (r"\b[0-9a-f]{16}\b", "DIGEST"),
+        (r"\b[0-9a-f]{16}([0-9a-f]{48})?\b", "DIGEST"),
         (r"\b[0-9a-f]{40}\b", "DIGEST"),
+        (r#""directory [^"]*/node""#, r#""directory DIR""#),
         (r"(?s)<style>.*?</style>", "<style/>"),
         (r"(?s)<script>.*?</script>", "<script/>"),
         (r"\b\d+\.\d+\.\d+\b( \(simulated\))?", "VERSION"),

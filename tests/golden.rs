@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 
 use phoenix::backend::embedded::Embedded;
 
-/// Digits of a digest of a script or another file.
-const CONTENT_DIGEST: usize = 16;
+/// Digits of the digest of a script or another file, as a record notes it.
+const CONTENT_DIGEST: usize = 32;
 
 fn cases() -> Vec<PathBuf> {
     let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/qm")).unwrap();

@@ -8,6 +8,8 @@
 mod cell;
 #[path = "hostile/clean.rs"]
 mod clean;
+#[path = "hostile/documents.rs"]
+mod documents;
 #[path = "support/doubles.rs"]
 mod doubles;
 #[path = "support/executable.rs"]

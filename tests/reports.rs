@@ -156,7 +156,7 @@ fn what_was_refused_is_reported_too() {
     let scene = Scene::new();
     // A report of an earlier run must not be taken for one of this.
     scene.write("r.json", "{}");
-    let Ran(code, _, err) = scene.apply(&["--expect", "0123456789abcdef"]);
+    let Ran(code, _, err) = scene.apply(&["--expect", &"0123456789abcdef".repeat(4)]);
     assert_eq!(code, 5, "{err}");
     let report = scene.reported("refused");
     assert!(report["refused"]["error"].as_str().unwrap().contains("expected is 0123456789abcdef"), "{report:#}");

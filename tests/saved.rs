@@ -125,8 +125,12 @@ fn only_the_expected_plan_is_carried_out() {
     let scene = Scene::new();
     let out = scene.check(&["plan"], 0, &[]);
     let hash = out.split_once("Plan hash ").unwrap().1.lines().next().unwrap().to_owned();
-    let says = ["expected is 0123456789abcdef; nothing was done"];
-    scene.check(&["apply", "--expect", "0123456789abcdef"], 5, &says);
+    let other = "0123456789abcdef".repeat(4);
+    scene.check(&["apply", "--expect", &other], 5, &["expected is 0123456789abcdef", "nothing was done"]);
+    // The beginning of a hash is none, nor is one written otherwise.
+    for none in [&hash[..16], &hash[..63], &format!("{hash}0"), &hash.to_uppercase(), ""] {
+        scene.check(&["apply", "--expect", none], 4, &["a plan hash has 64 characters"]);
+    }
     assert!(!scene.path(".phoenix/node/qemu-server/1000.conf").exists());
     scene.check(&["apply", "--expect", &hash], 0, &[]);
     scene.check(&["apply", "--expect", &hash], 5, &["nothing was done"]);

@@ -7,7 +7,7 @@ use super::perform::{Step, failure};
 use crate::event::Failure;
 use crate::guest::{self, CloudInit, FeatureProgress, FeatureRun, FeatureStart, GuestProblem, Program};
 use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus};
-use crate::model::Outcome;
+use crate::model::{Outcome, is_noted, noted};
 
 /// Waits between looks: short at first, since a simulated or restored guest answers at once, then every two seconds.
 struct Pace(Duration);
@@ -141,7 +141,7 @@ impl Step<'_> {
             return Err(failure("the plan does not say which script to run", None));
         };
         let ran = live.record.valid().and_then(|record| record.features.get(name));
-        if ran.is_some_and(|digest| **digest == *script.digest) && !script.again {
+        if ran.is_some_and(|ran| is_noted(ran, &script.digest)) && !script.again {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
@@ -153,7 +153,7 @@ impl Step<'_> {
         let (vm_id, timeout) = (self.id().to_string(), guest::script_seconds(self.seconds()).to_string());
         let run = FeatureRun {
             feature: name,
-            digest: &script.digest,
+            digest: noted(&script.digest),
             uuid,
             directory: &directory,
             file: &script.file,

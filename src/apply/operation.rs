@@ -6,7 +6,7 @@ use super::perform::failure;
 use crate::event::Failure;
 use crate::guest::{self, Program};
 use crate::hypervisor::{ExportEntry, HostOp};
-use crate::model::{ActionKind, CloudImage, Digest, Record, RecordState, VmId};
+use crate::model::{ActionKind, CloudImage, Digest, Record, RecordState, VmId, noted};
 use crate::observed::{BootDisk, ConfigWrite, VmObserved, Wanted, with_record, write_for};
 use crate::plan::{CloneTask, Leftover, Mount, StagedFile, Task, VmPlan};
 
@@ -129,7 +129,7 @@ pub(super) fn stage(task: &Task, limit: usize) -> Result<Vec<Program>, Failure> 
         return Err(failure("the plan does not say where the scripts go", None));
     };
     let files: Vec<(&str, &str)> =
-        task.files.iter().map(|StagedFile { name, content }| (name.as_str(), content.as_ref())).collect();
+        task.files.iter().map(|StagedFile { name, content, .. }| (name.as_str(), content.as_ref())).collect();
     guest::stage(&channel.guest_scripts(), &channel.source(), &files, limit)
         .map_err(|problem| failure(problem.to_string(), None))
 }
@@ -142,7 +142,7 @@ pub(super) fn mount(mount: &Mount) -> Program {
 
 /// Notes in the record that a feature's script ran; so what it ran from is mounted and staged.
 pub(super) fn feature_ran(record: &mut Record, task: &Task, name: &str, digest: &str) {
-    record.features.insert(name.to_owned(), digest.to_owned());
+    record.features.insert(name.to_owned(), noted(digest).to_owned());
     record.volumes.extend(task.record.volumes.clone());
     record.staged.clone_from(&task.record.staged);
     record.applied.clone_from(&task.record.applied);

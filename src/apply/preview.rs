@@ -5,7 +5,7 @@ use crate::event::Failure;
 use crate::guest::{self, FeatureRun, Program};
 use crate::hypervisor::HostOp;
 use crate::hypervisor::image::import;
-use crate::model::{ActionKind, CloudImage, Digest, GIB, Record, RecordState, VmId};
+use crate::model::{ActionKind, CloudImage, Digest, GIB, Record, RecordState, VmId, noted};
 use crate::observed::{ConfigWrite, Observed, RecordFound, VmObserved, encode_description, with_record};
 use crate::plan::{Action, Mount, Plan, Source, Task, VmPlan};
 
@@ -264,7 +264,7 @@ impl<'a> Scene<'a> {
         let uuid = self.live.as_ref().and_then(|live| live.uuid.clone()).unwrap_or_default();
         let run = FeatureRun {
             feature: name,
-            digest: &script.digest,
+            digest: noted(&script.digest),
             uuid: &uuid,
             directory: &directory,
             file: &script.file,

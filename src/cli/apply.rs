@@ -26,7 +26,7 @@ pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> 
 
 fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console) -> Result<Exit> {
     let (planned, moved) = match &verb.plan {
-        Some(file) => match saved::held_to(file, args, &mut reports.spared, console)? {
+        Some(file) => match saved::held_to(file, args, verb.expect.as_deref(), &mut reports.spared, console)? {
             Ok(planned) => (planned, reports.spared.len()),
             Err(exit) => return Ok(exit),
         },
@@ -40,14 +40,14 @@ fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console)
     let asks = planned.plan.acts() && !agreed;
     show(&planned, reports, asks, console)?;
     let hash = &planned.document.hash;
-    if let Some(expected) = verb.expect.as_ref().filter(|expected| *expected != hash) {
+    if let Some(expected) = verb.expect.as_ref().filter(|expected| verb.plan.is_none() && *expected != hash) {
         return Err(Refusal::stale(
             format!("the plan has hash {hash}, expected is {expected}; nothing was done"),
             "look at `phoenix plan`, and have it approved",
         ));
     }
     let agreed = match consent::to_plan(asks, console)? {
-        Ok(()) => consent::to_destruction(&planned.plan, &verb.losing.yes_destroy, console)?,
+        Ok(()) => consent::to_destruction(&planned, &verb.losing.yes_destroy, console)?,
         no => no,
     };
     if let Err(exit) = agreed {

@@ -1,12 +1,15 @@
 //! Who agrees to a plan, and how.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::Result;
 
 use super::Exit;
 use super::console::Console;
 use super::exit::Refusal;
-use crate::model::Outcome;
-use crate::plan::Plan;
+use super::plan::Planned;
+use crate::model::{Outcome, VmId};
+use crate::plan::VmPlan;
 use crate::ui::text::safe;
 
 /// Whether somebody agrees to a plan; `Err(exit)` inside: nobody does, which has been told.
@@ -24,60 +27,128 @@ pub(super) fn to_plan(asks: bool, console: &Console) -> Result<Result<(), Exit>>
     }
 }
 
-/// Whether somebody agrees to the end of every VM that goes, by its name: typed, or given with `--yes-destroy`. No other
-/// consent counts for what cannot be taken back.
-pub(super) fn to_destruction(plan: &Plan, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
-    let going = plan.vms.iter().filter(|vm| vm.outcome == Outcome::Destroy && !vm.blocked);
-    // A VM without a name is called by its VMID.
-    let names: Vec<String> =
-        going.map(|vm| if vm.name.is_empty() { vm.vm.to_string() } else { vm.name.clone() }).collect();
-    let quoted = |names: &[&String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+/// Whether somebody agrees to the end of every VM that goes, each named beyond doubt: typed, or given with `--yes-destroy`.
+/// No other consent counts for what cannot be taken back.
+pub(super) fn to_destruction(planned: &Planned, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
+    let going = planned.plan.vms.iter().filter(|vm| vm.outcome == Outcome::Destroy && !vm.blocked);
+    let question = Question {
+        option: "--yes-destroy",
+        also: "the plan also destroys",
+        other: "what the plan does not destroy",
+        keep: "name every VM that the plan destroys, or keep it with `--exclude`",
+        lost: "and its disks go for good",
+        asked: "whether VMs may be destroyed",
+    };
+    to_loss(&question, &Named::of(planned), &going.map(|vm| vm.vm).collect::<Vec<_>>(), given, console)
+}
+
+/// Whether somebody agrees that VMs lose what they did since a snapshot, each named beyond doubt: typed, or given with
+/// `--yes-rollback`.
+pub(super) fn to_rollback(planned: &Planned, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
+    let going = planned.plan.vms.iter().filter(|vm| vm.outcome.acts() && !vm.blocked);
+    let question = Question {
+        option: "--yes-rollback",
+        also: "the plan also takes back",
+        other: "what the plan does not take back",
+        keep: "name every VM that goes back",
+        lost: "loses what it did since the snapshot",
+        asked: "whether VMs may go back",
+    };
+    to_loss(&question, &Named::of(planned), &going.map(|vm| vm.vm).collect::<Vec<_>>(), given, console)
+}
+
+/// What VMs lose, in words.
+struct Question {
+    /// The option that agrees without a question.
+    option: &'static str,
+    /// What is done to VMs that were not named.
+    also: &'static str,
+    /// What was named without need.
+    other: &'static str,
+    /// What helps where one was not named.
+    keep: &'static str,
+    /// What a VM loses.
+    lost: &'static str,
+    /// What nobody can be asked.
+    asked: &'static str,
+}
+
+/// The names of the VMs of a plan, on the target and in the file.
+struct Named(BTreeMap<VmId, BTreeSet<String>>);
+
+impl Named {
+    fn of(planned: &Planned) -> Self {
+        let names = |vm: &VmPlan| {
+            let live = planned.observed.vms.get(&vm.vm).map(|live| live.name.clone());
+            let declared = planned.names.get(&vm.vm).cloned();
+            let names = [Some(vm.name.clone()), live, declared].into_iter().flatten();
+            (vm.vm, names.filter(|name| !name.is_empty()).collect())
+        };
+        Self(planned.plan.vms.iter().map(names).collect())
+    }
+
+    /// Whether a VM has this name or VMID.
+    fn has(&self, vm: VmId, word: &str) -> bool {
+        vm.to_string() == word || self.0.get(&vm).is_some_and(|names| names.contains(word))
+    }
+
+    /// Whether a word names this VM and no other one of the plan: it is its VMID, or a name that it alone has.
+    fn is_meant(&self, word: &str, vm: VmId) -> bool {
+        vm.to_string() == word || (self.has(vm, word) && !self.0.keys().any(|id| *id != vm && self.has(*id, word)))
+    }
+
+    /// A word that names this VM and no other one: a name, or else the VMID.
+    fn word(&self, vm: VmId) -> String {
+        let mut names = self.0.get(&vm).into_iter().flatten();
+        names.find(|name| self.is_meant(name, vm)).cloned().unwrap_or_else(|| vm.to_string())
+    }
+
+    /// The VM as people read it: its VMID, and its names.
+    fn shown(&self, vm: VmId) -> String {
+        let names: Vec<String> = self.0.get(&vm).into_iter().flatten().map(|name| format!(" `{name}`")).collect();
+        format!("{vm}{}", names.join(","))
+    }
+}
+
+fn to_loss(
+    question: &Question,
+    named: &Named,
+    going: &[VmId],
+    given: &[String],
+    console: &Console,
+) -> Result<Result<(), Exit>> {
+    let shown = |vms: &[VmId]| vms.iter().map(|vm| named.shown(*vm)).collect::<Vec<_>>().join(", ");
+    let words = || going.iter().map(|vm| named.word(*vm)).collect::<Vec<_>>().join(",");
     if !given.is_empty() {
-        let missing: Vec<&String> = names.iter().filter(|name| !given.contains(name)).collect();
-        let foreign: Vec<&String> = given.iter().filter(|name| !names.contains(name)).collect();
+        let missing: Vec<VmId> =
+            going.iter().copied().filter(|vm| !given.iter().any(|word| named.is_meant(word, *vm))).collect();
+        let foreign = given.iter().filter(|word| !going.iter().any(|vm| named.has(*vm, word)));
+        let foreign: Vec<String> = foreign.map(|word| format!("`{word}`")).collect();
         if !foreign.is_empty() {
             // Agreed to already, and gone already: no reason to stop a run that was interrupted and is repeated.
-            console
-                .note(&format!("`--yes-destroy` names what the plan does not destroy: {}\n", safe(&quoted(&foreign))));
+            let Question { option, other, .. } = question;
+            console.note(&format!("`{option}` names {other}: {}\n", safe(&foreign.join(", "))));
+        }
+        let shared = |vm: &&VmId| given.iter().any(|word| named.has(**vm, word));
+        if let Some(vm) = missing.iter().find(shared) {
+            let what = format!("several VMs have the name that stands for VM {}; nothing was done", named.shown(*vm));
+            return Err(Refusal::usage(what, format!("name them by VMID: `{} {}`", question.option, words())));
         }
         if !missing.is_empty() {
-            let what = format!("the plan also destroys {}; nothing was done", quoted(&missing));
-            return Err(Refusal::usage(what, "name every VM that the plan destroys, or keep it with `--exclude`"));
+            let what = format!("{} {}; nothing was done", question.also, shown(&missing));
+            return Err(Refusal::usage(what, question.keep));
         }
         return Ok(Ok(()));
     }
-    for name in &names {
-        match console.typed(&format!("VM `{name}` and its disks go for good. Type its name to agree: ")) {
-            Some(typed) if typed == *name => {}
+    for vm in going {
+        let word = named.word(*vm);
+        let kind = if word == vm.to_string() { "VMID" } else { "name" };
+        match console.typed(&format!("VM {} {}. Type its {kind} to agree: ", named.shown(*vm), question.lost)) {
+            Some(typed) if named.is_meant(&typed, *vm) => {}
             Some(_) => return Ok(Err(nothing_done(console))),
             None => {
-                let what = "nobody to ask whether VMs may be destroyed: standard input is not a terminal";
-                let hint = format!("if they may, give `--yes-destroy {}`", names.join(","));
-                return Err(Refusal::usage(what, hint));
-            }
-        }
-    }
-    Ok(Ok(()))
-}
-
-/// Whether somebody agrees that VMs lose what they did since a snapshot, by their names: typed, or given with
-/// `--yes-rollback`.
-pub(super) fn to_rollback(plan: &Plan, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
-    for vm in plan.vms.iter().filter(|vm| vm.outcome.acts() && !vm.blocked) {
-        let name = if vm.name.is_empty() { vm.vm.to_string() } else { vm.name.clone() };
-        if !given.is_empty() {
-            if !given.contains(&name) {
-                let what = format!("`{name}` goes back, too, and was not agreed to; nothing was done");
-                return Err(Refusal::usage(what, "name every VM that goes back"));
-            }
-            continue;
-        }
-        match console.typed(&format!("VM `{name}` loses what it did since. Type its name to agree: ")) {
-            Some(typed) if typed == name => {}
-            Some(_) => return Ok(Err(nothing_done(console))),
-            None => {
-                let what = "nobody to ask whether VMs may go back: standard input is not a terminal";
-                return Err(Refusal::usage(what, format!("if they may, give `--yes-rollback {name}`")));
+                let what = format!("nobody to ask {}: standard input is not a terminal", question.asked);
+                return Err(Refusal::usage(what, format!("if they may, give `{} {}`", question.option, words())));
             }
         }
     }

@@ -26,7 +26,7 @@ pub(super) fn destroy(args: &Args, verb: &Destroy, console: &Console) -> Result<
             Err(exit) => return Ok(exit),
         };
         show(&planned, reports, verb.losing.yes_destroy.is_empty(), console)?;
-        if let Err(exit) = consent::to_destruction(&planned.plan, &verb.losing.yes_destroy, console)? {
+        if let Err(exit) = consent::to_destruction(&planned, &verb.losing.yes_destroy, console)? {
             return Ok(exit);
         }
         execute(planned, &verb.running, again("destroy", args, &words), reports, console)
@@ -43,7 +43,7 @@ pub(super) fn rollback(args: &Args, verb: &Rollback, console: &Console) -> Resul
             Err(exit) => return Ok(exit),
         };
         show(&planned, reports, verb.agreed.is_empty(), console)?;
-        if let Err(exit) = consent::to_rollback(&planned.plan, &verb.agreed, console)? {
+        if let Err(exit) = consent::to_rollback(&planned, &verb.agreed, console)? {
             return Ok(exit);
         }
         let mut words = verb.ids.clone();

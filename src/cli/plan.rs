@@ -1,5 +1,6 @@
 //! `phoenix plan`, and what every verb that plans does first.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,10 +12,10 @@ use super::exit::Refusal;
 use super::{Exit, commands, connect, load, observe, saved};
 use crate::apply::{RealClock, preview, verify};
 use crate::hypervisor::{About, Hypervisor};
-use crate::model::Desired;
-use crate::observed::{Observed, Recording};
+use crate::model::{Desired, VmId};
+use crate::observed::{Node, Observed, Recording};
 use crate::plan::document::{
-    DocumentConfig, DocumentOptions, DocumentSelection, DocumentTarget, PlanDocument, Provenance,
+    DocumentConfig, DocumentOptions, DocumentSelection, DocumentTarget, PlanDocument, Provenance, meaning,
 };
 use crate::plan::{Goal, Plan, Policy, Selection, Selector, directories, lint, plan, to_verify};
 use crate::ui;
@@ -38,6 +39,8 @@ pub(super) struct Wish {
     pub(super) goal: Goal,
     /// A recording to look at instead of the target.
     pub(super) against: Option<PathBuf>,
+    /// What is done will be held to what was agreed to, VM by VM.
+    pub(super) agreed: bool,
 }
 
 /// A plan with what it was made from.
@@ -47,6 +50,8 @@ pub(super) struct Planned {
     pub(super) goal: Goal,
     /// The same as people and programs read it.
     pub(super) document: PlanDocument,
+    /// The declared VMs' names.
+    pub(super) names: BTreeMap<VmId, String>,
     /// Never taken apart piece by piece: the process ends soon enough.
     pub(super) observed: std::mem::ManuallyDrop<Observed>,
     /// Where it would be done; `None`: it was made against a recording.
@@ -81,6 +86,7 @@ impl Wish {
             },
             goal: Goal::Config { prune, prune_many },
             against: None,
+            agreed: false,
         }
     }
 }
@@ -96,9 +102,9 @@ struct Look {
 fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
     if let Some(file) = &wish.against {
         let recording = observe::read(file)?;
-        let label = format!("{}, as recorded {}", recording.label, observe::age(&recording.observed_at));
-        let Recording { target: name, simulated, observed_at, observed, .. } = recording;
-        return Ok(Look { target: DocumentTarget { name, label, simulated, observed_at }, hypervisor: None, observed });
+        let Recording { target: name, label, simulated, observed_at, observed, .. } = recording;
+        let target = DocumentTarget { name, label, simulated, observed_at, recorded: true, ..node(&observed) };
+        return Ok(Look { target, hypervisor: None, observed });
     }
     let target = connect::target(&wish.config, wish.target.as_deref(), Some(desired))?;
     let hypervisor = connect::open(&target, wish.guests).with_context(|| format!("cannot open {target}"))?;
@@ -106,8 +112,22 @@ fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
         hypervisor.observe_with(&directories(desired)).with_context(|| format!("cannot look at {target}"))?;
     let About { label, simulated } = hypervisor.about();
     let observed_at = jiff::Timestamp::now().to_string();
-    let target = DocumentTarget { name: target.to_string(), label, simulated, observed_at };
+    let name = target.to_string();
+    let target = DocumentTarget { name, label, simulated, observed_at, ..node(&observed) };
     Ok(Look { target, hypervisor: Some(hypervisor), observed })
+}
+
+/// What a target is, however it is reached.
+fn node(observed: &Observed) -> DocumentTarget {
+    let Node { name: node, identity, .. } = observed.node.clone();
+    DocumentTarget { node, identity, ..DocumentTarget::default() }
+}
+
+/// What people read of a document's target.
+pub(super) fn about(target: &DocumentTarget) -> About {
+    let age = || format!(", as recorded {}", observe::age(&target.observed_at));
+    let label = target.label.clone() + &target.recorded.then(age).unwrap_or_default();
+    About { label, simulated: target.simulated }
 }
 
 /// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
@@ -142,25 +162,27 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         snapshot: wish.options.snapshot,
         rerun: wish.options.rerun.clone(),
         goal: wish.goal.clone(),
+        agreed: wish.agreed,
     };
     let plan = plan(desired, &observed, &policy);
     if let Some(broken) = lint::lint(&plan).first() {
         return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
     }
-    let about = About { label: target.label.clone(), simulated: target.simulated };
+    let about = about(&target);
     let path = wish.config.display().to_string();
     let provenance = Provenance {
         target,
-        config: DocumentConfig { path, digest: saved::digest(&config, desired) },
+        config: DocumentConfig { path, digest: saved::digest(&config, desired), meaning: meaning(desired) },
         selection: wish.selection.clone(),
         restart: wish.restart,
         options: wish.options.clone(),
     };
     let document = PlanDocument::of(&plan, provenance);
+    let names = desired.vms.iter().map(|vm| (vm.vm_id, vm.vm_name.clone())).collect();
     // What is freed at the end of the process need not be taken apart piece by piece before.
     std::mem::forget(config);
     let observed = std::mem::ManuallyDrop::new(observed);
-    Ok(Ok(Planned { plan, goal: wish.goal.clone(), document, observed, hypervisor, about }))
+    Ok(Ok(Planned { plan, goal: wish.goal.clone(), document, names, observed, hypervisor, about }))
 }
 
 /// Features that no VM has are refused: a typing error must not turn into "nothing to do".
@@ -196,6 +218,14 @@ fn selection(wished: &DocumentSelection) -> Selection {
 }
 
 impl Planned {
+    /// The same without some VMs; nothing is read or looked at anew.
+    pub(super) fn without(mut self, vms: &BTreeSet<VmId>) -> Self {
+        self.plan = self.plan.without(vms);
+        let PlanDocument { target, config, selection, restart, options, .. } = self.document;
+        self.document = PlanDocument::of(&self.plan, Provenance { target, config, selection, restart, options });
+        self
+    }
+
     /// The plan as people read it.
     pub(super) fn shown(&self, console: &Console) -> String {
         let view = ui::plan::View {

@@ -1,5 +1,6 @@
 //! Saved plans: writing them, showing them, and holding an apply to them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -10,10 +11,9 @@ use super::exit::Refusal;
 use super::output::{self, Format, Output};
 use super::plan::Planned;
 use super::{Exit, load};
-use crate::hypervisor::About;
-use crate::model::{Desired, content_digest};
+use crate::model::{Desired, VmId, content_digest};
 use crate::plan::Goal;
-use crate::plan::document::{DOCUMENT_VERSION, Moved, PlanDocument};
+use crate::plan::document::{Moved, PlanDocument};
 use crate::ui;
 use crate::ui::story::Spared;
 
@@ -44,7 +44,7 @@ pub(super) fn write(file: &Path, text: &str) -> Result<()> {
 
 /// A plan as JSON, with a line break at the end.
 pub(super) fn json(document: &PlanDocument) -> Result<String> {
-    let text = serde_json::to_string_pretty(document).context("the plan cannot be written as JSON")?;
+    let text = serde_json::to_string_pretty(&document.sealed()).context("the plan cannot be written as JSON")?;
     Ok(ui::text::safe_pretty_json(&text))
 }
 
@@ -52,14 +52,9 @@ pub(super) fn json(document: &PlanDocument) -> Result<String> {
 pub(super) fn read(file: &Path) -> Result<PlanDocument> {
     let name = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
-    let hint = "save one with `phoenix plan --out FILE`";
-    let document: PlanDocument = serde_json::from_str(&text)
-        .map_err(|error| Refusal::usage(format!("`{name}` is no saved plan: {error}"), hint))?;
-    if document.format_version != DOCUMENT_VERSION {
-        let what = format!("`{name}` has format {}, this phoenix reads {DOCUMENT_VERSION}", document.format_version);
-        return Err(Refusal::usage(what, hint));
-    }
-    Ok(document)
+    PlanDocument::read(&text).map_err(|broken| {
+        Refusal::usage(format!("`{name}` cannot be used: {broken}"), "save one with `phoenix plan --out FILE`")
+    })
 }
 
 /// Prints a document in each wanted format; `human` is how it looks to people.
@@ -93,7 +88,7 @@ pub(super) fn show(args: &Args, verb: &Show, console: &Console) -> Result<Exit> 
     }
     Output::fit_for_plans(&verb.format)?;
     let document = read(&verb.file)?;
-    let about = About { label: document.target.label.clone(), simulated: document.target.simulated };
+    let about = super::plan::about(&document.target);
     let view =
         ui::plan::View { style: console.style(), width: console.width(), about: &about, config: &document.config.path };
     let human = || ui::plan::render(&document, &view);
@@ -101,18 +96,29 @@ pub(super) fn show(args: &Args, verb: &Show, console: &Console) -> Result<Exit> 
     Ok(Exit::Done)
 }
 
-/// Plans anew what a saved plan was made for, and holds the new plan to it.
+/// Plans anew what a saved plan was made for, and holds the new plan to it. The config is read, and the target looked at,
+/// once.
 ///
-/// Returns the plan of the VMs for which it still holds. Every other one is told, and put into `spared`.
+/// Returns what is both in the saved plan and in the new one. Every VM of which that is not the same is told, and put into
+/// `spared`; so is every VM that depends on one of them.
 pub(super) fn held_to(
     file: &Path,
     args: &Args,
+    expected: Option<&str>,
     spared: &mut Vec<Spared>,
     console: &Console,
 ) -> Result<Result<Planned, Exit>> {
     let document = read(file)?;
+    if let Some(expected) = expected.filter(|expected| *expected != document.hash) {
+        let what = format!(
+            "the plan in `{}` has hash {}, expected is {expected}; nothing was done",
+            file.display(),
+            document.hash
+        );
+        return Err(Refusal::stale(what, "look at it with `phoenix show`, and have it approved"));
+    }
     if document.summary.blocked > 0 || document.problems.iter().any(|problem| problem.severity == "error") {
-        let hint = "mend what it says, and plan again";
+        let hint = "correct what it says, and plan again";
         return Err(Refusal::failed(format!("the plan in `{}` has errors; nothing was done", file.display()), hint));
     }
     if args.target.as_ref().is_some_and(|target| *target != document.target.name) {
@@ -120,7 +126,7 @@ pub(super) fn held_to(
             format!("the plan is for {}, not for {}", document.target.name, args.target.as_deref().unwrap_or(""));
         return Err(Refusal::usage(what, "leave `--target` out: the plan knows its target"));
     }
-    let mut wish = super::plan::Wish {
+    let wish = super::plan::Wish {
         config: document.config.path.clone().into(),
         target: Some(document.target.name.clone()),
         guests: args.guests,
@@ -129,18 +135,21 @@ pub(super) fn held_to(
         goal: Goal::Config { prune: document.options.prune, prune_many: document.options.prune_many },
         options: document.options.clone(),
         against: None,
+        agreed: true,
     };
     let planned = match super::plan::planned(&wish, console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(Err(exit)),
     };
-    if planned.document.config.digest != document.config.digest {
-        let what = format!("`{}` or a script changed since it was planned; nothing was done", document.config.path);
-        return Err(Refusal::stale(what, "plan again, and have the new plan approved"));
+    if let Some(why) = document.contradicts(&planned.document) {
+        return Err(Refusal::stale(format!("{why}; nothing was done"), "plan again, and have the new plan approved"));
     }
-    let moved = document.moved(&planned.plan);
-    if moved.is_empty() {
-        return Ok(Ok(planned));
+    let exists = |vm: u32| planned.observed.vms.keys().any(|id| id.get() == vm);
+    let mut moved = document.moved(&planned.document, &exists);
+    let mut left_out: BTreeSet<VmId> = moved.iter().filter_map(|moved| VmId::try_from(moved.vm).ok()).collect();
+    for (vm, other) in planned.plan.dependants(&left_out) {
+        moved.push(Moved { vm: vm.get(), what: format!("it depends on VM {other}, which is left out") });
+        left_out.insert(vm);
     }
     for moved in &moved {
         console.error(&Refusal::stale(
@@ -148,7 +157,6 @@ pub(super) fn held_to(
             "nothing is done to it; plan again, and have the new plan approved",
         ));
     }
-    wish.selection.exclude.extend(moved.iter().map(|moved| moved.vm.to_string()));
     spared.extend(moved.into_iter().map(|Moved { vm, what }| Spared { vm, what }));
-    super::plan::planned(&wish, console)
+    Ok(Ok(if left_out.is_empty() { planned } else { planned.without(&left_out) }))
 }

@@ -62,7 +62,8 @@ macro_rules! active {
 /// `phoenix-feature FEATURE DIGEST UUID DIRECTORY FILE VM_ID VM_NAME TIMEOUT LOG`
 ///
 /// Values reach the unit in its environment: in its command line systemd itself would replace `${…}` and `$$`. The
-/// results of the feature's other texts go: a text that comes back is to run again.
+/// results of the feature's other texts go, also those that an earlier version named by 16 digits: a text that comes back is to
+/// run again.
 pub(super) const START: &str = concat!(
     active!(),
     r#"set -eu
@@ -88,7 +89,8 @@ rm -rf "$run"
 for old in "$runs/$feature-"*; do
   rest=${old#"$runs/$feature-"}
   case $rest in *-*) continue ;; esac
-  if [ "${#rest}" = "${#digest}" ] && [ -e "$old/exit" ]; then rm -rf "$old"; fi
+  case ${#rest} in 16 | "${#digest}") ;; *) continue ;; esac
+  if [ -e "$old/exit" ]; then rm -rf "$old"; fi
 done
 mkdir -p "$run" "${log%/*}"
 : >"$log"

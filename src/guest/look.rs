@@ -22,8 +22,10 @@ while [ $# -ge 2 ]; do
     [ "$now" != "$1" ] || word=there
   else
     run=/var/lib/phoenix/runs/$1-$2
+    # an earlier version named results by half as many digits.
+    [ -e "$run" ] || run=/var/lib/phoenix/runs/$1-$(printf %.16s "$2")
     if [ "$(cat "$run/uuid" 2>/dev/null)" = "$uuid" ]; then
-      if [ "$(cat "$run/exit" 2>/dev/null)" = 0 ] || systemctl is-active --quiet "phoenix-$1-$2" 2>/dev/null; then
+      if [ "$(cat "$run/exit" 2>/dev/null)" = 0 ] || systemctl is-active --quiet "phoenix-${run##*/}" 2>/dev/null; then
         word=there
       fi
     fi

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::content_digest;
+use super::{content_digest, noted};
 
 /// `cloud_image`: the disk that a VM is made from instead of a template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,8 +62,8 @@ impl CloudImage {
     #[must_use]
     pub fn name(&self) -> String {
         match &self.sha256 {
-            Some(sha256) => sha256.chars().take(16).collect(),
-            None => content_digest(self.source.as_bytes()),
+            Some(sha256) => noted(sha256).to_owned(),
+            None => noted(&content_digest(self.source.as_bytes())).to_owned(),
         }
     }
 }

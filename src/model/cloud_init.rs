@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::SshKey;
 
 /// `network_config`: the network of the first card. What is `None` stays as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct NetworkConfig {
     /// `ip` and `gw`: the IPv4 address and its gateway.
     pub ip: Option<Address>,
@@ -18,7 +20,7 @@ pub struct NetworkConfig {
 }
 
 /// How a card gets an address. An address without a gateway has none: the two are one wish.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Address {
     /// `dhcp`, for IPv6 also `auto`, or an address with its prefix length: `192.0.2.10/24`.
     pub ip: String,
@@ -27,7 +29,7 @@ pub struct Address {
 }
 
 /// `user_config`: the user of the guest. What is `None` stays as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct UserConfig {
     /// Name of the user.
     pub username: Option<String>,

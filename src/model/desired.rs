@@ -9,13 +9,17 @@ use serde::Serialize;
 use super::{CloudImage, NetworkConfig, Origins, Timeouts, UserConfig, VmId};
 
 /// Everything one config file wants.
-#[derive(Debug, Clone)]
+///
+/// Serialised, it is what the file says, wherever it lies and however it is written: what a plan hash is made of.
+#[derive(Debug, Clone, Serialize)]
 pub struct Desired {
     /// The `hypervisor` block, defaults filled in.
     pub settings: Settings,
     /// The declared VMs, sorted by VMID.
     pub vms: Vec<DesiredVm>,
-    /// What a VM would be of which the file says nothing but a VMID and a name; those here mean nothing.
+    /// What a VM would be of which the file says nothing but a VMID and a name; those here mean nothing. Not serialised: each
+    /// VM has what it takes of it.
+    #[serde(skip)]
     pub defaults: DesiredVm,
     /// The scripts that the declared features resolve to.
     pub scripts: Scripts,
@@ -30,15 +34,18 @@ impl Desired {
 }
 
 /// The `hypervisor` block of the config with its defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Settings {
-    /// `hypervisor.target` as written.
+    /// `hypervisor.target` as written. Not serialised: a target counts by what it is, not by how it is reached.
+    #[serde(skip)]
     pub target: Option<String>,
     /// Name the VMs of this file belong to; default `default`.
     pub project: String,
     /// Whether the file says so itself.
     pub project_named: bool,
-    /// Directory of the feature scripts as written; default `features`. Relative paths start at the config file.
+    /// Directory of the feature scripts as written; default `features`. Relative paths start at the config file. Not
+    /// serialised: the scripts themselves are.
+    #[serde(skip)]
     pub features_dir: String,
     /// Where the implicit volume of a VM with features lives.
     pub persistent_storage: PersistentStorage,
@@ -49,7 +56,7 @@ pub struct Settings {
 }
 
 /// `hypervisor.persistent_storage`: the implicit volume of VMs with features.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PersistentStorage {
     /// Directory on the hypervisor; each VM gets `HOST_PATH/<vm_id>`.
     pub host_path: String,
@@ -60,7 +67,7 @@ pub struct PersistentStorage {
 }
 
 /// One entry of `hypervisor.nfs_shares`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NfsShare {
     /// NFS server as the guest reaches it.
     pub server: String,
@@ -71,7 +78,7 @@ pub struct NfsShare {
 }
 
 /// One VM as the config wants it. Field names are the config's keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DesiredVm {
     /// VMID.
     pub vm_id: VmId,
@@ -135,19 +142,20 @@ pub struct DesiredVm {
     pub network_config: Option<NetworkConfig>,
     /// The user of the guest, by cloud-init; `None` leaves it as it is.
     pub user_config: Option<UserConfig>,
-    /// Where each value came from.
+    /// Where each value came from. Not serialised: a value is the same wherever it stands.
+    #[serde(skip)]
     pub origins: Origins,
 }
 
 /// A feature a VM wants; its script is in [`Scripts`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Feature {
     /// Name as the config says it, e.g. `install_docker`.
     pub name: Arc<str>,
 }
 
 /// A volume a VM declares.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Volume {
     /// Name of a share (`hypervisor.nfs_shares` or a Proxmox storage of type `nfs`); `path` is below it.
     pub share: Option<String>,
@@ -160,7 +168,7 @@ pub struct Volume {
 }
 
 /// The scripts of all declared features and the utilities they share.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Scripts {
     /// Feature name → its script.
     pub features: BTreeMap<Arc<str>, Script>,
@@ -169,13 +177,15 @@ pub struct Scripts {
 }
 
 /// One script.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Script {
     /// File name in the scripts directory, e.g. `install_docker.sh`.
     pub file: String,
-    /// Where it came from, for people: a path, or `built-in`.
+    /// Where it came from, for people: a path, or `built-in`. Not serialised: its digest says what it is.
+    #[serde(skip)]
     pub from: String,
-    /// Content.
+    /// Content. Not serialised: its digest is.
+    #[serde(skip)]
     pub content: Arc<str>,
     /// [`content_digest`](super::content_digest) of the content.
     pub digest: Arc<str>,

@@ -11,18 +11,59 @@ use sha2::{Digest as _, Sha256};
 #[serde(transparent)]
 pub struct Digest(pub String);
 
-/// Names a piece of content: the first 16 hex digits of its SHA-256.
-///
-/// Short, because records live in a VM's notes, which Proxmox limits to 8,192 characters. It detects changes;
-/// it is not meant to withstand forgery.
+/// Characters of a digest that a record keeps: 128 bits. Records live in a VM's notes, which Proxmox limits to 8,192
+/// characters.
+const NOTED: usize = 32;
+
+/// Fewest characters that a record keeps: an earlier version kept 64 bits.
+const FEWEST_NOTED: usize = 16;
+
+/// Names a piece of content beyond doubt: its SHA-256, 64 lower-case hex digits.
 #[must_use]
 pub fn content_digest(content: &[u8]) -> String {
-    let hash = Sha256::digest(content);
-    let mut hex = String::with_capacity(16);
-    for byte in &hash[..8] {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(content) {
         for nibble in [byte >> 4, byte & 15] {
             hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
         }
     }
     hex
+}
+
+/// Whether a text has the shape of a [`content_digest`].
+#[must_use]
+pub fn is_content_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What a record keeps of a digest: its first 128 bits.
+#[must_use]
+pub fn noted(digest: &str) -> &str {
+    digest.get(..NOTED).unwrap_or(digest)
+}
+
+/// Whether what a record keeps names this digest, or what the record would keep of it. A record of an earlier version keeps
+/// half as much as one that is written now.
+#[must_use]
+pub fn is_noted(kept: &str, digest: &str) -> bool {
+    kept.len() >= FEWEST_NOTED && digest.starts_with(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{content_digest, is_content_digest, is_noted, noted};
+
+    #[test]
+    fn a_digest_is_whole_and_a_record_keeps_half_of_it() {
+        let digest = content_digest(b"abc");
+        assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert!(is_content_digest(&digest) && !is_content_digest(&digest[1..]));
+        assert!(!is_content_digest(&digest.to_uppercase()));
+        assert_eq!(noted(&digest), "ba7816bf8f01cfea414140de5dae2223");
+        assert!(is_noted(noted(&digest), &digest) && is_noted(&digest[..16], &digest) && is_noted(&digest, &digest));
+        // Nothing shorter counts, and nothing that only looks alike.
+        for other in ["", "ba7816bf8f01cfe", "ba7816bf8f01cfeb", &format!("{digest}0")] {
+            assert!(!is_noted(other, &digest), "{other}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ pub use desired::{
     CloudInitErrors, Desired, DesiredVm, Feature, NetworkModel, NfsShare, OsType, PersistentStorage, Script, Scripts,
     Settings, Volume,
 };
-pub use digest::{Digest, content_digest};
+pub use digest::{Digest, content_digest, is_content_digest, is_noted, noted};
 pub use ids::{InvalidVmId, VmId};
 pub use key::{Key, Origin, Origins};
 pub use record::{Record, RecordState};

@@ -31,17 +31,17 @@ pub struct Record {
     /// [`CloudImage::name`](super::CloudImage::name) of the image that the VM was made from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub image: String,
-    /// Features that ran to success: name → digest of the script.
+    /// Features that ran to success: name → [`noted`](super::noted) digest of the script.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub features: BTreeMap<String, String>,
     /// Volumes that are mounted: mount point → `server:export`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, String>,
-    /// Files staged for the features other than their own scripts: file name → digest of its content.
+    /// Files staged for the features other than their own scripts: file name → [`noted`](super::noted) digest of its content.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub staged: BTreeMap<String, String>,
     /// What phoenix last made of the VM: key of the config → value as text, a long one as `sha256:` and its
-    /// [`content_digest`](super::content_digest). A key that is not there is not known.
+    /// [`noted`](super::noted) digest. A key that is not there is not known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub applied: BTreeMap<String, String>,
     /// The VM is made to become a template; it is one when it is ready. What is mounted and staged while it is made is not

@@ -1,10 +1,12 @@
 //! Public keys of OpenSSH, as `authorized_keys` has them.
 
 use data_encoding::{BASE64, BASE64_NOPAD};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 /// A public key: kind, key and comment in one line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct SshKey {
     line: String,
     fingerprint: String,
@@ -32,6 +34,12 @@ const KINDS: [&str; 7] = [
     "sk-ssh-ed25519@openssh.com",
     "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
+
+impl From<SshKey> for String {
+    fn from(key: SshKey) -> Self {
+        key.line
+    }
+}
 
 impl SshKey {
     /// Reads a line like `ssh-ed25519 AAAA… name@host`.

@@ -79,7 +79,7 @@ impl Disruption {
 }
 
 /// How long the guest is waited for, in seconds. Field names are the config's keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Timeouts {
     /// For the guest agent to answer.
     pub guest_agent: u32,

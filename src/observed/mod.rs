@@ -88,6 +88,10 @@ pub struct Elsewhere {
 pub struct Node {
     /// Its name.
     pub name: String,
+    /// What tells it from every other node of this name, however it is reached: the digest of its cluster's root
+    /// certificate, or the directory of an embedded node. Empty: not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub identity: String,
     /// Memory of the node in MiB; 0 means unknown.
     pub memory_mb: u64,
     /// Logical CPUs a single VM may have at most; 0 means unknown.

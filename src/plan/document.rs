@@ -6,12 +6,15 @@ use serde::{Deserialize, Serialize};
 use super::ChangedBy;
 use crate::model::{ActionKind, Disruption, Origin, Outcome};
 
+mod agreed;
+mod held;
 mod made;
 
-pub use made::hash;
+pub use agreed::Broken;
+pub use made::meaning;
 
 /// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
-pub const DOCUMENT_VERSION: u32 = 1;
+pub const DOCUMENT_VERSION: u32 = 2;
 
 /// A plan of phoenix: every action that would be done, and what it was made from. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +23,11 @@ pub struct PlanDocument {
     pub format_version: u32,
     /// Version of the phoenix that made it.
     pub phoenix: String,
-    /// Names what would be done: actions and values, nothing that differs from one look at the target to the next.
+    /// SHA-256 of the rest of this document, which shows whether it is whole; not who wrote it.
+    #[serde(default)]
+    pub digest: String,
+    /// The plan hash, a SHA-256: names everything that decides what would be done, and nothing that differs from one look at
+    /// the target to the next.
     pub hash: String,
     /// Where it would be done.
     pub target: DocumentTarget,
@@ -50,8 +57,15 @@ pub struct DocumentTarget {
     pub name: String,
     /// The target in words.
     pub label: String,
+    /// Name of the node.
+    pub node: String,
+    /// What tells the node from every other one of this name, however it is reached; empty: not known.
+    pub identity: String,
     /// Nothing real happens there.
     pub simulated: bool,
+    /// A recording was looked at, not the target itself.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub recorded: bool,
     /// When it was looked at, RFC 3339 in UTC.
     pub observed_at: String,
 }
@@ -61,8 +75,10 @@ pub struct DocumentTarget {
 pub struct DocumentConfig {
     /// Its path as it was given.
     pub path: String,
-    /// Digest of its text and of the scripts its VMs use.
+    /// SHA-256 of its text and of the scripts its VMs use.
     pub digest: String,
+    /// SHA-256 of what it says, defaults and scripts included, however it is written.
+    pub meaning: String,
 }
 
 /// Which VMs a plan was made for, as the command line said it.
@@ -142,7 +158,7 @@ pub struct DocumentVm {
     /// Digest of the configuration it was planned from; absent where there was no VM, or nothing is to be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<String>,
-    /// Names what would be done to this VM.
+    /// SHA-256 of everything that would be done to this VM, with all that it takes.
     pub fingerprint: String,
     /// Values that change; for a new VM, all.
     pub changes: Vec<DocumentChange>,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::steps::Scene;
 use super::{Change, cloud_init, codes, diff};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Key, Record, content_digest};
+use crate::model::{DesiredVm, Key, Record, content_digest, is_noted, noted};
 use crate::observed::VmObserved;
 
 /// Who made a VM and the file differ since the last apply.
@@ -90,8 +90,14 @@ fn kept(value: &str) -> std::borrow::Cow<'_, str> {
     if value.len() <= MOST_KEPT && !value.contains('\n') && !value.starts_with(DIGEST) {
         value.into()
     } else {
-        format!("{DIGEST}{}", content_digest(value.as_bytes())).into()
+        format!("{DIGEST}{}", noted(&content_digest(value.as_bytes()))).into()
     }
+}
+
+/// Whether a record that keeps `was` keeps the value that would be kept as `now`.
+pub(super) fn is_kept(was: &str, now: &str) -> bool {
+    let digests = was.strip_prefix(DIGEST).zip(now.strip_prefix(DIGEST));
+    was == now || digests.is_some_and(|(was, now)| is_noted(was, now))
 }
 
 /// What differs between a VM as wished and as observed, and who made it so. What somebody changed is told.
@@ -142,7 +148,7 @@ pub(super) fn outside(live: &VmObserved, record: &Record) -> Vec<(&'static str, 
 /// Whether a value is the one that was applied. A disk that was taken over may fill its last GiB in part; and none ever
 /// shrinks.
 fn is_same(key: &str, now: &str, was: &str) -> bool {
-    kept(now) == was || (key == Key::BootDiskSizeGb.name() && rounded_up(now) == rounded_up(was))
+    is_kept(was, &kept(now)) || (key == Key::BootDiskSizeGb.name() && rounded_up(now) == rounded_up(was))
 }
 
 /// A value that was applied, where it was kept.
@@ -159,7 +165,7 @@ fn attribute(change: &mut Change, vm: &DesiredVm, live: &VmObserved, applied: &B
         part => (Some(cloud_init::present(live, part)), cloud_init::wish(vm, part).unwrap_or_default()),
     };
     let (Some(was), Some(now)) = (was, now) else { return };
-    change.by = Some(match (is_same(change.key, &now, was), kept(&wish) == was) {
+    change.by = Some(match (is_same(change.key, &now, was), is_kept(was, &kept(&wish))) {
         (true, _) => ChangedBy::File,
         (false, true) => ChangedBy::Outside,
         (false, false) => ChangedBy::Both,

@@ -3,7 +3,7 @@
 use super::preflight::known_words;
 use super::{Source, codes};
 use crate::diag::Diagnostic;
-use crate::model::{CloudImage, DesiredVm, ImagePlace, Record};
+use crate::model::{CloudImage, DesiredVm, ImagePlace, Record, is_noted};
 use crate::observed::Observed;
 
 /// What a VM with a `cloud_image` is made from. What can be told of the image before it is there is checked.
@@ -35,7 +35,9 @@ pub(super) fn source(
 /// Tells that a VM was made from something else than the file says now.
 pub(super) fn made_otherwise(vm: &DesiredVm, record: &Record, problems: &mut Vec<Diagnostic>) {
     let what = match (&vm.cloud_image, record.image.is_empty(), record.template.is_empty()) {
-        (Some(image), false, _) if image.name() != record.image => "was made from another image; another `cloud_image`",
+        (Some(image), false, _) if !is_noted(&record.image, &image.name()) => {
+            "was made from another image; another `cloud_image`"
+        }
         (Some(_), true, false) => "was cloned from a template; a `cloud_image`",
         (None, false, _) => "was made from an image; a `template_name`",
         _ => return,

@@ -26,8 +26,11 @@ mod task;
 mod template;
 mod verified;
 mod volumes;
+mod without;
 
 use std::collections::BTreeSet;
+
+use serde::Serialize;
 
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
@@ -62,7 +65,9 @@ pub struct Plan {
 }
 
 /// What would be done to one VM.
-#[derive(Debug, Clone)]
+///
+/// Serialised, it is what people agree to: whatever a field says counts, unless it says why not.
+#[derive(Debug, Clone, Serialize)]
 pub struct VmPlan {
     /// VMID.
     pub vm: VmId,
@@ -80,7 +85,9 @@ pub struct VmPlan {
     pub actions: Vec<Action>,
     /// An error among the plan's problems is about it: nothing is done to it, nor to any other VM.
     pub blocked: bool,
-    /// Digest of the configuration the plan was made from; `None`: there was no VM, or nothing acts.
+    /// Digest of the configuration the plan was made from; `None`: there was no VM, or nothing acts. Not serialised: it
+    /// holds apply to what was looked at last, and differs as soon as anybody writes a word into the VM's notes.
+    #[serde(skip)]
     pub basis: Option<Digest>,
     /// A guest that does not shut down is stopped by force.
     pub force_stop: bool,
@@ -91,7 +98,7 @@ pub struct VmPlan {
 }
 
 /// One value that changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// The config's key; or what no key sets: `guest_agent`, where Proxmox's agent flag must be turned on, and
     /// `cloud_init_drive`, where one must be added.
@@ -122,7 +129,7 @@ impl Change {
 }
 
 /// A value that Proxmox has accepted and the running VM does not have yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Waiting {
     /// The option in Proxmox's words.
     pub option: String,
@@ -150,6 +157,8 @@ pub struct Policy {
     pub rerun: Vec<String>,
     /// What is to be done.
     pub goal: Goal,
+    /// Whatever is done was agreed to VM by VM: nothing has to guard against a file that somebody emptied.
+    pub agreed: bool,
 }
 
 /// What a plan is for.
@@ -223,7 +232,8 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
             disk::capacity(desired, &vms, observed, &mut problems);
             let gone = select::undeclared(desired, observed, &policy.selection);
             if *prune {
-                preflight::pruned(desired, observed, &gone, *prune_many, &mut problems);
+                let many = if policy.agreed { Some(gone.len()) } else { *prune_many };
+                preflight::pruned(desired, observed, &gone, many, &mut problems);
                 vms.extend(gone.iter().map(|vm| steps::retire::plan_retired(vm.id, &scene, &mut problems)));
                 vms.sort_by_key(|vm| vm.vm);
             } else {

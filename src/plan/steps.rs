@@ -263,6 +263,8 @@ impl Draft {
         // What is shut down first changes without being disturbed.
         let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
         let live = shut_down.as_ref().unwrap_or(live);
+        let staging = Staging::of(vm, &mounts, scene.desired);
+        let record = &staging::brought_up(record, vm, scene.desired, &staging);
         self.changes = drift::changes(vm, live, record, scene, problems);
         if !self.off {
             self.waiting = diff::waiting(live);
@@ -286,7 +288,6 @@ impl Draft {
         };
         let changes = |key: &str| self.changes.iter().any(|change| change.key == key);
         let (grows, moves) = (changes(size_key), changes(storage_key));
-        let staging = Staging::of(vm, &mounts, scene.desired);
         let restart = scene.restart
             && live.running
             && (disruption == Some(Disruption::Restart) || !diff::waiting(live).is_empty());

@@ -8,7 +8,7 @@ use super::Mount;
 use crate::model::{CloudImage, DesiredVm, Record, VmId};
 
 /// What apply needs to carry out the actions of one VM.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Task {
     /// The VM as wished.
     pub desired: DesiredVm,
@@ -37,7 +37,7 @@ pub struct Task {
 }
 
 /// What goes with a VM that goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Retired {
     /// It is only what an interrupted run left.
     pub leftover: Option<Leftover>,
@@ -48,7 +48,7 @@ pub struct Retired {
 }
 
 /// How to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CloneTask {
     /// What it is made from.
     pub source: Source,
@@ -69,7 +69,7 @@ pub enum Source {
 }
 
 /// What an interrupted run left at the VMID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Leftover {
     /// Only the placeholder that a clone makes first. It names no volume, and none may be erased with it.
     Placeholder,
@@ -78,16 +78,19 @@ pub enum Leftover {
 }
 
 /// A file to put beside the scripts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StagedFile {
     /// Plain file name.
     pub name: String,
-    /// Content.
+    /// Content. Not serialised: its digest is.
+    #[serde(skip)]
     pub content: std::sync::Arc<str>,
+    /// Digest of its content.
+    pub digest: std::sync::Arc<str>,
 }
 
 /// A feature's script.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FeatureScript {
     /// Name of the feature.
     pub name: std::sync::Arc<str>,

@@ -3,7 +3,7 @@
 use super::steps::Scene;
 use super::{codes, diff};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Key, Record, VmId};
+use crate::model::{DesiredVm, Key, Record, VmId, is_noted};
 use crate::observed::VmObserved;
 
 /// Why a VM of ours is not what the file says of templates, if it is not: that is settled when a VM is made.
@@ -56,14 +56,14 @@ pub(super) fn differs(
     let changes = diff::changes(vm, live, scene);
     let mut keys: Vec<&str> = changes.iter().map(|change| change.key).collect();
     let digest = |name: &str| scene.desired.scripts.features.get(name).map(|script| &*script.digest);
-    let same = |(name, ran): (&String, &String)| digest(name) == Some(ran);
+    let same = |(name, ran): (&String, &String)| digest(name).is_some_and(|now| is_noted(ran, now));
     let known = record.features.keys().all(|ran| vm.features.iter().any(|feature| *feature.name == **ran));
     if !known || vm.features.len() != record.features.len() || !record.features.iter().all(same) {
         keys.push(Key::Features.name());
     }
     let image = vm.cloud_image.as_ref().map_or_else(String::new, crate::model::CloudImage::name);
     let template = if vm.cloud_image.is_some() { "" } else { vm.template_name.as_str() };
-    if record.image != image {
+    if record.image != image && !is_noted(&record.image, &image) {
         keys.push(Key::CloudImage.name());
     }
     if record.template != template {

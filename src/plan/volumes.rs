@@ -1,5 +1,7 @@
 //! From declared volumes to what is mounted from where.
 
+use serde::Serialize;
+
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Settings};
 use crate::observed::Observed;
@@ -7,7 +9,7 @@ use crate::observed::Observed;
 use super::codes;
 
 /// A volume with everything resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mount {
     /// Where it is mounted in the guest.
     pub mount_point: String,

@@ -78,7 +78,7 @@ fn problems<'p>(problems: impl Iterator<Item = &'p DocumentProblem>, title: &str
         }
         let vm = problem.vm.map(|vm| format!(" {vm}:")).unwrap_or_default();
         let hint = problem.hint.as_ref().map(|hint| format!(" ({})", plain(hint))).unwrap_or_default();
-        out.push_str(&format!("- `{}`{vm} {}{hint}\n", problem.code, plain(&problem.message)));
+        out.push_str(&format!("- {}{vm} {}{hint}\n", code(&problem.code), plain(&problem.message)));
     }
     if more > 0 {
         out.push_str(&format!("- and {more} more\n"));
@@ -140,7 +140,7 @@ fn row(change: &DocumentChange) -> String {
     let remark = if change.is_drift() { format!("**!** {remark}") } else { remark };
     let mut notes: Vec<String> = vec![change.disruption.as_str().to_owned(), remark];
     notes.retain(|note| !note.is_empty());
-    format!("| `{}` | {old} | {new} | {} |\n", change.key, notes.join(", "))
+    format!("| {} | {old} | {new} | {} |\n", cell(&change.key), notes.join(", "))
 }
 
 /// A value in a cell of a table.
@@ -183,7 +183,17 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// Text inside an HTML element.
+/// Text inside an HTML element that Markdown makes nothing of either.
 pub(super) fn html(text: &str) -> String {
-    safe(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    let mut out = String::new();
+    for c in safe(text).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '@' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '|' => out.push_str(&format!("&#{};", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
 }

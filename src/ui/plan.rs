@@ -137,7 +137,7 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
     if change.old.is_none() && !origin.is_empty() && note.is_empty() {
         origin.clone_into(&mut note);
     }
-    let key = format!("{}{key}", if change.is_drift() { "  ! " } else { "    " });
+    let key = format!("{}{}", if change.is_drift() { "  ! " } else { "    " }, safe(key));
     if is_text {
         entry(&key, "", &note, Role::Plain, view, out);
         text_diff(change, view, out);
@@ -252,7 +252,7 @@ pub fn summary(plan: &PlanDocument, view: &View<'_>) -> String {
     );
     let mut out = format!("{}\n", view.style.paint(Role::Strong, &line));
     if plan.vms.iter().any(|vm| vm.outcome.acts()) {
-        let _ = writeln!(out, "{}", view.style.paint(Role::Faint, &format!("Plan hash {}", plan.hash)));
+        let _ = writeln!(out, "{}", view.style.paint(Role::Faint, &format!("Plan hash {}", safe(&plan.hash))));
     }
     if view.about.simulated {
         let _ = writeln!(out, "{}", view.style.paint(Role::Faint, "Embedded node: no real VM would change."));

@@ -138,8 +138,8 @@ fn nobody_agrees_by_accident() {
     for (arguments, code, says) in [
         (&["destroy", "1000"][..], 4, "nobody to ask whether VMs may be destroyed"),
         (&["destroy", "1000", "--auto-approve"], 4, "--auto-approve"),
-        (&["destroy", "1000", "--yes-destroy", "plain"], 4, "the plan also destroys `full`; nothing was done"),
-        (&["destroy", "1000", "1001", "--yes-destroy", "full"], 4, "the plan also destroys `plain`"),
+        (&["destroy", "1000", "--yes-destroy", "plain"], 4, "the plan also destroys 1000 `full`; nothing was done"),
+        (&["destroy", "1000", "1001", "--yes-destroy", "full"], 4, "the plan also destroys 1001 `plain`"),
         (&["destroy", "full", "--yes-destroy", "full"], 4, "`full` is not a VMID"),
         (&["destroy"], 4, "VM_ID"),
     ] {

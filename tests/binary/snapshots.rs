@@ -164,7 +164,7 @@ fn a_run_that_fails_keeps_its_snapshot_and_the_way_back_works() {
     let before = scene.bytes();
     for (words, code, says) in [
         (&["rollback", "1000"][..], 4, "give `--yes-rollback web`"),
-        (&["rollback", "1000", "--yes-rollback", "other"], 4, "was not agreed to"),
+        (&["rollback", "1000", "--yes-rollback", "other"], 4, "the plan also takes back 1000 `web`; nothing was done"),
         (&["rollback", "1000", "--to", "nosuch", "--yes-rollback", "web"], 1, "has no snapshot `nosuch`"),
         (&["rollback", "9000", "--yes-rollback", "x"], 1, "which phoenix did not make"),
         (&["rollback", "4000", "--yes-rollback", "x"], 1, "there is no VM 4000"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::configure::refused;
@@ -297,5 +297,16 @@ impl Embedded {
     pub fn save_settings(&self, settings: &Settings) -> Result<(), Fault> {
         let _lock = files::lock(&self.dir.join(MAKING), Deadline::after(WAIT))?;
         settings.write(&self.dir)
+    }
+}
+
+/// The path of a directory from the root on, without links, as far as it is there.
+pub(super) fn whole(dir: &Path) -> PathBuf {
+    let path = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let found = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let Some((above, real)) = found else { return path };
+    match path.strip_prefix(above) {
+        Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+        _ => real,
     }
 }

@@ -244,6 +244,7 @@ impl Hypervisor for Embedded {
         let without_nfs = self.nfs().lacks();
         let node = Node {
             name: self.settings.name.clone(),
+            identity: format!("directory {}", admin::whole(&self.dir).display()),
             memory_mb: self.settings.memory_mb,
             cpus: self.settings.cpus,
             bridges: self.settings.bridges.clone(),

@@ -235,7 +235,7 @@ impl Embedded {
             } else {
                 is_plain(pair[0])
                     && is_plain(pair[1])
-                    && self.result(vm, pair[0], pair[1], uuid)?.is_some_and(|run| run.code == 0 || run.at > now_ms())
+                    && self.seen(vm, pair[0], pair[1], uuid)?.is_some_and(|run| run.code == 0 || run.at > now_ms())
             };
             said.push_str(if there { "there\n" } else { "gone\n" });
         }
@@ -280,11 +280,19 @@ impl Embedded {
         let runs = self.guest_dir(vm).join("runs");
         for name in files::names(&runs)? {
             let other = name.strip_prefix(feature).and_then(|rest| rest.strip_prefix('-'));
-            if other.is_some_and(|other| !other.contains('-') && other.len() == digest.len()) {
+            if other.is_some_and(|other| !other.contains('-') && [16, digest.len()].contains(&other.len())) {
                 files::remove(&runs.join(name))?;
             }
         }
         Ok(())
+    }
+
+    /// What was noted of a run made for this uuid, by an earlier version too, which named results by half as many digits.
+    fn seen(&self, vm: VmId, feature: &str, digest: &str, uuid: &str) -> Result<Option<Noted>, Fault> {
+        match (self.result(vm, feature, digest, uuid)?, digest.get(..16)) {
+            (None, Some(short)) => self.result(vm, feature, short, uuid),
+            (found, _) => Ok(found),
+        }
     }
 
     /// What was noted of a run made for this uuid.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::answer;
 use super::copying::{copying, writes_volume_of};
 use crate::hypervisor::{DISK_TASKS, Fault, FaultKind};
-use crate::model::VmId;
+use crate::model::{VmId, content_digest};
 use crate::observed::{Elsewhere, Export, NfsSource, Node, Observed, Storage, VmObserved};
 
 /// `phoenix-observe PVE ROOT`: prints a tar archive with the answers. Standard input are directories, one a line, whose
@@ -42,6 +42,7 @@ for bridge in "$root"/sys/class/net/*/bridge; do
   echo "${bridge##*/}"
 done >"$t/bridges"
 ip -o -4 addr show >"$t/addresses" 2>/dev/null
+cat "$pve/pve-root-ca.pem" >"$t/root-ca" 2>/dev/null
 cat "$pve/storage.cfg" >"$t/storage.cfg" 2>/dev/null
 cat "$pve/ha/resources.cfg" >"$t/ha" 2>/dev/null
 cat "$root/etc/exports" >"$t/exports" 2>/dev/null
@@ -204,7 +205,11 @@ fn node(files: &Files, name: String) -> Node {
         text(files, "bridges").lines().map(|bridge| (bridge.to_owned(), addresses.get(bridge).cloned())).collect();
     let cpus = text(files, "cpus").trim().parse().unwrap_or(0);
     let all = text(files, "addresses").lines().filter_map(address).map(|(_, address)| address).collect();
-    Node { name, memory_mb: kib / 1024, cpus, bridges, addresses: all, nfs_server, ..Node::default() }
+    // Proxmox makes one for each cluster, and for each node that is in none; all nodes of a cluster share it.
+    let authority = files.get("root-ca").filter(|certificate| !certificate.is_empty());
+    let identity = authority.map(|certificate| format!("root certificate {}", content_digest(certificate)));
+    let identity = identity.unwrap_or_default();
+    Node { name, identity, memory_mb: kib / 1024, cpus, bridges, addresses: all, nfs_server, ..Node::default() }
 }
 
 /// `2: vmbr0    inet 192.0.2.1/24 brd …` → the interface and its address.

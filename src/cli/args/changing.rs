@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args as ClapArgs};
 
 use super::Selecting;
 use crate::cli::output::Output;
+use crate::model::is_content_digest;
 
 /// What to do beside making the VMs what the config says.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -41,8 +42,9 @@ pub(in crate::cli) struct Options {
 /// Consent to what cannot be taken back.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub(in crate::cli) struct Losing {
-    /// Agree that the VM of this name is destroyed; every one must be named, and no other.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    /// Agree that the VM of this VMID, or of this name if no other one of the plan has it, is destroyed; every one must be
+    /// named.
+    #[arg(long, value_name = "VM", value_delimiter = ',')]
     pub(in crate::cli) yes_destroy: Vec<String>,
 }
 
@@ -76,12 +78,24 @@ pub(in crate::cli) struct Apply {
     pub(in crate::cli) auto_approve: bool,
     #[command(flatten)]
     pub(in crate::cli) losing: Losing,
-    /// Carry out only the plan with this hash, without asking; another one is refused.
-    #[arg(long, value_name = "HASH")]
+    /// Carry out only the plan with this hash, without asking; another one is refused. All 64 characters of it. Beside PLAN,
+    /// the saved plan must have this hash.
+    #[arg(long, value_name = "HASH", value_parser = whole_hash)]
     pub(in crate::cli) expect: Option<String>,
     /// Carry out this saved plan, without asking; a VM that moved since is left alone.
-    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "exclude", "Options", "expect"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "exclude", "Options"])]
     pub(in crate::cli) plan: Option<PathBuf>,
+}
+
+/// A plan hash as the plan prints it; never the beginning of one, which others may share.
+fn whole_hash(text: &str) -> Result<String, String> {
+    if is_content_digest(text) {
+        return Ok(text.to_owned());
+    }
+    let found = text.chars().count();
+    Err(format!(
+        "a plan hash has 64 characters out of 0-9 and a-f, this has {found}; copy the whole `Plan hash` of `phoenix plan`"
+    ))
 }
 
 #[derive(Debug, ClapArgs)]
@@ -132,8 +146,9 @@ pub(in crate::cli) struct Rollback {
     /// Name of the snapshot, where a VM has several.
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) to: Option<String>,
-    /// Agree that the VM of this name goes back; every one must be named.
-    #[arg(long = "yes-rollback", value_name = "NAME", value_delimiter = ',')]
+    /// Agree that the VM of this VMID, or of this name if no other one of the plan has it, goes back; every one must be
+    /// named.
+    #[arg(long = "yes-rollback", value_name = "VM", value_delimiter = ',')]
     pub(in crate::cli) agreed: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) running: Running,

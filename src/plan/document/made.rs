@@ -1,42 +1,18 @@
-//! The document of a plan: how it is made, named, and compared with what holds now.
+//! The document of a plan: how it is made.
 
-use serde::Serialize;
-
+use super::agreed::named;
 use super::{
     DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentProblem, DocumentSummary, DocumentVm, DocumentWaiting,
-    Moved, PlanDocument, Provenance,
+    PlanDocument, Provenance,
 };
 use crate::diag::Diagnostic;
-use crate::model::{Outcome, VmId, content_digest};
+use crate::model::{Desired, VmId};
 use crate::plan::{Plan, VmPlan};
 
-/// Names what a plan would do: actions and values. Two plans with the same hash do the same.
+/// SHA-256 of what a config says, however it is written: [`DocumentConfig::meaning`](super::DocumentConfig::meaning).
 #[must_use]
-pub fn hash(plan: &Plan) -> String {
-    let vms: Vec<String> = plan.vms.iter().map(fingerprint).collect();
-    named(&(&plan.project, vms))
-}
-
-/// Names what would be done to one VM.
-fn fingerprint(vm: &VmPlan) -> String {
-    let changes: Vec<_> = vm.changes.iter().map(|c| (c.key, &c.old, &c.new)).collect();
-    let acting = vm.actions.iter().filter(|action| action.outcome.acts());
-    let actions: Vec<_> = acting.map(|action| (action.kind, &action.subject, action.outcome)).collect();
-    let from = vm
-        .task
-        .as_ref()
-        .map(|task| (task.clone.as_ref().map(|c| &c.source), &task.record.features, &task.record.staged));
-    let done = (vm.vm, &vm.name, vm.outcome, vm.blocked, changes, actions, from);
-    // What cannot be taken back is named in full.
-    match &vm.retired {
-        None if !vm.stops_by_force() => named(&done),
-        retired => named(&(done, vm.stops_by_force(), retired.as_ref().map(|r| (&r.erases, r.leftover.is_some())))),
-    }
-}
-
-fn named(value: &impl Serialize) -> String {
-    // Plain strings, numbers and maps with text keys: serialising them cannot fail.
-    content_digest(&serde_json::to_vec(value).unwrap_or_default())
+pub fn meaning(desired: &Desired) -> String {
+    named(desired)
 }
 
 impl From<&Diagnostic> for DocumentProblem {
@@ -63,75 +39,25 @@ impl PlanDocument {
         });
         let problems = plan.problems.iter().map(DocumentProblem::from);
         let Provenance { target, config, selection, restart, options } = provenance;
-        Self {
+        let vms: Vec<DocumentVm> = vms.collect();
+        let summary = DocumentSummary { declared: plan.declared, ..DocumentSummary::of(&vms) };
+        let mut document = Self {
             format_version: DOCUMENT_VERSION,
             phoenix: env!("CARGO_PKG_VERSION").to_owned(),
-            hash: hash(plan),
+            digest: String::new(),
+            hash: String::new(),
             target,
             config,
             selection,
             restart,
             options,
             project: plan.project.clone(),
-            summary: DocumentSummary {
-                declared: plan.declared,
-                create: plan.count(Outcome::Create),
-                update: plan.count(Outcome::Update),
-                destroy: plan.count(Outcome::Destroy),
-                no_op: plan.count(Outcome::NoOp),
-                blocked: plan.blocked(),
-                restarts: plan.restarts_needed(),
-            },
-            vms: vms.collect(),
+            summary,
+            vms,
             problems: problems.collect(),
-        }
-    }
-
-    /// The VMs for which this plan does not hold any more, seen against a plan made now.
-    ///
-    /// A VM that is as it was to become needs nothing and is none of them; what is to be done to every other one must be
-    /// exactly what was planned.
-    #[must_use]
-    pub fn moved(&self, now: &Plan) -> Vec<Moved> {
-        let found = |saved: &DocumentVm| now.vms.iter().find(|vm| vm.vm.get() == saved.vm);
-        self.vms
-            .iter()
-            .filter_map(|saved| {
-                let what = match found(saved) {
-                    None => "it is no longer planned".to_owned(),
-                    Some(vm) if !vm.blocked && !vm.outcome.acts() => return None,
-                    Some(vm) if fingerprint(vm) == saved.fingerprint => return None,
-                    Some(vm) => difference(saved, vm),
-                };
-                Some(Moved { vm: saved.vm, what })
-            })
-            .collect()
-    }
-}
-
-/// What of a VM's plan is not as it was saved.
-fn difference(saved: &DocumentVm, now: &VmPlan) -> String {
-    if now.blocked {
-        return "it is blocked now".to_owned();
-    }
-    let text = |value: Option<&str>| value.map_or("nothing".to_owned(), |value| format!("`{value}`"));
-    for change in &now.changes {
-        let before = saved.changes.iter().find(|saved| saved.key == change.key && saved.new == change.new);
-        match before {
-            Some(before) if before.old == change.old => {}
-            Some(before) => {
-                let (planned, found) = (text(before.old.as_deref()), text(change.old.as_deref()));
-                return format!("{}: planned from {planned}, found {found}", change.key);
-            }
-            None => return format!("{}: no change was planned, found {}", change.key, text(change.old.as_deref())),
-        }
-    }
-    let planned = saved.actions.iter().filter(|action| action.outcome.acts()).map(|action| action.id.clone());
-    let acting = now.actions.iter().filter(|action| action.outcome.acts()).map(|action| action.id(now.vm));
-    let (planned, acting): (Vec<String>, Vec<String>) = (planned.collect(), acting.collect());
-    match acting.iter().find(|id| !planned.contains(id)) {
-        Some(more) => format!("{more} was not planned"),
-        None => "other values or fewer actions than planned".to_owned(),
+        };
+        document.hash = document.agreed();
+        document
     }
 }
 
@@ -168,7 +94,7 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
         disruption: vm.disruption,
         blocked: vm.blocked,
         basis: vm.basis.as_ref().map(|digest| digest.0.clone()),
-        fingerprint: fingerprint(vm),
+        fingerprint: named(vm),
         changes: changes.collect(),
         waiting: waiting.collect(),
         erases: vm.retired.as_ref().map(|retired| retired.erases.clone()).unwrap_or_default(),

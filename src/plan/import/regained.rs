@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::diag::Diagnostic;
-use crate::model::{Address, CloudImage, Desired, DesiredVm, NetworkConfig, Record, SshKey, UserConfig};
+use crate::model::{Address, CloudImage, Desired, DesiredVm, NetworkConfig, Record, SshKey, UserConfig, is_noted};
 use crate::observed::VmObserved;
 use crate::plan::codes;
 
@@ -20,7 +20,8 @@ pub(super) fn image<'d>(record: &Record, desired: &'d Desired, told: &mut Vec<Di
     if record.image.is_empty() {
         return None;
     }
-    let found = declared(desired).filter_map(|vm| vm.cloud_image.as_ref()).find(|image| image.name() == record.image);
+    let found =
+        declared(desired).filter_map(|vm| vm.cloud_image.as_ref()).find(|image| is_noted(&record.image, &image.name()));
     if found.is_none() {
         let what = format!("VM {} was made from an image that the file does not name any more", record.vm);
         let hint = "put `cloud_image` into its entry: a VM that is lost is made from it again";

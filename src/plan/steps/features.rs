@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Draft, Scene};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record};
+use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, is_noted};
 use crate::plan::verified::Verified;
 use crate::plan::{Mount, diff, preflight};
 
@@ -42,7 +42,7 @@ impl<'a> Features<'a> {
         let digest = self.desired.scripts.features.get(name).map_or("", |script| &*script.digest);
         match self.record.features.get(&**name) {
             None => Standing::Open,
-            Some(ran) if ran != digest => Standing::Changed,
+            Some(ran) if !is_noted(ran, digest) => Standing::Changed,
             Some(_) if self.is_asked_for(name) => Standing::Again,
             Some(_) if self.guest.lost_result(name) => Standing::Lost,
             Some(_) => Standing::Ran,

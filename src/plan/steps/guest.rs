@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Desired, DesiredVm, Record, RecordState};
+use crate::model::{ActionKind, Desired, DesiredVm, Record, RecordState, is_noted, noted};
 use crate::plan::{Mount, codes, drift};
 
 /// Why nothing is done in the guest of a VM that is not to run.
@@ -60,8 +60,8 @@ pub(super) fn left_open(
         record.volumes.keys().filter(|at| !declared(at)).map(|at| format!("unmount {at}")).collect();
     open.extend(mounts.iter().filter(|mount| !mounted(mount)).map(|mount| format!("mount {}", mount.mount_point)));
     for feature in &vm.features {
-        let digest = desired.scripts.features.get(&feature.name).map(|script| &*script.digest);
-        if record.features.get(&*feature.name).map(String::as_str) != digest {
+        let digest = desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
+        if !record.features.get(&*feature.name).is_some_and(|ran| is_noted(ran, digest)) {
             open.push(format!("feature {}", feature.name));
         }
     }
@@ -95,7 +95,7 @@ pub(super) fn wished(
     wished.grow = false;
     for feature in &vm.features {
         let digest = desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
-        wished.features.insert(feature.name.to_string(), digest.to_owned());
+        wished.features.insert(feature.name.to_string(), noted(digest).to_owned());
     }
     if vm.is_template {
         // Nothing of that stays in it; whoever builds on begins anew with it.

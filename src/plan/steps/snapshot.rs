@@ -74,7 +74,9 @@ impl Draft {
                 "move it without `--snapshot`: the volume that it leaves is kept, unless `--delete-source` says otherwise",
             );
         }
-        let name = format!("{OWN_SNAPSHOT}{}", content_digest(format!("{id} {}", live.digest.0).as_bytes()));
+        // Tells snapshots of one VM apart; Proxmox takes forty characters.
+        let state = content_digest(format!("{id} {}", live.digest.0).as_bytes());
+        let name = format!("{OWN_SNAPSHOT}{}", &state[..16]);
         let subject = Some(std::sync::Arc::from(name.as_str()));
         let at = self.actions.iter().position(|action| action.kind > ActionKind::Snapshot).unwrap_or(0);
         let reason = "the disks as they are now, without memory";

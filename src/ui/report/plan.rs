@@ -101,7 +101,7 @@ fn disruptive(vm: &DocumentVm) -> String {
             none if none.is_empty() => none,
             remark => format!(" ({})", safe(&remark)),
         };
-        format!("{}: {old}{}{note}", change.key, safe(&change.new))
+        format!("{}: {old}{}{note}", safe(&change.key), safe(&change.new))
     });
     let waiting = vm.waiting.iter().map(|waiting| format!("{} waits for a restart", safe(&waiting.option)));
     let erased = vm.erases.iter().map(|what| format!("erases {}", safe(what)));

@@ -28,7 +28,9 @@ fn documents(vm: VmId, conf: &Conf<'_>) -> [(&'static str, String); 3] {
     let user = format!("#cloud-config\n{:#}\n", user_data(vm, conf));
     let network = format!("{:#}\n", network(conf));
     // As on Proxmox, a machine with other data is another instance: cloud-init sets it up anew.
-    let id = content_digest(format!("{user}{network}").as_bytes());
+    let mut id = content_digest(format!("{user}{network}").as_bytes());
+    // As long as ever: a guest that gets another id is set up anew.
+    id.truncate(16);
     [("user-data", user), ("meta-data", format!("{:#}\n", json!({ "instance-id": id }))), ("network-config", network)]
 }
 

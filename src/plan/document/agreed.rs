@@ -1,0 +1,172 @@
+//! What people agree to: the plan hash, and whether a document is what it says it is.
+
+use serde::Serialize;
+
+use super::{
+    DOCUMENT_VERSION, DocumentOptions, DocumentProblem, DocumentSelection, DocumentSummary, DocumentVm, PlanDocument,
+};
+use crate::model::{Disruption, Outcome, content_digest, is_content_digest};
+
+/// What a plan hash is made of. A fingerprint stands for the whole plan of its VM.
+///
+/// Not in it, because it decides nothing: when and over which way the target was looked at, and its words for people; the
+/// path of the config, and its text beyond what it says; problems and counts, which follow from the rest or are told anew.
+/// How many actions run at once changes neither an action nor what it waits for.
+#[derive(Serialize)]
+struct Agreed<'a> {
+    plan: u32,
+    node: &'a str,
+    identity: &'a str,
+    simulated: bool,
+    meaning: &'a str,
+    project: &'a str,
+    selection: &'a DocumentSelection,
+    restart: bool,
+    options: &'a DocumentOptions,
+    vms: Vec<AgreedVm<'a>>,
+}
+
+#[derive(Serialize)]
+struct AgreedVm<'a> {
+    vm: u32,
+    fingerprint: &'a str,
+    /// Each action, and what it waits for.
+    order: Vec<(&'a str, &'a [String])>,
+}
+
+impl<'a> From<&'a DocumentVm> for AgreedVm<'a> {
+    fn from(vm: &'a DocumentVm) -> Self {
+        let order = vm.actions.iter().map(|action| (action.id.as_str(), action.after.as_slice())).collect();
+        Self { vm: vm.vm, fingerprint: &vm.fingerprint, order }
+    }
+}
+
+/// Why a document is none to rely on: a lower-case fragment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Broken(String);
+
+/// A SHA-256 of a value as JSON.
+pub(super) fn named(value: &impl Serialize) -> String {
+    // Plain strings, numbers and maps with text keys: serialising them cannot fail.
+    content_digest(&serde_json::to_vec(value).unwrap_or_default())
+}
+
+impl PlanDocument {
+    /// The hash of the plan that the document shows.
+    #[must_use]
+    pub(super) fn agreed(&self) -> String {
+        named(&Agreed {
+            plan: DOCUMENT_VERSION,
+            node: &self.target.node,
+            identity: &self.target.identity,
+            simulated: self.target.simulated,
+            meaning: &self.config.meaning,
+            project: &self.project,
+            selection: &self.selection,
+            restart: self.restart,
+            options: &self.options,
+            vms: self.vms.iter().map(AgreedVm::from).collect(),
+        })
+    }
+
+    /// The document as it is saved: with the digest of its content.
+    #[must_use]
+    pub fn sealed(&self) -> Self {
+        // A document is plain strings, numbers and maps: serialising it cannot fail.
+        let value = serde_json::to_value(self).unwrap_or_default();
+        Self { digest: digest(value), ..self.clone() }
+    }
+
+    /// Reads a document that was saved.
+    ///
+    /// # Errors
+    /// It is no document of this version, was changed since it was saved, or does not agree with itself.
+    pub fn read(text: &str) -> Result<Self, Broken> {
+        let broken = |what: String| Broken(what);
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| broken(format!("it is no saved plan: {error}")))?;
+        match value.get("format_version").and_then(serde_json::Value::as_u64) {
+            Some(version) if version == u64::from(DOCUMENT_VERSION) => {}
+            Some(version) => {
+                let what = format!(
+                    "it was saved by another version of phoenix: it has format {version}, this phoenix reads {DOCUMENT_VERSION}"
+                );
+                return Err(broken(what));
+            }
+            None => return Err(broken("it is no saved plan: it has no `format_version`".to_owned())),
+        }
+        let document: Self =
+            serde_json::from_str(text).map_err(|error| broken(format!("it is no saved plan: {error}")))?;
+        document.shape()?;
+        if digest(value) != document.digest {
+            return Err(broken(
+                "it was changed or damaged since it was saved: its content does not fit its digest".to_owned(),
+            ));
+        }
+        if document.agreed() != document.hash {
+            return Err(broken("it contradicts itself: its plan does not fit its hash".to_owned()));
+        }
+        let summary = DocumentSummary { declared: document.summary.declared, ..DocumentSummary::of(&document.vms) };
+        if summary != document.summary {
+            return Err(broken("it contradicts itself: its counts do not fit its virtual machines".to_owned()));
+        }
+        Ok(document)
+    }
+
+    /// Whether everything that is no text for people has the shape that phoenix gives it.
+    fn shape(&self) -> Result<(), Broken> {
+        let wrong = |what: &str, text: &str| {
+            Err(Broken(format!("it is no saved plan: `{}` is no {what}", text.escape_default())))
+        };
+        let fingerprints = self.vms.iter().map(|vm| &vm.fingerprint);
+        for digest in
+            [&self.digest, &self.hash, &self.config.digest, &self.config.meaning].into_iter().chain(fingerprints)
+        {
+            if !is_content_digest(digest) {
+                return wrong("SHA-256", digest);
+            }
+        }
+        for DocumentProblem { severity, code, .. } in &self.problems {
+            if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
+                return wrong("code of a problem", code);
+            }
+            if !["error", "warning", "notice"].contains(&severity.as_str()) {
+                return wrong("severity", severity);
+            }
+        }
+        for change in self.vms.iter().flat_map(|vm| &vm.changes) {
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            if change.key.is_empty() || !change.key.bytes().all(plain) {
+                return wrong("key of a config", &change.key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// SHA-256 of a document but for its `digest`, the members of objects in alphabetical order.
+fn digest(mut document: serde_json::Value) -> String {
+    if let Some(members) = document.as_object_mut() {
+        members.remove("digest");
+    }
+    document.sort_all_objects();
+    named(&document)
+}
+
+impl DocumentSummary {
+    /// The counts of VMs; `declared` is not known from them.
+    pub(super) fn of(vms: &[DocumentVm]) -> Self {
+        let open = || vms.iter().filter(|vm| !vm.blocked);
+        let count = |outcome: Outcome| open().filter(|vm| vm.outcome == outcome).count();
+        Self {
+            declared: 0,
+            create: count(Outcome::Create),
+            update: count(Outcome::Update),
+            destroy: count(Outcome::Destroy),
+            no_op: count(Outcome::NoOp),
+            blocked: vms.iter().filter(|vm| vm.blocked).count(),
+            restarts: open().filter(|vm| vm.disruption == Disruption::Restart).count(),
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The plan hash covers everything that decides what happens: whatever a config, a request or a saved plan says is changed
+//! in turn, and either the hash is another one, or the reason why not stands here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use phoenix::backend::embedded::Embedded;
+use phoenix::config::{FeatureFiles, Source, load, schema};
+use phoenix::hypervisor::Hypervisor as _;
+use phoenix::observed::Observed;
+use phoenix::plan::document::{DocumentConfig, DocumentTarget, PlanDocument, Provenance, meaning};
+use phoenix::plan::{Policy, plan};
+use serde_json::{Value, json};
+
+/// Every leaf of the config's schema, as a pointer; `*` stands for the name of a share.
+fn keys(node: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+    let named = node["$ref"].as_str().and_then(|at| schema.pointer(at.trim_start_matches('#')));
+    let node = named.unwrap_or(node);
+    for part in ["allOf", "anyOf", "oneOf"].iter().filter_map(|word| node[*word].as_array()).flatten() {
+        keys(part, schema, path, found);
+    }
+    for (name, property) in node["properties"].as_object().into_iter().flatten() {
+        found.insert(format!("{path}/{name}"));
+        keys(property, schema, &format!("{path}/{name}"), found);
+    }
+    for (word, step) in [("additionalProperties", "*"), ("items", "0")] {
+        if node[word].is_object() {
+            keys(&node[word], schema, &format!("{path}/{step}"), found);
+        }
+    }
+}
+
+fn base() -> Value {
+    let network = json!({ "ip": "192.0.2.10/24", "gw": "192.0.2.1", "ip6": "2001:db8::10/64", "gw6": "2001:db8::1" });
+    json!({
+        "hypervisor": {
+            "project": "p",
+            "nfs_shares": { "data": { "server": "10.9.9.9", "export": "/srv/a", "host_path": "/srv/a" } },
+            "persistent_storage": { "host_path": "/quickOS/x", "mount_point": "/persistent-storage" },
+        },
+        "vm_defaults": {},
+        "virtual_machines": [
+            { "vm_id": 1000, "vm_name": "a", "features": ["base_setup"], "network_config": network,
+              "volumes": [{ "type": "nfs", "share": "data", "path": "/1", "mount_point": "/mnt/d" }] },
+            { "vm_id": 1001, "vm_name": "b", "user_config": { "username": "us" }, "network_config": { "ip": "dhcp" } },
+            { "vm_id": 1002, "vm_name": "c" },
+        ],
+    })
+}
+
+/// Another value for each key of a VM.
+fn of_vm(key: &str) -> Option<Value> {
+    let sha256 = "0".repeat(64);
+    let ssh_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBYzrW/nxm3ySd7LyCBkqrOV8nDHnHRhFGLDrUFvb35o us@here";
+    let volume = json!([{ "type": "nfs", "share": "data", "path": "/2", "mount_point": "/mnt/e" }]);
+    Some(match key {
+        "adopt" => json!("62b88882-7a44-475a-862f-9ac01f2aec2c"),
+        "boot_delay" | "boot_order" => json!(7),
+        "boot_disk_size_gb" => json!(77),
+        "boot_disk_storage" => json!("local"),
+        "cloud_image" => json!({ "source": "local:import/debian.qcow2" }),
+        "cloud_image/source" => json!("local:import/other.qcow2"),
+        "cloud_image/sha256" => json!(sha256),
+        "cloud_init_errors" => json!("warn"),
+        "cpu_cores" | "cpu_sockets" => json!(3),
+        "depends_on" => json!(["c"]),
+        "description" => json!("another"),
+        "features" => json!(["install_docker"]),
+        "is_template" | "protected" | "start_at_boot" => json!(true),
+        "memory_mb" => json!(512),
+        "network_bridge" => json!("vmbr9"),
+        "network_config" => json!({ "ip": "dhcp" }),
+        "network_config/ip" => json!("192.0.2.11/24"),
+        "network_config/gw" => json!("192.0.2.2"),
+        "network_config/ip6" => json!("2001:db8::11/64"),
+        "network_config/gw6" => json!("2001:db8::2"),
+        "network_config/nameserver" => json!("192.0.2.53"),
+        "network_config/searchdomain" => json!("example.org"),
+        "network_model" => json!("e1000"),
+        "os_type" | "volumes/0/share" => json!("other"),
+        "started" | "full_clone" => json!(false),
+        "tags" => json!(["x"]),
+        "template_name" => json!("another-template"),
+        "timeouts" => json!({ "guest_agent": 77 }),
+        "timeouts/cloud_init" | "timeouts/feature" | "timeouts/guest_agent" => json!(99),
+        "user_config" => json!({ "username": "them" }),
+        "user_config/ssh_authorized_keys" => json!([ssh_key]),
+        "user_config/username" => json!("them"),
+        "vm_id" => json!(1009),
+        "vm_name" => json!("renamed"),
+        "volumes" => volume,
+        "volumes/0/mount_point" => json!("/mnt/e"),
+        "volumes/0/path" => json!("/3"),
+        _ => return None,
+    })
+}
+
+/// What a key stands for beside its value: another whole config.
+fn other(base: &Value, key: &str) -> Value {
+    let mut config = base.clone();
+    let mut set = |at: &str, value: Value| {
+        let mut place = &mut config;
+        for step in at.trim_start_matches('/').split('/') {
+            place = match step.parse::<usize>() {
+                Ok(at) => &mut place[at],
+                Err(_) => &mut place[step],
+            };
+        }
+        *place = value;
+    };
+    let vm_key = key.strip_prefix("/virtual_machines/0/").or(key.strip_prefix("/vm_defaults/"));
+    let in_defaults = key.starts_with("/vm_defaults/");
+    match key {
+        "/hypervisor/never_together" => set(key, json!(["x"])),
+        "/hypervisor/project" => set(key, json!("q")),
+        "/hypervisor/persistent_storage/server" => set(key, json!("10.9.9.8")),
+        "/hypervisor/persistent_storage/host_path" => set(key, json!("/quickOS/y")),
+        "/hypervisor/persistent_storage/mount_point" => set(key, json!("/elsewhere")),
+        "/hypervisor/nfs_shares/*/server" => set("/hypervisor/nfs_shares/data/server", json!("10.9.9.8")),
+        "/hypervisor/nfs_shares/*/export" => set("/hypervisor/nfs_shares/data/export", json!("/srv/b")),
+        "/hypervisor/nfs_shares/*/host_path" => set("/hypervisor/nfs_shares/data/host_path", json!("/srv/b")),
+        _ => match vm_key {
+            Some("volumes/0/server") => {
+                let at = if in_defaults { "/vm_defaults" } else { "/virtual_machines/0" };
+                let volume = json!([{ "type": "nfs", "server": "10.9.9.7", "path": "/1", "mount_point": "/mnt/d" }]);
+                set(&format!("{at}/volumes"), volume);
+            }
+            Some("volumes/0/share") => {
+                let other = json!({ "server": "10.9.9.9", "export": "/srv/o", "host_path": "/srv/o" });
+                set("/hypervisor/nfs_shares/other", other);
+                set(&format!("{}/share", "/virtual_machines/0/volumes/0"), json!("other"));
+            }
+            Some(rest) => {
+                let value = of_vm(rest).unwrap_or_else(|| panic!("the key {key} is new: what changes with it?"));
+                if let Some(nested) = rest.strip_prefix("cloud_image/") {
+                    let at = if in_defaults { "/vm_defaults" } else { "/virtual_machines/0" };
+                    set(&format!("{at}/cloud_image"), json!({ "source": "local:import/debian.qcow2" }));
+                    set(&format!("{at}/cloud_image/{nested}"), value);
+                } else if in_defaults && rest.contains('/') {
+                    // The part of a default alone is no value: the whole, as a VM has it.
+                    let (whole, part) = rest.split_once('/').unwrap();
+                    set(&format!("/vm_defaults/{whole}"), base["virtual_machines"][0][whole].clone());
+                    if part.starts_with("0/") || !whole.starts_with("network") {
+                        set(&format!("/vm_defaults/{rest}"), value);
+                    } else {
+                        // A gateway needs an address, which one VM takes from here.
+                        let value = match part {
+                            "gw" => json!({ "ip": "192.0.2.20/24", "gw": value }),
+                            "gw6" => json!({ "ip6": "2001:db8::20/64", "gw6": value }),
+                            _ => json!({ part: value }),
+                        };
+                        set("/vm_defaults/network_config", value);
+                    }
+                } else {
+                    set(key, value);
+                    if key == "/vm_defaults/depends_on" {
+                        // Nobody waits for itself.
+                        set("/virtual_machines/2/depends_on", json!([]));
+                    }
+                }
+            }
+            None => panic!("the key {key} is new: what changes with it?"),
+        },
+    }
+    config
+}
+
+/// Keys that change nothing that happens, and why.
+const NO_MATTER: [(&str, &str); 4] = [
+    ("/$schema", "editors read it, phoenix does not"),
+    ("/hypervisor/target", "a target counts by what it is: the node's name and identity are in the hash"),
+    ("/hypervisor/features_dir", "the scripts themselves are in the hash, wherever they lie"),
+    ("volumes/0/type", "there is one type"),
+];
+
+/// Keys that others stand for.
+const WHOLES: [&str; 6] = [
+    "/hypervisor",
+    "/virtual_machines",
+    "/vm_defaults",
+    "/hypervisor/nfs_shares",
+    "/hypervisor/persistent_storage",
+    "",
+];
+
+fn document(config: &Value, observed: &Observed, policy: &Policy) -> PlanDocument {
+    let source = Source { name: "config.json".to_owned(), text: config.to_string() };
+    let loaded = load(&source, &mut |_| FeatureFiles::Missing);
+    let desired = loaded.desired.unwrap_or_else(|| panic!("{config}: {:?}", loaded.diagnostics));
+    let digest = "1".repeat(64);
+    let config = DocumentConfig { path: source.name, digest, meaning: meaning(&desired) };
+    let node = observed.node.clone();
+    let target = DocumentTarget { node: node.name, identity: node.identity, ..DocumentTarget::default() };
+    PlanDocument::of(&plan(&desired, observed, policy), Provenance { target, config, ..Provenance::default() })
+}
+
+fn observed() -> Observed {
+    let dir = tempfile::tempdir().unwrap();
+    let mut observed = Embedded::open(dir.path()).unwrap().observe().unwrap();
+    "directory /node".clone_into(&mut observed.node.identity);
+    observed
+}
+
+#[test]
+fn every_key_of_the_config_is_in_the_hash() {
+    let schema: Value = serde_json::from_str(&schema::generate()).unwrap();
+    let mut found = BTreeSet::new();
+    keys(&schema, &schema, "", &mut found);
+    assert!(found.len() > 80, "{found:?}");
+    let (base, observed) = (base(), observed());
+    let hash = |config: &Value| document(config, &observed, &Policy::default()).hash;
+    let before = hash(&base);
+    let mut reasons: BTreeSet<&str> = NO_MATTER.iter().map(|(key, _)| *key).collect();
+    for key in found.iter().filter(|key| !WHOLES.contains(&key.as_str())) {
+        match NO_MATTER.iter().find(|(same, _)| key.ends_with(same)) {
+            Some((same, _)) => _ = reasons.remove(same),
+            None => assert_ne!(hash(&other(&base, key)), before, "{key}"),
+        }
+    }
+    assert!(reasons.is_empty(), "keys that are gone: {reasons:?}");
+    // Neither the order of the VMs nor where a value stands is a matter of what happens.
+    let mut turned = base.clone();
+    turned["virtual_machines"].as_array_mut().unwrap().reverse();
+    assert_eq!(hash(&turned), before);
+}
+
+#[test]
+fn a_script_and_the_node_are_in_the_hash() {
+    let with = |script: &str, observed: &Observed| {
+        let source = Source { name: "config.json".to_owned(), text: base().to_string() };
+        let files = || [("base_setup.sh".to_owned(), Ok(script.as_bytes().to_vec()))].into();
+        let desired = load(&source, &mut |_| FeatureFiles::Found(files())).desired.unwrap();
+        let config = DocumentConfig { meaning: meaning(&desired), ..DocumentConfig::default() };
+        let node = observed.node.clone();
+        let target = DocumentTarget { node: node.name, identity: node.identity, ..DocumentTarget::default() };
+        PlanDocument::of(
+            &plan(&desired, observed, &Policy::default()),
+            Provenance { target, config, ..Provenance::default() },
+        )
+    };
+    let here = observed();
+    let before = with("true\n", &here);
+    let other = with("false\n", &here);
+    assert_ne!(other.hash, before.hash);
+    // It is what is done to the VM that differs, whatever is said of the config.
+    assert_ne!(other.vms[0].fingerprint, before.vms[0].fingerprint);
+    for change in [|node: &mut Observed| node.node.name.push('2'), |node: &mut Observed| node.node.identity.push('2')] {
+        let mut elsewhere = observed();
+        change(&mut elsewhere);
+        assert_ne!(with("true\n", &elsewhere).hash, before.hash);
+    }
+}
+
+/// Values of a saved plan that may be others without another hash, and why. `*` stands for a number.
+const NO_PART: [(&str, &str); 12] = [
+    ("/phoenix", "the plan is made anew by the phoenix that carries it out"),
+    ("/target/name", "how the node is reached; what it is, is in the hash"),
+    ("/target/observed_at", "when somebody looked"),
+    ("/target/recorded", "how somebody looked"),
+    ("/target/label", "words for people; `apply` compares them with the target's own"),
+    ("/config/path", "where the config lies; what it says is in the hash"),
+    ("/config/digest", "the text of the config; `apply` compares it, and what it says is in the hash"),
+    ("/summary/declared", "`apply` compares it with the config"),
+    ("/problems/*/severity", "problems follow from the rest, and are told anew"),
+    ("/problems/*/code", "problems follow from the rest, and are told anew"),
+    ("/problems/*/message", "problems follow from the rest, and are told anew"),
+    ("/problems/*/hint", "problems follow from the rest, and are told anew"),
+];
+
+/// Every leaf of a value, as a pointer.
+fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| leaves(value, &format!("{at}/{name}"), found));
+        }
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().enumerate().for_each(|(n, value)| leaves(value, &format!("{at}/{n}"), found));
+        }
+        _ => found.push(at.to_owned()),
+    }
+}
+
+#[test]
+fn every_value_of_a_saved_plan_is_in_its_hash_or_compared() {
+    let observed = observed();
+    let policy = Policy { force_stop: true, restart: true, ..Policy::default() };
+    let mut now = document(&base(), &observed, &policy);
+    now.restart = true;
+    now.options.rerun = vec!["base_setup".to_owned()];
+    now.options.prune_many = Some(3);
+    // With what was just set, under its hash.
+    let resaved = |document: &PlanDocument| serde_json::to_value(document.sealed()).unwrap();
+    let rehashed = |document: &PlanDocument| {
+        let told = PlanDocument::read(&resaved(document).to_string()).map(|_| ()).map_err(|broken| broken.to_string());
+        assert_eq!(told, Err("it contradicts itself: its plan does not fit its hash".to_owned()));
+    };
+    rehashed(&now);
+    let now = document(&base(), &observed, &policy);
+    let whole = resaved(&now);
+    PlanDocument::read(&whole.to_string()).unwrap();
+    let (mut found, mut used) = (Vec::new(), BTreeSet::new());
+    leaves(&whole, "", &mut found);
+    for flag in ["force_stop", "delete_source", "snapshot", "verify_guest", "prune"] {
+        found.push(format!("/{flag}"));
+    }
+    for at in found.iter().filter(|at| *at != "/digest") {
+        let mut other = whole.clone();
+        match other.pointer_mut(at) {
+            Some(Value::String(text)) if text.len() == 64 => *text = "2".repeat(64),
+            Some(Value::String(text)) => text.push('x'),
+            Some(Value::Bool(flag)) => *flag = !*flag,
+            Some(Value::Number(number)) => *at_mut(&mut other, at) = json!(number.as_u64().unwrap() + 1),
+            Some(list @ Value::Array(_)) => *list = json!(["x"]),
+            Some(value) => panic!("{at}: {value}"),
+            None => other[at.trim_start_matches('/')] = json!(true),
+        }
+        // What is no value at all, as another word for an outcome, is no plan.
+        let Ok(forged) = serde_json::from_value::<PlanDocument>(other) else { continue };
+        let general: Vec<&str> =
+            at.split('/').map(|step| if step.parse::<u8>().is_ok() { "*" } else { step }).collect();
+        let general = general.join("/");
+        let Ok(read) = PlanDocument::read(&resaved(&forged).to_string()) else { continue };
+        let differs = read.contradicts(&now).is_some() || !read.moved(&now, &|_| true).is_empty();
+        match NO_PART.iter().find(|(part, _)| *part == general) {
+            Some((part, _)) => _ = used.insert(*part),
+            None => assert!(differs && general.starts_with("/vms/*/"), "{at} may be another"),
+        }
+    }
+    assert!(used.len() >= 7, "{used:?}");
+}
+
+fn at_mut<'v>(value: &'v mut Value, at: &str) -> &'v mut Value {
+    value.pointer_mut(at).unwrap()
+}
+
+/// What is left out of the hash by hand says why beside the field.
+#[test]
+fn whatever_is_not_serialised_says_why() {
+    let mut files: BTreeMap<String, usize> = BTreeMap::new();
+    for dir in ["src/model", "src/plan"] {
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(dir)).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            for (at, _) in lines.iter().enumerate().filter(|(_, line)| **line == "#[serde(skip)]") {
+                let words: Vec<&str> =
+                    lines[..at].iter().rev().take_while(|line| line.starts_with("///")).copied().collect();
+                let words = words.into_iter().rev().map(|line| line.trim_start_matches("///")).collect::<String>();
+                assert!(words.contains("Not serialised: "), "{}:{}", path.display(), at + 1);
+                *files.entry(path.display().to_string()).or_default() += 1;
+            }
+        }
+    }
+    assert!(files.values().sum::<usize>() >= 6, "{files:?}");
+}
