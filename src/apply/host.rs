@@ -75,13 +75,14 @@ impl Step<'_> {
 
     pub(super) fn remove_leftover(&mut self) -> Result<Outcome, Failure> {
         let id = self.id();
+        // First the tasks, then the VM: a clone that ends between the two looks has left a whole one.
+        self.no_clone_running()?;
         let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? else { return Ok(Outcome::NoOp) };
         let clone = self.vm.task.as_ref().and_then(|task| task.clone.as_ref()?.leftover);
         let planned = clone.or(self.vm.retired.as_ref().and_then(|retired| retired.leftover));
         if leftover(&live, &self.by.plan.project) != planned {
             return Err(stale(format!("VM {id} is no longer the leftover that was planned"), "plan again"));
         }
-        self.no_clone_running()?;
         let Some(planned) = planned else { return Err(failure("the plan does not say what is left over", None)) };
         let op = operation::remove_leftover(id, planned);
         let gone = || {
@@ -128,13 +129,18 @@ impl Step<'_> {
     /// Whether the VM that is to be made is there already, and ours. Whatever else is there in its place is left alone.
     pub(super) fn is_made(&self) -> Result<bool, Failure> {
         let id = self.id();
-        if let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? {
+        let mut found = self.ask(|hypervisor| hypervisor.vm(id))?;
+        if found.is_none() {
+            self.no_clone_running()?;
+            // One that ended since the first look has left its VM or its volumes.
+            found = self.ask(|hypervisor| hypervisor.vm(id))?;
+        }
+        if let Some(live) = found {
             if self.is_ours(&live) && live.lock.is_none() && !live.is_half_cloned() {
                 return Ok(true);
             }
             return Err(stale(format!("VMID {id} was taken after it was planned"), "plan again"));
         }
-        self.no_clone_running()?;
         let volumes = self.ask(|hypervisor| hypervisor.volumes(id))?;
         if !volumes.is_empty() {
             return Err(failure(
@@ -145,19 +151,24 @@ impl Step<'_> {
         Ok(false)
     }
 
-    /// Whether the VM is made, which takes long: as long as somebody is at it, it may still be.
+    /// Whether the VM is made, which takes long: as long as a clone runs, it may still be.
+    ///
+    /// Two looks do not belong to one moment: what ended between them has changed what the first one saw (recorded, four
+    /// times of four after a broken connection). So once nothing runs any more, the VM is looked at again.
     pub(super) fn made(&self, is_whole: &dyn Fn(&VmObserved) -> bool) -> Result<Holds, Failure> {
         let id = self.id();
-        let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? else {
-            let running = self.ask(|hypervisor| hypervisor.cloning(id))?;
-            return Ok(if running == Cloning::No { Holds::No } else { Holds::NotYet });
-        };
-        if is_whole(&live) && self.is_ours(&live) {
+        let look = || self.ask(|hypervisor| hypervisor.vm(id));
+        let whole = |live: &VmObserved| is_whole(live) && self.is_ours(live);
+        if look()?.as_ref().is_some_and(whole) {
             return Ok(Holds::Yes);
         }
-        match self.ask(|hypervisor| hypervisor.cloning(id))? {
-            Cloning::No => Err(failure("a half-made VM is there and no clone is running", None)),
-            Cloning::Yes | Cloning::Unknown => Ok(Holds::NotYet),
+        if self.ask(|hypervisor| hypervisor.cloning(id))? != Cloning::No {
+            return Ok(Holds::NotYet);
+        }
+        match look()? {
+            None => Ok(Holds::No),
+            Some(live) if whole(&live) => Ok(Holds::Yes),
+            Some(_) => Err(failure("a half-made VM is there and no clone is running", None)),
         }
     }
 
