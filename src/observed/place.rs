@@ -39,9 +39,12 @@ impl Mounts {
         Self(text.lines().filter_map(line).collect())
     }
 
-    /// What is to be said of a path whose links are followed. Nothing is known without mounts.
+    /// What is to be said of a path whose links are followed. Nothing is known without mounts, or of no path.
     #[must_use]
     pub fn place(&self, real: String) -> Place {
+        if real.is_empty() {
+            return Place::default();
+        }
         let above = |mount: &&Mounted| {
             mount.at != "/"
                 && real.strip_prefix(mount.at.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
