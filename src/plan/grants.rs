@@ -5,6 +5,7 @@
 //! the node's storages need is nobody's to give, and any other one only if the node's administrator allows it. The same
 //! holds for directories that phoenix would only make.
 
+mod rule;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,62 +13,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::codes;
 use super::volumes::{self, Mount};
 use crate::diag::Diagnostic;
-use crate::model::{
-    Desired, DesiredVm, PERSISTENT_DATA, VmId, allowed_path, is_at_or_below, is_below, is_system_path, normal_path,
-};
+use crate::model::{Desired, DesiredVm, PERSISTENT_DATA, VmId, normal_path};
 use crate::observed::{ALLOW_FILE, Observed};
 
+use rule::{Rule, Verdict};
 pub(super) use told::told;
 
 /// What VMs may have of a node, and what they have; gathered once for all VMs of a plan.
 pub(super) struct Grants<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
-    /// Directories of which only what lies below may be given: built in, or of storages of type nfs.
-    shared: Vec<String>,
-    /// Directories that an administrator named.
-    named: Vec<String>,
-    /// Where storages keep what they hold, each with the storage's id.
-    content: Vec<(String, &'a str)>,
+    rule: Rule<'a>,
     /// Directories that guests can write, each with their VMs.
     written: BTreeMap<String, BTreeSet<VmId>>,
 }
 
-/// Why a VM may not have a directory.
-enum Verdict {
-    /// It belongs to the operating system.
-    System,
-    /// A storage keeps what it holds there.
-    Storage(String),
-    /// The directories of other VMs lie in it.
-    Whole(String),
-    /// Nothing allows it.
-    NotAllowed,
-    /// It lies in what the VM can write, or the other way round.
-    Within(String, VmId),
-    Above(String, VmId),
+/// A directory that guests can write and that lies above another, or below it, and one of their VMs.
+enum Nested<'g> {
+    Within(&'g str, VmId),
+    Above(&'g str, VmId),
 }
 
 impl<'a> Grants<'a> {
     /// Gathers what the node, its administrator and the command line (`asked`) allow.
     pub(super) fn of(desired: &'a Desired, observed: &'a Observed, asked: &[String]) -> Self {
-        let (mut shared, mut content) = (vec![PERSISTENT_DATA.to_owned()], Vec::new());
-        for (id, storage) in &observed.storages {
-            // Where the node itself serves what the storage shows, it is the same directory under another name.
-            let own =
-                storage.nfs.as_ref().filter(|nfs| volumes::is_served(&nfs.server, observed)).map(|nfs| &nfs.export);
-            for files in storage.path.iter().chain(own).map(|path| normal_path(path)) {
-                let below = |dir: &str| (normal_path(&format!("{files}/{dir}")), id.as_str());
-                content.extend(storage.content().map(below));
-                if storage.kind == "nfs" && !is_system_path(&files) {
-                    shared.push(files);
-                }
-            }
-        }
-        // What was typed was looked at before; a saved plan's may be anything.
-        let typed = asked.iter().filter_map(|path| allowed_path(path).ok());
-        let named = observed.allowed.host_paths.iter().cloned().chain(typed).collect();
-        let mut grants = Self { desired, observed, shared, named, content, written: BTreeMap::new() };
+        let mut grants = Self { desired, observed, rule: Rule::of(observed, asked), written: BTreeMap::new() };
         for vm in &desired.vms {
             let mounts = volumes::resolve(vm, &desired.settings, observed, &mut Vec::new());
             for directory in mounts.iter().flat_map(Mount::directories) {
@@ -111,61 +81,43 @@ impl<'a> Grants<'a> {
         let named = if by_links { format!("`{real}`, which is behind `{directory}`,") } else { format!("`{real}`") };
         let no = |why: String| error(format!("VM {} may not have {named} of the node ({key}): {why}", vm.vm_id));
         let own = format!("e.g. `{PERSISTENT_DATA}/{}`", vm.vm_id);
-        Some(match self.verdict(vm.vm_id, real) {
-            Some(Verdict::System) => no("it belongs to the operating system".to_owned())
+        let beside = "give them directories beside each other, or the same one";
+        Some(match (self.rule.refuses(real), self.nested(vm.vm_id, real)) {
+            (Some(Verdict::System), _) => no("it belongs to the operating system".to_owned())
                 .hint(format!("nothing can allow that: give the VM a directory of its own, {own}")),
-            Some(Verdict::Storage(id)) => no(format!("storage `{id}` keeps what it holds there"))
+            (Some(Verdict::Storage(id)), _) => no(format!("storage `{id}` keeps what it holds there"))
                 .hint(format!("nothing can allow that: give the VM a directory of its own, {own}")),
-            Some(Verdict::Whole(root)) => no(format!("`{root}` is where directories of other VMs lie, too"))
+            (Some(Verdict::Whole(root)), _) => no(format!("`{root}` is where directories of other VMs lie, too"))
                 .hint(format!("give the VM a directory below it, e.g. `{root}/{}`", vm.vm_id)),
-            Some(Verdict::NotAllowed) => no("nothing allows it".to_owned()).hint(allowing(real)),
-            Some(Verdict::Within(other, by)) => no(format!(
+            (Some(Verdict::NotAllowed), _) => no("nothing allows it".to_owned()).hint(allowing(real)),
+            (None, Some(Nested::Within(other, by))) => no(format!(
                 "it lies below `{other}`, in which the guest of VM {by} could put a link to anywhere in its place"
             ))
-            .hint("give them directories beside each other, or the same one"),
-            Some(Verdict::Above(other, by)) => no(format!(
+            .hint(beside),
+            (None, Some(Nested::Above(other, by))) => no(format!(
                 "`{other}` of VM {by} lies below it, and the guest could put a link to anywhere in its place"
             ))
-            .hint("give them directories beside each other, or the same one"),
-            None if by_links => {
+            .hint(beside),
+            (None, None) if by_links => {
                 no("it is reached through a symbolic link".to_owned()).hint("name the directory itself")
             }
-            None => return None,
+            (None, None) => return None,
         })
     }
 
-    fn verdict(&self, vm: VmId, real: &str) -> Option<Verdict> {
-        if is_system_path(real) {
-            return Some(Verdict::System);
-        }
-        if let Some((_, id)) =
-            self.content.iter().find(|(dir, _)| is_at_or_below(real, dir) || is_at_or_below(dir, real))
-        {
-            // The storage's own directory is refused in other words where its neighbours may be given.
-            let whole = self.shared.iter().any(|root| root == real);
-            return Some(if whole { Verdict::Whole(real.to_owned()) } else { Verdict::Storage((*id).to_owned()) });
-        }
-        if let Some(root) = self.shared.iter().find(|root| is_at_or_below(root, real)) {
-            return Some(Verdict::Whole(root.clone()));
-        }
-        let allowed = self.shared.iter().any(|root| is_below(real, root))
-            || self.named.iter().any(|root| is_at_or_below(real, root));
-        if allowed { self.nested(vm, real) } else { Some(Verdict::NotAllowed) }
-    }
-
     /// A directory that guests can write and that lies above this one, or below it.
-    fn nested(&self, vm: VmId, real: &str) -> Option<Verdict> {
+    fn nested(&self, vm: VmId, real: &str) -> Option<Nested<'_>> {
         // Rather named with another VM than with itself.
         let of = |vms: &BTreeSet<VmId>| vms.iter().find(|other| **other != vm).or_else(|| vms.first()).copied();
         let above = real.match_indices('/').skip(1).map(|(at, _)| &real[..at]);
         for other in above {
-            if let Some(by) = self.written.get(other).and_then(of) {
-                return Some(Verdict::Within(other.to_owned(), by));
+            if let Some((other, vms)) = self.written.get_key_value(other) {
+                return of(vms).map(|by| Nested::Within(other, by));
             }
         }
         let start = format!("{real}/");
         let (other, vms) = self.written.range(start.clone()..).next().filter(|(path, _)| path.starts_with(&start))?;
-        Some(Verdict::Above(other.clone(), of(vms)?))
+        of(vms).map(|by| Nested::Above(other, by))
     }
 
     /// The key of the config that names the directory.
@@ -189,7 +141,8 @@ impl<'a> Grants<'a> {
 fn allowing(path: &str) -> String {
     let json = serde_json::json!({ "host_paths": [path] });
     format!(
-        "an administrator of the node allows it with {json} in {ALLOW_FILE} there, or for one run with `--allow-host-path`"
+        "an administrator of the node allows it with {json} in {ALLOW_FILE} there, or for one run with `--allow-host-path \
+         {path}`"
     )
 }
 

@@ -126,7 +126,7 @@ pub(super) fn resolve(
                     problems.push(unknown_share(vm, share, settings, observed));
                     continue;
                 };
-                let host = host.map(|host| format!("{}{}", host.trim_end_matches('/'), volume.path));
+                let host = host.map(|host| normal_path(&format!("{host}/{}", volume.path)));
                 (server.to_owned(), format!("{}{}", export.trim_end_matches('/'), volume.path), host)
             }
             (None, Some(server)) => (server.clone(), volume.path.clone(), None),
