@@ -53,13 +53,12 @@ fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console)
     if let Err(exit) = agreed {
         return Ok(exit);
     }
-    let continue_with = match &verb.plan {
-        Some(file) => format!("phoenix apply {}", word(&file.display().to_string())),
-        None => {
-            let mut words = asked(&verb.selecting, &verb.options);
-            words.extend(allowed(&verb.allowing));
-            again("apply", args, &words)
-        }
+    let continue_with = if let Some(file) = &verb.plan {
+        format!("phoenix apply {}", word(&file.display().to_string()))
+    } else {
+        let mut words = asked(&verb.selecting, &verb.options);
+        words.extend(allowed(&verb.allowing));
+        again("apply", args, &words)
     };
     let exit = execute(planned, &verb.running, continue_with, reports, console)?;
     Ok(if moved > 0 && matches!(exit, Exit::Done | Exit::RestartPending) { Exit::Stale } else { exit })

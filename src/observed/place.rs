@@ -65,16 +65,9 @@ fn unescaped(word: &str) -> String {
     while let Some((&first, more)) = rest.split_first() {
         let digits = more.get(..3).filter(|digits| first == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
         let value = digits.map(|digits| digits.iter().fold(0_u32, |value, digit| value * 8 + u32::from(digit - b'0')));
-        match value.and_then(|value| u8::try_from(value).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &more[3..];
-            }
-            None => {
-                bytes.push(first);
-                rest = more;
-            }
-        }
+        let byte = value.and_then(|value| u8::try_from(value).ok());
+        bytes.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &more[3..] } else { more };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -13,6 +13,9 @@ use super::files::{self, unread};
 use crate::hypervisor::Fault;
 use crate::observed::{ALLOW_FILE, Allowed, Guarded, MAX_ALLOW, Mounts, Place};
 
+/// How many entries each of some directories has.
+type Counts = BTreeMap<String, usize>;
+
 /// Links that are followed before a path counts as a ring, as in Linux.
 const MOST_LINKS: usize = 40;
 
@@ -21,11 +24,8 @@ const MOUNTS: &str = "/proc/self/mountinfo";
 
 impl Embedded {
     /// Where directories of the simulated host lie, and how many entries those have that are there and not empty.
-    pub(super) fn look_at(
-        &self,
-        directories: &[String],
-    ) -> Result<(BTreeMap<String, Place>, BTreeMap<String, usize>), Fault> {
-        let (mut places, mut counts) = (BTreeMap::new(), BTreeMap::new());
+    pub(super) fn look_at(&self, directories: &[String]) -> Result<(BTreeMap<String, Place>, Counts), Fault> {
+        let (mut places, mut counts) = (BTreeMap::new(), Counts::new());
         let mounts = self.mounts()?;
         let root = self.dir.join("root");
         // A node that is not there yet has no links either.

@@ -83,7 +83,7 @@ exit 0
 "#
 );
 
-/// `phoenix-exports ROOT DIRECTORY FILE PATH…`: replaces the file; without standard input, removes it. Standard input is
+/// `phoenix-exports DIRECTORY FILE ROOT PATH…`: replaces the file; without standard input, removes it. Standard input is
 /// the file's first line and then two lines for each PATH: the second one is written where the PATH is the top of a file
 /// system of its own at this moment, else the first. Then tells the server, which fails for a line of anybody's that it
 /// cannot export: only what it says of the PATHs, or of the file, counts.
@@ -94,7 +94,7 @@ exit 0
 const EXPORTS: &str = r#"set -eu
 umask 022
 command -v exportfs >/dev/null 2>&1 || { echo "exportfs is missing: install nfs-kernel-server" >&2; exit 3; }
-root=$1 dir=$2 file=$3
+dir=$1 file=$2 root=$3
 shift 3
 for path do
   [ -d "$root$path" ] || continue
@@ -195,7 +195,7 @@ impl Qm {
         let dir = format!("{}/etc/exports.d", self.layout.root);
         let file = Export::file_name(vm);
         let paths = entries.iter().map(|entry| entry.path.trim_end_matches('/'));
-        let fixed = [self.layout.root.as_str(), dir.as_str(), file.as_str()];
+        let fixed = [dir.as_str(), file.as_str(), self.layout.root.as_str()];
         let arguments: Vec<&str> = fixed.into_iter().chain(paths).collect();
         let mut command = Command::change(script("phoenix-exports", EXPORTS, &arguments), deadline);
         if !entries.is_empty() {
