@@ -59,8 +59,8 @@ pub fn is_below(path: &str, directory: &str) -> bool {
     path != directory && is_at_or_below(path, directory)
 }
 
-/// Whether a directory, as it is called when all links are followed, belongs to the operating system: no VM may have it,
-/// whoever says so.
+/// Whether a directory, as it is called when all links are followed, belongs to the operating system: no VM may ever
+/// have it.
 #[must_use]
 pub fn is_system_path(path: &str) -> bool {
     // `/lib`, `/lib64`, …: where they are no links, what lies in them is loaded by every program.
@@ -85,7 +85,7 @@ mod tests {
     use super::{InvalidHostPath, allowed_path, is_at_or_below, is_below, is_system_path, normal_path};
 
     #[test]
-    fn directories_of_the_operating_system_are_nobody_s_to_give() {
+    fn directories_of_the_operating_system_are_never_given() {
         let never = "/ /etc /etc/pve /etc/pve/x /root /root/.ssh /home /boot/efi /usr /usr/local/share /bin /sbin/x /lib /lib64 \
                      /lib32/x /libx32 /opt /var /var/lib /var/run/x /var/lib/phoenix/images /proc/1 /sys /dev/shm /run/x /mnt/pve";
         for path in never.split(' ').filter(|word| !word.is_empty()) {

@@ -42,7 +42,7 @@ pub struct Allowed {
     /// Directories below which images may lie.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub image_paths: Vec<String>,
-    /// Why the file counts for nothing: a lower-case fragment that goes with its path.
+    /// Why the file counts for nothing: a lower-case fragment to follow its path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
 }
@@ -89,7 +89,7 @@ impl Allowed {
         if text.len() > MAX_ALLOW {
             return Self::broken(format!("it has more than {MAX_ALLOW} bytes"));
         }
-        // What is read into fields may also be a list of their values, which nobody means.
+        // What is read into fields may also be a list of their values, which is not meant.
         if text.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
             return Self::broken("it cannot be understood: it is no JSON object".to_owned());
         }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nobody_else_can_write_is_trusted() {
+    fn only_what_no_other_user_can_write_is_trusted() {
         let good = [Guarded { owner: 0, mode: 0o040_755 }, Guarded { owner: 0, mode: 0o100_644 }];
         let check = |directory: Guarded, file: Guarded, why: &str| {
             let broken = Allowed::distrust(directory, file, 0).and_then(|allowed| allowed.broken).unwrap_or_default();

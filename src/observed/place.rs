@@ -10,7 +10,7 @@ pub struct Place {
     /// It is the top of a file system of its own: nothing else can be reached through it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_file_system: bool,
-    /// It lies on the node's root file system: whoever fills it fills the node.
+    /// It lies on the node's root file system: a guest that fills it fills the node.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_root: bool,
 }

@@ -1,12 +1,12 @@
 //! Which directories of the node VMs may have, and what the plan says of those that they get.
 //!
-//! Whoever edits the config must not thereby own the node, and root in a guest writes what it likes into what is exported
+//! The right to edit the config must not be the right to own the node, and root in a guest writes what it likes into what is exported
 //! to it. So a directory is judged by where it really lies when all links are followed: one that the operating system or
-//! the node's storages need is nobody's to give, and any other one only if the node's administrator allows it. The same
+//! the node's storages need is never given, and any other one only if the node's administrator allows it. The same
 //! holds for directories that phoenix would only make.
 
+mod notices;
 mod rule;
-mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, PERSISTENT_DATA, VmId, normal_path};
 use crate::observed::{ALLOW_FILE, Observed};
 
+pub(super) use notices::notices;
 use rule::{Rule, Verdict};
-pub(super) use told::told;
 
 /// What VMs may have of a node, and what they have; gathered once for all VMs of a plan.
 pub(super) struct Grants<'a> {
@@ -50,7 +50,7 @@ impl<'a> Grants<'a> {
         grants
     }
 
-    /// Where a directory really lies, as far as somebody looked. Back ends make and export nothing through a link.
+    /// Where a directory really lies, as far as it was looked at. Back ends make and export nothing through a link.
     fn real(&self, path: &str) -> String {
         let path = normal_path(path);
         self.observed.places.get(&path).map_or(path, |place| place.real.clone())

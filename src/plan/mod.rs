@@ -255,7 +255,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         vm.blocked = in_error.contains(&vm.vm);
         vm.force_stop = policy.force_stop;
     }
-    grants::told(&vms, observed, &mut problems);
+    grants::notices(&vms, observed, &mut problems);
     // Whoever depends on a VM stops before it.
     let backwards = matches!(policy.goal, Goal::Destroy(_) | Goal::Power(Power::Stop, _));
     assemble(desired, observed, vms, backwards, problems)

@@ -169,7 +169,7 @@ pub fn directories(desired: &Desired) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// The directories on the hypervisor that volumes lie in and that nobody has looked at, as only the target's storages
+/// The directories on the hypervisor that volumes lie in and that have not been looked at, as only the target's storages
 /// tell them.
 #[must_use]
 pub fn more_directories(desired: &Desired, observed: &Observed) -> Vec<String> {

@@ -80,13 +80,13 @@ fn an_administrator_allows_a_directory_in_the_file_or_on_the_command_line() {
         let refused =
             ["VM 1000 may not have `/srv/data`", r#"{"host_paths":["/srv/data"]} in /etc/phoenix/allow.json"#];
         check(&scene.phoenix(&["apply", "--auto-approve"]), 1, &refused);
-        nothing_done(&scene, "nobody allowed it");
+        nothing_done(&scene, "not allowed");
         // Others could have written it.
         allow(&scene, r#"{ "host_paths": ["/srv"] }"#);
         let dir = scene.node().join("root/etc/phoenix");
         fs::set_permissions(dir.join("allow.json"), Permissions::from_mode(0o666)).unwrap();
         check(&scene.phoenix(&["apply", "--auto-approve"]), 1, &["warning[T081]", "its mode is 0666", refused[0]]);
-        nothing_done(&scene, "anybody allowed it");
+        nothing_done(&scene, "not trusted");
         fs::set_permissions(dir.join("allow.json"), Permissions::from_mode(0o644)).unwrap();
         check(&scene.phoenix(&["plan"]), 0, &["VM 1000 will be able to write all of /srv/data on the node"]);
         fs::remove_file(dir.join("allow.json")).unwrap();

@@ -212,7 +212,7 @@ fn entries(line: &str, root: &str) -> Option<(String, usize)> {
     Some((path.strip_prefix(root)?.to_owned(), count.parse().ok()?))
 }
 
-/// Where each of the directories lies, as `place` told it, and the mounts behind that.
+/// Where each of the directories lies, as `place` printed it, and the mounts behind that.
 pub(super) fn places(said: &[u8], directories: &[String], root: &str) -> Result<BTreeMap<String, Place>, Fault> {
     let mut words: Vec<String> =
         said.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
@@ -229,7 +229,8 @@ pub(super) fn places(said: &[u8], directories: &[String], root: &str) -> Result<
     Ok(directories.iter().cloned().zip(words.into_iter().map(|real| mounts.place(on_node(real)))).collect())
 }
 
-/// What the administrator allows: the file counts only if nobody but the user phoenix runs as, root, can have written it.
+/// What the administrator allows: the file counts only if no user but the one phoenix runs as, root, can have
+/// written it.
 fn allowed(files: &Files) -> Allowed {
     let guarded = text(files, "allow.guarded");
     let mut lines = guarded.lines();

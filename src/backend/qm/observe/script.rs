@@ -23,7 +23,7 @@ exit 0
 );
 
 /// `phoenix-observe PVE ROOT`: prints a tar archive with the answers. Standard input are directories, one a line, whose
-/// entries are counted and whose places are told.
+/// entries are counted and whose places are printed.
 ///
 /// Four calls of the API, one of `ip`, `ps` and `tar` each, however many VMs there are.
 pub(in crate::backend::qm) const SCRIPT: &str = concat!(

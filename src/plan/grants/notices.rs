@@ -15,7 +15,7 @@ const OWN: &str = "/VMID";
 
 /// Says which VMs will be able to write which directories of the node that they cannot write now, and where that lets them
 /// fill it. VMs that get the same, or each a directory named by its VMID beside the others, share a sentence.
-pub(in crate::plan) fn told(vms: &[VmPlan], observed: &Observed, problems: &mut Vec<Diagnostic>) {
+pub(in crate::plan) fn notices(vms: &[VmPlan], observed: &Observed, problems: &mut Vec<Diagnostic>) {
     let (mut written, mut filled) = (BTreeMap::new(), BTreeMap::new());
     for (vm, mount) in vms.iter().flat_map(new) {
         let path = normal_path(&mount.export);
