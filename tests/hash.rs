@@ -191,7 +191,12 @@ fn document(config: &Value, observed: &Observed, policy: &Policy) -> PlanDocumen
     let digest = "1".repeat(64);
     let config = DocumentConfig { path: source.name, digest, meaning: meaning(&desired) };
     let node = observed.node.clone();
-    let target = DocumentTarget { node: node.name, identity: node.identity, ..DocumentTarget::default() };
+    let target = DocumentTarget {
+        node: node.name,
+        identity: node.identity,
+        allowed: observed.allowed.host_paths.clone(),
+        ..DocumentTarget::default()
+    };
     PlanDocument::of(&plan(&desired, observed, policy), Provenance { target, config, ..Provenance::default() })
 }
 
@@ -199,6 +204,7 @@ fn observed() -> Observed {
     let dir = tempfile::tempdir().unwrap();
     let mut observed = Embedded::open(dir.path()).unwrap().observe().unwrap();
     "directory /node".clone_into(&mut observed.node.identity);
+    observed.allowed.host_paths = vec!["/srv".to_owned(), "/quickOS".to_owned()];
     observed
 }
 
@@ -233,7 +239,12 @@ fn a_script_and_the_node_are_in_the_hash() {
         let desired = load(&source, &mut |_| FeatureFiles::Found(files())).desired.unwrap();
         let config = DocumentConfig { meaning: meaning(&desired), ..DocumentConfig::default() };
         let node = observed.node.clone();
-        let target = DocumentTarget { node: node.name, identity: node.identity, ..DocumentTarget::default() };
+        let target = DocumentTarget {
+            node: node.name,
+            identity: node.identity,
+            allowed: observed.allowed.host_paths.clone(),
+            ..DocumentTarget::default()
+        };
         PlanDocument::of(
             &plan(&desired, observed, &Policy::default()),
             Provenance { target, config, ..Provenance::default() },
@@ -245,7 +256,11 @@ fn a_script_and_the_node_are_in_the_hash() {
     assert_ne!(other.hash, before.hash);
     // It is what is done to the VM that differs, whatever is said of the config.
     assert_ne!(other.vms[0].fingerprint, before.vms[0].fingerprint);
-    for change in [|node: &mut Observed| node.node.name.push('2'), |node: &mut Observed| node.node.identity.push('2')] {
+    for change in [
+        |node: &mut Observed| node.node.name.push('2'),
+        |node: &mut Observed| node.node.identity.push('2'),
+        |node: &mut Observed| node.allowed.host_paths.push("/srv/other".to_owned()),
+    ] {
         let mut elsewhere = observed();
         change(&mut elsewhere);
         assert_ne!(with("true\n", &elsewhere).hash, before.hash);
@@ -253,7 +268,7 @@ fn a_script_and_the_node_are_in_the_hash() {
 }
 
 /// Values of a saved plan that may be others without another hash, and why. `*` stands for a number.
-const NO_PART: [(&str, &str); 12] = [
+const NO_PART: [(&str, &str); 13] = [
     ("/phoenix", "the plan is made anew by the phoenix that carries it out"),
     ("/target/name", "how the node is reached; what it is, is in the hash"),
     ("/target/observed_at", "when somebody looked"),
@@ -263,6 +278,7 @@ const NO_PART: [(&str, &str); 12] = [
     ("/config/digest", "the text of the config; `apply` compares it, and what it says is in the hash"),
     ("/summary/declared", "`apply` compares it with the config"),
     ("/problems/*/severity", "problems follow from the rest, and are told anew"),
+    ("/problems/*/vm", "problems follow from the rest, and are told anew"),
     ("/problems/*/code", "problems follow from the rest, and are told anew"),
     ("/problems/*/message", "problems follow from the rest, and are told anew"),
     ("/problems/*/hint", "problems follow from the rest, and are told anew"),

@@ -101,6 +101,7 @@ fn plan(vms: Vec<DocumentVm>, text: &str) -> PlanDocument {
             label: text.into(),
             node: text.into(),
             identity: text.into(),
+            allowed: vec![text.into()],
             simulated: true,
             recorded: false,
             observed_at: "2026-01-02T03:04:05Z".into(),

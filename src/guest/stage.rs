@@ -35,9 +35,8 @@ umask 022
 say() { printf '%s\n' "$*" >&2; }
 directory=$1 source=$2 digest=$3 piece=$4 pieces=$5
 parent=${directory%/*} name=${directory##*/}
-mkdir -p -m 0700 /run/phoenix
 spool=/run/phoenix/stage-$digest
-mkdir -p -m 0700 "$spool"
+(umask 077 && mkdir -p "$spool")
 [ "$piece" != 1 ] || rm -f "$spool/done"
 part=$(mktemp "$spool/part.XXXXXX")
 cat >"$part"

@@ -61,6 +61,9 @@ pub struct DocumentTarget {
     pub node: String,
     /// What tells the node from every other one of this name, however it is reached; empty: not known.
     pub identity: String,
+    /// Directories of the node that its administrator allows VMs to have, beyond what is built in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
     /// Nothing real happens there.
     pub simulated: bool,
     /// A recording was looked at, not the target itself.
@@ -115,6 +118,9 @@ pub struct DocumentOptions {
     /// `--prune-many`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune_many: Option<usize>,
+    /// `--allow-host-path`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_host_path: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
