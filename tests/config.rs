@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use phoenix::config::codes::{self, Code};
-use phoenix::config::{self, FeatureFiles, Loaded, MAX_BYTES, MAX_SCRIPT_BYTES, Source, Unread};
+use phoenix::config::{self, BadScript, FeatureFiles, Loaded, MAX_BYTES, Source, Unread};
 use phoenix::diag::Diagnostic;
 use phoenix::ui::diagnostics::{json_line, render};
 use snapbox::{Assert, Data};
@@ -16,19 +16,24 @@ fn fixtures() -> PathBuf {
 
 /// The scripts directory that all cases see.
 fn features(dir: &str) -> FeatureFiles {
-    if dir == "absent" {
-        return FeatureFiles::Missing;
+    match dir {
+        "absent" => return FeatureFiles::Missing,
+        "../out" => return FeatureFiles::Outside,
+        "a/linked" => return FeatureFiles::Link("a".to_owned()),
+        _ => {}
     }
     let script = || Ok(b"#!/bin/sh\ntrue\n".to_vec());
     FeatureFiles::Found(BTreeMap::from([
         ("two_ways.sh".to_owned(), script()),
         ("feature_two_ways.sh".to_owned(), script()),
         ("feature_install_nginx.sh".to_owned(), script()),
-        ("unreadable.sh".to_owned(), Err("permission denied".to_owned())),
+        ("unreadable.sh".to_owned(), Err(BadScript::Unreadable("permission denied".to_owned()))),
+        ("linked.sh".to_owned(), Err(BadScript::Link)),
+        ("pipe.sh".to_owned(), Err(BadScript::NotAFile)),
+        ("huge.sh".to_owned(), Err(BadScript::TooBig)),
         ("latin1.sh".to_owned(), Ok(b"echo \xe4\n".to_vec())),
         ("nothing.sh".to_owned(), Ok(b"\n".to_vec())),
         ("binary.sh".to_owned(), Ok(b"\x7fELF\0".to_vec())),
-        ("huge.sh".to_owned(), Ok(vec![b'#'; MAX_SCRIPT_BYTES + 1])),
     ]))
 }
 

@@ -24,7 +24,7 @@ use crate::ui::text::safe;
 
 /// Writes VMs into the config, after a look at what a plan would make of them.
 pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit> {
-    let config = load::load(&args.config);
+    let config = load::load(&args.config, args.features_dir.as_deref());
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
     let (Some(source), Some(desired)) = (&config.source, &config.loaded.desired) else {
         return Ok(Exit::Config);
@@ -119,7 +119,7 @@ fn draft(
         let edits: Vec<Edit> = found.iter().filter_map(edit).collect();
         let edited =
             edited(text, &edits).ok_or_else(|| anyhow!("the config has no place for VMs (a bug in phoenix)"))?;
-        let loaded = load::instead(&args.config, &edited.text).loaded;
+        let loaded = load::instead(&args.config, args.features_dir.as_deref(), &edited.text).loaded;
         let mut problems = Vec::new();
         for error in loaded.diagnostics.iter().filter(|problem| problem.is_error()) {
             problems.push(invalid(error, &edited)?);

@@ -8,6 +8,7 @@ mod connect;
 mod consent;
 mod console;
 mod exit;
+mod files;
 mod graph;
 mod import;
 mod init;

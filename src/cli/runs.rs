@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::Exit;
 use super::args::{Args, Show};
@@ -167,7 +167,7 @@ fn read(file: &Path) -> Result<Vec<Moment>> {
         time: String,
     }
     let name = file.display().to_string();
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
+    let text = super::files::text(file)?;
     let mut events = Vec::new();
     let lines: Vec<&str> = text.lines().collect();
     for (at, line) in lines.iter().enumerate() {

@@ -51,7 +51,7 @@ pub(super) fn json(document: &PlanDocument) -> Result<String> {
 /// Reads a saved plan.
 pub(super) fn read(file: &Path) -> Result<PlanDocument> {
     let name = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
+    let text = super::files::text(file)?;
     let hint = "save one with `phoenix plan --out FILE`";
     let document: PlanDocument = serde_json::from_str(&text)
         .map_err(|error| Refusal::usage(format!("`{name}` is no saved plan: {error}"), hint))?;
@@ -122,6 +122,7 @@ pub(super) fn held_to(
     }
     let mut wish = super::plan::Wish {
         config: document.config.path.clone().into(),
+        features_dir: args.features_dir.clone(),
         target: Some(document.target.name.clone()),
         guests: args.guests,
         selection: document.selection.clone(),
