@@ -181,14 +181,14 @@ pub(super) fn scripts_below(base: &Path, named: &str) -> FeatureFiles {
             Err(errno) => return unreadable(errno),
         };
     }
-    scripts(dir).map_or_else(FeatureFiles::Unreadable, FeatureFiles::Found)
+    scripts(&dir).map_or_else(FeatureFiles::Unreadable, FeatureFiles::Found)
 }
 
 /// The scripts of a directory that the operator names: it may lie anywhere.
 pub(super) fn scripts_in(dir: &Path) -> FeatureFiles {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let files = openat(CWD, dir, flags, Mode::empty()).map_err(|errno| io::Error::from(errno).to_string());
-    FeatureFiles::Named(dir.display().to_string(), files.and_then(scripts))
+    FeatureFiles::Named(dir.display().to_string(), files.and_then(|dir| scripts(&dir)))
 }
 
 fn is_link(dir: &OwnedFd, name: &[u8]) -> bool {
@@ -197,17 +197,17 @@ fn is_link(dir: &OwnedFd, name: &[u8]) -> bool {
 }
 
 /// The scripts of an open directory by name.
-fn scripts(dir: OwnedFd) -> Result<BTreeMap<String, Result<Vec<u8>, BadScript>>, String> {
+fn scripts(dir: &OwnedFd) -> Result<BTreeMap<String, Result<Vec<u8>, BadScript>>, String> {
     let said = |errno: Errno| io::Error::from(errno).to_string();
     let mut files = BTreeMap::new();
     let mut bytes = 0;
-    for entry in Dir::read_from(&dir).map_err(said)? {
+    for entry in Dir::read_from(dir).map_err(said)? {
         let entry = entry.map_err(said)?;
         // A name that is no text cannot be the name of a feature.
         if let Ok(name) = entry.file_name().to_str()
             && Path::new(name).extension().is_some_and(|extension| extension == "sh")
         {
-            let script = script(&dir, name);
+            let script = script(dir, name);
             bytes += script.as_ref().map_or(0, Vec::len);
             if bytes > MAX_SCRIPTS_BYTES {
                 return Err(format!("its scripts have more than {} MiB in all", MAX_SCRIPTS_BYTES >> 20));

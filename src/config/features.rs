@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::check::Owner;
 use super::codes::{self, Code};
 use super::lower::features_dir;
-use super::problem::{Problem, shown};
+use super::problem::{Problem, Problems, shown};
 use super::raw::Raw;
 use super::spans::Place;
 use super::{BadScript, FeatureFiles, Files, MAX_SCRIPT_BYTES, builtin, lexis};
@@ -21,7 +21,7 @@ const ELSEWHERE: &str = "scripts lie below the config's directory, without links
 const POINTED_AT: usize = 4;
 
 /// Resolves every feature that the file names, each once.
-pub(super) fn resolve(raw: &Raw, found: &FeatureFiles, problems: &mut Vec<Problem>) -> Scripts {
+pub(super) fn resolve(raw: &Raw, found: &FeatureFiles, problems: &mut Problems) -> Scripts {
     let none = Files::new();
     let mut dir = features_dir(raw);
     let written = raw.hypervisor.as_ref().is_some_and(|hypervisor| hypervisor.features_dir.is_some());

@@ -3,7 +3,7 @@
 use super::{Source, codes};
 use crate::diag::Diagnostic;
 
-/// Largest config that is read, in bytes: some 60,000 VMs. Whoever opens the file looks at its size first.
+/// Largest config that is read, in bytes. Whoever opens the file looks at its size first.
 pub const MAX_BYTES: u64 = 32 << 20;
 
 /// Why a file could not be read.
