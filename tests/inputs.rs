@@ -3,7 +3,7 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -61,7 +61,7 @@ impl Place {
     fn check(&self, arguments: &[&str], code: i32, said: &[&str]) -> &Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phoenix"));
         command.args(arguments).current_dir(self.path("dir")).stdin(Stdio::null()).env("TOKEN", SECRET);
-        if !arguments.contains(&"--against") {
+        if !arguments.iter().any(|word| ["--against", "--target"].contains(word)) {
             command.env("PHOENIX_TARGET", "embedded:node");
         }
         let output = command.output().unwrap();
@@ -158,4 +158,45 @@ fn only_ordinary_files_are_read() {
         );
         place.check(&["show", &log], 4, &[refused]);
     }
+}
+
+#[test]
+fn what_phoenix_keeps_is_no_link_and_for_the_user_alone() {
+    let config = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web" }] }"#;
+    let place = || {
+        let place = Place::new();
+        place.write("dir/c.json", config).write("elsewhere/keep", "");
+        place
+    };
+    let with = |place: &Place, target: Option<&str>, verb: &[&str], code: i32, said: &[&str]| {
+        let target = ["--target", target.unwrap_or("embedded:.phoenix/node")];
+        place.check(&[verb, &["--config", "c.json"], &target].concat(), code, said);
+    };
+    for (link, said) in [(".phoenix", "`.phoenix` is a link"), (".phoenix/node", "`.phoenix/node` is a link")] {
+        let place = place();
+        place.link(&format!("dir/{link}"), place.path("elsewhere"));
+        for verb in [&["plan"][..], &["apply", "--auto-approve"], &["status"], &["node", "show"], &["observe"]] {
+            with(&place, None, verb, 1, &[said, "remove the link"]);
+        }
+        assert_eq!(fs::read_dir(place.path("elsewhere")).unwrap().count(), 2, "something was written through the link");
+    }
+    // A log that cannot be written is told, and the run goes on without.
+    let linked = place();
+    linked.link("dir/.phoenix/runs", "../../elsewhere");
+    let told = ["not logged", "`.phoenix/runs` is a link"];
+    with(&linked, Some("embedded:node"), &["apply", "--auto-approve"], 0, &told);
+    assert_eq!(fs::read_dir(linked.path("elsewhere")).unwrap().count(), 2);
+    with(&linked, Some("embedded:node"), &["log"], 1, &told[1..2]);
+    let file = place();
+    file.write("dir/.phoenix/runs", "");
+    with(&file, Some("embedded:node"), &["apply", "--auto-approve"], 0, &["not logged", "cannot make `.phoenix/runs`"]);
+
+    let good = place();
+    with(&good, None, &["apply", "--auto-approve"], 0, &[]);
+    let mode = |path: &Path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777;
+    for dir in ["dir/.phoenix", "dir/.phoenix/runs", "dir/.phoenix/node"] {
+        assert_eq!(mode(&good.path(dir)), 0o700, "{dir}");
+    }
+    let logs: Vec<_> = fs::read_dir(good.path("dir/.phoenix/runs")).unwrap().map(|log| log.unwrap().path()).collect();
+    assert_eq!(logs.iter().map(|log| mode(log)).collect::<Vec<_>>(), [0o600]);
 }

@@ -1,6 +1,6 @@
 //! A problem that knows its place by name; the bytes are looked up only when it is told.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jsonc_parser::ast::Value;
@@ -113,7 +113,7 @@ pub(super) struct Problems {
     /// How many there are.
     number: usize,
     /// Hashes of the places that something else is said of than how a number is written, kept or not.
-    said: HashSet<u64>,
+    said: BTreeSet<u64>,
 }
 
 impl Problems {

@@ -1,6 +1,6 @@
 //! What the schema refuses, in the words of this program.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use jsonc_parser::ast::Value as Tree;
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
@@ -81,7 +81,7 @@ struct Found<'a> {
 impl Found<'_> {
     /// Applies a schema to a value.
     fn judge(&mut self, value: &Value, validator: &Validator, at: &At<'_>) {
-        let mut wrong_type: HashSet<String> = HashSet::new();
+        let mut wrong_type: BTreeSet<String> = BTreeSet::new();
         // Types first: what has the wrong type breaks other rules as well, and one word about it is enough.
         let is_type = |error: &ValidationError<'_>| matches!(error.kind(), Kind::Type { .. });
         for error in validator.iter_errors(value).filter(is_type) {
