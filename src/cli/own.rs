@@ -14,7 +14,7 @@ use super::exit::Refusal;
 use super::load::directory;
 
 /// What it is called.
-const NAME: &str = ".phoenix";
+pub(super) const NAME: &str = ".phoenix";
 
 /// A directory in `.phoenix` beside a config, whether it is there or not. Refused when either is a link.
 pub(super) fn place(config: &Path, name: &str) -> Result<PathBuf> {

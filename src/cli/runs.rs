@@ -10,6 +10,7 @@ use super::Exit;
 use super::args::{Args, Show};
 use super::console::Console;
 use super::exit::Refusal;
+use super::load::directory;
 use super::output::{self, Format, Output};
 use super::own::{self, Own};
 use super::reports;
@@ -50,8 +51,9 @@ impl Log {
         let (name, file) = match create(config, &now) {
             Ok((name, file)) => (name, Some(file)),
             Err(error) => {
-                console.note("The events of this run are not logged:\n");
-                console.error(&error);
+                let dir = directory(config).join(own::NAME).join(DIRECTORY).display().to_string();
+                let (dir, why) = (safe(&dir), format!("{error:#}"));
+                console.note(&format!("the events of this run are not logged in {dir}: {}\n", safe(&why)));
                 (now, None)
             }
         };
