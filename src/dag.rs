@@ -27,16 +27,10 @@ impl Dag {
     /// # Panics
     /// If an edge names a node outside `0..len`: the caller numbers the nodes.
     pub fn new(len: usize, waits_for: &[(usize, usize)]) -> Result<Self, Cycle> {
-        let mut graph = DiGraph::with_capacity(len, waits_for.len());
-        for _ in 0..len {
-            graph.add_node(());
-        }
-        for &(node, dependency) in waits_for {
-            graph.add_edge(NodeIndex::new(dependency), NodeIndex::new(node), ());
-        }
+        let graph = graph(len, waits_for);
         match toposort(&graph, None) {
             Ok(_) => Ok(Self { graph }),
-            Err(_) => Err(Cycle(shortest_ring(&graph))),
+            Err(_) => Err(Cycle(rings_of(&graph).into_iter().next().unwrap_or_default())),
         }
     }
 
@@ -85,17 +79,51 @@ impl Dag {
     }
 }
 
-/// A shortest ring among the nodes that are in one, rotated to begin with its smallest node.
-fn shortest_ring(graph: &DiGraph<(), (), u32>) -> Vec<usize> {
-    let knots = kosaraju_scc(graph);
-    let knot = knots
-        .iter()
-        .filter(|knot| knot.len() > 1 || graph.find_edge(knot[0], knot[0]).is_some())
-        .min_by_key(|knot| (knot.len(), knot.iter().min().copied()));
-    let Some(knot) = knot else { return Vec::new() };
+/// A ring of each knot of nodes that wait for each other in the end, rotated to begin with the knot's smallest node and a
+/// shortest one through that; smaller knots first. Edges as in [`Dag::new`]. Looks at each edge a few times, not more.
+///
+/// # Panics
+/// As [`Dag::new`].
+#[must_use]
+pub fn rings(len: usize, waits_for: &[(usize, usize)]) -> Vec<Vec<usize>> {
+    rings_of(&graph(len, waits_for))
+}
+
+fn graph(len: usize, waits_for: &[(usize, usize)]) -> DiGraph<(), (), u32> {
+    let mut graph = DiGraph::with_capacity(len, waits_for.len());
+    for _ in 0..len {
+        graph.add_node(());
+    }
+    for &(node, dependency) in waits_for {
+        graph.add_edge(NodeIndex::new(dependency), NodeIndex::new(node), ());
+    }
+    graph
+}
+
+fn rings_of(graph: &DiGraph<(), (), u32>) -> Vec<Vec<usize>> {
+    let mut knots = kosaraju_scc(graph);
+    knots.retain(|knot| knot.len() > 1 || graph.find_edge(knot[0], knot[0]).is_some());
+    knots.sort_by_cached_key(|knot| (knot.len(), knot.iter().min().copied()));
+    let mut knot_of = vec![usize::MAX; graph.node_count()];
+    for (number, knot) in knots.iter().enumerate() {
+        for node in knot {
+            knot_of[node.index()] = number;
+        }
+    }
+    let mut came_from = vec![None; graph.node_count()];
+    knots.iter().map(|knot| shortest_ring(graph, knot, &knot_of, &mut came_from)).collect()
+}
+
+/// A shortest ring through the smallest node of a knot. `came_from` has room for every node, and nothing yet for those of
+/// this knot.
+fn shortest_ring(
+    graph: &DiGraph<(), (), u32>,
+    knot: &[NodeIndex],
+    knot_of: &[usize],
+    came_from: &mut [Option<NodeIndex>],
+) -> Vec<usize> {
     let start = knot.iter().min().copied().unwrap_or(knot[0]);
     // Breadth first over "waits for" edges, from the smallest node back to itself.
-    let mut came_from = vec![None; graph.node_count()];
     let mut queue = std::collections::VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
         for next in graph.neighbors_directed(node, Direction::Incoming) {
@@ -109,7 +137,7 @@ fn shortest_ring(graph: &DiGraph<(), (), u32>) -> Vec<usize> {
                 ring.reverse();
                 return ring;
             }
-            if came_from[next.index()].is_none() {
+            if knot_of[next.index()] == knot_of[start.index()] && came_from[next.index()].is_none() {
                 came_from[next.index()] = Some(node);
                 queue.push_back(next);
             }
@@ -120,7 +148,7 @@ fn shortest_ring(graph: &DiGraph<(), (), u32>) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cycle, Dag};
+    use super::{Cycle, Dag, rings};
 
     #[test]
     fn tells_neighbours_in_order() {
@@ -135,6 +163,13 @@ mod tests {
     fn tells_a_cycle_as_a_ring() {
         assert_eq!(Dag::new(5, &[(0, 1), (1, 2), (2, 3), (3, 1)]).unwrap_err(), Cycle(vec![1, 2, 3]));
         assert_eq!(Dag::new(2, &[(1, 1)]).unwrap_err(), Cycle(vec![1]));
+    }
+
+    #[test]
+    fn tells_a_ring_of_each_knot() {
+        let edges = [(0, 1), (1, 0), (1, 2), (2, 1), (3, 3), (4, 3), (5, 6), (6, 7), (7, 5), (7, 0)];
+        assert_eq!(rings(8, &edges), [vec![3], vec![0, 1], vec![5, 6, 7]]);
+        assert_eq!(rings(3, &[(2, 1), (1, 0)]), Vec::<Vec<usize>>::new());
     }
 
     #[test]

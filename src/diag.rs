@@ -61,6 +61,14 @@ pub struct Diagnostic {
     /// The VM concerned, when it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vm: Option<VmId>,
+    /// How many problems of the same kind it stands for that are not listed; 0: it is one itself.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub omitted: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Diagnostic {
@@ -76,6 +84,7 @@ impl Diagnostic {
             others: Vec::new(),
             hint: None,
             vm: None,
+            omitted: 0,
         }
     }
 
@@ -128,6 +137,12 @@ impl Diagnostic {
         self
     }
 
+    /// How many problems it tells of.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.omitted.max(1)
+    }
+
     /// Whether it stops everything.
     #[must_use]
     pub fn is_error(&self) -> bool {
@@ -135,13 +150,18 @@ impl Diagnostic {
     }
 }
 
+/// How many known words are compared with one that is not known.
+const MOST_KNOWN: usize = 1000;
+
 /// The known word nearest to `word`, when it is near enough to be what was meant.
 ///
-/// Near means at most a third of the word's letters wrong. Used for "did you mean".
+/// Near means at most a third of the word's letters wrong. Used for "did you mean". Of very many known words only the
+/// first are looked at.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
+        .take(MOST_KNOWN)
         .map(|candidate| (edit_distance(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
         .min_by_key(|(distance, _)| *distance)

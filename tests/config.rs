@@ -5,9 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use phoenix::config::codes::{self, Code};
-use phoenix::config::{self, FeatureFiles, Loaded, MAX_BYTES, MAX_SCRIPT_BYTES, Source, Unread};
+use phoenix::config::{
+    self, BadScript, FeatureFiles, Loaded, MAX_BYTES, MAX_ITEMS, MAX_VMS, MOST_OF_A_KIND, Source, Unread,
+};
 use phoenix::diag::Diagnostic;
 use phoenix::ui::diagnostics::{json_line, render};
+use phoenix::ui::report;
 use snapbox::{Assert, Data};
 
 fn fixtures() -> PathBuf {
@@ -16,19 +19,24 @@ fn fixtures() -> PathBuf {
 
 /// The scripts directory that all cases see.
 fn features(dir: &str) -> FeatureFiles {
-    if dir == "absent" {
-        return FeatureFiles::Missing;
+    match dir {
+        "absent" => return FeatureFiles::Missing,
+        "../out" => return FeatureFiles::Outside,
+        "a/linked" => return FeatureFiles::Link("a".to_owned()),
+        _ => {}
     }
     let script = || Ok(b"#!/bin/sh\ntrue\n".to_vec());
     FeatureFiles::Found(BTreeMap::from([
         ("two_ways.sh".to_owned(), script()),
         ("feature_two_ways.sh".to_owned(), script()),
         ("feature_install_nginx.sh".to_owned(), script()),
-        ("unreadable.sh".to_owned(), Err("permission denied".to_owned())),
+        ("unreadable.sh".to_owned(), Err(BadScript::Unreadable("permission denied".to_owned()))),
+        ("linked.sh".to_owned(), Err(BadScript::Link)),
+        ("pipe.sh".to_owned(), Err(BadScript::NotAFile)),
+        ("huge.sh".to_owned(), Err(BadScript::TooBig)),
         ("latin1.sh".to_owned(), Ok(b"echo \xe4\n".to_vec())),
         ("nothing.sh".to_owned(), Ok(b"\n".to_vec())),
         ("binary.sh".to_owned(), Ok(b"\x7fELF\0".to_vec())),
-        ("huge.sh".to_owned(), Ok(vec![b'#'; MAX_SCRIPT_BYTES + 1])),
     ]))
 }
 
@@ -258,9 +266,85 @@ fn a_large_broken_file_on_one_line_is_shown_in_parts() {
     let text = format!("{{\"virtual_machines\":[{}]}}", vms.join(","));
     assert!((text.len() as u64) < MAX_BYTES);
     let loaded = load(&text);
-    assert_eq!(loaded.diagnostics.len(), 5_000);
+    assert_eq!(loaded.diagnostics.len(), MOST_OF_A_KIND + 1);
+    assert_eq!(loaded.diagnostics.iter().map(Diagnostic::number).sum::<usize>(), 5_000);
     let shown = render(&loaded.diagnostics, Some(&source(&text)), false);
     assert!(shown.lines().all(|line| line.chars().count() < 300));
+}
+
+/// What is said does not grow with what is wrong: the number of problems, and the size of every face.
+#[test]
+fn of_very_many_problems_some_are_listed_and_all_are_counted() {
+    #[track_caller]
+    fn check(code: &str, number: usize, text: &str) {
+        let loaded = load(text);
+        let of_code: Vec<&Diagnostic> = loaded.diagnostics.iter().filter(|d| d.code == code).collect();
+        assert_eq!(of_code.iter().map(|d| d.number()).sum::<usize>(), number, "{code}");
+        assert_eq!(of_code.len(), number.min(MOST_OF_A_KIND + 1), "{code}");
+        let codes = told(&loaded.diagnostics).len();
+        assert!(loaded.diagnostics.len() <= codes * (MOST_OF_A_KIND + 1) && loaded.desired.is_none());
+        let checked = [report::Checked {
+            name: "config.json".to_owned(),
+            source: Some(source(text)),
+            vms: None,
+            diagnostics: loaded.diagnostics,
+        }];
+        for (face, shown) in [
+            ("human", report::human(&checked)),
+            ("json", report::json::render(&checked)),
+            ("gitlab", report::gitlab::render(&checked)),
+            ("sarif", report::sarif::render(&checked)),
+            ("junit", report::junit::render(&checked)),
+            ("github", report::github::render(&checked)),
+            ("summary", report::github::summary(&checked)),
+        ] {
+            assert!(shown.len() < codes * MOST_OF_A_KIND * 2000, "{code} as {face}: {} bytes", shown.len());
+            let more = format!("{} more problems of this kind are not listed", number - number.min(MOST_OF_A_KIND));
+            let bounded_itself = matches!(face, "github" | "summary");
+            assert!(number <= MOST_OF_A_KIND || bounded_itself || shown.contains(&more), "{code} as {face}");
+        }
+    }
+    let list = |entries: usize, one: &dyn Fn(usize) -> String| (0..entries).map(one).collect::<Vec<_>>().join(",");
+    let vms = |n: usize, one: &dyn Fn(usize) -> String| format!(r#"{{"virtual_machines":[{}]}}"#, list(n, one));
+    let in_vm = |key: &str, n: usize, one: &dyn Fn(usize) -> String| {
+        format!(r#"{{"virtual_machines":[{{"vm_id":1000,"vm_name":"a","{key}":[{}]}}]}}"#, list(n, one))
+    };
+    check("P014", 20_000, &format!(r#"{{"virtual_machines":[],{}}}"#, list(20_000, &|n| format!(r#""k{n}":1"#))));
+    check("P015", 40_000, &vms(20_000, &|_| "{}".to_owned()));
+    check("P016", 20_000, &vms(20_000, &|_| "7".to_owned()));
+    check("P021", 9_999, &vms(10_000, &|n| format!(r#"{{"vm_id":1000,"vm_name":"v{n}"}}"#)));
+    check("P022", 9_999, &vms(10_000, &|n| format!(r#"{{"vm_id":{},"vm_name":"v"}}"#, 1000 + n)));
+    check("P012", 9_999, &format!(r#"{{"virtual_machines":[],{}}}"#, list(10_000, &|_| r#""a":1"#.to_owned())));
+    check("P011", 5_000, &vms(5_000, &|_| r#"{"a":1,}"#.to_owned()));
+    check("P013", 5_000, &in_vm("tags", 5_000, &|_| "1.0".to_owned()));
+    check("P028", 5_000, &in_vm("features", 5_000, &|n| format!(r#""f{n}""#)));
+    check("P030", 4_999, &in_vm("features", 5_000, &|_| r#""base_setup""#.to_owned()));
+    let volume = |at: String| format!(r#"{{"type":"nfs","share":"aa","path":"/x","mount_point":"{at}"}}"#);
+    check("P036", 4_999, &in_vm("volumes", 5_000, &|_| volume("/mnt/a".to_owned())));
+    check("P037", 299, &in_vm("volumes", 300, &|n| volume(format!("/mnt{}", "/a".repeat(300 - n)))));
+    let waits =
+        |n: usize, other: &str| format!(r#"{{"vm_id":{},"vm_name":"v{n}","depends_on":["{other}"]}}"#, 1000 + n);
+    check("P047", 5_000, &vms(5_000, &|n| waits(n, &format!("w{n}"))));
+    check("P048", 2_500, &vms(5_000, &|n| waits(n, &format!("v{}", n ^ 1))));
+    // One ring of many VMs is one problem, and not a long one.
+    check("P048", 1, &vms(5_000, &|n| waits(n, &format!("v{}", (n + 1) % 5_000))));
+}
+
+#[test]
+fn more_than_a_config_can_have_is_refused_as_a_whole() {
+    #[track_caller]
+    fn check(codes: &[&'static str], text: &str) {
+        assert_eq!(told(&load(text).diagnostics), codes.iter().copied().collect(), "{}", &text[..60]);
+    }
+    for one in ["1,", "[],", "{} ", "01 ", "// \n", "/**/", "a:1,", "'a'", "\"\","] {
+        check(&["P005"], &format!("{{\"virtual_machines\":[{}]}}", one.repeat(MAX_ITEMS + 1)));
+    }
+    let vms: Vec<String> = (0..=MAX_VMS).map(|n| format!(r#"{{"vm_id":{},"vm_name":"v{n}"}}"#, 1000 + n)).collect();
+    check(&["P019"], &format!(r#"{{"virtual_machines":[{}]}}"#, vms.join(",")));
+    let tags: Vec<String> = (0..200).map(|n| format!(r#""t{n}""#)).collect();
+    let head = format!(r#"{{"vm_defaults":{{"tags":[{}]}},"virtual_machines":["#, tags.join(","));
+    check(&[], &format!("{head}{}]}}", vms[..2_000].join(",")));
+    check(&["P005"], &format!("{head}{}]}}", vms[..5_000].join(",")));
 }
 
 #[test]

@@ -124,15 +124,37 @@ fn the_index_is_found_from_everywhere() {
     let repository = Repository::new();
     // Names that git would take for patterns, and a directory that is gone from the work tree.
     let there = "sub [*]/vms.json";
-    repository.write(there, &GOOD.replacen('{', r#"{ "hypervisor": { "features_dir": "./../features/." },"#, 1));
+    repository.write(there, &GOOD.replacen('{', r#"{ "hypervisor": { "features_dir": "./x/../scripts/." },"#, 1));
+    repository.write("sub [*]/scripts/hello.sh", "#!/bin/sh\ntrue\n");
     repository.git(&["add", "-A"]);
     fs::remove_dir_all(repository.path("sub [*]")).unwrap();
     repository.check(&["validate", "--staged", there, CONFIG], 0, &["sub [*]/vms.json: valid"]);
     let absolute = repository.path(there);
     repository.check(&["validate", "--staged", absolute.to_str().unwrap()], 0, &["valid, 1 virtual machine"]);
-    repository.write(there, &GOOD.replacen('{', r#"{ "hypervisor": { "features_dir": "../../out" },"#, 1));
+    repository.write(there, &GOOD.replacen('{', r#"{ "hypervisor": { "features_dir": "../features" },"#, 1));
     repository.git(&["add", "-A"]);
-    repository.check(&["validate", "--staged", there], 3, &["P032", "outside the git repository"]);
+    let out = ["P032", "`../features` leads out of the directory of the config", "phoenix --features-dir DIR"];
+    repository.check(&["validate", "--staged", there], 3, &out);
+    repository.check(&["validate", "--staged", "--features-dir", "features"], 4, &["--staged", "leave one of the two"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_the_index_are_no_scripts() {
+    use std::os::unix::fs::symlink;
+    if !support::need("git", "git") {
+        return;
+    }
+    let repository = Repository::new();
+    repository.write("elsewhere/hello.sh", "#!/bin/sh\ntrue\n");
+    fs::remove_file(repository.path("features/hello.sh")).unwrap();
+    symlink("../elsewhere/hello.sh", repository.path("features/hello.sh")).unwrap();
+    repository.git(&["add", "-A"]);
+    repository.check(&["validate", "--staged"], 3, &["P031", "script `features/hello.sh` is a link", "regular file"]);
+    fs::remove_dir_all(repository.path("features")).unwrap();
+    symlink("elsewhere", repository.path("features")).unwrap();
+    repository.git(&["add", "-A"]);
+    repository.check(&["validate", "--staged"], 3, &["P032", "`features` is a link", "--features-dir DIR"]);
 }
 
 #[cfg(unix)]

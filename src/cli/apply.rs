@@ -171,6 +171,9 @@ pub(super) fn again(verb: &str, args: &Args, rest: &[String]) -> String {
     if let Some(target) = &args.target {
         option("--target", target);
     }
+    if let Some(dir) = &args.features_dir {
+        option("--features-dir", &dir.display().to_string());
+    }
     words.extend(rest.iter().map(|rest| word(rest)));
     words.join(" ")
 }

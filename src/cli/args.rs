@@ -38,6 +38,10 @@ pub(super) struct Args {
     #[arg(long, global = true, value_name = "TARGET", env = "PHOENIX_TARGET", hide_env_values = true)]
     pub(super) target: Option<String>,
 
+    /// Where the feature scripts are; wins over the config, and may lie anywhere.
+    #[arg(long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(super) features_dir: Option<PathBuf>,
+
     /// What the guests of the embedded node are, from now on (in its node.json).
     #[arg(long, global = true, value_name = "KIND", value_enum)]
     pub(super) guests: Option<GuestKind>,

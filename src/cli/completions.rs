@@ -97,7 +97,7 @@ fn taught_arg(arg: Arg, path: &[String], whole: &Command, config: &Path) -> Arg 
 
 /// The VMs of a config, each with its VMID and, where they say the same, its name and its tags.
 fn vms(config: &Path, words: bool) -> Vec<CompletionCandidate> {
-    let vms = load::load(config).loaded.desired.map(|desired| desired.vms).unwrap_or_default();
+    let vms = load::load(config, None).loaded.desired.map(|desired| desired.vms).unwrap_or_default();
     let candidate = |value: String, help: String| CompletionCandidate::new(value).help(Some(StyledStr::from(help)));
     let mut found: Vec<_> = vms.iter().map(|vm| candidate(vm.vm_id.to_string(), vm.vm_name.clone())).collect();
     if words {

@@ -8,14 +8,15 @@ use anyhow::{Context as _, Result};
 use super::args::GuestKind;
 use super::exit::Refusal;
 use super::load::directory;
+use super::own;
 use crate::backend::embedded::Embedded;
 use crate::backend::qm::{Layout, Qm};
 use crate::backend::runner::{Local, Sockets, Ssh};
 use crate::hypervisor::Hypervisor;
 use crate::model::{Desired, InvalidTarget, Target};
 
-/// Where the embedded node lies unless somebody says otherwise: beside the config.
-const DEFAULT_NODE: &str = ".phoenix/node";
+/// Where the embedded node lies in `.phoenix` unless somebody says otherwise.
+const DEFAULT_NODE: &str = "node";
 
 /// The target: what the command line or the environment says, else the config, else what is found here.
 pub(super) fn target(config: &Path, named: Option<&str>, desired: Option<&Desired>) -> Result<Target> {
@@ -30,11 +31,15 @@ pub(super) fn target(config: &Path, named: Option<&str>, desired: Option<&Desire
         // Unreadable or not: a Proxmox node never turns into an embedded one behind somebody's back.
         return Ok(Target::Qm);
     }
-    Ok(Target::Embedded(base.join(DEFAULT_NODE)))
+    Ok(Target::Embedded(own::place(config, DEFAULT_NODE)?))
 }
 
 fn parse(text: &str, base: &Path) -> Result<Target> {
-    Target::parse(text, base).map_err(|error| Refusal::usage(error.to_string(), InvalidTarget::KNOWN))
+    let target = Target::parse(text, base).map_err(|error| Refusal::usage(error.to_string(), InvalidTarget::KNOWN))?;
+    if let Target::Embedded(dir) = &target {
+        own::refuse_links(dir)?;
+    }
+    Ok(target)
 }
 
 /// Whether this machine is a Proxmox VE node, or should be one.

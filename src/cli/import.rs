@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -10,8 +11,10 @@ use anyhow::{Context as _, Result, anyhow};
 use super::args::{Args, Import};
 use super::console::Console;
 use super::exit::Refusal;
+use super::files::{self, Unfit};
 use super::lifecycle::vm_ids;
-use super::{Exit, connect, load};
+use super::{Exit, connect, load, replace};
+use crate::config::MAX_BYTES;
 use crate::config::edit::{Edit, Edited, edited};
 use crate::diag::{Diagnostic, Severity, nearest};
 use crate::model::{Desired, Origin, VmId};
@@ -24,7 +27,7 @@ use crate::ui::text::safe;
 
 /// Writes VMs into the config, after a look at what a plan would make of them.
 pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit> {
-    let config = load::load(&args.config);
+    let config = load::load(&args.config, args.features_dir.as_deref());
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
     let (Some(source), Some(desired)) = (&config.source, &config.loaded.desired) else {
         return Ok(Exit::Config);
@@ -69,7 +72,7 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
     if verb.dry_run {
         console.note(&format!("{vms} would be written into `{name}`; nothing was.\n"));
     } else {
-        replace(&args.config, &source.text, &draft.edited.text)?;
+        rewrite(&args.config, &source.text, &draft.edited.text)?;
         console.note(&format!(
             "{vms} written into `{name}`; nothing was changed on the target.\n`phoenix plan` shows what `phoenix apply` will \
              do.\n"
@@ -119,7 +122,7 @@ fn draft(
         let edits: Vec<Edit> = found.iter().filter_map(edit).collect();
         let edited =
             edited(text, &edits).ok_or_else(|| anyhow!("the config has no place for VMs (a bug in phoenix)"))?;
-        let loaded = load::instead(&args.config, &edited.text).loaded;
+        let loaded = load::instead(&args.config, args.features_dir.as_deref(), &edited.text).loaded;
         let mut problems = Vec::new();
         for error in loaded.diagnostics.iter().filter(|problem| problem.is_error()) {
             problems.push(invalid(error, &edited)?);
@@ -208,22 +211,32 @@ impl Draft {
 }
 
 /// Replaces the config as a whole, unless somebody changed it since it was read.
-fn replace(path: &Path, old: &str, new: &str) -> Result<()> {
+fn rewrite(path: &Path, old: &str, new: &str) -> Result<()> {
     let name = path.display();
     // Where the config is a link, what it leads to is replaced.
     let file = fs::canonicalize(path).with_context(|| format!("cannot find `{name}`"))?;
+    let unchanged = |then: &dyn Fn() -> std::io::Result<()>| match files::read(&file, MAX_BYTES) {
+        Ok(now) if now == old.as_bytes() => then().map(|()| true),
+        Err(Unfit::Refused(error)) => Err(error),
+        Ok(_) | Err(_) => Ok(false),
+    };
     let written = || -> std::io::Result<bool> {
         let meta = fs::metadata(&file)?;
-        let mut temporary = tempfile::NamedTempFile::new_in(file.parent().unwrap_or(Path::new("/")))?;
-        temporary.write_all(new.as_bytes())?;
-        temporary.as_file().set_permissions(meta.permissions())?;
-        keep_owner(temporary.path(), &meta)?;
-        temporary.as_file().sync_all()?;
-        if fs::read(&file)? != old.as_bytes() {
-            return Ok(false);
+        let parent = file.parent().unwrap_or(Path::new("/"));
+        let filled = |mut temporary: &fs::File| {
+            temporary.write_all(new.as_bytes())?;
+            temporary.set_permissions(meta.permissions())?;
+            keep_owner(temporary, &meta)?;
+            temporary.sync_all()
+        };
+        if let Some(nameless) = replace::Nameless::new_in(parent)? {
+            filled(nameless.file())?;
+            return unchanged(&|| nameless.put_over(&file));
         }
-        temporary.persist(&file).map_err(|error| error.error)?;
-        Ok(true)
+        // A file system that knows only files with names: killed while it is written, phoenix leaves it behind.
+        let temporary = tempfile::NamedTempFile::new_in(parent)?;
+        filled(temporary.as_file())?;
+        unchanged(&|| fs::rename(temporary.path(), &file))
     };
     if written().with_context(|| format!("cannot write `{name}`"))? {
         return Ok(());
@@ -232,34 +245,27 @@ fn replace(path: &Path, old: &str, new: &str) -> Result<()> {
 }
 
 /// Gives a file to whom another one belongs.
-#[cfg(unix)]
-fn keep_owner(file: &Path, other: &fs::Metadata) -> std::io::Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-    let own = fs::metadata(file)?;
+fn keep_owner(file: &fs::File, other: &fs::Metadata) -> std::io::Result<()> {
+    let own = file.metadata()?;
     if (own.uid(), own.gid()) == (other.uid(), other.gid()) {
         return Ok(());
     }
-    std::os::unix::fs::chown(file, Some(other.uid()), Some(other.gid()))
-}
-
-#[cfg(not(unix))]
-fn keep_owner(_: &Path, _: &fs::Metadata) -> std::io::Result<()> {
-    Ok(())
+    std::os::unix::fs::fchown(file, Some(other.uid()), Some(other.gid()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::replace;
+    use super::rewrite;
 
     #[test]
     fn a_file_that_somebody_changed_meanwhile_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.json");
         std::fs::write(&file, "theirs").unwrap();
-        let error = replace(&file, "as it was read", "ours").unwrap_err();
+        let error = rewrite(&file, "as it was read", "ours").unwrap_err();
         assert!(error.to_string().contains("somebody changed"), "{error}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "theirs");
-        replace(&file, "theirs", "ours").unwrap();
+        rewrite(&file, "theirs", "ours").unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "ours");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "something was left behind");
     }

@@ -8,6 +8,7 @@ mod connect;
 mod consent;
 mod console;
 mod exit;
+mod files;
 mod graph;
 mod import;
 mod init;
@@ -17,7 +18,9 @@ mod man;
 mod node;
 mod observe;
 mod output;
+mod own;
 mod plan;
+mod replace;
 mod reports;
 mod runs;
 mod saved;
@@ -65,7 +68,7 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Status(verb) => status::run(args, verb, console),
         Verb::Apply(verb) => apply::run(args, verb, console),
         Verb::Observe(verb) => observe::run(args, verb, console),
-        Verb::Log => Ok(runs::list(args, console)),
+        Verb::Log => runs::list(args, console),
         Verb::Show(verb) => saved::show(args, verb, console),
         Verb::Create(verb) => apply::create(args, verb, console),
         Verb::Import(verb) => import::run(args, verb, console),

@@ -46,7 +46,7 @@ pub(super) fn target(args: &Args, console: &Console) -> Result<Result<Target, Ex
     if args.target.is_some() || !args.config.exists() {
         return connect::target(&args.config, args.target.as_deref(), None).map(Ok);
     }
-    let config = load::load(&args.config);
+    let config = load::load(&args.config, args.features_dir.as_deref());
     let Some(desired) = config.loaded.desired else {
         console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
         return Ok(Err(Exit::Config));

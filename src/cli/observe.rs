@@ -17,7 +17,7 @@ use crate::plan::{directories, more_directories};
 pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit> {
     // The config says which directories matter, and perhaps the target. Without one, the target alone is looked at.
     let desired = if args.config.exists() {
-        let config = load::load(&args.config);
+        let config = load::load(&args.config, args.features_dir.as_deref());
         console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
         let Some(desired) = config.loaded.desired else { return Ok(Exit::Config) };
         Some(desired)
@@ -66,7 +66,7 @@ pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired) -> Result
 /// Reads a recording.
 pub(super) fn read(file: &Path) -> Result<Recording> {
     let name = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
+    let text = super::files::text(file)?;
     let recording: Recording = serde_json::from_str(&text).map_err(|error| {
         Refusal::usage(format!("`{name}` is no recording: {error}"), "make one with `phoenix observe --out FILE`")
     })?;

@@ -25,6 +25,8 @@ use crate::ui;
 pub(super) struct Wish {
     /// The config.
     pub(super) config: PathBuf,
+    /// Where the operator says that its scripts are.
+    pub(super) features_dir: Option<PathBuf>,
     /// The target, if somebody named one.
     pub(super) target: Option<String>,
     /// What the guests of an embedded node are to be, if somebody said it.
@@ -71,6 +73,7 @@ impl Wish {
             *options;
         Self {
             config: args.config.clone(),
+            features_dir: args.features_dir.clone(),
             target: args.target.clone(),
             guests: args.guests,
             selection: DocumentSelection { only: selecting.only.clone(), exclude: selecting.exclude.clone() },
@@ -139,7 +142,7 @@ pub(super) fn about(target: &DocumentTarget) -> About {
 
 /// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
 pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, Exit>> {
-    let config = load::load(&wish.config);
+    let config = load::load(&wish.config, wish.features_dir.as_deref());
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
     let Some(desired) = &config.loaded.desired else { return Ok(Err(Exit::Config)) };
     let selection = selection(&wish.selection);

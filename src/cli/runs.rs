@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
@@ -12,6 +12,7 @@ use super::console::Console;
 use super::exit::Refusal;
 use super::load::directory;
 use super::output::{self, Format, Output};
+use super::own::{self, Own};
 use super::reports;
 use crate::event::{Event, STREAM_VERSION, Summary};
 use crate::ui;
@@ -21,13 +22,17 @@ use crate::ui::text::safe;
 /// How many logs are kept; the oldest go first.
 const KEPT: usize = 50;
 
+/// How many bytes all logs have together when a run begins; the oldest go first.
+const MOST_IN_ALL: u64 = 45 << 20;
+
+/// From this many bytes on a log takes no more progress, only what came of the actions.
+const MOST_WITH_PROGRESS: usize = 4 << 20;
+
 /// What a log's name begins with.
 const TIME: &str = "YYYY-MM-DDTHH-MM-SS";
 
-/// Directory of the logs, beside the config.
-fn directory_of(config: &Path) -> PathBuf {
-    directory(config).join(".phoenix/runs")
-}
+/// The directory of the logs in `.phoenix`.
+const DIRECTORY: &str = "runs";
 
 /// The event log of a run that goes on.
 pub(super) struct Log {
@@ -35,21 +40,24 @@ pub(super) struct Log {
     pub(super) name: String,
     file: Option<File>,
     seq: u64,
+    bytes: usize,
+    console: Console,
 }
 
 impl Log {
     /// Begins a log. Where none can be written, that is told and the run goes on without.
     pub(super) fn begin(config: &Path, console: &Console) -> Self {
-        let dir = directory_of(config);
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S").to_string();
-        match create(&dir, &now) {
-            Ok((name, file)) => Self { name, file: Some(file), seq: 0 },
+        let (name, file) = match create(config, &now) {
+            Ok((name, file)) => (name, Some(file)),
             Err(error) => {
-                let dir = dir.display().to_string();
-                console.note(&format!("the events of this run are not logged in {}: {error}\n", safe(&dir)));
-                Self { name: now, file: None, seq: 0 }
+                let dir = directory(config).join(own::NAME).join(DIRECTORY).display().to_string();
+                let (dir, why) = (safe(&dir), format!("{error:#}"));
+                console.note(&format!("the events of this run are not logged in {dir}: {}\n", safe(&why)));
+                (now, None)
             }
-        }
+        };
+        Self { name, file, seq: 0, bytes: 0, console: *console }
     }
 
     /// Notes an event and returns its line, line break included.
@@ -57,31 +65,46 @@ impl Log {
         self.seq += 1;
         let mut line = ui::run::json_line(event, self.seq, time);
         line.push('\n');
-        // A full disk must not stop a run.
-        if self.file.as_mut().is_some_and(|file| file.write_all(line.as_bytes()).is_err()) {
-            self.file = None;
+        if self.bytes + line.len() > MOST_WITH_PROGRESS && is_progress(event) {
+            return line;
         }
+        // A full disk must not stop a run.
+        if let Some(error) = self.file.as_mut().and_then(|file| file.write_all(line.as_bytes()).err()) {
+            self.file = None;
+            let name = safe(&self.name).into_owned();
+            self.console.note(&format!("the log of run {name} ends here: it cannot be written: {error}\n"));
+        }
+        self.bytes += line.len();
         line
     }
 }
 
+/// Whether an event says what goes on, and not what came of it.
+fn is_progress(event: &Event) -> bool {
+    matches!(event, Event::ActionStarted { .. } | Event::ActionWaiting { .. } | Event::ActionNoticed { .. })
+}
+
 /// Makes a log's file, and room for it; returns its name without the ending, too.
-fn create(dir: &Path, now: &str) -> std::io::Result<(String, File)> {
-    fs::create_dir_all(dir)?;
-    let mut logs = names(dir);
-    while logs.len() >= KEPT {
-        fs::remove_file(dir.join(logs.remove(0)))?;
+fn create(config: &Path, now: &str) -> Result<(String, File)> {
+    let own = Own::make(config, DIRECTORY)?;
+    let mut logs = names(&own.path);
+    let size = |name: &String| fs::symlink_metadata(own.path.join(name)).map_or(0, |meta| meta.len());
+    let mut bytes: u64 = logs.iter().map(size).sum();
+    while logs.len() >= KEPT || (bytes > MOST_IN_ALL && !logs.is_empty()) {
+        let oldest = logs.remove(0);
+        bytes -= size(&oldest).min(bytes);
+        own.remove(&oldest).with_context(|| format!("cannot remove `{}`", own.path.join(&oldest).display()))?;
     }
     // Two runs may begin in one second.
-    (0..100)
-        .find_map(|n| {
-            let name = if n == 0 { now.to_owned() } else { format!("{now}-{n}") };
-            match File::create_new(dir.join(format!("{name}.jsonl"))) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => None,
-                made => Some(made.map(|file| (name, file))),
-            }
-        })
-        .unwrap_or_else(|| Err(std::io::Error::other("there is no free name")))
+    let made = (0..100).find_map(|n| {
+        let name = if n == 0 { now.to_owned() } else { format!("{now}-{n}") };
+        match own.create_new(&format!("{name}.jsonl")) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => None,
+            made => Some(made.map(|file| (name, file))),
+        }
+    });
+    made.unwrap_or_else(|| Err(std::io::Error::other("there is no free name")))
+        .with_context(|| format!("cannot write in `{}`", own.path.display()))
 }
 
 /// Names of the logs, oldest first.
@@ -99,8 +122,8 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 /// `phoenix log`: what runs there were, newest last.
-pub(super) fn list(args: &Args, console: &Console) -> Exit {
-    let dir = directory_of(&args.config);
+pub(super) fn list(args: &Args, console: &Console) -> Result<Exit> {
+    let dir = own::place(&args.config, DIRECTORY)?;
     let rows = names(&dir).into_iter().map(|name| {
         let told = read(&dir.join(&name)).map_or_else(|error| error.to_string(), |moments| verdict(&moments));
         vec![name.trim_end_matches(".jsonl").to_owned(), safe(&told).into_owned()]
@@ -108,11 +131,11 @@ pub(super) fn list(args: &Args, console: &Console) -> Exit {
     let rows: Vec<Vec<String>> = rows.collect();
     if rows.is_empty() {
         console.note("No run has been logged here yet.\n");
-        return Exit::Done;
+        return Ok(Exit::Done);
     }
     console.print(&ui::table::table(&["run", "how it went"], rows, console.width()));
     console.print("\n`phoenix show RUN` tells one again.\n");
-    Exit::Done
+    Ok(Exit::Done)
 }
 
 fn verdict(moments: &[Moment]) -> String {
@@ -133,8 +156,14 @@ fn verdict(moments: &[Moment]) -> String {
 /// Tells a run again, if that is what is meant: a name from `phoenix log`, or a file with a stream of events.
 pub(super) fn replay(args: &Args, verb: &Show, console: &Console) -> Option<Result<Exit>> {
     let run = &verb.file;
-    let named = directory_of(&args.config).join(format!("{}.jsonl", run.display()));
-    let file = if run.exists() { run.clone() } else { named };
+    let file = if run.exists() {
+        run.clone()
+    } else {
+        match own::place(&args.config, DIRECTORY) {
+            Ok(dir) => dir.join(format!("{}.jsonl", run.display())),
+            Err(error) => return Some(Err(error)),
+        }
+    };
     let is_stream = file.extension().is_some_and(|extension| extension == "jsonl");
     (file.exists() && is_stream).then(|| tell(&file, &verb.format, console))
 }
@@ -167,7 +196,7 @@ fn read(file: &Path) -> Result<Vec<Moment>> {
         time: String,
     }
     let name = file.display().to_string();
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
+    let text = super::files::text(file)?;
     let mut events = Vec::new();
     let lines: Vec<&str> = text.lines().collect();
     for (at, line) in lines.iter().enumerate() {
@@ -188,4 +217,58 @@ fn read(file: &Path) -> Result<Vec<Moment>> {
         }
     }
     Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{KEPT, Log, MOST_IN_ALL, MOST_WITH_PROGRESS, names, read};
+    use crate::cli::args::When;
+    use crate::cli::console::Console;
+    use crate::event::{ActionName, Event};
+    use crate::model::{Outcome, VmId};
+
+    fn action() -> ActionName {
+        let vm = VmId::LOWEST;
+        ActionName { id: "100/clone".into(), vm, name: "web".into(), action: "clone".into() }
+    }
+
+    #[test]
+    fn a_log_drops_progress_and_keeps_results() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::begin(&dir.path().join("config.json"), &Console::new(When::Never));
+        let progress = Event::ActionNoticed { action: action(), message: "x".repeat(1 << 16) };
+        let result = Event::ActionEnded { action: action(), outcome: Outcome::Create, elapsed_ms: 1 };
+        for _ in 0..100 {
+            assert!(log.line(&progress, "").len() > 1 << 16, "what is streamed is whole");
+            log.line(&result, "");
+        }
+        let file = dir.path().join(format!(".phoenix/runs/{}.jsonl", log.name));
+        assert!(fs::metadata(&file).unwrap().len() < MOST_WITH_PROGRESS as u64 + (1 << 16));
+        let moments = read(&file).unwrap();
+        assert_eq!(moments.iter().filter(|moment| moment.event == result).count(), 100);
+        assert!(moments.iter().filter(|moment| moment.event == progress).count() > 50);
+    }
+
+    #[test]
+    fn the_oldest_logs_make_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = dir.path().join(".phoenix/runs");
+        let config = dir.path().join("config.json");
+        let begin = || Log::begin(&config, &Console::new(When::Never)).name;
+        begin();
+        for n in 10..20 {
+            let file = fs::File::create(runs.join(format!("2000-01-01T00-00-{n}.jsonl"))).unwrap();
+            file.set_len(MOST_IN_ALL / 8).unwrap();
+        }
+        begin();
+        let left = names(&runs);
+        assert_eq!(left.first().unwrap(), "2000-01-01T00-00-12.jsonl", "{left:?}");
+        assert_eq!(left.len(), 10);
+        for _ in 0..KEPT {
+            begin();
+        }
+        assert_eq!(names(&runs).len(), KEPT);
+    }
 }

@@ -51,7 +51,7 @@ pub(super) fn json(document: &PlanDocument) -> Result<String> {
 /// Reads a saved plan.
 pub(super) fn read(file: &Path) -> Result<PlanDocument> {
     let name = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
+    let text = super::files::text(file)?;
     PlanDocument::read(&text).map_err(|broken| {
         Refusal::usage(format!("`{name}` cannot be used: {broken}"), "save one with `phoenix plan --out FILE`")
     })
@@ -128,6 +128,7 @@ pub(super) fn held_to(
     }
     let wish = super::plan::Wish {
         config: document.config.path.clone().into(),
+        features_dir: args.features_dir.clone(),
         target: Some(document.target.name.clone()),
         guests: args.guests,
         selection: document.selection.clone(),

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
 use super::exit::Refusal;
+use super::files;
 use super::load::{self, Config};
-use crate::config::{FeatureFiles, MAX_BYTES, MAX_SCRIPT_BYTES, Unread};
+use crate::config::{BadScript, FeatureFiles, MAX_BYTES, MAX_SCRIPT_BYTES, Unread};
 
 /// Reads a config from the index of the repository that its directory belongs to.
 pub(super) fn load(path: &Path) -> Result<Config> {
@@ -39,6 +40,10 @@ struct Entry {
 }
 
 impl Entry {
+    fn is_link(&self) -> bool {
+        self.mode == "120000"
+    }
+
     fn is_file(&self) -> bool {
         self.mode.starts_with("100")
     }
@@ -65,7 +70,7 @@ impl Index {
         let place = text(place?);
         let mut lines = place.lines();
         let top = PathBuf::from(lines.next().unwrap_or_default());
-        let below = normal(&Path::new(lines.next().unwrap_or_default()).join(gone)).unwrap_or_default();
+        let below = files::below(&Path::new(lines.next().unwrap_or_default()).join(gone)).unwrap_or_default();
         Ok(Self { top, below })
     }
 
@@ -105,21 +110,25 @@ impl Index {
 
     /// The scripts of a directory, named as the config does.
     fn features(&self, dir: &str) -> FeatureFiles {
-        let dir = Path::new(dir);
-        let path = match dir.strip_prefix(&self.top) {
-            Ok(inside) => normal(inside),
-            Err(_) if dir.is_absolute() => None,
-            Err(_) => normal(&self.below.join(dir)),
-        };
-        let Some(path) = path else {
-            return FeatureFiles::Unreadable("it is outside the git repository".to_owned());
-        };
+        let Some(dir) = files::below(Path::new(dir)) else { return FeatureFiles::Outside };
+        let path = self.below.join(&dir);
         let entries = match self.list(&path) {
             Ok(entries) => entries,
             Err(why) => return FeatureFiles::Unreadable(why),
         };
         if entries.is_empty() {
             return FeatureFiles::Missing;
+        }
+        // A directory is in the index only by its files: what stands there itself is a link, a module or a file.
+        if let [entry] = entries.as_slice()
+            && Path::new(&entry.path) == path
+        {
+            let why = || "it is no directory in the git index".to_owned();
+            return if entry.is_link() {
+                FeatureFiles::Link(dir.display().to_string())
+            } else {
+                FeatureFiles::Unreadable(why())
+            };
         }
         let mut files = BTreeMap::new();
         for entry in entries {
@@ -132,38 +141,26 @@ impl Index {
         FeatureFiles::Found(files)
     }
 
-    fn script(&self, entry: &Entry) -> Result<Vec<u8>, String> {
+    fn script(&self, entry: &Entry) -> Result<Vec<u8>, BadScript> {
         if entry.stage != "0" {
-            return Err("it has unresolved conflicts in the git index".to_owned());
+            return Err(BadScript::Unreadable("it has unresolved conflicts in the git index".to_owned()));
+        }
+        if entry.is_link() {
+            return Err(BadScript::Link);
         }
         if !entry.is_file() {
-            return Err("it is not a regular file in the git index".to_owned());
+            return Err(BadScript::NotAFile);
         }
-        self.object(&entry.object, MAX_SCRIPT_BYTES as u64 + 1)
+        match self.object(&entry.object, MAX_SCRIPT_BYTES as u64 + 1) {
+            Ok(bytes) if bytes.len() > MAX_SCRIPT_BYTES => Err(BadScript::TooBig),
+            read => read.map_err(BadScript::Unreadable),
+        }
     }
 
     /// At most this many bytes of an object.
     fn object(&self, object: &str, most: u64) -> Result<Vec<u8>, String> {
         ask(&self.top, &["cat-file", "blob", object], most)
     }
-}
-
-/// A path without `.` and `..`; `None` when it leaves where it started.
-fn normal(path: &Path) -> Option<PathBuf> {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::Normal(name) => out.push(name),
-            Component::CurDir => {}
-            Component::ParentDir => {
-                if !out.pop() {
-                    return None;
-                }
-            }
-            Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    Some(out)
 }
 
 /// Names that are no text are told as well as they can be; no config that is read has such a name.

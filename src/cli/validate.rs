@@ -4,16 +4,21 @@ use anyhow::Result;
 
 use super::args::{Args, Validate};
 use super::console::Console;
+use super::exit::Refusal;
 use super::output::{self, Format};
 use super::{Exit, load, staged};
 use crate::ui::report::{self, Checked};
 
 /// Checks the files and tells everything that is wrong with them.
 pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exit> {
+    if verb.staged && args.features_dir.is_some() {
+        let what = "`--staged` takes the scripts from the git index, `--features-dir` from a directory";
+        return Err(Refusal::usage(what, "leave one of the two out"));
+    }
     let files = if verb.files.is_empty() { std::slice::from_ref(&args.config) } else { &verb.files };
     let mut checked = Vec::new();
     for file in files {
-        let config = if verb.staged { staged::load(file)? } else { load::load(file) };
+        let config = if verb.staged { staged::load(file)? } else { load::load(file, args.features_dir.as_deref()) };
         checked.push(Checked {
             name: file.display().to_string(),
             source: config.source,

@@ -1,14 +1,16 @@
 //! The rules beyond the schema that need no target.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::codes::{self, Code};
 use super::lexis::{self, Verdict};
-use super::problem::{Problem, shown};
+use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawVm};
 use super::spans::Place;
 use super::{
-    FeatureFiles, MAX_DESCRIPTION, RECORD_MARK, cloud_init, dependencies, features, images, templates, volumes,
+    FeatureFiles, MAX_DESCRIPTION, MAX_ITEMS, RECORD_MARK, cloud_init, dependencies, features, images, templates,
+    volumes,
 };
 use crate::model::{InvalidTarget, Scripts, Target};
 
@@ -42,7 +44,11 @@ pub(super) fn owners(raw: &Raw) -> impl Iterator<Item = (Owner, &RawVm)> {
 }
 
 /// Applies every rule and resolves the features.
-pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Vec<Problem>) -> Scripts {
+pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Problems) -> Scripts {
+    if let Some(problem) = too_much(raw) {
+        problems.push(problem);
+        return Scripts::default();
+    }
     hypervisor(raw, problems);
     for (owner, vm) in owners(raw) {
         texts(owner, vm, problems);
@@ -56,6 +62,22 @@ pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Vec<Problem>) 
     features::resolve(raw, files, problems)
 }
 
+/// Says that the VMs have more from the lists of the defaults than this program takes on.
+fn too_much(raw: &Raw) -> Option<Problem> {
+    let vms = raw.virtual_machines.len();
+    let shared = raw.vm_defaults.as_ref()?;
+    let keys = shared.user_config.as_ref().and_then(|user| user.ssh_authorized_keys.as_ref());
+    let lists = [&shared.tags, &shared.features, &keys.cloned()].map(|list| list.as_ref().map_or(0, Vec::len));
+    let others = shared.volumes.as_ref().map_or(0, Vec::len) + shared.depends_on.as_ref().map_or(0, Vec::len);
+    let entries = lists.iter().sum::<usize>() + others;
+    (entries.saturating_mul(vms) > MAX_ITEMS).then(|| {
+        let message = format!(
+            "the lists of `vm_defaults` have {entries} entries, which {vms} VMs have each; {MAX_ITEMS} are possible in all"
+        );
+        Problem::new(codes::TOO_BIG, message, Place::key("/vm_defaults")).hint("shorten them, or split the file")
+    })
+}
+
 /// Applies a rule to a text; control characters are told as such whatever the rule.
 ///
 /// `place` is asked only when there is something to tell.
@@ -64,7 +86,7 @@ pub(super) fn text(
     (code, what): (Code, &str),
     rule: fn(&str) -> Verdict,
     place: impl Fn() -> Place,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) {
     let Some(value) = value else { return };
     if let Some(control) = lexis::control_in(value, false) {
@@ -83,7 +105,7 @@ fn control_character(control: char, at: Place) -> Problem {
     .hint("remove it")
 }
 
-fn hypervisor(raw: &Raw, problems: &mut Vec<Problem>) {
+fn hypervisor(raw: &Raw, problems: &mut Problems) {
     let anything: fn(&str) -> Verdict = |_| Ok(());
     text(raw.schema.as_deref(), (codes::BAD_LENGTH, ""), anything, || Place::value("/$schema"), problems);
     let Some(block) = &raw.hypervisor else { return };
@@ -113,8 +135,8 @@ fn hypervisor(raw: &Raw, problems: &mut Vec<Problem>) {
 }
 
 /// Checks every text that an object of a VM holds, except those of its volumes.
-fn texts(owner: Owner, vm: &RawVm, problems: &mut Vec<Problem>) {
-    let before = problems.len();
+fn texts(owner: Owner, vm: &RawVm, problems: &mut Problems) {
+    let before = problems.kept();
     let at = |key: &'static str| move || owner.value(key);
     let name = (codes::BAD_NAME, "is not a DNS name");
     text(vm.vm_name.as_deref(), name, lexis::dns_name, at("vm_name"), problems);
@@ -129,25 +151,26 @@ fn texts(owner: Owner, vm: &RawVm, problems: &mut Vec<Problem>) {
         text(Some(tag), (codes::BAD_TAG, "cannot be a tag"), lexis::tag, place, problems);
     }
     let listed = vm.features.as_deref().unwrap_or_default();
+    let mut earlier: BTreeMap<&str, usize> = BTreeMap::new();
     for (n, name) in listed.iter().enumerate() {
         let place = |n: usize| owner.value(&format!("features/{n}"));
         let cannot = (codes::BAD_FEATURE_NAME, "cannot be a feature");
         text(Some(name), cannot, lexis::feature, || place(n), problems);
-        if let Some(first) = listed[..n].iter().position(|earlier| earlier == name) {
+        if let Some(&first) = earlier.get(name.as_str()) {
             problems.push(
                 Problem::new(codes::REPEATED_FEATURE, format!("feature {} is listed twice", shown(name)), place(n))
                     .also(place(first), "first here")
                     .hint("a feature runs once; remove one of them"),
             );
+        } else {
+            earlier.insert(name, n);
         }
     }
     description(owner, vm, problems);
-    for problem in &mut problems[before..] {
-        problem.diagnostic.vm = vm.vm_id.and_then(|id| id.try_into().ok());
-    }
+    problems.since(before, vm.vm_id);
 }
 
-fn description(owner: Owner, vm: &RawVm, problems: &mut Vec<Problem>) {
+fn description(owner: Owner, vm: &RawVm, problems: &mut Problems) {
     let Some(text) = vm.description.as_deref() else { return };
     let at = || owner.value("description");
     if let Some(control) = lexis::control_in(text, true) {
@@ -172,7 +195,7 @@ fn description(owner: Owner, vm: &RawVm, problems: &mut Vec<Problem>) {
 }
 
 /// VMIDs and names must each stand once. Names are DNS names, so case does not tell them apart.
-fn unique(raw: &Raw, problems: &mut Vec<Problem>) {
+fn unique(raw: &Raw, problems: &mut Problems) {
     let mut ids: Vec<(u32, usize)> =
         raw.virtual_machines.iter().enumerate().filter_map(|(n, vm)| Some((vm.vm_id?, n))).collect();
     ids.sort_unstable();

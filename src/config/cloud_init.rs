@@ -6,24 +6,22 @@ use std::collections::BTreeMap;
 use super::check::{Owner, owners, text};
 use super::codes;
 use super::lexis::{self, Verdict};
-use super::problem::{Problem, shown};
+use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawNetworkConfig, RawUserConfig};
 use super::spans::Place;
 use crate::model::{InvalidKey, SshKey};
 
 /// Applies the rules to every `network_config` and `user_config`.
-pub(super) fn check(raw: &Raw, problems: &mut Vec<Problem>) {
+pub(super) fn check(raw: &Raw, problems: &mut Problems) {
     for (owner, vm) in owners(raw) {
-        let before = problems.len();
+        let before = problems.kept();
         if let Some(config) = &vm.network_config {
             network(owner, config, problems);
         }
         if let Some(config) = &vm.user_config {
             user(owner, config, problems);
         }
-        for problem in &mut problems[before..] {
-            problem.diagnostic.vm = vm.vm_id.and_then(|id| id.try_into().ok());
-        }
+        problems.since(before, vm.vm_id);
     }
     unique(raw, problems);
 }
@@ -134,16 +132,16 @@ fn gateway6(text: &str) -> Verdict {
     router(text, true)
 }
 
-fn network(owner: Owner, config: &RawNetworkConfig, problems: &mut Vec<Problem>) {
+fn network(owner: Owner, config: &RawNetworkConfig, problems: &mut Problems) {
     let at = |key: &'static str| move || owner.value(&format!("network_config/{key}"));
     let cannot = (codes::BAD_ADDRESS, "cannot be an address");
     let router = (codes::BAD_ADDRESS, "cannot be a gateway");
-    let before = problems.len();
+    let before = problems.number();
     text(config.ip.as_deref(), cannot, ipv4, at("ip"), problems);
     text(config.ip6.as_deref(), cannot, ipv6, at("ip6"), problems);
     text(config.gw.as_deref(), router, gateway4, at("gw"), problems);
     text(config.gw6.as_deref(), router, gateway6, at("gw6"), problems);
-    if problems.len() == before {
+    if problems.number() == before {
         gateway(config.ip.as_deref(), config.gw.as_deref(), "ip", at("gw"), problems);
         gateway(config.ip6.as_deref(), config.gw6.as_deref(), "ip6", at("gw6"), problems);
     }
@@ -154,7 +152,7 @@ fn network(owner: Owner, config: &RawNetworkConfig, problems: &mut Vec<Problem>)
 }
 
 /// A gateway needs a fixed address and should be its neighbour.
-fn gateway(ip: Option<&str>, gw: Option<&str>, key: &str, at: impl Fn() -> Place, problems: &mut Vec<Problem>) {
+fn gateway(ip: Option<&str>, gw: Option<&str>, key: &str, at: impl Fn() -> Place, problems: &mut Problems) {
     let Some((written, gw)) = gw.and_then(|gw| Some((gw, gw.parse::<IpAddr>().ok()?))) else { return };
     let Some(cidr) = ip.and_then(Cidr::parse) else {
         problems.push(
@@ -179,7 +177,7 @@ fn gateway(ip: Option<&str>, gw: Option<&str>, key: &str, at: impl Fn() -> Place
     }
 }
 
-fn user(owner: Owner, config: &RawUserConfig, problems: &mut Vec<Problem>) {
+fn user(owner: Owner, config: &RawUserConfig, problems: &mut Problems) {
     let at = || owner.value("user_config/username");
     text(config.username.as_deref(), (codes::BAD_USER, "cannot be a user"), lexis::user, at, problems);
     for (n, key) in config.ssh_authorized_keys.iter().flatten().enumerate() {
@@ -203,7 +201,7 @@ fn user(owner: Owner, config: &RawUserConfig, problems: &mut Vec<Problem>) {
 }
 
 /// No two VMs may have one address.
-fn unique(raw: &Raw, problems: &mut Vec<Problem>) {
+fn unique(raw: &Raw, problems: &mut Problems) {
     let shared = raw.vm_defaults.as_ref().and_then(|vm| vm.network_config.as_ref());
     let mut first: BTreeMap<IpAddr, (usize, Place)> = BTreeMap::new();
     for (n, vm) in raw.virtual_machines.iter().enumerate() {

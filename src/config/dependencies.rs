@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{Owner, owners};
+use super::lexis::MAX_DNS_NAME;
 use super::lower::TEMPLATE_NAME;
-use super::problem::{Problem, shown};
+use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawReference, RawVm};
 use super::spans::Place;
 use super::{codes, images};
-use crate::dag::{Cycle, Dag};
+use crate::dag::rings;
 use crate::diag::nearest;
 use crate::model::VmId;
 
@@ -36,19 +37,23 @@ pub(super) fn named(list: &[RawReference], ids: &Ids) -> Vec<VmId> {
 }
 
 /// Checks that every VM waited for is declared, and that none waits for itself in the end.
-pub(super) fn check(raw: &Raw, problems: &mut Vec<Problem>) {
+pub(super) fn check(raw: &Raw, problems: &mut Problems) {
     let places = Places::of(&raw.virtual_machines);
     for (owner, vm) in owners(raw) {
         for (n, reference) in vm.depends_on.iter().flatten().enumerate() {
             if places.find(reference).is_none() {
-                let place = owner.value(&format!("depends_on/{n}"));
-                problems.push(unknown(reference, raw, place).vm(vm.vm_id));
+                if problems.has_room(codes::UNKNOWN_DEPENDENCY) {
+                    let place = owner.value(&format!("depends_on/{n}"));
+                    problems.push(unknown(reference, raw, place).vm(vm.vm_id));
+                } else {
+                    problems.count(codes::UNKNOWN_DEPENDENCY);
+                }
             }
         }
     }
     let waits = waits(raw, &places);
-    let ringed = rings(raw, &waits, problems);
-    for wait in waits.iter().filter(|wait| wait.template && !ringed.contains(&wait.vm)) {
+    let ringed = in_rings(raw, &waits, problems);
+    for wait in waits.iter().filter(|wait| wait.is_for_template() && !ringed.contains(&wait.vm)) {
         problems.extend(no_template(raw, wait));
     }
 }
@@ -61,7 +66,7 @@ fn no_template(raw: &Raw, wait: &Wait) -> Option<Problem> {
     }
     let name = shown(other.vm_name.as_deref().unwrap_or_default());
     let what = format!("{name} is a VM of this file that does not become a template");
-    let problem = Problem::new(codes::NOT_A_TEMPLATE, what, wait.place.clone()).vm(raw.virtual_machines[wait.vm].vm_id);
+    let problem = Problem::new(codes::NOT_A_TEMPLATE, what, wait.place()).vm(raw.virtual_machines[wait.vm].vm_id);
     let hint = format!("give {name} `\"is_template\": true`, or clone from another template");
     Some(problem.also(Owner::Vm(wait.other).value("vm_name"), "declared here").hint(hint))
 }
@@ -109,10 +114,24 @@ impl Places {
 struct Wait {
     vm: usize,
     other: usize,
+    /// What of the file says so.
+    owner: Owner,
+    /// Which entry of its `depends_on`; `None`: its `template_name`.
+    entry: Option<usize>,
+}
+
+impl Wait {
+    fn is_for_template(&self) -> bool {
+        self.entry.is_none()
+    }
+
     /// Where the file says so.
-    place: Place,
-    /// By `template_name`, not by `depends_on`.
-    template: bool,
+    fn place(&self) -> Place {
+        match self.entry {
+            Some(n) => self.owner.value(&format!("depends_on/{n}")),
+            None => self.owner.value("template_name"),
+        }
+    }
 }
 
 /// What each VM waits for: the VM of this file that is its template, and what it depends on.
@@ -127,7 +146,7 @@ fn waits(raw: &Raw, places: &Places) -> Vec<Wait> {
         if images::is_from_image(own, defaults) {
             // Nothing is cloned.
         } else if let Some(&other) = places.names.get(&template.to_ascii_lowercase()) {
-            found.push(Wait { vm, other, place: owner.value("template_name"), template: true });
+            found.push(Wait { vm, other, owner, entry: None });
         }
         let (owner, list) = match &own.depends_on {
             Some(list) => (Owner::Vm(vm), Some(list)),
@@ -135,47 +154,67 @@ fn waits(raw: &Raw, places: &Places) -> Vec<Wait> {
         };
         for (n, reference) in list.into_iter().flatten().enumerate() {
             if let Some(other) = places.find(reference) {
-                let place = owner.value(&format!("depends_on/{n}"));
-                found.push(Wait { vm, other, place, template: false });
+                found.push(Wait { vm, other, owner, entry: Some(n) });
             }
         }
     }
     found
 }
 
+/// Most names of a ring that a message repeats.
+const MOST_NAMES: usize = 12;
+
+/// How many waits are looked at in search of rings, all rounds together; the first round always looks at all.
+const MOST_WAITS: usize = 500_000;
+
 /// Nobody may wait for himself. Returns the VMs that do.
-fn rings(raw: &Raw, waits: &[Wait], problems: &mut Vec<Problem>) -> BTreeSet<usize> {
-    let vms = &raw.virtual_machines;
+fn in_rings(raw: &Raw, waits: &[Wait], problems: &mut Problems) -> BTreeSet<usize> {
     let mut ringed = BTreeSet::new();
     let mut waits: Vec<&Wait> = waits.iter().collect();
-    // A ring that was told is opened, so that the next one is found.
-    while !waits.is_empty() {
+    let mut looked_at = 0;
+    // Rings that were told are opened, so that the next ones are found.
+    while !waits.is_empty() && (looked_at == 0 || looked_at + waits.len() <= MOST_WAITS) {
+        looked_at += waits.len();
         let edges: Vec<(usize, usize)> = waits.iter().map(|wait| (wait.vm, wait.other)).collect();
-        let Err(Cycle(ring)) = Dag::new(vms.len(), &edges) else { break };
-        let next = |n: usize| ring[(n + 1) % ring.len()];
-        let links: Vec<&Wait> = ring
-            .iter()
-            .enumerate()
-            .filter_map(|(n, vm)| waits.iter().copied().find(|wait| wait.vm == *vm && wait.other == next(n)))
-            .collect();
-        let Some((first, rest)) = links.split_first() else { break };
-        let name = |n: usize| vms[n].vm_name.as_deref().unwrap_or_default();
-        let path: Vec<&str> = ring.iter().chain(ring.first()).map(|&n| name(n)).collect();
-        let path = path.join(" → ");
-        let (code, what, hint) = if links.iter().all(|wait| wait.template) {
-            (
-                codes::TEMPLATE_RING,
-                "VMs are each other's templates",
-                "give one of them a template that is not in the ring",
-            )
-        } else {
-            (codes::DEPENDENCY_RING, "VMs wait for each other", "take one of them out of `depends_on`")
-        };
-        let problem =
-            Problem::new(code, format!("{what}: `{path}`"), first.place.clone()).hint(hint).vm(vms[first.vm].vm_id);
-        problems.push(rest.iter().take(3).fold(problem, |problem, wait| problem.also(wait.place.clone(), "")));
-        waits.retain(|wait| !ring.contains(&wait.vm));
-        ringed.extend(ring);
+        let found = rings(raw.virtual_machines.len(), &edges);
+        if found.is_empty() {
+            break;
+        }
+        // Of several waits between two VMs the first is pointed at.
+        waits.sort_by_key(|wait| (wait.vm, wait.other));
+        for ring in &found {
+            problems.extend(ring_problem(raw, ring, &waits));
+        }
+        ringed.extend(found.into_iter().flatten());
+        waits.retain(|wait| !ringed.contains(&wait.vm));
     }
     ringed
+}
+
+/// Says that VMs wait for each other. The waits are sorted by the two VMs.
+fn ring_problem(raw: &Raw, ring: &[usize], waits: &[&Wait]) -> Option<Problem> {
+    let vms = &raw.virtual_machines;
+    let links = ring.iter().zip(ring.iter().cycle().skip(1)).filter_map(|pair| {
+        let at = waits.partition_point(|wait| (&wait.vm, &wait.other) < pair);
+        waits.get(at).filter(|wait| (&wait.vm, &wait.other) == pair)
+    });
+    let links: Vec<&Wait> = links.copied().collect();
+    let (first, rest) = links.split_first()?;
+    let name = |n: usize| {
+        let name = vms[n].vm_name.as_deref().unwrap_or_default();
+        // No DNS name is longer.
+        name.char_indices().nth(MAX_DNS_NAME).map_or(name, |(end, _)| &name[..end])
+    };
+    let path: Vec<&str> = ring.iter().take(MOST_NAMES).map(|&n| name(n)).collect();
+    let more = ring.len() - path.len();
+    let more = if more > 0 { format!(" → … ({more} more)") } else { String::new() };
+    let back = ring.first().map(|&n| name(n)).unwrap_or_default();
+    let path = format!("{}{more} → {back}", path.join(" → "));
+    let (code, what, hint) = if links.iter().all(|wait| wait.is_for_template()) {
+        (codes::TEMPLATE_RING, "VMs are each other's templates", "give one of them a template that is not in the ring")
+    } else {
+        (codes::DEPENDENCY_RING, "VMs wait for each other", "take one of them out of `depends_on`")
+    };
+    let problem = Problem::new(code, format!("{what}: `{path}`"), first.place()).hint(hint).vm(vms[first.vm].vm_id);
+    Some(rest.iter().take(3).fold(problem, |problem, wait| problem.also(wait.place(), "")))
 }

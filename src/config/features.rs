@@ -6,33 +6,57 @@ use std::sync::Arc;
 use super::check::Owner;
 use super::codes::{self, Code};
 use super::lower::features_dir;
-use super::problem::{Problem, shown};
+use super::problem::{Problem, Problems, shown};
 use super::raw::Raw;
 use super::spans::Place;
-use super::{FeatureFiles, MAX_SCRIPT_BYTES, builtin, lexis};
+use super::{BadScript, FeatureFiles, Files, MAX_SCRIPT_BYTES, builtin, lexis};
 use crate::diag::nearest;
 use crate::model::{Script, Scripts, content_digest};
 
-type Files = BTreeMap<String, Result<Vec<u8>, String>>;
+/// The way out for scripts that lie somewhere else.
+const ELSEWHERE: &str = "scripts lie below the config's directory, without links; another one is named with \
+                         `phoenix --features-dir DIR`";
 
 /// How often a name that has no script is pointed at.
 const POINTED_AT: usize = 4;
 
 /// Resolves every feature that the file names, each once.
-pub(super) fn resolve(raw: &Raw, found: &FeatureFiles, problems: &mut Vec<Problem>) -> Scripts {
+pub(super) fn resolve(raw: &Raw, found: &FeatureFiles, problems: &mut Problems) -> Scripts {
     let none = Files::new();
-    let dir = features_dir(raw);
+    let mut dir = features_dir(raw);
     let written = raw.hypervisor.as_ref().is_some_and(|hypervisor| hypervisor.features_dir.is_some());
-    let place = || Place::value("/hypervisor/features_dir");
+    let place = || if written { Place::value("/hypervisor/features_dir") } else { Place::opening("") };
+    let bad = |message: String, hint: &str| Problem::new(codes::BAD_FEATURES_DIR, message, place()).hint(hint);
     let files = match found {
         FeatureFiles::Found(files) => files,
+        FeatureFiles::Named(named, files) => {
+            dir = named;
+            files.as_ref().unwrap_or_else(|reason| {
+                let message = format!("the directory {} cannot be read: {reason}", shown(dir));
+                problems.push(
+                    Problem::new(codes::BAD_FEATURES_DIR, message, Place::opening(""))
+                        .hint("`--features-dir` names it: name the directory of the scripts"),
+                );
+                &none
+            })
+        }
+        FeatureFiles::Outside => {
+            problems.push(bad(format!("{} leads out of the directory of the config", shown(dir)), ELSEWHERE));
+            &none
+        }
+        FeatureFiles::Link(part) => {
+            let message = if part == dir {
+                format!("{} is a link", shown(dir))
+            } else {
+                format!("{} leads through a link, {}", shown(dir), shown(part))
+            };
+            problems.push(bad(message, ELSEWHERE));
+            &none
+        }
         // The default directory need not be there: the built-in features are.
         FeatureFiles::Missing => {
             if written {
-                let message = format!("there is no directory {}", shown(dir));
-                problems.push(
-                    Problem::new(codes::BAD_FEATURES_DIR, message, place()).hint("create it, or leave the key out"),
-                );
+                problems.push(bad(format!("there is no directory {}", shown(dir)), "create it, or leave the key out"));
             }
             &none
         }
@@ -52,8 +76,7 @@ pub(super) fn resolve(raw: &Raw, found: &FeatureFiles, problems: &mut Vec<Proble
     match common(dir, files) {
         Ok(common) => scripts.common = Some(common),
         Err(flaw) => {
-            let place = if written { place() } else { Place::opening("") };
-            problems.push(Problem::new(flaw.code, flaw.message, place).hint_if(flaw.hint));
+            problems.push(Problem::new(flaw.code, flaw.message, place()).hint_if(flaw.hint));
         }
     }
     scripts
@@ -140,14 +163,17 @@ fn from_file(file: &str, dir: &str, files: &Files) -> Result<Script, Flaw> {
         message: format!("script {} {reason}", shown(&path)),
         hint: None,
     };
+    let hinted = |flaw: Flaw, hint: &str| Err(Flaw { hint: Some(hint.to_owned()), ..flaw });
     let bytes = match files.get(file) {
         Some(Ok(bytes)) => bytes,
-        Some(Err(reason)) => return Err(flaw(&format!("cannot be read: {reason}"))),
+        Some(Err(BadScript::Link)) => {
+            return hinted(flaw("is a link"), "put the script itself there, as a regular file");
+        }
+        Some(Err(BadScript::NotAFile)) => return hinted(flaw("is not a regular file"), "a script is one text file"),
+        Some(Err(BadScript::TooBig)) => return Err(flaw(&format!("is larger than {} KiB", MAX_SCRIPT_BYTES >> 10))),
+        Some(Err(BadScript::Unreadable(reason))) => return Err(flaw(&format!("cannot be read: {reason}"))),
         None => return Err(flaw("is gone")),
     };
-    if bytes.len() > MAX_SCRIPT_BYTES {
-        return Err(flaw(&format!("is larger than {} KiB", MAX_SCRIPT_BYTES >> 10)));
-    }
     match std::str::from_utf8(bytes) {
         Err(_) => Err(flaw("is not UTF-8")),
         Ok(text) if text.trim().is_empty() => Err(flaw("is empty")),

@@ -1,22 +1,20 @@
 //! The rules for images that VMs are made from.
 
 use super::check::{Owner, owners, text};
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::raw::{Raw, RawVm};
 use super::{codes, lexis};
 
 /// Applies the rules to every `cloud_image`.
-pub(super) fn check(raw: &Raw, problems: &mut Vec<Problem>) {
+pub(super) fn check(raw: &Raw, problems: &mut Problems) {
     for (owner, vm) in owners(raw) {
-        let before = problems.len();
+        let before = problems.kept();
         image(owner, vm, problems);
-        for problem in &mut problems[before..] {
-            problem.diagnostic.vm = vm.vm_id.and_then(|id| id.try_into().ok());
-        }
+        problems.since(before, vm.vm_id);
     }
 }
 
-fn image(owner: Owner, vm: &RawVm, problems: &mut Vec<Problem>) {
+fn image(owner: Owner, vm: &RawVm, problems: &mut Problems) {
     let Some(image) = &vm.cloud_image else { return };
     let at = || owner.value("cloud_image/source");
     if image.source.as_ref().is_some_and(|source| source.contains("://") && source.contains('@')) {

@@ -3,7 +3,7 @@
 use super::{Source, codes};
 use crate::diag::Diagnostic;
 
-/// Largest config that is read, in bytes: some 60,000 VMs. Whoever opens the file looks at its size first.
+/// Largest config that is read, in bytes. Whoever opens the file looks at its size first.
 pub const MAX_BYTES: u64 = 32 << 20;
 
 /// Why a file could not be read.
@@ -13,6 +13,8 @@ pub enum Unread {
     Missing,
     /// It is a directory, a device or a pipe.
     NotAFile,
+    /// The path leads to this place, where the kernel shows its own state.
+    System(String),
     /// The system refused, for this reason.
     Refused(String),
     /// It has this many bytes, more than [`MAX_BYTES`].
@@ -33,6 +35,9 @@ pub fn unread(name: &str, why: &Unread) -> Diagnostic {
         Unread::NotAFile => {
             codes::NOT_A_FILE.diagnostic(format!("`{name}` is not a regular file")).hint("a config is one JSON file")
         }
+        Unread::System(place) => codes::NOT_A_FILE
+            .diagnostic(format!("`{name}` leads to `{place}`, which is not a regular file"))
+            .hint("a config is one JSON file"),
         Unread::Refused(reason) => codes::UNREADABLE
             .diagnostic(format!("`{name}` cannot be read: {reason}"))
             .hint("check the permissions of the file and of its directory"),

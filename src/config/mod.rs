@@ -9,7 +9,7 @@
 //! - `check`, `cloud_init`, `images`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
 //! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub mod builtin;
 mod check;
@@ -33,13 +33,14 @@ mod violations;
 mod volumes;
 
 pub use input::{MAX_BYTES, Unread, decode, unread};
+pub use problem::MOST_OF_A_KIND;
 
 use jsonc_parser::common::Ranged as _;
-use problem::Problem;
+use problem::Problems;
 use raw::Raw;
 use spans::LineIndex;
 
-use crate::diag::{Diagnostic, Severity, Span};
+use crate::diag::{Diagnostic, Span};
 use crate::model::{Desired, Scripts};
 
 /// Longest declared description in characters. Proxmox keeps 8,192 characters of notes, and phoenix's record of the
@@ -48,6 +49,15 @@ pub const MAX_DESCRIPTION: usize = 8192 - 1500;
 
 /// What begins the record that phoenix keeps in a VM's notes; no declared description may contain it.
 pub const RECORD_MARK: &str = "<!-- phoenix";
+
+/// Most keys and values of a config, and most entries that its VMs have from the lists of `vm_defaults`.
+pub const MAX_ITEMS: usize = 500_000;
+
+/// Most VMs of a config.
+pub const MAX_VMS: usize = 50_000;
+
+/// Most shares; the entries of a list that is longer are not looked at.
+pub const MAX_ENTRIES: usize = 10_000;
 
 /// Largest feature script in bytes.
 pub const MAX_SCRIPT_BYTES: usize = 256 << 10;
@@ -61,16 +71,37 @@ pub struct Source {
     pub text: String,
 }
 
+/// The files ending in `.sh` of a directory by name: the content, or why it is not read.
+type Files = BTreeMap<String, Result<Vec<u8>, BadScript>>;
+
 /// What the caller found in the directory of feature scripts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeatureFiles {
     /// There is no such directory.
     Missing,
+    /// It lies outside the config's own directory.
+    Outside,
+    /// It is a link, or is reached through one: this part of its path.
+    Link(String),
     /// It cannot be listed, for this reason.
     Unreadable(String),
-    /// Its files ending in `.sh` by name: the content, or why it cannot be read. Of a file larger than
-    /// [`MAX_SCRIPT_BYTES`] one byte more than that is enough.
-    Found(BTreeMap<String, Result<Vec<u8>, String>>),
+    /// Its scripts.
+    Found(Files),
+    /// The operator names another directory than the config does: this one, with its scripts or why it cannot be read.
+    Named(String, Result<Files, String>),
+}
+
+/// Why a script is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadScript {
+    /// It is a link.
+    Link,
+    /// It is a directory, a device, a pipe or a socket.
+    NotAFile,
+    /// It is larger than [`MAX_SCRIPT_BYTES`].
+    TooBig,
+    /// The system or git refused, for this reason.
+    Unreadable(String),
 }
 
 /// What a config turned out to be.
@@ -85,10 +116,13 @@ pub struct Loaded {
 /// Reads a config. `read_features` gets the scripts directory as written (or its default) and is called at most once,
 /// and not at all if the text is too broken to say which directory it is.
 pub fn load(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles) -> Loaded {
+    if let Some(problem) = syntax::too_big(&source.text) {
+        return Loaded { desired: None, diagnostics: vec![problem] };
+    }
     let mut files = None;
     if let Some(raw) = valid(&source.text) {
         let files = files.get_or_insert_with(|| read_features(lower::features_dir(&raw)));
-        let mut problems = Vec::new();
+        let mut problems = Problems::default();
         let scripts = check::all(&raw, files, &mut problems);
         if problems.is_empty() {
             return Loaded { desired: Some(lower::lower(raw, scripts)), diagnostics: Vec::new() };
@@ -99,24 +133,35 @@ pub fn load(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles
 
 /// Parses a file that fits the schema; `None` for every other.
 fn valid(text: &str) -> Option<Raw> {
-    let raw = serde_json::from_str(text).ok()?;
-    let value = serde_json::from_str(text).ok()?;
-    schema::validator()?.is_valid(&value).then_some(raw)
+    // The value first, and away before the types are made: neither is small.
+    let fits = schema::validator()?.is_valid(&serde_json::from_str(text).ok()?);
+    if fits { serde_json::from_str(text).ok() } else { None }
 }
 
 /// Goes the long way: finds everything that is to be said, and where.
 fn explain(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles) -> Loaded {
-    let syntax::Parsed { root, mut diagnostics } = syntax::parse(&source.text);
+    let syntax::Parsed { root, told } = syntax::parse(&source.text);
+    let (mut diagnostics, mut numbers) = told.into_parts();
     let mut desired = None;
     if let Some(root) = &root {
-        let mut problems = Vec::new();
+        let mut problems = Problems::default();
         if let Some((raw, scripts)) = judge(source, root, read_features, &mut problems) {
             desired = Some(lower::lower(raw, scripts));
         }
         let lines = LineIndex::new(&source.text);
+        let (problems, more) = problems.into_parts();
+        numbers.extend(more);
         diagnostics.extend(problems.into_iter().map(|problem| problem.placed(root, &lines)));
     }
     diagnostics.sort_by_key(|found| (found.span, found.code));
+    diagnostics.extend(codes::ALL.iter().filter_map(|code| {
+        let more = numbers.get(code.code)?.checked_sub(MOST_OF_A_KIND).filter(|more| *more > 0)?;
+        let what = if more == 1 { "problem of this kind is" } else { "problems of this kind are" };
+        Some(Diagnostic {
+            omitted: more,
+            ..code.diagnostic(format!("{more} more {what} not listed: {}", code.meaning))
+        })
+    }));
     if diagnostics.iter().any(Diagnostic::is_error) {
         desired = None;
     }
@@ -145,23 +190,21 @@ fn judge(
     source: &Source,
     root: &jsonc_parser::ast::Value<'_>,
     read_features: &mut dyn FnMut(&str) -> FeatureFiles,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Option<(Raw, Scripts)> {
     let mut value = tree::to_value(root, problems);
-    let violations = violations::find(&source.text, root, &mut value);
+    let violations = violations::find(&source.text, root, &mut value, problems);
     let raw = serde_json::from_value::<Raw>(value).ok();
     let mut scripts = None;
     if let Some(raw) = &raw {
         scripts = Some(check::all(raw, &read_features(lower::features_dir(raw)), problems));
     }
     // A rule of this program says more about a value than the schema does.
-    let form = |problem: &&Problem| problem.diagnostic.code == codes::NUMBER_FORM.code;
-    let said: BTreeSet<spans::Place> = problems.iter().filter(|p| !form(p)).map(|p| p.at.clone()).collect();
-    problems.extend(violations.into_iter().filter(|violation| !said.contains(&violation.at)));
-    problems.sort_by(|a, b| (&a.at.pointer, a.diagnostic.code).cmp(&(&b.at.pointer, b.diagnostic.code)));
-    problems.dedup_by(|a, b| {
-        a.at == b.at && a.diagnostic.code == b.diagnostic.code && a.diagnostic.message == b.diagnostic.message
-    });
-    debug_assert!(raw.is_some() || problems.iter().any(|p| p.diagnostic.severity == Severity::Error));
+    for violation in violations {
+        if !problems.is_said(&violation.at) {
+            problems.push(violation);
+        }
+    }
+    debug_assert!(raw.is_some() || !problems.is_empty());
     Some((raw?, scripts?))
 }

@@ -1,5 +1,8 @@
 //! A problem that knows its place by name; the bytes are looked up only when it is told.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use jsonc_parser::ast::Value;
 
 use super::codes::Code;
@@ -63,6 +66,123 @@ impl Problem {
         }
         diagnostic
     }
+}
+
+/// Most problems of one kind that are told; the others are counted.
+pub const MOST_OF_A_KIND: usize = 100;
+
+/// Things of a kind, of which the first are kept and all are counted.
+#[derive(Debug)]
+pub(super) struct Counted<T> {
+    kept: Vec<T>,
+    /// How many there are by code.
+    numbers: BTreeMap<&'static str, usize>,
+}
+
+impl<T> Default for Counted<T> {
+    fn default() -> Self {
+        Self { kept: Vec::new(), numbers: BTreeMap::new() }
+    }
+}
+
+impl<T> Counted<T> {
+    /// Counts one; it is made only if it is kept.
+    pub(super) fn add(&mut self, code: Code, make: impl FnOnce() -> T) {
+        let number = self.numbers.entry(code.code).or_default();
+        *number += 1;
+        if *number <= MOST_OF_A_KIND {
+            self.kept.push(make());
+        }
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// What is kept, and how many there are by code.
+    pub(super) fn into_parts(self) -> (Vec<T>, BTreeMap<&'static str, usize>) {
+        (self.kept, self.numbers)
+    }
+}
+
+/// The problems of a file.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    counted: Counted<Problem>,
+    /// How many there are.
+    number: usize,
+    /// Hashes of the places that something else is said of than how a number is written, kept or not.
+    said: BTreeSet<u64>,
+}
+
+impl Problems {
+    pub(super) fn push(&mut self, problem: Problem) {
+        self.number += 1;
+        if problem.diagnostic.code != super::codes::NUMBER_FORM.code {
+            self.said.insert(hash(&problem.at));
+        }
+        let code = Code { code: problem.diagnostic.code, severity: problem.diagnostic.severity, meaning: "" };
+        self.counted.add(code, || problem);
+    }
+
+    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        problems.into_iter().for_each(|problem| self.push(problem));
+    }
+
+    /// How many there are, also of those that are only counted.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.number == 0
+    }
+
+    /// How many are kept; a place for [`Self::since`].
+    pub(super) fn kept(&self) -> usize {
+        self.counted.kept.len()
+    }
+
+    /// Says that what was kept since then is about a VM.
+    pub(super) fn since(&mut self, kept: usize, vm: Option<u32>) {
+        for problem in &mut self.counted.kept[kept..] {
+            problem.diagnostic.vm = vm.and_then(|id| id.try_into().ok());
+        }
+    }
+
+    /// Whether a problem of this kind would be kept: what is costly to say is said only then.
+    pub(super) fn has_room(&self, code: Code) -> bool {
+        self.counted.numbers.get(code.code).is_none_or(|number| *number < MOST_OF_A_KIND)
+    }
+
+    /// Counts a problem that is not kept.
+    pub(super) fn count(&mut self, code: Code) {
+        self.number += 1;
+        *self.counted.numbers.entry(code.code).or_default() += 1;
+    }
+
+    /// Whether more was said of a place than how a number is written.
+    pub(super) fn is_said(&self, place: &Place) -> bool {
+        self.said.contains(&hash(place))
+    }
+
+    /// What is kept, each once, in the order of the places' names; and how many there are by code.
+    pub(super) fn into_parts(self) -> (Vec<Problem>, BTreeMap<&'static str, usize>) {
+        let (mut kept, numbers) = self.counted.into_parts();
+        kept.sort_by(|a, b| (&a.at.pointer, a.diagnostic.code).cmp(&(&b.at.pointer, b.diagnostic.code)));
+        kept.dedup_by(|a, b| {
+            a.at == b.at && a.diagnostic.code == b.diagnostic.code && a.diagnostic.message == b.diagnostic.message
+        });
+        (kept, numbers)
+    }
+}
+
+fn hash(place: &Place) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    place.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Longest text that a message repeats.

@@ -7,6 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::raw::Raw;
+use super::{MAX_ENTRIES, MAX_VMS};
 
 /// Where the schema is committed, from the top of the project.
 pub const FILE: &str = "schema/phoenix_vm_configs.schema.json";
@@ -19,6 +20,9 @@ pub fn generate() -> String {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<Raw>().to_value();
     polish(&mut schema);
+    if let Some(Value::Object(vms)) = schema.pointer_mut("/properties/virtual_machines") {
+        vms.insert("maxItems".into(), MAX_VMS.into());
+    }
     let require = |schema: &mut Value, at: &str, keys: &[&str]| {
         if let Some(Value::Object(object)) = schema.pointer_mut(at) {
             object.insert("required".into(), json!(keys));
@@ -36,6 +40,7 @@ pub fn generate() -> String {
         &["server", "export", "host_path"],
     );
     if let Some(Value::Object(shares)) = schema.pointer_mut("/properties/hypervisor/properties/nfs_shares") {
+        shares.insert("maxProperties".into(), MAX_ENTRIES.into());
         shares.insert("propertyNames".into(), json!({ "pattern": super::lexis::STORAGE }));
     }
     for vm in ["/properties/vm_defaults", "/properties/virtual_machines/items"] {
@@ -72,16 +77,25 @@ pub fn check(text: &str, generated: &str) -> Option<String> {
 /// The embedded schema, ready to validate. `None` if the committed file is no schema, which a test rules out.
 pub(super) fn validator() -> Option<&'static Validator> {
     static VALIDATOR: OnceLock<Option<Validator>> = OnceLock::new();
-    VALIDATOR
-        .get_or_init(|| {
-            jsonschema::options()
-                .with_draft(Draft::Draft7)
-                // The linear-time engine: a config cannot make a pattern run away.
-                .with_pattern_options(PatternOptions::regex())
-                .build(document())
-                .ok()
-        })
-        .as_ref()
+    VALIDATOR.get_or_init(|| ready(document())).as_ref()
+}
+
+/// Where the embedded schema says what a VM is.
+pub(super) const VM: &str = "/properties/virtual_machines/items";
+
+/// What the embedded schema says of one VM, ready to validate.
+pub(super) fn vm_validator() -> Option<&'static Validator> {
+    static VALIDATOR: OnceLock<Option<Validator>> = OnceLock::new();
+    VALIDATOR.get_or_init(|| ready(document().pointer(VM)?)).as_ref()
+}
+
+fn ready(schema: &Value) -> Option<Validator> {
+    jsonschema::options()
+        .with_draft(Draft::Draft7)
+        // The linear-time engine: a config cannot make a pattern run away.
+        .with_pattern_options(PatternOptions::regex())
+        .build(schema)
+        .ok()
 }
 
 /// The embedded schema as a value, to look up what a key's object knows.

@@ -80,7 +80,7 @@ fn characters(bytes: &[u8]) -> usize {
 }
 
 /// A place in the document, by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     /// JSON pointer, e.g. `/virtual_machines/3/vm_name`.
     pub(super) pointer: String,
@@ -89,7 +89,7 @@ pub(super) struct Place {
 }
 
 /// Which part of a member is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Part {
     /// The key.
     Key,

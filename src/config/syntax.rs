@@ -8,7 +8,11 @@ use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::tokens::{Token, TokenAndRange};
 use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, ParseStringErrorKind, parse_to_ast};
 
-use super::codes;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::MAX_ITEMS;
+use super::codes::{self, Code};
+use super::problem::Counted;
 use super::spans::LineIndex;
 use crate::diag::{Diagnostic, Span};
 
@@ -20,36 +24,146 @@ pub(super) struct Parsed<'a> {
     /// The tree, unless the text is broken beyond it.
     pub(super) root: Option<Value<'a>>,
     /// What is wrong with the text.
-    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) told: Told,
 }
+
+/// Diagnostics, of which only the first of each kind are kept.
+pub(super) type Told = Counted<Diagnostic>;
 
 /// Parses a text leniently and says where it is not JSON.
 pub(super) fn parse(text: &str) -> Parsed<'_> {
-    let broken = |diagnostic| Parsed { root: None, diagnostics: vec![diagnostic] };
+    let broken = |code: Code, diagnostic: Diagnostic| {
+        let mut told = Told::default();
+        told.add(code, || diagnostic);
+        Parsed { root: None, told }
+    };
     if let Some(at) = too_deep(text) {
         return broken(
+            codes::TOO_DEEP,
             codes::TOO_DEEP
                 .diagnostic(format!("objects and lists are nested more than {MAX_DEPTH} levels deep"))
                 .at(Some(Span { start: at, end: at + 1 }), "one level too many"),
         );
     }
-    let strict = serde_json::from_str::<serde_json::Value>(text).err();
-    let collect = CollectOptions { comments: CommentCollectionStrategy::AsTokens, tokens: true };
+    let strict = serde_json::from_str::<Anything>(text).err();
+    let comments = CommentCollectionStrategy::AsTokens;
+    let collect = CollectOptions { comments, tokens: strict.is_some() };
     match parse_to_ast(text, &collect, &ParseOptions::default()) {
-        Err(error) => broken(first_of(text, &error, strict.as_ref())),
+        Err(error) => broken(codes::SYNTAX, first_of(text, &error, strict.as_ref())),
         Ok(parsed) => {
-            let mut diagnostics = strict.as_ref().map_or_else(Vec::new, |_| departures(text, parsed.tokens.as_deref()));
+            let mut told = Told::default();
+            departures(text, parsed.tokens.as_deref(), &mut told);
             if let Some(strict) = strict
-                && diagnostics.is_empty()
+                && told.is_empty()
                 && !strict.to_string().starts_with("number out of range")
             {
-                diagnostics.push(from_serde(text, &strict));
+                told.add(codes::SYNTAX, || from_serde(text, &strict));
             }
             if let Some(root) = &parsed.value {
-                repeated_keys(root, &mut diagnostics);
+                repeated_keys(root, &mut told);
             }
-            Parsed { root: parsed.value, diagnostics }
+            Parsed { root: parsed.value, told }
         }
+    }
+}
+
+/// Says that a text has more keys and values than a config can have. Reads it once, without making anything of it.
+pub(super) fn too_big(text: &str) -> Option<Diagnostic> {
+    let bytes = text.as_bytes();
+    let (mut items, mut at) = (0, 0);
+    while let Some(&byte) = bytes.get(at) {
+        let ends = |at: &usize| matches!(bytes.get(*at), None | Some(b' ' | b'\n' | b'\r' | b'\t'));
+        let is_mark = |byte: u8| b",:[]{}\"'/".contains(&byte);
+        match byte {
+            b' ' | b'\n' | b'\r' | b'\t' | b',' | b':' | b']' | b'}' => {
+                at += 1;
+                continue;
+            }
+            b'"' | b'\'' => at = end_of_string(bytes, at),
+            b'/' if bytes.get(at + 1) == Some(&b'/') => at = end_of(bytes, at + 2, b"\n"),
+            b'/' if bytes.get(at + 1) == Some(&b'*') => at = end_of(bytes, at + 2, b"*/"),
+            b'[' | b'{' | b'/' => at += 1,
+            _ => {
+                while !ends(&at) && !is_mark(bytes[at]) {
+                    at += 1;
+                }
+            }
+        }
+        items += 1;
+        if items > MAX_ITEMS {
+            let what = format!("the config has more than {MAX_ITEMS} keys and values");
+            return Some(codes::TOO_BIG.diagnostic(what).hint("check that it is the right file, or split it"));
+        }
+    }
+    None
+}
+
+/// One past the quote that ends a string.
+fn end_of_string(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(&byte) = bytes.get(at) {
+        at += if byte == b'\\' { 2 } else { 1 };
+        if byte == bytes[start] {
+            break;
+        }
+    }
+    at
+}
+
+/// One past the next mark.
+fn end_of(bytes: &[u8], from: usize, mark: &[u8]) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    rest.windows(mark.len()).position(|window| window == mark).map_or(bytes.len(), |at| from + at + mark.len())
+}
+
+/// Any JSON, read in full and not kept.
+struct Anything;
+
+impl<'de> Deserialize<'de> for Anything {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Anything {
+    type Value = Self;
+
+    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while let Some(Self) = list.next_element()? {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self, A::Error> {
+        while let Some((Self, Self)) = object.next_entry()? {}
+        Ok(self)
     }
 }
 
@@ -131,32 +245,31 @@ fn said(kind: &ParseErrorKind, found: &str) -> (String, Option<String>) {
 }
 
 /// Finds what the lenient parser let pass.
-fn departures(text: &str, tokens: Option<&[TokenAndRange<'_>]>) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
+fn departures(text: &str, tokens: Option<&[TokenAndRange<'_>]>, found: &mut Told) {
     let mut before: Option<&TokenAndRange<'_>> = None;
     for token in tokens.unwrap_or_default() {
         let span = Span { start: token.range.start, end: token.range.end };
         let mut not_json = |message: &str, hint: &str| {
-            found.push(codes::SYNTAX.diagnostic(message).at(Some(span), "").hint(hint));
+            found.add(codes::SYNTAX, || codes::SYNTAX.diagnostic(message).at(Some(span), "").hint(hint));
         };
         if let Token::CommentLine(_) | Token::CommentBlock(_) = token.token {
-            found.push(
+            found.add(codes::COMMENT, || {
                 codes::COMMENT
                     .diagnostic("JSON has no comments")
                     .at(Some(span), "")
-                    .hint("remove it; a VM's `description` can say the same"),
-            );
+                    .hint("remove it; a VM's `description` can say the same")
+            });
             continue;
         }
         match (&token.token, before) {
             (Token::CloseBrace | Token::CloseBracket, Some(comma)) if comma.token == Token::Comma => {
                 let span = Span { start: comma.range.start, end: comma.range.end };
-                found.push(
+                found.add(codes::TRAILING_COMMA, || {
                     codes::TRAILING_COMMA
                         .diagnostic("JSON has no trailing commas")
                         .at(Some(span), "nothing follows this comma")
-                        .hint("remove the comma"),
-                );
+                        .hint("remove the comma")
+                });
             }
             (Token::Number(_), Some(number))
                 if matches!(number.token, Token::Number(_)) && number.range.end == span.start =>
@@ -177,7 +290,6 @@ fn departures(text: &str, tokens: Option<&[TokenAndRange<'_>]>) -> Vec<Diagnosti
         }
         before = Some(token);
     }
-    found
 }
 
 fn begins_value(token: &Token<'_>) -> bool {
@@ -233,7 +345,7 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
 }
 
 /// Finds keys that stand twice in one object. Parsers keep the last without a word.
-fn repeated_keys(root: &Value<'_>, found: &mut Vec<Diagnostic>) {
+fn repeated_keys(root: &Value<'_>, found: &mut Told) {
     let mut open = vec![root];
     while let Some(value) = open.pop() {
         match value {
@@ -244,7 +356,7 @@ fn repeated_keys(root: &Value<'_>, found: &mut Vec<Diagnostic>) {
                 keys.sort_by_key(|key| key.as_str());
                 for same in keys.chunk_by(|a, b| a.as_str() == b.as_str()) {
                     for again in &same[1..] {
-                        found.push(
+                        found.add(codes::DUPLICATE_KEY, || {
                             codes::DUPLICATE_KEY
                                 .diagnostic(format!(
                                     "{} stands twice in one object",
@@ -252,8 +364,8 @@ fn repeated_keys(root: &Value<'_>, found: &mut Vec<Diagnostic>) {
                                 ))
                                 .at(Some(span_of(again)), "again here")
                                 .also(Some(span_of(same[0])), "first here")
-                                .hint("keep one of them"),
-                        );
+                                .hint("keep one of them")
+                        });
                     }
                 }
                 open.extend(object.properties.iter().map(|p| &p.value));

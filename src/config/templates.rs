@@ -3,7 +3,7 @@
 use super::check::Owner;
 use super::codes;
 use super::images::is_from_image;
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::raw::{Raw, RawVm};
 
 /// A key that does not go with `is_template`: its name, and why.
@@ -15,7 +15,7 @@ const FULL_CLONE: Conflict =
     ("full_clone", "a VM that becomes a template has a disk of its own, which clones can be built on");
 
 /// Refuses what does not go together with `is_template`.
-pub(super) fn check(raw: &Raw, problems: &mut Vec<Problem>) {
+pub(super) fn check(raw: &Raw, problems: &mut Problems) {
     let defaults = raw.vm_defaults.as_ref();
     for (n, vm) in raw.virtual_machines.iter().enumerate().filter(|(_, vm)| vm.is_template == Some(true)) {
         let mut refuse = |owner: Owner, (key, what): Conflict| {

@@ -3,24 +3,32 @@
 use jsonc_parser::ast::Value as Tree;
 use serde_json::{Map, Number, Value};
 
-use super::codes;
-use super::problem::{Problem, shown};
+use super::problem::{Problem, Problems, shown};
 use super::spans::{Place, escaped};
 use super::syntax::is_huge;
+use super::{MAX_ENTRIES, MAX_VMS, codes};
 
 /// Makes the value that the schema and the types are applied to.
-pub(super) fn to_value(root: &Tree<'_>, problems: &mut Vec<Problem>) -> Value {
+pub(super) fn to_value(root: &Tree<'_>, problems: &mut Problems) -> Value {
     convert(root, &mut String::new(), problems)
 }
 
 /// Recursion is bounded: the parser was not started on a text nested deeper than `syntax::MAX_DEPTH`.
-fn convert(tree: &Tree<'_>, pointer: &mut String, problems: &mut Vec<Problem>) -> Value {
+fn convert(tree: &Tree<'_>, pointer: &mut String, problems: &mut Problems) -> Value {
     let here = pointer.len();
     match tree {
         Tree::NullKeyword(_) => Value::Null,
         Tree::BooleanLit(boolean) => Value::Bool(boolean.value),
         Tree::StringLit(string) => Value::String(string.value.to_string()),
         Tree::NumberLit(number) => self::number(number.value, pointer, problems),
+        Tree::Array(list) if list.elements.len() > longest(pointer) => {
+            too_long(list.elements.len(), pointer, problems);
+            Value::Array(Vec::new())
+        }
+        Tree::Object(object) if pointer == SHARES && object.properties.len() > MAX_ENTRIES => {
+            too_long(object.properties.len(), pointer, problems);
+            Value::Object(Map::new())
+        }
         Tree::Array(list) => {
             let mut items = Vec::with_capacity(list.elements.len());
             for (n, item) in list.elements.iter().enumerate() {
@@ -45,7 +53,21 @@ fn convert(tree: &Tree<'_>, pointer: &mut String, problems: &mut Vec<Problem>) -
     }
 }
 
-fn number(text: &str, pointer: &str, problems: &mut Vec<Problem>) -> Value {
+const SHARES: &str = "/hypervisor/nfs_shares";
+
+/// Most entries of a list.
+fn longest(pointer: &str) -> usize {
+    if pointer == "/virtual_machines" { MAX_VMS } else { MAX_ENTRIES }
+}
+
+/// Says that there is more than this program takes on; nothing is said about the entries.
+fn too_long(entries: usize, pointer: &str, problems: &mut Problems) {
+    let name = shown(pointer.rsplit('/').next().unwrap_or_default());
+    let what = format!("{name} has {entries} entries; {} are possible", longest(pointer));
+    problems.push(Problem::new(codes::BAD_LENGTH, what, Place::opening(pointer)).hint("split the file, or shorten it"));
+}
+
+fn number(text: &str, pointer: &str, problems: &mut Problems) -> Value {
     if text.bytes().all(|b| b.is_ascii_digit() || b == b'-')
         && text != "-0"
         && let Ok(number) = text.parse::<Number>()

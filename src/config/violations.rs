@@ -1,57 +1,145 @@
 //! What the schema refuses, in the words of this program.
 
+use std::collections::BTreeSet;
+
 use jsonc_parser::ast::Value as Tree;
-use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
+use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
-use super::codes;
-use super::problem::{Problem, shown};
+use super::codes::{self, Code};
+use super::problem::{Problem, Problems, shown};
 use super::schema;
 use super::spans::{Place, escaped, unescaped};
 use crate::diag::nearest;
 
+/// How many violations of rules are held that a check of this program knows, too: it says nearly all of them.
+const MOST_ALSO_KNOWN: usize = 10_000;
+
 /// Applies the schema and removes from `value` what the types could not take.
 ///
-/// Rules that a check of this program also knows (patterns, lengths) are reported too and not removed; the caller
-/// drops those about which more was said.
-pub(super) fn find(text: &str, root: &Tree<'_>, value: &mut Value) -> Vec<Problem> {
-    let Some(validator) = schema::validator() else { return Vec::new() };
-    let mut problems = Vec::new();
-    let mut unfit = Vec::new();
-    let mut wrong_type: Vec<String> = Vec::new();
-    let mut errors: Vec<ValidationError<'_>> = validator.iter_errors(value).collect();
-    // Types first: what has the wrong type breaks other rules as well, and one word about it is enough.
-    errors.sort_by_key(|error| !matches!(error.kind(), Kind::Type { .. }));
-    for error in &errors {
-        let pointer = error.instance_path().as_str();
-        if matches!(error.kind(), Kind::Type { .. }) {
-            wrong_type.push(pointer.to_owned());
-        } else if wrong_type.iter().any(|wrong| wrong == pointer) {
-            continue;
-        }
-        let vm = vm_of(value, pointer);
-        for problem in said(error, text, root) {
-            let place = problem.at.pointer.clone();
-            if matches!(error.kind(), Kind::Type { .. } | Kind::AdditionalProperties { .. }) || is_number_or_word(error)
-            {
-                unfit.push(place);
-            }
-            problems.push(problem.vm(vm));
-        }
+/// What breaks a rule that a check of this program also knows (patterns, lengths) is not removed but returned; the caller
+/// drops what more was said of.
+pub(super) fn find(text: &str, root: &Tree<'_>, value: &mut Value, problems: &mut Problems) -> Vec<Problem> {
+    let (Some(whole), Some(one)) = (schema::validator(), schema::vm_validator()) else { return Vec::new() };
+    let mut found = Found { text, root, problems, also_known: Vec::new(), unfit: Vec::new() };
+    // VM by VM: the validator keeps everything that is wrong with what it is given.
+    let vms = value.get_mut("virtual_machines").and_then(Value::as_array_mut).map(std::mem::take);
+    found.judge(value, whole, &At { pointer: "", schema: "", vm: None });
+    for (n, vm) in vms.iter().flatten().enumerate() {
+        let id = vm.get("vm_id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+        found.judge(vm, one, &At { pointer: &format!("/virtual_machines/{n}"), schema: schema::VM, vm: id });
     }
-    drop(errors);
+    if let (Some(vms), Some(list)) = (vms, value.get_mut("virtual_machines")) {
+        *list = Value::Array(vms);
+    }
+    let Found { also_known, unfit, .. } = found;
     for pointer in unfit {
         remove(value, &pointer);
     }
-    problems
+    also_known
 }
 
-fn is_number_or_word(error: &ValidationError<'_>) -> bool {
-    match error.kind() {
-        Kind::Minimum { .. } | Kind::Maximum { .. } => true,
-        Kind::OneOfNotValid { .. } => error.instance().is_string(),
-        _ => false,
+/// Where in the config and in the schema a value stands, and whose it is.
+struct At<'a> {
+    pointer: &'a str,
+    schema: &'a str,
+    vm: Option<u32>,
+}
+
+/// One violation.
+struct Violation<'a> {
+    error: &'a ValidationError<'a>,
+    /// Where in the config.
+    pointer: String,
+    /// Where in the schema the rules stand that belong together.
+    rules: String,
+}
+
+impl<'a> Violation<'a> {
+    fn of(error: &'a ValidationError<'_>, at: &At<'_>) -> Self {
+        let rules = error.schema_path().as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
+        let pointer = format!("{}{}", at.pointer, error.instance_path().as_str());
+        Self { error, pointer, rules: format!("{}{rules}", at.schema) }
+    }
+
+    /// A rule beside the one that is broken.
+    fn rule(&self, key: &str) -> &'static Value {
+        schema::document().pointer(&format!("{}/{key}", self.rules)).unwrap_or(&Value::Null)
+    }
+}
+
+/// What is found, and what it is found in.
+struct Found<'a> {
+    text: &'a str,
+    root: &'a Tree<'a>,
+    problems: &'a mut Problems,
+    also_known: Vec<Problem>,
+    unfit: Vec<String>,
+}
+
+impl Found<'_> {
+    /// Applies a schema to a value.
+    fn judge(&mut self, value: &Value, validator: &Validator, at: &At<'_>) {
+        let mut wrong_type: BTreeSet<String> = BTreeSet::new();
+        // Types first: what has the wrong type breaks other rules as well, and one word about it is enough.
+        let is_type = |error: &ValidationError<'_>| matches!(error.kind(), Kind::Type { .. });
+        for error in validator.iter_errors(value).filter(is_type) {
+            let violation = Violation::of(&error, at);
+            self.tell(codes::WRONG_TYPE, &violation, at.vm);
+            wrong_type.insert(violation.pointer);
+        }
+        for error in validator.iter_errors(value).filter(|error| !is_type(error)) {
+            let violation = Violation::of(&error, at);
+            if !wrong_type.contains(&violation.pointer) {
+                self.broken(violation, at.vm);
+            }
+        }
+        self.unfit.extend(wrong_type);
+    }
+
+    /// Takes one that is not about a type.
+    fn broken(&mut self, violation: Violation<'_>, vm: Option<u32>) {
+        let code = match violation.error.kind() {
+            Kind::AdditionalProperties { unexpected } => return self.unknown_keys(&violation, unexpected, vm),
+            Kind::Required { .. } => codes::MISSING_KEY,
+            Kind::Minimum { .. } | Kind::Maximum { .. } => codes::OUT_OF_RANGE,
+            Kind::OneOfNotValid { .. } if violation.error.instance().is_string() => codes::UNKNOWN_WORD,
+            Kind::OneOfNotValid { .. } | Kind::OneOfMultipleValid { .. } => codes::SHARE_OR_SERVER,
+            _ => {
+                if self.also_known.len() < MOST_ALSO_KNOWN {
+                    self.also_known.extend(said(&violation, self.text, self.root).map(|problem| problem.vm(vm)));
+                }
+                return;
+            }
+        };
+        self.tell(code, &violation, vm);
+        if code == codes::OUT_OF_RANGE || code == codes::UNKNOWN_WORD {
+            self.unfit.push(violation.pointer);
+        }
+    }
+
+    /// Unknown keys are one problem each.
+    fn unknown_keys(&mut self, violation: &Violation<'_>, unexpected: &[String], vm: Option<u32>) {
+        let pointer = &violation.pointer;
+        let properties = violation.rule("properties").as_object();
+        let known: Vec<&str> = properties.into_iter().flat_map(|all| all.keys()).map(String::as_str).collect();
+        for key in unexpected {
+            self.unfit.push(format!("{pointer}/{}", escaped(key)));
+            if self.problems.has_room(codes::UNKNOWN_KEY) {
+                self.problems.push(unknown_key(pointer, key, &known).vm(vm));
+            } else {
+                self.problems.count(codes::UNKNOWN_KEY);
+            }
+        }
+    }
+
+    fn tell(&mut self, code: Code, violation: &Violation<'_>, vm: Option<u32>) {
+        if self.problems.has_room(code) {
+            self.problems.extend(said(violation, self.text, self.root).map(|problem| problem.vm(vm)));
+        } else {
+            self.problems.count(code);
+        }
     }
 }
 
@@ -71,28 +159,12 @@ fn remove(value: &mut Value, pointer: &str) {
     }
 }
 
-/// The VMID of the VM that a pointer leads into.
-fn vm_of(value: &Value, pointer: &str) -> Option<u32> {
-    let n = pointer.strip_prefix("/virtual_machines/")?.split('/').next()?;
-    let id = value.pointer(&format!("/virtual_machines/{n}/vm_id"))?.as_u64()?;
-    u32::try_from(id).ok()
-}
-
-/// Says one violation; unknown keys are one problem each.
-fn said(error: &ValidationError<'_>, text: &str, root: &Tree<'_>) -> Vec<Problem> {
-    let pointer = error.instance_path().as_str();
+/// Says one violation.
+fn said(violation: &Violation<'_>, text: &str, root: &Tree<'_>) -> Option<Problem> {
+    let (error, pointer) = (violation.error, violation.pointer.as_str());
     let name = named(pointer);
-    let rule = |key: &str| {
-        let at = error.schema_path().as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
-        schema::document().pointer(&format!("{at}/{key}")).cloned().unwrap_or_default()
-    };
+    let rule = |key: &str| violation.rule(key);
     let one = match error.kind() {
-        Kind::AdditionalProperties { unexpected } => {
-            let properties = rule("properties");
-            let known: Vec<&str> =
-                properties.as_object().into_iter().flat_map(|p| p.keys()).map(String::as_str).collect();
-            return unexpected.iter().map(|key| unknown_key(pointer, key, &known)).collect();
-        }
         Kind::Required { property } => {
             let property = property.as_str().unwrap_or_default();
             Problem::new(codes::MISSING_KEY, format!("{name} has no `{property}`"), Place::opening(pointer))
@@ -109,7 +181,7 @@ fn said(error: &ValidationError<'_>, text: &str, root: &Tree<'_>) -> Vec<Problem
             )
         }
         Kind::OneOfNotValid { .. } if let Value::String(word) = error.instance().as_ref() => {
-            unknown_word(pointer, &name, word, &rule("oneOf"))
+            unknown_word(pointer, &name, word, rule("oneOf"))
         }
         Kind::OneOfNotValid { .. } | Kind::OneOfMultipleValid { .. } => {
             let both = matches!(error.kind(), Kind::OneOfMultipleValid { .. });
@@ -131,10 +203,10 @@ fn said(error: &ValidationError<'_>, text: &str, root: &Tree<'_>) -> Vec<Problem
             Problem::new(codes::BAD_LENGTH, format!("{name} has more than {limit} entries"), Place::opening(pointer))
         }
         // The names of shares and repeated features: the checks of this program find each of them.
-        Kind::PropertyNames { .. } | Kind::UniqueItems => return Vec::new(),
+        Kind::PropertyNames { .. } | Kind::UniqueItems => return None,
         _ => Problem::new(codes::WRONG_TYPE, format!("{name} does not fit the schema"), Place::value(pointer)),
     };
-    vec![one]
+    Some(one)
 }
 
 fn unknown_key(object: &str, key: &str, known: &[&str]) -> Problem {

@@ -1,10 +1,13 @@
 //! The rules for paths, volumes and the channel through which scripts reach a guest.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
 use super::check::{Owner, owners, text};
 use super::codes;
 use super::lexis::{self, is_within, trimmed};
 use super::lower::{HOST_PATH, MOUNT_POINT};
-use super::problem::{Problem, shown};
+use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawVm, RawVolume};
 use super::spans::{Place, escaped};
 
@@ -12,15 +15,13 @@ use super::spans::{Place, escaped};
 const POINTED_AT: usize = 4;
 
 /// Applies the rules to every volume and to the storage settings.
-pub(super) fn check(raw: &Raw, problems: &mut Vec<Problem>) {
+pub(super) fn check(raw: &Raw, problems: &mut Problems) {
     let storage = Storage::of(raw);
     settings(raw, problems);
     for (owner, vm) in owners(raw) {
-        let before = problems.len();
+        let before = problems.kept();
         list(owner, vm.volumes.as_deref().unwrap_or_default(), problems);
-        for problem in &mut problems[before..] {
-            problem.diagnostic.vm = vm.vm_id.and_then(|id| id.try_into().ok());
-        }
+        problems.since(before, vm.vm_id);
     }
     channels(raw, &storage, problems);
     shared_data(raw, &storage, problems);
@@ -43,7 +44,7 @@ impl<'a> Storage<'a> {
 }
 
 /// Checks the paths and servers of the `hypervisor` block.
-fn settings(raw: &Raw, problems: &mut Vec<Problem>) {
+fn settings(raw: &Raw, problems: &mut Problems) {
     let Some(block) = &raw.hypervisor else { return };
     if let Some(storage) = &block.persistent_storage {
         let at = |key: &str| Place::value(format!("/hypervisor/persistent_storage/{key}"));
@@ -62,20 +63,20 @@ fn settings(raw: &Raw, problems: &mut Vec<Problem>) {
     }
 }
 
-fn server(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Vec<Problem>) {
+fn server(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Problems) {
     text(value, (codes::BAD_SERVER, "is neither a host name nor an IP address"), lexis::server, at, problems);
 }
 
-fn path(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Vec<Problem>) {
+fn path(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Problems) {
     text(value, (codes::BAD_PATH, "cannot be used as a path"), lexis::path, at, problems);
 }
 
 /// Checks a path that something is mounted on or exported from.
-fn directory(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Vec<Problem>) {
-    let before = problems.len();
+fn directory(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Problems) {
+    let before = problems.number();
     path(value, &at, problems);
     if let Some(value) = value
-        && problems.len() == before
+        && problems.number() == before
         && lexis::is_system_directory(trimmed(value))
     {
         problems.push(
@@ -86,7 +87,8 @@ fn directory(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Vec<Pro
 }
 
 /// Checks one list of volumes as it is written.
-fn list(owner: Owner, volumes: &[RawVolume], problems: &mut Vec<Problem>) {
+fn list(owner: Owner, volumes: &[RawVolume], problems: &mut Problems) {
+    let mut earlier: BTreeMap<&str, usize> = BTreeMap::new();
     for (n, volume) in volumes.iter().enumerate() {
         let at = |n: usize, key: &str| owner.value(&format!("volumes/{n}/{key}"));
         let cannot = (codes::BAD_STORAGE, "cannot be the name of a share");
@@ -95,27 +97,30 @@ fn list(owner: Owner, volumes: &[RawVolume], problems: &mut Vec<Problem>) {
         path(volume.path.as_deref(), || at(n, "path"), problems);
         directory(volume.mount_point.as_deref(), || at(n, "mount_point"), problems);
         let Some(mount_point) = volume.mount_point.as_deref().map(trimmed) else { continue };
-        for (m, earlier) in volumes[..n].iter().enumerate() {
-            let Some(earlier) = earlier.mount_point.as_deref().map(trimmed) else { continue };
-            if earlier == mount_point {
-                problems.push(
-                    Problem::new(
-                        codes::REPEATED_MOUNT_POINT,
-                        format!("two volumes are mounted at {}", shown(mount_point)),
-                        at(n, "mount_point"),
-                    )
-                    .label("again here")
-                    .also(at(m, "mount_point"), "first here")
-                    .hint("give each volume its own mount point"),
-                );
-            } else if is_within(earlier, mount_point) {
-                problems.push(
-                    hides(mount_point, earlier, at(n, "mount_point"))
-                        .also(at(m, "mount_point"), "mounted before it")
-                        .hint("declare the outer volume before the inner one"),
-                );
-            }
+        if let Some(&m) = earlier.get(mount_point) {
+            problems.push(
+                Problem::new(
+                    codes::REPEATED_MOUNT_POINT,
+                    format!("two volumes are mounted at {}", shown(mount_point)),
+                    at(n, "mount_point"),
+                )
+                .label("again here")
+                .also(at(m, "mount_point"), "first here")
+                .hint("give each volume its own mount point"),
+            );
+            continue;
         }
+        // What is mounted below it follows right after it in the order of the alphabet.
+        let below = if mount_point == "/" { "/".to_owned() } else { format!("{mount_point}/") };
+        let inner = earlier.range::<str, _>((Bound::Excluded(below.as_str()), Bound::Unbounded)).next();
+        if let Some((inner, &m)) = inner.filter(|(inner, _)| inner.starts_with(&below)) {
+            problems.push(
+                hides(mount_point, inner, at(n, "mount_point"))
+                    .also(at(m, "mount_point"), "mounted before it")
+                    .hint("declare the outer volume before the inner one"),
+            );
+        }
+        earlier.insert(mount_point, n);
     }
 }
 
@@ -149,7 +154,7 @@ fn channel<'a>(storage: &Storage<'_>, volumes: &'a [RawVolume]) -> Option<(usize
 }
 
 /// Checks that every VM with features has a channel of its own.
-fn channels(raw: &Raw, storage: &Storage<'_>, problems: &mut Vec<Problem>) {
+fn channels(raw: &Raw, storage: &Storage<'_>, problems: &mut Problems) {
     let shares = raw.hypervisor.as_ref().map(|hypervisor| &hypervisor.nfs_shares);
     // Where each channel lies, its VM, and where it is written. Implicit ones differ from each other by their VMID, so
     // they count only where there are others.
@@ -218,7 +223,7 @@ fn joined(host_path: &str, path: &str) -> String {
 }
 
 /// Notices data that several VMs mount: often meant, sometimes a copy left unedited.
-fn shared_data(raw: &Raw, storage: &Storage<'_>, problems: &mut Vec<Problem>) {
+fn shared_data(raw: &Raw, storage: &Storage<'_>, problems: &mut Problems) {
     let mut data = Vec::new();
     for (n, vm) in raw.virtual_machines.iter().enumerate() {
         let (owner, volumes) = effective(raw, n, vm);

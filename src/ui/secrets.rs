@@ -37,9 +37,14 @@ fn end_of_text(text: &str, from: usize) -> usize {
 
 fn in_urls(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
+    let mut end = 0;
     for (at, sign) in text.match_indices("://") {
         let start = at + sign.len();
-        let end = start + text[start..].find(['"', '\n', '\r']).unwrap_or(text.len() - start);
+        // A second one in the same text says nothing new.
+        if start <= end {
+            continue;
+        }
+        end = start + text[start..].find(['"', '\n', '\r']).unwrap_or(text.len() - start);
         let word = &text[start..end];
         if let Some((user, _)) = word.rsplit_once('@')
             && let Some((name, password)) = user.split_once(':')

@@ -1,4 +1,5 @@
-//! What the parts cost at 3, 100, 1,000 and 10,000 VMs. `cargo bench`; figures are per VM (items per second).
+//! What the parts cost at 3, 100, 1,000 and 10,000 VMs. `cargo bench`; figures are per VM (items per second), but for the
+//! worst config.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -105,6 +106,18 @@ fn node(vms: usize) -> &'static Embedded {
 fn load_and_validate(bencher: Bencher<'_, '_>, vms: usize) {
     let source = source(vms);
     bencher.counter(ItemsCount::new(vms)).bench(|| load(&source, &mut |_| FeatureFiles::Missing));
+}
+
+/// A config as large as one may be, with problems everywhere and not one line break.
+#[divan::bench]
+fn explain_the_worst(bencher: Bencher<'_, '_>) {
+    let vm = |n: usize| format!(r#"{{"vm_id":1000,"vm_name":"V_{}","x":1,"depends_on":["w{n}"]}}"#, n % 7);
+    let text = format!(r#"{{"virtual_machines":[{}]}}"#, (0..40_000).map(vm).collect::<Vec<_>>().join(","));
+    let source = Source { name: "bench.json".to_owned(), text };
+    bencher.bench(|| {
+        let loaded = load(&source, &mut |_| FeatureFiles::Missing);
+        ui::diagnostics::render(&loaded.diagnostics, Some(&source), false)
+    });
 }
 
 #[divan::bench(args = SIZES)]

@@ -112,7 +112,7 @@ fn make(dir: &Path, guests: GuestKind) -> Result<Settings, Fault> {
             Fault::harmless(FaultKind::Refused, what).hint("name an empty directory, or one that does not exist")
         );
     }
-    files::make_dir(dir)?;
+    files::make_own_dir(dir)?;
     let _making = files::lock(&dir.join(MAKING), Deadline::after(WAIT))?;
     if let Some(settings) = Settings::read(dir)? {
         return Ok(settings);

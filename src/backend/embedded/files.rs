@@ -4,8 +4,9 @@
 //! a process that is killed leaves one of the two. Nothing is synced to the disk: that would protect against a power
 //! cut, not against a kill, and an embedded node holds nothing worth the wait.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -100,6 +101,11 @@ pub(super) fn append(path: &Path, line: &str) -> Result<(), Fault> {
 /// Makes a directory with its parents.
 pub(super) fn make_dir(path: &Path) -> Result<(), Fault> {
     fs::create_dir_all(path).map_err(unwritten(path))
+}
+
+/// Makes a directory with its parents, for the user alone.
+pub(super) fn make_own_dir(path: &Path) -> Result<(), Fault> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unwritten(path))
 }
 
 /// Removes a file or a whole directory; it is no error if there is none.

@@ -58,6 +58,9 @@ pub struct ValidateDiagnostic {
     /// Other places that explain it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<ValidateOther>,
+    /// It stands for so many problems of this code that are not listed: of each code, 100 are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<usize>,
 }
 
 /// A stretch of a file.
@@ -138,5 +141,6 @@ fn diagnostic(found: &Diagnostic, file: &str, lines: &Lines<'_>) -> ValidateDiag
         hint: found.hint.as_ref().map(|hint| safe(hint).into_owned()),
         vm: found.vm.map(crate::model::VmId::get),
         others: found.others.iter().filter_map(other).collect(),
+        omitted: Some(found.omitted).filter(|omitted| *omitted > 0),
     }
 }

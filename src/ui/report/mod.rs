@@ -49,13 +49,13 @@ impl Checked {
     pub fn verdict(&self) -> String {
         let says = match self.vms {
             Some(vms) => format!("valid, {}", count(vms, "virtual machine")),
-            None => count(self.diagnostics.iter().filter(|found| found.is_error()).count(), "error"),
+            None => count(self.count(Severity::Error), "error"),
         };
         format!("{}: {says}\n", safe(&self.name))
     }
 
     fn count(&self, severity: Severity) -> usize {
-        self.diagnostics.iter().filter(|found| found.severity == severity).count()
+        self.diagnostics.iter().filter(|found| found.severity == severity).map(Diagnostic::number).sum()
     }
 
     /// Each diagnostic with its place.
