@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::pause_before;
 use super::session::Session;
 use crate::event::Failure;
-use crate::hypervisor::{Fault, FaultKind, Hypervisor};
+use crate::hypervisor::{Effect, Fault, FaultKind, Hypervisor};
 use crate::model::{ActionKind, Outcome, Record, VmId};
 use crate::observed::{ConfigWrite, VmObserved, config_digest, with_record};
 use crate::plan::{Action, Plan, Task, VmPlan};
@@ -132,7 +132,8 @@ impl<'a> Step<'a> {
         self.deadline.saturating_sub(self.by.clock.now())
     }
 
-    /// Repeats a call that changes nothing for as long as its faults may pass.
+    /// Repeats a call that changes nothing for as long as its faults may pass: one that a busy node did not answer in time,
+    /// until the action's own time is up.
     pub(super) fn ask<T>(&self, call: impl Fn(&dyn Hypervisor) -> Result<T, Fault>) -> Result<T, Failure> {
         let mut attempt = 0;
         loop {
@@ -140,6 +141,10 @@ impl<'a> Step<'a> {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
+            if fault.kind == FaultKind::TimedOut && fault.effect == Effect::None && !self.is_late() {
+                self.waiting(format!("{}; looking again", fault.what));
+                continue;
+            }
             attempt += 1;
             self.before_trying_again(fault, attempt)?;
         }

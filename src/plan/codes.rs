@@ -38,7 +38,7 @@ pub const NO_BOOT_DISK: &str = "T017";
 pub const NO_NODE_ADDRESS: &str = "T018";
 /// An interrupted run left something behind.
 pub const LEFTOVER: &str = "T019";
-/// A VM of this project is no longer declared.
+/// A VM that claims to belong to this project is not declared.
 pub const UNDECLARED: &str = "T020";
 /// The template changed after creation.
 pub const TEMPLATE_CHANGED: &str = "T021";
@@ -128,6 +128,8 @@ pub const ALLOW_FILE: &str = "T081";
 pub const WRITES_ON_NODE: &str = "T082";
 /// A VM can fill the node's root file system.
 pub const FILLS_NODE: &str = "T083";
+/// Only a record says that a VM which is to be destroyed belongs to the project.
+pub const CLAIMED: &str = "T084";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -150,7 +152,7 @@ pub const ALL: &[(&str, &str)] = &[
     (NO_BOOT_DISK, "the VM has no boot disk that can be found"),
     (NO_NODE_ADDRESS, "the node has no address on the VM's bridge"),
     (LEFTOVER, "an interrupted run left something behind"),
-    (UNDECLARED, "a VM of this project is no longer declared"),
+    (UNDECLARED, "a VM that claims to belong to this project is not declared"),
     (TEMPLATE_CHANGED, "the template changed after creation"),
     (FEATURE_REMOVED, "a feature is no longer declared"),
     (UTILITIES_CHANGED, "the shared utilities changed"),
@@ -195,4 +197,5 @@ pub const ALL: &[(&str, &str)] = &[
     (ALLOW_FILE, "the node's file of what VMs may have counts for nothing"),
     (WRITES_ON_NODE, "a VM will be able to write a directory of the node"),
     (FILLS_NODE, "a VM can fill the node's root file system"),
+    (CLAIMED, "only a record says that a VM which is to be destroyed belongs to the project"),
 ];

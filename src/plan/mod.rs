@@ -243,7 +243,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
                 vms.sort_by_key(|vm| vm.vm);
             } else {
                 for vm in gone {
-                    preflight::undeclared(vm, &mut problems);
+                    preflight::undeclared(vm, &desired.settings.project, &mut problems);
                 }
             }
             vms

@@ -315,9 +315,11 @@ pub(super) fn notes(vm: &DesiredVm, record: &mut Record, problems: &mut Vec<Diag
     }
 }
 
-/// Says that a VM of this project, which the file no longer declares, stays.
-pub(super) fn undeclared(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
-    let what = format!("VM {} `{}` belongs to this project and is no longer declared; it stays", live.id, live.name);
+/// Says that a VM stays which the file does not declare and whose record names this project. The record is a claim of
+/// whoever may write the VM's notes.
+pub(super) fn undeclared(live: &VmObserved, project: &str, problems: &mut Vec<Diagnostic>) {
+    let what =
+        format!("VM {} `{}` claims to belong to project `{project}` and is not declared; it stays", live.id, live.name);
     let hint = format!("`phoenix destroy {}` or `phoenix apply --prune` removes it", live.id);
     problems.push(Diagnostic::notice(codes::UNDECLARED, what).vm(live.id).hint(hint));
 }

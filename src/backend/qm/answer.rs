@@ -39,12 +39,12 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
     if KILLED.contains(&output.status) {
         // Whatever it said, it did not come to its end.
         let effect = if command.changes { Effect::Maybe } else { Effect::None };
-        let what = format!("`{}` was killed on the node", words(command));
+        let what = format!("`{}` was killed on the node", command.words());
         return Fault { kind: FaultKind::Unreachable, effect, what, hint: None };
     }
     let said = said(output);
     if output.status == NOT_FOUND && NO_PROGRAM.iter().any(|word| said.contains(word)) {
-        return no_program(format!("`{}` cannot be run on the node: {said}", words(command)));
+        return no_program(format!("`{}` cannot be run on the node: {said}", command.words()));
     }
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let (kind, effect) = if has(&["checksum mismatch"]) {
@@ -78,7 +78,7 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
         (FaultKind::Failed, Effect::Maybe)
     };
     let effect = if command.changes { effect } else { Effect::None };
-    Fault { kind, effect, what: format!("`{}`: {said}", words(command)), hint: hint(command, kind, &said) }
+    Fault { kind, effect, what: format!("`{}`: {said}", command.words()), hint: hint(command, kind, &said) }
 }
 
 /// A program that is missing on the node, told by `env` or a shell.
@@ -159,18 +159,6 @@ fn said(output: &Output) -> String {
         return format!("exit status {}: {}", output.status, last.trim());
     }
     lines.join("\n")
-}
-
-/// The command as far as it helps to name it: `qm disk resize 1000`; of a script of phoenix's, its name.
-pub(super) fn words(command: &Command) -> String {
-    if let [shell, flag, _, name, ..] = command.argv.as_slice()
-        && shell == "/bin/sh"
-        && flag == "-c"
-    {
-        return name.clone();
-    }
-    let plain = |word: &&String| !word.starts_with('-') && word.len() < 40 && !word.contains(['\n', ' ']);
-    command.argv.iter().take_while(plain).take(4).cloned().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

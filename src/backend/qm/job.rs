@@ -157,7 +157,7 @@ impl Qm {
     /// Runs a program as the job `name`. A lost connection or a passed deadline end the waiting, never the program; so
     /// the fault's effect is then `Maybe`. A job of that name that is running is left alone and refuses this one.
     pub(super) fn detached(&self, name: &str, command: &Command) -> Result<Output, Fault> {
-        let words = answer::words(command);
+        let words = command.words();
         let directory = self.jobs();
         let run = format!("{SHARED}{RUN}");
         let mut argv = script("phoenix-job", &format!("{SHARED}{JOB}"), &[&run, &directory, name]);

@@ -63,9 +63,17 @@ impl Command {
         Self { argv, stdin: Vec::new(), deadline, changes: true, attended: false }
     }
 
-    /// The program's name, for messages.
+    /// The command in a few words, for messages: of one of phoenix's own scripts its name, else the program and its first
+    /// plain words.
     #[must_use]
-    pub fn name(&self) -> &str {
-        self.argv.first().map_or("", String::as_str)
+    pub fn words(&self) -> String {
+        if let [shell, flag, _, name, ..] = self.argv.as_slice()
+            && shell == "/bin/sh"
+            && flag == "-c"
+        {
+            return name.clone();
+        }
+        let plain = |word: &&String| !word.starts_with('-') && word.len() < 40 && !word.contains(['\n', ' ']);
+        self.argv.iter().take_while(plain).take(4).cloned().collect::<Vec<_>>().join(" ")
     }
 }

@@ -64,6 +64,14 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut 
             draft.push(ActionKind::ExportShare, Outcome::Destroy, "what is exported to the VM goes");
         }
         draft.push_about(ActionKind::Destroy, None, Outcome::Destroy, "the VM goes", Disruption::Destroy);
+        if declared.is_none() {
+            let what = format!(
+                "VM {vm} `{}` claims to belong to project `{project}`: only the record in its notes says so, which every \
+                 account with rights on the VM can write",
+                live.name
+            );
+            problems.push(Diagnostic::notice(codes::CLAIMED, what).vm(vm));
+        }
         (retired.erases, retired.keeps) = inventory(live);
     }
     draft.retired = Some(Box::new(retired));
