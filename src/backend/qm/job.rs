@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::super::runner::{Command, Output};
-use super::{LOOK, Qm, answer, script};
+use super::{LOOK, Qm, script};
 use crate::hypervisor::{Fault, FaultKind};
 
 /// Where the jobs are on the node.
