@@ -21,7 +21,7 @@ struct Late {
     /// What the first answer says.
     before: fn(VmObserved) -> Option<VmObserved>,
     /// How many answers about the VM were late.
-    late: AtomicUsize,
+    answered: AtomicUsize,
     /// How many are to be.
     due: AtomicUsize,
 }
@@ -39,7 +39,7 @@ impl Hypervisor for Late {
             return Ok(now);
         }
         self.due.fetch_sub(1, Ordering::Relaxed);
-        self.late.fetch_add(1, Ordering::Relaxed);
+        self.answered.fetch_add(1, Ordering::Relaxed);
         Ok(now.and_then(self.before))
     }
     fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
@@ -79,8 +79,8 @@ fn check(before: fn(VmObserved) -> Option<VmObserved>) {
     let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let node = Embedded::open(dir.path()).unwrap();
-    let (late, due) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let target = Arc::new(Late { node, before, late, due });
+    let (answered, due) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let target = Arc::new(Late { node, before, answered, due });
     let planned = plan(&desired, &target.observe().unwrap(), &Policy::default());
     let hypervisor: Arc<dyn Hypervisor> = Arc::clone(&target) as _;
     let of = Run {
@@ -97,7 +97,7 @@ fn check(before: fn(VmObserved) -> Option<VmObserved>) {
         }
     });
     assert!(summary.is_complete(), "{failures:?}");
-    assert_eq!(target.late.load(Ordering::Relaxed), 1, "the first look was late");
+    assert_eq!(target.answered.load(Ordering::Relaxed), 1, "the first look was late");
 }
 
 #[test]
