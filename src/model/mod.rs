@@ -6,6 +6,7 @@ mod cloud_image;
 mod cloud_init;
 mod desired;
 mod digest;
+mod excerpt;
 mod ids;
 mod key;
 mod record;
@@ -20,6 +21,7 @@ pub use desired::{
     Settings, Volume,
 };
 pub use digest::{Digest, content_digest, is_content_digest, is_noted, noted};
+pub use excerpt::{excerpt, line, message};
 pub use ids::{InvalidVmId, VmId};
 pub use key::{Key, Origin, Origins};
 pub use record::{Record, RecordState};
