@@ -430,3 +430,49 @@ fn two_interruptions_leave_at_once_and_say_what_still_runs() {
         assert!(all.contains(says), "`{says}` is missing in\n{all}");
     }
 }
+
+/// What was typed and sent to a terminal that is stopped (Ctrl-S).
+fn stopped(scene: &Scene) -> Terminal {
+    let mut terminal = scene.terminal(80, &["apply", "--auto-approve"]);
+    terminal.until(&["… 1000 web  await-agent", "… 1001 database"]);
+    terminal.types("\u{13}");
+    terminal
+}
+
+/// Waits until the log of the only run has this in it.
+#[track_caller]
+fn logged(scene: &Scene, text: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let file = fs::read_dir(scene.path(".phoenix/runs")).unwrap().next().unwrap().unwrap().path();
+    while !fs::read_to_string(&file).unwrap().contains(text) {
+        assert!(Instant::now() < deadline, "{text} is never logged");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn work_goes_on_while_the_terminal_is_stopped() {
+    let scene = Scene::held("agent_delay_ms");
+    let mut terminal = stopped(&scene);
+    scene.let_guests_go();
+    logged(&scene, "run_ended");
+    terminal.types("\u{11}");
+    terminal.until(&["Done in"]);
+    let (code, all, _) = terminal.end();
+    assert_eq!(code, 0, "{all}");
+    clean(&all);
+}
+
+#[test]
+fn signals_reach_a_run_whose_terminal_is_stopped() {
+    let scene = Scene::held("agent_delay_ms");
+    let mut terminal = stopped(&scene);
+    let id = terminal.child.id().to_string();
+    let terminate = || assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    terminate();
+    logged(&scene, r#""event":"interrupted","times":1"#);
+    terminate();
+    logged(&scene, "run_ended");
+    // It ends though the terminal is never let go; what it could not say is an error.
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(1));
+}

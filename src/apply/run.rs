@@ -10,7 +10,7 @@ use super::perform::{Performer, Word};
 use super::schedule::{Command, Input, Limits, Scheduler};
 use crate::event::{ActionName, Event, Failure, Summary};
 use crate::hypervisor::Hypervisor;
-use crate::model::Outcome;
+use crate::model::{Outcome, line, message};
 use crate::plan::Plan;
 
 /// Everything a run needs.
@@ -110,15 +110,21 @@ pub fn run(run: &Run, inbox: &Inbox, tell: &mut dyn FnMut(Event)) -> Summary {
 fn spawn(number: usize, performer: Arc<Performer>, sender: Sender<Message>) {
     let work = move || {
         let say = |word: Word| {
+            // Nodes and guests speak here, and may say any amount.
             let _ = sender.send(match word {
-                Word::Waiting(goal) => Message::Waiting(number, goal),
-                Word::Noticed(message) => Message::Noticed(number, message),
+                Word::Waiting(goal) => Message::Waiting(number, line(&goal).into_owned()),
+                Word::Noticed(text) => Message::Noticed(number, message(text)),
             });
         };
         let perform = std::panic::AssertUnwindSafe(|| performer.perform(number, &say));
         let ended = std::panic::catch_unwind(perform).unwrap_or_else(|_| {
             // A bug of ours must not let the run wait for ever.
             Err(super::perform::failure("phoenix itself failed here (a bug)", Some("apply again; please report it")))
+        });
+        let ended = ended.map_err(|failure| Failure {
+            error: message(failure.error),
+            hint: failure.hint.map(message),
+            ..failure
         });
         let _ = sender.send(Message::Ended(number, ended));
     };

@@ -9,6 +9,7 @@ use super::args::{Allowing, Apply, Args, Create, Options, Running, Selecting};
 use super::console::Console;
 use super::exit::Refusal;
 use super::plan::{Planned, Wish, planned};
+use super::printer::Patience;
 use super::reports::Reports;
 use super::runs::Log;
 use super::{Exit, consent, saved};
@@ -193,7 +194,12 @@ pub(super) fn execute(
     tidy(hypervisor.as_ref(), console);
     let inbox = Inbox::default();
     let interrupter = inbox.interrupter();
-    ctrlc::set_handler(move || interrupter.interrupt()).context("cannot listen for Ctrl-C")?;
+    let printer = console.printer();
+    let heard = move || {
+        printer.signalled();
+        interrupter.interrupt();
+    };
+    ctrlc::set_handler(heard).context("cannot listen for Ctrl-C")?;
     let run = Run {
         plan: Arc::new(planned.plan),
         hypervisor,
@@ -205,12 +211,19 @@ pub(super) fn execute(
     reports.name.clone_from(&log.name);
     let streams = reports.streams();
     let for_people = reports.for_people();
+    let mut seq = 0;
     let mut note = |event: &Event| {
         let time = jiff::Timestamp::now().to_string();
         reports.on(event, &time);
         let line = log.line(event, &time);
-        if streams {
-            console.print(&line);
+        seq += 1;
+        match event {
+            _ if !streams => {}
+            Event::ActionStarted { .. } | Event::ActionWaiting { .. } => printer.progress(&line),
+            Event::RunEnded { .. } => {
+                console.print(&(ui::run::last_json_line(event, seq, &time, printer.dropped()) + "\n"));
+            }
+            _ => console.print(&line),
         }
     };
     let summary = if for_people {
@@ -218,6 +231,7 @@ pub(super) fn execute(
     } else {
         carry_out(&run, &inbox, &mut |event| note(&event))
     };
+    printer.lose_patience(if summary.left_running.is_empty() { Patience::RUN } else { Patience::LEFT });
     Ok(exit(&summary, &run.plan, running.detailed_exitcode))
 }
 
@@ -234,24 +248,29 @@ fn tidy(hypervisor: &dyn Hypervisor, console: &Console) {
 /// Carries out a plan under the eyes of a person.
 fn watch(run: &Run, inbox: &Inbox, note: &mut dyn FnMut(&Event), continue_with: String, console: &Console) -> Summary {
     let mut human = ui::run::Human::new(&run.plan, console.style(), console.width(), continue_with);
-    let mut live = console.is_live().then(ui::progress::Progress::new);
+    let mut progress = console.is_live().then(ui::progress::Progress::new);
+    let printer = console.printer();
     // Thousands of no-ops are not worth a system call each.
     let mut held = String::new();
     console.print("\n");
     carry_out(run, inbox, &mut |event: Event| {
         note(&event);
         held.push_str(&human.on(&event));
-        if let Some(live) = &mut live {
-            live.on(&event);
+        if let Some(progress) = &mut progress {
+            progress.on(&event);
+            match event {
+                Event::RunStarted { .. } => printer.live(progress.live()),
+                Event::RunEnded { .. } => printer.end_live(),
+                _ => {}
+            }
         }
         if held.len() < 1 << 16 && !ui::run::is_milestone(&event) {
             return;
         }
-        match &live {
-            Some(live) if !held.is_empty() => live.above(|| console.print(&held)),
-            _ => console.print(&held),
+        if !held.is_empty() {
+            console.print(&held);
+            held.clear();
         }
-        held.clear();
     })
 }
 

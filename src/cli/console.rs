@@ -1,12 +1,14 @@
 //! Standard output, standard error and the person in front of them.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 
 use super::args::When;
-use super::exit::Refusal;
+use super::exit::{Exit, Refusal};
+use super::printer::{Patience, Printer, Stream, Unwritten};
 use crate::config::Source;
 use crate::diag::Diagnostic;
 use crate::hypervisor::Fault;
+use crate::ui::layout::count;
 use crate::ui::style::{Role, Style};
 use crate::ui::text::safe_lines;
 use crate::ui::{diagnostics, text};
@@ -20,6 +22,7 @@ pub(super) struct Console {
     out: Style,
     err: Style,
     width: usize,
+    printer: &'static Printer,
 }
 
 impl Console {
@@ -36,6 +39,7 @@ impl Console {
             out: Style { color: wanted(std::io::stdout().is_terminal()) },
             err: Style { color: wanted(std::io::stderr().is_terminal()) },
             width: if std::io::stdout().is_terminal() { width.max(40) } else { DEFAULT_WIDTH },
+            printer: Box::leak(Box::default()),
         }
     }
 
@@ -61,18 +65,51 @@ impl Console {
         std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !dumb
     }
 
+    /// Where it prints.
+    pub(super) fn printer(&self) -> &'static Printer {
+        self.printer
+    }
+
     /// Prints data. A reader that went away (`| head`) is no error, and must not stop a run.
-    #[expect(clippy::unused_self, reason = "printing goes through the console")]
     pub(super) fn print(&self, text: &str) {
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        self.printer.print(Stream::Out, text);
     }
 
     /// Prints what is not data.
-    #[expect(clippy::unused_self, reason = "printing goes through the console")]
     pub(super) fn note(&self, text: &str) {
-        let mut err = std::io::stderr().lock();
-        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+        self.printer.print(Stream::Err, text);
+    }
+
+    /// Waits for what was printed to be written, and says what of it was not. Returns how the process ends.
+    pub(super) fn finish(&self, exit: Exit) -> Exit {
+        let written = self.printer.finish(Stream::Out);
+        if written.is_err() {
+            // There was time enough to read the other stream, too.
+            self.printer.hasten(Patience::LEFT);
+        }
+        let failed = written.err().map(|unwritten| match unwritten {
+            Unwritten::Failed(error) => anyhow::Error::new(error).context("cannot write standard output"),
+            Unwritten::Unread(bytes) => Refusal::failed(
+                format!("nothing reads standard output: its last {} are lost", count(bytes, "byte")),
+                "`phoenix log` lists this run, if it was begun, and `phoenix show RUN` tells it",
+            ),
+        });
+        if let Some(error) = &failed {
+            self.error(error);
+        }
+        match self.printer.dropped() {
+            0 => {}
+            lines => {
+                let lines = count(usize::try_from(lines).unwrap_or(usize::MAX), "line");
+                self.note(&format!(
+                    "{lines} of progress were left out: standard output was not read fast enough
+"
+                ));
+            }
+        }
+        // That this stream is not read, or full, cannot be said anywhere.
+        let _ = self.printer.finish(Stream::Err);
+        if failed.is_some() && !matches!(exit, Exit::Usage | Exit::Stale) { Exit::Failed } else { exit }
     }
 
     /// Prints diagnostics.
@@ -102,6 +139,8 @@ impl Console {
         if !std::io::stdin().is_terminal() {
             return None;
         }
+        // What is asked about has been read, or could have been.
+        self.printer.settle();
         self.note(&text::safe(question));
         let mut answer = String::new();
         // An input that cannot be read is no answer.

@@ -20,6 +20,7 @@ mod observe;
 mod output;
 mod own;
 mod plan;
+mod printer;
 mod replace;
 mod reports;
 mod runs;
@@ -30,12 +31,13 @@ mod status;
 mod terminal;
 mod validate;
 
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser as _;
 
-use args::{Args, Verb};
+use args::{Args, Verb, When};
 use console::Console;
 pub use exit::Exit;
 use exit::Refusal;
@@ -45,19 +47,27 @@ use exit::Refusal;
 pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => {
-            // clap knows where its text goes; that it cannot be printed is nothing to say more about.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
-        }
+        Err(error) => return told(&error).into(),
     };
     let console = Console::new(args.color);
-    match dispatch(&args, &console) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            console.error(&error);
-            error.downcast_ref::<Refusal>().map_or(Exit::Failed, |refusal| refusal.exit).into()
+    let exit = dispatch(&args, &console).unwrap_or_else(|error| {
+        console.error(&error);
+        error.downcast_ref::<Refusal>().map_or(Exit::Failed, |refusal| refusal.exit)
+    });
+    console.finish(exit).into()
+}
+
+/// Prints what clap says: help, the version, or what is wrong with the command line.
+fn told(said: &clap::Error) -> Exit {
+    // clap knows where its text goes and how it looks there.
+    let printed = said.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        _ if said.use_stderr() => Exit::Usage,
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Console::new(When::Auto).error(&anyhow::Error::new(error).context("cannot write standard output"));
+            Exit::Failed
         }
+        _ => Exit::Done,
     }
 }
 

@@ -2,12 +2,16 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
 use super::console::Console;
 use super::exit::Refusal;
-use super::saved::write;
+use super::printer::{LOOK, Patience};
+use super::saved::{is_stream, write};
 
 /// Every format that a verb can know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +198,29 @@ pub(super) fn put(output: &Output, text: &str, console: &Console) -> Result<()> 
             console.print(text);
             Ok(())
         }
-        Some(file) => write(file, text),
+        Some(file) => match console.printer().patience() {
+            Some(patience) if is_stream(file) => write_patiently(file, text, patience, console),
+            _ => write(file, text),
+        },
+    }
+}
+
+/// Writes into a stream, unless it is not read in time.
+fn write_patiently(file: &Path, text: &str, patience: Patience, console: &Console) -> Result<()> {
+    let (done, written) = channel();
+    let (own, text) = (file.to_owned(), text.to_owned());
+    // The process ends without it, if the stream stands still.
+    thread::spawn(move || done.send(write(&own, &text)));
+    let begin = Instant::now();
+    loop {
+        match written.recv_timeout(LOOK) {
+            Ok(result) => return result,
+            Err(_) if begin.elapsed() < patience.still && !console.printer().is_hurried() => {}
+            Err(_) => {
+                let what = format!("nothing reads `{}`: what was to be written there is lost", file.display());
+                return Err(Refusal::failed(what, "`phoenix log` lists this run, and `phoenix show RUN` tells it"));
+            }
+        }
     }
 }
 

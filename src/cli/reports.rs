@@ -63,6 +63,8 @@ impl Reports {
         console: &Console,
         act: impl FnOnce(&mut Self) -> Result<Exit>,
     ) -> Result<Exit> {
+        // What is done must not wait for who reads about it.
+        console.printer().detach();
         let result = act(&mut self);
         let story = if self.moments.is_empty() {
             let now = jiff::Timestamp::now().to_string();

@@ -6,6 +6,7 @@
 
 use super::{GuestProblem, unexpected};
 use crate::hypervisor::GuestExit;
+use crate::model::excerpt;
 
 /// One run of one feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,7 +187,7 @@ pub enum FeatureProgress {
 pub(super) fn read_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<FeatureProgress, GuestProblem> {
     let (first, log) = exit.out.split_once('\n').unwrap_or((&exit.out, ""));
     let failed = |what: String| {
-        let log = log.trim_end();
+        let log = excerpt(log.trim_end());
         let what = if log.is_empty() { what } else { format!("{what}; its last lines:\n{log}") };
         let hint = format!("mend the script; the next apply runs it again; its log is {} in the guest", run.log);
         Err(GuestProblem { what, hint: Some(hint) })

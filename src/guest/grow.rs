@@ -2,6 +2,7 @@
 
 use super::{GuestProblem, unexpected};
 use crate::hypervisor::GuestExit;
+use crate::model::excerpt;
 
 /// What came of growing a file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +83,7 @@ pub(super) fn read(exit: &GuestExit) -> Result<Grown, GuestProblem> {
     match (exit.code, exit.out.trim()) {
         (Some(0), "grown") => Ok(Grown::Now),
         (Some(0), "already") => Ok(Grown::Already),
-        (Some(3), _) => Ok(Grown::Unknown(exit.err.trim().to_owned())),
+        (Some(3), _) => Ok(Grown::Unknown(excerpt(exit.err.trim()).into_owned())),
         _ => Err(unexpected("growing the root file system", exit)),
     }
 }

@@ -25,7 +25,7 @@ pub use stage::{StageProblem, unpacked};
 use data_encoding::BASE64;
 
 use crate::hypervisor::GuestExit;
-use crate::model::Record;
+use crate::model::{Record, excerpt};
 use crate::observed::GuestSeen;
 
 /// A program to run in a guest.
@@ -222,12 +222,27 @@ fn unexpected(program: &str, exit: &GuestExit) -> GuestProblem {
     let ended = exit.code.map_or_else(|| "was ended by a signal".to_owned(), |code| format!("exited {code}"));
     let said =
         [exit.err.trim(), exit.out.trim()].into_iter().find(|text| !text.is_empty()).unwrap_or("it said nothing");
-    GuestProblem { what: format!("{program} {ended} in the guest: {said}"), hint: None }
+    GuestProblem { what: format!("{program} {ended} in the guest: {}", excerpt(said)), hint: None }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{arrived, script};
+    use super::{arrived, read_mount, read_staged, read_unmount, script};
+    use crate::hypervisor::GuestExit;
+
+    #[test]
+    fn a_guest_that_says_too_much_is_cut_short() {
+        let said = format!("{}the reason", "words\n".repeat(3 << 20));
+        for (out, err) in [(String::new(), said.clone()), (said.clone(), String::new())] {
+            let exit = GuestExit { code: Some(9), out, err };
+            let problems = [read_unmount(&exit).err(), read_mount(&exit).err(), read_staged(&exit).err()];
+            for problem in problems {
+                let what = problem.unwrap().what;
+                assert!(what.len() < 9 << 10 && what.lines().count() < 25, "{}", what.len());
+                assert!(what.contains("bytes are left out") && what.ends_with("the reason"), "{what}");
+            }
+        }
+    }
 
     proptest::proptest! {
         /// Whatever an argument holds, it travels as ASCII and a shell hands it to the script as it was.

@@ -17,14 +17,20 @@ const MOST_LINES: usize = 12;
 /// Columns that a VM's name may take, so that there is room for what it waits for.
 const LONGEST_NAME: usize = 28;
 
-/// The live part of the screen. It disappears when the run ends; what stays is printed above it.
+/// What the live part of the screen shows. Taking note of an event never waits for the terminal.
 #[derive(Debug)]
 pub struct Progress {
-    /// One bar that draws all lines: several bars leave pieces behind when one of them goes away.
-    bar: ProgressBar,
-    running: Arc<Mutex<Running>>,
+    shown: Arc<Mutex<Shown>>,
     /// What is typed meanwhile, `^C` above all, would push the lines up, and some of them would stay for ever.
     _echo: NoEcho,
+}
+
+/// The live part of the screen. It disappears when the run ends; what stays is printed above it. Everything it does
+/// waits for the terminal, which may be stopped for any time.
+#[derive(Debug)]
+pub struct Live {
+    /// One bar that draws all lines: several bars leave pieces behind when one of them goes away.
+    bar: ProgressBar,
 }
 
 /// While it lives, the terminal does not show what is typed.
@@ -71,9 +77,17 @@ impl NoEcho {
 /// The running actions in the order in which they began, by id: what they are, since when, what they wait for.
 type Running = BTreeMap<(Instant, String), (String, String)>;
 
+#[derive(Debug, Default)]
+struct Shown {
+    running: Running,
+    /// Acting actions that have ended, and how many there are.
+    ended: usize,
+    acting: usize,
+}
+
 /// Draws the lines of the running actions, anew at each tick.
 #[derive(Clone)]
-struct Lines(Arc<Mutex<Running>>);
+struct Lines(Arc<Mutex<Shown>>);
 
 impl ProgressTracker for Lines {
     fn clone_box(&self) -> Box<dyn ProgressTracker> {
@@ -85,7 +99,8 @@ impl ProgressTracker for Lines {
     fn reset(&mut self, _: &ProgressState, _: Instant) {}
 
     fn write(&self, _: &ProgressState, out: &mut dyn std::fmt::Write) {
-        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = &shown.running;
         // Asked for anew each time: a terminal may have been resized. A line that went on in the next row would stay
         // there when the live part goes away.
         let size = terminal_size::terminal_size_of(std::io::stderr());
@@ -105,6 +120,26 @@ impl ProgressTracker for Lines {
     }
 }
 
+/// Draws how many actions have ended.
+#[derive(Clone)]
+struct Total(Arc<Mutex<Shown>>);
+
+impl ProgressTracker for Total {
+    fn clone_box(&self) -> Box<dyn ProgressTracker> {
+        Box::new(self.clone())
+    }
+
+    fn tick(&mut self, _: &ProgressState, _: Instant) {}
+
+    fn reset(&mut self, _: &ProgressState, _: Instant) {}
+
+    fn write(&self, _: &ProgressState, out: &mut dyn std::fmt::Write) {
+        let shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that cannot be drawn is drawn at the next tick.
+        let _ = write!(out, "{} of {}", shown.ended, shown.acting);
+    }
+}
+
 impl Default for Progress {
     fn default() -> Self {
         Self::new()
@@ -112,57 +147,66 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// A live part on standard error.
+    /// Nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        let running = Arc::new(Mutex::new(Running::new()));
+        Self { shown: Arc::default(), _echo: NoEcho::new() }
+    }
+
+    /// A live part on standard error that shows this.
+    #[must_use]
+    pub fn live(&self) -> Live {
         // The template is ours; one that does not parse falls back to the crate's own.
-        let style = ProgressStyle::with_template("{running}{spinner} {pos} of {len} actions  {elapsed}")
+        let style = ProgressStyle::with_template("{running}{spinner} {total} actions  {elapsed}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner())
-            .with_key("running", Lines(Arc::clone(&running)));
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10)).with_style(style);
-        Self { bar, running, _echo: NoEcho::new() }
+            .with_key("running", Lines(Arc::clone(&self.shown)))
+            .with_key("total", Total(Arc::clone(&self.shown)));
+        Live { bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10)).with_style(style) }
     }
 
     /// Takes note of an event.
     pub fn on(&mut self, event: &Event) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::RunStarted { acting, .. } => {
-                self.bar.set_length(u64::try_from(*acting).unwrap_or(u64::MAX));
-                self.bar.enable_steady_tick(Duration::from_millis(120));
-            }
+            Event::RunStarted { acting, .. } => shown.acting = *acting,
             Event::ActionStarted { action, .. } => {
                 let name = safe(&action.name);
                 let title = format!("{} {}  {}", action.vm, cut(&name, LONGEST_NAME), safe(&action.action));
-                self.change(|running| {
-                    running.insert((Instant::now(), action.id.clone()), (title, String::new()));
-                });
+                shown.running.insert((Instant::now(), action.id.clone()), (title, String::new()));
             }
-            Event::ActionWaiting { action, goal, .. } => self.change(|running| {
-                if let Some((_, (_, shown))) = running.iter_mut().find(|((_, id), _)| *id == action.id) {
-                    *shown = format!("  waits for {}", safe(goal));
+            Event::ActionWaiting { action, goal, .. } => {
+                if let Some((_, (_, words))) = shown.running.iter_mut().find(|((_, id), _)| *id == action.id) {
+                    *words = format!("  waits for {}", safe(goal));
                 }
-            }),
-            Event::ActionEnded { action, .. } | Event::ActionFailed { action, .. } => {
-                self.change(|running| {
-                    let before = running.len();
-                    running.retain(|(_, id), _| *id != action.id);
-                    if running.len() < before {
-                        self.bar.inc(1);
-                    }
-                });
             }
-            Event::RunEnded { .. } => self.bar.finish_and_clear(),
-            Event::ActionNoticed { .. } | Event::ActionSkipped { .. } | Event::Interrupted { .. } => {}
+            Event::ActionEnded { action, .. } | Event::ActionFailed { action, .. } => {
+                let before = shown.running.len();
+                shown.running.retain(|(_, id), _| *id != action.id);
+                shown.ended += before - shown.running.len();
+            }
+            Event::ActionNoticed { .. }
+            | Event::ActionSkipped { .. }
+            | Event::Interrupted { .. }
+            | Event::RunEnded { .. } => {}
         }
     }
+}
 
-    fn change(&self, change: impl FnOnce(&mut Running)) {
-        change(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner));
+impl Live {
+    /// Begins to draw.
+    pub fn begin(&self) {
+        self.bar.enable_steady_tick(Duration::from_millis(120));
     }
 
     /// Prints something that stays, above the live part.
     pub fn above(&self, print: impl FnOnce()) {
         self.bar.suspend(print);
+    }
+
+    /// Removes it; nothing is left.
+    #[must_use]
+    pub fn end(self) -> Option<Self> {
+        self.bar.finish_and_clear();
+        None
     }
 }

@@ -21,6 +21,10 @@ pub struct StreamLine<'a> {
     seq: u64,
     /// When it happened, RFC 3339 in UTC.
     time: &'a str,
+    /// On the last line: how many `action_started` and `action_waiting` lines before it were left out, because they were
+    /// not read fast enough. Their numbers are missing in `seq`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<u64>,
     #[serde(flatten)]
     event: &'a Event,
 }
@@ -34,9 +38,18 @@ pub fn schema() -> String {
 /// An event as one JSON line, without the line break.
 #[must_use]
 pub fn json_line(event: &Event, seq: u64, time: &str) -> String {
+    line_of(&StreamLine { v: STREAM_VERSION, seq, time, dropped: None, event })
+}
+
+/// The last line of a stream out of which lines were left.
+#[must_use]
+pub fn last_json_line(event: &Event, seq: u64, time: &str, dropped: u64) -> String {
+    line_of(&StreamLine { v: STREAM_VERSION, seq, time, dropped: (dropped > 0).then_some(dropped), event })
+}
+
+fn line_of(line: &StreamLine<'_>) -> String {
     // Serialising plain strings and numbers cannot fail.
-    let line = serde_json::to_string(&StreamLine { v: STREAM_VERSION, seq, time, event }).unwrap_or_default();
-    safe_json(&line).into_owned()
+    safe_json(&serde_json::to_string(line).unwrap_or_default()).into_owned()
 }
 
 /// All events of a run as JSON lines.

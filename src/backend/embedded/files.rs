@@ -31,13 +31,20 @@ fn kind(error: &io::Error) -> FaultKind {
     }
 }
 
+/// Largest file of a node that is read.
+const LARGEST: u64 = 64 << 20;
+
+fn odd(what: impl Into<String>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what.into())
+}
+
+fn too_large() -> io::Error {
+    odd(format!("it is larger than {} MiB", LARGEST >> 20))
+}
+
 /// The content of a file; `None`: there is none.
 pub(super) fn read(path: &Path) -> Result<Option<String>, Fault> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unread(path)(error)),
-    }
+    Reader::default().read(path).map(|text| text.map(ToOwned::to_owned))
 }
 
 /// Reads one small file after another into the same memory.
@@ -49,6 +56,14 @@ pub(super) struct Reader {
 impl Reader {
     /// The content of a file; `None`: there is none.
     pub(super) fn read(&mut self, path: &Path) -> Result<Option<&str>, Fault> {
+        // What is no file may have no end, or wait for ever.
+        match fs::metadata(path) {
+            Ok(meta) if !meta.is_file() => return Err(unread(path)(odd("it is no regular file"))),
+            Ok(meta) if meta.len() > LARGEST => return Err(unread(path)(too_large())),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unread(path)(error)),
+        }
         let mut file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -63,9 +78,12 @@ impl Reader {
                 0 => break,
                 count => end += count,
             }
+            if u64::try_from(end).is_ok_and(|end| end > LARGEST) {
+                return Err(unread(path)(too_large()));
+            }
         }
         let text = std::str::from_utf8(&self.buffer[..end]);
-        text.map(Some).map_err(|error| unread(path)(io::Error::new(ErrorKind::InvalidData, error)))
+        text.map(Some).map_err(|error| unread(path)(odd(error.to_string())))
     }
 }
 
@@ -193,4 +211,32 @@ pub(super) fn lock(path: &Path, deadline: Deadline) -> Result<Lock, Fault> {
 /// Whether some living process holds a lock on the file. Does not disturb others who ask the same.
 pub(super) fn is_locked(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::{LARGEST, read};
+
+    #[test]
+    fn only_regular_files_of_a_sane_size_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.json");
+        assert_eq!(read(&path).unwrap(), None);
+        let check = |words: &str| {
+            let fault = read(&path).unwrap_err();
+            assert!(fault.what.ends_with(words), "{fault}");
+        };
+        // Sparse: it takes no room.
+        File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
+        check("node.json: it is larger than 64 MiB");
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        check("node.json: it is no regular file");
+        std::fs::remove_file(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        check("node.json: it is no regular file");
+    }
 }

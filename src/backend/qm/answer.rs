@@ -2,6 +2,7 @@
 
 use super::super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
+use crate::model::{excerpt, line};
 
 /// Words with which values are refused; the last is of phoenix's own scripts.
 const REFUSALS: [&str; 17] = [
@@ -156,9 +157,9 @@ fn said(output: &Output) -> String {
     if lines.is_empty() {
         let out = String::from_utf8_lossy(&output.stdout);
         let last = out.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        return format!("exit status {}: {}", output.status, last.trim());
+        return format!("exit status {}: {}", output.status, line(last.trim()));
     }
-    lines.join("\n")
+    excerpt(&lines.join("\n")).into_owned()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command as Process, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +19,12 @@ const LEFT_BEHIND: Duration = Duration::from_secs(10);
 
 /// How long a program that only looks may take to end after it was told to.
 const MERCY: Duration = Duration::from_secs(3);
+
+/// Most bytes of standard output; more is an error.
+const MOST_SAID: usize = 64 << 20;
+
+/// Most bytes of standard error; the rest is left out.
+const MOST_COMPLAINED: usize = 1 << 20;
 
 /// Runs programs as children of this process.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,10 +82,17 @@ fn wait(mut child: Child, command: &Command) -> Result<Output, Fault> {
             let _ = held.recv();
         }
     });
-    let stdout = collect(child.stdout.take());
-    let stderr = collect(child.stderr.take());
-    let (ended, end) = channel();
     let id = child.id();
+    // One that changes something is let end, and its words are thrown away; one that only looks is of no more use.
+    let changes = command.changes;
+    let end_it = move || {
+        if !changes {
+            signal_group("-TERM", id);
+        }
+    };
+    let stdout = collect(child.stdout.take(), MOST_SAID, end_it);
+    let stderr = collect(child.stderr.take(), MOST_COMPLAINED, || ());
+    let (ended, end) = channel();
     // The child is waited for in a thread of its own, since std cannot wait with a deadline.
     thread::spawn(move || {
         let _ = ended.send(child.wait());
@@ -103,8 +117,13 @@ fn wait(mut child: Child, command: &Command) -> Result<Output, Fault> {
         Err(RecvTimeoutError::Disconnected) => return Err(lost(command, "its end was lost")),
     };
     drop(let_go);
-    let stdout = printed(&stdout);
-    let stderr = printed(&stderr);
+    let (stdout, too_much) = printed(&stdout);
+    if too_much {
+        let mut fault = lost(command, &format!("it said more than {} MiB", MOST_SAID >> 20));
+        fault.kind = FaultKind::Garbled;
+        return Err(fault);
+    }
+    let (stderr, _) = printed(&stderr);
     Ok(Output { status: code(status), stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
 }
 
@@ -117,35 +136,66 @@ fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
-/// Reads a stream to its end, piece by piece.
-fn collect(stream: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+/// What is read of a stream, piece by piece; an empty piece says that there was more than is kept.
+struct Collected {
+    pieces: Receiver<Vec<u8>>,
+    /// Lives as long as what comes is of interest.
+    _wanted: Arc<()>,
+}
+
+/// Reads a stream to its end, and keeps its first bytes; at the first one too many it calls `too_much`.
+fn collect(
+    stream: Option<impl Read + Send + 'static>,
+    most: usize,
+    too_much: impl FnOnce() + Send + 'static,
+) -> Collected {
     let (piece, pieces) = channel();
+    let wanted = Arc::new(());
+    let still_wanted = Arc::downgrade(&wanted);
     thread::spawn(move || {
         let Some(mut stream) = stream else { return };
         let mut buffer = vec![0; 1 << 16];
-        // What was printed before an error is kept. Nobody listens any more once the deadline has passed.
-        loop {
+        let mut left = most;
+        let mut too_much = Some(too_much);
+        // What was printed before an error is kept. It is read on although nothing is kept: a child that cannot print
+        // does not end. Nothing is wanted any more once the deadline has passed.
+        while still_wanted.strong_count() > 0 {
             match stream.read(&mut buffer) {
-                Ok(read @ 1..) if piece.send(buffer[..read].to_vec()).is_ok() => {}
+                Ok(read @ 1..) => {
+                    let kept = read.min(left);
+                    left -= kept;
+                    if kept > 0 && piece.send(buffer[..kept].to_vec()).is_err() {
+                        break;
+                    }
+                    if kept < read
+                        && let Some(too_much) = too_much.take()
+                    {
+                        let _ = piece.send(Vec::new());
+                        too_much();
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(_) | Err(_) => break,
             }
         }
     });
-    pieces
+    Collected { pieces, _wanted: wanted }
 }
 
-/// What a child that has ended printed. Somebody it left behind may hold the stream open (the master of a shared
-/// connection does with older versions of ssh): a stream that is quiet has told everything.
-fn printed(pieces: &Receiver<Vec<u8>>) -> Vec<u8> {
+/// What a child that has ended printed, and whether that was too much. What it left behind may hold the stream open (the
+/// master of a shared connection does with older versions of ssh): a stream that is quiet has told everything.
+fn printed(collected: &Collected) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     let end = Instant::now() + LEFT_BEHIND;
     while Instant::now() < end
-        && let Ok(piece) = pieces.recv_timeout(QUIET)
+        && let Ok(piece) = collected.pieces.recv_timeout(QUIET)
     {
+        if piece.is_empty() {
+            return (bytes, true);
+        }
         bytes.extend_from_slice(&piece);
     }
-    bytes
+    (bytes, false)
 }
 
 /// Sends a signal to a child and everything it started that did not leave its group.
@@ -154,4 +204,34 @@ fn signal_group(signal: &str, id: u32) {
     // One that is gone already needs no ending. One that changes something and ignores the signal goes on: the fault
     // says that its end is not known.
     let _ = Process::new("kill").args([signal, "--", &group]).stderr(Stdio::null()).status();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{MOST_COMPLAINED, run};
+    use crate::backend::runner::{Command, Output};
+    use crate::hypervisor::{Effect, Fault, FaultKind};
+
+    fn shell(script: &str, changes: bool) -> Result<Output, Fault> {
+        let argv = ["/bin/sh", "-c", script, "phoenix-test"].map(ToOwned::to_owned).to_vec();
+        run(&Command { changes, ..Command::look(argv, Duration::from_mins(2)) })
+    }
+
+    #[test]
+    fn what_a_program_says_is_bounded() {
+        let long = "head -c 70000000 /dev/zero; echo done >&2";
+        for (script, changes, effect) in
+            [(long, true, Effect::Maybe), (long, false, Effect::None), ("yes; true", false, Effect::None)]
+        {
+            let fault = shell(script, changes).unwrap_err();
+            assert_eq!((fault.kind, fault.effect), (FaultKind::Garbled, effect), "{script}: {fault}");
+            assert!(fault.what.contains("it said more than 64 MiB"), "{fault}");
+        }
+        let output = shell("echo begin >&2; head -c 3000000 /dev/zero >&2; echo fine", true).unwrap();
+        assert_eq!((output.status, output.stdout.as_slice()), (0, &b"fine\n"[..]));
+        assert_eq!(output.stderr.len(), MOST_COMPLAINED);
+        assert!(output.stderr.starts_with("begin\n"));
+    }
 }

@@ -18,8 +18,8 @@ use serde_json::Value;
 use super::super::files::{self, Deadline, Lock, unread};
 use crate::hypervisor::{Fault, FaultKind};
 
-/// Longest message. The guest agent keeps 16 MiB of each stream of a program, and sends them as base64.
-const LONGEST: usize = 64 << 20;
+/// Longest message. The guest agent keeps 16 MiB of each stream of a program; phoenix's own programs say far less.
+const LONGEST: usize = 16 << 20;
 
 /// A connection, with the moment by which everything on it must have happened.
 #[derive(Debug)]
@@ -70,7 +70,8 @@ impl Channel {
             }
             looked = self.read.len();
             if looked > LONGEST {
-                return Err(Fault::uncertain(FaultKind::Garbled, "the answer has no end"));
+                let what = format!("the answer has more than {} MiB", LONGEST >> 20);
+                return Err(Fault::uncertain(FaultKind::Garbled, what));
             }
             let left = self.left()?;
             self.stream.set_read_timeout(Some(left)).map_err(lost)?;

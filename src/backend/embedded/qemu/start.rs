@@ -209,10 +209,13 @@ fn spawn(dir: &Path, arguments: &[String], log: &File) -> Result<Child, Fault> {
     })
 }
 
+/// Most bytes of what a QEMU printed.
+const MOST_SAID: u64 = 1 << 20;
+
 /// What a QEMU printed.
 fn said(log: &mut File) -> String {
     let mut text = String::new();
-    let _ = log.seek(SeekFrom::Start(0)).and_then(|_| log.read_to_string(&mut text));
+    let _ = log.seek(SeekFrom::Start(0)).and_then(|_| log.take(MOST_SAID).read_to_string(&mut text));
     text
 }
 
