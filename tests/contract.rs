@@ -15,6 +15,8 @@ mod files;
 mod guests;
 #[path = "support/node.rs"]
 mod node;
+#[path = "contract/places.rs"]
+mod places;
 #[path = "contract/snapshots.rs"]
 mod snapshots;
 mod support;
@@ -51,6 +53,7 @@ fn check(about: &'static str, node: &Path, target: Box<dyn Hypervisor>) {
     for (name, check) in vms::CHECKS
         .iter()
         .chain(&files::CHECKS)
+        .chain(&places::CHECKS)
         .chain(&guests::CHECKS)
         .chain(&disks::CHECKS)
         .chain(&snapshots::CHECKS)

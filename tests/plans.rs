@@ -1,25 +1,53 @@
 //! What is desired and what was observed give a plan: pairs under `fixtures/plan/`, reviewed as text.
 //!
 //! A case is a directory: `config.json`, `VMID.conf` for each VM that is there (`VMID.running.conf` for one that runs) on
-//! top of a fresh node (one with real guests, if the case's name begins so), and `plan.txt`, which holds the plan and its problems as people read them.
+//! top of a fresh node (one with real guests, if the case's name begins so), and `plan.txt`, which holds the plan and its
+//! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`)
+//! and `exports` of phoenix's for VM 900.
 //! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::hypervisor::Hypervisor as _;
-use phoenix::model::VmId;
+use phoenix::model::{Desired, VmId};
 use phoenix::observed::{Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Policy, lint, plan};
+use phoenix::plan::{Policy, directories, lint, more_directories, plan};
 use phoenix::ui;
 use phoenix::ui::style::Style;
 
-fn observed(case: &Path) -> Observed {
+/// Puts the files of a case onto the node.
+fn furnish(case: &Path, root: &Path) {
+    for (name, at) in [
+        ("allow.json", "etc/phoenix/allow.json"),
+        ("mountinfo", "proc/self/mountinfo"),
+        ("exports", "etc/exports.d/phoenix-900.exports"),
+    ] {
+        let Ok(text) = fs::read_to_string(case.join(name)) else { continue };
+        let (file, dir) = (root.join(at), root.join(at).parent().unwrap().to_owned());
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    }
+    for line in fs::read_to_string(case.join("links")).unwrap_or_default().lines() {
+        let (path, target) = line.split_once(' ').unwrap();
+        let link = root.join(path.trim_start_matches('/'));
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(target, link).unwrap();
+    }
+}
+
+fn observed(case: &Path, desired: &Desired) -> Observed {
     let dir = tempfile::tempdir().unwrap();
-    let mut observed = Embedded::open(dir.path()).unwrap().observe().unwrap();
+    let node = Embedded::open(dir.path()).unwrap();
+    furnish(case, &dir.path().join("root"));
+    let mut observed = node.observe_with(&directories(desired)).unwrap();
+    observed.places.extend(node.places(&more_directories(desired, &observed)).unwrap());
     observed.node.real_guests = case.file_name().unwrap().to_string_lossy().starts_with("real-guest-");
     for entry in fs::read_dir(case).unwrap() {
         let path = entry.unwrap().path();
@@ -36,7 +64,7 @@ fn check(case: &Path) {
     let source = Source { name: "config.json".to_owned(), text: fs::read_to_string(case.join("config.json")).unwrap() };
     let loaded = load(&source, &mut |_| FeatureFiles::Missing);
     let desired = loaded.desired.unwrap_or_else(|| panic!("{}: {:?}", case.display(), loaded.diagnostics));
-    let plan = plan(&desired, &observed(case), &Policy::default());
+    let plan = plan(&desired, &observed(case, &desired), &Policy::default());
     assert_eq!(lint::lint(&plan), Vec::<String>::new(), "{}", case.display());
     let about = phoenix::hypervisor::About { label: "embedded node at .phoenix/node".to_owned(), simulated: true };
     let view = ui::plan::View { style: Style { color: false }, width: 80, about: &about, config: "config.json" };

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use phoenix::config::{self, FeatureFiles, Source, schema};
+use phoenix::observed::allow_schema;
 use phoenix::plan::{document, status};
 use phoenix::ui::{report, run};
 use serde_json::Value;
@@ -24,6 +25,7 @@ fn the_committed_schema_is_the_generated_one() {
         ("validate", report::json::schema()),
         ("run", report::run::schema()),
         ("event", run::schema()),
+        ("allow", allow_schema()),
     ];
     for (of, own) in others {
         let committed = read(&format!("schema/{of}.schema.json"));

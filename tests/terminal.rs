@@ -288,6 +288,10 @@ fn what_stays_is_what_a_pipe_gets() {
     scene.let_guests_go();
     let (code, all, _) = terminal.end();
     assert_eq!(code, 0, "{all}");
+    // What is to be known of the plan goes to standard error.
+    let (plan, notice) = all.split_once("notice[T082]").unwrap();
+    let (_, rest) = notice.split_once(" on the node").unwrap();
+    let all = plan.to_owned() + rest;
     let piped = Scene::new();
     fs::write(piped.path("phoenix_vm_configs.json"), CONFIG.replace(LONG, "db")).unwrap();
     let mut phoenix = piped.furnished(Command::new(env!("CARGO_BIN_EXE_phoenix")));
@@ -361,6 +365,8 @@ fn without_colours_and_on_a_dumb_terminal_it_is_plain() {
 #[test]
 fn output_to_a_file_is_plain_and_leaves_the_terminal_alone() {
     let scene = Scene::new();
+    // Without features there is nothing that standard error has to say.
+    fs::write(scene.path("phoenix_vm_configs.json"), CONFIG.replace("\"slow\"", "")).unwrap();
     let file = fs::File::create(scene.path("out.txt")).unwrap();
     let terminal = scene.terminal_with(80, &["apply", "--auto-approve"], |command| command.stdout(file));
     let (code, all, raw) = terminal.end();

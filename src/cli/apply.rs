@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use super::args::{Apply, Args, Create, Options, Running, Selecting};
+use super::args::{Allowing, Apply, Args, Create, Options, Running, Selecting};
 use super::console::Console;
 use super::exit::Refusal;
 use super::plan::{Planned, Wish, planned};
@@ -30,7 +30,7 @@ fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console)
             Ok(planned) => (planned, reports.spared.len()),
             Err(exit) => return Ok(exit),
         },
-        None => match planned(&Wish::asking(args, &verb.selecting, &verb.options), console)? {
+        None => match planned(&Wish::asking(args, &verb.selecting, &verb.options).allowing(&verb.allowing), console)? {
             Ok(planned) => (planned, 0),
             Err(exit) => return Ok(exit),
         },
@@ -53,9 +53,12 @@ fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console)
     if let Err(exit) = agreed {
         return Ok(exit);
     }
-    let continue_with = match &verb.plan {
-        Some(file) => format!("phoenix apply {}", word(&file.display().to_string())),
-        None => again("apply", args, &asked(&verb.selecting, &verb.options)),
+    let continue_with = if let Some(file) = &verb.plan {
+        format!("phoenix apply {}", word(&file.display().to_string()))
+    } else {
+        let mut words = asked(&verb.selecting, &verb.options);
+        words.extend(allowed(&verb.allowing));
+        again("apply", args, &words)
     };
     let exit = execute(planned, &verb.running, continue_with, reports, console)?;
     Ok(if moved > 0 && matches!(exit, Exit::Done | Exit::RestartPending) { Exit::Stale } else { exit })
@@ -69,7 +72,7 @@ pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Ex
 fn completed(args: &Args, verb: &Create, reports: &mut Reports, console: &Console) -> Result<Exit> {
     super::lifecycle::vm_ids(&verb.ids, "create")?;
     let selecting = Selecting { only: verb.ids.clone(), exclude: Vec::new() };
-    let planned = match planned(&Wish::new(args, &selecting), console)? {
+    let planned = match planned(&Wish::new(args, &selecting).allowing(&verb.allowing), console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
@@ -82,7 +85,9 @@ fn completed(args: &Args, verb: &Create, reports: &mut Reports, console: &Consol
             format!("`phoenix apply --only {ids}` makes the changes above"),
         ));
     }
-    execute(planned, &verb.running, again("create", args, &verb.ids), reports, console)
+    let mut words = verb.ids.clone();
+    words.extend(allowed(&verb.allowing));
+    execute(planned, &verb.running, again("create", args, &words), reports, console)
 }
 
 /// Whether everything a VM's plan does is creating or completing it.
@@ -147,6 +152,11 @@ fn asked(selecting: &Selecting, options: &Options) -> Vec<String> {
     words.extend(flag("--verify-guest", *verify_guest).into_iter().chain(flag("--prune", *prune)));
     words.extend(prune_many.iter().flat_map(|many| ["--prune-many".to_owned(), many.to_string()]));
     words
+}
+
+/// The words that allow the same directories again.
+fn allowed(allowing: &Allowing) -> Vec<String> {
+    allowing.allow_host_path.iter().flat_map(|path| ["--allow-host-path".to_owned(), path.clone()]).collect()
 }
 
 /// A command line that does the same again; `rest` are the words that only its verb knows.

@@ -10,7 +10,7 @@ use super::output::Output;
 mod changing;
 mod node;
 
-pub(super) use changing::{Apply, Create, Destroy, Import, Options, Restart, Rollback, Running, Start, Stop};
+pub(super) use changing::{Allowing, Apply, Create, Destroy, Import, Options, Restart, Rollback, Running, Start, Stop};
 pub(super) use node::{GuestKind, Node, Terminal};
 
 /// Plan and apply for Proxmox VE virtual machines, up to the finished guest.
@@ -200,6 +200,8 @@ pub(super) struct Plan {
     pub(super) selecting: Selecting,
     #[command(flatten)]
     pub(super) options: Options,
+    #[command(flatten)]
+    pub(super) allowing: Allowing,
     /// Exit with 2 when there are changes.
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
@@ -221,6 +223,8 @@ pub(super) struct Plan {
 pub(super) struct Status {
     #[command(flatten)]
     pub(super) selecting: Selecting,
+    #[command(flatten)]
+    pub(super) allowing: Allowing,
     /// Also look into the guests of running VMs: what is mounted, and whether results of features are there.
     #[arg(long)]
     pub(super) verify_guest: bool,
@@ -257,6 +261,8 @@ pub(super) struct Observe {
 pub(super) struct Graph {
     #[command(flatten)]
     pub(super) selecting: Selecting,
+    #[command(flatten)]
+    pub(super) allowing: Allowing,
     /// Language of the graph.
     #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
     pub(super) format: GraphFormat,
@@ -303,6 +309,8 @@ pub(super) enum SchemaOf {
     Run,
     /// A line of the event stream.
     Event,
+    /// What a node's administrator allows VMs to have, /etc/phoenix/allow.json.
+    Allow,
 }
 
 #[derive(Debug, ClapArgs)]

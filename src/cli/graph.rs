@@ -10,7 +10,7 @@ use crate::ui::graph;
 
 /// Prints the graph of all actions of the plan.
 pub(super) fn run(args: &Args, verb: &Graph, console: &Console) -> Result<Exit> {
-    let planned = match planned(&Wish::new(args, &verb.selecting), console)? {
+    let planned = match planned(&Wish::new(args, &verb.selecting).allowing(&verb.allowing), console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };

@@ -17,7 +17,7 @@ use crate::diag::{Diagnostic, Severity, nearest};
 use crate::model::{Desired, Origin, VmId};
 use crate::observed::Observed;
 use crate::plan::import::{Found, Write, look};
-use crate::plan::{Change, Plan, Policy, Selection, Selector, VmPlan, codes, directories, plan};
+use crate::plan::{Change, Plan, Policy, Selection, Selector, VmPlan, codes, plan};
 use crate::ui;
 use crate::ui::layout::count;
 use crate::ui::text::safe;
@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
     let target = connect::target(&args.config, args.target.as_deref(), Some(desired))?;
     let hypervisor = connect::open(&target, args.guests).with_context(|| format!("cannot open {target}"))?;
     let observed =
-        hypervisor.observe_with(&directories(desired)).with_context(|| format!("cannot look at {target}"))?;
+        super::observe::observed(hypervisor.as_ref(), desired).with_context(|| format!("cannot look at {target}"))?;
     let (found, mut refused) = look(&chosen(verb, desired, &observed)?, desired, &observed);
     let known = found.iter().filter(|found| found.write == Write::Nothing).count();
     let new = found.into_iter().filter(|found| found.write != Write::Nothing).collect();

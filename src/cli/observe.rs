@@ -8,8 +8,10 @@ use super::args::{Args, Observe};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, load};
-use crate::observed::{RECORDING_VERSION, Recording};
-use crate::plan::directories;
+use crate::hypervisor::{Fault, Hypervisor};
+use crate::model::Desired;
+use crate::observed::{Observed, RECORDING_VERSION, Recording};
+use crate::plan::{directories, more_directories};
 
 /// Records the state of the target.
 pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit> {
@@ -24,8 +26,11 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
     };
     let target = connect::target(&args.config, args.target.as_deref(), desired.as_ref())?;
     let hypervisor = connect::open(&target, args.guests).with_context(|| format!("cannot open {target}"))?;
-    let looked_at = desired.as_ref().map(directories).unwrap_or_default();
-    let observed = hypervisor.observe_with(&looked_at).with_context(|| format!("cannot look at {target}"))?;
+    let observed = match &desired {
+        Some(desired) => observed(hypervisor.as_ref(), desired),
+        None => hypervisor.observe(),
+    };
+    let observed = observed.with_context(|| format!("cannot look at {target}"))?;
     let about = hypervisor.about();
     let recording = Recording {
         format_version: RECORDING_VERSION,
@@ -45,6 +50,17 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
         }
     }
     Ok(Exit::Done)
+}
+
+/// Looks at a target and at the directories of it that a config is about.
+pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired) -> Result<Observed, Fault> {
+    let mut observed = hypervisor.observe_with(&directories(desired))?;
+    // Only a share that is a storage of the node itself lies elsewhere than the config tells.
+    let more = more_directories(desired, &observed);
+    if !more.is_empty() {
+        observed.places.extend(hypervisor.places(&more)?);
+    }
+    Ok(observed)
 }
 
 /// Reads a recording.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::args::{self, Args, GuestKind, Selecting};
+use super::args::{self, Allowing, Args, GuestKind, Selecting};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, commands, connect, load, observe, saved};
@@ -17,7 +17,7 @@ use crate::observed::{Node, Observed, Recording};
 use crate::plan::document::{
     DocumentConfig, DocumentOptions, DocumentSelection, DocumentTarget, PlanDocument, Provenance, meaning,
 };
-use crate::plan::{Goal, Plan, Policy, Selection, Selector, directories, lint, plan, to_verify};
+use crate::plan::{Goal, Plan, Policy, Selection, Selector, lint, plan, to_verify};
 use crate::ui;
 
 /// What is to be planned.
@@ -83,11 +83,18 @@ impl Wish {
                 verify_guest,
                 prune,
                 prune_many,
+                allow_host_path: Vec::new(),
             },
             goal: Goal::Config { prune, prune_many },
             against: None,
             agreed: false,
         }
+    }
+
+    /// With directories of the node that VMs may have.
+    pub(super) fn allowing(mut self, allowing: &Allowing) -> Self {
+        self.options.allow_host_path.clone_from(&allowing.allow_host_path);
+        self
     }
 }
 
@@ -109,7 +116,7 @@ fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
     let target = connect::target(&wish.config, wish.target.as_deref(), Some(desired))?;
     let hypervisor = connect::open(&target, wish.guests).with_context(|| format!("cannot open {target}"))?;
     let observed =
-        hypervisor.observe_with(&directories(desired)).with_context(|| format!("cannot look at {target}"))?;
+        observe::observed(hypervisor.as_ref(), desired).with_context(|| format!("cannot look at {target}"))?;
     let About { label, simulated } = hypervisor.about();
     let observed_at = jiff::Timestamp::now().to_string();
     let name = target.to_string();
@@ -161,6 +168,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         delete_source: wish.options.delete_source,
         snapshot: wish.options.snapshot,
         rerun: wish.options.rerun.clone(),
+        allow_host_paths: wish.options.allow_host_path.clone(),
         goal: wish.goal.clone(),
         agreed: wish.agreed,
     };
@@ -240,7 +248,10 @@ impl Planned {
 
 /// Shows what would be done.
 pub(super) fn run(args: &Args, verb: &args::Plan, console: &Console) -> Result<Exit> {
-    let wish = Wish { against: verb.against.clone(), ..Wish::asking(args, &verb.selecting, &verb.options) };
+    let wish = Wish {
+        against: verb.against.clone(),
+        ..Wish::asking(args, &verb.selecting, &verb.options).allowing(&verb.allowing)
+    };
     let planned = match planned(&wish, console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),

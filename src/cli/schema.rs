@@ -7,6 +7,7 @@ use super::args::{Schema, SchemaOf};
 use super::console::Console;
 use super::exit::Refusal;
 use crate::config::schema;
+use crate::observed::allow_schema;
 use crate::plan::{document, status};
 use crate::ui::{report, run};
 
@@ -19,6 +20,7 @@ pub(super) fn run(verb: &Schema, console: &Console) -> Result<Exit> {
         SchemaOf::Validate => (report::json::schema(), " --of validate"),
         SchemaOf::Run => (report::run::schema(), " --of run"),
         SchemaOf::Event => (run::schema(), " --of event"),
+        SchemaOf::Allow => (allow_schema(), " --of allow"),
     };
     if verb.check.is_empty() {
         console.print(&own);

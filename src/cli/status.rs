@@ -15,7 +15,7 @@ use crate::ui;
 
 /// Tells how the VMs are. Changes nothing.
 pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit> {
-    let mut wish = Wish::new(args, &verb.selecting);
+    let mut wish = Wish::new(args, &verb.selecting).allowing(&verb.allowing);
     wish.options.verify_guest = verb.verify_guest;
     let planned = match planned(&wish, console)? {
         Ok(planned) => planned,

@@ -7,11 +7,12 @@ use super::lexis::{image_path, trimmed};
 use super::raw::{Raw, RawCloudImage, RawHypervisor, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
 use crate::model::{
     Address, CloudImage, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare,
-    Origin, Origins, OsType, PersistentStorage, Scripts, Settings, SshKey, Timeouts, UserConfig, VmId, Volume,
+    Origin, Origins, OsType, PERSISTENT_DATA, PersistentStorage, Scripts, Settings, SshKey, Timeouts, UserConfig, VmId,
+    Volume,
 };
 
 /// `hypervisor.persistent_storage.host_path` where the file says nothing.
-pub(super) const HOST_PATH: &str = "/quickOS/vm-persistent-data";
+pub(super) const HOST_PATH: &str = PERSISTENT_DATA;
 /// `hypervisor.persistent_storage.mount_point` where the file says nothing.
 pub(super) const MOUNT_POINT: &str = "/persistent-storage";
 /// `template_name` where neither `vm_defaults` nor the VM says anything.

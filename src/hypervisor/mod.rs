@@ -3,13 +3,14 @@
 mod fault;
 pub mod image;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 pub use fault::{Effect, Fault, FaultKind};
 
 use crate::model::{CloudImage, Digest, VmId};
-use crate::observed::{ConfigWrite, Export, Observed, VmObserved};
+use crate::observed::{ConfigWrite, Export, Observed, Place, VmObserved};
 
 /// A target that holds VMs.
 ///
@@ -20,12 +21,17 @@ pub trait Hypervisor: Send + Sync {
     fn about(&self) -> About;
 
     /// Reads everything needed to plan. Changes nothing. Of each of these directories of the hypervisor it also tells
-    /// what is in it.
+    /// what is in it and where it really lies.
     fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault>;
 
     /// Reads everything needed to plan, whatever there is in directories. Changes nothing.
     fn observe(&self) -> Result<Observed, Fault> {
         self.observe_with(&[])
+    }
+
+    /// Where each of these directories of the hypervisor really lies, whether or not it exists. Changes nothing.
+    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
+        Ok(self.observe_with(directories)?.places)
     }
 
     /// Reads one VM. `None`: there is no VM with this VMID.

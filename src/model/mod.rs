@@ -6,6 +6,7 @@ mod cloud_image;
 mod cloud_init;
 mod desired;
 mod digest;
+mod host_path;
 mod ids;
 mod key;
 mod record;
@@ -20,6 +21,9 @@ pub use desired::{
     Settings, Volume,
 };
 pub use digest::{Digest, content_digest, is_content_digest, is_noted, noted};
+pub use host_path::{
+    InvalidHostPath, PERSISTENT_DATA, allowed_path, is_at_or_below, is_below, is_system_path, normal_path,
+};
 pub use ids::{InvalidVmId, VmId};
 pub use key::{Key, Origin, Origins};
 pub use record::{Record, RecordState};

@@ -168,24 +168,40 @@ fn words(line: &str) -> Vec<String> {
     words.into_iter().map(|word| String::from_utf8_lossy(&word).into_owned()).collect()
 }
 
-/// The text of a VM's file: each directory for one client, `rw,sync,no_subtree_check,no_root_squash`.
+/// First line of a VM's file.
+pub const EXPORTS_HEADER: &str = "# Written by phoenix; it is replaced whenever the VM's exports change.\n";
+
+/// The line of a VM's file that exports a directory to one client: `rw,sync,no_root_squash`, and whether the server looks
+/// at each request if it stays within the directory.
 ///
-/// Every byte of a path that could mean something to `exportfs` is written as `\ooo`. `entries` are directories, each
-/// with the address of its client; whoever calls this made sure that it is one.
+/// It has to (`subtree_check`): a file handle names an inode of a file system, not a place in a directory, and root in a
+/// guest can make up handles as it likes. Unchecked, a guessed one reaches every file of the file system that the
+/// directory lies on, `/etc` of the node among them. Only where the directory is the top of a file system of its own
+/// (`own_file_system`) there is nothing else to reach; there the check goes, which renames between directories cost
+/// handles that are in use. Whether that is so is best known where the file is written, at that moment.
+///
+/// Every byte of a path that could mean something to `exportfs` is written as `\ooo`. Whoever calls this made sure that
+/// the client is an address.
+#[must_use]
+pub fn export_line(path: &str, client: &str, own_file_system: bool) -> String {
+    let mut text = String::with_capacity(path.len() + 64);
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("\\{byte:03o}"));
+        }
+    }
+    let check = if own_file_system { "no_subtree_check" } else { "subtree_check" };
+    text.push_str(&format!(" {client}(rw,sync,{check},no_root_squash)\n"));
+    text
+}
+
+/// The text of a VM's file: directories, each with the address of its client, none of them a file system of its own.
 #[must_use]
 pub fn print_exports<'e>(entries: impl IntoIterator<Item = (&'e str, &'e str)>) -> String {
-    let mut text = String::from("# Written by phoenix; it is replaced whenever the VM's exports change.\n");
-    for (path, client) in entries {
-        for byte in path.bytes() {
-            if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
-                text.push(char::from(byte));
-            } else {
-                text.push_str(&format!("\\{byte:03o}"));
-            }
-        }
-        text.push_str(&format!(" {client}(rw,sync,no_subtree_check,no_root_squash)\n"));
-    }
-    text
+    let lines = entries.into_iter().map(|(path, client)| export_line(path, client, false));
+    lines.fold(EXPORTS_HEADER.to_owned(), |text, line| text + &line)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A back end reads, this module understands: Proxmox configuration files, property strings, notes. Pure: text in,
 //! values out.
 
+mod allow;
 mod cloud_init;
 mod conf;
 mod disk;
@@ -12,6 +13,7 @@ mod net;
 mod notes;
 mod ownership;
 mod pending;
+mod place;
 mod property;
 mod recording;
 mod snapshots;
@@ -20,10 +22,11 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use allow::{ALLOW_FILE, Allowed, Guarded, MAX_ALLOW, allow_schema};
 pub use cloud_init::{CLOUD_INIT_KEYS, CloudInit, CloudInitWanted, decode_keys, encode_keys};
 pub use conf::{Conf, PENDING};
 pub use disk::{BootDisk, VmVolume, holds_volume, is_disk_key, parse_size, print_size};
-pub use exports::{Export, print_exports};
+pub use exports::{EXPORTS_HEADER, Export, export_line, print_exports};
 pub use guest::GuestSeen;
 pub use net::Net;
 pub use notes::{
@@ -32,6 +35,7 @@ pub use notes::{
 };
 pub use ownership::RecordFound;
 pub use pending::PendingChange;
+pub use place::{Mounts, Place};
 pub use property::PropertyString;
 pub use recording::{RECORDING_VERSION, Recording};
 pub use snapshots::{OWN_SNAPSHOT, rolled_back, snapshot_section, with_snapshot, without_snapshot};
@@ -55,6 +59,12 @@ pub struct Observed {
     pub elsewhere: BTreeMap<VmId, Elsewhere>,
     /// Directories of the node that were asked for, exist, and are not empty: how many entries each has.
     pub directories: BTreeMap<String, usize>,
+    /// Where the directories of the node that were asked for really lie, whether or not they exist.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<String, Place>,
+    /// What the node's administrator allows VMs to have of it.
+    #[serde(default, skip_serializing_if = "Allowed::is_empty")]
+    pub allowed: Allowed,
     /// What the node exports by NFS, as its files say.
     pub exports: Vec<Export>,
     /// VMs that the HA manager looks after: it starts and stops them as it sees fit.
@@ -133,6 +143,9 @@ pub struct Storage {
     pub nfs: Option<NfsSource>,
     /// Where the node sees its files, e.g. `/mnt/pve/local-nfs`.
     pub path: Option<String>,
+    /// Directories below `path` that its `content-dirs` names for what the storage holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content_dirs: Vec<String>,
 }
 
 /// Where an NFS storage comes from.
@@ -142,6 +155,22 @@ pub struct NfsSource {
     pub server: String,
     /// Exported path.
     pub export: String,
+}
+
+impl Storage {
+    /// The directories of what a storage holds where its `content-dirs` says nothing else.
+    const CONTENT: [&'static str; 6] = ["dump", "images", "import", "private", "snippets", "template"];
+
+    /// Reads `content-dirs` of `storage.cfg`: `iso=isos,backup=old/dumps`.
+    #[must_use]
+    pub fn parse_content_dirs(value: &str) -> Vec<String> {
+        value.split(',').filter_map(|pair| Some(pair.split_once('=')?.1.trim().to_owned())).collect()
+    }
+
+    /// The directories of what the storage holds, relative to where its files lie.
+    pub fn content(&self) -> impl Iterator<Item = &str> {
+        Self::CONTENT.into_iter().chain(self.content_dirs.iter().map(String::as_str))
+    }
 }
 
 impl Observed {

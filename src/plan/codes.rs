@@ -120,6 +120,14 @@ pub const NO_SNAPSHOT: &str = "T048";
 pub const SNAPSHOT_KEPT: &str = "T049";
 /// What a VM did since a snapshot is lost.
 pub const ROLLED_BACK: &str = "T065";
+/// A VM may not have a directory of the node.
+pub const HOST_PATH: &str = "T080";
+/// The node's file of what VMs may have counts for nothing.
+pub const ALLOW_FILE: &str = "T081";
+/// A VM will be able to write a directory of the node.
+pub const WRITES_ON_NODE: &str = "T082";
+/// A VM can fill the node's root file system.
+pub const FILLS_NODE: &str = "T083";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -183,4 +191,8 @@ pub const ALL: &[(&str, &str)] = &[
     (INEXPRESSIBLE, "the config cannot say what the VM is"),
     (HAS_MORE, "the VM has more than phoenix looks after"),
     (DIFFERS, "the VM to be taken over differs from its entry"),
+    (HOST_PATH, "a VM may not have a directory of the node"),
+    (ALLOW_FILE, "the node's file of what VMs may have counts for nothing"),
+    (WRITES_ON_NODE, "a VM will be able to write a directory of the node"),
+    (FILLS_NODE, "a VM can fill the node's root file system"),
 ];

@@ -115,6 +115,9 @@ pub struct DocumentOptions {
     /// `--prune-many`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune_many: Option<usize>,
+    /// `--allow-host-path`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_host_path: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

@@ -13,6 +13,7 @@ mod disk;
 pub mod document;
 mod drift;
 mod existing;
+mod grants;
 mod image;
 pub mod import;
 pub mod lint;
@@ -45,7 +46,7 @@ pub(crate) use preflight::unlocking;
 pub use select::{Selection, Selector};
 pub use task::{CloneTask, FeatureScript, Leftover, Retired, Source, StagedFile, Task};
 pub use verified::to_verify;
-pub use volumes::{Mount, directories};
+pub use volumes::{Mount, directories, more_directories};
 
 /// Everything that would be done to a target, action by action.
 #[derive(Debug, Clone)]
@@ -155,6 +156,8 @@ pub struct Policy {
     pub snapshot: bool,
     /// Features that run again although they ran.
     pub rerun: Vec<String>,
+    /// Directories of the node that VMs may have, beyond what the node allows itself.
+    pub allow_host_paths: Vec<String>,
     /// What is to be done.
     pub goal: Goal,
     /// Whatever is done was agreed to VM by VM: nothing has to guard against a file that somebody emptied.
@@ -218,6 +221,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         templates: &templates,
         names: &names,
         exports: &exports,
+        grants: &grants::Grants::of(desired, observed, &policy.allow_host_paths),
         restart: policy.restart,
         delete_source: policy.delete_source,
         snapshot: policy.snapshot,
@@ -227,6 +231,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     };
     let mut vms: Vec<VmPlan> = match &policy.goal {
         Goal::Config { prune, prune_many } => {
+            grants::broken(observed, &mut problems);
             let selected = select::with_dependencies(desired, &policy.selection, observed, &mut problems);
             let mut vms: Vec<VmPlan> = selected.iter().map(|vm| steps::plan_vm(vm, &scene, &mut problems)).collect();
             disk::capacity(desired, &vms, observed, &mut problems);
@@ -260,6 +265,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         vm.blocked = in_error.contains(&vm.vm);
         vm.force_stop = policy.force_stop;
     }
+    grants::told(&vms, observed, &mut problems);
     // Whoever depends on a VM stops before it.
     let backwards = matches!(policy.goal, Goal::Destroy(_) | Goal::Power(Power::Stop, _));
     assemble(desired, observed, vms, backwards, problems)

@@ -6,7 +6,7 @@ use super::steps::Scene;
 use super::volumes::Mount;
 use super::{addresses, codes, diff, disk, template};
 use crate::diag::{Diagnostic, nearest};
-use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId};
+use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId, normal_path};
 use crate::observed::{Observed, VmObserved, with_record};
 
 /// A hint that names the nearest of the known words, or all of them.
@@ -254,7 +254,7 @@ pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Mount], problem
 /// Tells that a directory which is to be made is there already.
 pub(super) fn directory(vm: &DesiredVm, mount: &Mount, observed: &Observed, problems: &mut Vec<Diagnostic>) {
     let Some(path) = &mount.host_path else { return };
-    if let Some(entries) = observed.directories.get(path) {
+    if let Some(entries) = observed.directories.get(&normal_path(path)) {
         let what = if *entries == 1 { "1 entry, which is".to_owned() } else { format!("{entries} entries, which are") };
         let text = format!("`{path}` is there already and has {what} kept");
         problems.push(Diagnostic::notice(codes::DIRECTORY_IN_USE, text).vm(vm.vm_id));

@@ -19,6 +19,7 @@ use self::follow::Steps;
 use self::origin::{Origin, made_by};
 pub(super) use self::volumes::Exports;
 use super::existing::{Situation, situation};
+use super::grants::Grants;
 use super::staging::{self, Staging};
 use super::verified::Verified;
 use super::volumes::resolve;
@@ -38,6 +39,8 @@ pub(super) struct Scene<'a> {
     pub names: &'a BTreeMap<&'a str, Vec<VmId>>,
     /// What the target exports.
     pub exports: &'a Exports<'a>,
+    /// What VMs may have of the node.
+    pub grants: &'a Grants<'a>,
     /// Restart VMs with values that wait for it.
     pub restart: bool,
     /// Erase the sources of disks that move.
@@ -69,7 +72,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             if vm.is_template {
                 super::template::storage(vm, scene, problems);
             }
-            let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
+            let mounts = mounts(vm, scene, problems);
             preflight::host(vm, scene, problems);
             if let Some(source) = source
                 && !has_errors(&problems[before..])
@@ -91,7 +94,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
                 super::template::snapshots(live, problems);
                 super::template::storage(vm, scene, problems);
             }
-            let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
+            let mounts = mounts(vm, scene, problems);
             preflight::host(vm, scene, problems);
             preflight::removed(vm, record, &mounts, problems);
             if !has_errors(&problems[before..]) {
@@ -103,6 +106,13 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
         Situation::Adopted(live, record) => return adopt::plan_adopted(draft, vm, (live, record), scene, problems),
     }
     draft.into_plan(None)
+}
+
+/// The volumes of a VM, resolved. What it may not have is told in `problems`.
+fn mounts(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Mount> {
+    let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
+    scene.grants.judge(vm, &mounts, problems);
+    mounts
 }
 
 fn has_errors(problems: &[Diagnostic]) -> bool {

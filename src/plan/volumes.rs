@@ -1,9 +1,11 @@
 //! From declared volumes to what is mounted from where.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, Settings};
+use crate::model::{Desired, DesiredVm, Settings, normal_path};
 use crate::observed::Observed;
 
 use super::codes;
@@ -45,6 +47,11 @@ impl Mount {
         }
         let export = source.strip_prefix(self.server.as_str()).and_then(|rest| rest.strip_prefix(':'));
         export == Some(self.export.as_str())
+    }
+
+    /// The directories of the hypervisor that the VM gets: what is exported to it, and what is made for it.
+    pub(super) fn directories(&self) -> impl Iterator<Item = &str> {
+        self.served.then_some(self.export.as_str()).into_iter().chain(self.host_path.as_deref())
     }
 
     /// Directory of the scripts as the guest sees it.
@@ -109,7 +116,7 @@ pub(super) fn resolve(
                     problems.push(unknown_share(vm, share, settings, observed));
                     continue;
                 };
-                let host = host.map(|host| format!("{}{}", host.trim_end_matches('/'), volume.path));
+                let host = host.map(|host| normal_path(&format!("{host}/{}", volume.path)));
                 (server.to_owned(), format!("{}{}", export.trim_end_matches('/'), volume.path), host)
             }
             (None, Some(server)) => (server.clone(), volume.path.clone(), None),
@@ -134,18 +141,35 @@ pub(super) fn resolve(
 #[must_use]
 pub fn directories(desired: &Desired) -> Vec<String> {
     let settings = &desired.settings;
-    let of = |vm: &DesiredVm| {
-        let declared = vm.volumes.iter().filter_map(|volume| {
-            let share = volume.share.as_ref()?;
-            // Where Proxmox mounts a storage of type nfs unless it is told otherwise.
-            let at =
-                settings.nfs_shares.get(share).map_or_else(|| format!("/mnt/pve/{share}"), |s| s.host_path.clone());
-            Some(format!("{}{}", at.trim_end_matches('/'), volume.path))
-        });
-        let implicit = (!vm.features.is_empty()).then(|| implicit_path(settings, vm));
-        declared.chain(implicit).collect::<Vec<_>>()
-    };
-    desired.vms.iter().flat_map(of).collect()
+    let mut found = BTreeSet::new();
+    for vm in &desired.vms {
+        for volume in &vm.volumes {
+            let Some(share) = &volume.share else { continue };
+            let below = |at: &str| normal_path(&format!("{at}/{}", volume.path));
+            match settings.nfs_shares.get(share) {
+                Some(share) => found.extend([below(&share.host_path), below(&share.export)]),
+                // Where Proxmox mounts a storage of type nfs unless it is told otherwise.
+                None => _ = found.insert(below(&format!("/mnt/pve/{share}"))),
+            }
+        }
+        if !vm.features.is_empty() {
+            found.insert(normal_path(&implicit_path(settings, vm)));
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// The directories on the hypervisor that volumes lie in and that nobody has looked at, as only the target's storages
+/// tell them.
+#[must_use]
+pub fn more_directories(desired: &Desired, observed: &Observed) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    for vm in desired.vms.iter().filter(|vm| vm.volumes.iter().any(|volume| volume.share.is_some())) {
+        let mounts = resolve(vm, &desired.settings, observed, &mut Vec::new());
+        found.extend(mounts.iter().flat_map(Mount::directories).map(normal_path));
+    }
+    found.retain(|path| !observed.places.contains_key(path));
+    found.into_iter().collect()
 }
 
 /// The directory of a VM's implicit volume.
@@ -154,7 +178,7 @@ fn implicit_path(settings: &Settings, vm: &DesiredVm) -> String {
 }
 
 /// Whether a server is the target itself.
-fn is_served(server: &str, observed: &Observed) -> bool {
+pub(super) fn is_served(server: &str, observed: &Observed) -> bool {
     observed.node.addresses.contains(server) || server == observed.node.name
 }
 

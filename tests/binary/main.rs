@@ -10,6 +10,7 @@ mod doubles;
 mod drift;
 #[path = "../support/executable.rs"]
 mod executable;
+mod exports;
 mod images;
 mod import;
 mod lifecycle;

@@ -73,7 +73,7 @@ fn exports(world: &World) {
     }
     world.same("no file", world.names("root/etc/exports.d").len(), 3);
     world.done(&write(vec![entry("/srv/a b", "192.0.2.7"), entry("/srv/c", "fe80::1")]));
-    let options = "(rw,sync,no_subtree_check,no_root_squash)";
+    let options = "(rw,sync,subtree_check,no_root_squash)";
     let text = format!(
         "# Written by phoenix; it is replaced whenever the VM's exports change.\n/srv/a\\040b 192.0.2.7{options}\n\
          /srv/c fe80::1{options}\n"

@@ -1,7 +1,6 @@
 //! The node's own file system, simulated below `root/`. The real one is never touched: paths are absolute, without `..`,
 //! and a symbolic link on the way is refused.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,8 +10,8 @@ use super::pinned::parts;
 use super::rehearse::Rehearsal;
 use super::{Embedded, GuestKind};
 use crate::hypervisor::{ExportEntry, Fault, FaultKind};
-use crate::model::VmId;
-use crate::observed::{Export, print_exports};
+use crate::model::{VmId, normal_path};
+use crate::observed::{EXPORTS_HEADER, Export, export_line};
 
 fn refused(what: String) -> Fault {
     Fault::harmless(FaultKind::Refused, what)
@@ -49,18 +48,6 @@ impl Embedded {
         Ok(exports)
     }
 
-    /// How many entries these directories of the simulated host have; empty and absent ones are left out.
-    pub(super) fn count_entries(&self, directories: &[String]) -> Result<BTreeMap<String, usize>, Fault> {
-        let mut found = BTreeMap::new();
-        for path in directories {
-            let entries = files::names(&self.host_path(path)?)?.len();
-            if entries > 0 {
-                found.insert(path.clone(), entries);
-            }
-        }
-        Ok(found)
-    }
-
     /// Writes the exports of a VM; without any, the file goes.
     pub(super) fn write_exports(
         &self,
@@ -75,6 +62,10 @@ impl Embedded {
         if let Some(entry) = entries.iter().find(|entry| entry.client.parse::<IpAddr>().is_err()) {
             return Err(refused(format!("`{}` is no address", entry.client)));
         }
+        // A link on the way is refused: it could be another one by the time the directory is mounted.
+        for entry in entries {
+            self.host_path(&self.behind_export(&entry.path)?)?;
+        }
         let dir = self.host_path("/etc/exports.d")?;
         rehearsal.halfway()?;
         let file = dir.join(Export::file_name(vm));
@@ -84,7 +75,11 @@ impl Embedded {
         }
         self.nfs().check(entries)?;
         files::make_dir(&dir)?;
-        let text = print_exports(entries.iter().map(|entry| (entry.path.as_str(), entry.client.as_str())));
+        let mounts = self.mounts()?;
+        let line = |ExportEntry { path, client }: &ExportEntry| {
+            export_line(path, client, mounts.place(normal_path(path)).own_file_system)
+        };
+        let text = EXPORTS_HEADER.to_owned() + &entries.iter().map(line).collect::<String>();
         files::replace(&file, &self.dir.join(format!("tmp/exports-{vm}")), &text)?;
         self.nfs().serve_to(vm, deadline)
     }

@@ -39,6 +39,7 @@ mod machines;
 mod nfs;
 mod options;
 mod pinned;
+mod places;
 mod power;
 mod processes;
 mod programs;
@@ -66,7 +67,7 @@ pub use tasks::Task;
 
 use crate::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use crate::model::{CloudImage, Digest, VmId};
-use crate::observed::{Conf, Export, Node, Observed, Storage, VmObserved, config_digest};
+use crate::observed::{Conf, Export, Node, Observed, Place, Storage, VmObserved, config_digest};
 use configure::unlocked;
 use files::{Deadline, Lock, Reader};
 use guest::Programs;
@@ -254,11 +255,14 @@ impl Hypervisor for Embedded {
             nfs_hint: without_nfs.and_then(|fault| Some(format!("{}: {}", fault.what, fault.hint?))),
             real_guests: self.settings.guests == GuestKind::Qemu,
         };
+        let (places, counts) = self.look_at(directories)?;
         rehearsal.after(Ok(Observed {
             node,
             storages: self.storages_with(&used)?,
             vms,
-            directories: self.count_entries(directories)?,
+            directories: counts,
+            places,
+            allowed: self.allowed()?,
             exports: self.exports_on_host(&|_| true)?,
             elsewhere: BTreeMap::new(),
             ha: BTreeSet::new(),
@@ -267,6 +271,10 @@ impl Hypervisor for Embedded {
             working: self.tasks.working()?,
             unattributed_clone,
         }))
+    }
+
+    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
+        Ok(self.look_at(directories)?.0)
     }
 
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {

@@ -50,6 +50,7 @@ pub(super) fn parse_cfg(text: &str, settings: &Settings, used: &BTreeMap<String,
             thick: kind == "lvm" || (kind == "zfspool" && !sparse),
             nfs: own("server").zip(own("export")).map(|(server, export)| NfsSource { server, export }),
             path: own("path"),
+            content_dirs: own("content-dirs").map(|dirs| Storage::parse_content_dirs(&dirs)).unwrap_or_default(),
         }
     };
     sections.iter().map(|(kind, id, options)| ((*id).to_owned(), storage(kind, id, options))).collect()

@@ -10,7 +10,7 @@ use super::super::runner::Command;
 use super::{Qm, script};
 use crate::hypervisor::{ExportEntry, Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Export, print_exports};
+use crate::observed::{EXPORTS_HEADER, Export, export_line};
 
 /// `phoenix-directory ROOT PATH`: makes the directory PATH below ROOT, 0755, its parents 0700; existing ones and their modes
 /// are kept.
@@ -39,21 +39,42 @@ while [ -n "$rest" ]; do
 done
 "#;
 
-/// `phoenix-exports DIRECTORY FILE PATH…`: replaces the file by standard input; by nothing, removes it. Then tells the
-/// server, which fails for a line of anybody's that it cannot export: only what it says of the PATHs, or of the file, counts.
+/// `phoenix-exports DIRECTORY FILE ROOT PATH…`: replaces the file; without standard input, removes it. Standard input is
+/// the file's first line and then two lines for each PATH: the second one is written where the PATH is the top of a file
+/// system of its own at this moment, else the first. Then tells the server, which fails for a line of anybody's that it
+/// cannot export: only what it says of the PATHs, or of the file, counts.
 ///
-/// A file that goes comes back when the server could not be told: without it nobody would know that it exports something.
+/// A PATH that is reached through a symbolic link is refused: it would be another one by the time it is mounted, if the
+/// link is. A file that goes comes back when the server could not be told: without it nobody would know that it exports
+/// something.
 const EXPORTS: &str = r#"set -eu
 umask 022
 command -v exportfs >/dev/null 2>&1 || { echo "exportfs is missing: install nfs-kernel-server" >&2; exit 3; }
-mkdir -p -- "$1"
-cd -- "$1"
-file=$2
-cat >".$file.new"
-if [ -s ".$file.new" ]; then
+dir=$1 file=$2 root=$3
+shift 3
+for path do
+  [ -d "$root$path" ] || continue
+  real=$(cd -P -- "$root$path/" && pwd -P)
+  [ "$real" = "$root$path" ] || { echo "$path is reached through a symbolic link and lies at ${real#"$root"}: name that directory" >&2; exit 3; }
+done
+own() {
+  here=$(printf '%s' "$1" | sed 's/\\/\\134/g; s/ /\\040/g; s/\t/\\011/g') awk '
+    $5 != "/" && ($5 == ENVIRON["here"] || index(ENVIRON["here"], $5 "/") == 1) { last = $5; part = $4 }
+    END { exit !(last != "" && last == ENVIRON["here"] && part == "/") }' "$root/proc/self/mountinfo" 2>/dev/null
+}
+mkdir -p -- "$dir"
+cd -- "$dir"
+if IFS= read -r line; then
+  {
+    printf '%s\n' "$line"
+    for path do
+      IFS= read -r checked
+      IFS= read -r whole
+      if own "$path"; then printf '%s\n' "$whole"; else printf '%s\n' "$checked"; fi
+    done
+  } >".$file.new"
   mv -T -- ".$file.new" "$file"
 else
-  rm -f -- ".$file.new"
   [ ! -e "$file" ] || mv -T -- "$file" ".$file.old"
 fi
 status=0
@@ -62,9 +83,8 @@ if [ "$status" -ne 0 ]; then
   printf '%s\n' "$said" >&2
   theirs=
   case $said in *"Failed to stat "* | *"does not support NFS export"* | *"Failed to resolve "*) theirs=1 ;; esac
-  shift
-  for own do
-    case $said in *"$own"*) theirs= ;; esac
+  for path in "$file" "$@"; do
+    case $said in *"$path"*) theirs= ;; esac
   done
   [ -z "$theirs" ] || status=0
 fi
@@ -103,12 +123,14 @@ impl Qm {
         }
         let dir = format!("{}/etc/exports.d", self.layout.root);
         let file = Export::file_name(vm);
-        let paths = entries.iter().map(|entry| entry.path.as_str());
-        let arguments: Vec<&str> = [dir.as_str(), file.as_str()].into_iter().chain(paths).collect();
+        let paths = entries.iter().map(|entry| entry.path.trim_end_matches('/'));
+        let fixed = [dir.as_str(), file.as_str(), self.layout.root.as_str()];
+        let arguments: Vec<&str> = fixed.into_iter().chain(paths).collect();
         let mut command = Command::change(script("phoenix-exports", EXPORTS, &arguments), deadline);
         if !entries.is_empty() {
-            let lines = entries.iter().map(|entry| (entry.path.as_str(), entry.client.as_str()));
-            command.stdin = print_exports(lines).into_bytes();
+            let both =
+                |entry: &ExportEntry| [false, true].map(|own| export_line(&entry.path, &entry.client, own)).concat();
+            command.stdin = (EXPORTS_HEADER.to_owned() + &entries.iter().map(both).collect::<String>()).into_bytes();
         }
         self.run(&command).map(|_| ())
     }

@@ -15,13 +15,14 @@ mod image;
 mod job;
 mod observe;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::runner::{Command, Output, Runner};
 
 use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use crate::model::{CloudImage, Digest, RecordState, VmId};
-use crate::observed::{Export, Observed, VmObserved, config_digest};
+use crate::observed::{Export, Observed, Place, VmObserved, config_digest};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
 const LOOK: Duration = Duration::from_mins(1);
@@ -63,6 +64,12 @@ impl Qm {
     /// Runs a fixed script with arguments; only looks.
     fn look(&self, name: &str, text: &str, arguments: &[&str]) -> Result<Output, Fault> {
         self.run(&Command::look(script(name, text, arguments), LOOK))
+    }
+
+    /// Paths of the node, one a line.
+    fn lines(&self, paths: &[String]) -> Result<Vec<u8>, Fault> {
+        let line = |path: &String| Ok(self.on_node(path)? + "\n");
+        Ok(paths.iter().map(line).collect::<Result<String, Fault>>()?.into_bytes())
     }
 
     /// Refuses to take a finished VM for something left over. One that is not locked counts only while its notes say that
@@ -170,15 +177,17 @@ impl Hypervisor for Qm {
 
     fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
         let argv = script("phoenix-observe", observe::SCRIPT, &[&self.layout.pve, &self.layout.root]);
-        let mut command = Command::look(argv, LOOK);
-        for path in directories {
-            command.stdin.extend_from_slice(self.on_node(path)?.as_bytes());
-            command.stdin.push(b'\n');
-        }
+        let command = Command { stdin: self.lines(directories)?, ..Command::look(argv, LOOK) };
         let output = self.run(&command)?;
         let files = observe::unpack(&output.stdout)?;
         let clones = self.clone_targets(&observe::clones(observe::tasks(&files)?))?;
-        observe::read(&files, &clones, &self.layout.root)
+        observe::read(&files, &clones, directories, &self.layout.root)
+    }
+
+    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
+        let argv = script("phoenix-places", observe::PLACES, &[&self.layout.root]);
+        let command = Command { stdin: self.lines(directories)?, ..Command::look(argv, LOOK) };
+        observe::places(&self.run(&command)?.stdout, directories, &self.layout.root)
     }
 
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {

@@ -4,6 +4,8 @@
 //! configuration files costs nothing. So the files are read as they are, the API is asked only for what no file tells,
 //! all at once, and everything travels as one archive.
 
+mod script;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
@@ -13,56 +15,10 @@ use super::answer;
 use super::copying::{copying, writes_volume_of};
 use crate::hypervisor::{DISK_TASKS, Fault, FaultKind};
 use crate::model::{VmId, content_digest};
-use crate::observed::{Elsewhere, Export, NfsSource, Node, Observed, Storage, VmObserved};
-
-/// `phoenix-observe PVE ROOT`: prints a tar archive with the answers. Standard input are directories, one a line, whose
-/// entries are counted.
-///
-/// Four calls of the API, one of `ip`, `ps` and `tar` each, however many VMs there are.
-pub(super) const SCRIPT: &str = r#"set -u
-pve=$1 root=$2
-read -r node <"$root/proc/sys/kernel/hostname" || exit 1
-node=${node%%.*}
-t=$(mktemp -d) || exit 1
-trap 'rm -rf "$t"' EXIT
-echo "$node" >"$t/hostname"
-ask() {
-  pvesh get "$2" $3 --output-format json >"$t/$1.json" 2>"$t/$1.err" || echo "$?" >"$t/$1.failed"
-}
-ask qemu "/nodes/$node/qemu" "" &
-ask storage "/nodes/$node/storage" "" &
-ask tasks "/nodes/$node/tasks" "--source active" &
-ask resources /cluster/resources "--type vm" &
-cat "$root/proc/meminfo" >"$t/meminfo"
-grep -c '^processor' "$root/proc/cpuinfo" >"$t/cpus"
-ps -eo args= 2>/dev/null | grep -e '[q]emu-img convert' -e '[i]mport-from=' >"$t/copying"
-for bridge in "$root"/sys/class/net/*/bridge; do
-  [ -d "$bridge" ] || continue
-  bridge=${bridge%/bridge}
-  echo "${bridge##*/}"
-done >"$t/bridges"
-ip -o -4 addr show >"$t/addresses" 2>/dev/null
-cat "$pve/pve-root-ca.pem" >"$t/root-ca" 2>/dev/null
-cat "$pve/storage.cfg" >"$t/storage.cfg" 2>/dev/null
-cat "$pve/ha/resources.cfg" >"$t/ha" 2>/dev/null
-cat "$root/etc/exports" >"$t/exports" 2>/dev/null
-for file in "$root"/etc/exports.d/*.exports; do
-  [ -f "$file" ] && cat "$file" >"$t/${file##*/}"
-done
-while IFS= read -r path; do
-  [ -d "$path" ] || continue
-  count=$(ls -A -- "$path" 2>/dev/null | wc -l)
-  [ "$count" -eq 0 ] || printf '%s %s\n' "$count" "$path"
-done >"$t/directories"
-command -v exportfs >"$t/exportfs" 2>/dev/null
-wait
-[ -d "$pve/qemu-server/" ] || { echo "$pve/qemu-server cannot be read: is this a Proxmox VE node, is pve-cluster running, and are you root?" >&2; exit 3; }
-tar -cf - -C "$t" . -C "$pve/qemu-server/" .
-status=$?
-# A configuration that changes while it is read is told by tar with 1; its digest tells us in time.
-[ "$status" -le 1 ] || exit "$status"
-exit 0
-"#;
+use crate::observed::{
+    Allowed, Elsewhere, Export, Guarded, Mounts, NfsSource, Node, Observed, Place, Storage, VmObserved,
+};
+pub(super) use script::{PLACES, SCRIPT};
 
 /// A file of the answer.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -152,7 +108,13 @@ pub(super) const COPY: &str = "qemu-img convert";
 /// Makes sense of the answer. `clones` are the targets of running clones; `None` stands for one that cannot be told.
 ///
 /// `root` is what stands before every path of the node.
-pub(super) fn read(files: &Files, clones: &[Option<VmId>], root: &str) -> Result<Observed, Fault> {
+/// `directories` are those on standard input, as phoenix calls them.
+pub(super) fn read(
+    files: &Files,
+    clones: &[Option<VmId>],
+    directories: &[String],
+    root: &str,
+) -> Result<Observed, Fault> {
     let running: BTreeMap<u32, bool> =
         json::<Vec<QemuEntry>>(files, "qemu")?.into_iter().map(|vm| (vm.vmid, vm.status == "running")).collect();
     let vms = configurations(files, &running);
@@ -174,6 +136,8 @@ pub(super) fn read(files: &Files, clones: &[Option<VmId>], root: &str) -> Result
         storages: storages(files)?,
         vms,
         directories: text(files, "directories").lines().filter_map(|line| entries(line, root)).collect(),
+        places: places(files.get("places").map_or(&[], Vec::as_slice), directories, root)?,
+        allowed: allowed(files),
         exports: exports(files),
         ha: text(files, "ha").lines().filter_map(managed).collect(),
         guests: BTreeMap::new(),
@@ -252,11 +216,50 @@ fn entries(line: &str, root: &str) -> Option<(String, usize)> {
     Some((path.strip_prefix(root)?.to_owned(), count.parse().ok()?))
 }
 
+/// Where each of the directories lies, as `place` told it, and the mounts behind that.
+pub(super) fn places(said: &[u8], directories: &[String], root: &str) -> Result<BTreeMap<String, Place>, Fault> {
+    let mut words: Vec<String> =
+        said.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let mounts = Mounts::parse(&words.pop().unwrap_or_default());
+    if words.len() != directories.len() {
+        let what = "the node does not say of every directory where it lies: is `realpath` of coreutils there?";
+        return Err(Fault::harmless(FaultKind::Garbled, what));
+    }
+    let on_node = |real: String| match real.strip_prefix(root) {
+        Some("") if !root.is_empty() => "/".to_owned(),
+        Some(rest) if rest.starts_with('/') => rest.to_owned(),
+        _ => real,
+    };
+    Ok(directories.iter().cloned().zip(words.into_iter().map(|real| mounts.place(on_node(real)))).collect())
+}
+
+/// What the administrator allows: the file counts only if nobody but the user phoenix runs as, root, can have written it.
+fn allowed(files: &Files) -> Allowed {
+    let guarded = text(files, "allow.guarded");
+    let mut lines = guarded.lines();
+    let Some(user) = lines.next() else { return Allowed::default() };
+    let mut next = || {
+        let (owner, mode) = lines.next()?.split_once(' ')?;
+        Some(Guarded { owner: owner.parse().ok()?, mode: u32::from_str_radix(mode, 16).ok()? })
+    };
+    let (Ok(user), Some(directory), Some(file)) = (user.parse(), next(), next()) else {
+        return Allowed::broken("the node does not say whose it is".to_owned());
+    };
+    match (Allowed::distrust(directory, file, user), files.get("allow.json")) {
+        (Some(distrusted), _) => distrusted,
+        (None, Some(text)) => Allowed::parse(text),
+        (None, None) => Allowed::broken("it cannot be read".to_owned()),
+    }
+}
+
 /// What the node exports.
 fn exports(files: &Files) -> Vec<Export> {
     let own = |name: &&String| *name == "exports" || name.ends_with(".exports");
     files.keys().filter(own).flat_map(|name| Export::parse(name, &text(files, name))).collect()
 }
+
+/// Kinds of storages that Proxmox mounts itself, below `/mnt/pve` unless it is told otherwise.
+const MOUNTED: [&str; 4] = ["nfs", "cifs", "cephfs", "glusterfs"];
 
 /// The storages: what the API says of each, and from `storage.cfg` where an NFS one comes from.
 fn storages(files: &Files) -> Result<BTreeMap<String, Storage>, Fault> {
@@ -271,7 +274,7 @@ fn storages(files: &Files) -> Result<BTreeMap<String, Storage>, Fault> {
                 ("nfs", Some(server), Some(export)) => Some(NfsSource { server, export }),
                 _ => None,
             };
-            let mounted = || nfs.as_ref().map(|_| format!("/mnt/pve/{}", entry.storage));
+            let mounted = || MOUNTED.contains(&entry.kind.as_str()).then(|| format!("/mnt/pve/{}", entry.storage));
             let path = option("path").or_else(mounted);
             let storage = Storage {
                 images: entry.content.split(',').any(|content| content == "images"),
@@ -282,6 +285,7 @@ fn storages(files: &Files) -> Result<BTreeMap<String, Storage>, Fault> {
                 thick: entry.kind == "lvm",
                 path,
                 nfs,
+                content_dirs: option("content-dirs").map(|dirs| Storage::parse_content_dirs(&dirs)).unwrap_or_default(),
                 kind: entry.kind,
             };
             (entry.storage, storage)

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args as ClapArgs};
 
 use super::Selecting;
 use crate::cli::output::Output;
-use crate::model::is_content_digest;
+use crate::model::{InvalidHostPath, allowed_path, is_content_digest};
 
 /// What to do beside making the VMs what the config says.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -37,6 +37,19 @@ pub(in crate::cli) struct Options {
     /// Let --prune destroy this many VMs although that is more than half of the project.
     #[arg(long, value_name = "N", requires = "prune")]
     pub(in crate::cli) prune_many: Option<usize>,
+}
+
+/// What of the node VMs may have.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(in crate::cli) struct Allowing {
+    /// Let VMs have this directory of the node and what is below it, as its allow.json would; may be repeated.
+    #[arg(long, value_name = "DIR", value_parser = directory)]
+    pub(in crate::cli) allow_host_path: Vec<String>,
+}
+
+/// Reads a directory that VMs may have.
+fn directory(text: &str) -> Result<String, InvalidHostPath> {
+    allowed_path(text)
 }
 
 /// Consent to what cannot be taken back.
@@ -73,6 +86,8 @@ pub(in crate::cli) struct Apply {
     pub(in crate::cli) running: Running,
     #[command(flatten)]
     pub(in crate::cli) options: Options,
+    #[command(flatten)]
+    pub(in crate::cli) allowing: Allowing,
     /// Do not ask.
     #[arg(long)]
     pub(in crate::cli) auto_approve: bool,
@@ -83,7 +98,7 @@ pub(in crate::cli) struct Apply {
     #[arg(long, value_name = "HASH", value_parser = whole_hash)]
     pub(in crate::cli) expect: Option<String>,
     /// Carry out this saved plan, without asking; a VM that moved since is left alone.
-    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "exclude", "Options"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["only", "exclude", "Options", "Allowing"])]
     pub(in crate::cli) plan: Option<PathBuf>,
 }
 
@@ -103,6 +118,8 @@ pub(in crate::cli) struct Create {
     /// VMIDs.
     #[arg(value_name = "VM_ID", required = true)]
     pub(in crate::cli) ids: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) allowing: Allowing,
     #[command(flatten)]
     pub(in crate::cli) running: Running,
 }

@@ -6,7 +6,6 @@ use super::{Draft, Scene, has_errors};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Record};
 use crate::observed::{RecordError, VmObserved, with_record};
-use crate::plan::volumes::resolve;
 use crate::plan::{Change, VmPlan, cloud_init, codes, diff, disk, drift, preflight};
 
 /// Plans a VM that is taken over with a record that stands in its notes before anything else is done to it.
@@ -22,7 +21,7 @@ pub(super) fn plan_adopted(
     let before = problems.len();
     disk::boot_disk(vm, live, scene, problems);
     cloud_init::preflight(vm, Some(live), problems);
-    let mounts = resolve(vm, &scene.desired.settings, scene.observed, problems);
+    let mounts = super::mounts(vm, scene, problems);
     preflight::host(vm, scene, problems);
     problems.extend(room(live, &record));
     let changes = diff::changes(vm, live, scene);

@@ -5,6 +5,10 @@
 //! stopped, as it is by `phoenix node reset`. It listens on the loopback interface of this machine, where a relay
 //! brings what a guest sends to the node's address ([`relay`](Nfs::relay)).
 //!
+//! It has nothing like `subtree_check` of the kernel's server: a file handle of its VFS names an inode of the file system
+//! that the directory lies on, and root in a guest that makes up handles may reach all of it. So a directory for guests
+//! that nobody trusts belongs onto a file system of its own, and so does the node.
+//!
 //! | in `nfs/` of the node | what it is |
 //! |---|---|
 //! | `state.json` | its port, and the number of each directory |

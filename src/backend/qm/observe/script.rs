@@ -1,0 +1,82 @@
+//! The scripts that read a node.
+
+/// Shell function `place PATH`: where it lies when all links are followed, whether or not it exists, ended by a NUL.
+macro_rules! place {
+    () => {
+        r#"place() {
+  realpath -mz -- "$1" 2>/dev/null || printf '\0'
+}
+"#
+    };
+}
+
+/// `phoenix-places ROOT`: prints where each directory on standard input lies, one a line there, and then the mounts.
+pub(in crate::backend::qm) const PLACES: &str = concat!(
+    "set -u\n",
+    place!(),
+    r#"while IFS= read -r path; do
+  place "$path"
+done
+cat "$1/proc/self/mountinfo" 2>/dev/null
+exit 0
+"#
+);
+
+/// `phoenix-observe PVE ROOT`: prints a tar archive with the answers. Standard input are directories, one a line, whose
+/// entries are counted and whose places are told.
+///
+/// Four calls of the API, one of `ip`, `ps` and `tar` each, however many VMs there are.
+pub(in crate::backend::qm) const SCRIPT: &str = concat!(
+    "set -u\n",
+    place!(),
+    r#"pve=$1 root=$2
+read -r node <"$root/proc/sys/kernel/hostname" || exit 1
+node=${node%%.*}
+t=$(mktemp -d) || exit 1
+trap 'rm -rf "$t"' EXIT
+echo "$node" >"$t/hostname"
+ask() {
+  pvesh get "$2" $3 --output-format json >"$t/$1.json" 2>"$t/$1.err" || echo "$?" >"$t/$1.failed"
+}
+ask qemu "/nodes/$node/qemu" "" &
+ask storage "/nodes/$node/storage" "" &
+ask tasks "/nodes/$node/tasks" "--source active" &
+ask resources /cluster/resources "--type vm" &
+cat "$root/proc/meminfo" >"$t/meminfo"
+grep -c '^processor' "$root/proc/cpuinfo" >"$t/cpus"
+ps -eo args= 2>/dev/null | grep -e '[q]emu-img convert' -e '[i]mport-from=' >"$t/copying"
+for bridge in "$root"/sys/class/net/*/bridge; do
+  [ -d "$bridge" ] || continue
+  bridge=${bridge%/bridge}
+  echo "${bridge##*/}"
+done >"$t/bridges"
+ip -o -4 addr show >"$t/addresses" 2>/dev/null
+cat "$pve/pve-root-ca.pem" >"$t/root-ca" 2>/dev/null
+cat "$pve/storage.cfg" >"$t/storage.cfg" 2>/dev/null
+cat "$pve/ha/resources.cfg" >"$t/ha" 2>/dev/null
+cat "$root/etc/exports" >"$t/exports" 2>/dev/null
+for file in "$root"/etc/exports.d/*.exports; do
+  [ -f "$file" ] && cat "$file" >"$t/${file##*/}"
+done
+while IFS= read -r path; do
+  place "$path" >&3
+  [ -d "$path" ] || continue
+  count=$(ls -A -- "$path" 2>/dev/null | wc -l)
+  [ "$count" -eq 0 ] || printf '%s %s\n' "$count" "$path"
+done >"$t/directories" 3>"$t/places"
+cat "$root/proc/self/mountinfo" >>"$t/places" 2>/dev/null
+allow=$root/etc/phoenix
+if [ -e "$allow/allow.json" ] || [ -L "$allow/allow.json" ]; then
+  { id -u; stat -c '%u %f' -- "$allow" "$allow/allow.json"; } >"$t/allow.guarded"
+  [ ! -f "$allow/allow.json" ] || [ -L "$allow/allow.json" ] || head -c 1048577 -- "$allow/allow.json" >"$t/allow.json"
+fi
+command -v exportfs >"$t/exportfs" 2>/dev/null
+wait
+[ -d "$pve/qemu-server/" ] || { echo "$pve/qemu-server cannot be read: is this a Proxmox VE node, is pve-cluster running, and are you root?" >&2; exit 3; }
+tar -cf - -C "$t" . -C "$pve/qemu-server/" .
+status=$?
+# A configuration that changes while it is read is told by tar with 1; its digest tells us in time.
+[ "$status" -le 1 ] || exit "$status"
+exit 0
+"#
+);

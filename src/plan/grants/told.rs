@@ -1,0 +1,71 @@
+//! What the plan says of directories that VMs get.
+
+use std::collections::BTreeMap;
+
+use crate::diag::Diagnostic;
+use crate::model::{ActionKind, VmId, normal_path};
+use crate::observed::Observed;
+use crate::plan::{Mount, VmPlan, codes};
+
+/// Most VMs that one sentence names.
+const NAMED: usize = 10;
+
+/// What stands for the VMID where each VM has a directory of its own.
+const OWN: &str = "/VMID";
+
+/// Says which VMs will be able to write which directories of the node that they cannot write now, and where that lets them
+/// fill it. VMs that get the same, or each a directory named by its VMID beside the others, share a sentence.
+pub(in crate::plan) fn told(vms: &[VmPlan], observed: &Observed, problems: &mut Vec<Diagnostic>) {
+    let (mut written, mut filled) = (BTreeMap::new(), BTreeMap::new());
+    for (vm, mount) in vms.iter().flat_map(new) {
+        let path = normal_path(&mount.export);
+        let place = observed.places.get(&path);
+        let real = place.map_or(&path, |place| &place.real);
+        let named = real.strip_suffix(&format!("/{vm}")).map(|parent| format!("{parent}{OWN}"));
+        let add = |to: &mut BTreeMap<String, Vec<(VmId, String)>>| {
+            to.entry(named.clone().unwrap_or_else(|| real.clone())).or_default().push((vm, real.clone()));
+        };
+        add(&mut written);
+        if place.is_some_and(|place| place.on_root) {
+            add(&mut filled);
+        }
+    }
+    for (shared, vms) in written {
+        let (who, which, vm) = sentence(&shared, &vms);
+        let each = if vm.is_none() && shared.ends_with(OWN) { "each be" } else { "be" };
+        let what = format!("{who} will {each} able to write all of {which} on the node");
+        problems.push(Diagnostic { vm, ..Diagnostic::notice(codes::WRITES_ON_NODE, what) });
+    }
+    for (shared, vms) in filled {
+        let (who, which, vm) = sentence(&shared, &vms);
+        let what = format!("{who} can fill the root file system of the node, on which {which} lies");
+        let hint = "put it on a file system of its own, e.g. a ZFS dataset with a quota for each VM";
+        problems.push(Diagnostic { vm, ..Diagnostic::warning(codes::FILLS_NODE, what).hint(hint) });
+    }
+}
+
+/// The volumes that a VM gets from the node and does not have yet.
+fn new(vm: &VmPlan) -> impl Iterator<Item = (VmId, &Mount)> {
+    let task = vm.task.as_deref().filter(|_| !vm.blocked);
+    let mounted = |mount: &Mount| {
+        let of = |subject: &str| subject == mount.mount_point;
+        let is = |kind: ActionKind| kind == ActionKind::Mount;
+        vm.actions.iter().any(|a| is(a.kind) && a.outcome.acts() && a.subject.as_deref().is_some_and(of))
+    };
+    let served = task.into_iter().flat_map(move |task| {
+        task.mounts.iter().filter(|mount| mount.served && !task.lost.contains(&mount.mount_point))
+    });
+    served.filter(move |mount| mounted(mount)).map(|mount| (vm.vm, mount))
+}
+
+/// Who gets what, in words, and the VM if it is one.
+fn sentence<'s>(shared: &'s str, vms: &'s [(VmId, String)]) -> (String, &'s str, Option<VmId>) {
+    let mut ids: Vec<VmId> = vms.iter().map(|(vm, _)| *vm).collect();
+    ids.dedup();
+    let words: Vec<String> = ids.iter().take(NAMED).map(ToString::to_string).collect();
+    match (&ids[..], &words[..]) {
+        ([vm], _) => (format!("VM {vm}"), vms.first().map_or(shared, |(_, real)| real), Some(*vm)),
+        (_, [words @ .., last]) if ids.len() <= NAMED => (format!("VMs {} and {last}", words.join(", ")), shared, None),
+        _ => (format!("VMs {} and {} more", words.join(", "), ids.len() - words.len()), shared, None),
+    }
+}
