@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use super::connect::Named;
 use super::output::Output;
+use crate::plan::document::TargetOrigin;
 
 mod changing;
 mod node;
@@ -38,6 +41,10 @@ pub(super) struct Args {
     #[arg(long, global = true, value_name = "TARGET", env = "PHOENIX_TARGET", hide_env_values = true)]
     pub(super) target: Option<String>,
 
+    /// The target stands in the environment and not on the command line.
+    #[arg(skip)]
+    pub(super) target_of_environment: bool,
+
     /// What the guests of the embedded node are, from now on (in its node.json).
     #[arg(long, global = true, value_name = "KIND", value_enum)]
     pub(super) guests: Option<GuestKind>,
@@ -48,6 +55,26 @@ pub(super) struct Args {
 
     #[command(subcommand)]
     pub(super) verb: Verb,
+}
+
+impl Args {
+    /// Reads the command line.
+    pub(super) fn of_this_process() -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches()?;
+        let mut deepest = &matches;
+        while let Some((_, below)) = deepest.subcommand() {
+            deepest = below;
+        }
+        let of_environment = deepest.value_source("target") == Some(ValueSource::EnvVariable);
+        let args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut Self::command()))?;
+        Ok(Self { target_of_environment: of_environment, ..args })
+    }
+
+    /// The target that was named, and where.
+    pub(super) fn named(&self) -> Option<Named> {
+        let origin = if self.target_of_environment { TargetOrigin::Environment } else { TargetOrigin::CommandLine };
+        self.target.clone().map(|text| Named { text, origin })
+    }
 }
 
 /// When to do something that only suits a terminal.

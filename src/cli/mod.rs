@@ -30,7 +30,6 @@ mod validate;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser as _;
 
 use args::{Args, Verb};
 use console::Console;
@@ -40,7 +39,7 @@ use exit::Refusal;
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::of_this_process() {
         Ok(args) => args,
         Err(error) => {
             // clap knows where its text goes; that it cannot be printed is nothing to say more about.

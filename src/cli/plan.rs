@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::args::{self, Allowing, Args, GuestKind, Selecting};
+use super::connect::{Chosen, Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, commands, connect, load, observe, saved};
@@ -26,7 +27,7 @@ pub(super) struct Wish {
     /// The config.
     pub(super) config: PathBuf,
     /// The target, if somebody named one.
-    pub(super) target: Option<String>,
+    pub(super) target: Option<Named>,
     /// What the guests of an embedded node are to be, if somebody said it.
     pub(super) guests: Option<GuestKind>,
     /// Which VMs.
@@ -41,6 +42,8 @@ pub(super) struct Wish {
     pub(super) against: Option<PathBuf>,
     /// What is done will be held to what was agreed to, VM by VM.
     pub(super) agreed: bool,
+    /// What is about to be done with the target.
+    pub(super) intent: Intent,
 }
 
 /// A plan with what it was made from.
@@ -71,7 +74,7 @@ impl Wish {
             *options;
         Self {
             config: args.config.clone(),
-            target: args.target.clone(),
+            target: args.named(),
             guests: args.guests,
             selection: DocumentSelection { only: selecting.only.clone(), exclude: selecting.exclude.clone() },
             restart,
@@ -88,7 +91,14 @@ impl Wish {
             goal: Goal::Config { prune, prune_many },
             against: None,
             agreed: false,
+            intent: Intent::Look,
         }
+    }
+
+    /// For making VMs.
+    pub(super) fn making(mut self) -> Self {
+        self.intent = Intent::Make;
+        self
     }
 
     /// With directories of the node that VMs may have.
@@ -113,14 +123,17 @@ fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
         let target = DocumentTarget { name, label, simulated, observed_at, recorded: true, ..node(&observed) };
         return Ok(Look { target, hypervisor: None, observed });
     }
-    let target = connect::target(&wish.config, wish.target.as_deref(), Some(desired))?;
-    let hypervisor = connect::open(&target, wish.guests).with_context(|| format!("cannot open {target}"))?;
+    let chosen = connect::target(&wish.config, wish.target.as_ref(), Some(desired))?;
+    let Chosen { target, origin, .. } = &chosen;
+    let hypervisor =
+        connect::open(&chosen, wish.guests, wish.intent).with_context(|| format!("cannot open {target}"))?;
     let observed =
         observe::observed(hypervisor.as_ref(), desired).with_context(|| format!("cannot look at {target}"))?;
     let About { label, simulated } = hypervisor.about();
     let observed_at = jiff::Timestamp::now().to_string();
     let name = target.to_string();
-    let target = DocumentTarget { name, label, simulated, observed_at, ..node(&observed) };
+    let origin = Some(*origin);
+    let target = DocumentTarget { name, origin, label, simulated, observed_at, ..node(&observed) };
     Ok(Look { target, hypervisor: Some(hypervisor), observed })
 }
 

@@ -58,7 +58,7 @@ impl Scene {
     /// A scene with a config and an embedded node.
     pub(crate) fn with_node(config: &str) -> Self {
         let scene = Self::new(config);
-        assert_eq!(scene.plan_code(), Some(2));
+        assert_eq!(scene.phoenix(&["node", "init"]).code, Some(0));
         scene
     }
 

@@ -88,6 +88,10 @@ pub struct Embedded {
     settings: Settings,
     tasks: Tasks,
     programs: Programs,
+    /// It was only looked at, and was not there.
+    unmade: bool,
+    /// What its guests are to be once anything is done on it, where somebody said it.
+    guests: Option<GuestKind>,
 }
 
 /// VMs by VMID, and the bytes their disks take on each storage.
@@ -107,9 +111,22 @@ impl Embedded {
         Ok(Self::with(dir, settings))
     }
 
+    /// Opens the node in `dir` to look at it: nothing is made or changed before [`Hypervisor::begin`]. A directory that
+    /// does not exist or is empty is seen as the fresh node that would be made there, and its guests are seen as of this
+    /// kind.
+    pub fn as_is(dir: &Path, guests: Option<GuestKind>) -> Result<Self, Fault> {
+        let (settings, unmade) = admin::look(dir, guests)?;
+        Ok(Self { unmade, guests, ..Self::with(dir, settings) })
+    }
+
+    /// Whether the node is not there yet.
+    pub fn is_unmade(&self) -> bool {
+        self.unmade && !self.dir.join(settings::FILE).exists()
+    }
+
     fn with(dir: &Path, settings: Settings) -> Self {
         let tasks = Tasks { dir: dir.join("tasks"), node: settings.name.clone() };
-        Self { dir: dir.to_owned(), settings, tasks, programs: Programs::default() }
+        Self { dir: dir.to_owned(), settings, tasks, programs: Programs::default(), unmade: false, guests: None }
     }
 
     /// The settings of the node.
@@ -172,12 +189,19 @@ impl Embedded {
     }
 
     fn storages_with(&self, used: &BTreeMap<String, u64>) -> Result<BTreeMap<String, Storage>, Fault> {
-        let text = files::read(&self.dir.join("storage.cfg"))?.unwrap_or_default();
+        let text = if self.is_unmade() {
+            storage::fresh(&self.settings)
+        } else {
+            files::read(&self.dir.join("storage.cfg"))?.unwrap_or_default()
+        };
         Ok(storage::parse_cfg(&text, &self.settings, used))
     }
 
     /// Reads every VM.
     fn read_all(&self) -> Result<AllVms, Fault> {
+        if self.is_unmade() {
+            return admin::fresh_vms(&self.settings);
+        }
         let running = self.machines().running()?;
         let mut vms = BTreeMap::new();
         let mut used = BTreeMap::new();
@@ -233,6 +257,15 @@ impl Hypervisor for Embedded {
                 About { label: format!("{place} ({how})"), simulated: false }
             }
         }
+    }
+
+    fn begin(&self) -> Result<(), Fault> {
+        let settings = admin::open(&self.dir, self.guests)?;
+        if self.unmade && settings != self.settings {
+            let what = format!("another process made {} meanwhile, and otherwise", self.dir.display());
+            return Err(Fault::harmless(FaultKind::Stale, what).hint("plan again"));
+        }
+        Ok(())
     }
 
     fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
