@@ -199,6 +199,7 @@ fn observed() -> Observed {
     let dir = tempfile::tempdir().unwrap();
     let mut observed = Embedded::open(dir.path()).unwrap().observe().unwrap();
     "directory /node".clone_into(&mut observed.node.identity);
+    observed.allowed.host_paths = ["/srv", "/quickOS"].map(str::to_owned).into();
     observed
 }
 

@@ -3,14 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::parser::ValueSource;
-use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::connect::Named;
 use super::output::Output;
-use crate::plan::document::TargetOrigin;
 
 mod changing;
+mod named;
 mod node;
 
 pub(super) use changing::{Allowing, Apply, Create, Destroy, Import, Options, Restart, Rollback, Running, Start, Stop};
@@ -55,26 +53,6 @@ pub(super) struct Args {
 
     #[command(subcommand)]
     pub(super) verb: Verb,
-}
-
-impl Args {
-    /// Reads the command line.
-    pub(super) fn of_this_process() -> Result<Self, clap::Error> {
-        let matches = Self::command().try_get_matches()?;
-        let mut deepest = &matches;
-        while let Some((_, below)) = deepest.subcommand() {
-            deepest = below;
-        }
-        let of_environment = deepest.value_source("target") == Some(ValueSource::EnvVariable);
-        let args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut Self::command()))?;
-        Ok(Self { target_of_environment: of_environment, ..args })
-    }
-
-    /// The target that was named, and where.
-    pub(super) fn named(&self) -> Option<Named> {
-        let origin = if self.target_of_environment { TargetOrigin::Environment } else { TargetOrigin::CommandLine };
-        self.target.clone().map(|text| Named { text, origin })
-    }
 }
 
 /// When to do something that only suits a terminal.

@@ -128,6 +128,8 @@ pub const ALLOW_FILE: &str = "T081";
 pub const WRITES_ON_NODE: &str = "T082";
 /// A VM can fill the node's root file system.
 pub const FILLS_NODE: &str = "T083";
+/// No VM may be made from a file of the node.
+pub const IMAGE_PATH: &str = "T084";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -195,4 +197,5 @@ pub const ALL: &[(&str, &str)] = &[
     (ALLOW_FILE, "the node's file of what VMs may have counts for nothing"),
     (WRITES_ON_NODE, "a VM will be able to write a directory of the node"),
     (FILLS_NODE, "a VM can fill the node's root file system"),
+    (IMAGE_PATH, "no VM may be made from a file of the node"),
 ];

@@ -12,16 +12,16 @@ use super::qemu::Console;
 use super::settings::{self, Settings};
 use super::storage::{self, NewName, usable};
 use super::tasks::Task;
-use super::{AllVms, DIRECTORIES, Embedded, GuestKind, Machine, NfsState, qemu, rehearse};
+use super::{DIRECTORIES, Embedded, GuestKind, Machine, NfsState, qemu, rehearse};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{GIB, VmId};
 use crate::observed::{Conf, Storage, VmObserved, print_size};
 
 /// First VMID of templates.
-const FIRST_TEMPLATE: u32 = 9000;
+pub(super) const FIRST_TEMPLATE: u32 = 9000;
 
 /// Template of a fresh node: its name and the size of its disk in GiB.
-const FRESH_TEMPLATE: (&str, u32) = ("ubuntu-22.04-cloud-template-v3", 3);
+pub(super) const FRESH_TEMPLATE: (&str, u32) = ("ubuntu-22.04-cloud-template-v3", 3);
 
 /// Lock that says "somebody is making or changing this node"; its presence marks a node that is being made.
 const MAKING: &str = ".phoenix-node.lock";
@@ -86,19 +86,6 @@ pub(super) fn open(dir: &Path, guests: Option<GuestKind>) -> Result<Settings, Fa
     }
 }
 
-/// The settings of the node in `dir` with guests of this kind, and whether it is not there yet. Makes and changes nothing.
-pub(super) fn look(dir: &Path, guests: Option<GuestKind>) -> Result<(Settings, bool), Fault> {
-    let Some(settings) = Settings::read(dir)? else {
-        vacant(dir)?;
-        return Ok((Settings::of(guests.unwrap_or_default()), true));
-    };
-    let settings = match guests {
-        Some(guests) if guests != settings.guests => with_guests(dir, settings, guests)?,
-        _ => settings,
-    };
-    Ok((settings, false))
-}
-
 /// Changes what the guests of a node are.
 fn change(dir: &Path, settings: Settings, guests: GuestKind) -> Result<Settings, Fault> {
     let _lock = files::lock(&dir.join(MAKING), Deadline::after(WAIT))?;
@@ -108,7 +95,7 @@ fn change(dir: &Path, settings: Settings, guests: GuestKind) -> Result<Settings,
 }
 
 /// The settings with other guests, unless VMs of the node run.
-fn with_guests(dir: &Path, settings: Settings, guests: GuestKind) -> Result<Settings, Fault> {
+pub(super) fn with_guests(dir: &Path, settings: Settings, guests: GuestKind) -> Result<Settings, Fault> {
     let node = Embedded::with(dir, settings);
     if let Some(vm) = node.machines().running()?.first() {
         let what = format!("VM {vm} runs, and guests of this node are {}", node.settings.guests);
@@ -120,7 +107,7 @@ fn with_guests(dir: &Path, settings: Settings, guests: GuestKind) -> Result<Sett
 }
 
 /// Refuses a directory that holds anything else than what is left of a node that was being made.
-fn vacant(dir: &Path) -> Result<(), Fault> {
+pub(super) fn vacant(dir: &Path) -> Result<(), Fault> {
     let names = files::names(dir)?;
     match names.first() {
         Some(name) if !names.iter().any(|name| name == MAKING) => {
@@ -132,22 +119,8 @@ fn vacant(dir: &Path) -> Result<(), Fault> {
     }
 }
 
-/// The VMs of a fresh node with these settings, as one is made: its template.
-pub(super) fn fresh_vms(settings: &Settings) -> Result<AllVms, Fault> {
-    let (mut vms, mut used) = AllVms::default();
-    let id = VmId::try_from(FIRST_TEMPLATE).map_err(|error| Fault::harmless(FaultKind::Failed, error.to_string()))?;
-    if settings.guests == GuestKind::Simulated {
-        let (name, size) = FRESH_TEMPLATE;
-        let disk = format!("local-zfs:base-{id}-disk-0");
-        let text = template_conf(name, &disk, &format!("local-zfs:vm-{id}-cloudinit"), u64::from(size) * GIB, "");
-        storage::add_use(&text, &mut used);
-        vms.insert(id, VmObserved::from_conf(id, &text, false));
-    }
-    Ok((vms, used))
-}
-
 /// The configuration of a new template with these volumes.
-fn template_conf(name: &str, disk: &str, cloud_init: &str, size: u64, hotplug: &str) -> String {
+pub(super) fn template_conf(name: &str, disk: &str, cloud_init: &str, size: u64, hotplug: &str) -> String {
     let (size, mac) = (print_size(size), new_mac());
     let (uuid, genid) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     format!(

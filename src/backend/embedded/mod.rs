@@ -51,6 +51,7 @@ mod snapshot;
 mod storage;
 mod tasks;
 mod template;
+mod unmade;
 mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,19 +110,6 @@ impl Embedded {
     pub fn open_with(dir: &Path, guests: Option<GuestKind>) -> Result<Self, Fault> {
         let settings = admin::open(dir, guests)?;
         Ok(Self::with(dir, settings))
-    }
-
-    /// Opens the node in `dir` to look at it: nothing is made or changed before [`Hypervisor::begin`]. A directory that
-    /// does not exist or is empty is seen as the fresh node that would be made there, and its guests are seen as of this
-    /// kind.
-    pub fn as_is(dir: &Path, guests: Option<GuestKind>) -> Result<Self, Fault> {
-        let (settings, unmade) = admin::look(dir, guests)?;
-        Ok(Self { unmade, guests, ..Self::with(dir, settings) })
-    }
-
-    /// Whether the node is not there yet.
-    pub fn is_unmade(&self) -> bool {
-        self.unmade && !self.dir.join(settings::FILE).exists()
     }
 
     fn with(dir: &Path, settings: Settings) -> Self {
@@ -200,7 +188,7 @@ impl Embedded {
     /// Reads every VM.
     fn read_all(&self) -> Result<AllVms, Fault> {
         if self.is_unmade() {
-            return admin::fresh_vms(&self.settings);
+            return unmade::fresh_vms(&self.settings);
         }
         let running = self.machines().running()?;
         let mut vms = BTreeMap::new();
@@ -260,12 +248,7 @@ impl Hypervisor for Embedded {
     }
 
     fn begin(&self) -> Result<(), Fault> {
-        let settings = admin::open(&self.dir, self.guests)?;
-        if self.unmade && settings != self.settings {
-            let what = format!("another process made {} meanwhile, and otherwise", self.dir.display());
-            return Err(Fault::harmless(FaultKind::Stale, what).hint("plan again"));
-        }
-        Ok(())
+        self.make()
     }
 
     fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
