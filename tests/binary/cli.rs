@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr as _;
 const THREE: &str = include_str!("../../phoenix_vm_configs.json");
 
 fn three() -> Scene {
-    Scene::new(THREE)
+    Scene::with_node(THREE)
 }
 
 /// Three VMs that are as wished.
