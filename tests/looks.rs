@@ -90,7 +90,9 @@ fn what_looks_makes_nothing_whatever_the_target() {
     }
     fresh.makes_nothing("plan --guests qemu", 1, &["there is no template"]);
     fresh.makes_nothing("apply", 4, &["nobody to ask"]);
-    fresh.makes_nothing("destroy 1000", 0, &[]);
+    fresh.check("destroy 1000", 0, &[]);
+    assert!(!fresh.path(".phoenix/node").exists());
+    fs::remove_dir_all(fresh.path(".phoenix")).unwrap();
     let named = Scene::new(NAMED);
     for verb in LOOKS.into_iter().filter(|verb| *verb != "validate") {
         named.makes_nothing(verb, 1, &["there is no embedded node at node", "phoenix node init --target"]);

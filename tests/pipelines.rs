@@ -249,7 +249,7 @@ fn what_a_pull_request_says_reaches_no_runner_with_rights() {
             proposed += 1;
             assert!(trust.starts_with("# Trust: none."), "{file}, {name}: {trust}");
             // A runner with rights, a way to the node, a token that writes, or what the checkout brings along.
-            for never in ["proxmox", "self-hosted", "qm", "--target", "\"write\"", "\"./", "--out"] {
+            for never in ["proxmox", "self-hosted", "qm", "--target", "\"write\"", "\"./", "--out "] {
                 assert!(!content.contains(never), "{file}, {name}: {never}\n{content}");
             }
         }
