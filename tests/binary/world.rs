@@ -78,8 +78,7 @@ impl Scene {
     pub(crate) fn allow_images(&self) {
         let dir = self.path(".phoenix/node/root/etc/phoenix");
         fs::create_dir_all(&dir).unwrap();
-        let allowed =
-            serde_json::json!({ "image_paths": [std::env::temp_dir().canonicalize().unwrap(), "/no/such".into()] });
+        let allowed = serde_json::json!({ "image_paths": [std::env::temp_dir().canonicalize().unwrap(), PathBuf::from("/no/such")] });
         fs::write(dir.join("allow.json"), allowed.to_string()).unwrap();
     }
 
