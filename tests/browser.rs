@@ -73,6 +73,7 @@ fn pages_are_usable_in_a_browser() {
     };
     let write = |count: usize| fs::write(dir.path().join("vms.json"), config(count)).unwrap();
     write(500);
+    phoenix(&["node", "init"]);
     phoenix(&["plan", "--format", "html=many.html"]);
     write(3);
     phoenix(&["plan", "--format", "html=plan.html"]);

@@ -118,6 +118,7 @@ fn check(case: &Path) {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("config.json");
     let word = |text: &str| text.to_owned();
+    assert_eq!(phoenix(dir.path(), &["node", "init"].map(word)).0, Some(0));
     if case.join("before.json").is_file() {
         fs::copy(case.join("before.json"), &config).unwrap();
         let (code, said) = phoenix(dir.path(), &["apply", "--auto-approve"].map(word));

@@ -97,6 +97,7 @@ fn plan(vms: Vec<DocumentVm>, text: &str) -> PlanDocument {
         digest: String::new(),
         hash: "0123456789abcdef".into(),
         target: DocumentTarget {
+            origin: None,
             name: text.into(),
             label: text.into(),
             node: text.into(),

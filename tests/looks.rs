@@ -1,111 +1,208 @@
-//! One look that consists of two questions: what ends between the two is not judged by the first answer.
+//! What only looks makes nothing, and says who named the target that it looked at.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
-use phoenix::backend::embedded::Embedded;
-use phoenix::config::{FeatureFiles, Source, load};
-use phoenix::event::{Event, Failure};
-use phoenix::hypervisor::{About, Cloning, Fault, Guests, HostOp, Hypervisor};
-use phoenix::hypervisor::{Effect, FaultKind};
-use phoenix::model::VmId;
-use phoenix::observed::{Export, Observed, VmObserved};
-use phoenix::plan::{Policy, plan};
+const CONFIG: &str = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 5 }] }"#;
+const NAMED: &str = r#"{ "hypervisor": { "target": "embedded:node" },
+    "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 5 }] }"#;
 
-/// A target that loses the answer of the operations that make a VM, and whose first answer about it afterwards is of a
-/// moment before: the clone, which has ended by the next question, still runs.
-struct Late {
-    node: Embedded,
-    /// What the first answer says.
-    before: fn(VmObserved) -> Option<VmObserved>,
-    /// How many answers about the VM were late.
-    answered: AtomicUsize,
-    /// How many are to be.
-    due: AtomicUsize,
+/// Verbs that look.
+const LOOKS: [&str; 8] = [
+    "plan",
+    "plan --commands --format json",
+    "status --verify-guest",
+    "validate",
+    "observe",
+    "graph",
+    "import --all --dry-run",
+    "node show",
+];
+
+struct Scene(tempfile::TempDir);
+
+impl Scene {
+    fn new(config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("phoenix_vm_configs.json"), config).unwrap();
+        Self(dir)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn ran(dir: &Path, arguments: &str, target: Option<&str>) -> (i32, String) {
+        let mut phoenix = Command::new(env!("CARGO_BIN_EXE_phoenix"));
+        phoenix.args(arguments.split_whitespace()).current_dir(dir).stdin(Stdio::null());
+        phoenix.env_remove("PHOENIX_TARGET").envs(target.map(|target| ("PHOENIX_TARGET", target)));
+        let output = phoenix.output().unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (output.status.code().unwrap(), text)
+    }
+
+    #[track_caller]
+    fn check(&self, arguments: &str, code: i32, says: &[&str]) -> String {
+        let (found, said) = Self::ran(self.0.path(), arguments, None);
+        assert_eq!(found, code, "{arguments}\n{said}");
+        // Lines are as wide as the screen.
+        let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        for says in says {
+            assert!(flat.contains(says), "{arguments}: `{says}` is missing in\n{said}");
+        }
+        said
+    }
+
+    /// Everything below the directory, with the content of files.
+    fn tree(&self) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+        fn add(dir: &Path, tree: &mut BTreeMap<PathBuf, Option<Vec<u8>>>) {
+            for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+                let path = entry.path();
+                if entry.file_type().unwrap().is_dir() {
+                    tree.insert(path.clone(), None);
+                    add(&path, tree);
+                } else {
+                    tree.insert(path.clone(), fs::read(&path).ok());
+                }
+            }
+        }
+        let mut tree = BTreeMap::new();
+        add(self.0.path(), &mut tree);
+        tree
+    }
+
+    #[track_caller]
+    fn makes_nothing(&self, arguments: &str, code: i32, says: &[&str]) {
+        let before = self.tree();
+        self.check(arguments, code, says);
+        let (before, after): (Vec<_>, Vec<_>) = (before.into_iter().collect(), self.tree().into_iter().collect());
+        assert!(before == after, "{arguments} changed the directory");
+    }
 }
 
-impl Hypervisor for Late {
-    fn about(&self) -> About {
-        self.node.about()
+#[test]
+fn what_looks_makes_nothing_whatever_the_target() {
+    let fresh = Scene::new(CONFIG);
+    for verb in LOOKS {
+        fresh.makes_nothing(verb, 0, &[]);
     }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
+    fresh.makes_nothing("plan --guests qemu", 1, &["there is no template"]);
+    fresh.makes_nothing("apply", 4, &["nobody to ask"]);
+    fresh.check("destroy 1000", 0, &[]);
+    assert!(!fresh.path(".phoenix/node").exists());
+    fs::remove_dir_all(fresh.path(".phoenix")).unwrap();
+    let named = Scene::new(NAMED);
+    for verb in LOOKS.into_iter().filter(|verb| *verb != "validate") {
+        named.makes_nothing(verb, 1, &["there is no embedded node at node", "phoenix node init --target"]);
     }
-    fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
-        let now = self.node.vm(vm)?;
-        if self.due.load(Ordering::Relaxed) == 0 {
-            return Ok(now);
+    named.makes_nothing("validate", 0, &[]);
+    named.makes_nothing("plan --target embedded:/proc/no", 1, &["there is no embedded node at /proc/no"]);
+    named.makes_nothing("apply --auto-approve --target embedded:a/b", 1, &["its parent directory is missing"]);
+    for scene in [fresh, named] {
+        scene.check("apply --auto-approve", 0, &[]);
+        for verb in LOOKS {
+            scene.makes_nothing(verb, 0, &[]);
         }
-        self.due.fetch_sub(1, Ordering::Relaxed);
-        self.answered.fetch_add(1, Ordering::Relaxed);
-        Ok(now.and_then(self.before))
-    }
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.node.config(vm)
-    }
-    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
-        self.node.volumes(vm)
-    }
-    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
-        self.node.cloning(vm)
-    }
-    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.node.working(vm)
-    }
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.node.exports(vm)
-    }
-    fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
-        self.node.perform(op, deadline)?;
-        if matches!(op, HostOp::Clone { .. }) {
-            self.due.store(1, Ordering::Relaxed);
-            let what = "the connection broke".to_owned();
-            return Err(Fault { kind: FaultKind::Unreachable, effect: Effect::Maybe, what, hint: None });
-        }
-        Ok(())
-    }
-    fn guests(&self) -> &dyn Guests {
-        self.node.guests()
+        scene.makes_nothing("plan --guests qemu", 1, &["VM 1000 runs"]);
+        scene.check("stop 1000 --auto-approve", 0, &[]);
+        scene.makes_nothing("plan --guests qemu", 0, &[]);
     }
 }
 
-/// The VM is made although the first look after the lost answer saw something else.
-#[track_caller]
-fn check(before: fn(VmObserved) -> Option<VmObserved>) {
-    let text = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web" }] }"#.to_owned();
-    let source = Source { name: "test.json".to_owned(), text };
-    let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let node = Embedded::open(dir.path()).unwrap();
-    let (answered, due) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let target = Arc::new(Late { node, before, answered, due });
-    let planned = plan(&desired, &target.observe().unwrap(), &Policy::default());
-    let hypervisor: Arc<dyn Hypervisor> = Arc::clone(&target) as _;
-    let of = Run {
-        plan: Arc::new(planned),
-        hypervisor,
-        clock: Arc::new(RealClock::start()),
-        limits: Limits::default(),
-        config: "test".to_owned(),
+#[test]
+fn the_plan_of_a_fresh_clone_is_the_one_of_the_node_once_it_is_made() {
+    let hash = |scene: &Scene| {
+        let plan: serde_json::Value = serde_json::from_str(&scene.check("plan --format json", 0, &[])).unwrap();
+        plan["hash"].as_str().unwrap().to_owned()
     };
-    let mut failures: Vec<Failure> = Vec::new();
-    let summary = run(&of, &Inbox::default(), &mut |event| {
-        if let Event::ActionFailed { failure, .. } = event {
-            failures.push(failure);
+    let scene = Scene::new(CONFIG);
+    let before = hash(&scene);
+    scene.check("node init", 0, &["made embedded:.phoenix/node"]);
+    scene.check("node init", 0, &["is there already"]);
+    assert_eq!(hash(&scene), before);
+    let scene = Scene::new(CONFIG);
+    scene.check("plan --out p.json", 0, &["Plan: 1 to create"]);
+    scene.check("apply p.json", 0, &[]);
+    scene.check("plan --detailed-exitcode", 0, &["Plan: 0 to create"]);
+    let scene = Scene::new(CONFIG);
+    let hash = hash(&scene);
+    scene.check(&format!("apply --expect {hash}"), 0, &[]);
+}
+
+#[test]
+fn links_do_not_lead_the_node_beside_the_config_elsewhere() {
+    for link in [".phoenix", ".phoenix/node"] {
+        let scene = Scene::new(CONFIG);
+        fs::create_dir(scene.path("elsewhere")).unwrap();
+        fs::create_dir_all(scene.path(link).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(scene.path("elsewhere"), scene.path(link)).unwrap();
+        for verb in ["plan", "status", "apply --auto-approve", "node init", "node add-template x"] {
+            scene.check(verb, 1, &["is a symbolic link"]);
         }
-    });
-    assert!(summary.is_complete(), "{failures:?}");
-    assert_eq!(target.answered.load(Ordering::Relaxed), 1, "the first look was late");
+        assert_eq!(fs::read_dir(scene.path("elsewhere")).unwrap().count(), 0);
+    }
 }
 
 #[test]
-fn a_clone_that_ends_after_its_vm_was_looked_at_has_succeeded() {
-    check(|vm| Some(VmObserved { lock: Some("clone".to_owned()), ..vm }));
+fn the_plan_says_who_named_the_target() {
+    let scene = Scene::new(CONFIG);
+    let (human, markdown) = ("plan", "plan --format markdown --format html=p.html --format json=p.json");
+    let check = |config: &str, more: &str, environment: Option<&str>, words: &str, origin: &str| {
+        fs::write(scene.path("phoenix_vm_configs.json"), config).unwrap();
+        for (verb, shown) in [(human, words.to_owned()), (markdown, format!("({words}"))] {
+            let (code, said) = Scene::ran(scene.0.path(), &format!("{verb} {more}"), environment);
+            assert_eq!(code, 0, "{said}");
+            let flat = said.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "");
+            assert!(flat.contains(&shown), "{verb} {more}: `{shown}` is missing in\n{said}");
+        }
+        assert!(fs::read_to_string(scene.path("p.html")).unwrap().contains(words.split(" of ").next().unwrap()));
+        let plan: serde_json::Value = serde_json::from_slice(&fs::read(scene.path("p.json")).unwrap()).unwrap();
+        assert_eq!(plan["target"]["origin"], origin);
+    };
+    scene.check("node init node", 0, &[]);
+    let file = "named by hypervisor.target of phoenix_vm_configs.json";
+    check(NAMED, "", None, file, "config");
+    check(NAMED, "", Some("embedded:node"), "named by PHOENIX_TARGET", "environment");
+    check(NAMED, "--target embedded:node", Some("embedded:other"), "named by --target", "command-line");
+    fs::write(scene.path("phoenix_vm_configs.json"), CONFIG).unwrap();
+    scene.check("plan", 0, &["embedded node at .phoenix/node (no Proxmox here; choose another with --target)"]);
+    scene.check("plan --format markdown", 0, &["(the default), config"]);
 }
 
 #[test]
-fn a_clone_that_begins_and_ends_between_two_questions_has_succeeded() {
-    check(|_| None);
+fn what_was_agreed_for_one_target_is_done_on_no_other() {
+    let scene = Scene::new(NAMED);
+    scene.check("node init node", 0, &[]);
+    scene.check("node init other", 0, &[]);
+    scene.check("plan --out p.json", 0, &[]);
+    let plan: serde_json::Value = serde_json::from_slice(&fs::read(scene.path("p.json")).unwrap()).unwrap();
+    let expect = format!("apply --expect {}", plan["hash"].as_str().unwrap());
+    fs::write(scene.path("phoenix_vm_configs.json"), NAMED.replace("embedded:node", "embedded:other")).unwrap();
+    scene.makes_nothing_on_nodes("apply p.json", "changed since it was planned");
+    scene.makes_nothing_on_nodes(&expect, "nothing was done");
+    // The same words from another directory mean another node.
+    let config = scene.path("phoenix_vm_configs.json").display().to_string();
+    let below = scene.path("below");
+    fs::create_dir(&below).unwrap();
+    scene.check("node init below/node", 0, &[]);
+    scene.check(&format!("plan -c {config} --target embedded:node --out p.json"), 0, &[]);
+    let (code, said) = Scene::ran(&below, "apply ../p.json", None);
+    assert_eq!(code, 5, "{said}");
+    assert!(said.contains("the plan was made for node `pve`"), "{said}");
+    let plan: serde_json::Value = serde_json::from_slice(&fs::read(scene.path("p.json")).unwrap()).unwrap();
+    let expect = format!("apply -c {config} --target embedded:node --expect {}", plan["hash"].as_str().unwrap());
+    let (code, said) = Scene::ran(&below, &expect, None);
+    assert_eq!(code, 5, "{said}");
+}
+
+impl Scene {
+    #[track_caller]
+    fn makes_nothing_on_nodes(&self, arguments: &str, says: &str) {
+        self.check(arguments, 5, &[says]);
+        for node in ["node", "other"] {
+            assert!(!self.path(node).join("qemu-server/1000.conf").exists(), "{arguments} made a VM on {node}");
+        }
+    }
 }

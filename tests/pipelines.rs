@@ -1,7 +1,5 @@
 //! The action for GitHub and the examples of pipelines: they are YAML, what they call exists, and the action's script runs.
 
-#[path = "support/executable.rs"]
-mod executable;
 mod support;
 
 use std::fs;
@@ -113,7 +111,9 @@ impl Runner {
     fn new(config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("vms.json"), config).unwrap();
-        Self { dir }
+        let runner = Self { dir };
+        assert_eq!(runner.phoenix(&["node", "init", "node"]), Some(0));
+        runner
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -185,54 +185,76 @@ fn the_action_plans_and_what_it_gives_can_be_applied() {
     assert!(runner.read("output").contains("changes=false\n"));
 }
 
-/// A `gh` that keeps the status of one commit.
-const GH: &str = r#"#!/bin/sh
-case "$*" in
-    "pr comment 7 "*) ;;
-    "api repos/us/vms/statuses/c0ffee "*description=*) printf '%s' "${*##*description=}" >status ;;
-    "api repos/us/vms/commits/merged/pulls "*) echo c0ffee ;;
-    "api repos/us/vms/commits/c0ffee/statuses "*) cat status 2>/dev/null || echo null ;;
-    *) echo "what is $*?" >&2 && exit 1 ;;
-esac
-"#;
-
 #[test]
-fn after_the_merge_the_reviewed_plan_is_applied_and_no_other() {
+fn after_the_merge_the_plan_that_was_agreed_to_is_applied_and_no_other() {
     let runner = Runner::new(TWO);
-    fs::create_dir(runner.path("bin")).unwrap();
-    executable::executable(&runner.path("bin/gh"), GH);
     fs::rename(runner.path("vms.json"), runner.path("phoenix_vm_configs.json")).unwrap();
     let example = ".github/examples/phoenix.yml";
     let steps: Vec<String> = all_scripts()
         .into_iter()
-        .filter(|(file, _)| *file == example)
+        .filter(|(file, script)| *file == example && script.starts_with("phoenix "))
         .map(|(_, script)| script.replace("qm+ssh://root@pve1", "embedded:node"))
         .collect();
-    let [publish, reviewed, apply] = &steps[..] else { panic!("{steps:?}") };
-    let given = |key: &str| {
-        let output = runner.read("output");
-        output.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default().to_owned()
-    };
-    let repository = [("GITHUB_REPOSITORY", "us/vms"), ("GITHUB_SHA", "merged"), ("NUMBER", "7"), ("HEAD", "c0ffee")];
-    let run = |script: &str, more: &[(&str, &str)]| runner.step(script, &[&repository[..], more].concat());
-
+    let [apply, record] = &steps[..] else { panic!("{steps:?}") };
     let (code, said) = runner.act(&[("CONFIG", "phoenix_vm_configs.json")]);
     assert_eq!(code, Some(0), "{said}");
-    let (hash, plan) = (given("hash"), given("markdown"));
-    // Nothing was reviewed: nothing is applied.
-    assert_eq!(run(reviewed, &[]).0, Some(0));
-    let (code, said) = run(apply, &[("HASH", &given("hash"))]);
+    let output = runner.read("output");
+    let hash = output.lines().find_map(|line| line.strip_prefix("hash=")).unwrap();
+    // Nothing was agreed to: nothing is applied.
+    let (code, said) = runner.step(apply, &[("HASH", "")]);
     assert_eq!(code, Some(4), "{said}");
-
-    let (code, said) = run(publish, &[("HASH", &hash), ("PLAN", &plan)]);
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(run(reviewed, &[]).0, Some(0));
-    assert_eq!(given("hash"), hash);
-    let (code, said) = run(apply, &[("HASH", &hash)]);
+    let (code, said) = runner.step(apply, &[("HASH", hash)]);
     assert_eq!(code, Some(0), "{said}");
     // What was merged beside it plans otherwise.
-    let (code, said) = run(apply, &[("HASH", &hash)]);
+    let (code, said) = runner.step(apply, &[("HASH", hash)]);
     assert_eq!(code, Some(5), "{said}");
+    // A pull request is planned against what is recorded then, and needs no way to the node.
+    let (code, said) = runner.step(record, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    fs::remove_dir_all(runner.path("node")).unwrap();
+    let against = [("CONFIG", "phoenix_vm_configs.json"), ("TARGET", ""), ("AGAINST", "live.json")];
+    let (code, said) = runner.act(&against);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(runner.read("output").contains("changes=false\n"));
+}
+
+/// The jobs of an example: name and content.
+fn jobs<'y>(file: &str, document: &'y Yaml<'_>) -> Vec<(String, &'y Yaml<'y>)> {
+    let all = if file.ends_with("phoenix.yml") { &document["jobs"] } else { document };
+    let mapping = all.as_mapping().unwrap();
+    let jobs = mapping.iter().filter(|(_, job)| job.as_mapping().is_some());
+    jobs.map(|(name, job)| (name.as_str().unwrap().to_owned(), job)).collect()
+}
+
+#[test]
+fn what_a_pull_request_says_reaches_no_runner_with_rights() {
+    for file in [".github/examples/phoenix.yml", ".github/examples/phoenix.gitlab-ci.yml"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        // It would run with the rights of the repository.
+        assert!(!text.contains("pull_request_target") && !text.contains("workflow_run"), "{file}");
+        let documents = Yaml::load_from_str(&text).unwrap();
+        let (mut proposed, mut trusted) = (0, 0);
+        for (name, job) in jobs(file, &documents[0]) {
+            let comment = text.split(&format!("\n{name}:\n")).next().unwrap();
+            let comment = comment.split(&format!("\n  {name}:\n")).next().unwrap();
+            let comment: Vec<&str> = comment.lines().rev().take_while(|line| line.trim().starts_with('#')).collect();
+            let trust = comment.last().unwrap_or_else(|| panic!("{file}: no word about {name}")).trim();
+            let content = format!("{job:?}");
+            let of_merged = ["refs/heads/main", "CI_PIPELINE_SOURCE != ", "environment", "\"apply\""];
+            if of_merged.iter().any(|words| content.contains(words)) {
+                assert!(trust.starts_with("# Trust: the node."), "{file}, {name}: {trust}");
+                trusted += 1;
+                continue;
+            }
+            proposed += 1;
+            assert!(trust.starts_with("# Trust: none."), "{file}, {name}: {trust}");
+            // A runner with rights, a way to the node, a token that writes, or what the checkout brings along.
+            for never in ["proxmox", "self-hosted", "qm", "--target", "\"write\"", "\"./", "--out "] {
+                assert!(!content.contains(never), "{file}, {name}: {never}\n{content}");
+            }
+        }
+        assert!(proposed >= 1 && trusted >= 3, "{file}: {proposed}, {trusted}");
+    }
 }
 
 #[test]

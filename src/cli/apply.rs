@@ -31,7 +31,10 @@ fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console)
             Ok(planned) => (planned, reports.spared.len()),
             Err(exit) => return Ok(exit),
         },
-        None => match planned(&Wish::asking(args, &verb.selecting, &verb.options).allowing(&verb.allowing), console)? {
+        None => match planned(
+            &Wish::asking(args, &verb.selecting, &verb.options).allowing(&verb.allowing).making(),
+            console,
+        )? {
             Ok(planned) => (planned, 0),
             Err(exit) => return Ok(exit),
         },
@@ -73,7 +76,7 @@ pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Ex
 fn completed(args: &Args, verb: &Create, reports: &mut Reports, console: &Console) -> Result<Exit> {
     super::lifecycle::vm_ids(&verb.ids, "create")?;
     let selecting = Selecting { only: verb.ids.clone(), exclude: Vec::new() };
-    let planned = match planned(&Wish::new(args, &selecting).allowing(&verb.allowing), console)? {
+    let planned = match planned(&Wish::new(args, &selecting).allowing(&verb.allowing).making(), console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
@@ -132,7 +135,7 @@ pub(super) fn show(planned: &Planned, reports: &Reports, asks: bool, console: &C
 }
 
 /// A word of a command line. One with a NUL cannot have come from there.
-fn word(text: &str) -> String {
+pub(super) fn word(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }
 
@@ -190,6 +193,9 @@ pub(super) fn execute(
     let Some(hypervisor) = planned.hypervisor else {
         return Err(Refusal::usage("a recording cannot be acted on", "plan against the target itself"));
     };
+    if planned.plan.acts() {
+        hypervisor.begin().context("cannot begin")?;
+    }
     // Also when there is nothing to do: a clone whose answer was lost may have ended since, and have left its output.
     tidy(hypervisor.as_ref(), console);
     let inbox = Inbox::default();

@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use super::output::Output;
 
 mod changing;
+mod named;
 mod node;
 
 pub(super) use changing::{Allowing, Apply, Create, Destroy, Import, Options, Restart, Rollback, Running, Start, Stop};
@@ -37,6 +38,10 @@ pub(super) struct Args {
     /// Where to act: `embedded:DIR`, `qm:` or `qm+ssh://[user@]host[:port]`; wins over the config.
     #[arg(long, global = true, value_name = "TARGET", env = "PHOENIX_TARGET", hide_env_values = true)]
     pub(super) target: Option<String>,
+
+    /// The target stands in the environment and not on the command line.
+    #[arg(skip)]
+    pub(super) target_of_environment: bool,
 
     /// Where the feature scripts are; wins over the config, and may lie anywhere.
     #[arg(long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]

@@ -14,24 +14,51 @@ use crate::backend::qm::{Layout, Qm};
 use crate::backend::runner::{Local, Sockets, Ssh};
 use crate::hypervisor::Hypervisor;
 use crate::model::{Desired, InvalidTarget, Target};
+use crate::plan::document::TargetOrigin;
 
 /// Where the embedded node lies in `.phoenix` unless somebody says otherwise.
 const DEFAULT_NODE: &str = "node";
 
+/// A target that somebody named: what was written, and where.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    pub(super) text: String,
+    pub(super) origin: TargetOrigin,
+}
+
+/// A target, and who named it.
+#[derive(Debug, Clone)]
+pub(super) struct Chosen {
+    pub(super) target: Target,
+    pub(super) origin: TargetOrigin,
+    /// It is the node beside the config: the one that nobody need name or make.
+    beside: bool,
+}
+
+/// What is about to be done with a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Intent {
+    /// It is looked at, or something is done to VMs that it has.
+    Look,
+    /// VMs are made: an embedded node that is not there yet is made, too, where its parent directory exists.
+    Make,
+}
+
 /// The target: what the command line or the environment says, else the config, else what is found here.
-pub(super) fn target(config: &Path, named: Option<&str>, desired: Option<&Desired>) -> Result<Target> {
-    if let Some(text) = named {
-        return parse(text, Path::new(""));
-    }
+pub(super) fn target(config: &Path, named: Option<&Named>, desired: Option<&Desired>) -> Result<Chosen> {
     let base = directory(config);
-    if let Some(text) = desired.and_then(|desired| desired.settings.target.as_deref()) {
-        return parse(text, &base);
-    }
-    if is_proxmox() {
+    let (target, origin) = if let Some(named) = named {
+        (parse(&named.text, Path::new(""))?, named.origin)
+    } else if let Some(text) = desired.and_then(|desired| desired.settings.target.as_deref()) {
+        (parse(text, &base)?, TargetOrigin::Config)
+    } else if is_proxmox() {
         // Unreadable or not: a Proxmox node never turns into an embedded one behind somebody's back.
-        return Ok(Target::Qm);
-    }
-    Ok(Target::Embedded(own::place(config, DEFAULT_NODE)?))
+        (Target::Qm, TargetOrigin::Default)
+    } else {
+        (Target::Embedded(own::place(config, DEFAULT_NODE)?), TargetOrigin::Default)
+    };
+    let beside = origin == TargetOrigin::Default && matches!(target, Target::Embedded(_));
+    Ok(Chosen { target, origin, beside })
 }
 
 fn parse(text: &str, base: &Path) -> Result<Target> {
@@ -48,18 +75,61 @@ fn is_proxmox() -> bool {
         || std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("qm").is_file()))
 }
 
-/// Opens the embedded node of the target. Its guests are of this kind from then on, if somebody says one.
-pub(super) fn embedded(target: &Target, guests: Option<GuestKind>) -> Result<Embedded> {
+/// The directory of the embedded node that the target is.
+pub(super) fn node_directory(target: &Target) -> Result<&Path> {
     match target {
-        Target::Embedded(dir) => Ok(Embedded::open_with(dir, guests.map(Into::into))?),
+        Target::Embedded(dir) => Ok(dir),
         Target::Qm | Target::QmSsh { .. } => {
             Err(Refusal::usage(format!("{target} is no embedded node"), "name one with `--target embedded:DIR`"))
         }
     }
 }
 
+/// Makes the embedded node of the target if there is none. Its guests are of this kind from then on, if somebody says one.
+pub(super) fn made(chosen: &Chosen, guests: Option<GuestKind>) -> Result<Embedded> {
+    let dir = node_directory(&chosen.target)?;
+    plain(chosen, dir)?;
+    Ok(Embedded::open_with(dir, guests.map(Into::into))?)
+}
+
+/// Opens the embedded node of the target and makes nothing. One that is not there is refused, unless it is the one beside
+/// the config, or about to be made where that is all there is to make.
+pub(super) fn embedded(chosen: &Chosen, guests: Option<GuestKind>, intent: Intent) -> Result<Embedded> {
+    let dir = node_directory(&chosen.target)?;
+    plain(chosen, dir)?;
+    let node = Embedded::as_is(dir, guests.map(Into::into))?;
+    if !node.is_unmade() || chosen.beside {
+        return Ok(node);
+    }
+    let (name, target) = (dir.display(), chosen.target.to_string());
+    let hint = format!("`phoenix node init --target {}` makes one", super::apply::word(&target));
+    if intent == Intent::Look {
+        return Err(Refusal::failed(format!("there is no embedded node at {name}"), hint));
+    }
+    // A relative path of one name has an empty parent, the current directory.
+    if dir.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
+        let what =
+            format!("there is no embedded node at {name}, and apply makes none: its parent directory is missing");
+        return Err(Refusal::failed(what, hint));
+    }
+    Ok(node)
+}
+
+/// Refuses links on the way to the node beside the config: whoever can write there could lead phoenix elsewhere.
+fn plain(chosen: &Chosen, dir: &Path) -> Result<()> {
+    let own = dir.parent().into_iter().chain([dir]).filter(|_| chosen.beside);
+    for path in own {
+        if std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink()) {
+            let what = format!("`{}` is a symbolic link, and phoenix keeps nothing behind links", path.display());
+            return Err(Refusal::failed(what, "remove the link, or name the node with `--target embedded:DIR`"));
+        }
+    }
+    Ok(())
+}
+
 /// Opens the target. `guests` is for an embedded node alone.
-pub(super) fn open(target: &Target, guests: Option<GuestKind>) -> Result<Arc<dyn Hypervisor>> {
+pub(super) fn open(chosen: &Chosen, guests: Option<GuestKind>, intent: Intent) -> Result<Arc<dyn Hypervisor>> {
+    let target = &chosen.target;
     if guests.is_some() && !matches!(target, Target::Embedded(_)) {
         let what = format!("{target} is no embedded node: its guests are what they are");
         return Err(Refusal::usage(what, "leave `--guests` out"));
@@ -69,7 +139,7 @@ pub(super) fn open(target: &Target, guests: Option<GuestKind>) -> Result<Arc<dyn
     let layout =
         if root.is_empty() { Layout::default() } else { Layout { pve: root.clone(), root: format!("{root}/root") } };
     Ok(match target {
-        Target::Embedded(_) => Arc::new(embedded(target, guests)?),
+        Target::Embedded(_) => Arc::new(embedded(chosen, guests, intent)?),
         Target::Qm => Arc::new(Qm::new(Box::new(Local), layout)),
         Target::QmSsh { user, host, port } => {
             let ssh = Ssh::new(user.as_deref(), host, *port, sockets()?);

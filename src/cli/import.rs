@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::args::{Args, Import};
+use super::connect::Intent;
 use super::console::Console;
 use super::exit::Refusal;
 use super::files::{self, Unfit};
@@ -32,8 +33,9 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
     let (Some(source), Some(desired)) = (&config.source, &config.loaded.desired) else {
         return Ok(Exit::Config);
     };
-    let target = connect::target(&args.config, args.target.as_deref(), Some(desired))?;
-    let hypervisor = connect::open(&target, args.guests).with_context(|| format!("cannot open {target}"))?;
+    let aim = connect::target(&args.config, args.named().as_ref(), Some(desired))?;
+    let target = &aim.target;
+    let hypervisor = connect::open(&aim, args.guests, Intent::Look).with_context(|| format!("cannot open {target}"))?;
     let observed =
         super::observe::observed(hypervisor.as_ref(), desired).with_context(|| format!("cannot look at {target}"))?;
     let (found, mut refused) = look(&chosen(verb, desired, &observed)?, desired, &observed);

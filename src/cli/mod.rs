@@ -35,7 +35,6 @@ use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser as _;
 
 use args::{Args, Verb, When};
 use console::Console;
@@ -45,7 +44,7 @@ use exit::Refusal;
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::of_this_process() {
         Ok(args) => args,
         Err(error) => return told(&error).into(),
     };

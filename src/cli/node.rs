@@ -3,27 +3,36 @@
 use anyhow::Result;
 
 use super::args::{Args, Node};
+use super::connect::{Chosen, Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, load};
 use crate::backend::embedded::{Embedded, GuestKind, NfsState};
 use crate::model::{GIB, Target};
 use crate::observed::print_size;
+use crate::plan::document::TargetOrigin;
 use crate::ui::table::table;
 use crate::ui::text::safe;
 
 pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
-    let target = match target(args, console)? {
-        Ok(target) => target,
+    if let Node::Init { dir: Some(dir) } = verb {
+        let text = format!("embedded:{}", dir.display());
+        let named = Named { text, origin: TargetOrigin::CommandLine };
+        return init(&connect::target(&args.config, Some(&named), None)?, args, console);
+    }
+    let chosen = match target(args, console)? {
+        Ok(chosen) => chosen,
         Err(exit) => return Ok(exit),
     };
+    let target = &chosen.target;
     match verb {
+        Node::Init { .. } => init(&chosen, args, console),
         Node::Show => {
-            console.print(&show(&connect::embedded(&target, args.guests)?, &target, console)?);
+            console.print(&show(&connect::embedded(&chosen, args.guests, Intent::Look)?, target, console)?);
             Ok(Exit::Done)
         }
         Node::AddTemplate { name, image: Some(image), .. } => {
-            let node = connect::embedded(&target, args.guests)?;
+            let node = connect::made(&chosen, args.guests)?;
             let (id, size) = node.add_image_template(name, image)?;
             let disk = print_size(size);
             console.print(&format!("template {} is VM {id} on {target}, with a disk of {disk}\n", safe(name)));
@@ -33,25 +42,34 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
             Ok(Exit::Done)
         }
         Node::AddTemplate { name, size, image: None } => {
-            let id = connect::embedded(&target, args.guests)?.add_template(name, *size)?;
+            let id = connect::made(&chosen, args.guests)?.add_template(name, *size)?;
             console.print(&format!("template {} is VM {id} on {target}\n", safe(name)));
             Ok(Exit::Done)
         }
-        Node::Reset { auto_approve } => reset(&target, *auto_approve, console),
+        Node::Reset { auto_approve } => reset(target, *auto_approve, console),
     }
 }
 
 /// The node meant. The config is read only for its `hypervisor.target`: a node can be looked at without one.
-pub(super) fn target(args: &Args, console: &Console) -> Result<Result<Target, Exit>> {
+pub(super) fn target(args: &Args, console: &Console) -> Result<Result<Chosen, Exit>> {
     if args.target.is_some() || !args.config.exists() {
-        return connect::target(&args.config, args.target.as_deref(), None).map(Ok);
+        return connect::target(&args.config, args.named().as_ref(), None).map(Ok);
     }
     let config = load::load(&args.config, args.features_dir.as_deref());
     let Some(desired) = config.loaded.desired else {
         console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
         return Ok(Err(Exit::Config));
     };
-    connect::target(&args.config, args.target.as_deref(), Some(&desired)).map(Ok)
+    connect::target(&args.config, None, Some(&desired)).map(Ok)
+}
+
+/// Makes the node, unless it is there.
+fn init(chosen: &Chosen, args: &Args, console: &Console) -> Result<Exit> {
+    let (dir, target) = (connect::node_directory(&chosen.target)?, safe(&chosen.target.to_string()).into_owned());
+    let there = !Embedded::as_is(dir, None)?.is_unmade();
+    connect::made(chosen, args.guests)?;
+    console.print(&if there { format!("{target} is there already\n") } else { format!("made {target}\n") });
+    Ok(Exit::Done)
 }
 
 fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit> {
@@ -67,10 +85,7 @@ fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit>
             }
         }
     }
-    let Target::Embedded(dir) = target else {
-        return Err(Refusal::usage(format!("{target} is no embedded node"), "name one with `--target embedded:DIR`"));
-    };
-    Embedded::reset(dir)?;
+    Embedded::reset(connect::node_directory(target)?)?;
     console.print(&format!("{target} is gone\n"));
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::args::{Args, Observe};
+use super::connect::Intent;
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, load};
@@ -24,8 +25,10 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
     } else {
         None
     };
-    let target = connect::target(&args.config, args.target.as_deref(), desired.as_ref())?;
-    let hypervisor = connect::open(&target, args.guests).with_context(|| format!("cannot open {target}"))?;
+    let chosen = connect::target(&args.config, args.named().as_ref(), desired.as_ref())?;
+    let target = &chosen.target;
+    let hypervisor =
+        connect::open(&chosen, args.guests, Intent::Look).with_context(|| format!("cannot open {target}"))?;
     let observed = match &desired {
         Some(desired) => observed(hypervisor.as_ref(), desired),
         None => hypervisor.observe(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::args::{self, Allowing, Args, GuestKind, Selecting};
+use super::connect::{Chosen, Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, commands, connect, load, observe, saved};
@@ -28,7 +29,7 @@ pub(super) struct Wish {
     /// Where the operator says that its scripts are.
     pub(super) features_dir: Option<PathBuf>,
     /// The target, if somebody named one.
-    pub(super) target: Option<String>,
+    pub(super) target: Option<Named>,
     /// What the guests of an embedded node are to be, if somebody said it.
     pub(super) guests: Option<GuestKind>,
     /// Which VMs.
@@ -43,6 +44,8 @@ pub(super) struct Wish {
     pub(super) against: Option<PathBuf>,
     /// What is done will be held to what was agreed to, VM by VM.
     pub(super) agreed: bool,
+    /// What is about to be done with the target.
+    pub(super) intent: Intent,
 }
 
 /// A plan with what it was made from.
@@ -74,7 +77,7 @@ impl Wish {
         Self {
             config: args.config.clone(),
             features_dir: args.features_dir.clone(),
-            target: args.target.clone(),
+            target: args.named(),
             guests: args.guests,
             selection: DocumentSelection { only: selecting.only.clone(), exclude: selecting.exclude.clone() },
             restart,
@@ -91,7 +94,14 @@ impl Wish {
             goal: Goal::Config { prune, prune_many },
             against: None,
             agreed: false,
+            intent: Intent::Look,
         }
+    }
+
+    /// For making VMs.
+    pub(super) fn making(mut self) -> Self {
+        self.intent = Intent::Make;
+        self
     }
 
     /// With directories of the node that VMs may have.
@@ -116,14 +126,17 @@ fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
         let target = DocumentTarget { name, label, simulated, observed_at, recorded: true, ..node(&observed) };
         return Ok(Look { target, hypervisor: None, observed });
     }
-    let target = connect::target(&wish.config, wish.target.as_deref(), Some(desired))?;
-    let hypervisor = connect::open(&target, wish.guests).with_context(|| format!("cannot open {target}"))?;
+    let chosen = connect::target(&wish.config, wish.target.as_ref(), Some(desired))?;
+    let Chosen { target, origin, .. } = &chosen;
+    let hypervisor =
+        connect::open(&chosen, wish.guests, wish.intent).with_context(|| format!("cannot open {target}"))?;
     let observed =
         observe::observed(hypervisor.as_ref(), desired).with_context(|| format!("cannot look at {target}"))?;
     let About { label, simulated } = hypervisor.about();
     let observed_at = jiff::Timestamp::now().to_string();
     let name = target.to_string();
-    let target = DocumentTarget { name, label, simulated, observed_at, ..node(&observed) };
+    let origin = Some(*origin);
+    let target = DocumentTarget { name, origin, label, simulated, observed_at, ..node(&observed) };
     Ok(Look { target, hypervisor: Some(hypervisor), observed })
 }
 

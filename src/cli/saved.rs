@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::args::{Args, Show};
+use super::connect::{Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
 use super::output::{self, Format, Output};
@@ -13,7 +14,7 @@ use super::plan::Planned;
 use super::{Exit, load};
 use crate::model::{Desired, VmId, content_digest};
 use crate::plan::Goal;
-use crate::plan::document::{Moved, PlanDocument};
+use crate::plan::document::{Moved, PlanDocument, TargetOrigin};
 use crate::ui;
 use crate::ui::story::Spared;
 
@@ -148,7 +149,10 @@ pub(super) fn held_to(
     let wish = super::plan::Wish {
         config: document.config.path.clone().into(),
         features_dir: args.features_dir.clone(),
-        target: Some(document.target.name.clone()),
+        target: Some(Named {
+            text: document.target.name.clone(),
+            origin: document.target.origin.unwrap_or(TargetOrigin::CommandLine),
+        }),
         guests: args.guests,
         selection: document.selection.clone(),
         restart: document.restart,
@@ -156,6 +160,7 @@ pub(super) fn held_to(
         options: document.options.clone(),
         against: None,
         agreed: true,
+        intent: Intent::Make,
     };
     let planned = match super::plan::planned(&wish, console)? {
         Ok(planned) => planned,

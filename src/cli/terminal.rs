@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::args::{Args, Terminal};
+use super::connect::Intent;
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, node};
@@ -50,11 +51,12 @@ pub(super) fn run(args: &Args, verb: &Terminal, console: &Console) -> Result<Exi
         let hint = "`phoenix node show` tells the file with what the guest wrote to its console";
         return Err(Refusal::usage("a console needs a terminal", hint));
     }
-    let target = match node::target(args, console)? {
-        Ok(target) => target,
+    let chosen = match node::target(args, console)? {
+        Ok(chosen) => chosen,
         Err(exit) => return Ok(exit),
     };
-    let line = connect::embedded(&target, args.guests)?.console(verb.vm)?;
+    let target = &chosen.target;
+    let line = connect::embedded(&chosen, args.guests, Intent::Look)?.console(verb.vm)?;
     console.note(&format!("Console of VM {} on {target}; Ctrl-O leaves it. Enter may show a prompt.\n", verb.vm));
     let end = {
         let _raw = Raw::new()?;

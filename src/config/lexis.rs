@@ -168,6 +168,9 @@ pub(super) fn image(text: &str) -> Verdict {
     let file = image_path(text);
     if file.starts_with('/') {
         path(file)?;
+        if let Some(dir) = ["/dev/", "/proc/", "/sys/"].iter().find(|dir| format!("{file}/").starts_with(*dir)) {
+            return Err(format!("what lies in `{}` is the node itself and no image", dir.trim_end_matches('/')));
+        }
         return if file.ends_with('/') { Err("it is a directory".into()) } else { Ok(()) };
     }
     match text.split_once(':') {
@@ -177,7 +180,13 @@ pub(super) fn image(text: &str) -> Verdict {
             if name.is_empty() || name.split('/').any(|part| matches!(part, "" | "." | "..")) {
                 return Err("it names no volume".into());
             }
-            Ok(())
+            // Everything else is the disk of a VM, a backup, or what people other than the node's administrator write.
+            match name.split_once('/') {
+                Some(("import" | "iso", name)) if !name.contains('/') => Ok(()),
+                _ => {
+                    Err("it is no volume of content `import` or `iso`, as `local:import/debian-13.qcow2` is one".into())
+                }
+            }
         }
         _ => Err("it is a relative path, and the file is the node's: write its whole path".into()),
     }

@@ -2,12 +2,103 @@
 
 use crate::observed::ConfigWrite;
 
+/// How many of the first bytes of an image tell what it is.
+pub const HEAD: usize = 512;
+
+/// Formats whose files are more than one disk in one file, or can be: the bytes by which QEMU knows them, where these stand,
+/// and their names. QEMU takes a text for the descriptor of a vmdk whose first line that is no comment is its version.
+const FORMATS: [(usize, &[u8], &str); 15] = [
+    (0, b"QED\0", "qed"),
+    (0, b"KDMV", "vmdk"),
+    (0, b"COWD", "vmdk"),
+    (0, b"#", "vmdk or cloop"),
+    (0, b" ", "vmdk"),
+    (0, b"\r", "vmdk"),
+    (0, b"\n", "vmdk"),
+    (0, b"version=", "vmdk"),
+    (0, b"vhdxfile", "vhdx"),
+    (0, b"conectix", "vpc"),
+    (0, b"WithoutFreeSpace", "parallels"),
+    (0, b"WithouFreSpacExt", "parallels"),
+    (0, b"Bochs Virtual HD Image", "bochs"),
+    (0, b"LUKS\xba\xbe", "luks"),
+    (0x40, b"\x7f\x10\xda\xbe", "vdi"),
+];
+
+/// The size in bytes of the disk in an image, from its first [`HEAD`] bytes and the length of its file: as a qcow2 file says
+/// in its head, else the length.
+///
+/// # Errors
+/// It is not one whole disk in one file: a lower-case fragment that says why. What an image refers to outside itself is
+/// never followed: it could be any file of the node.
+pub fn disk_size(head: &[u8], length: u64) -> Result<u64, String> {
+    let number = |at: usize| {
+        let bytes = head.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        u64::from_be_bytes(bytes.unwrap_or_default())
+    };
+    let convert = "`qemu-img convert -O qcow2` makes one file of it that can be taken over";
+    if !head.starts_with(b"QFI\xfb") {
+        let known = FORMATS.iter().find(|(at, magic, _)| head.get(*at..).is_some_and(|head| head.starts_with(magic)));
+        return match known {
+            Some((_, _, name)) => Err(format!("its format is {name}, and not qcow2 or raw; {convert}")),
+            None if length == 0 => Err("it is empty".to_owned()),
+            None => Ok(length.next_multiple_of(512)),
+        };
+    }
+    let (version, crypt) = (number(4) >> 32, number(32) >> 32);
+    // The second version has no such bits: what stands there is something else.
+    let bits = if version == 3 { number(72) } else { 0 };
+    if !(2..=3).contains(&version) {
+        return Err(format!("it is qcow2 of version {version}, which is not known"));
+    }
+    if number(8) != 0 {
+        return Err(format!("it names a backing file, so that it is only a part of a disk; {convert}"));
+    }
+    if bits & 0b100 != 0 {
+        return Err(format!("its data lies in another file; {convert}"));
+    }
+    if bits & 0b10 != 0 {
+        return Err("it is corrupt, as it says itself; `qemu-img check -r all` may repair it".to_owned());
+    }
+    if crypt != 0 {
+        return Err("it is encrypted".to_owned());
+    }
+    match number(24) {
+        0 => Err("it is empty".to_owned()),
+        size => Ok(size),
+    }
+}
+
+/// Shell function `plain KIND PATH`: ends the script unless it is a regular file. One that the config names by its path must
+/// be reached through no link.
+macro_rules! plain {
+    () => {
+        r#"plain() {
+  if [ ! -L "$2" ] && [ ! -e "$2" ]; then
+    echo "the node has no file $2" >&2
+    exit 1
+  fi
+  if [ -L "$2" ] || [ ! -f "$2" ]; then
+    echo "$2 is no regular file of the node" >&2
+    exit 1
+  fi
+  if [ "$1" = file ] && [ "$(realpath -es -- "$2")" != "$(realpath -e -- "$2")" ]; then
+    echo "a symbolic link is on the way to $2: name the file itself" >&2
+    exit 1
+  fi
+}
+"#
+    };
+}
+
 /// `phoenix-fetch-image KIND SOURCE SHA256 CACHE`: makes sure that an image is on the node and is what its digest says.
 ///
 /// A `url` is fetched into the cache, where its digest names it, unless it is there; what an interrupted run left is gone on
 /// with. A `file` or `volume` is compared where it is. Only what has the digest gets its name: nothing half fetched is used.
-pub const FETCH: &str = r#"set -u
-kind=$1 source=$2 sha=$3 cache=$4
+pub const FETCH: &str = concat!(
+    "set -u\n",
+    plain!(),
+    r#"kind=$1 source=$2 sha=$3 cache=$4
 is_it() {
   sum=$(sha256sum -- "$1") || exit 1
   sum=${sum%% *}
@@ -18,11 +109,9 @@ wrong() {
   echo "the SHA-256 of $source is $sum, and not $sha" >&2
   exit 1
 }
-case $kind in
-  file) [ -f "$source" ] || { echo "the node has no file $source" >&2; exit 1; } ;;
-  volume) source=$(pvesm path "$source") || exit 1 ;;
-esac
+[ "$kind" != volume ] || source=$(pvesm path "$source") || exit 1
 if [ "$kind" != url ]; then
+  plain "$kind" "$source"
   is_it "$source" || wrong
   exit 0
 fi
@@ -51,20 +140,31 @@ if ! is_it "$part"; then
   wrong
 fi
 mv -T -- "$part" "$image"
-"#;
+"#
+);
 
-/// `phoenix-image-size KIND SOURCE`: prints the size in bytes of the disk in an image that is there: as a qcow2 file says in
-/// its head, else the size of the file.
-pub const MEASURE: &str = r#"set -u
-source=$2
+/// `phoenix-image-size KIND SOURCE`: prints the length of an image that is there, and its first [`HEAD`] bytes in hex: what
+/// [`disk_size`] needs. A `cache` is a file that phoenix fetched.
+pub const MEASURE: &str = concat!(
+    "set -u\n",
+    plain!(),
+    r#"source=$2
 [ "$1" != volume ] || source=$(pvesm path "$source") || exit 1
-[ -f "$source" ] || { echo "the node has no file $source" >&2; exit 1; }
-head=$(od -An -v -tx1 -N32 -- "$source" | tr -d ' \n') || exit 1
-case $head in
-  514649fb*) echo "$((0x$(printf '%s' "$head" | cut -c49-64)))" ;;
-  *) stat -L -c %s -- "$source" ;;
-esac
-"#;
+plain "$1" "$source"
+stat -c %s -- "$source" || exit 1
+od -An -v -tx1 -N512 -- "$source" | tr -d ' \n'
+"#
+);
+
+/// What [`MEASURE`] printed: the first bytes of an image, and the length of its file.
+#[must_use]
+pub fn measured(printed: &str) -> Option<(Vec<u8>, u64)> {
+    let (length, hex) = printed.trim().split_once('\n').unwrap_or((printed.trim(), ""));
+    let hex = hex.trim().as_bytes();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let head = hex.chunks(2).map(byte).collect::<Option<Vec<u8>>>().filter(|_| hex.len().is_multiple_of(2))?;
+    Some((head, length.trim().parse().ok()?))
+}
 
 /// The write that makes an image the boot disk of a VM that has none, and lets its guest ask for an address unless something
 /// else is wished. `from` is a path on the node or a volume.
@@ -80,4 +180,54 @@ pub fn import(from: &str, storage: &str) -> ConfigWrite {
         ("vga", "serial0".to_owned()),
     ];
     ConfigWrite { set: set.map(|(key, value)| (key.to_owned(), value)).into(), ..ConfigWrite::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{disk_size, measured};
+
+    fn qcow2(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut head = vec![0; 512];
+        head[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+        head[24..32].copy_from_slice(&(2_u64 << 30).to_be_bytes());
+        change(&mut head);
+        head
+    }
+
+    #[test]
+    fn an_image_is_one_disk_in_one_file() {
+        assert_eq!(disk_size(&qcow2(|_| {}), 4096), Ok(2 << 30));
+        assert_eq!(disk_size(&qcow2(|head| head[7] = 2), 4096), Ok(2 << 30));
+        assert_eq!(disk_size(&[0x33; 512], 1000), Ok(1024));
+        assert_eq!(disk_size(b"x", 1), Ok(512));
+        let refused = |head: &[u8], why: &str| {
+            let said = disk_size(head, 4096).unwrap_err();
+            assert!(said.contains(why), "{said}");
+        };
+        refused(&qcow2(|head| head[15] = 104), "a backing file");
+        refused(&qcow2(|head| (head[7], head[15]) = (2, 72)), "a backing file");
+        refused(&qcow2(|head| head[79] = 4), "in another file");
+        refused(&qcow2(|head| head[79] = 2), "corrupt");
+        refused(&qcow2(|head| head[35] = 1), "encrypted");
+        refused(&qcow2(|head| head[7] = 1), "version 1");
+        refused(&qcow2(|head| head[24..32].fill(0)), "empty");
+        refused(b"# Disk DescriptorFile\nversion=1\n", "vmdk");
+        refused(b"version=1\n", "vmdk");
+        refused(b"\n\nversion=1\n", "vmdk");
+        refused(b"KDMV", "vmdk");
+        refused(b"vhdxfile", "vhdx");
+        let mut vdi = [0; 512];
+        vdi[0x40..0x44].copy_from_slice(b"\x7f\x10\xda\xbe");
+        refused(&vdi, "vdi");
+        assert!(disk_size(b"", 0).unwrap_err().contains("empty"));
+    }
+
+    #[test]
+    fn what_the_script_prints_is_read() {
+        assert_eq!(measured("4096\n514649fb"), Some((b"QFI\xfb".to_vec(), 4096)));
+        assert_eq!(measured("0\n"), Some((Vec::new(), 0)));
+        for garbled in ["", "x\n00", "1\n0g", "1\n0"] {
+            assert_eq!(measured(garbled), None, "{garbled}");
+        }
+    }
 }

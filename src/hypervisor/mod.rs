@@ -20,6 +20,12 @@ pub trait Hypervisor: Send + Sync {
     /// The target in a few words for people, and whether anything real happens there.
     fn about(&self) -> About;
 
+    /// Makes what there must be before anything is done: an embedded node that was only looked at. Before that, nothing
+    /// that looks makes or changes anything.
+    fn begin(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Reads everything needed to plan. Changes nothing. Of each of these directories of the hypervisor it also tells
     /// what is in it and where it really lies.
     fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault>;

@@ -128,8 +128,10 @@ pub const ALLOW_FILE: &str = "T081";
 pub const WRITES_ON_NODE: &str = "T082";
 /// A VM can fill the node's root file system.
 pub const FILLS_NODE: &str = "T083";
+/// No VM may be made from a file of the node.
+pub const IMAGE_PATH: &str = "T084";
 /// Only a record says that a VM which is to be destroyed belongs to the project.
-pub const CLAIMED: &str = "T084";
+pub const CLAIMED: &str = "T085";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -197,5 +199,6 @@ pub const ALL: &[(&str, &str)] = &[
     (ALLOW_FILE, "the node's file of what VMs may have counts for nothing"),
     (WRITES_ON_NODE, "a VM will be able to write a directory of the node"),
     (FILLS_NODE, "a VM can fill the node's root file system"),
+    (IMAGE_PATH, "no VM may be made from a file of the node"),
     (CLAIMED, "only a record says that a VM which is to be destroyed belongs to the project"),
 ];

@@ -55,6 +55,9 @@ pub struct PlanDocument {
 pub struct DocumentTarget {
     /// The target as `--target` takes it.
     pub name: String,
+    /// Who named the target; absent: a recording was looked at, or it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<TargetOrigin>,
     /// The target in words.
     pub label: String,
     /// Name of the node.
@@ -71,6 +74,33 @@ pub struct DocumentTarget {
     pub recorded: bool,
     /// When it was looked at, RFC 3339 in UTC.
     pub observed_at: String,
+}
+
+/// Who named a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetOrigin {
+    /// `--target`
+    CommandLine,
+    /// `PHOENIX_TARGET` in the environment.
+    Environment,
+    /// `hypervisor.target` of the config.
+    Config,
+    /// Nothing: it is what phoenix takes then.
+    Default,
+}
+
+impl PlanDocument {
+    /// Who named the target: words, and the file that they go with, empty where there is none. `None`: it is not known.
+    #[must_use]
+    pub fn target_origin(&self) -> Option<(&'static str, &str)> {
+        Some(match self.target.origin? {
+            TargetOrigin::CommandLine => ("named by --target", ""),
+            TargetOrigin::Environment => ("named by PHOENIX_TARGET", ""),
+            TargetOrigin::Config => ("named by hypervisor.target of", self.config.path.as_str()),
+            TargetOrigin::Default => ("the default", ""),
+        })
+    }
 }
 
 /// The config a plan was made from.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::codes;
 use super::volumes::{self, Mount};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, PERSISTENT_DATA, VmId, normal_path};
+use crate::model::{Desired, DesiredVm, PERSISTENT_DATA, VmId, is_at_or_below, is_below, normal_path};
 use crate::observed::{ALLOW_FILE, Observed};
 
 pub(super) use notices::notices;
@@ -54,6 +54,25 @@ impl<'a> Grants<'a> {
     fn real(&self, path: &str) -> String {
         let path = normal_path(path);
         self.observed.places.get(&path).map_or(path, |place| place.real.clone())
+    }
+
+    /// Why no VM may be made from the file at `path`, with the way out; `None`: the node's administrator allows it, and no
+    /// guest can write it.
+    pub(super) fn refuses_image(&self, path: &str) -> Option<(String, String)> {
+        let path = normal_path(path);
+        let allowed = &self.observed.allowed;
+        if !allowed.image_paths.iter().any(|root| is_below(&path, root)) {
+            let dir = path.rsplit_once('/').map_or("/", |(dir, _)| if dir.is_empty() { "/" } else { dir });
+            let how = format!(
+                "if its administrator agrees: {} in {ALLOW_FILE} on the node; or name a volume of content `import` or `iso`",
+                serde_json::json!({ "image_paths": [dir] })
+            );
+            return Some(("the node's administrator does not allow it".to_owned(), how));
+        }
+        let written = self.written.keys().find(|root| is_at_or_below(&path, root)).map(String::as_str);
+        let root = written.or_else(|| self.rule.given(&path))?;
+        let why = format!("guests can write in `{root}`, or can be given it");
+        Some((why, "put the image where no guest can write".to_owned()))
     }
 
     /// Tells which directories a VM may not have.

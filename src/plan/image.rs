@@ -1,18 +1,15 @@
 //! VMs that are made from an image.
 
 use super::preflight::known_words;
+use super::steps::Scene;
 use super::{Source, codes};
 use crate::diag::Diagnostic;
-use crate::model::{CloudImage, DesiredVm, ImagePlace, Record, is_noted};
-use crate::observed::Observed;
+use crate::model::{CloudImage, DesiredVm, ImagePlace, Record, is_at_or_below, is_noted};
+use crate::observed::Storage;
 
 /// What a VM with a `cloud_image` is made from. What can be told of the image before it is there is checked.
-pub(super) fn source(
-    vm: &DesiredVm,
-    image: &CloudImage,
-    observed: &Observed,
-    problems: &mut Vec<Diagnostic>,
-) -> Source {
+pub(super) fn source(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Source {
+    let observed = scene.observed;
     if let ImagePlace::Volume(volume) = image.place() {
         let id = volume.split(':').next().unwrap_or_default();
         let why = match observed.storages.get(id) {
@@ -29,7 +26,26 @@ pub(super) fn source(
             );
         }
     }
+    if let ImagePlace::File(path) = image.place()
+        && let Some((id, _)) = observed.storages.iter().find(|(_, storage)| holds_disks(storage, path))
+    {
+        let what =
+            format!("image `{path}`: it lies among the disks of VMs on storage `{id}`, and is none to be given away");
+        let hint = "name a volume of content `import` or `iso`, or a file of its own";
+        problems.push(Diagnostic::error(codes::IMAGE_PATH, what).vm(vm.vm_id).hint(hint));
+    } else if let ImagePlace::File(path) = image.place()
+        && let Some((why, how)) = scene.grants.refuses_image(path)
+    {
+        let what = format!("image `{path}`: {why}");
+        problems.push(Diagnostic::error(codes::IMAGE_PATH, what).vm(vm.vm_id).hint(how));
+    }
     Source::Image(image.clone())
+}
+
+/// Whether a path lies where a storage keeps the disks of VMs and containers.
+fn holds_disks(storage: &Storage, path: &str) -> bool {
+    let Some(root) = &storage.path else { return false };
+    ["images", "private"].iter().any(|dir| is_at_or_below(path, &format!("{}/{dir}", root.trim_end_matches('/'))))
 }
 
 /// Tells that a VM was made from something else than the file says now.

@@ -65,7 +65,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
         Situation::Blocked => return draft.into_plan(None),
         Situation::Absent(leftover) => {
             let source = match &vm.cloud_image {
-                Some(image) => Some(image::source(vm, image, scene.observed, problems)),
+                Some(image) => Some(image::source(vm, image, scene, problems)),
                 None => preflight::template(vm, scene, problems).map(Source::Template),
             };
             disk::storage(vm, scene.observed, problems);

@@ -44,8 +44,13 @@ fn head(plan: &PlanDocument) -> String {
         "**Plan: {} to create, {} to update{restart}, {} to destroy, {} unchanged{blocked}.**\n\n",
         summary.create, summary.update, summary.destroy, summary.no_op
     );
+    let origin = match plan.target_origin() {
+        None => String::new(),
+        Some((words, "")) => format!(" ({words})"),
+        Some((words, file)) => format!(" ({words} {})", code(file)),
+    };
     out.push_str(&format!(
-        "Target {}, config {}, looked at {}, plan {}{}\n",
+        "Target {}{origin}, config {}, looked at {}, plan {}{}\n",
         code(&plan.target.name),
         code(&plan.config.path),
         code(&plan.target.observed_at),

@@ -9,7 +9,7 @@ use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_lines};
 use crate::hypervisor::About;
 use crate::model::{Disruption, Origin, Outcome};
-use crate::plan::document::{DocumentAction, DocumentChange, DocumentVm, PlanDocument};
+use crate::plan::document::{DocumentAction, DocumentChange, DocumentVm, PlanDocument, TargetOrigin};
 
 /// How to show a plan.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +62,11 @@ fn header(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
     };
     let simulated = if view.about.simulated { " (no Proxmox here; choose another with --target)" } else { "" };
     line("Target", &format!("{}{simulated}", safe(&view.about.label)));
+    // That no other one was named, the line above says of an embedded node.
+    let said = view.about.simulated && plan.target.origin == Some(TargetOrigin::Default);
+    if let Some((words, file)) = plan.target_origin().filter(|_| !said) {
+        line("", format!("{words} {}", safe(file)).trim_end());
+    }
     let selected =
         if plan.vms.len() >= plan.summary.declared { String::new() } else { format!("{} of ", number(plan.vms.len())) };
     line("Config", &format!("{}, {selected}{}", safe(view.config), count(plan.summary.declared, "virtual machine")));

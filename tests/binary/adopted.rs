@@ -199,7 +199,7 @@ fn check_ends(scene: &Scene) {
 
 #[test]
 fn ten_vms_made_by_hand() {
-    let scene = Scene::new(&config());
+    let scene = Scene::with_node(&config());
     check(&scene.phoenix(&["plan"]), 0, &["0 virtual machines"]);
     check_story(&scene);
 }

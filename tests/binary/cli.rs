@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr as _;
 const THREE: &str = include_str!("../../phoenix_vm_configs.json");
 
 fn three() -> Scene {
-    Scene::new(THREE)
+    Scene::with_node(THREE)
 }
 
 /// Three VMs that are as wished.
@@ -228,7 +228,7 @@ fn the_graph_is_printed_for_drawing_programs() {
 
 #[test]
 fn validate_needs_no_target() {
-    let scene = three();
+    let scene = Scene::new(THREE);
     fs::write(scene.path("bad.json"), "{ \"virtual_machines\": [,] }").unwrap();
     let ran = scene.phoenix(&["validate", "phoenix_vm_configs.json", "bad.json", "missing.json"]);
     check(

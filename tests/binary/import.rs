@@ -25,7 +25,7 @@ fn uuid(vm: u32) -> String {
 
 /// An embedded node with a config.
 fn scene(config: &str) -> Scene {
-    let scene = Scene::new(config);
+    let scene = Scene::with_node(config);
     assert_eq!(scene.phoenix(&["node", "show"]).code, Some(0));
     scene
 }

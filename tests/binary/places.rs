@@ -75,10 +75,12 @@ impl Place {
     fn reach(self, mut scene: Scene) -> Reached {
         if self == Self::Embedded {
             Embedded::open(&scene.node()).unwrap();
+            scene.allow_images();
             return Reached { scene, place: self, doubles: None, _behind: None };
         }
         let doubles = Doubles::new(&scene.node());
         fs::write(scene.node().join(EXPORTED), exports(&scene.node())).unwrap();
+        scene.allow_images();
         let root = scene.node().display().to_string();
         let mut environment = vec![("PHOENIX_NODE_ROOT", root)];
         let mut behind = None;

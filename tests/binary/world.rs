@@ -10,8 +10,19 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// What is no part of the world: what only the tests put there among it.
-const LEFT_OUT: [&str; 10] =
-    ["tasks", "locks", "tmp", "processes", "faults.json", "node.json", "victim", "sshd.pid", "root/proc", "root/sys"];
+const LEFT_OUT: [&str; 11] = [
+    "tasks",
+    "locks",
+    "tmp",
+    "processes",
+    "faults.json",
+    "node.json",
+    "victim",
+    "sshd.pid",
+    "root/proc",
+    "root/sys",
+    "root/etc/phoenix",
+];
 
 /// What operations that run detached leave on a node for good. A job that is left in there is part of the world.
 const JOBS: [&str; 4] = ["root/run", "root/run/phoenix", "root/run/phoenix/jobs", "root/run/phoenix/jobs/lock"];
@@ -58,8 +69,17 @@ impl Scene {
     /// A scene with a config and an embedded node.
     pub(crate) fn with_node(config: &str) -> Self {
         let scene = Self::new(config);
-        assert_eq!(scene.plan_code(), Some(2));
+        assert_eq!(scene.phoenix(&["node", "init"]).code, Some(0));
+        scene.allow_images();
         scene
+    }
+
+    /// The node's administrator allows images where tests put them.
+    pub(crate) fn allow_images(&self) {
+        let dir = self.path(".phoenix/node/root/etc/phoenix");
+        fs::create_dir_all(&dir).unwrap();
+        let allowed = serde_json::json!({ "image_paths": [std::env::temp_dir().canonicalize().unwrap(), PathBuf::from("/no/such")] });
+        fs::write(dir.join("allow.json"), allowed.to_string()).unwrap();
     }
 
     /// Another scene that is as this one is, on the embedded node.

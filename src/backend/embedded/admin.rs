@@ -18,10 +18,10 @@ use crate::model::{GIB, VmId};
 use crate::observed::{Conf, Storage, VmObserved, print_size};
 
 /// First VMID of templates.
-const FIRST_TEMPLATE: u32 = 9000;
+pub(super) const FIRST_TEMPLATE: u32 = 9000;
 
 /// Template of a fresh node: its name and the size of its disk in GiB.
-const FRESH_TEMPLATE: (&str, u32) = ("ubuntu-22.04-cloud-template-v3", 3);
+pub(super) const FRESH_TEMPLATE: (&str, u32) = ("ubuntu-22.04-cloud-template-v3", 3);
 
 /// Lock that says "somebody is making or changing this node"; its presence marks a node that is being made.
 const MAKING: &str = ".phoenix-node.lock";
@@ -89,6 +89,13 @@ pub(super) fn open(dir: &Path, guests: Option<GuestKind>) -> Result<Settings, Fa
 /// Changes what the guests of a node are.
 fn change(dir: &Path, settings: Settings, guests: GuestKind) -> Result<Settings, Fault> {
     let _lock = files::lock(&dir.join(MAKING), Deadline::after(WAIT))?;
+    let settings = with_guests(dir, settings, guests)?;
+    settings.write(dir)?;
+    Ok(settings)
+}
+
+/// The settings with other guests, unless VMs of the node run.
+pub(super) fn with_guests(dir: &Path, settings: Settings, guests: GuestKind) -> Result<Settings, Fault> {
     let node = Embedded::with(dir, settings);
     if let Some(vm) = node.machines().running()?.first() {
         let what = format!("VM {vm} runs, and guests of this node are {}", node.settings.guests);
@@ -96,22 +103,39 @@ fn change(dir: &Path, settings: Settings, guests: GuestKind) -> Result<Settings,
     }
     let mut settings = node.settings;
     settings.guests = guests;
-    settings.write(dir)?;
     Ok(settings)
+}
+
+/// Refuses a directory that holds anything else than what is left of a node that was being made.
+pub(super) fn vacant(dir: &Path) -> Result<(), Fault> {
+    let names = files::names(dir)?;
+    match names.first() {
+        Some(name) if !names.iter().any(|name| name == MAKING) => {
+            let what = format!("{} is no embedded node, and not empty: it holds `{name}`", dir.display());
+            let hint = "name an empty directory, or one that does not exist";
+            Err(Fault::harmless(FaultKind::Refused, what).hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The configuration of a new template with these volumes.
+pub(super) fn template_conf(name: &str, disk: &str, cloud_init: &str, size: u64, hotplug: &str) -> String {
+    let (size, mac) = (print_size(size), new_mac());
+    let (uuid, genid) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    format!(
+        "agent: enabled=1\nboot: order=scsi0\ncores: 1\n{hotplug}ide2: {cloud_init},media=cdrom,size=4M\n\
+         ipconfig0: ip=dhcp\nmemory: 2048\nname: {name}\nnet0: virtio={mac},bridge=vmbr0\nostype: l26\n\
+         scsi0: {disk},discard=on,size={size}\nscsihw: virtio-scsi-pci\nserial0: socket\nsmbios1: uuid={uuid}\n\
+         template: 1\nvga: serial0\nvmgenid: {genid}\n"
+    )
 }
 
 fn make(dir: &Path, guests: GuestKind) -> Result<Settings, Fault> {
     if let Some(settings) = Settings::read(dir)? {
         return Ok(settings);
     }
-    let foreign = |name: &String| *name != MAKING;
-    let names = files::names(dir)?;
-    if !names.contains(&MAKING.to_owned()) && names.iter().any(foreign) {
-        let what = format!("{} is no embedded node, and not empty: it holds `{}`", dir.display(), names[0]);
-        return Err(
-            Fault::harmless(FaultKind::Refused, what).hint("name an empty directory, or one that does not exist")
-        );
-    }
+    vacant(dir)?;
     files::make_own_dir(dir)?;
     let _making = files::lock(&dir.join(MAKING), Deadline::after(WAIT))?;
     if let Some(settings) = Settings::read(dir)? {
@@ -224,15 +248,7 @@ impl Embedded {
             imported?;
         }
         let cloud_init = volumes.allocate(id, on, vm, NewName::CloudInit, 4 << 20)?;
-        let (size, mac) = (print_size(size), new_mac());
-        let (uuid, genid) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-        let conf = format!(
-            "agent: enabled=1\nboot: order=scsi0\ncores: 1\n{hotplug}ide2: {cloud_init},media=cdrom,size=4M\n\
-             ipconfig0: ip=dhcp\nmemory: 2048\nname: {name}\nnet0: virtio={mac},bridge=vmbr0\nostype: l26\n\
-             scsi0: {disk},discard=on,size={size}\nscsihw: virtio-scsi-pci\nserial0: socket\nsmbios1: uuid={uuid}\n\
-             template: 1\nvga: serial0\nvmgenid: {genid}\n"
-        );
-        self.write_conf(vm, &conf)
+        self.write_conf(vm, &template_conf(name, &disk, &cloud_init, size, hotplug))
     }
 
     /// Why QEMU guests of this node are emulated although that was not asked for. `None`: they are not. Finds it out where

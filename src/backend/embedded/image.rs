@@ -12,7 +12,7 @@ use super::options::is_dns_name;
 use super::rehearse::Rehearsal;
 use super::storage::{NewName, usable};
 use super::{Embedded, qemu};
-use crate::hypervisor::image::FETCH;
+use crate::hypervisor::image::{FETCH, HEAD, disk_size};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{CloudImage, IMAGE_CACHE, ImagePlace, VmId};
 use crate::observed::{Conf, print_size};
@@ -58,6 +58,12 @@ impl Embedded {
 
     /// The size of the disk in an image.
     pub(super) fn measure(&self, image: &CloudImage) -> Result<u64, Fault> {
+        if let ImagePlace::File(path) = image.place()
+            && Path::new(path).canonicalize().is_ok_and(|real| real != Path::new(path))
+        {
+            let what = format!("a symbolic link is on the way to {path}: name the file itself");
+            return Err(Fault::harmless(FaultKind::Refused, what));
+        }
         self.size_of(&self.image_path(image))
     }
 
@@ -126,22 +132,23 @@ impl Embedded {
     }
 }
 
-/// The size of the disk in an image: as a qcow2 file says in its head, else the size of the file.
+/// The size of the disk in an image that is one whole disk in one file.
 fn image_size(path: &Path) -> Result<u64, Fault> {
-    let missing = || Fault::harmless(FaultKind::Missing, format!("the node has no file {}", path.display()));
-    if !fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
-        return Err(missing().hint("paths of images are the node's"));
+    match fs::symlink_metadata(path) {
+        Err(_) => {
+            let what = format!("the node has no file {}", path.display());
+            return Err(Fault::harmless(FaultKind::Missing, what).hint("paths of images are the node's"));
+        }
+        Ok(meta) if !meta.is_file() => {
+            let what = format!("{} is no regular file of the node", path.display());
+            return Err(Fault::harmless(FaultKind::Refused, what));
+        }
+        Ok(_) => {}
     }
-    let mut file = File::open(path).map_err(unread(path))?;
+    let file = File::open(path).map_err(unread(path))?;
     let length = file.metadata().map_err(unread(path))?.len();
-    let mut head = [0; 32];
-    let size = match file.read_exact(&mut head) {
-        Ok(()) if head.starts_with(b"QFI\xfb") => head[24..].try_into().map_or(0, u64::from_be_bytes),
-        _ => length.next_multiple_of(512),
-    };
-    if size == 0 {
-        let what = format!("{} is no image of a disk", path.display());
-        return Err(Fault::harmless(FaultKind::Refused, what));
-    }
-    Ok(size)
+    let mut head = Vec::with_capacity(HEAD);
+    file.take(HEAD as u64).read_to_end(&mut head).map_err(unread(path))?;
+    disk_size(&head, length)
+        .map_err(|why| Fault::harmless(FaultKind::Refused, format!("the image {} is not used: {why}", path.display())))
 }

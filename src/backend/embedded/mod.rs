@@ -51,6 +51,7 @@ mod snapshot;
 mod storage;
 mod tasks;
 mod template;
+mod unmade;
 mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,6 +89,10 @@ pub struct Embedded {
     settings: Settings,
     tasks: Tasks,
     programs: Programs,
+    /// It was only looked at, and was not there.
+    unmade: bool,
+    /// What its guests are to be once anything is done on it, where somebody said it.
+    guests: Option<GuestKind>,
 }
 
 /// VMs by VMID, and the bytes their disks take on each storage.
@@ -109,7 +114,7 @@ impl Embedded {
 
     fn with(dir: &Path, settings: Settings) -> Self {
         let tasks = Tasks { dir: dir.join("tasks"), node: settings.name.clone() };
-        Self { dir: dir.to_owned(), settings, tasks, programs: Programs::default() }
+        Self { dir: dir.to_owned(), settings, tasks, programs: Programs::default(), unmade: false, guests: None }
     }
 
     /// The settings of the node.
@@ -172,12 +177,19 @@ impl Embedded {
     }
 
     fn storages_with(&self, used: &BTreeMap<String, u64>) -> Result<BTreeMap<String, Storage>, Fault> {
-        let text = files::read(&self.dir.join("storage.cfg"))?.unwrap_or_default();
+        let text = if self.is_unmade() {
+            storage::fresh(&self.settings)
+        } else {
+            files::read(&self.dir.join("storage.cfg"))?.unwrap_or_default()
+        };
         Ok(storage::parse_cfg(&text, &self.settings, used))
     }
 
     /// Reads every VM.
     fn read_all(&self) -> Result<AllVms, Fault> {
+        if self.is_unmade() {
+            return unmade::fresh_vms(&self.settings);
+        }
         let running = self.machines().running()?;
         let mut vms = BTreeMap::new();
         let mut used = BTreeMap::new();
@@ -233,6 +245,10 @@ impl Hypervisor for Embedded {
                 About { label: format!("{place} ({how})"), simulated: false }
             }
         }
+    }
+
+    fn begin(&self) -> Result<(), Fault> {
+        self.make()
     }
 
     fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -76,11 +76,17 @@ impl Tasks {
         File::options().create(true).truncate(false).write(true).open(&path).map_err(unwritten(&path))
     }
 
-    /// Keeps others from burying tasks while somebody looks which are alive; ends when it is dropped.
-    fn look(&self) -> Result<File, Fault> {
-        let file = self.guard()?;
-        file.lock_shared().map_err(unwritten(&self.guard_path()))?;
-        Ok(file)
+    /// Keeps others from burying tasks while this process looks which are alive; ends when it is dropped. Makes nothing:
+    /// where the file is not there, no task was ever buried.
+    fn look(&self) -> Result<Option<File>, Fault> {
+        let path = self.guard_path();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unread(&path)(error)),
+        };
+        file.lock_shared().map_err(unread(&path))?;
+        Ok(Some(file))
     }
 
     /// Begins a task of Proxmox type `kind` for a VM.

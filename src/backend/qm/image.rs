@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::runner::Command;
 use super::{Qm, command, script};
-use crate::hypervisor::image::{FETCH, MEASURE, import};
+use crate::hypervisor::image::{FETCH, MEASURE, disk_size, import, measured};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{CloudImage, Digest, IMAGE_CACHE, ImagePlace, VmId};
 
@@ -28,14 +28,18 @@ impl Qm {
     pub(super) fn measure(&self, image: &CloudImage) -> Result<u64, Fault> {
         let (kind, source) = match image.place() {
             ImagePlace::File(path) => ("file", path.to_owned()),
-            ImagePlace::Url(_) => ("file", format!("{}{}", self.layout.root, image.fetched())),
+            ImagePlace::Url(_) => ("cache", format!("{}{}", self.layout.root, image.fetched())),
             ImagePlace::Volume(volume) => ("volume", volume.to_owned()),
         };
         let output = self.look("phoenix-image-size", MEASURE, &[kind, &source]);
         let output = output.map_err(|fault| Fault { kind: refused(&fault), ..fault })?;
         let said = String::from_utf8_lossy(&output.stdout);
-        said.trim().parse().map_err(|_| {
-            Fault::harmless(FaultKind::Garbled, format!("`{}` is no size of the image {}", said.trim(), image.source))
+        let (head, length) = measured(&said).ok_or_else(|| {
+            let start: String = said.chars().take(100).collect();
+            Fault::harmless(FaultKind::Garbled, format!("`{start}` says nothing of the image {}", image.source))
+        })?;
+        disk_size(&head, length).map_err(|why| {
+            Fault::harmless(FaultKind::Refused, format!("the image {} is not used: {why}", image.source))
         })
     }
 

@@ -27,6 +27,15 @@ impl From<GuestKind> for embedded::GuestKind {
 
 #[derive(Debug, Subcommand)]
 pub(in super::super) enum Node {
+    /// Make the node, with one template and a few storages.
+    #[command(after_help = "Examples:
+  phoenix node init
+  phoenix node init rehearsal --guests qemu")]
+    Init {
+        /// Its directory, empty or not there yet; without it, the one of the target.
+        #[arg(value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Show the node, its storages and VMs.
     #[command(after_help = "Examples:\n  phoenix node show")]
     Show,

@@ -49,6 +49,11 @@ impl<'a> Rule<'a> {
         Self { shared, named, content }
     }
 
+    /// The directory with all below it that VMs can be given, and that a path is or lies in.
+    pub(super) fn given(&self, path: &str) -> Option<&str> {
+        self.shared.iter().chain(&self.named).find(|root| is_at_or_below(path, root)).map(String::as_str)
+    }
+
     /// Why no VM may have a directory, which really lies at `real`.
     pub(super) fn refuses(&self, real: &str) -> Option<Verdict> {
         if is_system_path(real) {

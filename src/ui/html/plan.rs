@@ -51,7 +51,13 @@ fn head(plan: &PlanDocument) -> String {
         out.push_str("<p class=\"simulated\">Embedded node: no real VM would change.</p>\n");
     }
     out.push_str("<dl>\n");
-    out.push_str(&fact("Target", &format!("{} <code>{}</code>", text(&plan.target.label), text(&plan.target.name))));
+    let origin = match plan.target_origin() {
+        None => String::new(),
+        Some((words, "")) => format!(", {words}"),
+        Some((words, file)) => format!(", {words} <code>{}</code>", text(file)),
+    };
+    let (label, name) = (text(&plan.target.label), text(&plan.target.name));
+    out.push_str(&fact("Target", &format!("{label} <code>{name}</code>{origin}")));
     let machines = count(summary.declared, "virtual machine");
     out.push_str(&fact("Config", &format!("<code>{}</code>, {machines}", text(&plan.config.path))));
     out.push_str(&fact("Plan hash", &format!("<code>{}</code>", text(&plan.hash))));

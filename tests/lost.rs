@@ -1,0 +1,111 @@
+//! One look that consists of two questions: what ends between the two is not judged by the first answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
+use phoenix::backend::embedded::Embedded;
+use phoenix::config::{FeatureFiles, Source, load};
+use phoenix::event::{Event, Failure};
+use phoenix::hypervisor::{About, Cloning, Fault, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{Effect, FaultKind};
+use phoenix::model::VmId;
+use phoenix::observed::{Export, Observed, VmObserved};
+use phoenix::plan::{Policy, plan};
+
+/// A target that loses the answer of the operations that make a VM, and whose first answer about it afterwards is of a
+/// moment before: the clone, which has ended by the next question, still runs.
+struct Late {
+    node: Embedded,
+    /// What the first answer says.
+    before: fn(VmObserved) -> Option<VmObserved>,
+    /// How many answers about the VM were late.
+    answered: AtomicUsize,
+    /// How many are to be.
+    due: AtomicUsize,
+}
+
+impl Hypervisor for Late {
+    fn about(&self) -> About {
+        self.node.about()
+    }
+    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
+        self.node.observe_with(directories)
+    }
+    fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
+        let now = self.node.vm(vm)?;
+        if self.due.load(Ordering::Relaxed) == 0 {
+            return Ok(now);
+        }
+        self.due.fetch_sub(1, Ordering::Relaxed);
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        Ok(now.and_then(self.before))
+    }
+    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
+        self.node.config(vm)
+    }
+    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
+        self.node.volumes(vm)
+    }
+    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
+        self.node.cloning(vm)
+    }
+    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
+        self.node.working(vm)
+    }
+    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
+        self.node.exports(vm)
+    }
+    fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
+        self.node.perform(op, deadline)?;
+        if matches!(op, HostOp::Clone { .. }) {
+            self.due.store(1, Ordering::Relaxed);
+            let what = "the connection broke".to_owned();
+            return Err(Fault { kind: FaultKind::Unreachable, effect: Effect::Maybe, what, hint: None });
+        }
+        Ok(())
+    }
+    fn guests(&self) -> &dyn Guests {
+        self.node.guests()
+    }
+}
+
+/// The VM is made although the first look after the lost answer saw something else.
+#[track_caller]
+fn check(before: fn(VmObserved) -> Option<VmObserved>) {
+    let text = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web" }] }"#.to_owned();
+    let source = Source { name: "test.json".to_owned(), text };
+    let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let node = Embedded::open(dir.path()).unwrap();
+    let (answered, due) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let target = Arc::new(Late { node, before, answered, due });
+    let planned = plan(&desired, &target.observe().unwrap(), &Policy::default());
+    let hypervisor: Arc<dyn Hypervisor> = Arc::clone(&target) as _;
+    let of = Run {
+        plan: Arc::new(planned),
+        hypervisor,
+        clock: Arc::new(RealClock::start()),
+        limits: Limits::default(),
+        config: "test".to_owned(),
+    };
+    let mut failures: Vec<Failure> = Vec::new();
+    let summary = run(&of, &Inbox::default(), &mut |event| {
+        if let Event::ActionFailed { failure, .. } = event {
+            failures.push(failure);
+        }
+    });
+    assert!(summary.is_complete(), "{failures:?}");
+    assert_eq!(target.answered.load(Ordering::Relaxed), 1, "the first look was late");
+}
+
+#[test]
+fn a_clone_that_ends_after_its_vm_was_looked_at_has_succeeded() {
+    check(|vm| Some(VmObserved { lock: Some("clone".to_owned()), ..vm }));
+}
+
+#[test]
+fn a_clone_that_begins_and_ends_between_two_questions_has_succeeded() {
+    check(|_| None);
+}
