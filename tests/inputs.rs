@@ -59,11 +59,16 @@ impl Place {
     /// Runs phoenix beside the config; a secret is in the environment, too.
     #[track_caller]
     fn check(&self, arguments: &[&str], code: i32, said: &[&str]) -> &Self {
+        let target = !arguments.iter().any(|word| ["--against", "--target"].contains(word));
+        self.check_on(target.then_some("embedded:node"), arguments, code, said)
+    }
+
+    /// The same with this target in the environment, if any.
+    #[track_caller]
+    fn check_on(&self, target: Option<&str>, arguments: &[&str], code: i32, said: &[&str]) -> &Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phoenix"));
         command.args(arguments).current_dir(self.path("dir")).stdin(Stdio::null()).env("TOKEN", SECRET);
-        if !arguments.iter().any(|word| ["--against", "--target"].contains(word)) {
-            command.env("PHOENIX_TARGET", "embedded:node");
-        }
+        command.env_remove("PHOENIX_TARGET").envs(target.map(|target| ("PHOENIX_TARGET", target)));
         let output = command.output().unwrap();
         let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
@@ -117,6 +122,7 @@ fn the_operator_may_take_scripts_from_elsewhere() {
     place.link("way", "elsewhere").config("/etc");
     for dir in ["../elsewhere", "../way"] {
         place.check(&["validate", "--features-dir", dir], 0, &["valid, 1"]);
+        place.check(&["node", "init", "node"], 0, &[]);
         place.check(&["plan", "--features-dir", dir], 0, &["1000"]);
     }
     let gone = "the directory `../gone` cannot be read";
@@ -169,8 +175,7 @@ fn what_phoenix_keeps_is_no_link_and_for_the_user_alone() {
         place
     };
     let with = |place: &Place, target: Option<&str>, verb: &[&str], code: i32, said: &[&str]| {
-        let target = ["--target", target.unwrap_or("embedded:.phoenix/node")];
-        place.check(&[verb, &["--config", "c.json"], &target].concat(), code, said);
+        place.check_on(target, &[verb, &["--config", "c.json"]].concat(), code, said);
     };
     for (link, said) in [(".phoenix", "`.phoenix` is a link"), (".phoenix/node", "`.phoenix/node` is a link")] {
         let place = place();

@@ -129,7 +129,7 @@ fn a_run_is_reported_in_every_format_and_shown_again_the_same() {
 #[test]
 fn failures_are_reported_at_their_place() {
     let scene = Scene::new();
-    scene.run(&["node", "show"]);
+    scene.run(&["node", "init"]);
     scene.write(".phoenix/node/faults.json", r#"[{ "op": "start", "vm": 1001, "how": "fail" }]"#);
     let Ran(code, ..) = scene.apply(&["--auto-approve"]);
     assert_eq!(code, 6);
@@ -190,7 +190,7 @@ fn a_moved_vm_of_a_saved_plan_is_reported() {
 fn an_interrupted_run_is_reported() {
     use std::io::{BufRead as _, BufReader};
     let scene = Scene::new();
-    scene.run(&["node", "show"]);
+    scene.run(&["node", "init"]);
     let settings = scene.path(".phoenix/node/node.json");
     let mut node: Value = serde_json::from_str(&fs::read_to_string(&settings).unwrap()).unwrap();
     node["latency_ms"] = 60.into();

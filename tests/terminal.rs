@@ -44,7 +44,7 @@ impl Scene {
         fs::create_dir(scene.path("features")).unwrap();
         fs::write(scene.path("features/slow.sh"), "true\n").unwrap();
         let made =
-            scene.furnished(Command::new(env!("CARGO_BIN_EXE_phoenix"))).args(["node", "show"]).output().unwrap();
+            scene.furnished(Command::new(env!("CARGO_BIN_EXE_phoenix"))).args(["node", "init"]).output().unwrap();
         assert!(made.status.success(), "{made:?}");
         scene
     }
