@@ -23,6 +23,9 @@ const PIECE: usize = 4096;
 /// How long a stream that is full for now is left alone. Only one that does not block by itself.
 const FULL: Duration = Duration::from_millis(10);
 
+/// How long a reader may take that keeps up. One that does not is waited for this long once, until it has caught up.
+const KEEPS_UP: Duration = Duration::from_millis(250);
+
 /// How often it is looked whether a signal ends a wait.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 
@@ -277,11 +280,22 @@ impl Lane {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Hands something over. A reader that keeps up has it when this returns: whatever ends the process then, what it said is
+    /// there. A lane on which something waits already is not waited for.
     fn push(&self, item: Item) {
         let mut queue = self.queue();
+        let keeps_up = !queue.waits();
         queue.bytes += item.len();
         queue.items.push_back(item);
         self.changed.notify_all();
+        let end = Instant::now() + KEEPS_UP;
+        while keeps_up && queue.waits() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            (queue, _) = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Writes what is pushed, for ever.

@@ -147,7 +147,7 @@ fn nobody_agrees_by_accident() {
     }
     scene.declare(&without_the_first());
     check(&scene.phoenix(&["apply", "--prune", "--auto-approve"]), 4, &["give `--yes-destroy full`"]);
-    check(&scene.phoenix(&["apply", "--auto-approve"]), 0, &["no longer declared"]);
+    check(&scene.phoenix(&["apply", "--auto-approve"]), 0, &["is not declared"]);
     assert!(scene.bytes() == before, "something was written");
 }
 
@@ -183,7 +183,7 @@ fn what_must_not_go_stays() {
 #[test]
 fn who_is_no_longer_declared_goes_only_when_asked() {
     let scene = one_too_many();
-    check(&scene.phoenix(&["plan"]), 0, &["0 to destroy", "no longer declared", "--prune"]);
+    check(&scene.phoenix(&["plan"]), 0, &["0 to destroy", "is not declared", "--prune"]);
     check(
         &scene.phoenix(&["plan", "--prune"]),
         0,
