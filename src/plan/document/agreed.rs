@@ -53,6 +53,13 @@ pub(super) fn named(value: &impl Serialize) -> String {
     content_digest(&serde_json::to_vec(value).unwrap_or_default())
 }
 
+/// Why a text is none: the words of its parser, which quote it, as one line.
+fn unread(error: &serde_json::Error) -> Broken {
+    // Whatever is not seen is escaped; quotes are not.
+    let shown = |c: char| if "\"'\\".contains(c) { c.to_string() } else { c.escape_debug().to_string() };
+    Broken(format!("it is no saved plan: {}", error.to_string().chars().map(shown).collect::<String>()))
+}
+
 impl PlanDocument {
     /// The hash of the plan that the document shows.
     #[must_use]
@@ -86,8 +93,7 @@ impl PlanDocument {
     /// It is no document of this version, was changed since it was saved, or does not agree with itself.
     pub fn read(text: &str) -> Result<Self, Broken> {
         let broken = |what: String| Broken(what);
-        let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| broken(format!("it is no saved plan: {error}")))?;
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| unread(&error))?;
         match value.get("format_version").and_then(serde_json::Value::as_u64) {
             Some(version) if version == u64::from(DOCUMENT_VERSION) => {}
             Some(version) => {
@@ -98,8 +104,7 @@ impl PlanDocument {
             }
             None => return Err(broken("it is no saved plan: it has no `format_version`".to_owned())),
         }
-        let document: Self =
-            serde_json::from_str(text).map_err(|error| broken(format!("it is no saved plan: {error}")))?;
+        let document: Self = serde_json::from_str(text).map_err(|error| unread(&error))?;
         document.shape()?;
         if digest(value) != document.digest {
             return Err(broken(
@@ -169,6 +174,26 @@ impl DocumentSummary {
             no_op: count(Outcome::NoOp),
             blocked: vms.iter().filter(|vm| vm.blocked).count(),
             restarts: open().filter(|vm| vm.disruption == Disruption::Restart).count(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PlanDocument;
+
+    #[test]
+    fn what_is_no_plan_is_quoted_as_one_line() {
+        for (text, quoted) in [
+            (r#"{ "format_version": 2, "\n::error::\u001b\u202e": 1, "phoenix": 0 }"#, "invalid type"),
+            (
+                r#"{ "format_version": 2, "phoenix": "", "digest": "", "hash": "", "target": "\r\n::error::\u001b[2J" }"#,
+                r#"invalid type: string "\r\n::error::\u{1b}[2J""#,
+            ),
+            ("{ \"format_version\": 2, \"phoenix\": \"\u{1b}\" }", "control character"),
+        ] {
+            let told = PlanDocument::read(text).unwrap_err().to_string();
+            assert!(told.contains(quoted) && !told.contains(char::is_control), "{told}");
         }
     }
 }
