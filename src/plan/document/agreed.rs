@@ -1,5 +1,7 @@
 //! What people agree to: the plan hash, and whether a document is what it says it is.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{
@@ -114,6 +116,10 @@ impl PlanDocument {
         if document.agreed() != document.hash {
             return Err(broken("it contradicts itself: its plan does not fit its hash".to_owned()));
         }
+        let mut vms = BTreeSet::new();
+        if let Some(twice) = document.vms.iter().find(|vm| !vms.insert(vm.vm)) {
+            return Err(broken(format!("it contradicts itself: it has two plans for VM {}", twice.vm)));
+        }
         let summary = DocumentSummary { declared: document.summary.declared, ..DocumentSummary::of(&document.vms) };
         if summary != document.summary {
             return Err(broken("it contradicts itself: its counts do not fit its virtual machines".to_owned()));
@@ -180,7 +186,36 @@ impl DocumentSummary {
 
 #[cfg(test)]
 mod tests {
-    use super::PlanDocument;
+    use serde_json::{Value, json};
+
+    use super::{DocumentSummary, PlanDocument};
+
+    #[test]
+    fn a_vm_is_planned_once() {
+        let digest = "0".repeat(64);
+        let vm = |vm: u32, name: &str| {
+            json!({ "vm": vm, "name": name, "outcome": "create", "disruption": "none", "blocked": false,
+                "fingerprint": digest, "changes": [], "waiting": [], "actions": [] })
+        };
+        // As somebody makes it who knows how it is sealed.
+        let read = |vms: &[Value]| {
+            let mut document: PlanDocument = serde_json::from_value(json!({
+                "format_version": 2, "phoenix": "", "hash": "", "restart": false, "project": "", "vms": vms,
+                "target": { "name": "", "label": "", "node": "", "identity": "", "simulated": true, "observed_at": "" },
+                "config": { "path": "", "digest": digest, "meaning": digest }, "problems": [],
+                "selection": { "only": [], "exclude": [] },
+                "summary": { "declared": 0, "create": 0, "update": 0, "no_op": 0, "blocked": 0, "restarts": 0 },
+            }))
+            .unwrap();
+            document.summary = DocumentSummary::of(&document.vms);
+            document.hash = document.agreed();
+            let text = serde_json::to_string(&document.sealed()).unwrap();
+            PlanDocument::read(&text).map(|_| ()).map_err(|broken| broken.to_string())
+        };
+        assert_eq!(read(&[vm(1000, "web"), vm(1001, "web")]), Ok(()));
+        let told = "it contradicts itself: it has two plans for VM 1000";
+        assert_eq!(read(&[vm(1000, "other"), vm(1001, "db"), vm(1000, "web")]), Err(told.to_owned()));
+    }
 
     #[test]
     fn what_is_no_plan_is_quoted_as_one_line() {
