@@ -13,6 +13,7 @@ use crate::hypervisor::{Fault, Hypervisor};
 use crate::model::Desired;
 use crate::observed::{Observed, RECORDING_VERSION, Recording};
 use crate::plan::{directories, more_directories};
+use crate::ui::text::safe;
 
 /// Records the state of the target.
 pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit> {
@@ -49,7 +50,7 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
         None => console.print(&text),
         Some(file) => {
             super::saved::write(file, &text)?;
-            console.note(&format!("recorded {target} in {}\n", crate::ui::text::safe(&file.display().to_string())));
+            console.note(&format!("recorded {target} in {}\n", safe(&file.display().to_string())));
         }
     }
     Ok(Exit::Done)
@@ -71,7 +72,9 @@ pub(super) fn read(file: &Path) -> Result<Recording> {
     let name = file.display();
     let text = super::files::text(file)?;
     let recording: Recording = serde_json::from_str(&text).map_err(|error| {
-        Refusal::usage(format!("`{name}` is no recording: {error}"), "make one with `phoenix observe --out FILE`")
+        // The words of the parser quote what it read.
+        let why = safe(&error.to_string()).into_owned();
+        Refusal::usage(format!("`{name}` is no recording: {why}"), "make one with `phoenix observe --out FILE`")
     })?;
     if recording.format_version != RECORDING_VERSION {
         return Err(Refusal::usage(
@@ -92,5 +95,20 @@ pub(super) fn age(moment: &str) -> String {
         120..7200 => format!("{} minutes ago", seconds / 60),
         7200..172_800 => format!("{} hours ago", seconds / 3600),
         _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    #[test]
+    fn what_is_no_recording_is_quoted_as_one_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("recording.json");
+        fs::write(&file, "{\"format_version\":\"\\n::error::\\u001b\\u202e\"}").unwrap();
+        let told = super::read(&file).unwrap_err().to_string();
+        let quoted = "is no recording: invalid type: string \"\\n::error::\\u{1b}";
+        assert!(told.contains(quoted) && !told.contains(['\n', '\u{202e}']), "{told}");
     }
 }

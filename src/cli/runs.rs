@@ -201,7 +201,9 @@ fn read(file: &Path) -> Result<Vec<Moment>> {
     let lines: Vec<&str> = text.lines().collect();
     for (at, line) in lines.iter().enumerate() {
         let bad = |error: serde_json::Error| {
-            let what = format!("`{name}`, line {}: no event: {error}", at + 1);
+            // The words of the parser quote what it read.
+            let why = safe(&error.to_string()).into_owned();
+            let what = format!("`{name}`, line {}: no event: {why}", at + 1);
             Refusal::failed(what, "logs are written by `phoenix apply`, and listed by `phoenix log`")
         };
         let parsed = serde_json::from_str::<Line>(line).and_then(|head| Ok((head, serde_json::from_str(line)?)));
@@ -249,6 +251,16 @@ mod tests {
         let moments = read(&file).unwrap();
         assert_eq!(moments.iter().filter(|moment| moment.event == result).count(), 100);
         assert!(moments.iter().filter(|moment| moment.event == progress).count() > 50);
+    }
+
+    #[test]
+    fn what_is_no_event_is_quoted_as_one_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("run.jsonl");
+        fs::write(&file, "{\"v\":1,\"event\":\"\\n::error::\\u001b\\u202e\"}\n{}\n").unwrap();
+        let told = read(&file).unwrap_err().to_string();
+        let quoted = "line 1: no event: unknown variant `\\n::error::\\u{1b}\\u{202e}`";
+        assert!(told.contains(quoted) && !told.contains('\n'), "{told}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What people agree to: the plan hash, and whether a document is what it says it is.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{
@@ -53,6 +55,13 @@ pub(super) fn named(value: &impl Serialize) -> String {
     content_digest(&serde_json::to_vec(value).unwrap_or_default())
 }
 
+/// Why a text is none: the words of its parser, which quote it, as one line.
+fn unread(error: &serde_json::Error) -> Broken {
+    // Whatever is not seen is escaped; quotes are not.
+    let shown = |c: char| if "\"'\\".contains(c) { c.to_string() } else { c.escape_debug().to_string() };
+    Broken(format!("it is no saved plan: {}", error.to_string().chars().map(shown).collect::<String>()))
+}
+
 impl PlanDocument {
     /// The hash of the plan that the document shows.
     #[must_use]
@@ -86,8 +95,7 @@ impl PlanDocument {
     /// It is no document of this version, was changed since it was saved, or does not agree with itself.
     pub fn read(text: &str) -> Result<Self, Broken> {
         let broken = |what: String| Broken(what);
-        let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| broken(format!("it is no saved plan: {error}")))?;
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| unread(&error))?;
         match value.get("format_version").and_then(serde_json::Value::as_u64) {
             Some(version) if version == u64::from(DOCUMENT_VERSION) => {}
             Some(version) => {
@@ -98,8 +106,7 @@ impl PlanDocument {
             }
             None => return Err(broken("it is no saved plan: it has no `format_version`".to_owned())),
         }
-        let document: Self =
-            serde_json::from_str(text).map_err(|error| broken(format!("it is no saved plan: {error}")))?;
+        let document: Self = serde_json::from_str(text).map_err(|error| unread(&error))?;
         document.shape()?;
         if digest(value) != document.digest {
             return Err(broken(
@@ -108,6 +115,10 @@ impl PlanDocument {
         }
         if document.agreed() != document.hash {
             return Err(broken("it contradicts itself: its plan does not fit its hash".to_owned()));
+        }
+        let mut vms = BTreeSet::new();
+        if let Some(twice) = document.vms.iter().find(|vm| !vms.insert(vm.vm)) {
+            return Err(broken(format!("it contradicts itself: it has two plans for VM {}", twice.vm)));
         }
         let summary = DocumentSummary { declared: document.summary.declared, ..DocumentSummary::of(&document.vms) };
         if summary != document.summary {
@@ -169,6 +180,55 @@ impl DocumentSummary {
             no_op: count(Outcome::NoOp),
             blocked: vms.iter().filter(|vm| vm.blocked).count(),
             restarts: open().filter(|vm| vm.disruption == Disruption::Restart).count(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{DocumentSummary, PlanDocument};
+
+    #[test]
+    fn a_vm_is_planned_once() {
+        let digest = "0".repeat(64);
+        let vm = |vm: u32, name: &str| {
+            json!({ "vm": vm, "name": name, "outcome": "create", "disruption": "none", "blocked": false,
+                "fingerprint": digest, "changes": [], "waiting": [], "actions": [] })
+        };
+        // As somebody makes it who knows how it is sealed.
+        let read = |vms: &[Value]| {
+            let mut document: PlanDocument = serde_json::from_value(json!({
+                "format_version": 2, "phoenix": "", "hash": "", "restart": false, "project": "", "vms": vms,
+                "target": { "name": "", "label": "", "node": "", "identity": "", "simulated": true, "observed_at": "" },
+                "config": { "path": "", "digest": digest, "meaning": digest }, "problems": [],
+                "selection": { "only": [], "exclude": [] },
+                "summary": { "declared": 0, "create": 0, "update": 0, "no_op": 0, "blocked": 0, "restarts": 0 },
+            }))
+            .unwrap();
+            document.summary = DocumentSummary::of(&document.vms);
+            document.hash = document.agreed();
+            let text = serde_json::to_string(&document.sealed()).unwrap();
+            PlanDocument::read(&text).map(|_| ()).map_err(|broken| broken.to_string())
+        };
+        assert_eq!(read(&[vm(1000, "web"), vm(1001, "web")]), Ok(()));
+        let told = "it contradicts itself: it has two plans for VM 1000";
+        assert_eq!(read(&[vm(1000, "other"), vm(1001, "db"), vm(1000, "web")]), Err(told.to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_plan_is_quoted_as_one_line() {
+        for (text, quoted) in [
+            (r#"{ "format_version": 2, "\n::error::\u001b\u202e": 1, "phoenix": 0 }"#, "invalid type"),
+            (
+                r#"{ "format_version": 2, "phoenix": "", "digest": "", "hash": "", "target": "\r\n::error::\u001b[2J" }"#,
+                r#"invalid type: string "\r\n::error::\u{1b}[2J""#,
+            ),
+            ("{ \"format_version\": 2, \"phoenix\": \"\u{1b}\" }", "control character"),
+        ] {
+            let told = PlanDocument::read(text).unwrap_err().to_string();
+            assert!(told.contains(quoted) && !told.contains(char::is_control), "{told}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A VM's actions as a drawing: a column for each step that has to wait for the one before.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::escape::text;
@@ -28,7 +30,8 @@ pub(super) fn graph(vm: &DocumentVm) -> String {
     if vm.actions.is_empty() {
         return String::new();
     }
-    let nodes = placed(&vm.actions);
+    let before = before(&vm.actions);
+    let nodes = placed(&vm.actions, &before);
     let columns = nodes.iter().map(|node| node.depth).max().unwrap_or(0) + 1;
     let mut widths = vec![0; columns];
     for node in &nodes {
@@ -49,8 +52,8 @@ pub(super) fn graph(vm: &DocumentVm) -> String {
          height=\"{height}\" viewBox=\"0 0 {width} {height}\"><path d=\"",
         vm.vm
     );
-    for (at, action) in vm.actions.iter().enumerate() {
-        for from in before(&vm.actions, at, action) {
+    for (at, before) in before.iter().enumerate() {
+        for &from in before {
             let (x, y) = (lefts[nodes[from].depth] + widths[nodes[from].depth], nodes[from].row * ROW + HEIGHT / 2 + 1);
             let (to_x, to_y) = (lefts[nodes[at].depth], nodes[at].row * ROW + HEIGHT / 2 + 1);
             if y == to_y {
@@ -89,16 +92,26 @@ pub(super) fn class(outcome: Outcome) -> &'static str {
     }
 }
 
-/// Positions of the actions this one waits for. Only earlier ones: a saved plan may have been edited into a circle.
-fn before(actions: &[DocumentAction], at: usize, action: &DocumentAction) -> Vec<usize> {
-    actions[..at].iter().enumerate().filter(|(_, other)| action.after.contains(&other.id)).map(|(n, _)| n).collect()
+/// For each action the positions of those it waits for, ascending. Only earlier ones, of one id the last: a saved plan may
+/// have been edited into a circle, or hold an id many times.
+fn before(actions: &[DocumentAction]) -> Vec<BTreeSet<usize>> {
+    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut all = Vec::with_capacity(actions.len());
+    for (at, action) in actions.iter().enumerate() {
+        all.push(action.after.iter().filter_map(|id| known.get(id.as_str()).copied()).collect());
+        known.insert(&action.id, at);
+    }
+    all
 }
 
-fn placed(actions: &[DocumentAction]) -> Vec<Node> {
+fn placed(actions: &[DocumentAction], before: &[BTreeSet<usize>]) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::with_capacity(actions.len());
-    for (at, action) in actions.iter().enumerate() {
-        let depth = before(actions, at, action).into_iter().map(|from| nodes[from].depth + 1).max().unwrap_or(0);
-        let row = nodes.iter().filter(|node| node.depth == depth).count();
+    let mut rows: BTreeMap<usize, usize> = BTreeMap::new();
+    for (action, before) in actions.iter().zip(before) {
+        let depth = before.iter().map(|from| nodes[*from].depth + 1).max().unwrap_or(0);
+        let next = rows.entry(depth).or_default();
+        let row = *next;
+        *next += 1;
         let label = format!("{} {}", glyph(action.outcome), short(&crate::ui::text::safe(&action.title())));
         nodes.push(Node { depth, row, label });
     }
@@ -129,4 +142,23 @@ fn title(action: &DocumentAction) -> String {
         out.push_str(&format!("; at most {}", duration(u64::from(action.timeout_seconds) * 1000)));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::before;
+    use crate::plan::document::DocumentAction;
+
+    #[test]
+    fn an_action_has_one_line_to_each_id_before_it() {
+        let action = |id: &str, after: &[&str]| -> DocumentAction {
+            let value = serde_json::json!({ "id": id, "kind": "start", "outcome": "update", "reason": "",
+                "disruption": "none", "timeout_seconds": 1, "after": after });
+            serde_json::from_value(value).unwrap()
+        };
+        let chain = [action("a", &["b"]), action("b", &["a"]), action("c", &["a", "b", "a", "1001/start"])];
+        assert_eq!(before(&chain), [[].into(), [0].into(), [0, 1].into()]);
+        let many = vec![action("a", &["a"]); 1_000];
+        assert!(before(&many).iter().all(|before| before.len() <= 1));
+    }
 }
