@@ -173,7 +173,7 @@ fn a_log_may_say_anything() {
     let world = World::new();
     assert!(world.log.lines().count() > 20, "{}", world.log);
     let other = serde_json::to_value(world.recording()).unwrap();
-    fuzz(300, |luck| {
+    fuzz(200, |luck| {
         let mut lines: Vec<String> = world.log.lines().map(ToOwned::to_owned).collect();
         for _ in 0..=luck.below(6) {
             let at = luck.below(lines.len());
@@ -325,7 +325,7 @@ fn a_configuration_makes_no_vm_ours_and_keeps_the_lines_of_others() {
     assert!(declared.len() == 3 && confs.len() > 3, "{confs:?}");
     let scratch = tempfile::tempdir().unwrap();
     let (found, done) = (std::cell::Cell::new([0, 0]), std::cell::Cell::new(0));
-    fuzz(1_500, |luck| {
+    fuzz(1_000, |luck| {
         let (vm, text) = luck.pick(&declared);
         // A VM of others stays one whatever is done to its lines; those of ours are not lent to it.
         let theirs = luck.one_in(2);
