@@ -16,10 +16,10 @@ use crate::hypervisor::Hypervisor;
 use crate::model::{Desired, InvalidTarget, Target};
 use crate::plan::document::TargetOrigin;
 
-/// Where the embedded node lies in `.phoenix` unless somebody says otherwise.
+/// Where the embedded node lies in `.phoenix` unless the command line, the environment or the config says otherwise.
 const DEFAULT_NODE: &str = "node";
 
-/// A target that somebody named: what was written, and where.
+/// A target that was named: what was written, and where.
 #[derive(Debug, Clone)]
 pub(super) struct Named {
     pub(super) text: String,
@@ -31,7 +31,7 @@ pub(super) struct Named {
 pub(super) struct Chosen {
     pub(super) target: Target,
     pub(super) origin: TargetOrigin,
-    /// It is the node beside the config: the one that nobody need name or make.
+    /// It is the node beside the config: the one that need not be named or made.
     beside: bool,
 }
 

@@ -316,7 +316,7 @@ pub(super) fn notes(vm: &DesiredVm, record: &mut Record, problems: &mut Vec<Diag
 }
 
 /// Says that a VM stays which the file does not declare and whose record names this project. The record is a claim of
-/// whoever may write the VM's notes.
+/// the accounts that may write the VM's notes.
 pub(super) fn undeclared(live: &VmObserved, project: &str, problems: &mut Vec<Diagnostic>) {
     let what =
         format!("VM {} `{}` claims to belong to project `{project}` and is not declared; it stays", live.id, live.name);

@@ -152,7 +152,7 @@ pub(super) fn explained(mut fault: Fault) -> Fault {
     } else if has(&["Failed to execute child process"]) {
         (FaultKind::Refused, "phoenix needs a guest with /bin/sh: is this a Linux guest?")
     } else if has(&["Invalid parameter 'pid'"]) {
-        // The agent forgot the program: it was restarted, or somebody else took the answer.
+        // The agent forgot the program: it was restarted, or another program took the answer.
         (FaultKind::Garbled, "the agent forgets what it runs: does something in the guest restart it again and again?")
     } else {
         return fault;

@@ -101,7 +101,7 @@ pub(super) fn make(at: &Dir, name: &str, mode: u32) -> io::Result<()> {
 /// The content of a regular file. `None`: there is none, or something else has the name.
 pub(super) fn read(at: &Dir, name: &str) -> io::Result<Option<String>> {
     let mut options = OpenOptions::new();
-    // Without waiting for whoever would write to a FIFO.
+    // Without waiting for a writer, if it is a FIFO.
     options.read(true).follow(FollowSymlinks::No).nonblock(true);
     let file = match at.open_with(name, &options) {
         Ok(file) => file,

@@ -14,13 +14,13 @@ use super::{Qm, answer};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
 
-/// `perl -e RELAY SOCKET NUMBER SYNC SECONDS MOST`: reads two lines, a synchronisation with the NUMBER and a question; asks, and
-/// prints the line of the answer.
+/// `perl -e RELAY SOCKET NUMBER SYNC SECONDS MOST`: reads two lines, a synchronisation with the NUMBER and a question;
+/// asks, and prints the line of the answer.
 ///
-/// It waits SYNC seconds for the agent and SECONDS for all of it, takes at most MOST bytes, and closes at once: as long as
-/// it is connected, Proxmox does not reach the agent. The question is sent only to an agent that answered: what nobody
-/// reads would be carried out whenever the agent comes. It ends with 3 where there is no such socket, with 4 if the agent does
-/// not answer, with 5 if it stopped answering, with 6 if it says too much.
+/// It waits SYNC seconds for the agent and SECONDS for all of it, takes at most MOST bytes, and closes at once: as long
+/// as it is connected, Proxmox does not reach the agent. The question is sent only to an agent that answered: what waits
+/// unread would be carried out whenever the agent comes. It ends with 3 where there is no such socket, with 4 if the agent
+/// does not answer, with 5 if it stopped answering, with 6 if it says too much.
 const RELAY: &str = r#"use strict;
 use Socket;
 my ($path, $number, $sync, $seconds, $most) = @ARGV;
@@ -144,8 +144,8 @@ mod tests {
     use crate::backend::runner::Local;
     use crate::hypervisor::{Effect, GuestStatus};
 
-    /// An agent on a socket below `root`, whose answers to all but the synchronisation are these, in turn; without any left
-    /// it hangs up.
+    /// An agent on a socket below `root`, whose answers to all but the synchronisation are these, in turn; without any
+    /// left it hangs up.
     fn agent(root: &Path, before: &'static [u8], answers: &'static [&'static str]) -> thread::JoinHandle<Vec<String>> {
         let dir = root.join("run/qemu-server");
         std::fs::create_dir_all(&dir).unwrap();
