@@ -131,7 +131,7 @@ fn packed(files: &[(&str, &str)]) -> Result<String, StageProblem> {
     Ok(BASE64.encode(&archive))
 }
 
-/// The files in the text that the pieces of a [`STAGE`] make: names and contents. `None`: it is none.
+/// The files in the text that the pieces of `phoenix-stage` make: names and contents. `None`: it is none.
 #[must_use]
 pub fn unpacked(text: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
     let bytes = BASE64.decode(text).ok()?;

@@ -10,7 +10,7 @@ use crate::model::{GIB, VmId};
 use crate::observed::VmObserved;
 
 impl Embedded {
-    /// Opens the node in `dir` to look at it: nothing is made or changed before [`Hypervisor::begin`]. A directory that
+    /// Opens the node in `dir` to look at it: nothing is made or changed before [`begin`](crate::hypervisor::Hypervisor::begin). A directory that
     /// does not exist or is empty is seen as the fresh node that would be made there, and its guests are seen as of this
     /// kind.
     pub fn as_is(dir: &Path, guests: Option<GuestKind>) -> Result<Self, Fault> {
