@@ -27,7 +27,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let scene = Self { dir: tempfile::tempdir().unwrap() };
-        scene.said(&["node", "show", "--guests", "qemu"], 0);
+        scene.said(&["node", "init", "--guests", "qemu"], 0);
         scene
     }
 

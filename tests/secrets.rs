@@ -27,7 +27,7 @@ impl Scene {
     fn new() -> Self {
         let scene = Self { dir: tempfile::tempdir().unwrap() };
         scene.config(CONFIG);
-        scene.run(&["node", "show"], 0);
+        scene.run(&["node", "init"], 0);
         scene.taint(9000);
         scene
     }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ fn in_the_way(path: &Path, outside: &Path) {
     let _ = fs::rename(path, path.with_extension("away"));
     let _ = symlink(outside, path);
     let _ = fs::remove_file(path);
-    let _ = Command::new("mkfifo").arg(path).status();
+    let _ = Command::new("mkfifo").arg(path).stderr(Stdio::null()).status();
     let _ = fs::remove_file(path);
     let _ = fs::rename(path.with_extension("away"), path);
     let _ = fs::create_dir(path);
