@@ -1,5 +1,5 @@
 //! Just enough of a reader of Rust to see which paths a file names: comments and literals blanked, `use` groups spread
-//! out, inline modules counted. It does not follow renames and macros.
+//! out, inline modules counted. It does not follow macros.
 
 /// One path that a file names, such as `std::fs::read`, with groups spread out. A macro call ends in `!`, and the path
 /// after `dyn` begins with `dyn `.
@@ -169,12 +169,50 @@ impl Source {
         found
     }
 
-    fn text(&self, at: usize) -> &str {
+    /// The token at a place; nothing behind the last.
+    pub(crate) fn text(&self, at: usize) -> &str {
         self.tokens.get(at).map_or("", |token| &token.text)
+    }
+
+    /// How many tokens there are.
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether `#[cfg(test)]` stands at a place.
+    pub(crate) fn is_for_tests(&self, at: usize) -> bool {
+        ["#", "[", "cfg", "(", "test", ")", "]"].iter().enumerate().all(|(n, token)| self.text(at + n) == *token)
+    }
+
+    /// The place behind the item whose attributes begin at `at`.
+    pub(crate) fn after_item(&self, mut at: usize) -> usize {
+        let mut depth = 0_usize;
+        while at < self.tokens.len() {
+            match self.text(at) {
+                "{" | "[" | "(" => depth += 1,
+                close @ ("}" | "]" | ")") => {
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 && close == "}" {
+                        return at + 1;
+                    }
+                }
+                ";" if depth == 0 => return at + 1,
+                _ => {}
+            }
+            at += 1;
+        }
+        at
+    }
+
+    /// The modules in files of their own that only tests have: `#[cfg(test)] mod double;`.
+    pub(crate) fn test_modules(&self) -> Vec<String> {
+        let declared = (0..self.len()).filter(|at| self.is_for_tests(*at) && self.text(at + 7) == "mod");
+        declared.map(|at| format!("{}::{}", self.module(), self.text(at + 8))).collect()
     }
 }
 
-fn is_word(text: &str) -> bool {
+/// Whether a token is a word.
+pub(crate) fn is_word(text: &str) -> bool {
     text.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
