@@ -3,45 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::codes::{self, Code};
 use super::lexis::{self, Verdict};
+use super::limits::{MAX_DESCRIPTION, MAX_ITEMS, RECORD_MARK};
+use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawVm};
+use super::rule::{control_character, text};
+use super::source::FeatureFiles;
 use super::spans::Place;
-use super::{
-    FeatureFiles, MAX_DESCRIPTION, MAX_ITEMS, RECORD_MARK, cloud_init, dependencies, features, images, templates,
-    volumes,
-};
+use super::{cloud_init, codes, dependencies, features, images, templates, volumes};
 use crate::model::{InvalidTarget, Scripts, Target};
-
-/// The object that a value of a VM is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner {
-    /// `vm_defaults`.
-    Defaults,
-    /// An entry of `virtual_machines`.
-    Vm(usize),
-}
-
-impl Owner {
-    pub(super) fn pointer(self) -> String {
-        match self {
-            Self::Defaults => "/vm_defaults".to_owned(),
-            Self::Vm(n) => format!("/virtual_machines/{n}"),
-        }
-    }
-
-    /// The place of a value below it.
-    pub(super) fn value(self, below: &str) -> Place {
-        Place::value(format!("{}/{below}", self.pointer()))
-    }
-}
-
-/// Every object with values of VMs: the defaults, then the VMs.
-pub(super) fn owners(raw: &Raw) -> impl Iterator<Item = (Owner, &RawVm)> {
-    let defaults = raw.vm_defaults.iter().map(|vm| (Owner::Defaults, vm));
-    defaults.chain(raw.virtual_machines.iter().enumerate().map(|(n, vm)| (Owner::Vm(n), vm)))
-}
 
 /// Applies every rule and resolves the features.
 pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Problems) -> Scripts {
@@ -76,33 +47,6 @@ fn too_much(raw: &Raw) -> Option<Problem> {
         );
         Problem::new(codes::TOO_BIG, message, Place::key("/vm_defaults")).hint("shorten them, or split the file")
     })
-}
-
-/// Applies a rule to a text; control characters are told as such whatever the rule.
-///
-/// `place` is asked only when there is something to tell.
-pub(super) fn text(
-    value: Option<&str>,
-    (code, what): (Code, &str),
-    rule: fn(&str) -> Verdict,
-    place: impl Fn() -> Place,
-    problems: &mut Problems,
-) {
-    let Some(value) = value else { return };
-    if let Some(control) = lexis::control_in(value, false) {
-        problems.push(control_character(control, place()));
-    } else if let Err(reason) = rule(value) {
-        problems.push(Problem::new(code, format!("{} {what}: {reason}", shown(value)), place()));
-    }
-}
-
-fn control_character(control: char, at: Place) -> Problem {
-    Problem::new(
-        codes::CONTROL_CHARACTER,
-        format!("the text contains the control character U+{:04X}", u32::from(control)),
-        at,
-    )
-    .hint("remove it")
 }
 
 fn hypervisor(raw: &Raw, problems: &mut Problems) {

@@ -3,11 +3,12 @@
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
-use super::check::{Owner, owners, text};
 use super::codes;
 use super::lexis::{self, Verdict};
+use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawNetworkConfig, RawUserConfig};
+use super::rule::text;
 use super::spans::Place;
 use crate::model::{InvalidKey, SshKey};
 

@@ -2,39 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::check::{Owner, owners};
+use super::codes;
+use super::defaults::{TEMPLATE_NAME, is_from_image};
 use super::lexis::MAX_DNS_NAME;
-use super::lower::TEMPLATE_NAME;
+use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawReference, RawVm};
 use super::spans::Place;
-use super::{codes, images};
 use crate::dag::rings;
 use crate::diag::nearest;
-use crate::model::VmId;
-
-/// The VMs of a file by name, in lower case: case does not tell DNS names apart.
-pub(super) type Ids = BTreeMap<String, VmId>;
-
-/// The VMs of a file by name.
-pub(super) fn ids(vms: &[RawVm]) -> Ids {
-    let id = |vm: &RawVm| Some((vm.vm_name.as_ref()?.to_ascii_lowercase(), vm.vm_id?.try_into().ok()?));
-    vms.iter().filter_map(id).collect()
-}
-
-/// The VMs that a list names, ascending, each once. The list has passed [`check`].
-pub(super) fn named(list: &[RawReference], ids: &Ids) -> Vec<VmId> {
-    let mut found: Vec<VmId> = list
-        .iter()
-        .filter_map(|reference| match reference {
-            RawReference::Id(id) => (*id).try_into().ok(),
-            RawReference::Name(name) => ids.get(&name.to_ascii_lowercase()).copied(),
-        })
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    found
-}
 
 /// Checks that every VM waited for is declared, and that none waits for itself in the end.
 pub(super) fn check(raw: &Raw, problems: &mut Problems) {
@@ -143,7 +119,7 @@ fn waits(raw: &Raw, places: &Places) -> Vec<Wait> {
             Some(name) => (Owner::Vm(vm), name),
             None => (Owner::Defaults, defaults.and_then(|vm| vm.template_name.as_deref()).unwrap_or(TEMPLATE_NAME)),
         };
-        if images::is_from_image(own, defaults) {
+        if is_from_image(own, defaults) {
             // Nothing is cloned.
         } else if let Some(&other) = places.names.get(&template.to_ascii_lowercase()) {
             found.push(Wait { vm, other, owner, entry: None });

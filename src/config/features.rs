@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::check::Owner;
 use super::codes::{self, Code};
-use super::lower::features_dir;
+use super::defaults::features_dir;
+use super::limits::MAX_SCRIPT_BYTES;
+use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::Raw;
+use super::source::{BadScript, FeatureFiles, Files};
 use super::spans::Place;
-use super::{BadScript, FeatureFiles, Files, MAX_SCRIPT_BYTES, builtin, lexis};
+use super::{builtin, lexis};
 use crate::diag::nearest;
 use crate::model::{Script, Scripts, content_digest};
 
@@ -85,7 +87,7 @@ pub(super) fn resolve(raw: &Raw, found: &FeatureFiles, problems: &mut Problems) 
 /// The names that can be features, with the lists they stand in.
 fn names(raw: &Raw) -> BTreeMap<&str, Vec<(Owner, usize)>> {
     let mut names = BTreeMap::<&str, Vec<(Owner, usize)>>::new();
-    for (owner, vm) in super::check::owners(raw) {
+    for (owner, vm) in owners(raw) {
         for (n, name) in vm.features.iter().flatten().enumerate() {
             if let Some(places) = names.get_mut(name.as_str()) {
                 if places.len() < POINTED_AT {

@@ -1,8 +1,9 @@
 //! The rules for images that VMs are made from.
 
-use super::check::{Owner, owners, text};
+use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems};
 use super::raw::{Raw, RawVm};
+use super::rule::text;
 use super::{codes, lexis};
 
 /// Applies the rules to every `cloud_image`.
@@ -41,10 +42,4 @@ fn image(owner: Owner, vm: &RawVm, problems: &mut Problems) {
                 .hint("take `template_name` or `cloud_image` out"),
         );
     }
-}
-
-/// The image that a VM is made from: its own, or that of `vm_defaults` unless it names a template of its own.
-pub(super) fn is_from_image(vm: &RawVm, shared: Option<&RawVm>) -> bool {
-    let shared = shared.is_some_and(|shared| shared.cloud_image.is_some());
-    vm.cloud_image.is_some() || (shared && vm.template_name.is_none())
 }

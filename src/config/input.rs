@@ -1,6 +1,7 @@
 //! What can be wrong with a file before it is a text.
 
-use super::{Source, codes};
+use super::codes;
+use super::source::Source;
 use crate::diag::Diagnostic;
 
 /// Largest config that is read, in bytes. Whoever opens the file looks at its size first.

@@ -2,31 +2,19 @@
 
 use std::sync::Arc;
 
-use super::dependencies::{self, Ids};
+use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
 use super::lexis::{image_path, trimmed};
+use super::names::{self, Ids};
 use super::raw::{Raw, RawCloudImage, RawHypervisor, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
 use crate::model::{
     Address, CloudImage, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare,
-    Origin, Origins, OsType, PERSISTENT_DATA, PersistentStorage, Scripts, Settings, SshKey, Timeouts, UserConfig, VmId,
-    Volume,
+    Origin, Origins, OsType, PersistentStorage, Scripts, Settings, SshKey, Timeouts, UserConfig, VmId, Volume,
 };
-
-/// `hypervisor.persistent_storage.host_path` where the file says nothing.
-pub(super) const HOST_PATH: &str = PERSISTENT_DATA;
-/// `hypervisor.persistent_storage.mount_point` where the file says nothing.
-pub(super) const MOUNT_POINT: &str = "/persistent-storage";
-/// `template_name` where neither `vm_defaults` nor the VM says anything.
-pub(super) const TEMPLATE_NAME: &str = "ubuntu-22.04-cloud-template-v3";
-
-/// The scripts directory as written, or its default.
-pub(super) fn features_dir(raw: &Raw) -> &str {
-    raw.hypervisor.as_ref().and_then(|hypervisor| hypervisor.features_dir.as_deref()).unwrap_or("features")
-}
 
 /// Makes what the planner works with. The file has passed every check; a VM without id or name cannot occur and would
 /// be left out.
 pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
-    let ids = dependencies::ids(&raw.virtual_machines);
+    let ids = names::ids(&raw.virtual_machines);
     let shared = Values::of(raw.vm_defaults.unwrap_or_default(), &scripts, &ids);
     let values = |vm: RawVm| Values::of(vm, &scripts, &ids);
     let named = raw.virtual_machines.into_iter().filter_map(|mut vm| {
@@ -129,7 +117,7 @@ impl Values {
             boot_order: raw.boot_order,
             boot_delay: raw.boot_delay,
             protected: raw.protected,
-            depends_on: raw.depends_on.map(|list| dependencies::named(&list, ids)),
+            depends_on: raw.depends_on.map(|list| names::named(&list, ids)),
             timeouts: raw.timeouts.map(|raw| timeouts(&raw)),
             cloud_init_errors: raw.cloud_init_errors,
             network_config: raw.network_config.map(network),

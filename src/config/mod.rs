@@ -5,7 +5,8 @@
 //! everything wrong with it is told at once.
 //!
 //! - [`input`]: bytes to text. [`syntax`]: text to tree. [`schema`]: the schema and its validator.
-//! - `raw`: the file, one field per key. `lower`: defaults merged, words of the model.
+//! - `raw`: the file, one field per key. `lower`: defaults merged, words of the model. `defaults`: what holds where the
+//!   file says nothing. `limits`: how much of everything there may be.
 //! - `check`, `cloud_init`, `images`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
 //! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
 
@@ -15,16 +16,22 @@ pub mod builtin;
 mod check;
 mod cloud_init;
 pub mod codes;
+mod defaults;
 mod dependencies;
 pub mod edit;
 mod features;
 mod images;
 pub mod input;
 pub(crate) mod lexis;
+mod limits;
 mod lower;
+mod names;
+mod owner;
 mod problem;
 pub(crate) mod raw;
+mod rule;
 pub mod schema;
+mod source;
 pub mod spans;
 pub mod syntax;
 mod templates;
@@ -33,7 +40,9 @@ mod violations;
 mod volumes;
 
 pub use input::{MAX_BYTES, Unread, decode, unread};
+pub use limits::{MAX_DESCRIPTION, MAX_ENTRIES, MAX_ITEMS, MAX_SCRIPT_BYTES, MAX_VMS, RECORD_MARK};
 pub use problem::MOST_OF_A_KIND;
+pub use source::{BadScript, FeatureFiles, Source};
 
 use jsonc_parser::common::Ranged as _;
 use problem::Problems;
@@ -42,67 +51,6 @@ use spans::LineIndex;
 
 use crate::diag::{Diagnostic, Span};
 use crate::model::{Desired, Scripts};
-
-/// Longest declared description in characters. Proxmox keeps 8,192 characters of notes, and phoenix's record of the
-/// VM stands in the same notes: 1,500 are kept for it.
-pub const MAX_DESCRIPTION: usize = 8192 - 1500;
-
-/// What begins the record that phoenix keeps in a VM's notes; no declared description may contain it.
-pub const RECORD_MARK: &str = "<!-- phoenix";
-
-/// Most keys and values of a config, and most entries that its VMs have from the lists of `vm_defaults`.
-pub const MAX_ITEMS: usize = 500_000;
-
-/// Most VMs of a config.
-pub const MAX_VMS: usize = 50_000;
-
-/// Most shares; the entries of a list that is longer are not looked at.
-pub const MAX_ENTRIES: usize = 10_000;
-
-/// Largest feature script in bytes.
-pub const MAX_SCRIPT_BYTES: usize = 256 << 10;
-
-/// A config's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// The file as the user named it, for messages.
-    pub name: String,
-    /// Its text.
-    pub text: String,
-}
-
-/// The files ending in `.sh` of a directory by name: the content, or why it is not read.
-type Files = BTreeMap<String, Result<Vec<u8>, BadScript>>;
-
-/// What the caller found in the directory of feature scripts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FeatureFiles {
-    /// There is no such directory.
-    Missing,
-    /// It lies outside the config's own directory.
-    Outside,
-    /// It is a link, or is reached through one: this part of its path.
-    Link(String),
-    /// It cannot be listed, for this reason.
-    Unreadable(String),
-    /// Its scripts.
-    Found(Files),
-    /// The operator names another directory than the config does: this one, with its scripts or why it cannot be read.
-    Named(String, Result<Files, String>),
-}
-
-/// Why a script is not read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BadScript {
-    /// It is a link.
-    Link,
-    /// It is a directory, a device, a pipe or a socket.
-    NotAFile,
-    /// It is larger than [`MAX_SCRIPT_BYTES`].
-    TooBig,
-    /// The system or git refused, for this reason.
-    Unreadable(String),
-}
 
 /// What a config turned out to be.
 #[derive(Debug, Clone)]
@@ -121,7 +69,7 @@ pub fn load(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles
     }
     let mut files = None;
     if let Some(raw) = valid(&source.text) {
-        let files = files.get_or_insert_with(|| read_features(lower::features_dir(&raw)));
+        let files = files.get_or_insert_with(|| read_features(defaults::features_dir(&raw)));
         let mut problems = Problems::default();
         let scripts = check::all(&raw, files, &mut problems);
         if problems.is_empty() {
@@ -197,7 +145,7 @@ fn judge(
     let raw = serde_json::from_value::<Raw>(value).ok();
     let mut scripts = None;
     if let Some(raw) = &raw {
-        scripts = Some(check::all(raw, &read_features(lower::features_dir(raw)), problems));
+        scripts = Some(check::all(raw, &read_features(defaults::features_dir(raw)), problems));
     }
     // A rule of this program says more about a value than the schema does.
     for violation in violations {

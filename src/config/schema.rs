@@ -6,8 +6,8 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::limits::{MAX_ENTRIES, MAX_VMS};
 use super::raw::Raw;
-use super::{MAX_ENTRIES, MAX_VMS};
 
 /// Where the schema is committed, from the top of the project.
 pub const FILE: &str = "schema/phoenix_vm_configs.schema.json";

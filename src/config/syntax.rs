@@ -10,8 +10,8 @@ use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, Pars
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::MAX_ITEMS;
 use super::codes::{self, Code};
+use super::limits::MAX_ITEMS;
 use super::problem::Counted;
 use super::spans::LineIndex;
 use crate::diag::{Diagnostic, Span};

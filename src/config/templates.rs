@@ -1,8 +1,8 @@
 //! The rules for VMs that become templates.
 
-use super::check::Owner;
 use super::codes;
-use super::images::is_from_image;
+use super::defaults::is_from_image;
+use super::owner::Owner;
 use super::problem::{Problem, Problems};
 use super::raw::{Raw, RawVm};
 

@@ -3,10 +3,11 @@
 use jsonc_parser::ast::Value as Tree;
 use serde_json::{Map, Number, Value};
 
+use super::codes;
+use super::limits::{MAX_ENTRIES, MAX_VMS};
 use super::problem::{Problem, Problems, shown};
 use super::spans::{Place, escaped};
 use super::syntax::is_huge;
-use super::{MAX_ENTRIES, MAX_VMS, codes};
 
 /// Makes the value that the schema and the types are applied to.
 pub(super) fn to_value(root: &Tree<'_>, problems: &mut Problems) -> Value {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::check::{Owner, owners, text};
 use super::codes;
+use super::defaults::{HOST_PATH, MOUNT_POINT};
 use super::lexis::{self, is_within, trimmed};
-use super::lower::{HOST_PATH, MOUNT_POINT};
+use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawVm, RawVolume};
+use super::rule::text;
 use super::spans::{Place, escaped};
 
 /// How many places of a shared path are pointed at.

@@ -5,7 +5,9 @@
 
 mod allow;
 mod cloud_init;
+mod cloud_init_wanted;
 mod conf;
+mod config_write;
 mod disk;
 mod exports;
 mod guest;
@@ -23,8 +25,10 @@ mod write;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use allow::{ALLOW_FILE, Allowed, Guarded, MAX_ALLOW, allow_schema};
-pub use cloud_init::{CLOUD_INIT_KEYS, CloudInit, CloudInitWanted, decode_keys, encode_keys};
+pub use cloud_init::{CLOUD_INIT_KEYS, CloudInit, decode_keys, encode_keys};
+pub use cloud_init_wanted::CloudInitWanted;
 pub use conf::{Conf, PENDING};
+pub use config_write::ConfigWrite;
 pub use disk::{BootDisk, VmVolume, holds_volume, is_disk_key, parse_size, print_size};
 pub use exports::{EXPORTS_HEADER, Export, export_line, print_exports};
 pub use guest::GuestSeen;
@@ -40,7 +44,7 @@ pub use property::PropertyString;
 pub use recording::{RECORDING_VERSION, Recording};
 pub use snapshots::{OWN_SNAPSHOT, rolled_back, snapshot_section, with_snapshot, without_snapshot};
 pub use vm::{VmObserved, config_digest, normal_tags};
-pub use write::{ConfigWrite, Wanted, write_for};
+pub use write::{Wanted, write_for};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,32 +1,10 @@
 //! From a wish and the live VM to the one configuration write that joins them.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::cloud_init::CloudInitWanted;
+use super::cloud_init_wanted::CloudInitWanted;
+use super::config_write::ConfigWrite;
 use super::notes::{RecordError, with_description, with_record};
 use super::{Net, PropertyString, VmObserved, is_disk_key};
 use crate::model::{DesiredVm, NetworkModel, OsType, Record};
-
-/// One write of a VM's configuration (`qm set`).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ConfigWrite {
-    /// Options to set, in Proxmox's words.
-    pub set: BTreeMap<String, String>,
-    /// Options to delete.
-    pub delete: BTreeSet<String>,
-}
-
-impl ConfigWrite {
-    /// Whether there is nothing to write. Proxmox refuses an empty write.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.delete.is_empty()
-    }
-
-    fn set(&mut self, key: &str, value: impl Into<String>) {
-        self.set.insert(key.to_owned(), value.into());
-    }
-}
 
 /// What the configuration of a VM should say, in phoenix's words.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,20 @@
+//! How much a config may have of everything, and what a description must leave to phoenix.
+
+/// Longest declared description in characters. Proxmox keeps 8,192 characters of notes, and phoenix's record of the
+/// VM stands in the same notes: 1,500 are kept for it.
+pub const MAX_DESCRIPTION: usize = 8192 - 1500;
+
+/// What begins the record that phoenix keeps in a VM's notes; no declared description may contain it.
+pub const RECORD_MARK: &str = "<!-- phoenix";
+
+/// Most keys and values of a config, and most entries that its VMs have from the lists of `vm_defaults`.
+pub const MAX_ITEMS: usize = 500_000;
+
+/// Most VMs of a config.
+pub const MAX_VMS: usize = 50_000;
+
+/// Most shares; the entries of a list that is longer are not looked at.
+pub const MAX_ENTRIES: usize = 10_000;
+
+/// Largest feature script in bytes.
+pub const MAX_SCRIPT_BYTES: usize = 256 << 10;

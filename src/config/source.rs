@@ -1,0 +1,45 @@
+//! What the caller read: the text of a config, and its feature scripts.
+
+use std::collections::BTreeMap;
+
+/// A config's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The file as the user named it, for messages.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// The files ending in `.sh` of a directory by name: the content, or why it is not read.
+pub(super) type Files = BTreeMap<String, Result<Vec<u8>, BadScript>>;
+
+/// What the caller found in the directory of feature scripts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeatureFiles {
+    /// There is no such directory.
+    Missing,
+    /// It lies outside the config's own directory.
+    Outside,
+    /// It is a link, or is reached through one: this part of its path.
+    Link(String),
+    /// It cannot be listed, for this reason.
+    Unreadable(String),
+    /// Its scripts.
+    Found(Files),
+    /// The operator names another directory than the config does: this one, with its scripts or why it cannot be read.
+    Named(String, Result<Files, String>),
+}
+
+/// Why a script is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadScript {
+    /// It is a link.
+    Link,
+    /// It is a directory, a device, a pipe or a socket.
+    NotAFile,
+    /// It is larger than [`MAX_SCRIPT_BYTES`](super::MAX_SCRIPT_BYTES).
+    TooBig,
+    /// The system or git refused, for this reason.
+    Unreadable(String),
+}
