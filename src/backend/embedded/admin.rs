@@ -5,23 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::configure::refused;
 use super::files::{self, Deadline, unwritten};
-use super::options::{is_dns_name, new_mac};
+use super::fresh::{DIRECTORIES, FIRST_TEMPLATE, FRESH_TEMPLATE, template_conf};
+use super::options::is_dns_name;
 use super::qemu::Console;
+use super::refusals::refused;
 use super::settings::{self, Settings};
 use super::storage::{self, NewName, usable};
 use super::tasks::Task;
-use super::{DIRECTORIES, Embedded, GuestKind, Machine, NfsState, qemu, rehearse};
+use super::{Embedded, GuestKind, Machine, NfsState, qemu, rehearse};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{GIB, VmId};
-use crate::observed::{Conf, Storage, VmObserved, print_size};
-
-/// First VMID of templates.
-pub(super) const FIRST_TEMPLATE: u32 = 9000;
-
-/// Template of a fresh node: its name and the size of its disk in GiB.
-pub(super) const FRESH_TEMPLATE: (&str, u32) = ("ubuntu-22.04-cloud-template-v3", 3);
+use crate::observed::{Conf, Storage, VmObserved};
 
 /// Lock that says "somebody is making or changing this node"; its presence marks a node that is being made.
 const MAKING: &str = ".phoenix-node.lock";
@@ -117,18 +112,6 @@ pub(super) fn vacant(dir: &Path) -> Result<(), Fault> {
         }
         _ => Ok(()),
     }
-}
-
-/// The configuration of a new template with these volumes.
-pub(super) fn template_conf(name: &str, disk: &str, cloud_init: &str, size: u64, hotplug: &str) -> String {
-    let (size, mac) = (print_size(size), new_mac());
-    let (uuid, genid) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-    format!(
-        "agent: enabled=1\nboot: order=scsi0\ncores: 1\n{hotplug}ide2: {cloud_init},media=cdrom,size=4M\n\
-         ipconfig0: ip=dhcp\nmemory: 2048\nname: {name}\nnet0: virtio={mac},bridge=vmbr0\nostype: l26\n\
-         scsi0: {disk},discard=on,size={size}\nscsihw: virtio-scsi-pci\nserial0: socket\nsmbios1: uuid={uuid}\n\
-         template: 1\nvga: serial0\nvmgenid: {genid}\n"
-    )
 }
 
 fn make(dir: &Path, guests: GuestKind) -> Result<Settings, Fault> {

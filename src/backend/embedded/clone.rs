@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::configure::{refused, unlocked};
 use super::files::{self, Deadline};
 use super::options::{is_dns_name, new_mac, normal_value};
+use super::refusals::{refused, unlocked};
 use super::rehearse::Rehearsal;
 use super::storage::{self, NewName, usable};
 use super::{Embedded, qemu};

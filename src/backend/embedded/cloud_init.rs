@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Embedded;
-use super::configure::unlocked;
 use super::files::Deadline;
-use super::machines::Guests;
+use super::guest_kind::GuestKind;
 use super::options;
+use super::refusals::unlocked;
 use super::rehearse::Rehearsal;
 use super::storage::{NewName, usable};
 use crate::hypervisor::{Fault, FaultKind};
@@ -85,7 +85,7 @@ impl Embedded {
         rehearsal.halfway()?;
         self.machines().seed(vm, &conf)?;
         conf.drive_made();
-        if self.settings.guests == Guests::Qemu {
+        if self.settings.guests == GuestKind::Qemu {
             self.qemu().seed_anew(vm, &conf)?;
         }
         self.write_conf(vm, &conf.to_string())

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::configure::{refused, unlocked};
 use super::files::{self, Deadline};
+use super::refusals::{refused, unlocked};
 use super::rehearse::{self, Call, Rehearsal};
 use super::{Embedded, options};
 use crate::hypervisor::{Fault, FaultKind, HostOp};

@@ -4,15 +4,11 @@ use super::Embedded;
 use super::cloud_init::{self, Drive};
 use super::files::Deadline;
 use super::options::{self, Uptake, normal_value, uptake};
+use super::refusals::{refused, unlocked};
 use super::rehearse::Rehearsal;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
 use crate::observed::{Conf, ConfigWrite, Net, VmObserved, config_digest, is_disk_key};
-
-/// A refusal of parameters, as Proxmox words it.
-pub(super) fn refused(lines: &[String]) -> Fault {
-    Fault::harmless(FaultKind::Refused, format!("400 Parameter verification failed.\n{}", lines.join("\n")))
-}
 
 /// Values to write, and drives for cloud-init.
 type Checked<'w> = (Vec<(&'w str, String)>, Vec<(&'w str, Drive)>);
@@ -128,14 +124,6 @@ impl Embedded {
                 false
             }
         }
-    }
-}
-
-/// Refuses a VM that Proxmox has locked.
-pub(super) fn unlocked(conf: &Conf<'_>) -> Result<(), Fault> {
-    match conf.get("lock") {
-        Some(lock) if !lock.is_empty() => Err(Fault::harmless(FaultKind::Busy, format!("VM is locked ({lock})"))),
-        _ => Ok(()),
     }
 }
 

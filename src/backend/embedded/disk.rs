@@ -1,7 +1,7 @@
 //! Moving a disk to another storage (`qm disk move`), and what a guest has of its disk.
 
-use super::configure::unlocked;
 use super::files::{self, Deadline};
+use super::refusals::unlocked;
 use super::rehearse::Rehearsal;
 use super::storage::{NewName, usable};
 use super::{Embedded, qemu};

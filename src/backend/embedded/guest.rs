@@ -1,20 +1,10 @@
 //! The guests of a node, behind the port that every target has, with the failures that are rehearsed for them.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-
 use super::Embedded;
 use super::files::{self, Deadline};
 use super::rehearse::{self, Call};
 use crate::hypervisor::{Fault, GuestAddress, GuestStatus, Guests};
 use crate::model::VmId;
-
-/// What this process remembers of the programs of simulated guests.
-#[derive(Debug, Default)]
-pub(super) struct Programs {
-    /// Scripts already given to `bash -n`: content digest → what it found wrong.
-    pub(super) checked: Mutex<BTreeMap<String, Option<String>>>,
-}
 
 impl Embedded {
     /// What lies on a simulated guest's own disk goes with the copy of the disk.

@@ -5,10 +5,10 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::configure::refused;
 use super::files::{Deadline, unread};
-use super::machines::Guests;
+use super::guest_kind::GuestKind;
 use super::options::is_dns_name;
+use super::refusals::refused;
 use super::rehearse::Rehearsal;
 use super::storage::{NewName, usable};
 use super::{Embedded, qemu};
@@ -73,8 +73,8 @@ impl Embedded {
             return Err(Fault::harmless(FaultKind::Refused, what));
         }
         match self.settings.guests {
-            Guests::Simulated => image_size(Path::new(from)),
-            Guests::Qemu => Ok(qemu::inspect(Path::new(from))?.size),
+            GuestKind::Simulated => image_size(Path::new(from)),
+            GuestKind::Qemu => Ok(qemu::inspect(Path::new(from))?.size),
         }
     }
 
@@ -97,7 +97,7 @@ impl Embedded {
         }
         let (uuid, genid) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
         // What is plugged into a QEMU that runs, phoenix does not change.
-        let hotplug = if self.settings.guests == Guests::Qemu { "hotplug: 0\n" } else { "" };
+        let hotplug = if self.settings.guests == GuestKind::Qemu { "hotplug: 0\n" } else { "" };
         let text = format!("{hotplug}name: {name}\nsmbios1: uuid={uuid}\nvmgenid: {genid}\n");
         let mut conf = Conf::parse(&text);
         conf.set_description(description);
@@ -114,8 +114,8 @@ impl Embedded {
     ) -> Result<String, Fault> {
         let size = self.size_of(from)?;
         let found = match self.settings.guests {
-            Guests::Simulated => None,
-            Guests::Qemu => Some(qemu::inspect(Path::new(from))?),
+            GuestKind::Simulated => None,
+            GuestKind::Qemu => Some(qemu::inspect(Path::new(from))?),
         };
         let (storages, volumes) = (self.storages(true)?, self.volumes_on_disk());
         let on = usable(&storages, storage, size)?;

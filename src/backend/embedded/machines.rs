@@ -3,35 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
 use super::files::Deadline;
-use super::qemu::Qemu;
-use super::simulated::Simulated;
-use super::{Embedded, files};
+use super::node::Embedded;
+use super::options::agent_is_on;
 use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus};
 use crate::model::VmId;
-use crate::observed::{Conf, PropertyString};
-
-/// What the guests of a node are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Guests {
-    /// Nothing is executed: an agent that answers, and the handful of programs that phoenix asks it to run.
-    #[default]
-    Simulated,
-    /// Real virtual machines, run by QEMU on this machine.
-    Qemu,
-}
-
-impl std::fmt::Display for Guests {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Simulated => "simulated",
-            Self::Qemu => "qemu",
-        })
-    }
-}
+use crate::observed::Conf;
 
 /// The machines of a node. Whoever starts, stops or changes one holds the config lock of its VM.
 pub(super) trait Machines {
@@ -82,19 +59,6 @@ pub(super) trait Machines {
 }
 
 impl Embedded {
-    /// What runs the VMs of this node.
-    pub(super) fn machines(&self) -> Box<dyn Machines + '_> {
-        match self.settings.guests {
-            Guests::Simulated => Box::new(Simulated(self)),
-            Guests::Qemu => Box::new(self.qemu()),
-        }
-    }
-
-    /// The node's QEMU guests.
-    pub(super) fn qemu(&self) -> Qemu<'_> {
-        Qemu::new(self)
-    }
-
     /// Refuses a VM whose configuration has no guest agent.
     ///
     /// What counts is the configuration the VM was started with: a switch that waits does not cut the agent off.
@@ -105,21 +69,4 @@ impl Embedded {
         }
         Err(Fault::harmless(FaultKind::Refused, "No QEMU guest agent configured"))
     }
-
-    /// Whether a VM runs.
-    pub(super) fn runs(&self, vm: VmId) -> Result<bool, Fault> {
-        Ok(self.machines().started_at(vm)?.is_some())
-    }
-
-    /// Every VM whose machine is the node's own has its things in a directory of its VMID below `dir`.
-    pub(super) fn vms_in(&self, dir: &str) -> Result<Vec<VmId>, Fault> {
-        Ok(files::names(&self.dir.join(dir))?.iter().filter_map(|id| id.parse().ok()).collect())
-    }
-}
-
-/// Whether a configuration has the guest agent switched on.
-pub(super) fn agent_is_on(conf: &Conf<'_>) -> bool {
-    let agent = PropertyString::parse(conf.get("agent").unwrap_or_default());
-    let enabled = agent.get("enabled").or(agent.get("")).unwrap_or("0");
-    ["1", "on", "yes", "true"].contains(&enabled.to_ascii_lowercase().as_str())
 }

@@ -26,17 +26,21 @@
 //! the latest writes. No operation on one VM reads or writes files of another.
 
 mod admin;
+mod clock;
 mod clone;
 mod cloud_init;
 mod commands;
 mod configure;
 mod disk;
 mod files;
+mod fresh;
 mod guest;
+mod guest_kind;
 mod host;
 mod image;
 mod machines;
 mod nfs;
+mod node;
 mod options;
 mod pinned;
 mod places;
@@ -44,6 +48,7 @@ mod power;
 mod processes;
 mod programs;
 mod qemu;
+mod refusals;
 pub mod rehearse;
 mod settings;
 mod simulated;
@@ -52,51 +57,29 @@ mod storage;
 mod tasks;
 mod template;
 mod unmade;
+mod vms;
 mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 pub use admin::{Summary, VmSummary};
 pub use commands::Command;
-pub use machines::Guests as GuestKind;
+pub use guest_kind::GuestKind;
 pub use nfs::NfsState;
+pub use node::Embedded;
 pub use qemu::{Accelerator, Console, Running as Machine, Started};
 pub use settings::Settings;
 pub use tasks::Task;
 
-use crate::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
-use crate::model::{CloudImage, Digest, VmId};
-use crate::observed::{Conf, Export, Node, Observed, Place, Storage, VmObserved, config_digest};
-use configure::unlocked;
-use files::{Deadline, Lock, Reader};
-use guest::Programs;
+use crate::hypervisor::{About, Cloning, Fault, Guests, HostOp, Hypervisor};
+use crate::model::{CloudImage, VmId};
+use crate::observed::{Export, Node, Observed, Place, VmObserved};
+use files::Deadline;
+use machines::Machines;
 use rehearse::Call;
-use storage::Volumes;
-use tasks::Tasks;
-
-/// Directories of a node.
-const DIRECTORIES: [&str; 11] =
-    ["qemu-server", "images", "run", "guests", "processes", "qemu", "nfs", "root", "tasks/active", "locks", "tmp"];
-
-/// An embedded node that is open for use.
-///
-/// Several processes, and several values in one process, may use the same directory at once.
-#[derive(Debug)]
-pub struct Embedded {
-    dir: PathBuf,
-    settings: Settings,
-    tasks: Tasks,
-    programs: Programs,
-    /// It was only looked at, and was not there.
-    unmade: bool,
-    /// What its guests are to be once anything is done on it, where somebody said it.
-    guests: Option<GuestKind>,
-}
-
-/// VMs by VMID, and the bytes their disks take on each storage.
-type AllVms = (BTreeMap<VmId, VmObserved>, BTreeMap<String, u64>);
+use simulated::Simulated;
 
 impl Embedded {
     /// Opens the node in `dir`. A directory that does not exist or is empty becomes a fresh node; one that holds
@@ -112,125 +95,17 @@ impl Embedded {
         Ok(Self::with(dir, settings))
     }
 
-    fn with(dir: &Path, settings: Settings) -> Self {
-        let tasks = Tasks { dir: dir.join("tasks"), node: settings.name.clone() };
-        Self { dir: dir.to_owned(), settings, tasks, programs: Programs::default(), unmade: false, guests: None }
-    }
-
-    /// The settings of the node.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    fn conf_path(&self, vm: VmId) -> PathBuf {
-        self.dir.join(format!("qemu-server/{vm}.conf"))
-    }
-
-    fn guest_dir(&self, vm: VmId) -> PathBuf {
-        self.dir.join(format!("guests/{vm}"))
-    }
-
-    fn conf_text(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        files::read(&self.conf_path(vm))
-    }
-
-    /// The configuration of a VM that must be there.
-    fn existing(&self, vm: VmId) -> Result<String, Fault> {
-        self.conf_text(vm)?.ok_or_else(|| {
-            let what =
-                format!("Configuration file 'nodes/{}/qemu-server/{vm}.conf' does not exist", self.settings.name);
-            Fault::harmless(FaultKind::Missing, what)
-        })
-    }
-
-    /// The configuration of a VM that must be there, without a lock, and as it was when somebody read it.
-    fn as_read(&self, vm: VmId, digest: Option<&Digest>) -> Result<String, Fault> {
-        let text = self.existing(vm)?;
-        if digest.is_some_and(|digest| config_digest(&text) != *digest) {
-            return Err(Fault::harmless(FaultKind::Stale, "the configuration changed since it was read"));
+    /// What runs the VMs of this node.
+    fn machines(&self) -> Box<dyn Machines + '_> {
+        match self.settings.guests {
+            GuestKind::Simulated => Box::new(Simulated(self)),
+            GuestKind::Qemu => Box::new(self.qemu()),
         }
-        unlocked(&Conf::parse(&text))?;
-        Ok(text)
     }
 
-    /// Replaces the configuration of a VM. The caller is its only writer: it holds the config lock, or makes the clone.
-    fn write_conf(&self, vm: VmId, text: &str) -> Result<(), Fault> {
-        files::replace(&self.conf_path(vm), &self.dir.join(format!("tmp/{vm}.conf")), text)
-    }
-
-    /// Takes the config lock of a VM.
-    fn lock_vm(&self, vm: VmId, deadline: Deadline) -> Result<Lock, Fault> {
-        files::lock(&self.dir.join(format!("locks/lock-{vm}.conf")), deadline)
-    }
-
-    fn volumes_on_disk(&self) -> Volumes {
-        Volumes { images: self.dir.join("images") }
-    }
-
-    /// The storages; with their use only where that matters, because it takes reading every VM.
-    fn storages(&self, with_use: bool) -> Result<BTreeMap<String, Storage>, Fault> {
-        let storages = self.storages_with(&BTreeMap::new())?;
-        if with_use && storages.values().any(|storage| storage.thick) {
-            return self.storages_with(&self.read_all()?.1);
-        }
-        Ok(storages)
-    }
-
-    fn storages_with(&self, used: &BTreeMap<String, u64>) -> Result<BTreeMap<String, Storage>, Fault> {
-        let text = if self.is_unmade() {
-            storage::fresh(&self.settings)
-        } else {
-            files::read(&self.dir.join("storage.cfg"))?.unwrap_or_default()
-        };
-        Ok(storage::parse_cfg(&text, &self.settings, used))
-    }
-
-    /// Reads every VM.
-    fn read_all(&self) -> Result<AllVms, Fault> {
-        if self.is_unmade() {
-            return unmade::fresh_vms(&self.settings);
-        }
-        let running = self.machines().running()?;
-        let mut vms = BTreeMap::new();
-        let mut used = BTreeMap::new();
-        let confs = self.dir.join("qemu-server");
-        let mut reader = Reader::default();
-        for name in files::names(&confs)? {
-            let Some(vm) = name.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
-            // One that went in this moment is gone.
-            let Some(text) = reader.read(&confs.join(&name))? else { continue };
-            storage::add_use(text, &mut used);
-            vms.insert(vm, VmObserved::from_conf(vm, text, false));
-        }
-        for vm in running {
-            if let Some(vm) = vms.get_mut(&vm) {
-                vm.running = true;
-            }
-        }
-        Ok((vms, used))
-    }
-
-    /// Looks again at VMs that were locked by a clone when they were read: the clone may have ended since, and a VM that
-    /// only seems to be left over must not be called so.
-    fn settle(&self, vms: &mut BTreeMap<VmId, VmObserved>, cloning: &mut Vec<VmId>) -> Result<(), Fault> {
-        let locked = |vm: &&mut VmObserved| vm.lock.as_deref() == Some("clone");
-        for vm in vms.values_mut().filter(locked) {
-            loop {
-                if self.tasks.clones()?.0.contains(&vm.id) {
-                    cloning.push(vm.id);
-                    break;
-                }
-                let Some(now) = Hypervisor::vm(self, vm.id)? else { break };
-                let same = now.digest == vm.digest;
-                *vm = now;
-                if same || vm.lock.as_deref() != Some("clone") {
-                    break;
-                }
-            }
-        }
-        cloning.sort_unstable();
-        cloning.dedup();
-        Ok(())
+    /// Whether a VM runs.
+    fn runs(&self, vm: VmId) -> Result<bool, Fault> {
+        Ok(self.machines().started_at(vm)?.is_some())
     }
 }
 

@@ -3,7 +3,7 @@
 //! Names, types and limits are those of the API schema of qemu-server 9; the refusals are worded as Proxmox words them.
 
 use crate::model::{NetworkModel, OsType};
-use crate::observed::{MAX_NOTES, Net, PropertyString, normal_tags};
+use crate::observed::{Conf, MAX_NOTES, Net, PropertyString, normal_tags};
 
 /// When a running VM takes over a new value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,4 +277,11 @@ fn is_unicast_mac(mac: &str) -> bool {
     let bytes: Vec<Option<u8>> =
         mac.split(':').map(|b| u8::from_str_radix(b, 16).ok().filter(|_| b.len() == 2)).collect();
     bytes.len() == 6 && bytes.iter().all(Option::is_some) && bytes[0].is_some_and(|first| first & 1 == 0)
+}
+
+/// Whether a configuration has the guest agent switched on.
+pub(super) fn agent_is_on(conf: &Conf<'_>) -> bool {
+    let agent = PropertyString::parse(conf.get("agent").unwrap_or_default());
+    let enabled = agent.get("enabled").or(agent.get("")).unwrap_or("0");
+    ["1", "on", "yes", "true"].contains(&enabled.to_ascii_lowercase().as_str())
 }

@@ -1,9 +1,8 @@
 //! Starting and stopping a VM, and growing its disks.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use super::configure::{apply_pending, refused, unlocked};
+use super::configure::apply_pending;
 use super::files::Deadline;
+use super::refusals::{refused, unlocked};
 use super::rehearse::Rehearsal;
 use super::storage::usable;
 use super::{Embedded, qemu};
@@ -131,10 +130,4 @@ impl Embedded {
             None => Ok(()),
         }
     }
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

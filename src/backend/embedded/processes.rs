@@ -20,6 +20,16 @@ struct Ended {
     err: String,
 }
 
+/// The end of a program that printed this.
+pub(super) fn printed(out: &str) -> GuestExit {
+    GuestExit { code: Some(0), out: format!("{out}\n"), err: String::new() }
+}
+
+/// The end of a program that failed with this code, and why.
+pub(super) fn failed(code: i32, err: String) -> GuestExit {
+    GuestExit { code: Some(code), out: String::new(), err: err + "\n" }
+}
+
 impl Embedded {
     fn processes(&self, vm: VmId) -> PathBuf {
         self.dir.join("processes").join(vm.to_string())

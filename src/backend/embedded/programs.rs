@@ -27,9 +27,9 @@ use std::process::{Command, Stdio};
 use std::sync::PoisonError;
 
 use super::Embedded;
+use super::clock::now_ms;
 use super::files;
-use super::power::now_ms;
-use super::simulated::Up;
+use super::processes::{failed, printed};
 use super::volume::Piece;
 use crate::guest::arrived;
 use crate::hypervisor::{Fault, GuestExit};
@@ -53,6 +53,12 @@ pub(super) fn address(vm: VmId, conf: &Conf<'_>) -> IpAddr {
     fixed.unwrap_or(IpAddr::from([198, 18 + (a & 1), b, c]))
 }
 
+/// A VM whose agent answers.
+pub(super) struct Up {
+    /// Milliseconds since its start.
+    pub(super) uptime_ms: u64,
+}
+
 /// What was noted of the run of a feature script.
 struct Noted {
     code: i32,
@@ -60,14 +66,6 @@ struct Noted {
     at: u64,
     /// What went wrong.
     why: String,
-}
-
-pub(super) fn printed(out: &str) -> GuestExit {
-    GuestExit { code: Some(0), out: format!("{out}\n"), err: String::new() }
-}
-
-pub(super) fn failed(code: i32, err: String) -> GuestExit {
-    GuestExit { code: Some(code), out: String::new(), err: err + "\n" }
 }
 
 /// A word that may be part of a file name.

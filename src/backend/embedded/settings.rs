@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::files;
-use super::machines::Guests;
+use super::guest_kind::GuestKind;
 use super::qemu::{self, Accelerator};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::GIB;
@@ -46,7 +46,7 @@ pub struct Settings {
     pub nfs_server: bool,
     /// What the guests are: `simulated`, or real ones run by `qemu`.
     #[serde(default)]
-    pub guests: Guests,
+    pub guests: GuestKind,
     /// How QEMU runs guests: `kvm`, `tcg` (emulation), or `auto`: KVM if a guest gets going under it.
     #[serde(default)]
     pub accelerator: Accelerator,
@@ -81,7 +81,7 @@ impl Default for Settings {
             storage_gb: sizes.map(|(name, size)| (name.to_owned(), size)).into(),
             exports: BTreeMap::new(),
             nfs_server: true,
-            guests: Guests::Simulated,
+            guests: GuestKind::Simulated,
             accelerator: Accelerator::Auto,
             latency_ms: 0,
             agent_delay_ms: 0,
@@ -93,12 +93,12 @@ impl Default for Settings {
 
 impl Settings {
     /// The settings of a fresh node with guests of this kind.
-    pub(super) fn of(guests: Guests) -> Self {
+    pub(super) fn of(guests: GuestKind) -> Self {
         let simulated = Self { guests, ..Self::default() };
         match guests {
-            Guests::Simulated => simulated,
+            GuestKind::Simulated => simulated,
             // What this machine has; and the node where QEMU's networks have it by themselves.
-            Guests::Qemu => Self {
+            GuestKind::Qemu => Self {
                 memory_mb: qemu::memory_mb().unwrap_or(simulated.memory_mb),
                 bridges: BTreeMap::from([("vmbr0".to_owned(), Some("10.0.2.2".to_owned()))]),
                 ..simulated

@@ -4,22 +4,16 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::Embedded;
+use super::clock::now_ms;
 use super::files::{self, Deadline};
 use super::machines::Machines;
-use super::power::now_ms;
-use super::programs::address;
+use super::programs::{Up, address};
 use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus};
 use crate::model::VmId;
 use crate::observed::{Conf, Net};
 
 /// The simulated machines of a node.
 pub(super) struct Simulated<'n>(pub(super) &'n Embedded);
-
-/// A VM whose agent answers.
-pub(super) struct Up {
-    /// Milliseconds since its start.
-    pub(super) uptime_ms: u64,
-}
 
 impl Simulated<'_> {
     fn agent(&self, vm: VmId) -> Result<Up, Fault> {

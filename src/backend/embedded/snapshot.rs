@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Embedded;
-use super::configure::refused;
+use super::clock::now_ms;
 use super::files::{self, Deadline, unwritten};
-use super::machines::Guests;
-use super::power::now_ms;
+use super::guest_kind::GuestKind;
+use super::refusals::refused;
 use super::rehearse::Rehearsal;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
@@ -35,7 +35,7 @@ impl Embedded {
     /// The configuration of a VM that a snapshot is made of, or gone back to.
     fn guarded(&self, vm: VmId, digest: Option<&Digest>) -> Result<String, Fault> {
         let text = self.as_read(vm, digest)?;
-        if self.settings.guests == Guests::Qemu {
+        if self.settings.guests == GuestKind::Qemu {
             return Err(no("an embedded node whose guests are real takes no snapshots".to_owned()));
         }
         Ok(text)

@@ -9,8 +9,8 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::clock::now_s;
 use super::files::{self, unread, unwritten};
 use crate::hypervisor::{DISK_TASKS, Fault, FaultKind};
 use crate::model::VmId;
@@ -52,11 +52,6 @@ fn clone_target(log: &str) -> Option<VmId> {
     log.lines().next()?.rsplit_once(" with ID ")?.1.parse().ok()
 }
 
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
 impl Tasks {
     fn active(&self) -> PathBuf {
         self.dir.join("active")
@@ -94,7 +89,7 @@ impl Tasks {
         // Proxmox runs each task in a process of its own; here the field for its start time tells them apart.
         let pstart = uuid::Uuid::new_v4().as_fields().0;
         let upid =
-            format!("UPID:{}:{:08X}:{:08X}:{:08X}:{kind}:{vm}:root@pam:", self.node, process::id(), pstart, now());
+            format!("UPID:{}:{:08X}:{:08X}:{:08X}:{kind}:{vm}:root@pam:", self.node, process::id(), pstart, now_s());
         let waiting = self.dir.join(&upid);
         let mut file = File::create(&waiting).map_err(unread(&waiting))?;
         file.write_all(log.as_bytes()).map_err(unwritten(&waiting))?;
@@ -195,7 +190,7 @@ impl Tasks {
     fn file_away(&self, upid: &str, status: &str) -> Result<(), Fault> {
         let start = upid.split(':').nth(4).unwrap_or("00000000");
         let status = status.lines().next().unwrap_or_default();
-        files::append(&self.dir.join("index"), &format!("{upid} {start} {:08X} {status}", now()))?;
+        files::append(&self.dir.join("index"), &format!("{upid} {start} {:08X} {status}", now_s()))?;
         // Who saw it running a moment ago may still ask what it does.
         files::make_dir(&self.dir.join("log"))?;
         let path = self.active().join(upid);

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use super::admin::{self, FIRST_TEMPLATE, FRESH_TEMPLATE, template_conf, vacant, with_guests};
+use super::admin::{self, vacant, with_guests};
 use super::settings::{self, Settings};
-use super::{AllVms, Embedded, GuestKind, storage};
+use super::{Embedded, GuestKind};
 use crate::hypervisor::{Fault, FaultKind};
-use crate::model::{GIB, VmId};
-use crate::observed::VmObserved;
 
 impl Embedded {
     /// Opens the node in `dir` to look at it: nothing is made or changed before [`begin`](crate::hypervisor::Hypervisor::begin). A directory that
@@ -45,18 +43,4 @@ fn look(dir: &Path, guests: Option<GuestKind>) -> Result<(Settings, bool), Fault
         _ => settings,
     };
     Ok((settings, false))
-}
-
-/// The VMs of a fresh node with these settings, as one is made: its template.
-pub(super) fn fresh_vms(settings: &Settings) -> Result<AllVms, Fault> {
-    let (mut vms, mut used) = AllVms::default();
-    let id = VmId::try_from(FIRST_TEMPLATE).map_err(|error| Fault::harmless(FaultKind::Failed, error.to_string()))?;
-    if settings.guests == GuestKind::Simulated {
-        let (name, size) = FRESH_TEMPLATE;
-        let disk = format!("local-zfs:base-{id}-disk-0");
-        let text = template_conf(name, &disk, &format!("local-zfs:vm-{id}-cloudinit"), u64::from(size) * GIB, "");
-        storage::add_use(&text, &mut used);
-        vms.insert(id, VmObserved::from_conf(id, &text, false));
-    }
-    Ok((vms, used))
 }

@@ -4,7 +4,7 @@
 use super::Embedded;
 use super::files::{self, Deadline};
 use super::pinned;
-use super::programs::{failed, printed};
+use super::processes::{failed, printed};
 use crate::guest::unpacked;
 use crate::hypervisor::{Fault, GuestExit};
 use crate::model::VmId;

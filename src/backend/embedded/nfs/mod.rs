@@ -23,30 +23,24 @@ mod server;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
+use super::GuestKind;
 use super::files::{self, Deadline, Lock};
-use super::{Embedded, GuestKind};
 use crate::hypervisor::{ExportEntry, Fault, FaultKind};
 use crate::model::VmId;
 use call::Answer;
 use config::{Clients, Served};
-use server::quiet;
+use process::SERVER;
+use server::{Nfs, TIME, quiet};
 
-/// Directory of the server in the node's.
-pub(super) const DIRECTORY: &str = "nfs";
-
-/// The server's program and that of the relay, each with what installs it.
-const SERVER: (&str, &str) = ("ganesha.nfsd", "`apt install nfs-ganesha nfs-ganesha-vfs`");
+/// The program of the relay, and what installs it.
 const RELAY: (&str, &str) = ("socat", "`apt install socat`");
-
-/// How long the server has to answer, to take a new configuration, and to end.
-const TIME: Duration = Duration::from_secs(15);
 
 /// How long a port that the server had may stay taken after it ended.
 const LETS_GO: Duration = Duration::from_secs(1);
@@ -87,19 +81,6 @@ impl NfsState {
     /// Whether it does not serve what guests use.
     pub(super) fn has_ended(self) -> bool {
         matches!(self, Self::Died | Self::Silent { .. })
-    }
-}
-
-/// The NFS server of a node with real guests.
-pub(super) struct Nfs<'n> {
-    node: &'n Embedded,
-    dir: PathBuf,
-}
-
-impl Embedded {
-    /// The node's NFS server.
-    pub(super) fn nfs(&self) -> Nfs<'_> {
-        Nfs { node: self, dir: self.dir.join(DIRECTORY) }
     }
 }
 
@@ -320,15 +301,6 @@ impl Nfs<'_> {
     fn lock(&self, deadline: Deadline) -> Result<Lock, Fault> {
         files::make_dir(&self.dir)?;
         files::lock(&self.node.dir.join("locks/nfs.lock"), deadline)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
-    }
-
-    /// The server's directory as a program sees it that has another current directory.
-    fn real(&self) -> Result<PathBuf, Fault> {
-        self.dir.canonicalize().map_err(files::unread(&self.dir))
     }
 }
 

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::files;
-use super::SERVER;
 use crate::hypervisor::{Fault, FaultKind};
+
+/// The server's program, and what installs it.
+pub(super) const SERVER: (&str, &str) = ("ganesha.nfsd", "`apt install nfs-ganesha nfs-ganesha-vfs`");
 
 /// The process that a pid file names, if it lives and has the file open.
 pub(super) fn alive(pid_file: &Path) -> Result<Option<u32>, Fault> {

@@ -1,21 +1,50 @@
-//! Starting the server, letting it read its configuration again, and what it says when something is wrong.
+//! The server: where its files lie, starting it, letting it read its configuration again, and what it says when
+//! something is wrong.
 
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::super::files;
+use super::super::{Embedded, files};
 use super::call::{self, Answer};
-use super::{Nfs, SERVER, TIME, config, process};
+use super::config;
+use super::process::{self, SERVER};
 use crate::hypervisor::{Fault, FaultKind};
+
+/// How long the server has to answer, to take a new configuration, and to end.
+pub(super) const TIME: Duration = Duration::from_secs(15);
 
 /// How long a server that was started may be on its way to its pid file.
 const STARTING: Duration = Duration::from_secs(3);
 
+/// The NFS server of a node with real guests.
+pub(in super::super) struct Nfs<'n> {
+    pub(super) node: &'n Embedded,
+    pub(super) dir: PathBuf,
+}
+
+impl Embedded {
+    /// The node's NFS server.
+    pub(in super::super) fn nfs(&self) -> Nfs<'_> {
+        Nfs { node: self, dir: self.dir.join("nfs") }
+    }
+}
+
 impl Nfs<'_> {
+    /// A file of the server.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The server's directory as a program sees it that has another current directory.
+    pub(super) fn real(&self) -> Result<PathBuf, Fault> {
+        self.dir.canonicalize().map_err(files::unread(&self.dir))
+    }
+
     /// Starts a server that does not run.
     pub(super) fn start(&self, port: u16) -> Result<(), Fault> {
         for name in ["pid", "log"] {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::super::runner::{Command, Local, Runner as _};
 use super::super::files;
-use super::{PROGRAM, without_qemu};
+use super::program::{PROGRAM, without_qemu};
 use crate::hypervisor::{Fault, FaultKind};
 
 /// How guests are run.

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use super::super::machines::agent_is_on;
+use super::super::options::agent_is_on;
 use super::network::Subnet;
 use super::{agent, qmp};
 use crate::hypervisor::{Fault, FaultKind};

@@ -22,6 +22,7 @@ mod image;
 mod machine;
 mod network;
 mod process;
+mod program;
 mod qmp;
 mod seed;
 mod start;
@@ -41,16 +42,14 @@ pub(super) use process::memory_mb;
 
 use super::super::agent as agent_says;
 use super::files::{self, Deadline, Lock};
-use super::machines::{Machines, agent_is_on};
+use super::machines::Machines;
+use super::options::agent_is_on;
 use super::{Embedded, GuestKind};
 use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus};
 use crate::model::VmId;
 use crate::observed::Conf;
 use agent::Agent;
 use qmp::Qmp;
-
-/// The program that is QEMU.
-const PROGRAM: &str = "qemu-system-x86_64";
 
 /// File that a living QEMU holds locked.
 const LOG: &str = "log";
@@ -112,19 +111,14 @@ pub(super) struct Qemu<'n> {
     node: &'n Embedded,
 }
 
-/// A fault where the program itself is missing names the package.
-fn without_qemu(fault: Fault) -> Fault {
-    match fault.kind {
-        FaultKind::Missing => fault.hint("`apt-get install qemu-system-x86` brings it"),
-        _ => fault,
+impl Embedded {
+    /// The node's QEMU guests.
+    pub(super) fn qemu(&self) -> Qemu<'_> {
+        Qemu { node: self }
     }
 }
 
-impl<'n> Qemu<'n> {
-    pub(super) fn new(node: &'n Embedded) -> Self {
-        Self { node }
-    }
-
+impl Qemu<'_> {
     fn all(&self) -> PathBuf {
         self.node.dir.join("qemu")
     }

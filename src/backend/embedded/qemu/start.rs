@@ -9,12 +9,13 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::super::clock::now_ms;
 use super::super::files::{self, Deadline, unread, unwritten};
 use super::super::machines::Machines as _;
-use super::super::power::now_ms;
 use super::machine::{CONSOLE, Machine, PID, Run, SEED};
+use super::program::{PROGRAM, without_qemu};
 use super::qmp::Qmp;
-use super::{LOG, PAUSE, PROGRAM, Qemu, Started, agent, image, qmp, seed, without_qemu};
+use super::{LOG, PAUSE, Qemu, Started, agent, image, qmp, seed};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::Conf;

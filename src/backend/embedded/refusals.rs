@@ -1,0 +1,17 @@
+//! Refusals that several operations share, as Proxmox words them.
+
+use crate::hypervisor::{Fault, FaultKind};
+use crate::observed::Conf;
+
+/// A refusal of parameters, as Proxmox words it.
+pub(super) fn refused(lines: &[String]) -> Fault {
+    Fault::harmless(FaultKind::Refused, format!("400 Parameter verification failed.\n{}", lines.join("\n")))
+}
+
+/// Refuses a VM that Proxmox has locked.
+pub(super) fn unlocked(conf: &Conf<'_>) -> Result<(), Fault> {
+    match conf.get("lock") {
+        Some(lock) if !lock.is_empty() => Err(Fault::harmless(FaultKind::Busy, format!("VM is locked ({lock})"))),
+        _ => Ok(()),
+    }
+}
