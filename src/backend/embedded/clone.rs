@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::files::{self, Deadline};
+use super::files;
 use super::options::{is_dns_name, new_mac, normal_value};
 use super::refusals::{refused, unlocked};
-use super::rehearse::Rehearsal;
+use super::rehearse::Attempt;
 use super::storage::{self, NewName, usable};
 use super::{Embedded, qemu};
 use crate::hypervisor::{Fault, FaultKind};
@@ -51,13 +51,12 @@ struct Job<'a> {
     conf: &'a Conf<'a>,
     drives: Vec<Drive>,
     storages: BTreeMap<String, Storage>,
-    deadline: Deadline,
-    rehearsal: Rehearsal,
+    attempt: Attempt,
 }
 
 impl Embedded {
     /// Clones a VM or template.
-    pub(super) fn clone_vm(&self, order: Order<'_>, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+    pub(super) fn clone_vm(&self, order: Order<'_>, attempt: Attempt) -> Result<(), Fault> {
         let Order { source, target, name, storage, .. } = order;
         if !is_dns_name(name) {
             return Err(refused(&["name: invalid format - value does not look like a valid DNS name".to_owned()]));
@@ -79,14 +78,14 @@ impl Embedded {
         }
         // From here on it is a task, which shows what it does even if this process dies.
         let task = self.tasks.begin_clone(source, target)?;
-        let result = self.clone_task(&Job { order, conf: &conf, drives, storages, deadline, rehearsal });
+        let result = self.clone_task(&Job { order, conf: &conf, drives, storages, attempt });
         task.end(result)
     }
 
     fn clone_task(&self, job: &Job<'_>) -> Result<(), Fault> {
         let target = job.order.target;
         {
-            let _lock = self.lock_vm(target, job.deadline)?;
+            let _lock = self.lock_vm(target, job.attempt.deadline)?;
             if self.conf_path(target).exists() {
                 return Err(exists(target));
             }
@@ -106,8 +105,8 @@ impl Embedded {
     fn fill_clone(&self, job: &Job<'_>, made: &mut Vec<String>) -> Result<(), Fault> {
         let target = job.order.target;
         let half = self.settings.latency() / 2;
-        job.rehearsal.early()?;
-        job.deadline.pass(half)?;
+        job.attempt.early()?;
+        job.attempt.deadline.pass(half)?;
         let text = fresh_config(job.conf, job.order);
         let mut conf = Conf::parse(&text);
         conf.set("lock", "clone");
@@ -126,11 +125,11 @@ impl Embedded {
         for drive in disks {
             conf.set(&drive.key, &self.copy(drive, job, made)?);
         }
-        job.rehearsal.halfway()?;
-        job.deadline.pass(half)?;
+        job.attempt.halfway()?;
+        job.attempt.deadline.pass(half)?;
         self.copy_guest(job.order.source, target)?;
         conf.remove("lock");
-        let _lock = self.lock_vm(target, job.deadline)?;
+        let _lock = self.lock_vm(target, job.attempt.deadline)?;
         self.write_conf(target, &conf.to_string())
     }
 
@@ -166,7 +165,7 @@ impl Embedded {
         }
         match from.file_name().and_then(|name| name.to_str()) {
             Some(name) if linked => qemu::link(&format!("../{}/{name}", job.order.source), &to),
-            _ => qemu::copy(&from, &to, job.deadline),
+            _ => qemu::copy(&from, &to, job.attempt.deadline),
         }
     }
 
@@ -174,15 +173,9 @@ impl Embedded {
     ///
     /// A `protection` does not stop it: what stands in the configuration of a half-made clone was copied from the template
     /// and protects nothing of this VM.
-    pub(super) fn remove_leftover(
-        &self,
-        vm: VmId,
-        unreferenced: bool,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
-    ) -> Result<(), Fault> {
+    pub(super) fn remove_leftover(&self, vm: VmId, unreferenced: bool, attempt: Attempt) -> Result<(), Fault> {
         self.tasks.bury()?;
-        let _lock = self.lock_vm(vm, deadline)?;
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
         let conf = Conf::parse(&text);
         let running = self.runs(vm)?;
@@ -197,24 +190,18 @@ impl Embedded {
         if running {
             return Err(Fault::harmless(FaultKind::Refused, format!("VM {vm} is running - destroy failed")));
         }
-        self.erase(vm, &conf, unreferenced, rehearsal)
+        self.erase(vm, &conf, unreferenced, attempt)
     }
 
     /// Removes a VM whose config lock the caller holds: its volumes, its guest and, last, its configuration.
-    pub(super) fn erase(
-        &self,
-        vm: VmId,
-        conf: &Conf<'_>,
-        unreferenced: bool,
-        rehearsal: Rehearsal,
-    ) -> Result<(), Fault> {
+    pub(super) fn erase(&self, vm: VmId, conf: &Conf<'_>, unreferenced: bool, attempt: Attempt) -> Result<(), Fault> {
         let task = self.tasks.begin("qmdestroy", vm, "")?;
         let removed = || {
             self.volumes_on_disk().erase_named(conf, vm)?;
             if unreferenced {
                 self.volumes_on_disk().erase_all(vm)?;
             }
-            rehearsal.halfway()?;
+            attempt.halfway()?;
             self.machines().forget(vm)?;
             files::remove(&self.guest_dir(vm))?;
             files::remove(&self.conf_path(vm))

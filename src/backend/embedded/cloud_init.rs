@@ -7,7 +7,7 @@ use super::files::Deadline;
 use super::guest_kind::GuestKind;
 use super::options;
 use super::refusals::unlocked;
-use super::rehearse::Rehearsal;
+use super::rehearse::Attempt;
 use super::storage::{NewName, usable};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
@@ -77,12 +77,12 @@ impl Embedded {
     }
 
     /// Makes the drive anew.
-    pub(super) fn update_cloud_init(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
-        let _lock = self.lock_vm(vm, deadline)?;
+    pub(super) fn update_cloud_init(&self, vm: VmId, attempt: Attempt) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
-        rehearsal.halfway()?;
+        attempt.halfway()?;
         self.machines().seed(vm, &conf)?;
         conf.drive_made();
         if self.settings.guests == GuestKind::Qemu {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::files::{self, Deadline};
 use super::refusals::{refused, unlocked};
-use super::rehearse::{self, Call, Rehearsal};
+use super::rehearse::{Attempt, Call};
 use super::{Embedded, options};
 use crate::hypervisor::{Fault, FaultKind, HostOp};
 use crate::model::{Digest, VmId};
@@ -113,34 +113,28 @@ impl Command {
 impl Embedded {
     /// Carries out one command and returns when it has ended.
     pub fn execute(&self, command: &Command, deadline: Duration) -> Result<(), Fault> {
-        let deadline = Deadline::after(deadline);
-        let rehearsal = rehearse::take(&self.dir, &command.call())?;
-        rehearsal.before(true, deadline)?;
-        deadline.pass(self.settings.latency())?;
-        rehearsal.after(match command {
-            Command::Set { vm, write, digest } => self.configure(*vm, write, digest.as_ref(), deadline, rehearsal),
-            Command::Revert { vm, keys, digest } => self.revert(*vm, keys, digest.as_ref(), deadline, rehearsal),
+        let attempt = self.begin_call(&command.call(), Deadline::after(deadline))?;
+        attempt.after(match command {
+            Command::Set { vm, write, digest } => self.configure(*vm, write, digest.as_ref(), attempt),
+            Command::Revert { vm, keys, digest } => self.revert(*vm, keys, digest.as_ref(), attempt),
             Command::Resize { vm, disk, size, more } => {
                 let wanted = |old: u64| if *more { old.saturating_add(*size) } else { *size };
-                self.grow(*vm, disk, &wanted, deadline, rehearsal)
+                self.grow(*vm, disk, &wanted, attempt)
             }
-            Command::Create { vm, name, description } => self.create_vm(*vm, name, description, deadline, rehearsal),
-            Command::UpdateCloudInit { vm } => self.update_cloud_init(*vm, deadline, rehearsal),
-            Command::Unlock { vm } => self.unlock(*vm, deadline, rehearsal),
-            Command::Stop { vm } => self.stop_vm(*vm, deadline, rehearsal),
-            Command::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),
-            Command::Destroy { vm, unreferenced, .. } => self.destroy(*vm, None, *unreferenced, deadline, rehearsal),
+            Command::Create { vm, name, description } => self.create_vm(*vm, name, description, attempt),
+            Command::UpdateCloudInit { vm } => self.update_cloud_init(*vm, attempt),
+            Command::Unlock { vm } => self.unlock(*vm, attempt),
+            Command::Stop { vm } => self.stop_vm(*vm, attempt),
+            Command::Shutdown { vm } => self.shutdown_vm(*vm, attempt),
+            Command::Destroy { vm, unreferenced, .. } => self.destroy(*vm, None, *unreferenced, attempt),
         })
     }
 
     /// Lets somebody else carry out an operation, with the failures that are scripted for it.
     pub fn rehearse(&self, op: &HostOp, carry_out: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
-        let deadline = Deadline::after(Duration::MAX);
-        let rehearsal = rehearse::take(&self.dir, &Call::of(op))?;
-        rehearsal.before(true, deadline)?;
-        deadline.pass(self.settings.latency())?;
-        rehearsal.halfway()?;
-        rehearsal.after(carry_out())
+        let attempt = self.begin_call(&Call::of(op), Deadline::after(Duration::MAX))?;
+        attempt.halfway()?;
+        attempt.after(carry_out())
     }
 
     /// Whether a VM has an option of this name.
@@ -160,15 +154,14 @@ impl Embedded {
         vm: VmId,
         keys: &[String],
         digest: Option<&Digest>,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
+        attempt: Attempt,
     ) -> Result<(), Fault> {
         let unknown = keys.iter().filter(|key| !options::is_known(key) && !holds_volume(key));
         let wrong: Vec<String> = unknown.map(|key| format!("revert: unknown option '{key}'")).collect();
         if !wrong.is_empty() {
             return Err(refused(&wrong));
         }
-        let _lock = self.lock_vm(vm, deadline)?;
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
         if digest.is_some_and(|digest| config_digest(&text) != *digest) {
             return Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"));
@@ -178,32 +171,32 @@ impl Embedded {
         for key in keys {
             conf.clear_pending(key);
         }
-        rehearsal.halfway()?;
+        attempt.halfway()?;
         self.write_conf(vm, &conf.to_string())
     }
 
     /// Takes the lock out of a configuration, whoever put it there.
-    fn unlock(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
-        let _lock = self.lock_vm(vm, deadline)?;
+    fn unlock(&self, vm: VmId, attempt: Attempt) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
         let mut conf = Conf::parse(&text);
         conf.remove("lock");
-        rehearsal.halfway()?;
+        attempt.halfway()?;
         self.write_conf(vm, &conf.to_string())
     }
 
     /// Switches a VM off. One that is off is fine. What waits goes on waiting.
-    pub(super) fn stop_vm(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
-        self.end_vm("qmstop", vm, deadline, rehearsal)
+    pub(super) fn stop_vm(&self, vm: VmId, attempt: Attempt) -> Result<(), Fault> {
+        self.end_vm("qmstop", vm, attempt)
     }
 
     /// Asks a guest to shut down: at once if it is up, in vain if not. A VM that is off is fine.
-    pub(super) fn shutdown_vm(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
-        self.end_vm("qmshutdown", vm, deadline, rehearsal)
+    pub(super) fn shutdown_vm(&self, vm: VmId, attempt: Attempt) -> Result<(), Fault> {
+        self.end_vm("qmshutdown", vm, attempt)
     }
 
-    fn end_vm(&self, kind: &str, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
-        let _lock = self.lock_vm(vm, deadline)?;
+    fn end_vm(&self, kind: &str, vm: VmId, attempt: Attempt) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
         let conf = Conf::parse(&text);
         unlocked(&conf)?;
@@ -212,10 +205,10 @@ impl Embedded {
         }
         let task = self.tasks.begin(kind, vm, "")?;
         let end = || {
-            rehearsal.halfway()?;
+            attempt.halfway()?;
             match kind {
-                "qmshutdown" => self.machines().shutdown(vm, &conf, deadline)?,
-                _ => self.machines().stop(vm, deadline)?,
+                "qmshutdown" => self.machines().shutdown(vm, &conf, attempt.deadline)?,
+                _ => self.machines().stop(vm, attempt.deadline)?,
             }
             self.nfs().rest()
         };
@@ -228,10 +221,9 @@ impl Embedded {
         vm: VmId,
         digest: Option<&Digest>,
         unreferenced: bool,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
+        attempt: Attempt,
     ) -> Result<(), Fault> {
-        let _lock = self.lock_vm(vm, deadline)?;
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.as_read(vm, digest)?;
         let conf = Conf::parse(&text);
         let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));
@@ -246,7 +238,7 @@ impl Embedded {
         {
             return refused(format!("base volume '{base}' is still in use by linked cloned"));
         }
-        self.erase(vm, &conf, unreferenced, rehearsal)
+        self.erase(vm, &conf, unreferenced, attempt)
     }
 
     /// A volume of a template that a linked clone is built on.

@@ -2,10 +2,9 @@
 
 use super::Embedded;
 use super::cloud_init::{self, Drive};
-use super::files::Deadline;
 use super::options::{self, Uptake, normal_value, uptake};
 use super::refusals::{refused, unlocked};
-use super::rehearse::Rehearsal;
+use super::rehearse::Attempt;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
 use crate::observed::{Conf, ConfigWrite, Net, VmObserved, config_digest, is_disk_key};
@@ -51,11 +50,10 @@ impl Embedded {
         vm: VmId,
         write: &ConfigWrite,
         digest: Option<&Digest>,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
+        attempt: Attempt,
     ) -> Result<(), Fault> {
         let (mut values, drives) = checked(write)?;
-        let _lock = self.lock_vm(vm, deadline)?;
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
         if digest.is_some_and(|digest| config_digest(&text) != *digest) {
             return Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"));
@@ -68,7 +66,7 @@ impl Embedded {
             apply_pending(&mut conf);
         }
         for (key, drive) in drives {
-            values.push((key, self.new_drive(vm, &drive, deadline)?));
+            values.push((key, self.new_drive(vm, &drive, attempt.deadline)?));
         }
         let before = conf.clone();
         let mut problems = Vec::new();
@@ -95,7 +93,7 @@ impl Embedded {
         if live.is_some() {
             cloud_init::note_changes(&mut conf, &before);
         }
-        rehearsal.halfway()?;
+        attempt.halfway()?;
         self.write_conf(vm, &conf.to_string())?;
         if problems.is_empty() {
             return Ok(());

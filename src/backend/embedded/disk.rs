@@ -1,8 +1,8 @@
 //! Moving a disk to another storage (`qm disk move`), and what a guest has of its disk.
 
-use super::files::{self, Deadline};
+use super::files;
 use super::refusals::unlocked;
-use super::rehearse::Rehearsal;
+use super::rehearse::Attempt;
 use super::storage::{NewName, usable};
 use super::{Embedded, qemu};
 use crate::hypervisor::{Fault, FaultKind};
@@ -27,9 +27,9 @@ impl Embedded {
     ///
     /// As in Proxmox nothing in the configuration shows that it is under way: the config lock is held all the time, and a
     /// process that is killed leaves a copy that nothing names.
-    pub(super) fn move_disk(&self, what: Move<'_>, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
+    pub(super) fn move_disk(&self, what: Move<'_>, attempt: Attempt) -> Result<(), Fault> {
         let Move { vm, disk, storage, delete_source, digest } = what;
-        let _lock = self.lock_vm(vm, deadline)?;
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
         if config_digest(&text) != *digest {
             return Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"));
@@ -63,9 +63,9 @@ impl Embedded {
             let kind = if format == Some("qcow2") || image { NewName::Disk } else { NewName::RawDisk };
             let copy = self.volumes_on_disk().allocate(storage, target, vm, kind, size)?;
             if let (true, Some(from), Some(to)) = (image, &from, self.volumes_on_disk().file(&copy, vm)) {
-                qemu::copy(from, &to, deadline).inspect_err(|_| _ = self.volumes_on_disk().erase(&copy, vm))?;
+                qemu::copy(from, &to, attempt.deadline).inspect_err(|_| _ = self.volumes_on_disk().erase(&copy, vm))?;
             }
-            rehearsal.halfway()?;
+            attempt.halfway()?;
             let mut options = PropertyString::parse(&drive);
             if let Some((_, volume)) = options.parts.iter_mut().find(|(key, _)| key.is_empty() || key == "file") {
                 *volume = copy;

@@ -2,7 +2,7 @@
 
 use super::Embedded;
 use super::files::{self, Deadline};
-use super::rehearse::{self, Call};
+use super::rehearse::{Attempt, Call};
 use crate::hypervisor::{Fault, GuestAddress, GuestStatus, Guests};
 use crate::model::VmId;
 
@@ -21,33 +21,30 @@ impl Embedded {
         Ok(())
     }
 
-    fn call(&self, op: &'static str, vm: VmId, program: &str) -> Result<rehearse::Rehearsal, Fault> {
+    fn call(&self, op: &'static str, vm: VmId, program: &str) -> Result<Attempt, Fault> {
         let call = Call { op, vms: vec![vm.get()], program: program.to_owned() };
-        let rehearsal = rehearse::take(&self.dir, &call)?;
-        rehearsal.before(true, Deadline::NONE)?;
-        Deadline::NONE.pass(self.settings.latency())?;
-        Ok(rehearsal)
+        self.begin_call(&call, Deadline::NONE)
     }
 }
 
 impl Guests for Embedded {
     fn ping(&self, vm: VmId) -> Result<(), Fault> {
-        let rehearsal = self.call("ping", vm, "")?;
-        rehearsal.after(self.machines().ping(vm))
+        let attempt = self.call("ping", vm, "")?;
+        attempt.after(self.machines().ping(vm))
     }
 
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
-        let rehearsal = self.call("guest-addresses", vm, "")?;
-        rehearsal.after(self.machines().addresses(vm))
+        let attempt = self.call("guest-addresses", vm, "")?;
+        attempt.after(self.machines().addresses(vm))
     }
 
     fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
-        let rehearsal = self.call("guest-start", vm, super::programs::name(argv))?;
-        rehearsal.after(self.machines().exec(vm, argv, input, &|| rehearsal.halfway()))
+        let attempt = self.call("guest-start", vm, super::programs::name(argv))?;
+        attempt.after(self.machines().exec(vm, argv, input, &|| attempt.halfway()))
     }
 
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault> {
-        let rehearsal = self.call("guest-status", vm, "")?;
-        rehearsal.after(self.machines().exec_status(vm, pid))
+        let attempt = self.call("guest-status", vm, "")?;
+        attempt.after(self.machines().exec_status(vm, pid))
     }
 }

@@ -5,9 +5,9 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::files::{self, Deadline};
+use super::files;
 use super::pinned::parts;
-use super::rehearse::Rehearsal;
+use super::rehearse::Attempt;
 use super::{Embedded, GuestKind};
 use crate::hypervisor::{ExportEntry, Fault, FaultKind};
 use crate::model::{VmId, normal_path};
@@ -49,13 +49,7 @@ impl Embedded {
     }
 
     /// Writes the exports of a VM; without any, the file goes.
-    pub(super) fn write_exports(
-        &self,
-        vm: VmId,
-        entries: &[ExportEntry],
-        deadline: Deadline,
-        rehearsal: Rehearsal,
-    ) -> Result<(), Fault> {
+    pub(super) fn write_exports(&self, vm: VmId, entries: &[ExportEntry], attempt: Attempt) -> Result<(), Fault> {
         if !self.settings.nfs_server {
             return Err(Fault::harmless(FaultKind::Missing, "there is no program `exportfs`"));
         }
@@ -67,11 +61,11 @@ impl Embedded {
             self.host_path(&self.behind_export(&entry.path)?)?;
         }
         let dir = self.host_path("/etc/exports.d")?;
-        rehearsal.halfway()?;
+        attempt.halfway()?;
         let file = dir.join(Export::file_name(vm));
         if entries.is_empty() {
             files::remove(&file)?;
-            return self.nfs().withdraw(deadline);
+            return self.nfs().withdraw(attempt.deadline);
         }
         self.nfs().check(entries)?;
         files::make_dir(&dir)?;
@@ -81,6 +75,6 @@ impl Embedded {
         };
         let text = EXPORTS_HEADER.to_owned() + &entries.iter().map(line).collect::<String>();
         files::replace(&file, &self.dir.join(format!("tmp/exports-{vm}")), &text)?;
-        self.nfs().serve_to(vm, deadline)
+        self.nfs().serve_to(vm, attempt.deadline)
     }
 }

@@ -9,7 +9,7 @@ use super::files::{Deadline, unread};
 use super::guest_kind::GuestKind;
 use super::options::is_dns_name;
 use super::refusals::refused;
-use super::rehearse::Rehearsal;
+use super::rehearse::Attempt;
 use super::storage::{NewName, usable};
 use super::{Embedded, qemu};
 use crate::hypervisor::image::{FETCH, HEAD, disk_size};
@@ -32,8 +32,8 @@ impl Embedded {
     }
 
     /// Fetches an image, or compares its digest.
-    pub(super) fn fetch_image(&self, image: &CloudImage, rehearsal: Rehearsal) -> Result<(), Fault> {
-        rehearsal.halfway()?;
+    pub(super) fn fetch_image(&self, image: &CloudImage, attempt: Attempt) -> Result<(), Fault> {
+        attempt.halfway()?;
         let Some(sha256) = &image.sha256 else { return Ok(()) };
         let (kind, source) = match image.place() {
             ImagePlace::File(path) => ("file", path),
@@ -79,18 +79,11 @@ impl Embedded {
     }
 
     /// Makes a VM without disks.
-    pub(super) fn create_vm(
-        &self,
-        vm: VmId,
-        name: &str,
-        description: &str,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
-    ) -> Result<(), Fault> {
+    pub(super) fn create_vm(&self, vm: VmId, name: &str, description: &str, attempt: Attempt) -> Result<(), Fault> {
         if !is_dns_name(name) {
             return Err(refused(&["name: invalid format - value does not look like a valid DNS name".to_owned()]));
         }
-        let _lock = self.lock_vm(vm, deadline)?;
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         if self.conf_path(vm).exists() {
             let what = format!("unable to create VM {vm} - VM {vm} already exists on node '{}'", self.settings.name);
             return Err(Fault::harmless(FaultKind::Refused, what));
@@ -101,7 +94,7 @@ impl Embedded {
         let text = format!("{hotplug}name: {name}\nsmbios1: uuid={uuid}\nvmgenid: {genid}\n");
         let mut conf = Conf::parse(&text);
         conf.set_description(description);
-        rehearsal.halfway()?;
+        attempt.halfway()?;
         self.write_conf(vm, &conf.to_string())
     }
 

@@ -127,9 +127,7 @@ impl Hypervisor for Embedded {
     }
 
     fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        let rehearsal = rehearse::take(&self.dir, &Call { op: "observe", ..Call::default() })?;
-        rehearsal.before(true, Deadline::NONE)?;
-        Deadline::NONE.pass(self.settings.latency())?;
+        let attempt = self.begin_call(&Call { op: "observe", ..Call::default() }, Deadline::NONE)?;
         let (mut cloning, unattributed_clone) = self.tasks.clones()?;
         let (mut vms, used) = self.read_all()?;
         self.settle(&mut vms, &mut cloning)?;
@@ -147,7 +145,7 @@ impl Hypervisor for Embedded {
             real_guests: self.settings.guests == GuestKind::Qemu,
         };
         let (places, counts) = self.look_at(directories)?;
-        rehearsal.after(Ok(Observed {
+        attempt.after(Ok(Observed {
             node,
             storages: self.storages_with(&used)?,
             vms,
@@ -207,54 +205,47 @@ impl Hypervisor for Embedded {
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
-        let deadline = Deadline::after(deadline);
-        let rehearsal = rehearse::take(&self.dir, &Call::of(op))?;
+        let attempt = rehearse::begin(&self.dir, &Call::of(op), Deadline::after(deadline))?;
         let is_clone = matches!(op, HostOp::Clone { .. });
-        rehearsal.before(!is_clone, deadline)?;
+        attempt.before(!is_clone)?;
         if !is_clone {
-            deadline.pass(self.settings.latency())?;
+            attempt.deadline.pass(self.settings.latency())?;
         }
         let result = match op {
             HostOp::Clone { source, target, name, description, storage } => {
                 let order =
                     clone::Order { source: *source, target: *target, name, description, storage: storage.as_deref() };
-                self.clone_vm(order, deadline, rehearsal)
+                self.clone_vm(order, attempt)
             }
-            HostOp::FetchImage { image, .. } => self.fetch_image(image, rehearsal),
-            HostOp::Create { vm, name, description } => self.create_vm(*vm, name, description, deadline, rehearsal),
+            HostOp::FetchImage { image, .. } => self.fetch_image(image, attempt),
+            HostOp::Create { vm, name, description } => self.create_vm(*vm, name, description, attempt),
             HostOp::ImportDisk { vm, image, storage, digest } => {
                 let write = crate::hypervisor::image::import(&self.image_path(image), storage);
-                self.configure(*vm, &write, Some(digest), deadline, rehearsal)
+                self.configure(*vm, &write, Some(digest), attempt)
             }
-            HostOp::Configure { vm, write, digest } => self.configure(*vm, write, Some(digest), deadline, rehearsal),
-            HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, deadline, rehearsal),
-            HostOp::UpdateCloudInit { vm } => self.update_cloud_init(*vm, deadline, rehearsal),
+            HostOp::Configure { vm, write, digest } => self.configure(*vm, write, Some(digest), attempt),
+            HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, attempt),
+            HostOp::UpdateCloudInit { vm } => self.update_cloud_init(*vm, attempt),
             HostOp::MoveDisk { vm, disk, storage, delete_source, digest } => {
                 let what = disk::Move { vm: *vm, disk, storage, delete_source: *delete_source, digest };
-                self.move_disk(what, deadline, rehearsal)
+                self.move_disk(what, attempt)
             }
             HostOp::Snapshot { vm, name, description, digest } => {
-                self.snapshot(*vm, (name, description), Some(digest), deadline, rehearsal)
+                self.snapshot(*vm, (name, description), Some(digest), attempt)
             }
-            HostOp::RemoveSnapshot { vm, name } => self.remove_snapshot(*vm, name, deadline, rehearsal),
-            HostOp::Rollback { vm, name, start, digest } => {
-                self.rollback(*vm, name, *start, Some(digest), deadline, rehearsal)
-            }
-            HostOp::Template { vm, disk, digest } => {
-                self.convert(*vm, disk.as_deref(), Some(digest), deadline, rehearsal)
-            }
-            HostOp::Start { vm } => self.start_vm(*vm, deadline, rehearsal),
-            HostOp::Shutdown { vm } => self.shutdown_vm(*vm, deadline, rehearsal),
-            HostOp::Stop { vm } => self.stop_vm(*vm, deadline, rehearsal),
-            HostOp::Destroy { vm, digest } => self.destroy(*vm, Some(digest), false, deadline, rehearsal),
-            HostOp::Revert { vm, keys, digest } => self.revert(*vm, keys, Some(digest), deadline, rehearsal),
-            HostOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, deadline, rehearsal),
-            HostOp::RemoveLeftover { vm, unreferenced } => {
-                self.remove_leftover(*vm, *unreferenced, deadline, rehearsal)
-            }
-            HostOp::MakeDirectory { path } => self.make_directory(path, rehearsal),
+            HostOp::RemoveSnapshot { vm, name } => self.remove_snapshot(*vm, name, attempt),
+            HostOp::Rollback { vm, name, start, digest } => self.rollback(*vm, name, *start, Some(digest), attempt),
+            HostOp::Template { vm, disk, digest } => self.convert(*vm, disk.as_deref(), Some(digest), attempt),
+            HostOp::Start { vm } => self.start_vm(*vm, attempt),
+            HostOp::Shutdown { vm } => self.shutdown_vm(*vm, attempt),
+            HostOp::Stop { vm } => self.stop_vm(*vm, attempt),
+            HostOp::Destroy { vm, digest } => self.destroy(*vm, Some(digest), false, attempt),
+            HostOp::Revert { vm, keys, digest } => self.revert(*vm, keys, Some(digest), attempt),
+            HostOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, attempt),
+            HostOp::RemoveLeftover { vm, unreferenced } => self.remove_leftover(*vm, *unreferenced, attempt),
+            HostOp::MakeDirectory { path } => self.make_directory(path, attempt),
         };
-        rehearsal.after(result)
+        attempt.after(result)
     }
 
     fn console(&self, vm: VmId) -> String {

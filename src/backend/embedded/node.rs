@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use super::files::{self, Deadline, Lock};
 use super::guest_kind::GuestKind;
 use super::refusals::unlocked;
+use super::rehearse::{self, Attempt, Call};
 use super::settings::Settings;
 use super::storage::Volumes;
 use super::tasks::Tasks;
@@ -90,6 +91,14 @@ impl Embedded {
     /// Takes the config lock of a VM.
     pub(super) fn lock_vm(&self, vm: VmId, deadline: Deadline) -> Result<Lock, Fault> {
         files::lock(&self.dir.join(format!("locks/lock-{vm}.conf")), deadline)
+    }
+
+    /// Begins a call that takes its time before anything happens, unless it goes wrong then.
+    pub(super) fn begin_call(&self, call: &Call, deadline: Deadline) -> Result<Attempt, Fault> {
+        let attempt = rehearse::begin(&self.dir, call, deadline)?;
+        attempt.before(true)?;
+        deadline.pass(self.settings.latency())?;
+        Ok(attempt)
     }
 
     pub(super) fn volumes_on_disk(&self) -> Volumes {

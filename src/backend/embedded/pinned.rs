@@ -12,7 +12,7 @@ use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsE
 
 use super::Embedded;
 use super::files::{unread, unwritten};
-use super::rehearse::Rehearsal;
+use super::rehearse::Attempt;
 use crate::hypervisor::{Fault, FaultKind};
 
 /// Largest file that is read from a guest's directory, in bytes.
@@ -51,7 +51,7 @@ impl Embedded {
     }
 
     /// Makes a directory, 0755, its parents 0700; what is there stays as it is.
-    pub(super) fn make_directory(&self, path: &str, rehearsal: Rehearsal) -> Result<(), Fault> {
+    pub(super) fn make_directory(&self, path: &str, attempt: Attempt) -> Result<(), Fault> {
         let parts = parts(path)?;
         let mut at = self.host_root()?;
         let mut begun = false;
@@ -61,7 +61,7 @@ impl Embedded {
                 continue;
             }
             if !begun {
-                rehearsal.halfway()?;
+                attempt.halfway()?;
                 begun = true;
             }
             let failed = |error: io::Error| Fault::uncertain(FaultKind::Failed, format!("{path}: {error}"));
@@ -69,7 +69,7 @@ impl Embedded {
             at = step(&at, part, path)?
                 .ok_or_else(|| Fault::uncertain(FaultKind::Failed, format!("{path}: `{part}` was removed again")))?;
         }
-        if begun { Ok(()) } else { rehearsal.halfway() }
+        if begun { Ok(()) } else { attempt.halfway() }
     }
 }
 

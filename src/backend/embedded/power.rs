@@ -1,9 +1,8 @@
 //! Starting and stopping a VM, and growing its disks.
 
 use super::configure::apply_pending;
-use super::files::Deadline;
 use super::refusals::{refused, unlocked};
-use super::rehearse::Rehearsal;
+use super::rehearse::Attempt;
 use super::storage::usable;
 use super::{Embedded, qemu};
 use crate::hypervisor::{Effect, Fault, FaultKind};
@@ -12,8 +11,8 @@ use crate::observed::{BootDisk, Conf, Net, PropertyString, VmObserved, is_disk_k
 
 impl Embedded {
     /// Starts a VM: takes over what waits, then checks what Proxmox checks only now.
-    pub(super) fn start_vm(&self, vm: VmId, deadline: Deadline, rehearsal: Rehearsal) -> Result<(), Fault> {
-        let _lock = self.lock_vm(vm, deadline)?;
+    pub(super) fn start_vm(&self, vm: VmId, attempt: Attempt) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
@@ -48,9 +47,9 @@ impl Embedded {
                 return failed("start failed: QEMU exited with code 1".to_owned())
                     .map_err(|fault: Fault| fault.hint("the node has less memory than this VM asks for"));
             }
-            rehearsal.halfway()?;
+            attempt.halfway()?;
             self.machines()
-                .start(vm, &conf, deadline)
+                .start(vm, &conf, attempt.deadline)
                 .map_err(|fault| Fault { effect: if effect == Effect::Maybe { effect } else { fault.effect }, ..fault })
         };
         let result = started();
@@ -58,15 +57,8 @@ impl Embedded {
     }
 
     /// Grows a disk to an absolute size. The size it has already is fine.
-    pub(super) fn resize(
-        &self,
-        vm: VmId,
-        disk: &str,
-        size_gb: u32,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
-    ) -> Result<(), Fault> {
-        self.grow(vm, disk, &|_| u64::from(size_gb) * GIB, deadline, rehearsal)
+    pub(super) fn resize(&self, vm: VmId, disk: &str, size_gb: u32, attempt: Attempt) -> Result<(), Fault> {
+        self.grow(vm, disk, &|_| u64::from(size_gb) * GIB, attempt)
     }
 
     /// Grows a disk to the size in bytes that `wanted` makes of the one it has.
@@ -75,8 +67,7 @@ impl Embedded {
         vm: VmId,
         disk: &str,
         wanted: &dyn Fn(u64) -> u64,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
+        attempt: Attempt,
     ) -> Result<(), Fault> {
         if !is_disk_key(disk) {
             let buses = [("ide", 4), ("scsi", 31), ("virtio", 16), ("sata", 6), ("efidisk", 1), ("tpmstate", 1)];
@@ -85,7 +76,7 @@ impl Embedded {
             let line = format!("disk: value '{disk}' does not have a value in the enumeration '{disks}'");
             return Err(refused(&[line]));
         }
-        let _lock = self.lock_vm(vm, deadline)?;
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
@@ -112,7 +103,7 @@ impl Embedded {
             let storages = self.storages(true)?;
             usable(&storages, &found.storage, new - old)?;
             self.grow_volume(vm, &found, new)?;
-            rehearsal.halfway()?;
+            attempt.halfway()?;
             conf.set(disk, &options.to_string());
             self.write_conf(vm, &conf.to_string())
         };

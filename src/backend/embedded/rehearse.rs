@@ -119,22 +119,24 @@ impl Call {
     }
 }
 
-/// What shall go wrong with one call.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Rehearsal {
+/// One call that is carried out: by when it must have ended, and what shall go wrong with it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt {
+    pub(super) deadline: Deadline,
     how: Option<How>,
     /// Process that dies; `None`: this one.
     victim: Option<u32>,
 }
 
-/// Takes what shall go wrong with this call from the file.
-pub(super) fn take(dir: &Path, call: &Call) -> Result<Rehearsal, Fault> {
+/// Begins a call: takes what shall go wrong with it from the file.
+pub(super) fn begin(dir: &Path, call: &Call, deadline: Deadline) -> Result<Attempt, Fault> {
     let path = dir.join(FILE);
+    let as_usual = Attempt { deadline, how: None, victim: None };
     if !path.exists() {
-        return Ok(Rehearsal::default());
+        return Ok(as_usual);
     }
     let _lock = files::lock(&dir.join("locks/faults.lock"), Deadline::after(std::time::Duration::MAX))?;
-    let Some(text) = files::read(&path)? else { return Ok(Rehearsal::default()) };
+    let Some(text) = files::read(&path)? else { return Ok(as_usual) };
     let garbled =
         |error: serde_json::Error| Fault::harmless(FaultKind::Garbled, format!("{}: {error}", path.display()));
     let mut entries: Vec<Entry> = serde_json::from_str(&text).map_err(garbled)?;
@@ -156,15 +158,20 @@ pub(super) fn take(dir: &Path, call: &Call) -> Result<Rehearsal, Fault> {
         files::replace(&path, &dir.join("tmp").join(FILE), &text)?;
     }
     let victim = files::read(&dir.join(VICTIM))?.and_then(|pid| pid.trim().parse().ok());
-    Ok(Rehearsal { how: fired, victim })
+    Ok(Attempt { how: fired, victim, ..as_usual })
 }
 
-impl Rehearsal {
+impl Attempt {
+    /// The same call with nothing that goes wrong, for another step that is part of it.
+    pub(super) fn unrehearsed(self) -> Self {
+        Self { how: None, victim: None, ..self }
+    }
+
     /// Before anything happened.
-    pub(super) fn before(self, early_is_before: bool, deadline: Deadline) -> Result<(), Fault> {
+    pub(super) fn before(self, early_is_before: bool) -> Result<(), Fault> {
         match self.how {
             Some(How::Fail) => Err(Fault::harmless(FaultKind::Failed, "rehearsed failure")),
-            Some(How::Hang) => Err(deadline.wait_out()),
+            Some(How::Hang) => Err(self.deadline.wait_out()),
             Some(How::DieBefore) => self.die(),
             Some(How::DieEarly) if early_is_before => self.die(),
             _ => Ok(()),

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::Embedded;
 use super::clock::now_ms;
-use super::files::{self, Deadline, unwritten};
+use super::files::{self, unwritten};
 use super::guest_kind::GuestKind;
 use super::refusals::refused;
-use super::rehearse::Rehearsal;
+use super::rehearse::Attempt;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
 use crate::observed::{Conf, VmVolume, rolled_back, snapshot_section, with_snapshot, without_snapshot};
@@ -47,13 +47,12 @@ impl Embedded {
         vm: VmId,
         (name, description): (&str, &str),
         digest: Option<&Digest>,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
+        attempt: Attempt,
     ) -> Result<(), Fault> {
         if !is_name(name) {
             return Err(refused(&["snapname: invalid configuration ID".to_owned()]));
         }
-        let _lock = self.lock_vm(vm, deadline)?;
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.guarded(vm, digest)?;
         let conf = Conf::parse(&text);
         if conf.snapshots().any(|other| other == name) {
@@ -65,7 +64,7 @@ impl Embedded {
             let dir = self.snapshot_dir(vm, name);
             files::remove(&dir)?;
             copy(&self.guest_dir(vm), &dir)?;
-            rehearsal.halfway()?;
+            attempt.halfway()?;
             self.write_conf(vm, &with_snapshot(&text, name, description, now_ms() / 1000))
         };
         task.end(taken())
@@ -87,19 +86,13 @@ impl Embedded {
     }
 
     /// Removes a snapshot.
-    pub(super) fn remove_snapshot(
-        &self,
-        vm: VmId,
-        name: &str,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
-    ) -> Result<(), Fault> {
-        let _lock = self.lock_vm(vm, deadline)?;
+    pub(super) fn remove_snapshot(&self, vm: VmId, name: &str, attempt: Attempt) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.guarded(vm, None)?;
         missing(&text, name)?;
         let task = self.tasks.begin("qmdelsnapshot", vm, "")?;
         let removed = || {
-            rehearsal.halfway()?;
+            attempt.halfway()?;
             self.write_conf(vm, &without_snapshot(&text, name))?;
             files::remove(&self.snapshot_dir(vm, name))?;
             if files::names(&self.dir.join(format!("snapshots/{vm}")))?.is_empty() {
@@ -117,19 +110,18 @@ impl Embedded {
         name: &str,
         start: bool,
         digest: Option<&Digest>,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
+        attempt: Attempt,
     ) -> Result<(), Fault> {
         {
-            let _lock = self.lock_vm(vm, deadline)?;
+            let _lock = self.lock_vm(vm, attempt.deadline)?;
             let text = self.guarded(vm, digest)?;
             missing(&text, name)?;
             let task = self.tasks.begin("qmrollback", vm, "")?;
             let back = || {
                 if self.machines().started_at(vm)?.is_some() {
-                    self.machines().stop(vm, deadline)?;
+                    self.machines().stop(vm, attempt.deadline)?;
                 }
-                rehearsal.halfway()?;
+                attempt.halfway()?;
                 files::remove(&self.guest_dir(vm))?;
                 copy(&self.snapshot_dir(vm, name), &self.guest_dir(vm))?;
                 let back = rolled_back(&text, name).unwrap_or_default();
@@ -145,7 +137,7 @@ impl Embedded {
             };
             task.end(back())?;
         }
-        if start { self.start_vm(vm, deadline, Rehearsal::default()) } else { Ok(()) }
+        if start { self.start_vm(vm, attempt.unrehearsed()) } else { Ok(()) }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::files::{Deadline, unwritten};
-use super::rehearse::Rehearsal;
+use super::files::unwritten;
+use super::rehearse::Attempt;
 use super::{Embedded, qemu};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
@@ -19,10 +19,9 @@ impl Embedded {
         vm: VmId,
         disk: Option<&str>,
         digest: Option<&Digest>,
-        deadline: Deadline,
-        rehearsal: Rehearsal,
+        attempt: Attempt,
     ) -> Result<(), Fault> {
-        let _lock = self.lock_vm(vm, deadline)?;
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.as_read(vm, digest)?;
         let mut conf = Conf::parse(&text);
         let refused = |what: &str| Err(Fault::harmless(FaultKind::Refused, what));
@@ -39,7 +38,7 @@ impl Embedded {
         let mut converted = || {
             conf.set("template", "1");
             self.write_conf(vm, &conf.to_string())?;
-            rehearsal.halfway()?;
+            attempt.halfway()?;
             let live = VmObserved::from_conf(vm, &text, false);
             for device in live.unconverted().filter(|device| disk.is_none_or(|disk| disk == *device)) {
                 let drive = conf.get(device).unwrap_or_default().to_owned();
