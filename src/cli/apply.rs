@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use super::args::{Allowing, Apply, Args, Create, Options, Running, Selecting};
+use super::again::{again, allowed, asked, word};
+use super::args::{Apply, Args, Create, Running, Selecting, vm_ids};
 use super::console::Console;
 use super::exit::Refusal;
-use super::plan::{Planned, Wish, planned};
+use super::planning::{Planned, Wish, planned};
 use super::printer::Patience;
 use super::reports::Reports;
 use super::runs::Log;
@@ -74,7 +75,7 @@ pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Ex
 }
 
 fn completed(args: &Args, verb: &Create, reports: &mut Reports, console: &Console) -> Result<Exit> {
-    super::lifecycle::vm_ids(&verb.ids, "create")?;
+    vm_ids(&verb.ids, "create")?;
     let selecting = Selecting { only: verb.ids.clone(), exclude: Vec::new() };
     let planned = match planned(&Wish::new(args, &selecting).allowing(&verb.allowing).making(), console)? {
         Ok(planned) => planned,
@@ -132,54 +133,6 @@ pub(super) fn show(planned: &Planned, reports: &Reports, asks: bool, console: &C
         return Err(Refusal::failed("the plan has errors; nothing was done", hint));
     }
     Ok(())
-}
-
-/// A word of a command line. One with a NUL cannot have come from there.
-pub(super) fn word(text: &str) -> String {
-    shlex::try_quote(text).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
-}
-
-/// The words that ask for the same VMs and the same things again.
-fn asked(selecting: &Selecting, options: &Options) -> Vec<String> {
-    let Options { restart, force_stop, delete_source, snapshot, rerun, verify_guest, prune, prune_many } = options;
-    let list = |name: &str, values: &[String]| match values {
-        [] => Vec::new(),
-        values => vec![name.to_owned(), values.join(",")],
-    };
-    let flag = |name: &str, given: bool| given.then(|| name.to_owned());
-    let mut words = list("--only", &selecting.only);
-    words.extend(list("--exclude", &selecting.exclude));
-    words.extend(flag("--restart", *restart).into_iter().chain(flag("--force-stop", *force_stop)));
-    words.extend(flag("--delete-source", *delete_source));
-    words.extend(flag("--snapshot", *snapshot));
-    words.extend(list("--rerun", rerun));
-    words.extend(flag("--verify-guest", *verify_guest).into_iter().chain(flag("--prune", *prune)));
-    words.extend(prune_many.iter().flat_map(|many| ["--prune-many".to_owned(), many.to_string()]));
-    words
-}
-
-/// The words that allow the same directories again.
-fn allowed(allowing: &Allowing) -> Vec<String> {
-    allowing.allow_host_path.iter().flat_map(|path| ["--allow-host-path".to_owned(), path.clone()]).collect()
-}
-
-/// A command line that does the same again; `rest` are the words that only its verb knows.
-pub(super) fn again(verb: &str, args: &Args, rest: &[String]) -> String {
-    let mut words = vec!["phoenix".to_owned(), verb.to_owned()];
-    let mut option = |name: &str, value: &str| {
-        words.extend([name.to_owned(), word(value)]);
-    };
-    if args.config.as_os_str() != "phoenix_vm_configs.json" {
-        option("--config", &args.config.display().to_string());
-    }
-    if let Some(target) = &args.target {
-        option("--target", target);
-    }
-    if let Some(dir) = &args.features_dir {
-        option("--features-dir", &dir.display().to_string());
-    }
-    words.extend(rest.iter().map(|rest| word(rest)));
-    words.join(" ")
 }
 
 /// Carries out a plan that was shown and agreed to.

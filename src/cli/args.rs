@@ -5,14 +5,18 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::output::Output;
+use super::format::Output;
 
 mod changing;
 mod named;
 mod node;
+mod selecting;
+mod when;
 
 pub(super) use changing::{Allowing, Apply, Create, Destroy, Import, Options, Restart, Rollback, Running, Start, Stop};
 pub(super) use node::{GuestKind, Node, Terminal};
+pub(super) use selecting::{Selecting, vm_ids};
+pub(super) use when::When;
 
 /// Plan and apply for Proxmox VE virtual machines, up to the finished guest.
 #[derive(Debug, Parser)]
@@ -57,17 +61,6 @@ pub(super) struct Args {
 
     #[command(subcommand)]
     pub(super) verb: Verb,
-}
-
-/// When to do something that only suits a terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum When {
-    /// On a terminal, unless `NO_COLOR` is set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 #[derive(Debug, Subcommand)]
@@ -190,17 +183,6 @@ pub(super) struct Validate {
     /// Check what is in the Git index (with the scripts there), not the files of the work tree.
     #[arg(long)]
     pub(super) staged: bool,
-}
-
-/// Which VMs.
-#[derive(Debug, Clone, Default, ClapArgs)]
-pub(super) struct Selecting {
-    /// Only these VMs: VMID, name or tag; may be repeated or separated by commas.
-    #[arg(long, value_name = "VM", value_delimiter = ',')]
-    pub(super) only: Vec<String>,
-    /// Not these VMs: VMID, name or tag; may be repeated or separated by commas.
-    #[arg(long, value_name = "VM", value_delimiter = ',')]
-    pub(super) exclude: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]

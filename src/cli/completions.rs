@@ -14,7 +14,7 @@ use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCan
 
 use super::args::{Args, Complete, Completions, Shell};
 use super::console::Console;
-use super::output::Format;
+use super::format::Format;
 use super::{Exit, load};
 use crate::model::DesiredVm;
 use crate::ui::text::safe;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
+use super::again::word;
 use super::args::GuestKind;
 use super::exit::Refusal;
 use super::load::directory;
@@ -102,7 +103,7 @@ pub(super) fn embedded(chosen: &Chosen, guests: Option<GuestKind>, intent: Inten
         return Ok(node);
     }
     let (name, target) = (dir.display(), chosen.target.to_string());
-    let hint = format!("`phoenix node init --target {}` makes one", super::apply::word(&target));
+    let hint = format!("`phoenix node init --target {}` makes one", word(&target));
     if intent == Intent::Look {
         return Err(Refusal::failed(format!("there is no embedded node at {name}"), hint));
     }

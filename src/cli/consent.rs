@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Exit;
 use super::console::Console;
 use super::exit::Refusal;
-use super::plan::Planned;
+use super::planning::Planned;
 use crate::model::{Outcome, VmId};
 use crate::plan::VmPlan;
 use crate::ui::text::safe;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::Exit;
 use super::args::{Args, Graph, GraphFormat};
 use super::console::Console;
-use super::plan::{Wish, planned};
+use super::planning::{Wish, planned};
 use crate::ui::graph;
 
 /// Prints the graph of all actions of the plan.

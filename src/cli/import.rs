@@ -8,12 +8,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 
+use super::args::vm_ids;
 use super::args::{Args, Import};
 use super::connect::Intent;
 use super::console::Console;
 use super::exit::Refusal;
 use super::files::{self, Unfit};
-use super::lifecycle::vm_ids;
 use super::{Exit, connect, load, replace};
 use crate::config::MAX_BYTES;
 use crate::config::edit::{Edit, Edited, edited};

@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
-use super::apply::{again, execute, show};
-use super::args::{Args, Destroy, Restart, Rollback, Running, Selecting, Start, Stop};
+use super::again::again;
+use super::apply::{execute, show};
+use super::args::{Args, Destroy, Restart, Rollback, Running, Selecting, Start, Stop, vm_ids};
 use super::console::Console;
-use super::exit::Refusal;
-use super::plan::{Wish, planned};
+use super::planning::{Wish, planned};
 use super::reports::Reports;
 use super::{Exit, consent};
-use crate::model::{Disruption, VmId};
+use crate::model::Disruption;
 use crate::plan::{Goal, Power};
 
 /// Removes VMs, after somebody typed their names.
@@ -105,13 +105,4 @@ fn switch(args: &Args, switch: &Switch<'_>, console: &Console) -> Result<Exit> {
         }
         execute(planned, switch.running, again(verb, args, switch.ids), reports, console)
     })
-}
-
-/// VMIDs as they were typed.
-pub(super) fn vm_ids(words: &[String], verb: &str) -> Result<Vec<VmId>> {
-    let parse = |word: &String| {
-        let hint = format!("name the VMs by VMID, e.g. `phoenix {verb} 1000`");
-        word.parse::<VmId>().map_err(|error| Refusal::usage(error.to_string(), hint))
-    };
-    words.iter().map(parse).collect()
 }

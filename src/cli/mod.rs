@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit code out. The only module that reads the environment.
 
+mod again;
 mod apply;
 mod args;
 mod commands;
@@ -9,6 +10,7 @@ mod consent;
 mod console;
 mod exit;
 mod files;
+mod format;
 mod graph;
 mod import;
 mod init;
@@ -20,6 +22,7 @@ mod observe;
 mod output;
 mod own;
 mod plan;
+mod planning;
 mod printer;
 mod replace;
 mod reports;
@@ -30,6 +33,7 @@ mod staged;
 mod status;
 mod terminal;
 mod validate;
+mod write;
 
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ use super::args::{Args, Observe};
 use super::connect::Intent;
 use super::console::Console;
 use super::exit::Refusal;
+use super::write::write;
 use super::{Exit, connect, load};
 use crate::hypervisor::{Fault, Hypervisor};
 use crate::model::Desired;
@@ -49,7 +50,7 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
     match &verb.out {
         None => console.print(&text),
         Some(file) => {
-            super::saved::write(file, &text)?;
+            write(file, &text)?;
             console.note(&format!("recorded {target} in {}\n", safe(&file.display().to_string())));
         }
     }

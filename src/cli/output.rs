@@ -1,7 +1,7 @@
-//! `--format NAME[=FILE]`: the formats of all verbs, and where their texts go.
+//! Where the texts of `--format NAME[=FILE]` go.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
@@ -10,157 +10,12 @@ use anyhow::{Context as _, Result};
 
 use super::console::Console;
 use super::exit::Refusal;
+use super::format::{Format, Output};
 use super::printer::{LOOK, Patience};
-use super::saved::{is_stream, write};
-
-/// Every format that a verb can know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    /// Text for a terminal.
-    Human,
-    /// A versioned document for programs.
-    Json,
-    /// The event stream, one JSON document per line.
-    Jsonl,
-    /// For merge requests.
-    Markdown,
-    /// One page for a browser.
-    Html,
-    /// Annotations of GitHub Actions.
-    Github,
-    /// Code quality report of GitLab.
-    Gitlab,
-    /// SARIF 2.1.0, for code scanning.
-    Sarif,
-    /// `JUnit` XML, for test reports.
-    Junit,
-}
-
-impl Format {
-    pub(super) const ALL: [Self; 9] = [
-        Self::Human,
-        Self::Json,
-        Self::Jsonl,
-        Self::Markdown,
-        Self::Html,
-        Self::Github,
-        Self::Gitlab,
-        Self::Sarif,
-        Self::Junit,
-    ];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Human => "human",
-            Self::Json => "json",
-            Self::Jsonl => "jsonl",
-            Self::Markdown => "markdown",
-            Self::Html => "html",
-            Self::Github => "github",
-            Self::Gitlab => "gitlab",
-            Self::Sarif => "sarif",
-            Self::Junit => "junit",
-        }
-    }
-}
-
-/// What is shown, in words, and the formats it can be shown in. The README's table says the same.
-type Faces = (&'static str, &'static [Format]);
-
-const PLAN: Faces =
-    ("plans", &[Format::Human, Format::Json, Format::Markdown, Format::Html, Format::Github, Format::Sarif]);
-
-const RUN: Faces = (
-    "runs of apply",
-    &[Format::Human, Format::Json, Format::Jsonl, Format::Markdown, Format::Html, Format::Github, Format::Junit],
-);
-
-const VALIDATE: Faces = (
-    "`phoenix validate`",
-    &[Format::Human, Format::Json, Format::Github, Format::Gitlab, Format::Sarif, Format::Junit],
-);
-
-const STATUS: Faces = ("`phoenix status`", &[Format::Human, Format::Json, Format::Markdown]);
-
-/// A format, and the file it goes to instead of standard output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Output {
-    pub(super) format: Format,
-    pub(super) file: Option<PathBuf>,
-}
+use super::write::{is_stream, write};
 
 /// What stands for no `--format` at all, and for files alone: they leave the screen to people.
 const SCREEN: Output = Output { format: Format::Human, file: None };
-
-impl Output {
-    /// Reads what `plan` knows.
-    pub(super) fn of_plan(text: &str) -> Result<Self, String> {
-        Self::parse(text, &PLAN)
-    }
-
-    /// Reads what `show` knows: what is shown decides which of them are right.
-    pub(super) fn of_plan_or_run(text: &str) -> Result<Self, String> {
-        Self::parse(text, &PLAN).or_else(|_| Self::of_run(text))
-    }
-
-    /// Reads what `apply` and `create` know.
-    pub(super) fn of_run(text: &str) -> Result<Self, String> {
-        Self::parse(text, &RUN)
-    }
-
-    /// Reads what `validate` knows.
-    pub(super) fn of_validate(text: &str) -> Result<Self, String> {
-        Self::parse(text, &VALIDATE)
-    }
-
-    /// Reads what `status` knows.
-    pub(super) fn of_status(text: &str) -> Result<Self, String> {
-        Self::parse(text, &STATUS)
-    }
-
-    /// Refuses what a saved plan cannot be shown in.
-    pub(super) fn fit_for_plans(outputs: &[Self]) -> Result<()> {
-        Self::fit_for("plan", outputs, &PLAN)
-    }
-
-    /// Refuses what a run cannot be shown in.
-    pub(super) fn fit_for_runs(outputs: &[Self]) -> Result<()> {
-        Self::fit_for("run", outputs, &RUN)
-    }
-
-    fn fit_for(what: &str, outputs: &[Self], known: &Faces) -> Result<()> {
-        match outputs.iter().find(|output| !known.1.contains(&output.format)) {
-            None => Ok(()),
-            Some(output) => {
-                let name = output.format.name();
-                Err(Refusal::usage(
-                    format!("a {what} is not shown as `{name}`"),
-                    format!("take one of {}", names(known)),
-                ))
-            }
-        }
-    }
-
-    fn parse(text: &str, known: &Faces) -> Result<Self, String> {
-        let (name, file) = match text.split_once('=') {
-            Some((_, "")) => return Err("there is no file name after `=`".to_owned()),
-            Some((name, file)) => (name, Some(PathBuf::from(file))),
-            None => (text, None),
-        };
-        let of = |faces: &Faces| faces.1.iter().copied().find(|format| format.name() == name);
-        if let Some(format) = of(known) {
-            return Ok(Self { format, file });
-        }
-        let others: Vec<&str> = [PLAN, RUN, VALIDATE].iter().filter(|faces| of(faces).is_some()).map(|f| f.0).collect();
-        let why =
-            if others.is_empty() { String::new() } else { format!("; it is a format of {}", others.join(" and ")) };
-        Err(format!("`{name}` is none of {}{why}", names(known)))
-    }
-}
-
-fn names(faces: &Faces) -> String {
-    faces.1.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ")
-}
 
 /// Appends Markdown to the page that GitHub shows for a step, where it asks for one.
 pub(super) fn summarize(text: &str) -> Result<()> {
@@ -221,23 +76,5 @@ fn write_patiently(file: &Path, text: &str, patience: Patience, console: &Consol
                 return Err(Refusal::failed(what, "`phoenix log` lists this run, and `phoenix show RUN` tells it"));
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Output;
-
-    #[test]
-    fn each_verb_refuses_what_it_does_not_know() {
-        let plan =
-            "`gitlab` is none of human, json, markdown, html, github, sarif; it is a format of `phoenix validate`";
-        assert_eq!(Output::of_plan("gitlab"), Err(plan.to_owned()));
-        let validate = "`markdown` is none of human, json, github, gitlab, sarif, junit; it is a format of plans and runs of apply";
-        assert_eq!(Output::of_validate("markdown=a"), Err(validate.to_owned()));
-        let neither = "`xml` is none of human, json, github, gitlab, sarif, junit";
-        assert_eq!(Output::of_validate("xml"), Err(neither.to_owned()));
-        assert!(Output::of_run("jsonl=a").is_ok() && Output::of_run("sarif").is_err());
-        assert!(Output::of_validate("junit=").is_err());
     }
 }

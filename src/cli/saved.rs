@@ -1,4 +1,4 @@
-//! Saved plans: writing them, showing them, and holding an apply to them.
+//! Saved plans: reading them, showing them, and holding an apply to them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,58 +9,15 @@ use super::args::{Args, Show};
 use super::connect::{Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
-use super::output::{self, Format, Output};
-use super::plan::Planned;
+use super::format::{Format, Output};
+use super::output;
+use super::planning::{Planned, Wish, about, planned};
 use super::{Exit, load};
-use crate::model::{Desired, VmId, content_digest};
+use crate::model::VmId;
 use crate::plan::Goal;
 use crate::plan::document::{Moved, PlanDocument, TargetOrigin};
 use crate::ui;
 use crate::ui::story::Spared;
-
-/// Digest of everything a plan was made from that people write: the config's text and the scripts its VMs use.
-pub(super) fn digest(config: &load::Config, desired: &Desired) -> String {
-    let mut text = config.source.as_ref().map(|source| source.text.clone()).unwrap_or_default();
-    for (name, script) in &desired.scripts.features {
-        text.push_str(&format!("\0{name}\0{}", script.digest));
-    }
-    if let Some(common) = &desired.scripts.common {
-        text.push_str(&format!("\0\0{}", common.digest));
-    }
-    content_digest(text.as_bytes())
-}
-
-/// Whether a path leads to what is written as it stands there: a device, a pipe, or an open file of a process. Anything
-/// else is replaced as a whole.
-pub(super) fn is_stream(file: &Path) -> bool {
-    let special = std::fs::metadata(file).is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
-    // `/dev/stdout` may be a regular file, and the link to it is nothing to replace.
-    special || (file.starts_with("/dev") || file.starts_with("/proc")) && file.is_symlink()
-}
-
-/// Writes a file as a whole or not at all. Into a stream it is written as far as that takes it, and waits for who reads.
-pub(super) fn write(file: &Path, text: &str) -> Result<()> {
-    let name = file.display();
-    if is_stream(file) {
-        let written = std::fs::OpenOptions::new()
-            .append(true)
-            .open(file)
-            .and_then(|mut stream| std::io::Write::write_all(&mut stream, text.as_bytes()));
-        return match written {
-            // Like a reader of standard output that went away.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.with_context(|| format!("cannot write `{name}`")),
-        };
-    }
-    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = || -> std::io::Result<()> {
-        let mut new = tempfile::NamedTempFile::new_in(parent)?;
-        std::io::Write::write_all(&mut new, text.as_bytes())?;
-        new.persist(file).map_err(|error| error.error)?;
-        Ok(())
-    };
-    written().with_context(|| format!("cannot write `{name}`"))
-}
 
 /// A plan as JSON, with a line break at the end.
 pub(super) fn json(document: &PlanDocument) -> Result<String> {
@@ -108,7 +65,7 @@ pub(super) fn show(args: &Args, verb: &Show, console: &Console) -> Result<Exit> 
     }
     Output::fit_for_plans(&verb.format)?;
     let document = read(&verb.file)?;
-    let about = super::plan::about(&document.target);
+    let about = about(&document.target);
     let view =
         ui::plan::View { style: console.style(), width: console.width(), about: &about, config: &document.config.path };
     let human = || ui::plan::render(&document, &view);
@@ -146,7 +103,7 @@ pub(super) fn held_to(
             format!("the plan is for {}, not for {}", document.target.name, args.target.as_deref().unwrap_or(""));
         return Err(Refusal::usage(what, "leave `--target` out: the plan knows its target"));
     }
-    let wish = super::plan::Wish {
+    let wish = Wish {
         config: document.config.path.clone().into(),
         features_dir: args.features_dir.clone(),
         target: Some(Named {
@@ -162,7 +119,7 @@ pub(super) fn held_to(
         agreed: true,
         intent: Intent::Make,
     };
-    let planned = match super::plan::planned(&wish, console)? {
+    let planned = match planned(&wish, console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(Err(exit)),
     };

@@ -5,7 +5,8 @@ use anyhow::Result;
 use super::args::{Args, Validate};
 use super::console::Console;
 use super::exit::Refusal;
-use super::output::{self, Format};
+use super::format::Format;
+use super::output;
 use super::{Exit, load, staged};
 use crate::ui::report::{self, Checked};
 

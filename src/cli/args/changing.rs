@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as ClapArgs};
 
-use super::Selecting;
-use crate::cli::output::Output;
+use super::selecting::Selecting;
+use crate::cli::format::Output;
 use crate::model::{InvalidHostPath, allowed_path, is_content_digest};
 
 /// What to do beside making the VMs what the config says.

@@ -1,0 +1,275 @@
+//! What every verb that plans does first: reads the config, looks at the target, plans.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use super::args::{self, Allowing, Args, GuestKind, Selecting};
+use super::connect::{Chosen, Intent, Named};
+use super::console::Console;
+use super::exit::Refusal;
+use super::{Exit, connect, load, observe};
+use crate::apply::{RealClock, verify};
+use crate::hypervisor::{About, Hypervisor};
+use crate::model::{Desired, VmId, content_digest};
+use crate::observed::{Node, Observed, Recording};
+use crate::plan::document::{
+    DocumentConfig, DocumentOptions, DocumentSelection, DocumentTarget, PlanDocument, Provenance, meaning,
+};
+use crate::plan::{Goal, Plan, Policy, Selection, Selector, lint, plan, to_verify};
+use crate::ui;
+
+/// What is to be planned.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    /// The config.
+    pub(super) config: PathBuf,
+    /// Where the operator says that its scripts are.
+    pub(super) features_dir: Option<PathBuf>,
+    /// The target, if somebody named one.
+    pub(super) target: Option<Named>,
+    /// What the guests of an embedded node are to be, if somebody said it.
+    pub(super) guests: Option<GuestKind>,
+    /// Which VMs.
+    pub(super) selection: DocumentSelection,
+    /// Restart VMs with values that wait for it.
+    pub(super) restart: bool,
+    /// What else is asked for.
+    pub(super) options: DocumentOptions,
+    /// What the plan is for.
+    pub(super) goal: Goal,
+    /// A recording to look at instead of the target.
+    pub(super) against: Option<PathBuf>,
+    /// What is done will be held to what was agreed to, VM by VM.
+    pub(super) agreed: bool,
+    /// What is about to be done with the target.
+    pub(super) intent: Intent,
+}
+
+/// A plan with what it was made from.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    /// What it is for.
+    pub(super) goal: Goal,
+    /// The same as people and programs read it.
+    pub(super) document: PlanDocument,
+    /// The declared VMs' names.
+    pub(super) names: BTreeMap<VmId, String>,
+    /// Never taken apart piece by piece: the process ends soon enough.
+    pub(super) observed: std::mem::ManuallyDrop<Observed>,
+    /// Where it would be done; `None`: it was made against a recording.
+    pub(super) hypervisor: Option<Arc<dyn Hypervisor>>,
+    pub(super) about: About,
+}
+
+impl Wish {
+    /// What the config says, for the selected VMs.
+    pub(super) fn new(args: &Args, selecting: &Selecting) -> Self {
+        Self::asking(args, selecting, &args::Options::default())
+    }
+
+    /// What the config says, for the selected VMs, and what else is asked for.
+    pub(super) fn asking(args: &Args, selecting: &Selecting, options: &args::Options) -> Self {
+        let args::Options { restart, force_stop, delete_source, snapshot, ref rerun, verify_guest, prune, prune_many } =
+            *options;
+        Self {
+            config: args.config.clone(),
+            features_dir: args.features_dir.clone(),
+            target: args.named(),
+            guests: args.guests,
+            selection: DocumentSelection { only: selecting.only.clone(), exclude: selecting.exclude.clone() },
+            restart,
+            options: DocumentOptions {
+                force_stop,
+                delete_source,
+                snapshot,
+                rerun: rerun.clone(),
+                verify_guest,
+                prune,
+                prune_many,
+                allow_host_path: Vec::new(),
+            },
+            goal: Goal::Config { prune, prune_many },
+            against: None,
+            agreed: false,
+            intent: Intent::Look,
+        }
+    }
+
+    /// For making VMs.
+    pub(super) fn making(mut self) -> Self {
+        self.intent = Intent::Make;
+        self
+    }
+
+    /// With directories of the node that VMs may have.
+    pub(super) fn allowing(mut self, allowing: &Allowing) -> Self {
+        self.options.allow_host_path.clone_from(&allowing.allow_host_path);
+        self
+    }
+}
+
+/// What was looked at.
+struct Look {
+    target: DocumentTarget,
+    hypervisor: Option<Arc<dyn Hypervisor>>,
+    observed: Observed,
+}
+
+/// Looks at the target, or at a recording of it.
+fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
+    if let Some(file) = &wish.against {
+        let recording = observe::read(file)?;
+        let Recording { target: name, label, simulated, observed_at, observed, .. } = recording;
+        let target = DocumentTarget { name, label, simulated, observed_at, recorded: true, ..node(&observed) };
+        return Ok(Look { target, hypervisor: None, observed });
+    }
+    let chosen = connect::target(&wish.config, wish.target.as_ref(), Some(desired))?;
+    let Chosen { target, origin, .. } = &chosen;
+    let hypervisor =
+        connect::open(&chosen, wish.guests, wish.intent).with_context(|| format!("cannot open {target}"))?;
+    let observed =
+        observe::observed(hypervisor.as_ref(), desired).with_context(|| format!("cannot look at {target}"))?;
+    let About { label, simulated } = hypervisor.about();
+    let observed_at = jiff::Timestamp::now().to_string();
+    let name = target.to_string();
+    let origin = Some(*origin);
+    let target = DocumentTarget { name, origin, label, simulated, observed_at, ..node(&observed) };
+    Ok(Look { target, hypervisor: Some(hypervisor), observed })
+}
+
+/// What a target is, however it is reached.
+fn node(observed: &Observed) -> DocumentTarget {
+    let Node { name: node, identity, .. } = observed.node.clone();
+    DocumentTarget { node, identity, allowed: observed.allowed.host_paths.clone(), ..DocumentTarget::default() }
+}
+
+/// What people read of a document's target.
+pub(super) fn about(target: &DocumentTarget) -> About {
+    let age = || format!(", as recorded {}", observe::age(&target.observed_at));
+    let label = target.label.clone() + &target.recorded.then(age).unwrap_or_default();
+    About { label, simulated: target.simulated }
+}
+
+/// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
+pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, Exit>> {
+    let config = load::load(&wish.config, wish.features_dir.as_deref());
+    console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
+    let Some(desired) = &config.loaded.desired else { return Ok(Err(Exit::Config)) };
+    let selection = selection(&wish.selection);
+    let unmatched = selection.unmatched(&desired.vms);
+    // What is pruned is not declared: only the target knows whether an exclusion names nobody.
+    if !unmatched.is_empty() && !wish.options.prune {
+        return Err(nobody(&unmatched, desired));
+    }
+    runs_somewhere(&wish.options.rerun, desired)?;
+    let Look { target, hypervisor, mut observed } = look(wish, desired)?;
+    if wish.options.verify_guest {
+        let Some(target) = &hypervisor else {
+            let hint = "leave `--verify-guest` out, or plan against the target itself";
+            return Err(Refusal::usage("a recording has no guests to look into", hint));
+        };
+        let vms = to_verify(desired, &observed, &selection);
+        observed.guests = verify(target.guests(), &vms, &RealClock::start());
+    }
+    if let Some(word) = unmatched.iter().find(|word| !observed.vms.values().any(|vm| word.names_live(vm))) {
+        return Err(nobody(&[word], desired));
+    }
+    let policy = Policy {
+        selection,
+        restart: wish.restart,
+        force_stop: wish.options.force_stop,
+        delete_source: wish.options.delete_source,
+        snapshot: wish.options.snapshot,
+        rerun: wish.options.rerun.clone(),
+        allow_host_paths: wish.options.allow_host_path.clone(),
+        goal: wish.goal.clone(),
+        agreed: wish.agreed,
+    };
+    let plan = plan(desired, &observed, &policy);
+    if let Some(broken) = lint::lint(&plan).first() {
+        return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
+    }
+    let about = about(&target);
+    let path = wish.config.display().to_string();
+    let provenance = Provenance {
+        target,
+        config: DocumentConfig { path, digest: digest(&config, desired), meaning: meaning(desired) },
+        selection: wish.selection.clone(),
+        restart: wish.restart,
+        options: wish.options.clone(),
+    };
+    let document = PlanDocument::of(&plan, provenance);
+    let names = desired.vms.iter().map(|vm| (vm.vm_id, vm.vm_name.clone())).collect();
+    // What is freed at the end of the process need not be taken apart piece by piece before.
+    std::mem::forget(config);
+    let observed = std::mem::ManuallyDrop::new(observed);
+    Ok(Ok(Planned { plan, goal: wish.goal.clone(), document, names, observed, hypervisor, about }))
+}
+
+/// Digest of everything a plan was made from that people write: the config's text and the scripts its VMs use.
+fn digest(config: &load::Config, desired: &Desired) -> String {
+    let mut text = config.source.as_ref().map(|source| source.text.clone()).unwrap_or_default();
+    for (name, script) in &desired.scripts.features {
+        text.push_str(&format!("\0{name}\0{}", script.digest));
+    }
+    if let Some(common) = &desired.scripts.common {
+        text.push_str(&format!("\0\0{}", common.digest));
+    }
+    content_digest(text.as_bytes())
+}
+
+/// Features that no VM has are refused: a typing error must not turn into "nothing to do".
+fn runs_somewhere(features: &[String], desired: &Desired) -> Result<()> {
+    let known = || desired.vms.iter().flat_map(|vm| &vm.features).map(|feature| &*feature.name);
+    let Some(unknown) = features.iter().find(|feature| !known().any(|known| known == **feature)) else { return Ok(()) };
+    let hint = match crate::diag::nearest(unknown, known()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`--rerun` takes the name of a feature as it stands in the file".to_owned(),
+    };
+    Err(Refusal::usage(format!("no declared VM has the feature `{unknown}`"), hint))
+}
+
+/// Selectors that name no VM are refused: a typing error must not turn into "nothing to do".
+fn nobody(unmatched: &[&Selector], desired: &Desired) -> anyhow::Error {
+    let words = unmatched.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    let known = || desired.vms.iter().flat_map(|vm| std::iter::once(&vm.vm_name).chain(&vm.tags)).map(String::as_str);
+    let near = unmatched.iter().find_map(|word| crate::diag::nearest(&word.to_string(), known()));
+    let hint = if let Some(near) = near {
+        format!("did you mean `{near}`?")
+    } else {
+        let vms = desired.vms.iter().take(10).map(|vm| format!("{} {}", vm.vm_id, vm.vm_name)).collect::<Vec<_>>();
+        let more = desired.vms.len().saturating_sub(vms.len());
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        format!("declared are {}{more}", vms.join(", "))
+    };
+    Refusal::usage(format!("no declared VM has the VMID, name or tag {words}"), hint)
+}
+
+fn selection(wished: &DocumentSelection) -> Selection {
+    let parse = |words: &[String]| words.iter().map(|word| Selector::parse(word)).collect();
+    Selection { only: parse(&wished.only), exclude: parse(&wished.exclude) }
+}
+
+impl Planned {
+    /// The same without some VMs; nothing is read or looked at anew.
+    pub(super) fn without(mut self, vms: &BTreeSet<VmId>) -> Self {
+        self.plan = self.plan.without(vms);
+        let PlanDocument { target, config, selection, restart, options, .. } = self.document;
+        self.document = PlanDocument::of(&self.plan, Provenance { target, config, selection, restart, options });
+        self
+    }
+
+    /// The plan as people read it.
+    pub(super) fn shown(&self, console: &Console) -> String {
+        let view = ui::plan::View {
+            style: console.style(),
+            width: console.width(),
+            about: &self.about,
+            config: &self.document.config.path,
+        };
+        ui::plan::render(&self.document, &view)
+    }
+}
