@@ -3,7 +3,8 @@
 //! The library is the program; `main.rs` only calls [`cli::main`]. What is public here is public for our own tests.
 //!
 //! # The map
-//! A module imports only what stands below it (`tests/layers.rs` enforces it).
+//! A module imports only what stands below it, and inside a module no files import in a circle (`tests/layers.rs`
+//! enforces both, but for the circles that it still lists).
 //!
 //! ```text
 //!   cli          arguments → request, target, exit codes; one file per verb

@@ -1,4 +1,4 @@
-//! Which VMs.
+//! How VMs are chosen on the command line.
 
 use anyhow::Result;
 use clap::Args as ClapArgs;
@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use crate::cli::exit::Refusal;
 use crate::model::VmId;
 
-/// VMs by VMID, name or tag.
+/// Which VMs.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub(in crate::cli) struct Selecting {
     /// Only these VMs: VMID, name or tag; may be repeated or separated by commas.
