@@ -78,3 +78,57 @@ fn ring_from(start: usize, members: &BTreeSet<usize>, imports: &Imports) -> Opti
     }
     None
 }
+
+/// The circles among planted files, each as its layer and its shortest ring.
+fn rings(files: &[(&str, &str)]) -> Vec<String> {
+    let files: Vec<_> = files.iter().map(|(path, text)| (format!("src/{path}"), (*text).to_owned())).collect();
+    circles(&files).iter().map(|circle| format!("{}: {}", circle.layer, circle.ring)).collect()
+}
+
+#[test]
+fn a_circle_is_found_however_it_is_written() {
+    let parent = ("plan/mod.rs", "mod a;\nmod b;\npub struct P;\nfn f() { a::run(); }");
+    let from_below = "plan: mod.rs → run of a.rs → P of mod.rs";
+    for import in [
+        "use super::P;",
+        "use crate::plan::{self, P as Q};",
+        "fn g(p: super::P) {}",
+        "use crate::plan;\nfn g(p: plan::P) {}",
+    ] {
+        assert_eq!(rings(&[parent, ("plan/a.rs", &format!("pub fn run() {{}}\n{import}"))]), [from_below], "{import}");
+    }
+    // Three files, of which one is reached by a re-export, and one by a name of the parent's own `use`.
+    let files = [
+        ("plan/mod.rs", "mod a; mod b; mod c; pub(crate) use a::*; use c::C;"),
+        ("plan/a.rs", "pub const fn one() {}\nfn f() { super::b::two(); }"),
+        ("plan/b.rs", "pub fn two(c: &super::C) {}"),
+        ("plan/c.rs", "use super::one;\npub struct C;"),
+    ];
+    assert_eq!(rings(&files), ["plan: a.rs → two of b.rs → C of c.rs → one of a.rs"]);
+}
+
+#[test]
+fn what_is_no_circle_is_not_called_one() {
+    for below in [
+        "pub fn run() {}",
+        // The module's name alone, a visibility, and what only tests need.
+        "pub fn run() {}\nuse super;\npub(in crate::plan) struct A;",
+        "pub fn run() {}\n#[cfg(test)]\nmod tests { use super::super::P; }",
+        "pub fn run() {}\n#[cfg(test)]\nuse super::P;",
+        // The parent's name for what stands below both.
+        "pub fn run() {}\nuse super::B;",
+    ] {
+        let parent = ("plan/mod.rs", "mod a;\nmod b;\npub use b::B;\npub struct P;\nfn f() { a::run(); }");
+        assert_eq!(rings(&[parent, ("plan/a.rs", below), ("plan/b.rs", "pub struct B;")]), [""; 0], "{below}");
+    }
+    // Re-exports alone, a file of tests, and another layer.
+    assert_eq!(
+        rings(&[
+            ("plan/mod.rs", "mod a; pub use a::run; pub struct P;\n#[cfg(test)]\nmod double;\npub struct Q;"),
+            ("plan/a.rs", "use super::P; pub fn run() {}"),
+            ("plan/double.rs", "use super::{Q, run}; fn f() { crate::apply::go(); }"),
+            ("apply/mod.rs", "use crate::plan::Q; pub fn go() {}"),
+        ]),
+        [""; 0]
+    );
+}
