@@ -21,6 +21,8 @@ mod output;
 mod own;
 mod plan;
 mod printer;
+#[cfg(test)]
+mod probe;
 mod replace;
 mod reports;
 mod runs;

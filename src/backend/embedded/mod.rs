@@ -68,7 +68,7 @@ pub use tasks::Task;
 
 use crate::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use crate::model::{CloudImage, Digest, VmId};
-use crate::observed::{Conf, Export, Node, Observed, Place, Storage, VmObserved, config_digest};
+use crate::observed::{Capabilities, Conf, Export, Node, Observed, Place, Storage, VmObserved, config_digest};
 use configure::unlocked;
 use files::{Deadline, Lock, Reader};
 use guest::Programs;
@@ -259,6 +259,7 @@ impl Hypervisor for Embedded {
         let (mut vms, used) = self.read_all()?;
         self.settle(&mut vms, &mut cloning)?;
         let without_nfs = self.nfs().lacks();
+        let real = self.settings.guests == GuestKind::Qemu;
         let node = Node {
             name: self.settings.name.clone(),
             identity: format!("directory {}", admin::whole(&self.dir).display()),
@@ -269,7 +270,10 @@ impl Hypervisor for Embedded {
             nfs_server: self.settings.nfs_server && without_nfs.is_none(),
             nfs_ended: self.nfs().look()?.is_some_and(NfsState::has_ended),
             nfs_hint: without_nfs.and_then(|fault| Some(format!("{}: {}", fault.what, fault.hint?))),
-            real_guests: self.settings.guests == GuestKind::Qemu,
+            template_hint: real.then(|| {
+                "`phoenix node add-template NAME --image FILE` makes one of the disk image of a cloud image".to_owned()
+            }),
+            capabilities: if real { Capabilities::REAL_GUESTS } else { Capabilities::PROXMOX },
         };
         let (places, counts) = self.look_at(directories)?;
         rehearsal.after(Ok(Observed {
