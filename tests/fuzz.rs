@@ -147,7 +147,7 @@ fn a_recording_may_say_anything() {
 /// Plans against what was observed, and shows it in every way.
 fn planned(world: &World, observed: &Observed, policy: &Policy, label: &str, input: usize) {
     let plan = plan(&world.desired, observed, policy);
-    assert_eq!(lint::lint(&plan), Vec::<String>::new());
+    assert_eq!(lint::lint(&plan, observed), Vec::<String>::new());
     let mut target = world.target();
     label.clone_into(&mut target.label);
     let provenance = Provenance { target: target.clone(), ..Provenance::default() };
@@ -227,7 +227,7 @@ fn a_config_that_is_taken_fits_the_schema() {
             assert!(validator.is_valid(&value), "{text}");
             forge::within(desired, &schema);
             let plan = plan(desired, &world.observed, &Policy::default());
-            assert_eq!(lint::lint(&plan), Vec::<String>::new());
+            assert_eq!(lint::lint(&plan, &world.observed), Vec::<String>::new());
             faces::of_plan(&PlanDocument::of(&plan, Provenance::default()), text.len());
         }
         let vms = desired.map(|desired| desired.vms.len());

@@ -93,7 +93,6 @@ const KNOWN_CIRCLES: [(&str, &[&str]); 1] = [(
     "plan",
     &[
         "addresses.rs",
-        "cloud_init.rs",
         "context.rs",
         "diff.rs",
         "disk.rs",

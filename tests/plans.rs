@@ -14,7 +14,7 @@ use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::hypervisor::Hypervisor as _;
 use phoenix::model::{Desired, VmId};
-use phoenix::observed::{Observed, VmObserved};
+use phoenix::observed::{Capabilities, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
 use phoenix::plan::{Policy, directories, lint, more_directories, plan};
 use phoenix::ui;
@@ -48,7 +48,9 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
     furnish(case, &dir.path().join("root"));
     let mut observed = node.observe_with(&directories(desired)).unwrap();
     observed.places.extend(node.places(&more_directories(desired, &observed)).unwrap());
-    observed.node.real_guests = case.file_name().unwrap().to_string_lossy().starts_with("real-guest-");
+    if case.file_name().unwrap().to_string_lossy().starts_with("real-guest-") {
+        observed.node.capabilities = Capabilities::REAL_GUESTS;
+    }
     for entry in fs::read_dir(case).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -64,8 +66,9 @@ fn check(case: &Path) {
     let source = Source { name: "config.json".to_owned(), text: fs::read_to_string(case.join("config.json")).unwrap() };
     let loaded = load(&source, &mut |_| FeatureFiles::Missing);
     let desired = loaded.desired.unwrap_or_else(|| panic!("{}: {:?}", case.display(), loaded.diagnostics));
-    let plan = plan(&desired, &observed(case, &desired), &Policy::default());
-    assert_eq!(lint::lint(&plan), Vec::<String>::new(), "{}", case.display());
+    let observed = observed(case, &desired);
+    let plan = plan(&desired, &observed, &Policy::default());
+    assert_eq!(lint::lint(&plan, &observed), Vec::<String>::new(), "{}", case.display());
     let about = phoenix::hypervisor::About { label: "embedded node at .phoenix/node".to_owned(), simulated: true };
     let view = ui::plan::View { style: Style { color: false }, width: 80, about: &about, config: "config.json" };
     let document = PlanDocument::of(&plan, Provenance::default());

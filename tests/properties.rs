@@ -126,7 +126,7 @@ fn read(config: String) -> Desired {
 #[track_caller]
 fn planned(desired: &Desired, observed: &Observed) -> Plan {
     let plan = plan(desired, observed, &Policy::default());
-    assert_eq!(lint::lint(&plan), Vec::<String>::new());
+    assert_eq!(lint::lint(&plan, observed), Vec::<String>::new());
     plan
 }
 
@@ -366,8 +366,9 @@ proptest! {
         };
         let file = json!({ "hypervisor": { "project": "default" }, "virtual_machines": [] });
         let policy = Policy { goal, ..Policy::default() };
-        let plan = plan(&desired(&file), &node.observe().unwrap(), &policy);
-        prop_assert_eq!(lint::lint(&plan), Vec::<String>::new());
+        let observed = node.observe().unwrap();
+        let plan = plan(&desired(&file), &observed, &policy);
+        prop_assert_eq!(lint::lint(&plan, &observed), Vec::<String>::new());
         let going = |plan: &Plan| -> BTreeSet<VmId> {
             plan.vms.iter().filter(|vm| vm.actions.iter().any(|action| action.outcome.acts())).map(|vm| vm.vm).collect()
         };

@@ -78,3 +78,20 @@ fn fewer_digits_than_that_name_nothing() {
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("its script changed: it runs again"), "{said}");
 }
+
+#[test]
+fn a_recording_of_an_earlier_version_is_refused_by_its_format() {
+    let (dir, _) = of_old();
+    let (code, said) = phoenix(dir.path(), &["observe", "--out", "live.json"]);
+    assert_eq!(code, 0, "{said}");
+    let file = dir.path().join("live.json");
+    let mut recording: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    // As one looks that lacks what this version keeps.
+    recording["format_version"] = 1.into();
+    recording["observed"]["vms"]["1000"].as_object_mut().unwrap().remove("options");
+    fs::write(&file, recording.to_string()).unwrap();
+    let (code, said) = phoenix(dir.path(), &["plan", "--against", "live.json"]);
+    assert_eq!(code, 4, "{said}");
+    let expected = "`live.json` is a recording of format 1; this phoenix reads 2";
+    assert!(said.contains(expected) && said.contains("hint: record again with `phoenix observe --out FILE`"), "{said}");
+}

@@ -5,14 +5,14 @@ use super::perform::{Step, failure};
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::Outcome;
-use crate::observed::{VmObserved, Wanted};
+use crate::observed::{VmObserved, options};
 
 impl Step<'_> {
     /// The volume of a drive that an interrupted run made and did not get to attach. Proxmox gives it a fixed name, and
     /// would refuse to make another one.
     pub(super) fn left_drive(&self, live: &VmObserved) -> Result<Option<String>, Failure> {
         let id = self.id();
-        if Wanted::from(&self.task()?.desired).cloud_init.new_drive(live).is_none() {
+        if options::new_drive(&self.task()?.desired, live).is_none() {
             return Ok(None);
         }
         let own = format!("vm-{id}-cloudinit");

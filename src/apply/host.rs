@@ -191,20 +191,21 @@ impl Step<'_> {
         let task = self.task()?;
         let live = self.live()?;
         let left = self.left_drive(&live)?;
-        let write = operation::config_write(task, &live, left.as_deref())?;
+        let write = operation::config_write(self.vm, task, &live, left.as_deref())?;
         if write.is_empty() {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let holds = |live: &VmObserved| operation::config_write(task, live, None).is_ok_and(|rest| rest.is_empty());
+        let vm = self.vm;
+        let holds = |live: &VmObserved| operation::config_write(vm, task, live, None).is_ok_and(|rest| rest.is_empty());
         if let Err(failure) = self.write(write, &live, &holds) {
             return Err(self.without_leftovers_of(failure));
         }
         self.leave()?;
         let now = self.live()?;
-        let rest = operation::config_write(task, &now, None)?;
+        let rest = operation::config_write(self.vm, task, &now, None)?;
         // People may have written into the notes since; everything else must be as it was accepted.
-        let keys: Vec<&str> = rest.set.keys().chain(&rest.delete).map(String::as_str).collect();
+        let keys: Vec<&str> = rest.options().collect();
         let wrong: Vec<&str> = keys.into_iter().filter(|key| *key != "description").collect();
         if !wrong.is_empty() {
             return Err(failure(

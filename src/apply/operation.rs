@@ -7,8 +7,9 @@ use crate::event::Failure;
 use crate::guest::{self, Program};
 use crate::hypervisor::{ExportEntry, HostOp};
 use crate::model::{ActionKind, CloudImage, Digest, Record, RecordState, VmId, noted};
-use crate::observed::{BootDisk, ConfigWrite, VmObserved, Wanted, with_record, write_for};
-use crate::plan::{CloneTask, Leftover, Mount, StagedFile, Task, VmPlan};
+use crate::observed::options::{self, Row};
+use crate::observed::{BootDisk, ConfigWrite, VmObserved, with_record};
+use crate::plan::{Change, CloneTask, Leftover, Mount, StagedFile, Task, VmPlan};
 
 /// Removes what an interrupted clone left. Only a half-made VM with our own record loses volumes it does not name.
 pub(super) fn remove_leftover(vm: VmId, leftover: Leftover) -> HostOp {
@@ -53,11 +54,18 @@ fn first_notes(vm: VmId, task: &Task) -> Result<String, Failure> {
     with_record(&task.desired.description, &first_record(vm, task)).map_err(|error| failure(error.to_string(), None))
 }
 
-/// The one write that makes a VM what is wanted; for a VM that is being made, its record gets its uuid. A cloud-init drive
-/// that has to be added gets this volume, if there is one already.
-pub(super) fn config_write(task: &Task, live: &VmObserved, volume: Option<&str>) -> Result<ConfigWrite, Failure> {
-    let mut wanted = Wanted { fresh: task.fresh, ..Wanted::from(&task.desired) };
-    wanted.cloud_init.volume = volume;
+/// The one write of what the plan shows, and of nothing else; of a VM that is being made, of everything that the file
+/// says, and its record gets its uuid. A cloud-init drive that has to be added gets this volume, if there is one already.
+pub(super) fn config_write(
+    vm: &VmPlan,
+    task: &Task,
+    live: &VmObserved,
+    volume: Option<&str>,
+) -> Result<ConfigWrite, Failure> {
+    let shown = |row: &&'static Row| {
+        let changes = &vm.changes;
+        task.fresh || changes.iter().flat_map(Change::rows).any(|of| std::ptr::eq(of, *row))
+    };
     let named = live.record.valid().filter(|record| record.state == RecordState::Creating).map(|record| Record {
         state: RecordState::Setup,
         uuid: live.uuid.clone(),
@@ -65,8 +73,11 @@ pub(super) fn config_write(task: &Task, live: &VmObserved, volume: Option<&str>)
         image: task.record.image.clone(),
         ..record.clone()
     });
-    let write =
-        |record| write_for(&wanted, live, &live.notes, record).map_err(|error| failure(error.to_string(), None));
+    let write = |record| {
+        let rows = options::rows().filter(|row| row.step == ActionKind::Configure).filter(shown);
+        options::render(rows, (&task.desired, live, task.fresh), volume, record)
+            .map_err(|error| failure(error.to_string(), None))
+    };
     let plain = write(named.as_ref())?;
     let Some(record) = live.record.valid().filter(|_| named.is_none() && !plain.is_empty()) else { return Ok(plain) };
     let mut record = record.clone();

@@ -89,7 +89,7 @@ impl<'a> Scene<'a> {
         let Ok(at) = plan.vms.binary_search_by_key(&template, |vm| vm.vm) else { return Ok(None) };
         let (vm, Some(task)) = (&plan.vms[at], plan.vms[at].task.as_deref()) else { return Ok(None) };
         let Some(live) = Scene::of(vm, task, plan, observed)?.live else { return Ok(None) };
-        let mut built = live.after(&operation::config_write(task, &live, None)?);
+        let mut built = live.after(&operation::config_write(vm, task, &live, None)?);
         if let Some(disk) = &mut built.boot_disk {
             disk.size = Some(u64::from(task.desired.boot_disk_size_gb) * GIB);
         }
@@ -213,7 +213,7 @@ impl<'a> Scene<'a> {
 
     fn configure(&mut self) -> Result<Vec<Call>, Failure> {
         let Some(live) = &mut self.live else { return Ok(Vec::new()) };
-        let write = operation::config_write(self.task, live, None)?;
+        let write = operation::config_write(self.vm, self.task, live, None)?;
         if write.is_empty() {
             return Ok(Vec::new());
         }

@@ -1,5 +1,6 @@
 //! What a run knows about one VM while it works on it: how the configuration looked when it last left it.
 
+use crate::observed::options::is_own;
 use crate::observed::{Conf, config_digest};
 
 /// How a run last left a VM's configuration.
@@ -9,27 +10,11 @@ pub(super) struct Session {
     left: Option<String>,
 }
 
-/// Options that phoenix owns, or that its own operations change.
+/// Options that no key stands for, and that phoenix's own operations change.
 ///
 /// `unused0` and the like appear when a failed operation leaves a volume behind; `parent` and `snaptime` belong to
 /// snapshots, which change nothing that is running.
-const OWN: [&str; 15] = [
-    "name",
-    "ostype",
-    "sockets",
-    "cores",
-    "memory",
-    "net0",
-    "agent",
-    "tags",
-    "protection",
-    "onboot",
-    "startup",
-    "lock",
-    "vmgenid",
-    "parent",
-    "snaptime",
-];
+const BESIDE: [&str; 4] = ["lock", "vmgenid", "parent", "snaptime"];
 
 impl Session {
     /// Whether the run has looked at the VM before.
@@ -54,7 +39,7 @@ impl Session {
         keys.sort_unstable();
         keys.dedup();
         keys.into_iter()
-            .filter(|key| !OWN.contains(key) && before.get(key) != after.get(key))
+            .filter(|key| !is_own(key) && !BESIDE.contains(key) && before.get(key) != after.get(key))
             .map(ToOwned::to_owned)
             .collect()
     }
@@ -68,15 +53,15 @@ mod tests {
     fn tells_foreign_changes_from_own_ones() {
         let mut session = Session::default();
         assert!(!session.has_begun());
-        session.leave("#notes\ncores: 2\nballoon: 0\nscsi0: local:vm-100-disk-0,size=3G\n".to_owned());
+        session.leave("#notes\ncores: 2\nnuma: 0\nscsi0: local:vm-100-disk-0,size=3G\n".to_owned());
         assert!(
             session
-                .touched_by_others("#other notes\ncores: 4\nballoon: 0\nscsi0: local:vm-100-disk-0,size=3G\n")
+                .touched_by_others("#other notes\ncores: 4\nnuma: 0\nscsi0: local:vm-100-disk-0,size=3G\n")
                 .is_empty()
         );
         assert_eq!(
             session.touched_by_others("#notes\ncores: 2\nscsi0: local:vm-100-disk-0,size=3G\nscsi1: local:x,size=1G\n"),
-            ["balloon", "scsi1"]
+            ["numa", "scsi1"]
         );
     }
 }

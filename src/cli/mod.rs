@@ -24,6 +24,8 @@ mod own;
 mod plan;
 mod planning;
 mod printer;
+#[cfg(test)]
+mod probe;
 mod replace;
 mod reports;
 mod runs;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use serde::Deserialize;
 
 use super::args::{Args, Observe};
 use super::connect::Intent;
@@ -72,18 +73,26 @@ pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired) -> Result
 pub(super) fn read(file: &Path) -> Result<Recording> {
     let name = file.display();
     let text = super::files::text(file)?;
-    let recording: Recording = serde_json::from_str(&text).map_err(|error| {
+    let unfit = |error: serde_json::Error| {
         // The words of the parser quote what it read.
         let why = safe(&error.to_string()).into_owned();
         Refusal::usage(format!("`{name}` is no recording: {why}"), "make one with `phoenix observe --out FILE`")
-    })?;
-    if recording.format_version != RECORDING_VERSION {
+    };
+    // First, and alone: a recording of another format lacks whatever it lacks.
+    let Version { format_version } = serde_json::from_str(&text).map_err(unfit)?;
+    if format_version != RECORDING_VERSION {
         return Err(Refusal::usage(
-            format!("`{name}` has format {}, this phoenix reads {RECORDING_VERSION}", recording.format_version),
+            format!("`{name}` is a recording of format {format_version}; this phoenix reads {RECORDING_VERSION}"),
             "record again with `phoenix observe --out FILE`",
         ));
     }
-    Ok(recording)
+    serde_json::from_str(&text).map_err(unfit)
+}
+
+/// The one thing that recordings of every format have.
+#[derive(Deserialize)]
+struct Version {
+    format_version: u32,
 }
 
 /// How long ago a moment was, in words for people.

@@ -189,7 +189,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         agreed: wish.agreed,
     };
     let plan = plan(desired, &observed, &policy);
-    if let Some(broken) = lint::lint(&plan).first() {
+    if let Some(broken) = lint::lint(&plan, &observed).first() {
         return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
     }
     let about = about(&target);

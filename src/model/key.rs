@@ -75,7 +75,7 @@ impl Key {
 
     /// The key as the config spells it.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::TemplateName => "template_name",
             Self::OsType => "os_type",

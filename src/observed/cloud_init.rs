@@ -3,48 +3,36 @@
 use std::collections::BTreeSet;
 
 use data_encoding::HEXUPPER;
-use serde::{Deserialize, Serialize};
 
-use super::Conf;
 use super::property::value;
 use crate::model::{Address, SshKey};
 
 /// The options of cloud-init, in normal form. Passwords are not read, and keys are only named.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CloudInit {
     /// `ipconfig0` as it stands; empty when it is not set.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub ipconfig0: String,
     /// `nameserver` with single spaces; empty when it is not set.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub nameserver: String,
     /// `searchdomain` with single spaces; empty when it is not set.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub searchdomain: String,
     /// `ciuser`; empty when it is not set.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// The keys of `sshkeys` by their fingerprints: kind and SHA-256.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub ssh_keys: BTreeSet<String>,
     /// Device of the drive that brings all this to the guest, e.g. `ide2`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub drive: Option<String>,
     /// Options whose value the drive of the running VM does not have yet.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_in_drive: Vec<String>,
 }
 
-/// Options of cloud-init that the config can set.
-pub const CLOUD_INIT_KEYS: [&str; 5] = ["ciuser", "ipconfig0", "nameserver", "searchdomain", "sshkeys"];
-
 impl CloudInit {
-    /// Reads the options. `get` gives the value of a key, `entries` all of them.
+    /// Reads the options. `get` gives the value of a key; `keys` are all of them; the rest is taken as it is.
     pub(super) fn read<'a>(
-        conf: &Conf<'_>,
         get: impl Fn(&str) -> Option<&'a str>,
         keys: impl Iterator<Item = &'a str>,
+        ssh_keys: BTreeSet<String>,
+        not_in_drive: Vec<String>,
     ) -> Self {
         let text = |key: &str| get(key).unwrap_or_default();
         let drive = keys.filter(|key| super::is_disk_key(key)).find(|key| get(key).is_some_and(is_drive));
@@ -53,14 +41,15 @@ impl CloudInit {
             nameserver: words(text("nameserver")),
             searchdomain: words(text("searchdomain")),
             user: text("ciuser").to_owned(),
-            ssh_keys: decode_keys(text("sshkeys"))
-                .lines()
-                .filter(|key| !key.trim().is_empty())
-                .map(SshKey::name)
-                .collect(),
+            ssh_keys,
             drive: drive.map(str::to_owned),
-            not_in_drive: conf.not_in_drive(),
+            not_in_drive,
         }
+    }
+
+    /// The keys of `sshkeys` by their fingerprints.
+    pub(super) fn keys(text: &str) -> BTreeSet<String> {
+        decode_keys(text).lines().filter(|key| !key.trim().is_empty()).map(SshKey::name).collect()
     }
 
     /// How the first card gets its address: `v6` of the two kinds.
@@ -85,7 +74,6 @@ fn is_drive(drive: &str) -> bool {
     name == "cloudinit" || (name.starts_with("vm-") && name.contains("-cloudinit"))
 }
 
-/// The keys of `ipconfig0` for the address and the gateway of a kind.
 pub(super) fn names(v6: bool) -> (&'static str, &'static str) {
     if v6 { ("ip6", "gw6") } else { ("ip", "gw") }
 }

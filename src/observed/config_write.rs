@@ -18,8 +18,8 @@ impl ConfigWrite {
         self.set.is_empty() && self.delete.is_empty()
     }
 
-    /// Sets an option.
-    pub(super) fn set(&mut self, key: &str, value: impl Into<String>) {
-        self.set.insert(key.to_owned(), value.into());
+    /// The options that are set or deleted.
+    pub fn options(&self) -> impl Iterator<Item = &str> {
+        self.set.keys().chain(&self.delete).map(String::as_str)
     }
 }

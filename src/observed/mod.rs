@@ -4,34 +4,41 @@
 //! values out.
 
 mod allow;
+mod capabilities;
 mod cloud_init;
-mod cloud_init_wanted;
 mod conf;
 mod config_write;
+mod digest;
 mod disk;
 mod exports;
 mod guest;
+mod live;
 mod net;
 mod notes;
+pub mod options;
 mod ownership;
 mod pending;
 mod place;
 mod property;
+mod reading;
 mod recording;
 mod snapshots;
+mod source;
+mod tags;
 mod vm;
-mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use allow::{ALLOW_FILE, Allowed, Guarded, MAX_ALLOW, allow_schema};
-pub use cloud_init::{CLOUD_INIT_KEYS, CloudInit, decode_keys, encode_keys};
-pub use cloud_init_wanted::CloudInitWanted;
+pub use capabilities::Capabilities;
+pub use cloud_init::{CloudInit, decode_keys, encode_keys};
 pub use conf::{Conf, PENDING};
 pub use config_write::ConfigWrite;
+pub use digest::config_digest;
 pub use disk::{BootDisk, VmVolume, holds_volume, is_disk_key, parse_size, print_size};
 pub use exports::{EXPORTS_HEADER, Export, export_line, print_exports};
 pub use guest::GuestSeen;
+pub use live::LiveOptions;
 pub use net::Net;
 pub use notes::{
     FoundText, MAX_NOTES, Marked, RecordError, decode_description, encode_description, split_notes, with_description,
@@ -43,8 +50,8 @@ pub use place::{Mounts, Place};
 pub use property::PropertyString;
 pub use recording::{RECORDING_VERSION, Recording};
 pub use snapshots::{OWN_SNAPSHOT, rolled_back, snapshot_section, with_snapshot, without_snapshot};
-pub use vm::{VmObserved, config_digest, normal_tags};
-pub use write::{Wanted, write_for};
+pub use tags::normal_tags;
+pub use vm::VmObserved;
 
 use serde::{Deserialize, Serialize};
 
@@ -122,10 +129,12 @@ pub struct Node {
     /// The node's own NFS server has ended, though running VMs use it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nfs_ended: bool,
-    /// Whether it is an embedded node with real guests. There clones are linked ones where the config does not say, the disk
-    /// of a running VM does not move, network cards are not plugged into one, and there are no snapshots.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub real_guests: bool,
+    /// How a first template is made there, where that is not what it is on Proxmox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_hint: Option<String>,
+    /// What it can do that not every target can.
+    #[serde(default, skip_serializing_if = "Capabilities::are_proxmox")]
+    pub capabilities: Capabilities,
 }
 
 /// A Proxmox storage.

@@ -16,7 +16,7 @@ pub struct PendingChange {
 }
 
 /// What stands for a secret, as `qm config` prints it.
-const HIDDEN: &str = "**********";
+pub(super) const HIDDEN: &str = "**********";
 
 /// What waits for a stop and really changes something. Passwords and keys are never kept.
 pub(super) fn pending_changes(conf: &Conf) -> BTreeMap<String, PendingChange> {

@@ -3,26 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use sha1::{Digest as _, Sha1};
 
 use super::cloud_init::CloudInit;
-use super::conf::Conf;
-use super::disk::is_device_key;
+use super::live::LiveOptions;
 use super::notes::split_notes;
-use super::ownership::{RecordFound, record_found};
-use super::pending::{PendingChange, pending_changes};
-use super::property::{is_on, value};
-use super::{BootDisk, Net, OWN_SNAPSHOT, VmVolume, is_disk_key};
+use super::ownership::RecordFound;
+use super::pending::PendingChange;
+use super::property::value;
+use super::source::VmSource;
+use super::{BootDisk, ConfigWrite, Net, OWN_SNAPSHOT, PropertyString, VmVolume};
 use crate::model::{Digest, Record, RecordState, VmId};
-
-/// What Proxmox writes into the notes of a VMID it has only reserved for a clone.
-const PLACEHOLDER: &str = "qmclone temporary file";
 
 /// A VM or template in normal form.
 ///
 /// Values are those of the *pending* view: what the VM will have after its next stop and start. What the running VM
 /// still has instead is in `pending`.
+///
+/// Serialised, it is what all of that is read from ([`VmSource`]), so that a recording cannot say a thing twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "VmSource", into = "VmSource")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the VM of its own")]
 pub struct VmObserved {
     /// VMID.
@@ -66,42 +65,34 @@ pub struct VmObserved {
     /// `onboot`.
     pub onboot: bool,
     /// `startup` as it stands, e.g. `order=1,up=30`; empty when it is not set.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub startup: String,
     /// What it tells cloud-init.
-    #[serde(default)]
     pub cloud_init: CloudInit,
     /// Devices that have a drive, CD-ROMs among them.
-    #[serde(default)]
     pub drives: BTreeSet<String>,
     /// Options `ipconfigN` that give a fixed address by cloud-init.
     pub fixed_addresses: Vec<String>,
     /// `hotplug` features in force; Proxmox's default is network, disk, usb.
     pub hotplug: Vec<String>,
+    /// All its options, as they will be.
+    pub options: LiveOptions,
     /// Values that wait for a stop and start: key of Proxmox → change.
     pub pending: BTreeMap<String, PendingChange>,
     /// Volumes that the configuration names, snapshots aside; attached ones and `unusedN`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VmVolume>,
     /// Options of drives, cards and devices, e.g. `scsi1`, `net1`, `hostpci0`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
     /// Disks that are devices of the node: option → path.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub passed_through: BTreeMap<String, String>,
     /// Names of its snapshots.
     pub snapshots: Vec<String>,
     /// Those of them that are half made, or half removed.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub half_snapshots: BTreeSet<String>,
     /// What its notes say about ownership.
     pub record: RecordFound,
     /// It is only the placeholder that `qm clone` makes first (` qmclone temporary file`), with or without its lock.
     pub placeholder: bool,
 }
-
-/// Proxmox's own default where `hotplug` is not set.
-const HOTPLUG_DEFAULT: &str = "network,disk,usb";
 
 impl VmObserved {
     /// A number of `startup`: `order`, `up` (seconds) or `down` (seconds). A bare number is the order.
@@ -130,16 +121,19 @@ impl VmObserved {
     /// `<digest>`, `UUID` and `<mac of net0>` stand for them.
     #[must_use]
     pub fn as_clone(&self, id: VmId, name: &str, notes: &str, record: Record) -> Self {
-        let mut clone = self.clone();
-        clone.id = id;
-        name.clone_into(&mut clone.name);
-        clone.digest = Digest("<digest>".to_owned());
-        clone.template = false;
-        clone.lock = None;
-        clone.uuid = Some("UUID".to_owned());
-        if let Some(net) = &mut clone.net0 {
-            net.mac = Some("<mac of net0>".to_owned());
+        let mut smbios = PropertyString::parse(self.options.get("smbios1").unwrap_or_default());
+        smbios.set("uuid", "UUID");
+        let mut new = ConfigWrite::default();
+        let mut set = |option: &str, value: String| new.set.insert(option.to_owned(), value);
+        set("name", name.to_owned());
+        set("smbios1", smbios.to_string());
+        if let Some(net) = &self.net0 {
+            set("net0", Net { mac: Some("<mac of net0>".to_owned()), ..net.clone() }.to_string());
         }
+        new.delete.extend(["lock", "template"].map(str::to_owned));
+        let mut clone = self.after(&new);
+        clone.id = id;
+        clone.digest = Digest("<digest>".to_owned());
         clone.pending.clear();
         clone.snapshots.clear();
         clone.half_snapshots.clear();
@@ -147,6 +141,12 @@ impl VmObserved {
         clone.description = split_notes(notes).description;
         clone.record = RecordFound::Valid(Box::new(record));
         clone
+    }
+
+    /// How the VM is after a write of its options. Its notes and its digest stay what they are.
+    #[must_use]
+    pub fn after(&self, write: &ConfigWrite) -> Self {
+        VmSource::from(self.clone()).with(write).into()
     }
 
     /// Whether it is what an interrupted clone leaves, provided that none is running: it has the lock of one.
@@ -166,116 +166,8 @@ impl VmObserved {
     /// Understands a VM's configuration file. Whatever is missing has Proxmox's default.
     #[must_use]
     pub fn from_conf(id: VmId, text: &str, running: bool) -> Self {
-        let conf = Conf::parse(text);
-        let pending = pending_changes(&conf);
-        // Taken apart once: a target may have ten thousand VMs.
-        let entries: Vec<(&str, &str)> = conf.entries().collect();
-        let active = |key: &str| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, value)| *value);
-        // The pending view: what waits, then what is.
-        let get = |key: &str| match pending.get(key) {
-            Some(change) => change.pending.as_deref(),
-            None => active(key),
-        };
-        let number = |key: &str| get(key).and_then(|text| text.parse().ok());
-        let notes = conf.description();
-        let marked = split_notes(&notes);
-        let uuid = get("smbios1").and_then(|text| value(text, "uuid", "")).map(str::to_owned);
-        let lock = active("lock").filter(|lock| !lock.is_empty()).map(str::to_owned);
-        let agent_options = get("agent").unwrap_or_default().to_owned();
-        Self {
-            id,
-            name: get("name").unwrap_or_default().to_owned(),
-            digest: config_digest(text),
-            template: active("template").is_some_and(is_on),
-            running,
-            os_type: get("ostype").map(str::to_owned),
-            cpu_sockets: number("sockets").unwrap_or(1),
-            cpu_cores: number("cores").unwrap_or(1),
-            memory_mb: get("memory").and_then(memory_mb).unwrap_or(512),
-            tags: get("tags").map(normal_tags).unwrap_or_default(),
-            net0: get("net0").and_then(Net::parse),
-            boot_disk: BootDisk::find(get),
-            agent: value(&agent_options, "enabled", "enabled").is_some_and(is_on),
-            agent_options,
-            protection: get("protection").is_some_and(is_on),
-            onboot: get("onboot").is_some_and(is_on),
-            startup: get("startup").unwrap_or_default().to_owned(),
-            fixed_addresses: entries
-                .iter()
-                .filter(|(key, value)| is_fixed(key, value))
-                .map(|(k, _)| (*k).to_owned())
-                .collect(),
-            cloud_init: CloudInit::read(
-                &conf,
-                get,
-                entries.iter().map(|(key, _)| *key).chain(pending.keys().map(String::as_str)),
-            ),
-            drives: (entries.iter().map(|(key, _)| *key).chain(pending.keys().map(String::as_str)))
-                .filter(|key| is_disk_key(key))
-                .map(str::to_owned)
-                .collect(),
-            hotplug: hotplug(active("hotplug")),
-            volumes: entries.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect(),
-            devices: entries.iter().map(|(key, _)| *key).filter(|key| is_device_key(key)).map(str::to_owned).collect(),
-            passed_through: (entries.iter().filter(|(key, _)| is_disk_key(key)))
-                .filter_map(|(key, drive)| BootDisk::parse(key, drive))
-                .filter(|disk| disk.storage.is_empty())
-                .map(|disk| (disk.device, disk.volume))
-                .collect(),
-            snapshots: conf.snapshots().map(str::to_owned).collect(),
-            half_snapshots: conf.half_snapshots().map(str::to_owned).collect(),
-            record: record_found(&marked.record, id, uuid.as_deref()),
-            placeholder: marked.description.trim() == PLACEHOLDER
-                && (lock.as_deref() == Some("clone") || entries.is_empty()),
-            description: marked.description,
-            pending,
-            notes,
-            lock,
-            uuid,
-        }
+        VmSource::of_conf(id, text, running).into()
     }
-}
-
-/// The digest Proxmox gives a configuration: the SHA-1 of the file.
-#[must_use]
-pub fn config_digest(text: &str) -> Digest {
-    let mut hex = String::with_capacity(40);
-    for byte in Sha1::digest(text.as_bytes()) {
-        for nibble in [byte >> 4, byte & 15] {
-            hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-    }
-    Digest(hex)
-}
-
-/// Tags as Proxmox stores them: lower case, sorted, each once. They may be parted by `,`, `;` or white space.
-#[must_use]
-pub fn normal_tags(text: &str) -> Vec<String> {
-    let parting = |c: char| c == ',' || c == ';' || c.is_whitespace();
-    let mut tags: Vec<String> = text.split(parting).filter(|t| !t.is_empty()).map(str::to_lowercase).collect();
-    tags.sort();
-    tags.dedup();
-    tags
-}
-
-/// `memory` in MiB: `2048` or `current=2048`.
-fn memory_mb(text: &str) -> Option<u64> {
-    value(text, "current", "current")?.parse().ok()
-}
-
-/// Whether an option gives a fixed address: `ipconfig0: ip=192.0.2.7/24,gw=…`.
-fn is_fixed(key: &str, text: &str) -> bool {
-    let fixed = |name: &str, others: &[&str]| value(text, name, "").is_some_and(|value| !others.contains(&value));
-    key.starts_with("ipconfig") && (fixed("ip", &["dhcp"]) || fixed("ip6", &["dhcp", "auto"]))
-}
-
-fn hotplug(text: Option<&str>) -> Vec<String> {
-    let list = match text.map_or(HOTPLUG_DEFAULT, str::trim) {
-        "0" => "",
-        "1" => HOTPLUG_DEFAULT,
-        list => list,
-    };
-    list.split([',', ';', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -309,11 +201,6 @@ mod tests {
             ]
         );
         assert!(vm.record.valid().is_some());
-    }
-
-    #[test]
-    fn digest_is_the_sha1_of_the_file() {
-        assert_eq!(config_digest("abc").0, "a9993e364706816aba3e25717850c26c9cd0d89d");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::steps::Scene;
 use super::{VmPlan, codes, diff};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Key, Origin, Outcome};
+use crate::observed::options::gib;
 use crate::observed::{BootDisk, Observed, VmObserved};
 
 /// The storage of a VM that is to be made must take disks.
@@ -77,7 +78,7 @@ fn moved(vm: &DesiredVm, live: &VmObserved, disk: &BootDisk, scene: &Scene<'_>, 
         let what = format!("another value of {} waits for a restart of VM {id}: the disk cannot move", disk.device);
         add(Diagnostic::error(codes::DISK_ELSEWHERE, what).hint(format!("restart it first; until then {back}")));
     }
-    if scene.observed.node.real_guests && live.running {
+    if !scene.observed.node.capabilities.moves_running_disks && live.running {
         let what = format!("{} of VM {id} does not move while its QEMU runs on an embedded node", disk.device);
         add(Diagnostic::error(codes::DISK_ELSEWHERE, what)
             .hint(format!("`phoenix stop {id}`, then apply; until then {back}")));
@@ -105,7 +106,7 @@ fn moved(vm: &DesiredVm, live: &VmObserved, disk: &BootDisk, scene: &Scene<'_>, 
 
 /// Says that a disk would have to shrink.
 pub(super) fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
-    let now = diff::gib(size);
+    let now = gib(size);
     let whole = size.div_ceil(crate::model::GIB);
     Diagnostic::error(
         codes::DISK_SHRINKS,
@@ -139,11 +140,7 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, p
         if storage.total == 0 || bytes <= storage.free {
             continue;
         }
-        let text = format!(
-            "storage `{id}` has {} GiB free, the plan adds up to {} GiB",
-            diff::gib(storage.free),
-            diff::gib(bytes)
-        );
+        let text = format!("storage `{id}` has {} GiB free, the plan adds up to {} GiB", gib(storage.free), gib(bytes));
         problems.push(if storage.thick {
             Diagnostic::error(codes::STORAGE_SHORT, text).hint("its disks take their whole size at once")
         } else {

@@ -2,53 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::steps::Scene;
-use super::{Change, cloud_init, codes, diff};
+use super::{Change, ChangedBy, codes, diff};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Key, Record, content_digest, is_noted, noted};
+use crate::model::{DesiredVm, Record, content_digest, is_noted, noted};
 use crate::observed::VmObserved;
-
-/// Who made a VM and the file differ since the last apply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ChangedBy {
-    /// The file changed.
-    File,
-    /// Somebody changed the VM outside phoenix.
-    Outside,
-    /// Somebody changed the VM, and the file changed, too.
-    Both,
-}
-
-impl ChangedBy {
-    /// Whether somebody changed the VM.
-    #[must_use]
-    pub fn is_drift(self) -> bool {
-        self != Self::File
-    }
-}
-
-/// The keys whose values phoenix applies to the VM itself, other than by switching it on or off.
-const APPLIED: [Key; 15] = [
-    Key::OsType,
-    Key::CpuSockets,
-    Key::CpuCores,
-    Key::MemoryMb,
-    Key::BootDiskSizeGb,
-    Key::BootDiskStorage,
-    Key::NetworkBridge,
-    Key::NetworkModel,
-    Key::VmName,
-    Key::Description,
-    Key::Tags,
-    Key::StartAtBoot,
-    Key::Protected,
-    Key::BootOrder,
-    Key::BootDelay,
-];
+use crate::observed::options::{self, Kept, Row, Value, Wish};
 
 /// Longest value that is kept as it is: the notes have little room.
 const MOST_KEPT: usize = 64;
@@ -58,17 +17,17 @@ const DIGEST: &str = "sha256:";
 
 /// What phoenix has applied to a VM that is as the config says.
 pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
-    let wished = |key: Key| match key {
-        Key::StartAtBoot => vm.start_at_boot.is_some(),
-        Key::Protected => vm.protected.is_some(),
-        Key::BootOrder => vm.boot_order.is_some(),
-        Key::BootDelay => vm.boot_delay.is_some(),
-        _ => true,
-    };
-    let kept = |key: Key| (key.name().to_owned(), kept(&diff::wish(vm, key)).into_owned());
-    let parts = cloud_init::PARTS.into_iter().filter_map(|(_, part)| Some((part, cloud_init::wish(vm, part)?)));
-    let parts = parts.map(|(part, wish)| (part.to_owned(), self::kept(&wish).into_owned()));
-    APPLIED.into_iter().filter(|key| wished(*key)).map(kept).chain(parts).collect()
+    let rows = options::rows().filter(|row| row.kept == Kept::Applied);
+    rows.filter_map(|row| match (row.wish)(vm, None) {
+        Wish::Leave => None,
+        wish => Some((row.applied_as().to_owned(), kept(&text(wish.value())).into_owned())),
+    })
+    .collect()
+}
+
+/// A value as the record and people name it; empty where there is none.
+fn text(value: Option<&Value<'_>>) -> String {
+    value.map(ToString::to_string).unwrap_or_default()
 }
 
 /// Whether a record that says what was applied does not say it of a key that the config has: a run that applied it did not
@@ -123,32 +82,22 @@ pub(super) fn changes(
     changes
 }
 
-/// What somebody changed outside phoenix, of a VM of ours for which no file wishes anything any more: the key, the value at
-/// the last apply where it was kept, and the value now.
+/// What was changed outside phoenix, of a VM of ours for which no file wishes anything any more: the key, the value at the
+/// last apply where it was kept, and the value now.
 pub(super) fn outside(live: &VmObserved, record: &Record) -> Vec<(&'static str, Option<String>, String)> {
-    let mut found = Vec::new();
-    let mut compare = |key: &'static str, was: Option<&str>, now: Option<String>| {
-        let now = now.unwrap_or_default();
-        if let Some(was) = was.filter(|was| !is_same(key, &now, was)) {
-            found.push((key, known(was), now));
-        }
+    let changed = |row: &'static Row| {
+        let was = row.applied(&record.applied)?;
+        let now = (row.read)(live);
+        (!is_same(now.as_ref(), was)).then(|| (row.name, known(was), text(now.as_ref())))
     };
-    for key in APPLIED {
-        compare(key.name(), record.applied.get(key.name()).map(String::as_str), diff::present(live, key));
-    }
-    for (key, part) in cloud_init::PARTS {
-        compare(key.name(), record.applied.get(part).map(String::as_str), Some(cloud_init::present(live, part)));
-    }
-    // phoenix always switches the agent on.
-    let on = (!record.applied.is_empty()).then_some("on");
-    compare(diff::GUEST_AGENT, on, Some(if live.agent { "on" } else { "off" }.to_owned()));
-    found
+    options::rows().filter_map(changed).collect()
 }
 
 /// Whether a value is the one that was applied. A disk that was taken over may fill its last GiB in part; and none ever
 /// shrinks.
-fn is_same(key: &str, now: &str, was: &str) -> bool {
-    is_kept(was, &kept(now)) || (key == Key::BootDiskSizeGb.name() && rounded_up(now) == rounded_up(was))
+fn is_same(now: Option<&Value<'_>>, was: &str) -> bool {
+    let text = text(now);
+    is_kept(was, &kept(&text)) || (matches!(now, Some(Value::Bytes(_))) && rounded_up(&text) == rounded_up(was))
 }
 
 /// A value that was applied, where it was kept.
@@ -157,15 +106,11 @@ fn known(was: &str) -> Option<String> {
 }
 
 fn attribute(change: &mut Change, vm: &DesiredVm, live: &VmObserved, applied: &BTreeMap<String, String>) {
-    // phoenix always switches the agent on.
-    let on = (change.key == diff::GUEST_AGENT && !applied.is_empty()).then_some("on");
-    let was = on.or_else(|| applied.get(change.applied_as()).map(String::as_str));
-    let (now, wish) = match change.part {
-        "" => (change.old.clone(), change.new.clone()),
-        part => (Some(cloud_init::present(live, part)), cloud_init::wish(vm, part).unwrap_or_default()),
-    };
-    let (Some(was), Some(now)) = (was, now) else { return };
-    change.by = Some(match (is_same(change.key, &now, was), is_kept(was, &kept(&wish))) {
+    let Some(row) = change.rows().next() else { return };
+    let Some(was) = row.applied(applied) else { return };
+    let (now, wish) = ((row.read)(live), (row.wish)(vm, None));
+    let wished = is_kept(was, &kept(&text(wish.value())));
+    change.by = Some(match (is_same(now.as_ref(), was), wished) {
         (true, _) => ChangedBy::File,
         (false, true) => ChangedBy::Outside,
         (false, false) => ChangedBy::Both,

@@ -13,8 +13,8 @@ use super::existing::{Situation, absent, situation};
 use super::steps::adopt::room;
 use super::{codes, preflight};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, GIB, Key, Record, VmId, Volume};
-use crate::observed::{Observed, VmObserved};
+use crate::model::{Desired, DesiredVm, Key, Record, VmId, Volume};
+use crate::observed::{Observed, VmObserved, options};
 
 /// A VM that a config can say something of.
 #[derive(Debug, Clone, PartialEq)]
@@ -197,6 +197,7 @@ fn entry(
     let default_image = default.cloud_image.as_ref();
     let mut keys = vec![(Key::VmId.name(), json!(live.id)), (Key::VmName.name(), json!(live.name))];
     keys.extend(uuid.map(|uuid| ("adopt", json!(uuid.to_ascii_lowercase()))));
+    let first = keys.len();
     let mut say = |key: Key, value: Value, default: Value| {
         if value != default {
             keys.push((key.name(), value));
@@ -210,25 +211,11 @@ fn entry(
         let default = default_image.map_or_else(|| json!(default.template_name), |_| Value::Null);
         say(Key::TemplateName, json!(template), default);
     }
-    say(Key::OsType, json!(live.os_type.as_deref().unwrap_or("other")), json!(default.os_type.as_str()));
-    say(Key::CpuSockets, json!(live.cpu_sockets), json!(default.cpu_sockets));
-    say(Key::CpuCores, json!(live.cpu_cores), json!(default.cpu_cores));
-    say(Key::MemoryMb, json!(live.memory_mb), json!(default.memory_mb));
-    if let Some(disk) = &live.boot_disk {
-        say(Key::BootDiskSizeGb, json!(disk.size.map(|size| size.div_ceil(GIB))), json!(default.boot_disk_size_gb));
-        say(Key::BootDiskStorage, json!(disk.storage), json!(default.boot_disk_storage));
-    }
-    if let Some(net) = &live.net0 {
-        say(Key::NetworkBridge, json!(net.bridge), json!(default.network_bridge));
-        say(Key::NetworkModel, json!(net.model), json!(default.network_model.as_str()));
-    }
     let ran: Vec<&String> = record.iter().flat_map(|record| record.features.keys()).collect();
     let features: Vec<&str> = default.features.iter().map(|feature| &*feature.name).collect();
     say(Key::Features, json!(ran), json!(features));
     let volumes = record.map(|record| mounted(record, desired)).unwrap_or_default();
     say(Key::Volumes, Value::from(volumes), default.volumes.iter().map(volume).collect());
-    say(Key::Description, json!(live.description), json!(default.description));
-    say(Key::Tags, json!(live.tags), json!(default.tags));
     if let Some(disk) = &live.boot_disk {
         say(Key::FullClone, json!(!disk.is_linked()), json!(default.full_clone));
     }
@@ -244,15 +231,16 @@ fn entry(
     let user = regained::user(live, record, desired, notices);
     let user = user.as_ref().map_or_else(nothing, regained::user_value);
     say(Key::UserConfig, user, default.user_config.as_ref().map_or_else(nothing, regained::user_value));
-    let mut wished = |key: Key, wish: Option<Value>, is: Option<Value>| {
-        if let (Some(wish), Some(is)) = (wish, is) {
-            say(key, is, wish);
+    for row in options::rows().filter(|row| row.is_named_whole() && row.key != Some(Key::VmName)) {
+        // What the file wishes of no VM stays as it is, and so does what this one has not.
+        if let (Some(wish), Some(is)) = ((row.wish)(default, None).value(), (row.read)(live)) {
+            let (wish, is) = (wish.to_json(), is.to_json());
+            keys.extend((is != wish).then_some((row.name, is)));
         }
-    };
-    wished(Key::StartAtBoot, default.start_at_boot.map(Value::from), Some(live.onboot.into()));
-    wished(Key::Protected, default.protected.map(Value::from), Some(live.protection.into()));
-    wished(Key::BootOrder, default.boot_order.map(Value::from), live.startup_number("order").map(Value::from));
-    wished(Key::BootDelay, default.boot_delay.map(Value::from), live.startup_number("up").map(Value::from));
+    }
+    // What it is made from stands first, whichever key that is.
+    let place = |name: &str| Key::ALL.iter().filter(|key| **key != Key::CloudImage).position(|key| key.name() == name);
+    keys[first..].sort_by_key(|(name, _)| place(name));
     keys
 }
 

@@ -1,7 +1,9 @@
 //! What must hold of every plan, whatever it plans.
 
-use super::{Action, Plan, VmPlan};
+use super::{Action, Change, Plan, VmPlan};
 use crate::model::ActionKind;
+use crate::observed::options::{self, Row};
+use crate::observed::{Observed, VmObserved};
 
 /// Whether the plan of a VM says what one of its actions needs.
 fn can(vm: &VmPlan, kind: ActionKind) -> bool {
@@ -17,11 +19,29 @@ fn can(vm: &VmPlan, kind: ActionKind) -> bool {
         }
 }
 
-/// Checks a plan against itself; returns a sentence for each thing that does not hold.
+/// Whether the changes that a plan shows of a VM are those that apply would write: a sentence for each option that is
+/// written and not shown, and for each change that writes nothing.
+fn shown(vm: &VmPlan, live: &VmObserved, found: &mut Vec<String>) {
+    // All values of a VM that is being made are shown.
+    let Some(task) = vm.task.as_deref().filter(|task| !task.fresh) else { return };
+    let written = |row: &&'static Row| row.step == ActionKind::Configure;
+    let write = options::render(options::rows().filter(written), (&task.desired, live, false), None, None);
+    // Notes without room for what is wished are a problem of the plan.
+    let Ok(write) = write else { return };
+    let shown: Vec<&Row> = vm.changes.iter().flat_map(Change::rows).filter(written).collect();
+    for option in write.options().filter(|option| !shown.iter().any(|row| row.options.contains(option))) {
+        found.push(format!("`{option}` of VM {} is written, and no change shows it", vm.vm));
+    }
+    for row in shown.iter().filter(|row| !write.options().any(|option| row.options.contains(&option))) {
+        found.push(format!("`{}` of VM {} is shown, and nothing of it is written", row.name, vm.vm));
+    }
+}
+
+/// Checks a plan against itself and against what it was made from; returns a sentence for each thing that does not hold.
 ///
 /// Run after every plan in tests, and before any apply.
 #[must_use]
-pub fn lint(plan: &Plan) -> Vec<String> {
+pub fn lint(plan: &Plan, observed: &Observed) -> Vec<String> {
     let mut found = Vec::new();
     let mut number = 0;
     for vm in &plan.vms {
@@ -41,6 +61,9 @@ pub fn lint(plan: &Plan) -> Vec<String> {
         }
         if !vm.actions.is_sorted_by_key(|action| action.kind) {
             found.push(format!("the actions of VM {} are out of order", vm.vm));
+        }
+        if let Some(live) = observed.vms.get(&vm.vm) {
+            shown(vm, live, &mut found);
         }
         let clones = vm
             .actions

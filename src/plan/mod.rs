@@ -5,6 +5,7 @@
 
 mod action;
 mod addresses;
+mod change;
 mod cloud_init;
 pub mod codes;
 mod context;
@@ -35,12 +36,12 @@ use serde::Serialize;
 
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Desired, Digest, Disruption, Origin, Outcome, VmId};
+use crate::model::{ActionKind, Desired, Digest, Disruption, Outcome, VmId};
 use crate::observed::Observed;
 
 pub use action::Action;
+pub use change::{Change, ChangedBy, Waiting};
 pub use context::{CONTEXT_FILE, vm_context};
-pub use drift::ChangedBy;
 pub(crate) use existing::leftover;
 pub(crate) use preflight::unlocking;
 pub use select::{Selection, Selector};
@@ -96,48 +97,6 @@ pub struct VmPlan {
     pub retired: Option<Box<Retired>>,
     /// What apply needs to make the VM what is wished; `None` when nothing of that acts.
     pub task: Option<Box<Task>>,
-}
-
-/// One value that changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// The config's key; or what no key sets: `guest_agent`, where Proxmox's agent flag must be turned on, and
-    /// `cloud_init_drive`, where one must be added.
-    pub key: &'static str,
-    /// The part of the key, where its parts are applied each by itself; else empty.
-    pub part: &'static str,
-    /// The value now; `None` for a new VM.
-    pub old: Option<String>,
-    /// The value wished.
-    pub new: String,
-    /// Where the wish comes from.
-    pub origin: Origin,
-    /// What the change costs.
-    pub disruption: Disruption,
-    /// Why it costs that, or another word about it; may be empty.
-    pub note: String,
-    /// Who made the VM and the file differ; `None`: not known, or nobody.
-    pub by: Option<ChangedBy>,
-    /// The value at the last apply; `None`: not known, or too long to keep.
-    pub applied: Option<String>,
-}
-
-impl Change {
-    /// The name under which the record keeps what was applied.
-    fn applied_as(&self) -> &'static str {
-        if self.part.is_empty() { self.key } else { self.part }
-    }
-}
-
-/// A value that Proxmox has accepted and the running VM does not have yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Waiting {
-    /// The option in Proxmox's words.
-    pub option: String,
-    /// What the running VM has.
-    pub active: Option<String>,
-    /// What it will have; `None`: the option goes away.
-    pub pending: Option<String>,
 }
 
 /// Everything a flag can change about planning.

@@ -75,12 +75,10 @@ fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagno
             let known: Vec<&str> = scene.templates.keys().copied().collect();
             let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
                 Some(id) => format!("VM {id} has that name and is not a template"),
-                // Only an embedded node with QEMU guests has none at first.
-                None if known.is_empty() && scene.observed.node.real_guests => {
-                    "`phoenix node add-template NAME --image FILE` makes one of the disk image of a cloud image"
-                        .to_owned()
-                }
-                None => known_words("templates", name, &known),
+                None => match &scene.observed.node.template_hint {
+                    Some(hint) if known.is_empty() => hint.clone(),
+                    _ => known_words("templates", name, &known),
+                },
             };
             Diagnostic::error(codes::UNKNOWN_TEMPLATE, format!("there is no template `{name}`")).hint(hint)
         } else {
@@ -111,7 +109,7 @@ fn storage_of<'s>(vm: &DesiredVm, source: VmId, scene: &Scene<'s>) -> Option<&'s
 pub(super) fn full_clone(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> bool {
     let beside = storage_of(vm, source, scene) == Some(vm.boot_disk_storage.as_str());
     let unsaid = vm.origins.of(Key::FullClone) == Origin::BuiltIn;
-    let linked = unsaid && scene.observed.node.real_guests && beside;
+    let linked = unsaid && !scene.observed.node.capabilities.clones_whole && beside;
     vm.is_template || (vm.full_clone && !linked)
 }
 

@@ -27,7 +27,7 @@ use super::{Action, Change, CloneTask, Mount, Retired, Source, Task, VmPlan};
 use super::{cloud_init, diff, disk, drift, image, preflight};
 use crate::diag::Diagnostic;
 use crate::model::{
-    ActionKind, CloudImage, Desired, DesiredVm, Digest, Disruption, Key, Outcome, Record, RecordState, Timeouts, VmId,
+    ActionKind, CloudImage, Desired, DesiredVm, Digest, Disruption, Outcome, Record, RecordState, Timeouts, VmId,
 };
 use crate::observed::{Observed, VmObserved};
 
@@ -211,7 +211,7 @@ impl Draft {
     ) -> VmPlan {
         let origin = Origin::of(vm, &clone, scene);
         self.changes = diff::new_values(vm, origin.mode);
-        self.changes.extend(origin.drives.and_then(|template| cloud_init::drive(vm, template)));
+        self.changes.extend(origin.drives.into_iter().flat_map(|template| diff::drive(vm, template, scene)));
         cloud_init::preflight(vm, origin.drives, problems);
         if vm.is_template {
             super::template::drive(vm, origin.drives, problems);
@@ -286,18 +286,16 @@ impl Draft {
         } else if shut_down.is_some() || live.running != vm.started {
             self.changes.push(diff::power(vm));
         }
-        let size_key = Key::BootDiskSizeGb.name();
-        let storage_key = Key::BootDiskStorage.name();
-        let other = [size_key, storage_key, Key::Started.name()];
-        let written = self.changes.iter().filter(|change| !other.contains(&change.key));
-        let disruption = written.clone().map(|change| change.disruption).max();
+        let step = |change: &&Change, step: ActionKind| change.rows().any(|row| row.step == step);
+        let written = self.changes.iter().filter(|change| step(change, ActionKind::Configure));
+        let disruption = written.map(|change| change.disruption).max();
         let configure = match disruption {
             _ if fresh => Some(("an interrupted run did not get to it", Disruption::None)),
             Some(disruption) => Some(("values differ", disruption)),
             None => None,
         };
-        let changes = |key: &str| self.changes.iter().any(|change| change.key == key);
-        let (grows, moves) = (changes(size_key), changes(storage_key));
+        let acts = |kind: ActionKind| self.changes.iter().any(|change| step(&change, kind));
+        let (grows, moves) = (acts(ActionKind::ResizeDisk), acts(ActionKind::MoveDisk));
         let restart = scene.restart
             && live.running
             && (disruption == Some(Disruption::Restart) || !diff::waiting(live).is_empty());

@@ -87,6 +87,7 @@ mod tests {
 
     use crate::dag::Dag;
     use crate::model::{ActionKind, Disruption, Outcome, VmId};
+    use crate::observed::Observed;
     use crate::plan::{Action, Plan, VmPlan, lint};
 
     fn id(number: u32) -> VmId {
@@ -133,7 +134,7 @@ mod tests {
         };
         let left_out = |ids: &[u32]| ids.iter().map(|number| id(*number)).collect::<BTreeSet<VmId>>();
         let rest = plan.clone().without(&left_out(&[1001, 1002]));
-        assert_eq!(lint::lint(&rest), Vec::<String>::new());
+        assert_eq!(lint::lint(&rest, &Observed::default()), Vec::<String>::new());
         let ids: Vec<String> = (0..rest.action_count()).map(|number| rest.action_id(number)).collect();
         assert_eq!(ids, ["1000/restart", "1000/record", "1003/restart", "1003/record"]);
         let waits: Vec<Vec<usize>> = (0..4).map(|number| rest.graph.dependencies(number)).collect();

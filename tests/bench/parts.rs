@@ -141,7 +141,7 @@ fn plan_all_new(bencher: Bencher<'_, '_>, vms: usize) {
 #[divan::bench(args = SIZES)]
 fn lint_plan(bencher: Bencher<'_, '_>, vms: usize) {
     let plan = plan(&desired(vms), &empty(), &Policy::default());
-    bencher.counter(ItemsCount::new(vms)).bench(|| lint::lint(&plan));
+    bencher.counter(ItemsCount::new(vms)).bench(|| lint::lint(&plan, &empty()));
 }
 
 #[divan::bench(args = SIZES)]

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use phoenix::backend::embedded::Embedded;
 use phoenix::hypervisor::{HostOp, Hypervisor as _};
-use phoenix::model::{Desired, Record, VmId};
+use phoenix::model::{ActionKind, Desired, Record, VmId};
 use phoenix::observed::{
-    Conf, FoundText, RecordFound, VmObserved, Wanted, config_digest, decode_description, split_notes, with_record,
-    write_for,
+    Conf, FoundText, RecordFound, VmObserved, config_digest, decode_description, options, split_notes, with_record,
 };
 use serde_json::Value;
 
@@ -86,8 +85,9 @@ pub(crate) fn written(dir: &Path, desired: &Desired, live: &VmObserved, text: &s
         drop(fs::remove_file(run));
     }
     let record = live.record.valid().cloned().unwrap_or_else(|| Record::creating("shop", live.id));
-    let wanted = Wanted::from(desired.vm(live.id).unwrap());
-    let Ok(write) = write_for(&wanted, live, &live.notes, Some(&record)) else { return false };
+    let rows = options::rows().filter(|row| row.step == ActionKind::Configure);
+    let wish = (desired.vm(live.id).unwrap(), live, false);
+    let Ok(write) = options::render(rows, wish, None, Some(&record)) else { return false };
     if write.is_empty() {
         return false;
     }

@@ -75,7 +75,7 @@ pub use tasks::Task;
 
 use crate::hypervisor::{About, Cloning, Fault, Guests, HostOp, Hypervisor};
 use crate::model::{CloudImage, VmId};
-use crate::observed::{Export, Node, Observed, Place, VmObserved};
+use crate::observed::{Capabilities, Export, Node, Observed, Place, VmObserved};
 use files::Deadline;
 use machines::Machines;
 use rehearse::Call;
@@ -132,6 +132,7 @@ impl Hypervisor for Embedded {
         let (mut vms, used) = self.read_all()?;
         self.settle(&mut vms, &mut cloning)?;
         let without_nfs = self.nfs().lacks();
+        let real = self.settings.guests == GuestKind::Qemu;
         let node = Node {
             name: self.settings.name.clone(),
             identity: format!("directory {}", admin::whole(&self.dir).display()),
@@ -142,7 +143,10 @@ impl Hypervisor for Embedded {
             nfs_server: self.settings.nfs_server && without_nfs.is_none(),
             nfs_ended: self.nfs().look()?.is_some_and(NfsState::has_ended),
             nfs_hint: without_nfs.and_then(|fault| Some(format!("{}: {}", fault.what, fault.hint?))),
-            real_guests: self.settings.guests == GuestKind::Qemu,
+            template_hint: real.then(|| {
+                "`phoenix node add-template NAME --image FILE` makes one of the disk image of a cloud image".to_owned()
+            }),
+            capabilities: if real { Capabilities::REAL_GUESTS } else { Capabilities::PROXMOX },
         };
         let (places, counts) = self.look_at(directories)?;
         attempt.after(Ok(Observed {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Draft, Scene, has_errors};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Record};
+use crate::observed::options::AGENT;
 use crate::observed::{RecordError, VmObserved, with_record};
 use crate::plan::{Change, VmPlan, cloud_init, codes, diff, disk, drift, preflight};
 
@@ -39,8 +40,8 @@ pub(super) fn plan_adopted(
 /// What is as it would be had phoenix applied it; nothing where the agent is off, with which phoenix begins.
 fn as_wished(vm: &DesiredVm, changes: &[Change]) -> BTreeMap<String, String> {
     let mut applied = drift::applied(vm);
-    let changes = |key: &str| changes.iter().any(|change| change.applied_as() == key);
-    if changes(diff::GUEST_AGENT) {
+    let changes = |name: &str| changes.iter().flat_map(Change::rows).any(|row| row.applied_as() == name);
+    if changes(AGENT) {
         applied.clear();
     }
     applied.retain(|key, _| !changes(key));

@@ -36,7 +36,7 @@ pub(super) fn kept(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
 
 /// What keeps Proxmox from taking a snapshot of a VM: the disk and why.
 fn refused(live: &VmObserved, observed: &Observed) -> Option<String> {
-    if observed.node.real_guests {
+    if !observed.node.capabilities.takes_snapshots {
         return Some("an embedded node with real guests takes no snapshots".to_owned());
     }
     if let Some((device, path)) = live.passed_through.first_key_value() {

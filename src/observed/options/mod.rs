@@ -1,0 +1,91 @@
+//! The table of options: one row for each thing that a VM's configuration says and a file can wish for.
+//!
+//! What a plan shows, what is written, what the record keeps, what drifted, what `import` writes and what of a VM is
+//! phoenix's own are folds over these rows.
+
+mod cloud_init;
+mod edit;
+#[cfg(test)]
+mod probe;
+mod row;
+mod table;
+mod value;
+
+pub use self::cloud_init::{DRIVE, lacks_drive, new_drive};
+pub use self::edit::Edit;
+pub use self::row::{Kept, Row, Taking};
+pub use self::table::AGENT;
+pub use self::value::{Value, Wish, gib};
+use super::{ConfigWrite, RecordError, VmObserved};
+use crate::model::{DesiredVm, Record};
+
+/// A row whose value is not as wished.
+pub struct Differing<'a> {
+    /// The row.
+    pub row: &'static Row,
+    /// What the VM has.
+    pub now: Option<Value<'a>>,
+    /// What is wished: never [`Wish::Leave`].
+    pub wish: Wish<'a>,
+}
+
+/// All rows, in the order in which people read them.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    let rows = table::VALUES.iter().chain(cloud_init::ROWS).chain(table::OWN);
+    #[cfg(test)]
+    let rows = rows.chain(probe::ROWS);
+    rows
+}
+
+/// The rows that a change of this name, and of this part if it has one, stands for.
+pub fn rows_of<'n>(name: &'n str, part: &'n str) -> impl Iterator<Item = &'static Row> + use<'n> {
+    rows().filter(move |row| row.name == name && (part.is_empty() || row.part == part))
+}
+
+/// What differs between a VM as wished and as it is: compared is the pending view, so a change that only waits for a restart
+/// is not a change any more.
+///
+/// `fresh`: the VM was just cloned, and what its template gave it and should not have is taken back.
+pub fn differing<'a>(desired: &'a DesiredVm, live: &'a VmObserved, fresh: bool) -> impl Iterator<Item = Differing<'a>> {
+    rows().filter_map(move |row| of_row(row, desired, live, fresh))
+}
+
+/// The write that gives a VM what the file wishes of these rows, of all of which only what differs is written. What else
+/// the options say stays, the MAC address of a card among it.
+///
+/// `record` is what shall stand in the notes; `None` leaves the one that is there. `left_drive` is the volume of a
+/// cloud-init drive that an interrupted run made and did not attach.
+pub fn render(
+    selected: impl Iterator<Item = &'static Row>,
+    (desired, live, fresh): (&DesiredVm, &VmObserved, bool),
+    left_drive: Option<&str>,
+    record: Option<&Record>,
+) -> Result<ConfigWrite, RecordError> {
+    let mut edit = Edit::new(live, left_drive);
+    for differing in selected.filter_map(|row| of_row(row, desired, live, fresh)) {
+        (differing.row.write)(desired, differing.wish.value(), &mut edit);
+    }
+    edit.finish(record)
+}
+
+/// Whether phoenix looks after an option of Proxmox, whole or in part.
+#[must_use]
+pub fn is_own(option: &str) -> bool {
+    rows().any(|row| row.kept != Kept::Not && row.options.contains(&option))
+}
+
+/// What a row wishes, if the VM has something else.
+fn of_row<'a>(row: &'static Row, desired: &'a DesiredVm, live: &'a VmObserved, fresh: bool) -> Option<Differing<'a>> {
+    let wish = match (row.wish)(desired, Some(live)) {
+        Wish::Leave if fresh && (row.inherited)(live) => Wish::Unset,
+        Wish::Leave => return None,
+        wish => wish,
+    };
+    let now = (row.read)(live);
+    let same = match &wish {
+        Wish::Value(value) => now.as_ref() == Some(value),
+        Wish::Unset => now.is_none(),
+        Wish::Leave => true,
+    };
+    (!same).then_some(Differing { row, now, wish })
+}

@@ -1,0 +1,228 @@
+//! The rows of plain values.
+
+use std::borrow::Cow;
+
+use super::edit::Edit;
+use super::row::{Kept, Row, Taking, at_once, at_restart};
+use super::value::{Value, Wish};
+use crate::model::{ActionKind, DesiredVm, Disruption, GIB, Key, OsType};
+use crate::observed::{Net, PropertyString, VmObserved};
+
+/// What a change of Proxmox's agent flag is called; no key of the file sets it.
+pub const AGENT: &str = "guest_agent";
+
+/// What keys of the file stand for, in the order of the specification's table.
+pub(super) static VALUES: &[Row] = &[
+    Row {
+        read: |live| Some(Value::text(live.os_type.as_deref().unwrap_or(OsType::Other.as_str()))),
+        wish: |vm, _| Wish::Value(Value::text(vm.os_type.as_str())),
+        write: |_, value, edit| put(edit, "ostype", value),
+        uptake: |taking| at_restart(taking, "the machine type is fixed while it runs"),
+        ..Row::of(Key::OsType, &["ostype"])
+    },
+    Row {
+        read: |live| Some(Value::Number(live.cpu_sockets.into())),
+        wish: |vm, _| Wish::Value(Value::Number(vm.cpu_sockets.into())),
+        write: |_, value, edit| put(edit, "sockets", value),
+        uptake: |taking| at_restart(taking, "sockets are fixed while it runs"),
+        ..Row::of(Key::CpuSockets, &["sockets"])
+    },
+    Row {
+        read: |live| Some(Value::Number(live.cpu_cores.into())),
+        wish: |vm, _| Wish::Value(Value::Number(vm.cpu_cores.into())),
+        write: |_, value, edit| put(edit, "cores", value),
+        uptake: |taking| at_restart(taking, "cores are fixed while it runs"),
+        ..Row::of(Key::CpuCores, &["cores"])
+    },
+    Row {
+        read: |live| Some(Value::Number(live.memory_mb)),
+        wish: |vm, _| Wish::Value(Value::Number(vm.memory_mb.into())),
+        write: |_, value, edit| put(edit, "memory", value),
+        uptake: |taking| {
+            let hot = taking.live.hotplug.iter().any(|feature| feature == "memory");
+            at_restart(taking, if hot { "Proxmox may hot-plug it" } else { "memory hotplug is off" })
+        },
+        ..Row::of(Key::MemoryMb, &["memory"])
+    },
+    Row {
+        step: ActionKind::ResizeDisk,
+        read: |live| Some(Value::Bytes(live.boot_disk.as_ref()?.size?)),
+        wish: disk_size,
+        uptake: |taking| {
+            let device = taking.live.boot_disk.as_ref().map_or("", |disk| disk.device.as_str());
+            (at_once(taking, "").0, Cow::Owned(format!("grows {device}")))
+        },
+        ..Row::of(Key::BootDiskSizeGb, &[])
+    },
+    Row {
+        step: ActionKind::MoveDisk,
+        read: |live| Some(Value::text(&live.boot_disk.as_ref()?.storage)),
+        // A disk that is not there does not move.
+        wish: |vm, live| match live {
+            Some(live) if live.boot_disk.is_none() => Wish::Leave,
+            _ => Wish::Value(Value::text(&vm.boot_disk_storage)),
+        },
+        uptake: disk_moves,
+        ..Row::of(Key::BootDiskStorage, &[])
+    },
+    Row {
+        read: |live| Some(Value::text(live.net0.as_ref()?.bridge.as_ref()?)),
+        wish: |vm, _| Wish::Value(Value::text(&vm.network_bridge)),
+        write: rewire,
+        uptake: plugged,
+        ..Row::of(Key::NetworkBridge, &["net0"])
+    },
+    Row {
+        read: |live| Some(Value::text(&live.net0.as_ref()?.model)),
+        wish: |vm, _| Wish::Value(Value::text(vm.network_model.as_str())),
+        write: rewire,
+        uptake: plugged,
+        ..Row::of(Key::NetworkModel, &["net0"])
+    },
+    Row {
+        read: |live| Some(Value::text(&live.name)),
+        wish: |vm, _| Wish::Value(Value::text(&vm.vm_name)),
+        write: |_, value, edit| put(edit, "name", value),
+        uptake: |taking| at_once(taking, "the guest keeps its host name"),
+        ..Row::of(Key::VmName, &["name"])
+    },
+    Row {
+        read: |live| Some(Value::text(&live.description)),
+        wish: |vm, _| Wish::Value(Value::text(vm.description.trim_end())),
+        write: |vm, _, edit| edit.describe(&vm.description),
+        uptake: |taking| at_once(taking, ""),
+        ..Row::of(Key::Description, &["description"])
+    },
+    Row {
+        read: |live| Some(Value::Words(&live.tags)),
+        wish: |vm, _| Wish::Value(Value::Words(&vm.tags)),
+        write: |vm, _, edit| edit.put("tags", vm.tags.join(";")),
+        uptake: |taking| at_once(taking, ""),
+        ..Row::of(Key::Tags, &["tags"])
+    },
+    Row {
+        read: |live| Some(Value::Switch(live.onboot)),
+        wish: |vm, _| Wish::some(vm.start_at_boot.map(Value::Switch)),
+        inherited: |live| live.onboot,
+        write: |_, value, edit| switch(edit, "onboot", value),
+        uptake: |taking| at_once(taking, ""),
+        ..Row::of(Key::StartAtBoot, &["onboot"])
+    },
+    Row {
+        read: |live| Some(Value::Switch(live.protection)),
+        wish: |vm, _| Wish::some(vm.protected.map(Value::Switch)),
+        inherited: |live| live.protection,
+        write: |_, value, edit| switch(edit, "protection", value),
+        uptake: |taking| at_once(taking, ""),
+        ..Row::of(Key::Protected, &["protection"])
+    },
+    Row {
+        read: |live| Some(Value::Number(live.startup_number("order")?.into())),
+        wish: |vm, _| Wish::some(vm.boot_order.map(|order| Value::Number(order.into()))),
+        inherited: |live| live.startup_number("order").is_some(),
+        write: |_, value, edit| startup(edit, "order", value),
+        uptake: |taking| at_once(taking, ""),
+        ..Row::of(Key::BootOrder, &["startup"])
+    },
+    Row {
+        read: |live| Some(Value::Number(live.startup_number("up")?.into())),
+        wish: |vm, _| Wish::some(vm.boot_delay.map(|delay| Value::Number(delay.into()))),
+        inherited: |live| live.startup_number("up").is_some(),
+        write: |_, value, edit| startup(edit, "up", value),
+        uptake: |taking| at_once(taking, ""),
+        ..Row::of(Key::BootDelay, &["startup"])
+    },
+];
+
+/// What phoenix sees to by itself.
+pub(super) static OWN: &[Row] = &[
+    Row {
+        read: |live| Some(Value::text(if live.agent { "on" } else { "off" })),
+        wish: |_, _| Wish::Value(Value::text("on")),
+        write: |_, _, edit| edit.put("agent", agent_enabled(edit.get("agent"))),
+        uptake: |taking| (at_restart(taking, "").0, Cow::Borrowed("phoenix reaches the guest through it")),
+        kept: Kept::Always("on"),
+        ..Row::own(AGENT, &["agent"])
+    },
+    // No key says it: a clone only must not wait because its template does.
+    Row {
+        read: |live| Some(Value::Number(live.startup_number("down")?.into())),
+        inherited: |live| live.startup_number("down").is_some(),
+        write: |_, value, edit| startup(edit, "down", value),
+        kept: Kept::Not,
+        ..Row::own("", &["startup"])
+    },
+];
+
+/// Sets an option to a value's own text.
+fn put(edit: &mut Edit<'_>, option: &str, value: Option<&Value<'_>>) {
+    edit.put(option, value.map(ToString::to_string).unwrap_or_default());
+}
+
+/// Sets an option to 1, or deletes it.
+fn switch(edit: &mut Edit<'_>, option: &str, value: Option<&Value<'_>>) {
+    edit.put(option, if value == Some(&Value::Switch(true)) { "1" } else { "" });
+}
+
+/// Sets a number of `startup`; the others stay.
+fn startup(edit: &mut Edit<'_>, part: &str, value: Option<&Value<'_>>) {
+    let mut startup = PropertyString::parse(edit.get("startup"));
+    for (key, _) in startup.parts.iter_mut().filter(|(key, _)| key.is_empty()) {
+        "order".clone_into(key);
+    }
+    match value {
+        Some(value) => startup.set(part, &value.to_string()),
+        None => startup.remove(part),
+    }
+    edit.put("startup", startup.to_string());
+}
+
+/// Gives net0 the wished bridge and model; its MAC address and its other options stay.
+fn rewire(vm: &DesiredVm, _: Option<&Value<'_>>, edit: &mut Edit<'_>) {
+    let (model, bridge) = (vm.network_model.as_str(), vm.network_bridge.as_str());
+    let net = Net::parse(edit.get("net0")).map_or_else(|| Net::new(model, bridge), |net| net.rewired(bridge, model));
+    edit.put("net0", net.to_string());
+}
+
+fn plugged<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
+    if !taking.capabilities.plugs_network {
+        at_restart(taking, "network cards stay while it runs")
+    } else if taking.live.running {
+        (Disruption::Network, Cow::Borrowed("net0 is unplugged and plugged again; its MAC address stays"))
+    } else {
+        (Disruption::None, Cow::Borrowed(""))
+    }
+}
+
+/// The wished size; nothing is wished of a disk that is as large already: none ever shrinks.
+///
+/// That of a VM which was taken over may fill its last GiB in part: no key can say that, and it is no reason to grow it.
+fn disk_size<'a>(vm: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
+    let size = u64::from(vm.boot_disk_size_gb) * GIB;
+    let wished = Wish::Value(Value::Bytes(size));
+    let Some(live) = live else { return wished };
+    let Some(now) = live.boot_disk.as_ref().and_then(|disk| disk.size).filter(|now| *now < size) else {
+        return Wish::Leave;
+    };
+    let uuid = live.uuid.as_deref().unwrap_or_default();
+    let taken_over = vm.adopt.as_ref().is_some_and(|adopt| adopt.eq_ignore_ascii_case(uuid));
+    if taken_over && now.div_ceil(GIB) == u64::from(vm.boot_disk_size_gb) { Wish::Leave } else { wished }
+}
+
+/// What happens to a disk that moves, and to what it leaves behind.
+fn disk_moves<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
+    let Some(disk) = &taking.live.boot_disk else { return at_once(taking, "") };
+    let copied = if taking.live.running { "is copied while the VM runs" } else { "is copied" };
+    let independent = if disk.is_linked() { ", whole" } else { "" };
+    let source = if taking.delete_source { "is erased then" } else { "stays as an unused disk" };
+    let note = format!("{} {copied}{independent}; {} {source}", disk.device, disk.volume);
+    (at_once(taking, "").0, Cow::Owned(note))
+}
+
+/// `agent` switched on, its other options kept.
+fn agent_enabled(options: &str) -> String {
+    let mut agent = PropertyString::parse(options);
+    agent.parts.retain(|(key, _)| !key.is_empty() && key != "enabled");
+    agent.parts.insert(0, ("enabled".to_owned(), "1".to_owned()));
+    agent.to_string()
+}

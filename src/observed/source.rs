@@ -1,0 +1,134 @@
+//! What the normal form of a VM is read from: what its configuration file says, taken apart once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::cloud_init::CloudInit;
+use super::conf::Conf;
+use super::disk::is_device_key;
+use super::live::LiveOptions;
+use super::pending::{PendingChange, pending_changes};
+use super::property::value;
+use super::{BootDisk, ConfigWrite, VmVolume, config_digest, is_disk_key};
+use crate::model::{Digest, VmId};
+
+/// A VM as a recording has it: everything that the values of [`VmObserved`](super::VmObserved) are read from, and nothing twice.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct VmSource {
+    pub(super) id: VmId,
+    pub(super) digest: Digest,
+    pub(super) running: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) notes: String,
+    /// The pending view.
+    pub(super) options: LiveOptions,
+    /// The keys of cloud-init by their fingerprints.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) ssh_keys: BTreeSet<String>,
+    /// Options whose value the cloud-init drive does not have yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) not_in_drive: Vec<String>,
+    /// What waits for a stop and start, and what the running VM has instead.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) pending: BTreeMap<String, PendingChange>,
+    /// Options that have a drive, now or later.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) drives: BTreeSet<String>,
+    /// Options of fixed addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) fixed_addresses: Vec<String>,
+    /// `hotplug` features in force.
+    pub(super) hotplug: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) volumes: Vec<VmVolume>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) devices: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) passed_through: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) snapshots: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) half_snapshots: BTreeSet<String>,
+}
+
+/// Proxmox's own default where `hotplug` is not set.
+const HOTPLUG_DEFAULT: &str = "network,disk,usb";
+
+impl VmSource {
+    /// Takes a configuration file apart.
+    pub(super) fn of_conf(id: VmId, text: &str, running: bool) -> Self {
+        let conf = Conf::parse(text);
+        let pending = pending_changes(&conf);
+        // Taken apart once: a target may have ten thousand VMs.
+        let entries: Vec<(&str, &str)> = conf.entries().collect();
+        let active = |key: &str| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, value)| *value);
+        let later = |key: &str| conf.pending(key);
+        let is_deleted = |key: &str| pending.get(key).is_some_and(|change| change.pending.is_none());
+        let keys = later("sshkeys").or_else(|| active("sshkeys").filter(|_| !is_deleted("sshkeys")));
+        let drives = entries.iter().map(|(key, _)| *key).chain(pending.keys().map(String::as_str));
+        Self {
+            id,
+            digest: config_digest(text),
+            running,
+            notes: conf.description(),
+            options: entries
+                .iter()
+                .filter(|(key, _)| !pending.contains_key(*key))
+                .copied()
+                .chain(pending.iter().filter_map(|(key, change)| Some((key.as_str(), change.pending.as_deref()?))))
+                .collect(),
+            ssh_keys: CloudInit::keys(keys.unwrap_or_default()),
+            not_in_drive: conf.not_in_drive(),
+            drives: drives.filter(|key| is_disk_key(key)).map(str::to_owned).collect(),
+            fixed_addresses: entries
+                .iter()
+                .filter(|(key, value)| is_fixed(key, value))
+                .map(|(key, _)| (*key).to_owned())
+                .collect(),
+            hotplug: hotplug(active("hotplug")),
+            volumes: entries.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect(),
+            devices: entries.iter().map(|(key, _)| *key).filter(|key| is_device_key(key)).map(str::to_owned).collect(),
+            passed_through: (entries.iter().filter(|(key, _)| is_disk_key(key)))
+                .filter_map(|(key, drive)| BootDisk::parse(key, drive))
+                .filter(|disk| disk.storage.is_empty())
+                .map(|disk| (disk.device, disk.volume))
+                .collect(),
+            snapshots: conf.snapshots().map(str::to_owned).collect(),
+            half_snapshots: conf.half_snapshots().map(str::to_owned).collect(),
+            pending,
+        }
+    }
+
+    /// The same VM after a write of its options; its notes stay.
+    pub(super) fn with(self, write: &ConfigWrite) -> Self {
+        let set = write.set.iter().map(|(option, value)| (option.as_str(), Some(value.as_str())));
+        let edits = set.chain(write.delete.iter().map(|option| (option.as_str(), None)));
+        let edited = self.options.with(edits);
+        // What is only known by name in the options is taken from the write.
+        let ssh_keys = match write.set.get("sshkeys") {
+            Some(keys) => CloudInit::keys(keys),
+            None if write.delete.contains("sshkeys") => BTreeSet::new(),
+            None => self.ssh_keys,
+        };
+        let mut drives = self.drives;
+        drives.extend(write.set.keys().filter(|key| is_disk_key(key)).cloned());
+        let fixed = edited.iter().filter(|(key, value)| is_fixed(key, value)).map(|(key, _)| key.to_owned()).collect();
+        Self { options: edited, ssh_keys, drives, fixed_addresses: fixed, ..self }
+    }
+}
+
+/// Whether an option gives a fixed address: `ipconfig0: ip=192.0.2.7/24,gw=…`.
+fn is_fixed(key: &str, text: &str) -> bool {
+    let fixed = |name: &str, others: &[&str]| value(text, name, "").is_some_and(|value| !others.contains(&value));
+    key.starts_with("ipconfig") && (fixed("ip", &["dhcp"]) || fixed("ip6", &["dhcp", "auto"]))
+}
+
+fn hotplug(text: Option<&str>) -> Vec<String> {
+    let list = match text.map_or(HOTPLUG_DEFAULT, str::trim) {
+        "0" => "",
+        "1" => HOTPLUG_DEFAULT,
+        list => list,
+    };
+    list.split([',', ';', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
