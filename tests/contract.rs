@@ -42,6 +42,7 @@ fn prepare(dir: &Path) {
     let mut settings = node.settings().clone();
     // Long enough for a look at a clone that is under way.
     settings.latency_ms = 10;
+    settings.missing_drivers.insert("rtl8139".to_owned());
     node.save_settings(&settings).unwrap();
 }
 

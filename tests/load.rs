@@ -12,27 +12,17 @@ mod executable;
 mod loaded;
 #[path = "support/node.rs"]
 mod node;
+#[path = "load/scene.rs"]
+mod scene;
 #[path = "support/ssh.rs"]
 mod ssh;
 mod support;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use doubles::Doubles;
-use loaded::{Load, Loaded, NoWait};
-use phoenix::apply::{Inbox, Limits, Run, run};
-use phoenix::backend::embedded::Embedded;
-use phoenix::config::{FeatureFiles, Source, load};
-use phoenix::event::{Event, Failure};
-use phoenix::hypervisor::{HostOp, Hypervisor};
+use loaded::Load;
+use phoenix::hypervisor::HostOp;
 use phoenix::model::VmId;
-use phoenix::plan::{Goal, Plan, Policy, Power, plan};
-use tempfile::TempDir;
+use phoenix::plan::{Goal, Plan, Policy, Power};
+use scene::{Place, Told, carried_out, planned};
 
 const NEW: &str = r#""features": ["base_setup"], "boot_disk_size_gb": 8"#;
 const CHANGED: &str = r#""features": ["base_setup"], "boot_disk_size_gb": 9, "memory_mb": 8192, "description": "changed",
@@ -70,47 +60,6 @@ fn vm() -> VmId {
     VmId::try_from(1000).unwrap()
 }
 
-/// A way to a node in a directory.
-struct Place {
-    node: PathBuf,
-    target: Box<dyn Fn() -> Box<dyn Hypervisor>>,
-    /// What is in the directory before any story begins.
-    pristine: TempDir,
-}
-
-impl Place {
-    fn new(node: &Path, target: impl Fn() -> Box<dyn Hypervisor> + 'static) -> Self {
-        let pristine = tempfile::tempdir().unwrap();
-        copy(node, pristine.path());
-        Self { node: node.to_owned(), target: Box::new(target), pristine }
-    }
-
-    /// The node itself, whatever the way to it.
-    fn embedded(&self) -> Box<dyn Hypervisor> {
-        Box::new(Embedded::open(&self.node).unwrap())
-    }
-
-    /// The node as it was in the beginning.
-    fn reset(&self) {
-        fs::remove_dir_all(&self.node).unwrap();
-        fs::create_dir(&self.node).unwrap();
-        copy(self.pristine.path(), &self.node);
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    let copied = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
-    assert!(copied.success());
-}
-
-/// What came of a run.
-struct Told {
-    failures: Vec<(String, Failure)>,
-    notices: Vec<(String, String)>,
-    operations: Vec<HostOp>,
-    gave_up: bool,
-}
-
 impl Story {
     /// A node on which everything before the story has happened.
     fn begin(&self, place: &Place) {
@@ -138,34 +87,6 @@ impl Story {
         assert!(told.failures.is_empty(), "{case}: {:?}", told.failures);
         assert!(!self.planned(place).acts(), "{case}: something is left to do");
     }
-}
-
-fn planned(keys: &str, target: &dyn Hypervisor, policy: &Policy) -> Plan {
-    let text = format!(r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "web", {keys} }}] }}"#);
-    let source = Source { name: "test.json".to_owned(), text };
-    let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
-    let plan = plan(&desired, &target.observe().unwrap(), policy);
-    assert!(!plan.problems.iter().any(phoenix::diag::Diagnostic::is_error), "{:?}", plan.problems);
-    plan
-}
-
-fn carried_out(plan: Plan, target: Box<dyn Hypervisor>, load: Load) -> Told {
-    let clock = Arc::new(NoWait::default());
-    let node = Arc::new(Loaded::new(target, Arc::clone(&clock), load));
-    let limits = Limits { parallel: 1, ..Limits::default() };
-    let of = Run { plan: Arc::new(plan), hypervisor: Arc::clone(&node) as _, clock, limits, config: "t".to_owned() };
-    let (mut failures, mut notices) = (Vec::new(), Vec::new());
-    run(&of, &Inbox::default(), &mut |event| match event {
-        Event::ActionFailed { action, failure, .. } => {
-            node.recover();
-            failures.push((action.id, failure));
-        }
-        Event::ActionEnded { .. } => node.recover(),
-        Event::ActionNoticed { action, message } => notices.push((action.id, message)),
-        _ => {}
-    });
-    let operations = node.operations.lock().unwrap().clone();
-    Told { failures, notices, operations, gave_up: node.gave_up.load(Ordering::Relaxed) }
 }
 
 /// Each operation of a story in turn succeeds, and no look after it is answered.
@@ -227,13 +148,11 @@ fn check_slow(story: &Story, place: &Place, times: u32) {
 
 /// Every story, on the embedded node itself.
 fn check_embedded(check: impl Fn(&Story, &Place)) {
-    let dir = tempfile::tempdir().unwrap();
-    let node = dir.path().join("node");
-    fs::create_dir(&node).unwrap();
-    let place = Place::new(&node.clone(), move || Box::new(Embedded::open(&node).unwrap()));
-    for story in &STORIES {
-        check(story, &place);
-    }
+    scene::embedded(|place| {
+        for story in &STORIES {
+            check(story, place);
+        }
+    });
 }
 
 #[test]
@@ -269,29 +188,16 @@ fn check_programs(place: &Place) {
 
 #[test]
 fn qm() {
-    let dir = tempfile::tempdir().unwrap();
-    let node = dir.path().join("node");
-    let doubles = Rc::new(Doubles::new(&node));
-    let programs = Rc::clone(&doubles);
-    check_programs(&Place::new(&node, move || Box::new(programs.qm())));
-    assert!(!doubles.calls().is_empty());
+    scene::programs(check_programs);
 }
 
 #[test]
 fn qm_through_ssh() {
-    if !(support::need("ssh", "openssh-client") && support::need("sshd", "openssh-server")) {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let node = dir.path().join("node");
-    let doubles = Doubles::new(&node);
-    ssh::other_side(&node, &doubles);
-    assert!(!doubles.calls().is_empty(), "nothing went through ssh");
+    scene::through_ssh();
 }
 
 #[test]
 #[ignore = "the other side of the test with a server: has its `ssh` in its PATH"]
 fn other_side() {
-    let Some((node, _)) = ssh::target() else { return };
-    check_programs(&Place::new(&node, || Box::new(ssh::target().unwrap().1)));
+    scene::other_side(check_programs);
 }

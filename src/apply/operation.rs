@@ -71,6 +71,7 @@ pub(super) fn config_write(task: &Task, live: &VmObserved, volume: Option<&str>)
     let Some(record) = live.record.valid().filter(|_| named.is_none() && !plain.is_empty()) else { return Ok(plain) };
     let mut record = record.clone();
     unsettle(&mut record, task);
+    record.card |= plain.set.contains_key("net0");
     write(Some(&record))
 }
 

@@ -91,6 +91,7 @@ impl Performer {
             ActionKind::Restart => step.restart(),
             ActionKind::Start => step.start(),
             ActionKind::AwaitAgent => step.await_agent(),
+            ActionKind::AwaitNetwork => step.await_network(),
             ActionKind::AwaitCloudInit => step.await_cloud_init(),
             ActionKind::GrowFilesystem => step.grow_filesystem(),
             ActionKind::Unmount => step.unmount(),

@@ -53,13 +53,18 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> V
     } else {
         (Disruption::None, String::new())
     };
-    if bridge != vm.network_bridge {
-        add(Key::NetworkBridge, replug.clone());
+    let (moves, becomes) = (bridge != vm.network_bridge, model != vm.network_model.as_str());
+    if moves {
+        let rewired = if live.running && !becomes && !scene.observed.node.real_guests {
+            (Disruption::Live, "only the node's end moves; the guest does not notice, and keeps its address".to_owned())
+        } else {
+            replug.clone()
+        };
+        add(Key::NetworkBridge, rewired);
     }
-    if model != vm.network_model.as_str() {
+    if becomes {
         // Said once is enough.
-        let replug = if bridge == vm.network_bridge { replug } else { (replug.0, String::new()) };
-        add(Key::NetworkModel, replug);
+        add(Key::NetworkModel, if moves { (replug.0, String::new()) } else { replug });
     }
     if live.name != vm.vm_name {
         add(Key::VmName, (immediate, "the guest keeps its host name".to_owned()));
@@ -89,6 +94,17 @@ fn at_boot(vm: &DesiredVm, live: &VmObserved, mut add: impl FnMut(Key)) {
 /// A change of a key, to be filled in.
 fn change(vm: &DesiredVm, key: Key) -> Change {
     Change { key: key.name(), origin: vm.origins.of(key), ..Change::default() }
+}
+
+/// What it costs that the network card changes, if it does.
+pub(super) fn changes_card(changes: &[Change]) -> Option<Disruption> {
+    let keys = [Key::NetworkBridge.name(), Key::NetworkModel.name()];
+    changes.iter().filter(|change| keys.contains(&change.key)).map(|change| change.disruption).max()
+}
+
+/// Whether a running VM gets its changed card only when it is restarted.
+pub(super) fn card_waits(live: &VmObserved, changes: &[Change]) -> bool {
+    live.pending.contains_key("net0") || changes_card(changes) == Some(Disruption::Restart)
 }
 
 /// What happens to a disk that moves, and to what it leaves behind.
