@@ -34,7 +34,9 @@
 //!   its own disk, so that it lives, moves, is restored and dies with the VM.
 //! - A VM without a valid record of this project is never changed; one whose uuid the file names, and that somebody agreed
 //!   to take over, gets that record before anything else.
-//! - Before a VM's first write it must still be the one that was planned; before every later one, what this run left.
+//! - Before a VM's first write it must still be the one that was planned; before every later one, what this run left. If a
+//!   look after a success failed, it is taken as it is found next, as long as it bears the project's record.
+//! - What is known to have succeeded stays a success when the look after it fails: that is a notice.
 //! - Every write of a configuration carries the digest of what was read just before.
 //! - A lost answer is followed by a look, never by a blind repetition.
 //! - Nothing waits without a deadline, and nothing but `apply` waits at all.

@@ -140,7 +140,7 @@ fn the_node_looks_the_same_through_the_programs() {
     let own = qm.guests().addresses(vm(1000)).unwrap();
     let v4 = node.guests().addresses(vm(1000)).unwrap();
     assert!(v4.iter().all(|address| own.contains(address)), "{own:?}");
-    let client = v4[1].address.to_string();
+    let client = v4[1].address.unwrap().to_string();
     let entry = ExportEntry { path: "/quickOS/vm-persistent-data/1000".to_owned(), client };
     perform(&HostOp::WriteExports { vm: vm(1000), entries: vec![entry] }).unwrap();
     assert_eq!(qm.exports(vm(1000)).unwrap(), node.exports(vm(1000)).unwrap());

@@ -443,7 +443,7 @@ fn guests() {
     assert!(run(&node, &export("*")).is_err(), "only addresses are exported to");
     run(&node, &export("192.0.2.250")).unwrap();
     assert!(script(&node, &mount).err.contains("access denied"), "exported to somebody else");
-    run(&node, &export(&own.address.to_string())).unwrap();
+    run(&node, &export(&own.address.unwrap().to_string())).unwrap();
     assert_eq!(script(&node, &mount).out, "mounted\n");
     assert_eq!(script(&node, &mount).out, "already\n");
     let files = [("good.sh", "#!/bin/bash\necho hello\n"), ("bad.sh", "#!/bin/bash\nif true; then\n")];

@@ -33,8 +33,8 @@ impl Step<'_> {
         let made = |live: &VmObserved| live.cloud_init.not_in_drive.is_empty();
         let op = HostOp::UpdateCloudInit { vm: self.id() };
         self.host(&op, &|| self.live().map(|live| if made(&live) { Holds::Yes } else { Holds::No }))?;
-        let now = self.live()?;
-        if !made(&now) {
+        let now = self.afterwards(self.live())?;
+        if let Some(now) = now.filter(|now| !made(now)) {
             return Err(failure(
                 format!("the cloud-init drive still lacks {}", now.cloud_init.not_in_drive.join(", ")),
                 Some("look at the task log of the node"),

@@ -45,7 +45,7 @@ impl Step<'_> {
             // It may have ended between the two looks.
             Ok(if there(&self.live()?) { Holds::Yes } else { Holds::No })
         })?;
-        let now = self.live()?;
+        let now = self.live_in_doubt()?;
         if !there(&now) {
             return Err(failure(
                 format!("{} was not moved to `{storage}`, though the target reported success", disk.device),
@@ -57,12 +57,23 @@ impl Step<'_> {
         Ok(self.action.outcome)
     }
 
+    /// The VM after an operation whose success only a look can tell: Proxmox exits 0 although its task failed.
+    fn live_in_doubt(&self) -> Result<VmObserved, Failure> {
+        self.live().map_err(|failed| Failure {
+            error: format!("whether it happened cannot be told: {}", failed.error),
+            may_have_happened: !failed.stale,
+            ..failed
+        })
+    }
+
     /// Tells volumes of the VM that its configuration does not name: what an interrupted move left of its copy. Nothing
     /// here erases a volume that nobody spoke of.
     fn name_leftovers(&self) -> Result<(), Failure> {
         let id = self.id();
-        let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
-        let mut left = self.ask(|hypervisor| hypervisor.volumes(id))?;
+        let Some(config) = self.afterwards(self.ask(|hypervisor| hypervisor.config(id)))? else { return Ok(()) };
+        let config = config.unwrap_or_default();
+        let left = self.afterwards(self.ask(|hypervisor| hypervisor.volumes(id)))?;
+        let mut left = left.unwrap_or_default();
         left.retain(|volume| !config.contains(volume.as_str()));
         if !left.is_empty() {
             self.noticed(format!(
@@ -93,7 +104,7 @@ impl Step<'_> {
         let grown = |live: &VmObserved| size(live) == Some(wished);
         self.host(&op, &|| self.live().map(|live| if grown(&live) { Holds::Yes } else { Holds::No }))?;
         // `qm resize` exits 0 when its task failed: only the size that is read back counts.
-        let now = self.live()?;
+        let now = self.live_in_doubt()?;
         if !grown(&now) {
             return Err(failure(
                 format!("{} was not grown to {size_gb} GiB, though the target reported success", disk.device),

@@ -202,7 +202,7 @@ impl Step<'_> {
             return Err(self.without_leftovers_of(failure));
         }
         self.leave()?;
-        let now = self.live()?;
+        let Some(now) = self.afterwards(self.live())? else { return Ok(self.action.outcome) };
         let rest = operation::config_write(self.vm, task, &now, None)?;
         // People may have written into the notes since; everything else must be as it was accepted.
         let keys: Vec<&str> = rest.options().collect();

@@ -21,6 +21,7 @@ mod disk;
 mod host;
 mod image;
 mod inside;
+mod network;
 mod operation;
 mod perform;
 mod power;

@@ -82,6 +82,7 @@ pub(super) fn config_write(
     let Some(record) = live.record.valid().filter(|_| named.is_none() && !plain.is_empty()) else { return Ok(plain) };
     let mut record = record.clone();
     unsettle(&mut record, task);
+    record.card |= plain.set.contains_key("net0");
     write(Some(&record))
 }
 

@@ -1,5 +1,6 @@
 //! One action of one VM, from the last look at the VM to the check that it took effect.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(super) struct Step<'a> {
     /// On the run's clock.
     pub(super) deadline: Duration,
     session: MutexGuard<'a, Session>,
+    /// A look after a success failed, and that was told.
+    unseen: Cell<bool>,
     say: &'a dyn Fn(Word),
 }
 
@@ -71,7 +74,7 @@ impl Performer {
         let (vm, action) = self.plan.action(number);
         let session = self.sessions[self.plan.vm_index(number)].lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = self.clock.now() + Duration::from_secs(u64::from(action.timeout_seconds));
-        let mut step = Step { by: self, vm, action, deadline, session, say };
+        let mut step = Step { by: self, vm, action, deadline, session, unseen: Cell::new(false), say };
         match action.kind {
             ActionKind::RemoveLeftover => step.remove_leftover(),
             ActionKind::FetchImage => step.fetch_image(),
@@ -88,6 +91,7 @@ impl Performer {
             ActionKind::Restart => step.restart(),
             ActionKind::Start => step.start(),
             ActionKind::AwaitAgent => step.await_agent(),
+            ActionKind::AwaitNetwork => step.await_network(),
             ActionKind::AwaitCloudInit => step.await_cloud_init(),
             ActionKind::GrowFilesystem => step.grow_filesystem(),
             ActionKind::Unmount => step.unmount(),
@@ -169,8 +173,29 @@ impl<'a> Step<'a> {
             .ok_or_else(|| stale(format!("VM {id} is gone"), "plan again: it would be made anew"))
     }
 
+    /// What a look found after something is known to have succeeded. `None`: the look failed, which makes no failure of
+    /// what was done: it is told, once for each action. What a look finds, such as a VM that is gone, is a failure still.
+    ///
+    /// Not for a look that decides whether something succeeded.
+    pub(super) fn afterwards<T>(&self, look: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        match look {
+            Ok(found) => Ok(Some(found)),
+            Err(found) if found.stale => Err(found),
+            Err(failed) => {
+                if !self.unseen.replace(true) {
+                    self.noticed(format!("could not look at VM {} afterwards: {}", self.id(), failed.error));
+                }
+                Ok(None)
+            }
+        }
+    }
+
     /// Whether the VM is still the one that was planned, or that this run left; otherwise what moved.
     fn moved(&self, live: &VmObserved) -> Result<Option<String>, Failure> {
+        if self.session.has_begun() && !self.session.is_known() {
+            // Nothing to compare with but whose it is.
+            return Ok((!self.is_ours(live)).then(|| "its record is gone from its notes".to_owned()));
+        }
         if self.session.has_begun() {
             let id = self.id();
             let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
@@ -197,7 +222,7 @@ impl<'a> Step<'a> {
                 Some("wait until what holds the lock has ended, then apply again"),
             ));
         }
-        if !self.session.has_begun() {
+        if !self.session.is_known() {
             let id = self.id();
             let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
             // Two looks: whoever came in between must not be taken for what was planned.
@@ -207,16 +232,17 @@ impl<'a> Step<'a> {
                     "plan again and look at what differs",
                 ));
             }
-            self.session.leave(config);
+            self.session.leave(Some(config));
         }
         Ok(())
     }
 
-    /// Notes how this run leaves the VM.
+    /// Notes how this run leaves the VM, after something it did succeeded. If that cannot be looked at, the next action
+    /// looks before it does anything.
     pub(super) fn leave(&mut self) -> Result<(), Failure> {
         let id = self.id();
-        let config = self.ask(|hypervisor| hypervisor.config(id))?;
-        self.session.leave(config.unwrap_or_default());
+        let config = self.afterwards(self.ask(|hypervisor| hypervisor.config(id)))?;
+        self.session.leave(config.map(Option::unwrap_or_default));
         Ok(())
     }
 

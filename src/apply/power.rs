@@ -5,6 +5,7 @@ use super::perform::{Step, failure, stale};
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::Outcome;
+use crate::observed::VmObserved;
 
 impl Step<'_> {
     pub(super) fn start(&mut self) -> Result<Outcome, Failure> {
@@ -13,7 +14,7 @@ impl Step<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let outcome = self.switch_on()?;
+        let outcome = self.switch_on(Some(&live))?;
         // A start applies what was pending.
         self.leave()?;
         Ok(outcome)
@@ -27,9 +28,11 @@ impl Step<'_> {
             // A stop applies what was pending, whoever set it.
             self.leave()?;
         }
-        self.switch_on()?;
+        // Whatever cannot be looked at now: a VM that was shut down to be started again is started.
+        let off = if live.running { self.afterwards(self.live())? } else { Some(live) };
+        self.switch_on(off.as_ref())?;
         self.leave()?;
-        let waiting = self.live()?.pending;
+        let waiting = self.afterwards(self.live())?.map(|live| live.pending).unwrap_or_default();
         if !waiting.is_empty() {
             let keys: Vec<String> = waiting.into_keys().collect();
             self.noticed(format!("still waits after the restart: {}", keys.join(", ")));
@@ -45,7 +48,9 @@ impl Step<'_> {
         self.must_not_have_moved(&live)?;
         self.switch_off()?;
         self.leave()?;
-        self.will_boot()?;
+        if let Some(live) = self.afterwards(self.live())? {
+            self.will_boot(&live)?;
+        }
         Ok(self.action.outcome)
     }
 
@@ -68,13 +73,13 @@ impl Step<'_> {
         // Two looks: the digest must be of the configuration that was judged.
         let op = HostOp::Destroy { vm: id, digest: live.digest };
         self.host(&op, &gone)?;
-        if gone()? == Holds::No {
+        if self.afterwards(gone())? == Some(Holds::No) {
             return Err(failure(
                 format!("VM {id} is still there, though the target reported success"),
                 Some("look at the task log of the node"),
             ));
         }
-        let left = self.ask(|hypervisor| hypervisor.volumes(id))?;
+        let left = self.afterwards(self.ask(|hypervisor| hypervisor.volumes(id)))?.unwrap_or_default();
         if !left.is_empty() {
             self.noticed(format!("volumes that its configuration did not name stay: {}", left.join(", ")));
         }
@@ -82,8 +87,8 @@ impl Step<'_> {
     }
 
     /// Notes that the guest of a VM that is off reads what cloud-init tells it, whoever starts it.
-    fn will_boot(&mut self) -> Result<(), Failure> {
-        if self.live()?.record.valid().is_some_and(|record| record.unread) {
+    fn will_boot(&mut self, live: &VmObserved) -> Result<(), Failure> {
+        if live.record.valid().is_some_and(|record| record.unread) {
             self.write_record(&|record| record.unread = false)?;
         }
         Ok(())
@@ -93,10 +98,13 @@ impl Step<'_> {
     pub(super) fn switch_off(&self) -> Result<(), Failure> {
         let off = || self.live().map(|live| if live.running { Holds::No } else { Holds::Yes });
         let asked = self.host(&HostOp::Shutdown { vm: self.id() }, &off);
-        let refused = match (asked, off()?) {
-            (_, Holds::Yes) => return Ok(()),
-            (Err(failure), _) => failure,
-            (Ok(()), _) => failure(
+        let found = if asked.is_ok() { self.afterwards(off())? } else { off().ok() };
+        let refused = match (asked, found) {
+            (_, Some(Holds::Yes)) | (Ok(()), None) => return Ok(()),
+            // Nothing is done by force to a VM that cannot be looked at.
+            (Err(failure), None) => return Err(failure),
+            (Err(failure), Some(_)) => failure,
+            (Ok(()), Some(_)) => failure(
                 format!("VM {} did not shut down", self.id()),
                 Some("its guest does not react: look at its console; `--force-stop` stops it all the same"),
             ),
@@ -106,16 +114,18 @@ impl Step<'_> {
         }
         self.noticed(format!("stopped by force: {}", refused.error));
         self.host(&HostOp::Stop { vm: self.id() }, &off)?;
-        if off()? == Holds::No {
+        if self.afterwards(off())? == Some(Holds::No) {
             return Err(failure(format!("VM {} still runs after it was stopped", self.id()), None));
         }
         Ok(())
     }
 
-    /// Starts the VM, whose guest reads then what cloud-init tells it. One that runs all the same when the start was
+    /// Starts the VM, of which `off` is known, whose guest reads then what cloud-init tells it. One that runs all the same when the start was
     /// refused, somebody else has started meanwhile.
-    fn switch_on(&mut self) -> Result<Outcome, Failure> {
-        self.will_boot()?;
+    fn switch_on(&mut self, off: Option<&VmObserved>) -> Result<Outcome, Failure> {
+        if let Some(off) = off {
+            self.will_boot(off)?;
+        }
         let runs = || self.live().map(|live| if live.running { Holds::Yes } else { Holds::No });
         match self.host(&HostOp::Start { vm: self.id() }, &runs) {
             Ok(()) => Ok(self.action.outcome),

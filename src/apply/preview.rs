@@ -149,6 +149,11 @@ impl<'a> Scene<'a> {
                 calls.extend(self.write_record(Record { grow: false, ..self.record.clone() })?);
                 Ok(calls)
             }
+            ActionKind::AwaitNetwork => {
+                let mut calls = vec![Call::Agent("network-get-interfaces")];
+                calls.extend(self.write_record(Record { card: false, ..self.record.clone() })?);
+                Ok(calls)
+            }
             ActionKind::UpdateCloudInit => {
                 let mut calls = self.write_record(Record { unread: true, ..self.record.clone() })?;
                 calls.push(Call::Host(HostOp::UpdateCloudInit { vm: id }));
@@ -223,6 +228,7 @@ impl<'a> Scene<'a> {
         }
         live.digest = unknown();
         operation::unsettle(&mut self.record, self.task);
+        self.record.card |= self.record.state != RecordState::Creating && write.set.contains_key("net0");
         if self.record.state == RecordState::Creating {
             self.record.state = RecordState::Setup;
             self.record.uuid.clone_from(&live.uuid);

@@ -40,8 +40,8 @@ impl Step<'_> {
         };
         let op = operation::snapshot(self.id(), &name, record, &live.digest)?;
         self.host(&op, &|| self.took(&there))?;
-        let now = self.live()?;
-        if !there(&now) || now.lock.is_some() {
+        let now = self.afterwards(self.live())?;
+        if now.is_some_and(|now| !there(&now) || now.lock.is_some()) {
             return Err(failure(format!("snapshot `{name}` is not there, though the target reported success"), None));
         }
         self.leave()?;
@@ -58,7 +58,7 @@ impl Step<'_> {
         self.must_not_have_moved(&live)?;
         let op = HostOp::RemoveSnapshot { vm: self.id(), name: name.clone() };
         self.host(&op, &|| self.took(&gone))?;
-        if !gone(&self.live()?) {
+        if self.afterwards(self.live())?.is_some_and(|now| !gone(&now)) {
             return Err(failure(format!("snapshot `{name}` is still there, though the target reported success"), None));
         }
         self.leave()?;

@@ -39,8 +39,13 @@ impl Step<'_> {
             self.host(&HostOp::WriteExports { vm: id, entries: Vec::new() }, &|| Ok(Holds::No))?;
         }
         // The VM as a whole first, then each disk that is left.
+        let mut converted = false;
         for _ in 0..=live.unconverted().count() {
-            let live = self.live()?;
+            let live = match self.live() {
+                found if converted => self.afterwards(found)?,
+                found => Some(found?),
+            };
+            let Some(live) = live else { return Ok(self.action.outcome) };
             if live.template && live.unconverted().next().is_none() {
                 return Ok(self.action.outcome);
             }
@@ -50,11 +55,13 @@ impl Step<'_> {
                 return Err(failure(what, Some("wait until it has ended, then apply again")));
             }
             let op = operation::template(id, &live);
+            let whole = !live.template || live.unconverted().count() == 1;
             match self.host(&op, &|| self.converted(&op)) {
                 // Somebody else's apply was faster.
                 Err(failure) if failure.stale && self.converted(&op)? == Holds::Yes => {}
                 ended => ended?,
             }
+            converted = whole;
             self.leave()?;
         }
         let live = self.live()?;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::host::Holds;
+use super::network::address_on;
 use super::operation;
 use super::perform::{Step, failure};
 use crate::event::Failure;
@@ -97,12 +98,7 @@ impl Step<'_> {
                 }
                 Err(fault) => return Err(fault.into()),
             };
-            let usable = |address: &IpAddr| match address {
-                IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_loopback() && !v4.is_unspecified(),
-                IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_loopback() && !v6.is_unspecified(),
-            };
-            let own = found.iter().filter(|found| found.mac.eq_ignore_ascii_case(&mac)).map(|found| found.address);
-            if let Some(address) = own.filter(usable).min() {
+            if let Some(address) = address_on(&found, &mac) {
                 return Ok(address);
             }
             if self.is_late() {

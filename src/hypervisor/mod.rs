@@ -303,7 +303,7 @@ pub trait Guests: Send + Sync {
     /// Whether the agent answers. A fault says why not.
     fn ping(&self, vm: VmId) -> Result<(), Fault>;
 
-    /// The addresses of the guest's network interfaces, as its agent tells them.
+    /// The guest's network interfaces with their addresses, as its agent tells them.
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault>;
 
     /// Starts a program in the guest and returns its pid at once. `argv` is never given to a shell; `input` is what the
@@ -319,13 +319,13 @@ pub trait Guests: Send + Sync {
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault>;
 }
 
-/// An address of a guest.
+/// An address of a guest, or an interface that has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestAddress {
     /// MAC address of its interface.
     pub mac: String,
-    /// The address.
-    pub address: IpAddr,
+    /// The address; `None`: the interface has none.
+    pub address: Option<IpAddr>,
 }
 
 /// State of a program in a guest.

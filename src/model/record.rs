@@ -10,6 +10,7 @@ use super::VmId;
 ///
 /// It is one line in the VM's notes (see `observed::notes` for the text form). It counts only for the VM whose
 /// `smbios1` uuid it names: Proxmox gives every clone a new uuid, so a copied record is void.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -54,6 +55,9 @@ pub struct Record {
     /// What cloud-init is told changed while the VM ran, and the guest has not been seen to boot since.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unread: bool,
+    /// The network card changed, and the guest has not been seen with it since.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub card: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -110,6 +114,7 @@ impl Record {
             is_template: false,
             grow: false,
             unread: false,
+            card: false,
         }
     }
 }

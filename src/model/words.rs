@@ -129,6 +129,8 @@ pub enum ActionKind {
     Start,
     /// Waits until the guest agent answers.
     AwaitAgent,
+    /// Waits until the guest has its network card and an address on it. Only after the card changed.
+    AwaitNetwork,
     /// Waits until cloud-init has finished.
     AwaitCloudInit,
     /// Makes the guest's root file system as large as its disk. Only after the disk grew.
@@ -159,7 +161,7 @@ pub enum ActionKind {
 
 impl ActionKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::RemoveLeftover,
         Self::FetchImage,
         Self::Clone,
@@ -175,6 +177,7 @@ impl ActionKind {
         Self::Restart,
         Self::Start,
         Self::AwaitAgent,
+        Self::AwaitNetwork,
         Self::AwaitCloudInit,
         Self::GrowFilesystem,
         Self::Unmount,
@@ -209,6 +212,7 @@ impl ActionKind {
             Self::Restart => "restart",
             Self::Start => "start",
             Self::AwaitAgent => "await-agent",
+            Self::AwaitNetwork => "await-network",
             Self::AwaitCloudInit => "await-cloud-init",
             Self::GrowFilesystem => "grow-filesystem",
             Self::Unmount => "unmount",
@@ -254,6 +258,7 @@ impl ActionKind {
             | Self::Configure
             | Self::UpdateCloudInit
             | Self::Start
+            | Self::AwaitNetwork
             | Self::Unmount
             | Self::PrepareShare
             | Self::ExportShare

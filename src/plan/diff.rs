@@ -55,6 +55,17 @@ pub(super) fn drive(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec
     drive
 }
 
+/// What it costs that the network card changes, if it does.
+pub(super) fn changes_card(changes: &[Change]) -> Option<Disruption> {
+    let card = |change: &&Change| change.rows().any(|row| row.options.contains(&"net0"));
+    changes.iter().filter(card).map(|change| change.disruption).max()
+}
+
+/// Whether a running VM gets its changed card only when it is restarted.
+pub(super) fn card_waits(live: &VmObserved, changes: &[Change]) -> bool {
+    live.pending.contains_key("net0") || changes_card(changes) == Some(Disruption::Restart)
+}
+
 /// A VM that is stopped and will be started, or the other way round.
 pub(super) fn power(vm: &DesiredVm) -> Change {
     let origin = vm.origins.of(Key::Started);

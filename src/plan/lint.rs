@@ -22,6 +22,10 @@ fn can(vm: &VmPlan, kind: ActionKind) -> bool {
 /// Whether the changes that a plan shows of a VM are those that apply would write: a sentence for each option that is
 /// written and not shown, and for each change that writes nothing.
 fn shown(vm: &VmPlan, live: &VmObserved, found: &mut Vec<String>) {
+    let configures = |action: &Action| action.kind == ActionKind::Configure && action.outcome.acts();
+    if !vm.actions.iter().any(configures) {
+        return;
+    }
     // All values of a VM that is being made are shown.
     let Some(task) = vm.task.as_deref().filter(|task| !task.fresh) else { return };
     let written = |row: &&'static Row| row.step == ActionKind::Configure;

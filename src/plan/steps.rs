@@ -231,6 +231,7 @@ impl Draft {
             resize: (origin.size != Some(diff::wanted_bytes(vm))).then_some(origin.smaller),
             cloud_init: None,
             grow: false,
+            card: false,
             restart: false,
             start: vm.started.then_some("the VM is new"),
             bring_up: vm.started.then_some("the guest boots for the first time"),
@@ -299,11 +300,15 @@ impl Draft {
         let restart = scene.restart
             && live.running
             && (disruption == Some(Disruption::Restart) || !diff::waiting(live).is_empty());
+        let card = record.card || (!fresh && diff::changes_card(&self.changes).is_some());
+        let card_waits = live.running && !restart && diff::card_waits(live, &self.changes);
+        let asks_for_card = card && vm.started && !vm.is_template && !card_waits;
         let steps = Steps {
             acting: Outcome::Update,
             configure,
             moves: moves.then_some(if live.running { Disruption::Live } else { Disruption::None }),
             resize: grows.then_some("the disk is smaller than wished"),
+            card: asks_for_card,
             // A guest that has never been up grows by itself when it boots.
             grow: record.grow || (grows && !fresh),
             // A start makes it anew by itself.
@@ -331,8 +336,12 @@ impl Draft {
         // What becomes a template is shut down.
         let unread = !vm.is_template && ((live.running && record.unread) || steps.cloud_init.is_some());
         let unread = unread && !self.actions.iter().any(|action| action.outcome.acts() && boots(action));
-        let wished =
-            acts.then(|| Record { unread, ..guest::wished(vm, record, &mounts, scene.desired, &staging.digests) });
+        let card = card && !asks_for_card;
+        let wished = acts.then(|| Record {
+            unread,
+            card,
+            ..guest::wished(vm, record, &mounts, scene.desired, &staging.digests)
+        });
         let Some(mut wished) = wished else {
             self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
             return self.into_plan(None);

@@ -1,14 +1,15 @@
 //! Guests, through their agents.
 
-use phoenix::hypervisor::{Effect, FaultKind, GuestExit, GuestStatus};
+use phoenix::hypervisor::{Effect, FaultKind, GuestExit, GuestStatus, HostOp};
 
-use crate::world::{Check, World, id};
+use crate::world::{Check, World, id, start};
 
-pub(crate) const CHECKS: [Check; 4] = [
+pub(crate) const CHECKS: [Check; 5] = [
     ("an agent that cannot answer", no_agent),
     ("a program in a guest", program),
     ("an answer is given once", once),
     ("the addresses of a guest", addresses),
+    ("a guest without a driver for its card", driver),
 ];
 
 fn words(argv: &[&str]) -> Vec<String> {
@@ -81,7 +82,20 @@ fn addresses(world: &World) {
     let found = world.answer("addresses", world.target.guests().addresses(id(304)));
     let mac = world.vm(304).net0.and_then(|net| net.mac).unwrap();
     let own = found.iter().filter(|address| address.mac.eq_ignore_ascii_case(&mac));
-    let own: Vec<String> = own.map(|address| address.address.to_string()).collect();
+    let own: Vec<String> = own.filter_map(|address| Some(address.address?.to_string())).collect();
     world.holds(&format!("net0's address is among {found:?}"), own.contains(&"192.0.2.44".to_owned()));
     world.holds("others are told apart", found.len() > own.len());
+}
+
+fn driver(world: &World) {
+    let card = |model: &str| format!("net0: {model}=BC:24:11:00:00:05,bridge=vmbr0");
+    for (model, has_card) in [("virtio", true), ("rtl8139", false)] {
+        world.put(305, &[&card(model)]);
+        world.done(&start(305));
+        let found = world.answer("addresses", world.target.guests().addresses(id(305)));
+        let card = found.iter().any(|found| found.mac.eq_ignore_ascii_case("BC:24:11:00:00:05"));
+        world.same(&format!("a guest with a card {model} has it"), card, has_card);
+        world.holds("others are there", !found.is_empty());
+        world.done(&HostOp::Stop { vm: id(305) });
+    }
 }

@@ -123,7 +123,7 @@ fn check_scripts(target: &dyn Hypervisor, node: &Path, rounds: usize) {
     let done = |op: HostOp| target.perform(&op, LONG).unwrap();
     done(HostOp::Start { vm: vm(101) });
     done(HostOp::MakeDirectory { path: SHARE.to_owned() });
-    let client = target.guests().addresses(vm(101)).unwrap().pop().unwrap().address.to_string();
+    let client = target.guests().addresses(vm(101)).unwrap().pop().unwrap().address.unwrap().to_string();
     done(HostOp::WriteExports { vm: vm(101), entries: vec![ExportEntry { path: SHARE.to_owned(), client }] });
     let source = format!("192.0.2.1:{SHARE}");
     let run = |program: &guest::Program| {

@@ -123,11 +123,15 @@ struct InterfaceAddress {
     address: String,
 }
 
-/// The addresses of a guest. One that is none says nothing about the guest and is not handed on.
+/// The interfaces of a guest with their addresses. An address that is none says nothing about the guest and is not handed on.
 pub(super) fn addresses(interfaces: Vec<Interface>) -> Vec<GuestAddress> {
     let of = |Interface { mac, addresses }: Interface| {
-        let addresses = addresses.into_iter().filter_map(|one| one.address.parse().ok());
-        addresses.map(move |address| GuestAddress { mac: mac.clone(), address }).collect::<Vec<_>>()
+        let mut addresses: Vec<_> =
+            addresses.into_iter().filter_map(|one| one.address.parse().ok()).map(Some).collect();
+        if addresses.is_empty() {
+            addresses.push(None);
+        }
+        addresses.into_iter().map(move |address| GuestAddress { mac: mac.clone(), address }).collect::<Vec<_>>()
     };
     interfaces.into_iter().flat_map(of).collect()
 }

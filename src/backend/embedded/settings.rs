@@ -1,6 +1,6 @@
 //! `node.json`: what kind of node this is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,6 +47,9 @@ pub struct Settings {
     /// What the guests are: `simulated`, or real ones run by `qemu`.
     #[serde(default)]
     pub guests: GuestKind,
+    /// Models of network cards for which simulated guests have no driver.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub missing_drivers: BTreeSet<String>,
     /// How QEMU runs guests: `kvm`, `tcg` (emulation), or `auto`: KVM if a guest gets going under it.
     #[serde(default)]
     pub accelerator: Accelerator,
@@ -82,6 +85,7 @@ impl Default for Settings {
             exports: BTreeMap::new(),
             nfs_server: true,
             guests: GuestKind::Simulated,
+            missing_drivers: BTreeSet::new(),
             accelerator: Accelerator::Auto,
             latency_ms: 0,
             agent_delay_ms: 0,

@@ -84,9 +84,12 @@ impl Machines for Simulated<'_> {
         self.agent(vm)?;
         let text = self.0.existing(vm)?;
         let conf = Conf::parse(&text);
-        let mac = conf.get("net0").and_then(Net::parse).and_then(|net| net.mac);
-        let own = mac.map(|mac| GuestAddress { mac: mac.to_ascii_lowercase(), address: address(vm, &conf) });
-        let loopback = GuestAddress { mac: "00:00:00:00:00:00".to_owned(), address: IpAddr::from([127, 0, 0, 1]) };
+        let card = conf.get("net0").and_then(Net::parse);
+        let card = card.filter(|net| !self.0.settings.missing_drivers.contains(&net.model));
+        let own = card.and_then(|net| net.mac).map(|mac| mac.to_ascii_lowercase());
+        let own = own.map(|mac| GuestAddress { mac, address: Some(address(vm, &conf)) });
+        let address = Some(IpAddr::from([127, 0, 0, 1]));
+        let loopback = GuestAddress { mac: "00:00:00:00:00:00".to_owned(), address };
         Ok(std::iter::once(loopback).chain(own).collect())
     }
 

@@ -69,7 +69,7 @@ pub(super) static VALUES: &[Row] = &[
         read: |live| Some(Value::text(live.net0.as_ref()?.bridge.as_ref()?)),
         wish: |vm, _| Wish::Value(Value::text(&vm.network_bridge)),
         write: rewire,
-        uptake: plugged,
+        uptake: connected,
         ..Row::of(Key::NetworkBridge, &["net0"])
     },
     Row {
@@ -184,6 +184,18 @@ fn rewire(vm: &DesiredVm, _: Option<&Value<'_>>, edit: &mut Edit<'_>) {
     edit.put("net0", net.to_string());
 }
 
+/// Another bridge alone only moves the node's end of the cable (recorded).
+fn connected<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
+    let model = taking.live.net0.as_ref().map(|net| net.model.as_str());
+    let stays = model == Some(taking.desired.network_model.as_str());
+    if stays && taking.live.running && taking.capabilities.plugs_network {
+        (Disruption::Live, Cow::Borrowed("only the node's end moves; the guest does not notice, and keeps its address"))
+    } else {
+        plugged(taking)
+    }
+}
+
+/// Another card takes the place of the one that is there.
 fn plugged<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     if !taking.capabilities.plugs_network {
         at_restart(taking, "network cards stay while it runs")

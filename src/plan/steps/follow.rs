@@ -18,6 +18,8 @@ pub(super) struct Steps<'a> {
     pub(super) resize: Option<&'static str>,
     /// Why the cloud-init drive of a running VM is made anew.
     pub(super) cloud_init: Option<&'static str>,
+    /// The guest is asked for its network card, which changes or has changed.
+    pub(super) card: bool,
     /// The guest's root file system is to follow its disk.
     pub(super) grow: bool,
     pub(super) restart: bool,
@@ -81,6 +83,9 @@ impl Draft {
         let (outcome, reason) =
             when(wanted.or(steps.grow.then_some("its root file system is to grow")), "nothing needs the guest");
         self.push(ActionKind::AwaitAgent, outcome, reason);
+        if steps.card {
+            self.push(ActionKind::AwaitNetwork, Outcome::Update, "its network card changes");
+        }
         self.push(ActionKind::AwaitCloudInit, outcome, reason);
         if steps.grow {
             self.push(ActionKind::GrowFilesystem, Outcome::Update, "the disk grew");

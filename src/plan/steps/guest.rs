@@ -13,6 +13,7 @@ pub(super) const LEFT_OPEN: &str = "the VM is not to run";
 pub(super) fn is_inside(kind: ActionKind) -> bool {
     match kind {
         ActionKind::AwaitAgent
+        | ActionKind::AwaitNetwork
         | ActionKind::AwaitCloudInit
         | ActionKind::GrowFilesystem
         | ActionKind::Unmount

@@ -66,7 +66,7 @@ fn answer(node: &Node, vm: VmId, question: &Value) -> Result<Value, Fault> {
     match question["execute"].as_str().unwrap_or_default() {
         "guest-ping" => guests.ping(vm).map(|()| json!({})),
         "guest-network-get-interfaces" => {
-            let card = |found: &phoenix::hypervisor::GuestAddress| json!({ "hardware-address": found.mac, "ip-addresses": [{ "ip-address": found.address.to_string() }] });
+            let card = |found: &phoenix::hypervisor::GuestAddress| json!({ "hardware-address": found.mac, "ip-addresses": found.address.iter().map(|address| json!({ "ip-address": address.to_string() })).collect::<Vec<_>>() });
             Ok(guests.addresses(vm)?.iter().map(card).collect())
         }
         "guest-exec" => {

@@ -37,11 +37,14 @@ fn interfaces(node: &Node, vm: VmId) -> Result<Value, Fault> {
         })
     };
     let mut cards = vec![card("lo", "00:00:00:00:00:00", [("ipv4", "127.0.0.1", 8), ("ipv6", "::1", 128)], [0; 4])];
-    if let Some(mac) = conf.get("net0").and_then(Net::parse).and_then(|net| net.mac) {
-        let mac = mac.to_ascii_lowercase();
+    let mac = conf.get("net0").and_then(Net::parse).and_then(|net| net.mac).map(|mac| mac.to_ascii_lowercase());
+    let found = node.core.guests().addresses(vm)?;
+    // None where the guest has no driver for the card.
+    if let Some(told) = found.iter().find(|found| Some(&found.mac) == mac.as_ref()) {
+        let mac = told.mac.clone();
         let own = PropertyString::parse(conf.get("ipconfig0").unwrap_or_default());
         let given = own.get("ip").and_then(|ip| ip.split_once('/'));
-        let told = node.core.guests().addresses(vm)?.pop().map(|own| own.address.to_string()).unwrap_or_default();
+        let told = told.address.map(|address| address.to_string()).unwrap_or_default();
         let (ip, prefix) = (told.as_str(), given.map_or("24", |(_, prefix)| prefix));
         let prefix = prefix.parse().unwrap_or(24);
         let local = link_local(&mac);

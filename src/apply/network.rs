@@ -1,0 +1,93 @@
+//! The network card of a guest, after it changed.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::host::LOOK_AGAIN;
+use super::perform::{Step, failure};
+use crate::event::Failure;
+use crate::hypervisor::{FaultKind, GuestAddress};
+use crate::model::{Key, Outcome};
+
+/// How long an agent that does not answer is waited for. Where the guest boots first, another action has done that.
+const AGENT: Duration = Duration::from_secs(30);
+
+/// The address by which others reach the card with this MAC: IPv4 before IPv6, none that counts only on its own link.
+pub(super) fn address_on(found: &[GuestAddress], mac: &str) -> Option<IpAddr> {
+    let usable = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_loopback() && !v4.is_unspecified(),
+        IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_loopback() && !v6.is_unspecified(),
+    };
+    let own = found.iter().filter(|found| found.mac.eq_ignore_ascii_case(mac));
+    own.filter_map(|found| found.address).filter(usable).min()
+}
+
+impl Step<'_> {
+    /// Asks the guest for the card that net0 has become, and for an address on it.
+    ///
+    /// A guest whose kernel has no driver for the new model has no card at all: that is a failure, since nobody reaches it
+    /// any more. A card without an address is told; so is a guest that cannot be asked.
+    pub(super) fn await_network(&mut self) -> Result<Outcome, Failure> {
+        let id = self.id();
+        let live = self.live()?;
+        if live.pending.contains_key("net0") {
+            self.noticed("net0 waits for a restart: the guest is asked for its card then");
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        let Some((mac, net)) = live.net0.and_then(|net| Some((net.mac.clone()?, net))) else {
+            return Err(failure(format!("VM {id} has no network card net0 with a MAC address"), None));
+        };
+        let give_up_asking = self.by.clock.now() + AGENT;
+        let mut has_card = false;
+        loop {
+            match self.by.hypervisor.guests().addresses(id) {
+                Ok(found) if address_on(&found, &mac).is_some() => break,
+                Ok(found) => has_card = found.iter().any(|found| found.mac.eq_ignore_ascii_case(&mac)),
+                Err(fault) => {
+                    self.must_run()?;
+                    let late = self.is_late() || self.by.clock.now() >= give_up_asking;
+                    let passes = matches!(fault.kind, FaultKind::AgentDown | FaultKind::TimedOut | FaultKind::Garbled);
+                    if late || !(passes || fault.is_transient()) {
+                        self.noticed(format!(
+                            "not checked whether the guest has its network card ({mac}, `{}`): {}",
+                            net.model, fault.what
+                        ));
+                        break;
+                    }
+                }
+            }
+            if self.is_late() && has_card {
+                let bridge = net.bridge.as_deref().unwrap_or("none");
+                self.noticed(format!(
+                    "the guest has its network card ({mac}), and no address on it: does a DHCP server answer on bridge \
+                     `{bridge}`?"
+                ));
+                break;
+            }
+            if self.is_late() {
+                return Err(self.no_card(&mac, &net.model));
+            }
+            self.waiting("the guest's network card");
+            self.by.clock.pause(LOOK_AGAIN.min(self.remaining()));
+        }
+        self.write_record(&|record| record.card = false)?;
+        Ok(self.action.outcome)
+    }
+
+    fn no_card(&self, mac: &str, model: &str) -> Failure {
+        let changes = &self.vm.changes;
+        let before = changes.iter().find(|change| change.key == Key::NetworkModel.name());
+        let before = before.and_then(|change| change.old.as_deref()).filter(|old| !old.is_empty());
+        let back = match before {
+            Some(before) => format!("set `network_model` back to `{before}` and apply"),
+            None => "set `network_model` back to what it was and apply".to_owned(),
+        };
+        let what = format!(
+            "the guest has no network card {mac} after {} s: its kernel seems to have no driver for `{model}`",
+            self.seconds()
+        );
+        let console = self.by.hypervisor.console(self.id());
+        failure(what, Some(&format!("{back}, or install the driver in the guest, at its console ({console})")))
+    }
+}
