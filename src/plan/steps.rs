@@ -251,7 +251,7 @@ impl Draft {
             fresh: true,
             completing: true,
             scripts: staging::feature_scripts(vm, scene.desired, &|_| false),
-            lost: BTreeSet::new(),
+            verify: BTreeSet::new(),
             mounts,
             files: staging.files(vm, scene.desired),
             unmount: BTreeMap::new(),
@@ -323,8 +323,7 @@ impl Draft {
             self.push_about(ActionKind::Stop, None, Outcome::Update, "the VM is not to run", Disruption::Stop);
         }
         guest::left_open(vm, record, &mounts, scene.desired, problems);
-        let verified = Verified::of(vm.vm_id, scene.observed);
-        verified.told(vm.vm_id, problems);
+        Verified::of(vm.vm_id, scene.observed).told(vm.vm_id, problems);
         self.follow(vm, record, &mounts, scene, &steps, problems);
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for what a
         // run that was killed between an action and the record has forgotten.
@@ -340,10 +339,15 @@ impl Draft {
             return self.into_plan(None);
         };
         preflight::notes(vm, &mut wished, problems);
-        if wished == *record {
-            self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
-        } else {
+        // An export to another address makes it forget what is mounted.
+        let exports = |action: &Action| action.kind == ActionKind::ExportShare && action.outcome.acts();
+        let forgets = !record.volumes.is_empty() && self.actions.iter().any(exports);
+        if wished != *record {
             self.push(ActionKind::Record, Outcome::Update, "something it says changes");
+        } else if forgets {
+            self.push(ActionKind::Record, Outcome::Update, "it says what is mounted");
+        } else {
+            self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
         }
         self.basis = Some(live.digest.clone());
         if scene.snapshot && !vm.is_template {
@@ -362,7 +366,7 @@ impl Draft {
             fresh,
             completing,
             scripts: staging::feature_scripts(vm, scene.desired, &|name| ran.again(name)),
-            lost: mounts.iter().map(|mount| &mount.mount_point).filter(|at| verified.lost_mount(at)).cloned().collect(),
+            verify: self.looked_at(record, &mounts),
             mounts,
             files: staging.files(vm, scene.desired),
             record: wished,

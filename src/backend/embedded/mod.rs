@@ -282,6 +282,7 @@ impl Hypervisor for Embedded {
             exports: self.exports_on_host(&|_| true)?,
             elsewhere: BTreeMap::new(),
             ha: BTreeSet::new(),
+            addresses: BTreeMap::new(),
             guests: BTreeMap::new(),
             cloning,
             working: self.tasks.working()?,

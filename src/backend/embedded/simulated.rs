@@ -7,7 +7,7 @@ use super::Embedded;
 use super::files::{self, Deadline};
 use super::machines::Machines;
 use super::power::now_ms;
-use super::programs::address;
+use super::programs::fixed_address;
 use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus};
 use crate::model::VmId;
 use crate::observed::{Conf, Net};
@@ -34,6 +34,26 @@ impl Simulated<'_> {
     }
 }
 
+impl Embedded {
+    /// The address that the simulated network gives a guest which asks.
+    fn lease(&self, vm: VmId) -> IpAddr {
+        let [_, a, b, c] = vm.get().to_be_bytes();
+        let usual = IpAddr::from([198, 18 + (a & 1), b, c]);
+        self.settings.leases.get(&vm.get()).copied().unwrap_or(usual)
+    }
+
+    /// The address of a running guest: the fixed one with which it booted, else one of the simulated network.
+    pub(super) fn address(&self, vm: VmId) -> Result<IpAddr, Fault> {
+        let run = files::read(&self.dir.join("run").join(vm.to_string()))?.unwrap_or_default();
+        let fixed = match run.lines().nth(1) {
+            Some(noted) => noted.parse().ok(),
+            // A test, or an earlier version, started it.
+            None => fixed_address(&Conf::parse(&self.existing(vm)?)),
+        };
+        Ok(fixed.unwrap_or_else(|| self.lease(vm)))
+    }
+}
+
 impl Machines for Simulated<'_> {
     fn running(&self) -> Result<BTreeSet<VmId>, Fault> {
         Ok(self.0.vms_in("run")?.into_iter().collect())
@@ -41,15 +61,19 @@ impl Machines for Simulated<'_> {
 
     fn started_at(&self, vm: VmId) -> Result<Option<u64>, Fault> {
         let text = files::read(&self.0.dir.join("run").join(vm.to_string()))?;
-        Ok(text.map(|text| text.trim().parse().unwrap_or(0)))
+        Ok(text.map(|text| text.lines().next().and_then(|line| line.trim().parse().ok()).unwrap_or(0)))
     }
 
     fn start(&self, vm: VmId, conf: &Conf<'_>, _: Deadline) -> Result<(), Fault> {
         files::make_dir(&self.0.guest_dir(vm))?;
         self.0.fill_disk(vm, &conf.to_string())?;
         self.0.forget_processes(vm)?;
+        let fixed = fixed_address(conf);
+        self.0.mount_all(vm, fixed.unwrap_or_else(|| self.0.lease(vm)))?;
+        // What cloud-init is told later, the guest does not read before it boots again.
+        let boot = fixed.map_or_else(|| "dhcp".to_owned(), |address| address.to_string());
         let path = self.0.dir.join("run").join(vm.to_string());
-        files::replace(&path, &self.0.dir.join(format!("tmp/run-{vm}")), &now_ms().to_string())
+        files::replace(&path, &self.0.dir.join(format!("tmp/run-{vm}")), &format!("{}\n{boot}\n", now_ms()))
     }
 
     /// At once if the guest is up, in vain if not.
@@ -91,7 +115,8 @@ impl Machines for Simulated<'_> {
         let text = self.0.existing(vm)?;
         let conf = Conf::parse(&text);
         let mac = conf.get("net0").and_then(Net::parse).and_then(|net| net.mac);
-        let own = mac.map(|mac| GuestAddress { mac: mac.to_ascii_lowercase(), address: address(vm, &conf) });
+        let address = self.0.address(vm)?;
+        let own = mac.map(|mac| GuestAddress { mac: mac.to_ascii_lowercase(), address });
         let loopback = GuestAddress { mac: "00:00:00:00:00:00".to_owned(), address: IpAddr::from([127, 0, 0, 1]) };
         Ok(std::iter::once(loopback).chain(own).collect())
     }
