@@ -66,7 +66,7 @@ impl Step<'_> {
         }
         let op = operation::write_exports(id, task, &client);
         // Whoever comes after a death between this and the mounts must know that they were not seen.
-        if !served.is_empty() && (own.is_empty() || own.iter().any(|export| export.client != client)) {
+        if !served.is_empty() && own.iter().any(|export| export.client != client) {
             self.write_record(&|record| operation::forget_served(record, task))?;
         }
         // Writing the same file again changes nothing: it may be repeated.

@@ -297,6 +297,10 @@ fn hint(said: &str) -> Option<&'static str> {
         Some("the guest's disk is full")
     } else if has(&["Unable to locate package", "Temporary failure resolving", "Failed to fetch"]) {
         Some("the guest cannot reach its package mirrors: install the NFS client into the template")
+    } else if has(&["target is busy"]) {
+        Some("something in the guest uses it: `lsof` there tells what; end it, then apply again")
+    } else if has(&["otherwise than /etc/fstab says"]) {
+        Some("something in the guest mounts it with options of its own: `systemctl list-units --type mount` there")
     } else if has(&["/etc/fstab mounts something else"]) {
         Some("remove that line, or choose another `mount_point`")
     } else {
@@ -345,6 +349,8 @@ mod tests {
         );
         check("E: Failed to fetch http://deb/x  Temporary failure resolving 'deb'", "mirrors");
         check("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "--configure -a");
+        check("umount: /mnt: target is busy.", "lsof");
+        check("192.0.2.1:/srv is mounted at /mnt otherwise than /etc/fstab says: ro,hard", "options of its own");
         check("/etc/fstab mounts something else at /mnt already: 1:/x /mnt nfs", "mount_point");
     }
 

@@ -341,7 +341,8 @@ impl Draft {
         preflight::notes(vm, &mut wished, problems);
         // An export to another address makes it forget what is mounted.
         let exports = |action: &Action| action.kind == ActionKind::ExportShare && action.outcome.acts();
-        let forgets = !record.volumes.is_empty() && self.actions.iter().any(exports);
+        let verify = self.looked_at(record, &mounts);
+        let forgets = !verify.is_empty() && self.actions.iter().any(exports);
         if wished != *record {
             self.push(ActionKind::Record, Outcome::Update, "something it says changes");
         } else if forgets {
@@ -366,7 +367,7 @@ impl Draft {
             fresh,
             completing,
             scripts: staging::feature_scripts(vm, scene.desired, &|name| ran.again(name)),
-            verify: self.looked_at(record, &mounts),
+            verify,
             mounts,
             files: staging.files(vm, scene.desired),
             record: wished,

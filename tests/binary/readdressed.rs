@@ -86,8 +86,11 @@ fn check_mounted(scene: &Reached, address: &str, case: &str) {
     assert!(!plan.err.contains("T063"), "{case}: {}", plan.err);
 }
 
+/// What it is called, what happens, what phoenix is asked for, and the address that the guest has then.
+type Readdressed = (&'static str, fn(&Reached), &'static [&'static str], &'static str);
+
 /// Each way in which a guest boots with another address.
-fn ways() -> Vec<(&'static str, fn(&Reached), &'static [&'static str], &'static str)> {
+fn ways() -> Vec<Readdressed> {
     const FIXED: &str = "192.0.2.60";
     let fixed = |scene: &Reached| {
         scene.edit(r#""vm_name": "web","#, r#""vm_name": "web", "network_config": { "ip": "192.0.2.60/24" },"#);
@@ -171,9 +174,11 @@ fn a_plan_and_the_status_know_of_an_address_that_is_not_exported_to() {
         check(&scene.phoenix(&["status"]), 0, &[says, "next apply"]);
         let status = scene.phoenix(&["status", "--json"]);
         check(&status, 0, &["T063", says]);
-        check(&scene.phoenix(&["observe", "--out", "seen.json"]), 0, &[]);
-        let recorded = scene.phoenix(&["plan", "--against", "seen.json"]);
-        check(&recorded, 0, &["warning[T063]", says, "1 to update"]);
+        if place == Place::Embedded {
+            check(&scene.phoenix(&["observe", "--out", "seen.json"]), 0, &[]);
+            let recorded = scene.phoenix(&["plan", "--against", "seen.json"]);
+            check(&recorded, 0, &["warning[T063]", says, "1 to update"]);
+        }
         // Whoever looks changes nothing.
         assert_eq!(exported(&scene), USUAL);
         check(&scene.apply(), 0, &[]);

@@ -226,7 +226,8 @@ impl Embedded {
         if lines.is_empty() {
             return files::remove(&self.guest_dir(vm).join(MISSING));
         }
-        self.write_guest(vm, MISSING, &lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        self.write_guest(vm, MISSING, &(lines.join("\n") + "\n"))
     }
 
     /// Mounts what fstab says, as a guest does that boots with this address: what the node does not export to it stays

@@ -117,8 +117,8 @@ impl<'a> Volumes<'a> {
                 |source| mount.is_from(source),
             )
         };
-        let declares = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
-        if !mounts.iter().all(applied) || !record.volumes.keys().all(declares) {
+        let named = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
+        if !mounts.iter().all(applied) || !record.volumes.keys().all(named) {
             return left("the file says something else than was applied; the next apply mounts them".to_owned());
         }
         Some(Self { vm, record, mounts })

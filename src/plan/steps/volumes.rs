@@ -135,8 +135,8 @@ impl Draft {
                 Some(_) => (Outcome::Update, need.exported.moved().unwrap_or("the VM's address may have changed")),
             };
             self.push(ActionKind::ExportShare, outcome, reason);
-            exports = outcome.acts() && !self.off;
-            if exports {
+            exports = need.export.is_some();
+            if outcome.acts() && !self.off {
                 preflight::nfs_server(vm, scene.observed, problems);
             }
         } else if !own.is_empty() {
