@@ -18,6 +18,8 @@ mod executable;
 mod fstab;
 #[path = "hostile/grow.rs"]
 mod grow;
+#[path = "hostile/mount_point.rs"]
+mod mount_point;
 #[path = "support/node.rs"]
 mod node;
 #[path = "hostile/race.rs"]

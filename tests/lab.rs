@@ -16,6 +16,8 @@ mod support;
 
 #[path = "lab/boot.rs"]
 mod boot;
+#[path = "lab/missing.rs"]
+mod missing;
 #[path = "lab/story.rs"]
 mod story;
 #[path = "lab/trouble.rs"]

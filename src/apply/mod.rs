@@ -40,4 +40,4 @@ pub use preview::{Call, Preview, preview};
 pub use retry::pause_before;
 pub use run::{Inbox, Interrupter, Run, run};
 pub use schedule::Limits;
-pub use verify::{at_once, verify};
+pub use verify::{addresses, at_once, verify};

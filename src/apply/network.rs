@@ -1,26 +1,15 @@
 //! The network card of a guest, after it changed.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::host::LOOK_AGAIN;
 use super::perform::{Step, failure};
 use crate::event::Failure;
-use crate::hypervisor::{FaultKind, GuestAddress};
+use crate::hypervisor::{FaultKind, address_on};
 use crate::model::{Key, Outcome};
 
 /// How long an agent that does not answer is waited for. Where the guest boots first, another action has done that.
 const AGENT: Duration = Duration::from_secs(30);
-
-/// The address by which others reach the card with this MAC: IPv4 before IPv6, none that counts only on its own link.
-pub(super) fn address_on(found: &[GuestAddress], mac: &str) -> Option<IpAddr> {
-    let usable = |address: &IpAddr| match address {
-        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_loopback() && !v4.is_unspecified(),
-        IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_loopback() && !v6.is_unspecified(),
-    };
-    let own = found.iter().filter(|found| found.mac.eq_ignore_ascii_case(mac));
-    own.filter_map(|found| found.address).filter(usable).min()
-}
 
 impl Step<'_> {
     /// Asks the guest for the card that net0 has become, and for an address on it.

@@ -135,6 +135,14 @@ pub(super) fn write_exports(vm: VmId, task: &Task, client: &str) -> HostOp {
     HostOp::WriteExports { vm, entries }
 }
 
+/// Forgets that volumes of the target are mounted: they are exported to another address from now on, and count as mounted
+/// when the guest has been seen to have them.
+pub(super) fn forget_served(record: &mut Record, task: &Task) {
+    for mount in task.mounts.iter().filter(|mount| mount.served) {
+        record.volumes.remove(&mount.mount_point);
+    }
+}
+
 /// The programs that put scripts, utilities and context into the channel, in order.
 pub(super) fn stage(task: &Task, limit: usize) -> Result<Vec<Program>, Failure> {
     let Some(channel) = task.mounts.iter().find(|mount| mount.channel) else {

@@ -1,6 +1,7 @@
 //! Looking into guests before anything is planned: `--verify-guest`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use crate::guest::{self, Program};
-use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Guests};
+use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Guests, address_on};
 use crate::model::VmId;
 use crate::observed::{GuestSeen, VmObserved};
 
@@ -46,6 +47,17 @@ pub fn at_once<T: Sync, A: Send>(things: &[T], ask: impl Fn(&T) -> A + Sync) -> 
 pub fn verify(guests: &dyn Guests, vms: &[&VmObserved], clock: &dyn Clock) -> BTreeMap<VmId, GuestSeen> {
     let seen = at_once(vms, |vm| look(guests, vm, clock));
     vms.iter().map(|vm| vm.id).zip(seen).collect()
+}
+
+/// Asks the agents of these VMs for the guests' addresses on net0, once each. One that does not answer, or has no address yet,
+/// is left out.
+pub fn addresses(guests: &dyn Guests, vms: &[&VmObserved]) -> BTreeMap<VmId, IpAddr> {
+    let ask = |vm: &&VmObserved| {
+        let mac = vm.net0.as_ref()?.mac.as_deref()?;
+        address_on(&guests.addresses(vm.id).ok()?, mac)
+    };
+    let answers = at_once(vms, ask);
+    vms.iter().zip(answers).filter_map(|(vm, address)| Some((vm.id, address?))).collect()
 }
 
 fn look(guests: &dyn Guests, vm: &VmObserved, clock: &dyn Clock) -> GuestSeen {

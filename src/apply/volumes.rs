@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 
 use super::host::Holds;
-use super::network::address_on;
 use super::operation;
 use super::perform::{Step, failure};
 use crate::event::Failure;
 use crate::guest::{self, Mounted};
-use crate::hypervisor::{FaultKind, HostOp};
+use crate::hypervisor::{FaultKind, HostOp, address_on};
 use crate::model::{Outcome, Record};
 use crate::observed::Export;
 use crate::plan::Mount;
@@ -66,6 +65,10 @@ impl Step<'_> {
             return Ok(Outcome::NoOp);
         }
         let op = operation::write_exports(id, task, &client);
+        // Whoever comes after a death between this and the mounts must know that they were not seen.
+        if !served.is_empty() && own.iter().any(|export| export.client != client) {
+            self.write_record(&|record| operation::forget_served(record, task))?;
+        }
         // Writing the same file again changes nothing: it may be repeated.
         self.host(&op, &|| Ok(Holds::No))?;
         Ok(self.action.outcome)
@@ -117,12 +120,16 @@ impl Step<'_> {
         let mount = self.mount_of_action()?.clone();
         let source = mount.source();
         let recorded = live.record.valid().and_then(|record| record.volumes.get(&mount.mount_point));
-        if recorded == Some(&source) && !self.task()?.lost.contains(&mount.mount_point) {
+        if recorded == Some(&source) && !self.task()?.verify.contains(&mount.mount_point) {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
         let exit = self.run_program(&operation::mount(&mount), &format!("the mount of {source}"))?;
-        Ok(match guest::read_mount(&exit)? {
+        let mounted = guest::read_mount(&exit)?;
+        if let Some(notice) = guest::mount_notice(&exit) {
+            self.noticed(notice);
+        }
+        Ok(match mounted {
             Mounted::Already => Outcome::NoOp,
             Mounted::Now => self.action.outcome,
         })

@@ -11,10 +11,11 @@ use super::console::Console;
 use super::exit::Refusal;
 use super::write::write;
 use super::{Exit, connect, load};
+use crate::apply::addresses;
 use crate::hypervisor::{Fault, Hypervisor};
 use crate::model::Desired;
 use crate::observed::{Observed, RECORDING_VERSION, Recording};
-use crate::plan::{directories, more_directories};
+use crate::plan::{Policy, directories, more_directories, to_ask};
 use crate::ui::text::safe;
 
 /// Records the state of the target.
@@ -33,7 +34,10 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
     let hypervisor =
         connect::open(&chosen, args.guests, Intent::Look).with_context(|| format!("cannot open {target}"))?;
     let observed = match &desired {
-        Some(desired) => observed(hypervisor.as_ref(), desired),
+        Some(desired) => observed(hypervisor.as_ref(), desired).map(|mut observed| {
+            observed.addresses = addresses(hypervisor.guests(), &to_ask(desired, &observed, &Policy::default()));
+            observed
+        }),
         None => hypervisor.observe(),
     };
     let observed = observed.with_context(|| format!("cannot look at {target}"))?;

@@ -11,14 +11,14 @@ use super::connect::{Chosen, Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, load, observe};
-use crate::apply::{RealClock, verify};
+use crate::apply::{RealClock, addresses, verify};
 use crate::hypervisor::{About, Hypervisor};
 use crate::model::{Desired, VmId, content_digest};
 use crate::observed::{Node, Observed, Recording};
 use crate::plan::document::{
     DocumentConfig, DocumentOptions, DocumentSelection, DocumentTarget, PlanDocument, Provenance, meaning,
 };
-use crate::plan::{Goal, Plan, Policy, Selection, Selector, lint, plan, to_verify};
+use crate::plan::{Goal, Plan, Policy, Selection, Selector, lint, plan, to_ask, to_verify};
 use crate::ui;
 
 /// What is to be planned.
@@ -188,6 +188,9 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         goal: wish.goal.clone(),
         agreed: wish.agreed,
     };
+    if let Some(target) = &hypervisor {
+        observed.addresses = addresses(target.guests(), &to_ask(desired, &observed, &policy));
+    }
     let plan = plan(desired, &observed, &policy);
     if let Some(broken) = lint::lint(&plan, &observed).first() {
         return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));

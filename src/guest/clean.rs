@@ -1,17 +1,18 @@
 //! Cleaning a guest that becomes a template.
 
-use super::mount::functions;
+use super::mount::{functions, release};
 use super::{GuestProblem, unexpected};
 use crate::hypervisor::GuestExit;
 
 /// `phoenix-clean`: takes out of a guest what its clones must not have.
 ///
-/// Unmounts the volumes of phoenix's block in `/etc/fstab` and removes that; removes phoenix's own files, cloud-init's
+/// Unmounts the volumes of phoenix's block in `/etc/fstab`, frees their mount points, and removes that; removes phoenix's own files, cloud-init's
 /// state, the ssh host keys, the machine id and what DHCP servers know a machine by. Without cloud-init nobody would make
 /// new host keys for the clones, so its absence is an error; one that has no drive switches itself off. What is gone
 /// already is no error: it may run twice. Until the guest boots, a mark says that cloud-init has lost its memory.
 pub(super) const CLEAN: &str = concat!(
     functions!(),
+    release!(),
     r##"if ! command -v cloud-init >/dev/null 2>&1; then
   say "cloud-init is not installed: clones would have no ssh host keys"
   exit 7
@@ -28,6 +29,7 @@ awk '/^# BEGIN phoenix/ { inside = 1; next } /^# END phoenix/ { inside = 0; next
     if [ -n "$(current)" ]; then
       umount -- "$target"
     fi
+    release
     rewrite ''
   done
 rm -rf -- /var/lib/phoenix

@@ -54,7 +54,8 @@ pub fn read_grown(exit: &GuestExit) -> Result<Grown, GuestProblem> {
     grow::read(exit)
 }
 
-/// Mounts an NFS source at a mount point and keeps it in `/etc/fstab`; does nothing where that is so already. If `prove`,
+/// Mounts an NFS source at a mount point and keeps it in `/etc/fstab`; does nothing where that is so already. While nothing is
+/// mounted there, nothing can be written there. If `prove`,
 /// it also writes a file there and reads it back from the server.
 #[must_use]
 pub fn mount(source: &str, mount_point: &str, prove: bool) -> Program {
@@ -91,6 +92,12 @@ pub fn read_staged(exit: &GuestExit) -> Result<(), GuestProblem> {
 /// Reads the answer to [`mount`].
 pub fn read_mount(exit: &GuestExit) -> Result<Mounted, GuestProblem> {
     mount::read(exit)
+}
+
+/// What else the answer to [`mount`] says that somebody should know: of a mount point that held files, or that cannot be guarded.
+#[must_use]
+pub fn mount_notice(exit: &GuestExit) -> Option<String> {
+    mount::notice(exit)
 }
 
 /// Starts a feature's script, detached from the agent; attaches to a run that is under way or finished for this disk.

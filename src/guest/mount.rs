@@ -4,6 +4,7 @@
 
 use super::{GuestProblem, unexpected};
 use crate::hypervisor::GuestExit;
+use crate::model::excerpt;
 
 /// What came of a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,59 @@ replace() {
 
 pub(super) use functions;
 
+/// A shell function: `guard` keeps even root in the guest from writing into the mount point at `$target` as long as nothing is
+/// mounted there.
+///
+/// A guest that boots without the volume would otherwise write to its own disk what belongs on the volume, and nobody would
+/// see it. It looks through an open directory: should the volume be mounted in this moment, by a guest that boots, that one
+/// stays as it is. So does a directory that lies on another volume, and one that holds something: what guests wrote there
+/// stays, and is spoken of.
+macro_rules! guard {
+    () => {
+        r##"is_bare() {
+  [ -z "$(current)" ] || return 1
+  case $(stat -f -c %T "$below" 2>/dev/null) in nfs* | smb* | cifs | fuse*) return 1 ;; esac
+}
+guard() {
+  below=/proc/self/fd/8/.
+  exec 8<"$target"
+  if is_bare; then
+    if [ -n "$(find "$below" -mindepth 1 -maxdepth 1 -print | head -n 1)" ]; then
+      note="$target holds files on the guest's own disk, which the volume hides: they were there before, or were written while it was not mounted; \`umount\` shows them"
+    elif ! chattr +i "$below" 2>/dev/null; then
+      chmod a-w "$below"
+      note="the file system of $target knows no immutable directories: while the volume is not mounted, root in the guest can write there, to the guest's own disk"
+    fi
+  fi
+  exec 8<&-
+}
+"##
+    };
+}
+
+/// A shell function: `release` takes back what `guard` did to `$target`, where nothing is mounted.
+macro_rules! release {
+    () => {
+        r##"is_bare() {
+  [ -z "$(current)" ] || return 1
+  case $(stat -f -c %T "$below" 2>/dev/null) in nfs* | smb* | cifs | fuse*) return 1 ;; esac
+}
+release() {
+  [ -d "$target" ] || return 0
+  below=/proc/self/fd/8/.
+  exec 8<"$target"
+  if is_bare; then
+    chattr -i "$below" 2>/dev/null || true
+    [ -n "$(find "$below" -prune -perm -u+w -print)" ] || chmod u+w "$below"
+  fi
+  exec 8<&-
+}
+"##
+    };
+}
+
+pub(super) use release;
+
 /// A shell function: `attach` mounts what `/etc/fstab` has at `$target`, or says why not, and from where.
 ///
 /// A server that does not answer would hold `mount` for three minutes or more, with nothing but "mount system call failed"
@@ -100,15 +154,22 @@ macro_rules! prove {
 /// Installs the NFS client where it is missing (waiting for a running package manager, never ending one, and for less
 /// time than the action has: what apt says of the lock must still be heard; apt itself waits for dpkg's lock only, not for
 /// those of its lists and archives; needrestart may not end the agent, and us with it), keeps one
-/// line for the mount point in `/etc/fstab`, mounts, and verifies source and target with `findmnt`.
+/// line for the mount point in `/etc/fstab`, guards the mount point, mounts, and verifies source, target and options with
+/// `findmnt`. Prints `already` or `mounted`, and in a further line what else should be known.
 pub(super) const MOUNT: &str = concat!(
     functions!(),
+    guard!(),
     attach!(),
     prove!(),
     r##"source=$1
 target=$2
 prove=$3
 limit=90
+note=
+suits() {
+  options=$(LC_ALL=C.UTF-8 findmnt -n -o OPTIONS --mountpoint "$target" 2>/dev/null | tail -n 1)
+  case ",$options," in *,ro,* | *,soft,* | *,softerr,*) return 1 ;; esac
+}
 apt() {
   while :; do
     left=$((end - $(date +%s)))
@@ -122,7 +183,7 @@ apt() {
 }
 line="$source $target nfs rw,hard,noatime,nofail,_netdev 0 0"
 was=$(current)
-if [ "$was" = "$source" ] && grep -qxF -e "$line" /etc/fstab; then
+if [ "$was" = "$source" ] && suits && grep -qxF -e "$line" /etc/fstab; then
   prove
   echo already
   exit 0
@@ -149,38 +210,53 @@ if ! command -v mount.nfs >/dev/null 2>&1 && [ ! -x /sbin/mount.nfs ]; then
 fi
 mkdir -p -- "$target"
 rewrite "$line"
-if [ -n "$was" ] && [ "$was" != "$source" ]; then
+if [ -n "$was" ] && { [ "$was" != "$source" ] || ! suits; }; then
   umount -- "$target"
 fi
-[ "$(current)" = "$source" ] || attach
+if [ "$(current)" != "$source" ]; then
+  guard
+  attach
+fi
 now=$(current)
 if [ "$now" != "$source" ]; then
   say "mounted at $target is '$now', not '$source'"
   exit 4
 fi
+if ! suits; then
+  say "$source is mounted at $target otherwise than /etc/fstab says: $options"
+  exit 9
+fi
 prove
-echo mounted
+printf 'mounted\n%s\n' "$note"
 "##
 );
 
 /// `phoenix-unmount SOURCE MOUNT_POINT`: unmounts the source, and takes the mount point out of phoenix's block.
 ///
-/// Anything else that is mounted there stays.
+/// Anything else that is mounted there stays. The mount point stays as well, and can be written to from then on.
 pub(super) const UNMOUNT: &str = concat!(
     functions!(),
+    release!(),
     r##"source=$1
 target=$2
 if [ "$(current)" = "$source" ]; then
   umount -- "$target"
 fi
+release
 rewrite ''
 echo unmounted
 "##
 );
 
+/// What [`MOUNT`] said beside that it is mounted, if anything.
+pub(super) fn notice(exit: &GuestExit) -> Option<String> {
+    let (_, said) = exit.out.trim().split_once('\n')?;
+    Some(excerpt(said.trim()).into_owned())
+}
+
 /// Reads what [`MOUNT`] said.
 pub(super) fn read(exit: &GuestExit) -> Result<Mounted, GuestProblem> {
-    match (exit.code, exit.out.trim()) {
+    match (exit.code, exit.out.lines().next().unwrap_or_default().trim()) {
         (Some(0), "already") => Ok(Mounted::Already),
         (Some(0), "mounted") => Ok(Mounted::Now),
         _ => {
@@ -221,6 +297,10 @@ fn hint(said: &str) -> Option<&'static str> {
         Some("the guest's disk is full")
     } else if has(&["Unable to locate package", "Temporary failure resolving", "Failed to fetch"]) {
         Some("the guest cannot reach its package mirrors: install the NFS client into the template")
+    } else if has(&["target is busy"]) {
+        Some("something in the guest uses it: `lsof` there tells what; end it, then apply again")
+    } else if has(&["otherwise than /etc/fstab says"]) {
+        Some("something in the guest mounts it with options of its own: `systemctl list-units --type mount` there")
     } else if has(&["/etc/fstab mounts something else"]) {
         Some("remove that line, or choose another `mount_point`")
     } else {
@@ -269,6 +349,8 @@ mod tests {
         );
         check("E: Failed to fetch http://deb/x  Temporary failure resolving 'deb'", "mirrors");
         check("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "--configure -a");
+        check("umount: /mnt: target is busy.", "lsof");
+        check("192.0.2.1:/srv is mounted at /mnt otherwise than /etc/fstab says: ro,hard", "options of its own");
         check("/etc/fstab mounts something else at /mnt already: 1:/x /mnt nfs", "mount_point");
     }
 

@@ -328,6 +328,17 @@ pub struct GuestAddress {
     pub address: Option<IpAddr>,
 }
 
+/// The address by which a guest is reached on the card with this MAC: the lowest one that others can use, IPv4 before IPv6.
+#[must_use]
+pub fn address_on(found: &[GuestAddress], mac: &str) -> Option<IpAddr> {
+    let usable = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_loopback() && !v4.is_unspecified(),
+        IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_loopback() && !v6.is_unspecified(),
+    };
+    let own = found.iter().filter(|found| found.mac.eq_ignore_ascii_case(mac));
+    own.filter_map(|found| found.address).filter(usable).min()
+}
+
 /// State of a program in a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GuestStatus {

@@ -27,6 +27,7 @@ mod source;
 mod tags;
 mod vm;
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use allow::{ALLOW_FILE, Allowed, Guarded, MAX_ALLOW, allow_schema};
@@ -81,6 +82,9 @@ pub struct Observed {
     /// VMs that the HA manager looks after: it starts and stops them as it sees fit.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub ha: BTreeSet<VmId>,
+    /// The addresses that agents of running guests gave for the VMs' first card, as far as they were asked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<VmId, IpAddr>,
     /// What was seen inside guests, as far as somebody looked.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub guests: BTreeMap<VmId, GuestSeen>,

@@ -106,6 +106,10 @@ pub const TASK_RUNNING: &str = "T045";
 pub const SNAPSHOTS: &str = "T046";
 /// The volume that a disk moves away from is erased.
 pub const SOURCE_ERASED: &str = "T047";
+/// What the target exports to the VM names another address than the guest has.
+pub const EXPORT_ADDRESS: &str = "T063";
+/// The volumes of a VM that is started are not looked after.
+pub const VOLUMES_LEFT: &str = "T064";
 /// The VM to be taken over has no uuid by which it could be told from others.
 pub const NO_UUID: &str = "T070";
 /// The config cannot say what the VM is.
@@ -184,6 +188,8 @@ pub const ALL: &[(&str, &str)] = &[
     (DRIFT, "the VM was changed outside phoenix since the last apply"),
     (ADDRESS_TAKEN, "a VM that is not declared has the same fixed address"),
     (TEMPLATE_WITHOUT_DRIVE, "what becomes a template has no cloud-init drive"),
+    (EXPORT_ADDRESS, "what is exported to the VM names another address than the guest has"),
+    (VOLUMES_LEFT, "the volumes of a VM that is started are not looked after"),
     (TASK_RUNNING, "a task is working on the disks of the VM"),
     (SNAPSHOTS, "snapshots hold on to a volume"),
     (NO_SNAPSHOT, "a disk cannot be snapshotted, or a snapshot would be in the way"),

@@ -46,7 +46,7 @@ pub(crate) use existing::leftover;
 pub(crate) use preflight::unlocking;
 pub use select::{Selection, Selector};
 pub use task::{CloneTask, FeatureScript, Leftover, Retired, Source, StagedFile, Task};
-pub use verified::to_verify;
+pub use verified::{to_ask, to_verify};
 pub use volumes::{Mount, directories, more_directories};
 
 /// Everything that would be done to a target, action by action.

@@ -252,7 +252,7 @@ impl Draft {
             fresh: true,
             completing: true,
             scripts: staging::feature_scripts(vm, scene.desired, &|_| false),
-            lost: BTreeSet::new(),
+            verify: BTreeSet::new(),
             mounts,
             files: staging.files(vm, scene.desired),
             unmount: BTreeMap::new(),
@@ -260,6 +260,12 @@ impl Draft {
             record,
         };
         self.into_plan(Some(Box::new(task)))
+    }
+
+    /// Whether the guest has a changed network card when everything planned is done.
+    fn sees_card(&self, vm: &DesiredVm, live: &VmObserved, restart: bool) -> bool {
+        let waits = live.running && !restart && diff::card_waits(live, &self.changes);
+        vm.started && !vm.is_template && !waits
     }
 
     fn update(
@@ -301,8 +307,7 @@ impl Draft {
             && live.running
             && (disruption == Some(Disruption::Restart) || !diff::waiting(live).is_empty());
         let card = record.card || (!fresh && diff::changes_card(&self.changes).is_some());
-        let card_waits = live.running && !restart && diff::card_waits(live, &self.changes);
-        let asks_for_card = card && vm.started && !vm.is_template && !card_waits;
+        let asks_for_card = card && self.sees_card(vm, live, restart);
         let steps = Steps {
             acting: Outcome::Update,
             configure,
@@ -326,8 +331,7 @@ impl Draft {
             self.push_about(ActionKind::Stop, None, Outcome::Update, "the VM is not to run", Disruption::Stop);
         }
         guest::left_open(vm, record, &mounts, scene.desired, problems);
-        let verified = Verified::of(vm.vm_id, scene.observed);
-        verified.told(vm.vm_id, problems);
+        Verified::of(vm.vm_id, scene.observed).told(vm.vm_id, problems);
         self.follow(vm, record, &mounts, scene, &steps, problems);
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for what a
         // run that was killed between an action and the record has forgotten.
@@ -347,10 +351,16 @@ impl Draft {
             return self.into_plan(None);
         };
         preflight::notes(vm, &mut wished, problems);
-        if wished == *record {
-            self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
-        } else {
+        // An export to another address makes it forget what is mounted.
+        let exports = |action: &Action| action.kind == ActionKind::ExportShare && action.outcome.acts();
+        let verify = self.looked_at(record, &mounts);
+        let forgets = !verify.is_empty() && self.actions.iter().any(exports);
+        if wished != *record {
             self.push(ActionKind::Record, Outcome::Update, "something it says changes");
+        } else if forgets {
+            self.push(ActionKind::Record, Outcome::Update, "it says what is mounted");
+        } else {
+            self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
         }
         self.basis = Some(live.digest.clone());
         if scene.snapshot && !vm.is_template {
@@ -369,7 +379,7 @@ impl Draft {
             fresh,
             completing,
             scripts: staging::feature_scripts(vm, scene.desired, &|name| ran.again(name)),
-            lost: mounts.iter().map(|mount| &mount.mount_point).filter(|at| verified.lost_mount(at)).cloned().collect(),
+            verify,
             mounts,
             files: staging.files(vm, scene.desired),
             record: wished,

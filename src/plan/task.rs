@@ -26,8 +26,8 @@ pub struct Task {
     pub files: Vec<StagedFile>,
     /// The features to run, by name: file of the script and its digest.
     pub scripts: Vec<FeatureScript>,
-    /// Mount points of volumes that the record says are mounted, and are not.
-    pub lost: BTreeSet<String>,
+    /// Mount points of volumes that the record says are mounted, and that are looked at in the guest all the same.
+    pub verify: BTreeSet<String>,
     /// Mount points of volumes that are no longer declared: mount point → where they came from.
     pub unmount: BTreeMap<String, String>,
     /// The source of a disk that is moved is erased.

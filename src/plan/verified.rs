@@ -1,8 +1,8 @@
 //! What was seen inside guests, beside what their records say: `--verify-guest`.
 
-use super::{Selection, codes};
+use super::{Goal, Policy, Power, Selection, codes, volumes};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, VmId};
+use crate::model::{Desired, DesiredVm, Record, VmId};
 use crate::observed::{GuestSeen, Observed, VmObserved};
 
 /// The VMs whose guests are worth a look: declared and selected ones of the project that have been ready, run, and have an
@@ -15,6 +15,28 @@ pub fn to_verify<'o>(desired: &Desired, observed: &'o Observed, selection: &Sele
     };
     let wished = desired.vms.iter().filter(|vm| vm.started && selection.takes(vm));
     wished.filter_map(|vm| observed.vms.get(&vm.vm_id)).filter(ours).collect()
+}
+
+/// The VMs whose agents are worth being asked for the guest's address: ready ones of the project that run, have an agent, and
+/// mount what the target exports to them alone.
+#[must_use]
+pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, policy: &Policy) -> Vec<&'o VmObserved> {
+    let takes = |vm: &DesiredVm| match &policy.goal {
+        Goal::Config { .. } => policy.selection.takes(vm),
+        Goal::Power(Power::Start | Power::Restart, ids) => ids.contains(&vm.vm_id),
+        Goal::Power(Power::Stop, _) | Goal::Destroy(_) | Goal::Rollback(..) => false,
+    };
+    let served = |vm: &DesiredVm, record: &Record| {
+        let mounts = volumes::resolve(vm, &desired.settings, observed, &mut Vec::new());
+        mounts.iter().any(|mount| mount.served && record.volumes.contains_key(&mount.mount_point))
+    };
+    let worth = |wish: &&DesiredVm| {
+        let Some(live) = observed.vms.get(&wish.vm_id) else { return false };
+        let ours = live.record.valid().filter(|record| record.project == desired.settings.project);
+        live.running && live.agent && !live.template && ours.is_some_and(|record| served(wish, record))
+    };
+    let wished = desired.vms.iter().filter(|vm| takes(vm)).filter(worth);
+    wished.filter_map(|vm| observed.vms.get(&vm.vm_id)).collect()
 }
 
 /// What was seen in one guest; nothing, where nobody looked.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::places::{Place, Reached, two_at_a_time};
 use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
-use super::{cloud_init, disks, images, import, lifecycle, loops, snapshots, templates};
+use super::{cloud_init, disks, images, import, lifecycle, loops, readdressed, snapshots, templates};
 use phoenix::model::ActionKind;
 use serde_json::{Value, json};
 
@@ -256,6 +256,7 @@ ways! {
     changed => lifecycle::CHANGED,
     pruned => lifecycle::PRUNED,
     started => lifecycle::STARTED,
+    started_elsewhere => readdressed::STARTED,
     stopped => lifecycle::STOPPED,
     forced => lifecycle::FORCED,
     restarted => lifecycle::RESTARTED,

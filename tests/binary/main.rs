@@ -20,6 +20,7 @@ mod node;
 mod oracle;
 mod order;
 mod places;
+mod readdressed;
 mod snapshots;
 mod status;
 #[path = "../support/mod.rs"]

@@ -15,7 +15,7 @@ use crate::executable::executable;
 use crate::support;
 
 /// What stands for the programs of the guest. `$STATE` is the test's directory.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 11] = [
     // SOURCE of the last mount at the last argument.
     (
         "findmnt",
@@ -41,6 +41,8 @@ awk -F '\t' '$2 != ENVIRON["at"]' "$STATE/mounts" >"$STATE/mounts.new"
 mv "$STATE/mounts.new" "$STATE/mounts""#,
     ),
     ("mount.nfs", "exit 0"),
+    // What was set or taken away, and of which directory. The real one would act on this machine.
+    ("chattr", r#"cd "$2" && printf '%s %s\n' "$1" "$(pwd -P)" >>"$STATE/attributes""#),
     // A lock of its lists that somebody holds for some seconds; what stands in `apt` is for ever.
     (
         "apt-get",

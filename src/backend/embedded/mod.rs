@@ -11,7 +11,7 @@
 //! | `storage.cfg` | storages, in Proxmox's syntax |
 //! | `qemu-server/VMID.conf` | a VM or template |
 //! | `images/STORAGE/VMID/NAME` | a volume: a small file with its size in bytes, or a qcow2 image |
-//! | `run/VMID` | the simulated VM runs: when it was started |
+//! | `run/VMID` | the simulated VM runs: when it was started, and with which fixed address |
 //! | `guests/VMID/` | what the simulated guest has on its own disk |
 //! | `processes/VMID/PID` | a program in a running simulated guest: how it ended |
 //! | `qemu/VMID/` | a VM that QEMU runs, or ran |
@@ -159,6 +159,7 @@ impl Hypervisor for Embedded {
             exports: self.exports_on_host(&|_| true)?,
             elsewhere: BTreeMap::new(),
             ha: BTreeSet::new(),
+            addresses: BTreeMap::new(),
             guests: BTreeMap::new(),
             cloning,
             working: self.tasks.working()?,

@@ -3,7 +3,7 @@
 //! | argv | what it does |
 //! |---|---|
 //! | `cloud-init status --format json`, also as a script of that name | done when the node's `cloud_init_delay_ms` has passed since the start |
-//! | script `phoenix-mount SOURCE MOUNT_POINT PROVE` | puts a mount into fstab; prints `mounted` or `already` |
+//! | script `phoenix-mount SOURCE MOUNT_POINT PROVE` | puts a mount into fstab, and mounts it; prints `mounted` or `already` |
 //! | script `phoenix-grow SYS` | makes the root file system as large as the boot disk; prints `grown` or `already` |
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
 //! | script `phoenix-clean` | empties fstab and forgets the results of scripts |
@@ -21,6 +21,7 @@
 //! whole disk whenever the guest boots, `fstab`, and `runs/FEATURE-DIGEST` with `exit N` (`exit N at MS` where
 //! scripts take their time), the uuid of the VM the run was made for, and what went wrong.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
@@ -45,12 +46,10 @@ pub(super) fn name(argv: &[String]) -> &str {
     }
 }
 
-/// The address of a VM with this configuration: the fixed one of cloud-init, else one that the simulated network gives.
-pub(super) fn address(vm: VmId, conf: &Conf<'_>) -> IpAddr {
+/// The fixed address that cloud-init gives a VM with this configuration when it boots.
+pub(super) fn fixed_address(conf: &Conf<'_>) -> Option<IpAddr> {
     let config = PropertyString::parse(conf.get("ipconfig0").unwrap_or_default());
-    let fixed = config.get("ip").and_then(|ip| ip.split('/').next()?.parse().ok());
-    let [_, a, b, c] = vm.get().to_be_bytes();
-    fixed.unwrap_or(IpAddr::from([198, 18 + (a & 1), b, c]))
+    config.get("ip").and_then(|ip| ip.split('/').next()?.parse().ok())
 }
 
 /// A VM whose agent answers.
@@ -67,6 +66,9 @@ struct Noted {
     /// What went wrong.
     why: String,
 }
+
+/// File with the lines of a guest's fstab that are not mounted.
+const MISSING: &str = "not-mounted";
 
 /// A word that may be part of a file name.
 fn is_plain(word: &str) -> bool {
@@ -184,25 +186,65 @@ impl Embedded {
             if !self.host_path(&path)?.is_dir() {
                 return Ok(failed(32, format!("mount of {source} on {mount_point}: the server has no such directory")));
             }
-            let export = source.split_once(":/").map_or(String::new(), |(_, export)| format!("/{export}"));
-            let client = address(vm, &Conf::parse(&self.existing(vm)?));
-            if self.is_own(source)
-                && !self.exports_on_host(&|owner| owner == vm)?.iter().any(|e| e.covers(&export, client))
-            {
+            if !self.is_served(vm, source, self.address(vm)?)? {
                 return Ok(failed(32, format!("mount.nfs: access denied by server while mounting {source}")));
             }
         }
         let fstab = self.guest_dir(vm).join("fstab");
         let text = files::read(&fstab)?.unwrap_or_default();
         let line = format!("{source}\t{mount_point}\tnfs");
-        if text.lines().any(|old| old == line) {
+        let missing = self.missing(vm)?;
+        if text.lines().any(|old| old == line) && !missing.contains(&line) {
             return Ok(printed("already"));
         }
+        self.set_missing(vm, &missing.into_iter().filter(|old| old.split('\t').nth(1) != Some(mount_point)).collect())?;
         // As the real program does: what was mounted there before gives way.
         let others = text.lines().filter(|old| old.split('\t').nth(1) != Some(mount_point));
         let lines: Vec<&str> = others.chain([line.as_str()]).collect();
         self.write_guest(vm, "fstab", &(lines.join("\n") + "\n"))?;
         Ok(printed("mounted"))
+    }
+
+    /// Whether a source that is the node's own is exported to a guest with this address.
+    fn is_served(&self, vm: VmId, source: &str, client: IpAddr) -> Result<bool, Fault> {
+        if !self.is_own(source) {
+            return Ok(true);
+        }
+        let export = source.split_once(":/").map_or(String::new(), |(_, export)| format!("/{export}"));
+        Ok(self.exports_on_host(&|owner| owner == vm)?.iter().any(|e| e.covers(&export, client)))
+    }
+
+    /// The lines of a running guest's fstab whose mount failed when it booted: nothing tries them again.
+    fn missing(&self, vm: VmId) -> Result<BTreeSet<String>, Fault> {
+        let text = files::read(&self.guest_dir(vm).join(MISSING))?.unwrap_or_default();
+        Ok(text.lines().map(ToOwned::to_owned).collect())
+    }
+
+    fn set_missing(&self, vm: VmId, lines: &BTreeSet<String>) -> Result<(), Fault> {
+        if lines.is_empty() {
+            return files::remove(&self.guest_dir(vm).join(MISSING));
+        }
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        self.write_guest(vm, MISSING, &(lines.join("\n") + "\n"))
+    }
+
+    /// Mounts what fstab says, as a guest does that boots with this address: what the node does not export to it stays
+    /// away, and the guest comes up without.
+    pub(super) fn mount_all(&self, vm: VmId, client: IpAddr) -> Result<(), Fault> {
+        let mut missing = BTreeSet::new();
+        for line in files::read(&self.guest_dir(vm).join("fstab"))?.unwrap_or_default().lines() {
+            if !self.is_served(vm, line.split('\t').next().unwrap_or_default(), client)? {
+                missing.insert(line.to_owned());
+            }
+        }
+        self.set_missing(vm, &missing)
+    }
+
+    /// What is mounted in a guest, a line of its fstab each.
+    pub(super) fn mounted(&self, vm: VmId) -> Result<Vec<String>, Fault> {
+        let missing = self.missing(vm)?;
+        let fstab = files::read(&self.guest_dir(vm).join("fstab"))?.unwrap_or_default();
+        Ok(fstab.lines().filter(|line| !missing.contains(*line)).map(ToOwned::to_owned).collect())
     }
 
     /// Takes a mount out of fstab.
@@ -211,6 +253,7 @@ impl Embedded {
         let line = format!("{source}\t{mount_point}\tnfs");
         let others: Vec<&str> = text.split_inclusive('\n').filter(|old| old.trim_end() != line).collect();
         self.write_guest(vm, "fstab", &others.concat())?;
+        self.set_missing(vm, &self.missing(vm)?.into_iter().filter(|old| *old != line).collect())?;
         Ok(printed("unmounted"))
     }
 
@@ -218,18 +261,19 @@ impl Embedded {
     fn clean(&self, vm: VmId) -> Result<GuestExit, Fault> {
         files::remove(&self.guest_dir(vm).join("runs"))?;
         files::remove(&self.guest_dir(vm).join("fstab"))?;
+        self.set_missing(vm, &BTreeSet::new())?;
         Ok(printed("cleaned"))
     }
 
     /// Tells of mounts and of results of features whether they are there.
     fn look(&self, vm: VmId, uuid: &str, mounts: &str, pairs: &[&str]) -> Result<GuestExit, Fault> {
-        let fstab = files::read(&self.guest_dir(vm).join("fstab"))?.unwrap_or_default();
+        let mounted = self.mounted(vm)?;
         let mounts: usize = mounts.parse().unwrap_or(0);
         let mut said = String::new();
         for (at, pair) in pairs.chunks_exact(2).enumerate() {
             let there = if at < mounts {
                 let line = format!("{}\t{}\tnfs", pair[0], pair[1]);
-                fstab.lines().any(|mounted| mounted == line)
+                mounted.contains(&line)
             } else {
                 is_plain(pair[0])
                     && is_plain(pair[1])

@@ -1,6 +1,7 @@
 //! `node.json`: what kind of node this is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -65,6 +66,10 @@ pub struct Settings {
     /// Milliseconds that a feature script takes.
     #[serde(default)]
     pub feature_ms: u64,
+    /// Addresses that simulated guests without a fixed one have of the network, by VMID, where it is not the usual one. A
+    /// running guest takes over a new one at once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub leases: BTreeMap<u32, IpAddr>,
 }
 
 fn yes() -> bool {
@@ -91,6 +96,7 @@ impl Default for Settings {
             agent_delay_ms: 0,
             cloud_init_delay_ms: 0,
             feature_ms: 0,
+            leases: BTreeMap::new(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::Embedded;
 use super::clock::now_ms;
 use super::files::{self, Deadline};
 use super::machines::Machines;
-use super::programs::{Up, address};
+use super::programs::{Up, fixed_address};
 use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus};
 use crate::model::VmId;
 use crate::observed::{Conf, Net};
@@ -28,6 +28,26 @@ impl Simulated<'_> {
     }
 }
 
+impl Embedded {
+    /// The address that the simulated network gives a guest which asks.
+    fn lease(&self, vm: VmId) -> IpAddr {
+        let [_, a, b, c] = vm.get().to_be_bytes();
+        let usual = IpAddr::from([198, 18 + (a & 1), b, c]);
+        self.settings.leases.get(&vm.get()).copied().unwrap_or(usual)
+    }
+
+    /// The address of a running guest: the fixed one with which it booted, else one of the simulated network.
+    pub(super) fn address(&self, vm: VmId) -> Result<IpAddr, Fault> {
+        let run = files::read(&self.dir.join("run").join(vm.to_string()))?.unwrap_or_default();
+        let fixed = match run.lines().nth(1) {
+            Some(noted) => noted.parse().ok(),
+            // A test, or an earlier version, started it.
+            None => fixed_address(&Conf::parse(&self.existing(vm)?)),
+        };
+        Ok(fixed.unwrap_or_else(|| self.lease(vm)))
+    }
+}
+
 impl Machines for Simulated<'_> {
     fn running(&self) -> Result<BTreeSet<VmId>, Fault> {
         Ok(self.0.vms_in("run")?.into_iter().collect())
@@ -35,15 +55,19 @@ impl Machines for Simulated<'_> {
 
     fn started_at(&self, vm: VmId) -> Result<Option<u64>, Fault> {
         let text = files::read(&self.0.dir.join("run").join(vm.to_string()))?;
-        Ok(text.map(|text| text.trim().parse().unwrap_or(0)))
+        Ok(text.map(|text| text.lines().next().and_then(|line| line.trim().parse().ok()).unwrap_or(0)))
     }
 
     fn start(&self, vm: VmId, conf: &Conf<'_>, _: Deadline) -> Result<(), Fault> {
         files::make_dir(&self.0.guest_dir(vm))?;
         self.0.fill_disk(vm, &conf.to_string())?;
         self.0.forget_processes(vm)?;
+        let fixed = fixed_address(conf);
+        self.0.mount_all(vm, fixed.unwrap_or_else(|| self.0.lease(vm)))?;
+        // What cloud-init is told later, the guest does not read before it boots again.
+        let boot = fixed.map_or_else(|| "dhcp".to_owned(), |address| address.to_string());
         let path = self.0.dir.join("run").join(vm.to_string());
-        files::replace(&path, &self.0.dir.join(format!("tmp/run-{vm}")), &now_ms().to_string())
+        files::replace(&path, &self.0.dir.join(format!("tmp/run-{vm}")), &format!("{}\n{boot}\n", now_ms()))
     }
 
     /// At once if the guest is up, in vain if not.
@@ -87,7 +111,8 @@ impl Machines for Simulated<'_> {
         let card = conf.get("net0").and_then(Net::parse);
         let card = card.filter(|net| !self.0.settings.missing_drivers.contains(&net.model));
         let own = card.and_then(|net| net.mac).map(|mac| mac.to_ascii_lowercase());
-        let own = own.map(|mac| GuestAddress { mac, address: Some(address(vm, &conf)) });
+        let address = Some(self.0.address(vm)?);
+        let own = own.map(|mac| GuestAddress { mac, address });
         let address = Some(IpAddr::from([127, 0, 0, 1]));
         let loopback = GuestAddress { mac: "00:00:00:00:00:00".to_owned(), address };
         Ok(std::iter::once(loopback).chain(own).collect())

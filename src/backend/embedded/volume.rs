@@ -38,8 +38,7 @@ impl Embedded {
         let Some((parent, name)) = split(piece.directory) else {
             return Ok(failed(2, format!("{}: no directory of a volume", piece.directory)));
         };
-        let fstab = files::read(&self.guest_dir(vm).join("fstab"))?.unwrap_or_default();
-        if !fstab.lines().any(|line| line == format!("{}\t{parent}\tnfs", piece.source)) {
+        if !self.mounted(vm)?.contains(&format!("{}\t{parent}\tnfs", piece.source)) {
             return Ok(failed(4, format!("mounted at {parent} is '', not '{}'", piece.source)));
         }
         let mut whole = String::new();
@@ -83,8 +82,8 @@ impl Embedded {
 
     /// Where a path in the guest lies on the simulated host, by the guest's mounts.
     pub(super) fn behind(&self, vm: VmId, path: &str) -> Result<Option<String>, Fault> {
-        let fstab = files::read(&self.guest_dir(vm).join("fstab"))?.unwrap_or_default();
-        let mounts = fstab.lines().filter_map(|line| {
+        let mounted = self.mounted(vm)?;
+        let mounts = mounted.iter().filter_map(|line| {
             let (source, mount_point) = line.strip_suffix("\tnfs")?.split_once('\t')?;
             let rest = path.strip_prefix(mount_point).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
             Some((source, rest))

@@ -140,6 +140,7 @@ pub(super) fn read(
         allowed: allowed(files),
         exports: exports(files),
         ha: text(files, "ha").lines().filter_map(managed).collect(),
+        addresses: BTreeMap::new(),
         guests: BTreeMap::new(),
         cloning,
         working,

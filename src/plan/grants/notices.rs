@@ -53,7 +53,7 @@ fn new(vm: &VmPlan) -> impl Iterator<Item = (VmId, &Mount)> {
         vm.actions.iter().any(|a| is(a.kind) && a.outcome.acts() && a.subject.as_deref().is_some_and(of))
     };
     let served = task.into_iter().flat_map(move |task| {
-        task.mounts.iter().filter(|mount| mount.served && !task.lost.contains(&mount.mount_point))
+        task.mounts.iter().filter(|mount| mount.served && !task.verify.contains(&mount.mount_point))
     });
     served.filter(move |mount| mounted(mount)).map(|mount| (vm.vm, mount))
 }

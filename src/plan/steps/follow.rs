@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Draft, Scene, features};
+use super::{Draft, Scene, features, volumes};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record};
 use crate::plan::Mount;
@@ -72,12 +72,13 @@ impl Draft {
         }
         let (outcome, reason) = when(steps.start, if self.off { "the VM is not to run" } else { "the VM runs" });
         self.push(ActionKind::Start, outcome, reason);
-        let wanted = steps
-            .bring_up
-            .or(steps.start)
-            .or(steps.restart.then_some("the guest boots again"))
+        let boots = steps.bring_up.or(steps.start).or(steps.restart.then_some("the guest boots again"));
+        let exported = volumes::Exported::to(vm.vm_id, record, mounts, scene);
+        exported.told(vm.vm_id, problems);
+        let wanted = boots
             .or((!removed.is_empty()).then_some("a volume is to be unmounted"))
             .or(to_mount.then_some("a volume is to be mounted"))
+            .or(exported.moved())
             .or(to_run.then_some("a feature is to run"))
             .or(guest.is_silent().then_some("it could not be looked into"));
         let (outcome, reason) =
@@ -96,7 +97,8 @@ impl Draft {
             let reason = "it is no longer declared";
             self.push_about(ActionKind::Unmount, subject, Outcome::Update, reason, Disruption::None);
         }
-        self.volumes(vm, record, mounts, wanted, scene, problems);
+        let need = volumes::Need { exported, boots: boots.is_some(), export: wanted };
+        self.volumes(vm, record, mounts, &need, scene, problems);
         if !self.off {
             self.volume_changes(vm, record, mounts, guest);
         }

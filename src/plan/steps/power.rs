@@ -1,10 +1,15 @@
 //! Starting, stopping and restarting what somebody named.
 
-use super::{Draft, Scene};
-use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Disruption, Outcome, RecordState, VmId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::volumes::Exported;
+use super::{Draft, Scene, has_errors};
+use crate::diag::{Diagnostic, Severity};
+use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordState, VmId};
+use crate::observed::VmObserved;
 use crate::plan::existing::{absent, owned};
-use crate::plan::{Power, VmPlan, codes, preflight};
+use crate::plan::{Mount, Power, Task, VmPlan, codes, preflight, volumes};
 
 /// Plans what is to be done to the power of a VM. What stands in the way goes to `problems`.
 pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> VmPlan {
@@ -16,6 +21,7 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>, pro
     };
     draft.name.clone_from(&live.name);
     let before = problems.len();
+    let mut record = None;
     match owned(live, &scene.desired.settings.project) {
         Err(problem) => problems.push(problem.vm(vm)),
         Ok(_) if live.template => {
@@ -27,7 +33,7 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>, pro
             let hint = format!("`phoenix create {vm}` completes it");
             problems.push(Diagnostic::error(codes::UNFINISHED, what).vm(vm).hint(hint));
         }
-        Ok(_) => {}
+        Ok(found) => record = Some(found),
     }
     preflight::lock(vm, live, scene.observed, problems);
     if problems.len() > before {
@@ -53,8 +59,105 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>, pro
         (Power::Restart, false) => (ActionKind::Start, Outcome::Update, "the VM is stopped", Disruption::None),
     };
     draft.push_about(kind, None, outcome, reason, disruption);
-    if outcome.acts() && power != Power::Stop && live.agent {
+    if power == Power::Stop {
+        return draft.into_plan(None);
+    }
+    let boots = outcome.acts();
+    let volumes = record.and_then(|record| Volumes::of(live, record, declared, scene, problems));
+    if boots && live.agent {
         draft.push(ActionKind::AwaitAgent, Outcome::Update, "the guest boots");
     }
-    draft.into_plan(None)
+    let task = volumes.and_then(|volumes| draft.look_after(volumes, boots, scene));
+    draft.into_plan(task)
+}
+
+/// The volumes of a VM that is started, as the last apply left them.
+struct Volumes<'a> {
+    vm: &'a DesiredVm,
+    record: &'a Record,
+    mounts: Vec<Mount>,
+}
+
+impl<'a> Volumes<'a> {
+    /// What the file says of the volumes, if that is what was applied. The record alone counts for nothing here: every
+    /// account with rights on the VM can write it.
+    fn of(
+        live: &VmObserved,
+        record: &'a Record,
+        declared: Option<&'a DesiredVm>,
+        scene: &Scene<'a>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        let own = scene.exports.own_of(live.id);
+        if record.volumes.is_empty() && own.is_empty() {
+            return None;
+        }
+        let mut left = |why: String| {
+            let what = format!("the volumes of VM {} are not looked after: {why}", live.id);
+            problems.push(Diagnostic::notice(codes::VOLUMES_LEFT, what).vm(live.id));
+            None
+        };
+        let Some(vm) = declared else { return left("the file does not declare it".to_owned()) };
+        if !live.agent {
+            return left("its guest agent is switched off; the next apply switches it on".to_owned());
+        }
+        let mut refused = Vec::new();
+        let mounts = volumes::resolve(vm, &scene.desired.settings, scene.observed, &mut refused);
+        scene.grants.judge(vm, &mounts, &mut refused);
+        if has_errors(&refused) {
+            // Whoever only starts a VM gives it nothing; so it is no error here.
+            left("the target refuses what they need".to_owned());
+            problems.extend(refused.into_iter().map(|problem| Diagnostic { severity: Severity::Warning, ..problem }));
+            return None;
+        }
+        // A run that died between an export and its mount has taken it out of the record.
+        let applied = |mount: &Mount| {
+            record.volumes.get(&mount.mount_point).map_or_else(
+                || mount.served && own.iter().any(|export| export.path == mount.export),
+                |source| mount.is_from(source),
+            )
+        };
+        let named = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
+        if !mounts.iter().all(applied) || !record.volumes.keys().all(named) {
+            return left("the file says something else than was applied; the next apply mounts them".to_owned());
+        }
+        Some(Self { vm, record, mounts })
+    }
+}
+
+impl Draft {
+    /// Adds what is done for the volumes of a VM that boots, or whose guest has another address than it had.
+    fn look_after(&mut self, volumes: Volumes<'_>, boots: bool, scene: &Scene<'_>) -> Option<Box<Task>> {
+        let Volumes { vm, record, mounts } = volumes;
+        let recorded = |mount: &Mount| record.volumes.contains_key(&mount.mount_point);
+        let exported = Exported::to(vm.vm_id, record, &mounts, scene);
+        let forgotten = mounts.iter().any(|mount| !recorded(mount)).then_some("an earlier run did not see it mounted");
+        let why =
+            if boots { Some("the guest boots, and may come up without it") } else { exported.moved().or(forgotten) };
+        let why = why?;
+        if mounts.iter().any(|mount| mount.served && !scene.exports.is_open(mount)) {
+            let reason = exported.moved().unwrap_or("the VM's address may have changed");
+            self.push(ActionKind::ExportShare, Outcome::Update, reason);
+        }
+        for mount in &mounts {
+            let subject = Some(Arc::from(mount.mount_point.as_str()));
+            self.push_about(ActionKind::Mount, subject, Outcome::Update, why, Disruption::None);
+        }
+        self.push(ActionKind::Record, Outcome::Update, "it says what is mounted");
+        let volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();
+        Some(Box::new(Task {
+            desired: vm.clone(),
+            clone: None,
+            adopt: None,
+            fresh: false,
+            completing: false,
+            files: Vec::new(),
+            scripts: Vec::new(),
+            verify: mounts.iter().filter(|mount| recorded(mount)).map(|mount| mount.mount_point.clone()).collect(),
+            mounts,
+            unmount: BTreeMap::new(),
+            delete_source: false,
+            record: Record { volumes, unread: record.unread && !boots, ..record.clone() },
+        }))
+    }
 }

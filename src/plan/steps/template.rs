@@ -47,7 +47,7 @@ impl Draft {
             mounts: Vec::new(),
             files: Vec::new(),
             scripts: Vec::new(),
-            lost: BTreeSet::new(),
+            verify: BTreeSet::new(),
             unmount: BTreeMap::new(),
             delete_source: false,
             record: wished,

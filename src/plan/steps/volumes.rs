@@ -1,6 +1,7 @@
 //! What is done for the volumes of a VM.
 
-use std::collections::BTreeSet;
+use core::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Draft, Scene};
@@ -8,31 +9,98 @@ use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId};
 use crate::observed::{Export, Observed};
 use crate::plan::verified::Verified;
-use crate::plan::{Mount, diff, preflight};
+use crate::plan::{Mount, codes, diff, preflight};
 
 /// What a target exports, looked through once for all VMs.
 pub(in crate::plan) struct Exports<'a> {
-    /// VMs that have an export of phoenix's.
-    pub own: BTreeSet<VmId>,
+    /// The exports of phoenix's, by VM.
+    pub own: BTreeMap<VmId, Vec<&'a Export>>,
     /// The exports of everybody else.
     pub others: Vec<&'a Export>,
 }
 
 impl<'a> Exports<'a> {
     pub(in crate::plan) fn of(observed: &'a Observed) -> Self {
-        let own = observed.exports.iter().filter_map(|export| export.vm).collect();
-        Self { own, others: observed.exports.iter().filter(|export| export.vm.is_none()).collect() }
+        let mut exports = Self { own: BTreeMap::new(), others: Vec::new() };
+        for export in &observed.exports {
+            match export.vm {
+                Some(vm) => exports.own.entry(vm).or_default().push(export),
+                None => exports.others.push(export),
+            }
+        }
+        exports
+    }
+
+    /// Phoenix's exports to a VM.
+    pub(super) fn own_of(&self, vm: VmId) -> &[&'a Export] {
+        self.own.get(&vm).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether somebody else exports the directory to everybody.
+    pub(super) fn is_open(&self, mount: &Mount) -> bool {
+        self.others.iter().any(|export| export.is_open(&mount.export))
     }
 }
 
+/// Whether what the target exports to a running VM names the address that its guest has: if it does not, how, in words. Where
+/// no agent gave one, nothing is wrong: a plan is the same whether or not a guest answers.
+pub(super) struct Exported(Option<String>);
+
+impl Exported {
+    /// Compares the volumes that the record says are mounted with the address that the agent gave.
+    pub(super) fn to(vm: VmId, record: &Record, mounts: &[Mount], scene: &Scene<'_>) -> Self {
+        let Some(address) = scene.observed.addresses.get(&vm) else { return Self(None) };
+        let recorded = |mount: &&Mount| record.volumes.get(&mount.mount_point).is_some_and(|old| mount.is_from(old));
+        let own = scene.exports.own_of(vm);
+        let covered = |mount: &Mount| {
+            own.iter().chain(&scene.exports.others).any(|export| export.covers(&mount.export, *address))
+        };
+        let mut served = mounts.iter().filter(|mount| mount.served).filter(recorded);
+        Self(served.any(|mount| !covered(mount)).then(|| words(own, *address)))
+    }
+
+    /// Why something is to be done about it, if it is.
+    pub(super) fn moved(&self) -> Option<&'static str> {
+        self.0.as_ref().map(|_| "the guest has another address than the export names")
+    }
+
+    /// Tells of an address that the exports do not name.
+    pub(super) fn told(&self, vm: VmId, problems: &mut Vec<Diagnostic>) {
+        let Some(what) = &self.0 else { return };
+        let what = format!("VM {vm} does not reach its volumes, or loses them when it boots: {what}");
+        let hint = "`phoenix apply` exports them to that address and mounts what is not mounted; what was written in the \
+                    meantime may lie on the guest's own disk";
+        problems.push(Diagnostic::warning(codes::EXPORT_ADDRESS, what).vm(vm).hint(hint));
+    }
+}
+
+/// What the exports of a VM name, and what its guest has.
+fn words(own: &[&Export], address: IpAddr) -> String {
+    let clients: BTreeSet<&str> = own.iter().map(|export| export.client.as_str()).collect();
+    match clients.into_iter().collect::<Vec<_>>().join(" and ") {
+        none if none.is_empty() => format!("no export names {address}, which the guest has"),
+        clients => format!("the export names {clients}, the guest has {address}"),
+    }
+}
+
+/// Why something is to be done for the volumes of a VM beyond what its record says.
+pub(super) struct Need {
+    /// What the guest's address says about the exports.
+    pub(super) exported: Exported,
+    /// The guest boots: it may come up without them.
+    pub(super) boots: bool,
+    /// Why the exports are looked at, if they are.
+    pub(super) export: Option<&'static str>,
+}
+
 impl Draft {
-    /// Adds what is done for volumes. `wanted`: why the guest is brought up, if it is.
+    /// Adds what is done for volumes.
     pub(super) fn volumes(
         &mut self,
         vm: &DesiredVm,
         record: &Record,
         mounts: &[Mount],
-        wanted: Option<&'static str>,
+        need: &Need,
         scene: &Scene<'_>,
         problems: &mut Vec<Diagnostic>,
     ) {
@@ -46,36 +114,52 @@ impl Draft {
             None => (Outcome::Create, "it is not mounted yet"),
         };
         let subject = |mount: &Mount| Some(Arc::from(mount.mount_point.as_str()));
+        let own = scene.exports.own_of(vm.vm_id);
         for mount in mounts.iter().filter(|mount| mount.host_path.is_some()) {
             let (outcome, reason) = of(mount);
             self.push_about(ActionKind::PrepareShare, subject(mount), outcome, reason, Disruption::None);
             // What an interrupted build of a template mounted, its record does not say: the directory is its own.
-            let its_own = record.is_template && record.state != RecordState::Creating;
+            let its_own = record.is_template && record.state != RecordState::Creating
+                || own.iter().any(|export| export.path == mount.export);
             if outcome == Outcome::Create && !self.off && !its_own {
                 preflight::directory(vm, mount, scene.observed, problems);
             }
         }
-        let exported = scene.exports.own.contains(&vm.vm_id);
-        let open = |mount: &Mount| scene.exports.others.iter().any(|export| export.is_open(&mount.export));
-        if mounts.iter().any(|mount| mount.served && !open(mount)) {
-            let (outcome, reason) = match wanted {
+        let mut exports = false;
+        if mounts.iter().any(|mount| mount.served && !scene.exports.is_open(mount)) {
+            let (outcome, reason) = match need.export {
                 None if scene.observed.node.nfs_ended => (Outcome::Update, "the node's NFS server has ended"),
                 // An unchanged VM that is up has what it needs: it is mounted.
                 None => (Outcome::NoOp, "the volumes are mounted"),
-                Some(_) if exported => (Outcome::Update, "the VM's address may have changed"),
-                Some(_) => (Outcome::Create, "the VM has no export of its own yet"),
+                Some(_) if own.is_empty() => (Outcome::Create, "the VM has no export of its own yet"),
+                Some(_) => (Outcome::Update, need.exported.moved().unwrap_or("the VM's address may have changed")),
             };
             self.push(ActionKind::ExportShare, outcome, reason);
+            exports = need.export.is_some();
             if outcome.acts() && !self.off {
                 preflight::nfs_server(vm, scene.observed, problems);
             }
-        } else if exported {
+        } else if !own.is_empty() {
             self.push(ActionKind::ExportShare, Outcome::Update, "no volume of the VM comes from this node any more");
         }
         for mount in mounts {
-            let (outcome, reason) = of(mount);
+            let (outcome, reason) = match of(mount) {
+                (Outcome::NoOp, _) if need.boots => (Outcome::Update, "the guest boots, and may come up without it"),
+                (Outcome::NoOp, _) if exports && mount.served => (Outcome::Update, "its export may be another one"),
+                other => other,
+            };
             self.push_about(ActionKind::Mount, subject(mount), outcome, reason, Disruption::None);
         }
+    }
+
+    /// The mount points that are looked at in the guest although the record says that they are mounted.
+    pub(super) fn looked_at(&self, record: &Record, mounts: &[Mount]) -> BTreeSet<String> {
+        let looks = |mount: &&Mount| {
+            let about = |action: &crate::plan::Action| action.subject.as_deref() == Some(mount.mount_point.as_str());
+            self.actions.iter().any(|a| a.kind == ActionKind::Mount && a.outcome.acts() && about(a))
+                && record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source))
+        };
+        mounts.iter().filter(looks).map(|mount| mount.mount_point.clone()).collect()
     }
 
     pub(super) fn volume_changes(&mut self, vm: &DesiredVm, record: &Record, mounts: &[Mount], guest: Verified<'_>) {
