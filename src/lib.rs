@@ -4,7 +4,7 @@
 //!
 //! # The map
 //! A module imports only what stands below it, and inside a module no files import in a circle (`tests/layers.rs`
-//! enforces both, but for the circles that it still lists).
+//! enforces both).
 //!
 //! ```text
 //!   cli          arguments → request, target, exit codes; one file per verb
@@ -13,9 +13,9 @@
 //!   backend      embedded: a node in a directory · qm: a Proxmox VE node, driven by its own programs
 //!   guest        what a step inside a guest means: programs and their answers
 //!   hypervisor   the ports: what is asked of a target, and Fault
-//!   plan         situation · diff · preflight · steps · lint                        pure
+//!   plan         request · scene · checks · changes · steps · order · lint           pure
 //!   config       text in, (Desired, diagnostics) out; schema; places                pure
-//!   observed     live state in normal form; Proxmox files, property strings, notes  pure
+//!   observed     live state in normal form; Proxmox files, notes; table of options  pure
 //!   event        what can happen in a run                                           pure
 //!   diag, dag    problems as values; the one module that names petgraph             pure
 //!   model        the vocabulary                                                     pure
@@ -27,13 +27,41 @@
 //! [`plan::Plan`]: every action of every VM, what it waits for, what is expected of it and why → [`apply::run()`] walks
 //! it and tells [`event::Event`]s → [`ui`] shows them.
 //!
+//! # One value, end to end
+//! The memory of a VM: `config::raw` reads `memory_mb` with its place in the file, `config::lower` merges it with the defaults
+//! into [`model::DesiredVm`]. [`observed::options`] has one row for it: what the VM has, what the file wishes, how it is
+//! written, how a running VM takes it over, what the record keeps. [`observed::options::differing`] folds the rows into what
+//! the plan shows ([`plan::Change`]), [`observed::options::render`] writes exactly the rows that were shown, and nothing
+//! else; `plan::lint` holds a plan to that before it is carried out.
+//!
+//! # To add …
+//! - **an option of a VM**: its key in [`model::Key`], its field with type and documentation in `config::raw` and
+//!   [`model::DesiredVm`] (`config::lower` merges it), one row in `observed::options::table`. `plan::context` asks whether
+//!   scripts see it; `tests/options.rs` asks for it in the schema and the README.
+//! - **an action**: its kind in [`model::ActionKind`]; `apply::perform` asks how it is carried out, `apply::preview` what it calls,
+//!   `plan::steps::guest` whether it needs the guest; `plan::steps` says when it acts; `tests/binary/broken.rs` asks for a way
+//!   on which it fails, is lost and is killed.
+//! - **a check**: a function in the file of `plan` about its subject (`disk`, `template`, `addresses`, `cloud_init`, `grants`, else
+//!   `preflight`) that says what is wrong as a [`diag::Diagnostic`], and its code in [`plan::codes`].
+//! - **a back end**: a directory in `backend` that implements [`hypervisor::Hypervisor`] and [`hypervisor::Guests`], says what it
+//!   can do in [`observed::Capabilities`], and is opened in `cli::connect`; `tests/contract.rs` runs over it.
+//! - **a face**: a file in `ui` that folds a [`plan::document::PlanDocument`] or the events of a run, its name in `cli::format`,
+//!   and its cases under `fixtures/faces`.
+//!
+//! # Words
+//! *Desired*: what the file says, defaults merged. *Live*: what a VM is. *Pending*: what it will be after its next stop and
+//! start; everything is compared with that. *Change*: one value that differs. *Action*: one step of a plan, with what is
+//! expected of it. *Record*: what phoenix remembers about a VM, in the VM's notes. *Drift*: a value that was changed outside
+//! phoenix since the last apply. *Channel*: the volume through which scripts reach a guest. *Fault*: what a target answered
+//! instead of doing something; *failure*: what that means for an action.
+//!
 //! # Invariants
 //! - The plan is complete. Apply builds, sorts and prunes no graph and decides nothing the plan could have decided.
 //! - The plan is pure: no clock, no environment, no randomness, no I/O; the same values give the same bytes.
 //! - There is no state file. What phoenix must remember about a VM stands in the VM's own notes ([`model::Record`]) and on
 //!   its own disk, so that it lives, moves, is restored and dies with the VM.
-//! - A VM without a valid record of this project is never changed; one whose uuid the file names, and that somebody agreed
-//!   to take over, gets that record before anything else.
+//! - A VM without a valid record of this project is never changed; one whose uuid the file names, and that an administrator
+//!   agreed to take over, gets that record before anything else.
 //! - Before a VM's first write it must still be the one that was planned; before every later one, what this run left. If a
 //!   look after a success failed, it is taken as it is found next, as long as it bears the project's record.
 //! - What is known to have succeeded stays a success when the look after it fails: that is a notice.

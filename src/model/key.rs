@@ -1,117 +1,46 @@
 //! The keys of a VM in the config, and where their values come from.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The keys of a VM in the config: those of the specification in the order of its table, then the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each is the config key of the same name, documented at `DesiredVm`")]
-pub enum Key {
-    TemplateName,
-    OsType,
-    CpuSockets,
-    CpuCores,
-    MemoryMb,
-    BootDiskSizeGb,
-    BootDiskStorage,
-    NetworkBridge,
-    NetworkModel,
-    Features,
-    Volumes,
-    VmId,
-    VmName,
-    Description,
-    Tags,
-    FullClone,
-    Started,
-    StartAtBoot,
-    Protected,
-    BootOrder,
-    BootDelay,
-    DependsOn,
-    Timeouts,
-    CloudInitErrors,
-    NetworkConfig,
-    UserConfig,
-    CloudImage,
-    IsTemplate,
-}
+use super::named::named;
 
-impl Key {
-    /// Every key, in order.
-    pub const ALL: [Self; 28] = [
-        Self::TemplateName,
-        Self::OsType,
-        Self::CpuSockets,
-        Self::CpuCores,
-        Self::MemoryMb,
-        Self::BootDiskSizeGb,
-        Self::BootDiskStorage,
-        Self::NetworkBridge,
-        Self::NetworkModel,
-        Self::Features,
-        Self::Volumes,
-        Self::VmId,
-        Self::VmName,
-        Self::Description,
-        Self::Tags,
-        Self::FullClone,
-        Self::Started,
-        Self::StartAtBoot,
-        Self::Protected,
-        Self::BootOrder,
-        Self::BootDelay,
-        Self::DependsOn,
-        Self::Timeouts,
-        Self::CloudInitErrors,
-        Self::NetworkConfig,
-        Self::UserConfig,
-        Self::CloudImage,
-        Self::IsTemplate,
-    ];
-
+named! {
+    /// The keys of a VM in the config: those of the specification in the order of its table, then the others. Each is
+    /// documented at [`DesiredVm`](super::DesiredVm).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+    #[expect(missing_docs, reason = "each is documented where its value is")]
+    Key,
     /// The key as the config spells it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TemplateName => "template_name",
-            Self::OsType => "os_type",
-            Self::CpuSockets => "cpu_sockets",
-            Self::CpuCores => "cpu_cores",
-            Self::MemoryMb => "memory_mb",
-            Self::BootDiskSizeGb => "boot_disk_size_gb",
-            Self::BootDiskStorage => "boot_disk_storage",
-            Self::NetworkBridge => "network_bridge",
-            Self::NetworkModel => "network_model",
-            Self::Features => "features",
-            Self::Volumes => "volumes",
-            Self::VmId => "vm_id",
-            Self::VmName => "vm_name",
-            Self::Description => "description",
-            Self::Tags => "tags",
-            Self::FullClone => "full_clone",
-            Self::Started => "started",
-            Self::StartAtBoot => "start_at_boot",
-            Self::BootOrder => "boot_order",
-            Self::BootDelay => "boot_delay",
-            Self::Protected => "protected",
-            Self::DependsOn => "depends_on",
-            Self::Timeouts => "timeouts",
-            Self::CloudInitErrors => "cloud_init_errors",
-            Self::NetworkConfig => "network_config",
-            Self::UserConfig => "user_config",
-            Self::CloudImage => "cloud_image",
-            Self::IsTemplate => "is_template",
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+    name {
+        TemplateName = "template_name",
+        OsType = "os_type",
+        CpuSockets = "cpu_sockets",
+        CpuCores = "cpu_cores",
+        MemoryMb = "memory_mb",
+        BootDiskSizeGb = "boot_disk_size_gb",
+        BootDiskStorage = "boot_disk_storage",
+        NetworkBridge = "network_bridge",
+        NetworkModel = "network_model",
+        Features = "features",
+        Volumes = "volumes",
+        VmId = "vm_id",
+        VmName = "vm_name",
+        Description = "description",
+        Tags = "tags",
+        FullClone = "full_clone",
+        Started = "started",
+        StartAtBoot = "start_at_boot",
+        Protected = "protected",
+        BootOrder = "boot_order",
+        BootDelay = "boot_delay",
+        DependsOn = "depends_on",
+        Timeouts = "timeouts",
+        CloudInitErrors = "cloud_init_errors",
+        NetworkConfig = "network_config",
+        UserConfig = "user_config",
+        CloudImage = "cloud_image",
+        IsTemplate = "is_template",
     }
 }
 

@@ -10,6 +10,7 @@ mod excerpt;
 mod host_path;
 mod ids;
 mod key;
+mod named;
 mod record;
 mod ssh_key;
 mod target;

@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::named::named;
+
 /// What an action does to its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -95,140 +97,74 @@ impl Default for Timeouts {
     }
 }
 
-/// Kinds of action, in the order in which one VM goes through them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ActionKind {
-    /// Removes what an interrupted clone left.
-    RemoveLeftover,
-    /// Fetches the image that the VM is made from, or compares its digest.
-    FetchImage,
-    /// Clones the template.
-    Clone,
-    /// Makes the VM from an image.
-    CreateFromImage,
-    /// Takes over a VM that phoenix did not make: writes the record into its notes.
-    Adopt,
-    /// Takes a snapshot before the VM is disturbed. Only when asked for.
-    Snapshot,
-    /// Goes back to a snapshot. Only when asked for.
-    Rollback,
-    /// Shuts the VM down.
-    Stop,
-    /// Writes the configuration, once.
-    Configure,
-    /// Moves the boot disk to another storage.
-    MoveDisk,
-    /// Grows the boot disk.
-    ResizeDisk,
-    /// Makes the cloud-init drive of a running VM anew, so that the guest has its values when it boots next.
-    UpdateCloudInit,
-    /// Shuts the VM down and starts it again, so that what waits takes effect. Only when asked for.
-    Restart,
-    /// Starts the VM.
-    Start,
-    /// Waits until the guest agent answers.
-    AwaitAgent,
-    /// Waits until the guest has its network card and an address on it. Only after the card changed.
-    AwaitNetwork,
-    /// Waits until cloud-init has finished.
-    AwaitCloudInit,
-    /// Makes the guest's root file system as large as its disk. Only after the disk grew.
-    GrowFilesystem,
-    /// Unmounts a volume that is no longer declared.
-    Unmount,
-    /// Makes a volume's directory on the hypervisor.
-    PrepareShare,
-    /// Exports the node's own directories to the VM.
-    ExportShare,
-    /// Mounts a volume in the guest.
-    Mount,
-    /// Puts scripts, utilities and `vm_context.json` into the channel.
-    StageScripts,
-    /// Runs a feature script in the guest.
-    Feature,
-    /// Takes out of a guest what its clones must not have. Only of what becomes a template.
-    CleanGuest,
-    /// Shuts the VM down and makes it a template.
-    ConvertToTemplate,
-    /// Writes the record into the VM's notes.
-    Record,
-    /// Removes the snapshot, when the VM is ready again.
-    RemoveSnapshot,
-    /// Removes the VM with its volumes. Only when asked for.
-    Destroy,
+named! {
+    /// Kinds of action, in the order in which one VM goes through them.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+    ActionKind,
+    /// The word users read.
+    as_str {
+        /// Removes what an interrupted clone left.
+        RemoveLeftover = "remove-leftover",
+        /// Fetches the image that the VM is made from, or compares its digest.
+        FetchImage = "fetch-image",
+        /// Clones the template.
+        Clone = "clone",
+        /// Makes the VM from an image.
+        CreateFromImage = "create-from-image",
+        /// Takes over a VM that phoenix did not make: writes the record into its notes.
+        Adopt = "adopt",
+        /// Takes a snapshot before the VM is disturbed. Only when asked for.
+        Snapshot = "snapshot",
+        /// Goes back to a snapshot. Only when asked for.
+        Rollback = "rollback",
+        /// Shuts the VM down.
+        Stop = "stop",
+        /// Writes the configuration, once.
+        Configure = "configure",
+        /// Moves the boot disk to another storage.
+        MoveDisk = "move-disk",
+        /// Grows the boot disk.
+        ResizeDisk = "resize-disk",
+        /// Makes the cloud-init drive of a running VM anew, so that the guest has its values when it boots next.
+        UpdateCloudInit = "update-cloud-init",
+        /// Shuts the VM down and starts it again, so that what waits takes effect. Only when asked for.
+        Restart = "restart",
+        /// Starts the VM.
+        Start = "start",
+        /// Waits until the guest agent answers.
+        AwaitAgent = "await-agent",
+        /// Waits until the guest has its network card and an address on it. Only after the card changed.
+        AwaitNetwork = "await-network",
+        /// Waits until cloud-init has finished.
+        AwaitCloudInit = "await-cloud-init",
+        /// Makes the guest's root file system as large as its disk. Only after the disk grew.
+        GrowFilesystem = "grow-filesystem",
+        /// Unmounts a volume that is no longer declared.
+        Unmount = "unmount",
+        /// Makes a volume's directory on the hypervisor.
+        PrepareShare = "prepare-share",
+        /// Exports the node's own directories to the VM.
+        ExportShare = "export-share",
+        /// Mounts a volume in the guest.
+        Mount = "mount",
+        /// Puts scripts, utilities and `vm_context.json` into the channel.
+        StageScripts = "stage-scripts",
+        /// Runs a feature script in the guest.
+        Feature = "feature",
+        /// Takes out of a guest what its clones must not have. Only of what becomes a template.
+        CleanGuest = "clean-guest",
+        /// Shuts the VM down and makes it a template.
+        ConvertToTemplate = "convert-to-template",
+        /// Writes the record into the VM's notes.
+        Record = "record",
+        /// Removes the snapshot, when the VM is ready again.
+        RemoveSnapshot = "remove-snapshot",
+        /// Removes the VM with its volumes. Only when asked for.
+        Destroy = "destroy",
+    }
 }
 
 impl ActionKind {
-    /// Every kind, in order.
-    pub const ALL: [Self; 29] = [
-        Self::RemoveLeftover,
-        Self::FetchImage,
-        Self::Clone,
-        Self::CreateFromImage,
-        Self::Adopt,
-        Self::Snapshot,
-        Self::Rollback,
-        Self::Stop,
-        Self::Configure,
-        Self::MoveDisk,
-        Self::ResizeDisk,
-        Self::UpdateCloudInit,
-        Self::Restart,
-        Self::Start,
-        Self::AwaitAgent,
-        Self::AwaitNetwork,
-        Self::AwaitCloudInit,
-        Self::GrowFilesystem,
-        Self::Unmount,
-        Self::PrepareShare,
-        Self::ExportShare,
-        Self::Mount,
-        Self::StageScripts,
-        Self::Feature,
-        Self::CleanGuest,
-        Self::ConvertToTemplate,
-        Self::Record,
-        Self::RemoveSnapshot,
-        Self::Destroy,
-    ];
-
-    /// The word users read.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RemoveLeftover => "remove-leftover",
-            Self::FetchImage => "fetch-image",
-            Self::Clone => "clone",
-            Self::CreateFromImage => "create-from-image",
-            Self::Adopt => "adopt",
-            Self::Snapshot => "snapshot",
-            Self::Rollback => "rollback",
-            Self::Stop => "stop",
-            Self::Configure => "configure",
-            Self::MoveDisk => "move-disk",
-            Self::ResizeDisk => "resize-disk",
-            Self::UpdateCloudInit => "update-cloud-init",
-            Self::Restart => "restart",
-            Self::Start => "start",
-            Self::AwaitAgent => "await-agent",
-            Self::AwaitNetwork => "await-network",
-            Self::AwaitCloudInit => "await-cloud-init",
-            Self::GrowFilesystem => "grow-filesystem",
-            Self::Unmount => "unmount",
-            Self::PrepareShare => "prepare-share",
-            Self::ExportShare => "export-share",
-            Self::Mount => "mount",
-            Self::StageScripts => "stage-scripts",
-            Self::Feature => "feature",
-            Self::CleanGuest => "clean-guest",
-            Self::ConvertToTemplate => "convert-to-template",
-            Self::Record => "record",
-            Self::RemoveSnapshot => "remove-snapshot",
-            Self::Destroy => "destroy",
-        }
-    }
-
     /// How long the action may take before it counts as failed, in seconds.
     ///
     /// Clones and moves copy whole disks; how long the guest is waited for is said by `timeouts`.
