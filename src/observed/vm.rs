@@ -19,7 +19,7 @@ use crate::model::{Digest, Record, RecordState, VmId};
 /// Values are those of the *pending* view: what the VM will have after its next stop and start. What the running VM
 /// still has instead is in `pending`.
 ///
-/// Serialised, it is what all of that is read from ([`VmSource`]), so that a recording cannot say a thing twice.
+/// Serialised, it is what all of that is read from (`VmSource`), so that a recording cannot say a thing twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "VmSource", into = "VmSource")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the VM of its own")]
