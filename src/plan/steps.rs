@@ -1,6 +1,7 @@
 //! The actions of one VM.
 
 pub(super) mod adopt;
+mod case;
 mod create;
 mod draft;
 mod features;

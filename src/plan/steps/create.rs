@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::case::Case;
 use super::draft::Draft;
 use super::follow::Steps;
 use super::guest;
@@ -46,14 +47,14 @@ impl Draft {
             restart: false,
             start: vm.started.then_some("the VM is new"),
             bring_up: vm.started.then_some("the guest boots for the first time"),
-            staged: &staging.digests,
         };
         let nothing =
             Record { is_template: vm.is_template, ..Record::creating(&scene.desired.settings.project, vm.vm_id) };
-        self.follow(vm, &nothing, &mounts, scene, &steps, problems);
+        let case = Case { vm, record: &nothing, mounts: &mounts, staged: &staging.digests, scene };
+        self.follow(&case, &steps, problems);
         self.push(ActionKind::Record, Outcome::Create, "the VM gets a record");
-        guest::left_open(vm, &nothing, &mounts, scene.desired, problems);
-        let mut record = guest::wished(vm, &nothing, &mounts, scene.desired, &staging.digests);
+        guest::left_open(&case, problems);
+        let mut record = guest::wished(&case);
         preflight::notes(vm, &mut record, problems);
         self.basis = clone.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
         let task = Task {

@@ -1,14 +1,14 @@
 //! Staging and running features.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::case::Case;
 use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, is_noted};
 use crate::plan::Scene;
 use crate::plan::verified::Verified;
-use crate::plan::{Mount, diff, preflight};
+use crate::plan::{diff, preflight};
 
 /// How it stands with a feature of a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,20 +66,12 @@ impl<'a> Features<'a> {
 }
 
 impl Draft {
-    pub(super) fn features(
-        &mut self,
-        vm: &DesiredVm,
-        record: &Record,
-        mounts: &[Mount],
-        scene: &Scene<'_>,
-        staged: &BTreeMap<String, String>,
-        problems: &mut Vec<Diagnostic>,
-    ) {
+    /// Adds what is done for features.
+    pub(super) fn features(&mut self, case: &Case<'_>, problems: &mut Vec<Diagnostic>) {
+        let Case { vm, record, mounts, staged, scene } = *case;
         let features = Features::of(scene, record);
         if !vm.features.is_empty() {
-            let mounted =
-                |mount: &Mount| record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source));
-            let moved = mounts.iter().any(|mount| mount.channel && !mounted(mount));
+            let moved = mounts.iter().any(|mount| mount.channel && !case.is_mounted(mount));
             let changed = vm
                 .features
                 .iter()

@@ -1,17 +1,13 @@
 //! Everything between the clone and the record.
 
-use std::collections::BTreeMap;
-
+use super::case::Case;
 use super::draft::Draft;
 use super::{features, volumes};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record};
-use crate::plan::Mount;
-use crate::plan::Scene;
-use crate::plan::verified::Verified;
+use crate::model::{ActionKind, Disruption, Outcome};
 
 /// Which of the later steps act, and why.
-pub(super) struct Steps<'a> {
+pub(super) struct Steps {
     /// `create` for a VM that is being made, else `update`.
     pub(super) acting: Outcome,
     pub(super) configure: Option<(&'static str, Disruption)>,
@@ -28,33 +24,21 @@ pub(super) struct Steps<'a> {
     pub(super) start: Option<&'static str>,
     /// Why the guest is waited for even if nothing else needs it.
     pub(super) bring_up: Option<&'static str>,
-    /// Digests of what lies beside the scripts, by file name.
-    pub(super) staged: &'a BTreeMap<String, String>,
 }
 
 impl Draft {
     /// Adds everything between the clone and the record.
-    pub(super) fn follow(
-        &mut self,
-        vm: &DesiredVm,
-        record: &Record,
-        mounts: &[Mount],
-        scene: &Scene<'_>,
-        steps: &Steps<'_>,
-        problems: &mut Vec<Diagnostic>,
-    ) {
+    pub(super) fn follow(&mut self, case: &Case<'_>, steps: &Steps, problems: &mut Vec<Diagnostic>) {
+        let Case { vm, record, mounts, scene, .. } = *case;
         let acting = steps.acting;
         let when = |reason: Option<&'static str>, otherwise: &'static str| match reason {
             Some(reason) => (acting, reason),
             None => (Outcome::NoOp, otherwise),
         };
         let to_run = features::Features::of(scene, record).any_to_run(vm);
-        let mounted =
-            |mount: &Mount| record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source));
-        let guest = Verified::of(vm.vm_id, scene.observed);
-        let to_mount = mounts.iter().any(|mount| !mounted(mount) || guest.lost_mount(&mount.mount_point));
-        let declared = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
-        let removed: Vec<&String> = record.volumes.keys().filter(|at| !declared(at)).collect();
+        let guest = case.guest();
+        let to_mount = mounts.iter().any(|mount| !case.is_mounted(mount) || guest.lost_mount(&mount.mount_point));
+        let removed: Vec<&String> = case.undeclared().map(|(at, _)| at).collect();
 
         let (outcome, reason) = when(steps.configure.map(|(reason, _)| reason), "values are as wished");
         let disruption = steps.configure.map_or(Disruption::None, |(_, disruption)| disruption);
@@ -100,12 +84,12 @@ impl Draft {
             self.push_about(ActionKind::Unmount, subject, Outcome::Update, reason, Disruption::None);
         }
         let need = volumes::Need { exported, boots: boots.is_some(), export: wanted };
-        self.volumes(vm, record, mounts, &need, scene, problems);
+        self.volumes(case, &need, problems);
         if !self.off {
-            self.volume_changes(vm, record, mounts, guest);
+            self.volume_changes(case);
         }
 
-        self.features(vm, record, mounts, scene, steps.staged, problems);
+        self.features(case, problems);
         if vm.is_template {
             self.push(ActionKind::CleanGuest, acting, "its clones begin as new machines");
             self.push(ActionKind::ConvertToTemplate, acting, "it becomes a template");

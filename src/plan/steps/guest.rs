@@ -1,10 +1,9 @@
 //! What is done inside a guest, and what is left open while its VM is not to run.
 
-use std::collections::BTreeMap;
-
+use super::case::Case;
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Desired, DesiredVm, Record, RecordState, is_noted, noted};
-use crate::plan::{Mount, codes, drift};
+use crate::model::{ActionKind, Record, RecordState, is_noted, noted};
+use crate::plan::{codes, drift};
 
 /// Why nothing is done in the guest of a VM that is not to run.
 pub(super) const LEFT_OPEN: &str = "the VM is not to run";
@@ -45,23 +44,16 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
 }
 
 /// Says what the guest of a VM that is not to run lacks.
-pub(super) fn left_open(
-    vm: &DesiredVm,
-    record: &Record,
-    mounts: &[Mount],
-    desired: &Desired,
-    problems: &mut Vec<Diagnostic>,
-) {
+pub(super) fn left_open(case: &Case<'_>, problems: &mut Vec<Diagnostic>) {
+    let Case { vm, record, mounts, scene, .. } = *case;
     if vm.started {
         return;
     }
-    let mounted = |mount: &&Mount| record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source));
-    let declared = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
-    let mut open: Vec<String> =
-        record.volumes.keys().filter(|at| !declared(at)).map(|at| format!("unmount {at}")).collect();
-    open.extend(mounts.iter().filter(|mount| !mounted(mount)).map(|mount| format!("mount {}", mount.mount_point)));
+    let mut open: Vec<String> = case.undeclared().map(|(at, _)| format!("unmount {at}")).collect();
+    let unmounted = mounts.iter().filter(|mount| !case.is_mounted(mount));
+    open.extend(unmounted.map(|mount| format!("mount {}", mount.mount_point)));
     for feature in &vm.features {
-        let digest = desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
+        let digest = scene.desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
         if !record.features.get(&*feature.name).is_some_and(|ran| is_noted(ran, digest)) {
             open.push(format!("feature {}", feature.name));
         }
@@ -72,14 +64,9 @@ pub(super) fn left_open(
     }
 }
 
-/// What the record of a VM says when all its actions are done; `record` is what it says now.
-pub(super) fn wished(
-    vm: &DesiredVm,
-    record: &Record,
-    mounts: &[Mount],
-    desired: &Desired,
-    staged: &BTreeMap<String, String>,
-) -> Record {
+/// What the record of a VM says when all its actions are done.
+pub(super) fn wished(case: &Case<'_>) -> Record {
+    let Case { vm, record, mounts, staged, scene } = *case;
     let mut wished = Record { applied: drift::applied(vm), ..record.clone() };
     if record.state == RecordState::Creating {
         match &vm.cloud_image {
@@ -95,7 +82,7 @@ pub(super) fn wished(
     wished.state = RecordState::Ready;
     wished.grow = false;
     for feature in &vm.features {
-        let digest = desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
+        let digest = scene.desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
         wished.features.insert(feature.name.to_string(), noted(digest).to_owned());
     }
     if vm.is_template {

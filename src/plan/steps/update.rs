@@ -1,5 +1,6 @@
 //! A VM that is there and becomes what the file says.
 
+use super::case::Case;
 use super::draft::Draft;
 use super::follow::Steps;
 use super::origin::made_by;
@@ -8,7 +9,6 @@ use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordState};
 use crate::observed::VmObserved;
 use crate::plan::staging::{self, Staging};
-use crate::plan::verified::Verified;
 use crate::plan::{Action, Change, Mount, Scene, Task, VmPlan, cloud_init, diff, drift, preflight};
 
 impl Draft {
@@ -71,7 +71,6 @@ impl Draft {
             restart,
             start: (!live.running && vm.started).then_some("the VM is stopped"),
             bring_up: (completing && vm.started).then_some("the guest has not been up yet"),
-            staged: &staging.digests,
         };
         self.push(made_by(vm), Outcome::NoOp, "the VM exists");
         if live.record.valid().is_none() {
@@ -80,9 +79,10 @@ impl Draft {
         if shut_down.is_some() {
             self.push_about(ActionKind::Stop, None, Outcome::Update, "the VM is not to run", Disruption::Stop);
         }
-        guest::left_open(vm, record, &mounts, scene.desired, problems);
-        Verified::of(vm.vm_id, scene.observed).told(vm.vm_id, problems);
-        self.follow(vm, record, &mounts, scene, &steps, problems);
+        let case = Case { vm, record, mounts: &mounts, staged: &staging.digests, scene };
+        guest::left_open(&case, problems);
+        case.guest().told(vm.vm_id, problems);
+        self.follow(&case, &steps, problems);
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for what a
         // run that was killed between an action and the record has forgotten.
         let acts = self.actions.iter().any(|action| action.outcome.acts()) || drift::has_forgotten(vm, record);
@@ -91,11 +91,7 @@ impl Draft {
         let unread = !vm.is_template && ((live.running && record.unread) || steps.cloud_init.is_some());
         let unread = unread && !self.actions.iter().any(|action| action.outcome.acts() && boots(action));
         let card = card && !asks_for_card;
-        let wished = acts.then(|| Record {
-            unread,
-            card,
-            ..guest::wished(vm, record, &mounts, scene.desired, &staging.digests)
-        });
+        let wished = acts.then(|| Record { unread, card, ..guest::wished(&case) });
         let Some(mut wished) = wished else {
             self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
             return self.into_plan(None);
@@ -103,7 +99,7 @@ impl Draft {
         preflight::notes(vm, &mut wished, problems);
         // An export to another address makes it forget what is mounted.
         let exports = |action: &Action| action.kind == ActionKind::ExportShare && action.outcome.acts();
-        let verify = self.looked_at(record, &mounts);
+        let verify = self.looked_at(&case);
         let forgets = !verify.is_empty() && self.actions.iter().any(exports);
         let (outcome, reason) = match () {
             () if wished != *record => (Outcome::Update, "something it says changes"),
@@ -116,8 +112,7 @@ impl Draft {
             self.net(vm, live, scene, problems);
         }
         preflight::lock(vm.vm_id, live, scene.observed, problems);
-        let declared = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
-        let unmount = record.volumes.clone().into_iter().filter(|(at, _)| !declared(at)).collect();
+        let unmount = case.undeclared().map(|(at, source)| (at.clone(), source.clone())).collect();
         let ran = features::Features::of(scene, record);
         let task = Task {
             desired: vm.clone(),

@@ -4,12 +4,12 @@ use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::case::Case;
 use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId};
 use crate::observed::Export;
 use crate::plan::Scene;
-use crate::plan::verified::Verified;
 use crate::plan::{Mount, codes, diff, preflight, volumes};
 
 /// Whether what the target exports to a running VM names the address that its guest has: if it does not, how, in words. Where
@@ -72,16 +72,9 @@ pub(super) fn granted(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
 
 impl Draft {
     /// Adds what is done for volumes.
-    pub(super) fn volumes(
-        &mut self,
-        vm: &DesiredVm,
-        record: &Record,
-        mounts: &[Mount],
-        need: &Need,
-        scene: &Scene<'_>,
-        problems: &mut Vec<Diagnostic>,
-    ) {
-        let guest = Verified::of(vm.vm_id, scene.observed);
+    pub(super) fn volumes(&mut self, case: &Case<'_>, need: &Need, problems: &mut Vec<Diagnostic>) {
+        let Case { vm, record, mounts, scene, .. } = *case;
+        let guest = case.guest();
         let of = |mount: &Mount| match record.volumes.get(&mount.mount_point) {
             Some(source) if mount.is_from(source) && guest.lost_mount(&mount.mount_point) => {
                 (Outcome::Update, "it is gone from the guest")
@@ -130,16 +123,19 @@ impl Draft {
     }
 
     /// The mount points that are looked at in the guest although the record says that they are mounted.
-    pub(super) fn looked_at(&self, record: &Record, mounts: &[Mount]) -> BTreeSet<String> {
+    pub(super) fn looked_at(&self, case: &Case<'_>) -> BTreeSet<String> {
         let looks = |mount: &&Mount| {
             let about = |action: &crate::plan::Action| action.subject.as_deref() == Some(mount.mount_point.as_str());
             self.actions.iter().any(|a| a.kind == ActionKind::Mount && a.outcome.acts() && about(a))
-                && record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source))
+                && case.is_mounted(mount)
         };
-        mounts.iter().filter(looks).map(|mount| mount.mount_point.clone()).collect()
+        case.mounts.iter().filter(looks).map(|mount| mount.mount_point.clone()).collect()
     }
 
-    pub(super) fn volume_changes(&mut self, vm: &DesiredVm, record: &Record, mounts: &[Mount], guest: Verified<'_>) {
+    /// Adds what changes about volumes, as people read it.
+    pub(super) fn volume_changes(&mut self, case: &Case<'_>) {
+        let Case { vm, record, mounts, .. } = *case;
+        let guest = case.guest();
         for mount in mounts {
             let old = record.volumes.get(&mount.mount_point);
             let same = old.is_some_and(|old| mount.is_from(old));
@@ -158,8 +154,7 @@ impl Draft {
             let origin = if mount.implicit { crate::model::Origin::BuiltIn } else { vm.origins.of(Key::Volumes) };
             self.changes.push(diff::told_by_actions(Key::Volumes, origin, old, new, note));
         }
-        let declared = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
-        for (at, source) in record.volumes.iter().filter(|(at, _)| !declared(at)) {
+        for (at, source) in case.undeclared() {
             let (old, origin) = (Some(format!("{at} from {source}")), vm.origins.of(Key::Volumes));
             self.changes.push(diff::told_by_actions(
                 Key::Volumes,

@@ -1,0 +1,40 @@
+//! One VM's case.
+
+use std::collections::BTreeMap;
+
+use crate::model::{DesiredVm, Record};
+use crate::plan::verified::Verified;
+use crate::plan::{Mount, Scene};
+
+/// What the file says of one VM, and what is known of it: what its steps are planned from.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    /// The VM as the file has it.
+    pub(super) vm: &'a DesiredVm,
+    /// What its record says.
+    pub(super) record: &'a Record,
+    /// Its volumes, resolved.
+    pub(super) mounts: &'a [Mount],
+    /// Digests of what lies beside its scripts, by file name.
+    pub(super) staged: &'a BTreeMap<String, String>,
+    /// What all VMs look at.
+    pub(super) scene: &'a Scene<'a>,
+}
+
+impl<'a> Case<'a> {
+    /// Whether the record says that the volume is mounted, from where the file has it.
+    pub(super) fn is_mounted(&self, mount: &Mount) -> bool {
+        self.record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source))
+    }
+
+    /// The volumes that are mounted and no longer declared: mount point and source.
+    pub(super) fn undeclared(&self) -> impl Iterator<Item = (&'a String, &'a String)> {
+        let mounts = self.mounts;
+        self.record.volumes.iter().filter(move |(at, _)| !mounts.iter().any(|mount| mount.mount_point == **at))
+    }
+
+    /// What was seen in its guest.
+    pub(super) fn guest(&self) -> Verified<'a> {
+        Verified::of(self.vm.vm_id, self.scene.observed)
+    }
+}
