@@ -83,9 +83,6 @@ pub trait Hypervisor: Send + Sync {
     fn guests(&self) -> &dyn Guests;
 }
 
-/// Kinds of task, in Proxmox's words, that work on the disks of the VM they are about.
-pub const DISK_TASKS: [&str; 5] = ["qmmove", "qmsnapshot", "qmdelsnapshot", "qmrollback", "qmtemplate"];
-
 /// How a person looks at the console of a VM of Proxmox.
 #[must_use]
 pub fn terminal(vm: VmId) -> String {

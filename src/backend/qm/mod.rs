@@ -1,6 +1,8 @@
 //! A Proxmox VE node, driven by its own programs: `qm`, `pvesh`, `pvesm`.
 //!
-//! - `command`: operation → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
+//! A transport: what is to be called and what the answers mean is said in `proxmox`; here is how it gets to a node and back.
+//!
+//! - `command`: call → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
 //! - `guest`: the guest agent, by its own socket (`agent`) or by `qm`. `files`: directories on the node. `job`: what outlives phoenix.
 //!
 //! Nothing of a config ever becomes part of a script: scripts are fixed texts, values are their arguments.
@@ -18,7 +20,9 @@ mod observe;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::proxmox::task::{self, Task};
 use super::runner::{Command, Output, Runner};
+use command::HERE;
 
 use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use crate::model::{CloudImage, Digest, RecordState, VmId};
@@ -96,26 +100,17 @@ impl Qm {
         }
     }
 
-    /// The targets of the running clones; `None` for one that cannot be told.
-    ///
-    /// A clone's task carries the VMID of its template; only the first line of its log names the target.
-    fn clone_targets(&self, tasks: &[observe::TaskEntry]) -> Result<Vec<Option<VmId>>, Fault> {
-        tasks
-            .iter()
-            .map(|task| {
-                // `UPID:NODE:…`
-                let node = task.upid.split(':').nth(1).unwrap_or("localhost");
-                let path = format!("/nodes/{node}/tasks/{}/log", task.upid);
-                let argv = ["pvesh", "get", &path, "--limit", "1", "--output-format", "json"];
-                let argv = argv.map(ToOwned::to_owned).into();
-                match self.run(&Command::look(argv, LOOK)) {
-                    Ok(output) => Ok(observe::clone_target(&output.stdout)),
-                    // It ended in the meantime, or its log cannot be read: nothing is known about its target.
-                    Err(fault) if matches!(fault.kind, FaultKind::Unreachable | FaultKind::TimedOut) => Err(fault),
-                    Err(_) => Ok(None),
-                }
-            })
-            .collect()
+    /// The targets of the clones among running tasks; `None` for one that cannot be told.
+    fn clone_targets(&self, tasks: &[Task]) -> Result<Vec<Option<VmId>>, Fault> {
+        let target = |task: &Task| {
+            match self.run(&Command::look(command::command(&task.beginning(HERE)), LOOK)) {
+                Ok(output) => Ok(task::clone_target(&output.stdout)),
+                // It ended in the meantime, or its log cannot be read: nothing is known about its target.
+                Err(fault) if matches!(fault.kind, FaultKind::Unreachable | FaultKind::TimedOut) => Err(fault),
+                Err(_) => Ok(None),
+            }
+        };
+        tasks.iter().filter(|task| task.clones()).map(target).collect()
     }
 }
 
@@ -180,7 +175,7 @@ impl Hypervisor for Qm {
         let command = Command { stdin: self.lines(directories)?, ..Command::look(argv, LOOK) };
         let output = self.run(&command)?;
         let files = observe::unpack(&output.stdout)?;
-        let clones = self.clone_targets(&observe::clones(observe::tasks(&files)?))?;
+        let clones = self.clone_targets(&observe::tasks(&files)?)?;
         observe::read(&files, &clones, directories, &self.layout.root)
     }
 
@@ -230,21 +225,14 @@ impl Hypervisor for Qm {
         if processes.lines().any(|line| copying::writes_volume_of(line, vm)) {
             return Ok(Cloning::Yes);
         }
-        let targets = self.clone_targets(&observe::clones(observe::parse_tasks(tasks)?))?;
-        Ok(if targets.contains(&Some(vm)) {
-            Cloning::Yes
-        } else if targets.contains(&None) {
-            Cloning::Unknown
-        } else {
-            Cloning::No
-        })
+        Ok(task::cloning(&self.clone_targets(&task::parse(tasks)?)?, vm))
     }
 
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
         let output = self.look("phoenix-tasks", TASKS, &[&self.layout.root])?;
         let text = String::from_utf8_lossy(&output.stdout);
         let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
-        let task = observe::disk_tasks(&observe::parse_tasks(tasks)?).remove(&vm);
+        let task = task::on_disks(&task::parse(tasks)?).remove(&vm);
         Ok(task.or_else(|| copying::copying(processes, vm).then(|| observe::COPY.to_owned())))
     }
 
