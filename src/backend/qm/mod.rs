@@ -25,8 +25,8 @@ use super::runner::{Command, Output, Runner};
 use command::HERE;
 
 use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, Guests, HostOp, Hypervisor};
-use crate::model::{CloudImage, Digest, RecordState, VmId};
-use crate::observed::{Export, Observed, Place, VmObserved, config_digest};
+use crate::model::{CloudImage, VmId};
+use crate::observed::{Export, Observed, Place, VmObserved};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
 const LOOK: Duration = Duration::from_mins(1);
@@ -74,30 +74,6 @@ impl Qm {
     fn lines(&self, paths: &[String]) -> Result<Vec<u8>, Fault> {
         let line = |path: &String| Ok(self.on_node(path)? + "\n");
         Ok(paths.iter().map(line).collect::<Result<String, Fault>>()?.into_bytes())
-    }
-
-    /// Refuses to take a finished VM for something left over. One that is not locked counts only while its notes say that
-    /// it is being made: as it is when a removal ended between its commands.
-    fn must_be_left_over(&self, vm: VmId) -> Result<(), Fault> {
-        let Some(conf) = self.config(vm)? else {
-            return Err(Fault::harmless(FaultKind::Missing, format!("there is no VM {vm}")));
-        };
-        let live = VmObserved::from_conf(vm, &conf, false);
-        let being_made = live.record.valid().is_some_and(|record| record.state == RecordState::Creating);
-        if live.lock.as_deref() == Some("clone") || live.placeholder || being_made {
-            return Ok(());
-        }
-        let what = format!("VM {vm} is not left over by a clone: it is not locked (clone)");
-        Err(Fault::harmless(FaultKind::Refused, what))
-    }
-
-    /// Refuses what Proxmox does not guard by a digest itself if the configuration is another one by now.
-    fn must_be_as_read(&self, vm: VmId, digest: &Digest) -> Result<(), Fault> {
-        match self.config(vm)? {
-            None => Err(Fault::harmless(FaultKind::Missing, format!("there is no VM {vm}"))),
-            Some(conf) if config_digest(&conf) == *digest => Ok(()),
-            Some(_) => Err(Fault::harmless(FaultKind::Stale, "the configuration changed since it was read")),
-        }
     }
 
     /// The targets of the clones among running tasks; `None` for one that cannot be told.
@@ -249,11 +225,6 @@ impl Hypervisor for Qm {
             HostOp::MakeDirectory { path } => return self.make_directory(path, deadline),
             HostOp::WriteExports { vm, entries } => return self.write_exports(*vm, entries, deadline),
             HostOp::FetchImage { image, .. } => return self.fetch_image(image, deadline),
-            HostOp::RemoveLeftover { vm, .. } => self.must_be_left_over(*vm)?,
-            HostOp::Destroy { vm, digest }
-            | HostOp::Snapshot { vm, digest, .. }
-            | HostOp::Rollback { vm, digest, .. }
-            | HostOp::Template { vm, digest, .. } => self.must_be_as_read(*vm, digest)?,
             _ => {}
         }
         let commands = match op {
@@ -280,8 +251,8 @@ impl Hypervisor for Qm {
                 return Err(answer::fault(&command, &output));
             }
             // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded), and what holds for one
-            // task of a disk may hold for another. A storage that warns
-            // of something says so there, too: whoever called has to look.
+            // task of a disk may hold for another. A storage that warns of something says so there, too: the caller has to
+            // look.
             if matches!(op, HostOp::Resize { .. } | HostOp::MoveDisk { .. }) && !output.stderr.trim().is_empty() {
                 let fault = answer::fault(&command, &output);
                 let effect = if fault.kind == FaultKind::Failed { Effect::Maybe } else { fault.effect };
