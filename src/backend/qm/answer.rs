@@ -1,6 +1,6 @@
 //! What the end of one of the node's programs means: its exit status, and what it printed.
 //!
-//! What Proxmox's own words mean is said in [`proxmox::answer`].
+//! What Proxmox's own words mean is said in `proxmox::answer`.
 
 use super::super::proxmox::answer::{hint, meaning};
 use super::super::runner::{Command, Output};
