@@ -10,7 +10,8 @@
 //!   cli          arguments → request, target, exit codes; one file per verb
 //!   ui           faces: human text, JSON lines, graphs, diagnostics; folds over values
 //!   apply        schedule (pure) · run (the only loop that waits) · perform (one action)
-//!   backend      embedded: a node in a directory · qm: a Proxmox VE node, driven by its own programs
+//!   backend      embedded: a node in a directory · qm: a Proxmox VE node, driven by its own programs · proxmox: what
+//!                they say of Proxmox itself (calls of its API, what its answers mean; pure)
 //!   guest        what a step inside a guest means: programs and their answers
 //!   hypervisor   the ports: what is asked of a target, and Fault
 //!   plan         request · scene · checks · changes · steps · order · lint           pure

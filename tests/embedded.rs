@@ -389,6 +389,27 @@ fn killed_clones_leave_what_proxmox_leaves() {
 }
 
 #[test]
+fn a_node_that_can_look_and_act_at_once_guards_itself() {
+    let (dir, node) = node();
+    put(&dir, 101, VM);
+    let vm = id(101);
+    let digest = Digest("0".repeat(40));
+    let name = || "phoenix_1".to_owned();
+    let ops = [
+        HostOp::Destroy { vm, digest: digest.clone() },
+        HostOp::Snapshot { vm, name: name(), description: String::new(), digest: digest.clone() },
+        HostOp::Rollback { vm, name: name(), start: false, digest: digest.clone() },
+        HostOp::Template { vm, disk: None, digest },
+    ];
+    let before = node.config(vm).unwrap();
+    for op in ops {
+        let fault = run(&node, &op).unwrap_err();
+        assert_eq!((fault.kind, fault.effect), (FaultKind::Stale, Effect::None), "{op:?}: {fault:?}");
+        assert_eq!(node.config(vm).unwrap(), before, "{op:?}");
+    }
+}
+
+#[test]
 fn rehearsed_failures_fire_once() {
     let (dir, node) = node();
     put(&dir, 101, VM);

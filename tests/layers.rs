@@ -54,7 +54,8 @@ const LAYERS: [(&str, &[&str]); 15] = [
 ];
 
 /// Same values in, same values out: no files, environment, processes, network, clock or terminal.
-const PURE: [&str; 8] = ["model", "diag", "dag", "event", "observed", "config", "plan", "apply::schedule"];
+const PURE: [&str; 9] =
+    ["model", "diag", "dag", "event", "observed", "config", "plan", "apply::schedule", "backend::proxmox"];
 
 const IMPURE: [&str; 15] = [
     "std::fs",
@@ -86,6 +87,13 @@ const OWNED: [(&str, &[&str], &str); 9] = [
     ("anyhow", &["cli"], "below cli every error is a type of its own"),
     ("dyn Hypervisor", &["cli", "apply", "backend", "guest", "hypervisor"], "others only know what the ports carry"),
 ];
+
+/// Rooms inside a layer that know nothing of some others: the room, the others, and why.
+const APART: [(&str, &[&str], &str); 1] = [(
+    "backend::proxmox",
+    &["backend::qm", "backend::runner", "backend::embedded"],
+    "it says what Proxmox means, whichever way a node is reached",
+)];
 
 /// A file longer than this does more than one thing.
 const MAX_LINES: usize = 400;
@@ -179,6 +187,50 @@ fn no_files_of_a_layer_import_in_a_circle() {
     assert!(wrong.is_empty(), "circles of imports:\n{wrong}");
 }
 
+/// Imports between rooms that [`APART`] keeps apart, as `path: what and why`.
+fn across(files: &[(String, String)]) -> Vec<String> {
+    let module = |file: usize| Source::new(&files[file].0, "").module();
+    let mut found = Vec::new();
+    for ((from, to), item) in imports::imports(files) {
+        let (importing, imported) = (module(from), module(to));
+        for (room, others, why) in APART {
+            if within(&importing, room) && others.iter().any(|other| within(&imported, other)) {
+                found.push(format!("{}: `{room}` imports `{item}` of `{imported}`, but {why}", files[from].0));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn rooms_that_are_apart_stay_so() {
+    let files = house();
+    assert_eq!(across(&files), Vec::<String>::new());
+    for (room, others, _) in APART {
+        for known in others.iter().chain([&room]) {
+            let there = files.iter().any(|(path, text)| within(&Source::new(path, text).module(), known));
+            assert!(there, "there is no `{known}`: take it out of APART");
+        }
+    }
+}
+
+#[test]
+fn an_import_across_rooms_is_found_however_it_is_written() {
+    for import in ["use super::super::runner::Command;", "use crate::backend::runner::Command;"] {
+        let files = [
+            ("src/lib.rs", "mod backend;"),
+            ("src/backend/mod.rs", "mod proxmox; mod runner;"),
+            ("src/backend/runner.rs", "pub struct Command;"),
+            ("src/backend/proxmox/mod.rs", "mod call;"),
+            ("src/backend/proxmox/call.rs", import),
+        ]
+        .map(|(path, text)| (path.to_owned(), text.to_owned()));
+        let found = across(&files);
+        assert_eq!(found.len(), 1, "{import}: {found:?}");
+        assert!(found[0].starts_with("src/backend/proxmox/call.rs: `backend::proxmox` imports `Command`"), "{found:?}");
+    }
+}
+
 #[test]
 fn the_house_is_in_order() {
     let files = house();
@@ -262,6 +314,8 @@ fn pure_modules_touch_nothing() {
     assert_told("src/apply/schedule.rs", "use std::time::SystemTime;", &["1: `SystemTime` in `apply::schedule`"]);
     assert_told("src/apply/schedule/limits.rs", "std::thread::sleep(x)", &["1: `thread::sleep`"]);
     assert_told("src/config/mod.rs", "println!(\"x\");", &["1: `println!` in `config`"]);
+    assert_told("src/backend/proxmox/call.rs", "use std::process;", &["1: `std::process` in `backend::proxmox::call`"]);
+    assert_told("src/backend/runner/local.rs", "use std::process;", &[]);
     assert_told("src/observed/vm.rs", "use std::io::{Read, stdin};", &["1: `io::stdin`"]);
     assert_told("src/apply/run.rs", "use std::time::Instant; fn f() { Instant::now(); }", &[]);
 }

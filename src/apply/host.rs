@@ -6,6 +6,7 @@ use crate::model::{ActionKind, Outcome};
 use crate::observed::{ConfigWrite, VmObserved};
 use crate::plan::{Source, leftover};
 
+use super::guard::guarded;
 use super::operation;
 use super::perform::{Step, failure, stale};
 
@@ -27,7 +28,7 @@ impl Step<'_> {
     pub(super) fn host(&self, op: &HostOp, holds: &dyn Fn() -> Result<Holds, Failure>) -> Result<(), Failure> {
         let mut attempt = 0;
         loop {
-            let fault = match self.by.hypervisor.perform(op, self.remaining()) {
+            let fault = match guarded(&*self.by.hypervisor, op, self.remaining()) {
                 Ok(()) => return Ok(()),
                 Err(fault) => fault,
             };

@@ -6,6 +6,7 @@
 //! - `preview` tells the calls of a plan without making them.
 //! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `image`,
 //!   `cloud_init`, `inside` and `volumes` hold the actions.
+//! - `guard` looks once more before an operation that a target does not guard by a digest itself.
 //! - `verify` looks into guests before anything is planned.
 //!
 //! Apply decides nothing the plan could have decided. What it adds is the check, before each write, that the VM is still
@@ -18,6 +19,7 @@
 mod clock;
 mod cloud_init;
 mod disk;
+mod guard;
 mod host;
 mod image;
 mod inside;
@@ -36,6 +38,7 @@ mod verify;
 mod volumes;
 
 pub use clock::{Clock, RealClock};
+pub use guard::guarded;
 pub use preview::{Call, Preview, preview};
 pub use retry::pause_before;
 pub use run::{Inbox, Interrupter, Run, run};

@@ -2,5 +2,6 @@
 
 mod agent;
 pub mod embedded;
+mod proxmox;
 pub mod qm;
 pub mod runner;

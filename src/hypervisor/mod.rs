@@ -83,9 +83,6 @@ pub trait Hypervisor: Send + Sync {
     fn guests(&self) -> &dyn Guests;
 }
 
-/// Kinds of task, in Proxmox's words, that work on the disks of the VM they are about.
-pub const DISK_TASKS: [&str; 5] = ["qmmove", "qmsnapshot", "qmdelsnapshot", "qmrollback", "qmtemplate"];
-
 /// How a person looks at the console of a VM of Proxmox.
 #[must_use]
 pub fn terminal(vm: VmId) -> String {
@@ -202,7 +199,8 @@ pub enum HostOp {
         name: String,
         /// Words of its own; the VM's notes are no part of a snapshot.
         description: String,
-        /// Digest the configuration must still have just before. Proxmox itself does not look at one here.
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply` does,
+        /// and a target that can look and act at once.
         digest: Digest,
     },
     /// `qm delsnapshot VM NAME`: removes a snapshot; the VM stays as it is.
@@ -221,7 +219,8 @@ pub enum HostOp {
         name: String,
         /// Start the VM afterwards.
         start: bool,
-        /// Digest the configuration must still have just before. Proxmox itself does not look at one here.
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply` does,
+        /// and a target that can look and act at once.
         digest: Digest,
     },
     /// `qm template VM [--disk DISK]`: makes a template of a VM, with all of its disks or with this one. Proxmox refuses one
@@ -231,7 +230,8 @@ pub enum HostOp {
         vm: VmId,
         /// Disk to convert, e.g. `scsi0`; `None`: the VM and all of its disks.
         disk: Option<String>,
-        /// Digest the configuration must still have just before. Proxmox itself does not look at one here.
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply` does,
+        /// and a target that can look and act at once.
         digest: Digest,
     },
     /// `qm start VM`
@@ -254,7 +254,8 @@ pub enum HostOp {
     Destroy {
         /// The VM.
         vm: VmId,
-        /// Digest the configuration must still have just before. Proxmox itself does not look at one here.
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply` does,
+        /// and a target that can look and act at once.
         digest: Digest,
     },
     /// `qm set VM --revert … --digest …`: takes back values that wait for a restart.
@@ -274,7 +275,7 @@ pub enum HostOp {
         entries: Vec<ExportEntry>,
     },
     /// `qm unlock VM; qm destroy VM [--purge 1 --destroy-unreferenced-disks 1]`: removes what an interrupted clone left,
-    /// even if the clone copied `protection` from its template.
+    /// even if the clone copied `protection` from its template. That it is left over `apply` looks at just before.
     RemoveLeftover {
         /// The VM.
         vm: VmId,

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use phoenix::apply::guarded;
 use phoenix::hypervisor::{Effect, Fault, FaultKind, HostOp, Hypervisor};
 use phoenix::model::VmId;
 use phoenix::observed::{ConfigWrite, VmObserved};
@@ -86,8 +87,9 @@ impl World {
         }
     }
 
+    /// As `apply` does it: with a last look where a target cannot guard an operation itself.
     pub(crate) fn perform(&self, op: &HostOp) -> Result<(), Fault> {
-        self.target.perform(op, DEADLINE)
+        guarded(&*self.target, op, DEADLINE)
     }
 
     #[track_caller]

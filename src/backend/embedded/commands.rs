@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use super::files::{self, Deadline};
-use super::refusals::{refused, unlocked};
+use super::refusals::{refused, unchanged, unlocked};
 use super::rehearse::{Attempt, Call};
 use super::{Embedded, options};
 use crate::hypervisor::{Fault, FaultKind, HostOp};
 use crate::model::{Digest, VmId};
-use crate::observed::{Conf, ConfigWrite, config_digest, holds_volume};
+use crate::observed::{Conf, ConfigWrite, holds_volume};
 
 /// One command of the node's own programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,9 +163,7 @@ impl Embedded {
         }
         let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
-        if digest.is_some_and(|digest| config_digest(&text) != *digest) {
-            return Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"));
-        }
+        unchanged(&text, digest)?;
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
         for key in keys {

@@ -3,11 +3,11 @@
 use super::Embedded;
 use super::cloud_init::{self, Drive};
 use super::options::{self, Uptake, normal_value, uptake};
-use super::refusals::{refused, unlocked};
+use super::refusals::{refused, unchanged, unlocked};
 use super::rehearse::Attempt;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
-use crate::observed::{Conf, ConfigWrite, Net, VmObserved, config_digest, is_disk_key};
+use crate::observed::{Conf, ConfigWrite, Net, VmObserved, is_disk_key};
 
 /// Values to write, and drives for cloud-init.
 type Checked<'w> = (Vec<(&'w str, String)>, Vec<(&'w str, Drive)>);
@@ -55,9 +55,7 @@ impl Embedded {
         let (mut values, drives) = checked(write)?;
         let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
-        if digest.is_some_and(|digest| config_digest(&text) != *digest) {
-            return Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"));
-        }
+        unchanged(&text, digest)?;
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
         let live = self.runs(vm)?.then(|| VmObserved::from_conf(vm, &text, true));

@@ -1,13 +1,13 @@
 //! Moving a disk to another storage (`qm disk move`), and what a guest has of its disk.
 
 use super::files;
-use super::refusals::unlocked;
+use super::refusals::{unchanged, unlocked};
 use super::rehearse::Attempt;
 use super::storage::{NewName, usable};
 use super::{Embedded, qemu};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
-use crate::observed::{BootDisk, Conf, PropertyString, VmObserved, config_digest};
+use crate::observed::{BootDisk, Conf, PropertyString, VmObserved};
 
 /// What to move, in the words of [`HostOp::MoveDisk`](crate::hypervisor::HostOp::MoveDisk).
 #[derive(Debug, Clone, Copy)]
@@ -31,9 +31,7 @@ impl Embedded {
         let Move { vm, disk, storage, delete_source, digest } = what;
         let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;
-        if config_digest(&text) != *digest {
-            return Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"));
-        }
+        unchanged(&text, Some(digest))?;
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
         let refused = |what: &str| Err(Fault::harmless(FaultKind::Refused, what));

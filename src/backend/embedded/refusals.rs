@@ -1,11 +1,20 @@
 //! Refusals that several operations share, as Proxmox words them.
 
 use crate::hypervisor::{Fault, FaultKind};
-use crate::observed::Conf;
+use crate::model::Digest;
+use crate::observed::{Conf, config_digest};
 
 /// A refusal of parameters, as Proxmox words it.
 pub(super) fn refused(lines: &[String]) -> Fault {
     Fault::harmless(FaultKind::Refused, format!("400 Parameter verification failed.\n{}", lines.join("\n")))
+}
+
+/// Refuses a configuration that has not the digest that the caller named.
+pub(super) fn unchanged(conf: &str, digest: Option<&Digest>) -> Result<(), Fault> {
+    if digest.is_none_or(|digest| config_digest(conf) == *digest) {
+        return Ok(());
+    }
+    Err(Fault::harmless(FaultKind::Stale, "checksum mismatch (file change by other user?)"))
 }
 
 /// Refuses a VM that Proxmox has locked.

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use super::super::proxmox::storage::{Section, sections, takes_images};
 use super::files::{self, unwritten};
 use super::settings::Settings;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Conf, NfsSource, Storage, holds_volume, parse_size};
+use crate::observed::{Conf, Storage, holds_volume, parse_size};
 
 /// The storages of a fresh node.
 pub(super) fn fresh(settings: &Settings) -> String {
@@ -22,38 +23,25 @@ pub(super) fn fresh(settings: &Settings) -> String {
     )
 }
 
-/// Reads `storage.cfg`: a line `TYPE: ID`, then indented lines `KEY VALUE`. Sizes come from the settings; `used` is
-/// what the VMs' disks take.
+/// Reads `storage.cfg`. Sizes come from the settings; `used` is what the VMs' disks take.
 pub(super) fn parse_cfg(text: &str, settings: &Settings, used: &BTreeMap<String, u64>) -> BTreeMap<String, Storage> {
-    let mut sections: Vec<(&str, &str, BTreeMap<&str, &str>)> = Vec::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
-        if line.starts_with([' ', '\t']) {
-            let line = line.trim();
-            let (key, value) = line.split_once([' ', '\t']).unwrap_or((line, "1"));
-            if let Some((_, _, options)) = sections.last_mut() {
-                options.insert(key, value.trim());
-            }
-        } else if let Some((kind, id)) = line.split_once(':') {
-            sections.push((kind.trim(), id.trim(), BTreeMap::new()));
-        }
-    }
-    let storage = |kind: &str, id: &str, options: &BTreeMap<&str, &str>| {
-        let own = |key: &str| options.get(key).map(|&value| value.to_owned());
-        let total = settings.storage_size(id);
-        let sparse = options.get("sparse").is_some_and(|&value| value != "0");
-        Storage {
-            kind: kind.to_owned(),
-            images: options.get("content").is_some_and(|content| content.split(',').any(|c| c.trim() == "images")),
-            active: options.get("disable").is_none_or(|&value| value == "0"),
+    let storage = |(id, section): (String, Section)| {
+        let total = settings.storage_size(&id);
+        let sparse = section.get("sparse").is_some_and(|value| value != "0");
+        let storage = Storage {
+            images: section.get("content").is_some_and(takes_images),
+            active: section.get("disable").is_none_or(|value| value == "0"),
             total,
-            free: total.saturating_sub(used.get(id).copied().unwrap_or(0)),
-            thick: kind == "lvm" || (kind == "zfspool" && !sparse),
-            nfs: own("server").zip(own("export")).map(|(server, export)| NfsSource { server, export }),
-            path: own("path"),
-            content_dirs: own("content-dirs").map(|dirs| Storage::parse_content_dirs(&dirs)).unwrap_or_default(),
-        }
+            free: total.saturating_sub(used.get(&id).copied().unwrap_or(0)),
+            thick: section.kind == "lvm" || (section.kind == "zfspool" && !sparse),
+            nfs: section.source(),
+            path: section.get("path").map(ToOwned::to_owned),
+            content_dirs: section.content_dirs(),
+            kind: section.kind,
+        };
+        (id, storage)
     };
-    sections.iter().map(|(kind, id, options)| ((*id).to_owned(), storage(kind, id, options))).collect()
+    sections(text).into_iter().map(storage).collect()
 }
 
 /// Whether volumes of this kind of storage are files in a directory per VM, with the VMID in their volume id.

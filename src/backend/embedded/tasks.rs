@@ -10,9 +10,10 @@ use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process;
 
+use super::super::proxmox::task::{Upid, is_clone, is_on_disks, target_in};
 use super::clock::now_s;
 use super::files::{self, unread, unwritten};
-use crate::hypervisor::{DISK_TASKS, Fault, FaultKind};
+use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
 
 /// The task list of a node.
@@ -45,11 +46,6 @@ pub struct Task {
 /// First line of a clone's log; the only place that tells its target.
 fn clone_line(source: VmId, target: VmId) -> String {
     format!("creating a clone of VM {source} with ID {target}\n")
-}
-
-/// The target in the log of a clone.
-fn clone_target(log: &str) -> Option<VmId> {
-    log.lines().next()?.rsplit_once(" with ID ")?.1.parse().ok()
 }
 
 impl Tasks {
@@ -103,10 +99,10 @@ impl Tasks {
     pub(super) fn clones(&self) -> Result<(Vec<VmId>, bool), Fault> {
         let _looking = self.look()?;
         let (mut targets, mut unknown) = (Vec::new(), false);
-        for upid in files::names(&self.active())?.iter().filter(|upid| upid.contains(":qmclone:")) {
+        for upid in files::names(&self.active())?.iter().filter(|upid| Upid(upid).kind().is_some_and(is_clone)) {
             let path = self.active().join(upid);
             if files::is_locked(&path) {
-                match files::read(&path)?.as_deref().map(clone_target) {
+                match files::read(&path)?.as_deref().map(|log| target_in(log.lines().next()?)) {
                     Some(Some(target)) => targets.push(target),
                     Some(None) => unknown = true,
                     // It ended in this moment.
@@ -123,10 +119,9 @@ impl Tasks {
         let _looking = self.look()?;
         let mut found = BTreeMap::new();
         for upid in files::names(&self.active())? {
-            // `UPID:NODE:PID:PSTART:START:KIND:VMID:…`
-            let mut parts = upid.split(':').skip(5);
-            let (kind, vm) = (parts.next().unwrap_or_default(), parts.next().and_then(|vm| vm.parse().ok()));
-            if let Some(vm) = vm.filter(|_| DISK_TASKS.contains(&kind) && files::is_locked(&self.active().join(&upid)))
+            let kind = Upid(&upid).kind().filter(|kind| is_on_disks(kind));
+            if let Some((kind, vm)) = kind.zip(Upid(&upid).vm())
+                && files::is_locked(&self.active().join(&upid))
             {
                 found.insert(vm, kind.to_owned());
             }
@@ -188,7 +183,7 @@ impl Tasks {
 
     /// Line of the index: UPID, start and end in hexadecimal seconds, status.
     fn file_away(&self, upid: &str, status: &str) -> Result<(), Fault> {
-        let start = upid.split(':').nth(4).unwrap_or("00000000");
+        let start = Upid(upid).start().unwrap_or("00000000");
         let status = status.lines().next().unwrap_or_default();
         files::append(&self.dir.join("index"), &format!("{upid} {start} {:08X} {status}", now_s()))?;
         // Who saw it running a moment ago may still ask what it does.

@@ -1,29 +1,11 @@
-//! What Proxmox' programs mean by their output.
+//! What the end of one of the node's programs means: its exit status, and what it printed.
+//!
+//! What Proxmox's own words mean is said in `proxmox::answer`.
 
+use super::super::proxmox::answer::{hint, meaning};
 use super::super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::{excerpt, line};
-
-/// Words with which values are refused; the last is of phoenix's own scripts.
-const REFUSALS: [&str; 17] = [
-    "Parameter verification failed",
-    "unable to parse",
-    "not allowed",
-    "already exists",
-    "no options",
-    "shrinking disks is not supported",
-    "is reached through a symbolic link",
-    "protection mode enabled",
-    "is running - destroy failed",
-    "is still in use by linked clone",
-    "you can't move",
-    "you can't convert",
-    "because VM contains snapshots",
-    "does not support template/clone",
-    "already used",
-    "snapshot feature is not available",
-    "does not support vm images",
-];
 
 /// What a shell says of programs that somebody else ended: by SIGHUP, SIGKILL, SIGTERM.
 const KILLED: [i32; 3] = [129, 137, 143];
@@ -47,39 +29,22 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
     if output.status == NOT_FOUND && NO_PROGRAM.iter().any(|word| said.contains(word)) {
         return no_program(format!("`{}` cannot be run on the node: {said}", command.words()));
     }
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    let (kind, effect) = if has(&["checksum mismatch"]) {
-        (FaultKind::Stale, Effect::None)
-    } else if has(&["qga socket", "qga command '", "qmp command 'guest-"]) {
-        // QEMU is there, and nobody at the other end of the agent's channel.
-        (FaultKind::AgentDown, Effect::None)
-    } else if has(&["VM quit/powerdown failed"]) {
-        // With or without `- got timeout`: the guest did not end, which no second try makes better.
-        (FaultKind::Failed, Effect::Maybe)
-    } else if has(&["can't lock file", "got timeout", "got lock request timeout", "VM is locked"]) {
-        (FaultKind::Busy, Effect::None)
-    } else if has(&["QEMU guest agent is not running", "is not running"]) {
-        (FaultKind::AgentDown, Effect::None)
-    } else if has(&["Agent error"]) {
-        (FaultKind::Garbled, Effect::Maybe)
-    } else if has(&["Permission check failed", "permission denied", "Permission denied", "please run as root", "sudo:"])
-    {
-        (FaultKind::Denied, Effect::None)
-    } else if has(&["hotplug problem"]) {
-        // Refused, and yet kept as a pending change.
-        (FaultKind::Hotplug, Effect::Maybe)
-    } else if has(&REFUSALS) {
-        (FaultKind::Refused, Effect::None)
-    } else if has(&["bridge '"]) {
-        // Found out when the VM starts, which takes over what waits first.
-        (FaultKind::Failed, Effect::Maybe)
-    } else if has(&["does not exist", "unable to find configuration file"]) {
-        (FaultKind::Missing, Effect::None)
-    } else {
-        (FaultKind::Failed, Effect::Maybe)
-    };
+    let (kind, effect) = meaning(&said).or_else(|| own(&said)).unwrap_or((FaultKind::Failed, Effect::Maybe));
     let effect = if command.changes { effect } else { Effect::None };
-    Fault { kind, effect, what: format!("`{}`: {said}", command.words()), hint: hint(command, kind, &said) }
+    let root = (kind == FaultKind::Denied).then(|| "phoenix needs root on the node, or passwordless sudo".to_owned());
+    let hint = hint(kind, &said, storage(command)).or(root);
+    Fault { kind, effect, what: format!("`{}`: {said}", command.words()), hint }
+}
+
+/// What the words of `sudo` and of phoenix's own scripts mean.
+fn own(said: &str) -> Option<(FaultKind, Effect)> {
+    if said.contains("sudo:") {
+        Some((FaultKind::Denied, Effect::None))
+    } else if said.contains("is reached through a symbolic link") {
+        Some((FaultKind::Refused, Effect::None))
+    } else {
+        None
+    }
 }
 
 /// A program that is missing on the node, told by `env` or a shell.
@@ -93,57 +58,10 @@ pub(super) fn no_program(what: String) -> Fault {
     Fault::harmless(FaultKind::Missing, what).hint(hint)
 }
 
-/// The way out, where the text tells it.
-fn hint(command: &Command, kind: FaultKind, said: &str) -> Option<String> {
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if let Some((_, right)) = said.split_once("Permission check failed (") {
-        let right = right.split(')').next().unwrap_or_default();
-        return Some(match right.split_once(", ") {
-            Some((path, right)) => format!("the account lacks the right {right} on {path}: give it a role that has it"),
-            None => format!("the account lacks a right: {right}"),
-        });
-    }
-    if kind == FaultKind::Denied {
-        return Some("phoenix needs root on the node, or passwordless sudo".to_owned());
-    }
-    if has(&["VM quit/powerdown failed"]) {
-        return Some(
-            "its guest does not shut down: look at its console; `--force-stop` stops it all the same".to_owned(),
-        );
-    }
-    let storage = storage(command, said).map_or_else(|| "the storage".to_owned(), |name| format!("storage `{name}`"));
-    if has(&[
-        "No space left",
-        "no space left",
-        "out of space",
-        "insufficient free space",
-        "Insufficient free space",
-        "reached threshold",
-        "Disk quota exceeded",
-    ]) {
-        Some(format!("free space on {storage}, or name another one in `boot_disk_storage`"))
-    } else if has(&[
-        "is not online",
-        "not available on node",
-        "is disabled",
-        "not activate storage",
-        "activate storage",
-        "is not mounted",
-        "zfs error: cannot open",
-    ]) {
-        Some(format!("{storage} is not active on the node: `pvesm status` tells; mount or enable it, then apply again"))
-    } else if has(&["storage '"]) && kind == FaultKind::Missing {
-        Some(format!("{storage} is not in the node's storage.cfg: `pvesm status` lists what is"))
-    } else {
-        None
-    }
-}
-
-/// The storage that an output is about: the one it names, else the one that was asked for.
-fn storage<'a>(command: &'a Command, said: &'a str) -> Option<&'a str> {
-    let named = said.split_once("storage '").and_then(|(_, rest)| Some(rest.split_once('\'')?.0));
+/// The storage that a command names.
+fn storage(command: &Command) -> Option<&str> {
     let at = command.argv.iter().position(|word| word == "--storage");
-    named.or_else(|| command.argv.get(at? + 1).map(String::as_str))
+    command.argv.get(at? + 1).map(String::as_str)
 }
 
 /// What a program said that matters: standard error without the usage lines, else standard output.
@@ -194,48 +112,24 @@ mod tests {
     }
 
     #[test]
-    fn texts_tell_the_kind() {
-        for (stderr, kind) in [
-            ("checksum mismatch (file change by other user?)", FaultKind::Stale),
-            ("can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout", FaultKind::Busy),
-            ("VM is locked (backup)", FaultKind::Busy),
-            ("QEMU guest agent is not running", FaultKind::AgentDown),
-            ("VM 101 is not running", FaultKind::AgentDown),
-            ("VM 101 qmp command 'guest-ping' failed - got timeout", FaultKind::AgentDown),
-            ("VM 101 qmp command 'query-status' failed - got timeout", FaultKind::Busy),
-            ("VM 101 qga command 'guest-exec' failed - got timeout", FaultKind::AgentDown),
-            ("VM quit/powerdown failed - got timeout", FaultKind::Failed),
-            ("No QEMU guest agent configured", FaultKind::Failed),
-            ("Agent error: Invalid parameter 'pid'", FaultKind::Garbled),
-            ("Configuration file 'nodes/vm/qemu-server/777.conf' does not exist", FaultKind::Missing),
-            ("storage 'nosuch' does not exist", FaultKind::Missing),
-            ("bridge 'vmbr9' does not exist", FaultKind::Failed),
-            ("shrinking disks is not supported", FaultKind::Refused),
-            ("unable to create VM 101: config file already exists", FaultKind::Refused),
-            ("400 Parameter verification failed.\ntags: invalid format\n\nqm set <vmid> [OPTIONS]", FaultKind::Refused),
-        ] {
-            let command = Command::change(vec!["qm".to_owned()], std::time::Duration::ZERO);
-            let output = Output { status: 255, stdout: Vec::new(), stderr: stderr.to_owned() };
-            assert_eq!(fault(&command, &output).kind, kind, "{stderr}");
-        }
-    }
-
-    #[test]
-    fn texts_tell_the_way_out() {
-        for (stderr, hint) in [
-            ("clone failed: No space left on device", "free space on storage `fast`"),
-            ("lvcreate 'pve/vm-1' error: insufficient free space (1 extents): 2 required", "storage `fast`"),
-            ("storage 'slow' is not online", "storage `slow` is not active"),
-            ("storage 'slow' does not exist", "storage `slow` is not in the node's storage.cfg"),
-            ("403 Permission check failed (/vms/1, VM.Clone)", "the right VM.Clone on /vms/1"),
-            ("Permission check failed", "root on the node"),
-            ("permission denied - you need root", "root on the node"),
+    fn what_a_program_printed_tells_the_kind_and_the_way_out() {
+        for (stderr, kind, hint) in [
+            ("clone failed: No space left on device", FaultKind::Failed, "free space on storage `fast`"),
+            ("storage 'slow' does not exist", FaultKind::Missing, "storage `slow` is not in the node's storage.cfg"),
+            ("403 Permission check failed (/vms/1, VM.Clone)", FaultKind::Denied, "the right VM.Clone on /vms/1"),
+            ("Permission check failed", FaultKind::Denied, "root on the node"),
+            ("permission denied - you need root", FaultKind::Denied, "root on the node"),
+            ("sudo: a password is required", FaultKind::Denied, "passwordless sudo"),
+            ("/srv/x is reached through a symbolic link: it is one", FaultKind::Refused, ""),
+            ("400 Parameter verification failed.\ntags: no\n\nqm set <vmid> [OPTIONS]", FaultKind::Refused, ""),
         ] {
             let argv = ["qm", "clone", "1", "2", "--storage", "fast"].map(ToOwned::to_owned);
             let command = Command::change(argv.into(), std::time::Duration::ZERO);
             let output = Output { status: 255, stdout: Vec::new(), stderr: stderr.to_owned() };
-            let told = fault(&command, &output).hint.unwrap_or_default();
-            assert!(told.contains(hint), "{stderr}: {told}");
+            let told = fault(&command, &output);
+            assert_eq!(told.kind, kind, "{stderr}");
+            assert!(!told.what.contains("[OPTIONS]"), "{}", told.what);
+            assert!(told.hint.unwrap_or_default().contains(hint), "{stderr}");
         }
     }
 }

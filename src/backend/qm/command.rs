@@ -1,9 +1,12 @@
-//! Which program stands for an operation. Pure.
+//! Which program makes a call of Proxmox's API, with which arguments. Pure.
 
+use super::super::proxmox::call::{Call, Method, calls};
 use crate::hypervisor::HostOp;
-use crate::hypervisor::image::import;
 use crate::model::VmId;
-use crate::observed::{ConfigWrite, decode_keys};
+use crate::observed::decode_keys;
+
+/// What Proxmox's programs call the node they run on.
+pub(super) const HERE: &str = "localhost";
 
 /// The option that `qm set` takes as the path of a file, and what its configuration calls it.
 pub const KEYS: &str = "sshkeys";
@@ -17,88 +20,68 @@ pub fn keys(op: &HostOp) -> Option<String> {
     }
 }
 
-/// The `qm` commands that an operation stands for, in order; each must end well before the next begins.
+/// The commands that an operation stands for, in order; each must end well before the next begins.
 ///
 /// What is done with files on the node has no command of Proxmox and gives none.
 #[must_use]
 pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
-    match op {
-        HostOp::Clone { source, target, name, description, storage } => {
-            let mut argv = qm(&["clone", &source.to_string(), &target.to_string()]);
-            option(&mut argv, "name", name);
-            option(&mut argv, "description", description);
-            // Said in both cases: from a template the default is a linked clone, from a VM a full one.
-            option(&mut argv, "full", if storage.is_some() { "1" } else { "0" });
-            if let Some(storage) = storage {
-                option(&mut argv, "storage", storage);
-            }
-            vec![argv]
-        }
-        HostOp::Create { vm, name, description } => {
-            let mut argv = qm(&["create", &vm.to_string()]);
-            option(&mut argv, "name", name);
-            option(&mut argv, "description", description);
-            vec![argv]
-        }
-        HostOp::ImportDisk { vm, image, storage, digest } => {
-            vec![set(*vm, &import(&image.fetched(), storage), &digest.0)]
-        }
-        HostOp::Configure { vm, write, digest } => vec![set(*vm, write, &digest.0)],
-        HostOp::Resize { vm, disk, size_gb } => {
-            vec![qm(&["disk", "resize", &vm.to_string(), disk, &format!("{size_gb}G")])]
-        }
-        HostOp::UpdateCloudInit { vm } => vec![qm(&["cloudinit", "update", &vm.to_string()])],
-        HostOp::MoveDisk { vm, disk, storage, delete_source, digest } => {
-            let mut argv = qm(&["disk", "move", &vm.to_string(), disk, storage]);
-            if *delete_source {
-                option(&mut argv, "delete", "1");
-            }
-            option(&mut argv, "digest", &digest.0);
-            vec![argv]
-        }
-        HostOp::Snapshot { vm, name, description, .. } => {
-            let mut argv = qm(&["snapshot", &vm.to_string(), name]);
-            option(&mut argv, "description", description);
-            vec![argv]
-        }
-        HostOp::RemoveSnapshot { vm, name } => vec![qm(&["delsnapshot", &vm.to_string(), name])],
-        HostOp::Rollback { vm, name, start, .. } => {
-            let mut argv = qm(&["rollback", &vm.to_string(), name]);
-            if *start {
-                option(&mut argv, "start", "1");
-            }
-            vec![argv]
-        }
-        HostOp::Template { vm, disk, .. } => {
-            let mut argv = qm(&["template", &vm.to_string()]);
-            if let Some(disk) = disk {
-                option(&mut argv, "disk", disk);
-            }
-            vec![argv]
-        }
-        HostOp::Start { vm } => vec![qm(&["start", &vm.to_string()])],
-        HostOp::Shutdown { vm } => vec![qm(&["shutdown", &vm.to_string(), "--timeout", SHUTDOWN_SECONDS])],
-        HostOp::Stop { vm } => vec![qm(&["stop", &vm.to_string()])],
-        HostOp::Destroy { vm, .. } => vec![qm(&["destroy", &vm.to_string(), "--purge", "1"])],
-        HostOp::Revert { vm, keys, digest } => {
-            let mut argv = qm(&["set", &vm.to_string()]);
-            option(&mut argv, "revert", &keys.join(","));
-            option(&mut argv, "digest", &digest.0);
-            vec![argv]
-        }
-        HostOp::RemoveLeftover { vm, unreferenced } => {
-            let vm = vm.to_string();
-            let mut destroy = qm(&["destroy", &vm]);
-            if *unreferenced {
-                option(&mut destroy, "purge", "1");
-                option(&mut destroy, "destroy-unreferenced-disks", "1");
-                vec![qm(&["unlock", &vm]), qm(&["set", &vm, "--protection", "0"]), destroy]
-            } else {
-                vec![qm(&["unlock", &vm]), destroy]
-            }
-        }
-        HostOp::FetchImage { .. } | HostOp::MakeDirectory { .. } | HostOp::WriteExports { .. } => Vec::new(),
+    // No call of the API takes a lock off: `qm` does.
+    let unlock = match op {
+        HostOp::RemoveLeftover { vm, .. } => Some(qm(&["unlock", &vm.to_string()])),
+        _ => None,
+    };
+    unlock.into_iter().chain(calls(op, HERE).iter().map(command)).collect()
+}
+
+/// The command that makes a call: `qm`'s own where it has one, with what it takes as plain words first; else `pvesh`, which
+/// makes any.
+pub(super) fn command(call: &Call) -> Vec<String> {
+    let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
+    let (words, plain): (Vec<&str>, &[&str]) = match (call.method, path.as_slice()) {
+        (Method::Post, ["nodes", _, "qemu"]) => (vec!["create"], &["vmid"]),
+        (Method::Delete, ["nodes", _, "qemu", vm]) => (vec!["destroy", vm], &[]),
+        (method, ["nodes", _, "qemu", vm, rest @ ..]) => match (method, rest) {
+            (Method::Post, ["clone"]) => (vec!["clone", vm], &["newid"]),
+            (Method::Put | Method::Post, ["config"]) => (vec!["set", vm], &[]),
+            (Method::Put, ["resize"]) => (vec!["disk", "resize", vm], &["disk", "size"]),
+            (Method::Post, ["move_disk"]) => (vec!["disk", "move", vm], &["disk", "storage"]),
+            (Method::Put, ["cloudinit"]) => (vec!["cloudinit", "update", vm], &[]),
+            (Method::Post, ["snapshot"]) => (vec!["snapshot", vm], &["snapname"]),
+            (Method::Delete, ["snapshot", name]) => (vec!["delsnapshot", vm, name], &[]),
+            (Method::Post, ["snapshot", name, "rollback"]) => (vec!["rollback", vm, name], &[]),
+            (Method::Post, ["template"]) => (vec!["template", vm], &[]),
+            (Method::Post, ["status", what]) => (vec![what, vm], &[]),
+            (Method::Get, ["agent", "exec-status"]) => (vec!["guest", "exec-status", vm], &["pid"]),
+            (_, ["agent", question]) => (vec!["agent", vm, question], &[]),
+            _ => return pvesh(call),
+        },
+        _ => return pvesh(call),
+    };
+    let mut argv = qm(&words);
+    let is_plain = |(name, _): &&(String, String)| plain.contains(&name.as_str());
+    argv.extend(call.parameters.iter().filter(is_plain).map(|(_, value)| value.clone()));
+    for (name, value) in call.parameters.iter().filter(|parameter| !is_plain(parameter) && parameter.0 != KEYS) {
+        option(&mut argv, name, value);
     }
+    // Its value is the path of a file, which stands behind it.
+    argv.extend(call.parameters.iter().any(|(name, _)| name == KEYS).then(|| format!("--{KEYS}")));
+    argv
+}
+
+/// `pvesh get PATH --name value … --output-format json`, and the like.
+fn pvesh(call: &Call) -> Vec<String> {
+    let verb = match call.method {
+        Method::Get => "get",
+        Method::Post => "create",
+        Method::Put => "set",
+        Method::Delete => "delete",
+    };
+    let mut argv = vec!["pvesh".to_owned(), verb.to_owned(), format!("/{}", call.path.join("/"))];
+    for (name, value) in &call.parameters {
+        option(&mut argv, name, value);
+    }
+    option(&mut argv, "output-format", "json");
+    argv
 }
 
 /// `qm guest exec VM --synchronous 0 [--pass-stdin 1] -- ARGV…`: starts a program in the guest, which reads what `qm` does
@@ -116,25 +99,6 @@ pub fn guest_exec(vm: VmId, argv: &[String], input: bool) -> Vec<String> {
     words
 }
 
-/// How long a guest may take to shut down: longer than systemd gives a service to stop.
-const SHUTDOWN_SECONDS: &str = "180";
-
-/// `qm set VM --key value … --delete a,b --digest D`
-pub(super) fn set(vm: VmId, write: &ConfigWrite, digest: &str) -> Vec<String> {
-    let mut argv = qm(&["set", &vm.to_string()]);
-    for (key, value) in write.set.iter().filter(|(key, _)| *key != KEYS) {
-        option(&mut argv, key, value);
-    }
-    if !write.delete.is_empty() {
-        let keys: Vec<&str> = write.delete.iter().map(String::as_str).collect();
-        option(&mut argv, "delete", &keys.join(","));
-    }
-    option(&mut argv, "digest", digest);
-    // Its value is the path of a file, which stands behind it.
-    argv.extend(write.set.contains_key(KEYS).then(|| format!("--{KEYS}")));
-    argv
-}
-
 fn qm(words: &[&str]) -> Vec<String> {
     std::iter::once("qm").chain(words.iter().copied()).map(ToOwned::to_owned).collect()
 }
@@ -147,7 +111,8 @@ fn option(argv: &mut Vec<String>, name: &str, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{commands, keys};
+    use super::super::super::proxmox::call::{Call, Method};
+    use super::{command, commands, keys};
     use crate::hypervisor::HostOp;
     use crate::model::{Digest, VmId};
     use crate::observed::ConfigWrite;
@@ -221,5 +186,10 @@ mod tests {
             ],
         );
         check(&HostOp::RemoveLeftover { vm: vm(1000), unreferenced: false }, &["qm unlock 1000", "qm destroy 1000"]);
+    }
+    #[test]
+    fn what_qm_has_no_command_for_is_asked_of_pvesh() {
+        let call = Call::new(Method::Get, &["nodes", "pve", "tasks", "UPID:x", "log"]).with("limit", "1");
+        assert_eq!(command(&call).join(" "), "pvesh get /nodes/pve/tasks/UPID:x/log --limit 1 --output-format json");
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::super::proxmox::call::import_disk;
 use super::super::runner::Command;
-use super::{Qm, command, script};
+use super::command::{HERE, command};
+use super::{Qm, script};
 use crate::hypervisor::image::{FETCH, MEASURE, disk_size, import, measured};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{CloudImage, Digest, IMAGE_CACHE, ImagePlace, VmId};
@@ -46,7 +48,8 @@ impl Qm {
     /// The program that makes an image a disk.
     pub(super) fn import(&self, vm: VmId, image: &CloudImage, storage: &str, digest: &Digest) -> Vec<String> {
         let root = if matches!(image.place(), ImagePlace::Url(_)) { self.layout.root.as_str() } else { "" };
-        command::set(vm, &import(&format!("{root}{}", image.fetched()), storage), &digest.0)
+        let write = import(&format!("{root}{}", image.fetched()), storage);
+        command(&import_disk(HERE, vm, &write, digest))
     }
 }
 

@@ -1,6 +1,8 @@
 //! A Proxmox VE node, driven by its own programs: `qm`, `pvesh`, `pvesm`.
 //!
-//! - `command`: operation → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
+//! A transport: what is to be called and what the answers mean is said in `proxmox`; here is how it gets to a node and back.
+//!
+//! - `command`: call → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
 //! - `guest`: the guest agent, by its own socket (`agent`) or by `qm`. `files`: directories on the node. `job`: what outlives phoenix.
 //!
 //! Nothing of a config ever becomes part of a script: scripts are fixed texts, values are their arguments.
@@ -18,11 +20,13 @@ mod observe;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::proxmox::task::{self, Task};
 use super::runner::{Command, Output, Runner};
+use command::HERE;
 
 use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, Guests, HostOp, Hypervisor};
-use crate::model::{CloudImage, Digest, RecordState, VmId};
-use crate::observed::{Export, Observed, Place, VmObserved, config_digest};
+use crate::model::{CloudImage, VmId};
+use crate::observed::{Export, Observed, Place, VmObserved};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
 const LOOK: Duration = Duration::from_mins(1);
@@ -72,50 +76,17 @@ impl Qm {
         Ok(paths.iter().map(line).collect::<Result<String, Fault>>()?.into_bytes())
     }
 
-    /// Refuses to take a finished VM for something left over. One that is not locked counts only while its notes say that
-    /// it is being made: as it is when a removal ended between its commands.
-    fn must_be_left_over(&self, vm: VmId) -> Result<(), Fault> {
-        let Some(conf) = self.config(vm)? else {
-            return Err(Fault::harmless(FaultKind::Missing, format!("there is no VM {vm}")));
+    /// The targets of the clones among running tasks; `None` for one that cannot be told.
+    fn clone_targets(&self, tasks: &[Task]) -> Result<Vec<Option<VmId>>, Fault> {
+        let target = |task: &Task| {
+            match self.run(&Command::look(command::command(&task.beginning(HERE)), LOOK)) {
+                Ok(output) => Ok(task::clone_target(&output.stdout)),
+                // It ended in the meantime, or its log cannot be read: nothing is known about its target.
+                Err(fault) if matches!(fault.kind, FaultKind::Unreachable | FaultKind::TimedOut) => Err(fault),
+                Err(_) => Ok(None),
+            }
         };
-        let live = VmObserved::from_conf(vm, &conf, false);
-        let being_made = live.record.valid().is_some_and(|record| record.state == RecordState::Creating);
-        if live.lock.as_deref() == Some("clone") || live.placeholder || being_made {
-            return Ok(());
-        }
-        let what = format!("VM {vm} is not left over by a clone: it is not locked (clone)");
-        Err(Fault::harmless(FaultKind::Refused, what))
-    }
-
-    /// Refuses what Proxmox does not guard by a digest itself if the configuration is another one by now.
-    fn must_be_as_read(&self, vm: VmId, digest: &Digest) -> Result<(), Fault> {
-        match self.config(vm)? {
-            None => Err(Fault::harmless(FaultKind::Missing, format!("there is no VM {vm}"))),
-            Some(conf) if config_digest(&conf) == *digest => Ok(()),
-            Some(_) => Err(Fault::harmless(FaultKind::Stale, "the configuration changed since it was read")),
-        }
-    }
-
-    /// The targets of the running clones; `None` for one that cannot be told.
-    ///
-    /// A clone's task carries the VMID of its template; only the first line of its log names the target.
-    fn clone_targets(&self, tasks: &[observe::TaskEntry]) -> Result<Vec<Option<VmId>>, Fault> {
-        tasks
-            .iter()
-            .map(|task| {
-                // `UPID:NODE:…`
-                let node = task.upid.split(':').nth(1).unwrap_or("localhost");
-                let path = format!("/nodes/{node}/tasks/{}/log", task.upid);
-                let argv = ["pvesh", "get", &path, "--limit", "1", "--output-format", "json"];
-                let argv = argv.map(ToOwned::to_owned).into();
-                match self.run(&Command::look(argv, LOOK)) {
-                    Ok(output) => Ok(observe::clone_target(&output.stdout)),
-                    // It ended in the meantime, or its log cannot be read: nothing is known about its target.
-                    Err(fault) if matches!(fault.kind, FaultKind::Unreachable | FaultKind::TimedOut) => Err(fault),
-                    Err(_) => Ok(None),
-                }
-            })
-            .collect()
+        tasks.iter().filter(|task| task.clones()).map(target).collect()
     }
 }
 
@@ -180,7 +151,7 @@ impl Hypervisor for Qm {
         let command = Command { stdin: self.lines(directories)?, ..Command::look(argv, LOOK) };
         let output = self.run(&command)?;
         let files = observe::unpack(&output.stdout)?;
-        let clones = self.clone_targets(&observe::clones(observe::tasks(&files)?))?;
+        let clones = self.clone_targets(&observe::tasks(&files)?)?;
         observe::read(&files, &clones, directories, &self.layout.root)
     }
 
@@ -230,21 +201,14 @@ impl Hypervisor for Qm {
         if processes.lines().any(|line| copying::writes_volume_of(line, vm)) {
             return Ok(Cloning::Yes);
         }
-        let targets = self.clone_targets(&observe::clones(observe::parse_tasks(tasks)?))?;
-        Ok(if targets.contains(&Some(vm)) {
-            Cloning::Yes
-        } else if targets.contains(&None) {
-            Cloning::Unknown
-        } else {
-            Cloning::No
-        })
+        Ok(task::cloning(&self.clone_targets(&task::parse(tasks)?)?, vm))
     }
 
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
         let output = self.look("phoenix-tasks", TASKS, &[&self.layout.root])?;
         let text = String::from_utf8_lossy(&output.stdout);
         let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
-        let task = observe::disk_tasks(&observe::parse_tasks(tasks)?).remove(&vm);
+        let task = task::on_disks(&task::parse(tasks)?).remove(&vm);
         Ok(task.or_else(|| copying::copying(processes, vm).then(|| observe::COPY.to_owned())))
     }
 
@@ -261,11 +225,6 @@ impl Hypervisor for Qm {
             HostOp::MakeDirectory { path } => return self.make_directory(path, deadline),
             HostOp::WriteExports { vm, entries } => return self.write_exports(*vm, entries, deadline),
             HostOp::FetchImage { image, .. } => return self.fetch_image(image, deadline),
-            HostOp::RemoveLeftover { vm, .. } => self.must_be_left_over(*vm)?,
-            HostOp::Destroy { vm, digest }
-            | HostOp::Snapshot { vm, digest, .. }
-            | HostOp::Rollback { vm, digest, .. }
-            | HostOp::Template { vm, digest, .. } => self.must_be_as_read(*vm, digest)?,
             _ => {}
         }
         let commands = match op {
@@ -292,8 +251,8 @@ impl Hypervisor for Qm {
                 return Err(answer::fault(&command, &output));
             }
             // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded), and what holds for one
-            // task of a disk may hold for another. A storage that warns
-            // of something says so there, too: whoever called has to look.
+            // task of a disk may hold for another. A storage that warns of something says so there, too: the caller has to
+            // look.
             if matches!(op, HostOp::Resize { .. } | HostOp::MoveDisk { .. }) && !output.stderr.trim().is_empty() {
                 let fault = answer::fault(&command, &output);
                 let effect = if fault.kind == FaultKind::Failed { Effect::Maybe } else { fault.effect };

@@ -1,0 +1,157 @@
+//! What Proxmox means by its words.
+
+use crate::hypervisor::{Effect, FaultKind};
+
+/// Words of failures, and what they mean: the first row of which one is there counts.
+const MEANINGS: [(&[&str], FaultKind, Effect); 11] = [
+    (&["checksum mismatch"], FaultKind::Stale, Effect::None),
+    // QEMU is there, and nobody at the other end of the agent's channel.
+    (&["qga socket", "qga command '", "qmp command 'guest-"], FaultKind::AgentDown, Effect::None),
+    // With or without `- got timeout`: the guest did not end, which no second try makes better.
+    (&["VM quit/powerdown failed"], FaultKind::Failed, Effect::Maybe),
+    (&["can't lock file", "got timeout", "got lock request timeout", "VM is locked"], FaultKind::Busy, Effect::None),
+    (&["QEMU guest agent is not running", "is not running"], FaultKind::AgentDown, Effect::None),
+    (&["Agent error"], FaultKind::Garbled, Effect::Maybe),
+    (
+        &["Permission check failed", "permission denied", "Permission denied", "please run as root"],
+        FaultKind::Denied,
+        Effect::None,
+    ),
+    // Refused, and yet kept as a pending change.
+    (&["hotplug problem"], FaultKind::Hotplug, Effect::Maybe),
+    (&REFUSALS, FaultKind::Refused, Effect::None),
+    // Found out when the VM starts, which takes over what waits first.
+    (&["bridge '"], FaultKind::Failed, Effect::Maybe),
+    (&["does not exist", "unable to find configuration file"], FaultKind::Missing, Effect::None),
+];
+
+/// Words with which values are refused.
+const REFUSALS: [&str; 16] = [
+    "Parameter verification failed",
+    "unable to parse",
+    "not allowed",
+    "already exists",
+    "no options",
+    "shrinking disks is not supported",
+    "protection mode enabled",
+    "is running - destroy failed",
+    "is still in use by linked clone",
+    "you can't move",
+    "you can't convert",
+    "because VM contains snapshots",
+    "does not support template/clone",
+    "already used",
+    "snapshot feature is not available",
+    "does not support vm images",
+];
+
+const NO_SPACE: [&str; 7] = [
+    "No space left",
+    "no space left",
+    "out of space",
+    "insufficient free space",
+    "Insufficient free space",
+    "reached threshold",
+    "Disk quota exceeded",
+];
+
+const STORAGE_DOWN: [&str; 7] = [
+    "is not online",
+    "not available on node",
+    "is disabled",
+    "not activate storage",
+    "activate storage",
+    "is not mounted",
+    "zfs error: cannot open",
+];
+
+fn has(said: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| said.contains(word))
+}
+
+/// What the words of a failed call mean, and whether it may have changed something if it is one that changes anything.
+/// `None`: nothing that is known; it tried and failed.
+pub(in crate::backend) fn meaning(said: &str) -> Option<(FaultKind, Effect)> {
+    let (_, kind, effect) = MEANINGS.iter().find(|(words, ..)| has(said, words))?;
+    Some((*kind, *effect))
+}
+
+/// The way out, where the words tell it. `asked_for` is the storage that the call named, if any: words about a storage
+/// need not say which one they mean.
+pub(in crate::backend) fn hint(kind: FaultKind, said: &str, asked_for: Option<&str>) -> Option<String> {
+    if let Some((_, right)) = said.split_once("Permission check failed (") {
+        let right = right.split(')').next().unwrap_or_default();
+        return Some(match right.split_once(", ") {
+            Some((path, right)) => format!("the account lacks the right {right} on {path}: give it a role that has it"),
+            None => format!("the account lacks a right: {right}"),
+        });
+    }
+    if kind == FaultKind::Denied {
+        return None;
+    }
+    if has(said, &["VM quit/powerdown failed"]) {
+        return Some(
+            "its guest does not shut down: look at its console; `--force-stop` stops it all the same".to_owned(),
+        );
+    }
+    let named = said.split_once("storage '").and_then(|(_, rest)| Some(rest.split_once('\'')?.0));
+    let storage = named.or(asked_for).map_or_else(|| "the storage".to_owned(), |name| format!("storage `{name}`"));
+    if has(said, &NO_SPACE) {
+        Some(format!("free space on {storage}, or name another one in `boot_disk_storage`"))
+    } else if has(said, &STORAGE_DOWN) {
+        Some(format!("{storage} is not active on the node: `pvesm status` tells; mount or enable it, then apply again"))
+    } else if has(said, &["storage '"]) && kind == FaultKind::Missing {
+        Some(format!("{storage} is not in the node's storage.cfg: `pvesm status` lists what is"))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{hint, meaning};
+    use crate::hypervisor::FaultKind;
+
+    #[test]
+    fn words_tell_the_kind() {
+        for (said, kind) in [
+            ("checksum mismatch (file change by other user?)", Some(FaultKind::Stale)),
+            ("can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout", Some(FaultKind::Busy)),
+            ("VM is locked (backup)", Some(FaultKind::Busy)),
+            ("QEMU guest agent is not running", Some(FaultKind::AgentDown)),
+            ("VM 101 is not running", Some(FaultKind::AgentDown)),
+            ("VM 101 qmp command 'guest-ping' failed - got timeout", Some(FaultKind::AgentDown)),
+            ("VM 101 qmp command 'query-status' failed - got timeout", Some(FaultKind::Busy)),
+            ("VM 101 qga command 'guest-exec' failed - got timeout", Some(FaultKind::AgentDown)),
+            ("VM quit/powerdown failed - got timeout", Some(FaultKind::Failed)),
+            ("No QEMU guest agent configured", None),
+            ("Agent error: Invalid parameter 'pid'", Some(FaultKind::Garbled)),
+            ("Configuration file 'nodes/vm/qemu-server/777.conf' does not exist", Some(FaultKind::Missing)),
+            ("storage 'nosuch' does not exist", Some(FaultKind::Missing)),
+            ("bridge 'vmbr9' does not exist", Some(FaultKind::Failed)),
+            ("shrinking disks is not supported", Some(FaultKind::Refused)),
+            ("unable to create VM 101: config file already exists", Some(FaultKind::Refused)),
+            ("400 Parameter verification failed.\ntags: invalid format", Some(FaultKind::Refused)),
+            ("net0: hotplug problem - no\n400 Parameter verification failed.", Some(FaultKind::Hotplug)),
+            ("403 Permission check failed (/vms/1, VM.Clone)", Some(FaultKind::Denied)),
+        ] {
+            assert_eq!(meaning(said).map(|(kind, _)| kind), kind, "{said}");
+        }
+    }
+
+    #[test]
+    fn words_tell_the_way_out() {
+        for (said, expected) in [
+            ("clone failed: No space left on device", "free space on storage `fast`"),
+            ("lvcreate 'pve/vm-1' error: insufficient free space (1 extents): 2 required", "storage `fast`"),
+            ("storage 'slow' is not online", "storage `slow` is not active"),
+            ("storage 'slow' does not exist", "storage `slow` is not in the node's storage.cfg"),
+            ("403 Permission check failed (/vms/1, VM.Clone)", "the right VM.Clone on /vms/1"),
+        ] {
+            let kind = meaning(said).map_or(FaultKind::Failed, |(kind, _)| kind);
+            let told = hint(kind, said, Some("fast")).unwrap_or_default();
+            assert!(told.contains(expected), "{said}: {told}");
+        }
+        assert_eq!(hint(FaultKind::Denied, "permission denied - storage 'slow' is disabled", None), None);
+    }
+}

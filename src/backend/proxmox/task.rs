@@ -1,0 +1,155 @@
+//! Tasks: what their ids say, which ones run, and what they work on.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::call::{Call, Method};
+use crate::hypervisor::{Cloning, Fault, FaultKind};
+use crate::model::VmId;
+
+/// Kinds of task that work on the disks of the VM they are about. No lock of the configuration shows all of them.
+const ON_DISKS: [&str; 5] = ["qmmove", "qmsnapshot", "qmdelsnapshot", "qmrollback", "qmtemplate"];
+
+/// The id of a task: `UPID:NODE:PID:PSTART:START:KIND:ID:USER:`.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::backend) struct Upid<'a>(pub(in crate::backend) &'a str);
+
+impl<'a> Upid<'a> {
+    fn part(self, number: usize) -> Option<&'a str> {
+        self.0.split(':').nth(number)
+    }
+
+    /// The node it runs on.
+    pub(in crate::backend) fn node(self) -> Option<&'a str> {
+        self.part(1)
+    }
+
+    /// When it started, in hexadecimal seconds.
+    pub(in crate::backend) fn start(self) -> Option<&'a str> {
+        self.part(4)
+    }
+
+    /// What kind of task it is.
+    pub(in crate::backend) fn kind(self) -> Option<&'a str> {
+        self.part(5)
+    }
+
+    /// The VM it is about: of a clone its source.
+    pub(in crate::backend) fn vm(self) -> Option<VmId> {
+        self.part(6)?.parse().ok()
+    }
+}
+
+/// A running task, as the API lists it.
+#[derive(Debug, Deserialize)]
+pub(in crate::backend) struct Task {
+    upid: String,
+    #[serde(rename = "type")]
+    kind: String,
+    /// What it is about: of most, a VMID.
+    #[serde(default)]
+    id: String,
+}
+
+impl Task {
+    /// Whether it clones a VM.
+    pub(in crate::backend) fn clones(&self) -> bool {
+        is_clone(&self.kind)
+    }
+
+    /// Asks for the first line of its log.
+    pub(in crate::backend) fn beginning(&self, here: &str) -> Call {
+        let node = Upid(&self.upid).node().unwrap_or(here);
+        Call::new(Method::Get, &["nodes", node, "tasks", &self.upid, "log"]).with("limit", "1")
+    }
+}
+
+/// Whether a kind of task clones a VM.
+pub(in crate::backend) fn is_clone(kind: &str) -> bool {
+    kind == "qmclone"
+}
+
+/// Whether a kind of task works on the disks of the VM it is about.
+pub(in crate::backend) fn is_on_disks(kind: &str) -> bool {
+    ON_DISKS.contains(&kind)
+}
+
+/// Those of the tasks that work on the disks of the VM they are about: by VM, the kind.
+pub(in crate::backend) fn on_disks(tasks: &[Task]) -> BTreeMap<VmId, String> {
+    let found = tasks.iter().filter(|task| is_on_disks(&task.kind));
+    found.filter_map(|task| Some((task.id.parse().ok()?, task.kind.clone()))).collect()
+}
+
+/// The API's list of tasks.
+pub(in crate::backend) fn parse(text: &str) -> Result<Vec<Task>, Fault> {
+    serde_json::from_str(text.trim())
+        .map_err(|why| Fault::harmless(FaultKind::Garbled, format!("the node's tasks cannot be understood: {why}")))
+}
+
+/// The VM that a clone makes, from the first line of its log: its task is about the template, and only this line names
+/// the target.
+pub(in crate::backend) fn target_in(line: &str) -> Option<VmId> {
+    line.strip_prefix("creating ")?.rsplit_once(" with ID ")?.1.trim().parse().ok()
+}
+
+/// The VM that a clone makes, from its log as the API hands it out.
+pub(in crate::backend) fn clone_target(log: &[u8]) -> Option<VmId> {
+    #[derive(Deserialize)]
+    struct Line {
+        t: String,
+    }
+    let lines: Vec<Line> = serde_json::from_slice(log).ok()?;
+    lines.iter().find_map(|line| target_in(&line.t))
+}
+
+/// Whether a clone into a VM runs, from the targets of all running clones; `None` among them stands for one that cannot be
+/// told.
+pub(in crate::backend) fn cloning(targets: &[Option<VmId>], vm: VmId) -> Cloning {
+    if targets.contains(&Some(vm)) {
+        Cloning::Yes
+    } else if targets.contains(&None) {
+        Cloning::Unknown
+    } else {
+        Cloning::No
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Upid, clone_target, cloning, on_disks, parse};
+    use crate::hypervisor::Cloning;
+    use crate::model::VmId;
+
+    #[test]
+    fn an_id_has_its_parts() {
+        let id = Upid("UPID:pve1:0000787D:000AF6B6:67321A3C:qmmove:101:root@pam:");
+        assert_eq!((id.node(), id.start(), id.kind()), (Some("pve1"), Some("67321A3C"), Some("qmmove")));
+        assert_eq!(id.vm(), VmId::try_from(101).ok());
+        assert_eq!(Upid("UPID:pve1").vm(), None);
+    }
+
+    #[test]
+    fn a_clone_is_told_by_its_log() {
+        let log = br#"[{"n":1,"t":"creating a clone of VM 9100 with ID 431"}]"#;
+        assert_eq!(clone_target(log), VmId::try_from(431).ok());
+        assert_eq!(clone_target(b"[]"), None);
+        let tasks = r#"[{"id":"9100","node":"vm","pid":30845,"pstart":718548,"saved":"0","starttime":1795388860,
+            "status":"RUNNING","type":"qmclone","upid":"UPID:vm:0000787D:x","user":"root@pam"},
+            {"id":"1","type":"qmstart","upid":"UPID:y"},{"id":"101","type":"qmmove","upid":"UPID:z"}]"#;
+        let tasks = parse(tasks).unwrap();
+        let working: Vec<_> = on_disks(&tasks).into_iter().map(|(vm, kind)| (vm.get(), kind)).collect();
+        assert_eq!(working, [(101, "qmmove".into())]);
+        let clones: Vec<_> = tasks.iter().filter(|task| task.clones()).collect();
+        assert_eq!(clones.len(), 1);
+        assert_eq!(clones[0].beginning("localhost").path[1], "vm");
+    }
+
+    #[test]
+    fn a_clone_whose_target_is_unknown_may_make_any_vm() {
+        let (this, other) = (VmId::try_from(431).unwrap(), VmId::try_from(432).ok());
+        assert_eq!(cloning(&[None, Some(this)], this), Cloning::Yes);
+        assert_eq!(cloning(&[None, other], this), Cloning::Unknown);
+        assert_eq!(cloning(&[other], this), Cloning::No);
+    }
+}
