@@ -62,7 +62,7 @@ impl Hypervisor for Late {
         if matches!(op, HostOp::Clone { .. }) {
             self.due.store(1, Ordering::Relaxed);
             let what = "the connection broke".to_owned();
-            return Err(Fault { kind: FaultKind::Unreachable, effect: Effect::Maybe, what, hint: None });
+            return Err(Fault::uncertain(FaultKind::Unreachable, what));
         }
         Ok(())
     }

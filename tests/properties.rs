@@ -60,7 +60,7 @@ impl Faulty {
         }
         // Happened or not, nobody hears of it.
         drop(call());
-        Err(Fault { kind: FaultKind::Unreachable, effect: Effect::Maybe, what: "lost".to_owned(), hint: None })
+        Err(Fault::uncertain(FaultKind::Unreachable, "lost"))
     }
 }
 

@@ -4,9 +4,15 @@ use super::super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::{excerpt, line};
 
+/// Words for a value that a running VM refused to take over.
+const HOTPLUG: &str = "hotplug problem";
+
+/// What stands above the parameters that are refused.
+const PARAMETERS: &str = "Parameter verification failed";
+
 /// Words with which values are refused; the last is of phoenix's own scripts.
 const REFUSALS: [&str; 17] = [
-    "Parameter verification failed",
+    PARAMETERS,
     "unable to parse",
     "not allowed",
     "already exists",
@@ -41,7 +47,7 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
         // Whatever it said, it did not come to its end.
         let effect = if command.changes { Effect::Maybe } else { Effect::None };
         let what = format!("`{}` was killed on the node", command.words());
-        return Fault { kind: FaultKind::Unreachable, effect, what, hint: None };
+        return Fault { effect, ..Fault::harmless(FaultKind::Unreachable, what) };
     }
     let said = said(output);
     if output.status == NOT_FOUND && NO_PROGRAM.iter().any(|word| said.contains(word)) {
@@ -50,6 +56,9 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let (kind, effect) = if has(&["checksum mismatch"]) {
         (FaultKind::Stale, Effect::None)
+    } else if has(&[HOTPLUG]) {
+        // Refused, and yet kept as a pending change, whatever QEMU said about it, `got timeout` among it.
+        (FaultKind::Hotplug, Effect::Maybe)
     } else if has(&["qga socket", "qga command '", "qmp command 'guest-"]) {
         // QEMU is there, and nobody at the other end of the agent's channel.
         (FaultKind::AgentDown, Effect::None)
@@ -65,9 +74,6 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
     } else if has(&["Permission check failed", "permission denied", "Permission denied", "please run as root", "sudo:"])
     {
         (FaultKind::Denied, Effect::None)
-    } else if has(&["hotplug problem"]) {
-        // Refused, and yet kept as a pending change.
-        (FaultKind::Hotplug, Effect::Maybe)
     } else if has(&REFUSALS) {
         (FaultKind::Refused, Effect::None)
     } else if has(&["bridge '"]) {
@@ -79,7 +85,24 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
         (FaultKind::Failed, Effect::Maybe)
     };
     let effect = if command.changes { effect } else { Effect::None };
-    Fault { kind, effect, what: format!("`{}`: {said}", command.words()), hint: hint(command, kind, &said) }
+    let (options, hint) = (options(kind, &said), hint(command, kind, &said));
+    Fault { kind, effect, options, what: format!("`{}`: {said}", command.words()), hint }
+}
+
+/// The options that a refusal is about: `net0: hotplug problem - …`, and `tags: invalid format` below the head of refused
+/// parameters.
+fn options(kind: FaultKind, said: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let (name, why) = line.split_once(": ")?;
+        let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        (is_name && (kind != FaultKind::Hotplug || why.starts_with(HOTPLUG))).then(|| name.to_owned())
+    };
+    match kind {
+        FaultKind::Hotplug => said.lines().filter_map(name).collect(),
+        FaultKind::Refused => said.lines().skip_while(|line| !line.contains(PARAMETERS)).filter_map(name).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// A program that is missing on the node, told by `env` or a shell.
@@ -217,6 +240,32 @@ mod tests {
             let command = Command::change(vec!["qm".to_owned()], std::time::Duration::ZERO);
             let output = Output { status: 255, stdout: Vec::new(), stderr: stderr.to_owned() };
             assert_eq!(fault(&command, &output).kind, kind, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn texts_tell_the_options() {
+        let hotplug = "400 Parameter verification failed.\nnet0: hotplug problem - VM 201 qmp command 'netdev_add' failed - got \
+                       timeout\nscsi1: hotplug problem - no\ncores: an invalid value";
+        for (stderr, kind, options) in [
+            (hotplug, FaultKind::Hotplug, &["net0", "scsi1"][..]),
+            (
+                "400 Parameter verification failed.\ntags: invalid format\n\nqm set <vmid> [OPTIONS]",
+                FaultKind::Refused,
+                &["tags"],
+            ),
+            ("400 Parameter verification failed.\ncores: no\nmemory: no", FaultKind::Refused, &["cores", "memory"]),
+            ("unable to parse value: x", FaultKind::Refused, &[]),
+            ("error: no", FaultKind::Failed, &[]),
+        ] {
+            let command = Command::change(vec!["qm".to_owned()], std::time::Duration::ZERO);
+            let output = Output { status: 255, stdout: Vec::new(), stderr: stderr.to_owned() };
+            let told = fault(&command, &output);
+            assert_eq!(
+                (told.kind, &*told.options),
+                (kind, &*options.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>()),
+                "{stderr}"
+            );
         }
     }
 
