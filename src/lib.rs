@@ -12,13 +12,13 @@
 //!   apply        schedule (pure) · run (the only loop that waits) · perform (one action)
 //!   backend      embedded: a node in a directory · qm: a Proxmox VE node, driven by its own programs
 //!   guest        what a step inside a guest means: programs and their answers
-//!   hypervisor   the ports: what is asked of a target, and Fault
+//!   hypervisor   the ports: what is asked of a target
 //!   plan         situation · diff · preflight · steps · lint                        pure
 //!   config       text in, (Desired, diagnostics) out; schema; places                pure
 //!   observed     live state in normal form; Proxmox files, property strings, notes  pure
-//!   event        what can happen in a run                                           pure
+//!   event        what can happen in a run, and how an action fails                 pure
 //!   diag, dag    problems as values; the one module that names petgraph             pure
-//!   model        the vocabulary                                                     pure
+//!   model        the vocabulary, and Fault: what a target refused                   pure
 //! ```
 //!
 //! # One plan, end to end

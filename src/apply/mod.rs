@@ -6,6 +6,7 @@
 //! - `preview` tells the calls of a plan without making them.
 //! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `image`,
 //!   `cloud_init`, `inside` and `volumes` hold the actions.
+//! - `failure` keeps the fault behind a failure and finds the keys that it is about; `hints` has every way out.
 //! - `verify` looks into guests before anything is planned.
 //!
 //! Apply decides nothing the plan could have decided. What it adds is the check, before each write, that the VM is still
@@ -18,6 +19,8 @@
 mod clock;
 mod cloud_init;
 mod disk;
+mod failure;
+mod hints;
 mod host;
 mod image;
 mod inside;
