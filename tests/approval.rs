@@ -120,7 +120,7 @@ fn a_document_that_was_changed_is_neither_shown_nor_applied() {
     scene.check(
         "apply old.json",
         4,
-        &["was saved by another version of phoenix: it has format 1, this phoenix reads 2"],
+        &["was saved by another version of phoenix: it has format 1, this phoenix reads 3"],
     );
     assert!(scene.conf(1000).unwrap().contains("memory: 2048"));
 }

@@ -13,7 +13,7 @@ use phoenix::event::{Event, Summary};
 use phoenix::hypervisor::{FaultKind, HostOp, Hypervisor as _};
 use phoenix::model::{Desired, Disruption, VmId};
 use phoenix::observed::{Export, VmObserved};
-use phoenix::plan::{Plan, Policy, plan};
+use phoenix::plan::{Plan, Request, plan};
 use tempfile::TempDir;
 
 /// A node on which one VM is looked after.
@@ -51,7 +51,7 @@ impl Scene {
     }
 
     fn plan(&self, extra: &str, restart: bool) -> Plan {
-        plan(&desired(extra), &self.node().observe().unwrap(), &Policy { restart, ..Policy::default() })
+        plan(&desired(extra), &self.node().observe().unwrap(), &Request { restart, ..Request::default() })
     }
 
     fn apply(&self, extra: &str, restart: bool) -> Applied {
@@ -233,7 +233,7 @@ fn a_value_that_a_running_vm_refuses_does_not_wait_for_its_next_start() {
     let observed = scene.node().observe().unwrap();
     node_with("");
     let other = desired(r#", "network_bridge": "vmbr7", "cpu_cores": 4"#);
-    let plan = Arc::new(plan(&other, &observed, &Policy::default()));
+    let plan = Arc::new(plan(&other, &observed, &Request::default()));
     assert!(!plan.is_blocked(), "{:?}", plan.problems);
     let before = scene.live();
     let mut failed = None;

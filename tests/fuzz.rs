@@ -23,8 +23,8 @@ use phoenix::config::{self, FeatureFiles, Loaded, Source, decode, load, schema};
 use phoenix::event::Event;
 use phoenix::model::{Record, VmId};
 use phoenix::observed::{Allowed, Observed, Recording, allow_schema};
-use phoenix::plan::document::{DocumentOptions, DocumentSelection, PlanDocument, Provenance};
-use phoenix::plan::{Goal, Policy, import, lint, plan, status};
+use phoenix::plan::document::{PlanDocument, Provenance};
+use phoenix::plan::{Goal, Request, import, lint, plan, status};
 use phoenix::ui;
 use phoenix::ui::story::Moment;
 use serde_json::Value;
@@ -56,9 +56,9 @@ fn fuzz(cases: u64, case: impl Fn(&mut Luck)) {
     }
 }
 
-fn asked() -> (DocumentSelection, DocumentOptions) {
-    let options = DocumentOptions { prune: true, snapshot: true, ..DocumentOptions::default() };
-    (DocumentSelection::default(), options)
+fn asked() -> Request {
+    let goal = Goal::Config { prune: true, prune_many: None };
+    Request { goal, snapshot: true, restart: true, ..Request::default() }
 }
 
 /// The VMs of which `apply PLAN` does something.
@@ -84,12 +84,11 @@ fn part(document: &PlanDocument, vm: u32, whole: &PlanDocument) -> [String; 3] {
 #[test]
 fn what_a_saved_plan_shows_is_what_is_done() {
     let world = World::new();
-    let (selection, options) = asked();
-    let saved = world.document(&selection, true, &options);
+    let saved = world.document(&asked());
     assert!(saved.vms.iter().filter(|vm| vm.outcome.acts()).count() >= 4, "{}", faces::shown(&saved, 80));
     let whole = forge::resealed(serde_json::to_value(&saved).unwrap());
     assert_eq!(whole["hash"], saved.hash.as_str(), "the hash is made of other parts now: change `forge`, too");
-    let other = serde_json::to_value(world.document(&selection, false, &DocumentOptions::default())).unwrap();
+    let other = serde_json::to_value(world.document(&Request::default())).unwrap();
     let (read, acted) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     fuzz(300, |luck| {
         let mut forged = whole.clone();
@@ -106,7 +105,7 @@ fn what_a_saved_plan_shows_is_what_is_done() {
         };
         read.set(read.get() + 1);
         faces::of_plan(&document, text.len());
-        let now = world.document(&document.selection, document.restart, &document.options);
+        let now = world.document(&document.request);
         for vm in done(&document, &now, &world.observed) {
             acted.set(acted.get() + 1);
             assert_eq!(part(&document, vm, &now), part(&now, vm, &now), "VM {vm}");
@@ -134,10 +133,10 @@ fn a_recording_may_say_anything() {
         read.set(read.get() + 1);
         let (observed, label) = (recording.observed, recording.label);
         let prune = luck.one_in(2);
-        let policy = Policy {
+        let policy = Request {
             restart: luck.one_in(2),
             goal: Goal::Config { prune, prune_many: prune.then_some(100) },
-            ..Policy::default()
+            ..Request::default()
         };
         planned(&world, &observed, &policy, &label, text.len());
     });
@@ -145,7 +144,7 @@ fn a_recording_may_say_anything() {
 }
 
 /// Plans against what was observed, and shows it in every way.
-fn planned(world: &World, observed: &Observed, policy: &Policy, label: &str, input: usize) {
+fn planned(world: &World, observed: &Observed, policy: &Request, label: &str, input: usize) {
     let plan = plan(&world.desired, observed, policy);
     assert_eq!(lint::lint(&plan, observed), Vec::<String>::new());
     let mut target = world.target();
@@ -226,7 +225,7 @@ fn a_config_that_is_taken_fits_the_schema() {
             let value: Value = serde_json::from_str(&text).unwrap();
             assert!(validator.is_valid(&value), "{text}");
             forge::within(desired, &schema);
-            let plan = plan(desired, &world.observed, &Policy::default());
+            let plan = plan(desired, &world.observed, &Request::default());
             assert_eq!(lint::lint(&plan, &world.observed), Vec::<String>::new());
             faces::of_plan(&PlanDocument::of(&plan, Provenance::default()), text.len());
         }
@@ -274,8 +273,7 @@ fn linear(what: &str, said: &dyn Fn(usize) -> usize) {
 #[test]
 fn twice_as_much_says_twice_as_much() {
     let world = World::new();
-    let (selection, options) = asked();
-    let saved = world.document(&selection, true, &options);
+    let saved = world.document(&asked());
     let many = |at: usize| repeated(&saved.vms, at);
     linear("plan", &|n| faces::of_plan(&PlanDocument { vms: many(n), ..saved.clone() }, n << 16));
     for part in ["changes", "actions"] {
@@ -301,7 +299,7 @@ fn twice_as_much_says_twice_as_much() {
     linear("declared", &|n| {
         let source = Source { name: "c.json".to_owned(), text: config(n, false) };
         let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
-        let plan = plan(&desired, &world.observed, &Policy::default());
+        let plan = plan(&desired, &world.observed, &Request::default());
         faces::of_plan(&PlanDocument::of(&plan, Provenance::default()), n << 16)
     });
     // What is wrong is told a hundred times, and counted from there on.

@@ -10,7 +10,7 @@ use phoenix::config::{FeatureFiles, Source, load, schema};
 use phoenix::hypervisor::Hypervisor as _;
 use phoenix::observed::Observed;
 use phoenix::plan::document::{DocumentConfig, DocumentTarget, PlanDocument, Provenance, meaning};
-use phoenix::plan::{Policy, plan};
+use phoenix::plan::{Goal, Request, plan};
 use serde_json::{Value, json};
 
 /// Every leaf of the config's schema, as a pointer; `*` stands for the name of a share.
@@ -184,7 +184,7 @@ const WHOLES: [&str; 6] = [
     "",
 ];
 
-fn document(config: &Value, observed: &Observed, policy: &Policy) -> PlanDocument {
+fn document(config: &Value, observed: &Observed, policy: &Request) -> PlanDocument {
     let source = Source { name: "config.json".to_owned(), text: config.to_string() };
     let loaded = load(&source, &mut |_| FeatureFiles::Missing);
     let desired = loaded.desired.unwrap_or_else(|| panic!("{config}: {:?}", loaded.diagnostics));
@@ -215,7 +215,7 @@ fn every_key_of_the_config_is_in_the_hash() {
     keys(&schema, &schema, "", &mut found);
     assert!(found.len() > 80, "{found:?}");
     let (base, observed) = (base(), observed());
-    let hash = |config: &Value| document(config, &observed, &Policy::default()).hash;
+    let hash = |config: &Value| document(config, &observed, &Request::default()).hash;
     let before = hash(&base);
     let mut reasons: BTreeSet<&str> = NO_MATTER.iter().map(|(key, _)| *key).collect();
     for key in found.iter().filter(|key| !WHOLES.contains(&key.as_str())) {
@@ -246,7 +246,7 @@ fn a_script_and_the_node_are_in_the_hash() {
             ..DocumentTarget::default()
         };
         PlanDocument::of(
-            &plan(&desired, observed, &Policy::default()),
+            &plan(&desired, observed, &Request::default()),
             Provenance { target, config, ..Provenance::default() },
         )
     };
@@ -300,11 +300,11 @@ fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
 #[test]
 fn every_value_of_a_saved_plan_is_in_its_hash_or_compared() {
     let observed = observed();
-    let policy = Policy { force_stop: true, restart: true, ..Policy::default() };
+    let policy = Request { force_stop: true, restart: true, ..Request::default() };
     let mut now = document(&base(), &observed, &policy);
-    now.restart = true;
-    now.options.rerun = vec!["base_setup".to_owned()];
-    now.options.prune_many = Some(3);
+    now.request.delete_source = true;
+    now.request.rerun = vec!["base_setup".to_owned()];
+    now.request.goal = Goal::Config { prune: false, prune_many: Some(3) };
     // With what was just set, under its hash.
     let resaved = |document: &PlanDocument| serde_json::to_value(document.sealed()).unwrap();
     let rehashed = |document: &PlanDocument| {
@@ -317,8 +317,8 @@ fn every_value_of_a_saved_plan_is_in_its_hash_or_compared() {
     PlanDocument::read(&whole.to_string()).unwrap();
     let (mut found, mut used) = (Vec::new(), BTreeSet::new());
     leaves(&whole, "", &mut found);
-    for flag in ["force_stop", "delete_source", "snapshot", "verify_guest", "prune"] {
-        found.push(format!("/{flag}"));
+    for flag in ["force_stop", "delete_source", "snapshot", "verify_guest"] {
+        found.push(format!("/request/{flag}"));
     }
     for at in found.iter().filter(|at| *at != "/digest") {
         let mut other = whole.clone();
@@ -329,7 +329,10 @@ fn every_value_of_a_saved_plan_is_in_its_hash_or_compared() {
             Some(Value::Number(number)) => *at_mut(&mut other, at) = json!(number.as_u64().unwrap() + 1),
             Some(list @ Value::Array(_)) => *list = json!(["x"]),
             Some(value) => panic!("{at}: {value}"),
-            None => other[at.trim_start_matches('/')] = json!(true),
+            None => {
+                let (above, name) = at.rsplit_once('/').unwrap();
+                at_mut(&mut other, above)[name] = json!(true);
+            }
         }
         // What is no value at all, as another word for an outcome, is no plan.
         let Ok(forged) = serde_json::from_value::<PlanDocument>(other) else { continue };

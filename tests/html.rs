@@ -7,9 +7,10 @@ use failure::failure_saying;
 use phoenix::event::{ActionName, Event, Summary};
 use phoenix::model::{ActionKind, Disruption, Origin, Outcome, VmId};
 use phoenix::plan::document::{
-    DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentConfig, DocumentOptions, DocumentProblem,
-    DocumentSelection, DocumentSummary, DocumentTarget, DocumentVm, DocumentWaiting, PlanDocument,
+    DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentConfig, DocumentProblem, DocumentSummary, DocumentTarget,
+    DocumentVm, DocumentWaiting, PlanDocument,
 };
+use phoenix::plan::{Request, Selection, Selector};
 use phoenix::ui::html;
 use phoenix::ui::story::{Moment, Story};
 use phoenix::ui::text::safe;
@@ -112,9 +113,11 @@ fn plan(vms: Vec<DocumentVm>, text: &str) -> PlanDocument {
             observed_at: "2026-01-02T03:04:05Z".into(),
         },
         config: DocumentConfig { path: text.into(), ..DocumentConfig::default() },
-        selection: DocumentSelection { only: vec![text.into()], exclude: vec![text.into()] },
-        restart: true,
-        options: DocumentOptions::default(),
+        request: Request {
+            selection: Selection { only: vec![Selector::parse(text)], exclude: vec![Selector::parse(text)] },
+            restart: true,
+            ..Request::default()
+        },
         project: text.into(),
         summary: DocumentSummary { declared: vms.len(), update: vms.len(), restarts: 1, ..DocumentSummary::default() },
         vms,

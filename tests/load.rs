@@ -21,7 +21,7 @@ mod support;
 use loaded::Load;
 use phoenix::hypervisor::HostOp;
 use phoenix::model::VmId;
-use phoenix::plan::{Goal, Plan, Policy, Power};
+use phoenix::plan::{Goal, Plan, Power, Request};
 use scene::{Place, Told, carried_out, planned};
 
 const NEW: &str = r#""features": ["base_setup"], "boot_disk_size_gb": 8"#;
@@ -35,25 +35,30 @@ struct Story {
     /// Keys of the VM that was made before without load; `None`: there is none.
     before: Option<&'static str>,
     keys: &'static str,
-    policy: fn() -> Policy,
+    policy: fn() -> Request,
 }
 
 const STORIES: [Story; 6] = [
-    Story { name: "create", before: None, keys: NEW, policy: Policy::default },
+    Story { name: "create", before: None, keys: NEW, policy: Request::default },
     Story {
         name: "change",
         before: Some(NEW),
         keys: CHANGED,
-        policy: || Policy { restart: true, snapshot: true, ..Policy::default() },
+        policy: || Request { restart: true, snapshot: true, ..Request::default() },
     },
-    Story { name: "move", before: Some(NEW), keys: MOVED, policy: Policy::default },
-    Story { name: "template", before: None, keys: r#""is_template": true"#, policy: Policy::default },
-    Story { name: "stop", before: Some(NEW), keys: NEW, policy: || of(Goal::Power(Power::Stop, vec![vm()])) },
+    Story { name: "move", before: Some(NEW), keys: MOVED, policy: Request::default },
+    Story { name: "template", before: None, keys: r#""is_template": true"#, policy: Request::default },
+    Story {
+        name: "stop",
+        before: Some(NEW),
+        keys: NEW,
+        policy: || of(Goal::Power { power: Power::Stop, vms: vec![vm()] }),
+    },
     Story { name: "destroy", before: Some(NEW), keys: NEW, policy: || of(Goal::Destroy(vec![vm()])) },
 ];
 
-fn of(goal: Goal) -> Policy {
-    Policy { goal, agreed: true, ..Policy::default() }
+fn of(goal: Goal) -> Request {
+    Request { goal, agreed: true, ..Request::default() }
 }
 
 fn vm() -> VmId {
@@ -65,7 +70,7 @@ impl Story {
     fn begin(&self, place: &Place) {
         place.reset();
         if let Some(keys) = self.before {
-            let planned = planned(keys, &*place.embedded(), &Policy::default());
+            let planned = planned(keys, &*place.embedded(), &Request::default());
             let told = carried_out(planned, place.embedded(), Load::Slow(1));
             assert!(told.failures.is_empty(), "{}: {:?}", self.name, told.failures);
         }

@@ -8,11 +8,10 @@ use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Failure};
-use phoenix::hypervisor::{About, Cloning, Fault, Guests, HostOp, Hypervisor};
-use phoenix::hypervisor::{Effect, FaultKind};
+use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use phoenix::model::VmId;
 use phoenix::observed::{Export, Observed, VmObserved};
-use phoenix::plan::{Policy, plan};
+use phoenix::plan::{Request, plan};
 
 /// A target that loses the answer of the operations that make a VM, and whose first answer about it afterwards is of a
 /// moment before: the clone, which has ended by the next question, still runs.
@@ -81,7 +80,7 @@ fn check(before: fn(VmObserved) -> Option<VmObserved>) {
     let node = Embedded::open(dir.path()).unwrap();
     let (answered, due) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let target = Arc::new(Late { node, before, answered, due });
-    let planned = plan(&desired, &target.observe().unwrap(), &Policy::default());
+    let planned = plan(&desired, &target.observe().unwrap(), &Request::default());
     let hypervisor: Arc<dyn Hypervisor> = Arc::clone(&target) as _;
     let of = Run {
         plan: Arc::new(planned),

@@ -12,7 +12,7 @@ use phoenix::event::{Event, Failure, Summary};
 use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use phoenix::model::{Desired, VmId};
 use phoenix::observed::{Export, Observed, VmObserved};
-use phoenix::plan::{Plan, Policy, plan};
+use phoenix::plan::{Plan, Request, plan};
 
 const CONFIG: &str = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "features": ["base_setup"] }] }"#;
 
@@ -111,7 +111,7 @@ fn carried_out(plan: Plan, hypervisor: Arc<dyn Hypervisor>) -> (Summary, Vec<(St
 fn applied() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let node = Embedded::open(dir.path()).unwrap();
-    let plan = plan(&desired(CONFIG), &node.observe().unwrap(), &Policy::default());
+    let plan = plan(&desired(CONFIG), &node.observe().unwrap(), &Request::default());
     assert!(carried_out(plan, Arc::new(node)).0.is_complete());
     let conf = dir.path().join("qemu-server/1000.conf");
     (dir, conf)
@@ -122,7 +122,7 @@ fn applied() -> (tempfile::TempDir, PathBuf) {
 fn check_planned_then_edited(wish: (&str, &str), change: fn(&str) -> String, expected: &[&str]) {
     let (dir, conf) = applied();
     let node = Embedded::open(dir.path()).unwrap();
-    let planned = plan(&desired(&CONFIG.replace(wish.0, wish.1)), &node.observe().unwrap(), &Policy::default());
+    let planned = plan(&desired(&CONFIG.replace(wish.0, wish.1)), &node.observe().unwrap(), &Request::default());
     assert!(planned.acts());
     edit(&conf, change);
     let before = std::fs::read_to_string(&conf).unwrap();
@@ -149,7 +149,7 @@ fn a_script_does_not_run_on_a_vm_that_moved() {
     check_planned_then_edited(
         (r#"["base_setup"]"#, r#"["base_setup", "install_docker"]"#),
         |conf| format!("{conf}balloon: 0\n"),
-        &["1000/stage-scripts"],
+        &["1000/mount:/persistent-storage"],
     );
 }
 
@@ -158,7 +158,7 @@ fn a_vm_that_is_gone_is_told() {
     let (dir, conf) = applied();
     let node = Embedded::open(dir.path()).unwrap();
     let wish = desired(&CONFIG.replace(MORE_MEMORY.0, MORE_MEMORY.1));
-    let planned = plan(&wish, &node.observe().unwrap(), &Policy::default());
+    let planned = plan(&wish, &node.observe().unwrap(), &Request::default());
     std::fs::remove_file(conf).unwrap();
     let (summary, failures) = carried_out(planned, Arc::new(node));
     assert!(failures[0].1.error.contains("VM 1000 is gone"), "{failures:?}");
@@ -169,7 +169,7 @@ fn a_vm_that_is_gone_is_told() {
 fn a_vmid_that_was_taken_since_the_plan_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let node = Embedded::open(dir.path()).unwrap();
-    let planned = plan(&desired(CONFIG), &node.observe().unwrap(), &Policy::default());
+    let planned = plan(&desired(CONFIG), &node.observe().unwrap(), &Request::default());
     let conf = dir.path().join("qemu-server/1000.conf");
     std::fs::write(&conf, "name: theirs\n").unwrap();
     let (_, failures) = carried_out(planned, Arc::new(node));
@@ -182,7 +182,7 @@ fn a_vmid_that_was_taken_since_the_plan_is_left_alone() {
 fn made_while_edited(change: fn(&str) -> String) -> (Vec<(String, Failure)>, String) {
     let dir = tempfile::tempdir().unwrap();
     let node = Embedded::open(dir.path()).unwrap();
-    let planned = plan(&desired(CONFIG), &node.observe().unwrap(), &Policy::default());
+    let planned = plan(&desired(CONFIG), &node.observe().unwrap(), &Request::default());
     let conf = dir.path().join("qemu-server/1000.conf");
     let edited = Edited {
         node,
@@ -285,7 +285,7 @@ fn somebody_who_comes_between_two_looks_is_noticed() {
     let (dir, conf) = applied();
     std::fs::remove_file(dir.path().join("run/1000")).unwrap();
     let target = between(dir.path(), &conf, false);
-    let planned = plan(&desired(CONFIG), &target.observe().unwrap(), &Policy::default());
+    let planned = plan(&desired(CONFIG), &target.observe().unwrap(), &Request::default());
     let (_, failures) = carried_out(planned, target);
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert_eq!(failures[0].0, "1000/start");
@@ -298,17 +298,17 @@ fn a_lost_answer_that_cannot_be_looked_after_may_have_happened() {
     let (dir, conf) = applied();
     let target = between(dir.path(), &conf, true);
     let wish = desired(&CONFIG.replace(MORE_MEMORY.0, MORE_MEMORY.1));
-    let planned = plan(&wish, &target.observe().unwrap(), &Policy::default());
+    let planned = plan(&wish, &target.observe().unwrap(), &Request::default());
     let (summary, failures) = carried_out(planned, target);
     assert_eq!(summary.failed, ["1000/configure"]);
     assert!(failures[0].1.may_have_happened && !failures[0].1.stale, "{failures:?}");
     assert!(failures[0].1.error.contains("may have happened"), "{failures:?}");
     // The next apply looks, and goes on from what it finds.
     let node = Embedded::open(dir.path()).unwrap();
-    let healed = plan(&wish, &node.observe().unwrap(), &Policy::default());
+    let healed = plan(&wish, &node.observe().unwrap(), &Request::default());
     assert!(carried_out(healed, Arc::new(node)).0.is_complete());
     let node = Embedded::open(dir.path()).unwrap();
-    assert!(!plan(&wish, &node.observe().unwrap(), &Policy::default()).acts());
+    assert!(!plan(&wish, &node.observe().unwrap(), &Request::default()).acts());
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn a_vm_that_somebody_else_starts_meanwhile_runs_all_the_same() {
     let (dir, conf) = applied();
     std::fs::remove_file(dir.path().join("run/1000")).unwrap();
     let node = Embedded::open(dir.path()).unwrap();
-    let planned = plan(&desired(CONFIG), &node.observe().unwrap(), &Policy::default());
+    let planned = plan(&desired(CONFIG), &node.observe().unwrap(), &Request::default());
     let done = AtomicBool::new(false);
     let target = Edited { node, conf, when: |_| false, edit: ToOwned::to_owned, done, starts: true };
     let (summary, failures) = carried_out(planned, Arc::new(target));

@@ -19,7 +19,7 @@ use std::fs;
 
 use loaded::Load;
 use phoenix::backend::embedded::Embedded;
-use phoenix::plan::{Plan, Policy};
+use phoenix::plan::{Plan, Request};
 use scene::{Place, Told, carried_out, planned};
 
 const VIRTIO: &str = r#""network_model": "virtio""#;
@@ -27,7 +27,7 @@ const E1000: &str = r#""network_model": "e1000""#;
 const BRIDGE: &str = r#""network_bridge": "vmbr1""#;
 
 fn plan(place: &Place, keys: &str, restart: bool) -> Plan {
-    planned(keys, &*place.embedded(), &Policy { restart, ..Policy::default() })
+    planned(keys, &*place.embedded(), &Request { restart, ..Request::default() })
 }
 
 fn apply(place: &Place, keys: &str, restart: bool) -> Told {

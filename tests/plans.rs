@@ -16,7 +16,7 @@ use phoenix::hypervisor::Hypervisor as _;
 use phoenix::model::{Desired, VmId};
 use phoenix::observed::{Capabilities, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Policy, directories, lint, more_directories, plan};
+use phoenix::plan::{Request, directories, lint, more_directories, plan};
 use phoenix::ui;
 use phoenix::ui::style::Style;
 
@@ -67,7 +67,7 @@ fn check(case: &Path) {
     let loaded = load(&source, &mut |_| FeatureFiles::Missing);
     let desired = loaded.desired.unwrap_or_else(|| panic!("{}: {:?}", case.display(), loaded.diagnostics));
     let observed = observed(case, &desired);
-    let plan = plan(&desired, &observed, &Policy::default());
+    let plan = plan(&desired, &observed, &Request::default());
     assert_eq!(lint::lint(&plan, &observed), Vec::<String>::new(), "{}", case.display());
     let about = phoenix::hypervisor::About { label: "embedded node at .phoenix/node".to_owned(), simulated: true };
     let view = ui::plan::View { style: Style { color: false }, width: 80, about: &about, config: "config.json" };

@@ -10,13 +10,11 @@ use phoenix::apply::{Clock, Inbox, Limits, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::Summary;
-use phoenix::hypervisor::{
-    About, Cloning, Effect, Fault, FaultKind, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor,
-};
+use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
 use phoenix::model::{Desired, Disruption, Outcome, Record, RecordState, VmId};
 use phoenix::observed::{Conf, Export, Observed, VmObserved, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Goal, Plan, Policy, lint, plan};
+use phoenix::plan::{Goal, Plan, Request, lint, plan};
 use phoenix::ui;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -125,7 +123,7 @@ fn read(config: String) -> Desired {
 
 #[track_caller]
 fn planned(desired: &Desired, observed: &Observed) -> Plan {
-    let plan = plan(desired, observed, &Policy::default());
+    let plan = plan(desired, observed, &Request::default());
     assert_eq!(lint::lint(&plan, observed), Vec::<String>::new());
     plan
 }
@@ -365,7 +363,7 @@ proptest! {
             Goal::Destroy(all.clone())
         };
         let file = json!({ "hypervisor": { "project": "default" }, "virtual_machines": [] });
-        let policy = Policy { goal, ..Policy::default() };
+        let policy = Request { goal, ..Request::default() };
         let observed = node.observe().unwrap();
         let plan = plan(&desired(&file), &observed, &policy);
         prop_assert_eq!(lint::lint(&plan, &observed), Vec::<String>::new());

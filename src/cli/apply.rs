@@ -128,9 +128,9 @@ pub(super) fn show(planned: &Planned, reports: &Reports, asks: bool, console: &C
     }
     console.diagnostics(&planned.plan.problems, None);
     if planned.plan.is_blocked() {
-        let hint = match planned.goal {
+        let hint = match planned.document.request.goal {
             Goal::Config { .. } => "mend them, or leave VMs out with `--exclude VM`",
-            Goal::Destroy(_) | Goal::Rollback(..) | Goal::Power(..) => "name only VMs that it can be done to",
+            Goal::Destroy(_) | Goal::Rollback { .. } | Goal::Power { .. } => "name only VMs that it can be done to",
         };
         return Err(Refusal::failed("the plan has errors; nothing was done", hint));
     }

@@ -21,7 +21,7 @@ use crate::diag::{Diagnostic, Severity, nearest};
 use crate::model::{Desired, Origin, VmId};
 use crate::observed::Observed;
 use crate::plan::import::{Found, Write, look};
-use crate::plan::{Change, Plan, Policy, Selection, Selector, VmPlan, codes, plan};
+use crate::plan::{Change, Plan, Request, Selection, Selector, VmPlan, codes, plan};
 use crate::ui;
 use crate::ui::layout::count;
 use crate::ui::text::safe;
@@ -132,7 +132,7 @@ fn draft(
         if let Some(desired) = loaded.desired {
             let only = found.iter().map(|found| Selector::Id(found.vm)).collect();
             let selection = Selection { only, exclude: Vec::new() };
-            let plan = plan(&desired, observed, &Policy { selection, ..Policy::default() });
+            let plan = plan(&desired, observed, &Request { selection, ..Request::default() });
             let about = |problem: &&Diagnostic| problem.is_error() && found.iter().any(|f| Some(f.vm) == problem.vm);
             problems.extend(plan.problems.iter().filter(about).cloned().map(named));
             if problems.is_empty() {

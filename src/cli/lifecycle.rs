@@ -15,8 +15,8 @@ use crate::plan::{Goal, Power};
 /// Removes VMs, after somebody typed their names.
 pub(super) fn destroy(args: &Args, verb: &Destroy, console: &Console) -> Result<Exit> {
     let goal = Goal::Destroy(vm_ids(&verb.ids, "destroy")?);
-    let mut wish = Wish { goal, ..Wish::new(args, &Selecting::default()) };
-    wish.options.force_stop = verb.force_stop;
+    let mut wish = Wish::new(args, &Selecting::default()).aiming(goal);
+    wish.request.force_stop = verb.force_stop;
     let reports = Reports::wanted(&verb.running)?;
     reports.around(&args.config, console, |reports| {
         let mut words = verb.ids.clone();
@@ -35,8 +35,8 @@ pub(super) fn destroy(args: &Args, verb: &Destroy, console: &Console) -> Result<
 
 /// Takes VMs back to a snapshot, after somebody typed their names.
 pub(super) fn rollback(args: &Args, verb: &Rollback, console: &Console) -> Result<Exit> {
-    let goal = Goal::Rollback(verb.to.clone(), vm_ids(&verb.ids, "rollback")?);
-    let wish = Wish { goal, ..Wish::new(args, &Selecting::default()) };
+    let goal = Goal::Rollback { to: verb.to.clone(), vms: vm_ids(&verb.ids, "rollback")? };
+    let wish = Wish::new(args, &Selecting::default()).aiming(goal);
     Reports::wanted(&verb.running)?.around(&args.config, console, |reports| {
         let planned = match planned(&wish, console)? {
             Ok(planned) => planned,
@@ -89,9 +89,9 @@ fn switch(args: &Args, switch: &Switch<'_>, console: &Console) -> Result<Exit> {
         Power::Stop => "stop",
         Power::Restart => "restart",
     };
-    let goal = Goal::Power(switch.power, vm_ids(switch.ids, verb)?);
-    let mut wish = Wish { goal, ..Wish::new(args, &Selecting::default()) };
-    wish.options.force_stop = switch.force_stop;
+    let goal = Goal::Power { power: switch.power, vms: vm_ids(switch.ids, verb)? };
+    let mut wish = Wish::new(args, &Selecting::default()).aiming(goal);
+    wish.request.force_stop = switch.force_stop;
     Reports::wanted(switch.running)?.around(&args.config, console, |reports| {
         let planned = match planned(&wish, console)? {
             Ok(planned) => planned,

@@ -15,7 +15,7 @@ use crate::apply::addresses;
 use crate::hypervisor::{Fault, Hypervisor};
 use crate::model::Desired;
 use crate::observed::{Observed, RECORDING_VERSION, Recording};
-use crate::plan::{Policy, directories, more_directories, to_ask};
+use crate::plan::{Request, directories, more_directories, to_ask};
 use crate::ui::text::safe;
 
 /// Records the state of the target.
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
         connect::open(&chosen, args.guests, Intent::Look).with_context(|| format!("cannot open {target}"))?;
     let observed = match &desired {
         Some(desired) => observed(hypervisor.as_ref(), desired).map(|mut observed| {
-            observed.addresses = addresses(hypervisor.guests(), &to_ask(desired, &observed, &Policy::default()));
+            observed.addresses = addresses(hypervisor.guests(), &to_ask(desired, &observed, &Request::default()));
             observed
         }),
         None => hypervisor.observe(),

@@ -15,10 +15,8 @@ use crate::apply::{RealClock, addresses, verify};
 use crate::hypervisor::{About, Hypervisor};
 use crate::model::{Desired, VmId, content_digest};
 use crate::observed::{Node, Observed, Recording};
-use crate::plan::document::{
-    DocumentConfig, DocumentOptions, DocumentSelection, DocumentTarget, PlanDocument, Provenance, meaning,
-};
-use crate::plan::{Goal, Plan, Policy, Selection, Selector, lint, plan, to_ask, to_verify};
+use crate::plan::document::{DocumentConfig, DocumentTarget, PlanDocument, Provenance, meaning};
+use crate::plan::{Goal, Plan, Request, Selection, Selector, lint, plan, to_ask, to_verify};
 use crate::ui;
 
 /// What is to be planned.
@@ -32,18 +30,10 @@ pub(super) struct Wish {
     pub(super) target: Option<Named>,
     /// What the guests of an embedded node are to be, if somebody said it.
     pub(super) guests: Option<GuestKind>,
-    /// Which VMs.
-    pub(super) selection: DocumentSelection,
-    /// Restart VMs with values that wait for it.
-    pub(super) restart: bool,
-    /// What else is asked for.
-    pub(super) options: DocumentOptions,
-    /// What the plan is for.
-    pub(super) goal: Goal,
+    /// What is asked for.
+    pub(super) request: Request,
     /// A recording to look at instead of the target.
     pub(super) against: Option<PathBuf>,
-    /// What is done will be held to what was agreed to, VM by VM.
-    pub(super) agreed: bool,
     /// What is about to be done with the target.
     pub(super) intent: Intent,
 }
@@ -51,8 +41,6 @@ pub(super) struct Wish {
 /// A plan with what it was made from.
 pub(super) struct Planned {
     pub(super) plan: Plan,
-    /// What it is for.
-    pub(super) goal: Goal,
     /// The same as people and programs read it.
     pub(super) document: PlanDocument,
     /// The declared VMs' names.
@@ -72,6 +60,7 @@ impl Wish {
 
     /// What the config says, for the selected VMs, and what else is asked for.
     pub(super) fn asking(args: &Args, selecting: &Selecting, options: &args::Options) -> Self {
+        let named = |words: &[String]| words.iter().map(|word| Selector::parse(word)).collect();
         let args::Options { restart, force_stop, delete_source, snapshot, ref rerun, verify_guest, prune, prune_many } =
             *options;
         Self {
@@ -79,23 +68,27 @@ impl Wish {
             features_dir: args.features_dir.clone(),
             target: args.named(),
             guests: args.guests,
-            selection: DocumentSelection { only: selecting.only.clone(), exclude: selecting.exclude.clone() },
-            restart,
-            options: DocumentOptions {
+            request: Request {
+                selection: Selection { only: named(&selecting.only), exclude: named(&selecting.exclude) },
+                restart,
                 force_stop,
                 delete_source,
                 snapshot,
                 rerun: rerun.clone(),
                 verify_guest,
-                prune,
-                prune_many,
-                allow_host_path: Vec::new(),
+                allow_host_paths: Vec::new(),
+                goal: Goal::Config { prune, prune_many },
+                agreed: false,
             },
-            goal: Goal::Config { prune, prune_many },
             against: None,
-            agreed: false,
             intent: Intent::Look,
         }
+    }
+
+    /// With this done instead of what the config says.
+    pub(super) fn aiming(mut self, goal: Goal) -> Self {
+        self.request.goal = goal;
+        self
     }
 
     /// For making VMs.
@@ -106,7 +99,7 @@ impl Wish {
 
     /// With directories of the node that VMs may have.
     pub(super) fn allowing(mut self, allowing: &Allowing) -> Self {
-        self.options.allow_host_path.clone_from(&allowing.allow_host_path);
+        self.request.allow_host_paths.clone_from(&allowing.allow_host_path);
         self
     }
 }
@@ -158,40 +151,29 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     let config = load::load(&wish.config, wish.features_dir.as_deref());
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
     let Some(desired) = &config.loaded.desired else { return Ok(Err(Exit::Config)) };
-    let selection = selection(&wish.selection);
-    let unmatched = selection.unmatched(&desired.vms);
+    let request = &wish.request;
+    let unmatched = request.selection.unmatched(&desired.vms);
     // What is pruned is not declared: only the target knows whether an exclusion names nobody.
-    if !unmatched.is_empty() && !wish.options.prune {
+    if !unmatched.is_empty() && !request.goal.prunes() {
         return Err(nobody(&unmatched, desired));
     }
-    runs_somewhere(&wish.options.rerun, desired)?;
+    runs_somewhere(&request.rerun, desired)?;
     let Look { target, hypervisor, mut observed } = look(wish, desired)?;
-    if wish.options.verify_guest {
+    if request.verify_guest {
         let Some(target) = &hypervisor else {
             let hint = "leave `--verify-guest` out, or plan against the target itself";
             return Err(Refusal::usage("a recording has no guests to look into", hint));
         };
-        let vms = to_verify(desired, &observed, &selection);
+        let vms = to_verify(desired, &observed, &request.selection);
         observed.guests = verify(target.guests(), &vms, &RealClock::start());
     }
     if let Some(word) = unmatched.iter().find(|word| !observed.vms.values().any(|vm| word.names_live(vm))) {
         return Err(nobody(&[word], desired));
     }
-    let policy = Policy {
-        selection,
-        restart: wish.restart,
-        force_stop: wish.options.force_stop,
-        delete_source: wish.options.delete_source,
-        snapshot: wish.options.snapshot,
-        rerun: wish.options.rerun.clone(),
-        allow_host_paths: wish.options.allow_host_path.clone(),
-        goal: wish.goal.clone(),
-        agreed: wish.agreed,
-    };
     if let Some(target) = &hypervisor {
-        observed.addresses = addresses(target.guests(), &to_ask(desired, &observed, &policy));
+        observed.addresses = addresses(target.guests(), &to_ask(desired, &observed, request));
     }
-    let plan = plan(desired, &observed, &policy);
+    let plan = plan(desired, &observed, request);
     if let Some(broken) = lint::lint(&plan, &observed).first() {
         return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
     }
@@ -200,16 +182,14 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     let provenance = Provenance {
         target,
         config: DocumentConfig { path, digest: digest(&config, desired), meaning: meaning(desired) },
-        selection: wish.selection.clone(),
-        restart: wish.restart,
-        options: wish.options.clone(),
+        request: request.clone(),
     };
     let document = PlanDocument::of(&plan, provenance);
     let names = desired.vms.iter().map(|vm| (vm.vm_id, vm.vm_name.clone())).collect();
     // What is freed at the end of the process need not be taken apart piece by piece before.
     std::mem::forget(config);
     let observed = std::mem::ManuallyDrop::new(observed);
-    Ok(Ok(Planned { plan, goal: wish.goal.clone(), document, names, observed, hypervisor, about }))
+    Ok(Ok(Planned { plan, document, names, observed, hypervisor, about }))
 }
 
 /// Digest of everything a plan was made from that people write: the config's text and the scripts its VMs use.
@@ -251,17 +231,12 @@ fn nobody(unmatched: &[&Selector], desired: &Desired) -> anyhow::Error {
     Refusal::usage(format!("no declared VM has the VMID, name or tag {words}"), hint)
 }
 
-fn selection(wished: &DocumentSelection) -> Selection {
-    let parse = |words: &[String]| words.iter().map(|word| Selector::parse(word)).collect();
-    Selection { only: parse(&wished.only), exclude: parse(&wished.exclude) }
-}
-
 impl Planned {
     /// The same without some VMs; nothing is read or looked at anew.
     pub(super) fn without(mut self, vms: &BTreeSet<VmId>) -> Self {
         self.plan = self.plan.without(vms);
-        let PlanDocument { target, config, selection, restart, options, .. } = self.document;
-        self.document = PlanDocument::of(&self.plan, Provenance { target, config, selection, restart, options });
+        let PlanDocument { target, config, request, .. } = self.document;
+        self.document = PlanDocument::of(&self.plan, Provenance { target, config, request });
         self
     }
 

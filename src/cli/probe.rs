@@ -15,7 +15,7 @@ use crate::model::{Desired, Disruption, Record, VmId};
 use crate::plan::document::{DocumentTarget, PlanDocument, Provenance};
 use crate::plan::import::{Write, look};
 use crate::plan::status::status;
-use crate::plan::{ChangedBy, Plan, Policy, lint, plan};
+use crate::plan::{ChangedBy, Plan, Request, lint, plan};
 use crate::ui;
 
 struct Probe {
@@ -44,7 +44,7 @@ impl Probe {
 
     fn plan(&self, wish: &str) -> Plan {
         let observed = self.node().observe().unwrap();
-        let plan = plan(&desired("", Some(wish)), &observed, &Policy::default());
+        let plan = plan(&desired("", Some(wish)), &observed, &Request::default());
         assert_eq!(lint::lint(&plan, &observed), Vec::<String>::new());
         plan
     }
@@ -101,7 +101,7 @@ fn a_new_row_is_planned_shown_written_recorded_imported_and_drifts() {
     assert_eq!(change.by, Some(ChangedBy::Outside));
     assert_eq!((change.old.as_deref(), change.applied.as_deref()), (Some("256"), Some("512")));
     let observed = probe.node().observe().unwrap();
-    let lost = plan(&desired("", None), &observed, &Policy::default());
+    let lost = plan(&desired("", None), &observed, &Request::default());
     let report = serde_json::to_string(&status(&lost, &observed, &[], DocumentTarget::default())).unwrap();
     assert!(report.contains(r#"{"key":"balloon","applied":"512","now":"256"}"#), "{report}");
 

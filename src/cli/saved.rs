@@ -14,7 +14,7 @@ use super::output;
 use super::planning::{Planned, Wish, about, planned};
 use super::{Exit, load};
 use crate::model::VmId;
-use crate::plan::Goal;
+use crate::plan::Request;
 use crate::plan::document::{Moved, PlanDocument, TargetOrigin};
 use crate::ui;
 use crate::ui::story::Spared;
@@ -111,12 +111,8 @@ pub(super) fn held_to(
             origin: document.target.origin.unwrap_or(TargetOrigin::CommandLine),
         }),
         guests: args.guests,
-        selection: document.selection.clone(),
-        restart: document.restart,
-        goal: Goal::Config { prune: document.options.prune, prune_many: document.options.prune_many },
-        options: document.options.clone(),
+        request: Request { agreed: true, ..document.request.clone() },
         against: None,
-        agreed: true,
         intent: Intent::Make,
     };
     let planned = match planned(&wish, console)? {

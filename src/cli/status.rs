@@ -17,7 +17,7 @@ use crate::ui;
 /// Tells how the VMs are. Changes nothing.
 pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit> {
     let mut wish = Wish::new(args, &verb.selecting).allowing(&verb.allowing);
-    wish.options.verify_guest = verb.verify_guest;
+    wish.request.verify_guest = verb.verify_guest;
     let planned = match planned(&wish, console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),

@@ -3,8 +3,8 @@
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
+use super::Scene;
 use super::codes;
-use super::steps::Scene;
 use crate::diag::Diagnostic;
 use crate::model::{Address, Desired, DesiredVm, VmId};
 use crate::observed::Observed;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::volumes::Mount;
+use super::Mount;
 use crate::model::{DesiredVm, NetworkConfig};
 
 /// Name of the file beside the scripts.

@@ -1,6 +1,6 @@
 //! What differs between a VM as wished and as observed: folds over the table of options.
 
-use super::steps::Scene;
+use super::Scene;
 use super::{Change, Waiting, cloud_init};
 use crate::model::{DesiredVm, Disruption, GIB, Key, Origin};
 use crate::observed::options::{self, Differing, Row, Taking, Value};

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::preflight::known_words;
-use super::steps::Scene;
-use super::{VmPlan, codes, diff};
+use super::words::known_words;
+use super::{Scene, VmPlan, codes, diff};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Key, Origin, Outcome};
 use crate::observed::options::gib;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ChangedBy;
+use super::{ChangedBy, Request};
 use crate::model::{ActionKind, Disruption, Origin, Outcome};
 
 mod agreed;
@@ -14,7 +14,7 @@ pub use agreed::Broken;
 pub use made::meaning;
 
 /// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
-pub const DOCUMENT_VERSION: u32 = 2;
+pub const DOCUMENT_VERSION: u32 = 3;
 
 /// A plan of phoenix: every action that would be done, and what it was made from. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,13 +33,8 @@ pub struct PlanDocument {
     pub target: DocumentTarget,
     /// What it was made from.
     pub config: DocumentConfig,
-    /// Which VMs it was made for.
-    pub selection: DocumentSelection,
-    /// Whether VMs with values that wait for a restart are restarted.
-    pub restart: bool,
-    /// What else was asked for.
-    #[serde(flatten)]
-    pub options: DocumentOptions,
+    /// What was asked for.
+    pub request: Request,
     /// The project it acts for.
     pub project: String,
     /// The counts.
@@ -112,45 +107,6 @@ pub struct DocumentConfig {
     pub digest: String,
     /// SHA-256 of what it says, defaults and scripts included, however it is written.
     pub meaning: String,
-}
-
-/// Which VMs a plan was made for, as the command line said it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct DocumentSelection {
-    /// `--only`
-    pub only: Vec<String>,
-    /// `--exclude`
-    pub exclude: Vec<String>,
-}
-
-/// What a plan was asked for beside the config, as the command line said it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub struct DocumentOptions {
-    /// `--force-stop`
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub force_stop: bool,
-    /// `--delete-source`
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub delete_source: bool,
-    /// `--snapshot`
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub snapshot: bool,
-    /// `--rerun`
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rerun: Vec<String>,
-    /// `--verify-guest`
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub verify_guest: bool,
-    /// `--prune`
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub prune: bool,
-    /// `--prune-many`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prune_many: Option<usize>,
-    /// `--allow-host-path`
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allow_host_path: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -347,12 +303,8 @@ pub struct Provenance {
     pub target: DocumentTarget,
     /// What it was made from.
     pub config: DocumentConfig,
-    /// Which VMs it was made for.
-    pub selection: DocumentSelection,
-    /// Whether restarts were asked for.
-    pub restart: bool,
-    /// What else was asked for.
-    pub options: DocumentOptions,
+    /// What was asked for.
+    pub request: Request,
 }
 
 /// A VM for which a saved plan does not hold any more.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::steps::Scene;
+use super::Scene;
 use super::{Change, ChangedBy, codes, diff};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Record, content_digest, is_noted, noted};

@@ -10,8 +10,7 @@ mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::codes;
-use super::volumes::{self, Mount};
+use super::{Mount, codes, volumes};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, PERSISTENT_DATA, VmId, is_at_or_below, is_below, normal_path};
 use crate::observed::{ALLOW_FILE, Observed};

@@ -1,8 +1,7 @@
 //! VMs that are made from an image.
 
-use super::preflight::known_words;
-use super::steps::Scene;
-use super::{Source, codes};
+use super::words::known_words;
+use super::{Scene, Source, codes};
 use crate::diag::Diagnostic;
 use crate::model::{CloudImage, DesiredVm, ImagePlace, Record, is_at_or_below, is_noted};
 use crate::observed::Storage;

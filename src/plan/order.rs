@@ -127,15 +127,18 @@ fn dependencies_first(desired: &Desired) -> Vec<&DesiredVm> {
     after_others(all.keys().copied(), before).iter().filter_map(|id| all.get(id).copied()).collect()
 }
 
-/// Positions of the VMs of a plan in their order, except that each comes after those whose actions its own wait for.
-pub(super) fn in_order(plan: &Plan) -> Vec<usize> {
-    let before = |vm: &usize| {
-        let actions = plan.first[*vm]..plan.first[*vm + 1];
-        let others = actions.flat_map(|action| plan.graph.dependencies(action)).map(|other| plan.vm_index(other));
-        let others: BTreeSet<usize> = others.filter(|other| other != vm).collect();
-        others.into_iter().collect()
-    };
-    after_others(0..plan.vms.len(), before)
+impl Plan {
+    /// Positions in [`Plan::vms`], by VMID, except that each VM comes after those whose actions its own wait for.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<usize> {
+        let before = |vm: &usize| {
+            let actions = self.first[*vm]..self.first[*vm + 1];
+            let others = actions.flat_map(|action| self.graph.dependencies(action)).map(|other| self.vm_index(other));
+            let others: BTreeSet<usize> = others.filter(|other| other != vm).collect();
+            others.into_iter().collect()
+        };
+        after_others(0..self.vms.len(), before)
+    }
 }
 
 /// All of these in their order, except that each comes after those that `before` gives for it.

@@ -2,30 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::steps::Scene;
-use super::volumes::Mount;
-use super::{addresses, codes, diff, disk, template};
-use crate::diag::{Diagnostic, nearest};
+use super::words::known_words;
+use super::{Mount, Scene, addresses, codes, diff, disk, template};
+use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId, normal_path};
 use crate::observed::{Observed, VmObserved, with_record};
-
-/// A hint that names the nearest of the known words, or all of them.
-pub(super) fn known_words(what: &str, word: &str, known: &[&str]) -> String {
-    match nearest(word, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => format!("the target has no {what}"),
-        None => format!("{what} there: {}", listed(known)),
-    }
-}
-
-/// Up to ten words, quoted.
-fn listed(words: &[&str]) -> String {
-    let mut text = words.iter().take(10).map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-    if words.len() > 10 {
-        text.push_str(&format!(" and {} more", words.len() - 10));
-    }
-    text
-}
 
 /// Resolves the template of a VM that is to be made: one of the file, or the one of the target that has the name.
 pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::volumes::Mount;
+use super::Mount;
 use super::{FeatureScript, StagedFile, context, drift};
 use crate::model::{CloudImage, Desired, DesiredVm, Record, Script, content_digest, is_noted, noted};
 

@@ -1,6 +1,6 @@
 //! VMs that become templates, and those that did.
 
-use super::steps::Scene;
+use super::Scene;
 use super::{codes, diff};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Key, Record, VmId, is_noted};

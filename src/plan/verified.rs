@@ -1,6 +1,6 @@
 //! What was seen inside guests, beside what their records say: `--verify-guest`.
 
-use super::{Goal, Policy, Power, Selection, codes, volumes};
+use super::{Goal, Power, Request, Selection, codes, volumes};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Record, VmId};
 use crate::observed::{GuestSeen, Observed, VmObserved};
@@ -20,11 +20,11 @@ pub fn to_verify<'o>(desired: &Desired, observed: &'o Observed, selection: &Sele
 /// The VMs whose agents are worth being asked for the guest's address: ready ones of the project that run, have an agent, and
 /// mount what the target exports to them alone.
 #[must_use]
-pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, policy: &Policy) -> Vec<&'o VmObserved> {
-    let takes = |vm: &DesiredVm| match &policy.goal {
-        Goal::Config { .. } => policy.selection.takes(vm),
-        Goal::Power(Power::Start | Power::Restart, ids) => ids.contains(&vm.vm_id),
-        Goal::Power(Power::Stop, _) | Goal::Destroy(_) | Goal::Rollback(..) => false,
+pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, request: &Request) -> Vec<&'o VmObserved> {
+    let takes = |vm: &DesiredVm| match &request.goal {
+        Goal::Config { .. } => request.selection.takes(vm),
+        Goal::Power { power: Power::Start | Power::Restart, vms } => vms.contains(&vm.vm_id),
+        Goal::Power { power: Power::Stop, .. } | Goal::Destroy(_) | Goal::Rollback { .. } => false,
     };
     let served = |vm: &DesiredVm, record: &Record| {
         let mounts = volumes::resolve(vm, &desired.settings, observed, &mut Vec::new());

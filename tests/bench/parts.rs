@@ -13,7 +13,7 @@ use phoenix::hypervisor::{About, Hypervisor as _};
 use phoenix::model::{Desired, DesiredVm, Record, RecordState, content_digest};
 use phoenix::observed::{Observed, VmObserved, encode_description, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Plan, Policy, lint, plan, vm_context};
+use phoenix::plan::{Plan, Request, lint, plan, vm_context};
 use phoenix::ui;
 use tempfile::TempDir;
 
@@ -74,12 +74,12 @@ fn conf(vm: &DesiredVm, plan: &Plan) -> String {
 fn settled(vms: usize) -> (Desired, Observed) {
     let desired = desired(vms);
     let mut observed = empty();
-    let all_new = plan(&desired, &observed, &Policy::default());
+    let all_new = plan(&desired, &observed, &Request::default());
     for vm in &desired.vms {
         let text = conf(vm, &all_new);
         observed.vms.insert(vm.vm_id, VmObserved::from_conf(vm.vm_id, &text, true));
     }
-    assert!(!plan(&desired, &observed, &Policy::default()).acts());
+    assert!(!plan(&desired, &observed, &Request::default()).acts());
     (desired, observed)
 }
 
@@ -91,7 +91,7 @@ fn node(vms: usize) -> &'static Embedded {
         let dir = tempfile::tempdir().unwrap();
         let node = Embedded::open(dir.path()).unwrap();
         let desired = desired(vms);
-        let all_new = plan(&desired, &node.observe().unwrap(), &Policy::default());
+        let all_new = plan(&desired, &node.observe().unwrap(), &Request::default());
         for vm in &desired.vms {
             let path = dir.path().join(format!("qemu-server/{}.conf", vm.vm_id));
             fs::write(path, conf(vm, &all_new)).unwrap();
@@ -129,24 +129,24 @@ fn observe(bencher: Bencher<'_, '_>, vms: usize) {
 #[divan::bench(args = SIZES)]
 fn plan_unchanged(bencher: Bencher<'_, '_>, vms: usize) {
     let (desired, observed) = settled(vms);
-    bencher.counter(ItemsCount::new(vms)).bench(|| plan(&desired, &observed, &Policy::default()));
+    bencher.counter(ItemsCount::new(vms)).bench(|| plan(&desired, &observed, &Request::default()));
 }
 
 #[divan::bench(args = SIZES)]
 fn plan_all_new(bencher: Bencher<'_, '_>, vms: usize) {
     let (desired, observed) = (desired(vms), empty());
-    bencher.counter(ItemsCount::new(vms)).bench(|| plan(&desired, &observed, &Policy::default()));
+    bencher.counter(ItemsCount::new(vms)).bench(|| plan(&desired, &observed, &Request::default()));
 }
 
 #[divan::bench(args = SIZES)]
 fn lint_plan(bencher: Bencher<'_, '_>, vms: usize) {
-    let plan = plan(&desired(vms), &empty(), &Policy::default());
+    let plan = plan(&desired(vms), &empty(), &Request::default());
     bencher.counter(ItemsCount::new(vms)).bench(|| lint::lint(&plan, &empty()));
 }
 
 #[divan::bench(args = SIZES)]
 fn render_all_new(bencher: Bencher<'_, '_>, vms: usize) {
-    let plan = plan(&desired(vms), &empty(), &Policy::default());
+    let plan = plan(&desired(vms), &empty(), &Request::default());
     let about = About { label: "bench".to_owned(), simulated: true };
     let style = ui::style::Style { color: true };
     let view = ui::plan::View { style, width: 80, about: &about, config: "bench.json" };
@@ -157,7 +157,7 @@ fn render_all_new(bencher: Bencher<'_, '_>, vms: usize) {
 
 #[divan::bench(args = SIZES)]
 fn graph_mermaid(bencher: Bencher<'_, '_>, vms: usize) {
-    let plan = plan(&desired(vms), &empty(), &Policy::default());
+    let plan = plan(&desired(vms), &empty(), &Request::default());
     bencher.counter(ItemsCount::new(vms)).bench(|| ui::graph::mermaid(&plan));
 }
 

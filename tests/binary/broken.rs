@@ -254,6 +254,7 @@ macro_rules! ways {
 
 ways! {
     changed => lifecycle::CHANGED,
+    carded => lifecycle::CARDED,
     pruned => lifecycle::PRUNED,
     started => lifecycle::STARTED,
     started_elsewhere => readdressed::STARTED,

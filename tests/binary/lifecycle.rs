@@ -60,6 +60,19 @@ pub(crate) const CHANGED: Way = Way {
     ..Way::PLAIN
 };
 
+/// A running VM gets another network card.
+pub(crate) const CARDED: Way = Way {
+    begin: || {
+        let scene = made();
+        let mut config: Value = serde_json::from_str(CONFIG).unwrap();
+        config["virtual_machines"][0].as_object_mut().unwrap().insert("network_model".to_owned(), "e1000".into());
+        scene.declare(&config.to_string());
+        scene
+    },
+    steps: &[step("1000/configure", "configure"), step("1000/await-network", "configure").after(1)],
+    ..Way::PLAIN
+};
+
 /// A VM is shut down by its name.
 pub(crate) const STOPPED: Way = Way {
     begin: made,

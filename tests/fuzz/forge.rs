@@ -44,9 +44,7 @@ fn hash(document: &PlanDocument) -> String {
         ("simulated", text(&document.target.simulated)),
         ("meaning", text(&document.config.meaning)),
         ("project", text(&document.project)),
-        ("selection", text(&document.selection)),
-        ("restart", text(&document.restart)),
-        ("options", text(&document.options)),
+        ("request", text(&document.request)),
         ("vms", format!("[{}]", vms.join(","))),
     ];
     let members: Vec<String> = parts.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();

@@ -10,10 +10,8 @@ use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::hypervisor::Hypervisor as _;
 use phoenix::model::{Desired, VmId, content_digest};
 use phoenix::observed::{Observed, Recording};
-use phoenix::plan::document::{
-    DocumentConfig, DocumentOptions, DocumentSelection, DocumentTarget, PlanDocument, Provenance, meaning,
-};
-use phoenix::plan::{Goal, Plan, Policy, Selection, Selector, plan};
+use phoenix::plan::document::{DocumentConfig, DocumentTarget, PlanDocument, Provenance, meaning};
+use phoenix::plan::{Plan, Request, plan};
 use phoenix::ui::run::json_line;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -74,7 +72,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let configs = [config(false), config(true)];
         let node = Arc::new(Embedded::open(dir.path()).unwrap());
-        let plan = plan(&desired(&configs[0]), &node.observe().unwrap(), &Policy::default());
+        let plan = plan(&desired(&configs[0]), &node.observe().unwrap(), &Request::default());
         assert!(!plan.is_blocked(), "{:?}", plan.problems);
         let run_ = Run {
             plan: Arc::new(plan),
@@ -111,32 +109,13 @@ impl World {
     }
 
     /// The plan that is made now of what was asked for, as `apply PLAN` makes it.
-    pub(crate) fn planned(&self, selection: &DocumentSelection, restart: bool, options: &DocumentOptions) -> Plan {
-        let parse = |words: &[String]| words.iter().map(|word| Selector::parse(word)).collect();
-        let policy = Policy {
-            selection: Selection { only: parse(&selection.only), exclude: parse(&selection.exclude) },
-            restart,
-            force_stop: options.force_stop,
-            delete_source: options.delete_source,
-            snapshot: options.snapshot,
-            rerun: options.rerun.clone(),
-            allow_host_paths: options.allow_host_path.clone(),
-            goal: Goal::Config { prune: options.prune, prune_many: options.prune_many },
-            agreed: true,
-        };
-        plan(&self.desired, &self.observed, &policy)
+    pub(crate) fn planned(&self, request: &Request) -> Plan {
+        plan(&self.desired, &self.observed, &Request { agreed: true, ..request.clone() })
     }
 
-    pub(crate) fn document(
-        &self,
-        selection: &DocumentSelection,
-        restart: bool,
-        options: &DocumentOptions,
-    ) -> PlanDocument {
-        let plan = self.planned(selection, restart, options);
-        let (selection, options) = (selection.clone(), options.clone());
-        let (target, config) = (self.target(), self.config());
-        PlanDocument::of(&plan, Provenance { target, config, selection, restart, options })
+    pub(crate) fn document(&self, request: &Request) -> PlanDocument {
+        let (target, config, request) = (self.target(), self.config(), request.clone());
+        PlanDocument::of(&self.planned(&request), Provenance { target, config, request })
     }
 
     pub(crate) fn target(&self) -> DocumentTarget {

@@ -12,7 +12,7 @@ use phoenix::hypervisor::{About, Hypervisor};
 use phoenix::model::{Outcome, Record, RecordState};
 use phoenix::observed::{encode_description, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Plan, Policy, plan};
+use phoenix::plan::{Plan, Request, plan};
 use phoenix::ui;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -46,7 +46,7 @@ fn empty_plan() -> Plan {
     let text = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web" }] }"#.to_owned();
     let desired = load(&Source { name: "c".to_owned(), text }, &mut |_| FeatureFiles::Missing).desired.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    plan(&desired, &Embedded::open(dir.path()).unwrap().observe().unwrap(), &Policy::default())
+    plan(&desired, &Embedded::open(dir.path()).unwrap().observe().unwrap(), &Request::default())
 }
 
 /// Every kind of event, with this text wherever one of a node or a config can stand.
@@ -117,7 +117,7 @@ proptest! {
             let source = Source { name: "c".to_owned(), text: CONFIG.to_owned() };
             load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap()
         };
-        let plan = plan(&desired, &node.observe().unwrap(), &Policy::default());
+        let plan = plan(&desired, &node.observe().unwrap(), &Request::default());
         let about = About { label: name, simulated: true };
         let view = ui::plan::View { style: ui::style::Style { color: false }, width: 80, about: &about, config: &tags };
         let problems = ui::diagnostics::render(&plan.problems, None, false);

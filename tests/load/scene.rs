@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use phoenix::apply::{Inbox, Limits, Run, run};
+use phoenix::apply::{Inbox, Limits, Run, addresses, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Failure};
 use phoenix::hypervisor::{HostOp, Hypervisor};
-use phoenix::plan::{Plan, Policy, plan};
+use phoenix::plan::{Plan, Request, plan, to_ask};
 use tempfile::TempDir;
 
 use crate::doubles::Doubles;
@@ -64,11 +64,13 @@ pub(crate) struct Told {
     pub(crate) gave_up: bool,
 }
 
-pub(crate) fn planned(keys: &str, target: &dyn Hypervisor, policy: &Policy) -> Plan {
+pub(crate) fn planned(keys: &str, target: &dyn Hypervisor, policy: &Request) -> Plan {
     let text = format!(r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "web", {keys} }}] }}"#);
     let source = Source { name: "test.json".to_owned(), text };
     let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
-    let plan = plan(&desired, &target.observe().unwrap(), policy);
+    let mut observed = target.observe().unwrap();
+    observed.addresses = addresses(target.guests(), &to_ask(&desired, &observed, policy));
+    let plan = plan(&desired, &observed, policy);
     assert!(!plan.problems.iter().any(phoenix::diag::Diagnostic::is_error), "{:?}", plan.problems);
     plan
 }

@@ -10,7 +10,7 @@ use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Failure, Summary};
 use phoenix::hypervisor::Hypervisor;
 use phoenix::model::Desired;
-use phoenix::plan::{Plan, Policy, plan};
+use phoenix::plan::{Plan, Request, plan};
 
 use crate::node::{Case, Troubled, id};
 
@@ -65,7 +65,7 @@ fn desired(keys: &str) -> Desired {
 }
 
 fn planned(node: &Embedded, case: &Case<'_>) -> Plan {
-    plan(&desired(case.keys), &node.observe().unwrap(), &Policy::default())
+    plan(&desired(case.keys), &node.observe().unwrap(), &Request::default())
 }
 
 #[track_caller]

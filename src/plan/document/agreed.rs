@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{
-    DOCUMENT_VERSION, DocumentOptions, DocumentProblem, DocumentSelection, DocumentSummary, DocumentVm, PlanDocument,
-};
+use super::{DOCUMENT_VERSION, DocumentProblem, DocumentSummary, DocumentVm, PlanDocument};
 use crate::model::{Disruption, Outcome, content_digest, is_content_digest};
+use crate::plan::{Goal, Request};
 
 /// What a plan hash is made of. A fingerprint stands for the whole plan of its VM.
 ///
@@ -23,9 +22,7 @@ struct Agreed<'a> {
     simulated: bool,
     meaning: &'a str,
     project: &'a str,
-    selection: &'a DocumentSelection,
-    restart: bool,
-    options: &'a DocumentOptions,
+    request: &'a Request,
     vms: Vec<AgreedVm<'a>>,
 }
 
@@ -74,9 +71,7 @@ impl PlanDocument {
             simulated: self.target.simulated,
             meaning: &self.config.meaning,
             project: &self.project,
-            selection: &self.selection,
-            restart: self.restart,
-            options: &self.options,
+            request: &self.request,
             vms: self.vms.iter().map(AgreedVm::from).collect(),
         })
     }
@@ -140,6 +135,9 @@ impl PlanDocument {
                 return wrong("SHA-256", digest);
             }
         }
+        if !matches!(self.request.goal, Goal::Config { .. }) {
+            return Err(Broken("it is no saved plan: only what `phoenix plan` planned is saved".to_owned()));
+        }
         for DocumentProblem { severity, code, .. } in &self.problems {
             if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
                 return wrong("code of a problem", code);
@@ -200,10 +198,9 @@ mod tests {
         // As somebody makes it who knows how it is sealed.
         let read = |vms: &[Value]| {
             let mut document: PlanDocument = serde_json::from_value(json!({
-                "format_version": 2, "phoenix": "", "hash": "", "restart": false, "project": "", "vms": vms,
+                "format_version": 3, "phoenix": "", "hash": "", "request": {}, "project": "", "vms": vms,
                 "target": { "name": "", "label": "", "node": "", "identity": "", "simulated": true, "observed_at": "" },
                 "config": { "path": "", "digest": digest, "meaning": digest }, "problems": [],
-                "selection": { "only": [], "exclude": [] },
                 "summary": { "declared": 0, "create": 0, "update": 0, "no_op": 0, "blocked": 0, "restarts": 0 },
             }))
             .unwrap();
@@ -220,9 +217,9 @@ mod tests {
     #[test]
     fn what_is_no_plan_is_quoted_as_one_line() {
         for (text, quoted) in [
-            (r#"{ "format_version": 2, "\n::error::\u001b\u202e": 1, "phoenix": 0 }"#, "invalid type"),
+            (r#"{ "format_version": 3, "\n::error::\u001b\u202e": 1, "phoenix": 0 }"#, "invalid type"),
             (
-                r#"{ "format_version": 2, "phoenix": "", "digest": "", "hash": "", "target": "\r\n::error::\u001b[2J" }"#,
+                r#"{ "format_version": 3, "phoenix": "", "digest": "", "hash": "", "target": "\r\n::error::\u001b[2J" }"#,
                 r#"invalid type: string "\r\n::error::\u{1b}[2J""#,
             ),
             ("{ \"format_version\": 2, \"phoenix\": \"\u{1b}\" }", "control character"),

@@ -38,7 +38,7 @@ impl PlanDocument {
             document_vm(plan, vm, first)
         });
         let problems = plan.problems.iter().map(DocumentProblem::from);
-        let Provenance { target, config, selection, restart, options } = provenance;
+        let Provenance { target, config, request } = provenance;
         let vms: Vec<DocumentVm> = vms.collect();
         let summary = DocumentSummary { declared: plan.declared, ..DocumentSummary::of(&vms) };
         let mut document = Self {
@@ -48,9 +48,7 @@ impl PlanDocument {
             hash: String::new(),
             target,
             config,
-            selection,
-            restart,
-            options,
+            request,
             project: plan.project.clone(),
             summary,
             vms,

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Draft, Scene, has_errors};
-use crate::diag::Diagnostic;
+use super::draft::Draft;
+use super::volumes;
+use crate::diag::{Diagnostic, has_errors};
 use crate::model::{DesiredVm, Record};
 use crate::observed::options::AGENT;
 use crate::observed::{RecordError, VmObserved, with_record};
+use crate::plan::Scene;
 use crate::plan::{Change, VmPlan, cloud_init, codes, diff, disk, drift, preflight};
 
 /// Plans a VM that is taken over with a record that stands in its notes before anything else is done to it.
@@ -22,7 +24,7 @@ pub(super) fn plan_adopted(
     let before = problems.len();
     disk::boot_disk(vm, live, scene, problems);
     cloud_init::preflight(vm, Some(live), problems);
-    let mounts = super::mounts(vm, scene, problems);
+    let mounts = volumes::granted(vm, scene, problems);
     preflight::host(vm, scene, problems);
     problems.extend(room(live, &record));
     let changes = diff::changes(vm, live, scene);

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Draft, Scene};
+use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, is_noted};
+use crate::plan::Scene;
 use crate::plan::verified::Verified;
 use crate::plan::{Mount, diff, preflight};
 

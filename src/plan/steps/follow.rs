@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Draft, Scene, features, volumes};
+use super::draft::Draft;
+use super::{features, volumes};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record};
 use crate::plan::Mount;
+use crate::plan::Scene;
 use crate::plan::verified::Verified;
 
 /// Which of the later steps act, and why.

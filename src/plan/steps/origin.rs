@@ -1,8 +1,8 @@
 //! What a VM is made from, as its plan tells it.
 
-use super::Scene;
 use crate::model::{ActionKind, DesiredVm};
 use crate::observed::VmObserved;
+use crate::plan::Scene;
 use crate::plan::{CloneTask, Source, diff, template};
 
 /// What a new VM is made from.

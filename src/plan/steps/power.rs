@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::draft::Draft;
 use super::volumes::Exported;
-use super::{Draft, Scene, has_errors};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, has_errors};
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordState, VmId};
 use crate::observed::VmObserved;
+use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
 use crate::plan::{Mount, Power, Task, VmPlan, codes, preflight, volumes};
 

@@ -1,9 +1,10 @@
 //! VMs that go: what is lost with them, what stays, and what forbids it.
 
-use super::{Draft, Scene};
+use super::draft::Draft;
 use crate::diag::{Diagnostic, Severity};
 use crate::model::{ActionKind, Disruption, Outcome, RecordState, VmId};
 use crate::observed::{VmObserved, print_size};
+use crate::plan::Scene;
 use crate::plan::existing::{absent, leftover, owned};
 use crate::plan::{Leftover, Retired, VmPlan, codes, preflight};
 

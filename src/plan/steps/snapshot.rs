@@ -1,9 +1,10 @@
 //! A net under changes: a snapshot before a VM is disturbed, which goes when the VM is ready again; and the way back.
 
-use super::{Draft, Scene};
+use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, VmId, content_digest};
 use crate::observed::{OWN_SNAPSHOT, Observed, VmObserved};
+use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
 use crate::plan::{Action, VmPlan, codes, preflight};
 

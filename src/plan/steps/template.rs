@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::draft::Draft;
 use super::origin::made_by;
-use super::{Draft, Scene};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordState};
 use crate::observed::VmObserved;
+use crate::plan::Scene;
 use crate::plan::{Task, VmPlan, preflight, template};
 
 impl Draft {

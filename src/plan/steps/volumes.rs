@@ -1,46 +1,16 @@
 //! What is done for the volumes of a VM.
 
 use core::net::IpAddr;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Draft, Scene};
+use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId};
-use crate::observed::{Export, Observed};
+use crate::observed::Export;
+use crate::plan::Scene;
 use crate::plan::verified::Verified;
-use crate::plan::{Mount, codes, diff, preflight};
-
-/// What a target exports, looked through once for all VMs.
-pub(in crate::plan) struct Exports<'a> {
-    /// The exports of phoenix's, by VM.
-    pub own: BTreeMap<VmId, Vec<&'a Export>>,
-    /// The exports of everybody else.
-    pub others: Vec<&'a Export>,
-}
-
-impl<'a> Exports<'a> {
-    pub(in crate::plan) fn of(observed: &'a Observed) -> Self {
-        let mut exports = Self { own: BTreeMap::new(), others: Vec::new() };
-        for export in &observed.exports {
-            match export.vm {
-                Some(vm) => exports.own.entry(vm).or_default().push(export),
-                None => exports.others.push(export),
-            }
-        }
-        exports
-    }
-
-    /// Phoenix's exports to a VM.
-    pub(super) fn own_of(&self, vm: VmId) -> &[&'a Export] {
-        self.own.get(&vm).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether somebody else exports the directory to everybody.
-    pub(super) fn is_open(&self, mount: &Mount) -> bool {
-        self.others.iter().any(|export| export.is_open(&mount.export))
-    }
-}
+use crate::plan::{Mount, codes, diff, preflight, volumes};
 
 /// Whether what the target exports to a running VM names the address that its guest has: if it does not, how, in words. Where
 /// no agent gave one, nothing is wrong: a plan is the same whether or not a guest answers.
@@ -91,6 +61,13 @@ pub(super) struct Need {
     pub(super) boots: bool,
     /// Why the exports are looked at, if they are.
     pub(super) export: Option<&'static str>,
+}
+
+/// The volumes of a VM, resolved. What it may not have is told in `problems`.
+pub(super) fn granted(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Mount> {
+    let mounts = volumes::resolve(vm, &scene.desired.settings, scene.observed, problems);
+    scene.grants.judge(vm, &mounts, problems);
+    mounts
 }
 
 impl Draft {

@@ -63,12 +63,14 @@ fn head(plan: &PlanDocument) -> String {
     out.push_str(&fact("Plan hash", &format!("<code>{}</code>", text(&plan.hash))));
     let (at, shown) = (text(&plan.target.observed_at), text(&crate::ui::story::moment(&plan.target.observed_at)));
     out.push_str(&fact("Looked at", &format!("<time datetime=\"{at}\">{shown}</time>")));
-    for (name, words) in [("Only", &plan.selection.only), ("Without", &plan.selection.exclude)] {
-        if !words.is_empty() {
-            out.push_str(&fact(name, &text(&words.join(", "))));
+    let selection = &plan.request.selection;
+    for (name, named) in [("Only", &selection.only), ("Without", &selection.exclude)] {
+        if !named.is_empty() {
+            let words = named.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            out.push_str(&fact(name, &text(&words)));
         }
     }
-    if plan.restart {
+    if plan.request.restart {
         out.push_str(&fact("Restarts", "VMs with values that wait for one are restarted"));
     }
     out.push_str("</dl></header>\n");

@@ -1,0 +1,66 @@
+//! A volume, resolved.
+
+use serde::Serialize;
+
+/// A volume with everything resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mount {
+    /// Where it is mounted in the guest.
+    pub mount_point: String,
+    /// NFS server as the guest reaches it.
+    pub server: String,
+    /// Exported path on that server.
+    pub export: String,
+    /// Where the hypervisor sees the directory; `None`: it cannot (a server elsewhere).
+    pub host_path: Option<String>,
+    /// The target itself is the server: it exports the directory to the VM.
+    pub served: bool,
+    /// Scripts travel through it.
+    pub channel: bool,
+    /// Not declared: added because the VM has features.
+    pub implicit: bool,
+}
+
+impl Mount {
+    /// What the guest mounts: `server:export`, an IPv6 address in brackets.
+    #[must_use]
+    pub fn source(&self) -> String {
+        if self.server.contains(':') {
+            format!("[{}]:{}", self.server, self.export)
+        } else {
+            format!("{}:{}", self.server, self.export)
+        }
+    }
+
+    /// Whether `source` is what the guest mounts; compares without making the text.
+    pub(super) fn is_from(&self, source: &str) -> bool {
+        if self.server.contains(':') {
+            return self.source() == source;
+        }
+        let export = source.strip_prefix(self.server.as_str()).and_then(|rest| rest.strip_prefix(':'));
+        export == Some(self.export.as_str())
+    }
+
+    /// The directories of the hypervisor that the VM gets: what is exported to it, and what is made for it.
+    pub(super) fn directories(&self) -> impl Iterator<Item = &str> {
+        self.served.then_some(self.export.as_str()).into_iter().chain(self.host_path.as_deref())
+    }
+
+    /// Directory of the scripts as the guest sees it.
+    #[must_use]
+    pub fn guest_scripts(&self) -> String {
+        format!("{}/{SCRIPTS}", self.mount_point)
+    }
+
+    /// Log of a feature's script as the guest sees it.
+    #[must_use]
+    pub fn guest_log(&self, feature: &str) -> String {
+        format!("{}/{LOGS}/{feature}.log", self.mount_point)
+    }
+}
+
+/// Directory of the scripts' logs below the channel. Not beside the scripts: those are replaced as a whole.
+const LOGS: &str = ".phoenix_logs";
+
+/// Directory of the scripts below the channel, as the specification names it.
+const SCRIPTS: &str = ".phoenix_scripts";

@@ -1,0 +1,135 @@
+//! A plan, as a value.
+
+use serde::Serialize;
+
+use super::{Action, Change, Retired, Task, Waiting};
+use crate::dag::Dag;
+use crate::diag::Diagnostic;
+use crate::model::{ActionKind, Digest, Disruption, Outcome, VmId};
+
+/// Everything that would be done to a target, action by action.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The project the plan acts for.
+    pub project: String,
+    /// How many VMs the config declares, selected or not.
+    pub declared: usize,
+    /// The selected VMs, by VMID.
+    pub vms: Vec<VmPlan>,
+    /// What is wrong, or good to know. With an error among them, nothing is applied.
+    pub problems: Vec<Diagnostic>,
+    /// What each action waits for; actions are numbered through the VMs in order (see [`Plan::action`]).
+    pub graph: Dag,
+    /// Number of each VM's first action, and at the end the number of all actions.
+    pub(super) first: Vec<usize>,
+}
+
+/// What would be done to one VM.
+///
+/// Serialised, it is what people agree to: whatever a field says counts, unless it says why not.
+#[derive(Debug, Clone, Serialize)]
+pub struct VmPlan {
+    /// VMID.
+    pub vm: VmId,
+    /// Name as declared.
+    pub name: String,
+    /// `create`: the VM is made; `update`: something about it changes; `no-op`.
+    pub outcome: Outcome,
+    /// The worst of its changes.
+    pub disruption: Disruption,
+    /// Values that change, in the order of the specification's table. For a new VM: all values.
+    pub changes: Vec<Change>,
+    /// Values that wait for a restart since an earlier change. Not a change of this plan.
+    pub waiting: Vec<Waiting>,
+    /// Its actions in the order in which they are done.
+    pub actions: Vec<Action>,
+    /// An error among the plan's problems is about it: nothing is done to it, nor to any other VM.
+    pub blocked: bool,
+    /// Digest of the configuration the plan was made from; `None`: there was no VM, or nothing acts. Not serialised: it
+    /// holds apply to what was looked at last, and differs as soon as anybody writes a word into the VM's notes.
+    #[serde(skip)]
+    pub basis: Option<Digest>,
+    /// A guest that does not shut down is stopped by force.
+    pub force_stop: bool,
+    /// What goes with the VM, if it goes.
+    pub retired: Option<Box<Retired>>,
+    /// What apply needs to make the VM what is wished; `None` when nothing of that acts.
+    pub task: Option<Box<Task>>,
+}
+
+impl VmPlan {
+    /// Whether one of its actions stops it by force, should its guest not shut down.
+    #[must_use]
+    pub fn stops_by_force(&self) -> bool {
+        let stops = |action: &Action| {
+            matches!(action.kind, ActionKind::Stop | ActionKind::Restart | ActionKind::ConvertToTemplate)
+        };
+        self.force_stop && self.actions.iter().any(|action| action.outcome.acts() && stops(action))
+    }
+}
+
+impl Plan {
+    /// Number of actions; they are numbered `0..len()`.
+    #[must_use]
+    pub fn action_count(&self) -> usize {
+        self.first.last().copied().unwrap_or(0)
+    }
+
+    /// The action with a number, and its VM.
+    #[must_use]
+    pub fn action(&self, number: usize) -> (&VmPlan, &Action) {
+        let vm = self.first.partition_point(|first| *first <= number) - 1;
+        (&self.vms[vm], &self.vms[vm].actions[number - self.first[vm]])
+    }
+
+    /// Position in [`Plan::vms`] of the VM that an action belongs to.
+    #[must_use]
+    pub fn vm_index(&self, number: usize) -> usize {
+        self.first.partition_point(|first| *first <= number) - 1
+    }
+
+    /// The stable id of an action, e.g. `1000/start`.
+    #[must_use]
+    pub fn action_id(&self, number: usize) -> String {
+        let (vm, action) = self.action(number);
+        action.id(vm.vm)
+    }
+
+    /// How many VMs have an outcome, blocked ones aside.
+    #[must_use]
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.vms.iter().filter(|vm| !vm.blocked && vm.outcome == outcome).count()
+    }
+
+    /// How many VMs are blocked.
+    #[must_use]
+    pub fn blocked(&self) -> usize {
+        self.vms.iter().filter(|vm| vm.blocked).count()
+    }
+
+    /// Whether anything would be done.
+    #[must_use]
+    pub fn acts(&self) -> bool {
+        self.vms.iter().any(|vm| vm.outcome.acts())
+    }
+
+    /// Whether a problem forbids applying it.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.problems.iter().any(Diagnostic::is_error)
+    }
+
+    /// VMs that need a restart, which this plan does or leaves to somebody.
+    #[must_use]
+    pub fn restarts_needed(&self) -> usize {
+        self.vms.iter().filter(|vm| !vm.blocked && vm.disruption == Disruption::Restart).count()
+    }
+
+    /// VMs with values that still wait for a restart when everything planned is done.
+    #[must_use]
+    pub fn restarts_left(&self) -> usize {
+        let restarts = |vm: &VmPlan| vm.actions.iter().any(|action| action.kind == ActionKind::Restart);
+        let waits = |vm: &&VmPlan| vm.disruption == Disruption::Restart || !vm.waiting.is_empty();
+        self.vms.iter().filter(|vm| !vm.blocked).filter(waits).filter(|vm| !restarts(vm)).count()
+    }
+}

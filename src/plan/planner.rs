@@ -1,0 +1,114 @@
+//! Planning: every VM by itself, then what waits for what.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, order, preflight, select, steps,
+};
+use crate::dag::{Cycle, Dag};
+use crate::diag::Diagnostic;
+use crate::model::{Desired, VmId};
+use crate::observed::Observed;
+
+/// Plans: compares what is desired with what was observed.
+///
+/// Problems are collected, not returned as an error: a plan with errors still shows everything else.
+#[must_use]
+pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
+    let mut problems = Vec::new();
+    let templates = observed.templates_by_name();
+    let names = observed.names();
+    let exports = exports::Exports::of(observed);
+    let going: BTreeSet<VmId> = match &request.goal {
+        Goal::Destroy(ids) => ids.iter().copied().collect(),
+        Goal::Config { prune: true, .. } => {
+            select::undeclared(desired, observed, &request.selection).iter().map(|vm| vm.id).collect()
+        }
+        _ => BTreeSet::new(),
+    };
+    let scene = Scene {
+        desired,
+        observed,
+        templates: &templates,
+        names: &names,
+        exports: &exports,
+        grants: &grants::Grants::of(desired, observed, &request.allow_host_paths),
+        restart: request.restart,
+        delete_source: request.delete_source,
+        snapshot: request.snapshot,
+        rerun: &request.rerun,
+        going: &going,
+        addresses: &addresses::taken(desired, observed),
+    };
+    let mut vms: Vec<VmPlan> = match &request.goal {
+        Goal::Config { prune, prune_many } => {
+            grants::broken(observed, &mut problems);
+            let selected = select::with_dependencies(desired, &request.selection, observed, &mut problems);
+            let mut vms: Vec<VmPlan> = selected.iter().map(|vm| steps::plan_vm(vm, &scene, &mut problems)).collect();
+            disk::capacity(desired, &vms, observed, &mut problems);
+            let gone = select::undeclared(desired, observed, &request.selection);
+            if *prune {
+                let many = if request.agreed { Some(gone.len()) } else { *prune_many };
+                preflight::pruned(desired, observed, &gone, many, &mut problems);
+                vms.extend(gone.iter().map(|vm| steps::retire::plan_retired(vm.id, &scene, &mut problems)));
+                vms.sort_by_key(|vm| vm.vm);
+            } else {
+                for vm in gone {
+                    preflight::undeclared(vm, &desired.settings.project, &mut problems);
+                }
+            }
+            vms
+        }
+        Goal::Destroy(_) => going.iter().map(|vm| steps::retire::plan_retired(*vm, &scene, &mut problems)).collect(),
+        Goal::Rollback { to, vms: ids } => {
+            let ids: BTreeSet<VmId> = ids.iter().copied().collect();
+            let to = to.as_deref();
+            ids.into_iter().map(|vm| steps::snapshot::plan_rollback(vm, to, &scene, &mut problems)).collect()
+        }
+        Goal::Power { power, vms: ids } => {
+            let ids: BTreeSet<VmId> = ids.iter().copied().collect();
+            ids.into_iter().map(|vm| steps::power::plan_power(vm, *power, &scene, &mut problems)).collect()
+        }
+    };
+    let in_error: BTreeSet<VmId> =
+        problems.iter().filter(|problem| problem.is_error()).filter_map(|problem| problem.vm).collect();
+    for vm in &mut vms {
+        vm.blocked = in_error.contains(&vm.vm);
+        vm.force_stop = request.force_stop;
+    }
+    grants::notices(&vms, observed, &mut problems);
+    // Whoever depends on a VM stops before it.
+    let backwards = matches!(request.goal, Goal::Destroy(_) | Goal::Power { power: Power::Stop, .. });
+    assemble(desired, observed, vms, backwards, problems)
+}
+
+fn assemble(
+    desired: &Desired,
+    observed: &Observed,
+    vms: Vec<VmPlan>,
+    backwards: bool,
+    mut problems: Vec<Diagnostic>,
+) -> Plan {
+    let mut first = Vec::with_capacity(vms.len() + 1);
+    let mut edges = Vec::with_capacity(vms.len() * 12);
+    let mut number = 0;
+    for vm in &vms {
+        first.push(number);
+        order::edges(&vm.actions, number, &mut edges);
+        number += vm.actions.len();
+    }
+    first.push(number);
+    order::between_vms(desired, &vms, &first, backwards, &mut edges);
+    order::clones_first(observed, &vms, &first, &mut edges);
+    order::one_after_the_other(desired, observed, &vms, &first, &mut edges, &mut problems);
+    let graph = Dag::new(number, &edges).unwrap_or_else(|Cycle(ring)| {
+        // The config refuses rings, so this is for callers that made their wishes themselves.
+        let vm = ring.first().map(|action| vms[first.partition_point(|first| first <= action) - 1].vm);
+        let ring = Diagnostic::error(codes::DEPENDENCY_RING, "VMs wait for each other in a ring");
+        problems.push(Diagnostic { vm, ..ring.hint("take one of them out of `depends_on`") });
+        Dag::default()
+    });
+    // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
+    problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
+    Plan { project: desired.settings.project.clone(), declared: desired.vms.len(), vms, problems, graph, first }
+}

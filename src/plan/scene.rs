@@ -1,0 +1,33 @@
+//! What all VMs of one plan look at.
+
+use core::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::exports::Exports;
+use super::grants::Grants;
+use crate::model::{Desired, VmId};
+use crate::observed::Observed;
+
+/// What all VMs of one plan look at.
+pub(super) struct Scene<'a> {
+    pub desired: &'a Desired,
+    pub observed: &'a Observed,
+    pub templates: &'a BTreeMap<&'a str, Vec<VmId>>,
+    pub names: &'a BTreeMap<&'a str, Vec<VmId>>,
+    /// What the target exports.
+    pub exports: &'a Exports<'a>,
+    /// What VMs may have of the node.
+    pub grants: &'a Grants<'a>,
+    /// Restart VMs with values that wait for it.
+    pub restart: bool,
+    /// Erase the sources of disks that move.
+    pub delete_source: bool,
+    /// Take a snapshot of each VM before it is disturbed.
+    pub snapshot: bool,
+    /// Features that run again although they ran.
+    pub rerun: &'a [String],
+    /// The fixed addresses of VMs that the file does not declare.
+    pub addresses: &'a BTreeMap<IpAddr, VmId>,
+    /// The VMs that go.
+    pub going: &'a BTreeSet<VmId>,
+}
