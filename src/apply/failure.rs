@@ -37,9 +37,9 @@ pub(super) fn keys_of<'o>(changes: &[Change], options: impl IntoIterator<Item = 
     let options: Vec<&str> = options.into_iter().collect();
     let concerned = |row: &&Row| row.key.is_some() && row.options.iter().any(|option| options.contains(option));
     let rows: Vec<&'static Row> = options::rows().filter(|row| concerned(row)).collect();
-    let changed = |row: &&&Row| changes.iter().flat_map(Change::rows).any(|of| std::ptr::eq(of, **row));
-    let changed: Vec<&'static Row> = rows.iter().filter(changed).copied().collect();
-    let rows = if changed.is_empty() { rows } else { changed };
+    let is_changed = |row: &&&Row| changes.iter().flat_map(Change::rows).any(|of| std::ptr::eq(of, **row));
+    let planned: Vec<&'static Row> = rows.iter().filter(is_changed).copied().collect();
+    let rows = if planned.is_empty() { rows } else { planned };
     let mut keys: Vec<Key> = rows.iter().filter_map(|row| row.key).collect();
     keys.dedup();
     keys.into_iter().map(Key::name).collect()
@@ -95,8 +95,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(failure: Failure, kind: ActionKind, changed: &[Key], keys: &[&str]) {
-        let changes: Vec<Change> = changed.iter().map(|key| Change { key: key.name(), ..Change::default() }).collect();
+    fn check(failure: Failure, kind: ActionKind, planned: &[Key], keys: &[&str]) {
+        let changes: Vec<Change> = planned.iter().map(|key| Change { key: key.name(), ..Change::default() }).collect();
         assert_eq!(with_keys(failure, &changes, kind).keys, keys);
     }
 
