@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Outcome, VmId};
+use crate::model::{Fault, Outcome, VmId};
 
 /// Version of the event stream's shape, written as `v` on every line.
 pub const STREAM_VERSION: u32 = 1;
@@ -142,6 +142,59 @@ pub struct Failure {
     pub may_have_happened: bool,
     /// The VM changed since it was planned; nothing was done to it after that was seen.
     pub stale: bool,
+    /// What the target refused, or could not do; absent where phoenix itself found something wrong, or a guest did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Box<Fault>>,
+    /// The VM's keys in the file that it is about; none where no key stands for what failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// Where these keys stand in the file, else where the VM does; none where the file could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<KeyPlace>,
+}
+
+/// Where keys of a VM stand in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyPlace {
+    /// The file, as it was given.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+    /// The keys; none where it is the VM's place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+}
+
+impl Failure {
+    /// A failure that has no fault behind it.
+    #[must_use]
+    pub fn new(error: impl Into<String>, hint: Option<&str>) -> Self {
+        Self {
+            error: error.into(),
+            hint: hint.map(ToOwned::to_owned),
+            may_have_happened: false,
+            stale: false,
+            fault: None,
+            keys: Vec::new(),
+            places: Vec::new(),
+        }
+    }
+
+    /// Keeps the fault behind it, but for its hint, which is the failure's own or is not given.
+    #[must_use]
+    pub fn because_of(mut self, fault: Fault) -> Self {
+        self.fault = Some(Box::new(Fault { hint: None, ..fault }));
+        self
+    }
+
+    /// Names the keys that it is about.
+    #[must_use]
+    pub fn about(mut self, keys: impl IntoIterator<Item = &'static str>) -> Self {
+        self.keys = keys.into_iter().map(ToOwned::to_owned).collect();
+        self
+    }
 }
 
 /// How a run went.

@@ -13,13 +13,13 @@
 //!   backend      embedded: a node in a directory · qm: a Proxmox VE node, driven by its own programs · proxmox: what
 //!                they say of Proxmox itself (calls of its API, what its answers mean; pure)
 //!   guest        what a step inside a guest means: programs and their answers
-//!   hypervisor   the ports: what is asked of a target, and Fault
+//!   hypervisor   the ports: what is asked of a target
 //!   plan         request · scene · checks · changes · steps · order · lint           pure
 //!   config       text in, (Desired, diagnostics) out; schema; places                pure
 //!   observed     live state in normal form; Proxmox files, notes; table of options  pure
-//!   event        what can happen in a run                                           pure
+//!   event        what can happen in a run, and how an action fails                 pure
 //!   diag, dag    problems as values; the one module that names petgraph             pure
-//!   model        the vocabulary                                                     pure
+//!   model        the vocabulary, and Fault: what a target refused                   pure
 //! ```
 //!
 //! # One plan, end to end

@@ -10,7 +10,7 @@ use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Summary};
-use phoenix::hypervisor::{HostOp, Hypervisor as _};
+use phoenix::hypervisor::{FaultKind, HostOp, Hypervisor as _};
 use phoenix::model::{Desired, Disruption, VmId};
 use phoenix::observed::{Export, VmObserved};
 use phoenix::plan::{Plan, Request, plan};
@@ -236,7 +236,7 @@ fn a_value_that_a_running_vm_refuses_does_not_wait_for_its_next_start() {
     let plan = Arc::new(plan(&other, &observed, &Request::default()));
     assert!(!plan.is_blocked(), "{:?}", plan.problems);
     let before = scene.live();
-    let mut said = String::new();
+    let mut failed = None;
     let run_ = Run {
         plan,
         hypervisor: Arc::new(scene.node()),
@@ -246,11 +246,17 @@ fn a_value_that_a_running_vm_refuses_does_not_wait_for_its_next_start() {
     };
     let summary = run(&run_, &Inbox::default(), &mut |event| {
         if let Event::ActionFailed { failure, .. } = event {
-            said = failure.error;
+            failed = Some(failure);
         }
     });
     assert_eq!(summary.failed, ["1000/configure"]);
+    let failure = failed.unwrap();
+    let said = &failure.error;
     assert!(said.contains("net0: hotplug problem") && said.contains("was taken back"), "{said}");
+    // The card has two keys: it is about the one that the plan changes.
+    assert_eq!(failure.keys, ["network_bridge"]);
+    let fault = failure.fault.unwrap();
+    assert_eq!((fault.kind, &*fault.options), (FaultKind::Hotplug, &["net0".to_owned()][..]));
     let now = scene.live();
     assert_eq!(now.net0, before.net0);
     // What rightly waits for a restart still does.

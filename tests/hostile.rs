@@ -14,6 +14,8 @@ mod documents;
 mod doubles;
 #[path = "support/executable.rs"]
 mod executable;
+#[path = "support/failure.rs"]
+mod failure;
 #[path = "hostile/fstab.rs"]
 mod fstab;
 #[path = "hostile/grow.rs"]

@@ -1,6 +1,10 @@
 //! The HTML pages as a strict parser sees them: well-formed, complete, small, and no value gets out of its place.
 
-use phoenix::event::{ActionName, Event, Failure, Summary};
+#[path = "support/failure.rs"]
+mod failure;
+
+use failure::failure_saying;
+use phoenix::event::{ActionName, Event, Summary};
 use phoenix::model::{ActionKind, Disruption, Origin, Outcome, VmId};
 use phoenix::plan::document::{
     DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentConfig, DocumentProblem, DocumentSummary, DocumentTarget,
@@ -125,8 +129,7 @@ fn run(text: &str) -> Vec<Moment> {
     let action =
         ActionName { id: text.into(), vm: VmId::try_from(1000).unwrap(), name: text.into(), action: text.into() };
     let other = ActionName { id: format!("{text}2"), ..action.clone() };
-    let failure =
-        Failure { error: format!("{text}\nmore"), hint: Some(text.into()), may_have_happened: true, stale: false };
+    let failure = failure_saying(text);
     let summary = Summary { failed: vec![text.into()], skipped: vec![text.into()], ..Summary::default() };
     let events = [
         Event::RunStarted { target: text.into(), simulated: true, config: text.into(), vms: 1, actions: 2, acting: 2 },

@@ -8,8 +8,7 @@ use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Failure};
-use phoenix::hypervisor::{About, Cloning, Fault, Guests, HostOp, Hypervisor};
-use phoenix::hypervisor::{Effect, FaultKind};
+use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
 use phoenix::model::VmId;
 use phoenix::observed::{Export, Observed, VmObserved};
 use phoenix::plan::{Request, plan};
@@ -62,7 +61,7 @@ impl Hypervisor for Late {
         if matches!(op, HostOp::Clone { .. }) {
             self.due.store(1, Ordering::Relaxed);
             let what = "the connection broke".to_owned();
-            return Err(Fault { kind: FaultKind::Unreachable, effect: Effect::Maybe, what, hint: None });
+            return Err(Fault::uncertain(FaultKind::Unreachable, what));
         }
         Ok(())
     }

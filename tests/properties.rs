@@ -10,9 +10,7 @@ use phoenix::apply::{Clock, Inbox, Limits, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::Summary;
-use phoenix::hypervisor::{
-    About, Cloning, Effect, Fault, FaultKind, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor,
-};
+use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
 use phoenix::model::{Desired, Disruption, Outcome, Record, RecordState, VmId};
 use phoenix::observed::{Conf, Export, Observed, VmObserved, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
@@ -60,7 +58,7 @@ impl Faulty {
         }
         // Happened or not, nobody hears of it.
         drop(call());
-        Err(Fault { kind: FaultKind::Unreachable, effect: Effect::Maybe, what: "lost".to_owned(), hint: None })
+        Err(Fault::uncertain(FaultKind::Unreachable, "lost"))
     }
 }
 

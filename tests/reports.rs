@@ -1,10 +1,14 @@
 //! Reports of plans and runs, as the real binary writes them: every format, however the apply ended.
 
+#[path = "support/failure.rs"]
+mod failure;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use phoenix::event::{ActionName, Event, Failure, Summary};
+use failure::failure_saying;
+use phoenix::event::{ActionName, Event, Summary};
 use phoenix::model::{Outcome, VmId};
 use phoenix::ui::report::{Places, run};
 use phoenix::ui::story::{Moment, Refused, Spared, Story};
@@ -152,6 +156,63 @@ fn failures_are_reported_at_their_place() {
 }
 
 #[test]
+fn a_failure_says_which_key_it_is_about_and_where_that_stands() {
+    let scene = Scene::new();
+    let config = r#"{
+  "vm_defaults": { "boot_disk_size_gb": 40 },
+  "virtual_machines": [
+    { "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 50 },
+    { "vm_id": 1001, "vm_name": "db" }
+  ]
+}"#;
+    scene.write("phoenix_vm_configs.json", config);
+    scene.run(&["node", "init"]);
+    let faults = r#"[{ "op": "resize", "vm": 1000, "how": "fail" }, { "op": "resize", "vm": 1001, "how": "fail" }]"#;
+    scene.write(".phoenix/node/faults.json", faults);
+    let Ran(code, out, err) = scene.apply(&["--auto-approve"]);
+    assert_eq!(code, 6, "{out}{err}");
+    let (own, shared) = ("phoenix_vm_configs.json:4:40", "phoenix_vm_configs.json:2:20");
+    for place in [own, shared] {
+        assert!(out.contains(&format!("      --> {place}: boot_disk_size_gb\n")), "{place}: {out}");
+        assert!(scene.read("r.xml").contains(&format!("--&gt; {place}: boot_disk_size_gb")), "{}", scene.read("r.xml"));
+        assert!(scene.read("r.html").contains(place), "{place}");
+    }
+    assert!(
+        scene.read("r.md").contains("- `1000/resize-disk` (`boot_disk_size_gb` at `phoenix_vm_configs.json:4`): "),
+        "{}",
+        scene.read("r.md")
+    );
+    assert!(scene.read("r.github").contains("::error file=phoenix_vm_configs.json,line=4,endLine=4,col=40,"));
+    let report = scene.reported("failed");
+    let actions = report["actions"].as_array().unwrap();
+    let failed = actions.iter().find(|action| action["id"] == "1001/resize-disk").unwrap();
+    assert_eq!(failed["fault"], json!({ "kind": "failed", "effect": "none", "what": "rehearsed failure" }));
+    assert_eq!(failed["keys"], json!(["boot_disk_size_gb"]));
+    let place = json!({ "file": "phoenix_vm_configs.json", "line": 2, "column": 20, "keys": ["boot_disk_size_gb"] });
+    assert_eq!(failed["places"], json!([place]));
+    // Shown again, it is where it stood then, whatever the file says by now.
+    scene.write("phoenix_vm_configs.json", "{}");
+    let Ran(_, again, _) = scene.run(&["show", report["run"].as_str().unwrap()]);
+    assert!(again.contains(&format!("--> {own}: boot_disk_size_gb\n")), "{again}");
+}
+
+#[test]
+fn a_log_that_knows_no_faults_keys_or_places_is_shown() {
+    let scene = Scene::new();
+    let failed = json!({
+        "v": 1, "seq": 1, "time": "2026-01-02T03:04:05Z", "event": "action_failed", "id": "1000/start", "vm": 1000,
+        "name": "web", "action": "start", "error": "no", "hint": "yes", "may_have_happened": false, "stale": false,
+        "elapsed_ms": 1
+    });
+    scene.write("old.jsonl", &format!("{failed}\n"));
+    let Ran(code, out, err) = scene.run(&["show", "old.jsonl"]);
+    assert_eq!((code, out.as_str()), (0, "✗ 1000 web  start  failed  1 ms\n      no\n      hint: yes\n"), "{err}");
+    for format in ["json", "markdown", "junit", "html", "github"] {
+        assert_eq!(scene.run(&["show", "old.jsonl", "--format", format]).0, 0, "{format}");
+    }
+}
+
+#[test]
 fn what_was_refused_is_reported_too() {
     let scene = Scene::new();
     // A report of an earlier run must not be taken for one of this.
@@ -263,8 +324,7 @@ fn story(text: &str) -> Story {
     let action =
         ActionName { id: text.into(), vm: VmId::try_from(1000).unwrap(), name: text.into(), action: text.into() };
     let other = ActionName { id: format!("{text}2"), ..action.clone() };
-    let failure =
-        Failure { error: format!("{text}\nmore"), hint: Some(text.into()), may_have_happened: true, stale: false };
+    let failure = failure_saying(text);
     let summary = Summary { failed: vec![text.into()], not_started: vec![text.into()], ..Summary::default() };
     let events = [
         Event::RunStarted { target: text.into(), simulated: true, config: text.into(), vms: 1, actions: 2, acting: 2 },

@@ -1,7 +1,9 @@
 //! The cloud-init drive.
 
+use super::failure::failure;
+use super::hints;
 use super::host::Holds;
-use super::perform::{Step, failure};
+use super::perform::Step;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::Outcome;
@@ -37,7 +39,7 @@ impl Step<'_> {
         if let Some(now) = now.filter(|now| !made(now)) {
             return Err(failure(
                 format!("the cloud-init drive still lacks {}", now.cloud_init.not_in_drive.join(", ")),
-                Some("look at the task log of the node"),
+                Some(hints::LOOK_AT_TASK_LOG),
             ));
         }
         self.leave()?;

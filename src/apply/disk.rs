@@ -1,8 +1,10 @@
 //! The boot disk: where it lies, how large it is, and that its guest makes use of it.
 
+use super::failure::{failure, stale};
+use super::hints;
 use super::host::Holds;
 use super::operation;
-use super::perform::{Step, failure, stale};
+use super::perform::Step;
 use crate::event::Failure;
 use crate::guest::{self, Grown};
 use crate::model::Outcome;
@@ -16,7 +18,7 @@ impl Step<'_> {
         let storage = task.desired.boot_disk_storage.as_str();
         let live = self.live()?;
         let Some(disk) = live.boot_disk.clone() else {
-            return Err(stale(format!("VM {id} has no boot disk any more"), "plan again"));
+            return Err(stale(format!("VM {id} has no boot disk any more"), hints::PLAN_AGAIN));
         };
         if disk.storage == storage {
             return Ok(Outcome::NoOp);
@@ -24,11 +26,11 @@ impl Step<'_> {
         self.must_not_have_moved(&live)?;
         if let Some(work) = self.ask(|hypervisor| hypervisor.working(id))? {
             let what = format!("a task is working on the disks of VM {id} ({work})");
-            return Err(failure(what, Some("wait until it has ended, then apply again")));
+            return Err(failure(what, Some(hints::WAIT_AND_APPLY)));
         }
         if task.delete_source && !live.snapshots.is_empty() {
             let what = format!("snapshots of VM {id} hold on to {}: {}", disk.volume, live.snapshots.join(", "));
-            return Err(stale(what, "plan again and look at what differs"));
+            return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
         }
         self.write_record(&|record| operation::unsettle(record, task))?;
         let live = self.live()?;
@@ -49,7 +51,7 @@ impl Step<'_> {
         if !there(&now) {
             return Err(failure(
                 format!("{} was not moved to `{storage}`, though the target reported success", disk.device),
-                Some("look at the task log of the node"),
+                Some(hints::LOOK_AT_TASK_LOG),
             ));
         }
         self.leave()?;
@@ -91,7 +93,7 @@ impl Step<'_> {
         let wished = u64::from(size_gb) * crate::model::GIB;
         let live = self.live()?;
         let Some(disk) = live.boot_disk.clone() else {
-            return Err(stale(format!("VM {} has no boot disk any more", self.id()), "plan again"));
+            return Err(stale(format!("VM {} has no boot disk any more", self.id()), hints::PLAN_AGAIN));
         };
         let size = |live: &VmObserved| live.boot_disk.as_ref().and_then(|disk| disk.size);
         if size(&live) == Some(wished) {
@@ -108,7 +110,7 @@ impl Step<'_> {
         if !grown(&now) {
             return Err(failure(
                 format!("{} was not grown to {size_gb} GiB, though the target reported success", disk.device),
-                Some("look at the task log of the node"),
+                Some(hints::LOOK_AT_TASK_LOG),
             ));
         }
         self.leave()?;

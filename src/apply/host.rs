@@ -6,9 +6,11 @@ use crate::model::{ActionKind, Outcome};
 use crate::observed::{ConfigWrite, VmObserved};
 use crate::plan::{Source, leftover};
 
+use super::failure::{failure, keys_of, refused_while_running, stale};
 use super::guard::guarded;
+use super::hints;
 use super::operation;
-use super::perform::{Step, failure, stale};
+use super::perform::Step;
 
 /// Whether an operation took effect, as far as can be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,10 +46,9 @@ impl Step<'_> {
 
     fn took_effect(&self, fault: &Fault, holds: &dyn Fn() -> Result<Holds, Failure>) -> Result<bool, Failure> {
         let unknown = |why: &str| Failure {
-            error: format!("{}; it may have happened: {why}", fault.what),
-            hint: Some("look at the VM; the next apply looks again and goes on from what it finds".to_owned()),
             may_have_happened: true,
-            stale: false,
+            ..failure(format!("{}; it may have happened: {why}", fault.what), Some(hints::LOOK_AT_VM))
+                .because_of(fault.clone())
         };
         loop {
             match holds() {
@@ -82,7 +83,7 @@ impl Step<'_> {
         let clone = self.vm.task.as_ref().and_then(|task| task.clone.as_ref()?.leftover);
         let planned = clone.or(self.vm.retired.as_ref().and_then(|retired| retired.leftover));
         if leftover(&live, &self.by.plan.project) != planned {
-            return Err(stale(format!("VM {id} is no longer the leftover that was planned"), "plan again"));
+            return Err(stale(format!("VM {id} is no longer the leftover that was planned"), hints::PLAN_AGAIN));
         }
         let Some(planned) = planned else { return Err(failure("the plan does not say what is left over", None)) };
         let op = operation::remove_leftover(id, planned);
@@ -98,11 +99,10 @@ impl Step<'_> {
         let id = self.id();
         match self.ask(|hypervisor| hypervisor.cloning(id))? {
             Cloning::No => Ok(()),
-            Cloning::Yes => Err(failure(format!("a clone into VM {id} is running"), Some("wait until it has ended"))),
-            Cloning::Unknown => Err(failure(
-                "a clone is running whose target cannot be told",
-                Some("wait until it has ended, then apply again"),
-            )),
+            Cloning::Yes => Err(failure(format!("a clone into VM {id} is running"), Some(hints::WAIT))),
+            Cloning::Unknown => {
+                Err(failure("a clone is running whose target cannot be told", Some(hints::WAIT_AND_APPLY)))
+            }
         }
     }
 
@@ -140,13 +140,13 @@ impl Step<'_> {
             if self.is_ours(&live) && live.lock.is_none() && !live.is_half_cloned() {
                 return Ok(true);
             }
-            return Err(stale(format!("VMID {id} was taken after it was planned"), "plan again"));
+            return Err(stale(format!("VMID {id} was taken after it was planned"), hints::PLAN_AGAIN));
         }
         let volumes = self.ask(|hypervisor| hypervisor.volumes(id))?;
         if !volumes.is_empty() {
             return Err(failure(
                 format!("there are volumes of VMID {id} already: {}", volumes.join(", ")),
-                Some("they belong to a VM that is gone; look what is on them and remove them by hand"),
+                Some(hints::VOLUMES_LEFT),
             ));
         }
         Ok(false)
@@ -199,8 +199,8 @@ impl Step<'_> {
         self.must_not_have_moved(&live)?;
         let vm = self.vm;
         let holds = |live: &VmObserved| operation::config_write(vm, task, live, None).is_ok_and(|rest| rest.is_empty());
-        if let Err(failure) = self.write(write, &live, &holds) {
-            return Err(self.without_leftovers_of(failure));
+        if let Err(refused) = self.write(write, &live, &holds) {
+            return Err(self.without_leftovers_of(refused));
         }
         self.leave()?;
         let Some(now) = self.afterwards(self.live())? else { return Ok(self.action.outcome) };
@@ -209,10 +209,8 @@ impl Step<'_> {
         let keys: Vec<&str> = rest.options().collect();
         let wrong: Vec<&str> = keys.into_iter().filter(|key| *key != "description").collect();
         if !wrong.is_empty() {
-            return Err(failure(
-                format!("the write was accepted, but {} is not as written", wrong.join(", ")),
-                Some("plan again and look at what differs"),
-            ));
+            let what = format!("the write was accepted, but {} is not as written", wrong.join(", "));
+            return Err(failure(what, Some(hints::LOOK_WHAT_DIFFERS)).about(keys_of(&self.vm.changes, wrong)));
         }
         if now.running
             && !now.pending.is_empty()
@@ -226,10 +224,10 @@ impl Step<'_> {
 
     /// A running VM that refuses a value keeps it all the same, for its next start, which may then fail. Such values are
     /// taken back; what came of that is added to the failure.
-    fn without_leftovers_of(&mut self, mut failure: Failure) -> Failure {
-        let keys = operation::refused_while_running(&failure.error);
+    fn without_leftovers_of(&mut self, mut refused: Failure) -> Failure {
+        let keys = refused_while_running(&refused).to_vec();
         if keys.is_empty() {
-            return failure;
+            return refused;
         }
         let taken_back = self.live().and_then(|live| {
             let keys: Vec<String> = keys.into_iter().filter(|key| live.pending.contains_key(key)).collect();
@@ -239,17 +237,17 @@ impl Step<'_> {
             let waits = |live: &VmObserved| keys.iter().any(|key| live.pending.contains_key(key));
             let op = HostOp::Revert { vm: self.id(), keys: keys.clone(), digest: live.digest };
             self.host(&op, &|| self.live().map(|live| if waits(&live) { Holds::No } else { Holds::Yes }))?;
-            if waits(&self.live()?) { Err(self::failure("it still waits", None)) } else { Ok(()) }
+            if waits(&self.live()?) { Err(failure("it still waits", None)) } else { Ok(()) }
         });
         let left = self.leave();
         match taken_back.and(left) {
-            Ok(()) => failure.error.push_str("\nthe value was taken back, it does not wait for the next start"),
+            Ok(()) => refused.error.push_str("\nthe value was taken back, it does not wait for the next start"),
             Err(second) => {
-                failure.error.push_str(&format!("\nthe value waits for the next start: {}", second.error));
-                failure.hint = Some(format!("`qm set {} --delete` or `--revert` the option by hand", self.id()));
+                refused.error.push_str(&format!("\nthe value waits for the next start: {}", second.error));
+                refused.hint = Some(hints::take_back_by_hand(self.id()));
             }
         }
-        failure
+        refused
     }
 
     pub(super) fn record(&mut self) -> Result<Outcome, Failure> {

@@ -1,11 +1,13 @@
 //! VMs that are made from an image.
 
+use super::failure::{failure, stale};
+use super::hints;
 use super::host::Holds;
 use super::operation;
-use super::perform::{Step, failure, stale};
+use super::perform::Step;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
-use crate::model::{CloudImage, GIB, Outcome};
+use crate::model::{CloudImage, GIB, Key, Outcome};
 use crate::observed::print_size;
 use crate::plan::Source;
 
@@ -33,9 +35,9 @@ impl<'a> Step<'a> {
             return Ok(());
         }
         let (whole, size) = (size.div_ceil(GIB), print_size(size));
-        let hint = format!("set `boot_disk_size_gb` to {whole} or more; nothing was made");
+        let hint = hints::larger_disk(whole);
         let what = format!("the disk in the image has {size}, wished are {wished} GiB: a disk never shrinks");
-        Err(failure(what, Some(&hint)))
+        Err(failure(what, Some(&hint)).about([Key::BootDiskSizeGb.name()]))
     }
 
     /// Makes the VM with its record first, and then its disk: whatever is left of an interrupted run names whose it is.
@@ -52,7 +54,7 @@ impl<'a> Step<'a> {
         self.host(&operation::create(id, task)?, &there)?;
         let live = self.live()?;
         if !self.is_ours(&live) {
-            return Err(stale(format!("VMID {id} was taken after it was planned"), "plan again"));
+            return Err(stale(format!("VMID {id} was taken after it was planned"), hints::PLAN_AGAIN));
         }
         let op = operation::import_disk(id, image, task, live.digest);
         self.host(&op, &|| self.made(&|live| live.boot_disk.is_some()))?;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::failure::failure;
+use super::hints;
 use super::operation;
-use super::perform::{Step, failure};
+use super::perform::Step;
 use crate::event::Failure;
 use crate::guest::{self, CloudInit, FeatureProgress, FeatureRun, FeatureStart, GuestProblem, Program};
 use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus};
@@ -47,7 +49,7 @@ impl Step<'_> {
         if self.live()?.running {
             return Ok(());
         }
-        Err(failure(format!("VM {} stopped in the meantime", self.id()), Some("apply again: it is started again")))
+        Err(failure(format!("VM {} stopped in the meantime", self.id()), Some(hints::STARTED_AGAIN)))
     }
 
     pub(super) fn await_agent(&mut self) -> Result<Outcome, Failure> {
@@ -74,14 +76,8 @@ impl Step<'_> {
         if fault.kind != FaultKind::AgentDown {
             return fault.into();
         }
-        failure(
-            format!("no answer from the guest agent within {} s: {}", self.seconds(), fault.what),
-            Some(&format!(
-                "the agent is not installed or not started in the guest, or the guest has not booted: look at its \
-                 console ({})",
-                self.by.hypervisor.console(self.id())
-            )),
-        )
+        let what = format!("no answer from the guest agent within {} s: {}", self.seconds(), fault.what);
+        failure(what, Some(&hints::no_agent(self.by.hypervisor.console(self.id())))).because_of(fault)
     }
 
     pub(super) fn await_cloud_init(&mut self) -> Result<Outcome, Failure> {
@@ -114,10 +110,7 @@ impl Step<'_> {
                 CloudInit::Failed(messages) => {
                     return Err(failure(
                         format!("cloud-init failed: {}", joined(&messages)),
-                        Some(
-                            "`cloud-init status --long` and /var/log/cloud-init.log in the guest tell more; what its \
-                             scripts said stands in /var/log/cloud-init-output.log",
-                        ),
+                        Some(hints::CLOUD_INIT_LOG),
                     ));
                 }
                 CloudInit::Unclear(what) => return Err(failure(what, None)),
@@ -126,7 +119,7 @@ impl Step<'_> {
             if self.is_late() {
                 return Err(failure(
                     format!("cloud-init has not finished within {} s", self.seconds()),
-                    Some("`cloud-init status --long` in the guest tells what it is doing"),
+                    Some(hints::CLOUD_INIT_STATUS),
                 ));
             }
             self.waiting("cloud-init");
@@ -189,7 +182,7 @@ impl Step<'_> {
             if self.is_late() {
                 return Err(failure(
                     format!("the script has not ended within {} s", self.seconds()),
-                    Some(&format!("systemd ends it after {} s; its log is {} in the guest", run.timeout, run.log)),
+                    Some(&hints::script_runs(run.timeout, run.log)),
                 ));
             }
             self.waiting(if line.is_empty() { "the script".to_owned() } else { format!("the script: {line}") });
@@ -232,7 +225,7 @@ impl Step<'_> {
                     if self.is_late() {
                         return Err(failure(
                             format!("no end of {goal} within {} s", self.seconds()),
-                            Some("it may still be running in the guest: `ps` there tells what it waits for"),
+                            Some(hints::STILL_IN_GUEST),
                         ));
                     }
                     self.waiting(goal);

@@ -6,6 +6,7 @@
 //! - `preview` tells the calls of a plan without making them.
 //! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `image`,
 //!   `cloud_init`, `inside` and `volumes` hold the actions.
+//! - `failure` keeps the fault behind a failure and finds the keys that it is about; `hints` has every way out.
 //! - `guard` looks once more before an operation that a target does not guard by a digest itself.
 //! - `verify` looks into guests before anything is planned.
 //!
@@ -19,7 +20,9 @@
 mod clock;
 mod cloud_init;
 mod disk;
+mod failure;
 mod guard;
+mod hints;
 mod host;
 mod image;
 mod inside;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::failure::failure;
+use super::hints;
 use super::host::LOOK_AGAIN;
-use super::perform::{Step, failure};
+use super::perform::Step;
 use crate::event::Failure;
 use crate::hypervisor::{FaultKind, address_on};
 use crate::model::{Key, Outcome};
@@ -68,15 +70,11 @@ impl Step<'_> {
         let changes = &self.vm.changes;
         let before = changes.iter().find(|change| change.key == Key::NetworkModel.name());
         let before = before.and_then(|change| change.old.as_deref()).filter(|old| !old.is_empty());
-        let back = match before {
-            Some(before) => format!("set `network_model` back to `{before}` and apply"),
-            None => "set `network_model` back to what it was and apply".to_owned(),
-        };
         let what = format!(
             "the guest has no network card {mac} after {} s: its kernel seems to have no driver for `{model}`",
             self.seconds()
         );
         let console = self.by.hypervisor.console(self.id());
-        failure(what, Some(&format!("{back}, or install the driver in the guest, at its console ({console})")))
+        failure(what, Some(&hints::no_driver(before, console)))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Apply carries out what they return, and `plan --commands` prints it.
 
-use super::perform::failure;
+use super::failure::failure;
 use crate::event::Failure;
 use crate::guest::{self, Program};
 use crate::hypervisor::{ExportEntry, HostOp};
@@ -166,23 +166,4 @@ pub(super) fn feature_ran(record: &mut Record, task: &Task, name: &str, digest: 
     record.volumes.extend(task.record.volumes.clone());
     record.staged.clone_from(&task.record.staged);
     record.applied.clone_from(&task.record.applied);
-}
-
-/// The options that a running VM refused to take over, from the words of the refusal: `net0: hotplug problem - …`.
-pub(super) fn refused_while_running(error: &str) -> Vec<String> {
-    let key = |line: &str| Some(line.split_once(": hotplug problem")?.0.rsplit([' ', '`']).next()?.to_owned());
-    error.lines().filter_map(key).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::refused_while_running;
-
-    #[test]
-    fn the_refused_options_are_told_by_their_lines() {
-        let said = "`qm set 201`: 400 Parameter verification failed.\nnet0: hotplug problem - VM 201 qmp command failed\n\
-                    scsi1: hotplug problem - no";
-        assert_eq!(refused_while_running(said), ["net0", "scsi1"]);
-        assert!(refused_while_running("400 Parameter verification failed.\ncores: no").is_empty());
-    }
 }

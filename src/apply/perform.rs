@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::failure::{failure, stale, with_keys};
+use super::hints;
 use super::pause_before;
 use super::session::Session;
 use crate::event::Failure;
@@ -43,26 +45,6 @@ pub(super) struct Step<'a> {
     say: &'a dyn Fn(Word),
 }
 
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
-        let hint = fault.hint.or_else(|| match fault.kind {
-            FaultKind::Busy => Some("somebody else holds it: try again when they are done".to_owned()),
-            FaultKind::Denied => Some("the account phoenix uses lacks the right for this".to_owned()),
-            FaultKind::Unreachable => {
-                Some("when the node can be reached again, apply again: it goes on from what it finds".to_owned())
-            }
-            FaultKind::TimedOut => Some("look at the node's task log; the next apply looks what came of it".to_owned()),
-            _ => None,
-        });
-        Self { error: fault.what, hint, may_have_happened: false, stale: fault.kind == FaultKind::Stale }
-    }
-}
-
-/// A failure that has no fault behind it.
-pub(super) fn failure(error: impl Into<String>, hint: Option<&str>) -> Failure {
-    Failure { error: error.into(), hint: hint.map(ToOwned::to_owned), may_have_happened: false, stale: false }
-}
-
 impl Performer {
     pub(super) fn new(plan: Arc<Plan>, hypervisor: Arc<dyn Hypervisor>, clock: Arc<dyn Clock>) -> Self {
         let sessions = plan.vms.iter().map(|_| Mutex::default()).collect();
@@ -75,7 +57,7 @@ impl Performer {
         let session = self.sessions[self.plan.vm_index(number)].lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = self.clock.now() + Duration::from_secs(u64::from(action.timeout_seconds));
         let mut step = Step { by: self, vm, action, deadline, session, unseen: Cell::new(false), say };
-        match action.kind {
+        let ended = match action.kind {
             ActionKind::RemoveLeftover => step.remove_leftover(),
             ActionKind::FetchImage => step.fetch_image(),
             ActionKind::Clone => step.clone_template(),
@@ -105,7 +87,8 @@ impl Performer {
             ActionKind::Record => step.record(),
             ActionKind::RemoveSnapshot => step.remove_snapshot(),
             ActionKind::Destroy => step.destroy(),
-        }
+        };
+        ended.map_err(|failure| with_keys(failure, &vm.changes, action.kind))
     }
 }
 
@@ -170,7 +153,7 @@ impl<'a> Step<'a> {
     pub(super) fn live(&self) -> Result<VmObserved, Failure> {
         let id = self.id();
         self.ask(|hypervisor| hypervisor.vm(id))?
-            .ok_or_else(|| stale(format!("VM {id} is gone"), "plan again: it would be made anew"))
+            .ok_or_else(|| stale(format!("VM {id} is gone"), hints::WOULD_BE_MADE_ANEW))
     }
 
     /// What a look found after something is known to have succeeded. `None`: the look failed, which makes no failure of
@@ -214,13 +197,10 @@ impl<'a> Step<'a> {
     /// Called before anything is done to the VM, after finding that something is to be done.
     pub(super) fn must_not_have_moved(&mut self, live: &VmObserved) -> Result<(), Failure> {
         if let Some(why) = self.moved(live)? {
-            return Err(stale(format!("VM {} moved: {why}", self.id()), "plan again and look at what differs"));
+            return Err(stale(format!("VM {} moved: {why}", self.id()), hints::LOOK_WHAT_DIFFERS));
         }
         if let Some(lock) = &live.lock {
-            return Err(failure(
-                format!("VM {} is locked ({lock})", self.id()),
-                Some("wait until what holds the lock has ended, then apply again"),
-            ));
+            return Err(failure(format!("VM {} is locked ({lock})", self.id()), Some(hints::WAIT_FOR_LOCK)));
         }
         if !self.session.is_known() {
             let id = self.id();
@@ -229,7 +209,7 @@ impl<'a> Step<'a> {
             if config_digest(&config) != live.digest {
                 return Err(stale(
                     format!("VM {id} moved: its configuration changed after it was planned"),
-                    "plan again and look at what differs",
+                    hints::LOOK_WHAT_DIFFERS,
                 ));
             }
             self.session.leave(Some(config));
@@ -254,7 +234,7 @@ impl<'a> Step<'a> {
             let Some(current) = live.record.valid() else {
                 return Err(stale(
                     format!("the record of VM {} is gone from its notes", self.id()),
-                    "plan again and look at what differs",
+                    hints::LOOK_WHAT_DIFFERS,
                 ));
             };
             let mut record = current.clone();
@@ -276,9 +256,4 @@ impl<'a> Step<'a> {
             }
         }
     }
-}
-
-/// The VM is not what was planned.
-pub(super) fn stale(error: String, hint: &str) -> Failure {
-    Failure { error, hint: Some(hint.to_owned()), may_have_happened: false, stale: true }
 }

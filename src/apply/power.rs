@@ -1,7 +1,9 @@
 //! Switching VMs on and off, and their end.
 
+use super::failure::{failure, stale};
+use super::hints;
 use super::host::Holds;
-use super::perform::{Step, failure, stale};
+use super::perform::Step;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::Outcome;
@@ -61,10 +63,10 @@ impl Step<'_> {
         self.must_not_have_moved(&live)?;
         let project = &self.by.plan.project;
         if live.record.valid().is_none_or(|record| record.project != *project) {
-            return Err(stale(format!("VM {id} does not belong to project `{project}`"), "plan again"));
+            return Err(stale(format!("VM {id} does not belong to project `{project}`"), hints::PLAN_AGAIN));
         }
         if live.running {
-            return Err(stale(format!("VM {id} runs again"), "look who started it, and plan again"));
+            return Err(stale(format!("VM {id} runs again"), hints::LOOK_WHO_STARTED_IT));
         }
         let gone = || {
             let live = self.ask(|hypervisor| hypervisor.vm(id))?;
@@ -76,7 +78,7 @@ impl Step<'_> {
         if self.afterwards(gone())? == Some(Holds::No) {
             return Err(failure(
                 format!("VM {id} is still there, though the target reported success"),
-                Some("look at the task log of the node"),
+                Some(hints::LOOK_AT_TASK_LOG),
             ));
         }
         let left = self.afterwards(self.ask(|hypervisor| hypervisor.volumes(id)))?.unwrap_or_default();
@@ -104,10 +106,7 @@ impl Step<'_> {
             // Nothing is done by force to a VM that cannot be looked at.
             (Err(failure), None) => return Err(failure),
             (Err(failure), Some(_)) => failure,
-            (Ok(()), Some(_)) => failure(
-                format!("VM {} did not shut down", self.id()),
-                Some("its guest does not react: look at its console; `--force-stop` stops it all the same"),
-            ),
+            (Ok(()), Some(_)) => failure(format!("VM {} did not shut down", self.id()), Some(hints::NO_SHUTDOWN)),
         };
         if !self.vm.force_stop {
             return Err(refused);

@@ -99,7 +99,7 @@ impl<'a> Scene<'a> {
     /// How a VM looks that was made from an image.
     fn made_from(vm: &VmPlan, task: &Task, image: &CloudImage) -> Result<VmObserved, Failure> {
         let HostOp::Create { name, description, .. } = operation::create(vm.vm, task)? else {
-            return Err(super::perform::failure("the plan does not say what to make", None));
+            return Err(super::failure::failure("the plan does not say what to make", None));
         };
         let storage = &task.desired.boot_disk_storage;
         let mut lines: Vec<String> = import(&image.fetched(), storage)
@@ -311,7 +311,7 @@ impl<'a> Scene<'a> {
     fn write_record(&mut self, record: Record) -> Result<Vec<Call>, Failure> {
         let Some(live) = self.live.as_mut().filter(|_| record != self.record) else { return Ok(Vec::new()) };
         let notes =
-            with_record(&live.notes, &record).map_err(|error| super::perform::failure(error.to_string(), None))?;
+            with_record(&live.notes, &record).map_err(|error| super::failure::failure(error.to_string(), None))?;
         let mut write = ConfigWrite::default();
         write.set.insert("description".to_owned(), notes.clone());
         live.notes = notes;

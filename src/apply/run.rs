@@ -6,11 +6,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::failure::failure;
+use super::hints;
 use super::perform::{Performer, Word};
 use super::schedule::{Command, Input, Limits, Scheduler};
 use crate::event::{ActionName, Event, Failure, Summary};
 use crate::hypervisor::Hypervisor;
-use crate::model::{Outcome, line, message};
+use crate::model::{Fault, Outcome, line, message};
 use crate::plan::Plan;
 
 /// Everything a run needs.
@@ -119,11 +121,12 @@ fn spawn(number: usize, performer: Arc<Performer>, sender: Sender<Message>) {
         let perform = std::panic::AssertUnwindSafe(|| performer.perform(number, &say));
         let ended = std::panic::catch_unwind(perform).unwrap_or_else(|_| {
             // A bug of ours must not let the run wait for ever.
-            Err(super::perform::failure("phoenix itself failed here (a bug)", Some("apply again; please report it")))
+            Err(failure("phoenix itself failed here (a bug)", Some(hints::REPORT_BUG)))
         });
         let ended = ended.map_err(|failure| Failure {
             error: message(failure.error),
             hint: failure.hint.map(message),
+            fault: failure.fault.map(|fault| Box::new(Fault { what: message(fault.what), ..*fault })),
             ..failure
         });
         let _ = sender.send(Message::Ended(number, ended));

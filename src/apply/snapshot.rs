@@ -4,9 +4,11 @@
 //! of their time in their own words, and going back brings it back first: a record that says less than the disk has is
 //! completed by the next apply, one that says more would be believed.
 
+use super::failure::{failure, stale};
+use super::hints;
 use super::host::Holds;
 use super::operation;
-use super::perform::{Step, failure, stale};
+use super::perform::Step;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::{Outcome, Record};
@@ -36,7 +38,7 @@ impl Step<'_> {
             return Ok(Outcome::NoOp);
         }
         let Some(record) = live.record.valid() else {
-            return Err(stale(format!("the record of VM {} is gone from its notes", self.id()), "plan again"));
+            return Err(stale(format!("the record of VM {} is gone from its notes", self.id()), hints::PLAN_AGAIN));
         };
         let op = operation::snapshot(self.id(), &name, record, &live.digest)?;
         self.host(&op, &|| self.took(&there))?;
@@ -73,13 +75,11 @@ impl Step<'_> {
         let project = self.by.plan.project.clone();
         let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
         let Some(section) = snapshot_section(&config, &name) else {
-            return Err(stale(format!("VM {id} has no snapshot `{name}` any more"), "plan again"));
+            return Err(stale(format!("VM {id} has no snapshot `{name}` any more"), hints::PLAN_AGAIN));
         };
         let of = |record: &Record| record.project == project && record.vm == id;
         let Some(then) = told_by(&section).filter(of) else {
-            let hint = format!(
-                "`qm rollback {id} {name}` goes back all the same; phoenix does not know then what the disk has"
-            );
+            let hint = hints::rollback_by_hand(id, &name);
             return Err(failure(
                 format!("snapshot `{name}` of VM {id} does not say what phoenix had done by then"),
                 Some(&hint),
@@ -101,7 +101,7 @@ impl Step<'_> {
         let now = self.live()?;
         if now.lock.is_some() || now.record.valid().is_none() {
             let what = format!("VM {id} went back, but is locked or without its record");
-            return Err(failure(what, Some("look at the task log of the node")));
+            return Err(failure(what, Some(hints::LOOK_AT_TASK_LOG)));
         }
         self.leave()?;
         self.write_record(&|record| record.applied.clone_from(&then.applied))?;

@@ -1,8 +1,10 @@
 //! Making a template of a VM.
 
+use super::failure::failure;
+use super::hints;
 use super::host::Holds;
 use super::operation;
-use super::perform::{Step, failure};
+use super::perform::Step;
 use crate::event::Failure;
 use crate::guest;
 use crate::hypervisor::HostOp;
@@ -52,7 +54,7 @@ impl Step<'_> {
             self.must_not_have_moved(&live)?;
             if let Some(work) = self.ask(|hypervisor| hypervisor.working(id))? {
                 let what = format!("a task is working on the disks of VM {id} ({work})");
-                return Err(failure(what, Some("wait until it has ended, then apply again")));
+                return Err(failure(what, Some(hints::WAIT_AND_APPLY)));
             }
             let op = operation::template(id, &live);
             let whole = !live.template || live.unconverted().count() == 1;
@@ -70,7 +72,7 @@ impl Step<'_> {
         }
         Err(failure(
             format!("VM {id} was not converted to a template, though the target reported success"),
-            Some("look at the task log of the node"),
+            Some(hints::LOOK_AT_TASK_LOG),
         ))
     }
 

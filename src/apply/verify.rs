@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::hints;
 use crate::guest::{self, Program};
 use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Guests, address_on};
 use crate::model::VmId;
@@ -64,7 +65,7 @@ fn look(guests: &dyn Guests, vm: &VmObserved, clock: &dyn Clock) -> GuestSeen {
     let (Some(record), Some(uuid)) = (vm.record.valid(), vm.uuid.as_deref()) else {
         return GuestSeen::Silent { what: "it has no record".to_owned(), hint: None };
     };
-    let console = || format!("look at its console (`qm terminal {}`, or the web interface)", vm.id);
+    let console = || hints::look_at_console(vm.id);
     let seen = match guests.ping(vm.id).and_then(|()| run(guests, vm.id, &guest::look(record, uuid), clock)) {
         Ok(exit) => guest::read_look(&exit, record).map_err(|problem| (problem.what, problem.hint)),
         Err(fault) if fault.kind == FaultKind::AgentDown => Err((fault.what, fault.hint.or_else(|| Some(console())))),
@@ -91,7 +92,7 @@ fn run(guests: &dyn Guests, vm: VmId, program: &Program, clock: &dyn Clock) -> R
             Ok(None) => continue,
             Ok(Some(GuestStatus::Running)) => {
                 let what = format!("the guest did not say within {} s what is mounted", DEADLINE.as_secs());
-                let hint = "does an NFS server not answer? `findmnt` in the guest tells".to_owned();
+                let hint = hints::NFS_SILENT.to_owned();
                 Fault { hint: Some(hint), ..Fault::harmless(FaultKind::TimedOut, what) }
             }
             Err(fault) if fault.is_transient() || matches!(fault.kind, FaultKind::AgentDown | FaultKind::Garbled) => {

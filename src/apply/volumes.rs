@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use super::failure::failure;
+use super::hints;
 use super::host::Holds;
 use super::operation;
-use super::perform::{Step, failure};
+use super::perform::Step;
 use crate::event::Failure;
 use crate::guest::{self, Mounted};
 use crate::hypervisor::{FaultKind, HostOp, address_on};
@@ -107,7 +109,7 @@ impl Step<'_> {
             if self.is_late() {
                 return Err(failure(
                     format!("the guest got no address on net0 ({mac}) within {} s", self.seconds()),
-                    Some("does a DHCP server answer on the VM's bridge? look at the guest's console"),
+                    Some(hints::NO_ADDRESS),
                 ));
             }
             self.waiting("an address on net0");

@@ -1,5 +1,6 @@
 //! `phoenix apply` and `phoenix create`
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,13 +14,14 @@ use super::planning::{Planned, Wish, planned};
 use super::printer::Patience;
 use super::reports::Reports;
 use super::runs::Log;
-use super::{Exit, consent, saved};
+use super::{Exit, consent, load, saved};
 use crate::apply::{Inbox, Limits, RealClock, Run, run as carry_out};
 use crate::event::{Event, Summary};
 use crate::hypervisor::Hypervisor;
 use crate::model::{ActionKind, Outcome};
 use crate::plan::{Goal, Plan, VmPlan};
 use crate::ui;
+use crate::ui::report::Places;
 
 /// Shows the plan, asks, and carries it out.
 pub(super) fn run(args: &Args, verb: &Apply, console: &Console) -> Result<Exit> {
@@ -171,27 +173,39 @@ pub(super) fn execute(
     let streams = reports.streams();
     let for_people = reports.for_people();
     let mut seq = 0;
-    let mut note = |event: &Event| {
+    let places = OnceCell::new();
+    let config = Path::new(&run.config);
+    let mut note = |event: Event| {
+        let event = placed(event, &|| places.get_or_init(|| load::places(config)));
         let time = jiff::Timestamp::now().to_string();
-        reports.on(event, &time);
-        let line = log.line(event, &time);
+        reports.on(&event, &time);
+        let line = log.line(&event, &time);
         seq += 1;
-        match event {
+        match &event {
             _ if !streams => {}
             Event::ActionStarted { .. } | Event::ActionWaiting { .. } => printer.progress(&line),
             Event::RunEnded { .. } => {
-                console.print(&(ui::run::last_json_line(event, seq, &time, printer.dropped()) + "\n"));
+                console.print(&(ui::run::last_json_line(&event, seq, &time, printer.dropped()) + "\n"));
             }
             _ => console.print(&line),
         }
+        event
     };
     let summary = if for_people {
         watch(&run, &inbox, &mut note, continue_with, console)
     } else {
-        carry_out(&run, &inbox, &mut |event| note(&event))
+        carry_out(&run, &inbox, &mut |event| drop(note(event)))
     };
     printer.lose_patience(if summary.left_running.is_empty() { Patience::RUN } else { Patience::LEFT });
     Ok(exit(&summary, &run.plan, running.detailed_exitcode))
+}
+
+/// Adds to a failure where what it is about stands in the config as it is now.
+fn placed<'p>(mut event: Event, places: &dyn Fn() -> &'p Places) -> Event {
+    if let Event::ActionFailed { action, failure, .. } = &mut event {
+        failure.places = places().of_keys(action.vm.get(), &failure.keys);
+    }
+    event
 }
 
 /// Tells how operations of interrupted runs ended. Whatever is wrong with what they left, it stops no run.
@@ -204,8 +218,14 @@ fn tidy(hypervisor: &dyn Hypervisor, console: &Console) {
     }
 }
 
-/// Carries out a plan under the eyes of a person.
-fn watch(run: &Run, inbox: &Inbox, note: &mut dyn FnMut(&Event), continue_with: String, console: &Console) -> Summary {
+/// Carries out a plan under the eyes of a person. `note` takes note of an event and returns what is to be shown of it.
+fn watch(
+    run: &Run,
+    inbox: &Inbox,
+    note: &mut dyn FnMut(Event) -> Event,
+    continue_with: String,
+    console: &Console,
+) -> Summary {
     let mut human = ui::run::Human::new(&run.plan, console.style(), console.width(), continue_with);
     let mut progress = console.is_live().then(ui::progress::Progress::new);
     let printer = console.printer();
@@ -213,7 +233,7 @@ fn watch(run: &Run, inbox: &Inbox, note: &mut dyn FnMut(&Event), continue_with: 
     let mut held = String::new();
     console.print("\n");
     carry_out(run, inbox, &mut |event: Event| {
-        note(&event);
+        let event = note(event);
         held.push_str(&human.on(&event));
         if let Some(progress) = &mut progress {
             progress.on(&event);

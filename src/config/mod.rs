@@ -116,21 +116,32 @@ fn explain(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles)
     Loaded { desired, diagnostics }
 }
 
-/// Where each VM and its own keys stand in a config's text: VMID to its number, and key to its name. What is not there, or
-/// no JSON, has no place.
+/// Where VMs and keys stand in a config's text. What is not there, or no JSON, has no place.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// VMID to its number, and to the names of the VM's own keys.
+    pub vms: BTreeMap<u32, (Span, BTreeMap<String, Span>)>,
+    /// The names of the keys of `vm_defaults`.
+    pub defaults: BTreeMap<String, Span>,
+}
+
+/// Finds where VMs and keys stand.
 #[must_use]
-pub fn places(text: &str) -> BTreeMap<u32, (Span, BTreeMap<String, Span>)> {
+pub fn places(text: &str) -> Places {
     let parsed = syntax::parse(text);
-    let list = parsed.root.as_ref().and_then(|root| root.as_object()?.get_array("virtual_machines"));
+    let Some(root) = parsed.root.as_ref().and_then(|root| root.as_object()) else { return Places::default() };
     let span = |range: jsonc_parser::common::Range| Span { start: range.start, end: range.end };
+    let keys = |object: &jsonc_parser::ast::Object<'_>| {
+        let keys = object.properties.iter();
+        keys.map(|property| (property.name.as_str().to_owned(), span(property.name.range()))).collect()
+    };
+    let list = root.get_array("virtual_machines");
     let vms = list.into_iter().flat_map(|list| &list.elements).filter_map(|vm| {
         let vm = vm.as_object()?;
         let id = vm.get_number("vm_id")?;
-        let keys =
-            vm.properties.iter().map(|property| (property.name.as_str().to_owned(), span(property.name.range())));
-        Some((id.value.parse().ok()?, (span(id.range()), keys.collect())))
+        Some((id.value.parse().ok()?, (span(id.range()), keys(vm))))
     });
-    vms.collect()
+    Places { vms: vms.collect(), defaults: root.get_object("vm_defaults").map(keys).unwrap_or_default() }
 }
 
 /// Applies the schema, takes away what does not fit it, and applies every other check to the rest.

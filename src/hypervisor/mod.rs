@@ -1,13 +1,12 @@
 //! The ports: what phoenix asks of a target. Back ends stand behind them, `apply` and `guest` in front.
 
-mod fault;
 pub mod image;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use fault::{Effect, Fault, FaultKind};
+pub use crate::model::{Effect, Fault, FaultKind};
 
 use crate::model::{CloudImage, Digest, VmId};
 use crate::observed::{ConfigWrite, Export, Observed, Place, VmObserved};

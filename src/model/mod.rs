@@ -7,6 +7,7 @@ mod cloud_init;
 mod desired;
 mod digest;
 mod excerpt;
+mod fault;
 mod host_path;
 mod ids;
 mod key;
@@ -24,6 +25,7 @@ pub use desired::{
 };
 pub use digest::{Digest, content_digest, is_content_digest, is_noted, noted};
 pub use excerpt::{excerpt, line, message};
+pub use fault::{Effect, Fault, FaultKind};
 pub use host_path::{
     InvalidHostPath, PERSISTENT_DATA, allowed_path, is_at_or_below, is_below, is_system_path, normal_path,
 };

@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod diagnostics;
 pub mod edit;
+mod failure;
 pub mod graph;
 pub mod html;
 pub mod layout;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
+use super::failure::about;
 use super::layout::{count, duration, number, pad, wrap};
 use super::story::{Moment, Story};
 use super::style::{Role, Style, glyph};
@@ -132,6 +133,9 @@ impl Human {
                 self.failures.push((action.clone(), failure.clone()));
                 let mut out = self.line("✗", Role::Failure, action, "failed", Some(*elapsed_ms));
                 out.push_str(&self.indented(&failure.error, Role::Plain));
+                for line in about(failure) {
+                    out.push_str(&self.indented(&line, Role::Plain));
+                }
                 if let Some(hint) = &failure.hint {
                     out.push_str(&self.indented(&format!("hint: {hint}"), Role::Plain));
                 }

@@ -124,13 +124,13 @@ fn a_saved_plan_and_a_recording_carry_what_was_allowed() {
     let saved = scene.phoenix(&["plan", "--allow-host-path", "/srv/data", "--out", "plan.json"]);
     check(&saved, 0, &[]);
     let plan: Value = serde_json::from_str(&fs::read_to_string(scene.path("plan.json")).unwrap()).unwrap();
-    assert_eq!(plan["allow_host_path"], serde_json::json!(["/srv/data"]));
+    assert_eq!(plan["request"]["allow_host_paths"], serde_json::json!(["/srv/data"]));
     // A saved plan that says more than could be typed says nothing.
     scene.declare(&config("/etc", "/srv/data"));
     let forged = scene.phoenix(&["plan", "--out", "forged.json"]);
     check(&forged, 1, &["`/etc`"]);
     let mut forged: Value = serde_json::from_str(&fs::read_to_string(scene.path("forged.json")).unwrap()).unwrap();
-    forged["allow_host_path"] = serde_json::json!(["/", "/etc", "/srv/../etc", "/srv/data"]);
+    forged["request"]["allow_host_paths"] = serde_json::json!(["/", "/etc", "/srv/../etc", "/srv/data"]);
     forged["problems"] = serde_json::json!([]);
     forged["summary"]["blocked"] = 0.into();
     fs::write(scene.path("forged.json"), forged.to_string()).unwrap();

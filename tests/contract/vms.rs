@@ -311,6 +311,7 @@ fn hotplug(world: &World) {
     world.same("it is kept and waits", vm.pending.keys().map(String::as_str).collect::<Vec<_>>(), ["net0"].into());
     let fault = world.perform(&world.configure(213, &["net0=virtio=BC:24:11:00:00:13,bridge=vmbr8"])).unwrap_err();
     world.holds("the refusal names the option", fault.what.contains("net0: hotplug problem"));
+    world.same("the options that it is about", fault.options, ["net0".to_owned()].into());
     let keys = vec!["net0".to_owned()];
     world.done(&HostOp::Revert { vm: id(213), keys, digest: world.vm(213).digest });
     let vm = world.vm(213);

@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
+use super::failure::failure_saying;
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{ActionName, Event, Failure, Summary};
@@ -52,7 +53,7 @@ fn empty_plan() -> Plan {
 fn events(said: &str) -> Vec<Event> {
     let text = || said.to_owned();
     let action = || ActionName { id: text(), vm: vm(1000), name: text(), action: text() };
-    let failure = Failure { error: text(), hint: Some(text()), may_have_happened: true, stale: false };
+    let failure = Failure { error: text(), ..failure_saying(said) };
     let list = || vec![text(), text()];
     let summary =
         Summary { failed: list(), skipped: list(), not_started: list(), left_running: list(), ..Summary::default() };

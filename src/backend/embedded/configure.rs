@@ -5,7 +5,7 @@ use super::cloud_init::{self, Drive};
 use super::options::{self, Uptake, normal_value, uptake};
 use super::refusals::{refused, unchanged, unlocked};
 use super::rehearse::Attempt;
-use crate::hypervisor::{Fault, FaultKind};
+use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::{Digest, VmId};
 use crate::observed::{Conf, ConfigWrite, Net, VmObserved, is_disk_key};
 
@@ -97,7 +97,7 @@ impl Embedded {
             return Ok(());
         }
         // The change is kept and waits: that is what Proxmox does, too.
-        Err(Fault::uncertain(FaultKind::Hotplug, refused(&problems).what))
+        Err(Fault { kind: FaultKind::Hotplug, effect: Effect::Maybe, ..refused(&problems) })
     }
 
     /// Whether a running VM takes this over at once. A card on a bridge that is not there is a problem.

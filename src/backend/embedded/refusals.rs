@@ -4,9 +4,11 @@ use crate::hypervisor::{Fault, FaultKind};
 use crate::model::Digest;
 use crate::observed::{Conf, config_digest};
 
-/// A refusal of parameters, as Proxmox words it.
+/// A refusal of parameters, as Proxmox words it; each line begins with its parameter.
 pub(super) fn refused(lines: &[String]) -> Fault {
+    let options = lines.iter().filter_map(|line| Some(line.split_once(": ")?.0));
     Fault::harmless(FaultKind::Refused, format!("400 Parameter verification failed.\n{}", lines.join("\n")))
+        .about(options)
 }
 
 /// Refuses a configuration that has not the digest that the caller named.

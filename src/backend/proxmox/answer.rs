@@ -5,6 +5,8 @@ use crate::hypervisor::{Effect, FaultKind};
 /// Words of failures, and what they mean: the first row of which one is there counts.
 const MEANINGS: [(&[&str], FaultKind, Effect); 11] = [
     (&["checksum mismatch"], FaultKind::Stale, Effect::None),
+    // Refused, and yet kept as a pending change, whatever QEMU said about it, `got timeout` among it.
+    (&[HOTPLUG], FaultKind::Hotplug, Effect::Maybe),
     // QEMU is there, and nobody at the other end of the agent's channel.
     (&["qga socket", "qga command '", "qmp command 'guest-"], FaultKind::AgentDown, Effect::None),
     // With or without `- got timeout`: the guest did not end, which no second try makes better.
@@ -17,17 +19,21 @@ const MEANINGS: [(&[&str], FaultKind, Effect); 11] = [
         FaultKind::Denied,
         Effect::None,
     ),
-    // Refused, and yet kept as a pending change.
-    (&["hotplug problem"], FaultKind::Hotplug, Effect::Maybe),
     (&REFUSALS, FaultKind::Refused, Effect::None),
     // Found out when the VM starts, which takes over what waits first.
     (&["bridge '"], FaultKind::Failed, Effect::Maybe),
     (&["does not exist", "unable to find configuration file"], FaultKind::Missing, Effect::None),
 ];
 
+/// Words for a value that a running VM refused to take over.
+const HOTPLUG: &str = "hotplug problem";
+
+/// What stands above the parameters that are refused.
+const PARAMETERS: &str = "Parameter verification failed";
+
 /// Words with which values are refused.
 const REFUSALS: [&str; 16] = [
-    "Parameter verification failed",
+    PARAMETERS,
     "unable to parse",
     "not allowed",
     "already exists",
@@ -76,6 +82,22 @@ pub(in crate::backend) fn meaning(said: &str) -> Option<(FaultKind, Effect)> {
     Some((*kind, *effect))
 }
 
+/// The options that a refusal is about: `net0: hotplug problem - …`, and `tags: invalid format` below the head of refused
+/// parameters.
+pub(in crate::backend) fn options(kind: FaultKind, said: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let (name, why) = line.split_once(": ")?;
+        let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        (is_name && (kind != FaultKind::Hotplug || why.starts_with(HOTPLUG))).then(|| name.to_owned())
+    };
+    match kind {
+        FaultKind::Hotplug => said.lines().filter_map(name).collect(),
+        FaultKind::Refused => said.lines().skip_while(|line| !line.contains(PARAMETERS)).filter_map(name).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// The way out, where the words tell it. `asked_for` is the storage that the call named, if any: words about a storage
 /// need not say which one they mean.
 pub(in crate::backend) fn hint(kind: FaultKind, said: &str, asked_for: Option<&str>) -> Option<String> {
@@ -109,7 +131,7 @@ pub(in crate::backend) fn hint(kind: FaultKind, said: &str, asked_for: Option<&s
 
 #[cfg(test)]
 mod tests {
-    use super::{hint, meaning};
+    use super::{hint, meaning, options};
     use crate::hypervisor::FaultKind;
 
     #[test]
@@ -136,6 +158,26 @@ mod tests {
             ("403 Permission check failed (/vms/1, VM.Clone)", Some(FaultKind::Denied)),
         ] {
             assert_eq!(meaning(said).map(|(kind, _)| kind), kind, "{said}");
+        }
+    }
+
+    #[test]
+    fn words_tell_the_options() {
+        let hotplug = "400 Parameter verification failed.\nnet0: hotplug problem - VM 201 qmp command 'netdev_add' failed - got \
+                       timeout\nscsi1: hotplug problem - no\ncores: an invalid value";
+        for (said, kind, expected) in [
+            (hotplug, FaultKind::Hotplug, &["net0", "scsi1"][..]),
+            ("400 Parameter verification failed.\ntags: invalid format", FaultKind::Refused, &["tags"]),
+            ("400 Parameter verification failed.\ncores: no\nmemory: no", FaultKind::Refused, &["cores", "memory"]),
+            ("unable to parse value: x", FaultKind::Refused, &[]),
+            ("error: no", FaultKind::Failed, &[]),
+        ] {
+            let told = meaning(said).map_or(FaultKind::Failed, |(kind, _)| kind);
+            assert_eq!(
+                (told, options(told, said)),
+                (kind, expected.iter().map(|o| (*o).to_owned()).collect()),
+                "{said}"
+            );
         }
     }
 

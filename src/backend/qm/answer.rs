@@ -2,7 +2,7 @@
 //!
 //! What Proxmox's own words mean is said in `proxmox::answer`.
 
-use super::super::proxmox::answer::{hint, meaning};
+use super::super::proxmox::answer::{hint, meaning, options};
 use super::super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::{excerpt, line};
@@ -23,7 +23,7 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
         // Whatever it said, it did not come to its end.
         let effect = if command.changes { Effect::Maybe } else { Effect::None };
         let what = format!("`{}` was killed on the node", command.words());
-        return Fault { kind: FaultKind::Unreachable, effect, what, hint: None };
+        return Fault { effect, ..Fault::harmless(FaultKind::Unreachable, what) };
     }
     let said = said(output);
     if output.status == NOT_FOUND && NO_PROGRAM.iter().any(|word| said.contains(word)) {
@@ -33,7 +33,7 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
     let effect = if command.changes { effect } else { Effect::None };
     let root = (kind == FaultKind::Denied).then(|| "phoenix needs root on the node, or passwordless sudo".to_owned());
     let hint = hint(kind, &said, storage(command)).or(root);
-    Fault { kind, effect, what: format!("`{}`: {said}", command.words()), hint }
+    Fault { kind, effect, options: options(kind, &said), what: format!("`{}`: {said}", command.words()), hint }
 }
 
 /// What the words of `sudo` and of phoenix's own scripts mean.

@@ -129,7 +129,7 @@ fn wait(mut child: Child, command: &Command) -> Result<Output, Fault> {
 
 fn lost(command: &Command, why: &str) -> Fault {
     let effect = if command.changes { Effect::Maybe } else { Effect::None };
-    Fault { kind: FaultKind::Unreachable, effect, what: format!("`{}`: {why}", command.words()), hint: None }
+    Fault { effect, ..Fault::harmless(FaultKind::Unreachable, format!("`{}`: {why}", command.words())) }
 }
 
 fn code(status: ExitStatus) -> i32 {

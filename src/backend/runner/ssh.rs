@@ -164,7 +164,7 @@ impl Ssh {
     fn broke(&self, output: &Output, command: &Command) -> Fault {
         let effect = if command.changes { Effect::Maybe } else { Effect::None };
         let what = format!("the connection to {} broke: {}", self.destination, last_line(&output.stderr));
-        Fault { kind: FaultKind::Unreachable, effect, what, hint: None }
+        Fault { effect, ..Fault::harmless(FaultKind::Unreachable, what) }
     }
 }
 

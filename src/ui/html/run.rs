@@ -6,6 +6,7 @@ use super::page::{chip, fact, page};
 use super::timeline::{bars, ended, scale, verdict};
 use crate::event::{Failure, Summary};
 use crate::model::Outcome;
+use crate::ui::failure::about;
 use crate::ui::layout::{count, duration};
 use crate::ui::story::{Act, End, Row, Story, Verdict, moment};
 
@@ -151,6 +152,9 @@ fn failures(story: &Story) -> String {
 
 fn told(failure: &Failure) -> String {
     let mut out = format!("<pre>{}</pre>", lines(failure.error.trim_end()));
+    for line in about(failure) {
+        out.push_str(&format!("<p class=\"hint\">{}</p>", prose(&line)));
+    }
     if failure.may_have_happened {
         out.push_str("<p class=\"hint\">The answer was lost: it may have happened.</p>");
     }

@@ -7,11 +7,13 @@ use super::annotations::Mark;
 use crate::config::spans::LineIndex;
 use crate::config::{self, Source};
 use crate::diag::Span;
+use crate::event::KeyPlace;
 
 /// Finds lines and columns of VMs, as the config is now.
 pub struct Places {
     file: String,
     vms: BTreeMap<u32, (Region, BTreeMap<String, Region>)>,
+    defaults: BTreeMap<String, Region>,
 }
 
 impl Places {
@@ -25,10 +27,10 @@ impl Places {
             let (end_line, end_column) = lines.place(text, span.end);
             Region { line, column, end_line, end_column }
         };
-        let vms = config::places(text).into_iter().map(|(vm, (own, keys))| {
-            (vm, (region(own), keys.into_iter().map(|(key, span)| (key, region(span))).collect()))
-        });
-        Self { file: file.to_owned(), vms: vms.collect() }
+        let regions = |keys: BTreeMap<String, Span>| keys.into_iter().map(|(key, span)| (key, region(span))).collect();
+        let found = config::places(text);
+        let vms = found.vms.into_iter().map(|(vm, (own, keys))| (vm, (region(own), regions(keys))));
+        Self { file: file.to_owned(), vms: vms.collect(), defaults: regions(found.defaults) }
     }
 
     /// The place of a VM, or of the first of these keys that it says itself.
@@ -36,5 +38,28 @@ impl Places {
         let place = vm.and_then(|vm| self.vms.get(&vm));
         let region = place.map(|(own, said)| keys.into_iter().find_map(|key| said.get(key)).unwrap_or(own));
         Mark { file: &self.file, region: region.copied() }
+    }
+
+    /// Where these keys of a VM stand: in its own entry, else in `vm_defaults`. What is said nowhere, and a VM of which no
+    /// key is asked, stand where the VM does; what the file does not declare, nowhere.
+    #[must_use]
+    pub fn of_keys(&self, vm: u32, keys: &[String]) -> Vec<KeyPlace> {
+        let Some((own, said)) = self.vms.get(&vm) else { return Vec::new() };
+        let place =
+            |at: &Region| KeyPlace { file: self.file.clone(), line: at.line, column: at.column, keys: Vec::new() };
+        if keys.is_empty() {
+            return vec![place(own)];
+        }
+        let mut places: Vec<KeyPlace> = Vec::new();
+        for key in keys {
+            let at = said.get(key).or_else(|| self.defaults.get(key)).unwrap_or(own);
+            let known = places.iter().position(|place| (place.line, place.column) == (at.line, at.column));
+            let known = known.unwrap_or_else(|| {
+                places.push(place(at));
+                places.len() - 1
+            });
+            places[known].keys.push(key.clone());
+        }
+        places
     }
 }

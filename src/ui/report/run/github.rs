@@ -24,7 +24,8 @@ pub fn render(story: &Story, places: &Places) -> String {
     for act in story.acts() {
         let vm = act.name.vm.get();
         let title = format!("{vm} {}: {}", act.name.name, act.name.action);
-        let mark = || places.mark(Some(vm), []);
+        let keys: &[String] = if let End::Failed(failure) = &act.end { &failure.keys } else { &[] };
+        let mark = || places.mark(Some(vm), keys.iter().map(String::as_str));
         for notice in &act.notices {
             annotations.push(Severity::Notice, &mark(), &title, &safe(notice));
         }

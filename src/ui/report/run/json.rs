@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::event::Summary;
-use crate::model::Outcome;
+use crate::event::{KeyPlace, Summary};
+use crate::model::{Fault, Outcome};
 use crate::ui::story::{Act, End, Story, Verdict};
 use crate::ui::text::safe_pretty_json;
 
@@ -71,6 +71,15 @@ pub struct RunAction {
     /// The answer was lost and the effect could not be checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub may_have_happened: Option<bool>,
+    /// What the target refused, or could not do; absent where phoenix itself found something wrong, or a guest did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// The VM's keys in the file that the failure is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// Where these keys stood in the file, else where the VM did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<KeyPlace>,
     /// The action whose failure it was skipped for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
@@ -160,6 +169,9 @@ fn action(act: &Act) -> RunAction {
         error: failure.map(|failure| failure.error.clone()),
         hint: failure.and_then(|failure| failure.hint.clone()),
         may_have_happened: failure.map(|failure| failure.may_have_happened),
+        fault: failure.and_then(|failure| failure.fault.as_deref().cloned()),
+        keys: failure.map(|failure| failure.keys.clone()).unwrap_or_default(),
+        places: failure.map(|failure| failure.places.clone()).unwrap_or_default(),
         because: if let End::Skipped(because) = &act.end { Some(because.clone()) } else { None },
     }
 }

@@ -1,7 +1,7 @@
 //! A run as Git servers show it: the verdict first, then what failed, details folded.
 
 use super::first;
-use crate::event::Summary;
+use crate::event::{Failure, KeyPlace, Summary};
 use crate::ui::layout::{count, duration};
 use crate::ui::markdown::{MOST_CHARACTERS, code, html, plain};
 use crate::ui::story::{Act, End, Row, Story, Verdict, moment};
@@ -80,7 +80,8 @@ fn head(story: &Story) -> String {
     let failures = story.failures().into_iter().map(|(act, failure)| {
         let maybe = if failure.may_have_happened { " (it may have happened)" } else { "" };
         let hint = failure.hint.as_ref().map(|hint| format!(" ({})", plain(hint))).unwrap_or_default();
-        format!("{}{maybe}: {}{hint}", code(&act.name.id), plain(first(&failure.error)))
+        let at = placed(failure);
+        format!("{}{at}{maybe}: {}{hint}", code(&act.name.id), plain(first(&failure.error)))
     });
     list("Failed", failures, &mut out);
     let moved = story.spared.iter().map(|spared| format!("{}: {}", spared.vm, plain(&spared.what)));
@@ -91,6 +92,21 @@ fn head(story: &Story) -> String {
         list(title, ids.iter().map(|id| code(id)), &mut out);
     }
     out
+}
+
+/// Where the file says what failed, after a name.
+fn placed(failure: &Failure) -> String {
+    let keys = |keys: &[String]| keys.iter().map(|key| code(key)).collect::<Vec<_>>().join(", ");
+    let place = |place: &KeyPlace| {
+        let at = code(&format!("{}:{}", place.file, place.line));
+        if place.keys.is_empty() { format!("at {at}") } else { format!("{} at {at}", keys(&place.keys)) }
+    };
+    let said = match failure.places.as_slice() {
+        [] if failure.keys.is_empty() => return String::new(),
+        [] => keys(&failure.keys),
+        places => places.iter().map(place).collect::<Vec<_>>().join(", "),
+    };
+    format!(" ({said})")
 }
 
 fn moment_of(story: &Story) -> String {

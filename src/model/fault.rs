@@ -2,22 +2,30 @@
 
 use std::fmt;
 
-/// A call to a target failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a target could not do, or refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{what}")]
 pub struct Fault {
-    /// What kind of failure it is; decides about retries and exit codes.
+    /// What kind of failure it is.
     pub kind: FaultKind,
     /// Whether the world may have changed.
     pub effect: Effect,
+    /// The options of the VM that it is about, where the target names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
     /// What the target said: a lower-case fragment.
     pub what: String,
     /// The way out, when it is known here.
+    #[serde(skip)]
     pub hint: Option<String>,
 }
 
 /// Kinds of failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// The target cannot be reached, or the connection broke.
     Unreachable,
@@ -25,7 +33,7 @@ pub enum FaultKind {
     Denied,
     /// The VM, storage or file does not exist.
     Missing,
-    /// Somebody else holds it just now (lock time-outs, locked VM).
+    /// Another process holds it just now (lock time-outs, locked VM).
     Busy,
     /// The configuration changed since it was read (digest).
     Stale,
@@ -44,7 +52,8 @@ pub enum FaultKind {
 }
 
 /// Whether a failed call may have changed the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Certainly not.
     None,
@@ -55,18 +64,25 @@ pub enum Effect {
 impl Fault {
     /// A failure that certainly changed nothing.
     pub fn harmless(kind: FaultKind, what: impl Into<String>) -> Self {
-        Self { kind, effect: Effect::None, what: what.into(), hint: None }
+        Self { kind, effect: Effect::None, options: Vec::new(), what: what.into(), hint: None }
     }
 
     /// A failure after which the world may have changed.
     pub fn uncertain(kind: FaultKind, what: impl Into<String>) -> Self {
-        Self { kind, effect: Effect::Maybe, what: what.into(), hint: None }
+        Self { kind, effect: Effect::Maybe, options: Vec::new(), what: what.into(), hint: None }
     }
 
     /// Adds the way out.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names the options of the VM that it is about. Back ends do, which know the words of their target.
+    #[must_use]
+    pub fn about(mut self, options: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.options = options.into_iter().map(Into::into).collect();
         self
     }
 

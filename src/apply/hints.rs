@@ -1,0 +1,87 @@
+//! The ways out of what can fail in a run: what an administrator can do about it. All of them stand here, so that one case
+//! has one hint; a back end adds those that only it knows, and a guest's program its own.
+
+use std::fmt::Display;
+
+use crate::model::{FaultKind, VmId};
+
+pub(super) const PLAN_AGAIN: &str = "plan again";
+pub(super) const WOULD_BE_MADE_ANEW: &str = "plan again: it would be made anew";
+pub(super) const LOOK_WHAT_DIFFERS: &str = "plan again and look at what differs";
+pub(super) const LOOK_WHO_STARTED_IT: &str = "look who started it, and plan again";
+pub(super) const LOOK_AT_TASK_LOG: &str = "look at the task log of the node";
+pub(super) const LOOK_AT_VM: &str = "look at the VM; the next apply looks again and goes on from what it finds";
+pub(super) const WAIT: &str = "wait until it has ended";
+pub(super) const WAIT_AND_APPLY: &str = "wait until it has ended, then apply again";
+pub(super) const WAIT_FOR_LOCK: &str = "wait until what holds the lock has ended, then apply again";
+pub(super) const STARTED_AGAIN: &str = "apply again: it is started again";
+pub(super) const REPORT_BUG: &str = "apply again; please report it";
+pub(super) const VOLUMES_LEFT: &str = "they belong to a VM that is gone; look what is on them and remove them by hand";
+pub(super) const NO_SHUTDOWN: &str =
+    "its guest does not react: look at its console; `--force-stop` stops it all the same";
+pub(super) const NO_ADDRESS: &str = "does a DHCP server answer on the VM's bridge? look at the guest's console";
+pub(super) const CLOUD_INIT_LOG: &str = "`cloud-init status --long` and /var/log/cloud-init.log in the guest tell more; what its scripts said stands in \
+     /var/log/cloud-init-output.log";
+pub(super) const CLOUD_INIT_STATUS: &str = "`cloud-init status --long` in the guest tells what it is doing";
+pub(super) const STILL_IN_GUEST: &str = "it may still be running in the guest: `ps` there tells what it waits for";
+pub(super) const NFS_SILENT: &str = "does an NFS server not answer? `findmnt` in the guest tells";
+
+/// What can be done about a fault of which the back end says nothing more than its kind.
+pub(super) const fn by_kind(kind: FaultKind) -> Option<&'static str> {
+    match kind {
+        FaultKind::Busy => Some("somebody else holds it: try again when they are done"),
+        FaultKind::Denied => Some("the account phoenix uses lacks the right for this"),
+        FaultKind::Unreachable => {
+            Some("when the node can be reached again, apply again: it goes on from what it finds")
+        }
+        FaultKind::TimedOut => Some("look at the node's task log; the next apply looks what came of it"),
+        FaultKind::Missing
+        | FaultKind::Stale
+        | FaultKind::Refused
+        | FaultKind::Hotplug
+        | FaultKind::Failed
+        | FaultKind::Garbled
+        | FaultKind::AgentDown => None,
+    }
+}
+
+/// A value that a running VM refused still waits for its next start.
+pub(super) fn take_back_by_hand(vm: VmId) -> String {
+    format!("`qm set {vm} --delete` or `--revert` the option by hand")
+}
+
+/// The disk in an image is larger than the file says; `gib` is what it takes.
+pub(super) fn larger_disk(gib: u64) -> String {
+    format!("set `boot_disk_size_gb` to {gib} or more; nothing was made")
+}
+
+/// The guest has no driver for its new card; `before` is the model that it had, as far as it is known.
+pub(super) fn no_driver(before: Option<&str>, console: impl Display) -> String {
+    let before = before.map_or_else(|| "what it was".to_owned(), |model| format!("`{model}`"));
+    format!(
+        "set `network_model` back to {before} and apply, or install the driver in the guest, at its console ({console})"
+    )
+}
+
+/// The guest agent does not answer.
+pub(super) fn no_agent(console: impl Display) -> String {
+    format!(
+        "the agent is not installed or not started in the guest, or the guest has not booted: look at its console \
+         ({console})"
+    )
+}
+
+/// The guest agent of a VM that nothing was planned for yet does not answer.
+pub(super) fn look_at_console(vm: VmId) -> String {
+    format!("look at its console (`qm terminal {vm}`, or the web interface)")
+}
+
+/// A script does not end.
+pub(super) fn script_runs(seconds: impl Display, log: impl Display) -> String {
+    format!("systemd ends it after {seconds} s; its log is {log} in the guest")
+}
+
+/// A snapshot without a record is gone back to by hand.
+pub(super) fn rollback_by_hand(vm: VmId, name: &str) -> String {
+    format!("`qm rollback {vm} {name}` goes back all the same; phoenix does not know then what the disk has")
+}
