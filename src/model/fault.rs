@@ -18,7 +18,7 @@ pub struct Fault {
     pub options: Vec<String>,
     /// What the target said: a lower-case fragment.
     pub what: String,
-    /// The way out, when it is known here.
+    /// The way out, when it is known here. Not serialised: the failure that keeps the fault says it.
     #[serde(skip)]
     pub hint: Option<String>,
 }
