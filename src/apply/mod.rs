@@ -46,4 +46,4 @@ pub use preview::{Call, Preview, preview};
 pub use retry::pause_before;
 pub use run::{Inbox, Interrupter, Run, run};
 pub use schedule::Limits;
-pub use verify::{addresses, at_once, verify};
+pub use verify::{Addresses, addresses, at_once, verify};

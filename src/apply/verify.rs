@@ -50,15 +50,33 @@ pub fn verify(guests: &dyn Guests, vms: &[&VmObserved], clock: &dyn Clock) -> BT
     vms.iter().map(|vm| vm.id).zip(seen).collect()
 }
 
+/// How long agents are asked for addresses, all together. One that does not run is only known by its silence: a plan of
+/// many VMs must not wait for every one of them, nor for guests that make it wait.
+const ASKING: Duration = Duration::from_secs(30);
+
+/// What agents said of their guests' addresses.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    /// The address on net0, of each guest that has one and whose agent answered.
+    pub found: BTreeMap<VmId, IpAddr>,
+    /// How many agents were not asked any more, because asking the others took too long.
+    pub unasked: usize,
+}
+
 /// Asks the agents of these VMs for the guests' addresses on net0, once each. One that does not answer, or has no address yet,
 /// is left out.
-pub fn addresses(guests: &dyn Guests, vms: &[&VmObserved]) -> BTreeMap<VmId, IpAddr> {
+///
+/// Returns within half a minute and the time of one question, whatever the guests do.
+pub fn addresses(guests: &dyn Guests, vms: &[&VmObserved], clock: &dyn Clock) -> Addresses {
+    let until = clock.now() + ASKING;
     let ask = |vm: &&VmObserved| {
-        let mac = vm.net0.as_ref()?.mac.as_deref()?;
-        address_on(&guests.addresses(vm.id).ok()?, mac)
+        let of = |vm: &VmObserved| address_on(&guests.addresses(vm.id).ok()?, vm.net0.as_ref()?.mac.as_deref()?);
+        (clock.now() < until).then(|| of(vm))
     };
     let answers = at_once(vms, ask);
-    vms.iter().zip(answers).filter_map(|(vm, address)| Some((vm.id, address?))).collect()
+    let unasked = answers.iter().filter(|answer| answer.is_none()).count();
+    let found = vms.iter().zip(answers).filter_map(|(vm, answer)| Some((vm.id, answer??))).collect();
+    Addresses { found, unasked }
 }
 
 fn look(guests: &dyn Guests, vm: &VmObserved, clock: &dyn Clock) -> GuestSeen {
@@ -105,5 +123,61 @@ fn run(guests: &dyn Guests, vm: VmId, program: &Program, clock: &dyn Clock) -> R
             return Err(wait);
         }
         clock.pause(AGAIN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::hypervisor::GuestAddress;
+
+    /// Guests whose agents take a second each to say nothing, by a clock that only they move.
+    #[derive(Default)]
+    struct Silent(AtomicU64);
+
+    impl Clock for Silent {
+        fn now(&self) -> Duration {
+            Duration::from_secs(self.0.load(Ordering::SeqCst))
+        }
+
+        fn pause(&self, _: Duration) {}
+    }
+
+    impl Guests for Silent {
+        fn ping(&self, _: VmId) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        fn addresses(&self, _: VmId) -> Result<Vec<GuestAddress>, Fault> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Err(Fault::harmless(FaultKind::AgentDown, "nothing"))
+        }
+
+        fn input_limit(&self) -> usize {
+            0
+        }
+
+        fn start(&self, _: VmId, _: &[String], _: &[u8]) -> Result<u64, Fault> {
+            Err(Fault::harmless(FaultKind::AgentDown, "nothing"))
+        }
+
+        fn status(&self, _: VmId, _: u64) -> Result<GuestStatus, Fault> {
+            Err(Fault::harmless(FaultKind::AgentDown, "nothing"))
+        }
+    }
+
+    #[test]
+    fn a_plan_does_not_wait_for_every_silent_guest() {
+        let conf = "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0\n";
+        let vms: Vec<_> =
+            (100..1100).map(|id| VmObserved::from_conf(VmId::try_from(id).unwrap(), conf, true)).collect();
+        let silent = Silent::default();
+        let told = addresses(&silent, &vms.iter().collect::<Vec<_>>(), &silent);
+        let asked = usize::try_from(silent.0.load(Ordering::SeqCst)).unwrap();
+        assert_eq!((told.found.len(), told.unasked), (0, vms.len() - asked));
+        // Those that were being asked when the time was up are heard out.
+        assert!((30..30 + AT_ONCE).contains(&asked), "{asked}");
     }
 }

@@ -1,5 +1,7 @@
 //! `phoenix observe`, and reading what it wrote.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -11,11 +13,12 @@ use super::console::Console;
 use super::exit::Refusal;
 use super::write::write;
 use super::{Exit, connect, load};
-use crate::apply::addresses;
+use crate::apply::{Addresses, RealClock, addresses};
 use crate::hypervisor::{Fault, Hypervisor};
-use crate::model::Desired;
-use crate::observed::{Observed, RECORDING_VERSION, Recording};
+use crate::model::{Desired, VmId};
+use crate::observed::{Observed, RECORDING_VERSION, Recording, VmObserved};
 use crate::plan::{Request, directories, more_directories, to_ask};
+use crate::ui::layout::count;
 use crate::ui::text::safe;
 
 /// Records the state of the target.
@@ -35,7 +38,8 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
         connect::open(&chosen, args.guests, Intent::Look).with_context(|| format!("cannot open {target}"))?;
     let observed = match &desired {
         Some(desired) => observed(hypervisor.as_ref(), desired).map(|mut observed| {
-            observed.addresses = addresses(hypervisor.guests(), &to_ask(desired, &observed, &Request::default()));
+            let vms = to_ask(desired, &observed, &Request::default());
+            observed.addresses = asked(hypervisor.as_ref(), &vms, console);
             observed
         }),
         None => hypervisor.observe(),
@@ -71,6 +75,19 @@ pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired) -> Result
         observed.places.extend(hypervisor.places(&more)?);
     }
     Ok(observed)
+}
+
+/// Asks the agents of these VMs for the guests' addresses, and says so if there were too many that did not answer.
+pub(super) fn asked(target: &dyn Hypervisor, vms: &[&VmObserved], console: &Console) -> BTreeMap<VmId, IpAddr> {
+    let Addresses { found, unasked } = addresses(target.guests(), vms, &RealClock::start());
+    if unasked > 0 {
+        let guests = count(unasked, "guest agent");
+        console.note(&format!(
+            "{guests} not asked for the guest's address: others took too long to answer. Whether their volumes are exported to \
+             the right address is not known.\n"
+        ));
+    }
+    found
 }
 
 /// Reads a recording.

@@ -11,7 +11,7 @@ use super::connect::{Chosen, Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, load, observe};
-use crate::apply::{RealClock, addresses, verify};
+use crate::apply::{RealClock, verify};
 use crate::hypervisor::{About, Hypervisor};
 use crate::model::{Desired, VmId, content_digest};
 use crate::observed::{Node, Observed, Recording};
@@ -171,7 +171,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         return Err(nobody(&[word], desired));
     }
     if let Some(target) = &hypervisor {
-        observed.addresses = addresses(target.guests(), &to_ask(desired, &observed, request));
+        observed.addresses = observe::asked(target.as_ref(), &to_ask(desired, &observed, request), console);
     }
     let plan = plan(desired, &observed, request);
     if let Some(broken) = lint::lint(&plan, &observed).first() {

@@ -94,7 +94,7 @@ pub fn read_mount(exit: &GuestExit) -> Result<Mounted, GuestProblem> {
     mount::read(exit)
 }
 
-/// What else the answer to [`mount`] says that somebody should know: of a mount point that held files, or that cannot be guarded.
+/// What else the answer to [`mount`] says that an administrator should know: of a mount point that held files, or that cannot be guarded.
 #[must_use]
 pub fn mount_notice(exit: &GuestExit) -> Option<String> {
     mount::notice(exit)

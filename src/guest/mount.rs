@@ -57,8 +57,8 @@ pub(super) use functions;
 /// A shell function: `guard` keeps even root in the guest from writing into the mount point at `$target` as long as nothing is
 /// mounted there.
 ///
-/// A guest that boots without the volume would otherwise write to its own disk what belongs on the volume, and nobody would
-/// see it. It looks through an open directory: should the volume be mounted in this moment, by a guest that boots, that one
+/// A guest that boots without the volume would otherwise write to its own disk what belongs on the volume, and no one
+/// looking at the VM would see it. It looks through an open directory: should the volume be mounted in this moment, by a guest that boots, that one
 /// stays as it is. So does a directory that lies on another volume, and one that holds something: what guests wrote there
 /// stays, and is spoken of.
 macro_rules! guard {

@@ -50,12 +50,17 @@ impl LiveOptions {
     }
 }
 
+/// Whether it can be the name of an option, which only a recording may say otherwise. The notes are kept apart.
+fn is_option(option: &str) -> bool {
+    option != "description" && option.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
 impl<'a> FromIterator<(&'a str, &'a str)> for LiveOptions {
     /// Takes options; of one that stands twice the last counts.
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(options: I) -> Self {
         let shown = |(option, value)| (option, if SECRET.contains(&option) { HIDDEN } else { value });
         let mut options: Vec<(&str, &str)> =
-            options.into_iter().filter(|(option, _)| *option != "description").map(shown).collect();
+            options.into_iter().filter(|(option, _)| is_option(option)).map(shown).collect();
         options.sort_by_key(|(option, _)| *option);
         let mut lines =
             String::with_capacity(options.iter().map(|(option, value)| option.len() + value.len() + 3).sum());
@@ -91,7 +96,9 @@ mod tests {
     #[test]
     fn the_last_of_two_counts_and_nothing_begins_a_line() {
         let options: LiveOptions =
-            [("memory", "512"), ("cores", "1\nmemory: 9"), ("memory", "1024"), ("sshkeys", "x")].into_iter().collect();
+            [("memory", "512"), ("x\nname", "y"), ("cores", "1\nmemory: 9"), ("memory", "1024"), ("sshkeys", "x")]
+                .into_iter()
+                .collect();
         assert_eq!(options.lines, "cores: 1 memory: 9\nmemory: 1024\nsshkeys: **********\n");
         assert_eq!((options.get("memory"), options.get("cores")), (Some("1024"), Some("1 memory: 9")));
         let written = options.with([("cores", None), ("sshkeys", None), ("tags", Some("a"))].into_iter());

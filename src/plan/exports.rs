@@ -31,7 +31,7 @@ impl<'a> Exports<'a> {
         self.own.get(&vm).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether somebody else exports the directory to everybody.
+    /// Whether an export that is not phoenix's gives the directory to every address.
     pub(super) fn is_open(&self, mount: &Mount) -> bool {
         self.others.iter().any(|export| export.is_open(&mount.export))
     }

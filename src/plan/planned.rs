@@ -119,7 +119,7 @@ impl Plan {
         self.problems.iter().any(Diagnostic::is_error)
     }
 
-    /// VMs that need a restart, which this plan does or leaves to somebody.
+    /// VMs that need a restart, which this plan does or leaves to an administrator.
     #[must_use]
     pub fn restarts_needed(&self) -> usize {
         self.vms.iter().filter(|vm| !vm.blocked && vm.disruption == Disruption::Restart).count()

@@ -69,7 +69,8 @@ pub(crate) fn planned(keys: &str, target: &dyn Hypervisor, policy: &Request) -> 
     let source = Source { name: "test.json".to_owned(), text };
     let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
     let mut observed = target.observe().unwrap();
-    observed.addresses = addresses(target.guests(), &to_ask(&desired, &observed, policy));
+    let asked = addresses(target.guests(), &to_ask(&desired, &observed, policy), &NoWait::default());
+    observed.addresses = asked.found;
     let plan = plan(&desired, &observed, policy);
     assert!(!plan.problems.iter().any(phoenix::diag::Diagnostic::is_error), "{:?}", plan.problems);
     plan
