@@ -72,11 +72,10 @@ impl Step<'_> {
     /// here erases a volume that nobody spoke of.
     fn name_leftovers(&self) -> Result<(), Failure> {
         let id = self.id();
-        let Some(config) = self.afterwards(self.ask(|hypervisor| hypervisor.config(id)))? else { return Ok(()) };
-        let config = config.unwrap_or_default();
+        let Some(now) = self.afterwards(self.live())? else { return Ok(()) };
         let left = self.afterwards(self.ask(|hypervisor| hypervisor.volumes(id)))?;
         let mut left = left.unwrap_or_default();
-        left.retain(|volume| !config.contains(volume.as_str()));
+        left.retain(|volume| !now.names(volume));
         if !left.is_empty() {
             self.noticed(format!(
                 "volumes of VM {id} that its configuration does not name: {}; an interrupted move leaves such: look at \

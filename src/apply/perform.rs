@@ -12,7 +12,7 @@ use super::session::Session;
 use crate::event::Failure;
 use crate::hypervisor::{Effect, Fault, FaultKind, Hypervisor};
 use crate::model::{ActionKind, Outcome, Record, VmId};
-use crate::observed::{ConfigWrite, VmObserved, config_digest, with_record};
+use crate::observed::{ConfigWrite, VmObserved, with_record};
 use crate::plan::{Action, Plan, Task, VmPlan};
 
 /// Carries out actions. Shared by all threads of a run.
@@ -174,45 +174,34 @@ impl<'a> Step<'a> {
     }
 
     /// Whether the VM is still the one that was planned, or that this run left; otherwise what moved.
-    fn moved(&self, live: &VmObserved) -> Result<Option<String>, Failure> {
+    fn moved(&self, live: &VmObserved) -> Option<String> {
         if self.session.has_begun() && !self.session.is_known() {
             // Nothing to compare with but whose it is.
-            return Ok((!self.is_ours(live)).then(|| "its record is gone from its notes".to_owned()));
+            return (!self.is_ours(live)).then(|| "its record is gone from its notes".to_owned());
         }
         if self.session.has_begun() {
-            let id = self.id();
-            let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
-            let keys = self.session.touched_by_others(&config);
-            return Ok((!keys.is_empty()).then(|| format!("somebody else changed {}", keys.join(", "))));
+            let keys = self.session.touched_by_others(live);
+            return (!keys.is_empty()).then(|| format!("somebody else changed {}", keys.join(", ")));
         }
-        Ok(match &self.vm.basis {
+        match &self.vm.basis {
             Some(basis) if *basis == live.digest => None,
             Some(_) => Some("its configuration changed after it was planned".to_owned()),
             None => Some("it did not exist when it was planned".to_owned()),
-        })
+        }
     }
 
     /// Stops unless the VM is still the one that was planned, or that this run left.
     ///
     /// Called before anything is done to the VM, after finding that something is to be done.
     pub(super) fn must_not_have_moved(&mut self, live: &VmObserved) -> Result<(), Failure> {
-        if let Some(why) = self.moved(live)? {
+        if let Some(why) = self.moved(live) {
             return Err(stale(format!("VM {} moved: {why}", self.id()), hints::LOOK_WHAT_DIFFERS));
         }
         if let Some(lock) = &live.lock {
             return Err(failure(format!("VM {} is locked ({lock})", self.id()), Some(hints::WAIT_FOR_LOCK)));
         }
         if !self.session.is_known() {
-            let id = self.id();
-            let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
-            // Two looks: whoever came in between must not be taken for what was planned.
-            if config_digest(&config) != live.digest {
-                return Err(stale(
-                    format!("VM {id} moved: its configuration changed after it was planned"),
-                    hints::LOOK_WHAT_DIFFERS,
-                ));
-            }
-            self.session.leave(Some(config));
+            self.session.leave(Some(live.clone()));
         }
         Ok(())
     }
@@ -221,8 +210,8 @@ impl<'a> Step<'a> {
     /// looks before it does anything.
     pub(super) fn leave(&mut self) -> Result<(), Failure> {
         let id = self.id();
-        let config = self.afterwards(self.ask(|hypervisor| hypervisor.config(id)))?;
-        self.session.leave(config.map(Option::unwrap_or_default));
+        let left = self.afterwards(self.ask(|hypervisor| hypervisor.vm(id)))?;
+        self.session.leave(left.flatten());
         Ok(())
     }
 

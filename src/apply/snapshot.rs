@@ -12,12 +12,12 @@ use super::perform::Step;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::{Outcome, Record};
-use crate::observed::{Conf, FoundText, VmObserved, snapshot_section, split_notes};
+use crate::observed::{FoundText, VmObserved, split_notes};
 use crate::plan::unlocking;
 
 /// The record that a snapshot carries in its own words.
-fn told_by(section: &str) -> Option<Record> {
-    match split_notes(&Conf::parse(section).description()).record {
+fn recorded(words: &str) -> Option<Record> {
+    match split_notes(words).record {
         FoundText::One(json) => serde_json::from_str(&json).ok(),
         FoundText::None | FoundText::Several => None,
     }
@@ -73,12 +73,12 @@ impl Step<'_> {
         let live = self.live()?;
         self.must_not_have_moved(&live)?;
         let project = self.by.plan.project.clone();
-        let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
-        let Some(section) = snapshot_section(&config, &name) else {
+        if !live.snapshots.contains(&name) {
             return Err(stale(format!("VM {id} has no snapshot `{name}` any more"), hints::PLAN_AGAIN));
-        };
+        }
+        let words = live.snapshot_notes.get(&name).map_or("", String::as_str);
         let of = |record: &Record| record.project == project && record.vm == id;
-        let Some(then) = told_by(&section).filter(of) else {
+        let Some(then) = recorded(words).filter(of) else {
             let hint = hints::rollback_by_hand(id, &name);
             return Err(failure(
                 format!("snapshot `{name}` of VM {id} does not say what phoenix had done by then"),

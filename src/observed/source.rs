@@ -10,7 +10,7 @@ use super::disk::is_device_key;
 use super::live::LiveOptions;
 use super::pending::{PendingChange, pending_changes};
 use super::property::value;
-use super::{BootDisk, ConfigWrite, VmVolume, config_digest, is_disk_key};
+use super::{BootDisk, ConfigWrite, OWN_SNAPSHOT, VmVolume, config_digest, is_disk_key};
 use crate::model::{Digest, VmId};
 
 /// A VM as a recording has it: everything that the values of [`VmObserved`](super::VmObserved) are read from, and nothing twice.
@@ -50,6 +50,12 @@ pub(super) struct VmSource {
     pub(super) snapshots: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) half_snapshots: BTreeSet<String>,
+    /// The words of snapshots that phoenix took.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) snapshot_notes: BTreeMap<String, String>,
+    /// Volumes that only snapshots or waiting values name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) other_volumes: BTreeSet<String>,
 }
 
 /// Proxmox's own default where `hotplug` is not set.
@@ -67,6 +73,7 @@ impl VmSource {
         let is_deleted = |key: &str| pending.get(key).is_some_and(|change| change.pending.is_none());
         let keys = later("sshkeys").or_else(|| active("sshkeys").filter(|_| !is_deleted("sshkeys")));
         let drives = entries.iter().map(|(key, _)| *key).chain(pending.keys().map(String::as_str));
+        let volumes: Vec<VmVolume> = entries.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect();
         Self {
             id,
             digest: config_digest(text),
@@ -87,7 +94,6 @@ impl VmSource {
                 .map(|(key, _)| (*key).to_owned())
                 .collect(),
             hotplug: hotplug(active("hotplug")),
-            volumes: entries.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect(),
             devices: entries.iter().map(|(key, _)| *key).filter(|key| is_device_key(key)).map(str::to_owned).collect(),
             passed_through: (entries.iter().filter(|(key, _)| is_disk_key(key)))
                 .filter_map(|(key, drive)| BootDisk::parse(key, drive))
@@ -96,6 +102,14 @@ impl VmSource {
                 .collect(),
             snapshots: conf.snapshots().map(str::to_owned).collect(),
             half_snapshots: conf.half_snapshots().map(str::to_owned).collect(),
+            snapshot_notes: (conf.snapshots().filter(|name| name.starts_with(OWN_SNAPSHOT)))
+                .map(|name| (name.to_owned(), conf.snapshot_notes(name)))
+                .collect(),
+            other_volumes: (conf.other_entries().filter_map(|(key, text)| VmVolume::parse(key, text)))
+                .map(|named| named.volume)
+                .filter(|volume| !volumes.iter().any(|named| named.volume == *volume))
+                .collect(),
+            volumes,
             pending,
         }
     }

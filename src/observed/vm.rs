@@ -88,6 +88,10 @@ pub struct VmObserved {
     pub snapshots: Vec<String>,
     /// Those of them that are half made, or half removed.
     pub half_snapshots: BTreeSet<String>,
+    /// The words of those that phoenix took, which have its record.
+    pub snapshot_notes: BTreeMap<String, String>,
+    /// Volumes that only its snapshots, or values that wait for a stop, name.
+    pub other_volumes: BTreeSet<String>,
     /// What its notes say about ownership.
     pub record: RecordFound,
     /// It is only the placeholder that `qm clone` makes first (` qmclone temporary file`), with or without its lock.
@@ -99,6 +103,28 @@ impl VmObserved {
     #[must_use]
     pub fn startup_number(&self, key: &str) -> Option<u32> {
         value(&self.startup, key, "order")?.parse().ok()
+    }
+
+    /// Whether its configuration names a volume anywhere, in its snapshots, too.
+    #[must_use]
+    pub fn names(&self, volume: &str) -> bool {
+        let saved_memory = || volume.rsplit(['/', ':']).next().unwrap_or_default().contains("-state-");
+        self.volumes.iter().any(|named| named.volume == volume)
+            || self.other_volumes.contains(volume)
+            || (!self.snapshots.is_empty() && saved_memory())
+    }
+
+    /// The options in force, as the running VM has them: without what waits for a stop and start.
+    #[must_use]
+    pub fn active(&self) -> BTreeMap<&str, &str> {
+        let mut active: BTreeMap<&str, &str> = self.options.iter().collect();
+        for (option, change) in &self.pending {
+            match &change.active {
+                Some(value) => active.insert(option, value),
+                None => active.remove(option.as_str()),
+            };
+        }
+        active
     }
 
     /// The snapshots among its own that phoenix took.
