@@ -52,7 +52,7 @@ pub use property::PropertyString;
 pub use recording::{RECORDING_VERSION, Recording};
 pub use snapshots::{OWN_SNAPSHOT, rolled_back, snapshot_section, with_snapshot, without_snapshot};
 pub use tags::normal_tags;
-pub use vm::VmObserved;
+pub use vm::{NEW_MAC, VmObserved};
 
 use serde::{Deserialize, Serialize};
 

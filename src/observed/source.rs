@@ -114,7 +114,7 @@ impl VmSource {
         }
     }
 
-    /// The same VM after a write of its options; its notes stay.
+    /// The same VM after a write of its options and notes.
     pub(super) fn with(self, write: &ConfigWrite) -> Self {
         let set = write.set.iter().map(|(option, value)| (option.as_str(), Some(value.as_str())));
         let edits = set.chain(write.delete.iter().map(|option| (option.as_str(), None)));
@@ -128,7 +128,13 @@ impl VmSource {
         let mut drives = self.drives;
         drives.extend(write.set.keys().filter(|key| is_disk_key(key)).cloned());
         let fixed = edited.iter().filter(|(key, value)| is_fixed(key, value)).map(|(key, _)| key.to_owned()).collect();
-        Self { options: edited, ssh_keys, drives, fixed_addresses: fixed, ..self }
+        let volumes = edited.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect();
+        let notes = match write.set.get("description") {
+            Some(notes) => notes.clone(),
+            None if write.delete.contains("description") => String::new(),
+            None => self.notes,
+        };
+        Self { options: edited, ssh_keys, drives, volumes, fixed_addresses: fixed, notes, ..self }
     }
 }
 

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::cloud_init::CloudInit;
 use super::live::LiveOptions;
-use super::notes::split_notes;
 use super::ownership::RecordFound;
 use super::pending::PendingChange;
 use super::property::value;
 use super::source::VmSource;
 use super::{BootDisk, ConfigWrite, Net, OWN_SNAPSHOT, PropertyString, VmVolume};
 use crate::model::{Digest, Record, RecordState, VmId};
+
+/// What stands for the MAC address of a card that is not made yet.
+pub const NEW_MAC: &str = "<mac of net0>";
 
 /// A VM or template in normal form.
 ///
@@ -127,6 +129,12 @@ impl VmObserved {
         active
     }
 
+    /// Whether it has a snapshot of this name.
+    #[must_use]
+    pub fn has_snapshot(&self, name: &str) -> bool {
+        self.snapshots.iter().any(|own| own == name)
+    }
+
     /// The snapshots among its own that phoenix took.
     pub fn own_snapshots(&self) -> impl Iterator<Item = &String> {
         self.snapshots.iter().filter(|name| name.starts_with(OWN_SNAPSHOT))
@@ -144,32 +152,35 @@ impl VmObserved {
     /// What a clone of this VM looks like before it is configured, as far as it can be told before it is made.
     ///
     /// `notes` are those given to the clone. Its digest, its uuid and the MAC of its net0 are made up by Proxmox:
-    /// `<digest>`, `UUID` and `<mac of net0>` stand for them.
+    /// `<digest>`, `UUID` and [`NEW_MAC`] stand for them.
     #[must_use]
-    pub fn as_clone(&self, id: VmId, name: &str, notes: &str, record: Record) -> Self {
+    pub fn as_clone(&self, id: VmId, name: &str, notes: &str) -> Self {
         let mut smbios = PropertyString::parse(self.options.get("smbios1").unwrap_or_default());
         smbios.set("uuid", "UUID");
         let mut new = ConfigWrite::default();
         let mut set = |option: &str, value: String| new.set.insert(option.to_owned(), value);
         set("name", name.to_owned());
+        set("description", notes.to_owned());
         set("smbios1", smbios.to_string());
         if let Some(net) = &self.net0 {
-            set("net0", Net { mac: Some("<mac of net0>".to_owned()), ..net.clone() }.to_string());
+            set("net0", Net { mac: Some(NEW_MAC.to_owned()), ..net.clone() }.to_string());
         }
         new.delete.extend(["lock", "template"].map(str::to_owned));
-        let mut clone = self.after(&new);
-        clone.id = id;
-        clone.digest = Digest("<digest>".to_owned());
-        clone.pending.clear();
-        clone.snapshots.clear();
-        clone.half_snapshots.clear();
-        notes.clone_into(&mut clone.notes);
-        clone.description = split_notes(notes).description;
-        clone.record = RecordFound::Valid(Box::new(record));
-        clone
+        let clone = VmSource {
+            id,
+            digest: Digest("<digest>".to_owned()),
+            running: false,
+            pending: BTreeMap::new(),
+            snapshots: Vec::new(),
+            half_snapshots: BTreeSet::new(),
+            snapshot_notes: BTreeMap::new(),
+            other_volumes: BTreeSet::new(),
+            ..VmSource::from(self.clone())
+        };
+        clone.with(&new).into()
     }
 
-    /// How the VM is after a write of its options. Its notes and its digest stay what they are.
+    /// How the VM is after a write. Its digest stays what it is.
     #[must_use]
     pub fn after(&self, write: &ConfigWrite) -> Self {
         VmSource::from(self.clone()).with(write).into()

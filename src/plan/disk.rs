@@ -119,8 +119,8 @@ pub(super) fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
 pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, problems: &mut Vec<Diagnostic>) {
     let mut needed: BTreeMap<&str, u64> = BTreeMap::new();
     for vm in vms {
-        let Some(task) = &vm.task else { continue };
-        let wanted = diff::wanted_bytes(&task.desired);
+        let Some(desired) = &vm.desired else { continue };
+        let wanted = diff::wanted_bytes(desired);
         let has = |kind: ActionKind| vm.actions.iter().any(|a| a.kind == kind && a.outcome.acts());
         // A disk that moves needs room for all of it.
         let whole = [ActionKind::Clone, ActionKind::CreateFromImage, ActionKind::MoveDisk];
@@ -132,7 +132,7 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, p
         } else {
             0
         };
-        *needed.entry(&task.desired.boot_disk_storage).or_default() += grows;
+        *needed.entry(&desired.boot_disk_storage).or_default() += grows;
     }
     for (id, bytes) in needed {
         let Some(storage) = observed.storages.get(id) else { continue };

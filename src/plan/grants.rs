@@ -9,6 +9,7 @@ mod notices;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Mount, codes, volumes};
 use crate::diag::Diagnostic;
@@ -39,7 +40,7 @@ impl<'a> Grants<'a> {
         let mut grants = Self { desired, observed, rule: Rule::of(observed, asked), written: BTreeMap::new() };
         for vm in &desired.vms {
             let mounts = volumes::resolve(vm, &desired.settings, observed, &mut Vec::new());
-            for directory in mounts.iter().flat_map(Mount::directories) {
+            for directory in mounts.iter().flat_map(|mount| mount.directories()) {
                 grants.written.entry(grants.real(directory)).or_default().insert(vm.vm_id);
             }
         }
@@ -75,7 +76,7 @@ impl<'a> Grants<'a> {
     }
 
     /// Tells which directories a VM may not have.
-    pub(super) fn judge(&self, vm: &DesiredVm, mounts: &[Mount], problems: &mut Vec<Diagnostic>) {
+    pub(super) fn judge(&self, vm: &DesiredVm, mounts: &[Arc<Mount>], problems: &mut Vec<Diagnostic>) {
         let mut judged = BTreeSet::new();
         for mount in mounts {
             for directory in mount.directories() {

@@ -30,8 +30,8 @@ mod select;
 mod selection;
 mod staging;
 pub mod status;
+mod step;
 mod steps;
-mod task;
 mod template;
 mod verified;
 mod volumes;
@@ -49,6 +49,9 @@ pub(crate) use preflight::unlocking;
 pub use request::{Goal, Power, Request};
 use scene::Scene;
 pub use selection::{Selection, Selector};
-pub use task::{CloneTask, FeatureScript, Leftover, Retired, Source, StagedFile, Task};
+pub use step::{
+    CloneStep, ConfigureStep, FeatureStep, ImageStep, Leftover, MountStep, MoveStep, ResizeStep, Retired, Rows,
+    StageStep, StagedFile, Step, UnmountStep,
+};
 pub use verified::{to_ask, to_verify};
 pub use volumes::{directories, more_directories};

@@ -1,6 +1,7 @@
 //! From declared volumes to what is mounted from where.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Settings, normal_path};
@@ -17,14 +18,14 @@ pub(super) fn resolve(
     settings: &Settings,
     observed: &Observed,
     problems: &mut Vec<Diagnostic>,
-) -> Vec<Mount> {
+) -> Vec<Arc<Mount>> {
     let persistent = &settings.persistent_storage;
     let mut mounts = Vec::with_capacity(vm.volumes.len() + 1);
     let declared_channel = vm.volumes.iter().any(|volume| volume.mount_point == persistent.mount_point);
     if !vm.features.is_empty() && !declared_channel {
         let path = implicit_path(settings, vm);
         if let Some(server) = persistent.server.as_deref().or_else(|| node_address(vm, observed)) {
-            mounts.push(Mount {
+            mounts.push(Arc::new(Mount {
                 mount_point: persistent.mount_point.clone(),
                 server: server.to_owned(),
                 export: path.clone(),
@@ -32,7 +33,7 @@ pub(super) fn resolve(
                 served: is_served(server, observed),
                 channel: true,
                 implicit: true,
-            });
+            }));
         } else if observed.node.bridges.contains_key(&vm.network_bridge) {
             problems.push(
                 Diagnostic::error(
@@ -59,7 +60,7 @@ pub(super) fn resolve(
             // The config refuses a volume with neither.
             (None, None) => continue,
         };
-        mounts.push(Mount {
+        mounts.push(Arc::new(Mount {
             mount_point: volume.mount_point.clone(),
             served: is_served(&server, observed) && host_path.is_some(),
             server,
@@ -67,7 +68,7 @@ pub(super) fn resolve(
             host_path,
             channel,
             implicit: false,
-        });
+        }));
     }
     mounts
 }
@@ -102,7 +103,7 @@ pub fn more_directories(desired: &Desired, observed: &Observed) -> Vec<String> {
     let mut found = BTreeSet::new();
     for vm in desired.vms.iter().filter(|vm| vm.volumes.iter().any(|volume| volume.share.is_some())) {
         let mounts = resolve(vm, &desired.settings, observed, &mut Vec::new());
-        found.extend(mounts.iter().flat_map(Mount::directories).map(normal_path));
+        found.extend(mounts.iter().flat_map(|mount| mount.directories()).map(normal_path));
     }
     found.retain(|path| !observed.places.contains_key(path));
     found.into_iter().collect()
