@@ -59,7 +59,7 @@ fn clone_op(source: u32, target: u32, name: &str, storage: Option<&str>) -> Host
 
 /// The configuration file of a VM of a node.
 fn text(node: &Embedded, vm: u32) -> String {
-    let identity = node.observe().unwrap().node.identity;
+    let identity = node.observe().unwrap().identity;
     let dir = Path::new(&identity[identity.find('/').unwrap()..]);
     fs::read_to_string(dir.join(format!("qemu-server/{vm}.conf"))).unwrap()
 }
@@ -232,7 +232,7 @@ fn clones_and_their_volumes() {
     assert!(!vm.template && vm.lock.is_none() && vm.record.valid().is_some());
     resize(&node, 1000, "scsi0", 50).unwrap();
     resize(&node, 1000, "scsi0", 50).unwrap();
-    let storages = node.observe().unwrap().storages;
+    let storages = node.observe().unwrap().own_node().storages.clone();
     assert_eq!(storages["local"].free, 100 * GIB - 50 * GIB - (4 << 20));
     assert!(!storages["local-nfs"].images && !storages["local-zfs"].thick);
 }

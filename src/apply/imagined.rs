@@ -13,7 +13,7 @@ use crate::hypervisor::{
 };
 use crate::model::{Digest, GIB, VmId};
 use crate::observed::{
-    ConfigWrite, Export, NEW_MAC, Net, Observed, PropertyString, VmObserved, encode_description, print_size,
+    ConfigWrite, Export, NEW_MAC, Net, Node, Observed, PropertyString, VmObserved, encode_description, print_size,
 };
 
 /// What stands for the address of a guest until it is known, in what is told.
@@ -89,7 +89,7 @@ impl Hypervisor for Imagined {
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
         let state = self.state();
         let matter = |export: &&Export| export.vm.is_none_or(|owner| owner == vm);
-        Ok(state.observed.exports.iter().filter(matter).cloned().collect())
+        Ok(state.node(vm).into_iter().flat_map(|node| &node.exports).filter(matter).cloned().collect())
     }
 
     fn perform(&self, op: &HostOp, _: Duration) -> Result<(), Fault> {
@@ -159,6 +159,15 @@ fn told(op: &HostOp) -> HostOp {
 }
 
 impl State {
+    /// Name of the node that a VM is on, or is made on.
+    fn node_of(&self, vm: VmId) -> String {
+        self.observed.vms.get(&vm).map_or(&self.observed.here, |live| &live.node).clone()
+    }
+
+    fn node(&self, vm: VmId) -> Option<&Node> {
+        self.observed.nodes.get(&self.node_of(vm))
+    }
+
     /// What an operation does to the VMs and exports.
     fn happen(&mut self, op: &HostOp) -> Result<(), Fault> {
         let vms = &mut self.observed.vms;
@@ -173,7 +182,8 @@ impl State {
             }
             HostOp::Create { vm, name, description } => {
                 let text = format!("{}name: {name}\nsmbios1: uuid=UUID\n", encode_description(description));
-                vms.insert(*vm, VmObserved { digest: unknown(), ..VmObserved::from_conf(*vm, &text, false) });
+                let new = VmObserved::from_conf(*vm, &text, false).on(&self.observed.here);
+                vms.insert(*vm, VmObserved { digest: unknown(), ..new });
             }
             HostOp::ImportDisk { vm, image, storage, .. } => {
                 let mut write = import(&image.fetched(), storage);
@@ -222,8 +232,11 @@ impl State {
                     client: entry.client.clone(),
                     full: true,
                 };
-                self.observed.exports.retain(|export| export.vm != Some(*vm));
-                self.observed.exports.extend(entries.iter().map(entry));
+                let node = self.node_of(*vm);
+                if let Some(node) = self.observed.nodes.get_mut(&node) {
+                    node.exports.retain(|export| export.vm != Some(*vm));
+                    node.exports.extend(entries.iter().map(entry));
+                }
             }
             HostOp::FetchImage { .. } | HostOp::MakeDirectory { .. } => {}
         }

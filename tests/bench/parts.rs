@@ -13,7 +13,7 @@ use phoenix::hypervisor::{About, Hypervisor as _};
 use phoenix::model::{Desired, DesiredVm, Record, RecordState, content_digest};
 use phoenix::observed::{Observed, VmObserved, encode_description, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Plan, Request, lint, plan, vm_context};
+use phoenix::plan::{Plan, Request, Step, lint, plan, vm_context};
 use phoenix::ui;
 use tempfile::TempDir;
 
@@ -83,7 +83,7 @@ fn settled(vms: usize) -> (Desired, Observed) {
     let all_new = plan(&desired, &observed, &Request::default());
     for vm in &desired.vms {
         let text = conf(vm, &all_new);
-        observed.vms.insert(vm.vm_id, VmObserved::from_conf(vm.vm_id, &text, true));
+        observed.vms.insert(vm.vm_id, VmObserved::from_conf(vm.vm_id, &text, true).on(&observed.here));
     }
     assert!(!plan(&desired, &observed, &Request::default()).acts());
     (desired, observed)

@@ -56,7 +56,7 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut 
         if live.running {
             draft.push(Action::does(Step::Stop, Outcome::Update, "the VM goes").costing(Disruption::Stop));
         }
-        if scene.observed.exports.iter().any(|export| export.vm == Some(vm)) {
+        if !scene.exports.own_of(vm).is_empty() {
             draft.does(Step::ExportShare(Vec::new()), Outcome::Destroy, "what is exported to the VM goes");
         }
         draft.push(destroys(Step::Destroy, "the VM goes"));
