@@ -25,12 +25,9 @@ struct Late {
     due: AtomicUsize,
 }
 
-impl Hypervisor for Late {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
+impl Around for Late {
+    fn inner(&self) -> &dyn Hypervisor {
+        &self.node
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let now = self.node.vm(vm)?;
@@ -41,18 +38,6 @@ impl Hypervisor for Late {
         self.answered.fetch_add(1, Ordering::Relaxed);
         Ok(now.and_then(self.before))
     }
-    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
-        self.node.volumes(vm)
-    }
-    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
-        self.node.cloning(vm)
-    }
-    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.node.working(vm)
-    }
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.node.exports(vm)
-    }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.node.perform(op, deadline)?;
         if matches!(op, HostOp::Clone { .. }) {
@@ -61,9 +46,6 @@ impl Hypervisor for Late {
             return Err(Fault::uncertain(FaultKind::Unreachable, what));
         }
         Ok(())
-    }
-    fn guests(&self) -> &dyn Guests {
-        self.node.guests()
     }
 }
 

@@ -36,12 +36,9 @@ struct Edited {
     starts: bool,
 }
 
-impl Hypervisor for Edited {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
+impl Around for Edited {
+    fn inner(&self) -> &dyn Hypervisor {
+        &self.node
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let found = self.node.vm(vm);
@@ -52,19 +49,6 @@ impl Hypervisor for Edited {
         }
         found
     }
-    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
-        self.node.volumes(vm)
-    }
-    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
-        self.node.cloning(vm)
-    }
-
-    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.node.working(vm)
-    }
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.node.exports(vm)
-    }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         if self.starts && matches!(op, HostOp::Start { .. }) {
             self.node.perform(op, deadline).unwrap();
@@ -74,9 +58,6 @@ impl Hypervisor for Edited {
             std::fs::write(self.conf.with_extension("armed"), "").unwrap();
         }
         result
-    }
-    fn guests(&self) -> &dyn Guests {
-        self.node.guests()
     }
 }
 
@@ -223,29 +204,13 @@ impl Cut {
     }
 }
 
-impl Hypervisor for Cut {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
+impl Around for Cut {
+    fn inner(&self) -> &dyn Hypervisor {
+        &self.node
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.reach()?;
         self.node.vm(vm)
-    }
-    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
-        self.node.volumes(vm)
-    }
-    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
-        self.node.cloning(vm)
-    }
-
-    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.node.working(vm)
-    }
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.node.exports(vm)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.node.perform(op, deadline)?;
@@ -254,9 +219,6 @@ impl Hypervisor for Cut {
             return Err(Fault::uncertain(FaultKind::Denied, "connection closed"));
         }
         Ok(())
-    }
-    fn guests(&self) -> &dyn Guests {
-        self.node.guests()
     }
 }
 

@@ -62,28 +62,9 @@ impl Faulty {
     }
 }
 
-impl Hypervisor for Faulty {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
-    }
-    fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
-        self.node.vm(vm)
-    }
-    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
-        self.node.volumes(vm)
-    }
-    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
-        self.node.cloning(vm)
-    }
-
-    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.node.working(vm)
-    }
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.node.exports(vm)
+impl Around for Faulty {
+    fn inner(&self) -> &dyn Hypervisor {
+        &self.node
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.call(|| self.node.perform(op, deadline))

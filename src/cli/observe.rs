@@ -71,8 +71,8 @@ pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired) -> Result
     let mut observed = hypervisor.observe_with(&directories(desired))?;
     // Only a share that is a storage of the node itself lies where the config does not say.
     let more = more_directories(desired, &observed);
-    if !more.is_empty() {
-        observed.own_node_mut().places.extend(hypervisor.places(&more)?);
+    if let Some(files) = hypervisor.files().filter(|_| !more.is_empty()) {
+        observed.own_node_mut().places.extend(files.places(&more)?);
     }
     Ok(observed)
 }

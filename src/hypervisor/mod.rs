@@ -34,12 +34,6 @@ pub trait Hypervisor: Send + Sync {
         self.observe_with(&[])
     }
 
-    /// Where each of these directories of the hypervisor really lies, whether or not it exists. Changes nothing.
-    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
-        let mut observed = self.observe_with(directories)?;
-        Ok(std::mem::take(&mut observed.own_node_mut().places))
-    }
-
     /// Reads one VM. `None`: there is no VM with this VMID.
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault>;
 
@@ -52,10 +46,6 @@ pub trait Hypervisor: Send + Sync {
     /// A task that works on the disks of a VM right now, in Proxmox's word for its kind, e.g. `qmmove`; as far as can be
     /// told. No lock of the configuration shows it.
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault>;
-
-    /// The NFS exports of the target that matter to a VM: phoenix's own for it, and everybody else's; not phoenix's for
-    /// other VMs.
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault>;
 
     /// Size in bytes of the disk in an image that was fetched. `None`: this target cannot tell.
     fn image_size(&self, _image: &CloudImage) -> Result<Option<u64>, Fault> {
@@ -78,6 +68,39 @@ pub trait Hypervisor: Send + Sync {
 
     /// The guests of this target.
     fn guests(&self) -> &dyn Guests;
+
+    /// The files of the target's own node; `None`: this target reaches none.
+    fn files(&self) -> Option<&dyn HostFiles>;
+}
+
+/// Directories and NFS exports of the node that a target stands on, for the VMs of that node.
+pub trait HostFiles: Send + Sync {
+    /// Where each of these directories really lies, whether or not it exists. Changes nothing.
+    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault>;
+
+    /// The NFS exports that matter to a VM: phoenix's own for it, and everybody else's; not phoenix's for other VMs.
+    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault>;
+
+    /// Carries out one operation and returns when it has ended. Each may be repeated: done twice, it is done once.
+    fn write(&self, op: &FileOp, deadline: Duration) -> Result<(), Fault>;
+}
+
+/// One operation on the files of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileOp {
+    /// Writes `/etc/exports.d/phoenix-VM.exports` and makes it count (`exportfs -ra`). No other file is touched.
+    WriteExports {
+        /// The VM.
+        vm: VmId,
+        /// Everything that is exported to it.
+        entries: Vec<ExportEntry>,
+    },
+    /// Makes a directory on the node: 0755, its parents 0700, so that no user of the node but root gets at what
+    /// guests put there. Existing directories and their modes stay as they are; links are not followed.
+    MakeDirectory {
+        /// Absolute path.
+        path: String,
+    },
 }
 
 /// How a person looks at the console of a VM of Proxmox.
@@ -264,13 +287,6 @@ pub enum HostOp {
         /// Digest the configuration must still have.
         digest: Digest,
     },
-    /// Writes `/etc/exports.d/phoenix-VM.exports` and makes it count (`exportfs -ra`). No other file is touched.
-    WriteExports {
-        /// The VM.
-        vm: VmId,
-        /// Everything that is exported to it.
-        entries: Vec<ExportEntry>,
-    },
     /// `qm unlock VM; qm destroy VM [--purge 1 --destroy-unreferenced-disks 1]`: removes what an interrupted clone left,
     /// even if the clone copied `protection` from its template. That it is left over `apply` looks at just before.
     RemoveLeftover {
@@ -278,12 +294,6 @@ pub enum HostOp {
         vm: VmId,
         /// Also erase its volumes that no configuration names. Only when the leftover carries our own record.
         unreferenced: bool,
-    },
-    /// Makes a directory on the hypervisor: 0755, its parents 0700, so that no user of the node but root gets at what
-    /// guests put there. Existing directories and their modes stay as they are; links are not followed.
-    MakeDirectory {
-        /// Absolute path.
-        path: String,
     },
 }
 

@@ -98,12 +98,9 @@ fn recorded(op: &HostOp) -> u32 {
     }
 }
 
-impl Hypervisor for Loaded {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
+impl Around for Loaded {
+    fn inner(&self) -> &dyn Hypervisor {
+        &*self.node
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.look(|node| node.vm(vm))

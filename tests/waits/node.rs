@@ -196,12 +196,9 @@ impl Troubled {
     }
 }
 
-impl Hypervisor for Troubled {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
+impl Around for Troubled {
+    fn inner(&self) -> &dyn Hypervisor {
+        &self.node
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.looked(vm).vm(vm)
@@ -212,12 +209,8 @@ impl Hypervisor for Troubled {
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         self.looked(vm).cloning(vm)
     }
-
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
         self.looked(vm).working(vm)
-    }
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.node.exports(vm)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         let clone = matches!(op, HostOp::Clone { target, .. } if target.get() == VM);
