@@ -28,6 +28,7 @@ mod request;
 mod scene;
 mod select;
 mod selection;
+mod size;
 mod staging;
 pub mod status;
 mod steps;

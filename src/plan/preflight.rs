@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::words::known_words;
-use super::{Mount, Scene, addresses, codes, diff, disk, template};
+use super::{Mount, Scene, addresses, codes, diff, disk, size, template};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId, normal_path};
 use crate::observed::{Observed, VmObserved, with_record};
@@ -109,8 +109,8 @@ fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>, problems: &mut Vec<Di
     );
 }
 
-/// Bridge, CPUs, memory and name against the node.
-pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+/// Bridge, CPUs, memory and name against the node. `live`: the VM, where it exists.
+pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
     let node = &scene.observed.node;
     if scene.observed.ha.contains(&vm.vm_id) {
         let text = format!("the HA manager looks after VM {}: it may start or stop it at any time", vm.vm_id);
@@ -124,26 +124,7 @@ pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnos
                 .hint(known_words("bridges", &vm.network_bridge, &known)),
         );
     }
-    let memory = u64::from(vm.memory_mb);
-    if node.memory_mb != 0 && memory > node.memory_mb {
-        problems.push(
-            Diagnostic::error(
-                codes::TOO_MUCH_MEMORY,
-                format!("{memory} MiB of memory are wished, the node has {}", node.memory_mb),
-            )
-            .vm(vm.vm_id),
-        );
-    }
-    let cpus = u64::from(vm.cpu_sockets) * u64::from(vm.cpu_cores);
-    if node.cpus != 0 && cpus > u64::from(node.cpus) {
-        problems.push(
-            Diagnostic::error(
-                codes::TOO_MANY_CPUS,
-                format!("{cpus} CPUs are wished (sockets × cores), the node allows {} per VM", node.cpus),
-            )
-            .vm(vm.vm_id),
-        );
-    }
+    size::fits(vm, live, scene, problems);
     addresses::told(vm, scene, problems);
     let others = scene.names.get(vm.vm_name.as_str()).map_or(&[][..], Vec::as_slice);
     if let Some(other) = others.iter().find(|other| **other != vm.vm_id) {

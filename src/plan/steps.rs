@@ -39,7 +39,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
                 super::template::storage(vm, scene, problems);
             }
             let mounts = volumes::granted(vm, scene, problems);
-            preflight::host(vm, scene, problems);
+            preflight::host(vm, None, scene, problems);
             if let Some(source) = source
                 && !has_errors(&problems[before..])
             {
@@ -61,7 +61,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
                 super::template::storage(vm, scene, problems);
             }
             let mounts = volumes::granted(vm, scene, problems);
-            preflight::host(vm, scene, problems);
+            preflight::host(vm, Some(live), scene, problems);
             preflight::removed(vm, record, &mounts, problems);
             if !has_errors(&problems[before..]) {
                 return draft.update(vm, live, record, mounts, scene, problems);
