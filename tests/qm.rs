@@ -173,6 +173,18 @@ fn what_runs_on_the_node_is_respected() {
     fs::remove_file(node.path("qemu-server/1000.conf")).unwrap();
     node.answer("resources", r#"[{"id":"qemu/1000","name":"web","node":"pve2","type":"qemu","vmid":1000}]"#);
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["VM 1000 `web` is on node `pve2`"]);
+    // A template that is there is not said to be nowhere.
+    node.answer(
+        "resources",
+        r#"[{"id":"qemu/9001","name":"ubuntu-22.04-cloud-template-v3","node":"pve2","type":"qemu","template":1,"vmid":9001}]"#,
+    );
+    fs::remove_file(node.path("qemu-server/9000.conf")).unwrap();
+    let there =
+        ["template `ubuntu-22.04-cloud-template-v3` (9001) is on node `pve2`", "name that node with `--target`"];
+    let output = node.phoenix(&["plan", "--target", "qm:"]);
+    check(&output, 1, &there);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("there is no template"), "it is said to be nowhere");
+    node.write("qemu-server/9000.conf", TEMPLATE);
     // So has a container, wherever it is.
     node.answer("resources", r#"[{"id":"lxc/1000","name":"ct","node":"pve","type":"lxc","vmid":1000}]"#);
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["1000 is the container `ct` on node `pve`"]);

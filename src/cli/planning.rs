@@ -177,7 +177,10 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     if let Some(broken) = lint::lint(&plan, &observed).first() {
         return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
     }
-    let about = about(&target);
+    let mut about = about(&target);
+    if observed.without_quorum.is_some() {
+        about.label.push_str(", whose cluster has no quorum");
+    }
     let path = wish.config.display().to_string();
     let provenance = Provenance {
         target,

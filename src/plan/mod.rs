@@ -24,6 +24,7 @@ mod order;
 mod planned;
 mod planner;
 mod preflight;
+mod quorum;
 mod request;
 mod scene;
 mod select;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, order, preflight, select, steps,
+    Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, order, preflight, quorum,
+    select, steps,
 };
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
@@ -15,7 +16,7 @@ use crate::observed::Observed;
 /// Problems are collected, not returned as an error: a plan with errors still shows everything else.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
-    let mut problems = Vec::new();
+    let mut problems: Vec<Diagnostic> = quorum::lost(observed, &request.goal).into_iter().collect();
     let templates = observed.templates_by_name();
     let names = observed.names();
     let exports = exports::Exports::of(observed);

@@ -6,7 +6,7 @@ use super::words::known_words;
 use super::{Mount, Scene, addresses, codes, diff, disk, size, template};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId, normal_path};
-use crate::observed::{Observed, VmObserved, with_record};
+use crate::observed::{Elsewhere, Observed, VmObserved, with_record};
 
 /// Resolves the template of a VM that is to be made: one of the file, or the one of the target that has the name.
 pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {
@@ -20,6 +20,10 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
             format!("template `{name}` ({source}) is no longer declared and goes: nothing can be cloned from it");
         let hint = "declare it, name another template, or leave out `--prune`";
         problems.push(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint));
+        return None;
+    }
+    if let Some(other) = scene.observed.elsewhere.get(&source).filter(|_| vm.template.is_some()) {
+        problems.push(template_elsewhere(vm, source, other));
         return None;
     }
     linked(vm, source, scene, problems);
@@ -52,28 +56,40 @@ fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagno
     let name = vm.template_name.as_str();
     let found = scene.templates.get(name).map_or(&[][..], Vec::as_slice);
     let [source] = found else {
-        let problem = if found.is_empty() {
-            let known: Vec<&str> = scene.templates.keys().copied().collect();
-            let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
-                Some(id) => format!("VM {id} has that name and is not a template"),
-                None => match &scene.observed.node.template_hint {
-                    Some(hint) if known.is_empty() => hint.clone(),
-                    _ => known_words("templates", name, &known),
-                },
+        let there = |(_, other): &(&VmId, &Elsewhere)| other.template && other.name == name;
+        let problem =
+            if let Some((id, other)) = scene.observed.elsewhere.iter().find(there).filter(|_| found.is_empty()) {
+                template_elsewhere(vm, *id, other)
+            } else if found.is_empty() {
+                let known: Vec<&str> = scene.templates.keys().copied().collect();
+                let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
+                    Some(id) => format!("VM {id} has that name and is not a template"),
+                    None => match &scene.observed.node.template_hint {
+                        Some(hint) if known.is_empty() => hint.clone(),
+                        _ => known_words("templates", name, &known),
+                    },
+                };
+                Diagnostic::error(codes::UNKNOWN_TEMPLATE, format!("there is no template `{name}`")).hint(hint)
+            } else {
+                let ids = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                Diagnostic::error(
+                    codes::AMBIGUOUS_TEMPLATE,
+                    format!("{} templates are called `{name}`: {ids}", found.len()),
+                )
+                .hint("rename all but one of them")
             };
-            Diagnostic::error(codes::UNKNOWN_TEMPLATE, format!("there is no template `{name}`")).hint(hint)
-        } else {
-            let ids = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            Diagnostic::error(
-                codes::AMBIGUOUS_TEMPLATE,
-                format!("{} templates are called `{name}`: {ids}", found.len()),
-            )
-            .hint("rename all but one of them")
-        };
         problems.push(problem.vm(vm.vm_id));
         return None;
     };
     Some(*source)
+}
+
+/// Says that a template is on another node.
+fn template_elsewhere(vm: &DesiredVm, id: VmId, other: &Elsewhere) -> Diagnostic {
+    let what = format!("template `{}` ({id}) is on node `{}`", vm.template_name, other.node);
+    let hint =
+        "a VM is cloned on the node that has its template: name that node with `--target`, or make the template here";
+    Diagnostic::error(codes::ELSEWHERE, what).vm(vm.vm_id).hint(hint)
 }
 
 /// The storage that the disk of a template lies on, or will lie on.
