@@ -146,7 +146,7 @@ impl Step<'_> {
         if !volumes.is_empty() {
             return Err(failure(
                 format!("there are volumes of VMID {id} already: {}", volumes.join(", ")),
-                Some(hints::VOLUMES_LEFT),
+                Some(&hints::volumes_left(&volumes)),
             ));
         }
         Ok(false)

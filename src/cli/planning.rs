@@ -171,6 +171,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         return Err(nobody(&[word], desired));
     }
     if let Some(target) = &hypervisor {
+        observed.unnamed = observe::unnamed(target.as_ref(), (desired, &observed), request, console);
         observed.addresses = observe::asked(target.as_ref(), &to_ask(desired, &observed, request), console);
     }
     let plan = plan(desired, &observed, request);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::words::known_words;
-use super::{Mount, Scene, addresses, codes, diff, disk, size, template};
+use super::{Mount, Scene, addresses, codes, diff, disk, size, template, unnamed};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId, normal_path};
 use crate::observed::{Elsewhere, Observed, VmObserved, with_record};
@@ -141,6 +141,7 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>,
         );
     }
     size::fits(vm, live, scene, problems);
+    unnamed::told(vm.vm_id, live.is_some(), scene.observed, problems);
     addresses::told(vm, scene, problems);
     let others = scene.names.get(vm.vm_name.as_str()).map_or(&[][..], Vec::as_slice);
     if let Some(other) = others.iter().find(|other| **other != vm.vm_id) {

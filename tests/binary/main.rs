@@ -28,5 +28,6 @@ mod status;
 mod support;
 mod targets;
 mod templates;
+mod unnamed;
 mod verify;
 mod world;

@@ -162,6 +162,7 @@ impl Hypervisor for Embedded {
             ha: BTreeSet::new(),
             addresses: BTreeMap::new(),
             guests: BTreeMap::new(),
+            unnamed: BTreeMap::new(),
             without_quorum: self.without_quorum()?,
             cloning,
             working: self.tasks.working()?,

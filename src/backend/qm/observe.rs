@@ -75,6 +75,7 @@ pub(super) fn read(
         ha: text(files, "ha").lines().filter_map(cluster::managed).collect(),
         addresses: BTreeMap::new(),
         guests: BTreeMap::new(),
+        unnamed: BTreeMap::new(),
         without_quorum: cluster::without_quorum(&text(files, "members")),
         cloning,
         working,
