@@ -101,8 +101,8 @@ fn the_node_looks_the_same_through_the_programs() {
     let vm = |number: u32| VmId::try_from(number).unwrap();
     let same = || {
         let mut observed = node.observe().unwrap();
-        assert!(observed.node.identity.ends_with(scene.path("").canonicalize().unwrap().to_str().unwrap()));
-        observed.node.identity.clear();
+        assert!(observed.identity.ends_with(scene.path("").canonicalize().unwrap().to_str().unwrap()));
+        observed.identity.clear();
         assert_eq!(qm.observe().unwrap(), observed);
         for id in [vm(1000), vm(1001), vm(9000)] {
             assert_eq!(qm.vm(id).unwrap(), node.vm(id).unwrap());

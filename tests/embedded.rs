@@ -229,7 +229,7 @@ fn clones_and_their_volumes() {
     assert!(!vm.template && vm.lock.is_none() && vm.record.valid().is_some());
     resize(&node, 1000, "scsi0", 50).unwrap();
     resize(&node, 1000, "scsi0", 50).unwrap();
-    let storages = node.observe().unwrap().storages;
+    let storages = node.observe().unwrap().own_node().storages.clone();
     assert_eq!(storages["local"].free, 100 * GIB - 50 * GIB - (4 << 20));
     assert!(!storages["local-nfs"].images && !storages["local-zfs"].thick);
 }

@@ -397,7 +397,8 @@ proptest! {
             let (notes, options): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with('#'));
             let lines: Vec<&str> = notes.into_iter().chain(shuffled(options, order)).collect();
             let digest = vm.digest.clone();
-            *vm = VmObserved { digest, ..VmObserved::from_conf(*id, &(lines.join("\n") + "\n"), vm.running) };
+            let same = VmObserved::from_conf(*id, &(lines.join("\n") + "\n"), vm.running).on(&vm.node);
+            *vm = VmObserved { digest, ..same };
         }
         let (a, b) = (planned(&desired(&second), &observed), planned(&read(disordered(&second, order)), &other));
         prop_assert_eq!(rendered(&a), rendered(&b));

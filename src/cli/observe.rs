@@ -71,10 +71,10 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
 /// Looks at a target and at the directories of it that a config is about.
 pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired) -> Result<Observed, Fault> {
     let mut observed = hypervisor.observe_with(&directories(desired))?;
-    // Only a share that is a storage of the node itself lies elsewhere than the config tells.
+    // Only a share that is a storage of the node itself lies where the config does not say.
     let more = more_directories(desired, &observed);
     if !more.is_empty() {
-        observed.places.extend(hypervisor.places(&more)?);
+        observed.own_node_mut().places.extend(hypervisor.places(&more)?);
     }
     Ok(observed)
 }
@@ -104,7 +104,7 @@ pub(super) fn unnamed(
     if vms.is_empty() {
         return BTreeMap::new();
     }
-    let usable = observed.storages.iter().filter(|(_, storage)| storage.images && storage.active);
+    let usable = observed.own_node().storages.iter().filter(|(_, storage)| storage.images && storage.active);
     let storages: Vec<&str> = usable.map(|(id, _)| id.as_str()).collect();
     match target.volumes_of(&vms, &storages) {
         Ok(volumes) => plan::unnamed(volumes, observed),

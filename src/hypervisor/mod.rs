@@ -36,7 +36,8 @@ pub trait Hypervisor: Send + Sync {
 
     /// Where each of these directories of the hypervisor really lies, whether or not it exists. Changes nothing.
     fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
-        Ok(self.observe_with(directories)?.places)
+        let mut observed = self.observe_with(directories)?;
+        Ok(std::mem::take(&mut observed.own_node_mut().places))
     }
 
     /// Reads one VM. `None`: there is no VM with this VMID.

@@ -43,6 +43,7 @@ impl From<VmSource> for VmObserved {
             lock,
             uuid,
             id: source.id,
+            node: source.node,
             digest: source.digest,
             running: source.running,
             fixed_addresses: source.fixed_addresses,
@@ -64,6 +65,7 @@ impl From<VmObserved> for VmSource {
     fn from(vm: VmObserved) -> Self {
         Self {
             id: vm.id,
+            node: vm.node,
             digest: vm.digest,
             running: vm.running,
             notes: vm.notes,

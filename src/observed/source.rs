@@ -17,6 +17,7 @@ use crate::model::{Digest, VmId};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct VmSource {
     pub(super) id: VmId,
+    pub(super) node: String,
     pub(super) digest: Digest,
     pub(super) running: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -69,6 +70,7 @@ impl VmSource {
         let drives = entries.iter().map(|(key, _)| *key).chain(pending.keys().map(String::as_str));
         Self {
             id,
+            node: String::new(),
             digest: config_digest(text),
             running,
             notes: conf.description(),

@@ -26,6 +26,8 @@ use crate::model::{Digest, Record, RecordState, VmId};
 pub struct VmObserved {
     /// VMID.
     pub id: VmId,
+    /// The node it is on; empty where its configuration alone is known.
+    pub node: String,
     /// Name; empty when it has none.
     pub name: String,
     /// Digest of the configuration.
@@ -163,7 +165,15 @@ impl VmObserved {
         }
     }
 
-    /// Understands a VM's configuration file. Whatever is missing has Proxmox's default.
+    /// The same VM on this node.
+    #[must_use]
+    pub fn on(mut self, node: &str) -> Self {
+        node.clone_into(&mut self.node);
+        self
+    }
+
+    /// Understands a VM's configuration file, which does not say on which node it is. Whatever is missing has Proxmox's
+    /// default.
     #[must_use]
     pub fn from_conf(id: VmId, text: &str, running: bool) -> Self {
         VmSource::of_conf(id, text, running).into()

@@ -21,6 +21,7 @@ pub mod import;
 pub mod lint;
 mod mount;
 mod order;
+mod placement;
 mod planned;
 mod planner;
 mod preflight;

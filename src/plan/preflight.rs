@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::words::known_words;
-use super::{Mount, Scene, addresses, codes, diff, disk, size, template, unnamed};
+use super::{Mount, Scene, addresses, codes, diff, disk, placement, size, template, unnamed};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId, normal_path};
-use crate::observed::{Elsewhere, Observed, VmObserved, with_record};
+use crate::observed::{Observed, Taken, VmObserved, with_record};
 
 /// Resolves the template of a VM that is to be made: one of the file, or the one of the target that has the name.
 pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {
@@ -22,8 +22,12 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
         problems.push(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint));
         return None;
     }
-    if let Some(other) = scene.observed.elsewhere.get(&source).filter(|_| vm.template.is_some()) {
-        problems.push(template_elsewhere(vm, source, other));
+    if let Some(taken) = scene.observed.taken.get(&source).filter(|_| vm.template.is_some()) {
+        problems.push(out_of_reach(vm, source, taken));
+        return None;
+    }
+    if let Some(away) = on_another_node(vm, source, scene) {
+        problems.push(away);
         return None;
     }
     linked(vm, source, scene, problems);
@@ -54,42 +58,59 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
 /// The only template of the target that has the name.
 fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {
     let name = vm.template_name.as_str();
-    let found = scene.templates.get(name).map_or(&[][..], Vec::as_slice);
-    let [source] = found else {
-        let there = |(_, other): &(&VmId, &Elsewhere)| other.template && other.name == name;
-        let problem =
-            if let Some((id, other)) = scene.observed.elsewhere.iter().find(there).filter(|_| found.is_empty()) {
-                template_elsewhere(vm, *id, other)
-            } else if found.is_empty() {
-                let known: Vec<&str> = scene.templates.keys().copied().collect();
-                let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
-                    Some(id) => format!("VM {id} has that name and is not a template"),
-                    None => match &scene.observed.node.template_hint {
-                        Some(hint) if known.is_empty() => hint.clone(),
-                        _ => known_words("templates", name, &known),
-                    },
-                };
-                Diagnostic::error(codes::UNKNOWN_TEMPLATE, format!("there is no template `{name}`")).hint(hint)
-            } else {
-                let ids = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                Diagnostic::error(
-                    codes::AMBIGUOUS_TEMPLATE,
-                    format!("{} templates are called `{name}`: {ids}", found.len()),
-                )
-                .hint("rename all but one of them")
+    let found = scene.templates_for(vm.vm_id, name);
+    let [source] = &found[..] else {
+        if let Some(away) = scene.templates.get(name).filter(|_| found.is_empty()).and_then(|ids| ids.first()) {
+            problems.extend(on_another_node(vm, *away, scene));
+            return None;
+        }
+        let there = |(_, taken): &(&VmId, &Taken)| taken.template && taken.name == name;
+        if let Some((id, taken)) = scene.observed.taken.iter().find(there).filter(|_| found.is_empty()) {
+            problems.push(out_of_reach(vm, *id, taken));
+            return None;
+        }
+        let problem = if found.is_empty() {
+            let known: Vec<&str> = scene.templates.keys().copied().collect();
+            let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
+                Some(id) => format!("VM {id} has that name and is not a template"),
+                None => match &scene.observed.template_hint {
+                    Some(hint) if known.is_empty() => hint.clone(),
+                    _ => known_words("templates", name, &known),
+                },
             };
+            Diagnostic::error(codes::UNKNOWN_TEMPLATE, format!("there is no template `{name}`")).hint(hint)
+        } else {
+            let ids = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            Diagnostic::error(
+                codes::AMBIGUOUS_TEMPLATE,
+                format!("{} templates are called `{name}`: {ids}", found.len()),
+            )
+            .hint("rename all but one of them")
+        };
         problems.push(problem.vm(vm.vm_id));
         return None;
     };
     Some(*source)
 }
 
-/// Says that a template is on another node.
-fn template_elsewhere(vm: &DesiredVm, id: VmId, other: &Elsewhere) -> Diagnostic {
-    let what = format!("template `{}` ({id}) is on node `{}`", vm.template_name, other.node);
+/// Says that a template is on a node that the target does not reach.
+fn out_of_reach(vm: &DesiredVm, id: VmId, taken: &Taken) -> Diagnostic {
+    let what = format!("template `{}` ({id}) is on node `{}`", vm.template_name, taken.node);
     let hint =
         "a VM is cloned on the node that has its template: name that node with `--target`, or make the template here";
-    Diagnostic::error(codes::ELSEWHERE, what).vm(vm.vm_id).hint(hint)
+    Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint)
+}
+
+/// Says that a VM cannot be cloned from a template, if that is on another node than the VM is to be.
+fn on_another_node(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Diagnostic> {
+    let [here, there] = [vm.vm_id, source].map(|vm| placement::name_of(vm, scene.observed));
+    if here == there {
+        return None;
+    }
+    let name = vm.template_name.as_str();
+    let what = format!("template `{name}` ({source}) is on node `{there}`, VM {} on node `{here}`", vm.vm_id);
+    let hint = format!("name a template that is on node `{here}`");
+    Some(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint))
 }
 
 /// The storage that the disk of a template lies on, or will lie on.
@@ -106,7 +127,7 @@ fn storage_of<'s>(vm: &DesiredVm, source: VmId, scene: &Scene<'s>) -> Option<&'s
 pub(super) fn full_clone(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> bool {
     let beside = storage_of(vm, source, scene) == Some(vm.boot_disk_storage.as_str());
     let unsaid = vm.origins.of(Key::FullClone) == Origin::BuiltIn;
-    let linked = unsaid && !scene.observed.node.capabilities.clones_whole && beside;
+    let linked = unsaid && !scene.observed.capabilities.clones_whole && beside;
     vm.is_template || (vm.full_clone && !linked)
 }
 
@@ -127,7 +148,8 @@ fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>, problems: &mut Vec<Di
 
 /// Bridge, CPUs, memory and name against the node. `live`: the VM, where it exists.
 pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
-    let node = &scene.observed.node;
+    let node = scene.node(vm.vm_id);
+    let on = placement::on(node, scene.observed);
     if scene.observed.ha.contains(&vm.vm_id) {
         let text = format!("the HA manager looks after VM {}: it may start or stop it at any time", vm.vm_id);
         problems.push(Diagnostic::notice(codes::HA_MANAGED, text).vm(vm.vm_id));
@@ -135,7 +157,7 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>,
     if !node.bridges.contains_key(&vm.network_bridge) {
         let known: Vec<&str> = node.bridges.keys().map(String::as_str).collect();
         problems.push(
-            Diagnostic::error(codes::UNKNOWN_BRIDGE, format!("there is no bridge `{}`", vm.network_bridge))
+            Diagnostic::error(codes::UNKNOWN_BRIDGE, format!("there is no bridge `{}`{on}", vm.network_bridge))
                 .vm(vm.vm_id)
                 .hint(known_words("bridges", &vm.network_bridge, &known)),
         );
@@ -231,7 +253,7 @@ pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Mount], problem
 /// Tells that a directory which is to be made is there already.
 pub(super) fn directory(vm: &DesiredVm, mount: &Mount, observed: &Observed, problems: &mut Vec<Diagnostic>) {
     let Some(path) = &mount.host_path else { return };
-    if let Some(entries) = observed.directories.get(&normal_path(path)) {
+    if let Some(entries) = placement::node_of(vm.vm_id, observed).directories.get(&normal_path(path)) {
         let what = if *entries == 1 { "1 entry, which is".to_owned() } else { format!("{entries} entries, which are") };
         let text = format!("`{path}` is there already and has {what} kept");
         problems.push(Diagnostic::notice(codes::DIRECTORY_IN_USE, text).vm(vm.vm_id));
@@ -240,14 +262,15 @@ pub(super) fn directory(vm: &DesiredVm, mount: &Mount, observed: &Observed, prob
 
 /// The target must be able to export what it is to export.
 pub(super) fn nfs_server(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    if !observed.node.nfs_server {
-        problems.push(
-            Diagnostic::error(codes::NO_NFS_SERVER, "the node has no NFS server to export the VM's directory with")
-                .vm(vm.vm_id)
-                .hint(observed.node.nfs_hint.clone().unwrap_or_else(|| {
-                    "`apt install nfs-kernel-server` on the node, or name another server in the config".to_owned()
-                })),
-        );
+    let node = placement::node_of(vm.vm_id, observed);
+    if !node.nfs_server {
+        let called = placement::called(node, observed);
+        let what = format!("{called} has no NFS server to export the VM's directory with");
+        problems.push(Diagnostic::error(codes::NO_NFS_SERVER, what).vm(vm.vm_id).hint(
+            node.nfs_hint.clone().unwrap_or_else(|| {
+                "`apt install nfs-kernel-server` on the node, or name another server in the config".to_owned()
+            }),
+        ));
     }
 }
 

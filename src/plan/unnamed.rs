@@ -20,7 +20,7 @@ pub fn to_list(desired: &Desired, observed: &Observed, request: &Request) -> Vec
     // What is half made is removed with all of its volumes.
     let is_to_be_made = |vm: VmId| match observed.vms.get(&vm) {
         Some(live) => existing::leftover(live, project) == Some(Leftover::Placeholder),
-        None => !observed.elsewhere.contains_key(&vm),
+        None => !observed.taken.contains_key(&vm),
     };
     let made = selected.iter().any(|vm| is_to_be_made(vm.vm_id));
     let known = |vm: &VmId| is_to_be_made(*vm) || observed.vms.get(vm).is_some_and(is_known);

@@ -77,7 +77,7 @@ fn settled(vms: usize) -> (Desired, Observed) {
     let all_new = plan(&desired, &observed, &Request::default());
     for vm in &desired.vms {
         let text = conf(vm, &all_new);
-        observed.vms.insert(vm.vm_id, VmObserved::from_conf(vm.vm_id, &text, true));
+        observed.vms.insert(vm.vm_id, VmObserved::from_conf(vm.vm_id, &text, true).on(&observed.here));
     }
     assert!(!plan(&desired, &observed, &Request::default()).acts());
     (desired, observed)

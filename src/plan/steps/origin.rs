@@ -57,7 +57,7 @@ fn drives<'o>(vm: &DesiredVm, scene: &Scene<'o>) -> Option<&'o VmObserved> {
         }
         clone = template;
     }
-    let named = || scene.templates.get(clone.template_name.as_str())?.first().copied();
+    let named = || scene.templates_for(clone.vm_id, &clone.template_name).first().copied();
     scene.observed.vms.get(&clone.template.or_else(named)?)
 }
 

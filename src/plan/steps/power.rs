@@ -136,7 +136,7 @@ impl Draft {
         let why =
             if boots { Some("the guest boots, and may come up without it") } else { exported.moved().or(forgotten) };
         let why = why?;
-        if mounts.iter().any(|mount| mount.served && !scene.exports.is_open(mount)) {
+        if mounts.iter().any(|mount| mount.served && !scene.exports.is_open(vm.vm_id, mount)) {
             let reason = exported.moved().unwrap_or("the VM's address may have changed");
             self.push(ActionKind::ExportShare, Outcome::Update, reason);
         }

@@ -61,7 +61,7 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut 
         if live.running {
             draft.push_about(ActionKind::Stop, None, Outcome::Update, "the VM goes", Disruption::Stop);
         }
-        if scene.observed.exports.iter().any(|export| export.vm == Some(vm)) {
+        if !scene.exports.own_of(vm).is_empty() {
             draft.push(ActionKind::ExportShare, Outcome::Destroy, "what is exported to the VM goes");
         }
         draft.push_about(ActionKind::Destroy, None, Outcome::Destroy, "the VM goes", Disruption::Destroy);

@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, VmId, content_digest};
-use crate::observed::{OWN_SNAPSHOT, Observed, VmObserved};
+use crate::observed::{OWN_SNAPSHOT, VmObserved};
 use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
 use crate::plan::{Action, VmPlan, codes, preflight};
@@ -36,8 +36,8 @@ pub(super) fn kept(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
 }
 
 /// What keeps Proxmox from taking a snapshot of a VM: the disk and why.
-fn refused(live: &VmObserved, observed: &Observed) -> Option<String> {
-    if !observed.node.capabilities.takes_snapshots {
+fn refused(live: &VmObserved, scene: &Scene<'_>) -> Option<String> {
+    if !scene.observed.capabilities.takes_snapshots {
         return Some("an embedded node with real guests takes no snapshots".to_owned());
     }
     if let Some((device, path)) = live.passed_through.first_key_value() {
@@ -48,7 +48,7 @@ fn refused(live: &VmObserved, observed: &Observed) -> Option<String> {
     });
     disks.into_iter().find_map(|disk| {
         let id = disk.volume.split(':').next().unwrap_or_default();
-        let kind = observed.storages.get(id)?.kind.as_str();
+        let kind = scene.node(live.id).storages.get(id)?.kind.as_str();
         let raw = FILES.contains(&kind) && disk.volume.rsplit('.').next() != Some("qcow2");
         let why = if raw { "is no qcow2 file".to_owned() } else { format!("lies on storage `{id}` of type {kind}") };
         (raw || WITHOUT.contains(&kind)).then(|| format!("{} ({}) {why}", disk.device, disk.volume))
@@ -65,7 +65,7 @@ impl Draft {
         let mut refuse = |what: String, hint: &str| {
             problems.push(Diagnostic::error(codes::NO_SNAPSHOT, what).vm(id).hint(hint));
         };
-        if let Some(why) = refused(live, scene.observed) {
+        if let Some(why) = refused(live, scene) {
             refuse(format!("no snapshot can be taken of VM {id}: {why}"), "leave out `--snapshot` for this VM");
         }
         if self.actions.iter().any(|action| action.kind == ActionKind::MoveDisk) {

@@ -23,7 +23,7 @@ impl Exported {
         let recorded = |mount: &&Mount| record.volumes.get(&mount.mount_point).is_some_and(|old| mount.is_from(old));
         let own = scene.exports.own_of(vm);
         let covered = |mount: &Mount| {
-            own.iter().chain(&scene.exports.others).any(|export| export.covers(&mount.export, *address))
+            own.iter().chain(scene.exports.others_for(vm)).any(|export| export.covers(&mount.export, *address))
         };
         let mut served = mounts.iter().filter(|mount| mount.served).filter(recorded);
         Self(served.any(|mount| !covered(mount)).then(|| words(own, *address)))
@@ -96,9 +96,9 @@ impl Draft {
             }
         }
         let mut exports = false;
-        if mounts.iter().any(|mount| mount.served && !scene.exports.is_open(mount)) {
+        if mounts.iter().any(|mount| mount.served && !scene.exports.is_open(vm.vm_id, mount)) {
             let (outcome, reason) = match need.export {
-                None if scene.observed.node.nfs_ended => (Outcome::Update, "the node's NFS server has ended"),
+                None if scene.node(vm.vm_id).nfs_ended => (Outcome::Update, "the node's NFS server has ended"),
                 // An unchanged VM that is up has what it needs: it is mounted.
                 None => (Outcome::NoOp, "the volumes are mounted"),
                 Some(_) if own.is_empty() => (Outcome::Create, "the VM has no export of its own yet"),
