@@ -52,7 +52,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
                     Source::Image(_) => true,
                 };
                 let making = Making { source, storage: full.then(|| vm.boot_disk_storage.clone()), leftover };
-                return draft.create(vm, making, mounts, scene, problems);
+                return draft.create(vm, making, &mounts, scene, problems);
             }
             draft.changes = diff::new_values(vm, None);
         }
@@ -68,7 +68,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             preflight::host(vm, scene, problems);
             preflight::removed(vm, record, &mounts, problems);
             if !has_errors(&problems[before..]) {
-                return draft.update(vm, live, record, mounts, scene, problems);
+                return draft.update(vm, live, record, &mounts, scene, problems);
             }
             draft.changes = drift::changes(vm, live, record, scene, problems);
         }
