@@ -43,9 +43,6 @@ pub trait Hypervisor: Send + Sync {
     /// Reads one VM. `None`: there is no VM with this VMID.
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault>;
 
-    /// The configuration of one VM, verbatim, as Proxmox stores it. `None`: there is no such VM.
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault>;
-
     /// Volumes of a VMID on all image storages, whether or not a VM of that VMID exists.
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault>;
 

@@ -56,7 +56,7 @@ pub use recording::{RECORDING_VERSION, Recording};
 pub use snapshots::{OWN_SNAPSHOT, rolled_back, snapshot_section, with_snapshot, without_snapshot};
 pub use storage::{NfsSource, Storage};
 pub use tags::normal_tags;
-pub use vm::VmObserved;
+pub use vm::{NEW_MAC, VmObserved};
 
 use serde::{Deserialize, Serialize};
 

@@ -56,6 +56,8 @@ impl From<VmSource> for VmObserved {
             passed_through: source.passed_through,
             snapshots: source.snapshots,
             half_snapshots: source.half_snapshots,
+            snapshot_notes: source.snapshot_notes,
+            other_volumes: source.other_volumes,
             notes: source.notes,
         }
     }
@@ -81,6 +83,8 @@ impl From<VmObserved> for VmSource {
             passed_through: vm.passed_through,
             snapshots: vm.snapshots,
             half_snapshots: vm.half_snapshots,
+            snapshot_notes: vm.snapshot_notes,
+            other_volumes: vm.other_volumes,
         }
     }
 }

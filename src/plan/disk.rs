@@ -121,8 +121,8 @@ pub(super) fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
 pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, problems: &mut Vec<Diagnostic>) {
     let mut needed: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for vm in vms {
-        let Some(task) = &vm.task else { continue };
-        let wanted = diff::wanted_bytes(&task.desired);
+        let Some(desired) = &vm.desired else { continue };
+        let wanted = diff::wanted_bytes(desired);
         let has = |kind: ActionKind| vm.actions.iter().any(|a| a.kind == kind && a.outcome.acts());
         // A disk that moves needs room for all of it.
         let whole = [ActionKind::Clone, ActionKind::CreateFromImage, ActionKind::MoveDisk];
@@ -135,7 +135,7 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, p
             0
         };
         let node = placement::name_of(vm.vm, observed);
-        *needed.entry((node, &task.desired.boot_disk_storage)).or_default() += grows;
+        *needed.entry((node, &desired.boot_disk_storage)).or_default() += grows;
     }
     for ((node, id), bytes) in needed {
         let Some(node) = observed.nodes.get(node) else { continue };

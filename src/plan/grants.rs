@@ -9,6 +9,7 @@ mod notices;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Mount, codes, placement, volumes};
 use crate::diag::Diagnostic;
@@ -53,7 +54,7 @@ impl<'a> Grants<'a> {
         for vm in &desired.vms {
             let Some(grants) = nodes.get_mut(placement::name_of(vm.vm_id, observed)) else { continue };
             let mounts = volumes::resolve(vm, &desired.settings, observed, &mut Vec::new());
-            mounts.iter().flat_map(Mount::directories).for_each(|directory| grants.gives(vm.vm_id, directory));
+            mounts.iter().flat_map(|mount| mount.directories()).for_each(|directory| grants.gives(vm.vm_id, directory));
         }
         Self { desired, observed, nodes }
     }
@@ -71,7 +72,7 @@ impl<'a> Grants<'a> {
     }
 
     /// Tells which directories a VM may not have.
-    pub(super) fn judge(&self, vm: &DesiredVm, mounts: &[Mount], problems: &mut Vec<Diagnostic>) {
+    pub(super) fn judge(&self, vm: &DesiredVm, mounts: &[Arc<Mount>], problems: &mut Vec<Diagnostic>) {
         let Some(grants) = self.at(vm.vm_id) else { return };
         let mut judged = BTreeSet::new();
         for mount in mounts {

@@ -1,13 +1,13 @@
 //! VMs that are made from an image.
 
 use super::words::known_words;
-use super::{Scene, Source, codes, placement};
+use super::{Scene, codes, placement};
 use crate::diag::Diagnostic;
 use crate::model::{CloudImage, DesiredVm, ImagePlace, Record, is_at_or_below, is_noted};
 use crate::observed::Storage;
 
-/// What a VM with a `cloud_image` is made from. What can be told of the image before it is there is checked.
-pub(super) fn source(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Source {
+/// Checks what can be told of the image of a VM before it is there.
+pub(super) fn check(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
     let node = scene.node(vm.vm_id);
     if let ImagePlace::Volume(volume) = image.place() {
         let id = volume.split(':').next().unwrap_or_default();
@@ -38,7 +38,6 @@ pub(super) fn source(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>, prob
         let what = format!("image `{path}`: {why}");
         problems.push(Diagnostic::error(codes::IMAGE_PATH, what).vm(vm.vm_id).hint(how));
     }
-    Source::Image(image.clone())
 }
 
 /// Whether a path lies where a storage keeps the disks of VMs and containers.

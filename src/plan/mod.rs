@@ -33,8 +33,8 @@ mod selection;
 mod size;
 mod staging;
 pub mod status;
+mod step;
 mod steps;
-mod task;
 mod template;
 mod unnamed;
 mod verified;
@@ -53,7 +53,10 @@ pub(crate) use preflight::unlocking;
 pub use request::{Goal, Power, Request};
 use scene::Scene;
 pub use selection::{Selection, Selector};
-pub use task::{CloneTask, FeatureScript, Leftover, Retired, Source, StagedFile, Task};
+pub use step::{
+    CloneStep, ConfigureStep, FeatureStep, ImageStep, Leftover, MountStep, MoveStep, ResizeStep, Retired, Rows,
+    StageStep, StagedFile, Step, UnmountStep,
+};
 pub use unnamed::{to_list, unnamed};
 pub use verified::{to_ask, to_verify};
 pub use volumes::{directories, more_directories};

@@ -1,6 +1,7 @@
 //! What must hold at the target before anything is done.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::words::known_words;
 use super::{Mount, Scene, addresses, codes, diff, disk, placement, size, template, unnamed};
@@ -212,7 +213,7 @@ pub(crate) fn unlocking(live: &VmObserved, lock: &str) -> String {
 }
 
 /// What was declared once and is not any more, and what cannot change after creation.
-pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Mount], problems: &mut Vec<Diagnostic>) {
+pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Arc<Mount>], problems: &mut Vec<Diagnostic>) {
     super::image::made_otherwise(vm, record, problems);
     if !record.template.is_empty() && record.template != vm.template_name && vm.cloud_image.is_none() {
         problems.push(

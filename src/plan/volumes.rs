@@ -1,6 +1,7 @@
 //! From declared volumes to what is mounted from where.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Settings, normal_path};
@@ -17,7 +18,7 @@ pub(super) fn resolve(
     settings: &Settings,
     observed: &Observed,
     problems: &mut Vec<Diagnostic>,
-) -> Vec<Mount> {
+) -> Vec<Arc<Mount>> {
     let persistent = &settings.persistent_storage;
     let node = placement::node_of(vm.vm_id, observed);
     let mut mounts = Vec::with_capacity(vm.volumes.len() + 1);
@@ -26,7 +27,7 @@ pub(super) fn resolve(
         let path = implicit_path(settings, vm);
         if let Some(server) = persistent.server.as_deref().or_else(|| node.bridges.get(&vm.network_bridge)?.as_deref())
         {
-            mounts.push(Mount {
+            mounts.push(Arc::new(Mount {
                 mount_point: persistent.mount_point.clone(),
                 server: server.to_owned(),
                 export: path.clone(),
@@ -34,7 +35,7 @@ pub(super) fn resolve(
                 served: node.is_server(server),
                 channel: true,
                 implicit: true,
-            });
+            }));
         } else if node.bridges.contains_key(&vm.network_bridge) {
             problems.push(
                 Diagnostic::error(
@@ -65,7 +66,7 @@ pub(super) fn resolve(
             // The config refuses a volume with neither.
             (None, None) => continue,
         };
-        mounts.push(Mount {
+        mounts.push(Arc::new(Mount {
             mount_point: volume.mount_point.clone(),
             served: node.is_server(&server) && host_path.is_some(),
             server,
@@ -73,7 +74,7 @@ pub(super) fn resolve(
             host_path,
             channel,
             implicit: false,
-        });
+        }));
     }
     mounts
 }
@@ -109,7 +110,7 @@ pub fn more_directories(desired: &Desired, observed: &Observed) -> Vec<String> {
     let here = |vm: &&DesiredVm| placement::name_of(vm.vm_id, observed) == observed.here;
     for vm in desired.vms.iter().filter(|vm| vm.volumes.iter().any(|volume| volume.share.is_some())).filter(here) {
         let mounts = resolve(vm, &desired.settings, observed, &mut Vec::new());
-        found.extend(mounts.iter().flat_map(Mount::directories).map(normal_path));
+        found.extend(mounts.iter().flat_map(|mount| mount.directories()).map(normal_path));
     }
     found.retain(|path| !observed.own_node().places.contains_key(path));
     found.into_iter().collect()

@@ -181,10 +181,6 @@ impl Hypervisor for Embedded {
         Ok(Some(VmObserved::from_conf(vm, &text, self.runs(vm)?).on(&self.settings.name)))
     }
 
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.conf_text(vm)
-    }
-
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
         self.volumes_on_disk().list(vm, &self.storages(false)?)
     }

@@ -134,14 +134,6 @@ fi
 cat "$conf"
 "#;
 
-/// `phoenix-config PVE VMID`: the configuration alone.
-const CONFIG: &str = r#"conf="$1/qemu-server/$2.conf"
-[ -d "$1/qemu-server/" ] || { echo "$1/qemu-server cannot be read" >&2; exit 3; }
-[ -f "$conf" ] || exit 0
-echo found
-cat "$conf"
-"#;
-
 impl Hypervisor for Qm {
     fn about(&self) -> About {
         About { label: format!("Proxmox VE on {}", self.runner.place()), simulated: false }
@@ -176,12 +168,6 @@ impl Hypervisor for Qm {
             "status: stopped" => Ok(Some(VmObserved::from_conf(vm, conf, false).on(node))),
             other => Err(Fault::harmless(FaultKind::Garbled, format!("the node says of VM {vm}: `{other}`"))),
         }
-    }
-
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        let output = self.look("phoenix-config", CONFIG, &[&self.layout.pve, &vm.to_string()])?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text.strip_prefix("found\n").map(ToOwned::to_owned))
     }
 
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {

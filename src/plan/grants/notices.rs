@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, VmId, normal_path};
+use crate::model::{VmId, normal_path};
 use crate::observed::Observed;
-use crate::plan::{Mount, VmPlan, codes, placement};
+use crate::plan::{Mount, Step, VmPlan, codes, placement};
 
 /// Most VMs that one sentence names.
 const NAMED: usize = 10;
@@ -52,16 +52,11 @@ pub(in crate::plan) fn notices(vms: &[VmPlan], observed: &Observed, problems: &m
 
 /// The volumes that a VM gets from the node and does not have yet.
 fn new(vm: &VmPlan) -> impl Iterator<Item = (VmId, &Mount)> {
-    let task = vm.task.as_deref().filter(|_| !vm.blocked);
-    let mounted = |mount: &Mount| {
-        let of = |subject: &str| subject == mount.mount_point;
-        let is = |kind: ActionKind| kind == ActionKind::Mount;
-        vm.actions.iter().any(|a| is(a.kind) && a.outcome.acts() && a.subject.as_deref().is_some_and(of))
-    };
-    let served = task.into_iter().flat_map(move |task| {
-        task.mounts.iter().filter(|mount| mount.served && !task.verify.contains(&mount.mount_point))
-    });
-    served.filter(move |mount| mounted(mount)).map(|mount| (vm.vm, mount))
+    let acting = vm.actions.iter().filter(|_| !vm.blocked).filter_map(|action| action.step.as_ref());
+    acting.filter_map(|step| match step {
+        Step::Mount(step) if step.mount.served && !step.verify => Some((vm.vm, &*step.mount)),
+        _ => None,
+    })
 }
 
 /// Who gets what, in words, and the VM if it is one.

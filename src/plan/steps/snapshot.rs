@@ -1,12 +1,14 @@
 //! A net under changes: a snapshot before a VM is disturbed, which goes when the VM is ready again; and the way back.
 
+use std::sync::Arc;
+
 use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, VmId, content_digest};
 use crate::observed::{OWN_SNAPSHOT, VmObserved};
 use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
-use crate::plan::{Action, VmPlan, codes, preflight};
+use crate::plan::{Action, Step, VmPlan, codes, preflight};
 
 /// Kinds of storage whose volumes are files, of which qcow2 alone has snapshots.
 const FILES: [&str; 5] = ["dir", "nfs", "cifs", "cephfs", "glusterfs"];
@@ -78,13 +80,13 @@ impl Draft {
         // Tells snapshots of one VM apart; Proxmox takes forty characters.
         let state = content_digest(format!("{id} {}", live.digest.0).as_bytes());
         let name = format!("{OWN_SNAPSHOT}{}", &state[..16]);
-        let subject = Some(std::sync::Arc::from(name.as_str()));
+        let name: Arc<str> = name.into();
         let at = self.actions.iter().position(|action| action.kind > ActionKind::Snapshot).unwrap_or(0);
         let reason = "the disks as they are now, without memory";
-        self.push_about(ActionKind::Snapshot, subject.clone(), Outcome::Create, reason, Disruption::None);
+        self.push(Action::does(Step::Snapshot(Arc::clone(&name)), Outcome::Create, reason).to(Arc::clone(&name)));
         self.actions[at..].rotate_right(1);
-        let reason = "the VM is ready again";
-        self.push_about(ActionKind::RemoveSnapshot, subject, Outcome::Destroy, reason, Disruption::None);
+        let step = Step::RemoveSnapshot(Arc::clone(&name));
+        self.push(Action::does(step, Outcome::Destroy, "the VM is ready again").to(name));
     }
 }
 
@@ -124,9 +126,11 @@ pub(in crate::plan) fn plan_rollback(
     draft.basis = Some(live.digest.clone());
     let disruption = if live.running { Disruption::Stop } else { Disruption::None };
     let reason = "somebody asks for it";
-    draft.push_about(ActionKind::Rollback, Some(name.as_str().into()), Outcome::Update, reason, disruption);
+    let name: Arc<str> = name.into();
+    let rollback = Action::does(Step::Rollback(Arc::clone(&name)), Outcome::Update, reason);
+    draft.push(rollback.to(name).costing(disruption));
     if live.running && live.agent {
-        draft.push(ActionKind::AwaitAgent, Outcome::Update, "the guest boots");
+        draft.does(Step::AwaitAgent, Outcome::Update, "the guest boots");
     }
     draft.into_plan(None)
 }
