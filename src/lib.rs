@@ -39,9 +39,9 @@
 //! - **an option of a VM**: its key in [`model::Key`], its field with type and documentation in `config::raw` and
 //!   [`model::DesiredVm`] (`config::lower` merges it), one row in `observed::options::table`. `plan::context` asks whether
 //!   scripts see it; `tests/options.rs` asks for it in the schema and the README.
-//! - **an action**: its kind in [`model::ActionKind`]; `apply::perform` asks how it is carried out, `apply::preview` what it calls,
-//!   `plan::steps::guest` whether it needs the guest; `plan::steps` says when it acts; `tests/binary/broken.rs` asks for a way
-//!   on which it fails, is lost and is killed.
+//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`]; `apply::perform` asks how
+//!   it is carried out, `plan::document` what of it a saved plan shows, `plan::steps::guest` whether it needs the guest;
+//!   `plan::steps` says when it acts; `tests/binary/broken.rs` asks for a way on which it fails, is lost and is killed.
 //! - **a check**: a function in the file of `plan` about its subject (`disk`, `template`, `addresses`, `cloud_init`, `grants`, else
 //!   `preflight`) that says what is wrong as a [`diag::Diagnostic`], and its code in [`plan::codes`]. What it wants to
 //!   know of a node it asks the VM's own: `plan::placement` says which that is.

@@ -51,6 +51,12 @@ impl Node {
         node.program("ps", "cat \"$node/processes\" 2>/dev/null || true");
         node.program("exportfs", "exit 0");
         node.program("qm", "exit 1");
+        node.program(
+            "pvesm",
+            r#"[ "$*" = "list local-zfs --content images" ] || exit 1
+            echo "Volid                    Format  Type           Size VMID"
+            cat "$node/volumes" 2>/dev/null || true"#,
+        );
         node.program("ip", "echo '2: vmbr0    inet 192.0.2.1/24 brd 192.0.2.255 scope global vmbr0'");
         node.program(
             "pvesh",
@@ -134,7 +140,7 @@ fn as_many_calls_for_a_thousand_vms_as_for_three() {
     node.answer("qemu", &format!("[{}]", states.join(",")));
     check(&node.phoenix(&["plan", "--target", "qm:"]), 0, &["Plan: 3 to create"]);
     assert_eq!(node.calls().len(), 2 * few);
-    assert!(few <= 6, "{few} calls: {:?}", node.calls());
+    assert!(few <= 7, "{few} calls: {:?}", node.calls());
 }
 
 #[test]
@@ -173,6 +179,18 @@ fn what_runs_on_the_node_is_respected() {
     fs::remove_file(node.path("qemu-server/1000.conf")).unwrap();
     node.answer("resources", r#"[{"id":"qemu/1000","name":"web","node":"pve2","type":"qemu","vmid":1000}]"#);
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["VM 1000 `web` is on node `pve2`"]);
+    // A template that is there is not said to be nowhere.
+    node.answer(
+        "resources",
+        r#"[{"id":"qemu/9001","name":"ubuntu-22.04-cloud-template-v3","node":"pve2","type":"qemu","template":1,"vmid":9001}]"#,
+    );
+    fs::remove_file(node.path("qemu-server/9000.conf")).unwrap();
+    let there =
+        ["template `ubuntu-22.04-cloud-template-v3` (9001) is on node `pve2`", "name that node with `--target`"];
+    let output = node.phoenix(&["plan", "--target", "qm:"]);
+    check(&output, 1, &there);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("there is no template"), "it is said to be nowhere");
+    node.write("qemu-server/9000.conf", TEMPLATE);
     // So has a container, wherever it is.
     node.answer("resources", r#"[{"id":"lxc/1000","name":"ct","node":"pve","type":"lxc","vmid":1000}]"#);
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["1000 is the container `ct` on node `pve`"]);
@@ -195,7 +213,7 @@ fn a_node_that_does_not_answer_is_an_error_and_no_embedded_node() {
 }
 
 #[test]
-fn a_plan_travels_through_ssh_in_one_call() {
+fn a_plan_travels_through_ssh_in_two_calls() {
     if !(support::need("ssh", "openssh-client") && support::need("sshd", "openssh-server")) {
         return;
     }
@@ -205,7 +223,8 @@ fn a_plan_travels_through_ssh_in_one_call() {
     let output = node.phoenix(&["plan", "--target", &target]);
     check(&output, 0, &["Target  Proxmox VE on 127.0.0.1", "9000, full clone", "Plan: 3 to create"]);
     let calls = node.calls();
-    assert_eq!(calls.iter().filter(|call| call.starts_with("ssh ")).count(), 1, "{calls:?}");
+    // What there is; and, as VMs are to be made, the volumes of storages.
+    assert_eq!(calls.iter().filter(|call| call.starts_with("ssh ")).count(), 2, "{calls:?}");
     // The node's own failures come through as such, status and all.
     node.write("tasks.refused", "something is wrong\n");
     check(&node.phoenix(&["plan", "--target", &target]), 1, &["the node does not tell its tasks: something is wrong"]);
@@ -216,6 +235,20 @@ fn a_plan_travels_through_ssh_in_one_call() {
     drop(server);
     let gone = node.phoenix(&["plan", "--target", &target]);
     check(&gone, 1, &["cannot connect to 127.0.0.1", "Connection refused"]);
+}
+
+#[test]
+fn storages_that_cannot_be_listed_keep_no_plan_from_being_made() {
+    let node = Node::new();
+    node.write(
+        "volumes",
+        "local-zfs:vm-1000-disk-0 raw     images   8589934592 1000\nbad\nlocal-zfs:vm-1-disk-0 raw images 1 x\n",
+    );
+    let there = ["error[T091]: volumes of VMID 1000 are there", "`pvesm free local-zfs:vm-1000-disk-0`"];
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &there);
+    node.program("pvesm", "echo 'storage is gone' >&2; exit 255");
+    let unknown = ["Whether volumes of VMs that are to be made are there already is not known", "Plan: 3 to create"];
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 0, &unknown);
 }
 
 #[test]

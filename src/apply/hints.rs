@@ -16,7 +16,6 @@ pub(super) const WAIT_AND_APPLY: &str = "wait until it has ended, then apply aga
 pub(super) const WAIT_FOR_LOCK: &str = "wait until what holds the lock has ended, then apply again";
 pub(super) const STARTED_AGAIN: &str = "apply again: it is started again";
 pub(super) const REPORT_BUG: &str = "apply again; please report it";
-pub(super) const VOLUMES_LEFT: &str = "they belong to a VM that is gone; look what is on them and remove them by hand";
 pub(super) const NO_SHUTDOWN: &str =
     "its guest does not react: look at its console; `--force-stop` stops it all the same";
 pub(super) const NO_ADDRESS: &str = "does a DHCP server answer on the VM's bridge? look at the guest's console";
@@ -48,6 +47,12 @@ pub(super) const fn by_kind(kind: FaultKind) -> Option<&'static str> {
 /// A value that a running VM refused still waits for its next start.
 pub(super) fn take_back_by_hand(vm: VmId) -> String {
     format!("`qm set {vm} --delete` or `--revert` the option by hand")
+}
+
+/// Volumes of a VMID that no configuration names are in the way, or stay.
+pub(super) fn volumes_left(volumes: &[String]) -> String {
+    let free = volumes.iter().map(|volume| format!("`pvesm free {volume}`")).collect::<Vec<_>>().join(", ");
+    format!("they belong to a VM that is gone, or an interrupted run left them: look what is on them, then {free}")
 }
 
 /// The disk in an image is larger than the file says; `gib` is what it takes.

@@ -138,7 +138,7 @@ impl Performing<'_> {
         if !volumes.is_empty() {
             return Err(failure(
                 format!("there are volumes of VMID {id} already: {}", volumes.join(", ")),
-                Some(hints::VOLUMES_LEFT),
+                Some(&hints::volumes_left(&volumes)),
             ));
         }
         Ok(false)

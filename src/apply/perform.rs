@@ -94,7 +94,7 @@ impl Performer {
     }
 }
 
-impl<'a> Performing<'a> {
+impl Performing<'_> {
     pub(super) fn id(&self) -> VmId {
         self.vm.vm
     }

@@ -83,7 +83,11 @@ impl Performing<'_> {
         }
         let left = self.afterwards(self.ask(|hypervisor| hypervisor.volumes(id)))?.unwrap_or_default();
         if !left.is_empty() {
-            self.noticed(format!("volumes that its configuration did not name stay: {}", left.join(", ")));
+            let free = left.iter().map(|volume| format!("`pvesm free {volume}`")).collect::<Vec<_>>().join(", ");
+            self.noticed(format!(
+                "volumes that its configuration did not name stay: {}; {free} erases what is of no use",
+                left.join(", ")
+            ));
         }
         Ok(self.action.outcome)
     }

@@ -54,8 +54,8 @@ pub(super) fn rollback(args: &Args, verb: &Rollback, console: &Console) -> Resul
 
 /// Starts VMs.
 pub(super) fn start(args: &Args, verb: &Start, console: &Console) -> Result<Exit> {
-    let wish =
-        Switch { power: Power::Start, ids: &verb.ids, running: &verb.running, force_stop: false, auto_approve: true };
+    let auto_approve = verb.auto_approve;
+    let wish = Switch { power: Power::Start, ids: &verb.ids, running: &verb.running, force_stop: false, auto_approve };
     switch(args, &wish, console)
 }
 

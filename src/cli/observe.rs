@@ -17,9 +17,9 @@ use crate::apply::{Addresses, RealClock, addresses};
 use crate::hypervisor::{Fault, Hypervisor};
 use crate::model::{Desired, VmId};
 use crate::observed::{Observed, RECORDING_VERSION, Recording, VmObserved};
-use crate::plan::{Request, directories, more_directories, to_ask};
+use crate::plan::{self, Request, directories, more_directories, to_ask, to_list};
 use crate::ui::layout::count;
-use crate::ui::text::safe;
+use crate::ui::text::{safe, safe_lines};
 
 /// Records the state of the target.
 pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit> {
@@ -40,6 +40,8 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
         Some(desired) => observed(hypervisor.as_ref(), desired).map(|mut observed| {
             let vms = to_ask(desired, &observed, &Request::default());
             observed.addresses = asked(hypervisor.as_ref(), &vms, console);
+            let seen = (desired, &observed);
+            observed.unnamed = unnamed(hypervisor.as_ref(), seen, &Request::default(), console);
             observed
         }),
         None => hypervisor.observe(),
@@ -88,6 +90,32 @@ pub(super) fn asked(target: &dyn Hypervisor, vms: &[&VmObserved], console: &Cons
         ));
     }
     found
+}
+
+/// Volumes that no configuration names, of the VMs of which it matters. That storages cannot be listed keeps nothing from
+/// being planned: whoever makes a VM looks again just before.
+pub(super) fn unnamed(
+    target: &dyn Hypervisor,
+    (desired, observed): (&Desired, &Observed),
+    request: &Request,
+    console: &Console,
+) -> BTreeMap<VmId, Vec<String>> {
+    let vms = to_list(desired, observed, request);
+    if vms.is_empty() {
+        return BTreeMap::new();
+    }
+    let usable = observed.own_node().storages.iter().filter(|(_, storage)| storage.images && storage.active);
+    let storages: Vec<&str> = usable.map(|(id, _)| id.as_str()).collect();
+    match target.volumes_of(&vms, &storages) {
+        Ok(volumes) => plan::unnamed(volumes, observed),
+        Err(fault) => {
+            console.note(&format!(
+                "Whether volumes of VMs that are to be made are there already is not known: {}\n",
+                safe_lines(&fault.to_string())
+            ));
+            BTreeMap::new()
+        }
+    }
 }
 
 /// Reads a recording.

@@ -172,13 +172,17 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         return Err(nobody(&[word], desired));
     }
     if let Some(target) = &hypervisor {
+        observed.unnamed = observe::unnamed(target.as_ref(), (desired, &observed), request, console);
         observed.addresses = observe::asked(target.as_ref(), &to_ask(desired, &observed, request), console);
     }
     let plan = plan(desired, &observed, request);
     if let Some(broken) = lint::lint(&plan, &observed).first() {
         return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
     }
-    let about = about(&target);
+    let mut about = about(&target);
+    if observed.without_quorum.is_some() {
+        about.label.push_str(", whose cluster has no quorum");
+    }
     let path = wish.config.display().to_string();
     let provenance = Provenance {
         target,

@@ -11,6 +11,7 @@ use super::planning::{Wish, planned};
 use crate::apply::at_once;
 use crate::hypervisor::{Fault, FaultKind, Hypervisor};
 use crate::model::VmId;
+use crate::plan::document::DocumentTarget;
 use crate::plan::status::{status, with_agents};
 use crate::ui;
 
@@ -24,7 +25,8 @@ pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit>
     };
     let asked = with_agents(&planned.plan, &planned.observed);
     let (answer, faults) = planned.hypervisor.as_deref().map(|target| answering(target, &asked)).unwrap_or_default();
-    let status = status(&planned.plan, &planned.observed, &answer, planned.document.target.clone());
+    let target = DocumentTarget { label: planned.about.label.clone(), ..planned.document.target.clone() };
+    let status = status(&planned.plan, &planned.observed, &answer, target);
     let mut outputs = verb.format.clone();
     outputs.extend(verb.json.then_some(Output { format: Format::Json, file: None }));
     output::each(&outputs, console, &mut |output| {

@@ -2,6 +2,8 @@
 //!
 //! What phoenix keeps in `/etc/fstab` stands in a block of its own; every other line stays as it is.
 
+mod failure;
+
 use super::{GuestProblem, unexpected};
 use crate::hypervisor::GuestExit;
 use crate::model::excerpt;
@@ -120,7 +122,10 @@ macro_rules! attach {
     0) return ;;
     124 | 137) said="no answer from the NFS server within $limit s" ;;
   esac
-  say "$source: $said"
+  # What it said last is the reason; the rest stands before it.
+  printf '%s\n' "$said" | source=$source awk '
+    NF { if (held) print last; held = 1; last = $0 }
+    END { print ENVIRON["source"] ": " last }' >&2
   exit "$status"
 }
 "##
@@ -259,52 +264,7 @@ pub(super) fn read(exit: &GuestExit) -> Result<Mounted, GuestProblem> {
     match (exit.code, exit.out.lines().next().unwrap_or_default().trim()) {
         (Some(0), "already") => Ok(Mounted::Already),
         (Some(0), "mounted") => Ok(Mounted::Now),
-        _ => {
-            let mut problem = unexpected("mount", exit);
-            problem.hint = hint(&exit.err).map(ToOwned::to_owned);
-            Err(problem)
-        }
-    }
-}
-
-/// What to do about the words of `mount.nfs`, of the package manager, and of the script itself.
-fn hint(said: &str) -> Option<&'static str> {
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if has(&["the guest cannot write to it"]) {
-        Some("does the NFS server export it read-write, with no_root_squash, and is there room?")
-    } else if has(&["the guest reads other bytes"]) {
-        Some("the NFS server and the guest's kernel do not agree: try NFS 4.1 (`vers=4.1`) on the server")
-    } else if has(&["access denied", "Operation not permitted", "Permission denied"]) {
-        Some("the NFS server refuses this VM: does it export the directory to the VM's address, read-write?")
-    } else if has(&[
-        "no answer from the NFS server",
-        "timed out",
-        "Connection refused",
-        "No route to host",
-        "unreachable",
-        "not responding",
-    ]) {
-        Some(
-            "the NFS server does not answer: does it run, and do the guest's network and the firewalls let it through?",
-        )
-    } else if has(&["No such file or directory", "no such directory"]) {
-        Some("the NFS server has no such directory, or does not export it")
-    } else if has(&["Could not get lock", "is locked", "lock-frontend"]) {
-        Some("another package manager runs in the guest, probably its own updates: apply again when it has ended")
-    } else if has(&["dpkg was interrupted"]) {
-        Some("run `dpkg --configure -a` in the guest, then apply again")
-    } else if has(&["No space left"]) {
-        Some("the guest's disk is full")
-    } else if has(&["Unable to locate package", "Temporary failure resolving", "Failed to fetch"]) {
-        Some("the guest cannot reach its package mirrors: install the NFS client into the template")
-    } else if has(&["target is busy"]) {
-        Some("something in the guest uses it: `lsof` there tells what; end it, then apply again")
-    } else if has(&["otherwise than /etc/fstab says"]) {
-        Some("something in the guest mounts it with options of its own: `systemctl list-units --type mount` there")
-    } else if has(&["/etc/fstab mounts something else"]) {
-        Some("remove that line, or choose another `mount_point`")
-    } else {
-        None
+        _ => Err(failure::problem(exit)),
     }
 }
 
@@ -323,37 +283,6 @@ pub(super) fn read_unmount(exit: &GuestExit) -> Result<(), GuestProblem> {
 
 #[cfg(test)]
 mod tests {
-    use super::read;
-    use crate::hypervisor::GuestExit;
-
-    #[track_caller]
-    fn check(err: &str, hint: &str) {
-        let exit = GuestExit { code: Some(32), out: String::new(), err: err.to_owned() };
-        let problem = read(&exit).unwrap_err();
-        assert!(problem.what.contains(err.trim()), "{}", problem.what);
-        assert!(problem.hint.as_deref().unwrap_or_default().contains(hint), "{err}: {:?}", problem.hint);
-    }
-
-    #[test]
-    fn a_failed_mount_names_its_cause() {
-        check("mount.nfs: access denied by server while mounting 192.0.2.1:/srv", "refuses this VM");
-        check("192.0.2.1:/srv: no answer from the NFS server within 90 s", "does not answer");
-        check("mount.nfs: Connection timed out for 192.0.2.1:/srv on /mnt", "does not answer");
-        check(
-            "mount.nfs: mounting 192.0.2.1:/srv failed, reason given by server: No such file or directory",
-            "no such",
-        );
-        check(
-            "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 712 (apt-get)",
-            "package manager",
-        );
-        check("E: Failed to fetch http://deb/x  Temporary failure resolving 'deb'", "mirrors");
-        check("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "--configure -a");
-        check("umount: /mnt: target is busy.", "lsof");
-        check("192.0.2.1:/srv is mounted at /mnt otherwise than /etc/fstab says: ro,hard", "options of its own");
-        check("/etc/fstab mounts something else at /mnt already: 1:/x /mnt nfs", "mount_point");
-    }
-
     /// A `mount` that ends at once, and one that a server keeps waiting.
     #[test]
     fn a_mount_that_fails_names_its_source_and_ends_in_time() {
@@ -363,6 +292,11 @@ mod tests {
                 "echo mount.nfs: Connection timed out >&2; exit 32",
                 32,
                 "192.0.2.1:/srv: mount.nfs: Connection timed out\n",
+            ),
+            (
+                "printf 'Created symlink.\\n\\nmount.nfs: access denied\\n' >&2; exit 32",
+                32,
+                "Created symlink.\n192.0.2.1:/srv: mount.nfs: access denied\n",
             ),
             ("exec sleep 60", 124, "192.0.2.1:/srv: no answer from the NFS server within 1 s\n"),
         ] {

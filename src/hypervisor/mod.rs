@@ -40,6 +40,13 @@ pub trait Hypervisor: Send + Sync {
     /// Volumes of a VMID on all image storages, whether or not a VM of that VMID exists.
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault>;
 
+    /// The same of several VMIDs on these image storages.
+    fn volumes_of(&self, vms: &[VmId], storages: &[&str]) -> Result<BTreeMap<VmId, Vec<String>>, Fault> {
+        let on_these = |volume: &String| storages.iter().any(|storage| volume.split(':').next() == Some(*storage));
+        let of = |vm: &VmId| Ok((*vm, self.volumes(*vm)?.into_iter().filter(on_these).collect()));
+        vms.iter().map(of).collect()
+    }
+
     /// Whether a clone into this VMID is running, as far as can be told now.
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault>;
 

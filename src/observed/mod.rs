@@ -93,6 +93,12 @@ pub struct Observed {
     /// What was seen inside guests, as far as they were looked into.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub guests: BTreeMap<VmId, GuestSeen>,
+    /// The cluster has no quorum, so that no configuration can be written: the nodes of it that are not online.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_quorum: Option<Vec<String>>,
+    /// Volumes that no configuration names, by the VMID in their names; of the VMs for which storages were listed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unnamed: BTreeMap<VmId, Vec<String>>,
     /// VMIDs that a running clone task is making right now.
     pub cloning: Vec<VmId>,
     /// VMs on whose disks a task is working, in Proxmox's word for its kind, e.g. `qmmove`.
@@ -111,6 +117,9 @@ pub struct Taken {
     pub name: String,
     /// It is a container, on whichever node.
     pub container: bool,
+    /// It is a template.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub template: bool,
 }
 
 impl Observed {

@@ -138,6 +138,10 @@ pub const FILLS_NODE: &str = "T083";
 pub const IMAGE_PATH: &str = "T084";
 /// Only a record says that a VM which is to be destroyed belongs to the project.
 pub const CLAIMED: &str = "T085";
+/// The cluster has no quorum.
+pub const NO_QUORUM: &str = "T090";
+/// No configuration names volumes of the VM.
+pub const UNNAMED_VOLUMES: &str = "T091";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -209,5 +213,7 @@ pub const ALL: &[(&str, &str)] = &[
     (WRITES_ON_NODE, "a VM will be able to write a directory of the node"),
     (FILLS_NODE, "a VM can fill the node's root file system"),
     (IMAGE_PATH, "no VM may be made from a file of the node"),
+    (NO_QUORUM, "the cluster has no quorum"),
+    (UNNAMED_VOLUMES, "volumes of the VMID are there that no configuration names"),
     (CLAIMED, "only a record says that a VM which is to be destroyed belongs to the project"),
 ];

@@ -50,7 +50,7 @@ pub(super) fn situation<'o>(
                 .hint("wait until it has ended, then plan again"),
         );
     }
-    if let Some(Taken { node, name, container }) = observed.taken.get(&id) {
+    if let Some(Taken { node, name, container, .. }) = observed.taken.get(&id) {
         let (what, hint) = if *container {
             (
                 format!("{id} is the container `{name}` on node `{node}`"),

@@ -25,15 +25,18 @@ mod placement;
 mod planned;
 mod planner;
 mod preflight;
+mod quorum;
 mod request;
 mod scene;
 mod select;
 mod selection;
+mod size;
 mod staging;
 pub mod status;
 mod step;
 mod steps;
 mod template;
+mod unnamed;
 mod verified;
 mod volumes;
 mod without;
@@ -54,5 +57,6 @@ pub use step::{
     CloneStep, ConfigureStep, FeatureStep, ImageStep, Leftover, MountStep, MoveStep, ResizeStep, Retired, Rows,
     StageStep, StagedFile, Step, UnmountStep,
 };
+pub use unnamed::{to_list, unnamed};
 pub use verified::{to_ask, to_verify};
 pub use volumes::{directories, more_directories};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, order, placement, preflight,
-    select, steps,
+    quorum, select, steps,
 };
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
@@ -16,7 +16,7 @@ use crate::observed::Observed;
 /// Problems are collected, not returned as an error: a plan with errors still shows everything else.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
-    let mut problems = Vec::new();
+    let mut problems: Vec<Diagnostic> = quorum::lost(observed, &request.goal).into_iter().collect();
     let templates = observed.templates_by_name();
     let names = observed.names();
     let exports = exports::Exports::of(observed);

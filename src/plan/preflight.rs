@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::words::known_words;
-use super::{Mount, Scene, addresses, codes, diff, disk, placement, template};
+use super::{Mount, Scene, addresses, codes, diff, disk, placement, size, template, unnamed};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId, normal_path};
-use crate::observed::{Observed, VmObserved, with_record};
+use crate::observed::{Observed, Taken, VmObserved, with_record};
 
 /// Resolves the template of a VM that is to be made: one of the file, or the one of the target that has the name.
 pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {
@@ -21,6 +21,10 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
             format!("template `{name}` ({source}) is no longer declared and goes: nothing can be cloned from it");
         let hint = "declare it, name another template, or leave out `--prune`";
         problems.push(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint));
+        return None;
+    }
+    if let Some(taken) = scene.observed.taken.get(&source).filter(|_| vm.template.is_some()) {
+        problems.push(out_of_reach(vm, source, taken));
         return None;
     }
     if let Some(away) = on_another_node(vm, source, scene) {
@@ -61,6 +65,11 @@ fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagno
             problems.extend(on_another_node(vm, *away, scene));
             return None;
         }
+        let there = |(_, taken): &(&VmId, &Taken)| taken.template && taken.name == name;
+        if let Some((id, taken)) = scene.observed.taken.iter().find(there).filter(|_| found.is_empty()) {
+            problems.push(out_of_reach(vm, *id, taken));
+            return None;
+        }
         let problem = if found.is_empty() {
             let known: Vec<&str> = scene.templates.keys().copied().collect();
             let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
@@ -83,6 +92,14 @@ fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagno
         return None;
     };
     Some(*source)
+}
+
+/// Says that a template is on a node that the target does not reach.
+fn out_of_reach(vm: &DesiredVm, id: VmId, taken: &Taken) -> Diagnostic {
+    let what = format!("template `{}` ({id}) is on node `{}`", vm.template_name, taken.node);
+    let hint =
+        "a VM is cloned on the node that has its template: name that node with `--target`, or make the template here";
+    Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint)
 }
 
 /// Says that a VM cannot be cloned from a template, if that is on another node than the VM is to be.
@@ -130,10 +147,10 @@ fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>, problems: &mut Vec<Di
     );
 }
 
-/// Bridge, CPUs, memory and name against the node.
-pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+/// Bridge, CPUs, memory and name against the node. `live`: the VM, where it exists.
+pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
     let node = scene.node(vm.vm_id);
-    let (on, called) = (placement::on(node, scene.observed), placement::called(node, scene.observed));
+    let on = placement::on(node, scene.observed);
     if scene.observed.ha.contains(&vm.vm_id) {
         let text = format!("the HA manager looks after VM {}: it may start or stop it at any time", vm.vm_id);
         problems.push(Diagnostic::notice(codes::HA_MANAGED, text).vm(vm.vm_id));
@@ -146,26 +163,8 @@ pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnos
                 .hint(known_words("bridges", &vm.network_bridge, &known)),
         );
     }
-    let memory = u64::from(vm.memory_mb);
-    if node.memory_mb != 0 && memory > node.memory_mb {
-        problems.push(
-            Diagnostic::error(
-                codes::TOO_MUCH_MEMORY,
-                format!("{memory} MiB of memory are wished, {called} has {}", node.memory_mb),
-            )
-            .vm(vm.vm_id),
-        );
-    }
-    let cpus = u64::from(vm.cpu_sockets) * u64::from(vm.cpu_cores);
-    if node.cpus != 0 && cpus > u64::from(node.cpus) {
-        problems.push(
-            Diagnostic::error(
-                codes::TOO_MANY_CPUS,
-                format!("{cpus} CPUs are wished (sockets × cores), {called} allows {} per VM", node.cpus),
-            )
-            .vm(vm.vm_id),
-        );
-    }
+    size::fits(vm, live, scene, problems);
+    unnamed::told(vm.vm_id, live.is_some(), scene.observed, problems);
     addresses::told(vm, scene, problems);
     let others = scene.names.get(vm.vm_name.as_str()).map_or(&[][..], Vec::as_slice);
     if let Some(other) = others.iter().find(|other| **other != vm.vm_id) {

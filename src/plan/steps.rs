@@ -43,7 +43,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
                 super::template::storage(vm, scene, problems);
             }
             let mounts = volumes::granted(vm, scene, problems);
-            preflight::host(vm, scene, problems);
+            preflight::host(vm, None, scene, problems);
             if let Some(source) = source
                 && !has_errors(&problems[before..])
             {
@@ -52,7 +52,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
                     Source::Image(_) => true,
                 };
                 let making = Making { source, storage: full.then(|| vm.boot_disk_storage.clone()), leftover };
-                return draft.create(vm, making, mounts, scene, problems);
+                return draft.create(vm, making, &mounts, scene, problems);
             }
             draft.changes = diff::new_values(vm, None);
         }
@@ -65,10 +65,10 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
                 super::template::storage(vm, scene, problems);
             }
             let mounts = volumes::granted(vm, scene, problems);
-            preflight::host(vm, scene, problems);
+            preflight::host(vm, Some(live), scene, problems);
             preflight::removed(vm, record, &mounts, problems);
             if !has_errors(&problems[before..]) {
-                return draft.update(vm, live, record, mounts, scene, problems);
+                return draft.update(vm, live, record, &mounts, scene, problems);
             }
             draft.changes = drift::changes(vm, live, record, scene, problems);
         }

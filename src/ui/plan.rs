@@ -8,7 +8,7 @@ use super::layout::{aside, chain, count, number, pad, wrap};
 use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_lines};
 use crate::hypervisor::About;
-use crate::model::{Disruption, Origin, Outcome};
+use crate::model::{Disruption, Key, Origin, Outcome};
 use crate::plan::document::{DocumentAction, DocumentChange, DocumentVm, PlanDocument, TargetOrigin};
 
 /// How to show a plan.
@@ -139,8 +139,13 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
         Origin::BuiltIn => "default",
     };
     let mut note = safe(&change.remark()).into_owned();
-    if change.old.is_none() && !origin.is_empty() && note.is_empty() {
-        origin.clone_into(&mut note);
+    if change.old.is_none() && !origin.is_empty() {
+        if note.is_empty() {
+            origin.clone_into(&mut note);
+        } else if change.key == Key::BootDiskSizeGb.name() {
+            // What else is to be known of it says nothing of where it comes from.
+            note = format!("{origin}; {note}");
+        }
     }
     let key = format!("{}{}", if change.is_drift() { "  ! " } else { "    " }, safe(key));
     if is_text {

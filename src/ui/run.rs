@@ -5,7 +5,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::failure::about;
-use super::layout::{count, duration, number, pad, wrap};
+use super::layout::{count, cut, duration, number, pad, wrap};
 use super::story::{Moment, Story};
 use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_json, safe_lines};
@@ -74,6 +74,9 @@ pub fn plain(story: &Story, moments: &[Moment]) -> String {
     }
     out
 }
+
+/// Lines of a failure that its summary repeats.
+const LAST_LINES: usize = 5;
 
 /// Columns of a text in a file.
 const PLAIN_WIDTH: usize = 80;
@@ -236,6 +239,9 @@ impl Human {
                 out.push_str(part);
                 out.push('\n');
             }
+            if action.id.contains("/feature:") {
+                out.push_str(&self.last_lines(&failure.error));
+            }
         }
         for (list, word) in [(skipped, "skipped because of that"), (not_started, "not begun")] {
             if !list.is_empty() {
@@ -252,6 +258,13 @@ impl Human {
             out.push('\n');
         }
         out
+    }
+
+    /// The last lines of a failure of several: what a script said before it ended.
+    fn last_lines(&self, error: &str) -> String {
+        let lines: Vec<&str> = error.lines().skip(1).filter(|line| !line.trim().is_empty()).collect();
+        let last = lines[lines.len().saturating_sub(LAST_LINES)..].iter();
+        last.fold(String::new(), |out, line| out + "      " + &cut(&safe(line), self.width.saturating_sub(6)) + "\n")
     }
 
     /// Up to a dozen ids after a word.

@@ -166,5 +166,8 @@ fn verdict(status: &StatusDocument) -> String {
     let well = status.vms.iter().filter(|vm| vm.well).count();
     let simulated = if status.target.simulated { " (simulated)" } else { "" };
     let all = count(status.vms.len(), "virtual machine");
-    format!("{all} on {}{simulated}: {well} as declared and well.", safe(&status.target.name))
+    let target = &status.target;
+    // Documents of earlier versions may lack the label.
+    let name = if target.label.is_empty() { &target.name } else { &target.label };
+    format!("{all} on {}{simulated}: {well} as declared and well.", safe(name))
 }

@@ -84,6 +84,8 @@ fn a_changed_script_runs_again_alone() {
     fs::write(scene.path("features/base_setup.sh"), "if then\n").unwrap();
     let ran = scene.phoenix(&["apply", "--auto-approve", "--only", "1000"]);
     check(&ran, 6, &["1000/feature:base_setup: the script exited 2", "Continue with: phoenix apply --only 1000"]);
+    let summary = ran.out.split("Not everything could be done").nth(1).unwrap();
+    assert!(summary.contains("      ") && summary.contains("syntax error near unexpected token `then'"), "{summary}");
     assert_eq!(scene.plan_code(), Some(2));
 }
 

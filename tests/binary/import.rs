@@ -4,6 +4,7 @@ use std::fs;
 
 use super::broken::{Way, step};
 use super::loops::CONFIG;
+use super::places::Place;
 use super::world::{Scene, check, ids};
 use serde_json::{Value, json};
 
@@ -67,7 +68,6 @@ fn what_cannot_be_imported_is_refused_with_the_reason() {
         (but("net0: virtio", "net0: model=newer,macaddr"), "`network_model` cannot be `newer`"),
         (but("ostype: l26", "ostype: l27"), "`os_type` cannot be `l27`"),
         (but("cores: 2", "cores: 5000"), "`cpu_cores` is `5000`, but must be from 1 to 1024"),
-        (but("memory: 4096", "memory: 9999999"), "9999999 MiB of memory are wished"),
         (with("tags: b%c\n"), "`b%c` cannot be a tag"),
         (format!("#a%1Bb\n{plain}"), "the text contains the control character U+001B"),
         (format!("#{}\n{plain}", "x".repeat(8150)), "the notes would have"),
@@ -86,6 +86,36 @@ fn what_cannot_be_imported_is_refused_with_the_reason() {
         check(&scene.phoenix(&["import", "--all"]), 0, &[says, "1 VM written", "2 VMs left out"]);
         assert!(scene.config().contains("\"fine\"") && !scene.config().contains("\"vm_id\": 105"), "{says}");
         assert_eq!(scene.conf(105), conf);
+    }
+}
+
+/// A VM larger than the node is there all the same. Only where it is to be started, or to become so large, it is refused.
+fn check_larger_than_the_node(scene: &Scene) {
+    let stopped = conf(105, "web").replace("cores: 2", "cores: 1000").replace("memory: 4096", "memory: 9999999");
+    scene.set_conf(105, &stopped);
+    let says =
+        ["VM 105: 9999999 MiB of memory are wished, the node has", "VM 105: 1000 CPUs are wished", "1 VM written"];
+    check(&scene.phoenix(&["import", "105"]), 0, &says);
+    assert!(scene.config().contains("\"started\": false"), "{}", scene.config());
+    check(&scene.phoenix(&["plan"]), 0, &["notice[T007]", "notice[T009]", "1 to update"]);
+    check(&scene.apply(), 0, &["notice[T009]"]);
+    check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["notice[T009]", "1 unchanged"]);
+    let starts = ["error[T007]", "error[T009]", "the VM exists and is to be started"];
+    for (from, to, says) in [
+        ("\"started\": false", "\"started\": true", &starts[..]),
+        ("\"cpu_cores\": 1000", "\"cpu_cores\": 1001", &["error[T009]: 1001 CPUs are wished"]),
+    ] {
+        scene.edit(from, to);
+        check(&scene.phoenix(&["plan"]), 1, says);
+        scene.edit(to, from);
+    }
+}
+
+#[test]
+fn a_vm_larger_than_the_node_is_imported() {
+    check_larger_than_the_node(&scene(EMPTY));
+    for place in [Place::Here, Place::Ssh].into_iter().filter(|place| place.is_possible()) {
+        check_larger_than_the_node(&place.scene(EMPTY));
     }
 }
 

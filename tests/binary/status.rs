@@ -35,7 +35,9 @@ fn from_nothing_to_well() {
     assert_eq!(vm["features"], json!({ "base_setup": "ran", "install_docker": "ran" }));
     let shown = scene.phoenix(&["status"]);
     assert_eq!(shown.code, Some(0));
-    assert!(shown.out.contains("2 of 2") && shown.out.contains("2 as declared and"), "{}", shown.out);
+    let words = shown.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("2 of 2") && words.contains("2 as declared and well."), "{}", shown.out);
+    assert!(words.contains("2 virtual machines on embedded node at .phoenix/node (simulated)"), "{}", shown.out);
     assert!(shown.out.lines().all(|line| line.chars().count() <= 80), "{}", shown.out);
 }
 

@@ -52,7 +52,7 @@ fn empty_plan() -> Plan {
 /// Every kind of event, with this text wherever one of a node or a config can stand.
 fn events(said: &str) -> Vec<Event> {
     let text = || said.to_owned();
-    let action = || ActionName { id: text(), vm: vm(1000), name: text(), action: text() };
+    let action = || ActionName { id: format!("1000/feature:{said}"), vm: vm(1000), name: text(), action: text() };
     let failure = Failure { error: text(), ..failure_saying(said) };
     let list = || vec![text(), text()];
     let summary =

@@ -113,6 +113,9 @@ impl Command {
 impl Embedded {
     /// Carries out one command and returns when it has ended.
     pub fn execute(&self, command: &Command, deadline: Duration) -> Result<(), Fault> {
+        if !matches!(command, Command::Stop { .. } | Command::Shutdown { .. }) {
+            self.with_quorum()?;
+        }
         let attempt = self.begin_call(&command.call(), Deadline::after(deadline))?;
         attempt.after(match command {
             Command::Set { vm, write, digest } => self.configure(*vm, write, digest.as_ref(), attempt),

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `node.json` | settings ([`Settings`]); marks the directory as a node |
 //! | `storage.cfg` | storages, in Proxmox's syntax |
+//! | `.members` | in Proxmox's syntax, whether the cluster that the node is in has quorum; usually there is none |
 //! | `qemu-server/VMID.conf` | a VM or template |
 //! | `images/STORAGE/VMID/NAME` | a volume: a small file with its size in bytes, or a qcow2 image |
 //! | `run/VMID` | the simulated VM runs: when it was started, and with which fixed address |
@@ -163,6 +164,8 @@ impl Hypervisor for Embedded {
             ha: BTreeSet::new(),
             addresses: BTreeMap::new(),
             guests: BTreeMap::new(),
+            unnamed: BTreeMap::new(),
+            without_quorum: self.without_quorum()?,
             cloning,
             working: self.tasks.working()?,
             unattributed_clone,
@@ -196,6 +199,9 @@ impl Hypervisor for Embedded {
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
+        if !matches!(op, HostOp::Stop { .. } | HostOp::Shutdown { .. }) {
+            self.with_quorum()?;
+        }
         let attempt = rehearse::begin(&self.dir, &Call::of(op), Deadline::after(deadline))?;
         let is_clone = matches!(op, HostOp::Clone { .. });
         attempt.before(!is_clone)?;

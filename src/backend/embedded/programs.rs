@@ -120,7 +120,7 @@ impl Embedded {
                             said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default()
                         ))
                     }
-                    Some(run) => GuestExit { err: run.why, ..printed(&format!("exit {}", run.code)) },
+                    Some(run) => printed(&format!("exit {}\n{}", run.code, run.why)),
                 })
             }
             ("phoenix-feature-forget", [_, _, _, _, feature, digest]) if is_plain(feature) && is_plain(digest) => {

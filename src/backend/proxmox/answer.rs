@@ -3,7 +3,7 @@
 use crate::hypervisor::{Effect, FaultKind};
 
 /// Words of failures, and what they mean: the first row of which one is there counts.
-const MEANINGS: [(&[&str], FaultKind, Effect); 11] = [
+const MEANINGS: [(&[&str], FaultKind, Effect); 13] = [
     (&["checksum mismatch"], FaultKind::Stale, Effect::None),
     // Refused, and yet kept as a pending change, whatever QEMU said about it, `got timeout` among it.
     (&[HOTPLUG], FaultKind::Hotplug, Effect::Maybe),
@@ -11,6 +11,9 @@ const MEANINGS: [(&[&str], FaultKind, Effect); 11] = [
     (&["qga socket", "qga command '", "qmp command 'guest-"], FaultKind::AgentDown, Effect::None),
     // With or without `- got timeout`: the guest did not end, which no second try makes better.
     (&["VM quit/powerdown failed"], FaultKind::Failed, Effect::Maybe),
+    (&["cluster not ready"], FaultKind::Refused, Effect::None),
+    // What it did before it came to write is done: a disk has grown (recorded).
+    (&NO_QUORUM, FaultKind::Failed, Effect::Maybe),
     (&["can't lock file", "got timeout", "got lock request timeout", "VM is locked"], FaultKind::Busy, Effect::None),
     (&["QEMU guest agent is not running", "is not running"], FaultKind::AgentDown, Effect::None),
     (&["Agent error"], FaultKind::Garbled, Effect::Maybe),
@@ -50,6 +53,9 @@ const REFUSALS: [&str; 16] = [
     "snapshot feature is not available",
     "does not support vm images",
 ];
+
+/// Words of what a node of a cluster without quorum cannot write.
+const NO_QUORUM: [&str; 3] = ["no quorum", "unable to open file '/etc/pve/", "unable to create output file '/etc/pve/"];
 
 const NO_SPACE: [&str; 7] = [
     "No space left",
@@ -108,6 +114,12 @@ pub(in crate::backend) fn hint(kind: FaultKind, said: &str, asked_for: Option<&s
             None => format!("the account lacks a right: {right}"),
         });
     }
+    if has(said, &NO_QUORUM) {
+        return Some(
+            "the cluster has no quorum, or /etc/pve cannot be written for another reason: `pvecm status` on the node tells"
+                .to_owned(),
+        );
+    }
     if kind == FaultKind::Denied {
         return None;
     }
@@ -149,6 +161,8 @@ mod tests {
             ("No QEMU guest agent configured", None),
             ("Agent error: Invalid parameter 'pid'", Some(FaultKind::Garbled)),
             ("Configuration file 'nodes/vm/qemu-server/777.conf' does not exist", Some(FaultKind::Missing)),
+            ("cluster not ready - no quorum?", Some(FaultKind::Refused)),
+            ("unable to open file '/etc/pve/a.conf.tmp.1' - Permission denied", Some(FaultKind::Failed)),
             ("storage 'nosuch' does not exist", Some(FaultKind::Missing)),
             ("bridge 'vmbr9' does not exist", Some(FaultKind::Failed)),
             ("shrinking disks is not supported", Some(FaultKind::Refused)),
@@ -189,6 +203,11 @@ mod tests {
             ("storage 'slow' is not online", "storage `slow` is not active"),
             ("storage 'slow' does not exist", "storage `slow` is not in the node's storage.cfg"),
             ("403 Permission check failed (/vms/1, VM.Clone)", "the right VM.Clone on /vms/1"),
+            ("cluster not ready - no quorum?", "`pvecm status`"),
+            (
+                "unable to open file '/etc/pve/nodes/pve1/qemu-server/211.conf.tmp.781' - Permission denied",
+                "`pvecm status`",
+            ),
         ] {
             let kind = meaning(said).map_or(FaultKind::Failed, |(kind, _)| kind);
             let told = hint(kind, said, Some("fast")).unwrap_or_default();

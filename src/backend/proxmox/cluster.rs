@@ -24,6 +24,35 @@ pub(in crate::backend) struct ClusterVm {
     name: String,
     #[serde(default, rename = "type")]
     kind: String,
+    #[serde(default)]
+    template: u8,
+}
+
+/// What the cluster file system says of its nodes, in `.members`. A node that is in no cluster has no `cluster`.
+#[derive(Debug, Deserialize)]
+struct Members {
+    cluster: Option<Quorum>,
+    #[serde(default)]
+    nodelist: BTreeMap<String, Member>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Quorum {
+    quorate: u8,
+}
+
+#[derive(Debug, Deserialize)]
+struct Member {
+    #[serde(default)]
+    online: u8,
+}
+
+/// The nodes that are not online, if `.members` says that the cluster has no quorum. What cannot be understood says nothing:
+/// Proxmox refuses by itself what it cannot do.
+pub(in crate::backend) fn without_quorum(members: &str) -> Option<Vec<String>> {
+    let members: Members = serde_json::from_str(members).ok()?;
+    let offline = || members.nodelist.iter().filter(|(_, node)| node.online == 0).map(|(name, _)| name.clone());
+    members.cluster.as_ref().filter(|cluster| cluster.quorate == 0).map(|_| offline().collect())
 }
 
 /// Whether each of the VMs runs, by VMID.
@@ -41,7 +70,8 @@ pub(in crate::backend) fn taken(
         .map(|vm| (vm.kind == "lxc", vm))
         .filter(|(container, vm)| *container || vm.node != node)
         .filter_map(|(container, vm)| {
-            Some((VmId::try_from(vm.vmid).ok()?, Taken { node: vm.node, name: vm.name, container }))
+            let template = vm.template != 0;
+            Some((VmId::try_from(vm.vmid).ok()?, Taken { node: vm.node, name: vm.name, container, template }))
         })
         .filter(|(id, _)| !own.contains_key(id))
         .collect()
@@ -62,7 +92,7 @@ pub(in crate::backend) fn identity(certificate: &[u8]) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{ClusterVm, managed, taken};
+    use super::{ClusterVm, managed, taken, without_quorum};
     use crate::model::VmId;
     use crate::observed::VmObserved;
 
@@ -79,6 +109,22 @@ mod tests {
         let found = taken(vms, "pve1", &own);
         let found: Vec<_> = found.iter().map(|(id, vm)| (id.get(), vm.name.as_str(), vm.container)).collect();
         assert_eq!(found, [(101, "there", false), (102, "box", true)]);
+    }
+
+    #[test]
+    fn the_cluster_file_system_knows_of_the_quorum() {
+        let members = |quorate: u8| {
+            format!(
+                "{{\n\"nodename\": \"pve1\",\n\"version\": 4,\n\"cluster\": {{ \"name\": \"lab\", \"version\": 2, \"nodes\": 2, \
+                 \"quorate\": {quorate} }},\n\"nodelist\": {{\n  \"pve1\": {{ \"id\": 1, \"online\": 1, \"ip\": \"10.98.0.1\"}},\n  \
+                 \"pve2\": {{ \"id\": 2, \"online\": 0}}\n  }}\n}}\n"
+            )
+        };
+        assert_eq!(without_quorum(&members(0)), Some(vec!["pve2".to_owned()]));
+        let alone = "{\n\"nodename\": \"pve\",\n\"version\": 0\n}\n";
+        for quorate in [members(1).as_str(), alone, "", "{", "[]"] {
+            assert_eq!(without_quorum(quorate), None, "{quorate}");
+        }
     }
 
     #[test]

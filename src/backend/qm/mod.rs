@@ -178,6 +178,20 @@ impl Hypervisor for Qm {
             .collect())
     }
 
+    fn volumes_of(&self, vms: &[VmId], storages: &[&str]) -> Result<BTreeMap<VmId, Vec<String>>, Fault> {
+        let output = self.look("phoenix-volumes-of", VOLUMES_OF, storages)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut found: BTreeMap<VmId, Vec<String>> = BTreeMap::new();
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            let (volume, vm) = (words.next().unwrap_or_default(), words.next_back().and_then(|vm| vm.parse().ok()));
+            if let Some(vm) = vm.filter(|vm| volume.contains(':') && vms.contains(vm)) {
+                found.entry(vm).or_default().push(volume.to_owned());
+            }
+        }
+        Ok(found)
+    }
+
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         let output = self.look("phoenix-tasks", TASKS, &[&self.layout.root])?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -279,6 +293,13 @@ storages=$(pvesm status --content images) || exit 1
 printf '%s\n' "$storages" | while read -r storage type status rest; do
   [ "$status" = active ] || continue
   pvesm list "$storage" --content images --vmid "$1" || exit 1
+done
+"#;
+
+/// `phoenix-volumes-of STORAGE…`: the volumes of all VMs on these storages: a call for each, however many VMs are asked about.
+const VOLUMES_OF: &str = r#"set -u
+for storage do
+  pvesm list "$storage" --content images || exit 1
 done
 "#;
 

@@ -83,6 +83,8 @@ pub(super) fn read(
         ha: text(files, "ha").lines().filter_map(cluster::managed).collect(),
         addresses: BTreeMap::new(),
         guests: BTreeMap::new(),
+        unnamed: BTreeMap::new(),
+        without_quorum: cluster::without_quorum(&text(files, "members")),
         cloning,
         working,
         unattributed_clone: clones.contains(&None),

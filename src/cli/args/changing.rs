@@ -176,6 +176,9 @@ pub(in crate::cli) struct Start {
     /// VMIDs.
     #[arg(value_name = "VM_ID", required = true)]
     pub(in crate::cli) ids: Vec<String>,
+    /// Do not ask, whatever it disturbs.
+    #[arg(long)]
+    pub(in crate::cli) auto_approve: bool,
     #[command(flatten)]
     pub(in crate::cli) running: Running,
 }

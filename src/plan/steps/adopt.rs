@@ -25,7 +25,7 @@ pub(super) fn plan_adopted(
     disk::boot_disk(vm, live, scene, problems);
     cloud_init::preflight(vm, Some(live), problems);
     let mounts = volumes::granted(vm, scene, problems);
-    preflight::host(vm, scene, problems);
+    preflight::host(vm, Some(live), scene, problems);
     problems.extend(room(live, &record));
     let changes = diff::changes(vm, live, scene);
     if has_errors(&problems[before..]) {
@@ -36,7 +36,7 @@ pub(super) fn plan_adopted(
     if room(live, &record).is_some() {
         record.applied.clear();
     }
-    draft.update(vm, live, &record, mounts, scene, problems)
+    draft.update(vm, live, &record, &mounts, scene, problems)
 }
 
 /// What is as it would be had phoenix applied it; nothing where the agent is off, with which phoenix begins.

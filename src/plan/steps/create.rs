@@ -17,7 +17,7 @@ impl Draft {
         mut self,
         vm: &DesiredVm,
         making: Making,
-        mounts: Vec<Arc<Mount>>,
+        mounts: &[Arc<Mount>],
         scene: &Scene<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> VmPlan {
@@ -28,15 +28,14 @@ impl Draft {
         if vm.is_template {
             template::drive(vm, origin.drives, problems);
         }
-        let staging = Staging::of(vm, &mounts, scene.desired);
+        let staging = Staging::of(vm, mounts, scene.desired);
         let nothing =
             Record { is_template: vm.is_template, ..Record::creating(&scene.desired.settings.project, vm.vm_id) };
         let mut no_room = Vec::new();
-        let mut last = guest::last_record(vm, &nothing, &mounts, &staging.digests, scene);
+        let mut last = guest::last_record(vm, &nothing, mounts, &staging.digests, scene);
         preflight::notes(vm, &mut last, &mut no_room);
         let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
-        let case =
-            Case { vm, desired: &desired, record: &nothing, last: &last, mounts: &mounts, staging: &staging, scene };
+        let case = Case { vm, desired: &desired, record: &nothing, last: &last, mounts, staging: &staging, scene };
         if let Some(leftover) = making.leftover {
             self.does(Step::RemoveLeftover(leftover), Outcome::Update, "left over by an interrupted run");
         }

@@ -14,6 +14,7 @@ use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Ste
 const NOT_NEEDED: &str = "nothing needs the guest";
 
 /// Which of the later steps act, and why.
+#[expect(clippy::struct_excessive_bools, reason = "each is a step that is there or not")]
 pub(super) struct Steps {
     /// `create` for a VM that is being made, else `update`.
     pub(super) acting: Outcome,

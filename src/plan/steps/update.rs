@@ -25,14 +25,14 @@ impl Draft {
         vm: &DesiredVm,
         live: &VmObserved,
         record: &Record,
-        mounts: Vec<Arc<Mount>>,
+        mounts: &[Arc<Mount>],
         scene: &Scene<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> VmPlan {
         // What is shut down first changes without being disturbed.
         let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
         let live = shut_down.as_ref().unwrap_or(live);
-        let staging = Staging::of(vm, &mounts, scene.desired);
+        let staging = Staging::of(vm, mounts, scene.desired);
         let record = &staging::brought_up(record, vm, scene.desired, &staging);
         self.changes = drift::changes(vm, live, record, scene, problems);
         if !self.off {
@@ -76,19 +76,19 @@ impl Draft {
             bring_up: (completing && vm.started).then_some("the guest has not been up yet"),
         };
         let mut no_room = Vec::new();
-        let mut last = guest::last_record(vm, record, &mounts, &staging.digests, scene);
+        let mut last = guest::last_record(vm, record, mounts, &staging.digests, scene);
         // Room is looked for with all that it may come to say.
         (last.unread, last.card) = (record.unread || steps.cloud_init.is_some(), card);
         preflight::notes(vm, &mut last, &mut no_room);
         let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
-        let case = Case { vm, desired: &desired, record, last: &last, mounts: &mounts, staging: &staging, scene };
+        let case = Case { vm, desired: &desired, record, last: &last, mounts, staging: &staging, scene };
         self.idle(made_by(vm), "the VM exists");
         if live.record.valid().is_none() {
             self.does(Step::Adopt(Box::new(record.clone())), Outcome::Create, "the VM is taken over");
         }
         if shut_down.is_some() {
-            let stop = Action::does(Step::Stop, Outcome::Update, "the VM is not to run");
-            self.push(stop.costing(Disruption::Stop));
+            let first = Action::does(Step::Stop, Outcome::Update, "the VM is not to run");
+            self.push(first.costing(Disruption::Stop));
         }
         guest::left_open(&case, problems);
         case.guest().told(vm.vm_id, problems);

@@ -10,7 +10,7 @@ use crate::answer::Answer;
 pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
     let answer = match words {
         ["status", "--content", content] => status(node, content),
-        ["list", storage] => list(node, storage, None),
+        ["list", storage] | ["list", storage, "--content", "images"] => list(node, storage, None),
         ["list", storage, "--vmid", vm] | ["list", storage, "--content", "images", "--vmid", vm] => {
             list(node, storage, Some(vm))
         }

@@ -52,6 +52,7 @@ for bridge in "$root"/sys/class/net/*/bridge; do
 done >"$t/bridges"
 ip -o -4 addr show >"$t/addresses" 2>/dev/null
 cat "$pve/pve-root-ca.pem" >"$t/root-ca" 2>/dev/null
+cat "$pve/.members" >"$t/members" 2>/dev/null
 cat "$pve/storage.cfg" >"$t/storage.cfg" 2>/dev/null
 cat "$pve/ha/resources.cfg" >"$t/ha" 2>/dev/null
 cat "$root/etc/exports" >"$t/exports" 2>/dev/null
