@@ -1,5 +1,7 @@
 //! One look that consists of two questions: what ends between the two is not judged by the first answer.
 
+mod around;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,10 +10,12 @@ use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Failure};
-use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{Fault, FaultKind, HostOp, Hypervisor};
 use phoenix::model::VmId;
-use phoenix::observed::{Export, Observed, VmObserved};
+use phoenix::observed::VmObserved;
 use phoenix::plan::{Request, plan};
+
+use around::{Around, Target};
 
 /// A target that loses the answer of the operations that make a VM, and whose first answer about it afterwards is of a
 /// moment before: the clone, which has ended by the next question, still runs.
@@ -59,8 +63,8 @@ fn check(before: fn(VmObserved) -> Option<VmObserved>) {
     let node = Embedded::open(dir.path()).unwrap();
     let (answered, due) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let target = Arc::new(Late { node, before, answered, due });
-    let planned = plan(&desired, &target.observe().unwrap(), &Request::default());
-    let hypervisor: Arc<dyn Hypervisor> = Arc::clone(&target) as _;
+    let planned = plan(&desired, &target.node.observe().unwrap(), &Request::default());
+    let hypervisor: Arc<dyn Hypervisor> = Arc::new(Target(Arc::clone(&target)));
     let of = Run {
         plan: Arc::new(planned),
         hypervisor,

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
-use phoenix::hypervisor::Hypervisor as _;
+use phoenix::hypervisor::{HostFiles as _, Hypervisor as _};
 use phoenix::model::{Desired, VmId};
 use phoenix::observed::{Capabilities, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};

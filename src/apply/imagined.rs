@@ -9,12 +9,13 @@ use std::time::Duration;
 use crate::guest::{self, Program};
 use crate::hypervisor::image::import;
 use crate::hypervisor::{
-    About, Cloning, ExportEntry, Fault, FaultKind, FileOp, GuestAddress, GuestExit, GuestStatus, Guests, HostFiles, HostOp,
-    Hypervisor,
+    About, Cloning, ExportEntry, Fault, FaultKind, FileOp, GuestAddress, GuestExit, GuestStatus, Guests, HostFiles,
+    HostOp, Hypervisor,
 };
 use crate::model::{Digest, GIB, VmId};
 use crate::observed::{
-    ConfigWrite, Export, NEW_MAC, Net, Node, Observed, Place, PropertyString, VmObserved, encode_description, print_size,
+    ConfigWrite, Export, NEW_MAC, Net, Node, Observed, Place, PropertyString, VmObserved, encode_description,
+    print_size,
 };
 
 /// What stands for the address of a guest until it is known, in what is told.

@@ -10,9 +10,11 @@ use std::time::Duration;
 use phoenix::backend::embedded::Embedded;
 use phoenix::backend::qm::{Layout, Qm};
 use phoenix::backend::runner::{self, Output, Runner, Sockets, Ssh};
-use phoenix::hypervisor::{About, Cloning, Fault, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{Cloning, Fault, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
 use phoenix::model::{ActionKind, VmId};
-use phoenix::observed::{Export, Observed, VmObserved};
+use phoenix::observed::VmObserved;
+
+use crate::around::Around;
 
 /// The VM with the trouble.
 const VM: u32 = 1000;

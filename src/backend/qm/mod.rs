@@ -24,9 +24,7 @@ use super::proxmox::task::{self, Task};
 use super::runner::{Command, Output, Runner};
 use command::HERE;
 
-use crate::hypervisor::{
-    About, Cloning, Effect, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor,
-};
+use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor};
 use crate::model::{CloudImage, VmId};
 use crate::observed::{Export, Observed, Place, VmObserved};
 
