@@ -139,7 +139,9 @@ impl Guests for Imagined {
         let mut state = self.state();
         state.calls.push(Call::Agent("network-get-interfaces"));
         let mac = state.observed.vms.get(&vm).and_then(|live| live.net0.as_ref()?.mac.clone());
-        Ok(mac.map(|mac| GuestAddress { mac, address: Some(IMAGINED) }).into_iter().collect())
+        // A guest whose address is known keeps it.
+        let address = Some(state.observed.addresses.get(&vm).copied().unwrap_or(IMAGINED));
+        Ok(mac.map(|mac| GuestAddress { mac, address }).into_iter().collect())
     }
 
     fn start(&self, _: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
