@@ -20,6 +20,7 @@ mod node;
 mod oracle;
 mod order;
 mod places;
+mod reaching;
 mod readdressed;
 mod snapshots;
 mod status;
