@@ -39,22 +39,24 @@
 //! - **an option of a VM**: its key in [`model::Key`], its field with type and documentation in `config::raw` and
 //!   [`model::DesiredVm`] (`config::lower` merges it), one row in `observed::options::table`. `plan::context` asks whether
 //!   scripts see it; `tests/options.rs` asks for it in the schema and the README.
-//! - **an action**: its kind in [`model::ActionKind`]; `apply::perform` asks how it is carried out, `apply::preview` what it calls,
-//!   `plan::steps::guest` whether it needs the guest; `plan::steps` says when it acts; `tests/binary/broken.rs` asks for a way
-//!   on which it fails, is lost and is killed.
+//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`]; `apply::perform` asks how
+//!   it is carried out, `plan::document` what of it a saved plan shows, `plan::steps::guest` whether it needs the guest;
+//!   `plan::steps` says when it acts; `tests/binary/broken.rs` asks for a way on which it fails, is lost and is killed.
 //! - **a check**: a function in the file of `plan` about its subject (`disk`, `template`, `addresses`, `cloud_init`, `grants`, else
-//!   `preflight`) that says what is wrong as a [`diag::Diagnostic`], and its code in [`plan::codes`].
+//!   `preflight`) that says what is wrong as a [`diag::Diagnostic`], and its code in [`plan::codes`]. What it wants to
+//!   know of a node it asks the VM's own: `plan::placement` says which that is.
 //! - **a back end**: a directory in `backend` that implements [`hypervisor::Hypervisor`] and [`hypervisor::Guests`], says what it
 //!   can do in [`observed::Capabilities`], and is opened in `cli::connect`; `tests/contract.rs` runs over it.
 //! - **a face**: a file in `ui` that folds a [`plan::document::PlanDocument`] or the events of a run, its name in `cli::format`,
 //!   and its cases under `fixtures/faces`.
 //!
 //! # Words
-//! *Desired*: what the file says, defaults merged. *Live*: what a VM is. *Pending*: what it will be after its next stop and
-//! start; everything is compared with that. *Change*: one value that differs. *Action*: one step of a plan, with what is
-//! expected of it. *Record*: what phoenix remembers about a VM, in the VM's notes. *Drift*: a value that was changed outside
-//! phoenix since the last apply. *Channel*: the volume through which scripts reach a guest. *Fault*: what a target answered
-//! instead of doing something; *failure*: what that means for an action.
+//! *Target*: one or more *nodes*, one of which it stands on. *Desired*: what the file says, defaults merged. *Live*:
+//! what a VM is. *Pending*: what it will be after its next stop and start; everything is compared with that. *Change*:
+//! one value that differs. *Action*: one step of a plan, with what is expected of it. *Record*: what phoenix remembers
+//! about a VM, in the VM's notes. *Drift*: a value that was changed outside phoenix since the last apply. *Channel*:
+//! the volume through which scripts reach a guest. *Fault*: what a target answered instead of doing something;
+//! *failure*: what that means for an action.
 //!
 //! # Invariants
 //! - The plan is complete. Apply builds, sorts and prunes no graph and decides nothing the plan could have decided.

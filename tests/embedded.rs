@@ -10,7 +10,7 @@ use phoenix::backend::embedded::Embedded;
 use phoenix::guest::{self, Program};
 use phoenix::hypervisor::{Cloning, Effect, ExportEntry, Fault, FaultKind, GuestExit, GuestStatus, HostOp, Hypervisor};
 use phoenix::model::{Digest, GIB, Record, VmId};
-use phoenix::observed::{Conf, ConfigWrite, config_digest, with_record};
+use phoenix::observed::{Conf, ConfigWrite, with_record};
 use tempfile::TempDir;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -57,8 +57,11 @@ fn clone_op(source: u32, target: u32, name: &str, storage: Option<&str>) -> Host
     }
 }
 
+/// The configuration file of a VM of a node.
 fn text(node: &Embedded, vm: u32) -> String {
-    node.config(id(vm)).unwrap().unwrap()
+    let identity = node.observe().unwrap().identity;
+    let dir = Path::new(&identity[identity.find('/').unwrap()..]);
+    fs::read_to_string(dir.join(format!("qemu-server/{vm}.conf"))).unwrap()
 }
 
 /// `key=value` sets, `-key` deletes.
@@ -70,7 +73,7 @@ fn set_op(node: &Embedded, vm: u32, words: &[&str]) -> HostOp {
             None => _ = write.delete.insert(word.trim_start_matches('-').to_owned()),
         }
     }
-    let digest = node.config(id(vm)).unwrap().map_or(Digest(String::new()), |text| config_digest(&text));
+    let digest = node.vm(id(vm)).unwrap().map_or(Digest(String::new()), |vm| vm.digest);
     HostOp::Configure { vm: id(vm), write, digest }
 }
 
@@ -229,7 +232,7 @@ fn clones_and_their_volumes() {
     assert!(!vm.template && vm.lock.is_none() && vm.record.valid().is_some());
     resize(&node, 1000, "scsi0", 50).unwrap();
     resize(&node, 1000, "scsi0", 50).unwrap();
-    let storages = node.observe().unwrap().storages;
+    let storages = node.observe().unwrap().own_node().storages.clone();
     assert_eq!(storages["local"].free, 100 * GIB - 50 * GIB - (4 << 20));
     assert!(!storages["local-nfs"].images && !storages["local-zfs"].thick);
 }
@@ -339,7 +342,7 @@ fn a_running_clone_is_seen_as_one() {
             placeholder |= vm.placeholder;
             filled |= vm.record.valid().is_some() && vm.boot_disk.is_none();
             let busy = run(&watcher, &HostOp::RemoveLeftover { vm: id(431), unreferenced: true });
-            assert!(busy.is_err() || watcher.config(id(431)).unwrap().is_none());
+            assert!(busy.is_err() || watcher.vm(id(431)).unwrap().is_none());
         }
         clone.join().unwrap().unwrap();
     });
@@ -377,7 +380,7 @@ fn killed_clones_leave_what_proxmox_leaves() {
         assert!(vm.lock.as_deref() == Some("clone") && vm.boot_disk.is_none());
         assert_eq!(start(&node, 1000).unwrap_err().kind, FaultKind::Busy);
         run(&node, &HostOp::RemoveLeftover { vm: id(1000), unreferenced: !placeholder }).unwrap();
-        assert!(node.config(id(1000)).unwrap().is_none());
+        assert!(node.vm(id(1000)).unwrap().is_none());
         assert!(node.volumes(id(1000)).unwrap().is_empty());
         let tasks = node.summary().unwrap().tasks;
         assert!(tasks.iter().any(|task| task.status.as_deref() == Some("unexpected status")), "{tasks:?}");
@@ -401,11 +404,11 @@ fn a_node_that_can_look_and_act_at_once_guards_itself() {
         HostOp::Rollback { vm, name: name(), start: false, digest: digest.clone() },
         HostOp::Template { vm, disk: None, digest },
     ];
-    let before = node.config(vm).unwrap();
+    let before = text(&node, 101);
     for op in ops {
         let fault = run(&node, &op).unwrap_err();
         assert_eq!((fault.kind, fault.effect), (FaultKind::Stale, Effect::None), "{op:?}: {fault:?}");
-        assert_eq!(node.config(vm).unwrap(), before, "{op:?}");
+        assert_eq!(text(&node, 101), before, "{op:?}");
     }
 }
 
@@ -456,7 +459,7 @@ fn guests() {
     // The directory is there, and nobody may mount it yet.
     assert!(script(&node, &mount).err.contains("access denied"));
     let own = node.guests().addresses(id(101)).unwrap().pop().unwrap();
-    assert!(node.config(id(101)).unwrap().unwrap().contains(&own.mac.to_uppercase()), "the address is that of net0");
+    assert!(text(&node, 101).contains(&own.mac.to_uppercase()), "the address is that of net0");
     let export = |client: &str| HostOp::WriteExports {
         vm: id(101),
         entries: vec![ExportEntry { path: channel.to_owned(), client: client.to_owned() }],

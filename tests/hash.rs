@@ -190,11 +190,10 @@ fn document(config: &Value, observed: &Observed, policy: &Request) -> PlanDocume
     let desired = loaded.desired.unwrap_or_else(|| panic!("{config}: {:?}", loaded.diagnostics));
     let digest = "1".repeat(64);
     let config = DocumentConfig { path: source.name, digest, meaning: meaning(&desired) };
-    let node = observed.node.clone();
     let target = DocumentTarget {
-        node: node.name,
-        identity: node.identity,
-        allowed: observed.allowed.host_paths.clone(),
+        node: observed.here.clone(),
+        identity: observed.identity.clone(),
+        allowed: observed.own_node().allowed.host_paths.clone(),
         ..DocumentTarget::default()
     };
     PlanDocument::of(&plan(&desired, observed, policy), Provenance { target, config, ..Provenance::default() })
@@ -203,8 +202,8 @@ fn document(config: &Value, observed: &Observed, policy: &Request) -> PlanDocume
 fn observed() -> Observed {
     let dir = tempfile::tempdir().unwrap();
     let mut observed = Embedded::open(dir.path()).unwrap().observe().unwrap();
-    "directory /node".clone_into(&mut observed.node.identity);
-    observed.allowed.host_paths = vec!["/srv".to_owned(), "/quickOS".to_owned()];
+    "directory /node".clone_into(&mut observed.identity);
+    observed.own_node_mut().allowed.host_paths = vec!["/srv".to_owned(), "/quickOS".to_owned()];
     observed
 }
 
@@ -231,6 +230,15 @@ fn every_key_of_the_config_is_in_the_hash() {
     assert_eq!(hash(&turned), before);
 }
 
+/// Gives the target's own node another name.
+fn renamed(observed: &mut Observed) {
+    let mut node = observed.nodes.remove(&observed.here).unwrap();
+    observed.here.push('2');
+    node.name.clone_from(&observed.here);
+    observed.vms.values_mut().for_each(|vm| vm.node.clone_from(&observed.here));
+    observed.nodes.insert(observed.here.clone(), node);
+}
+
 #[test]
 fn a_script_and_the_node_are_in_the_hash() {
     let with = |script: &str, observed: &Observed| {
@@ -238,11 +246,10 @@ fn a_script_and_the_node_are_in_the_hash() {
         let files = || [("base_setup.sh".to_owned(), Ok(script.as_bytes().to_vec()))].into();
         let desired = load(&source, &mut |_| FeatureFiles::Found(files())).desired.unwrap();
         let config = DocumentConfig { meaning: meaning(&desired), ..DocumentConfig::default() };
-        let node = observed.node.clone();
         let target = DocumentTarget {
-            node: node.name,
-            identity: node.identity,
-            allowed: observed.allowed.host_paths.clone(),
+            node: observed.here.clone(),
+            identity: observed.identity.clone(),
+            allowed: observed.own_node().allowed.host_paths.clone(),
             ..DocumentTarget::default()
         };
         PlanDocument::of(
@@ -257,13 +264,13 @@ fn a_script_and_the_node_are_in_the_hash() {
     // It is what is done to the VM that differs, whatever is said of the config.
     assert_ne!(other.vms[0].fingerprint, before.vms[0].fingerprint);
     for change in [
-        |node: &mut Observed| node.node.name.push('2'),
-        |node: &mut Observed| node.node.identity.push('2'),
-        |node: &mut Observed| node.allowed.host_paths.push("/srv/other".to_owned()),
+        renamed as fn(&mut Observed),
+        |target: &mut Observed| target.identity.push('2'),
+        |target: &mut Observed| target.own_node_mut().allowed.host_paths.push("/srv/other".to_owned()),
     ] {
-        let mut elsewhere = observed();
-        change(&mut elsewhere);
-        assert_ne!(with("true\n", &elsewhere).hash, before.hash);
+        let mut another = observed();
+        change(&mut another);
+        assert_ne!(with("true\n", &another).hash, before.hash);
     }
 }
 

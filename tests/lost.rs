@@ -41,9 +41,6 @@ impl Hypervisor for Late {
         self.answered.fetch_add(1, Ordering::Relaxed);
         Ok(now.and_then(self.before))
     }
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.node.config(vm)
-    }
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
         self.node.volumes(vm)
     }

@@ -44,16 +44,13 @@ impl Hypervisor for Edited {
         self.node.observe_with(directories)
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
-        self.node.vm(vm)
-    }
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        let config = self.node.config(vm);
+        let found = self.node.vm(vm);
         // The run has just noted how it left the VM: somebody comes along now.
         if self.done.load(Ordering::Relaxed) && self.conf.with_extension("armed").exists() {
             std::fs::remove_file(self.conf.with_extension("armed")).unwrap();
             edit(&self.conf, self.edit);
         }
-        config
+        found
     }
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
         self.node.volumes(vm)
@@ -213,24 +210,20 @@ fn somebody_who_writes_notes_in_mid_run_keeps_them() {
     assert!(live.record.valid().is_some_and(|record| record.state.is_ready()), "{conf}");
 }
 
-/// A target where somebody comes in between the first look at a VM and the second; or one that, with `cut_off`, lets
-/// nobody look any more once its first write has happened and its answer is lost.
-struct Between {
+/// A target that cannot be looked at any more once its first write has happened and the answer is lost.
+struct Cut {
     node: Embedded,
-    conf: PathBuf,
-    came: AtomicBool,
-    cut_off: bool,
     cut: AtomicBool,
 }
 
-impl Between {
+impl Cut {
     fn reach(&self) -> Result<(), Fault> {
         let gone = || Fault::harmless(FaultKind::Denied, "permission denied");
         if self.cut.load(Ordering::Relaxed) { Err(gone()) } else { Ok(()) }
     }
 }
 
-impl Hypervisor for Between {
+impl Hypervisor for Cut {
     fn about(&self) -> About {
         self.node.about()
     }
@@ -240,13 +233,6 @@ impl Hypervisor for Between {
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.reach()?;
         self.node.vm(vm)
-    }
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.reach()?;
-        if !self.cut_off && !self.came.swap(true, Ordering::Relaxed) {
-            edit(&self.conf, |conf| format!("{conf}balloon: 0\n"));
-        }
-        self.node.config(vm)
     }
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
         self.node.volumes(vm)
@@ -263,7 +249,7 @@ impl Hypervisor for Between {
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.node.perform(op, deadline)?;
-        if self.cut_off && matches!(op, HostOp::Configure { .. }) {
+        if matches!(op, HostOp::Configure { .. }) {
             self.cut.store(true, Ordering::Relaxed);
             return Err(Fault::uncertain(FaultKind::Denied, "connection closed"));
         }
@@ -274,29 +260,11 @@ impl Hypervisor for Between {
     }
 }
 
-fn between(dir: &Path, conf: &Path, cut_off: bool) -> Arc<Between> {
-    let node = Embedded::open(dir).unwrap();
-    let (came, cut) = (AtomicBool::new(false), AtomicBool::new(false));
-    Arc::new(Between { node, conf: conf.to_owned(), came, cut_off, cut })
-}
-
-#[test]
-fn somebody_who_comes_between_two_looks_is_noticed() {
-    let (dir, conf) = applied();
-    std::fs::remove_file(dir.path().join("run/1000")).unwrap();
-    let target = between(dir.path(), &conf, false);
-    let planned = plan(&desired(CONFIG), &target.observe().unwrap(), &Request::default());
-    let (_, failures) = carried_out(planned, target);
-    assert_eq!(failures.len(), 1, "{failures:?}");
-    assert_eq!(failures[0].0, "1000/start");
-    assert!(failures[0].1.stale, "{failures:?}");
-    assert!(!dir.path().join("run/1000").exists(), "it was started all the same");
-}
-
 #[test]
 fn a_lost_answer_that_cannot_be_looked_after_may_have_happened() {
-    let (dir, conf) = applied();
-    let target = between(dir.path(), &conf, true);
+    let (dir, _) = applied();
+    let node = Embedded::open(dir.path()).unwrap();
+    let target = Arc::new(Cut { node, cut: AtomicBool::new(false) });
     let wish = desired(&CONFIG.replace(MORE_MEMORY.0, MORE_MEMORY.1));
     let planned = plan(&wish, &target.observe().unwrap(), &Request::default());
     let (summary, failures) = carried_out(planned, target);

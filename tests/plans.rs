@@ -47,9 +47,10 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
     let node = Embedded::open(dir.path()).unwrap();
     furnish(case, &dir.path().join("root"));
     let mut observed = node.observe_with(&directories(desired)).unwrap();
-    observed.places.extend(node.places(&more_directories(desired, &observed)).unwrap());
+    let more = node.places(&more_directories(desired, &observed)).unwrap();
+    observed.own_node_mut().places.extend(more);
     if case.file_name().unwrap().to_string_lossy().starts_with("real-guest-") {
-        observed.node.capabilities = Capabilities::REAL_GUESTS;
+        observed.capabilities = Capabilities::REAL_GUESTS;
     }
     for entry in fs::read_dir(case).unwrap() {
         let path = entry.unwrap().path();
@@ -57,7 +58,8 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
         let Some(name) = name.strip_suffix(".conf") else { continue };
         let (id, running) = name.strip_suffix(".running").map_or((name, false), |id| (id, true));
         let id: VmId = id.parse().unwrap();
-        observed.vms.insert(id, VmObserved::from_conf(id, &fs::read_to_string(&path).unwrap(), running));
+        let live = VmObserved::from_conf(id, &fs::read_to_string(&path).unwrap(), running).on(&observed.here);
+        observed.vms.insert(id, live);
     }
     observed
 }

@@ -3,18 +3,18 @@
 use super::failure::failure;
 use super::hints;
 use super::host::Holds;
-use super::perform::Step;
+use super::perform::Performing;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
-use crate::model::Outcome;
+use crate::model::{DesiredVm, Outcome};
 use crate::observed::{VmObserved, options};
 
-impl Step<'_> {
+impl Performing<'_> {
     /// The volume of a drive that an interrupted run made and did not get to attach. Proxmox gives it a fixed name, and
     /// would refuse to make another one.
-    pub(super) fn left_drive(&self, live: &VmObserved) -> Result<Option<String>, Failure> {
+    pub(super) fn left_drive(&self, desired: &DesiredVm, live: &VmObserved) -> Result<Option<String>, Failure> {
         let id = self.id();
-        if options::new_drive(&self.task()?.desired, live).is_none() {
+        if options::new_drive(desired, live).is_none() {
             return Ok(None);
         }
         let own = format!("vm-{id}-cloudinit");

@@ -4,18 +4,18 @@ use super::failure::{failure, stale};
 use super::hints;
 use super::host::Holds;
 use super::operation;
-use super::perform::Step;
+use super::perform::Performing;
 use crate::event::Failure;
 use crate::guest::{self, Grown};
 use crate::model::Outcome;
 use crate::observed::VmObserved;
+use crate::plan::{MoveStep, ResizeStep};
 
-impl Step<'_> {
+impl Performing<'_> {
     /// Moves the boot disk, after a last look whether it is still the one that was planned.
-    pub(super) fn move_disk(&mut self) -> Result<Outcome, Failure> {
+    pub(super) fn move_disk(&mut self, step: &MoveStep) -> Result<Outcome, Failure> {
         let id = self.id();
-        let task = self.task()?;
-        let storage = task.desired.boot_disk_storage.as_str();
+        let storage = step.storage.as_str();
         let live = self.live()?;
         let Some(disk) = live.boot_disk.clone() else {
             return Err(stale(format!("VM {id} has no boot disk any more"), hints::PLAN_AGAIN));
@@ -28,14 +28,14 @@ impl Step<'_> {
             let what = format!("a task is working on the disks of VM {id} ({work})");
             return Err(failure(what, Some(hints::WAIT_AND_APPLY)));
         }
-        if task.delete_source && !live.snapshots.is_empty() {
+        if step.delete_source && !live.snapshots.is_empty() {
             let what = format!("snapshots of VM {id} hold on to {}: {}", disk.volume, live.snapshots.join(", "));
             return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
         }
-        self.write_record(&|record| operation::unsettle(record, task))?;
+        self.write_record(&|record| operation::unsettle(record, &step.record))?;
         let live = self.live()?;
         let there = |live: &VmObserved| live.boot_disk.as_ref().is_some_and(|disk| disk.storage == storage);
-        let op = operation::move_disk(id, task, &disk, &live.digest);
+        let op = operation::move_disk(id, step, &disk, &live.digest);
         self.host(&op, &|| {
             if there(&self.live()?) {
                 return Ok(Holds::Yes);
@@ -72,11 +72,10 @@ impl Step<'_> {
     /// here erases a volume that nobody spoke of.
     fn name_leftovers(&self) -> Result<(), Failure> {
         let id = self.id();
-        let Some(config) = self.afterwards(self.ask(|hypervisor| hypervisor.config(id)))? else { return Ok(()) };
-        let config = config.unwrap_or_default();
+        let Some(now) = self.afterwards(self.live())? else { return Ok(()) };
         let left = self.afterwards(self.ask(|hypervisor| hypervisor.volumes(id)))?;
         let mut left = left.unwrap_or_default();
-        left.retain(|volume| !config.contains(volume.as_str()));
+        left.retain(|volume| !now.names(volume));
         if !left.is_empty() {
             self.noticed(format!(
                 "volumes of VM {id} that its configuration does not name: {}; an interrupted move leaves such: look at \
@@ -87,23 +86,26 @@ impl Step<'_> {
         Ok(())
     }
 
-    pub(super) fn resize(&mut self) -> Result<Outcome, Failure> {
-        let task = self.task()?;
-        let size_gb = task.desired.boot_disk_size_gb;
-        let wished = u64::from(size_gb) * crate::model::GIB;
+    pub(super) fn resize(&mut self, step: &ResizeStep) -> Result<Outcome, Failure> {
+        let size_gb = step.size_gb;
+        let wanted = u64::from(size_gb) * crate::model::GIB;
         let live = self.live()?;
         let Some(disk) = live.boot_disk.clone() else {
             return Err(stale(format!("VM {} has no boot disk any more", self.id()), hints::PLAN_AGAIN));
         };
         let size = |live: &VmObserved| live.boot_disk.as_ref().and_then(|disk| disk.size);
-        if size(&live) == Some(wished) {
+        if size(&live) == Some(wanted) {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let vm = self.vm;
-        self.write_record(&|record| operation::about_to_grow(record, vm, task))?;
-        let op = operation::resize(self.id(), task, &disk);
-        let grown = |live: &VmObserved| size(live) == Some(wished);
+        // Before the disk: the run that comes after a death must know that the size is phoenix's own doing, and whether the
+        // guest has not seen it yet.
+        self.write_record(&|record| {
+            operation::unsettle(record, &step.record);
+            record.grow |= step.grows_filesystem;
+        })?;
+        let op = operation::resize(self.id(), step, &disk);
+        let grown = |live: &VmObserved| size(live) == Some(wanted);
         self.host(&op, &|| self.live().map(|live| if grown(&live) { Holds::Yes } else { Holds::No }))?;
         // `qm resize` exits 0 when its task failed: only the size that is read back counts.
         let now = self.live_in_doubt()?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::hypervisor::{Fault, FaultKind, HostOp, Hypervisor};
 use crate::model::{Digest, RecordState, VmId};
-use crate::observed::{VmObserved, config_digest};
+use crate::observed::VmObserved;
 
 /// Carries out one operation. Just before one with which Proxmox takes no digest, it looks whether the VM is still what the
 /// operation was meant for: its configuration has the digest, or it is still left over. What a target guards itself is
@@ -39,12 +39,12 @@ pub fn guarded(target: &dyn Hypervisor, op: &HostOp, deadline: Duration) -> Resu
     target.perform(op, deadline)
 }
 
-fn existing(target: &dyn Hypervisor, vm: VmId) -> Result<String, Fault> {
-    target.config(vm)?.ok_or_else(|| Fault::harmless(FaultKind::Missing, format!("there is no VM {vm}")))
+fn existing(target: &dyn Hypervisor, vm: VmId) -> Result<VmObserved, Fault> {
+    target.vm(vm)?.ok_or_else(|| Fault::harmless(FaultKind::Missing, format!("there is no VM {vm}")))
 }
 
 fn must_be_as_read(target: &dyn Hypervisor, vm: VmId, digest: &Digest) -> Result<(), Fault> {
-    if config_digest(&existing(target, vm)?) == *digest {
+    if existing(target, vm)?.digest == *digest {
         return Ok(());
     }
     Err(Fault::harmless(FaultKind::Stale, "the configuration changed since it was read"))
@@ -53,7 +53,7 @@ fn must_be_as_read(target: &dyn Hypervisor, vm: VmId, digest: &Digest) -> Result
 /// Refuses to take a finished VM for something left over. One that is not locked counts while its notes say that it is
 /// being made, even if it has a disk: as it is when a removal ended between taking the lock off and the rest.
 fn must_be_left_over(target: &dyn Hypervisor, vm: VmId) -> Result<(), Fault> {
-    let live = VmObserved::from_conf(vm, &existing(target, vm)?, false);
+    let live = existing(target, vm)?;
     let is_being_made = || live.record.valid().is_some_and(|record| record.state == RecordState::Creating);
     let is_left_over = match live.lock.as_deref() {
         Some(lock) => lock == "clone",

@@ -2,15 +2,15 @@
 
 use crate::event::Failure;
 use crate::hypervisor::{Cloning, Effect, Fault, FaultKind, HostOp};
-use crate::model::{ActionKind, Outcome};
+use crate::model::{ActionKind, Outcome, Record};
 use crate::observed::{ConfigWrite, VmObserved};
-use crate::plan::{Source, leftover};
+use crate::plan::{CloneStep, ConfigureStep, Leftover, leftover};
 
 use super::failure::{failure, keys_of, refused_while_running, stale};
 use super::guard::guarded;
 use super::hints;
 use super::operation;
-use super::perform::Step;
+use super::perform::Performing;
 
 /// Whether an operation took effect, as far as can be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) enum Holds {
 /// How long to wait before looking again after something that is under way.
 pub(super) const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 
-impl Step<'_> {
+impl Performing<'_> {
     /// Carries out an operation. After a lost answer it looks whether the effect is there, and repeats only what
     /// certainly did not happen.
     pub(super) fn host(&self, op: &HostOp, holds: &dyn Fn() -> Result<Holds, Failure>) -> Result<(), Failure> {
@@ -75,17 +75,14 @@ impl Step<'_> {
         self.host(&op, &|| self.live().map(|live| if holds(&live) { Holds::Yes } else { Holds::No }))
     }
 
-    pub(super) fn remove_leftover(&mut self) -> Result<Outcome, Failure> {
+    pub(super) fn remove_leftover(&mut self, planned: Leftover) -> Result<Outcome, Failure> {
         let id = self.id();
         // First the tasks, then the VM: a clone that ends between the two looks has left a whole one.
         self.no_clone_running()?;
         let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? else { return Ok(Outcome::NoOp) };
-        let clone = self.vm.task.as_ref().and_then(|task| task.clone.as_ref()?.leftover);
-        let planned = clone.or(self.vm.retired.as_ref().and_then(|retired| retired.leftover));
-        if leftover(&live, &self.by.plan.project) != planned {
+        if leftover(&live, &self.by.plan.project) != Some(planned) {
             return Err(stale(format!("VM {id} is no longer the leftover that was planned"), hints::PLAN_AGAIN));
         }
-        let Some(planned) = planned else { return Err(failure("the plan does not say what is left over", None)) };
         let op = operation::remove_leftover(id, planned);
         let gone = || {
             let found = self.ask(|hypervisor| hypervisor.vm(id))?;
@@ -106,16 +103,11 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn clone_template(&mut self) -> Result<Outcome, Failure> {
-        let id = self.id();
-        let task = self.task()?;
-        let Some((plan, Source::Template(source))) = task.clone.as_ref().map(|plan| (plan, &plan.source)) else {
-            return Err(failure("the plan does not say what to clone", None));
-        };
+    pub(super) fn clone_template(&mut self, step: &CloneStep) -> Result<Outcome, Failure> {
         if self.is_made()? {
             return Ok(Outcome::NoOp);
         }
-        let op = operation::clone(id, *source, task, plan)?;
+        let op = operation::clone(self.id(), step)?;
         self.host(&op, &|| self.made(&|live| live.lock.is_none()))?;
         self.leave()?;
         Ok(self.action.outcome)
@@ -173,9 +165,7 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn adopt(&mut self) -> Result<Outcome, Failure> {
-        let task = self.task()?;
-        let Some(record) = &task.adopt else { return Err(failure("the plan does not say how to take it over", None)) };
+    pub(super) fn adopt(&mut self, record: &Record) -> Result<Outcome, Failure> {
         let live = self.live()?;
         let ours = |live: &VmObserved| live.record.valid().is_some_and(|found| found.project == record.project);
         // Somebody else's apply was faster.
@@ -188,23 +178,21 @@ impl Step<'_> {
         Ok(self.action.outcome)
     }
 
-    pub(super) fn configure(&mut self) -> Result<Outcome, Failure> {
-        let task = self.task()?;
+    pub(super) fn configure(&mut self, step: &ConfigureStep) -> Result<Outcome, Failure> {
         let live = self.live()?;
-        let left = self.left_drive(&live)?;
-        let write = operation::config_write(self.vm, task, &live, left.as_deref())?;
+        let left = self.left_drive(&step.desired, &live)?;
+        let write = operation::config_write(step, &live, left.as_deref())?;
         if write.is_empty() {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let vm = self.vm;
-        let holds = |live: &VmObserved| operation::config_write(vm, task, live, None).is_ok_and(|rest| rest.is_empty());
+        let holds = |live: &VmObserved| operation::config_write(step, live, None).is_ok_and(|rest| rest.is_empty());
         if let Err(refused) = self.write(write, &live, &holds) {
             return Err(self.without_leftovers_of(refused));
         }
         self.leave()?;
         let Some(now) = self.afterwards(self.live())? else { return Ok(self.action.outcome) };
-        let rest = operation::config_write(self.vm, task, &now, None)?;
+        let rest = operation::config_write(step, &now, None)?;
         // People may have written into the notes since; everything else must be as it was accepted.
         let keys: Vec<&str> = rest.options().collect();
         let wrong: Vec<&str> = keys.into_iter().filter(|key| *key != "description").collect();
@@ -250,17 +238,16 @@ impl Step<'_> {
         refused
     }
 
-    pub(super) fn record(&mut self) -> Result<Outcome, Failure> {
-        let wished = &self.task()?.record;
+    pub(super) fn record(&mut self, last: &Record) -> Result<Outcome, Failure> {
         let written = self.write_record(&|record| {
-            record.state = wished.state;
-            record.template.clone_from(&wished.template);
-            record.image.clone_from(&wished.image);
-            record.features.extend(wished.features.clone());
-            record.volumes.clone_from(&wished.volumes);
-            record.staged.clone_from(&wished.staged);
-            record.applied.clone_from(&wished.applied);
-            record.unread = wished.unread;
+            record.state = last.state;
+            record.template.clone_from(&last.template);
+            record.image.clone_from(&last.image);
+            record.features.extend(last.features.clone());
+            record.volumes.clone_from(&last.volumes);
+            record.staged.clone_from(&last.staged);
+            record.applied.clone_from(&last.applied);
+            record.unread = last.unread;
         })?;
         Ok(if written { self.action.outcome } else { Outcome::NoOp })
     }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::failure::failure;
 use super::hints;
 use super::operation;
-use super::perform::Step;
+use super::perform::Performing;
 use crate::event::Failure;
 use crate::guest::{self, CloudInit, FeatureProgress, FeatureRun, FeatureStart, GuestProblem, Program};
 use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus};
-use crate::model::{Outcome, is_noted, noted};
+use crate::model::{CloudInitErrors, Outcome, is_noted, noted};
+use crate::plan::{FeatureStep, StageStep};
 
 /// Waits between looks: short at first, since a simulated or restored guest answers at once, then every two seconds.
 struct Pace(Duration);
@@ -35,7 +36,7 @@ impl From<GuestProblem> for Failure {
 /// How often a program is started again whose answer was lost. All of phoenix's programs may be run twice.
 const MOST_REPEATS: u32 = 3;
 
-impl Step<'_> {
+impl Performing<'_> {
     fn pause(&self, pace: &mut Pace) {
         self.by.clock.pause(pace.next().min(self.remaining()));
     }
@@ -80,7 +81,7 @@ impl Step<'_> {
         failure(what, Some(&hints::no_agent(self.by.hypervisor.console(self.id())))).because_of(fault)
     }
 
-    pub(super) fn await_cloud_init(&mut self) -> Result<Outcome, Failure> {
+    pub(super) fn await_cloud_init(&mut self, errors: CloudInitErrors) -> Result<Outcome, Failure> {
         let mut pace = Pace::new();
         loop {
             let exit = self.run_program(&guest::cloud_init_status(), "cloud-init")?;
@@ -98,9 +99,7 @@ impl Step<'_> {
                     self.noticed("cloud-init is not installed in the guest");
                     return Ok(self.action.outcome);
                 }
-                CloudInit::Failed(messages)
-                    if self.task()?.desired.cloud_init_errors == crate::model::CloudInitErrors::Warn =>
-                {
+                CloudInit::Failed(messages) if errors == CloudInitErrors::Warn => {
                     self.noticed(format!(
                         "cloud-init failed, which `cloud_init_errors` lets pass: {}",
                         joined(&messages)
@@ -127,35 +126,31 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn feature(&mut self) -> Result<Outcome, Failure> {
+    pub(super) fn feature(&mut self, step: &FeatureStep) -> Result<Outcome, Failure> {
         let live = self.live()?;
-        let name = self.action.subject.as_deref().unwrap_or("");
-        let Some(script) = self.task()?.scripts.iter().find(|script| *script.name == *name) else {
-            return Err(failure("the plan does not say which script to run", None));
-        };
+        let name = &*step.name;
         let ran = live.record.valid().and_then(|record| record.features.get(name));
-        if ran.is_some_and(|ran| is_noted(ran, &script.digest)) && !script.again {
+        if ran.is_some_and(|ran| is_noted(ran, &step.digest)) && !step.again {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let channel = self.task()?.mounts.iter().find(|mount| mount.channel);
-        let (Some(uuid), Some(channel)) = (live.uuid.as_deref(), channel) else {
-            return Err(failure(format!("VM {} has no uuid or no channel", self.id()), None));
+        let Some(uuid) = live.uuid.as_deref() else {
+            return Err(failure(format!("VM {} has no uuid", self.id()), None));
         };
-        let (directory, log) = (channel.guest_scripts(), channel.guest_log(name));
+        let (directory, log) = (step.channel.guest_scripts(), step.channel.guest_log(name));
         let (vm_id, timeout) = (self.id().to_string(), guest::script_seconds(self.seconds()).to_string());
         let run = FeatureRun {
             feature: name,
-            digest: noted(&script.digest),
+            digest: noted(&step.digest),
             uuid,
             directory: &directory,
-            file: &script.file,
+            file: &step.file,
             vm_id: &vm_id,
             vm_name: &self.vm.name,
             timeout: &timeout,
             log: &log,
         };
-        if script.again {
+        if step.again {
             // First the result goes, then the word that it ran: killed in between, it has run, as before.
             guest::read_forgotten(&self.run_program(&guest::forget_feature(&run), "the script")?)?;
             self.write_record(&|record| {
@@ -166,8 +161,7 @@ impl Step<'_> {
         if guest::read_feature_start(&exit)? == FeatureStart::Running {
             self.await_feature(&run)?;
         }
-        let task = self.task()?;
-        self.write_record(&|record| operation::feature_ran(record, task, &script.name, &script.digest))?;
+        self.write_record(&|record| operation::feature_ran(record, step))?;
         Ok(self.action.outcome)
     }
 
@@ -191,11 +185,11 @@ impl Step<'_> {
     }
 
     /// Has the guest put scripts, utilities and context into their directory on its volume.
-    pub(super) fn stage_scripts(&mut self) -> Result<Outcome, Failure> {
+    pub(super) fn stage_scripts(&mut self, step: &StageStep) -> Result<Outcome, Failure> {
         let live = self.live()?;
         self.must_not_have_moved(&live)?;
         let limit = self.by.hypervisor.guests().input_limit();
-        for program in operation::stage(self.task()?, limit)? {
+        for program in operation::stage(step, limit)? {
             guest::read_staged(&self.run_program(&program, "putting the scripts in place")?)?;
         }
         Ok(self.action.outcome)

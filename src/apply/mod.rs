@@ -3,7 +3,7 @@
 //! - `schedule` decides what runs when: pure, fed and asked, without clock or threads.
 //! - `run` is the shell around it: threads, a channel, the only loop that waits for them.
 //! - `operation` says which operation an action stands for: pure.
-//! - `preview` tells the calls of a plan without making them.
+//! - `preview` tells the calls of a plan without making them: `perform` carries it out on a target that is only `imagined`.
 //! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `image`,
 //!   `cloud_init`, `inside` and `volumes` hold the actions.
 //! - `failure` keeps the fault behind a failure and finds the keys that it is about; `hints` has every way out.
@@ -25,6 +25,7 @@ mod guard;
 mod hints;
 mod host;
 mod image;
+mod imagined;
 mod inside;
 mod network;
 mod operation;
@@ -42,7 +43,8 @@ mod volumes;
 
 pub use clock::{Clock, RealClock};
 pub use guard::guarded;
-pub use preview::{Call, Preview, preview};
+pub use imagined::Call;
+pub use preview::{Preview, preview};
 pub use retry::pause_before;
 pub use run::{Inbox, Interrupter, Run, run};
 pub use schedule::Limits;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::failure::failure;
 use super::hints;
 use super::host::LOOK_AGAIN;
-use super::perform::Step;
+use super::perform::Performing;
 use crate::event::Failure;
 use crate::hypervisor::{FaultKind, address_on};
 use crate::model::{Key, Outcome};
@@ -13,7 +13,7 @@ use crate::model::{Key, Outcome};
 /// How long an agent that does not answer is waited for. Where the guest boots first, another action has done that.
 const AGENT: Duration = Duration::from_secs(30);
 
-impl Step<'_> {
+impl Performing<'_> {
     /// Asks the guest for the card that net0 has become, and for an address on it.
     ///
     /// A guest whose kernel has no driver for the new model has no card at all: that is a failure, since nothing reaches it

@@ -11,9 +11,9 @@ use super::pause_before;
 use super::session::Session;
 use crate::event::Failure;
 use crate::hypervisor::{Effect, Fault, FaultKind, Hypervisor};
-use crate::model::{ActionKind, Outcome, Record, VmId};
-use crate::observed::{ConfigWrite, VmObserved, config_digest, with_record};
-use crate::plan::{Action, Plan, Task, VmPlan};
+use crate::model::{Outcome, Record, VmId};
+use crate::observed::{ConfigWrite, VmObserved, with_record};
+use crate::plan::{Action, Plan, Step, VmPlan};
 
 /// Carries out actions. Shared by all threads of a run.
 pub(super) struct Performer {
@@ -33,7 +33,7 @@ pub(super) enum Word {
 }
 
 /// An action being carried out.
-pub(super) struct Step<'a> {
+pub(super) struct Performing<'a> {
     pub(super) by: &'a Performer,
     pub(super) vm: &'a VmPlan,
     pub(super) action: &'a Action,
@@ -56,51 +56,47 @@ impl Performer {
         let (vm, action) = self.plan.action(number);
         let session = self.sessions[self.plan.vm_index(number)].lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = self.clock.now() + Duration::from_secs(u64::from(action.timeout_seconds));
-        let mut step = Step { by: self, vm, action, deadline, session, unseen: Cell::new(false), say };
-        let ended = match action.kind {
-            ActionKind::RemoveLeftover => step.remove_leftover(),
-            ActionKind::FetchImage => step.fetch_image(),
-            ActionKind::Clone => step.clone_template(),
-            ActionKind::Adopt => step.adopt(),
-            ActionKind::CreateFromImage => step.create_from_image(),
-            ActionKind::Snapshot => step.snapshot(),
-            ActionKind::Rollback => step.rollback(),
-            ActionKind::Stop => step.stop(),
-            ActionKind::Configure => step.configure(),
-            ActionKind::MoveDisk => step.move_disk(),
-            ActionKind::ResizeDisk => step.resize(),
-            ActionKind::UpdateCloudInit => step.update_cloud_init(),
-            ActionKind::Restart => step.restart(),
-            ActionKind::Start => step.start(),
-            ActionKind::AwaitAgent => step.await_agent(),
-            ActionKind::AwaitNetwork => step.await_network(),
-            ActionKind::AwaitCloudInit => step.await_cloud_init(),
-            ActionKind::GrowFilesystem => step.grow_filesystem(),
-            ActionKind::Unmount => step.unmount(),
-            ActionKind::PrepareShare => step.prepare_share(),
-            ActionKind::ExportShare => step.export_share(),
-            ActionKind::Mount => step.mount(),
-            ActionKind::StageScripts => step.stage_scripts(),
-            ActionKind::Feature => step.feature(),
-            ActionKind::CleanGuest => step.clean_guest(),
-            ActionKind::ConvertToTemplate => step.convert_to_template(),
-            ActionKind::Record => step.record(),
-            ActionKind::RemoveSnapshot => step.remove_snapshot(),
-            ActionKind::Destroy => step.destroy(),
+        let Some(step) = &action.step else { return Ok(Outcome::NoOp) };
+        let mut this = Performing { by: self, vm, action, deadline, session, unseen: Cell::new(false), say };
+        let ended = match step {
+            Step::RemoveLeftover(leftover) => this.remove_leftover(*leftover),
+            Step::FetchImage(image) => this.fetch_image(image),
+            Step::Clone(step) => this.clone_template(step),
+            Step::CreateFromImage(step) => this.create_from_image(step),
+            Step::Adopt(record) => this.adopt(record),
+            Step::Snapshot(name) => this.snapshot(name),
+            Step::Rollback(name) => this.rollback(name),
+            Step::Stop => this.stop(),
+            Step::Configure(step) => this.configure(step),
+            Step::MoveDisk(step) => this.move_disk(step),
+            Step::ResizeDisk(step) => this.resize(step),
+            Step::UpdateCloudInit => this.update_cloud_init(),
+            Step::Restart => this.restart(),
+            Step::Start => this.start(),
+            Step::AwaitAgent => this.await_agent(),
+            Step::AwaitNetwork => this.await_network(),
+            Step::AwaitCloudInit(errors) => this.await_cloud_init(*errors),
+            Step::GrowFilesystem => this.grow_filesystem(),
+            Step::Unmount(step) => this.unmount(step),
+            Step::PrepareShare(path) => this.prepare_share(path),
+            Step::ExportShare(served) if served.is_empty() => this.withdraw_exports(),
+            Step::ExportShare(served) => this.export_share(served),
+            Step::Mount(step) => this.mount(step),
+            Step::StageScripts(step) => this.stage_scripts(step),
+            Step::Feature(step) => this.feature(step),
+            Step::CleanGuest => this.clean_guest(),
+            Step::ConvertToTemplate => this.convert_to_template(),
+            Step::Record(record) => this.record(record),
+            Step::RemoveSnapshot(name) => this.remove_snapshot(name),
+            Step::Destroy => this.destroy(),
         };
         ended.map_err(|failure| with_keys(failure, &vm.changes, action.kind))
     }
 }
 
-impl<'a> Step<'a> {
+impl Performing<'_> {
     pub(super) fn id(&self) -> VmId {
         self.vm.vm
-    }
-
-    /// What the VM is to become.
-    pub(super) fn task(&self) -> Result<&'a Task, Failure> {
-        // `plan::lint` refuses a plan in which an action acts without what it needs.
-        self.vm.task.as_deref().ok_or_else(|| failure("the plan does not say how to do this", None))
     }
 
     pub(super) fn waiting(&self, goal: impl Into<String>) {
@@ -174,45 +170,34 @@ impl<'a> Step<'a> {
     }
 
     /// Whether the VM is still the one that was planned, or that this run left; otherwise what moved.
-    fn moved(&self, live: &VmObserved) -> Result<Option<String>, Failure> {
+    fn moved(&self, live: &VmObserved) -> Option<String> {
         if self.session.has_begun() && !self.session.is_known() {
             // Nothing to compare with but whose it is.
-            return Ok((!self.is_ours(live)).then(|| "its record is gone from its notes".to_owned()));
+            return (!self.is_ours(live)).then(|| "its record is gone from its notes".to_owned());
         }
         if self.session.has_begun() {
-            let id = self.id();
-            let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
-            let keys = self.session.touched_by_others(&config);
-            return Ok((!keys.is_empty()).then(|| format!("somebody else changed {}", keys.join(", "))));
+            let keys = self.session.touched_by_others(live);
+            return (!keys.is_empty()).then(|| format!("somebody else changed {}", keys.join(", ")));
         }
-        Ok(match &self.vm.basis {
+        match &self.vm.basis {
             Some(basis) if *basis == live.digest => None,
             Some(_) => Some("its configuration changed after it was planned".to_owned()),
             None => Some("it did not exist when it was planned".to_owned()),
-        })
+        }
     }
 
     /// Stops unless the VM is still the one that was planned, or that this run left.
     ///
     /// Called before anything is done to the VM, after finding that something is to be done.
     pub(super) fn must_not_have_moved(&mut self, live: &VmObserved) -> Result<(), Failure> {
-        if let Some(why) = self.moved(live)? {
+        if let Some(why) = self.moved(live) {
             return Err(stale(format!("VM {} moved: {why}", self.id()), hints::LOOK_WHAT_DIFFERS));
         }
         if let Some(lock) = &live.lock {
             return Err(failure(format!("VM {} is locked ({lock})", self.id()), Some(hints::WAIT_FOR_LOCK)));
         }
         if !self.session.is_known() {
-            let id = self.id();
-            let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
-            // Two looks: whoever came in between must not be taken for what was planned.
-            if config_digest(&config) != live.digest {
-                return Err(stale(
-                    format!("VM {id} moved: its configuration changed after it was planned"),
-                    hints::LOOK_WHAT_DIFFERS,
-                ));
-            }
-            self.session.leave(Some(config));
+            self.session.leave(Some(live.clone()));
         }
         Ok(())
     }
@@ -221,8 +206,8 @@ impl<'a> Step<'a> {
     /// looks before it does anything.
     pub(super) fn leave(&mut self) -> Result<(), Failure> {
         let id = self.id();
-        let config = self.afterwards(self.ask(|hypervisor| hypervisor.config(id)))?;
-        self.session.leave(config.map(Option::unwrap_or_default));
+        let left = self.afterwards(self.ask(|hypervisor| hypervisor.vm(id)))?;
+        self.session.leave(left.flatten());
         Ok(())
     }
 

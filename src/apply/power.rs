@@ -3,13 +3,13 @@
 use super::failure::{failure, stale};
 use super::hints;
 use super::host::Holds;
-use super::perform::Step;
+use super::perform::Performing;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::Outcome;
 use crate::observed::VmObserved;
 
-impl Step<'_> {
+impl Performing<'_> {
     pub(super) fn start(&mut self) -> Result<Outcome, Failure> {
         let live = self.live()?;
         if live.running {

@@ -13,8 +13,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::model::{ActionKind, Outcome};
-use crate::plan::Plan;
+use crate::model::Outcome;
+use crate::plan::{Plan, Step};
 
 /// How much may happen at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,11 +162,10 @@ impl<'p> Scheduler<'p> {
 
     /// Storage that a full clone or a moved disk is copied to, which counts against that storage's limit.
     fn copy_storage(&self, number: usize) -> Option<&'p str> {
-        let (vm, action) = self.plan.action(number);
-        let task = vm.task.as_ref()?;
-        match action.kind {
-            ActionKind::Clone | ActionKind::CreateFromImage => task.clone.as_ref()?.storage.as_deref(),
-            ActionKind::MoveDisk => Some(&task.desired.boot_disk_storage),
+        match self.plan.action(number).1.step.as_ref()? {
+            Step::Clone(step) => step.storage.as_deref(),
+            Step::CreateFromImage(step) => Some(&step.desired.boot_disk_storage),
+            Step::MoveDisk(step) => Some(&step.storage),
             _ => None,
         }
     }

@@ -8,39 +8,33 @@ use super::failure::{failure, stale};
 use super::hints;
 use super::host::Holds;
 use super::operation;
-use super::perform::Step;
+use super::perform::Performing;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::{Outcome, Record};
-use crate::observed::{Conf, FoundText, VmObserved, snapshot_section, split_notes};
+use crate::observed::{FoundText, VmObserved, split_notes};
 use crate::plan::unlocking;
 
 /// The record that a snapshot carries in its own words.
-fn told_by(section: &str) -> Option<Record> {
-    match split_notes(&Conf::parse(section).description()).record {
+fn recorded(words: &str) -> Option<Record> {
+    match split_notes(words).record {
         FoundText::One(json) => serde_json::from_str(&json).ok(),
         FoundText::None | FoundText::Several => None,
     }
 }
 
-impl Step<'_> {
-    fn name(&self) -> Result<String, Failure> {
-        let name = self.action.subject.as_deref().map(ToOwned::to_owned);
-        name.ok_or_else(|| failure("the plan does not name the snapshot", None))
-    }
-
-    pub(super) fn snapshot(&mut self) -> Result<Outcome, Failure> {
-        let name = self.name()?;
+impl Performing<'_> {
+    pub(super) fn snapshot(&mut self, name: &str) -> Result<Outcome, Failure> {
         let live = self.live()?;
         self.must_not_have_moved(&live)?;
-        let there = |live: &VmObserved| live.snapshots.contains(&name);
+        let there = |live: &VmObserved| live.has_snapshot(name);
         if there(&live) {
             return Ok(Outcome::NoOp);
         }
         let Some(record) = live.record.valid() else {
             return Err(stale(format!("the record of VM {} is gone from its notes", self.id()), hints::PLAN_AGAIN));
         };
-        let op = operation::snapshot(self.id(), &name, record, &live.digest)?;
+        let op = operation::snapshot(self.id(), name, record, &live.digest)?;
         self.host(&op, &|| self.took(&there))?;
         let now = self.afterwards(self.live())?;
         if now.is_some_and(|now| !there(&now) || now.lock.is_some()) {
@@ -50,15 +44,14 @@ impl Step<'_> {
         Ok(self.action.outcome)
     }
 
-    pub(super) fn remove_snapshot(&mut self) -> Result<Outcome, Failure> {
-        let name = self.name()?;
+    pub(super) fn remove_snapshot(&mut self, name: &str) -> Result<Outcome, Failure> {
         let live = self.live()?;
-        let gone = |live: &VmObserved| !live.snapshots.contains(&name);
+        let gone = |live: &VmObserved| !live.has_snapshot(name);
         if gone(&live) {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let op = HostOp::RemoveSnapshot { vm: self.id(), name: name.clone() };
+        let op = HostOp::RemoveSnapshot { vm: self.id(), name: name.to_owned() };
         self.host(&op, &|| self.took(&gone))?;
         if self.afterwards(self.live())?.is_some_and(|now| !gone(&now)) {
             return Err(failure(format!("snapshot `{name}` is still there, though the target reported success"), None));
@@ -68,18 +61,18 @@ impl Step<'_> {
     }
 
     /// Goes back to a snapshot, after a last look whether the VM is still the one that was planned, and ours.
-    pub(super) fn rollback(&mut self) -> Result<Outcome, Failure> {
-        let (id, name) = (self.id(), self.name()?);
+    pub(super) fn rollback(&mut self, name: &str) -> Result<Outcome, Failure> {
+        let id = self.id();
         let live = self.live()?;
         self.must_not_have_moved(&live)?;
         let project = self.by.plan.project.clone();
-        let config = self.ask(|hypervisor| hypervisor.config(id))?.unwrap_or_default();
-        let Some(section) = snapshot_section(&config, &name) else {
+        if !live.has_snapshot(name) {
             return Err(stale(format!("VM {id} has no snapshot `{name}` any more"), hints::PLAN_AGAIN));
-        };
+        }
+        let words = live.snapshot_notes.get(name).map_or("", String::as_str);
         let of = |record: &Record| record.project == project && record.vm == id;
-        let Some(then) = told_by(&section).filter(of) else {
-            let hint = hints::rollback_by_hand(id, &name);
+        let Some(then) = recorded(words).filter(of) else {
+            let hint = hints::rollback_by_hand(id, name);
             return Err(failure(
                 format!("snapshot `{name}` of VM {id} does not say what phoenix had done by then"),
                 Some(&hint),
@@ -94,7 +87,7 @@ impl Step<'_> {
         })?;
         let live = self.live()?;
         let before = live.digest.clone();
-        let op = HostOp::Rollback { vm: id, name: name.clone(), start: live.running, digest: live.digest.clone() };
+        let op = HostOp::Rollback { vm: id, name: name.to_owned(), start: live.running, digest: live.digest.clone() };
         // Proxmox gives a VM that went back a new generation id: the configuration is another one.
         let back = |now: &VmObserved| now.digest != before && now.running == live.running;
         self.host(&op, &|| self.took(&back))?;

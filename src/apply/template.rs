@@ -4,13 +4,13 @@ use super::failure::failure;
 use super::hints;
 use super::host::Holds;
 use super::operation;
-use super::perform::Step;
+use super::perform::Performing;
 use crate::event::Failure;
 use crate::guest;
 use crate::hypervisor::HostOp;
 use crate::model::Outcome;
 
-impl Step<'_> {
+impl Performing<'_> {
     /// Takes out of the guest what its clones must not have: phoenix's own volumes and files, and what makes a machine this
     /// one.
     pub(super) fn clean_guest(&mut self) -> Result<Outcome, Failure> {

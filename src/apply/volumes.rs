@@ -1,54 +1,38 @@
 //! The actions on volumes: their directory, their export, their mount in the guest.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::failure::failure;
 use super::hints;
 use super::host::Holds;
 use super::operation;
-use super::perform::Step;
+use super::perform::Performing;
 use crate::event::Failure;
 use crate::guest::{self, Mounted};
 use crate::hypervisor::{FaultKind, HostOp, address_on};
 use crate::model::{Outcome, Record};
 use crate::observed::Export;
-use crate::plan::Mount;
+use crate::plan::{Mount, MountStep, UnmountStep};
 
-impl Step<'_> {
-    fn mount_of_action(&self) -> Result<&Mount, Failure> {
-        let subject = self.action.subject.as_deref().unwrap_or("");
-        self.task()?
-            .mounts
-            .iter()
-            .find(|mount| mount.mount_point == subject)
-            .ok_or_else(|| failure("the plan does not say what to mount", None))
-    }
-
-    pub(super) fn prepare_share(&mut self) -> Result<Outcome, Failure> {
-        let mount = self.mount_of_action()?;
-        let Some(path) = mount.host_path.clone() else {
-            return Err(failure("the plan does not say where the directory is", None));
-        };
+impl Performing<'_> {
+    pub(super) fn prepare_share(&mut self, path: &str) -> Result<Outcome, Failure> {
+        let path = path.to_owned();
         // Making a directory that is there changes nothing: it may be repeated.
         self.host(&HostOp::MakeDirectory { path }, &|| Ok(Holds::No))?;
         Ok(self.action.outcome)
     }
 
-    pub(super) fn export_share(&mut self) -> Result<Outcome, Failure> {
+    pub(super) fn export_share(&mut self, served: &[Arc<Mount>]) -> Result<Outcome, Failure> {
         let id = self.id();
-        if self.vm.retired.is_some() {
-            return self.withdraw_exports();
-        }
-        let task = self.task()?;
-        let served: Vec<&Mount> = task.mounts.iter().filter(|mount| mount.served).collect();
         let exports = self.ask(|hypervisor| hypervisor.exports(id))?;
         let own: Vec<&Export> = exports.iter().filter(|export| export.vm == Some(id)).collect();
-        let client = if served.is_empty() { String::new() } else { self.address()?.to_string() };
-        let address = client.parse::<IpAddr>().ok();
+        let address = self.address()?;
+        let client = address.to_string();
         // What somebody else exports to this VM needs no export of ours.
-        let by_others = |mount: &&Mount| {
+        let by_others = |mount: &Arc<Mount>| {
             let mut others = exports.iter().filter(|export| export.vm != Some(id));
-            address.is_some_and(|address| others.any(|export| export.covers(&mount.export, address)))
+            others.any(|export| export.covers(&mount.export, address))
         };
         let all_by_others = served.iter().all(by_others);
         let as_wished = |own: &[&Export]| {
@@ -61,23 +45,30 @@ impl Step<'_> {
         // A run that was interrupted after it wrote the file may not have told the server; one that came to record the
         // volumes has. The record of what becomes a template never has them.
         let live = self.live()?;
-        let recorded = |record: &Record| record.volumes == task.record.volumes && !record.is_template;
+        let mounted = |record: &Record, mount: &Mount| {
+            record.volumes.get(&mount.mount_point).is_some_and(|source| *source == mount.source())
+        };
+        let recorded = |record: &Record| !record.is_template && served.iter().all(|mount| mounted(record, mount));
         let told = live.record.valid().is_some_and(recorded);
         if (as_wished(&own) && told) || (all_by_others && own.is_empty()) {
             return Ok(Outcome::NoOp);
         }
-        let op = operation::write_exports(id, task, &client);
+        let op = operation::write_exports(id, served, &client);
         // Whoever comes after a death between this and the mounts must know that they were not seen.
-        if !served.is_empty() && own.iter().any(|export| export.client != client) {
-            self.write_record(&|record| operation::forget_served(record, task))?;
+        if own.iter().any(|export| export.client != client) {
+            self.write_record(&|record| {
+                for mount in served {
+                    record.volumes.remove(&mount.mount_point);
+                }
+            })?;
         }
         // Writing the same file again changes nothing: it may be repeated.
         self.host(&op, &|| Ok(Holds::No))?;
         Ok(self.action.outcome)
     }
 
-    /// Takes back everything that phoenix exports to the VM, which goes.
-    fn withdraw_exports(&mut self) -> Result<Outcome, Failure> {
+    /// Takes back everything that phoenix exports to the VM.
+    pub(super) fn withdraw_exports(&mut self) -> Result<Outcome, Failure> {
         let live = self.live()?;
         self.must_not_have_moved(&live)?;
         // Writing the same file again changes nothing: it may be repeated.
@@ -117,16 +108,16 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn mount(&mut self) -> Result<Outcome, Failure> {
+    pub(super) fn mount(&mut self, step: &MountStep) -> Result<Outcome, Failure> {
         let live = self.live()?;
-        let mount = self.mount_of_action()?.clone();
+        let mount = &*step.mount;
         let source = mount.source();
         let recorded = live.record.valid().and_then(|record| record.volumes.get(&mount.mount_point));
-        if recorded == Some(&source) && !self.task()?.verify.contains(&mount.mount_point) {
+        if recorded == Some(&source) && !step.verify {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let exit = self.run_program(&operation::mount(&mount), &format!("the mount of {source}"))?;
+        let exit = self.run_program(&operation::mount(mount), &format!("the mount of {source}"))?;
         let mounted = guest::read_mount(&exit)?;
         if let Some(notice) = guest::mount_notice(&exit) {
             self.noticed(notice);
@@ -137,17 +128,14 @@ impl Step<'_> {
         })
     }
 
-    pub(super) fn unmount(&mut self) -> Result<Outcome, Failure> {
-        let subject = self.action.subject.as_deref().unwrap_or("");
-        let Some(source) = self.task()?.unmount.get(subject).cloned() else {
-            return Err(failure("the plan does not say what to unmount", None));
-        };
+    pub(super) fn unmount(&mut self, step: &UnmountStep) -> Result<Outcome, Failure> {
+        let UnmountStep { mount_point, source } = step;
         let live = self.live()?;
-        if live.record.valid().is_some_and(|record| !record.volumes.contains_key(subject)) {
+        if live.record.valid().is_some_and(|record| !record.volumes.contains_key(mount_point)) {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let exit = self.run_program(&guest::unmount(&source, subject), "unmounting")?;
+        let exit = self.run_program(&guest::unmount(source, mount_point), "unmounting")?;
         guest::read_unmount(&exit)?;
         Ok(self.action.outcome)
     }

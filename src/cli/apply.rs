@@ -104,7 +104,7 @@ fn only_completes(vm: &VmPlan) -> bool {
         Outcome::Create | Outcome::NoOp => true,
         Outcome::Destroy => false,
         Outcome::Update => {
-            vm.task.as_ref().is_some_and(|task| task.completing) || {
+            vm.completing || {
                 let changes = |kind: ActionKind| {
                     use ActionKind::{Configure, MoveDisk, ResizeDisk, Stop, UpdateCloudInit};
                     matches!(kind, Stop | Configure | MoveDisk | ResizeDisk | UpdateCloudInit)

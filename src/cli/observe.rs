@@ -69,10 +69,10 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
 /// Looks at a target and at the directories of it that a config is about.
 pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired) -> Result<Observed, Fault> {
     let mut observed = hypervisor.observe_with(&directories(desired))?;
-    // Only a share that is a storage of the node itself lies elsewhere than the config tells.
+    // Only a share that is a storage of the node itself lies where the config does not say.
     let more = more_directories(desired, &observed);
     if !more.is_empty() {
-        observed.places.extend(hypervisor.places(&more)?);
+        observed.own_node_mut().places.extend(hypervisor.places(&more)?);
     }
     Ok(observed)
 }

@@ -16,7 +16,7 @@ use super::{Exit, connect, load, observe};
 use crate::apply::{RealClock, verify};
 use crate::hypervisor::{About, Hypervisor};
 use crate::model::{Desired, VmId, content_digest};
-use crate::observed::{Node, Observed, Recording};
+use crate::observed::{Observed, Recording};
 use crate::plan::document::{DocumentConfig, DocumentTarget, PlanDocument, Provenance, meaning};
 use crate::plan::{Goal, Plan, Request, Selection, Selector, lint, plan, to_ask, to_verify};
 use crate::ui;
@@ -151,8 +151,9 @@ fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
 
 /// What a target is, however it is reached.
 fn node(observed: &Observed) -> DocumentTarget {
-    let Node { name: node, identity, .. } = observed.node.clone();
-    DocumentTarget { node, identity, allowed: observed.allowed.host_paths.clone(), ..DocumentTarget::default() }
+    let allowed = observed.nodes.values().flat_map(|node| node.allowed.host_paths.clone()).collect();
+    let (node, identity) = (observed.here.clone(), observed.identity.clone());
+    DocumentTarget { node, identity, allowed, ..DocumentTarget::default() }
 }
 
 /// What people read of a document's target.

@@ -36,14 +36,12 @@ pub trait Hypervisor: Send + Sync {
 
     /// Where each of these directories of the hypervisor really lies, whether or not it exists. Changes nothing.
     fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
-        Ok(self.observe_with(directories)?.places)
+        let mut observed = self.observe_with(directories)?;
+        Ok(std::mem::take(&mut observed.own_node_mut().places))
     }
 
     /// Reads one VM. `None`: there is no VM with this VMID.
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault>;
-
-    /// The configuration of one VM, verbatim, as Proxmox stores it. `None`: there is no such VM.
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault>;
 
     /// Volumes of a VMID on all image storages, whether or not a VM of that VMID exists.
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault>;

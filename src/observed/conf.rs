@@ -96,6 +96,16 @@ impl Section<'_> {
         self.lines.len() != before
     }
 
+    /// Its `#` lines, decoded.
+    fn notes(&self) -> String {
+        let mut text = String::new();
+        for rest in self.lines.iter().filter_map(|line| line.strip_prefix('#')) {
+            text.push_str(&decode_text(rest.trim_end_matches(['\n', '\r'])));
+            text.push('\n');
+        }
+        text
+    }
+
     fn is_blank(&self) -> bool {
         self.lines.iter().all(|line| line.trim().is_empty())
     }
@@ -203,6 +213,17 @@ impl<'a> Conf<'a> {
         })
     }
 
+    /// The words of a snapshot, decoded.
+    pub fn snapshot_notes(&self, name: &str) -> String {
+        let section = self.sections.iter().find(|section| section.name() == Some(name));
+        section.map(Section::notes).unwrap_or_default()
+    }
+
+    /// Keys and values behind the main section: of snapshots, and what waits for a stop.
+    pub fn other_entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.sections.iter().skip(1).flat_map(Section::entries)
+    }
+
     /// Drops every section behind the main one: pending changes, snapshots, cloud-init bookkeeping.
     pub fn drop_sections(&mut self) {
         self.sections.truncate(1);
@@ -212,13 +233,7 @@ impl<'a> Conf<'a> {
     /// The notes, decoded, without trailing white space.
     #[must_use]
     pub fn description(&self) -> String {
-        let mut text = String::new();
-        for line in self.sections.iter().take(1).flat_map(|main| &main.lines) {
-            if let Some(rest) = line.strip_prefix('#') {
-                text.push_str(&decode_text(rest.trim_end_matches(['\n', '\r'])));
-                text.push('\n');
-            }
-        }
+        let mut text = self.sections.first().map(Section::notes).unwrap_or_default();
         // The form of very old files.
         if text.is_empty()
             && let Some(value) = self.get("description")

@@ -15,6 +15,7 @@ mod exports;
 mod guest;
 mod live;
 mod net;
+mod node;
 mod notes;
 pub mod options;
 mod ownership;
@@ -25,6 +26,7 @@ mod reading;
 mod recording;
 mod snapshots;
 mod source;
+mod storage;
 mod tags;
 mod vm;
 
@@ -43,6 +45,7 @@ pub use exports::{EXPORTS_HEADER, Export, export_line, print_exports};
 pub use guest::GuestSeen;
 pub use live::LiveOptions;
 pub use net::Net;
+pub use node::Node;
 pub use notes::{
     FoundText, MAX_NOTES, Marked, RecordError, decode_description, encode_description, split_notes, with_description,
     with_record,
@@ -53,41 +56,43 @@ pub use place::{Mounts, Place};
 pub use property::PropertyString;
 pub use recording::{RECORDING_VERSION, Recording};
 pub use snapshots::{OWN_SNAPSHOT, rolled_back, snapshot_section, with_snapshot, without_snapshot};
+pub use storage::{NfsSource, Storage};
 pub use tags::normal_tags;
-pub use vm::VmObserved;
+pub use vm::{NEW_MAC, VmObserved};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::VmId;
 
-/// Everything phoenix needs to know of a target to plan.
+/// Everything phoenix needs to know of a target to plan: one or more nodes, and what there is of VMs on them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Observed {
-    /// The node.
-    pub node: Node,
-    /// Storages by id.
-    pub storages: BTreeMap<String, Storage>,
-    /// VMs and templates by VMID.
+    /// The name of the node that the target stands on: where new VMs are made, and whose directories can be looked at.
+    pub here: String,
+    /// What tells it from every other target whose node has this name, however it is reached: the digest of its
+    /// cluster's root certificate, or the directory of an embedded node. Empty: not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub identity: String,
+    /// What it can do that not every target can.
+    #[serde(default, skip_serializing_if = "Capabilities::are_proxmox")]
+    pub capabilities: Capabilities,
+    /// How a first template is made there, where that is not what it is on Proxmox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_hint: Option<String>,
+    /// Its nodes by name.
+    #[serde(with = "node::list")]
+    pub nodes: BTreeMap<String, Node>,
+    /// VMs and templates by VMID, each with the node that it is on.
     pub vms: BTreeMap<VmId, VmObserved>,
-    /// VMs on other nodes of the cluster, and containers: their VMIDs are taken, and they are out of reach.
-    pub elsewhere: BTreeMap<VmId, Elsewhere>,
-    /// Directories of the node that were asked for, exist, and are not empty: how many entries each has.
-    pub directories: BTreeMap<String, usize>,
-    /// Where the directories of the node that were asked for really lie, whether or not they exist.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub places: BTreeMap<String, Place>,
-    /// What the node's administrator allows VMs to have of it.
-    #[serde(default, skip_serializing_if = "Allowed::is_empty")]
-    pub allowed: Allowed,
-    /// What the node exports by NFS, as its files say.
-    pub exports: Vec<Export>,
+    /// VMIDs that are taken by what is no VM to plan for: containers, and VMs of nodes that are not among `nodes`.
+    pub taken: BTreeMap<VmId, Taken>,
     /// VMs that the HA manager looks after: it starts and stops them as it sees fit.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub ha: BTreeSet<VmId>,
     /// The addresses that agents of running guests gave for the VMs' first card, as far as they were asked.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<VmId, IpAddr>,
-    /// What was seen inside guests, as far as somebody looked.
+    /// What was seen inside guests, as far as they were looked into.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub guests: BTreeMap<VmId, GuestSeen>,
     /// VMIDs that a running clone task is making right now.
@@ -99,9 +104,9 @@ pub struct Observed {
     pub unattributed_clone: bool,
 }
 
-/// A VM on another node of the cluster, or a container.
+/// What has a VMID and is no VM to plan for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Elsewhere {
+pub struct Taken {
     /// The node it is on.
     pub node: String,
     /// Its name.
@@ -110,89 +115,19 @@ pub struct Elsewhere {
     pub container: bool,
 }
 
-/// Facts about the node itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Node {
-    /// Its name.
-    pub name: String,
-    /// What tells it from every other node of this name, however it is reached: the digest of its cluster's root
-    /// certificate, or the directory of an embedded node. Empty: not known.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub identity: String,
-    /// Memory of the node in MiB; 0 means unknown.
-    pub memory_mb: u64,
-    /// Logical CPUs a single VM may have at most; 0 means unknown.
-    pub cpus: u32,
-    /// Bridges by name, each with the node's own address on it, if it has one.
-    pub bridges: BTreeMap<String, Option<String>>,
-    /// All its own addresses.
-    pub addresses: BTreeSet<String>,
-    /// Whether an NFS server is installed (`exportfs`).
-    pub nfs_server: bool,
-    /// Why there is none and what helps, where that is not what it is on Proxmox.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nfs_hint: Option<String>,
-    /// The node's own NFS server has ended, though running VMs use it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub nfs_ended: bool,
-    /// How a first template is made there, where that is not what it is on Proxmox.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template_hint: Option<String>,
-    /// What it can do that not every target can.
-    #[serde(default, skip_serializing_if = "Capabilities::are_proxmox")]
-    pub capabilities: Capabilities,
-}
-
-/// A Proxmox storage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Storage {
-    /// `dir`, `zfspool`, `lvmthin`, `nfs`, …
-    pub kind: String,
-    /// Whether VM disks may be put there (`content` has `images`).
-    pub images: bool,
-    /// Whether it is enabled and active on the node.
-    pub active: bool,
-    /// Size in bytes; 0 means unknown.
-    pub total: u64,
-    /// Free bytes.
-    pub free: u64,
-    /// Whether a disk takes its whole size at once (as on plain LVM), so that a disk that does not fit must be refused.
-    pub thick: bool,
-    /// For `nfs`: server and exported path.
-    pub nfs: Option<NfsSource>,
-    /// Where the node sees its files, e.g. `/mnt/pve/local-nfs`.
-    pub path: Option<String>,
-    /// Directories below `path` that its `content-dirs` names for what the storage holds.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub content_dirs: Vec<String>,
-}
-
-/// Where an NFS storage comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NfsSource {
-    /// Server.
-    pub server: String,
-    /// Exported path.
-    pub export: String,
-}
-
-impl Storage {
-    /// The directories of what a storage holds where its `content-dirs` says nothing else.
-    const CONTENT: [&'static str; 6] = ["dump", "images", "import", "private", "snippets", "template"];
-
-    /// Reads `content-dirs` of `storage.cfg`: `iso=isos,backup=old/dumps`.
-    #[must_use]
-    pub fn parse_content_dirs(value: &str) -> Vec<String> {
-        value.split(',').filter_map(|pair| Some(pair.split_once('=')?.1.trim().to_owned())).collect()
-    }
-
-    /// The directories of what the storage holds, relative to where its files lie.
-    pub fn content(&self) -> impl Iterator<Item = &str> {
-        Self::CONTENT.into_iter().chain(self.content_dirs.iter().map(String::as_str))
-    }
-}
-
 impl Observed {
+    /// The node that the target stands on; one of which nothing is known, if it is not among the nodes.
+    #[must_use]
+    pub fn own_node(&self) -> &Node {
+        self.nodes.get(&self.here).unwrap_or_else(|| Node::unknown())
+    }
+
+    /// The node that the target stands on, to be changed. It is added where it is not among the nodes.
+    pub fn own_node_mut(&mut self) -> &mut Node {
+        let unknown = || Node { name: self.here.clone(), ..Node::default() };
+        self.nodes.entry(self.here.clone()).or_insert_with(unknown)
+    }
+
     /// The templates by name, each name's VMIDs ascending.
     #[must_use]
     pub fn templates_by_name(&self) -> BTreeMap<&str, Vec<VmId>> {

@@ -43,6 +43,7 @@ impl From<VmSource> for VmObserved {
             lock,
             uuid,
             id: source.id,
+            node: source.node,
             digest: source.digest,
             running: source.running,
             fixed_addresses: source.fixed_addresses,
@@ -55,6 +56,8 @@ impl From<VmSource> for VmObserved {
             passed_through: source.passed_through,
             snapshots: source.snapshots,
             half_snapshots: source.half_snapshots,
+            snapshot_notes: source.snapshot_notes,
+            other_volumes: source.other_volumes,
             notes: source.notes,
         }
     }
@@ -64,6 +67,7 @@ impl From<VmObserved> for VmSource {
     fn from(vm: VmObserved) -> Self {
         Self {
             id: vm.id,
+            node: vm.node,
             digest: vm.digest,
             running: vm.running,
             notes: vm.notes,
@@ -79,6 +83,8 @@ impl From<VmObserved> for VmSource {
             passed_through: vm.passed_through,
             snapshots: vm.snapshots,
             half_snapshots: vm.half_snapshots,
+            snapshot_notes: vm.snapshot_notes,
+            other_volumes: vm.other_volumes,
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Observed;
 
 /// Version of the document's shape.
-pub const RECORDING_VERSION: u32 = 2;
+pub const RECORDING_VERSION: u32 = 3;
 
 /// The state of a target at some moment, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,13 +10,14 @@ use super::disk::is_device_key;
 use super::live::LiveOptions;
 use super::pending::{PendingChange, pending_changes};
 use super::property::value;
-use super::{BootDisk, ConfigWrite, VmVolume, config_digest, is_disk_key};
+use super::{BootDisk, ConfigWrite, OWN_SNAPSHOT, VmVolume, config_digest, is_disk_key};
 use crate::model::{Digest, VmId};
 
 /// A VM as a recording has it: everything that the values of [`VmObserved`](super::VmObserved) are read from, and nothing twice.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct VmSource {
     pub(super) id: VmId,
+    pub(super) node: String,
     pub(super) digest: Digest,
     pub(super) running: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -50,6 +51,12 @@ pub(super) struct VmSource {
     pub(super) snapshots: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) half_snapshots: BTreeSet<String>,
+    /// The words of snapshots that phoenix took.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) snapshot_notes: BTreeMap<String, String>,
+    /// Volumes that only snapshots or waiting values name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) other_volumes: BTreeSet<String>,
 }
 
 /// Proxmox's own default where `hotplug` is not set.
@@ -67,8 +74,10 @@ impl VmSource {
         let is_deleted = |key: &str| pending.get(key).is_some_and(|change| change.pending.is_none());
         let keys = later("sshkeys").or_else(|| active("sshkeys").filter(|_| !is_deleted("sshkeys")));
         let drives = entries.iter().map(|(key, _)| *key).chain(pending.keys().map(String::as_str));
+        let volumes: Vec<VmVolume> = entries.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect();
         Self {
             id,
+            node: String::new(),
             digest: config_digest(text),
             running,
             notes: conf.description(),
@@ -87,7 +96,6 @@ impl VmSource {
                 .map(|(key, _)| (*key).to_owned())
                 .collect(),
             hotplug: hotplug(active("hotplug")),
-            volumes: entries.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect(),
             devices: entries.iter().map(|(key, _)| *key).filter(|key| is_device_key(key)).map(str::to_owned).collect(),
             passed_through: (entries.iter().filter(|(key, _)| is_disk_key(key)))
                 .filter_map(|(key, drive)| BootDisk::parse(key, drive))
@@ -96,11 +104,19 @@ impl VmSource {
                 .collect(),
             snapshots: conf.snapshots().map(str::to_owned).collect(),
             half_snapshots: conf.half_snapshots().map(str::to_owned).collect(),
+            snapshot_notes: (conf.snapshots().filter(|name| name.starts_with(OWN_SNAPSHOT)))
+                .map(|name| (name.to_owned(), conf.snapshot_notes(name)))
+                .collect(),
+            other_volumes: (conf.other_entries().filter_map(|(key, text)| VmVolume::parse(key, text)))
+                .map(|named| named.volume)
+                .filter(|volume| !volumes.iter().any(|named| named.volume == *volume))
+                .collect(),
+            volumes,
             pending,
         }
     }
 
-    /// The same VM after a write of its options; its notes stay.
+    /// The same VM after a write of its options and notes.
     pub(super) fn with(self, write: &ConfigWrite) -> Self {
         let set = write.set.iter().map(|(option, value)| (option.as_str(), Some(value.as_str())));
         let edits = set.chain(write.delete.iter().map(|option| (option.as_str(), None)));
@@ -114,7 +130,13 @@ impl VmSource {
         let mut drives = self.drives;
         drives.extend(write.set.keys().filter(|key| is_disk_key(key)).cloned());
         let fixed = edited.iter().filter(|(key, value)| is_fixed(key, value)).map(|(key, _)| key.to_owned()).collect();
-        Self { options: edited, ssh_keys, drives, fixed_addresses: fixed, ..self }
+        let volumes = edited.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect();
+        let notes = match write.set.get("description") {
+            Some(notes) => notes.clone(),
+            None if write.delete.contains("description") => String::new(),
+            None => self.notes,
+        };
+        Self { options: edited, ssh_keys, drives, volumes, fixed_addresses: fixed, notes, ..self }
     }
 }
 

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::cloud_init::CloudInit;
 use super::live::LiveOptions;
-use super::notes::split_notes;
 use super::ownership::RecordFound;
 use super::pending::PendingChange;
 use super::property::value;
 use super::source::VmSource;
 use super::{BootDisk, ConfigWrite, Net, OWN_SNAPSHOT, PropertyString, VmVolume};
 use crate::model::{Digest, Record, RecordState, VmId};
+
+/// What stands for the MAC address of a card that is not made yet.
+pub const NEW_MAC: &str = "<mac of net0>";
 
 /// A VM or template in normal form.
 ///
@@ -26,6 +28,8 @@ use crate::model::{Digest, Record, RecordState, VmId};
 pub struct VmObserved {
     /// VMID.
     pub id: VmId,
+    /// The node it is on; empty where its configuration alone is known.
+    pub node: String,
     /// Name; empty when it has none.
     pub name: String,
     /// Digest of the configuration.
@@ -88,6 +92,10 @@ pub struct VmObserved {
     pub snapshots: Vec<String>,
     /// Those of them that are half made, or half removed.
     pub half_snapshots: BTreeSet<String>,
+    /// The words of those that phoenix took, which have its record.
+    pub snapshot_notes: BTreeMap<String, String>,
+    /// Volumes that only its snapshots, or values that wait for a stop, name.
+    pub other_volumes: BTreeSet<String>,
     /// What its notes say about ownership.
     pub record: RecordFound,
     /// It is only the placeholder that `qm clone` makes first (` qmclone temporary file`), with or without its lock.
@@ -99,6 +107,34 @@ impl VmObserved {
     #[must_use]
     pub fn startup_number(&self, key: &str) -> Option<u32> {
         value(&self.startup, key, "order")?.parse().ok()
+    }
+
+    /// Whether its configuration names a volume anywhere, in its snapshots, too.
+    #[must_use]
+    pub fn names(&self, volume: &str) -> bool {
+        let saved_memory = || volume.rsplit(['/', ':']).next().unwrap_or_default().contains("-state-");
+        self.volumes.iter().any(|named| named.volume == volume)
+            || self.other_volumes.contains(volume)
+            || (!self.snapshots.is_empty() && saved_memory())
+    }
+
+    /// The options in force, as the running VM has them: without what waits for a stop and start.
+    #[must_use]
+    pub fn active(&self) -> BTreeMap<&str, &str> {
+        let mut active: BTreeMap<&str, &str> = self.options.iter().collect();
+        for (option, change) in &self.pending {
+            match &change.active {
+                Some(value) => active.insert(option, value),
+                None => active.remove(option.as_str()),
+            };
+        }
+        active
+    }
+
+    /// Whether it has a snapshot of this name.
+    #[must_use]
+    pub fn has_snapshot(&self, name: &str) -> bool {
+        self.snapshots.iter().any(|own| own == name)
     }
 
     /// The snapshots among its own that phoenix took.
@@ -118,32 +154,35 @@ impl VmObserved {
     /// What a clone of this VM looks like before it is configured, as far as it can be told before it is made.
     ///
     /// `notes` are those given to the clone. Its digest, its uuid and the MAC of its net0 are made up by Proxmox:
-    /// `<digest>`, `UUID` and `<mac of net0>` stand for them.
+    /// `<digest>`, `UUID` and [`NEW_MAC`] stand for them.
     #[must_use]
-    pub fn as_clone(&self, id: VmId, name: &str, notes: &str, record: Record) -> Self {
+    pub fn as_clone(&self, id: VmId, name: &str, notes: &str) -> Self {
         let mut smbios = PropertyString::parse(self.options.get("smbios1").unwrap_or_default());
         smbios.set("uuid", "UUID");
         let mut new = ConfigWrite::default();
         let mut set = |option: &str, value: String| new.set.insert(option.to_owned(), value);
         set("name", name.to_owned());
+        set("description", notes.to_owned());
         set("smbios1", smbios.to_string());
         if let Some(net) = &self.net0 {
-            set("net0", Net { mac: Some("<mac of net0>".to_owned()), ..net.clone() }.to_string());
+            set("net0", Net { mac: Some(NEW_MAC.to_owned()), ..net.clone() }.to_string());
         }
         new.delete.extend(["lock", "template"].map(str::to_owned));
-        let mut clone = self.after(&new);
-        clone.id = id;
-        clone.digest = Digest("<digest>".to_owned());
-        clone.pending.clear();
-        clone.snapshots.clear();
-        clone.half_snapshots.clear();
-        notes.clone_into(&mut clone.notes);
-        clone.description = split_notes(notes).description;
-        clone.record = RecordFound::Valid(Box::new(record));
-        clone
+        let clone = VmSource {
+            id,
+            digest: Digest("<digest>".to_owned()),
+            running: false,
+            pending: BTreeMap::new(),
+            snapshots: Vec::new(),
+            half_snapshots: BTreeSet::new(),
+            snapshot_notes: BTreeMap::new(),
+            other_volumes: BTreeSet::new(),
+            ..VmSource::from(self.clone())
+        };
+        clone.with(&new).into()
     }
 
-    /// How the VM is after a write of its options. Its notes and its digest stay what they are.
+    /// How the VM is after a write. Its digest stays what it is.
     #[must_use]
     pub fn after(&self, write: &ConfigWrite) -> Self {
         VmSource::from(self.clone()).with(write).into()
@@ -163,7 +202,15 @@ impl VmObserved {
         }
     }
 
-    /// Understands a VM's configuration file. Whatever is missing has Proxmox's default.
+    /// The same VM on this node.
+    #[must_use]
+    pub fn on(mut self, node: &str) -> Self {
+        node.clone_into(&mut self.node);
+        self
+    }
+
+    /// Understands a VM's configuration file, which does not say on which node it is. Whatever is missing has Proxmox's
+    /// default.
     #[must_use]
     pub fn from_conf(id: VmId, text: &str, running: bool) -> Self {
         VmSource::of_conf(id, text, running).into()

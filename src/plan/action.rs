@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Step;
 use crate::model::{ActionKind, Disruption, Outcome, VmId};
 
 /// One action of one VM.
@@ -22,9 +23,34 @@ pub struct Action {
     pub disruption: Disruption,
     /// How long it may take, in seconds.
     pub timeout_seconds: u32,
+    /// How it is done, with everything that takes; `None`: nothing is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
 }
 
 impl Action {
+    /// An action that does something.
+    pub(super) fn does(step: Step, outcome: Outcome, reason: &'static str) -> Self {
+        let idle = Self::idle(step.kind(), reason);
+        Self { step: Some(step), outcome, ..idle }
+    }
+
+    /// An action that has nothing to do.
+    pub(super) fn idle(kind: ActionKind, reason: &'static str) -> Self {
+        let (outcome, disruption) = (Outcome::NoOp, Disruption::None);
+        Self { kind, subject: None, outcome, reason, disruption, timeout_seconds: 0, step: None }
+    }
+
+    /// What it does it to.
+    pub(super) fn to(self, subject: impl Into<Arc<str>>) -> Self {
+        Self { subject: Some(subject.into()), ..self }
+    }
+
+    /// What it costs a running VM, if it does something.
+    pub(super) fn costing(self, disruption: Disruption) -> Self {
+        if self.step.is_some() { Self { disruption, ..self } } else { self }
+    }
+
     /// The action's name within its VM, e.g. `clone`, `feature install_docker`.
     #[must_use]
     pub fn title(&self) -> String {

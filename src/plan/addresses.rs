@@ -21,8 +21,8 @@ pub(super) fn taken(desired: &Desired, observed: &Observed) -> BTreeMap<IpAddr, 
 
 /// Tells of a VM that is to have the address of another one. It may be off for good, so this forbids nothing.
 pub(super) fn told(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
-    // Elsewhere each guest has a network of its own.
-    if !scene.observed.node.capabilities.has_bridges {
+    // Without bridges each guest has a network of its own.
+    if !scene.observed.capabilities.has_bridges {
         return;
     }
     let wished = vm.network_config.iter().flat_map(|network| [&network.ip, &network.ip6]).flatten();

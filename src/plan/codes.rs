@@ -52,8 +52,8 @@ pub const VOLUME_REMOVED: &str = "T024";
 pub const NAME_TAKEN: &str = "T025";
 /// The notes would become longer than Proxmox allows.
 pub const NOTES_TOO_LONG: &str = "T026";
-/// The VMID is taken on another node of the cluster.
-pub const ELSEWHERE: &str = "T027";
+/// The VMID is taken on another node of the cluster, or by a container.
+pub const VMID_TAKEN: &str = "T027";
 /// An earlier run did not finish the VM.
 pub const UNFINISHED: &str = "T028";
 /// The target is to export a directory and has no NFS server.
@@ -94,6 +94,8 @@ pub const DRIFT: &str = "T050";
 pub const GUEST_SILENT: &str = "T051";
 /// A template that was built differs from the file, and stays.
 pub const TEMPLATE_BUILT: &str = "T052";
+/// The node of the VM is not online, or none of the target's.
+pub const NODE_OUT_OF_REACH: &str = "T053";
 /// What is wished for reaches the guest through a cloud-init drive, and there is no place for one.
 pub const NO_PLACE_FOR_DRIVE: &str = "T060";
 /// A VM that the file does not declare has the same fixed address.
@@ -170,7 +172,7 @@ pub const ALL: &[(&str, &str)] = &[
     (UTILITIES_CHANGED, "the shared utilities changed"),
     (VOLUME_REMOVED, "a volume is no longer declared"),
     (NAME_TAKEN, "another VM of the target has the same name"),
-    (ELSEWHERE, "the VMID is taken on another node of the cluster"),
+    (VMID_TAKEN, "the VMID is taken on another node of the cluster"),
     (NOTES_TOO_LONG, "the notes would become longer than Proxmox allows"),
     (UNFINISHED, "an earlier run did not finish the VM"),
     (NO_NFS_SERVER, "the target is to export a directory and has no NFS server"),
@@ -190,6 +192,7 @@ pub const ALL: &[(&str, &str)] = &[
     (NO_PLACE_FOR_DRIVE, "the VM has no place for a cloud-init drive"),
     (PROJECT_NOT_NAMED, "VMs of a project that is not named are to go"),
     (TEMPLATE_BUILT, "a template that was built differs from the file, and stays as it is"),
+    (NODE_OUT_OF_REACH, "the node of the VM is not online, or none of the target's"),
     (GUEST_SILENT, "the guest was to be verified and did not answer"),
     (DRIFT, "the VM was changed outside phoenix since the last apply"),
     (ADDRESS_TAKEN, "a VM that is not declared has the same fixed address"),

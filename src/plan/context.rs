@@ -1,5 +1,7 @@
 //! `vm_context.json`: what a feature script is told about its VM.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::Mount;
@@ -62,7 +64,7 @@ struct ContextVolume<'a> {
 
 /// The file's text for a VM: the effective values (defaults merged, volumes resolved), no secrets.
 #[must_use]
-pub fn vm_context(vm: &DesiredVm, mounts: &[Mount]) -> String {
+pub fn vm_context(vm: &DesiredVm, mounts: &[Arc<Mount>]) -> String {
     let DesiredVm {
         vm_id,
         vm_name,

@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 
 use super::words::known_words;
-use super::{Scene, VmPlan, codes, diff};
+use super::{Scene, VmPlan, codes, diff, placement};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Key, Origin, Outcome};
 use crate::observed::options::gib;
-use crate::observed::{BootDisk, Observed, VmObserved};
+use crate::observed::{BootDisk, Node, Observed, VmObserved};
 
 /// The storage of a VM that is to be made must take disks.
 pub(super) fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
     let id = vm.boot_disk_storage.as_str();
-    let why = match observed.storages.get(id) {
+    let node = placement::node_of(vm.vm_id, observed);
+    let on = placement::on(node, observed);
+    let why = match node.storages.get(id) {
         None => {
             let known: Vec<&str> =
-                observed.storages.iter().filter(|(_, s)| s.images && s.active).map(|(id, _)| id.as_str()).collect();
+                node.storages.iter().filter(|(_, s)| s.images && s.active).map(|(id, _)| id.as_str()).collect();
             problems.push(
-                Diagnostic::error(codes::UNUSABLE_STORAGE, format!("there is no storage `{id}`"))
+                Diagnostic::error(codes::UNUSABLE_STORAGE, format!("there is no storage `{id}`{on}"))
                     .vm(vm.vm_id)
                     .hint(known_words("storages for disks", id, &known)),
             );
@@ -27,7 +29,7 @@ pub(super) fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Di
         Some(storage) if !storage.active => "is not active",
         Some(_) => return,
     };
-    problems.push(Diagnostic::error(codes::UNUSABLE_STORAGE, format!("storage `{id}` {why}")).vm(vm.vm_id));
+    problems.push(Diagnostic::error(codes::UNUSABLE_STORAGE, format!("storage `{id}`{on} {why}")).vm(vm.vm_id));
 }
 
 /// How the VM was cloned, where the config says something else.
@@ -77,7 +79,7 @@ fn moved(vm: &DesiredVm, live: &VmObserved, disk: &BootDisk, scene: &Scene<'_>, 
         let what = format!("another value of {} waits for a restart of VM {id}: the disk cannot move", disk.device);
         add(Diagnostic::error(codes::DISK_ELSEWHERE, what).hint(format!("restart it first; until then {back}")));
     }
-    if !scene.observed.node.capabilities.moves_running_disks && live.running {
+    if !scene.observed.capabilities.moves_running_disks && live.running {
         let what = format!("{} of VM {id} does not move while its QEMU runs on an embedded node", disk.device);
         add(Diagnostic::error(codes::DISK_ELSEWHERE, what)
             .hint(format!("`phoenix stop {id}`, then apply; until then {back}")));
@@ -115,12 +117,12 @@ pub(super) fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
     .hint(format!("set `boot_disk_size_gb` to {whole} or more"))
 }
 
-/// Sums over all VMs: free space per storage, memory of the node.
+/// Sums over the VMs of each node: free space of its storages, its memory.
 pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    let mut needed: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut needed: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for vm in vms {
-        let Some(task) = &vm.task else { continue };
-        let wanted = diff::wanted_bytes(&task.desired);
+        let Some(desired) = &vm.desired else { continue };
+        let wanted = diff::wanted_bytes(desired);
         let has = |kind: ActionKind| vm.actions.iter().any(|a| a.kind == kind && a.outcome.acts());
         // A disk that moves needs room for all of it.
         let whole = [ActionKind::Clone, ActionKind::CreateFromImage, ActionKind::MoveDisk];
@@ -132,26 +134,36 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, p
         } else {
             0
         };
-        *needed.entry(&task.desired.boot_disk_storage).or_default() += grows;
+        let node = placement::name_of(vm.vm, observed);
+        *needed.entry((node, &desired.boot_disk_storage)).or_default() += grows;
     }
-    for (id, bytes) in needed {
-        let Some(storage) = observed.storages.get(id) else { continue };
+    for ((node, id), bytes) in needed {
+        let Some(node) = observed.nodes.get(node) else { continue };
+        let Some(storage) = node.storages.get(id) else { continue };
         if storage.total == 0 || bytes <= storage.free {
             continue;
         }
-        let text = format!("storage `{id}` has {} GiB free, the plan adds up to {} GiB", gib(storage.free), gib(bytes));
+        let (on, free, more) = (placement::on(node, observed), gib(storage.free), gib(bytes));
+        let text = format!("storage `{id}`{on} has {free} GiB free, the plan adds up to {more} GiB");
         problems.push(if storage.thick {
             Diagnostic::error(codes::STORAGE_SHORT, text).hint("its disks take their whole size at once")
         } else {
             Diagnostic::warning(codes::STORAGE_SHORT, text).hint("its disks take space as they fill up")
         });
     }
-    let acts = vms.iter().any(|vm| vm.outcome != Outcome::NoOp);
-    let memory: u64 = desired.vms.iter().filter(|vm| !vm.is_template).map(|vm| u64::from(vm.memory_mb)).sum();
-    if acts && observed.node.memory_mb != 0 && memory > observed.node.memory_mb {
-        problems.push(Diagnostic::warning(
-            codes::MEMORY_OVERCOMMITTED,
-            format!("all declared VMs together want {memory} MiB of memory, the node has {}", observed.node.memory_mb),
-        ));
+    if vms.iter().any(|vm| vm.outcome != Outcome::NoOp) {
+        problems.extend(observed.nodes.values().filter_map(|node| overcommitted(node, desired, observed)));
     }
+}
+
+/// Says that the declared VMs of a node together want more memory than it has.
+fn overcommitted(node: &Node, desired: &Desired, observed: &Observed) -> Option<Diagnostic> {
+    let its_own = |vm: &&DesiredVm| !vm.is_template && placement::name_of(vm.vm_id, observed) == node.name;
+    let memory: u64 = desired.vms.iter().filter(its_own).map(|vm| u64::from(vm.memory_mb)).sum();
+    if node.memory_mb == 0 || memory <= node.memory_mb {
+        return None;
+    }
+    let (on, called) = (placement::on(node, observed), placement::called(node, observed));
+    let what = format!("all declared VMs{on} together want {memory} MiB of memory, {called} has {}", node.memory_mb);
+    Some(Diagnostic::warning(codes::MEMORY_OVERCOMMITTED, what))
 }

@@ -9,9 +9,11 @@ use crate::model::{ActionKind, Disruption, Origin, Outcome};
 mod agreed;
 mod held;
 mod made;
+mod operands;
 
 pub use agreed::Broken;
 pub use made::meaning;
+pub use operands::DocumentOperands;
 
 /// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
 pub const DOCUMENT_VERSION: u32 = 3;
@@ -250,6 +252,9 @@ pub struct DocumentAction {
     pub disruption: Disruption,
     /// How long it may take, in seconds.
     pub timeout_seconds: u32,
+    /// What it takes; absent: nothing beyond its VM and its subject, or nothing is to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Box<DocumentOperands>>,
     /// Ids of the actions it waits for.
     pub after: Vec<String>,
 }

@@ -3,7 +3,7 @@
 use super::{Leftover, codes, template};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Record, RecordState, VmId};
-use crate::observed::{Observed, RecordFound, VmObserved};
+use crate::observed::{Observed, RecordFound, Taken, VmObserved};
 
 /// What is at a declared VMID.
 pub(super) enum Situation<'o> {
@@ -50,21 +50,19 @@ pub(super) fn situation<'o>(
                 .hint("wait until it has ended, then plan again"),
         );
     }
-    if let Some(other) = observed.elsewhere.get(&id).filter(|other| other.container) {
-        return block(
-            Diagnostic::error(
-                codes::ELSEWHERE,
-                format!("{id} is the container `{}` on node `{}`", other.name, other.node),
+    if let Some(Taken { node, name, container }) = observed.taken.get(&id) {
+        let (what, hint) = if *container {
+            (
+                format!("{id} is the container `{name}` on node `{node}`"),
+                "VMs and containers share their ids: choose another `vm_id`",
             )
-            .hint("VMs and containers share their ids: choose another `vm_id`"),
-        );
-    }
-    if let Some(other) = observed.elsewhere.get(&id) {
-        return block(
-            Diagnostic::error(codes::ELSEWHERE, format!("VM {id} `{}` is on node `{}`", other.name, other.node)).hint(
+        } else {
+            (
+                format!("VM {id} `{name}` is on node `{node}`"),
                 "a target reaches the VMs of one node: choose another `vm_id`, or name that node with `--target`",
-            ),
-        );
+            )
+        };
+        return block(Diagnostic::error(codes::VMID_TAKEN, what).hint(hint));
     }
     let Some(live) = observed.vms.get(&id) else { return Situation::Absent(None) };
     if let Some(leftover) = leftover(live, project) {
@@ -141,11 +139,11 @@ fn another(mut problem: Diagnostic) -> Diagnostic {
 
 /// Says that there is no VM where somebody asks for one.
 pub(super) fn absent(id: VmId, observed: &Observed) -> Diagnostic {
-    let problem = match observed.elsewhere.get(&id) {
+    let problem = match observed.taken.get(&id) {
         Some(other) if other.container => {
-            Diagnostic::error(codes::ELSEWHERE, format!("{id} is a container on node `{}`", other.node))
+            Diagnostic::error(codes::VMID_TAKEN, format!("{id} is a container on node `{}`", other.node))
         }
-        Some(other) => Diagnostic::error(codes::ELSEWHERE, format!("VM {id} is on node `{}`", other.node))
+        Some(other) => Diagnostic::error(codes::VMID_TAKEN, format!("VM {id} is on node `{}`", other.node))
             .hint("a target reaches the VMs of one node: name that node with `--target`"),
         None => Diagnostic::error(codes::NO_SUCH_VM, format!("there is no VM {id}")),
     };

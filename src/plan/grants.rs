@@ -9,19 +9,26 @@ mod notices;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::{Mount, codes, volumes};
+use super::{Mount, codes, placement, volumes};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, PERSISTENT_DATA, VmId, is_at_or_below, is_below, normal_path};
-use crate::observed::{ALLOW_FILE, Observed};
+use crate::observed::{ALLOW_FILE, Node, Observed};
 
 pub(super) use notices::notices;
 use rule::{Rule, Verdict};
 
-/// What VMs may have of a node, and what they have; gathered once for all VMs of a plan.
+/// What VMs may have of the nodes, and what they have; gathered once for all VMs of a plan.
 pub(super) struct Grants<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
+    nodes: BTreeMap<&'a str, NodeGrants<'a>>,
+}
+
+/// What VMs may have of one node, and what they have.
+struct NodeGrants<'a> {
+    node: &'a Node,
     rule: Rule<'a>,
     /// Directories that guests can write, each with their VMs.
     written: BTreeMap<String, BTreeSet<VmId>>,
@@ -34,61 +41,56 @@ enum Nested<'g> {
 }
 
 impl<'a> Grants<'a> {
-    /// Gathers what the node, its administrator and the command line (`asked`) allow.
+    /// Gathers what the nodes, their administrators and the command line (`asked`) allow.
     pub(super) fn of(desired: &'a Desired, observed: &'a Observed, asked: &[String]) -> Self {
-        let mut grants = Self { desired, observed, rule: Rule::of(observed, asked), written: BTreeMap::new() };
-        for vm in &desired.vms {
-            let mounts = volumes::resolve(vm, &desired.settings, observed, &mut Vec::new());
-            for directory in mounts.iter().flat_map(Mount::directories) {
-                grants.written.entry(grants.real(directory)).or_default().insert(vm.vm_id);
+        let of_node = |(name, node): (&'a String, &'a Node)| {
+            let mut grants = NodeGrants { node, rule: Rule::of(node, asked), written: BTreeMap::new() };
+            for (vm, path) in node.exports.iter().filter_map(|export| Some((export.vm?, &export.path))) {
+                grants.gives(vm, path);
             }
+            (name.as_str(), grants)
+        };
+        let mut nodes: BTreeMap<&str, NodeGrants<'_>> = observed.nodes.iter().map(of_node).collect();
+        for vm in &desired.vms {
+            let Some(grants) = nodes.get_mut(placement::name_of(vm.vm_id, observed)) else { continue };
+            let mounts = volumes::resolve(vm, &desired.settings, observed, &mut Vec::new());
+            mounts.iter().flat_map(|mount| mount.directories()).for_each(|directory| grants.gives(vm.vm_id, directory));
         }
-        for (vm, path) in observed.exports.iter().filter_map(|export| Some((export.vm?, &export.path))) {
-            grants.written.entry(grants.real(path)).or_default().insert(vm);
-        }
-        grants
+        Self { desired, observed, nodes }
     }
 
-    /// Where a directory really lies, as far as it was looked at. Back ends make and export nothing through a link.
-    fn real(&self, path: &str) -> String {
-        let path = normal_path(path);
-        self.observed.places.get(&path).map_or(path, |place| place.real.clone())
+    /// What VMs may have of the node that a VM is on, or will be; `None`: nothing is known of it, and the VM is refused
+    /// for that.
+    fn at(&self, vm: VmId) -> Option<&NodeGrants<'a>> {
+        self.nodes.get(placement::name_of(vm, self.observed))
     }
 
     /// Why no VM may be made from the file at `path`, with the way out; `None`: the node's administrator allows it, and no
     /// guest can write it.
-    pub(super) fn refuses_image(&self, path: &str) -> Option<(String, String)> {
-        let path = normal_path(path);
-        let allowed = &self.observed.allowed;
-        if !allowed.image_paths.iter().any(|root| is_below(&path, root)) {
-            let dir = path.rsplit_once('/').map_or("/", |(dir, _)| if dir.is_empty() { "/" } else { dir });
-            let how = format!(
-                "if its administrator agrees: {} in {ALLOW_FILE} on the node; or name a volume of content `import` or `iso`",
-                serde_json::json!({ "image_paths": [dir] })
-            );
-            return Some(("the node's administrator does not allow it".to_owned(), how));
-        }
-        let written = self.written.keys().find(|root| is_at_or_below(&path, root)).map(String::as_str);
-        let root = written.or_else(|| self.rule.given(&path))?;
-        let why = format!("guests can write in `{root}`, or can be given it");
-        Some((why, "put the image where no guest can write".to_owned()))
+    pub(super) fn refuses_image(&self, vm: VmId, path: &str) -> Option<(String, String)> {
+        self.at(vm)?.refuses_image(path)
     }
 
     /// Tells which directories a VM may not have.
-    pub(super) fn judge(&self, vm: &DesiredVm, mounts: &[Mount], problems: &mut Vec<Diagnostic>) {
+    pub(super) fn judge(&self, vm: &DesiredVm, mounts: &[Arc<Mount>], problems: &mut Vec<Diagnostic>) {
+        let Some(grants) = self.at(vm.vm_id) else { return };
         let mut judged = BTreeSet::new();
         for mount in mounts {
             for directory in mount.directories() {
-                let real = self.real(directory);
+                let real = grants.real(directory);
                 if judged.insert(real.clone()) {
-                    problems.extend(self.refusal(vm, mount, directory, &real).map(|problem| problem.vm(vm.vm_id)));
+                    let refusal = self.refusal(vm, mount, grants, directory);
+                    problems.extend(refusal.map(|problem| problem.vm(vm.vm_id)));
                 }
             }
         }
     }
 
-    /// Why a VM may not have a directory that really lies at `real`.
-    fn refusal(&self, vm: &DesiredVm, mount: &Mount, directory: &str, real: &str) -> Option<Diagnostic> {
+    /// Why a VM may not have a directory of its node.
+    fn refusal(&self, vm: &DesiredVm, mount: &Mount, grants: &NodeGrants<'_>, directory: &str) -> Option<Diagnostic> {
+        let real = grants.real(directory);
+        let real = real.as_str();
+        let of = placement::called(grants.node, self.observed);
         let key = self.key(vm, mount);
         let error = |what: String| Diagnostic::error(codes::HOST_PATH, what);
         if real.is_empty() {
@@ -97,10 +99,10 @@ impl<'a> Grants<'a> {
         }
         let by_links = normal_path(directory) != real;
         let named = if by_links { format!("`{real}`, which is behind `{directory}`,") } else { format!("`{real}`") };
-        let no = |why: String| error(format!("VM {} may not have {named} of the node ({key}): {why}", vm.vm_id));
+        let no = |why: String| error(format!("VM {} may not have {named} of {of} ({key}): {why}", vm.vm_id));
         let own = format!("e.g. `{PERSISTENT_DATA}/{}`", vm.vm_id);
         let beside = "give them directories beside each other, or the same one";
-        Some(match (self.rule.refuses(real), self.nested(vm.vm_id, real)) {
+        Some(match (grants.rule.refuses(real), grants.nested(vm.vm_id, real)) {
             (Some(Verdict::System), _) => no("it belongs to the operating system".to_owned())
                 .hint(format!("nothing can allow that: give the VM a directory of its own, {own}")),
             (Some(Verdict::Storage(id)), _) => no(format!("storage `{id}` keeps what it holds there"))
@@ -123,21 +125,6 @@ impl<'a> Grants<'a> {
         })
     }
 
-    /// A directory that guests can write and that lies above this one, or below it.
-    fn nested(&self, vm: VmId, real: &str) -> Option<Nested<'_>> {
-        // Rather named with another VM than with itself.
-        let of = |vms: &BTreeSet<VmId>| vms.iter().find(|other| **other != vm).or_else(|| vms.first()).copied();
-        let above = real.match_indices('/').skip(1).map(|(at, _)| &real[..at]);
-        for other in above {
-            if let Some((other, vms)) = self.written.get_key_value(other) {
-                return of(vms).map(|by| Nested::Within(other, by));
-            }
-        }
-        let start = format!("{real}/");
-        let (other, vms) = self.written.range(start.clone()..).next().filter(|(path, _)| path.starts_with(&start))?;
-        of(vms).map(|by| Nested::Above(other, by))
-    }
-
     /// The key of the config that names the directory.
     fn key(&self, vm: &DesiredVm, mount: &Mount) -> String {
         if mount.implicit {
@@ -155,6 +142,52 @@ impl<'a> Grants<'a> {
     }
 }
 
+impl NodeGrants<'_> {
+    /// Where a directory really lies, as far as it was looked at. Back ends make and export nothing through a link.
+    fn real(&self, path: &str) -> String {
+        let path = normal_path(path);
+        self.node.places.get(&path).map_or(path, |place| place.real.clone())
+    }
+
+    /// Notes that the guest of a VM can write a directory.
+    fn gives(&mut self, vm: VmId, path: &str) {
+        self.written.entry(self.real(path)).or_default().insert(vm);
+    }
+
+    /// Why no VM of the node may be made from the file at `path`, with the way out.
+    fn refuses_image(&self, path: &str) -> Option<(String, String)> {
+        let path = normal_path(path);
+        let allowed = &self.node.allowed;
+        if !allowed.image_paths.iter().any(|root| is_below(&path, root)) {
+            let dir = path.rsplit_once('/').map_or("/", |(dir, _)| if dir.is_empty() { "/" } else { dir });
+            let how = format!(
+                "if its administrator agrees: {} in {ALLOW_FILE} on the node; or name a volume of content `import` or `iso`",
+                serde_json::json!({ "image_paths": [dir] })
+            );
+            return Some(("the node's administrator does not allow it".to_owned(), how));
+        }
+        let written = self.written.keys().find(|root| is_at_or_below(&path, root)).map(String::as_str);
+        let root = written.or_else(|| self.rule.given(&path))?;
+        let why = format!("guests can write in `{root}`, or can be given it");
+        Some((why, "put the image where no guest can write".to_owned()))
+    }
+
+    /// A directory that guests can write and that lies above this one, or below it.
+    fn nested(&self, vm: VmId, real: &str) -> Option<Nested<'_>> {
+        // Rather named with another VM than with itself.
+        let of = |vms: &BTreeSet<VmId>| vms.iter().find(|other| **other != vm).or_else(|| vms.first()).copied();
+        let above = real.match_indices('/').skip(1).map(|(at, _)| &real[..at]);
+        for other in above {
+            if let Some((other, vms)) = self.written.get_key_value(other) {
+                return of(vms).map(|by| Nested::Within(other, by));
+            }
+        }
+        let start = format!("{real}/");
+        let (other, vms) = self.written.range(start.clone()..).next().filter(|(path, _)| path.starts_with(&start))?;
+        of(vms).map(|by| Nested::Above(other, by))
+    }
+}
+
 /// How an administrator allows a directory.
 fn allowing(path: &str) -> String {
     let json = serde_json::json!({ "host_paths": [path] });
@@ -164,10 +197,11 @@ fn allowing(path: &str) -> String {
     )
 }
 
-/// Tells that the node's file of what is allowed counts for nothing.
+/// Tells of nodes whose file of what is allowed counts for nothing.
 pub(super) fn broken(observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    if let Some(why) = &observed.allowed.broken {
-        let what = format!("{ALLOW_FILE} of the node allows nothing: {why}");
+    for node in observed.nodes.values() {
+        let Some(why) = &node.allowed.broken else { continue };
+        let what = format!("{ALLOW_FILE} of {} allows nothing: {why}", placement::called(node, observed));
         let hint = "`phoenix schema --of allow` tells what it may say; only its administrator may be able to write it";
         problems.push(Diagnostic::warning(codes::ALLOW_FILE, what).hint(hint));
     }

@@ -1,23 +1,23 @@
 //! VMs that are made from an image.
 
 use super::words::known_words;
-use super::{Scene, Source, codes};
+use super::{Scene, codes, placement};
 use crate::diag::Diagnostic;
 use crate::model::{CloudImage, DesiredVm, ImagePlace, Record, is_at_or_below, is_noted};
 use crate::observed::Storage;
 
-/// What a VM with a `cloud_image` is made from. What can be told of the image before it is there is checked.
-pub(super) fn source(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Source {
-    let observed = scene.observed;
+/// Checks what can be told of the image of a VM before it is there.
+pub(super) fn check(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+    let node = scene.node(vm.vm_id);
     if let ImagePlace::Volume(volume) = image.place() {
         let id = volume.split(':').next().unwrap_or_default();
-        let why = match observed.storages.get(id) {
-            None => Some(format!("there is no storage `{id}`")),
+        let why = match node.storages.get(id) {
+            None => Some(format!("there is no storage `{id}`{}", placement::on(node, scene.observed))),
             Some(storage) if !storage.active => Some(format!("storage `{id}` is not active")),
             Some(_) => None,
         };
         if let Some(why) = why {
-            let known: Vec<&str> = observed.storages.keys().map(String::as_str).collect();
+            let known: Vec<&str> = node.storages.keys().map(String::as_str).collect();
             problems.push(
                 Diagnostic::error(codes::UNUSABLE_STORAGE, format!("image `{volume}`: {why}"))
                     .vm(vm.vm_id)
@@ -26,19 +26,18 @@ pub(super) fn source(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>, prob
         }
     }
     if let ImagePlace::File(path) = image.place()
-        && let Some((id, _)) = observed.storages.iter().find(|(_, storage)| holds_disks(storage, path))
+        && let Some((id, _)) = node.storages.iter().find(|(_, storage)| holds_disks(storage, path))
     {
         let what =
             format!("image `{path}`: it lies among the disks of VMs on storage `{id}`, and is none to be given away");
         let hint = "name a volume of content `import` or `iso`, or a file of its own";
         problems.push(Diagnostic::error(codes::IMAGE_PATH, what).vm(vm.vm_id).hint(hint));
     } else if let ImagePlace::File(path) = image.place()
-        && let Some((why, how)) = scene.grants.refuses_image(path)
+        && let Some((why, how)) = scene.grants.refuses_image(vm.vm_id, path)
     {
         let what = format!("image `{path}`: {why}");
         problems.push(Diagnostic::error(codes::IMAGE_PATH, what).vm(vm.vm_id).hint(how));
     }
-    Source::Image(image.clone())
 }
 
 /// Whether a path lies where a storage keeps the disks of VMs and containers.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::existing::{Situation, absent, situation};
 use super::steps::adopt::room;
-use super::{codes, preflight};
+use super::{codes, placement, preflight};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, Record, VmId, Volume};
 use crate::observed::{Observed, VmObserved, options};
@@ -72,6 +72,10 @@ fn one(
         problems.push(absent(vm, observed));
         return None;
     };
+    if let Some(problem) = placement::out_of_reach(vm, observed) {
+        problems.push(problem);
+        return None;
+    }
     let record = live.record.valid().filter(|record| record.project == desired.settings.project);
     let is_template = record.is_some_and(|record| record.is_template);
     if live.template && !is_template {
@@ -249,8 +253,8 @@ fn built_on(live: &VmObserved, observed: &Observed) -> Option<String> {
     let device = &live.boot_disk.as_ref().filter(|disk| disk.is_linked())?.device;
     let volume = live.volumes.iter().find(|volume| volume.device == *device)?;
     let template = observed.vms.values().find(|vm| vm.template && volume.is_based_on(vm.id))?;
-    let names = observed.templates_by_name();
-    (names.get(template.name.as_str()).is_some_and(|ids| ids.len() == 1)).then(|| template.name.clone())
+    let mut others = observed.vms.values().filter(|vm| vm.template && vm.node == template.node && vm.id != template.id);
+    (!others.any(|other| other.name == template.name)).then(|| template.name.clone())
 }
 
 /// The volumes that are mounted in a VM of ours, but for the one through which scripts reach it without being declared.

@@ -22,6 +22,7 @@ pub mod inventory;
 pub mod lint;
 mod mount;
 mod order;
+mod placement;
 mod planned;
 mod planner;
 mod preflight;
@@ -32,8 +33,8 @@ mod select;
 mod selection;
 mod staging;
 pub mod status;
+mod step;
 mod steps;
-mod task;
 mod template;
 mod verified;
 mod volumes;
@@ -51,6 +52,9 @@ pub(crate) use preflight::unlocking;
 pub use request::{Goal, Power, Request};
 use scene::Scene;
 pub use selection::{Selection, Selector};
-pub use task::{CloneTask, FeatureScript, Leftover, Retired, Source, StagedFile, Task};
+pub use step::{
+    CloneStep, ConfigureStep, FeatureStep, ImageStep, Leftover, MountStep, MoveStep, ResizeStep, Retired, Rows,
+    StageStep, StagedFile, Step, UnmountStep,
+};
 pub use verified::{to_ask, to_verify};
 pub use volumes::{directories, more_directories};

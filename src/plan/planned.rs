@@ -1,11 +1,13 @@
 //! A plan, as a value.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use super::{Action, Change, Retired, Task, Waiting};
+use super::{Action, Change, Retired, Waiting};
 use crate::dag::Dag;
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Digest, Disruption, Outcome, VmId};
+use crate::model::{ActionKind, DesiredVm, Digest, Disruption, Outcome, VmId};
 
 /// Everything that would be done to a target, action by action.
 #[derive(Debug, Clone)]
@@ -51,10 +53,12 @@ pub struct VmPlan {
     pub basis: Option<Digest>,
     /// A guest that does not shut down is stopped by force.
     pub force_stop: bool,
-    /// What goes with the VM, if it goes.
+    /// What is lost and what stays, if the VM is destroyed.
     pub retired: Option<Box<Retired>>,
-    /// What apply needs to make the VM what is wished; `None` when nothing of that acts.
-    pub task: Option<Box<Task>>,
+    /// The VM as the file has it; `None`: nothing acts, or the file does not say what is done.
+    pub desired: Option<Arc<DesiredVm>>,
+    /// The VM has never been ready: whatever is done to it completes it.
+    pub completing: bool,
 }
 
 impl VmPlan {
@@ -80,6 +84,12 @@ impl Plan {
     pub fn action(&self, number: usize) -> (&VmPlan, &Action) {
         let vm = self.first.partition_point(|first| *first <= number) - 1;
         (&self.vms[vm], &self.vms[vm].actions[number - self.first[vm]])
+    }
+
+    /// The numbers of the actions of the VM at this position in [`Plan::vms`].
+    #[must_use]
+    pub fn actions_of(&self, at: usize) -> std::ops::Range<usize> {
+        self.first[at]..self.first[at + 1]
     }
 
     /// Position in [`Plan::vms`] of the VM that an action belongs to.

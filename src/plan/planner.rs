@@ -1,9 +1,10 @@
 //! Planning: every VM by itself, then what waits for what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, order, preflight, select, steps,
+    Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, order, placement, preflight,
+    select, steps,
 };
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
@@ -70,6 +71,11 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
             ids.into_iter().map(|vm| steps::power::plan_power(vm, *power, &scene, &mut problems)).collect()
         }
     };
+    let lost: BTreeMap<VmId, Diagnostic> =
+        vms.iter().filter_map(|vm| Some((vm.vm, placement::out_of_reach(vm.vm, observed)?))).collect();
+    // What is missing on such a node says nothing about the VM.
+    problems.retain(|problem| problem.vm.is_none_or(|vm| !lost.contains_key(&vm)));
+    problems.extend(lost.into_values());
     let in_error: BTreeSet<VmId> =
         problems.iter().filter(|problem| problem.is_error()).filter_map(|problem| problem.vm).collect();
     for vm in &mut vms {

@@ -1,9 +1,10 @@
 //! What must hold at the target before anything is done.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::words::known_words;
-use super::{Mount, Scene, addresses, codes, diff, disk, template};
+use super::{Mount, Scene, addresses, codes, diff, disk, placement, template};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId, normal_path};
 use crate::observed::{Observed, VmObserved, with_record};
@@ -20,6 +21,10 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
             format!("template `{name}` ({source}) is no longer declared and goes: nothing can be cloned from it");
         let hint = "declare it, name another template, or leave out `--prune`";
         problems.push(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint));
+        return None;
+    }
+    if let Some(away) = on_another_node(vm, source, scene) {
+        problems.push(away);
         return None;
     }
     linked(vm, source, scene, problems);
@@ -50,13 +55,17 @@ pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Dia
 /// The only template of the target that has the name.
 fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {
     let name = vm.template_name.as_str();
-    let found = scene.templates.get(name).map_or(&[][..], Vec::as_slice);
-    let [source] = found else {
+    let found = scene.templates_for(vm.vm_id, name);
+    let [source] = &found[..] else {
+        if let Some(away) = scene.templates.get(name).filter(|_| found.is_empty()).and_then(|ids| ids.first()) {
+            problems.extend(on_another_node(vm, *away, scene));
+            return None;
+        }
         let problem = if found.is_empty() {
             let known: Vec<&str> = scene.templates.keys().copied().collect();
             let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
                 Some(id) => format!("VM {id} has that name and is not a template"),
-                None => match &scene.observed.node.template_hint {
+                None => match &scene.observed.template_hint {
                     Some(hint) if known.is_empty() => hint.clone(),
                     _ => known_words("templates", name, &known),
                 },
@@ -76,6 +85,18 @@ fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagno
     Some(*source)
 }
 
+/// Says that a VM cannot be cloned from a template, if that is on another node than the VM is to be.
+fn on_another_node(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Diagnostic> {
+    let [here, there] = [vm.vm_id, source].map(|vm| placement::name_of(vm, scene.observed));
+    if here == there {
+        return None;
+    }
+    let name = vm.template_name.as_str();
+    let what = format!("template `{name}` ({source}) is on node `{there}`, VM {} on node `{here}`", vm.vm_id);
+    let hint = format!("name a template that is on node `{here}`");
+    Some(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint))
+}
+
 /// The storage that the disk of a template lies on, or will lie on.
 fn storage_of<'s>(vm: &DesiredVm, source: VmId, scene: &Scene<'s>) -> Option<&'s str> {
     let lies = || scene.observed.vms.get(&source).and_then(|template| template.boot_disk.as_ref());
@@ -90,7 +111,7 @@ fn storage_of<'s>(vm: &DesiredVm, source: VmId, scene: &Scene<'s>) -> Option<&'s
 pub(super) fn full_clone(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> bool {
     let beside = storage_of(vm, source, scene) == Some(vm.boot_disk_storage.as_str());
     let unsaid = vm.origins.of(Key::FullClone) == Origin::BuiltIn;
-    let linked = unsaid && !scene.observed.node.capabilities.clones_whole && beside;
+    let linked = unsaid && !scene.observed.capabilities.clones_whole && beside;
     vm.is_template || (vm.full_clone && !linked)
 }
 
@@ -111,7 +132,8 @@ fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>, problems: &mut Vec<Di
 
 /// Bridge, CPUs, memory and name against the node.
 pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
-    let node = &scene.observed.node;
+    let node = scene.node(vm.vm_id);
+    let (on, called) = (placement::on(node, scene.observed), placement::called(node, scene.observed));
     if scene.observed.ha.contains(&vm.vm_id) {
         let text = format!("the HA manager looks after VM {}: it may start or stop it at any time", vm.vm_id);
         problems.push(Diagnostic::notice(codes::HA_MANAGED, text).vm(vm.vm_id));
@@ -119,7 +141,7 @@ pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnos
     if !node.bridges.contains_key(&vm.network_bridge) {
         let known: Vec<&str> = node.bridges.keys().map(String::as_str).collect();
         problems.push(
-            Diagnostic::error(codes::UNKNOWN_BRIDGE, format!("there is no bridge `{}`", vm.network_bridge))
+            Diagnostic::error(codes::UNKNOWN_BRIDGE, format!("there is no bridge `{}`{on}", vm.network_bridge))
                 .vm(vm.vm_id)
                 .hint(known_words("bridges", &vm.network_bridge, &known)),
         );
@@ -129,7 +151,7 @@ pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnos
         problems.push(
             Diagnostic::error(
                 codes::TOO_MUCH_MEMORY,
-                format!("{memory} MiB of memory are wished, the node has {}", node.memory_mb),
+                format!("{memory} MiB of memory are wished, {called} has {}", node.memory_mb),
             )
             .vm(vm.vm_id),
         );
@@ -139,7 +161,7 @@ pub(super) fn host(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnos
         problems.push(
             Diagnostic::error(
                 codes::TOO_MANY_CPUS,
-                format!("{cpus} CPUs are wished (sockets × cores), the node allows {} per VM", node.cpus),
+                format!("{cpus} CPUs are wished (sockets × cores), {called} allows {} per VM", node.cpus),
             )
             .vm(vm.vm_id),
         );
@@ -192,7 +214,7 @@ pub(crate) fn unlocking(live: &VmObserved, lock: &str) -> String {
 }
 
 /// What was declared once and is not any more, and what cannot change after creation.
-pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Mount], problems: &mut Vec<Diagnostic>) {
+pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Arc<Mount>], problems: &mut Vec<Diagnostic>) {
     super::image::made_otherwise(vm, record, problems);
     if !record.template.is_empty() && record.template != vm.template_name && vm.cloud_image.is_none() {
         problems.push(
@@ -233,7 +255,7 @@ pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Mount], problem
 /// Tells that a directory which is to be made is there already.
 pub(super) fn directory(vm: &DesiredVm, mount: &Mount, observed: &Observed, problems: &mut Vec<Diagnostic>) {
     let Some(path) = &mount.host_path else { return };
-    if let Some(entries) = observed.directories.get(&normal_path(path)) {
+    if let Some(entries) = placement::node_of(vm.vm_id, observed).directories.get(&normal_path(path)) {
         let what = if *entries == 1 { "1 entry, which is".to_owned() } else { format!("{entries} entries, which are") };
         let text = format!("`{path}` is there already and has {what} kept");
         problems.push(Diagnostic::notice(codes::DIRECTORY_IN_USE, text).vm(vm.vm_id));
@@ -242,14 +264,15 @@ pub(super) fn directory(vm: &DesiredVm, mount: &Mount, observed: &Observed, prob
 
 /// The target must be able to export what it is to export.
 pub(super) fn nfs_server(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    if !observed.node.nfs_server {
-        problems.push(
-            Diagnostic::error(codes::NO_NFS_SERVER, "the node has no NFS server to export the VM's directory with")
-                .vm(vm.vm_id)
-                .hint(observed.node.nfs_hint.clone().unwrap_or_else(|| {
-                    "`apt install nfs-kernel-server` on the node, or name another server in the config".to_owned()
-                })),
-        );
+    let node = placement::node_of(vm.vm_id, observed);
+    if !node.nfs_server {
+        let called = placement::called(node, observed);
+        let what = format!("{called} has no NFS server to export the VM's directory with");
+        problems.push(Diagnostic::error(codes::NO_NFS_SERVER, what).vm(vm.vm_id).hint(
+            node.nfs_hint.clone().unwrap_or_else(|| {
+                "`apt install nfs-kernel-server` on the node, or name another server in the config".to_owned()
+            }),
+        ));
     }
 }
 

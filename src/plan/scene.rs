@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::exports::Exports;
 use super::grants::Grants;
+use super::placement;
 use crate::model::{Desired, VmId};
-use crate::observed::Observed;
+use crate::observed::{Node, Observed};
 
 /// What all VMs of one plan look at.
 pub(super) struct Scene<'a> {
@@ -14,9 +15,9 @@ pub(super) struct Scene<'a> {
     pub observed: &'a Observed,
     pub templates: &'a BTreeMap<&'a str, Vec<VmId>>,
     pub names: &'a BTreeMap<&'a str, Vec<VmId>>,
-    /// What the target exports.
+    /// What the nodes export.
     pub exports: &'a Exports<'a>,
-    /// What VMs may have of the node.
+    /// What VMs may have of the nodes.
     pub grants: &'a Grants<'a>,
     /// Restart VMs with values that wait for it.
     pub restart: bool,
@@ -30,4 +31,18 @@ pub(super) struct Scene<'a> {
     pub addresses: &'a BTreeMap<IpAddr, VmId>,
     /// The VMs that go.
     pub going: &'a BTreeSet<VmId>,
+}
+
+impl<'a> Scene<'a> {
+    /// The node that a VM is on, or will be made on.
+    pub(super) fn node(&self, vm: VmId) -> &'a Node {
+        placement::node_of(vm, self.observed)
+    }
+
+    /// The templates of this name that lie on the VM's node: from others nothing is cloned.
+    pub(super) fn templates_for(&self, vm: VmId, name: &str) -> Vec<VmId> {
+        let node = placement::name_of(vm, self.observed);
+        let named = self.templates.get(name).into_iter().flatten().copied();
+        named.filter(|template| placement::name_of(*template, self.observed) == node).collect()
+    }
 }

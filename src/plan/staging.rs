@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Mount;
-use super::{FeatureScript, StagedFile, context, drift};
+use super::{StagedFile, context, drift};
 use crate::model::{CloudImage, Desired, DesiredVm, Record, Script, content_digest, is_noted, noted};
 
 /// The content of a VM's scripts directory.
@@ -18,7 +18,7 @@ pub(super) struct Staging {
 
 impl Staging {
     /// Works out what a VM's scripts find beside them.
-    pub(super) fn of(vm: &DesiredVm, mounts: &[Mount], desired: &Desired) -> Self {
+    pub(super) fn of(vm: &DesiredVm, mounts: &[Arc<Mount>], desired: &Desired) -> Self {
         let mut staging = Self { context: String::new(), context_digest: String::new(), digests: BTreeMap::new() };
         if vm.features.is_empty() {
             return staging;
@@ -32,11 +32,8 @@ impl Staging {
         staging
     }
 
-    /// All files of the scripts directory: the context, the scripts, the utilities.
-    pub(super) fn files(self, vm: &DesiredVm, desired: &Desired) -> Vec<StagedFile> {
-        if vm.features.is_empty() {
-            return Vec::new();
-        }
+    /// All files of the scripts directory of a VM with features: the context, the scripts, the utilities.
+    pub(super) fn files(&self, vm: &DesiredVm, desired: &Desired) -> Vec<StagedFile> {
         let file = |script: &Script| StagedFile {
             name: script.file.clone(),
             content: Arc::clone(&script.content),
@@ -44,32 +41,12 @@ impl Staging {
         };
         let context = StagedFile {
             name: context::CONTEXT_FILE.to_owned(),
-            content: self.context.into(),
-            digest: self.context_digest.into(),
+            content: self.context.as_str().into(),
+            digest: self.context_digest.as_str().into(),
         };
         let scripts = vm.features.iter().filter_map(|feature| desired.scripts.features.get(&feature.name));
         std::iter::once(context).chain(scripts.map(file)).chain(desired.scripts.common.iter().map(file)).collect()
     }
-}
-
-/// The scripts of a VM's features, in the order in which they run; `again` says which run although they ran.
-pub(super) fn feature_scripts(
-    vm: &DesiredVm,
-    desired: &Desired,
-    again: &dyn Fn(&Arc<str>) -> bool,
-) -> Vec<FeatureScript> {
-    vm.features
-        .iter()
-        .filter_map(|feature| {
-            let script = desired.scripts.features.get(&feature.name)?;
-            Some(FeatureScript {
-                name: Arc::clone(&feature.name),
-                file: script.file.clone(),
-                digest: Arc::clone(&script.digest),
-                again: again(&feature.name),
-            })
-        })
-        .collect()
 }
 
 /// The record of a VM with what an earlier version noted in 64 bits as it is noted now, wherever that names what there is.

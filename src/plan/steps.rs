@@ -16,8 +16,9 @@ mod update;
 mod volumes;
 
 use self::draft::Draft;
+use self::origin::{Making, Source};
 use super::existing::{Situation, situation};
-use super::{CloneTask, Scene, Source, VmPlan, cloud_init, diff, disk, drift, image, preflight};
+use super::{Scene, VmPlan, cloud_init, diff, disk, drift, image, preflight};
 use crate::diag::{Diagnostic, has_errors};
 use crate::model::DesiredVm;
 
@@ -31,7 +32,10 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
         Situation::Blocked => return draft.into_plan(None),
         Situation::Absent(leftover) => {
             let source = match &vm.cloud_image {
-                Some(image) => Some(image::source(vm, image, scene, problems)),
+                Some(image) => {
+                    image::check(vm, image, scene, problems);
+                    Some(Source::Image(image.clone()))
+                }
                 None => preflight::template(vm, scene, problems).map(Source::Template),
             };
             disk::storage(vm, scene.observed, problems);
@@ -47,8 +51,8 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
                     Source::Template(template) => preflight::full_clone(vm, *template, scene),
                     Source::Image(_) => true,
                 };
-                let clone = CloneTask { source, storage: full.then(|| vm.boot_disk_storage.clone()), leftover };
-                return draft.create(vm, clone, mounts, scene, problems);
+                let making = Making { source, storage: full.then(|| vm.boot_disk_storage.clone()), leftover };
+                return draft.create(vm, making, &mounts, scene, problems);
             }
             draft.changes = diff::new_values(vm, None);
         }
@@ -64,7 +68,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diag
             preflight::host(vm, scene, problems);
             preflight::removed(vm, record, &mounts, problems);
             if !has_errors(&problems[before..]) {
-                return draft.update(vm, live, record, mounts, scene, problems);
+                return draft.update(vm, live, record, &mounts, scene, problems);
             }
             draft.changes = drift::changes(vm, live, record, scene, problems);
         }

@@ -86,7 +86,8 @@ const WITHOUT: [&str; 3] = ["lvm", "iscsi", "iscsidirect"];
 /// The storage of a VM that becomes a template must be able to hold one.
 pub(super) fn storage(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
     let id = vm.boot_disk_storage.as_str();
-    let Some(storage) = scene.observed.storages.get(id).filter(|storage| WITHOUT.contains(&storage.kind.as_str()))
+    let Some(storage) =
+        scene.node(vm.vm_id).storages.get(id).filter(|storage| WITHOUT.contains(&storage.kind.as_str()))
     else {
         return;
     };

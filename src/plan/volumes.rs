@@ -1,13 +1,14 @@
 //! From declared volumes to what is mounted from where.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Settings, normal_path};
-use crate::observed::Observed;
+use crate::observed::{Node, Observed};
 
 use super::words::known_words;
-use super::{Mount, codes};
+use super::{Mount, codes, placement};
 
 /// Resolves the volumes of a VM: the declared ones in their order, preceded by the implicit one if there is one.
 ///
@@ -17,27 +18,33 @@ pub(super) fn resolve(
     settings: &Settings,
     observed: &Observed,
     problems: &mut Vec<Diagnostic>,
-) -> Vec<Mount> {
+) -> Vec<Arc<Mount>> {
     let persistent = &settings.persistent_storage;
+    let node = placement::node_of(vm.vm_id, observed);
     let mut mounts = Vec::with_capacity(vm.volumes.len() + 1);
     let declared_channel = vm.volumes.iter().any(|volume| volume.mount_point == persistent.mount_point);
     if !vm.features.is_empty() && !declared_channel {
         let path = implicit_path(settings, vm);
-        if let Some(server) = persistent.server.as_deref().or_else(|| node_address(vm, observed)) {
-            mounts.push(Mount {
+        if let Some(server) = persistent.server.as_deref().or_else(|| node.bridges.get(&vm.network_bridge)?.as_deref())
+        {
+            mounts.push(Arc::new(Mount {
                 mount_point: persistent.mount_point.clone(),
                 server: server.to_owned(),
                 export: path.clone(),
                 host_path: Some(path),
-                served: is_served(server, observed),
+                served: node.is_server(server),
                 channel: true,
                 implicit: true,
-            });
-        } else if observed.node.bridges.contains_key(&vm.network_bridge) {
+            }));
+        } else if node.bridges.contains_key(&vm.network_bridge) {
             problems.push(
                 Diagnostic::error(
                     codes::NO_NODE_ADDRESS,
-                    format!("the node has no address on bridge `{}` to serve files from", vm.network_bridge),
+                    format!(
+                        "{} has no address on bridge `{}` to serve files from",
+                        placement::called(node, observed),
+                        vm.network_bridge
+                    ),
                 )
                 .vm(vm.vm_id)
                 .hint("set `hypervisor.persistent_storage.server` to an address the guests reach"),
@@ -48,8 +55,8 @@ pub(super) fn resolve(
         let channel = !vm.features.is_empty() && volume.mount_point == persistent.mount_point;
         let (server, export, host_path) = match (&volume.share, &volume.server) {
             (Some(share), _) => {
-                let Some((server, export, host)) = share_source(share, settings, observed) else {
-                    problems.push(unknown_share(vm, share, settings, observed));
+                let Some((server, export, host)) = share_source(share, settings, node) else {
+                    problems.push(unknown_share(vm, share, settings, node));
                     continue;
                 };
                 let host = host.map(|host| normal_path(&format!("{host}/{}", volume.path)));
@@ -59,15 +66,15 @@ pub(super) fn resolve(
             // The config refuses a volume with neither.
             (None, None) => continue,
         };
-        mounts.push(Mount {
+        mounts.push(Arc::new(Mount {
             mount_point: volume.mount_point.clone(),
-            served: is_served(&server, observed) && host_path.is_some(),
+            served: node.is_server(&server) && host_path.is_some(),
             server,
             export,
             host_path,
             channel,
             implicit: false,
-        });
+        }));
     }
     mounts
 }
@@ -95,16 +102,17 @@ pub fn directories(desired: &Desired) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// The directories on the hypervisor that volumes lie in and that have not been looked at, as only the target's storages
+/// The directories on the target's own node that volumes lie in and that have not been looked at, as only its storages
 /// tell them.
 #[must_use]
 pub fn more_directories(desired: &Desired, observed: &Observed) -> Vec<String> {
     let mut found = BTreeSet::new();
-    for vm in desired.vms.iter().filter(|vm| vm.volumes.iter().any(|volume| volume.share.is_some())) {
+    let here = |vm: &&DesiredVm| placement::name_of(vm.vm_id, observed) == observed.here;
+    for vm in desired.vms.iter().filter(|vm| vm.volumes.iter().any(|volume| volume.share.is_some())).filter(here) {
         let mounts = resolve(vm, &desired.settings, observed, &mut Vec::new());
-        found.extend(mounts.iter().flat_map(Mount::directories).map(normal_path));
+        found.extend(mounts.iter().flat_map(|mount| mount.directories()).map(normal_path));
     }
-    found.retain(|path| !observed.places.contains_key(path));
+    found.retain(|path| !observed.own_node().places.contains_key(path));
     found.into_iter().collect()
 }
 
@@ -113,32 +121,23 @@ fn implicit_path(settings: &Settings, vm: &DesiredVm) -> String {
     format!("{}/{}", settings.persistent_storage.host_path, vm.vm_id)
 }
 
-/// Whether a server is the target itself.
-pub(super) fn is_served(server: &str, observed: &Observed) -> bool {
-    observed.node.addresses.contains(server) || server == observed.node.name
-}
-
-fn node_address<'o>(vm: &DesiredVm, observed: &'o Observed) -> Option<&'o str> {
-    observed.node.bridges.get(&vm.network_bridge)?.as_deref()
-}
-
 /// Server, export and host path of a share: the config's own first, then a Proxmox storage of type `nfs`.
 fn share_source<'a>(
     share: &str,
     settings: &'a Settings,
-    observed: &'a Observed,
+    node: &'a Node,
 ) -> Option<(&'a str, &'a str, Option<&'a str>)> {
     if let Some(own) = settings.nfs_shares.get(share) {
         return Some((&own.server, &own.export, Some(&own.host_path)));
     }
-    let storage = observed.storages.get(share)?;
+    let storage = node.storages.get(share)?;
     let nfs = storage.nfs.as_ref()?;
     Some((&nfs.server, &nfs.export, storage.path.as_deref()))
 }
 
-fn unknown_share(vm: &DesiredVm, share: &str, settings: &Settings, observed: &Observed) -> Diagnostic {
+fn unknown_share(vm: &DesiredVm, share: &str, settings: &Settings, node: &Node) -> Diagnostic {
     let mut known: Vec<&str> = settings.nfs_shares.keys().map(String::as_str).collect();
-    known.extend(observed.storages.iter().filter(|(_, s)| s.nfs.is_some()).map(|(id, _)| id.as_str()));
+    known.extend(node.storages.iter().filter(|(_, s)| s.nfs.is_some()).map(|(id, _)| id.as_str()));
     let mut problem = Diagnostic::error(
         codes::UNKNOWN_SHARE,
         format!("share `{share}` is neither in `hypervisor.nfs_shares` nor a storage of type nfs on the target"),

@@ -37,7 +37,7 @@ impl Plan {
             let waits = (self.first[at]..self.first[at + 1]).flat_map(|action| self.graph.dependencies(action));
             return waits.map(|other| self.vms[self.vm_index(other)].vm).filter(|other| *other != vm.vm).collect();
         }
-        let Some(desired) = vm.task.as_ref().map(|task| &task.desired) else { return Vec::new() };
+        let Some(desired) = &vm.desired else { return Vec::new() };
         let cloned = vm.actions.iter().any(|action| action.kind == ActionKind::Clone && action.outcome.acts());
         desired.depends_on.iter().copied().chain(desired.template.filter(|_| cloned)).collect()
     }
@@ -103,6 +103,7 @@ mod tests {
             reason: "",
             disruption: Disruption::None,
             timeout_seconds: 1,
+            step: None,
         };
         VmPlan {
             vm: id(number),
@@ -116,7 +117,8 @@ mod tests {
             basis: None,
             force_stop: false,
             retired: None,
-            task: None,
+            desired: None,
+            completing: false,
         }
     }
 

@@ -13,7 +13,7 @@ use phoenix::hypervisor::{About, Hypervisor as _};
 use phoenix::model::{Desired, DesiredVm, Record, RecordState, content_digest};
 use phoenix::observed::{Observed, VmObserved, encode_description, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Plan, Request, lint, plan, vm_context};
+use phoenix::plan::{Plan, Request, Step, lint, plan, vm_context};
 use phoenix::ui;
 use tempfile::TempDir;
 
@@ -57,10 +57,16 @@ fn empty() -> Observed {
 
 /// The configuration file of a VM that is as wished.
 fn conf(vm: &DesiredVm, plan: &Plan) -> String {
-    let task = plan.vms.iter().find(|planned| planned.vm == vm.vm_id).unwrap().task.as_ref().unwrap();
+    let planned = plan.vms.iter().find(|planned| planned.vm == vm.vm_id).unwrap();
+    let steps = || planned.actions.iter().filter_map(|action| action.step.as_ref());
+    let last = steps().find_map(|step| if let Step::Record(record) = step { Some(record) } else { None }).unwrap();
+    let mounts = steps().filter_map(|step| if let Step::Mount(step) = step { Some(step.mount.clone()) } else { None });
     let uuid = format!("00000000-0000-4000-8000-{:012}", vm.vm_id.get());
-    let record = Record { state: RecordState::Ready, uuid: Some(uuid.clone()), ..task.record.clone() };
-    assert_eq!(record.staged["vm_context.json"], content_digest(vm_context(vm, &task.mounts).as_bytes()));
+    let record = Record { state: RecordState::Ready, uuid: Some(uuid.clone()), ..Record::clone(last) };
+    assert_eq!(
+        record.staged["vm_context.json"],
+        content_digest(vm_context(vm, &mounts.collect::<Vec<_>>()).as_bytes())
+    );
     let notes = encode_description(&with_record(&vm.description, &record).unwrap());
     format!(
         "{notes}agent: enabled=1\nboot: order=scsi0\ncores: {}\nmemory: {}\nname: {}\n\
@@ -77,7 +83,7 @@ fn settled(vms: usize) -> (Desired, Observed) {
     let all_new = plan(&desired, &observed, &Request::default());
     for vm in &desired.vms {
         let text = conf(vm, &all_new);
-        observed.vms.insert(vm.vm_id, VmObserved::from_conf(vm.vm_id, &text, true));
+        observed.vms.insert(vm.vm_id, VmObserved::from_conf(vm.vm_id, &text, true).on(&observed.here));
     }
     assert!(!plan(&desired, &observed, &Request::default()).acts());
     (desired, observed)

@@ -96,7 +96,7 @@ fn exports(world: &World) {
     // Those of phoenix's for another VM do not matter to this one.
     world.same("exports", found(), [&others[..1], &ours[..], &others[2..]].concat());
     let wanted = [&others[..1], &ours[..], &others[1..]].concat();
-    world.same("exports, observed", world.answer("observe", world.target.observe()).exports, wanted);
+    world.same("exports, observed", world.answer("observe", world.target.observe()).own_node().exports.clone(), wanted);
     world.done(&write(vec![entry("/srv/d", "192.0.2.7")]));
     world.same("they are replaced", found().iter().filter(|export| export.vm == Some(id(1000))).count(), 1);
     world.done(&write(Vec::new()));

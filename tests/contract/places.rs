@@ -60,11 +60,15 @@ fn places(world: &World) {
     let same = |mounted: &dyn Fn(&str, &Place) -> Place| {
         let observed = world.answer("observe", world.target.observe_with(&asked));
         for (path, place) in &wanted {
-            world.same(path, observed.places[*path].clone(), mounted(path, place));
+            world.same(path, observed.own_node().places[*path].clone(), mounted(path, place));
         }
-        world.same("the same by itself", world.answer("places", world.target.places(&asked)), observed.places);
-        let counted =
-            ["/places/own", "/places/plain", "/places/here"].map(|path| observed.directories.get(path).copied());
+        world.same(
+            "the same by itself",
+            world.answer("places", world.target.places(&asked)),
+            observed.own_node().places.clone(),
+        );
+        let counted = ["/places/own", "/places/plain", "/places/here"]
+            .map(|path| observed.own_node().directories.get(path).copied());
         world.same("entries", counted, [Some(1), Some(1), Some(1)]);
     };
     same(&|_, place| place.clone());
@@ -79,7 +83,7 @@ fn places(world: &World) {
 
 fn allowed(world: &World) {
     let file = "root/etc/phoenix/allow.json";
-    let found = || world.answer("observe", world.target.observe()).allowed;
+    let found = || world.answer("observe", world.target.observe()).own_node().allowed.clone();
     let mode = |name: &str, mode: u32| fs::set_permissions(world.path(name), Permissions::from_mode(mode)).unwrap();
     let broken = |why: &str| {
         let allowed = found();

@@ -81,12 +81,15 @@ fn observation(world: &World) {
     }
     world.same("running", (world.vm(100).running, world.vm(101).running), (false, true));
     world.holds("the template is one", first.vms[&id(9000)].template);
-    world.same("the node's name is the one Proxmox uses", first.node.name.as_str(), "pve");
-    world.holds("an NFS server is there", first.node.nfs_server && first.node.cpus > 0 && first.node.memory_mb > 0);
-    world.holds("bridges have addresses", first.node.bridges["vmbr0"].as_deref() == Some("192.0.2.1"));
-    let nfs = first.storages["local-nfs"].nfs.as_ref();
+    let node = first.own_node();
+    world.same("the node's name is the one Proxmox uses", first.here.as_str(), "pve");
+    world.holds("it is the only one and up", first.nodes.len() == 1 && node.online && node.name == first.here);
+    world.holds("every VM is on it", first.vms.values().all(|vm| vm.node == first.here));
+    world.holds("an NFS server is there", node.nfs_server && node.cpus > 0 && node.memory_mb > 0);
+    world.holds("bridges have addresses", node.bridges["vmbr0"].as_deref() == Some("192.0.2.1"));
+    let nfs = node.storages["local-nfs"].nfs.as_ref();
     world.holds("an NFS storage says where it comes from", nfs.is_some_and(|nfs| nfs.export.starts_with('/')));
-    world.holds("storages say what they hold", first.storages["local-zfs"].images);
+    world.holds("storages say what they hold", node.storages["local-zfs"].images);
     world.holds("no clone runs", first.cloning.is_empty() && !first.unattributed_clone);
 }
 

@@ -110,16 +110,16 @@ impl World {
         found.unwrap_or_else(|| panic!("{}: VM {vm} is gone", self.title()))
     }
 
-    /// Its configuration, as the back end sees it.
+    /// Its configuration file; empty when there is none.
     #[track_caller]
     pub(crate) fn config(&self, vm: u32) -> String {
-        self.answer("config", self.target.config(id(vm))).unwrap_or_default()
+        self.read(&format!("qemu-server/{vm}.conf"))
     }
 
     #[track_caller]
     pub(crate) fn is_gone(&self, vm: u32) {
         self.same("no VM", self.answer("vm", self.target.vm(id(vm))), None);
-        self.same("no configuration", self.answer("config", self.target.config(id(vm))), None);
+        self.same("no configuration", self.config(vm), String::new());
     }
 
     /// A write guarded by the digest of now.

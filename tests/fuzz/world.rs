@@ -88,7 +88,7 @@ impl World {
         });
         assert!(summary.is_complete(), "{summary:?}");
         let mut observed = node.observe().unwrap();
-        "directory /node".clone_into(&mut observed.node.identity);
+        "directory /node".clone_into(&mut observed.identity);
         Self { dir, desired: desired(&configs[1]), configs, observed, log }
     }
 
@@ -122,8 +122,8 @@ impl World {
         DocumentTarget {
             name: "embedded:node".to_owned(),
             label: "embedded node at node".to_owned(),
-            node: self.observed.node.name.clone(),
-            identity: self.observed.node.identity.clone(),
+            node: self.observed.here.clone(),
+            identity: self.observed.identity.clone(),
             simulated: true,
             observed_at: "2024-05-01T10:00:00Z".to_owned(),
             ..DocumentTarget::default()

@@ -108,9 +108,6 @@ impl Hypervisor for Loaded {
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.look(|node| node.vm(vm))
     }
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.look(|node| node.config(vm))
-    }
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
         self.look(|node| node.volumes(vm))
     }

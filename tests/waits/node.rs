@@ -206,9 +206,6 @@ impl Hypervisor for Troubled {
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.looked(vm).vm(vm)
     }
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.looked(vm).config(vm)
-    }
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
         self.looked(vm).volumes(vm)
     }

@@ -134,9 +134,10 @@ impl Hypervisor for Embedded {
         self.settle(&mut vms, &mut cloning)?;
         let without_nfs = self.nfs().lacks();
         let real = self.settings.guests == GuestKind::Qemu;
+        let (places, counts) = self.look_at(directories)?;
         let node = Node {
             name: self.settings.name.clone(),
-            identity: format!("directory {}", admin::whole(&self.dir).display()),
+            online: true,
             memory_mb: self.settings.memory_mb,
             cpus: self.settings.cpus,
             bridges: self.settings.bridges.clone(),
@@ -144,21 +145,22 @@ impl Hypervisor for Embedded {
             nfs_server: self.settings.nfs_server && without_nfs.is_none(),
             nfs_ended: self.nfs().look()?.is_some_and(NfsState::has_ended),
             nfs_hint: without_nfs.and_then(|fault| Some(format!("{}: {}", fault.what, fault.hint?))),
-            template_hint: real.then(|| {
-                "`phoenix node add-template NAME --image FILE` makes one of the disk image of a cloud image".to_owned()
-            }),
-            capabilities: if real { Capabilities::REAL_GUESTS } else { Capabilities::PROXMOX },
-        };
-        let (places, counts) = self.look_at(directories)?;
-        attempt.after(Ok(Observed {
-            node,
             storages: self.storages_with(&used)?,
-            vms,
             directories: counts,
             places,
             allowed: self.allowed()?,
             exports: self.exports_on_host(&|_| true)?,
-            elsewhere: BTreeMap::new(),
+        };
+        attempt.after(Ok(Observed {
+            here: self.settings.name.clone(),
+            identity: format!("directory {}", admin::whole(&self.dir).display()),
+            capabilities: if real { Capabilities::REAL_GUESTS } else { Capabilities::PROXMOX },
+            template_hint: real.then(|| {
+                "`phoenix node add-template NAME --image FILE` makes one of the disk image of a cloud image".to_owned()
+            }),
+            nodes: BTreeMap::from([(self.settings.name.clone(), node)]),
+            vms,
+            taken: BTreeMap::new(),
             ha: BTreeSet::new(),
             addresses: BTreeMap::new(),
             guests: BTreeMap::new(),
@@ -174,11 +176,7 @@ impl Hypervisor for Embedded {
 
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let Some(text) = self.conf_text(vm)? else { return Ok(None) };
-        Ok(Some(VmObserved::from_conf(vm, &text, self.runs(vm)?)))
-    }
-
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.conf_text(vm)
+        Ok(Some(VmObserved::from_conf(vm, &text, self.runs(vm)?).on(&self.settings.name)))
     }
 
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {

@@ -44,7 +44,7 @@ impl Embedded {
             // One that went in this moment is gone.
             let Some(text) = reader.read(&confs.join(&name))? else { continue };
             storage::add_use(text, &mut used);
-            vms.insert(vm, VmObserved::from_conf(vm, text, false));
+            vms.insert(vm, VmObserved::from_conf(vm, text, false).on(&self.settings.name));
         }
         for vm in running {
             if let Some(vm) = vms.get_mut(&vm) {

@@ -1,11 +1,11 @@
-//! Which VMs there are: on a node, elsewhere in its cluster, and in the hands of the HA manager.
+//! Which VMs there are: on a node, what else of its cluster has a VMID, and which ones the HA manager looks after.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::model::{VmId, content_digest};
-use crate::observed::{Elsewhere, VmObserved};
+use crate::observed::{Taken, VmObserved};
 
 /// A VM as the API lists it for a node.
 #[derive(Debug, Deserialize)]
@@ -31,19 +31,19 @@ pub(in crate::backend) fn running(vms: Vec<NodeVm>) -> BTreeMap<u32, bool> {
     vms.into_iter().map(|vm| (vm.vmid, vm.status == "running")).collect()
 }
 
-/// What has a VMID of the cluster and is no VM of `node`, whose VMs are `here`.
-pub(in crate::backend) fn elsewhere(
+/// What has a VMID of the cluster and is no VM of `node`, whose VMs are these.
+pub(in crate::backend) fn taken(
     vms: Vec<ClusterVm>,
     node: &str,
-    here: &BTreeMap<VmId, VmObserved>,
-) -> BTreeMap<VmId, Elsewhere> {
+    own: &BTreeMap<VmId, VmObserved>,
+) -> BTreeMap<VmId, Taken> {
     vms.into_iter()
         .map(|vm| (vm.kind == "lxc", vm))
         .filter(|(container, vm)| *container || vm.node != node)
         .filter_map(|(container, vm)| {
-            Some((VmId::try_from(vm.vmid).ok()?, Elsewhere { node: vm.node, name: vm.name, container }))
+            Some((VmId::try_from(vm.vmid).ok()?, Taken { node: vm.node, name: vm.name, container }))
         })
-        .filter(|(id, _)| !here.contains_key(id))
+        .filter(|(id, _)| !own.contains_key(id))
         .collect()
 }
 
@@ -62,21 +62,21 @@ pub(in crate::backend) fn identity(certificate: &[u8]) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{ClusterVm, elsewhere, managed};
+    use super::{ClusterVm, managed, taken};
     use crate::model::VmId;
     use crate::observed::VmObserved;
 
     #[test]
-    fn what_is_elsewhere_has_a_vmid_that_is_taken() {
+    fn containers_and_vms_of_other_nodes_take_vmids() {
         let vms: Vec<ClusterVm> = serde_json::from_str(
             r#"[{"vmid":100,"node":"pve1","name":"here","type":"qemu"},{"vmid":101,"node":"pve2","name":"there","type":"qemu"},
                 {"vmid":102,"node":"pve1","name":"box","type":"lxc"},{"vmid":103,"node":"pve2","type":"qemu"}]"#,
         )
         .unwrap();
         let id = |vm: u32| VmId::try_from(vm).unwrap();
-        // It moved between two looks: it is here.
-        let here = BTreeMap::from([(id(103), VmObserved::from_conf(id(103), "", false))]);
-        let found = elsewhere(vms, "pve1", &here);
+        // It moved between two looks: it is one of its own.
+        let own = BTreeMap::from([(id(103), VmObserved::from_conf(id(103), "", false))]);
+        let found = taken(vms, "pve1", &own);
         let found: Vec<_> = found.iter().map(|(id, vm)| (id.get(), vm.name.as_str(), vm.container)).collect();
         assert_eq!(found, [(101, "there", false), (102, "box", true)]);
     }

@@ -111,7 +111,7 @@ fn with_file(command: &Command, text: String) -> Command {
     Command { argv, stdin: text.into_bytes(), ..command.clone() }
 }
 
-/// `phoenix-vm PVE ROOT VMID`: a mark, the power state, and the configuration.
+/// `phoenix-vm PVE ROOT VMID`: a mark with the name of the node, the power state, and the configuration.
 ///
 /// A VM runs if the process in its pid file is its QEMU (recorded: `-pidfile /var/run/qemu-server/VMID.pid`). `qm status`
 /// would say the same and take a second; it is asked only where there is no directory for pid files.
@@ -119,7 +119,8 @@ const VM: &str = r#"set -u
 conf="$1/qemu-server/$3.conf" pids="$2/var/run/qemu-server"
 [ -d "$1/qemu-server/" ] || { echo "$1/qemu-server cannot be read" >&2; exit 3; }
 [ -f "$conf" ] || exit 0
-echo found
+read -r node <"$2/proc/sys/kernel/hostname" || exit 1
+echo "found ${node%%.*}"
 if [ -d "$pids" ]; then
   state=stopped
   if read -r pid <"$pids/$3.pid" && [ -n "$pid" ] &&
@@ -130,14 +131,6 @@ if [ -d "$pids" ]; then
 else
   qm status "$3" 2>/dev/null || echo "status: unknown"
 fi
-cat "$conf"
-"#;
-
-/// `phoenix-config PVE VMID`: the configuration alone.
-const CONFIG: &str = r#"conf="$1/qemu-server/$2.conf"
-[ -d "$1/qemu-server/" ] || { echo "$1/qemu-server cannot be read" >&2; exit 3; }
-[ -f "$conf" ] || exit 0
-echo found
 cat "$conf"
 "#;
 
@@ -164,21 +157,17 @@ impl Hypervisor for Qm {
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let output = self.look("phoenix-vm", VM, &[&self.layout.pve, &self.layout.root, &vm.to_string()])?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let Some(rest) = text.strip_prefix("found\n") else { return Ok(None) };
-        let Some((status, conf)) = rest.split_once('\n') else {
+        let Some(rest) = text.strip_prefix("found ") else { return Ok(None) };
+        let Some((node, (status, conf))) =
+            rest.split_once('\n').and_then(|(node, rest)| Some((node, rest.split_once('\n')?)))
+        else {
             return Err(Fault::harmless(FaultKind::Garbled, format!("the node's answer about VM {vm} is cut off")));
         };
         match status {
-            "status: running" => Ok(Some(VmObserved::from_conf(vm, conf, true))),
-            "status: stopped" => Ok(Some(VmObserved::from_conf(vm, conf, false))),
+            "status: running" => Ok(Some(VmObserved::from_conf(vm, conf, true).on(node))),
+            "status: stopped" => Ok(Some(VmObserved::from_conf(vm, conf, false).on(node))),
             other => Err(Fault::harmless(FaultKind::Garbled, format!("the node says of VM {vm}: `{other}`"))),
         }
-    }
-
-    fn config(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        let output = self.look("phoenix-config", CONFIG, &[&self.layout.pve, &vm.to_string()])?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text.strip_prefix("found\n").map(ToOwned::to_owned))
     }
 
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {

@@ -16,7 +16,7 @@ use super::answer;
 use super::copying::{copying, writes_volume_of};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Allowed, Export, Guarded, Mounts, Node, Observed, Place, VmObserved};
+use crate::observed::{Allowed, Capabilities, Export, Guarded, Mounts, Node, Observed, Place, VmObserved};
 pub(super) use script::{PLACES, SCRIPT};
 
 /// A file of the answer.
@@ -58,20 +58,28 @@ pub(super) fn read(
     root: &str,
 ) -> Result<Observed, Fault> {
     let running = cluster::running(json(files, "qemu")?);
-    let vms = configurations(files, &running);
-    let name = text(files, "hostname").trim().to_owned();
-    let elsewhere = cluster::elsewhere(json(files, "resources")?, &name, &vms);
+    let here = text(files, "hostname").trim().to_owned();
+    let vms = configurations(files, &running, &here);
+    let taken = cluster::taken(json(files, "resources")?, &here, &vms);
     let cloning = cloning(files, &vms, clones);
     let working = working(files, &vms)?;
-    Ok(Observed {
-        elsewhere,
-        node: node(files, name),
+    let authority = files.get("root-ca").filter(|certificate| !certificate.is_empty());
+    let node = Node {
         storages: storages(json(files, "storage")?, &sections(&text(files, "storage.cfg"))),
-        vms,
         directories: text(files, "directories").lines().filter_map(|line| entries(line, root)).collect(),
         places: places(files.get("places").map_or(&[], Vec::as_slice), directories, root)?,
         allowed: allowed(files),
         exports: exports(files),
+        ..node(files, &here)
+    };
+    Ok(Observed {
+        identity: authority.map(|certificate| cluster::identity(certificate)).unwrap_or_default(),
+        capabilities: Capabilities::PROXMOX,
+        template_hint: None,
+        nodes: BTreeMap::from([(here.clone(), node)]),
+        here,
+        vms,
+        taken,
         ha: text(files, "ha").lines().filter_map(cluster::managed).collect(),
         addresses: BTreeMap::new(),
         guests: BTreeMap::new(),
@@ -81,18 +89,19 @@ pub(super) fn read(
     })
 }
 
-fn configurations(files: &Files, running: &BTreeMap<u32, bool>) -> BTreeMap<VmId, VmObserved> {
+fn configurations(files: &Files, running: &BTreeMap<u32, bool>, node: &str) -> BTreeMap<VmId, VmObserved> {
     let mut vms = BTreeMap::new();
     for (path, content) in files {
         let Some(id) = path.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
         let runs = running.get(&id.get()).copied().unwrap_or(false);
         let text = String::from_utf8_lossy(content);
-        vms.insert(id, VmObserved::from_conf(id, &text, runs));
+        vms.insert(id, VmObserved::from_conf(id, &text, runs).on(node));
     }
     vms
 }
 
-fn node(files: &Files, name: String) -> Node {
+/// What the node itself says of what it has.
+fn node(files: &Files, name: &str) -> Node {
     let kib = text(files, "meminfo")
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
@@ -103,9 +112,9 @@ fn node(files: &Files, name: String) -> Node {
         text(files, "bridges").lines().map(|bridge| (bridge.to_owned(), addresses.get(bridge).cloned())).collect();
     let cpus = text(files, "cpus").trim().parse().unwrap_or(0);
     let all = text(files, "addresses").lines().filter_map(address).map(|(_, address)| address).collect();
-    let authority = files.get("root-ca").filter(|certificate| !certificate.is_empty());
-    let identity = authority.map(|certificate| cluster::identity(certificate)).unwrap_or_default();
-    Node { name, identity, memory_mb: kib / 1024, cpus, bridges, addresses: all, nfs_server, ..Node::default() }
+    let (name, memory_mb) = (name.to_owned(), kib / 1024);
+    // Whoever answers is up.
+    Node { name, online: true, memory_mb, cpus, bridges, addresses: all, nfs_server, ..Node::default() }
 }
 
 /// `2: vmbr0    inet 192.0.2.1/24 brd …` → the interface and its address.
@@ -128,7 +137,7 @@ fn cloning(files: &Files, vms: &BTreeMap<VmId, VmObserved>, clones: &[Option<VmI
     targets
 }
 
-/// VMs on whose disks a task works, or a copy that outlived its task. One that is being cloned is told elsewhere.
+/// VMs on whose disks a task works, or a copy that outlived its task. One that is being cloned is none of them.
 fn working(files: &Files, vms: &BTreeMap<VmId, VmObserved>) -> Result<BTreeMap<VmId, String>, Fault> {
     let text = text(files, "copying");
     let copied = vms.values().filter(|vm| !text.is_empty() && vm.lock.is_none() && copying(&text, vm.id));

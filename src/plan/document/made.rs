@@ -2,8 +2,8 @@
 
 use super::agreed::named;
 use super::{
-    DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentProblem, DocumentSummary, DocumentVm, DocumentWaiting,
-    PlanDocument, Provenance,
+    DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentOperands, DocumentProblem, DocumentSummary, DocumentVm,
+    DocumentWaiting, PlanDocument, Provenance,
 };
 use crate::diag::Diagnostic;
 use crate::model::{Desired, VmId};
@@ -83,6 +83,7 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
         reason: action.reason.to_owned(),
         disruption: action.disruption,
         timeout_seconds: action.timeout_seconds,
+        with: action.step.as_ref().and_then(DocumentOperands::of),
         after: plan.graph.dependencies(first + at).into_iter().map(|other| plan.action_id(other)).collect(),
     });
     DocumentVm {

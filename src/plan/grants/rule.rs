@@ -1,8 +1,7 @@
 //! The rule: which directories of a node VMs may have, by where they really lie.
 
 use crate::model::{PERSISTENT_DATA, allowed_path, is_at_or_below, is_below, is_system_path, normal_path};
-use crate::observed::Observed;
-use crate::plan::volumes;
+use crate::observed::Node;
 
 /// What VMs may have of a node.
 pub(super) struct Rule<'a> {
@@ -29,12 +28,11 @@ pub(super) enum Verdict {
 
 impl<'a> Rule<'a> {
     /// Gathers what the node, its administrator and the command line (`asked`) allow.
-    pub(super) fn of(observed: &'a Observed, asked: &[String]) -> Self {
+    pub(super) fn of(node: &'a Node, asked: &[String]) -> Self {
         let (mut shared, mut content) = (vec![PERSISTENT_DATA.to_owned()], Vec::new());
-        for (id, storage) in &observed.storages {
+        for (id, storage) in &node.storages {
             // Where the node itself serves what the storage shows, it is the same directory under another name.
-            let own =
-                storage.nfs.as_ref().filter(|nfs| volumes::is_served(&nfs.server, observed)).map(|nfs| &nfs.export);
+            let own = storage.nfs.as_ref().filter(|nfs| node.is_server(&nfs.server)).map(|nfs| &nfs.export);
             for files in storage.path.iter().chain(own).map(|path| normal_path(path)) {
                 let below = |dir: &str| (normal_path(&format!("{files}/{dir}")), id.as_str());
                 content.extend(storage.content().map(below));
@@ -45,7 +43,7 @@ impl<'a> Rule<'a> {
         }
         // What was typed was looked at before; what a saved plan says may be anything.
         let typed = asked.iter().filter_map(|path| allowed_path(path).ok());
-        let named = observed.allowed.host_paths.iter().cloned().chain(typed).collect();
+        let named = node.allowed.host_paths.iter().cloned().chain(typed).collect();
         Self { shared, named, content }
     }
 
@@ -76,7 +74,7 @@ impl<'a> Rule<'a> {
 #[cfg(test)]
 mod tests {
     use super::{Rule, Verdict};
-    use crate::observed::{NfsSource, Observed, Storage};
+    use crate::observed::{NfsSource, Node, Storage};
 
     fn storage(kind: &str, path: Option<&str>, nfs: Option<(&str, &str)>, content_dirs: &str) -> Storage {
         Storage {
@@ -94,8 +92,8 @@ mod tests {
 
     #[test]
     fn the_rule() {
-        let mut observed = Observed::default();
-        observed.node.addresses.insert("192.0.2.1".to_owned());
+        let mut node = Node::default();
+        node.addresses.insert("192.0.2.1".to_owned());
         let storages = [
             ("local", storage("dir", Some("/var/lib/vz"), None, "")),
             ("zfs", storage("zfspool", None, None, "")),
@@ -107,11 +105,10 @@ mod tests {
             ("all", storage("nfs", Some("/mnt/pve/all"), Some(("192.0.2.1", "/")), "")),
             ("smb", storage("cifs", Some("/mnt/pve/smb"), None, "")),
         ];
-        observed.storages.extend(storages.map(|(id, storage)| (id.to_owned(), storage)));
-        observed.allowed.host_paths =
+        node.storages.extend(storages.map(|(id, storage)| (id.to_owned(), storage)));
+        node.allowed.host_paths =
             ["/srv/nfs", "/var/lib", "/var/lib/vz", "/mnt", "/tank", "/quickOS"].map(Into::into).into();
-        let rule =
-            Rule::of(&observed, &["/data".to_owned(), "/".to_owned(), "/etc".to_owned(), "/x/../etc".to_owned()]);
+        let rule = Rule::of(&node, &["/data".to_owned(), "/".to_owned(), "/etc".to_owned(), "/x/../etc".to_owned()]);
         let storage = |id: &str| Some(Verdict::Storage(id.to_owned()));
         let whole = |root: &str| Some(Verdict::Whole(root.to_owned()));
         for (path, wanted) in [

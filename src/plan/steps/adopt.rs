@@ -36,7 +36,7 @@ pub(super) fn plan_adopted(
     if room(live, &record).is_some() {
         record.applied.clear();
     }
-    draft.update(vm, live, &record, mounts, scene, problems)
+    draft.update(vm, live, &record, &mounts, scene, problems)
 }
 
 /// What is as it would be had phoenix applied it; nothing where the agent is off, with which phoenix begins.

@@ -1,8 +1,9 @@
 //! One VM's case.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::{DesiredVm, Record};
+use crate::plan::staging::Staging;
 use crate::plan::verified::Verified;
 use crate::plan::{Mount, Scene};
 
@@ -13,10 +14,14 @@ pub(super) struct Case<'a> {
     pub(super) vm: &'a DesiredVm,
     /// What its record says.
     pub(super) record: &'a Record,
+    /// The same for steps to share.
+    pub(super) desired: &'a Arc<DesiredVm>,
+    /// What its record says in the end.
+    pub(super) last: &'a Arc<Record>,
     /// Its volumes, resolved.
-    pub(super) mounts: &'a [Mount],
-    /// Digests of what lies beside its scripts, by file name.
-    pub(super) staged: &'a BTreeMap<String, String>,
+    pub(super) mounts: &'a [Arc<Mount>],
+    /// What lies beside its scripts.
+    pub(super) staging: &'a Staging,
     /// What all VMs look at.
     pub(super) scene: &'a Scene<'a>,
 }

@@ -1,43 +1,53 @@
 //! A VM that is made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::case::Case;
 use super::draft::Draft;
 use super::follow::Steps;
 use super::guest;
-use super::origin::{Origin, made_by};
+use super::origin::{Making, Origin, Source};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, CloudImage, DesiredVm, Disruption, Outcome, Record};
-use crate::plan::staging::{self, Staging};
-use crate::plan::{CloneTask, Mount, Scene, Task, VmPlan, cloud_init, diff, preflight, template};
+use crate::model::{DesiredVm, Disruption, Outcome, Record};
+use crate::plan::staging::Staging;
+use crate::plan::{CloneStep, ImageStep, Mount, Scene, Step, VmPlan, cloud_init, diff, preflight, template};
 
 impl Draft {
     pub(super) fn create(
         mut self,
         vm: &DesiredVm,
-        clone: CloneTask,
-        mounts: Vec<Mount>,
+        making: Making,
+        mounts: &[Arc<Mount>],
         scene: &Scene<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> VmPlan {
-        let origin = Origin::of(vm, &clone, scene);
+        let origin = Origin::of(vm, &making, scene);
         self.changes = diff::new_values(vm, origin.mode);
         self.changes.extend(origin.drives.into_iter().flat_map(|template| diff::drive(vm, template, scene)));
         cloud_init::preflight(vm, origin.drives, problems);
         if vm.is_template {
             template::drive(vm, origin.drives, problems);
         }
-        if clone.leftover.is_some() {
-            self.push(ActionKind::RemoveLeftover, Outcome::Update, "left over by an interrupted run");
+        let staging = Staging::of(vm, mounts, scene.desired);
+        let nothing =
+            Record { is_template: vm.is_template, ..Record::creating(&scene.desired.settings.project, vm.vm_id) };
+        let mut no_room = Vec::new();
+        let mut last = guest::last_record(vm, &nothing, mounts, &staging.digests, scene);
+        preflight::notes(vm, &mut last, &mut no_room);
+        let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
+        let case = Case { vm, desired: &desired, record: &nothing, last: &last, mounts, staging: &staging, scene };
+        if let Some(leftover) = making.leftover {
+            self.does(Step::RemoveLeftover(leftover), Outcome::Update, "left over by an interrupted run");
         }
-        if vm.cloud_image.as_ref().is_some_and(CloudImage::is_checked) {
-            self.push(ActionKind::FetchImage, Outcome::Create, "it must be there, and be what the file says");
+        if let Some(image) = vm.cloud_image.as_ref().filter(|image| image.is_checked()) {
+            let step = Step::FetchImage(Box::new(image.clone()));
+            self.does(step, Outcome::Create, "it must be there, and be what the file says");
         }
-        self.push(made_by(vm), Outcome::Create, "no VM has this VMID");
-        let staging = Staging::of(vm, &mounts, scene.desired);
+        self.basis = making.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
+        self.does(case.makes(making), Outcome::Create, "no VM has this VMID");
         let steps = Steps {
             acting: Outcome::Create,
+            fresh: true,
             configure: Some((origin.values, Disruption::None)),
             moves: None,
             resize: (origin.size != Some(diff::wanted_bytes(vm))).then_some(origin.smaller),
@@ -48,29 +58,24 @@ impl Draft {
             start: vm.started.then_some("the VM is new"),
             bring_up: vm.started.then_some("the guest boots for the first time"),
         };
-        let nothing =
-            Record { is_template: vm.is_template, ..Record::creating(&scene.desired.settings.project, vm.vm_id) };
-        let case = Case { vm, record: &nothing, mounts: &mounts, staged: &staging.digests, scene };
         self.follow(&case, &steps, problems);
-        self.push(ActionKind::Record, Outcome::Create, "the VM gets a record");
+        self.does(Step::Record(Arc::clone(&last)), Outcome::Create, "the VM gets a record");
         guest::left_open(&case, problems);
-        let mut record = guest::wished(&case);
-        preflight::notes(vm, &mut record, problems);
-        self.basis = clone.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
-        let task = Task {
-            desired: vm.clone(),
-            clone: Some(clone),
-            adopt: None,
-            fresh: true,
-            completing: true,
-            scripts: staging::feature_scripts(vm, scene.desired, &|_| false),
-            verify: BTreeSet::new(),
-            mounts,
-            files: staging.files(vm, scene.desired),
-            unmount: BTreeMap::new(),
-            delete_source: false,
-            record,
-        };
-        self.into_plan(Some(Box::new(task)))
+        problems.extend(no_room);
+        self.completing = true;
+        self.into_plan(Some(desired))
+    }
+}
+
+impl Case<'_> {
+    /// The step that makes the VM.
+    fn makes(&self, making: Making) -> Step {
+        let (desired, record) = (Arc::clone(self.desired), Arc::clone(self.last));
+        match making.source {
+            Source::Template(source) => {
+                Step::Clone(Box::new(CloneStep { source, storage: making.storage, desired, record }))
+            }
+            Source::Image(image) => Step::CreateFromImage(Box::new(ImageStep { image, desired, record })),
+        }
     }
 }

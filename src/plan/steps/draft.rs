@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::guest;
 use crate::model::{ActionKind, DesiredVm, Digest, Disruption, Outcome, Timeouts, VmId};
-use crate::plan::{Action, Change, Retired, Task, VmPlan, Waiting};
+use crate::plan::{Action, Change, Retired, Step, VmPlan, Waiting};
 
 /// A VM's plan in the making.
 pub(in crate::plan) struct Draft {
@@ -17,6 +17,8 @@ pub(in crate::plan) struct Draft {
     pub(super) retired: Option<Box<Retired>>,
     /// The VM is not to run: whatever its guest lacks is left open.
     pub(super) off: bool,
+    /// The VM has never been ready.
+    pub(super) completing: bool,
     pub(super) timeouts: Timeouts,
 }
 
@@ -35,11 +37,13 @@ impl Draft {
             basis: None,
             retired: None,
             off: false,
+            completing: false,
             timeouts: declared.map(|vm| vm.timeouts).unwrap_or_default(),
         }
     }
 
-    pub(super) fn into_plan(self, task: Option<Box<Task>>) -> VmPlan {
+    /// The plan; of a VM that is not to be what the file says, `desired` is `None`.
+    pub(super) fn into_plan(self, desired: Option<Arc<DesiredVm>>) -> VmPlan {
         let acts = self.actions.iter().any(|action| action.outcome.acts());
         let made = [ActionKind::Clone, ActionKind::CreateFromImage];
         let created = self.actions.iter().any(|a| made.contains(&a.kind) && a.outcome == Outcome::Create);
@@ -65,26 +69,29 @@ impl Draft {
             basis: self.basis.filter(|_| acts),
             force_stop: false,
             retired: self.retired,
-            task: task.filter(|_| acts),
+            desired: desired.filter(|_| acts),
+            completing: self.completing && acts,
         }
     }
 
-    pub(super) fn push(&mut self, kind: ActionKind, outcome: Outcome, reason: &'static str) {
-        self.push_about(kind, None, outcome, reason, Disruption::None);
+    /// Adds an action. What needs the guest of a VM that is not to run is left open.
+    pub(super) fn push(&mut self, action: Action) {
+        let action = if self.off && guest::is_inside(action.kind) {
+            Action { subject: action.subject, ..Action::idle(action.kind, guest::LEFT_OPEN) }
+        } else {
+            action
+        };
+        let timeout_seconds = action.kind.timeout_seconds(&self.timeouts);
+        self.actions.push(Action { timeout_seconds, ..action });
     }
 
-    pub(super) fn push_about(
-        &mut self,
-        kind: ActionKind,
-        subject: Option<Arc<str>>,
-        outcome: Outcome,
-        reason: &'static str,
-        disruption: Disruption,
-    ) {
-        let (outcome, reason) =
-            if self.off && guest::is_inside(kind) { (Outcome::NoOp, guest::LEFT_OPEN) } else { (outcome, reason) };
-        let disruption = if outcome.acts() { disruption } else { Disruption::None };
-        let timeout_seconds = kind.timeout_seconds(&self.timeouts);
-        self.actions.push(Action { kind, subject, outcome, reason, disruption, timeout_seconds });
+    /// Adds an action that does something.
+    pub(super) fn does(&mut self, step: Step, outcome: Outcome, reason: &'static str) {
+        self.push(Action::does(step, outcome, reason));
+    }
+
+    /// Adds an action that has nothing to do.
+    pub(super) fn idle(&mut self, kind: ActionKind, reason: &'static str) {
+        self.push(Action::idle(kind, reason));
     }
 }

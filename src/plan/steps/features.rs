@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::case::Case;
 use super::draft::Draft;
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, Record, is_noted};
+use crate::model::{ActionKind, Desired, DesiredVm, Key, Outcome, Record, is_noted};
 use crate::plan::Scene;
 use crate::plan::verified::Verified;
-use crate::plan::{diff, preflight};
+use crate::plan::{Action, FeatureStep, StageStep, Step, codes, diff, preflight};
 
 /// How it stands with a feature of a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,31 +68,38 @@ impl<'a> Features<'a> {
 impl Draft {
     /// Adds what is done for features.
     pub(super) fn features(&mut self, case: &Case<'_>, problems: &mut Vec<Diagnostic>) {
-        let Case { vm, record, mounts, staged, scene } = *case;
+        let Case { vm, record, mounts, staging, scene, .. } = *case;
+        let staged = &staging.digests;
+        if vm.features.is_empty() {
+            return;
+        }
+        let Some(channel) = mounts.iter().find(|mount| mount.channel) else {
+            let what = format!("no volume brings the scripts of its features to VM {}", vm.vm_id);
+            let hint = "set `hypervisor.persistent_storage.server` to an address the guests reach";
+            problems.push(Diagnostic::error(codes::NO_NODE_ADDRESS, what).vm(vm.vm_id).hint(hint));
+            return;
+        };
         let features = Features::of(scene, record);
-        if !vm.features.is_empty() {
-            let moved = mounts.iter().any(|mount| mount.channel && !case.is_mounted(mount));
-            let changed = vm
-                .features
-                .iter()
-                .any(|feature| matches!(features.standing(&feature.name), Standing::Changed | Standing::Open));
-            let (outcome, reason) = if record.staged.is_empty() {
-                (Outcome::Create, "nothing is staged yet")
-            } else if changed {
-                (Outcome::Update, "a script changed")
-            } else if record.staged != *staged {
-                (Outcome::Update, "what lies beside the scripts changed")
-            } else if moved {
-                (Outcome::Update, "the channel moved")
-            } else if features.any_to_run(vm) {
-                (Outcome::Update, "a feature runs again")
-            } else {
-                (Outcome::NoOp, "it is all there")
-            };
-            self.push(ActionKind::StageScripts, outcome, reason);
+        let moved = !case.is_mounted(channel);
+        let is_new = |standing| matches!(standing, Standing::Changed | Standing::Open);
+        let changed = vm.features.iter().any(|feature| is_new(features.standing(&feature.name)));
+        let reason = match () {
+            () if record.staged.is_empty() => Some("nothing is staged yet"),
+            () if changed => Some("a script changed"),
+            () if record.staged != *staged => Some("what lies beside the scripts changed"),
+            () if moved => Some("the channel moved"),
+            () if features.any_to_run(vm) => Some("a feature runs again"),
+            () => None,
+        };
+        if let Some(reason) = reason {
+            let outcome = if record.staged.is_empty() { Outcome::Create } else { Outcome::Update };
+            let (channel, files) = (Arc::clone(channel), staging.files(vm, scene.desired));
+            self.does(Step::StageScripts(Box::new(StageStep { channel, files })), outcome, reason);
             if outcome == Outcome::Update && !self.off {
                 preflight::utilities(vm, record, staged, problems);
             }
+        } else {
+            self.idle(ActionKind::StageScripts, "it is all there");
         }
         for feature in &vm.features {
             let (outcome, reason, note) = match features.standing(&feature.name) {
@@ -105,7 +112,24 @@ impl Draft {
                 }
                 Standing::Open => (Outcome::Create, "it has not run yet", "it has not run yet"),
             };
-            self.push_about(ActionKind::Feature, Some(feature.name.clone()), outcome, reason, Disruption::None);
+            let script = scene.desired.scripts.features.get(&feature.name).filter(|_| outcome.acts());
+            self.push(
+                match script {
+                    Some(script) => {
+                        let step = FeatureStep {
+                            name: Arc::clone(&feature.name),
+                            file: script.file.clone(),
+                            digest: Arc::clone(&script.digest),
+                            again: features.again(&feature.name),
+                            channel: Arc::clone(channel),
+                            record: Arc::clone(case.last),
+                        };
+                        Action::does(Step::Feature(Box::new(step)), outcome, reason)
+                    }
+                    None => Action::idle(ActionKind::Feature, reason),
+                }
+                .to(Arc::clone(&feature.name)),
+            );
             if !self.off && outcome.acts() {
                 let origin = vm.origins.of(Key::Features);
                 self.changes.push(diff::told_by_actions(Key::Features, origin, None, feature.name.to_string(), note));

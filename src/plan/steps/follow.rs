@@ -1,15 +1,25 @@
 //! Everything between the clone and the record.
 
+use std::sync::Arc;
+
 use super::case::Case;
 use super::draft::Draft;
 use super::{features, volumes};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Disruption, Outcome};
+use crate::observed::options::Row;
+use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep};
+
+/// Why a guest is not waited for.
+const NOT_NEEDED: &str = "nothing needs the guest";
 
 /// Which of the later steps act, and why.
+#[expect(clippy::struct_excessive_bools, reason = "each is a step that is there or not")]
 pub(super) struct Steps {
     /// `create` for a VM that is being made, else `update`.
     pub(super) acting: Outcome,
+    /// The VM is new or half made: all that the file says is written.
+    pub(super) fresh: bool,
     pub(super) configure: Option<(&'static str, Disruption)>,
     /// What it costs that the boot disk moves, if it does.
     pub(super) moves: Option<Disruption>,
@@ -31,33 +41,41 @@ impl Draft {
     pub(super) fn follow(&mut self, case: &Case<'_>, steps: &Steps, problems: &mut Vec<Diagnostic>) {
         let Case { vm, record, mounts, scene, .. } = *case;
         let acting = steps.acting;
-        let when = |reason: Option<&'static str>, otherwise: &'static str| match reason {
-            Some(reason) => (acting, reason),
-            None => (Outcome::NoOp, otherwise),
-        };
         let to_run = features::Features::of(scene, record).any_to_run(vm);
         let guest = case.guest();
         let to_mount = mounts.iter().any(|mount| !case.is_mounted(mount) || guest.lost_mount(&mount.mount_point));
-        let removed: Vec<&String> = case.undeclared().map(|(at, _)| at).collect();
+        let removed: Vec<_> = case.undeclared().collect();
 
-        let (outcome, reason) = when(steps.configure.map(|(reason, _)| reason), "values are as wished");
-        let disruption = steps.configure.map_or(Disruption::None, |(_, disruption)| disruption);
-        self.push_about(ActionKind::Configure, None, outcome, reason, disruption);
-        if let Some(disruption) = steps.moves {
-            let reason = "the disk lies on another storage";
-            self.push_about(ActionKind::MoveDisk, None, Outcome::Update, reason, disruption);
+        match steps.configure {
+            Some((reason, disruption)) => {
+                let step = self.configures(case, steps.fresh);
+                self.push(Action::does(step, acting, reason).costing(disruption));
+            }
+            None => self.idle(ActionKind::Configure, "values are as wished"),
         }
-        let (outcome, reason) = when(steps.resize, "the disk has its size");
-        self.push(ActionKind::ResizeDisk, outcome, reason);
+        let last = || Arc::clone(case.last);
+        if let Some(disruption) = steps.moves {
+            let (storage, delete_source) = (vm.boot_disk_storage.clone(), scene.delete_source);
+            let step = Step::MoveDisk(Box::new(MoveStep { storage, delete_source, record: last() }));
+            self.push(Action::does(step, Outcome::Update, "the disk lies on another storage").costing(disruption));
+        }
+        match steps.resize {
+            Some(reason) => {
+                let (size_gb, grows_filesystem) = (vm.boot_disk_size_gb, steps.grow);
+                let step = Step::ResizeDisk(Box::new(ResizeStep { size_gb, grows_filesystem, record: last() }));
+                self.does(step, acting, reason);
+            }
+            None => self.idle(ActionKind::ResizeDisk, "the disk has its size"),
+        }
         if let Some(reason) = steps.cloud_init {
-            self.push(ActionKind::UpdateCloudInit, Outcome::Update, reason);
+            self.does(Step::UpdateCloudInit, Outcome::Update, reason);
         }
         if steps.restart {
-            let reason = "values wait for it";
-            self.push_about(ActionKind::Restart, None, Outcome::Update, reason, Disruption::Restart);
+            let restart = Action::does(Step::Restart, Outcome::Update, "values wait for it");
+            self.push(restart.costing(Disruption::Restart));
         }
-        let (outcome, reason) = when(steps.start, if self.off { "the VM is not to run" } else { "the VM runs" });
-        self.push(ActionKind::Start, outcome, reason);
+        let otherwise = if self.off { "the VM is not to run" } else { "the VM runs" };
+        self.either(Step::Start, acting, steps.start, otherwise);
         let boots = steps.bring_up.or(steps.start).or(steps.restart.then_some("the guest boots again"));
         let exported = volumes::Exported::to(vm.vm_id, record, mounts, scene);
         exported.told(vm.vm_id, problems);
@@ -67,21 +85,19 @@ impl Draft {
             .or(exported.moved())
             .or(to_run.then_some("a feature is to run"))
             .or(guest.is_silent().then_some("it could not be looked into"));
-        let (outcome, reason) =
-            when(wanted.or(steps.grow.then_some("its root file system is to grow")), "nothing needs the guest");
-        self.push(ActionKind::AwaitAgent, outcome, reason);
+        let awaited = wanted.or(steps.grow.then_some("its root file system is to grow"));
+        self.either(Step::AwaitAgent, acting, awaited, NOT_NEEDED);
         if steps.card {
-            self.push(ActionKind::AwaitNetwork, Outcome::Update, "its network card changes");
+            self.does(Step::AwaitNetwork, Outcome::Update, "its network card changes");
         }
-        self.push(ActionKind::AwaitCloudInit, outcome, reason);
+        self.either(Step::AwaitCloudInit(vm.cloud_init_errors), acting, awaited, NOT_NEEDED);
         if steps.grow {
-            self.push(ActionKind::GrowFilesystem, Outcome::Update, "the disk grew");
+            self.does(Step::GrowFilesystem, Outcome::Update, "the disk grew");
         }
 
-        for at in removed {
-            let subject = Some(at.as_str().into());
-            let reason = "it is no longer declared";
-            self.push_about(ActionKind::Unmount, subject, Outcome::Update, reason, Disruption::None);
+        for (at, source) in removed {
+            let step = Step::Unmount(Box::new(UnmountStep { mount_point: at.clone(), source: source.clone() }));
+            self.push(Action::does(step, Outcome::Update, "it is no longer declared").to(at.as_str()));
         }
         let need = volumes::Need { exported, boots: boots.is_some(), export: wanted };
         self.volumes(case, &need, problems);
@@ -91,8 +107,27 @@ impl Draft {
 
         self.features(case, problems);
         if vm.is_template {
-            self.push(ActionKind::CleanGuest, acting, "its clones begin as new machines");
-            self.push(ActionKind::ConvertToTemplate, acting, "it becomes a template");
+            self.does(Step::CleanGuest, acting, "its clones begin as new machines");
+            self.does(Step::ConvertToTemplate, acting, "it becomes a template");
+        }
+    }
+
+    /// The write of the values that the plan shows; of a VM that is `fresh`, of all.
+    fn configures(&self, case: &Case<'_>, fresh: bool) -> Step {
+        let written = |row: &&'static Row| row.step == ActionKind::Configure;
+        let shown = || Rows(self.changes.iter().flat_map(Change::rows).filter(written).collect());
+        Step::Configure(Box::new(ConfigureStep {
+            values: (!fresh).then(shown),
+            desired: Arc::clone(case.desired),
+            record: Arc::clone(case.last),
+        }))
+    }
+
+    /// Adds an action that acts if there is a reason to.
+    fn either(&mut self, step: Step, acting: Outcome, reason: Option<&'static str>, otherwise: &'static str) {
+        match reason {
+            Some(reason) => self.does(step, acting, reason),
+            None => self.idle(step.kind(), otherwise),
         }
     }
 }

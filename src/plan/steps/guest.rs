@@ -1,9 +1,12 @@
 //! What is done inside a guest, and what is left open while its VM is not to run.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::case::Case;
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Record, RecordState, is_noted, noted};
-use crate::plan::{codes, drift};
+use crate::model::{ActionKind, DesiredVm, Record, RecordState, is_noted, noted};
+use crate::plan::{Mount, Scene, codes, drift};
 
 /// Why nothing is done in the guest of a VM that is not to run.
 pub(super) const LEFT_OPEN: &str = "the VM is not to run";
@@ -65,33 +68,38 @@ pub(super) fn left_open(case: &Case<'_>, problems: &mut Vec<Diagnostic>) {
 }
 
 /// What the record of a VM says when all its actions are done.
-pub(super) fn wished(case: &Case<'_>) -> Record {
-    let Case { vm, record, mounts, staged, scene } = *case;
-    let mut wished = Record { applied: drift::applied(vm), ..record.clone() };
+pub(super) fn last_record(
+    vm: &DesiredVm,
+    record: &Record,
+    mounts: &[Arc<Mount>],
+    staged: &BTreeMap<String, String>,
+    scene: &Scene<'_>,
+) -> Record {
+    let mut last = Record { applied: drift::applied(vm), ..record.clone() };
     if record.state == RecordState::Creating {
         match &vm.cloud_image {
-            Some(image) => wished.image = image.name(),
-            None => wished.template.clone_from(&vm.template_name),
+            Some(image) => last.image = image.name(),
+            None => last.template.clone_from(&vm.template_name),
         }
     }
     if !vm.started {
         // Nothing is done in the guest.
-        wished.state = if record.state == RecordState::Creating { RecordState::Setup } else { record.state };
-        return wished;
+        last.state = if record.state == RecordState::Creating { RecordState::Setup } else { record.state };
+        return last;
     }
-    wished.state = RecordState::Ready;
-    wished.grow = false;
+    last.state = RecordState::Ready;
+    last.grow = false;
     for feature in &vm.features {
         let digest = scene.desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
-        wished.features.insert(feature.name.to_string(), noted(digest).to_owned());
+        last.features.insert(feature.name.to_string(), noted(digest).to_owned());
     }
     if vm.is_template {
         // Nothing of that stays in it; whoever builds on begins anew with it.
-        return wished;
+        return last;
     }
-    wished.volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();
+    last.volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();
     if !vm.features.is_empty() {
-        wished.staged.clone_from(staged);
+        last.staged.clone_from(staged);
     }
-    wished
+    last
 }

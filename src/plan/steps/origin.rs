@@ -1,9 +1,27 @@
 //! What a VM is made from, as its plan tells it.
 
-use crate::model::{ActionKind, DesiredVm};
+use crate::model::{ActionKind, CloudImage, DesiredVm, VmId};
 use crate::observed::VmObserved;
 use crate::plan::Scene;
-use crate::plan::{CloneTask, Source, diff, template};
+use crate::plan::{Leftover, diff, template};
+
+/// How a VM is made.
+pub(super) struct Making {
+    /// What it is made from.
+    pub(super) source: Source,
+    /// Storage of the disk: of a full clone, or of the image's copy; `None`: a linked one, on its template's storage.
+    pub(super) storage: Option<String>,
+    /// What must be removed first.
+    pub(super) leftover: Option<Leftover>,
+}
+
+/// What a VM is made from.
+pub(super) enum Source {
+    /// A template, which is cloned.
+    Template(VmId),
+    /// An image, which is imported.
+    Image(CloudImage),
+}
 
 /// What a new VM is made from.
 pub(super) struct Origin<'o> {
@@ -20,8 +38,8 @@ pub(super) struct Origin<'o> {
 }
 
 impl<'o> Origin<'o> {
-    pub(super) fn of(vm: &DesiredVm, clone: &CloneTask, scene: &Scene<'o>) -> Self {
-        match &clone.source {
+    pub(super) fn of(vm: &DesiredVm, making: &Making, scene: &Scene<'o>) -> Self {
+        match &making.source {
             Source::Template(id) => {
                 let awaited = template::awaited(vm, scene);
                 // What is not a template yet is not what will be cloned.
@@ -30,7 +48,7 @@ impl<'o> Origin<'o> {
                 Self {
                     drives: drives(vm, scene),
                     size: awaited.map(diff::wanted_bytes).or(is),
-                    mode: Some(format!("{id}, {} clone", if clone.storage.is_some() { "full" } else { "linked" })),
+                    mode: Some(format!("{id}, {} clone", if making.storage.is_some() { "full" } else { "linked" })),
                     values: "the clone has the template's values",
                     smaller: "the template's disk is smaller",
                 }
@@ -57,7 +75,7 @@ fn drives<'o>(vm: &DesiredVm, scene: &Scene<'o>) -> Option<&'o VmObserved> {
         }
         clone = template;
     }
-    let named = || scene.templates.get(clone.template_name.as_str())?.first().copied();
+    let named = || scene.templates_for(clone.vm_id, &clone.template_name).first().copied();
     scene.observed.vms.get(&clone.template.or_else(named)?)
 }
 

@@ -1,6 +1,5 @@
 //! Starting, stopping and restarting what somebody named.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::draft::Draft;
@@ -10,7 +9,7 @@ use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordSta
 use crate::observed::VmObserved;
 use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
-use crate::plan::{Mount, Power, Task, VmPlan, codes, preflight, volumes};
+use crate::plan::{Action, Mount, MountStep, Power, Step, VmPlan, codes, preflight, volumes};
 
 /// Plans what is to be done to the power of a VM. What stands in the way goes to `problems`.
 pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> VmPlan {
@@ -51,32 +50,33 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>, pro
     }
     draft.basis = Some(live.digest.clone());
     let asked = "somebody asks for it";
-    let (kind, outcome, reason, disruption) = match (power, live.running) {
-        (Power::Start, true) => (ActionKind::Start, Outcome::NoOp, "the VM runs", Disruption::None),
-        (Power::Start, false) => (ActionKind::Start, Outcome::Update, asked, Disruption::None),
-        (Power::Stop, true) => (ActionKind::Stop, Outcome::Update, asked, Disruption::Stop),
-        (Power::Stop, false) => (ActionKind::Stop, Outcome::NoOp, "the VM is stopped", Disruption::None),
-        (Power::Restart, true) => (ActionKind::Restart, Outcome::Update, asked, Disruption::Restart),
-        (Power::Restart, false) => (ActionKind::Start, Outcome::Update, "the VM is stopped", Disruption::None),
+    let does = |step, reason| Action::does(step, Outcome::Update, reason);
+    let action = match (power, live.running) {
+        (Power::Start, true) => Action::idle(ActionKind::Start, "the VM runs"),
+        (Power::Start, false) => does(Step::Start, asked),
+        (Power::Stop, true) => does(Step::Stop, asked).costing(Disruption::Stop),
+        (Power::Stop, false) => Action::idle(ActionKind::Stop, "the VM is stopped"),
+        (Power::Restart, true) => does(Step::Restart, asked).costing(Disruption::Restart),
+        (Power::Restart, false) => does(Step::Start, "the VM is stopped"),
     };
-    draft.push_about(kind, None, outcome, reason, disruption);
+    let boots = action.outcome.acts();
+    draft.push(action);
     if power == Power::Stop {
         return draft.into_plan(None);
     }
-    let boots = outcome.acts();
     let volumes = record.and_then(|record| Volumes::of(live, record, declared, scene, problems));
     if boots && live.agent {
-        draft.push(ActionKind::AwaitAgent, Outcome::Update, "the guest boots");
+        draft.does(Step::AwaitAgent, Outcome::Update, "the guest boots");
     }
-    let task = volumes.and_then(|volumes| draft.look_after(volumes, boots, scene));
-    draft.into_plan(task)
+    let desired = volumes.and_then(|volumes| draft.look_after(volumes, boots, scene));
+    draft.into_plan(desired)
 }
 
 /// The volumes of a VM that is started, as the last apply left them.
 struct Volumes<'a> {
     vm: &'a DesiredVm,
     record: &'a Record,
-    mounts: Vec<Mount>,
+    mounts: Vec<Arc<Mount>>,
 }
 
 impl<'a> Volumes<'a> {
@@ -119,7 +119,7 @@ impl<'a> Volumes<'a> {
             )
         };
         let named = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
-        if !mounts.iter().all(applied) || !record.volumes.keys().all(named) {
+        if !mounts.iter().all(|mount| applied(mount)) || !record.volumes.keys().all(named) {
             return left("the file says something else than was applied; the next apply mounts them".to_owned());
         }
         Some(Self { vm, record, mounts })
@@ -128,7 +128,7 @@ impl<'a> Volumes<'a> {
 
 impl Draft {
     /// Adds what is done for the volumes of a VM that boots, or whose guest has another address than it had.
-    fn look_after(&mut self, volumes: Volumes<'_>, boots: bool, scene: &Scene<'_>) -> Option<Box<Task>> {
+    fn look_after(&mut self, volumes: Volumes<'_>, boots: bool, scene: &Scene<'_>) -> Option<Arc<DesiredVm>> {
         let Volumes { vm, record, mounts } = volumes;
         let recorded = |mount: &Mount| record.volumes.contains_key(&mount.mount_point);
         let exported = Exported::to(vm.vm_id, record, &mounts, scene);
@@ -136,29 +136,17 @@ impl Draft {
         let why =
             if boots { Some("the guest boots, and may come up without it") } else { exported.moved().or(forgotten) };
         let why = why?;
-        if mounts.iter().any(|mount| mount.served && !scene.exports.is_open(mount)) {
+        if mounts.iter().any(|mount| mount.served && !scene.exports.is_open(vm.vm_id, mount)) {
             let reason = exported.moved().unwrap_or("the VM's address may have changed");
-            self.push(ActionKind::ExportShare, Outcome::Update, reason);
+            self.does(super::volumes::exported(&mounts), Outcome::Update, reason);
         }
         for mount in &mounts {
-            let subject = Some(Arc::from(mount.mount_point.as_str()));
-            self.push_about(ActionKind::Mount, subject, Outcome::Update, why, Disruption::None);
+            let step = Step::Mount(MountStep { mount: Arc::clone(mount), verify: recorded(mount) });
+            self.push(Action::does(step, Outcome::Update, why).to(mount.mount_point.as_str()));
         }
-        self.push(ActionKind::Record, Outcome::Update, "it says what is mounted");
         let volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();
-        Some(Box::new(Task {
-            desired: vm.clone(),
-            clone: None,
-            adopt: None,
-            fresh: false,
-            completing: false,
-            files: Vec::new(),
-            scripts: Vec::new(),
-            verify: mounts.iter().filter(|mount| recorded(mount)).map(|mount| mount.mount_point.clone()).collect(),
-            mounts,
-            unmount: BTreeMap::new(),
-            delete_source: false,
-            record: Record { volumes, unread: record.unread && !boots, ..record.clone() },
-        }))
+        let last = Record { volumes, unread: record.unread && !boots, ..record.clone() };
+        self.does(Step::Record(Arc::new(last)), Outcome::Update, "it says what is mounted");
+        Some(Arc::new(vm.clone()))
     }
 }

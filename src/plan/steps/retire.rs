@@ -2,11 +2,11 @@
 
 use super::draft::Draft;
 use crate::diag::{Diagnostic, Severity};
-use crate::model::{ActionKind, Disruption, Outcome, RecordState, VmId};
+use crate::model::{Disruption, Outcome, RecordState, VmId};
 use crate::observed::{VmObserved, print_size};
 use crate::plan::Scene;
 use crate::plan::existing::{absent, leftover, owned};
-use crate::plan::{Leftover, Retired, VmPlan, codes, preflight};
+use crate::plan::{Action, Leftover, Retired, Step, VmPlan, codes, preflight};
 
 /// Plans that a VM goes. What stands in the way goes to `problems`; such a VM gets no actions.
 pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> VmPlan {
@@ -48,23 +48,18 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut 
         problems.push(Diagnostic::warning(codes::STILL_DECLARED, what).vm(vm).hint("take it out of the file, too"));
     }
     draft.basis = Some(live.digest.clone());
-    let mut retired = Retired { leftover: left, ..Retired::default() };
-    if left.is_some() {
-        draft.push_about(
-            ActionKind::RemoveLeftover,
-            None,
-            Outcome::Destroy,
-            "left over by an interrupted run",
-            Disruption::Destroy,
-        );
+    let mut retired = Retired::default();
+    let destroys = |step, reason| Action::does(step, Outcome::Destroy, reason).costing(Disruption::Destroy);
+    if let Some(left) = left {
+        draft.push(destroys(Step::RemoveLeftover(left), "left over by an interrupted run"));
     } else {
         if live.running {
-            draft.push_about(ActionKind::Stop, None, Outcome::Update, "the VM goes", Disruption::Stop);
+            draft.push(Action::does(Step::Stop, Outcome::Update, "the VM goes").costing(Disruption::Stop));
         }
-        if scene.observed.exports.iter().any(|export| export.vm == Some(vm)) {
-            draft.push(ActionKind::ExportShare, Outcome::Destroy, "what is exported to the VM goes");
+        if !scene.exports.own_of(vm).is_empty() {
+            draft.does(Step::ExportShare(Vec::new()), Outcome::Destroy, "what is exported to the VM goes");
         }
-        draft.push_about(ActionKind::Destroy, None, Outcome::Destroy, "the VM goes", Disruption::Destroy);
+        draft.push(destroys(Step::Destroy, "the VM goes"));
         if declared.is_none() {
             let what = format!(
                 "VM {vm} `{}` claims to belong to project `{project}`: only the record in its notes says so, which every \

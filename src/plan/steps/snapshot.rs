@@ -1,12 +1,14 @@
 //! A net under changes: a snapshot before a VM is disturbed, which goes when the VM is ready again; and the way back.
 
+use std::sync::Arc;
+
 use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, VmId, content_digest};
-use crate::observed::{OWN_SNAPSHOT, Observed, VmObserved};
+use crate::observed::{OWN_SNAPSHOT, VmObserved};
 use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
-use crate::plan::{Action, VmPlan, codes, preflight};
+use crate::plan::{Action, Step, VmPlan, codes, preflight};
 
 /// Kinds of storage whose volumes are files, of which qcow2 alone has snapshots.
 const FILES: [&str; 5] = ["dir", "nfs", "cifs", "cephfs", "glusterfs"];
@@ -36,8 +38,8 @@ pub(super) fn kept(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
 }
 
 /// What keeps Proxmox from taking a snapshot of a VM: the disk and why.
-fn refused(live: &VmObserved, observed: &Observed) -> Option<String> {
-    if !observed.node.capabilities.takes_snapshots {
+fn refused(live: &VmObserved, scene: &Scene<'_>) -> Option<String> {
+    if !scene.observed.capabilities.takes_snapshots {
         return Some("an embedded node with real guests takes no snapshots".to_owned());
     }
     if let Some((device, path)) = live.passed_through.first_key_value() {
@@ -48,7 +50,7 @@ fn refused(live: &VmObserved, observed: &Observed) -> Option<String> {
     });
     disks.into_iter().find_map(|disk| {
         let id = disk.volume.split(':').next().unwrap_or_default();
-        let kind = observed.storages.get(id)?.kind.as_str();
+        let kind = scene.node(live.id).storages.get(id)?.kind.as_str();
         let raw = FILES.contains(&kind) && disk.volume.rsplit('.').next() != Some("qcow2");
         let why = if raw { "is no qcow2 file".to_owned() } else { format!("lies on storage `{id}` of type {kind}") };
         (raw || WITHOUT.contains(&kind)).then(|| format!("{} ({}) {why}", disk.device, disk.volume))
@@ -65,7 +67,7 @@ impl Draft {
         let mut refuse = |what: String, hint: &str| {
             problems.push(Diagnostic::error(codes::NO_SNAPSHOT, what).vm(id).hint(hint));
         };
-        if let Some(why) = refused(live, scene.observed) {
+        if let Some(why) = refused(live, scene) {
             refuse(format!("no snapshot can be taken of VM {id}: {why}"), "leave out `--snapshot` for this VM");
         }
         if self.actions.iter().any(|action| action.kind == ActionKind::MoveDisk) {
@@ -78,13 +80,13 @@ impl Draft {
         // Tells snapshots of one VM apart; Proxmox takes forty characters.
         let state = content_digest(format!("{id} {}", live.digest.0).as_bytes());
         let name = format!("{OWN_SNAPSHOT}{}", &state[..16]);
-        let subject = Some(std::sync::Arc::from(name.as_str()));
+        let name: Arc<str> = name.into();
         let at = self.actions.iter().position(|action| action.kind > ActionKind::Snapshot).unwrap_or(0);
         let reason = "the disks as they are now, without memory";
-        self.push_about(ActionKind::Snapshot, subject.clone(), Outcome::Create, reason, Disruption::None);
+        self.push(Action::does(Step::Snapshot(Arc::clone(&name)), Outcome::Create, reason).to(Arc::clone(&name)));
         self.actions[at..].rotate_right(1);
-        let reason = "the VM is ready again";
-        self.push_about(ActionKind::RemoveSnapshot, subject, Outcome::Destroy, reason, Disruption::None);
+        let step = Step::RemoveSnapshot(Arc::clone(&name));
+        self.push(Action::does(step, Outcome::Destroy, "the VM is ready again").to(name));
     }
 }
 
@@ -124,9 +126,11 @@ pub(in crate::plan) fn plan_rollback(
     draft.basis = Some(live.digest.clone());
     let disruption = if live.running { Disruption::Stop } else { Disruption::None };
     let reason = "somebody asks for it";
-    draft.push_about(ActionKind::Rollback, Some(name.as_str().into()), Outcome::Update, reason, disruption);
+    let name: Arc<str> = name.into();
+    let rollback = Action::does(Step::Rollback(Arc::clone(&name)), Outcome::Update, reason);
+    draft.push(rollback.to(name).costing(disruption));
     if live.running && live.agent {
-        draft.push(ActionKind::AwaitAgent, Outcome::Update, "the guest boots");
+        draft.does(Step::AwaitAgent, Outcome::Update, "the guest boots");
     }
     draft.into_plan(None)
 }

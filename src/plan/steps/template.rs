@@ -1,14 +1,14 @@
 //! What is left to do about a template.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::draft::Draft;
 use super::origin::made_by;
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordState};
+use crate::model::{ActionKind, DesiredVm, Outcome, Record, RecordState};
 use crate::observed::VmObserved;
 use crate::plan::Scene;
-use crate::plan::{Task, VmPlan, preflight, template};
+use crate::plan::{Action, Step, VmPlan, preflight, template};
 
 impl Draft {
     /// A template stays as it is; one whose conversion was interrupted is converted to its end.
@@ -20,39 +20,25 @@ impl Draft {
         scene: &Scene<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> VmPlan {
-        self.push(made_by(vm), Outcome::NoOp, "the VM exists");
+        self.idle(made_by(vm), "the VM exists");
         if record.state.is_ready() {
             template::differs(vm, live, record, scene, problems);
             for feature in vm.features.iter().filter(|feature| record.features.contains_key(&*feature.name)) {
-                let subject = Some(feature.name.clone());
-                self.push_about(ActionKind::Feature, subject, Outcome::NoOp, "it ran to success", Disruption::None);
+                self.push(Action::idle(ActionKind::Feature, "it ran to success").to(Arc::clone(&feature.name)));
             }
-            self.push(ActionKind::ConvertToTemplate, Outcome::NoOp, "it is a template");
-            self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
+            self.idle(ActionKind::ConvertToTemplate, "it is a template");
+            self.idle(ActionKind::Record, "it says so already");
             return self.into_plan(None);
         }
         preflight::completed(vm, problems);
         preflight::lock(vm.vm_id, live, scene.observed, problems);
-        self.push(ActionKind::ConvertToTemplate, Outcome::Update, "an interrupted run did not get to its end");
-        self.push(ActionKind::Record, Outcome::Update, "something it says changes");
-        template::differs(vm, live, record, scene, problems);
+        self.does(Step::ConvertToTemplate, Outcome::Update, "an interrupted run did not get to its end");
         // What ran in it and was applied to it stays what the record says: the file may have changed since.
-        let wished = Record { state: RecordState::Ready, ..record.clone() };
+        let last = Record { state: RecordState::Ready, ..record.clone() };
+        self.does(Step::Record(Arc::new(last)), Outcome::Update, "something it says changes");
+        template::differs(vm, live, record, scene, problems);
         self.basis = Some(live.digest.clone());
-        let task = Task {
-            desired: vm.clone(),
-            clone: None,
-            adopt: None,
-            fresh: false,
-            completing: true,
-            mounts: Vec::new(),
-            files: Vec::new(),
-            scripts: Vec::new(),
-            verify: BTreeSet::new(),
-            unmount: BTreeMap::new(),
-            delete_source: false,
-            record: wished,
-        };
-        self.into_plan(Some(Box::new(task)))
+        self.completing = true;
+        self.into_plan(Some(Arc::new(vm.clone())))
     }
 }

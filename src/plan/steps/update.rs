@@ -1,15 +1,17 @@
 //! A VM that is there and becomes what the file says.
 
+use std::sync::Arc;
+
 use super::case::Case;
 use super::draft::Draft;
 use super::follow::Steps;
+use super::guest;
 use super::origin::made_by;
-use super::{features, guest};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordState};
 use crate::observed::VmObserved;
 use crate::plan::staging::{self, Staging};
-use crate::plan::{Action, Change, Mount, Scene, Task, VmPlan, cloud_init, diff, drift, preflight};
+use crate::plan::{Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, preflight};
 
 impl Draft {
     /// Whether the guest has a changed network card when everything planned is done.
@@ -23,14 +25,14 @@ impl Draft {
         vm: &DesiredVm,
         live: &VmObserved,
         record: &Record,
-        mounts: Vec<Mount>,
+        mounts: &[Arc<Mount>],
         scene: &Scene<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> VmPlan {
         // What is shut down first changes without being disturbed.
         let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
         let live = shut_down.as_ref().unwrap_or(live);
-        let staging = Staging::of(vm, &mounts, scene.desired);
+        let staging = Staging::of(vm, mounts, scene.desired);
         let record = &staging::brought_up(record, vm, scene.desired, &staging);
         self.changes = drift::changes(vm, live, record, scene, problems);
         if !self.off {
@@ -60,6 +62,7 @@ impl Draft {
         let asks_for_card = card && self.sees_card(vm, live, restart);
         let steps = Steps {
             acting: Outcome::Update,
+            fresh,
             configure,
             moves: moves.then_some(if live.running { Disruption::Live } else { Disruption::None }),
             resize: grows.then_some("the disk is smaller than wished"),
@@ -72,62 +75,64 @@ impl Draft {
             start: (!live.running && vm.started).then_some("the VM is stopped"),
             bring_up: (completing && vm.started).then_some("the guest has not been up yet"),
         };
-        self.push(made_by(vm), Outcome::NoOp, "the VM exists");
+        let mut no_room = Vec::new();
+        let mut last = guest::last_record(vm, record, mounts, &staging.digests, scene);
+        // Room is looked for with all that it may come to say.
+        (last.unread, last.card) = (record.unread || steps.cloud_init.is_some(), card);
+        preflight::notes(vm, &mut last, &mut no_room);
+        let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
+        let case = Case { vm, desired: &desired, record, last: &last, mounts, staging: &staging, scene };
+        self.idle(made_by(vm), "the VM exists");
         if live.record.valid().is_none() {
-            self.push(ActionKind::Adopt, Outcome::Create, "the VM is taken over");
+            self.does(Step::Adopt(Box::new(record.clone())), Outcome::Create, "the VM is taken over");
         }
         if shut_down.is_some() {
-            self.push_about(ActionKind::Stop, None, Outcome::Update, "the VM is not to run", Disruption::Stop);
+            let first = Action::does(Step::Stop, Outcome::Update, "the VM is not to run");
+            self.push(first.costing(Disruption::Stop));
         }
-        let case = Case { vm, record, mounts: &mounts, staged: &staging.digests, scene };
         guest::left_open(&case, problems);
         case.guest().told(vm.vm_id, problems);
         self.follow(&case, &steps, problems);
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for what a
         // run that was killed between an action and the record has forgotten.
         let acts = self.actions.iter().any(|action| action.outcome.acts()) || drift::has_forgotten(vm, record);
-        let boots = |action: &Action| matches!(action.kind, ActionKind::Restart | ActionKind::Start | ActionKind::Stop);
-        // What becomes a template is shut down.
-        let unread = !vm.is_template && ((live.running && record.unread) || steps.cloud_init.is_some());
-        let unread = unread && !self.actions.iter().any(|action| action.outcome.acts() && boots(action));
-        let card = card && !asks_for_card;
-        let wished = acts.then(|| Record { unread, card, ..guest::wished(&case) });
-        let Some(mut wished) = wished else {
-            self.push(ActionKind::Record, Outcome::NoOp, "it says so already");
+        if !acts {
+            self.idle(ActionKind::Record, "it says so already");
             return self.into_plan(None);
-        };
-        preflight::notes(vm, &mut wished, problems);
-        // An export to another address makes it forget what is mounted.
-        let exports = |action: &Action| action.kind == ActionKind::ExportShare && action.outcome.acts();
-        let verify = self.looked_at(&case);
-        let forgets = !verify.is_empty() && self.actions.iter().any(exports);
-        let (outcome, reason) = match () {
-            () if wished != *record => (Outcome::Update, "something it says changes"),
-            () if forgets => (Outcome::Update, "it says what is mounted"),
-            () => (Outcome::NoOp, "it says so already"),
-        };
-        self.push(ActionKind::Record, outcome, reason);
+        }
+        problems.extend(no_room);
+        // What becomes a template is shut down.
+        let unread = !vm.is_template && last.unread && (live.running || steps.cloud_init.is_some()) && !self.boots();
+        let card = card && !asks_for_card;
+        self.records(record, Record { unread, card, ..Record::clone(&last) });
         self.basis = Some(live.digest.clone());
         if scene.snapshot && !vm.is_template {
             self.net(vm, live, scene, problems);
         }
         preflight::lock(vm.vm_id, live, scene.observed, problems);
-        let unmount = case.undeclared().map(|(at, source)| (at.clone(), source.clone())).collect();
-        let ran = features::Features::of(scene, record);
-        let task = Task {
-            desired: vm.clone(),
-            unmount,
-            delete_source: scene.delete_source,
-            clone: None,
-            adopt: live.record.valid().is_none().then(|| record.clone()),
-            fresh,
-            completing,
-            scripts: staging::feature_scripts(vm, scene.desired, &|name| ran.again(name)),
-            verify,
-            mounts,
-            files: staging.files(vm, scene.desired),
-            record: wished,
+        self.completing = completing;
+        self.into_plan(Some(desired))
+    }
+
+    /// Whether an action starts or stops the VM.
+    fn boots(&self) -> bool {
+        let boots = [ActionKind::Restart, ActionKind::Start, ActionKind::Stop];
+        self.actions.iter().any(|action| action.outcome.acts() && boots.contains(&action.kind))
+    }
+
+    /// Adds the record, which says `last` in the end.
+    fn records(&mut self, record: &Record, last: Record) {
+        let exports = |action: &Action| action.kind == ActionKind::ExportShare && action.outcome.acts();
+        // An export to another address makes it forget what is mounted.
+        let forgets = || self.actions.iter().any(exports) && self.looks_at_mounted();
+        let reason = match () {
+            () if last != *record => Some("something it says changes"),
+            () if forgets() => Some("it says what is mounted"),
+            () => None,
         };
-        self.into_plan(Some(Box::new(task)))
+        match reason {
+            Some(reason) => self.does(Step::Record(Arc::new(last)), Outcome::Update, reason),
+            None => self.idle(ActionKind::Record, "it says so already"),
+        }
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::case::Case;
 use super::draft::Draft;
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId};
+use crate::model::{ActionKind, DesiredVm, Key, Outcome, Record, RecordState, VmId};
 use crate::observed::Export;
 use crate::plan::Scene;
-use crate::plan::{Mount, codes, diff, preflight, volumes};
+use crate::plan::{Action, Mount, MountStep, Step, codes, diff, preflight, volumes};
 
 /// Whether what the target exports to a running VM names the address that its guest has: if it does not, how, in words. Where
 /// no agent gave one, nothing is wrong: a plan is the same whether or not a guest answers.
@@ -18,12 +18,13 @@ pub(super) struct Exported(Option<String>);
 
 impl Exported {
     /// Compares the volumes that the record says are mounted with the address that the agent gave.
-    pub(super) fn to(vm: VmId, record: &Record, mounts: &[Mount], scene: &Scene<'_>) -> Self {
+    pub(super) fn to(vm: VmId, record: &Record, mounts: &[Arc<Mount>], scene: &Scene<'_>) -> Self {
         let Some(address) = scene.observed.addresses.get(&vm) else { return Self(None) };
-        let recorded = |mount: &&Mount| record.volumes.get(&mount.mount_point).is_some_and(|old| mount.is_from(old));
+        let recorded =
+            |mount: &&Arc<Mount>| record.volumes.get(&mount.mount_point).is_some_and(|old| mount.is_from(old));
         let own = scene.exports.own_of(vm);
         let covered = |mount: &Mount| {
-            own.iter().chain(&scene.exports.others).any(|export| export.covers(&mount.export, *address))
+            own.iter().chain(scene.exports.others_for(vm)).any(|export| export.covers(&mount.export, *address))
         };
         let mut served = mounts.iter().filter(|mount| mount.served).filter(recorded);
         Self(served.any(|mount| !covered(mount)).then(|| words(own, *address)))
@@ -64,10 +65,20 @@ pub(super) struct Need {
 }
 
 /// The volumes of a VM, resolved. What it may not have is told in `problems`.
-pub(super) fn granted(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Mount> {
+pub(super) fn granted(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Arc<Mount>> {
     let mounts = volumes::resolve(vm, &scene.desired.settings, scene.observed, problems);
     scene.grants.judge(vm, &mounts, problems);
     mounts
+}
+
+/// An action that acts only if its outcome says so.
+fn some(step: impl FnOnce() -> Step, outcome: Outcome, reason: &'static str, kind: ActionKind) -> Action {
+    if outcome.acts() { Action::does(step(), outcome, reason) } else { Action::idle(kind, reason) }
+}
+
+/// The export of all volumes that the target serves.
+pub(super) fn exported(mounts: &[Arc<Mount>]) -> Step {
+    Step::ExportShare(mounts.iter().filter(|mount| mount.served).map(Arc::clone).collect())
 }
 
 impl Draft {
@@ -83,11 +94,12 @@ impl Draft {
             Some(_) => (Outcome::Update, "its source changed"),
             None => (Outcome::Create, "it is not mounted yet"),
         };
-        let subject = |mount: &Mount| Some(Arc::from(mount.mount_point.as_str()));
         let own = scene.exports.own_of(vm.vm_id);
-        for mount in mounts.iter().filter(|mount| mount.host_path.is_some()) {
+        for mount in mounts {
+            let Some(path) = &mount.host_path else { continue };
             let (outcome, reason) = of(mount);
-            self.push_about(ActionKind::PrepareShare, subject(mount), outcome, reason, Disruption::None);
+            let prepare = || Step::PrepareShare(path.as_str().into());
+            self.push(some(prepare, outcome, reason, ActionKind::PrepareShare).to(mount.mount_point.as_str()));
             // What an interrupted build of a template mounted, its record does not say: the directory is its own.
             let its_own = record.is_template && record.state != RecordState::Creating
                 || own.iter().any(|export| export.path == mount.export);
@@ -96,21 +108,22 @@ impl Draft {
             }
         }
         let mut exports = false;
-        if mounts.iter().any(|mount| mount.served && !scene.exports.is_open(mount)) {
+        if mounts.iter().any(|mount| mount.served && !scene.exports.is_open(vm.vm_id, mount)) {
             let (outcome, reason) = match need.export {
-                None if scene.observed.node.nfs_ended => (Outcome::Update, "the node's NFS server has ended"),
+                None if scene.node(vm.vm_id).nfs_ended => (Outcome::Update, "the node's NFS server has ended"),
                 // An unchanged VM that is up has what it needs: it is mounted.
                 None => (Outcome::NoOp, "the volumes are mounted"),
                 Some(_) if own.is_empty() => (Outcome::Create, "the VM has no export of its own yet"),
                 Some(_) => (Outcome::Update, need.exported.moved().unwrap_or("the VM's address may have changed")),
             };
-            self.push(ActionKind::ExportShare, outcome, reason);
+            self.push(some(|| exported(mounts), outcome, reason, ActionKind::ExportShare));
             exports = need.export.is_some();
             if outcome.acts() && !self.off {
                 preflight::nfs_server(vm, scene.observed, problems);
             }
         } else if !own.is_empty() {
-            self.push(ActionKind::ExportShare, Outcome::Update, "no volume of the VM comes from this node any more");
+            let reason = "no volume of the VM comes from this node any more";
+            self.does(Step::ExportShare(Vec::new()), Outcome::Update, reason);
         }
         for mount in mounts {
             let (outcome, reason) = match of(mount) {
@@ -118,18 +131,15 @@ impl Draft {
                 (Outcome::NoOp, _) if exports && mount.served => (Outcome::Update, "its export may be another one"),
                 other => other,
             };
-            self.push_about(ActionKind::Mount, subject(mount), outcome, reason, Disruption::None);
+            let step = || Step::Mount(MountStep { mount: Arc::clone(mount), verify: case.is_mounted(mount) });
+            self.push(some(step, outcome, reason, ActionKind::Mount).to(mount.mount_point.as_str()));
         }
     }
 
-    /// The mount points that are looked at in the guest although the record says that they are mounted.
-    pub(super) fn looked_at(&self, case: &Case<'_>) -> BTreeSet<String> {
-        let looks = |mount: &&Mount| {
-            let about = |action: &crate::plan::Action| action.subject.as_deref() == Some(mount.mount_point.as_str());
-            self.actions.iter().any(|a| a.kind == ActionKind::Mount && a.outcome.acts() && about(a))
-                && case.is_mounted(mount)
-        };
-        case.mounts.iter().filter(looks).map(|mount| mount.mount_point.clone()).collect()
+    /// Whether a volume is looked at in the guest although the record says that it is mounted.
+    pub(super) fn looks_at_mounted(&self) -> bool {
+        let verifies = |action: &Action| matches!(&action.step, Some(Step::Mount(MountStep { verify: true, .. })));
+        self.actions.iter().any(verifies)
     }
 
     /// Adds what changes about volumes, as people read it.

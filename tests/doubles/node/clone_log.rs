@@ -1,6 +1,6 @@
 //! What `qm clone` says about its drives.
 
-use phoenix::hypervisor::{Fault, Hypervisor as _};
+use phoenix::hypervisor::Fault;
 use phoenix::model::VmId;
 use phoenix::observed::{Conf, is_disk_key, print_size};
 
@@ -9,7 +9,7 @@ use crate::Node;
 /// The output of a clone that has ended well.
 pub(crate) fn clone_log(node: &Node, source: VmId, target: VmId, full: bool) -> Result<String, Fault> {
     let mut log = format!("creating a clone of VM {source} with ID {target}\n");
-    let (from, to) = (node.core.config(source)?.unwrap_or_default(), node.core.config(target)?.unwrap_or_default());
+    let (from, to) = (node.config(source).unwrap_or_default(), node.config(target).unwrap_or_default());
     let (from, to) = (Conf::parse(&from), Conf::parse(&to));
     let volume = |drive: &str| drive.split(',').next().unwrap_or_default().to_owned();
     let mut drives: Vec<(&str, String, String)> = from

@@ -21,7 +21,7 @@ pub(crate) fn agent(node: &Node, vm: VmId, command: &str) -> Option<Result<Answe
 
 /// What the guest would say of its cards: `lo`, and one for net0 that has the address it was given.
 fn interfaces(node: &Node, vm: VmId) -> Result<Value, Fault> {
-    let text = node.core.config(vm)?.unwrap_or_default();
+    let text = node.config(vm).unwrap_or_default();
     let conf = Conf::parse(&text);
     let card = |name: &str, mac: &str, addresses: [(&str, &str, u8); 2], traffic: [u32; 4]| {
         let addresses: Vec<Value> = addresses

@@ -38,6 +38,11 @@ struct Node {
 }
 
 impl Node {
+    /// The configuration file of a VM, if there is one.
+    fn config(&self, vm: VmId) -> Option<String> {
+        std::fs::read_to_string(self.dir.join(format!("qemu-server/{vm}.conf"))).ok()
+    }
+
     /// Hands a result on, unless its answer shall be lost or never come.
     fn did<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
         match &result {

@@ -31,7 +31,7 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
         ["guest", "exec", rest @ ..] => exec(node, rest),
         ["guest", "exec-status", vm, pid] => exec_status(node, vm, pid),
         ["guest", "cmd", vm, command] | ["agent", vm, command] => agent(node, vm, command, words),
-        ["start", vm] => simple(vm, "qm start <vmid> [OPTIONS]", |vm| start(node, vm)),
+        ["start", vm] => simple(vm, "qm start <vmid> [OPTIONS]", |vm| Ok(start(node, vm))),
         ["cloudinit", "update", vm] => {
             simple(vm, "qm cloudinit update <vmid>", |vm| quiet(node, &Command::UpdateCloudInit { vm }))
         }
@@ -103,7 +103,7 @@ fn resize(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
     };
     let now = || -> Result<(VmObserved, String), Fault> {
         let seen = node.existing(vm)?;
-        let drive = node.core.config(vm)?.unwrap_or_default();
+        let drive = node.config(vm).unwrap_or_default();
         Ok((seen, Conf::parse(&drive).get(&disk).unwrap_or_default().to_owned()))
     };
     let (before, old) = now().map_err(|fault| Answer::refused(&fault, USAGE))?;
@@ -197,8 +197,8 @@ fn size(text: &str) -> Option<(bool, u64)> {
     Some((more, bytes(digits(whole)?)? + bytes(digits(part)?)? / scale))
 }
 
-fn start(node: &Node, vm: VmId) -> Result<Answer, Fault> {
-    let conf = node.core.config(vm)?.unwrap_or_default();
+fn start(node: &Node, vm: VmId) -> Answer {
+    let conf = node.config(vm).unwrap_or_default();
     let result = node.perform(&HostOp::Start { vm });
     let mut answer = match &result {
         Ok(()) => Answer::default(),
@@ -215,7 +215,7 @@ fn start(node: &Node, vm: VmId) -> Result<Answer, Fault> {
     if answer.err.starts_with("start failed") {
         answer.out.push_str("kvm: cannot set up guest memory 'pc.ram': Cannot allocate memory\n");
     }
-    Ok(answer)
+    answer
 }
 
 fn shutdown(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
@@ -248,7 +248,7 @@ fn config(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
     let vm = words.vm(0, "vmid", USAGE)?;
     let text = || -> Result<String, Fault> {
         node.existing(vm)?;
-        Ok(node.core.config(vm)?.unwrap_or_default())
+        Ok(node.config(vm).unwrap_or_default())
     };
     let text = text().map_err(|fault| Answer::refused(&fault, USAGE))?;
     let conf = Conf::parse(&text);

@@ -1,7 +1,7 @@
 //! `qm set`.
 
 use phoenix::backend::embedded::{Command, Embedded};
-use phoenix::hypervisor::{Effect, Hypervisor as _};
+use phoenix::hypervisor::Effect;
 use phoenix::model::{Digest, SshKey, VmId};
 use phoenix::observed::{Conf, ConfigWrite, encode_keys, is_disk_key};
 
@@ -85,7 +85,7 @@ fn keys(path: &str) -> Result<String, Answer> {
 
 /// What Proxmox remarks on deleting what is not set.
 fn warnings(node: &Node, vm: VmId, write: &ConfigWrite) -> String {
-    let Ok(Some(text)) = node.core.config(vm) else { return String::new() };
+    let Some(text) = node.config(vm) else { return String::new() };
     let conf = Conf::parse(&text);
     let unset = |key: &&String| {
         conf.get(key).is_none() && conf.pending(key).is_none() && !(*key == "description" && text.starts_with('#'))

@@ -1,0 +1,356 @@
+//! A target in which everything that is asked for happens at once, and that keeps what it was asked: plans are carried out
+//! on it to tell what they would do.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::guest::{self, Program};
+use crate::hypervisor::image::import;
+use crate::hypervisor::{
+    About, Cloning, ExportEntry, Fault, FaultKind, GuestAddress, GuestExit, GuestStatus, Guests, HostOp, Hypervisor,
+};
+use crate::model::{Digest, GIB, VmId};
+use crate::observed::{
+    ConfigWrite, Export, NEW_MAC, Net, Node, Observed, PropertyString, VmObserved, encode_description, print_size,
+};
+
+/// What stands for the address of a guest until it is known, in what is told.
+const ADDRESS: &str = "<address of net0>";
+
+/// What guests answer here: an address that is nobody's (RFC 6666).
+const IMAGINED: IpAddr = IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1));
+
+/// One call that an action makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// An operation on the hypervisor.
+    Host(HostOp),
+    /// A question to the guest agent: `ping`, `network-get-interfaces`.
+    Agent(&'static str),
+    /// A program in the guest.
+    Guest(Program),
+}
+
+/// A target in memory.
+pub(super) struct Imagined(Mutex<State>);
+
+struct State {
+    observed: Observed,
+    calls: Vec<Call>,
+    /// What the program that was started last will have answered.
+    answer: GuestExit,
+}
+
+impl Imagined {
+    /// One that looks like what was observed.
+    pub(super) fn of(observed: &Observed) -> Self {
+        Self(Mutex::new(State { observed: observed.clone(), calls: Vec::new(), answer: GuestExit::default() }))
+    }
+
+    /// The calls since the last time.
+    pub(super) fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut self.state().calls)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hypervisor for Imagined {
+    fn about(&self) -> About {
+        About { label: "an imagined target".to_owned(), simulated: true }
+    }
+
+    fn observe_with(&self, _: &[String]) -> Result<Observed, Fault> {
+        Ok(self.state().observed.clone())
+    }
+
+    fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
+        Ok(self.state().observed.vms.get(&vm).cloned())
+    }
+
+    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
+        let state = self.state();
+        let named = state.observed.vms.get(&vm).into_iter().flat_map(|live| &live.volumes);
+        Ok(named.map(|volume| volume.volume.clone()).collect())
+    }
+
+    fn cloning(&self, _: VmId) -> Result<Cloning, Fault> {
+        Ok(Cloning::No)
+    }
+
+    fn working(&self, _: VmId) -> Result<Option<String>, Fault> {
+        Ok(None)
+    }
+
+    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
+        let state = self.state();
+        let matter = |export: &&Export| export.vm.is_none_or(|owner| owner == vm);
+        Ok(state.node(vm).into_iter().flat_map(|node| &node.exports).filter(matter).cloned().collect())
+    }
+
+    fn perform(&self, op: &HostOp, _: Duration) -> Result<(), Fault> {
+        let mut state = self.state();
+        state.calls.push(Call::Host(told(op)));
+        state.happen(op)
+    }
+
+    fn guests(&self) -> &dyn Guests {
+        self
+    }
+}
+
+impl Guests for Imagined {
+    fn ping(&self, _: VmId) -> Result<(), Fault> {
+        self.state().calls.push(Call::Agent("ping"));
+        Ok(())
+    }
+
+    fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
+        let mut state = self.state();
+        state.calls.push(Call::Agent("network-get-interfaces"));
+        let mac = state.observed.vms.get(&vm).and_then(|live| live.net0.as_ref()?.mac.clone());
+        Ok(mac.map(|mac| GuestAddress { mac, address: Some(IMAGINED) }).into_iter().collect())
+    }
+
+    fn start(&self, _: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
+        let mut state = self.state();
+        state.calls.push(Call::Guest(Program { argv: argv.to_vec(), input: input.to_vec() }));
+        state.answer = guest::success(argv);
+        Ok(1)
+    }
+
+    fn input_limit(&self) -> usize {
+        usize::MAX
+    }
+
+    fn status(&self, _: VmId, _: u64) -> Result<GuestStatus, Fault> {
+        Ok(GuestStatus::Ended(self.state().answer.clone()))
+    }
+}
+
+/// An operation as it is told: what is only imagined is called what it is.
+fn told(op: &HostOp) -> HostOp {
+    let mut op = op.clone();
+    match &mut op {
+        HostOp::WriteExports { entries, .. } => {
+            for entry in entries.iter_mut().filter(|entry| entry.client == IMAGINED.to_string()) {
+                ADDRESS.clone_into(&mut entry.client);
+            }
+        }
+        HostOp::ImportDisk { digest, .. }
+        | HostOp::Configure { digest, .. }
+        | HostOp::MoveDisk { digest, .. }
+        | HostOp::Snapshot { digest, .. }
+        | HostOp::Rollback { digest, .. }
+        | HostOp::Template { digest, .. }
+        | HostOp::Destroy { digest, .. }
+        | HostOp::Revert { digest, .. }
+            if digest.0.starts_with('<') =>
+        {
+            *digest = unknown();
+        }
+        _ => {}
+    }
+    op
+}
+
+impl State {
+    /// Name of the node that a VM is on, or is made on.
+    fn node_of(&self, vm: VmId) -> String {
+        self.observed.vms.get(&vm).map_or(&self.observed.here, |live| &live.node).clone()
+    }
+
+    fn node(&self, vm: VmId) -> Option<&Node> {
+        self.observed.nodes.get(&self.node_of(vm))
+    }
+
+    /// What an operation does to the VMs and exports.
+    fn happen(&mut self, op: &HostOp) -> Result<(), Fault> {
+        let vms = &mut self.observed.vms;
+        match op {
+            HostOp::Clone { source, target, name, description, storage } => {
+                let template = vms.get(source).ok_or_else(|| missing(*source))?;
+                let mut clone = template.as_clone(*target, name, description);
+                if let Some((disk, storage)) = clone.boot_disk.clone().zip(storage.as_ref()) {
+                    clone = on_storage(&clone, &disk.device, storage);
+                }
+                vms.insert(*target, clone);
+            }
+            HostOp::Create { vm, name, description } => {
+                let text = format!("{}name: {name}\nsmbios1: uuid=UUID\n", encode_description(description));
+                let new = VmObserved::from_conf(*vm, &text, false).on(&self.observed.here);
+                vms.insert(*vm, VmObserved { digest: unknown(), ..new });
+            }
+            HostOp::ImportDisk { vm, image, storage, .. } => {
+                let mut write = import(&image.fetched(), storage);
+                write.set.insert("ide2".to_owned(), format!("{storage}:vm-{vm}-cloudinit,media=cdrom"));
+                write.set.insert("scsi0".to_owned(), format!("{storage}:vm-{vm}-disk-0,discard=on"));
+                change(vms, *vm, |live| live.after(&write))?;
+            }
+            HostOp::Configure { vm, write, .. } => change(vms, *vm, |live| carded(live.after(write)))?,
+            HostOp::Resize { vm, disk, size_gb } => {
+                let size = print_size(u64::from(*size_gb) * GIB);
+                change(vms, *vm, |live| with_part(live, disk, "size", &size))?;
+            }
+            HostOp::MoveDisk { vm, disk, storage, .. } => change(vms, *vm, |live| on_storage(live, disk, storage))?,
+            HostOp::UpdateCloudInit { vm } => change(vms, *vm, |live| {
+                let mut live = live.clone();
+                live.cloud_init.not_in_drive.clear();
+                live
+            })?,
+            HostOp::Snapshot { vm, name, description, .. } => change(vms, *vm, |live| {
+                let mut live = live.clone();
+                live.snapshots.push(name.clone());
+                live.snapshot_notes.insert(name.clone(), description.clone());
+                live
+            })?,
+            HostOp::RemoveSnapshot { vm, name } => change(vms, *vm, |live| {
+                let mut live = live.clone();
+                live.snapshots.retain(|own| own != name);
+                live
+            })?,
+            HostOp::Rollback { vm, start, .. } => {
+                change(vms, *vm, |live| VmObserved { running: *start, ..live.clone() })?;
+            }
+            HostOp::Template { vm, .. } => change(vms, *vm, as_template)?,
+            HostOp::Start { vm } => power(vms, *vm, true)?,
+            HostOp::Shutdown { vm } | HostOp::Stop { vm } => power(vms, *vm, false)?,
+            HostOp::Revert { vm, keys, .. } => change(vms, *vm, |live| {
+                let mut live = live.clone();
+                live.pending.retain(|key, _| !keys.contains(key));
+                live
+            })?,
+            HostOp::Destroy { vm, .. } | HostOp::RemoveLeftover { vm, .. } => _ = vms.remove(vm),
+            HostOp::WriteExports { vm, entries } => {
+                let entry = |entry: &ExportEntry| Export {
+                    vm: Some(*vm),
+                    path: entry.path.clone(),
+                    client: entry.client.clone(),
+                    full: true,
+                };
+                let node = self.node_of(*vm);
+                if let Some(node) = self.observed.nodes.get_mut(&node) {
+                    node.exports.retain(|export| export.vm != Some(*vm));
+                    node.exports.extend(entries.iter().map(entry));
+                }
+            }
+            HostOp::FetchImage { .. } | HostOp::MakeDirectory { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+/// Changes a VM, whose digest is another one then.
+fn change(
+    vms: &mut BTreeMap<VmId, VmObserved>,
+    vm: VmId,
+    how: impl FnOnce(&VmObserved) -> VmObserved,
+) -> Result<(), Fault> {
+    let live = vms.get_mut(&vm).ok_or_else(|| missing(vm))?;
+    let before = std::mem::replace(&mut live.digest, unknown());
+    *live = how(live);
+    if before == live.digest {
+        live.digest = Digest("<new digest>".to_owned());
+    }
+    Ok(())
+}
+
+fn missing(vm: VmId) -> Fault {
+    Fault::harmless(FaultKind::Missing, format!("there is no VM {vm}"))
+}
+
+fn unknown() -> Digest {
+    Digest("<digest>".to_owned())
+}
+
+fn set(live: &VmObserved, option: &str, value: String) -> VmObserved {
+    live.after(&ConfigWrite { set: [(option.to_owned(), value)].into(), ..ConfigWrite::default() })
+}
+
+/// A VM one of whose options has another part.
+fn with_part(live: &VmObserved, option: &str, part: &str, value: &str) -> VmObserved {
+    let mut text = PropertyString::parse(live.options.get(option).unwrap_or_default());
+    text.set(part, value);
+    set(live, option, text.to_string())
+}
+
+/// A VM with a disk of its own on another storage.
+fn on_storage(live: &VmObserved, disk: &str, storage: &str) -> VmObserved {
+    let text = live.options.get(disk).unwrap_or_default();
+    let rest = text.split_once(',').map(|(_, rest)| format!(",{rest}")).unwrap_or_default();
+    set(live, disk, format!("{storage}:vm-{}-disk-0{rest}", live.id))
+}
+
+/// A VM whose card has a MAC address, which Proxmox makes up.
+fn carded(live: VmObserved) -> VmObserved {
+    match &live.net0 {
+        Some(net) if net.mac.is_none() => {
+            let text = Net { mac: Some(NEW_MAC.to_owned()), ..net.clone() }.to_string();
+            set(&live, "net0", text)
+        }
+        _ => live,
+    }
+}
+
+/// Switches a VM on or off, which makes what waited count.
+fn power(vms: &mut BTreeMap<VmId, VmObserved>, vm: VmId, running: bool) -> Result<(), Fault> {
+    let live = vms.get_mut(&vm).ok_or_else(|| missing(vm))?;
+    live.running = running;
+    if live.pending.is_empty() {
+        return Ok(());
+    }
+    change(vms, vm, |live| VmObserved { pending: BTreeMap::new(), ..live.clone() })
+}
+
+/// What Proxmox makes of a VM and its disks.
+fn as_template(live: &VmObserved) -> VmObserved {
+    let mut write = ConfigWrite::default();
+    write.set.insert("template".to_owned(), "1".to_owned());
+    for device in live.unconverted() {
+        let text = live.options.get(device).unwrap_or_default();
+        write
+            .set
+            .insert(device.to_owned(), text.replacen(&format!("vm-{}-", live.id), &format!("base-{}-", live.id), 1));
+    }
+    live.after(&write)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::guest::{self, CloudInit, FeatureStart, Grown, Mounted};
+
+    #[test]
+    fn every_program_succeeds_in_the_words_that_are_read() {
+        let of = |program: guest::Program| guest::success(&program.argv);
+        assert_eq!(guest::read_cloud_init(&of(guest::cloud_init_status())), CloudInit::Done);
+        assert_eq!(guest::read_grown(&of(guest::grow_filesystem())).unwrap(), Grown::Now);
+        assert_eq!(guest::read_mount(&of(guest::mount("s:/x", "/y", true))).unwrap(), Mounted::Now);
+        guest::read_unmount(&of(guest::unmount("s:/x", "/y"))).unwrap();
+        for program in guest::stage("/y", "s:/x", &[("a", "b")], 1 << 20).unwrap() {
+            guest::read_staged(&of(program)).unwrap();
+        }
+        let run = guest::FeatureRun {
+            feature: "f",
+            digest: "d",
+            uuid: "u",
+            directory: "/y",
+            file: "f.sh",
+            vm_id: "1000",
+            vm_name: "web",
+            timeout: "60",
+            log: "/l",
+        };
+        guest::read_forgotten(&of(guest::forget_feature(&run))).unwrap();
+        assert_eq!(guest::read_feature_start(&of(guest::start_feature(&run))).unwrap(), FeatureStart::Running);
+        assert_eq!(
+            guest::read_feature_result(&of(guest::feature_result(&run)), &run),
+            Ok(guest::FeatureProgress::Done)
+        );
+        guest::read_clean(&of(guest::clean())).unwrap();
+        guest::read_cleaned(&of(guest::cleaned())).unwrap();
+    }
+}

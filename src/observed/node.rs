@@ -1,0 +1,118 @@
+//! One node of a target.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Allowed, Export, Place, Storage};
+
+/// A node as it was observed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Whether it is up. Of one that is not, nothing else is known for sure.
+    pub online: bool,
+    /// Its memory in MiB; 0 means unknown.
+    pub memory_mb: u64,
+    /// Logical CPUs a single VM may have at most; 0 means unknown.
+    pub cpus: u32,
+    /// Bridges by name, each with the node's own address on it, if it has one.
+    pub bridges: BTreeMap<String, Option<String>>,
+    /// All its own addresses.
+    pub addresses: BTreeSet<String>,
+    /// Storages by id, as they are seen from this node.
+    pub storages: BTreeMap<String, Storage>,
+    /// Directories of the node that were asked for, exist, and are not empty: how many entries each has.
+    pub directories: BTreeMap<String, usize>,
+    /// Where the directories of the node that were asked for really lie, whether or not they exist.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<String, Place>,
+    /// What the node's administrator allows VMs to have of it.
+    #[serde(default, skip_serializing_if = "Allowed::is_empty")]
+    pub allowed: Allowed,
+    /// What the node exports by NFS, as its files say.
+    pub exports: Vec<Export>,
+    /// Whether an NFS server is installed (`exportfs`).
+    pub nfs_server: bool,
+    /// Why there is none and what helps, where that is not what it is on Proxmox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nfs_hint: Option<String>,
+    /// The node's own NFS server has ended, though running VMs use it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nfs_ended: bool,
+}
+
+impl Node {
+    /// A node of which nothing is known: it is not online and has nothing.
+    #[must_use]
+    pub fn unknown() -> &'static Self {
+        static UNKNOWN: LazyLock<Node> = LazyLock::new(Node::default);
+        &UNKNOWN
+    }
+
+    /// Whether a server of NFS, by its address or its name, is the node itself.
+    #[must_use]
+    pub fn is_server(&self, server: &str) -> bool {
+        self.addresses.contains(server) || server == self.name
+    }
+}
+
+/// Nodes as a list, because each has its own name: a recording cannot say it twice.
+pub(super) mod list {
+    use std::collections::BTreeMap;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Node;
+
+    /// Writes the nodes by name.
+    pub(in crate::observed) fn serialize<S: Serializer>(
+        nodes: &BTreeMap<String, Node>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(nodes.values())
+    }
+
+    /// Reads the nodes. Refuses two of one name.
+    pub(in crate::observed) fn deserialize<'d, D: Deserializer<'d>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, Node>, D::Error> {
+        let mut nodes = BTreeMap::new();
+        for node in Vec::<Node>::deserialize(deserializer)? {
+            let name = node.name.clone();
+            if let Some(twice) = nodes.insert(name, node) {
+                return Err(D::Error::custom(format_args!("there are two nodes `{}`", twice.name)));
+            }
+        }
+        Ok(nodes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::observed::{Node, Observed};
+
+    #[test]
+    fn nodes_are_a_list_of_names() {
+        let node = |name: &str| (name.to_owned(), Node { name: name.to_owned(), online: true, ..Node::default() });
+        let observed = Observed { here: "b".to_owned(), nodes: ["b", "a"].map(node).into(), ..Observed::default() };
+        let mut json = serde_json::to_value(&observed).unwrap();
+        let names: Vec<_> = json["nodes"].as_array().unwrap().iter().map(|node| node["name"].clone()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(serde_json::from_value::<Observed>(json.clone()).unwrap(), observed);
+        json["nodes"][1]["name"] = "a".into();
+        let refused = serde_json::from_value::<Observed>(json).unwrap_err().to_string();
+        assert_eq!(refused, "there are two nodes `a`");
+    }
+
+    #[test]
+    fn a_node_that_is_not_there_is_unknown_and_not_online() {
+        let mut observed = Observed { here: "b".to_owned(), ..Observed::default() };
+        assert!(!observed.own_node().online);
+        observed.own_node_mut().memory_mb = 7;
+        assert_eq!((observed.own_node().name.as_str(), observed.own_node().memory_mb), ("b", 7));
+    }
+}

@@ -1,0 +1,52 @@
+//! A storage, as a node sees it.
+
+use serde::{Deserialize, Serialize};
+
+/// A Proxmox storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storage {
+    /// `dir`, `zfspool`, `lvmthin`, `nfs`, …
+    pub kind: String,
+    /// Whether VM disks may be put there (`content` has `images`).
+    pub images: bool,
+    /// Whether it is enabled and active on the node that it is seen from.
+    pub active: bool,
+    /// Size in bytes; 0 means unknown.
+    pub total: u64,
+    /// Free bytes.
+    pub free: u64,
+    /// Whether a disk takes its whole size at once (as on plain LVM), so that a disk that does not fit must be refused.
+    pub thick: bool,
+    /// For `nfs`: server and exported path.
+    pub nfs: Option<NfsSource>,
+    /// Where the node sees its files, e.g. `/mnt/pve/local-nfs`.
+    pub path: Option<String>,
+    /// Directories below `path` that its `content-dirs` names for what the storage holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content_dirs: Vec<String>,
+}
+
+/// Where an NFS storage comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NfsSource {
+    /// Server.
+    pub server: String,
+    /// Exported path.
+    pub export: String,
+}
+
+impl Storage {
+    /// The directories of what a storage holds where its `content-dirs` says nothing else.
+    const CONTENT: [&'static str; 6] = ["dump", "images", "import", "private", "snippets", "template"];
+
+    /// Reads `content-dirs` of `storage.cfg`: `iso=isos,backup=old/dumps`.
+    #[must_use]
+    pub fn parse_content_dirs(value: &str) -> Vec<String> {
+        value.split(',').filter_map(|pair| Some(pair.split_once('=')?.1.trim().to_owned())).collect()
+    }
+
+    /// The directories of what the storage holds, relative to where its files lie.
+    pub fn content(&self) -> impl Iterator<Item = &str> {
+        Self::CONTENT.into_iter().chain(self.content_dirs.iter().map(String::as_str))
+    }
+}

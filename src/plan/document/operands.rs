@@ -1,0 +1,127 @@
+//! What an action takes, as the document of a plan has it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::VmId;
+use crate::plan::{Leftover, Mount, Step};
+
+/// What an action takes beyond its VM and its subject. A value that the action does not take is absent; what an action writes
+/// into the configuration, `changes` of its VM say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DocumentOperands {
+    /// VMID of the template that is cloned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<u32>,
+    /// The image: a path on the node, a URL, or a volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// SHA-256 that the image must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Storage that a disk is copied to; absent of a clone: a linked one, on its template's storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<String>,
+    /// The source of a disk that moves is erased.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub delete_source: bool,
+    /// Size of a disk in the end, in GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_gb: Option<u32>,
+    /// The keys whose values are written; absent: all that the file says, into a new or half-made VM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<String>>,
+    /// What an interrupted run left: `placeholder` or `half-made`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leftover: Option<String>,
+    /// Directory on the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Directories that are exported to the VM; empty: what was exported to it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exports: Option<Vec<String>>,
+    /// Where a volume comes from: `server:directory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The record says that it is there, and it is looked at in the guest all the same.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub verify: bool,
+    /// Files that are put in place: name and SHA-256 of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+    /// The script that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// SHA-256 of the script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// It runs again although it ran.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub again: bool,
+}
+
+impl DocumentOperands {
+    /// What a step takes; `None`: nothing.
+    pub(super) fn of(step: &Step) -> Option<Box<Self>> {
+        let none = Self::default();
+        let sources = |mounts: &[std::sync::Arc<Mount>]| mounts.iter().map(|mount| mount.export.clone()).collect();
+        Some(Box::new(match step {
+            Step::RemoveLeftover(leftover) => {
+                let leftover = match leftover {
+                    Leftover::Placeholder => "placeholder",
+                    Leftover::HalfMade => "half-made",
+                };
+                Self { leftover: Some(leftover.to_owned()), ..none }
+            }
+            Step::FetchImage(image) => Self { image: Some(image.source.clone()), sha256: image.sha256.clone(), ..none },
+            Step::Clone(step) => Self { template: Some(VmId::get(step.source)), storage: step.storage.clone(), ..none },
+            Step::CreateFromImage(step) => Self {
+                image: Some(step.image.source.clone()),
+                sha256: step.image.sha256.clone(),
+                storage: Some(step.desired.boot_disk_storage.clone()),
+                ..none
+            },
+            Step::Configure(step) => {
+                let names = step.values.as_ref()?.names().map(str::to_owned);
+                Self { values: Some(names.collect()), ..none }
+            }
+            Step::MoveDisk(step) => {
+                Self { storage: Some(step.storage.clone()), delete_source: step.delete_source, ..none }
+            }
+            Step::ResizeDisk(step) => Self { size_gb: Some(step.size_gb), ..none },
+            Step::Unmount(step) => Self { source: Some(step.source.clone()), ..none },
+            Step::PrepareShare(path) => Self { path: Some(path.to_string()), ..none },
+            Step::ExportShare(served) => Self { exports: Some(sources(served)), ..none },
+            Step::Mount(step) => Self { source: Some(step.mount.source()), verify: step.verify, ..none },
+            Step::StageScripts(step) => {
+                let files = step.files.iter().map(|file| (file.name.clone(), file.digest.to_string()));
+                Self { files: files.collect(), ..none }
+            }
+            Step::Feature(step) => Self {
+                script: Some(step.file.clone()),
+                digest: Some(step.digest.to_string()),
+                again: step.again,
+                ..none
+            },
+            // What these write or name, the changes and the subject say.
+            Step::Adopt(_)
+            | Step::Snapshot(_)
+            | Step::Rollback(_)
+            | Step::RemoveSnapshot(_)
+            | Step::AwaitCloudInit(_)
+            | Step::Record(_)
+            | Step::Stop
+            | Step::UpdateCloudInit
+            | Step::Restart
+            | Step::Start
+            | Step::AwaitAgent
+            | Step::AwaitNetwork
+            | Step::GrowFilesystem
+            | Step::CleanGuest
+            | Step::ConvertToTemplate
+            | Step::Destroy => return None,
+        }))
+    }
+}
