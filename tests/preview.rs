@@ -97,7 +97,7 @@ fn check(at: (&Path, &mut BTreeMap<VmId, IpAddr>), what: &str, vms: &str, reques
     let running = observed.vms.values().filter(|vm| vm.running && !vm.template).collect::<Vec<_>>();
     let asked = phoenix::apply::addresses(node.guests(), &running, &RealClock::start());
     // The guests of this node keep their addresses when they are off.
-    known.extend(asked.found);
+    known.extend(asked.lowest());
     observed.addresses = known.clone();
     let planned: Plan = plan(&desired(vms), &observed, request);
     assert!(!planned.is_blocked() && planned.acts(), "{what}: {:?}", planned.problems);

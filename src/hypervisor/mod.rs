@@ -3,13 +3,13 @@
 pub mod image;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use crate::model::{Effect, Fault, FaultKind};
 
 use crate::model::{CloudImage, Digest, VmId};
-use crate::observed::{ConfigWrite, Export, Observed, Place, VmObserved};
+use crate::observed::{ConfigWrite, Export, Observed, Place, VmObserved, is_reachable};
 
 /// A target that holds VMs.
 ///
@@ -71,6 +71,11 @@ pub trait Hypervisor: Send + Sync {
     /// How a person looks at the console of a VM, in words that follow "look at its console".
     fn console(&self, vm: VmId) -> String {
         terminal(vm)
+    }
+
+    /// Where the guest of a VM is reached by ssh, if that is not port 22 of its own address.
+    fn door(&self, _vm: VmId) -> Result<Option<SocketAddr>, Fault> {
+        Ok(None)
     }
 
     /// The guests of this target.
@@ -346,12 +351,13 @@ pub struct GuestAddress {
 /// The address by which a guest is reached on the card with this MAC: the lowest one that others can use, IPv4 before IPv6.
 #[must_use]
 pub fn address_on(found: &[GuestAddress], mac: &str) -> Option<IpAddr> {
-    let usable = |address: &IpAddr| match address {
-        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_loopback() && !v4.is_unspecified(),
-        IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_loopback() && !v6.is_unspecified(),
-    };
-    let own = found.iter().filter(|found| found.mac.eq_ignore_ascii_case(mac));
-    own.filter_map(|found| found.address).filter(usable).min()
+    all_on(found, mac).filter(|address| is_reachable(*address)).min()
+}
+
+/// All addresses of the guest on the card with this MAC, as its agent tells them.
+pub fn all_on<'f>(found: &'f [GuestAddress], mac: &'f str) -> impl Iterator<Item = IpAddr> + 'f {
+    let own = found.iter().filter(move |found| found.mac.eq_ignore_ascii_case(mac));
+    own.filter_map(|found| found.address).map(|address| address.to_canonical())
 }
 
 /// State of a program in a guest.

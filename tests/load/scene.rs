@@ -71,7 +71,7 @@ pub(crate) fn planned(keys: &str, target: &dyn Hypervisor, policy: &Request) -> 
     let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
     let mut observed = target.observe().unwrap();
     let asked = addresses(target.guests(), &to_ask(&desired, &observed, policy), &NoWait::default());
-    observed.addresses = asked.found;
+    observed.addresses = asked.lowest();
     let plan = plan(&desired, &observed, policy);
     assert!(!plan.problems.iter().any(phoenix::diag::Diagnostic::is_error), "{:?}", plan.problems);
     plan

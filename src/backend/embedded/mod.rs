@@ -62,6 +62,7 @@ mod vms;
 mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -241,6 +242,14 @@ impl Hypervisor for Embedded {
             HostOp::RemoveLeftover { vm, unreferenced } => self.remove_leftover(*vm, *unreferenced, attempt),
         };
         attempt.after(result)
+    }
+
+    fn door(&self, vm: VmId) -> Result<Option<SocketAddr>, Fault> {
+        match self.settings.guests {
+            GuestKind::Simulated => Ok(None),
+            // The guest's own address is one of a network inside QEMU.
+            GuestKind::Qemu => Ok(Some(SocketAddr::from(([127, 0, 0, 1], self.qemu().ssh_port(vm)?)))),
+        }
     }
 
     fn console(&self, vm: VmId) -> String {
