@@ -11,7 +11,8 @@
 //!   ui           faces: human text, JSON lines, graphs, diagnostics; folds over values
 //!   apply        schedule (pure) · run (the only loop that waits) · perform (one action)
 //!   backend      embedded: a node in a directory · qm: a Proxmox VE node, driven by its own programs · proxmox: what
-//!                they say of Proxmox itself (calls of its API, what its answers mean; pure)
+//!                they say of Proxmox itself (calls of its API, what its answers mean; pure) · runner: programs here and
+//!                over ssh · agent: the guest agent, through its socket
 //!   guest        what a step inside a guest means: programs and their answers
 //!   hypervisor   the ports: what is asked of a target
 //!   plan         request · scene · checks · changes · steps · order · lint           pure
@@ -37,19 +38,33 @@
 //!
 //! # To add …
 //! - **an option of a VM**: its key in [`model::Key`], its field with type and documentation in `config::raw` and
-//!   [`model::DesiredVm`] (`config::lower` merges it), one row in `observed::options::table`. `plan::context` asks whether
-//!   scripts see it; `tests/options.rs` asks for it in the schema and the README.
-//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`]; `apply::perform` asks how
-//!   it is carried out, `plan::document` what of it a saved plan shows, `plan::steps::guest` whether it needs the guest;
-//!   `plan::steps` says when it acts; `tests/binary/broken.rs` asks for a way on which it fails, is lost and is killed.
-//! - **a check**: a function in the file of `plan` about its subject (`disk`, `template`, `addresses`, `cloud_init`, `grants`, else
-//!   `preflight`) that says what is wrong as a [`diag::Diagnostic`], and its code in [`plan::codes`]. What it wants to
-//!   know of a node it asks the VM's own: `plan::placement` says which that is.
-//! - **a back end**: a directory in `backend` that implements [`hypervisor::Hypervisor`], [`hypervisor::Guests`] and, where it
-//!   reaches files of a node, [`hypervisor::HostFiles`], says what it can do in [`observed::Capabilities`], and is opened in
-//!   `cli::connect`; `tests/contract.rs` runs over it.
-//! - **a face**: a file in `ui` that folds a [`plan::document::PlanDocument`] or the events of a run, its name in `cli::format`,
-//!   and its cases under `fixtures/faces`.
+//!   [`model::DesiredVm`] (`config::lower` merges it), one row in `observed::options::table`, which reads the VM's
+//!   options where no field of [`observed::VmObserved`] says it. `plan::context` asks whether scripts see it,
+//!   `tests/hash.rs` what changes with it, `tests/options.rs` for it in the schema and the README. What it says
+//!   together with other keys is a check.
+//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`]; `apply::perform`
+//!   asks how it is carried out, `plan::document` what of it a saved plan shows, `plan::steps::guest` whether it needs
+//!   the guest; `plan::steps` says when it acts, and actions of a VM run in the order in which they are added there;
+//!   `tests/binary/broken.rs` asks for a way on which it fails, is lost and is killed. One inside a guest is a program
+//!   in `guest` (`guest::success` says how it succeeds), which the simulated guest knows
+//!   (`backend::embedded::programs`) and `cli::commands` has a name for, and for which `plan::steps::follow` waits for
+//!   the agent. One that another action calls for is noted in [`model::Record`] first, as `grow` is, so that a run
+//!   that died in between is made up for.
+//! - **a check**: what the file alone shows is a rule of `config` (`config::check` calls it; its code in
+//!   `config::codes`, its case under `fixtures/config`). What only shows against a target is a function in the file of
+//!   `plan` about its subject (`disk`, `template`, `addresses`, `cloud_init`, `grants`, else `preflight`) that says
+//!   what is wrong as a [`diag::Diagnostic`]; its code in [`plan::codes`], as a constant and in `ALL`. What it wants
+//!   to know of a node it asks the VM's own: `plan::placement` says which that is.
+//! - **a back end**: how it is written in [`model::Target`]; a directory in `backend` that implements
+//!   [`hypervisor::Hypervisor`], [`hypervisor::Guests`] and, where it reaches files of a node,
+//!   [`hypervisor::HostFiles`], and says what it can do in [`observed::Capabilities`]: `backend::proxmox` knows which
+//!   calls and what answers mean. It is opened in `cli::connect`. A test in `tests/contract.rs`, with a double of what
+//!   it talks to, runs every check over it (those of files only where it reaches any); `APART` in `tests/layers.rs`
+//!   and `Place` in `tests/binary` learn of it.
+//! - **a face**: a file in `ui` (one for programs in `ui::report`) that folds a [`plan::document::PlanDocument`] or
+//!   the events of a run; its name, and which verbs know it, in `cli::format`; its call in `cli::saved` (plans),
+//!   `cli::reports` (runs) or `cli::validate`; its cases under `fixtures/faces`, its line in `tests/faces.rs` and
+//!   `tests/fuzz/faces.rs`, its row in the README.
 //!
 //! # Words
 //! *Target*: one or more *nodes*, one of which it stands on. *Desired*: what the file says, defaults merged. *Live*:

@@ -52,8 +52,11 @@ pub(super) fn print(
                 ui::report::plan::github(document, &places())
             }
             Format::Sarif => ui::report::plan::sarif(document, &places()),
-            // `Output` lets no other format in.
-            _ => human(),
+            Format::Human => human(),
+            // `Output` lets none of these in.
+            Format::Jsonl | Format::Gitlab | Format::Junit | Format::Ansible | Format::SshConfig | Format::Hosts => {
+                human()
+            }
         }))
     })
 }
