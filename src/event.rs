@@ -1,5 +1,7 @@
 //! What can happen in a run, as values. Faces are folds over these; wall-clock times are added where they are shown.
 
+use core::net::IpAddr;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +98,9 @@ pub enum Event {
         /// How it went.
         #[serde(flatten)]
         summary: Summary,
+        /// The VMs of the run that are there, by VMID, and how they are reached; none of a run that was interrupted.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        vms: Vec<VmReached>,
         /// Milliseconds since the run began.
         elapsed_ms: u64,
     },
@@ -221,6 +226,23 @@ pub struct Summary {
     pub left_running: Vec<String>,
     /// Whether the run was interrupted.
     pub interrupted: bool,
+}
+
+/// How a VM is reached when a run is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VmReached {
+    /// VMID.
+    pub vm: VmId,
+    /// Name.
+    pub name: String,
+    /// The node that it is on.
+    pub node: String,
+    /// MAC address of its first card, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// Its addresses: those that are fixed, else those that its guest agent gives for that card; IPv4 before IPv6.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

@@ -45,8 +45,9 @@
 //! - **a check**: a function in the file of `plan` about its subject (`disk`, `template`, `addresses`, `cloud_init`, `grants`, else
 //!   `preflight`) that says what is wrong as a [`diag::Diagnostic`], and its code in [`plan::codes`]. What it wants to
 //!   know of a node it asks the VM's own: `plan::placement` says which that is.
-//! - **a back end**: a directory in `backend` that implements [`hypervisor::Hypervisor`] and [`hypervisor::Guests`], says what it
-//!   can do in [`observed::Capabilities`], and is opened in `cli::connect`; `tests/contract.rs` runs over it.
+//! - **a back end**: a directory in `backend` that implements [`hypervisor::Hypervisor`], [`hypervisor::Guests`] and, where it
+//!   reaches files of a node, [`hypervisor::HostFiles`], says what it can do in [`observed::Capabilities`], and is opened in
+//!   `cli::connect`; `tests/contract.rs` runs over it.
 //! - **a face**: a file in `ui` that folds a [`plan::document::PlanDocument`] or the events of a run, its name in `cli::format`,
 //!   and its cases under `fixtures/faces`.
 //!

@@ -147,12 +147,13 @@ fn a_forged_document_does_nothing_that_it_does_not_show() {
         scene.forge("forged.json", &document);
         scene.check("apply forged.json", code, &[says]);
     }
-    let shown: [(&str, Value); 6] = [
+    let shown: [(&str, Value); 7] = [
         ("/vms/0/changes", json!([])),
         ("/vms/0/changes/0/new", json!("1024")),
         ("/vms/0/changes/0/old", json!("4096")),
         ("/vms/0/changes/0/note", json!("nothing to worry about")),
         ("/vms/0/actions/0/reason", json!("because")),
+        ("/vms/0/actions/1/with/values", json!(["tags"])),
         ("/vms/0/name", json!("test")),
     ];
     for (at, value) in shown {

@@ -10,7 +10,7 @@ use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Summary};
-use phoenix::hypervisor::{FaultKind, HostOp, Hypervisor as _};
+use phoenix::hypervisor::{FaultKind, HostFiles as _, HostOp, Hypervisor as _};
 use phoenix::model::{Desired, Disruption, VmId};
 use phoenix::observed::{Export, VmObserved};
 use phoenix::plan::{Plan, Request, plan};

@@ -17,7 +17,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use phoenix::backend::embedded::Embedded;
-use phoenix::hypervisor::{Effect, ExportEntry, FaultKind, GuestStatus, HostOp, Hypervisor as _};
+use phoenix::hypervisor::{
+    Effect, ExportEntry, FaultKind, FileOp, GuestStatus, HostFiles as _, HostOp, Hypervisor as _,
+};
 use phoenix::model::{Record, VmId};
 use phoenix::observed::{ConfigWrite, with_record};
 use scene::Scene;
@@ -114,6 +116,7 @@ fn the_node_looks_the_same_through_the_programs() {
         }
     };
     let perform = |op: &HostOp| qm.perform(op, Duration::from_mins(1));
+    let written = |op: &FileOp| qm.write(op, Duration::from_mins(1)).unwrap();
     same();
     let clone = |target: u32, storage: Option<&str>| HostOp::Clone {
         source: vm(9000),
@@ -135,13 +138,13 @@ fn the_node_looks_the_same_through_the_programs() {
     perform(&HostOp::Resize { vm: vm(1000), disk: "scsi0".to_owned(), size_gb: 20 }).unwrap();
     assert!(perform(&HostOp::Resize { vm: vm(1000), disk: "scsi0".to_owned(), size_gb: 10 }).is_err());
     perform(&HostOp::Start { vm: vm(1000) }).unwrap();
-    perform(&HostOp::MakeDirectory { path: "/quickOS/vm-persistent-data/1000".to_owned() }).unwrap();
+    written(&FileOp::MakeDirectory { path: "/quickOS/vm-persistent-data/1000".to_owned() });
     let own = qm.guests().addresses(vm(1000)).unwrap();
     let v4 = node.guests().addresses(vm(1000)).unwrap();
     assert!(v4.iter().all(|address| own.contains(address)), "{own:?}");
     let client = v4[1].address.unwrap().to_string();
     let entry = ExportEntry { path: "/quickOS/vm-persistent-data/1000".to_owned(), client };
-    perform(&HostOp::WriteExports { vm: vm(1000), entries: vec![entry] }).unwrap();
+    written(&FileOp::WriteExports { vm: vm(1000), entries: vec![entry] });
     assert_eq!(qm.exports(vm(1000)).unwrap(), node.exports(vm(1000)).unwrap());
     assert_eq!(qm.exports(vm(1000)).unwrap().len(), 1);
     // Those of other VMs do not matter to this one.

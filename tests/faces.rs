@@ -66,12 +66,15 @@ fn normal(text: &str) -> String {
         (r#"time="[\d.]+""#, r#"time="0""#),
         // Bars and their scale are as long as the run took.
         (r#"(?s)<svg class="(bars|scale)".*?</svg>"#, r#"<svg class="$1"/>"#),
+        (r"\bBC:24:11(:[0-9A-F]{2}){3}\b", "MAC"),
         (r"sha256-[A-Za-z0-9+/=]+", "SHA256"),
         (r"\b[0-9a-f]{16}([0-9a-f]{48})?\b", "DIGEST"),
         (r"\b[0-9a-f]{40}\b", "DIGEST"),
         (r#""directory [^"]*/node""#, r#""directory DIR""#),
         (r"(?s)<style>.*?</style>", "<style/>"),
         (r"(?s)<script>.*?</script>", "<script/>"),
+        // An address of the simulated network is no version.
+        (r"\b198\.18\.3\.(\d+)\b", "2001:db8::$1"),
         (r"\b\d+\.\d+\.\d+\b( \(simulated\))?", "VERSION"),
     ];
     let mut text = text.to_owned();

@@ -155,7 +155,8 @@ fn planned(world: &World, observed: &Observed, policy: &Request, label: &str, in
     for graph in [ui::graph::mermaid(&plan), ui::graph::dot(&plan)] {
         faces::inert("graph", &graph, input);
     }
-    let status = status::status(&plan, observed, &status::with_agents(&plan, observed), target);
+    let agents = status::Agents { answering: status::with_agents(&plan, observed), ..status::Agents::default() };
+    let status = status::status(&plan, observed, &agents, target);
     faces::inert("terminal", &ui::status::render(&status, 80), input);
     faces::inert("markdown", &ui::status::markdown(&status), input);
     faces::inert("json", &ui::status::json(&status), input);

@@ -43,7 +43,7 @@ use phoenix::backend::qm::command::{commands, guest_exec};
 use phoenix::backend::qm::{Layout, Qm};
 use phoenix::backend::runner::{Command, Local, Output, Runner, Sockets, Ssh};
 use phoenix::config::{FeatureFiles, Source, load};
-use phoenix::hypervisor::{ExportEntry, Fault, HostOp, Hypervisor};
+use phoenix::hypervisor::{ExportEntry, Fault, FileOp, HostFiles as _, HostOp};
 use phoenix::model::{Desired, Digest, Record, RecordState, VmId};
 use phoenix::observed::{ConfigWrite, VmObserved, encode_description, print_exports, split_notes, with_record};
 use proptest::prelude::*;
@@ -281,16 +281,16 @@ proptest! {
         let client = format!("192.0.2.{last}");
         let qm = Qm::new(Box::new(Here(node.search_path())), layout(&node));
         let entries = vec![ExportEntry { path: path.clone(), client: client.clone() }];
-        qm.perform(&HostOp::WriteExports { vm: vm(1000), entries }, LONG).unwrap();
+        qm.write(&FileOp::WriteExports { vm: vm(1000), entries }, LONG).unwrap();
         let written = fs::read_to_string(node.path("root/etc/exports.d/phoenix-1000.exports")).unwrap();
         prop_assert_eq!(written, print_exports([(path.as_str(), client.as_str())]));
         let exports = qm.exports(vm(1000)).unwrap();
         prop_assert_eq!(exports.iter().map(|export| export.path.as_str()).collect::<Vec<_>>(), [path.as_str()]);
-        qm.perform(&HostOp::WriteExports { vm: vm(1000), entries: Vec::new() }, LONG).unwrap();
+        qm.write(&FileOp::WriteExports { vm: vm(1000), entries: Vec::new() }, LONG).unwrap();
         prop_assert_eq!(fs::read_dir(node.path("root/etc/exports.d")).unwrap().count(), 0);
         // An address is all that a client may be.
         let entries = vec![ExportEntry { path, client: format!("{client}(rw) *") }];
-        let refused = qm.perform(&HostOp::WriteExports { vm: vm(1000), entries }, LONG);
+        let refused = qm.write(&FileOp::WriteExports { vm: vm(1000), entries }, LONG);
         prop_assert!(refused.is_err());
     }
 }
@@ -301,7 +301,7 @@ fn a_line_of_somebody_else_that_cannot_be_exported_is_no_obstacle() {
     let qm = Qm::new(Box::new(Here(node.search_path())), layout(&node));
     let export = || {
         let entries = vec![ExportEntry { path: "/quickOS/1000".to_owned(), client: "192.0.2.7".to_owned() }];
-        qm.perform(&HostOp::WriteExports { vm: vm(1000), entries }, LONG)
+        qm.write(&FileOp::WriteExports { vm: vm(1000), entries }, LONG)
     };
     node.program("exportfs", "echo 'exportfs: Failed to stat /srv/gone: No such file or directory' >&2; exit 1");
     export().unwrap();

@@ -139,7 +139,7 @@ fn run(text: &str) -> Vec<Moment> {
         Event::ActionNoticed { action: action.clone(), message: text.into() },
         Event::ActionFailed { action, failure, elapsed_ms: 2_000 },
         Event::ActionSkipped { action: other, because: text.into() },
-        Event::RunEnded { summary, elapsed_ms: 4_000 },
+        Event::RunEnded { summary, vms: Vec::new(), elapsed_ms: 4_000 },
     ];
     let at = |(second, event)| Moment { time: format!("2026-01-02T03:04:0{second}Z"), event };
     events.into_iter().enumerate().map(at).collect()

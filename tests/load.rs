@@ -4,6 +4,7 @@
 //! either case one more apply ends where an undisturbed one does.
 #![cfg(unix)]
 
+mod around;
 #[path = "support/doubles.rs"]
 mod doubles;
 #[path = "support/executable.rs"]
@@ -18,8 +19,8 @@ mod scene;
 mod ssh;
 mod support;
 
-use loaded::Load;
-use phoenix::hypervisor::HostOp;
+use loaded::{Load, Op};
+use phoenix::hypervisor::{FileOp, HostOp};
 use phoenix::model::VmId;
 use phoenix::plan::{Goal, Plan, Power, Request};
 use scene::{Place, Told, carried_out, planned};
@@ -107,7 +108,8 @@ fn check_blind(story: &Story, place: &Place) {
             [] => assert_eq!(known, usize::from(told.gave_up), "{case}: {:?}", told.notices),
             // `qm` says nothing of a disk that could be relied on, and before it a write of the record is looked after.
             [(id, failure)] if matches!(&id[5..], "move-disk" | "resize-disk") || before_another(&id[5..], op) => {
-                let begun = matches!(told.operations.last(), Some(HostOp::MoveDisk { .. } | HostOp::Resize { .. }));
+                let begun =
+                    matches!(told.operations.last(), Some(Op::Host(HostOp::MoveDisk { .. } | HostOp::Resize { .. })));
                 assert_eq!(failure.may_have_happened, begun, "{case}: {failure:?}");
                 assert!(!failure.stale && failure.error.contains("no end within 60 s"), "{case}: {failure:?}");
             }
@@ -118,8 +120,9 @@ fn check_blind(story: &Story, place: &Place) {
 }
 
 /// Whether an action does more after this operation, for which it has to look first.
-fn before_another(action: &str, op: &HostOp) -> bool {
-    action == "convert-to-template" && matches!(op, HostOp::Shutdown { .. } | HostOp::WriteExports { .. })
+fn before_another(action: &str, op: &Op) -> bool {
+    action == "convert-to-template"
+        && matches!(op, Op::Host(HostOp::Shutdown { .. }) | Op::Files(FileOp::WriteExports { .. }))
 }
 
 /// Each operation of a story in turn is carried out and loses its answer, and the looks after it give up.

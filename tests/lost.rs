@@ -1,5 +1,7 @@
 //! One look that consists of two questions: what ends between the two is not judged by the first answer.
 
+mod around;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,10 +10,12 @@ use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Failure};
-use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{Fault, FaultKind, HostOp, Hypervisor};
 use phoenix::model::VmId;
-use phoenix::observed::{Export, Observed, VmObserved};
+use phoenix::observed::VmObserved;
 use phoenix::plan::{Request, plan};
+
+use around::{Around, Target};
 
 /// A target that loses the answer of the operations that make a VM, and whose first answer about it afterwards is of a
 /// moment before: the clone, which has ended by the next question, still runs.
@@ -25,12 +29,9 @@ struct Late {
     due: AtomicUsize,
 }
 
-impl Hypervisor for Late {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
+impl Around for Late {
+    fn inner(&self) -> &dyn Hypervisor {
+        &self.node
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let now = self.node.vm(vm)?;
@@ -41,18 +42,6 @@ impl Hypervisor for Late {
         self.answered.fetch_add(1, Ordering::Relaxed);
         Ok(now.and_then(self.before))
     }
-    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
-        self.node.volumes(vm)
-    }
-    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
-        self.node.cloning(vm)
-    }
-    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.node.working(vm)
-    }
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.node.exports(vm)
-    }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.node.perform(op, deadline)?;
         if matches!(op, HostOp::Clone { .. }) {
@@ -61,9 +50,6 @@ impl Hypervisor for Late {
             return Err(Fault::uncertain(FaultKind::Unreachable, what));
         }
         Ok(())
-    }
-    fn guests(&self) -> &dyn Guests {
-        self.node.guests()
     }
 }
 
@@ -77,8 +63,8 @@ fn check(before: fn(VmObserved) -> Option<VmObserved>) {
     let node = Embedded::open(dir.path()).unwrap();
     let (answered, due) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let target = Arc::new(Late { node, before, answered, due });
-    let planned = plan(&desired, &target.observe().unwrap(), &Request::default());
-    let hypervisor: Arc<dyn Hypervisor> = Arc::clone(&target) as _;
+    let planned = plan(&desired, &target.node.observe().unwrap(), &Request::default());
+    let hypervisor: Arc<dyn Hypervisor> = Arc::new(Target(Arc::clone(&target)));
     let of = Run {
         plan: Arc::new(planned),
         hypervisor,

@@ -1,5 +1,7 @@
 //! The second operator: what happens when a VM changes between the plan and a write, or between two writes.
 
+mod around;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +11,12 @@ use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Failure, Summary};
-use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{Fault, FaultKind, HostOp, Hypervisor};
 use phoenix::model::{Desired, VmId};
-use phoenix::observed::{Export, Observed, VmObserved};
+use phoenix::observed::VmObserved;
 use phoenix::plan::{Plan, Request, plan};
+
+use around::{Around, Target};
 
 const CONFIG: &str = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "features": ["base_setup"] }] }"#;
 
@@ -36,12 +40,9 @@ struct Edited {
     starts: bool,
 }
 
-impl Hypervisor for Edited {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
+impl Around for Edited {
+    fn inner(&self) -> &dyn Hypervisor {
+        &self.node
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let found = self.node.vm(vm);
@@ -52,19 +53,6 @@ impl Hypervisor for Edited {
         }
         found
     }
-    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
-        self.node.volumes(vm)
-    }
-    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
-        self.node.cloning(vm)
-    }
-
-    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.node.working(vm)
-    }
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.node.exports(vm)
-    }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         if self.starts && matches!(op, HostOp::Start { .. }) {
             self.node.perform(op, deadline).unwrap();
@@ -74,9 +62,6 @@ impl Hypervisor for Edited {
             std::fs::write(self.conf.with_extension("armed"), "").unwrap();
         }
         result
-    }
-    fn guests(&self) -> &dyn Guests {
-        self.node.guests()
     }
 }
 
@@ -189,7 +174,7 @@ fn made_while_edited(change: fn(&str) -> String) -> (Vec<(String, Failure)>, Str
         done: AtomicBool::new(false),
         starts: false,
     };
-    let (_, failures) = carried_out(planned, Arc::new(edited));
+    let (_, failures) = carried_out(planned, Arc::new(Target(Arc::new(edited))));
     (failures, std::fs::read_to_string(conf).unwrap())
 }
 
@@ -223,29 +208,13 @@ impl Cut {
     }
 }
 
-impl Hypervisor for Cut {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
+impl Around for Cut {
+    fn inner(&self) -> &dyn Hypervisor {
+        &self.node
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.reach()?;
         self.node.vm(vm)
-    }
-    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
-        self.node.volumes(vm)
-    }
-    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
-        self.node.cloning(vm)
-    }
-
-    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.node.working(vm)
-    }
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.node.exports(vm)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.node.perform(op, deadline)?;
@@ -255,9 +224,6 @@ impl Hypervisor for Cut {
         }
         Ok(())
     }
-    fn guests(&self) -> &dyn Guests {
-        self.node.guests()
-    }
 }
 
 #[test]
@@ -266,8 +232,8 @@ fn a_lost_answer_that_cannot_be_looked_after_may_have_happened() {
     let node = Embedded::open(dir.path()).unwrap();
     let target = Arc::new(Cut { node, cut: AtomicBool::new(false) });
     let wish = desired(&CONFIG.replace(MORE_MEMORY.0, MORE_MEMORY.1));
-    let planned = plan(&wish, &target.observe().unwrap(), &Request::default());
-    let (summary, failures) = carried_out(planned, target);
+    let planned = plan(&wish, &target.node.observe().unwrap(), &Request::default());
+    let (summary, failures) = carried_out(planned, Arc::new(Target(target)));
     assert_eq!(summary.failed, ["1000/configure"]);
     assert!(failures[0].1.may_have_happened && !failures[0].1.stale, "{failures:?}");
     assert!(failures[0].1.error.contains("may have happened"), "{failures:?}");
@@ -287,6 +253,6 @@ fn a_vm_that_somebody_else_starts_meanwhile_runs_all_the_same() {
     let planned = plan(&desired(CONFIG), &node.observe().unwrap(), &Request::default());
     let done = AtomicBool::new(false);
     let target = Edited { node, conf, when: |_| false, edit: ToOwned::to_owned, done, starts: true };
-    let (summary, failures) = carried_out(planned, Arc::new(target));
+    let (summary, failures) = carried_out(planned, Arc::new(Target(Arc::new(target))));
     assert!(summary.is_complete(), "{failures:?}");
 }

@@ -1,6 +1,7 @@
 //! A network card that changes: its guest is asked whether it still has it.
 #![cfg(unix)]
 
+mod around;
 #[path = "support/doubles.rs"]
 mod doubles;
 #[path = "support/executable.rs"]

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use phoenix::backend::embedded::{Embedded, NfsState};
-use phoenix::hypervisor::{ExportEntry, Fault, FaultKind, HostOp, Hypervisor as _};
+use phoenix::hypervisor::{ExportEntry, Fault, FaultKind, FileOp, HostFiles as _};
 use phoenix::model::VmId;
 use tempfile::TempDir;
 
@@ -44,15 +44,12 @@ impl Node {
         self.dir.path().join(name)
     }
 
-    fn perform(&self, op: &HostOp) -> Result<(), Fault> {
-        Embedded::open(self.dir.path()).unwrap().perform(op, Duration::from_secs(5))
-    }
-
     /// Exports directories to a VM, which are made if need be.
     fn export(&self, vm: u32, paths: &[&str]) -> Result<(), Fault> {
         let entry = |path: &&str| ExportEntry { path: (*path).to_owned(), client: "10.0.2.15".to_owned() };
         let entries = paths.iter().map(entry).collect();
-        self.perform(&HostOp::WriteExports { vm: VmId::try_from(vm).unwrap(), entries })
+        let op = FileOp::WriteExports { vm: VmId::try_from(vm).unwrap(), entries };
+        Embedded::open(self.dir.path()).unwrap().write(&op, Duration::from_secs(5))
     }
 
     fn make(&self, path: &str) {

@@ -141,6 +141,8 @@ fn what_cannot_be_written_is_an_error_for_every_verb() {
         &["status"],
         &["status", "--format", "json"],
         &["observe"],
+        &["inventory"],
+        &["inventory", "--format", "json"],
         &["log"],
         &["show", "run.jsonl"],
         &["show", "saved.plan", "--format", "html"],
@@ -175,8 +177,8 @@ fn what_cannot_be_written_is_an_error_for_every_verb() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!said.contains("standard output") && !said.contains("ipe"), "{arguments:?}: {said}");
     }
-    // They need a terminal, print only to people, or need what no other verb does.
-    let silent = ["console", "man", "import", "rollback"];
+    // They need a terminal, print only to people, become another program, or need what no other verb does.
+    let silent = ["console", "man", "import", "rollback", "ssh"];
     assert_eq!(untold.into_iter().collect::<Vec<_>>(), Vec::from_iter(BTreeSet::from(silent)));
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
-use phoenix::hypervisor::Hypervisor as _;
+use phoenix::hypervisor::{HostFiles as _, Hypervisor as _};
 use phoenix::model::{Desired, VmId};
 use phoenix::observed::{Capabilities, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
@@ -49,8 +49,12 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
     let mut observed = node.observe_with(&directories(desired)).unwrap();
     let more = node.places(&more_directories(desired, &observed)).unwrap();
     observed.own_node_mut().places.extend(more);
-    if case.file_name().unwrap().to_string_lossy().starts_with("real-guest-") {
+    let name = case.file_name().unwrap().to_string_lossy();
+    if name.starts_with("real-guest-") {
         observed.capabilities = Capabilities::REAL_GUESTS;
+    }
+    if name.starts_with("no-files-") {
+        observed.capabilities.host_files = false;
     }
     for entry in fs::read_dir(case).unwrap() {
         let path = entry.unwrap().path();

@@ -1,5 +1,7 @@
 //! What holds for every config, every plan and every course of a run.
 
+mod around;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +12,18 @@ use phoenix::apply::{Clock, Inbox, Limits, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::Summary;
-use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{
+    About, Fault, FaultKind, FileOp, GuestAddress, GuestStatus, Guests, HostFiles as _, HostOp, Hypervisor,
+};
 use phoenix::model::{Desired, Disruption, Outcome, Record, RecordState, VmId};
-use phoenix::observed::{Conf, Export, Observed, VmObserved, with_record};
+use phoenix::observed::{Conf, Observed, VmObserved, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
 use phoenix::plan::{Goal, Plan, Request, lint, plan};
 use phoenix::ui;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use around::{Around, Target};
 
 /// A clock on which waiting costs nothing.
 #[derive(Default)]
@@ -62,31 +68,15 @@ impl Faulty {
     }
 }
 
-impl Hypervisor for Faulty {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
-    }
-    fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
-        self.node.vm(vm)
-    }
-    fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
-        self.node.volumes(vm)
-    }
-    fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
-        self.node.cloning(vm)
-    }
-
-    fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        self.node.working(vm)
-    }
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.node.exports(vm)
+impl Around for Faulty {
+    fn inner(&self) -> &dyn Hypervisor {
+        &self.node
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.call(|| self.node.perform(op, deadline))
+    }
+    fn write(&self, op: &FileOp, deadline: Duration) -> Result<(), Fault> {
+        self.call(|| self.node.write(op, deadline))
     }
     fn guests(&self) -> &dyn Guests {
         self
@@ -134,7 +124,7 @@ fn rendered(plan: &Plan) -> String {
 fn applied(plan: Plan, target: Arc<Faulty>, parallel: usize) -> Summary {
     let run_ = Run {
         plan: Arc::new(plan),
-        hypervisor: target,
+        hypervisor: Arc::new(Target(target)),
         clock: Arc::new(NoWait::default()),
         limits: Limits { parallel, copies_per_storage: 2 },
         config: "test".to_owned(),

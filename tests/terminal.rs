@@ -239,14 +239,24 @@ fn clean(all: &str) {
     assert!(!all.lines().any(|line| line.starts_with('…')), "{all}");
 }
 
-/// A text with the durations in it made the same, and its lines sorted: actions of several VMs end in any order.
+/// A text with the durations and the MAC addresses in it made the same, and its lines sorted: actions of several VMs end in any order.
 fn normal(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = text
         .lines()
         .map(|line| {
             let words: Vec<&str> = line.trim_end().split(' ').collect();
             let timed = |at: usize| matches!(words.get(at + 1), Some(&("ms" | "s" | "ms:" | "s:" | "min")));
-            let word = |(at, word): (usize, &&str)| if timed(at) { "N" } else { word }.to_owned();
+            let mac = |word: &str| word.starts_with("(BC:24:11:");
+            let word = |(at, word): (usize, &&str)| {
+                if timed(at) {
+                    "N"
+                } else if mac(word) {
+                    "(MAC,"
+                } else {
+                    word
+                }
+                .to_owned()
+            };
             let text: Vec<String> = words.iter().enumerate().map(word).collect();
             text.join(" ").replace("N s", "N ms")
         })

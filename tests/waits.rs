@@ -5,6 +5,7 @@
 //! way from a program's words to the user's.
 #![cfg(unix)]
 
+mod around;
 #[path = "waits/check.rs"]
 mod check;
 #[path = "waits/node.rs"]

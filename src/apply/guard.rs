@@ -32,9 +32,7 @@ pub fn guarded(target: &dyn Hypervisor, op: &HostOp, deadline: Duration) -> Resu
         | HostOp::Start { .. }
         | HostOp::Shutdown { .. }
         | HostOp::Stop { .. }
-        | HostOp::Revert { .. }
-        | HostOp::WriteExports { .. }
-        | HostOp::MakeDirectory { .. } => {}
+        | HostOp::Revert { .. } => {}
     }
     target.perform(op, deadline)
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 use crate::guest::{self, Program};
 use crate::hypervisor::image::import;
 use crate::hypervisor::{
-    About, Cloning, ExportEntry, Fault, FaultKind, GuestAddress, GuestExit, GuestStatus, Guests, HostOp, Hypervisor,
+    About, Cloning, ExportEntry, Fault, FaultKind, FileOp, GuestAddress, GuestExit, GuestStatus, Guests, HostFiles,
+    HostOp, Hypervisor,
 };
 use crate::model::{Digest, GIB, VmId};
 use crate::observed::{
-    ConfigWrite, Export, NEW_MAC, Net, Node, Observed, PropertyString, VmObserved, encode_description, print_size,
+    ConfigWrite, Export, NEW_MAC, Net, Node, Observed, Place, PropertyString, VmObserved, encode_description,
+    print_size,
 };
 
 /// What stands for the address of a guest until it is known, in what is told.
@@ -27,6 +29,8 @@ const IMAGINED: IpAddr = IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1));
 pub enum Call {
     /// An operation on the hypervisor.
     Host(HostOp),
+    /// An operation on the files of the node.
+    Files(FileOp),
     /// A question to the guest agent: `ping`, `network-get-interfaces`.
     Agent(&'static str),
     /// A program in the guest.
@@ -86,12 +90,6 @@ impl Hypervisor for Imagined {
         Ok(None)
     }
 
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        let state = self.state();
-        let matter = |export: &&Export| export.vm.is_none_or(|owner| owner == vm);
-        Ok(state.node(vm).into_iter().flat_map(|node| &node.exports).filter(matter).cloned().collect())
-    }
-
     fn perform(&self, op: &HostOp, _: Duration) -> Result<(), Fault> {
         let mut state = self.state();
         state.calls.push(Call::Host(told(op)));
@@ -100,6 +98,34 @@ impl Hypervisor for Imagined {
 
     fn guests(&self) -> &dyn Guests {
         self
+    }
+
+    fn files(&self) -> Option<&dyn HostFiles> {
+        Some(self)
+    }
+}
+
+impl HostFiles for Imagined {
+    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
+        let state = self.state();
+        let node = state.observed.nodes.get(&state.observed.here);
+        let known = |path: &String| Some((path.clone(), node?.places.get(path)?.clone()));
+        Ok(directories.iter().filter_map(known).collect())
+    }
+
+    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
+        let state = self.state();
+        let matter = |export: &&Export| export.vm.is_none_or(|owner| owner == vm);
+        Ok(state.node(vm).into_iter().flat_map(|node| &node.exports).filter(matter).cloned().collect())
+    }
+
+    fn write(&self, op: &FileOp, _: Duration) -> Result<(), Fault> {
+        let mut state = self.state();
+        state.calls.push(Call::Files(told_files(op)));
+        if let FileOp::WriteExports { vm, entries } = op {
+            state.export(*vm, entries);
+        }
+        Ok(())
     }
 }
 
@@ -113,7 +139,9 @@ impl Guests for Imagined {
         let mut state = self.state();
         state.calls.push(Call::Agent("network-get-interfaces"));
         let mac = state.observed.vms.get(&vm).and_then(|live| live.net0.as_ref()?.mac.clone());
-        Ok(mac.map(|mac| GuestAddress { mac, address: Some(IMAGINED) }).into_iter().collect())
+        // A guest whose address is known keeps it.
+        let address = Some(state.observed.addresses.get(&vm).copied().unwrap_or(IMAGINED));
+        Ok(mac.map(|mac| GuestAddress { mac, address }).into_iter().collect())
     }
 
     fn start(&self, _: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
@@ -136,11 +164,6 @@ impl Guests for Imagined {
 fn told(op: &HostOp) -> HostOp {
     let mut op = op.clone();
     match &mut op {
-        HostOp::WriteExports { entries, .. } => {
-            for entry in entries.iter_mut().filter(|entry| entry.client == IMAGINED.to_string()) {
-                ADDRESS.clone_into(&mut entry.client);
-            }
-        }
         HostOp::ImportDisk { digest, .. }
         | HostOp::Configure { digest, .. }
         | HostOp::MoveDisk { digest, .. }
@@ -158,6 +181,17 @@ fn told(op: &HostOp) -> HostOp {
     op
 }
 
+/// The same of an operation on files.
+fn told_files(op: &FileOp) -> FileOp {
+    let mut op = op.clone();
+    if let FileOp::WriteExports { entries, .. } = &mut op {
+        for entry in entries.iter_mut().filter(|entry| entry.client == IMAGINED.to_string()) {
+            ADDRESS.clone_into(&mut entry.client);
+        }
+    }
+    op
+}
+
 impl State {
     /// Name of the node that a VM is on, or is made on.
     fn node_of(&self, vm: VmId) -> String {
@@ -168,7 +202,21 @@ impl State {
         self.observed.nodes.get(&self.node_of(vm))
     }
 
-    /// What an operation does to the VMs and exports.
+    fn export(&mut self, vm: VmId, entries: &[ExportEntry]) {
+        let entry = |entry: &ExportEntry| Export {
+            vm: Some(vm),
+            path: entry.path.clone(),
+            client: entry.client.clone(),
+            full: true,
+        };
+        let node = self.node_of(vm);
+        if let Some(node) = self.observed.nodes.get_mut(&node) {
+            node.exports.retain(|export| export.vm != Some(vm));
+            node.exports.extend(entries.iter().map(entry));
+        }
+    }
+
+    /// What an operation does to the VMs.
     fn happen(&mut self, op: &HostOp) -> Result<(), Fault> {
         let vms = &mut self.observed.vms;
         match op {
@@ -225,20 +273,7 @@ impl State {
                 live
             })?,
             HostOp::Destroy { vm, .. } | HostOp::RemoveLeftover { vm, .. } => _ = vms.remove(vm),
-            HostOp::WriteExports { vm, entries } => {
-                let entry = |entry: &ExportEntry| Export {
-                    vm: Some(*vm),
-                    path: entry.path.clone(),
-                    client: entry.client.clone(),
-                    full: true,
-                };
-                let node = self.node_of(*vm);
-                if let Some(node) = self.observed.nodes.get_mut(&node) {
-                    node.exports.retain(|export| export.vm != Some(*vm));
-                    node.exports.extend(entries.iter().map(entry));
-                }
-            }
-            HostOp::FetchImage { .. } | HostOp::MakeDirectory { .. } => {}
+            HostOp::FetchImage { .. } => {}
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::failure::failure;
 use crate::event::Failure;
 use crate::guest::{self, Program};
-use crate::hypervisor::{ExportEntry, HostOp};
+use crate::hypervisor::{ExportEntry, FileOp, HostOp};
 use crate::model::{ActionKind, DesiredVm, Digest, Record, RecordState, VmId, noted};
 use crate::observed::options::{self, Row};
 use crate::observed::{BootDisk, ConfigWrite, VmObserved, with_record};
@@ -123,9 +123,9 @@ pub(super) fn snapshot(vm: VmId, name: &str, record: &Record, digest: &Digest) -
 }
 
 /// Exports the directories of these volumes to the VM's address.
-pub(super) fn write_exports(vm: VmId, served: &[Arc<Mount>], client: &str) -> HostOp {
+pub(super) fn write_exports(vm: VmId, served: &[Arc<Mount>], client: &str) -> FileOp {
     let entry = |mount: &Arc<Mount>| ExportEntry { path: mount.export.clone(), client: client.to_owned() };
-    HostOp::WriteExports { vm, entries: served.iter().map(entry).collect() }
+    FileOp::WriteExports { vm, entries: served.iter().map(entry).collect() }
 }
 
 /// The programs that put scripts, utilities and context into the channel, in order.

@@ -241,7 +241,7 @@ impl Shell<'_> {
             .map(|number| plan.action_id(number))
             .collect();
         let elapsed_ms = millis(self.run.clock.now().saturating_sub(begin));
-        (self.tell)(Event::RunEnded { summary: self.summary.clone(), elapsed_ms });
+        (self.tell)(Event::RunEnded { summary: self.summary.clone(), vms: Vec::new(), elapsed_ms });
         self.summary
     }
 }

@@ -7,7 +7,7 @@ use super::operation;
 use super::perform::Performing;
 use crate::event::Failure;
 use crate::guest;
-use crate::hypervisor::HostOp;
+use crate::hypervisor::{FileOp, HostOp};
 use crate::model::Outcome;
 
 impl Performing<'_> {
@@ -36,9 +36,8 @@ impl Performing<'_> {
             self.switch_off()?;
             self.leave()?;
         }
-        if self.ask(|hypervisor| hypervisor.exports(id))?.iter().any(|export| export.vm == Some(id)) {
-            // Writing the same file again changes nothing: it may be repeated.
-            self.host(&HostOp::WriteExports { vm: id, entries: Vec::new() }, &|| Ok(Holds::No))?;
+        if self.exports()?.iter().any(|export| export.vm == Some(id)) {
+            self.write_files(&FileOp::WriteExports { vm: id, entries: Vec::new() })?;
         }
         // The VM as a whole first, then each disk that is left.
         let mut converted = false;

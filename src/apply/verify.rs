@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::hints;
 use crate::guest::{self, Program};
-use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Guests, address_on};
+use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Guests, all_on};
 use crate::model::VmId;
-use crate::observed::{GuestSeen, VmObserved};
+use crate::observed::{GuestSeen, VmObserved, is_reachable};
 
 /// Most guests that are asked at once.
 const AT_ONCE: usize = 10;
@@ -57,26 +57,37 @@ const ASKING: Duration = Duration::from_secs(30);
 /// What agents said of their guests' addresses.
 #[derive(Debug, Default)]
 pub struct Addresses {
-    /// The address on net0, of each guest that has one and whose agent answered.
-    pub found: BTreeMap<VmId, IpAddr>,
+    /// What each agent that answered gave for net0: nothing believed, nothing left out.
+    pub said: BTreeMap<VmId, Vec<IpAddr>>,
     /// How many agents were not asked any more, because asking the others took too long.
     pub unasked: usize,
 }
 
-/// Asks the agents of these VMs for the guests' addresses on net0, once each. One that does not answer, or has no address yet,
-/// is left out.
+impl Addresses {
+    /// The address by which each guest is reached from the target itself: the lowest one, IPv4 before IPv6.
+    #[must_use]
+    pub fn lowest(&self) -> BTreeMap<VmId, IpAddr> {
+        let lowest = |said: &Vec<IpAddr>| said.iter().copied().filter(|address| is_reachable(*address)).min();
+        self.said.iter().filter_map(|(vm, said)| Some((*vm, lowest(said)?))).collect()
+    }
+}
+
+/// Asks the agents of these VMs for the guests' addresses on net0, once each. One that does not answer is left out.
 ///
 /// Returns within half a minute and the time of one question, whatever the guests do.
 pub fn addresses(guests: &dyn Guests, vms: &[&VmObserved], clock: &dyn Clock) -> Addresses {
     let until = clock.now() + ASKING;
     let ask = |vm: &&VmObserved| {
-        let of = |vm: &VmObserved| address_on(&guests.addresses(vm.id).ok()?, vm.net0.as_ref()?.mac.as_deref()?);
+        let of = |vm: &VmObserved| {
+            let mac = vm.net0.as_ref()?.mac.as_deref()?;
+            Some(all_on(&guests.addresses(vm.id).ok()?, mac).collect())
+        };
         (clock.now() < until).then(|| of(vm))
     };
     let answers = at_once(vms, ask);
     let unasked = answers.iter().filter(|answer| answer.is_none()).count();
-    let found = vms.iter().zip(answers).filter_map(|(vm, answer)| Some((vm.id, answer??))).collect();
-    Addresses { found, unasked }
+    let said = vms.iter().zip(answers).filter_map(|(vm, answer)| Some((vm.id, answer??))).collect();
+    Addresses { said, unasked }
 }
 
 fn look(guests: &dyn Guests, vm: &VmObserved, clock: &dyn Clock) -> GuestSeen {
@@ -176,7 +187,7 @@ mod tests {
         let silent = Silent::default();
         let told = addresses(&silent, &vms.iter().collect::<Vec<_>>(), &silent);
         let asked = usize::try_from(silent.0.load(Ordering::SeqCst)).unwrap();
-        assert_eq!((told.found.len(), told.unasked), (0, vms.len() - asked));
+        assert_eq!((told.said.len(), told.unasked), (0, vms.len() - asked));
         // Those that were being asked when the time was up are heard out.
         assert!((30..30 + AT_ONCE).contains(&asked), "{asked}");
     }

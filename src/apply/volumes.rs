@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use super::failure::failure;
 use super::hints;
-use super::host::Holds;
 use super::operation;
 use super::perform::Performing;
 use crate::event::Failure;
 use crate::guest::{self, Mounted};
-use crate::hypervisor::{FaultKind, HostOp, address_on};
+use crate::hypervisor::{FaultKind, FileOp, address_on};
 use crate::model::{Outcome, Record};
 use crate::observed::Export;
 use crate::plan::{Mount, MountStep, UnmountStep};
@@ -18,14 +17,13 @@ use crate::plan::{Mount, MountStep, UnmountStep};
 impl Performing<'_> {
     pub(super) fn prepare_share(&mut self, path: &str) -> Result<Outcome, Failure> {
         let path = path.to_owned();
-        // Making a directory that is there changes nothing: it may be repeated.
-        self.host(&HostOp::MakeDirectory { path }, &|| Ok(Holds::No))?;
+        self.write_files(&FileOp::MakeDirectory { path })?;
         Ok(self.action.outcome)
     }
 
     pub(super) fn export_share(&mut self, served: &[Arc<Mount>]) -> Result<Outcome, Failure> {
         let id = self.id();
-        let exports = self.ask(|hypervisor| hypervisor.exports(id))?;
+        let exports = self.exports()?;
         let own: Vec<&Export> = exports.iter().filter(|export| export.vm == Some(id)).collect();
         let address = self.address()?;
         let client = address.to_string();
@@ -62,17 +60,34 @@ impl Performing<'_> {
                 }
             })?;
         }
-        // Writing the same file again changes nothing: it may be repeated.
-        self.host(&op, &|| Ok(Holds::No))?;
+        self.write_files(&op)?;
         Ok(self.action.outcome)
+    }
+
+    /// The exports of the node that matter to the VM.
+    pub(super) fn exports(&self) -> Result<Vec<Export>, Failure> {
+        let id = self.id();
+        self.ask(|hypervisor| hypervisor.files().map_or_else(|| Ok(Vec::new()), |files| files.exports(id)))
+    }
+
+    /// Carries out an operation on the files of the node; it may be repeated.
+    pub(super) fn write_files(&self, op: &FileOp) -> Result<(), Failure> {
+        let Some(files) = self.by.hypervisor.files() else {
+            return Err(failure("this target reaches no files of a node", None));
+        };
+        let mut attempt = 0;
+        loop {
+            let Err(fault) = files.write(op, self.remaining()) else { return Ok(()) };
+            attempt += 1;
+            self.before_trying_again(fault, attempt)?;
+        }
     }
 
     /// Takes back everything that phoenix exports to the VM.
     pub(super) fn withdraw_exports(&mut self) -> Result<Outcome, Failure> {
         let live = self.live()?;
         self.must_not_have_moved(&live)?;
-        // Writing the same file again changes nothing: it may be repeated.
-        self.host(&HostOp::WriteExports { vm: self.id(), entries: Vec::new() }, &|| Ok(Holds::No))?;
+        self.write_files(&FileOp::WriteExports { vm: self.id(), entries: Vec::new() })?;
         Ok(self.action.outcome)
     }
 

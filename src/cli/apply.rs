@@ -12,6 +12,7 @@ use super::console::Console;
 use super::exit::Refusal;
 use super::planning::{Planned, Wish, planned};
 use super::printer::Patience;
+use super::reach::After;
 use super::reports::Reports;
 use super::runs::Log;
 use super::{Exit, consent, load, saved};
@@ -175,8 +176,18 @@ pub(super) fn execute(
     let mut seq = 0;
     let places = OnceCell::new();
     let config = Path::new(&run.config);
+    let after = After {
+        desired: &planned.desired,
+        before: &planned.observed,
+        said: &planned.said,
+        plan: &run.plan,
+        target: run.hypervisor.as_ref(),
+    };
     let mut note = |event: Event| {
-        let event = placed(event, &|| places.get_or_init(|| load::places(config)));
+        let mut event = placed(event, &|| places.get_or_init(|| load::places(config)));
+        if let Event::RunEnded { summary, vms, .. } = &mut event {
+            *vms = after.vms(summary);
+        }
         let time = jiff::Timestamp::now().to_string();
         reports.on(&event, &time);
         let line = log.line(&event, &time);

@@ -10,11 +10,13 @@ use super::format::Output;
 mod changing;
 mod named;
 mod node;
+mod reaching;
 mod selecting;
 mod when;
 
 pub(super) use changing::{Allowing, Apply, Create, Destroy, Import, Options, Restart, Rollback, Running, Start, Stop};
 pub(super) use node::{GuestKind, Node, Terminal};
+pub(super) use reaching::{Inventory, Ssh};
 pub(super) use selecting::{Selecting, vm_ids};
 pub(super) use when::When;
 
@@ -133,6 +135,17 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:
   phoenix restart 1000 --auto-approve")]
     Restart(Restart),
+    /// Print the VMs with their addresses, for Ansible, ssh and others.
+    #[command(after_help = "Examples:
+  phoenix inventory > hosts.yml
+  phoenix inventory --format ssh-config > phoenix.conf
+  phoenix inventory --only web-server --format json")]
+    Inventory(Inventory),
+    /// Log in to the guest of a VM, or run a command there, by the system's ssh.
+    #[command(after_help = "Examples:
+  phoenix ssh web
+  phoenix ssh 1000 --user admin -- uptime")]
+    Ssh(Ssh),
     /// Print the graph of all actions.
     #[command(after_help = "Examples:
   phoenix graph
@@ -294,6 +307,8 @@ pub(super) enum SchemaOf {
     Plan,
     /// A status as JSON.
     Status,
+    /// An inventory as JSON.
+    Inventory,
     /// What `validate` found as JSON.
     Validate,
     /// A run of apply as JSON.

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use crate::apply::{Call, Preview};
 use crate::backend::qm::command::{commands, guest_exec, keys};
 use crate::guest::{Program, unpacked};
-use crate::hypervisor::HostOp;
+use crate::hypervisor::{FileOp, HostOp};
 use crate::model::{CloudImage, IMAGE_CACHE, ImagePlace, VmId};
 use crate::observed::{Export, print_exports};
 use crate::ui::commands::{Line, Word};
@@ -39,6 +39,7 @@ pub(super) fn lines(previews: &[Preview]) -> Result<Vec<Line>> {
         for call in calls {
             match call {
                 Call::Host(op) => host(op, &mut lines),
+                Call::Files(op) => files(op, &mut lines),
                 Call::Agent(question) => lines.push(command(["qm", "agent", &vm.to_string(), question])),
                 Call::Guest(program) => {
                     let files = unpacked(&program.input).unwrap_or_default();
@@ -67,10 +68,15 @@ fn host(op: &HostOp, lines: &mut Vec<Line>) {
     if let (Some(Line::Command(words)), Some(keys)) = (lines.last_mut(), keys(op)) {
         words.push(Word::File(keys.lines().map(ToOwned::to_owned).collect()));
     }
+    if let HostOp::FetchImage { image, .. } = op {
+        fetch(image, lines);
+    }
+}
+
+fn files(op: &FileOp, lines: &mut Vec<Line>) {
     match op {
-        HostOp::FetchImage { image, .. } => fetch(image, lines),
-        HostOp::MakeDirectory { path } => lines.push(command(["mkdir", "-p", "--", path])),
-        HostOp::WriteExports { vm, entries } => {
+        FileOp::MakeDirectory { path } => lines.push(command(["mkdir", "-p", "--", path])),
+        FileOp::WriteExports { vm, entries } => {
             let path = format!("/etc/exports.d/{}", Export::file_name(*vm));
             if entries.is_empty() {
                 lines.push(command(["rm", "-f", &path]));
@@ -81,7 +87,6 @@ fn host(op: &HostOp, lines: &mut Vec<Line>) {
             }
             lines.push(command(["exportfs", "-ra"]));
         }
-        _ => {}
     }
 }
 

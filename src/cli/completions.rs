@@ -84,8 +84,9 @@ fn taught_arg(arg: Arg, path: &[String], whole: &Command, config: &Path) -> Arg 
     let what = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string).unwrap_or_default();
     let file = config.to_owned();
     match what.as_str() {
-        "VM" => arg.add(ArgValueCandidates::new(move || vms(&file, true))),
-        "VM_ID" => arg.add(ArgValueCandidates::new(move || vms(&file, false))),
+        "VM" if path == ["ssh"] => arg.add(ArgValueCandidates::new(move || vms(&file, Words::Names))),
+        "VM" => arg.add(ArgValueCandidates::new(move || vms(&file, Words::NamesAndTags))),
+        "VM_ID" => arg.add(ArgValueCandidates::new(move || vms(&file, Words::None))),
         "TARGET" => arg.add(ArgValueCandidates::new(targets)),
         "FORMAT[=FILE]" => {
             let known = formats(arg.get_id().as_str(), path, whole);
@@ -95,13 +96,23 @@ fn taught_arg(arg: Arg, path: &[String], whole: &Command, config: &Path) -> Arg 
     }
 }
 
+/// What says the same as a VMID.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Words {
+    None,
+    Names,
+    NamesAndTags,
+}
+
 /// The VMs of a config, each with its VMID and, where they say the same, its name and its tags.
-fn vms(config: &Path, words: bool) -> Vec<CompletionCandidate> {
+fn vms(config: &Path, words: Words) -> Vec<CompletionCandidate> {
     let vms = load::load(config, None).loaded.desired.map(|desired| desired.vms).unwrap_or_default();
     let candidate = |value: String, help: String| CompletionCandidate::new(value).help(Some(StyledStr::from(help)));
     let mut found: Vec<_> = vms.iter().map(|vm| candidate(vm.vm_id.to_string(), vm.vm_name.clone())).collect();
-    if words {
+    if words != Words::None {
         found.extend(vms.iter().map(|vm| candidate(vm.vm_name.clone(), format!("VM {}", vm.vm_id))));
+    }
+    if words == Words::NamesAndTags {
         let tags: std::collections::BTreeSet<&String> = vms.iter().flat_map(|vm: &DesiredVm| &vm.tags).collect();
         found.extend(tags.into_iter().map(|tag| candidate(tag.clone(), "tag".to_owned())));
     }

@@ -27,10 +27,16 @@ pub(super) enum Format {
     Sarif,
     /// `JUnit` XML, for test reports.
     Junit,
+    /// An inventory of Ansible, in YAML.
+    Ansible,
+    /// `Host` blocks for OpenSSH.
+    SshConfig,
+    /// Lines of `/etc/hosts`.
+    Hosts,
 }
 
 impl Format {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Human,
         Self::Json,
         Self::Jsonl,
@@ -40,6 +46,9 @@ impl Format {
         Self::Gitlab,
         Self::Sarif,
         Self::Junit,
+        Self::Ansible,
+        Self::SshConfig,
+        Self::Hosts,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -53,6 +62,9 @@ impl Format {
             Self::Gitlab => "gitlab",
             Self::Sarif => "sarif",
             Self::Junit => "junit",
+            Self::Ansible => "ansible",
+            Self::SshConfig => "ssh-config",
+            Self::Hosts => "hosts",
         }
     }
 }
@@ -74,6 +86,8 @@ const VALIDATE: Faces = (
 );
 
 const STATUS: Faces = ("`phoenix status`", &[Format::Human, Format::Json, Format::Markdown]);
+
+const INVENTORY: Faces = ("`phoenix inventory`", &[Format::Ansible, Format::SshConfig, Format::Json, Format::Hosts]);
 
 /// A format, and the file it goes to instead of standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +120,11 @@ impl Output {
     /// Reads what `status` knows.
     pub(super) fn of_status(text: &str) -> Result<Self, String> {
         Self::parse(text, &STATUS)
+    }
+
+    /// Reads what `inventory` knows.
+    pub(super) fn of_inventory(text: &str) -> Result<Self, String> {
+        Self::parse(text, &INVENTORY)
     }
 
     /// Refuses what a saved plan cannot be shown in.
@@ -141,7 +160,8 @@ impl Output {
         if let Some(format) = of(known) {
             return Ok(Self { format, file });
         }
-        let others: Vec<&str> = [PLAN, RUN, VALIDATE].iter().filter(|faces| of(faces).is_some()).map(|f| f.0).collect();
+        let others: Vec<&str> =
+            [PLAN, RUN, VALIDATE, INVENTORY].iter().filter(|faces| of(faces).is_some()).map(|f| f.0).collect();
         let why =
             if others.is_empty() { String::new() } else { format!("; it is a format of {}", others.join(" and ")) };
         Err(format!("`{name}` is none of {}{why}", names(known)))

@@ -14,6 +14,7 @@ mod format;
 mod graph;
 mod import;
 mod init;
+mod inventory;
 mod lifecycle;
 mod load;
 mod man;
@@ -26,11 +27,13 @@ mod planning;
 mod printer;
 #[cfg(test)]
 mod probe;
+mod reach;
 mod replace;
 mod reports;
 mod runs;
 mod saved;
 mod schema;
+mod ssh;
 mod staged;
 mod status;
 mod terminal;
@@ -92,6 +95,8 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Start(verb) => lifecycle::start(args, verb, console),
         Verb::Stop(verb) => lifecycle::stop(args, verb, console),
         Verb::Restart(verb) => lifecycle::restart(args, verb, console),
+        Verb::Inventory(verb) => inventory::run(args, verb, console),
+        Verb::Ssh(verb) => ssh::run(args, verb, console),
         Verb::Graph(verb) => graph::run(args, verb, console),
         Verb::Schema(verb) => schema::run(verb, console),
         Verb::Init(verb) => init::run(verb, console),

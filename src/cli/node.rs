@@ -6,8 +6,9 @@ use super::args::{Args, Node};
 use super::connect::{Chosen, Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
-use super::{Exit, connect, load};
+use super::{Exit, connect, load, reach};
 use crate::backend::embedded::{Embedded, GuestKind, NfsState};
+use crate::diag::Diagnostic;
 use crate::model::{GIB, Target};
 use crate::observed::print_size;
 use crate::plan::document::TargetOrigin;
@@ -28,7 +29,10 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
     match verb {
         Node::Init { .. } => init(&chosen, args, console),
         Node::Show => {
-            console.print(&show(&connect::embedded(&chosen, args.guests, Intent::Look)?, target, console)?);
+            let node = connect::embedded(&chosen, args.guests, Intent::Look)?;
+            let (text, notices) = show(&node, target, console)?;
+            console.print(&text);
+            console.diagnostics(&notices, None);
             Ok(Exit::Done)
         }
         Node::AddTemplate { name, image: Some(image), .. } => {
@@ -90,7 +94,8 @@ fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit>
     Ok(Exit::Done)
 }
 
-fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
+/// The node as people read it, and what is to be said of its VMs' addresses.
+fn show(node: &Embedded, target: &Target, console: &Console) -> Result<(String, Vec<Diagnostic>)> {
     let summary = node.summary()?;
     let settings = &summary.settings;
     let bridges: Vec<String> = settings
@@ -125,6 +130,7 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
         ]
     });
     out.push_str(&table(&["storage", "type", "disks", "size GiB", "free GiB"], storages, console.width()));
+    let reach = reach::of_node(node, &summary, console);
     let vms = summary.vms.iter().map(|vm| {
         let state = match (&vm.lock, vm.template, vm.running) {
             (Some(lock), ..) => format!("locked ({})", safe(lock)),
@@ -135,10 +141,12 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
             (None, false, true) => "running".to_owned(),
             (None, false, false) => "stopped".to_owned(),
         };
-        vec![vm.id.to_string(), safe(&vm.name).into_owned(), state]
+        let addresses = reach.of(vm.id).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        let mac = vm.live.net0.as_ref().and_then(|net| net.mac.as_deref()).filter(|_| !vm.template).unwrap_or_default();
+        vec![vm.id.to_string(), safe(&vm.name).into_owned(), state, addresses, safe(mac).into_owned()]
     });
     out.push('\n');
-    out.push_str(&table(&["VM", "name", "state"], vms, console.width()));
+    out.push_str(&table(&["VM", "name", "state", "address", "MAC"], vms, console.width()));
     let machines: Vec<_> = summary.vms.iter().filter_map(|vm| Some((vm.id, vm.machine.as_ref()?))).collect();
     if !machines.is_empty() {
         out.push('\n');
@@ -170,7 +178,7 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<String> {
     }
     let running = summary.tasks.iter().filter(|task| task.status.is_none()).count();
     out.push_str(&format!("\ntasks: {} ended, {running} running\n", summary.tasks.len() - running));
-    Ok(out)
+    Ok((out, reach.notices))
 }
 
 fn nfs_server(state: NfsState) -> String {

@@ -1,7 +1,6 @@
 //! `phoenix observe`, and reading what it wrote.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -17,7 +16,8 @@ use crate::apply::{Addresses, RealClock, addresses};
 use crate::hypervisor::{Fault, Hypervisor};
 use crate::model::{Desired, VmId};
 use crate::observed::{Observed, RECORDING_VERSION, Recording, VmObserved};
-use crate::plan::{self, Request, directories, more_directories, to_ask, to_list};
+use crate::plan::reach::to_reach;
+use crate::plan::{self, Request, directories, more_directories, to_list};
 use crate::ui::layout::count;
 use crate::ui::text::{safe, safe_lines};
 
@@ -38,8 +38,8 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
         connect::open(&chosen, args.guests, Intent::Look).with_context(|| format!("cannot open {target}"))?;
     let observed = match &desired {
         Some(desired) => observed(hypervisor.as_ref(), desired).map(|mut observed| {
-            let vms = to_ask(desired, &observed, &Request::default());
-            observed.addresses = asked(hypervisor.as_ref(), &vms, console);
+            let vms = to_reach(desired, &observed, &BTreeMap::new());
+            observed.addresses = asked(hypervisor.as_ref(), &vms, ADDRESSES, console).lowest();
             let seen = (desired, &observed);
             observed.unnamed = unnamed(hypervisor.as_ref(), seen, &Request::default(), console);
             observed
@@ -73,23 +73,28 @@ pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired) -> Result
     let mut observed = hypervisor.observe_with(&directories(desired))?;
     // Only a share that is a storage of the node itself lies where the config does not say.
     let more = more_directories(desired, &observed);
-    if !more.is_empty() {
-        observed.own_node_mut().places.extend(hypervisor.places(&more)?);
+    if let Some(files) = hypervisor.files().filter(|_| !more.is_empty()) {
+        observed.own_node_mut().places.extend(files.places(&more)?);
     }
     Ok(observed)
 }
 
-/// Asks the agents of these VMs for the guests' addresses, and says so if there were too many that did not answer.
-pub(super) fn asked(target: &dyn Hypervisor, vms: &[&VmObserved], console: &Console) -> BTreeMap<VmId, IpAddr> {
-    let Addresses { found, unasked } = addresses(target.guests(), vms, &RealClock::start());
-    if unasked > 0 {
-        let guests = count(unasked, "guest agent");
-        console.note(&format!(
-            "{guests} not asked for the guest's address: others took too long to answer. Whether their volumes are exported to \
-             the right address is not known.\n"
-        ));
+/// What stays unknown of guests whose agents were not asked: whether they reach their volumes.
+pub(super) const EXPORTS: &str = "Whether their volumes are exported to the right address is not known.";
+
+/// What stays unknown of guests whose agents were not asked: how they are reached.
+pub(super) const ADDRESSES: &str = "Only their fixed addresses are known.";
+
+/// Asks the agents of these VMs for the guests' addresses, and says so if there were too many that did not answer, and what
+/// is `unknown` then.
+pub(super) fn asked(target: &dyn Hypervisor, vms: &[&VmObserved], unknown: &str, console: &Console) -> Addresses {
+    let asked = addresses(target.guests(), vms, &RealClock::start());
+    if asked.unasked > 0 {
+        let guests = count(asked.unasked, "guest agent");
+        console
+            .note(&format!("{guests} not asked for the guest's address: others took too long to answer. {unknown}\n"));
     }
-    found
+    asked
 }
 
 /// Volumes that no configuration names, of the VMs of which it matters. That storages cannot be listed keeps nothing from

@@ -1,6 +1,8 @@
 //! What every verb that plans does first: reads the config, looks at the target, plans.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::ManuallyDrop;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,8 +47,11 @@ pub(super) struct Planned {
     pub(super) document: PlanDocument,
     /// The declared VMs' names.
     pub(super) names: BTreeMap<VmId, String>,
-    /// Never taken apart piece by piece: the process ends soon enough.
-    pub(super) observed: std::mem::ManuallyDrop<Observed>,
+    /// What the file says. Like what was observed, it is never taken apart piece by piece: the process ends soon enough.
+    pub(super) desired: ManuallyDrop<Desired>,
+    pub(super) observed: ManuallyDrop<Observed>,
+    /// What the agents that were asked say of their guests' addresses.
+    pub(super) said: BTreeMap<VmId, Vec<IpAddr>>,
     /// Where it would be done; `None`: it was made against a recording.
     pub(super) hypervisor: Option<Arc<dyn Hypervisor>>,
     pub(super) about: About,
@@ -104,6 +109,17 @@ impl Wish {
     }
 }
 
+/// A config, and what was seen of the target that it is for.
+pub(super) struct Looked {
+    pub(super) desired: Desired,
+    /// Digest of everything that people wrote of it.
+    digest: String,
+    pub(super) target: DocumentTarget,
+    /// `None`: it was a recording that was looked at.
+    pub(super) hypervisor: Option<Arc<dyn Hypervisor>>,
+    pub(super) observed: Observed,
+}
+
 /// What was looked at.
 struct Look {
     target: DocumentTarget,
@@ -147,35 +163,52 @@ pub(super) fn about(target: &DocumentTarget) -> About {
     About { label, simulated: target.simulated }
 }
 
-/// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
-pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, Exit>> {
-    let config = load::load(&wish.config, wish.features_dir.as_deref());
+/// Reads the config and looks at the target. `Err(exit)` inside: it has been told why there is nothing to see.
+pub(super) fn looked(wish: &Wish, console: &Console) -> Result<Result<Looked, Exit>> {
+    let mut config = load::load(&wish.config, wish.features_dir.as_deref());
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
-    let Some(desired) = &config.loaded.desired else { return Ok(Err(Exit::Config)) };
+    let Some(desired) = config.loaded.desired.take() else { return Ok(Err(Exit::Config)) };
     let request = &wish.request;
     let unmatched = request.selection.unmatched(&desired.vms);
     // What is pruned is not declared: only the target knows whether an exclusion names nobody.
     if !unmatched.is_empty() && !request.goal.prunes() {
-        return Err(nobody(&unmatched, desired));
+        return Err(nobody(&unmatched, &desired));
     }
-    runs_somewhere(&request.rerun, desired)?;
-    let Look { target, hypervisor, mut observed } = look(wish, desired)?;
+    runs_somewhere(&request.rerun, &desired)?;
+    let Look { target, hypervisor, observed } = look(wish, &desired)?;
+    let digest = digest(&config, &desired);
+    // What is freed at the end of the process need not be taken apart piece by piece before.
+    std::mem::forget(config);
+    Ok(Ok(Looked { desired, digest, target, hypervisor, observed }))
+}
+
+/// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
+pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, Exit>> {
+    let Looked { desired, digest, target, hypervisor, mut observed } = match looked(wish, console)? {
+        Ok(looked) => looked,
+        Err(exit) => return Ok(Err(exit)),
+    };
+    let request = &wish.request;
     if request.verify_guest {
         let Some(target) = &hypervisor else {
             let hint = "leave `--verify-guest` out, or plan against the target itself";
             return Err(Refusal::usage("a recording has no guests to look into", hint));
         };
-        let vms = to_verify(desired, &observed, &request.selection);
+        let vms = to_verify(&desired, &observed, &request.selection);
         observed.guests = verify(target.guests(), &vms, &RealClock::start());
     }
+    let unmatched = request.selection.unmatched(&desired.vms);
     if let Some(word) = unmatched.iter().find(|word| !observed.vms.values().any(|vm| word.names_live(vm))) {
-        return Err(nobody(&[word], desired));
+        return Err(nobody(&[word], &desired));
     }
+    let mut said = BTreeMap::new();
     if let Some(target) = &hypervisor {
-        observed.unnamed = observe::unnamed(target.as_ref(), (desired, &observed), request, console);
-        observed.addresses = observe::asked(target.as_ref(), &to_ask(desired, &observed, request), console);
+        observed.unnamed = observe::unnamed(target.as_ref(), (&desired, &observed), request, console);
+        let vms = to_ask(&desired, &observed, request);
+        let asked = observe::asked(target.as_ref(), &vms, observe::EXPORTS, console);
+        (observed.addresses, said) = (asked.lowest(), asked.said);
     }
-    let plan = plan(desired, &observed, request);
+    let plan = plan(&desired, &observed, request);
     if let Some(broken) = lint::lint(&plan, &observed).first() {
         return Err(anyhow!("the plan contradicts itself: {broken} (a bug in phoenix; nothing was done)"));
     }
@@ -186,15 +219,13 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     let path = wish.config.display().to_string();
     let provenance = Provenance {
         target,
-        config: DocumentConfig { path, digest: digest(&config, desired), meaning: meaning(desired) },
+        config: DocumentConfig { path, digest, meaning: meaning(&desired) },
         request: request.clone(),
     };
     let document = PlanDocument::of(&plan, provenance);
     let names = desired.vms.iter().map(|vm| (vm.vm_id, vm.vm_name.clone())).collect();
-    // What is freed at the end of the process need not be taken apart piece by piece before.
-    std::mem::forget(config);
-    let observed = std::mem::ManuallyDrop::new(observed);
-    Ok(Ok(Planned { plan, document, names, observed, hypervisor, about }))
+    let (desired, observed) = (ManuallyDrop::new(desired), ManuallyDrop::new(observed));
+    Ok(Ok(Planned { plan, document, names, desired, observed, said, hypervisor, about }))
 }
 
 /// Digest of everything a plan was made from that people write: the config's text and the scripts its VMs use.

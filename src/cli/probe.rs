@@ -14,7 +14,7 @@ use crate::hypervisor::{About, Hypervisor as _};
 use crate::model::{Desired, Disruption, Record, VmId};
 use crate::plan::document::{DocumentTarget, PlanDocument, Provenance};
 use crate::plan::import::{Write, look};
-use crate::plan::status::status;
+use crate::plan::status::{Agents, status};
 use crate::plan::{ChangedBy, Plan, Request, lint, plan};
 use crate::ui;
 
@@ -102,7 +102,8 @@ fn a_new_row_is_planned_shown_written_recorded_imported_and_drifts() {
     assert_eq!((change.old.as_deref(), change.applied.as_deref()), (Some("256"), Some("512")));
     let observed = probe.node().observe().unwrap();
     let lost = plan(&desired("", None), &observed, &Request::default());
-    let report = serde_json::to_string(&status(&lost, &observed, &[], DocumentTarget::default())).unwrap();
+    let report =
+        serde_json::to_string(&status(&lost, &observed, &Agents::default(), DocumentTarget::default())).unwrap();
     assert!(report.contains(r#"{"key":"balloon","applied":"512","now":"256"}"#), "{report}");
 
     // A file that lost it.

@@ -121,7 +121,7 @@ pub(super) fn render(output: &Output, story: &Story, moments: &[Moment]) -> Resu
             output::summarize(&ui::report::run::markdown(story))?;
             ui::report::run::github(story, &load::places(Path::new(story.config())))
         }
-        // `Output` lets no SARIF in.
-        Format::Human | Format::Gitlab | Format::Sarif => ui::run::plain(story, moments),
+        // `Output` lets no other format in.
+        _ => ui::run::plain(story, moments),
     })
 }

@@ -53,7 +53,7 @@ pub(super) fn print(
             }
             Format::Sarif => ui::report::plan::sarif(document, &places()),
             // `Output` lets no other format in.
-            Format::Human | Format::Jsonl | Format::Gitlab | Format::Junit => human(),
+            _ => human(),
         }))
     })
 }

@@ -8,25 +8,32 @@ use super::console::Console;
 use super::format::{Format, Output};
 use super::output;
 use super::planning::{Wish, planned};
+use super::reach;
 use crate::apply::at_once;
 use crate::hypervisor::{Fault, FaultKind, Hypervisor};
 use crate::model::VmId;
+use crate::plan::Plan;
 use crate::plan::document::DocumentTarget;
-use crate::plan::status::{status, with_agents};
+use crate::plan::status::{Agents, status, with_agents};
 use crate::ui;
 
 /// Tells how the VMs are. Changes nothing.
 pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit> {
     let mut wish = Wish::new(args, &verb.selecting).allowing(&verb.allowing);
     wish.request.verify_guest = verb.verify_guest;
-    let planned = match planned(&wish, console)? {
+    let mut planned = match planned(&wish, console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
     let asked = with_agents(&planned.plan, &planned.observed);
     let (answer, faults) = planned.hypervisor.as_deref().map(|target| answering(target, &asked)).unwrap_or_default();
+    let silent: Vec<VmId> = asked.into_iter().filter(|vm| !answer.contains(vm)).collect();
+    let mut agents = Agents { reach: reach::of_plan(&planned, &silent, console), answering: answer };
+    // Of those that are not shown it is enough that they were asked.
+    agents.reach.notices.retain(|notice| notice.vm.is_some_and(|vm| shows(&planned.plan, vm)));
+    planned.plan.problems.append(&mut agents.reach.notices);
     let target = DocumentTarget { label: planned.about.label.clone(), ..planned.document.target.clone() };
-    let status = status(&planned.plan, &planned.observed, &answer, target);
+    let status = status(&planned.plan, &planned.observed, &agents, target);
     let mut outputs = verb.format.clone();
     outputs.extend(verb.json.then_some(Output { format: Format::Json, file: None }));
     output::each(&outputs, console, &mut |output| {
@@ -48,6 +55,15 @@ pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit>
     console.diagnostics(&untold, None);
     let well = status.vms.iter().all(|vm| vm.well);
     Ok(if verb.detailed_exitcode && !well { Exit::Changes } else { Exit::Done })
+}
+
+/// Whether a VM is shown: one of the plan, or one that it says is no longer declared.
+fn shows(plan: &Plan, vm: VmId) -> bool {
+    plan.vms
+        .iter()
+        .map(|shown| shown.vm)
+        .chain(plan.problems.iter().filter_map(|problem| problem.vm))
+        .any(|id| id == vm)
 }
 
 /// Those of the VMs whose guest agents answer, and why others cannot even be asked. Silent ones cost seconds: several are

@@ -3,13 +3,13 @@
 pub mod image;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use crate::model::{Effect, Fault, FaultKind};
 
 use crate::model::{CloudImage, Digest, VmId};
-use crate::observed::{ConfigWrite, Export, Observed, Place, VmObserved};
+use crate::observed::{ConfigWrite, Export, Observed, Place, VmObserved, is_reachable};
 
 /// A target that holds VMs.
 ///
@@ -34,12 +34,6 @@ pub trait Hypervisor: Send + Sync {
         self.observe_with(&[])
     }
 
-    /// Where each of these directories of the hypervisor really lies, whether or not it exists. Changes nothing.
-    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
-        let mut observed = self.observe_with(directories)?;
-        Ok(std::mem::take(&mut observed.own_node_mut().places))
-    }
-
     /// Reads one VM. `None`: there is no VM with this VMID.
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault>;
 
@@ -60,10 +54,6 @@ pub trait Hypervisor: Send + Sync {
     /// told. No lock of the configuration shows it.
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault>;
 
-    /// The NFS exports of the target that matter to a VM: phoenix's own for it, and everybody else's; not phoenix's for
-    /// other VMs.
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault>;
-
     /// Size in bytes of the disk in an image that was fetched. `None`: this target cannot tell.
     fn image_size(&self, _image: &CloudImage) -> Result<Option<u64>, Fault> {
         Ok(None)
@@ -83,8 +73,46 @@ pub trait Hypervisor: Send + Sync {
         terminal(vm)
     }
 
+    /// Where the guest of a VM is reached by ssh, if that is not port 22 of its own address.
+    fn door(&self, _vm: VmId) -> Result<Option<SocketAddr>, Fault> {
+        Ok(None)
+    }
+
     /// The guests of this target.
     fn guests(&self) -> &dyn Guests;
+
+    /// The files of the target's own node; `None`: this target reaches none.
+    fn files(&self) -> Option<&dyn HostFiles>;
+}
+
+/// Directories and NFS exports of the node that a target stands on, for the VMs of that node.
+pub trait HostFiles: Send + Sync {
+    /// Where each of these directories really lies, whether or not it exists. Changes nothing.
+    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault>;
+
+    /// The NFS exports that matter to a VM: phoenix's own for it, and everybody else's; not phoenix's for other VMs.
+    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault>;
+
+    /// Carries out one operation and returns when it has ended. Each may be repeated: done twice, it is done once.
+    fn write(&self, op: &FileOp, deadline: Duration) -> Result<(), Fault>;
+}
+
+/// One operation on the files of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileOp {
+    /// Writes `/etc/exports.d/phoenix-VM.exports` and makes it count (`exportfs -ra`). No other file is touched.
+    WriteExports {
+        /// The VM.
+        vm: VmId,
+        /// Everything that is exported to it.
+        entries: Vec<ExportEntry>,
+    },
+    /// Makes a directory on the node: 0755, its parents 0700, so that no user of the node but root gets at what
+    /// guests put there. Existing directories and their modes stay as they are; links are not followed.
+    MakeDirectory {
+        /// Absolute path.
+        path: String,
+    },
 }
 
 /// How a person looks at the console of a VM of Proxmox.
@@ -271,13 +299,6 @@ pub enum HostOp {
         /// Digest the configuration must still have.
         digest: Digest,
     },
-    /// Writes `/etc/exports.d/phoenix-VM.exports` and makes it count (`exportfs -ra`). No other file is touched.
-    WriteExports {
-        /// The VM.
-        vm: VmId,
-        /// Everything that is exported to it.
-        entries: Vec<ExportEntry>,
-    },
     /// `qm unlock VM; qm destroy VM [--purge 1 --destroy-unreferenced-disks 1]`: removes what an interrupted clone left,
     /// even if the clone copied `protection` from its template. That it is left over `apply` looks at just before.
     RemoveLeftover {
@@ -285,12 +306,6 @@ pub enum HostOp {
         vm: VmId,
         /// Also erase its volumes that no configuration names. Only when the leftover carries our own record.
         unreferenced: bool,
-    },
-    /// Makes a directory on the hypervisor: 0755, its parents 0700, so that no user of the node but root gets at what
-    /// guests put there. Existing directories and their modes stay as they are; links are not followed.
-    MakeDirectory {
-        /// Absolute path.
-        path: String,
     },
 }
 
@@ -336,12 +351,13 @@ pub struct GuestAddress {
 /// The address by which a guest is reached on the card with this MAC: the lowest one that others can use, IPv4 before IPv6.
 #[must_use]
 pub fn address_on(found: &[GuestAddress], mac: &str) -> Option<IpAddr> {
-    let usable = |address: &IpAddr| match address {
-        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_loopback() && !v4.is_unspecified(),
-        IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_loopback() && !v6.is_unspecified(),
-    };
-    let own = found.iter().filter(|found| found.mac.eq_ignore_ascii_case(mac));
-    own.filter_map(|found| found.address).filter(usable).min()
+    all_on(found, mac).filter(|address| is_reachable(*address)).min()
+}
+
+/// All addresses of the guest on the card with this MAC, as its agent tells them.
+pub fn all_on<'f>(found: &'f [GuestAddress], mac: &'f str) -> impl Iterator<Item = IpAddr> + 'f {
+    let own = found.iter().filter(move |found| found.mac.eq_ignore_ascii_case(mac));
+    own.filter_map(|found| found.address).map(|address| address.to_canonical())
 }
 
 /// State of a program in a guest.

@@ -18,6 +18,8 @@ pub struct Capabilities {
     /// VMs are on the bridges that the file names, each with an address of its own there; else every guest has a network of
     /// its own, and all may have the same address.
     pub has_bridges: bool,
+    /// Directories and exports of the node are within reach: volumes that lie on the node can be made and served.
+    pub host_files: bool,
 }
 
 impl Capabilities {
@@ -28,6 +30,7 @@ impl Capabilities {
         takes_snapshots: true,
         clones_whole: true,
         has_bridges: true,
+        host_files: true,
     };
 
     /// What an embedded node with real guests can do: QEMU runs them without a bridge and without a network of their own.
@@ -37,6 +40,7 @@ impl Capabilities {
         takes_snapshots: false,
         clones_whole: false,
         has_bridges: false,
+        host_files: true,
     };
 
     /// Whether they are those of a Proxmox VE node.

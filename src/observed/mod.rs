@@ -3,6 +3,7 @@
 //! A back end reads, this module understands: Proxmox configuration files, property strings, notes. Pure: text in,
 //! values out.
 
+mod address;
 mod allow;
 mod capabilities;
 mod cloud_init;
@@ -32,6 +33,7 @@ mod vm;
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use address::is_reachable;
 pub use allow::{ALLOW_FILE, Allowed, Guarded, MAX_ALLOW, allow_schema};
 pub use capabilities::Capabilities;
 pub use cloud_init::{CloudInit, decode_keys, encode_keys};

@@ -126,6 +126,12 @@ pub const NO_SNAPSHOT: &str = "T048";
 pub const SNAPSHOT_KEPT: &str = "T049";
 /// What a VM did since a snapshot is lost.
 pub const ROLLED_BACK: &str = "T065";
+/// An address that a VM is said to have is left out.
+pub const ADDRESS_LEFT_OUT: &str = "T066";
+/// A VM cannot be reached, and an inventory leaves it out.
+pub const UNREACHED: &str = "T068";
+/// A guest says that it has another address than the one that is fixed for it.
+pub const ADDRESS_DIFFERS: &str = "T067";
 /// A VM may not have a directory of the node.
 pub const HOST_PATH: &str = "T080";
 /// The node's file of what VMs may have counts for nothing.
@@ -201,6 +207,9 @@ pub const ALL: &[(&str, &str)] = &[
     (SNAPSHOTS, "snapshots hold on to a volume"),
     (NO_SNAPSHOT, "a disk cannot be snapshotted, or a snapshot would be in the way"),
     (SNAPSHOT_KEPT, "a snapshot of a run that did not come to its end is there"),
+    (ADDRESS_LEFT_OUT, "an address that a VM is said to have is left out"),
+    (UNREACHED, "a VM cannot be reached, and an inventory leaves it out"),
+    (ADDRESS_DIFFERS, "a guest says that it has another address than the one that is fixed for it"),
     (ROLLED_BACK, "what a VM did since a snapshot is lost"),
     (SOURCE_ERASED, "the volume that a disk moves away from is erased"),
     (CLONED_OTHERWISE, "the VM is a linked clone and a full one is wished for, or the other way round"),

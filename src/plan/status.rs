@@ -2,12 +2,14 @@
 //!
 //! Pure, and made from a plan: what a plan would not change is as wished.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::document::{DocumentProblem, DocumentTarget, schema_of};
+use super::reach::{self, Reach};
 use super::{Change, ChangedBy, Plan, VmPlan, Waiting, codes, diff, drift};
 use crate::diag::{Diagnostic, Severity};
 use crate::model::{ActionKind, Outcome, Record, RecordState, VmId};
@@ -45,6 +47,15 @@ pub struct StatusVm {
     pub declared: bool,
     /// Whether it is there, and runs.
     pub state: VmState,
+    /// The node that it is on; only of a VM of the project that is there, like the two below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// MAC address of its first card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// Its addresses: those that are fixed, else those that its guest agent gives for that card; IPv4 before IPv6.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
     /// Its guest agent; only of a VM of the project that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentState>,
@@ -180,15 +191,30 @@ pub fn with_agents(plan: &Plan, observed: &Observed) -> Vec<VmId> {
     all.filter(|vm| ours(*vm, plan, observed).is_some_and(|live| live.running && live.agent)).collect()
 }
 
-/// Tells how the VMs of a plan are, and those that it says are no longer declared. `agents`: the VMs whose agents answer.
+/// What the guests' agents tell.
+#[derive(Debug, Default)]
+pub struct Agents {
+    /// The VMs whose agents answer.
+    pub answering: Vec<VmId>,
+    /// By which addresses VMs are reached.
+    pub reach: Reach,
+}
+
+/// Tells how the VMs of a plan are, and those that it says are no longer declared.
 #[must_use]
-pub fn status(plan: &Plan, observed: &Observed, agents: &[VmId], target: DocumentTarget) -> StatusDocument {
-    let declared = plan.vms.iter().map(|vm| of_declared(vm, plan, observed, agents));
-    let gone = undeclared(plan).filter_map(|vm| ours(vm, plan, observed)).map(|live| of_undeclared(live, agents));
+pub fn status(plan: &Plan, observed: &Observed, agents: &Agents, target: DocumentTarget) -> StatusDocument {
+    let answering = &agents.answering;
+    let declared = plan.vms.iter().map(|vm| of_declared(vm, plan, observed, answering));
+    let gone = undeclared(plan).filter_map(|vm| ours(vm, plan, observed)).map(|live| of_undeclared(live, answering));
     let mut vms: Vec<StatusVm> = declared.chain(gone).collect();
     vms.sort_by_key(|vm| vm.vm);
     for vm in &mut vms {
         vm.well = vm.is_well();
+        let live = VmId::try_from(vm.vm).ok().and_then(|id| ours(id, plan, observed));
+        let Some(live) = live.filter(|live| !live.template) else { continue };
+        vm.node = Some(reach::node_of(live, observed).to_owned());
+        vm.mac = live.net0.as_ref().and_then(|net| net.mac.clone());
+        vm.addresses = agents.reach.of(live.id).to_vec();
     }
     StatusDocument {
         format_version: STATUS_VERSION,
@@ -291,6 +317,9 @@ fn seen(vm: VmId, live: Option<&VmObserved>, mine: Option<&VmObserved>, agents: 
             Some(live) if live.running => VmState::Running,
             Some(_) => VmState::Stopped,
         },
+        node: None,
+        mac: None,
+        addresses: Vec::new(),
         agent: mine.filter(|live| live.running).map(agent),
         lock: live.and_then(|live| live.lock.clone()),
         unfinished: mine.is_some_and(unfinished),

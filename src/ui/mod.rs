@@ -6,6 +6,7 @@ pub mod edit;
 mod failure;
 pub mod graph;
 pub mod html;
+pub mod inventory;
 pub mod layout;
 pub mod markdown;
 pub mod plan;

@@ -1,5 +1,7 @@
 //! A run as people and programs read it, event by event.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
@@ -9,7 +11,7 @@ use super::layout::{count, cut, duration, number, pad, wrap};
 use super::story::{Moment, Story};
 use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_json, safe_lines};
-use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary};
+use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary, VmReached};
 use crate::model::{Outcome, VmId};
 use crate::plan::Plan;
 
@@ -78,6 +80,9 @@ pub fn plain(story: &Story, moments: &[Moment]) -> String {
 /// Lines of a failure that its summary repeats.
 const LAST_LINES: usize = 5;
 
+/// Most VMs whose addresses the end of a run tells.
+const MOST_REACHED: usize = 20;
+
 /// Columns of a text in a file.
 const PLAIN_WIDTH: usize = 80;
 
@@ -92,6 +97,8 @@ pub struct Human {
     /// What to type to go on after something was left undone.
     continue_with: String,
     failures: Vec<(ActionName, Failure)>,
+    /// The VMs to which something was done.
+    acted: BTreeSet<VmId>,
 }
 
 impl Human {
@@ -114,7 +121,7 @@ impl Human {
     fn with_columns(columns: (usize, usize), style: Style, width: usize, continue_with: String) -> Self {
         // The outcome and how long it took stand in the same row, if anything can be done about it.
         let columns = (columns.0, columns.1.min(width.saturating_sub(columns.0 + 22)));
-        Self { style, width, columns, simulated: false, continue_with, failures: Vec::new() }
+        Self { style, width, columns, simulated: false, continue_with, failures: Vec::new(), acted: BTreeSet::new() }
     }
 
     /// The lines to print for an event, each with its line break; often none.
@@ -129,6 +136,9 @@ impl Human {
                 self.line("!", Role::Attention, action, "notice", None) + &self.indented(message, Role::Attention)
             }
             Event::ActionEnded { action, outcome, elapsed_ms } => {
+                if outcome.acts() {
+                    self.acted.insert(action.vm);
+                }
                 let elapsed = outcome.acts().then_some(*elapsed_ms);
                 self.line(glyph(*outcome), (*outcome).into(), action, outcome.as_str(), elapsed)
             }
@@ -161,7 +171,7 @@ impl Human {
                 }
                 out
             }
-            Event::RunEnded { summary, elapsed_ms } => self.summary(summary, *elapsed_ms),
+            Event::RunEnded { summary, vms, elapsed_ms } => self.summary(summary, vms, *elapsed_ms),
         }
     }
 
@@ -192,7 +202,7 @@ impl Human {
         out
     }
 
-    fn summary(&self, summary: &Summary, elapsed_ms: u64) -> String {
+    fn summary(&self, summary: &Summary, vms: &[VmReached], elapsed_ms: u64) -> String {
         let Summary {
             created,
             updated,
@@ -248,6 +258,7 @@ impl Human {
                 out.push_str(&self.list(word, list));
             }
         }
+        out.push_str(&self.reached(vms));
         if !complete {
             let next = format!("Continue with: {}", self.continue_with);
             out.push_str(&self.style.paint(Role::Strong, &next));
@@ -265,6 +276,26 @@ impl Human {
         let lines: Vec<&str> = error.lines().skip(1).filter(|line| !line.trim().is_empty()).collect();
         let last = lines[lines.len().saturating_sub(LAST_LINES)..].iter();
         last.fold(String::new(), |out, line| out + "      " + &cut(&safe(line), self.width.saturating_sub(6)) + "\n")
+    }
+
+    /// How the VMs to which something was done are reached.
+    fn reached(&self, vms: &[VmReached]) -> String {
+        let acted: Vec<&VmReached> =
+            vms.iter().filter(|vm| self.acted.contains(&vm.vm) && !vm.addresses.is_empty()).collect();
+        let mut out = String::new();
+        for VmReached { vm, name, node, mac, addresses } in acted.iter().take(MOST_REACHED) {
+            let ips = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let mac = mac.as_deref().map(|mac| format!("{mac}, ")).unwrap_or_default();
+            let text = safe(&format!("{vm} {name}: {ips} ({mac}node {node})")).into_owned();
+            for (at, part) in wrap(&text, self.width.saturating_sub(4)).iter().enumerate() {
+                out.push_str(&format!("{}{part}\n", if at == 0 { "  " } else { "    " }));
+            }
+        }
+        if acted.len() > MOST_REACHED {
+            let more = number(acted.len() - MOST_REACHED);
+            out.push_str(&format!("  and {more} more: `phoenix status` has their addresses\n"));
+        }
+        out
     }
 
     /// Up to a dozen ids after a word.

@@ -10,6 +10,9 @@ use crate::plan::status::{AgentState, FeatureState, StatusDocument, StatusVm, Vm
 const HEADER: [&str; 9] =
     ["VM", "name", "declared", "state", "agent", "drift", "pending\nrestart", "features", "problems"];
 
+/// How the VMs are reached.
+const REACHED: [&str; 5] = ["VM", "name", "address", "MAC", "node"];
+
 /// Columns before the text of a detail.
 const INDENT: usize = 14;
 
@@ -22,6 +25,12 @@ pub fn render(status: &StatusDocument, width: usize) -> String {
     let rows: Vec<Vec<String>> =
         status.vms.iter().map(|vm| row(status, vm).map(|cell| safe(&cell).into_owned()).to_vec()).collect();
     let mut out = dense(&HEADER, &rows, width);
+    let reached = reached(status);
+    if !reached.is_empty() {
+        let rows: Vec<Vec<String>> =
+            reached.iter().map(|row| row.iter().map(|cell| safe(cell).into_owned()).collect()).collect();
+        out.push_str(&format!("\n{}", dense(&REACHED, &rows, width)));
+    }
     for vm in &status.vms {
         let mut details = details(vm);
         for problem in status.problems_of(vm.vm) {
@@ -54,6 +63,15 @@ pub fn markdown(status: &StatusDocument) -> String {
     for vm in &status.vms {
         out.push_str(&line(row(status, vm).map(|cell| plain(&cell))));
     }
+    let reached = reached(status);
+    if !reached.is_empty() {
+        let line = |cells: &[String; REACHED.len()]| format!("| {} |\n", cells.join(" | "));
+        out.push_str(&format!("\n{}", line(&REACHED.map(str::to_owned))));
+        out.push_str(&line(&REACHED.map(|_| "---".to_owned())));
+        for row in reached {
+            out.push_str(&line(&row.map(|cell| plain(&cell))));
+        }
+    }
     for vm in &status.vms {
         for (label, text) in details(vm) {
             out.push_str(&format!("\n- {} {}, {label}: {}", vm.vm, plain(&vm.name), plain(&text)));
@@ -72,6 +90,24 @@ pub fn json(status: &StatusDocument) -> String {
     // Plain strings, numbers and maps with text keys: serialising them cannot fail.
     let text = serde_json::to_string_pretty(status).unwrap_or_default();
     safe_pretty_json(&text)
+}
+
+/// A row for each VM of the project that is there; further addresses have rows of their own.
+fn reached(status: &StatusDocument) -> Vec<[String; REACHED.len()]> {
+    let rows = |vm: &StatusVm| {
+        let node = vm.node.clone()?;
+        let mut ips = vm.addresses.iter().map(ToString::to_string);
+        let first = [
+            vm.vm.to_string(),
+            vm.name.clone(),
+            ips.next().unwrap_or_default(),
+            vm.mac.clone().unwrap_or_default(),
+            node,
+        ];
+        let more = ips.map(|ip| [String::new(), String::new(), ip, String::new(), String::new()]);
+        Some([first].into_iter().chain(more).collect::<Vec<_>>())
+    };
+    status.vms.iter().filter_map(rows).flatten().collect()
 }
 
 fn row(status: &StatusDocument, vm: &StatusVm) -> [String; HEADER.len()] {

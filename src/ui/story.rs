@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::event::{ActionName, Event, Failure, Summary};
+use crate::event::{ActionName, Event, Failure, Summary, VmReached};
 use crate::model::{Outcome, VmId};
 
 /// An event and when it was told, RFC 3339.
@@ -81,6 +81,8 @@ pub struct Story {
     pub(super) rows: Vec<Row>,
     /// How it went; none: it did not come to its end.
     pub(super) summary: Option<Summary>,
+    /// How the VMs are reached at its end.
+    pub(super) vms: Vec<VmReached>,
     pub(super) interruptions: u32,
     /// Milliseconds from its beginning to the last that is known.
     pub(super) length: u64,
@@ -195,7 +197,8 @@ impl Story {
             }
             Event::ActionSkipped { action, because } => act(acts, action, now).close(End::Skipped(because.clone()), 0),
             Event::Interrupted { times, .. } => self.interruptions = self.interruptions.max(*times),
-            Event::RunEnded { summary, elapsed_ms } => {
+            Event::RunEnded { summary, vms, elapsed_ms } => {
+                self.vms.clone_from(vms);
                 self.summary = Some(summary.clone());
                 self.length = self.length.max(*elapsed_ms);
             }

@@ -278,8 +278,7 @@ fn volumes_that_are_there_already_are_not_written_over() {
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("vm-1001-disk-0"), "1073741824").unwrap();
     let ran = scene.apply();
-    assert_eq!(ran.code, Some(6));
-    assert_eq!(ids(&ran.events, "action_failed"), ["1001/clone"]);
-    assert!(ran.out.contains("local-zfs:vm-1001-disk-0"), "{}", ran.out);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.events.is_empty() && ran.err.contains("`pvesm free local-zfs:vm-1001-disk-0`"), "{}", ran.err);
     assert_eq!(std::fs::read_to_string(dir.join("vm-1001-disk-0")).unwrap(), "1073741824");
 }

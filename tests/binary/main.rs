@@ -21,6 +21,7 @@ mod oracle;
 mod order;
 mod places;
 mod quorum;
+mod reaching;
 mod readdressed;
 mod snapshots;
 mod status;

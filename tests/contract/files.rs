@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use phoenix::hypervisor::{Effect, ExportEntry, FaultKind, HostOp};
+use phoenix::hypervisor::{Effect, ExportEntry, FaultKind, FileOp};
 use phoenix::observed::Export;
 
 use crate::world::{Check, World, id};
@@ -16,7 +16,7 @@ pub(crate) const CHECKS: [Check; 4] = [
 ];
 
 fn make(world: &World) {
-    let make = HostOp::MakeDirectory { path: "/srv/a b/$(x)/'1000".to_owned() };
+    let make = FileOp::MakeDirectory { path: "/srv/a b/$(x)/'1000".to_owned() };
     world.done(&make);
     let path = "root/srv/a b/$(x)/'1000";
     let modes = [("root/srv", "700"), ("root/srv/a b", "700"), ("root/srv/a b/$(x)", "700"), (path, "755")];
@@ -32,7 +32,7 @@ fn make(world: &World) {
     world.same("the mode of what is there", mode & 0o777, 0o700);
     world.write("root/srv/file", "");
     for path in ["/srv/file", "/srv/file/below"] {
-        world.fails(path, world.perform(&HostOp::MakeDirectory { path: path.to_owned() }), FaultKind::Failed);
+        world.fails(path, world.perform(&FileOp::MakeDirectory { path: path.to_owned() }), FaultKind::Failed);
     }
     world.same("siblings", world.names("root/srv/a b"), vec!["$(x)".to_owned()]);
 }
@@ -45,7 +45,7 @@ fn make_behind_a_link(world: &World) {
     for link in ["there", "relative", "dangling"] {
         for below in ["", "/new", "/new/er"] {
             let path = format!("/links/{link}{below}");
-            world.refused(&HostOp::MakeDirectory { path }, FaultKind::Refused, Effect::None);
+            world.refused(&FileOp::MakeDirectory { path }, FaultKind::Refused, Effect::None);
         }
     }
     world.same("nothing is made behind it", world.names("root/links/target"), vec!["kept".to_owned()]);
@@ -55,13 +55,13 @@ fn make_behind_a_link(world: &World) {
 fn no_plain_path(world: &World) {
     for path in ["relative", "/srv/../etc", "/..", "/srv/./a", "", "/srv/a\0b"] {
         let path = path.to_owned();
-        world.refused(&HostOp::MakeDirectory { path: path.clone() }, FaultKind::Refused, Effect::None);
+        world.refused(&FileOp::MakeDirectory { path: path.clone() }, FaultKind::Refused, Effect::None);
     }
 }
 
 fn exports(world: &World) {
     let entry = |path: &str, client: &str| ExportEntry { path: path.to_owned(), client: client.to_owned() };
-    let write = |entries: Vec<ExportEntry>| HostOp::WriteExports { vm: id(1000), entries };
+    let write = |entries: Vec<ExportEntry>| FileOp::WriteExports { vm: id(1000), entries };
     // Without any, there is nothing to remove.
     world.done(&write(Vec::new()));
     world.write("root/etc/exports", "/all *(ro)\n");
@@ -92,7 +92,7 @@ fn exports(world: &World) {
         export(None, "/1x", "*", false),
         export(None, "/theirs", "192.0.2.0/24", true),
     ];
-    let found = || world.answer("exports", world.target.exports(id(1000)));
+    let found = || world.answer("exports", world.target.files().unwrap().exports(id(1000)));
     // Those of phoenix's for another VM do not matter to this one.
     world.same("exports", found(), [&others[..1], &ours[..], &others[2..]].concat());
     let wanted = [&others[..1], &ours[..], &others[1..]].concat();

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use phoenix::hypervisor::{Effect, ExportEntry, FaultKind, HostOp};
+use phoenix::hypervisor::{Effect, ExportEntry, FaultKind, FileOp};
 use phoenix::observed::{Allowed, Place};
 
 use crate::world::{Check, World, id};
@@ -53,7 +53,7 @@ fn places(world: &World) {
         ("/places/a b", place("/places/a b", false, false)),
     ];
     let asked: Vec<String> = wanted.iter().map(|(path, _)| (*path).to_owned()).collect();
-    let ring = world.answer("places", world.target.places(&["/places/ring/x".to_owned()]));
+    let ring = world.answer("places", world.target.files().unwrap().places(&["/places/ring/x".to_owned()]));
     world
         .holds("a ring of links leads nowhere", ["", "/places/ring/x"].contains(&ring["/places/ring/x"].real.as_str()));
     // Without mounts nothing is known of file systems.
@@ -64,7 +64,7 @@ fn places(world: &World) {
         }
         world.same(
             "the same by itself",
-            world.answer("places", world.target.places(&asked)),
+            world.answer("places", world.target.files().unwrap().places(&asked)),
             observed.own_node().places.clone(),
         );
         let counted = ["/places/own", "/places/plain", "/places/here"]
@@ -124,9 +124,9 @@ fn allowed(world: &World) {
     fs::remove_file(world.path("root/etc/phoenix")).unwrap();
 }
 
-fn write(paths: &[&str]) -> HostOp {
+fn write(paths: &[&str]) -> FileOp {
     let entry = |path: &&str| ExportEntry { path: (*path).to_owned(), client: "192.0.2.7".to_owned() };
-    HostOp::WriteExports { vm: id(1000), entries: paths.iter().map(entry).collect() }
+    FileOp::WriteExports { vm: id(1000), entries: paths.iter().map(entry).collect() }
 }
 
 fn export_behind_a_link(world: &World) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use phoenix::apply::guarded;
-use phoenix::hypervisor::{Effect, Fault, FaultKind, HostOp, Hypervisor};
+use phoenix::hypervisor::{Effect, Fault, FaultKind, FileOp, HostOp, Hypervisor};
 use phoenix::model::VmId;
 use phoenix::observed::{ConfigWrite, VmObserved};
 
@@ -16,6 +16,25 @@ pub(crate) type Check = (&'static str, fn(&World));
 
 /// How long an operation may take: only to end a test that hangs.
 const DEADLINE: Duration = Duration::from_mins(2);
+
+/// One operation, of whichever port.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Op<'o> {
+    Host(&'o HostOp),
+    Files(&'o FileOp),
+}
+
+impl<'o> From<&'o HostOp> for Op<'o> {
+    fn from(op: &'o HostOp) -> Self {
+        Self::Host(op)
+    }
+}
+
+impl<'o> From<&'o FileOp> for Op<'o> {
+    fn from(op: &'o FileOp) -> Self {
+        Self::Files(op)
+    }
+}
 
 /// A back end with the node behind it.
 pub(crate) struct World {
@@ -88,17 +107,22 @@ impl World {
     }
 
     /// As `apply` does it: with a last look where a target cannot guard an operation itself.
-    pub(crate) fn perform(&self, op: &HostOp) -> Result<(), Fault> {
-        guarded(&*self.target, op, DEADLINE)
+    pub(crate) fn perform<'o>(&self, op: impl Into<Op<'o>>) -> Result<(), Fault> {
+        match op.into() {
+            Op::Host(op) => guarded(&*self.target, op, DEADLINE),
+            Op::Files(op) => self.target.files().unwrap().write(op, DEADLINE),
+        }
     }
 
     #[track_caller]
-    pub(crate) fn done(&self, op: &HostOp) {
+    pub(crate) fn done<'o>(&self, op: impl Into<Op<'o>>) {
+        let op = op.into();
         self.answer(&format!("{op:?}"), self.perform(op));
     }
 
     #[track_caller]
-    pub(crate) fn refused(&self, op: &HostOp, kind: FaultKind, effect: Effect) {
+    pub(crate) fn refused<'o>(&self, op: impl Into<Op<'o>>, kind: FaultKind, effect: Effect) {
+        let op = op.into();
         let fault = self.fails(&format!("{op:?}"), self.perform(op), kind);
         assert_eq!(fault.effect, effect, "{}: {op:?}: {fault:?}", self.title());
     }

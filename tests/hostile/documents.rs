@@ -22,7 +22,8 @@ const HOSTILE: [&str; 4] = [
 ];
 
 /// Words of a fixed list: anything else in their place is refused when the text is read.
-const WORDS: [&str; 8] = ["outcome", "disruption", "kind", "origin", "changed_by", "severity", "event", "expected"];
+const WORDS: [&str; 9] =
+    ["outcome", "disruption", "kind", "origin", "changed_by", "severity", "event", "expected", "addresses"];
 
 /// Puts a text in the place of every other one.
 fn fill(value: &mut Value, key: &str, text: &str) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use phoenix::backend::embedded::Embedded;
 use phoenix::guest;
-use phoenix::hypervisor::{ExportEntry, HostOp, Hypervisor};
+use phoenix::hypervisor::{ExportEntry, FileOp, HostOp, Hypervisor};
 
 use crate::doubles::Doubles;
 use crate::vm;
@@ -94,7 +94,10 @@ fn check_directories(target: &dyn Hypervisor, node: &Path, rounds: usize) {
         || in_the_way(&share.join("vm"), &outside.dir()),
         |round| {
             // It succeeds or is refused, as it comes.
-            let _ = target.perform(&HostOp::MakeDirectory { path: format!("/srv/share/vm/{round}/deep") }, LONG);
+            let _ = target
+                .files()
+                .unwrap()
+                .write(&FileOp::MakeDirectory { path: format!("/srv/share/vm/{round}/deep") }, LONG);
             outside.check(round);
         },
     );
@@ -121,10 +124,11 @@ fn check_scripts(target: &dyn Hypervisor, node: &Path, rounds: usize) {
                 net0: virtio=BC:24:11:00:00:01,bridge=vmbr0\n";
     fs::write(node.join("qemu-server/101.conf"), conf).unwrap();
     let done = |op: HostOp| target.perform(&op, LONG).unwrap();
+    let written = |op: FileOp| target.files().unwrap().write(&op, LONG).unwrap();
     done(HostOp::Start { vm: vm(101) });
-    done(HostOp::MakeDirectory { path: SHARE.to_owned() });
+    written(FileOp::MakeDirectory { path: SHARE.to_owned() });
     let client = target.guests().addresses(vm(101)).unwrap().pop().unwrap().address.unwrap().to_string();
-    done(HostOp::WriteExports { vm: vm(101), entries: vec![ExportEntry { path: SHARE.to_owned(), client }] });
+    written(FileOp::WriteExports { vm: vm(101), entries: vec![ExportEntry { path: SHARE.to_owned(), client }] });
     let source = format!("192.0.2.1:{SHARE}");
     let run = |program: &guest::Program| {
         let guests = target.guests();

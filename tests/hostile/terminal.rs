@@ -66,7 +66,7 @@ fn events(said: &str) -> Vec<Event> {
         Event::ActionFailed { action: action(), failure, elapsed_ms: 1 },
         Event::ActionSkipped { action: action(), because: text() },
         Event::Interrupted { times: 2, running: list() },
-        Event::RunEnded { summary, elapsed_ms: 1 },
+        Event::RunEnded { summary, vms: Vec::new(), elapsed_ms: 1 },
     ]
 }
 

@@ -5,9 +5,30 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use phoenix::apply::Clock;
-use phoenix::hypervisor::{About, Cloning, Fault, FaultKind, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{Cloning, Fault, FaultKind, FileOp, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
 use phoenix::model::VmId;
-use phoenix::observed::{Export, Observed, VmObserved};
+use phoenix::observed::{Export, VmObserved};
+
+use crate::around::Around;
+
+/// One operation, of whichever port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Op {
+    Host(HostOp),
+    Files(FileOp),
+}
+
+impl From<&HostOp> for Op {
+    fn from(op: &HostOp) -> Self {
+        Self::Host(op.clone())
+    }
+}
+
+impl From<&FileOp> for Op {
+    fn from(op: &FileOp) -> Self {
+        Self::Files(op.clone())
+    }
+}
 
 /// How long a look waits before it gives up.
 const LOOK: Duration = Duration::from_mins(1);
@@ -53,7 +74,7 @@ pub(crate) struct Loaded {
     /// Whether one gave up.
     pub(crate) gave_up: AtomicBool,
     /// The operations so far.
-    pub(crate) operations: Mutex<Vec<HostOp>>,
+    pub(crate) operations: Mutex<Vec<Op>>,
 }
 
 impl Loaded {
@@ -73,6 +94,22 @@ impl Loaded {
         let needed = Duration::from_secs(u64::from(seconds * times));
         self.clock.pause(needed.min(most));
         needed <= most
+    }
+
+    /// How an operation ends that took effect.
+    fn ended(&self, op: Op, seconds: u32, deadline: Duration) -> Result<(), Fault> {
+        let mut operations = self.operations.lock().unwrap();
+        operations.push(op);
+        if !self.takes(seconds, deadline) {
+            return Err(Fault::uncertain(FaultKind::TimedOut, "no end within its time"));
+        }
+        match self.load {
+            Load::Blind { after, lost, looks } if operations.len() == after + 1 => {
+                self.blind.store(looks.unwrap_or(usize::MAX), Ordering::Relaxed);
+                if lost { Err(Fault::uncertain(FaultKind::Unreachable, "the connection broke")) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
     }
 
     fn look<T>(&self, look: impl FnOnce(&dyn Hypervisor) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -98,12 +135,9 @@ fn recorded(op: &HostOp) -> u32 {
     }
 }
 
-impl Hypervisor for Loaded {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
+impl Around for Loaded {
+    fn inner(&self) -> &dyn Hypervisor {
+        &*self.node
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.look(|node| node.vm(vm))
@@ -118,23 +152,16 @@ impl Hypervisor for Loaded {
         self.look(|node| node.working(vm))
     }
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.look(|node| node.exports(vm))
+        self.look(|node| node.files().unwrap().exports(vm))
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         // The doubles need real time for what costs none on this clock.
         self.node.perform(op, Duration::from_mins(2))?;
-        let mut operations = self.operations.lock().unwrap();
-        operations.push(op.clone());
-        if !self.takes(recorded(op), deadline) {
-            return Err(Fault::uncertain(FaultKind::TimedOut, "no end within its time"));
-        }
-        match self.load {
-            Load::Blind { after, lost, looks } if operations.len() == after + 1 => {
-                self.blind.store(looks.unwrap_or(usize::MAX), Ordering::Relaxed);
-                if lost { Err(Fault::uncertain(FaultKind::Unreachable, "the connection broke")) } else { Ok(()) }
-            }
-            _ => Ok(()),
-        }
+        self.ended(op.into(), recorded(op), deadline)
+    }
+    fn write(&self, op: &FileOp, deadline: Duration) -> Result<(), Fault> {
+        self.node.files().unwrap().write(op, Duration::from_mins(2))?;
+        self.ended(op.into(), 1, deadline)
     }
     fn guests(&self) -> &dyn Guests {
         self

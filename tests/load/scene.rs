@@ -11,16 +11,17 @@ use phoenix::apply::{Inbox, Limits, Run, addresses, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Failure};
-use phoenix::hypervisor::{HostOp, Hypervisor};
+use phoenix::hypervisor::Hypervisor;
 use phoenix::plan::{Plan, Request, plan, to_ask};
 use tempfile::TempDir;
 
+use crate::around::Target;
 use crate::doubles::Doubles;
-use crate::loaded::{Load, Loaded, NoWait};
+use crate::loaded::{Load, Loaded, NoWait, Op};
 use crate::{ssh, support};
 
 // Not every test uses everything.
-const _: fn(&Told) -> (&[HostOp], bool) = |told| (&told.operations, told.gave_up);
+const _: fn(&Told) -> (&[Op], bool) = |told| (&told.operations, told.gave_up);
 const _: Load = Load::Blind { after: 0, lost: false, looks: None };
 
 /// A way to a node in a directory.
@@ -60,7 +61,7 @@ fn copy(from: &Path, to: &Path) {
 pub(crate) struct Told {
     pub(crate) failures: Vec<(String, Failure)>,
     pub(crate) notices: Vec<(String, String)>,
-    pub(crate) operations: Vec<HostOp>,
+    pub(crate) operations: Vec<Op>,
     pub(crate) gave_up: bool,
 }
 
@@ -70,7 +71,7 @@ pub(crate) fn planned(keys: &str, target: &dyn Hypervisor, policy: &Request) -> 
     let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
     let mut observed = target.observe().unwrap();
     let asked = addresses(target.guests(), &to_ask(&desired, &observed, policy), &NoWait::default());
-    observed.addresses = asked.found;
+    observed.addresses = asked.lowest();
     let plan = plan(&desired, &observed, policy);
     assert!(!plan.problems.iter().any(phoenix::diag::Diagnostic::is_error), "{:?}", plan.problems);
     plan
@@ -80,7 +81,13 @@ pub(crate) fn carried_out(plan: Plan, target: Box<dyn Hypervisor>, load: Load) -
     let clock = Arc::new(NoWait::default());
     let node = Arc::new(Loaded::new(target, Arc::clone(&clock), load));
     let limits = Limits { parallel: 1, ..Limits::default() };
-    let of = Run { plan: Arc::new(plan), hypervisor: Arc::clone(&node) as _, clock, limits, config: "t".to_owned() };
+    let of = Run {
+        plan: Arc::new(plan),
+        hypervisor: Arc::new(Target(Arc::clone(&node))),
+        clock,
+        limits,
+        config: "t".to_owned(),
+    };
     let (mut failures, mut notices) = (Vec::new(), Vec::new());
     run(&of, &Inbox::default(), &mut |event| match event {
         Event::ActionFailed { action, failure, .. } => {

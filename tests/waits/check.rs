@@ -12,6 +12,7 @@ use phoenix::hypervisor::Hypervisor;
 use phoenix::model::Desired;
 use phoenix::plan::{Plan, Request, plan};
 
+use crate::around::Target;
 use crate::node::{Case, Troubled, id};
 
 const CONFIG: &str = r#"{ "virtual_machines": [
@@ -80,7 +81,7 @@ fn phrases(what: &str, text: &str, expected: &[&str]) {
 pub(crate) fn check(case: &Case<'_>) {
     let dir = tempfile::tempdir().unwrap();
     let open = || Embedded::open(dir.path()).unwrap();
-    let told = carried_out(planned(&open(), case), Arc::new(Troubled::new(dir.path(), case)));
+    let told = carried_out(planned(&open(), case), Arc::new(Target(Arc::new(Troubled::new(dir.path(), case)))));
     if let Some(kind) = case.fails {
         let id = id(kind);
         let failed: Vec<&str> = told.failures.iter().map(|(id, _)| id.as_str()).collect();

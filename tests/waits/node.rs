@@ -10,9 +10,11 @@ use std::time::Duration;
 use phoenix::backend::embedded::Embedded;
 use phoenix::backend::qm::{Layout, Qm};
 use phoenix::backend::runner::{self, Output, Runner, Sockets, Ssh};
-use phoenix::hypervisor::{About, Cloning, Fault, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{Cloning, Fault, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
 use phoenix::model::{ActionKind, VmId};
-use phoenix::observed::{Export, Observed, VmObserved};
+use phoenix::observed::VmObserved;
+
+use crate::around::Around;
 
 /// The VM with the trouble.
 const VM: u32 = 1000;
@@ -196,12 +198,9 @@ impl Troubled {
     }
 }
 
-impl Hypervisor for Troubled {
-    fn about(&self) -> About {
-        self.node.about()
-    }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.node.observe_with(directories)
+impl Around for Troubled {
+    fn inner(&self) -> &dyn Hypervisor {
+        &self.node
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.looked(vm).vm(vm)
@@ -212,12 +211,8 @@ impl Hypervisor for Troubled {
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         self.looked(vm).cloning(vm)
     }
-
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
         self.looked(vm).working(vm)
-    }
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.node.exports(vm)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         let clone = matches!(op, HostOp::Clone { target, .. } if target.get() == VM);

@@ -52,6 +52,8 @@ pub struct VmSummary {
     pub running: bool,
     /// `lock:` of its configuration.
     pub lock: Option<String>,
+    /// All of it.
+    pub live: VmObserved,
     /// The QEMU that runs it.
     pub machine: Option<Machine>,
 }
@@ -252,8 +254,8 @@ impl Embedded {
         for vm in vms.into_values() {
             let is_machine = vm.running && self.settings.guests == GuestKind::Qemu;
             let machine = if is_machine { self.qemu().show(vm.id)? } else { None };
-            let VmObserved { id, name, template, running, lock, .. } = vm;
-            summaries.push(VmSummary { id, name, template, running, lock, machine });
+            let VmObserved { id, name, template, running, lock, .. } = vm.clone();
+            summaries.push(VmSummary { id, name, template, running, lock, live: vm, machine });
         }
         Ok(Summary {
             vms: summaries,

@@ -8,7 +8,7 @@ use super::files::{self, Deadline};
 use super::refusals::{refused, unchanged, unlocked};
 use super::rehearse::{Attempt, Call};
 use super::{Embedded, options};
-use crate::hypervisor::{Fault, FaultKind, HostOp};
+use crate::hypervisor::{Fault, FaultKind, FileOp, HostOp};
 use crate::model::{Digest, VmId};
 use crate::observed::{Conf, ConfigWrite, holds_volume};
 
@@ -133,9 +133,18 @@ impl Embedded {
         })
     }
 
-    /// Lets somebody else carry out an operation, with the failures that are scripted for it.
+    /// Lets another program carry out an operation, with the failures that are scripted for it.
     pub fn rehearse(&self, op: &HostOp, carry_out: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
-        let attempt = self.begin_call(&Call::of(op), Deadline::after(Duration::MAX))?;
+        self.rehearse_call(&Call::of(op), carry_out)
+    }
+
+    /// Lets another program carry out an operation on files, with the failures that are scripted for it.
+    pub fn rehearse_files(&self, op: &FileOp, carry_out: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+        self.rehearse_call(&Call::of_files(op), carry_out)
+    }
+
+    fn rehearse_call(&self, call: &Call, carry_out: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+        let attempt = self.begin_call(call, Deadline::after(Duration::MAX))?;
         attempt.halfway()?;
         attempt.after(carry_out())
     }

@@ -62,6 +62,7 @@ mod vms;
 mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ pub use qemu::{Accelerator, Console, Running as Machine, Started};
 pub use settings::Settings;
 pub use tasks::Task;
 
-use crate::hypervisor::{About, Cloning, Fault, Guests, HostOp, Hypervisor};
+use crate::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor};
 use crate::model::{CloudImage, VmId};
 use crate::observed::{Capabilities, Export, Node, Observed, Place, VmObserved};
 use files::Deadline;
@@ -172,10 +173,6 @@ impl Hypervisor for Embedded {
         }))
     }
 
-    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
-        Ok(self.look_at(directories)?.0)
-    }
-
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let Some(text) = self.conf_text(vm)? else { return Ok(None) };
         Ok(Some(VmObserved::from_conf(vm, &text, self.runs(vm)?).on(&self.settings.name)))
@@ -196,14 +193,6 @@ impl Hypervisor for Embedded {
 
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
         Ok(self.tasks.working()?.remove(&vm))
-    }
-
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        // What no server serves is not exported.
-        if self.nfs().look()?.is_some_and(NfsState::has_ended) {
-            return Ok(Vec::new());
-        }
-        self.exports_on_host(&|owner| owner == vm)
     }
 
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
@@ -250,11 +239,17 @@ impl Hypervisor for Embedded {
             HostOp::Stop { vm } => self.stop_vm(*vm, attempt),
             HostOp::Destroy { vm, digest } => self.destroy(*vm, Some(digest), false, attempt),
             HostOp::Revert { vm, keys, digest } => self.revert(*vm, keys, Some(digest), attempt),
-            HostOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, attempt),
             HostOp::RemoveLeftover { vm, unreferenced } => self.remove_leftover(*vm, *unreferenced, attempt),
-            HostOp::MakeDirectory { path } => self.make_directory(path, attempt),
         };
         attempt.after(result)
+    }
+
+    fn door(&self, vm: VmId) -> Result<Option<SocketAddr>, Fault> {
+        match self.settings.guests {
+            GuestKind::Simulated => Ok(None),
+            // The guest's own address is one of a network inside QEMU.
+            GuestKind::Qemu => Ok(Some(SocketAddr::from(([127, 0, 0, 1], self.qemu().ssh_port(vm)?)))),
+        }
     }
 
     fn console(&self, vm: VmId) -> String {
@@ -269,5 +264,33 @@ impl Hypervisor for Embedded {
 
     fn guests(&self) -> &dyn Guests {
         self
+    }
+
+    fn files(&self) -> Option<&dyn HostFiles> {
+        Some(self)
+    }
+}
+
+impl HostFiles for Embedded {
+    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
+        Ok(self.look_at(directories)?.0)
+    }
+
+    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
+        // What no server serves is not exported.
+        if self.nfs().look()?.is_some_and(NfsState::has_ended) {
+            return Ok(Vec::new());
+        }
+        self.exports_on_host(&|owner| owner == vm)
+    }
+
+    fn write(&self, op: &FileOp, deadline: Duration) -> Result<(), Fault> {
+        let attempt = rehearse::begin(&self.dir, &Call::of_files(op), Deadline::after(deadline))?;
+        attempt.before(true)?;
+        attempt.deadline.pass(self.settings.latency())?;
+        attempt.after(match op {
+            FileOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, attempt),
+            FileOp::MakeDirectory { path } => self.make_directory(path, attempt),
+        })
     }
 }

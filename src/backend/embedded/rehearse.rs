@@ -26,7 +26,7 @@ use std::process::{self, Command, ExitStatus, Stdio};
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, Deadline};
-use crate::hypervisor::{Fault, FaultKind, HostOp};
+use crate::hypervisor::{Fault, FaultKind, FileOp, HostOp};
 
 /// File with the failures to rehearse.
 pub(super) const FILE: &str = "faults.json";
@@ -86,7 +86,6 @@ pub(super) struct Call {
 impl Call {
     /// How entries name an operation.
     pub(super) fn of(op: &HostOp) -> Self {
-        let in_path = |path: &str| path.split('/').filter_map(|part| part.parse().ok()).collect();
         let (op, vms) = match op {
             HostOp::Clone { target, .. } => ("clone", vec![target.get()]),
             HostOp::FetchImage { vm, .. } => ("fetch-image", vec![vm.get()]),
@@ -105,9 +104,17 @@ impl Call {
             HostOp::Stop { vm } => ("stop", vec![vm.get()]),
             HostOp::Destroy { vm, .. } => ("destroy", vec![vm.get()]),
             HostOp::Revert { vm, .. } => ("revert", vec![vm.get()]),
-            HostOp::WriteExports { vm, .. } => ("write-exports", vec![vm.get()]),
             HostOp::RemoveLeftover { vm, .. } => ("remove-leftover", vec![vm.get()]),
-            HostOp::MakeDirectory { path } => ("make-directory", in_path(path)),
+        };
+        Self { op, vms, program: String::new() }
+    }
+
+    /// How entries name an operation on files.
+    pub(super) fn of_files(op: &FileOp) -> Self {
+        let in_path = |path: &str| path.split('/').filter_map(|part| part.parse().ok()).collect();
+        let (op, vms) = match op {
+            FileOp::WriteExports { vm, .. } => ("write-exports", vec![vm.get()]),
+            FileOp::MakeDirectory { path } => ("make-directory", in_path(path)),
         };
         Self { op, vms, program: String::new() }
     }

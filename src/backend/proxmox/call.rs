@@ -132,7 +132,7 @@ pub(in crate::backend) fn calls(op: &HostOp, node: &str) -> Vec<Call> {
             let destroy = destroy.with("purge", "1").with("destroy-unreferenced-disks", "1");
             return vec![vms.of(*vm, Method::Put, &["config"]).with("protection", "0"), destroy];
         }
-        HostOp::FetchImage { .. } | HostOp::MakeDirectory { .. } | HostOp::WriteExports { .. } => return Vec::new(),
+        HostOp::FetchImage { .. } => return Vec::new(),
     };
     vec![call]
 }

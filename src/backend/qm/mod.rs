@@ -24,7 +24,7 @@ use super::proxmox::task::{self, Task};
 use super::runner::{Command, Output, Runner};
 use command::HERE;
 
-use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, Guests, HostOp, Hypervisor};
+use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor};
 use crate::model::{CloudImage, VmId};
 use crate::observed::{COPY, Export, Observed, Place, VmObserved};
 
@@ -148,12 +148,6 @@ impl Hypervisor for Qm {
         observe::read(&files, &clones, directories, &self.layout.root)
     }
 
-    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
-        let argv = script("phoenix-places", observe::PLACES, &[&self.layout.root]);
-        let command = Command { stdin: self.lines(directories)?, ..Command::look(argv, LOOK) };
-        observe::places(&self.run(&command)?.stdout, directories, &self.layout.root)
-    }
-
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let output = self.look("phoenix-vm", VM, &[&self.layout.pve, &self.layout.root, &vm.to_string()])?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -215,20 +209,13 @@ impl Hypervisor for Qm {
         Ok(task.or_else(|| copying::copying(processes, vm).then(|| COPY.to_owned())))
     }
 
-    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
-        self.read_exports(vm)
-    }
-
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
         self.measure(image).map(Some)
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
-        match op {
-            HostOp::MakeDirectory { path } => return self.make_directory(path, deadline),
-            HostOp::WriteExports { vm, entries } => return self.write_exports(*vm, entries, deadline),
-            HostOp::FetchImage { image, .. } => return self.fetch_image(image, deadline),
-            _ => {}
+        if let HostOp::FetchImage { image, .. } = op {
+            return self.fetch_image(image, deadline);
         }
         let commands = match op {
             HostOp::ImportDisk { vm, image, storage, digest } => vec![self.import(*vm, image, storage, digest)],
@@ -271,6 +258,29 @@ impl Hypervisor for Qm {
 
     fn guests(&self) -> &dyn Guests {
         self
+    }
+
+    fn files(&self) -> Option<&dyn HostFiles> {
+        Some(self)
+    }
+}
+
+impl HostFiles for Qm {
+    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
+        let argv = script("phoenix-places", observe::PLACES, &[&self.layout.root]);
+        let command = Command { stdin: self.lines(directories)?, ..Command::look(argv, LOOK) };
+        observe::places(&self.run(&command)?.stdout, directories, &self.layout.root)
+    }
+
+    fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
+        self.read_exports(vm)
+    }
+
+    fn write(&self, op: &FileOp, deadline: Duration) -> Result<(), Fault> {
+        match op {
+            FileOp::MakeDirectory { path } => self.make_directory(path, deadline),
+            FileOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, deadline),
+        }
     }
 }
 

@@ -68,7 +68,18 @@ pub(super) struct Need {
 pub(super) fn granted(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Arc<Mount>> {
     let mounts = volumes::resolve(vm, &scene.desired.settings, scene.observed, problems);
     scene.grants.judge(vm, &mounts, problems);
+    if !scene.observed.capabilities.host_files {
+        problems.extend(mounts.iter().filter_map(|mount| out_of_reach(vm, mount)));
+    }
     mounts
+}
+
+/// What is wrong with a volume of the node where the target reaches no files of it.
+fn out_of_reach(vm: &DesiredVm, mount: &Mount) -> Option<Diagnostic> {
+    let path = mount.host_path.as_deref()?;
+    let what = format!("{}: this target reaches no files of the node, and `{path}` lies there", mount.mount_point);
+    let hint = "name the `server` of a NAS instead, or run phoenix on the node or over ssh";
+    Some(Diagnostic::error(codes::HOST_PATH, what).vm(vm.vm_id).hint(hint))
 }
 
 /// An action that acts only if its outcome says so.

@@ -4,7 +4,7 @@
 use std::os::unix::process::parent_id;
 use std::process::Command;
 
-use phoenix::hypervisor::{Fault, FaultKind, HostOp};
+use phoenix::hypervisor::{Fault, FaultKind, FileOp, HostOp};
 use phoenix::model::{CloudImage, VmId};
 
 use crate::Node;
@@ -20,7 +20,8 @@ pub(crate) fn run(node: &Node, program: &str, words: &[&str]) -> Answer {
         _ => real(program, words),
     };
     let done = match operation(node, program, words) {
-        Some(op) => node.did(node.core.rehearse(&op, carry_out)),
+        Some(Op::Host(op)) => node.did(node.core.rehearse(&op, carry_out)),
+        Some(Op::Files(op)) => node.did(node.core.rehearse_files(&op, carry_out)),
         None => carry_out(),
     };
     done.map_or_else(
@@ -49,8 +50,13 @@ fn real(program: &str, words: &[&str]) -> Result<(), Fault> {
     if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
 }
 
+enum Op {
+    Host(HostOp),
+    Files(FileOp),
+}
+
 /// The operation of the script that calls, if it hangs on this call: `/bin/sh -c TEXT NAME ARGUMENT…`.
-fn operation(node: &Node, program: &str, words: &[&str]) -> Option<HostOp> {
+fn operation(node: &Node, program: &str, words: &[&str]) -> Option<Op> {
     let line = std::fs::read(format!("/proc/{}/cmdline", parent_id())).ok()?;
     let line = String::from_utf8(line).ok()?;
     let script: Vec<&str> = line.split_terminator('\0').skip(3).collect();
@@ -58,15 +64,15 @@ fn operation(node: &Node, program: &str, words: &[&str]) -> Option<HostOp> {
     match (program, script.as_slice()) {
         // It goes down step by step and hangs on the last.
         ("mkdir", ["phoenix-directory", _, path]) if words.last()?.strip_prefix("./") == path.rsplit('/').next() => {
-            Some(HostOp::MakeDirectory { path: path.strip_prefix(&root)?.to_owned() })
+            Some(Op::Files(FileOp::MakeDirectory { path: path.strip_prefix(&root)?.to_owned() }))
         }
         ("sha256sum", ["phoenix-fetch-image", _, source, sha256, _]) => {
             let image = CloudImage { source: (*source).to_owned(), sha256: Some((*sha256).to_owned()) };
-            Some(HostOp::FetchImage { vm: VmId::try_from(MADE_FROM_AN_IMAGE).ok()?, image })
+            Some(Op::Host(HostOp::FetchImage { vm: VmId::try_from(MADE_FROM_AN_IMAGE).ok()?, image }))
         }
         ("exportfs", ["phoenix-exports", _, file, ..]) => {
             let vm: VmId = file.strip_prefix("phoenix-")?.strip_suffix(".exports")?.parse().ok()?;
-            Some(HostOp::WriteExports { vm, entries: Vec::new() })
+            Some(Op::Files(FileOp::WriteExports { vm, entries: Vec::new() }))
         }
         _ => None,
     }

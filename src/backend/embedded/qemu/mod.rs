@@ -183,6 +183,11 @@ impl Qemu<'_> {
         }
     }
 
+    /// Port of this machine's loopback interface that leads to the ssh of a running guest.
+    pub(super) fn ssh_port(&self, vm: VmId) -> Result<u16, Fault> {
+        Ok(self.started(vm)?.ssh_port)
+    }
+
     /// How the machine was started last.
     fn started(&self, vm: VmId) -> Result<Started, Fault> {
         let path = self.dir(vm).join("started.json");

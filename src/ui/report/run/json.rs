@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::event::{KeyPlace, Summary};
+use crate::event::{KeyPlace, Summary, VmReached};
 use crate::model::{Fault, Outcome};
 use crate::ui::story::{Act, End, Story, Verdict};
 use crate::ui::text::safe_pretty_json;
@@ -34,6 +34,8 @@ pub struct RunDocument {
     pub elapsed_ms: u64,
     /// The counts.
     pub summary: Summary,
+    /// The VMs that are there at its end, by VMID, and how they are reached; none where it was interrupted.
+    pub vms: Vec<VmReached>,
     /// Every action, VM by VM.
     pub actions: Vec<RunAction>,
     /// VMs of a saved plan that nothing was done to because they had moved.
@@ -143,6 +145,7 @@ impl RunDocument {
             began: story.began.clone(),
             elapsed_ms: story.length,
             summary: story.totals(),
+            vms: story.vms.clone(),
             actions: story.acts().map(action).collect(),
             moved: moved.collect(),
             refused,
