@@ -56,6 +56,7 @@ fn action(vm: u32, kind: ActionKind, after: &[&str]) -> DocumentAction {
         reason: "it differs".into(),
         disruption: Disruption::Live,
         timeout_seconds: 120,
+        awaits: None,
         with: None,
         after: after.iter().map(|id| format!("{vm}/{id}")).collect(),
     }

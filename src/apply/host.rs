@@ -80,6 +80,10 @@ impl Performing<'_> {
         // First the tasks, then the VM: a clone that ends between the two looks has left a whole one.
         self.no_clone_running()?;
         let Some(live) = self.ask(|hypervisor| hypervisor.vm(id))? else { return Ok(Outcome::NoOp) };
+        if self.action.awaits.is_some() && self.came_to_its_end(&live)? {
+            self.found(live);
+            return Ok(Outcome::NoOp);
+        }
         if leftover(&live, &self.by.plan.project) != Some(planned) {
             return Err(stale(format!("VM {id} is no longer the leftover that was planned"), hints::PLAN_AGAIN));
         }

@@ -20,6 +20,7 @@
 mod clock;
 mod cloud_init;
 mod disk;
+mod earlier;
 mod failure;
 mod guard;
 mod hints;

@@ -58,6 +58,9 @@ impl Performer {
         let deadline = self.clock.now() + Duration::from_secs(u64::from(action.timeout_seconds));
         let Some(step) = &action.step else { return Ok(Outcome::NoOp) };
         let mut this = Performing { by: self, vm, action, deadline, session, unseen: Cell::new(false), say };
+        if let Some(earlier) = &action.awaits {
+            this.await_earlier(earlier)?;
+        }
         let ended = match step {
             Step::RemoveLeftover(leftover) => this.remove_leftover(*leftover),
             Step::FetchImage(image) => this.fetch_image(image),
@@ -200,6 +203,11 @@ impl Performing<'_> {
             self.session.leave(Some(live.clone()));
         }
         Ok(())
+    }
+
+    /// Notes the VM as it was found, to go on from.
+    pub(super) fn found(&mut self, live: VmObserved) {
+        self.session.leave(Some(live));
     }
 
     /// Notes how this run leaves the VM, after something it did succeeded. If that cannot be looked at, the next action

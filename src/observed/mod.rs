@@ -60,6 +60,9 @@ pub use storage::{NfsSource, Storage};
 pub use tags::normal_tags;
 pub use vm::{NEW_MAC, VmObserved};
 
+/// What a copy of a disk is called that outlived its task: see [`Observed::working`].
+pub const COPY: &str = "qemu-img convert";
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::VmId;
@@ -103,7 +106,7 @@ pub struct Observed {
     pub unnamed: BTreeMap<VmId, Vec<String>>,
     /// VMIDs that a running clone task is making right now.
     pub cloning: Vec<VmId>,
-    /// VMs on whose disks a task is working, in Proxmox's word for its kind, e.g. `qmmove`.
+    /// VMs on whose disks a task is working, in Proxmox's word for its kind, e.g. `qmmove`, or [`COPY`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub working: BTreeMap<VmId, String>,
     /// A clone is running whose target could not be told from its log: locked VMs must be left alone.

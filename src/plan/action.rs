@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Step;
+use super::{Earlier, Step};
 use crate::model::{ActionKind, Disruption, Outcome, VmId};
 
 /// One action of one VM.
@@ -23,6 +23,9 @@ pub struct Action {
     pub disruption: Disruption,
     /// How long it may take, in seconds.
     pub timeout_seconds: u32,
+    /// What an earlier run began at the VM and is waited for before anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Earlier>,
     /// How it is done, with everything that takes; `None`: nothing is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<Step>,
@@ -38,7 +41,7 @@ impl Action {
     /// An action that has nothing to do.
     pub(super) fn idle(kind: ActionKind, reason: &'static str) -> Self {
         let (outcome, disruption) = (Outcome::NoOp, Disruption::None);
-        Self { kind, subject: None, outcome, reason, disruption, timeout_seconds: 0, step: None }
+        Self { kind, subject: None, outcome, reason, disruption, timeout_seconds: 0, awaits: None, step: None }
     }
 
     /// What it does it to.

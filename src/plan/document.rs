@@ -252,6 +252,10 @@ pub struct DocumentAction {
     pub disruption: Disruption,
     /// How long it may take, in seconds.
     pub timeout_seconds: u32,
+    /// What an earlier run began at the VM and is waited for before anything else: `clone`, which an import is, too, or
+    /// `move`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<String>,
     /// What it takes; absent: nothing beyond its VM and its subject, or nothing is to be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<Box<DocumentOperands>>,

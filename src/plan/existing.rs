@@ -1,8 +1,9 @@
 //! What is at a declared VMID: nothing, a leftover, ours, or something to leave alone.
 
+use super::earlier::{self, leftover};
 use super::{Leftover, codes, template};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Record, RecordState, VmId};
+use crate::model::{DesiredVm, Record, VmId};
 use crate::observed::{Observed, RecordFound, Taken, VmObserved};
 
 /// What is at a declared VMID.
@@ -19,19 +20,6 @@ pub(super) enum Situation<'o> {
     Blocked,
 }
 
-/// What an interrupted clone of this project left, if that is what the VM is. Whether one is running is for the caller.
-pub(crate) fn leftover(live: &VmObserved, project: &str) -> Option<Leftover> {
-    if !live.is_half_cloned() {
-        return None;
-    }
-    let creating = |record: &Record| record.state == RecordState::Creating && record.project == project;
-    if live.record.valid().is_some_and(creating) {
-        Some(Leftover::HalfMade)
-    } else {
-        live.placeholder.then_some(Leftover::Placeholder)
-    }
-}
-
 /// Looks at the VMID of a declared VM.
 pub(super) fn situation<'o>(
     vm: &DesiredVm,
@@ -44,7 +32,9 @@ pub(super) fn situation<'o>(
         problems.push(problem.vm(id));
         Situation::Blocked
     };
-    if observed.cloning.contains(&id) {
+    let live = observed.vms.get(&id);
+    // One that has our record is waited for, or has come to its end since.
+    if observed.cloning.contains(&id) && live.is_none_or(|live| owned(live, project).is_err()) {
         return block(
             Diagnostic::error(codes::CLONE_RUNNING, format!("a clone into VM {id} is running"))
                 .hint("wait until it has ended, then plan again"),
@@ -64,8 +54,12 @@ pub(super) fn situation<'o>(
         };
         return block(Diagnostic::error(codes::VMID_TAKEN, what).hint(hint));
     }
-    let Some(live) = observed.vms.get(&id) else { return Situation::Absent(None) };
+    let Some(live) = live else { return Situation::Absent(None) };
     if let Some(leftover) = leftover(live, project) {
+        if earlier::clone(id, project, observed).is_some() {
+            earlier::clone_told(vm, observed, problems);
+            return Situation::Absent(Some(leftover));
+        }
         if observed.unattributed_clone {
             return block(
                 Diagnostic::error(

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::existing::{Situation, absent, situation};
 use super::steps::adopt::room;
-use super::{codes, placement, preflight};
+use super::{codes, earlier, placement, preflight};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, Record, VmId, Volume};
 use crate::observed::{Observed, VmObserved, options};
@@ -97,6 +97,12 @@ fn one(
         }
         Situation::Blocked => {
             problems.extend(told);
+            return None;
+        }
+        Situation::Absent(_) if earlier::clone(vm, &desired.settings.project, observed).is_some() => {
+            let what = format!("VM {vm} is being made by an earlier run, whose clone is still at work");
+            let hint = "wait until it has ended, or declare it: apply waits for it";
+            problems.push(Diagnostic::error(codes::CLONE_RUNNING, what).hint(hint).vm(vm));
             return None;
         }
         Situation::Absent(_) => {

@@ -188,6 +188,11 @@ pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed, problems: &
         problems.push(Diagnostic::error(codes::TASK_RUNNING, what).vm(vm).hint(hint));
         return;
     }
+    unlocked(vm, live, problems);
+}
+
+/// A VM that is locked is left alone.
+pub(super) fn unlocked(vm: VmId, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
     if let Some(lock) = &live.lock {
         problems.push(
             Diagnostic::error(codes::LOCKED, format!("VM {vm} is locked ({lock})")).vm(vm).hint(unlocking(live, lock)),

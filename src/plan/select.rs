@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Selection, codes, existing, template};
+use super::{Selection, codes, earlier, template};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, RecordState, VmId};
 use crate::observed::{Observed, VmObserved};
@@ -55,7 +55,7 @@ pub(super) fn with_dependencies<'d>(
 
 /// Whether there is no VM yet, or only what an interrupted run left of one.
 fn is_to_be_made(vm: &DesiredVm, project: &str, observed: &Observed) -> bool {
-    observed.vms.get(&vm.vm_id).is_none_or(|live| existing::leftover(live, project).is_some())
+    observed.vms.get(&vm.vm_id).is_none_or(|live| earlier::leftover(live, project).is_some())
 }
 
 /// Whether a VM runs and its guest has been brought up; one that is not to run need only be there.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Goal, Leftover, Request, codes, existing, select};
+use super::{Goal, Leftover, Request, codes, earlier, select};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, VmId};
 use crate::observed::{Observed, VmObserved};
@@ -19,7 +19,7 @@ pub fn to_list(desired: &Desired, observed: &Observed, request: &Request) -> Vec
     let selected = select::with_dependencies(desired, &request.selection, observed, &mut Vec::new());
     // What is half made is removed with all of its volumes.
     let is_to_be_made = |vm: VmId| match observed.vms.get(&vm) {
-        Some(live) => existing::leftover(live, project) == Some(Leftover::Placeholder),
+        Some(live) => earlier::leftover(live, project) == Some(Leftover::Placeholder),
         None => !observed.taken.contains_key(&vm),
     };
     let made = selected.iter().any(|vm| is_to_be_made(vm.vm_id));

@@ -103,6 +103,7 @@ mod tests {
             reason: "",
             disruption: Disruption::None,
             timeout_seconds: 1,
+            awaits: None,
             step: None,
         };
         VmPlan {

@@ -12,7 +12,7 @@ const CONFIG: &str = r#"{
 }"#;
 
 /// The same VM, elsewhere and larger.
-fn wished() -> String {
+pub(crate) fn wished() -> String {
     CONFIG.replace(r#""vm_name": "web""#, r#""vm_name": "web", "boot_disk_storage": "local", "boot_disk_size_gb": 9"#)
 }
 
@@ -25,7 +25,7 @@ fn prepare(scene: &Scene) {
     scene.declare(&wished());
 }
 
-fn made() -> Scene {
+pub(crate) fn made() -> Scene {
     let scene = Scene::with_node(CONFIG);
     prepare(&scene);
     scene

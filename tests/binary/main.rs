@@ -27,6 +27,7 @@ mod snapshots;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;
+mod surviving;
 mod targets;
 mod templates;
 mod unnamed;

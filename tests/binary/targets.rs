@@ -10,7 +10,7 @@ use super::world::{Ran, ids};
 use serde_json::{Value, json};
 
 /// A VM with everything.
-const CONFIG: &str = r#"{
+pub(crate) const CONFIG: &str = r#"{
   "vm_defaults": { "boot_disk_size_gb": 8, "memory_mb": 1024 },
   "virtual_machines": [{
     "vm_id": 1000, "vm_name": "full", "description": "two\nlines", "tags": ["b", "a"],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -297,6 +297,26 @@ impl Running {
                 return true;
             }
         }
+    }
+
+    /// Reads on until an action waits for something that is called like this. `false`: the run ended before.
+    pub(crate) fn waits_for(&mut self, what: &str) -> bool {
+        loop {
+            let mut line = String::new();
+            if self.lines.read_line(&mut line).unwrap() == 0 {
+                return false;
+            }
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if event["event"] == "action_waiting" && line.contains(what) {
+                return true;
+            }
+        }
+    }
+
+    /// Reads on until the run ends: its exit code, and its other events.
+    pub(crate) fn end(mut self) -> (Option<i32>, Vec<Value>) {
+        let events = self.lines.by_ref().lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+        (self.child.wait().unwrap().code(), events)
     }
 
     /// Its process.

@@ -26,7 +26,7 @@ use command::HERE;
 
 use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor};
 use crate::model::{CloudImage, VmId};
-use crate::observed::{Export, Observed, Place, VmObserved};
+use crate::observed::{COPY, Export, Observed, Place, VmObserved};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
 const LOOK: Duration = Duration::from_mins(1);
@@ -206,7 +206,7 @@ impl Hypervisor for Qm {
         let text = String::from_utf8_lossy(&output.stdout);
         let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
         let task = task::on_disks(&task::parse(tasks)?).remove(&vm);
-        Ok(task.or_else(|| copying::copying(processes, vm).then(|| observe::COPY.to_owned())))
+        Ok(task.or_else(|| copying::copying(processes, vm).then(|| COPY.to_owned())))
     }
 
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {

@@ -16,7 +16,7 @@ use super::answer;
 use super::copying::{copying, writes_volume_of};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Allowed, Capabilities, Export, Guarded, Mounts, Node, Observed, Place, VmObserved};
+use crate::observed::{Allowed, COPY, Capabilities, Export, Guarded, Mounts, Node, Observed, Place, VmObserved};
 pub(super) use script::{PLACES, SCRIPT};
 
 /// A file of the answer.
@@ -43,9 +43,6 @@ pub(super) fn unpack(archive: &[u8]) -> Result<Files, Fault> {
 pub(super) fn tasks(files: &Files) -> Result<Vec<Task>, Fault> {
     json(files, "tasks")
 }
-
-/// What a copy is called that outlived its task.
-pub(super) const COPY: &str = "qemu-img convert";
 
 /// Makes sense of the answer. `clones` are the targets of running clones; `None` stands for one that cannot be told.
 ///

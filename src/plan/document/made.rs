@@ -83,6 +83,7 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
         reason: action.reason.to_owned(),
         disruption: action.disruption,
         timeout_seconds: action.timeout_seconds,
+        awaits: action.awaits.as_ref().map(|earlier| earlier.as_str().to_owned()),
         with: action.step.as_ref().and_then(DocumentOperands::of),
         after: plan.graph.dependencies(first + at).into_iter().map(|other| plan.action_id(other)).collect(),
     });

@@ -10,7 +10,7 @@ use super::origin::{Making, Origin, Source};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Disruption, Outcome, Record};
 use crate::plan::staging::Staging;
-use crate::plan::{CloneStep, ImageStep, Mount, Scene, Step, VmPlan, cloud_init, diff, preflight, template};
+use crate::plan::{CloneStep, ImageStep, Mount, Scene, Step, VmPlan, cloud_init, diff, earlier, preflight, template};
 
 impl Draft {
     pub(super) fn create(
@@ -38,6 +38,7 @@ impl Draft {
         let case = Case { vm, desired: &desired, record: &nothing, last: &last, mounts, staging: &staging, scene };
         if let Some(leftover) = making.leftover {
             self.does(Step::RemoveLeftover(leftover), Outcome::Update, "left over by an interrupted run");
+            self.awaits(earlier::clone(vm.vm_id, &scene.desired.settings.project, scene.observed));
         }
         if let Some(image) = vm.cloud_image.as_ref().filter(|image| image.is_checked()) {
             let step = Step::FetchImage(Box::new(image.clone()));

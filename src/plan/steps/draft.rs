@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::guest;
 use crate::model::{ActionKind, DesiredVm, Digest, Disruption, Outcome, Timeouts, VmId};
-use crate::plan::{Action, Change, Retired, Step, VmPlan, Waiting};
+use crate::plan::{Action, Change, Earlier, Retired, Step, VmPlan, Waiting};
 
 /// A VM's plan in the making.
 pub(in crate::plan) struct Draft {
@@ -83,6 +83,15 @@ impl Draft {
         };
         let timeout_seconds = action.kind.timeout_seconds(&self.timeouts);
         self.actions.push(Action { timeout_seconds, ..action });
+    }
+
+    /// Lets the first action that does something wait for what an earlier run began, as long as that may take.
+    pub(super) fn awaits(&mut self, earlier: Option<Earlier>) {
+        let first = self.actions.iter_mut().find(|action| action.outcome.acts());
+        if let (Some(action), Some(earlier)) = (first, earlier) {
+            action.timeout_seconds += earlier.kind().timeout_seconds(&self.timeouts);
+            action.awaits = Some(earlier);
+        }
     }
 
     /// Adds an action that does something.

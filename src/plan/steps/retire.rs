@@ -5,7 +5,8 @@ use crate::diag::{Diagnostic, Severity};
 use crate::model::{Disruption, Outcome, RecordState, VmId};
 use crate::observed::{VmObserved, print_size};
 use crate::plan::Scene;
-use crate::plan::existing::{absent, leftover, owned};
+use crate::plan::earlier::leftover;
+use crate::plan::existing::{absent, owned};
 use crate::plan::{Action, Leftover, Retired, Step, VmPlan, codes, preflight};
 
 /// Plans that a VM goes. What stands in the way goes to `problems`; such a VM gets no actions.

@@ -11,7 +11,7 @@ use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordState};
 use crate::observed::VmObserved;
 use crate::plan::staging::{self, Staging};
-use crate::plan::{Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, preflight};
+use crate::plan::{Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, preflight};
 
 impl Draft {
     /// Whether the guest has a changed network card when everything planned is done.
@@ -109,7 +109,14 @@ impl Draft {
         if scene.snapshot && !vm.is_template {
             self.net(vm, live, scene, problems);
         }
-        preflight::lock(vm.vm_id, live, scene.observed, problems);
+        let earlier = earlier::disk_move(live, &self.changes, scene.observed);
+        if earlier.is_some() {
+            earlier::move_told(vm.vm_id, problems);
+            preflight::unlocked(vm.vm_id, live, problems);
+        } else {
+            preflight::lock(vm.vm_id, live, scene.observed, problems);
+        }
+        self.awaits(earlier);
         self.completing = completing;
         self.into_plan(Some(desired))
     }

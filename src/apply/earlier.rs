@@ -1,0 +1,102 @@
+//! What an earlier run began and what still works on the target: it is waited for, and gone on from.
+
+use super::failure::{failure, stale};
+use super::hints;
+use super::host::LOOK_AGAIN;
+use super::perform::Performing;
+use super::session::Session;
+use crate::event::Failure;
+use crate::hypervisor::Cloning;
+use crate::model::{GIB, RecordState};
+use crate::observed::VmObserved;
+use crate::plan::{Earlier, Step};
+
+impl Performing<'_> {
+    /// Waits until what an earlier run began has ended. Looks only; nothing of it is touched.
+    pub(super) fn await_earlier(&mut self, earlier: &Earlier) -> Result<(), Failure> {
+        match earlier {
+            Earlier::Clone => self.await_clone(),
+            Earlier::Move(planned) => self.await_move(planned),
+        }
+    }
+
+    fn await_clone(&self) -> Result<(), Failure> {
+        let id = self.id();
+        while self.ask(|hypervisor| hypervisor.cloning(id))? != Cloning::No {
+            self.wait_on(&format!("the clone or import into VM {id} that an earlier run began"))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing moves the boot disk any more, and goes on from where it lies then. What else changed in the
+    /// meantime is no work of a move.
+    fn await_move(&mut self, planned: &VmObserved) -> Result<(), Failure> {
+        let id = self.id();
+        while let Some(work) = self.ask(|hypervisor| hypervisor.working(id))? {
+            self.wait_on(&format!("the move of the disk of VM {id} that an earlier run began ({work})"))?;
+        }
+        let now = self.live()?;
+        if now.digest == planned.digest {
+            return Ok(());
+        }
+        let moves = self.vm.actions.iter().find_map(|action| match &action.step {
+            Some(Step::MoveDisk(step)) => Some(step.storage.as_str()),
+            _ => None,
+        });
+        let [was, is] = [planned, &now].map(|vm| vm.boot_disk.as_ref());
+        let boots = was.zip(is).filter(|(was, is)| {
+            let lies = is.storage == was.storage || Some(is.storage.as_str()) == moves;
+            lies && is.device == was.device && is.size == was.size
+        });
+        let Some((disk, _)) = boots else {
+            let what = format!("the boot disk of VM {id} is not what a move makes of it");
+            return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
+        };
+        let mut others = Session::Left(Box::new(planned.clone())).touched_by_others(&now);
+        others.retain(|key| *key != disk.device && !key.starts_with("unused"));
+        if !others.is_empty() {
+            let what = format!("VM {id} moved: another process changed {}", others.join(", "));
+            return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
+        }
+        self.found(now);
+        Ok(())
+    }
+
+    /// Whether the clone or import of an earlier run came to its end, and nothing was done to its VM since.
+    ///
+    /// # Errors
+    /// Its VM is whole, and has not the disk that the plan counts on.
+    pub(super) fn came_to_its_end(&self, live: &VmObserved) -> Result<bool, Failure> {
+        let id = self.id();
+        let is_creating = live.record.valid().is_some_and(|record| record.state == RecordState::Creating);
+        let is_whole = live.lock.is_none() && !live.is_half_cloned();
+        if !(self.is_ours(live) && is_creating && is_whole && !live.running) {
+            return Ok(false);
+        }
+        let storage = self.vm.actions.iter().find_map(|action| match &action.step {
+            Some(Step::Clone(step)) => Some((step.storage.as_ref(), &step.desired)),
+            Some(Step::CreateFromImage(step)) => Some((Some(&step.desired.boot_disk_storage), &step.desired)),
+            _ => None,
+        });
+        let fits = storage.zip(live.boot_disk.as_ref()).is_some_and(|((storage, desired), disk)| {
+            let record = live.record.valid();
+            storage.is_none_or(|storage| *storage == disk.storage)
+                && disk.size.is_some_and(|size| size <= u64::from(desired.boot_disk_size_gb) * GIB)
+                && record.is_some_and(|record| record.is_template == desired.is_template)
+        });
+        if fits {
+            return Ok(true);
+        }
+        Err(stale(format!("an earlier run made VM {id} otherwise than the file now says"), hints::PLAN_AGAIN))
+    }
+
+    /// Waits before the next look, unless it is too late.
+    fn wait_on(&self, what: &str) -> Result<(), Failure> {
+        if self.is_late() {
+            return Err(failure(format!("{what} is still at work"), Some(hints::WAIT_AND_APPLY)));
+        }
+        self.waiting(what);
+        self.by.clock.pause(LOOK_AGAIN.min(self.remaining()));
+        Ok(())
+    }
+}

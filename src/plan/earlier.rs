@@ -1,0 +1,95 @@
+//! What an earlier run left at a VMID, and what it began and is still at work on the target: that is waited for.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Change, Leftover, codes};
+use crate::diag::Diagnostic;
+use crate::model::{ActionKind, DesiredVm, Record, RecordState, VmId};
+use crate::observed::{COPY, Observed, VmObserved};
+
+/// What an earlier run began at a VM and what is still at work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Earlier {
+    /// The clone, or the import of an image, that makes the VM.
+    Clone,
+    /// A move of the boot disk of this VM. Not serialised: the plan has its digest.
+    Move(#[serde(skip)] Arc<VmObserved>),
+}
+
+impl Earlier {
+    /// The word for it in plans.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Clone => "clone",
+            Self::Move(_) => "move",
+        }
+    }
+
+    /// The kind of action that it was begun by.
+    pub(super) fn kind(&self) -> ActionKind {
+        match self {
+            Self::Clone => ActionKind::Clone,
+            Self::Move(_) => ActionKind::MoveDisk,
+        }
+    }
+}
+
+/// What an interrupted clone of this project left, if that is what the VM is. Whether one is running is for the caller.
+pub(crate) fn leftover(live: &VmObserved, project: &str) -> Option<Leftover> {
+    if !live.is_half_cloned() {
+        return None;
+    }
+    let creating = |record: &Record| record.state == RecordState::Creating && record.project == project;
+    if live.record.valid().is_some_and(creating) {
+        Some(Leftover::HalfMade)
+    } else {
+        live.placeholder.then_some(Leftover::Placeholder)
+    }
+}
+
+/// The clone or import of an earlier run that makes a VM of this project right now. The record in the half-made VM's notes
+/// tells whose it is; a placeholder has none, and may be anybody's.
+pub(super) fn clone(vm: VmId, project: &str, observed: &Observed) -> Option<Earlier> {
+    let is_at_work = observed.cloning.contains(&vm) || observed.unattributed_clone;
+    let left = observed.vms.get(&vm).and_then(|live| leftover(live, project));
+    (is_at_work && left == Some(Leftover::HalfMade)).then_some(Earlier::Clone)
+}
+
+/// The move of its boot disk that an earlier run began at a VM of this project, if that is what works on its disks.
+///
+/// A run that moves a disk takes out of the record where it lies. So a move is phoenix's own if it is one that the plan has
+/// anyway and whose beginning the record knows; a move of another process leaves the record as it was.
+pub(super) fn disk_move(live: &VmObserved, changes: &[Change], observed: &Observed) -> Option<Earlier> {
+    let work = observed.working.get(&live.id)?;
+    let moves = |change: &&Change| change.rows().any(|row| row.step == ActionKind::MoveDisk);
+    let begun = changes.iter().find(moves).is_some_and(|change| change.by.is_none());
+    let is_move = work == "qmmove" || work == COPY;
+    (is_move && begun).then(|| Earlier::Move(Arc::new(live.clone())))
+}
+
+/// Says that apply waits for a clone, or for an import.
+pub(super) fn clone_told(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
+    let id = vm.vm_id;
+    let what = if !observed.cloning.contains(&id) {
+        format!("VM {id} was half made by an earlier run, and a clone is at work whose target cannot be told")
+    } else if vm.cloud_image.is_some() {
+        format!("the import of an image into VM {id}, begun by an earlier run, is still at work")
+    } else {
+        format!("the clone into VM {id}, begun by an earlier run, is still at work")
+    };
+    let then = "apply waits until it has ended; a VM that is whole is taken as made, a half-made one is removed";
+    problems.push(Diagnostic::notice(codes::CLONE_RUNNING, format!("{what}: {then}")).vm(id));
+}
+
+/// Says that apply waits for a move.
+pub(super) fn move_told(vm: VmId, problems: &mut Vec<Diagnostic>) {
+    let what = format!(
+        "the move of the boot disk of VM {vm}, begun by an earlier run, is still at work: apply waits until it has ended \
+         and goes on from where the disk lies then"
+    );
+    problems.push(Diagnostic::notice(codes::TASK_RUNNING, what).vm(vm));
+}
