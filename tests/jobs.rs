@@ -61,7 +61,26 @@ impl Node {
     }
 
     fn qm(&self) -> Qm {
-        Qm::new(Box::new(WithPath(self.search_path())), layout(self.dir.path()))
+        self.qm_of("default")
+    }
+
+    fn qm_of(&self, project: &str) -> Qm {
+        Qm::new(Box::new(WithPath(self.search_path())), layout(self.dir.path())).of_project(project)
+    }
+
+    /// Lets a clone of a project end after its run was interrupted.
+    fn interrupt(&self, project: &str, how: &str) {
+        let qm = self.qm_of(project);
+        let mut job = String::new();
+        thread::scope(|scope| {
+            let performing = scope.spawn(|| qm.perform(&clone("web", "x"), LONG));
+            self.running();
+            job = self.noted("pid");
+            kill(&[&self.noted("waiter")]);
+            performing.join().unwrap().unwrap_err();
+        });
+        self.end(how);
+        until("the clone ends", || gone(&job));
     }
 
     /// Waits until the clone runs; its pid.
@@ -208,6 +227,34 @@ fn a_clone_that_is_killed_may_have_done_anything() {
 }
 
 #[test]
+fn how_a_clone_ended_is_told_to_its_own_project() {
+    let node = Node::new();
+    let told = |project: &str, says: &[&str]| assert_eq!(node.qm_of(project).tidy().unwrap(), says, "{project}");
+    let failed = "the clone into VM 1000 of an interrupted run ended with status 255: no space left";
+    node.interrupt("shop", "255 no space left");
+    for project in ["default", "sho", "shop2", "sh*", ""] {
+        told(project, &[]);
+    }
+    assert_eq!(node.jobs(), ["clone-1000"]);
+    // Another project makes a VM with that VMID by now: what it begins has nothing to do with it, and takes nothing away.
+    node.interrupt("default", "0");
+    assert_eq!(node.jobs().len(), 2);
+    told("other", &[]);
+    told("default", &["the clone into VM 1000 of an interrupted run ended with status 0"]);
+    told("default", &[]);
+    told("shop", &[failed]);
+    assert_eq!(node.jobs(), [""; 0]);
+    // What names no project is told to none, and is in no one's way.
+    node.interrupt("shop", "255 no space left");
+    fs::remove_file(node.path("root/run/phoenix/jobs/clone-1000/project")).unwrap();
+    told("shop", &[]);
+    told("", &[]);
+    assert_eq!(node.jobs(), ["clone-1000"]);
+    while_cloning(&node, LONG, |_| node.end("0")).unwrap();
+    assert_eq!(node.jobs(), [""; 0]);
+}
+
+#[test]
 fn one_clone_into_a_vm_at_a_time() {
     let node = Node::new();
     while_cloning(&node, LONG, |_| {
@@ -305,7 +352,7 @@ fn through_ssh() {
     // The shared connection lasts a minute; whoever waited for its end would still be at the first call.
     assert!(began.elapsed() < Duration::from_secs(50));
     println!("20 calls: {:?}", began.elapsed());
-    println!("{:?}", Qm::new(Box::new(ssh()), layout(dir)).perform(&clone("web", "$(x)'"), LONG));
+    println!("{:?}", Qm::new(Box::new(ssh()), layout(dir)).of_project("default").perform(&clone("web", "$(x)'"), LONG));
 }
 
 /// A clone through ssh, and what is done to it: the child's pid and the server's are known.

@@ -128,9 +128,15 @@ fn plain(chosen: &Chosen, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens the target. `guests` is for an embedded node alone.
-pub(super) fn open(chosen: &Chosen, guests: Option<GuestKind>, intent: Intent) -> Result<Arc<dyn Hypervisor>> {
+/// Opens the target for a project, if there is a config. `guests` is for an embedded node alone.
+pub(super) fn open(
+    chosen: &Chosen,
+    desired: Option<&Desired>,
+    guests: Option<GuestKind>,
+    intent: Intent,
+) -> Result<Arc<dyn Hypervisor>> {
     let target = &chosen.target;
+    let project = desired.map_or("", |desired| desired.settings.project.as_str());
     if guests.is_some() && !matches!(target, Target::Embedded(_)) {
         let what = format!("{target} is no embedded node: its guests are what they are");
         return Err(Refusal::usage(what, "leave `--guests` out"));
@@ -141,10 +147,10 @@ pub(super) fn open(chosen: &Chosen, guests: Option<GuestKind>, intent: Intent) -
         if root.is_empty() { Layout::default() } else { Layout { pve: root.clone(), root: format!("{root}/root") } };
     Ok(match target {
         Target::Embedded(_) => Arc::new(embedded(chosen, guests, intent)?),
-        Target::Qm => Arc::new(Qm::new(Box::new(Local), layout)),
+        Target::Qm => Arc::new(Qm::new(Box::new(Local), layout).of_project(project)),
         Target::QmSsh { user, host, port } => {
             let ssh = Ssh::new(user.as_deref(), host, *port, sockets()?);
-            Arc::new(Qm::new(Box::new(ssh), layout))
+            Arc::new(Qm::new(Box::new(ssh), layout).of_project(project))
         }
     })
 }

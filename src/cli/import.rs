@@ -35,7 +35,8 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
     };
     let aim = connect::target(&args.config, args.named().as_ref(), Some(desired))?;
     let target = &aim.target;
-    let hypervisor = connect::open(&aim, args.guests, Intent::Look).with_context(|| format!("cannot open {target}"))?;
+    let hypervisor = connect::open(&aim, Some(desired), args.guests, Intent::Look)
+        .with_context(|| format!("cannot open {target}"))?;
     let observed =
         super::observe::observed(hypervisor.as_ref(), desired).with_context(|| format!("cannot look at {target}"))?;
     let (found, mut refused) = look(&chosen(verb, desired, &observed)?, desired, &observed);

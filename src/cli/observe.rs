@@ -34,8 +34,8 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
     };
     let chosen = connect::target(&args.config, args.named().as_ref(), desired.as_ref())?;
     let target = &chosen.target;
-    let hypervisor =
-        connect::open(&chosen, args.guests, Intent::Look).with_context(|| format!("cannot open {target}"))?;
+    let hypervisor = connect::open(&chosen, desired.as_ref(), args.guests, Intent::Look)
+        .with_context(|| format!("cannot open {target}"))?;
     let observed = match &desired {
         Some(desired) => observed(hypervisor.as_ref(), desired).map(|mut observed| {
             let vms = to_reach(desired, &observed, &BTreeMap::new());

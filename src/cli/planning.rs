@@ -137,8 +137,8 @@ fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
     }
     let chosen = connect::target(&wish.config, wish.target.as_ref(), Some(desired))?;
     let Chosen { target, origin, .. } = &chosen;
-    let hypervisor =
-        connect::open(&chosen, wish.guests, wish.intent).with_context(|| format!("cannot open {target}"))?;
+    let hypervisor = connect::open(&chosen, Some(desired), wish.guests, wish.intent)
+        .with_context(|| format!("cannot open {target}"))?;
     let observed =
         observe::observed(hypervisor.as_ref(), desired).with_context(|| format!("cannot look at {target}"))?;
     let About { label, simulated } = hypervisor.about();

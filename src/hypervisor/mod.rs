@@ -62,8 +62,8 @@ pub trait Hypervisor: Send + Sync {
     /// Carries out one operation and returns when it has ended.
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault>;
 
-    /// Removes the output files that ended operations of interrupted runs left on the target, and returns a sentence
-    /// about each. Operations that still run are left alone.
+    /// Removes the output files that ended operations of interrupted runs of the same project left on the target, and
+    /// returns a sentence about each. Operations that still run are left alone.
     fn tidy(&self) -> Result<Vec<String>, Fault> {
         Ok(Vec::new())
     }

@@ -27,6 +27,11 @@ pub(super) fn is_on(value: &str) -> bool {
     ["1", "on", "yes", "true"].iter().any(|word| value.trim().eq_ignore_ascii_case(word))
 }
 
+/// Whether `agent` as it stands switches the guest agent on.
+pub(super) fn is_agent_on(options: &str) -> bool {
+    value(options, "enabled", "enabled").is_some_and(is_on)
+}
+
 impl PropertyString {
     /// Reads a property string. Empty parts are dropped.
     #[must_use]

@@ -3,7 +3,7 @@
 use super::cloud_init::CloudInit;
 use super::notes::split_notes;
 use super::ownership::record_found;
-use super::property::{is_on, value};
+use super::property::{is_agent_on, is_on, value};
 use super::source::VmSource;
 use super::{BootDisk, Net, VmObserved, normal_tags};
 
@@ -31,7 +31,7 @@ impl From<VmSource> for VmObserved {
             tags: get("tags").map(normal_tags).unwrap_or_default(),
             net0: get("net0").and_then(Net::parse),
             boot_disk: BootDisk::find(get),
-            agent: value(&agent_options, "enabled", "enabled").is_some_and(is_on),
+            agent: is_agent_on(&agent_options),
             agent_options,
             protection: get("protection").is_some_and(is_on),
             onboot: get("onboot").is_some_and(is_on),

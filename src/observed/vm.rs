@@ -8,7 +8,7 @@ use super::cloud_init::CloudInit;
 use super::live::LiveOptions;
 use super::ownership::RecordFound;
 use super::pending::PendingChange;
-use super::property::value;
+use super::property::{is_agent_on, value};
 use super::source::VmSource;
 use super::{BootDisk, ConfigWrite, Net, OWN_SNAPSHOT, PropertyString, VmVolume};
 use crate::model::{Digest, Record, RecordState, VmId};
@@ -129,6 +129,12 @@ impl VmObserved {
             };
         }
         active
+    }
+
+    /// Whether the guest agent is switched on in force: a switch that waits for a stop and start does not count yet.
+    #[must_use]
+    pub fn has_agent_now(&self) -> bool {
+        self.active().get("agent").is_some_and(|options| is_agent_on(options))
     }
 
     /// Whether it has a snapshot of this name.

@@ -66,7 +66,7 @@ pub const HA_MANAGED: &str = "T031";
 pub const DEPENDENCY_RING: &str = "T032";
 /// A VM that is left out and not ready is waited for.
 pub const DEPENDENCY_LEFT_OUT: &str = "T033";
-/// What a VM's guest lacks waits until the VM is to run.
+/// What a VM's guest lacks waits until the VM is to run, or until a restart switches its agent on.
 pub const LEFT_OPEN: &str = "T034";
 /// VMs are restarted one after the other.
 pub const NEVER_TOGETHER: &str = "T035";
@@ -184,7 +184,7 @@ pub const ALL: &[(&str, &str)] = &[
     (HA_MANAGED, "the HA manager looks after the VM"),
     (DEPENDENCY_RING, "VMs wait for each other in a ring"),
     (DEPENDENCY_LEFT_OUT, "the VM depends on one that is left out and not ready"),
-    (LEFT_OPEN, "what the guest lacks waits until the VM is to run"),
+    (LEFT_OPEN, "what the guest lacks waits until the VM runs, or its agent does"),
     (NEVER_TOGETHER, "VMs are restarted one after the other"),
     (LINKED_ELSEWHERE, "a linked clone would lie on another storage than its template"),
     (NO_SUCH_VM, "there is no VM with the VMID"),

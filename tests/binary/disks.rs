@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::broken::{Way, inside, step};
+use super::places::Place;
 use super::world::{APPLY, Scene, check, ids};
 use serde_json::{Value, json};
 
@@ -175,6 +176,49 @@ fn a_vm_that_does_not_run_grows_when_it_boots() {
     check(&ran, 0, &["1000/grow-filesystem"]);
     assert_eq!(scene.plan_code(), Some(0));
     assert!(!scene.conf(1000).contains("grow"), "{}", scene.conf(1000));
+}
+
+/// What an agent has to do that is off until a restart is left open and said; nothing waits for it in vain.
+#[test]
+fn what_the_guest_lacks_waits_for_the_restart_that_its_agent_waits_for() {
+    let on = "agent: enabled=1\n";
+    // Switched on since the VM was started; or not at all, and the plan does.
+    for waits in [true, false] {
+        for place in [Place::Embedded, Place::Here, Place::Ssh].into_iter().filter(|place| place.is_possible()) {
+            let case = format!("{place:?}, {waits}");
+            let scene = place.copy_of(&made());
+            let volume = r#"{ "type": "nfs", "share": "local-nfs", "path": "/data", "mount_point": "/srv/data" }"#;
+            scene.declare(&wished().replace(
+                r#""base_setup"]"#,
+                &format!(r#""base_setup", "install_docker"], "network_model": "e1000", "volumes": [{volume}]"#),
+            ));
+            scene.meddle(1000, |conf| {
+                conf.replace(on, "") + &waits.then(|| format!("\n[PENDING]\n{on}")).unwrap_or_default()
+            });
+            let open = "the guest agent of VM 1000 is off until the VM restarts, so this is left open: grow-filesystem, mount \
+                        /srv/data, stage-scripts, feature install_docker";
+            check(&scene.phoenix(&["plan"]), 0, &[open, "`phoenix apply --restart` restarts the VM and does it"]);
+            let ran = scene.apply();
+            check(&ran, 0, &[]);
+            let begun = ids(&ran.events, "action_started");
+            assert_eq!(
+                begun,
+                ["configure", "move-disk", "resize-disk", "record"].map(|a| format!("1000/{a}")),
+                "{case}"
+            );
+            for _ in 0..2 {
+                check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &[open]);
+                let again = scene.apply();
+                check(&again, 0, &[]);
+                assert_eq!(ids(&again.events, "action_started"), [""; 0], "{case}");
+            }
+            let ran = scene.phoenix(&["apply", "--auto-approve", "--json", "--restart"]);
+            check(&ran, 0, &["1000/grow-filesystem", "1000/mount:/srv/data", "1000/feature:install_docker"]);
+            let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
+            check(&plan, 0, &[]);
+            assert!(!plan.err.contains("left open") && !scene.conf(1000).contains("PENDING"), "{case}: {}", plan.err);
+        }
+    }
 }
 
 /// The disk moves and grows while the VM runs.

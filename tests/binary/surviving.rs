@@ -71,6 +71,26 @@ fn a_clone_that_works_on_is_waited_for_and_gone_on_from() {
     }
 }
 
+#[test]
+fn how_a_clone_ended_is_told_to_its_own_project() {
+    let says = "the clone into VM 1000 of an interrupted run ended with status 0";
+    for place in [Place::Here, Place::Ssh].into_iter().filter(|place| place.is_possible()) {
+        let scene = place.scene(CONFIG);
+        scene.script_faults(&oracle().fault("1000/clone", "die-halfway"));
+        assert_eq!(scene.apply_as_victim().code, None);
+        scene.settle();
+        let other =
+            r#"{ "hypervisor": { "project": "other" }, "virtual_machines": [{ "vm_id": 1001, "vm_name": "b" }] }"#;
+        scene.declare(other);
+        let ran = scene.apply();
+        assert!(ran.code == Some(0) && !ran.err.contains("interrupted run"), "{place:?}: {}", ran.err);
+        scene.declare(CONFIG);
+        check(&scene.apply(), 0, &[says]);
+        let again = scene.apply();
+        assert!(again.code == Some(0) && !again.err.contains("interrupted run"), "{place:?}: {}", again.err);
+    }
+}
+
 /// What the file says may have changed since the clone began: then it is planned anew.
 #[test]
 fn a_clone_that_ends_otherwise_than_planned_is_not_taken_for_it() {

@@ -2,7 +2,8 @@
 //!
 //! A job is a directory `DIR/NAME` and a process in a session of its own. Neither the end of phoenix nor a broken
 //! connection reaches that process: it has no terminal and no pipe, only files. What an interrupted run left is told
-//! and removed by the next one (`tidy`).
+//! and removed by the next one of its project (`tidy`), whose name stands in `DIR/NAME/project`. What names no project, as
+//! phoenix 0.1 left it, is told to none: the next job of that name removes it, or the next boot of the node.
 //!
 //! Who is there is told by pid and start time, which together name a process for good. `DIR/lock` is held from the
 //! first look at a job's directory until its process has noted itself, so that two runs never start the same job.
@@ -39,6 +40,12 @@ alive() {
   { read -r pid noted <"$1"; } 2>/dev/null || return 1
   [ -n "$noted" ] && look "$pid" && [ "$start" = "$noted" ] && [ "$state" != Z ]
 }
+# Whether what lies in directory $1 is of project $2. Sets `whose`.
+of() {
+  whose=''
+  { IFS= read -r whose <"$1/project"; } 2>/dev/null
+  [ -n "$whose" ] && [ "$whose" = "$2" ]
+}
 # Whether directory $1 and the one it is in are this user's own.
 ours() {
   for part in "${1%/*}" "$1"; do
@@ -50,13 +57,13 @@ ours() {
 }
 "#;
 
-/// `phoenix-job RUN DIR NAME ARGV…`: starts a job and waits for it. Prints one line with the mark and how it went, then
+/// `phoenix-job RUN DIR NAME PROJECT ARGV…`: starts a job and waits for it. Prints one line with the mark and how it went, then
 /// what the job printed.
 ///
 /// Waits only as long as its own standard input is open: that ends with phoenix and with the connection, and nothing
 /// else does behind a shared connection, where no process on the node ends.
-const JOB: &str = r#"run=$1 dir=$2 name=$3
-shift 3
+const JOB: &str = r#"run=$1 dir=$2 name=$3 project=$4
+shift 4
 job="$dir/$name"
 say() {
   echo "phoenix-job $1"
@@ -70,9 +77,14 @@ flock -w 30 8 || say not-started
 if [ -e "$job" ] || [ -L "$job" ]; then
   # Ended with somebody waiting: about to be removed by whoever waits.
   if alive "$job/pid" || alive "$job/waiter"; then say under-way; fi
-  rm -rf -- "$job"
+  if of "$job" "$project" || [ -z "$whose" ]; then
+    rm -rf -- "$job"
+  else
+    # It is for another project to be told.
+    aside=$(mktemp -d -- "$job.XXXXXX") && mv -T -- "$job" "$aside" || say not-started
+  fi
 fi
-mkdir -- "$job" && note $$ "$job/waiter" || say not-started
+mkdir -- "$job" && printf '%s\n' "$project" >"$job/project" && note $$ "$job/waiter" || say not-started
 ( read -r _ ) <&3 >/dev/null 2>&1 3<&- 8>&- &
 watcher=$!
 note "$watcher" "$job/watcher"
@@ -120,9 +132,9 @@ echo $? >"$job/status.new"
 mv -T -- "$job/status.new" "$job/status"
 "#;
 
-/// `phoenix-tidy DIR`: a line `name status last-line-of-standard-error` about each job that ended and nobody waits for;
-/// removes it.
-const TIDY: &str = r#"dir=$1
+/// `phoenix-tidy DIR PROJECT`: a line `name status last-line-of-standard-error` about each job of the project that ended and
+/// that nothing waits for; removes it.
+const TIDY: &str = r#"dir=$1 project=$2
 [ -d "$dir" ] || exit 0
 ours "$dir" || exit 1
 exec 8>"$dir/lock"
@@ -130,11 +142,13 @@ flock -w 30 8 || exit 1
 for job in "$dir"/*/; do
   job=${job%/}
   [ -d "$job" ] || continue
+  of "$job" "$project" || continue
   if alive "$job/pid" || alive "$job/waiter"; then continue; fi
   status=gone
   if [ -f "$job/status" ]; then read -r status <"$job/status"; fi
   last=$(tail -c 400 -- "$job/err" 2>/dev/null | tail -n 1 | tr -d '\000')
-  printf '%s %s %s\n' "${job##*/}" "$status" "$last"
+  name=${job##*/}
+  printf '%s %s %s\n' "${name%%.*}" "$status" "$last"
   rm -rf -- "$job"
 done
 exit 0
@@ -160,7 +174,7 @@ impl Qm {
         let words = command.words();
         let directory = self.jobs();
         let run = format!("{SHARED}{RUN}");
-        let mut argv = script("phoenix-job", &format!("{SHARED}{JOB}"), &[&run, &directory, name]);
+        let mut argv = script("phoenix-job", &format!("{SHARED}{JOB}"), &[&run, &directory, name, &self.project]);
         argv.extend(command.argv.iter().cloned());
         let mut waiter = Command::change(argv, command.deadline);
         waiter.attended = true;
@@ -196,9 +210,9 @@ impl Qm {
         }
     }
 
-    /// Removes what the jobs of interrupted runs left; a sentence about each.
+    /// Removes what the jobs of interrupted runs of the project left; a sentence about each.
     pub(super) fn tidy_jobs(&self) -> Result<Vec<String>, Fault> {
-        let argv = script("phoenix-tidy", &format!("{SHARED}{TIDY}"), &[&self.jobs()]);
+        let argv = script("phoenix-tidy", &format!("{SHARED}{TIDY}"), &[&self.jobs(), &self.project]);
         let output = self.run(&Command::look(argv, LOOK.max(Duration::from_secs(45))))?;
         Ok(String::from_utf8_lossy(&output.stdout).lines().map(sentence).collect())
     }

@@ -50,13 +50,20 @@ impl Default for Layout {
 pub struct Qm {
     runner: Box<dyn Runner>,
     layout: Layout,
+    project: String,
 }
 
 impl Qm {
-    /// A node whose programs the runner reaches.
+    /// A node whose programs the runner reaches, for no project: to be looked at.
     #[must_use]
     pub fn new(runner: Box<dyn Runner>, layout: Layout) -> Self {
-        Self { runner, layout }
+        Self { runner, layout, project: String::new() }
+    }
+
+    /// The same node for a project, which what is begun there belongs to.
+    #[must_use]
+    pub fn of_project(self, project: &str) -> Self {
+        Self { project: project.to_owned(), ..self }
     }
 
     /// Runs a command that must end with status 0.

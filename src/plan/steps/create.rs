@@ -32,7 +32,7 @@ impl Draft {
         let nothing =
             Record { is_template: vm.is_template, ..Record::creating(&scene.desired.settings.project, vm.vm_id) };
         let mut no_room = Vec::new();
-        let mut last = guest::last_record(vm, &nothing, mounts, &staging.digests, scene);
+        let mut last = guest::last_record(vm, &nothing, mounts, &staging, (scene, vm.started));
         preflight::notes(vm, &mut last, &mut no_room);
         let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
         let case = Case { vm, desired: &desired, record: &nothing, last: &last, mounts, staging: &staging, scene };

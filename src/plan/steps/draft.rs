@@ -17,6 +17,11 @@ pub(in crate::plan) struct Draft {
     pub(super) retired: Option<Box<Retired>>,
     /// The VM is not to run: whatever its guest lacks is left open.
     pub(super) off: bool,
+    /// The guest agent of the running VM is switched on only by a restart that is not planned: whatever its guest lacks is
+    /// left open.
+    pub(super) no_agent: bool,
+    /// What is left open because of that.
+    pub(super) open: Vec<String>,
     /// The VM has never been ready.
     pub(super) completing: bool,
     pub(super) timeouts: Timeouts,
@@ -37,6 +42,8 @@ impl Draft {
             basis: None,
             retired: None,
             off: false,
+            no_agent: false,
+            open: Vec::new(),
             completing: false,
             timeouts: declared.map(|vm| vm.timeouts).unwrap_or_default(),
         }
@@ -74,12 +81,23 @@ impl Draft {
         }
     }
 
-    /// Adds an action. What needs the guest of a VM that is not to run is left open.
+    /// Why nothing is done in the guest, if that is so.
+    pub(super) fn leaves_open(&self) -> Option<&'static str> {
+        let no_agent = self.no_agent.then_some(guest::NO_AGENT);
+        self.off.then_some(guest::LEFT_OPEN).or(no_agent)
+    }
+
+    /// Adds an action. What needs the guest of a VM that is not to run, or whose agent is off, is left open.
     pub(super) fn push(&mut self, action: Action) {
-        let action = if self.off && guest::is_inside(action.kind) {
-            Action { subject: action.subject, ..Action::idle(action.kind, guest::LEFT_OPEN) }
-        } else {
-            action
+        let why = self.leaves_open().filter(|_| guest::is_inside(action.kind));
+        // What is there already and would only be looked at is not open.
+        let verifies = matches!(&action.step, Some(Step::Mount(step)) if step.verify);
+        if why.is_some() && action.outcome.acts() && !verifies && !guest::only_prepares(action.kind) {
+            self.open.push(action.title());
+        }
+        let action = match why {
+            Some(why) => Action { subject: action.subject, ..Action::idle(action.kind, why) },
+            None => action,
         };
         let timeout_seconds = action.kind.timeout_seconds(&self.timeouts);
         self.actions.push(Action { timeout_seconds, ..action });

@@ -95,7 +95,7 @@ impl Draft {
             let outcome = if record.staged.is_empty() { Outcome::Create } else { Outcome::Update };
             let (channel, files) = (Arc::clone(channel), staging.files(vm, scene.desired));
             self.does(Step::StageScripts(Box::new(StageStep { channel, files })), outcome, reason);
-            if outcome == Outcome::Update && !self.off {
+            if outcome == Outcome::Update && self.leaves_open().is_none() {
                 preflight::utilities(vm, record, staged, problems);
             }
         } else {
@@ -130,7 +130,7 @@ impl Draft {
                 }
                 .to(Arc::clone(&feature.name)),
             );
-            if !self.off && outcome.acts() {
+            if self.leaves_open().is_none() && outcome.acts() {
                 let origin = vm.origins.of(Key::Features);
                 self.changes.push(diff::told_by_actions(Key::Features, origin, None, feature.name.to_string(), note));
             }

@@ -101,7 +101,7 @@ impl Draft {
         }
         let need = volumes::Need { exported, boots: boots.is_some(), export: wanted };
         self.volumes(case, &need, problems);
-        if !self.off {
+        if self.leaves_open().is_none() {
             self.volume_changes(case);
         }
 

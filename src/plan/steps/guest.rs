@@ -1,15 +1,25 @@
 //! What is done inside a guest, and what is left open while its VM is not to run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::case::Case;
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, DesiredVm, Record, RecordState, is_noted, noted};
+use crate::model::{ActionKind, DesiredVm, Record, RecordState, VmId, is_noted, noted};
+use crate::plan::staging::Staging;
 use crate::plan::{Mount, Scene, codes, drift};
 
 /// Why nothing is done in the guest of a VM that is not to run.
 pub(super) const LEFT_OPEN: &str = "the VM is not to run";
+
+/// Why nothing is done in the guest of a running VM whose agent is off until it restarts.
+pub(super) const NO_AGENT: &str = "the guest agent is off until a restart";
+
+/// Whether an action in the guest only waits for it, or prepares another one that says what is done.
+pub(super) fn only_prepares(kind: ActionKind) -> bool {
+    let prepares =
+        [ActionKind::AwaitAgent, ActionKind::AwaitCloudInit, ActionKind::PrepareShare, ActionKind::ExportShare];
+    prepares.contains(&kind)
+}
 
 /// Whether an action needs the guest, or prepares one that does.
 pub(super) fn is_inside(kind: ActionKind) -> bool {
@@ -67,13 +77,24 @@ pub(super) fn left_open(case: &Case<'_>, problems: &mut Vec<Diagnostic>) {
     }
 }
 
-/// What the record of a VM says when all its actions are done.
+/// Says what the guest of a running VM lacks whose agent is off until it restarts.
+pub(super) fn waits_for_agent(vm: VmId, open: &[String], problems: &mut Vec<Diagnostic>) {
+    if open.is_empty() {
+        return;
+    }
+    let what =
+        format!("the guest agent of VM {vm} is off until the VM restarts, so this is left open: {}", open.join(", "));
+    let hint = "`phoenix apply --restart` restarts the VM and does it";
+    problems.push(Diagnostic::notice(codes::LEFT_OPEN, what).vm(vm).hint(hint));
+}
+
+/// What the record of a VM says when all its actions are done; `inside`: something is done in its guest.
 pub(super) fn last_record(
     vm: &DesiredVm,
     record: &Record,
     mounts: &[Arc<Mount>],
-    staged: &BTreeMap<String, String>,
-    scene: &Scene<'_>,
+    staging: &Staging,
+    (scene, inside): (&Scene<'_>, bool),
 ) -> Record {
     let mut last = Record { applied: drift::applied(vm), ..record.clone() };
     if record.state == RecordState::Creating {
@@ -82,8 +103,7 @@ pub(super) fn last_record(
             None => last.template.clone_from(&vm.template_name),
         }
     }
-    if !vm.started {
-        // Nothing is done in the guest.
+    if !inside {
         last.state = if record.state == RecordState::Creating { RecordState::Setup } else { record.state };
         return last;
     }
@@ -99,7 +119,7 @@ pub(super) fn last_record(
     }
     last.volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();
     if !vm.features.is_empty() {
-        last.staged.clone_from(staged);
+        last.staged.clone_from(&staging.digests);
     }
     last
 }

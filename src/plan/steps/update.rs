@@ -17,7 +17,7 @@ impl Draft {
     /// Whether the guest has a changed network card when everything planned is done.
     fn sees_card(&self, vm: &DesiredVm, live: &VmObserved, restart: bool) -> bool {
         let waits = live.running && !restart && diff::card_waits(live, &self.changes);
-        vm.started && !vm.is_template && !waits
+        self.leaves_open().is_none() && !vm.is_template && !waits
     }
 
     pub(super) fn update(
@@ -40,9 +40,7 @@ impl Draft {
         }
         let fresh = record.state == RecordState::Creating;
         let completing = record.state != RecordState::Ready;
-        if completing && vm.started {
-            preflight::completed(vm, problems);
-        } else if shut_down.is_some() || live.running != vm.started {
+        if !(completing && vm.started) && (shut_down.is_some() || live.running != vm.started) {
             self.changes.push(diff::power(vm));
         }
         let step = |change: &&Change, step: ActionKind| change.rows().any(|row| row.step == step);
@@ -58,6 +56,11 @@ impl Draft {
         let restart = scene.restart
             && live.running
             && (disruption == Some(Disruption::Restart) || !diff::waiting(live).is_empty());
+        // What becomes a template is not left half made.
+        self.no_agent = live.running && vm.started && !vm.is_template && !restart && !live.has_agent_now();
+        if completing && vm.started && !self.no_agent {
+            preflight::completed(vm, problems);
+        }
         let card = record.card || (!fresh && diff::changes_card(&self.changes).is_some());
         let asks_for_card = card && self.sees_card(vm, live, restart);
         let steps = Steps {
@@ -76,7 +79,7 @@ impl Draft {
             bring_up: (completing && vm.started).then_some("the guest has not been up yet"),
         };
         let mut no_room = Vec::new();
-        let mut last = guest::last_record(vm, record, mounts, &staging.digests, scene);
+        let mut last = guest::last_record(vm, record, mounts, &staging, (scene, self.leaves_open().is_none()));
         // Room is looked for with all that it may come to say.
         (last.unread, last.card) = (record.unread || steps.cloud_init.is_some(), card);
         preflight::notes(vm, &mut last, &mut no_room);
@@ -93,6 +96,12 @@ impl Draft {
         guest::left_open(&case, problems);
         case.guest().told(vm.vm_id, problems);
         self.follow(&case, &steps, problems);
+        if self.no_agent {
+            if completing && self.open.is_empty() {
+                self.open.push(ActionKind::AwaitAgent.as_str().to_owned());
+            }
+            guest::waits_for_agent(vm.vm_id, &self.open, problems);
+        }
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for what a
         // run that was killed between an action and the record has forgotten.
         let acts = self.actions.iter().any(|action| action.outcome.acts()) || drift::has_forgotten(vm, record);

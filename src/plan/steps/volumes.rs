@@ -114,7 +114,7 @@ impl Draft {
             // What an interrupted build of a template mounted, its record does not say: the directory is its own.
             let its_own = record.is_template && record.state != RecordState::Creating
                 || own.iter().any(|export| export.path == mount.export);
-            if outcome == Outcome::Create && !self.off && !its_own {
+            if outcome == Outcome::Create && self.leaves_open().is_none() && !its_own {
                 preflight::directory(vm, mount, scene.observed, problems);
             }
         }
@@ -129,7 +129,7 @@ impl Draft {
             };
             self.push(some(|| exported(mounts), outcome, reason, ActionKind::ExportShare));
             exports = need.export.is_some();
-            if outcome.acts() && !self.off {
+            if outcome.acts() && self.leaves_open().is_none() {
                 preflight::nfs_server(vm, scene.observed, problems);
             }
         } else if !own.is_empty() {
