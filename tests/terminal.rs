@@ -163,6 +163,12 @@ impl Terminal {
         self.until_it(&format!("{shows:?}"), &|shown| shows.iter().all(|text| shown.contains(text)))
     }
 
+    /// Reads on until both guests are waited for; until then they cannot be let go.
+    #[track_caller]
+    fn until_both_wait(&mut self) -> String {
+        self.until_it("both guests that are waited for", &both_wait)
+    }
+
     /// Reads on until the visible rows are so.
     #[track_caller]
     fn until_it(&mut self, what: &str, is: &dyn Fn(&str) -> bool) -> String {
@@ -230,6 +236,12 @@ impl Terminal {
     }
 }
 
+/// Whether the screen has both VMs where their agents are waited for.
+fn both_wait(shown: &str) -> bool {
+    let waits = |start: &str| shown.lines().any(|line| line.starts_with(start) && line.contains("  await-agent"));
+    waits("… 1000 web") && waits("… 1001 d")
+}
+
 /// What is left once the live part is gone: nothing of it.
 #[track_caller]
 fn clean(all: &str) {
@@ -272,9 +284,8 @@ fn running_actions_have_a_line_each_and_nothing_of_it_stays() {
     for columns in [80, 200] {
         let scene = Scene::held("agent_delay_ms");
         let mut terminal = scene.terminal(columns, &["apply", "--auto-approve"]);
-        let web = "… 1000 web  await-agent";
-        let waits = "waits for the guest agent";
-        let shown = terminal.until(&[web, waits, "… 1001 database", "await-agent  1 s  ", " of 19 actions"]);
+        terminal.until_both_wait();
+        let shown = terminal.until(&["waits for the guest agent", "await-agent  1 s  ", " of 19 actions"]);
         let lines: Vec<&str> = shown.lines().filter(|line| line.starts_with('…')).collect();
         assert_eq!(lines.len(), 2, "one line for each running action:\n{shown}");
         // What does not fit is cut, and does not go on in the next row.
@@ -294,7 +305,7 @@ fn what_stays_is_what_a_pipe_gets() {
     let scene = Scene::held("agent_delay_ms");
     fs::write(scene.path("phoenix_vm_configs.json"), CONFIG.replace(LONG, "db")).unwrap();
     let mut terminal = scene.terminal(80, &["apply", "--auto-approve"]);
-    terminal.until(&["… 1000 web  await-agent", "… 1001 db  await-agent"]);
+    terminal.until_both_wait();
     scene.let_guests_go();
     let (code, all, _) = terminal.end();
     assert_eq!(code, 0, "{all}");
@@ -333,7 +344,7 @@ fn a_resized_terminal_is_drawn_anew() {
         move |shown: &str| {
             let start = "… 1001 database-with-a-longer-name…  await-agent  ";
             let cut = |line: &str| line.starts_with(start) && line.ends_with(end);
-            shown.lines().any(cut) && shown.contains(" of 19 actions")
+            both_wait(shown) && shown.lines().any(cut) && shown.contains(" of 19 actions")
         }
     };
     terminal.until_it("a line that is cut", &line("…"));
@@ -411,7 +422,7 @@ fn only_yes_is_consent() {
 fn one_interruption_lets_what_runs_end() {
     let scene = Scene::held("agent_delay_ms");
     let mut terminal = scene.terminal(80, &["apply", "--auto-approve"]);
-    terminal.until(&["… 1000 web  await-agent", "… 1001 database"]);
+    terminal.until_both_wait();
     terminal.types("\u{3}");
     terminal.until(&["Interrupted: nothing new is begun, 2 running actions may end.", "… 1000 web  await-agent"]);
     scene.let_guests_go();
@@ -427,7 +438,7 @@ fn one_interruption_lets_what_runs_end() {
 fn two_interruptions_leave_at_once_and_say_what_still_runs() {
     let scene = Scene::held("agent_delay_ms");
     let mut terminal = scene.terminal(80, &["apply", "--auto-approve"]);
-    terminal.until(&["… 1000 web  await-agent", "… 1001 database"]);
+    terminal.until_both_wait();
     terminal.types("\u{3}");
     terminal.until(&["Interrupted: nothing new is begun"]);
     terminal.types("\u{3}");
@@ -444,7 +455,7 @@ fn two_interruptions_leave_at_once_and_say_what_still_runs() {
 /// What was typed and sent to a terminal that is stopped (Ctrl-S).
 fn stopped(scene: &Scene) -> Terminal {
     let mut terminal = scene.terminal(80, &["apply", "--auto-approve"]);
-    terminal.until(&["… 1000 web  await-agent", "… 1001 database"]);
+    terminal.until_both_wait();
     terminal.types("\u{13}");
     terminal
 }

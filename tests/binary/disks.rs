@@ -193,7 +193,8 @@ fn what_the_guest_lacks_waits_for_the_restart_that_its_agent_waits_for() {
                 &format!(r#""base_setup", "install_docker"], "network_model": "e1000", "volumes": [{volume}]"#),
             ));
             scene.meddle(1000, |conf| {
-                conf.replace(on, "") + &waits.then(|| format!("\n[PENDING]\n{on}")).unwrap_or_default()
+                let pending = if waits { format!("\n[PENDING]\n{on}") } else { String::new() };
+                conf.replace(on, "") + &pending
             });
             let open = "the guest agent of VM 1000 is off until the VM restarts, so this is left open: grow-filesystem, mount \
                         /srv/data, stage-scripts, feature install_docker";
