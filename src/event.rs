@@ -226,6 +226,36 @@ pub struct Summary {
     pub left_running: Vec<String>,
     /// Whether the run was interrupted.
     pub interrupted: bool,
+    /// What became of the VMs; absent in what an earlier phoenix logged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<Results>,
+}
+
+/// How many VMs of a run came to what. Each counts once, but for those that wait for a restart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Results {
+    /// All of them.
+    pub planned: usize,
+    /// Made, up to the finished guest.
+    pub created: usize,
+    /// Changed.
+    pub updated: usize,
+    /// Taken over, and else as they were.
+    pub taken_over: usize,
+    /// Destroyed.
+    pub destroyed: usize,
+    /// Left as they were, because nothing differs.
+    pub unchanged: usize,
+    /// With an action that failed.
+    pub failed: usize,
+    /// Left alone, because they changed since the plan.
+    pub stale: usize,
+    /// Not begun or not finished, because an action of another VM failed.
+    pub skipped: usize,
+    /// Not begun or not finished, because the run was interrupted.
+    pub interrupted: usize,
+    /// Of the created, updated, taken over and unchanged: with values that take effect at their next restart.
+    pub waits_for_restart: usize,
 }
 
 /// How a VM is reached when a run is over.

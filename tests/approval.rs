@@ -120,7 +120,7 @@ fn a_document_that_was_changed_is_neither_shown_nor_applied() {
     scene.check(
         "apply old.json",
         4,
-        &["was saved by another version of phoenix: it has format 1, this phoenix reads 3"],
+        &["was saved by another version of phoenix: it has format 1, this phoenix reads 4"],
     );
     assert!(scene.conf(1000).unwrap().contains("memory: 2048"));
 }
@@ -281,7 +281,7 @@ fn consent_names_a_vm_beyond_doubt() {
     // The file calls 1000 by the name that 1005 has.
     scene.config("c.json", &[vm(1000, "old", &json!({}))]);
     let prune = "apply -c c.json --auto-approve --prune --prune-many 5";
-    scene.check(prune, 4, &["nobody to ask", "give `--yes-destroy 1001,1002,alone,1004,1005`"]);
+    scene.check(prune, 4, &["cannot ask", "give `--yes-destroy 1001,1002,alone,1004,1005`"]);
     let consent =
         |words: &str, code: i32, says: &[&str]| scene.check(&format!("{prune} --yes-destroy {words}"), code, says);
     let several = "several VMs have the name that stands for VM";

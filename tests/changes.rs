@@ -11,7 +11,7 @@ use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Summary};
 use phoenix::hypervisor::{FaultKind, HostFiles as _, HostOp, Hypervisor as _};
-use phoenix::model::{Desired, Disruption, VmId};
+use phoenix::model::{Desired, Disruption, RestartDue, VmId};
 use phoenix::observed::{Export, VmObserved};
 use phoenix::plan::{Plan, Request, plan};
 use tempfile::TempDir;
@@ -64,6 +64,7 @@ impl Scene {
             clock: Arc::new(RealClock::start()),
             limits: Limits::default(),
             config: "test.json".to_owned(),
+            left_alone: 0,
         };
         let summary = run(&run_, &Inbox::default(), &mut |event| match event {
             Event::ActionEnded { action, outcome, .. } => _ = outcomes.insert(action.action, outcome.to_string()),
@@ -101,9 +102,9 @@ fn a_restart_is_done_only_when_it_is_asked_for() {
     assert_eq!(scene.live().pending.keys().collect::<Vec<_>>(), ["cores"]);
     // What waits is no change, and is told.
     let plan = scene.plan(more, false);
-    assert!(!plan.acts() && plan.restarts_left() == 1);
+    assert!(!plan.acts() && plan.restarts(RestartDue::Later) == 1);
     let plan = scene.plan(more, true);
-    assert!(plan.acts() && plan.restarts_left() == 0 && plan.restarts_needed() == 1);
+    assert!(plan.acts() && plan.restarts(RestartDue::Later) == 0 && plan.restarts(RestartDue::Now) == 1);
     let applied = scene.apply(more, true);
     assert!(applied.summary.is_complete(), "{}", applied.said);
     assert_eq!((applied.outcomes["restart"].as_str(), applied.outcomes["await-agent"].as_str()), ("update", "update"));
@@ -145,7 +146,11 @@ fn a_vm_that_is_not_to_run_is_shut_down_and_started_again_when_it_is() {
     let off = r#", "started": false, "cpu_cores": 4, "features": ["base_setup"]"#;
     let plan_ = scene.plan(off, true);
     assert_eq!(plan_.vms[0].disruption, Disruption::Stop);
-    assert_eq!((plan_.restarts_needed(), plan_.restarts_left()), (0, 0), "what is stopped needs no restart");
+    assert_eq!(
+        (plan_.restarts(RestartDue::Now), plan_.restarts(RestartDue::Later)),
+        (0, 0),
+        "what is stopped needs no restart"
+    );
     assert!(
         plan_.problems.iter().any(|p| p.message.contains("left open: mount /persistent-storage, feature base_setup"))
     );
@@ -243,6 +248,7 @@ fn a_value_that_a_running_vm_refuses_does_not_wait_for_its_next_start() {
         clock: Arc::new(RealClock::start()),
         limits: Limits::default(),
         config: "test.json".to_owned(),
+        left_alone: 0,
     };
     let summary = run(&run_, &Inbox::default(), &mut |event| {
         if let Event::ActionFailed { failure, .. } = event {

@@ -5,7 +5,7 @@ mod failure;
 
 use failure::failure_saying;
 use phoenix::event::{ActionName, Event, Summary};
-use phoenix::model::{ActionKind, Disruption, Origin, Outcome, VmId};
+use phoenix::model::{ActionKind, Disruption, Origin, Outcome, RestartDue, VmId};
 use phoenix::plan::document::{
     DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentConfig, DocumentProblem, DocumentSummary, DocumentTarget,
     DocumentVm, DocumentWaiting, PlanDocument,
@@ -70,6 +70,7 @@ fn vm(id: u32, disruption: Disruption, text: &str) -> DocumentVm {
         name: text.into(),
         outcome: Outcome::Update,
         disruption,
+        restart: if disruption == Disruption::Restart { RestartDue::Now } else { RestartDue::No },
         blocked: false,
         basis: None,
         fingerprint: String::new(),
@@ -121,7 +122,12 @@ fn plan(vms: Vec<DocumentVm>, text: &str) -> PlanDocument {
             ..Request::default()
         },
         project: text.into(),
-        summary: DocumentSummary { declared: vms.len(), update: vms.len(), restarts: 1, ..DocumentSummary::default() },
+        summary: DocumentSummary {
+            declared: vms.len(),
+            update: vms.len(),
+            restarts_now: 1,
+            ..DocumentSummary::default()
+        },
         vms,
         problems: vec![problem("error", 1000), problem("notice", 9999)],
     }
@@ -164,7 +170,7 @@ fn a_plan_has_everything_the_disruptive_first_and_open() {
     columns.dedup();
     assert_eq!(columns.len(), 3);
     let text = said(&document);
-    for expected in ["0123456789abcdef", "2026-01-02 03:04:05 UTC", "1 virtual machine as wished", "+db", "-two"] {
+    for expected in ["0123456789abcdef", "2026-01-02 03:04:05 UTC", "1 virtual machine unchanged", "+db", "-two"] {
         assert!(text.contains(expected), "`{expected}` is missing in {text}");
     }
     assert_eq!(elements(&document, "script").len(), 1);

@@ -89,7 +89,7 @@ fn what_looks_makes_nothing_whatever_the_target() {
         fresh.makes_nothing(verb, 0, &[]);
     }
     fresh.makes_nothing("plan --guests qemu", 1, &["there is no template"]);
-    fresh.makes_nothing("apply", 4, &["nobody to ask"]);
+    fresh.makes_nothing("apply", 4, &["cannot ask"]);
     fresh.check("destroy 1000", 0, &[]);
     assert!(!fresh.path(".phoenix/node").exists());
     fs::remove_dir_all(fresh.path(".phoenix")).unwrap();

@@ -71,6 +71,7 @@ fn check(before: fn(VmObserved) -> Option<VmObserved>) {
         clock: Arc::new(RealClock::start()),
         limits: Limits::default(),
         config: "test".to_owned(),
+        left_alone: 0,
     };
     let mut failures: Vec<Failure> = Vec::new();
     let summary = run(&of, &Inbox::default(), &mut |event| {

@@ -79,6 +79,7 @@ fn carried_out(plan: Plan, hypervisor: Arc<dyn Hypervisor>) -> (Summary, Vec<(St
         clock: Arc::new(RealClock::start()),
         limits: Limits::default(),
         config: "test".to_owned(),
+        left_alone: 0,
     };
     let mut failures = Vec::new();
     let summary = run(&run_, &Inbox::default(), &mut |event| {

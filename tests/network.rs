@@ -20,7 +20,7 @@ use std::fs;
 
 use loaded::Load;
 use phoenix::backend::embedded::Embedded;
-use phoenix::plan::{Plan, Request};
+use phoenix::plan::{Plan, Request, codes};
 use scene::{Place, Told, carried_out, planned};
 
 const VIRTIO: &str = r#""network_model": "virtio""#;
@@ -112,7 +112,15 @@ fn no_agent(place: &Place) {
     let without = conf.replace("agent: enabled=1", "agent: enabled=0");
     assert_ne!(conf, without);
     fs::write(&path, without).unwrap();
-    done(&apply(place, E1000, false), Some("not checked whether the guest has its network card"));
+    let planned = plan(place, E1000, false);
+    let open = planned.problems.iter().find(|problem| problem.code == codes::LEFT_OPEN).unwrap();
+    assert!(
+        open.message.contains("is off until the VM restarts") && open.message.contains("await-network"),
+        "{open:?}"
+    );
+    done(&apply(place, E1000, false), Some("waits for a restart: agent"));
+    // The restart switches the agent on, and the guest is asked.
+    fails(&apply(place, E1000, true), "install the driver");
 }
 
 /// A card that a running VM does not take over is asked for after the restart.

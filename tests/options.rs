@@ -198,7 +198,7 @@ fn every_row_is_known_to_editors_and_readers() {
 #[test]
 fn what_is_not_wished_for_is_left() {
     let vm = wished("");
-    let left = options::rows().filter(|row| (row.wish)(&vm, None) == Wish::Leave).map(|row| row.name);
+    let left = options::rows().filter(|row| row.wished(&vm, None) == Wish::Leave).map(|row| row.name);
     let left: Vec<&str> = left.filter(|name| !name.is_empty()).collect();
     assert_eq!(
         left,

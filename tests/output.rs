@@ -94,7 +94,7 @@ fn an_apply_goes_on_while_its_output_is_not_read() {
             assert_eq!(seqs, (1..=u64::try_from(seqs.len()).unwrap()).collect::<Vec<_>>());
             assert!(text.lines().last().unwrap().contains("run_ended"), "{text}");
         } else {
-            assert!(text.contains("Done in"), "{text}");
+            assert!(text.contains("Actions in"), "{text}");
         }
     }
 }

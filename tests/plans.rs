@@ -76,7 +76,13 @@ fn check(case: &Path) {
     let plan = plan(&desired, &observed, &Request::default());
     assert_eq!(lint::lint(&plan, &observed), Vec::<String>::new(), "{}", case.display());
     let about = phoenix::hypervisor::About { label: "embedded node at .phoenix/node".to_owned(), simulated: true };
-    let view = ui::plan::View { style: Style { color: false }, width: 80, about: &about, config: "config.json" };
+    let view = ui::plan::View {
+        verbose: false,
+        style: Style { color: false },
+        width: 80,
+        about: &about,
+        config: "config.json",
+    };
     let document = PlanDocument::of(&plan, Provenance::default());
     // The hash changes with every script that phoenix brings along.
     let shown = ui::plan::render(&document, &view).replace(&document.hash, "DIGEST");

@@ -110,6 +110,7 @@ fn check(at: (&Path, &mut BTreeMap<VmId, IpAddr>), what: &str, vms: &str, reques
         clock: Arc::new(RealClock::start()),
         limits: Limits { parallel: 1, ..Limits::default() },
         config: "test".to_owned(),
+        left_alone: 0,
     };
     let summary = run(&of, &Inbox::default(), &mut |_| {});
     assert!(summary.is_complete(), "{what}: {summary:?}");

@@ -117,7 +117,13 @@ fn planned(desired: &Desired, observed: &Observed) -> Plan {
 
 fn rendered(plan: &Plan) -> String {
     let about = About { label: "test".to_owned(), simulated: true };
-    let view = ui::plan::View { style: ui::style::Style { color: false }, width: 80, about: &about, config: "test" };
+    let view = ui::plan::View {
+        verbose: false,
+        style: ui::style::Style { color: false },
+        width: 80,
+        about: &about,
+        config: "test",
+    };
     ui::plan::render(&PlanDocument::of(plan, Provenance::default()), &view) + &ui::graph::mermaid(plan)
 }
 
@@ -128,6 +134,7 @@ fn applied(plan: Plan, target: Arc<Faulty>, parallel: usize) -> Summary {
         clock: Arc::new(NoWait::default()),
         limits: Limits { parallel, copies_per_storage: 2 },
         config: "test".to_owned(),
+        left_alone: 0,
     };
     run(&run_, &Inbox::default(), &mut |_| {})
 }

@@ -116,7 +116,10 @@ fn a_run_is_reported_in_every_format_and_shown_again_the_same() {
     let scene = Scene::new();
     let Ran(code, out, _) = scene.apply(&["--auto-approve"]);
     assert_eq!(code, 0, "{out}");
-    assert!(out.contains("Plan: 2 to create") && out.contains("Done in "), "files leave the screen to people: {out}");
+    assert!(
+        out.contains("Plan: 2 to create") && out.contains("Actions in "),
+        "files leave the screen to people: {out}"
+    );
     let report = scene.reported("done");
     assert_eq!(report["summary"]["created"], report["actions"].as_array().unwrap().len());
     assert!(scene.read("r.md").starts_with("**Apply: done after "));
@@ -307,10 +310,14 @@ fn a_plan_is_annotated_where_it_disrupts() {
     let Ran(code, out, err) = scene.run(&["plan", "--format", "github", "--format", "json=plan.json"]);
     assert_eq!(code, 0, "{err}");
     let warning = "::warning file=phoenix_vm_configs.json,line=3,endLine=3,col=5,endColumn=15,title=1000 web%3A update%2C \
-                   needs a restart::memory_mb: 1024 → 512";
+                   waits for a restart::memory_mb: 1024 → 512";
     assert!(out.starts_with(warning), "{out}");
     assert!(out.lines().last().unwrap().starts_with("plan "), "{out}");
-    assert!(scene.read("summary.md").starts_with("**Plan: 0 to create, 1 to update (1 restart)"));
+    assert!(
+        scene
+            .read("summary.md")
+            .starts_with("**Plan: 0 to create, 1 to update, 0 to destroy, 1 unchanged; 1 waits for a restart.")
+    );
     valid("plan", &scene.json("plan.json"));
     let Ran(code, shown, _) = scene.run(&["show", "plan.json", "--format", "github"]);
     assert_eq!((code, shown), (0, out));

@@ -76,7 +76,7 @@ fn a_saved_plan_is_carried_out_without_a_question_and_twice_is_nothing() {
     let shown = scene.check(&["show", "plan.json"], 0, &["2 to create"]);
     let fresh = scene.check(&["plan"], 0, &[]);
     assert_eq!(shown, fresh, "a saved plan looks like a fresh one");
-    scene.check(&["apply", "plan.json"], 0, &["Done in"]);
+    scene.check(&["apply", "plan.json"], 0, &["Actions in"]);
     scene.check(&["apply", "plan.json"], 0, &["0 create, 0 update"]);
     scene.check(&["plan", "--detailed-exitcode"], 0, &[]);
 }
@@ -202,7 +202,7 @@ fn a_run_is_logged_and_told_again() {
     let scene = Scene::new();
     scene.check(&["log"], 0, &["No run has been logged here yet"]);
     let out = scene.check(&["apply", "--auto-approve"], 0, &[]);
-    let lived = out.split_once("would change.\n\n").unwrap().1;
+    let lived = out.split_once("0 unchanged.\n\n").unwrap().1;
     let runs = || {
         let mut names: Vec<String> = fs::read_dir(scene.path(".phoenix/runs"))
             .unwrap()
@@ -214,7 +214,7 @@ fn a_run_is_logged_and_told_again() {
     let first = runs()[0].trim_end_matches(".jsonl").to_owned();
     assert_eq!(scene.check(&["show", &first], 0, &[]), lived);
     scene.check(&["show", &first, "--format", "sarif"], 4, &["a run is not shown as `sarif`", "junit"]);
-    let listed = scene.check(&["log"], 0, &["done: 19 create, 0 update, 0 no-op (embedded node)"]);
+    let listed = scene.check(&["log"], 0, &["2 VMs: 2 created (embedded node)"]);
     assert!(listed.contains(&first), "{listed}");
     // One that was killed has half a line at its end.
     let text = scene.read(&format!(".phoenix/runs/{first}.jsonl"));

@@ -296,7 +296,7 @@ fn running_actions_have_a_line_each_and_nothing_of_it_stays() {
         let (code, all, _) = terminal.end();
         assert_eq!(code, 0, "{all}");
         clean(&all);
-        assert!(all.contains("Done in") && all.contains("+ 1000 web"), "{all}");
+        assert!(all.contains("Actions in") && all.contains("+ 1000 web"), "{all}");
     }
 }
 
@@ -393,15 +393,15 @@ fn output_to_a_file_is_plain_and_leaves_the_terminal_alone() {
     let (code, all, raw) = terminal.end();
     assert_eq!((code, all.as_str(), raw.as_slice()), (0, "", &b""[..]));
     let text = fs::read_to_string(scene.path("out.txt")).unwrap();
-    assert!(text.contains("Done in") && !text.contains('\u{1b}') && !text.contains('\r'), "{text}");
+    assert!(text.contains("Actions in") && !text.contains('\u{1b}') && !text.contains('\r'), "{text}");
 }
 
 #[test]
 fn only_yes_is_consent() {
-    let question = "Carry out this plan? Only `yes` is taken as consent:";
+    let question = "2 new. Apply this plan? Only `yes` is taken as consent:";
     // The end of input is Ctrl-D at the beginning of a line.
     for (typed, code, says) in [
-        ("yes\n", 0, "Done in"),
+        ("yes\n", 0, "Actions in"),
         ("no\n", 1, "\nNothing was done."),
         ("y\n", 1, "\nNothing was done."),
         ("\u{4}", 1, "\nNothing was done."),
@@ -478,7 +478,7 @@ fn work_goes_on_while_the_terminal_is_stopped() {
     scene.let_guests_go();
     logged(&scene, "run_ended");
     terminal.types("\u{11}");
-    terminal.until(&["Done in"]);
+    terminal.until(&["Actions in"]);
     let (code, all, _) = terminal.end();
     assert_eq!(code, 0, "{all}");
     clean(&all);

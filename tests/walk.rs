@@ -94,7 +94,7 @@ fn a_reviewed_change_from_its_first_day_to_its_last() {
     team.ok("vms", "pre-commit install");
     team.ok("vms", "git add -A");
     team.run("vms", &["git", "commit", "-m", "first"], 0, &["phoenix validate", "Passed"]);
-    team.run("vms", &["phoenix", "apply", "--auto-approve"], 0, &["Done in"]);
+    team.run("vms", &["phoenix", "apply", "--auto-approve"], 0, &["Actions in"]);
     assert_eq!(team.ok("vms", "git status --porcelain"), "", "nothing that phoenix writes is for the repository");
 
     // A slip of the keyboard does not get into the repository; it is shown where it is.
@@ -125,7 +125,7 @@ fn a_reviewed_change_from_its_first_day_to_its_last() {
     assert_eq!(Team::hash(&team.ok("vms", "phoenix plan")), hash, "offline and live agree");
     let wrong = ["phoenix", "apply", "--expect", &"0123456789abcdef".repeat(4)];
     team.run("vms", &wrong, 5, &["nothing was done", "hint:"]);
-    team.run("vms", &["phoenix", "apply", "--expect", &hash], 0, &["Done in"]);
+    team.run("vms", &["phoenix", "apply", "--expect", &hash], 0, &["Actions in"]);
     let node = |vm: u32| team.read(&format!("vms/.phoenix/node/qemu-server/{vm}.conf"));
     assert!(node(1000).contains("memory: 4096"), "{}", node(1000));
 
@@ -142,14 +142,15 @@ fn a_reviewed_change_from_its_first_day_to_its_last() {
 
     // Every apply that began is logged, the newest last, and told again in every format.
     let logged = team.ok("vms", "phoenix log");
-    let runs: Vec<&str> = logged.lines().filter(|line| line.contains(" create, ")).collect();
+    let runs: Vec<&str> = logged.lines().filter(|line| line.contains(" 1 VM: ")).collect();
     let [first, reviewed, moved] = runs[..] else { panic!("{logged}") };
-    for (run, says) in [(first, "12 create, 0 update"), (reviewed, "0 create, 3 update"), (moved, "0 create, 0 update")]
+    for (run, says) in
+        [(first, "1 created"), (reviewed, "1 updated; 1 waits for a restart"), (moved, "changed since the plan")]
     {
         assert!(run.contains(says), "`{says}` is missing in {run}\n{logged}");
     }
     let name = reviewed.split_whitespace().next().unwrap();
-    team.run("vms", &["phoenix", "show", name], 0, &["configure", "update", "Done in"]);
+    team.run("vms", &["phoenix", "show", name], 0, &["configure", "update", "Actions in"]);
     team.ok("vms", &format!("phoenix show {name} --format html=../run.html --format json=../run.json"));
     let report: Value = serde_json::from_str(&team.read("run.json")).unwrap();
     assert_eq!((&report["result"], &report["summary"]["updated"]), (&"done".into(), &3.into()), "{report:#}");

@@ -21,6 +21,7 @@ mod clock;
 mod cloud_init;
 mod disk;
 mod earlier;
+mod ends;
 mod failure;
 mod guard;
 mod hints;

@@ -74,7 +74,10 @@ pub(super) fn config_write(
     let write = |record| {
         let rows: Vec<&'static Row> = match &step.values {
             Some(rows) => rows.0.clone(),
-            None => options::rows().filter(|row| row.step == ActionKind::Configure).collect(),
+            None => {
+                let rows = options::rows_for(&step.desired, Some(live));
+                rows.filter(|row| row.step == ActionKind::Configure).collect()
+            }
         };
         options::render(rows.into_iter(), (&step.desired, live, fresh), volume, record)
             .map_err(|error| failure(error.to_string(), None))

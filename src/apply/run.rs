@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::ends::{End, Ends};
 use super::failure::failure;
 use super::hints;
 use super::perform::{Performer, Word};
@@ -27,6 +28,8 @@ pub struct Run {
     pub limits: Limits,
     /// Name of the config, for people.
     pub config: String,
+    /// How many VMs of what was agreed to are left alone, because they changed since then; they are not in the plan.
+    pub left_alone: usize,
 }
 
 /// Where a run hears of its threads and of interruptions.
@@ -80,6 +83,7 @@ pub fn run(run: &Run, inbox: &Inbox, tell: &mut dyn FnMut(Event)) -> Summary {
         run,
         scheduler: Scheduler::new(&run.plan, run.limits),
         started: BTreeMap::new(),
+        ends: Ends::of(&run.plan),
         summary: Summary::default(),
         tell,
     };
@@ -138,6 +142,7 @@ struct Shell<'r> {
     run: &'r Run,
     scheduler: Scheduler<'r>,
     started: BTreeMap<usize, Duration>,
+    ends: Ends,
     summary: Summary,
     tell: &'r mut dyn FnMut(Event),
 }
@@ -183,6 +188,7 @@ impl Shell<'_> {
             Outcome::NoOp => self.summary.unchanged += 1,
             Outcome::Destroy => self.summary.destroyed += 1,
         }
+        self.ends.note(&self.run.plan, number, if outcome.acts() { End::Acted } else { End::Idle });
         let action = self.name(number);
         (self.tell)(Event::ActionEnded { action, outcome, elapsed_ms: millis(elapsed) });
     }
@@ -190,6 +196,7 @@ impl Shell<'_> {
     fn skipped(&mut self, number: usize, because: usize) {
         let because = self.run.plan.action_id(because);
         let action = self.name(number);
+        self.ends.note(&self.run.plan, number, End::Skipped);
         self.summary.skipped.push(action.id.clone());
         (self.tell)(Event::ActionSkipped { action, because });
     }
@@ -213,6 +220,7 @@ impl Shell<'_> {
                 let action = self.name(number);
                 self.summary.failed.push(action.id.clone());
                 self.summary.stale += usize::from(failure.stale);
+                self.ends.note(&self.run.plan, number, if failure.stale { End::Stale } else { End::Failed });
                 let elapsed_ms = millis(self.elapsed(number));
                 (self.tell)(Event::ActionFailed { action, failure, elapsed_ms });
                 self.scheduler.on(Input::Failed(number));
@@ -240,6 +248,7 @@ impl Shell<'_> {
             .filter(|number| plan.action(*number).1.outcome.acts())
             .map(|number| plan.action_id(number))
             .collect();
+        self.summary.results = Some(self.ends.results(plan, self.run.left_alone));
         let elapsed_ms = millis(self.run.clock.now().saturating_sub(begin));
         (self.tell)(Event::RunEnded { summary: self.summary.clone(), vms: Vec::new(), elapsed_ms });
         self.summary

@@ -26,9 +26,13 @@ pub(super) fn asked(selecting: &Selecting, options: &Options) -> Vec<String> {
     words
 }
 
-/// The words that allow the same directories again.
+/// The words that allow the same again.
 pub(super) fn allowed(allowing: &Allowing) -> Vec<String> {
-    allowing.allow_host_path.iter().flat_map(|path| ["--allow-host-path".to_owned(), path.clone()]).collect()
+    let named = |option: &str, values: &[String]| {
+        values.iter().flat_map(|value| [option.to_owned(), value.clone()]).collect::<Vec<_>>()
+    };
+    [named("--allow-host-path", &allowing.allow_host_path), named("--allow-host-option", &allowing.allow_host_option)]
+        .concat()
 }
 
 /// A command line that does the same again; `rest` are the words that only its verb knows.

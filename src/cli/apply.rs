@@ -19,7 +19,7 @@ use super::{Exit, consent, load, saved};
 use crate::apply::{Inbox, Limits, RealClock, Run, run as carry_out};
 use crate::event::{Event, Summary};
 use crate::hypervisor::Hypervisor;
-use crate::model::{ActionKind, Outcome};
+use crate::model::{ActionKind, Outcome, RestartDue};
 use crate::plan::{Goal, Plan, VmPlan};
 use crate::ui;
 use crate::ui::report::Places;
@@ -54,7 +54,7 @@ fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console)
             "look at `phoenix plan`, and have it approved",
         ));
     }
-    let agreed = match consent::to_plan(asks, console)? {
+    let agreed = match consent::to_plan(&planned, asks, console)? {
         Ok(()) => consent::to_destruction(&planned, &verb.losing.yes_destroy, console)?,
         no => no,
     };
@@ -168,6 +168,7 @@ pub(super) fn execute(
         clock: Arc::new(RealClock::start()),
         limits: Limits { parallel: usize::from(running.parallelism), ..Limits::default() },
         config: planned.document.config.path,
+        left_alone: reports.spared.len(),
     };
     let mut log = Log::begin(Path::new(&run.config), console);
     reports.name.clone_from(&log.name);
@@ -237,7 +238,8 @@ fn watch(
     continue_with: String,
     console: &Console,
 ) -> Summary {
-    let mut human = ui::run::Human::new(&run.plan, console.style(), console.width(), continue_with);
+    let mut human =
+        ui::run::Human::new(&run.plan, console.style(), console.width(), continue_with).verbose(console.is_verbose());
     let mut progress = console.is_live().then(ui::progress::Progress::new);
     let printer = console.printer();
     // Thousands of no-ops are not worth a system call each.
@@ -270,7 +272,7 @@ fn exit(summary: &Summary, plan: &Plan, detailed: bool) -> Exit {
         if summary.stale == summary.failed.len() { Exit::Stale } else { Exit::Partial }
     } else if summary.interrupted && !summary.is_complete() {
         Exit::Interrupted
-    } else if detailed && plan.restarts_left() > 0 {
+    } else if detailed && plan.restarts(RestartDue::Later) > 0 {
         Exit::RestartPending
     } else {
         Exit::Done

@@ -57,6 +57,10 @@ pub(super) struct Args {
     #[arg(long, global = true, value_name = "KIND", value_enum)]
     pub(super) guests: Option<GuestKind>,
 
+    /// Show what is unchanged one by one: every VM of a plan, every action of a run.
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+
     /// Colours.
     #[arg(long, global = true, value_enum, default_value_t = When::Auto)]
     pub(super) color: When,

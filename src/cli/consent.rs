@@ -10,18 +10,19 @@ use super::exit::Refusal;
 use super::planning::Planned;
 use crate::model::{Outcome, VmId};
 use crate::plan::VmPlan;
+use crate::ui;
 use crate::ui::text::safe;
 
 /// Whether somebody agrees to a plan; `Err(exit)` inside: nobody does, which has been told.
-pub(super) fn to_plan(asks: bool, console: &Console) -> Result<Result<(), Exit>> {
+pub(super) fn to_plan(planned: &Planned, asks: bool, console: &Console) -> Result<Result<(), Exit>> {
     if !asks {
         return Ok(Ok(()));
     }
-    match console.confirm("Carry out this plan?") {
+    match console.confirm(&ui::verdict::question(&planned.document)) {
         Some(true) => Ok(Ok(())),
         Some(false) => Ok(Err(nothing_done(console))),
         None => Err(Refusal::usage(
-            "nobody to ask: standard input is not a terminal",
+            "cannot ask for consent: standard input is not a terminal",
             "look at `phoenix plan`, then give `--auto-approve`",
         )),
     }
@@ -147,7 +148,7 @@ fn to_loss(
             Some(typed) if named.is_meant(&typed, *vm) => {}
             Some(_) => return Ok(Err(nothing_done(console))),
             None => {
-                let what = format!("nobody to ask {}: standard input is not a terminal", question.asked);
+                let what = format!("cannot ask {}: standard input is not a terminal", question.asked);
                 return Err(Refusal::usage(what, format!("if they may, give `{} {}`", question.option, words())));
             }
         }

@@ -22,11 +22,12 @@ pub(super) struct Console {
     out: Style,
     err: Style,
     width: usize,
+    verbose: bool,
     printer: &'static Printer,
 }
 
 impl Console {
-    pub(super) fn new(when: When) -> Self {
+    pub(super) fn new(when: When, verbose: bool) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let wanted = |terminal: bool| match when {
@@ -39,6 +40,7 @@ impl Console {
             out: Style { color: wanted(std::io::stdout().is_terminal()) },
             err: Style { color: wanted(std::io::stderr().is_terminal()) },
             width: if std::io::stdout().is_terminal() { width.max(40) } else { DEFAULT_WIDTH },
+            verbose,
             printer: Box::leak(Box::default()),
         }
     }
@@ -51,6 +53,11 @@ impl Console {
     /// The same console, for text that is to have no colours.
     pub(super) fn without_color(self) -> Self {
         Self { out: Style { color: false }, ..self }
+    }
+
+    /// Whether what is unchanged is shown one by one.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Columns of standard output.

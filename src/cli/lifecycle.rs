@@ -100,7 +100,7 @@ fn switch(args: &Args, switch: &Switch<'_>, console: &Console) -> Result<Exit> {
         let disturbs = planned.plan.vms.iter().any(|vm| vm.disruption > Disruption::None);
         let asks = disturbs && !switch.auto_approve;
         show(&planned, reports, asks, console)?;
-        if let Err(exit) = consent::to_plan(asks, console)? {
+        if let Err(exit) = consent::to_plan(&planned, asks, console)? {
             return Ok(exit);
         }
         execute(planned, switch.running, again(verb, args, switch.ids), reports, console)

@@ -57,7 +57,7 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return told(&error).into(),
     };
-    let console = Console::new(args.color);
+    let console = Console::new(args.color, args.verbose);
     let exit = dispatch(&args, &console).unwrap_or_else(|error| {
         console.error(&error);
         error.downcast_ref::<Refusal>().map_or(Exit::Failed, |refusal| refusal.exit)
@@ -72,7 +72,7 @@ fn told(said: &clap::Error) -> Exit {
     match printed {
         _ if said.use_stderr() => Exit::Usage,
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Console::new(When::Auto).error(&anyhow::Error::new(error).context("cannot write standard output"));
+            Console::new(When::Auto, false).error(&anyhow::Error::new(error).context("cannot write standard output"));
             Exit::Failed
         }
         _ => Exit::Done,

@@ -85,7 +85,10 @@ fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit>
                 return Ok(Exit::Failed);
             }
             None => {
-                return Err(Refusal::usage("nobody to ask: standard input is not a terminal", "give `--auto-approve`"));
+                return Err(Refusal::usage(
+                    "cannot ask for consent: standard input is not a terminal",
+                    "give `--auto-approve`",
+                ));
             }
         }
     }

@@ -82,6 +82,7 @@ impl Wish {
                 rerun: rerun.clone(),
                 verify_guest,
                 allow_host_paths: Vec::new(),
+                allow_host_options: Vec::new(),
                 goal: Goal::Config { prune, prune_many },
                 agreed: false,
             },
@@ -102,9 +103,10 @@ impl Wish {
         self
     }
 
-    /// With directories of the node that VMs may have.
+    /// With what of the node VMs may have.
     pub(super) fn allowing(mut self, allowing: &Allowing) -> Self {
         self.request.allow_host_paths.clone_from(&allowing.allow_host_path);
+        self.request.allow_host_options.clone_from(&allowing.allow_host_option);
         self
     }
 }
@@ -279,6 +281,7 @@ impl Planned {
     /// The plan as people read it.
     pub(super) fn shown(&self, console: &Console) -> String {
         let view = ui::plan::View {
+            verbose: console.is_verbose(),
             style: console.style(),
             width: console.width(),
             about: &self.about,

@@ -53,7 +53,8 @@ impl Probe {
         let plan = Arc::new(self.plan(wish));
         assert!(!plan.is_blocked(), "{:?}", plan.problems);
         let (hypervisor, clock) = (Arc::new(self.node()), Arc::new(RealClock::start()));
-        let run_ = Run { plan, hypervisor, clock, limits: Limits::default(), config: "test.json".to_owned() };
+        let run_ =
+            Run { plan, hypervisor, clock, limits: Limits::default(), config: "test.json".to_owned(), left_alone: 0 };
         let summary = run(&run_, &Inbox::default(), &mut |event| {
             if let Event::ActionFailed { failure, .. } = event {
                 panic!("{failure:?}");
@@ -90,7 +91,13 @@ fn a_new_row_is_planned_shown_written_recorded_imported_and_drifts() {
     assert_eq!((change.old.as_deref(), change.new.as_str(), change.by), (Some("512"), "768", Some(ChangedBy::File)));
     assert_eq!((change.disruption, change.note.as_str()), (Disruption::Restart, "the probe says so"));
     let about = About { label: "test".to_owned(), simulated: true };
-    let view = ui::plan::View { style: ui::style::Style { color: false }, width: 80, about: &about, config: "c.json" };
+    let view = ui::plan::View {
+        verbose: false,
+        style: ui::style::Style { color: false },
+        width: 80,
+        about: &about,
+        config: "c.json",
+    };
     let shown = ui::plan::render(&PlanDocument::of(&changed, Provenance::default()), &view);
     assert!(shown.contains("balloon") && shown.contains("512 → 768"), "{shown}");
 

@@ -15,10 +15,11 @@ use super::load::directory;
 use super::output;
 use super::own::{self, Own};
 use super::reports;
-use crate::event::{Event, STREAM_VERSION, Summary};
+use crate::event::{Event, STREAM_VERSION};
 use crate::ui;
 use crate::ui::story::{Moment, Story};
 use crate::ui::text::safe;
+use crate::ui::verdict::{of_actions, of_run};
 
 /// How many logs are kept; the oldest go first.
 const KEPT: usize = 50;
@@ -143,11 +144,12 @@ fn verdict(moments: &[Moment]) -> String {
     let simulated = moments.iter().any(|moment| matches!(moment.event, Event::RunStarted { simulated: true, .. }));
     let told = match moments.last().map(|moment| &moment.event) {
         Some(Event::RunEnded { summary, .. }) => {
-            let Summary { created, updated, destroyed, unchanged, failed, .. } = summary;
-            let word = if summary.is_complete() { "done" } else { "not everything could be done" };
-            let failed = if failed.is_empty() { String::new() } else { format!(", {} failed", failed.len()) };
-            let destroyed = if *destroyed > 0 { format!(", {destroyed} destroy") } else { String::new() };
-            format!("{word}: {created} create, {updated} update{destroyed}, {unchanged} no-op{failed}")
+            let said = summary.results.as_ref().map_or_else(|| of_actions(summary), of_run);
+            match (summary.is_complete(), summary.interrupted) {
+                (true, _) => said,
+                (false, true) => format!("interrupted: {said}"),
+                (false, false) => format!("not everything could be done: {said}"),
+            }
         }
         _ => "it did not come to its end".to_owned(),
     };
@@ -180,7 +182,8 @@ fn tell(file: &Path, formats: &[Output], console: &Console) -> Result<Exit> {
             return reports::render(output, &story, &moments).map(Some);
         }
         let again = "phoenix apply".to_owned();
-        let mut human = ui::run::Human::of_events(&events, console.style(), console.width(), again);
+        let mut human =
+            ui::run::Human::of_events(&events, console.style(), console.width(), again).verbose(console.is_verbose());
         Ok(Some(events.iter().map(|event| human.on(event)).collect()))
     })?;
     if !matches!(events.last(), Some(Event::RunEnded { .. })) {
@@ -240,7 +243,7 @@ mod tests {
     #[test]
     fn a_log_drops_progress_and_keeps_results() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = Log::begin(&dir.path().join("config.json"), &Console::new(When::Never));
+        let mut log = Log::begin(&dir.path().join("config.json"), &Console::new(When::Never, false));
         let progress = Event::ActionNoticed { action: action(), message: "x".repeat(1 << 16) };
         let result = Event::ActionEnded { action: action(), outcome: Outcome::Create, elapsed_ms: 1 };
         for _ in 0..100 {
@@ -269,7 +272,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let runs = dir.path().join(".phoenix/runs");
         let config = dir.path().join("config.json");
-        let begin = || Log::begin(&config, &Console::new(When::Never)).name;
+        let begin = || Log::begin(&config, &Console::new(When::Never, false)).name;
         begin();
         for n in 10..20 {
             let file = fs::File::create(runs.join(format!("2000-01-01T00-00-{n}.jsonl"))).unwrap();

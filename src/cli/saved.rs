@@ -69,8 +69,13 @@ pub(super) fn show(args: &Args, verb: &Show, console: &Console) -> Result<Exit> 
     Output::fit_for_plans(&verb.format)?;
     let document = read(&verb.file)?;
     let about = about(&document.target);
-    let view =
-        ui::plan::View { style: console.style(), width: console.width(), about: &about, config: &document.config.path };
+    let view = ui::plan::View {
+        verbose: console.is_verbose(),
+        style: console.style(),
+        width: console.width(),
+        about: &about,
+        config: &document.config.path,
+    };
     let human = || ui::plan::render(&document, &view);
     print(&document, &verb.format, &human, console)?;
     Ok(Exit::Done)

@@ -1,5 +1,6 @@
 //! File to model: defaults merged, tags and texts normalised.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
@@ -8,7 +9,8 @@ use super::names::{self, Ids};
 use super::raw::{Raw, RawCloudImage, RawHypervisor, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
 use crate::model::{
     Address, CloudImage, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare,
-    Origin, Origins, OsType, PersistentStorage, Scripts, Settings, SshKey, Timeouts, UserConfig, VmId, Volume,
+    Origin, Origins, OsType, PersistentStorage, ProxmoxValue, Scripts, Settings, SshKey, Timeouts, UserConfig, VmId,
+    Volume, proxmox,
 };
 
 /// Makes what the planner works with. The file has passed every check; a VM without id or name cannot occur and would
@@ -93,6 +95,8 @@ struct Values {
     network_config: Option<NetworkConfig>,
     user_config: Option<UserConfig>,
     cloud_image: Option<CloudImage>,
+    /// `None` takes an inherited value away.
+    proxmox: Option<BTreeMap<&'static str, Option<String>>>,
 }
 
 impl Values {
@@ -123,6 +127,7 @@ impl Values {
             network_config: raw.network_config.map(network),
             user_config: raw.user_config.map(|raw| user(&raw)),
             cloud_image: raw.cloud_image.map(|raw| image(&raw)),
+            proxmox: raw.proxmox.map(|options| proxmox_options(&options)),
         }
     }
 }
@@ -196,8 +201,37 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         user_config: pick_any(&mut origins, Key::UserConfig, own.user_config, shared.user_config.clone())
             .filter(|wish| *wish != UserConfig::default()),
         cloud_image: pick_any(&mut origins, Key::CloudImage, own.cloud_image, shared_image),
+        proxmox: options_of(&mut origins, own.proxmox, shared.proxmox.as_ref()),
         origins,
     }
+}
+
+/// What an object says of options of Proxmox.
+fn proxmox_options(raw: &BTreeMap<String, serde_json::Value>) -> BTreeMap<&'static str, Option<String>> {
+    let read = |(name, value): (&String, &serde_json::Value)| {
+        let option = proxmox::option(name)?;
+        Some((option.name, if value.is_null() { None } else { Some(option.read(value).ok()?) }))
+    };
+    raw.iter().filter_map(read).collect()
+}
+
+/// Merges options of Proxmox one by one.
+fn options_of(
+    origins: &mut Origins,
+    own: Option<BTreeMap<&'static str, Option<String>>>,
+    shared: Option<&BTreeMap<&'static str, Option<String>>>,
+) -> BTreeMap<&'static str, ProxmoxValue> {
+    origins.note(Key::Proxmox, if own.is_some() { Origin::Vm } else { Origin::VmDefaults });
+    let mut merged = BTreeMap::new();
+    let shared = shared.into_iter().flatten().map(|(name, value)| (*name, value.clone(), Origin::VmDefaults));
+    for (name, value, origin) in shared.chain(own.into_iter().flatten().map(|(name, value)| (name, value, Origin::Vm)))
+    {
+        match value {
+            Some(value) => drop(merged.insert(name, ProxmoxValue { value, origin })),
+            None => drop(merged.remove(name)),
+        }
+    }
+    merged
 }
 
 /// Takes the first value there is and notes where it came from.

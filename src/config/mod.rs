@@ -28,6 +28,7 @@ mod lower;
 mod names;
 mod owner;
 mod problem;
+mod proxmox;
 pub(crate) mod raw;
 mod rule;
 pub mod schema;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -17,6 +18,7 @@ mod cloud_init;
 
 pub(crate) use cloud_init::{RawCloudImage, RawNetworkConfig, RawUserConfig};
 
+use crate::model::proxmox::{self, Kind};
 use crate::model::{CloudInitErrors, NetworkModel, OsType};
 
 /// Says which virtual machines there are.
@@ -225,6 +227,13 @@ pub(crate) struct RawVm {
     /// Other VMs of this file are cloned from it with `template_name`. A template that was built stays as it is.
     #[schemars(title = "Template to build", example = true, extend("default" = false))]
     pub(super) is_template: Option<bool>,
+    /// Sets options of the VM by Proxmox's own names (those of `qm set`) that have no key of their own. What is not listed
+    /// stays as it is; an option that is taken out again goes back to Proxmox's default. `null` takes an option of
+    /// `vm_defaults` away.
+    #[serde(deserialize_with = "some_options")]
+    #[schemars(schema_with = "proxmox_options", title = "Options of Proxmox")]
+    #[schemars(example = serde_json::json!({ "cpu": "x86-64-v2-AES", "scsihw": "virtio-scsi-single" }))]
+    pub(super) proxmox: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 /// Says how long the guest is waited for, in seconds.
@@ -319,11 +328,64 @@ fn words<'a>(list: impl IntoIterator<Item = (&'a str, &'a str)>) -> Schema {
     json_schema!({ "type": "string", "oneOf": choices })
 }
 
+/// Makes the schema of the options of Proxmox from the table of what they take.
+fn proxmox_options(_: &mut SchemaGenerator) -> Schema {
+    let mut named = serde_json::Map::new();
+    let mut numbered = serde_json::Map::new();
+    for (name, spec) in proxmox::specs() {
+        let schema = proxmox_option(&spec.kind);
+        match (name.strip_suffix('N'), spec.numbers) {
+            (Some(stem), Some(numbers)) => {
+                let last: Vec<String> = (0..numbers).map(|n| n.to_string()).collect();
+                numbered.insert(format!("^{stem}({})$", last.join("|")), schema);
+            }
+            _ => drop(named.insert(name.clone(), schema)),
+        }
+    }
+    json_schema!({
+        "type": "object",
+        "properties": named,
+        "patternProperties": numbered,
+        "additionalProperties": false,
+    })
+}
+
+/// Makes the schema of one option. Its texts are judged by the table itself, which says more.
+fn proxmox_option(kind: &Kind) -> serde_json::Value {
+    use serde_json::json;
+    let with = |mut schema: serde_json::Value, default: &Option<String>| {
+        if let Some(default) = default {
+            schema["description"] = format!("Proxmox's default: {default}.").into();
+        }
+        schema
+    };
+    match kind {
+        Kind::Switch { default } => with(json!({ "type": ["boolean", "integer", "string", "null"] }), default),
+        Kind::Integer { default, .. } => with(json!({ "type": ["integer", "string", "null"] }), default),
+        Kind::Number { default, .. } => with(json!({ "type": ["number", "string", "null"] }), default),
+        Kind::Words { words, default } => {
+            with(json!({ "type": ["string", "integer", "null"], "examples": words }), default)
+        }
+        Kind::Text { default, .. } => with(json!({ "type": ["string", "integer", "null"] }), default),
+        Kind::Parts { first, parts } => {
+            let names: Vec<&str> = parts.keys().map(String::as_str).filter(|name| name != first).collect();
+            let bare = if first.is_empty() { String::new() } else { format!("{first} first, then ") };
+            let text = format!("A property string, `name=value` parted by commas: {bare}{}.", names.join(", "));
+            json!({ "type": ["string", "integer", "null"], "description": text })
+        }
+    }
+}
+
+/// Reads a map of options and refuses one that stands twice.
+fn some_options<'de, D: Deserializer<'de>>(from: D) -> Result<Option<BTreeMap<String, serde_json::Value>>, D::Error> {
+    each_name_once(from).map(Some)
+}
+
 /// Reads a map and refuses a key that stands twice, as structs do by themselves.
-fn each_name_once<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, RawNfsShare>, D::Error> {
-    struct Once;
-    impl<'de> Visitor<'de> for Once {
-        type Value = BTreeMap<String, RawNfsShare>;
+fn each_name_once<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<BTreeMap<String, T>, D::Error> {
+    struct Once<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Once<T> {
+        type Value = BTreeMap<String, T>;
 
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("an object")
@@ -331,14 +393,14 @@ fn each_name_once<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String,
 
         fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
             let mut map = BTreeMap::new();
-            while let Some((name, share)) = entries.next_entry::<String, RawNfsShare>()? {
+            while let Some((name, value)) = entries.next_entry::<String, T>()? {
                 match map.entry(name) {
-                    Entry::Vacant(free) => drop(free.insert(share)),
+                    Entry::Vacant(free) => drop(free.insert(value)),
                     Entry::Occupied(taken) => return Err(A::Error::custom(format!("`{}` stands twice", taken.key()))),
                 }
             }
             Ok(map)
         }
     }
-    from.deserialize_map(Once)
+    from.deserialize_map(Once(PhantomData))
 }

@@ -108,6 +108,8 @@ pub(super) fn document() -> &'static Value {
 /// defaults and the line breaks of doc comments.
 fn polish(schema: &mut Value) {
     match schema {
+        // Made by hand: there `null` has a meaning.
+        Value::Object(object) if object.contains_key("patternProperties") => {}
         Value::Object(object) => {
             if let Some(Value::Array(types)) = object.get_mut("type") {
                 types.retain(|word| word != "null");

@@ -12,6 +12,7 @@ use super::problem::{Problem, Problems, shown};
 use super::schema;
 use super::spans::{Place, escaped, unescaped};
 use crate::diag::nearest;
+use crate::model::proxmox;
 
 /// How many violations of rules are held that a check of this program knows, too: it says nearly all of them.
 const MOST_ALSO_KNOWN: usize = 10_000;
@@ -210,6 +211,9 @@ fn said(violation: &Violation<'_>, text: &str, root: &Tree<'_>) -> Option<Proble
 }
 
 fn unknown_key(object: &str, key: &str, known: &[&str]) -> Problem {
+    if object.ends_with("/proxmox") {
+        return unknown_option(object, key, known);
+    }
     let message = match key {
         "vm_id" | "vm_name" | "adopt" | "is_template" if object == "/vm_defaults" => {
             return Problem::new(
@@ -224,6 +228,23 @@ fn unknown_key(object: &str, key: &str, known: &[&str]) -> Problem {
     };
     let hint = nearest(key, known.iter().copied())
         .map_or_else(|| format!("known here: {}", known.join(", ")), |meant| format!("did you mean `{meant}`?"));
+    Problem::new(codes::UNKNOWN_KEY, message, Place::key(format!("{object}/{}", escaped(key)))).hint(hint)
+}
+
+/// A name under `proxmox` that cannot stand there.
+fn unknown_option(object: &str, key: &str, known: &[&str]) -> Problem {
+    let (message, hint) = match proxmox::why_not(key) {
+        Some((why, hint)) => (format!("the option {} {why}", shown(key)), hint),
+        None => {
+            let stems = proxmox::specs().keys().map(String::as_str);
+            let meant = nearest(key, known.iter().copied().chain(stems));
+            let hint = meant.map_or_else(
+                || "the names are those of `qm set`, with a number where several are possible".to_owned(),
+                |meant| format!("did you mean `{}`?", meant.replace('N', "0")),
+            );
+            (format!("{} is no option of Proxmox", shown(key)), hint)
+        }
+    };
     Problem::new(codes::UNKNOWN_KEY, message, Place::key(format!("{object}/{}", escaped(key)))).hint(hint)
 }
 

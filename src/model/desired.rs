@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{CloudImage, NetworkConfig, Origins, Timeouts, UserConfig, VmId};
+use super::{CloudImage, NetworkConfig, Origins, ProxmoxValue, Timeouts, UserConfig, VmId};
 
 /// Everything one config file wants.
 ///
@@ -142,6 +142,9 @@ pub struct DesiredVm {
     pub network_config: Option<NetworkConfig>,
     /// The user of the guest, by cloud-init; `None` leaves it as it is.
     pub user_config: Option<UserConfig>,
+    /// Options by Proxmox's own names, without those that were taken away; what is not listed stays as it is.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub proxmox: BTreeMap<&'static str, ProxmoxValue>,
     /// Where each value came from. Not serialised: a value is the same wherever it stands.
     #[serde(skip)]
     pub origins: Origins,

@@ -41,6 +41,7 @@ named! {
         UserConfig = "user_config",
         CloudImage = "cloud_image",
         IsTemplate = "is_template",
+        Proxmox = "proxmox",
     }
 }
 

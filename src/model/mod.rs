@@ -12,6 +12,7 @@ mod host_path;
 mod ids;
 mod key;
 mod named;
+pub mod proxmox;
 mod record;
 mod ssh_key;
 mod target;
@@ -31,10 +32,11 @@ pub use host_path::{
 };
 pub use ids::{InvalidVmId, VmId};
 pub use key::{Key, Origin, Origins};
+pub use proxmox::ProxmoxValue;
 pub use record::{Record, RecordState};
 pub use ssh_key::{InvalidKey, PRIVATE_KEY, SshKey};
 pub use target::{InvalidTarget, Target};
-pub use words::{ActionKind, Disruption, Outcome, Timeouts};
+pub use words::{ActionKind, Disruption, Outcome, RestartDue, Timeouts};
 
 /// Bytes in one GiB.
 pub const GIB: u64 = 1 << 30;

@@ -40,6 +40,31 @@ impl Outcome {
     }
 }
 
+/// When values of a running VM take effect that only a stop and start brings into effect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartDue {
+    /// There are none.
+    #[default]
+    No,
+    /// Now: the plan restarts the VM.
+    Now,
+    /// At the VM's next restart, which is left to an administrator.
+    Later,
+}
+
+impl RestartDue {
+    /// What is said of the VM; empty where nothing is.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "",
+            Self::Now => "restarts now",
+            Self::Later => "waits for a restart",
+        }
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

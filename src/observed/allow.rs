@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::allowed_path;
+use crate::model::{allowed_path, proxmox};
 
 /// The file, on the node that exports.
 pub const ALLOW_FILE: &str = "/etc/phoenix/allow.json";
@@ -31,6 +31,9 @@ struct AllowFile {
     /// Directories below which the images of `cloud_image` may lie: absolute paths.
     #[serde(default)]
     image_paths: Vec<String>,
+    /// Options of VMs that may reach into the node, by Proxmox's names, with or without a number: `args`, `hostpci`, `usb0`.
+    #[serde(default)]
+    host_options: Vec<String>,
 }
 
 /// What a node allows VMs to have, beyond what is built in.
@@ -42,6 +45,9 @@ pub struct Allowed {
     /// Directories below which images may lie.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub image_paths: Vec<String>,
+    /// Options of VMs that may reach into the node, with or without a number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_options: Vec<String>,
     /// Why the file counts for nothing: a lower-case fragment to follow its path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
@@ -101,8 +107,13 @@ impl Allowed {
             let path = |path: String| allowed_path(&path).map_err(|error| format!("`{path}` in `{key}` {error}"));
             paths.into_iter().map(path).collect::<Result<Vec<_>, _>>()
         };
+        if let Some(name) = file.host_options.iter().find(|name| !proxmox::can_reach(name)) {
+            return Self::broken(format!("`{name}` in `host_options` is no option that reaches into a node"));
+        }
         match (read("host_paths", file.host_paths), read("image_paths", file.image_paths)) {
-            (Ok(host_paths), Ok(image_paths)) => Self { host_paths, image_paths, broken: None },
+            (Ok(host_paths), Ok(image_paths)) => {
+                Self { host_paths, image_paths, host_options: file.host_options, broken: None }
+            }
             (Err(why), _) | (_, Err(why)) => Self::broken(why),
         }
     }

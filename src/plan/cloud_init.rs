@@ -34,7 +34,7 @@ pub(super) fn drive_waits(vm: &DesiredVm, live: &VmObserved, changes: &[Change])
         return Some("values of cloud-init change");
     }
     let wished: Vec<&str> = options::rows()
-        .filter(|row| row.key.is_some_and(|key| keys.contains(&key)) && (row.wish)(vm, Some(live)) != Wish::Leave)
+        .filter(|row| row.key.is_some_and(|key| keys.contains(&key)) && row.wished(vm, Some(live)) != Wish::Leave)
         .flat_map(|row| row.options.iter().copied())
         .collect();
     let stale = live.cloud_init.not_in_drive.iter().any(|option| wished.contains(&option.as_str()));

@@ -148,6 +148,14 @@ pub const CLAIMED: &str = "T085";
 pub const NO_QUORUM: &str = "T090";
 /// No configuration names volumes of the VM.
 pub const UNNAMED_VOLUMES: &str = "T091";
+/// Options of a VM do not go together.
+pub const BOUNDED: &str = "T092";
+/// An option of a VM reaches into the node, and nothing allows it.
+pub const HOST_OPTION: &str = "T086";
+/// An option of a VM reaches into the node.
+pub const REACHES_NODE: &str = "T087";
+/// A VM with UEFI firmware has no EFI disk.
+pub const NO_EFI_DISK: &str = "T093";
 
 /// Every code with its meaning.
 pub const ALL: &[(&str, &str)] = &[
@@ -224,5 +232,9 @@ pub const ALL: &[(&str, &str)] = &[
     (IMAGE_PATH, "no VM may be made from a file of the node"),
     (NO_QUORUM, "the cluster has no quorum"),
     (UNNAMED_VOLUMES, "volumes of the VMID are there that no configuration names"),
+    (BOUNDED, "options of the VM do not go together"),
+    (HOST_OPTION, "an option of the VM reaches into the node, and nothing allows it"),
+    (REACHES_NODE, "an option of the VM reaches into the node"),
+    (NO_EFI_DISK, "a VM with UEFI firmware has no EFI disk"),
     (CLAIMED, "only a record says that a VM which is to be destroyed belongs to the project"),
 ];

@@ -20,7 +20,7 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> V
 /// Adds the changes that a row stands for: one, or one for each of the keys that differ.
 fn add(found: &mut Vec<Change>, differing: &Differing<'_>, taking: &Taking<'_>) {
     let Differing { row, now, wish } = differing;
-    let (disruption, note) = (row.uptake)(taking);
+    let (disruption, note) = row.taken(taking);
     let mut change = |old: Option<String>, new: String| {
         // Said once is enough.
         let said = found.iter().any(|change: &Change| change.note == note);
@@ -98,7 +98,7 @@ fn made(vm: &DesiredVm, key: Key) -> String {
 /// What the config wishes for a key of a VM that is to be made, as text.
 fn new_value(vm: &DesiredVm, key: Key) -> String {
     let parts = options::rows().filter(|row| row.key == Some(key)).filter_map(|row| {
-        let wish = (row.wish)(vm, None);
+        let wish = row.wished(vm, None);
         let text = wish.value()?.to_string();
         Some(if matches!(wish.value(), Some(Value::Keys(_))) { text.replace('\n', ", ") } else { text })
     });
@@ -112,6 +112,9 @@ const UNKNOWN_SIZE: &str = "the image's size is not known yet; a larger one is r
 /// All values of a VM that is to be made, in table order. Its name stands in the heading.
 pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change> {
     let mut template = template;
+    // One line for each option by Proxmox's own name, and for what phoenix sees to by itself.
+    let own = options::rows_for(vm, None);
+    let own = own.filter(|row| row.option.is_some() || (row.key.is_none() && row.is_named_whole()));
     Key::ALL
         .into_iter()
         .filter(|key| *key != Key::VmName)
@@ -126,8 +129,8 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
             },
             ..Change::default()
         })
-        .chain(options::rows().filter(|row| row.key.is_none() && row.is_named_whole()).map(|row| Change {
-            new: (row.wish)(vm, None).value().map(ToString::to_string).unwrap_or_default(),
+        .chain(own.map(|row| Change {
+            new: row.wished(vm, None).value().map(ToString::to_string).unwrap_or_default(),
             ..of_row(row, vm)
         }))
         .filter(|change| !change.new.is_empty())

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ChangedBy, Request};
-use crate::model::{ActionKind, Disruption, Origin, Outcome};
+use crate::model::{ActionKind, Disruption, Origin, Outcome, RestartDue};
 
 mod agreed;
 mod held;
@@ -16,7 +16,7 @@ pub use made::meaning;
 pub use operands::DocumentOperands;
 
 /// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
-pub const DOCUMENT_VERSION: u32 = 3;
+pub const DOCUMENT_VERSION: u32 = 4;
 
 /// A plan of phoenix: every action that would be done, and what it was made from. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -132,8 +132,10 @@ pub struct DocumentSummary {
     pub no_op: usize,
     /// Blocked by an error.
     pub blocked: usize,
-    /// To restart, by this plan or by somebody.
-    pub restarts: usize,
+    /// That the plan restarts.
+    pub restarts_now: usize,
+    /// With values that wait for a restart when everything planned is done; counted with the updated and the unchanged, too.
+    pub waits_for_restart: usize,
 }
 
 /// What would be done to one VM.
@@ -147,6 +149,8 @@ pub struct DocumentVm {
     pub outcome: Outcome,
     /// The worst that its changes cost it.
     pub disruption: Disruption,
+    /// When its values take effect that only a restart brings into effect.
+    pub restart: RestartDue,
     /// An error is about it: nothing would be done.
     pub blocked: bool,
     /// Digest of the configuration it was planned from; absent where there was no VM, or nothing is to be done.
@@ -268,6 +272,22 @@ impl DocumentVm {
     #[must_use]
     pub fn is_taken_over(&self) -> bool {
         !self.blocked && self.actions.iter().any(|action| action.kind == ActionKind::Adopt && action.outcome.acts())
+    }
+
+    /// What its changes cost it, in words; empty: nothing.
+    #[must_use]
+    pub fn cost_words(&self) -> &'static str {
+        if self.disruption == Disruption::Restart { self.restart.as_str() } else { self.disruption.as_str() }
+    }
+
+    /// What one of its changes costs it, in words; empty: nothing.
+    #[must_use]
+    pub fn cost_of(&self, change: &DocumentChange) -> &'static str {
+        match (change.disruption, self.restart) {
+            (Disruption::Restart, RestartDue::Now) => "takes effect with this restart",
+            (Disruption::Restart, _) => "takes effect at the next restart",
+            (other, _) => other.as_str(),
+        }
     }
 
     /// Its outcome in words.

@@ -17,8 +17,8 @@ const DIGEST: &str = "sha256:";
 
 /// What phoenix has applied to a VM that is as the config says.
 pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
-    let rows = options::rows().filter(|row| row.kept == Kept::Applied);
-    rows.filter_map(|row| match (row.wish)(vm, None) {
+    let rows = options::rows_for(vm, None).filter(|row| row.kept == Kept::Applied);
+    rows.filter_map(|row| match row.wished(vm, None) {
         Wish::Leave => None,
         wish => Some((row.applied_as().to_owned(), kept(&text(wish.value())).into_owned())),
     })
@@ -87,17 +87,19 @@ pub(super) fn changes(
 pub(super) fn outside(live: &VmObserved, record: &Record) -> Vec<(&'static str, Option<String>, String)> {
     let changed = |row: &'static Row| {
         let was = row.applied(&record.applied)?;
-        let now = (row.read)(live);
-        (!is_same(now.as_ref(), was)).then(|| (row.name, known(was), text(now.as_ref())))
+        let now = row.has(live);
+        (!is_same(row, now.as_ref(), was)).then(|| (row.name, known(was), text(now.as_ref())))
     };
-    options::rows().filter_map(changed).collect()
+    options::rows_in(record).filter_map(changed).collect()
 }
 
 /// Whether a value is the one that was applied. A disk that was taken over may fill its last GiB in part; and none ever
 /// shrinks.
-fn is_same(now: Option<&Value<'_>>, was: &str) -> bool {
+fn is_same(row: &Row, now: Option<&Value<'_>>, was: &str) -> bool {
     let text = text(now);
-    is_kept(was, &kept(&text)) || (matches!(now, Some(Value::Bytes(_))) && rounded_up(&text) == rounded_up(was))
+    is_kept(was, &kept(&text))
+        || row.still_has(&text, was)
+        || (matches!(now, Some(Value::Bytes(_))) && rounded_up(&text) == rounded_up(was))
 }
 
 /// A value that was applied, where it was kept.
@@ -108,9 +110,9 @@ fn known(was: &str) -> Option<String> {
 fn attribute(change: &mut Change, vm: &DesiredVm, live: &VmObserved, applied: &BTreeMap<String, String>) {
     let Some(row) = change.rows().next() else { return };
     let Some(was) = row.applied(applied) else { return };
-    let (now, wish) = ((row.read)(live), (row.wish)(vm, None));
+    let (now, wish) = (row.has(live), row.wished(vm, None));
     let wished = is_kept(was, &kept(&text(wish.value())));
-    change.by = Some(match (is_same(now.as_ref(), was), wished) {
+    change.by = Some(match (is_same(row, now.as_ref(), was), wished) {
         (true, _) => ChangedBy::File,
         (false, true) => ChangedBy::Outside,
         (false, false) => ChangedBy::Both,

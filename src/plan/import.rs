@@ -243,7 +243,7 @@ fn entry(
     say(Key::UserConfig, user, default.user_config.as_ref().map_or_else(nothing, regained::user_value));
     for row in options::rows().filter(|row| row.is_named_whole() && row.key != Some(Key::VmName)) {
         // What the file wishes of no VM stays as it is, and so does what this one has not.
-        if let (Some(wish), Some(is)) = ((row.wish)(default, None).value(), (row.read)(live)) {
+        if let (Some(wish), Some(is)) = (row.wished(default, None).value(), row.has(live)) {
             let (wish, is) = (wish.to_json(), is.to_json());
             keys.extend((is != wish).then_some((row.name, is)));
         }

@@ -15,7 +15,12 @@ fn shown(vm: &VmPlan, live: &VmObserved, found: &mut Vec<String>) {
     // All values of a VM that is being made are shown.
     let Some(step) = step.filter(|step| step.values.is_some()) else { return };
     let written = |row: &&'static Row| row.step == ActionKind::Configure;
-    let write = options::render(options::rows().filter(written), (&step.desired, live, false), None, None);
+    let write = options::render(
+        options::rows_for(&step.desired, Some(live)).filter(written),
+        (&step.desired, live, false),
+        None,
+        None,
+    );
     // Notes without room for what is wished are a problem of the plan.
     let Ok(write) = write else { return };
     let shown: Vec<&Row> = vm.changes.iter().flat_map(Change::rows).filter(written).collect();

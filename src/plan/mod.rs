@@ -17,6 +17,7 @@ mod earlier;
 mod existing;
 mod exports;
 mod grants;
+mod hardware;
 mod image;
 pub mod import;
 pub mod inventory;

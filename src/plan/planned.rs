@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Action, Change, Retired, Waiting};
 use crate::dag::Dag;
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, DesiredVm, Digest, Disruption, Outcome, VmId};
+use crate::model::{ActionKind, DesiredVm, Digest, Disruption, Outcome, RestartDue, VmId};
 
 /// Everything that would be done to a target, action by action.
 #[derive(Debug, Clone)]
@@ -62,6 +62,23 @@ pub struct VmPlan {
 }
 
 impl VmPlan {
+    /// When its values take effect that wait for a stop and start; `No` for a VM that is blocked.
+    #[must_use]
+    pub fn restart_due(&self) -> RestartDue {
+        let acts = |kinds: &[ActionKind]| self.actions.iter().any(|a| a.outcome.acts() && kinds.contains(&a.kind));
+        if self.blocked {
+            RestartDue::No
+        } else if acts(&[ActionKind::Restart]) {
+            RestartDue::Now
+        } else if acts(&[ActionKind::Stop, ActionKind::Start, ActionKind::ConvertToTemplate, ActionKind::Destroy]) {
+            RestartDue::No
+        } else if self.disruption == Disruption::Restart || !self.waiting.is_empty() {
+            RestartDue::Later
+        } else {
+            RestartDue::No
+        }
+    }
+
     /// Whether one of its actions stops it by force, should its guest not shut down.
     #[must_use]
     pub fn stops_by_force(&self) -> bool {
@@ -129,17 +146,9 @@ impl Plan {
         self.problems.iter().any(Diagnostic::is_error)
     }
 
-    /// VMs that need a restart, which this plan does or leaves to an administrator.
+    /// How many VMs have values that take effect at such a time, blocked ones aside.
     #[must_use]
-    pub fn restarts_needed(&self) -> usize {
-        self.vms.iter().filter(|vm| !vm.blocked && vm.disruption == Disruption::Restart).count()
-    }
-
-    /// VMs with values that still wait for a restart when everything planned is done.
-    #[must_use]
-    pub fn restarts_left(&self) -> usize {
-        let restarts = |vm: &VmPlan| vm.actions.iter().any(|action| action.kind == ActionKind::Restart);
-        let waits = |vm: &&VmPlan| vm.disruption == Disruption::Restart || !vm.waiting.is_empty();
-        self.vms.iter().filter(|vm| !vm.blocked).filter(waits).filter(|vm| !restarts(vm)).count()
+    pub fn restarts(&self, due: RestartDue) -> usize {
+        self.vms.iter().filter(|vm| vm.restart_due() == due).count()
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, order, placement, preflight,
-    quorum, select, steps,
+    Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, hardware, order, placement,
+    preflight, quorum, select, steps,
 };
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
@@ -71,6 +71,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
             ids.into_iter().map(|vm| steps::power::plan_power(vm, *power, &scene, &mut problems)).collect()
         }
     };
+    problems.extend(hardware::judge(&vms, &scene, &request.allow_host_options));
     let lost: BTreeMap<VmId, Diagnostic> =
         vms.iter().filter_map(|vm| Some((vm.vm, placement::out_of_reach(vm.vm, observed)?))).collect();
     // What is missing on such a node says nothing about the VM.

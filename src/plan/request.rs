@@ -36,6 +36,9 @@ pub struct Request {
     /// `--allow-host-path`: directories of the node that VMs may have, beyond what the node allows itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_host_paths: Vec<String>,
+    /// `--allow-host-option`: options of VMs that may reach into the node, beyond what the node allows itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_host_options: Vec<String>,
     /// What is to be done.
     #[serde(default)]
     pub goal: Goal,

@@ -2,8 +2,6 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
 
-use crate::plan::document::PlanDocument;
-
 /// Breaks text at spaces so that each line fits into `width` columns; a word that is longer than that is broken anywhere,
 /// so that nothing is cut off.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
@@ -27,19 +25,6 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     }
     lines.push(line);
     lines
-}
-
-/// What is to be said of the VMs that a plan updates, in brackets; empty where there is nothing.
-pub fn aside(plan: &PlanDocument) -> String {
-    let taken = plan.vms.iter().filter(|vm| vm.is_taken_over()).count();
-    let mut words = Vec::new();
-    if taken > 0 {
-        words.push(format!("{} taken over", number(taken)));
-    }
-    if plan.summary.restarts > 0 {
-        words.push(count(plan.summary.restarts, "restart"));
-    }
-    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }
 
 /// Joins items with arrows so that each line fits into `width` columns; an item is broken only if it does not fit alone.

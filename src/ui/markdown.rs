@@ -2,8 +2,8 @@
 //!
 //! Made from the document, so that a saved plan looks like a fresh one.
 
-use super::layout::aside;
 use super::text::safe;
+use super::verdict;
 use crate::model::{Disruption, Outcome};
 use crate::plan::document::{DocumentAction, DocumentChange, DocumentProblem, DocumentVm, PlanDocument};
 
@@ -37,13 +37,7 @@ pub fn render(plan: &PlanDocument) -> String {
 }
 
 fn head(plan: &PlanDocument) -> String {
-    let summary = &plan.summary;
-    let restart = aside(plan);
-    let blocked = if summary.blocked == 0 { String::new() } else { format!(", **{} blocked**", summary.blocked) };
-    let mut out = format!(
-        "**Plan: {} to create, {} to update{restart}, {} to destroy, {} unchanged{blocked}.**\n\n",
-        summary.create, summary.update, summary.destroy, summary.no_op
-    );
+    let mut out = format!("**Plan: {}.**\n\n", verdict::of_plan(plan));
     let origin = match plan.target_origin() {
         None => String::new(),
         Some((words, "")) => format!(" ({words})"),
@@ -100,7 +94,7 @@ fn block(vm: &DocumentVm) -> String {
     };
     let words = if vm.blocked { "blocked" } else { vm.outcome_words() };
     let costs = if vm.disruption > Disruption::Live && !vm.blocked {
-        format!(", <b>{}</b>", vm.disruption.as_str())
+        format!(", <b>{}</b>", vm.cost_words())
     } else {
         String::new()
     };
@@ -115,7 +109,7 @@ fn block(vm: &DocumentVm) -> String {
         out.push_str("| key | now | then | |\n|---|---|---|---|\n");
     }
     for change in &vm.changes {
-        out.push_str(&row(change));
+        out.push_str(&row(vm, change));
     }
     for waiting in &vm.waiting {
         let shown = |value: &Option<String>| value.as_deref().map_or("*unset*".to_owned(), cell);
@@ -138,12 +132,12 @@ fn block(vm: &DocumentVm) -> String {
     out
 }
 
-fn row(change: &DocumentChange) -> String {
+fn row(vm: &DocumentVm, change: &DocumentChange) -> String {
     let old = change.old.as_deref().map_or(String::new(), cell);
     let new = if change.new.is_empty() { "*none*".to_owned() } else { cell(&change.new) };
     let remark = plain(&change.remark()).replace('|', "\\|");
     let remark = if change.is_drift() { format!("**!** {remark}") } else { remark };
-    let mut notes: Vec<String> = vec![change.disruption.as_str().to_owned(), remark];
+    let mut notes: Vec<String> = vec![vm.cost_of(change).to_owned(), remark];
     notes.retain(|note| !note.is_empty());
     format!("| {} | {old} | {new} | {} |\n", cell(&change.key), notes.join(", "))
 }

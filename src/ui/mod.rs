@@ -19,3 +19,4 @@ pub mod story;
 pub mod style;
 pub mod table;
 pub mod text;
+pub mod verdict;

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use super::layout::{aside, chain, count, number, pad, wrap};
+use super::layout::{chain, count, number, pad, wrap};
 use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_lines};
+use super::verdict;
 use crate::hypervisor::About;
 use crate::model::{Disruption, Key, Origin, Outcome};
 use crate::plan::document::{DocumentAction, DocumentChange, DocumentVm, PlanDocument, TargetOrigin};
@@ -22,6 +23,8 @@ pub struct View<'a> {
     pub about: &'a About,
     /// Name of the config.
     pub config: &'a str,
+    /// Every unchanged VM has its line, however many there are.
+    pub verbose: bool,
 }
 
 /// From this many unchanged VMs on they are counted instead of listed.
@@ -36,15 +39,16 @@ pub fn render(plan: &PlanDocument, view: &View<'_>) -> String {
     let mut out = String::new();
     header(plan, view, &mut out);
     let unchanged = plan.summary.no_op;
+    let listed = view.verbose || unchanged <= MOST_LISTED;
     for vm in &plan.vms {
         if vm.outcome.acts() || !vm.waiting.is_empty() || vm.blocked {
             block(vm, view, &mut out);
-        } else if unchanged <= MOST_LISTED {
+        } else if listed {
             heading(vm, "no-op", Role::Faint, glyph(Outcome::NoOp), view, &mut out);
         }
     }
-    if unchanged > MOST_LISTED {
-        let _ = writeln!(out, "= {} as wished", count(unchanged, "virtual machine"));
+    if !listed {
+        let _ = writeln!(out, "= {} unchanged", count(unchanged, "virtual machine"));
     }
     out.push('\n');
     table(plan, view, &mut out);
@@ -86,13 +90,13 @@ fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
     if vm.blocked {
         heading(vm, "blocked, see the errors", Role::Failure, "!", view, out);
     } else {
-        let disruption = match vm.disruption {
-            Disruption::None => String::new(),
-            other => format!(", {}", other.as_str()),
+        let cost = match vm.cost_words() {
+            "" => String::new(),
+            words => format!(", {words}"),
         };
         let role = if vm.outcome.acts() { vm.outcome.into() } else { Role::Attention };
         let (sign, verdict) = if vm.outcome.acts() {
-            (glyph(vm.outcome), format!("{}{disruption}", vm.outcome_words()))
+            (glyph(vm.outcome), format!("{}{cost}", vm.outcome_words()))
         } else {
             ("!", "no-op, waits for a restart".to_owned())
         };
@@ -237,7 +241,7 @@ fn table(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
             vm.vm.to_string(),
             safe(&vm.name).into_owned(),
             vm.outcome_words().to_owned(),
-            vm.disruption.as_str().to_owned(),
+            vm.cost_words().to_owned(),
             safe(&what).into_owned(),
         ]
     });
@@ -245,27 +249,17 @@ fn table(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
     out.push('\n');
 }
 
-/// The closing lines: counts, and that nothing real is meant where that is so.
+/// The closing lines: the hash, that nothing real is meant where that is so, and last the verdict.
 #[must_use]
 pub fn summary(plan: &PlanDocument, view: &View<'_>) -> String {
-    let restart = aside(plan);
-    let blocked = match plan.summary.blocked {
-        0 => String::new(),
-        n => format!(", {} blocked", number(n)),
-    };
-    let line = format!(
-        "Plan: {} to create, {} to update{restart}, {} to destroy, {} unchanged{blocked}.",
-        number(plan.summary.create),
-        number(plan.summary.update),
-        number(plan.summary.destroy),
-        number(plan.summary.no_op),
-    );
-    let mut out = format!("{}\n", view.style.paint(Role::Strong, &line));
+    let mut out = String::new();
     if plan.vms.iter().any(|vm| vm.outcome.acts()) {
         let _ = writeln!(out, "{}", view.style.paint(Role::Faint, &format!("Plan hash {}", safe(&plan.hash))));
     }
     if view.about.simulated {
         let _ = writeln!(out, "{}", view.style.paint(Role::Faint, "Embedded node: no real VM would change."));
     }
+    let line = format!("Plan: {}.", verdict::of_plan(plan));
+    let _ = writeln!(out, "{}", view.style.paint(Role::Strong, &line));
     out
 }

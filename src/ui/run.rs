@@ -1,6 +1,6 @@
 //! A run as people and programs read it, event by event.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use super::layout::{count, cut, duration, number, pad, wrap};
 use super::story::{Moment, Story};
 use super::style::{Role, Style, glyph};
 use super::text::{safe, safe_json, safe_lines};
+use super::verdict::{of_actions, of_run};
 use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary, VmReached};
 use crate::model::{Outcome, VmId};
 use crate::plan::Plan;
@@ -80,6 +81,9 @@ pub fn plain(story: &Story, moments: &[Moment]) -> String {
 /// Lines of a failure that its summary repeats.
 const LAST_LINES: usize = 5;
 
+/// Up to this many VMs without changes have a line each.
+const MOST_LISTED: usize = 20;
+
 /// Most VMs whose addresses the end of a run tells.
 const MOST_REACHED: usize = 20;
 
@@ -97,6 +101,12 @@ pub struct Human {
     /// What to type to go on after something was left undone.
     continue_with: String,
     failures: Vec<(ActionName, Failure)>,
+    /// The VMs of which one line is said, with the number of their actions: nothing is to be done to them.
+    unchanged: BTreeMap<VmId, usize>,
+    /// Those of them that had their line.
+    listed: BTreeSet<VmId>,
+    /// The actions that were skipped, by their VM and why.
+    skipped: BTreeMap<(VmId, String), Vec<String>>,
     /// The VMs to which something was done.
     acted: BTreeSet<VmId>,
 }
@@ -107,7 +117,17 @@ impl Human {
     pub fn new(plan: &Plan, style: Style, width: usize, continue_with: String) -> Self {
         let names =
             plan.vms.iter().flat_map(|vm| vm.actions.iter().map(move |action| (vm.vm, &*vm.name, action.title())));
-        Self::with_columns(columns(names), style, width, continue_with)
+        let unchanged = plan.vms.iter().filter(|vm| !vm.outcome.acts()).map(|vm| (vm.vm, vm.actions.len()));
+        Self { unchanged: unchanged.collect(), ..Self::with_columns(columns(names), style, width, continue_with) }
+    }
+
+    /// Every action has its line, those of unchanged VMs, too.
+    #[must_use]
+    pub fn verbose(mut self, verbose: bool) -> Self {
+        if verbose {
+            self.unchanged.clear();
+        }
+        self
     }
 
     /// A face for a run that is over, told again from its events.
@@ -115,13 +135,25 @@ impl Human {
     pub fn of_events(events: &[Event], style: Style, width: usize, continue_with: String) -> Self {
         let names = events.iter().filter_map(Event::action);
         let names = names.map(|action| (action.vm, &*action.name, action.action.clone()));
-        Self::with_columns(columns(names), style, width, continue_with)
+        let human = Self::with_columns(columns(names), style, width, continue_with);
+        Self { unchanged: unchanged(events), ..human }
     }
 
     fn with_columns(columns: (usize, usize), style: Style, width: usize, continue_with: String) -> Self {
         // The outcome and how long it took stand in the same row, if anything can be done about it.
         let columns = (columns.0, columns.1.min(width.saturating_sub(columns.0 + 22)));
-        Self { style, width, columns, simulated: false, continue_with, failures: Vec::new(), acted: BTreeSet::new() }
+        Self {
+            style,
+            width,
+            columns,
+            simulated: false,
+            continue_with,
+            failures: Vec::new(),
+            unchanged: BTreeMap::new(),
+            listed: BTreeSet::new(),
+            skipped: BTreeMap::new(),
+            acted: BTreeSet::new(),
+        }
     }
 
     /// The lines to print for an event, each with its line break; often none.
@@ -138,6 +170,10 @@ impl Human {
             Event::ActionEnded { action, outcome, elapsed_ms } => {
                 if outcome.acts() {
                     self.acted.insert(action.vm);
+                } else if let Some(actions) = self.unchanged.get(&action.vm) {
+                    let first = self.unchanged.len() <= MOST_LISTED && self.listed.insert(action.vm);
+                    let all = ActionName { action: count(*actions, "action"), ..action.clone() };
+                    return if first { self.line("=", Role::Faint, &all, "no-op", None) } else { String::new() };
                 }
                 let elapsed = outcome.acts().then_some(*elapsed_ms);
                 self.line(glyph(*outcome), (*outcome).into(), action, outcome.as_str(), elapsed)
@@ -155,10 +191,8 @@ impl Human {
                 out
             }
             Event::ActionSkipped { action, because } => {
-                let mut out = self.line("-", Role::Faint, action, "skipped", None);
-                out.truncate(out.trim_end().len());
-                out.push_str(&format!(" because of {}\n", safe(because)));
-                out
+                self.skipped.entry((action.vm, because.clone())).or_default().push(action.action.clone());
+                String::new()
             }
             Event::Interrupted { times: 1, running } => format!(
                 "Interrupted: nothing new is begun, {} may end. Interrupt again to leave at once.\n",
@@ -203,43 +237,12 @@ impl Human {
     }
 
     fn summary(&self, summary: &Summary, vms: &[VmReached], elapsed_ms: u64) -> String {
-        let Summary {
-            created,
-            updated,
-            destroyed,
-            unchanged,
-            failed,
-            stale: _,
-            skipped,
-            not_started,
-            left_running,
-            interrupted,
-        } = summary;
-        let mut parts = vec![
-            format!("{} create", number(*created)),
-            format!("{} update", number(*updated)),
-            format!("{} no-op", number(*unchanged)),
-        ];
-        if *destroyed > 0 {
-            parts.insert(2, format!("{} destroy", number(*destroyed)));
-        }
-        for (list, word) in
-            [(failed, "failed"), (skipped, "skipped"), (not_started, "not begun"), (left_running, "left running")]
-        {
-            if !list.is_empty() {
-                parts.push(format!("{} {word}", number(list.len())));
-            }
-        }
         let complete = summary.is_complete();
-        let word = match (complete, interrupted) {
-            (true, _) => "Done",
-            (false, true) => "Interrupted",
-            (false, false) => "Not everything could be done",
-        };
-        let role = if complete { Role::Strong } else { Role::Failure };
+        let (took, actions) = (duration(elapsed_ms), of_actions(summary));
         let mut out = String::from("\n");
-        out.push_str(&self.style.paint(role, &format!("{word} in {}: {}.", duration(elapsed_ms), parts.join(", "))));
-        out.push('\n');
+        for part in wrap(&format!("Actions in {took}: {actions}."), self.width) {
+            out.push_str(&format!("{part}\n"));
+        }
         for (action, failure) in &self.failures {
             let first = failure.error.lines().next().unwrap_or_default();
             let maybe = if failure.may_have_happened { " (it may have happened)" } else { "" };
@@ -253,10 +256,14 @@ impl Human {
                 out.push_str(&self.last_lines(&failure.error));
             }
         }
-        for (list, word) in [(skipped, "skipped because of that"), (not_started, "not begun")] {
-            if !list.is_empty() {
-                out.push_str(&self.list(word, list));
-            }
+        for ((vm, because), actions) in self.skipped.iter().take(MOST_LISTED) {
+            out.push_str(&self.list(&format!("skipped because of {because}: {vm}"), actions));
+        }
+        if self.skipped.len() > MOST_LISTED {
+            out.push_str(&format!("  and {} more VMs were skipped\n", number(self.skipped.len() - MOST_LISTED)));
+        }
+        if !summary.not_started.is_empty() {
+            out.push_str(&self.list("not begun:", &summary.not_started));
         }
         out.push_str(&self.reached(vms));
         if !complete {
@@ -268,7 +275,21 @@ impl Human {
             out.push_str(&self.style.paint(Role::Faint, "Embedded node: no real VM changed."));
             out.push('\n');
         }
-        out
+        out + &self.verdict(summary)
+    }
+
+    /// The last line.
+    fn verdict(&self, summary: &Summary) -> String {
+        let left_alone = summary.results.as_ref().is_some_and(|results| results.stale > 0);
+        let role = if summary.is_complete() && !left_alone { Role::Strong } else { Role::Failure };
+        let interrupted = if summary.interrupted && !summary.is_complete() { "Interrupted. " } else { "" };
+        let text = match &summary.results {
+            Some(results) => of_run(results),
+            None if summary.is_complete() => "Everything is done".to_owned(),
+            None => "Not everything could be done".to_owned(),
+        };
+        let lines = wrap(&format!("{interrupted}{text}."), self.width);
+        lines.iter().map(|line| self.style.paint(role, line) + "\n").collect()
     }
 
     /// The last lines of a failure of several: what a script said before it ended.
@@ -305,13 +326,29 @@ impl Human {
             text.push_str(&format!(" and {} more", number(ids.len() - 12)));
         }
         let mut out = String::new();
-        for (at, part) in wrap(&format!("{word}: {text}"), self.width.saturating_sub(4)).iter().enumerate() {
+        for (at, part) in wrap(&safe(&format!("{word} {text}")), self.width.saturating_sub(4)).iter().enumerate() {
             out.push_str(if at == 0 { "  " } else { "    " });
             out.push_str(part);
             out.push('\n');
         }
         out
     }
+}
+
+/// The VMs to which nothing was done nor refused, with the number of their actions.
+fn unchanged(events: &[Event]) -> BTreeMap<VmId, usize> {
+    let mut unchanged = BTreeMap::new();
+    let mut others = BTreeSet::new();
+    for event in events {
+        match event {
+            Event::ActionEnded { action, outcome: Outcome::NoOp, .. } => {
+                *unchanged.entry(action.vm).or_default() += 1;
+            }
+            other => others.extend(other.action().map(|action| action.vm)),
+        }
+    }
+    unchanged.retain(|vm, _| !others.contains(vm));
+    unchanged
 }
 
 /// Widths of the columns with the VM and the action. Long names stick out rather than push everything to the right.

@@ -155,7 +155,7 @@ fn render_all_new(bencher: Bencher<'_, '_>, vms: usize) {
     let plan = plan(&desired(vms), &empty(), &Request::default());
     let about = About { label: "bench".to_owned(), simulated: true };
     let style = ui::style::Style { color: true };
-    let view = ui::plan::View { style, width: 80, about: &about, config: "bench.json" };
+    let view = ui::plan::View { style, width: 80, about: &about, config: "bench.json", verbose: false };
     bencher
         .counter(ItemsCount::new(vms))
         .bench(|| ui::plan::render(&PlanDocument::of(&plan, Provenance::default()), &view));

@@ -141,7 +141,11 @@ fn check_changes(scene: &Scene, before: &BTreeMap<String, String>) {
         .edit("\"vm_name\": \"legacy\",", "\"vm_name\": \"legacy\", \"network_bridge\": \"vmbr0\", \"boot_order\": 7,");
     scene.edit("\"os_type\": \"win11\",", "\"os_type\": \"win10\",");
     scene.edit("\"tags\": [\"prod\", \"web\"]", "\"tags\": [\"prod\", \"web\", \"new\"]");
-    check(&scene.phoenix(&["plan"]), 0, &["Plan: 0 to create, 3 to update, 0 to destroy, 7 unchanged."]);
+    check(
+        &scene.phoenix(&["plan"]),
+        0,
+        &["Plan: 0 to create, 3 to update, 0 to destroy, 7 unchanged; 1 waits for a restart."],
+    );
     check(&scene.apply(), 0, &[]);
     let changed: [(&str, Options<'_>); 3] = [
         ("101", &[("tags", Some("new;prod;web"))]),

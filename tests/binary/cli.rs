@@ -35,11 +35,11 @@ fn the_main_job() {
     check(&scene.phoenix(&["plan"]), 0, &["Plan: 3 to create, 0 to update, 0 to destroy, 0 unchanged."]);
     assert_eq!(scene.plan_code(), Some(2));
     let made = scene.phoenix(&["apply", "--auto-approve"]);
-    check(&made, 0, &["39 create, 0 update, 0 no-op", "Embedded node: no real VM changed."]);
-    assert!(made.out.ends_with("no real VM changed.\n"));
+    check(&made, 0, &["39 create, 0 update, 0 no-op", "3 VMs: 3 created.", "Embedded node: no real VM changed."]);
+    assert!(made.out.ends_with("no real VM changed.\n3 VMs: 3 created.\n"));
     let again = scene.phoenix(&["apply", "--auto-approve"]);
-    check(&again, 0, &["0 create, 0 update, 39 no-op"]);
-    assert_eq!(again.out.lines().filter(|line| line.starts_with("= ") && line.ends_with("no-op")).count(), 3 + 39);
+    check(&again, 0, &["0 create, 0 update, 39 no-op", "3 VMs: 3 unchanged."]);
+    assert_eq!(again.out.lines().filter(|line| line.starts_with("= ") && line.ends_with("no-op")).count(), 3 + 3);
     assert_eq!(scene.plan_code(), Some(0));
 }
 
@@ -48,7 +48,11 @@ fn memory_is_an_update_of_one_vm_that_needs_a_restart() {
     let scene = finished();
     scene.edit(r#""memory_mb": 8192"#, r#""memory_mb": 6144"#);
     let plan = scene.phoenix(&["plan"]);
-    check(&plan, 0, &["~ 1001 rumpletest", "update, needs a restart", "8192 → 6144", "1 to update (1 restart)"]);
+    check(
+        &plan,
+        0,
+        &["~ 1001 rumpletest", "update, waits for a restart", "8192 → 6144", "2 unchanged; 1 waits for a restart"],
+    );
     assert!(plan.out.contains("= 1000 rumpledev") && plan.out.contains("= 1002 rumpleprod"));
     let ran = scene.phoenix(&["apply", "--auto-approve", "--json", "--detailed-exitcode"]);
     assert_eq!(ran.code, Some(8), "done, but a restart is pending");
@@ -84,7 +88,7 @@ fn a_changed_script_runs_again_alone() {
     fs::write(scene.path("features/base_setup.sh"), "if then\n").unwrap();
     let ran = scene.phoenix(&["apply", "--auto-approve", "--only", "1000"]);
     check(&ran, 6, &["1000/feature:base_setup: the script exited 2", "Continue with: phoenix apply --only 1000"]);
-    let summary = ran.out.split("Not everything could be done").nth(1).unwrap();
+    let summary = ran.out.split("Actions in").nth(1).unwrap();
     assert!(summary.contains("      ") && summary.contains("syntax error near unexpected token `then'"), "{summary}");
     assert_eq!(scene.plan_code(), Some(2));
 }
@@ -134,7 +138,7 @@ fn every_exit_code_has_its_case() {
 fn nobody_is_asked_where_nobody_is() {
     let scene = three();
     let ran = scene.phoenix(&["apply"]);
-    check(&ran, 4, &["nobody to ask", "hint: look at `phoenix plan`, then give `--auto-approve`"]);
+    check(&ran, 4, &["cannot ask", "hint: look at `phoenix plan`, then give `--auto-approve`"]);
     assert!(!scene.has(1000));
 }
 
@@ -260,7 +264,7 @@ fn the_node_is_looked_after() {
     check(&scene.phoenix(&["node", "add-template", "debian-13"]), 1, &["exists already"]);
     scene.edit("ubuntu-22.04-cloud-template-v3", "debian-13");
     assert_eq!(scene.apply().code, Some(0));
-    check(&scene.phoenix(&["node", "reset"]), 4, &["nobody to ask"]);
+    check(&scene.phoenix(&["node", "reset"]), 4, &["cannot ask"]);
     check(&scene.phoenix(&["node", "reset", "--auto-approve"]), 0, &["is gone"]);
     assert!(!scene.node().exists());
     fs::create_dir_all(scene.path("other")).unwrap();
@@ -372,7 +376,13 @@ fn one_interruption_lets_running_actions_end() {
     signal("-INT", child.id());
     out.read_to_string(&mut text).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(7), "{text}");
-    for says in ["Interrupted: nothing new is begun", "Interrupted in", "not begun", "Continue with: phoenix apply"] {
+    for says in [
+        "Interrupted: nothing new is begun",
+        "\nInterrupted. 3 VMs: ",
+        "not finished",
+        "not begun",
+        "Continue with: phoenix apply",
+    ] {
         assert!(text.contains(says), "`{says}` is missing in {text}");
     }
     scene.set_latency(0);

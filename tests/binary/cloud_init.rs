@@ -57,7 +57,7 @@ fn a_running_vm_is_told_and_reads_it_when_it_boots_next() {
     reached(|scene| {
         changed(scene);
         let plan = scene.phoenix(&["plan"]);
-        assert!(plan.out.contains("update, needs a restart"), "{}", plan.out);
+        assert!(plan.out.contains("update, waits for a restart"), "{}", plan.out);
         assert!(plan.out.contains("configure → update-cloud-init"), "{}", plan.out);
         let ran = scene.phoenix(&["apply", "--auto-approve", "--json", "--detailed-exitcode"]);
         assert_eq!(ran.code, Some(8), "{}{}", ran.out, ran.err);

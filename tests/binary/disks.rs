@@ -48,7 +48,7 @@ fn a_disk_moves_and_grows_while_its_vm_runs() {
             "update, live",
         ],
     );
-    check(&scene.phoenix(&["apply"]), 4, &["nobody to ask"]);
+    check(&scene.phoenix(&["apply"]), 4, &["cannot ask"]);
     let started = fs::read(scene.node().join("run/1000")).unwrap();
     let ran = scene.phoenix(&APPLY);
     check(&ran, 0, &[]);

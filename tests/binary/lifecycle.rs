@@ -149,7 +149,7 @@ fn nobody_agrees_by_accident() {
     let scene = made();
     let before = scene.bytes();
     for (arguments, code, says) in [
-        (&["destroy", "1000"][..], 4, "nobody to ask whether VMs may be destroyed"),
+        (&["destroy", "1000"][..], 4, "cannot ask whether VMs may be destroyed"),
         (&["destroy", "1000", "--auto-approve"], 4, "--auto-approve"),
         (&["destroy", "1000", "--yes-destroy", "plain"], 4, "the plan also destroys 1000 `full`; nothing was done"),
         (&["destroy", "1000", "1001", "--yes-destroy", "full"], 4, "the plan also destroys 1001 `plain`"),
@@ -287,7 +287,7 @@ fn a_guest_that_does_not_react_is_stopped_only_by_force() {
 #[test]
 fn vms_are_switched_by_name() {
     let scene = made();
-    check(&scene.phoenix(&["stop", "1001"]), 4, &["nobody to ask"]);
+    check(&scene.phoenix(&["stop", "1001"]), 4, &["cannot ask"]);
     let other = scene.runs(1000);
     check(&scene.phoenix(&["stop", "1001", "--auto-approve"]), 0, &["the next apply starts it again"]);
     assert_eq!((scene.runs(1001), scene.runs(1000)), (false, other));

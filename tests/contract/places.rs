@@ -98,7 +98,11 @@ fn allowed(world: &World) {
     };
     write(0o644, 0o755);
     let paths = |path: &str| vec![path.to_owned()];
-    world.same("allowed", found(), Allowed { host_paths: paths("/tank"), image_paths: paths("/images"), broken: None });
+    world.same(
+        "allowed",
+        found(),
+        Allowed { host_paths: paths("/tank"), image_paths: paths("/images"), ..Allowed::default() },
+    );
     write(0o664, 0o755);
     broken("may write to it: its mode is 0664");
     write(0o644, 0o777);

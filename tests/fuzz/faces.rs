@@ -46,7 +46,13 @@ pub(crate) fn inert(face: &str, text: &str, input: usize) {
 /// A plan as a terminal of this width shows it.
 pub(crate) fn shown(document: &PlanDocument, width: usize) -> String {
     let about = About { label: document.target.label.clone(), simulated: document.target.simulated };
-    let view = plan::View { style: Style { color: false }, width, about: &about, config: &document.config.path };
+    let view = plan::View {
+        verbose: false,
+        style: Style { color: false },
+        width,
+        about: &about,
+        config: &document.config.path,
+    };
     plan::render(document, &view)
 }
 

@@ -15,7 +15,8 @@ pub(crate) fn resealed(mut value: Value) -> Value {
             "declared": document.summary.declared, "create": count("create"), "update": count("update"),
             "destroy": count("destroy"), "no_op": count("no-op"),
             "blocked": document.vms.iter().filter(|vm| vm.blocked).count(),
-            "restarts": open().filter(|vm| json!(vm.disruption) == "restart").count(),
+            "restarts_now": open().filter(|vm| json!(vm.restart) == "now").count(),
+            "waits_for_restart": open().filter(|vm| json!(vm.restart) == "later").count(),
         });
     }
     if let Some(members) = value.as_object_mut() {

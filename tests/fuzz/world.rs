@@ -80,6 +80,7 @@ impl World {
             clock: Arc::new(NoWait::default()),
             limits: Limits { parallel: 3, copies_per_storage: 2 },
             config: "config.json".to_owned(),
+            left_alone: 0,
         };
         let mut log = String::new();
         let summary = run(&run_, &Inbox::default(), &mut |event| {

@@ -22,8 +22,8 @@ const HOSTILE: [&str; 4] = [
 ];
 
 /// Words of a fixed list: anything else in their place is refused when the text is read.
-const WORDS: [&str; 9] =
-    ["outcome", "disruption", "kind", "origin", "changed_by", "severity", "event", "expected", "addresses"];
+const WORDS: [&str; 10] =
+    ["outcome", "disruption", "restart", "kind", "origin", "changed_by", "severity", "event", "expected", "addresses"];
 
 /// Puts a text in the place of every other one.
 fn fill(value: &mut Value, key: &str, text: &str) {
@@ -103,7 +103,7 @@ fn every_text_of_a_saved_plan_is_inert_in_every_face() {
             let about = About { label: document.target.label.clone(), simulated: true };
             for width in [40, 80, 200] {
                 let style = Style { color: false };
-                let view = plan::View { style, width, about: &about, config: &document.config.path };
+                let view = plan::View { style, width, about: &about, config: &document.config.path, verbose: false };
                 check("terminal", &plan::render(&document, &view));
             }
             let places = Places::of("c.json", None);

@@ -87,6 +87,7 @@ pub(crate) fn carried_out(plan: Plan, target: Box<dyn Hypervisor>, load: Load) -
         clock,
         limits,
         config: "t".to_owned(),
+        left_alone: 0,
     };
     let (mut failures, mut notices) = (Vec::new(), Vec::new());
     run(&of, &Inbox::default(), &mut |event| match event {

@@ -48,7 +48,14 @@ fn carried_out(plan: Plan, hypervisor: Arc<dyn Hypervisor>) -> Told {
     let clock = Arc::new(NoWait::default());
     // One at a time: on this clock a wait of one VM would be a wait of all.
     let limits = Limits { parallel: 1, ..Limits::default() };
-    let run_ = Run { plan: Arc::new(plan), hypervisor, clock: Arc::clone(&clock) as _, limits, config: "t".to_owned() };
+    let run_ = Run {
+        plan: Arc::new(plan),
+        hypervisor,
+        clock: Arc::clone(&clock) as _,
+        limits,
+        config: "t".to_owned(),
+        left_alone: 0,
+    };
     let mut told = Told::default();
     let (failures, notices) = (&mut told.failures, &mut told.notices);
     told.summary = run(&run_, &Inbox::default(), &mut |event| match event {

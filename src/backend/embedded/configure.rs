@@ -6,6 +6,7 @@ use super::options::{self, Uptake, normal_value, uptake};
 use super::refusals::{refused, unchanged, unlocked};
 use super::rehearse::Attempt;
 use crate::hypervisor::{Effect, Fault, FaultKind};
+use crate::model::proxmox::{Taken, When, bounds};
 use crate::model::{Digest, VmId};
 use crate::observed::{Conf, ConfigWrite, Net, VmObserved, is_disk_key};
 
@@ -91,6 +92,10 @@ impl Embedded {
         if live.is_some() {
             cloud_init::note_changes(&mut conf, &before);
         }
+        let sizes = ["memory", "balloon"];
+        if write.options().any(|option| sizes.contains(&option)) {
+            bounded(&conf)?;
+        }
         attempt.halfway()?;
         self.write_conf(vm, &conf.to_string())?;
         if problems.is_empty() {
@@ -105,6 +110,7 @@ impl Embedded {
         match uptake(key) {
             Uptake::Live => true,
             Uptake::Start => false,
+            Uptake::Named(taken) => named(live, key, value.unwrap_or_default(), taken),
             Uptake::Network if !live.hotplug.iter().any(|feature| feature == "network") => false,
             Uptake::Network if !self.machines().plugs_network() => false,
             Uptake::Network => {
@@ -120,6 +126,34 @@ impl Embedded {
                 false
             }
         }
+    }
+}
+
+/// Whether a running VM takes an option of the table over at once (recorded).
+fn named(live: &VmObserved, key: &str, value: &str, taken: Taken) -> bool {
+    let hot = |feature: &str| live.hotplug.iter().any(|hot| hot == feature);
+    let now = live.options.get(key).unwrap_or_default();
+    let prepared = |text: &str| text.split(',').any(|word| word == "cpu" || word == "memory");
+    match taken {
+        Taken::Live | Taken::Boot => true,
+        Taken::Restart => false,
+        Taken::Usb => hot("usb"),
+        Taken::Vcpus => hot("cpu"),
+        Taken::Balloon => (now == "0") == (value == "0"),
+        Taken::Hotplug => !prepared(now) && !prepared(value),
+    }
+}
+
+/// Refuses what Proxmox refuses when options are set that bound each other.
+fn bounded(conf: &Conf<'_>) -> Result<(), Fault> {
+    let pending = |name: &str| conf.pending_entries().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
+    let deleted = |name: &str| conf.pending_deletes().any(|(key, _)| key == name);
+    let value = |name: &str| pending(name).or_else(|| conf.get(name).filter(|_| !deleted(name)).map(ToOwned::to_owned));
+    match bounds(&value).into_iter().find(|bound| bound.when == When::Set) {
+        Some(bound) => {
+            Err(Fault::harmless(FaultKind::Refused, bound.words).about(bound.options.iter().map(String::as_str)))
+        }
+        None => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Names, types and limits are those of the API schema of qemu-server 9; the refusals are worded as Proxmox words them.
 
+use crate::model::proxmox::{self, Taken};
 use crate::model::{NetworkModel, OsType};
 use crate::observed::{Conf, MAX_NOTES, Net, PropertyString, normal_tags};
 
@@ -12,6 +13,8 @@ pub(super) enum Uptake {
     Live,
     /// A network card: at once where network hotplug is on.
     Network,
+    /// As the table of Proxmox's options says.
+    Named(Taken),
     /// At the next start.
     Start,
 }
@@ -136,6 +139,8 @@ pub(super) fn is_told_to_guest(key: &str) -> bool {
 pub(super) fn uptake(key: &str) -> Uptake {
     if matches!(kind(key), Some(Kind::Net)) {
         Uptake::Network
+    } else if let Some(option) = proxmox::option(key) {
+        Uptake::Named(option.spec.taken)
     } else if LIVE.contains(&key)
         || CLOUD_INIT.contains(&key)
         || key.starts_with("ipconfig")
@@ -154,6 +159,11 @@ pub(super) fn normal_value(key: &str, value: &str) -> Result<String, String> {
     };
     if !matches!(kind, Kind::Notes) && value.contains(['\n', '\r', '\0']) {
         return Err("invalid format - value contains a line break".to_owned());
+    }
+    // The uuid is no part that a file may name.
+    if let Some(option) = proxmox::option(key).filter(|option| option.name != "smbios1") {
+        let wrong = |why: String| format!("invalid format - {why}");
+        return option.read(&value.into()).map(|_| value.to_owned()).map_err(wrong);
     }
     match kind {
         Kind::Bool => match value.to_ascii_lowercase().as_str() {

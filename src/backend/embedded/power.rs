@@ -6,6 +6,7 @@ use super::rehearse::Attempt;
 use super::storage::usable;
 use super::{Embedded, qemu};
 use crate::hypervisor::{Effect, Fault, FaultKind};
+use crate::model::proxmox::bounds;
 use crate::model::{GIB, VmId};
 use crate::observed::{BootDisk, Conf, Net, PropertyString, VmObserved, is_disk_key, print_size};
 
@@ -36,6 +37,9 @@ impl Embedded {
             let live = VmObserved::from_conf(vm, &new, false);
             if u64::from(live.cpu_cores) * u64::from(live.cpu_sockets) > u64::from(self.settings.cpus) {
                 return failed(format!("MAX {} vcpus allowed per VM on this node", self.settings.cpus));
+            }
+            if let Some(bound) = bounds(&|name| conf.get(name).map(ToOwned::to_owned)).into_iter().next() {
+                return failed(bound.words);
             }
             let cards = (0..32).filter_map(|n| conf.get(&format!("net{n}")).and_then(Net::parse));
             for bridge in cards.filter_map(|net| net.bridge) {

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args as ClapArgs};
 
 use super::selecting::Selecting;
 use crate::cli::format::Output;
-use crate::model::{InvalidHostPath, allowed_path, is_content_digest};
+use crate::model::{InvalidHostPath, allowed_path, is_content_digest, proxmox};
 
 /// What to do beside making the VMs what the config says.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -45,6 +45,19 @@ pub(in crate::cli) struct Allowing {
     /// Let VMs have this directory of the node and what is below it, as its allow.json would; may be repeated.
     #[arg(long, value_name = "DIR", value_parser = directory)]
     pub(in crate::cli) allow_host_path: Vec<String>,
+
+    /// Let this option of VMs reach into the node, e.g. `hostpci` or `args`, as its allow.json would; may be repeated.
+    #[arg(long, value_name = "NAME", value_parser = host_option)]
+    pub(in crate::cli) allow_host_option: Vec<String>,
+}
+
+/// Reads the name of an option that may reach into a node.
+fn host_option(text: &str) -> Result<String, String> {
+    if proxmox::can_reach(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("no option of this name reaches into a node".to_owned())
+    }
 }
 
 /// Reads a directory that VMs may have.

@@ -5,6 +5,7 @@
 
 mod cloud_init;
 mod edit;
+mod named;
 #[cfg(test)]
 mod probe;
 mod row;
@@ -29,7 +30,7 @@ pub struct Differing<'a> {
     pub wish: Wish<'a>,
 }
 
-/// All rows, in the order in which people read them.
+/// The rows that every VM has, in the order in which people read them.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     let rows = table::VALUES.iter().chain(cloud_init::ROWS).chain(table::OWN);
     #[cfg(test)]
@@ -39,7 +40,25 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 
 /// The rows that a change of this name, and of this part if it has one, stands for.
 pub fn rows_of<'n>(name: &'n str, part: &'n str) -> impl Iterator<Item = &'static Row> + use<'n> {
-    rows().filter(move |row| row.name == name && (part.is_empty() || row.part == part))
+    rows().filter(move |row| row.name == name && (part.is_empty() || row.part == part)).chain(named::row(name))
+}
+
+/// All rows that matter for a VM: those of every VM, then those of the options that the file sets by Proxmox's own names, or
+/// that phoenix set and the file does not say any more. `live`: the VM, if it is there.
+pub fn rows_for<'v>(
+    desired: &'v DesiredVm,
+    live: Option<&'v VmObserved>,
+) -> impl Iterator<Item = &'static Row> + use<'v> {
+    let (there, new) = match live {
+        Some(live) => (Some(named::of(desired, live)), None),
+        None => (None, Some(named::of_file(desired))),
+    };
+    rows().chain(there.into_iter().flatten()).chain(new.into_iter().flatten())
+}
+
+/// All rows of which a record says what was applied.
+pub fn rows_in<'r>(record: &'r Record) -> impl Iterator<Item = &'static Row> + use<'r> {
+    rows().chain(named::of_record(&record.applied))
 }
 
 /// What differs between a VM as wished and as it is: compared is the pending view, so a change that only waits for a restart
@@ -47,7 +66,7 @@ pub fn rows_of<'n>(name: &'n str, part: &'n str) -> impl Iterator<Item = &'stati
 ///
 /// `fresh`: the VM was just cloned, and what its template gave it and should not have is taken back.
 pub fn differing<'a>(desired: &'a DesiredVm, live: &'a VmObserved, fresh: bool) -> impl Iterator<Item = Differing<'a>> {
-    rows().filter_map(move |row| of_row(row, desired, live, fresh))
+    rows_for(desired, Some(live)).filter_map(move |row| of_row(row, desired, live, fresh))
 }
 
 /// The write that gives a VM what the file wishes of these rows, of all of which only what differs is written. What else
@@ -63,7 +82,7 @@ pub fn render(
 ) -> Result<ConfigWrite, RecordError> {
     let mut edit = Edit::new(live, left_drive);
     for differing in selected.filter_map(|row| of_row(row, desired, live, fresh)) {
-        (differing.row.write)(desired, differing.wish.value(), &mut edit);
+        differing.row.put(desired, differing.wish.value(), &mut edit);
     }
     edit.finish(record)
 }
@@ -76,12 +95,12 @@ pub fn is_own(option: &str) -> bool {
 
 /// What a row wishes, if the VM has something else.
 fn of_row<'a>(row: &'static Row, desired: &'a DesiredVm, live: &'a VmObserved, fresh: bool) -> Option<Differing<'a>> {
-    let wish = match (row.wish)(desired, Some(live)) {
+    let wish = match row.wished(desired, Some(live)) {
         Wish::Leave if fresh && (row.inherited)(live) => Wish::Unset,
         Wish::Leave => return None,
         wish => wish,
     };
-    let now = (row.read)(live);
+    let now = row.has(live);
     let same = match &wish {
         Wish::Value(value) => now.as_ref() == Some(value),
         Wish::Unset => now.is_none(),

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::edit::Edit;
+use super::named;
 use super::value::{Value, Wish};
+use crate::model::proxmox::ProxmoxOption;
 use crate::model::{ActionKind, DesiredVm, Disruption, Key, Origin};
 use crate::observed::{Capabilities, VmObserved};
 
@@ -21,17 +23,19 @@ pub struct Row {
     /// The action that applies it.
     pub step: ActionKind,
     /// What the VM has, in the pending view; `None`: it has none.
-    pub read: for<'a> fn(&'a VmObserved) -> Option<Value<'a>>,
+    pub(super) read: for<'a> fn(&'a VmObserved) -> Option<Value<'a>>,
     /// What the file wishes; of a VM that is there (`Some`), or of one that is to be made.
-    pub wish: for<'a> fn(&'a DesiredVm, Option<&VmObserved>) -> Wish<'a>,
+    pub(super) wish: for<'a> fn(&'a DesiredVm, Option<&VmObserved>) -> Wish<'a>,
     /// Whether a clone that was just made has it from its template, and must not keep it unless the file wishes for it.
-    pub inherited: fn(&VmObserved) -> bool,
+    pub(super) inherited: fn(&VmObserved) -> bool,
     /// Writes the wish into the options, merged into what else they say; `None`: that it is not set.
-    pub write: fn(&DesiredVm, Option<&Value<'_>>, &mut Edit<'_>),
+    pub(super) write: fn(&DesiredVm, Option<&Value<'_>>, &mut Edit<'_>),
     /// How a running VM takes it over, and why so, or another word about it.
-    pub uptake: for<'a> fn(&Taking<'a>) -> (Disruption, Cow<'a, str>),
+    pub(super) uptake: for<'a> fn(&Taking<'a>) -> (Disruption, Cow<'a, str>),
     /// What the record knows of it.
     pub kept: Kept,
+    /// The option of Proxmox that it stands for under its own name; then the functions above are those of the option.
+    pub option: Option<&'static ProxmoxOption>,
 }
 
 /// What a VM's record knows of a row.
@@ -79,6 +83,51 @@ impl Row {
             write: |_, _, _| {},
             uptake: |_| (Disruption::Live, Cow::Borrowed("")),
             kept: Kept::Applied,
+            option: None,
+        }
+    }
+
+    /// What a VM has, in the pending view; `None`: it has none, or Proxmox's default.
+    #[must_use]
+    pub fn has<'a>(&self, live: &'a VmObserved) -> Option<Value<'a>> {
+        match self.option {
+            Some(option) => named::read(option, live),
+            None => (self.read)(live),
+        }
+    }
+
+    /// What the file wishes; of a VM that is there (`Some`), or of one that is to be made.
+    #[must_use]
+    pub fn wished<'a>(&self, desired: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
+        match self.option {
+            Some(option) => named::wish(option, desired, live),
+            None => (self.wish)(desired, live),
+        }
+    }
+
+    /// Writes the wish into the options; `None`: that it is not set.
+    pub(super) fn put(&self, desired: &DesiredVm, value: Option<&Value<'_>>, edit: &mut Edit<'_>) {
+        match self.option {
+            Some(option) => edit.put(option.name, value.map(ToString::to_string).unwrap_or_default()),
+            None => (self.write)(desired, value, edit),
+        }
+    }
+
+    /// How a VM takes the value that is wished for over, and why so, or another word about it.
+    #[must_use]
+    pub fn taken<'a>(&self, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
+        match self.option {
+            Some(option) => named::taken(option, taking),
+            None => (self.uptake)(taking),
+        }
+    }
+
+    /// Whether a value that a VM has is still the one that was applied, where a text can say so.
+    #[must_use]
+    pub fn still_has(&self, now: &str, applied: &str) -> bool {
+        match self.option {
+            Some(option) => option.merged(now, applied, "") == now,
+            None => now == applied,
         }
     }
 
@@ -91,6 +140,9 @@ impl Row {
     /// Where the wish comes from.
     #[must_use]
     pub fn origin(&self, desired: &DesiredVm) -> Origin {
+        if let Some(option) = self.option {
+            return desired.proxmox.get(option.name).map_or(Origin::Vm, |value| value.origin);
+        }
         self.key.map_or(Origin::BuiltIn, |key| desired.origins.of(key))
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{DOCUMENT_VERSION, DocumentProblem, DocumentSummary, DocumentVm, PlanDocument};
-use crate::model::{Disruption, Outcome, content_digest, is_content_digest};
+use crate::model::{Outcome, RestartDue, content_digest, is_content_digest};
 use crate::plan::{Goal, Request};
 
 /// What a plan hash is made of. A fingerprint stands for the whole plan of its VM.
@@ -147,7 +147,7 @@ impl PlanDocument {
             }
         }
         for change in self.vms.iter().flat_map(|vm| &vm.changes) {
-            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
             if change.key.is_empty() || !change.key.bytes().all(plain) {
                 return wrong("key of a config", &change.key);
             }
@@ -177,7 +177,8 @@ impl DocumentSummary {
             destroy: count(Outcome::Destroy),
             no_op: count(Outcome::NoOp),
             blocked: vms.iter().filter(|vm| vm.blocked).count(),
-            restarts: open().filter(|vm| vm.disruption == Disruption::Restart).count(),
+            restarts_now: open().filter(|vm| vm.restart == RestartDue::Now).count(),
+            waits_for_restart: open().filter(|vm| vm.restart == RestartDue::Later).count(),
         }
     }
 }
@@ -192,16 +193,17 @@ mod tests {
     fn a_vm_is_planned_once() {
         let digest = "0".repeat(64);
         let vm = |vm: u32, name: &str| {
-            json!({ "vm": vm, "name": name, "outcome": "create", "disruption": "none", "blocked": false,
+            json!({ "vm": vm, "name": name, "outcome": "create", "disruption": "none", "restart": "no", "blocked": false,
                 "fingerprint": digest, "changes": [], "waiting": [], "actions": [] })
         };
         // As somebody makes it who knows how it is sealed.
         let read = |vms: &[Value]| {
             let mut document: PlanDocument = serde_json::from_value(json!({
-                "format_version": 3, "phoenix": "", "hash": "", "request": {}, "project": "", "vms": vms,
+                "format_version": 4, "phoenix": "", "hash": "", "request": {}, "project": "", "vms": vms,
                 "target": { "name": "", "label": "", "node": "", "identity": "", "simulated": true, "observed_at": "" },
                 "config": { "path": "", "digest": digest, "meaning": digest }, "problems": [],
-                "summary": { "declared": 0, "create": 0, "update": 0, "no_op": 0, "blocked": 0, "restarts": 0 },
+                "summary": { "declared": 0, "create": 0, "update": 0, "no_op": 0, "blocked": 0, "restarts_now": 0,
+                    "waits_for_restart": 0 },
             }))
             .unwrap();
             document.summary = DocumentSummary::of(&document.vms);
@@ -217,9 +219,9 @@ mod tests {
     #[test]
     fn what_is_no_plan_is_quoted_as_one_line() {
         for (text, quoted) in [
-            (r#"{ "format_version": 3, "\n::error::\u001b\u202e": 1, "phoenix": 0 }"#, "invalid type"),
+            (r#"{ "format_version": 4, "\n::error::\u001b\u202e": 1, "phoenix": 0 }"#, "invalid type"),
             (
-                r#"{ "format_version": 3, "phoenix": "", "digest": "", "hash": "", "target": "\r\n::error::\u001b[2J" }"#,
+                r#"{ "format_version": 4, "phoenix": "", "digest": "", "hash": "", "target": "\r\n::error::\u001b[2J" }"#,
                 r#"invalid type: string "\r\n::error::\u{1b}[2J""#,
             ),
             ("{ \"format_version\": 2, \"phoenix\": \"\u{1b}\" }", "control character"),

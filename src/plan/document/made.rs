@@ -92,6 +92,7 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
         name: vm.name.clone(),
         outcome: vm.outcome,
         disruption: vm.disruption,
+        restart: vm.restart_due(),
         blocked: vm.blocked,
         basis: vm.basis.as_ref().map(|digest| digest.0.clone()),
         fingerprint: named(vm),

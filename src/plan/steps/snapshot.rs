@@ -83,10 +83,10 @@ impl Draft {
         let name: Arc<str> = name.into();
         let at = self.actions.iter().position(|action| action.kind > ActionKind::Snapshot).unwrap_or(0);
         let reason = "the disks as they are now, without memory";
-        self.push(Action::does(Step::Snapshot(Arc::clone(&name)), Outcome::Create, reason).to(Arc::clone(&name)));
+        self.push(Action::does(Step::Snapshot(Arc::clone(&name)), Outcome::Update, reason).to(Arc::clone(&name)));
         self.actions[at..].rotate_right(1);
         let step = Step::RemoveSnapshot(Arc::clone(&name));
-        self.push(Action::does(step, Outcome::Destroy, "the VM is ready again").to(name));
+        self.push(Action::does(step, Outcome::Update, "the VM is ready again").to(name));
     }
 }
 

@@ -17,7 +17,7 @@ impl Draft {
     /// Whether the guest has a changed network card when everything planned is done.
     fn sees_card(&self, vm: &DesiredVm, live: &VmObserved, restart: bool) -> bool {
         let waits = live.running && !restart && diff::card_waits(live, &self.changes);
-        self.leaves_open().is_none() && !vm.is_template && !waits
+        vm.started && !vm.is_template && !waits
     }
 
     pub(super) fn update(
@@ -87,7 +87,7 @@ impl Draft {
         let case = Case { vm, desired: &desired, record, last: &last, mounts, staging: &staging, scene };
         self.idle(made_by(vm), "the VM exists");
         if live.record.valid().is_none() {
-            self.does(Step::Adopt(Box::new(record.clone())), Outcome::Create, "the VM is taken over");
+            self.does(Step::Adopt(Box::new(record.clone())), Outcome::Update, "the VM is taken over");
         }
         if shut_down.is_some() {
             let first = Action::does(Step::Stop, Outcome::Update, "the VM is not to run");
@@ -112,7 +112,7 @@ impl Draft {
         problems.extend(no_room);
         // What becomes a template is shut down.
         let unread = !vm.is_template && last.unread && (live.running || steps.cloud_init.is_some()) && !self.boots();
-        let card = card && !asks_for_card;
+        let card = card && !(asks_for_card && self.leaves_open().is_none());
         self.records(record, Record { unread, card, ..Record::clone(&last) });
         self.basis = Some(live.digest.clone());
         if scene.snapshot && !vm.is_template {

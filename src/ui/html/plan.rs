@@ -25,7 +25,7 @@ pub fn render(plan: &PlanDocument) -> String {
     if !same.is_empty() {
         let open = if same.len() == plan.vms.len() && same.len() <= 20 { " open=\"\"" } else { "" };
         body.push_str(&format!(
-            "<details class=\"same\"{open}><summary><b class=\"sign\">=</b> {} as wished</summary>\n<ul>\n",
+            "<details class=\"same\"{open}><summary><b class=\"sign\">=</b> {} unchanged</summary>\n<ul>\n",
             count(same.len(), "virtual machine")
         ));
         for vm in same {
@@ -43,7 +43,14 @@ fn head(plan: &PlanDocument) -> String {
     out.push_str(&chip("blocked", "✗", summary.blocked, "blocked"));
     out.push_str(&chip("create", "+", summary.create, "to create"));
     out.push_str(&chip("update", "~", summary.update, "to update"));
-    out.push_str(&chip("restart", "!", summary.restarts, if summary.restarts == 1 { "restart" } else { "restarts" }));
+    out.push_str(&chip(
+        "restart",
+        "!",
+        summary.restarts_now,
+        if summary.restarts_now == 1 { "restarts now" } else { "restart now" },
+    ));
+    let waits = summary.waits_for_restart;
+    out.push_str(&chip("waits", "!", waits, if waits == 1 { "waits for a restart" } else { "wait for a restart" }));
     out.push_str(&chip("no-op", "=", summary.no_op, "unchanged"));
     out.push_str(&chip("destroy", "-", summary.destroy, "to destroy"));
     out.push_str("</ul>\n");
@@ -93,7 +100,8 @@ fn choices(plan: &PlanDocument) -> String {
     let disruptions: Vec<Choice> = [
         ("destroy", "erases disks"),
         ("stop", "stops the VM"),
-        ("restart", "needs a restart"),
+        ("restart", "restarts now"),
+        ("later", "waits for a restart"),
         ("network", "network"),
         ("live", "live"),
         ("none", "none"),

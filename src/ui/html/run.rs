@@ -4,11 +4,12 @@ use super::escape::{lines, prose, text};
 use super::filters::{Choice, filters};
 use super::page::{chip, fact, page};
 use super::timeline::{bars, ended, scale, verdict};
-use crate::event::{Failure, Summary};
+use crate::event::{Failure, Results};
 use crate::model::Outcome;
 use crate::ui::failure::about;
 use crate::ui::layout::{count, duration};
 use crate::ui::story::{Act, End, Row, Story, Verdict, moment};
+use crate::ui::verdict::of_actions;
 
 /// Renders a run as one page.
 #[must_use]
@@ -79,27 +80,10 @@ fn head(story: &Story) -> String {
     let length = duration(story.length);
     let after = if verdict == Verdict::Refused { String::new() } else { format!(" after {length}") };
     out.push_str(&format!("<li class=\"{class}\"><b>{}</b>{after}</li>\n", verdict.words()));
-    let Summary {
-        created,
-        updated,
-        destroyed,
-        unchanged,
-        failed,
-        stale,
-        skipped,
-        not_started,
-        left_running,
-        interrupted: _,
-    } = story.totals();
-    out.push_str(&chip("failed", "✗", failed.len(), "failed"));
-    out.push_str(&chip("failed", "!", stale, "of them stale"));
-    out.push_str(&chip("skipped", "-", skipped.len(), "skipped"));
-    out.push_str(&chip("skipped", "-", not_started.len(), "not begun"));
-    out.push_str(&chip("failed", "…", left_running.len(), "left running"));
-    out.push_str(&chip("destroy", "-", destroyed, "destroy"));
-    out.push_str(&chip("create", "+", created, "create"));
-    out.push_str(&chip("update", "~", updated, "update"));
-    out.push_str(&chip("no-op", "=", unchanged, "no-op"));
+    let totals = story.totals();
+    if let Some(results) = &totals.results {
+        out.push_str(&chips(results));
+    }
     out.push_str("</ul>\n");
     if story.simulated {
         out.push_str("<p class=\"simulated\">Embedded node: no real VM changed.</p>\n");
@@ -110,11 +94,32 @@ fn head(story: &Story) -> String {
     let began = format!("<time datetime=\"{}\">{}</time>", text(&story.began), text(&moment(&story.began)));
     out.push_str(&fact("Began", &began));
     out.push_str(&fact("Took", &format!("{length}, {}", count(story.rows.len(), "virtual machine"))));
+    if !story.rows.is_empty() {
+        out.push_str(&fact("Actions", &of_actions(&totals)));
+    }
     if story.interruptions > 0 {
         out.push_str(&fact("Interrupted", if story.interruptions == 1 { "once" } else { "twice, and left at once" }));
     }
     out.push_str("</dl></header>\n");
     out
+}
+
+/// What became of the VMs.
+fn chips(results: &Results) -> String {
+    [
+        ("failed", "✗", results.failed, "failed"),
+        ("failed", "!", results.stale, "changed since the plan"),
+        ("skipped", "-", results.skipped, "skipped"),
+        ("skipped", "-", results.interrupted, "not finished"),
+        ("destroy", "-", results.destroyed, "destroyed"),
+        ("create", "+", results.created, "created"),
+        ("update", "~", results.updated, "updated"),
+        ("update", "~", results.taken_over, "taken over"),
+        ("no-op", "=", results.unchanged, "unchanged"),
+        ("waits", "!", results.waits_for_restart, "waiting for a restart"),
+    ]
+    .map(|(class, sign, number, words)| chip(class, sign, number, words))
+    .concat()
 }
 
 fn failures(story: &Story) -> String {

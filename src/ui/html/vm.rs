@@ -3,7 +3,7 @@
 use super::diff::diff;
 use super::escape::text;
 use super::graph::{class, graph};
-use crate::model::{Disruption, Origin, Outcome};
+use crate::model::{Disruption, Origin, Outcome, RestartDue};
 use crate::plan::document::{DocumentChange, DocumentVm};
 use crate::ui::style::glyph;
 
@@ -11,7 +11,7 @@ use crate::ui::style::glyph;
 pub(super) fn verdict(vm: &DocumentVm) -> &'static str {
     match vm.outcome {
         _ if vm.blocked => "blocked",
-        Outcome::NoOp if !vm.waiting.is_empty() => "waits",
+        Outcome::NoOp if vm.restart == RestartDue::Later => "waits",
         outcome => class(outcome),
     }
 }
@@ -22,6 +22,7 @@ pub(super) fn disruption(vm: &DocumentVm) -> &'static str {
         Disruption::None => "none",
         Disruption::Live => "live",
         Disruption::Network => "network",
+        Disruption::Restart if vm.restart == RestartDue::Later => "later",
         Disruption::Restart => "restart",
         Disruption::Stop => "stop",
         Disruption::Destroy => "destroy",
@@ -63,9 +64,9 @@ pub(super) fn block(vm: &DocumentVm) -> String {
         _ => (glyph(vm.outcome), vm.outcome_words()),
     };
     let open = if vm.disruption > Disruption::Live || vm.blocked { " open=\"\"" } else { "" };
-    let costs = match vm.disruption {
-        Disruption::None => String::new(),
-        other => format!(" <em class=\"{}\">{}</em>", disruption(vm), other.as_str()),
+    let costs = match vm.cost_words() {
+        "" => String::new(),
+        words => format!(" <em class=\"{}\">{words}</em>", disruption(vm)),
     };
     let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key.as_str()).collect();
     keys.dedup();
@@ -117,13 +118,13 @@ fn changes(vm: &DocumentVm, out: &mut String) {
         if fresh { "value" } else { "then" }
     ));
     for change in &vm.changes {
-        row(change, fresh, out);
+        row(vm, change, fresh, out);
     }
     out.push_str("</tbody></table>\n");
 }
 
-fn row(change: &DocumentChange, fresh: bool, out: &mut String) {
-    let notes = notes(change);
+fn row(vm: &DocumentVm, change: &DocumentChange, fresh: bool, out: &mut String) {
+    let notes = notes(vm, change);
     let key = text(&change.key);
     let old = change.old.as_deref();
     if change.new.contains('\n') || old.is_some_and(|old| old.contains('\n')) {
@@ -137,10 +138,10 @@ fn row(change: &DocumentChange, fresh: bool, out: &mut String) {
     out.push_str(&format!("<tr><th>{key}</th>{now}<td>{then}</td><td>{notes}</td></tr>\n"));
 }
 
-fn notes(change: &DocumentChange) -> String {
+fn notes(vm: &DocumentVm, change: &DocumentChange) -> String {
     let mut notes = Vec::new();
     if change.disruption > Disruption::Live {
-        notes.push(format!("<em class=\"restart\">{}</em>", change.disruption.as_str()));
+        notes.push(format!("<em class=\"restart\">{}</em>", vm.cost_of(change)));
     } else if change.disruption == Disruption::Live {
         notes.push("live".to_owned());
     }

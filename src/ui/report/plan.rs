@@ -9,6 +9,7 @@ use crate::model::Disruption;
 use crate::plan::codes;
 use crate::plan::document::{DocumentVm, PlanDocument};
 use crate::ui::text::safe;
+use crate::ui::verdict;
 
 /// Something a reviewer has to see.
 struct Finding<'p> {
@@ -31,11 +32,7 @@ pub fn github(plan: &PlanDocument, places: &Places) -> String {
     for Finding { severity, rule, title, text, vm, keys } in findings(plan) {
         annotations.push(severity, &places.mark(vm, keys), title.as_deref().unwrap_or(rule), &text);
     }
-    let summary = &plan.summary;
-    let line = format!(
-        "plan {}: {} to create, {} to update, {} to destroy, {} unchanged, {} blocked",
-        plan.hash, summary.create, summary.update, summary.destroy, summary.no_op, summary.blocked
-    );
+    let line = format!("plan {}: {}", plan.hash, verdict::of_plan(plan));
     annotations.render() + &inert(&line)
 }
 
@@ -84,7 +81,7 @@ fn findings(plan: &PlanDocument) -> Vec<Finding<'_>> {
         Some(Finding {
             severity: Severity::Warning,
             rule,
-            title: Some(format!("{} {}: {}, {}", vm.vm, safe(&vm.name), vm.outcome, vm.disruption.as_str())),
+            title: Some(format!("{} {}: {}, {}", vm.vm, safe(&vm.name), vm.outcome_words(), vm.cost_words())),
             text: disruptive(vm),
             vm: Some(vm.vm),
             keys: keys.map(|change| change.key.as_str()).collect(),

@@ -6,6 +6,7 @@ use crate::ui::layout::{count, duration};
 use crate::ui::markdown::{MOST_CHARACTERS, code, html, plain};
 use crate::ui::story::{Act, End, Row, Story, Verdict, moment};
 use crate::ui::text::safe_lines;
+use crate::ui::verdict::{of_actions, of_run};
 
 /// Most entries of one list.
 const MOST_ENTRIES: usize = 20;
@@ -49,32 +50,20 @@ fn fails(act: &Act) -> bool {
 
 fn head(story: &Story) -> String {
     let verdict = story.verdict();
-    let Summary { created, updated, destroyed, unchanged, failed, skipped, not_started, left_running, .. } =
-        story.totals();
-    let mut parts = vec![format!("{created} create"), format!("{updated} update"), format!("{unchanged} no-op")];
-    if destroyed > 0 {
-        parts.insert(2, format!("{destroyed} destroy"));
-    }
-    for (number, word) in [
-        (failed.len(), "failed"),
-        (skipped.len(), "skipped"),
-        (not_started.len(), "not begun"),
-        (left_running.len(), "left running"),
-    ] {
-        if number > 0 {
-            parts.push(format!("{number} {word}"));
-        }
-    }
+    let totals = story.totals();
+    let said = totals.results.as_ref().map_or_else(|| of_actions(&totals), of_run);
+    let Summary { skipped, not_started, left_running, .. } = &totals;
     let mut out = if let Some(refused) = &story.refused {
         let hint = refused.hint.as_ref().map(|hint| format!(" ({})", plain(hint))).unwrap_or_default();
         format!("**Apply: {}.**\n\n{}{hint}\n\n", verdict.words().to_lowercase(), plain(&refused.why))
     } else {
         let took = duration(story.length);
-        format!("**Apply: {} after {took}: {}.**\n\n", verdict.words().to_lowercase(), parts.join(", "))
+        format!("**Apply: {} after {took}: {said}.**\n\n", verdict.words().to_lowercase())
     };
     out.push_str(&format!("Config {}, began {}", code(&story.config), moment_of(story)));
     if verdict != Verdict::Refused {
-        out.push_str(&format!(", target {}, run {}", code(&story.target), code(&story.name)));
+        let (target, run) = (code(&story.target), code(&story.name));
+        out.push_str(&format!(", target {target}, run {run}, actions: {}", of_actions(&totals)));
     }
     out.push_str(if story.simulated { " (embedded node: no real VM changed)\n" } else { "\n" });
     let failures = story.failures().into_iter().map(|(act, failure)| {

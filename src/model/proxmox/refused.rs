@@ -1,0 +1,64 @@
+//! Options of Proxmox that cannot stand under `proxmox`, each with the way out.
+
+/// Options that have a key of their own in the file: stem, key. A number may follow the stem.
+const OWN: &[(&str, &str)] = &[
+    ("cores", "cpu_cores"),
+    ("sockets", "cpu_sockets"),
+    ("memory", "memory_mb"),
+    ("name", "vm_name"),
+    ("description", "description"),
+    ("tags", "tags"),
+    ("onboot", "start_at_boot"),
+    ("startup", "boot_order` and `boot_delay"),
+    ("protection", "protected"),
+    ("ostype", "os_type"),
+    ("net", "network_bridge` and `network_model"),
+    ("ciuser", "user_config"),
+    ("sshkeys", "user_config"),
+    ("ipconfig", "network_config"),
+    ("nameserver", "network_config"),
+    ("searchdomain", "network_config"),
+    ("scsi", "boot_disk_size_gb` and `boot_disk_storage"),
+    ("virtio", "boot_disk_size_gb` and `boot_disk_storage"),
+    ("sata", "boot_disk_size_gb` and `boot_disk_storage"),
+    ("ide", "boot_disk_size_gb` and `boot_disk_storage"),
+];
+
+/// Options that no file can set: stem, why.
+const NEVER: &[(&str, &str)] = &[
+    ("agent", "phoenix switches the guest agent on by itself"),
+    ("autostart", "it has no effect; `start_at_boot` is meant, perhaps"),
+    ("boot", "phoenix boots the VM from its boot disk, as its template does"),
+    ("bootdisk", "phoenix boots the VM from its boot disk, as its template does"),
+    ("cdrom", "phoenix looks after the boot disk alone, and has no key for a CD drive"),
+    ("cicustom", "what it names would take the place of `network_config` and `user_config`"),
+    ("cipassword", "a password has no place in a file that others read"),
+    ("digest", "it is no option of a VM"),
+    ("delete", "it is no option of a VM; `null` takes an inherited option away"),
+    ("efidisk", "phoenix looks after the boot disk alone, and has no key for an EFI disk"),
+    ("force", "it is no option of a VM"),
+    ("lock", "Proxmox locks a VM while it works on it"),
+    ("meta", "Proxmox notes there how the VM was made"),
+    ("parent", "Proxmox notes there which snapshot the VM comes from"),
+    ("revert", "it is no option of a VM"),
+    ("skiplock", "it is no option of a VM"),
+    ("smp", "it is an old name; `cpu_cores` is meant"),
+    ("template", "`is_template` says whether the VM becomes a template"),
+    ("tpmstate", "phoenix looks after the boot disk alone, and has no key for a TPM"),
+    ("unused", "a disk that is not used is Proxmox's to list"),
+    ("vmgenid", "Proxmox makes one for each VM"),
+    ("vmid", "`vm_id` says it"),
+    ("vmstate", "Proxmox notes there what a hibernated VM is woken from"),
+];
+
+/// Why a name cannot stand under `proxmox`, and what helps: a message without its subject, and a hint. `None`: no option of
+/// Proxmox is called so.
+#[must_use]
+pub fn why_not(name: &str) -> Option<(&'static str, String)> {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    if let Some((_, key)) = OWN.iter().find(|(own, _)| *own == stem) {
+        return Some(("has a key of its own", format!("write `{key}` at the VM instead")));
+    }
+    let (_, why) = NEVER.iter().find(|(never, _)| *never == stem)?;
+    Some(("is not a user's to set", format!("take it out: {why}")))
+}

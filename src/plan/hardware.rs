@@ -1,0 +1,113 @@
+//! What the options of a VM ask of Proxmox and of the node: combinations that are refused, and what reaches into the node.
+
+use super::{Change, Scene, VmPlan, codes, placement};
+use crate::diag::Diagnostic;
+use crate::model::proxmox::{self, bounds};
+use crate::model::{ActionKind, DesiredVm, Outcome, VmId};
+use crate::observed::options::{self, Wish};
+use crate::observed::{ALLOW_FILE, VmObserved};
+
+/// What is wrong with, or to be known of, the options of the VMs that a plan acts on.
+pub(super) fn judge(vms: &[VmPlan], scene: &Scene<'_>, asked: &[String]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for vm in vms {
+        let Some(desired) = &vm.desired else { continue };
+        let base = base(vm, desired, scene);
+        let after = |name: &str| after(name, desired, base);
+        let writes = |kind: ActionKind| vm.actions.iter().any(|action| action.kind == kind && action.outcome.acts());
+        if writes(ActionKind::Configure) || writes(ActionKind::Start) || writes(ActionKind::Restart) {
+            found.extend(bounded(vm.vm, &after));
+        }
+        for change in vm.changes.iter().filter(|change| !change.new.is_empty()) {
+            found.extend(reaching(vm.vm, change, scene, asked));
+        }
+        let ovmf = vm.changes.iter().any(|change| change.key == "proxmox.bios" && change.new == "ovmf");
+        if ovmf && after("efidisk0").is_none() {
+            found.push(without_efi_disk(desired));
+        }
+    }
+    found
+}
+
+/// The VM as it is, or the template that it becomes a copy of.
+fn base<'s>(vm: &VmPlan, desired: &DesiredVm, scene: &Scene<'s>) -> Option<&'s VmObserved> {
+    let id = match vm.outcome {
+        Outcome::Create if desired.cloud_image.is_some() => return None,
+        Outcome::Create => match desired.template {
+            Some(template) => template,
+            None => *scene.templates_for(vm.vm, &desired.template_name).first()?,
+        },
+        _ => vm.vm,
+    };
+    scene.observed.vms.get(&id)
+}
+
+/// An option as it will be; `None`: not set.
+fn after(name: &str, desired: &DesiredVm, base: Option<&VmObserved>) -> Option<String> {
+    match name {
+        "cores" => return Some(desired.cpu_cores.to_string()),
+        "sockets" => return Some(desired.cpu_sockets.to_string()),
+        "memory" => return Some(desired.memory_mb.to_string()),
+        _ => {}
+    }
+    let now = || base.and_then(|base| base.options.get(name)).map(ToOwned::to_owned);
+    let Some(option) = proxmox::option(name) else { return now() };
+    let row = options::rows_of(option.key, "").next()?;
+    match row.wished(desired, base) {
+        Wish::Value(value) => Some(value.to_string()),
+        Wish::Unset => None,
+        Wish::Leave => now(),
+    }
+}
+
+/// The key of the file that stands for an option.
+fn key(option: &str) -> String {
+    let key = options::rows().find(|row| row.key.is_some() && row.options == [option]).map(|row| row.name);
+    key.map_or_else(|| format!("{}{option}", proxmox::PREFIX), ToOwned::to_owned)
+}
+
+/// Combinations that Proxmox refuses: told before a good VM is stopped for them, or a new one is half made.
+fn bounded(vm: VmId, after: &dyn Fn(&str) -> Option<String>) -> Vec<Diagnostic> {
+    let problem = |bound: proxmox::Bound| {
+        let when = match bound.when {
+            proxmox::When::Set => "Proxmox refuses it",
+            proxmox::When::Start => "the VM would not start",
+        };
+        let keys: Vec<String> = bound.options.iter().map(|option| format!("`{}`", key(option))).collect();
+        let what = format!("VM {vm}: {}: {when} ({})", bound.what, keys.join(", "));
+        Diagnostic::error(codes::BOUNDED, what).vm(vm).hint(bound.hint)
+    };
+    bounds(after).into_iter().map(problem).collect()
+}
+
+/// An option that gives a VM something of the node: refused unless the node's administrator, or the command line, allows it.
+fn reaching(vm: VmId, change: &Change, scene: &Scene<'_>, asked: &[String]) -> Option<Diagnostic> {
+    let option = proxmox::option(change.key.strip_prefix(proxmox::PREFIX)?)?;
+    let gets = option.reaches(&change.new)?;
+    let node = scene.node(vm);
+    let of = placement::called(node, scene.observed);
+    let stem = option.name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let allows = |names: &[String]| names.iter().any(|name| name == option.name || name == stem);
+    let what = format!("`{}` of VM {vm} reaches into {of}: {gets}", change.key);
+    Some(if allows(&node.allowed.host_options) || allows(asked) {
+        Diagnostic::warning(codes::REACHES_NODE, what).vm(vm)
+    } else {
+        let json = serde_json::json!({ "host_options": [stem] });
+        Diagnostic::error(codes::HOST_OPTION, what).vm(vm).hint(format!(
+            "an administrator of the node allows it with {json} in {ALLOW_FILE} there, or for one run with \
+             `--allow-host-option {stem}`"
+        ))
+    })
+}
+
+/// A VM with UEFI firmware and no disk for its variables.
+fn without_efi_disk(vm: &DesiredVm) -> Diagnostic {
+    let id = vm.vm_id;
+    let what =
+        format!("VM {id} gets UEFI firmware and has no EFI disk: what its firmware remembers is lost at each stop");
+    let hint = format!(
+        "take a template with an EFI disk, or add one: `qm set {id} --efidisk0 {}:1,efitype=4m`",
+        vm.boot_disk_storage
+    );
+    Diagnostic::warning(codes::NO_EFI_DISK, what).vm(id).hint(hint)
+}
