@@ -72,7 +72,7 @@ pub(super) fn disk_move(live: &VmObserved, changes: &[Change], observed: &Observ
 }
 
 /// Says that apply waits for a clone, or for an import.
-pub(super) fn clone_told(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
+pub(super) fn clone_at_work(vm: &DesiredVm, observed: &Observed) -> Diagnostic {
     let id = vm.vm_id;
     let what = if !observed.cloning.contains(&id) {
         format!("VM {id} was half made by an earlier run, and a clone is at work whose target cannot be told")
@@ -82,14 +82,14 @@ pub(super) fn clone_told(vm: &DesiredVm, observed: &Observed, problems: &mut Vec
         format!("the clone into VM {id}, begun by an earlier run, is still at work")
     };
     let then = "apply waits until it has ended; a VM that is whole is taken as made, a half-made one is removed";
-    problems.push(Diagnostic::notice(codes::CLONE_RUNNING, format!("{what}: {then}")).vm(id));
+    Diagnostic::notice(codes::CLONE_RUNNING, format!("{what}: {then}")).vm(id)
 }
 
 /// Says that apply waits for a move.
-pub(super) fn move_told(vm: VmId, problems: &mut Vec<Diagnostic>) {
+pub(super) fn move_at_work(vm: VmId) -> Diagnostic {
     let what = format!(
         "the move of the boot disk of VM {vm}, begun by an earlier run, is still at work: apply waits until it has ended \
          and goes on from where the disk lies then"
     );
-    problems.push(Diagnostic::notice(codes::TASK_RUNNING, what).vm(vm));
+    Diagnostic::notice(codes::TASK_RUNNING, what).vm(vm)
 }

@@ -27,7 +27,7 @@ pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, request: &Request) 
         Goal::Power { power: Power::Stop, .. } | Goal::Destroy(_) | Goal::Rollback { .. } => false,
     };
     let served = |vm: &DesiredVm, record: &Record| {
-        let mounts = volumes::resolve(vm, &desired.settings, observed, &mut Vec::new());
+        let mounts = volumes::resolve(vm, &desired.settings, observed).mounts;
         mounts.iter().any(|mount| mount.served && record.volumes.contains_key(&mount.mount_point))
     };
     let worth = |wish: &&DesiredVm| {
@@ -63,11 +63,10 @@ impl<'o> Verified<'o> {
         matches!(self.0, Some(GuestSeen::Silent { .. }))
     }
 
-    /// Tells of a guest that nobody could look into.
-    pub(super) fn told(self, vm: VmId, problems: &mut Vec<Diagnostic>) {
-        if let Some(GuestSeen::Silent { what, hint }) = self.0 {
-            let text = format!("the guest of VM {vm} could not be verified: {what}");
-            problems.push(Diagnostic { hint: hint.clone(), ..Diagnostic::warning(codes::GUEST_SILENT, text).vm(vm) });
-        }
+    /// Says that the guest could not be looked into.
+    pub(super) fn silent(self, vm: VmId) -> Option<Diagnostic> {
+        let Some(GuestSeen::Silent { what, hint }) = self.0 else { return None };
+        let text = format!("the guest of VM {vm} could not be verified: {what}");
+        Some(Diagnostic { hint: hint.clone(), ..Diagnostic::warning(codes::GUEST_SILENT, text).vm(vm) })
     }
 }

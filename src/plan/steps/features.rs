@@ -67,7 +67,7 @@ impl<'a> Features<'a> {
 
 impl Draft {
     /// Adds what is done for features.
-    pub(super) fn features(&mut self, case: &Case<'_>, problems: &mut Vec<Diagnostic>) {
+    pub(super) fn features(&mut self, case: &Case<'_>) {
         let Case { vm, record, mounts, staging, scene, .. } = *case;
         let staged = &staging.digests;
         if vm.features.is_empty() {
@@ -76,7 +76,7 @@ impl Draft {
         let Some(channel) = mounts.iter().find(|mount| mount.channel) else {
             let what = format!("no volume brings the scripts of its features to VM {}", vm.vm_id);
             let hint = "set `hypervisor.persistent_storage.server` to an address the guests reach";
-            problems.push(Diagnostic::error(codes::NO_NODE_ADDRESS, what).vm(vm.vm_id).hint(hint));
+            self.finds([Diagnostic::error(codes::NO_NODE_ADDRESS, what).vm(vm.vm_id).hint(hint)]);
             return;
         };
         let features = Features::of(scene, record);
@@ -96,7 +96,7 @@ impl Draft {
             let (channel, files) = (Arc::clone(channel), staging.files(vm, scene.desired));
             self.does(Step::StageScripts(Box::new(StageStep { channel, files })), outcome, reason);
             if outcome == Outcome::Update && self.leaves_open().is_none() {
-                preflight::utilities(vm, record, staged, problems);
+                self.finds(preflight::utilities(vm, record, staged));
             }
         } else {
             self.idle(ActionKind::StageScripts, "it is all there");

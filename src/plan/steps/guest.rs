@@ -57,10 +57,10 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
 }
 
 /// Says what the guest of a VM that is not to run lacks.
-pub(super) fn left_open(case: &Case<'_>, problems: &mut Vec<Diagnostic>) {
+pub(super) fn left_open(case: &Case<'_>) -> Option<Diagnostic> {
     let Case { vm, record, mounts, scene, .. } = *case;
     if vm.started {
-        return;
+        return None;
     }
     let mut open: Vec<String> = case.undeclared().map(|(at, _)| format!("unmount {at}")).collect();
     let unmounted = mounts.iter().filter(|mount| !case.is_mounted(mount));
@@ -71,21 +71,19 @@ pub(super) fn left_open(case: &Case<'_>, problems: &mut Vec<Diagnostic>) {
             open.push(format!("feature {}", feature.name));
         }
     }
-    if !open.is_empty() {
-        let what = format!("VM {} is not to run, so this is left open: {}", vm.vm_id, open.join(", "));
-        problems.push(Diagnostic::notice(codes::LEFT_OPEN, what).vm(vm.vm_id));
-    }
+    let what = || format!("VM {} is not to run, so this is left open: {}", vm.vm_id, open.join(", "));
+    (!open.is_empty()).then(|| Diagnostic::notice(codes::LEFT_OPEN, what()).vm(vm.vm_id))
 }
 
 /// Says what the guest of a running VM lacks whose agent is off until it restarts.
-pub(super) fn waits_for_agent(vm: VmId, open: &[String], problems: &mut Vec<Diagnostic>) {
+pub(super) fn waits_for_agent(vm: VmId, open: &[String]) -> Option<Diagnostic> {
     if open.is_empty() {
-        return;
+        return None;
     }
     let what =
         format!("the guest agent of VM {vm} is off until the VM restarts, so this is left open: {}", open.join(", "));
     let hint = "`phoenix apply --restart` restarts the VM and does it";
-    problems.push(Diagnostic::notice(codes::LEFT_OPEN, what).vm(vm).hint(hint));
+    Some(Diagnostic::notice(codes::LEFT_OPEN, what).vm(vm).hint(hint))
 }
 
 /// What the record of a VM says when all its actions are done; `inside`: something is done in its guest.
