@@ -139,7 +139,7 @@ impl Embedded {
         let linked = job.order.storage.is_none() && drive.kind == NewName::Disk;
         let needed = if linked { 0 } else { drive.size };
         let storage = usable(&job.storages, id, needed)?;
-        let new = self.volumes_on_disk().allocate(id, storage, job.order.target, drive.kind, drive.size)?;
+        let new = self.volumes_on_disk().allocate(storage, job.order.target, drive.kind, drive.size)?;
         made.push(new.clone());
         if drive.kind == NewName::Disk {
             self.copy_image(drive, job, &new, linked)?;

@@ -70,7 +70,7 @@ impl Embedded {
                 {
                     return Err(Fault::harmless(FaultKind::Refused, format!("volume '{other}' already exists")));
                 }
-                volumes.allocate(id, on, vm, NewName::CloudInit, SIZE)?
+                volumes.allocate(on, vm, NewName::CloudInit, SIZE)?
             }
         };
         Ok(format!("{volume},media=cdrom"))

@@ -59,7 +59,7 @@ impl Embedded {
             // A copy keeps its format where the storage knows it.
             let format = found.volume.rsplit('.').next();
             let kind = if format == Some("qcow2") || image { NewName::Disk } else { NewName::RawDisk };
-            let copy = self.volumes_on_disk().allocate(storage, target, vm, kind, size)?;
+            let copy = self.volumes_on_disk().allocate(target, vm, kind, size)?;
             if let (true, Some(from), Some(to)) = (image, &from, self.volumes_on_disk().file(&copy, vm)) {
                 qemu::copy(from, &to, attempt.deadline).inspect_err(|_| _ = self.volumes_on_disk().erase(&copy, vm))?;
             }
