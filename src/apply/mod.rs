@@ -6,6 +6,7 @@
 //! - `preview` tells the calls of a plan without making them: `perform` carries it out on a target that is only `imagined`.
 //! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `image`,
 //!   `cloud_init`, `inside` and `volumes` hold the actions.
+//! - `program` runs a program in a guest to its end.
 //! - `failure` keeps the fault behind a failure and finds the keys that it is about; `hints` has every way out.
 //! - `guard` looks once more before an operation that a target does not guard by a digest itself.
 //! - `verify` looks into guests before anything is planned.
@@ -33,6 +34,7 @@ mod operation;
 mod perform;
 mod power;
 mod preview;
+mod program;
 mod retry;
 mod run;
 pub mod schedule;
