@@ -52,9 +52,11 @@
 //!   that died in between is made up for.
 //! - **a check**: what the file alone shows is a rule of `config` (`config::check` calls it; its code in
 //!   `config::codes`, its case under `fixtures/config`). What only shows against a target is a function in the file of
-//!   `plan` about its subject (`disk`, `template`, `addresses`, `cloud_init`, `grants`, else `preflight`) that says
-//!   what is wrong as a [`diag::Diagnostic`]; its code in [`plan::codes`], as a constant and in `ALL`. What it wants
-//!   to know of a node it asks the VM's own: `plan::placement` says which that is.
+//!   `plan` about its subject (`disk`, `image`, `size`, `template`, `addresses`, `cloud_init`, `grants`, else
+//!   `preflight`) that takes facts and returns what it finds, a [`diag::Diagnostic`] each; its code in [`plan::codes`].
+//!   `plan::steps` calls it and gives what it returns to the draft of the VM's plan (`Draft::finds`), `plan::planner`
+//!   where it is about all VMs. What it wants to know of a node it asks the VM's own: `plan::placement` says which that
+//!   is. Its case stands under `fixtures/plan`.
 //! - **a back end**: how it is written in [`model::Target`]; a directory in `backend` that implements
 //!   [`hypervisor::Hypervisor`], [`hypervisor::Guests`] and, where it reaches files of a node,
 //!   [`hypervisor::HostFiles`], and says what it can do in [`observed::Capabilities`]: `backend::proxmox` knows which
