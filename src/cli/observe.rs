@@ -40,8 +40,7 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
         Some(desired) => observed(hypervisor.as_ref(), desired).map(|mut observed| {
             let vms = to_reach(desired, &observed, &BTreeMap::new());
             observed.addresses = asked(hypervisor.as_ref(), &vms, ADDRESSES, console).lowest();
-            let seen = (desired, &observed);
-            observed.unnamed = unnamed(hypervisor.as_ref(), seen, &Request::default(), console);
+            observed.unnamed = unnamed(hypervisor.as_ref(), desired, &observed, &Request::default(), console);
             observed
         }),
         None => hypervisor.observe(),
@@ -101,7 +100,8 @@ pub(super) fn asked(target: &dyn Hypervisor, vms: &[&VmObserved], unknown: &str,
 /// being planned: whoever makes a VM looks again just before.
 pub(super) fn unnamed(
     target: &dyn Hypervisor,
-    (desired, observed): (&Desired, &Observed),
+    desired: &Desired,
+    observed: &Observed,
     request: &Request,
     console: &Console,
 ) -> BTreeMap<VmId, Vec<String>> {

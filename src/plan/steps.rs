@@ -74,7 +74,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnos
             draft.finds(drift::drifted(vm.vm_id, &draft.changes));
         }
         Ok(Situation::Template(live, record)) => return draft.template(vm, live, record, scene),
-        Ok(Situation::Adopted(live, record)) => return adopt::plan_adopted(draft, vm, (live, record), scene),
+        Ok(Situation::Adopted(live, record)) => return adopt::plan_adopted(draft, vm, live, record, scene),
     }
     draft.into_plan(None)
 }

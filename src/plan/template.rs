@@ -79,16 +79,19 @@ const WITHOUT: [&str; 3] = ["lvm", "iscsi", "iscsidirect"];
 
 /// The storage of a VM that becomes a template must be able to hold one.
 pub(super) fn storage(vm: &DesiredVm, scene: &Scene<'_>) -> Option<Diagnostic> {
+    if !vm.is_template {
+        return None;
+    }
     let id = vm.boot_disk_storage.as_str();
-    let storage = scene.node(vm.vm_id).storages.get(id).filter(|_| vm.is_template);
+    let storage = scene.node(vm.vm_id).storages.get(id);
     let storage = storage.filter(|storage| WITHOUT.contains(&storage.kind.as_str()))?;
     let what = format!("storage `{id}` is of type {}, which has no templates", storage.kind);
     let hint = "name another one in `boot_disk_storage`: its clones can lie here all the same";
     Some(Diagnostic::error(codes::UNUSABLE_STORAGE, what).vm(vm.vm_id).hint(hint))
 }
 
-/// What becomes a template needs a cloud-init drive: without one, cloud-init switches itself off in most images, and clones
-/// get no host keys.
+/// What becomes a template needs a cloud-init drive: without one, cloud-init switches itself off in most images, and
+/// clones get no host keys.
 pub(super) fn drive(vm: &DesiredVm, source: &VmObserved) -> Option<Diagnostic> {
     let configured = vm.network_config.is_some() || vm.user_config.is_some();
     let what = "a template without a cloud-init drive: cloud-init may be switched off in its guest, which cannot be \

@@ -18,7 +18,8 @@ use crate::plan::{Change, VmPlan, cloud_init, codes, diff, disk, drift, prefligh
 pub(super) fn plan_adopted(
     mut draft: Draft,
     vm: &DesiredVm,
-    (live, mut record): (&VmObserved, Record),
+    live: &VmObserved,
+    mut record: Record,
     scene: &Scene<'_>,
 ) -> (VmPlan, Vec<Diagnostic>) {
     draft.finds(disk::boot_disk(vm, live, scene));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::case::Case;
+use super::case::{Case, Facts};
 use super::draft::Draft;
 use super::follow::Steps;
 use super::guest;
@@ -28,10 +28,11 @@ impl Draft {
         let staging = Staging::of(vm, mounts, scene.desired);
         let nothing =
             Record { is_template: vm.is_template, ..Record::creating(&scene.desired.settings.project, vm.vm_id) };
-        let mut last = guest::last_record(vm, &nothing, mounts, &staging, (scene, vm.started));
+        let facts = Facts { vm, record: &nothing, mounts, staging: &staging, scene };
+        let mut last = guest::last_record(&facts, vm.started);
         self.finds(preflight::notes(vm, &mut last));
         let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
-        let case = Case { vm, desired: &desired, record: &nothing, last: &last, mounts, staging: &staging, scene };
+        let case = Case { facts, desired: &desired, last: &last };
         if let Some(leftover) = making.leftover {
             self.does(Step::RemoveLeftover(leftover), Outcome::Update, "left over by an interrupted run");
             self.awaits(earlier::clone(vm.vm_id, &scene.desired.settings.project, scene.observed));
@@ -57,7 +58,7 @@ impl Draft {
         };
         self.follow(&case, &steps);
         self.does(Step::Record(Arc::clone(&last)), Outcome::Create, "the VM gets a record");
-        self.finds(guest::left_open(&case));
+        self.finds(guest::left_open(&facts));
         self.completing = true;
         self.into_plan(Some(desired))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::case::Case;
+use super::case::{Case, Facts};
 use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Key, Outcome, Record, is_noted};
@@ -68,7 +68,8 @@ impl<'a> Features<'a> {
 impl Draft {
     /// Adds what is done for features.
     pub(super) fn features(&mut self, case: &Case<'_>) {
-        let Case { vm, record, mounts, staging, scene, .. } = *case;
+        let facts = case.facts;
+        let Facts { vm, record, mounts, staging, scene } = facts;
         let staged = &staging.digests;
         if vm.features.is_empty() {
             return;
@@ -80,7 +81,7 @@ impl Draft {
             return;
         };
         let features = Features::of(scene, record);
-        let moved = !case.is_mounted(channel);
+        let moved = !facts.is_mounted(channel);
         let is_new = |standing| matches!(standing, Standing::Changed | Standing::Open);
         let changed = vm.features.iter().any(|feature| is_new(features.standing(&feature.name)));
         let reason = match () {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::case::Case;
+use super::case::{Case, Facts};
 use super::draft::Draft;
 use super::{features, volumes};
 use crate::model::{ActionKind, Disruption, Outcome};
@@ -38,12 +38,13 @@ pub(super) struct Steps {
 impl Draft {
     /// Adds everything between the clone and the record.
     pub(super) fn follow(&mut self, case: &Case<'_>, steps: &Steps) {
-        let Case { vm, record, mounts, scene, .. } = *case;
+        let facts = case.facts;
+        let Facts { vm, record, mounts, scene, .. } = facts;
         let acting = steps.acting;
         let to_run = features::Features::of(scene, record).any_to_run(vm);
-        let guest = case.guest();
-        let to_mount = mounts.iter().any(|mount| !case.is_mounted(mount) || guest.lost_mount(&mount.mount_point));
-        let removed: Vec<_> = case.undeclared().collect();
+        let guest = facts.guest();
+        let to_mount = mounts.iter().any(|mount| !facts.is_mounted(mount) || guest.lost_mount(&mount.mount_point));
+        let removed: Vec<_> = facts.undeclared().collect();
 
         match steps.configure {
             Some((reason, disruption)) => {
@@ -99,9 +100,9 @@ impl Draft {
             self.push(Action::does(step, Outcome::Update, "it is no longer declared").to(at.as_str()));
         }
         let need = volumes::Need { exported, boots: boots.is_some(), export: wanted };
-        self.volumes(case, &need);
+        self.volumes(&facts, &need);
         if self.leaves_open().is_none() {
-            self.volume_changes(case);
+            self.volume_changes(&facts);
         }
 
         self.features(case);

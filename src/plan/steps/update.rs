@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::case::Case;
+use super::case::{Case, Facts};
 use super::draft::Draft;
 use super::follow::Steps;
 use super::guest;
@@ -87,12 +87,13 @@ impl Draft {
             start: (!live.running && vm.started).then_some("the VM is stopped"),
             bring_up: (completing && vm.started).then_some("the guest has not been up yet"),
         };
-        let mut last = guest::last_record(vm, record, mounts, &staging, (scene, self.leaves_open().is_none()));
+        let facts = Facts { vm, record, mounts, staging: &staging, scene };
+        let mut last = guest::last_record(&facts, self.leaves_open().is_none());
         // Room is looked for with all that it may come to say.
         (last.unread, last.card) = (record.unread || steps.cloud_init.is_some(), card);
         let no_room = preflight::notes(vm, &mut last);
         let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
-        let case = Case { vm, desired: &desired, record, last: &last, mounts, staging: &staging, scene };
+        let case = Case { facts, desired: &desired, last: &last };
         self.idle(made_by(vm), "the VM exists");
         if live.record.valid().is_none() {
             self.does(Step::Adopt(Box::new(record.clone())), Outcome::Create, "the VM is taken over");
@@ -101,8 +102,8 @@ impl Draft {
             let first = Action::does(Step::Stop, Outcome::Update, "the VM is not to run");
             self.push(first.costing(Disruption::Stop));
         }
-        self.finds(guest::left_open(&case));
-        self.finds(case.guest().silent(vm.vm_id));
+        self.finds(guest::left_open(&facts));
+        self.finds(facts.guest().silent(vm.vm_id));
         self.follow(&case, &steps);
         if self.no_agent {
             if completing && self.open.is_empty() {

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::case::Case;
+use super::case::Facts;
 use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Key, Outcome, Record, RecordState, VmId};
@@ -95,9 +95,9 @@ pub(super) fn exported(mounts: &[Arc<Mount>]) -> Step {
 
 impl Draft {
     /// Adds what is done for volumes.
-    pub(super) fn volumes(&mut self, case: &Case<'_>, need: &Need) {
-        let Case { vm, record, mounts, scene, .. } = *case;
-        let guest = case.guest();
+    pub(super) fn volumes(&mut self, facts: &Facts<'_>, need: &Need) {
+        let Facts { vm, record, mounts, scene, .. } = *facts;
+        let guest = facts.guest();
         let of = |mount: &Mount| match record.volumes.get(&mount.mount_point) {
             Some(source) if mount.is_from(source) && guest.lost_mount(&mount.mount_point) => {
                 (Outcome::Update, "it is gone from the guest")
@@ -143,7 +143,7 @@ impl Draft {
                 (Outcome::NoOp, _) if exports && mount.served => (Outcome::Update, "its export may be another one"),
                 other => other,
             };
-            let step = || Step::Mount(MountStep { mount: Arc::clone(mount), verify: case.is_mounted(mount) });
+            let step = || Step::Mount(MountStep { mount: Arc::clone(mount), verify: facts.is_mounted(mount) });
             self.push(some(step, outcome, reason, ActionKind::Mount).to(mount.mount_point.as_str()));
         }
     }
@@ -155,9 +155,9 @@ impl Draft {
     }
 
     /// Adds what changes about volumes, as people read it.
-    pub(super) fn volume_changes(&mut self, case: &Case<'_>) {
-        let Case { vm, record, mounts, .. } = *case;
-        let guest = case.guest();
+    pub(super) fn volume_changes(&mut self, facts: &Facts<'_>) {
+        let Facts { vm, record, mounts, .. } = *facts;
+        let guest = facts.guest();
         for mount in mounts {
             let old = record.volumes.get(&mount.mount_point);
             let same = old.is_some_and(|old| mount.is_from(old));
@@ -176,7 +176,7 @@ impl Draft {
             let origin = if mount.implicit { crate::model::Origin::BuiltIn } else { vm.origins.of(Key::Volumes) };
             self.changes.push(diff::told_by_actions(Key::Volumes, origin, old, new, note));
         }
-        for (at, source) in case.undeclared() {
+        for (at, source) in facts.undeclared() {
             let (old, origin) = (Some(format!("{at} from {source}")), vm.origins.of(Key::Volumes));
             self.changes.push(diff::told_by_actions(
                 Key::Volumes,
