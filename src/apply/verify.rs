@@ -42,7 +42,8 @@ pub fn at_once<T: Sync, A: Send>(things: &[T], ask: impl Fn(&T) -> A + Sync) -> 
     answers.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
-/// Looks into the guests of these VMs: whether their agents answer, and what their records say is there. Changes nothing.
+/// Looks into the guests of these VMs: whether their agents answer, and what their records say is there. Changes
+/// nothing.
 ///
 /// Returns within about half a minute for every ten VMs, whatever their guests do.
 pub fn verify(guests: &dyn Guests, vms: &[&VmObserved], clock: &dyn Clock) -> BTreeMap<VmId, GuestSeen> {

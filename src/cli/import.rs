@@ -115,8 +115,8 @@ struct Draft {
     plan: Plan,
 }
 
-/// Puts VMs into the config and plans. A VM whose entry is not valid or cannot be planned is refused, and the others are
-/// tried again without it.
+/// Puts VMs into the config and plans. A VM whose entry is not valid or cannot be planned is refused, and the others
+/// are tried again without it.
 fn draft(args: &Args, text: &str, mut found: Vec<Found>, observed: &Observed) -> Result<Draft> {
     let mut refused = Vec::new();
     loop {

@@ -84,8 +84,8 @@ pub(super) const EXPORTS: &str = "Whether their volumes are exported to the righ
 /// What stays unknown of guests whose agents were not asked: how they are reached.
 pub(super) const ADDRESSES: &str = "Only their fixed addresses are known.";
 
-/// Asks the agents of these VMs for the guests' addresses, and says so if there were too many that did not answer, and what
-/// is `unknown` then.
+/// Asks the agents of these VMs for the guests' addresses, and says so if there were too many that did not answer, and
+/// what is `unknown` then.
 pub(super) fn asked(target: &dyn Hypervisor, vms: &[&VmObserved], unknown: &str, console: &Console) -> Addresses {
     let asked = addresses(target.guests(), vms, &RealClock::start());
     if asked.unasked > 0 {
@@ -96,8 +96,8 @@ pub(super) fn asked(target: &dyn Hypervisor, vms: &[&VmObserved], unknown: &str,
     asked
 }
 
-/// Volumes that no configuration names, of the VMs of which it matters. That storages cannot be listed keeps nothing from
-/// being planned: whoever makes a VM looks again just before.
+/// Volumes that no configuration names, of the VMs of which it matters. That storages cannot be listed keeps nothing
+/// from being planned: whoever makes a VM looks again just before.
 pub(super) fn unnamed(
     target: &dyn Hypervisor,
     desired: &Desired,

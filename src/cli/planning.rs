@@ -47,7 +47,8 @@ pub(super) struct Planned {
     pub(super) document: PlanDocument,
     /// The declared VMs' names.
     pub(super) names: BTreeMap<VmId, String>,
-    /// What the file says. Like what was observed, it is never taken apart piece by piece: the process ends soon enough.
+    /// What the file says. Like what was observed, it is never taken apart piece by piece: the process ends soon
+    /// enough.
     pub(super) desired: ManuallyDrop<Desired>,
     pub(super) observed: ManuallyDrop<Observed>,
     /// What the agents that were asked say of their guests' addresses.

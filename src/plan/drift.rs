@@ -30,8 +30,8 @@ fn text(value: Option<&Value<'_>>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
 }
 
-/// Whether a record that says what was applied does not say it of a key that the config has: a run that applied it did not
-/// come to its end, or somebody else did.
+/// Whether a record that says what was applied does not say it of a key that the config has: a run that applied it did
+/// not come to its end, or somebody else did.
 pub(super) fn has_forgotten(vm: &DesiredVm, record: &Record) -> bool {
     !record.applied.is_empty() && applied(vm).keys().any(|key| !record.applied.contains_key(key))
 }
@@ -81,8 +81,8 @@ pub(super) fn drifted(vm: VmId, changes: &[Change]) -> Option<Diagnostic> {
     Some(Diagnostic::warning(codes::DRIFT, what).vm(vm).hint(hint))
 }
 
-/// What was changed outside phoenix, of a VM of ours for which no file wishes anything any more: the key, the value at the
-/// last apply where it was kept, and the value now.
+/// What was changed outside phoenix, of a VM of ours for which no file wishes anything any more: the key, the value at
+/// the last apply where it was kept, and the value now.
 pub(super) fn outside(live: &VmObserved, record: &Record) -> Vec<(&'static str, Option<String>, String)> {
     let changed = |row: &'static Row| {
         let was = row.applied(&record.applied)?;

@@ -51,8 +51,8 @@ pub(crate) fn leftover(live: &VmObserved, project: &str) -> Option<Leftover> {
     }
 }
 
-/// The clone or import of an earlier run that makes a VM of this project right now. The record in the half-made VM's notes
-/// tells whose it is; a placeholder has none, and may be anybody's.
+/// The clone or import of an earlier run that makes a VM of this project right now. The record in the half-made VM's
+/// notes tells whose it is; a placeholder has none, and may be anybody's.
 pub(super) fn clone(vm: VmId, project: &str, observed: &Observed) -> Option<Earlier> {
     let is_at_work = observed.cloning.contains(&vm) || observed.unattributed_clone;
     let left = observed.vms.get(&vm).and_then(|live| leftover(live, project));
@@ -61,8 +61,8 @@ pub(super) fn clone(vm: VmId, project: &str, observed: &Observed) -> Option<Earl
 
 /// The move of its boot disk that an earlier run began at a VM of this project, if that is what works on its disks.
 ///
-/// A run that moves a disk takes out of the record where it lies. So a move is phoenix's own if it is one that the plan has
-/// anyway and whose beginning the record knows; a move of another process leaves the record as it was.
+/// A run that moves a disk takes out of the record where it lies. So a move is phoenix's own if it is one that the plan
+/// has anyway and whose beginning the record knows; a move of another process leaves the record as it was.
 pub(super) fn disk_move(live: &VmObserved, changes: &[Change], observed: &Observed) -> Option<Earlier> {
     let work = observed.working.get(&live.id)?;
     let moves = |change: &&Change| change.rows().any(|row| row.step == ActionKind::MoveDisk);

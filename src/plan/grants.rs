@@ -1,9 +1,9 @@
 //! Which directories of the node VMs may have, and what the plan says of those that they get.
 //!
-//! The right to edit the config must not be the right to own the node, and root in a guest writes what it likes into what is exported
-//! to it. So a directory is judged by where it really lies when all links are followed: one that the operating system or
-//! the node's storages need is never given, and any other one only if the node's administrator allows it. The same
-//! holds for directories that phoenix would only make.
+//! The right to edit the config must not be the right to own the node, and root in a guest writes what it likes into
+//! what is exported to it. So a directory is judged by where it really lies when all links are followed: one that the
+//! operating system or the node's storages need is never given, and any other one only if the node's administrator
+//! allows it. The same holds for directories that phoenix would only make.
 
 mod notices;
 mod rule;
@@ -65,8 +65,8 @@ impl<'a> Grants<'a> {
         self.nodes.get(placement::name_of(vm, self.observed))
     }
 
-    /// Why no VM may be made from the file at `path`, with the way out; `None`: the node's administrator allows it, and no
-    /// guest can write it.
+    /// Why no VM may be made from the file at `path`, with the way out; `None`: the node's administrator allows it, and
+    /// no guest can write it.
     pub(super) fn refuses_image(&self, vm: VmId, path: &str) -> Option<(String, String)> {
         self.at(vm)?.refuses_image(path)
     }

@@ -1,7 +1,7 @@
 //! What a config would say of VMs that exist.
 //!
-//! Pure. What is found is what is written: whether the config takes it, and what a plan makes of it, is for the caller to
-//! see.
+//! Pure. What is found is what is written: whether the config takes it, and what a plan makes of it, is for the caller
+//! to see.
 
 mod regained;
 

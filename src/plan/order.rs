@@ -9,9 +9,9 @@ use crate::observed::Observed;
 
 /// What waits for what among the actions of one VM whose first action has number `first`.
 ///
-/// A chain, except for volumes: each directory is made and each volume is mounted on its own, so that one that fails does
-/// not keep the others back. What the target exports itself is exported at once, when all directories are there; the
-/// scripts wait for all volumes.
+/// A chain, except for volumes: each directory is made and each volume is mounted on its own, so that one that fails
+/// does not keep the others back. What the target exports itself is exported at once, when all directories are there;
+/// the scripts wait for all volumes.
 pub(super) fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, usize)>) {
     let is_volume =
         |action: &Action| matches!(action.kind, ActionKind::PrepareShare | ActionKind::ExportShare | ActionKind::Mount);
@@ -42,11 +42,11 @@ pub(super) fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, us
     }
 }
 
-/// What waits for what among VMs: the first action of a VM for the last one of each VM it depends on, which is ready then;
-/// and that of a VM which is cloned from a template of this file, for the last one of that.
+/// What waits for what among VMs: the first action of a VM for the last one of each VM it depends on, which is ready
+/// then; and that of a VM which is cloned from a template of this file, for the last one of that.
 ///
-/// Backwards, where VMs stop or go, it is the other way round. `first` has the number of each VM's first action, and at the
-/// end the number of all actions.
+/// Backwards, where VMs stop or go, it is the other way round. `first` has the number of each VM's first action, and at
+/// the end the number of all actions.
 pub(super) fn between_vms(
     desired: &Desired,
     vms: &[VmPlan],
@@ -90,8 +90,8 @@ pub(super) struct Chain<'d> {
 
 /// The VMs that are restarted one after the other, because they share a tag of `never_together`.
 ///
-/// They stand in an order in which no VM comes before what it depends on, so that no ring arises; those that the file does
-/// not declare, on which nothing depends, come last. What tags those have, only the target knows.
+/// They stand in an order in which no VM comes before what it depends on, so that no ring arises; those that the file
+/// does not declare, on which nothing depends, come last. What tags those have, only the target knows.
 pub(super) fn chains<'d>(desired: &'d Desired, observed: &Observed, vms: &[VmPlan]) -> Vec<Chain<'d>> {
     let restarted: BTreeMap<VmId, usize> =
         vms.iter().enumerate().filter(|(_, vm)| restart(vm).is_some()).map(|(at, vm)| (vm.vm, at)).collect();

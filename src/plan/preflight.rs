@@ -120,8 +120,8 @@ fn storage_of<'s>(vm: &DesiredVm, source: VmId, scene: &Scene<'s>) -> Option<&'s
     }
 }
 
-/// Whether the VM becomes a copy of its template. Where the config does not say, and the node links clones, it does not,
-/// provided that it is to lie where its template does. What becomes a template itself is always whole.
+/// Whether the VM becomes a copy of its template. Where the config does not say, and the node links clones, it does
+/// not, provided that it is to lie where its template does. What becomes a template itself is always whole.
 pub(super) fn full_clone(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> bool {
     let beside = storage_of(vm, source, scene) == Some(vm.boot_disk_storage.as_str());
     let unsaid = vm.origins.of(Key::FullClone) == Origin::BuiltIn;
@@ -288,8 +288,8 @@ pub(super) fn undeclared(live: &VmObserved, project: &str) -> Diagnostic {
     Diagnostic::notice(codes::UNDECLARED, what).vm(live.id).hint(hint)
 }
 
-/// Guards against a file that lost its VMs: those of a project go only if it is named, and more than half of them only if
-/// somebody says how many.
+/// Guards against a file that lost its VMs: those of a project go only if it is named, and more than half of them only
+/// if somebody says how many.
 pub(super) fn pruned(
     desired: &Desired,
     observed: &Observed,

@@ -10,8 +10,8 @@ use crate::observed::{Observed, VmObserved};
 /// Most volumes that a message names.
 const MOST: usize = 4;
 
-/// The VMs whose volumes are worth listing: the selected ones, if one of them is to be made. Listing costs a call for each
-/// storage, and nothing more for further VMs.
+/// The VMs whose volumes are worth listing: the selected ones, if one of them is to be made. Listing costs a call for
+/// each storage, and nothing more for further VMs.
 #[must_use]
 pub fn to_list(desired: &Desired, observed: &Observed, request: &Request) -> Vec<VmId> {
     let Goal::Config { .. } = request.goal else { return Vec::new() };

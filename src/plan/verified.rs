@@ -5,8 +5,8 @@ use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Record, VmId};
 use crate::observed::{GuestSeen, Observed, VmObserved};
 
-/// The VMs whose guests are worth a look: declared and selected ones of the project that have been ready, run, and have an
-/// agent.
+/// The VMs whose guests are worth a look: declared and selected ones of the project that have been ready, run, and have
+/// an agent.
 #[must_use]
 pub fn to_verify<'o>(desired: &Desired, observed: &'o Observed, selection: &Selection) -> Vec<&'o VmObserved> {
     let ours = |vm: &&VmObserved| {
@@ -17,8 +17,8 @@ pub fn to_verify<'o>(desired: &Desired, observed: &'o Observed, selection: &Sele
     wished.filter_map(|vm| observed.vms.get(&vm.vm_id)).filter(ours).collect()
 }
 
-/// The VMs whose agents are worth being asked for the guest's address: ready ones of the project that run, have an agent, and
-/// mount what the target exports to them alone.
+/// The VMs whose agents are worth being asked for the guest's address: ready ones of the project that run, have an
+/// agent, and mount what the target exports to them alone.
 #[must_use]
 pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, request: &Request) -> Vec<&'o VmObserved> {
     let takes = |vm: &DesiredVm| match &request.goal {

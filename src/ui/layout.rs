@@ -4,8 +4,8 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
 
 use crate::plan::document::PlanDocument;
 
-/// Breaks text at spaces so that each line fits into `width` columns; a word that is longer than that is broken anywhere,
-/// so that nothing is cut off.
+/// Breaks text at spaces so that each line fits into `width` columns; a word that is longer than that is broken
+/// anywhere, so that nothing is cut off.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
     let mut lines = Vec::new();
@@ -42,7 +42,8 @@ pub fn aside(plan: &PlanDocument) -> String {
     if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }
 
-/// Joins items with arrows so that each line fits into `width` columns; an item is broken only if it does not fit alone.
+/// Joins items with arrows so that each line fits into `width` columns; an item is broken only if it does not fit
+/// alone.
 pub fn chain(items: &[String], width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

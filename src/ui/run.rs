@@ -24,8 +24,8 @@ pub struct StreamLine<'a> {
     seq: u64,
     /// When it happened, RFC 3339 in UTC.
     time: &'a str,
-    /// On the last line: how many `action_started` and `action_waiting` lines before it were left out, because they were
-    /// not read fast enough. Their numbers are missing in `seq`.
+    /// On the last line: how many `action_started` and `action_waiting` lines before it were left out, because they
+    /// were not read fast enough. Their numbers are missing in `seq`.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<u64>,
     #[serde(flatten)]

@@ -236,8 +236,8 @@ impl Embedded {
         self.write_conf(vm, &template_conf(name, &disk, &cloud_init, size, hotplug))
     }
 
-    /// Why QEMU guests of this node are emulated although that was not asked for. `None`: they are not. Finds it out where
-    /// it is not known, which takes some seconds.
+    /// Why QEMU guests of this node are emulated although that was not asked for. `None`: they are not. Finds it out
+    /// where it is not known, which takes some seconds.
     pub fn why_emulated(&self) -> Result<Option<String>, Fault> {
         Ok(self.qemu().accelerator()?.1)
     }

@@ -171,8 +171,8 @@ impl Embedded {
 
     /// Removes a VM that an interrupted clone left: its volumes, its guest and, last, its configuration.
     ///
-    /// A `protection` does not stop it: what stands in the configuration of a half-made clone was copied from the template
-    /// and protects nothing of this VM.
+    /// A `protection` does not stop it: what stands in the configuration of a half-made clone was copied from the
+    /// template and protects nothing of this VM.
     pub(super) fn remove_leftover(&self, vm: VmId, unreferenced: bool, attempt: Attempt) -> Result<(), Fault> {
         self.tasks.bury()?;
         let _lock = self.lock_vm(vm, attempt.deadline)?;

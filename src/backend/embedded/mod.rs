@@ -90,8 +90,8 @@ impl Embedded {
         Self::open_with(dir, None)
     }
 
-    /// Opens the node as [`Embedded::open`] does; its guests are of this kind from then on. That changes only while none
-    /// of its VMs runs.
+    /// Opens the node as [`Embedded::open`] does; its guests are of this kind from then on. That changes only while
+    /// none of its VMs runs.
     pub fn open_with(dir: &Path, guests: Option<GuestKind>) -> Result<Self, Fault> {
         let settings = admin::open(dir, guests)?;
         Ok(Self::with(dir, settings))

@@ -17,8 +17,8 @@
 //! A script is `/bin/sh -c TEXT NAME ARG…`; it is known by its `NAME`, and its text is not run. Nothing is executed
 //! in a simulated guest.
 //!
-//! The guest's disk is the directory `guests/VMID`: `filesystem` with the bytes of its root file system, which takes the
-//! whole disk whenever the guest boots, `fstab`, and `runs/FEATURE-DIGEST` with `exit N` (`exit N at MS` where
+//! The guest's disk is the directory `guests/VMID`: `filesystem` with the bytes of its root file system, which takes
+//! the whole disk whenever the guest boots, `fstab`, and `runs/FEATURE-DIGEST` with `exit N` (`exit N at MS` where
 //! scripts take their time), the uuid of the VM the run was made for, and what went wrong.
 
 use std::collections::BTreeSet;
@@ -335,7 +335,8 @@ impl Embedded {
         Ok(())
     }
 
-    /// What was noted of a run made for this uuid, by an earlier version too, which named results by half as many digits.
+    /// What was noted of a run made for this uuid, by an earlier version too, which named results by half as many
+    /// digits.
     fn seen(&self, vm: VmId, run: Run<'_>) -> Result<Option<Noted>, Fault> {
         match (self.result(vm, run)?, run.digest.get(..16)) {
             (None, Some(digest)) => self.result(vm, Run { digest, ..run }),

@@ -1,8 +1,8 @@
-//! Snapshots of VMs (`qm snapshot`, `qm delsnapshot`, `qm rollback`): of the configuration, and of what a simulated guest
-//! has on its disk.
+//! Snapshots of VMs (`qm snapshot`, `qm delsnapshot`, `qm rollback`): of the configuration, and of what a simulated
+//! guest has on its disk.
 //!
-//! Each is one replacement of the configuration, last of all: a process that is killed has done it or not. Proxmox takes
-//! longer, and shows it by a lock.
+//! Each is one replacement of the configuration, last of all: a process that is killed has done it or not. Proxmox
+//! takes longer, and shows it by a lock.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -17,8 +17,8 @@ const OWN: &str = "/VMID";
 /// A node as messages call it, and what VMs get of it.
 type Shared = (Cow<'static, str>, String);
 
-/// Says which VMs will be able to write which directories of the node that they cannot write now, and where that lets them
-/// fill it. VMs that get the same, or each a directory named by its VMID beside the others, share a sentence.
+/// Says which VMs will be able to write which directories of the node that they cannot write now, and where that lets
+/// them fill it. VMs that get the same, or each a directory named by its VMID beside the others, share a sentence.
 pub(in crate::plan) fn notices(vms: &[VmPlan], observed: &Observed) -> Vec<Diagnostic> {
     let (mut written, mut filled) = (BTreeMap::new(), BTreeMap::new());
     for (vm, mount) in vms.iter().flat_map(new) {

@@ -1,5 +1,5 @@
-//! What a VM of ours that the file lost was made from and is told by cloud-init, as far as its record, the VM and the rest of
-//! the file still say it.
+//! What a VM of ours that the file lost was made from and is told by cloud-init, as far as its record, the VM and the
+//! rest of the file still say it.
 
 use std::collections::BTreeMap;
 
@@ -82,8 +82,8 @@ pub(super) fn network_value(config: &NetworkConfig) -> Value {
     Value::Object(value)
 }
 
-/// The user of a VM, as far as phoenix made it so; `None`: nobody wished for anything. Of its keys only the fingerprints are
-/// known: they come back where the rest of the file has them all.
+/// The user of a VM, as far as phoenix made it so; `None`: nobody wished for anything. Of its keys only the
+/// fingerprints are known: they come back where the rest of the file has them all.
 pub(super) fn user(live: &VmObserved, record: Option<&Record>, desired: &Desired) -> Option<UserConfig> {
     let name = &live.cloud_init.user;
     let named = !name.is_empty() && was_applied(record, "user_config.username");

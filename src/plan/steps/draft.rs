@@ -18,8 +18,8 @@ pub(in crate::plan) struct Draft {
     pub(super) retired: Option<Box<Retired>>,
     /// The VM is not to run: whatever its guest lacks is left open.
     pub(super) off: bool,
-    /// The guest agent of the running VM is switched on only by a restart that is not planned: whatever its guest lacks is
-    /// left open.
+    /// The guest agent of the running VM is switched on only by a restart that is not planned: whatever its guest lacks
+    /// is left open.
     pub(super) no_agent: bool,
     /// What is left open because of that.
     pub(super) open: Vec<String>,

@@ -91,8 +91,8 @@ struct Volumes<'a> {
 }
 
 impl<'a> Volumes<'a> {
-    /// What the file says of the volumes, if that is what was applied; otherwise, why they are not looked after. The record
-    /// alone counts for nothing here: every account with rights on the VM can write it.
+    /// What the file says of the volumes, if that is what was applied; otherwise, why they are not looked after. The
+    /// record alone counts for nothing here: every account with rights on the VM can write it.
     fn of(
         live: &VmObserved,
         record: &'a Record,

@@ -111,8 +111,8 @@ impl Draft {
             }
             self.finds(guest::waits_for_agent(vm.vm_id, &self.open));
         }
-        // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for what a
-        // run that was killed between an action and the record has forgotten.
+        // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for
+        // what a run that was killed between an action and the record has forgotten.
         let acts = self.actions.iter().any(|action| action.outcome.acts()) || drift::has_forgotten(vm, record);
         if !acts {
             self.idle(ActionKind::Record, "it says so already");

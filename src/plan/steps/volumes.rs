@@ -13,8 +13,8 @@ use crate::plan::Scene;
 use crate::plan::volumes::{self, Resolved};
 use crate::plan::{Action, Mount, MountStep, Step, codes, diff, preflight};
 
-/// Whether what the target exports to a running VM names the address that its guest has: if it does not, how, in words. Where
-/// no agent gave one, nothing is wrong: a plan is the same whether or not a guest answers.
+/// Whether what the target exports to a running VM names the address that its guest has: if it does not, how, in words.
+/// Where no agent gave one, nothing is wrong: a plan is the same whether or not a guest answers.
 pub(super) struct Exported(Option<String>);
 
 impl Exported {
