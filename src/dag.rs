@@ -79,8 +79,9 @@ impl Dag {
     }
 }
 
-/// A ring of each knot of nodes that wait for each other in the end, rotated to begin with the knot's smallest node and a
-/// shortest one through that; smaller knots first. Edges as in [`Dag::new`]. Looks at each edge a few times, not more.
+/// A ring of each knot of nodes that wait for each other in the end, rotated to begin with the knot's smallest node and
+/// a shortest one through that; smaller knots first. Edges as in [`Dag::new`]. Looks at each edge a few times, not
+/// more.
 ///
 /// # Panics
 /// As [`Dag::new`].
@@ -114,8 +115,8 @@ fn rings_of(graph: &DiGraph<(), (), u32>) -> Vec<Vec<usize>> {
     knots.iter().map(|knot| shortest_ring(graph, knot, &knot_of, &mut came_from)).collect()
 }
 
-/// A shortest ring through the smallest node of a knot. `came_from` has room for every node, and nothing yet for those of
-/// this knot.
+/// A shortest ring through the smallest node of a knot. `came_from` has room for every node, and nothing yet for those
+/// of this knot.
 fn shortest_ring(
     graph: &DiGraph<(), (), u32>,
     knot: &[NodeIndex],

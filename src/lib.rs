@@ -30,11 +30,11 @@
 //! it and tells [`event::Event`]s → [`ui`] shows them.
 //!
 //! # One value, end to end
-//! The memory of a VM: `config::raw` reads `memory_mb` with its place in the file, `config::lower` merges it with the defaults
-//! into [`model::DesiredVm`]. [`observed::options`] has one row for it: what the VM has, what the file wishes, how it is
-//! written, how a running VM takes it over, what the record keeps. [`observed::options::differing`] folds the rows into what
-//! the plan shows ([`plan::Change`]), [`observed::options::render`] writes exactly the rows that were shown, and nothing
-//! else; `plan::lint` holds a plan to that before it is carried out.
+//! The memory of a VM: `config::raw` reads `memory_mb` with its place in the file, `config::lower` merges it with the
+//! defaults into [`model::DesiredVm`]. [`observed::options`] has one row for it: what the VM has, what the file wishes,
+//! how it is written, how a running VM takes it over, what the record keeps. [`observed::options::differing`] folds the
+//! rows into what the plan shows ([`plan::Change`]), [`observed::options::render`] writes exactly the rows that were
+//! shown, and nothing else; `plan::lint` holds a plan to that before it is carried out.
 //!
 //! # To add …
 //! - **an option of a VM**: its key in [`model::Key`], its field with type and documentation in `config::raw` and
@@ -52,9 +52,11 @@
 //!   that died in between is made up for.
 //! - **a check**: what the file alone shows is a rule of `config` (`config::check` calls it; its code in
 //!   `config::codes`, its case under `fixtures/config`). What only shows against a target is a function in the file of
-//!   `plan` about its subject (`disk`, `template`, `addresses`, `cloud_init`, `grants`, else `preflight`) that says
-//!   what is wrong as a [`diag::Diagnostic`]; its code in [`plan::codes`], as a constant and in `ALL`. What it wants
-//!   to know of a node it asks the VM's own: `plan::placement` says which that is.
+//!   `plan` about its subject (`disk`, `image`, `size`, `template`, `addresses`, `cloud_init`, `grants`, else
+//!   `preflight`) that takes facts and returns what it finds, a [`diag::Diagnostic`] each; its code in [`plan::codes`].
+//!   `plan::steps` calls it and gives what it returns to the draft of the VM's plan (`Draft::finds`), `plan::planner`
+//!   where it is about all VMs. What it wants to know of a node it asks the VM's own: `plan::placement` says which that
+//!   is. Its case stands under `fixtures/plan`.
 //! - **a back end**: how it is written in [`model::Target`]; a directory in `backend` that implements
 //!   [`hypervisor::Hypervisor`], [`hypervisor::Guests`] and, where it reaches files of a node,
 //!   [`hypervisor::HostFiles`], and says what it can do in [`observed::Capabilities`]: `backend::proxmox` knows which
@@ -77,12 +79,12 @@
 //! # Invariants
 //! - The plan is complete. Apply builds, sorts and prunes no graph and decides nothing the plan could have decided.
 //! - The plan is pure: no clock, no environment, no randomness, no I/O; the same values give the same bytes.
-//! - There is no state file. What phoenix must remember about a VM stands in the VM's own notes ([`model::Record`]) and on
-//!   its own disk, so that it lives, moves, is restored and dies with the VM.
-//! - A VM without a valid record of this project is never changed; one whose uuid the file names, and that an administrator
-//!   agreed to take over, gets that record before anything else.
-//! - Before a VM's first write it must still be the one that was planned; before every later one, what this run left. If a
-//!   look after a success failed, it is taken as it is found next, as long as it bears the project's record.
+//! - There is no state file. What phoenix must remember about a VM stands in the VM's own notes ([`model::Record`]) and
+//!   on its own disk, so that it lives, moves, is restored and dies with the VM.
+//! - A VM without a valid record of this project is never changed; one whose uuid the file names, and that an
+//!   administrator agreed to take over, gets that record before anything else.
+//! - Before a VM's first write it must still be the one that was planned; before every later one, what this run left.
+//!   If a look after a success failed, it is taken as it is found next, as long as it bears the project's record.
 //! - What is known to have succeeded stays a success when the look after it fails: that is a notice.
 //! - Every write of a configuration carries the digest of what was read just before.
 //! - A lost answer is followed by a look, never by a blind repetition.
@@ -92,8 +94,8 @@
 //! - Only `cli` reads the environment, prints, and chooses exit codes.
 //!
 //! # Why one crate, why threads
-//! The layers need enforcing, not separate compilation; a test does that. A run is a few dozen long waits: threads and a
-//! channel say that more plainly than an async runtime.
+//! The layers need enforcing, not separate compilation; a test does that. A run is a few dozen long waits: threads and
+//! a channel say that more plainly than an async runtime.
 
 pub mod apply;
 pub mod backend;

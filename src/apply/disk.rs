@@ -98,8 +98,8 @@ impl Performing<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        // Before the disk: the run that comes after a death must know that the size is phoenix's own doing, and whether the
-        // guest has not seen it yet.
+        // Before the disk: the run that comes after a death must know that the size is phoenix's own doing, and whether
+        // the guest has not seen it yet.
         self.write_record(&|record| {
             operation::unsettle(record, &step.record);
             record.grow |= step.grows_filesystem;

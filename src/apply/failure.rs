@@ -45,8 +45,8 @@ pub(super) fn keys_of<'o>(changes: &[Change], options: impl IntoIterator<Item = 
     keys.into_iter().map(Key::name).collect()
 }
 
-/// Says which keys of the file the failure of an action is about: those of the options that the target names, else those
-/// that the action stands for. A VM that is not what was planned is about none.
+/// Says which keys of the file the failure of an action is about: those of the options that the target names, else
+/// those that the action stands for. A VM that is not what was planned is about none.
 pub(super) fn with_keys(failure: Failure, changes: &[Change], kind: ActionKind) -> Failure {
     if failure.stale || !failure.keys.is_empty() {
         return failure;

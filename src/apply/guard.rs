@@ -6,9 +6,9 @@ use crate::hypervisor::{Fault, FaultKind, HostOp, Hypervisor};
 use crate::model::{Digest, RecordState, VmId};
 use crate::observed::VmObserved;
 
-/// Carries out one operation. Just before one with which Proxmox takes no digest, it looks whether the VM is still what the
-/// operation was meant for: its configuration has the digest, or it is still left over. What a target guards itself is
-/// left to it; one that can look and act at once does so on top of this.
+/// Carries out one operation. Just before one with which Proxmox takes no digest, it looks whether the VM is still what
+/// the operation was meant for: its configuration has the digest, or it is still left over. What a target guards itself
+/// is left to it; one that can look and act at once does so on top of this.
 ///
 /// # Errors
 /// What the target says; `Stale` or `Refused`, and nothing was done, if the VM is another one by now.

@@ -1,5 +1,5 @@
-//! The ways out of what can fail in a run: what an administrator can do about it. All of them stand here, so that one case
-//! has one hint; a back end adds those that only it knows, and a guest's program its own.
+//! The ways out of what can fail in a run: what an administrator can do about it. All of them stand here, so that one
+//! case has one hint; a back end adds those that only it knows, and a guest's program its own.
 
 use std::fmt::Display;
 

@@ -150,8 +150,8 @@ impl Performing<'_> {
 
     /// Whether the VM is made, which takes long: as long as a clone runs, it may still be.
     ///
-    /// Two looks do not belong to one moment: what ended between them has changed what the first one saw (recorded, four
-    /// times of four after a broken connection). So once nothing runs any more, the VM is looked at again.
+    /// Two looks do not belong to one moment: what ended between them has changed what the first one saw (recorded,
+    /// four times of four after a broken connection). So once nothing runs any more, the VM is looked at again.
     pub(super) fn made(&self, is_whole: &dyn Fn(&VmObserved) -> bool) -> Result<Holds, Failure> {
         let id = self.id();
         let look = || self.ask(|hypervisor| hypervisor.vm(id));
@@ -214,8 +214,8 @@ impl Performing<'_> {
         Ok(self.action.outcome)
     }
 
-    /// A running VM that refuses a value keeps it all the same, for its next start, which may then fail. Such values are
-    /// taken back; what came of that is added to the failure.
+    /// A running VM that refuses a value keeps it all the same, for its next start, which may then fail. Such values
+    /// are taken back; what came of that is added to the failure.
     fn without_leftovers_of(&mut self, mut refused: Failure) -> Failure {
         let keys = refused_while_running(&refused).to_vec();
         if keys.is_empty() {

@@ -1,5 +1,5 @@
-//! A target in which everything that is asked for happens at once, and that keeps what it was asked: plans are carried out
-//! on it to tell what they would do.
+//! A target in which everything that is asked for happens at once, and that keeps what it was asked: plans are carried
+//! out on it to tell what they would do.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -6,9 +6,10 @@ use super::failure::failure;
 use super::hints;
 use super::operation;
 use super::perform::Performing;
+use super::program;
 use crate::event::Failure;
 use crate::guest::{self, CloudInit, FeatureProgress, FeatureRun, FeatureStart, GuestProblem, Program};
-use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus};
+use crate::hypervisor::{Fault, FaultKind, GuestExit};
 use crate::model::{CloudInitErrors, Outcome, is_noted, noted};
 use crate::plan::{FeatureStep, StageStep};
 
@@ -195,53 +196,30 @@ impl Performing<'_> {
         Ok(self.action.outcome)
     }
 
-    /// Runs a program in the guest to its end.
-    ///
-    /// Only for programs that may be run twice: one whose answer is lost is started again.
+    /// Runs a program in the guest to its end. One whose answer is lost is started again.
     pub(super) fn run_program(&self, program: &Program, goal: &str) -> Result<GuestExit, Failure> {
-        let guests = self.by.hypervisor.guests();
         let mut repeats = 0;
         let mut pace = Pace::new();
-        let mut pid = None;
-        loop {
-            let asked = match pid {
-                None => guests.start(self.id(), &program.argv, &program.input).map(|new| {
-                    pid = Some(new);
-                    None
-                }),
-                Some(pid) => guests.status(self.id(), pid).map(Some),
-            };
-            let fault = match asked {
-                Ok(Some(GuestStatus::Ended(exit))) => return Ok(exit),
-                // Ask at once after the start: short programs have ended by then.
-                Ok(None) => continue,
-                Ok(Some(GuestStatus::Running)) => {
-                    if self.is_late() {
-                        return Err(failure(
-                            format!("no end of {goal} within {} s", self.seconds()),
-                            Some(hints::STILL_IN_GUEST),
-                        ));
-                    }
-                    self.waiting(goal);
-                    self.pause(&mut pace);
-                    continue;
+        program::run(self.by.hypervisor.guests(), self.id(), program, |lost| {
+            if let Some(fault) = lost {
+                repeats += 1;
+                if fault.kind != FaultKind::AgentDown && repeats > MOST_REPEATS {
+                    return Err(fault.into());
                 }
-                Err(fault) => fault,
-            };
-            // The agent is restarting, or the answer went to somebody else: both pass.
-            let passes = fault.is_transient() || matches!(fault.kind, FaultKind::AgentDown | FaultKind::Garbled);
-            repeats += 1;
-            if !passes || (fault.kind != FaultKind::AgentDown && repeats > MOST_REPEATS) {
-                return Err(fault.into());
+                self.must_run()?;
+                if self.is_late() {
+                    return Err(self.silent(fault));
+                }
+                self.waiting(format!("{goal}: {}", fault.what));
+            } else if self.is_late() {
+                let what = format!("no end of {goal} within {} s", self.seconds());
+                return Err(failure(what, Some(hints::STILL_IN_GUEST)));
+            } else {
+                self.waiting(goal);
             }
-            self.must_run()?;
-            if self.is_late() {
-                return Err(self.silent(fault));
-            }
-            pid = None;
-            self.waiting(format!("{goal}: {}", fault.what));
             self.pause(&mut pace);
-        }
+            Ok(())
+        })
     }
 }
 

@@ -3,19 +3,21 @@
 //! - `schedule` decides what runs when: pure, fed and asked, without clock or threads.
 //! - `run` is the shell around it: threads, a channel, the only loop that waits for them.
 //! - `operation` says which operation an action stands for: pure.
-//! - `preview` tells the calls of a plan without making them: `perform` carries it out on a target that is only `imagined`.
+//! - `preview` tells the calls of a plan without making them: `perform` carries it out on a target that is only
+//!   `imagined`.
 //! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `image`,
 //!   `cloud_init`, `inside` and `volumes` hold the actions.
+//! - `program` runs a program in a guest to its end.
 //! - `failure` keeps the fault behind a failure and finds the keys that it is about; `hints` has every way out.
 //! - `guard` looks once more before an operation that a target does not guard by a digest itself.
 //! - `verify` looks into guests before anything is planned.
 //!
-//! Apply decides nothing the plan could have decided. What it adds is the check, before each write, that the VM is still
-//! the one that was planned.
+//! Apply decides nothing the plan could have decided. What it adds is the check, before each write, that the VM is
+//! still the one that was planned.
 //!
 //! # Why no undo
-//! Half of what is done cannot be undone (a grown disk, a script that ran). A failed action stops what depends on it and
-//! nothing else; the next apply goes on from there.
+//! Half of what is done cannot be undone (a grown disk, a script that ran). A failed action stops what depends on it
+//! and nothing else; the next apply goes on from there.
 
 mod clock;
 mod cloud_init;
@@ -34,6 +36,7 @@ mod operation;
 mod perform;
 mod power;
 mod preview;
+mod program;
 mod retry;
 mod run;
 pub mod schedule;

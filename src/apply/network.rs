@@ -16,8 +16,8 @@ const AGENT: Duration = Duration::from_secs(30);
 impl Performing<'_> {
     /// Asks the guest for the card that net0 has become, and for an address on it.
     ///
-    /// A guest whose kernel has no driver for the new model has no card at all: that is a failure, since nothing reaches it
-    /// any more. A card without an address is told; so is a guest that cannot be asked.
+    /// A guest whose kernel has no driver for the new model has no card at all: that is a failure, since nothing
+    /// reaches it any more. A card without an address is told; so is a guest that cannot be asked.
     pub(super) fn await_network(&mut self) -> Result<Outcome, Failure> {
         let id = self.id();
         let live = self.live()?;

@@ -57,7 +57,8 @@ fn first_notes(vm: VmId, desired: &DesiredVm, last: &Record) -> Result<String, F
 }
 
 /// The one write of what the plan shows, and of nothing else; of a VM that is being made, of everything that the file
-/// says, and its record gets its uuid. A cloud-init drive that has to be added gets this volume, if there is one already.
+/// says, and its record gets its uuid. A cloud-init drive that has to be added gets this volume, if there is one
+/// already.
 pub(super) fn config_write(
     step: &ConfigureStep,
     live: &VmObserved,
@@ -139,8 +140,8 @@ pub(super) fn stage(step: &StageStep, limit: usize) -> Result<Vec<Program>, Fail
         .map_err(|problem| failure(problem.to_string(), None))
 }
 
-/// The program that mounts a volume. The scripts' one, and one that the target serves, has to prove that what is written
-/// there arrives; what a server elsewhere lets the guest do with plain data is the server's business.
+/// The program that mounts a volume. The scripts' one, and one that the target serves, has to prove that what is
+/// written there arrives; what a server elsewhere lets the guest do with plain data is the server's business.
 pub(super) fn mount(mount: &Mount) -> Program {
     guest::mount(&mount.source(), &mount.mount_point, mount.channel || mount.served)
 }

@@ -118,8 +118,8 @@ impl Performing<'_> {
         self.deadline.saturating_sub(self.by.clock.now())
     }
 
-    /// Repeats a call that changes nothing for as long as its faults may pass: one that a busy node did not answer in time,
-    /// until the action's own time is up.
+    /// Repeats a call that changes nothing for as long as its faults may pass: one that a busy node did not answer in
+    /// time, until the action's own time is up.
     pub(super) fn ask<T>(&self, call: impl Fn(&dyn Hypervisor) -> Result<T, Fault>) -> Result<T, Failure> {
         let mut attempt = 0;
         loop {
@@ -156,7 +156,8 @@ impl Performing<'_> {
     }
 
     /// What a look found after something is known to have succeeded. `None`: the look failed, which makes no failure of
-    /// what was done: it is told, once for each action. What a look finds, such as a VM that is gone, is a failure still.
+    /// what was done: it is told, once for each action. What a look finds, such as a VM that is gone, is a failure
+    /// still.
     ///
     /// Not for a look that decides whether something succeeded.
     pub(super) fn afterwards<T>(&self, look: Result<T, Failure>) -> Result<Option<T>, Failure> {

@@ -123,8 +123,8 @@ impl Performing<'_> {
         Ok(())
     }
 
-    /// Starts the VM, of which `off` is known, whose guest reads then what cloud-init tells it. One that runs all the same when the start was
-    /// refused, somebody else has started meanwhile.
+    /// Starts the VM, of which `off` is known, whose guest reads then what cloud-init tells it. One that runs all the
+    /// same when the start was refused, somebody else has started meanwhile.
     fn switch_on(&mut self, off: Option<&VmObserved>) -> Result<Outcome, Failure> {
         if let Some(off) = off {
             self.will_boot(off)?;

@@ -9,8 +9,9 @@ const MOST_RETRIES: u32 = 6;
 
 /// How long to wait before trying again after a fault, or `None` not to try again.
 ///
-/// Only what may pass by itself is tried again (lock time-outs, broken connections): six times, after about 0.2 s, 0.4 s,
-/// and so on to 6.4 s. `seed` spreads the waits of actions that failed together; the same seed gives the same waits.
+/// Only what may pass by itself is tried again (lock time-outs, broken connections): six times, after about 0.2 s,
+/// 0.4 s, and so on to 6.4 s. `seed` spreads the waits of actions that failed together; the same seed gives the same
+/// waits.
 #[must_use]
 pub fn pause_before(fault: &Fault, attempt: u32, seed: &str) -> Option<Duration> {
     if !fault.is_transient() || attempt == 0 || attempt > MOST_RETRIES {

@@ -21,7 +21,8 @@ use crate::plan::{Plan, Step};
 pub struct Limits {
     /// Actions.
     pub parallel: usize,
-    /// Full clones onto one storage, and disks that move there. Four run well on a real node (measured); more only get in each other's way.
+    /// Full clones onto one storage, and disks that move there. Four run well on a real node (measured); more only get
+    /// in each other's way.
     pub copies_per_storage: usize,
 }
 

@@ -39,8 +39,8 @@ impl Session {
         *self = vm.map_or(Self::Unseen, |vm| Self::Left(Box::new(vm)));
     }
 
-    /// Options that another program or a person changed since the run left the VM, other than those that phoenix owns; the
-    /// notes are merged, so they may change.
+    /// Options that another program or a person changed since the run left the VM, other than those that phoenix owns;
+    /// the notes are merged, so they may change.
     pub(super) fn touched_by_others(&self, now: &VmObserved) -> Vec<String> {
         let Self::Left(before) = self else { return Vec::new() };
         if before.digest == now.digest {

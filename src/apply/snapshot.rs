@@ -1,8 +1,8 @@
 //! Snapshots: taken, removed, gone back to.
 //!
-//! A VM's notes are no part of a snapshot, and going back leaves them as they are. So phoenix's snapshots carry the record
-//! of their time in their own words, and going back brings it back first: a record that says less than the disk has is
-//! completed by the next apply, one that says more would be believed.
+//! A VM's notes are no part of a snapshot, and going back leaves them as they are. So phoenix's snapshots carry the
+//! record of their time in their own words, and going back brings it back first: a record that says less than the disk
+//! has is completed by the next apply, one that says more would be believed.
 
 use super::failure::{failure, stale};
 use super::hints;

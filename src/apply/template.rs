@@ -11,8 +11,8 @@ use crate::hypervisor::{FileOp, HostOp};
 use crate::model::Outcome;
 
 impl Performing<'_> {
-    /// Takes out of the guest what its clones must not have: phoenix's own volumes and files, and what makes a machine this
-    /// one.
+    /// Takes out of the guest what its clones must not have: phoenix's own volumes and files, and what makes a machine
+    /// this one.
     pub(super) fn clean_guest(&mut self) -> Result<Outcome, Failure> {
         let live = self.live()?;
         self.must_not_have_moved(&live)?;

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::hints;
+use super::{hints, program};
 use crate::guest::{self, Program};
-use crate::hypervisor::{Fault, FaultKind, GuestExit, GuestStatus, Guests, all_on};
+use crate::hypervisor::{Fault, FaultKind, GuestExit, Guests, all_on};
 use crate::model::VmId;
 use crate::observed::{GuestSeen, VmObserved, is_reachable};
 
@@ -42,7 +42,8 @@ pub fn at_once<T: Sync, A: Send>(things: &[T], ask: impl Fn(&T) -> A + Sync) -> 
     answers.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
-/// Looks into the guests of these VMs: whether their agents answer, and what their records say is there. Changes nothing.
+/// Looks into the guests of these VMs: whether their agents answer, and what their records say is there. Changes
+/// nothing.
 ///
 /// Returns within about half a minute for every ten VMs, whatever their guests do.
 pub fn verify(guests: &dyn Guests, vms: &[&VmObserved], clock: &dyn Clock) -> BTreeMap<VmId, GuestSeen> {
@@ -106,35 +107,17 @@ fn look(guests: &dyn Guests, vm: &VmObserved, clock: &dyn Clock) -> GuestSeen {
 /// Runs a program that changes nothing, within the deadline. What passes by itself is asked again.
 fn run(guests: &dyn Guests, vm: VmId, program: &Program, clock: &dyn Clock) -> Result<GuestExit, Fault> {
     let deadline = clock.now() + DEADLINE;
-    let mut pid = None;
-    loop {
-        let asked = match pid {
-            None => guests.start(vm, &program.argv, &program.input).map(|new| {
-                pid = Some(new);
-                None
-            }),
-            Some(pid) => guests.status(vm, pid).map(Some),
-        };
-        let wait = match asked {
-            Ok(Some(GuestStatus::Ended(exit))) => return Ok(exit),
-            // Ask at once after the start: it has ended by then.
-            Ok(None) => continue,
-            Ok(Some(GuestStatus::Running)) => {
-                let what = format!("the guest did not say within {} s what is mounted", DEADLINE.as_secs());
-                let hint = hints::NFS_SILENT.to_owned();
-                Fault { hint: Some(hint), ..Fault::harmless(FaultKind::TimedOut, what) }
-            }
-            Err(fault) if fault.is_transient() || matches!(fault.kind, FaultKind::AgentDown | FaultKind::Garbled) => {
-                pid = None;
-                fault
-            }
-            Err(fault) => return Err(fault),
-        };
-        if clock.now() >= deadline {
-            return Err(wait);
+    program::run(guests, vm, program, |lost| {
+        if clock.now() < deadline {
+            clock.pause(AGAIN);
+            return Ok(());
         }
-        clock.pause(AGAIN);
-    }
+        Err(lost.unwrap_or_else(|| {
+            let what = format!("the guest did not say within {} s what is mounted", DEADLINE.as_secs());
+            let hint = Some(hints::NFS_SILENT.to_owned());
+            Fault { hint, ..Fault::harmless(FaultKind::TimedOut, what) }
+        }))
+    })
 }
 
 #[cfg(test)]
@@ -142,7 +125,7 @@ mod tests {
     use std::sync::atomic::AtomicU64;
 
     use super::*;
-    use crate::hypervisor::GuestAddress;
+    use crate::hypervisor::{GuestAddress, GuestStatus};
 
     /// Guests whose agents take a second each to say nothing, by a clock that only they move.
     #[derive(Default)]

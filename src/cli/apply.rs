@@ -119,8 +119,8 @@ fn only_completes(vm: &VmPlan) -> bool {
     }
 }
 
-/// Shows the plan, and refuses to go on if it has errors. Nobody is asked about a plan they have not seen: where standard
-/// output belongs to a program, it stands beside the question.
+/// Shows the plan, and refuses to go on if it has errors. Nobody is asked about a plan they have not seen: where
+/// standard output belongs to a program, it stands beside the question.
 pub(super) fn show(planned: &Planned, reports: &Reports, asks: bool, console: &Console) -> Result<()> {
     if reports.for_people() {
         console.print(&planned.shown(console));

@@ -252,8 +252,8 @@ pub(super) struct Show {
     /// A plan saved with `plan --out`, or a run that `phoenix log` lists.
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// human, json, markdown, html, github, for a plan also sarif, for a run jsonl and junit; NAME=FILE writes it into a
-    /// file instead, and may be repeated.
+    /// human, json, markdown, html, github, for a plan also sarif, for a run jsonl and junit; NAME=FILE writes it into
+    /// a file instead, and may be repeated.
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_plan_or_run)]
     pub(super) format: Vec<Output>,
 }

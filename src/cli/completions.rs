@@ -130,13 +130,13 @@ fn targets() -> Vec<CompletionCandidate> {
 
 /// The formats that a verb takes: those that its own parser does not refuse.
 fn formats(id: &str, path: &[String], whole: &Command) -> Vec<&'static str> {
-    let names = Format::ALL.map(Format::name);
+    let names = Format::ALL.iter().map(|format| format.name());
     let takes = |name: &&str| {
         let line = ["phoenix".to_owned()].into_iter().chain(path.iter().cloned());
         let line = line.chain([format!("--{id}"), (*name).to_owned()]);
         whole.clone().try_get_matches_from(line).err().is_none_or(|error| error.kind() != ErrorKind::ValueValidation)
     };
-    names.into_iter().filter(takes).collect()
+    names.filter(takes).collect()
 }
 
 /// Formats, and files after `=`.

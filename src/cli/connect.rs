@@ -86,15 +86,16 @@ pub(super) fn node_directory(target: &Target) -> Result<&Path> {
     }
 }
 
-/// Makes the embedded node of the target if there is none. Its guests are of this kind from then on, if somebody says one.
+/// Makes the embedded node of the target if there is none. Its guests are of this kind from then on, if somebody says
+/// one.
 pub(super) fn made(chosen: &Chosen, guests: Option<GuestKind>) -> Result<Embedded> {
     let dir = node_directory(&chosen.target)?;
     plain(chosen, dir)?;
     Ok(Embedded::open_with(dir, guests.map(Into::into))?)
 }
 
-/// Opens the embedded node of the target and makes nothing. One that is not there is refused, unless it is the one beside
-/// the config, or about to be made where that is all there is to make.
+/// Opens the embedded node of the target and makes nothing. One that is not there is refused, unless it is the one
+/// beside the config, or about to be made where that is all there is to make.
 pub(super) fn embedded(chosen: &Chosen, guests: Option<GuestKind>, intent: Intent) -> Result<Embedded> {
     let dir = node_directory(&chosen.target)?;
     plain(chosen, dir)?;

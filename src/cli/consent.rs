@@ -28,8 +28,8 @@ pub(super) fn to_plan(planned: &Planned, asks: bool, console: &Console) -> Resul
     }
 }
 
-/// Whether somebody agrees to the end of every VM that goes, each named beyond doubt: typed, or given with `--yes-destroy`.
-/// No other consent counts for what cannot be taken back.
+/// Whether somebody agrees to the end of every VM that goes, each named beyond doubt: typed, or given with
+/// `--yes-destroy`. No other consent counts for what cannot be taken back.
 pub(super) fn to_destruction(planned: &Planned, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
     let going = planned.plan.vms.iter().filter(|vm| vm.outcome == Outcome::Destroy && !vm.blocked);
     let question = Question {

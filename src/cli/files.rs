@@ -1,7 +1,7 @@
 //! Files that other people put there: each is opened once, judged by its handle, and read from there up to a bound.
 //!
-//! Only ordinary files are read. What the kernel shows as files (`/proc`, `/sys`, `/dev`) is none, wherever a link to it
-//! lies: it may be a secret of this process, or never end.
+//! Only ordinary files are read. What the kernel shows as files (`/proc`, `/sys`, `/dev`) is none, wherever a link to
+//! it lies: it may be a secret of this process, or never end.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

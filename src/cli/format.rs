@@ -6,67 +6,50 @@ use anyhow::Result;
 
 use super::exit::Refusal;
 
-/// Every format that a verb can know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    /// Text for a terminal.
-    Human,
-    /// A versioned document for programs.
-    Json,
-    /// The event stream, one JSON document per line.
-    Jsonl,
-    /// For merge requests.
-    Markdown,
-    /// One page for a browser.
-    Html,
-    /// Annotations of GitHub Actions.
-    Github,
-    /// Code quality report of GitLab.
-    Gitlab,
-    /// SARIF 2.1.0, for code scanning.
-    Sarif,
-    /// `JUnit` XML, for test reports.
-    Junit,
-    /// An inventory of Ansible, in YAML.
-    Ansible,
-    /// `Host` blocks for OpenSSH.
-    SshConfig,
-    /// Lines of `/etc/hosts`.
-    Hosts,
+/// Defines the formats from one list: the enum, all of them, and the name of each.
+macro_rules! formats {
+    ($($(#[$doc:meta])+ $format:ident = $name:literal,)+) => {
+        /// Every format that a verb can know.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Format {
+            $($(#[$doc])+ $format,)+
+        }
+
+        impl Format {
+            pub(super) const ALL: &[Self] = &[$(Self::$format,)+];
+
+            pub(super) fn name(self) -> &'static str {
+                match self { $(Self::$format => $name,)+ }
+            }
+        }
+    };
 }
 
-impl Format {
-    pub(super) const ALL: [Self; 12] = [
-        Self::Human,
-        Self::Json,
-        Self::Jsonl,
-        Self::Markdown,
-        Self::Html,
-        Self::Github,
-        Self::Gitlab,
-        Self::Sarif,
-        Self::Junit,
-        Self::Ansible,
-        Self::SshConfig,
-        Self::Hosts,
-    ];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Human => "human",
-            Self::Json => "json",
-            Self::Jsonl => "jsonl",
-            Self::Markdown => "markdown",
-            Self::Html => "html",
-            Self::Github => "github",
-            Self::Gitlab => "gitlab",
-            Self::Sarif => "sarif",
-            Self::Junit => "junit",
-            Self::Ansible => "ansible",
-            Self::SshConfig => "ssh-config",
-            Self::Hosts => "hosts",
-        }
-    }
+formats! {
+    /// Text for a terminal.
+    Human = "human",
+    /// A versioned document for programs.
+    Json = "json",
+    /// The event stream, one JSON document per line.
+    Jsonl = "jsonl",
+    /// For merge requests.
+    Markdown = "markdown",
+    /// One page for a browser.
+    Html = "html",
+    /// Annotations of GitHub Actions.
+    Github = "github",
+    /// Code quality report of GitLab.
+    Gitlab = "gitlab",
+    /// SARIF 2.1.0, for code scanning.
+    Sarif = "sarif",
+    /// `JUnit` XML, for test reports.
+    Junit = "junit",
+    /// An inventory of Ansible, in YAML.
+    Ansible = "ansible",
+    /// `Host` blocks for OpenSSH.
+    SshConfig = "ssh-config",
+    /// Lines of `/etc/hosts`.
+    Hosts = "hosts",
 }
 
 /// What is shown, in words, and the formats it can be shown in. The README's table says the same.

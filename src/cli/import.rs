@@ -42,7 +42,8 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
     let (found, mut refused) = look(&chosen(verb, desired, &observed)?, desired, &observed);
     let known = found.iter().filter(|found| found.write == Write::Nothing).count();
     let new = found.into_iter().filter(|found| found.write != Write::Nothing).collect();
-    let draft = draft(args, &source.text, new, &observed, &mut refused)?;
+    let draft = draft(args, &source.text, new, &observed)?;
+    refused.extend_from_slice(&draft.refused);
     let by_name = !verb.ids.is_empty();
     if !by_name {
         for problem in &mut refused {
@@ -108,19 +109,16 @@ fn chosen(verb: &Import, desired: &Desired, observed: &Observed) -> Result<BTree
 struct Draft {
     edited: Edited,
     found: Vec<Found>,
+    /// Why the others were left out.
+    refused: Vec<Diagnostic>,
     /// What would be done to the VMs once they are in the config.
     plan: Plan,
 }
 
-/// Puts VMs into the config and plans. A VM whose entry is not valid or cannot be planned is refused, and the others are
-/// tried again without it.
-fn draft(
-    args: &Args,
-    text: &str,
-    mut found: Vec<Found>,
-    observed: &Observed,
-    refused: &mut Vec<Diagnostic>,
-) -> Result<Draft> {
+/// Puts VMs into the config and plans. A VM whose entry is not valid or cannot be planned is refused, and the others
+/// are tried again without it.
+fn draft(args: &Args, text: &str, mut found: Vec<Found>, observed: &Observed) -> Result<Draft> {
+    let mut refused = Vec::new();
     loop {
         let edits: Vec<Edit> = found.iter().filter_map(edit).collect();
         let edited =
@@ -137,7 +135,7 @@ fn draft(
             let about = |problem: &&Diagnostic| problem.is_error() && found.iter().any(|f| Some(f.vm) == problem.vm);
             problems.extend(plan.problems.iter().filter(about).cloned().map(named));
             if problems.is_empty() {
-                return Ok(Draft { edited, found, plan });
+                return Ok(Draft { edited, found, refused, plan });
             }
         }
         found.retain(|found| !problems.iter().any(|problem| problem.vm == Some(found.vm)));

@@ -16,8 +16,8 @@ pub(super) struct Config {
     pub(super) loaded: Loaded,
 }
 
-/// Reads a config file. What is wrong is told in its diagnostics. `scripts` is where its scripts are, where the operator
-/// says so.
+/// Reads a config file. What is wrong is told in its diagnostics. `scripts` is where its scripts are, where the
+/// operator says so.
 pub(super) fn load(path: &Path, scripts: Option<&Path>) -> Config {
     with(path, read(path), &mut features(path, scripts))
 }

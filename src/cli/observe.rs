@@ -40,8 +40,7 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
         Some(desired) => observed(hypervisor.as_ref(), desired).map(|mut observed| {
             let vms = to_reach(desired, &observed, &BTreeMap::new());
             observed.addresses = asked(hypervisor.as_ref(), &vms, ADDRESSES, console).lowest();
-            let seen = (desired, &observed);
-            observed.unnamed = unnamed(hypervisor.as_ref(), seen, &Request::default(), console);
+            observed.unnamed = unnamed(hypervisor.as_ref(), desired, &observed, &Request::default(), console);
             observed
         }),
         None => hypervisor.observe(),
@@ -85,8 +84,8 @@ pub(super) const EXPORTS: &str = "Whether their volumes are exported to the righ
 /// What stays unknown of guests whose agents were not asked: how they are reached.
 pub(super) const ADDRESSES: &str = "Only their fixed addresses are known.";
 
-/// Asks the agents of these VMs for the guests' addresses, and says so if there were too many that did not answer, and what
-/// is `unknown` then.
+/// Asks the agents of these VMs for the guests' addresses, and says so if there were too many that did not answer, and
+/// what is `unknown` then.
 pub(super) fn asked(target: &dyn Hypervisor, vms: &[&VmObserved], unknown: &str, console: &Console) -> Addresses {
     let asked = addresses(target.guests(), vms, &RealClock::start());
     if asked.unasked > 0 {
@@ -97,11 +96,12 @@ pub(super) fn asked(target: &dyn Hypervisor, vms: &[&VmObserved], unknown: &str,
     asked
 }
 
-/// Volumes that no configuration names, of the VMs of which it matters. That storages cannot be listed keeps nothing from
-/// being planned: whoever makes a VM looks again just before.
+/// Volumes that no configuration names, of the VMs of which it matters. That storages cannot be listed keeps nothing
+/// from being planned: whoever makes a VM looks again just before.
 pub(super) fn unnamed(
     target: &dyn Hypervisor,
-    (desired, observed): (&Desired, &Observed),
+    desired: &Desired,
+    observed: &Observed,
     request: &Request,
     console: &Console,
 ) -> BTreeMap<VmId, Vec<String>> {

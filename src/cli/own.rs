@@ -60,7 +60,8 @@ impl Own {
                     Err(errno) => return Err(errno),
                 }
                 dir = openat(&dir, part, flags | OFlags::NOFOLLOW, Mode::empty())?;
-                // Earlier versions made it for everybody to read. Another user's directory has the rights which that user chose.
+                // Earlier versions made it for everybody to read. Another user's directory has the rights which that
+                // user chose.
                 match fchmod(&dir, Mode::RWXU) {
                     Ok(()) | Err(Errno::PERM) => {}
                     Err(errno) => return Err(errno),

@@ -47,7 +47,8 @@ pub(super) struct Planned {
     pub(super) document: PlanDocument,
     /// The declared VMs' names.
     pub(super) names: BTreeMap<VmId, String>,
-    /// What the file says. Like what was observed, it is never taken apart piece by piece: the process ends soon enough.
+    /// What the file says. Like what was observed, it is never taken apart piece by piece: the process ends soon
+    /// enough.
     pub(super) desired: ManuallyDrop<Desired>,
     pub(super) observed: ManuallyDrop<Observed>,
     /// What the agents that were asked say of their guests' addresses.
@@ -205,7 +206,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     }
     let mut said = BTreeMap::new();
     if let Some(target) = &hypervisor {
-        observed.unnamed = observe::unnamed(target.as_ref(), (&desired, &observed), request, console);
+        observed.unnamed = observe::unnamed(target.as_ref(), &desired, &observed, request, console);
         let vms = to_ask(&desired, &observed, request);
         let asked = observe::asked(target.as_ref(), &vms, observe::EXPORTS, console);
         (observed.addresses, said) = (asked.lowest(), asked.said);

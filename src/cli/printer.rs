@@ -1,8 +1,8 @@
 //! How text reaches standard output and standard error.
 //!
 //! A verb that only reads writes it itself, and waits for who reads. A verb that acts must never wait: from
-//! [`Printer::detach`] on, threads write, and what was not read yet is kept. That is bounded: results are as many as the
-//! plan has actions, and progress is left out while more than [`MOST_KEPT`] bytes wait.
+//! [`Printer::detach`] on, threads write, and what was not read yet is kept. That is bounded: results are as many as
+//! the plan has actions, and progress is left out while more than [`MOST_KEPT`] bytes wait.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -280,8 +280,8 @@ impl Lane {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands something over. A reader that keeps up has it when this returns: whatever ends the process then, what it said is
-    /// there. A lane on which something waits already is not waited for.
+    /// Hands something over. A reader that keeps up has it when this returns: whatever ends the process then, what it
+    /// said is there. A lane on which something waits already is not waited for.
     fn push(&self, item: Item) {
         let mut queue = self.queue();
         let keeps_up = !queue.waits();

@@ -1,4 +1,5 @@
-//! What a new row in the table of options costs: nothing but itself. `observed::options::probe` is one that only tests have.
+//! What a new row in the table of options costs: nothing but itself. `observed::options::probe` is one that only tests
+//! have.
 
 use std::collections::BTreeSet;
 use std::fs;

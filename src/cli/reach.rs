@@ -22,8 +22,8 @@ pub(super) fn reach(desired: &Desired, observed: &Observed, said: &BTreeMap<VmId
     judge(&claims(Some(desired), &observed.vms, said), &own(observed), one_network)
 }
 
-/// By which addresses the VMs of a plan are reached. Agents that were asked for the plan are not asked again, nor are those
-/// that are known to be `silent`.
+/// By which addresses the VMs of a plan are reached. Agents that were asked for the plan are not asked again, nor are
+/// those that are known to be `silent`.
 pub(super) fn of_plan(planned: &Planned, silent: &[VmId], console: &Console) -> Reach {
     let (desired, observed) = (&*planned.desired, &*planned.observed);
     let mut said = planned.said.clone();
@@ -49,7 +49,8 @@ pub(super) fn ways(looked: &Looked, console: &Console) -> Ways {
     Ways { reach: reach(desired, observed, &said), doors }
 }
 
-/// By which addresses the VMs of an embedded node are reached, whichever project they belong to: all of them are this node's.
+/// By which addresses the VMs of an embedded node are reached, whichever project they belong to: all of them are this
+/// node's.
 pub(super) fn of_node(node: &Embedded, summary: &NodeSummary, console: &Console) -> Reach {
     let vms: BTreeMap<VmId, VmObserved> = summary.vms.iter().map(|vm| (vm.id, vm.live.clone())).collect();
     let running: Vec<&VmObserved> = vms.values().filter(|vm| vm.running && vm.agent).collect();

@@ -1,8 +1,8 @@
 //! A new text for a file that is there, by way of a file without a name.
 //!
-//! A process that is killed while it writes leaves nothing: the kernel removes what has no name. Linux cannot put such a
-//! file over a name that is taken, so it gets a name of its own for the time between two system calls, the second of which
-//! takes it away. Only a kill in exactly that moment leaves something: a whole copy of the new text.
+//! A process that is killed while it writes leaves nothing: the kernel removes what has no name. Linux cannot put such
+//! a file over a name that is taken, so it gets a name of its own for the time between two system calls, the second of
+//! which takes it away. Only a kill in exactly that moment leaves something: a whole copy of the new text.
 
 use std::fs::File;
 use std::io;

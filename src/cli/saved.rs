@@ -81,11 +81,11 @@ pub(super) fn show(args: &Args, verb: &Show, console: &Console) -> Result<Exit> 
     Ok(Exit::Done)
 }
 
-/// Plans anew what a saved plan was made for, and holds the new plan to it. The config is read, and the target looked at,
-/// once.
+/// Plans anew what a saved plan was made for, and holds the new plan to it. The config is read, and the target looked
+/// at, once.
 ///
-/// Returns what is both in the saved plan and in the new one. Every VM of which that is not the same is told, and put into
-/// `spared`; so is every VM that depends on one of them.
+/// Returns what is both in the saved plan and in the new one. Every VM of which that is not the same is told, and put
+/// into `spared`; so is every VM that depends on one of them.
 pub(super) fn held_to(
     file: &Path,
     args: &Args,

@@ -66,8 +66,8 @@ fn shows(plan: &Plan, vm: VmId) -> bool {
         .any(|id| id == vm)
 }
 
-/// Those of the VMs whose guest agents answer, and why others cannot even be asked. Silent ones cost seconds: several are
-/// asked at once.
+/// Those of the VMs whose guest agents answer, and why others cannot even be asked. Silent ones cost seconds: several
+/// are asked at once.
 fn answering(target: &dyn Hypervisor, vms: &[VmId]) -> (Vec<VmId>, Vec<(VmId, Fault)>) {
     let (mut answering, mut faults) = (Vec::new(), Vec::new());
     for (vm, answer) in vms.iter().zip(at_once(vms, |vm| target.guests().ping(*vm))) {

@@ -12,7 +12,8 @@ pub(super) fn is_stream(file: &Path) -> bool {
     special || (file.starts_with("/dev") || file.starts_with("/proc")) && file.is_symlink()
 }
 
-/// Writes a file as a whole or not at all. Into a stream it is written as far as that takes it, and waits for who reads.
+/// Writes a file as a whole or not at all. Into a stream it is written as far as that takes it, and waits for who
+/// reads.
 pub(super) fn write(file: &Path, text: &str) -> Result<()> {
     let name = file.display();
     if is_stream(file) {

@@ -19,8 +19,8 @@ const MOST_ALSO_KNOWN: usize = 10_000;
 
 /// Applies the schema and removes from `value` what the types could not take.
 ///
-/// What breaks a rule that a check of this program also knows (patterns, lengths) is not removed but returned; the caller
-/// drops what more was said of.
+/// What breaks a rule that a check of this program also knows (patterns, lengths) is not removed but returned; the
+/// caller drops what more was said of.
 pub(super) fn find(text: &str, root: &Tree<'_>, value: &mut Value, problems: &mut Problems) -> Vec<Problem> {
     let (Some(whole), Some(one)) = (schema::validator(), schema::vm_validator()) else { return Vec::new() };
     let mut found = Found { text, root, problems, also_known: Vec::new(), unfit: Vec::new() };
@@ -171,7 +171,7 @@ fn said(violation: &Violation<'_>, text: &str, root: &Tree<'_>) -> Option<Proble
             Problem::new(codes::MISSING_KEY, format!("{name} has no `{property}`"), Place::opening(pointer))
                 .hint(format!("add `{property}`"))
         }
-        Kind::Type { kind } => wrong_type(pointer, &name, kind, error.instance(), text, root),
+        Kind::Type { kind } => wrong_type(violation, kind, text, root),
         Kind::Minimum { .. } | Kind::Maximum { .. } => {
             let written = written(pointer, text, root);
             let (least, most) = (rule("minimum"), rule("maximum"));
@@ -256,7 +256,9 @@ fn unknown_word(pointer: &str, name: &str, word: &str, choices: &Value) -> Probl
     Problem::new(codes::UNKNOWN_WORD, format!("{name} cannot be {}", shown(word)), Place::value(pointer)).hint(hint)
 }
 
-fn wrong_type(pointer: &str, name: &str, kind: &TypeKind, found: &Value, text: &str, root: &Tree<'_>) -> Problem {
+fn wrong_type(violation: &Violation<'_>, kind: &TypeKind, text: &str, root: &Tree<'_>) -> Problem {
+    let (pointer, found) = (violation.pointer.as_str(), violation.error.instance().as_ref());
+    let name = named(pointer);
     let wanted = match kind {
         TypeKind::Single(only) => only.to_string(),
         TypeKind::Multiple(_) => String::new(),

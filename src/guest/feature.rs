@@ -48,8 +48,8 @@ pub enum FeatureStart {
     Finished,
 }
 
-/// Shell function `active`. Only 3 and 4 say that the unit does not run: with anything else systemd could not be asked, as
-/// while a script upgrades it, and the next look tells.
+/// Shell function `active`. Only 3 and 4 say that the unit does not run: with anything else systemd could not be asked,
+/// as while a script upgrades it, and the next look tells.
 macro_rules! active {
     () => {
         r#"active() {
@@ -63,8 +63,8 @@ macro_rules! active {
 /// `phoenix-feature FEATURE DIGEST UUID DIRECTORY FILE VM_ID VM_NAME TIMEOUT LOG`
 ///
 /// Values reach the unit in its environment: in its command line systemd itself would replace `${…}` and `$$`. The
-/// results of the feature's other texts go, also those that an earlier version named by 16 digits: a text that comes back is to
-/// run again.
+/// results of the feature's other texts go, also those that an earlier version named by 16 digits: a text that comes
+/// back is to run again.
 pub(super) const START: &str = concat!(
     active!(),
     r#"set -eu
@@ -109,10 +109,12 @@ echo running
 "#
 );
 
-/// `phoenix-feature-result FEATURE DIGEST UUID LOG`: `running` and the last line of the log that is not blank; or `exit N`, `ended RESULT`
-/// (of systemd: `timeout`, `oom-kill`, `signal`), `rebooted` or `none`, and the last lines of the log.
+/// `phoenix-feature-result FEATURE DIGEST UUID LOG`: `running` and the last line of the log that is not blank; or `exit
+/// N`, `ended RESULT` (of systemd: `timeout`, `oom-kill`, `signal`), `rebooted` or `none`, and the last lines of the
+/// log.
 ///
-/// How much of the log is read is bounded in bytes: it may be one line without end. A unit that systemd ended stays there as failed, with the reason; one that a restart of the guest ended is gone.
+/// How much of the log is read is bounded in bytes: it may be one line without end. A unit that systemd ended stays
+/// there as failed, with the reason; one that a restart of the guest ended is gone.
 pub(super) const RESULT: &str = concat!(
     active!(),
     r#"set -u

@@ -20,8 +20,9 @@ pub enum Grown {
 /// Knows a root file system of ext, xfs or btrfs on the last partition of a disk, or on a whole disk. Everything else
 /// (LVM, encryption, RAID, other file systems) is told with status 3 and left alone. Prints `grown` or `already`.
 ///
-/// Only partitions and file systems that grow are touched: `growpart` and the programs of the file systems never shrink, and
-/// each does nothing where nothing is to be done. A disk larger than the kernel knows is asked for its size again first.
+/// Only partitions and file systems that grow are touched: `growpart` and the programs of the file systems never
+/// shrink, and each does nothing where nothing is to be done. A disk larger than the kernel knows is asked for its size
+/// again first.
 pub(super) const GROW: &str = r#"set -u
 sys=$1
 unknown() { printf '%s\n' "$*" >&2; exit 3; }

@@ -69,9 +69,9 @@ pub fn read_grown(exit: &GuestExit) -> Result<Grown, GuestProblem> {
     grow::read(exit)
 }
 
-/// Mounts an NFS source at a mount point and keeps it in `/etc/fstab`; does nothing where that is so already. While nothing is
-/// mounted there, nothing can be written there. If `prove`,
-/// it also writes a file there and reads it back from the server.
+/// Mounts an NFS source at a mount point and keeps it in `/etc/fstab`; does nothing where that is so already. While
+/// nothing is mounted there, nothing can be written there. If `prove`, it also writes a file there and reads it back
+/// from the server.
 #[must_use]
 pub fn mount(source: &str, mount_point: &str, prove: bool) -> Program {
     script("phoenix-mount", mount::MOUNT, &[source, mount_point, if prove { "prove" } else { "" }])
@@ -109,7 +109,8 @@ pub fn read_mount(exit: &GuestExit) -> Result<Mounted, GuestProblem> {
     mount::read(exit)
 }
 
-/// What else the answer to [`mount`] says that an administrator should know: of a mount point that held files, or that cannot be guarded.
+/// What else the answer to [`mount`] says that an administrator should know: of a mount point that held files, or that
+/// cannot be guarded.
 #[must_use]
 pub fn mount_notice(exit: &GuestExit) -> Option<String> {
     mount::notice(exit)
@@ -166,8 +167,8 @@ pub fn read_look(exit: &GuestExit, record: &Record) -> Result<GuestSeen, GuestPr
     look::read(exit, record)
 }
 
-/// Takes out of a guest that becomes a template what its clones must not have: phoenix's volumes and files, cloud-init's
-/// state, ssh host keys, the machine id.
+/// Takes out of a guest that becomes a template what its clones must not have: phoenix's volumes and files,
+/// cloud-init's state, ssh host keys, the machine id.
 #[must_use]
 pub fn clean() -> Program {
     script("phoenix-clean", clean::CLEAN, &[])

@@ -17,11 +17,11 @@ pub enum Mounted {
     Now,
 }
 
-/// Shell functions that the scripts which write `/etc/fstab` begin with. They run again while an earlier run still goes on if its answer was
-/// lost; so one at a time writes `/etc/fstab`, and what a killed one left beside it is nobody's.
+/// Shell functions that the scripts which write `/etc/fstab` begin with. They run again while an earlier run still goes
+/// on if its answer was lost; so one at a time writes `/etc/fstab`, and what a killed one left beside it is nobody's.
 ///
-/// `current`: what is mounted at `$target`. `rewrite LINE`: the block of `/etc/fstab` without the line for `$target`, and
-/// with LINE if there is one.
+/// `current`: what is mounted at `$target`. `rewrite LINE`: the block of `/etc/fstab` without the line for `$target`,
+/// and with LINE if there is one.
 macro_rules! functions {
     () => {
         r##"set -eu
@@ -56,13 +56,13 @@ replace() {
 
 pub(super) use functions;
 
-/// A shell function: `guard` keeps even root in the guest from writing into the mount point at `$target` as long as nothing is
-/// mounted there.
+/// A shell function: `guard` keeps even root in the guest from writing into the mount point at `$target` as long as
+/// nothing is mounted there.
 ///
 /// A guest that boots without the volume would otherwise write to its own disk what belongs on the volume, and no one
-/// looking at the VM would see it. It looks through an open directory: should the volume be mounted in this moment, by a guest that boots, that one
-/// stays as it is. So does a directory that lies on another volume, and one that holds something: what guests wrote there
-/// stays, and is spoken of.
+/// looking at the VM would see it. It looks through an open directory: should the volume be mounted in this moment, by
+/// a guest that boots, that one stays as it is. So does a directory that lies on another volume, and one that holds
+/// something: what guests wrote there stays, and is spoken of.
 macro_rules! guard {
     () => {
         r##"is_bare() {
@@ -111,8 +111,8 @@ pub(super) use release;
 
 /// A shell function: `attach` mounts what `/etc/fstab` has at `$target`, or says why not, and from where.
 ///
-/// A server that does not answer would hold `mount` for three minutes or more, with nothing but "mount system call failed"
-/// at the end, and one that refuses connections for two; a server that is there answers within seconds.
+/// A server that does not answer would hold `mount` for three minutes or more, with nothing but "mount system call
+/// failed" at the end, and one that refuses connections for two; a server that is there answers within seconds.
 macro_rules! attach {
     () => {
         r##"attach() {
@@ -134,7 +134,8 @@ macro_rules! attach {
 
 /// A shell function: `prove` writes a file to the volume and reads it back past the cache, if `$prove` says so.
 ///
-/// A server may accept a mount and refuse to write; and with some pairs of server and kernel a file has its size, and zeros in it.
+/// A server may accept a mount and refuse to write; and with some pairs of server and kernel a file has its size, and
+/// zeros in it.
 macro_rules! prove {
     () => {
         r##"prove() {
@@ -157,10 +158,10 @@ macro_rules! prove {
 /// `phoenix-mount SOURCE MOUNT_POINT PROVE`
 ///
 /// Installs the NFS client where it is missing (waiting for a running package manager, never ending one, and for less
-/// time than the action has: what apt says of the lock must still be heard; apt itself waits for dpkg's lock only, not for
-/// those of its lists and archives; needrestart may not end the agent, and us with it), keeps one
-/// line for the mount point in `/etc/fstab`, guards the mount point, mounts, and verifies source, target and options with
-/// `findmnt`. Prints `already` or `mounted`, and in a further line what else should be known.
+/// time than the action has: what apt says of the lock must still be heard; apt itself waits for dpkg's lock only, not
+/// for those of its lists and archives; needrestart may not end the agent, and us with it), keeps one line for the
+/// mount point in `/etc/fstab`, guards the mount point, mounts, and verifies source, target and options with `findmnt`.
+/// Prints `already` or `mounted`, and in a further line what else should be known.
 pub(super) const MOUNT: &str = concat!(
     functions!(),
     guard!(),

@@ -28,8 +28,9 @@ pub enum StageProblem {
 
 /// `phoenix-stage DIRECTORY SOURCE SHA256 PIECE PIECES`, a piece on standard input.
 ///
-/// May run twice, also while an earlier run of it goes on: pieces replace each other, one at a time unpacks, and what one
-/// has finished the other finds finished. What a run that was killed left beside the directory is removed by the next.
+/// May run twice, also while an earlier run of it goes on: pieces replace each other, one at a time unpacks, and what
+/// one has finished the other finds finished. What a run that was killed left beside the directory is removed by the
+/// next.
 pub(super) const STAGE: &str = r#"set -eu
 umask 022
 say() { printf '%s\n' "$*" >&2; }

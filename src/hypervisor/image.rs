@@ -5,8 +5,9 @@ use crate::observed::ConfigWrite;
 /// How many of the first bytes of an image tell what it is.
 pub const HEAD: usize = 512;
 
-/// Formats whose files are more than one disk in one file, or can be: the bytes by which QEMU knows them, where these stand,
-/// and their names. QEMU takes a text for the descriptor of a vmdk whose first line that is no comment is its version.
+/// Formats whose files are more than one disk in one file, or can be: the bytes by which QEMU knows them, where these
+/// stand, and their names. QEMU takes a text for the descriptor of a vmdk whose first line that is no comment is its
+/// version.
 const FORMATS: [(usize, &[u8], &str); 15] = [
     (0, b"QED\0", "qed"),
     (0, b"KDMV", "vmdk"),
@@ -25,8 +26,8 @@ const FORMATS: [(usize, &[u8], &str); 15] = [
     (0x40, b"\x7f\x10\xda\xbe", "vdi"),
 ];
 
-/// The size in bytes of the disk in an image, from its first [`HEAD`] bytes and the length of its file: as a qcow2 file says
-/// in its head, else the length.
+/// The size in bytes of the disk in an image, from its first [`HEAD`] bytes and the length of its file: as a qcow2 file
+/// says in its head, else the length.
 ///
 /// # Errors
 /// It is not one whole disk in one file: a lower-case fragment that says why. What an image refers to outside itself is
@@ -69,8 +70,8 @@ pub fn disk_size(head: &[u8], length: u64) -> Result<u64, String> {
     }
 }
 
-/// Shell function `plain KIND PATH`: ends the script unless it is a regular file. One that the config names by its path must
-/// be reached through no link.
+/// Shell function `plain KIND PATH`: ends the script unless it is a regular file. One that the config names by its path
+/// must be reached through no link.
 macro_rules! plain {
     () => {
         r#"plain() {
@@ -93,8 +94,9 @@ macro_rules! plain {
 
 /// `phoenix-fetch-image KIND SOURCE SHA256 CACHE`: makes sure that an image is on the node and is what its digest says.
 ///
-/// A `url` is fetched into the cache, where its digest names it, unless it is there; what an interrupted run left is gone on
-/// with. A `file` or `volume` is compared where it is. Only what has the digest gets its name: nothing half fetched is used.
+/// A `url` is fetched into the cache, where its digest names it, unless it is there; what an interrupted run left is
+/// gone on with. A `file` or `volume` is compared where it is. Only what has the digest gets its name: nothing half
+/// fetched is used.
 pub const FETCH: &str = concat!(
     "set -u\n",
     plain!(),
@@ -143,8 +145,8 @@ mv -T -- "$part" "$image"
 "#
 );
 
-/// `phoenix-image-size KIND SOURCE`: prints the length of an image that is there, and its first [`HEAD`] bytes in hex: what
-/// [`disk_size`] needs. A `cache` is a file that phoenix fetched.
+/// `phoenix-image-size KIND SOURCE`: prints the length of an image that is there, and its first [`HEAD`] bytes in hex:
+/// what [`disk_size`] needs. A `cache` is a file that phoenix fetched.
 pub const MEASURE: &str = concat!(
     "set -u\n",
     plain!(),
@@ -166,8 +168,8 @@ pub fn measured(printed: &str) -> Option<(Vec<u8>, u64)> {
     Some((head, length.trim().parse().ok()?))
 }
 
-/// The write that makes an image the boot disk of a VM that has none, and lets its guest ask for an address unless something
-/// else is wished. `from` is a path on the node or a volume.
+/// The write that makes an image the boot disk of a VM that has none, and lets its guest ask for an address unless
+/// something else is wished. `from` is a path on the node or a volume.
 #[must_use]
 pub fn import(from: &str, storage: &str) -> ConfigWrite {
     let set = [

@@ -50,8 +50,8 @@ pub trait Hypervisor: Send + Sync {
     /// Whether a clone into this VMID is running, as far as can be told now.
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault>;
 
-    /// A task that works on the disks of a VM right now, in Proxmox's word for its kind, e.g. `qmmove`; as far as can be
-    /// told. No lock of the configuration shows it.
+    /// A task that works on the disks of a VM right now, in Proxmox's word for its kind, e.g. `qmmove`; as far as can
+    /// be told. No lock of the configuration shows it.
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault>;
 
     /// Size in bytes of the disk in an image that was fetched. `None`: this target cannot tell.
@@ -174,8 +174,8 @@ pub enum HostOp {
         /// Notes it carries from its first moment.
         description: String,
     },
-    /// `qm set VM --scsi0 STORAGE:0,import-from=… --ide2 STORAGE:cloudinit …`: gives a VM a copy of an image as its boot
-    /// disk, and a cloud-init drive.
+    /// `qm set VM --scsi0 STORAGE:0,import-from=… --ide2 STORAGE:cloudinit …`: gives a VM a copy of an image as its
+    /// boot disk, and a cloud-init drive.
     ImportDisk {
         /// The VM.
         vm: VmId,
@@ -209,8 +209,8 @@ pub enum HostOp {
         /// The VM.
         vm: VmId,
     },
-    /// `qm disk move VM DISK STORAGE [--delete 1] --digest …`: copies a disk to another storage, of a running VM while it
-    /// runs. The VM has the copy then; the source stays as `unusedN`, unless it is erased.
+    /// `qm disk move VM DISK STORAGE [--delete 1] --digest …`: copies a disk to another storage, of a running VM while
+    /// it runs. The VM has the copy then; the source stays as `unusedN`, unless it is erased.
     MoveDisk {
         /// The VM.
         vm: VmId,
@@ -231,8 +231,8 @@ pub enum HostOp {
         name: String,
         /// Words of its own; the VM's notes are no part of a snapshot.
         description: String,
-        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply` does,
-        /// and a target that can look and act at once.
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply`
+        /// does, and a target that can look and act at once.
         digest: Digest,
     },
     /// `qm delsnapshot VM NAME`: removes a snapshot; the VM stays as it is.
@@ -251,19 +251,19 @@ pub enum HostOp {
         name: String,
         /// Start the VM afterwards.
         start: bool,
-        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply` does,
-        /// and a target that can look and act at once.
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply`
+        /// does, and a target that can look and act at once.
         digest: Digest,
     },
-    /// `qm template VM [--disk DISK]`: makes a template of a VM, with all of its disks or with this one. Proxmox refuses one
-    /// that runs, and one that is a template already unless a disk is named.
+    /// `qm template VM [--disk DISK]`: makes a template of a VM, with all of its disks or with this one. Proxmox
+    /// refuses one that runs, and one that is a template already unless a disk is named.
     Template {
         /// The VM.
         vm: VmId,
         /// Disk to convert, e.g. `scsi0`; `None`: the VM and all of its disks.
         disk: Option<String>,
-        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply` does,
-        /// and a target that can look and act at once.
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply`
+        /// does, and a target that can look and act at once.
         digest: Digest,
     },
     /// `qm start VM`
@@ -282,12 +282,13 @@ pub enum HostOp {
         vm: VmId,
     },
     /// `qm destroy VM --purge 1`: removes a VM with the volumes that its configuration names, and forgets it in backup
-    /// jobs, replication and HA. Volumes that nothing names stay. Proxmox refuses one that runs, is locked or protected.
+    /// jobs, replication and HA. Volumes that nothing names stay. Proxmox refuses one that runs, is locked or
+    /// protected.
     Destroy {
         /// The VM.
         vm: VmId,
-        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply` does,
-        /// and a target that can look and act at once.
+        /// Digest the configuration must still have just before. Proxmox itself does not look at one here: `apply`
+        /// does, and a target that can look and act at once.
         digest: Digest,
     },
     /// `qm set VM --revert … --digest …`: takes back values that wait for a restart.
@@ -299,8 +300,9 @@ pub enum HostOp {
         /// Digest the configuration must still have.
         digest: Digest,
     },
-    /// `qm unlock VM; qm destroy VM [--purge 1 --destroy-unreferenced-disks 1]`: removes what an interrupted clone left,
-    /// even if the clone copied `protection` from its template. That it is left over `apply` looks at just before.
+    /// `qm unlock VM; qm destroy VM [--purge 1 --destroy-unreferenced-disks 1]`: removes what an interrupted clone
+    /// left, even if the clone copied `protection` from its template. That it is left over `apply` looks at just
+    /// before.
     RemoveLeftover {
         /// The VM.
         vm: VmId,
@@ -348,7 +350,8 @@ pub struct GuestAddress {
     pub address: Option<IpAddr>,
 }
 
-/// The address by which a guest is reached on the card with this MAC: the lowest one that others can use, IPv4 before IPv6.
+/// The address by which a guest is reached on the card with this MAC: the lowest one that others can use, IPv4 before
+/// IPv6.
 #[must_use]
 pub fn address_on(found: &[GuestAddress], mac: &str) -> Option<IpAddr> {
     all_on(found, mac).filter(|address| is_reachable(*address)).min()

@@ -17,8 +17,8 @@ pub struct Desired {
     pub settings: Settings,
     /// The declared VMs, sorted by VMID.
     pub vms: Vec<DesiredVm>,
-    /// What a VM would be of which the file says nothing but a VMID and a name; those here mean nothing. Not serialised: each
-    /// VM has what it takes of it.
+    /// What a VM would be of which the file says nothing but a VMID and a name; those here mean nothing. Not
+    /// serialised: each VM has what it takes of it.
     #[serde(skip)]
     pub defaults: DesiredVm,
     /// The scripts that the declared features resolve to.
@@ -89,7 +89,8 @@ pub struct DesiredVm {
     pub adopt: Option<String>,
     /// Name of the Proxmox template to clone.
     pub template_name: String,
-    /// The VM of this file that is the template; `None`: it is one that the target has, or the VM is made from an image.
+    /// The VM of this file that is the template; `None`: it is one that the target has, or the VM is made from an
+    /// image.
     pub template: Option<VmId>,
     /// The image that the VM is made from, instead of a template.
     pub cloud_image: Option<CloudImage>,

@@ -42,8 +42,8 @@ pub fn noted(digest: &str) -> &str {
     digest.get(..NOTED).unwrap_or(digest)
 }
 
-/// Whether what a record keeps names this digest, or what the record would keep of it. A record of an earlier version keeps
-/// half as much as one that is written now.
+/// Whether what a record keeps names this digest, or what the record would keep of it. A record of an earlier version
+/// keeps half as much as one that is written now.
 #[must_use]
 pub fn is_noted(kept: &str, digest: &str) -> bool {
     kept.len() >= FEWEST_NOTED && digest.starts_with(kept)

@@ -1,7 +1,7 @@
 //! Enums whose variants have names: each listed once.
 
-/// Defines an enum whose variants have names: the enum, the list of all of them, and the name of each. serde spells them
-/// as people read them.
+/// Defines an enum whose variants have names: the enum, the list of all of them, and the name of each. serde spells
+/// them as people read them.
 macro_rules! named {
     ($(#[$meta:meta])* $name:ident, $(#[$said:meta])* $method:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*

@@ -38,15 +38,16 @@ pub struct Record {
     /// Volumes that are mounted: mount point → `server:export`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, String>,
-    /// Files staged for the features other than their own scripts: file name → [`noted`](super::noted) digest of its content.
+    /// Files staged for the features other than their own scripts: file name → [`noted`](super::noted) digest of its
+    /// content.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub staged: BTreeMap<String, String>,
     /// What phoenix last made of the VM: key of the config → value as text, a long one as `sha256:` and its
     /// [`noted`](super::noted) digest. A key that is not there is not known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub applied: BTreeMap<String, String>,
-    /// The VM is made to become a template; it is one when it is ready. What is mounted and staged while it is made is not
-    /// noted: none of it stays.
+    /// The VM is made to become a template; it is one when it is ready. What is mounted and staged while it is made is
+    /// not noted: none of it stays.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_template: bool,
     /// The boot disk was grown, and the guest's root file system has not followed yet.

@@ -15,8 +15,8 @@ pub struct Capabilities {
     pub takes_snapshots: bool,
     /// A clone is a whole one where the file does not say; else it is a linked one.
     pub clones_whole: bool,
-    /// VMs are on the bridges that the file names, each with an address of its own there; else every guest has a network of
-    /// its own, and all may have the same address.
+    /// VMs are on the bridges that the file names, each with an address of its own there; else every guest has a
+    /// network of its own, and all may have the same address.
     pub has_bridges: bool,
     /// Directories and exports of the node are within reach: volumes that lie on the node can be made and served.
     pub host_files: bool,
@@ -33,7 +33,8 @@ impl Capabilities {
         host_files: true,
     };
 
-    /// What an embedded node with real guests can do: QEMU runs them without a bridge and without a network of their own.
+    /// What an embedded node with real guests can do: QEMU runs them without a bridge and without a network of their
+    /// own.
     pub const REAL_GUESTS: Self = Self {
         plugs_network: false,
         moves_running_disks: false,

@@ -17,8 +17,8 @@ pub struct BootDisk {
     pub size: Option<u64>,
 }
 
-/// A volume that a VM's configuration names: a disk, the cloud-init drive, EFI or TPM state, or one that is not attached
-/// any more (`unused0`).
+/// A volume that a VM's configuration names: a disk, the cloud-init drive, EFI or TPM state, or one that is not
+/// attached any more (`unused0`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VmVolume {
     /// Option that names it, e.g. `scsi0`.
@@ -44,8 +44,8 @@ impl VmVolume {
         named.then(|| Self { device: key.to_owned(), volume: volume.to_owned(), size })
     }
 
-    /// Whether it is the VM's own, which goes with it. Proxmox tells by the volume's name, and leaves others (ISO images,
-    /// disks of other VMs) alone.
+    /// Whether it is the VM's own, which goes with it. Proxmox tells by the volume's name, and leaves others (ISO
+    /// images, disks of other VMs) alone.
     #[must_use]
     pub fn belongs_to(&self, vm: crate::model::VmId) -> bool {
         let name = self.volume.rsplit(['/', ':']).next().unwrap_or_default();

@@ -171,15 +171,15 @@ fn words(line: &str) -> Vec<String> {
 /// First line of a VM's file.
 pub const EXPORTS_HEADER: &str = "# Written by phoenix; it is replaced whenever the VM's exports change.\n";
 
-/// The line of a VM's file that exports a directory to one client: `rw,sync,no_root_squash`, and whether the server looks
-/// at each request if it stays within the directory.
+/// The line of a VM's file that exports a directory to one client: `rw,sync,no_root_squash`, and whether the server
+/// looks at each request if it stays within the directory.
 ///
-/// It has to (`subtree_check`): a file handle names an inode of a file system, not a place in a directory, and root in a
-/// guest can make up handles as it likes. Unchecked, a guessed one reaches every file of the file system that the
+/// It has to (`subtree_check`): a file handle names an inode of a file system, not a place in a directory, and root in
+/// a guest can make up handles as it likes. Unchecked, a guessed one reaches every file of the file system that the
 /// directory lies on, `/etc` of the node among them. Only where the directory is the top of a file system of its own
-/// (`own_file_system`) there is nothing else to reach; there the check is left out, because it makes handles invalid that
-/// are in use when their file moves to another directory. Whether that is so is best known where the file is written, at
-/// that moment.
+/// (`own_file_system`) there is nothing else to reach; there the check is left out, because it makes handles invalid
+/// that are in use when their file moves to another directory. Whether that is so is best known where the file is
+/// written, at that moment.
 ///
 /// Every byte of a path that could mean something to `exportfs` is written as `\ooo`. The caller made sure that the
 /// client is an address.

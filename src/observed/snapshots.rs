@@ -1,7 +1,7 @@
 //! Snapshots in a VM's configuration file: each is a section with the options that the VM had.
 //!
-//! Recorded: the section has every option of the VM but its notes, `parent` and what is not attached any more; its own words
-//! stand in it as `#` lines. `parent` of the main section names the latest one.
+//! Recorded: the section has every option of the VM but its notes, `parent` and what is not attached any more; its own
+//! words stand in it as `#` lines. `parent` of the main section names the latest one.
 
 /// What the names of phoenix's own snapshots begin with.
 pub const OWN_SNAPSHOT: &str = "phoenix_";

@@ -13,7 +13,8 @@ use super::property::value;
 use super::{BootDisk, ConfigWrite, OWN_SNAPSHOT, VmVolume, config_digest, is_disk_key};
 use crate::model::{Digest, VmId};
 
-/// A VM as a recording has it: everything that the values of [`VmObserved`](super::VmObserved) are read from, and nothing twice.
+/// A VM as a recording has it: everything that the values of [`VmObserved`](super::VmObserved) are read from, and
+/// nothing twice.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct VmSource {
     pub(super) id: VmId,

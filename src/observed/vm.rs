@@ -196,8 +196,8 @@ impl VmObserved {
 
     /// Whether it is what an interrupted clone leaves, provided that none is running: it has the lock of one.
     ///
-    /// Removing such a VM begins with taking that lock away. Where that was interrupted in turn, it is a placeholder that
-    /// names nothing, or has a record of ours and no boot disk yet: a clone that came to its end has one.
+    /// Removing such a VM begins with taking that lock away. Where that was interrupted in turn, it is a placeholder
+    /// that names nothing, or has a record of ours and no boot disk yet: a clone that came to its end has one.
     #[must_use]
     pub fn is_half_cloned(&self) -> bool {
         let creating = |record: &Record| record.state == RecordState::Creating;

@@ -19,18 +19,16 @@ pub(super) fn taken(desired: &Desired, observed: &Observed) -> BTreeMap<IpAddr, 
         .collect()
 }
 
-/// Tells of a VM that is to have the address of another one. It may be off for good, so this forbids nothing.
-pub(super) fn told(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+/// The addresses of a VM that another one has. That one may be off for good, so this forbids nothing.
+pub(super) fn taken_twice(vm: &DesiredVm, scene: &Scene<'_>) -> impl Iterator<Item = Diagnostic> {
     // Without bridges each guest has a network of its own.
-    if !scene.observed.capabilities.has_bridges {
-        return;
-    }
-    let wished = vm.network_config.iter().flat_map(|network| [&network.ip, &network.ip6]).flatten();
-    for (ip, other) in wished.filter_map(|wish| Some((ip(wish)?, scene.addresses.get(&ip(wish)?)?))) {
+    let config = vm.network_config.iter().filter(|_| scene.observed.capabilities.has_bridges);
+    let wished = config.flat_map(|network| [&network.ip, &network.ip6]).flatten();
+    wished.filter_map(|wish| Some((ip(wish)?, scene.addresses.get(&ip(wish)?)?))).map(|(ip, other)| {
         let what = format!("VM {other}, which the file does not declare, has the address {ip}, too");
         let hint = "two VMs with one address do not reach anybody: give one of them another";
-        problems.push(Diagnostic::warning(codes::ADDRESS_TAKEN, what).vm(vm.vm_id).hint(hint));
-    }
+        Diagnostic::warning(codes::ADDRESS_TAKEN, what).vm(vm.vm_id).hint(hint)
+    })
 }
 
 fn ip(address: &Address) -> Option<IpAddr> {

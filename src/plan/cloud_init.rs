@@ -12,15 +12,11 @@ pub(super) fn is_unread(live: &VmObserved) -> bool {
 }
 
 /// What is wished must reach the guest, through the drive that is there or one that is added.
-pub(super) fn preflight(vm: &DesiredVm, live: Option<&VmObserved>, problems: &mut Vec<Diagnostic>) {
-    if live.is_some_and(|live| options::lacks_drive(vm, live)) {
-        let what = "cloud-init needs a drive, and none of ide0 to ide3 is free";
-        problems.push(
-            Diagnostic::error(codes::NO_PLACE_FOR_DRIVE, what)
-                .vm(vm.vm_id)
-                .hint("add a cloud-init drive in Proxmox, or take `network_config` and `user_config` out of the file"),
-        );
-    }
+pub(super) fn without_drive(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
+    let what = "cloud-init needs a drive, and none of ide0 to ide3 is free";
+    let hint = "add a cloud-init drive in Proxmox, or take `network_config` and `user_config` out of the file";
+    let problem = || Diagnostic::error(codes::NO_PLACE_FOR_DRIVE, what).vm(vm.vm_id).hint(hint);
+    options::lacks_drive(vm, live).then(problem)
 }
 
 /// Why the drive of a running VM is to be made anew, if it is: a value of cloud-init changes, or an interrupted run, or

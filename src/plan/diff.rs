@@ -81,8 +81,8 @@ pub(super) fn power(vm: &DesiredVm) -> Change {
     }
 }
 
-/// What the config says of a VM that is to be made, as text, for a key that is no option of the VM: what it is made from, and
-/// what is done with it. Empty where that is nothing, or its actions tell it.
+/// What the config says of a VM that is to be made, as text, for a key that is no option of the VM: what it is made
+/// from, and what is done with it. Empty where that is nothing, or its actions tell it.
 fn made(vm: &DesiredVm, key: Key) -> String {
     match key {
         Key::TemplateName if vm.cloud_image.is_none() => vm.template_name.clone(),

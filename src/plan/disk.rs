@@ -10,7 +10,7 @@ use crate::observed::options::gib;
 use crate::observed::{BootDisk, Node, Observed, VmObserved};
 
 /// The storage of a VM that is to be made must take disks.
-pub(super) fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
+pub(super) fn storage(vm: &DesiredVm, observed: &Observed) -> Option<Diagnostic> {
     let id = vm.boot_disk_storage.as_str();
     let node = placement::node_of(vm.vm_id, observed);
     let on = placement::on(node, observed);
@@ -18,91 +18,87 @@ pub(super) fn storage(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Di
         None => {
             let known: Vec<&str> =
                 node.storages.iter().filter(|(_, s)| s.images && s.active).map(|(id, _)| id.as_str()).collect();
-            problems.push(
-                Diagnostic::error(codes::UNUSABLE_STORAGE, format!("there is no storage `{id}`{on}"))
-                    .vm(vm.vm_id)
-                    .hint(known_words("storages for disks", id, &known)),
-            );
-            return;
+            let missing = Diagnostic::error(codes::UNUSABLE_STORAGE, format!("there is no storage `{id}`{on}"));
+            return Some(missing.vm(vm.vm_id).hint(known_words("storages for disks", id, &known)));
         }
         Some(storage) if !storage.images => "does not take VM disks (its content has no `images`)",
         Some(storage) if !storage.active => "is not active",
-        Some(_) => return,
+        Some(_) => return None,
     };
-    problems.push(Diagnostic::error(codes::UNUSABLE_STORAGE, format!("storage `{id}`{on} {why}")).vm(vm.vm_id));
+    Some(Diagnostic::error(codes::UNUSABLE_STORAGE, format!("storage `{id}`{on} {why}")).vm(vm.vm_id))
 }
 
 /// How the VM was cloned, where the config says something else.
-fn cloned_otherwise(vm: &DesiredVm, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+fn cloned_otherwise(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
     let is_full = live.boot_disk.as_ref().map(|disk| !disk.is_linked());
     if vm.origins.of(Key::FullClone) == Origin::BuiltIn || is_full.is_none_or(|full| full == vm.full_clone) {
-        return;
+        return None;
     }
     let is = if vm.full_clone { "a linked" } else { "a full" };
     let text = format!("VM {} is {is} clone; another `full_clone` changes nothing after creation", vm.vm_id);
-    problems.push(Diagnostic::notice(codes::CLONED_OTHERWISE, text).vm(vm.vm_id));
+    Some(Diagnostic::notice(codes::CLONED_OTHERWISE, text).vm(vm.vm_id))
 }
 
 /// The boot disk of an existing VM: it only grows, and moves only where it can.
-pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
-    cloned_otherwise(vm, live, problems);
+pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = cloned_otherwise(vm, live).into_iter().collect();
     let Some((disk, size)) = live.boot_disk.as_ref().and_then(|disk| Some((disk, disk.size?))) else {
-        problems.push(
-            Diagnostic::error(codes::NO_BOOT_DISK, format!("VM {} has no boot disk of a known size", vm.vm_id))
-                .vm(vm.vm_id)
-                .hint("set its boot order to the disk it boots from"),
-        );
-        return;
+        let unknown =
+            Diagnostic::error(codes::NO_BOOT_DISK, format!("VM {} has no boot disk of a known size", vm.vm_id));
+        found.push(unknown.vm(vm.vm_id).hint("set its boot order to the disk it boots from"));
+        return found;
     };
     if size > diff::wanted_bytes(vm) {
-        problems.push(shrinks(vm, size, &disk.device));
+        found.push(shrinks(vm, size, &disk.device));
     }
     if disk.storage != vm.boot_disk_storage {
-        storage(vm, scene.observed, problems);
-        moved(vm, live, disk, scene, problems);
+        found.extend(storage(vm, scene.observed));
+        found.extend(moved(vm, live, disk, scene).into_iter().map(|problem| problem.vm(vm.vm_id)));
     }
+    found
 }
 
 /// What stands in the way of a disk that is to move, or is to be known of it.
-fn moved(vm: &DesiredVm, live: &VmObserved, disk: &BootDisk, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+fn moved(vm: &DesiredVm, live: &VmObserved, disk: &BootDisk, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let id = vm.vm_id;
-    let mut add = |problem: Diagnostic| problems.push(problem.vm(id));
+    let error = |code: &'static str, what: String, hint: String| Diagnostic::error(code, what).hint(hint);
     let back = format!("set `boot_disk_storage` to `{}`", disk.storage);
     if disk.storage.is_empty() {
         let what =
             format!("{} of VM {id} is the device `{}` of the node, which does not move", disk.device, disk.volume);
-        add(Diagnostic::error(codes::DISK_ELSEWHERE, what)
-            .hint("`boot_disk_storage` is for disks that lie on a storage"));
-        return;
+        let hint = "`boot_disk_storage` is for disks that lie on a storage".to_owned();
+        return vec![error(codes::DISK_ELSEWHERE, what, hint)];
     }
+    let mut found = Vec::new();
     if live.pending.contains_key(&disk.device) {
         let what = format!("another value of {} waits for a restart of VM {id}: the disk cannot move", disk.device);
-        add(Diagnostic::error(codes::DISK_ELSEWHERE, what).hint(format!("restart it first; until then {back}")));
+        found.push(error(codes::DISK_ELSEWHERE, what, format!("restart it first; until then {back}")));
     }
     if !scene.observed.capabilities.moves_running_disks && live.running {
         let what = format!("{} of VM {id} does not move while its QEMU runs on an embedded node", disk.device);
-        add(Diagnostic::error(codes::DISK_ELSEWHERE, what)
-            .hint(format!("`phoenix stop {id}`, then apply; until then {back}")));
+        found.push(error(codes::DISK_ELSEWHERE, what, format!("`phoenix stop {id}`, then apply; until then {back}")));
     }
     let snapshots = live.snapshots.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if !scene.delete_source {
         if !live.snapshots.is_empty() {
             let what = format!("snapshots of VM {id} do not move, they stay with {}: {snapshots}", disk.volume);
-            add(Diagnostic::warning(codes::SNAPSHOTS, what));
+            found.push(Diagnostic::warning(codes::SNAPSHOTS, what));
         }
-        return;
+        return found;
     }
     if !live.snapshots.is_empty() {
         let what = format!("snapshots of VM {id} hold on to {}, which is to be erased: {snapshots}", disk.volume);
         let hint = format!("remove them (`qm delsnapshot {id} NAME`), or move without `--delete-source`");
-        add(Diagnostic::error(codes::SNAPSHOTS, what).hint(hint));
+        found.push(error(codes::SNAPSHOTS, what, hint));
     }
     if live.protection || vm.protected == Some(true) {
         let what = format!("VM {id} is protected: {} must not be erased", disk.volume);
-        add(Diagnostic::error(codes::PROTECTED, what).hint("move without `--delete-source`: the volume stays then"));
+        let hint = "move without `--delete-source`: the volume stays then".to_owned();
+        found.push(error(codes::PROTECTED, what, hint));
     }
     let what = format!("when {} of VM {id} has moved, {} is erased", disk.device, disk.volume);
-    add(Diagnostic::warning(codes::SOURCE_ERASED, what));
+    found.push(Diagnostic::warning(codes::SOURCE_ERASED, what));
+    found
 }
 
 /// Says that a disk would have to shrink.
@@ -118,7 +114,8 @@ pub(super) fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
 }
 
 /// Sums over the VMs of each node: free space of its storages, its memory.
-pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, problems: &mut Vec<Diagnostic>) {
+pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
     let mut needed: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for vm in vms {
         let Some(desired) = &vm.desired else { continue };
@@ -145,15 +142,16 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed, p
         }
         let (on, free, more) = (placement::on(node, observed), gib(storage.free), gib(bytes));
         let text = format!("storage `{id}`{on} has {free} GiB free, the plan adds up to {more} GiB");
-        problems.push(if storage.thick {
+        found.push(if storage.thick {
             Diagnostic::error(codes::STORAGE_SHORT, text).hint("its disks take their whole size at once")
         } else {
             Diagnostic::warning(codes::STORAGE_SHORT, text).hint("its disks take space as they fill up")
         });
     }
     if vms.iter().any(|vm| vm.outcome != Outcome::NoOp) {
-        problems.extend(observed.nodes.values().filter_map(|node| overcommitted(node, desired, observed)));
+        found.extend(observed.nodes.values().filter_map(|node| overcommitted(node, desired, observed)));
     }
+    found
 }
 
 /// Says that the declared VMs of a node together want more memory than it has.

@@ -28,8 +28,8 @@ pub struct PlanDocument {
     /// SHA-256 of the rest of this document, which shows whether it is whole; not who wrote it.
     #[serde(default)]
     pub digest: String,
-    /// The plan hash, a SHA-256: names everything that decides what would be done, and nothing that differs from one look at
-    /// the target to the next.
+    /// The plan hash, a SHA-256: names everything that decides what would be done, and nothing that differs from one
+    /// look at the target to the next.
     pub hash: String,
     /// Where it would be done.
     pub target: DocumentTarget,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Scene;
 use super::{Change, ChangedBy, codes, diff};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Record, content_digest, is_noted, noted};
+use crate::model::{DesiredVm, Record, VmId, content_digest, is_noted, noted};
 use crate::observed::VmObserved;
 use crate::observed::options::{self, Kept, Row, Value, Wish};
 
@@ -30,8 +30,8 @@ fn text(value: Option<&Value<'_>>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
 }
 
-/// Whether a record that says what was applied does not say it of a key that the config has: a run that applied it did not
-/// come to its end, or somebody else did.
+/// Whether a record that says what was applied does not say it of a key that the config has: a run that applied it did
+/// not come to its end, or somebody else did.
 pub(super) fn has_forgotten(vm: &DesiredVm, record: &Record) -> bool {
     !record.applied.is_empty() && applied(vm).keys().any(|key| !record.applied.contains_key(key))
 }
@@ -59,31 +59,30 @@ pub(super) fn is_kept(was: &str, now: &str) -> bool {
     was == now || digests.is_some_and(|(was, now)| is_noted(was, now))
 }
 
-/// What differs between a VM as wished and as observed, and who made it so. What somebody changed is told.
-pub(super) fn changes(
-    vm: &DesiredVm,
-    live: &VmObserved,
-    record: &Record,
-    scene: &Scene<'_>,
-    problems: &mut Vec<Diagnostic>,
-) -> Vec<Change> {
+/// What differs between a VM as wished and as observed, and who made it so.
+pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, record: &Record, scene: &Scene<'_>) -> Vec<Change> {
     let mut changes = diff::changes(vm, live, scene);
     for change in &mut changes {
         attribute(change, vm, live, &record.applied);
     }
-    let outside = changes.iter().filter(|change| change.by.is_some_and(ChangedBy::is_drift));
-    let mut keys: Vec<String> = outside.map(|change| format!("`{}`", change.key)).collect();
-    keys.dedup();
-    if !keys.is_empty() {
-        let what = format!("VM {} was changed outside phoenix since the last apply: {}", vm.vm_id, keys.join(", "));
-        let hint = "apply makes it what the file says; to keep what is there, put it into the file";
-        problems.push(Diagnostic::warning(codes::DRIFT, what).vm(vm.vm_id).hint(hint));
-    }
     changes
 }
 
-/// What was changed outside phoenix, of a VM of ours for which no file wishes anything any more: the key, the value at the
-/// last apply where it was kept, and the value now.
+/// Says which of the changes of a VM another process or an administrator made necessary, if any.
+pub(super) fn drifted(vm: VmId, changes: &[Change]) -> Option<Diagnostic> {
+    let outside = changes.iter().filter(|change| change.by.is_some_and(ChangedBy::is_drift));
+    let mut keys: Vec<String> = outside.map(|change| format!("`{}`", change.key)).collect();
+    keys.dedup();
+    if keys.is_empty() {
+        return None;
+    }
+    let what = format!("VM {vm} was changed outside phoenix since the last apply: {}", keys.join(", "));
+    let hint = "apply makes it what the file says; to keep what is there, put it into the file";
+    Some(Diagnostic::warning(codes::DRIFT, what).vm(vm).hint(hint))
+}
+
+/// What was changed outside phoenix, of a VM of ours for which no file wishes anything any more: the key, the value at
+/// the last apply where it was kept, and the value now.
 pub(super) fn outside(live: &VmObserved, record: &Record) -> Vec<(&'static str, Option<String>, String)> {
     let changed = |row: &'static Row| {
         let was = row.applied(&record.applied)?;

@@ -51,8 +51,8 @@ pub(crate) fn leftover(live: &VmObserved, project: &str) -> Option<Leftover> {
     }
 }
 
-/// The clone or import of an earlier run that makes a VM of this project right now. The record in the half-made VM's notes
-/// tells whose it is; a placeholder has none, and may be anybody's.
+/// The clone or import of an earlier run that makes a VM of this project right now. The record in the half-made VM's
+/// notes tells whose it is; a placeholder has none, and may be anybody's.
 pub(super) fn clone(vm: VmId, project: &str, observed: &Observed) -> Option<Earlier> {
     let is_at_work = observed.cloning.contains(&vm) || observed.unattributed_clone;
     let left = observed.vms.get(&vm).and_then(|live| leftover(live, project));
@@ -61,8 +61,8 @@ pub(super) fn clone(vm: VmId, project: &str, observed: &Observed) -> Option<Earl
 
 /// The move of its boot disk that an earlier run began at a VM of this project, if that is what works on its disks.
 ///
-/// A run that moves a disk takes out of the record where it lies. So a move is phoenix's own if it is one that the plan has
-/// anyway and whose beginning the record knows; a move of another process leaves the record as it was.
+/// A run that moves a disk takes out of the record where it lies. So a move is phoenix's own if it is one that the plan
+/// has anyway and whose beginning the record knows; a move of another process leaves the record as it was.
 pub(super) fn disk_move(live: &VmObserved, changes: &[Change], observed: &Observed) -> Option<Earlier> {
     let work = observed.working.get(&live.id)?;
     let moves = |change: &&Change| change.rows().any(|row| row.step == ActionKind::MoveDisk);
@@ -72,7 +72,7 @@ pub(super) fn disk_move(live: &VmObserved, changes: &[Change], observed: &Observ
 }
 
 /// Says that apply waits for a clone, or for an import.
-pub(super) fn clone_told(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
+pub(super) fn clone_at_work(vm: &DesiredVm, observed: &Observed) -> Diagnostic {
     let id = vm.vm_id;
     let what = if !observed.cloning.contains(&id) {
         format!("VM {id} was half made by an earlier run, and a clone is at work whose target cannot be told")
@@ -82,14 +82,14 @@ pub(super) fn clone_told(vm: &DesiredVm, observed: &Observed, problems: &mut Vec
         format!("the clone into VM {id}, begun by an earlier run, is still at work")
     };
     let then = "apply waits until it has ended; a VM that is whole is taken as made, a half-made one is removed";
-    problems.push(Diagnostic::notice(codes::CLONE_RUNNING, format!("{what}: {then}")).vm(id));
+    Diagnostic::notice(codes::CLONE_RUNNING, format!("{what}: {then}")).vm(id)
 }
 
 /// Says that apply waits for a move.
-pub(super) fn move_told(vm: VmId, problems: &mut Vec<Diagnostic>) {
+pub(super) fn move_at_work(vm: VmId) -> Diagnostic {
     let what = format!(
         "the move of the boot disk of VM {vm}, begun by an earlier run, is still at work: apply waits until it has ended \
          and goes on from where the disk lies then"
     );
-    problems.push(Diagnostic::notice(codes::TASK_RUNNING, what).vm(vm));
+    Diagnostic::notice(codes::TASK_RUNNING, what).vm(vm)
 }

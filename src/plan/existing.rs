@@ -8,30 +8,24 @@ use crate::observed::{Observed, RecordFound, Taken, VmObserved};
 
 /// What is at a declared VMID.
 pub(super) enum Situation<'o> {
-    /// Nothing, or a leftover that is removed first.
-    Absent(Option<Leftover>),
+    /// Nothing, or a leftover that is removed first, and what is to be known of it.
+    Absent(Option<(Leftover, Diagnostic)>),
     /// A VM of ours.
     Ours(&'o VmObserved, &'o Record),
     /// A template that was built, or whose building ended in the middle of its last step.
     Template(&'o VmObserved, &'o Record),
     /// A VM that phoenix did not make and that is to be taken over, with this record.
     Adopted(&'o VmObserved, Record),
-    /// Something that must be left alone; the problem has been told.
-    Blocked,
 }
 
-/// Looks at the VMID of a declared VM.
+/// Looks at the VMID of a declared VM. What is there and must be left alone is an error.
 pub(super) fn situation<'o>(
     vm: &DesiredVm,
     project: &str,
     observed: &'o Observed,
-    problems: &mut Vec<Diagnostic>,
-) -> Situation<'o> {
+) -> Result<Situation<'o>, Diagnostic> {
     let id = vm.vm_id;
-    let mut block = |problem: Diagnostic| {
-        problems.push(problem.vm(id));
-        Situation::Blocked
-    };
+    let block = |problem: Diagnostic| Err(problem.vm(id));
     let live = observed.vms.get(&id);
     // One that has our record is waited for, or has come to its end since.
     if observed.cloning.contains(&id) && live.is_none_or(|live| owned(live, project).is_err()) {
@@ -54,11 +48,10 @@ pub(super) fn situation<'o>(
         };
         return block(Diagnostic::error(codes::VMID_TAKEN, what).hint(hint));
     }
-    let Some(live) = live else { return Situation::Absent(None) };
+    let Some(live) = live else { return Ok(Situation::Absent(None)) };
     if let Some(leftover) = leftover(live, project) {
         if earlier::clone(id, project, observed).is_some() {
-            earlier::clone_told(vm, observed, problems);
-            return Situation::Absent(Some(leftover));
+            return Ok(Situation::Absent(Some((leftover, earlier::clone_at_work(vm, observed)))));
         }
         if observed.unattributed_clone {
             return block(
@@ -69,29 +62,22 @@ pub(super) fn situation<'o>(
                 .hint("wait until it has ended, then plan again"),
             );
         }
-        problems.push(
-            Diagnostic::warning(
-                codes::LEFTOVER,
-                format!(
-                    "VM {id} was left over by an interrupted run: it is removed and {} again",
-                    if vm.cloud_image.is_some() { "made" } else { "cloned" }
-                ),
-            )
-            .vm(id),
-        );
-        return Situation::Absent(Some(leftover));
+        let made = if vm.cloud_image.is_some() { "made" } else { "cloned" };
+        let what = format!("VM {id} was left over by an interrupted run: it is removed and {made} again");
+        let removed = Diagnostic::warning(codes::LEFTOVER, what).vm(id);
+        return Ok(Situation::Absent(Some((leftover, removed))));
     }
     match owned(live, project) {
         Err(problem) => match (adoption(vm, live, project), &vm.adopt) {
-            (Some(record), _) => Situation::Adopted(live, record),
+            (Some(record), _) => Ok(Situation::Adopted(live, record)),
             (None, _) if is_reserved(live, &vm.vm_name) => block(reserved(id)),
             (None, Some(_)) if problem.code == codes::NOT_OURS && !is_claimed(live) => block(another(problem)),
             (None, _) => block(problem),
         },
         Ok(record) => match template::otherwise(vm, live, record) {
             Some(problem) => block(problem),
-            None if live.template => Situation::Template(live, record),
-            None => Situation::Ours(live, record),
+            None if live.template => Ok(Situation::Template(live, record)),
+            None => Ok(Situation::Ours(live, record)),
         },
     }
 }

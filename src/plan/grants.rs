@@ -1,9 +1,9 @@
 //! Which directories of the node VMs may have, and what the plan says of those that they get.
 //!
-//! The right to edit the config must not be the right to own the node, and root in a guest writes what it likes into what is exported
-//! to it. So a directory is judged by where it really lies when all links are followed: one that the operating system or
-//! the node's storages need is never given, and any other one only if the node's administrator allows it. The same
-//! holds for directories that phoenix would only make.
+//! The right to edit the config must not be the right to own the node, and root in a guest writes what it likes into
+//! what is exported to it. So a directory is judged by where it really lies when all links are followed: one that the
+//! operating system or the node's storages need is never given, and any other one only if the node's administrator
+//! allows it. The same holds for directories that phoenix would only make.
 
 mod notices;
 mod rule;
@@ -53,7 +53,7 @@ impl<'a> Grants<'a> {
         let mut nodes: BTreeMap<&str, NodeGrants<'_>> = observed.nodes.iter().map(of_node).collect();
         for vm in &desired.vms {
             let Some(grants) = nodes.get_mut(placement::name_of(vm.vm_id, observed)) else { continue };
-            let mounts = volumes::resolve(vm, &desired.settings, observed, &mut Vec::new());
+            let mounts = volumes::resolve(vm, &desired.settings, observed).mounts;
             mounts.iter().flat_map(|mount| mount.directories()).for_each(|directory| grants.gives(vm.vm_id, directory));
         }
         Self { desired, observed, nodes }
@@ -65,25 +65,22 @@ impl<'a> Grants<'a> {
         self.nodes.get(placement::name_of(vm, self.observed))
     }
 
-    /// Why no VM may be made from the file at `path`, with the way out; `None`: the node's administrator allows it, and no
-    /// guest can write it.
+    /// Why no VM may be made from the file at `path`, with the way out; `None`: the node's administrator allows it, and
+    /// no guest can write it.
     pub(super) fn refuses_image(&self, vm: VmId, path: &str) -> Option<(String, String)> {
         self.at(vm)?.refuses_image(path)
     }
 
-    /// Tells which directories a VM may not have.
-    pub(super) fn judge(&self, vm: &DesiredVm, mounts: &[Arc<Mount>], problems: &mut Vec<Diagnostic>) {
-        let Some(grants) = self.at(vm.vm_id) else { return };
+    /// The directories that a VM may not have, and why.
+    pub(super) fn refuses(&self, vm: &DesiredVm, mounts: &[Arc<Mount>]) -> Vec<Diagnostic> {
+        let Some(grants) = self.at(vm.vm_id) else { return Vec::new() };
         let mut judged = BTreeSet::new();
-        for mount in mounts {
-            for directory in mount.directories() {
-                let real = grants.real(directory);
-                if judged.insert(real.clone()) {
-                    let refusal = self.refusal(vm, mount, grants, directory);
-                    problems.extend(refusal.map(|problem| problem.vm(vm.vm_id)));
-                }
-            }
-        }
+        let directories = mounts.iter().flat_map(|mount| mount.directories().map(move |directory| (mount, directory)));
+        directories
+            .filter(|(_, directory)| judged.insert(grants.real(directory)))
+            .filter_map(|(mount, directory)| self.refusal(vm, mount, grants, directory))
+            .map(|problem| problem.vm(vm.vm_id))
+            .collect()
     }
 
     /// Why a VM may not have a directory of its node.
@@ -197,12 +194,12 @@ fn allowing(path: &str) -> String {
     )
 }
 
-/// Tells of nodes whose file of what is allowed counts for nothing.
-pub(super) fn broken(observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    for node in observed.nodes.values() {
-        let Some(why) = &node.allowed.broken else { continue };
+/// The nodes whose file of what is allowed counts for nothing.
+pub(super) fn broken(observed: &Observed) -> impl Iterator<Item = Diagnostic> {
+    observed.nodes.values().filter_map(|node| {
+        let why = node.allowed.broken.as_ref()?;
         let what = format!("{ALLOW_FILE} of {} allows nothing: {why}", placement::called(node, observed));
         let hint = "`phoenix schema --of allow` tells what it may say; only its administrator may be able to write it";
-        problems.push(Diagnostic::warning(codes::ALLOW_FILE, what).hint(hint));
-    }
+        Some(Diagnostic::warning(codes::ALLOW_FILE, what).hint(hint))
+    })
 }

@@ -1,7 +1,7 @@
 //! What a config would say of VMs that exist.
 //!
-//! Pure. What is found is what is written: whether the config takes it, and what a plan makes of it, is for the caller to
-//! see.
+//! Pure. What is found is what is written: whether the config takes it, and what a plan makes of it, is for the caller
+//! to see.
 
 mod regained;
 
@@ -46,88 +46,100 @@ pub fn look(vms: &BTreeSet<VmId>, desired: &Desired, observed: &Observed) -> (Ve
     let mut found = Vec::new();
     let mut problems = Vec::new();
     for vm in vms {
-        let before = problems.len();
-        let mut notices = Vec::new();
-        if let Some(write) = one(*vm, desired, observed, &mut names, &mut problems, &mut notices)
-            && problems.len() == before
-        {
-            if write != Write::Nothing {
-                notices.extend(observed.vms.get(vm).and_then(more));
-            }
-            found.push(Found { vm: *vm, write, notices });
+        match one(*vm, desired, observed, &mut names) {
+            Ok(one) => found.push(one),
+            Err(why) => problems.extend(why),
         }
     }
     (found, problems)
 }
 
+/// Looks at one VM; why a config cannot say anything of it, otherwise. `names` gets its name.
 fn one(
     vm: VmId,
     desired: &Desired,
     observed: &Observed,
     names: &mut BTreeMap<String, VmId>,
-    problems: &mut Vec<Diagnostic>,
-    notices: &mut Vec<Diagnostic>,
-) -> Option<Write> {
-    let Some(live) = observed.vms.get(&vm) else {
-        problems.push(absent(vm, observed));
-        return None;
-    };
-    if let Some(problem) = placement::out_of_reach(vm, observed) {
-        problems.push(problem);
-        return None;
+) -> Result<Found, Vec<Diagnostic>> {
+    let declared = desired.vm(vm);
+    let Subject { live, uuid, record, refused } =
+        subject(vm, desired, observed).map_err(|problem| vec![problem.vm(vm)])?;
+    if declared.is_some() && record.is_some() {
+        return Ok(Found { vm, write: Write::Nothing, notices: Vec::new() });
     }
-    let record = live.record.valid().filter(|record| record.project == desired.settings.project);
+    let mut problems: Vec<Diagnostic> = refused.into_iter().chain(preflight::lock(vm, live, observed)).collect();
+    let mut notices = Vec::new();
+    let write = if let Some(declared) = declared {
+        let adopts = |uuid: &String| declared.adopt.as_ref().is_some_and(|adopt| adopt.eq_ignore_ascii_case(uuid));
+        match uuid {
+            Some(uuid) if !adopts(&uuid) => Write::Adopt(uuid.to_ascii_lowercase()),
+            _ => Write::Nothing,
+        }
+    } else {
+        problems.extend(names_nobody_else(live, names));
+        problems.extend(inexpressible(live));
+        notices.extend(regained::lost(live, record, desired));
+        Write::Entry(entry(live, uuid, record, desired, observed))
+    };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    if write != Write::Nothing {
+        notices.extend(more(live));
+    }
+    Ok(Found { vm, write, notices })
+}
+
+/// A VM that is there and that a config can say something of.
+struct Subject<'o> {
+    live: &'o VmObserved,
+    /// By which it is taken over; `None`: it is ours.
+    uuid: Option<String>,
+    /// What its record says; `None`: it is to be taken over.
+    record: Option<&'o Record>,
+    /// Why it cannot be taken over, if that is so.
+    refused: Option<Diagnostic>,
+}
+
+/// Looks what is at a VMID. What no config can say anything of is an error.
+fn subject<'o>(vm: VmId, desired: &Desired, observed: &'o Observed) -> Result<Subject<'o>, Diagnostic> {
+    let Some(live) = observed.vms.get(&vm) else { return Err(absent(vm, observed)) };
+    if let Some(problem) = placement::out_of_reach(vm, observed) {
+        return Err(problem);
+    }
+    let project = &desired.settings.project;
+    let record = live.record.valid().filter(|record| record.project == *project);
     let is_template = record.is_some_and(|record| record.is_template);
     if live.template && !is_template {
         let what = format!("VM {vm} `{}` is a template", live.name);
         let hint = format!("VMs are cloned from it with `\"template_name\": \"{}\"`", live.name);
-        problems.push(Diagnostic::error(codes::IS_TEMPLATE, what).hint(hint).vm(vm));
-        return None;
+        return Err(Diagnostic::error(codes::IS_TEMPLATE, what).hint(hint));
     }
-    let declared = desired.vms.iter().find(|declared| declared.vm_id == vm);
     let lost = DesiredVm { is_template, ..desired.defaults.clone() };
-    let wish = DesiredVm { vm_id: vm, adopt: live.uuid.clone(), ..declared.unwrap_or(&lost).clone() };
-    let mut told = Vec::new();
-    let (uuid, record) = match situation(&wish, &desired.settings.project, observed, &mut told) {
-        Situation::Blocked if live.uuid.is_none() && told.iter().all(|told| told.code == codes::NOT_OURS) => {
+    let wish = DesiredVm { vm_id: vm, adopt: live.uuid.clone(), ..desired.vm(vm).unwrap_or(&lost).clone() };
+    match situation(&wish, project, observed) {
+        Err(problem) if live.uuid.is_none() && problem.code == codes::NOT_OURS => {
             let what = format!("VM {vm} `{}` has no uuid, by which a VM is told from a copy of it", live.name);
             let hint = format!("give it one: `qm set {vm} --smbios1 uuid=$(cat /proc/sys/kernel/random/uuid)`");
-            problems.push(Diagnostic::error(codes::NO_UUID, what).hint(hint).vm(vm));
-            return None;
+            Err(Diagnostic::error(codes::NO_UUID, what).hint(hint))
         }
-        Situation::Blocked => {
-            problems.extend(told);
-            return None;
-        }
-        Situation::Absent(_) if earlier::clone(vm, &desired.settings.project, observed).is_some() => {
+        Err(problem) => Err(problem),
+        Ok(Situation::Absent(_)) if earlier::clone(vm, project, observed).is_some() => {
             let what = format!("VM {vm} is being made by an earlier run, whose clone is still at work");
             let hint = "wait until it has ended, or declare it: apply waits for it";
-            problems.push(Diagnostic::error(codes::CLONE_RUNNING, what).hint(hint).vm(vm));
-            return None;
+            Err(Diagnostic::error(codes::CLONE_RUNNING, what).hint(hint))
         }
-        Situation::Absent(_) => {
+        Ok(Situation::Absent(_)) => {
             let what = format!("VM {vm} is half cloned: it was left over by an interrupted run");
-            problems.push(Diagnostic::error(codes::LEFTOVER, what).hint("declare it, and apply makes it anew").vm(vm));
-            return None;
+            Err(Diagnostic::error(codes::LEFTOVER, what).hint("declare it, and apply makes it anew"))
         }
-        Situation::Ours(_, _) | Situation::Template(_, _) if declared.is_some() => return Some(Write::Nothing),
-        Situation::Ours(_, record) | Situation::Template(_, record) => (None, Some(record)),
-        Situation::Adopted(_, record) => {
-            problems.extend(room(live, &record));
-            (record.uuid, None)
+        Ok(Situation::Ours(_, record) | Situation::Template(_, record)) => {
+            Ok(Subject { live, uuid: None, record: Some(record), refused: None })
         }
-    };
-    preflight::lock(vm, live, observed, problems);
-    if let Some(declared) = declared {
-        let adopts = |uuid: &String| declared.adopt.as_ref().is_some_and(|adopt| adopt.eq_ignore_ascii_case(uuid));
-        return Some(match uuid {
-            Some(uuid) if !adopts(&uuid) => Write::Adopt(uuid.to_ascii_lowercase()),
-            _ => Write::Nothing,
-        });
+        Ok(Situation::Adopted(_, record)) => {
+            Ok(Subject { live, refused: room(live, &record), uuid: record.uuid, record: None })
+        }
     }
-    problems.extend(names_nobody_else(live, names));
-    problems.extend(inexpressible(live));
-    Some(Write::Entry(entry(live, uuid, record, desired, observed, notices)))
 }
 
 /// Says who else has the VM's name, which stands only once in a config.
@@ -201,7 +213,6 @@ fn entry(
     record: Option<&Record>,
     desired: &Desired,
     observed: &Observed,
-    notices: &mut Vec<Diagnostic>,
 ) -> Vec<(&'static str, Value)> {
     let default = &desired.defaults;
     let default_image = default.cloud_image.as_ref();
@@ -214,7 +225,7 @@ fn entry(
         }
     };
     let template = record.map(|record| record.template.clone()).filter(|name| !name.is_empty());
-    if let Some(image) = record.and_then(|record| regained::image(record, desired, notices)) {
+    if let Some(image) = record.and_then(|record| regained::image(record, desired)) {
         say(Key::CloudImage, regained::image_value(image), default_image.map_or(Value::Null, regained::image_value));
     } else if let Some(template) = template.or_else(|| built_on(live, observed)) {
         // An image that all VMs are made from is not what this one was made from: its own template says so.
@@ -238,7 +249,7 @@ fn entry(
     let network = regained::network(live, record);
     let network = network.as_ref().map_or_else(nothing, regained::network_value);
     say(Key::NetworkConfig, network, default.network_config.as_ref().map_or_else(nothing, regained::network_value));
-    let user = regained::user(live, record, desired, notices);
+    let user = regained::user(live, record, desired);
     let user = user.as_ref().map_or_else(nothing, regained::user_value);
     say(Key::UserConfig, user, default.user_config.as_ref().map_or_else(nothing, regained::user_value));
     for row in options::rows().filter(|row| row.is_named_whole() && row.key != Some(Key::VmName)) {

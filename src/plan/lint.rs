@@ -37,7 +37,8 @@ fn makes(vm: &VmPlan) -> bool {
     vm.actions.iter().any(|action| matches!(action.step, Some(Step::Clone(_) | Step::CreateFromImage(_))))
 }
 
-/// Checks a plan against itself and against what it was made from; returns a sentence for each thing that does not hold.
+/// Checks a plan against itself and against what it was made from; returns a sentence for each thing that does not
+/// hold.
 ///
 /// Run after every plan in tests, and before any apply.
 #[must_use]

@@ -9,9 +9,9 @@ use crate::observed::Observed;
 
 /// What waits for what among the actions of one VM whose first action has number `first`.
 ///
-/// A chain, except for volumes: each directory is made and each volume is mounted on its own, so that one that fails does
-/// not keep the others back. What the target exports itself is exported at once, when all directories are there; the
-/// scripts wait for all volumes.
+/// A chain, except for volumes: each directory is made and each volume is mounted on its own, so that one that fails
+/// does not keep the others back. What the target exports itself is exported at once, when all directories are there;
+/// the scripts wait for all volumes.
 pub(super) fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, usize)>) {
     let is_volume =
         |action: &Action| matches!(action.kind, ActionKind::PrepareShare | ActionKind::ExportShare | ActionKind::Mount);
@@ -42,11 +42,11 @@ pub(super) fn edges(actions: &[Action], first: usize, edges: &mut Vec<(usize, us
     }
 }
 
-/// What waits for what among VMs: the first action of a VM for the last one of each VM it depends on, which is ready then;
-/// and that of a VM which is cloned from a template of this file, for the last one of that.
+/// What waits for what among VMs: the first action of a VM for the last one of each VM it depends on, which is ready
+/// then; and that of a VM which is cloned from a template of this file, for the last one of that.
 ///
-/// Backwards, where VMs stop or go, it is the other way round. `first` has the number of each VM's first action, and at the
-/// end the number of all actions.
+/// Backwards, where VMs stop or go, it is the other way round. `first` has the number of each VM's first action, and at
+/// the end the number of all actions.
 pub(super) fn between_vms(
     desired: &Desired,
     vms: &[VmPlan],
@@ -81,42 +81,54 @@ pub(super) fn clones_first(observed: &Observed, vms: &[VmPlan], first: &[usize],
     }
 }
 
-/// VMs that share a tag of `never_together` are restarted one after the other: each waits until the one before it is
-/// ready again.
+/// VMs that share a tag of `never_together` and are restarted one after the other.
+pub(super) struct Chain<'d> {
+    tag: &'d str,
+    /// Their positions among the VMs of the plan.
+    vms: Vec<usize>,
+}
+
+/// The VMs that are restarted one after the other, because they share a tag of `never_together`.
 ///
-/// They go in an order in which nobody comes before what it depends on, so that no ring arises; those that the file does not
-/// declare, which nobody depends on, come last. What tags those have, only the target knows.
-pub(super) fn one_after_the_other(
-    desired: &Desired,
-    observed: &Observed,
-    vms: &[VmPlan],
-    first: &[usize],
-    edges: &mut Vec<(usize, usize)>,
-    problems: &mut Vec<Diagnostic>,
-) {
-    let restart = |vm: &VmPlan| vm.actions.iter().position(|action| action.kind == ActionKind::Restart);
+/// They stand in an order in which no VM comes before what it depends on, so that no ring arises; those that the file
+/// does not declare, on which nothing depends, come last. What tags those have, only the target knows.
+pub(super) fn chains<'d>(desired: &'d Desired, observed: &Observed, vms: &[VmPlan]) -> Vec<Chain<'d>> {
     let restarted: BTreeMap<VmId, usize> =
         vms.iter().enumerate().filter(|(_, vm)| restart(vm).is_some()).map(|(at, vm)| (vm.vm, at)).collect();
     if restarted.len() < 2 || desired.settings.never_together.is_empty() {
-        return;
+        return Vec::new();
     }
     let in_order = dependencies_first(desired);
     let declared: BTreeSet<VmId> = in_order.iter().map(|vm| vm.vm_id).collect();
-    for tag in &desired.settings.never_together {
+    let chain = |tag: &'d String| {
         let tagged = in_order.iter().filter(|vm| vm.tags.contains(tag)).map(|vm| vm.vm_id);
         let has_tag = |vm: &VmId| observed.vms.get(vm).is_some_and(|live| live.tags.contains(tag));
         let others = restarted.keys().copied().filter(|vm| !declared.contains(vm)).filter(has_tag);
-        let chain: Vec<usize> = tagged.chain(others).filter_map(|vm| restarted.get(&vm).copied()).collect();
-        for pair in chain.windows(2) {
+        Chain { tag, vms: tagged.chain(others).filter_map(|vm| restarted.get(&vm).copied()).collect() }
+    };
+    desired.settings.never_together.iter().map(chain).filter(|chain| chain.vms.len() > 1).collect()
+}
+
+/// Where a plan restarts a VM.
+fn restart(vm: &VmPlan) -> Option<usize> {
+    vm.actions.iter().position(|action| action.kind == ActionKind::Restart)
+}
+
+impl Chain<'_> {
+    /// Lets each VM be restarted when the one before it is ready again.
+    pub(super) fn edges(&self, vms: &[VmPlan], first: &[usize]) -> impl Iterator<Item = (usize, usize)> {
+        self.vms.windows(2).map(|pair| {
             let (before, after) = (pair[0], pair[1]);
             let waits = first[after] + restart(&vms[after]).unwrap_or(0);
-            edges.push((waits, first[before + 1] - 1));
-        }
-        if chain.len() > 1 {
-            let ids = chain.iter().map(|at| vms[*at].vm.to_string()).collect::<Vec<_>>().join(", ");
-            let what = format!("restarted one after the other (`never_together` has tag `{tag}`): {ids}");
-            problems.push(Diagnostic::notice(codes::NEVER_TOGETHER, what));
-        }
+            (waits, first[before + 1] - 1)
+        })
+    }
+
+    /// Says in which order the VMs are restarted.
+    pub(super) fn notice(&self, vms: &[VmPlan]) -> Diagnostic {
+        let ids = self.vms.iter().map(|at| vms[*at].vm.to_string()).collect::<Vec<_>>().join(", ");
+        let what = format!("restarted one after the other (`never_together` has tag `{}`): {ids}", self.tag);
+        Diagnostic::notice(codes::NEVER_TOGETHER, what)
     }
 }
 

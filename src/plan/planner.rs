@@ -41,36 +41,37 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
         going: &going,
         addresses: &addresses::taken(desired, observed),
     };
-    let mut vms: Vec<VmPlan> = match &request.goal {
+    let (mut vms, found) = match &request.goal {
         Goal::Config { prune, prune_many } => {
-            grants::broken(observed, &mut problems);
-            let selected = select::with_dependencies(desired, &request.selection, observed, &mut problems);
-            let mut vms: Vec<VmPlan> = selected.iter().map(|vm| steps::plan_vm(vm, &scene, &mut problems)).collect();
-            disk::capacity(desired, &vms, observed, &mut problems);
+            let (selected, left_out) = select::with_dependencies(desired, &request.selection, observed);
+            let (mut vms, found) = gathered(selected.iter().map(|vm| steps::plan_vm(vm, &scene)));
+            problems.extend(grants::broken(observed).chain(left_out).chain(found));
+            problems.extend(disk::capacity(desired, &vms, observed));
             let gone = select::undeclared(desired, observed, &request.selection);
             if *prune {
                 let many = if request.agreed { Some(gone.len()) } else { *prune_many };
-                preflight::pruned(desired, observed, &gone, many, &mut problems);
-                vms.extend(gone.iter().map(|vm| steps::retire::plan_retired(vm.id, &scene, &mut problems)));
+                problems.extend(preflight::pruned(desired, observed, &gone, many));
+                let (retired, found) = gathered(gone.iter().map(|vm| steps::retire::plan_retired(vm.id, &scene)));
+                problems.extend(found);
+                vms.extend(retired);
                 vms.sort_by_key(|vm| vm.vm);
             } else {
-                for vm in gone {
-                    preflight::undeclared(vm, &desired.settings.project, &mut problems);
-                }
+                problems.extend(gone.into_iter().map(|vm| preflight::undeclared(vm, &desired.settings.project)));
             }
-            vms
+            (vms, Vec::new())
         }
-        Goal::Destroy(_) => going.iter().map(|vm| steps::retire::plan_retired(*vm, &scene, &mut problems)).collect(),
+        Goal::Destroy(_) => gathered(going.iter().map(|vm| steps::retire::plan_retired(*vm, &scene))),
         Goal::Rollback { to, vms: ids } => {
             let ids: BTreeSet<VmId> = ids.iter().copied().collect();
             let to = to.as_deref();
-            ids.into_iter().map(|vm| steps::snapshot::plan_rollback(vm, to, &scene, &mut problems)).collect()
+            gathered(ids.into_iter().map(|vm| steps::snapshot::plan_rollback(vm, to, &scene)))
         }
         Goal::Power { power, vms: ids } => {
             let ids: BTreeSet<VmId> = ids.iter().copied().collect();
-            ids.into_iter().map(|vm| steps::power::plan_power(vm, *power, &scene, &mut problems)).collect()
+            gathered(ids.into_iter().map(|vm| steps::power::plan_power(vm, *power, &scene)))
         }
     };
+    problems.extend(found);
     problems.extend(hardware::judge(&vms, &scene, &request.allow_host_options));
     let lost: BTreeMap<VmId, Diagnostic> =
         vms.iter().filter_map(|vm| Some((vm.vm, placement::out_of_reach(vm.vm, observed)?))).collect();
@@ -83,10 +84,16 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
         vm.blocked = in_error.contains(&vm.vm);
         vm.force_stop = request.force_stop;
     }
-    grants::notices(&vms, observed, &mut problems);
+    problems.extend(grants::notices(&vms, observed));
     // Whoever depends on a VM stops before it.
     let backwards = matches!(request.goal, Goal::Destroy(_) | Goal::Power { power: Power::Stop, .. });
     assemble(desired, observed, vms, backwards, problems)
+}
+
+/// The plans of VMs, and what was found about all of them.
+fn gathered(drafted: impl Iterator<Item = (VmPlan, Vec<Diagnostic>)>) -> (Vec<VmPlan>, Vec<Diagnostic>) {
+    let (vms, found): (Vec<VmPlan>, Vec<Vec<Diagnostic>>) = drafted.unzip();
+    (vms, found.into_iter().flatten().collect())
 }
 
 fn assemble(
@@ -107,7 +114,10 @@ fn assemble(
     first.push(number);
     order::between_vms(desired, &vms, &first, backwards, &mut edges);
     order::clones_first(observed, &vms, &first, &mut edges);
-    order::one_after_the_other(desired, observed, &vms, &first, &mut edges, &mut problems);
+    for chain in order::chains(desired, observed, &vms) {
+        edges.extend(chain.edges(&vms, &first));
+        problems.push(chain.notice(&vms));
+    }
     let graph = Dag::new(number, &edges).unwrap_or_else(|Cycle(ring)| {
         // The config refuses rings, so this is for callers that made their wishes themselves.
         let vm = ring.first().map(|action| vms[first.partition_point(|first| first <= action) - 1].vm);

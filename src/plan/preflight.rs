@@ -4,94 +4,91 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::words::known_words;
-use super::{Mount, Scene, addresses, codes, diff, disk, placement, size, template, unnamed};
+use super::{Mount, Scene, addresses, codes, diff, disk, image, placement, size, template, unnamed};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId, normal_path};
 use crate::observed::{Observed, Taken, VmObserved, with_record};
 
 /// Resolves the template of a VM that is to be made: one of the file, or the one of the target that has the name.
-pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {
+pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>) -> Result<VmId, Vec<Diagnostic>> {
+    let source = source(vm, scene).map_err(|problem| vec![problem])?;
+    let found: Vec<Diagnostic> = linked(vm, source, scene).into_iter().chain(unfit_disk(vm, source, scene)).collect();
+    if found.is_empty() { Ok(source) } else { Err(found) }
+}
+
+/// The template of a VM that is to be made, if it can be cloned to where the VM is to be.
+fn source(vm: &DesiredVm, scene: &Scene<'_>) -> Result<VmId, Diagnostic> {
     let source = match vm.template {
         Some(declared) => declared,
-        None => template_by_name(vm, scene, problems)?,
+        None => template_by_name(vm, scene)?,
     };
     let name = vm.template_name.as_str();
     if scene.going.contains(&source) {
         let what =
             format!("template `{name}` ({source}) is no longer declared and goes: nothing can be cloned from it");
         let hint = "declare it, name another template, or leave out `--prune`";
-        problems.push(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint));
-        return None;
+        return Err(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint));
     }
     if let Some(taken) = scene.observed.taken.get(&source).filter(|_| vm.template.is_some()) {
-        problems.push(out_of_reach(vm, source, taken));
-        return None;
+        return Err(out_of_reach(vm, source, taken));
     }
-    if let Some(away) = on_another_node(vm, source, scene) {
-        problems.push(away);
-        return None;
+    match on_another_node(vm, source, scene) {
+        Some(away) => Err(away),
+        None => Ok(source),
     }
-    linked(vm, source, scene, problems);
-    let size = match template::awaited(vm, scene) {
-        Some(awaited) => Some(Some(diff::wanted_bytes(awaited))),
-        None => scene.observed.vms.get(&source).and_then(|t| t.boot_disk.as_ref()).map(|disk| disk.size),
-    };
-    match size {
-        Some(Some(size)) if size > diff::wanted_bytes(vm) => {
-            problems.push(disk::shrinks(vm, size, &format!("the disk of template `{name}`")));
-            None
+}
+
+/// Says that the disk of a template cannot become that of a VM: it would have to shrink, or its size is not known.
+fn unfit_disk(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Diagnostic> {
+    let name = vm.template_name.as_str();
+    let lies = || scene.observed.vms.get(&source)?.boot_disk.as_ref()?.size;
+    match template::awaited(vm, scene).map(diff::wanted_bytes).or_else(lies) {
+        Some(size) if size > diff::wanted_bytes(vm) => {
+            Some(disk::shrinks(vm, size, &format!("the disk of template `{name}`")))
         }
-        Some(Some(_)) => Some(source),
-        None | Some(None) => {
-            problems.push(
-                Diagnostic::error(
-                    codes::NO_BOOT_DISK,
-                    format!("template `{name}` ({source}) has no boot disk of a known size"),
-                )
-                .vm(vm.vm_id)
-                .hint("set its boot order to the disk it boots from"),
-            );
-            None
+        Some(_) => None,
+        None => {
+            let what = format!("template `{name}` ({source}) has no boot disk of a known size");
+            let hint = "set its boot order to the disk it boots from";
+            Some(Diagnostic::error(codes::NO_BOOT_DISK, what).vm(vm.vm_id).hint(hint))
         }
     }
 }
 
 /// The only template of the target that has the name.
-fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Option<VmId> {
+fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>) -> Result<VmId, Diagnostic> {
     let name = vm.template_name.as_str();
     let found = scene.templates_for(vm.vm_id, name);
-    let [source] = &found[..] else {
-        if let Some(away) = scene.templates.get(name).filter(|_| found.is_empty()).and_then(|ids| ids.first()) {
-            problems.extend(on_another_node(vm, *away, scene));
-            return None;
+    let problem = match found.as_slice() {
+        [source] => return Ok(*source),
+        [] => {
+            let elsewhere = scene.templates.get(name).and_then(|ids| on_another_node(vm, *ids.first()?, scene));
+            let there = |(_, taken): &(&VmId, &Taken)| taken.template && taken.name == name;
+            let taken = || scene.observed.taken.iter().find(there).map(|(id, taken)| out_of_reach(vm, *id, taken));
+            return Err(elsewhere.or_else(taken).unwrap_or_else(|| unknown_template(vm, scene)));
         }
-        let there = |(_, taken): &(&VmId, &Taken)| taken.template && taken.name == name;
-        if let Some((id, taken)) = scene.observed.taken.iter().find(there).filter(|_| found.is_empty()) {
-            problems.push(out_of_reach(vm, *id, taken));
-            return None;
-        }
-        let problem = if found.is_empty() {
-            let known: Vec<&str> = scene.templates.keys().copied().collect();
-            let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
-                Some(id) => format!("VM {id} has that name and is not a template"),
-                None => match &scene.observed.template_hint {
-                    Some(hint) if known.is_empty() => hint.clone(),
-                    _ => known_words("templates", name, &known),
-                },
-            };
-            Diagnostic::error(codes::UNKNOWN_TEMPLATE, format!("there is no template `{name}`")).hint(hint)
-        } else {
+        found => {
             let ids = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            Diagnostic::error(
-                codes::AMBIGUOUS_TEMPLATE,
-                format!("{} templates are called `{name}`: {ids}", found.len()),
-            )
-            .hint("rename all but one of them")
-        };
-        problems.push(problem.vm(vm.vm_id));
-        return None;
+            let what = format!("{} templates are called `{name}`: {ids}", found.len());
+            Diagnostic::error(codes::AMBIGUOUS_TEMPLATE, what).hint("rename all but one of them")
+        }
     };
-    Some(*source)
+    Err(problem.vm(vm.vm_id))
+}
+
+/// Says that no template of the target has the name.
+fn unknown_template(vm: &DesiredVm, scene: &Scene<'_>) -> Diagnostic {
+    let name = vm.template_name.as_str();
+    let known: Vec<&str> = scene.templates.keys().copied().collect();
+    let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
+        Some(id) => format!("VM {id} has that name and is not a template"),
+        None => match &scene.observed.template_hint {
+            Some(hint) if known.is_empty() => hint.clone(),
+            _ => known_words("templates", name, &known),
+        },
+    };
+    let what = format!("there is no template `{name}`");
+    Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).hint(hint).vm(vm.vm_id)
 }
 
 /// Says that a template is on a node that the target does not reach.
@@ -123,8 +120,8 @@ fn storage_of<'s>(vm: &DesiredVm, source: VmId, scene: &Scene<'s>) -> Option<&'s
     }
 }
 
-/// Whether the VM becomes a copy of its template. Where the config does not say, and the node links clones, it does not,
-/// provided that it is to lie where its template does. What becomes a template itself is always whole.
+/// Whether the VM becomes a copy of its template. Where the config does not say, and the node links clones, it does
+/// not, provided that it is to lie where its template does. What becomes a template itself is always whole.
 pub(super) fn full_clone(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> bool {
     let beside = storage_of(vm, source, scene) == Some(vm.boot_disk_storage.as_str());
     let unsaid = vm.origins.of(Key::FullClone) == Origin::BuiltIn;
@@ -133,71 +130,65 @@ pub(super) fn full_clone(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> boo
 }
 
 /// A linked clone lies where its template does.
-fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Diagnostic> {
     let storage = storage_of(vm, source, scene);
-    let Some(storage) = storage.filter(|storage| !vm.full_clone && *storage != vm.boot_disk_storage) else { return };
+    let storage = storage.filter(|storage| !vm.full_clone && *storage != vm.boot_disk_storage)?;
     let text = format!(
         "a linked clone lies on its template's storage, which is `{storage}`, not on `{}`",
         vm.boot_disk_storage
     );
-    problems.push(
-        Diagnostic::error(codes::LINKED_ELSEWHERE, text)
-            .vm(vm.vm_id)
-            .hint(format!("set `boot_disk_storage` to `{storage}`, or `full_clone` to true")),
-    );
+    let hint = format!("set `boot_disk_storage` to `{storage}`, or `full_clone` to true");
+    Some(Diagnostic::error(codes::LINKED_ELSEWHERE, text).vm(vm.vm_id).hint(hint))
 }
 
 /// Bridge, CPUs, memory and name against the node. `live`: the VM, where it exists.
-pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
     let node = scene.node(vm.vm_id);
     let on = placement::on(node, scene.observed);
     if scene.observed.ha.contains(&vm.vm_id) {
         let text = format!("the HA manager looks after VM {}: it may start or stop it at any time", vm.vm_id);
-        problems.push(Diagnostic::notice(codes::HA_MANAGED, text).vm(vm.vm_id));
+        found.push(Diagnostic::notice(codes::HA_MANAGED, text).vm(vm.vm_id));
     }
     if !node.bridges.contains_key(&vm.network_bridge) {
         let known: Vec<&str> = node.bridges.keys().map(String::as_str).collect();
-        problems.push(
+        found.push(
             Diagnostic::error(codes::UNKNOWN_BRIDGE, format!("there is no bridge `{}`{on}", vm.network_bridge))
                 .vm(vm.vm_id)
                 .hint(known_words("bridges", &vm.network_bridge, &known)),
         );
     }
-    size::fits(vm, live, scene, problems);
-    unnamed::told(vm.vm_id, live.is_some(), scene.observed, problems);
-    addresses::told(vm, scene, problems);
+    found.extend(size::too_large(vm, live, scene));
+    found.extend(unnamed::left(vm.vm_id, live.is_some(), scene.observed));
+    found.extend(addresses::taken_twice(vm, scene));
     let others = scene.names.get(vm.vm_name.as_str()).map_or(&[][..], Vec::as_slice);
     if let Some(other) = others.iter().find(|other| **other != vm.vm_id) {
-        problems.push(
+        found.push(
             Diagnostic::warning(codes::NAME_TAKEN, format!("VM {other} is also called `{}`", vm.vm_name)).vm(vm.vm_id),
         );
     }
+    found
 }
 
 /// Says that a VM is not new and not finished either.
-pub(super) fn completed(vm: &DesiredVm, problems: &mut Vec<Diagnostic>) {
+pub(super) fn completed(vm: &DesiredVm) -> Diagnostic {
     let text = format!("VM {} was not finished by an earlier run: it is completed", vm.vm_id);
-    problems.push(Diagnostic::notice(codes::UNFINISHED, text).vm(vm.vm_id));
+    Diagnostic::notice(codes::UNFINISHED, text).vm(vm.vm_id)
 }
 
-/// Anything but our own half-made clone that is locked is left alone; and so is a VM on whose disks somebody works.
-pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    if let Some(task) = observed.working.get(&vm) {
-        let what = format!("a task is working on the disks of VM {vm} ({task})");
-        let hint = "wait until it has ended, then plan again";
-        problems.push(Diagnostic::error(codes::TASK_RUNNING, what).vm(vm).hint(hint));
-        return;
-    }
-    unlocked(vm, live, problems);
+/// Anything but our own half-made clone that is locked is left alone; and so is a VM on whose disks a task works.
+pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed) -> Option<Diagnostic> {
+    let Some(task) = observed.working.get(&vm) else { return unlocked(vm, live) };
+    let what = format!("a task is working on the disks of VM {vm} ({task})");
+    let hint = "wait until it has ended, then plan again";
+    Some(Diagnostic::error(codes::TASK_RUNNING, what).vm(vm).hint(hint))
 }
 
 /// A VM that is locked is left alone.
-pub(super) fn unlocked(vm: VmId, live: &VmObserved, problems: &mut Vec<Diagnostic>) {
-    if let Some(lock) = &live.lock {
-        problems.push(
-            Diagnostic::error(codes::LOCKED, format!("VM {vm} is locked ({lock})")).vm(vm).hint(unlocking(live, lock)),
-        );
-    }
+pub(super) fn unlocked(vm: VmId, live: &VmObserved) -> Option<Diagnostic> {
+    let lock = live.lock.as_deref()?;
+    let what = format!("VM {vm} is locked ({lock})");
+    Some(Diagnostic::error(codes::LOCKED, what).vm(vm).hint(unlocking(live, lock)))
 }
 
 /// What helps against a lock. Those of snapshots outlive a task that was killed, and taking them away is not enough.
@@ -218,90 +209,61 @@ pub(crate) fn unlocking(live: &VmObserved, lock: &str) -> String {
 }
 
 /// What was declared once and is not any more, and what cannot change after creation.
-pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Arc<Mount>], problems: &mut Vec<Diagnostic>) {
-    super::image::made_otherwise(vm, record, problems);
+pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Arc<Mount>]) -> Vec<Diagnostic> {
+    let notice = |code: &'static str, what: String| Diagnostic::notice(code, what).vm(vm.vm_id);
+    let mut found: Vec<Diagnostic> = image::made_otherwise(vm, record).into_iter().collect();
     if !record.template.is_empty() && record.template != vm.template_name && vm.cloud_image.is_none() {
-        problems.push(
-            Diagnostic::notice(
-                codes::TEMPLATE_CHANGED,
-                format!(
-                    "VM {} was cloned from `{}`; another `template_name` changes nothing after creation",
-                    vm.vm_id, record.template
-                ),
-            )
-            .vm(vm.vm_id),
+        let what = format!(
+            "VM {} was cloned from `{}`; another `template_name` changes nothing after creation",
+            vm.vm_id, record.template
         );
+        found.push(notice(codes::TEMPLATE_CHANGED, what));
     }
-    for feature in record.features.keys() {
-        if !vm.features.iter().any(|declared| *declared.name == **feature) {
-            problems.push(
-                Diagnostic::notice(
-                    codes::FEATURE_REMOVED,
-                    format!("feature `{feature}` is no longer declared; what it did stays (there is no uninstall)"),
-                )
-                .vm(vm.vm_id),
-            );
-        }
-    }
-    for (mount_point, source) in &record.volumes {
-        if !mounts.iter().any(|mount| mount.mount_point == *mount_point) {
-            problems.push(
-                Diagnostic::notice(
-                    codes::VOLUME_REMOVED,
-                    format!("`{mount_point}` is no longer declared: it is unmounted, what is on {source} stays"),
-                )
-                .vm(vm.vm_id),
-            );
-        }
-    }
+    let declared = |feature: &str| vm.features.iter().any(|declared| *declared.name == *feature);
+    found.extend(record.features.keys().filter(|feature| !declared(feature)).map(|feature| {
+        let what = format!("feature `{feature}` is no longer declared; what it did stays (there is no uninstall)");
+        notice(codes::FEATURE_REMOVED, what)
+    }));
+    let mounted = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
+    found.extend(record.volumes.iter().filter(|(at, _)| !mounted(at)).map(|(at, source)| {
+        let what = format!("`{at}` is no longer declared: it is unmounted, what is on {source} stays");
+        notice(codes::VOLUME_REMOVED, what)
+    }));
+    found
 }
 
-/// Tells that a directory which is to be made is there already.
-pub(super) fn directory(vm: &DesiredVm, mount: &Mount, observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    let Some(path) = &mount.host_path else { return };
-    if let Some(entries) = placement::node_of(vm.vm_id, observed).directories.get(&normal_path(path)) {
-        let what = if *entries == 1 { "1 entry, which is".to_owned() } else { format!("{entries} entries, which are") };
-        let text = format!("`{path}` is there already and has {what} kept");
-        problems.push(Diagnostic::notice(codes::DIRECTORY_IN_USE, text).vm(vm.vm_id));
-    }
+/// Says that a directory which is to be made is there already.
+pub(super) fn directory(vm: &DesiredVm, mount: &Mount, observed: &Observed) -> Option<Diagnostic> {
+    let path = mount.host_path.as_ref()?;
+    let entries = placement::node_of(vm.vm_id, observed).directories.get(&normal_path(path))?;
+    let what = if *entries == 1 { "1 entry, which is".to_owned() } else { format!("{entries} entries, which are") };
+    let text = format!("`{path}` is there already and has {what} kept");
+    Some(Diagnostic::notice(codes::DIRECTORY_IN_USE, text).vm(vm.vm_id))
 }
 
 /// The target must be able to export what it is to export.
-pub(super) fn nfs_server(vm: &DesiredVm, observed: &Observed, problems: &mut Vec<Diagnostic>) {
+pub(super) fn nfs_server(vm: &DesiredVm, observed: &Observed) -> Option<Diagnostic> {
     let node = placement::node_of(vm.vm_id, observed);
-    if !node.nfs_server {
-        let called = placement::called(node, observed);
-        let what = format!("{called} has no NFS server to export the VM's directory with");
-        problems.push(Diagnostic::error(codes::NO_NFS_SERVER, what).vm(vm.vm_id).hint(
-            node.nfs_hint.clone().unwrap_or_else(|| {
-                "`apt install nfs-kernel-server` on the node, or name another server in the config".to_owned()
-            }),
-        ));
+    if node.nfs_server {
+        return None;
     }
+    let what = format!("{} has no NFS server to export the VM's directory with", placement::called(node, observed));
+    let install = "`apt install nfs-kernel-server` on the node, or name another server in the config";
+    let hint = node.nfs_hint.as_deref().unwrap_or(install);
+    Some(Diagnostic::error(codes::NO_NFS_SERVER, what).vm(vm.vm_id).hint(hint))
 }
 
-/// Tells that changed utilities are staged without running anything.
-pub(super) fn utilities(
-    vm: &DesiredVm,
-    record: &Record,
-    staged: &BTreeMap<String, String>,
-    problems: &mut Vec<Diagnostic>,
-) {
+/// Says that changed utilities are staged without running anything.
+pub(super) fn utilities(vm: &DesiredVm, record: &Record, staged: &BTreeMap<String, String>) -> Option<Diagnostic> {
     let changed =
         |name: &&String| name.as_str() != super::CONTEXT_FILE && record.staged.get(*name) != staged.get(*name);
-    if let Some(name) = staged.keys().find(changed) {
-        problems.push(
-            Diagnostic::notice(
-                codes::UTILITIES_CHANGED,
-                format!("`{name}` changed: it is staged again, no feature runs for that"),
-            )
-            .vm(vm.vm_id),
-        );
-    }
+    let name = staged.keys().find(changed)?;
+    let what = format!("`{name}` changed: it is staged again, no feature runs for that");
+    Some(Diagnostic::notice(codes::UTILITIES_CHANGED, what).vm(vm.vm_id))
 }
 
 /// Description and record together must fit into the notes. What was applied is the first to be left out.
-pub(super) fn notes(vm: &DesiredVm, record: &mut Record, problems: &mut Vec<Diagnostic>) {
+pub(super) fn notes(vm: &DesiredVm, record: &mut Record) -> Option<Diagnostic> {
     // The uuid is not known before the clone; it always has 36 characters.
     let fits = |record: &Record| {
         let uuid = record.uuid.clone().unwrap_or_else(|| "0".repeat(36));
@@ -312,44 +274,41 @@ pub(super) fn notes(vm: &DesiredVm, record: &mut Record, problems: &mut Vec<Diag
         record.applied.clear();
         fitting = fits(record);
     }
-    if let Err(error) = fitting {
-        problems.push(
-            Diagnostic::error(codes::NOTES_TOO_LONG, error.to_string())
-                .vm(vm.vm_id)
-                .hint("shorten `description`: phoenix keeps its record in the same notes"),
-        );
-    }
+    let error = fitting.err()?;
+    let hint = "shorten `description`: phoenix keeps its record in the same notes";
+    Some(Diagnostic::error(codes::NOTES_TOO_LONG, error.to_string()).vm(vm.vm_id).hint(hint))
 }
 
 /// Says that a VM stays which the file does not declare and whose record names this project. The record is a claim of
 /// the accounts that may write the VM's notes.
-pub(super) fn undeclared(live: &VmObserved, project: &str, problems: &mut Vec<Diagnostic>) {
+pub(super) fn undeclared(live: &VmObserved, project: &str) -> Diagnostic {
     let what =
         format!("VM {} `{}` claims to belong to project `{project}` and is not declared; it stays", live.id, live.name);
     let hint = format!("`phoenix destroy {}` or `phoenix apply --prune` removes it", live.id);
-    problems.push(Diagnostic::notice(codes::UNDECLARED, what).vm(live.id).hint(hint));
+    Diagnostic::notice(codes::UNDECLARED, what).vm(live.id).hint(hint)
 }
 
-/// Guards against a file that lost its VMs: those of a project go only if it is named, and more than half of them only if
-/// somebody says how many.
+/// Guards against a file that lost its VMs: those of a project go only if it is named, and more than half of them only
+/// if somebody says how many.
 pub(super) fn pruned(
     desired: &Desired,
     observed: &Observed,
     gone: &[&VmObserved],
     many: Option<usize>,
-    problems: &mut Vec<Diagnostic>,
-) {
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
     let project = &desired.settings.project;
     if !desired.settings.project_named {
         let what = "VMs that are no longer declared go only if the file names its project";
         let hint = format!("set `hypervisor.project`, e.g. to \"{project}\"");
-        problems.push(Diagnostic::error(codes::PROJECT_NOT_NAMED, what).hint(hint));
+        found.push(Diagnostic::error(codes::PROJECT_NOT_NAMED, what).hint(hint));
     }
     let all = observed.vms.values().filter(|vm| vm.record.valid().is_some_and(|record| record.project == *project));
     let (all, going) = (all.count(), gone.len());
     if going * 2 > all && many != Some(going) {
         let what = format!("{going} of the {all} VMs of project `{project}` are no longer declared and would go");
         let hint = format!("is the file complete? `--prune-many {going}` says that it is");
-        problems.push(Diagnostic::error(codes::TOO_MANY_PRUNED, what).hint(hint));
+        found.push(Diagnostic::error(codes::TOO_MANY_PRUNED, what).hint(hint));
     }
+    found
 }

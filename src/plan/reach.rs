@@ -1,8 +1,8 @@
-//! By which addresses VMs are reached: those that are fixed, else those that their guests' agents say, as far as that can be
-//! believed.
+//! By which addresses VMs are reached: those that are fixed, else those that their guests' agents say, as far as that
+//! can be believed.
 //!
-//! A guest chooses what its agent says. So no guest gets an address that is fixed for another one, that the node has, or that
-//! another guest says it has, too: whoever connects by what is told here must not be led elsewhere.
+//! A guest chooses what its agent says. So no guest gets an address that is fixed for another one, that the node has,
+//! or that another guest says it has, too: whoever connects by what is told here must not be led elsewhere.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,8 +44,8 @@ impl Reach {
     }
 }
 
-/// What the file, the VMs' configurations and the agents say of addresses. VMs that the file declares and that are not there
-/// yet have theirs, too; templates never run and have none.
+/// What the file, the VMs' configurations and the agents say of addresses. VMs that the file declares and that are not
+/// there yet have theirs, too; templates never run and have none.
 #[must_use]
 pub fn claims(
     desired: Option<&Desired>,
@@ -88,8 +88,8 @@ pub fn node_of<'o>(live: &'o VmObserved, observed: &'o Observed) -> &'o str {
     if live.node.is_empty() { &observed.here } else { &live.node }
 }
 
-/// Decides which addresses each VM has. `own` are the nodes'; `one_network`: the VMs are on bridges of nodes, where each
-/// address leads to one of them at most.
+/// Decides which addresses each VM has. `own` are the nodes'; `one_network`: the VMs are on bridges of nodes, where
+/// each address leads to one of them at most.
 #[must_use]
 pub fn judge(claims: &BTreeMap<VmId, Claim>, own: &BTreeSet<IpAddr>, one_network: bool) -> Reach {
     let mut fixed: BTreeMap<IpAddr, BTreeSet<VmId>> = BTreeMap::new();
@@ -173,8 +173,9 @@ fn named(ips: &[IpAddr]) -> String {
     }
 }
 
-/// The VMs whose agents are worth being asked for addresses: those of the project that run, have an agent and a card, and of
-/// which `asked` holds nothing yet. All of them, whichever are selected: one alone could say what another one has.
+/// The VMs whose agents are worth being asked for addresses: those of the project that run, have an agent and a card,
+/// and of which `asked` holds nothing yet. All of them, whichever are selected: one alone could say what another one
+/// has.
 #[must_use]
 pub fn to_reach<'o>(
     desired: &Desired,

@@ -42,8 +42,8 @@ pub struct Request {
     /// What is to be done.
     #[serde(default)]
     pub goal: Goal,
-    /// Whatever is done was agreed to VM by VM: nothing has to guard against a file that lost its VMs. Not serialised: it is
-    /// asked for when a saved plan is carried out, and a plan that is saved was not agreed to yet.
+    /// Whatever is done was agreed to VM by VM: nothing has to guard against a file that lost its VMs. Not serialised:
+    /// it is asked for when a saved plan is carried out, and a plan that is saved was not agreed to yet.
     #[serde(skip)]
     pub agreed: bool,
 }

@@ -14,8 +14,8 @@ pub(super) fn with_dependencies<'d>(
     desired: &'d Desired,
     selection: &Selection,
     observed: &Observed,
-    problems: &mut Vec<Diagnostic>,
-) -> Vec<&'d DesiredVm> {
+) -> (Vec<&'d DesiredVm>, Vec<Diagnostic>) {
+    let mut problems = Vec::new();
     let excluded = |vm: &DesiredVm| selection.exclude.iter().any(|selector| selector.names(vm));
     let all: BTreeMap<VmId, &DesiredVm> = desired.vms.iter().map(|vm| (vm.vm_id, vm)).collect();
     let mut taken: BTreeSet<VmId> = all.values().filter(|vm| selection.takes(vm)).map(|vm| vm.vm_id).collect();
@@ -50,7 +50,7 @@ pub(super) fn with_dependencies<'d>(
             }
         }
     }
-    taken.iter().filter_map(|id| all.get(id).copied()).collect()
+    (taken.iter().filter_map(|id| all.get(id).copied()).collect(), problems)
 }
 
 /// Whether there is no VM yet, or only what an interrupted run left of one.

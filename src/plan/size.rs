@@ -7,7 +7,7 @@ use crate::observed::VmObserved;
 
 /// Refuses a VM that wants more than the node has. One that has as much already exists: that is said, and is an error
 /// only where it is to be started.
-pub(super) fn fits(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+pub(super) fn too_large(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let node = scene.node(vm.vm_id);
     let called = placement::called(node, scene.observed);
     let starts = vm.started && live.is_some_and(|live| !live.running && !live.template);
@@ -19,15 +19,17 @@ pub(super) fn fits(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>,
         }
         _ => Diagnostic::error(code, what),
     };
+    let mut found = Vec::new();
     let memory = u64::from(vm.memory_mb);
     if node.memory_mb != 0 && memory > node.memory_mb {
         let what = format!("{memory} MiB of memory are wished, {called} has {}", node.memory_mb);
-        problems.push(problem(live.map(|live| live.memory_mb), memory, codes::TOO_MUCH_MEMORY, what).vm(vm.vm_id));
+        found.push(problem(live.map(|live| live.memory_mb), memory, codes::TOO_MUCH_MEMORY, what).vm(vm.vm_id));
     }
     let cpus = u64::from(vm.cpu_sockets) * u64::from(vm.cpu_cores);
     if node.cpus != 0 && cpus > u64::from(node.cpus) {
         let what = format!("{cpus} CPUs are wished (sockets × cores), {called} allows {} per VM", node.cpus);
         let has = live.map(|live| u64::from(live.cpu_sockets) * u64::from(live.cpu_cores));
-        problems.push(problem(has, cpus, codes::TOO_MANY_CPUS, what).vm(vm.vm_id));
+        found.push(problem(has, cpus, codes::TOO_MANY_CPUS, what).vm(vm.vm_id));
     }
+    found
 }

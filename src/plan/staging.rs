@@ -49,7 +49,8 @@ impl Staging {
     }
 }
 
-/// The record of a VM with what an earlier version noted in 64 bits as it is noted now, wherever that names what there is.
+/// The record of a VM with what an earlier version noted in 64 bits as it is noted now, wherever that names what there
+/// is.
 ///
 /// So nothing is done to a VM only because its record is older; the next write of the record brings it up.
 pub(super) fn brought_up(record: &Record, vm: &DesiredVm, desired: &Desired, staging: &Staging) -> Record {

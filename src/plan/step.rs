@@ -141,8 +141,8 @@ pub struct ImageStep {
 /// One write of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConfigureStep {
-    /// The values that are written; `None`: the VM is new or half made, and everything that the file says is written, and
-    /// what the VM inherited from its template is put right.
+    /// The values that are written; `None`: the VM is new or half made, and everything that the file says is written,
+    /// and what the VM inherited from its template is put right.
     pub values: Option<Rows>,
     /// The VM as the file has it. Not serialised: the plan of the VM has it.
     #[serde(skip)]

@@ -17,63 +17,64 @@ mod volumes;
 
 use self::draft::Draft;
 use self::origin::{Making, Source};
+use self::update::Existing;
 use super::existing::{Situation, situation};
 use super::{Scene, VmPlan, cloud_init, diff, disk, drift, image, preflight};
-use crate::diag::{Diagnostic, has_errors};
+use crate::diag::Diagnostic;
 use crate::model::DesiredVm;
 
-/// Plans one VM. What stands in the way goes to `problems`; such a VM gets no actions.
-pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> VmPlan {
-    let before = problems.len();
-    let project = &scene.desired.settings.project;
-    let found = situation(vm, project, scene.observed, problems);
+/// Plans one VM, and says what was found. One that something stands in the way of gets no actions.
+pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
     let mut draft = Draft::empty(vm);
-    match found {
-        Situation::Blocked => return draft.into_plan(None),
-        Situation::Absent(leftover) => {
+    match situation(vm, &scene.desired.settings.project, scene.observed) {
+        Err(problem) => draft.finds([problem]),
+        Ok(Situation::Absent(left)) => {
+            let (leftover, what) = left.unzip();
+            draft.finds(what);
             let source = match &vm.cloud_image {
                 Some(image) => {
-                    image::check(vm, image, scene, problems);
-                    Some(Source::Image(image.clone()))
+                    draft.finds(image::check(vm, image, scene));
+                    Ok(Source::Image(image.clone()))
                 }
-                None => preflight::template(vm, scene, problems).map(Source::Template),
+                None => preflight::template(vm, scene).map(Source::Template),
             };
-            disk::storage(vm, scene.observed, problems);
-            if vm.is_template {
-                super::template::storage(vm, scene, problems);
-            }
-            let mounts = volumes::granted(vm, scene, problems);
-            preflight::host(vm, None, scene, problems);
-            if let Some(source) = source
-                && !has_errors(&problems[before..])
-            {
-                let full = match &source {
-                    Source::Template(template) => preflight::full_clone(vm, *template, scene),
-                    Source::Image(_) => true,
-                };
-                let making = Making { source, storage: full.then(|| vm.boot_disk_storage.clone()), leftover };
-                return draft.create(vm, making, &mounts, scene, problems);
+            draft.finds(disk::storage(vm, scene.observed));
+            draft.finds(super::template::storage(vm, scene));
+            let mounts = volumes::granted(vm, scene);
+            draft.finds(mounts.problems);
+            draft.finds(preflight::host(vm, None, scene));
+            match source {
+                Err(found) => draft.finds(found),
+                Ok(source) if !draft.is_refused() => {
+                    let full = match &source {
+                        Source::Template(template) => preflight::full_clone(vm, *template, scene),
+                        Source::Image(_) => true,
+                    };
+                    let making = Making { source, storage: full.then(|| vm.boot_disk_storage.clone()), leftover };
+                    return draft.create(vm, making, &mounts.mounts, scene);
+                }
+                Ok(_) => {}
             }
             draft.changes = diff::new_values(vm, None);
         }
-        Situation::Ours(live, record) => {
-            disk::boot_disk(vm, live, scene, problems);
-            cloud_init::preflight(vm, Some(live), problems);
-            snapshot::kept(live, problems);
-            if vm.is_template {
-                super::template::snapshots(live, problems);
-                super::template::storage(vm, scene, problems);
+        Ok(Situation::Ours(live, record)) => {
+            draft.finds(disk::boot_disk(vm, live, scene));
+            draft.finds(cloud_init::without_drive(vm, live));
+            draft.finds(snapshot::kept(live));
+            draft.finds(super::template::snapshots(vm, live));
+            draft.finds(super::template::storage(vm, scene));
+            let mounts = volumes::granted(vm, scene);
+            draft.finds(mounts.problems);
+            draft.finds(preflight::host(vm, Some(live), scene));
+            draft.finds(preflight::removed(vm, record, &mounts.mounts));
+            if !draft.is_refused() {
+                return draft.update(vm, &Existing { live, record, mounts: &mounts.mounts }, scene);
             }
-            let mounts = volumes::granted(vm, scene, problems);
-            preflight::host(vm, Some(live), scene, problems);
-            preflight::removed(vm, record, &mounts, problems);
-            if !has_errors(&problems[before..]) {
-                return draft.update(vm, live, record, &mounts, scene, problems);
-            }
-            draft.changes = drift::changes(vm, live, record, scene, problems);
+            draft.changes = drift::changes(vm, live, record, scene);
+            draft.finds(drift::drifted(vm.vm_id, &draft.changes));
         }
-        Situation::Template(live, record) => return draft.template(vm, live, record, scene, problems),
-        Situation::Adopted(live, record) => return adopt::plan_adopted(draft, vm, (live, record), scene, problems),
+        Ok(Situation::Template(live, record)) => return draft.template(vm, live, record, scene),
+        Ok(Situation::Adopted(live, record)) => return adopt::plan_adopted(draft, vm, live, record, scene),
     }
     draft.into_plan(None)
 }

@@ -3,7 +3,7 @@
 use super::Scene;
 use super::{codes, diff};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Key, Record, VmId, is_noted};
+use crate::model::{DesiredVm, Key, Record, is_noted};
 use crate::observed::VmObserved;
 
 /// Why a VM of ours is not what the file says of templates, if it is not: that is settled when a VM is made.
@@ -45,14 +45,8 @@ pub(super) fn awaited<'d>(vm: &DesiredVm, scene: &Scene<'d>) -> Option<&'d Desir
     (!built).then_some(template)
 }
 
-/// Tells in what a template that is built differs from the file.
-pub(super) fn differs(
-    vm: &DesiredVm,
-    live: &VmObserved,
-    record: &Record,
-    scene: &Scene<'_>,
-    problems: &mut Vec<Diagnostic>,
-) {
+/// Says in what a template that is built differs from the file, if it does.
+pub(super) fn differs(vm: &DesiredVm, live: &VmObserved, record: &Record, scene: &Scene<'_>) -> Option<Diagnostic> {
     let changes = diff::changes(vm, live, scene);
     let mut keys: Vec<&str> = changes.iter().map(|change| change.key).collect();
     let digest = |name: &str| scene.desired.scripts.features.get(name).map(|script| &*script.digest);
@@ -71,48 +65,46 @@ pub(super) fn differs(
     }
     keys.dedup();
     if keys.is_empty() {
-        return;
+        return None;
     }
     let keys = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     let id = vm.vm_id;
     let what = format!("template {id} `{}` stays as it was built; the file says otherwise of {keys}", live.name);
     let hint = format!("`phoenix destroy {id}`, and the next apply builds it anew");
-    problems.push(Diagnostic::notice(codes::TEMPLATE_BUILT, what).vm(id).hint(hint));
+    Some(Diagnostic::notice(codes::TEMPLATE_BUILT, what).vm(id).hint(hint))
 }
 
 /// Kinds of storage whose volumes Proxmox makes no template of.
 const WITHOUT: [&str; 3] = ["lvm", "iscsi", "iscsidirect"];
 
 /// The storage of a VM that becomes a template must be able to hold one.
-pub(super) fn storage(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+pub(super) fn storage(vm: &DesiredVm, scene: &Scene<'_>) -> Option<Diagnostic> {
+    if !vm.is_template {
+        return None;
+    }
     let id = vm.boot_disk_storage.as_str();
-    let Some(storage) =
-        scene.node(vm.vm_id).storages.get(id).filter(|storage| WITHOUT.contains(&storage.kind.as_str()))
-    else {
-        return;
-    };
+    let storage = scene.node(vm.vm_id).storages.get(id);
+    let storage = storage.filter(|storage| WITHOUT.contains(&storage.kind.as_str()))?;
     let what = format!("storage `{id}` is of type {}, which has no templates", storage.kind);
     let hint = "name another one in `boot_disk_storage`: its clones can lie here all the same";
-    problems.push(Diagnostic::error(codes::UNUSABLE_STORAGE, what).vm(vm.vm_id).hint(hint));
+    Some(Diagnostic::error(codes::UNUSABLE_STORAGE, what).vm(vm.vm_id).hint(hint))
 }
 
-/// Without a cloud-init drive, cloud-init switches itself off in most images, and clones get no host keys.
-pub(super) fn drive(vm: &DesiredVm, source: Option<&VmObserved>, problems: &mut Vec<Diagnostic>) {
-    let told = vm.network_config.is_some() || vm.user_config.is_some();
-    if source.is_some_and(|source| source.cloud_init.drive.is_none()) && !told {
-        let what = "a template without a cloud-init drive: cloud-init may be switched off in its guest, which cannot be \
-                    cleaned then";
-        let hint = "a `user_config` or `network_config` brings a drive";
-        problems.push(Diagnostic::warning(codes::TEMPLATE_WITHOUT_DRIVE, what).vm(vm.vm_id).hint(hint));
-    }
+/// What becomes a template needs a cloud-init drive: without one, cloud-init switches itself off in most images, and
+/// clones get no host keys.
+pub(super) fn drive(vm: &DesiredVm, source: &VmObserved) -> Option<Diagnostic> {
+    let configured = vm.network_config.is_some() || vm.user_config.is_some();
+    let what = "a template without a cloud-init drive: cloud-init may be switched off in its guest, which cannot be \
+                cleaned then";
+    let hint = "a `user_config` or `network_config` brings a drive";
+    let problem = || Diagnostic::warning(codes::TEMPLATE_WITHOUT_DRIVE, what).vm(vm.vm_id).hint(hint);
+    (vm.is_template && source.cloud_init.drive.is_none() && !configured).then(problem)
 }
 
 /// Proxmox makes no template of a VM that has snapshots.
-pub(super) fn snapshots(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
-    let id: VmId = live.id;
-    if let Some(name) = live.snapshots.first() {
-        let what = format!("VM {id} has the snapshot `{name}`: a VM with snapshots does not become a template");
-        let hint = format!("`qm delsnapshot {id} {name}` removes it");
-        problems.push(Diagnostic::error(codes::SNAPSHOTS, what).vm(id).hint(hint));
-    }
+pub(super) fn snapshots(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
+    let (id, name) = (live.id, live.snapshots.first().filter(|_| vm.is_template)?);
+    let what = format!("VM {id} has the snapshot `{name}`: a VM with snapshots does not become a template");
+    let hint = format!("`qm delsnapshot {id} {name}` removes it");
+    Some(Diagnostic::error(codes::SNAPSHOTS, what).vm(id).hint(hint))
 }

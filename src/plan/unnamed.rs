@@ -10,13 +10,13 @@ use crate::observed::{Observed, VmObserved};
 /// Most volumes that a message names.
 const MOST: usize = 4;
 
-/// The VMs whose volumes are worth listing: the selected ones, if one of them is to be made. Listing costs a call for each
-/// storage, and nothing more for further VMs.
+/// The VMs whose volumes are worth listing: the selected ones, if one of them is to be made. Listing costs a call for
+/// each storage, and nothing more for further VMs.
 #[must_use]
 pub fn to_list(desired: &Desired, observed: &Observed, request: &Request) -> Vec<VmId> {
     let Goal::Config { .. } = request.goal else { return Vec::new() };
     let project = &desired.settings.project;
-    let selected = select::with_dependencies(desired, &request.selection, observed, &mut Vec::new());
+    let (selected, _) = select::with_dependencies(desired, &request.selection, observed);
     // What is half made is removed with all of its volumes.
     let is_to_be_made = |vm: VmId| match observed.vms.get(&vm) {
         Some(live) => earlier::leftover(live, project) == Some(Leftover::Placeholder),
@@ -52,9 +52,9 @@ fn short(volume: &str) -> (&str, &str) {
     (storage, volume.rsplit(['/', ':']).next().unwrap_or_default())
 }
 
-/// Tells of a VM's volumes that no configuration names. They refuse a VM that is to be made.
-pub(super) fn told(vm: VmId, exists: bool, observed: &Observed, problems: &mut Vec<Diagnostic>) {
-    let Some(volumes) = observed.unnamed.get(&vm) else { return };
+/// A VM's volumes that no configuration names. They refuse a VM that is to be made.
+pub(super) fn left(vm: VmId, exists: bool, observed: &Observed) -> Option<Diagnostic> {
+    let volumes = observed.unnamed.get(&vm)?;
     let more = volumes.len().saturating_sub(MOST);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let what = format!(
@@ -73,5 +73,5 @@ pub(super) fn told(vm: VmId, exists: bool, observed: &Observed, problems: &mut V
         );
         Diagnostic::error(codes::UNNAMED_VOLUMES, what).hint(hint)
     };
-    problems.push(problem.vm(vm));
+    Some(problem.vm(vm))
 }

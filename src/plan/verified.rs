@@ -5,8 +5,8 @@ use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Record, VmId};
 use crate::observed::{GuestSeen, Observed, VmObserved};
 
-/// The VMs whose guests are worth a look: declared and selected ones of the project that have been ready, run, and have an
-/// agent.
+/// The VMs whose guests are worth a look: declared and selected ones of the project that have been ready, run, and have
+/// an agent.
 #[must_use]
 pub fn to_verify<'o>(desired: &Desired, observed: &'o Observed, selection: &Selection) -> Vec<&'o VmObserved> {
     let ours = |vm: &&VmObserved| {
@@ -17,8 +17,8 @@ pub fn to_verify<'o>(desired: &Desired, observed: &'o Observed, selection: &Sele
     wished.filter_map(|vm| observed.vms.get(&vm.vm_id)).filter(ours).collect()
 }
 
-/// The VMs whose agents are worth being asked for the guest's address: ready ones of the project that run, have an agent, and
-/// mount what the target exports to them alone.
+/// The VMs whose agents are worth being asked for the guest's address: ready ones of the project that run, have an
+/// agent, and mount what the target exports to them alone.
 #[must_use]
 pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, request: &Request) -> Vec<&'o VmObserved> {
     let takes = |vm: &DesiredVm| match &request.goal {
@@ -27,7 +27,7 @@ pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, request: &Request) 
         Goal::Power { power: Power::Stop, .. } | Goal::Destroy(_) | Goal::Rollback { .. } => false,
     };
     let served = |vm: &DesiredVm, record: &Record| {
-        let mounts = volumes::resolve(vm, &desired.settings, observed, &mut Vec::new());
+        let mounts = volumes::resolve(vm, &desired.settings, observed).mounts;
         mounts.iter().any(|mount| mount.served && record.volumes.contains_key(&mount.mount_point))
     };
     let worth = |wish: &&DesiredVm| {
@@ -63,11 +63,10 @@ impl<'o> Verified<'o> {
         matches!(self.0, Some(GuestSeen::Silent { .. }))
     }
 
-    /// Tells of a guest that nobody could look into.
-    pub(super) fn told(self, vm: VmId, problems: &mut Vec<Diagnostic>) {
-        if let Some(GuestSeen::Silent { what, hint }) = self.0 {
-            let text = format!("the guest of VM {vm} could not be verified: {what}");
-            problems.push(Diagnostic { hint: hint.clone(), ..Diagnostic::warning(codes::GUEST_SILENT, text).vm(vm) });
-        }
+    /// Says that the guest could not be looked into.
+    pub(super) fn silent(self, vm: VmId) -> Option<Diagnostic> {
+        let Some(GuestSeen::Silent { what, hint }) = self.0 else { return None };
+        let text = format!("the guest of VM {vm} could not be verified: {what}");
+        Some(Diagnostic { hint: hint.clone(), ..Diagnostic::warning(codes::GUEST_SILENT, text).vm(vm) })
     }
 }

@@ -10,15 +10,17 @@ use crate::observed::{Node, Observed};
 use super::words::known_words;
 use super::{Mount, codes, placement};
 
-/// Resolves the volumes of a VM: the declared ones in their order, preceded by the implicit one if there is one.
-///
-/// What cannot be resolved is told in `problems` and left out.
-pub(super) fn resolve(
-    vm: &DesiredVm,
-    settings: &Settings,
-    observed: &Observed,
-    problems: &mut Vec<Diagnostic>,
-) -> Vec<Arc<Mount>> {
+/// The volumes of a VM, resolved.
+pub(super) struct Resolved {
+    /// The declared ones in their order, preceded by the implicit one if there is one.
+    pub(super) mounts: Vec<Arc<Mount>>,
+    /// Those that cannot be resolved and are left out, and why.
+    pub(super) problems: Vec<Diagnostic>,
+}
+
+/// Resolves the volumes of a VM.
+pub(super) fn resolve(vm: &DesiredVm, settings: &Settings, observed: &Observed) -> Resolved {
+    let mut problems = Vec::new();
     let persistent = &settings.persistent_storage;
     let node = placement::node_of(vm.vm_id, observed);
     let mut mounts = Vec::with_capacity(vm.volumes.len() + 1);
@@ -76,7 +78,7 @@ pub(super) fn resolve(
             implicit: false,
         }));
     }
-    mounts
+    Resolved { mounts, problems }
 }
 
 /// The directories on the hypervisor that volumes may lie in, as far as the config alone tells: worth a look when the
@@ -109,7 +111,7 @@ pub fn more_directories(desired: &Desired, observed: &Observed) -> Vec<String> {
     let mut found = BTreeSet::new();
     let here = |vm: &&DesiredVm| placement::name_of(vm.vm_id, observed) == observed.here;
     for vm in desired.vms.iter().filter(|vm| vm.volumes.iter().any(|volume| volume.share.is_some())).filter(here) {
-        let mounts = resolve(vm, &desired.settings, observed, &mut Vec::new());
+        let mounts = resolve(vm, &desired.settings, observed).mounts;
         found.extend(mounts.iter().flat_map(|mount| mount.directories()).map(normal_path));
     }
     found.retain(|path| !observed.own_node().places.contains_key(path));

@@ -7,8 +7,8 @@ use crate::dag::Dag;
 use crate::model::{ActionKind, VmId};
 
 impl Plan {
-    /// The VMs that something would be done to and that depend on one of these, be it through others: each with the one that
-    /// it depends on.
+    /// The VMs that something would be done to and that depend on one of these, be it through others: each with the one
+    /// that it depends on.
     #[must_use]
     pub fn dependants(&self, of: &BTreeSet<VmId>) -> BTreeMap<VmId, VmId> {
         let mut found: BTreeMap<VmId, VmId> = BTreeMap::new();
@@ -42,7 +42,8 @@ impl Plan {
         desired.depends_on.iter().copied().chain(desired.template.filter(|_| cloned)).collect()
     }
 
-    /// The plan without these VMs, and without the problems that are theirs. What waited for others through them still does.
+    /// The plan without these VMs, and without the problems that are theirs. What waited for others through them still
+    /// does.
     #[must_use]
     pub fn without(mut self, left_out: &BTreeSet<VmId>) -> Self {
         let kept: Vec<bool> = self.vms.iter().map(|vm| !left_out.contains(&vm.vm)).collect();

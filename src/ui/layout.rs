@@ -2,8 +2,8 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
 
-/// Breaks text at spaces so that each line fits into `width` columns; a word that is longer than that is broken anywhere,
-/// so that nothing is cut off.
+/// Breaks text at spaces so that each line fits into `width` columns; a word that is longer than that is broken
+/// anywhere, so that nothing is cut off.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
     let mut lines = Vec::new();
@@ -27,7 +27,8 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Joins items with arrows so that each line fits into `width` columns; an item is broken only if it does not fit alone.
+/// Joins items with arrows so that each line fits into `width` columns; an item is broken only if it does not fit
+/// alone.
 pub fn chain(items: &[String], width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

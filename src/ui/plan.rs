@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use similar::TextDiff;
 
 use super::layout::{chain, count, number, pad, wrap};
-use super::style::{Role, Style, glyph};
+use super::style::{Mark, Role, Style, glyph};
 use super::text::{safe, safe_lines};
 use super::verdict;
 use crate::hypervisor::About;
@@ -44,7 +44,7 @@ pub fn render(plan: &PlanDocument, view: &View<'_>) -> String {
         if vm.outcome.acts() || !vm.waiting.is_empty() || vm.blocked {
             block(vm, view, &mut out);
         } else if listed {
-            heading(vm, "no-op", Role::Faint, glyph(Outcome::NoOp), view, &mut out);
+            heading(vm, "no-op", Outcome::NoOp.into(), view, &mut out);
         }
     }
     if !listed {
@@ -78,8 +78,8 @@ fn header(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
 }
 
 /// `~ 1001 rumpletest                  update, needs a restart`
-fn heading(vm: &DocumentVm, verdict: &str, role: Role, glyph: &str, view: &View<'_>, out: &mut String) {
-    let name = format!("{glyph} {} {}", vm.vm, safe(&vm.name));
+fn heading(vm: &DocumentVm, verdict: &str, Mark { sign, role }: Mark, view: &View<'_>, out: &mut String) {
+    let name = format!("{sign} {} {}", vm.vm, safe(&vm.name));
     let width = unicode_width::UnicodeWidthStr::width(verdict).max(26);
     let column = view.width.min(100).saturating_sub(width).max(30);
     let gap = pad("", column.saturating_sub(unicode_width::UnicodeWidthStr::width(name.as_str())).max(2));
@@ -88,19 +88,19 @@ fn heading(vm: &DocumentVm, verdict: &str, role: Role, glyph: &str, view: &View<
 
 fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
     if vm.blocked {
-        heading(vm, "blocked, see the errors", Role::Failure, "!", view, out);
+        let mark = Mark { role: Role::Failure, ..Mark::ATTENTION };
+        heading(vm, "blocked, see the errors", mark, view, out);
     } else {
         let cost = match vm.cost_words() {
             "" => String::new(),
             words => format!(", {words}"),
         };
-        let role = if vm.outcome.acts() { vm.outcome.into() } else { Role::Attention };
-        let (sign, verdict) = if vm.outcome.acts() {
-            (glyph(vm.outcome), format!("{}{cost}", vm.outcome_words()))
+        let (mark, verdict) = if vm.outcome.acts() {
+            (vm.outcome.into(), format!("{}{cost}", vm.outcome_words()))
         } else {
-            ("!", "no-op, waits for a restart".to_owned())
+            (Mark::ATTENTION, "no-op, waits for a restart".to_owned())
         };
-        heading(vm, &verdict, role, sign, view, out);
+        heading(vm, &verdict, mark, view, out);
     }
     let mut before = "";
     for change in &vm.changes {
@@ -113,16 +113,18 @@ fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
         let value =
             |value: &Option<String>| value.as_deref().map_or("(unset)".to_owned(), |text| safe(text).into_owned());
         let text = format!("{} → {} waits for a restart", value(&waiting.active), value(&waiting.pending));
-        entry(&format!("  ! {}", safe(&waiting.option)), &text, "", Role::Attention, view, out);
+        let key = format!("  ! {}", safe(&waiting.option));
+        out.push_str(&entry(&key, &text, "", Role::Attention, view));
     }
     for (word, list, role) in [("erases", &vm.erases, Role::Failure), ("stays", &vm.keeps, Role::Plain)] {
         for (at, what) in list.iter().enumerate() {
             let key = if at == 0 { format!("    {word}") } else { String::new() };
-            entry(&key, &safe(what), "", role, view, out);
+            out.push_str(&entry(&key, &safe(what), "", role, view));
         }
     }
     if vm.force_stop {
-        entry("    stop", "by force, should the guest not shut down", "", Role::Attention, view, out);
+        let what = "by force, should the guest not shut down";
+        out.push_str(&entry("    stop", what, "", Role::Attention, view));
     }
     if vm.outcome.acts() && !vm.blocked {
         let acting: Vec<String> =
@@ -153,7 +155,7 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
     }
     let key = format!("{}{}", if change.is_drift() { "  ! " } else { "    " }, safe(key));
     if is_text {
-        entry(&key, "", &note, Role::Plain, view, out);
+        out.push_str(&entry(&key, "", &note, Role::Plain, view));
         text_diff(change, view, out);
         return;
     }
@@ -167,11 +169,12 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
         Disruption::Destroy | Disruption::Stop | Disruption::Restart | Disruption::Network => Role::Attention,
         Disruption::None | Disruption::Live => vm.outcome.into(),
     };
-    entry(&key, &value, &note, role, view, out);
+    out.push_str(&entry(&key, &value, &note, role, view));
 }
 
 /// One `key  value  note` line; goes on over several lines where it does not fit.
-fn entry(key: &str, value: &str, note: &str, role: Role, view: &View<'_>, out: &mut String) {
+fn entry(key: &str, value: &str, note: &str, role: Role, view: &View<'_>) -> String {
+    let mut out = String::new();
     let room = view.width.saturating_sub(VALUE_COLUMN).max(20);
     let mut key = pad(key, VALUE_COLUMN);
     if !key.ends_with(' ') {
@@ -186,16 +189,17 @@ fn entry(key: &str, value: &str, note: &str, role: Role, view: &View<'_>, out: &
         if note_fits && !note.is_empty() {
             let _ = write!(out, "  {}", view.style.paint(Role::Faint, note));
         }
-        trim_line(out);
+        trim_line(&mut out);
         key = pad("", VALUE_COLUMN);
         if at == last && !note_fits {
             for part in wrap(note, room) {
                 out.push_str(&key);
                 out.push_str(&view.style.paint(Role::Faint, &part));
-                trim_line(out);
+                trim_line(&mut out);
             }
         }
     }
+    out
 }
 
 fn trim_line(out: &mut String) {

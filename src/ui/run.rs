@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::failure::about;
 use super::layout::{count, cut, duration, number, pad, wrap};
 use super::story::{Moment, Story};
-use super::style::{Role, Style, glyph};
+use super::style::{Mark, Role, Style};
 use super::text::{safe, safe_json, safe_lines};
 use super::verdict::{of_actions, of_run};
 use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary, VmReached};
@@ -25,8 +25,8 @@ pub struct StreamLine<'a> {
     seq: u64,
     /// When it happened, RFC 3339 in UTC.
     time: &'a str,
-    /// On the last line: how many `action_started` and `action_waiting` lines before it were left out, because they were
-    /// not read fast enough. Their numbers are missing in `seq`.
+    /// On the last line: how many `action_started` and `action_waiting` lines before it were left out, because they
+    /// were not read fast enough. Their numbers are missing in `seq`.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<u64>,
     #[serde(flatten)]
@@ -77,6 +77,9 @@ pub fn plain(story: &Story, moments: &[Moment]) -> String {
     }
     out
 }
+
+/// How the row of an action that failed begins.
+const FAILED: Mark = Mark { sign: "✗", role: Role::Failure };
 
 /// Lines of a failure that its summary repeats.
 const LAST_LINES: usize = 5;
@@ -165,7 +168,7 @@ impl Human {
             }
             Event::ActionStarted { .. } | Event::ActionWaiting { .. } => String::new(),
             Event::ActionNoticed { action, message } => {
-                self.line("!", Role::Attention, action, "notice", None) + &self.indented(message, Role::Attention)
+                self.line(Mark::ATTENTION, action, "notice", None) + &self.indented(message, Role::Attention)
             }
             Event::ActionEnded { action, outcome, elapsed_ms } => {
                 if outcome.acts() {
@@ -173,14 +176,14 @@ impl Human {
                 } else if let Some(actions) = self.unchanged.get(&action.vm) {
                     let first = self.unchanged.len() <= MOST_LISTED && self.listed.insert(action.vm);
                     let all = ActionName { action: count(*actions, "action"), ..action.clone() };
-                    return if first { self.line("=", Role::Faint, &all, "no-op", None) } else { String::new() };
+                    return if first { self.line(Outcome::NoOp.into(), &all, "no-op", None) } else { String::new() };
                 }
                 let elapsed = outcome.acts().then_some(*elapsed_ms);
-                self.line(glyph(*outcome), (*outcome).into(), action, outcome.as_str(), elapsed)
+                self.line((*outcome).into(), action, outcome.as_str(), elapsed)
             }
             Event::ActionFailed { action, failure, elapsed_ms } => {
                 self.failures.push((action.clone(), failure.clone()));
-                let mut out = self.line("✗", Role::Failure, action, "failed", Some(*elapsed_ms));
+                let mut out = self.line(FAILED, action, "failed", Some(*elapsed_ms));
                 out.push_str(&self.indented(&failure.error, Role::Plain));
                 for line in about(failure) {
                     out.push_str(&self.indented(&line, Role::Plain));
@@ -210,18 +213,19 @@ impl Human {
     }
 
     /// `+ 1000 rumpledev  clone  create  0.8 s`
-    fn line(&self, sign: &str, role: Role, action: &ActionName, word: &str, elapsed: Option<u64>) -> String {
+    fn line(&self, mark: Mark, action: &ActionName, word: &str, elapsed: Option<u64>) -> String {
         let vm = format!("{} {}", action.vm, safe(&action.name));
         let title = safe(&action.action).into_owned();
         let elapsed = elapsed.map(duration).unwrap_or_default();
         let text = format!(
-            "{sign} {}  {}  {} {elapsed}",
+            "{} {}  {}  {} {elapsed}",
+            mark.sign,
             pad(&vm, self.columns.0),
             // A name that sticks out takes room from the action rather than pushing the rest into the next row.
             pad(&title, (self.columns.0 + self.columns.1).saturating_sub(vm.width().max(self.columns.0))),
             pad(word, 7),
         );
-        format!("{}\n", self.style.paint(role, text.trim_end()))
+        format!("{}\n", self.style.paint(mark.role, text.trim_end()))
     }
 
     fn indented(&self, text: &str, role: Role) -> String {

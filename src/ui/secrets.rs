@@ -1,11 +1,11 @@
-//! Secrets in a text that is about to be shown: each byte of one becomes a `*`, so that places in the text stay where they
-//! are.
+//! Secrets in a text that is about to be shown: each byte of one becomes a `*`, so that places in the text stay where
+//! they are.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The text without the passwords of URLs (`scheme://user:PASSWORD@host`), the values of keys that are called passwords, and
-/// private keys.
+/// The text without the passwords of URLs (`scheme://user:PASSWORD@host`), the values of keys that are called
+/// passwords, and private keys.
 #[must_use]
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
     let mut found: Vec<Range<usize>> = in_urls(text);

@@ -25,6 +25,26 @@ pub enum Role {
     Plain,
 }
 
+/// How a row begins: with a sign, which carries the meaning where there is no colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The sign.
+    pub(super) sign: &'static str,
+    /// What the row is, for the eye.
+    pub(super) role: Role,
+}
+
+impl Mark {
+    /// Of what needs attention.
+    pub(super) const ATTENTION: Self = Self { sign: "!", role: Role::Attention };
+}
+
+impl From<Outcome> for Mark {
+    fn from(outcome: Outcome) -> Self {
+        Self { sign: glyph(outcome), role: outcome.into() }
+    }
+}
+
 /// Paints text, or leaves it as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {

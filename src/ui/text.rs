@@ -43,7 +43,8 @@ pub fn safe_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// JSON of many lines, made safe line by line, with a line break at the end: what separates lines is no part of a value.
+/// JSON of many lines, made safe line by line, with a line break at the end: what separates lines is no part of a
+/// value.
 #[must_use]
 pub fn safe_pretty_json(json: &str) -> String {
     json.lines().flat_map(|line| [safe_json(line), Cow::Borrowed("\n")]).collect()

@@ -1,7 +1,7 @@
 //! The guest agent of a VM, and what it says, whichever way it is asked (`docs/interop/qemu-ga` of QEMU).
 //!
-//! It serves one connection at a time, and as long as one is open no other program reaches it, Proxmox's backups among them.
-//! So each question is a connection of its own, with a deadline, and begins with a random number: what an earlier
+//! It serves one connection at a time, and as long as one is open no other program reaches it, Proxmox's backups among
+//! them. So each question is a connection of its own, with a deadline, and begins with a random number: what an earlier
 //! connection left unread comes first, and everything up to our own number is not for us.
 
 use data_encoding::BASE64;
@@ -123,7 +123,8 @@ struct InterfaceAddress {
     address: String,
 }
 
-/// The interfaces of a guest with their addresses. An address that is none says nothing about the guest and is not handed on.
+/// The interfaces of a guest with their addresses. An address that is none says nothing about the guest and is not
+/// handed on.
 pub(super) fn addresses(interfaces: Vec<Interface>) -> Vec<GuestAddress> {
     let of = |Interface { mac, addresses }: Interface| {
         let mut addresses: Vec<_> =

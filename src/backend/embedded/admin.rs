@@ -217,14 +217,14 @@ impl Embedded {
             Content::Image(_, image) => (image.size, "hotplug: 0\n"),
         };
         let on = usable(&storages, id, size)?;
-        if size > on.total {
+        if size > on.storage.total {
             let what = format!("a disk of {size} bytes is larger than storage '{id}'");
             return Err(Fault::harmless(FaultKind::Refused, what));
         }
         let _lock = self.lock_vm(vm, Deadline::after(WAIT))?;
         let volumes = self.volumes_on_disk();
         volumes.erase_all(vm)?;
-        let disk = volumes.allocate(id, on, vm, NewName::Base, size)?;
+        let disk = volumes.allocate(on, vm, NewName::Base, size)?;
         if let (Content::Image(from, image), Some(to)) = (content, volumes.file(&disk, vm)) {
             let imported = qemu::import(from, &image.format, &to, Deadline::NONE);
             if imported.is_err() {
@@ -232,12 +232,12 @@ impl Embedded {
             }
             imported?;
         }
-        let cloud_init = volumes.allocate(id, on, vm, NewName::CloudInit, 4 << 20)?;
+        let cloud_init = volumes.allocate(on, vm, NewName::CloudInit, 4 << 20)?;
         self.write_conf(vm, &template_conf(name, &disk, &cloud_init, size, hotplug))
     }
 
-    /// Why QEMU guests of this node are emulated although that was not asked for. `None`: they are not. Finds it out where
-    /// it is not known, which takes some seconds.
+    /// Why QEMU guests of this node are emulated although that was not asked for. `None`: they are not. Finds it out
+    /// where it is not known, which takes some seconds.
     pub fn why_emulated(&self) -> Result<Option<String>, Fault> {
         Ok(self.qemu().accelerator()?.1)
     }

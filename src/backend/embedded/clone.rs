@@ -139,7 +139,7 @@ impl Embedded {
         let linked = job.order.storage.is_none() && drive.kind == NewName::Disk;
         let needed = if linked { 0 } else { drive.size };
         let storage = usable(&job.storages, id, needed)?;
-        let new = self.volumes_on_disk().allocate(id, storage, job.order.target, drive.kind, drive.size)?;
+        let new = self.volumes_on_disk().allocate(storage, job.order.target, drive.kind, drive.size)?;
         made.push(new.clone());
         if drive.kind == NewName::Disk {
             self.copy_image(drive, job, &new, linked)?;
@@ -171,8 +171,8 @@ impl Embedded {
 
     /// Removes a VM that an interrupted clone left: its volumes, its guest and, last, its configuration.
     ///
-    /// A `protection` does not stop it: what stands in the configuration of a half-made clone was copied from the template
-    /// and protects nothing of this VM.
+    /// A `protection` does not stop it: what stands in the configuration of a half-made clone was copied from the
+    /// template and protects nothing of this VM.
     pub(super) fn remove_leftover(&self, vm: VmId, unreferenced: bool, attempt: Attempt) -> Result<(), Fault> {
         self.tasks.bury()?;
         let _lock = self.lock_vm(vm, attempt.deadline)?;

@@ -70,7 +70,7 @@ impl Embedded {
                 {
                     return Err(Fault::harmless(FaultKind::Refused, format!("volume '{other}' already exists")));
                 }
-                volumes.allocate(id, on, vm, NewName::CloudInit, SIZE)?
+                volumes.allocate(on, vm, NewName::CloudInit, SIZE)?
             }
         };
         Ok(format!("{volume},media=cdrom"))
@@ -92,7 +92,8 @@ impl Embedded {
     }
 }
 
-/// Notes what the drive of a running VM does not say yet, as Proxmox does. `before` has the values from before the write.
+/// Notes what the drive of a running VM does not say yet, as Proxmox does. `before` has the values from before the
+/// write.
 pub(super) fn note_changes(conf: &mut Conf<'_>, before: &Conf<'_>) {
     let has_drive = before.entries().any(|(_, value)| value.contains("cloudinit"));
     if !has_drive {

@@ -25,8 +25,8 @@ const FILE_SYSTEM: &str = "filesystem";
 impl Embedded {
     /// Copies a disk to another storage, then takes the copy.
     ///
-    /// As in Proxmox nothing in the configuration shows that it is under way: the config lock is held all the time, and a
-    /// process that is killed leaves a copy that nothing names.
+    /// As in Proxmox nothing in the configuration shows that it is under way: the config lock is held all the time, and
+    /// a process that is killed leaves a copy that nothing names.
     pub(super) fn move_disk(&self, what: Move<'_>, attempt: Attempt) -> Result<(), Fault> {
         let Move { vm, disk, storage, delete_source, digest } = what;
         let _lock = self.lock_vm(vm, attempt.deadline)?;
@@ -59,7 +59,7 @@ impl Embedded {
             // A copy keeps its format where the storage knows it.
             let format = found.volume.rsplit('.').next();
             let kind = if format == Some("qcow2") || image { NewName::Disk } else { NewName::RawDisk };
-            let copy = self.volumes_on_disk().allocate(storage, target, vm, kind, size)?;
+            let copy = self.volumes_on_disk().allocate(target, vm, kind, size)?;
             if let (true, Some(from), Some(to)) = (image, &from, self.volumes_on_disk().file(&copy, vm)) {
                 qemu::copy(from, &to, attempt.deadline).inspect_err(|_| _ = self.volumes_on_disk().erase(&copy, vm))?;
             }
@@ -80,8 +80,8 @@ impl Embedded {
         task.end(result)
     }
 
-    /// The root file system of a guest takes all of its disk: as cloud-init makes it at each boot, and [`super::programs`]
-    /// when asked. Returns whether it grew.
+    /// The root file system of a guest takes all of its disk: as cloud-init makes it at each boot, and
+    /// [`super::programs`] when asked. Returns whether it grew.
     pub(super) fn fill_disk(&self, vm: VmId, conf: &str) -> Result<bool, Fault> {
         let disk = VmObserved::from_conf(vm, conf, true).boot_disk.and_then(|disk| disk.size).unwrap_or(0);
         let before = files::read(&self.guest_dir(vm).join(FILE_SYSTEM))?.and_then(|text| text.trim().parse().ok());

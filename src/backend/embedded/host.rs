@@ -1,5 +1,5 @@
-//! The node's own file system, simulated below `root/`. The real one is never touched: paths are absolute, without `..`,
-//! and a symbolic link on the way is refused.
+//! The node's own file system, simulated below `root/`. The real one is never touched: paths are absolute, without
+//! `..`, and a symbolic link on the way is refused.
 
 use std::fs;
 use std::net::IpAddr;

@@ -112,7 +112,7 @@ impl Embedded {
         };
         let (storages, volumes) = (self.storages(true)?, self.volumes_on_disk());
         let on = usable(&storages, storage, size)?;
-        let volume = volumes.allocate(storage, on, vm, NewName::Disk, size)?;
+        let volume = volumes.allocate(on, vm, NewName::Disk, size)?;
         if let (Some(image), Some(to)) = (found, volumes.file(&volume, vm))
             && let Err(fault) = qemu::import(Path::new(from), &image.format, &to, deadline)
         {

@@ -90,8 +90,8 @@ impl Embedded {
         Self::open_with(dir, None)
     }
 
-    /// Opens the node as [`Embedded::open`] does; its guests are of this kind from then on. That changes only while none
-    /// of its VMs runs.
+    /// Opens the node as [`Embedded::open`] does; its guests are of this kind from then on. That changes only while
+    /// none of its VMs runs.
     pub fn open_with(dir: &Path, guests: Option<GuestKind>) -> Result<Self, Fault> {
         let settings = admin::open(dir, guests)?;
         Ok(Self::with(dir, settings))
@@ -232,7 +232,10 @@ impl Hypervisor for Embedded {
                 self.snapshot(*vm, (name, description), Some(digest), attempt)
             }
             HostOp::RemoveSnapshot { vm, name } => self.remove_snapshot(*vm, name, attempt),
-            HostOp::Rollback { vm, name, start, digest } => self.rollback(*vm, name, *start, Some(digest), attempt),
+            HostOp::Rollback { vm, name, start, digest } => {
+                self.rollback(*vm, name, digest, attempt)?;
+                if *start { self.start_vm(*vm, attempt.unrehearsed()) } else { Ok(()) }
+            }
             HostOp::Template { vm, disk, digest } => self.convert(*vm, disk.as_deref(), Some(digest), attempt),
             HostOp::Start { vm } => self.start_vm(*vm, attempt),
             HostOp::Shutdown { vm } => self.shutdown_vm(*vm, attempt),

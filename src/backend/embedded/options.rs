@@ -152,7 +152,8 @@ pub(super) fn uptake(key: &str) -> Uptake {
     }
 }
 
-/// The value as Proxmox stores it, or why it refuses it. A description stays as it is; a card gets a MAC if it has none.
+/// The value as Proxmox stores it, or why it refuses it. A description stays as it is; a card gets a MAC if it has
+/// none.
 pub(super) fn normal_value(key: &str, value: &str) -> Result<String, String> {
     let Some(kind) = kind(key) else {
         return Err("property is not defined in schema and the schema does not allow additional properties".to_owned());

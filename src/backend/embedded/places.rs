@@ -19,7 +19,8 @@ type Counts = BTreeMap<String, usize>;
 /// Links that are followed before a path counts as a ring, as in Linux.
 const MOST_LINKS: usize = 40;
 
-/// File of the simulated host that tells its mounts; without one its `root/` is one file system of which nothing is known.
+/// File of the simulated host that tells its mounts; without one its `root/` is one file system of which nothing is
+/// known.
 const MOUNTS: &str = "/proc/self/mountinfo";
 
 impl Embedded {

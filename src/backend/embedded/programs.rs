@@ -17,8 +17,8 @@
 //! A script is `/bin/sh -c TEXT NAME ARG…`; it is known by its `NAME`, and its text is not run. Nothing is executed
 //! in a simulated guest.
 //!
-//! The guest's disk is the directory `guests/VMID`: `filesystem` with the bytes of its root file system, which takes the
-//! whole disk whenever the guest boots, `fstab`, and `runs/FEATURE-DIGEST` with `exit N` (`exit N at MS` where
+//! The guest's disk is the directory `guests/VMID`: `filesystem` with the bytes of its root file system, which takes
+//! the whole disk whenever the guest boots, `fstab`, and `runs/FEATURE-DIGEST` with `exit N` (`exit N at MS` where
 //! scripts take their time), the uuid of the VM the run was made for, and what went wrong.
 
 use std::collections::BTreeSet;
@@ -56,6 +56,16 @@ pub(super) fn fixed_address(conf: &Conf<'_>) -> Option<IpAddr> {
 pub(super) struct Up {
     /// Milliseconds since its start.
     pub(super) uptime_ms: u64,
+}
+
+/// A run of a feature's script, by which its result is found.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    feature: &'a str,
+    /// Digest of the script.
+    digest: &'a str,
+    /// Of the VM that it was made for.
+    uuid: &'a str,
 }
 
 /// What was noted of the run of a feature script.
@@ -106,12 +116,12 @@ impl Embedded {
             ("phoenix-feature", [_, _, _, _, feature, digest, uuid, dir, file, _, _, _, log])
                 if is_plain(feature) && is_plain(digest) && is_plain(file) =>
             {
-                self.feature(vm, [feature, digest, uuid], dir, file, log)
+                self.feature(vm, Run { feature, digest, uuid }, &format!("{dir}/{file}"), log)
             }
             ("phoenix-feature-result", [_, _, _, _, feature, digest, uuid, log])
                 if is_plain(feature) && is_plain(digest) =>
             {
-                Ok(match self.result(vm, feature, digest, uuid)? {
+                Ok(match self.result(vm, Run { feature, digest, uuid })? {
                     None => printed("none"),
                     Some(run) if run.at > now_ms() => {
                         let said = self.read_volume(vm, log)?.unwrap_or_default();
@@ -277,7 +287,9 @@ impl Embedded {
             } else {
                 is_plain(pair[0])
                     && is_plain(pair[1])
-                    && self.seen(vm, pair[0], pair[1], uuid)?.is_some_and(|run| run.code == 0 || run.at > now_ms())
+                    && self
+                        .seen(vm, Run { feature: pair[0], digest: pair[1], uuid })?
+                        .is_some_and(|run| run.code == 0 || run.at > now_ms())
             };
             said.push_str(if there { "there\n" } else { "gone\n" });
         }
@@ -285,21 +297,15 @@ impl Embedded {
     }
 
     /// "Runs" a staged script: checks that it is there and that bash understands it, and notes how it ended.
-    fn feature(
-        &self,
-        vm: VmId,
-        [feature, digest, uuid]: [&str; 3],
-        dir: &str,
-        file: &str,
-        log: &str,
-    ) -> Result<GuestExit, Fault> {
-        match self.result(vm, feature, digest, uuid)? {
+    fn feature(&self, vm: VmId, run: Run<'_>, path: &str, log: &str) -> Result<GuestExit, Fault> {
+        let Run { feature, digest, uuid } = run;
+        match self.result(vm, run)? {
             Some(run) if run.at > now_ms() => return Ok(printed("running")),
             Some(run) if run.code == 0 => return Ok(printed("finished")),
             _ => {}
         }
-        let path = format!("{dir}/{file}");
-        let (code, why) = match self.read_volume(vm, &path)? {
+        let file = path.rsplit('/').next().unwrap_or_default();
+        let (code, why) = match self.read_volume(vm, path)? {
             None => (127, format!("{path}: no such file in the simulated guest")),
             Some(script) => match self.syntax(&script) {
                 Some(why) => (2, why),
@@ -329,16 +335,17 @@ impl Embedded {
         Ok(())
     }
 
-    /// What was noted of a run made for this uuid, by an earlier version too, which named results by half as many digits.
-    fn seen(&self, vm: VmId, feature: &str, digest: &str, uuid: &str) -> Result<Option<Noted>, Fault> {
-        match (self.result(vm, feature, digest, uuid)?, digest.get(..16)) {
-            (None, Some(short)) => self.result(vm, feature, short, uuid),
+    /// What was noted of a run made for this uuid, by an earlier version too, which named results by half as many
+    /// digits.
+    fn seen(&self, vm: VmId, run: Run<'_>) -> Result<Option<Noted>, Fault> {
+        match (self.result(vm, run)?, run.digest.get(..16)) {
+            (None, Some(digest)) => self.result(vm, Run { digest, ..run }),
             (found, _) => Ok(found),
         }
     }
 
     /// What was noted of a run made for this uuid.
-    fn result(&self, vm: VmId, feature: &str, digest: &str, uuid: &str) -> Result<Option<Noted>, Fault> {
+    fn result(&self, vm: VmId, Run { feature, digest, uuid }: Run<'_>) -> Result<Option<Noted>, Fault> {
         let text = files::read(&self.guest_dir(vm).join(format!("runs/{feature}-{digest}")))?.unwrap_or_default();
         let mut lines = text.splitn(3, '\n');
         let exit = lines.next().and_then(|line| line.strip_prefix("exit ")).unwrap_or_default();

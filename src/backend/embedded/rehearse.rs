@@ -17,8 +17,8 @@
 //! | `skip` | so many matching calls pass first |
 //! | `how` | see [`How`] |
 //!
-//! Whoever shall die is the process that works on the node, unless the node's directory has a file `victim` with the pid
-//! of another: then that one dies, and the operation goes on to its end, as Proxmox's own would.
+//! Whoever shall die is the process that works on the node, unless the node's directory has a file `victim` with the
+//! pid of another: then that one dies, and the operation goes on to its end, as Proxmox's own would.
 
 use std::path::Path;
 use std::process::{self, Command, ExitStatus, Stdio};

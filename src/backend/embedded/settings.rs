@@ -66,8 +66,8 @@ pub struct Settings {
     /// Milliseconds that a feature script takes.
     #[serde(default)]
     pub feature_ms: u64,
-    /// Addresses that simulated guests without a fixed one have of the network, by VMID, where it is not the usual one. A
-    /// running guest takes over a new one at once.
+    /// Addresses that simulated guests without a fixed one have of the network, by VMID, where it is not the usual one.
+    /// A running guest takes over a new one at once.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub leases: BTreeMap<u32, IpAddr>,
 }

@@ -1,8 +1,8 @@
-//! Snapshots of VMs (`qm snapshot`, `qm delsnapshot`, `qm rollback`): of the configuration, and of what a simulated guest
-//! has on its disk.
+//! Snapshots of VMs (`qm snapshot`, `qm delsnapshot`, `qm rollback`): of the configuration, and of what a simulated
+//! guest has on its disk.
 //!
-//! Each is one replacement of the configuration, last of all: a process that is killed has done it or not. Proxmox takes
-//! longer, and shows it by a lock.
+//! Each is one replacement of the configuration, last of all: a process that is killed has done it or not. Proxmox
+//! takes longer, and shows it by a lock.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -103,41 +103,31 @@ impl Embedded {
         task.end(removed())
     }
 
-    /// Goes back to a snapshot: the VM is switched off, has what it had, and is started if that is wished.
-    pub(super) fn rollback(
-        &self,
-        vm: VmId,
-        name: &str,
-        start: bool,
-        digest: Option<&Digest>,
-        attempt: Attempt,
-    ) -> Result<(), Fault> {
-        {
-            let _lock = self.lock_vm(vm, attempt.deadline)?;
-            let text = self.guarded(vm, digest)?;
-            missing(&text, name)?;
-            let task = self.tasks.begin("qmrollback", vm, "")?;
-            let back = || {
-                if self.machines().started_at(vm)?.is_some() {
-                    self.machines().stop(vm, attempt.deadline)?;
+    /// Goes back to a snapshot: the VM is switched off and has what it had.
+    pub(super) fn rollback(&self, vm: VmId, name: &str, digest: &Digest, attempt: Attempt) -> Result<(), Fault> {
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
+        let text = self.guarded(vm, Some(digest))?;
+        missing(&text, name)?;
+        let task = self.tasks.begin("qmrollback", vm, "")?;
+        let back = || {
+            if self.machines().started_at(vm)?.is_some() {
+                self.machines().stop(vm, attempt.deadline)?;
+            }
+            attempt.halfway()?;
+            files::remove(&self.guest_dir(vm))?;
+            copy(&self.snapshot_dir(vm, name), &self.guest_dir(vm))?;
+            let back = rolled_back(&text, name).unwrap_or_default();
+            let mut conf = Conf::parse(&back);
+            conf.drop_pending();
+            conf.set("vmgenid", &uuid::Uuid::new_v4().to_string());
+            for volume in conf.entries().filter_map(|(key, value)| VmVolume::parse(key, value)) {
+                if let Some(size) = volume.size.filter(|_| !volume.device.starts_with("unused")) {
+                    self.volumes_on_disk().set_size(&volume.volume, vm, size)?;
                 }
-                attempt.halfway()?;
-                files::remove(&self.guest_dir(vm))?;
-                copy(&self.snapshot_dir(vm, name), &self.guest_dir(vm))?;
-                let back = rolled_back(&text, name).unwrap_or_default();
-                let mut conf = Conf::parse(&back);
-                conf.drop_pending();
-                conf.set("vmgenid", &uuid::Uuid::new_v4().to_string());
-                for volume in conf.entries().filter_map(|(key, value)| VmVolume::parse(key, value)) {
-                    if let Some(size) = volume.size.filter(|_| !volume.device.starts_with("unused")) {
-                        self.volumes_on_disk().set_size(&volume.volume, vm, size)?;
-                    }
-                }
-                self.write_conf(vm, &conf.to_string())
-            };
-            task.end(back())?;
-        }
-        if start { self.start_vm(vm, attempt.unrehearsed()) } else { Ok(()) }
+            }
+            self.write_conf(vm, &conf.to_string())
+        };
+        task.end(back())
     }
 }
 

@@ -69,6 +69,13 @@ pub(super) fn add_use(conf: &str, used: &mut BTreeMap<String, u64>) {
     }
 }
 
+/// A storage that takes VM disks.
+#[derive(Clone, Copy)]
+pub(super) struct Usable<'s> {
+    id: &'s str,
+    pub(super) storage: &'s Storage,
+}
+
 /// The volumes of one node.
 #[derive(Debug, Clone)]
 pub(super) struct Volumes {
@@ -101,14 +108,8 @@ impl Volumes {
     }
 
     /// Takes room for a new disk and returns its volume id.
-    pub(super) fn allocate(
-        &self,
-        id: &str,
-        storage: &Storage,
-        vm: VmId,
-        name: NewName,
-        size: u64,
-    ) -> Result<String, Fault> {
+    pub(super) fn allocate(&self, on: Usable<'_>, vm: VmId, name: NewName, size: u64) -> Result<String, Fault> {
+        let Usable { id, storage } = on;
         let dir = self.of(id, vm);
         files::make_dir(&dir)?;
         let files = has_files(&storage.kind);
@@ -190,16 +191,16 @@ fn is_safe(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0'])
 }
 
-/// The refusal of a storage that cannot take VM disks.
-pub(super) fn usable<'s>(storages: &'s BTreeMap<String, Storage>, id: &str, needed: u64) -> Result<&'s Storage, Fault> {
+/// A storage, if it can take VM disks with so many bytes; otherwise, Proxmox's refusal.
+pub(super) fn usable<'s>(storages: &'s BTreeMap<String, Storage>, id: &str, needed: u64) -> Result<Usable<'s>, Fault> {
     let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));
-    match storages.get(id) {
+    match storages.get_key_value(id) {
         None => Err(Fault::harmless(FaultKind::Missing, format!("storage '{id}' does not exist"))),
-        Some(storage) if !storage.active => refused(format!("storage '{id}' is disabled")),
-        Some(storage) if !storage.images => refused(format!("storage '{id}' does not support vm images")),
-        Some(storage) if storage.thick && storage.free < needed => {
+        Some((_, storage)) if !storage.active => refused(format!("storage '{id}' is disabled")),
+        Some((_, storage)) if !storage.images => refused(format!("storage '{id}' does not support vm images")),
+        Some((_, storage)) if storage.thick && storage.free < needed => {
             refused(format!("storage '{id}' has {} bytes free, {needed} are needed", storage.free))
         }
-        Some(storage) => Ok(storage),
+        Some((id, storage)) => Ok(Usable { id, storage }),
     }
 }

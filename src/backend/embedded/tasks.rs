@@ -1,8 +1,8 @@
 //! Tasks: what runs, and what ran.
 //!
 //! A running task is a file in `tasks/active`, named by its UPID, that its process holds locked; its content is the
-//! log. When it ends, a line goes to `tasks/index`, and the log to `tasks/log`. A file nobody holds belongs to a process that died: its task is
-//! listed with `unexpected status`, as Proxmox does.
+//! log. When it ends, a line goes to `tasks/index`, and the log to `tasks/log`. A file nobody holds belongs to a
+//! process that died: its task is listed with `unexpected status`, as Proxmox does.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -67,8 +67,8 @@ impl Tasks {
         File::options().create(true).truncate(false).write(true).open(&path).map_err(unwritten(&path))
     }
 
-    /// Keeps others from burying tasks while this process looks which are alive; ends when it is dropped. Makes nothing:
-    /// where the file is not there, no task was ever buried.
+    /// Keeps others from burying tasks while this process looks which are alive; ends when it is dropped. Makes
+    /// nothing: where the file is not there, no task was ever buried.
     fn look(&self) -> Result<Option<File>, Fault> {
         let path = self.guard_path();
         let file = match File::open(&path) {

@@ -8,9 +8,9 @@ use super::{Embedded, GuestKind};
 use crate::hypervisor::{Fault, FaultKind};
 
 impl Embedded {
-    /// Opens the node in `dir` to look at it: nothing is made or changed before [`begin`](crate::hypervisor::Hypervisor::begin). A directory that
-    /// does not exist or is empty is seen as the fresh node that would be made there, and its guests are seen as of this
-    /// kind.
+    /// Opens the node in `dir` to look at it: nothing is made or changed before
+    /// [`begin`](crate::hypervisor::Hypervisor::begin). A directory that does not exist or is empty is seen as the
+    /// fresh node that would be made there, and its guests are seen as of this kind.
     pub fn as_is(dir: &Path, guests: Option<GuestKind>) -> Result<Self, Fault> {
         let (settings, unmade) = look(dir, guests)?;
         Ok(Self { unmade, guests, ..Self::with(dir, settings) })
@@ -32,7 +32,8 @@ impl Embedded {
     }
 }
 
-/// The settings of the node in `dir` with guests of this kind, and whether it is not there yet. Makes and changes nothing.
+/// The settings of the node in `dir` with guests of this kind, and whether it is not there yet. Makes and changes
+/// nothing.
 fn look(dir: &Path, guests: Option<GuestKind>) -> Result<(Settings, bool), Fault> {
     let Some(settings) = Settings::read(dir)? else {
         vacant(dir)?;

@@ -54,8 +54,8 @@ impl Embedded {
         Ok((vms, used))
     }
 
-    /// Looks again at VMs that were locked by a clone when they were read: the clone may have ended since, and a VM that
-    /// only seems to be left over must not be called so.
+    /// Looks again at VMs that were locked by a clone when they were read: the clone may have ended since, and a VM
+    /// that only seems to be left over must not be called so.
     pub(super) fn settle(&self, vms: &mut BTreeMap<VmId, VmObserved>, cloning: &mut Vec<VmId>) -> Result<(), Fault> {
         let locked = |vm: &&mut VmObserved| vm.lock.as_deref() == Some("clone");
         for vm in vms.values_mut().filter(locked) {

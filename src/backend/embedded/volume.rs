@@ -1,5 +1,5 @@
-//! What a simulated guest does in the volumes that it mounts. They lie on the node, so it goes there as a guest that may not
-//! leave them: through open directories and no link.
+//! What a simulated guest does in the volumes that it mounts. They lie on the node, so it goes there as a guest that
+//! may not leave them: through open directories and no link.
 
 use super::Embedded;
 use super::files::{self, Deadline};

@@ -88,8 +88,8 @@ pub(in crate::backend) fn meaning(said: &str) -> Option<(FaultKind, Effect)> {
     Some((*kind, *effect))
 }
 
-/// The options that a refusal is about: `net0: hotplug problem - …`, and `tags: invalid format` below the head of refused
-/// parameters.
+/// The options that a refusal is about: `net0: hotplug problem - …`, and `tags: invalid format` below the head of
+/// refused parameters.
 pub(in crate::backend) fn options(kind: FaultKind, said: &str) -> Vec<String> {
     let name = |line: &str| {
         let (name, why) = line.split_once(": ")?;

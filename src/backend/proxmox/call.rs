@@ -15,8 +15,8 @@ pub(in crate::backend) struct Call {
     pub(in crate::backend) method: Method,
     /// Where, segment by segment from the root, as they are: how one is written in a URL is the transport's business.
     pub(in crate::backend) path: Vec<String>,
-    /// Names and values, in the order in which they are said. The value of `sshkeys` is URL-encoded text, as it stands in
-    /// a configuration; what a transport does to every value comes on top of that.
+    /// Names and values, in the order in which they are said. The value of `sshkeys` is URL-encoded text, as it stands
+    /// in a configuration; what a transport does to every value comes on top of that.
     pub(in crate::backend) parameters: Vec<(String, String)>,
 }
 
@@ -75,8 +75,8 @@ impl Vms<'_> {
 
 /// The calls that an operation on `node` stands for, in order; each must end well before the next begins.
 ///
-/// What is done with files of the node is no call. Nor is taking off the lock of what an interrupted clone left, without
-/// which the calls of [`HostOp::RemoveLeftover`] are refused: each way to a node has its own for that.
+/// What is done with files of the node is no call. Nor is taking off the lock of what an interrupted clone left,
+/// without which the calls of [`HostOp::RemoveLeftover`] are refused: each way to a node has its own for that.
 pub(in crate::backend) fn calls(op: &HostOp, node: &str) -> Vec<Call> {
     let vms = Vms(node);
     let call = match op {
@@ -137,8 +137,8 @@ pub(in crate::backend) fn calls(op: &HostOp, node: &str) -> Vec<Call> {
     vec![call]
 }
 
-/// The write that imports an image into a VM: of the two methods that write a configuration the one whose answer does not
-/// wait for the copy.
+/// The write that imports an image into a VM: of the two methods that write a configuration the one whose answer does
+/// not wait for the copy.
 pub(in crate::backend) fn import_disk(node: &str, vm: VmId, write: &ConfigWrite, digest: &Digest) -> Call {
     config(Vms(node).of(vm, Method::Post, &["config"]), write, digest)
 }

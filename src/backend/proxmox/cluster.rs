@@ -47,8 +47,8 @@ struct Member {
     online: u8,
 }
 
-/// The nodes that are not online, if `.members` says that the cluster has no quorum. What cannot be understood says nothing:
-/// Proxmox refuses by itself what it cannot do.
+/// The nodes that are not online, if `.members` says that the cluster has no quorum. What cannot be understood says
+/// nothing: Proxmox refuses by itself what it cannot do.
 pub(in crate::backend) fn without_quorum(members: &str) -> Option<Vec<String>> {
     let members: Members = serde_json::from_str(members).ok()?;
     let offline = || members.nodelist.iter().filter(|(_, node)| node.online == 0).map(|(name, _)| name.clone());
@@ -82,8 +82,8 @@ pub(in crate::backend) fn managed(line: &str) -> Option<VmId> {
     line.strip_prefix("vm:")?.trim().parse().ok()
 }
 
-/// What tells one cluster from another, from its root certificate: Proxmox makes one for each cluster, and for each node
-/// that is in none; all nodes of a cluster share it.
+/// What tells one cluster from another, from its root certificate: Proxmox makes one for each cluster, and for each
+/// node that is in none; all nodes of a cluster share it.
 pub(in crate::backend) fn identity(certificate: &[u8]) -> String {
     format!("root certificate {}", content_digest(certificate))
 }

@@ -1,7 +1,8 @@
 //! Proxmox VE itself, whichever way it is reached: which calls of its API an operation is, and what its answers mean.
 //!
-//! Pure: texts and JSON in, values out. A back end that reaches a Proxmox node is a transport beside this room: it carries a
-//! [`call::Call`] there, and asks here what came back. Nothing here knows of programs, connections or exit statuses.
+//! Pure: texts and JSON in, values out. A back end that reaches a Proxmox node is a transport beside this room: it
+//! carries a [`call::Call`] there, and asks here what came back. Nothing here knows of programs, connections or exit
+//! statuses.
 //!
 //! - `call`: operation → calls of the API: method, path, parameters.
 //! - `answer`: words of a refusal → kind of the fault, whether something may have happened, and the way out.

@@ -103,8 +103,8 @@ pub(in crate::backend) fn clone_target(log: &[u8]) -> Option<VmId> {
     lines.iter().find_map(|line| target_in(&line.t))
 }
 
-/// Whether a clone into a VM runs, from the targets of all running clones; `None` among them stands for one that cannot be
-/// told.
+/// Whether a clone into a VM runs, from the targets of all running clones; `None` among them stands for one that cannot
+/// be told.
 pub(in crate::backend) fn cloning(targets: &[Option<VmId>], vm: VmId) -> Cloning {
     if targets.contains(&Some(vm)) {
         Cloning::Yes

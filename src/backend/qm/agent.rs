@@ -1,8 +1,8 @@
 //! The guest agent's own socket on the node: `/run/qemu-server/VMID.qga`, which root may use beside Proxmox.
 //!
 //! A question through it takes milliseconds; each `qm agent` and `qm guest exec` takes most of a second of the node's
-//! processor only to start (recorded). The node's own perl carries a question there and its answer back, the same on the
-//! node and through ssh.
+//! processor only to start (recorded). The node's own perl carries a question there and its answer back, the same on
+//! the node and through ssh.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::model::VmId;
 /// asks, and prints the line of the answer.
 ///
 /// It waits SYNC seconds for the agent and SECONDS for all of it, takes at most MOST bytes, and closes at once: as long
-/// as it is connected, Proxmox does not reach the agent. The question is sent only to an agent that answered: what waits
-/// unread would be carried out whenever the agent comes. It ends with 3 where there is no such socket, with 4 if the agent
-/// does not answer, with 5 if it stopped answering, with 6 if it says too much.
+/// as it is connected, Proxmox does not reach the agent. The question is sent only to an agent that answered: what
+/// waits unread would be carried out whenever the agent comes. It ends with 3 where there is no such socket, with 4 if
+/// the agent does not answer, with 5 if it stopped answering, with 6 if it says too much.
 const RELAY: &str = r#"use strict;
 use Socket;
 my ($path, $number, $sync, $seconds, $most) = @ARGV;
@@ -65,7 +65,8 @@ say_it($question);
 print line();
 "#;
 
-/// How long the agent has to answer at all, in seconds. A running one needs milliseconds (recorded, on emulated guests).
+/// How long the agent has to answer at all, in seconds. A running one needs milliseconds (recorded, on emulated
+/// guests).
 const SYNC: u32 = 3;
 
 /// How long it has for its answer, in seconds: three megabytes of output took 18 (recorded).

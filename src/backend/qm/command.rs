@@ -33,8 +33,8 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
     unlock.into_iter().chain(calls(op, HERE).iter().map(command)).collect()
 }
 
-/// The command that makes a call: `qm`'s own where it has one, with what it takes as plain words first; else `pvesh`, which
-/// makes any.
+/// The command that makes a call: `qm`'s own where it has one, with what it takes as plain words first; else `pvesh`,
+/// which makes any.
 pub(super) fn command(call: &Call) -> Vec<String> {
     let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
     let (words, plain): (Vec<&str>, &[&str]) = match (call.method, path.as_slice()) {
@@ -84,8 +84,8 @@ fn pvesh(call: &Call) -> Vec<String> {
     argv
 }
 
-/// `qm guest exec VM --synchronous 0 [--pass-stdin 1] -- ARGV…`: starts a program in the guest, which reads what `qm` does
-/// on standard input if it has `input`.
+/// `qm guest exec VM --synchronous 0 [--pass-stdin 1] -- ARGV…`: starts a program in the guest, which reads what `qm`
+/// does on standard input if it has `input`.
 ///
 /// Never synchronous: such a call "succeeds" after 30 s whatever the program does (recorded).
 #[must_use]

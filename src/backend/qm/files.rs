@@ -1,7 +1,8 @@
 //! Directories and exports on the node.
 //!
-//! What lies in an exported directory can be changed by a guest's root at any moment, so nothing here opens or makes anything in one:
-//! a directory is made below its parents, which no guest can write to, and everything in it is the guests' business.
+//! What lies in an exported directory can be changed by a guest's root at any moment, so nothing here opens or makes
+//! anything in one: a directory is made below its parents, which no guest can write to, and everything in it is the
+//! guests' business.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use crate::hypervisor::{ExportEntry, Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{EXPORTS_HEADER, Export, export_line};
 
-/// `phoenix-directory ROOT PATH`: makes the directory PATH below ROOT, 0755, its parents 0700; existing ones and their modes
-/// are kept.
+/// `phoenix-directory ROOT PATH`: makes the directory PATH below ROOT, 0755, its parents 0700; existing ones and their
+/// modes are kept.
 ///
 /// It goes down step by step, each step from the directory it is in, and looks where it came out: a link that is put in
 /// the way is noticed before anything is made behind it.
@@ -39,10 +40,10 @@ while [ -n "$rest" ]; do
 done
 "#;
 
-/// `phoenix-exports DIRECTORY FILE ROOT PATH…`: replaces the file; without standard input, removes it. Standard input is
-/// the file's first line and then two lines for each PATH: the second one is written where the PATH is the top of a file
-/// system of its own at this moment, else the first. Then tells the server, which fails for a line of anybody's that it
-/// cannot export: only what it says of the PATHs, or of the file, counts.
+/// `phoenix-exports DIRECTORY FILE ROOT PATH…`: replaces the file; without standard input, removes it. Standard input
+/// is the file's first line and then two lines for each PATH: the second one is written where the PATH is the top of a
+/// file system of its own at this moment, else the first. Then tells the server, which fails for a line of anybody's
+/// that it cannot export: only what it says of the PATHs, or of the file, counts.
 ///
 /// A PATH that is reached through a symbolic link is refused: it would be another one by the time it is mounted, if the
 /// link is. A file that goes comes back when the server could not be told: without it nobody would know that it exports
@@ -96,8 +97,8 @@ fi
 exit "$status"
 "#;
 
-/// `phoenix-read-exports ETC OWN`: every file of exports but phoenix's for other VMs, each after a line `file NAME`; their
-/// lines begin with a space.
+/// `phoenix-read-exports ETC OWN`: every file of exports but phoenix's for other VMs, each after a line `file NAME`;
+/// their lines begin with a space.
 const READ_EXPORTS: &str = r#"set -u
 for file in "$1/exports" "$1"/exports.d/*.exports; do
   [ -f "$file" ] || continue

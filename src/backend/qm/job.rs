@@ -2,8 +2,8 @@
 //!
 //! A job is a directory `DIR/NAME` and a process in a session of its own. Neither the end of phoenix nor a broken
 //! connection reaches that process: it has no terminal and no pipe, only files. What an interrupted run left is told
-//! and removed by the next one of its project (`tidy`), whose name stands in `DIR/NAME/project`. What names no project, as
-//! phoenix 0.1 left it, is told to none: the next job of that name removes it, or the next boot of the node.
+//! and removed by the next one of its project (`tidy`), whose name stands in `DIR/NAME/project`. What names no project,
+//! as phoenix 0.1 left it, is told to none: the next job of that name removes it, or the next boot of the node.
 //!
 //! Who is there is told by pid and start time, which together name a process for good. `DIR/lock` is held from the
 //! first look at a job's directory until its process has noted itself, so that two runs never start the same job.
@@ -57,8 +57,8 @@ ours() {
 }
 "#;
 
-/// `phoenix-job RUN DIR NAME PROJECT ARGV…`: starts a job and waits for it. Prints one line with the mark and how it went, then
-/// what the job printed.
+/// `phoenix-job RUN DIR NAME PROJECT ARGV…`: starts a job and waits for it. Prints one line with the mark and how it
+/// went, then what the job printed.
 ///
 /// Waits only as long as its own standard input is open: that ends with phoenix and with the connection, and nothing
 /// else does behind a shared connection, where no process on the node ends.
@@ -132,8 +132,8 @@ echo $? >"$job/status.new"
 mv -T -- "$job/status.new" "$job/status"
 "#;
 
-/// `phoenix-tidy DIR PROJECT`: a line `name status last-line-of-standard-error` about each job of the project that ended and
-/// that nothing waits for; removes it.
+/// `phoenix-tidy DIR PROJECT`: a line `name status last-line-of-standard-error` about each job of the project that
+/// ended and that nothing waits for; removes it.
 const TIDY: &str = r#"dir=$1 project=$2
 [ -d "$dir" ] || exit 0
 ours "$dir" || exit 1

@@ -1,9 +1,11 @@
 //! A Proxmox VE node, driven by its own programs: `qm`, `pvesh`, `pvesm`.
 //!
-//! A transport: what is to be called and what the answers mean is said in `proxmox`; here is how it gets to a node and back.
+//! A transport: what is to be called and what the answers mean is said in `proxmox`; here is how it gets to a node and
+//! back.
 //!
 //! - `command`: call → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
-//! - `guest`: the guest agent, by its own socket (`agent`) or by `qm`. `files`: directories on the node. `job`: what outlives phoenix.
+//! - `guest`: the guest agent, by its own socket (`agent`) or by `qm`. `files`: directories on the node. `job`: what
+//!   outlives phoenix.
 //!
 //! Nothing of a config ever becomes part of a script: scripts are fixed texts, values are their arguments.
 
@@ -120,8 +122,8 @@ fn with_file(command: &Command, text: String) -> Command {
 
 /// `phoenix-vm PVE ROOT VMID`: a mark with the name of the node, the power state, and the configuration.
 ///
-/// A VM runs if the process in its pid file is its QEMU (recorded: `-pidfile /var/run/qemu-server/VMID.pid`). `qm status`
-/// would say the same and take a second; it is asked only where there is no directory for pid files.
+/// A VM runs if the process in its pid file is its QEMU (recorded: `-pidfile /var/run/qemu-server/VMID.pid`). `qm
+/// status` would say the same and take a second; it is asked only where there is no directory for pid files.
 const VM: &str = r#"set -u
 conf="$1/qemu-server/$3.conf" pids="$2/var/run/qemu-server"
 [ -d "$1/qemu-server/" ] || { echo "$1/qemu-server cannot be read" >&2; exit 3; }
@@ -247,9 +249,9 @@ impl Hypervisor for Qm {
             if output.status != 0 {
                 return Err(answer::fault(&command, &output));
             }
-            // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded), and what holds for one
-            // task of a disk may hold for another. A storage that warns of something says so there, too: the caller has to
-            // look.
+            // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded), and what holds for
+            // one task of a disk may hold for another. A storage that warns of something says so there, too: the caller
+            // has to look.
             if matches!(op, HostOp::Resize { .. } | HostOp::MoveDisk { .. }) && !output.stderr.trim().is_empty() {
                 let fault = answer::fault(&command, &output);
                 let effect = if fault.kind == FaultKind::Failed { Effect::Maybe } else { fault.effect };
@@ -291,8 +293,8 @@ impl HostFiles for Qm {
     }
 }
 
-/// `phoenix-volumes VMID`: the volumes of a VMID on every storage that takes VM disks. Backups bear VMIDs, too, and are in
-/// nobody's way.
+/// `phoenix-volumes VMID`: the volumes of a VMID on every storage that takes VM disks. Backups bear VMIDs, too, and are
+/// in nobody's way.
 const VOLUMES: &str = r#"set -u
 storages=$(pvesm status --content images) || exit 1
 printf '%s\n' "$storages" | while read -r storage type status rest; do
@@ -301,7 +303,8 @@ printf '%s\n' "$storages" | while read -r storage type status rest; do
 done
 "#;
 
-/// `phoenix-volumes-of STORAGE…`: the volumes of all VMs on these storages: a call for each, however many VMs are asked about.
+/// `phoenix-volumes-of STORAGE…`: the volumes of all VMs on these storages: a call for each, however many VMs are asked
+/// about.
 const VOLUMES_OF: &str = r#"set -u
 for storage do
   pvesm list "$storage" --content images || exit 1

@@ -124,8 +124,8 @@ fn address(line: &str) -> Option<(String, String)> {
     Some((interface.to_owned(), address.split('/').next()?.to_owned()))
 }
 
-/// VMIDs that a clone is making: by its task, or by a copy that outlived the task (recorded: a `qemu-img` whose parent was
-/// killed goes on writing).
+/// VMIDs that a clone is making: by its task, or by a copy that outlived the task (recorded: a `qemu-img` whose parent
+/// was killed goes on writing).
 fn cloning(files: &Files, vms: &BTreeMap<VmId, VmObserved>, clones: &[Option<VmId>]) -> Vec<VmId> {
     let programs = text(files, "copying");
     let written = |id: &VmId| programs.lines().any(|line| writes_volume_of(line, *id));

@@ -182,8 +182,8 @@ fn collect(
     Collected { pieces, _wanted: wanted }
 }
 
-/// What a child that has ended printed, and whether that was too much. What it left behind may hold the stream open (the
-/// master of a shared connection does with older versions of ssh): a stream that is quiet has told everything.
+/// What a child that has ended printed, and whether that was too much. What it left behind may hold the stream open
+/// (the master of a shared connection does with older versions of ssh): a stream that is quiet has told everything.
 fn printed(collected: &Collected) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     let end = Instant::now() + LEFT_BEHIND;

@@ -37,8 +37,8 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// The locale of every program. Proxmox decodes its arguments by it: without UTF-8 a description with an umlaut would be
-/// stored as something else; and Perl prints warnings about a locale that is missing.
+/// The locale of every program. Proxmox decodes its arguments by it: without UTF-8 a description with an umlaut would
+/// be stored as something else; and Perl prints warnings about a locale that is missing.
 const LOCALE: &str = "C.UTF-8";
 
 /// Runs programs on a node.
@@ -63,8 +63,8 @@ impl Command {
         Self { argv, stdin: Vec::new(), deadline, changes: true, attended: false }
     }
 
-    /// The command in a few words, for messages: of one of phoenix's own scripts its name, else the program and its first
-    /// plain words.
+    /// The command in a few words, for messages: of one of phoenix's own scripts its name, else the program and its
+    /// first plain words.
     #[must_use]
     pub fn words(&self) -> String {
         if let [shell, flag, _, name, ..] = self.argv.as_slice()

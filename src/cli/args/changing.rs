@@ -68,8 +68,8 @@ fn directory(text: &str) -> Result<String, InvalidHostPath> {
 /// Consent to what cannot be taken back.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub(in crate::cli) struct Losing {
-    /// Agree that the VM of this VMID, or of this name if no other one of the plan has it, is destroyed; every one must be
-    /// named.
+    /// Agree that the VM of this VMID, or of this name if no other one of the plan has it, is destroyed; every one must
+    /// be named.
     #[arg(long, value_name = "VM", value_delimiter = ',')]
     pub(in crate::cli) yes_destroy: Vec<String>,
 }
@@ -83,7 +83,8 @@ pub(in crate::cli) struct Running {
     /// Print the event stream as JSON lines instead of text; the same as `--format jsonl`.
     #[arg(long)]
     pub(in crate::cli) json: bool,
-    /// human, json, jsonl, markdown, html, github or junit; NAME=FILE writes it into a file instead, and may be repeated.
+    /// human, json, jsonl, markdown, html, github or junit; NAME=FILE writes it into a file instead, and may be
+    /// repeated.
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_run)]
     pub(in crate::cli) format: Vec<Output>,
     /// Exit with 8 when everything is done but a restart is pending.
@@ -106,8 +107,8 @@ pub(in crate::cli) struct Apply {
     pub(in crate::cli) auto_approve: bool,
     #[command(flatten)]
     pub(in crate::cli) losing: Losing,
-    /// Carry out only the plan with this hash, without asking; another one is refused. All 64 characters of it. Beside PLAN,
-    /// the saved plan must have this hash.
+    /// Carry out only the plan with this hash, without asking; another one is refused. All 64 characters of it. Beside
+    /// PLAN, the saved plan must have this hash.
     #[arg(long, value_name = "HASH", value_parser = whole_hash)]
     pub(in crate::cli) expect: Option<String>,
     /// Carry out this saved plan, without asking; a VM that moved since is left alone.

@@ -51,8 +51,8 @@ pub(crate) struct RawUserConfig {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RawCloudImage {
-    /// Names the image: the absolute path of a file on the node (also as `file:` URL), an `https:` URL that the node fetches
-    /// once, or a volume of a storage.
+    /// Names the image: the absolute path of a file on the node (also as `file:` URL), an `https:` URL that the node
+    /// fetches once, or a volume of a storage.
     #[schemars(title = "Source", regex(pattern = lexis::IMAGE), length(max = 2048))]
     #[schemars(example = &"https://cloud.debian.org/images/cloud/trixie/latest/debian-13-genericcloud-amd64.qcow2")]
     pub(in crate::config) source: Option<String>,

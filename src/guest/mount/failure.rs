@@ -4,7 +4,8 @@ use crate::guest::{GuestProblem, unexpected};
 use crate::hypervisor::GuestExit;
 use crate::model::excerpt;
 
-/// A failed mount: the last line of what was said leads, which is the reason; what was said before it may be of package managers.
+/// A failed mount: the last line of what was said leads, which is the reason; what was said before it may be of package
+/// managers.
 pub(super) fn problem(exit: &GuestExit) -> GuestProblem {
     let hint = hint(&exit.err).map(ToOwned::to_owned);
     GuestProblem { hint, ..what(exit) }

@@ -1,7 +1,8 @@
 //! `[special:cloudinit]`: what a running VM's cloud-init drive still says.
 //!
-//! Recorded: while a VM runs, a changed value of cloud-init takes effect in the main section at once, and the value that
-//! the drive still has is noted here, until the drive is made anew. A value that was not set before is listed in `added`.
+//! Recorded: while a VM runs, a changed value of cloud-init takes effect in the main section at once, and the value
+//! that the drive still has is noted here, until the drive is made anew. A value that was not set before is listed in
+//! `added`.
 
 use std::borrow::Cow;
 

@@ -16,7 +16,8 @@ pub const DRIVE: &str = "cloud_init_drive";
 /// Places for a cloud-init drive, as Proxmox's own pages use them first.
 const PLACES: [&str; 4] = ["ide2", "ide0", "ide1", "ide3"];
 
-/// The parts of `network_config` and `user_config`, each of which is wished for, and applied, by itself; then the drive.
+/// The parts of `network_config` and `user_config`, each of which is wished for, and applied, by itself; then the
+/// drive.
 pub(super) static ROWS: &[Row] = &[
     Row {
         read: |live| text(address(false, &live.cloud_init.address(false))),
@@ -202,8 +203,8 @@ fn address(v6: bool, address: &Address) -> Option<String> {
     (!address.ip.is_empty()).then(|| format!("{ip}={}{gw}", address.ip))
 }
 
-/// Gives the first card an address, or takes it away. Where none of either kind is left it asks DHCP, and says so: a guest
-/// that is told nothing has no network at all where its image does not ask by itself.
+/// Gives the first card an address, or takes it away. Where none of either kind is left it asks DHCP, and says so: a
+/// guest that is told nothing has no network at all where its image does not ask by itself.
 fn put_address(edit: &mut Edit<'_>, v6: bool, wish: Option<&Address>) {
     let now = edit.get("ipconfig0");
     let (ip, gw) = names(v6);

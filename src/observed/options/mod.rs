@@ -61,16 +61,16 @@ pub fn rows_in<'r>(record: &'r Record) -> impl Iterator<Item = &'static Row> + u
     rows().chain(named::of_record(&record.applied))
 }
 
-/// What differs between a VM as wished and as it is: compared is the pending view, so a change that only waits for a restart
-/// is not a change any more.
+/// What differs between a VM as wished and as it is: compared is the pending view, so a change that only waits for a
+/// restart is not a change any more.
 ///
 /// `fresh`: the VM was just cloned, and what its template gave it and should not have is taken back.
 pub fn differing<'a>(desired: &'a DesiredVm, live: &'a VmObserved, fresh: bool) -> impl Iterator<Item = Differing<'a>> {
     rows_for(desired, Some(live)).filter_map(move |row| of_row(row, desired, live, fresh))
 }
 
-/// The write that gives a VM what the file wishes of these rows, of all of which only what differs is written. What else
-/// the options say stays, the MAC address of a card among it.
+/// The write that gives a VM what the file wishes of these rows, of all of which only what differs is written. What
+/// else the options say stays, the MAC address of a card among it.
 ///
 /// `record` is what shall stand in the notes; `None` leaves the one that is there. `left_drive` is the volume of a
 /// cloud-init drive that an interrupted run made and did not attach.

@@ -63,8 +63,8 @@ pub struct Taking<'a> {
 }
 
 impl Row {
-    /// A row that a key stands for, and that the configuration write applies at once. Whoever uses it says what to read,
-    /// to wish and to write.
+    /// A row that a key stands for, and that the configuration write applies at once. Whoever uses it says what to
+    /// read, to wish and to write.
     pub(super) const fn of(key: Key, options: &'static [&'static str]) -> Self {
         Self { key: Some(key), ..Self::own(key.name(), options) }
     }
@@ -131,7 +131,8 @@ impl Row {
         }
     }
 
-    /// Whether its name alone says what a file wishes: it is no part of a key, and nothing that phoenix sees to by itself.
+    /// Whether its name alone says what a file wishes: it is no part of a key, and nothing that phoenix sees to by
+    /// itself.
     #[must_use]
     pub fn is_named_whole(&self) -> bool {
         self.part.is_empty() && self.kept == Kept::Applied

@@ -208,7 +208,8 @@ fn plugged<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
 
 /// The wished size; nothing is wished of a disk that is as large already: none ever shrinks.
 ///
-/// That of a VM which was taken over may fill its last GiB in part: no key can say that, and it is no reason to grow it.
+/// That of a VM which was taken over may fill its last GiB in part: no key can say that, and it is no reason to grow
+/// it.
 fn disk_size<'a>(vm: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
     let size = u64::from(vm.boot_disk_size_gb) * GIB;
     let wished = Wish::Value(Value::Bytes(size));

@@ -10,9 +10,9 @@ use crate::plan::{Goal, Request};
 
 /// What a plan hash is made of. A fingerprint stands for the whole plan of its VM.
 ///
-/// Not in it, because it decides nothing: when and over which way the target was looked at, and its words for people; the
-/// path of the config, and its text beyond what it says; problems and counts, which follow from the rest or are told anew.
-/// How many actions run at once changes neither an action nor what it waits for.
+/// Not in it, because it decides nothing: when and over which way the target was looked at, and its words for people;
+/// the path of the config, and its text beyond what it says; problems and counts, which follow from the rest or are
+/// told anew. How many actions run at once changes neither an action nor what it waits for.
 #[derive(Serialize)]
 struct Agreed<'a> {
     plan: u32,

@@ -31,11 +31,11 @@ impl PlanDocument {
             .then(|| "the plan says otherwise of its project than the config".to_owned())
     }
 
-    /// The VMs of which something else would be done than this plan says and shows, seen against a plan that is made now.
-    /// `exists` tells whether the target has a VM.
+    /// The VMs of which something else would be done than this plan says and shows, seen against a plan that is made
+    /// now. `exists` tells whether the target has a VM.
     ///
-    /// A VM that is as it was to become needs nothing and is none of them. Nor is one that was to go and is gone. One that
-    /// this plan does not have, and to which something would be done now, is.
+    /// A VM that is as it was to become needs nothing and is none of them. Nor is one that was to go and is gone. One
+    /// that this plan does not have, and to which something would be done now, is.
     #[must_use]
     pub fn moved(&self, now: &Self, exists: &dyn Fn(u32) -> bool) -> Vec<Moved> {
         let planned: BTreeMap<u32, &DocumentVm> = self.vms.iter().map(|vm| (vm.vm, vm)).collect();

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::VmId;
 use crate::plan::{Leftover, Mount, Step};
 
-/// What an action takes beyond its VM and its subject. A value that the action does not take is absent; what an action writes
-/// into the configuration, `changes` of its VM say.
+/// What an action takes beyond its VM and its subject. A value that the action does not take is absent; what an action
+/// writes into the configuration, `changes` of its VM say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DocumentOperands {
     /// VMID of the template that is cloned.

@@ -17,9 +17,9 @@ const OWN: &str = "/VMID";
 /// A node as messages call it, and what VMs get of it.
 type Shared = (Cow<'static, str>, String);
 
-/// Says which VMs will be able to write which directories of the node that they cannot write now, and where that lets them
-/// fill it. VMs that get the same, or each a directory named by its VMID beside the others, share a sentence.
-pub(in crate::plan) fn notices(vms: &[VmPlan], observed: &Observed, problems: &mut Vec<Diagnostic>) {
+/// Says which VMs will be able to write which directories of the node that they cannot write now, and where that lets
+/// them fill it. VMs that get the same, or each a directory named by its VMID beside the others, share a sentence.
+pub(in crate::plan) fn notices(vms: &[VmPlan], observed: &Observed) -> Vec<Diagnostic> {
     let (mut written, mut filled) = (BTreeMap::new(), BTreeMap::new());
     for (vm, mount) in vms.iter().flat_map(new) {
         let path = normal_path(&mount.export);
@@ -36,18 +36,20 @@ pub(in crate::plan) fn notices(vms: &[VmPlan], observed: &Observed, problems: &m
             add(&mut filled);
         }
     }
+    let mut found = Vec::with_capacity(written.len() + filled.len());
     for ((node, shared), vms) in written {
         let (who, which, vm) = sentence(&shared, &vms);
         let each = if vm.is_none() && shared.ends_with(OWN) { "each be" } else { "be" };
         let what = format!("{who} will {each} able to write all of {which} on {node}");
-        problems.push(Diagnostic { vm, ..Diagnostic::notice(codes::WRITES_ON_NODE, what) });
+        found.push(Diagnostic { vm, ..Diagnostic::notice(codes::WRITES_ON_NODE, what) });
     }
     for ((node, shared), vms) in filled {
         let (who, which, vm) = sentence(&shared, &vms);
         let what = format!("{who} can fill the root file system of {node}, on which {which} lies");
         let hint = "put it on a file system of its own, e.g. a ZFS dataset with a quota for each VM";
-        problems.push(Diagnostic { vm, ..Diagnostic::warning(codes::FILLS_NODE, what).hint(hint) });
+        found.push(Diagnostic { vm, ..Diagnostic::warning(codes::FILLS_NODE, what).hint(hint) });
     }
+    found
 }
 
 /// The volumes that a VM gets from the node and does not have yet.

@@ -1,5 +1,5 @@
-//! What a VM of ours that the file lost was made from and is told by cloud-init, as far as its record, the VM and the rest of
-//! the file still say it.
+//! What a VM of ours that the file lost was made from and is told by cloud-init, as far as its record, the VM and the
+//! rest of the file still say it.
 
 use std::collections::BTreeMap;
 
@@ -10,24 +10,33 @@ use crate::model::{Address, CloudImage, Desired, DesiredVm, NetworkConfig, Recor
 use crate::observed::VmObserved;
 use crate::plan::codes;
 
+/// The part of a record for the SSH keys of the user.
+const SSH_KEYS: &str = "user_config.ssh_authorized_keys";
+
 /// The declared VMs, and what they all have.
 fn declared(desired: &Desired) -> impl Iterator<Item = &DesiredVm> {
     std::iter::once(&desired.defaults).chain(&desired.vms)
 }
 
-/// The image that a VM was made from, where the file names it: a record has only its digest.
-pub(super) fn image<'d>(record: &Record, desired: &'d Desired, told: &mut Vec<Diagnostic>) -> Option<&'d CloudImage> {
-    if record.image.is_empty() {
-        return None;
+/// Says what was applied to a VM and the file does not say any more, so that no entry can.
+pub(super) fn lost(live: &VmObserved, record: Option<&Record>, desired: &Desired) -> Vec<Diagnostic> {
+    let notice = |what: String, hint: &str| Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id);
+    let mut found = Vec::new();
+    if record.is_some_and(|record| !record.image.is_empty() && image(record, desired).is_none()) {
+        let what = format!("VM {} was made from an image that the file does not name any more", live.id);
+        found.push(notice(what, "put `cloud_image` into its entry: a VM that is lost is made from it again"));
     }
-    let found =
-        declared(desired).filter_map(|vm| vm.cloud_image.as_ref()).find(|image| is_noted(&record.image, &image.name()));
-    if found.is_none() {
-        let what = format!("VM {} was made from an image that the file does not name any more", record.vm);
-        let hint = "put `cloud_image` into its entry: a VM that is lost is made from it again";
-        told.push(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(record.vm));
+    if was_applied(record, SSH_KEYS) && keys(live, desired).is_none() {
+        let what = format!("the SSH keys of VM {} stay as they are: the file does not have them any more", live.id);
+        found.push(notice(what, "put `ssh_authorized_keys` into its `user_config` to look after them again"));
     }
     found
+}
+
+/// The image that a VM was made from, where the file names it: a record has only its digest.
+pub(super) fn image<'d>(record: &Record, desired: &'d Desired) -> Option<&'d CloudImage> {
+    let mut known = declared(desired).filter_map(|vm| vm.cloud_image.as_ref());
+    known.find(|image| !record.image.is_empty() && is_noted(&record.image, &image.name()))
 }
 
 /// An image as an entry has it.
@@ -73,29 +82,24 @@ pub(super) fn network_value(config: &NetworkConfig) -> Value {
     Value::Object(value)
 }
 
-/// The user of a VM, as far as phoenix made it so; `None`: nobody wished for anything. Of its keys only the fingerprints are
-/// known: they come back where the rest of the file has them all.
-pub(super) fn user(
-    live: &VmObserved,
-    record: Option<&Record>,
-    desired: &Desired,
-    told: &mut Vec<Diagnostic>,
-) -> Option<UserConfig> {
-    let now = &live.cloud_init;
-    let named = !now.user.is_empty() && was_applied(record, "user_config.username");
-    let keys = was_applied(record, "user_config.ssh_authorized_keys").then(|| {
-        let users = declared(desired).filter_map(|vm| vm.user_config.as_ref());
-        let keys = users.flat_map(|user| user.ssh_authorized_keys.iter().flatten());
-        let known: BTreeMap<String, &SshKey> = keys.map(|key| (key.fingerprint(), key)).collect();
-        now.ssh_keys.iter().map(|key| known.get(key).map(|key| (*key).clone())).collect::<Option<Vec<SshKey>>>()
-    });
-    if keys == Some(None) {
-        let what = format!("the SSH keys of VM {} stay as they are: the file does not have them any more", live.id);
-        let hint = "put `ssh_authorized_keys` into its `user_config` to look after them again";
-        told.push(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id));
-    }
-    let config = UserConfig { username: named.then(|| now.user.clone()), ssh_authorized_keys: keys.flatten() };
+/// The user of a VM, as far as phoenix made it so; `None`: nobody wished for anything. Of its keys only the
+/// fingerprints are known: they come back where the rest of the file has them all.
+pub(super) fn user(live: &VmObserved, record: Option<&Record>, desired: &Desired) -> Option<UserConfig> {
+    let name = &live.cloud_init.user;
+    let named = !name.is_empty() && was_applied(record, "user_config.username");
+    let config = UserConfig {
+        username: named.then(|| name.clone()),
+        ssh_authorized_keys: was_applied(record, SSH_KEYS).then(|| keys(live, desired)).flatten(),
+    };
     (config != UserConfig::default()).then_some(config)
+}
+
+/// The SSH keys of a VM, where the file has them all.
+fn keys(live: &VmObserved, desired: &Desired) -> Option<Vec<SshKey>> {
+    let users = declared(desired).filter_map(|vm| vm.user_config.as_ref());
+    let keys = users.flat_map(|user| user.ssh_authorized_keys.iter().flatten());
+    let known: BTreeMap<String, &SshKey> = keys.map(|key| (key.fingerprint(), key)).collect();
+    live.cloud_init.ssh_keys.iter().map(|key| known.get(key).map(|key| (*key).clone())).collect()
 }
 
 /// A user as an entry has it.

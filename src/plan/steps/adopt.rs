@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::draft::Draft;
+use super::update::Existing;
 use super::volumes;
-use crate::diag::{Diagnostic, has_errors};
+use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Record};
 use crate::observed::options::AGENT;
 use crate::observed::{RecordError, VmObserved, with_record};
@@ -17,18 +18,18 @@ use crate::plan::{Change, VmPlan, cloud_init, codes, diff, disk, drift, prefligh
 pub(super) fn plan_adopted(
     mut draft: Draft,
     vm: &DesiredVm,
-    (live, mut record): (&VmObserved, Record),
+    live: &VmObserved,
+    mut record: Record,
     scene: &Scene<'_>,
-    problems: &mut Vec<Diagnostic>,
-) -> VmPlan {
-    let before = problems.len();
-    disk::boot_disk(vm, live, scene, problems);
-    cloud_init::preflight(vm, Some(live), problems);
-    let mounts = volumes::granted(vm, scene, problems);
-    preflight::host(vm, Some(live), scene, problems);
-    problems.extend(room(live, &record));
+) -> (VmPlan, Vec<Diagnostic>) {
+    draft.finds(disk::boot_disk(vm, live, scene));
+    draft.finds(cloud_init::without_drive(vm, live));
+    let mounts = volumes::granted(vm, scene);
+    draft.finds(mounts.problems);
+    draft.finds(preflight::host(vm, Some(live), scene));
+    draft.finds(room(live, &record));
     let changes = diff::changes(vm, live, scene);
-    if has_errors(&problems[before..]) {
+    if draft.is_refused() {
         draft.changes = changes;
         return draft.into_plan(None);
     }
@@ -36,7 +37,7 @@ pub(super) fn plan_adopted(
     if room(live, &record).is_some() {
         record.applied.clear();
     }
-    draft.update(vm, live, &record, &mounts, scene, problems)
+    draft.update(vm, &Existing { live, record: &record, mounts: &mounts.mounts }, scene)
 }
 
 /// What is as it would be had phoenix applied it; nothing where the agent is off, with which phoenix begins.

@@ -7,17 +7,13 @@ use crate::plan::staging::Staging;
 use crate::plan::verified::Verified;
 use crate::plan::{Mount, Scene};
 
-/// What the file says of one VM, and what is known of it: what its steps are planned from.
+/// What the file says of one VM, and what is known of it.
 #[derive(Clone, Copy)]
-pub(super) struct Case<'a> {
+pub(super) struct Facts<'a> {
     /// The VM as the file has it.
     pub(super) vm: &'a DesiredVm,
     /// What its record says.
     pub(super) record: &'a Record,
-    /// The same for steps to share.
-    pub(super) desired: &'a Arc<DesiredVm>,
-    /// What its record says in the end.
-    pub(super) last: &'a Arc<Record>,
     /// Its volumes, resolved.
     pub(super) mounts: &'a [Arc<Mount>],
     /// What lies beside its scripts.
@@ -26,7 +22,18 @@ pub(super) struct Case<'a> {
     pub(super) scene: &'a Scene<'a>,
 }
 
-impl<'a> Case<'a> {
+/// One VM's case: what its steps are planned from.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    /// What is known.
+    pub(super) facts: Facts<'a>,
+    /// The VM as the file has it, for steps to share.
+    pub(super) desired: &'a Arc<DesiredVm>,
+    /// What its record says in the end.
+    pub(super) last: &'a Arc<Record>,
+}
+
+impl<'a> Facts<'a> {
     /// Whether the record says that the volume is mounted, from where the file has it.
     pub(super) fn is_mounted(&self, mount: &Mount) -> bool {
         self.record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source))

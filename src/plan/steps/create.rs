@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::case::Case;
+use super::case::{Case, Facts};
 use super::draft::Draft;
 use super::follow::Steps;
 use super::guest;
@@ -19,23 +19,20 @@ impl Draft {
         making: Making,
         mounts: &[Arc<Mount>],
         scene: &Scene<'_>,
-        problems: &mut Vec<Diagnostic>,
-    ) -> VmPlan {
+    ) -> (VmPlan, Vec<Diagnostic>) {
         let origin = Origin::of(vm, &making, scene);
         self.changes = diff::new_values(vm, origin.mode);
         self.changes.extend(origin.drives.into_iter().flat_map(|template| diff::drive(vm, template, scene)));
-        cloud_init::preflight(vm, origin.drives, problems);
-        if vm.is_template {
-            template::drive(vm, origin.drives, problems);
-        }
+        self.finds(origin.drives.and_then(|source| cloud_init::without_drive(vm, source)));
+        self.finds(origin.drives.and_then(|source| template::drive(vm, source)));
         let staging = Staging::of(vm, mounts, scene.desired);
         let nothing =
             Record { is_template: vm.is_template, ..Record::creating(&scene.desired.settings.project, vm.vm_id) };
-        let mut no_room = Vec::new();
-        let mut last = guest::last_record(vm, &nothing, mounts, &staging, (scene, vm.started));
-        preflight::notes(vm, &mut last, &mut no_room);
+        let facts = Facts { vm, record: &nothing, mounts, staging: &staging, scene };
+        let mut last = guest::last_record(&facts, vm.started);
+        self.finds(preflight::notes(vm, &mut last));
         let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
-        let case = Case { vm, desired: &desired, record: &nothing, last: &last, mounts, staging: &staging, scene };
+        let case = Case { facts, desired: &desired, last: &last };
         if let Some(leftover) = making.leftover {
             self.does(Step::RemoveLeftover(leftover), Outcome::Update, "left over by an interrupted run");
             self.awaits(earlier::clone(vm.vm_id, &scene.desired.settings.project, scene.observed));
@@ -59,10 +56,9 @@ impl Draft {
             start: vm.started.then_some("the VM is new"),
             bring_up: vm.started.then_some("the guest boots for the first time"),
         };
-        self.follow(&case, &steps, problems);
+        self.follow(&case, &steps);
         self.does(Step::Record(Arc::clone(&last)), Outcome::Create, "the VM gets a record");
-        guest::left_open(&case, problems);
-        problems.extend(no_room);
+        self.finds(guest::left_open(&facts));
         self.completing = true;
         self.into_plan(Some(desired))
     }

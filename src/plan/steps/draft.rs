@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::guest;
+use crate::diag::{Diagnostic, has_errors};
 use crate::model::{ActionKind, DesiredVm, Digest, Disruption, Outcome, Timeouts, VmId};
 use crate::plan::{Action, Change, Earlier, Retired, Step, VmPlan, Waiting};
 
@@ -17,14 +18,16 @@ pub(in crate::plan) struct Draft {
     pub(super) retired: Option<Box<Retired>>,
     /// The VM is not to run: whatever its guest lacks is left open.
     pub(super) off: bool,
-    /// The guest agent of the running VM is switched on only by a restart that is not planned: whatever its guest lacks is
-    /// left open.
+    /// The guest agent of the running VM is switched on only by a restart that is not planned: whatever its guest lacks
+    /// is left open.
     pub(super) no_agent: bool,
     /// What is left open because of that.
     pub(super) open: Vec<String>,
     /// The VM has never been ready.
     pub(super) completing: bool,
     pub(super) timeouts: Timeouts,
+    /// What is to be known of the VM, or stands in the way of doing anything to it.
+    found: Vec<Diagnostic>,
 }
 
 impl Draft {
@@ -46,11 +49,22 @@ impl Draft {
             open: Vec::new(),
             completing: false,
             timeouts: declared.map(|vm| vm.timeouts).unwrap_or_default(),
+            found: Vec::new(),
         }
     }
 
-    /// The plan; of a VM that is not to be what the file says, `desired` is `None`.
-    pub(super) fn into_plan(self, desired: Option<Arc<DesiredVm>>) -> VmPlan {
+    /// Notes what was found.
+    pub(super) fn finds(&mut self, found: impl IntoIterator<Item = Diagnostic>) {
+        self.found.extend(found);
+    }
+
+    /// Whether something that was found so far stands in the way.
+    pub(super) fn is_refused(&self) -> bool {
+        has_errors(&self.found)
+    }
+
+    /// The plan, and what was found; of a VM that is not to be what the file says, `desired` is `None`.
+    pub(super) fn into_plan(self, desired: Option<Arc<DesiredVm>>) -> (VmPlan, Vec<Diagnostic>) {
         let acts = self.actions.iter().any(|action| action.outcome.acts());
         let made = [ActionKind::Clone, ActionKind::CreateFromImage];
         let created = self.actions.iter().any(|a| made.contains(&a.kind) && a.outcome == Outcome::Create);
@@ -64,7 +78,7 @@ impl Draft {
             Outcome::NoOp
         };
         let disruption = self.actions.iter().map(|a| a.disruption).max().unwrap_or(Disruption::None);
-        VmPlan {
+        let plan = VmPlan {
             vm: self.vm,
             name: self.name,
             outcome,
@@ -78,7 +92,8 @@ impl Draft {
             retired: self.retired,
             desired: desired.filter(|_| acts),
             completing: self.completing && acts,
-        }
+        };
+        (plan, self.found)
     }
 
     /// Why nothing is done in the guest, if that is so.

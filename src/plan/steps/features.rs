@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::case::Case;
+use super::case::{Case, Facts};
 use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Key, Outcome, Record, is_noted};
@@ -67,8 +67,9 @@ impl<'a> Features<'a> {
 
 impl Draft {
     /// Adds what is done for features.
-    pub(super) fn features(&mut self, case: &Case<'_>, problems: &mut Vec<Diagnostic>) {
-        let Case { vm, record, mounts, staging, scene, .. } = *case;
+    pub(super) fn features(&mut self, case: &Case<'_>) {
+        let facts = case.facts;
+        let Facts { vm, record, mounts, staging, scene } = facts;
         let staged = &staging.digests;
         if vm.features.is_empty() {
             return;
@@ -76,11 +77,11 @@ impl Draft {
         let Some(channel) = mounts.iter().find(|mount| mount.channel) else {
             let what = format!("no volume brings the scripts of its features to VM {}", vm.vm_id);
             let hint = "set `hypervisor.persistent_storage.server` to an address the guests reach";
-            problems.push(Diagnostic::error(codes::NO_NODE_ADDRESS, what).vm(vm.vm_id).hint(hint));
+            self.finds([Diagnostic::error(codes::NO_NODE_ADDRESS, what).vm(vm.vm_id).hint(hint)]);
             return;
         };
         let features = Features::of(scene, record);
-        let moved = !case.is_mounted(channel);
+        let moved = !facts.is_mounted(channel);
         let is_new = |standing| matches!(standing, Standing::Changed | Standing::Open);
         let changed = vm.features.iter().any(|feature| is_new(features.standing(&feature.name)));
         let reason = match () {
@@ -96,7 +97,7 @@ impl Draft {
             let (channel, files) = (Arc::clone(channel), staging.files(vm, scene.desired));
             self.does(Step::StageScripts(Box::new(StageStep { channel, files })), outcome, reason);
             if outcome == Outcome::Update && self.leaves_open().is_none() {
-                preflight::utilities(vm, record, staged, problems);
+                self.finds(preflight::utilities(vm, record, staged));
             }
         } else {
             self.idle(ActionKind::StageScripts, "it is all there");

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::case::Case;
+use super::case::{Case, Facts};
 use super::draft::Draft;
 use super::{features, volumes};
-use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Disruption, Outcome};
 use crate::observed::options::Row;
 use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep};
@@ -38,13 +37,14 @@ pub(super) struct Steps {
 
 impl Draft {
     /// Adds everything between the clone and the record.
-    pub(super) fn follow(&mut self, case: &Case<'_>, steps: &Steps, problems: &mut Vec<Diagnostic>) {
-        let Case { vm, record, mounts, scene, .. } = *case;
+    pub(super) fn follow(&mut self, case: &Case<'_>, steps: &Steps) {
+        let facts = case.facts;
+        let Facts { vm, record, mounts, scene, .. } = facts;
         let acting = steps.acting;
         let to_run = features::Features::of(scene, record).any_to_run(vm);
-        let guest = case.guest();
-        let to_mount = mounts.iter().any(|mount| !case.is_mounted(mount) || guest.lost_mount(&mount.mount_point));
-        let removed: Vec<_> = case.undeclared().collect();
+        let guest = facts.guest();
+        let to_mount = mounts.iter().any(|mount| !facts.is_mounted(mount) || guest.lost_mount(&mount.mount_point));
+        let removed: Vec<_> = facts.undeclared().collect();
 
         match steps.configure {
             Some((reason, disruption)) => {
@@ -78,7 +78,7 @@ impl Draft {
         self.either(Step::Start, acting, steps.start, otherwise);
         let boots = steps.bring_up.or(steps.start).or(steps.restart.then_some("the guest boots again"));
         let exported = volumes::Exported::to(vm.vm_id, record, mounts, scene);
-        exported.told(vm.vm_id, problems);
+        self.finds(exported.problem(vm.vm_id));
         let wanted = boots
             .or((!removed.is_empty()).then_some("a volume is to be unmounted"))
             .or(to_mount.then_some("a volume is to be mounted"))
@@ -100,12 +100,12 @@ impl Draft {
             self.push(Action::does(step, Outcome::Update, "it is no longer declared").to(at.as_str()));
         }
         let need = volumes::Need { exported, boots: boots.is_some(), export: wanted };
-        self.volumes(case, &need, problems);
+        self.volumes(&facts, &need);
         if self.leaves_open().is_none() {
-            self.volume_changes(case);
+            self.volume_changes(&facts);
         }
 
-        self.features(case, problems);
+        self.features(case);
         if vm.is_template {
             self.does(Step::CleanGuest, acting, "its clones begin as new machines");
             self.does(Step::ConvertToTemplate, acting, "it becomes a template");

@@ -1,12 +1,9 @@
 //! What is done inside a guest, and what is left open while its VM is not to run.
 
-use std::sync::Arc;
-
-use super::case::Case;
+use super::case::Facts;
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, DesiredVm, Record, RecordState, VmId, is_noted, noted};
-use crate::plan::staging::Staging;
-use crate::plan::{Mount, Scene, codes, drift};
+use crate::model::{ActionKind, Record, RecordState, VmId, is_noted, noted};
+use crate::plan::{codes, drift};
 
 /// Why nothing is done in the guest of a VM that is not to run.
 pub(super) const LEFT_OPEN: &str = "the VM is not to run";
@@ -57,13 +54,13 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
 }
 
 /// Says what the guest of a VM that is not to run lacks.
-pub(super) fn left_open(case: &Case<'_>, problems: &mut Vec<Diagnostic>) {
-    let Case { vm, record, mounts, scene, .. } = *case;
+pub(super) fn left_open(facts: &Facts<'_>) -> Option<Diagnostic> {
+    let Facts { vm, record, mounts, scene, .. } = *facts;
     if vm.started {
-        return;
+        return None;
     }
-    let mut open: Vec<String> = case.undeclared().map(|(at, _)| format!("unmount {at}")).collect();
-    let unmounted = mounts.iter().filter(|mount| !case.is_mounted(mount));
+    let mut open: Vec<String> = facts.undeclared().map(|(at, _)| format!("unmount {at}")).collect();
+    let unmounted = mounts.iter().filter(|mount| !facts.is_mounted(mount));
     open.extend(unmounted.map(|mount| format!("mount {}", mount.mount_point)));
     for feature in &vm.features {
         let digest = scene.desired.scripts.features.get(&feature.name).map_or("", |script| &*script.digest);
@@ -71,31 +68,24 @@ pub(super) fn left_open(case: &Case<'_>, problems: &mut Vec<Diagnostic>) {
             open.push(format!("feature {}", feature.name));
         }
     }
-    if !open.is_empty() {
-        let what = format!("VM {} is not to run, so this is left open: {}", vm.vm_id, open.join(", "));
-        problems.push(Diagnostic::notice(codes::LEFT_OPEN, what).vm(vm.vm_id));
-    }
+    let what = || format!("VM {} is not to run, so this is left open: {}", vm.vm_id, open.join(", "));
+    (!open.is_empty()).then(|| Diagnostic::notice(codes::LEFT_OPEN, what()).vm(vm.vm_id))
 }
 
 /// Says what the guest of a running VM lacks whose agent is off until it restarts.
-pub(super) fn waits_for_agent(vm: VmId, open: &[String], problems: &mut Vec<Diagnostic>) {
+pub(super) fn waits_for_agent(vm: VmId, open: &[String]) -> Option<Diagnostic> {
     if open.is_empty() {
-        return;
+        return None;
     }
     let what =
         format!("the guest agent of VM {vm} is off until the VM restarts, so this is left open: {}", open.join(", "));
     let hint = "`phoenix apply --restart` restarts the VM and does it";
-    problems.push(Diagnostic::notice(codes::LEFT_OPEN, what).vm(vm).hint(hint));
+    Some(Diagnostic::notice(codes::LEFT_OPEN, what).vm(vm).hint(hint))
 }
 
 /// What the record of a VM says when all its actions are done; `inside`: something is done in its guest.
-pub(super) fn last_record(
-    vm: &DesiredVm,
-    record: &Record,
-    mounts: &[Arc<Mount>],
-    staging: &Staging,
-    (scene, inside): (&Scene<'_>, bool),
-) -> Record {
+pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
+    let Facts { vm, record, mounts, staging, scene } = *facts;
     let mut last = Record { applied: drift::applied(vm), ..record.clone() };
     if record.state == RecordState::Creating {
         match &vm.cloud_image {

@@ -64,8 +64,9 @@ impl<'o> Origin<'o> {
     }
 }
 
-/// The template whose drives a clone will have: where its own is not built yet, the one that this is cloned from. `None`: it
-/// has a cloud-init drive in any case, as whatever is made from an image, or is told something by cloud-init.
+/// The template whose drives a clone will have: where its own is not built yet, the one that this is cloned from.
+/// `None`: it has a cloud-init drive in any case, as whatever is made from an image, or is told something by
+/// cloud-init.
 fn drives<'o>(vm: &DesiredVm, scene: &Scene<'o>) -> Option<&'o VmObserved> {
     let mut clone = vm;
     while let Some(template) = template::awaited(clone, scene) {

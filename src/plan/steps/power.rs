@@ -9,36 +9,26 @@ use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordSta
 use crate::observed::VmObserved;
 use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
-use crate::plan::{Action, Mount, MountStep, Power, Step, VmPlan, codes, preflight, volumes};
+use crate::plan::volumes::{self, Resolved};
+use crate::plan::{Action, Mount, MountStep, Power, Step, VmPlan, codes, preflight};
 
-/// Plans what is to be done to the power of a VM. What stands in the way goes to `problems`.
-pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> VmPlan {
+/// Plans what is to be done to the power of a VM, and says what was found.
+pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
     let declared = scene.desired.vms.iter().find(|declared| declared.vm_id == vm);
     let mut draft = Draft::of(vm, declared.map(|vm| vm.vm_name.clone()).unwrap_or_default(), declared);
     let Some(live) = scene.observed.vms.get(&vm) else {
-        problems.push(absent(vm, scene.observed));
+        draft.finds([absent(vm, scene.observed)]);
         return draft.into_plan(None);
     };
     draft.name.clone_from(&live.name);
-    let before = problems.len();
-    let mut record = None;
-    match owned(live, &scene.desired.settings.project) {
-        Err(problem) => problems.push(problem.vm(vm)),
-        Ok(_) if live.template => {
-            let what = format!("VM {vm} is a template: templates do not run");
-            problems.push(Diagnostic::error(codes::IS_TEMPLATE, what).vm(vm));
+    draft.finds(preflight::lock(vm, live, scene.observed));
+    let record = match able(live, power, scene) {
+        Ok(record) if !draft.is_refused() => record,
+        refused => {
+            draft.finds(refused.err().map(|problem| problem.vm(vm)));
+            return draft.into_plan(None);
         }
-        Ok(record) if record.state == RecordState::Creating && power != Power::Stop => {
-            let what = format!("VM {vm} was not finished by an earlier run");
-            let hint = format!("`phoenix create {vm}` completes it");
-            problems.push(Diagnostic::error(codes::UNFINISHED, what).vm(vm).hint(hint));
-        }
-        Ok(found) => record = Some(found),
-    }
-    preflight::lock(vm, live, scene.observed, problems);
-    if problems.len() > before {
-        return draft.into_plan(None);
-    }
+    };
     let against = match (power, declared.map(|vm| vm.started)) {
         (Power::Stop, Some(true)) => Some("starts it again"),
         (Power::Start | Power::Restart, Some(false)) => Some("shuts it down"),
@@ -46,7 +36,8 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>, pro
     };
     if let Some(then) = against {
         let what = format!("the file wishes VM {vm} otherwise: the next apply {then}");
-        problems.push(Diagnostic::notice(codes::POWER_AGAINST_FILE, what).vm(vm).hint("`started` says what is wished"));
+        let against = Diagnostic::notice(codes::POWER_AGAINST_FILE, what).vm(vm);
+        draft.finds([against.hint("`started` says what is wished")]);
     }
     draft.basis = Some(live.digest.clone());
     let asked = "somebody asks for it";
@@ -64,12 +55,32 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>, pro
     if power == Power::Stop {
         return draft.into_plan(None);
     }
-    let volumes = record.and_then(|record| Volumes::of(live, record, declared, scene, problems));
+    let has_volumes = !record.volumes.is_empty() || !scene.exports.own_of(vm).is_empty();
+    let volumes = has_volumes.then(|| Volumes::of(live, record, declared, scene)).transpose();
+    let volumes = volumes.unwrap_or_else(|left| {
+        draft.finds(left);
+        None
+    });
     if boots && live.agent {
         draft.does(Step::AwaitAgent, Outcome::Update, "the guest boots");
     }
     let desired = volumes.and_then(|volumes| draft.look_after(volumes, boots, scene));
     draft.into_plan(desired)
+}
+
+/// The record of a VM whose power is to change; why it cannot, otherwise.
+fn able<'o>(live: &'o VmObserved, power: Power, scene: &Scene<'_>) -> Result<&'o Record, Diagnostic> {
+    let vm = live.id;
+    let record = owned(live, &scene.desired.settings.project)?;
+    if live.template {
+        let what = format!("VM {vm} is a template: templates do not run");
+        return Err(Diagnostic::error(codes::IS_TEMPLATE, what));
+    }
+    if record.state == RecordState::Creating && power != Power::Stop {
+        let what = format!("VM {vm} was not finished by an earlier run");
+        return Err(Diagnostic::error(codes::UNFINISHED, what).hint(format!("`phoenix create {vm}` completes it")));
+    }
+    Ok(record)
 }
 
 /// The volumes of a VM that is started, as the last apply left them.
@@ -80,36 +91,29 @@ struct Volumes<'a> {
 }
 
 impl<'a> Volumes<'a> {
-    /// What the file says of the volumes, if that is what was applied. The record alone counts for nothing here: every
-    /// account with rights on the VM can write it.
+    /// What the file says of the volumes, if that is what was applied; otherwise, why they are not looked after. The
+    /// record alone counts for nothing here: every account with rights on the VM can write it.
     fn of(
         live: &VmObserved,
         record: &'a Record,
         declared: Option<&'a DesiredVm>,
         scene: &Scene<'a>,
-        problems: &mut Vec<Diagnostic>,
-    ) -> Option<Self> {
+    ) -> Result<Self, Vec<Diagnostic>> {
         let own = scene.exports.own_of(live.id);
-        if record.volumes.is_empty() && own.is_empty() {
-            return None;
-        }
-        let mut left = |why: String| {
+        let left = |why: &str| {
             let what = format!("the volumes of VM {} are not looked after: {why}", live.id);
-            problems.push(Diagnostic::notice(codes::VOLUMES_LEFT, what).vm(live.id));
-            None
+            Diagnostic::notice(codes::VOLUMES_LEFT, what).vm(live.id)
         };
-        let Some(vm) = declared else { return left("the file does not declare it".to_owned()) };
+        let Some(vm) = declared else { return Err(vec![left("the file does not declare it")]) };
         if !live.agent {
-            return left("its guest agent is switched off; the next apply switches it on".to_owned());
+            return Err(vec![left("its guest agent is switched off; the next apply switches it on")]);
         }
-        let mut refused = Vec::new();
-        let mounts = volumes::resolve(vm, &scene.desired.settings, scene.observed, &mut refused);
-        scene.grants.judge(vm, &mounts, &mut refused);
+        let Resolved { mounts, problems: mut refused } = volumes::resolve(vm, &scene.desired.settings, scene.observed);
+        refused.extend(scene.grants.refuses(vm, &mounts));
         if has_errors(&refused) {
             // Whoever only starts a VM gives it nothing; so it is no error here.
-            left("the target refuses what they need".to_owned());
-            problems.extend(refused.into_iter().map(|problem| Diagnostic { severity: Severity::Warning, ..problem }));
-            return None;
+            let refused = refused.into_iter().map(|problem| Diagnostic { severity: Severity::Warning, ..problem });
+            return Err(std::iter::once(left("the target refuses what they need")).chain(refused).collect());
         }
         // A run that died between an export and its mount has taken it out of the record.
         let applied = |mount: &Mount| {
@@ -120,9 +124,9 @@ impl<'a> Volumes<'a> {
         };
         let named = |at: &String| mounts.iter().any(|mount| mount.mount_point == *at);
         if !mounts.iter().all(|mount| applied(mount)) || !record.volumes.keys().all(named) {
-            return left("the file says something else than was applied; the next apply mounts them".to_owned());
+            return Err(vec![left("the file says something else than was applied; the next apply mounts them")]);
         }
-        Some(Self { vm, record, mounts })
+        Ok(Self { vm, record, mounts })
     }
 }
 

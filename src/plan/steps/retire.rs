@@ -9,8 +9,8 @@ use crate::plan::earlier::leftover;
 use crate::plan::existing::{absent, owned};
 use crate::plan::{Action, Leftover, Retired, Step, VmPlan, codes, preflight};
 
-/// Plans that a VM goes. What stands in the way goes to `problems`; such a VM gets no actions.
-pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> VmPlan {
+/// Plans that a VM goes, and says what was found. One that something stands in the way of gets no actions.
+pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
     let declared = scene.desired.vms.iter().find(|declared| declared.vm_id == vm);
     let mut draft = Draft::of(vm, declared.map(|vm| vm.vm_name.clone()).unwrap_or_default(), declared);
     let Some(live) = scene.observed.vms.get(&vm) else {
@@ -19,7 +19,7 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut 
         if problem.code == codes::NO_SUCH_VM {
             problem.severity = Severity::Warning;
         }
-        problems.push(problem);
+        draft.finds([problem]);
         return draft.into_plan(None);
     };
     if declared.is_none() {
@@ -31,22 +31,20 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut 
         Some(Leftover::Placeholder) if declared.is_none() => None,
         left => left,
     };
-    let before = problems.len();
-    if let Some(problem) = forbidden(live, left, scene) {
-        problems.push(problem.vm(vm));
-    }
+    draft.finds(forbidden(live, left, scene).map(|problem| problem.vm(vm)));
     if left.is_none() {
-        preflight::lock(vm, live, scene.observed, problems);
+        draft.finds(preflight::lock(vm, live, scene.observed));
         if declared.is_some_and(|vm| vm.protected == Some(true)) && !live.protection {
-            problems.push(protected(vm).vm(vm));
+            draft.finds([protected(vm).vm(vm)]);
         }
     }
-    if problems.len() > before {
+    if draft.is_refused() {
         return draft.into_plan(None);
     }
     if declared.is_some() {
         let what = format!("VM {vm} is still declared: the next apply makes it anew");
-        problems.push(Diagnostic::warning(codes::STILL_DECLARED, what).vm(vm).hint("take it out of the file, too"));
+        let still = Diagnostic::warning(codes::STILL_DECLARED, what).vm(vm);
+        draft.finds([still.hint("take it out of the file, too")]);
     }
     draft.basis = Some(live.digest.clone());
     let mut retired = Retired::default();
@@ -67,7 +65,7 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>, problems: &mut 
                  account with rights on the VM can write",
                 live.name
             );
-            problems.push(Diagnostic::notice(codes::CLAIMED, what).vm(vm));
+            draft.finds([Diagnostic::notice(codes::CLAIMED, what).vm(vm)]);
         }
         (retired.erases, retired.keeps) = inventory(live);
     }

@@ -22,10 +22,10 @@ fn disturbs(action: &Action) -> bool {
     action.outcome.acts() && (disk || action.disruption >= Disruption::Network)
 }
 
-/// Tells snapshots of runs that did not come to their end.
-pub(super) fn kept(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
+/// The snapshots of runs that did not come to their end.
+pub(super) fn kept(live: &VmObserved) -> impl Iterator<Item = Diagnostic> {
     let id = live.id;
-    for name in live.own_snapshots() {
+    live.own_snapshots().map(move |name| {
         let (what, hint) = if live.half_snapshots.contains(name) {
             let what = format!("VM {id} has the snapshot `{name}`, half made or half removed: nothing goes back to it");
             (what, format!("`qm delsnapshot {id} {name} --force` removes it, once no task works on it any more"))
@@ -33,8 +33,8 @@ pub(super) fn kept(live: &VmObserved, problems: &mut Vec<Diagnostic>) {
             let what = format!("VM {id} has the snapshot `{name}` of a run that did not come to its end");
             (what, format!("`phoenix rollback {id}` goes back to it; `qm delsnapshot {id} {name}` removes it"))
         };
-        problems.push(Diagnostic::notice(codes::SNAPSHOT_KEPT, what).vm(id).hint(hint));
-    }
+        Diagnostic::notice(codes::SNAPSHOT_KEPT, what).vm(id).hint(hint)
+    })
 }
 
 /// What keeps Proxmox from taking a snapshot of a VM: the disk and why.
@@ -59,23 +59,20 @@ fn refused(live: &VmObserved, scene: &Scene<'_>) -> Option<String> {
 
 impl Draft {
     /// Spans a net under the actions, if one of them disturbs the VM.
-    pub(super) fn net(&mut self, vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) {
+    pub(super) fn net(&mut self, vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) {
         if !self.actions.iter().any(disturbs) {
             return;
         }
         let id = vm.vm_id;
-        let mut refuse = |what: String, hint: &str| {
-            problems.push(Diagnostic::error(codes::NO_SNAPSHOT, what).vm(id).hint(hint));
-        };
-        if let Some(why) = refused(live, scene) {
-            refuse(format!("no snapshot can be taken of VM {id}: {why}"), "leave out `--snapshot` for this VM");
-        }
+        self.finds(refused(live, scene).map(|why| {
+            let what = format!("no snapshot can be taken of VM {id}: {why}");
+            Diagnostic::error(codes::NO_SNAPSHOT, what).vm(id).hint("leave out `--snapshot` for this VM")
+        }));
         if self.actions.iter().any(|action| action.kind == ActionKind::MoveDisk) {
             let what = format!("the boot disk of VM {id} moves, and a snapshot would stay where it was");
-            refuse(
-                what,
-                "move it without `--snapshot`: the volume that it leaves is kept, unless `--delete-source` says otherwise",
-            );
+            let hint = "move it without `--snapshot`: the volume that it leaves is kept, unless `--delete-source` says \
+                        otherwise";
+            self.finds([Diagnostic::error(codes::NO_SNAPSHOT, what).vm(id).hint(hint)]);
         }
         // Tells snapshots of one VM apart; Proxmox takes forty characters.
         let state = content_digest(format!("{id} {}", live.digest.0).as_bytes());
@@ -90,39 +87,31 @@ impl Draft {
     }
 }
 
-/// Plans that a VM goes back to a snapshot of phoenix's own. What stands in the way goes to `problems`.
-pub(in crate::plan) fn plan_rollback(
-    vm: VmId,
-    to: Option<&str>,
-    scene: &Scene<'_>,
-    problems: &mut Vec<Diagnostic>,
-) -> VmPlan {
+/// Plans that a VM goes back to a snapshot of phoenix's own, and says what was found.
+pub(in crate::plan) fn plan_rollback(vm: VmId, to: Option<&str>, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
     let declared = scene.desired.vms.iter().find(|declared| declared.vm_id == vm);
     let mut draft = Draft::of(vm, declared.map(|vm| vm.vm_name.clone()).unwrap_or_default(), declared);
     let Some(live) = scene.observed.vms.get(&vm) else {
-        problems.push(absent(vm, scene.observed));
+        draft.finds([absent(vm, scene.observed)]);
         return draft.into_plan(None);
     };
     draft.name.clone_from(&live.name);
-    let before = problems.len();
-    if let Err(problem) = owned(live, &scene.desired.settings.project) {
-        problems.push(problem.vm(vm));
-    }
-    preflight::lock(vm, live, scene.observed, problems);
+    draft.finds(owned(live, &scene.desired.settings.project).err().map(|problem| problem.vm(vm)));
+    draft.finds(preflight::lock(vm, live, scene.observed));
     let name = match chosen(live, to) {
         Ok(name) => name,
         Err(problem) => {
-            problems.push(problem.vm(vm));
+            draft.finds([problem.vm(vm)]);
             return draft.into_plan(None);
         }
     };
-    if problems.len() > before {
+    if draft.is_refused() {
         return draft.into_plan(None);
     }
     let what =
         format!("whatever VM {vm} wrote to its disks since snapshot `{name}` is lost, and how it was configured since");
     let hint = format!("data on shares stays; the snapshot, too: `qm delsnapshot {vm} {name}` removes it");
-    problems.push(Diagnostic::warning(codes::ROLLED_BACK, what).vm(vm).hint(hint));
+    draft.finds([Diagnostic::warning(codes::ROLLED_BACK, what).vm(vm).hint(hint)]);
     draft.basis = Some(live.digest.clone());
     let disruption = if live.running { Disruption::Stop } else { Disruption::None };
     let reason = "somebody asks for it";

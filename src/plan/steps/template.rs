@@ -18,11 +18,10 @@ impl Draft {
         live: &VmObserved,
         record: &Record,
         scene: &Scene<'_>,
-        problems: &mut Vec<Diagnostic>,
-    ) -> VmPlan {
+    ) -> (VmPlan, Vec<Diagnostic>) {
         self.idle(made_by(vm), "the VM exists");
         if record.state.is_ready() {
-            template::differs(vm, live, record, scene, problems);
+            self.finds(template::differs(vm, live, record, scene));
             for feature in vm.features.iter().filter(|feature| record.features.contains_key(&*feature.name)) {
                 self.push(Action::idle(ActionKind::Feature, "it ran to success").to(Arc::clone(&feature.name)));
             }
@@ -30,13 +29,13 @@ impl Draft {
             self.idle(ActionKind::Record, "it says so already");
             return self.into_plan(None);
         }
-        preflight::completed(vm, problems);
-        preflight::lock(vm.vm_id, live, scene.observed, problems);
+        self.finds([preflight::completed(vm)]);
+        self.finds(preflight::lock(vm.vm_id, live, scene.observed));
         self.does(Step::ConvertToTemplate, Outcome::Update, "an interrupted run did not get to its end");
         // What ran in it and was applied to it stays what the record says: the file may have changed since.
         let last = Record { state: RecordState::Ready, ..record.clone() };
         self.does(Step::Record(Arc::new(last)), Outcome::Update, "something it says changes");
-        template::differs(vm, live, record, scene, problems);
+        self.finds(template::differs(vm, live, record, scene));
         self.basis = Some(live.digest.clone());
         self.completing = true;
         self.into_plan(Some(Arc::new(vm.clone())))

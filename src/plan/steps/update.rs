@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::case::Case;
+use super::case::{Case, Facts};
 use super::draft::Draft;
 use super::follow::Steps;
 use super::guest;
@@ -12,6 +12,16 @@ use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordSta
 use crate::observed::VmObserved;
 use crate::plan::staging::{self, Staging};
 use crate::plan::{Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, preflight};
+
+/// A VM of ours that is there.
+pub(super) struct Existing<'a> {
+    /// As the target has it.
+    pub(super) live: &'a VmObserved,
+    /// What its record says, or is to say before anything else is done.
+    pub(super) record: &'a Record,
+    /// Its volumes, resolved.
+    pub(super) mounts: &'a [Arc<Mount>],
+}
 
 impl Draft {
     /// Whether the guest has a changed network card when everything planned is done.
@@ -23,18 +33,17 @@ impl Draft {
     pub(super) fn update(
         mut self,
         vm: &DesiredVm,
-        live: &VmObserved,
-        record: &Record,
-        mounts: &[Arc<Mount>],
+        existing: &Existing<'_>,
         scene: &Scene<'_>,
-        problems: &mut Vec<Diagnostic>,
-    ) -> VmPlan {
+    ) -> (VmPlan, Vec<Diagnostic>) {
+        let Existing { live, record, mounts } = *existing;
         // What is shut down first changes without being disturbed.
         let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
         let live = shut_down.as_ref().unwrap_or(live);
         let staging = Staging::of(vm, mounts, scene.desired);
         let record = &staging::brought_up(record, vm, scene.desired, &staging);
-        self.changes = drift::changes(vm, live, record, scene, problems);
+        self.changes = drift::changes(vm, live, record, scene);
+        self.finds(drift::drifted(vm.vm_id, &self.changes));
         if !self.off {
             self.waiting = diff::waiting(live);
         }
@@ -59,7 +68,7 @@ impl Draft {
         // What becomes a template is not left half made.
         self.no_agent = live.running && vm.started && !vm.is_template && !restart && !live.has_agent_now();
         if completing && vm.started && !self.no_agent {
-            preflight::completed(vm, problems);
+            self.finds([preflight::completed(vm)]);
         }
         let card = record.card || (!fresh && diff::changes_card(&self.changes).is_some());
         let asks_for_card = card && self.sees_card(vm, live, restart);
@@ -78,13 +87,13 @@ impl Draft {
             start: (!live.running && vm.started).then_some("the VM is stopped"),
             bring_up: (completing && vm.started).then_some("the guest has not been up yet"),
         };
-        let mut no_room = Vec::new();
-        let mut last = guest::last_record(vm, record, mounts, &staging, (scene, self.leaves_open().is_none()));
+        let facts = Facts { vm, record, mounts, staging: &staging, scene };
+        let mut last = guest::last_record(&facts, self.leaves_open().is_none());
         // Room is looked for with all that it may come to say.
         (last.unread, last.card) = (record.unread || steps.cloud_init.is_some(), card);
-        preflight::notes(vm, &mut last, &mut no_room);
+        let no_room = preflight::notes(vm, &mut last);
         let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
-        let case = Case { vm, desired: &desired, record, last: &last, mounts, staging: &staging, scene };
+        let case = Case { facts, desired: &desired, last: &last };
         self.idle(made_by(vm), "the VM exists");
         if live.record.valid().is_none() {
             self.does(Step::Adopt(Box::new(record.clone())), Outcome::Update, "the VM is taken over");
@@ -93,37 +102,37 @@ impl Draft {
             let first = Action::does(Step::Stop, Outcome::Update, "the VM is not to run");
             self.push(first.costing(Disruption::Stop));
         }
-        guest::left_open(&case, problems);
-        case.guest().told(vm.vm_id, problems);
-        self.follow(&case, &steps, problems);
+        self.finds(guest::left_open(&facts));
+        self.finds(facts.guest().silent(vm.vm_id));
+        self.follow(&case, &steps);
         if self.no_agent {
             if completing && self.open.is_empty() {
                 self.open.push(ActionKind::AwaitAgent.as_str().to_owned());
             }
-            guest::waits_for_agent(vm.vm_id, &self.open, problems);
+            self.finds(guest::waits_for_agent(vm.vm_id, &self.open));
         }
-        // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for what a
-        // run that was killed between an action and the record has forgotten.
+        // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for
+        // what a run that was killed between an action and the record has forgotten.
         let acts = self.actions.iter().any(|action| action.outcome.acts()) || drift::has_forgotten(vm, record);
         if !acts {
             self.idle(ActionKind::Record, "it says so already");
             return self.into_plan(None);
         }
-        problems.extend(no_room);
+        self.finds(no_room);
         // What becomes a template is shut down.
         let unread = !vm.is_template && last.unread && (live.running || steps.cloud_init.is_some()) && !self.boots();
         let card = card && !(asks_for_card && self.leaves_open().is_none());
         self.records(record, Record { unread, card, ..Record::clone(&last) });
         self.basis = Some(live.digest.clone());
         if scene.snapshot && !vm.is_template {
-            self.net(vm, live, scene, problems);
+            self.net(vm, live, scene);
         }
         let earlier = earlier::disk_move(live, &self.changes, scene.observed);
         if earlier.is_some() {
-            earlier::move_told(vm.vm_id, problems);
-            preflight::unlocked(vm.vm_id, live, problems);
+            self.finds([earlier::move_at_work(vm.vm_id)]);
+            self.finds(preflight::unlocked(vm.vm_id, live));
         } else {
-            preflight::lock(vm.vm_id, live, scene.observed, problems);
+            self.finds(preflight::lock(vm.vm_id, live, scene.observed));
         }
         self.awaits(earlier);
         self.completing = completing;

@@ -4,16 +4,17 @@ use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::case::Case;
+use super::case::Facts;
 use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Key, Outcome, Record, RecordState, VmId};
 use crate::observed::Export;
 use crate::plan::Scene;
-use crate::plan::{Action, Mount, MountStep, Step, codes, diff, preflight, volumes};
+use crate::plan::volumes::{self, Resolved};
+use crate::plan::{Action, Mount, MountStep, Step, codes, diff, preflight};
 
-/// Whether what the target exports to a running VM names the address that its guest has: if it does not, how, in words. Where
-/// no agent gave one, nothing is wrong: a plan is the same whether or not a guest answers.
+/// Whether what the target exports to a running VM names the address that its guest has: if it does not, how, in words.
+/// Where no agent gave one, nothing is wrong: a plan is the same whether or not a guest answers.
 pub(super) struct Exported(Option<String>);
 
 impl Exported {
@@ -35,13 +36,13 @@ impl Exported {
         self.0.as_ref().map(|_| "the guest has another address than the export names")
     }
 
-    /// Tells of an address that the exports do not name.
-    pub(super) fn told(&self, vm: VmId, problems: &mut Vec<Diagnostic>) {
-        let Some(what) = &self.0 else { return };
+    /// Says that the exports do not name the address.
+    pub(super) fn problem(&self, vm: VmId) -> Option<Diagnostic> {
+        let what = self.0.as_ref()?;
         let what = format!("VM {vm} does not reach its volumes, or loses them when it boots: {what}");
         let hint = "`phoenix apply` exports them to that address and mounts what is not mounted; what was written in the \
                     meantime may lie on the guest's own disk";
-        problems.push(Diagnostic::warning(codes::EXPORT_ADDRESS, what).vm(vm).hint(hint));
+        Some(Diagnostic::warning(codes::EXPORT_ADDRESS, what).vm(vm).hint(hint))
     }
 }
 
@@ -64,14 +65,14 @@ pub(super) struct Need {
     pub(super) export: Option<&'static str>,
 }
 
-/// The volumes of a VM, resolved. What it may not have is told in `problems`.
-pub(super) fn granted(vm: &DesiredVm, scene: &Scene<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Arc<Mount>> {
-    let mounts = volumes::resolve(vm, &scene.desired.settings, scene.observed, problems);
-    scene.grants.judge(vm, &mounts, problems);
+/// The volumes of a VM, resolved; among the problems, those that it may not have.
+pub(super) fn granted(vm: &DesiredVm, scene: &Scene<'_>) -> Resolved {
+    let Resolved { mounts, mut problems } = volumes::resolve(vm, &scene.desired.settings, scene.observed);
+    problems.extend(scene.grants.refuses(vm, &mounts));
     if !scene.observed.capabilities.host_files {
         problems.extend(mounts.iter().filter_map(|mount| out_of_reach(vm, mount)));
     }
-    mounts
+    Resolved { mounts, problems }
 }
 
 /// What is wrong with a volume of the node where the target reaches no files of it.
@@ -94,9 +95,9 @@ pub(super) fn exported(mounts: &[Arc<Mount>]) -> Step {
 
 impl Draft {
     /// Adds what is done for volumes.
-    pub(super) fn volumes(&mut self, case: &Case<'_>, need: &Need, problems: &mut Vec<Diagnostic>) {
-        let Case { vm, record, mounts, scene, .. } = *case;
-        let guest = case.guest();
+    pub(super) fn volumes(&mut self, facts: &Facts<'_>, need: &Need) {
+        let Facts { vm, record, mounts, scene, .. } = *facts;
+        let guest = facts.guest();
         let of = |mount: &Mount| match record.volumes.get(&mount.mount_point) {
             Some(source) if mount.is_from(source) && guest.lost_mount(&mount.mount_point) => {
                 (Outcome::Update, "it is gone from the guest")
@@ -115,7 +116,7 @@ impl Draft {
             let its_own = record.is_template && record.state != RecordState::Creating
                 || own.iter().any(|export| export.path == mount.export);
             if outcome == Outcome::Create && self.leaves_open().is_none() && !its_own {
-                preflight::directory(vm, mount, scene.observed, problems);
+                self.finds(preflight::directory(vm, mount, scene.observed));
             }
         }
         let mut exports = false;
@@ -130,7 +131,7 @@ impl Draft {
             self.push(some(|| exported(mounts), outcome, reason, ActionKind::ExportShare));
             exports = need.export.is_some();
             if outcome.acts() && self.leaves_open().is_none() {
-                preflight::nfs_server(vm, scene.observed, problems);
+                self.finds(preflight::nfs_server(vm, scene.observed));
             }
         } else if !own.is_empty() {
             let reason = "no volume of the VM comes from this node any more";
@@ -142,7 +143,7 @@ impl Draft {
                 (Outcome::NoOp, _) if exports && mount.served => (Outcome::Update, "its export may be another one"),
                 other => other,
             };
-            let step = || Step::Mount(MountStep { mount: Arc::clone(mount), verify: case.is_mounted(mount) });
+            let step = || Step::Mount(MountStep { mount: Arc::clone(mount), verify: facts.is_mounted(mount) });
             self.push(some(step, outcome, reason, ActionKind::Mount).to(mount.mount_point.as_str()));
         }
     }
@@ -154,9 +155,9 @@ impl Draft {
     }
 
     /// Adds what changes about volumes, as people read it.
-    pub(super) fn volume_changes(&mut self, case: &Case<'_>) {
-        let Case { vm, record, mounts, .. } = *case;
-        let guest = case.guest();
+    pub(super) fn volume_changes(&mut self, facts: &Facts<'_>) {
+        let Facts { vm, record, mounts, .. } = *facts;
+        let guest = facts.guest();
         for mount in mounts {
             let old = record.volumes.get(&mount.mount_point);
             let same = old.is_some_and(|old| mount.is_from(old));
@@ -175,7 +176,7 @@ impl Draft {
             let origin = if mount.implicit { crate::model::Origin::BuiltIn } else { vm.origins.of(Key::Volumes) };
             self.changes.push(diff::told_by_actions(Key::Volumes, origin, old, new, note));
         }
-        for (at, source) in case.undeclared() {
+        for (at, source) in facts.undeclared() {
             let (old, origin) = (Some(format!("{at} from {source}")), vm.origins.of(Key::Volumes));
             self.changes.push(diff::told_by_actions(
                 Key::Volumes,

@@ -92,8 +92,8 @@ pub(super) fn class(outcome: Outcome) -> &'static str {
     }
 }
 
-/// For each action the positions of those it waits for, ascending. Only earlier ones, of one id the last: a saved plan may
-/// have been edited into a circle, or hold an id many times.
+/// For each action the positions of those it waits for, ascending. Only earlier ones, of one id the last: a saved plan
+/// may have been edited into a circle, or hold an id many times.
 fn before(actions: &[DocumentAction]) -> Vec<BTreeSet<usize>> {
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     let mut all = Vec::with_capacity(actions.len());

@@ -11,7 +11,8 @@ const SCRIPT: &str = include_str!("page.js");
 /// A page. The title is a plain value, the body is markup.
 pub(super) fn page(title: &str, body: &str) -> String {
     let hash = |content: &str| BASE64.encode(&Sha256::digest(content.as_bytes()));
-    // Only what stands in these two files may run or style anything, even if some value should ever get out of its place.
+    // Only what stands in these two files may run or style anything, even if some value should ever get out of its
+    // place.
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
         hash(STYLE),

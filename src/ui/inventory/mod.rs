@@ -1,7 +1,7 @@
 //! The VMs by their addresses, as other programs read them.
 //!
-//! Names, users and tags come from a file, node names and addresses from elsewhere: none of them becomes a line, an option,
-//! a pattern or a template there. What a format cannot say of a VM leaves that VM out, and is told.
+//! Names, users and tags come from a file, node names and addresses from elsewhere: none of them becomes a line, an
+//! option, a pattern or a template there. What a format cannot say of a VM leaves that VM out, and is told.
 
 use super::text::safe_pretty_json;
 use crate::plan::inventory::{InventoryDocument, InventoryVm};
@@ -41,7 +41,8 @@ fn nameable<'i>(inventory: &'i InventoryDocument, format: &str) -> (Vec<&'i Inve
     (fit, unfit.into_iter().map(notice).collect())
 }
 
-/// Whether a name can stand for another host: labels of letters, digits and dashes, and neither an address nor this machine.
+/// Whether a name can stand for another host: labels of letters, digits and dashes, and neither an address nor this
+/// machine.
 fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
         let inner = !label.starts_with('-') && !label.ends_with('-') && !label.is_empty();

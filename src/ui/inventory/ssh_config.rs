@@ -3,8 +3,8 @@
 use super::{Rendered, is_user, nameable};
 use crate::plan::inventory::{InventoryDocument, SSH};
 
-/// A `Host` block for each VM. Nothing in it weakens what ssh checks: host keys are asked about and kept as always, by the
-/// name of the VM instead of its address.
+/// A `Host` block for each VM. Nothing in it weakens what ssh checks: host keys are asked about and kept as always, by
+/// the name of the VM instead of its address.
 #[must_use]
 pub fn ssh_config(inventory: &InventoryDocument) -> Rendered {
     let (vms, mut notices) = nameable(inventory, "a configuration of ssh");

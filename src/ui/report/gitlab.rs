@@ -1,7 +1,7 @@
 //! `validate --format gitlab`: the code quality report that GitLab shows in merge requests.
 //!
-//! An array of findings, each with `description`, `check_name`, `fingerprint`, `severity` and `location` (GitLab's manual,
-//! "Code Quality", report format).
+//! An array of findings, each with `description`, `check_name`, `fingerprint`, `severity` and `location` (GitLab's
+//! manual, "Code Quality", report format).
 
 use std::collections::BTreeMap;
 

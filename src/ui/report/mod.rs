@@ -1,5 +1,5 @@
-//! Reports for programs: one face per format. Those of `validate` are folds over the same files, those of a run over the
-//! same story; a plan only needs annotations of its own.
+//! Reports for programs: one face per format. Those of `validate` are folds over the same files, those of a run over
+//! the same story; a plan only needs annotations of its own.
 //!
 //! Every text goes through [`safe`] first, so that no control character, no line break and nothing invisible is left;
 //! each format then escapes what it gives a meaning to.

@@ -40,8 +40,8 @@ impl Places {
         Mark { file: &self.file, region: region.copied() }
     }
 
-    /// Where these keys of a VM stand: in its own entry, else in `vm_defaults`. What is said nowhere, and a VM of which no
-    /// key is asked, stand where the VM does; what the file does not declare, nowhere.
+    /// Where these keys of a VM stand: in its own entry, else in `vm_defaults`. What is said nowhere, and a VM of which
+    /// no key is asked, stand where the VM does; what the file does not declare, nowhere.
     #[must_use]
     pub fn of_keys(&self, vm: u32, keys: &[String]) -> Vec<KeyPlace> {
         let Some((own, said)) = self.vms.get(&vm) else { return Vec::new() };

@@ -8,7 +8,8 @@ use crate::model::VmId;
 /// A directory that is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Served {
-    /// Its number, which is part of every file handle that a guest holds: it must stay as long as the directory is served.
+    /// Its number, which is part of every file handle that a guest holds: it must stay as long as the directory is
+    /// served.
     pub(super) id: u16,
     /// Where it lies on this machine.
     pub(super) real: String,
@@ -49,8 +50,8 @@ pub(super) fn relay(port: u16, vm: VmId) -> String {
 /// The configuration file of a server that keeps its state below `dir` and listens on a port of the loopback interface.
 ///
 /// NFS 4.1 and nothing else: clients agree on it by themselves, and with 4.2 some kernels read zeros from this server.
-/// Attributes and names are not cached, since files change on the host's side, too. Only root can use a port below 1024,
-/// so no other user of this machine gets at the files.
+/// Attributes and names are not cached, since files change on the host's side, too. Only root can use a port below
+/// 1024, so no other user of this machine gets at the files.
 pub(super) fn print(port: u16, dir: &str, served: &[Served]) -> Result<String, String> {
     let mut text = format!(
         "# Written by phoenix, again and again.\n\

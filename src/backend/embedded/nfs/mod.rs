@@ -1,13 +1,13 @@
 //! The node's NFS server for real guests: nfs-ganesha, a server in user space.
 //!
-//! What is served and to whom stands in the node's `etc/exports*`, as on every node; this is `exportfs` and the kernel's
-//! server in one. It runs while guests do that use it: the first one that needs it starts it, with the last one it is
-//! stopped, as it is by `phoenix node reset`. It listens on the loopback interface of this machine, where a relay
-//! brings what a guest sends to the node's address ([`relay`](Nfs::relay)).
+//! What is served and to whom stands in the node's `etc/exports*`, as on every node; this is `exportfs` and the
+//! kernel's server in one. It runs while guests do that use it: the first one that needs it starts it, with the last
+//! one it is stopped, as it is by `phoenix node reset`. It listens on the loopback interface of this machine, where a
+//! relay brings what a guest sends to the node's address ([`relay`](Nfs::relay)).
 //!
-//! It has nothing like `subtree_check` of the kernel's server: a file handle of its VFS names an inode of the file system
-//! that the directory lies on, and root in a guest that makes up handles may reach all of it. So a directory for guests
-//! that are not trusted belongs onto a file system of its own, and so does the node.
+//! It has nothing like `subtree_check` of the kernel's server: a file handle of its VFS names an inode of the file
+//! system that the directory lies on, and root in a guest that makes up handles may reach all of it. So a directory for
+//! guests that are not trusted belongs onto a file system of its own, and so does the node.
 //!
 //! | in `nfs/` of the node | what it is |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! Whether guests run on the processor itself (KVM) or are emulated (TCG).
 //!
-//! That there is a `/dev/kvm` says little: on some hosts, virtual machines themselves, a guest ends in an error under it
-//! or is slower than an emulated one. So a tiny guest is run under both, once for each boot of this machine.
+//! That there is a `/dev/kvm` says little: on some hosts, virtual machines themselves, a guest ends in an error under
+//! it or is slower than an emulated one. So a tiny guest is run under both, once for each boot of this machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};

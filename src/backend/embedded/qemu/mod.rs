@@ -11,7 +11,8 @@
 //! | `console.log` | everything the guest wrote to its serial console since its start |
 //! | `seed` | the drive with cloud-init's data, made anew at each start |
 //!
-//! QEMU is started in this directory and knows its files by relative paths, so a node can be moved while its guests run.
+//! QEMU is started in this directory and knows its files by relative paths, so a node can be moved while its guests
+//! run.
 
 mod accelerator;
 mod agent;

@@ -2,8 +2,8 @@
 //!
 //! The node has the address there that it has on the card's bridge, or the one that the guest's fixed address names as
 //! its gateway: so what a configuration says about the network holds for these guests as it does on Proxmox. What is
-//! sent to the node's address arrives at this machine's loopback interface; where the node serves files, what is sent to
-//! port 2049 of it arrives at a relay, and the guest's way out has another address.
+//! sent to the node's address arrives at this machine's loopback interface; where the node serves files, what is sent
+//! to port 2049 of it arrives at a relay, and the guest's way out has another address.
 
 use std::net::Ipv4Addr;
 
@@ -86,8 +86,8 @@ impl Subnet {
         Ok(Self { network: network.into(), prefix, own, host, other_host, dns, guest, dhcp })
     }
 
-    /// Arguments of `-netdev user`; a port of this machine's loopback interface may lead to the guest's port 22, and the
-    /// command line of a relay to the node's NFS server.
+    /// Arguments of `-netdev user`; a port of this machine's loopback interface may lead to the guest's port 22, and
+    /// the command line of a relay to the node's NFS server.
     pub(super) fn arguments(&self, ssh_port: Option<u16>, relay: Option<&str>) -> String {
         let Self { network, prefix, own, host, other_host, dns, guest, dhcp } = self;
         let room = [host, dns, guest, dhcp].iter().all(|taken| *taken != other_host);
