@@ -7,6 +7,7 @@
 //! - `perform` carries out one action and looks after lost answers, moved VMs and deadlines; `host`, `power`, `image`,
 //!   `cloud_init`, `inside` and `volumes` hold the actions.
 //! - `failure` keeps the fault behind a failure and finds the keys that it is about; `hints` has every way out.
+//! - `listing` knows which volumes are there before a VM is made, and remembers that for a minute.
 //! - `guard` looks once more before an operation that a target does not guard by a digest itself.
 //! - `verify` looks into guests before anything is planned.
 //!
@@ -28,6 +29,7 @@ mod host;
 mod image;
 mod imagined;
 mod inside;
+mod listing;
 mod network;
 mod operation;
 mod perform;
