@@ -11,6 +11,7 @@ use phoenix::config::{
 use phoenix::diag::Diagnostic;
 use phoenix::ui::diagnostics::{json_line, render};
 use phoenix::ui::report;
+use serde_json::{Value, json};
 use snapbox::{Assert, Data};
 
 fn fixtures() -> PathBuf {
@@ -121,6 +122,65 @@ fn every_code_has_its_case_and_its_words() {
         // `SNAPSHOTS=overwrite cargo test --test config` writes them anew.
         Assert::new().action_env("SNAPSHOTS").eq(text, Data::read_from(&expected, None).raw());
     }
+}
+
+/// Calls with every key of the file: what the schema says of it, and a config in which it has a value.
+fn for_every_key(see: &mut dyn FnMut(&str, &Value, &dyn Fn(&Value) -> String)) {
+    let schema: Value = serde_json::from_str(config::schema::embedded()).unwrap();
+    let vm = r#""vm_id":1000,"vm_name":"a""#;
+    for (at, before, after) in [
+        ("/properties/hypervisor", r#"{"virtual_machines":[],"hypervisor":{"#, "}}"),
+        ("/properties/vm_defaults", r#"{"virtual_machines":[],"vm_defaults":{"#, "}}"),
+        ("/properties/virtual_machines/items", r#"{"virtual_machines":[{"#, "}]}"),
+    ] {
+        for (key, rule) in schema.pointer(&format!("{at}/properties")).unwrap().as_object().unwrap() {
+            let others = if at.ends_with("/items") { vm } else { "" };
+            let others: Vec<&str> = others.split(',').filter(|other| !other.contains(&format!("\"{key}\""))).collect();
+            let in_object = |value: &str| {
+                let own = format!("\"{key}\":{value}");
+                let all: Vec<&str> =
+                    others.iter().copied().filter(|one| !one.is_empty()).chain([own.as_str()]).collect();
+                format!("{before}{}{after}", all.join(","))
+            };
+            see(key, rule, &|value| in_object(&value.to_string()));
+            if let Some(items) = rule.get("items") {
+                see(key, items, &|value| in_object(&format!("[{value}]")));
+            }
+            for (inner, rule) in rule.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                see(inner, rule, &|value| in_object(&format!("{{\"{inner}\":{value}}}")));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_value_of_a_wrong_type_is_told_in_words_and_with_a_way_out() {
+    let values =
+        [json!(null), json!(true), json!(7), json!(2.5), json!("x y"), json!("4G"), json!([7]), json!({"a": 1})];
+    let mut seen = 0;
+    for_every_key(&mut |key, rule, config| {
+        for value in &values {
+            let text = config(value);
+            let loaded = load(&text);
+            for wrong in loaded.diagnostics.iter().filter(|diagnostic| diagnostic.code == "P016") {
+                seen += 1;
+                let hint = wrong.hint.as_deref().unwrap_or_else(|| panic!("{text}: {} without a hint", wrong.message));
+                assert!(!wrong.message.contains("another type"), "{text}: {}", wrong.message);
+                // What is to be written instead has the right type.
+                let (word, rest) = hint.split_once(" `").unwrap_or((hint, ""));
+                let (instead, _) = rest.split_once('`').unwrap_or(("", ""));
+                if matches!(word, "write" | "for example")
+                    && wrong.message.starts_with(&format!("`{key}`"))
+                    && let Ok(instead) = serde_json::from_str::<Value>(instead)
+                {
+                    let again = load(&config(&instead));
+                    assert!(again.diagnostics.iter().all(|other| other.code != "P016"), "{text}: {hint}");
+                    assert!(rule.get("type").is_some(), "{key}");
+                }
+            }
+        }
+    });
+    assert!(seen > 400, "only {seen} values have a wrong type");
 }
 
 #[test]
@@ -358,7 +418,7 @@ fn whatever_is_broken_something_is_said() {
                 let loaded = load(&text);
                 let errors = loaded.diagnostics.iter().any(Diagnostic::is_error);
                 assert_eq!(loaded.desired.is_none(), errors, "{text}");
-                if serde_json::from_str::<serde_json::Value>(&text).is_err() {
+                if serde_json::from_str::<Value>(&text).is_err() {
                     assert!(errors, "{text}");
                 }
                 let inside = |d: &Diagnostic| d.span.is_some_and(|s| s.start <= s.end && s.end <= text.len());

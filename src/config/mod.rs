@@ -8,6 +8,7 @@
 //! - `raw`: the file, one field per key. `lower`: defaults merged, words of the model. `defaults`: what holds where the
 //!   file says nothing. `limits`: how much of everything there may be.
 //! - `check`, `cloud_init`, `images`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
+//! - `violations`, `types`, `units`: what the schema refuses, in words, and what was probably meant.
 //! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
 
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub mod spans;
 pub mod syntax;
 mod templates;
 mod tree;
+mod types;
+mod units;
 mod violations;
 mod volumes;
 

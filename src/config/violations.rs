@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jsonc_parser::ast::Value as Tree;
-use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
+use jsonschema::error::ValidationErrorKind as Kind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
@@ -11,6 +11,8 @@ use super::codes::{self, Code};
 use super::problem::{Problem, Problems, shown};
 use super::schema;
 use super::spans::{Place, escaped, unescaped};
+use super::types::Misfit;
+use super::units;
 use crate::diag::nearest;
 
 /// How many violations of rules are held that a check of this program knows, too: it says nearly all of them.
@@ -170,7 +172,10 @@ fn said(violation: &Violation<'_>, text: &str, root: &Tree<'_>) -> Option<Proble
             Problem::new(codes::MISSING_KEY, format!("{name} has no `{property}`"), Place::opening(pointer))
                 .hint(format!("add `{property}`"))
         }
-        Kind::Type { kind } => wrong_type(pointer, &name, kind, error.instance(), text, root),
+        Kind::Type { .. } => {
+            let (found, written) = (error.instance(), written(pointer, text, root));
+            Misfit { pointer, name: &name, found, written: &written, rules: &violation.rules }.problem()
+        }
         Kind::Minimum { .. } | Kind::Maximum { .. } => {
             let written = written(pointer, text, root);
             let (least, most) = (rule("minimum"), rule("maximum"));
@@ -179,6 +184,7 @@ fn said(violation: &Violation<'_>, text: &str, root: &Tree<'_>) -> Option<Proble
                 format!("{name} is {written}, but must be from {least} to {most}"),
                 Place::value(pointer),
             )
+            .hint_if(in_its_unit(pointer, error.instance(), least, most))
         }
         Kind::OneOfNotValid { .. } if let Value::String(word) = error.instance().as_ref() => {
             unknown_word(pointer, &name, word, rule("oneOf"))
@@ -235,36 +241,10 @@ fn unknown_word(pointer: &str, name: &str, word: &str, choices: &Value) -> Probl
     Problem::new(codes::UNKNOWN_WORD, format!("{name} cannot be {}", shown(word)), Place::value(pointer)).hint(hint)
 }
 
-fn wrong_type(pointer: &str, name: &str, kind: &TypeKind, found: &Value, text: &str, root: &Tree<'_>) -> Problem {
-    let wanted = match kind {
-        TypeKind::Single(only) => only.to_string(),
-        TypeKind::Multiple(_) => String::new(),
-    };
-    let expected = match wanted.as_str() {
-        "integer" => "a whole number",
-        "string" => "a string",
-        "array" => "a list",
-        "object" => "an object",
-        _ => "something else",
-    };
-    let is = match found {
-        Value::Null => "`null`".to_owned(),
-        Value::Bool(_) | Value::Number(_) => written(pointer, text, root),
-        Value::String(_) => "a string".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-    };
-    let hint = match (found, wanted.as_str()) {
-        (Value::Null, _) => Some("leave the key out to have its default".to_owned()),
-        (Value::String(digits), "integer") if digits.parse::<u64>().is_ok() => {
-            Some(format!("write `{digits}` without the quotes"))
-        }
-        (Value::String(word), "array") if word.len() < 64 => Some(format!("write `[\"{word}\"]`")),
-        (Value::Number(_) | Value::Bool(_), "string") => Some("put it in double quotes".to_owned()),
-        _ => None,
-    };
-    let place = if found.is_object() || found.is_array() { Place::opening(pointer) } else { Place::value(pointer) };
-    Problem::new(codes::WRONG_TYPE, format!("{name} must be {expected}, not {is}"), place).hint_if(hint)
+/// What a number out of range may have been meant as.
+fn in_its_unit(pointer: &str, found: &Value, least: &Value, most: &Value) -> Option<String> {
+    let key = pointer.rsplit('/').next().unwrap_or_default();
+    units::other(key, found.as_u64()?, least.as_u64()?, most.as_u64()?)
 }
 
 /// The value as it stands in the text.
