@@ -184,6 +184,128 @@ fn every_value_of_a_wrong_type_is_told_in_words_and_with_a_way_out() {
 }
 
 #[test]
+fn words_of_other_tools_lead_to_the_keys_that_are_meant() {
+    #[track_caller]
+    fn check(object: &str, key: &str, says: &str) {
+        let text = match object {
+            "" => format!(r#"{{"virtual_machines":[],"{key}":1}}"#),
+            "hypervisor" => format!(r#"{{"virtual_machines":[],"hypervisor":{{"{key}":1}}}}"#),
+            "vm" => format!(r#"{{"virtual_machines":[{{"vm_id":1000,"vm_name":"web","{key}":1}}]}}"#),
+            inner => format!(r#"{{"virtual_machines":[],"vm_defaults":{{"{inner}":{{"{key}":1}}}}}}"#),
+        };
+        let loaded = load(&text);
+        let unknown = loaded.diagnostics.iter().find(|told| told.code == "P014").unwrap_or_else(|| panic!("{text}"));
+        let hint = unknown.hint.as_deref().unwrap_or_default();
+        assert!(hint.contains(says), "{object} {key}: {hint}");
+    }
+    for (key, own) in [
+        ("name", "`vm_name`"),
+        ("vmid", "`vm_id`"),
+        ("cores", "`cpu_cores`"),
+        ("sockets", "`cpu_sockets`"),
+        ("memory", "`memory_mb`"),
+        ("disk_size_gb", "`boot_disk_size_gb`"),
+        ("storage_pool", "`boot_disk_storage`"),
+        ("datastore_id", "`boot_disk_storage`"),
+        ("clone_from_vmid", "`template_name`"),
+        ("clone", "`template_name`"),
+        ("template", "`template_name`"),
+        ("template_image", "`cloud_image`"),
+        ("dependencies", "`depends_on`"),
+        ("onboot", "`start_at_boot`"),
+        ("on_boot", "`start_at_boot`"),
+        ("startup", "`boot_order`"),
+        ("sshkeys", "`user_config`"),
+        ("ciuser", "`user_config`"),
+        ("ipconfig0", "`network_config`"),
+        ("ipconfig1", "no key for the addresses of further cards"),
+        ("net0", "`network_bridge`"),
+        ("net7", "no key for further network cards"),
+        ("scsi0", "`boot_disk_size_gb`"),
+        ("scsi1", "no key for further disks"),
+        ("ostype", "`os_type`"),
+        ("scsihw", "no key for the SCSI controller"),
+        ("agent", "phoenix always switches it on"),
+        ("bios", "no key for the firmware"),
+        ("machine", "no key for the type of machine"),
+        ("cpu", "no key for the type of CPU"),
+        ("balloon", "no key for ballooning"),
+        ("node_name", "no key for the node of a VM"),
+        ("vlan_tag", "no key for VLANs"),
+        ("firewall", "no key for the firewall"),
+        ("qm_options", "no key for other options of Proxmox"),
+        ("stop_on_destroy", "flags of the command line"),
+        ("memory-MB", "`memory_mb`"),
+        ("cpuCores", "`cpu_cores`"),
+        ("ip", "`network_config`"),
+        ("sha256", "a key of `cloud_image`"),
+        ("features_dir", "a key of `hypervisor`"),
+        ("memroy_mb", "`memory_mb`"),
+        ("colour", "known here: "),
+    ] {
+        check("vm", key, own);
+    }
+    for (object, key, own) in [
+        ("", "vms", "`virtual_machines`"),
+        ("", "virtualMachines", "`virtual_machines`"),
+        ("", "defaults", "`vm_defaults`"),
+        ("", "memory_mb", "a key of a VM"),
+        ("", "lxc_configs", "no key for containers"),
+        ("hypervisor", "host", "`target`"),
+        ("hypervisor", "api_token", "no key for logging in"),
+        ("network_config", "gateway", "`gw`"),
+        ("network_config", "nameservers", "`nameserver`"),
+        ("user_config", "ssh_keys", "`ssh_authorized_keys`"),
+        ("user_config", "password", "no key for passwords"),
+        ("cloud_image", "url", "`source`"),
+        ("timeouts", "agent", "`guest_agent`"),
+    ] {
+        check(object, key, own);
+    }
+    let template = load(r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"web","template":true}]}"#);
+    assert!(template.diagnostics[0].hint.as_deref().unwrap().contains("`is_template`"), "{:?}", template.diagnostics);
+    let linux = load(r#"{"virtual_machines":[],"vm_defaults":{"os_type":"debian"}}"#);
+    assert_eq!(linux.diagnostics[0].hint.as_deref(), Some("did you mean `l26`?"));
+}
+
+/// One run tells what is wrong below a key that is misnamed, too.
+#[test]
+fn a_misnamed_key_hides_nothing_below_it() {
+    #[track_caller]
+    fn check(text: &str, codes: &str) {
+        let loaded = load(text);
+        let found: Vec<&str> = loaded.diagnostics.iter().map(|told| told.code).collect();
+        assert_eq!(found.join(" "), codes, "{text}: {:#?}", loaded.diagnostics);
+    }
+    let vm = r#"{"vm_id":1000,"vm_name":"web"}"#;
+    for container in ["vms", "machines", "servers", "virtualMachines", "VMs", "virtual-machines", "virtual_machine"] {
+        check(&format!(r#"{{"{container}":[{vm}]}}"#), "P014");
+        check(&format!(r#"{{"{container}":[{vm},{vm}]}}"#), "P014 P021 P022");
+        let both =
+            format!(r#"{{"virtual_machines":[{vm}],"{container}":[{{"vm_id":1001,"vm_name":"db","cpu_cores":0}}]}}"#);
+        check(&both, "P014 P017");
+    }
+    check(r#"{"vms":[{"vmid":1000,"name":"web","cores":"two"}]}"#, "P014 P014 P014 P014 P016");
+    check(r#"{"vms":[{"id":1000,"hostname":"web_1"}]}"#, "P014 P014 P014 P023");
+    check(r#"{"vms":{"web":{"vm_id":1000}}}"#, "P014 P016");
+    check(
+        r#"{"defaults":{"memory":4,"networkConfig":{"address":"x"}},"vms":[]}"#,
+        "P014 P014 P017 P014 P014 P060 P014",
+    );
+    check(
+        r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"a","mounts":[{"kind":"smb"}]}]}"#,
+        "P014 P015 P015 P038 P014 P018",
+    );
+    // What is a guess, or means less than it says, is not taken for more.
+    check(r#"{"virtual_machines":[],"vm_default":7}"#, "P014");
+    check(r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"a","cpu":{"cores":"x"}}]}"#, "P014");
+    check(r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"a","name":"a_b"}]}"#, "P014");
+    check(r#"{"vm_defaults":{"name":"a_b"},"virtual_machines":[]}"#, "P014");
+    let whose = load(r#"{"vms":[{"vmid":1000,"name":"web","cores":0}]}"#);
+    assert_eq!(whose.diagnostics.iter().filter(|told| told.vm.is_some_and(|vm| vm.get() == 1000)).count(), 4);
+}
+
+#[test]
 fn nothing_raw_reaches_the_terminal() {
     let hostile = "\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\u{7f}\u{7}";
     for text in [

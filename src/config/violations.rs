@@ -8,6 +8,7 @@ use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
 use super::codes::{self, Code};
+use super::keys;
 use super::problem::{Problem, Problems, shown};
 use super::schema;
 use super::spans::{Place, escaped, unescaped};
@@ -125,11 +126,13 @@ impl Found<'_> {
     fn unknown_keys(&mut self, violation: &Violation<'_>, unexpected: &[String], vm: Option<u32>) {
         let pointer = &violation.pointer;
         let properties = violation.rule("properties").as_object();
-        let known: Vec<&str> = properties.into_iter().flat_map(|all| all.keys()).map(String::as_str).collect();
+        let known: Vec<&'static str> = properties.into_iter().flat_map(|all| all.keys()).map(String::as_str).collect();
         for key in unexpected {
             self.unfit.push(format!("{pointer}/{}", escaped(key)));
             if self.problems.has_room(codes::UNKNOWN_KEY) {
-                self.problems.push(unknown_key(pointer, key, &known).vm(vm));
+                let value = violation.error.instance().get(key);
+                let is_switch = value.is_some_and(Value::is_boolean);
+                self.problems.push(keys::unknown(pointer, key, &known, is_switch).vm(vm));
             } else {
                 self.problems.count(codes::UNKNOWN_KEY);
             }
@@ -215,28 +218,11 @@ fn said(violation: &Violation<'_>, text: &str, root: &Tree<'_>) -> Option<Proble
     Some(one)
 }
 
-fn unknown_key(object: &str, key: &str, known: &[&str]) -> Problem {
-    let message = match key {
-        "vm_id" | "vm_name" | "adopt" | "is_template" if object == "/vm_defaults" => {
-            return Problem::new(
-                codes::UNKNOWN_KEY,
-                format!("`{key}` cannot stand in `vm_defaults`"),
-                Place::key(format!("{object}/{key}")),
-            )
-            .hint(format!("give each VM its own `{key}`"));
-        }
-        _ if object.is_empty() => format!("{} is not a key of the config", shown(key)),
-        _ => format!("{} is not a key of {}", shown(key), named(object)),
-    };
-    let hint = nearest(key, known.iter().copied())
-        .map_or_else(|| format!("known here: {}", known.join(", ")), |meant| format!("did you mean `{meant}`?"));
-    Problem::new(codes::UNKNOWN_KEY, message, Place::key(format!("{object}/{}", escaped(key)))).hint(hint)
-}
-
 fn unknown_word(pointer: &str, name: &str, word: &str, choices: &Value) -> Problem {
     let words: Vec<&str> =
         choices.as_array().into_iter().flatten().filter_map(|choice| choice.get("const")?.as_str()).collect();
-    let hint = nearest(word, words.iter().copied())
+    let hint = keys::value_meant(pointer, word)
+        .or_else(|| nearest(word, words.iter().copied()))
         .map_or_else(|| format!("one of: {}", words.join(", ")), |meant| format!("did you mean `{meant}`?"));
     Problem::new(codes::UNKNOWN_WORD, format!("{name} cannot be {}", shown(word)), Place::value(pointer)).hint(hint)
 }
@@ -254,7 +240,7 @@ fn written(pointer: &str, text: &str, root: &Tree<'_>) -> String {
 }
 
 /// Names what a pointer leads to.
-fn named(pointer: &str) -> String {
+pub(super) fn named(pointer: &str) -> String {
     match pointer.rsplit_once('/') {
         None => "the config".to_owned(),
         Some(("/virtual_machines", _)) => "a VM".to_owned(),
