@@ -8,10 +8,9 @@ use jsonc_parser::common::Ranged as _;
 use serde_json::Value;
 
 use super::codes;
-use super::problem::{Problem, Problems, shown};
+use super::problem::{Problem, Problems, named, shown};
 use super::schema;
 use super::spans::{Place, escaped};
-use super::violations::named;
 use super::vocabulary::{self, Means};
 use crate::diag::nearest;
 

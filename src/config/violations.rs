@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::codes::{self, Code};
 use super::keys;
-use super::problem::{Problem, Problems, shown};
+use super::problem::{Problem, Problems, named, shown};
 use super::schema;
 use super::spans::{Place, escaped, unescaped};
 use super::types::Misfit;
@@ -237,20 +237,4 @@ fn in_its_unit(pointer: &str, found: &Value, least: &Value, most: &Value) -> Opt
 fn written(pointer: &str, text: &str, root: &Tree<'_>) -> String {
     let span = Place::value(pointer).find(root);
     shown(text.get(span.start..span.end).unwrap_or_default())
-}
-
-/// Names what a pointer leads to.
-pub(super) fn named(pointer: &str) -> String {
-    match pointer.rsplit_once('/') {
-        None => "the config".to_owned(),
-        Some(("/virtual_machines", _)) => "a VM".to_owned(),
-        Some(("/hypervisor/nfs_shares", name)) => format!("the share {}", shown(&unescaped(name))),
-        Some((list, entry)) if entry.bytes().all(|b| b.is_ascii_digit()) && !entry.is_empty() => {
-            match list.rsplit('/').next().unwrap_or_default() {
-                "volumes" => "a volume".to_owned(),
-                list => format!("an entry of `{list}`"),
-            }
-        }
-        Some((_, key)) => shown(&unescaped(key)),
-    }
 }
