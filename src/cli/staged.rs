@@ -23,6 +23,19 @@ pub(super) fn load(path: &Path) -> Result<Config> {
     Ok(load::with(path, text, &mut |dir| index.features(dir)))
 }
 
+/// Every config of this name in the index, in the current directory and below; the name itself where there is none.
+pub(super) fn configs(name: &Path) -> Result<Vec<PathBuf>> {
+    let index = Index::around(name)?;
+    let entries = index.list(&index.below).map_err(|why| refused(&why))?;
+    let named = entries.iter().map(|entry| Path::new(&entry.path)).filter(|path| path.file_name() == name.file_name());
+    let mut found: Vec<PathBuf> =
+        named.filter_map(|path| path.strip_prefix(&index.below).ok()).map(Path::to_owned).collect();
+    found.sort_unstable();
+    // Two sides of a merge are two entries.
+    found.dedup();
+    Ok(if found.is_empty() { vec![name.to_owned()] } else { found })
+}
+
 /// The index of a repository.
 struct Index {
     /// The top of the work tree.
@@ -116,7 +129,8 @@ impl Index {
             Ok(entries) => entries,
             Err(why) => return FeatureFiles::Unreadable(why),
         };
-        if entries.is_empty() {
+        let unstaged = self.in_work_tree(&path);
+        if entries.is_empty() && unstaged.is_empty() {
             return FeatureFiles::Missing;
         }
         // A directory is in the index only by its files: what stands there itself is a link, a module or a file.
@@ -130,7 +144,7 @@ impl Index {
                 FeatureFiles::Unreadable(why())
             };
         }
-        let mut files = BTreeMap::new();
+        let mut files = unstaged;
         for entry in entries {
             let file = Path::new(&entry.path);
             let Some(name) = file.file_name().and_then(OsStr::to_str) else { continue };
@@ -139,6 +153,13 @@ impl Index {
             }
         }
         FeatureFiles::Found(files)
+    }
+
+    /// The scripts that lie in a directory of the work tree; those that are in the index take their places.
+    fn in_work_tree(&self, dir: &Path) -> BTreeMap<String, Result<Vec<u8>, BadScript>> {
+        let entries = std::fs::read_dir(self.top.join(dir)).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| name.ends_with(".sh")).map(|name| (name, Err(BadScript::Unstaged))).collect()
     }
 
     fn script(&self, entry: &Entry) -> Result<Vec<u8>, BadScript> {
