@@ -124,33 +124,52 @@ fn every_code_has_its_case_and_its_words() {
     }
 }
 
-/// Calls with every key of the file: what the schema says of it, and a config in which it has a value.
-fn for_every_key(see: &mut dyn FnMut(&str, &Value, &dyn Fn(&Value) -> String)) {
+/// A key of the file, what the schema says of it, and the config before and after its value.
+struct Spot {
+    key: String,
+    rule: Value,
+    before: String,
+    after: String,
+}
+
+impl Spot {
+    fn with(&self, value: &Value) -> String {
+        format!("{}{value}{}", self.before, self.after)
+    }
+}
+
+/// Every key of the file, every entry of its lists.
+fn spots() -> Vec<Spot> {
     let schema: Value = serde_json::from_str(config::schema::embedded()).unwrap();
-    let vm = r#""vm_id":1000,"vm_name":"a""#;
+    let mut found = Vec::new();
     for (at, before, after) in [
         ("/properties/hypervisor", r#"{"virtual_machines":[],"hypervisor":{"#, "}}"),
         ("/properties/vm_defaults", r#"{"virtual_machines":[],"vm_defaults":{"#, "}}"),
         ("/properties/virtual_machines/items", r#"{"virtual_machines":[{"#, "}]}"),
     ] {
         for (key, rule) in schema.pointer(&format!("{at}/properties")).unwrap().as_object().unwrap() {
-            let others = if at.ends_with("/items") { vm } else { "" };
-            let others: Vec<&str> = others.split(',').filter(|other| !other.contains(&format!("\"{key}\""))).collect();
-            let in_object = |value: &str| {
-                let own = format!("\"{key}\":{value}");
-                let all: Vec<&str> =
-                    others.iter().copied().filter(|one| !one.is_empty()).chain([own.as_str()]).collect();
-                format!("{before}{}{after}", all.join(","))
+            let needed = [("vm_id", "1000"), ("vm_name", "\"a\"")].into_iter().filter(|(other, _)| other != key);
+            let others: Vec<String> = needed.map(|(other, value)| format!("\"{other}\":{value},")).collect();
+            let others = if at.ends_with("/items") { others.concat() } else { String::new() };
+            let before = format!("{before}{others}\"{key}\":");
+            let mut add = |key: &str, rule: &Value, open: &str, close: &str| {
+                found.push(Spot {
+                    key: key.to_owned(),
+                    rule: rule.clone(),
+                    before: format!("{before}{open}"),
+                    after: format!("{close}{after}"),
+                });
             };
-            see(key, rule, &|value| in_object(&value.to_string()));
+            add(key, rule, "", "");
             if let Some(items) = rule.get("items") {
-                see(key, items, &|value| in_object(&format!("[{value}]")));
+                add(key, items, "[", "]");
             }
             for (inner, rule) in rule.get("properties").and_then(Value::as_object).into_iter().flatten() {
-                see(inner, rule, &|value| in_object(&format!("{{\"{inner}\":{value}}}")));
+                add(inner, rule, &format!("{{\"{inner}\":"), "}");
             }
         }
     }
+    found
 }
 
 #[test]
@@ -158,11 +177,11 @@ fn every_value_of_a_wrong_type_is_told_in_words_and_with_a_way_out() {
     let values =
         [json!(null), json!(true), json!(7), json!(2.5), json!("x y"), json!("4G"), json!([7]), json!({"a": 1})];
     let mut seen = 0;
-    for_every_key(&mut |key, rule, config| {
+    for spot in spots() {
+        assert!(spot.rule.get("type").is_some(), "{}", spot.key);
         for value in &values {
-            let text = config(value);
-            let loaded = load(&text);
-            for wrong in loaded.diagnostics.iter().filter(|diagnostic| diagnostic.code == "P016") {
+            let text = spot.with(value);
+            for wrong in load(&text).diagnostics.iter().filter(|diagnostic| diagnostic.code == "P016") {
                 seen += 1;
                 let hint = wrong.hint.as_deref().unwrap_or_else(|| panic!("{text}: {} without a hint", wrong.message));
                 assert!(!wrong.message.contains("another type"), "{text}: {}", wrong.message);
@@ -170,16 +189,15 @@ fn every_value_of_a_wrong_type_is_told_in_words_and_with_a_way_out() {
                 let (word, rest) = hint.split_once(" `").unwrap_or((hint, ""));
                 let (instead, _) = rest.split_once('`').unwrap_or(("", ""));
                 if matches!(word, "write" | "for example")
-                    && wrong.message.starts_with(&format!("`{key}`"))
+                    && wrong.message.starts_with(&format!("`{}`", spot.key))
                     && let Ok(instead) = serde_json::from_str::<Value>(instead)
                 {
-                    let again = load(&config(&instead));
+                    let again = load(&spot.with(&instead));
                     assert!(again.diagnostics.iter().all(|other| other.code != "P016"), "{text}: {hint}");
-                    assert!(rule.get("type").is_some(), "{key}");
                 }
             }
         }
-    });
+    }
     assert!(seen > 400, "only {seen} values have a wrong type");
 }
 

@@ -148,7 +148,7 @@ impl Index {
         for entry in entries {
             let file = Path::new(&entry.path);
             let Some(name) = file.file_name().and_then(OsStr::to_str) else { continue };
-            if file.parent() == Some(&path) && file.extension().is_some_and(|extension| extension == "sh") {
+            if file.parent() == Some(&path) && is_script(file) {
                 files.insert(name.to_owned(), self.script(&entry));
             }
         }
@@ -158,8 +158,8 @@ impl Index {
     /// The scripts that lie in a directory of the work tree; those that are in the index take their places.
     fn in_work_tree(&self, dir: &Path) -> BTreeMap<String, Result<Vec<u8>, BadScript>> {
         let entries = std::fs::read_dir(self.top.join(dir)).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        names.filter(|name| name.ends_with(".sh")).map(|name| (name, Err(BadScript::Unstaged))).collect()
+        let scripts = entries.map(|entry| PathBuf::from(entry.file_name())).filter(|file| is_script(file));
+        scripts.filter_map(|file| Some((file.to_str()?.to_owned(), Err(BadScript::Unstaged)))).collect()
     }
 
     fn script(&self, entry: &Entry) -> Result<Vec<u8>, BadScript> {
@@ -182,6 +182,11 @@ impl Index {
     fn object(&self, object: &str, most: u64) -> Result<Vec<u8>, String> {
         ask(&self.top, &["cat-file", "blob", object], most)
     }
+}
+
+/// Whether a file is called as scripts are.
+fn is_script(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "sh")
 }
 
 /// Names that are no text are told as well as they can be; no config that is read has such a name.

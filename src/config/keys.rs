@@ -126,7 +126,7 @@ fn plain(word: &str) -> String {
 fn place_of(pointer: &str) -> &str {
     let (parent, last) = pointer.rsplit_once('/').unwrap_or(("", pointer));
     match parent.rsplit('/').next().unwrap_or_default() {
-        list @ ("virtual_machines" | "volumes" | "nfs_shares") => list,
+        holder @ ("virtual_machines" | "volumes" | "nfs_shares") => holder,
         _ if last == "vm_defaults" => "virtual_machines",
         _ => last,
     }

@@ -223,10 +223,12 @@ fn switch(key: &str, found: &Value) -> Option<bool> {
         return [false, true].into_iter().find(|on| number.as_u64() == Some(u64::from(*on)));
     }
     match (key, found.as_str()?.trim().to_ascii_lowercase().as_str()) {
-        (_, "true" | "yes" | "on" | "1" | "y" | "t" | "enabled" | "enable") => Some(true),
-        (_, "false" | "no" | "off" | "0" | "n" | "f" | "disabled" | "disable" | "none") => Some(false),
-        ("full_clone", "full") | ("started", "running" | "started" | "start") => Some(true),
-        ("full_clone", "linked") | ("started", "stopped" | "stop") => Some(false),
+        (_, "true" | "yes" | "on" | "1" | "y" | "t" | "enabled" | "enable")
+        | ("full_clone", "full")
+        | ("started", "running" | "started" | "start") => Some(true),
+        (_, "false" | "no" | "off" | "0" | "n" | "f" | "disabled" | "disable" | "none")
+        | ("full_clone", "linked")
+        | ("started", "stopped" | "stop") => Some(false),
         _ => None,
     }
 }
