@@ -81,6 +81,7 @@ fn apply(desired: &Desired, node: Arc<Node>, inbox: &Inbox, hear: &mut dyn FnMut
         hypervisor: Arc::new(Target(node)),
         limits: Limits { parallel: 1, ..Limits::default() },
         config: "test".to_owned(),
+        left_alone: 0,
     };
     run(&of, inbox, &mut |event| hear(&event))
 }
