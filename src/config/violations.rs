@@ -87,7 +87,9 @@ impl Found<'_> {
         let mut wrong_type: BTreeSet<String> = BTreeSet::new();
         // Types first: what has the wrong type breaks other rules as well, and one word about it is enough.
         let is_type = |error: &ValidationError<'_>| matches!(error.kind(), Kind::Type { .. });
-        for error in validator.iter_errors(value).filter(is_type) {
+        // The table of Proxmox's options says more about their values than their types.
+        let is_option = |error: &ValidationError<'_>| error.instance_path().as_str().contains("/proxmox/");
+        for error in validator.iter_errors(value).filter(|error| is_type(error) && !is_option(error)) {
             let violation = Violation::of(&error, at);
             self.tell(codes::WRONG_TYPE, &violation, at.vm);
             wrong_type.insert(violation.pointer);
