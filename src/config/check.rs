@@ -67,6 +67,8 @@ fn hypervisor(raw: &Raw, problems: &mut Problems) {
         let place = || Place::value(format!("/hypervisor/never_together/{n}"));
         text(Some(tag), (codes::BAD_TAG, "cannot be a tag"), lexis::tag, place, problems);
     }
+    let tag = (codes::BAD_TAG, "cannot be a tag");
+    text(block.project_tag.as_deref(), tag, lexis::tag, place("project_tag"), problems);
     text(block.target.as_deref(), (codes::UNKNOWN_TARGET, ""), anything, place("target"), problems);
     if let Some(target) = block.target.as_deref()
         && lexis::control_in(target, false).is_none()

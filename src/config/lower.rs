@@ -34,7 +34,15 @@ pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
     let mut vms: Vec<DesiredVm> = named.collect();
     let defaults = merged(VmId::LOWEST, String::new(), Values::default(), &shared);
     vms.sort_by_key(|vm| vm.vm_id);
-    Desired { settings: settings(raw.hypervisor.unwrap_or_default()), vms, defaults, scripts }
+    let settings = settings(raw.hypervisor.unwrap_or_default());
+    let mut defaults = defaults;
+    if let Some(tag) = &settings.project_tag {
+        vms.iter_mut().chain([&mut defaults]).for_each(|vm| {
+            vm.tags = normal_tags(std::mem::take(&mut vm.tags).into_iter().chain([tag.clone()]).collect());
+            vm.project_tag = Some(tag.clone());
+        });
+    }
+    Desired { settings, vms, defaults, scripts }
 }
 
 fn settings(raw: RawHypervisor) -> Settings {
@@ -52,6 +60,7 @@ fn settings(raw: RawHypervisor) -> Settings {
             mount_point: path(storage.mount_point, MOUNT_POINT),
         },
         never_together: normal_tags(raw.never_together),
+        project_tag: raw.project_tag.map(|tag| tag.to_ascii_lowercase()),
         nfs_shares: raw
             .nfs_shares
             .into_iter()
@@ -145,6 +154,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         adopt: None,
         template: None,
         is_template: false,
+        project_tag: None,
         template_name: pick(&mut origins, Key::TemplateName, own.template_name, shared.template_name.as_ref(), || {
             TEMPLATE_NAME.to_owned()
         }),

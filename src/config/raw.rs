@@ -78,6 +78,9 @@ pub(crate) struct RawHypervisor {
     #[schemars(title = "Never together", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
     #[schemars(example = ["database"], extend("default" = []))]
     pub(super) never_together: Vec<String>,
+    /// Names a tag that every VM of this file gets, so that the web interface shows which VMs are this project's.
+    #[schemars(title = "Project tag", regex(pattern = lexis::TAG), example = &"phoenix")]
+    pub(super) project_tag: Option<String>,
 }
 
 /// Says where the implicit volume of VMs with features lives.

@@ -53,6 +53,9 @@ pub struct Settings {
     pub nfs_shares: BTreeMap<String, NfsShare>,
     /// Tags: VMs that share one of them are restarted one after the other.
     pub never_together: Vec<String>,
+    /// A tag that every VM of the file gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_tag: Option<String>,
 }
 
 /// `hypervisor.persistent_storage`: the implicit volume of VMs with features.
@@ -118,8 +121,11 @@ pub struct DesiredVm {
     pub volumes: Vec<Volume>,
     /// Notes as declared, without the record.
     pub description: String,
-    /// Tags as Proxmox stores them: lower case, sorted, each once.
+    /// Tags as Proxmox stores them, the project's among them: lower case, sorted, each once.
     pub tags: Vec<String>,
+    /// The project's tag. Not serialised: it is one of the tags.
+    #[serde(skip)]
+    pub project_tag: Option<String>,
     /// Whether the VM gets a copy of its template's disk; else a linked clone, which needs the template for ever.
     pub full_clone: bool,
     /// Whether the VM is to run.

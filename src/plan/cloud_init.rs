@@ -3,8 +3,8 @@
 use super::{Change, codes};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Key};
-use crate::observed::VmObserved;
 use crate::observed::options::{self, Wish};
+use crate::observed::{PropertyString, VmObserved};
 
 /// Whether the guest of a running VM has not been seen to boot since what cloud-init tells it changed.
 pub(super) fn is_unread(live: &VmObserved) -> bool {
@@ -19,13 +19,43 @@ pub(super) fn without_drive(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnos
     options::lacks_drive(vm, live).then(problem)
 }
 
+/// Says what of the file cannot reach the guest, because files of its own take its place: `base` is the VM, or the template
+/// that it becomes a copy of. An error where it is about to be written, else a warning.
+pub(super) fn overridden(vm: &DesiredVm, base: &VmObserved, changes: &[Change]) -> Vec<Diagnostic> {
+    let Some(custom) = base.options.get("cicustom") else { return Vec::new() };
+    let custom = PropertyString::parse(custom);
+    let of =
+        if base.id == vm.vm_id { format!("VM {}", base.id) } else { format!("template {} `{}`", base.id, base.name) };
+    let says = [
+        (Key::NetworkConfig, vm.network_config.is_some(), "network"),
+        (Key::UserConfig, vm.user_config.is_some(), "user"),
+    ];
+    let problem = |(key, is_said, part): (Key, bool, &str)| {
+        let file = custom.get(part).filter(|_| is_said)?;
+        let key = key.name();
+        let what = format!(
+            "`{key}` of VM {} does not reach the guest: `cicustom` of {of} gives it {file} in its place",
+            vm.vm_id
+        );
+        let is_written = changes.iter().any(|change| change.key == key);
+        let make = if is_written { Diagnostic::error } else { Diagnostic::warning };
+        let hint = format!(
+            "take `{key}` out of the file, or that file out of the options: `qm set {} --delete cicustom`",
+            base.id
+        );
+        Some(make(codes::VOID_FOR_GUEST, what).vm(vm.vm_id).hint(hint))
+    };
+    says.into_iter().filter_map(problem).collect()
+}
+
 /// Why the drive of a running VM is to be made anew, if it is: a value of cloud-init changes, or an interrupted run, or
 /// an administrator, changed one and left the drive as it was.
 pub(super) fn drive_waits(vm: &DesiredVm, live: &VmObserved, changes: &[Change]) -> Option<&'static str> {
     if !live.running || live.cloud_init.drive.is_none() {
         return None;
     }
-    let keys = [Key::NetworkConfig, Key::UserConfig];
+    // The host name of the guest is the VM's name.
+    let keys = [Key::NetworkConfig, Key::UserConfig, Key::VmName];
     if changes.iter().any(|change| keys.iter().any(|key| key.name() == change.key)) {
         return Some("values of cloud-init change");
     }

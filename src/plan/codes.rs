@@ -77,6 +77,10 @@ codes! {
     INEXPRESSIBLE = "T071", "the config cannot say what the VM is";
     HAS_MORE = "T072", "the VM has more than phoenix looks after";
     DIFFERS = "T073", "the VM to be taken over differs from its entry";
+    ADOPT_ABSENT = "T074", "the VM to be taken over is not there";
+    RECORD_GONE = "T075", "the record is gone from the notes of a VM of the project";
+    VOID_FOR_GUEST = "T076", "what the file says to cloud-init does not reach the guest";
+    FOREIGN_PENDING = "T077", "changes of others wait in a VM that is stopped, and take effect with this plan";
     HOST_PATH = "T080", "a VM may not have a directory of the node";
     ALLOW_FILE = "T081", "the node's file of what VMs may have counts for nothing";
     WRITES_ON_NODE = "T082", "a VM will be able to write a directory of the node";

@@ -97,8 +97,9 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Arc<Mount>]) -> String {
         cloud_init_errors: _,
         network_config,
         user_config,
-        proxmox: _, // what hardware the VM has, its guest sees for itself
-        origins: _, // where a value came from is nothing to a script
+        project_tag: _, // it is one of the tags
+        proxmox: _,     // what hardware the VM has, its guest sees for itself
+        origins: _,     // where a value came from is nothing to a script
     } = vm;
     let context = Context {
         schema_version: SCHEMA_VERSION,

@@ -48,7 +48,12 @@ pub(super) fn situation<'o>(
         };
         return block(Diagnostic::error(codes::VMID_TAKEN, what).hint(hint));
     }
-    let Some(live) = live else { return Ok(Situation::Absent(None)) };
+    let Some(live) = live else {
+        return match &vm.adopt {
+            Some(uuid) => block(not_there(vm, uuid, observed)),
+            None => Ok(Situation::Absent(None)),
+        };
+    };
     if let Some(leftover) = leftover(live, project) {
         if earlier::clone(id, project, observed).is_some() {
             return Ok(Situation::Absent(Some((leftover, earlier::clone_at_work(vm, observed)))));
@@ -70,6 +75,7 @@ pub(super) fn situation<'o>(
     match owned(live, project) {
         Err(problem) => match (adoption(vm, live, project), &vm.adopt) {
             (Some(record), _) => Ok(Situation::Adopted(live, record)),
+            (None, None) if lost_its_record(vm, live, observed) => block(record_gone(vm)),
             (None, _) if is_reserved(live, &vm.vm_name) => block(reserved(id)),
             (None, Some(_)) if problem.code == codes::NOT_OURS && !is_claimed(live) => block(another(problem)),
             (None, _) => block(problem),
@@ -117,6 +123,26 @@ fn another(mut problem: Diagnostic) -> Diagnostic {
     problem
 }
 
+/// Says that a VM which is to be taken over is not there: a new, empty one in its place is not what was agreed to.
+fn not_there(vm: &DesiredVm, uuid: &str, observed: &Observed) -> Diagnostic {
+    let id = vm.vm_id;
+    let has_it = |live: &&VmObserved| live.uuid.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(uuid));
+    let (what, hint) = match observed.vms.values().find(has_it) {
+        Some(other) => (
+            format!(
+                "VM {id} is to be taken over and is not there; VM {} `{}` has the uuid in `adopt`",
+                other.id, other.name
+            ),
+            format!("set `vm_id` to {}, if that is the VM that is meant", other.id),
+        ),
+        None => (
+            format!("VM {id} is to be taken over and is not there, and no VM of the target has the uuid in `adopt`"),
+            "look at `vm_id` and at the target; to have a new, empty VM made, take `adopt` out".to_owned(),
+        ),
+    };
+    Diagnostic::error(codes::ADOPT_ABSENT, what).hint(hint)
+}
+
 /// Says that there is no VM where somebody asks for one.
 pub(super) fn absent(id: VmId, observed: &Observed) -> Diagnostic {
     let problem = match observed.taken.get(&id) {
@@ -144,6 +170,32 @@ fn reserved(id: VmId) -> Diagnostic {
     );
     let hint = format!("if no task is making it, remove it: `qm unlock {id}`, then `qm destroy {id}`; then plan again");
     Diagnostic::error(codes::NOT_OURS, what).hint(hint)
+}
+
+/// Whether a VM without a record is probably this project's: it has the declared name, and what only phoenix gives, or the
+/// project's tag.
+fn lost_its_record(vm: &DesiredVm, live: &VmObserved, observed: &Observed) -> bool {
+    let marked = || {
+        let tagged = vm.project_tag.as_ref().is_some_and(|tag| live.tags.contains(tag));
+        let exported =
+            || observed.nodes.values().any(|node| node.exports.iter().any(|export| export.vm == Some(live.id)));
+        tagged || live.own_snapshots().next().is_some() || exported()
+    };
+    let free = live.lock.as_deref() != Some("create") && !live.template;
+    live.record == RecordFound::None && live.name == vm.vm_name && free && marked()
+}
+
+fn record_gone(vm: &DesiredVm) -> Diagnostic {
+    let id = vm.vm_id;
+    let what = format!(
+        "the record is gone from the notes of VM {id} `{}`: another program or a person took it out",
+        vm.vm_name
+    );
+    let hint = format!(
+        "`phoenix import {id}` takes the VM back; what is in its guest is then looked at anew. Notes are edited around the \
+         line `<!-- phoenix … -->`"
+    );
+    Diagnostic::error(codes::RECORD_GONE, what).hint(hint)
 }
 
 fn foreign(id: VmId, live: &VmObserved) -> Diagnostic {

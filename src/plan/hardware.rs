@@ -1,6 +1,6 @@
 //! What the options of a VM ask of Proxmox and of the node: combinations that are refused, and what reaches into the node.
 
-use super::{Change, Scene, VmPlan, codes, placement};
+use super::{Change, Scene, VmPlan, cloud_init, codes, placement};
 use crate::diag::Diagnostic;
 use crate::model::proxmox::{self, bounds};
 use crate::model::{ActionKind, DesiredVm, Outcome, VmId};
@@ -11,8 +11,11 @@ use crate::observed::{ALLOW_FILE, VmObserved};
 pub(super) fn judge(vms: &[VmPlan], scene: &Scene<'_>, asked: &[String]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for vm in vms {
+        let Some(declared) = scene.desired.vm(vm.vm) else { continue };
+        let base = base(vm, declared, scene);
+        found.extend(base.into_iter().flat_map(|base| cloud_init::overridden(declared, base, &vm.changes)));
+        found.extend(base.and_then(|live| made_real(vm, live)));
         let Some(desired) = &vm.desired else { continue };
-        let base = base(vm, desired, scene);
         let after = |name: &str| after(name, desired, base);
         let writes = |kind: ActionKind| vm.actions.iter().any(|action| action.kind == kind && action.outcome.acts());
         if writes(ActionKind::Configure) || writes(ActionKind::Start) || writes(ActionKind::Restart) {
@@ -98,6 +101,30 @@ fn reaching(vm: VmId, change: &Change, scene: &Scene<'_>, asked: &[String]) -> O
              `--allow-host-option {stem}`"
         ))
     })
+}
+
+/// Says what others left waiting in a VM that is stopped: any write to it, and its start, makes that real (recorded).
+fn made_real(vm: &VmPlan, live: &VmObserved) -> Option<Diagnostic> {
+    let touches = |kind| vm.actions.iter().any(|action| action.kind == kind && action.outcome.acts());
+    let kinds = [ActionKind::Configure, ActionKind::Adopt, ActionKind::Record, ActionKind::Start];
+    if live.running || live.id != vm.vm || live.pending.is_empty() {
+        return None;
+    }
+    let shown = |value: &Option<String>, none: &str| value.clone().unwrap_or_else(|| none.to_owned());
+    let each = live.pending.iter().map(|(option, change)| {
+        format!("`{option}` {} → {}", shown(&change.active, "(unset)"), shown(&change.pending, "(deleted)"))
+    });
+    let acts = kinds.into_iter().any(touches);
+    let when = if acts { "this plan's first write" } else { "the next write to it" };
+    let what = format!(
+        "VM {} is stopped, and changes that others made to it still wait: {}; Proxmox makes them real with {when}, or with its \
+         start",
+        vm.vm,
+        each.collect::<Vec<_>>().join(", ")
+    );
+    let hint = format!("to have none of it, take it back first: `qm set {} --revert OPTION`", vm.vm);
+    let make = if acts { Diagnostic::warning } else { Diagnostic::notice };
+    Some(make(codes::FOREIGN_PENDING, what).vm(vm.vm).hint(hint))
 }
 
 /// A VM with UEFI firmware and no disk for its variables.

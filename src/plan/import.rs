@@ -7,14 +7,14 @@ mod regained;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::existing::{Situation, absent, situation};
 use super::steps::adopt::room;
 use super::{codes, earlier, placement, preflight};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, Key, Record, VmId, Volume};
-use crate::observed::{Observed, VmObserved, options};
+use crate::model::{Desired, DesiredVm, Key, Record, VmId, Volume, proxmox};
+use crate::observed::{Net, Observed, VmObserved, is_disk_key, options};
 
 /// A VM that a config can say something of.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,7 +167,16 @@ fn inexpressible(live: &VmObserved) -> Vec<Diagnostic> {
         None => found.push(say(
             codes::NO_BOOT_DISK,
             format!("VM {id} boots from no disk that can be found"),
-            format!("name the disk that it boots from: `qm set {id} --boot order=scsi0`"),
+            match &disks(live)[..] {
+                [] => "it has no disk; leave it out of the file, or give it one".to_owned(),
+                [only] => format!("name the disk that it boots from: `qm set {id} --boot order={only}`"),
+                several => {
+                    format!(
+                        "name the disk that it boots from ({}): `qm set {id} --boot order=DISK`",
+                        several.join(", ")
+                    )
+                }
+            },
         )),
         Some(disk) if disk.storage.is_empty() => found.push(say(
             codes::INEXPRESSIBLE,
@@ -186,10 +195,20 @@ fn inexpressible(live: &VmObserved) -> Vec<Diagnostic> {
         found.push(say(
             codes::INEXPRESSIBLE,
             format!("VM {id} cannot be described: {what}"),
-            format!("phoenix gives every VM a net0 on a bridge; give it one: `qm set {id} --net0 virtio,bridge=vmbr0`"),
+            // Without its MAC address the card would get a new one.
+            format!(
+                "phoenix gives every VM a net0 on a bridge; give it one: `qm set {id} --net0 {}`",
+                live.net0.as_ref().map_or_else(|| Net::new("virtio", "vmbr0"), |net| net.rewired("vmbr0", &net.model))
+            ),
         ));
     }
     found
+}
+
+/// The disks of a VM that it could boot from.
+fn disks(live: &VmObserved) -> Vec<&str> {
+    let volumes = live.volumes.iter().map(|volume| volume.device.as_str());
+    volumes.filter(|device| is_disk_key(device) && live.cloud_init.drive.as_deref() != Some(*device)).collect()
 }
 
 /// Says what a VM has that phoenix does not look after.
@@ -197,7 +216,12 @@ fn more(live: &VmObserved) -> Option<Diagnostic> {
     let boot = live.boot_disk.as_ref().map(|disk| disk.device.as_str());
     // Through this one, `network_config` and `user_config` reach the guest.
     let own = [Some("net0"), boot, live.cloud_init.drive.as_deref()];
-    let others: Vec<&str> = live.devices.iter().map(String::as_str).filter(|key| !own.contains(&Some(*key))).collect();
+    let others: Vec<&str> = live
+        .devices
+        .iter()
+        .map(String::as_str)
+        .filter(|key| !own.contains(&Some(*key)) && proxmox::option(key).is_none())
+        .collect();
     let id = live.id;
     let what = format!(
         "VM {id} also has {}, left as they are: phoenix looks after the boot disk and net0 alone",
@@ -259,6 +283,10 @@ fn entry(
             keys.extend((is != wish).then_some((row.name, is)));
         }
     }
+    let made_from = keys.iter().find(|(key, _)| *key == Key::TemplateName.name()).and_then(|(_, name)| name.as_str());
+    let template = template_of(live, made_from.unwrap_or(&default.template_name), observed);
+    let options = options_beyond(live, template.filter(|_| default_image.is_none()), default);
+    keys.extend((!options.is_empty()).then(|| (Key::Proxmox.name(), Value::Object(options))));
     // What it is made from stands first, whichever key that is.
     let place = |name: &str| Key::ALL.iter().filter(|key| **key != Key::CloudImage).position(|key| key.name() == name);
     keys[first..].sort_by_key(|(name, _)| place(name));
@@ -272,6 +300,32 @@ fn built_on(live: &VmObserved, observed: &Observed) -> Option<String> {
     let template = observed.vms.values().find(|vm| vm.template && volume.is_based_on(vm.id))?;
     let mut others = observed.vms.values().filter(|vm| vm.template && vm.node == template.node && vm.id != template.id);
     (!others.any(|other| other.name == template.name)).then(|| template.name.clone())
+}
+
+/// The template of the VM's node with this name, if only one has it.
+fn template_of<'o>(live: &VmObserved, name: &str, observed: &'o Observed) -> Option<&'o VmObserved> {
+    let mut found = observed.vms.values().filter(|vm| vm.template && vm.name == name && vm.node == live.node);
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// Options by Proxmox's own names with which the VM differs from what the file would make of it: from its template, and
+/// from what all VMs of the file have.
+fn options_beyond(live: &VmObserved, template: Option<&VmObserved>, default: &DesiredVm) -> Map<String, Value> {
+    let mut beyond = Map::new();
+    for (name, option) in proxmox::options() {
+        let value = |vm: &VmObserved| {
+            vm.options.get(name).map(|text| option.without_identity(&option.normal(text))).unwrap_or_default()
+        };
+        let ours = live.record.valid().is_some_and(|record| record.applied.contains_key(option.key));
+        let (is, inherited) = (value(live), template.map(value).unwrap_or_default());
+        match default.proxmox.get(name) {
+            Some(shared) if shared.value == is => {}
+            Some(_) if is.is_empty() => drop(beyond.insert((*name).to_owned(), Value::Null)),
+            None if is.is_empty() || (is == inherited && !ours) => {}
+            _ => drop(beyond.insert((*name).to_owned(), option.to_json(&is))),
+        }
+    }
+    beyond
 }
 
 /// The volumes that are mounted in a VM of ours, but for the one through which scripts reach it without being declared.

@@ -79,10 +79,18 @@ fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>) -> Result<VmId, Diagnosti
 /// Says that no template of the target has the name.
 fn unknown_template(vm: &DesiredVm, scene: &Scene<'_>) -> Diagnostic {
     let name = vm.template_name.as_str();
-    let known: Vec<&str> = scene.templates.keys().copied().collect();
+    let known: Vec<&str> = scene.templates.keys().copied().filter(|name| !name.is_empty()).collect();
+    let of_id = name.parse().ok().and_then(|id: u32| scene.observed.vms.get(&VmId::try_from(id).ok()?));
+    let nameless = || scene.templates.get("").and_then(|ids| ids.first());
     let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
         Some(id) => format!("VM {id} has that name and is not a template"),
         None => match &scene.observed.template_hint {
+            _ if let Some(template) = of_id.filter(|vm| vm.template && !vm.name.is_empty()) => {
+                format!("{name} is the VMID of template `{}`: write its name", template.name)
+            }
+            _ if let Some(id) = nameless().filter(|id| known.is_empty() || id.to_string() == name) => {
+                format!("template {id} has no name; give it one: `qm set {id} --name NAME`")
+            }
             Some(hint) if known.is_empty() => hint.clone(),
             _ => known_words("templates", name, &known),
         },

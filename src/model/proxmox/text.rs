@@ -58,6 +58,28 @@ impl ProxmoxOption {
         self.normal(&joined(&merged, first))
     }
 
+    /// A value in normal form without what is a VM's own: the uuid of `smbios1`.
+    #[must_use]
+    pub fn without_identity(&self, value: &str) -> String {
+        if self.name != "smbios1" {
+            return value.to_owned();
+        }
+        let mut parts = pairs(value, "");
+        parts.remove("uuid");
+        joined(&parts, "")
+    }
+
+    /// A value in normal form as a file has it: a switch as such, a number as a number.
+    #[must_use]
+    pub fn to_json(&self, value: &str) -> Value {
+        match &self.spec.kind {
+            Kind::Switch { .. } => Value::Bool(value == "1"),
+            Kind::Integer { .. } => value.parse::<i64>().map_or_else(|_| value.into(), Value::from),
+            Kind::Number { .. } => value.parse::<f64>().map_or_else(|_| value.into(), Value::from),
+            Kind::Words { .. } | Kind::Text { .. } | Kind::Parts { .. } => value.into(),
+        }
+    }
+
     /// What of the node such a value gives the guest, or a program of the guest's VM; `None`: nothing but what every VM has.
     #[must_use]
     pub fn reaches(&self, value: &str) -> Option<&'static str> {

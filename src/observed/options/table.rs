@@ -83,7 +83,12 @@ pub(super) static VALUES: &[Row] = &[
         read: |live| Some(Value::text(&live.name)),
         wish: |vm, _| Wish::Value(Value::text(&vm.vm_name)),
         write: |_, value, edit| put(edit, "name", value),
-        uptake: |taking| at_once(taking, "the guest keeps its host name"),
+        uptake: |taking| {
+            let told = taking.live.cloud_init.drive.is_some();
+            let note =
+                "cloud-init gives the guest its new host name when it boots next, and makes new SSH host keys then";
+            at_once(taking, if told { note } else { "the guest keeps its host name" })
+        },
         ..Row::of(Key::VmName, &["name"])
     },
     Row {
