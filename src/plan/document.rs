@@ -290,6 +290,17 @@ impl DocumentVm {
         }
     }
 
+    /// When values that waited before this plan take effect, in words.
+    #[must_use]
+    pub fn waiting_words(&self) -> &'static str {
+        let starts = |action: &DocumentAction| action.kind == ActionKind::Start && action.outcome.acts();
+        match self.restart {
+            RestartDue::Now => "takes effect with this restart",
+            RestartDue::No if self.actions.iter().any(starts) => "takes effect with this start",
+            RestartDue::No | RestartDue::Later => "waits for a restart",
+        }
+    }
+
     /// Its outcome in words.
     #[must_use]
     pub fn outcome_words(&self) -> &'static str {

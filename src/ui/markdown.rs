@@ -114,10 +114,11 @@ fn block(vm: &DocumentVm) -> String {
     for waiting in &vm.waiting {
         let shown = |value: &Option<String>| value.as_deref().map_or("*unset*".to_owned(), cell);
         out.push_str(&format!(
-            "| {} | {} | {} | waits for a restart |\n",
+            "| {} | {} | {} | {} |\n",
             cell(&waiting.option),
             shown(&waiting.active),
-            shown(&waiting.pending)
+            shown(&waiting.pending),
+            vm.waiting_words()
         ));
     }
     for (word, list) in [("erases", &vm.erases), ("stays", &vm.keeps)] {

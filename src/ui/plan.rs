@@ -112,7 +112,8 @@ fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
     for waiting in &vm.waiting {
         let value =
             |value: &Option<String>| value.as_deref().map_or("(unset)".to_owned(), |text| safe(text).into_owned());
-        let text = format!("{} → {} waits for a restart", value(&waiting.active), value(&waiting.pending));
+        let (now, then) = (value(&waiting.active), value(&waiting.pending));
+        let text = format!("{now} → {then} {}", vm.waiting_words());
         let key = format!("  ! {}", safe(&waiting.option));
         out.push_str(&entry(&key, &text, "", Role::Attention, view));
     }
@@ -263,7 +264,8 @@ pub fn summary(plan: &PlanDocument, view: &View<'_>) -> String {
     if view.about.simulated {
         let _ = writeln!(out, "{}", view.style.paint(Role::Faint, "Embedded node: no real VM would change."));
     }
-    let line = format!("Plan: {}.", verdict::of_plan(plan));
-    let _ = writeln!(out, "{}", view.style.paint(Role::Strong, &line));
+    for line in wrap(&format!("Plan: {}.", verdict::of_plan(plan)), view.width) {
+        let _ = writeln!(out, "{}", view.style.paint(Role::Strong, &line));
+    }
     out
 }

@@ -195,8 +195,15 @@ fn check_ends(scene: &Scene) {
     for path in ["qemu-server/106.conf", "run/106", "images/local-zfs/106/vm-106-disk-0"] {
         fs::remove_file(node.join(path)).unwrap();
     }
+    // A blank VM in place of the one that was to be taken over is made only where the file says so.
+    check(&scene.phoenix(&["plan"]), 1, &["error[T074]", "to have a new, empty VM made, take `adopt` out"]);
+    let mut config: Value = serde_json::from_str(&scene.config()).unwrap();
+    let vms = config["virtual_machines"].as_array_mut().unwrap();
+    let lost = vms.iter_mut().find(|vm| vm["vm_id"] == 106).unwrap();
+    lost.as_object_mut().unwrap().remove("adopt");
+    scene.declare(&config.to_string());
     let plan = scene.phoenix(&["plan"]);
-    check(&plan, 0, &["+ 106 db", "Plan: 1 to create, 0 to update, 0 to destroy, 8 unchanged."]);
+    check(&plan, 0, &["+ 106 db", "Plan: 1 to create, 0 to update, 0 to destroy, 8 unchanged"]);
     rest.remove("106");
     check_confs(scene, &rest, &[]);
 }

@@ -75,7 +75,9 @@ fn a_changed_script_runs_again_alone() {
     fs::write(scene.path("features/install_docker.sh"), "echo other\n").unwrap();
     let ran = scene.apply();
     let expected: Vec<String> = (1000..=1002)
-        .flat_map(|vm| ["await-agent", "await-cloud-init", "feature:install_docker", "stage-scripts"].map(|a| (vm, a)))
+        .flat_map(|vm| {
+            ["await-agent", "await-cloud-init", "feature:install_docker", "record", "stage-scripts"].map(|a| (vm, a))
+        })
         .map(|(vm, action)| format!("{vm}/{action}"))
         .collect();
     assert_eq!(acted(&ran), expected);

@@ -196,8 +196,8 @@ fn what_the_guest_lacks_waits_for_the_restart_that_its_agent_waits_for() {
                 let pending = if waits { format!("\n[PENDING]\n{on}") } else { String::new() };
                 conf.replace(on, "") + &pending
             });
-            let open = "the guest agent of VM 1000 is off until the VM restarts, so this is left open: grow-filesystem, mount \
-                        /srv/data, stage-scripts, feature install_docker";
+            let open = "the guest agent of VM 1000 is off until the VM restarts, so this is left open: await-network, \
+                        grow-filesystem, mount /srv/data, stage-scripts, feature install_docker";
             check(&scene.phoenix(&["plan"]), 0, &[open, "`phoenix apply --restart` restarts the VM and does it"]);
             let ran = scene.apply();
             check(&ran, 0, &[]);

@@ -11,6 +11,7 @@ mod drift;
 #[path = "../support/executable.rs"]
 mod executable;
 mod exports;
+mod hardware;
 mod images;
 mod import;
 mod lifecycle;

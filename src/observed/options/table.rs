@@ -87,7 +87,11 @@ pub(super) static VALUES: &[Row] = &[
             let told = taking.live.cloud_init.drive.is_some();
             let note =
                 "cloud-init gives the guest its new host name when it boots next, and makes new SSH host keys then";
-            at_once(taking, if told { note } else { "the guest keeps its host name" })
+            if told {
+                (at_restart(taking, "").0, Cow::Borrowed(note))
+            } else {
+                at_once(taking, "the guest keeps its host name")
+            }
         },
         ..Row::of(Key::VmName, &["name"])
     },

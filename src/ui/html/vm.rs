@@ -172,15 +172,16 @@ fn waiting(vm: &DocumentVm, out: &mut String) {
         return;
     }
     out.push_str(
-        "<table class=\"waiting\"><caption>Waits for a restart since an earlier change</caption><thead><tr>\
+        "<table class=\"waiting\"><caption>Waits since an earlier change</caption><thead><tr>\
          <th>option</th><th>now</th><th>then</th><th>note</th></tr></thead><tbody>\n",
     );
     for waiting in &vm.waiting {
         out.push_str(&format!(
-            "<tr><th>{}</th><td class=\"now\">{}</td><td>{}</td><td></td></tr>\n",
+            "<tr><th>{}</th><td class=\"now\">{}</td><td>{}</td><td>{}</td></tr>\n",
             text(&waiting.option),
             value(waiting.active.as_deref(), "unset"),
             value(waiting.pending.as_deref(), "unset"),
+            vm.waiting_words(),
         ));
     }
     out.push_str("</tbody></table>\n");

@@ -1,0 +1,110 @@
+//! Options of VMs by Proxmox's own names, from the first apply to the last, on every back end.
+
+use serde_json::{Value, json};
+
+use super::places::Place;
+use super::world::{Scene, check};
+
+fn config(options: &Value) -> String {
+    json!({ "virtual_machines": [
+        { "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 8, "tags": ["a"], "proxmox": options }
+    ] })
+    .to_string()
+}
+
+/// The values of these options in the VM's configuration; empty: not set. What waits comes last.
+fn options(scene: &Scene, names: &[&str]) -> Vec<String> {
+    let conf = scene.conf(1000);
+    let value = |name: &&str| {
+        let of = |line: &str| line.strip_prefix(&format!("{name}: ")).map(ToOwned::to_owned);
+        conf.lines().filter_map(of).next_back().unwrap_or_default()
+    };
+    names.iter().map(value).collect()
+}
+
+#[track_caller]
+fn is_done(scene: &Scene, case: &str) {
+    let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(0), "{case}: {}{}", plan.out, plan.err);
+}
+
+fn everywhere(check: impl Fn(&Scene, &str)) {
+    for place in [Place::Embedded, Place::Here, Place::Ssh].into_iter().filter(|place| place.is_possible()) {
+        check(&place.scene("{}"), &format!("{place:?}"));
+    }
+}
+
+#[test]
+fn options_are_set_changed_and_taken_out() {
+    everywhere(|scene, case| {
+        let first = json!({ "cpu": "cputype=host,flags=+aes", "scsihw": "virtio-scsi-single", "numa": "on", "acpi": true,
+            "cpulimit": 1.5, "smbios1": "serial=abc", "balloon": 1024 });
+        scene.declare(&config(&first));
+        check(&scene.apply(), 0, &[r#""results":{"planned":1,"created":1,"#]);
+        is_done(scene, case);
+        let names = ["cpu", "scsihw", "numa", "acpi", "cpulimit", "balloon"];
+        let set = ["host,flags=+aes", "virtio-scsi-single", "1", "", "1.5", "1024"];
+        assert_eq!(options(scene, &names), set, "{case}");
+        let uuid = |scene: &Scene| {
+            let smbios = options(scene, &["smbios1"]).remove(0);
+            smbios.split(',').find(|part| part.starts_with("uuid=")).map(ToOwned::to_owned).unwrap()
+        };
+        let own = uuid(scene);
+
+        // What an administrator adds to a property string stays; an option that the file says is made so again.
+        scene.meddle(1000, |conf| {
+            conf.replace("cpu: host,flags=+aes", "cpu: host,flags=+aes,hidden=1").replace("numa: 1\n", "")
+        });
+        let plan = scene.phoenix(&["plan"]);
+        check(&plan, 0, &["proxmox.numa", "changed outside phoenix", "1 waits for a restart"]);
+        assert!(!plan.out.contains("proxmox.cpu "), "{case}: {}", plan.out);
+        check(&scene.phoenix(&["apply", "--restart", "--auto-approve"]), 0, &["1 VM: 1 updated."]);
+        is_done(scene, case);
+        assert_eq!(options(scene, &["cpu", "numa"]), ["host,flags=+aes,hidden=1", "1"], "{case}");
+
+        // At once, where a running VM takes it at once; else at its next stop and start.
+        let other = json!({ "cpu": "x86-64-v2-AES", "scsihw": "virtio-scsi-single", "cpulimit": 2, "balloon": 2048 });
+        scene.declare(&config(&other));
+        check(&scene.apply(), 0, &[r#""waits_for_restart":1"#]);
+        let conf = scene.conf(1000);
+        let (now, waits) = conf.split_once("[PENDING]").unwrap_or_else(|| panic!("{case}: nothing waits: {conf}"));
+        assert!(now.contains("cpulimit: 2\n") && now.contains("balloon: 2048\n"), "{case}: {conf}");
+        assert!(waits.contains("cpu: x86-64-v2-AES,hidden=1\n") && waits.contains("numa"), "{case}: {conf}");
+        check(&scene.phoenix(&["apply", "--restart", "--auto-approve"]), 0, &["1 VM: 1 updated."]);
+        is_done(scene, case);
+        let left = ["x86-64-v2-AES,hidden=1", "virtio-scsi-single", "", "", "2", "2048"];
+        assert_eq!(options(scene, &names), left, "{case}");
+        assert_eq!((uuid(scene), options(scene, &["smbios1"])), (own.clone(), vec![own]), "{case}");
+    });
+}
+
+#[test]
+fn a_vm_is_imported_as_the_file_had_it() {
+    everywhere(|scene, case| {
+        let own = json!({ "cpu": "host", "machine": "q35", "numa": true, "cpulimit": 1.5, "cpuunits": 200, "smbios1": "serial=a" });
+        scene.declare(&config(&own));
+        check(&scene.apply(), 0, &[]);
+        scene.declare(r#"{ "virtual_machines": [] }"#);
+        check(&scene.phoenix(&["import", "1000"]), 0, &["1 VM written"]);
+        let imported: Value = serde_json::from_str(&scene.config()).unwrap();
+        assert_eq!(imported["virtual_machines"][0]["proxmox"], own, "{case}");
+        is_done(scene, case);
+    });
+}
+
+#[test]
+fn what_proxmox_refuses_is_said_before_anything_is_done() {
+    everywhere(|scene, case| {
+        scene.declare(&config(&json!({ "balloon": 2048 })));
+        check(&scene.apply(), 0, &[]);
+        let before = scene.world();
+        scene.edit("\"boot_disk_size_gb\"", "\"memory_mb\": 1024, \"boot_disk_size_gb\"");
+        check(&scene.apply(), 1, &["error[T092]", "`balloon` is 2048 MiB, more than the memory of 1024 MiB"]);
+        scene.declare(&config(&json!({ "balloon": 2048, "args": "-no-hpet" })));
+        check(&scene.apply(), 1, &["error[T086]", "`--allow-host-option args`"]);
+        assert!(scene.world() == before, "{case}: something was done");
+        let allowed = scene.phoenix(&["apply", "--auto-approve", "--allow-host-option", "args"]);
+        check(&allowed, 0, &["warning[T087]", "1 VM: 1 updated"]);
+        assert_eq!(options(scene, &["args"]), ["-no-hpet"], "{case}");
+    });
+}
