@@ -1,10 +1,12 @@
 //! The table of options: what differs, and what is written.
 
 use phoenix::config::{FeatureFiles, Source, load};
+use phoenix::model::proxmox::{self, Kind, ProxmoxOption};
 use phoenix::model::{ActionKind, Desired, DesiredVm, Record, VmId};
 use phoenix::observed::options::{self, Wish};
 use phoenix::observed::{ConfigWrite, VmObserved, encode_description};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 fn id() -> VmId {
     VmId::try_from(1000).unwrap()
@@ -216,4 +218,91 @@ fn what_is_not_wished_for_is_left() {
             "cloud_init_drive"
         ]
     );
+}
+
+/// A value of an option that is not Proxmox's default.
+fn sample(option: &ProxmoxOption) -> Value {
+    let stem = option.name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let text = match stem {
+        "affinity" => "0-3,8",
+        "amd-sev" => "es,no-debug=1",
+        "args" => "-no-hpet",
+        "audio" => "device=AC97",
+        "cpu" => "host,flags=+aes;-pcid",
+        "hookscript" => "local:snippets/hook.sh",
+        "hostpci" => "mapping=gpu,pcie=1",
+        "hotplug" => "disk,network",
+        "intel-tdx" => "tdx,vsock-cid=3",
+        "ivshmem" => "size=16",
+        "machine" => "q35,viommu=intel",
+        "numa" if option.name != "numa" => "cpus=0,memory=512",
+        "parallel" => "/dev/parport0",
+        "rng" => "/dev/urandom,period=10",
+        "serial" => "socket",
+        "smbios" => "serial=a1",
+        "spice_enhancements" => "foldersharing=1",
+        "startdate" => "2026-01-31",
+        "usb" => "spice",
+        "vga" => "virtio,memory=32",
+        "virtiofs" => "share,cache=always",
+        "vmstatestorage" => "local-zfs",
+        "watchdog" => "ib700,action=reset",
+        _ => {
+            return match &option.spec.kind {
+                Kind::Switch { default } => json!(default.as_deref() != Some("1")),
+                Kind::Integer { max, .. } => json!(max.map_or(7, |max| max.min(7))),
+                Kind::Number { .. } => json!(2.5),
+                Kind::Words { words, default } => {
+                    json!(words.iter().find(|word| default.as_ref() != Some(word)).unwrap())
+                }
+                Kind::Text { .. } | Kind::Parts { .. } => panic!("{} has no sample", option.name),
+            };
+        }
+    };
+    json!(text)
+}
+
+/// Every option is planned, written, recorded, seen to drift, and taken out again; nothing else is touched.
+#[test]
+fn every_option_by_proxmoxs_own_name_comes_and_goes() {
+    let base = format!("{SAME}smbios1: uuid=2a412a64-96f9-4fde-833e-49d4ac1df615\n");
+    for option in proxmox::options().values() {
+        let value = sample(option);
+        let vm = wished(&format!(r#"{TEXT}, "proxmox": {{ "{}": {value} }}"#, option.name));
+        let own = |vm: &DesiredVm, live: &VmObserved| {
+            let rows = options::rows_for(vm, Some(live)).filter(|row| row.option.is_some());
+            options::render(rows, (vm, live, false), None, None).unwrap()
+        };
+        let before = live(&base);
+        let written = own(&vm, &before);
+        assert_eq!(written.options().collect::<Vec<_>>(), [option.name], "{value}");
+        let after = before.after(&written);
+        assert!(own(&vm, &after).is_empty(), "{}: {value} differs for ever", option.name);
+
+        let text = written.set[option.name].clone();
+        let recorded = |applied: &str| {
+            let mut record = Record::adopted("default", id(), "2a412a64-96f9-4fde-833e-49d4ac1df615");
+            record.applied.insert(option.key.to_owned(), applied.to_owned());
+            live(&with_record(&base, &record)).after(&written)
+        };
+        let ours = recorded(&text);
+        assert!(ours.record.valid().is_some(), "{}", option.name);
+        // Another value is set back, and one that the file does not say any more goes.
+        assert!(options::rows_in(ours.record.valid().unwrap()).any(|row| row.name == option.key), "{}", option.name);
+        let gone = own(&wished(TEXT), &ours);
+        let left = ours.after(&gone);
+        if option.name == "smbios1" {
+            assert_eq!(left.uuid, ours.uuid);
+        } else {
+            assert_eq!(left.options.get(option.name), None, "{}: {gone:?}", option.name);
+        }
+        assert!(own(&wished(TEXT), &before).is_empty(), "{}: what the file never said stays", option.name);
+    }
+}
+
+/// A configuration with a record in its notes.
+fn with_record(conf: &str, record: &Record) -> String {
+    let notes = phoenix::observed::with_record("text", record).unwrap();
+    let rest: String = conf.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect();
+    encode_description(&notes) + &rest
 }

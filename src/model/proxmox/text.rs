@@ -51,7 +51,9 @@ impl ProxmoxOption {
     #[must_use]
     pub fn merged(&self, live: &str, file: &str, before: &str) -> String {
         let Kind::Parts { first, .. } = &self.spec.kind else { return self.normal(file) };
-        let (wanted, before) = (pairs(file, first), pairs(before, first));
+        let (wanted, mut before) = (pairs(file, first), pairs(before, first));
+        // A VM without its uuid has lost its identity for good (recorded).
+        before.remove("uuid");
         let mut merged = pairs(live, first);
         merged.retain(|name, _| wanted.contains_key(name) || !before.contains_key(name));
         merged.extend(wanted);
