@@ -95,4 +95,5 @@ codes! {
     NOT_A_TEMPLATE = "P072", Error, "a VM is to be cloned from one of the file that does not become a template";
     UNUSUAL_USER = "P073", Warning, "a Linux guest may refuse the name of its user";
     BAD_OPTION = "P074", Error, "Proxmox does not accept the value of an option";
+    READY_CONFLICT = "P075", Error, "what needs the guest agent is declared for a VM whose guest is asked for nothing";
 }

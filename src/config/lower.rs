@@ -9,8 +9,8 @@ use super::names::{self, Ids};
 use super::raw::{Raw, RawCloudImage, RawHypervisor, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
 use crate::model::{
     Address, CloudImage, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare,
-    Origin, Origins, OsType, PersistentStorage, ProxmoxValue, Scripts, Settings, SshKey, Timeouts, UserConfig, VmId,
-    Volume, proxmox,
+    Origin, Origins, OsType, PersistentStorage, ProxmoxValue, Ready, Scripts, Settings, SshKey, Timeouts, UserConfig,
+    VmId, Volume, proxmox,
 };
 
 /// Makes what the planner works with. The file has passed every check; a VM without id or name cannot occur and would
@@ -101,6 +101,7 @@ struct Values {
     depends_on: Option<Vec<VmId>>,
     timeouts: Option<Timeouts>,
     cloud_init_errors: Option<CloudInitErrors>,
+    ready: Option<Ready>,
     network_config: Option<NetworkConfig>,
     user_config: Option<UserConfig>,
     cloud_image: Option<CloudImage>,
@@ -133,6 +134,7 @@ impl Values {
             depends_on: raw.depends_on.map(|list| names::named(&list, ids)),
             timeouts: raw.timeouts.map(|raw| timeouts(&raw)),
             cloud_init_errors: raw.cloud_init_errors,
+            ready: raw.ready,
             network_config: raw.network_config.map(network),
             user_config: raw.user_config.map(|raw| user(&raw)),
             cloud_image: raw.cloud_image.map(|raw| image(&raw)),
@@ -205,6 +207,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
             shared.cloud_init_errors.as_ref(),
             || CloudInitErrors::Fail,
         ),
+        ready: pick(&mut origins, Key::Ready, own.ready, shared.ready.as_ref(), || Ready::CloudInit),
         // An empty object wishes for nothing, whatever `vm_defaults` says.
         network_config: pick_any(&mut origins, Key::NetworkConfig, own.network_config, shared.network_config.clone())
             .filter(|wish| *wish != NetworkConfig::default()),

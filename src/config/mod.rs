@@ -33,6 +33,7 @@ mod owner;
 mod problem;
 mod proxmox;
 pub(crate) mod raw;
+mod ready;
 mod rule;
 pub mod schema;
 mod source;

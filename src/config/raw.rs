@@ -19,7 +19,7 @@ mod cloud_init;
 pub(crate) use cloud_init::{RawCloudImage, RawNetworkConfig, RawUserConfig};
 
 use crate::model::proxmox::{self, Kind};
-use crate::model::{CloudInitErrors, NetworkModel, OsType};
+use crate::model::{CloudInitErrors, NetworkModel, OsType, Ready};
 
 /// Says which virtual machines there are.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -217,6 +217,10 @@ pub(crate) struct RawVm {
     #[schemars(schema_with = "cloud_init_errors", title = "Errors of cloud-init")]
     #[schemars(example = &"warn", extend("default" = "fail"))]
     pub(super) cloud_init_errors: Option<CloudInitErrors>,
+    /// Says when the VM is ready. With `running` nothing is asked of its guest and nothing is done in it: for guests
+    /// without a guest agent, such as appliances and installers.
+    #[schemars(schema_with = "ready", title = "Ready", example = &"running", extend("default" = "cloud-init"))]
+    pub(super) ready: Option<Ready>,
     /// Sets the network of the guest's first card, by cloud-init. What it leaves out stays as it is.
     #[schemars(title = "Network", example = serde_json::json!({ "ip": "192.0.2.10/24", "gw": "192.0.2.1" }))]
     pub(super) network_config: Option<RawNetworkConfig>,
@@ -303,6 +307,10 @@ fn network_model(_: &mut SchemaGenerator) -> Schema {
 
 fn cloud_init_errors(_: &mut SchemaGenerator) -> Schema {
     words(CloudInitErrors::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
+}
+
+fn ready(_: &mut SchemaGenerator) -> Schema {
+    words(Ready::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
 }
 
 fn volume_type(_: &mut SchemaGenerator) -> Schema {

@@ -145,6 +145,9 @@ pub struct DesiredVm {
     pub timeouts: Timeouts,
     /// What an error of cloud-init does.
     pub cloud_init_errors: CloudInitErrors,
+    /// When the VM is ready.
+    #[serde(skip_serializing_if = "Ready::is_default")]
+    pub ready: Ready,
     /// The network of the guest, by cloud-init; `None` leaves it as it is.
     pub network_config: Option<NetworkConfig>,
     /// The user of the guest, by cloud-init; `None` leaves it as it is.
@@ -279,5 +282,30 @@ words! {
     CloudInitErrors {
         Fail = "fail", "The VM is not ready: nothing more is done in its guest";
         Warn = "warn", "It is told, and the guest is used all the same";
+    }
+}
+
+words! {
+    /// When a VM is ready.
+    Ready {
+        CloudInit = "cloud-init", "When its guest agent answers and cloud-init has finished";
+        Agent = "agent", "When its guest agent answers";
+        Running = "running", "When it runs: nothing is asked of its guest, and nothing is done in it";
+    }
+}
+
+impl Ready {
+    /// Whether it is what counts where the file says nothing.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::CloudInit
+    }
+}
+
+impl DesiredVm {
+    /// Whether its guest agent is asked for anything.
+    #[must_use]
+    pub fn asks_agent(&self) -> bool {
+        self.ready != Ready::Running
     }
 }

@@ -42,6 +42,7 @@ named! {
         CloudImage = "cloud_image",
         IsTemplate = "is_template",
         Proxmox = "proxmox",
+        Ready = "ready",
     }
 }
 

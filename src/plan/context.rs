@@ -95,6 +95,7 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Arc<Mount>]) -> String {
         depends_on: _,
         timeouts: _,
         cloud_init_errors: _,
+        ready: _,
         network_config,
         user_config,
         project_tag: _, // it is one of the tags

@@ -2,7 +2,7 @@
 
 use super::Scene;
 use super::{Change, Waiting, cloud_init};
-use crate::model::{DesiredVm, Disruption, GIB, Key, Origin};
+use crate::model::{DesiredVm, Disruption, GIB, Key, Origin, Ready};
 use crate::observed::options::{self, Differing, Row, Taking, Value, Wish};
 use crate::observed::{PendingChange, VmObserved};
 
@@ -90,6 +90,7 @@ fn made(vm: &DesiredVm, key: Key) -> String {
         Key::FullClone if !vm.full_clone => "false".to_owned(),
         Key::Started if !vm.started => "false".to_owned(),
         Key::IsTemplate if vm.is_template => "true".to_owned(),
+        Key::Ready if vm.ready != Ready::CloudInit => vm.ready.to_string(),
         Key::DependsOn => vm.depends_on.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         _ => String::new(),
     }

@@ -13,7 +13,7 @@ use super::existing::{Situation, absent, situation};
 use super::steps::adopt::room;
 use super::{codes, earlier, placement, preflight};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, Key, Record, VmId, Volume, proxmox};
+use crate::model::{Desired, DesiredVm, Key, Ready, Record, VmId, Volume, proxmox};
 use crate::observed::{Net, Observed, VmObserved, is_disk_key, options};
 
 /// A VM that a config can say something of.
@@ -268,6 +268,9 @@ fn entry(
     say(Key::IsTemplate, json!(is_template), json!(false));
     // What is built runs, and a template does not count as switched off.
     say(Key::Started, json!(live.running || is_template), json!(default.started));
+    // A VM that has no guest agent is not given one by being taken over.
+    let ready = if live.agent || is_template { default.ready } else { Ready::Running };
+    say(Key::Ready, json!(ready.as_str()), json!(default.ready.as_str()));
     // What nobody wishes for stays as it is.
     let nothing = || json!({});
     let network = regained::network(live, record);

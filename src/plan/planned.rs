@@ -60,6 +60,9 @@ pub struct VmPlan {
     pub retired: Option<Box<Retired>>,
     /// The VM as the file has it; `None`: nothing acts, or the file does not say what is done.
     pub desired: Option<Arc<DesiredVm>>,
+    /// Its guest agent is asked for something now and then. Not serialised: what is asked of it are actions.
+    #[serde(skip)]
+    pub asks_agent: bool,
     /// The VM has never been ready: whatever is done to it completes it.
     pub completing: bool,
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::codes;
 use crate::diag::Diagnostic;
-use crate::model::{Address, Desired, VmId};
+use crate::model::{Address, Desired, DesiredVm, VmId};
 use crate::observed::{Observed, VmObserved, is_reachable};
 
 /// Most addresses of one VM that are told.
@@ -185,6 +185,7 @@ pub fn to_reach<'o>(
     let ours = |vm: &VmObserved| vm.record.valid().is_some_and(|record| record.project == desired.settings.project);
     let has_card = |vm: &VmObserved| vm.net0.as_ref().is_some_and(|net| net.mac.is_some());
     let worth = |vm: &&VmObserved| vm.running && vm.agent && !vm.template && ours(vm) && has_card(vm);
+    let worth = |vm: &&VmObserved| worth(vm) && desired.vm(vm.id).is_none_or(DesiredVm::asks_agent);
     observed.vms.values().filter(worth).filter(|vm| !asked.contains_key(&vm.id)).collect()
 }
 

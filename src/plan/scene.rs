@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::exports::Exports;
 use super::grants::Grants;
 use super::placement;
-use crate::model::{Desired, VmId};
+use crate::model::{Desired, DesiredVm, VmId};
 use crate::observed::{Node, Observed};
 
 /// What all VMs of one plan look at.
@@ -34,6 +34,11 @@ pub(super) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
+    /// Whether the guest agent of a VM is asked for anything; of one that the file does not declare, if it has one.
+    pub(super) fn asks_agent(&self, vm: VmId) -> bool {
+        self.desired.vm(vm).is_none_or(DesiredVm::asks_agent)
+    }
+
     /// The node that a VM is on, or will be made on.
     pub(super) fn node(&self, vm: VmId) -> &'a Node {
         placement::node_of(vm, self.observed)

@@ -140,6 +140,8 @@ pub enum AgentState {
     Silent,
     /// The VM has none: Proxmox's agent flag is off.
     Off,
+    /// The file says that it is ready when it runs: its guest is asked for nothing.
+    NotAsked,
 }
 
 /// A feature of a VM.
@@ -187,7 +189,7 @@ fn is_problem(problem: &DocumentProblem) -> bool {
 /// The VMs whose guest agents have something to tell: those of the project that run and have one.
 #[must_use]
 pub fn with_agents(plan: &Plan, observed: &Observed) -> Vec<VmId> {
-    let all = plan.vms.iter().map(|vm| vm.vm).chain(undeclared(plan));
+    let all = plan.vms.iter().filter(|vm| vm.asks_agent).map(|vm| vm.vm).chain(undeclared(plan));
     all.filter(|vm| ours(*vm, plan, observed).is_some_and(|live| live.running && live.agent)).collect()
 }
 
@@ -248,9 +250,11 @@ fn of_declared(vm: &VmPlan, plan: &Plan, observed: &Observed, agents: &[VmId]) -
     let mine = ours(vm.vm, plan, observed);
     let features = vm.actions.iter().filter(|action| action.kind == ActionKind::Feature);
     let state = |outcome: Outcome| if outcome.acts() { FeatureState::ToRun } else { FeatureState::Ran };
+    let seen = seen(vm.vm, live, mine, agents);
     StatusVm {
         name: vm.name.clone(),
         declared: true,
+        agent: if vm.asks_agent { seen.agent } else { seen.agent.map(|_| AgentState::NotAsked) },
         outcome: vm.outcome,
         blocked: vm.blocked,
         differs: match live {
@@ -263,7 +267,7 @@ fn of_declared(vm: &VmPlan, plan: &Plan, observed: &Observed, agents: &[VmId]) -
         features: features
             .filter_map(|action| Some((action.subject.as_ref()?.to_string(), state(action.outcome))))
             .collect(),
-        ..seen(vm.vm, live, mine, agents)
+        ..seen
     }
 }
 

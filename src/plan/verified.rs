@@ -13,7 +13,7 @@ pub fn to_verify<'o>(desired: &Desired, observed: &'o Observed, selection: &Sele
         let ready = vm.record.valid().filter(|record| record.state.is_ready());
         ready.is_some_and(|record| record.project == desired.settings.project) && vm.running && vm.agent
     };
-    let wished = desired.vms.iter().filter(|vm| vm.started && selection.takes(vm));
+    let wished = desired.vms.iter().filter(|vm| vm.started && vm.asks_agent() && selection.takes(vm));
     wished.filter_map(|vm| observed.vms.get(&vm.vm_id)).filter(ours).collect()
 }
 

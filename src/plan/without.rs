@@ -121,6 +121,7 @@ mod tests {
             retired: None,
             desired: None,
             completing: false,
+            asks_agent: true,
         }
     }
 

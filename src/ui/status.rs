@@ -127,6 +127,7 @@ fn row(status: &StatusDocument, vm: &StatusVm) -> [String; HEADER.len()] {
         Some(AgentState::Answers) => "answers",
         Some(AgentState::Silent) => "silent",
         Some(AgentState::Off) => "off",
+        Some(AgentState::NotAsked) => "not asked",
     };
     let ran = vm.features.values().filter(|state| **state == FeatureState::Ran).count();
     let features = if vm.features.is_empty() { String::new() } else { format!("{ran} of {}", vm.features.len()) };

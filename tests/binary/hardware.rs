@@ -108,3 +108,32 @@ fn what_proxmox_refuses_is_said_before_anything_is_done() {
         assert_eq!(options(scene, &["args"]), ["-no-hpet"], "{case}");
     });
 }
+
+/// Nothing is asked of a guest without an agent, and it is not given one: when it is made, started, changed and imported.
+#[test]
+fn a_guest_without_an_agent_is_left_alone() {
+    everywhere(|scene, case| {
+        let keys = |more: &str| {
+            format!(r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "talos", "ready": "running"{more} }}] }}"#)
+        };
+        scene.declare(&keys(""));
+        let made = scene.apply();
+        check(&made, 0, &[]);
+        let begun = super::world::ids(&made.events, "action_started");
+        let all = ["clone", "configure", "resize-disk", "start", "record"].map(|action| format!("1000/{action}"));
+        assert_eq!(begun, all, "{case}");
+        is_done(scene, case);
+        scene.meddle(1000, |conf| conf.replace("agent: enabled=1\n", ""));
+        is_done(scene, case);
+        check(&scene.phoenix(&["status"]), 0, &["not asked", "1 as declared and well"]);
+        check(&scene.phoenix(&["restart", "1000", "--auto-approve"]), 0, &["1 VM: 1 updated."]);
+        scene.declare(&keys(r#", "boot_disk_size_gb": 60, "network_model": "e1000""#));
+        check(&scene.apply(), 0, &[]);
+        is_done(scene, case);
+        assert!(!scene.conf(1000).contains("agent:"), "{case}");
+        scene.declare(r#"{ "virtual_machines": [] }"#);
+        check(&scene.phoenix(&["import", "1000"]), 0, &[]);
+        assert!(scene.config().contains(r#""ready": "running""#) || scene.config().contains(r#""ready":"running""#));
+        is_done(scene, case);
+    });
+}

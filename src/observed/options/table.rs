@@ -147,7 +147,7 @@ pub(super) static VALUES: &[Row] = &[
 pub(super) static OWN: &[Row] = &[
     Row {
         read: |live| Some(Value::text(if live.agent { "on" } else { "off" })),
-        wish: |_, _| Wish::Value(Value::text("on")),
+        wish: |vm, _| if vm.asks_agent() { Wish::Value(Value::text("on")) } else { Wish::Leave },
         write: |_, _, edit| edit.put("agent", agent_enabled(edit.get("agent"))),
         uptake: |taking| (at_restart(taking, "").0, Cow::Borrowed("phoenix reaches the guest through it")),
         kept: Kept::Always("on"),

@@ -25,6 +25,8 @@ pub(in crate::plan) struct Draft {
     pub(super) open: Vec<String>,
     /// The VM has never been ready.
     pub(super) completing: bool,
+    /// The file lets the guest agent be asked.
+    asks_agent: bool,
     pub(super) timeouts: Timeouts,
     /// What is to be known of the VM, or stands in the way of doing anything to it.
     found: Vec<Diagnostic>,
@@ -48,6 +50,7 @@ impl Draft {
             no_agent: false,
             open: Vec::new(),
             completing: false,
+            asks_agent: declared.is_none_or(DesiredVm::asks_agent),
             timeouts: declared.map(|vm| vm.timeouts).unwrap_or_default(),
             found: Vec::new(),
         }
@@ -92,6 +95,7 @@ impl Draft {
             retired: self.retired,
             desired: desired.filter(|_| acts),
             completing: self.completing && acts,
+            asks_agent: self.asks_agent,
         };
         (plan, self.found)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::case::{Case, Facts};
 use super::draft::Draft;
 use super::{features, volumes};
-use crate::model::{ActionKind, Disruption, Outcome};
+use crate::model::{ActionKind, Disruption, Outcome, Ready};
 use crate::observed::options::Row;
 use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep};
 
@@ -86,11 +86,17 @@ impl Draft {
             .or(to_run.then_some("a feature is to run"))
             .or(guest.is_silent().then_some("it could not be looked into"));
         let awaited = wanted.or(steps.grow.then_some("its root file system is to grow"));
-        self.either(Step::AwaitAgent, acting, awaited, NOT_NEEDED);
+        let (awaited, otherwise) =
+            if vm.asks_agent() { (awaited, NOT_NEEDED) } else { (None, "the file says that it is ready when it runs") };
+        self.either(Step::AwaitAgent, acting, awaited, otherwise);
         if steps.card {
             self.does(Step::AwaitNetwork, Outcome::Update, "its network card changes");
         }
-        self.either(Step::AwaitCloudInit(vm.cloud_init_errors), acting, awaited, NOT_NEEDED);
+        let (awaited, otherwise) = match vm.ready {
+            Ready::CloudInit | Ready::Running => (awaited, otherwise),
+            Ready::Agent => (None, "the file says that it is ready when its agent answers"),
+        };
+        self.either(Step::AwaitCloudInit(vm.cloud_init_errors), acting, awaited, otherwise);
         if steps.grow {
             self.does(Step::GrowFilesystem, Outcome::Update, "the disk grew");
         }

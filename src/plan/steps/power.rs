@@ -61,7 +61,7 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> 
         draft.finds(left);
         None
     });
-    if boots && live.agent {
+    if boots && live.agent && scene.asks_agent(vm) {
         draft.does(Step::AwaitAgent, Outcome::Update, "the guest boots");
     }
     let desired = volumes.and_then(|volumes| draft.look_after(volumes, boots, scene));

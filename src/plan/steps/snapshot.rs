@@ -118,7 +118,7 @@ pub(in crate::plan) fn plan_rollback(vm: VmId, to: Option<&str>, scene: &Scene<'
     let name: Arc<str> = name.into();
     let rollback = Action::does(Step::Rollback(Arc::clone(&name)), Outcome::Update, reason);
     draft.push(rollback.to(name).costing(disruption));
-    if live.running && live.agent {
+    if live.running && live.agent && scene.asks_agent(vm) {
         draft.does(Step::AwaitAgent, Outcome::Update, "the guest boots");
     }
     draft.into_plan(None)

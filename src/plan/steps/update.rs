@@ -27,7 +27,7 @@ impl Draft {
     /// Whether the guest has a changed network card when everything planned is done.
     fn sees_card(&self, vm: &DesiredVm, live: &VmObserved, restart: bool) -> bool {
         let waits = live.running && !restart && diff::card_waits(live, &self.changes);
-        vm.started && !vm.is_template && !waits
+        vm.started && vm.asks_agent() && !vm.is_template && !waits
     }
 
     pub(super) fn update(
@@ -66,11 +66,13 @@ impl Draft {
             && live.running
             && (disruption == Some(Disruption::Restart) || !diff::waiting(live).is_empty());
         // What becomes a template is not left half made.
-        self.no_agent = live.running && vm.started && !vm.is_template && !restart && !live.has_agent_now();
+        self.no_agent =
+            live.running && vm.started && vm.asks_agent() && !vm.is_template && !restart && !live.has_agent_now();
         if completing && vm.started && !self.no_agent {
             self.finds([preflight::completed(vm)]);
         }
-        let card = record.card || (!fresh && diff::changes_card(&self.changes).is_some());
+        let changes_card = !fresh && diff::changes_card(&self.changes).is_some();
+        let card = vm.asks_agent() && (record.card || changes_card);
         let asks_for_card = card && self.sees_card(vm, live, restart);
         let steps = Steps {
             acting: Outcome::Update,
@@ -80,7 +82,7 @@ impl Draft {
             resize: grows.then_some("the disk is smaller than wished"),
             card: asks_for_card,
             // A guest that has never been up grows by itself when it boots.
-            grow: record.grow || (grows && !fresh),
+            grow: vm.asks_agent() && (record.grow || (grows && !fresh)),
             // A start makes it anew by itself.
             cloud_init: cloud_init::drive_waits(vm, live, &self.changes).filter(|_| !restart),
             restart,
