@@ -78,6 +78,8 @@ fn of_vm(key: &str) -> Option<Value> {
         "network_config/nameserver" => json!("192.0.2.53"),
         "network_config/searchdomain" => json!("example.org"),
         "network_model" => json!("e1000"),
+        "proxmox" => json!({ "cpu": "host" }),
+        "ready" => json!("agent"),
         "os_type" | "volumes/0/share" => json!("other"),
         "started" | "full_clone" => json!(false),
         "tags" => json!(["x"]),
@@ -114,6 +116,7 @@ fn other(base: &Value, key: &str) -> Value {
     match key {
         "/hypervisor/never_together" => set(key, json!(["x"])),
         "/hypervisor/project" => set(key, json!("q")),
+        "/hypervisor/project_tag" => set(key, json!("ours")),
         "/hypervisor/persistent_storage/server" => set(key, json!("10.9.9.8")),
         "/hypervisor/persistent_storage/host_path" => set(key, json!("/quickOS/y")),
         "/hypervisor/persistent_storage/mount_point" => set(key, json!("/elsewhere")),

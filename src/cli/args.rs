@@ -376,17 +376,15 @@ mod tests {
 
     #[test]
     fn the_help_of_every_verb_fits_a_terminal_and_has_examples_that_can_be_typed() {
-        let mut all = Args::command().term_width(80).disable_help_subcommand(true);
+        let (mut all, mut seen) = (Args::command().term_width(80).disable_help_subcommand(true), Vec::new());
         all.build();
-        let mut seen = Vec::new();
         walk(&all, &mut seen, &mut |verb| {
             let help = verb.clone().render_long_help().to_string();
-            for line in help.lines() {
-                assert!(unicode_width::UnicodeWidthStr::width(line) <= 80, "{line}");
-            }
+            let widest = help.lines().map(unicode_width::UnicodeWidthStr::width).max();
+            assert!(widest <= Some(80), "{help}");
             let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("no example:\n{help}"));
-            let examples: Vec<&str> = examples.lines().map_while(|line| line.strip_prefix("  ")).collect();
-            assert!(!examples.is_empty(), "{help}");
+            assert!(examples.starts_with("  "), "{help}");
+            let examples = examples.lines().map_while(|line| line.strip_prefix("  "));
             for example in examples {
                 let command = example.split(['|', '>']).next().unwrap_or_default();
                 let words = shlex::split(command).unwrap();

@@ -107,12 +107,11 @@ fn check_story(scene: &Scene) {
     imported(scene);
     assert!(confs(scene) == by_hand);
 
-    // Nothing is planned but taking them over; and the guest agent of one, which no key can leave off.
+    // Nothing is planned but taking them over; the one without a guest agent is not given one.
     let all = ["101", "102", "103", "104", "105", "106", "107", "108", "109", "110"];
-    let mut planned: Vec<String> = all.iter().map(|vm| format!("{vm}/adopt")).collect();
-    planned.splice(8..8, ["108/configure", "108/record"].map(str::to_owned));
+    let planned: Vec<String> = all.iter().map(|vm| format!("{vm}/adopt")).collect();
     assert_eq!(acting(scene), planned);
-    check(&scene.phoenix(&["plan"]), 0, &["10 to update (10 taken over)", "guest_agent         off → on"]);
+    check(&scene.phoenix(&["plan"]), 0, &["10 to update (10 taken over)"]);
     assert!(confs(scene) == by_hand);
 
     let ran = scene.apply();
@@ -120,7 +119,7 @@ fn check_story(scene: &Scene) {
     let mut started = ids(&ran.events, "action_started");
     started.sort();
     assert_eq!(started, planned);
-    check_confs(scene, &by_hand, &[("108", &[("agent", Some("enabled=1"))])]);
+    check_confs(scene, &by_hand, &[]);
     let ours = confs(scene);
     for vm in all {
         assert_eq!(ours[vm].matches("<!-- phoenix ").count(), 1, "{}", ours[vm]);

@@ -236,9 +236,9 @@ fn another_vm_is_not_taken_over() {
     scene.set_conf(105, &another);
     check(&scene.apply(), 1, &["it is not the one whose uuid stands in `adopt`"]);
     assert_eq!(scene.conf(105), another);
-    // Where there is none any more, one is made.
+    // Where there is none any more, a blank one is not what was agreed to.
     fs::remove_file(scene.node().join("qemu-server/105.conf")).unwrap();
-    check(&scene.phoenix(&["plan"]), 0, &["+ 105 web", "Plan: 1 to create"]);
+    check(&scene.phoenix(&["plan"]), 1, &["error[T074]", "to have a new, empty VM made, take `adopt` out"]);
 }
 
 #[test]

@@ -101,7 +101,8 @@ impl Crate {
                 "}" if braces.pop() == Some(true) => {
                     module.pop();
                 }
-                "use" => {
+                // `impl Trait + use<'a>` imports nothing.
+                "use" if text(at + 1) != "<" => {
                     let public = at > 0 && (text(at - 1) == "pub" || text(at - 1) == ")");
                     at = self.read_use(file, &module, source, at + 1, public);
                     continue;

@@ -162,7 +162,7 @@ pub(super) fn normal_value(key: &str, value: &str) -> Result<String, String> {
         return Err("invalid format - value contains a line break".to_owned());
     }
     // The uuid is no part that a file may name.
-    if let Some(option) = proxmox::option(key).filter(|option| option.name != "smbios1") {
+    if let Some(option) = proxmox::option(key).filter(|option| !["smbios1", "hotplug"].contains(&option.name)) {
         let wrong = |why: String| format!("invalid format - {why}");
         return option.read(&value.into()).map(|_| value.to_owned()).map_err(wrong);
     }

@@ -4,7 +4,7 @@
 //! when a running VM takes a new value over, as it was recorded. An option with a key of its own in the file, and one that
 //! is no user's to set, is not among them: [`why_not`] says so.
 
-mod bounds;
+mod bound;
 mod refused;
 mod text;
 
@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::Deserialize;
 
-pub use bounds::{Bound, When, bounds};
+pub use bound::{Bound, When, bounds};
 pub use refused::why_not;
 
 /// What stands before the name of an option where keys of the file are named.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::edit::Edit;
-use super::row::{Kept, Row, Taking, at_restart};
+use super::row::{Kept, Row};
+use super::taking::{Taking, at_restart};
 use super::value::{Value, Wish};
 use crate::model::{Address, DesiredVm, Disruption, Key, SshKey};
 use crate::observed::cloud_init::{encode_keys, names};

@@ -5,17 +5,20 @@
 
 mod cloud_init;
 mod edit;
+mod listed;
 mod named;
 #[cfg(test)]
 mod probe;
 mod row;
 mod table;
+mod taking;
 mod value;
 
 pub use self::cloud_init::{DRIVE, lacks_drive, new_drive};
 pub use self::edit::Edit;
-pub use self::row::{Kept, Row, Taking};
+pub use self::row::{Kept, Row};
 pub use self::table::AGENT;
+pub use self::taking::Taking;
 pub use self::value::{Value, Wish, gib};
 use super::{ConfigWrite, RecordError, VmObserved};
 use crate::model::{DesiredVm, Record};
@@ -40,7 +43,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 
 /// The rows that a change of this name, and of this part if it has one, stands for.
 pub fn rows_of<'n>(name: &'n str, part: &'n str) -> impl Iterator<Item = &'static Row> + use<'n> {
-    rows().filter(move |row| row.name == name && (part.is_empty() || row.part == part)).chain(named::row(name))
+    rows().filter(move |row| row.name == name && (part.is_empty() || row.part == part)).chain(listed::row(name))
 }
 
 /// All rows that matter for a VM: those of every VM, then those of the options that the file sets by Proxmox's own names, or
@@ -50,15 +53,15 @@ pub fn rows_for<'v>(
     live: Option<&'v VmObserved>,
 ) -> impl Iterator<Item = &'static Row> + use<'v> {
     let (there, new) = match live {
-        Some(live) => (Some(named::of(desired, live)), None),
-        None => (None, Some(named::of_file(desired))),
+        Some(live) => (Some(listed::of(desired, live)), None),
+        None => (None, Some(listed::of_file(desired))),
     };
     rows().chain(there.into_iter().flatten()).chain(new.into_iter().flatten())
 }
 
 /// All rows of which a record says what was applied.
 pub fn rows_in<'r>(record: &'r Record) -> impl Iterator<Item = &'static Row> + use<'r> {
-    rows().chain(named::of_record(&record.applied))
+    rows().chain(listed::of_record(&record.applied))
 }
 
 /// What differs between a VM as wished and as it is: compared is the pending view, so a change that only waits for a

@@ -1,6 +1,7 @@
 //! A row that only tests have: what a new row costs is this much, and everything else follows.
 
-use super::row::{Row, at_restart};
+use super::row::Row;
+use super::taking::at_restart;
 use super::value::{Value, Wish};
 use crate::model::DesiredVm;
 

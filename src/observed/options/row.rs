@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use super::edit::Edit;
 use super::named;
+use super::taking::Taking;
 use super::value::{Value, Wish};
 use crate::model::proxmox::ProxmoxOption;
 use crate::model::{ActionKind, DesiredVm, Disruption, Key, Origin};
-use crate::observed::{Capabilities, VmObserved};
+use crate::observed::VmObserved;
 
 /// One thing that a VM's configuration says and a file can wish for.
 pub struct Row {
@@ -47,19 +48,6 @@ pub enum Kept {
     Always(&'static str),
     /// Nothing.
     Not,
-}
-
-/// What decides how a VM takes a value over.
-#[derive(Debug, Clone, Copy)]
-pub struct Taking<'a> {
-    /// The VM as the file wishes it.
-    pub desired: &'a DesiredVm,
-    /// The VM as it is.
-    pub live: &'a VmObserved,
-    /// What the target can do.
-    pub capabilities: &'a Capabilities,
-    /// The source of a disk that moves is erased.
-    pub delete_source: bool,
 }
 
 impl Row {
@@ -168,14 +156,4 @@ impl std::fmt::Debug for Row {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Row").field("name", &self.name).field("part", &self.part).finish_non_exhaustive()
     }
-}
-
-/// Nothing that a running VM notices.
-pub(super) fn at_once(taking: &Taking<'_>, note: &'static str) -> (Disruption, Cow<'static, str>) {
-    (if taking.live.running { Disruption::Live } else { Disruption::None }, Cow::Borrowed(note))
-}
-
-/// A running VM has it after its next stop and start.
-pub(super) fn at_restart(taking: &Taking<'_>, note: &'static str) -> (Disruption, Cow<'static, str>) {
-    if taking.live.running { (Disruption::Restart, Cow::Borrowed(note)) } else { (Disruption::None, Cow::Borrowed("")) }
 }

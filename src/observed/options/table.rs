@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::edit::Edit;
-use super::row::{Kept, Row, Taking, at_once, at_restart};
+use super::row::{Kept, Row};
+use super::taking::{Taking, at_once, at_restart};
 use super::value::{Value, Wish};
 use crate::model::{ActionKind, DesiredVm, Disruption, GIB, Key, OsType};
 use crate::observed::{Net, PropertyString, VmObserved};

@@ -1,0 +1,29 @@
+//! How a VM takes a value over.
+
+use std::borrow::Cow;
+
+use crate::model::{DesiredVm, Disruption};
+use crate::observed::{Capabilities, VmObserved};
+
+/// What decides how a VM takes a value over.
+#[derive(Debug, Clone, Copy)]
+pub struct Taking<'a> {
+    /// The VM as the file wishes it.
+    pub desired: &'a DesiredVm,
+    /// The VM as it is.
+    pub live: &'a VmObserved,
+    /// What the target can do.
+    pub capabilities: &'a Capabilities,
+    /// The source of a disk that moves is erased.
+    pub delete_source: bool,
+}
+
+/// Nothing that a running VM notices.
+pub(super) fn at_once(taking: &Taking<'_>, note: &'static str) -> (Disruption, Cow<'static, str>) {
+    (if taking.live.running { Disruption::Live } else { Disruption::None }, Cow::Borrowed(note))
+}
+
+/// A running VM has it after its next stop and start.
+pub(super) fn at_restart(taking: &Taking<'_>, note: &'static str) -> (Disruption, Cow<'static, str>) {
+    if taking.live.running { (Disruption::Restart, Cow::Borrowed(note)) } else { (Disruption::None, Cow::Borrowed("")) }
+}
