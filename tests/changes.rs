@@ -97,7 +97,7 @@ fn a_restart_is_done_only_when_it_is_asked_for() {
     let more = r#", "cpu_cores": 4"#;
     let applied = scene.apply(more, false);
     assert_eq!(applied.outcomes["configure"], "update");
-    assert!(applied.said.contains("waits for a restart: cores; `--restart` does one"), "{}", applied.said);
+    assert!(applied.said.contains("waits for a restart: cpu_cores; `--restart` does one"), "{}", applied.said);
     assert!(!applied.outcomes.contains_key("restart"));
     assert_eq!(scene.live().pending.keys().collect::<Vec<_>>(), ["cores"]);
     // What waits is no change, and is told.

@@ -78,7 +78,7 @@ fn vm(id: u32, disruption: Disruption, text: &str) -> DocumentVm {
             change("tags", Some("a"), text, text, disruption),
             change("description", Some("one\ntwo\nthree"), &other, "", Disruption::None),
         ],
-        waiting: vec![DocumentWaiting { option: "memory".into(), active: Some(text.into()), pending: None }],
+        waiting: vec![DocumentWaiting { option: "memory".into(), key: None, active: Some(text.into()), pending: None }],
         actions: vec![
             action(id, ActionKind::Configure, &["configure", "record"]),
             action(id, ActionKind::Start, &["configure"]),

@@ -230,12 +230,24 @@ impl DocumentChange {
 pub struct DocumentWaiting {
     /// The option in Proxmox's words.
     pub option: String,
+    /// As the config calls it; the option's own name where no key stands for it. Absent in documents of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// What the running VM has; absent: not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<String>,
     /// What it will have; absent: it goes away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
+}
+
+impl DocumentWaiting {
+    /// What people read: as the config calls it.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        self.key.as_deref().unwrap_or(&self.option)
+    }
 }
 
 /// An action.

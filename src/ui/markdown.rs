@@ -115,7 +115,7 @@ fn block(vm: &DocumentVm) -> String {
         let shown = |value: &Option<String>| value.as_deref().map_or("*unset*".to_owned(), cell);
         out.push_str(&format!(
             "| {} | {} | {} | waits for a restart |\n",
-            cell(&waiting.option),
+            cell(waiting.called()),
             shown(&waiting.active),
             shown(&waiting.pending)
         ));

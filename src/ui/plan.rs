@@ -113,7 +113,7 @@ fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
         let value =
             |value: &Option<String>| value.as_deref().map_or("(unset)".to_owned(), |text| safe(text).into_owned());
         let text = format!("{} → {} waits for a restart", value(&waiting.active), value(&waiting.pending));
-        let key = format!("  ! {}", safe(&waiting.option));
+        let key = format!("  ! {}", safe(waiting.called()));
         out.push_str(&entry(&key, &text, "", Role::Attention, view));
     }
     for (word, list, role) in [("erases", &vm.erases, Role::Failure), ("stays", &vm.keeps, Role::Plain)] {

@@ -174,7 +174,7 @@ fn details(vm: &StatusVm) -> Vec<(&'static str, String)> {
     }
     for waiting in &vm.pending {
         let [now, then] = [&waiting.active, &waiting.pending].map(|v| v.as_deref().unwrap_or("not set"));
-        found.push(("pending", format!("{}: {now} → {then} after a restart", waiting.option)));
+        found.push(("pending", format!("{}: {now} → {then} after a restart", waiting.called())));
     }
     let open: Vec<&str> =
         vm.features.iter().filter(|(_, state)| **state == FeatureState::ToRun).map(|(name, _)| name.as_str()).collect();

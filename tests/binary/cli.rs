@@ -59,7 +59,7 @@ fn memory_is_an_update_of_one_vm_that_needs_a_restart() {
     assert_eq!(acted(&ran), ["1001/configure", "1001/record", "1001/stage-scripts"]);
     // What waits is shown, and is no change any more.
     assert_eq!(scene.plan_code(), Some(0));
-    check(&scene.phoenix(&["plan"]), 0, &["! memory", "8192 → 6144 waits for a restart", "0 to update"]);
+    check(&scene.phoenix(&["plan"]), 0, &["! memory_mb", "8192 → 6144 waits for a restart", "0 to update"]);
     assert_eq!(scene.phoenix(&["apply", "--auto-approve", "--detailed-exitcode"]).code, Some(8));
     assert_eq!(scene.phoenix(&["apply", "--auto-approve"]).code, Some(0));
 }

@@ -56,8 +56,11 @@ fn what_is_not_well_is_told() {
     let (code, waits) = status(&scene, &[]);
     assert_eq!((code, &waits["vms"][1]["waiting"]), (Some(2), &json!(["memory"])));
     assert_eq!(scene.phoenix(&["status"]).code, Some(0), "a look is no failure");
-    assert!(scene.phoenix(&["status"]).out.contains("  pending     memory: 1024 → 2048 after a restart\n"));
-    assert_eq!(waits["vms"][1]["pending"], json!([{ "option": "memory", "active": "1024", "pending": "2048" }]));
+    assert!(scene.phoenix(&["status"]).out.contains("  pending     memory_mb: 1024 → 2048 after a restart\n"));
+    assert_eq!(
+        waits["vms"][1]["pending"],
+        json!([{ "option": "memory", "key": "memory_mb", "active": "1024", "pending": "2048" }])
+    );
     assert_eq!(scene.phoenix(&["restart", "1000", "1001", "--auto-approve"]).code, Some(0));
     assert_eq!(scene.phoenix(&["stop", "1001", "--auto-approve"]).code, Some(0));
     let (code, off) = status(&scene, &[]);

@@ -72,6 +72,7 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
     });
     let waiting = vm.waiting.iter().map(|waiting| DocumentWaiting {
         option: waiting.option.clone(),
+        key: Some(waiting.key.clone()),
         active: waiting.active.clone(),
         pending: waiting.pending.clone(),
     });

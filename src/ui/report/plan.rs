@@ -100,7 +100,7 @@ fn disruptive(vm: &DocumentVm) -> String {
         };
         format!("{}: {old}{}{note}", safe(&change.key), safe(&change.new))
     });
-    let waiting = vm.waiting.iter().map(|waiting| format!("{} waits for a restart", safe(&waiting.option)));
+    let waiting = vm.waiting.iter().map(|waiting| format!("{} waits for a restart", safe(waiting.called())));
     let erased = vm.erases.iter().map(|what| format!("erases {}", safe(what)));
     changes.chain(waiting).chain(erased).collect::<Vec<_>>().join("\n")
 }
