@@ -11,6 +11,7 @@ use phoenix::config::{
 use phoenix::diag::Diagnostic;
 use phoenix::ui::diagnostics::{json_line, render};
 use phoenix::ui::report;
+use serde_json::{Value, json};
 use snapbox::{Assert, Data};
 
 fn fixtures() -> PathBuf {
@@ -121,6 +122,205 @@ fn every_code_has_its_case_and_its_words() {
         // `SNAPSHOTS=overwrite cargo test --test config` writes them anew.
         Assert::new().action_env("SNAPSHOTS").eq(text, Data::read_from(&expected, None).raw());
     }
+}
+
+/// A key of the file, what the schema says of it, and the config before and after its value.
+struct Spot {
+    key: String,
+    rule: Value,
+    before: String,
+    after: String,
+}
+
+impl Spot {
+    fn with(&self, value: &Value) -> String {
+        format!("{}{value}{}", self.before, self.after)
+    }
+}
+
+/// Every key of the file, every entry of its lists.
+fn spots() -> Vec<Spot> {
+    let schema: Value = serde_json::from_str(config::schema::embedded()).unwrap();
+    let mut found = Vec::new();
+    for (at, before, after) in [
+        ("/properties/hypervisor", r#"{"virtual_machines":[],"hypervisor":{"#, "}}"),
+        ("/properties/vm_defaults", r#"{"virtual_machines":[],"vm_defaults":{"#, "}}"),
+        ("/properties/virtual_machines/items", r#"{"virtual_machines":[{"#, "}]}"),
+    ] {
+        for (key, rule) in schema.pointer(&format!("{at}/properties")).unwrap().as_object().unwrap() {
+            let needed = [("vm_id", "1000"), ("vm_name", "\"a\"")].into_iter().filter(|(other, _)| other != key);
+            let others: Vec<String> = needed.map(|(other, value)| format!("\"{other}\":{value},")).collect();
+            let others = if at.ends_with("/items") { others.concat() } else { String::new() };
+            let before = format!("{before}{others}\"{key}\":");
+            let mut add = |key: &str, rule: &Value, open: &str, close: &str| {
+                found.push(Spot {
+                    key: key.to_owned(),
+                    rule: rule.clone(),
+                    before: format!("{before}{open}"),
+                    after: format!("{close}{after}"),
+                });
+            };
+            add(key, rule, "", "");
+            if let Some(items) = rule.get("items") {
+                add(key, items, "[", "]");
+            }
+            for (inner, rule) in rule.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                add(inner, rule, &format!("{{\"{inner}\":"), "}");
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_value_of_a_wrong_type_is_told_in_words_and_with_a_way_out() {
+    let values =
+        [json!(null), json!(true), json!(7), json!(2.5), json!("x y"), json!("4G"), json!([7]), json!({"a": 1})];
+    let mut seen = 0;
+    for spot in spots() {
+        assert!(spot.rule.get("type").is_some(), "{}", spot.key);
+        for value in &values {
+            let text = spot.with(value);
+            for wrong in load(&text).diagnostics.iter().filter(|diagnostic| diagnostic.code == "P016") {
+                seen += 1;
+                let hint = wrong.hint.as_deref().unwrap_or_else(|| panic!("{text}: {} without a hint", wrong.message));
+                assert!(!wrong.message.contains("another type"), "{text}: {}", wrong.message);
+                // What is to be written instead has the right type.
+                let (word, rest) = hint.split_once(" `").unwrap_or((hint, ""));
+                let (instead, _) = rest.split_once('`').unwrap_or(("", ""));
+                if matches!(word, "write" | "for example")
+                    && wrong.message.starts_with(&format!("`{}`", spot.key))
+                    && let Ok(instead) = serde_json::from_str::<Value>(instead)
+                {
+                    let again = load(&spot.with(&instead));
+                    assert!(again.diagnostics.iter().all(|other| other.code != "P016"), "{text}: {hint}");
+                }
+            }
+        }
+    }
+    assert!(seen > 400, "only {seen} values have a wrong type");
+}
+
+#[test]
+fn words_of_other_tools_lead_to_the_keys_that_are_meant() {
+    #[track_caller]
+    fn check(object: &str, key: &str, says: &str) {
+        let text = match object {
+            "" => format!(r#"{{"virtual_machines":[],"{key}":1}}"#),
+            "hypervisor" => format!(r#"{{"virtual_machines":[],"hypervisor":{{"{key}":1}}}}"#),
+            "vm" => format!(r#"{{"virtual_machines":[{{"vm_id":1000,"vm_name":"web","{key}":1}}]}}"#),
+            inner => format!(r#"{{"virtual_machines":[],"vm_defaults":{{"{inner}":{{"{key}":1}}}}}}"#),
+        };
+        let loaded = load(&text);
+        let unknown = loaded.diagnostics.iter().find(|told| told.code == "P014").unwrap_or_else(|| panic!("{text}"));
+        let hint = unknown.hint.as_deref().unwrap_or_default();
+        assert!(hint.contains(says), "{object} {key}: {hint}");
+    }
+    for (key, own) in [
+        ("name", "`vm_name`"),
+        ("vmid", "`vm_id`"),
+        ("cores", "`cpu_cores`"),
+        ("sockets", "`cpu_sockets`"),
+        ("memory", "`memory_mb`"),
+        ("disk_size_gb", "`boot_disk_size_gb`"),
+        ("storage_pool", "`boot_disk_storage`"),
+        ("datastore_id", "`boot_disk_storage`"),
+        ("clone_from_vmid", "`template_name`"),
+        ("clone", "`template_name`"),
+        ("template", "`template_name`"),
+        ("template_image", "`cloud_image`"),
+        ("dependencies", "`depends_on`"),
+        ("onboot", "`start_at_boot`"),
+        ("on_boot", "`start_at_boot`"),
+        ("startup", "`boot_order`"),
+        ("sshkeys", "`user_config`"),
+        ("ciuser", "`user_config`"),
+        ("ipconfig0", "`network_config`"),
+        ("ipconfig1", "no key for the addresses of further cards"),
+        ("net0", "`network_bridge`"),
+        ("net7", "no key for further network cards"),
+        ("scsi0", "`boot_disk_size_gb`"),
+        ("scsi1", "no key for further disks"),
+        ("ostype", "`os_type`"),
+        ("scsihw", r#"`"proxmox": { "scsihw""#),
+        ("agent", "phoenix always switches it on"),
+        ("bios", r#"`"proxmox": { "bios""#),
+        ("machine", r#"`"proxmox": { "machine""#),
+        ("cpu", r#"`"proxmox": { "cpu""#),
+        ("balloon", r#"`"proxmox": { "balloon""#),
+        ("node_name", "no key for the node of a VM"),
+        ("vlan_tag", "no key for VLANs"),
+        ("firewall", "no key for the firewall"),
+        ("qm_options", "stand in `proxmox`"),
+        ("stop_on_destroy", "flags of the command line"),
+        ("memory-MB", "`memory_mb`"),
+        ("cpuCores", "`cpu_cores`"),
+        ("ip", "`network_config`"),
+        ("sha256", "a key of `cloud_image`"),
+        ("features_dir", "a key of `hypervisor`"),
+        ("memroy_mb", "`memory_mb`"),
+        ("colour", "known here: "),
+    ] {
+        check("vm", key, own);
+    }
+    for (object, key, own) in [
+        ("", "vms", "`virtual_machines`"),
+        ("", "virtualMachines", "`virtual_machines`"),
+        ("", "defaults", "`vm_defaults`"),
+        ("", "memory_mb", "a key of a VM"),
+        ("", "lxc_configs", "no key for containers"),
+        ("hypervisor", "host", "`target`"),
+        ("hypervisor", "api_token", "no key for logging in"),
+        ("network_config", "gateway", "`gw`"),
+        ("network_config", "nameservers", "`nameserver`"),
+        ("user_config", "ssh_keys", "`ssh_authorized_keys`"),
+        ("user_config", "password", "no key for passwords"),
+        ("cloud_image", "url", "`source`"),
+        ("timeouts", "agent", "`guest_agent`"),
+    ] {
+        check(object, key, own);
+    }
+    let template = load(r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"web","template":true}]}"#);
+    assert!(template.diagnostics[0].hint.as_deref().unwrap().contains("`is_template`"), "{:?}", template.diagnostics);
+    let linux = load(r#"{"virtual_machines":[],"vm_defaults":{"os_type":"debian"}}"#);
+    assert_eq!(linux.diagnostics[0].hint.as_deref(), Some("did you mean `l26`?"));
+}
+
+/// One run tells what is wrong below a key that is misnamed, too.
+#[test]
+fn a_misnamed_key_hides_nothing_below_it() {
+    #[track_caller]
+    fn check(text: &str, codes: &str) {
+        let loaded = load(text);
+        let found: Vec<&str> = loaded.diagnostics.iter().map(|told| told.code).collect();
+        assert_eq!(found.join(" "), codes, "{text}: {:#?}", loaded.diagnostics);
+    }
+    let vm = r#"{"vm_id":1000,"vm_name":"web"}"#;
+    for container in ["vms", "machines", "servers", "virtualMachines", "VMs", "virtual-machines", "virtual_machine"] {
+        check(&format!(r#"{{"{container}":[{vm}]}}"#), "P014");
+        check(&format!(r#"{{"{container}":[{vm},{vm}]}}"#), "P014 P021 P022");
+        let both =
+            format!(r#"{{"virtual_machines":[{vm}],"{container}":[{{"vm_id":1001,"vm_name":"db","cpu_cores":0}}]}}"#);
+        check(&both, "P014 P017");
+    }
+    check(r#"{"vms":[{"vmid":1000,"name":"web","cores":"two"}]}"#, "P014 P014 P014 P014 P016");
+    check(r#"{"vms":[{"id":1000,"hostname":"web_1"}]}"#, "P014 P014 P014 P023");
+    check(r#"{"vms":{"web":{"vm_id":1000}}}"#, "P014 P016");
+    check(
+        r#"{"defaults":{"memory":4,"networkConfig":{"address":"x"}},"vms":[]}"#,
+        "P014 P014 P017 P014 P014 P060 P014",
+    );
+    check(
+        r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"a","mounts":[{"kind":"smb"}]}]}"#,
+        "P014 P015 P015 P038 P014 P018",
+    );
+    // What is a guess, or means less than it says, is not taken for more.
+    check(r#"{"virtual_machines":[],"vm_default":7}"#, "P014");
+    check(r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"a","cpu":{"cores":"x"}}]}"#, "P014");
+    check(r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"a","name":"a_b"}]}"#, "P014");
+    check(r#"{"vm_defaults":{"name":"a_b"},"virtual_machines":[]}"#, "P014");
+    let whose = load(r#"{"vms":[{"vmid":1000,"name":"web","cores":0}]}"#);
+    assert_eq!(whose.diagnostics.iter().filter(|told| told.vm.is_some_and(|vm| vm.get() == 1000)).count(), 4);
 }
 
 #[test]
@@ -358,7 +558,7 @@ fn whatever_is_broken_something_is_said() {
                 let loaded = load(&text);
                 let errors = loaded.diagnostics.iter().any(Diagnostic::is_error);
                 assert_eq!(loaded.desired.is_none(), errors, "{text}");
-                if serde_json::from_str::<serde_json::Value>(&text).is_err() {
+                if serde_json::from_str::<Value>(&text).is_err() {
                     assert!(errors, "{text}");
                 }
                 let inside = |d: &Diagnostic| d.span.is_some_and(|s| s.start <= s.end && s.end <= text.len());

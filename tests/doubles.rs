@@ -49,9 +49,9 @@ fn phoenix_plans_the_same_through_the_programs() {
     config(include_str!("../phoenix_vm_configs.json"));
     same("Plan: 3 to create");
     let calls = scene.doubles.calls();
-    assert!(calls.contains(
-        &["pvesh", "get", "/cluster/resources", "--type", "vm", "--output-format", "json"].map(str::to_owned).into()
-    ));
+    assert!(
+        calls.contains(&["pvesh", "get", "/nodes/pve/storage", "--output-format", "json"].map(str::to_owned).into())
+    );
     scene.doubles.clear_calls();
     assert!(scene.doubles.calls().is_empty());
     let vm = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "memory_mb": 1024 }] }"#;

@@ -113,7 +113,59 @@ fn what_is_staged_is_checked_and_not_the_work_tree() {
     repository.git(&["add", CONFIG]);
     repository.git(&["rm", "-qf", "--cached", "features/hello.sh"]);
     repository.check(&["validate"], 0, &[]);
-    repository.check(&staged, 3, &["P028"]);
+    repository.check(&staged, 3, &["P028", "`features/hello.sh` is not in the git index", "git add features/hello.sh"]);
+    // So is one that takes the place of a built-in one.
+    repository.git(&["add", "-A"]);
+    repository.write("features/base_setup.sh", "true\n");
+    repository.write(CONFIG, &GOOD.replace("hello", "base_setup"));
+    repository.git(&["add", CONFIG]);
+    repository.check(&staged, 3, &["P028", "`features/base_setup.sh` is not in the git index"]);
+}
+
+#[test]
+fn without_a_file_all_configs_of_the_index_are_checked() {
+    if !support::need("git", "git") {
+        return;
+    }
+    let repository = Repository::new();
+    repository.write(&format!("b/{CONFIG}"), r#"{ "virtual_machines": [] }"#);
+    repository.write(&format!("a/x/{CONFIG}"), r#"{ "virtual_machines": [{}] }"#);
+    repository.git(&["add", "-A"]);
+    let each =
+        ["a/x/phoenix_vm_configs.json: 2 errors", "b/phoenix_vm_configs.json: valid", "phoenix_vm_configs.json: valid"];
+    repository.check(&["validate", "--staged"], 3, &each);
+    repository.check(&["validate", "--staged", CONFIG], 0, &["valid, 1 virtual machine"]);
+    repository.git(&["rm", "-qr", "--cached", "a"]);
+    repository.check(&["validate", "--staged"], 0, &[]);
+}
+
+#[test]
+fn the_hook_that_init_writes_stops_what_lacks_a_script() {
+    if !support::need("git", "git") || !support::need("pre-commit", "pre-commit, or from PyPI") {
+        return;
+    }
+    let repository = Repository::bare();
+    repository.git(&["init", "-q"]);
+    repository.check(&["init"], 0, &[".pre-commit-config.yaml: created"]);
+    let (code, text) = repository.run("pre-commit", &["install"], &[]);
+    assert_eq!(code, 0, "{text}");
+    repository.git(&["add", "-A"]);
+    repository.git(&["commit", "-q", "-m", "first"]);
+    let stops = |arguments: &[&str], says: &str| {
+        let (code, said) = repository.run("git", arguments, &[]);
+        assert!(code == 1 && said.contains(says), "{code}: {said}");
+    };
+    repository.write("features/hello.sh", "#!/bin/sh\ntrue\n");
+    repository.write(CONFIG, GOOD);
+    repository.git(&["add", CONFIG]);
+    stops(&["commit", "-m", "untracked"], "`features/hello.sh` is not in the git index");
+    repository.git(&["add", "-A"]);
+    repository.git(&["commit", "-q", "-m", "second"]);
+    repository.write("features/hello.sh", "");
+    stops(&["commit", "-a", "-m", "emptied"], "P031");
+    repository.git(&["checkout", "-q", "features/hello.sh"]);
+    repository.git(&["rm", "-q", "features/hello.sh"]);
+    stops(&["commit", "-m", "deleted"], "P028");
 }
 
 #[test]

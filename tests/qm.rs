@@ -196,6 +196,49 @@ fn what_runs_on_the_node_is_respected() {
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["1000 is the container `ct` on node `pve`"]);
 }
 
+/// The files of a node that say what its API reads from them, so that it need not be asked.
+#[test]
+fn what_files_tell_is_not_asked() {
+    let node = Node::new();
+    for dir in ["root/var/run/qemu-server", "root/var/log/pve/tasks/F", "nodes/pve2/qemu-server", "nodes/pve/lxc"] {
+        fs::create_dir_all(node.path(dir)).unwrap();
+    }
+    // As recorded: what runs, and what ended.
+    let clone = "UPID:pve:0000787D:000AF6D4:6B0375BF:qmclone:9000:root@pam:";
+    let ended = clone.replace("7D:", "7E:");
+    node.write("root/var/log/pve/tasks/active", &format!("{clone} 0\n{ended} 1 6B0375C2 OK\n"));
+    let log = node.path(&format!("root/var/log/pve/tasks/F/{clone}"));
+    let list = |vms: &str| node.write(".vmlist", &format!("{{\n\"version\": 23,\n\"ids\": {{\n{vms}}}\n\n}}\n"));
+    let own = r#""9000": { "node": "pve", "type": "qemu", "version": 1 }"#;
+    list(own);
+    // Nothing but how the storages are; and what lies on them.
+    let plan = |code: i32, says: &[&str]| {
+        node.write("calls", "");
+        check(&node.phoenix(&["plan", "--target", "qm:"]), code, says);
+        let calls = node.calls();
+        let perl: Vec<&String> =
+            calls.iter().filter(|call| ["pvesh ", "qm "].iter().any(|program| call.starts_with(program))).collect();
+        assert_eq!(perl, ["pvesh get /nodes/pve/storage --output-format json"]);
+    };
+    fs::write(&log, "creating a clone of VM 9000 with ID 1000\ntransferred 0.0 B\n").unwrap();
+    plan(1, &["a clone into VM 1000 is running"]);
+    fs::write(&log, "").unwrap();
+    node.write("qemu-server/1000.conf", "# qmclone temporary file\nlock: clone\n");
+    plan(1, &["a clone is running whose target cannot be told"]);
+    fs::remove_file(node.path("qemu-server/1000.conf")).unwrap();
+    node.write("root/var/log/pve/tasks/active", &format!("{ended} 1 6B0375C2 OK\n"));
+    plan(0, &["Plan: 3 to create"]);
+    // VMs of other nodes and containers have VMIDs, too; what a snapshot was called is no name.
+    list(&format!("{own},\n\"1000\": {{ \"node\": \"pve2\", \"type\": \"qemu\", \"version\": 2 }}"));
+    node.write("nodes/pve2/qemu-server/1000.conf", "#old\nname: web\n\n[before]\nname: old\n");
+    plan(1, &["VM 1000 `web` is on node `pve2`"]);
+    list(&format!("{own},\n\"1000\": {{ \"node\": \"pve\", \"type\": \"lxc\", \"version\": 2 }}"));
+    node.write("nodes/pve/lxc/1000.conf", "arch: amd64\nhostname: ct\n");
+    plan(1, &["1000 is the container `ct` on node `pve`"]);
+    node.write(".vmlist", "{");
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["/etc/pve/.vmlist cannot be understood"]);
+}
+
 #[test]
 fn a_node_that_does_not_answer_is_an_error_and_no_embedded_node() {
     let node = Node::new();
@@ -283,7 +326,14 @@ fn a_vm_runs_if_the_process_in_its_pid_file_is_its_qemu() {
         Box::new(Local),
         Layout { pve: node.dir.path().display().to_string(), root: node.path("root").display().to_string() },
     );
-    let running = || qm.vm(VmId::try_from(9000).unwrap()).unwrap().unwrap().running;
+    let running = || {
+        let alone = qm.vm(VmId::try_from(9000).unwrap()).unwrap().unwrap().running;
+        // In a look at all VMs it is as in a look at this one.
+        let said = node.phoenix(&["observe", "--target", "qm:"]);
+        let all: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        assert_eq!(all["observed"]["vms"]["9000"]["running"], alone);
+        alone
+    };
     assert!(!running(), "no pid file");
     let mut qemu = Command::new("sh");
     let mut qemu = qemu
@@ -292,6 +342,10 @@ fn a_vm_runs_if_the_process_in_its_pid_file_is_its_qemu() {
         .spawn()
         .unwrap();
     let pid = qemu.id();
+    let proc =
+        |pid: u32| std::os::unix::fs::symlink(format!("/proc/{pid}"), node.path(&format!("root/proc/{pid}"))).unwrap();
+    proc(pid);
+    proc(std::process::id());
     fs::write(pids.join("9000.pid"), format!("{pid}\n")).unwrap();
     assert!(running());
     fs::write(pids.join("9000.pid"), format!("{}\n", std::process::id())).unwrap();

@@ -73,7 +73,7 @@ impl Performing<'_> {
     fn name_leftovers(&self) -> Result<(), Failure> {
         let id = self.id();
         let Some(now) = self.afterwards(self.live())? else { return Ok(()) };
-        let left = self.afterwards(self.ask(|hypervisor| hypervisor.volumes(id)))?;
+        let left = self.afterwards(self.volumes_now())?;
         let mut left = left.unwrap_or_default();
         left.retain(|volume| !now.names(volume));
         if !left.is_empty() {

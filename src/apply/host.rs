@@ -11,6 +11,7 @@ use crate::plan::{CloneStep, ConfigureStep, Leftover, leftover};
 use super::failure::{failure, keys_of, refused_while_running, stale};
 use super::guard::guarded;
 use super::hints;
+use super::listing::list;
 use super::operation;
 use super::perform::Performing;
 
@@ -140,7 +141,7 @@ impl Performing<'_> {
             }
             return Err(stale(format!("VMID {id} was taken after it was planned"), hints::PLAN_AGAIN));
         }
-        let volumes = self.ask(|hypervisor| hypervisor.volumes(id))?;
+        let volumes = self.volumes_before()?;
         if !volumes.is_empty() {
             return Err(failure(
                 format!("there are volumes of VMID {id} already: {}", volumes.join(", ")),
@@ -148,6 +149,26 @@ impl Performing<'_> {
             ));
         }
         Ok(false)
+    }
+
+    /// The volumes of this VMID, of which the VM is about to be made: none, as a listing of the last minute says, or
+    /// what there is now. Nothing is refused for what was there a minute ago.
+    pub(super) fn volumes_before(&self) -> Result<Vec<String>, Failure> {
+        let (id, by) = (self.id(), self.by);
+        if by.listing.knows_of_none(id, &by.plan, &*by.hypervisor, &*by.clock) {
+            return Ok(Vec::new());
+        }
+        self.ask(|hypervisor| hypervisor.volumes(id))
+    }
+
+    /// The volumes of this VM now, on the storages that were active when it was planned; if these cannot be listed, on
+    /// all.
+    pub(super) fn volumes_now(&self) -> Result<Vec<String>, Failure> {
+        let id = self.id();
+        match list(&[id], &self.by.plan, &*self.by.hypervisor) {
+            Ok(mut found) => Ok(found.remove(&id).unwrap_or_default()),
+            Err(_) => self.ask(|hypervisor| hypervisor.volumes(id)),
+        }
     }
 
     /// Whether the VM is made, which takes long: as long as a clone runs, it may still be.

@@ -162,7 +162,9 @@ impl Performing<'_> {
         if guest::read_feature_start(&exit)? == FeatureStart::Running {
             self.await_feature(&run)?;
         }
-        self.write_record(&|record| operation::feature_ran(record, step))?;
+        if !self.puts_off() {
+            self.write_record(&|record| operation::feature_ran(record, step))?;
+        }
         Ok(self.action.outcome)
     }
 

@@ -9,6 +9,7 @@
 //!   `cloud_init`, `inside` and `volumes` hold the actions.
 //! - `program` runs a program in a guest to its end.
 //! - `failure` keeps the fault behind a failure and finds the keys that it is about; `hints` has every way out.
+//! - `listing` knows which volumes are there before a VM is made, and remembers that for a minute.
 //! - `guard` looks once more before an operation that a target does not guard by a digest itself.
 //! - `verify` looks into guests before anything is planned.
 //!
@@ -31,6 +32,7 @@ mod host;
 mod image;
 mod imagined;
 mod inside;
+mod listing;
 mod network;
 mod operation;
 mod perform;

@@ -7,13 +7,18 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::failure::{failure, stale, with_keys};
 use super::hints;
+use super::listing::Listing;
+use super::operation;
 use super::pause_before;
-use super::session::Session;
+use super::session::Known;
 use crate::event::Failure;
 use crate::hypervisor::{Effect, Fault, FaultKind, Hypervisor};
 use crate::model::{Outcome, Record, VmId};
 use crate::observed::{ConfigWrite, VmObserved, with_record};
 use crate::plan::{Action, Plan, Step, VmPlan};
+
+/// How long it may take to write down what ran before an action that failed, or that does not come.
+const WRITING: Duration = Duration::from_mins(1);
 
 /// Carries out actions. Shared by all threads of a run.
 pub(super) struct Performer {
@@ -21,7 +26,8 @@ pub(super) struct Performer {
     pub(super) hypervisor: Arc<dyn Hypervisor>,
     pub(super) clock: Arc<dyn Clock>,
     /// One for each VM of the plan. Only the thread that performs the VM's action holds it.
-    sessions: Vec<Mutex<Session>>,
+    known: Vec<Mutex<Known>>,
+    pub(super) listing: Listing,
 }
 
 /// What an action says while it runs.
@@ -39,7 +45,7 @@ pub(super) struct Performing<'a> {
     pub(super) action: &'a Action,
     /// On the run's clock.
     pub(super) deadline: Duration,
-    session: MutexGuard<'a, Session>,
+    known: MutexGuard<'a, Known>,
     /// A look after a success failed, and that was told.
     unseen: Cell<bool>,
     say: &'a dyn Fn(Word),
@@ -47,17 +53,15 @@ pub(super) struct Performing<'a> {
 
 impl Performer {
     pub(super) fn new(plan: Arc<Plan>, hypervisor: Arc<dyn Hypervisor>, clock: Arc<dyn Clock>) -> Self {
-        let sessions = plan.vms.iter().map(|_| Mutex::default()).collect();
-        Self { plan, hypervisor, clock, sessions }
+        let known = plan.vms.iter().map(|_| Mutex::default()).collect();
+        Self { plan, hypervisor, clock, known, listing: Listing::default() }
     }
 
     /// Carries out the action with this number and says what came of it.
     pub(super) fn perform(&self, number: usize, say: &dyn Fn(Word)) -> Result<Outcome, Failure> {
         let (vm, action) = self.plan.action(number);
-        let session = self.sessions[self.plan.vm_index(number)].lock().unwrap_or_else(PoisonError::into_inner);
-        let deadline = self.clock.now() + Duration::from_secs(u64::from(action.timeout_seconds));
         let Some(step) = &action.step else { return Ok(Outcome::NoOp) };
-        let mut this = Performing { by: self, vm, action, deadline, session, unseen: Cell::new(false), say };
+        let mut this = self.performing(number, say);
         if let Some(earlier) = &action.awaits {
             this.await_earlier(earlier)?;
         }
@@ -93,7 +97,32 @@ impl Performer {
             Step::RemoveSnapshot(name) => this.remove_snapshot(name),
             Step::Destroy => this.destroy(),
         };
+        if ended.is_err() {
+            this.record_what_ran();
+        }
         ended.map_err(|failure| with_keys(failure, &vm.changes, action.kind))
+    }
+
+    fn performing<'p>(&'p self, number: usize, say: &'p dyn Fn(Word)) -> Performing<'p> {
+        let (vm, action) = self.plan.action(number);
+        let known = self.known[self.plan.vm_index(number)].lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = self.clock.now() + Duration::from_secs(u64::from(action.timeout_seconds));
+        Performing { by: self, vm, action, deadline, known, unseen: Cell::new(false), say }
+    }
+
+    /// Whether something ran in a guest that its VM's record does not say yet. For a run in which nothing is under way.
+    pub(super) fn owes(&self) -> bool {
+        self.known.iter().any(|known| !known.lock().unwrap_or_else(PoisonError::into_inner).ran.is_empty())
+    }
+
+    /// Writes down what ran in guests and would have been written with a later action, which does not come. For a run
+    /// in which nothing is under way.
+    pub(super) fn write_down(&self, say: &dyn Fn(usize, Word)) {
+        for number in 0..self.plan.action_count() {
+            if matches!(self.plan.action(number).1.step, Some(Step::Feature(_))) {
+                self.performing(number, &|word| say(number, word)).record_what_ran();
+            }
+        }
     }
 }
 
@@ -175,12 +204,12 @@ impl Performing<'_> {
 
     /// Whether the VM is still the one that was planned, or that this run left; otherwise what moved.
     fn moved(&self, live: &VmObserved) -> Option<String> {
-        if self.session.has_begun() && !self.session.is_known() {
+        if self.known.session.has_begun() && !self.known.session.is_known() {
             // Nothing to compare with but whose it is.
             return (!self.is_ours(live)).then(|| "its record is gone from its notes".to_owned());
         }
-        if self.session.has_begun() {
-            let keys = self.session.touched_by_others(live);
+        if self.known.session.has_begun() {
+            let keys = self.known.session.touched_by_others(live);
             return (!keys.is_empty()).then(|| format!("somebody else changed {}", keys.join(", ")));
         }
         match &self.vm.basis {
@@ -200,15 +229,15 @@ impl Performing<'_> {
         if let Some(lock) = &live.lock {
             return Err(failure(format!("VM {} is locked ({lock})", self.id()), Some(hints::WAIT_FOR_LOCK)));
         }
-        if !self.session.is_known() {
-            self.session.leave(Some(live.clone()));
+        if !self.known.session.is_known() {
+            self.known.session.leave(Some(live.clone()));
         }
         Ok(())
     }
 
     /// Notes the VM as it was found, to go on from.
     pub(super) fn found(&mut self, live: VmObserved) {
-        self.session.leave(Some(live));
+        self.known.session.leave(Some(live));
     }
 
     /// Notes how this run leaves the VM, after something it did succeeded. If that cannot be looked at, the next action
@@ -216,11 +245,37 @@ impl Performing<'_> {
     pub(super) fn leave(&mut self) -> Result<(), Failure> {
         let id = self.id();
         let left = self.afterwards(self.ask(|hypervisor| hypervisor.vm(id)))?;
-        self.session.leave(left.flatten());
+        self.known.session.leave(left.flatten());
         Ok(())
     }
 
-    /// Changes the record in the VM's notes as they are at this moment. Returns whether anything was written.
+    /// Puts off to write down that this feature ran: that is done with the next feature, or with the last action of the
+    /// VM. If phoenix dies before that, the guest knows. `false`: something else is done to the VM first.
+    pub(super) fn puts_off(&mut self) -> bool {
+        let mut later = self.vm.actions.iter().skip_while(|action| !std::ptr::eq(*action, self.action)).skip(1);
+        let next = later.find(|action| action.outcome.acts());
+        let writes = next.is_some_and(|next| matches!(next.step, Some(Step::Feature(_) | Step::Record(_))));
+        if let (true, Some(Step::Feature(step))) = (writes, &self.action.step) {
+            self.known.ran.push((**step).clone());
+        }
+        writes
+    }
+
+    /// Writes down what ran in the guest, if that was put off. That it cannot be is a notice: the guest knows.
+    fn record_what_ran(&mut self) {
+        if self.known.ran.is_empty() {
+            return;
+        }
+        self.deadline = self.by.clock.now() + WRITING;
+        if let Err(failed) = self.write_record(&|_| ()) {
+            let ran = std::mem::take(&mut self.known.ran);
+            let names: Vec<&str> = ran.iter().map(|step| &*step.name).collect();
+            self.noticed(format!("could not write down that {} ran: {}", names.join(", "), failed.error));
+        }
+    }
+
+    /// Changes the record in the VM's notes as they are at this moment, also for what ran and is not written down yet.
+    /// Returns whether anything was written.
     pub(super) fn write_record(&mut self, change: &dyn Fn(&mut Record)) -> Result<bool, Failure> {
         let mut tries = 0;
         loop {
@@ -232,9 +287,11 @@ impl Performing<'_> {
                 ));
             };
             let mut record = current.clone();
+            self.known.ran.iter().for_each(|step| operation::feature_ran(&mut record, step));
             change(&mut record);
             record.uuid.clone_from(&live.uuid);
             if record == *current {
+                self.known.ran.clear();
                 return Ok(false);
             }
             self.must_not_have_moved(&live)?;
@@ -246,7 +303,10 @@ impl Performing<'_> {
                 // Somebody wrote between our look and our write: look again. Three times is no coincidence any more.
                 Err(failure) if failure.stale && tries < 3 => tries += 1,
                 Err(failure) => return Err(failure),
-                Ok(()) => return self.leave().map(|()| true),
+                Ok(()) => {
+                    self.known.ran.clear();
+                    return self.leave().map(|()| true);
+                }
             }
         }
     }

@@ -80,7 +80,7 @@ impl Performing<'_> {
                 Some(hints::LOOK_AT_TASK_LOG),
             ));
         }
-        let left = self.afterwards(self.ask(|hypervisor| hypervisor.volumes(id)))?.unwrap_or_default();
+        let left = self.afterwards(self.volumes_now())?.unwrap_or_default();
         if !left.is_empty() {
             let free = left.iter().map(|volume| format!("`pvesm free {volume}`")).collect::<Vec<_>>().join(", ");
             self.noticed(format!(

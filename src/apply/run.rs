@@ -48,6 +48,7 @@ enum Message {
     Waiting(usize, String),
     Noticed(usize, String),
     Ended(usize, Result<Outcome, Failure>),
+    WrittenDown,
     Interrupt,
 }
 
@@ -97,7 +98,10 @@ pub fn run(run: &Run, inbox: &Inbox, tell: &mut dyn FnMut(Event)) -> Summary {
             }
             Command::Pass(number) => shell.ended(number, Outcome::NoOp, Duration::ZERO),
             Command::Skip { action, because } => shell.skipped(action, because),
-            Command::Finish => break,
+            Command::Finish => {
+                shell.write_down(&performer, inbox);
+                break;
+            }
             Command::Idle => match inbox.receiver.recv() {
                 Ok(message) => {
                     if shell.hear(message) {
@@ -116,11 +120,7 @@ pub fn run(run: &Run, inbox: &Inbox, tell: &mut dyn FnMut(Event)) -> Summary {
 fn spawn(number: usize, performer: Arc<Performer>, sender: Sender<Message>) {
     let work = move || {
         let say = |word: Word| {
-            // Nodes and guests speak here, and may say any amount.
-            let _ = sender.send(match word {
-                Word::Waiting(goal) => Message::Waiting(number, line(&goal).into_owned()),
-                Word::Noticed(text) => Message::Noticed(number, message(text)),
-            });
+            let _ = sender.send(word.of(number));
         };
         let perform = std::panic::AssertUnwindSafe(|| performer.perform(number, &say));
         let ended = std::panic::catch_unwind(perform).unwrap_or_else(|_| {
@@ -136,6 +136,16 @@ fn spawn(number: usize, performer: Arc<Performer>, sender: Sender<Message>) {
         let _ = sender.send(Message::Ended(number, ended));
     };
     std::thread::spawn(work);
+}
+
+impl Word {
+    /// The word of an action. Nodes and guests speak here, and may say any amount.
+    fn of(self, number: usize) -> Message {
+        match self {
+            Self::Waiting(goal) => Message::Waiting(number, line(&goal).into_owned()),
+            Self::Noticed(text) => Message::Noticed(number, message(text)),
+        }
+    }
 }
 
 struct Shell<'r> {
@@ -225,6 +235,7 @@ impl Shell<'_> {
                 (self.tell)(Event::ActionFailed { action, failure, elapsed_ms });
                 self.scheduler.on(Input::Failed(number));
             }
+            Message::WrittenDown => {}
             Message::Interrupt => {
                 let times = if self.summary.interrupted { 2 } else { 1 };
                 self.summary.interrupted = true;
@@ -238,6 +249,29 @@ impl Shell<'_> {
             }
         }
         false
+    }
+
+    /// Has written down what actions that do not come any more would have written. Nothing else is under way.
+    fn write_down(&mut self, performer: &Arc<Performer>, inbox: &Inbox) {
+        if !performer.owes() {
+            return;
+        }
+        let (performer, sender) = (Arc::clone(performer), inbox.sender.clone());
+        std::thread::spawn(move || {
+            let write = std::panic::AssertUnwindSafe(|| {
+                performer.write_down(&|number, word| {
+                    let _ = sender.send(word.of(number));
+                });
+            });
+            // The guests know, too: nothing is lost with it.
+            let _ = std::panic::catch_unwind(write);
+            let _ = sender.send(Message::WrittenDown);
+        });
+        while let Ok(message) = inbox.receiver.recv() {
+            if matches!(message, Message::WrittenDown) || self.hear(message) {
+                break;
+            }
+        }
     }
 
     fn close(mut self, begin: Duration) -> Summary {

@@ -1,9 +1,20 @@
-//! What a run knows about one VM while it works on it: how the configuration looked when it last left it.
+//! What a run knows about one VM while it works on it: how the configuration looked when it last left it, and what is
+//! still to be written down.
 
 use std::collections::BTreeSet;
 
 use crate::observed::VmObserved;
 use crate::observed::options::is_own;
+use crate::plan::FeatureStep;
+
+/// What a run knows about one VM.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// How it left the configuration.
+    pub(super) session: Session,
+    /// Features whose scripts ran, which the record does not say yet.
+    pub(super) ran: Vec<FeatureStep>,
+}
 
 /// How a run last left a VM's configuration.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! The command line that asks for the same again.
 
-use super::args::{Allowing, Args, Options, Selecting};
+use super::args::{Allowing, Args, DEFAULT_CONFIG, Options, Selecting};
 
 /// A word of a command line. One with a NUL cannot have come from there.
 pub(super) fn word(text: &str) -> String {
@@ -41,7 +41,7 @@ pub(super) fn again(verb: &str, args: &Args, rest: &[String]) -> String {
     let mut option = |name: &str, value: &str| {
         words.extend([name.to_owned(), word(value)]);
     };
-    if args.config.as_os_str() != "phoenix_vm_configs.json" {
+    if args.config.as_os_str() != DEFAULT_CONFIG {
         option("--config", &args.config.display().to_string());
     }
     if let Some(target) = &args.target {

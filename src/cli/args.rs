@@ -21,6 +21,9 @@ pub(super) use selecting::{Selecting, vm_ids};
 pub(super) use when::When;
 
 /// Plan and apply for Proxmox VE virtual machines, up to the finished guest.
+/// The config where none is named.
+pub(super) const DEFAULT_CONFIG: &str = "phoenix_vm_configs.json";
+
 #[derive(Debug, Parser)]
 #[command(
     name = "phoenix",
@@ -38,7 +41,7 @@ Exit codes:
 )]
 pub(super) struct Args {
     /// The config file.
-    #[arg(short, long, global = true, value_name = "FILE", default_value = "phoenix_vm_configs.json")]
+    #[arg(short, long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(super) config: PathBuf,
 
     /// Where to act: `embedded:DIR`, `qm:` or `qm+ssh://[user@]host[:port]`; wins over the config.
@@ -197,7 +200,8 @@ pub(super) struct Validate {
     /// human, json, github, gitlab, sarif or junit; NAME=FILE writes it into a file instead, and may be repeated.
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_validate)]
     pub(super) format: Vec<Output>,
-    /// Check what is in the Git index (with the scripts there), not the files of the work tree.
+    /// Check what is in the Git index (with the scripts there), not the files of the work tree; without a FILE every
+    /// `phoenix_vm_configs.json` in and below the current directory.
     #[arg(long)]
     pub(super) staged: bool,
 }

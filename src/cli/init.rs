@@ -44,9 +44,11 @@ repos:
     hooks:
       - id: phoenix-validate
         name: phoenix validate
-        entry: phoenix validate
+        # What is committed, config and scripts; also when only a script changes, or is deleted.
+        entry: phoenix validate --staged
         language: system
-        files: (^|/)phoenix_vm_configs\.json$
+        always_run: true
+        pass_filenames: false
 ";
 
 /// Writes what a new directory of VMs needs, and leaves alone what is there.

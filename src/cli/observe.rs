@@ -109,8 +109,7 @@ pub(super) fn unnamed(
     if vms.is_empty() {
         return BTreeMap::new();
     }
-    let usable = observed.own_node().storages.iter().filter(|(_, storage)| storage.images && storage.active);
-    let storages: Vec<&str> = usable.map(|(id, _)| id.as_str()).collect();
+    let storages: Vec<&str> = observed.image_storages().collect();
     match target.volumes_of(&vms, &storages) {
         Ok(volumes) => plan::unnamed(volumes, observed),
         Err(fault) => {

@@ -23,6 +23,19 @@ pub(super) fn load(path: &Path) -> Result<Config> {
     Ok(load::with(path, text, &mut |dir| index.features(dir)))
 }
 
+/// Every config of this name in the index, in the current directory and below; the name itself where there is none.
+pub(super) fn configs(name: &Path) -> Result<Vec<PathBuf>> {
+    let index = Index::around(name)?;
+    let entries = index.list(&index.below).map_err(|why| refused(&why))?;
+    let named = entries.iter().map(|entry| Path::new(&entry.path)).filter(|path| path.file_name() == name.file_name());
+    let mut found: Vec<PathBuf> =
+        named.filter_map(|path| path.strip_prefix(&index.below).ok()).map(Path::to_owned).collect();
+    found.sort_unstable();
+    // Two sides of a merge are two entries.
+    found.dedup();
+    Ok(if found.is_empty() { vec![name.to_owned()] } else { found })
+}
+
 /// The index of a repository.
 struct Index {
     /// The top of the work tree.
@@ -116,7 +129,8 @@ impl Index {
             Ok(entries) => entries,
             Err(why) => return FeatureFiles::Unreadable(why),
         };
-        if entries.is_empty() {
+        let unstaged = self.in_work_tree(&path);
+        if entries.is_empty() && unstaged.is_empty() {
             return FeatureFiles::Missing;
         }
         // A directory is in the index only by its files: what stands there itself is a link, a module or a file.
@@ -130,15 +144,22 @@ impl Index {
                 FeatureFiles::Unreadable(why())
             };
         }
-        let mut files = BTreeMap::new();
+        let mut files = unstaged;
         for entry in entries {
             let file = Path::new(&entry.path);
             let Some(name) = file.file_name().and_then(OsStr::to_str) else { continue };
-            if file.parent() == Some(&path) && file.extension().is_some_and(|extension| extension == "sh") {
+            if file.parent() == Some(&path) && is_script(file) {
                 files.insert(name.to_owned(), self.script(&entry));
             }
         }
         FeatureFiles::Found(files)
+    }
+
+    /// The scripts that lie in a directory of the work tree; those that are in the index take their places.
+    fn in_work_tree(&self, dir: &Path) -> BTreeMap<String, Result<Vec<u8>, BadScript>> {
+        let entries = std::fs::read_dir(self.top.join(dir)).into_iter().flatten().flatten();
+        let scripts = entries.map(|entry| PathBuf::from(entry.file_name())).filter(|file| is_script(file));
+        scripts.filter_map(|file| Some((file.to_str()?.to_owned(), Err(BadScript::Unstaged)))).collect()
     }
 
     fn script(&self, entry: &Entry) -> Result<Vec<u8>, BadScript> {
@@ -161,6 +182,11 @@ impl Index {
     fn object(&self, object: &str, most: u64) -> Result<Vec<u8>, String> {
         ask(&self.top, &["cat-file", "blob", object], most)
     }
+}
+
+/// Whether a file is called as scripts are.
+fn is_script(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "sh")
 }
 
 /// Names that are no text are told as well as they can be; no config that is read has such a name.

@@ -1,8 +1,10 @@
 //! `phoenix validate`
 
+use std::path::Path;
+
 use anyhow::Result;
 
-use super::args::{Args, Validate};
+use super::args::{Args, DEFAULT_CONFIG, Validate};
 use super::console::Console;
 use super::exit::Refusal;
 use super::format::Format;
@@ -16,9 +18,14 @@ pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exi
         let what = "`--staged` takes the scripts from the git index, `--features-dir` from a directory";
         return Err(Refusal::usage(what, "leave one of the two out"));
     }
-    let files = if verb.files.is_empty() { std::slice::from_ref(&args.config) } else { &verb.files };
+    let files = match verb.files.as_slice() {
+        // The whole of what is committed: a hook does not know which file a script belongs to.
+        [] if verb.staged && args.config == Path::new(DEFAULT_CONFIG) => staged::configs(&args.config)?,
+        [] => vec![args.config.clone()],
+        named => named.to_vec(),
+    };
     let mut checked = Vec::new();
-    for file in files {
+    for file in &files {
         let config = if verb.staged { staged::load(file)? } else { load::load(file, args.features_dir.as_deref()) };
         checked.push(Checked {
             name: file.display().to_string(),

@@ -10,7 +10,7 @@ use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawNetworkConfig, RawUserConfig};
 use super::rule::text;
 use super::spans::Place;
-use crate::model::{InvalidKey, SshKey};
+use crate::model::{Address, InvalidKey, OsType, SshKey};
 
 /// Applies the rules to every `network_config` and `user_config`.
 pub(super) fn check(raw: &Raw, problems: &mut Problems) {
@@ -25,6 +25,34 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
         problems.since(before, vm.vm_id);
     }
     unique(raw, problems);
+    unusual_users(raw, problems);
+}
+
+/// Warns of names that not every Linux guest takes; those of other systems are theirs to judge.
+fn unusual_users(raw: &Raw, problems: &mut Problems) {
+    let shared = raw.vm_defaults.as_ref();
+    let mut said = false;
+    for (n, vm) in raw.virtual_machines.iter().enumerate() {
+        let os = vm.os_type.or(shared.and_then(|shared| shared.os_type)).unwrap_or(OsType::L26);
+        let (owner, user) = match (&vm.user_config, shared.and_then(|shared| shared.user_config.as_ref())) {
+            (Some(own), _) => (Owner::Vm(n), own),
+            (None, Some(shared)) if !said => (Owner::Defaults, shared),
+            _ => continue,
+        };
+        let Some(name) = user.username.as_deref().filter(|name| lexis::user(name).is_ok()) else { continue };
+        if !matches!(os, OsType::L26 | OsType::L24) || lexis::control_in(name, false).is_some() {
+            continue;
+        }
+        if let Err(why) = lexis::linux_user(name) {
+            said |= owner == Owner::Defaults;
+            let what = format!("a Linux guest may refuse {} as the name of its user: {why}", shown(name));
+            problems.push(
+                Problem::new(codes::UNUSUAL_USER, what, owner.value("user_config/username"))
+                    .hint("lower-case letters, digits, `_` and `-` work everywhere; for another system say so in `os_type`")
+                    .vm(vm.vm_id),
+            );
+        }
+    }
 }
 
 /// An address with its prefix length.
@@ -110,11 +138,11 @@ fn address(text: &str, words: &[&str], v6: bool) -> Verdict {
 }
 
 fn ipv4(text: &str) -> Verdict {
-    address(text, &["dhcp"], false)
+    address(text, &["dhcp", Address::NONE], false)
 }
 
 fn ipv6(text: &str) -> Verdict {
-    address(text, &["dhcp", "auto"], true)
+    address(text, &["dhcp", "auto", Address::NONE], true)
 }
 
 fn router(text: &str, v6: bool) -> Verdict {
@@ -156,10 +184,13 @@ fn network(owner: Owner, config: &RawNetworkConfig, problems: &mut Problems) {
 fn gateway(ip: Option<&str>, gw: Option<&str>, key: &str, at: impl Fn() -> Place, problems: &mut Problems) {
     let Some((written, gw)) = gw.and_then(|gw| Some((gw, gw.parse::<IpAddr>().ok()?))) else { return };
     let Some(cidr) = ip.and_then(Cidr::parse) else {
-        problems.push(
-            Problem::new(codes::GATEWAY_WITHOUT_ADDRESS, format!("there is no fixed address in `{key}`"), at())
-                .hint(format!("with `dhcp` the gateway comes from there, too; else give `{key}` an address")),
-        );
+        let hint = if ip == Some(Address::NONE) {
+            format!("without an address there is no gateway: take it out, or give `{key}` an address")
+        } else {
+            format!("with `dhcp` the gateway comes from there, too; else give `{key}` an address")
+        };
+        let what = format!("there is no fixed address in `{key}`");
+        problems.push(Problem::new(codes::GATEWAY_WITHOUT_ADDRESS, what, at()).hint(hint));
         return;
     };
     if gw == cidr.address {
@@ -236,7 +267,7 @@ mod tests {
 
     #[test]
     fn addresses_of_hosts() {
-        for text in ["dhcp", "192.0.2.10/24", "192.0.2.1/32", "192.0.2.0/31", "10.0.0.1/8"] {
+        for text in ["dhcp", "none", "192.0.2.10/24", "192.0.2.1/32", "192.0.2.0/31", "10.0.0.1/8"] {
             assert_eq!(ipv4(text), Ok(()), "{text}");
         }
         for text in [
@@ -259,7 +290,7 @@ mod tests {
         ] {
             assert!(ipv4(text).is_err(), "{text}");
         }
-        for text in ["dhcp", "auto", "2001:db8::10/64", "fe80::1/10", "2001:db8::/128"] {
+        for text in ["dhcp", "auto", "none", "2001:db8::10/64", "fe80::1/10", "2001:db8::/128"] {
             assert_eq!(ipv6(text), Ok(()), "{text}");
         }
         for text in ["", "2001:db8::10", "2001:db8::10/129", "192.0.2.10/24", "::1/128", "fe80::1%eth0/64"] {

@@ -93,5 +93,6 @@ codes! {
     TEMPLATE_AND_IMAGE = "P070", Error, "a VM is to be made from a template and from an image";
     TEMPLATE_CONFLICT = "P071", Error, "a VM that is to become a template has a key that does not go with it";
     NOT_A_TEMPLATE = "P072", Error, "a VM is to be cloned from one of the file that does not become a template";
-    BAD_OPTION = "P073", Error, "Proxmox does not accept the value of an option";
+    UNUSUAL_USER = "P073", Warning, "a Linux guest may refuse the name of its user";
+    BAD_OPTION = "P074", Error, "Proxmox does not accept the value of an option";
 }

@@ -118,7 +118,11 @@ fn told(flaw: Flaw, places: &[(Owner, usize)]) -> Problem {
 /// The one file among the three names it may have, else the built-in.
 fn script(name: &str, dir: &str, files: &Files) -> Result<Script, Flaw> {
     let candidates = [format!("{name}.sh"), format!("feature_{name}.sh"), format!("feature_install_{name}.sh")];
-    let present: Vec<&String> = candidates.iter().filter(|file| files.contains_key(*file)).collect();
+    let mut present: Vec<&String> = candidates.iter().filter(|file| files.contains_key(*file)).collect();
+    let is_staged = |file: &&String| files.get(*file) != Some(&Err(BadScript::Unstaged));
+    if present.iter().any(is_staged) {
+        present.retain(is_staged);
+    }
     let built_in = builtin::FEATURES.iter().find(|(known, _)| *known == name);
     match (present.as_slice(), built_in) {
         _ if candidates[0] == builtin::COMMON_FILE => Err(Flaw {
@@ -173,6 +177,10 @@ fn from_file(file: &str, dir: &str, files: &Files) -> Result<Script, Flaw> {
         }
         Some(Err(BadScript::NotAFile)) => return hinted(flaw("is not a regular file"), "a script is one text file"),
         Some(Err(BadScript::TooBig)) => return Err(flaw(&format!("is larger than {} KiB", MAX_SCRIPT_BYTES >> 10))),
+        Some(Err(BadScript::Unstaged)) => {
+            let unknown = Flaw { code: codes::UNKNOWN_FEATURE, ..flaw("is not in the git index") };
+            return hinted(unknown, &format!("stage it with `git add {path}`, so that it is committed, too"));
+        }
         Some(Err(BadScript::Unreadable(reason))) => return Err(flaw(&format!("cannot be read: {reason}"))),
         None => return Err(flaw("is gone")),
     };

@@ -31,20 +31,22 @@ pub(crate) const MAX_PATH: usize = 1024;
 /// Coarse pattern of [`server`].
 pub(crate) const SERVER: &str = "^[A-Za-z0-9:]([A-Za-z0-9.:-]*[A-Za-z0-9:])?$";
 
-/// Coarse pattern of an IPv4 address with its prefix length, or `dhcp`.
-pub(crate) const IPV4: &str = "^(dhcp|[0-9.]+/[0-9]{1,2})$";
+/// Coarse pattern of an IPv4 address with its prefix length, or `dhcp` or `none`.
+pub(crate) const IPV4: &str = "^(dhcp|none|[0-9.]+/[0-9]{1,2})$";
 /// Coarse pattern of an IPv4 gateway.
 pub(crate) const GATEWAY: &str = "^[0-9.]+$";
-/// Coarse pattern of an IPv6 address with its prefix length, or `dhcp` or `auto`.
-pub(crate) const IPV6: &str = "^(dhcp|auto|[0-9A-Fa-f:.]+/[0-9]{1,3})$";
+/// Coarse pattern of an IPv6 address with its prefix length, or `dhcp`, `auto` or `none`.
+pub(crate) const IPV6: &str = "^(dhcp|auto|none|[0-9A-Fa-f:.]+/[0-9]{1,3})$";
 /// Coarse pattern of an IPv6 gateway.
 pub(crate) const GATEWAY6: &str = "^[0-9A-Fa-f:.]+$";
 /// Coarse pattern of addresses, separated by spaces.
 pub(crate) const ADDRESSES: &str = "^[0-9A-Fa-f:.]+( +[0-9A-Fa-f:.]+)*$";
 /// Coarse pattern of DNS names, separated by spaces.
 pub(crate) const DOMAINS: &str = "^[A-Za-z0-9][A-Za-z0-9.-]*( +[A-Za-z0-9][A-Za-z0-9.-]*)*$";
-/// Pattern of [`user`].
-pub(crate) const USER: &str = "^[a-z_][a-z0-9_-]{0,31}$";
+/// Coarse pattern of [`user`], without its length limit.
+pub(crate) const USER: &str = "^\\S(.*\\S)?$";
+/// Longest name of a user.
+pub(crate) const MAX_USER: usize = 256;
 /// Coarse pattern of a public key of OpenSSH.
 pub(crate) const SSH_KEY: &str = "^ *[a-z][a-z0-9@.-]* +[A-Za-z0-9+/=]+( .*)?$";
 /// Coarse pattern of the source of an image.
@@ -144,8 +146,19 @@ pub(super) fn project(text: &str) -> Verdict {
     slug(text, 32)
 }
 
-/// Accepts the name of a user as Linux distributions do.
+/// Accepts what Proxmox takes as the name of a user: any text on one line. It takes white space at the ends away.
 pub(super) fn user(text: &str) -> Verdict {
+    if text.is_empty() {
+        return Err("it is empty".into());
+    }
+    if text.trim() != text {
+        return Err("it begins or ends with white space".into());
+    }
+    at_most(text, MAX_USER)
+}
+
+/// Accepts the name of a user as every Linux distribution does.
+pub(super) fn linux_user(text: &str) -> Verdict {
     only(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))?;
     begins(text, |c| c.is_ascii_lowercase() || c == '_')?;
     at_most(text, 32)

@@ -287,8 +287,11 @@ fn network(raw: RawNetworkConfig) -> NetworkConfig {
     }
 }
 
-/// A prefix length without zeros in front.
+/// A prefix length without zeros in front; nothing for no address.
 fn normal_address(text: &str) -> String {
+    if text == Address::NONE {
+        return String::new();
+    }
     let prefix = text.split_once('/').and_then(|(ip, prefix)| Some((ip, prefix.parse::<u8>().ok()?)));
     prefix.map_or_else(|| text.to_owned(), |(ip, prefix)| format!("{ip}/{prefix}"))
 }

@@ -8,6 +8,8 @@
 //! - `raw`: the file, one field per key. `lower`: defaults merged, words of the model. `defaults`: what holds where the
 //!   file says nothing. `limits`: how much of everything there may be.
 //! - `check`, `cloud_init`, `images`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
+//! - `violations`, `types`, `units`: what the schema refuses, in words, and what was probably meant.
+//! - `keys`, `vocabulary`: keys that are not known, and what other tools call ours.
 //! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
 
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ pub mod edit;
 mod features;
 mod images;
 pub mod input;
+mod keys;
 pub(crate) mod lexis;
 mod limits;
 mod lower;
@@ -37,7 +40,10 @@ pub mod spans;
 pub mod syntax;
 mod templates;
 mod tree;
+mod types;
+mod units;
 mod violations;
+mod vocabulary;
 mod volumes;
 
 pub use input::{MAX_BYTES, Unread, decode, unread};
@@ -89,11 +95,12 @@ fn valid(text: &str) -> Option<Raw> {
 
 /// Goes the long way: finds everything that is to be said, and where.
 fn explain(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles) -> Loaded {
-    let syntax::Parsed { root, told } = syntax::parse(&source.text);
+    let syntax::Parsed { mut root, told } = syntax::parse(&source.text);
     let (mut diagnostics, mut numbers) = told.into_parts();
     let mut desired = None;
-    if let Some(root) = &root {
+    if let Some(root) = &mut root {
         let mut problems = Problems::default();
+        keys::rename(root, &mut problems);
         if let Some((raw, scripts)) = judge(source, root, read_features, &mut problems) {
             desired = Some(lower::lower(raw, scripts));
         }

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use jsonc_parser::ast::Value;
 
 use super::codes::Code;
-use super::spans::{LineIndex, Place};
+use super::spans::{LineIndex, Place, unescaped};
 use crate::diag::Diagnostic;
 use crate::model::{PRIVATE_KEY, VmId};
 
@@ -199,5 +199,21 @@ pub(super) fn shown(text: &str) -> String {
         _ if text.is_empty() => "`\"\"`".to_owned(),
         Some((end, _)) => format!("`{}…`", &text[..end]),
         None => format!("`{text}`"),
+    }
+}
+
+/// Names what a pointer leads to.
+pub(super) fn named(pointer: &str) -> String {
+    match pointer.rsplit_once('/') {
+        None => "the config".to_owned(),
+        Some(("/virtual_machines", _)) => "a VM".to_owned(),
+        Some(("/hypervisor/nfs_shares", name)) => format!("the share {}", shown(&unescaped(name))),
+        Some((list, entry)) if entry.bytes().all(|b| b.is_ascii_digit()) && !entry.is_empty() => {
+            match list.rsplit('/').next().unwrap_or_default() {
+                "volumes" => "a volume".to_owned(),
+                list => format!("an entry of `{list}`"),
+            }
+        }
+        Some((_, key)) => shown(&unescaped(key)),
     }
 }

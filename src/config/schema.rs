@@ -98,6 +98,11 @@ fn ready(schema: &Value) -> Option<Validator> {
         .ok()
 }
 
+/// Whether a value fits a part of the embedded schema.
+pub(super) fn fits(part: &Value, value: &Value) -> bool {
+    ready(part).is_some_and(|validator| validator.is_valid(value))
+}
+
 /// The embedded schema as a value, to look up what a key's object knows.
 pub(super) fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();

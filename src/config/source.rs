@@ -40,6 +40,8 @@ pub enum BadScript {
     NotAFile,
     /// It is larger than [`MAX_SCRIPT_BYTES`](super::MAX_SCRIPT_BYTES).
     TooBig,
+    /// It is in the work tree and not in the Git index, which is what is asked for.
+    Unstaged,
     /// The system or git refused, for this reason.
     Unreadable(String),
 }

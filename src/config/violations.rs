@@ -3,24 +3,26 @@
 use std::collections::BTreeSet;
 
 use jsonc_parser::ast::Value as Tree;
-use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
+use jsonschema::error::ValidationErrorKind as Kind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
 use super::codes::{self, Code};
-use super::problem::{Problem, Problems, shown};
+use super::keys;
+use super::problem::{Problem, Problems, named, shown};
 use super::schema;
 use super::spans::{Place, escaped, unescaped};
+use super::types::Misfit;
+use super::units;
 use crate::diag::nearest;
-use crate::model::proxmox;
 
 /// How many violations of rules are held that a check of this program knows, too: it says nearly all of them.
 const MOST_ALSO_KNOWN: usize = 10_000;
 
 /// Applies the schema and removes from `value` what the types could not take.
 ///
-/// What breaks a rule that a check of this program also knows (patterns, lengths) is not removed but returned; the
-/// caller drops what more was said of.
+/// What breaks a rule that a check of this program also knows (patterns, lengths) is not removed but returned; the caller
+/// drops what more was said of.
 pub(super) fn find(text: &str, root: &Tree<'_>, value: &mut Value, problems: &mut Problems) -> Vec<Problem> {
     let (Some(whole), Some(one)) = (schema::validator(), schema::vm_validator()) else { return Vec::new() };
     let mut found = Found { text, root, problems, also_known: Vec::new(), unfit: Vec::new() };
@@ -85,7 +87,9 @@ impl Found<'_> {
         let mut wrong_type: BTreeSet<String> = BTreeSet::new();
         // Types first: what has the wrong type breaks other rules as well, and one word about it is enough.
         let is_type = |error: &ValidationError<'_>| matches!(error.kind(), Kind::Type { .. });
-        for error in validator.iter_errors(value).filter(is_type) {
+        // The table of Proxmox's options says more about their values than their types.
+        let is_option = |error: &ValidationError<'_>| error.instance_path().as_str().contains("/proxmox/");
+        for error in validator.iter_errors(value).filter(|error| is_type(error) && !is_option(error)) {
             let violation = Violation::of(&error, at);
             self.tell(codes::WRONG_TYPE, &violation, at.vm);
             wrong_type.insert(violation.pointer);
@@ -124,11 +128,13 @@ impl Found<'_> {
     fn unknown_keys(&mut self, violation: &Violation<'_>, unexpected: &[String], vm: Option<u32>) {
         let pointer = &violation.pointer;
         let properties = violation.rule("properties").as_object();
-        let known: Vec<&str> = properties.into_iter().flat_map(|all| all.keys()).map(String::as_str).collect();
+        let known: Vec<&'static str> = properties.into_iter().flat_map(|all| all.keys()).map(String::as_str).collect();
         for key in unexpected {
             self.unfit.push(format!("{pointer}/{}", escaped(key)));
             if self.problems.has_room(codes::UNKNOWN_KEY) {
-                self.problems.push(unknown_key(pointer, key, &known).vm(vm));
+                let value = violation.error.instance().get(key);
+                let is_switch = value.is_some_and(Value::is_boolean);
+                self.problems.push(keys::unknown(pointer, key, &known, is_switch).vm(vm));
             } else {
                 self.problems.count(codes::UNKNOWN_KEY);
             }
@@ -171,7 +177,10 @@ fn said(violation: &Violation<'_>, text: &str, root: &Tree<'_>) -> Option<Proble
             Problem::new(codes::MISSING_KEY, format!("{name} has no `{property}`"), Place::opening(pointer))
                 .hint(format!("add `{property}`"))
         }
-        Kind::Type { kind } => wrong_type(violation, kind, text, root),
+        Kind::Type { .. } => {
+            let (found, written) = (error.instance(), written(pointer, text, root));
+            Misfit { pointer, name: &name, found, written: &written, rules: &violation.rules }.problem()
+        }
         Kind::Minimum { .. } | Kind::Maximum { .. } => {
             let written = written(pointer, text, root);
             let (least, most) = (rule("minimum"), rule("maximum"));
@@ -180,6 +189,7 @@ fn said(violation: &Violation<'_>, text: &str, root: &Tree<'_>) -> Option<Proble
                 format!("{name} is {written}, but must be from {least} to {most}"),
                 Place::value(pointer),
             )
+            .hint_if(in_its_unit(pointer, error.instance(), least, most))
         }
         Kind::OneOfNotValid { .. } if let Value::String(word) = error.instance().as_ref() => {
             unknown_word(pointer, &name, word, rule("oneOf"))
@@ -210,104 +220,23 @@ fn said(violation: &Violation<'_>, text: &str, root: &Tree<'_>) -> Option<Proble
     Some(one)
 }
 
-fn unknown_key(object: &str, key: &str, known: &[&str]) -> Problem {
-    if object.ends_with("/proxmox") {
-        return unknown_option(object, key, known);
-    }
-    let message = match key {
-        "vm_id" | "vm_name" | "adopt" | "is_template" if object == "/vm_defaults" => {
-            return Problem::new(
-                codes::UNKNOWN_KEY,
-                format!("`{key}` cannot stand in `vm_defaults`"),
-                Place::key(format!("{object}/{key}")),
-            )
-            .hint(format!("give each VM its own `{key}`"));
-        }
-        _ if object.is_empty() => format!("{} is not a key of the config", shown(key)),
-        _ => format!("{} is not a key of {}", shown(key), named(object)),
-    };
-    let hint = nearest(key, known.iter().copied())
-        .map_or_else(|| format!("known here: {}", known.join(", ")), |meant| format!("did you mean `{meant}`?"));
-    Problem::new(codes::UNKNOWN_KEY, message, Place::key(format!("{object}/{}", escaped(key)))).hint(hint)
-}
-
-/// A name under `proxmox` that cannot stand there.
-fn unknown_option(object: &str, key: &str, known: &[&str]) -> Problem {
-    let (message, hint) = match proxmox::why_not(key) {
-        Some((why, hint)) => (format!("the option {} {why}", shown(key)), hint),
-        None => {
-            let stems = proxmox::specs().keys().map(String::as_str);
-            let meant = nearest(key, known.iter().copied().chain(stems));
-            let hint = meant.map_or_else(
-                || "the names are those of `qm set`, with a number where several are possible".to_owned(),
-                |meant| format!("did you mean `{}`?", meant.replace('N', "0")),
-            );
-            (format!("{} is no option of Proxmox", shown(key)), hint)
-        }
-    };
-    Problem::new(codes::UNKNOWN_KEY, message, Place::key(format!("{object}/{}", escaped(key)))).hint(hint)
-}
-
 fn unknown_word(pointer: &str, name: &str, word: &str, choices: &Value) -> Problem {
     let words: Vec<&str> =
         choices.as_array().into_iter().flatten().filter_map(|choice| choice.get("const")?.as_str()).collect();
-    let hint = nearest(word, words.iter().copied())
+    let hint = keys::value_meant(pointer, word)
+        .or_else(|| nearest(word, words.iter().copied()))
         .map_or_else(|| format!("one of: {}", words.join(", ")), |meant| format!("did you mean `{meant}`?"));
     Problem::new(codes::UNKNOWN_WORD, format!("{name} cannot be {}", shown(word)), Place::value(pointer)).hint(hint)
 }
 
-fn wrong_type(violation: &Violation<'_>, kind: &TypeKind, text: &str, root: &Tree<'_>) -> Problem {
-    let (pointer, found) = (violation.pointer.as_str(), violation.error.instance().as_ref());
-    let name = named(pointer);
-    let wanted = match kind {
-        TypeKind::Single(only) => only.to_string(),
-        TypeKind::Multiple(_) => String::new(),
-    };
-    let expected = match wanted.as_str() {
-        "integer" => "a whole number",
-        "string" => "a string",
-        "array" => "a list",
-        "object" => "an object",
-        _ => "something else",
-    };
-    let is = match found {
-        Value::Null => "`null`".to_owned(),
-        Value::Bool(_) | Value::Number(_) => written(pointer, text, root),
-        Value::String(_) => "a string".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-    };
-    let hint = match (found, wanted.as_str()) {
-        (Value::Null, _) => Some("leave the key out to have its default".to_owned()),
-        (Value::String(digits), "integer") if digits.parse::<u64>().is_ok() => {
-            Some(format!("write `{digits}` without the quotes"))
-        }
-        (Value::String(word), "array") if word.len() < 64 => Some(format!("write `[\"{word}\"]`")),
-        (Value::Number(_) | Value::Bool(_), "string") => Some("put it in double quotes".to_owned()),
-        _ => None,
-    };
-    let place = if found.is_object() || found.is_array() { Place::opening(pointer) } else { Place::value(pointer) };
-    Problem::new(codes::WRONG_TYPE, format!("{name} must be {expected}, not {is}"), place).hint_if(hint)
+/// What a number out of range may have been meant as.
+fn in_its_unit(pointer: &str, found: &Value, least: &Value, most: &Value) -> Option<String> {
+    let key = pointer.rsplit('/').next().unwrap_or_default();
+    units::other(key, found.as_u64()?, least.as_u64()?, most.as_u64()?)
 }
 
 /// The value as it stands in the text.
 fn written(pointer: &str, text: &str, root: &Tree<'_>) -> String {
     let span = Place::value(pointer).find(root);
     shown(text.get(span.start..span.end).unwrap_or_default())
-}
-
-/// Names what a pointer leads to.
-fn named(pointer: &str) -> String {
-    match pointer.rsplit_once('/') {
-        None => "the config".to_owned(),
-        Some(("/virtual_machines", _)) => "a VM".to_owned(),
-        Some(("/hypervisor/nfs_shares", name)) => format!("the share {}", shown(&unescaped(name))),
-        Some((list, entry)) if entry.bytes().all(|b| b.is_ascii_digit()) && !entry.is_empty() => {
-            match list.rsplit('/').next().unwrap_or_default() {
-                "volumes" => "a volume".to_owned(),
-                list => format!("an entry of `{list}`"),
-            }
-        }
-        Some((_, key)) => shown(&unescaped(key)),
-    }
 }

@@ -22,7 +22,7 @@ pub struct NetworkConfig {
 /// How a card gets an address. An address without a gateway has none: the two are one wish.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Address {
-    /// `dhcp`, for IPv6 also `auto`, or an address with its prefix length: `192.0.2.10/24`.
+    /// `dhcp`, for IPv6 also `auto`, or an address with its prefix length: `192.0.2.10/24`. Empty: there is to be none.
     pub ip: String,
     /// The gateway of a fixed address.
     pub gw: Option<String>,
@@ -38,6 +38,21 @@ pub struct UserConfig {
 }
 
 impl Address {
+    /// How a file says that a card is to have no address of a kind.
+    pub const NONE: &'static str = "none";
+
+    /// The address as a file has it.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        if self.is_none() { Self::NONE } else { &self.ip }
+    }
+
+    /// Whether there is to be none.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.ip.is_empty()
+    }
+
     /// Whether it is the same address every time.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
@@ -50,7 +65,7 @@ impl fmt::Display for NetworkConfig {
         let mut words = Vec::new();
         let mut add = |key: &str, value: Option<&str>| words.extend(value.map(|value| format!("{key}={value}")));
         for (ip, gw, address) in [("ip", "gw", &self.ip), ("ip6", "gw6", &self.ip6)] {
-            add(ip, address.as_ref().map(|address| address.ip.as_str()));
+            add(ip, address.as_ref().map(Address::word));
             add(gw, address.as_ref().and_then(|address| address.gw.as_deref()));
         }
         add("nameserver", self.nameserver.as_deref());

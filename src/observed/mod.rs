@@ -134,6 +134,12 @@ impl Observed {
         self.nodes.get(&self.here).unwrap_or_else(|| Node::unknown())
     }
 
+    /// The active storages of the own node that take disks of VMs.
+    pub fn image_storages(&self) -> impl Iterator<Item = &str> {
+        let usable = self.own_node().storages.iter().filter(|(_, storage)| storage.images && storage.active);
+        usable.map(|(id, _)| id.as_str())
+    }
+
     /// The node that the target stands on, to be changed. It is added where it is not among the nodes.
     pub fn own_node_mut(&mut self) -> &mut Node {
         let unknown = || Node { name: self.here.clone(), ..Node::default() };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Mount;
-use crate::model::{DesiredVm, NetworkConfig};
+use crate::model::{Address, DesiredVm, NetworkConfig};
 
 /// Name of the file beside the scripts.
 pub const CONTEXT_FILE: &str = "vm_context.json";
@@ -142,9 +142,9 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Arc<Mount>]) -> String {
 fn network(config: &NetworkConfig) -> ContextNetwork<'_> {
     let (ip, ip6) = (config.ip.as_ref(), config.ip6.as_ref());
     ContextNetwork {
-        ip: ip.map(|address| address.ip.as_str()),
+        ip: ip.map(Address::word),
         gw: ip.and_then(|address| address.gw.as_deref()),
-        ip6: ip6.map(|address| address.ip.as_str()),
+        ip6: ip6.map(Address::word),
         gw6: ip6.and_then(|address| address.gw.as_deref()),
         nameserver: config.nameserver.as_deref(),
         searchdomain: config.searchdomain.as_deref(),

@@ -4,7 +4,7 @@ use super::Scene;
 use super::{Change, Waiting, cloud_init};
 use crate::model::{DesiredVm, Disruption, GIB, Key, Origin};
 use crate::observed::VmObserved;
-use crate::observed::options::{self, Differing, Row, Taking, Value};
+use crate::observed::options::{self, Differing, Row, Taking, Value, Wish};
 
 /// The values of an existing VM that the configuration write, the move or the resize changes, in table order.
 pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Change> {
@@ -99,6 +99,9 @@ fn made(vm: &DesiredVm, key: Key) -> String {
 fn new_value(vm: &DesiredVm, key: Key) -> String {
     let parts = options::rows().filter(|row| row.key == Some(key)).filter_map(|row| {
         let wish = row.wished(vm, None);
+        if wish == Wish::Unset {
+            return row.part.rsplit_once('.').map(|(_, part)| format!("{part}=none"));
+        }
         let text = wish.value()?.to_string();
         Some(if matches!(wish.value(), Some(Value::Keys(_))) { text.replace('\n', ", ") } else { text })
     });

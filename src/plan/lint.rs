@@ -32,11 +32,6 @@ fn shown(vm: &VmPlan, live: &VmObserved, found: &mut Vec<String>) {
     }
 }
 
-/// Whether the VM is made.
-fn makes(vm: &VmPlan) -> bool {
-    vm.actions.iter().any(|action| matches!(action.step, Some(Step::Clone(_) | Step::CreateFromImage(_))))
-}
-
 /// Checks a plan against itself and against what it was made from; returns a sentence for each thing that does not
 /// hold.
 ///
@@ -58,7 +53,7 @@ pub fn lint(plan: &Plan, observed: &Observed) -> Vec<String> {
             if action.step.as_ref().is_some_and(|step| step.kind() != action.kind) {
                 found.push(format!("{} has the step of another action", action.id(vm.vm)));
             }
-            if action.outcome.acts() && vm.basis.is_none() && !makes(vm) {
+            if action.outcome.acts() && vm.basis.is_none() && !vm.makes_it() {
                 found.push(format!("{} acts on a VM that was not looked at", action.id(vm.vm)));
             }
             if plan.graph.waits_for_later(number, end) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Action, Change, Retired, Waiting};
+use super::{Action, Change, Retired, Step, Waiting};
 use crate::dag::Dag;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Digest, Disruption, Outcome, RestartDue, VmId};
@@ -18,6 +18,9 @@ pub struct Plan {
     pub declared: usize,
     /// The selected VMs, by VMID.
     pub vms: Vec<VmPlan>,
+    /// The image storages of the node that were active when it was looked at: where volumes of VMs that are to be made
+    /// may lie already.
+    pub image_storages: Vec<String>,
     /// What is wrong, or good to know. With an error among them, nothing is applied.
     pub problems: Vec<Diagnostic>,
     /// What each action waits for; actions are numbered through the VMs in order (see [`Plan::action`]).
@@ -77,6 +80,12 @@ impl VmPlan {
         } else {
             RestartDue::No
         }
+    }
+
+    /// Whether the VM itself is made.
+    #[must_use]
+    pub fn makes_it(&self) -> bool {
+        self.actions.iter().any(|action| matches!(action.step, Some(Step::Clone(_) | Step::CreateFromImage(_))))
     }
 
     /// Whether one of its actions stops it by force, should its guest not shut down.

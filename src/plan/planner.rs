@@ -127,5 +127,13 @@ fn assemble(
     });
     // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
     problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
-    Plan { project: desired.settings.project.clone(), declared: desired.vms.len(), vms, problems, graph, first }
+    Plan {
+        project: desired.settings.project.clone(),
+        declared: desired.vms.len(),
+        vms,
+        image_storages: observed.image_storages().map(ToOwned::to_owned).collect(),
+        problems,
+        graph,
+        first,
+    }
 }

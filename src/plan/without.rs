@@ -132,6 +132,7 @@ mod tests {
             project: String::new(),
             declared: 4,
             vms: [1000, 1001, 1002, 1003].map(vm).into(),
+            image_storages: Vec::new(),
             problems: Vec::new(),
             graph: Dag::new(8, &edges).unwrap(),
             first: vec![0, 2, 4, 6, 8],

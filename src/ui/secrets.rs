@@ -1,16 +1,16 @@
-//! Secrets in a text that is about to be shown: each byte of one becomes a `*`, so that places in the text stay where
-//! they are.
+//! Secrets in a text that is about to be shown: each byte of one becomes a `*`, so that places in the text stay where they
+//! are.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The text without the passwords of URLs (`scheme://user:PASSWORD@host`), the values of keys that are called
-/// passwords, and private keys.
+/// The text without the passwords of URLs (`scheme://user:PASSWORD@host`), the values of keys whose name says that they are
+/// secret (`password`, `api_token`, `client_secret` …, also in a list or an object there), and private keys.
 #[must_use]
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
     let mut found: Vec<Range<usize>> = in_urls(text);
     found.extend(private_keys(text));
-    found.extend(passwords(text));
+    found.extend(named_secrets(text));
     if found.is_empty() {
         return Cow::Borrowed(text);
     }
@@ -68,18 +68,100 @@ fn private_keys(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-fn passwords(text: &str) -> Vec<Range<usize>> {
-    let lower = text.to_ascii_lowercase();
-    let mut found = Vec::new();
-    for (at, name) in lower.match_indices("password\"") {
-        let rest = &text[at + name.len()..];
-        let value = rest.trim_start().strip_prefix(':').map(str::trim_start).and_then(|value| value.strip_prefix('"'));
-        if let Some(value) = value {
-            let start = text.len() - value.len();
-            found.push(start..end_of_text(text, start));
+/// Words that say what a value is, without capitals and signs.
+const SECRET: [&str; 12] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "apikey",
+    "privatekey",
+    "accesskey",
+    "authkey",
+    "encryptionkey",
+    "bearer",
+];
+/// Words that say so where nothing else stands beside them in the name.
+const SECRET_ALONE: [&str; 5] = ["pass", "pwd", "pw", "auth", "pin"];
+
+/// Whether a key is called a secret.
+fn is_secret(key: &str) -> bool {
+    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let alone = |word: &str| SECRET_ALONE.contains(&word.to_ascii_lowercase().as_str());
+    SECRET.iter().any(|word| plain.contains(word)) || key.split(|c: char| !c.is_ascii_alphanumeric()).any(alone)
+}
+
+/// The values of keys that are called secrets, in JSON and in what was meant to be JSON: names without quotes, `=` for `:`.
+fn named_secrets(text: &str) -> Vec<Range<usize>> {
+    let bytes = text.as_bytes();
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let skip = |mut at: usize, of: &dyn Fn(u8) -> bool| {
+        while bytes.get(at).is_some_and(|b| of(*b)) {
+            at += 1;
         }
+        at
+    };
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let start = skip(at, &|b| !is_name(b));
+        let end = skip(start, &is_name);
+        at = end;
+        let mut next = end + usize::from(matches!(bytes.get(end), Some(b'"' | b'\'')));
+        next = skip(next, &|b| b.is_ascii_whitespace());
+        if !matches!(bytes.get(next), Some(b':' | b'=')) || !is_secret(&text[start..end]) {
+            continue;
+        }
+        let value = skip(next + 1, &|b| b.is_ascii_whitespace());
+        at = secret_value(text, value, &mut found).max(at);
     }
     found
+}
+
+/// Notes where the secrets of one value are, and returns where it ends.
+fn secret_value(text: &str, from: usize, found: &mut Vec<Range<usize>>) -> usize {
+    let bytes = text.as_bytes();
+    let mut depth = 0_usize;
+    let mut at = from;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' | b'\'' => {
+                let end = if *byte == b'"' {
+                    end_of_text(text, at + 1)
+                } else {
+                    text[at + 1..].find(['\'', '\n', '\r']).map_or(text.len(), |end| at + 1 + end)
+                };
+                let after = text.get(end + 1..).unwrap_or_default().trim_start();
+                // A name within an object says what is secret, and is none.
+                if depth == 0 || !after.starts_with(':') {
+                    found.push(at + 1..end);
+                }
+                at = (end + 1).min(text.len());
+            }
+            b'[' | b'{' => {
+                depth += 1;
+                at += 1;
+            }
+            b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                at += 1;
+            }
+            b',' | b':' | b'=' if depth > 0 => at += 1,
+            b if b.is_ascii_whitespace() => at += 1,
+            b',' => return at,
+            _ => {
+                let end = text[at..].find(['"', ',', ']', '}', '\n', '\r']).map_or(text.len(), |end| at + end);
+                found.push(at..end);
+                at = end;
+            }
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    at
 }
 
 #[cfg(test)]
@@ -89,9 +171,26 @@ mod tests {
     #[test]
     fn secrets_become_stars() {
         for (text, expected) in [
-            ("no secret: a@b", "no secret: a@b"),
+            ("nothing to hide: a@b", "nothing to hide: a@b"),
             (r#""qm+ssh://root:a@b@pve1", 1"#, r#""qm+ssh://root:***@pve1", 1"#),
             (r#"{ "ciPassword" : "pä\"ss", "a": 1 }"#, r#"{ "ciPassword" : "*******", "a": 1 }"#),
+            (r#""api_token": "abc", "b": "c""#, r#""api_token": "***", "b": "c""#),
+            (r#""clientSecret":"abc""#, r#""clientSecret":"***""#),
+            (r#""API-KEY" : 12345,"a":1"#, r#""API-KEY" : *****,"a":1"#),
+            (
+                r#"{ "secrets": { "db": "abc", "n": [1, "x"] }, "a": "b" }"#,
+                r#"{ "secrets": { "db": "***", "n": [*, "*"] }, "a": "b" }"#,
+            ),
+            ("token: abc,\n\"a\": \"b\"", "token: ***,\n\"a\": \"b\""),
+            ("'passphrase': 'abc'", "'passphrase': '***'"),
+            (r#""env": ["DB_PASSWORD=abc", "B=c"]"#, r#""env": ["DB_PASSWORD=***", "B=c"]"#),
+            (r#""root_pass": "abc", "passthrough": "gpu""#, r#""root_pass": "***", "passthrough": "gpu""#),
+            (r#""auth": "#, r#""auth": "#),
+            (r#""token": "abc"#, r#""token": "***"#),
+            (
+                r#""never_together": ["a"], "ssh_authorized_keys": ["b"]"#,
+                r#""never_together": ["a"], "ssh_authorized_keys": ["b"]"#,
+            ),
             (
                 r#"["-----BEGIN PRIVATE KEY-----\nb3Bl\n-----END PRIVATE KEY-----", 2]"#,
                 r#"["************************************************************", 2]"#,

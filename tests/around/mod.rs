@@ -1,5 +1,6 @@
 //! A target around another one: it forwards everything but what a test is about.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use phoenix::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor};
@@ -16,6 +17,9 @@ pub(crate) trait Around: Send + Sync {
     }
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
         self.inner().volumes(vm)
+    }
+    fn volumes_of(&self, vms: &[VmId], storages: &[&str]) -> Result<BTreeMap<VmId, Vec<String>>, Fault> {
+        self.inner().volumes_of(vms, storages)
     }
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         self.inner().cloning(vm)
@@ -53,6 +57,9 @@ impl<T: Around> Hypervisor for Target<T> {
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
         self.0.volumes(vm)
     }
+    fn volumes_of(&self, vms: &[VmId], storages: &[&str]) -> Result<BTreeMap<VmId, Vec<String>>, Fault> {
+        self.0.volumes_of(vms, storages)
+    }
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         self.0.cloning(vm)
     }
@@ -74,7 +81,7 @@ impl<T: Around> Hypervisor for Target<T> {
 }
 
 impl<T: Around> HostFiles for Target<T> {
-    fn places(&self, directories: &[String]) -> Result<std::collections::BTreeMap<String, Place>, Fault> {
+    fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
         self.0.inner().files().unwrap().places(directories)
     }
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {

@@ -224,3 +224,39 @@ fn somebody_else_is_told_from_the_file() {
     check(&plan, 0, &["! user_config", "changed outside phoenix", "warning[T050]", "`user_config`"]);
     assert!(!format!("{}{}", plan.out, plan.err).contains("mallory"), "{}", plan.out);
 }
+
+#[test]
+fn an_address_is_taken_away_where_the_file_says_none() {
+    reached(|scene| {
+        let ran = scene.apply();
+        assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+        for (network, line) in [
+            (
+                r#""ip": "none", "ip6": "2001:db8::10/64", "gw6": "fe80::1""#,
+                "ipconfig0: gw6=fe80::1,ip6=2001:db8::10/64",
+            ),
+            (r#""ip": "192.0.2.7/24", "ip6": "none""#, "ipconfig0: ip=192.0.2.7/24"),
+            (r#""ip": "none", "ip6": "none""#, ""),
+            (r#""ip": "dhcp""#, "ipconfig0: ip=dhcp"),
+            (r#""ip": "none""#, ""),
+        ] {
+            scene.declare(&format!(
+                r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 8,
+                     "network_config": {{ {network} }} }}] }}"#
+            ));
+            let plan = scene.phoenix(&["plan"]);
+            assert!(plan.out.contains("network_config"), "{network}: {}", plan.out);
+            let ran = scene.apply();
+            assert_eq!(ran.code, Some(0), "{network}: {}{}", ran.out, ran.err);
+            let conf = scene.conf(1000);
+            let now = conf.lines().find(|line| line.starts_with("ipconfig0")).unwrap_or_default();
+            let sorted = |line: &str| {
+                let mut parts: Vec<String> = line.split([' ', ',']).map(str::to_owned).collect();
+                parts.sort();
+                parts
+            };
+            assert_eq!(sorted(now), sorted(line), "{network}: {conf}");
+            assert_eq!(scene.plan_code(), Some(0), "{network}: the plan is not empty");
+        }
+    });
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::broken::{Way, step};
+use super::broken::{Way, inside, step};
 use super::loops::CONFIG;
 use super::places::Place;
 use super::world::{Scene, check, ids};
@@ -333,7 +333,8 @@ pub(crate) const ADOPTED: Way = Way {
         step("1001/adopt", "configure"),
         step("1001/configure", "configure").after(1),
         step("1001/await-agent", "ping").without_middle(),
-        step("1001/feature", "configure").after(2),
+        inside("1001/feature", "phoenix-feature"),
+        step("1001/record", "configure").after(2),
     ],
     ..Way::PLAIN
 };

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::sync::OnceLock;
 
 use super::disks::{made, wished};
+use super::oracle::Oracle;
 use super::places::{Place, Reached};
 use super::targets::{CONFIG, oracle};
 use super::world::{Scene, check, ids};
@@ -23,7 +24,7 @@ fn task(scene: &Scene, kind: &str, vm: u32, log: &str) -> File {
 /// A node whose clone was killed like this.
 fn cloned(how: &str) -> Scene {
     let scene = Scene::with_node(CONFIG);
-    scene.script_faults(&oracle().fault("1000/clone", how));
+    scene.script_faults(&Oracle::fault("1000/clone", how));
     assert_eq!(scene.apply().code, None);
     scene
 }
@@ -76,7 +77,7 @@ fn how_a_clone_ended_is_told_to_its_own_project() {
     let says = "the clone into VM 1000 of an interrupted run ended with status 0";
     for place in [Place::Here, Place::Ssh].into_iter().filter(|place| place.is_possible()) {
         let scene = place.scene(CONFIG);
-        scene.script_faults(&oracle().fault("1000/clone", "die-halfway"));
+        scene.script_faults(&Oracle::fault("1000/clone", "die-halfway"));
         assert_eq!(scene.apply_as_victim().code, None);
         scene.settle();
         let other =

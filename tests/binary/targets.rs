@@ -65,7 +65,7 @@ fn check_twice(place: Place) {
 #[track_caller]
 fn check_failing(place: Place) {
     each(place, CONFIG, &oracle().actions, |id, scene| {
-        scene.script_faults(&oracle().fault(id, "fail"));
+        scene.script_faults(&Oracle::fault(id, "fail"));
         let ran = scene.apply();
         assert!(scene.all_faults_happened(), "{id}: the failure did not happen");
         oracle().check_failed(&ran, id);
@@ -90,7 +90,7 @@ pub(crate) fn check_honest(ran: &Ran, case: &str) {
 #[track_caller]
 fn check_losing(place: Place) {
     each(place, CONFIG, &oracle().actions, |id, scene| {
-        scene.script_faults(&oracle().fault(id, "lose"));
+        scene.script_faults(&Oracle::fault(id, "lose"));
         let ran = scene.apply();
         assert!(scene.all_faults_happened(), "{id}: the loss did not happen");
         check_honest(&ran, id);
@@ -121,7 +121,7 @@ fn heal_after_death(scene: &Reached, case: &str) {
 fn check_killed_inside(place: Place) {
     let mut cases = Vec::new();
     for id in &oracle().actions {
-        let op = oracle().fault(id, "")[0]["op"].clone();
+        let op = Oracle::fault(id, "")[0]["op"].clone();
         for how in ["die-before", "die-early", "die-halfway", "die-after"] {
             let possible = match how {
                 "die-early" => op == "clone",
@@ -136,7 +136,7 @@ fn check_killed_inside(place: Place) {
         }
     }
     each(place, CONFIG, &cases, |(id, how), scene| {
-        scene.script_faults(&oracle().fault(id, how));
+        scene.script_faults(&Oracle::fault(id, how));
         let ran = scene.apply_as_victim();
         assert!(scene.all_faults_happened(), "{id} {how}: did not happen");
         assert_eq!(ran.code, None, "{id} {how}: was not killed");
@@ -147,7 +147,7 @@ fn check_killed_inside(place: Place) {
 #[track_caller]
 fn check_clone_killed(place: Place) {
     each(place, CONFIG, &["die-early", "die-halfway"], |how, scene| {
-        scene.script_faults(&oracle().fault("1000/clone", how));
+        scene.script_faults(&Oracle::fault("1000/clone", how));
         let ran = scene.apply();
         assert!(scene.all_faults_happened(), "{how}: did not happen");
         oracle().check_failed(&ran, "1000/clone");
@@ -175,7 +175,7 @@ fn check_removal_killed(place: Place) {
     }
     each(place, CONFIG, &cases, |(left, op, how), scene| {
         let case = format!("{left}, then {op} {how}");
-        scene.script_faults(&oracle().fault("1000/clone", left));
+        scene.script_faults(&Oracle::fault("1000/clone", left));
         assert_eq!(scene.apply().code, Some(6), "{case}");
         scene.script_faults(&json!([{ "op": op, "how": how }]));
         let ran = scene.apply_as_victim();
@@ -207,7 +207,7 @@ fn undisturbed_worlds_are_the_same_on_all_targets() {
 #[test]
 fn applied_at_once_after_a_death() {
     each(Place::Here, CONFIG, &oracle().actions, |id, scene| {
-        scene.script_faults(&oracle().fault(id, "die-before"));
+        scene.script_faults(&Oracle::fault(id, "die-before"));
         let mut dying = scene.begin();
         std::fs::write(scene.node().join("victim"), dying.pid().to_string()).unwrap();
         assert!(dying.reaches(id), "{id} did not begin");
@@ -238,7 +238,7 @@ fn a_vm_that_somebody_else_starts_meanwhile_runs_all_the_same() {
 fn a_lost_answer_of_one_vm_behind_ssh_stops_no_other() {
     let actions = ["clone", "configure", "start", "await-cloud-init", "export-share", "stage-scripts"];
     each(Place::Ssh, loops::CONFIG, &actions, |action, scene| {
-        scene.script_faults(&loops::oracle().fault(&format!("1000/{action}"), "lose"));
+        scene.script_faults(&Oracle::fault(&format!("1000/{action}"), "lose"));
         let ran = scene.apply();
         assert!(scene.all_faults_happened(), "{action}: the loss did not happen");
         check_honest(&ran, action);

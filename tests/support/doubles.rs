@@ -29,6 +29,7 @@ pub(crate) struct Doubles {
 // Not every test uses everything.
 const _: fn(&Doubles) -> Vec<Vec<String>> = Doubles::calls;
 const _: fn(&Doubles) = Doubles::clear_calls;
+const _: fn(&Doubles) = Doubles::keep_pid_files;
 const _: fn(&Doubles) -> Qm = Doubles::qm;
 const _: fn(&Doubles, String) -> Command = Doubles::command;
 
@@ -78,7 +79,19 @@ impl Doubles {
             let scripted = format!("grep -qs '\"{op}\"' '{node}/faults.json'");
             write(name, format!("{scripted} || exec /bin/{name} \"$@\"\n{}", stand_in(name)));
         }
+        // Files of a node that this one keeps in another form.
+        let kept = format!("'{node}/root/var/log/pve/tasks/'* | '{node}/.vmlist'");
+        let real = "exec /bin/cat \"$@\"\n";
+        write(
+            "cat",
+            format!("for last; do :; done\ncase ${{last-}} in {kept}) {} ;; esac\n{real}", stand_in("cat").trim_end()),
+        );
         doubles
+    }
+
+    /// Has the node keep pid files from now on, as a real one does. Only the programs of the node keep them true.
+    pub(crate) fn keep_pid_files(&self) {
+        fs::create_dir_all(self.node.join("root/var/run/qemu-server")).unwrap();
     }
 
     /// Directory of the programs.

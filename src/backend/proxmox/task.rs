@@ -41,7 +41,7 @@ impl<'a> Upid<'a> {
     }
 }
 
-/// A running task, as the API lists it.
+/// A running task, as the API lists it or the node notes it.
 #[derive(Debug, Deserialize)]
 pub(in crate::backend) struct Task {
     upid: String,
@@ -50,12 +50,20 @@ pub(in crate::backend) struct Task {
     /// What it is about: of most, a VMID.
     #[serde(default)]
     id: String,
+    /// The first line of its log; `None`: that was not read.
+    #[serde(skip)]
+    first: Option<String>,
 }
 
 impl Task {
     /// Whether it clones a VM.
     pub(in crate::backend) fn clones(&self) -> bool {
         is_clone(&self.kind)
+    }
+
+    /// The first line of its log, where that was read.
+    pub(in crate::backend) fn first_line(&self) -> Option<&str> {
+        self.first.as_deref()
     }
 
     /// Asks for the first line of its log.
@@ -81,10 +89,22 @@ pub(in crate::backend) fn on_disks(tasks: &[Task]) -> BTreeMap<VmId, String> {
     found.filter_map(|task| Some((task.id.parse().ok()?, task.kind.clone()))).collect()
 }
 
-/// The API's list of tasks.
+/// The running tasks: the API's list, or lines `UPID FIRST-LINE-OF-ITS-LOG` as the node itself notes them.
 pub(in crate::backend) fn parse(text: &str) -> Result<Vec<Task>, Fault> {
-    serde_json::from_str(text.trim())
-        .map_err(|why| Fault::harmless(FaultKind::Garbled, format!("the node's tasks cannot be understood: {why}")))
+    let garbled =
+        |why: &str| Fault::harmless(FaultKind::Garbled, format!("the node's tasks cannot be understood: {why}"));
+    let text = text.trim();
+    if text.starts_with(['[', '{']) {
+        return serde_json::from_str(text).map_err(|why| garbled(&why.to_string()));
+    }
+    text.lines().map(|line| noted(line).ok_or_else(|| garbled(line))).collect()
+}
+
+/// One line of what the node notes of running tasks.
+fn noted(line: &str) -> Option<Task> {
+    let (upid, first) = line.split_once(' ').unwrap_or((line, ""));
+    let (kind, id) = (Upid(upid).kind()?, Upid(upid).part(6)?);
+    Some(Task { kind: kind.to_owned(), id: id.to_owned(), first: Some(first.to_owned()), upid: upid.to_owned() })
 }
 
 /// The VM that a clone makes, from the first line of its log: its task is about the template, and only this line names
@@ -142,7 +162,23 @@ mod tests {
         assert_eq!(working, [(101, "qmmove".into())]);
         let clones: Vec<_> = tasks.iter().filter(|task| task.clones()).collect();
         assert_eq!(clones.len(), 1);
-        assert_eq!(clones[0].beginning("localhost").path[1], "vm");
+        assert_eq!((clones[0].beginning("localhost").path[1].as_str(), clones[0].first_line()), ("vm", None));
+    }
+
+    #[test]
+    fn running_tasks_are_told_by_what_the_node_notes() {
+        let noted = "UPID:vm:0000787D:000AF6D4:6B0375BC:qmclone:9100:root@pam: creating a clone of VM 9100 with ID 431\n\
+                     UPID:vm:0000787E:000AF6D5:6B0375BD:qmclone:9100:root@pam: \n\
+                     UPID:vm:0000787F:1000AF6D5:6B0375BD:qmmove:101:root@pam!t:\n";
+        let tasks = parse(noted).unwrap();
+        let working: Vec<_> = on_disks(&tasks).into_iter().map(|(vm, kind)| (vm.get(), kind)).collect();
+        assert_eq!(working, [(101, "qmmove".into())]);
+        let logs: Vec<_> = tasks.iter().filter(|task| task.clones()).map(|task| task.first_line().unwrap()).collect();
+        assert_eq!(logs, ["creating a clone of VM 9100 with ID 431", ""]);
+        assert!(parse("").unwrap().is_empty());
+        for garbled in ["tasks", "UPID:vm:1:2:3:qmclone", "[1]", "{}"] {
+            assert!(parse(garbled).is_err(), "{garbled}");
+        }
     }
 
     #[test]

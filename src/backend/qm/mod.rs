@@ -85,9 +85,20 @@ impl Qm {
         Ok(paths.iter().map(line).collect::<Result<String, Fault>>()?.into_bytes())
     }
 
+    /// The running tasks, and the programs that copy disks, one a line.
+    fn tasks(&self) -> Result<(Vec<Task>, String), Fault> {
+        let output = self.look("phoenix-tasks", observe::TASKS, &[&self.layout.root])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
+        Ok((task::parse(tasks)?, processes.to_owned()))
+    }
+
     /// The targets of the clones among running tasks; `None` for one that cannot be told.
     fn clone_targets(&self, tasks: &[Task]) -> Result<Vec<Option<VmId>>, Fault> {
         let target = |task: &Task| {
+            if let Some(line) = task.first_line() {
+                return Ok(task::target_in(line));
+            }
             match self.run(&Command::look(command::command(&task.beginning(HERE)), LOOK)) {
                 Ok(output) => Ok(task::clone_target(&output.stdout)),
                 // It ended in the meantime, or its log cannot be read: nothing is known about its target.
@@ -133,7 +144,7 @@ echo "found ${node%%.*}"
 if [ -d "$pids" ]; then
   state=stopped
   if read -r pid <"$pids/$3.pid" && [ -n "$pid" ] &&
-    tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qxF "/var/run/qemu-server/$3.pid"; then
+    tr '\0' '\n' <"$2/proc/$pid/cmdline" | grep -qxF "/var/run/qemu-server/$3.pid"; then
     state=running
   fi 2>/dev/null
   echo "status: $state"
@@ -186,7 +197,9 @@ impl Hypervisor for Qm {
     }
 
     fn volumes_of(&self, vms: &[VmId], storages: &[&str]) -> Result<BTreeMap<VmId, Vec<String>>, Fault> {
-        let output = self.look("phoenix-volumes-of", VOLUMES_OF, storages)?;
+        // Of one VM, storages need not tell all volumes.
+        let one = if let [vm] = vms { vm.to_string() } else { String::new() };
+        let output = self.look("phoenix-volumes-of", VOLUMES_OF, &[&[one.as_str()], storages].concat())?;
         let text = String::from_utf8_lossy(&output.stdout);
         let mut found: BTreeMap<VmId, Vec<String>> = BTreeMap::new();
         for line in text.lines() {
@@ -200,22 +213,18 @@ impl Hypervisor for Qm {
     }
 
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
-        let output = self.look("phoenix-tasks", TASKS, &[&self.layout.root])?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
+        let (tasks, processes) = self.tasks()?;
         // A `qemu-img` whose parent was killed goes on writing (recorded); it names the volume.
         if processes.lines().any(|line| copying::writes_volume_of(line, vm)) {
             return Ok(Cloning::Yes);
         }
-        Ok(task::cloning(&self.clone_targets(&task::parse(tasks)?)?, vm))
+        Ok(task::cloning(&self.clone_targets(&tasks)?, vm))
     }
 
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
-        let output = self.look("phoenix-tasks", TASKS, &[&self.layout.root])?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
-        let task = task::on_disks(&task::parse(tasks)?).remove(&vm);
-        Ok(task.or_else(|| copying::copying(processes, vm).then(|| COPY.to_owned())))
+        let (tasks, processes) = self.tasks()?;
+        let task = task::on_disks(&tasks).remove(&vm);
+        Ok(task.or_else(|| copying::copying(&processes, vm).then(|| COPY.to_owned())))
     }
 
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
@@ -303,19 +312,12 @@ printf '%s\n' "$storages" | while read -r storage type status rest; do
 done
 "#;
 
-/// `phoenix-volumes-of STORAGE…`: the volumes of all VMs on these storages: a call for each, however many VMs are asked
-/// about.
+/// `phoenix-volumes-of VMID STORAGE…`: the volumes on these storages: a call for each, however many VMs are asked
+/// about; of all VMs if there is no VMID.
 const VOLUMES_OF: &str = r#"set -u
+vm=$1
+shift
 for storage do
-  pvesm list "$storage" --content images || exit 1
+  pvesm list "$storage" --content images ${vm:+--vmid "$vm"} || exit 1
 done
-"#;
-
-/// `phoenix-tasks ROOT`: the running tasks, and the programs that copy disks.
-const TASKS: &str = r#"set -u
-read -r node <"$1/proc/sys/kernel/hostname" || exit 1
-pvesh get "/nodes/${node%%.*}/tasks" --source active --output-format json || exit 1
-echo
-echo processes
-ps -eo args= | grep -e '[q]emu-img convert' -e '[i]mport-from=' || true
 "#;

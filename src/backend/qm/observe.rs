@@ -1,8 +1,8 @@
 //! Reading a node: one script, one answer.
 //!
-//! Each call of `qm` or `pvesh` costs about a second of Perl's start-up (measured on a real node), and reading the
-//! configuration files costs nothing. So the files are read as they are, the API is asked only for what no file tells,
-//! all at once, and everything travels as one archive.
+//! Each call of `qm` or `pvesh` costs about a second of Perl's start-up (measured on a real node), and reading files
+//! costs nothing. So the files are read as they are, the API is asked only for what no file tells, which is how its
+//! storages are, and everything travels as one archive.
 
 mod script;
 
@@ -11,13 +11,13 @@ use std::io::Read as _;
 
 use super::super::proxmox::cluster;
 use super::super::proxmox::storage::{sections, storages};
-use super::super::proxmox::task::{Task, on_disks};
+use super::super::proxmox::task::{self, Task, on_disks};
 use super::answer;
 use super::copying::{copying, writes_volume_of};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{Allowed, COPY, Capabilities, Export, Guarded, Mounts, Node, Observed, Place, VmObserved};
-pub(super) use script::{PLACES, SCRIPT};
+pub(super) use script::{PLACES, SCRIPT, TASKS};
 
 /// A file of the answer.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -41,7 +41,25 @@ pub(super) fn unpack(archive: &[u8]) -> Result<Files, Fault> {
 
 /// The tasks that are running, from the answer.
 pub(super) fn tasks(files: &Files) -> Result<Vec<Task>, Fault> {
-    json(files, "tasks")
+    answered(files, "tasks")?;
+    task::parse(&text(files, "tasks.json"))
+}
+
+/// Which VMs run: by their pid files, or as the API says.
+fn running(files: &Files) -> Result<BTreeMap<u32, bool>, Fault> {
+    if files.contains_key("pids") {
+        return Ok(cluster::with_process(&text(files, "pids"), &text(files, "qemus")));
+    }
+    Ok(cluster::running(json(files, "qemu")?))
+}
+
+/// The VMs and containers of the cluster: by its file system, or as the API says.
+fn everywhere(files: &Files) -> Result<Vec<cluster::ClusterVm>, Fault> {
+    if !files.contains_key("vmlist") {
+        return json(files, "resources");
+    }
+    cluster::listed(&text(files, "vmlist"), &text(files, "named"))
+        .map_err(|why| Fault::harmless(FaultKind::Garbled, format!("/etc/pve/.vmlist cannot be understood: {why}")))
 }
 
 /// Makes sense of the answer. `clones` are the targets of running clones; `None` stands for one that cannot be told.
@@ -54,10 +72,10 @@ pub(super) fn read(
     directories: &[String],
     root: &str,
 ) -> Result<Observed, Fault> {
-    let running = cluster::running(json(files, "qemu")?);
+    let running = running(files)?;
     let here = text(files, "hostname").trim().to_owned();
     let vms = configurations(files, &running, &here);
-    let taken = cluster::taken(json(files, "resources")?, &here, &vms);
+    let taken = cluster::taken(everywhere(files)?, &here, &vms);
     let cloning = cloning(files, &vms, clones);
     let working = working(files, &vms)?;
     let authority = files.get("root-ca").filter(|certificate| !certificate.is_empty());
@@ -198,8 +216,8 @@ fn text(files: &Files, name: &str) -> String {
     files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
 }
 
-/// An answer of the API, or why there is none.
-fn json<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<T, Fault> {
+/// Fails if the API gave no answer.
+fn answered(files: &Files, name: &str) -> Result<(), Fault> {
     let error = text(files, &format!("{name}.err"));
     if files.contains_key(&format!("{name}.failed")) {
         let what = format!("the node does not tell its {name}: {}", error.trim());
@@ -209,6 +227,12 @@ fn json<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<T, 
         let kind = if error.contains("ermission") { FaultKind::Denied } else { FaultKind::Failed };
         return Err(Fault::harmless(kind, what));
     }
+    Ok(())
+}
+
+/// An answer of the API, or why there is none.
+fn json<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<T, Fault> {
+    answered(files, name)?;
     serde_json::from_str(&text(files, &format!("{name}.json")))
         .map_err(|why| Fault::harmless(FaultKind::Garbled, format!("the node's {name} cannot be understood: {why}")))
 }

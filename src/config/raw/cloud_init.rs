@@ -10,13 +10,14 @@ use crate::config::lexis;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RawNetworkConfig {
-    /// Sets the IPv4 address with its prefix length, or `dhcp`. Without `gw` it has no gateway.
+    /// Sets the IPv4 address with its prefix length, or `dhcp`; `none` takes it away. Without `gw` it has no gateway.
     #[schemars(title = "IPv4 address", regex(pattern = lexis::IPV4), length(max = 18), example = &"192.0.2.10/24")]
     pub(in crate::config) ip: Option<String>,
     /// Sets the IPv4 gateway; only with a fixed address in `ip`.
     #[schemars(title = "IPv4 gateway", regex(pattern = lexis::GATEWAY), length(max = 15), example = &"192.0.2.1")]
     pub(in crate::config) gw: Option<String>,
-    /// Sets the IPv6 address with its prefix length, or `dhcp` or `auto`. Without `gw6` it has no gateway.
+    /// Sets the IPv6 address with its prefix length, or `dhcp` or `auto`; `none` takes it away. Without `gw6` it has no
+    /// gateway.
     #[schemars(title = "IPv6 address", regex(pattern = lexis::IPV6), length(max = 49), example = &"2001:db8::10/64")]
     pub(in crate::config) ip6: Option<String>,
     /// Sets the IPv6 gateway; only with a fixed address in `ip6`.
@@ -36,8 +37,9 @@ pub(crate) struct RawNetworkConfig {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RawUserConfig {
-    /// Names the user; the image's own default user gets this name.
-    #[schemars(title = "User name", regex(pattern = lexis::USER), example = &"admin")]
+    /// Names the user; the image's own default user gets this name. Linux guests take `a-z`, `0-9`, `_` and `-`
+    /// everywhere; other names are up to the guest.
+    #[schemars(title = "User name", regex(pattern = lexis::USER), length(max = lexis::MAX_USER), example = &"admin")]
     pub(in crate::config) username: Option<String>,
     /// Lists public keys of OpenSSH, each as in the `.pub` file, that let in as this user. An empty list removes those
     /// that are there.

@@ -16,27 +16,20 @@ pub const DRIVE: &str = "cloud_init_drive";
 /// Places for a cloud-init drive, as Proxmox's own pages use them first.
 const PLACES: [&str; 4] = ["ide2", "ide0", "ide1", "ide3"];
 
-/// The parts of `network_config` and `user_config`, each of which is wished for, and applied, by itself; then the
-/// drive.
+/// The parts of `network_config` and `user_config`, each of which is wished for, and applied, by itself; then the drive.
 pub(super) static ROWS: &[Row] = &[
     Row {
         read: |live| text(address(false, &live.cloud_init.address(false))),
         wish: |vm, _| told(vm.network_config.as_ref().and_then(|network| network.ip.as_ref()), |a| address(false, a)),
         inherited: |live| live.cloud_init.address(false).is_fixed(),
-        write: |vm, value, edit| {
-            let wish = vm.network_config.as_ref().and_then(|network| network.ip.as_ref());
-            put_address(edit, false, value.and(wish));
-        },
+        write: |vm, value, edit| put_address(vm, edit, false, value.is_some()),
         ..Row::part(Key::NetworkConfig, "network_config.ip", &["ipconfig0"])
     },
     Row {
         read: |live| text(address(true, &live.cloud_init.address(true))),
         wish: |vm, _| told(vm.network_config.as_ref().and_then(|network| network.ip6.as_ref()), |a| address(true, a)),
         inherited: |live| live.cloud_init.address(true).is_fixed(),
-        write: |vm, value, edit| {
-            let wish = vm.network_config.as_ref().and_then(|network| network.ip6.as_ref());
-            put_address(edit, true, value.and(wish));
-        },
+        write: |vm, value, edit| put_address(vm, edit, true, value.is_some()),
         ..Row::part(Key::NetworkConfig, "network_config.ip6", &["ipconfig0"])
     },
     Row {
@@ -200,12 +193,17 @@ fn named(key: &str, value: &str) -> Option<String> {
 fn address(v6: bool, address: &Address) -> Option<String> {
     let (ip, gw) = names(v6);
     let gw = address.gw.as_ref().map(|gateway| format!(", {gw}={gateway}")).unwrap_or_default();
-    (!address.ip.is_empty()).then(|| format!("{ip}={}{gw}", address.ip))
+    (!address.is_none()).then(|| format!("{ip}={}{gw}", address.ip))
 }
 
-/// Gives the first card an address, or takes it away. Where none of either kind is left it asks DHCP, and says so: a
-/// guest that is told nothing has no network at all where its image does not ask by itself.
-fn put_address(edit: &mut Edit<'_>, v6: bool, wish: Option<&Address>) {
+/// Gives the first card an address, or takes it away. Where none of either kind is left it asks DHCP, and says so: a guest
+/// that is told nothing has no network at all where its image does not ask by itself. Where the file wants none of a kind,
+/// that is meant.
+fn put_address(vm: &DesiredVm, edit: &mut Edit<'_>, v6: bool, is_set: bool) {
+    let network = vm.network_config.as_ref();
+    let (ip4, ip6) = (network.and_then(|own| own.ip.as_ref()), network.and_then(|own| own.ip6.as_ref()));
+    let none_is_meant = [ip4, ip6].into_iter().flatten().any(Address::is_none);
+    let wish = if v6 { ip6 } else { ip4 }.filter(|_| is_set);
     let now = edit.get("ipconfig0");
     let (ip, gw) = names(v6);
     let mut text = PropertyString::parse(now);
@@ -217,7 +215,7 @@ fn put_address(edit: &mut Edit<'_>, v6: bool, wish: Option<&Address>) {
         Some(gateway) => text.set(gw, gateway),
         None => text.remove(gw),
     }
-    if text.parts.is_empty() && !now.is_empty() {
+    if text.parts.is_empty() && !now.is_empty() && !none_is_meant {
         text.set("ip", "dhcp");
     }
     let text = text.to_string();

@@ -57,7 +57,9 @@ fn was_applied(record: Option<&Record>, part: &str) -> bool {
 pub(super) fn network(live: &VmObserved, record: Option<&Record>) -> Option<NetworkConfig> {
     let now = &live.cloud_init;
     let address = |v6: bool, part: &str| {
-        Some(now.address(v6)).filter(|address| !address.ip.is_empty() && was_applied(record, part))
+        // One that was taken away on purpose is none on purpose.
+        let was_none = record.and_then(|record| record.applied.get(part)).is_some_and(String::is_empty);
+        Some(now.address(v6)).filter(|address| address.is_none() == was_none && was_applied(record, part))
     };
     let text = |text: &String, part: &str| (!text.is_empty() && was_applied(record, part)).then(|| text.clone());
     let config = NetworkConfig {
@@ -72,13 +74,13 @@ pub(super) fn network(live: &VmObserved, record: Option<&Record>) -> Option<Netw
 /// A network as an entry has it.
 pub(super) fn network_value(config: &NetworkConfig) -> Value {
     let mut value = Map::new();
-    let mut add = |key: &str, text: Option<&String>| value.extend(text.map(|text| (key.to_owned(), json!(text))));
+    let mut add = |key: &str, text: Option<&str>| value.extend(text.map(|text| (key.to_owned(), json!(text))));
     for (ip, gw, address) in [("ip", "gw", &config.ip), ("ip6", "gw6", &config.ip6)] {
-        add(ip, address.as_ref().map(|address: &Address| &address.ip));
-        add(gw, address.as_ref().and_then(|address| address.gw.as_ref()));
+        add(ip, address.as_ref().map(Address::word));
+        add(gw, address.as_ref().and_then(|address| address.gw.as_deref()));
     }
-    add("nameserver", config.nameserver.as_ref());
-    add("searchdomain", config.searchdomain.as_ref());
+    add("nameserver", config.nameserver.as_deref());
+    add("searchdomain", config.searchdomain.as_deref());
     Value::Object(value)
 }
 

@@ -39,6 +39,11 @@ impl Answer {
         Self { err, status: 255, ..Self::default() }
     }
 
+    /// The doubles themselves failed.
+    pub(crate) fn broken(why: impl std::fmt::Display) -> Self {
+        Self { err: format!("doubles: {why}\n"), status: UNKNOWN, ..Self::default() }
+    }
+
     /// A call that the doubles do not know: whoever makes it has to teach it to them first.
     pub(crate) fn unknown(program: &str, words: &[&str]) -> Self {
         let err = format!("doubles: unknown call: {program} {}\n", words.join(" "));

@@ -10,6 +10,44 @@ macro_rules! place {
     };
 }
 
+/// Shell function `tasks ROOT NODE`: the running tasks as the node itself notes them, which is what its API reads: a
+/// line with the UPID, and of a clone the first line of its log, which alone names what it makes. Where nothing is
+/// noted, the API is asked.
+macro_rules! tasks {
+    () => {
+        r#"tasks() {
+  noted=$(cat -- "$1/var/log/pve/tasks/active" 2>/dev/null) || {
+    pvesh get "/nodes/$2/tasks" --source active --output-format json
+    return
+  }
+  printf '%s\n' "$noted" | while read -r upid _ ended; do
+    # What ended says when.
+    case $upid in UPID:*) [ -z "$ended" ] || continue ;; *) continue ;; esac
+    line=''
+    case $upid in *:qmclone:*)
+      start=${upid#UPID:*:*:*:}
+      start=${start%%:*}
+      line=$(cat -- "$1/var/log/pve/tasks/${start#"${start%?}"}/$upid" 2>/dev/null | head -n 1) ;;
+    esac
+    printf '%s %s\n' "$upid" "$line"
+  done
+}
+"#
+    };
+}
+
+/// `phoenix-tasks ROOT`: the running tasks, and the programs that copy disks.
+pub(in crate::backend::qm) const TASKS: &str = concat!(
+    "set -u\n",
+    tasks!(),
+    r#"read -r node <"$1/proc/sys/kernel/hostname" || exit 1
+tasks "$1" "${node%%.*}" || exit 1
+echo
+echo processes
+ps -eo args= | grep -e '[q]emu-img convert' -e '[i]mport-from=' || true
+"#
+);
+
 /// `phoenix-places ROOT`: prints where each directory on standard input lies, one a line there, and then the mounts.
 pub(in crate::backend::qm) const PLACES: &str = concat!(
     "set -u\n",
@@ -25,10 +63,12 @@ exit 0
 /// `phoenix-observe PVE ROOT`: prints a tar archive with the answers. Standard input are directories, one a line, whose
 /// entries are counted and whose places are printed.
 ///
-/// Four calls of the API, one of `ip`, `ps` and `tar` each, however many VMs there are.
+/// One call of the API, one of `ip`, `ps` and `tar` each, however many VMs there are; three more where a node lacks the
+/// files that tell what its API reads from them: pid files, the list of running tasks, the list of all VMs.
 pub(in crate::backend::qm) const SCRIPT: &str = concat!(
     "set -u\n",
     place!(),
+    tasks!(),
     r#"pve=$1 root=$2
 read -r node <"$root/proc/sys/kernel/hostname" || exit 1
 node=${node%%.*}
@@ -38,10 +78,28 @@ echo "$node" >"$t/hostname"
 ask() {
   pvesh get "$2" $3 --output-format json >"$t/$1.json" 2>"$t/$1.err" || echo "$?" >"$t/$1.failed"
 }
-ask qemu "/nodes/$node/qemu" "" &
 ask storage "/nodes/$node/storage" "" &
-ask tasks "/nodes/$node/tasks" "--source active" &
-ask resources /cluster/resources "--type vm" &
+{ tasks "$root" "$node" >"$t/tasks.json" 2>"$t/tasks.err" || echo "$?" >"$t/tasks.failed"; } &
+if cat -- "$pve/.vmlist" >"$t/vmlist" 2>/dev/null; then
+  ( cd -- "$pve/nodes" && grep -sHE -e '^(name|hostname|template): |^\[' -- */qemu-server/*.conf */lxc/*.conf ) >"$t/named" 2>/dev/null
+else
+  rm -f -- "$t/vmlist"
+  ask resources /cluster/resources "--type vm" &
+fi
+pids=$root/var/run/qemu-server
+if [ -d "$pids" ]; then
+  set -- /dev/null
+  for file in "$pids"/*.pid; do
+    { read -r pid <"$file"; } 2>/dev/null || continue
+    case $pid in '' | *[!0-9]*) continue ;; esac
+    set -- "$@" "$root/proc/$pid/cmdline"
+    vm=${file##*/}
+    echo "$pid:${vm%.pid}"
+  done >"$t/pids"
+  grep -azsxHE '/var/run/qemu-server/[0-9]+\.pid' "$@" | tr '\0' '\n' >"$t/qemus"
+else
+  ask qemu "/nodes/$node/qemu" "" &
+fi
 cat "$root/proc/meminfo" >"$t/meminfo"
 grep -c '^processor' "$root/proc/cpuinfo" >"$t/cpus"
 ps -eo args= 2>/dev/null | grep -e '[q]emu-img convert' -e '[i]mport-from=' >"$t/copying"
