@@ -275,7 +275,7 @@ fn a_script_and_the_node_are_in_the_hash() {
 }
 
 /// Values of a saved plan that may be others without another hash, and why. `*` stands for a number.
-const NO_PART: [(&str, &str); 13] = [
+const NO_PART: [(&str, &str); 15] = [
     ("/phoenix", "the plan is made anew by the phoenix that carries it out"),
     ("/target/name", "how the node is reached; what it is, is in the hash"),
     ("/target/observed_at", "when somebody looked"),
@@ -286,6 +286,8 @@ const NO_PART: [(&str, &str); 13] = [
     ("/summary/declared", "`apply` compares it with the config"),
     ("/problems/*/severity", "problems follow from the rest, and are told anew"),
     ("/problems/*/vm", "problems follow from the rest, and are told anew"),
+    ("/problems/*/name", "problems follow from the rest, and are told anew"),
+    ("/problems/*/keys/*", "problems follow from the rest, and are told anew"),
     ("/problems/*/code", "problems follow from the rest, and are told anew"),
     ("/problems/*/message", "problems follow from the rest, and are told anew"),
     ("/problems/*/hint", "problems follow from the rest, and are told anew"),

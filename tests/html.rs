@@ -93,6 +93,8 @@ fn vm(id: u32, disruption: Disruption, text: &str) -> DocumentVm {
 
 fn plan(vms: Vec<DocumentVm>, text: &str) -> PlanDocument {
     let problem = |severity: &str, vm| DocumentProblem {
+        name: None,
+        keys: Vec::new(),
         severity: severity.into(),
         code: "T001".into(),
         vm: Some(vm),

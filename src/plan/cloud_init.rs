@@ -16,7 +16,8 @@ pub(super) fn without_drive(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnos
     let what = "cloud-init needs a drive, and none of ide0 to ide3 is free";
     let hint = "add a cloud-init drive in Proxmox, or take `network_config` and `user_config` out of the file";
     let problem = || Diagnostic::error(codes::NO_PLACE_FOR_DRIVE, what).vm(vm.vm_id).hint(hint);
-    options::lacks_drive(vm, live).then(problem)
+    let key = if vm.network_config.is_some() { Key::NetworkConfig } else { Key::UserConfig };
+    options::lacks_drive(vm, live).then(|| problem().about(key))
 }
 
 /// Why the drive of a running VM is to be made anew, if it is: a value of cloud-init changes, or an interrupted run, or

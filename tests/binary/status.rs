@@ -88,7 +88,7 @@ fn others_are_told_apart_and_not_asked() {
     let [gone, _, taken] = &status["vms"].as_array().unwrap()[..] else { panic!("{status}") };
     assert_eq!((&gone["vm"], &gone["declared"], &gone["agent"]), (&json!(1000), &json!(false), &json!("answers")));
     assert_eq!((&taken["blocked"], &taken["lock"], taken.get("agent")), (&json!(true), &json!("backup"), None));
-    assert!(status["problems"].to_string().contains("VMID 1002 is taken by the VM `theirs`"), "{status}");
+    assert!(status["problems"].to_string().contains("the VMID is taken by the VM `theirs`"), "{status}");
     scene.set_conf(1002, "name: theirs\nscsi0: local-zfs:base-1002-disk-0,size=3G\ntemplate: 1\n");
     assert_eq!(self::status(&scene, &[]).1["vms"][2]["state"], "template");
     scene.set_conf(1002, foreign);

@@ -96,7 +96,7 @@ pub fn called(option: &str, change: &PendingChange, desired: Option<&DesiredVm>)
         .filter(|row| row.key.is_some() && row.options.contains(&option))
         .filter(|row| row.key.is_none_or(|key| option != "net0" || rewires(key, change)))
         .chain(named)
-        .map(|row| row.applied_as())
+        .map(Row::applied_as)
         .collect();
     keys.dedup();
     match keys[..] {
