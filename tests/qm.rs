@@ -178,7 +178,7 @@ fn what_runs_on_the_node_is_respected() {
     // A VM on another node of the cluster has the VMID.
     fs::remove_file(node.path("qemu-server/1000.conf")).unwrap();
     node.answer("resources", r#"[{"id":"qemu/1000","name":"web","node":"pve2","type":"qemu","vmid":1000}]"#);
-    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["VM 1000 `web` is on node `pve2`"]);
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["the VM `web` on node `pve2` has this VMID"]);
     // A template that is there is not said to be nowhere.
     node.answer(
         "resources",
@@ -193,7 +193,7 @@ fn what_runs_on_the_node_is_respected() {
     node.write("qemu-server/9000.conf", TEMPLATE);
     // So has a container, wherever it is.
     node.answer("resources", r#"[{"id":"lxc/1000","name":"ct","node":"pve","type":"lxc","vmid":1000}]"#);
-    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["1000 is the container `ct` on node `pve`"]);
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["the container `ct` on node `pve` has this VMID"]);
 }
 
 /// The files of a node that say what its API reads from them, so that it need not be asked.
@@ -231,10 +231,10 @@ fn what_files_tell_is_not_asked() {
     // VMs of other nodes and containers have VMIDs, too; what a snapshot was called is no name.
     list(&format!("{own},\n\"1000\": {{ \"node\": \"pve2\", \"type\": \"qemu\", \"version\": 2 }}"));
     node.write("nodes/pve2/qemu-server/1000.conf", "#old\nname: web\n\n[before]\nname: old\n");
-    plan(1, &["VM 1000 `web` is on node `pve2`"]);
+    plan(1, &["the VM `web` on node `pve2` has this VMID"]);
     list(&format!("{own},\n\"1000\": {{ \"node\": \"pve\", \"type\": \"lxc\", \"version\": 2 }}"));
     node.write("nodes/pve/lxc/1000.conf", "arch: amd64\nhostname: ct\n");
-    plan(1, &["1000 is the container `ct` on node `pve`"]);
+    plan(1, &["the container `ct` on node `pve` has this VMID"]);
     node.write(".vmlist", "{");
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["/etc/pve/.vmlist cannot be understood"]);
 }

@@ -106,15 +106,12 @@ pub(super) fn grouped<'f, F: Found>(found: impl IntoIterator<Item = &'f F>) -> V
             continue;
         };
         let general = found.way_out().map(|hint| general(hint, subject.vm));
-        match known.get(&(found.says(), general.clone())) {
-            Some(at) => {
-                groups[*at].all.push(found);
-                groups[*at].hint = general;
-            }
-            None => {
-                known.insert((found.says(), general), groups.len());
-                groups.push(new);
-            }
+        if let Some(at) = known.get(&(found.says(), general.clone())) {
+            groups[*at].all.push(found);
+            groups[*at].hint = general;
+        } else {
+            known.insert((found.says(), general), groups.len());
+            groups.push(new);
         }
     }
     groups

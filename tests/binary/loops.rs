@@ -200,7 +200,7 @@ fn a_clone_that_may_be_of_another_process_is_left_alone() {
     // What is only a placeholder has no record yet: it may be anybody's.
     let cases = [
         ("its log names the VM", told, "a clone into this VMID is running"),
-        ("an empty log", "", "whose target cannot be told"),
+        ("an empty log", "", "whose target is not known"),
     ];
     for (case, log, says) in cases {
         let scene = scene();
@@ -240,8 +240,8 @@ fn what_is_not_ours_is_left_alone() {
     let vm = "name: theirs\nmemory: 512\nscsi0: local-zfs:vm-1001-disk-0,size=3G\nboot: order=scsi0\n";
     let cases = [
         ("a foreign VM", vm.to_owned(), "the VMID is taken by the VM `theirs`"),
-        ("a foreign VM that is locked", format!("lock: backup\n{vm}"), "VMID 1001 is taken"),
-        ("a foreign half-made clone", format!("lock: clone\n{vm}"), "VMID 1001 is taken"),
+        ("a foreign VM that is locked", format!("lock: backup\n{vm}"), "the VMID is taken"),
+        ("a foreign half-made clone", format!("lock: clone\n{vm}"), "the VMID is taken"),
     ];
     for (case, conf, says) in cases {
         let scene = scene();
