@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::VmId;
+use crate::model::{Key, VmId};
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -50,7 +50,7 @@ pub struct Diagnostic {
     pub code: &'static str,
     /// How bad it is.
     pub severity: Severity,
-    /// One line: lower-case fragment that says what is wrong.
+    /// One line: lower-case fragment that says what is wrong, without the VM, which faces put before it.
     pub message: String,
     /// Where in the config, when it is about the config's text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +67,12 @@ pub struct Diagnostic {
     /// The VM concerned, when it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vm: Option<VmId>,
+    /// That VM's name, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The keys of the file that it comes from, as the file calls them: `memory_mb`, `proxmox.cpu`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<&'static str>,
     /// How many problems of the same kind it stands for that are not listed; 0: it is one itself.
     #[serde(skip_serializing_if = "is_zero")]
     pub omitted: usize,
@@ -90,6 +96,8 @@ impl Diagnostic {
             others: Vec::new(),
             hint: None,
             vm: None,
+            name: None,
+            keys: Vec::new(),
             omitted: 0,
         }
     }
@@ -143,6 +151,22 @@ impl Diagnostic {
         self
     }
 
+    /// Adds a key of the file that it comes from.
+    #[must_use]
+    pub fn about(mut self, key: impl Into<&'static str>) -> Self {
+        self.keys.push(key.into());
+        self
+    }
+
+    /// The message with the VM before it, readable by itself.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        match self.vm {
+            Some(vm) => format!("{}: {}", whose(vm.get(), self.name.as_deref()), self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// How many problems it tells of.
     #[must_use]
     pub fn number(&self) -> usize {
@@ -153,6 +177,44 @@ impl Diagnostic {
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
+    }
+}
+
+impl From<Key> for &'static str {
+    fn from(key: Key) -> Self {
+        key.name()
+    }
+}
+
+/// A VM as messages name it: ``VM 1000 `web` ``, or without a name that is not known.
+#[must_use]
+pub fn whose(vm: u32, name: Option<&str>) -> String {
+    match name {
+        Some(name) if !name.is_empty() => format!("VM {vm} `{name}`"),
+        _ => format!("VM {vm}"),
+    }
+}
+
+/// Most VMs that one message names.
+pub const MOST_NAMED: usize = 12;
+
+/// VMs, each with its name, as messages name them: as [`whose`] does if it is one, else
+/// `3 VMs: 1000 web, 1001 db, 1002 mail`; empty for none.
+#[must_use]
+pub fn whose_all<'n>(vms: impl ExactSizeIterator<Item = (u32, Option<&'n str>)>) -> String {
+    let all = vms.len();
+    let named: Vec<(u32, Option<&str>)> = vms.take(MOST_NAMED).collect();
+    let one = |(vm, name): &(u32, Option<&str>)| match name {
+        Some(name) if !name.is_empty() => format!("{vm} {name}"),
+        _ => vm.to_string(),
+    };
+    match &named[..] {
+        [] => String::new(),
+        [(vm, name)] => whose(*vm, *name),
+        _ => {
+            let more = if named.len() == all { String::new() } else { format!(" and {} more", all - named.len()) };
+            format!("{all} VMs: {}{more}", named.iter().map(one).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 

@@ -53,7 +53,8 @@
 //! - **a check**: what the file alone shows is a rule of `config` (`config::check` calls it; its code in
 //!   `config::codes`, its case under `fixtures/config`). What only shows against a target is a function in the file of
 //!   `plan` about its subject (`disk`, `image`, `size`, `template`, `addresses`, `cloud_init`, `grants`, else
-//!   `preflight`) that takes facts and returns what it finds, a [`diag::Diagnostic`] each; its code in [`plan::codes`].
+//!   `preflight`) that takes facts and returns what it finds, a [`diag::Diagnostic`] each, with its VM, which the
+//!   message does not name again, and the keys that it comes from; its code in [`plan::codes`].
 //!   `plan::steps` calls it and gives what it returns to the draft of the VM's plan (`Draft::finds`), `plan::planner`
 //!   where it is about all VMs. What it wants to know of a node it asks the VM's own: `plan::placement` says which that
 //!   is. Its case stands under `fixtures/plan`.

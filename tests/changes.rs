@@ -97,7 +97,7 @@ fn a_restart_is_done_only_when_it_is_asked_for() {
     let more = r#", "cpu_cores": 4"#;
     let applied = scene.apply(more, false);
     assert_eq!(applied.outcomes["configure"], "update");
-    assert!(applied.said.contains("waits for a restart: cores; `--restart` does one"), "{}", applied.said);
+    assert!(applied.said.contains("waits for a restart: cpu_cores; `--restart` does one"), "{}", applied.said);
     assert!(!applied.outcomes.contains_key("restart"));
     assert_eq!(scene.live().pending.keys().collect::<Vec<_>>(), ["cores"]);
     // What waits is no change, and is told.
@@ -127,7 +127,7 @@ fn a_linked_clone_is_made_where_its_template_is() {
     assert!(!plan_.acts() && plan_.problems.is_empty(), "{:?}", plan_.problems);
     let plan_ = scene.plan(r#", "full_clone": true"#, false);
     assert!(!plan_.acts());
-    assert!(plan_.problems[0].message.contains("VM 1000 is a linked clone"), "{:?}", plan_.problems);
+    assert!(plan_.problems[0].message.contains("a linked clone; another `full_clone`"), "{:?}", plan_.problems);
     assert!(scene.plan("", false).problems.is_empty(), "who says nothing wishes nothing");
 
     let elsewhere = Scene { dir: tempfile::tempdir().unwrap() };
@@ -137,7 +137,7 @@ fn a_linked_clone_is_made_where_its_template_is() {
 
     let full = Scene::with("");
     assert!(!full.live().boot_disk.unwrap().is_linked());
-    assert!(full.plan(linked, false).problems[0].message.contains("VM 1000 is a full clone"));
+    assert!(full.plan(linked, false).problems[0].message.contains("a full clone; another `full_clone`"));
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn planned(world: &World, observed: &Observed, policy: &Request, label: &str, in
     label.clone_into(&mut target.label);
     let provenance = Provenance { target: target.clone(), ..Provenance::default() };
     faces::of_plan(&PlanDocument::of(&plan, provenance), input);
-    faces::inert("terminal", &ui::diagnostics::render(&plan.problems, None, false), input);
+    faces::inert("terminal", &ui::diagnostics::render(&ui::findings::shown(&plan.problems, None), None, false), input);
     for graph in [ui::graph::mermaid(&plan), ui::graph::dot(&plan)] {
         faces::inert("graph", &graph, input);
     }
@@ -162,7 +162,7 @@ fn planned(world: &World, observed: &Observed, policy: &Request, label: &str, in
     faces::inert("json", &ui::status::json(&status), input);
     let all = observed.vms.keys().copied().collect();
     let (_, problems) = import::look(&all, &world.desired, observed);
-    faces::inert("terminal", &ui::diagnostics::render(&problems, None, false), input);
+    faces::inert("terminal", &ui::diagnostics::render(&ui::findings::shown(&problems, None), None, false), input);
     if !plan.is_blocked() {
         drop(phoenix::apply::preview(&plan, observed));
     }

@@ -20,6 +20,10 @@ fn keys(node: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) 
     for part in ["allOf", "anyOf", "oneOf"].iter().filter_map(|word| node[*word].as_array()).flatten() {
         keys(part, schema, path, found);
     }
+    // Options of Proxmox are of one kind.
+    if node.get("patternProperties").is_some() {
+        return;
+    }
     for (name, property) in node["properties"].as_object().into_iter().flatten() {
         found.insert(format!("{path}/{name}"));
         keys(property, schema, &format!("{path}/{name}"), found);
@@ -278,7 +282,7 @@ fn a_script_and_the_node_are_in_the_hash() {
 }
 
 /// Values of a saved plan that may be others without another hash, and why. `*` stands for a number.
-const NO_PART: [(&str, &str); 13] = [
+const NO_PART: [(&str, &str); 15] = [
     ("/phoenix", "the plan is made anew by the phoenix that carries it out"),
     ("/target/name", "how the node is reached; what it is, is in the hash"),
     ("/target/observed_at", "when somebody looked"),
@@ -289,6 +293,8 @@ const NO_PART: [(&str, &str); 13] = [
     ("/summary/declared", "`apply` compares it with the config"),
     ("/problems/*/severity", "problems follow from the rest, and are told anew"),
     ("/problems/*/vm", "problems follow from the rest, and are told anew"),
+    ("/problems/*/name", "problems follow from the rest, and are told anew"),
+    ("/problems/*/keys/*", "problems follow from the rest, and are told anew"),
     ("/problems/*/code", "problems follow from the rest, and are told anew"),
     ("/problems/*/message", "problems follow from the rest, and are told anew"),
     ("/problems/*/hint", "problems follow from the rest, and are told anew"),

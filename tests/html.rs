@@ -78,7 +78,7 @@ fn vm(id: u32, disruption: Disruption, text: &str) -> DocumentVm {
             change("tags", Some("a"), text, text, disruption),
             change("description", Some("one\ntwo\nthree"), &other, "", Disruption::None),
         ],
-        waiting: vec![DocumentWaiting { option: "memory".into(), active: Some(text.into()), pending: None }],
+        waiting: vec![DocumentWaiting { option: "memory".into(), key: None, active: Some(text.into()), pending: None }],
         actions: vec![
             action(id, ActionKind::Configure, &["configure", "record"]),
             action(id, ActionKind::Start, &["configure"]),
@@ -93,6 +93,8 @@ fn vm(id: u32, disruption: Disruption, text: &str) -> DocumentVm {
 
 fn plan(vms: Vec<DocumentVm>, text: &str) -> PlanDocument {
     let problem = |severity: &str, vm| DocumentProblem {
+        name: None,
+        keys: Vec::new(),
         severity: severity.into(),
         code: "T001".into(),
         vm: Some(vm),

@@ -206,7 +206,7 @@ fn a_template_on_another_node_is_named_with_its_node() {
     observed.vms.retain(|_, live| live.node == "near");
     let plan = plan(&desired(&json!({})), &observed, &Request::default());
     let told: Vec<&str> = plan.problems.iter().map(|problem| problem.message.as_str()).collect();
-    let what = "template `ubuntu-22.04-cloud-template-v3` (9000) is on node `near`, VM 1000 on node `far`";
+    let what = "template `ubuntu-22.04-cloud-template-v3` (9000) is on node `near`, the VM on node `far`";
     assert_eq!(told, [what]);
 }
 
@@ -297,7 +297,7 @@ fn what_is_asked_of_one_vm_is_asked_of_its_node() {
         observed.nodes.get_mut("far").unwrap().online = false;
         let plan = plan(&desired, &observed, &Request { goal, ..Request::default() });
         let told: Vec<_> = plan.problems.iter().map(|problem| (problem.code, problem.message.as_str())).collect();
-        assert_eq!(told, [(codes::NODE_OUT_OF_REACH, "node `far`, on which VM 1000 is, is not online")]);
+        assert_eq!(told, [(codes::NODE_OUT_OF_REACH, "node `far`, on which the VM is, is not online")]);
         assert!(plan.vms.iter().all(|vm| vm.blocked));
         let (found, refused) = import::look(&[vm()].into(), &desired, &observed);
         assert!(found.is_empty() && refused.iter().all(|problem| problem.code == codes::NODE_OUT_OF_REACH));

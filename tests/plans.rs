@@ -75,6 +75,11 @@ fn check(case: &Path) {
     let observed = observed(case, &desired);
     let plan = plan(&desired, &observed, &Request::default());
     assert_eq!(lint::lint(&plan, &observed), Vec::<String>::new(), "{}", case.display());
+    for problem in &plan.problems {
+        let own = problem.vm.map(|vm| format!("VM {vm}"));
+        assert!(problem.vm.is_some() == problem.name.is_some(), "{}: {problem:?}", case.display());
+        assert!(own.is_none_or(|own| !problem.message.starts_with(&own)), "{}: {problem:?}", case.display());
+    }
     let about = phoenix::hypervisor::About { label: "embedded node at .phoenix/node".to_owned(), simulated: true };
     let view = ui::plan::View {
         verbose: false,
@@ -86,7 +91,8 @@ fn check(case: &Path) {
     let document = PlanDocument::of(&plan, Provenance::default());
     // The hash changes with every script that phoenix brings along.
     let shown = ui::plan::render(&document, &view).replace(&document.hash, "DIGEST");
-    let shown = shown + &ui::diagnostics::render(&plan.problems, None, false);
+    let shown =
+        shown + &ui::diagnostics::render(&ui::findings::shown(&plan.problems, Some(&source)), Some(&source), false);
     snapbox::assert_data_eq!(shown, snapbox::Data::read_from(&case.join("plan.txt"), None).raw());
 }
 

@@ -157,18 +157,18 @@ fn what_runs_on_the_node_is_respected() {
     check(
         &node.phoenix(&["plan", "--target", "qm:"]),
         1,
-        &["a clone into VM 1000 is running", "wait until it has ended"],
+        &["a clone into this VMID is running", "wait until it has ended"],
     );
     // One whose target cannot be told means: wait.
     node.answer("log", "[]");
-    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["a clone is running whose target cannot be told"]);
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["a clone is running whose target is not known"]);
     // A copy that outlived its task is still writing.
     node.answer("tasks", "[]");
     node.write(
         "processes",
         "/usr/bin/qemu-img convert -p /x/base-9000-disk-0.raw zeroinit:/x/1000/vm-1000-disk-0.raw\n",
     );
-    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["a clone into VM 1000 is running"]);
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["a clone into this VMID is running"]);
     // With no clone running, it is a leftover.
     node.write(
         "processes",
@@ -178,7 +178,7 @@ fn what_runs_on_the_node_is_respected() {
     // A VM on another node of the cluster has the VMID.
     fs::remove_file(node.path("qemu-server/1000.conf")).unwrap();
     node.answer("resources", r#"[{"id":"qemu/1000","name":"web","node":"pve2","type":"qemu","vmid":1000}]"#);
-    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["VM 1000 `web` is on node `pve2`"]);
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["the VM `web` on node `pve2` has this VMID"]);
     // A template that is there is not said to be nowhere.
     node.answer(
         "resources",
@@ -193,7 +193,7 @@ fn what_runs_on_the_node_is_respected() {
     node.write("qemu-server/9000.conf", TEMPLATE);
     // So has a container, wherever it is.
     node.answer("resources", r#"[{"id":"lxc/1000","name":"ct","node":"pve","type":"lxc","vmid":1000}]"#);
-    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["1000 is the container `ct` on node `pve`"]);
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["the container `ct` on node `pve` has this VMID"]);
 }
 
 /// The files of a node that say what its API reads from them, so that it need not be asked.
@@ -221,20 +221,20 @@ fn what_files_tell_is_not_asked() {
         assert_eq!(perl, ["pvesh get /nodes/pve/storage --output-format json"]);
     };
     fs::write(&log, "creating a clone of VM 9000 with ID 1000\ntransferred 0.0 B\n").unwrap();
-    plan(1, &["a clone into VM 1000 is running"]);
+    plan(1, &["a clone into this VMID is running"]);
     fs::write(&log, "").unwrap();
     node.write("qemu-server/1000.conf", "# qmclone temporary file\nlock: clone\n");
-    plan(1, &["a clone is running whose target cannot be told"]);
+    plan(1, &["a clone is running whose target is not known"]);
     fs::remove_file(node.path("qemu-server/1000.conf")).unwrap();
     node.write("root/var/log/pve/tasks/active", &format!("{ended} 1 6B0375C2 OK\n"));
     plan(0, &["Plan: 3 to create"]);
     // VMs of other nodes and containers have VMIDs, too; what a snapshot was called is no name.
     list(&format!("{own},\n\"1000\": {{ \"node\": \"pve2\", \"type\": \"qemu\", \"version\": 2 }}"));
     node.write("nodes/pve2/qemu-server/1000.conf", "#old\nname: web\n\n[before]\nname: old\n");
-    plan(1, &["VM 1000 `web` is on node `pve2`"]);
+    plan(1, &["the VM `web` on node `pve2` has this VMID"]);
     list(&format!("{own},\n\"1000\": {{ \"node\": \"pve\", \"type\": \"lxc\", \"version\": 2 }}"));
     node.write("nodes/pve/lxc/1000.conf", "arch: amd64\nhostname: ct\n");
-    plan(1, &["1000 is the container `ct` on node `pve`"]);
+    plan(1, &["the container `ct` on node `pve` has this VMID"]);
     node.write(".vmlist", "{");
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["/etc/pve/.vmlist cannot be understood"]);
 }
@@ -287,7 +287,7 @@ fn storages_that_cannot_be_listed_keep_no_plan_from_being_made() {
         "volumes",
         "local-zfs:vm-1000-disk-0 raw     images   8589934592 1000\nbad\nlocal-zfs:vm-1-disk-0 raw images 1 x\n",
     );
-    let there = ["error[T091]: volumes of VMID 1000 are there", "`pvesm free local-zfs:vm-1000-disk-0`"];
+    let there = ["volumes of this VMID are there", "`pvesm free local-zfs:vm-1000-disk-0`"];
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &there);
     node.program("pvesm", "echo 'storage is gone' >&2; exit 255");
     let unknown = ["Whether volumes of VMs that are to be made are there already is not known", "Plan: 3 to create"];
@@ -302,7 +302,7 @@ fn a_directory_that_is_there_already_is_told() {
     }
     node.write("root/quickOS/vm-persistent-data/1000/a b", "");
     let output = node.phoenix(&["plan", "--target", "qm:"]);
-    check(&output, 0, &["notice[T030]: `/quickOS/vm-persistent-data/1000` is there already and has 1 entry"]);
+    check(&output, 0, &["`/quickOS/vm-persistent-data/1000` is there already and has 1 entry"]);
     assert!(!String::from_utf8_lossy(&output.stderr).contains("1001` is there"), "an empty one is nothing to tell");
 }
 
@@ -312,7 +312,7 @@ fn a_vm_that_the_ha_manager_looks_after_is_told() {
     fs::create_dir_all(node.path("ha")).unwrap();
     node.write("ha/resources.cfg", "ct: 1002\n\nvm: 1001\n\tgroup all\n\tstate started\n");
     let output = node.phoenix(&["plan", "--target", "qm:"]);
-    check(&output, 0, &["notice[T031]: the HA manager looks after VM 1001"]);
+    check(&output, 0, &["the HA manager looks after the VM, and may start"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains("VM 1000: it may") && !said.contains("VM 1002: it may"), "{said}");
 }

@@ -1,9 +1,11 @@
 //! The actions on the hypervisor.
 
+use std::collections::BTreeMap;
+
 use crate::event::Failure;
 use crate::hypervisor::{Cloning, Effect, Fault, FaultKind, HostOp};
 use crate::model::{ActionKind, Outcome, Record};
-use crate::observed::{ConfigWrite, VmObserved};
+use crate::observed::{ConfigWrite, PendingChange, VmObserved, options};
 use crate::plan::{CloneStep, ConfigureStep, Leftover, leftover};
 
 use super::failure::{failure, keys_of, refused_while_running, stale};
@@ -229,10 +231,16 @@ impl Performing<'_> {
             && !now.pending.is_empty()
             && !self.vm.actions.iter().any(|action| action.kind == ActionKind::Restart)
         {
-            let keys: Vec<&str> = now.pending.keys().map(String::as_str).collect();
-            self.noticed(format!("waits for a restart: {}; `--restart` does one", keys.join(", ")));
+            self.noticed(format!("waits for a restart: {}; `--restart` does one", self.waiting_keys(&now.pending)));
         }
         Ok(self.action.outcome)
+    }
+
+    /// What waits for a restart, as the file calls it.
+    pub(super) fn waiting_keys(&self, pending: &BTreeMap<String, PendingChange>) -> String {
+        let desired = self.vm.desired.as_deref();
+        let keys = pending.iter().map(|(option, change)| options::called(option, change, desired));
+        keys.collect::<Vec<_>>().join(", ")
     }
 
     /// A running VM that refuses a value keeps it all the same, for its next start, which may then fail. Such values

@@ -73,12 +73,11 @@ pub(super) fn config_write(
         ..record.clone()
     });
     let write = |record| {
-        let rows: Vec<&'static Row> = match &step.values {
-            Some(rows) => rows.0.clone(),
-            None => {
-                let rows = options::rows_for(&step.desired, Some(live));
-                rows.filter(|row| row.step == ActionKind::Configure).collect()
-            }
+        let rows: Vec<&'static Row> = if let Some(rows) = &step.values {
+            rows.0.clone()
+        } else {
+            let rows = options::rows_for(&step.desired, Some(live));
+            rows.filter(|row| row.step == ActionKind::Configure).collect()
         };
         options::render(rows.into_iter(), (&step.desired, live, fresh), volume, record)
             .map_err(|error| failure(error.to_string(), None))

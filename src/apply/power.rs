@@ -36,8 +36,7 @@ impl Performing<'_> {
         self.leave()?;
         let waiting = self.afterwards(self.live())?.map(|live| live.pending).unwrap_or_default();
         if !waiting.is_empty() {
-            let keys: Vec<String> = waiting.into_keys().collect();
-            self.noticed(format!("still waits after the restart: {}", keys.join(", ")));
+            self.noticed(format!("still waits after the restart: {}", self.waiting_keys(&waiting)));
         }
         Ok(self.action.outcome)
     }

@@ -127,7 +127,7 @@ pub(super) fn show(planned: &Planned, reports: &Reports, asks: bool, console: &C
     } else if asks {
         console.note(&planned.shown(&console.without_color()));
     }
-    console.diagnostics(&planned.plan.problems, None);
+    console.findings(&planned.plan.problems, planned.source.as_ref());
     if planned.plan.is_blocked() {
         let hint = match planned.document.request.goal {
             Goal::Config { .. } => "mend them, or leave VMs out with `--exclude VM`",

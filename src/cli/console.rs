@@ -11,7 +11,7 @@ use crate::hypervisor::Fault;
 use crate::ui::layout::count;
 use crate::ui::style::{Role, Style};
 use crate::ui::text::safe_lines;
-use crate::ui::{diagnostics, text};
+use crate::ui::{self, diagnostics, text};
 
 /// Columns where there is no terminal to ask.
 const DEFAULT_WIDTH: usize = 80;
@@ -124,6 +124,11 @@ impl Console {
         if !list.is_empty() {
             self.note(&diagnostics::render(list, source, self.err.color));
         }
+    }
+
+    /// Prints what a plan found, with the places in the config, if its text is at hand.
+    pub(super) fn findings(&self, found: &[Diagnostic], source: Option<&Source>) {
+        self.diagnostics(&ui::findings::shown(found, source), source);
     }
 
     /// Prints an error with its causes and, if it has one, the way out.

@@ -18,6 +18,6 @@ pub(super) fn run(args: &Args, verb: &Graph, console: &Console) -> Result<Exit> 
         GraphFormat::Mermaid => graph::mermaid(&planned.plan),
         GraphFormat::Dot => graph::dot(&planned.plan),
     });
-    console.diagnostics(&planned.plan.problems, None);
+    console.findings(&planned.plan.problems, planned.source.as_ref());
     Ok(if planned.plan.is_blocked() { Exit::Failed } else { Exit::Done })
 }

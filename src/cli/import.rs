@@ -21,7 +21,7 @@ use crate::diag::{Diagnostic, Severity, nearest};
 use crate::model::{Desired, Origin, VmId};
 use crate::observed::Observed;
 use crate::plan::import::{Found, Write, look};
-use crate::plan::{Change, Plan, Request, Selection, Selector, VmPlan, codes, plan};
+use crate::plan::{Change, Plan, Request, Selection, Selector, VmPlan, codes, give_names, plan};
 use crate::ui;
 use crate::ui::layout::count;
 use crate::ui::text::safe;
@@ -51,7 +51,8 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
         }
     }
     refused.sort_by(|a, b| (a.vm, a.code, &a.message).cmp(&(b.vm, b.code, &b.message)));
-    console.diagnostics(&refused, None);
+    give_names(&mut refused, desired, &observed);
+    console.findings(&refused, Some(source));
     if by_name && !refused.is_empty() {
         return Err(Refusal::failed(
             "not all of these VMs can be imported; nothing was written",
@@ -70,7 +71,9 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
     }
     let name = args.config.display().to_string();
     console.print(&ui::edit::render(&name, &source.text, &draft.edited.text, console.style()));
-    console.diagnostics(&draft.notices(), None);
+    let mut notices = draft.notices();
+    give_names(&mut notices, desired, &observed);
+    console.findings(&notices, None);
     let vms = count(draft.found.len(), "VM");
     let name = safe(&name);
     if verb.dry_run {
@@ -133,7 +136,7 @@ fn draft(args: &Args, text: &str, mut found: Vec<Found>, observed: &Observed) ->
             let selection = Selection { only, exclude: Vec::new() };
             let plan = plan(&desired, observed, &Request { selection, ..Request::default() });
             let about = |problem: &&Diagnostic| problem.is_error() && found.iter().any(|f| Some(f.vm) == problem.vm);
-            problems.extend(plan.problems.iter().filter(about).cloned().map(named));
+            problems.extend(plan.problems.iter().filter(about).cloned());
             if problems.is_empty() {
                 return Ok(Draft { edited, found, refused, plan });
             }
@@ -151,33 +154,25 @@ fn edit(found: &Found) -> Option<Edit> {
     }
 }
 
-/// A problem of a plan, where no plan stands beside it to say whose it is.
-fn named(mut problem: Diagnostic) -> Diagnostic {
-    if let Some(vm) = problem.vm.filter(|vm| !problem.message.contains(&vm.to_string())) {
-        problem.message = format!("VM {vm}: {}", problem.message);
-    }
-    problem
-}
-
 /// An error of the config as a refusal of the VM in whose entry it stands.
 fn invalid(error: &Diagnostic, edited: &Edited) -> Result<Diagnostic> {
     let at = error.span.map_or(usize::MAX, |span| span.start);
     let vm = edited.places.iter().find(|(_, place)| (place.start..place.end).contains(&at)).map(|(vm, _)| *vm);
     let vm = vm.ok_or_else(|| anyhow!("the config would not be valid: {} (a bug in phoenix)", error.message))?;
-    let what = format!("VM {vm} cannot be described: {}", error.message);
+    let what = format!("the VM cannot be described: {}", error.message);
     Ok(Diagnostic::error(codes::INEXPRESSIBLE, what).hint("change it on the node, or leave the VM out").vm(vm))
 }
 
-/// Tells of a value that no key can say.
+/// Says that a value differs which no key can say.
 fn unsaid(vm: VmId, change: &Change) -> Diagnostic {
     let old = change.old.as_deref().filter(|old| !old.is_empty()).unwrap_or("nothing");
     let cost = change.disruption.as_str();
     let cost = if cost.is_empty() { String::new() } else { format!(" ({cost})") };
-    let what = format!("VM {vm}: apply changes `{}` from {old} to {}{cost}", change.key, change.new);
-    let notice = Diagnostic::notice(codes::INEXPRESSIBLE, what).vm(vm);
+    let what = format!("apply changes `{}` from {old} to {}{cost}", change.key, change.new);
+    let notice = Diagnostic::notice(codes::INEXPRESSIBLE, what).vm(vm).about(change.key);
     if change.origin == Origin::VmDefaults {
-        let hint = "`vm_defaults` wishes it, and no entry can wish for nothing: to keep the VM as it is, move the key from \
-                    there into the entries of the others";
+        let hint = "`vm_defaults` says it, and an entry cannot take it back: to keep the VM as it is, move the key from there \
+                    into the entries of the others";
         return notice.hint(hint);
     }
     notice
@@ -185,10 +180,10 @@ fn unsaid(vm: VmId, change: &Change) -> Diagnostic {
 
 /// Tells that a VM is not as its entry says.
 fn differs(vm: &VmPlan) -> Diagnostic {
-    let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key).collect();
+    let mut keys: Vec<&'static str> = vm.changes.iter().map(|change| change.key).collect();
     keys.dedup();
-    let what = format!("VM {} is not what its entry says; apply changes {}", vm.vm, keys.join(", "));
-    Diagnostic::notice(codes::DIFFERS, what).vm(vm.vm)
+    let what = format!("not what its entry says; apply changes {}", keys.join(", "));
+    Diagnostic { keys, ..Diagnostic::notice(codes::DIFFERS, what).vm(vm.vm) }
 }
 
 impl Draft {

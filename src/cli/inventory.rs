@@ -8,6 +8,7 @@ use super::format::{Format, Output};
 use super::output::put;
 use super::planning::{Looked, Wish, looked};
 use super::{Exit, reach};
+use crate::plan::give_names;
 use crate::plan::inventory::{InventoryDocument, inventory};
 use crate::ui;
 use crate::ui::inventory::Rendered;
@@ -23,7 +24,7 @@ pub(super) fn run(args: &Args, verb: &Inventory, console: &Console) -> Result<Ex
         Err(exit) => return Ok(exit),
     };
     let mut ways = reach::ways(&looked, console);
-    let Looked { desired, target, observed, .. } = looked;
+    let Looked { desired, source, target, observed, .. } = looked;
     let selection = &wish.request.selection;
     let selected = desired.vms.iter().filter(|vm| selection.takes(vm)).map(|vm| vm.vm_id);
     let selected: std::collections::BTreeSet<_> = selected.collect();
@@ -37,7 +38,9 @@ pub(super) fn run(args: &Args, verb: &Inventory, console: &Console) -> Result<Ex
             console.note(&format!("{notice}\n"));
         }
     }
-    console.diagnostics(&[ways.reach.notices, unreached].concat(), None);
+    let mut notices = [ways.reach.notices, unreached].concat();
+    give_names(&mut notices, &desired, &observed);
+    console.findings(&notices, source.as_ref());
     if document.target.simulated {
         console.note("Embedded node: its guests are simulated, and nothing answers at their addresses.\n");
     }

@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
             let node = connect::embedded(&chosen, args.guests, Intent::Look)?;
             let (text, notices) = show(&node, target, console)?;
             console.print(&text);
-            console.diagnostics(&notices, None);
+            console.findings(&notices, None);
             Ok(Exit::Done)
         }
         Node::AddTemplate { name, image: Some(image), .. } => {
@@ -181,7 +181,12 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<(String, 
     }
     let running = summary.tasks.iter().filter(|task| task.status.is_none()).count();
     out.push_str(&format!("\ntasks: {} ended, {running} running\n", summary.tasks.len() - running));
-    Ok((out, reach.notices))
+    let mut notices = reach.notices;
+    for notice in &mut notices {
+        let vm = summary.vms.iter().find(|vm| Some(vm.id) == notice.vm);
+        notice.name = vm.map(|vm| vm.name.clone());
+    }
+    Ok((out, notices))
 }
 
 fn nfs_server(state: NfsState) -> String {

@@ -14,6 +14,7 @@ use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, load, observe};
 use crate::apply::{RealClock, verify};
+use crate::config::Source;
 use crate::hypervisor::{About, Hypervisor};
 use crate::model::{Desired, VmId, content_digest};
 use crate::observed::{Observed, Recording};
@@ -56,6 +57,8 @@ pub(super) struct Planned {
     /// Where it would be done; `None`: it was made against a recording.
     pub(super) hypervisor: Option<Arc<dyn Hypervisor>>,
     pub(super) about: About,
+    /// The text of the config.
+    pub(super) source: ManuallyDrop<Option<Source>>,
 }
 
 impl Wish {
@@ -115,6 +118,8 @@ impl Wish {
 /// A config, and what was seen of the target that it is for.
 pub(super) struct Looked {
     pub(super) desired: Desired,
+    /// Its text. Like what was observed, never taken apart.
+    pub(super) source: ManuallyDrop<Option<Source>>,
     /// Digest of everything that people wrote of it.
     digest: String,
     pub(super) target: DocumentTarget,
@@ -181,13 +186,14 @@ pub(super) fn looked(wish: &Wish, console: &Console) -> Result<Result<Looked, Ex
     let Look { target, hypervisor, observed } = look(wish, &desired)?;
     let digest = digest(&config, &desired);
     // What is freed at the end of the process need not be taken apart piece by piece before.
+    let source = ManuallyDrop::new(config.source.take());
     std::mem::forget(config);
-    Ok(Ok(Looked { desired, digest, target, hypervisor, observed }))
+    Ok(Ok(Looked { desired, source, digest, target, hypervisor, observed }))
 }
 
 /// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
 pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, Exit>> {
-    let Looked { desired, digest, target, hypervisor, mut observed } = match looked(wish, console)? {
+    let Looked { desired, source, digest, target, hypervisor, mut observed } = match looked(wish, console)? {
         Ok(looked) => looked,
         Err(exit) => return Ok(Err(exit)),
     };
@@ -228,7 +234,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     let document = PlanDocument::of(&plan, provenance);
     let names = desired.vms.iter().map(|vm| (vm.vm_id, vm.vm_name.clone())).collect();
     let (desired, observed) = (ManuallyDrop::new(desired), ManuallyDrop::new(observed));
-    Ok(Ok(Planned { plan, document, names, desired, observed, said, hypervisor, about }))
+    Ok(Ok(Planned { plan, document, names, desired, observed, said, hypervisor, about, source }))
 }
 
 /// Digest of everything a plan was made from that people write: the config's text and the scripts its VMs use.

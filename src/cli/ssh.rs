@@ -12,8 +12,8 @@ use super::exit::Refusal;
 use super::planning::{Looked, Wish, looked};
 use super::{Exit, reach};
 use crate::model::{Desired, DesiredVm};
-use crate::plan::Selector;
 use crate::plan::inventory::{InventoryVm, SSH, reached};
+use crate::plan::{Selector, give_names};
 
 /// Becomes ssh, which ends as it ends.
 pub(super) fn run(args: &Args, verb: &Ssh, console: &Console) -> Result<Exit> {
@@ -24,7 +24,8 @@ pub(super) fn run(args: &Args, verb: &Ssh, console: &Console) -> Result<Exit> {
     let vm = named(&verb.vm, &looked.desired)?;
     let mut ways = reach::ways(&looked, console);
     ways.reach.notices.retain(|notice| notice.vm == Some(vm.vm_id));
-    console.diagnostics(&ways.reach.notices, None);
+    give_names(&mut ways.reach.notices, &looked.desired, &looked.observed);
+    console.findings(&ways.reach.notices, None);
     let Looked { desired, observed, target, .. } = &looked;
     let found = reached(vm, desired, observed, &ways).map_err(|why| {
         let what = format!("VM {} `{}` cannot be reached: {why}", vm.vm_id, vm.vm_name);

@@ -12,9 +12,9 @@ use super::reach;
 use crate::apply::at_once;
 use crate::hypervisor::{Fault, FaultKind, Hypervisor};
 use crate::model::VmId;
-use crate::plan::Plan;
 use crate::plan::document::DocumentTarget;
 use crate::plan::status::{Agents, status, with_agents};
+use crate::plan::{Plan, give_names};
 use crate::ui;
 
 /// Tells how the VMs are. Changes nothing.
@@ -31,6 +31,7 @@ pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit>
     let mut agents = Agents { reach: reach::of_plan(&planned, &silent, console), answering: answer };
     // Of those that are not shown it is enough that they were asked.
     agents.reach.notices.retain(|notice| notice.vm.is_some_and(|vm| shows(&planned.plan, vm)));
+    give_names(&mut agents.reach.notices, &planned.desired, &planned.observed);
     planned.plan.problems.append(&mut agents.reach.notices);
     let target = DocumentTarget { label: planned.about.label.clone(), ..planned.document.target.clone() };
     let status = status(&planned.plan, &planned.observed, &agents, target);
@@ -52,7 +53,7 @@ pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit>
     if outputs.is_empty() || outputs.iter().any(shown) {
         untold.retain(|problem| !status.tells(problem));
     }
-    console.diagnostics(&untold, None);
+    console.findings(&untold, planned.source.as_ref());
     let well = status.vms.iter().all(|vm| vm.well);
     Ok(if verb.detailed_exitcode && !well { Exit::Changes } else { Exit::Done })
 }

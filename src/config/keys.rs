@@ -69,17 +69,16 @@ pub(super) fn unknown(object: &str, key: &str, known: &[&'static str], is_switch
 
 /// Says that Proxmox does not know an option, or that no file can set it.
 fn unknown_option(object: &str, key: &str, known: &[&'static str]) -> Problem {
-    let (message, hint) = match proxmox::why_not(key) {
-        Some((why, hint)) => (format!("the option {} {why}", shown(key)), hint),
-        None => {
-            let stems = proxmox::specs().keys().map(String::as_str);
-            let meant = nearest(key, known.iter().copied().chain(stems));
-            let hint = meant.map_or_else(
-                || "the names are those of `qm set`, with a number where several are possible".to_owned(),
-                |meant| format!("did you mean `{}`?", meant.replace('N', "0")),
-            );
-            (format!("{} is no option of Proxmox", shown(key)), hint)
-        }
+    let (message, hint) = if let Some((why, hint)) = proxmox::why_not(key) {
+        (format!("the option {} {why}", shown(key)), hint)
+    } else {
+        let stems = proxmox::specs().keys().map(String::as_str);
+        let meant = nearest(key, known.iter().copied().chain(stems));
+        let hint = meant.map_or_else(
+            || "the names are those of `qm set`, with a number where several are possible".to_owned(),
+            |meant| format!("did you mean `{}`?", meant.replace('N', "0")),
+        );
+        (format!("{} is no option of Proxmox", shown(key)), hint)
     };
     Problem::new(codes::UNKNOWN_KEY, message, Place::key(format!("{object}/{}", escaped(key)))).hint(hint)
 }

@@ -128,10 +128,21 @@ fn explain(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles)
 /// Where VMs and keys stand in a config's text. What is not there, or no JSON, has no place.
 #[derive(Debug, Default)]
 pub struct Places {
-    /// VMID to its number, and to the names of the VM's own keys.
+    /// VMID to its number, and to the names of the VM's own keys, and of the parts of those (`proxmox.cpu`).
     pub vms: BTreeMap<u32, (Span, BTreeMap<String, Span>)>,
-    /// The names of the keys of `vm_defaults`.
+    /// The names of the keys of `vm_defaults`, and of their parts.
     pub defaults: BTreeMap<String, Span>,
+}
+
+impl Places {
+    /// Where a key of a VM stands: in its own entry, else in `vm_defaults`; a part of a key (`proxmox.cpu`) where it
+    /// is not said by itself stands where the key does. `None`: the VM is not declared, or neither says it.
+    #[must_use]
+    pub fn of_key(&self, vm: u32, key: &str) -> Option<Span> {
+        let (_, own) = self.vms.get(&vm)?;
+        let said = |key: &str| own.get(key).or_else(|| self.defaults.get(key)).copied();
+        said(key).or_else(|| said(key.split_once('.')?.0))
+    }
 }
 
 /// Finds where VMs and keys stand.
@@ -141,8 +152,14 @@ pub fn places(text: &str) -> Places {
     let Some(root) = parsed.root.as_ref().and_then(|root| root.as_object()) else { return Places::default() };
     let span = |range: jsonc_parser::common::Range| Span { start: range.start, end: range.end };
     let keys = |object: &jsonc_parser::ast::Object<'_>| {
-        let keys = object.properties.iter();
-        keys.map(|property| (property.name.as_str().to_owned(), span(property.name.range()))).collect()
+        let mut keys = BTreeMap::new();
+        for property in &object.properties {
+            let name = property.name.as_str();
+            keys.insert(name.to_owned(), span(property.name.range()));
+            let parts = property.value.as_object().into_iter().flat_map(|object| &object.properties);
+            keys.extend(parts.map(|part| (format!("{name}.{}", part.name.as_str()), span(part.name.range()))));
+        }
+        keys
     };
     let list = root.get_array("virtual_machines");
     let vms = list.into_iter().flat_map(|list| &list.elements).filter_map(|vm| {

@@ -26,8 +26,9 @@ pub(super) fn taken_twice(vm: &DesiredVm, scene: &Scene<'_>) -> impl Iterator<It
     let wished = config.flat_map(|network| [&network.ip, &network.ip6]).flatten();
     wished.filter_map(|wish| Some((ip(wish)?, scene.addresses.get(&ip(wish)?)?))).map(|(ip, other)| {
         let what = format!("VM {other}, which the file does not declare, has the address {ip}, too");
-        let hint = "two VMs with one address do not reach anybody: give one of them another";
-        Diagnostic::warning(codes::ADDRESS_TAKEN, what).vm(vm.vm_id).hint(hint)
+        let key = if ip.is_ipv4() { "network_config.ip" } else { "network_config.ip6" };
+        let hint = "two VMs with one address do not reach other machines reliably: give one of them another";
+        Diagnostic::warning(codes::ADDRESS_TAKEN, what).vm(vm.vm_id).about(key).hint(hint)
     })
 }
 

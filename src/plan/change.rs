@@ -42,6 +42,8 @@ impl Change {
 pub struct Waiting {
     /// The option in Proxmox's words.
     pub option: String,
+    /// As the file calls it; the option's own name where no key stands for it.
+    pub key: String,
     /// What the running VM has.
     pub active: Option<String>,
     /// What it will have; `None`: the option goes away.

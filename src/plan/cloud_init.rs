@@ -16,7 +16,8 @@ pub(super) fn without_drive(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnos
     let what = "cloud-init needs a drive, and none of ide0 to ide3 is free";
     let hint = "add a cloud-init drive in Proxmox, or take `network_config` and `user_config` out of the file";
     let problem = || Diagnostic::error(codes::NO_PLACE_FOR_DRIVE, what).vm(vm.vm_id).hint(hint);
-    options::lacks_drive(vm, live).then(problem)
+    let key = if vm.network_config.is_some() { Key::NetworkConfig } else { Key::UserConfig };
+    options::lacks_drive(vm, live).then(|| problem().about(key))
 }
 
 /// Says what of the file cannot reach the guest, because files of its own take its place: `base` is the VM, or the template
@@ -24,26 +25,23 @@ pub(super) fn without_drive(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnos
 pub(super) fn overridden(vm: &DesiredVm, base: &VmObserved, changes: &[Change]) -> Vec<Diagnostic> {
     let Some(custom) = base.options.get("cicustom") else { return Vec::new() };
     let custom = PropertyString::parse(custom);
-    let of =
-        if base.id == vm.vm_id { format!("VM {}", base.id) } else { format!("template {} `{}`", base.id, base.name) };
+    let of = if base.id == vm.vm_id { "the VM".to_owned() } else { format!("template {} `{}`", base.id, base.name) };
     let says = [
         (Key::NetworkConfig, vm.network_config.is_some(), "network"),
         (Key::UserConfig, vm.user_config.is_some(), "user"),
     ];
     let problem = |(key, is_said, part): (Key, bool, &str)| {
         let file = custom.get(part).filter(|_| is_said)?;
-        let key = key.name();
-        let what = format!(
-            "`{key}` of VM {} does not reach the guest: `cicustom` of {of} gives it {file} in its place",
-            vm.vm_id
-        );
-        let is_written = changes.iter().any(|change| change.key == key);
+        let what =
+            format!("`{}` does not reach the guest: `cicustom` of {of} gives it {file} in its place", key.name());
+        let is_written = changes.iter().any(|change| change.key == key.name());
         let make = if is_written { Diagnostic::error } else { Diagnostic::warning };
         let hint = format!(
-            "take `{key}` out of the file, or that file out of the options: `qm set {} --delete cicustom`",
+            "take `{}` out of the file, or that file out of the options: `qm set {} --delete cicustom`",
+            key.name(),
             base.id
         );
-        Some(make(codes::VOID_FOR_GUEST, what).vm(vm.vm_id).hint(hint))
+        Some(make(codes::VOID_FOR_GUEST, what).vm(vm.vm_id).about(key).hint(hint))
     };
     says.into_iter().filter_map(problem).collect()
 }

@@ -3,8 +3,8 @@
 use super::Scene;
 use super::{Change, Waiting, cloud_init};
 use crate::model::{DesiredVm, Disruption, GIB, Key, Origin, Ready};
+use crate::observed::VmObserved;
 use crate::observed::options::{self, Differing, Row, Taking, Value, Wish};
-use crate::observed::{PendingChange, VmObserved};
 
 /// The values of an existing VM that the configuration write, the move or the resize changes, in table order.
 pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Change> {
@@ -147,16 +147,18 @@ pub(super) fn told_by_actions(key: Key, origin: Origin, old: Option<String>, new
 }
 
 /// What waits for a restart since an earlier change: options of Proxmox, and what only a guest that boots reads.
-pub(super) fn waiting(live: &VmObserved) -> Vec<Waiting> {
+pub(super) fn waiting(live: &VmObserved, desired: Option<&DesiredVm>) -> Vec<Waiting> {
     let unread = cloud_init::is_unread(live).then(|| Waiting {
         option: "cloud-init".to_owned(),
+        key: "cloud-init".to_owned(),
         active: Some("the values of its last boot".to_owned()),
         pending: Some("newer ones".to_owned()),
     });
-    let options = live.pending.iter().map(|(option, PendingChange { active, pending })| Waiting {
+    let options = live.pending.iter().map(|(option, change)| Waiting {
         option: option.clone(),
-        active: active.clone(),
-        pending: pending.clone(),
+        key: options::called(option, change, desired),
+        active: change.active.clone(),
+        pending: change.pending.clone(),
     });
     options.chain(unread).collect()
 }

@@ -19,13 +19,18 @@ pub(super) fn storage(vm: &DesiredVm, observed: &Observed) -> Option<Diagnostic>
             let known: Vec<&str> =
                 node.storages.iter().filter(|(_, s)| s.images && s.active).map(|(id, _)| id.as_str()).collect();
             let missing = Diagnostic::error(codes::UNUSABLE_STORAGE, format!("there is no storage `{id}`{on}"));
-            return Some(missing.vm(vm.vm_id).hint(known_words("storages for disks", id, &known)));
+            return Some(missing.vm(vm.vm_id).about(Key::BootDiskStorage).hint(known_words(
+                "storages for disks",
+                id,
+                &known,
+            )));
         }
         Some(storage) if !storage.images => "does not take VM disks (its content has no `images`)",
         Some(storage) if !storage.active => "is not active",
         Some(_) => return None,
     };
-    Some(Diagnostic::error(codes::UNUSABLE_STORAGE, format!("storage `{id}`{on} {why}")).vm(vm.vm_id))
+    let unusable = Diagnostic::error(codes::UNUSABLE_STORAGE, format!("storage `{id}`{on} {why}"));
+    Some(unusable.vm(vm.vm_id).about(Key::BootDiskStorage))
 }
 
 /// How the VM was cloned, where the config says something else.
@@ -35,16 +40,15 @@ fn cloned_otherwise(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
         return None;
     }
     let is = if vm.full_clone { "a linked" } else { "a full" };
-    let text = format!("VM {} is {is} clone; another `full_clone` changes nothing after creation", vm.vm_id);
-    Some(Diagnostic::notice(codes::CLONED_OTHERWISE, text).vm(vm.vm_id))
+    let text = format!("{is} clone; another `full_clone` changes nothing after creation");
+    Some(Diagnostic::notice(codes::CLONED_OTHERWISE, text).vm(vm.vm_id).about(Key::FullClone))
 }
 
 /// The boot disk of an existing VM: it only grows, and moves only where it can.
 pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = cloned_otherwise(vm, live).into_iter().collect();
     let Some((disk, size)) = live.boot_disk.as_ref().and_then(|disk| Some((disk, disk.size?))) else {
-        let unknown =
-            Diagnostic::error(codes::NO_BOOT_DISK, format!("VM {} has no boot disk of a known size", vm.vm_id));
+        let unknown = Diagnostic::error(codes::NO_BOOT_DISK, "there is no boot disk of a known size");
         found.push(unknown.vm(vm.vm_id).hint("set its boot order to the disk it boots from"));
         return found;
     };
@@ -53,7 +57,8 @@ pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) ->
     }
     if disk.storage != vm.boot_disk_storage {
         found.extend(storage(vm, scene.observed));
-        found.extend(moved(vm, live, disk, scene).into_iter().map(|problem| problem.vm(vm.vm_id)));
+        let moved = moved(vm, live, disk, scene).into_iter();
+        found.extend(moved.map(|problem| problem.vm(vm.vm_id).about(Key::BootDiskStorage)));
     }
     found
 }
@@ -64,39 +69,38 @@ fn moved(vm: &DesiredVm, live: &VmObserved, disk: &BootDisk, scene: &Scene<'_>) 
     let error = |code: &'static str, what: String, hint: String| Diagnostic::error(code, what).hint(hint);
     let back = format!("set `boot_disk_storage` to `{}`", disk.storage);
     if disk.storage.is_empty() {
-        let what =
-            format!("{} of VM {id} is the device `{}` of the node, which does not move", disk.device, disk.volume);
+        let what = format!("{} is the device `{}` of the node, which does not move", disk.device, disk.volume);
         let hint = "`boot_disk_storage` is for disks that lie on a storage".to_owned();
         return vec![error(codes::DISK_ELSEWHERE, what, hint)];
     }
     let mut found = Vec::new();
     if live.pending.contains_key(&disk.device) {
-        let what = format!("another value of {} waits for a restart of VM {id}: the disk cannot move", disk.device);
+        let what = format!("another value of {} waits for a restart: the disk cannot move", disk.device);
         found.push(error(codes::DISK_ELSEWHERE, what, format!("restart it first; until then {back}")));
     }
     if !scene.observed.capabilities.moves_running_disks && live.running {
-        let what = format!("{} of VM {id} does not move while its QEMU runs on an embedded node", disk.device);
+        let what = format!("{} does not move while its QEMU runs on an embedded node", disk.device);
         found.push(error(codes::DISK_ELSEWHERE, what, format!("`phoenix stop {id}`, then apply; until then {back}")));
     }
     let snapshots = live.snapshots.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if !scene.delete_source {
         if !live.snapshots.is_empty() {
-            let what = format!("snapshots of VM {id} do not move, they stay with {}: {snapshots}", disk.volume);
+            let what = format!("snapshots do not move, they stay with {}: {snapshots}", disk.volume);
             found.push(Diagnostic::warning(codes::SNAPSHOTS, what));
         }
         return found;
     }
     if !live.snapshots.is_empty() {
-        let what = format!("snapshots of VM {id} hold on to {}, which is to be erased: {snapshots}", disk.volume);
+        let what = format!("snapshots hold on to {}, which is to be erased: {snapshots}", disk.volume);
         let hint = format!("remove them (`qm delsnapshot {id} NAME`), or move without `--delete-source`");
         found.push(error(codes::SNAPSHOTS, what, hint));
     }
     if live.protection || vm.protected == Some(true) {
-        let what = format!("VM {id} is protected: {} must not be erased", disk.volume);
+        let what = format!("the VM is protected: {} must not be erased", disk.volume);
         let hint = "move without `--delete-source`: the volume stays then".to_owned();
         found.push(error(codes::PROTECTED, what, hint));
     }
-    let what = format!("when {} of VM {id} has moved, {} is erased", disk.device, disk.volume);
+    let what = format!("when {} has moved, {} is erased", disk.device, disk.volume);
     found.push(Diagnostic::warning(codes::SOURCE_ERASED, what));
     found
 }
@@ -107,9 +111,10 @@ pub(super) fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
     let whole = size.div_ceil(crate::model::GIB);
     Diagnostic::error(
         codes::DISK_SHRINKS,
-        format!("{what} has {now} GiB, wished are {}: a disk never shrinks", vm.boot_disk_size_gb),
+        format!("{what} has {now} GiB, the file says {}: a disk never shrinks", vm.boot_disk_size_gb),
     )
     .vm(vm.vm_id)
+    .about(Key::BootDiskSizeGb)
     .hint(format!("set `boot_disk_size_gb` to {whole} or more"))
 }
 

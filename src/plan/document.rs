@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ChangedBy, Request};
+use crate::diag::whose;
 use crate::model::{ActionKind, Disruption, Origin, Outcome, RestartDue};
 
 mod agreed;
@@ -230,12 +231,24 @@ impl DocumentChange {
 pub struct DocumentWaiting {
     /// The option in Proxmox's words.
     pub option: String,
+    /// As the config calls it; the option's own name where no key stands for it. Absent in documents of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// What the running VM has; absent: not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<String>,
     /// What it will have; absent: it goes away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
+}
+
+impl DocumentWaiting {
+    /// What people read: as the config calls it.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        self.key.as_deref().unwrap_or(&self.option)
+    }
 }
 
 /// An action.
@@ -329,11 +342,27 @@ pub struct DocumentProblem {
     /// The VM concerned, when it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vm: Option<u32>,
-    /// What it is.
+    /// That VM's name, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The keys of the config that it comes from, as the config calls them: `memory_mb`, `proxmox.cpu`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// What it is; of a VM, it begins with that VM's id and name.
     pub message: String,
     /// The way out, when it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+impl DocumentProblem {
+    /// The message without the VM before it.
+    #[must_use]
+    pub fn bare(&self) -> &str {
+        let whose = self.vm.map(|vm| whose(vm, self.name.as_deref()));
+        let bare = whose.and_then(|whose| self.message.strip_prefix(&whose)?.strip_prefix(": "));
+        bare.unwrap_or(&self.message)
+    }
 }
 
 /// What a document says of a plan beside the plan itself.

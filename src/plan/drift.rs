@@ -71,14 +71,15 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, record: &Record, scene:
 /// Says which of the changes of a VM another process or an administrator made necessary, if any.
 pub(super) fn drifted(vm: VmId, changes: &[Change]) -> Option<Diagnostic> {
     let outside = changes.iter().filter(|change| change.by.is_some_and(ChangedBy::is_drift));
-    let mut keys: Vec<String> = outside.map(|change| format!("`{}`", change.key)).collect();
+    let mut keys: Vec<&'static str> = outside.map(|change| change.key).collect();
     keys.dedup();
     if keys.is_empty() {
         return None;
     }
-    let what = format!("VM {vm} was changed outside phoenix since the last apply: {}", keys.join(", "));
+    let named = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    let what = format!("changed outside phoenix since the last apply: {named}");
     let hint = "apply makes it what the file says; to keep what is there, put it into the file";
-    Some(Diagnostic::warning(codes::DRIFT, what).vm(vm).hint(hint))
+    Some(Diagnostic { keys, ..Diagnostic::warning(codes::DRIFT, what).vm(vm).hint(hint) })
 }
 
 /// What was changed outside phoenix, of a VM of ours for which no file wishes anything any more: the key, the value at

@@ -75,11 +75,11 @@ pub(super) fn disk_move(live: &VmObserved, changes: &[Change], observed: &Observ
 pub(super) fn clone_at_work(vm: &DesiredVm, observed: &Observed) -> Diagnostic {
     let id = vm.vm_id;
     let what = if !observed.cloning.contains(&id) {
-        format!("VM {id} was half made by an earlier run, and a clone is at work whose target cannot be told")
+        "half made by an earlier run, and a clone is at work whose target is not known"
     } else if vm.cloud_image.is_some() {
-        format!("the import of an image into VM {id}, begun by an earlier run, is still at work")
+        "the import of an image into it, begun by an earlier run, is still at work"
     } else {
-        format!("the clone into VM {id}, begun by an earlier run, is still at work")
+        "the clone into it, begun by an earlier run, is still at work"
     };
     let then = "apply waits until it has ended; a VM that is whole is taken as made, a half-made one is removed";
     Diagnostic::notice(codes::CLONE_RUNNING, format!("{what}: {then}")).vm(id)
@@ -87,9 +87,7 @@ pub(super) fn clone_at_work(vm: &DesiredVm, observed: &Observed) -> Diagnostic {
 
 /// Says that apply waits for a move.
 pub(super) fn move_at_work(vm: VmId) -> Diagnostic {
-    let what = format!(
-        "the move of the boot disk of VM {vm}, begun by an earlier run, is still at work: apply waits until it has ended \
-         and goes on from where the disk lies then"
-    );
+    let what = "the move of the boot disk, begun by an earlier run, is still at work: apply waits until it has ended and \
+                continues from where the disk lies then";
     Diagnostic::notice(codes::TASK_RUNNING, what).vm(vm)
 }

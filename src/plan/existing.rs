@@ -3,7 +3,7 @@
 use super::earlier::{self, leftover};
 use super::{Leftover, codes, template};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Record, VmId};
+use crate::model::{DesiredVm, Key, Record, VmId};
 use crate::observed::{Observed, RecordFound, Taken, VmObserved};
 
 /// What is at a declared VMID.
@@ -30,27 +30,27 @@ pub(super) fn situation<'o>(
     // One that has our record is waited for, or has come to its end since.
     if observed.cloning.contains(&id) && live.is_none_or(|live| owned(live, project).is_err()) {
         return block(
-            Diagnostic::error(codes::CLONE_RUNNING, format!("a clone into VM {id} is running"))
+            Diagnostic::error(codes::CLONE_RUNNING, "a clone into this VMID is running")
                 .hint("wait until it has ended, then plan again"),
         );
     }
     if let Some(Taken { node, name, container, .. }) = observed.taken.get(&id) {
         let (what, hint) = if *container {
             (
-                format!("{id} is the container `{name}` on node `{node}`"),
+                format!("the container `{name}` on node `{node}` has this VMID"),
                 "VMs and containers share their ids: choose another `vm_id`",
             )
         } else {
             (
-                format!("VM {id} `{name}` is on node `{node}`"),
+                format!("the VM `{name}` on node `{node}` has this VMID"),
                 "a target reaches the VMs of one node: choose another `vm_id`, or name that node with `--target`",
             )
         };
-        return block(Diagnostic::error(codes::VMID_TAKEN, what).hint(hint));
+        return block(Diagnostic::error(codes::VMID_TAKEN, what).about(Key::VmId).hint(hint));
     }
     let Some(live) = live else {
         return match &vm.adopt {
-            Some(uuid) => block(not_there(vm, uuid, observed)),
+            Some(uuid) => block(not_there(uuid, observed)),
             None => Ok(Situation::Absent(None)),
         };
     };
@@ -62,13 +62,13 @@ pub(super) fn situation<'o>(
             return block(
                 Diagnostic::error(
                     codes::CLONE_RUNNING,
-                    format!("VM {id} is half cloned, and a clone is running whose target cannot be told"),
+                    "half cloned, and a clone is running whose target is not known",
                 )
                 .hint("wait until it has ended, then plan again"),
             );
         }
         let made = if vm.cloud_image.is_some() { "made" } else { "cloned" };
-        let what = format!("VM {id} was left over by an interrupted run: it is removed and {made} again");
+        let what = format!("left over by an interrupted run: it is removed and {made} again");
         let removed = Diagnostic::warning(codes::LEFTOVER, what).vm(id);
         return Ok(Situation::Absent(Some((leftover, removed))));
     }
@@ -93,13 +93,14 @@ pub(super) fn owned<'o>(live: &'o VmObserved, project: &str) -> Result<&'o Recor
     let id = live.id;
     match &live.record {
         RecordFound::Broken(why) => {
-            Err(Diagnostic::error(codes::BROKEN_RECORD, format!("the record in the notes of VM {id} is broken: {why}"))
-                .hint(format!("look at the notes of VM {id} and mend or remove the line `<!-- phoenix … -->`")))
+            Err(Diagnostic::error(codes::BROKEN_RECORD, format!("the record in its notes is broken: {why}"))
+                .hint("look at its notes, and correct or remove the line `<!-- phoenix … -->`"))
         }
         RecordFound::Valid(record) if record.project != project => Err(Diagnostic::error(
             codes::NOT_OURS,
-            format!("VM {id} belongs to project `{}`, this file is project `{project}`", record.project),
+            format!("the VM belongs to project `{}`, this file is project `{project}`", record.project),
         )
+        .about(Key::VmId)
         .hint("choose another `vm_id`, or set `hypervisor.project`")),
         RecordFound::None | RecordFound::Void(_) => Err(foreign(id, live)),
         RecordFound::Valid(record) => Ok(record),
@@ -120,38 +121,37 @@ fn is_claimed(live: &VmObserved) -> bool {
 /// Says that a VM is not the one that was to be taken over.
 fn another(mut problem: Diagnostic) -> Diagnostic {
     problem.message.push_str("; it is not the one whose uuid stands in `adopt`");
-    problem
+    Diagnostic { keys: vec!["adopt"], ..problem }
 }
 
 /// Says that a VM which is to be taken over is not there: a new, empty one in its place is not what was agreed to.
-fn not_there(vm: &DesiredVm, uuid: &str, observed: &Observed) -> Diagnostic {
-    let id = vm.vm_id;
+fn not_there(uuid: &str, observed: &Observed) -> Diagnostic {
     let has_it = |live: &&VmObserved| live.uuid.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(uuid));
     let (what, hint) = match observed.vms.values().find(has_it) {
         Some(other) => (
             format!(
-                "VM {id} is to be taken over and is not there; VM {} `{}` has the uuid in `adopt`",
+                "it is to be taken over and is not there; VM {} `{}` has the uuid in `adopt`",
                 other.id, other.name
             ),
             format!("set `vm_id` to {}, if that is the VM that is meant", other.id),
         ),
         None => (
-            format!("VM {id} is to be taken over and is not there, and no VM of the target has the uuid in `adopt`"),
+            "it is to be taken over and is not there, and no VM of the target has the uuid in `adopt`".to_owned(),
             "look at `vm_id` and at the target; to have a new, empty VM made, take `adopt` out".to_owned(),
         ),
     };
-    Diagnostic::error(codes::ADOPT_ABSENT, what).hint(hint)
+    Diagnostic { keys: vec!["adopt"], ..Diagnostic::error(codes::ADOPT_ABSENT, what).hint(hint) }
 }
 
-/// Says that there is no VM where somebody asks for one.
+/// Says that there is no VM where one is asked for.
 pub(super) fn absent(id: VmId, observed: &Observed) -> Diagnostic {
     let problem = match observed.taken.get(&id) {
         Some(other) if other.container => {
-            Diagnostic::error(codes::VMID_TAKEN, format!("{id} is a container on node `{}`", other.node))
+            Diagnostic::error(codes::VMID_TAKEN, format!("a container on node `{}` has this VMID", other.node))
         }
-        Some(other) => Diagnostic::error(codes::VMID_TAKEN, format!("VM {id} is on node `{}`", other.node))
+        Some(other) => Diagnostic::error(codes::VMID_TAKEN, format!("the VM is on node `{}`", other.node))
             .hint("a target reaches the VMs of one node: name that node with `--target`"),
-        None => Diagnostic::error(codes::NO_SUCH_VM, format!("there is no VM {id}")),
+        None => Diagnostic::error(codes::NO_SUCH_VM, "there is no such VM"),
     };
     problem.vm(id)
 }
@@ -164,12 +164,10 @@ fn is_reserved(live: &VmObserved, name: &str) -> bool {
 }
 
 fn reserved(id: VmId) -> Diagnostic {
-    let what = format!(
-        "VMID {id} is only reserved: locked (create), without a disk, a network card or a record, as a `qm create` leaves it \
-         that was killed in its first second, or that runs right now"
-    );
+    let what = "the VMID is only reserved: locked (create), without a disk, a network card or a record, as a `qm create` leaves it \
+         that was killed in its first second, or that runs right now";
     let hint = format!("if no task is making it, remove it: `qm unlock {id}`, then `qm destroy {id}`; then plan again");
-    Diagnostic::error(codes::NOT_OURS, what).hint(hint)
+    Diagnostic::error(codes::NOT_OURS, what).about(Key::VmId).hint(hint)
 }
 
 /// Whether a VM without a record is probably this project's: it has the declared name, and what only phoenix gives, or the
@@ -187,15 +185,12 @@ fn lost_its_record(vm: &DesiredVm, live: &VmObserved, observed: &Observed) -> bo
 
 fn record_gone(vm: &DesiredVm) -> Diagnostic {
     let id = vm.vm_id;
-    let what = format!(
-        "the record is gone from the notes of VM {id} `{}`: another program or a person took it out",
-        vm.vm_name
-    );
+    let what = "the record is gone from its notes: another program or a person took it out";
     let hint = format!(
         "`phoenix import {id}` takes the VM back; what is in its guest is then looked at anew. Notes are edited around the \
          line `<!-- phoenix … -->`"
     );
-    Diagnostic::error(codes::RECORD_GONE, what).hint(hint)
+    Diagnostic::error(codes::RECORD_GONE, what).about(Key::VmId).hint(hint)
 }
 
 fn foreign(id: VmId, live: &VmObserved) -> Diagnostic {
@@ -207,11 +202,12 @@ fn foreign(id: VmId, live: &VmObserved) -> Diagnostic {
     let kind = if live.template { "template" } else { "VM" };
     Diagnostic::error(
         codes::NOT_OURS,
-        format!("VMID {id} is taken by the {kind} `{}`, which phoenix did not make{copied}", live.name),
+        format!("the VMID is taken by the {kind} `{}`, which phoenix did not make{copied}", live.name),
     )
+    .about(Key::VmId)
     .hint(if live.lock.as_deref() == Some("create") {
         format!(
-            "somebody is making it, or was killed while doing so: if nobody is, `qm unlock {id}` and `qm destroy {id}`"
+            "it is being made, or what made it was killed: if no task is making it, `qm unlock {id}` and `qm destroy {id}`"
         )
     } else if live.template {
         format!("choose another `vm_id`, or leave it alone with `--exclude {id}`")

@@ -78,8 +78,9 @@ impl<'a> Grants<'a> {
         let directories = mounts.iter().flat_map(|mount| mount.directories().map(move |directory| (mount, directory)));
         directories
             .filter(|(_, directory)| judged.insert(grants.real(directory)))
-            .filter_map(|(mount, directory)| self.refusal(vm, mount, grants, directory))
-            .map(|problem| problem.vm(vm.vm_id))
+            .filter_map(|(mount, directory)| {
+                Some(self.refusal(vm, mount, grants, directory)?.vm(vm.vm_id).about(mount.key()))
+            })
             .collect()
     }
 
@@ -91,12 +92,12 @@ impl<'a> Grants<'a> {
         let key = self.key(vm, mount);
         let error = |what: String| Diagnostic::error(codes::HOST_PATH, what);
         if real.is_empty() {
-            let what = format!("`{directory}` cannot be given to VM {} ({key}): its links lead nowhere", vm.vm_id);
+            let what = format!("`{directory}` cannot be given to the VM ({key}): its links lead nowhere");
             return Some(error(what).hint("name a directory that is reached without links"));
         }
         let by_links = normal_path(directory) != real;
         let named = if by_links { format!("`{real}`, which is behind `{directory}`,") } else { format!("`{real}`") };
-        let no = |why: String| error(format!("VM {} may not have {named} of {of} ({key}): {why}", vm.vm_id));
+        let no = |why: String| error(format!("the VM may not have {named} of {of} ({key}): {why}"));
         let own = format!("e.g. `{PERSISTENT_DATA}/{}`", vm.vm_id);
         let beside = "give them directories beside each other, or the same one";
         Some(match (grants.rule.refuses(real), grants.nested(vm.vm_id, real)) {

@@ -64,9 +64,9 @@ fn after(name: &str, desired: &DesiredVm, base: Option<&VmObserved>) -> Option<S
 }
 
 /// The key of the file that stands for an option.
-fn key(option: &str) -> String {
+fn key(option: &str) -> Option<&'static str> {
     let key = options::rows().find(|row| row.key.is_some() && row.options == [option]).map(|row| row.name);
-    key.map_or_else(|| format!("{}{option}", proxmox::PREFIX), ToOwned::to_owned)
+    key.or_else(|| Some(proxmox::option(option)?.key))
 }
 
 /// Combinations that Proxmox refuses: told before a good VM is stopped for them, or a new one is half made.
@@ -76,9 +76,10 @@ fn bounded(vm: VmId, after: &dyn Fn(&str) -> Option<String>) -> Vec<Diagnostic> 
             proxmox::When::Set => "Proxmox refuses it",
             proxmox::When::Start => "the VM would not start",
         };
-        let keys: Vec<String> = bound.options.iter().map(|option| format!("`{}`", key(option))).collect();
-        let what = format!("VM {vm}: {}: {when} ({})", bound.what, keys.join(", "));
-        Diagnostic::error(codes::BOUNDED, what).vm(vm).hint(bound.hint)
+        let keys: Vec<&'static str> = bound.options.iter().filter_map(|option| key(option)).collect();
+        let named: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        let what = format!("{}: {when} ({})", bound.what, named.join(", "));
+        Diagnostic { keys, ..Diagnostic::error(codes::BOUNDED, what).vm(vm).hint(bound.hint) }
     };
     bounds(after).into_iter().map(problem).collect()
 }
@@ -91,12 +92,12 @@ fn reaching(vm: VmId, change: &Change, scene: &Scene<'_>, asked: &[String]) -> O
     let of = placement::called(node, scene.observed);
     let stem = option.name.trim_end_matches(|c: char| c.is_ascii_digit());
     let allows = |names: &[String]| names.iter().any(|name| name == option.name || name == stem);
-    let what = format!("`{}` of VM {vm} reaches into {of}: {gets}", change.key);
+    let what = format!("`{}` reaches into {of}: {gets}", change.key);
     Some(if allows(&node.allowed.host_options) || allows(asked) {
-        Diagnostic::warning(codes::REACHES_NODE, what).vm(vm)
+        Diagnostic::warning(codes::REACHES_NODE, what).vm(vm).about(change.key)
     } else {
         let json = serde_json::json!({ "host_options": [stem] });
-        Diagnostic::error(codes::HOST_OPTION, what).vm(vm).hint(format!(
+        Diagnostic::error(codes::HOST_OPTION, what).vm(vm).about(change.key).hint(format!(
             "an administrator of the node allows it with {json} in {ALLOW_FILE} there, or for one run with \
              `--allow-host-option {stem}`"
         ))
@@ -117,9 +118,7 @@ fn made_real(vm: &VmPlan, live: &VmObserved) -> Option<Diagnostic> {
     let acts = kinds.into_iter().any(touches);
     let when = if acts { "this plan's first write" } else { "the next write to it" };
     let what = format!(
-        "VM {} is stopped, and changes that others made to it still wait: {}; Proxmox makes them real with {when}, or with its \
-         start",
-        vm.vm,
+        "it is stopped, and changes that others made to it still wait: {}; Proxmox makes them real with {when}, or with its start",
         each.collect::<Vec<_>>().join(", ")
     );
     let hint = format!("to have none of it, take it back first: `qm set {} --revert OPTION`", vm.vm);
@@ -130,11 +129,10 @@ fn made_real(vm: &VmPlan, live: &VmObserved) -> Option<Diagnostic> {
 /// A VM with UEFI firmware and no disk for its variables.
 fn without_efi_disk(vm: &DesiredVm) -> Diagnostic {
     let id = vm.vm_id;
-    let what =
-        format!("VM {id} gets UEFI firmware and has no EFI disk: what its firmware remembers is lost at each stop");
+    let what = "UEFI firmware without an EFI disk: what the firmware remembers is lost at each stop";
     let hint = format!(
         "take a template with an EFI disk, or add one: `qm set {id} --efidisk0 {}:1,efitype=4m`",
         vm.boot_disk_storage
     );
-    Diagnostic::warning(codes::NO_EFI_DISK, what).vm(id).hint(hint)
+    Diagnostic::warning(codes::NO_EFI_DISK, what).vm(id).about("proxmox.bios").hint(hint)
 }

@@ -3,7 +3,7 @@
 use super::words::known_words;
 use super::{Scene, codes, placement};
 use crate::diag::Diagnostic;
-use crate::model::{CloudImage, DesiredVm, ImagePlace, Record, is_at_or_below, is_noted};
+use crate::model::{CloudImage, DesiredVm, ImagePlace, Key, Record, is_at_or_below, is_noted};
 use crate::observed::Storage;
 
 /// What is wrong with the image of a VM, as far as that can be told before it is there.
@@ -13,7 +13,7 @@ pub(super) fn check(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>) -> Op
         ImagePlace::File(path) => file_refused(vm, path, scene),
         ImagePlace::Url(_) => None,
     };
-    problem.map(|problem| problem.vm(vm.vm_id))
+    problem.map(|problem| problem.vm(vm.vm_id).about(Key::CloudImage))
 }
 
 /// Why the volume of an image cannot be read.
@@ -26,7 +26,7 @@ fn volume_out_of_reach(vm: &DesiredVm, volume: &str, scene: &Scene<'_>) -> Optio
         Some(_) => return None,
     };
     let known: Vec<&str> = node.storages.keys().map(String::as_str).collect();
-    let problem = Diagnostic::error(codes::UNUSABLE_STORAGE, format!("image `{volume}`: {why}"));
+    let problem = Diagnostic::error(codes::UNUSABLE_STORAGE, format!("image `{volume}` cannot be read: {why}"));
     Some(problem.hint(known_words("storages", id, &known)))
 }
 
@@ -40,7 +40,7 @@ fn file_refused(vm: &DesiredVm, path: &str, scene: &Scene<'_>) -> Option<Diagnos
         ),
         None => scene.grants.refuses_image(vm.vm_id, path)?,
     };
-    Some(Diagnostic::error(codes::IMAGE_PATH, format!("image `{path}`: {why}")).hint(hint))
+    Some(Diagnostic::error(codes::IMAGE_PATH, format!("image `{path}` cannot be used: {why}")).hint(hint))
 }
 
 /// Whether a path lies where a storage keeps the disks of VMs and containers.
@@ -51,14 +51,14 @@ fn holds_disks(storage: &Storage, path: &str) -> bool {
 
 /// Says that a VM was made from something else than the file says now.
 pub(super) fn made_otherwise(vm: &DesiredVm, record: &Record) -> Option<Diagnostic> {
-    let what = match (&vm.cloud_image, record.image.is_empty(), record.template.is_empty()) {
+    let (what, key) = match (&vm.cloud_image, record.image.is_empty(), record.template.is_empty()) {
         (Some(image), false, _) if !is_noted(&record.image, &image.name()) => {
-            "was made from another image; another `cloud_image`"
+            ("made from another image; another `cloud_image`", Key::CloudImage)
         }
-        (Some(_), true, false) => "was cloned from a template; a `cloud_image`",
-        (None, false, _) => "was made from an image; a `template_name`",
+        (Some(_), true, false) => ("cloned from a template; a `cloud_image`", Key::CloudImage),
+        (None, false, _) => ("made from an image; a `template_name`", Key::TemplateName),
         _ => return None,
     };
-    let what = format!("VM {} {what} changes nothing after creation", vm.vm_id);
-    Some(Diagnostic::notice(codes::TEMPLATE_CHANGED, what).vm(vm.vm_id))
+    let what = format!("{what} changes nothing after creation");
+    Some(Diagnostic::notice(codes::TEMPLATE_CHANGED, what).vm(vm.vm_id).about(key))
 }

@@ -111,7 +111,7 @@ fn subject<'o>(vm: VmId, desired: &Desired, observed: &'o Observed) -> Result<Su
     let record = live.record.valid().filter(|record| record.project == *project);
     let is_template = record.is_some_and(|record| record.is_template);
     if live.template && !is_template {
-        let what = format!("VM {vm} `{}` is a template", live.name);
+        let what = "the VM is a template";
         let hint = format!("VMs are cloned from it with `\"template_name\": \"{}\"`", live.name);
         return Err(Diagnostic::error(codes::IS_TEMPLATE, what).hint(hint));
     }
@@ -119,18 +119,18 @@ fn subject<'o>(vm: VmId, desired: &Desired, observed: &'o Observed) -> Result<Su
     let wish = DesiredVm { vm_id: vm, adopt: live.uuid.clone(), ..desired.vm(vm).unwrap_or(&lost).clone() };
     match situation(&wish, project, observed) {
         Err(problem) if live.uuid.is_none() && problem.code == codes::NOT_OURS => {
-            let what = format!("VM {vm} `{}` has no uuid, by which a VM is told from a copy of it", live.name);
+            let what = "the VM has no uuid, by which phoenix knows it from a copy of it";
             let hint = format!("give it one: `qm set {vm} --smbios1 uuid=$(cat /proc/sys/kernel/random/uuid)`");
             Err(Diagnostic::error(codes::NO_UUID, what).hint(hint))
         }
         Err(problem) => Err(problem),
         Ok(Situation::Absent(_)) if earlier::clone(vm, project, observed).is_some() => {
-            let what = format!("VM {vm} is being made by an earlier run, whose clone is still at work");
+            let what = "an earlier run is making it: its clone is still at work";
             let hint = "wait until it has ended, or declare it: apply waits for it";
             Err(Diagnostic::error(codes::CLONE_RUNNING, what).hint(hint))
         }
         Ok(Situation::Absent(_)) => {
-            let what = format!("VM {vm} is half cloned: it was left over by an interrupted run");
+            let what = "half cloned: left over by an interrupted run";
             Err(Diagnostic::error(codes::LEFTOVER, what).hint("declare it, and apply makes it anew"))
         }
         Ok(Situation::Ours(_, record) | Situation::Template(_, record)) => {
@@ -147,8 +147,8 @@ fn names_nobody_else(live: &VmObserved, names: &mut BTreeMap<String, VmId>) -> O
     let id = live.id;
     let hint = format!("rename it: `qm set {id} --name NAME`");
     let what = match names.get(&live.name.to_ascii_lowercase()) {
-        _ if live.name.is_empty() => format!("VM {id} has no name"),
-        Some(other) => format!("VM {id} is called `{}`, and so is VM {other}", live.name),
+        _ if live.name.is_empty() => "the VM has no name".to_owned(),
+        Some(other) => format!("VM {other} is also called `{}`", live.name),
         None => {
             names.insert(live.name.to_ascii_lowercase(), id);
             return None;
@@ -166,7 +166,7 @@ fn inexpressible(live: &VmObserved) -> Vec<Diagnostic> {
     match &live.boot_disk {
         None => found.push(say(
             codes::NO_BOOT_DISK,
-            format!("VM {id} boots from no disk that can be found"),
+            "the VM boots from no disk that can be found".to_owned(),
             match &disks(live)[..] {
                 [] => "it has no disk; leave it out of the file, or give it one".to_owned(),
                 [only] => format!("name the disk that it boots from: `qm set {id} --boot order={only}`"),
@@ -180,12 +180,12 @@ fn inexpressible(live: &VmObserved) -> Vec<Diagnostic> {
         )),
         Some(disk) if disk.storage.is_empty() => found.push(say(
             codes::INEXPRESSIBLE,
-            format!("VM {id} boots from {}, a device of the node, which no storage has", disk.volume),
+            format!("the VM boots from {}, a device of the node, which no storage has", disk.volume),
             "phoenix looks after VMs whose boot disks lie on storages".to_owned(),
         )),
         Some(disk) if disk.size.is_none() => found.push(say(
             codes::NO_BOOT_DISK,
-            format!("the configuration of VM {id} does not say how large {} is", disk.device),
+            format!("the configuration does not say how large {} is", disk.device),
             format!("`qm disk rescan --vmid {id}` finds out"),
         )),
         Some(_) => {}
@@ -194,7 +194,7 @@ fn inexpressible(live: &VmObserved) -> Vec<Diagnostic> {
         let what = if live.net0.is_some() { "net0 is on no bridge" } else { "it has no network card net0" };
         found.push(say(
             codes::INEXPRESSIBLE,
-            format!("VM {id} cannot be described: {what}"),
+            format!("the VM cannot be described: {what}"),
             // Without its MAC address the card would get a new one.
             format!(
                 "phoenix gives every VM a net0 on a bridge; give it one: `qm set {id} --net0 {}`",
@@ -224,7 +224,7 @@ fn more(live: &VmObserved) -> Option<Diagnostic> {
         .collect();
     let id = live.id;
     let what = format!(
-        "VM {id} also has {}, left as they are: phoenix looks after the boot disk and net0 alone",
+        "the VM also has {}, left as they are: phoenix looks after the boot disk and net0 alone",
         others.join(", ")
     );
     (!others.is_empty()).then(|| Diagnostic::notice(codes::HAS_MORE, what).vm(id))

@@ -89,8 +89,9 @@ pub fn inventory(
         match reached(vm, desired, observed, ways) {
             Ok(found) => vms.push(found),
             Err(why) => {
-                let what = format!("VM {} `{}` is left out: {why}", vm.vm_id, vm.vm_name);
-                notices.push(Diagnostic::notice(codes::UNREACHED, what).vm(vm.vm_id));
+                let name = Some(vm.vm_name.clone());
+                let notice = Diagnostic::notice(codes::UNREACHED, format!("left out: {why}")).vm(vm.vm_id);
+                notices.push(Diagnostic { name, ..notice });
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::model::Key;
+
 /// A volume with everything resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mount {
@@ -22,6 +24,11 @@ pub struct Mount {
 }
 
 impl Mount {
+    /// The key of a VM that brings it.
+    pub(super) fn key(&self) -> Key {
+        if self.implicit { Key::Features } else { Key::Volumes }
+    }
+
     /// What the guest mounts: `server:export`, an IPv6 address in brackets.
     #[must_use]
     pub fn source(&self) -> String {

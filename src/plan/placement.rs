@@ -31,7 +31,7 @@ pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> 
     } else {
         ("is none of the target's nodes", format!("leave the VM alone with `--exclude {vm}`"))
     };
-    let what = format!("node `{name}`, on which VM {vm} {place}, {why}");
+    let what = format!("node `{name}`, on which the VM {place}, {why}");
     Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm).hint(hint))
 }
 

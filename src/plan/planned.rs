@@ -33,6 +33,7 @@ pub struct Plan {
 ///
 /// Serialised, it is what people agree to: whatever a field says counts, unless it says why not.
 #[derive(Debug, Clone, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct VmPlan {
     /// VMID.
     pub vm: VmId,

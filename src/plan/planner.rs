@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, hardware, order, placement,
-    preflight, quorum, select, steps,
+    Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, hardware, names, order,
+    placement, preflight, quorum, select, steps,
 };
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, VmId};
+use crate::model::{Desired, Key, VmId};
 use crate::observed::Observed;
 
 /// Plans: compares what is desired with what was observed.
@@ -121,10 +121,11 @@ fn assemble(
     let graph = Dag::new(number, &edges).unwrap_or_else(|Cycle(ring)| {
         // The config refuses rings, so this is for callers that made their wishes themselves.
         let vm = ring.first().map(|action| vms[first.partition_point(|first| first <= action) - 1].vm);
-        let ring = Diagnostic::error(codes::DEPENDENCY_RING, "VMs wait for each other in a ring");
+        let ring = Diagnostic::error(codes::DEPENDENCY_RING, "VMs wait for each other in a ring").about(Key::DependsOn);
         problems.push(Diagnostic { vm, ..ring.hint("take one of them out of `depends_on`") });
         Dag::default()
     });
+    names::give_names(&mut problems, desired, observed);
     // Errors first; within a severity by VM, then by code: the order users read, whatever order they arose in.
     problems.sort_by(|a, b| (a.severity, a.vm, a.code, &a.message).cmp(&(b.severity, b.vm, b.code, &b.message)));
     Plan {

@@ -24,10 +24,11 @@ fn source(vm: &DesiredVm, scene: &Scene<'_>) -> Result<VmId, Diagnostic> {
     };
     let name = vm.template_name.as_str();
     if scene.going.contains(&source) {
-        let what =
-            format!("template `{name}` ({source}) is no longer declared and goes: nothing can be cloned from it");
+        let what = format!(
+            "template `{name}` ({source}) is no longer declared and would be removed: nothing can be cloned from it"
+        );
         let hint = "declare it, name another template, or leave out `--prune`";
-        return Err(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint));
+        return Err(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).about(Key::TemplateName).hint(hint));
     }
     if let Some(taken) = scene.observed.taken.get(&source).filter(|_| vm.template.is_some()) {
         return Err(out_of_reach(vm, source, taken));
@@ -50,7 +51,7 @@ fn unfit_disk(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Diagnos
         None => {
             let what = format!("template `{name}` ({source}) has no boot disk of a known size");
             let hint = "set its boot order to the disk it boots from";
-            Some(Diagnostic::error(codes::NO_BOOT_DISK, what).vm(vm.vm_id).hint(hint))
+            Some(Diagnostic::error(codes::NO_BOOT_DISK, what).vm(vm.vm_id).about(Key::TemplateName).hint(hint))
         }
     }
 }
@@ -73,7 +74,7 @@ fn template_by_name(vm: &DesiredVm, scene: &Scene<'_>) -> Result<VmId, Diagnosti
             Diagnostic::error(codes::AMBIGUOUS_TEMPLATE, what).hint("rename all but one of them")
         }
     };
-    Err(problem.vm(vm.vm_id))
+    Err(problem.vm(vm.vm_id).about(Key::TemplateName))
 }
 
 /// Says that no template of the target has the name.
@@ -96,7 +97,7 @@ fn unknown_template(vm: &DesiredVm, scene: &Scene<'_>) -> Diagnostic {
         },
     };
     let what = format!("there is no template `{name}`");
-    Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).hint(hint).vm(vm.vm_id)
+    Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).hint(hint).vm(vm.vm_id).about(Key::TemplateName)
 }
 
 /// Says that a template is on a node that the target does not reach.
@@ -104,7 +105,7 @@ fn out_of_reach(vm: &DesiredVm, id: VmId, taken: &Taken) -> Diagnostic {
     let what = format!("template `{}` ({id}) is on node `{}`", vm.template_name, taken.node);
     let hint =
         "a VM is cloned on the node that has its template: name that node with `--target`, or make the template here";
-    Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint)
+    Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).about(Key::TemplateName).hint(hint)
 }
 
 /// Says that a VM cannot be cloned from a template, if that is on another node than the VM is to be.
@@ -114,9 +115,9 @@ fn on_another_node(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Di
         return None;
     }
     let name = vm.template_name.as_str();
-    let what = format!("template `{name}` ({source}) is on node `{there}`, VM {} on node `{here}`", vm.vm_id);
+    let what = format!("template `{name}` ({source}) is on node `{there}`, the VM on node `{here}`");
     let hint = format!("name a template that is on node `{here}`");
-    Some(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).hint(hint))
+    Some(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).about(Key::TemplateName).hint(hint))
 }
 
 /// The storage that the disk of a template lies on, or will lie on.
@@ -146,7 +147,7 @@ fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Diagnostic>
         vm.boot_disk_storage
     );
     let hint = format!("set `boot_disk_storage` to `{storage}`, or `full_clone` to true");
-    Some(Diagnostic::error(codes::LINKED_ELSEWHERE, text).vm(vm.vm_id).hint(hint))
+    Some(Diagnostic::error(codes::LINKED_ELSEWHERE, text).vm(vm.vm_id).about(Key::BootDiskStorage).hint(hint))
 }
 
 /// Bridge, CPUs, memory and name against the node. `live`: the VM, where it exists.
@@ -155,7 +156,7 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
     let node = scene.node(vm.vm_id);
     let on = placement::on(node, scene.observed);
     if scene.observed.ha.contains(&vm.vm_id) {
-        let text = format!("the HA manager looks after VM {}: it may start or stop it at any time", vm.vm_id);
+        let text = "the HA manager looks after the VM, and may start or stop it at any time";
         found.push(Diagnostic::notice(codes::HA_MANAGED, text).vm(vm.vm_id));
     }
     if !node.bridges.contains_key(&vm.network_bridge) {
@@ -163,6 +164,7 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
         found.push(
             Diagnostic::error(codes::UNKNOWN_BRIDGE, format!("there is no bridge `{}`{on}", vm.network_bridge))
                 .vm(vm.vm_id)
+                .about(Key::NetworkBridge)
                 .hint(known_words("bridges", &vm.network_bridge, &known)),
         );
     }
@@ -172,7 +174,9 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
     let others = scene.names.get(vm.vm_name.as_str()).map_or(&[][..], Vec::as_slice);
     if let Some(other) = others.iter().find(|other| **other != vm.vm_id) {
         found.push(
-            Diagnostic::warning(codes::NAME_TAKEN, format!("VM {other} is also called `{}`", vm.vm_name)).vm(vm.vm_id),
+            Diagnostic::warning(codes::NAME_TAKEN, format!("VM {other} is also called `{}`", vm.vm_name))
+                .vm(vm.vm_id)
+                .about(Key::VmName),
         );
     }
     found
@@ -180,14 +184,14 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
 
 /// Says that a VM is not new and not finished either.
 pub(super) fn completed(vm: &DesiredVm) -> Diagnostic {
-    let text = format!("VM {} was not finished by an earlier run: it is completed", vm.vm_id);
+    let text = "left unfinished by an earlier run: apply does the rest";
     Diagnostic::notice(codes::UNFINISHED, text).vm(vm.vm_id)
 }
 
 /// Anything but our own half-made clone that is locked is left alone; and so is a VM on whose disks a task works.
 pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed) -> Option<Diagnostic> {
     let Some(task) = observed.working.get(&vm) else { return unlocked(vm, live) };
-    let what = format!("a task is working on the disks of VM {vm} ({task})");
+    let what = format!("a task is working on the disks ({task})");
     let hint = "wait until it has ended, then plan again";
     Some(Diagnostic::error(codes::TASK_RUNNING, what).vm(vm).hint(hint))
 }
@@ -195,7 +199,7 @@ pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed) -> Option<D
 /// A VM that is locked is left alone.
 pub(super) fn unlocked(vm: VmId, live: &VmObserved) -> Option<Diagnostic> {
     let lock = live.lock.as_deref()?;
-    let what = format!("VM {vm} is locked ({lock})");
+    let what = format!("locked ({lock})");
     Some(Diagnostic::error(codes::LOCKED, what).vm(vm).hint(unlocking(live, lock)))
 }
 
@@ -221,21 +225,18 @@ pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Arc<Mount>]) ->
     let notice = |code: &'static str, what: String| Diagnostic::notice(code, what).vm(vm.vm_id);
     let mut found: Vec<Diagnostic> = image::made_otherwise(vm, record).into_iter().collect();
     if !record.template.is_empty() && record.template != vm.template_name && vm.cloud_image.is_none() {
-        let what = format!(
-            "VM {} was cloned from `{}`; another `template_name` changes nothing after creation",
-            vm.vm_id, record.template
-        );
-        found.push(notice(codes::TEMPLATE_CHANGED, what));
+        let what = format!("cloned from `{}`; another `template_name` changes nothing after creation", record.template);
+        found.push(notice(codes::TEMPLATE_CHANGED, what).about(Key::TemplateName));
     }
     let declared = |feature: &str| vm.features.iter().any(|declared| *declared.name == *feature);
     found.extend(record.features.keys().filter(|feature| !declared(feature)).map(|feature| {
         let what = format!("feature `{feature}` is no longer declared; what it did stays (there is no uninstall)");
-        notice(codes::FEATURE_REMOVED, what)
+        notice(codes::FEATURE_REMOVED, what).about(Key::Features)
     }));
     let mounted = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
     found.extend(record.volumes.iter().filter(|(at, _)| !mounted(at)).map(|(at, source)| {
         let what = format!("`{at}` is no longer declared: it is unmounted, what is on {source} stays");
-        notice(codes::VOLUME_REMOVED, what)
+        notice(codes::VOLUME_REMOVED, what).about(Key::Volumes)
     }));
     found
 }
@@ -246,7 +247,7 @@ pub(super) fn directory(vm: &DesiredVm, mount: &Mount, observed: &Observed) -> O
     let entries = placement::node_of(vm.vm_id, observed).directories.get(&normal_path(path))?;
     let what = if *entries == 1 { "1 entry, which is".to_owned() } else { format!("{entries} entries, which are") };
     let text = format!("`{path}` is there already and has {what} kept");
-    Some(Diagnostic::notice(codes::DIRECTORY_IN_USE, text).vm(vm.vm_id))
+    Some(Diagnostic::notice(codes::DIRECTORY_IN_USE, text).vm(vm.vm_id).about(mount.key()))
 }
 
 /// The target must be able to export what it is to export.
@@ -258,7 +259,8 @@ pub(super) fn nfs_server(vm: &DesiredVm, observed: &Observed) -> Option<Diagnost
     let what = format!("{} has no NFS server to export the VM's directory with", placement::called(node, observed));
     let install = "`apt install nfs-kernel-server` on the node, or name another server in the config";
     let hint = node.nfs_hint.as_deref().unwrap_or(install);
-    Some(Diagnostic::error(codes::NO_NFS_SERVER, what).vm(vm.vm_id).hint(hint))
+    let key = if vm.volumes.is_empty() { Key::Features } else { Key::Volumes };
+    Some(Diagnostic::error(codes::NO_NFS_SERVER, what).vm(vm.vm_id).about(key).hint(hint))
 }
 
 /// Says that changed utilities are staged without running anything.
@@ -267,7 +269,7 @@ pub(super) fn utilities(vm: &DesiredVm, record: &Record, staged: &BTreeMap<Strin
         |name: &&String| name.as_str() != super::CONTEXT_FILE && record.staged.get(*name) != staged.get(*name);
     let name = staged.keys().find(changed)?;
     let what = format!("`{name}` changed: it is staged again, no feature runs for that");
-    Some(Diagnostic::notice(codes::UTILITIES_CHANGED, what).vm(vm.vm_id))
+    Some(Diagnostic::notice(codes::UTILITIES_CHANGED, what).vm(vm.vm_id).about(Key::Features))
 }
 
 /// Description and record together must fit into the notes. What was applied is the first to be left out.
@@ -284,14 +286,13 @@ pub(super) fn notes(vm: &DesiredVm, record: &mut Record) -> Option<Diagnostic> {
     }
     let error = fitting.err()?;
     let hint = "shorten `description`: phoenix keeps its record in the same notes";
-    Some(Diagnostic::error(codes::NOTES_TOO_LONG, error.to_string()).vm(vm.vm_id).hint(hint))
+    Some(Diagnostic::error(codes::NOTES_TOO_LONG, error.to_string()).vm(vm.vm_id).about(Key::Description).hint(hint))
 }
 
 /// Says that a VM stays which the file does not declare and whose record names this project. The record is a claim of
 /// the accounts that may write the VM's notes.
 pub(super) fn undeclared(live: &VmObserved, project: &str) -> Diagnostic {
-    let what =
-        format!("VM {} `{}` claims to belong to project `{project}` and is not declared; it stays", live.id, live.name);
+    let what = format!("not declared, and left alone; its record says that it belongs to project `{project}`");
     let hint = format!("`phoenix destroy {}` or `phoenix apply --prune` removes it", live.id);
     Diagnostic::notice(codes::UNDECLARED, what).vm(live.id).hint(hint)
 }

@@ -135,7 +135,7 @@ pub fn judge(claims: &BTreeMap<VmId, Claim>, own: &BTreeSet<IpAddr>, one_network
         }
         let by = if is_fixed { "the configuration" } else { "the guest" };
         for (why, ips) in left_out {
-            let what = format!("{by} of VM {vm} says {}, {why}: left out", named(&ips));
+            let what = format!("{by} says {}, {why}: left out", named(&ips));
             reach.notices.push(Diagnostic::notice(codes::ADDRESS_LEFT_OUT, what).vm(*vm));
         }
         reach.notices.extend(contradicted(*vm, claim));
@@ -159,7 +159,7 @@ fn contradicted(vm: VmId, claim: &Claim) -> Option<Diagnostic> {
         return None;
     }
     let fixed: Vec<IpAddr> = claim.fixed.iter().copied().collect();
-    let what = format!("the guest of VM {vm} says {}, and {} is fixed for it", named(&said), named(&fixed));
+    let what = format!("the guest says {}, and {} is fixed for it", named(&said), named(&fixed));
     let hint = "it gets a fixed address when it boots; a guest that has another then was changed from within";
     Some(Diagnostic::notice(codes::ADDRESS_DIFFERS, what).vm(vm).hint(hint))
 }
@@ -235,37 +235,33 @@ mod tests {
             (
                 "100 fixed 192.0.2.10 said 192.0.2.66",
                 "100 192.0.2.10",
-                vec!["the guest of VM 100 says 192.0.2.66, and 192.0.2.10 is fixed for it"],
+                vec!["the guest says 192.0.2.66, and 192.0.2.10 is fixed for it"],
             ),
             (
                 "100 said 127.0.0.1 169.254.1.2 ::ffff:127.0.0.2 224.0.0.1 0.0.0.0",
                 "",
                 vec![
-                    "the guest of VM 100 says 0.0.0.0, 127.0.0.1, 127.0.0.2, 169.254.1.2 and 1 more, which leads to no other \
-                     machine: left out",
+                    "the guest says 0.0.0.0, 127.0.0.1, 127.0.0.2, 169.254.1.2 and 1 more, which leads to no other machine: \
+                     left out",
                 ],
             ),
             (
                 "100 said 192.0.2.1 2001:db8::1 192.0.2.10",
                 "100 192.0.2.10",
-                vec!["the guest of VM 100 says 192.0.2.1, 2001:db8::1, which is a node's own: left out"],
+                vec!["the guest says 192.0.2.1, 2001:db8::1, which is a node's own: left out"],
             ),
-            (
-                "100 fixed 192.0.2.1",
-                "",
-                vec!["the configuration of VM 100 says 192.0.2.1, which is a node's own: left out"],
-            ),
+            ("100 fixed 192.0.2.1", "", vec!["the configuration says 192.0.2.1, which is a node's own: left out"]),
             (
                 "100 fixed 192.0.2.10\n101 said ::ffff:192.0.2.10 192.0.2.11",
                 "100 192.0.2.10\n101 192.0.2.11",
-                vec!["the guest of VM 101 says 192.0.2.10, which is the fixed address of VM 100: left out"],
+                vec!["the guest says 192.0.2.10, which is the fixed address of VM 100: left out"],
             ),
             (
                 "100 said 192.0.2.10 192.0.2.12\n101 said 192.0.2.10",
                 "100 192.0.2.12",
                 vec![
-                    "the guest of VM 100 says 192.0.2.10, which the guest of VM 101 says, too: left out",
-                    "the guest of VM 101 says 192.0.2.10, which the guest of VM 100 says, too: left out",
+                    "the guest says 192.0.2.10, which the guest of VM 101 says, too: left out",
+                    "the guest says 192.0.2.10, which the guest of VM 100 says, too: left out",
                 ],
             ),
             // What is fixed stays fixed, whatever others say or have.
@@ -273,7 +269,7 @@ mod tests {
             (
                 "100 fixed 192.0.2.10 said 192.0.2.10 192.0.2.11\n101 said 192.0.2.11",
                 "100 192.0.2.10",
-                vec!["the guest of VM 101 says 192.0.2.11, which the guest of VM 100 says, too: left out"],
+                vec!["the guest says 192.0.2.11, which the guest of VM 100 says, too: left out"],
             ),
         ] {
             let notices: Vec<String> = notices.into_iter().map(str::to_owned).collect();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Selection, codes, earlier, template};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, RecordState, VmId};
+use crate::model::{Desired, DesiredVm, Key, RecordState, VmId};
 use crate::observed::{Observed, VmObserved};
 
 /// The selected VMs, and those that they depend on or are cloned from and that are not ready yet, by VMID.
@@ -30,19 +30,19 @@ pub(super) fn with_dependencies<'d>(
             }
             if excluded(other) && template == Some(other.vm_id) {
                 let what = format!(
-                    "VM {id} is cloned from template {} `{}`, which is left out and not built",
+                    "cloned from template {} `{}`, which is left out and not built",
                     other.vm_id, other.vm_name
                 );
-                problems.push(Diagnostic::error(codes::DEPENDENCY_LEFT_OUT, what).hint("select it, too").vm(id));
+                let problem = Diagnostic::error(codes::DEPENDENCY_LEFT_OUT, what).hint("select it, too");
+                problems.push(problem.vm(id).about(Key::TemplateName));
             } else if excluded(other) {
-                let what = format!(
-                    "VM {id} depends on VM {} `{}`, which is left out and not ready",
-                    other.vm_id, other.vm_name
-                );
+                let what =
+                    format!("depends on VM {} `{}`, which is left out and not ready", other.vm_id, other.vm_name);
                 problems.push(
                     Diagnostic::warning(codes::DEPENDENCY_LEFT_OUT, what)
                         .hint("it is not waited for; select it, too")
-                        .vm(id),
+                        .vm(id)
+                        .about(Key::DependsOn),
                 );
             } else {
                 taken.insert(other.vm_id);

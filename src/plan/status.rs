@@ -93,12 +93,24 @@ pub struct StatusVm {
 pub struct StatusPending {
     /// The option in Proxmox's words.
     pub option: String,
+    /// As the config calls it; the option's own name where no key stands for it. Absent in documents of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// What the running VM has; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<String>,
     /// What it will have; absent: the option goes away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
+}
+
+impl StatusPending {
+    /// What people read: as the config calls it.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        self.key.as_deref().unwrap_or(&self.option)
+    }
 }
 
 /// A value that somebody changed outside phoenix since the last apply.
@@ -281,8 +293,8 @@ fn drifted(change: &Change) -> StatusDrift {
 }
 
 fn pending(waiting: &Waiting) -> StatusPending {
-    let Waiting { option, active, pending } = waiting.clone();
-    StatusPending { option, active, pending }
+    let Waiting { option, key, active, pending } = waiting.clone();
+    StatusPending { option, key: Some(key), active, pending }
 }
 
 fn of_undeclared(live: &VmObserved, agents: &[VmId]) -> StatusVm {
@@ -295,7 +307,7 @@ fn of_undeclared(live: &VmObserved, agents: &[VmId]) -> StatusVm {
             .map(|(key, applied, now)| StatusDrift { key: key.to_owned(), applied, now, wished: None })
             .collect(),
         waiting: live.pending.keys().cloned().collect(),
-        pending: diff::waiting(live).iter().map(pending).collect(),
+        pending: diff::waiting(live, None).iter().map(pending).collect(),
         features: ran.map(|name| (name.clone(), FeatureState::Ran)).collect(),
         ..seen(live.id, Some(live), Some(live), agents)
     }

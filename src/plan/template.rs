@@ -14,21 +14,19 @@ pub(super) fn otherwise(vm: &DesiredVm, live: &VmObserved, record: &Record) -> O
         (false, false, false) | (true, true, true) => return None,
         (true, true, false) if !record.state.is_ready() => return None,
         (true, true, false) => (
-            format!("VM {id} was built as a template, and somebody made a VM of it again"),
+            "built as a template, and made a VM again by another process or an administrator".to_owned(),
             format!("`qm template {id}` makes it a template again; {anew}"),
         ),
         (false, false, true) => {
-            (format!("VM {id} has been converted to a template"), "choose another `vm_id`".to_owned())
+            ("the VM has been converted to a template".to_owned(), "choose another `vm_id`".to_owned())
         }
-        (true, false, _) => {
-            (format!("VM {id} was not made to become a template: `is_template` counts when a VM is made"), anew)
-        }
+        (true, false, _) => ("not made to become a template: `is_template` counts when a VM is made".to_owned(), anew),
         (false, true, _) => (
-            format!("VM {id} was made to become a template: taking `is_template` away does not make a VM of it"),
+            "made to become a template: taking `is_template` away does not make a VM of it".to_owned(),
             format!("put `is_template` back; {anew}"),
         ),
     };
-    Some(Diagnostic::error(codes::IS_TEMPLATE, what).hint(hint))
+    Some(Diagnostic::error(codes::IS_TEMPLATE, what).about(Key::IsTemplate).hint(hint))
 }
 
 /// Whether a VM of ours is a template that was built to its end.
@@ -67,11 +65,11 @@ pub(super) fn differs(vm: &DesiredVm, live: &VmObserved, record: &Record, scene:
     if keys.is_empty() {
         return None;
     }
-    let keys = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    let named = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     let id = vm.vm_id;
-    let what = format!("template {id} `{}` stays as it was built; the file says otherwise of {keys}", live.name);
+    let what = format!("the template stays as it was built; the file says otherwise of {named}");
     let hint = format!("`phoenix destroy {id}`, and the next apply builds it anew");
-    Some(Diagnostic::notice(codes::TEMPLATE_BUILT, what).vm(id).hint(hint))
+    Some(Diagnostic { keys, ..Diagnostic::notice(codes::TEMPLATE_BUILT, what).vm(id).hint(hint) })
 }
 
 /// Kinds of storage whose volumes Proxmox makes no template of.
@@ -87,7 +85,7 @@ pub(super) fn storage(vm: &DesiredVm, scene: &Scene<'_>) -> Option<Diagnostic> {
     let storage = storage.filter(|storage| WITHOUT.contains(&storage.kind.as_str()))?;
     let what = format!("storage `{id}` is of type {}, which has no templates", storage.kind);
     let hint = "name another one in `boot_disk_storage`: its clones can lie here all the same";
-    Some(Diagnostic::error(codes::UNUSABLE_STORAGE, what).vm(vm.vm_id).hint(hint))
+    Some(Diagnostic::error(codes::UNUSABLE_STORAGE, what).vm(vm.vm_id).about(Key::BootDiskStorage).hint(hint))
 }
 
 /// What becomes a template needs a cloud-init drive: without one, cloud-init switches itself off in most images, and
@@ -97,14 +95,15 @@ pub(super) fn drive(vm: &DesiredVm, source: &VmObserved) -> Option<Diagnostic> {
     let what = "a template without a cloud-init drive: cloud-init may be switched off in its guest, which cannot be \
                 cleaned then";
     let hint = "a `user_config` or `network_config` brings a drive";
-    let problem = || Diagnostic::warning(codes::TEMPLATE_WITHOUT_DRIVE, what).vm(vm.vm_id).hint(hint);
+    let problem =
+        || Diagnostic::warning(codes::TEMPLATE_WITHOUT_DRIVE, what).vm(vm.vm_id).about(Key::IsTemplate).hint(hint);
     (vm.is_template && source.cloud_init.drive.is_none() && !configured).then(problem)
 }
 
 /// Proxmox makes no template of a VM that has snapshots.
 pub(super) fn snapshots(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
     let (id, name) = (live.id, live.snapshots.first().filter(|_| vm.is_template)?);
-    let what = format!("VM {id} has the snapshot `{name}`: a VM with snapshots does not become a template");
+    let what = format!("snapshot `{name}` is there: a VM with snapshots does not become a template");
     let hint = format!("`qm delsnapshot {id} {name}` removes it");
-    Some(Diagnostic::error(codes::SNAPSHOTS, what).vm(id).hint(hint))
+    Some(Diagnostic::error(codes::SNAPSHOTS, what).vm(id).about(Key::IsTemplate).hint(hint))
 }

@@ -58,7 +58,7 @@ pub(super) fn left(vm: VmId, exists: bool, observed: &Observed) -> Option<Diagno
     let more = volumes.len().saturating_sub(MOST);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let what = format!(
-        "volumes of VMID {vm} are there that no VM's configuration names: {}{more}",
+        "volumes of this VMID are there that no VM's configuration names: {}{more}",
         volumes.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ")
     );
     let free = volumes.iter().take(MOST).map(|volume| format!("`pvesm free {volume}`")).collect::<Vec<_>>().join(", ");

@@ -58,7 +58,7 @@ impl<'o> Verified<'o> {
         matches!(self.0, Some(GuestSeen::Looked { lost_results, .. }) if lost_results.contains(feature))
     }
 
-    /// Whether somebody looked and got no answer.
+    /// Whether it was looked at and did not answer.
     pub(super) fn is_silent(self) -> bool {
         matches!(self.0, Some(GuestSeen::Silent { .. }))
     }
@@ -66,7 +66,7 @@ impl<'o> Verified<'o> {
     /// Says that the guest could not be looked into.
     pub(super) fn silent(self, vm: VmId) -> Option<Diagnostic> {
         let Some(GuestSeen::Silent { what, hint }) = self.0 else { return None };
-        let text = format!("the guest of VM {vm} could not be verified: {what}");
+        let text = format!("the guest could not be verified: {what}");
         Some(Diagnostic { hint: hint.clone(), ..Diagnostic::warning(codes::GUEST_SILENT, text).vm(vm) })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, Settings, normal_path};
+use crate::model::{Desired, DesiredVm, Key, Settings, normal_path};
 use crate::observed::{Node, Observed};
 
 use super::words::known_words;
@@ -49,6 +49,8 @@ pub(super) fn resolve(vm: &DesiredVm, settings: &Settings, observed: &Observed) 
                     ),
                 )
                 .vm(vm.vm_id)
+                .about(Key::NetworkBridge)
+                .about(Key::Features)
                 .hint("set `hypervisor.persistent_storage.server` to an address the guests reach"),
             );
         }
@@ -144,7 +146,8 @@ fn unknown_share(vm: &DesiredVm, share: &str, settings: &Settings, node: &Node) 
         codes::UNKNOWN_SHARE,
         format!("share `{share}` is neither in `hypervisor.nfs_shares` nor a storage of type nfs on the target"),
     )
-    .vm(vm.vm_id);
+    .vm(vm.vm_id)
+    .about(Key::Volumes);
     problem.hint = Some(known_words("shares", share, &known));
     problem
 }

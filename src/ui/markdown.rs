@@ -2,6 +2,7 @@
 //!
 //! Made from the document, so that a saved plan looks like a fresh one.
 
+use super::findings::{Found as _, grouped};
 use super::text::safe;
 use super::verdict;
 use crate::model::{Disruption, Outcome};
@@ -9,6 +10,9 @@ use crate::plan::document::{DocumentAction, DocumentChange, DocumentProblem, Doc
 
 /// Git servers cut or refuse comments beyond 65,536 characters.
 pub const MOST_CHARACTERS: usize = 65_000;
+
+/// Findings beyond these are counted: a thousand VMs can have a thousand that differ.
+const MOST_FINDINGS: usize = 20;
 
 /// Renders a plan in at most [`MOST_CHARACTERS`] characters; says what was left out.
 #[must_use]
@@ -63,21 +67,16 @@ fn tail(plan: &PlanDocument) -> String {
 }
 
 fn problems<'p>(problems: impl Iterator<Item = &'p DocumentProblem>, title: &str, out: &mut String) {
-    let mut problems = problems.peekable();
-    if problems.peek().is_none() {
+    let findings = grouped(problems);
+    if findings.is_empty() {
         return;
     }
     out.push_str(&format!("\n{title}:\n\n"));
-    let mut more = 0;
-    for (at, problem) in problems.enumerate() {
-        // A thousand VMs can have a thousand notices of one kind.
-        if at >= 20 {
-            more += 1;
-            continue;
-        }
-        let vm = problem.vm.map(|vm| format!(" {vm}:")).unwrap_or_default();
-        let hint = problem.hint.as_ref().map(|hint| format!(" ({})", plain(hint))).unwrap_or_default();
-        out.push_str(&format!("- {}{vm} {}{hint}\n", code(&problem.code), plain(&problem.message)));
+    let more = findings.len().saturating_sub(MOST_FINDINGS);
+    for finding in findings.iter().take(MOST_FINDINGS) {
+        let [_, rule, _] = finding.first.says();
+        let hint = finding.hint.as_deref().map(|hint| format!(" ({})", plain(hint))).unwrap_or_default();
+        out.push_str(&format!("- {} {}{hint}\n", code(rule), plain(&finding.sentence())));
     }
     if more > 0 {
         out.push_str(&format!("- and {more} more\n"));
@@ -115,7 +114,7 @@ fn block(vm: &DocumentVm) -> String {
         let shown = |value: &Option<String>| value.as_deref().map_or("*unset*".to_owned(), cell);
         out.push_str(&format!(
             "| {} | {} | {} | {} |\n",
-            cell(&waiting.option),
+            cell(waiting.called()),
             shown(&waiting.active),
             shown(&waiting.pending),
             vm.waiting_words()

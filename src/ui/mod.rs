@@ -4,6 +4,7 @@ pub mod commands;
 pub mod diagnostics;
 pub mod edit;
 mod failure;
+pub mod findings;
 pub mod graph;
 pub mod html;
 pub mod inventory;

@@ -114,7 +114,7 @@ fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
             |value: &Option<String>| value.as_deref().map_or("(unset)".to_owned(), |text| safe(text).into_owned());
         let (now, then) = (value(&waiting.active), value(&waiting.pending));
         let text = format!("{now} → {then} {}", vm.waiting_words());
-        let key = format!("  ! {}", safe(&waiting.option));
+        let key = format!("  ! {}", safe(waiting.called()));
         out.push_str(&entry(&key, &text, "", Role::Attention, view));
     }
     for (word, list, role) in [("erases", &vm.erases, Role::Failure), ("stays", &vm.keeps, Role::Plain)] {

@@ -1,5 +1,6 @@
 //! How the VMs are, for people: a table, on a screen or in Markdown.
 
+use super::findings::{Found as _, grouped};
 use super::layout::{count, cut, pad, wrap};
 use super::markdown::{code, plain};
 use super::table::dense;
@@ -34,7 +35,7 @@ pub fn render(status: &StatusDocument, width: usize) -> String {
     for vm in &status.vms {
         let mut details = details(vm);
         for problem in status.problems_of(vm.vm) {
-            details.push(("problem", problem.message.clone()));
+            details.push(("problem", problem.bare().to_owned()));
             details.extend(problem.hint.iter().map(|hint| ("", format!("hint: {hint}"))));
         }
         if !details.is_empty() {
@@ -77,9 +78,10 @@ pub fn markdown(status: &StatusDocument) -> String {
             out.push_str(&format!("\n- {} {}, {label}: {}", vm.vm, plain(&vm.name), plain(&text)));
         }
     }
-    for problem in &status.problems {
-        let hint = problem.hint.as_ref().map(|hint| format!(" – hint: {}", plain(hint))).unwrap_or_default();
-        out.push_str(&format!("\n- {} {}: {}{hint}", problem.severity, code(&problem.code), plain(&problem.message)));
+    for finding in grouped(&status.problems) {
+        let [severity, rule, _] = finding.first.says();
+        let hint = finding.hint.as_deref().map(|hint| format!(" – hint: {}", plain(hint))).unwrap_or_default();
+        out.push_str(&format!("\n- {severity} {}: {}{hint}", code(rule), plain(&finding.sentence())));
     }
     format!("{}\n", out.trim_end())
 }
@@ -175,7 +177,7 @@ fn details(vm: &StatusVm) -> Vec<(&'static str, String)> {
     }
     for waiting in &vm.pending {
         let [now, then] = [&waiting.active, &waiting.pending].map(|v| v.as_deref().unwrap_or("not set"));
-        found.push(("pending", format!("{}: {now} → {then} after a restart", waiting.option)));
+        found.push(("pending", format!("{}: {now} → {then} after a restart", waiting.called())));
     }
     let open: Vec<&str> =
         vm.features.iter().filter(|(_, state)| **state == FeatureState::ToRun).map(|(name, _)| name.as_str()).collect();

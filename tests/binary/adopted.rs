@@ -91,7 +91,11 @@ fn acting(scene: &Scene) -> Vec<String> {
 fn imported(scene: &Scene) {
     let before = scene.world();
     let ran = scene.phoenix(&["import", "--all"]);
-    check(&ran, 0, &["10 VMs written", "1 VM left out", "VM 9000 `ubuntu-22.04-cloud-template-v3` is a template"]);
+    check(
+        &ran,
+        0,
+        &["10 VMs written", "1 VM left out", "VM 9000 `ubuntu-22.04-cloud-template-v3`: the VM is a template"],
+    );
     assert!(scene.world() == before, "import changed something on the target");
     let text = scene.config();
     snapbox::assert_data_eq!(text, snapbox::Data::read_from(&fixtures().join("imported.json"), None).raw());
@@ -175,7 +179,7 @@ fn check_move(scene: &Scene) {
 /// One is protected and stays, one is retired, one is removed behind phoenix's back.
 fn check_ends(scene: &Scene) {
     let before = confs(scene);
-    check(&scene.phoenix(&["destroy", "109", "--yes-destroy", "mail"]), 1, &["VM 109 is protected"]);
+    check(&scene.phoenix(&["destroy", "109", "--yes-destroy", "mail"]), 1, &["VM 109 `mail`: the VM is protected"]);
     assert!(confs(scene) == before);
 
     let mut config: Value = serde_json::from_str(&scene.config()).unwrap();

@@ -59,7 +59,7 @@ fn memory_is_an_update_of_one_vm_that_needs_a_restart() {
     assert_eq!(acted(&ran), ["1001/configure", "1001/record", "1001/stage-scripts"]);
     // What waits is shown, and is no change any more.
     assert_eq!(scene.plan_code(), Some(0));
-    check(&scene.phoenix(&["plan"]), 0, &["! memory", "8192 → 6144 waits for a restart", "0 to update"]);
+    check(&scene.phoenix(&["plan"]), 0, &["! memory_mb", "8192 → 6144 waits for a restart", "0 to update"]);
     assert_eq!(scene.phoenix(&["apply", "--auto-approve", "--detailed-exitcode"]).code, Some(8));
     assert_eq!(scene.phoenix(&["apply", "--auto-approve"]).code, Some(0));
 }
@@ -203,9 +203,9 @@ fn preflight_tells_everything_at_once_and_nothing_is_done() {
             "there is no storage `local-zsf`",
             "did you mean `local-zfs`?",
             "there is no bridge `vmbr9`",
-            "has 3 GiB, wished are 2: a disk never shrinks",
+            "has 3 GiB, the file says 2: a disk never shrinks",
             "set `boot_disk_size_gb` to 3 or more",
-            "396 CPUs are wished",
+            "396 CPUs are asked for",
             "! 1000 rumpledev",
             "blocked, see the errors",
             "the plan has errors; nothing was done",

@@ -81,7 +81,7 @@ fn what_a_move_leaves_is_erased_only_when_asked() {
     check(
         &scene.phoenix(&["plan", "--delete-source"]),
         0,
-        &["when scsi0 of VM 1000 has moved, local-zfs:vm-1000-disk-0 is erased"],
+        &["when scsi0 has moved, local-zfs:vm-1000-disk-0 is erased"],
     );
     check(&scene.phoenix(&DELETE), 0, &[]);
     assert!(!scene.conf(1000).contains("unused"), "{}", scene.conf(1000));
@@ -109,15 +109,15 @@ fn what_forbids_a_move_is_told_before() {
             wished(),
             "protection: 1\n",
             &["plan", "--delete-source"],
-            "VM 1000 is protected: local-zfs:vm-1000-disk-0 must not be erased",
+            "the VM is protected: local-zfs:vm-1000-disk-0 must not be erased",
         ),
-        ("locked", wished(), "lock: backup\n", &["plan"], "VM 1000 is locked (backup)"),
+        ("locked", wished(), "lock: backup\n", &["plan"], ": locked (backup)"),
         (
             "a pending disk",
             wished(),
             "\n[PENDING]\nscsi0: local-zfs:vm-1000-disk-0,cache=none,size=8G\n",
             &["plan"],
-            "another value of scsi0 waits for a restart of VM 1000",
+            "another value of scsi0 waits for a restart: the disk cannot move",
         ),
     ] {
         let scene = made();
@@ -132,11 +132,7 @@ fn what_forbids_a_move_is_told_before() {
     // Snapshots that are not erased stay where they are, which is said.
     let scene = made();
     scene.set_conf(1000, &(scene.conf(1000) + snapshot));
-    check(
-        &scene.phoenix(&["plan"]),
-        0,
-        &["snapshots of VM 1000 do not move, they stay with local-zfs:vm-1000-disk-0: `before`"],
-    );
+    check(&scene.phoenix(&["plan"]), 0, &["snapshots do not move, they stay with local-zfs:vm-1000-disk-0: `before`"]);
     check(&scene.apply(), 0, &[]);
     assert!(scene.conf(1000).ends_with("[before]\nscsi0: local-zfs:vm-1000-disk-0,size=8G\n"), "{}", scene.conf(1000));
 }
@@ -158,7 +154,7 @@ fn a_disk_that_somebody_moves_is_left_alone() {
     fs::write(&task, "").unwrap();
     let held = fs::File::open(&task).unwrap();
     held.lock().unwrap();
-    check(&scene.apply(), 1, &["a task is working on the disks of VM 1000 (qmmove)"]);
+    check(&scene.apply(), 1, &["a task is working on the disks (qmmove)"]);
     drop(held);
     check(&scene.apply(), 0, &[]);
 }
@@ -196,7 +192,7 @@ fn what_the_guest_lacks_waits_for_the_restart_that_its_agent_waits_for() {
                 let pending = if waits { format!("\n[PENDING]\n{on}") } else { String::new() };
                 conf.replace(on, "") + &pending
             });
-            let open = "the guest agent of VM 1000 is off until the VM restarts, so this is left open: await-network, \
+            let open = "the guest agent is off until the VM restarts, so this is left open: await-network, \
                         grow-filesystem, mount /srv/data, stage-scripts, feature install_docker";
             check(&scene.phoenix(&["plan"]), 0, &[open, "`phoenix apply --restart` restarts the VM and does it"]);
             let ran = scene.apply();

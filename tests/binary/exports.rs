@@ -66,7 +66,7 @@ fn what_the_node_needs_itself_is_refused_whoever_allows_it() {
             allow(&scene, r#"{ "host_paths": ["/srv", "/mnt", "/quickOS"] }"#);
             for verb in [&["plan"][..], &["apply", "--auto-approve"], &["create", "1000"]] {
                 let ran = scene.phoenix(verb);
-                check(&ran, 1, &["error[T080]", &format!("VM 1000 may not have `{real}`"), "nothing can allow that"]);
+                check(&ran, 1, &["error[T080]", &format!("the VM may not have `{real}`"), "nothing can allow that"]);
                 nothing_done(&scene, real);
             }
         });
@@ -77,8 +77,7 @@ fn what_the_node_needs_itself_is_refused_whoever_allows_it() {
 fn an_administrator_allows_a_directory_in_the_file_or_on_the_command_line() {
     each(|place| {
         let scene = place.scene(&config("/srv/data", "/srv/data"));
-        let refused =
-            ["VM 1000 may not have `/srv/data`", r#"{"host_paths":["/srv/data"]} in /etc/phoenix/allow.json"#];
+        let refused = ["the VM may not have `/srv/data`", r#"{"host_paths":["/srv/data"]} in /etc/phoenix/allow.json"#];
         check(&scene.phoenix(&["apply", "--auto-approve"]), 1, &refused);
         nothing_done(&scene, "not allowed");
         // Others could have written it.
@@ -88,7 +87,7 @@ fn an_administrator_allows_a_directory_in_the_file_or_on_the_command_line() {
         check(&scene.phoenix(&["apply", "--auto-approve"]), 1, &["warning[T081]", "its mode is 0666", refused[0]]);
         nothing_done(&scene, "not trusted");
         fs::set_permissions(dir.join("allow.json"), Permissions::from_mode(0o644)).unwrap();
-        check(&scene.phoenix(&["plan"]), 0, &["VM 1000 will be able to write all of /srv/data on the node"]);
+        check(&scene.phoenix(&["plan"]), 0, &["the guest will be able to write all of /srv/data on the node"]);
         fs::remove_file(dir.join("allow.json")).unwrap();
         // Only for this run.
         check(&scene.phoenix(&["plan", "--allow-host-path", "/srv/dat"]), 1, &refused);
@@ -142,7 +141,7 @@ fn a_saved_plan_and_a_recording_carry_what_was_allowed() {
     assert_eq!(exported(&scene).as_deref(), Some("/srv/data/"));
     // A recording has the node's own list, and where things lie.
     check(&scene.phoenix(&["observe", "--out", "before.json"]), 0, &[]);
-    check(&scene.phoenix(&["plan", "--against", "before.json"]), 1, &["VM 1000 may not have `/srv/data`"]);
+    check(&scene.phoenix(&["plan", "--against", "before.json"]), 1, &["the VM may not have `/srv/data`"]);
     allow(&scene, r#"{ "host_paths": ["/srv"] }"#);
     check(&scene.phoenix(&["observe", "--out", "after.json"]), 0, &[]);
     check(&scene.phoenix(&["plan", "--against", "after.json"]), 0, &["1 unchanged"]);

@@ -106,7 +106,7 @@ fn an_import_under_way_is_waited_for() {
     scene.set_conf(1000, &half);
     fs::write(scene.node().join("ps"), "perl /usr/sbin/qm set 1000 --scsi0 local-zfs:0,import-from=/srv/x.img\n")
         .unwrap();
-    let says = "the import of an image into VM 1000, begun by an earlier run, is still at work: apply waits";
+    let says = "the import of an image into it, begun by an earlier run, is still at work: apply waits";
     check(&scene.phoenix(&["plan"]), 0, &[says]);
     let mut waiting = scene.begin();
     assert!(waiting.waits_for("the clone or import into VM 1000 that an earlier run began"));
@@ -224,7 +224,7 @@ fn another_image_changes_nothing() {
     scene.declare(&other);
     let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
     assert_eq!(plan.code, Some(0), "{}", plan.out);
-    assert!(plan.err.contains("was made from another image"), "{}", plan.err);
+    assert!(plan.err.contains("made from another image"), "{}", plan.err);
 }
 
 /// A VM is made from an image that lies on the node.
@@ -296,7 +296,7 @@ fn a_vmid_that_is_only_reserved_is_told_and_left_alone() {
     ] {
         fs::write(scene.node().join("qemu-server/1000.conf"), conf).unwrap();
         let ran = scene.apply();
-        check(&ran, 1, &[if reserved { "VMID 1000 is only reserved" } else { "VMID 1000 is taken by the VM" }]);
+        check(&ran, 1, &[if reserved { "the VMID is only reserved" } else { "the VMID is taken by the VM" }]);
         if reserved {
             check(&ran, 1, &["`qm unlock 1000`, then `qm destroy 1000`"]);
         }
@@ -335,7 +335,7 @@ fn a_vm_that_the_file_lost_comes_back_with_its_image() {
     let vms = imported(json!({ "vm_defaults": from, "virtual_machines": [] }), &["3 VMs written"]);
     assert_eq!((vms[0].get("cloud_image"), &vms[2]["template_name"]), (None, &template["template_name"]));
     // Nobody has it.
-    let says = "VM 1001 was made from an image that the file does not name any more";
+    let says = "made from an image that the file does not name any more";
     let vms = imported(json!({ "virtual_machines": [] }), &["3 VMs written", says]);
     assert_eq!(vms[1].get("cloud_image"), None);
 }

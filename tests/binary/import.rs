@@ -46,20 +46,20 @@ fn what_cannot_be_imported_is_refused_with_the_reason() {
     let disk = "scsi0: local-zfs:vm-105-disk-0,size=8G\n";
     let net = "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=5\n";
     let cases = [
-        (with("template: 1\n"), "VM 105 `web` is a template"),
-        (with("lock: backup\n"), "VM 105 is locked (backup)"),
-        (with("lock: clone\n"), "VM 105 is locked (clone)"),
-        ("# qmclone temporary file\nlock: clone\n".to_owned(), "VM 105 is half cloned"),
-        (record(105, "theirs") + &plain, "VM 105 belongs to project `theirs`"),
-        (record(105, "a") + &record(105, "b") + &plain, "the record in the notes of VM 105 is broken"),
-        (format!("#<!-- phoenix nonsense -->\n{plain}"), "the record in the notes of VM 105 is broken"),
-        (but(&format!("smbios1: uuid={}\n", uuid(105)), ""), "VM 105 `web` has no uuid"),
-        (but("name: web\n", ""), "VM 105 has no name"),
+        (with("template: 1\n"), "VM 105 `web`: the VM is a template"),
+        (with("lock: backup\n"), ": locked (backup)"),
+        (with("lock: clone\n"), ": locked (clone)"),
+        ("# qmclone temporary file\nlock: clone\n".to_owned(), ": half cloned"),
+        (record(105, "theirs") + &plain, "the VM belongs to project `theirs`"),
+        (record(105, "a") + &record(105, "b") + &plain, "the record in its notes is broken"),
+        (format!("#<!-- phoenix nonsense -->\n{plain}"), "the record in its notes is broken"),
+        (but(&format!("smbios1: uuid={}\n", uuid(105)), ""), "VM 105 `web`: the VM has no uuid"),
+        (but("name: web\n", ""), ": the VM has no name"),
         (but("name: web", "name: web_server"), "`web_server` is not a DNS name: it contains `_`"),
-        (but("name: web", "name: FIRST"), "VM 105 is called `FIRST`, and so is VM 900"),
-        (but(disk, ""), "VM 105 boots from no disk that can be found"),
-        (but("order=scsi0", "order=net0"), "VM 105 boots from no disk that can be found"),
-        (but(disk, "scsi0: local:iso/a.iso,media=cdrom\n"), "VM 105 boots from no disk that can be found"),
+        (but("name: web", "name: FIRST"), "VM 900 is also called `FIRST`"),
+        (but(disk, ""), "the VM boots from no disk that can be found"),
+        (but("order=scsi0", "order=net0"), "the VM boots from no disk that can be found"),
+        (but(disk, "scsi0: local:iso/a.iso,media=cdrom\n"), "the VM boots from no disk that can be found"),
         (but(",size=8G", ""), "does not say how large scsi0 is"),
         (but("local-zfs:vm-105-disk-0", "/dev/disk/by-id/x"), "boots from /dev/disk/by-id/x, a device of the node"),
         (but(net, ""), "it has no network card net0"),
@@ -93,8 +93,7 @@ fn what_cannot_be_imported_is_refused_with_the_reason() {
 fn check_larger_than_the_node(scene: &Scene) {
     let stopped = conf(105, "web").replace("cores: 2", "cores: 1000").replace("memory: 4096", "memory: 9999999");
     scene.set_conf(105, &stopped);
-    let says =
-        ["VM 105: 9999999 MiB of memory are wished, the node has", "VM 105: 1000 CPUs are wished", "1 VM written"];
+    let says = ["9999999 MiB of memory are asked for, the node has", "1000 CPUs are asked for", "1 VM written"];
     check(&scene.phoenix(&["import", "105"]), 0, &says);
     assert!(scene.config().contains("\"started\": false"), "{}", scene.config());
     check(&scene.phoenix(&["plan"]), 0, &["notice[T007]", "notice[T009]", "1 to update"]);
@@ -103,7 +102,7 @@ fn check_larger_than_the_node(scene: &Scene) {
     let starts = ["error[T007]", "error[T009]", "the VM exists and is to be started"];
     for (from, to, says) in [
         ("\"started\": false", "\"started\": true", &starts[..]),
-        ("\"cpu_cores\": 1000", "\"cpu_cores\": 1001", &["error[T009]: 1001 CPUs are wished"]),
+        ("\"cpu_cores\": 1000", "\"cpu_cores\": 1001", &["1001 CPUs are asked for"]),
     ] {
         scene.edit(from, to);
         check(&scene.phoenix(&["plan"]), 1, says);
@@ -127,12 +126,12 @@ fn every_refusal_is_told_at_once() {
     scene.set_conf(107, &conf(107, "same"));
     scene.set_conf(108, &conf(108, "Same"));
     let says = [
-        "VM 105 is locked (backup)",
-        "VM 106 cannot be described: `c_d` is not a DNS name",
-        "VM 106 cannot be described: `cpu_cores` is `5000`",
-        "VM 108 is called `Same`, and so is VM 107",
-        "there is no VM 109",
-        "VM 9000 `ubuntu-22.04-cloud-template-v3` is a template",
+        ": locked (backup)",
+        "the VM cannot be described: `c_d` is not a DNS name",
+        "the VM cannot be described: `cpu_cores` is `5000`",
+        "VM 107 is also called `Same`",
+        "VM 109: there is no such VM",
+        "VM 9000 `ubuntu-22.04-cloud-template-v3`: the VM is a template",
     ];
     check(&scene.phoenix(&["import", "105", "106", "107", "108", "109", "9000"]), 1, &says);
     assert_eq!(scene.config(), EMPTY);
@@ -205,11 +204,7 @@ fn a_declared_vm_is_taken_over_as_it_is_declared() {
     scene.set_conf(105, &conf(105, "web"));
     scene.set_running(105);
     check(&scene.phoenix(&["apply", "--auto-approve"]), 1, &["take it over with `phoenix import 105`"]);
-    check(
-        &scene.phoenix(&["import", "105"]),
-        0,
-        &["VM 105 is not what its entry says; apply changes cpu_cores, description"],
-    );
+    check(&scene.phoenix(&["import", "105"]), 0, &["not what its entry says; apply changes cpu_cores, description"]);
     assert_eq!(scene.config(), declared.replace(" }] }", &format!(", \"adopt\": \"{}\" }}] }}", uuid(105))));
     check(&scene.phoenix(&["import", "105"]), 0, &["1 VM declared already", "Nothing to write"]);
     // `create` completes half-made VMs without asking, and this is none.
@@ -269,7 +264,7 @@ fn a_vm_of_ours_that_the_file_lost_comes_back_as_it_was() {
         scene.declare(config);
         let ran = scene.phoenix(&["import", "--all"]);
         check(&ran, 0, &["2 VMs written"]);
-        assert_eq!(ran.err.contains("the SSH keys of VM 1000 stay as they are"), !known, "{}", ran.err);
+        assert_eq!(ran.err.contains("the SSH keys stay as they are"), !known, "{}", ran.err);
         assert!(!scene.config().contains("adopt"), "{}", scene.config());
         check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["2 unchanged"]);
         let config: Value = serde_json::from_str(&scene.config()).unwrap();
@@ -288,7 +283,7 @@ fn a_vm_of_ours_that_the_file_lost_comes_back_as_it_was() {
 fn a_default_that_a_vm_lacks_is_told() {
     let scene = scene(r#"{ "vm_defaults": { "boot_order": 3 }, "virtual_machines": [] }"#);
     scene.set_conf(105, &conf(105, "web"));
-    let says = ["VM 105: apply changes `boot_order` from nothing to 3", "move the key from there into the entries"];
+    let says = [": apply changes `boot_order` from nothing to 3", "move the key from there into the entries"];
     check(&scene.phoenix(&["import", "105"]), 0, &says);
 }
 

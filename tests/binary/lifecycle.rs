@@ -140,7 +140,7 @@ fn a_vm_goes_and_its_data_stays() {
     assert!(!exports.contains("1000"), "{exports}");
     assert_eq!(fs::read_to_string(data.join("letters")).unwrap(), "dear all");
     // Asked again it is no failure; and the file still declares it.
-    check(&scene.phoenix(&["destroy", "1000", "--yes-destroy", "full"]), 0, &["there is no VM 1000"]);
+    check(&scene.phoenix(&["destroy", "1000", "--yes-destroy", "full"]), 0, &["there is no such VM"]);
     check(&scene.phoenix(&["plan"]), 0, &["Plan: 1 to create"]);
 }
 
@@ -160,7 +160,7 @@ fn nobody_agrees_by_accident() {
     }
     scene.declare(&without_the_first());
     check(&scene.phoenix(&["apply", "--prune", "--auto-approve"]), 4, &["give `--yes-destroy full`"]);
-    check(&scene.phoenix(&["apply", "--auto-approve"]), 0, &["is not declared"]);
+    check(&scene.phoenix(&["apply", "--auto-approve"]), 0, &[": not declared, and left alone"]);
     assert!(scene.bytes() == before, "something was written");
 }
 
@@ -168,8 +168,8 @@ fn nobody_agrees_by_accident() {
 fn what_must_not_go_stays() {
     type Meddling = fn(&str) -> String;
     let cases: [(&str, Meddling, &str); 6] = [
-        ("protected on the node", |conf| format!("{conf}protection: 1\n"), "VM 1000 is protected"),
-        ("locked", |conf| format!("{conf}lock: backup\n"), "VM 1000 is locked (backup)"),
+        ("protected on the node", |conf| format!("{conf}protection: 1\n"), ": the VM is protected"),
+        ("locked", |conf| format!("{conf}lock: backup\n"), ": locked (backup)"),
         (
             "another VM by now",
             |conf| conf.replace("smbios1: uuid=", "smbios1: uuid=0000"),
@@ -196,7 +196,7 @@ fn what_must_not_go_stays() {
 #[test]
 fn who_is_no_longer_declared_goes_only_when_asked() {
     let scene = one_too_many();
-    check(&scene.phoenix(&["plan"]), 0, &["0 to destroy", "is not declared", "--prune"]);
+    check(&scene.phoenix(&["plan"]), 0, &["0 to destroy", ": not declared, and left alone", "--prune"]);
     check(
         &scene.phoenix(&["plan", "--prune"]),
         0,
@@ -302,8 +302,8 @@ fn vms_are_switched_by_name() {
         (Some(0), vec!["1001/restart".to_owned(), "1001/await-agent".to_owned()])
     );
     for verb in ["start", "stop", "restart"] {
-        check(&scene.phoenix(&[verb, "9000"]), 1, &["VMID 9000 is taken by the template"]);
-        check(&scene.phoenix(&[verb, "4000"]), 1, &["there is no VM 4000"]);
+        check(&scene.phoenix(&[verb, "9000"]), 1, &["the VMID is taken by the template"]);
+        check(&scene.phoenix(&[verb, "4000"]), 1, &["VM 4000: there is no such VM"]);
     }
     assert_eq!(scene.plan_code(), Some(0));
 }

@@ -199,8 +199,8 @@ fn a_clone_that_may_be_of_another_process_is_left_alone() {
     let told = "creating a clone of VM 9000 with ID 1000\n";
     // What is only a placeholder has no record yet: it may be anybody's.
     let cases = [
-        ("its log names the VM", told, "a clone into VM 1000 is running"),
-        ("an empty log", "", "whose target cannot be told"),
+        ("its log names the VM", told, "a clone into this VMID is running"),
+        ("an empty log", "", "whose target is not known"),
     ];
     for (case, log, says) in cases {
         let scene = scene();
@@ -239,9 +239,9 @@ fn a_volume_that_comes_from_elsewhere_is_mounted_anew() {
 fn what_is_not_ours_is_left_alone() {
     let vm = "name: theirs\nmemory: 512\nscsi0: local-zfs:vm-1001-disk-0,size=3G\nboot: order=scsi0\n";
     let cases = [
-        ("a foreign VM", vm.to_owned(), "VMID 1001 is taken by the VM `theirs`"),
-        ("a foreign VM that is locked", format!("lock: backup\n{vm}"), "VMID 1001 is taken"),
-        ("a foreign half-made clone", format!("lock: clone\n{vm}"), "VMID 1001 is taken"),
+        ("a foreign VM", vm.to_owned(), "the VMID is taken by the VM `theirs`"),
+        ("a foreign VM that is locked", format!("lock: backup\n{vm}"), "the VMID is taken"),
+        ("a foreign half-made clone", format!("lock: clone\n{vm}"), "the VMID is taken"),
     ];
     for (case, conf, says) in cases {
         let scene = scene();
@@ -264,7 +264,7 @@ fn a_vm_of_ours_that_is_locked_is_not_touched() {
     std::fs::write(&path, &conf).unwrap();
     let ran = scene.apply();
     assert_eq!(ran.code, Some(1));
-    assert!(ran.err.contains("VM 1001 is locked (backup)"), "{}", ran.err);
+    assert!(ran.err.contains(": locked (backup)"), "{}", ran.err);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), conf);
 }
 

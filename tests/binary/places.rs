@@ -146,7 +146,7 @@ impl Reached {
     pub(crate) fn await_clone(&self) {
         until("the clone ends", || {
             let plan = self.phoenix(&["plan"]);
-            let running = plan.err.contains("a clone into VM 1000 is running");
+            let running = plan.err.contains("a clone into this VMID is running");
             assert_eq!(plan.code, Some(i32::from(running)), "{}{}", plan.out, plan.err);
             !running
         });

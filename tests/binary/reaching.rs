@@ -121,13 +121,17 @@ fn no_guest_is_given_the_address_of_another() {
         lease(scene, 1002, "192.0.2.1");
         let ran = scene.phoenix(&["status", "--json", "--only", "1001"]);
         assert_eq!(addresses(&document(&ran, "status.schema.json")), [""]);
-        let what = "the guest of VM 1001 says 192.0.2.50, which is the fixed address of VM 1000: left out";
+        let what = "VM 1001 `db`: the guest says 192.0.2.50, which is the fixed address of VM 1000: left out";
         assert!(ran.err.contains(what) && !ran.err.contains("VM 1002"), "{}", ran.err);
         let ran = scene.phoenix(&["inventory", "--format", "hosts"]);
         assert_eq!(ran.out.lines().skip(1).collect::<Vec<_>>(), ["192.0.2.50\tweb"]);
-        assert!(ran.err.contains("VM 1002 says 192.0.2.1, which is a node's own"), "{}", ran.err);
-        assert!(ran.err.contains("VM 1002 `queue` is left out: its guest agent gave no address"), "{}", ran.err);
-        assert!(ran.err.contains("VM 1003 `off` is left out: it does not run"), "{}", ran.err);
+        assert!(ran.err.contains("VM 1002 `queue`: the guest says 192.0.2.1, which is a node's own"), "{}", ran.err);
+        assert!(
+            ran.err.contains("2 VMs: 1001 db, 1002 queue: left out: its guest agent gave no address"),
+            "{}",
+            ran.err
+        );
+        assert!(ran.err.contains("VM 1003 `off`: left out: it does not run"), "{}", ran.err);
         assert_eq!(ran.code, Some(0));
         // Two that say one address, of which only one is asked for.
         lease(scene, 1002, DB);
@@ -154,7 +158,7 @@ fn a_silent_guest_is_said_and_no_error() {
         (ran.code, addresses(&document(&ran, "inventory.schema.json"))),
         (Some(0), vec!["192.0.2.50".into(), QUEUE.into()])
     );
-    assert!(scene.all_faults_happened() && ran.err.contains("VM 1001 `db` is left out"), "{}", ran.err);
+    assert!(scene.all_faults_happened() && ran.err.contains("VM 1001 `db`: left out"), "{}", ran.err);
     scene.script_faults(&json!([{ "op": "guest-addresses", "vm": 1001, "how": "fail" }]));
     let ran = scene.phoenix(&["status", "--json"]);
     assert_eq!((ran.code, addresses(&document(&ran, "status.schema.json"))[1].as_str()), (Some(0), ""));

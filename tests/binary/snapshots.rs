@@ -93,10 +93,10 @@ fn what_forbids_a_snapshot_is_told_before() {
     check(
         &scene.phoenix(&APPLY),
         1,
-        &["no snapshot can be taken of VM 1000: scsi0 (local:1000/vm-1000-disk-0.raw) is no qcow2 file"],
+        &["no snapshot can be taken: scsi0 (local:1000/vm-1000-disk-0.raw) is no qcow2 file"],
     );
     scene.declare(&config);
-    check(&scene.phoenix(&APPLY), 1, &["the boot disk of VM 1000 moves, and a snapshot would stay where it was"]);
+    check(&scene.phoenix(&APPLY), 1, &["the boot disk moves, and a snapshot would stay where it was"]);
     assert!(scene.bytes() == before, "something was written");
 }
 
@@ -112,7 +112,7 @@ fn a_further_disk_that_is_a_device_of_the_node_forbids_a_snapshot() {
         ),
     );
     let before = scene.bytes();
-    let says = "no snapshot can be taken of VM 1000: sata1 is the device `/dev/disk/by-id/wwn-7:1` of the node";
+    let says = "no snapshot can be taken: sata1 is the device `/dev/disk/by-id/wwn-7:1` of the node";
     check(&scene.phoenix(&["plan", "--snapshot"]), 1, &[says]);
     check(&scene.phoenix(&APPLY), 1, &[says]);
     assert!(scene.bytes() == before, "something was written");
@@ -132,19 +132,15 @@ fn a_snapshot_task_that_was_killed_is_told_with_what_helps() {
     ] {
         let locked = conf.replace("\nmemory:", &format!("\nlock: {lock}\nmemory:"));
         scene.set_conf(1000, &format!("{locked}{half}"));
-        check(&scene.phoenix(&["plan"]), 1, &[&format!("VM 1000 is locked ({lock})"), hint]);
+        check(&scene.phoenix(&["plan"]), 1, &[&format!(": locked ({lock})"), hint]);
     }
     // Unlocked, the snapshot is still no way back.
     scene.set_conf(1000, &format!("{conf}{half}"));
-    let says = "snapshot `phoenix_0123456789abcdef`, half made or half removed";
+    let says = "snapshot `phoenix_0123456789abcdef` is half made or half removed";
     check(&scene.phoenix(&["plan"]), 0, &[says, "`qm delsnapshot 1000 phoenix_0123456789abcdef --force`"]);
     check(&scene.phoenix(&["status"]), 0, &[says]);
     let before = scene.bytes();
-    check(
-        &scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]),
-        1,
-        &["half removed: nothing goes back to it"],
-    );
+    check(&scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]), 1, &["half removed, and of no use"]);
     assert!(scene.bytes() == before, "something was written");
 }
 
@@ -159,22 +155,22 @@ fn a_run_that_fails_keeps_its_snapshot_and_the_way_back_works() {
     assert_eq!(kept.len(), 1);
     assert!(ran.out.contains(&format!("remove-snapshot:{}", kept[0])), "it is named: {}", ran.out);
     fs::write(scene.node().join("guests/1000/letter"), "spoilt").unwrap();
-    check(&scene.phoenix(&["plan"]), 0, &[&format!("VM 1000 has the snapshot `{}` of a run that did not", kept[0])]);
+    check(&scene.phoenix(&["plan"]), 0, &[&format!("snapshot `{}` is left of a run that did not", kept[0])]);
     // Nobody goes back by accident.
     let before = scene.bytes();
     for (words, code, says) in [
         (&["rollback", "1000"][..], 4, "give `--yes-rollback web`"),
         (&["rollback", "1000", "--yes-rollback", "other"], 4, "the plan also takes back 1000 `web`; nothing was done"),
-        (&["rollback", "1000", "--to", "nosuch", "--yes-rollback", "web"], 1, "has no snapshot `nosuch`"),
+        (&["rollback", "1000", "--to", "nosuch", "--yes-rollback", "web"], 1, "there is no snapshot `nosuch`"),
         (&["rollback", "9000", "--yes-rollback", "x"], 1, "which phoenix did not make"),
-        (&["rollback", "4000", "--yes-rollback", "x"], 1, "there is no VM 4000"),
+        (&["rollback", "4000", "--yes-rollback", "x"], 1, "VM 4000: there is no such VM"),
     ] {
         check(&scene.phoenix(words), code, &[says]);
     }
     assert!(scene.bytes() == before, "something was written");
     check(&scene.phoenix(&["start", "1000"]), 0, &[]);
     let ran = scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]);
-    check(&ran, 0, &["whatever VM 1000 wrote to its disks since snapshot", "rollback"]);
+    check(&ran, 0, &["whatever was written to its disks since snapshot", "rollback"]);
     assert_eq!(fs::read_to_string(scene.node().join("guests/1000/letter")).unwrap(), "dear all");
     let main = scene.conf(1000);
     let main = main.split("\n[").next().unwrap();
@@ -218,7 +214,7 @@ fn who_is_locked_does_not_go_back() {
     scene.script_faults(&fault("start", "fail"));
     assert_eq!(scene.phoenix(&APPLY).code, Some(6));
     scene.set_conf(1000, &format!("lock: backup\n{}", scene.conf(1000)));
-    check(&scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]), 1, &["VM 1000 is locked (backup)"]);
+    check(&scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]), 1, &[": locked (backup)"]);
 }
 
 /// The world but for snapshots: those of runs that did not come to their end stay, and every plan tells of them.

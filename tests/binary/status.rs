@@ -56,8 +56,11 @@ fn what_is_not_well_is_told() {
     let (code, waits) = status(&scene, &[]);
     assert_eq!((code, &waits["vms"][1]["waiting"]), (Some(2), &json!(["memory"])));
     assert_eq!(scene.phoenix(&["status"]).code, Some(0), "a look is no failure");
-    assert!(scene.phoenix(&["status"]).out.contains("  pending     memory: 1024 → 2048 after a restart\n"));
-    assert_eq!(waits["vms"][1]["pending"], json!([{ "option": "memory", "active": "1024", "pending": "2048" }]));
+    assert!(scene.phoenix(&["status"]).out.contains("  pending     memory_mb: 1024 → 2048 after a restart\n"));
+    assert_eq!(
+        waits["vms"][1]["pending"],
+        json!([{ "option": "memory", "key": "memory_mb", "active": "1024", "pending": "2048" }])
+    );
     assert_eq!(scene.phoenix(&["restart", "1000", "1001", "--auto-approve"]).code, Some(0));
     assert_eq!(scene.phoenix(&["stop", "1001", "--auto-approve"]).code, Some(0));
     let (code, off) = status(&scene, &[]);
@@ -85,7 +88,7 @@ fn others_are_told_apart_and_not_asked() {
     let [gone, _, taken] = &status["vms"].as_array().unwrap()[..] else { panic!("{status}") };
     assert_eq!((&gone["vm"], &gone["declared"], &gone["agent"]), (&json!(1000), &json!(false), &json!("answers")));
     assert_eq!((&taken["blocked"], &taken["lock"], taken.get("agent")), (&json!(true), &json!("backup"), None));
-    assert!(status["problems"].to_string().contains("VMID 1002 is taken by the VM `theirs`"), "{status}");
+    assert!(status["problems"].to_string().contains("the VMID is taken by the VM `theirs`"), "{status}");
     scene.set_conf(1002, "name: theirs\nscsi0: local-zfs:base-1002-disk-0,size=3G\ntemplate: 1\n");
     assert_eq!(self::status(&scene, &[]).1["vms"][2]["state"], "template");
     scene.set_conf(1002, foreign);

@@ -163,7 +163,7 @@ fn a_template_that_goes_is_not_cloned() {
     config["virtual_machines"].as_array_mut().unwrap().truncate(2);
     scene.declare(&config.to_string());
     let words = ["apply", "--auto-approve", "--prune", "--prune-many", "1", "--yes-destroy", "base", "--json"];
-    check(&scene.phoenix(&words), 1, &["T001", "template `base` (9100) is no longer declared and goes"]);
+    check(&scene.phoenix(&words), 1, &["T001", "template `base` (9100) is no longer declared and would be removed"]);
     assert!(scene.has(9100) && !scene.has(1001));
 }
 
@@ -192,7 +192,7 @@ fn a_template_goes_only_without_its_linked_clones() {
         assert!(refused.code == Some(1) && refused.err.contains("templates do not run"), "{}", refused.err);
     }
     let refused = scene.phoenix(&["destroy", "9100", "--yes-destroy", "base"]);
-    assert!(refused.code == Some(1) && refused.err.contains("linked clones are built on the disks of VM 9100: 1001"));
+    assert!(refused.code == Some(1) && refused.err.contains("linked clones are built on its disks: 1001"));
     let ran = scene.phoenix(&["destroy", "1001", "--yes-destroy", "db"]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
     let ran = scene.phoenix(&["destroy", "9100", "--yes-destroy", "base"]);

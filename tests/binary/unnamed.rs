@@ -25,7 +25,7 @@ fn check_place(place: Place) {
     let volume = left_behind(&scene);
     let before = scene.world();
     let says = [
-        "volumes of VMID 1000 are there that no VM's configuration names: local-zfs:vm-1000-disk-7",
+        "volumes of this VMID are there that no VM's configuration names: local-zfs:vm-1000-disk-7",
         "`pvesm free local-zfs:vm-1000-disk-7`",
     ];
     check(&scene.phoenix(&["plan"]), 1, &[&["error[T091]"], &says[..]].concat());

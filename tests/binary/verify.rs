@@ -84,7 +84,8 @@ fn a_guest_that_does_not_answer_is_told_and_waited_for() {
     set_delay(u64::MAX / 2);
     let plan = scene.phoenix(&["plan", "--verify-guest"]);
     assert_eq!(plan.code, Some(0));
-    let told = "warning[T051]: the guest of VM 1000 could not be verified: QEMU guest agent is not running";
+    let told =
+        "warning[T051]: 2 VMs: 1000 full, 1001 plain: the guest could not be verified: QEMU guest agent is not running";
     assert!(plan.err.contains(told), "{}", plan.err);
     assert!(plan.out.contains("await-agent → await-cloud-init"), "{}", plan.out);
     let status = scene.phoenix(&["status", "--verify-guest", "--json", "--detailed-exitcode"]);

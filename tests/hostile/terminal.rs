@@ -120,7 +120,7 @@ proptest! {
         let plan = plan(&desired, &node.observe().unwrap(), &Request::default());
         let about = About { label: name, simulated: true };
         let view = ui::plan::View { verbose: false, style: ui::style::Style { color: false }, width: 80, about: &about, config: &tags };
-        let problems = ui::diagnostics::render(&plan.problems, None, false);
+        let problems = ui::diagnostics::render(&ui::findings::shown(&plan.problems, None), None, false);
         let document = PlanDocument::of(&plan, Provenance::default());
         for shown in [ui::plan::render(&document, &view), ui::markdown::render(&document), ui::graph::mermaid(&plan), ui::graph::dot(&plan), problems] {
             prop_assert_eq!(steering(&shown), None, "{:?}", shown);

@@ -15,7 +15,9 @@ pub(super) fn proxmox_options(_: &mut SchemaGenerator) -> Schema {
     let mut named = serde_json::Map::new();
     let mut numbered = serde_json::Map::new();
     for (name, spec) in proxmox::specs() {
-        let schema = proxmox_option(&spec.kind);
+        let mut schema = proxmox_option(&spec.kind);
+        let words = schema["description"].as_str().map(|words| format!("{words} ")).unwrap_or_default();
+        schema["description"] = format!("{words}A running VM has it {}.", spec.taken.words()).into();
         match (name.strip_suffix('N'), spec.numbers) {
             (Some(stem), Some(numbers)) => {
                 let last: Vec<String> = (0..numbers).map(|n| n.to_string()).collect();

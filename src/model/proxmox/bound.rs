@@ -127,8 +127,8 @@ fn numa_nodes(options: Options<'_>, vm: Sizes) -> Vec<Bound> {
         ));
     }
     let cpus = |text: &str| {
-        let list = part(text, "cpus")?;
-        list.split([';', '-']).filter_map(|number| number.parse::<u64>().ok()).max()
+        let named = part(text, "cpus")?;
+        named.split([';', '-']).filter_map(|number| number.parse::<u64>().ok()).max()
     };
     if let Some((n, cpu)) = nodes.iter().find_map(|(n, text)| Some((n, cpus(text).filter(|cpu| *cpu >= vm.cpus)?))) {
         found.push(at_start(

@@ -144,6 +144,22 @@ pub enum Taken {
     Hotplug,
 }
 
+impl Taken {
+    /// When a running VM has a new value, in words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Live => "at once",
+            Self::Restart => "after its next stop and start",
+            Self::Boot => "at once, its guest when it boots next",
+            Self::Usb => "at once where USB devices are hot-plugged, else after its next stop and start",
+            Self::Vcpus => "at once where CPUs are hot-plugged, else after its next stop and start",
+            Self::Balloon => "at once, but after its next stop and start where ballooning is switched on or off",
+            Self::Hotplug => "at once, but after its next stop and start where CPUs or memory are concerned",
+        }
+    }
+}
+
 /// An option by its name, e.g. `hostpci0`.
 #[derive(Debug)]
 pub struct ProxmoxOption {
@@ -210,21 +226,26 @@ pub fn option(name: &str) -> Option<&'static ProxmoxOption> {
 mod tests {
     use super::*;
 
+    fn patterns(kind: &Kind) {
+        match kind {
+            Kind::Text { pattern: Some(pattern), .. } => drop(Regex::new(&pattern.text).unwrap()),
+            Kind::Parts { first, parts } => {
+                assert!(first.is_empty() || parts.contains_key(first), "{first}");
+                for part in parts.values() {
+                    patterns(&part.kind);
+                }
+            }
+            _ => {}
+        }
+    }
+
     #[test]
     fn the_data_is_whole() {
         assert_eq!(specs().len(), 47);
         assert_eq!(option("hostpci15").map(|option| option.key), Some("proxmox.hostpci15"));
         assert!(option("hostpci16").is_none() && option("cores").is_none() && option("hostpciN").is_none());
-        fn patterns(kind: &Kind) {
-            match kind {
-                Kind::Text { pattern: Some(pattern), .. } => drop(Regex::new(&pattern.text).unwrap()),
-                Kind::Parts { first, parts } => {
-                    assert!(first.is_empty() || parts.contains_key(first), "{first}");
-                    parts.values().for_each(|part| patterns(&part.kind));
-                }
-                _ => {}
-            }
+        for spec in specs().values() {
+            patterns(&spec.kind);
         }
-        specs().values().for_each(|spec| patterns(&spec.kind));
     }
 }

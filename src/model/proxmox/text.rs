@@ -248,8 +248,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(name: &str, value: Value, expected: Result<&str, &str>) {
-        let found = option(name).unwrap().read(&value);
+    fn check(name: &str, value: &Value, expected: Result<&str, &str>) {
+        let found = option(name).unwrap().read(value);
         match (&found, expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{name}: {value}"),
             (Err(found), Err(expected)) => assert!(found.contains(expected), "{name}: {value}: {found}"),
@@ -259,29 +259,29 @@ mod tests {
 
     #[test]
     fn values_of_the_file_are_checked_and_get_their_normal_form() {
-        check("numa", json!(true), Ok("1"));
-        check("numa", json!("on"), Ok("1"));
-        check("numa", json!(0), Ok(""));
-        check("acpi", json!(1), Ok(""));
-        check("numa", json!(2), Err("must be `true` or `false`"));
-        check("balloon", json!(2048), Ok("2048"));
-        check("balloon", json!(-1), Err("at least 0"));
-        check("cpulimit", json!(1.5), Ok("1.5"));
-        check("cpulimit", json!(129), Err("from 0 to 128"));
-        check("bios", json!("uefi"), Err("one of: seabios, ovmf"));
-        check("cpu", json!("cputype=host,hidden=off,flags=+aes"), Ok("host,flags=+aes"));
-        check("cpu", json!("host,flags=aes"), Err("has `flags=aes`, which must look like +aes;-pcid"));
-        check("cpu", json!("host,flag=+aes"), Err("which it does not know; its parts are cputype, flags,"));
-        check("cpu", json!("host,host"), Err("has `cputype` twice"));
-        check("cpu", json!([]), Err("must be a property string"));
-        check("vga", json!("memory=32"), Ok("memory=32"));
-        check("hostpci0", json!("pcie=1"), Err("must have `mapping=NAME`"));
-        check("hostpci0", json!("mapping=gpu,pcie=1"), Ok("mapping=gpu,pcie=1"));
-        check("rng0", json!("max_bytes=10"), Err("must have `source=…`"));
-        check("serial0", json!("socket"), Ok("socket"));
-        check("args", json!("-no-hpet\n"), Ok("-no-hpet"));
-        check("args", json!("a\nb"), Err("control character"));
-        check("smbios1", json!("uuid=x"), Err("which it does not know"));
+        check("numa", &json!(true), Ok("1"));
+        check("numa", &json!("on"), Ok("1"));
+        check("numa", &json!(0), Ok(""));
+        check("acpi", &json!(1), Ok(""));
+        check("numa", &json!(2), Err("must be `true` or `false`"));
+        check("balloon", &json!(2048), Ok("2048"));
+        check("balloon", &json!(-1), Err("at least 0"));
+        check("cpulimit", &json!(1.5), Ok("1.5"));
+        check("cpulimit", &json!(129), Err("from 0 to 128"));
+        check("bios", &json!("uefi"), Err("one of: seabios, ovmf"));
+        check("cpu", &json!("cputype=host,hidden=off,flags=+aes"), Ok("host,flags=+aes"));
+        check("cpu", &json!("host,flags=aes"), Err("has `flags=aes`, which must look like +aes;-pcid"));
+        check("cpu", &json!("host,flag=+aes"), Err("which it does not know; its parts are cputype, flags,"));
+        check("cpu", &json!("host,host"), Err("has `cputype` twice"));
+        check("cpu", &json!([]), Err("must be a property string"));
+        check("vga", &json!("memory=32"), Ok("memory=32"));
+        check("hostpci0", &json!("pcie=1"), Err("must have `mapping=NAME`"));
+        check("hostpci0", &json!("mapping=gpu,pcie=1"), Ok("mapping=gpu,pcie=1"));
+        check("rng0", &json!("max_bytes=10"), Err("must have `source=…`"));
+        check("serial0", &json!("socket"), Ok("socket"));
+        check("args", &json!("-no-hpet\n"), Ok("-no-hpet"));
+        check("args", &json!("a\nb"), Err("control character"));
+        check("smbios1", &json!("uuid=x"), Err("which it does not know"));
     }
 
     #[test]

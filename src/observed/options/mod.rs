@@ -20,8 +20,8 @@ pub use self::row::{Kept, Row};
 pub use self::table::AGENT;
 pub use self::taking::Taking;
 pub use self::value::{Value, Wish, gib};
-use super::{ConfigWrite, RecordError, VmObserved};
-use crate::model::{DesiredVm, Record};
+use super::{ConfigWrite, Net, PendingChange, RecordError, VmObserved};
+use crate::model::{DesiredVm, Key, Record};
 
 /// A row whose value is not as wished.
 pub struct Differing<'a> {
@@ -60,7 +60,7 @@ pub fn rows_for<'v>(
 }
 
 /// All rows of which a record says what was applied.
-pub fn rows_in<'r>(record: &'r Record) -> impl Iterator<Item = &'static Row> + use<'r> {
+pub fn rows_in(record: &Record) -> impl Iterator<Item = &'static Row> {
     rows().chain(listed::of_record(&record.applied))
 }
 
@@ -88,6 +88,31 @@ pub fn render(
         differing.row.put(desired, differing.wish.value(), &mut edit);
     }
     edit.finish(record)
+}
+
+/// What the file calls an option of Proxmox whose value changes: the one key that stands for it, or `proxmox.OPTION`
+/// where the file sets it by that name; the option's own name where no key, or more than one, stands for the change.
+#[must_use]
+pub fn called(option: &str, change: &PendingChange, desired: Option<&DesiredVm>) -> String {
+    let named = desired.into_iter().flat_map(listed::of_file).filter(|row| row.options.contains(&option));
+    let mut keys: Vec<&str> = rows()
+        .filter(|row| row.key.is_some() && row.options.contains(&option))
+        .filter(|row| row.key.is_none_or(|key| option != "net0" || rewires(key, change)))
+        .chain(named)
+        .map(Row::applied_as)
+        .collect();
+    keys.dedup();
+    match keys[..] {
+        [key] => key.to_owned(),
+        _ => option.to_owned(),
+    }
+}
+
+/// Whether a change of net0 is one of the part that a key stands for.
+fn rewires(key: Key, change: &PendingChange) -> bool {
+    let [before, after] = [&change.active, &change.pending].map(|value| value.as_deref().and_then(Net::parse));
+    let (Some(before), Some(after)) = (before, after) else { return true };
+    if key == Key::NetworkModel { before.model != after.model } else { before.bridge != after.bridge }
 }
 
 /// Whether phoenix looks after an option of Proxmox, whole or in part.

@@ -39,19 +39,14 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disrupt
     let new = wish.value().map(ToString::to_string).unwrap_or_default();
     let old = live.options.get(option.name).unwrap_or_default();
     let whole = |text: &str| text.split(',').any(|word| word == "cpu" || word == "memory");
-    match option.spec.taken {
-        Taken::Live => at_once(taking, ""),
-        Taken::Boot => at_once(taking, "the guest reads it when it boots next"),
-        Taken::Usb if hot("usb") => at_once(taking, ""),
-        Taken::Usb => at_restart(taking, "USB hotplug is off"),
-        Taken::Vcpus if hot("cpu") => at_once(taking, ""),
-        Taken::Vcpus => at_restart(taking, "CPU hotplug is off"),
-        Taken::Balloon if (old == "0") == (new == "0") => at_once(taking, ""),
-        Taken::Balloon => at_restart(taking, "ballooning is switched at a start only"),
-        Taken::Hotplug if whole(old) || whole(&new) => {
-            at_restart(taking, "CPUs and memory are prepared at a start only")
-        }
-        Taken::Hotplug => at_once(taking, ""),
-        Taken::Restart => at_restart(taking, ""),
-    }
+    let why_later = match option.spec.taken {
+        Taken::Live => None,
+        Taken::Boot => return at_once(taking, "the guest reads it when it boots next"),
+        Taken::Usb => (!hot("usb")).then_some("USB hotplug is off"),
+        Taken::Vcpus => (!hot("cpu")).then_some("CPU hotplug is off"),
+        Taken::Balloon => ((old == "0") != (new == "0")).then_some("ballooning is switched at a start only"),
+        Taken::Hotplug => (whole(old) || whole(&new)).then_some("CPUs and memory are prepared at a start only"),
+        Taken::Restart => Some(""),
+    };
+    why_later.map_or_else(|| at_once(taking, ""), |why| at_restart(taking, why))
 }

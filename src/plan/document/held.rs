@@ -85,7 +85,7 @@ impl PlanDocument {
         let about = |problem: &&DocumentProblem| problem.vm == Some(vm) && problem.severity == "warning";
         let known: BTreeSet<&str> = self.problems.iter().filter(about).map(|problem| problem.code.as_str()).collect();
         let new = now.problems.iter().filter(about).find(|problem| !known.contains(problem.code.as_str()))?;
-        Some(format!("a warning is not in the plan: {}", new.message))
+        Some(format!("a warning is not in the plan: {}", new.bare()))
     }
 }
 

@@ -21,7 +21,9 @@ impl From<&Diagnostic> for DocumentProblem {
             severity: problem.severity.as_str().to_owned(),
             code: problem.code.to_owned(),
             vm: problem.vm.map(VmId::get),
-            message: problem.message.clone(),
+            name: problem.name.clone(),
+            keys: problem.keys.iter().map(|key| (*key).to_owned()).collect(),
+            message: problem.whole(),
             hint: problem.hint.clone(),
         }
     }
@@ -72,6 +74,7 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
     });
     let waiting = vm.waiting.iter().map(|waiting| DocumentWaiting {
         option: waiting.option.clone(),
+        key: Some(waiting.key.clone()),
         active: waiting.active.clone(),
         pending: waiting.pending.clone(),
     });

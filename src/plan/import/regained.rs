@@ -20,14 +20,14 @@ fn declared(desired: &Desired) -> impl Iterator<Item = &DesiredVm> {
 
 /// Says what was applied to a VM and the file does not say any more, so that no entry can.
 pub(super) fn lost(live: &VmObserved, record: Option<&Record>, desired: &Desired) -> Vec<Diagnostic> {
-    let notice = |what: String, hint: &str| Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id);
+    let notice = |what: &str, hint: &str| Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id);
     let mut found = Vec::new();
     if record.is_some_and(|record| !record.image.is_empty() && image(record, desired).is_none()) {
-        let what = format!("VM {} was made from an image that the file does not name any more", live.id);
+        let what = "made from an image that the file does not name any more";
         found.push(notice(what, "put `cloud_image` into its entry: a VM that is lost is made from it again"));
     }
     if was_applied(record, SSH_KEYS) && keys(live, desired).is_none() {
-        let what = format!("the SSH keys of VM {} stay as they are: the file does not have them any more", live.id);
+        let what = "the SSH keys stay as they are: the file does not have them any more";
         found.push(notice(what, "put `ssh_authorized_keys` into its `user_config` to look after them again"));
     }
     found

@@ -59,10 +59,9 @@ pub(in crate::plan) fn room(live: &VmObserved, record: &Record) -> Option<Diagno
         RecordError::TooLong(_) => {
             (codes::NOTES_TOO_LONG, format!("shorten the notes of VM {id}: phoenix keeps its record in them"))
         }
-        _ => (
-            codes::BROKEN_RECORD,
-            format!("look at the notes of VM {id} and mend or remove the line `<!-- phoenix … -->`"),
-        ),
+        _ => {
+            (codes::BROKEN_RECORD, "look at its notes, and correct or remove the line `<!-- phoenix … -->`".to_owned())
+        }
     };
-    Some(Diagnostic::error(code, error.to_string()).hint(hint).vm(id))
+    Some(Diagnostic::error(code, error.to_string()).hint(hint).vm(id).about("adopt"))
 }

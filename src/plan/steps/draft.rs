@@ -8,6 +8,7 @@ use crate::model::{ActionKind, DesiredVm, Digest, Disruption, Outcome, Timeouts,
 use crate::plan::{Action, Change, Earlier, Retired, Step, VmPlan, Waiting};
 
 /// A VM's plan in the making.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::plan) struct Draft {
     pub(super) vm: VmId,
     pub(super) name: String,

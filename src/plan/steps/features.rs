@@ -75,9 +75,9 @@ impl Draft {
             return;
         }
         let Some(channel) = mounts.iter().find(|mount| mount.channel) else {
-            let what = format!("no volume brings the scripts of its features to VM {}", vm.vm_id);
+            let what = "no volume brings the scripts of its features to the VM";
             let hint = "set `hypervisor.persistent_storage.server` to an address the guests reach";
-            self.finds([Diagnostic::error(codes::NO_NODE_ADDRESS, what).vm(vm.vm_id).hint(hint)]);
+            self.finds([Diagnostic::error(codes::NO_NODE_ADDRESS, what).vm(vm.vm_id).about(Key::Features).hint(hint)]);
             return;
         };
         let features = Features::of(scene, record);

@@ -2,7 +2,7 @@
 
 use super::case::Facts;
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Record, RecordState, VmId, is_noted, noted};
+use crate::model::{ActionKind, Key, Record, RecordState, VmId, is_noted, noted};
 use crate::plan::{codes, drift};
 
 /// Why nothing is done in the guest of a VM that is not to run.
@@ -68,8 +68,8 @@ pub(super) fn left_open(facts: &Facts<'_>) -> Option<Diagnostic> {
             open.push(format!("feature {}", feature.name));
         }
     }
-    let what = || format!("VM {} is not to run, so this is left open: {}", vm.vm_id, open.join(", "));
-    (!open.is_empty()).then(|| Diagnostic::notice(codes::LEFT_OPEN, what()).vm(vm.vm_id))
+    let what = || format!("not to run, so this is left open: {}", open.join(", "));
+    (!open.is_empty()).then(|| Diagnostic::notice(codes::LEFT_OPEN, what()).vm(vm.vm_id).about(Key::Started))
 }
 
 /// Says what the guest of a running VM lacks whose agent is off until it restarts.
@@ -77,8 +77,7 @@ pub(super) fn waits_for_agent(vm: VmId, open: &[String]) -> Option<Diagnostic> {
     if open.is_empty() {
         return None;
     }
-    let what =
-        format!("the guest agent of VM {vm} is off until the VM restarts, so this is left open: {}", open.join(", "));
+    let what = format!("the guest agent is off until the VM restarts, so this is left open: {}", open.join(", "));
     let hint = "`phoenix apply --restart` restarts the VM and does it";
     Some(Diagnostic::notice(codes::LEFT_OPEN, what).vm(vm).hint(hint))
 }

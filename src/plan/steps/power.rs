@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::draft::Draft;
 use super::volumes::Exported;
 use crate::diag::{Diagnostic, Severity, has_errors};
-use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordState, VmId};
+use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId};
 use crate::observed::VmObserved;
 use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
@@ -35,9 +35,9 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> 
         _ => None,
     };
     if let Some(then) = against {
-        let what = format!("the file wishes VM {vm} otherwise: the next apply {then}");
+        let what = format!("the file says otherwise: the next apply {then}");
         let against = Diagnostic::notice(codes::POWER_AGAINST_FILE, what).vm(vm);
-        draft.finds([against.hint("`started` says what is wished")]);
+        draft.finds([against.about(Key::Started).hint("`started` says whether a VM is to run")]);
     }
     draft.basis = Some(live.digest.clone());
     let asked = "somebody asks for it";
@@ -73,11 +73,11 @@ fn able<'o>(live: &'o VmObserved, power: Power, scene: &Scene<'_>) -> Result<&'o
     let vm = live.id;
     let record = owned(live, &scene.desired.settings.project)?;
     if live.template {
-        let what = format!("VM {vm} is a template: templates do not run");
+        let what = "the VM is a template, and templates do not run";
         return Err(Diagnostic::error(codes::IS_TEMPLATE, what));
     }
     if record.state == RecordState::Creating && power != Power::Stop {
-        let what = format!("VM {vm} was not finished by an earlier run");
+        let what = "an earlier run did not finish the VM";
         return Err(Diagnostic::error(codes::UNFINISHED, what).hint(format!("`phoenix create {vm}` completes it")));
     }
     Ok(record)
@@ -101,8 +101,8 @@ impl<'a> Volumes<'a> {
     ) -> Result<Self, Vec<Diagnostic>> {
         let own = scene.exports.own_of(live.id);
         let left = |why: &str| {
-            let what = format!("the volumes of VM {} are not looked after: {why}", live.id);
-            Diagnostic::notice(codes::VOLUMES_LEFT, what).vm(live.id)
+            let what = format!("the volumes are not looked after: {why}");
+            Diagnostic::notice(codes::VOLUMES_LEFT, what).vm(live.id).about(Key::Volumes)
         };
         let Some(vm) = declared else { return Err(vec![left("the file does not declare it")]) };
         if !live.agent {

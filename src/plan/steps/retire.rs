@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use crate::diag::{Diagnostic, Severity};
-use crate::model::{Disruption, Outcome, RecordState, VmId};
+use crate::model::{Disruption, Key, Outcome, RecordState, VmId};
 use crate::observed::{VmObserved, print_size};
 use crate::plan::Scene;
 use crate::plan::earlier::leftover;
@@ -35,14 +35,14 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
     if left.is_none() {
         draft.finds(preflight::lock(vm, live, scene.observed));
         if declared.is_some_and(|vm| vm.protected == Some(true)) && !live.protection {
-            draft.finds([protected(vm).vm(vm)]);
+            draft.finds([protected().vm(vm)]);
         }
     }
     if draft.is_refused() {
         return draft.into_plan(None);
     }
     if declared.is_some() {
-        let what = format!("VM {vm} is still declared: the next apply makes it anew");
+        let what = "still declared: the next apply makes it anew";
         let still = Diagnostic::warning(codes::STILL_DECLARED, what).vm(vm);
         draft.finds([still.hint("take it out of the file, too")]);
     }
@@ -61,9 +61,8 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
         draft.push(destroys(Step::Destroy, "the VM goes"));
         if declared.is_none() {
             let what = format!(
-                "VM {vm} `{}` claims to belong to project `{project}`: only the record in its notes says so, which every \
-                 account with rights on the VM can write",
-                live.name
+                "only the record in its notes says that it belongs to project `{project}`, and every account with rights \
+                 on the VM can write that"
             );
             draft.finds([Diagnostic::notice(codes::CLAIMED, what).vm(vm)]);
         }
@@ -78,7 +77,7 @@ fn forbidden(live: &VmObserved, left: Option<Leftover>, scene: &Scene<'_>) -> Op
     let (vm, observed) = (live.id, scene.observed);
     let cloning = observed.cloning.contains(&vm) || (left.is_some() && observed.unattributed_clone);
     if cloning {
-        let what = format!("a clone into VM {vm} is running");
+        let what = "a clone into this VMID is running";
         return Some(Diagnostic::error(codes::CLONE_RUNNING, what).hint("wait until it has ended"));
     }
     if left.is_some() {
@@ -91,13 +90,13 @@ fn forbidden(live: &VmObserved, left: Option<Leftover>, scene: &Scene<'_>) -> Op
     if live.protection {
         return Some(if live.template {
             // Nothing about a template is applied any more.
-            protected(vm).hint(format!("`qm set {vm} --protection 0` first"))
+            protected().hint(format!("`qm set {vm} --protection 0` first"))
         } else {
-            protected(vm)
+            protected()
         });
     }
     if observed.ha.contains(&vm) {
-        let what = format!("the HA manager looks after VM {vm}");
+        let what = "the HA manager looks after the VM";
         return Some(Diagnostic::error(codes::HA_MANAGED, what).hint(format!("`ha-manager remove vm:{vm}` first")));
     }
     let built_on = |other: &&VmObserved| other.id != vm && other.volumes.iter().any(|volume| volume.is_based_on(vm));
@@ -106,15 +105,16 @@ fn forbidden(live: &VmObserved, left: Option<Leftover>, scene: &Scene<'_>) -> Op
     let clones = observed.vms.values().filter(built_on).filter(stays);
     let clones: Vec<String> = clones.map(|other| other.id.to_string()).collect();
     if !clones.is_empty() {
-        let what = format!("linked clones are built on the disks of VM {vm}: {}", clones.join(", "));
+        let what = format!("linked clones are built on its disks: {}", clones.join(", "));
         return Some(Diagnostic::error(codes::HAS_CLONES, what).hint("destroy them first"));
     }
     let unfinished = record.state == RecordState::Creating && live.running;
-    unfinished.then(|| Diagnostic::error(codes::UNFINISHED, format!("VM {vm} is being made, and runs")))
+    unfinished.then(|| Diagnostic::error(codes::UNFINISHED, "the VM is being made, and runs"))
 }
 
-fn protected(vm: VmId) -> Diagnostic {
-    Diagnostic::error(codes::PROTECTED, format!("VM {vm} is protected"))
+fn protected() -> Diagnostic {
+    Diagnostic::error(codes::PROTECTED, "the VM is protected")
+        .about(Key::Protected)
         .hint("set `protected` to false and apply that first")
 }
 

@@ -27,11 +27,11 @@ pub(super) fn kept(live: &VmObserved) -> impl Iterator<Item = Diagnostic> {
     let id = live.id;
     live.own_snapshots().map(move |name| {
         let (what, hint) = if live.half_snapshots.contains(name) {
-            let what = format!("VM {id} has the snapshot `{name}`, half made or half removed: nothing goes back to it");
+            let what = format!("snapshot `{name}` is half made or half removed, and of no use");
             (what, format!("`qm delsnapshot {id} {name} --force` removes it, once no task works on it any more"))
         } else {
-            let what = format!("VM {id} has the snapshot `{name}` of a run that did not come to its end");
-            (what, format!("`phoenix rollback {id}` goes back to it; `qm delsnapshot {id} {name}` removes it"))
+            let what = format!("snapshot `{name}` is left of a run that did not come to its end");
+            (what, format!("`phoenix rollback {id}` takes the VM back to it; `qm delsnapshot {id} {name}` removes it"))
         };
         Diagnostic::notice(codes::SNAPSHOT_KEPT, what).vm(id).hint(hint)
     })
@@ -65,11 +65,11 @@ impl Draft {
         }
         let id = vm.vm_id;
         self.finds(refused(live, scene).map(|why| {
-            let what = format!("no snapshot can be taken of VM {id}: {why}");
+            let what = format!("no snapshot can be taken: {why}");
             Diagnostic::error(codes::NO_SNAPSHOT, what).vm(id).hint("leave out `--snapshot` for this VM")
         }));
         if self.actions.iter().any(|action| action.kind == ActionKind::MoveDisk) {
-            let what = format!("the boot disk of VM {id} moves, and a snapshot would stay where it was");
+            let what = "the boot disk moves, and a snapshot would stay where it was";
             let hint = "move it without `--snapshot`: the volume that it leaves is kept, unless `--delete-source` says \
                         otherwise";
             self.finds([Diagnostic::error(codes::NO_SNAPSHOT, what).vm(id).hint(hint)]);
@@ -109,7 +109,7 @@ pub(in crate::plan) fn plan_rollback(vm: VmId, to: Option<&str>, scene: &Scene<'
         return draft.into_plan(None);
     }
     let what =
-        format!("whatever VM {vm} wrote to its disks since snapshot `{name}` is lost, and how it was configured since");
+        format!("whatever was written to its disks since snapshot `{name}` is lost, and how it was configured since");
     let hint = format!("data on shares stays; the snapshot, too: `qm delsnapshot {vm} {name}` removes it");
     draft.finds([Diagnostic::warning(codes::ROLLED_BACK, what).vm(vm).hint(hint)]);
     draft.basis = Some(live.digest.clone());
@@ -132,7 +132,7 @@ fn chosen(live: &VmObserved, to: Option<&str>) -> Result<String, Diagnostic> {
     let listed = || own.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let whole = |name: String| {
         if live.half_snapshots.contains(&name) {
-            Err(error(format!("snapshot `{name}` of VM {id} is half made or half removed: nothing goes back to it"))
+            Err(error(format!("snapshot `{name}` is half made or half removed, and of no use"))
                 .hint(format!("`qm delsnapshot {id} {name} --force` removes it")))
         } else {
             Ok(name)
@@ -141,15 +141,14 @@ fn chosen(live: &VmObserved, to: Option<&str>) -> Result<String, Diagnostic> {
     match (to, own.as_slice()) {
         (Some(to), own) if own.iter().any(|name| *name == to) => whole(to.to_owned()),
         (Some(to), _) if live.snapshots.iter().any(|name| name == to) => {
-            Err(error(format!("snapshot `{to}` of VM {id} is not phoenix's own"))
-                .hint(format!("`qm rollback {id} {to}`")))
+            Err(error(format!("snapshot `{to}` is not phoenix's own")).hint(format!("`qm rollback {id} {to}`")))
         }
-        (Some(to), []) => Err(error(format!("VM {id} has no snapshot `{to}`"))),
-        (Some(to), _) => Err(error(format!("VM {id} has no snapshot `{to}`")).hint(format!("it has {}", listed()))),
+        (Some(to), []) => Err(error(format!("there is no snapshot `{to}`"))),
+        (Some(to), _) => Err(error(format!("there is no snapshot `{to}`")).hint(format!("it has {}", listed()))),
         (None, [name]) => whole((*name).clone()),
-        (None, []) => Err(error(format!("VM {id} has no snapshot of phoenix's own"))
+        (None, []) => Err(error("there is no snapshot of phoenix's own".to_owned())
             .hint("`phoenix apply --snapshot` takes one before it disturbs a VM, and keeps it when something fails")),
-        (None, _) => Err(error(format!("VM {id} has several snapshots of phoenix's own: {}", listed()))
+        (None, _) => Err(error(format!("there are several snapshots of phoenix's own: {}", listed()))
             .hint("say which with `--to NAME`")),
     }
 }

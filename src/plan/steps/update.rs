@@ -45,7 +45,7 @@ impl Draft {
         self.changes = drift::changes(vm, live, record, scene);
         self.finds(drift::drifted(vm.vm_id, &self.changes));
         if !self.off {
-            self.waiting = diff::waiting(live);
+            self.waiting = diff::waiting(live, Some(vm));
         }
         let fresh = record.state == RecordState::Creating;
         let completing = record.state != RecordState::Ready;
@@ -64,7 +64,7 @@ impl Draft {
         let (grows, moves) = (acts(ActionKind::ResizeDisk), acts(ActionKind::MoveDisk));
         let restart = scene.restart
             && live.running
-            && (disruption == Some(Disruption::Restart) || !diff::waiting(live).is_empty());
+            && (disruption == Some(Disruption::Restart) || !diff::waiting(live, Some(vm)).is_empty());
         // What becomes a template is not left half made.
         self.no_agent =
             live.running && vm.started && vm.asks_agent() && !vm.is_template && !restart && !live.has_agent_now();

@@ -39,10 +39,10 @@ impl Exported {
     /// Says that the exports do not name the address.
     pub(super) fn problem(&self, vm: VmId) -> Option<Diagnostic> {
         let what = self.0.as_ref()?;
-        let what = format!("VM {vm} does not reach its volumes, or loses them when it boots: {what}");
+        let what = format!("the guest does not reach its volumes, or loses them when it boots: {what}");
         let hint = "`phoenix apply` exports them to that address and mounts what is not mounted; what was written in the \
                     meantime may lie on the guest's own disk";
-        Some(Diagnostic::warning(codes::EXPORT_ADDRESS, what).vm(vm).hint(hint))
+        Some(Diagnostic::warning(codes::EXPORT_ADDRESS, what).vm(vm).about(Key::Volumes).hint(hint))
     }
 }
 
@@ -78,9 +78,12 @@ pub(super) fn granted(vm: &DesiredVm, scene: &Scene<'_>) -> Resolved {
 /// What is wrong with a volume of the node where the target reaches no files of it.
 fn out_of_reach(vm: &DesiredVm, mount: &Mount) -> Option<Diagnostic> {
     let path = mount.host_path.as_deref()?;
-    let what = format!("{}: this target reaches no files of the node, and `{path}` lies there", mount.mount_point);
+    let what = format!(
+        "this target reaches no files of the node, and `{path}`, the volume at `{}`, lies there",
+        mount.mount_point
+    );
     let hint = "name the `server` of a NAS instead, or run phoenix on the node or over ssh";
-    Some(Diagnostic::error(codes::HOST_PATH, what).vm(vm.vm_id).hint(hint))
+    Some(Diagnostic::error(codes::HOST_PATH, what).vm(vm.vm_id).about(mount.key()).hint(hint))
 }
 
 /// An action that acts only if its outcome says so.

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::escape::{prose, text};
+use crate::diag::MOST_NAMED;
 use crate::plan::document::{DocumentProblem, PlanDocument};
+use crate::ui::findings::{Subject, grouped};
 use crate::ui::layout::count;
 
 /// From this many on, what is no error is folded.
@@ -31,7 +33,8 @@ pub(super) fn problems(plan: &PlanDocument) -> String {
 
 fn list(problems: &[&DocumentProblem], known: &BTreeSet<u32>) -> String {
     let mut out = String::from("<ul>\n");
-    for problem in problems {
+    for finding in grouped(problems.iter().copied()) {
+        let problem = finding.first;
         let sign = match problem.severity.as_str() {
             "error" => "✗",
             "warning" => "!",
@@ -42,18 +45,36 @@ fn list(problems: &[&DocumentProblem], known: &BTreeSet<u32>) -> String {
             "warning" => "warning",
             _ => "notice",
         };
-        let vm = problem.vm.map_or_else(String::new, |vm| {
-            if known.contains(&vm) { format!(" <a href=\"#vm{vm}\">VM {vm}</a>") } else { format!(" VM {vm}") }
-        });
-        let hint = problem.hint.as_ref().map(|hint| format!("<p class=\"hint\">hint: {}</p>", prose(hint)));
+        let all = finding.all.len();
+        let vms: Vec<String> = finding.subjects().take(MOST_NAMED).map(|vm| link(&vm, all == 1, known)).collect();
+        let vms = match &vms[..] {
+            [] => String::new(),
+            [one] => format!(" {one}:"),
+            named => {
+                let more = if named.len() == all { String::new() } else { format!(" and {} more", all - named.len()) };
+                format!(" {all} VMs: {}{more}:", named.join(", "))
+            }
+        };
+        let hint = finding.hint.as_deref().map(|hint| format!("<p class=\"hint\">hint: {}</p>", prose(hint)));
         out.push_str(&format!(
-            "<li class=\"{class}\"><b>{sign} {}</b>{vm} <code>{}</code> {}{}</li>\n",
+            "<li class=\"{class}\"><b>{sign} {}</b> <code>{}</code>{vms} {}{}</li>\n",
             text(&problem.severity),
             text(&problem.code),
-            prose(&problem.message),
+            prose(problem.bare()),
             hint.unwrap_or_default(),
         ));
     }
     out.push_str("</ul>\n");
     out
+}
+
+/// A VM, which leads to its block where the page has one.
+fn link(subject: &Subject<'_>, is_one: bool, known: &BTreeSet<u32>) -> String {
+    let Subject { vm, name } = *subject;
+    let name = name.filter(|name| !name.is_empty());
+    let name =
+        name.map(|name| if is_one { format!(" <code>{}</code>", text(name)) } else { format!(" {}", text(name)) });
+    let name = name.unwrap_or_default();
+    let word = if is_one { "VM " } else { "" };
+    if known.contains(&vm) { format!("<a href=\"#vm{vm}\">{word}{vm}</a>{name}") } else { format!("{word}{vm}{name}") }
 }

@@ -4,7 +4,7 @@ use super::diff::diff;
 use super::escape::text;
 use super::graph::{class, graph};
 use crate::model::{Disruption, Origin, Outcome, RestartDue};
-use crate::plan::document::{DocumentChange, DocumentVm};
+use crate::plan::document::{DocumentChange, DocumentVm, DocumentWaiting};
 use crate::ui::style::glyph;
 
 /// What filters know a VM by: its outcome, or that it is blocked, or waits.
@@ -37,8 +37,9 @@ pub(super) fn unchanged(vm: &DocumentVm) -> bool {
 /// The attributes that filters read; keys are those of the changes and of what waits.
 fn attributes(vm: &DocumentVm) -> String {
     let mut words = vec![vm.vm.to_string(), vm.name.to_lowercase()];
-    for key in vm.changes.iter().map(|change| &change.key).chain(vm.waiting.iter().map(|waiting| &waiting.option)) {
-        if words.last() != Some(key) {
+    for key in vm.changes.iter().map(|change| change.key.as_str()).chain(vm.waiting.iter().map(DocumentWaiting::called))
+    {
+        if words.last().is_none_or(|last| last != key) {
             words.push(key.to_lowercase());
         }
     }
@@ -173,12 +174,12 @@ fn waiting(vm: &DocumentVm, out: &mut String) {
     }
     out.push_str(
         "<table class=\"waiting\"><caption>Waits since an earlier change</caption><thead><tr>\
-         <th>option</th><th>now</th><th>then</th><th>note</th></tr></thead><tbody>\n",
+         <th>key</th><th>now</th><th>then</th><th>note</th></tr></thead><tbody>\n",
     );
     for waiting in &vm.waiting {
         out.push_str(&format!(
             "<tr><th>{}</th><td class=\"now\">{}</td><td>{}</td><td>{}</td></tr>\n",
-            text(&waiting.option),
+            text(waiting.called()),
             value(waiting.active.as_deref(), "unset"),
             value(waiting.pending.as_deref(), "unset"),
             vm.waiting_words(),

@@ -70,10 +70,10 @@ fn findings(plan: &PlanDocument) -> Vec<Finding<'_>> {
             "warning" => Severity::Warning,
             _ => Severity::Notice,
         };
-        let vm = problem.vm.map(|vm| format!("{vm}: ")).unwrap_or_default();
         let hint = problem.hint.as_ref().map(|hint| format!("\nhint: {}", safe(hint))).unwrap_or_default();
-        let text = format!("{vm}{}{hint}", safe(&problem.message));
-        Finding { severity, rule: &problem.code, title: None, text, vm: problem.vm, keys: Vec::new() }
+        let keys = problem.keys.iter().map(String::as_str).collect();
+        let text = format!("{}{hint}", safe(&problem.message));
+        Finding { severity, rule: &problem.code, title: None, text, vm: problem.vm, keys }
     });
     let disrupted = plan.vms.iter().filter(|vm| vm.outcome.acts() && !vm.blocked).filter_map(|vm| {
         let (_, rule, _) = DISRUPTIONS.iter().find(|(disruption, ..)| *disruption == vm.disruption)?;
@@ -100,7 +100,7 @@ fn disruptive(vm: &DocumentVm) -> String {
         };
         format!("{}: {old}{}{note}", safe(&change.key), safe(&change.new))
     });
-    let waiting = vm.waiting.iter().map(|waiting| format!("{} {}", safe(&waiting.option), vm.waiting_words()));
+    let waiting = vm.waiting.iter().map(|waiting| format!("{} {}", safe(waiting.called()), vm.waiting_words()));
     let erased = vm.erases.iter().map(|what| format!("erases {}", safe(what)));
     changes.chain(waiting).chain(erased).collect::<Vec<_>>().join("\n")
 }
