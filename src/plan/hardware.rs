@@ -15,21 +15,28 @@ pub(super) fn judge(vms: &[VmPlan], scene: &Scene<'_>, asked: &[String]) -> Vec<
         let base = base(vm, declared, scene);
         found.extend(base.into_iter().flat_map(|base| cloud_init::overridden(declared, base, &vm.changes)));
         found.extend(base.and_then(|live| made_real(vm, live)));
-        let Some(desired) = &vm.desired else { continue };
-        let after = |name: &str| after(name, desired, base);
-        let writes = |kind: ActionKind| vm.actions.iter().any(|action| action.kind == kind && action.outcome.acts());
-        if writes(ActionKind::Configure) || writes(ActionKind::Start) || writes(ActionKind::Restart) {
-            found.extend(bounded(vm.vm, &after));
-        }
         for change in vm.changes.iter().filter(|change| !change.new.is_empty()) {
             found.extend(reaching(vm.vm, change, scene, asked));
         }
+        let after = |name: &str| after(name, declared, base);
+        let writes = |kind: ActionKind| vm.actions.iter().any(|action| action.kind == kind && action.outcome.acts());
+        let takes = writes(ActionKind::Configure) || writes(ActionKind::Start) || writes(ActionKind::Restart);
+        if takes && may_be_bounded(declared, base) {
+            found.extend(bounded(vm.vm, &after));
+        }
         let ovmf = vm.changes.iter().any(|change| change.key == "proxmox.bios" && change.new == "ovmf");
         if ovmf && after("efidisk0").is_none() {
-            found.push(without_efi_disk(desired));
+            found.push(without_efi_disk(declared));
         }
     }
     found
+}
+
+/// Whether a VM has an option, or gets one, that bounds others: most have none.
+fn may_be_bounded(desired: &DesiredVm, base: Option<&VmObserved>) -> bool {
+    let bounds =
+        |name: &str| ["balloon", "vcpus", "kvm", "hugepages", "hotplug"].contains(&name) || name.starts_with("numa");
+    !desired.proxmox.is_empty() || base.is_some_and(|base| base.options.iter().any(|(name, _)| bounds(name)))
 }
 
 /// The VM as it is, or the template that it becomes a copy of.

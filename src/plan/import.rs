@@ -324,7 +324,8 @@ fn options_beyond(live: &VmObserved, template: Option<&VmObserved>, default: &De
         match default.proxmox.get(name) {
             Some(shared) if shared.value == is => {}
             Some(_) if is.is_empty() => drop(beyond.insert((*name).to_owned(), Value::Null)),
-            None if is.is_empty() || (is == inherited && !ours) => {}
+            // Of a VM of ours it is known what the file said; the rest comes from what it was made from.
+            None if is.is_empty() || (!ours && (is == inherited || live.record.valid().is_some())) => {}
             _ => drop(beyond.insert((*name).to_owned(), option.to_json(&is))),
         }
     }

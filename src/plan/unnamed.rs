@@ -23,7 +23,8 @@ pub fn to_list(desired: &Desired, observed: &Observed, request: &Request) -> Vec
         None => !observed.taken.contains_key(&vm),
     };
     let made = selected.iter().any(|vm| is_to_be_made(vm.vm_id));
-    let known = |vm: &VmId| is_to_be_made(*vm) || observed.vms.get(vm).is_some_and(is_known);
+    let stays = |live: &VmObserved| is_known(live) && earlier::leftover(live, project).is_none();
+    let known = |vm: &VmId| is_to_be_made(*vm) || observed.vms.get(vm).is_some_and(stays);
     selected.iter().map(|vm| vm.vm_id).filter(known).filter(|_| made).collect()
 }
 

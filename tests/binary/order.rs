@@ -88,7 +88,7 @@ fn who_leaves_out_what_is_needed_is_told() {
     let plan = scene.phoenix(&["plan", "--only", "1001", "--exclude", "database"]);
     assert_eq!(plan.code, Some(0));
     assert!(
-        plan.err.contains("VM 1001 depends on VM 1002 `database`, which is left out and not ready"),
+        plan.err.contains("VM 1001 `app`: depends on VM 1002 `database`, which is left out and not ready"),
         "{}",
         plan.err
     );
