@@ -113,8 +113,6 @@ pub(super) fn document() -> &'static Value {
 /// defaults and the line breaks of doc comments.
 fn polish(schema: &mut Value) {
     match schema {
-        // Made by hand: there `null` has a meaning.
-        Value::Object(object) if object.contains_key("patternProperties") => {}
         Value::Object(object) => {
             if let Some(Value::Array(types)) = object.get_mut("type") {
                 types.retain(|word| word != "null");
@@ -135,7 +133,10 @@ fn polish(schema: &mut Value) {
             if let Some(Value::String(text)) = object.get_mut("description") {
                 *text = text.replace('\n', " ");
             }
-            object.values_mut().for_each(polish);
+            // What was made by hand has no traces of Rust, and `null` has a meaning there.
+            if !object.contains_key("patternProperties") {
+                object.values_mut().for_each(polish);
+            }
         }
         Value::Array(items) => items.iter_mut().for_each(polish),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
