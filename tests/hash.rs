@@ -20,6 +20,10 @@ fn keys(node: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) 
     for part in ["allOf", "anyOf", "oneOf"].iter().filter_map(|word| node[*word].as_array()).flatten() {
         keys(part, schema, path, found);
     }
+    if path.ends_with("/networks") {
+        let cards = node["patternProperties"].as_object().into_iter().flatten();
+        return cards.for_each(|(_, card)| keys(card, schema, &format!("{path}/net1"), found));
+    }
     // Options of Proxmox are of one kind.
     if node.get("patternProperties").is_some() {
         return;
@@ -71,18 +75,25 @@ fn of_vm(key: &str) -> Option<Value> {
         "depends_on" => json!(["c"]),
         "description" => json!("another"),
         "features" => json!(["install_docker"]),
-        "is_template" | "protected" | "start_at_boot" => json!(true),
+        "is_template" | "protected" | "start_at_boot" | "networks/net1/firewall" | "networks/net1/link_down" => {
+            json!(true)
+        }
         "memory_mb" => json!(512),
-        "network_bridge" => json!("vmbr9"),
+        "network_bridge" | "networks/net1/bridge" => json!("vmbr9"),
         "network_config" => json!({ "ip": "dhcp" }),
-        "network_config/ip" => json!("192.0.2.11/24"),
+        "network_config/ip" | "networks/net1/ip" => json!("192.0.2.11/24"),
         "network_config/gw" => json!("192.0.2.2"),
-        "network_config/ip6" => json!("2001:db8::11/64"),
+        "network_config/ip6" | "networks/net1/ip6" => json!("2001:db8::11/64"),
         "network_config/gw6" => json!("2001:db8::2"),
         "network_config/nameserver" => json!("192.0.2.53"),
         "network_config/searchdomain" => json!("example.org"),
-        "network_model" => json!("e1000"),
+        "network_model" | "networks/net1/model" => json!("e1000"),
         "proxmox" => json!({ "cpu": "host" }),
+        "boot_disk_options" => json!({ "ssd": 1 }),
+        "networks" => json!({ "net1": {} }),
+        "networks/net1/mac" => json!("BC:24:11:00:00:09"),
+        "networks/net1/trunks" => json!("10;20-29"),
+        "networks/net1/vlan_tag" | "networks/net1/mtu" | "networks/net1/queues" | "networks/net1/rate_mbps" => json!(9),
         "ready" => json!("agent"),
         "os_type" | "volumes/0/share" => json!("other"),
         "started" | "full_clone" => json!(false),
@@ -132,6 +143,19 @@ fn other(base: &Value, key: &str) -> Value {
                 let at = if in_defaults { "/vm_defaults" } else { "/virtual_machines/0" };
                 let volume = json!([{ "type": "nfs", "server": "10.9.9.7", "path": "/1", "mount_point": "/mnt/d" }]);
                 set(&format!("{at}/volumes"), volume);
+            }
+            Some(rest) if rest.starts_with("networks/net1/") => {
+                let part = rest.trim_start_matches("networks/net1/");
+                // An address on the network is one card's own, and a gateway stands beside an address.
+                let at = if in_defaults && part != "mac" { "/vm_defaults" } else { "/virtual_machines/0" };
+                let card = match part {
+                    "gw" => json!({ "ip": "192.0.2.10/24", "gw": "192.0.2.2" }),
+                    "gw6" => json!({ "ip6": "2001:db8::10/64", "gw6": "2001:db8::2" }),
+                    _ => {
+                        json!({ part: of_vm(rest).unwrap_or_else(|| panic!("the key {key} is new: what changes with it?")) })
+                    }
+                };
+                set(&format!("{at}/networks"), json!({ "net1": card }));
             }
             Some("volumes/0/share") => {
                 let other = json!({ "server": "10.9.9.9", "export": "/srv/o", "host_path": "/srv/o" });

@@ -300,6 +300,75 @@ fn every_option_by_proxmoxs_own_name_comes_and_goes() {
     }
 }
 
+/// Cards, their addresses and options of the boot disk are planned, written, recorded and taken out again: a card goes
+/// only if phoenix made it, and whatever else was there stays as it was.
+#[test]
+fn cards_and_disk_options_come_and_go() {
+    let uuid = "2a412a64-96f9-4fde-833e-49d4ac1df615";
+    let others = "boot: order=scsi0\nnet2: e1000=bc:24:11:00:00:02,bridge=vmbr0,firewall=1,host-tunnel=1\n\
+                  scsi0: local:1000/vm-1000-disk-0.raw,discard=on,size=4G,serial=a1\nide2: local:cloudinit,media=cdrom\n";
+    let base = format!("{SAME}{others}smbios1: uuid={uuid}\n");
+    let check = |keys: &str, made: &[&str], set: &[(&str, &str)], left: &[(&str, &str)]| {
+        let vm = wished(&format!("{TEXT}, {keys}"));
+        let own = |vm: &DesiredVm, live: &VmObserved| {
+            let rows = options::rows_for(vm, Some(live)).filter(|row| row.option.is_some());
+            options::render(rows, (vm, live, false), None, None).unwrap()
+        };
+        let written = own(&vm, &live(&base));
+        let is: Vec<(&str, &str)> = written.set.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(is, set, "{keys}");
+        let mut record = Record::adopted("default", id(), uuid);
+        record.made = made.iter().map(|slot| (*slot).to_owned()).collect();
+        for row in options::rows_for(&vm, None).filter(|row| row.option.is_some()) {
+            let text = row.wished(&vm, None).value().map(ToString::to_string).unwrap_or_default();
+            record.applied.insert(row.applied_as().to_owned(), text);
+        }
+        let after = live(&with_record(&base, &record)).after(&written);
+        assert!(own(&vm, &after).is_empty(), "{keys}: differs for ever: {:?}", own(&vm, &after));
+        let end = after.after(&own(&wished(TEXT), &after));
+        for (option, value) in left {
+            assert_eq!(end.options.get(option).unwrap_or_default(), *value, "{keys}");
+        }
+        assert!(own(&wished(TEXT), &end).is_empty(), "{keys}");
+    };
+    let net0 = "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=5";
+    check(
+        r#""networks": { "net0": { "vlan_tag": 6, "firewall": true } }"#,
+        &[],
+        &[("net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1,tag=6")],
+        &[("net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0")],
+    );
+    check(
+        r#""networks": { "net0": { "vlan_tag": 5, "mac": "bc:24:11:00:00:09" } }"#,
+        &[],
+        &[("net0", "virtio=BC:24:11:00:00:09,bridge=vmbr0,tag=5")],
+        &[("net0", "virtio=BC:24:11:00:00:09,bridge=vmbr0")],
+    );
+    let added =
+        r#""networks": { "net1": { "bridge": "vmbr1", "rate_mbps": 2.5, "ip": "10.0.1.5/24", "gw": "10.0.1.1" } }"#;
+    let set = [("ipconfig1", "gw=10.0.1.1,ip=10.0.1.5/24"), ("net1", "virtio,bridge=vmbr1,rate=2.5")];
+    check(added, &["net1"], &set, &[("net1", ""), ("ipconfig1", ""), ("net0", net0)]);
+    check(added, &[], &set, &[("net1", "virtio,bridge=vmbr1"), ("ipconfig1", "")]);
+    check(
+        r#""networks": { "net2": { "model": "e1000", "firewall": false, "mtu": 1400 } }"#,
+        &[],
+        &[("net2", "e1000=BC:24:11:00:00:02,bridge=vmbr0,host-tunnel=1,mtu=1400")],
+        &[("net2", "e1000=BC:24:11:00:00:02,bridge=vmbr0,host-tunnel=1")],
+    );
+    check(
+        r#""boot_disk_options": { "discard": "ignore", "ssd": true, "mbps_rd": 12.5 }"#,
+        &[],
+        &[("scsi0", "local:1000/vm-1000-disk-0.raw,size=4G,serial=a1,mbps_rd=12.5,ssd=1")],
+        &[("scsi0", "local:1000/vm-1000-disk-0.raw,size=4G,serial=a1")],
+    );
+    check(
+        r#""boot_disk_options": { "discard": "on" }"#,
+        &[],
+        &[],
+        &[("scsi0", "local:1000/vm-1000-disk-0.raw,size=4G,serial=a1")],
+    );
+}
+
 /// A configuration with a record in its notes.
 fn with_record(conf: &str, record: &Record) -> String {
     let notes = phoenix::observed::with_record("text", record).unwrap();

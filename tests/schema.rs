@@ -60,6 +60,10 @@ fn every_key_is_described() {
 
 /// Looks at every property of every object in a schema.
 fn walk(schema: &Value, at: &str, keys: &mut usize) {
+    if at.ends_with("/networks") {
+        let cards = schema["patternProperties"].as_object().into_iter().flat_map(serde_json::Map::values);
+        cards.for_each(|card| walk(card, &format!("{at}/*"), keys));
+    }
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     if schema.get("patternProperties").is_some() {
         // Options of Proxmox: each says when a running VM takes it over.
@@ -84,7 +88,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 23] = [
+    const DERIVED: [&str; 25] = [
         "/adopt",
         "/$schema",
         "/persistent_storage/server",
@@ -97,6 +101,8 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/protected",
         "/project_tag",
         "/proxmox",
+        "/boot_disk_options",
+        "/networks",
         "/network_config",
         "/network_config/ip",
         "/network_config/gw",
@@ -116,11 +122,11 @@ fn complete(property: &Value, at: &str, required: bool) {
     assert!(description.ends_with('.') && description.len() > 10, "{at} has no description: {description:?}");
     assert!(!description.contains('\n'), "{at}: line breaks of the source do not belong into a description");
     assert!(property["examples"].as_array().is_some_and(|e| !e.is_empty()), "{at} has no example");
-    let derived = DERIVED.iter().any(|end| at.ends_with(end));
+    let derived = DERIVED.iter().any(|end| at.ends_with(end)) || at.contains("/networks/");
     assert_eq!(property.get("default").is_none(), required || derived, "{at}: a default or `required`, one of them");
     let limit = |keys: &[&str]| keys.iter().any(|key| property.get(key).is_some());
     let limited = match text("type") {
-        "integer" => limit(&["minimum"]) && limit(&["maximum"]),
+        "integer" | "number" => limit(&["minimum"]) && limit(&["maximum"]),
         "string" => limit(&["pattern", "oneOf", "maxLength"]),
         "array" => property.get("items").is_some() && (limit(&["maxItems"]) || at == "/virtual_machines"),
         "boolean" => true,

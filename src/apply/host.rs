@@ -280,6 +280,7 @@ impl Performing<'_> {
             record.volumes.clone_from(&last.volumes);
             record.staged.clone_from(&last.staged);
             record.applied.clone_from(&last.applied);
+            record.made.clone_from(&last.made);
             record.unread = last.unread;
         })?;
         Ok(if written { self.action.outcome } else { Outcome::NoOp })

@@ -70,6 +70,7 @@ pub(super) fn config_write(
         uuid: live.uuid.clone(),
         template: step.record.template.clone(),
         image: step.record.image.clone(),
+        made: step.record.made.clone(),
         ..record.clone()
     });
     let write = |record| {
@@ -86,6 +87,7 @@ pub(super) fn config_write(
     let Some(record) = live.record.valid().filter(|_| named.is_none() && !plain.is_empty()) else { return Ok(plain) };
     let mut record = record.clone();
     unsettle(&mut record, &step.record);
+    record.made.clone_from(&step.record.made);
     record.card |= plain.set.contains_key("net0");
     write(Some(&record))
 }

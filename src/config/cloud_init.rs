@@ -163,21 +163,40 @@ fn gateway6(text: &str) -> Verdict {
 
 fn network(owner: Owner, config: &RawNetworkConfig, problems: &mut Problems) {
     let at = |key: &'static str| move || owner.value(&format!("network_config/{key}"));
-    let cannot = (codes::BAD_ADDRESS, "cannot be an address");
-    let router = (codes::BAD_ADDRESS, "cannot be a gateway");
-    let before = problems.number();
-    text(config.ip.as_deref(), cannot, ipv4, at("ip"), problems);
-    text(config.ip6.as_deref(), cannot, ipv6, at("ip6"), problems);
-    text(config.gw.as_deref(), router, gateway4, at("gw"), problems);
-    text(config.gw6.as_deref(), router, gateway6, at("gw6"), problems);
-    if problems.number() == before {
-        gateway(config.ip.as_deref(), config.gw.as_deref(), "ip", at("gw"), problems);
-        gateway(config.ip6.as_deref(), config.gw6.as_deref(), "ip6", at("gw6"), problems);
-    }
+    let written = Addresses {
+        ip: config.ip.as_deref(),
+        gw: config.gw.as_deref(),
+        ip6: config.ip6.as_deref(),
+        gw6: config.gw6.as_deref(),
+    };
+    addresses(&written, &|key| owner.value(&format!("network_config/{key}")), problems);
     let servers = (codes::BAD_ADDRESS, "cannot be DNS servers");
     text(config.nameserver.as_deref(), servers, lexis::addresses, at("nameserver"), problems);
     let domains = (codes::BAD_SEARCH_DOMAIN, "cannot be DNS search domains");
     text(config.searchdomain.as_deref(), domains, lexis::domains, at("searchdomain"), problems);
+}
+
+/// The addresses of a card as they are written.
+pub(super) struct Addresses<'a> {
+    pub(super) ip: Option<&'a str>,
+    pub(super) gw: Option<&'a str>,
+    pub(super) ip6: Option<&'a str>,
+    pub(super) gw6: Option<&'a str>,
+}
+
+/// Applies the rules to the addresses of a card. `at`: where each of its keys stands.
+pub(super) fn addresses(written: &Addresses<'_>, at: &dyn Fn(&str) -> Place, problems: &mut Problems) {
+    let cannot = (codes::BAD_ADDRESS, "cannot be an address");
+    let router = (codes::BAD_ADDRESS, "cannot be a gateway");
+    let before = problems.number();
+    text(written.ip, cannot, ipv4, || at("ip"), problems);
+    text(written.ip6, cannot, ipv6, || at("ip6"), problems);
+    text(written.gw, router, gateway4, || at("gw"), problems);
+    text(written.gw6, router, gateway6, || at("gw6"), problems);
+    if problems.number() == before {
+        gateway(written.ip, written.gw, "ip", || at("gw"), problems);
+        gateway(written.ip6, written.gw6, "ip6", || at("gw6"), problems);
+    }
 }
 
 /// A gateway needs a fixed address and should be its neighbour.

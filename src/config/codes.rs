@@ -96,4 +96,5 @@ codes! {
     UNUSUAL_USER = "P073", Warning, "a Linux guest may refuse the name of its user";
     BAD_OPTION = "P074", Error, "Proxmox does not accept the value of an option";
     READY_CONFLICT = "P075", Error, "what needs the guest agent is declared for a VM whose guest is asked for nothing";
+    TWO_HOMES = "P076", Error, "one fact of the first network card stands in two places";
 }

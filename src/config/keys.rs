@@ -64,6 +64,11 @@ pub(super) fn unknown(object: &str, key: &str, known: &[&'static str], is_switch
     if object.ends_with("/proxmox") {
         return unknown_option(object, key, known);
     }
+    if object.ends_with("/networks") && known.is_empty() {
+        let what = format!("{} is not the slot of a network card", shown(key));
+        let at = Place::key(format!("{object}/{}", escaped(key)));
+        return Problem::new(codes::UNKNOWN_KEY, what, at).hint("the slots are `net0` to `net31`");
+    }
     about(object, key, &meant(object, key, known, is_switch), known)
 }
 

@@ -18,6 +18,10 @@ pub(crate) const STORAGE: &str = "^[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]$";
 pub(crate) const MAX_STORAGE: usize = 100;
 /// Pattern of [`bridge`].
 pub(crate) const BRIDGE: &str = "^[A-Za-z][A-Za-z0-9_.-]{0,14}$";
+/// Pattern of the address of one network card.
+pub(crate) const MAC: &str = "^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$";
+/// Pattern of VLANs and ranges of them.
+pub(crate) const TRUNKS: &str = "^[0-9]{1,4}(-[0-9]{1,4})?(;[0-9]{1,4}(-[0-9]{1,4})?)*$";
 /// Pattern of [`feature`].
 pub(crate) const FEATURE: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
 /// Pattern of [`project`].

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
 use super::lexis::{image_path, trimmed};
 use super::names::{self, Ids};
+use super::networks;
 use super::raw::{Raw, RawCloudImage, RawHypervisor, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
 use crate::model::{
     Address, CloudImage, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare,
@@ -76,6 +77,9 @@ fn settings(raw: RawHypervisor) -> Settings {
     }
 }
 
+/// The bridge of a card where the file names none.
+const NETWORK_BRIDGE: &str = "vmbr0";
+
 /// What one object says of a VM, in the words of the model.
 #[derive(Default)]
 struct Values {
@@ -107,10 +111,14 @@ struct Values {
     cloud_image: Option<CloudImage>,
     /// `None` takes an inherited value away.
     proxmox: Option<BTreeMap<&'static str, Option<String>>>,
+    boot_disk_options: Option<networks::Parts>,
+    networks: Option<networks::Cards>,
 }
 
 impl Values {
     fn of(raw: RawVm, scripts: &Scripts, ids: &Ids) -> Self {
+        // The first card has its bridge and its model either here or there.
+        let first = raw.networks.as_ref().and_then(|cards| cards.get("net0")?.as_ref());
         Self {
             template_name: raw.template_name,
             os_type: raw.os_type,
@@ -119,8 +127,8 @@ impl Values {
             memory_mb: raw.memory_mb,
             boot_disk_size_gb: raw.boot_disk_size_gb,
             boot_disk_storage: raw.boot_disk_storage,
-            network_bridge: raw.network_bridge,
-            network_model: raw.network_model,
+            network_bridge: raw.network_bridge.or_else(|| first.and_then(|card| card.bridge.clone())),
+            network_model: raw.network_model.or_else(|| first.and_then(|card| card.model)),
             features: raw.features.map(|names| names.iter().map(|name| feature(name, scripts)).collect()),
             volumes: raw.volumes.map(|list| list.into_iter().map(volume).collect()),
             description: raw.description.map(|text| normal_description(&text)),
@@ -139,6 +147,8 @@ impl Values {
             user_config: raw.user_config.map(|raw| user(&raw)),
             cloud_image: raw.cloud_image.map(|raw| image(&raw)),
             proxmox: raw.proxmox.map(|options| proxmox_options(&options)),
+            boot_disk_options: raw.boot_disk_options,
+            networks: raw.networks,
         }
     }
 }
@@ -148,6 +158,15 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
     // A VM's own template wins over an image of all VMs.
     let shared_image = shared.cloud_image.clone().filter(|_| own.template_name.is_none());
     let mut origins = Origins::default();
+    let bridge = own.network_bridge.as_ref().or(shared.network_bridge.as_ref()).map_or(NETWORK_BRIDGE, String::as_str);
+    let model = own.network_model.or(shared.network_model).unwrap_or(NetworkModel::Virtio);
+    let networks = networks::cards(own.networks.as_ref(), shared.networks.as_ref(), bridge, model);
+    let boot_disk_options = networks::boot_disk(own.boot_disk_options.as_ref(), shared.boot_disk_options.as_ref());
+    for (key, is_own) in
+        [(Key::Networks, own.networks.is_some()), (Key::BootDiskOptions, own.boot_disk_options.is_some())]
+    {
+        origins.note(key, if is_own { Origin::Vm } else { Origin::VmDefaults });
+    }
     origins.note(Key::VmId, Origin::Vm);
     origins.note(Key::VmName, Origin::Vm);
     DesiredVm {
@@ -183,7 +202,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
             Key::NetworkBridge,
             own.network_bridge,
             shared.network_bridge.as_ref(),
-            || "vmbr0".to_owned(),
+            || NETWORK_BRIDGE.to_owned(),
         ),
         network_model: pick(&mut origins, Key::NetworkModel, own.network_model, shared.network_model.as_ref(), || {
             NetworkModel::Virtio
@@ -215,6 +234,8 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
             .filter(|wish| *wish != UserConfig::default()),
         cloud_image: pick_any(&mut origins, Key::CloudImage, own.cloud_image, shared_image),
         proxmox: options_of(&mut origins, own.proxmox, shared.proxmox.as_ref()),
+        boot_disk_options,
+        networks,
         origins,
     }
 }

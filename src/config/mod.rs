@@ -29,6 +29,7 @@ pub(crate) mod lexis;
 mod limits;
 mod lower;
 mod names;
+mod networks;
 mod owner;
 mod problem;
 mod proxmox;

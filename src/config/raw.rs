@@ -6,16 +6,21 @@
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::lexis;
 
 mod cloud_init;
+mod networks;
 mod options;
+mod words;
 
 pub(crate) use cloud_init::{RawCloudImage, RawNetworkConfig, RawUserConfig};
+pub(crate) use networks::RawCard;
+use networks::{boot_disk_options, cards, some_cards};
 use options::{each_name_once, proxmox_options, some_options};
+use words::{cloud_init_errors, network_model, os_type, ready, references, volume_type};
 
 use crate::model::{CloudInitErrors, NetworkModel, OsType, Ready};
 
@@ -239,6 +244,20 @@ pub(crate) struct RawVm {
     #[schemars(schema_with = "proxmox_options", title = "Options of Proxmox")]
     #[schemars(example = serde_json::json!({ "cpu": "x86-64-v2-AES", "scsihw": "virtio-scsi-single" }))]
     pub(super) proxmox: Option<BTreeMap<String, serde_json::Value>>,
+    /// Sets options of the boot disk, by Proxmox's own names, one by one over those of `vm_defaults`. What is not listed
+    /// stays as it is. A running VM has most of them after its next stop and start. `null` takes an option of
+    /// `vm_defaults` away.
+    #[serde(deserialize_with = "some_options")]
+    #[schemars(schema_with = "boot_disk_options", title = "Options of the boot disk")]
+    #[schemars(example = serde_json::json!({ "discard": "on", "ssd": 1, "iothread": 1 }))]
+    pub(super) boot_disk_options: Option<BTreeMap<String, serde_json::Value>>,
+    /// Describes network cards by their slots: further ones, and what is to be said of the first, `net0`, beyond its
+    /// bridge and its model. What is not said of a card stays as it is. A card that is taken out again is removed if
+    /// phoenix made it. `null` takes a card of `vm_defaults` away.
+    #[serde(deserialize_with = "some_cards")]
+    #[schemars(schema_with = "cards", title = "Network cards")]
+    #[schemars(example = serde_json::json!({ "net0": { "vlan_tag": 20 }, "net1": { "bridge": "vmbr1", "ip": "10.0.1.5/24" } }))]
+    pub(super) networks: Option<BTreeMap<String, Option<RawCard>>>,
 }
 
 /// Says how long the guest is waited for, in seconds.
@@ -294,45 +313,3 @@ pub(crate) struct RawVolume {
 
 /// Most entries of a list of a VM.
 pub(super) const MAX_ITEMS: usize = 256;
-
-fn os_type(_: &mut SchemaGenerator) -> Schema {
-    words(OsType::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
-}
-
-fn network_model(_: &mut SchemaGenerator) -> Schema {
-    words(NetworkModel::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
-}
-
-fn cloud_init_errors(_: &mut SchemaGenerator) -> Schema {
-    words(CloudInitErrors::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
-}
-
-fn ready(_: &mut SchemaGenerator) -> Schema {
-    words(Ready::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
-}
-
-fn volume_type(_: &mut SchemaGenerator) -> Schema {
-    words([("nfs", "A directory that an NFS server exports")])
-}
-
-fn references(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array",
-        "items": {
-            "type": ["integer", "string"],
-            "minimum": 100,
-            "maximum": 999_999_999,
-            "pattern": lexis::DNS_NAME,
-            "maxLength": lexis::MAX_DNS_NAME,
-        },
-    })
-}
-
-/// Makes the schema of a word out of a list; an editor shows the meaning of each.
-fn words<'a>(list: impl IntoIterator<Item = (&'a str, &'a str)>) -> Schema {
-    let choices: Vec<_> = list
-        .into_iter()
-        .map(|(word, meaning)| serde_json::json!({ "const": word, "description": format!("{meaning}.") }))
-        .collect();
-    json_schema!({ "type": "string", "oneOf": choices })
-}

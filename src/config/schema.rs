@@ -134,7 +134,9 @@ fn polish(schema: &mut Value) {
                 *text = text.replace('\n', " ");
             }
             // What was made by hand has no traces of Rust, and `null` has a meaning there.
-            if !object.contains_key("patternProperties") {
+            if let Some(Value::Object(slots)) = object.get_mut("patternProperties") {
+                slots.values_mut().filter_map(|slot| slot.get_mut("properties")).for_each(polish);
+            } else {
                 object.values_mut().for_each(polish);
             }
         }

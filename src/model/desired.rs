@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::proxmox::{self, ProxmoxOption};
 use super::{CloudImage, NetworkConfig, Origins, ProxmoxValue, Timeouts, UserConfig, VmId};
 
 /// Everything one config file wants.
@@ -155,6 +156,13 @@ pub struct DesiredVm {
     /// Options by Proxmox's own names, without those that were taken away; what is not listed stays as it is.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub proxmox: BTreeMap<&'static str, ProxmoxValue>,
+    /// Options of the boot disk; `None`: all stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_disk_options: Option<ProxmoxValue>,
+    /// Network cards and their addresses, by Proxmox's names of the options (`net1`, `ipconfig1`); of the first card
+    /// only what no other key says.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<&'static str, ProxmoxValue>,
     /// Where each value came from. Not serialised: a value is the same wherever it stands.
     #[serde(skip)]
     pub origins: Origins,
@@ -303,6 +311,23 @@ impl Ready {
 }
 
 impl DesiredVm {
+    /// What the file says of an option of Proxmox, under its own name or another.
+    #[must_use]
+    pub fn option(&self, option: &ProxmoxOption) -> Option<&ProxmoxValue> {
+        match option.name {
+            proxmox::BOOT_DISK => self.boot_disk_options.as_ref(),
+            name if option.key.starts_with(proxmox::PREFIX) => self.proxmox.get(name),
+            name => self.networks.get(name),
+        }
+    }
+
+    /// Whether the file tells cloud-init anything beyond the VM's name.
+    #[must_use]
+    pub fn tells_cloud_init(&self) -> bool {
+        let has_address = self.networks.keys().any(|name| name.starts_with("ipconfig"));
+        self.network_config.is_some() || self.user_config.is_some() || has_address
+    }
+
     /// Whether its guest agent is asked for anything.
     #[must_use]
     pub fn asks_agent(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Digests: of content (ours) and of VM configurations (Proxmox's).
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -47,6 +49,35 @@ pub fn noted(digest: &str) -> &str {
 #[must_use]
 pub fn is_noted(kept: &str, digest: &str) -> bool {
     kept.len() >= FEWEST_NOTED && digest.starts_with(kept)
+}
+
+/// Longest value that a record keeps as it is.
+const MOST_KEPT: usize = 64;
+
+/// What stands before the digest of a value that is too long to be kept.
+const DIGEST: &str = "sha256:";
+
+/// A value as a record keeps it: itself, or a digest of one that is long.
+#[must_use]
+pub fn kept(value: &str) -> Cow<'_, str> {
+    if value.len() <= MOST_KEPT && !value.contains('\n') && !is_kept_as_digest(value) {
+        value.into()
+    } else {
+        format!("{DIGEST}{}", noted(&content_digest(value.as_bytes()))).into()
+    }
+}
+
+/// Whether of a value only a digest was kept.
+#[must_use]
+pub fn is_kept_as_digest(was: &str) -> bool {
+    was.starts_with(DIGEST)
+}
+
+/// Whether a record that keeps `was` keeps the value that would be kept as `now`.
+#[must_use]
+pub fn is_kept(was: &str, now: &str) -> bool {
+    let digests = was.strip_prefix(DIGEST).zip(now.strip_prefix(DIGEST));
+    was == now || digests.is_some_and(|(was, now)| is_noted(was, now))
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ named! {
         CloudImage = "cloud_image",
         IsTemplate = "is_template",
         Proxmox = "proxmox",
+        BootDiskOptions = "boot_disk_options",
+        Networks = "networks",
         Ready = "ready",
     }
 }

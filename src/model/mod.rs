@@ -24,7 +24,7 @@ pub use desired::{
     CloudInitErrors, Desired, DesiredVm, Feature, NetworkModel, NfsShare, OsType, PersistentStorage, Ready, Script,
     Scripts, Settings, Volume,
 };
-pub use digest::{Digest, content_digest, is_content_digest, is_noted, noted};
+pub use digest::{Digest, content_digest, is_content_digest, is_kept, is_kept_as_digest, is_noted, kept, noted};
 pub use excerpt::{excerpt, line, message};
 pub use fault::{Effect, Fault, FaultKind};
 pub use host_path::{

@@ -1,6 +1,6 @@
 //! What phoenix remembers about a VM, kept in the VM's own notes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,9 @@ pub struct Record {
     /// [`noted`](super::noted) digest. A key that is not there is not known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub applied: BTreeMap<String, String>,
+    /// Devices that phoenix added to the VM: `net1`. One that is no longer declared is removed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub made: BTreeSet<String>,
     /// The VM is made to become a template; it is one when it is ready. What is mounted and staged while it is made is
     /// not noted: none of it stays.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -112,6 +115,7 @@ impl Record {
             volumes: BTreeMap::new(),
             staged: BTreeMap::new(),
             applied: BTreeMap::new(),
+            made: BTreeSet::new(),
             is_template: false,
             grow: false,
             unread: false,

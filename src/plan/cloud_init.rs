@@ -3,7 +3,7 @@
 use super::{Change, codes};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Key};
-use crate::observed::options::{self, Wish};
+use crate::observed::options::{self, Kept, Row, Wish};
 use crate::observed::{PropertyString, VmObserved};
 
 /// Whether the guest of a running VM has not been seen to boot since what cloud-init tells it changed.
@@ -54,11 +54,14 @@ pub(super) fn drive_waits(vm: &DesiredVm, live: &VmObserved, changes: &[Change])
     }
     // The host name of the guest is the VM's name.
     let keys = [Key::NetworkConfig, Key::UserConfig, Key::VmName];
-    if changes.iter().any(|change| keys.iter().any(|key| key.name() == change.key)) {
+    let is_told = |row: &Row| {
+        row.key.is_some_and(|key| keys.contains(&key)) || row.options.iter().any(|name| name.starts_with("ipconfig"))
+    };
+    if changes.iter().any(|change| change.rows().any(|row| row.kept != Kept::Not && is_told(row))) {
         return Some("values of cloud-init change");
     }
-    let wished: Vec<&str> = options::rows()
-        .filter(|row| row.key.is_some_and(|key| keys.contains(&key)) && row.wished(vm, Some(live)) != Wish::Leave)
+    let wished: Vec<&str> = options::rows_for(vm, Some(live))
+        .filter(|row| row.kept != Kept::Not && is_told(row) && row.wished(vm, Some(live)) != Wish::Leave)
         .flat_map(|row| row.options.iter().copied())
         .collect();
     let stale = live.cloud_init.not_in_drive.iter().any(|option| wished.contains(&option.as_str()));

@@ -99,8 +99,11 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Arc<Mount>]) -> String {
         network_config,
         user_config,
         project_tag: _, // it is one of the tags
-        proxmox: _,     // what hardware the VM has, its guest sees for itself
-        origins: _,     // where a value came from is nothing to a script
+        // What hardware the VM has, its guest sees for itself.
+        proxmox: _,
+        boot_disk_options: _,
+        networks: _,
+        origins: _, // where a value came from is nothing to a script
     } = vm;
     let context = Context {
         schema_version: SCHEMA_VERSION,

@@ -113,8 +113,9 @@ fn new_value(vm: &DesiredVm, key: Key) -> String {
 /// What is to be known of the size of a disk that an image becomes.
 const UNKNOWN_SIZE: &str = "the image's size is not known yet; a larger one is refused";
 
-/// All values of a VM that is to be made, in table order. Its name stands in the heading.
-pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change> {
+/// All values of a VM that is to be made, in table order. Its name stands in the heading. `base`: the template whose
+/// options it will have.
+pub(super) fn new_values(vm: &DesiredVm, base: Option<&VmObserved>, template: Option<String>) -> Vec<Change> {
     let mut template = template;
     // One line for each option by Proxmox's own name, and for what phoenix sees to by itself.
     let own = options::rows_for(vm, None);
@@ -134,7 +135,7 @@ pub(super) fn new_values(vm: &DesiredVm, template: Option<String>) -> Vec<Change
             ..Change::default()
         })
         .chain(own.map(|row| Change {
-            new: row.wished(vm, None).value().map(ToString::to_string).unwrap_or_default(),
+            new: row.becomes(vm, base).value().map(ToString::to_string).unwrap_or_default(),
             ..of_row(row, vm)
         }))
         .filter(|change| !change.new.is_empty())

@@ -55,6 +55,12 @@ pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) ->
     if size > diff::wanted_bytes(vm) {
         found.push(shrinks(vm, size, &disk.device));
     }
+    if size < diff::wanted_bytes(vm) && live.pending.contains_key(&disk.device) {
+        let what = format!("another value of {} waits for a restart: the disk cannot grow", disk.device);
+        let hint = format!("restart it first; until then set `boot_disk_size_gb` to {}", gib(size));
+        let problem = Diagnostic::error(codes::DISK_ELSEWHERE, what).hint(hint);
+        found.push(problem.vm(vm.vm_id).about(Key::BootDiskSizeGb));
+    }
     if disk.storage != vm.boot_disk_storage {
         found.extend(storage(vm, scene.observed));
         let moved = moved(vm, live, disk, scene).into_iter();

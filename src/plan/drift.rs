@@ -5,15 +5,9 @@ use std::collections::BTreeMap;
 use super::Scene;
 use super::{Change, ChangedBy, codes, diff};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Record, VmId, content_digest, is_noted, noted};
+use crate::model::{DesiredVm, Record, VmId, is_kept, is_kept_as_digest, kept};
 use crate::observed::VmObserved;
 use crate::observed::options::{self, Kept, Row, Value, Wish};
-
-/// Longest value that is kept as it is: the notes have little room.
-const MOST_KEPT: usize = 64;
-
-/// What stands before the digest of a value that is too long to be kept.
-const DIGEST: &str = "sha256:";
 
 /// What phoenix has applied to a VM that is as the config says.
 pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
@@ -42,21 +36,6 @@ fn rounded_up(size: &str) -> Option<u32> {
         Some((whole, _)) => whole.parse::<u32>().ok()?.checked_add(1),
         None => size.parse().ok(),
     }
-}
-
-/// A value as a record keeps it.
-fn kept(value: &str) -> std::borrow::Cow<'_, str> {
-    if value.len() <= MOST_KEPT && !value.contains('\n') && !value.starts_with(DIGEST) {
-        value.into()
-    } else {
-        format!("{DIGEST}{}", noted(&content_digest(value.as_bytes()))).into()
-    }
-}
-
-/// Whether a record that keeps `was` keeps the value that would be kept as `now`.
-pub(super) fn is_kept(was: &str, now: &str) -> bool {
-    let digests = was.strip_prefix(DIGEST).zip(now.strip_prefix(DIGEST));
-    was == now || digests.is_some_and(|(was, now)| is_noted(was, now))
 }
 
 /// What differs between a VM as wished and as observed, and who made it so.
@@ -104,7 +83,7 @@ fn is_same(row: &Row, now: Option<&Value<'_>>, was: &str) -> bool {
 
 /// A value that was applied, where it was kept.
 fn known(was: &str) -> Option<String> {
-    (!was.starts_with(DIGEST)).then(|| was.to_owned())
+    (!is_kept_as_digest(was)).then(|| was.to_owned())
 }
 
 fn attribute(change: &mut Change, vm: &DesiredVm, live: &VmObserved, applied: &BTreeMap<String, String>) {

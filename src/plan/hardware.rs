@@ -1,6 +1,6 @@
 //! What the options of a VM ask of Proxmox and of the node: combinations that are refused, and what reaches into the node.
 
-use super::{Change, Scene, VmPlan, cloud_init, codes, placement};
+use super::{Change, Scene, VmPlan, cards, cloud_init, codes, placement};
 use crate::diag::Diagnostic;
 use crate::model::proxmox::{self, bounds};
 use crate::model::{ActionKind, DesiredVm, Outcome, VmId};
@@ -41,15 +41,10 @@ fn may_be_bounded(desired: &DesiredVm, base: Option<&VmObserved>) -> bool {
 
 /// The VM as it is, or the template that it becomes a copy of.
 fn base<'s>(vm: &VmPlan, desired: &DesiredVm, scene: &Scene<'s>) -> Option<&'s VmObserved> {
-    let id = match vm.outcome {
-        Outcome::Create if desired.cloud_image.is_some() => return None,
-        Outcome::Create => match desired.template {
-            Some(template) => template,
-            None => *scene.templates_for(vm.vm, &desired.template_name).first()?,
-        },
-        _ => vm.vm,
-    };
-    scene.observed.vms.get(&id)
+    match vm.outcome {
+        Outcome::Create => cards::template(desired, scene),
+        _ => scene.observed.vms.get(&vm.vm),
+    }
 }
 
 /// An option as it will be; `None`: not set.
@@ -63,7 +58,12 @@ fn after(name: &str, desired: &DesiredVm, base: Option<&VmObserved>) -> Option<S
     let now = || base.and_then(|base| base.options.get(name)).map(ToOwned::to_owned);
     let Some(option) = proxmox::option(name) else { return now() };
     let row = options::rows_of(option.key, "").next()?;
-    match row.wished(desired, base) {
+    // A template's own record says nothing of its copies.
+    let wish = match base {
+        Some(live) if live.id == desired.vm_id => row.wished(desired, base),
+        _ => row.becomes(desired, base),
+    };
+    match wish {
         Wish::Value(value) => Some(value.to_string()),
         Wish::Unset => None,
         Wish::Leave => now(),

@@ -3,11 +3,12 @@
 //! Pure. What is found is what is written: whether the config takes it, and what a plan makes of it, is for the caller
 //! to see.
 
+mod beyond;
 mod regained;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::existing::{Situation, absent, situation};
 use super::steps::adopt::room;
@@ -288,8 +289,10 @@ fn entry(
     }
     let made_from = keys.iter().find(|(key, _)| *key == Key::TemplateName.name()).and_then(|(_, name)| name.as_str());
     let template = template_of(live, made_from.unwrap_or(&default.template_name), observed);
-    let options = options_beyond(live, template.filter(|_| default_image.is_none()), default);
-    keys.extend((!options.is_empty()).then(|| (Key::Proxmox.name(), Value::Object(options))));
+    let template = template.filter(|_| default_image.is_none());
+    for (key, said) in beyond::keys(live, template, default) {
+        keys.extend((!said.is_empty()).then(|| (key.name(), Value::Object(said))));
+    }
     // What it is made from stands first, whichever key that is.
     let place = |name: &str| Key::ALL.iter().filter(|key| **key != Key::CloudImage).position(|key| key.name() == name);
     keys[first..].sort_by_key(|(name, _)| place(name));
@@ -309,27 +312,6 @@ fn built_on(live: &VmObserved, observed: &Observed) -> Option<String> {
 fn template_of<'o>(live: &VmObserved, name: &str, observed: &'o Observed) -> Option<&'o VmObserved> {
     let mut found = observed.vms.values().filter(|vm| vm.template && vm.name == name && vm.node == live.node);
     found.next().filter(|_| found.next().is_none())
-}
-
-/// Options by Proxmox's own names with which the VM differs from what the file would make of it: from its template, and
-/// from what all VMs of the file have.
-fn options_beyond(live: &VmObserved, template: Option<&VmObserved>, default: &DesiredVm) -> Map<String, Value> {
-    let mut beyond = Map::new();
-    for (name, option) in proxmox::options() {
-        let value = |vm: &VmObserved| {
-            vm.options.get(name).map(|text| option.without_identity(&option.normal(text))).unwrap_or_default()
-        };
-        let ours = live.record.valid().is_some_and(|record| record.applied.contains_key(option.key));
-        let (is, inherited) = (value(live), template.map(value).unwrap_or_default());
-        match default.proxmox.get(name) {
-            Some(shared) if shared.value == is => {}
-            Some(_) if is.is_empty() => drop(beyond.insert((*name).to_owned(), Value::Null)),
-            // Of a VM of ours it is known what the file said; the rest comes from what it was made from.
-            None if is.is_empty() || (!ours && (is == inherited || live.record.valid().is_some())) => {}
-            _ => drop(beyond.insert((*name).to_owned(), option.to_json(&is))),
-        }
-    }
-    beyond
 }
 
 /// The volumes that are mounted in a VM of ours, but for the one through which scripts reach it without being declared.

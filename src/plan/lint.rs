@@ -61,7 +61,10 @@ pub fn lint(plan: &Plan, observed: &Observed) -> Vec<String> {
             }
             number += 1;
         }
-        if !vm.actions.is_sorted_by_key(|action| action.kind) {
+        // A disk may come before the write of options that name its volume.
+        let disk = [ActionKind::Configure, ActionKind::MoveDisk, ActionKind::ResizeDisk];
+        let rank = |kind: ActionKind| if disk.contains(&kind) { disk[0] } else { kind };
+        if !vm.actions.is_sorted_by_key(|action| rank(action.kind)) {
             found.push(format!("the actions of VM {} are out of order", vm.vm));
         }
         if let Some(live) = observed.vms.get(&vm.vm) {

@@ -5,6 +5,7 @@
 
 mod action;
 mod addresses;
+mod cards;
 mod change;
 mod cloud_init;
 pub mod codes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Mount;
 use super::{StagedFile, context, drift};
-use crate::model::{CloudImage, Desired, DesiredVm, Record, Script, content_digest, is_noted, noted};
+use crate::model::{CloudImage, Desired, DesiredVm, Record, Script, content_digest, is_kept, is_noted, noted};
 
 /// The content of a VM's scripts directory.
 pub(super) struct Staging {
@@ -67,7 +67,7 @@ pub(super) fn brought_up(record: &Record, vm: &DesiredVm, desired: &Desired, sta
     }
     let applied = drift::applied(vm);
     for (key, kept) in &mut record.applied {
-        if let Some(now) = applied.get(key).filter(|now| drift::is_kept(kept, now)) {
+        if let Some(now) = applied.get(key).filter(|now| is_kept(kept, now)) {
             kept.clone_from(now);
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnos
                 }
                 Ok(_) => {}
             }
-            draft.changes = diff::new_values(vm, None);
+            draft.changes = diff::new_values(vm, None, None);
         }
         Ok(Situation::Ours(live, record)) => {
             draft.finds(disk::boot_disk(vm, live, scene));

@@ -91,7 +91,7 @@ pub(super) fn storage(vm: &DesiredVm, scene: &Scene<'_>) -> Option<Diagnostic> {
 /// What becomes a template needs a cloud-init drive: without one, cloud-init switches itself off in most images, and
 /// clones get no host keys.
 pub(super) fn drive(vm: &DesiredVm, source: &VmObserved) -> Option<Diagnostic> {
-    let configured = vm.network_config.is_some() || vm.user_config.is_some();
+    let configured = vm.tells_cloud_init();
     let what = "a template without a cloud-init drive: cloud-init may be switched off in its guest, which cannot be \
                 cleaned then";
     let hint = "a `user_config` or `network_config` brings a drive";

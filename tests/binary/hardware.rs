@@ -92,6 +92,74 @@ fn a_vm_is_imported_as_the_file_had_it() {
     });
 }
 
+/// Cards by their slots and options of the boot disk, from the first apply to the last.
+#[test]
+fn cards_are_added_changed_and_removed() {
+    let config = |more: &Value| {
+        let mut vm = json!({ "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 8 });
+        vm.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "virtual_machines": [vm] }).to_string()
+    };
+    everywhere(|scene, case| {
+        scene.declare(&config(&json!({
+            "boot_disk_options": { "discard": "on", "ssd": 1 },
+            "networks": { "net0": { "vlan_tag": 20 }, "net1": { "ip": "10.0.1.5/24", "firewall": true, "mac": "BC:24:11:00:0a:01" } }
+        })));
+        check(&scene.apply(), 0, &[r#""results":{"planned":1,"created":1,"#]);
+        is_done(scene, case);
+        let names = ["net0", "net1", "ipconfig1", "scsi0"];
+        let without_mac = |value: &String| {
+            let parts = value
+                .split(',')
+                .map(|part| part.split_once('=').filter(|(name, _)| *name == "virtio").map_or(part, |(name, _)| name));
+            parts.filter(|part| !part.contains("vm-1000-disk-0")).collect::<Vec<_>>().join(",")
+        };
+        let now = |scene: &Scene| options(scene, &names).iter().map(without_mac).collect::<Vec<_>>();
+        let own = scene.conf(1000).contains("virtio=BC:24:11:00:0A:01");
+        assert!(own, "{case}: {}", scene.conf(1000));
+        let set = [
+            "virtio,bridge=vmbr0,tag=20",
+            "virtio,bridge=vmbr0,firewall=1",
+            "ip=10.0.1.5/24",
+            "discard=on,size=8G,ssd=1",
+        ];
+        assert_eq!(now(scene), set, "{case}");
+
+        // What an administrator changes drifts; what the file says comes back, and what it does not say stays.
+        scene.meddle(1000, |conf| conf.replace(",tag=20", ",tag=21,link_down=1"));
+        check(&scene.phoenix(&["plan"]), 0, &["networks.net0", "changed outside phoenix", "the card stays plugged in"]);
+        check(&scene.apply(), 0, &[]);
+        is_done(scene, case);
+        assert_eq!(now(scene)[0], "virtio,bridge=vmbr0,link_down=1,tag=20", "{case}");
+
+        // A running VM gets cards at once, and options of its disk at its next stop and start. A card that phoenix made
+        // goes with its entry.
+        scene.declare(&config(
+            &json!({ "boot_disk_options": { "ssd": 1, "backup": false }, "networks": { "net2": {} } }),
+        ));
+        check(&scene.apply(), 0, &[r#""waits_for_restart":1"#]);
+        let conf = scene.conf(1000);
+        assert!(conf.contains("net2: ") && !conf.contains("net1: ") && !conf.contains("ipconfig1: "), "{case}: {conf}");
+        let (active, waits) = conf.split_once("[PENDING]").unwrap_or_else(|| panic!("{case}: nothing waits: {conf}"));
+        assert!(active.contains("discard=on") && waits.contains("scsi0: "), "{case}: {conf}");
+        scene.edit("\"boot_disk_size_gb\":8", "\"boot_disk_size_gb\":9");
+        check(&scene.phoenix(&["plan"]), 1, &["another value of scsi0 waits for a restart: the disk cannot grow"]);
+        scene.edit("\"boot_disk_size_gb\":9", "\"boot_disk_size_gb\":8");
+        check(&scene.phoenix(&["apply", "--restart", "--auto-approve"]), 0, &["1 VM: 1 updated."]);
+        is_done(scene, case);
+        assert_eq!(now(scene)[3], "size=8G,ssd=1,backup=0", "{case}");
+
+        // As the file had it, but for the address that Proxmox made up.
+        scene.declare(r#"{ "virtual_machines": [] }"#);
+        check(&scene.phoenix(&["import", "1000"]), 0, &["1 VM written"]);
+        let imported: Value = serde_json::from_str(&scene.config()).unwrap();
+        let vm = &imported["virtual_machines"][0];
+        assert_eq!(vm["boot_disk_options"], json!({ "backup": false, "ssd": true }), "{case}");
+        assert_eq!(vm["networks"], json!({ "net2": { "bridge": "vmbr0", "model": "virtio" } }), "{case}");
+        is_done(scene, case);
+    });
+}
+
 #[test]
 fn what_proxmox_refuses_is_said_before_anything_is_done() {
     everywhere(|scene, case| {

@@ -6,9 +6,9 @@ use super::options::{self, Uptake, normal_value, uptake};
 use super::refusals::{refused, unchanged, unlocked};
 use super::rehearse::Attempt;
 use crate::hypervisor::{Effect, Fault, FaultKind};
-use crate::model::proxmox::{Taken, When, bounds};
+use crate::model::proxmox::{self, Taken, When, bounds};
 use crate::model::{Digest, VmId};
-use crate::observed::{Conf, ConfigWrite, Net, VmObserved, is_disk_key};
+use crate::observed::{Conf, ConfigWrite, Net, PropertyString, VmObserved, is_disk_key};
 
 /// Values to write, and drives for cloud-init.
 type Checked<'w> = (Vec<(&'w str, String)>, Vec<(&'w str, Drive)>);
@@ -24,7 +24,7 @@ fn checked(write: &ConfigWrite) -> Result<Checked<'_>, Fault> {
         match normal_value(key, value) {
             _ if is_disk_key(key) => match Drive::parse(value) {
                 Some(drive) => drives.push((key.as_str(), drive)),
-                None => wrong.push(format!("{key}: an embedded node makes disks only by cloning")),
+                None => values.push((key.as_str(), value.clone())),
             },
             Ok(value) => values.push((key.as_str(), value)),
             Err(why) => wrong.push(format!("{key}: {why}")),
@@ -59,6 +59,9 @@ impl Embedded {
         unchanged(&text, digest)?;
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
+        for (key, value) in values.iter().filter(|(key, _)| is_disk_key(key)) {
+            options_only(key, conf.get(key).unwrap_or_default(), value)?;
+        }
         let live = self.runs(vm)?.then(|| VmObserved::from_conf(vm, &text, true));
         if live.is_none() {
             // As Proxmox does: a write to a stopped VM takes over whatever still waits.
@@ -110,6 +113,7 @@ impl Embedded {
         match uptake(key) {
             Uptake::Live => true,
             Uptake::Start => false,
+            Uptake::Disk => takes_disk(live.options.get(key).unwrap_or_default(), value.unwrap_or_default()),
             Uptake::Named(taken) => named(live, key, value.unwrap_or_default(), taken),
             Uptake::Network if !live.hotplug.iter().any(|feature| feature == "network") => false,
             Uptake::Network if !self.machines().plugs_network() => false,
@@ -129,6 +133,29 @@ impl Embedded {
     }
 }
 
+/// The volume of a disk, as its option has it.
+fn volume(text: &str) -> Option<String> {
+    PropertyString::parse(text).parts.into_iter().find(|(name, _)| name.is_empty() || name == "file").map(|(_, of)| of)
+}
+
+/// Refuses a write of a disk that is to have another volume, or an option that no disk has.
+fn options_only(key: &str, now: &str, value: &str) -> Result<(), Fault> {
+    if volume(value).is_none() || volume(value) != volume(now) {
+        return Err(refused(&[format!("{key}: an embedded node makes disks only by cloning")]));
+    }
+    let Some(option) = proxmox::boot_disk() else { return Ok(()) };
+    let own = option.own(value).into();
+    option.read(&own).map_or_else(|wrong| Err(refused(&[format!("{key}: invalid format - {wrong}")])), |_| Ok(()))
+}
+
+/// Whether a running VM takes all that changes of a disk over at once (recorded).
+fn takes_disk(now: &str, value: &str) -> bool {
+    let Some(option) = proxmox::boot_disk() else { return false };
+    let (old, new) = (option.to_parts(&option.own(now)), option.to_parts(&option.own(value)));
+    let same = |part: &String| old.get(part) == new.get(part);
+    volume(now) == volume(value) && old.keys().chain(new.keys()).all(|part| same(part) || proxmox::is_live_part(part))
+}
+
 /// Whether a running VM takes an option of the table over at once (recorded).
 fn named(live: &VmObserved, key: &str, value: &str, taken: Taken) -> bool {
     let hot = |feature: &str| live.hotplug.iter().any(|hot| hot == feature);
@@ -136,7 +163,7 @@ fn named(live: &VmObserved, key: &str, value: &str, taken: Taken) -> bool {
     let prepared = |text: &str| text.split(',').any(|word| word == "cpu" || word == "memory");
     match taken {
         Taken::Live | Taken::Boot => true,
-        Taken::Restart => false,
+        Taken::Restart | Taken::Card | Taken::Drive => false,
         Taken::Usb => hot("usb"),
         Taken::Vcpus => hot("cpu"),
         Taken::Balloon => (now == "0") == (value == "0"),

@@ -4,7 +4,7 @@
 
 use crate::model::proxmox::{self, Taken};
 use crate::model::{NetworkModel, OsType};
-use crate::observed::{Conf, MAX_NOTES, Net, PropertyString, normal_tags};
+use crate::observed::{Conf, MAX_NOTES, Net, PropertyString, is_disk_key, normal_tags};
 
 /// When a running VM takes over a new value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) enum Uptake {
     Live,
     /// A network card: at once where network hotplug is on.
     Network,
+    /// A disk: limits and what concerns copies at once, the others at the next start.
+    Disk,
     /// As the table of Proxmox's options says.
     Named(Taken),
     /// At the next start.
@@ -139,6 +141,8 @@ pub(super) fn is_told_to_guest(key: &str) -> bool {
 pub(super) fn uptake(key: &str) -> Uptake {
     if matches!(kind(key), Some(Kind::Net)) {
         Uptake::Network
+    } else if is_disk_key(key) {
+        Uptake::Disk
     } else if let Some(option) = proxmox::option(key) {
         Uptake::Named(option.spec.taken)
     } else if LIVE.contains(&key)

@@ -35,7 +35,7 @@ pub(super) fn proxmox_options(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Makes the schema of one option. Its texts are judged by the table itself, which says more.
-fn proxmox_option(kind: &Kind) -> serde_json::Value {
+pub(super) fn proxmox_option(kind: &Kind) -> serde_json::Value {
     use serde_json::json;
     let with = |mut schema: serde_json::Value, default: &Option<String>| {
         if let Some(default) = default {

@@ -5,6 +5,8 @@
 //! is no user's to set, is not among them: [`why_not`] says so.
 
 mod bound;
+mod fits;
+mod own;
 mod refused;
 mod text;
 
@@ -15,6 +17,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 pub use bound::{Bound, When, bounds};
+pub use own::{BOOT_DISK, CARD_WORDS, NETWORKS, address, boot_disk, card, is_live_part, own};
 pub use refused::why_not;
 
 /// What stands before the name of an option where keys of the file are named.
@@ -142,6 +145,10 @@ pub enum Taken {
     Balloon,
     /// At once, unless the old or the new value has `cpu` or `memory`.
     Hotplug,
+    /// A network card: at once where cards are hot-plugged.
+    Card,
+    /// The options of a disk: limits and what concerns copies at once, the others at its next stop and start.
+    Drive,
 }
 
 impl Taken {
@@ -156,6 +163,8 @@ impl Taken {
             Self::Vcpus => "at once where CPUs are hot-plugged, else after its next stop and start",
             Self::Balloon => "at once, but after its next stop and start where ballooning is switched on or off",
             Self::Hotplug => "at once, but after its next stop and start where CPUs or memory are concerned",
+            Self::Card => "at once where network cards are hot-plugged, else after its next stop and start",
+            Self::Drive => "limits, `backup` and `replicate` at once, the others after its next stop and start",
         }
     }
 }
@@ -163,15 +172,15 @@ impl Taken {
 /// An option by its name, e.g. `hostpci0`.
 #[derive(Debug)]
 pub struct ProxmoxOption {
-    /// Its name.
+    /// Its name; that of the boot disk is [`BOOT_DISK`], for it is another in each VM.
     pub name: &'static str,
-    /// Its name in the file: `proxmox.hostpci0`.
+    /// Its name in the file: `proxmox.hostpci0`, `networks.net1`.
     pub key: &'static str,
     /// Which it is.
     pub spec: &'static Spec,
 }
 
-/// A value of a VM's `proxmox` object.
+/// A value of a VM for an option of Proxmox.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ProxmoxValue {
     /// The value in normal form; empty: Proxmox's default.

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Kind, Part, ProxmoxOption};
-
-/// Why a value is none for an option: a lower-case fragment that begins with `must` or names the part at fault.
-pub(super) type Wrong = String;
+use super::fits::{Wrong, check, must, switch};
+use super::{Kind, ProxmoxOption};
 
 impl ProxmoxOption {
     /// Reads a value of the file into its normal form; empty: Proxmox's own default.
@@ -29,14 +27,19 @@ impl ProxmoxOption {
         }
         check(&self.spec.kind, &text)?;
         if self.name.starts_with("hostpci") || self.name.starts_with("usb") {
-            let parts = pairs(&text, first(&self.spec.kind));
+            let parts = pairs(&text, &self.spec.kind);
             match (parts.contains_key("host"), parts.contains_key("mapping")) {
                 (true, true) => return Err("has both `host` and `mapping`".to_owned()),
                 (false, false) => return Err("must have `mapping=NAME` or `host=…`".to_owned()),
                 _ => {}
             }
         }
-        Ok(self.normal(&text))
+        // What says the default says more than nothing: it takes the place of what a VM has.
+        Ok(if matches!(self.spec.kind, Kind::Parts { .. }) {
+            whole(&self.spec.kind, &text)
+        } else {
+            self.normal(&text)
+        })
     }
 
     /// The normal form of a value: parts in one order, without Proxmox's defaults, switches as 1 and 0. Empty: it says
@@ -50,42 +53,77 @@ impl ProxmoxOption {
     /// file does not say stay, but for those that it said at the last apply (`before`).
     #[must_use]
     pub fn merged(&self, live: &str, file: &str, before: &str) -> String {
-        let Kind::Parts { first, .. } = &self.spec.kind else { return self.normal(file) };
-        let (wanted, mut before) = (pairs(file, first), pairs(before, first));
-        // A VM without its uuid has lost its identity for good (recorded).
-        before.remove("uuid");
-        let mut merged = pairs(live, first);
+        let kind = &self.spec.kind;
+        let Kind::Parts { first, .. } = kind else { return self.normal(file) };
+        let (wanted, mut before) = (pairs(file, kind), pairs(before, kind));
+        // A VM without its uuid has lost its identity for good (recorded); a card has a model, its address and a bridge.
+        for stays in ["uuid", "model", "macaddr", "bridge"] {
+            before.remove(stays);
+        }
+        // Of the addresses of a card, the file says all or nothing.
+        let mut merged = pairs(if self.is_address() { "" } else { live }, kind);
         merged.retain(|name, _| wanted.contains_key(name) || !before.contains_key(name));
+        // A device is one of a mapping or one of the node.
+        for (one, other) in [("host", "mapping"), ("mapping", "host")] {
+            if wanted.contains_key(one) {
+                merged.remove(other);
+            }
+        }
         merged.extend(wanted);
-        self.normal(&joined(&merged, first))
+        if self.is_address() {
+            merged.retain(|name, value| !(ADDRESSES.contains(&name.as_str()) && value == "none"));
+        }
+        self.own(&joined(&merged, first))
     }
 
-    /// A value in normal form without what is a VM's own: the uuid of `smbios1`.
+    /// What of a value, in normal form, the option's key stands for: of the first card all but its model and bridge, of a
+    /// disk its options without its volume.
+    #[must_use]
+    pub fn own(&self, text: &str) -> String {
+        let Kind::Parts { first, parts } = &self.spec.kind else { return self.normal(text) };
+        let mut own = pairs(text, &self.spec.kind);
+        match self.name {
+            "net0" => own.retain(|name, _| name != "model" && name != "bridge"),
+            super::BOOT_DISK => own.retain(|name, _| parts.contains_key(name)),
+            _ => {}
+        }
+        self.normal(&joined(&own, first))
+    }
+
+    fn is_address(&self) -> bool {
+        self.name.starts_with("ipconfig")
+    }
+
+    /// A value in normal form without what is a VM's own: the uuid of `smbios1`, the address of a card.
     #[must_use]
     pub fn without_identity(&self, value: &str) -> String {
-        if self.name != "smbios1" {
-            return value.to_owned();
-        }
-        let mut parts = pairs(value, "");
-        parts.remove("uuid");
-        joined(&parts, "")
+        let Kind::Parts { first, .. } = &self.spec.kind else { return value.to_owned() };
+        let mut parts = pairs(value, &self.spec.kind);
+        parts.retain(|name, _| name != "uuid" && name != "macaddr");
+        joined(&parts, first)
+    }
+
+    /// The parts of a value in normal form by their names, each as a file has it; none for what is no property string.
+    #[must_use]
+    pub fn to_parts(&self, value: &str) -> BTreeMap<String, Value> {
+        let Kind::Parts { parts, .. } = &self.spec.kind else { return BTreeMap::new() };
+        let read = |(name, value): (String, String)| {
+            let json = parts.get(&name).map_or_else(|| value.as_str().into(), |part| to_json(&part.kind, &value));
+            (name, json)
+        };
+        pairs(value, &self.spec.kind).into_iter().map(read).collect()
     }
 
     /// A value in normal form as a file has it: a switch as such, a number as a number.
     #[must_use]
     pub fn to_json(&self, value: &str) -> Value {
-        match &self.spec.kind {
-            Kind::Switch { .. } => Value::Bool(value == "1"),
-            Kind::Integer { .. } => value.parse::<i64>().map_or_else(|_| value.into(), Value::from),
-            Kind::Number { .. } => value.parse::<f64>().map_or_else(|_| value.into(), Value::from),
-            Kind::Words { .. } | Kind::Text { .. } | Kind::Parts { .. } => value.into(),
-        }
+        to_json(&self.spec.kind, value)
     }
 
     /// What of the node such a value gives the guest, or a program of the guest's VM; `None`: nothing but what every VM has.
     #[must_use]
     pub fn reaches(&self, value: &str) -> Option<&'static str> {
-        let part = |name: &str| pairs(value, first(&self.spec.kind)).remove(name).unwrap_or_default();
+        let part = |name: &str| pairs(value, &self.spec.kind).remove(name).unwrap_or_default();
         let stem = self.name.trim_end_matches(|c: char| c.is_ascii_digit());
         match stem {
             "args" => Some("QEMU gets any arguments, and with them anything that root can read or write"),
@@ -106,19 +144,39 @@ impl ProxmoxOption {
     }
 }
 
-/// The part whose name may be left out; empty: there is none.
-fn first(kind: &Kind) -> &str {
-    if let Kind::Parts { first, .. } = kind { first } else { "" }
+/// The parts of `ipconfigN` that are addresses.
+const ADDRESSES: [&str; 2] = ["ip", "ip6"];
+
+/// A value in normal form as a file has it: a switch as such, a number as a number.
+fn to_json(kind: &Kind, value: &str) -> Value {
+    match kind {
+        Kind::Switch { .. } => Value::Bool(value == "1"),
+        Kind::Integer { .. } => value.parse::<i64>().map_or_else(|_| value.into(), Value::from),
+        Kind::Number { .. } => value.parse::<f64>().map_or_else(|_| value.into(), Value::from),
+        Kind::Words { .. } | Kind::Text { .. } | Kind::Parts { .. } => value.into(),
+    }
 }
 
-/// The parts of a property string by name; of one that stands twice the last counts.
-fn pairs(text: &str, first: &str) -> BTreeMap<String, String> {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let named = parts.map(|part| match part.split_once('=') {
-        Some((name, value)) => (name.trim().to_owned(), value.trim().to_owned()),
-        None => (first.to_owned(), part.to_owned()),
-    });
-    named.collect()
+/// The parts of a property string by name; of one that stands twice the last counts. A part whose name is a model of a
+/// network card says its model and its address (`virtio=BC:24:11:00:00:01`).
+fn pairs(text: &str, kind: &Kind) -> BTreeMap<String, String> {
+    let Kind::Parts { first, parts } = kind else { return BTreeMap::new() };
+    let is_model = |name: &str| match parts.get(first).map(|part| &part.kind) {
+        Some(Kind::Words { words, .. }) => parts.contains_key("macaddr") && words.iter().any(|word| word == name),
+        _ => false,
+    };
+    let mut named = BTreeMap::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        match part.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
+            Some((model, address)) if is_model(model) => {
+                named.insert(first.clone(), model.to_owned());
+                named.insert("macaddr".to_owned(), address.to_owned());
+            }
+            Some((name, value)) => drop(named.insert(name.to_owned(), value.to_owned())),
+            None => drop(named.insert(first.clone(), part.to_owned())),
+        }
+    }
+    named
 }
 
 /// A property string: the part whose name may be left out first and bare, the others by name.
@@ -143,100 +201,40 @@ fn default(kind: &Kind) -> Option<&str> {
 fn normal(kind: &Kind, text: &str) -> String {
     let text = text.trim();
     let found = match kind {
-        Kind::Switch { .. } => switch(text).map_or(text, |on| if on { "1" } else { "0" }).to_owned(),
-        Kind::Integer { .. } => text.parse::<i64>().map_or_else(|_| text.to_owned(), |number| number.to_string()),
-        Kind::Number { .. } => text.parse::<f64>().map_or_else(|_| text.to_owned(), |number| number.to_string()),
-        Kind::Words { .. } | Kind::Text { .. } => text.to_owned(),
         Kind::Parts { first, parts } => {
-            let mut known = pairs(text, first);
-            for (name, value) in &mut known {
-                if let Some(part) = parts.get(name) {
-                    *value = normal(&part.kind, value);
-                }
-            }
-            known.retain(|_, value| !value.is_empty());
+            let mut known = pairs(&whole(kind, text), kind);
+            known.retain(|name, value| {
+                let default = parts.get(name).and_then(|part| default(&part.kind));
+                !value.is_empty() && default != Some(value.as_str())
+            });
             joined(&known, first)
         }
+        plain => spelt(plain, text),
     };
     if default(kind) == Some(found.as_str()) { String::new() } else { found }
 }
 
-/// Whether a switch is on, in Proxmox's words.
-fn switch(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "on" | "yes" | "true" => Some(true),
-        "0" | "off" | "no" | "false" => Some(false),
-        _ => None,
-    }
-}
-
-fn check(kind: &Kind, text: &str) -> Result<(), Wrong> {
-    let fits = match kind {
-        Kind::Switch { .. } => switch(text).is_some(),
-        Kind::Integer { min, max, .. } => text
-            .parse::<i64>()
-            .is_ok_and(|number| min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max)),
-        Kind::Number { min, max, .. } => text.parse::<f64>().is_ok_and(|number| {
-            number.is_finite() && min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max)
-        }),
-        Kind::Words { words, .. } => words.iter().any(|word| word == text),
-        Kind::Text { pattern, max_length, .. } => {
-            max_length.is_none_or(|most| text.chars().count() <= most)
-                && pattern.as_ref().is_none_or(|pattern| pattern.fits(text))
-        }
-        Kind::Parts { first, parts } => return check_parts(first, parts, text),
-    };
-    if fits { Ok(()) } else { Err(must(kind)) }
-}
-
-fn check_parts(first: &str, parts: &BTreeMap<String, Part>, text: &str) -> Result<(), Wrong> {
-    let mut seen: Vec<&str> = Vec::new();
-    for part in text.split(',').map(str::trim) {
-        let (name, value) = match part.split_once('=') {
-            Some((name, value)) => (name.trim(), value.trim()),
-            None if first.is_empty() => return Err(format!("has the part `{part}` without a name")),
-            None => (first, part),
+/// A property string in one order and one spelling, with the parts that say Proxmox's defaults.
+fn whole(kind: &Kind, text: &str) -> String {
+    let Kind::Parts { first, parts } = kind else { return text.to_owned() };
+    let mut known = pairs(text, kind);
+    for (name, value) in &mut known {
+        let Some(part) = parts.get(name) else { continue };
+        *value = match &part.kind {
+            Kind::Text { .. } if name == "macaddr" => value.to_ascii_uppercase(),
+            kind => spelt(kind, value),
         };
-        let Some(known) = parts.get(name) else {
-            let all: Vec<&str> = parts.keys().map(String::as_str).collect();
-            return Err(format!("has the part `{name}`, which it does not know; its parts are {}", all.join(", ")));
-        };
-        if seen.contains(&name) {
-            return Err(format!("has `{name}` twice"));
-        }
-        check(&known.kind, value).map_err(|wrong| format!("has `{name}={value}`, which {wrong}"))?;
-        seen.push(name);
     }
-    match parts.iter().find(|(name, part)| part.required && !seen.contains(&name.as_str())) {
-        Some((name, _)) => Err(format!("must have `{name}=…`")),
-        None => Ok(()),
-    }
+    joined(&known, first)
 }
 
-/// What a value must be, in words.
-fn must(kind: &Kind) -> String {
+/// A plain value in one spelling.
+fn spelt(kind: &Kind, text: &str) -> String {
     match kind {
-        Kind::Switch { .. } => "must be `true` or `false`".to_owned(),
-        Kind::Integer { min, max, .. } => format!("must be a whole number{}", range(min.as_ref(), max.as_ref())),
-        Kind::Number { min, max, .. } => format!("must be a number{}", range(min.as_ref(), max.as_ref())),
-        Kind::Words { words, .. } => format!("must be one of: {}", words.join(", ")),
-        Kind::Text { like: Some(like), .. } => format!("must look like {like}"),
-        Kind::Text { max_length: Some(most), .. } => format!("must be a text of at most {most} characters"),
-        Kind::Text { .. } => "must be a text".to_owned(),
-        Kind::Parts { first, parts } => {
-            let names = parts.keys().filter(|name| *name != first).map(|name| format!("{name}=…"));
-            let bare = (!first.is_empty()).then(|| first.to_owned());
-            format!("must be a property string of: {}", bare.into_iter().chain(names).collect::<Vec<_>>().join(","))
-        }
-    }
-}
-
-fn range<T: std::fmt::Display>(min: Option<&T>, max: Option<&T>) -> String {
-    match (min, max) {
-        (Some(min), Some(max)) => format!(" from {min} to {max}"),
-        (Some(min), None) => format!(" of at least {min}"),
-        (None, Some(max)) => format!(" of at most {max}"),
-        (None, None) => String::new(),
+        Kind::Switch { .. } => switch(text).map_or(text, |on| if on { "1" } else { "0" }).to_owned(),
+        Kind::Integer { .. } => text.parse::<i64>().map_or_else(|_| text.to_owned(), |number| number.to_string()),
+        Kind::Number { .. } => text.parse::<f64>().map_or_else(|_| text.to_owned(), |number| number.to_string()),
+        Kind::Words { .. } | Kind::Text { .. } | Kind::Parts { .. } => text.to_owned(),
     }
 }
 
@@ -244,7 +242,7 @@ fn range<T: std::fmt::Display>(min: Option<&T>, max: Option<&T>) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::super::option;
+    use super::super::{address, boot_disk, card, option};
     use super::*;
 
     #[track_caller]
@@ -269,7 +267,7 @@ mod tests {
         check("cpulimit", &json!(1.5), Ok("1.5"));
         check("cpulimit", &json!(129), Err("from 0 to 128"));
         check("bios", &json!("uefi"), Err("one of: seabios, ovmf"));
-        check("cpu", &json!("cputype=host,hidden=off,flags=+aes"), Ok("host,flags=+aes"));
+        check("cpu", &json!("cputype=host,hidden=off,flags=+aes"), Ok("host,flags=+aes,hidden=0"));
         check("cpu", &json!("host,flags=aes"), Err("has `flags=aes`, which must look like +aes;-pcid"));
         check("cpu", &json!("host,flag=+aes"), Err("which it does not know; its parts are cputype, flags,"));
         check("cpu", &json!("host,host"), Err("has `cputype` twice"));
@@ -289,10 +287,39 @@ mod tests {
         let cpu = option("cpu").unwrap();
         assert_eq!(cpu.merged("cputype=kvm64,hidden=1", "host", ""), "host,hidden=1");
         assert_eq!(cpu.merged("host,flags=+aes,hidden=1", "host", "host,flags=+aes"), "host,hidden=1");
+        // What says the default takes the place of what there is.
+        assert_eq!(cpu.merged("host,hidden=1", "host,hidden=0", ""), "host");
+        let gpu = option("hostpci0").unwrap();
+        assert_eq!(gpu.merged("0000:01:00,pcie=1", "mapping=gpu", ""), "mapping=gpu,pcie=1");
+        assert_eq!(gpu.merged("mapping=gpu", "0000:01:00", ""), "0000:01:00");
         let smbios = option("smbios1").unwrap();
         assert_eq!(smbios.merged("uuid=1-2,serial=a", "serial=b", ""), "serial=b,uuid=1-2");
         assert_eq!(smbios.merged("uuid=1-2,serial=a", "", "serial=a"), "uuid=1-2");
         assert_eq!(option("numa").unwrap().merged("0", "1", ""), "1");
+    }
+
+    #[test]
+    fn a_card_keeps_its_address_its_model_and_its_bridge() {
+        let check = |slot: &str, live: &str, file: &str, before: &str, expected: &str| {
+            assert_eq!(card(slot).unwrap().merged(live, file, before), expected, "{slot}: {live} and {file}");
+        };
+        let live = "virtio=bc:24:11:00:00:01,bridge=vmbr0,firewall=1";
+        check(
+            "net1",
+            live,
+            "virtio,bridge=vmbr1,tag=20",
+            "",
+            "virtio,bridge=vmbr1,firewall=1,macaddr=BC:24:11:00:00:01,tag=20",
+        );
+        check("net1", live, "firewall=0", "firewall=1", "virtio,bridge=vmbr0,macaddr=BC:24:11:00:00:01");
+        check("net1", live, "", "virtio,bridge=vmbr0,firewall=1", "virtio,bridge=vmbr0,macaddr=BC:24:11:00:00:01");
+        check("net0", live, "tag=20", "", "firewall=1,macaddr=BC:24:11:00:00:01,tag=20");
+        let of = address("net1").unwrap();
+        assert_eq!(of.merged("ip=10.0.0.5/24,gw=10.0.0.1", "ip=none,ip6=auto", ""), "ip6=auto");
+        assert_eq!(of.merged("ip=10.0.0.5/24,gw=10.0.0.1", "ip=dhcp", ""), "ip=dhcp");
+        let disk = boot_disk().unwrap();
+        assert_eq!(disk.merged("local:100/vm.raw,discard=on,size=4G", "ssd=1,discard=ignore", ""), "ssd=1");
+        assert_eq!(disk.merged("local:100/vm.raw,ssd=1,size=4G", "", "ssd=1"), "");
     }
 
     #[test]

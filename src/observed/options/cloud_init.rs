@@ -22,14 +22,14 @@ pub(super) static ROWS: &[Row] = &[
     Row {
         read: |live| text(address(false, &live.cloud_init.address(false))),
         wish: |vm, _| told(vm.network_config.as_ref().and_then(|network| network.ip.as_ref()), |a| address(false, a)),
-        inherited: |live| live.cloud_init.address(false).is_fixed(),
+        inherited: |_, live| live.cloud_init.address(false).is_fixed(),
         write: |vm, value, edit| put_address(vm, edit, false, value.is_some()),
         ..Row::part(Key::NetworkConfig, "network_config.ip", &["ipconfig0"])
     },
     Row {
         read: |live| text(address(true, &live.cloud_init.address(true))),
         wish: |vm, _| told(vm.network_config.as_ref().and_then(|network| network.ip6.as_ref()), |a| address(true, a)),
-        inherited: |live| live.cloud_init.address(true).is_fixed(),
+        inherited: |_, live| live.cloud_init.address(true).is_fixed(),
         write: |vm, value, edit| put_address(vm, edit, true, value.is_some()),
         ..Row::part(Key::NetworkConfig, "network_config.ip6", &["ipconfig0"])
     },
@@ -74,10 +74,10 @@ pub(super) static ROWS: &[Row] = &[
     },
     // Two VMs with one address would be worse than none.
     Row {
-        read: |live| has_fixed_others(live).then_some(Value::Switch(true)),
-        inherited: has_fixed_others,
-        write: |_, _, edit| {
-            let others: Vec<&String> = fixed_others(edit.live).collect();
+        read: |live| live.fixed_addresses.iter().any(is_other).then_some(Value::Switch(true)),
+        inherited: |vm, live| fixed_others(vm, live).next().is_some(),
+        write: |vm, _, edit| {
+            let others: Vec<&String> = fixed_others(vm, edit.live).collect();
             for option in others {
                 edit.put(option, "");
             }
@@ -128,22 +128,17 @@ impl Row {
     }
 }
 
-/// Whether the file tells cloud-init anything.
-fn tells(vm: &DesiredVm) -> bool {
-    vm.network_config.is_some() || vm.user_config.is_some()
-}
-
 /// Where a drive is to be added so that what is wished reaches the guest; `None`: none is needed, or no place is free.
 #[must_use]
 pub fn new_drive(vm: &DesiredVm, live: &VmObserved) -> Option<&'static str> {
-    let needed = tells(vm) && live.cloud_init.drive.is_none();
+    let needed = vm.tells_cloud_init() && live.cloud_init.drive.is_none();
     PLACES.into_iter().find(|device| needed && !live.drives.contains(*device))
 }
 
 /// Whether what is wished cannot reach the guest: it has no drive, and none can be added.
 #[must_use]
 pub fn lacks_drive(vm: &DesiredVm, live: &VmObserved) -> bool {
-    tells(vm) && live.cloud_init.drive.is_none() && new_drive(vm, live).is_none()
+    vm.tells_cloud_init() && live.cloud_init.drive.is_none() && new_drive(vm, live).is_none()
 }
 
 fn add_drive(vm: &DesiredVm, _: Option<&Value<'_>>, edit: &mut Edit<'_>) {
@@ -223,11 +218,11 @@ fn put_address(vm: &DesiredVm, edit: &mut Edit<'_>, v6: bool, is_set: bool) {
     edit.put("ipconfig0", text);
 }
 
-/// Options of fixed addresses of the cards that no key describes.
-fn fixed_others(live: &VmObserved) -> impl Iterator<Item = &String> {
-    live.fixed_addresses.iter().filter(|option| *option != "ipconfig0")
+/// Options of fixed addresses of further cards that the file says nothing of.
+fn fixed_others<'v>(vm: &DesiredVm, live: &'v VmObserved) -> impl Iterator<Item = &'v String> {
+    live.fixed_addresses.iter().filter(|option| is_other(option) && !vm.networks.contains_key(option.as_str()))
 }
 
-fn has_fixed_others(live: &VmObserved) -> bool {
-    fixed_others(live).next().is_some()
+fn is_other(option: &String) -> bool {
+    option != "ipconfig0"
 }

@@ -94,7 +94,8 @@ pub fn render(
 /// where the file sets it by that name; the option's own name where no key, or more than one, stands for the change.
 #[must_use]
 pub fn called(option: &str, change: &PendingChange, desired: Option<&DesiredVm>) -> String {
-    let named = desired.into_iter().flat_map(listed::of_file).filter(|row| row.options.contains(&option));
+    // Which device is the boot disk is not known here.
+    let named = desired.into_iter().flat_map(listed::of_file).filter(|row| row.options == [option]);
     let mut keys: Vec<&str> = rows()
         .filter(|row| row.key.is_some() && row.options.contains(&option))
         .filter(|row| row.key.is_none_or(|key| option != "net0" || rewires(key, change)))
@@ -124,7 +125,7 @@ pub fn is_own(option: &str) -> bool {
 /// What a row wishes, if the VM has something else.
 fn of_row<'a>(row: &'static Row, desired: &'a DesiredVm, live: &'a VmObserved, fresh: bool) -> Option<Differing<'a>> {
     let wish = match row.wished(desired, Some(live)) {
-        Wish::Leave if fresh && (row.inherited)(live) => Wish::Unset,
+        Wish::Leave if fresh && (row.inherited)(desired, live) => Wish::Unset,
         Wish::Leave => return None,
         wish => wish,
     };

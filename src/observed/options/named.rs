@@ -1,34 +1,132 @@
-//! Options that a file sets by Proxmox's own names: what a VM has, what is desired, and how it is taken over.
+//! Options of Proxmox that a file sets by their own names or their slots: what a VM has, what is desired, and how it is
+//! taken over.
 
 use std::borrow::Cow;
 
+use super::edit::Edit;
 use super::taking::{Taking, at_once, at_restart};
 use super::value::{Value, Wish};
-use crate::model::proxmox::{ProxmoxOption, Taken};
-use crate::model::{DesiredVm, Disruption};
-use crate::observed::VmObserved;
+use crate::model::proxmox::{BOOT_DISK, ProxmoxOption, Taken, is_live_part};
+use crate::model::{DesiredVm, Disruption, is_kept, is_kept_as_digest, kept};
+use crate::observed::{Net, PropertyString, VmObserved};
+
+/// Parts of a network card that change without unplugging it (recorded; `tag`, `rate` and `trunks` by Proxmox's sources).
+const PLUGGED_PARTS: [&str; 6] = ["bridge", "firewall", "link_down", "rate", "tag", "trunks"];
 
 pub(super) fn read<'a>(option: &ProxmoxOption, live: &'a VmObserved) -> Option<Value<'a>> {
-    let normal = option.normal(live.options.get(option.name)?);
-    (!normal.is_empty()).then_some(Value::Text(Cow::Owned(normal)))
+    let own = option.own(now(option, live)?);
+    (!own.is_empty()).then_some(Value::Text(Cow::Owned(own)))
 }
 
-/// What phoenix set at the last apply, where the record still has the words.
-fn applied<'v>(option: &ProxmoxOption, live: Option<&'v VmObserved>) -> Option<&'v str> {
-    live?.record.valid()?.applied.get(option.key).map(String::as_str)
+/// What Proxmox calls an option of this VM: the boot disk is another device in each.
+fn name<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
+    if option.name == BOOT_DISK { Some(&live.boot_disk.as_ref()?.device) } else { Some(option.name) }
+}
+
+fn now<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
+    live.options.get(name(option, live)?)
+}
+
+/// What phoenix set at the last apply; empty where the record's digest no longer says what that was.
+fn before(option: &ProxmoxOption, desired: &DesiredVm, live: Option<&VmObserved>) -> Option<String> {
+    let live = live?;
+    let was = live.record.valid()?.applied.get(option.key)?;
+    if !is_kept_as_digest(was) {
+        return Some(was.clone());
+    }
+    let known = [desired.option(option).map(|file| file.value.clone()), now(option, live).map(|now| option.own(now))];
+    Some(known.into_iter().flatten().find(|value| is_kept(was, &kept(value))).unwrap_or_default())
 }
 
 pub(super) fn wish<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
-    let now = live.and_then(|live| live.options.get(option.name)).unwrap_or_default();
-    let before = applied(option, live);
-    let text = match (desired.proxmox.get(option.name), before) {
-        (Some(file), _) => option.merged(now, &file.value, before.unwrap_or_default()),
-        // Without it the VM would lose its uuid for good.
-        (None, Some(before)) if option.name == "smbios1" => option.merged(now, "", before),
-        (None, Some(_)) => return Wish::Unset,
-        (None, None) => return Wish::Leave,
-    };
+    let now = live.and_then(|live| now(option, live)).unwrap_or_default();
+    over(option, desired, live, now)
+}
+
+/// What an option of a new VM becomes: what the template has and the file does not say stays, but for addresses.
+pub(super) fn becomes<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, template: Option<&VmObserved>) -> Wish<'a> {
+    let inherits = !option.name.starts_with("ipconfig");
+    let now = template.filter(|_| inherits).and_then(|template| now(option, template)).unwrap_or_default();
+    let now = option.without_identity(now);
+    desired.option(option).map_or(Wish::Leave, |file| some(option.merged(&now, &file.value, "")))
+}
+
+/// What is desired of an option that is `now`.
+fn over<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, live: Option<&VmObserved>, now: &str) -> Wish<'a> {
+    let was = before(option, desired, live);
+    match (desired.option(option), was) {
+        (Some(file), was) => some(option.merged(now, &file.value, &was.unwrap_or_default())),
+        (None, None) => Wish::Leave,
+        // What was there before phoenix said something of it stays; a VM without its uuid would have lost its identity
+        // for good.
+        (None, Some(was)) if stays(option, live) => some(option.merged(now, "", &was)),
+        (None, Some(_)) => Wish::Unset,
+    }
+}
+
+/// Whether an option that the file does not say any more keeps what else it says.
+fn stays(option: &ProxmoxOption, live: Option<&VmObserved>) -> bool {
+    let made = || live.and_then(|live| live.record.valid()).is_some_and(|record| record.made.contains(option.name));
+    match option.name {
+        "smbios1" | "net0" | BOOT_DISK => true,
+        name => name.starts_with("net") && !made(),
+    }
+}
+
+fn some<'a>(text: String) -> Wish<'a> {
     if text.is_empty() { Wish::Unset } else { Wish::Value(Value::Text(Cow::Owned(text))) }
+}
+
+/// Writes what is desired into the options, merged into what else the write says of them.
+pub(super) fn put(option: &ProxmoxOption, desired: &DesiredVm, edit: &mut Edit<'_>) {
+    let live = edit.live;
+    let Some(name) = name(option, live) else { return };
+    let now = edit.get(name).to_owned();
+    let new = match over(option, desired, Some(live), &now) {
+        Wish::Leave => return,
+        Wish::Unset => String::new(),
+        Wish::Value(value) => value.to_string(),
+    };
+    let text = match option.name {
+        BOOT_DISK => with_parts(&now, option, &new),
+        "net0" => first_card(&now, &new).unwrap_or(now),
+        name if name.starts_with("net") => Net::parse(&new).map_or(new, |net| net.to_string()),
+        _ => new,
+    };
+    edit.put(name, text);
+}
+
+/// A disk with these options, its volume and whatever else it says as they are.
+fn with_parts(now: &str, option: &ProxmoxOption, new: &str) -> String {
+    let mut disk = PropertyString::parse(now);
+    let (old, new) = (PropertyString::parse(&option.own(now)), PropertyString::parse(new));
+    for (part, _) in &old.parts {
+        if new.get(part).is_none() {
+            disk.remove(part);
+        }
+    }
+    for (part, value) in &new.parts {
+        if old.get(part) != Some(value) {
+            disk.set(part, value);
+        }
+    }
+    disk.to_string()
+}
+
+/// The first card, its model and its bridge as they are, with these parts.
+fn first_card(now: &str, new: &str) -> Option<String> {
+    let now = Net::parse(now)?;
+    let mut rest = PropertyString::parse(new);
+    let mac = rest.get("macaddr").map(ToOwned::to_owned);
+    rest.remove("macaddr");
+    Some(Net { mac: mac.or(now.mac), rest: rest.parts, ..now }.to_string())
+}
+
+/// The parts of which one value says something else than the other.
+fn differing(old: &str, new: &str) -> Vec<String> {
+    let (old, new) = (PropertyString::parse(old), PropertyString::parse(new));
+    let names = old.parts.iter().chain(&new.parts).map(|(name, _)| name);
+    names.filter(|name| old.get(name) != new.get(name)).cloned().collect()
 }
 
 /// How a running VM takes it over (recorded).
@@ -37,7 +135,7 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disrupt
     let hot = |feature: &str| live.hotplug.iter().any(|hot| hot == feature);
     let wish = wish(option, taking.desired, Some(live));
     let new = wish.value().map(ToString::to_string).unwrap_or_default();
-    let old = live.options.get(option.name).unwrap_or_default();
+    let old = now(option, live).unwrap_or_default();
     let whole = |text: &str| text.split(',').any(|word| word == "cpu" || word == "memory");
     let why_later = match option.spec.taken {
         Taken::Live => None,
@@ -47,6 +145,31 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disrupt
         Taken::Balloon => ((old == "0") != (new == "0")).then_some("ballooning is switched at a start only"),
         Taken::Hotplug => (whole(old) || whole(&new)).then_some("CPUs and memory are prepared at a start only"),
         Taken::Restart => Some(""),
+        Taken::Card => return card(&option.own(old), &new, taking),
+        Taken::Drive => {
+            let later = !differing(&option.own(old), &new).iter().all(|part| is_live_part(part));
+            later.then_some("the disk is opened at a start only")
+        }
     };
     why_later.map_or_else(|| at_once(taking, ""), |why| at_restart(taking, why))
+}
+
+/// How a running VM takes a card that is added, changed or removed.
+fn card<'a>(old: &str, new: &str, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
+    if !taking.live.running {
+        return (Disruption::None, Cow::Borrowed(""));
+    }
+    if !taking.capabilities.plugs_network {
+        return at_restart(taking, "network cards stay while it runs");
+    }
+    if old.is_empty() {
+        return at_once(taking, "the card is plugged in");
+    }
+    if new.is_empty() {
+        return (Disruption::Network, Cow::Borrowed("the guest loses this card"));
+    }
+    if differing(old, new).iter().all(|part| PLUGGED_PARTS.contains(&part.as_str())) {
+        return at_once(taking, "the card stays plugged in");
+    }
+    (Disruption::Network, Cow::Borrowed("the card is unplugged and plugged again"))
 }

@@ -8,7 +8,7 @@ use super::named;
 use super::taking::Taking;
 use super::value::{Value, Wish};
 use crate::model::proxmox::ProxmoxOption;
-use crate::model::{ActionKind, DesiredVm, Disruption, Key, Origin};
+use crate::model::{ActionKind, DesiredVm, Disruption, Key, Origin, is_kept_as_digest};
 use crate::observed::VmObserved;
 
 /// One thing that a VM's configuration says and a file can wish for.
@@ -28,7 +28,7 @@ pub struct Row {
     /// What the file wishes; of a VM that is there (`Some`), or of one that is to be made.
     pub(super) wish: for<'a> fn(&'a DesiredVm, Option<&VmObserved>) -> Wish<'a>,
     /// Whether a clone that was just made has it from its template, and must not keep it unless the file wishes for it.
-    pub(super) inherited: fn(&VmObserved) -> bool,
+    pub(super) inherited: fn(&DesiredVm, &VmObserved) -> bool,
     /// Writes the wish into the options, merged into what else they say; `None`: that it is not set.
     pub(super) write: fn(&DesiredVm, Option<&Value<'_>>, &mut Edit<'_>),
     /// How a running VM takes it over, and why so, or another word about it.
@@ -67,7 +67,7 @@ impl Row {
             step: ActionKind::Configure,
             read: |_| None,
             wish: |_, _| Wish::Leave,
-            inherited: |_| false,
+            inherited: |_, _| false,
             write: |_, _, _| {},
             uptake: |_| (Disruption::Live, Cow::Borrowed("")),
             kept: Kept::Applied,
@@ -93,10 +93,19 @@ impl Row {
         }
     }
 
+    /// What a VM that is to be made of a template, or of an image, becomes by what the file says.
+    #[must_use]
+    pub fn becomes<'a>(&self, desired: &'a DesiredVm, template: Option<&VmObserved>) -> Wish<'a> {
+        match self.option {
+            Some(option) => named::becomes(option, desired, template),
+            None => (self.wish)(desired, None),
+        }
+    }
+
     /// Writes the wish into the options; `None`: that it is not set.
     pub(super) fn put(&self, desired: &DesiredVm, value: Option<&Value<'_>>, edit: &mut Edit<'_>) {
         match self.option {
-            Some(option) => edit.put(option.name, value.map(ToString::to_string).unwrap_or_default()),
+            Some(option) => named::put(option, desired, edit),
             None => (self.write)(desired, value, edit),
         }
     }
@@ -114,6 +123,8 @@ impl Row {
     #[must_use]
     pub fn still_has(&self, now: &str, applied: &str) -> bool {
         match self.option {
+            // What a digest stands for is not known.
+            Some(_) if is_kept_as_digest(applied) => true,
             Some(option) => option.merged(now, applied, "") == now,
             None => now == applied,
         }
@@ -130,7 +141,7 @@ impl Row {
     #[must_use]
     pub fn origin(&self, desired: &DesiredVm) -> Origin {
         if let Some(option) = self.option {
-            return desired.proxmox.get(option.name).map_or(Origin::Vm, |value| value.origin);
+            return desired.option(option).map_or(Origin::Vm, |value| value.origin);
         }
         self.key.map_or(Origin::BuiltIn, |key| desired.origins.of(key))
     }

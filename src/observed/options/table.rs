@@ -113,7 +113,7 @@ pub(super) static VALUES: &[Row] = &[
     Row {
         read: |live| Some(Value::Switch(live.onboot)),
         wish: |vm, _| Wish::some(vm.start_at_boot.map(Value::Switch)),
-        inherited: |live| live.onboot,
+        inherited: |_, live| live.onboot,
         write: |_, value, edit| switch(edit, "onboot", value),
         uptake: |taking| at_once(taking, ""),
         ..Row::of(Key::StartAtBoot, &["onboot"])
@@ -121,7 +121,7 @@ pub(super) static VALUES: &[Row] = &[
     Row {
         read: |live| Some(Value::Switch(live.protection)),
         wish: |vm, _| Wish::some(vm.protected.map(Value::Switch)),
-        inherited: |live| live.protection,
+        inherited: |_, live| live.protection,
         write: |_, value, edit| switch(edit, "protection", value),
         uptake: |taking| at_once(taking, ""),
         ..Row::of(Key::Protected, &["protection"])
@@ -129,7 +129,7 @@ pub(super) static VALUES: &[Row] = &[
     Row {
         read: |live| Some(Value::Number(live.startup_number("order")?.into())),
         wish: |vm, _| Wish::some(vm.boot_order.map(|order| Value::Number(order.into()))),
-        inherited: |live| live.startup_number("order").is_some(),
+        inherited: |_, live| live.startup_number("order").is_some(),
         write: |_, value, edit| startup(edit, "order", value),
         uptake: |taking| at_once(taking, ""),
         ..Row::of(Key::BootOrder, &["startup"])
@@ -137,7 +137,7 @@ pub(super) static VALUES: &[Row] = &[
     Row {
         read: |live| Some(Value::Number(live.startup_number("up")?.into())),
         wish: |vm, _| Wish::some(vm.boot_delay.map(|delay| Value::Number(delay.into()))),
-        inherited: |live| live.startup_number("up").is_some(),
+        inherited: |_, live| live.startup_number("up").is_some(),
         write: |_, value, edit| startup(edit, "up", value),
         uptake: |taking| at_once(taking, ""),
         ..Row::of(Key::BootDelay, &["startup"])
@@ -157,7 +157,7 @@ pub(super) static OWN: &[Row] = &[
     // No key says it: a clone only must not wait because its template does.
     Row {
         read: |live| Some(Value::Number(live.startup_number("down")?.into())),
-        inherited: |live| live.startup_number("down").is_some(),
+        inherited: |_, live| live.startup_number("down").is_some(),
         write: |_, value, edit| startup(edit, "down", value),
         kept: Kept::Not,
         ..Row::own("", &["startup"])

@@ -21,7 +21,7 @@ impl Draft {
         scene: &Scene<'_>,
     ) -> (VmPlan, Vec<Diagnostic>) {
         let origin = Origin::of(vm, &making, scene);
-        self.changes = diff::new_values(vm, origin.mode);
+        self.changes = diff::new_values(vm, origin.drives, origin.mode);
         self.changes.extend(origin.drives.into_iter().flat_map(|template| diff::drive(vm, template, scene)));
         self.finds(origin.drives.and_then(|source| cloud_init::without_drive(vm, source)));
         self.finds(origin.drives.and_then(|source| template::drive(vm, source)));

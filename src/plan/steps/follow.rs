@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::case::{Case, Facts};
 use super::draft::Draft;
 use super::{features, volumes};
+use crate::model::proxmox::BOOT_DISK;
 use crate::model::{ActionKind, Disruption, Outcome, Ready};
 use crate::observed::options::Row;
 use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep};
@@ -46,6 +47,12 @@ impl Draft {
         let to_mount = mounts.iter().any(|mount| !facts.is_mounted(mount) || guest.lost_mount(&mount.mount_point));
         let removed: Vec<_> = facts.undeclared().collect();
 
+        // Options of a disk that wait for a restart name the volume as it was when they were written.
+        let disk_first =
+            self.changes.iter().any(|change| change.key == BOOT_DISK && change.disruption == Disruption::Restart);
+        if disk_first {
+            self.disk(case, steps);
+        }
         match steps.configure {
             Some((reason, disruption)) => {
                 let step = self.configures(case, steps.fresh);
@@ -53,19 +60,8 @@ impl Draft {
             }
             None => self.idle(ActionKind::Configure, "values are as wished"),
         }
-        let last = || Arc::clone(case.last);
-        if let Some(disruption) = steps.moves {
-            let (storage, delete_source) = (vm.boot_disk_storage.clone(), scene.delete_source);
-            let step = Step::MoveDisk(Box::new(MoveStep { storage, delete_source, record: last() }));
-            self.push(Action::does(step, Outcome::Update, "the disk lies on another storage").costing(disruption));
-        }
-        match steps.resize {
-            Some(reason) => {
-                let (size_gb, grows_filesystem) = (vm.boot_disk_size_gb, steps.grow);
-                let step = Step::ResizeDisk(Box::new(ResizeStep { size_gb, grows_filesystem, record: last() }));
-                self.does(step, acting, reason);
-            }
-            None => self.idle(ActionKind::ResizeDisk, "the disk has its size"),
+        if !disk_first {
+            self.disk(case, steps);
         }
         if let Some(reason) = steps.cloud_init {
             self.does(Step::UpdateCloudInit, Outcome::Update, reason);
@@ -115,6 +111,24 @@ impl Draft {
         if vm.is_template {
             self.does(Step::CleanGuest, acting, "its clones begin as new machines");
             self.does(Step::ConvertToTemplate, acting, "it becomes a template");
+        }
+    }
+
+    /// Moves and grows the boot disk.
+    fn disk(&mut self, case: &Case<'_>, steps: &Steps) {
+        let (Facts { vm, scene, .. }, last) = (case.facts, || Arc::clone(case.last));
+        if let Some(disruption) = steps.moves {
+            let (storage, delete_source) = (vm.boot_disk_storage.clone(), scene.delete_source);
+            let step = Step::MoveDisk(Box::new(MoveStep { storage, delete_source, record: last() }));
+            self.push(Action::does(step, Outcome::Update, "the disk lies on another storage").costing(disruption));
+        }
+        match steps.resize {
+            Some(reason) => {
+                let (size_gb, grows_filesystem) = (vm.boot_disk_size_gb, steps.grow);
+                let step = Step::ResizeDisk(Box::new(ResizeStep { size_gb, grows_filesystem, record: last() }));
+                self.does(step, steps.acting, reason);
+            }
+            None => self.idle(ActionKind::ResizeDisk, "the disk has its size"),
         }
     }
 

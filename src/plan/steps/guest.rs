@@ -3,7 +3,7 @@
 use super::case::Facts;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Key, Record, RecordState, VmId, is_noted, noted};
-use crate::plan::{codes, drift};
+use crate::plan::{cards, codes, drift};
 
 /// Why nothing is done in the guest of a VM that is not to run.
 pub(super) const LEFT_OPEN: &str = "the VM is not to run";
@@ -85,7 +85,7 @@ pub(super) fn waits_for_agent(vm: VmId, open: &[String]) -> Option<Diagnostic> {
 /// What the record of a VM says when all its actions are done; `inside`: something is done in its guest.
 pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
     let Facts { vm, record, mounts, staging, scene } = *facts;
-    let mut last = Record { applied: drift::applied(vm), ..record.clone() };
+    let mut last = Record { applied: drift::applied(vm), made: cards::made(vm, record, scene), ..record.clone() };
     if record.state == RecordState::Creating {
         match &vm.cloud_image {
             Some(image) => last.image = image.name(),

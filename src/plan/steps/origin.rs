@@ -70,8 +70,7 @@ impl<'o> Origin<'o> {
 fn drives<'o>(vm: &DesiredVm, scene: &Scene<'o>) -> Option<&'o VmObserved> {
     let mut clone = vm;
     while let Some(template) = template::awaited(clone, scene) {
-        let told = template.network_config.is_some() || template.user_config.is_some();
-        if told || template.cloud_image.is_some() {
+        if template.tells_cloud_init() || template.cloud_image.is_some() {
             return None;
         }
         clone = template;

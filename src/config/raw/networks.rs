@@ -1,0 +1,101 @@
+//! Network cards by their slots, and options of disks.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::Deserializer;
+
+use super::options;
+use super::words::network_model;
+use crate::config::lexis;
+use crate::model::NetworkModel;
+use crate::model::proxmox::{self, Kind};
+
+/// Describes a network card.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawCard {
+    /// Names the bridge that the card is plugged into; without it, the one of `network_bridge`.
+    #[schemars(title = "Bridge", regex(pattern = lexis::BRIDGE), example = &"vmbr1")]
+    pub(in crate::config) bridge: Option<String>,
+    /// Names the model of the card; without it, the one of `network_model`. A running guest loses the card and gets
+    /// another one when it changes.
+    #[schemars(schema_with = "network_model", title = "Model", example = &"virtio")]
+    pub(in crate::config) model: Option<NetworkModel>,
+    /// Sets the card's address on the network; without it, the card keeps the one that Proxmox makes up. A running
+    /// guest loses the card and gets it back when it changes.
+    #[schemars(title = "MAC address", regex(pattern = lexis::MAC), length(max = 17), example = &"BC:24:11:00:00:01")]
+    pub(in crate::config) mac: Option<String>,
+    /// Sets the VLAN of the card.
+    #[schemars(title = "VLAN", range(min = 1, max = 4094), example = 20)]
+    pub(in crate::config) vlan_tag: Option<u32>,
+    /// Lists the VLANs that the guest may use by itself, and ranges of them, parted by `;`.
+    #[schemars(title = "VLAN trunks", regex(pattern = lexis::TRUNKS), length(max = 512), example = &"10;20-29")]
+    pub(in crate::config) trunks: Option<String>,
+    /// Switches Proxmox's firewall on for the card; without it, a new card has it off.
+    #[schemars(title = "Firewall", example = true)]
+    pub(in crate::config) firewall: Option<bool>,
+    /// Sets the largest packet in bytes; 1 takes the bridge's own. A running guest loses the card and gets it back when
+    /// it changes.
+    #[schemars(title = "MTU", range(min = 1, max = 65_520), example = 1400)]
+    pub(in crate::config) mtu: Option<u32>,
+    /// Sets how many queues the card has; a running guest loses the card and gets it back when it changes.
+    #[schemars(title = "Queues", range(min = 0, max = 64), example = 4)]
+    pub(in crate::config) queues: Option<u32>,
+    /// Limits the card, in megabytes per second.
+    #[schemars(title = "Rate (MB/s)", range(min = 0.0, max = 10_240.0), example = 12.5)]
+    pub(in crate::config) rate_mbps: Option<f64>,
+    /// Unplugs the cable, so to speak.
+    #[schemars(title = "Link down", example = false)]
+    pub(in crate::config) link_down: Option<bool>,
+    /// Sets the IPv4 address with its prefix length, or `dhcp`, by cloud-init; `none` takes it away. That of the first
+    /// card is `network_config`'s. The guest reads it when it boots next.
+    #[schemars(title = "IPv4 address", regex(pattern = lexis::IPV4), length(max = 18), example = &"192.0.2.10/24")]
+    pub(in crate::config) ip: Option<String>,
+    /// Sets the IPv4 gateway; only with a fixed address in `ip`.
+    #[schemars(title = "IPv4 gateway", regex(pattern = lexis::GATEWAY), length(max = 15), example = &"192.0.2.1")]
+    pub(in crate::config) gw: Option<String>,
+    /// Sets the IPv6 address with its prefix length, or `dhcp` or `auto`, by cloud-init; `none` takes it away.
+    #[schemars(title = "IPv6 address", regex(pattern = lexis::IPV6), length(max = 49), example = &"2001:db8::10/64")]
+    pub(in crate::config) ip6: Option<String>,
+    /// Sets the IPv6 gateway; only with a fixed address in `ip6`.
+    #[schemars(title = "IPv6 gateway", regex(pattern = lexis::GATEWAY6), length(max = 45), example = &"2001:db8::1")]
+    pub(in crate::config) gw6: Option<String>,
+}
+
+/// Makes the schema of the cards by their slots.
+pub(super) fn cards(generator: &mut SchemaGenerator) -> Schema {
+    let mut card = RawCard::json_schema(generator);
+    card.insert("type".to_owned(), serde_json::json!(["object", "null"]));
+    json_schema!({
+        "type": "object",
+        "patternProperties": { "^net([0-9]|[12][0-9]|3[01])$": card },
+        "additionalProperties": false,
+    })
+}
+
+/// Makes the schema of the options of the boot disk from the table of what they take.
+pub(super) fn boot_disk_options(_: &mut SchemaGenerator) -> Schema {
+    let parts = match proxmox::boot_disk().map(|option| &option.spec.kind) {
+        Some(Kind::Parts { parts, .. }) => parts.iter(),
+        _ => return json_schema!({ "type": "object" }),
+    };
+    let parts = parts.map(|(name, part)| {
+        let mut schema = options::proxmox_option(&part.kind);
+        let words = schema["description"].as_str().map(|words| format!("{words} ")).unwrap_or_default();
+        let when = if proxmox::is_live_part(name) { "at once" } else { "after its next stop and start" };
+        schema["description"] = format!("{words}A running VM has it {when}.").into();
+        (name.clone(), schema)
+    });
+    let parts: serde_json::Map<String, serde_json::Value> = parts.collect();
+    // No pattern: `null` has a meaning here, as in `proxmox`.
+    json_schema!({ "type": "object", "properties": parts, "patternProperties": {}, "additionalProperties": false })
+}
+
+/// Reads cards by their slots and refuses a slot that stands twice.
+pub(super) fn some_cards<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<BTreeMap<String, Option<RawCard>>>, D::Error> {
+    options::each_name_once(from).map(Some)
+}

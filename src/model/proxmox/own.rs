@@ -1,0 +1,80 @@
+//! Options of Proxmox that keys of the file's own words stand for: network cards, their addresses, the boot disk's options.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use super::{ProxmoxOption, Spec};
+
+/// What stands before the slot of a card where keys of the file are named.
+pub const NETWORKS: &str = "networks.";
+
+/// The key of the boot disk's options, and the name of the option that they are: its device is another in each VM.
+pub const BOOT_DISK: &str = "boot_disk_options";
+
+/// Parts of a card that the file calls otherwise than Proxmox: the file's word, then Proxmox's.
+pub const CARD_WORDS: [(&str, &str); 3] = [("mac", "macaddr"), ("vlan_tag", "tag"), ("rate_mbps", "rate")];
+
+static SPECS: LazyLock<BTreeMap<String, Spec>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("own.json")).unwrap_or_default());
+
+/// The options by their keys in the file: `networks.net1`, `networks.net1.ip`, `boot_disk_options`.
+pub fn own() -> &'static BTreeMap<&'static str, ProxmoxOption> {
+    static OPTIONS: LazyLock<BTreeMap<&'static str, ProxmoxOption>> = LazyLock::new(|| {
+        let mut all = BTreeMap::new();
+        for (stem, spec) in SPECS.iter() {
+            for number in 0..spec.numbers.unwrap_or(1) {
+                let (key, name) = match stem.as_str() {
+                    "netN" => (format!("{NETWORKS}net{number}"), format!("net{number}")),
+                    // The address of the first card is `network_config`'s.
+                    "ipconfigN" if number == 0 => continue,
+                    "ipconfigN" => (format!("{NETWORKS}net{number}.ip"), format!("ipconfig{number}")),
+                    _ => (BOOT_DISK.to_owned(), BOOT_DISK.to_owned()),
+                };
+                // Once in the life of the program, sixty names.
+                let (key, name): (&'static str, &'static str) = (key.leak(), name.leak());
+                all.insert(key, ProxmoxOption { name, key, spec });
+            }
+        }
+        all
+    });
+    &OPTIONS
+}
+
+/// A network card by its slot: `net1`.
+#[must_use]
+pub fn card(slot: &str) -> Option<&'static ProxmoxOption> {
+    own().get(format!("{NETWORKS}{slot}").as_str()).filter(|option| option.name == slot)
+}
+
+/// The addresses of a card by its slot: `net1`; the first card has them elsewhere.
+#[must_use]
+pub fn address(slot: &str) -> Option<&'static ProxmoxOption> {
+    own().get(format!("{NETWORKS}{slot}.ip").as_str())
+}
+
+/// Whether a running VM takes over a part of a disk at once: limits, and what concerns copies (recorded).
+#[must_use]
+pub fn is_live_part(name: &str) -> bool {
+    ["backup", "replicate", "shared"].contains(&name)
+        || ["bps", "iops", "mbps"].iter().any(|limit| name.starts_with(limit))
+}
+
+/// The options of the boot disk.
+#[must_use]
+pub fn boot_disk() -> Option<&'static ProxmoxOption> {
+    own().get(BOOT_DISK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_is_whole() {
+        assert_eq!(own().len(), 32 + 31 + 1);
+        assert_eq!(card("net31").map(|option| option.key), Some("networks.net31"));
+        assert_eq!(address("net1").map(|option| option.name), Some("ipconfig1"));
+        assert!(card("net32").is_none() && card("net1.ip").is_none() && address("net0").is_none());
+        assert!(boot_disk().is_some());
+    }
+}

@@ -1,0 +1,92 @@
+//! Options of Proxmox with which a VM differs from what the file would make of it: from its template, and from what all
+//! VMs of the file have.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::model::proxmox::{self, BOOT_DISK, CARD_WORDS, NETWORKS, ProxmoxOption};
+use crate::model::{Address, DesiredVm, Key};
+use crate::observed::VmObserved;
+
+/// What the file must say of a VM's options: key by key, empty where nothing.
+pub(super) fn keys(
+    live: &VmObserved,
+    template: Option<&VmObserved>,
+    default: &DesiredVm,
+) -> [(Key, Map<String, Value>); 3] {
+    let differing = |option: &&'static ProxmoxOption| differs(option, live, template, default);
+    let named = proxmox::options().values().filter(differing).map(|option| {
+        let is = value(option, live);
+        (option.name.to_owned(), if is.is_empty() { Value::Null } else { option.to_json(&is) })
+    });
+    let (mut disk, mut cards) = (Map::new(), Map::new());
+    for option in proxmox::own().values().filter(differing) {
+        let parts = option.to_parts(&value(option, live));
+        let shared = default.option(option).map(|shared| option.to_parts(&shared.value)).unwrap_or_default();
+        if let Some(slot) = option.key.strip_prefix(NETWORKS) {
+            say_card(&mut cards, slot, parts, shared);
+        } else {
+            // What all VMs of the file have, and this one has not, is taken away.
+            let gone: Vec<String> = shared.into_keys().filter(|name| !parts.contains_key(name)).collect();
+            disk.extend(parts);
+            disk.extend(gone.into_iter().map(|name| (name, Value::Null)));
+        }
+    }
+    cards.retain(|_, card: &mut Value| card.as_object().is_none_or(|card| !card.is_empty()));
+    [(Key::Proxmox, named.collect()), (Key::BootDiskOptions, disk), (Key::Networks, cards)]
+}
+
+/// Parts of an option by Proxmox's names.
+type Parts = BTreeMap<String, Value>;
+
+/// Says a card, or its addresses, under its slot. `shared`: what all VMs of the file have there.
+fn say_card(cards: &mut Map<String, Value>, slot: &str, mut parts: Parts, shared: Parts) {
+    let (slot, is_address) = slot.strip_suffix(".ip").map_or((slot, false), |slot| (slot, true));
+    if parts.is_empty() && !is_address && slot != "net0" {
+        cards.insert(slot.to_owned(), Value::Null);
+        return;
+    }
+    if is_address {
+        let gone = shared.into_keys().filter(|name| name.starts_with("ip") && !parts.contains_key(name));
+        let gone: Vec<String> = gone.collect();
+        parts.extend(gone.into_iter().map(|name| (name, Address::NONE.into())));
+    } else {
+        let switches = shared.into_iter().filter(|(_, of)| *of == Value::Bool(true));
+        for (name, _) in switches {
+            parts.entry(name).or_insert(Value::Bool(false));
+        }
+    }
+    let card = cards.entry(slot).or_insert_with(|| Value::Object(Map::new()));
+    let word =
+        |name: String| CARD_WORDS.iter().find(|(_, own)| *own == name).map_or(name, |(file, _)| (*file).to_owned());
+    if let Value::Object(card) = card {
+        card.extend(parts.into_iter().map(|(name, value)| (word(name), value)));
+    }
+}
+
+/// What a VM has of an option, without what is its own: a uuid; an address that the record does not say.
+fn value(option: &ProxmoxOption, vm: &VmObserved) -> String {
+    let name = match option.name {
+        BOOT_DISK => vm.boot_disk.as_ref().map(|disk| disk.device.as_str()),
+        name => Some(name),
+    };
+    let own = name.and_then(|name| vm.options.get(name)).map(|text| option.own(text)).unwrap_or_default();
+    let said = vm.record.valid().and_then(|record| record.applied.get(option.key));
+    if said.is_some_and(|said| said.contains("macaddr=")) { own } else { option.without_identity(&own) }
+}
+
+/// Whether the file must say something of an option.
+fn differs(option: &ProxmoxOption, live: &VmObserved, template: Option<&VmObserved>, default: &DesiredVm) -> bool {
+    let record = live.record.valid();
+    let ours = record.is_some_and(|record| record.applied.contains_key(option.key));
+    let is = value(option, live);
+    // Addresses do not come from a template.
+    let template = template.filter(|_| !option.name.starts_with("ipconfig"));
+    let inherited = template.map(|template| value(option, template)).unwrap_or_default();
+    match default.option(option) {
+        Some(shared) => option.own(&shared.value) != is,
+        // Of a VM of ours it is known what the file said; the rest comes from what it was made from.
+        None => !is.is_empty() && (ours || (is != inherited && record.is_none())),
+    }
+}
