@@ -13,6 +13,8 @@ pub(super) enum Uptake {
     Live,
     /// A network card: at once where network hotplug is on.
     Network,
+    /// Memory: more of it at once where memory hotplug is on.
+    Memory,
     /// As the table of Proxmox's options says.
     Named(Taken),
     /// At the next start.
@@ -139,6 +141,8 @@ pub(super) fn is_told_to_guest(key: &str) -> bool {
 pub(super) fn uptake(key: &str) -> Uptake {
     if matches!(kind(key), Some(Kind::Net)) {
         Uptake::Network
+    } else if matches!(kind(key), Some(Kind::Memory)) {
+        Uptake::Memory
     } else if let Some(option) = proxmox::option(key) {
         Uptake::Named(option.spec.taken)
     } else if LIVE.contains(&key)
