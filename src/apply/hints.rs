@@ -61,9 +61,8 @@ pub(super) fn larger_disk(gib: u64) -> String {
     format!("set `boot_disk_size_gb` to {gib} or more; nothing was made")
 }
 
-/// The guest has no driver for its new card; `before` is the model that it had, as far as it is known.
-pub(super) fn no_driver(before: Option<&str>, console: impl Display) -> String {
-    let before = before.map_or_else(|| "what it was".to_owned(), |model| format!("`{model}`"));
+/// The guest has no driver for its new card; `before` says which one it had.
+pub(super) fn no_driver(before: impl Display, console: impl Display) -> String {
     format!(
         "set `network_model` back to {before} and apply, or install the driver in the guest, at its console ({console})"
     )

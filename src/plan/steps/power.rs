@@ -140,6 +140,9 @@ impl Draft {
         });
         if boots && live.agent && scene.asks_agent(live.id) {
             self.does(Step::AwaitAgent, Outcome::Update, "the guest boots");
+            if record.card {
+                self.does(Step::AwaitNetwork, Outcome::Update, "its network card changed");
+            }
         }
         volumes.and_then(|volumes| self.look_after(volumes, boots, scene))
     }
