@@ -33,7 +33,7 @@ use std::path::Path;
 
 use doubles::Doubles;
 use phoenix::backend::embedded::Embedded;
-use phoenix::hypervisor::Hypervisor;
+use phoenix::hypervisor::{Hypervisor, Plugged};
 use world::World;
 
 /// Makes the node, and says what lies on it before any back end looks.
@@ -43,6 +43,7 @@ fn prepare(dir: &Path) {
     // Long enough for a look at a clone that is under way.
     settings.latency_ms = 10;
     settings.missing_drivers.insert("rtl8139".to_owned());
+    settings.leaves_offline.insert(Plugged::Memory);
     node.save_settings(&settings).unwrap();
 }
 

@@ -20,7 +20,7 @@ use std::fs;
 
 use loaded::Load;
 use phoenix::backend::embedded::Embedded;
-use phoenix::plan::{Plan, Request, codes};
+use phoenix::plan::{Goal, Plan, Power, Request, codes};
 use scene::{Place, Told, carried_out, planned};
 
 const VIRTIO: &str = r#""network_model": "virtio""#;
@@ -35,8 +35,8 @@ fn apply(place: &Place, keys: &str, restart: bool) -> Told {
     carried_out(plan(place, keys, restart), (place.target)(), Load::Slow(1))
 }
 
-/// A VM with a card of the model virtio, on a node whose guests have drivers for these models only.
-fn begin(place: &Place, missing: &str) {
+/// A node whose guests have no drivers for these models.
+fn empty(place: &Place, missing: &str) {
     place.reset();
     let node = Embedded::open(&place.node).unwrap();
     let mut settings = node.settings().clone();
@@ -44,6 +44,11 @@ fn begin(place: &Place, missing: &str) {
     settings.missing_drivers.extend(missing.split_whitespace().map(str::to_owned));
     node.save_settings(&settings).unwrap();
     fs::create_dir_all(place.node.join("root/sys/class/net/vmbr1/bridge")).unwrap();
+}
+
+/// A VM with a card of the model virtio there.
+fn begin(place: &Place, missing: &str) {
+    empty(place, missing);
     let made = carried_out(plan(place, VIRTIO, false), place.embedded(), Load::Slow(1));
     assert!(made.failures.is_empty(), "{:?}", made.failures);
 }
@@ -136,7 +141,52 @@ fn after_a_restart(place: &Place) {
     assert_eq!(left(place, E1000)[0], "1000/await-network");
 }
 
-const CHECKS: [fn(&Place); 5] = [no_driver, driver, driver_comes, no_agent, after_a_restart];
+/// A new VM whose card is not of the model that its template's is.
+fn new(place: &Place) {
+    empty(place, "e1000");
+    fails(&apply(place, E1000, false), "set `network_model` back to the model of its template's card");
+    assert!(left(place, E1000).contains(&"1000/await-network".to_owned()), "{:?}", left(place, E1000));
+    fails(&apply(place, E1000, false), "set `network_model` back to what it was");
+    done(&apply(place, VIRTIO, false), None);
+    assert!(left(place, VIRTIO).is_empty());
+    empty(place, "");
+    done(&apply(place, E1000, false), None);
+    assert!(left(place, E1000).is_empty());
+    // One that nothing changes is not asked.
+    empty(place, "virtio");
+    done(&apply(place, VIRTIO, false), None);
+    // Nor is one that is not to run, before it does.
+    empty(place, "e1000");
+    let off = format!("{E1000}, \"started\": false");
+    done(&apply(place, &off, false), None);
+    assert!(left(place, &off).is_empty(), "{:?}", left(place, &off));
+    fails(&apply(place, E1000, false), "install the driver");
+}
+
+/// A card that waits is asked for by whatever restarts the VM.
+fn restarted_by_name(place: &Place) {
+    let vms = || vec![1000.try_into().unwrap()];
+    for power in [Power::Restart, Power::Start] {
+        begin(place, "e1000");
+        let path = place.node.join("qemu-server/1000.conf");
+        let conf = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{conf}hotplug: disk\n")).unwrap();
+        done(&apply(place, E1000, false), Some("net0 waits for a restart"));
+        let asks = |power| {
+            let goal = Goal::Power { power, vms: vms() };
+            let plan = planned(E1000, &*place.embedded(), &Request { goal, ..Request::default() });
+            carried_out(plan, (place.target)(), Load::Slow(1))
+        };
+        if power == Power::Start {
+            done(&asks(Power::Stop), None);
+        }
+        fails(&asks(power), "install the driver");
+        // The next apply asks again.
+        assert_eq!(left(place, E1000)[0], "1000/await-network");
+    }
+}
+
+const CHECKS: [fn(&Place); 7] = [no_driver, driver, driver_comes, no_agent, after_a_restart, new, restarted_by_name];
 
 fn check(place: &Place) {
     for check in CHECKS {

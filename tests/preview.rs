@@ -12,7 +12,7 @@ use phoenix::apply::{Call, Inbox, Limits, RealClock, Run, preview, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::guest::Program;
-use phoenix::hypervisor::{Fault, FileOp, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{Fault, FileOp, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor, Plugged};
 use phoenix::model::{Desired, VmId};
 use phoenix::plan::{Goal, Plan, Power, Request, lint, plan};
 
@@ -59,6 +59,12 @@ impl Guests for Kept {
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
         self.keep(Call::Agent("network-get-interfaces"));
         self.node.guests().addresses(vm)
+    }
+    fn online(&self, vm: VmId, what: Plugged) -> Result<u64, Fault> {
+        for question in what.questions() {
+            self.keep(Call::Agent(question));
+        }
+        self.node.guests().online(vm, what)
     }
     fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
         self.keep(Call::Guest(Program { argv: argv.to_vec(), input: input.to_vec() }));

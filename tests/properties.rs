@@ -13,7 +13,7 @@ use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::Summary;
 use phoenix::hypervisor::{
-    About, Fault, FaultKind, FileOp, GuestAddress, GuestStatus, Guests, HostFiles as _, HostOp, Hypervisor,
+    About, Fault, FaultKind, FileOp, GuestAddress, GuestStatus, Guests, HostFiles as _, HostOp, Hypervisor, Plugged,
 };
 use phoenix::model::{Desired, Disruption, Outcome, Record, RecordState, VmId};
 use phoenix::observed::{Conf, Observed, VmObserved, with_record};
@@ -89,6 +89,9 @@ impl Guests for Faulty {
     }
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
         self.call(|| self.node.guests().addresses(vm))
+    }
+    fn online(&self, vm: VmId, what: Plugged) -> Result<u64, Fault> {
+        self.call(|| self.node.guests().online(vm, what))
     }
     fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
         self.call(|| self.node.guests().start(vm, argv, input))

@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 
+use crate::hypervisor::Plugged;
 use crate::model::{FaultKind, VmId};
 
 pub(super) const PLAN_AGAIN: &str = "plan again";
@@ -60,12 +61,25 @@ pub(super) fn larger_disk(gib: u64) -> String {
     format!("set `boot_disk_size_gb` to {gib} or more; nothing was made")
 }
 
-/// The guest has no driver for its new card; `before` is the model that it had, as far as it is known.
-pub(super) fn no_driver(before: Option<&str>, console: impl Display) -> String {
-    let before = before.map_or_else(|| "what it was".to_owned(), |model| format!("`{model}`"));
+/// The guest has no driver for its new card; `before` says which one it had.
+pub(super) fn no_driver(before: impl Display, console: impl Display) -> String {
     format!(
         "set `network_model` back to {before} and apply, or install the driver in the guest, at its console ({console})"
     )
+}
+
+/// The guest leaves offline what its VM got while it ran.
+pub(super) const fn brought_online(what: Plugged) -> &'static str {
+    match what {
+        Plugged::Cpus => {
+            "a restart brings them in; so does `echo 1 >/sys/devices/system/cpu/cpuN/online` in the guest, and for those \
+             to come a udev rule there: `SUBSYSTEM==\"cpu\", ACTION==\"add\", TEST==\"online\", ATTR{online}=\"1\"`"
+        }
+        Plugged::Memory => {
+            "a restart brings it in; so does `echo online >/sys/devices/system/memory/memoryN/state` in the guest, and for \
+             what is to come the kernel parameter `memhp_default_state=online` there"
+        }
+    }
 }
 
 /// The guest agent does not answer.

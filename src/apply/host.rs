@@ -233,6 +233,7 @@ impl Performing<'_> {
         {
             self.noticed(format!("waits for a restart: {}; `--restart` does one", self.waiting_keys(&now.pending)));
         }
+        self.see_plugged(&live, &now)?;
         Ok(self.action.outcome)
     }
 

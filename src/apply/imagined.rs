@@ -10,7 +10,7 @@ use crate::guest::{self, Program};
 use crate::hypervisor::image::import;
 use crate::hypervisor::{
     About, Cloning, ExportEntry, Fault, FaultKind, FileOp, GuestAddress, GuestExit, GuestStatus, Guests, HostFiles,
-    HostOp, Hypervisor,
+    HostOp, Hypervisor, Plugged,
 };
 use crate::model::{Digest, GIB, VmId};
 use crate::observed::{
@@ -142,6 +142,12 @@ impl Guests for Imagined {
         // A guest whose address is known keeps it.
         let address = Some(state.observed.addresses.get(&vm).copied().unwrap_or(IMAGINED));
         Ok(mac.map(|mac| GuestAddress { mac, address }).into_iter().collect())
+    }
+
+    /// What is imagined uses whatever it is given.
+    fn online(&self, _: VmId, what: Plugged) -> Result<u64, Fault> {
+        self.state().calls.extend(what.questions().iter().map(|question| Call::Agent(question)));
+        Ok(u64::MAX)
     }
 
     fn start(&self, _: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {

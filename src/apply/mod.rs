@@ -36,6 +36,7 @@ mod listing;
 mod network;
 mod operation;
 mod perform;
+mod plugged;
 mod power;
 mod preview;
 mod program;

@@ -70,6 +70,11 @@ impl Performing<'_> {
         let changes = &self.vm.changes;
         let before = changes.iter().find(|change| change.key == Key::NetworkModel.name());
         let before = before.and_then(|change| change.old.as_deref()).filter(|old| !old.is_empty());
+        let before = match before {
+            Some(model) => format!("`{model}`"),
+            None if self.vm.outcome == Outcome::Create => "the model of its template's card".to_owned(),
+            None => "what it was".to_owned(),
+        };
         let what = format!(
             "the guest has no network card {mac} after {} s: its kernel seems to have no driver for `{model}`",
             self.seconds()

@@ -65,12 +65,15 @@ pub(super) fn config_write(
     volume: Option<&str>,
 ) -> Result<ConfigWrite, Failure> {
     let fresh = step.values.is_none();
+    let desired = &step.desired;
+    let other_card = live.net0.as_ref().is_some_and(|net| net.model != desired.network_model.as_str());
     let named = live.record.valid().filter(|record| record.state == RecordState::Creating).map(|record| Record {
         state: RecordState::Setup,
         uuid: live.uuid.clone(),
         template: step.record.template.clone(),
         image: step.record.image.clone(),
         made: step.record.made.clone(),
+        card: record.card || (other_card && desired.asks_agent() && !desired.is_template),
         ..record.clone()
     });
     let write = |record| {

@@ -12,16 +12,8 @@ use super::perform::Performing;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::{Outcome, Record};
-use crate::observed::{FoundText, VmObserved, split_notes};
+use crate::observed::VmObserved;
 use crate::plan::unlocking;
-
-/// The record that a snapshot carries in its own words.
-fn recorded(words: &str) -> Option<Record> {
-    match split_notes(words).record {
-        FoundText::One(json) => serde_json::from_str(&json).ok(),
-        FoundText::None | FoundText::Several => None,
-    }
-}
 
 impl Performing<'_> {
     pub(super) fn snapshot(&mut self, name: &str) -> Result<Outcome, Failure> {
@@ -69,9 +61,7 @@ impl Performing<'_> {
         if !live.has_snapshot(name) {
             return Err(stale(format!("VM {id} has no snapshot `{name}` any more"), hints::PLAN_AGAIN));
         }
-        let words = live.snapshot_notes.get(name).map_or("", String::as_str);
-        let of = |record: &Record| record.project == project && record.vm == id;
-        let Some(then) = recorded(words).filter(of) else {
+        let Some(then) = live.recorded_in(name, &project) else {
             let hint = hints::rollback_by_hand(id, name);
             return Err(failure(
                 format!("snapshot `{name}` of VM {id} does not say what phoenix had done by then"),

@@ -125,7 +125,7 @@ mod tests {
     use std::sync::atomic::AtomicU64;
 
     use super::*;
-    use crate::hypervisor::{GuestAddress, GuestStatus};
+    use crate::hypervisor::{GuestAddress, GuestStatus, Plugged};
 
     /// Guests whose agents take a second each to say nothing, by a clock that only they move.
     #[derive(Default)]
@@ -146,6 +146,10 @@ mod tests {
 
         fn addresses(&self, _: VmId) -> Result<Vec<GuestAddress>, Fault> {
             self.0.fetch_add(1, Ordering::SeqCst);
+            Err(Fault::harmless(FaultKind::AgentDown, "nothing"))
+        }
+
+        fn online(&self, _: VmId, _: Plugged) -> Result<u64, Fault> {
             Err(Fault::harmless(FaultKind::AgentDown, "nothing"))
         }
 

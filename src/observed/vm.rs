@@ -10,7 +10,7 @@ use super::ownership::RecordFound;
 use super::pending::PendingChange;
 use super::property::{is_agent_on, value};
 use super::source::VmSource;
-use super::{BootDisk, ConfigWrite, Net, OWN_SNAPSHOT, PropertyString, VmVolume};
+use super::{BootDisk, ConfigWrite, FoundText, Net, OWN_SNAPSHOT, PropertyString, VmVolume, split_notes};
 use crate::model::{Digest, Record, RecordState, VmId};
 
 /// What stands for the MAC address of a card that is not made yet.
@@ -141,6 +141,14 @@ impl VmObserved {
     #[must_use]
     pub fn has_snapshot(&self, name: &str) -> bool {
         self.snapshots.iter().any(|own| own == name)
+    }
+
+    /// The record that one of its snapshots carries in its own words, if it is this VM's and this project's.
+    #[must_use]
+    pub fn recorded_in(&self, snapshot: &str, project: &str) -> Option<Record> {
+        let FoundText::One(json) = split_notes(self.snapshot_notes.get(snapshot)?).record else { return None };
+        let record: Record = serde_json::from_str(&json).ok()?;
+        (record.project == project && record.vm == self.id).then_some(record)
     }
 
     /// The snapshots among its own that phoenix took.

@@ -51,6 +51,12 @@ pub(super) fn drive(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec
     drive
 }
 
+/// Whether the card becomes one of another model; a VM that had none gets one, and nothing changes.
+pub(super) fn changes_model(changes: &[Change]) -> bool {
+    let had = |change: &Change| change.old.as_deref().is_some_and(|old| !old.is_empty());
+    changes.iter().any(|change| change.key == Key::NetworkModel.name() && had(change))
+}
+
 /// What it costs that the network card changes, if it does.
 pub(super) fn changes_card(changes: &[Change]) -> Option<Disruption> {
     let card = |change: &&Change| change.rows().any(|row| row.options.contains(&"net0"));

@@ -11,12 +11,15 @@ use crate::observed::options::{self, Kept, Row, Value, Wish};
 
 /// What phoenix has applied to a VM that is as the config says.
 pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
-    let rows = options::rows_for(vm, None).filter(|row| row.kept == Kept::Applied);
-    rows.filter_map(|row| match row.wished(vm, None) {
-        Wish::Leave => None,
-        wish => Some((row.applied_as().to_owned(), kept(&text(wish.value())).into_owned())),
-    })
-    .collect()
+    let applied = |row: &'static Row| {
+        let kept = match (row.kept, row.wished(vm, None)) {
+            (Kept::Applied, wish) if wish != Wish::Leave => kept(&text(wish.value())).into_owned(),
+            (Kept::Always(_), Wish::Leave) => String::new(),
+            _ => return None,
+        };
+        Some((row.applied_as().to_owned(), kept))
+    };
+    options::rows_for(vm, None).filter_map(applied).collect()
 }
 
 /// A value as the record and people name it; empty where there is none.

@@ -194,6 +194,20 @@ fn a_guest_without_an_agent_is_left_alone() {
         scene.meddle(1000, |conf| conf.replace("agent: enabled=1\n", ""));
         is_done(scene, case);
         check(&scene.phoenix(&["status"]), 0, &["not asked", "1 as declared and well"]);
+        // Nobody is accused of having switched it off: the file never asked for it.
+        scene.declare(&keys("").replace("running", "agent"));
+        let asked = scene.phoenix(&["plan"]);
+        check(&asked, 0, &["guest_agent off → on"]);
+        assert!(
+            !asked.out.contains("changed outside") && !asked.err.contains("changed outside"),
+            "{case}: {}",
+            asked.out
+        );
+        scene.declare(r#"{ "virtual_machines": [] }"#);
+        let gone = scene.phoenix(&["status", "--json"]);
+        check(&gone, 0, &["talos"]);
+        assert!(!gone.out.contains("guest_agent"), "{case}: {}", gone.out);
+        scene.declare(&keys(""));
         check(&scene.phoenix(&["restart", "1000", "--auto-approve"]), 0, &["1 VM: 1 updated."]);
         scene.declare(&keys(r#", "boot_disk_size_gb": 60, "network_model": "e1000""#));
         check(&scene.apply(), 0, &[]);

@@ -100,12 +100,24 @@ fn ways() -> Vec<Readdressed> {
         lease(scene, OTHER);
     };
     let leased = |scene: &Reached| lease(scene, OTHER);
+    // A run that fails keeps its snapshot.
+    let netted = |scene: &Reached| {
+        let more = r#""vm_name": "web", "memory_mb": 3072,"#;
+        scene.edit(r#""vm_name": "web","#, more);
+        scene.script_faults(&json!([{ "op": "start", "vm": 1000, "how": "fail" }]));
+        let ran = scene.phoenix(&["apply", "--restart", "--snapshot", "--auto-approve"]);
+        check(&ran, 6, &["snapshot"]);
+        scene.edit(more, r#""vm_name": "web","#);
+        check(&scene.phoenix(&["start", "1000"]), 0, &[]);
+        lease(scene, OTHER);
+    };
     vec![
         ("a fixed address", fixed, &["apply", "--restart", "--auto-approve", "--json"], FIXED),
         ("stopped and applied", stopped, &["apply", "--auto-approve", "--json"], OTHER),
         ("stopped and started", stopped, &["start", "1000", "--json"], OTHER),
         ("stopped, asked for a restart", stopped, &["restart", "1000", "--auto-approve", "--json"], OTHER),
         ("restarted", leased, &["restart", "1000", "--auto-approve", "--json"], OTHER),
+        ("taken back", netted, &["rollback", "1000", "--yes-rollback", "web", "--json"], OTHER),
         ("a new lease", leased, &["apply", "--auto-approve", "--json"], OTHER),
         ("a new lease, asked for a start", leased, &["start", "1000", "--json"], OTHER),
     ]

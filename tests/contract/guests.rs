@@ -1,15 +1,16 @@
 //! Guests, through their agents.
 
-use phoenix::hypervisor::{Effect, FaultKind, GuestExit, GuestStatus, HostOp};
+use phoenix::hypervisor::{Effect, FaultKind, GuestExit, GuestStatus, HostOp, Plugged};
 
 use crate::world::{Check, World, id, start};
 
-pub(crate) const CHECKS: [Check; 5] = [
+pub(crate) const CHECKS: [Check; 6] = [
     ("an agent that cannot answer", no_agent),
     ("a program in a guest", program),
     ("an answer is given once", once),
     ("the addresses of a guest", addresses),
     ("a guest without a driver for its card", driver),
+    ("CPUs and memory that a guest uses", online),
 ];
 
 fn words(argv: &[&str]) -> Vec<String> {
@@ -35,6 +36,7 @@ fn no_agent(world: &World) {
         let fault = world.fails("ping", guests.ping(id(vm)), kind);
         world.same("effect", fault.effect, Effect::None);
         world.fails("addresses", guests.addresses(id(vm)), kind);
+        world.fails("online", guests.online(id(vm), Plugged::Memory), kind);
         world.fails("start", guests.start(id(vm), &words(&["true"]), b""), kind);
     }
 }
@@ -98,4 +100,23 @@ fn driver(world: &World) {
         world.holds("others are there", !found.is_empty());
         world.done(&HostOp::Stop { vm: id(305) });
     }
+}
+
+/// The guests of this node leave memory offline that comes while they run, and bring CPUs online.
+fn online(world: &World) {
+    let plugs = ["cores: 4", "vcpus: 2", "memory: 2048", "numa: 1", "hotplug: cpu,memory"];
+    world.put_running(306, &plugs);
+    let uses = |about: &str, cpus: u64, mib: u64| {
+        let guests = world.target.guests();
+        let memory = world.answer("memory", guests.online(id(306), Plugged::Memory));
+        world.same(about, (world.answer("CPUs", guests.online(id(306), Plugged::Cpus)), memory), (cpus, mib << 20));
+    };
+    uses("what it booted with", 2, 2048);
+    world.done(&world.configure(306, &["vcpus=4", "memory=4096"]));
+    world.holds("the VM has it at once", world.vm(306).pending.is_empty());
+    uses("CPUs, no memory", 4, 2048);
+    world.done(&HostOp::Stop { vm: id(306) });
+    world.done(&start(306));
+    uses("after a restart", 4, 4096);
+    world.done(&HostOp::Stop { vm: id(306) });
 }

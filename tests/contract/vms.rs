@@ -1,13 +1,12 @@
 //! VMs: seen, cloned, configured, started, stopped, removed.
 
 use std::thread;
-use std::time::Duration;
 
 use phoenix::hypervisor::{Cloning, Effect, FaultKind, HostOp, Hypervisor};
 use phoenix::model::{CloudImage, Digest, GIB, Record, SshKey};
 use phoenix::observed::{Conf, encode_keys, with_record};
 
-use crate::world::{Check, World, id, start, write};
+use crate::world::{Check, DEADLINE, World, id, start, write};
 
 pub(crate) const CHECKS: [Check; 26] = [
     ("what is not there", nothing_there),
@@ -96,7 +95,7 @@ fn observation(world: &World) {
 /// Looks at a VM while something goes on.
 fn while_doing(target: &dyn Hypervisor, op: &HostOp, mut look: impl FnMut(&dyn Hypervisor)) -> bool {
     thread::scope(|scope| {
-        let doing = scope.spawn(|| target.perform(op, Duration::from_mins(1)));
+        let doing = scope.spawn(|| target.perform(op, DEADLINE));
         while !doing.is_finished() {
             look(target);
         }

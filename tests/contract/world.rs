@@ -15,7 +15,7 @@ use phoenix::observed::{ConfigWrite, VmObserved};
 pub(crate) type Check = (&'static str, fn(&World));
 
 /// How long an operation may take: only to end a test that hangs.
-const DEADLINE: Duration = Duration::from_mins(2);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 
 /// One operation, of whichever port.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use phoenix::apply::Clock;
-use phoenix::hypervisor::{Cloning, Fault, FaultKind, FileOp, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{
+    Cloning, Fault, FaultKind, FileOp, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor, Plugged,
+};
 use phoenix::model::VmId;
 use phoenix::observed::{Export, VmObserved};
 
@@ -176,6 +178,10 @@ impl Guests for Loaded {
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
         self.takes(1, LOOK);
         self.node.guests().addresses(vm)
+    }
+    fn online(&self, vm: VmId, what: Plugged) -> Result<u64, Fault> {
+        self.takes(1, LOOK);
+        self.node.guests().online(vm, what)
     }
     fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
         self.takes(1, LOOK);

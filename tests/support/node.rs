@@ -64,12 +64,11 @@ fn key(path: &Path) {
     assert!(made.success());
 }
 
-/// Starts a server that lets the key of the node's directory in, and a client configuration that uses it. Programs behind
-/// it have this PATH.
-pub(crate) fn server(node: &Node, search_path: &str) -> Server {
-    key(&node.path("host_key"));
-    key(&node.path("user_key"));
-    fs::copy(node.path("user_key.pub"), node.path("authorized_keys")).unwrap();
+/// How often a server is started anew whose port another process took first.
+const PORTS: usize = 10;
+
+/// Starts a server on a port that was free a moment ago. `None`: another process has taken it.
+fn listening(node: &Node, search_path: &str) -> Option<Server> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let dir = node.dir.path().display();
     node.write(
@@ -80,20 +79,40 @@ pub(crate) fn server(node: &Node, search_path: &str) -> Server {
              SetEnv PATH={search_path} HOME={dir}\n"
         ),
     );
-    // What ssh shows before a program begins is no word of the program's.
-    node.write("banner", "Permission denied to strangers.\n");
-    // The server insists on this directory when root starts it.
-    let _ = fs::create_dir_all("/run/sshd");
-    let mut child = Command::new("/usr/sbin/sshd")
+    let child = Command::new("/usr/sbin/sshd")
         .args(["-D", "-e", "-f"])
         .arg(node.path("sshd_config"))
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("Server listening")), "sshd did not start");
-    // Whatever it says later is read, or it would stop at a full pipe.
-    std::thread::spawn(move || lines.for_each(drop));
+    let mut server = Server { child, port };
+    let mut lines = BufReader::new(server.child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut said = Vec::new();
+    while let Some(line) = lines.next() {
+        if line.contains("Server listening") {
+            // Whatever it says later is read, or it would stop at a full pipe.
+            std::thread::spawn(move || lines.for_each(drop));
+            return Some(server);
+        }
+        said.push(line);
+    }
+    assert!(said.iter().any(|line| line.contains("Address already in use")), "sshd did not start: {said:?}");
+    None
+}
+
+/// Starts a server that lets the key of the node's directory in, and a client configuration that uses it. Programs behind
+/// it have this PATH.
+pub(crate) fn server(node: &Node, search_path: &str) -> Server {
+    key(&node.path("host_key"));
+    key(&node.path("user_key"));
+    fs::copy(node.path("user_key.pub"), node.path("authorized_keys")).unwrap();
+    let dir = node.dir.path().display();
+    // What ssh shows before a program begins is no word of the program's.
+    node.write("banner", "Permission denied to strangers.\n");
+    // The server insists on this directory when root starts it.
+    let _ = fs::create_dir_all("/run/sshd");
+    let server = (0..PORTS).find_map(|_| listening(node, search_path)).expect("a port for sshd");
+    let port = server.port;
     let public = fs::read_to_string(node.path("host_key.pub")).unwrap();
     node.write("known_hosts", &format!("[127.0.0.1]:{port} {public}"));
     node.write(
@@ -101,5 +120,5 @@ pub(crate) fn server(node: &Node, search_path: &str) -> Server {
         &format!("IdentityFile {dir}/user_key\nIdentitiesOnly yes\nUserKnownHostsFile {dir}/known_hosts\n"),
     );
     node.program("ssh", &format!("exec /usr/bin/ssh -F {dir}/ssh_config \"$@\""));
-    Server { child, port }
+    server
 }

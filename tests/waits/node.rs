@@ -10,7 +10,7 @@ use std::time::Duration;
 use phoenix::backend::embedded::Embedded;
 use phoenix::backend::qm::{Layout, Qm};
 use phoenix::backend::runner::{self, Output, Runner, Sockets, Ssh};
-use phoenix::hypervisor::{Cloning, Fault, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor};
+use phoenix::hypervisor::{Cloning, Fault, GuestAddress, GuestStatus, Guests, HostOp, Hypervisor, Plugged};
 use phoenix::model::{ActionKind, VmId};
 use phoenix::observed::VmObserved;
 
@@ -230,6 +230,9 @@ impl Guests for Troubled {
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
         let ours = vm.get() == VM && self.is_at(At::Addresses);
         if ours { self.qm.addresses(vm) } else { self.node.guests().addresses(vm) }
+    }
+    fn online(&self, vm: VmId, what: Plugged) -> Result<u64, Fault> {
+        self.node.guests().online(vm, what)
     }
     fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
         // The name of a script is its `$0`.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::hypervisor::{Effect, Fault, FaultKind, GuestAddress, GuestExit, GuestStatus};
+use crate::hypervisor::{Effect, Fault, FaultKind, GuestAddress, GuestExit, GuestStatus, Plugged};
 
 /// Byte before a synchronisation and before its answer: no JSON holds it, and the agent forgets what came before it.
 pub(super) const DELIMITER: u8 = 0xFF;
@@ -68,6 +68,18 @@ pub(super) fn ask_addresses(agent: &mut dyn Ask) -> Result<Vec<GuestAddress>, Fa
     call(agent, "guest-network-get-interfaces", &json!({})).map(addresses)
 }
 
+/// How much the guest has online: CPUs, or bytes of memory.
+pub(super) fn ask_online(agent: &mut dyn Ask, what: Plugged) -> Result<u64, Fault> {
+    match what {
+        Plugged::Cpus => call::<Vec<Part>>(agent, "guest-get-vcpus", &json!({})).map(|cpus| online(&cpus)),
+        Plugged::Memory => {
+            let blocks: Vec<Part> = call(agent, "guest-get-memory-blocks", &json!({}))?;
+            let of: BlockSize = call(agent, "guest-get-memory-block-info", &json!({}))?;
+            Ok(bytes(&blocks, &of))
+        }
+    }
+}
+
 /// Starts a program with this standard input; returns its pid.
 pub(super) fn exec(agent: &mut dyn Ask, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
     let Some((path, arguments)) = argv.split_first() else {
@@ -106,6 +118,28 @@ pub(super) fn lost(why: &str) -> Fault {
 /// An answer that makes no sense.
 pub(super) fn garbled(why: &str) -> Fault {
     Fault::uncertain(FaultKind::Garbled, format!("the guest agent's answer makes no sense: {why}"))
+}
+
+/// A CPU of a guest, or a block of its memory, as `guest-get-vcpus` and `guest-get-memory-blocks` tell it.
+#[derive(Deserialize)]
+pub(super) struct Part {
+    online: bool,
+}
+
+/// What `guest-get-memory-block-info` tells.
+#[derive(Deserialize)]
+pub(super) struct BlockSize {
+    size: u64,
+}
+
+/// How many of these a guest has online.
+pub(super) fn online(parts: &[Part]) -> u64 {
+    parts.iter().map(|part| u64::from(part.online)).sum()
+}
+
+/// How many bytes of these blocks of memory a guest has online.
+pub(super) fn bytes(blocks: &[Part], of: &BlockSize) -> u64 {
+    online(blocks).saturating_mul(of.size)
 }
 
 /// An interface of a guest, as `guest-network-get-interfaces` tells it.

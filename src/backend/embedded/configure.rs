@@ -114,9 +114,16 @@ impl Embedded {
             Uptake::Live => true,
             Uptake::Start => false,
             Uptake::Disk => takes_disk(live.options.get(key).unwrap_or_default(), value.unwrap_or_default()),
+            Uptake::Named(Taken::Vcpus) if !self.machines().plugs() => false,
             Uptake::Named(taken) => named(live, key, value.unwrap_or_default(), taken),
+            Uptake::Memory => {
+                let hot = live.hotplug.iter().any(|feature| feature == "memory");
+                // A smaller one would take what the guest may be using.
+                let more = value.and_then(|value| value.parse().ok()).is_some_and(|mib: u64| mib > live.memory_mb);
+                hot && more && self.machines().plugs()
+            }
             Uptake::Network if !live.hotplug.iter().any(|feature| feature == "network") => false,
-            Uptake::Network if !self.machines().plugs_network() => false,
+            Uptake::Network if !self.machines().plugs() => false,
             Uptake::Network => {
                 let bridge = value.and_then(Net::parse).and_then(|net| net.bridge);
                 if bridge.is_none_or(|bridge| self.settings.bridges.contains_key(&bridge)) {

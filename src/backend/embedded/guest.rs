@@ -3,7 +3,7 @@
 use super::Embedded;
 use super::files::{self, Deadline};
 use super::rehearse::{Attempt, Call};
-use crate::hypervisor::{Fault, GuestAddress, GuestStatus, Guests};
+use crate::hypervisor::{Fault, GuestAddress, GuestStatus, Guests, Plugged};
 use crate::model::VmId;
 
 impl Embedded {
@@ -36,6 +36,11 @@ impl Guests for Embedded {
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
         let attempt = self.call("guest-addresses", vm, "")?;
         attempt.after(self.machines().addresses(vm))
+    }
+
+    fn online(&self, vm: VmId, what: Plugged) -> Result<u64, Fault> {
+        let attempt = self.call("guest-online", vm, "")?;
+        attempt.after(self.machines().online(vm, what))
     }
 
     fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::files::Deadline;
 use super::node::Embedded;
 use super::options::agent_is_on;
-use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus};
+use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus, Plugged};
 use crate::model::VmId;
 use crate::observed::Conf;
 
@@ -27,8 +27,8 @@ pub(super) trait Machines {
     /// Switches a running VM off, whatever its guest is doing.
     fn stop(&self, vm: VmId, deadline: Deadline) -> Result<(), Fault>;
 
-    /// Whether a running VM takes a new network card over at once.
-    fn plugs_network(&self) -> bool;
+    /// Whether a running VM takes a new network card, CPUs and memory over at once, where its configuration says so.
+    fn plugs(&self) -> bool;
 
     /// Grows the disk of a running VM to this many bytes, where its volume is an image.
     fn grow(&self, vm: VmId, device: &str, bytes: u64) -> Result<(), Fault>;
@@ -44,6 +44,9 @@ pub(super) trait Machines {
 
     /// The addresses of the guest's interfaces.
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault>;
+
+    /// How much of it the guest has online.
+    fn online(&self, vm: VmId, what: Plugged) -> Result<u64, Fault>;
 
     /// Starts a program in the guest with this standard input; `ready` is called when the agent is known to answer.
     fn exec(

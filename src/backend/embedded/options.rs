@@ -15,6 +15,8 @@ pub(super) enum Uptake {
     Network,
     /// A disk: limits and what concerns copies at once, the others at the next start.
     Disk,
+    /// Memory: more of it at once where memory hotplug is on.
+    Memory,
     /// As the table of Proxmox's options says.
     Named(Taken),
     /// At the next start.
@@ -143,6 +145,8 @@ pub(super) fn uptake(key: &str) -> Uptake {
         Uptake::Network
     } else if is_disk_key(key) {
         Uptake::Disk
+    } else if matches!(kind(key), Some(Kind::Memory)) {
+        Uptake::Memory
     } else if let Some(option) = proxmox::option(key) {
         Uptake::Named(option.spec.taken)
     } else if LIVE.contains(&key)

@@ -11,7 +11,7 @@
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `op` | `fetch-image`, `clone`, `create`, `import-disk`, `configure`, `move-disk`, `snapshot`, `remove-snapshot`, `rollback`, `resize`, `update-cloud-init`, `start`, `shutdown`, `stop`, `destroy`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `ping`, `observe`; of [`Command`](super::Command) also `unprotect` and `unlock`, and `remove-leftover` for a `destroy` that is part of it |
+//! | `op` | `fetch-image`, `clone`, `create`, `import-disk`, `configure`, `move-disk`, `snapshot`, `remove-snapshot`, `rollback`, `resize`, `update-cloud-init`, `start`, `shutdown`, `stop`, `destroy`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `guest-online`, `ping`, `observe`; of [`Command`](super::Command) also `unprotect` and `unlock`, and `remove-leftover` for a `destroy` that is part of it |
 //! | `vm` | only for this VM; of a directory, the VMID that is part of its path |
 //! | `program` | only for this program in the guest: `cloud-init`, or the `$0` of a script |
 //! | `skip` | so many matching calls pass first |

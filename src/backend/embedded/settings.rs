@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::files;
 use super::guest_kind::GuestKind;
 use super::qemu::{self, Accelerator};
-use crate::hypervisor::{Fault, FaultKind};
+use crate::hypervisor::{Fault, FaultKind, Plugged};
 use crate::model::GIB;
 
 /// File with the settings; its presence marks a directory as a node.
@@ -51,6 +51,9 @@ pub struct Settings {
     /// Models of network cards for which simulated guests have no driver.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub missing_drivers: BTreeSet<String>,
+    /// What simulated guests leave offline of that which their VM gets while it runs: `cpus`, `memory`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub leaves_offline: BTreeSet<Plugged>,
     /// How QEMU runs guests: `kvm`, `tcg` (emulation), or `auto`: KVM if a guest gets going under it.
     #[serde(default)]
     pub accelerator: Accelerator,
@@ -91,6 +94,7 @@ impl Default for Settings {
             nfs_server: true,
             guests: GuestKind::Simulated,
             missing_drivers: BTreeSet::new(),
+            leaves_offline: BTreeSet::new(),
             accelerator: Accelerator::Auto,
             latency_ms: 0,
             agent_delay_ms: 0,

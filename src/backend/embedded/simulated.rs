@@ -8,9 +8,21 @@ use super::clock::now_ms;
 use super::files::{self, Deadline};
 use super::machines::Machines;
 use super::programs::{Up, fixed_address};
-use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus};
-use crate::model::VmId;
-use crate::observed::{Conf, Net};
+use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus, Plugged};
+use crate::model::{MIB, VmId};
+use crate::observed::{Conf, Net, PropertyString};
+
+/// How much of it a running VM with this configuration has, in CPUs or MiB.
+fn given(conf: &Conf<'_>, what: Plugged) -> u64 {
+    let number = |option: &str, default: u64| {
+        let value = PropertyString::parse(conf.get(option).unwrap_or_default());
+        value.get("").or(value.get("current")).and_then(|number| number.parse().ok()).unwrap_or(default)
+    };
+    match what {
+        Plugged::Cpus => number("vcpus", number("sockets", 1).saturating_mul(number("cores", 1))),
+        Plugged::Memory => number("memory", 512),
+    }
+}
 
 /// The simulated machines of a node.
 pub(super) struct Simulated<'n>(pub(super) &'n Embedded);
@@ -66,8 +78,10 @@ impl Machines for Simulated<'_> {
         self.0.mount_all(vm, fixed.unwrap_or_else(|| self.0.lease(vm)))?;
         // What cloud-init is told later, the guest does not read before it boots again.
         let boot = fixed.map_or_else(|| "dhcp".to_owned(), |address| address.to_string());
+        let [cpus, memory] = [Plugged::Cpus, Plugged::Memory].map(|what| given(conf, what));
+        let noted = format!("{}\n{boot}\n{cpus}\n{memory}\n", now_ms());
         let path = self.0.dir.join("run").join(vm.to_string());
-        files::replace(&path, &self.0.dir.join(format!("tmp/run-{vm}")), &format!("{}\n{boot}\n", now_ms()))
+        files::replace(&path, &self.0.dir.join(format!("tmp/run-{vm}")), &noted)
     }
 
     /// At once if the guest is up, in vain if not.
@@ -84,7 +98,7 @@ impl Machines for Simulated<'_> {
         files::remove(&self.0.dir.join("run").join(vm.to_string()))
     }
 
-    fn plugs_network(&self) -> bool {
+    fn plugs(&self) -> bool {
         true
     }
 
@@ -116,6 +130,19 @@ impl Machines for Simulated<'_> {
         let address = Some(IpAddr::from([127, 0, 0, 1]));
         let loopback = GuestAddress { mac: "00:00:00:00:00:00".to_owned(), address };
         Ok(std::iter::once(loopback).chain(own).collect())
+    }
+
+    fn online(&self, vm: VmId, what: Plugged) -> Result<u64, Fault> {
+        self.agent(vm)?;
+        let given = given(&Conf::parse(&self.0.existing(vm)?), what);
+        let run = files::read(&self.0.dir.join("run").join(vm.to_string()))?.unwrap_or_default();
+        let (line, one) = match what {
+            Plugged::Cpus => (2, 1),
+            Plugged::Memory => (3, MIB),
+        };
+        let booted = run.lines().nth(line).and_then(|line| line.parse().ok()).unwrap_or(given);
+        let online = if self.0.settings.leaves_offline.contains(&what) { given.min(booted) } else { given };
+        Ok(online.saturating_mul(one))
     }
 
     fn exec(

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::super::agent::{self, Interface};
+use super::super::agent::{self, BlockSize, Interface, Part};
 use crate::hypervisor::{Fault, GuestAddress, GuestExit, GuestStatus};
 
 #[derive(Deserialize)]
@@ -24,6 +24,16 @@ struct Status {
 /// The network interfaces of a guest.
 pub(in crate::backend) fn addresses(answer: &[u8]) -> Result<Vec<GuestAddress>, Fault> {
     parse::<Vec<Interface>>(answer).map(agent::addresses)
+}
+
+/// How many CPUs a guest has online.
+pub(in crate::backend) fn cpus(answer: &[u8]) -> Result<u64, Fault> {
+    parse::<Vec<Part>>(answer).map(|cpus| agent::online(&cpus))
+}
+
+/// How many bytes of memory a guest has online, by what it says of its blocks and of their size.
+pub(in crate::backend) fn memory(blocks: &[u8], size: &[u8]) -> Result<u64, Fault> {
+    Ok(agent::bytes(&parse::<Vec<Part>>(blocks)?, &parse::<BlockSize>(size)?))
 }
 
 /// The pid of a program that was started.
@@ -57,7 +67,7 @@ fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{decoded, status};
+    use super::{cpus, decoded, memory, status};
     use crate::hypervisor::{FaultKind, GuestExit, GuestStatus};
 
     #[test]
@@ -66,6 +76,17 @@ mod tests {
         let mojibake: String = "ümlaut ✓".bytes().map(char::from).collect();
         assert_eq!(decoded(&mojibake), "ümlaut ✓");
         assert_eq!(decoded("✓"), "✓");
+    }
+
+    #[test]
+    fn what_is_offline_does_not_count() {
+        let parts = br#"[{"can-offline":false,"logical-id":0,"online":true},{"online":false},{"online":true}]"#;
+        assert_eq!(cpus(parts).unwrap(), 2);
+        assert_eq!(memory(parts, br#"{"size":134217728}"#).unwrap(), 2 << 27);
+        // A guest may say anything.
+        assert_eq!(memory(parts, br#"{"size":18446744073709551615}"#).unwrap(), u64::MAX);
+        assert_eq!(memory(parts, br#"{"size":-1}"#).unwrap_err().kind, FaultKind::Garbled);
+        assert_eq!(cpus(br#"[{"logical-id":0}]"#).unwrap_err().kind, FaultKind::Garbled);
     }
 
     #[test]

@@ -162,6 +162,21 @@ pub(in crate::backend) fn interfaces(node: &str, vm: VmId) -> Call {
     Vms(node).of(vm, Method::Get, &["agent", "network-get-interfaces"])
 }
 
+/// Asks the guest agent of a VM for the guest's CPUs.
+pub(in crate::backend) fn cpus(node: &str, vm: VmId) -> Call {
+    Vms(node).of(vm, Method::Get, &["agent", "get-vcpus"])
+}
+
+/// Asks the guest agent of a VM for the blocks of the guest's memory.
+pub(in crate::backend) fn memory_blocks(node: &str, vm: VmId) -> Call {
+    Vms(node).of(vm, Method::Get, &["agent", "get-memory-blocks"])
+}
+
+/// Asks the guest agent of a VM how large the blocks of the guest's memory are.
+pub(in crate::backend) fn memory_block_size(node: &str, vm: VmId) -> Call {
+    Vms(node).of(vm, Method::Get, &["agent", "get-memory-block-info"])
+}
+
 /// Asks the guest agent of a VM after a program.
 pub(in crate::backend) fn exec_status(node: &str, vm: VmId, pid: u64) -> Call {
     Vms(node).of(vm, Method::Get, &["agent", "exec-status"]).with("pid", pid.to_string())

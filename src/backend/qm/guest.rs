@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::super::agent::{self, explained};
 use super::super::proxmox::agent as told;
-use super::super::proxmox::call::{exec_status, interfaces, ping};
+use super::super::proxmox::call::{Call, cpus, exec_status, interfaces, memory_block_size, memory_blocks, ping};
 use super::super::runner::Command;
 use super::Qm;
 use super::command::{HERE, command, guest_exec};
-use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus, Guests};
+use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus, Guests, Plugged};
 use crate::model::VmId;
 
 /// How long one call of the agent may take: `qm` itself waits some seconds for an agent that does not answer.
@@ -29,6 +29,21 @@ impl Guests for Qm {
             let output = self.run(&Command::look(command(&interfaces(HERE, vm)), CALL)).map_err(explained)?;
             told::addresses(&output.stdout)
         })
+    }
+
+    fn online(&self, vm: VmId, what: Plugged) -> Result<u64, Fault> {
+        let look = |call: Call| self.run(&Command::look(command(&call), CALL)).map_err(explained);
+        self.ask(
+            vm,
+            |socket| agent::ask_online(socket, what),
+            || match what {
+                Plugged::Cpus => told::cpus(&look(cpus(HERE, vm))?.stdout),
+                Plugged::Memory => {
+                    let blocks = look(memory_blocks(HERE, vm))?.stdout;
+                    told::memory(&blocks, &look(memory_block_size(HERE, vm))?.stdout)
+                }
+            },
+        )
     }
 
     fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {

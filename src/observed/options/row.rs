@@ -44,7 +44,7 @@ pub struct Row {
 pub enum Kept {
     /// What was applied last, under the row's part, or its key.
     Applied,
-    /// Always this, once anything was applied.
+    /// Always this, once anything was applied, unless the record names the row: then the file left it alone.
     Always(&'static str),
     /// Nothing.
     Not,
@@ -157,7 +157,7 @@ impl Row {
     pub fn applied<'r>(&self, applied: &'r BTreeMap<String, String>) -> Option<&'r str> {
         match self.kept {
             Kept::Applied => applied.get(self.applied_as()).map(String::as_str),
-            Kept::Always(value) => (!applied.is_empty()).then_some(value),
+            Kept::Always(value) => (!applied.is_empty() && !applied.contains_key(self.applied_as())).then_some(value),
             Kept::Not => None,
         }
     }

@@ -43,6 +43,8 @@ impl Draft {
         }
         self.basis = making.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
         self.does(case.makes(making), Outcome::Create, "no VM has this VMID");
+        let other_model = origin.card.is_some_and(|model| model != vm.network_model.as_str());
+        let asks_for_card = other_model && vm.started && vm.asks_agent() && !vm.is_template;
         let steps = Steps {
             acting: Outcome::Create,
             fresh: true,
@@ -51,7 +53,7 @@ impl Draft {
             resize: (origin.size != Some(diff::wanted_bytes(vm))).then_some(origin.smaller),
             cloud_init: None,
             grow: false,
-            card: false,
+            card: asks_for_card.then_some("its network card is of another model than its template's"),
             restart: false,
             start: vm.started.then_some("the VM is new"),
             bring_up: vm.started.then_some("the guest boots for the first time"),

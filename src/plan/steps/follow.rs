@@ -14,7 +14,6 @@ use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Ste
 const NOT_NEEDED: &str = "nothing needs the guest";
 
 /// Which of the later steps act, and why.
-#[expect(clippy::struct_excessive_bools, reason = "each is a step that is there or not")]
 pub(super) struct Steps {
     /// `create` for a VM that is being made, else `update`.
     pub(super) acting: Outcome,
@@ -26,8 +25,8 @@ pub(super) struct Steps {
     pub(super) resize: Option<&'static str>,
     /// Why the cloud-init drive of a running VM is made anew.
     pub(super) cloud_init: Option<&'static str>,
-    /// The guest is asked for its network card, which changes or has changed.
-    pub(super) card: bool,
+    /// Why the guest is asked for its network card, if it is.
+    pub(super) card: Option<&'static str>,
     /// The guest's root file system is to follow its disk.
     pub(super) grow: bool,
     pub(super) restart: bool,
@@ -85,8 +84,8 @@ impl Draft {
         let (awaited, otherwise) =
             if vm.asks_agent() { (awaited, NOT_NEEDED) } else { (None, "the file says that it is ready when it runs") };
         self.either(Step::AwaitAgent, acting, awaited, otherwise);
-        if steps.card {
-            self.does(Step::AwaitNetwork, Outcome::Update, "its network card changes");
+        if let Some(reason) = steps.card {
+            self.does(Step::AwaitNetwork, acting, reason);
         }
         let (awaited, otherwise) = match vm.ready {
             Ready::CloudInit | Ready::Running => (awaited, otherwise),

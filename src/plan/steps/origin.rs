@@ -27,6 +27,8 @@ pub(super) enum Source {
 pub(super) struct Origin<'o> {
     /// The template whose drives it will have, if there is one.
     pub(super) drives: Option<&'o VmObserved>,
+    /// Model of the network card that it has before it is configured, if that can be told.
+    pub(super) card: Option<&'o str>,
     /// Size of its disk, if that can be told.
     pub(super) size: Option<u64>,
     /// How it is cloned.
@@ -45,8 +47,10 @@ impl<'o> Origin<'o> {
                 // What is not a template yet is not what will be cloned.
                 let template = scene.observed.vms.get(id).filter(|_| awaited.is_none());
                 let is = template.and_then(|template| template.boot_disk.as_ref()).and_then(|disk| disk.size);
+                let has = template.and_then(|template| template.net0.as_ref()).map(|net| net.model.as_str());
                 Self {
                     drives: drives(vm, scene),
+                    card: awaited.map(|template| template.network_model.as_str()).or(has),
                     size: awaited.map(diff::wanted_bytes).or(is),
                     mode: Some(format!("{id}, {} clone", if making.storage.is_some() { "full" } else { "linked" })),
                     values: "the clone has the template's values",
@@ -55,6 +59,7 @@ impl<'o> Origin<'o> {
             }
             Source::Image(_) => Self {
                 drives: None,
+                card: None,
                 size: None,
                 mode: None,
                 values: "a new VM has Proxmox's own values",

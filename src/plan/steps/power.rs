@@ -55,16 +55,7 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> 
     if power == Power::Stop {
         return draft.into_plan(None);
     }
-    let has_volumes = !record.volumes.is_empty() || !scene.exports.own_of(vm).is_empty();
-    let volumes = has_volumes.then(|| Volumes::of(live, record, declared, scene)).transpose();
-    let volumes = volumes.unwrap_or_else(|left| {
-        draft.finds(left);
-        None
-    });
-    if boots && live.agent && scene.asks_agent(vm) {
-        draft.does(Step::AwaitAgent, Outcome::Update, "the guest boots");
-    }
-    let desired = volumes.and_then(|volumes| draft.look_after(volumes, boots, scene));
+    let desired = draft.sees_to_guest(live, record, boots, scene);
     draft.into_plan(desired)
 }
 
@@ -131,6 +122,31 @@ impl<'a> Volumes<'a> {
 }
 
 impl Draft {
+    /// Adds what is done for the guest of a VM that boots, or runs already, as the last apply left it: it is waited for,
+    /// and its volumes are looked after. Returns the VM as the file has it, where that is needed.
+    pub(super) fn sees_to_guest(
+        &mut self,
+        live: &VmObserved,
+        record: &Record,
+        boots: bool,
+        scene: &Scene<'_>,
+    ) -> Option<Arc<DesiredVm>> {
+        let has_volumes = !record.volumes.is_empty() || !scene.exports.own_of(live.id).is_empty();
+        let declared = scene.desired.vm(live.id);
+        let volumes = has_volumes.then(|| Volumes::of(live, record, declared, scene)).transpose();
+        let volumes = volumes.unwrap_or_else(|left| {
+            self.finds(left);
+            None
+        });
+        if boots && live.agent && scene.asks_agent(live.id) {
+            self.does(Step::AwaitAgent, Outcome::Update, "the guest boots");
+            if record.card {
+                self.does(Step::AwaitNetwork, Outcome::Update, "its network card changed");
+            }
+        }
+        volumes.and_then(|volumes| self.look_after(volumes, boots, scene))
+    }
+
     /// Adds what is done for the volumes of a VM that boots, or whose guest has another address than it had.
     fn look_after(&mut self, volumes: Volumes<'_>, boots: bool, scene: &Scene<'_>) -> Option<Arc<DesiredVm>> {
         let Volumes { vm, record, mounts } = volumes;

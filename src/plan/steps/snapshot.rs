@@ -113,15 +113,16 @@ pub(in crate::plan) fn plan_rollback(vm: VmId, to: Option<&str>, scene: &Scene<'
     let hint = format!("data on shares stays; the snapshot, too: `qm delsnapshot {vm} {name}` removes it");
     draft.finds([Diagnostic::warning(codes::ROLLED_BACK, what).vm(vm).hint(hint)]);
     draft.basis = Some(live.digest.clone());
+    // Without it, going back fails before anything is done.
+    let then = live.recorded_in(&name, &scene.desired.settings.project);
     let disruption = if live.running { Disruption::Stop } else { Disruption::None };
     let reason = "somebody asks for it";
     let name: Arc<str> = name.into();
     let rollback = Action::does(Step::Rollback(Arc::clone(&name)), Outcome::Update, reason);
     draft.push(rollback.to(name).costing(disruption));
-    if live.running && live.agent && scene.asks_agent(vm) {
-        draft.does(Step::AwaitAgent, Outcome::Update, "the guest boots");
-    }
-    draft.into_plan(None)
+    // A VM that was off stays off.
+    let desired = then.filter(|_| live.running).and_then(|then| draft.sees_to_guest(live, &then, true, scene));
+    draft.into_plan(desired)
 }
 
 /// The snapshot to go back to.

@@ -71,7 +71,8 @@ impl Draft {
         if completing && vm.started && !self.no_agent {
             self.finds([preflight::completed(vm)]);
         }
-        let changes_card = !fresh && diff::changes_card(&self.changes).is_some();
+        let changes_card =
+            if fresh { diff::changes_model(&self.changes) } else { diff::changes_card(&self.changes).is_some() };
         let card = vm.asks_agent() && (record.card || changes_card);
         let asks_for_card = card && self.sees_card(vm, live, restart);
         let steps = Steps {
@@ -80,7 +81,7 @@ impl Draft {
             configure,
             moves: moves.then_some(if live.running { Disruption::Live } else { Disruption::None }),
             resize: grows.then_some("the disk is smaller than wished"),
-            card: asks_for_card,
+            card: asks_for_card.then_some("its network card changes"),
             // A guest that has never been up grows by itself when it boots.
             grow: vm.asks_agent() && (record.grow || (grows && !fresh)),
             // A start makes it anew by itself.

@@ -10,6 +10,7 @@ use phoenix::model::VmId;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
+use crate::guest::{PLUGGED, plugged};
 use crate::{Node, note};
 
 /// Where there is no socket, or no QEMU behind it.
@@ -68,6 +69,9 @@ fn answer(node: &Node, vm: VmId, question: &Value) -> Result<Value, Fault> {
         "guest-network-get-interfaces" => {
             let card = |found: &phoenix::hypervisor::GuestAddress| json!({ "hardware-address": found.mac, "ip-addresses": found.address.iter().map(|address| json!({ "ip-address": address.to_string() })).collect::<Vec<_>>() });
             Ok(guests.addresses(vm)?.iter().map(card).collect())
+        }
+        question if PLUGGED.iter().any(|(known, _)| question.strip_prefix("guest-") == Some(*known)) => {
+            plugged(node, vm, &question["guest-".len()..])
         }
         "guest-exec" => {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

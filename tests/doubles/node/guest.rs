@@ -1,6 +1,6 @@
 //! `qm agent` and `qm guest`.
 
-use phoenix::hypervisor::{Fault, FaultKind, GuestStatus, Hypervisor as _};
+use phoenix::hypervisor::{Fault, FaultKind, GuestStatus, Hypervisor as _, Plugged};
 use phoenix::model::VmId;
 use phoenix::observed::{Conf, Net, PropertyString};
 use serde_json::{Value, json};
@@ -14,9 +14,34 @@ pub(crate) fn agent(node: &Node, vm: VmId, command: &str) -> Option<Result<Answe
     let ping = || node.did(node.core.guests().ping(vm));
     match command {
         "ping" => Some(ping().map(|()| Answer::default())),
+        _ if PLUGGED.iter().any(|(question, _)| *question == command) => {
+            Some(ping().and_then(|()| Ok(Answer::said(pretty(&plugged(node, vm, command)?)))))
+        }
         "network-get-interfaces" => Some(ping().and_then(|()| Ok(Answer::said(pretty(&interfaces(node, vm)?))))),
         _ => None,
     }
+}
+
+/// Questions about what a VM may get while it runs, and what they are about.
+pub(crate) const PLUGGED: [(&str, Plugged); 3] =
+    [("get-vcpus", Plugged::Cpus), ("get-memory-blocks", Plugged::Memory), ("get-memory-block-info", Plugged::Memory)];
+
+/// Bytes of a block of memory, as a guest of a few GiB has them (recorded).
+const BLOCK: u64 = 128 << 20;
+
+/// What the guest would say of its CPUs and memory: those it uses, and one that it does not.
+pub(crate) fn plugged(node: &Node, vm: VmId, question: &str) -> Result<Value, Fault> {
+    let what = PLUGGED.iter().find(|(known, _)| *known == question).map_or(Plugged::Memory, |(_, what)| *what);
+    if question == "get-memory-block-info" {
+        return Ok(json!({ "size": BLOCK }));
+    }
+    let online = node.core.guests().online(vm, what)?;
+    let (name, online) = match what {
+        Plugged::Cpus => ("logical-id", online),
+        Plugged::Memory => ("phys-index", online.div_ceil(BLOCK)),
+    };
+    let part = |number: u64| json!({ name: number, "online": number < online, "can-offline": number > 0 });
+    Ok((0..=online).map(part).collect())
 }
 
 /// What the guest would say of its cards: `lo`, and one for net0 that has the address it was given.

@@ -46,7 +46,7 @@ use super::files::{self, Deadline, Lock};
 use super::machines::Machines;
 use super::options::agent_is_on;
 use super::{Embedded, GuestKind};
-use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus};
+use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus, Plugged};
 use crate::model::VmId;
 use crate::observed::Conf;
 use agent::Agent;
@@ -337,7 +337,7 @@ impl Machines for Qemu<'_> {
             .hint(format!("its process is the one that has {} open", log.display())))
     }
 
-    fn plugs_network(&self) -> bool {
+    fn plugs(&self) -> bool {
         false
     }
 
@@ -362,6 +362,10 @@ impl Machines for Qemu<'_> {
 
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
         agent_says::ask_addresses(&mut self.agent(vm)?)
+    }
+
+    fn online(&self, vm: VmId, what: Plugged) -> Result<u64, Fault> {
+        agent_says::ask_online(&mut self.agent(vm)?, what)
     }
 
     fn exec(
