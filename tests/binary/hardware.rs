@@ -125,7 +125,7 @@ fn a_guest_without_an_agent_is_left_alone() {
         is_done(scene, case);
         scene.meddle(1000, |conf| conf.replace("agent: enabled=1\n", ""));
         is_done(scene, case);
-        check(&scene.phoenix(&["status"]), 0, &["not asked", "1 as declared and well"]);
+        check(&scene.phoenix(&["status"]), 0, &["not asked", "1 up to date and healthy"]);
         check(&scene.phoenix(&["restart", "1000", "--auto-approve"]), 0, &["1 VM: 1 updated."]);
         scene.declare(&keys(r#", "boot_disk_size_gb": 60, "network_model": "e1000""#));
         check(&scene.apply(), 0, &[]);

@@ -115,10 +115,10 @@ fn allowed(world: &World) {
     fs::remove_file(world.path(file)).unwrap();
     world.write("root/tank/allow.json", r#"{ "host_paths": ["/tank"] }"#);
     symlink(world.path("root/tank/allow.json"), world.path(file)).unwrap();
-    broken("it is no regular file");
+    broken("it is not a regular file");
     fs::remove_file(world.path(file)).unwrap();
     fs::create_dir(world.path(file)).unwrap();
-    broken("it is no regular file");
+    broken("it is not a regular file");
     fs::remove_dir_all(world.path("root/etc/phoenix")).unwrap();
     // The directory counts as it is, too.
     mode("root/tank", 0o755);

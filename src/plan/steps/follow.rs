@@ -51,7 +51,7 @@ impl Draft {
                 let step = self.configures(case, steps.fresh);
                 self.push(Action::does(step, acting, reason).costing(disruption));
             }
-            None => self.idle(ActionKind::Configure, "values are as wished"),
+            None => self.idle(ActionKind::Configure, "values are up to date"),
         }
         let last = || Arc::clone(case.last);
         if let Some(disruption) = steps.moves {
