@@ -124,7 +124,7 @@ fn allowed(world: &World) {
     mode("root/tank", 0o755);
     mode("root/tank/allow.json", 0o644);
     symlink(world.path("root/tank"), world.path("root/etc/phoenix")).unwrap();
-    broken("its directory is no directory");
+    broken("its directory is not a directory");
     fs::remove_file(world.path("root/etc/phoenix")).unwrap();
 }
 
