@@ -35,7 +35,7 @@ export NEEDRESTART_SUSPEND=1
 # Messages of apt are compared below.
 export LC_ALL=C
 
-# phoenix_log TEXT...: one line for whoever follows the run.
+# phoenix_log TEXT...: one line of the log of the run.
 phoenix_log() {
     printf '%s: %s\n' "${phoenix_feature:-phoenix}" "$*"
 }
@@ -78,7 +78,7 @@ phoenix_begin() {
 phoenix_require_debian_family() {
     local release="${PHOENIX_ROOT}/etc/os-release" id like name
     if [[ ! -r ${release} ]]; then
-        phoenix_fail 'not supported: without /etc/os-release the distribution cannot be told (Debian or Ubuntu is needed)'
+        phoenix_fail 'not supported: without /etc/os-release the distribution is unknown (Debian or Ubuntu is needed)'
     fi
     # A subshell, since the file is a list of shell assignments.
     # shellcheck source=/dev/null

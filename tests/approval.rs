@@ -107,7 +107,11 @@ fn a_document_that_was_changed_is_neither_shown_nor_applied() {
         }
         fs::write(scene.path("forged.json"), document.to_string()).unwrap();
         for verb in ["show", "apply"] {
-            scene.check(&format!("{verb} forged.json"), 4, &["its content does not fit its digest", "plan --out FILE"]);
+            scene.check(
+                &format!("{verb} forged.json"),
+                4,
+                &["its content does not match its digest", "plan --out FILE"],
+            );
         }
     }
     // The members of an object have no order.
@@ -132,12 +136,12 @@ fn a_forged_document_does_nothing_that_it_does_not_show() {
     let whole = scene.document("plan.json");
     let other_hash = json!("0".repeat(64));
     let refused: [(&str, Value, i32, &str); 8] = [
-        ("/hash", other_hash.clone(), 4, "its plan does not fit its hash"),
-        ("/vms/0/fingerprint", other_hash.clone(), 4, "its plan does not fit its hash"),
-        ("/vms/0/actions/0/after", json!(["1001/record"]), 4, "its plan does not fit its hash"),
-        ("/target/identity", json!("elsewhere"), 4, "its plan does not fit its hash"),
-        ("/summary/update", json!(0), 4, "its counts do not fit"),
-        ("/summary/declared", json!(7), 5, "says otherwise of its project"),
+        ("/hash", other_hash.clone(), 4, "its plan does not match its hash"),
+        ("/vms/0/fingerprint", other_hash.clone(), 4, "its plan does not match its hash"),
+        ("/vms/0/actions/0/after", json!(["1001/record"]), 4, "its plan does not match its hash"),
+        ("/target/identity", json!("elsewhere"), 4, "its plan does not match its hash"),
+        ("/summary/update", json!(0), 4, "its counts do not match"),
+        ("/summary/declared", json!(7), 5, "disagree about the project"),
         ("/target/label", json!("a node for tests"), 5, "the plan says of its target that it is `a node for tests`"),
         ("/config/digest", other_hash, 5, "or a script changed since it was planned"),
     ];
@@ -160,7 +164,7 @@ fn a_forged_document_does_nothing_that_it_does_not_show() {
         let mut document = whole.clone();
         *document.pointer_mut(at).unwrap() = value;
         scene.forge("forged.json", &document);
-        scene.check("apply forged.json", 5, &["VM 1000 moved since it was planned", "nothing is done to it"]);
+        scene.check("apply forged.json", 5, &["VM 1000 changed since the plan", "nothing is done to it"]);
         assert!(scene.conf(1000).unwrap().contains("memory: 2048"), "{at}");
     }
     scene.check("apply plan.json", 0, &[]);
@@ -172,7 +176,11 @@ fn a_saved_plan_takes_the_hash_beside_it() {
     let scene = planned();
     let hash = scene.document("plan.json")["hash"].as_str().unwrap().to_owned();
     let other = "0".repeat(64);
-    scene.check(&format!("apply plan.json --expect {other}"), 5, &["expected is 0000", "nothing was done"]);
+    scene.check(
+        &format!("apply plan.json --expect {other}"),
+        5,
+        &[" was expected; nothing was done", "nothing was done"],
+    );
     assert!(scene.conf(1000).unwrap().contains("memory: 2048"));
     scene.check(&format!("apply plan.json --expect {hash}"), 0, &[]);
     assert!(scene.conf(1000).unwrap().contains("memory: 512"));
@@ -191,12 +199,12 @@ fn what_a_colleague_makes_meanwhile_is_not_pruned() {
     // Under the name of the one that goes, and so many that the guard against an emptied file would have its say.
     scene.config("other.json", &[(1003, "x"), (1004, "y"), (1005, "z")].map(|(id, name)| vm(id, name, &json!({}))));
     scene.check("apply -c other.json --auto-approve", 0, &[]);
-    let says = ["VM 1003 moved since it was planned: it is not in the plan, and would be destroyed", "1 destroy"];
+    let says = ["VM 1003 changed since the plan: it is not in the plan, and would be destroyed", "1 destroy"];
     scene.check("apply plan.json --yes-destroy x", 5, &says);
     assert_eq!([1002, 1003, 1004, 1005].map(|vm| scene.conf(vm).is_some()), [false, true, true, true]);
     // What went is gone: it did not move.
-    let said = scene.check("apply plan.json --yes-destroy x", 5, &["VM 1003 moved"]);
-    assert!(!said.contains("VM 1002 moved"), "{said}");
+    let said = scene.check("apply plan.json --yes-destroy x", 5, &["VM 1003 changed"]);
+    assert!(!said.contains("VM 1002 changed"), "{said}");
 }
 
 #[test]
@@ -217,9 +225,9 @@ fn a_vm_that_moved_is_left_out_with_those_that_depend_on_it() {
     scene.check("plan -c c.json --out plan.json", 0, &["4 to update"]);
     scene.edit(1000, "memory: 1024", "memory: 640");
     let says = [
-        "VM 1000 moved since it was planned: memory_mb: planned from `1024`, found `640`",
-        "VM 1001 moved since it was planned: it depends on VM 1000, which is left out",
-        "VM 1002 moved since it was planned: it depends on VM 1001, which is left out",
+        "VM 1000 changed since the plan: memory_mb: planned from `1024`, found `640`",
+        "VM 1001 changed since the plan: it depends on VM 1000, which is left out",
+        "VM 1002 changed since the plan: it depends on VM 1001, which is left out",
     ];
     scene.check("apply plan.json", 5, &says);
     let memory =
@@ -248,8 +256,8 @@ fn a_dependency_that_is_not_ready_any_more_is_not_brought_up_unasked() {
     // Somebody stops it: it would be started first.
     scene.check("stop -c c.json 1000 --auto-approve", 0, &[]);
     let says = [
-        "VM 1000 moved since it was planned: it is not in the plan, and would be updated",
-        "VM 1001 moved since it was planned: it depends on VM 1000, which is left out",
+        "VM 1000 changed since the plan: it is not in the plan, and would be updated",
+        "VM 1001 changed since the plan: it depends on VM 1000, which is left out",
     ];
     scene.check("apply plan.json", 5, &says);
     assert!(!scene.path("node/run/1000").exists() && scene.conf(1001).unwrap().contains("memory: 1024"));

@@ -11,7 +11,7 @@ use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{Event, Summary};
 use phoenix::hypervisor::{FaultKind, HostFiles as _, HostOp, Hypervisor as _};
-use phoenix::model::{Desired, Disruption, RestartDue, VmId};
+use phoenix::model::{Desired, Disruption, RestartDue, VmId, content_digest};
 use phoenix::observed::{Export, VmObserved};
 use phoenix::plan::{Plan, Request, plan};
 use tempfile::TempDir;
@@ -127,7 +127,7 @@ fn a_linked_clone_is_made_where_its_template_is() {
     assert!(!plan_.acts() && plan_.problems.is_empty(), "{:?}", plan_.problems);
     let plan_ = scene.plan(r#", "full_clone": true"#, false);
     assert!(!plan_.acts());
-    assert!(plan_.problems[0].message.contains("a linked clone; another `full_clone`"), "{:?}", plan_.problems);
+    assert!(plan_.problems[0].message.contains("a linked clone; changing `full_clone`"), "{:?}", plan_.problems);
     assert!(scene.plan("", false).problems.is_empty(), "who says nothing wishes nothing");
 
     let elsewhere = Scene { dir: tempfile::tempdir().unwrap() };
@@ -137,7 +137,7 @@ fn a_linked_clone_is_made_where_its_template_is() {
 
     let full = Scene::with("");
     assert!(!full.live().boot_disk.unwrap().is_linked());
-    assert!(full.plan(linked, false).problems[0].message.contains("a full clone; another `full_clone`"));
+    assert!(full.plan(linked, false).problems[0].message.contains("a full clone; changing `full_clone`"));
 }
 
 #[test]
@@ -152,7 +152,10 @@ fn a_vm_that_is_not_to_run_is_shut_down_and_started_again_when_it_is() {
         "what is stopped needs no restart"
     );
     assert!(
-        plan_.problems.iter().any(|p| p.message.contains("left open: mount /persistent-storage, feature base_setup"))
+        plan_
+            .problems
+            .iter()
+            .any(|p| p.message.contains("waits until the VM runs: mount /persistent-storage, feature base_setup"))
     );
     let applied = scene.apply(off, false);
     assert!(applied.summary.is_complete() && applied.said.is_empty(), "{}", applied.said);
@@ -168,6 +171,37 @@ fn a_vm_that_is_not_to_run_is_shut_down_and_started_again_when_it_is() {
     assert!(applied.summary.is_complete(), "{}", applied.said);
     assert_eq!(applied.outcomes["feature base_setup"], "create");
     assert!(scene.live().running);
+}
+
+#[test]
+fn what_changes_nothing_is_no_update() {
+    let keys = |template: &str, features: &str| format!(r#"{template}, "features": [{features}]"#);
+    let other = r#", "template_name": "another""#;
+    let scene = Scene::with(&keys("", r#""install_docker", "base_setup""#));
+    let turned = scene.plan(&keys("", r#""base_setup", "install_docker""#), false);
+    assert!(!turned.acts(), "features in another order");
+    let plan = scene.plan(&keys(other, r#""base_setup", "install_docker""#), false);
+    assert!(!plan.acts(), "an existing VM with another template");
+    let says = "changing `template_name` does not affect an existing VM";
+    assert!(plan.problems.iter().any(|problem| problem.message.ends_with(says)), "{:?}", plan.problems);
+
+    // An earlier version noted the whole file.
+    let dir = scene.dir.path().join("root/quickOS/vm-persistent-data/1000/.phoenix_scripts");
+    let context = || fs::read_to_string(dir.join("vm_context.json")).unwrap();
+    let whole = content_digest(context().as_bytes())[..32].to_owned();
+    let noted = scene.live().record.valid().unwrap().staged["vm_context.json"].clone();
+    assert_ne!(whole, noted);
+    scene.edit(|conf| conf.replace(&noted, &whole));
+    assert!(
+        !scene.plan(&keys("", r#""install_docker", "base_setup""#), false).acts(),
+        "a record of an earlier version"
+    );
+
+    // When the file is staged again, scripts still read what the VM was made from.
+    let cloned_from = context().lines().find(|line| line.contains("template_name")).unwrap().to_owned();
+    let applied = scene.apply(&keys(r#", "description": "new", "template_name": "another""#, r#""base_setup""#), false);
+    assert!(applied.summary.is_complete() && applied.outcomes["stage-scripts"] == "update", "{}", applied.said);
+    assert!(context().contains(&cloned_from) && context().contains(r#""description": "new""#), "{}", context());
 }
 
 #[test]

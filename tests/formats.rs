@@ -222,7 +222,8 @@ fn formats_go_where_they_are_sent() {
     assert_eq!(code, 4);
     assert!(
         err.contains(
-            "`markdown` is none of human, json, github, gitlab, sarif, junit; it is a format of plans and runs of apply"
+            "`markdown` is not one of human, json, github, gitlab, sarif, junit; it is a format of plans and runs of \
+                apply"
         ),
         "{err}"
     );

@@ -157,8 +157,8 @@ fn planned(world: &World, observed: &Observed, policy: &Request, label: &str, in
     }
     let agents = status::Agents { answering: status::with_agents(&plan, observed), ..status::Agents::default() };
     let status = status::status(&plan, observed, &agents, target);
-    faces::inert("terminal", &ui::status::render(&status, 80), input);
-    faces::inert("markdown", &ui::status::markdown(&status), input);
+    faces::inert("terminal", &ui::status::render(&status, label, 80, ui::style::Style { color: false }), input);
+    faces::inert("markdown", &ui::status::markdown(&status, label), input);
     faces::inert("json", &ui::status::json(&status), input);
     let all = observed.vms.keys().copied().collect();
     let (_, problems) = import::look(&all, &world.desired, observed);

@@ -349,7 +349,7 @@ fn every_value_of_a_saved_plan_is_in_its_hash_or_compared() {
     let resaved = |document: &PlanDocument| serde_json::to_value(document.sealed()).unwrap();
     let rehashed = |document: &PlanDocument| {
         let told = PlanDocument::read(&resaved(document).to_string()).map(|_| ()).map_err(|broken| broken.to_string());
-        assert_eq!(told, Err("it contradicts itself: its plan does not fit its hash".to_owned()));
+        assert_eq!(told, Err("it contradicts itself: its plan does not match its hash".to_owned()));
     };
     rehashed(&now);
     let now = document(&base(), &observed, &policy);

@@ -191,7 +191,7 @@ fn a_run_has_a_bar_for_what_acted_and_tells_the_rest() {
         assert!(text.contains(expected), "`{expected}` is missing in {text}");
     }
     let cut = html::run(&Story::of("r1", &run("web")[..2]));
-    assert!(cut.contains("It did not come to its end"), "{cut}");
+    assert!(cut.contains("It did not finish"), "{cut}");
     parsed(&html::run(&Story::of("empty", &[])));
 }
 

@@ -193,7 +193,12 @@ fn words_arrive_as_they_are() {
 fn a_clone_outlives_whoever_waits_for_it() {
     let node = Node::new();
     let killed = while_cloning(&node, LONG, |_| kill(&[&node.noted("waiter")]));
-    check(killed, FaultKind::Unreachable, Effect::Maybe, "nobody waits for `qm clone 9000 1000` any more");
+    check(
+        killed,
+        FaultKind::Unreachable,
+        Effect::Maybe,
+        "the process that waited for `qm clone 9000 1000` on the node is gone",
+    );
     assert_eq!(node.qm().tidy().unwrap(), [""; 0], "it still runs");
     let again = node.qm().perform(&clone("web", "x"), LONG);
     check(again, FaultKind::Refused, Effect::None, "the clone into VM 1000 is under way from another run");
@@ -275,7 +280,7 @@ fn a_deadline_ends_the_waiting_and_not_the_clone() {
     let node = Node::new();
     let mut pid = String::new();
     let late = while_cloning(&node, Duration::from_secs(3), |running| running.clone_into(&mut pid));
-    let says = "`qm clone 9000 1000` did not end within 3 s; it goes on on this node";
+    let says = "`qm clone 9000 1000` did not end within 3 s; it is still running on this node";
     check(late, FaultKind::TimedOut, Effect::Maybe, says);
     assert!(!gone(&pid));
     node.end("0");
@@ -288,7 +293,7 @@ fn a_directory_of_somebody_else_is_refused() {
     fs::create_dir(node.path("elsewhere")).unwrap();
     std::os::unix::fs::symlink(node.path("elsewhere"), node.path("root/run/phoenix")).unwrap();
     let refused = node.qm().perform(&clone("web", "x"), LONG);
-    check(refused, FaultKind::Failed, Effect::None, "run/phoenix is a symbolic link, or belongs to somebody else");
+    check(refused, FaultKind::Failed, Effect::None, "run/phoenix is a symbolic link, or belongs to another user");
     assert!(!node.path("argv").exists());
 }
 

@@ -154,7 +154,7 @@ fn what_a_node_with_real_guests_does_not_do_is_told_by_the_plan() {
     assert!(moved.contains("does not move while its QEMU runs"), "{moved}");
     let network = planned(r#", "boot_disk_size_gb": 1, "network_model": "e1000""#, &[], 0);
     assert!(
-        network.contains("network cards stay while it runs") && network.contains("waits for a restart"),
+        network.contains("network cards cannot change while the VM runs") && network.contains("waits for a restart"),
         "{network}"
     );
     let snapshot = planned(r#", "boot_disk_size_gb": 2"#, &["--snapshot"], 1);

@@ -243,12 +243,12 @@ fn what_files_tell_is_not_asked() {
 fn a_node_that_does_not_answer_is_an_error_and_no_embedded_node() {
     let node = Node::new();
     node.write("storage.refused", "permission denied - you need root\n");
-    check(&node.phoenix(&["plan"]), 1, &["the node does not tell its storage: permission denied"]);
+    check(&node.phoenix(&["plan"]), 1, &["the node does not report its storage: permission denied"]);
     fs::remove_file(node.path("storage.refused")).unwrap();
     node.answer("qemu", "<html>");
     check(&node.phoenix(&["plan"]), 1, &["the node's qemu cannot be understood"]);
     fs::remove_file(node.path("bin/pvesh")).unwrap();
-    let missing = ["the node does not tell its tasks: ", "pvesh: not found", "hint: is this a Proxmox VE node"];
+    let missing = ["the node does not report its tasks: ", "pvesh: not found", "hint: is this a Proxmox VE node"];
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &missing);
     fs::remove_dir_all(node.path("qemu-server")).unwrap();
     check(&node.phoenix(&["plan"]), 1, &["qemu-server cannot be read: is this a Proxmox VE node, is pve-cluster"]);
@@ -270,7 +270,11 @@ fn a_plan_travels_through_ssh_in_two_calls() {
     assert_eq!(calls.iter().filter(|call| call.starts_with("ssh ")).count(), 2, "{calls:?}");
     // The node's own failures come through as such, status and all.
     node.write("tasks.refused", "something is wrong\n");
-    check(&node.phoenix(&["plan", "--target", &target]), 1, &["the node does not tell its tasks: something is wrong"]);
+    check(
+        &node.phoenix(&["plan", "--target", &target]),
+        1,
+        &["the node does not report its tasks: something is wrong"],
+    );
     // What ssh itself refuses is told apart.
     node.write("known_hosts", "");
     let refused = node.phoenix(&["plan", "--target", &target]);
@@ -302,7 +306,7 @@ fn a_directory_that_is_there_already_is_told() {
     }
     node.write("root/quickOS/vm-persistent-data/1000/a b", "");
     let output = node.phoenix(&["plan", "--target", "qm:"]);
-    check(&output, 0, &["`/quickOS/vm-persistent-data/1000` is there already and has 1 entry"]);
+    check(&output, 0, &["`/quickOS/vm-persistent-data/1000` exists already and has 1 entry"]);
     assert!(!String::from_utf8_lossy(&output.stderr).contains("1001` is there"), "an empty one is nothing to tell");
 }
 

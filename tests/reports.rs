@@ -223,11 +223,11 @@ fn what_was_refused_is_reported_too() {
     let Ran(code, _, err) = scene.apply(&["--expect", &"0123456789abcdef".repeat(4)]);
     assert_eq!(code, 5, "{err}");
     let report = scene.reported("refused");
-    assert!(report["refused"]["error"].as_str().unwrap().contains("expected is 0123456789abcdef"), "{report:#}");
+    assert!(report["refused"]["error"].as_str().unwrap().contains("but 0123456789abcdef"), "{report:#}");
     assert_eq!((report["actions"].as_array().unwrap().len(), scene.read("r.jsonl").as_str()), (0, ""));
-    assert!(scene.read("r.txt").starts_with("Nothing was begun: the plan has hash "));
-    assert!(scene.read("r.html").contains("<b>Nothing was begun</b></li>"));
-    assert!(scene.read("r.github").starts_with("::error file=phoenix_vm_configs.json,title=nothing was begun::"));
+    assert!(scene.read("r.txt").starts_with("Nothing was started: the plan has hash "));
+    assert!(scene.read("r.html").contains("<b>Nothing was started</b></li>"));
+    assert!(scene.read("r.github").starts_with("::error file=phoenix_vm_configs.json,title=nothing was started::"));
     assert_eq!(scene.apply(&[]).0, 4, "nobody to ask");
     assert!(scene.reported("refused")["refused"]["hint"].as_str().unwrap().contains("--auto-approve"));
     scene.write("phoenix_vm_configs.json", "{");
@@ -269,7 +269,7 @@ fn an_interrupted_run_is_reported() {
     assert_eq!(child.wait().unwrap().code(), Some(7));
     let report = scene.reported("interrupted");
     assert!(!report["summary"]["not_started"].as_array().unwrap().is_empty());
-    assert!(scene.read("r.xml").contains("not begun: the run was interrupted"));
+    assert!(scene.read("r.xml").contains("not started: the run was interrupted"));
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn a_plan_is_annotated_where_it_disrupts() {
     assert_eq!((code, shown), (0, out));
     let Ran(code, _, err) = scene.run(&["show", "plan.json", "--format", "junit"]);
     assert_eq!(code, 4);
-    assert!(err.contains("a plan is not shown as `junit`"), "{err}");
+    assert!(err.contains("a plan has no format `junit`"), "{err}");
 }
 
 /// A story with a text in every place that has one.

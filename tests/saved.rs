@@ -88,7 +88,7 @@ fn a_vm_that_moved_is_left_alone_and_the_others_are_done() {
     scene.write("phoenix_vm_configs.json", &CONFIG.replace("1024", "512").replace("2048", "768"));
     scene.check(&["plan", "--out", "plan.json"], 0, &[]);
     scene.edit_node(1000, "memory: 1024", "memory: 640");
-    let says = ["VM 1000 moved since it was planned: memory_mb: planned from `1024`, found `640`"];
+    let says = ["VM 1000 changed since the plan: memory_mb: planned from `1024`, found `640`"];
     scene.check(&["apply", "plan.json"], 5, &says);
     assert!(scene.read(".phoenix/node/qemu-server/1000.conf").contains("memory: 640"));
     assert!(scene.read(".phoenix/node/qemu-server/1001.conf").contains("memory: 768"));
@@ -98,7 +98,7 @@ fn a_vm_that_moved_is_left_alone_and_the_others_are_done() {
     scene.write("phoenix_vm_configs.json", &CONFIG.replace("1024", "512"));
     scene.check(&["plan", "--out", "plan.json"], 0, &[]);
     scene.edit_node(1001, "tags: data", "tags: other");
-    let says = ["VM 1001 moved since it was planned: tags: no change was planned, found `other`"];
+    let says = ["VM 1001 changed since the plan: tags: no change was planned, found `other`"];
     scene.check(&["apply", "plan.json"], 5, &says);
     assert!(scene.read(".phoenix/node/qemu-server/1001.conf").contains("tags: other"));
     assert!(scene.read(".phoenix/node/qemu-server/1000.conf").contains("memory: 512"));
@@ -126,7 +126,7 @@ fn only_the_expected_plan_is_carried_out() {
     let out = scene.check(&["plan"], 0, &[]);
     let hash = out.split_once("Plan hash ").unwrap().1.lines().next().unwrap().to_owned();
     let other = "0123456789abcdef".repeat(4);
-    scene.check(&["apply", "--expect", &other], 5, &["expected is 0123456789abcdef", "nothing was done"]);
+    scene.check(&["apply", "--expect", &other], 5, &["but 0123456789abcdef", "nothing was done"]);
     // The beginning of a hash is none, nor is one written otherwise.
     for none in [&hash[..16], &hash[..63], &format!("{hash}0"), &hash.to_uppercase(), ""] {
         scene.check(&["apply", "--expect", none], 4, &["a plan hash has 64 characters"]);
@@ -154,7 +154,7 @@ fn a_plan_against_a_recording_is_the_plan_of_the_target() {
     scene.check(&["plan", "--against", "live.json"], 0, &["as recorded just now", "640 → 1024"]);
     assert!(!scene.path(".phoenix").exists(), "nothing is made where nothing is looked at");
     scene.write("live.json", "{}");
-    scene.check(&["plan", "--against", "live.json"], 4, &["`live.json` is no recording", "phoenix observe --out"]);
+    scene.check(&["plan", "--against", "live.json"], 4, &["`live.json` is not a recording", "phoenix observe --out"]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn formats_are_printed_and_written() {
     // A file alone leaves the screen to people.
     let out = scene.check(&["plan", "--format", "json=plan.json"], 0, &[]);
     assert!(out.starts_with("Target ") && scene.json("plan.json")["hash"] == document["hash"]);
-    scene.check(&["plan", "--format", "gitlab"], 4, &["`gitlab` is none of human, json, markdown, html"]);
+    scene.check(&["plan", "--format", "gitlab"], 4, &["`gitlab` is not one of human, json, markdown, html"]);
 }
 
 #[test]
@@ -213,16 +213,16 @@ fn a_run_is_logged_and_told_again() {
     };
     let first = runs()[0].trim_end_matches(".jsonl").to_owned();
     assert_eq!(scene.check(&["show", &first], 0, &[]), lived);
-    scene.check(&["show", &first, "--format", "sarif"], 4, &["a run is not shown as `sarif`", "junit"]);
+    scene.check(&["show", &first, "--format", "sarif"], 4, &["a run has no format `sarif`", "junit"]);
     let listed = scene.check(&["log"], 0, &["2 VMs: 2 created (embedded node)"]);
     assert!(listed.contains(&first), "{listed}");
     // One that was killed has half a line at its end.
     let text = scene.read(&format!(".phoenix/runs/{first}.jsonl"));
     let cut = text.lines().take(5).collect::<Vec<_>>().join("\n");
     scene.write(".phoenix/runs/0.jsonl", &cut[..cut.len() - 7]);
-    scene.check(&["show", "0"], 0, &["did not come to its end"]);
+    scene.check(&["show", "0"], 0, &["The run did not finish"]);
     scene.write(".phoenix/runs/0.jsonl", "{\"v\":1}\nx\n");
-    scene.check(&["show", "0"], 1, &["line 1: no event"]);
+    scene.check(&["show", "0"], 1, &["line 1: not an event"]);
     // Fifty are kept.
     for n in 0..60 {
         scene.write(&format!(".phoenix/runs/{n:02}.jsonl"), "");

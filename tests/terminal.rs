@@ -398,7 +398,7 @@ fn output_to_a_file_is_plain_and_leaves_the_terminal_alone() {
 
 #[test]
 fn only_yes_is_consent() {
-    let question = "2 new. Apply this plan? Only `yes` is taken as consent:";
+    let question = "2 new. Apply this plan? Type `yes` to continue:";
     // The end of input is Ctrl-D at the beginning of a line.
     for (typed, code, says) in [
         ("yes\n", 0, "Actions in"),
@@ -424,12 +424,12 @@ fn one_interruption_lets_what_runs_end() {
     let mut terminal = scene.terminal(80, &["apply", "--auto-approve"]);
     terminal.until_both_wait();
     terminal.types("\u{3}");
-    terminal.until(&["Interrupted: nothing new is begun, 2 running actions may end.", "… 1000 web  await-agent"]);
+    terminal.until(&["Interrupted: finishing 2 running actions, then stopping;", "… 1000 web  await-agent"]);
     scene.let_guests_go();
     let (code, all, _) = terminal.end();
     assert_eq!(code, 7, "{all}");
     clean(&all);
-    for says in ["+ 1000 web", "await-agent", "not begun: 1000/await-cloud-init", "Continue with: phoenix apply"] {
+    for says in ["+ 1000 web", "await-agent", "not started: 1000/await-cloud-init", "Continue with: phoenix apply"] {
         assert!(all.contains(says), "`{says}` is missing in\n{all}");
     }
 }
@@ -440,7 +440,7 @@ fn two_interruptions_leave_at_once_and_say_what_still_runs() {
     let mut terminal = scene.terminal(80, &["apply", "--auto-approve"]);
     terminal.until_both_wait();
     terminal.types("\u{3}");
-    terminal.until(&["Interrupted: nothing new is begun"]);
+    terminal.until(&["Interrupted: finishing "]);
     terminal.types("\u{3}");
     let (code, all, _) = terminal.end();
     assert_eq!(code, 7, "{all}");

@@ -23,7 +23,7 @@ fn the_agent_is_switched_off() {
         goes: Goes::Refused(255, "No QEMU guest agent configured\n"),
         fails: Some(ActionKind::AwaitAgent),
         error: &["No QEMU guest agent configured"],
-        hint: &["switched on in the configuration", "--restart"],
+        hint: &["apply switches it on", "--restart"],
         ..Case::default()
     });
 }
@@ -86,7 +86,7 @@ fn the_agent_loses_its_answers() {
         goes: Goes::Refused(29, "Agent error: Invalid parameter 'pid'\n"),
         fails: Some(ActionKind::Mount),
         error: &["Agent error: Invalid parameter 'pid'"],
-        hint: &["restart it again and again"],
+        hint: &["keep restarting it"],
         ..Case::default()
     });
     // As when the script restarts the agent (recorded): the question is asked again.
@@ -316,7 +316,7 @@ fn a_script_does_not_end_well() {
         ("ended oom-kill\n", "ran out of memory", false),
         ("ended signal\n", "systemd ended the script: signal", false),
         ("rebooted\nrebooting now\n", "the guest was restarted while the script ran", false),
-        ("none\n", "somebody ended it", false),
+        ("none\n", "another process ended it", false),
         ("running\n", "the script has not ended within 1800 s", true),
     ] {
         let last = out.trim().lines().last().unwrap();
@@ -372,7 +372,7 @@ fn the_node_cannot() {
             "",
             "storage 'local-zfs' is not online\n",
             "storage 'local-zfs' is not online",
-            "storage `local-zfs` is not active on the node: `pvesm status` tells",
+            "storage `local-zfs` is not active on the node, see `pvesm status`: mount",
         ),
         (
             "",

@@ -136,7 +136,7 @@ fn a_reviewed_change_from_its_first_day_to_its_last() {
     let conf = "vms/.phoenix/node/qemu-server/1000.conf";
     let text = team.read(conf).replace("memory: 4096", "memory: 1024");
     fs::write(team.path(conf), &text).unwrap();
-    let says = ["VM 1000 moved since it was planned", "memory_mb", "found `1024`"];
+    let says = ["VM 1000 changed since the plan", "memory_mb", "found `1024`"];
     team.run("vms", &["phoenix", "apply", "../plan.json"], 5, &says);
     assert_eq!(team.read(conf), text, "a VM that moved is left alone");
 

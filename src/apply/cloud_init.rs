@@ -43,7 +43,7 @@ impl Performing<'_> {
             ));
         }
         self.leave()?;
-        self.noticed("the guest reads what cloud-init tells it when it boots next; `--restart` does that");
+        self.noticed("the guest reads the new cloud-init values when it boots next; `--restart` restarts it");
         Ok(self.action.outcome)
     }
 }

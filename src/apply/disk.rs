@@ -62,7 +62,7 @@ impl Performing<'_> {
     /// The VM after an operation whose success only a look can tell: Proxmox exits 0 although its task failed.
     fn live_in_doubt(&self) -> Result<VmObserved, Failure> {
         self.live().map_err(|failed| Failure {
-            error: format!("whether it happened cannot be told: {}", failed.error),
+            error: format!("phoenix cannot find out whether it happened: {}", failed.error),
             may_have_happened: !failed.stale,
             ..failed
         })
@@ -78,8 +78,8 @@ impl Performing<'_> {
         left.retain(|volume| !now.names(volume));
         if !left.is_empty() {
             self.noticed(format!(
-                "volumes of VM {id} that its configuration does not name: {}; an interrupted move leaves such: look at \
-                 them, then `pvesm free` erases one",
+                "volumes of VM {id} that its configuration does not name: {}; an interrupted move leaves such \
+                    volumes: look at them, then erase them with `pvesm free`",
                 left.join(", ")
             ));
         }

@@ -55,7 +55,7 @@ impl Performing<'_> {
         let mut others = Session::Left(Box::new(planned.clone())).touched_by_others(&now);
         others.retain(|key| *key != disk.device && !key.starts_with("unused"));
         if !others.is_empty() {
-            let what = format!("VM {id} moved: another process changed {}", others.join(", "));
+            let what = format!("VM {id} changed since the plan: another process changed {}", others.join(", "));
             return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
         }
         self.found(now);
@@ -87,7 +87,10 @@ impl Performing<'_> {
         if fits {
             return Ok(true);
         }
-        Err(stale(format!("an earlier run made VM {id} otherwise than the file now says"), hints::PLAN_AGAIN))
+        Err(stale(
+            format!("an earlier run made VM {id} from another template or image than the file now names"),
+            hints::PLAN_AGAIN,
+        ))
     }
 
     /// Waits before the next look, unless it is too late.

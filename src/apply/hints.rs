@@ -9,32 +9,31 @@ use crate::model::{FaultKind, VmId};
 pub(super) const PLAN_AGAIN: &str = "plan again";
 pub(super) const WOULD_BE_MADE_ANEW: &str = "plan again: it would be made anew";
 pub(super) const LOOK_WHAT_DIFFERS: &str = "plan again and look at what differs";
-pub(super) const LOOK_WHO_STARTED_IT: &str = "look who started it, and plan again";
+pub(super) const LOOK_WHO_STARTED_IT: &str = "find out what started it, then plan again";
 pub(super) const LOOK_AT_TASK_LOG: &str = "look at the task log of the node";
-pub(super) const LOOK_AT_VM: &str = "look at the VM; the next apply looks again and goes on from what it finds";
+pub(super) const LOOK_AT_VM: &str = "look at the VM; the next apply looks again and continues from what it finds";
 pub(super) const WAIT: &str = "wait until it has ended";
 pub(super) const WAIT_AND_APPLY: &str = "wait until it has ended, then apply again";
-pub(super) const WAIT_FOR_LOCK: &str = "wait until what holds the lock has ended, then apply again";
 pub(super) const STARTED_AGAIN: &str = "apply again: it is started again";
 pub(super) const REPORT_BUG: &str = "apply again; please report it";
 pub(super) const NO_SHUTDOWN: &str =
     "its guest does not react: look at its console; `--force-stop` stops it all the same";
 pub(super) const NO_ADDRESS: &str = "does a DHCP server answer on the VM's bridge? look at the guest's console";
-pub(super) const CLOUD_INIT_LOG: &str = "`cloud-init status --long` and /var/log/cloud-init.log in the guest tell more; what its scripts said stands in \
-     /var/log/cloud-init-output.log";
-pub(super) const CLOUD_INIT_STATUS: &str = "`cloud-init status --long` in the guest tells what it is doing";
-pub(super) const STILL_IN_GUEST: &str = "it may still be running in the guest: `ps` there tells what it waits for";
-pub(super) const NFS_SILENT: &str = "does an NFS server not answer? `findmnt` in the guest tells";
+pub(super) const CLOUD_INIT_LOG: &str = "`cloud-init status --long` and /var/log/cloud-init.log in the guest say \
+    more; the output of its scripts is in /var/log/cloud-init-output.log";
+pub(super) const CLOUD_INIT_STATUS: &str = "`cloud-init status --long` in the guest shows what it is doing";
+pub(super) const STILL_IN_GUEST: &str = "it may still be running in the guest: `ps` there shows what it waits for";
+pub(super) const NFS_SILENT: &str = "does an NFS server not answer? `findmnt` in the guest shows what is mounted";
 
 /// What can be done about a fault of which the back end says nothing more than its kind.
 pub(super) const fn by_kind(kind: FaultKind) -> Option<&'static str> {
     match kind {
-        FaultKind::Busy => Some("somebody else holds it: try again when they are done"),
+        FaultKind::Busy => Some("another task holds the lock: try again when it has ended"),
         FaultKind::Denied => Some("the account phoenix uses lacks the right for this"),
         FaultKind::Unreachable => {
-            Some("when the node can be reached again, apply again: it goes on from what it finds")
+            Some("when the node can be reached again, apply again: it continues from what it finds")
         }
-        FaultKind::TimedOut => Some("look at the node's task log; the next apply looks what came of it"),
+        FaultKind::TimedOut => Some("look at the node's task log; the next apply checks what came of it"),
         FaultKind::Missing
         | FaultKind::Stale
         | FaultKind::Refused
@@ -102,5 +101,5 @@ pub(super) fn script_runs(seconds: impl Display, log: impl Display) -> String {
 
 /// A snapshot without a record is gone back to by hand.
 pub(super) fn rollback_by_hand(vm: VmId, name: &str) -> String {
-    format!("`qm rollback {vm} {name}` goes back all the same; phoenix does not know then what the disk has")
+    format!("`qm rollback {vm} {name}` still takes it back, but phoenix does not know then what the disk has")
 }

@@ -104,9 +104,7 @@ impl Performing<'_> {
         match self.ask(|hypervisor| hypervisor.cloning(id))? {
             Cloning::No => Ok(()),
             Cloning::Yes => Err(failure(format!("a clone into VM {id} is running"), Some(hints::WAIT))),
-            Cloning::Unknown => {
-                Err(failure("a clone is running whose target cannot be told", Some(hints::WAIT_AND_APPLY)))
-            }
+            Cloning::Unknown => Err(failure("a clone is running whose target is unknown", Some(hints::WAIT_AND_APPLY))),
         }
     }
 

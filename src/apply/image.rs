@@ -29,7 +29,7 @@ impl Performing<'_> {
         }
         let (whole, size) = (size.div_ceil(GIB), print_size(size));
         let hint = hints::larger_disk(whole);
-        let what = format!("the disk in the image has {size}, wished are {wanted} GiB: a disk never shrinks");
+        let what = format!("the disk in the image is {size} and cannot shrink to {wanted} GiB");
         Err(failure(what, Some(&hint)).about([Key::BootDiskSizeGb.name()]))
     }
 

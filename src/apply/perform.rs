@@ -15,7 +15,7 @@ use crate::event::Failure;
 use crate::hypervisor::{Effect, Fault, FaultKind, Hypervisor};
 use crate::model::{Outcome, Record, VmId};
 use crate::observed::{ConfigWrite, VmObserved, with_record};
-use crate::plan::{Action, Plan, Step, VmPlan};
+use crate::plan::{Action, Plan, Step, VmPlan, lock};
 
 /// How long it may take to write down what ran before an action that failed, or that does not come.
 const WRITING: Duration = Duration::from_mins(1);
@@ -210,7 +210,8 @@ impl Performing<'_> {
         }
         if self.known.session.has_begun() {
             let keys = self.known.session.touched_by_others(live);
-            return (!keys.is_empty()).then(|| format!("somebody else changed {}", keys.join(", ")));
+            return (!keys.is_empty())
+                .then(|| format!("another process or an administrator changed {}", keys.join(", ")));
         }
         match &self.vm.basis {
             Some(basis) if *basis == live.digest => None,
@@ -224,10 +225,11 @@ impl Performing<'_> {
     /// Called before anything is done to the VM, after finding that something is to be done.
     pub(super) fn must_not_have_moved(&mut self, live: &VmObserved) -> Result<(), Failure> {
         if let Some(why) = self.moved(live) {
-            return Err(stale(format!("VM {} moved: {why}", self.id()), hints::LOOK_WHAT_DIFFERS));
+            return Err(stale(format!("VM {} changed since the plan: {why}", self.id()), hints::LOOK_WHAT_DIFFERS));
         }
-        if let Some(lock) = &live.lock {
-            return Err(failure(format!("VM {} is locked ({lock})", self.id()), Some(hints::WAIT_FOR_LOCK)));
+        if let Some(kind) = &live.lock {
+            let what = format!("VM {} is {}", self.id(), lock::words(kind));
+            return Err(failure(what, Some(&lock::way_out(live, kind))));
         }
         if !self.known.session.is_known() {
             self.known.session.leave(Some(live.clone()));

@@ -13,7 +13,7 @@ use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::{Outcome, Record};
 use crate::observed::VmObserved;
-use crate::plan::unlocking;
+use crate::plan::lock;
 
 impl Performing<'_> {
     pub(super) fn snapshot(&mut self, name: &str) -> Result<Outcome, Failure> {
@@ -83,7 +83,7 @@ impl Performing<'_> {
         self.host(&op, &|| self.took(&back))?;
         let now = self.live()?;
         if now.lock.is_some() || now.record.valid().is_none() {
-            let what = format!("VM {id} went back, but is locked or without its record");
+            let what = format!("VM {id} was rolled back, but is locked or without its record");
             return Err(failure(what, Some(hints::LOOK_AT_TASK_LOG)));
         }
         self.leave()?;
@@ -99,9 +99,9 @@ impl Performing<'_> {
         }
         let live = self.live()?;
         match &live.lock {
-            Some(lock) => {
-                let what = format!("VM {id} is locked ({lock}), and no task is running");
-                Err(failure(what, Some(&unlocking(&live, lock))))
+            Some(kind) => {
+                let what = format!("VM {id} is locked ({kind}), and no task is running");
+                Err(failure(what, Some(&lock::way_out(&live, kind))))
             }
             None => Ok(if effect(&live) { Holds::Yes } else { Holds::No }),
         }

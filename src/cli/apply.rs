@@ -50,7 +50,7 @@ fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console)
     let hash = &planned.document.hash;
     if let Some(expected) = verb.expect.as_ref().filter(|expected| verb.plan.is_none() && *expected != hash) {
         return Err(Refusal::stale(
-            format!("the plan has hash {hash}, expected is {expected}; nothing was done"),
+            format!("the plan has hash {hash}, but {expected} was expected; nothing was done"),
             "look at `phoenix plan`, and have it approved",
         ));
     }
@@ -130,8 +130,8 @@ pub(super) fn show(planned: &Planned, reports: &Reports, asks: bool, console: &C
     console.findings(&planned.plan.problems, planned.source.as_ref());
     if planned.plan.is_blocked() {
         let hint = match planned.document.request.goal {
-            Goal::Config { .. } => "mend them, or leave VMs out with `--exclude VM`",
-            Goal::Destroy(_) | Goal::Rollback { .. } | Goal::Power { .. } => "name only VMs that it can be done to",
+            Goal::Config { .. } => "fix them, or leave VMs out with `--exclude VM`",
+            Goal::Destroy(_) | Goal::Rollback { .. } | Goal::Power { .. } => "leave out the VMs named above",
         };
         return Err(Refusal::failed("the plan has errors; nothing was done", hint));
     }
@@ -150,7 +150,7 @@ pub(super) fn execute(
         return Err(Refusal::usage("a recording cannot be acted on", "plan against the target itself"));
     };
     if planned.plan.acts() {
-        hypervisor.begin().context("cannot begin")?;
+        hypervisor.begin().context("cannot start")?;
     }
     // Also when there is nothing to do: a clone whose answer was lost may have ended since, and have left its output.
     tidy(hypervisor.as_ref(), console);

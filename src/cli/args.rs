@@ -105,7 +105,7 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:
   phoenix log")]
     Log,
-    /// Show a saved plan, or tell a logged run again.
+    /// Show a saved plan, or a run that was logged.
     #[command(after_help = "Examples:
   phoenix show plan.json --format markdown")]
     Show(Show),
@@ -167,7 +167,7 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:
   phoenix init my-vms")]
     Init(Init),
-    /// Look after the embedded node.
+    /// Manage the embedded node.
     #[command(
         subcommand,
         after_help = "Examples:
@@ -246,7 +246,7 @@ pub(super) struct Status {
     /// human, json or markdown; NAME=FILE writes it into a file instead, and may be repeated.
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_status)]
     pub(super) format: Vec<Output>,
-    /// Exit with 2 when a VM is not as declared, or not well.
+    /// Exit with 2 when a VM is not up to date, or not healthy.
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
 }

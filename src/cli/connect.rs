@@ -81,7 +81,7 @@ pub(super) fn node_directory(target: &Target) -> Result<&Path> {
     match target {
         Target::Embedded(dir) => Ok(dir),
         Target::Qm | Target::QmSsh { .. } => {
-            Err(Refusal::usage(format!("{target} is no embedded node"), "name one with `--target embedded:DIR`"))
+            Err(Refusal::usage(format!("{target} is not an embedded node"), "name one with `--target embedded:DIR`"))
         }
     }
 }
@@ -106,12 +106,12 @@ pub(super) fn embedded(chosen: &Chosen, guests: Option<GuestKind>, intent: Inten
     let (name, target) = (dir.display(), chosen.target.to_string());
     let hint = format!("`phoenix node init --target {}` makes one", word(&target));
     if intent == Intent::Look {
-        return Err(Refusal::failed(format!("there is no embedded node at {name}"), hint));
+        return Err(Refusal::failed(format!("there is not an embedded node at {name}"), hint));
     }
     // A relative path of one name has an empty parent, the current directory.
     if dir.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
         let what =
-            format!("there is no embedded node at {name}, and apply makes none: its parent directory is missing");
+            format!("there is not an embedded node at {name}, and apply makes none: its parent directory is missing");
         return Err(Refusal::failed(what, hint));
     }
     Ok(node)
@@ -139,7 +139,7 @@ pub(super) fn open(
     let target = &chosen.target;
     let project = desired.map_or("", |desired| desired.settings.project.as_str());
     if guests.is_some() && !matches!(target, Target::Embedded(_)) {
-        let what = format!("{target} is no embedded node: its guests are what they are");
+        let what = format!("{target} is not an embedded node: its guests are what they are");
         return Err(Refusal::usage(what, "leave `--guests` out"));
     }
     // Paths on the node begin here; only tests say otherwise.

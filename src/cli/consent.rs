@@ -22,7 +22,7 @@ pub(super) fn to_plan(planned: &Planned, asks: bool, console: &Console) -> Resul
         Some(true) => Ok(Ok(())),
         Some(false) => Ok(Err(nothing_done(console))),
         None => Err(Refusal::usage(
-            "cannot ask for consent: standard input is not a terminal",
+            "cannot ask for approval: standard input is not a terminal",
             "look at `phoenix plan`, then give `--auto-approve`",
         )),
     }
@@ -37,7 +37,7 @@ pub(super) fn to_destruction(planned: &Planned, given: &[String], console: &Cons
         also: "the plan also destroys",
         other: "what the plan does not destroy",
         keep: "name every VM that the plan destroys, or keep it with `--exclude`",
-        lost: "and its disks go for good",
+        lost: "and its disks will be deleted permanently",
         asked: "whether VMs may be destroyed",
     };
     to_loss(&question, &Named::of(planned), &going.map(|vm| vm.vm).collect::<Vec<_>>(), given, console)
@@ -49,11 +49,11 @@ pub(super) fn to_rollback(planned: &Planned, given: &[String], console: &Console
     let going = planned.plan.vms.iter().filter(|vm| vm.outcome.acts() && !vm.blocked);
     let question = Question {
         option: "--yes-rollback",
-        also: "the plan also takes back",
-        other: "what the plan does not take back",
-        keep: "name every VM that goes back",
+        also: "the plan also rolls back",
+        other: "what the plan does not roll back",
+        keep: "name every VM that is rolled back",
         lost: "loses what it did since the snapshot",
-        asked: "whether VMs may go back",
+        asked: "whether VMs may be rolled back",
     };
     to_loss(&question, &Named::of(planned), &going.map(|vm| vm.vm).collect::<Vec<_>>(), given, console)
 }
@@ -144,7 +144,7 @@ fn to_loss(
     for vm in going {
         let word = named.word(*vm);
         let kind = if word == vm.to_string() { "VMID" } else { "name" };
-        match console.typed(&format!("VM {} {}. Type its {kind} to agree: ", named.shown(*vm), question.lost)) {
+        match console.typed(&format!("VM {} {}. Type its {kind} to confirm: ", named.shown(*vm), question.lost)) {
             Some(typed) if named.is_meant(&typed, *vm) => {}
             Some(_) => return Ok(Err(nothing_done(console))),
             None => {

@@ -98,7 +98,7 @@ impl Console {
             Unwritten::Failed(error) => anyhow::Error::new(error).context("cannot write standard output"),
             Unwritten::Unread(bytes) => Refusal::failed(
                 format!("nothing reads standard output: its last {} are lost", count(bytes, "byte")),
-                "`phoenix log` lists this run, if it was begun, and `phoenix show RUN` tells it",
+                "`phoenix log` lists this run, if it was started, and `phoenix show RUN` shows it",
             ),
         });
         if let Some(error) = &failed {
@@ -166,6 +166,6 @@ impl Console {
 
     /// Asks for the word `yes`. `None`: there is nobody to ask.
     pub(super) fn confirm(&self, question: &str) -> Option<bool> {
-        self.typed(&format!("{question} Only `yes` is taken as consent: ")).map(|answer| answer == "yes")
+        self.typed(&format!("{question} Type `yes` to continue: ")).map(|answer| answer == "yes")
     }
 }

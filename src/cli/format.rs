@@ -125,10 +125,7 @@ impl Output {
             None => Ok(()),
             Some(output) => {
                 let name = output.format.name();
-                Err(Refusal::usage(
-                    format!("a {what} is not shown as `{name}`"),
-                    format!("take one of {}", names(known)),
-                ))
+                Err(Refusal::usage(format!("a {what} has no format `{name}`"), format!("take one of {}", names(known))))
             }
         }
     }
@@ -147,7 +144,7 @@ impl Output {
             [PLAN, RUN, VALIDATE, INVENTORY].iter().filter(|faces| of(faces).is_some()).map(|f| f.0).collect();
         let why =
             if others.is_empty() { String::new() } else { format!("; it is a format of {}", others.join(" and ")) };
-        Err(format!("`{name}` is none of {}{why}", names(known)))
+        Err(format!("`{name}` is not one of {}{why}", names(known)))
     }
 }
 
@@ -162,11 +159,12 @@ mod tests {
     #[test]
     fn each_verb_refuses_what_it_does_not_know() {
         let plan =
-            "`gitlab` is none of human, json, markdown, html, github, sarif; it is a format of `phoenix validate`";
+            "`gitlab` is not one of human, json, markdown, html, github, sarif; it is a format of `phoenix validate`";
         assert_eq!(Output::of_plan("gitlab"), Err(plan.to_owned()));
-        let validate = "`markdown` is none of human, json, github, gitlab, sarif, junit; it is a format of plans and runs of apply";
+        let validate = "`markdown` is not one of human, json, github, gitlab, sarif, junit; it is a format of plans \
+            and runs of apply";
         assert_eq!(Output::of_validate("markdown=a"), Err(validate.to_owned()));
-        let neither = "`xml` is none of human, json, github, gitlab, sarif, junit";
+        let neither = "`xml` is not one of human, json, github, gitlab, sarif, junit";
         assert_eq!(Output::of_validate("xml"), Err(neither.to_owned()));
         assert!(Output::of_run("jsonl=a").is_ok() && Output::of_run("sarif").is_err());
         assert!(Output::of_validate("junit=").is_err());

@@ -237,7 +237,10 @@ fn rewrite(path: &Path, old: &str, new: &str) -> Result<()> {
     if written().with_context(|| format!("cannot write `{name}`"))? {
         return Ok(());
     }
-    Err(Refusal::failed(format!("somebody changed `{name}` meanwhile; nothing was written"), "import again"))
+    Err(Refusal::failed(
+        format!("another program changed `{name}` in the meantime; nothing was written"),
+        "import again",
+    ))
 }
 
 /// Gives a file to whom another one belongs.
@@ -259,7 +262,7 @@ mod tests {
         let file = dir.path().join("config.json");
         std::fs::write(&file, "theirs").unwrap();
         let error = rewrite(&file, "as it was read", "ours").unwrap_err();
-        assert!(error.to_string().contains("somebody changed"), "{error}");
+        assert!(error.to_string().contains("another program changed"), "{error}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "theirs");
         rewrite(&file, "theirs", "ours").unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "ours");

@@ -86,7 +86,7 @@ fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit>
             }
             None => {
                 return Err(Refusal::usage(
-                    "cannot ask for consent: standard input is not a terminal",
+                    "cannot ask for approval: standard input is not a terminal",
                     "give `--auto-approve`",
                 ));
             }

@@ -129,7 +129,7 @@ pub(super) fn read(file: &Path) -> Result<Recording> {
     let unfit = |error: serde_json::Error| {
         // The words of the parser quote what it read.
         let why = safe(&error.to_string()).into_owned();
-        Refusal::usage(format!("`{name}` is no recording: {why}"), "make one with `phoenix observe --out FILE`")
+        Refusal::usage(format!("`{name}` is not a recording: {why}"), "make one with `phoenix observe --out FILE`")
     };
     // First, and alone: a recording of another format lacks whatever it lacks.
     let Version { format_version } = serde_json::from_str(&text).map_err(unfit)?;
@@ -171,7 +171,7 @@ mod tests {
         let file = dir.path().join("recording.json");
         fs::write(&file, "{\"format_version\":\"\\n::error::\\u001b\\u202e\"}").unwrap();
         let told = super::read(&file).unwrap_err().to_string();
-        let quoted = "is no recording: invalid type: string \"\\n::error::\\u{1b}";
+        let quoted = "is not a recording: invalid type: string \"\\n::error::\\u{1b}";
         assert!(told.contains(quoted) && !told.contains(['\n', '\u{202e}']), "{told}");
     }
 }

@@ -73,7 +73,7 @@ fn write_patiently(file: &Path, text: &str, patience: Patience, console: &Consol
             Err(_) if begin.elapsed() < patience.still && !console.printer().is_hurried() => {}
             Err(_) => {
                 let what = format!("nothing reads `{}`: what was to be written there is lost", file.display());
-                return Err(Refusal::failed(what, "`phoenix log` lists this run, and `phoenix show RUN` tells it"));
+                return Err(Refusal::failed(what, "`phoenix log` lists this run, and `phoenix show RUN` shows it"));
             }
         }
     }

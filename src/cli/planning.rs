@@ -271,7 +271,7 @@ fn nobody(unmatched: &[&Selector], desired: &Desired) -> anyhow::Error {
         let vms = desired.vms.iter().take(10).map(|vm| format!("{} {}", vm.vm_id, vm.vm_name)).collect::<Vec<_>>();
         let more = desired.vms.len().saturating_sub(vms.len());
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        format!("declared are {}{more}", vms.join(", "))
+        format!("the file declares {}{more}", vms.join(", "))
     };
     Refusal::usage(format!("no declared VM has the VMID, name or tag {words}"), hint)
 }

@@ -103,9 +103,9 @@ fn refused(result: &Result<Exit>) -> Refused {
         }
         Ok(Exit::Config) => Refused {
             why: "the config is invalid".to_owned(),
-            hint: Some("`phoenix validate` tells what is wrong with it".to_owned()),
+            hint: Some("`phoenix validate` shows what is wrong with it".to_owned()),
         },
-        Ok(_) => Refused { why: "nobody agreed to the plan".to_owned(), hint: None },
+        Ok(_) => Refused { why: "the plan was not approved".to_owned(), hint: None },
     }
 }
 

@@ -127,36 +127,36 @@ fn names(dir: &Path) -> Vec<String> {
 pub(super) fn list(args: &Args, console: &Console) -> Result<Exit> {
     let dir = own::place(&args.config, DIRECTORY)?;
     let rows = names(&dir).into_iter().map(|name| {
-        let told = read(&dir.join(&name)).map_or_else(|error| error.to_string(), |moments| verdict(&moments));
-        vec![name.trim_end_matches(".jsonl").to_owned(), safe(&told).into_owned()]
+        let result = read(&dir.join(&name)).map_or_else(|error| error.to_string(), |moments| verdict(&moments));
+        vec![name.trim_end_matches(".jsonl").to_owned(), safe(&result).into_owned()]
     });
     let rows: Vec<Vec<String>> = rows.collect();
     if rows.is_empty() {
         console.note("No run has been logged here yet.\n");
         return Ok(Exit::Done);
     }
-    console.print(&ui::table::table(&["run", "how it went"], rows, console.width()));
-    console.print("\n`phoenix show RUN` tells one again.\n");
+    console.print(&ui::table::table(&["run", "result"], rows, console.width()));
+    console.print("\n`phoenix show RUN` shows a run again.\n");
     Ok(Exit::Done)
 }
 
 fn verdict(moments: &[Moment]) -> String {
     let simulated = moments.iter().any(|moment| matches!(moment.event, Event::RunStarted { simulated: true, .. }));
-    let told = match moments.last().map(|moment| &moment.event) {
+    let result = match moments.last().map(|moment| &moment.event) {
         Some(Event::RunEnded { summary, .. }) => {
             let said = summary.results.as_ref().map_or_else(|| of_actions(summary), of_run);
             match (summary.is_complete(), summary.interrupted) {
                 (true, _) => said,
                 (false, true) => format!("interrupted: {said}"),
-                (false, false) => format!("not everything could be done: {said}"),
+                (false, false) => format!("failed: {said}"),
             }
         }
-        _ => "it did not come to its end".to_owned(),
+        _ => "it did not finish".to_owned(),
     };
-    if simulated { format!("{told} (embedded node)") } else { told }
+    if simulated { format!("{result} (embedded node)") } else { result }
 }
 
-/// Tells a run again, if that is what is meant: a name from `phoenix log`, or a file with a stream of events.
+/// Shows a run again, if that is what is meant: a name from `phoenix log`, or a file with a stream of events.
 pub(super) fn replay(args: &Args, verb: &Show, console: &Console) -> Option<Result<Exit>> {
     let run = &verb.file;
     let file = if run.exists() {
@@ -187,7 +187,7 @@ fn tell(file: &Path, formats: &[Output], console: &Console) -> Result<Exit> {
         Ok(Some(events.iter().map(|event| human.on(event)).collect()))
     })?;
     if !matches!(events.last(), Some(Event::RunEnded { .. })) {
-        console.note("The run did not come to its end: phoenix was killed, or the log was cut off.\n");
+        console.note("The run did not finish: phoenix was killed, or the log was cut off.\n");
     }
     Ok(Exit::Done)
 }
@@ -207,7 +207,7 @@ fn read(file: &Path) -> Result<Vec<Moment>> {
         let bad = |error: serde_json::Error| {
             // The words of the parser quote what it read.
             let why = safe(&error.to_string()).into_owned();
-            let what = format!("`{name}`, line {}: no event: {why}", at + 1);
+            let what = format!("`{name}`, line {}: not an event: {why}", at + 1);
             Refusal::failed(what, "logs are written by `phoenix apply`, and listed by `phoenix log`")
         };
         let parsed = serde_json::from_str::<Line>(line).and_then(|head| Ok((head, serde_json::from_str(line)?)));
@@ -263,7 +263,7 @@ mod tests {
         let file = dir.path().join("run.jsonl");
         fs::write(&file, "{\"v\":1,\"event\":\"\\n::error::\\u001b\\u202e\"}\n{}\n").unwrap();
         let told = read(&file).unwrap_err().to_string();
-        let quoted = "line 1: no event: unknown variant `\\n::error::\\u{1b}\\u{202e}`";
+        let quoted = "line 1: not an event: unknown variant `\\n::error::\\u{1b}\\u{202e}`";
         assert!(told.contains(quoted) && !told.contains('\n'), "{told}");
     }
 

@@ -96,7 +96,7 @@ pub(super) fn held_to(
     let document = read(file)?;
     if let Some(expected) = expected.filter(|expected| *expected != document.hash) {
         let what = format!(
-            "the plan in `{}` has hash {}, expected is {expected}; nothing was done",
+            "the plan in `{}` has hash {}, but {expected} was expected; nothing was done",
             file.display(),
             document.hash
         );
@@ -139,7 +139,7 @@ pub(super) fn held_to(
     }
     for moved in &moved {
         console.error(&Refusal::stale(
-            format!("VM {} moved since it was planned: {}", moved.vm, moved.what),
+            format!("VM {} changed since the plan: {}", moved.vm, moved.what),
             "nothing is done to it; plan again, and have the new plan approved",
         ));
     }

@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, verb: &Ssh, console: &Console) -> Result<Exit> {
     let Looked { desired, observed, target, .. } = &looked;
     let found = reached(vm, desired, observed, &ways).map_err(|why| {
         let what = format!("VM {} `{}` cannot be reached: {why}", vm.vm_id, vm.vm_name);
-        Refusal::failed(what, format!("`phoenix status --only {}` tells how it is", vm.vm_id))
+        Refusal::failed(what, format!("`phoenix status --only {}` shows how it is", vm.vm_id))
     })?;
     if target.simulated {
         // What has this address in the real world is another machine.
@@ -37,7 +37,10 @@ pub(super) fn run(args: &Args, verb: &Ssh, console: &Console) -> Result<Exit> {
         return Err(Refusal::failed(what, "name a target with real guests, or `--guests qemu` for the embedded node"));
     }
     if let Some(user) = verb.user.as_deref().filter(|user| user.is_empty() || user.starts_with('-')) {
-        return Err(Refusal::usage(format!("`{user}` is no user"), "name the user in the guest, e.g. `--user admin`"));
+        return Err(Refusal::usage(
+            format!("`{user}` is not the name of a user"),
+            "name the user in the guest, e.g. `--user admin`",
+        ));
     }
     // What is still to be written comes before anything of ssh.
     console.printer().settle();

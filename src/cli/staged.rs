@@ -114,7 +114,7 @@ impl Index {
         }
         // Asked first, so that a file that is far too big never comes to memory.
         let size = text(git(&self.top, &["cat-file", "-s", &entry.object]).map_err(|why| refused(&why))?);
-        let size: u64 = size.trim().parse().context("git told no size")?;
+        let size: u64 = size.trim().parse().context("git reported no size")?;
         if size > MAX_BYTES {
             return Ok(Err(Unread::TooBig(size)));
         }
@@ -137,7 +137,7 @@ impl Index {
         if let [entry] = entries.as_slice()
             && Path::new(&entry.path) == path
         {
-            let why = || "it is no directory in the git index".to_owned();
+            let why = || "it is not a directory in the git index".to_owned();
             return if entry.is_link() {
                 FeatureFiles::Link(dir.display().to_string())
             } else {
@@ -228,5 +228,5 @@ fn ask<A: AsRef<OsStr>>(directory: &Path, arguments: &[A], most: u64) -> Result<
         return Ok(out);
     }
     let said = text(ended.stderr);
-    Err(said.lines().next().unwrap_or("it ended without a word").trim_start_matches("fatal: ").to_owned())
+    Err(said.lines().next().unwrap_or("it ended without output").trim_start_matches("fatal: ").to_owned())
 }

@@ -35,14 +35,15 @@ pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit>
     planned.plan.problems.append(&mut agents.reach.notices);
     let target = DocumentTarget { label: planned.about.label.clone(), ..planned.document.target.clone() };
     let status = status(&planned.plan, &planned.observed, &agents, target);
+    let config = planned.document.config.path.as_str();
     let mut outputs = verb.format.clone();
     outputs.extend(verb.json.then_some(Output { format: Format::Json, file: None }));
     output::each(&outputs, console, &mut |output| {
         Ok(Some(match output.format {
             Format::Json => ui::status::json(&status),
-            Format::Markdown => ui::status::markdown(&status),
+            Format::Markdown => ui::status::markdown(&status, config),
             // `Output::of_status` lets no other format in.
-            _ => ui::status::render(&status, console.width()),
+            _ => ui::status::render(&status, config, console.width(), console.style()),
         }))
     })?;
     for (vm, fault) in faults {

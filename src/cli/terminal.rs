@@ -23,10 +23,10 @@ struct Raw(Termios);
 
 impl Raw {
     fn new() -> Result<Self> {
-        let before = tcgetattr(std::io::stdin()).context("the terminal does not tell its settings")?;
+        let before = tcgetattr(std::io::stdin()).context("cannot read the terminal's settings")?;
         let mut raw = before.clone();
         raw.make_raw();
-        tcsetattr(std::io::stdin(), OptionalActions::Now, &raw).context("the terminal does not take settings")?;
+        tcsetattr(std::io::stdin(), OptionalActions::Now, &raw).context("cannot change the terminal's settings")?;
         Ok(Self(before))
     }
 }
@@ -48,7 +48,7 @@ enum End {
 
 pub(super) fn run(args: &Args, verb: &Terminal, console: &Console) -> Result<Exit> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
-        let hint = "`phoenix node show` tells the file with what the guest wrote to its console";
+        let hint = "`phoenix node show` names the file that has what the guest wrote to its console";
         return Err(Refusal::usage("a console needs a terminal", hint));
     }
     let chosen = match node::target(args, console)? {
@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args, verb: &Terminal, console: &Console) -> Result<Exi
         ended.recv().unwrap_or(End::Left)
     };
     console.note(match end {
-        End::Left => "\nLeft the console; the VM goes on.\n",
+        End::Left => "\nLeft the console; the VM keeps running.\n",
         End::Closed => "\nThe VM has stopped.\n",
     });
     Ok(Exit::Done)

@@ -122,7 +122,9 @@ fn address(text: &str, words: &[&str], v6: bool) -> Verdict {
     let plain = text.split_once('/').map_or(text, |(address, _)| address);
     match plain.parse::<IpAddr>() {
         Err(_) => return Err(format!("it is neither {} nor an {own} address", words.join(" nor "))),
-        Ok(address) if address.is_ipv6() != v6 => return Err(format!("it is no {own} address: it belongs in {other}")),
+        Ok(address) if address.is_ipv6() != v6 => {
+            return Err(format!("it is not an {own} address: it belongs in {other}"));
+        }
         Ok(_) if !text.contains('/') => return Err("its prefix length is missing, like `/24`".into()),
         Ok(address) => {
             if let Some(why) = unusable(address) {
@@ -149,7 +151,7 @@ fn router(text: &str, v6: bool) -> Verdict {
     let own = if v6 { "IPv6" } else { "IPv4" };
     match text.parse::<IpAddr>() {
         Ok(address) if address.is_ipv6() == v6 => unusable(address).map_or(Ok(()), |why| Err(why.into())),
-        _ => Err(format!("it is no {own} address")),
+        _ => Err(format!("it is not an {own} address")),
     }
 }
 
@@ -236,15 +238,16 @@ fn user(owner: Owner, config: &RawUserConfig, problems: &mut Problems) {
         // The text is not repeated: it may be worse than a typing mistake.
         problems.push(match SshKey::parse(key) {
             Ok(_) if key.len() > lexis::MAX_SSH_KEY => {
-                Problem::new(codes::BAD_SSH_KEY, "this is no public key of OpenSSH: it is too long", at)
+                Problem::new(codes::BAD_SSH_KEY, "this is not a public key of OpenSSH: it is too long", at)
             }
             Ok(_) => continue,
             Err(InvalidKey::Private) => Problem::new(codes::PRIVATE_KEY, "this is a private key", at).hint(
-                "take it out of the file and its history, and use another one: whoever reads the file has it. The public \
+                "take it out of the file and its history, and use another one: everyone who can read the file has it. \
+                    The public \
                  key is in the `.pub` file",
             ),
             Err(InvalidKey::Other(why)) => {
-                Problem::new(codes::BAD_SSH_KEY, format!("this is no public key of OpenSSH: {why}"), at)
+                Problem::new(codes::BAD_SSH_KEY, format!("this is not a public key of OpenSSH: {why}"), at)
                     .hint("put the whole line of the `.pub` file there, one entry for each key")
             }
         });

@@ -80,13 +80,13 @@ codes! {
     UNKNOWN_DEPENDENCY = "P047", Error, "a VM depends on one that is not declared";
     DEPENDENCY_RING = "P048", Error, "VMs wait for each other in a ring";
     BAD_UUID = "P055", Error, "the text is not a uuid";
-    BAD_ADDRESS = "P060", Error, "the text is no address that a VM can have";
+    BAD_ADDRESS = "P060", Error, "the text is not an address that a VM can have";
     GATEWAY_WITHOUT_ADDRESS = "P061", Error, "a gateway is set without a fixed address";
     GATEWAY_OUTSIDE = "P062", Warning, "the gateway is not in the network of the VM";
     DUPLICATE_ADDRESS = "P063", Error, "two VMs have the same address";
     BAD_SEARCH_DOMAIN = "P064", Error, "a DNS search domain is not a DNS name";
     BAD_USER = "P065", Error, "the name cannot be a user";
-    BAD_SSH_KEY = "P066", Error, "the text is no public key of OpenSSH";
+    BAD_SSH_KEY = "P066", Error, "the text is not a public key of OpenSSH";
     PRIVATE_KEY = "P067", Error, "a private key stands in the config";
     BAD_IMAGE = "P068", Error, "the text cannot be the source of an image";
     IMAGE_WITHOUT_DIGEST = "P069", Error, "an image is fetched from a URL without a digest to compare";
@@ -95,6 +95,7 @@ codes! {
     NOT_A_TEMPLATE = "P072", Error, "a VM is to be cloned from one of the file that does not become a template";
     UNUSUAL_USER = "P073", Warning, "a Linux guest may refuse the name of its user";
     BAD_OPTION = "P074", Error, "Proxmox does not accept the value of an option";
-    READY_CONFLICT = "P075", Error, "what needs the guest agent is declared for a VM whose guest is asked for nothing";
+    READY_CONFLICT = "P075", Error, "something that needs the guest agent is declared for a VM that is ready when it \
+        runs";
     TWO_HOMES = "P076", Error, "one fact of the first network card stands in two places";
 }

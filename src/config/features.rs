@@ -127,7 +127,7 @@ fn script(name: &str, dir: &str, files: &Files) -> Result<Script, Flaw> {
     match (present.as_slice(), built_in) {
         _ if candidates[0] == builtin::COMMON_FILE => Err(Flaw {
             code: codes::UNKNOWN_FEATURE,
-            message: format!("`{name}` holds what the feature scripts share and is no feature itself"),
+            message: format!("`{name}` holds what the feature scripts share and is not a feature itself"),
             hint: Some("take it out of the list: it lies beside every script anyway".to_owned()),
         }),
         ([file], _) => from_file(file, dir, files),

@@ -20,8 +20,8 @@ fn image(owner: Owner, vm: &RawVm, problems: &mut Problems) {
     let at = || owner.value("cloud_image/source");
     if image.source.as_ref().is_some_and(|source| source.contains("://") && source.contains('@')) {
         // Not repeated: it may be a password.
-        let what = "a URL with a name or password cannot be an image: whoever reads the file would have it";
-        problems.push(Problem::new(codes::BAD_IMAGE, what, at()).hint("offer the image where nobody needs to log in"));
+        let what = "a URL with a name or password cannot be an image: everyone who can read the file would have it";
+        problems.push(Problem::new(codes::BAD_IMAGE, what, at()).hint("offer the image where no login is needed"));
     } else {
         text(image.source.as_deref(), (codes::BAD_IMAGE, "cannot be an image"), lexis::image, at, problems);
     }
@@ -31,7 +31,7 @@ fn image(owner: Owner, vm: &RawVm, problems: &mut Problems) {
         let what = "an image from a URL needs its `sha256`";
         problems.push(
             Problem::new(codes::IMAGE_WITHOUT_DIGEST, what, at())
-                .hint("whoever offers the image publishes it, as a file like `SHA256SUMS`"),
+                .hint("it is published beside the image, in a file like `SHA256SUMS`"),
         );
     }
     if vm.template_name.is_some() {

@@ -83,7 +83,7 @@ fn unknown_option(object: &str, key: &str, known: &[&'static str]) -> Problem {
             || "the names are those of `qm set`, with a number where several are possible".to_owned(),
             |meant| format!("did you mean `{}`?", meant.replace('N', "0")),
         );
-        (format!("{} is no option of Proxmox", shown(key)), hint)
+        (format!("{} is not an option of Proxmox", shown(key)), hint)
     };
     Problem::new(codes::UNKNOWN_KEY, message, Place::key(format!("{object}/{}", escaped(key)))).hint(hint)
 }

@@ -175,12 +175,12 @@ pub(super) fn image(text: &str) -> Verdict {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (name, port) = host.rsplit_once(':').unwrap_or((host, "443"));
         if port.parse::<u16>().is_err() {
-            return Err("its port is no number".into());
+            return Err("its port is not a number".into());
         }
         return server(name.trim_matches(['[', ']']));
     }
     if let Some(scheme) = ["http://", "ftp://", "ssh://"].iter().find(|scheme| text.starts_with(*scheme)) {
-        return Err(format!("`{scheme}` does not tell who answers; `https://` does"));
+        return Err(format!("`{scheme}` does not prove which server answers; `https://` does"));
     }
     let file = image_path(text);
     if file.starts_with('/') {
@@ -200,9 +200,7 @@ pub(super) fn image(text: &str) -> Verdict {
             // Everything else is the disk of a VM, a backup, or what people other than the node's administrator write.
             match name.split_once('/') {
                 Some(("import" | "iso", name)) if !name.contains('/') => Ok(()),
-                _ => {
-                    Err("it is no volume of content `import` or `iso`, as `local:import/debian-13.qcow2` is one".into())
-                }
+                _ => Err("it is not a volume of content `import` or `iso`, like `local:import/debian-13.qcow2`".into()),
             }
         }
         _ => Err("it is a relative path, and the file is the node's: write its whole path".into()),
@@ -240,7 +238,7 @@ pub(super) fn addresses(text: &str) -> Verdict {
         return Err("it begins or ends with a space".into());
     }
     for word in text.split(' ').filter(|word| !word.is_empty()) {
-        word.parse::<IpAddr>().map_err(|_| format!("`{word}` is no IP address"))?;
+        word.parse::<IpAddr>().map_err(|_| format!("`{word}` is not an IP address"))?;
     }
     Ok(())
 }

@@ -238,7 +238,7 @@ pub(crate) struct RawVm {
     #[schemars(title = "Template to build", example = true, extend("default" = false))]
     pub(super) is_template: Option<bool>,
     /// Sets options of the VM by Proxmox's own names (those of `qm set`) that have no key of their own. What is not listed
-    /// stays as it is; an option that is taken out again goes back to Proxmox's default. `null` takes an option of
+    /// stays as it is; an option that is taken out again returns to Proxmox's default. `null` takes an option of
     /// `vm_defaults` away.
     #[serde(deserialize_with = "some_options")]
     #[schemars(schema_with = "proxmox_options", title = "Options of Proxmox")]

@@ -61,7 +61,7 @@ pub(super) fn read_cleaned(exit: &GuestExit) -> Result<(), GuestProblem> {
         Some(0) => Ok(()),
         Some(8) => Err(GuestProblem {
             what: "the guest is not clean any more: another run is at work in it, or it has booted again".to_owned(),
-            hint: Some("apply again: it goes on from what it finds, and cleans it once more".to_owned()),
+            hint: Some("apply again: it continues from what it finds, and cleans it once more".to_owned()),
         }),
         _ => Err(unexpected("looking whether it is clean", exit)),
     }

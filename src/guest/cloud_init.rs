@@ -39,7 +39,7 @@ struct Answer {
 
 /// `cloud-init ARG…`: runs the program of that name. One older than 22 does not know JSON, refuses the option with 2
 /// and an empty output (a `degraded` one says 2 as well), and is asked for its text. One whose memory phoenix has
-/// removed since the guest booted says that it has not begun: it was done before.
+/// removed since the guest booted says that it has not started: it was done before.
 pub(super) const STATUS: &str = r#"command -v "$0" >/dev/null 2>&1 || exit 127
 if [ -e /run/phoenix-cleaned ]; then echo '{"status": "done"}'; exit 0; fi
 if out=$("$0" "$@"); then code=0; else code=$?; fi

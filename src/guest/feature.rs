@@ -191,13 +191,13 @@ pub(super) fn read_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<Feat
     let failed = |what: String| {
         let log = excerpt(log.trim_end());
         let what = if log.is_empty() { what } else { format!("{what}; its last lines:\n{log}") };
-        let hint = format!("mend the script; the next apply runs it again; its log is {} in the guest", run.log);
+        let hint = format!("fix the script; the next apply runs it again; its log is {} in the guest", run.log);
         Err(GuestProblem { what, hint: Some(hint) })
     };
     match first.trim() {
         "running" => Ok(FeatureProgress::Running(log.trim().to_owned())),
         "exit 0" => Ok(FeatureProgress::Done),
-        "none" => failed("the script ended without a result: somebody ended it".to_owned()),
+        "none" => failed("the script ended without a result: another process ended it".to_owned()),
         "rebooted" => failed("the guest was restarted while the script ran: a script must not do that".to_owned()),
         "ended timeout" => failed(format!("the script had not ended after {} s, and systemd ended it", run.timeout)),
         "ended oom-kill" => failed("the guest ran out of memory and ended the script".to_owned()),

@@ -80,7 +80,7 @@ macro_rules! plain {
     exit 1
   fi
   if [ -L "$2" ] || [ ! -f "$2" ]; then
-    echo "$2 is no regular file of the node" >&2
+    echo "$2 is not a regular file of the node" >&2
     exit 1
   fi
   if [ "$1" = file ] && [ "$(realpath -es -- "$2")" != "$(realpath -e -- "$2")" ]; then

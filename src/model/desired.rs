@@ -289,7 +289,7 @@ words! {
     /// What an error of cloud-init does.
     CloudInitErrors {
         Fail = "fail", "The VM is not ready: nothing more is done in its guest";
-        Warn = "warn", "It is told, and the guest is used all the same";
+        Warn = "warn", "It is reported, and the guest is used anyway";
     }
 }
 

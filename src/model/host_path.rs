@@ -29,7 +29,7 @@ const AS_A_WHOLE: [&str; 7] = ["/", "/home", "/mnt/pve", "/opt", "/var", "/var/l
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHostPath {
     /// It does not begin with `/`, has `.` or `..` among its parts, or a control character.
-    #[error("is no absolute path of plain parts")]
+    #[error("is not an absolute path of plain parts")]
     NotPlain,
     /// It belongs to the operating system.
     #[error("belongs to the operating system, of which no VM may have anything")]

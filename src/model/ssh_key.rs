@@ -65,12 +65,12 @@ impl SshKey {
                 "it does not begin with a kind of key that OpenSSH takes, like `ssh-ed25519`"
             });
         }
-        let Some(key) = words.next() else { return other("nothing stands behind its kind") };
+        let Some(key) = words.next() else { return other("nothing follows its kind") };
         let Ok(blob) = BASE64.decode(key.as_bytes()) else {
-            return other("what stands behind its kind is no Base64: is it cut off?");
+            return other("what follows its kind is not Base64: is it cut off?");
         };
         if !is_key(kind, &blob) {
-            return other("what stands behind its kind is no key of that kind: is it cut off?");
+            return other("what follows its kind is not a key of that kind: is it cut off?");
         }
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         Ok(Self { line, fingerprint: fingerprint(kind, &blob) })
@@ -137,11 +137,11 @@ mod tests {
             (" ", "empty"),
             ("me@desk", "does not begin"),
             ("~/.ssh/id_ed25519.pub", "path"),
-            ("ssh-ed25519", "nothing stands behind"),
-            ("ssh-ed25519 AAAA", "no key of that kind"),
-            ("ssh-ed25519 AAA*", "no Base64"),
+            ("ssh-ed25519", "nothing follows its kind"),
+            ("ssh-ed25519 AAAA", "not a key of that kind"),
+            ("ssh-ed25519 AAA*", "not Base64"),
             (&KEY[..60], "cut off"),
-            (&KEY.replacen("ssh-ed25519", "ssh-rsa", 1), "no key of that kind"),
+            (&KEY.replacen("ssh-ed25519", "ssh-rsa", 1), "not a key of that kind"),
             (&format!("no-pty {KEY}"), "options"),
             (&format!("{KEY}\n{KEY}"), "line break"),
             (&format!("{KEY} \u{1b}[2J"), "control"),

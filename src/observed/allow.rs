@@ -76,7 +76,7 @@ impl Allowed {
         let of = |what: &str, kind: u32, seen: Guarded| {
             let name = if kind == REGULAR { "regular file" } else { "directory" };
             if seen.mode & KIND != kind {
-                Some(format!("{what} is no {name}"))
+                Some(format!("{what} is not a {name}"))
             } else if seen.owner != trusted {
                 Some(format!("{what} belongs to user {}, not to {who}", seen.owner))
             } else if seen.mode & WRITABLE != 0 {
@@ -97,7 +97,7 @@ impl Allowed {
         }
         // What is read into fields may also be a list of their values, which is not meant.
         if text.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
-            return Self::broken("it cannot be understood: it is no JSON object".to_owned());
+            return Self::broken("it cannot be understood: it is not a JSON object".to_owned());
         }
         let file: AllowFile = match serde_json::from_slice(text) {
             Ok(file) => file,
@@ -108,7 +108,7 @@ impl Allowed {
             paths.into_iter().map(path).collect::<Result<Vec<_>, _>>()
         };
         if let Some(name) = file.host_options.iter().find(|name| !proxmox::can_reach(name)) {
-            return Self::broken(format!("`{name}` in `host_options` is no option that reaches into a node"));
+            return Self::broken(format!("`{name}` in `host_options` is not an option that reaches into a node"));
         }
         match (read("host_paths", file.host_paths), read("image_paths", file.image_paths)) {
             (Ok(host_paths), Ok(image_paths)) => {
@@ -158,7 +158,7 @@ mod tests {
         broken(r#"{ "host_paths": "/srv" }"#, "cannot be understood");
         broken(r#"{ "host_paths": ["/srv", "/etc/x"] }"#, "`/etc/x` in `host_paths` belongs to the operating system");
         broken(r#"{ "host_paths": ["/srv"], "image_paths": ["/"] }"#, "`/` in `image_paths`");
-        broken(r#"{ "host_paths": ["srv"] }"#, "no absolute path");
+        broken(r#"{ "host_paths": ["srv"] }"#, "not an absolute path");
         broken(&format!("{{}}{}", " ".repeat(super::MAX_ALLOW)), "more than");
         assert!(Allowed::parse(b"{\"host_paths\": [\"/\xff\"]}").broken.is_some());
     }
@@ -175,10 +175,10 @@ mod tests {
         check(directory, Guarded { owner: 1000, ..file }, "it belongs to user 1000, not to root");
         check(directory, Guarded { mode: 0o100_664, ..file }, "others than root may write to it: its mode is 0664");
         check(directory, Guarded { mode: 0o100_646, ..file }, "may write to it");
-        check(directory, Guarded { mode: 0o120_777, ..file }, "it is no regular file");
-        check(directory, Guarded { mode: 0o010_644, ..file }, "it is no regular file");
+        check(directory, Guarded { mode: 0o120_777, ..file }, "it is not a regular file");
+        check(directory, Guarded { mode: 0o010_644, ..file }, "it is not a regular file");
         check(Guarded { mode: 0o041_777, ..directory }, file, "may write to its directory");
-        check(Guarded { mode: 0o120_777, ..directory }, file, "its directory is no directory");
+        check(Guarded { mode: 0o120_777, ..directory }, file, "its directory is not a directory");
         check(Guarded { owner: 1, ..directory }, file, "its directory belongs to user 1");
         assert_eq!(Allowed::distrust(Guarded { owner: 7, ..directory }, Guarded { owner: 7, ..file }, 7), None);
     }

@@ -62,17 +62,29 @@ struct ContextVolume<'a> {
     channel: bool,
 }
 
-/// The file's text for a VM: the effective values (defaults merged, volumes resolved), no secrets.
-#[must_use]
-pub fn vm_context(vm: &DesiredVm, mounts: &[Arc<Mount>]) -> String {
+/// The file's text for a VM: the effective values (defaults merged, volumes resolved), no secrets. `template` is the
+/// one that the VM was cloned from.
+pub(super) fn vm_context(vm: &DesiredVm, template: &str, mounts: &[Arc<Mount>]) -> String {
+    text(&context(vm, template, mounts))
+}
+
+/// What of the file's text is a reason to stage it anew: features in another order are none, and what an existing VM was
+/// cloned from does not change.
+pub(super) fn gist(vm: &DesiredVm, mounts: &[Arc<Mount>]) -> String {
+    let mut context = context(vm, "", mounts);
+    context.features.sort_unstable();
+    text(&context)
+}
+
+fn context<'a>(vm: &'a DesiredVm, template_name: &'a str, mounts: &'a [Arc<Mount>]) -> Context<'a> {
     let DesiredVm {
         vm_id,
         vm_name,
-        adopt: _, // how the VM became ours is nothing to a script
-        template_name,
-        template: _,    // which VM of the file that is, neither
-        is_template: _, // a script is not to behave otherwise in a template
-        cloud_image: _, // what it was made from is nothing that it can change
+        adopt: _,         // how the VM became ours is nothing to a script
+        template_name: _, // an existing VM may have another one, which is given
+        template: _,      // which VM of the file that is, neither
+        is_template: _,   // a script is not to behave otherwise in a template
+        cloud_image: _,   // what it was made from is nothing that it can change
         os_type,
         cpu_sockets,
         cpu_cores,
@@ -105,7 +117,7 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Arc<Mount>]) -> String {
         networks: _,
         origins: _, // where a value came from is nothing to a script
     } = vm;
-    let context = Context {
+    Context {
         schema_version: SCHEMA_VERSION,
         vm_id: vm_id.get(),
         vm_name,
@@ -133,11 +145,14 @@ pub fn vm_context(vm: &DesiredVm, mounts: &[Arc<Mount>]) -> String {
         tags,
         network_config: network_config.as_ref().map(network),
         user_config: user_config.as_ref().map(|user| ContextUser { username: user.username.as_deref() }),
-    };
+    }
+}
+
+fn text(context: &Context<'_>) -> String {
     // Room for a usual VM, so that the text is not moved about while it grows.
     let mut text = Vec::with_capacity(1536);
     // Serialising plain strings and numbers cannot fail, and gives UTF-8.
-    let written = serde_json::to_writer_pretty(&mut text, &context);
+    let written = serde_json::to_writer_pretty(&mut text, context);
     let mut text = String::from_utf8(text).unwrap_or_default();
     debug_assert!(written.is_ok() && !text.is_empty());
     text.push('\n');

@@ -40,7 +40,7 @@ fn cloned_otherwise(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
         return None;
     }
     let is = if vm.full_clone { "a linked" } else { "a full" };
-    let text = format!("{is} clone; another `full_clone` changes nothing after creation");
+    let text = format!("{is} clone; changing `full_clone` does not affect an existing VM");
     Some(Diagnostic::notice(codes::CLONED_OTHERWISE, text).vm(vm.vm_id).about(Key::FullClone))
 }
 
@@ -117,7 +117,7 @@ pub(super) fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
     let whole = size.div_ceil(crate::model::GIB);
     Diagnostic::error(
         codes::DISK_SHRINKS,
-        format!("{what} has {now} GiB, the file says {}: a disk never shrinks", vm.boot_disk_size_gb),
+        format!("{what} is {now} GiB and cannot shrink to {} GiB", vm.boot_disk_size_gb),
     )
     .vm(vm.vm_id)
     .about(Key::BootDiskSizeGb)
@@ -152,7 +152,7 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed) -
             continue;
         }
         let (on, free, more) = (placement::on(node, observed), gib(storage.free), gib(bytes));
-        let text = format!("storage `{id}`{on} has {free} GiB free, the plan adds up to {more} GiB");
+        let text = format!("storage `{id}`{on} has {free} GiB free, the plan needs {more} GiB");
         found.push(if storage.thick {
             Diagnostic::error(codes::STORAGE_SHORT, text).hint("its disks take their whole size at once")
         } else {
@@ -173,6 +173,6 @@ fn overcommitted(node: &Node, desired: &Desired, observed: &Observed) -> Option<
         return None;
     }
     let (on, called) = (placement::on(node, observed), placement::called(node, observed));
-    let what = format!("all declared VMs{on} together want {memory} MiB of memory, {called} has {}", node.memory_mb);
+    let what = format!("the declared VMs{on} need {memory} MiB of memory in total, {called} has {}", node.memory_mb);
     Some(Diagnostic::warning(codes::MEMORY_OVERCOMMITTED, what))
 }

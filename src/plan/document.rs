@@ -88,14 +88,14 @@ pub enum TargetOrigin {
     Default,
 }
 
-impl PlanDocument {
-    /// Who named the target: words, and the file that they go with, empty where there is none. `None`: it is not known.
+impl DocumentTarget {
+    /// Who named the target: words, and the config if they go with it, else nothing. `None`: it is not known.
     #[must_use]
-    pub fn target_origin(&self) -> Option<(&'static str, &str)> {
-        Some(match self.target.origin? {
+    pub fn named_by<'c>(&self, config: &'c str) -> Option<(&'static str, &'c str)> {
+        Some(match self.origin? {
             TargetOrigin::CommandLine => ("named by --target", ""),
             TargetOrigin::Environment => ("named by PHOENIX_TARGET", ""),
-            TargetOrigin::Config => ("named by hypervisor.target of", self.config.path.as_str()),
+            TargetOrigin::Config => ("named by hypervisor.target of", config),
             TargetOrigin::Default => ("the default", ""),
         })
     }

@@ -1,7 +1,7 @@
 //! What is at a declared VMID: nothing, a leftover, ours, or something to leave alone.
 
 use super::earlier::{self, leftover};
-use super::{Leftover, codes, template};
+use super::{Leftover, codes, lock, template};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Key, Record, VmId};
 use crate::observed::{Observed, RecordFound, Taken, VmObserved};
@@ -76,7 +76,7 @@ pub(super) fn situation<'o>(
         Err(problem) => match (adoption(vm, live, project), &vm.adopt) {
             (Some(record), _) => Ok(Situation::Adopted(live, record)),
             (None, None) if lost_its_record(vm, live, observed) => block(record_gone(vm)),
-            (None, _) if is_reserved(live, &vm.vm_name) => block(reserved(id)),
+            (None, _) if is_reserved(live, &vm.vm_name) => block(reserved(live)),
             (None, Some(_)) if problem.code == codes::NOT_OURS && !is_claimed(live) => block(another(problem)),
             (None, _) => block(problem),
         },
@@ -163,11 +163,10 @@ fn is_reserved(live: &VmObserved, name: &str) -> bool {
     live.lock.as_deref() == Some("create") && empty && named && live.record == RecordFound::None && !live.template
 }
 
-fn reserved(id: VmId) -> Diagnostic {
+fn reserved(live: &VmObserved) -> Diagnostic {
     let what = "the VMID is only reserved: locked (create), without a disk, a network card or a record, as a `qm create` leaves it \
          that was killed in its first second, or that runs right now";
-    let hint = format!("if no task is making it, remove it: `qm unlock {id}`, then `qm destroy {id}`; then plan again");
-    Diagnostic::error(codes::NOT_OURS, what).about(Key::VmId).hint(hint)
+    Diagnostic::error(codes::NOT_OURS, what).about(Key::VmId).hint(lock::way_out(live, "create"))
 }
 
 /// Whether a VM without a record is probably this project's: it has the declared name, and what only phoenix gives, or the
@@ -187,7 +186,8 @@ fn record_gone(vm: &DesiredVm) -> Diagnostic {
     let id = vm.vm_id;
     let what = "the record is gone from its notes: another program or a person took it out";
     let hint = format!(
-        "`phoenix import {id}` takes the VM back; what is in its guest is then looked at anew. Notes are edited around the \
+        "`phoenix import {id}` takes the VM back; what is in its guest is then checked again. Notes are edited around \
+            the \
          line `<!-- phoenix … -->`"
     );
     Diagnostic::error(codes::RECORD_GONE, what).about(Key::VmId).hint(hint)
@@ -206,9 +206,7 @@ fn foreign(id: VmId, live: &VmObserved) -> Diagnostic {
     )
     .about(Key::VmId)
     .hint(if live.lock.as_deref() == Some("create") {
-        format!(
-            "it is being made, or what made it was killed: if no task is making it, `qm unlock {id}` and `qm destroy {id}`"
-        )
+        lock::way_out(live, "create")
     } else if live.template {
         format!("choose another `vm_id`, or leave it alone with `--exclude {id}`")
     } else {

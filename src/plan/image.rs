@@ -35,7 +35,7 @@ fn file_refused(vm: &DesiredVm, path: &str, scene: &Scene<'_>) -> Option<Diagnos
     let mut storages = scene.node(vm.vm_id).storages.iter();
     let (why, hint) = match storages.find(|(_, storage)| holds_disks(storage, path)) {
         Some((id, _)) => (
-            format!("it lies among the disks of VMs on storage `{id}`, and is none to be given away"),
+            format!("it lies among the disks of VMs on storage `{id}`, where images are not taken from"),
             "name a volume of content `import` or `iso`, or a file of its own".to_owned(),
         ),
         None => scene.grants.refuses_image(vm.vm_id, path)?,
@@ -53,12 +53,12 @@ fn holds_disks(storage: &Storage, path: &str) -> bool {
 pub(super) fn made_otherwise(vm: &DesiredVm, record: &Record) -> Option<Diagnostic> {
     let (what, key) = match (&vm.cloud_image, record.image.is_empty(), record.template.is_empty()) {
         (Some(image), false, _) if !is_noted(&record.image, &image.name()) => {
-            ("made from another image; another `cloud_image`", Key::CloudImage)
+            ("made from another image; changing `cloud_image`", Key::CloudImage)
         }
         (Some(_), true, false) => ("cloned from a template; a `cloud_image`", Key::CloudImage),
         (None, false, _) => ("made from an image; a `template_name`", Key::TemplateName),
         _ => return None,
     };
-    let what = format!("{what} changes nothing after creation");
+    let what = format!("{what} does not affect an existing VM");
     Some(Diagnostic::notice(codes::TEMPLATE_CHANGED, what).vm(vm.vm_id).about(key))
 }

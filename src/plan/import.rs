@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::existing::{Situation, absent, situation};
 use super::steps::adopt::room;
-use super::{codes, earlier, placement, preflight};
+use super::{codes, earlier, lock, placement};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, Ready, Record, VmId, Volume, proxmox};
 use crate::observed::{Net, Observed, VmObserved, is_disk_key, options};
@@ -68,7 +68,7 @@ fn one(
     if declared.is_some() && record.is_some() {
         return Ok(Found { vm, write: Write::Nothing, notices: Vec::new() });
     }
-    let mut problems: Vec<Diagnostic> = refused.into_iter().chain(preflight::lock(vm, live, observed)).collect();
+    let mut problems: Vec<Diagnostic> = refused.into_iter().chain(lock::lock(vm, live, observed)).collect();
     let mut notices = Vec::new();
     let write = if let Some(declared) = declared {
         let adopts = |uuid: &String| declared.adopt.as_ref().is_some_and(|adopt| adopt.eq_ignore_ascii_case(uuid));

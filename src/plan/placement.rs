@@ -29,7 +29,7 @@ pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> 
     let (why, hint) = if observed.nodes.contains_key(name) {
         ("is not online", format!("bring the node up, or leave the VM alone with `--exclude {vm}`"))
     } else {
-        ("is none of the target's nodes", format!("leave the VM alone with `--exclude {vm}`"))
+        ("is not one of the target's nodes", format!("leave the VM alone with `--exclude {vm}`"))
     };
     let what = format!("node `{name}`, on which the VM {place}, {why}");
     Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm).hint(hint))

@@ -32,6 +32,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
         observed,
         templates: &templates,
         names: &names,
+        selection: &request.selection,
         exports: &exports,
         grants: &grants::Grants::of(desired, observed, &request.allow_host_paths),
         restart: request.restart,

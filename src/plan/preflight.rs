@@ -1,12 +1,11 @@
 //! What must hold at the target before anything is done.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::words::known_words;
 use super::{Mount, Scene, addresses, cards, codes, diff, disk, image, placement, size, template, unnamed};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, Key, Origin, Record, VmId, normal_path};
+use crate::model::{Desired, DesiredVm, Key, Origin, Record, Settings, VmId, normal_path};
 use crate::observed::{Observed, Taken, VmObserved, with_record};
 
 /// Resolves the template of a VM that is to be made: one of the file, or the one of the target that has the name.
@@ -173,7 +172,9 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
     found.extend(unnamed::left(vm.vm_id, live.is_some(), scene.observed));
     found.extend(addresses::taken_twice(vm, scene));
     let others = scene.names.get(vm.vm_name.as_str()).map_or(&[][..], Vec::as_slice);
-    if let Some(other) = others.iter().find(|other| **other != vm.vm_id) {
+    // One that this plan gives another name is none.
+    let keeps = |other: VmId| scene.desired.vm(other).is_none_or(|other| !scene.selection.takes(other));
+    if let Some(other) = others.iter().find(|other| **other != vm.vm_id && keeps(**other)) {
         found.push(
             Diagnostic::warning(codes::NAME_TAKEN, format!("VM {other} is also called `{}`", vm.vm_name))
                 .vm(vm.vm_id)
@@ -189,44 +190,14 @@ pub(super) fn completed(vm: &DesiredVm) -> Diagnostic {
     Diagnostic::notice(codes::UNFINISHED, text).vm(vm.vm_id)
 }
 
-/// Anything but our own half-made clone that is locked is left alone; and so is a VM on whose disks a task works.
-pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed) -> Option<Diagnostic> {
-    let Some(task) = observed.working.get(&vm) else { return unlocked(vm, live) };
-    let what = format!("a task is working on the disks ({task})");
-    let hint = "wait until it has ended, then plan again";
-    Some(Diagnostic::error(codes::TASK_RUNNING, what).vm(vm).hint(hint))
-}
-
-/// A VM that is locked is left alone.
-pub(super) fn unlocked(vm: VmId, live: &VmObserved) -> Option<Diagnostic> {
-    let lock = live.lock.as_deref()?;
-    let what = format!("locked ({lock})");
-    Some(Diagnostic::error(codes::LOCKED, what).vm(vm).hint(unlocking(live, lock)))
-}
-
-/// What helps against a lock. Those of snapshots outlive a task that was killed, and taking them away is not enough.
-pub(crate) fn unlocking(live: &VmObserved, lock: &str) -> String {
-    let id = live.id;
-    let half = live.half_snapshots.first().map_or("NAME", String::as_str);
-    match lock {
-        "snapshot" | "snapshot-delete" => format!(
-            "no task was seen that works on it: if one was killed, `qm unlock {id}`, then `qm delsnapshot {id} {half} \
-             --force` removes what it left"
-        ),
-        "rollback" => format!(
-            "no task was seen that works on it: if one was killed, the disks may be half back: `qm unlock {id}`, then go \
-             back again (`phoenix rollback {id}`, or `qm rollback {id} NAME`)"
-        ),
-        _ => "wait until what holds the lock has ended; `qm unlock` is for locks whose owner is gone".to_owned(),
-    }
-}
-
-/// What was declared once and is not any more, and what cannot change after creation.
-pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Arc<Mount>]) -> Vec<Diagnostic> {
+/// What was declared once and is not any more, and what cannot change after creation. A volume that the file declares
+/// and that cannot be resolved is still declared.
+pub(super) fn removed(vm: &DesiredVm, record: &Record, settings: &Settings) -> Vec<Diagnostic> {
     let notice = |code: &'static str, what: String| Diagnostic::notice(code, what).vm(vm.vm_id);
     let mut found: Vec<Diagnostic> = image::made_otherwise(vm, record).into_iter().collect();
     if !record.template.is_empty() && record.template != vm.template_name && vm.cloud_image.is_none() {
-        let what = format!("cloned from `{}`; another `template_name` changes nothing after creation", record.template);
+        let what =
+            format!("cloned from `{}`; changing `template_name` does not affect an existing VM", record.template);
         found.push(notice(codes::TEMPLATE_CHANGED, what).about(Key::TemplateName));
     }
     let declared = |feature: &str| vm.features.iter().any(|declared| *declared.name == *feature);
@@ -234,7 +205,8 @@ pub(super) fn removed(vm: &DesiredVm, record: &Record, mounts: &[Arc<Mount>]) ->
         let what = format!("feature `{feature}` is no longer declared; what it did stays (there is no uninstall)");
         notice(codes::FEATURE_REMOVED, what).about(Key::Features)
     }));
-    let mounted = |at: &str| mounts.iter().any(|mount| mount.mount_point == at);
+    let implicit = |at: &str| !vm.features.is_empty() && settings.persistent_storage.mount_point == at;
+    let mounted = |at: &str| implicit(at) || vm.volumes.iter().any(|volume| volume.mount_point == at);
     found.extend(record.volumes.iter().filter(|(at, _)| !mounted(at)).map(|(at, source)| {
         let what = format!("`{at}` is no longer declared: it is unmounted, what is on {source} stays");
         notice(codes::VOLUME_REMOVED, what).about(Key::Volumes)
@@ -247,7 +219,7 @@ pub(super) fn directory(vm: &DesiredVm, mount: &Mount, observed: &Observed) -> O
     let path = mount.host_path.as_ref()?;
     let entries = placement::node_of(vm.vm_id, observed).directories.get(&normal_path(path))?;
     let what = if *entries == 1 { "1 entry, which is".to_owned() } else { format!("{entries} entries, which are") };
-    let text = format!("`{path}` is there already and has {what} kept");
+    let text = format!("`{path}` exists already and has {what} kept");
     Some(Diagnostic::notice(codes::DIRECTORY_IN_USE, text).vm(vm.vm_id).about(mount.key()))
 }
 
@@ -309,14 +281,15 @@ pub(super) fn pruned(
     let mut found = Vec::new();
     let project = &desired.settings.project;
     if !desired.settings.project_named {
-        let what = "VMs that are no longer declared go only if the file names its project";
+        let what = "VMs that are no longer declared are destroyed only if the file names its project";
         let hint = format!("set `hypervisor.project`, e.g. to \"{project}\"");
         found.push(Diagnostic::error(codes::PROJECT_NOT_NAMED, what).hint(hint));
     }
     let all = observed.vms.values().filter(|vm| vm.record.valid().is_some_and(|record| record.project == *project));
     let (all, going) = (all.count(), gone.len());
     if going * 2 > all && many != Some(going) {
-        let what = format!("{going} of the {all} VMs of project `{project}` are no longer declared and would go");
+        let what =
+            format!("{going} of the {all} VMs of project `{project}` are no longer declared and would be destroyed");
         let hint = format!("is the file complete? `--prune-many {going}` says that it is");
         found.push(Diagnostic::error(codes::TOO_MANY_PRUNED, what).hint(hint));
     }

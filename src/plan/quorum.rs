@@ -13,7 +13,7 @@ pub(super) fn lost(observed: &Observed, goal: &Goal) -> Option<Diagnostic> {
         nodes => format!("; not online are {}", nodes.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")),
     };
     let what = format!("the node's cluster has no quorum{others}: no VM can be made, changed or started until it has");
-    let hint = "bring the other nodes back; `pvecm status` on the node tells what it waits for";
+    let hint = "bring the other nodes back; `pvecm status` on the node shows what it waits for";
     let problem = match goal {
         Goal::Power { power: Power::Stop, .. } => Diagnostic::warning(codes::NO_QUORUM, what),
         _ => Diagnostic::error(codes::NO_QUORUM, what),

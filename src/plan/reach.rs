@@ -126,7 +126,7 @@ pub fn judge(claims: &BTreeMap<VmId, Claim>, own: &BTreeSet<IpAddr>, one_network
             } else if let Some(other) = other(&said, &ip).filter(|_| !is_fixed) {
                 format!("which the guest of VM {other} says, too")
             } else if kept.len() == MOST {
-                format!("which are more than the {MOST} that are told of one VM")
+                format!("which are more than the {MOST} that are listed for one VM")
             } else {
                 kept.push(ip);
                 continue;

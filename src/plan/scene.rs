@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::exports::Exports;
 use super::grants::Grants;
-use super::placement;
+use super::{Selection, placement};
 use crate::model::{Desired, DesiredVm, VmId};
 use crate::observed::{Node, Observed};
 
@@ -15,6 +15,8 @@ pub(super) struct Scene<'a> {
     pub observed: &'a Observed,
     pub templates: &'a BTreeMap<&'a str, Vec<VmId>>,
     pub names: &'a BTreeMap<&'a str, Vec<VmId>>,
+    /// The VMs that are asked for.
+    pub selection: &'a Selection,
     /// What the nodes export.
     pub exports: &'a Exports<'a>,
     /// What VMs may have of the nodes.

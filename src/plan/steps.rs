@@ -66,7 +66,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnos
             let mounts = volumes::granted(vm, scene);
             draft.finds(mounts.problems);
             draft.finds(preflight::host(vm, Some(live), scene));
-            draft.finds(preflight::removed(vm, record, &mounts.mounts));
+            draft.finds(preflight::removed(vm, record, &scene.desired.settings));
             if !draft.is_refused() {
                 return draft.update(vm, &Existing { live, record, mounts: &mounts.mounts }, scene);
             }

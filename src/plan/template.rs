@@ -67,7 +67,7 @@ pub(super) fn differs(vm: &DesiredVm, live: &VmObserved, record: &Record, scene:
     }
     let named = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     let id = vm.vm_id;
-    let what = format!("the template stays as it was built; the file says otherwise of {named}");
+    let what = format!("the template stays as it was built; the file now has other values of {named}");
     let hint = format!("`phoenix destroy {id}`, and the next apply builds it anew");
     Some(Diagnostic { keys, ..Diagnostic::notice(codes::TEMPLATE_BUILT, what).vm(id).hint(hint) })
 }

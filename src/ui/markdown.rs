@@ -6,7 +6,9 @@ use super::findings::{Found as _, grouped};
 use super::text::safe;
 use super::verdict;
 use crate::model::{Disruption, Outcome};
-use crate::plan::document::{DocumentAction, DocumentChange, DocumentProblem, DocumentVm, PlanDocument};
+use crate::plan::document::{
+    DocumentAction, DocumentChange, DocumentProblem, DocumentTarget, DocumentVm, PlanDocument,
+};
 
 /// Git servers cut or refuse comments beyond 65,536 characters.
 pub const MOST_CHARACTERS: usize = 65_000;
@@ -40,16 +42,21 @@ pub fn render(plan: &PlanDocument) -> String {
     out
 }
 
+/// A target, and who named it.
+pub(super) fn target(target: &DocumentTarget, config: &str) -> String {
+    let name = code(&target.name);
+    match target.named_by(config) {
+        None => name,
+        Some((words, "")) => format!("{name} ({words})"),
+        Some((words, file)) => format!("{name} ({words} {})", code(file)),
+    }
+}
+
 fn head(plan: &PlanDocument) -> String {
     let mut out = format!("**Plan: {}.**\n\n", verdict::of_plan(plan));
-    let origin = match plan.target_origin() {
-        None => String::new(),
-        Some((words, "")) => format!(" ({words})"),
-        Some((words, file)) => format!(" ({words} {})", code(file)),
-    };
     out.push_str(&format!(
-        "Target {}{origin}, config {}, looked at {}, plan {}{}\n",
-        code(&plan.target.name),
+        "Target {}, config {}, read at {}, plan {}{}\n",
+        target(&plan.target, &plan.config.path),
         code(&plan.config.path),
         code(&plan.target.observed_at),
         code(&plan.hash),
@@ -62,7 +69,7 @@ fn head(plan: &PlanDocument) -> String {
 /// Unchanged VMs and what is only good to know.
 fn tail(plan: &PlanDocument) -> String {
     let mut out = String::new();
-    problems(plan.problems.iter().filter(|problem| problem.severity != "error"), "Good to know", &mut out);
+    problems(plan.problems.iter().filter(|problem| problem.severity != "error"), "Warnings and notices", &mut out);
     out
 }
 

@@ -6,6 +6,7 @@ pub mod edit;
 mod failure;
 pub mod findings;
 pub mod graph;
+mod header;
 pub mod html;
 pub mod inventory;
 pub mod layout;

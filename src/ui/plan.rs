@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
+use super::header;
 use super::layout::{chain, count, number, pad, wrap};
 use super::style::{Mark, Role, Style, glyph};
 use super::text::{safe, safe_lines};
 use super::verdict;
 use crate::hypervisor::About;
 use crate::model::{Disruption, Key, Origin, Outcome};
-use crate::plan::document::{DocumentAction, DocumentChange, DocumentVm, PlanDocument, TargetOrigin};
+use crate::plan::document::{DocumentAction, DocumentChange, DocumentVm, PlanDocument};
 
 /// How to show a plan.
 #[derive(Debug, Clone, Copy)]
@@ -57,23 +58,12 @@ pub fn render(plan: &PlanDocument, view: &View<'_>) -> String {
 }
 
 fn header(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
-    let mut line = |title: &str, text: &str| {
-        let mut title = pad(title, 8);
-        for part in wrap(text, view.width.saturating_sub(8)) {
-            let _ = writeln!(out, "{}{part}", view.style.paint(Role::Strong, &title));
-            title = pad("", 8);
-        }
-    };
-    let simulated = if view.about.simulated { " (no Proxmox here; choose another with --target)" } else { "" };
-    line("Target", &format!("{}{simulated}", safe(&view.about.label)));
-    // That no other one was named, the line above says of an embedded node.
-    let said = view.about.simulated && plan.target.origin == Some(TargetOrigin::Default);
-    if let Some((words, file)) = plan.target_origin().filter(|_| !said) {
-        line("", format!("{words} {}", safe(file)).trim_end());
-    }
+    let target = &plan.target;
+    out.push_str(&header::target(target, view.about, &plan.config.path, (view.width, view.style)));
     let selected =
         if plan.vms.len() >= plan.summary.declared { String::new() } else { format!("{} of ", number(plan.vms.len())) };
-    line("Config", &format!("{}, {selected}{}", safe(view.config), count(plan.summary.declared, "virtual machine")));
+    let config = format!("{}, {selected}{}", safe(view.config), count(plan.summary.declared, "virtual machine"));
+    out.push_str(&header::line("Config", &config, (view.width, view.style)));
     out.push('\n');
 }
 

@@ -67,13 +67,13 @@ pub fn json_lines(moments: &[Moment]) -> String {
 pub fn plain(story: &Story, moments: &[Moment]) -> String {
     if let Some(refused) = &story.refused {
         let hint = refused.hint.as_ref().map(|hint| format!("hint: {}\n", safe_lines(hint))).unwrap_or_default();
-        return format!("Nothing was begun: {}\n{hint}", safe_lines(&refused.why));
+        return format!("Nothing was started: {}\n{hint}", safe_lines(&refused.why));
     }
     let events: Vec<Event> = moments.iter().map(|moment| moment.event.clone()).collect();
     let mut human = Human::of_events(&events, Style { color: false }, PLAIN_WIDTH, "phoenix apply".to_owned());
     let mut out: String = events.iter().map(|event| human.on(event)).collect();
     for spared in &story.spared {
-        out.push_str(&format!("VM {} moved since it was planned: {}\n", spared.vm, safe(&spared.what)));
+        out.push_str(&format!("VM {} changed since the plan: {}\n", spared.vm, safe(&spared.what)));
     }
     out
 }
@@ -198,7 +198,7 @@ impl Human {
                 String::new()
             }
             Event::Interrupted { times: 1, running } => format!(
-                "Interrupted: nothing new is begun, {} may end. Interrupt again to leave at once.\n",
+                "Interrupted: finishing {}, then stopping; press Ctrl-C again to quit now.\n",
                 count(running.len(), "running action")
             ),
             Event::Interrupted { running, .. } => {
@@ -267,7 +267,7 @@ impl Human {
             out.push_str(&format!("  and {} more VMs were skipped\n", number(self.skipped.len() - MOST_LISTED)));
         }
         if !summary.not_started.is_empty() {
-            out.push_str(&self.list("not begun:", &summary.not_started));
+            out.push_str(&self.list("not started:", &summary.not_started));
         }
         out.push_str(&self.reached(vms));
         if !complete {
@@ -290,7 +290,7 @@ impl Human {
         let text = match &summary.results {
             Some(results) => of_run(results),
             None if summary.is_complete() => "Everything is done".to_owned(),
-            None => "Not everything could be done".to_owned(),
+            None => "Failed".to_owned(),
         };
         let lines = wrap(&format!("{interrupted}{text}."), self.width);
         lines.iter().map(|line| self.style.paint(role, line) + "\n").collect()

@@ -1,11 +1,15 @@
 //! How the VMs are, for people: a table, on a screen or in Markdown.
 
 use super::findings::{Found as _, grouped};
+use super::header;
 use super::layout::{count, cut, pad, wrap};
-use super::markdown::{code, plain};
+use super::markdown::{self, code, plain};
+use super::style::Style;
 use super::table::dense;
 use super::text::{safe, safe_pretty_json};
+use crate::hypervisor::About;
 use crate::model::Outcome;
+use crate::plan::document::DocumentTarget;
 use crate::plan::status::{AgentState, FeatureState, StatusDocument, StatusVm, VmState};
 
 const HEADER: [&str; 9] =
@@ -17,15 +21,21 @@ const REACHED: [&str; 5] = ["VM", "name", "address", "MAC", "node"];
 /// Columns before the text of a detail.
 const INDENT: usize = 14;
 
-/// Renders the status in `width` columns: a table of words and counts, and below it what they stand for.
+/// Renders the status in `width` columns: where was looked, a table of words and counts, and below it what they stand
+/// for. `config` is the name of the file.
 #[must_use]
-pub fn render(status: &StatusDocument, width: usize) -> String {
+pub fn render(status: &StatusDocument, config: &str, width: usize, style: Style) -> String {
+    let target = &status.target;
+    let about = About { label: label(target).to_owned(), simulated: target.simulated };
+    let mut out = header::target(target, &about, config, (width, style));
+    out.push_str(&header::line("Config", &safe(config), (width, style)));
+    out.push('\n');
     if status.vms.is_empty() {
-        return format!("Project `{}` has no VMs here.\n", safe(&status.project));
+        return format!("{out}Project `{}` has no VMs here.\n", safe(&status.project));
     }
     let rows: Vec<Vec<String>> =
         status.vms.iter().map(|vm| row(status, vm).map(|cell| safe(&cell).into_owned()).to_vec()).collect();
-    let mut out = dense(&HEADER, &rows, width);
+    out.push_str(&dense(&HEADER, &rows, width));
     let reached = reached(status);
     if !reached.is_empty() {
         let rows: Vec<Vec<String>> =
@@ -54,8 +64,9 @@ pub fn render(status: &StatusDocument, width: usize) -> String {
 
 /// Renders the status and its problems for a merge request or a chat.
 #[must_use]
-pub fn markdown(status: &StatusDocument) -> String {
-    let mut out = format!("**{}**\n\n", plain(&verdict(status)));
+pub fn markdown(status: &StatusDocument, config: &str) -> String {
+    let target = markdown::target(&status.target, config);
+    let mut out = format!("**{}**\n\nTarget {target}, config {}\n\n", plain(&verdict(status)), code(config));
     let line = |cells: [String; HEADER.len()]| format!("| {} |\n", cells.join(" | "));
     if !status.vms.is_empty() {
         out.push_str(&line(HEADER.map(|head| head.replace('\n', " "))));
@@ -161,7 +172,7 @@ fn details(vm: &StatusVm) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     let next = match vm.outcome {
         _ if !vm.declared => Some(undeclared(vm.vm)),
-        _ if vm.blocked => Some("does nothing as long as there is an error".to_owned()),
+        _ if vm.blocked => Some("blocked by the error".to_owned()),
         Outcome::NoOp => None,
         outcome if vm.differs.is_empty() => Some(outcome.as_str().to_owned()),
         outcome => Some(format!("{}: {}", outcome.as_str(), vm.differs.join(", "))),
@@ -201,12 +212,14 @@ fn value(text: &str) -> String {
     }
 }
 
+/// The target in words; documents of earlier versions may lack them.
+fn label(target: &DocumentTarget) -> &str {
+    if target.label.is_empty() { &target.name } else { &target.label }
+}
+
 fn verdict(status: &StatusDocument) -> String {
     let well = status.vms.iter().filter(|vm| vm.well).count();
     let simulated = if status.target.simulated { " (simulated)" } else { "" };
     let all = count(status.vms.len(), "virtual machine");
-    let target = &status.target;
-    // Documents of earlier versions may lack the label.
-    let name = if target.label.is_empty() { &target.name } else { &target.label };
-    format!("{all} on {}{simulated}: {well} as declared and well.", safe(name))
+    format!("{all} on {}{simulated}: {well} up to date and healthy.", safe(label(&status.target)))
 }

@@ -79,7 +79,7 @@ pub struct Story {
     pub(super) simulated: bool,
     /// By VMID.
     pub(super) rows: Vec<Row>,
-    /// How it went; none: it did not come to its end.
+    /// How it went; none: it did not finish.
     pub(super) summary: Option<Summary>,
     /// How the VMs are reached at its end.
     pub(super) vms: Vec<VmReached>,
@@ -238,11 +238,11 @@ impl Verdict {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Done => "Done",
-            Self::Failed => "Not everything could be done",
+            Self::Failed => "Failed",
             Self::Interrupted => "Interrupted",
-            Self::Stale => "Virtual machines moved since they were planned",
-            Self::Refused => "Nothing was begun",
-            Self::Unfinished => "It did not come to its end",
+            Self::Stale => "Some VMs changed since the plan",
+            Self::Refused => "Nothing was started",
+            Self::Unfinished => "It did not finish",
         }
     }
 }

@@ -125,7 +125,7 @@ pub fn of_actions(summary: &crate::event::Summary) -> String {
         (summary.unchanged, "no-op"),
         (summary.failed.len(), "failed"),
         (summary.skipped.len(), "skipped"),
-        (summary.not_started.len(), "not begun"),
+        (summary.not_started.len(), "not started"),
         (summary.left_running.len(), "left running"),
     ];
     // Those three are always said: a zero tells something.

@@ -107,7 +107,7 @@ fn changes_say_what_they_cost() {
         0,
         &[
             "update, network",
-            "50 → 60  grows scsi0",
+            "scsi0 grows by 10 GiB, and cannot shrink again",
             "virtio → e1000",
             "its MAC address",
             "      -Testing Environment\n      +Testing\n      +and more\n",
@@ -160,7 +160,7 @@ fn create_makes_one_and_changes_none() {
     check(&ran, 1, &["VM 1000 exists, and `create` changes nothing", "hint: `phoenix apply --only 1000`"]);
     assert!(scene.bytes() == before);
     check(&scene.phoenix(&["create", "77"]), 4, &["`77` is not a VMID"]);
-    check(&scene.phoenix(&["create", "4242"]), 4, &["no declared VM", "`4242`", "declared are 1000 rumpledev"]);
+    check(&scene.phoenix(&["create", "4242"]), 4, &["no declared VM", "`4242`", "the file declares 1000 rumpledev"]);
     // One that an interrupted run left half made is completed.
     scene.script_faults(&json!([{ "op": "start", "vm": 1001, "how": "fail" }]));
     assert_eq!(scene.phoenix(&["create", "1001"]).code, Some(6));
@@ -203,7 +203,7 @@ fn preflight_tells_everything_at_once_and_nothing_is_done() {
             "there is no storage `local-zsf`",
             "did you mean `local-zfs`?",
             "there is no bridge `vmbr9`",
-            "has 3 GiB, the file says 2: a disk never shrinks",
+            "is 3 GiB and cannot shrink to 2 GiB",
             "set `boot_disk_size_gb` to 3 or more",
             "396 CPUs are asked for",
             "! 1000 rumpledev",
@@ -276,7 +276,7 @@ fn the_node_is_looked_after() {
         1,
         &["nothing was removed"],
     );
-    check(&scene.phoenix(&["--target", "embedded:other", "plan"]), 1, &["is no embedded node"]);
+    check(&scene.phoenix(&["--target", "embedded:other", "plan"]), 1, &["is not an embedded node"]);
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn a_vm_that_moves_after_the_plan_makes_it_stale() {
     fs::write(&conf, &moved).unwrap();
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert_eq!(child.wait().unwrap().code(), Some(5), "{rest:#?}");
-    assert!(rest.iter().any(|line| line.contains("action_failed") && line.contains("VM 1001 moved")), "{rest:#?}");
+    assert!(rest.iter().any(|line| line.contains("action_failed") && line.contains("VM 1001 changed")), "{rest:#?}");
     assert_eq!(fs::read_to_string(&conf).unwrap(), moved, "it was not touched");
 }
 
@@ -379,10 +379,10 @@ fn one_interruption_lets_running_actions_end() {
     out.read_to_string(&mut text).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(7), "{text}");
     for says in [
-        "Interrupted: nothing new is begun",
+        "Interrupted: finishing ",
         "\nInterrupted. 3 VMs: ",
         "not finished",
-        "not begun",
+        "not started",
         "Continue with: phoenix apply",
     ] {
         assert!(text.contains(says), "`{says}` is missing in {text}");

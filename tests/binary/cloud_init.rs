@@ -61,7 +61,7 @@ fn a_running_vm_is_told_and_reads_it_when_it_boots_next() {
         assert!(plan.out.contains("configure → update-cloud-init"), "{}", plan.out);
         let ran = scene.phoenix(&["apply", "--auto-approve", "--json", "--detailed-exitcode"]);
         assert_eq!(ran.code, Some(8), "{}{}", ran.out, ran.err);
-        assert!(ran.out.contains("reads what cloud-init tells it when it boots next"), "{}", ran.out);
+        assert!(ran.out.contains("reads the new cloud-init values when it boots next"), "{}", ran.out);
         check_done(scene, "told");
     });
 }

@@ -144,7 +144,7 @@ fn a_storage_that_is_too_small_is_told_before() {
     let mut settings: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     settings["storage_gb"] = json!({ "local": 5 });
     fs::write(&path, settings.to_string()).unwrap();
-    check(&scene.phoenix(&["plan"]), 0, &["storage `local` has 5 GiB free, the plan adds up to 9 GiB"]);
+    check(&scene.phoenix(&["plan"]), 0, &["storage `local` has 5 GiB free, the plan needs 9 GiB"]);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn what_the_guest_lacks_waits_for_the_restart_that_its_agent_waits_for() {
                 let pending = if waits { format!("\n[PENDING]\n{on}") } else { String::new() };
                 conf.replace(on, "") + &pending
             });
-            let open = "the guest agent is off until the VM restarts, so this is left open: await-network, \
+            let open = "the guest agent is off until the VM restarts, so this waits until then: await-network, \
                         grow-filesystem, mount /srv/data, stage-scripts, feature install_docker";
             check(&scene.phoenix(&["plan"]), 0, &[open, "`phoenix apply --restart` restarts the VM and does it"]);
             let ran = scene.apply();
@@ -213,7 +213,11 @@ fn what_the_guest_lacks_waits_for_the_restart_that_its_agent_waits_for() {
             check(&ran, 0, &["1000/grow-filesystem", "1000/mount:/srv/data", "1000/feature:install_docker"]);
             let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
             check(&plan, 0, &[]);
-            assert!(!plan.err.contains("left open") && !scene.conf(1000).contains("PENDING"), "{case}: {}", plan.err);
+            assert!(
+                !plan.err.contains("waits until then") && !scene.conf(1000).contains("PENDING"),
+                "{case}: {}",
+                plan.err
+            );
         }
     }
 }

@@ -113,7 +113,7 @@ fn the_operating_system_cannot_be_named_on_the_command_line() {
         check(&scene.phoenix(&["plan", "--allow-host-path", path]), 4, &["belongs to the operating system"]);
     }
     for path in ["srv", "", "/srv/../etc", "./srv"] {
-        check(&scene.phoenix(&["plan", "--allow-host-path", path]), 4, &["no absolute path of plain parts"]);
+        check(&scene.phoenix(&["plan", "--allow-host-path", path]), 4, &["not an absolute path of plain parts"]);
     }
 }
 

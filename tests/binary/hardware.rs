@@ -193,8 +193,8 @@ fn a_guest_without_an_agent_is_left_alone() {
         is_done(scene, case);
         scene.meddle(1000, |conf| conf.replace("agent: enabled=1\n", ""));
         is_done(scene, case);
-        check(&scene.phoenix(&["status"]), 0, &["not asked", "1 as declared and well"]);
-        // Nobody is accused of having switched it off: the file never asked for it.
+        check(&scene.phoenix(&["status"]), 0, &["not asked", "1 up to date and healthy"]);
+        // The agent is no drift: the file never asked for it.
         scene.declare(&keys("").replace("running", "agent"));
         let asked = scene.phoenix(&["plan"]);
         check(&asked, 0, &["guest_agent off → on"]);

@@ -106,7 +106,7 @@ fn an_import_under_way_is_waited_for() {
     scene.set_conf(1000, &half);
     fs::write(scene.node().join("ps"), "perl /usr/sbin/qm set 1000 --scsi0 local-zfs:0,import-from=/srv/x.img\n")
         .unwrap();
-    let says = "the import of an image into it, begun by an earlier run, is still at work: apply waits";
+    let says = "the import of an image into it, started by an earlier run, is still at work: apply waits";
     check(&scene.phoenix(&["plan"]), 0, &[says]);
     let mut waiting = scene.begin();
     assert!(waiting.waits_for("the clone or import into VM 1000 that an earlier run began"));
@@ -251,7 +251,11 @@ fn an_image_that_is_too_large_is_refused_before_the_vm_is_made() {
         let reached = Place::Here.scene(&config);
         for scene in [&scene, &*reached] {
             let ran = scene.apply();
-            check(&ran, 6, &["has 2G, wished are 1 GiB: a disk never shrinks", "set `boot_disk_size_gb` to 2 or more"]);
+            check(
+                &ran,
+                6,
+                &["the disk in the image is 2G and cannot shrink to 1 GiB", "set `boot_disk_size_gb` to 2 or more"],
+            );
             assert_eq!(ids(&ran.events, "action_failed"), ["1000/create-from-image"], "{}", ran.out);
             assert!(!scene.node().join("qemu-server/1000.conf").exists(), "something was made");
             scene.declare(&config.replace(r#""boot_disk_size_gb":1"#, r#""boot_disk_size_gb":2"#));
@@ -279,7 +283,11 @@ fn a_raw_image_is_measured() {
     }]});
     let (scene, reached) = (Scene::with_node(&config.to_string()), Place::Here.scene(&config.to_string()));
     for scene in [&scene, &*reached] {
-        check(&scene.apply(), 6, &["has 1073742336, wished are 1 GiB", "set `boot_disk_size_gb` to 2 or more"]);
+        check(
+            &scene.apply(),
+            6,
+            &["the disk in the image is 1073742336 and cannot shrink to 1 GiB", "set `boot_disk_size_gb` to 2 or more"],
+        );
     }
 }
 
@@ -298,7 +306,7 @@ fn a_vmid_that_is_only_reserved_is_told_and_left_alone() {
         let ran = scene.apply();
         check(&ran, 1, &[if reserved { "the VMID is only reserved" } else { "the VMID is taken by the VM" }]);
         if reserved {
-            check(&ran, 1, &["`qm unlock 1000`, then `qm destroy 1000`"]);
+            check(&ran, 1, &["`qm unlock 1000`, then `qm destroy 1000 --purge 1"]);
         }
         assert_eq!(scene.conf(1000), conf, "it was touched");
     }

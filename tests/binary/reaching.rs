@@ -298,7 +298,7 @@ fn ssh_takes_the_place_of_phoenix() {
             (&["off"][..], 1, "VM 1003 `off` cannot be reached: it does not run, and has no fixed address"),
             (&["eu"], 4, "no declared VM has the VMID or name `eu`"),
             (&["we"], 4, "did you mean `web`?"),
-            (&["web", "--user=-oProxyCommand=x"], 4, "is no user"),
+            (&["web", "--user=-oProxyCommand=x"], 4, "is not the name of a user"),
             (&["--", "-oProxyCommand=x"], 4, "required"),
         ] {
             let (exit, out, err) = ssh(scene, arguments);

@@ -93,7 +93,7 @@ fn what_forbids_a_snapshot_is_told_before() {
     check(
         &scene.phoenix(&APPLY),
         1,
-        &["no snapshot can be taken: scsi0 (local:1000/vm-1000-disk-0.raw) is no qcow2 file"],
+        &["no snapshot can be taken: scsi0 (local:1000/vm-1000-disk-0.raw) is not a qcow2 file"],
     );
     scene.declare(&config);
     check(&scene.phoenix(&APPLY), 1, &["the boot disk moves, and a snapshot would stay where it was"]);
@@ -128,7 +128,9 @@ fn a_snapshot_task_that_was_killed_is_told_with_what_helps() {
         ("snapshot", "`qm unlock 1000`, then `qm delsnapshot 1000 phoenix_0123456789abcdef --force`"),
         ("snapshot-delete", "`qm unlock 1000`, then `qm delsnapshot 1000 phoenix_0123456789abcdef --force`"),
         ("rollback", "`qm unlock 1000`, then go back again (`phoenix rollback 1000`"),
-        ("backup", "wait until what holds the lock has ended"),
+        ("backup", "wait until the backup has ended; if its task was killed, `qm unlock 1000`"),
+        ("suspended", "`qm resume 1000` wakes it; then plan again"),
+        ("migrate", "wait until the migration has ended"),
     ] {
         let locked = conf.replace("\nmemory:", &format!("\nlock: {lock}\nmemory:"));
         scene.set_conf(1000, &format!("{locked}{half}"));
@@ -160,7 +162,7 @@ fn a_run_that_fails_keeps_its_snapshot_and_the_way_back_works() {
     let before = scene.bytes();
     for (words, code, says) in [
         (&["rollback", "1000"][..], 4, "give `--yes-rollback web`"),
-        (&["rollback", "1000", "--yes-rollback", "other"], 4, "the plan also takes back 1000 `web`; nothing was done"),
+        (&["rollback", "1000", "--yes-rollback", "other"], 4, "the plan also rolls back 1000 `web`; nothing was done"),
         (&["rollback", "1000", "--to", "nosuch", "--yes-rollback", "web"], 1, "there is no snapshot `nosuch`"),
         (&["rollback", "9000", "--yes-rollback", "x"], 1, "which phoenix did not make"),
         (&["rollback", "4000", "--yes-rollback", "x"], 1, "VM 4000: there is no such VM"),

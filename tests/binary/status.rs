@@ -36,7 +36,7 @@ fn from_nothing_to_well() {
     let shown = scene.phoenix(&["status"]);
     assert_eq!(shown.code, Some(0));
     let words = shown.out.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("2 of 2") && words.contains("2 as declared and well."), "{}", shown.out);
+    assert!(words.contains("2 of 2") && words.contains("2 up to date and healthy."), "{}", shown.out);
     assert!(words.contains("2 virtual machines on embedded node at .phoenix/node (simulated)"), "{}", shown.out);
     assert!(shown.out.lines().all(|line| line.chars().count() <= 80), "{}", shown.out);
 }
@@ -136,7 +136,7 @@ fn a_narrow_table_stays_a_table() {
     let scene = Scene::with_node(&CONFIG.replace("\"plain\"", "\"a-name-that-is-longer-than-most-names-are\""));
     let shown = scene.phoenix(&["status"]).out;
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
-    assert!(shown.starts_with("VM   name "), "{shown}");
+    assert!(shown.starts_with("Target  embedded node at ") && shown.contains("\n\nVM   name "), "{shown}");
     assert!(shown.contains("declared state  agent drift pending features problems"), "{shown}");
     assert!(shown.contains("1001 a-name-that-is-longer-than-most-names-are\n  next apply  create\n"), "{shown}");
 }

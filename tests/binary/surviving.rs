@@ -42,7 +42,7 @@ fn outcome<'e>(events: &'e [Value], id: &str) -> &'e Value {
 #[test]
 fn a_clone_that_works_on_is_waited_for_and_gone_on_from() {
     let told = "creating a clone of VM 9000 with ID 1000\n";
-    let known = "the clone into it, begun by an earlier run, is still at work: apply waits";
+    let known = "the clone into it, started by an earlier run, is still at work: apply waits";
     let unknown = "half made by an earlier run, and a clone is at work whose target is not known";
     let whole = cloned("die-after").conf(1000);
     for place in PLACES.into_iter().filter(|place| place.is_possible()) {
@@ -138,7 +138,7 @@ fn a_move_that_works_on_is_waited_for_and_gone_on_from() {
             let case = format!("{place:?}, {ends}");
             let scene = moving(place);
             let held = task(&scene, "qmmove", 1000, "");
-            let says = "the move of the boot disk, begun by an earlier run, is still at work: apply waits";
+            let says = "the move of the boot disk, started by an earlier run, is still at work: apply waits";
             check(&scene.phoenix(&["plan"]), 0, &[says]);
             let before = scene.conf(1000);
             let mut waiting = scene.begin();

@@ -115,16 +115,16 @@ fn allowed(world: &World) {
     fs::remove_file(world.path(file)).unwrap();
     world.write("root/tank/allow.json", r#"{ "host_paths": ["/tank"] }"#);
     symlink(world.path("root/tank/allow.json"), world.path(file)).unwrap();
-    broken("it is no regular file");
+    broken("it is not a regular file");
     fs::remove_file(world.path(file)).unwrap();
     fs::create_dir(world.path(file)).unwrap();
-    broken("it is no regular file");
+    broken("it is not a regular file");
     fs::remove_dir_all(world.path("root/etc/phoenix")).unwrap();
     // The directory counts as it is, too.
     mode("root/tank", 0o755);
     mode("root/tank/allow.json", 0o644);
     symlink(world.path("root/tank"), world.path("root/etc/phoenix")).unwrap();
-    broken("its directory is no directory");
+    broken("its directory is not a directory");
     fs::remove_file(world.path("root/etc/phoenix")).unwrap();
 }
 

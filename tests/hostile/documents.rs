@@ -99,7 +99,7 @@ fn every_text_of_a_saved_plan_is_inert_in_every_face() {
             fill(&mut value, "", text);
             let document: PlanDocument = serde_json::from_value(value).unwrap();
             let told = PlanDocument::read(&serde_json::to_string(&document.sealed()).unwrap()).unwrap_err().to_string();
-            assert!(told.starts_with("it is no saved plan: ") && !told.contains(is_unsafe), "{told}");
+            assert!(told.starts_with("it is not a saved plan: ") && !told.contains(is_unsafe), "{told}");
             let about = About { label: document.target.label.clone(), simulated: true };
             for width in [40, 80, 200] {
                 let style = Style { color: false };

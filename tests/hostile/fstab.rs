@@ -271,7 +271,7 @@ fn the_end_of_a_script_is_told_apart() {
         ("timeout", "had not ended after 1770 s, and systemd ended it"),
         ("oom-kill", "ran out of memory"),
         ("signal", "systemd ended the script: signal"),
-        ("success", "somebody ended it"),
+        ("success", "another process ended it"),
     ] {
         cell.write("result", result);
         assert!(said().unwrap_err().what.contains(words), "{result}");
@@ -280,7 +280,7 @@ fn the_end_of_a_script_is_told_apart() {
     assert!(said().unwrap_err().what.contains("the guest was restarted while the script ran"));
     // A copy of the disk in another VM knows nothing of it.
     cell.write("lib/phoenix/runs/try-d1/uuid", "another");
-    assert!(said().unwrap_err().what.contains("somebody ended it"));
+    assert!(said().unwrap_err().what.contains("another process ended it"));
 }
 
 #[test]

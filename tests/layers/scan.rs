@@ -11,11 +11,12 @@ pub(crate) struct Mention {
 /// One file.
 pub(crate) struct Source {
     module: Vec<String>,
-    tokens: Vec<Token>,
+    pub(crate) tokens: Vec<Token>,
 }
 
-struct Token {
-    line: usize,
+/// A word, `::`, or another character.
+pub(crate) struct Token {
+    pub(crate) line: usize,
     text: String,
 }
 
@@ -255,7 +256,7 @@ fn blank(text: &str) -> String {
 }
 
 /// How many characters from `at` on are a comment or a literal; 0: none.
-fn skipped(chars: &[char], at: usize) -> usize {
+pub(crate) fn skipped(chars: &[char], at: usize) -> usize {
     let rest = &chars[at..];
     let after_word = at > 0 && (chars[at - 1].is_alphanumeric() || chars[at - 1] == '_');
     match rest {

@@ -175,8 +175,8 @@ pub(super) fn addresses(interfaces: Vec<Interface>) -> Vec<GuestAddress> {
 pub(super) fn explained(mut fault: Fault) -> Fault {
     let has = |words: &[&str]| words.iter().any(|word| fault.what.contains(word));
     let (kind, hint) = if has(&["No QEMU guest agent configured"]) {
-        let hint = "the VM runs without an agent: plan again, it is switched on in the configuration; what then waits \
-                    for a restart takes effect with `--restart`";
+        let hint = "the VM runs without a guest agent: plan again; apply switches it on, and `--restart` restarts the \
+            VM for it";
         (FaultKind::Refused, hint)
     } else if has(&["guest-exec"])
         && has(&["has been disabled", "has been blacklisted", "not been allowed", "is not allowed"])
@@ -192,7 +192,7 @@ pub(super) fn explained(mut fault: Fault) -> Fault {
         (FaultKind::Refused, "phoenix needs a guest with /bin/sh: is this a Linux guest?")
     } else if has(&["Invalid parameter 'pid'"]) {
         // The agent forgot the program: it was restarted, or another program took the answer.
-        (FaultKind::Garbled, "the agent forgets what it runs: does something in the guest restart it again and again?")
+        (FaultKind::Garbled, "the agent forgot what it runs: does something in the guest keep restarting it?")
     } else {
         return fault;
     };

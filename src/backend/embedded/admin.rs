@@ -108,7 +108,7 @@ pub(super) fn vacant(dir: &Path) -> Result<(), Fault> {
     let names = files::names(dir)?;
     match names.first() {
         Some(name) if !names.iter().any(|name| name == MAKING) => {
-            let what = format!("{} is no embedded node, and not empty: it holds `{name}`", dir.display());
+            let what = format!("{} is not an embedded node, and not empty: it holds `{name}`", dir.display());
             let hint = "name an empty directory, or one that does not exist";
             Err(Fault::harmless(FaultKind::Refused, what).hint(hint))
         }
@@ -270,7 +270,7 @@ impl Embedded {
     /// a task runs. QEMU guests are stopped. What people put beside the node's files stays.
     pub fn reset(dir: &Path) -> Result<(), Fault> {
         let Some(settings) = Settings::read(dir)? else {
-            let what = format!("{} is no embedded node: nothing was removed", dir.display());
+            let what = format!("{} is not an embedded node: nothing was removed", dir.display());
             return Err(Fault::harmless(FaultKind::Refused, what));
         };
         let making = files::lock(&dir.join(MAKING), Deadline::after(WAIT))?;

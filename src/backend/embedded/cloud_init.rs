@@ -61,7 +61,9 @@ impl Embedded {
             Drive::There(volume) => {
                 return Err(Fault::harmless(FaultKind::Missing, format!("volume '{volume}' does not exist")));
             }
-            Drive::Import { .. } => return Err(Fault::harmless(FaultKind::Refused, "an image is no cloud-init drive")),
+            Drive::Import { .. } => {
+                return Err(Fault::harmless(FaultKind::Refused, "an image is not a cloud-init drive"));
+            }
             Drive::New(id) => {
                 let on = usable(&storages, id, SIZE)?;
                 let new = format!("{id}:");

@@ -58,7 +58,7 @@ impl Reader {
     pub(super) fn read(&mut self, path: &Path) -> Result<Option<&str>, Fault> {
         // What is no file may have no end, or wait for ever.
         match fs::metadata(path) {
-            Ok(meta) if !meta.is_file() => return Err(unread(path)(odd("it is no regular file"))),
+            Ok(meta) if !meta.is_file() => return Err(unread(path)(odd("it is not a regular file"))),
             Ok(meta) if meta.len() > LARGEST => return Err(unread(path)(too_large())),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -233,10 +233,10 @@ mod tests {
         check("node.json: it is larger than 64 MiB");
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
-        check("node.json: it is no regular file");
+        check("node.json: it is not a regular file");
         std::fs::remove_file(&path).unwrap();
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
-        check("node.json: it is no regular file");
+        check("node.json: it is not a regular file");
     }
 }

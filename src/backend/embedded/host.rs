@@ -54,7 +54,7 @@ impl Embedded {
             return Err(Fault::harmless(FaultKind::Missing, "there is no program `exportfs`"));
         }
         if let Some(entry) = entries.iter().find(|entry| entry.client.parse::<IpAddr>().is_err()) {
-            return Err(refused(format!("`{}` is no address", entry.client)));
+            return Err(refused(format!("`{}` is not an address", entry.client)));
         }
         // A link on the way is refused: it could be another one by the time the directory is mounted.
         for entry in entries {

@@ -133,7 +133,7 @@ fn image_size(path: &Path) -> Result<u64, Fault> {
             return Err(Fault::harmless(FaultKind::Missing, what).hint("paths of images are the node's"));
         }
         Ok(meta) if !meta.is_file() => {
-            let what = format!("{} is no regular file of the node", path.display());
+            let what = format!("{} is not a regular file of the node", path.display());
             return Err(Fault::harmless(FaultKind::Refused, what));
         }
         Ok(_) => {}

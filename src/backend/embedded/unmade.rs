@@ -25,7 +25,7 @@ impl Embedded {
     pub(super) fn make(&self) -> Result<(), Fault> {
         let settings = admin::open(&self.dir, self.guests)?;
         if self.unmade && settings != self.settings {
-            let what = format!("another process made {} meanwhile, and otherwise", self.dir.display());
+            let what = format!("another process made {} in the meantime, with other settings", self.dir.display());
             return Err(Fault::harmless(FaultKind::Stale, what).hint("plan again"));
         }
         Ok(())

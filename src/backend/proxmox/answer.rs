@@ -116,7 +116,8 @@ pub(in crate::backend) fn hint(kind: FaultKind, said: &str, asked_for: Option<&s
     }
     if has(said, &NO_QUORUM) {
         return Some(
-            "the cluster has no quorum, or /etc/pve cannot be written for another reason: `pvecm status` on the node tells"
+            "the cluster has no quorum, or /etc/pve cannot be written for another reason: `pvecm status` on the node \
+                shows which"
                 .to_owned(),
         );
     }
@@ -133,7 +134,7 @@ pub(in crate::backend) fn hint(kind: FaultKind, said: &str, asked_for: Option<&s
     if has(said, &NO_SPACE) {
         Some(format!("free space on {storage}, or name another one in `boot_disk_storage`"))
     } else if has(said, &STORAGE_DOWN) {
-        Some(format!("{storage} is not active on the node: `pvesm status` tells; mount or enable it, then apply again"))
+        Some(format!("{storage} is not active on the node, see `pvesm status`: mount or enable it, then apply again"))
     } else if has(said, &["storage '"]) && kind == FaultKind::Missing {
         Some(format!("{storage} is not in the node's storage.cfg: `pvesm status` lists what is"))
     } else {

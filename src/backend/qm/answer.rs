@@ -20,7 +20,7 @@ const NO_PROGRAM: [&str; 2] = ["No such file or directory", "not found"];
 /// text tells which.
 pub(super) fn fault(command: &Command, output: &Output) -> Fault {
     if KILLED.contains(&output.status) {
-        // Whatever it said, it did not come to its end.
+        // Whatever it said, it did not finish.
         let effect = if command.changes { Effect::Maybe } else { Effect::None };
         let what = format!("`{}` was killed on the node", command.words());
         return Fault { effect, ..Fault::harmless(FaultKind::Unreachable, what) };

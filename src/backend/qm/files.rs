@@ -120,7 +120,7 @@ impl Qm {
 
     pub(super) fn write_exports(&self, vm: VmId, entries: &[ExportEntry], deadline: Duration) -> Result<(), Fault> {
         if let Some(entry) = entries.iter().find(|entry| entry.client.parse::<IpAddr>().is_err()) {
-            return Err(Fault::harmless(FaultKind::Refused, format!("`{}` is no address", entry.client)));
+            return Err(Fault::harmless(FaultKind::Refused, format!("`{}` is not an address", entry.client)));
         }
         let dir = format!("{}/etc/exports.d", self.layout.root);
         let file = Export::file_name(vm);

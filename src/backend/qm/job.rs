@@ -50,7 +50,7 @@ of() {
 ours() {
   for part in "${1%/*}" "$1"; do
     if [ -L "$part" ] || [ "$(stat -c %u -- "$part")" != "$(id -u)" ]; then
-      echo "$part is a symbolic link, or belongs to somebody else" >&2
+      echo "$part is a symbolic link, or belongs to another user" >&2
       return 1
     fi
   done
@@ -181,7 +181,8 @@ impl Qm {
         let mut output = self.runner.run(&waiter).map_err(|mut fault| {
             if fault.kind == FaultKind::TimedOut {
                 let seconds = command.deadline.as_secs();
-                fault.what = format!("`{words}` did not end within {seconds} s; it goes on on {}", self.runner.place());
+                fault.what =
+                    format!("`{words}` did not end within {seconds} s; it is still running on {}", self.runner.place());
             }
             fault
         })?;
@@ -204,7 +205,10 @@ impl Qm {
                 Err(Fault::harmless(FaultKind::Failed, format!("`{words}` could not be started: {said}")))
             }
             None => {
-                let what = format!("nobody waits for `{words}` any more: exit status {} {said}", output.status);
+                let what = format!(
+                    "the process that waited for `{words}` on the node is gone: exit status {} {said}",
+                    output.status
+                );
                 Err(Fault::uncertain(FaultKind::Unreachable, what.trim_end()))
             }
         }

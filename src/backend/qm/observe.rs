@@ -197,7 +197,7 @@ fn allowed(files: &Files) -> Allowed {
         Some(Guarded { owner: owner.parse().ok()?, mode: u32::from_str_radix(mode, 16).ok()? })
     };
     let (Ok(user), Some(directory), Some(file)) = (user.parse(), next(), next()) else {
-        return Allowed::broken("the node does not say whose it is".to_owned());
+        return Allowed::broken("the node does not say who owns it".to_owned());
     };
     match (Allowed::distrust(directory, file, user), files.get("allow.json")) {
         (Some(distrusted), _) => distrusted,
@@ -220,7 +220,7 @@ fn text(files: &Files, name: &str) -> String {
 fn answered(files: &Files, name: &str) -> Result<(), Fault> {
     let error = text(files, &format!("{name}.err"));
     if files.contains_key(&format!("{name}.failed")) {
-        let what = format!("the node does not tell its {name}: {}", error.trim());
+        let what = format!("the node does not report its {name}: {}", error.trim());
         if text(files, &format!("{name}.failed")).trim().parse() == Ok(answer::NOT_FOUND) {
             return Err(answer::no_program(what));
         }

@@ -111,7 +111,7 @@ pub(in crate::cli) struct Apply {
     /// PLAN, the saved plan must have this hash.
     #[arg(long, value_name = "HASH", value_parser = whole_hash)]
     pub(in crate::cli) expect: Option<String>,
-    /// Carry out this saved plan, without asking; a VM that moved since is left alone.
+    /// Carry out this saved plan, without asking; a VM that changed since then is left alone.
     #[arg(value_name = "PLAN", conflicts_with_all = ["only", "exclude", "Options", "Allowing"])]
     pub(in crate::cli) plan: Option<PathBuf>,
 }
@@ -177,8 +177,8 @@ pub(in crate::cli) struct Rollback {
     /// Name of the snapshot, where a VM has several.
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) to: Option<String>,
-    /// Agree that the VM of this VMID, or of this name if no other one of the plan has it, goes back; every one must be
-    /// named.
+    /// Agree that the VM of this VMID, or of this name if no other one of the plan has it, is rolled back; every one
+    /// must be named.
     #[arg(long = "yes-rollback", value_name = "VM", value_delimiter = ',')]
     pub(in crate::cli) agreed: Vec<String>,
     #[command(flatten)]

@@ -25,7 +25,7 @@ pub(in crate::cli) struct Ssh {
     /// The VM: VMID or name.
     #[arg(value_name = "VM")]
     pub(in crate::cli) vm: String,
-    /// Who to be there; without it, the user that the config declares, else the one that ssh takes.
+    /// User to log in as; without it, the user that the config declares, else the one that ssh takes.
     #[arg(long, short = 'l', value_name = "USER")]
     pub(in crate::cli) user: Option<String>,
     /// What to run there instead of a shell; ssh hands it to the guest's shell, its words parted by spaces.

@@ -64,5 +64,5 @@ pub(crate) struct RawCloudImage {
     pub(in crate::config) sha256: Option<String>,
 }
 
-/// A key that nobody has.
+/// A key whose private half does not exist.
 const EXAMPLE_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@desk";

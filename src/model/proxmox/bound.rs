@@ -167,7 +167,7 @@ fn hot_memory(options: Options<'_>, vm: Sizes) -> Vec<Bound> {
     } else if let Some(step) = dimm(vm.memory).filter(|step| !(vm.memory - STATIC).is_multiple_of(*step)) {
         found.push(at_start(
             &["hotplug", "memory"],
-            format!("{why} takes memory in steps of {step} MiB; {} MiB are none", vm.memory),
+            format!("{why} takes memory in steps of {step} MiB, and {} MiB is not a multiple of that", vm.memory),
             &format!("make it a multiple of {step}, {out}"),
             format!("memory size ({}) must be aligned to {step} for hotplugging", vm.memory),
         ));
@@ -214,7 +214,7 @@ fn huge_pages(options: Options<'_>, vm: Sizes) -> Vec<Bound> {
     } else {
         format!("Memory size {} is not a multiple of the requested hugepages size {size}", vm.memory)
     };
-    let what = format!("`hugepages` are of {size} MiB, and {} MiB of memory are no multiple of that", vm.memory);
+    let what = format!("`hugepages` are of {size} MiB, and {} MiB of memory is not a multiple of that", vm.memory);
     vec![at_start(&["hugepages", "memory"], what, &format!("make the memory a multiple of {size}"), words)]
 }
 

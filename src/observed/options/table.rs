@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::edit::Edit;
 use super::row::{Kept, Row};
 use super::taking::{Taking, at_once, at_restart};
-use super::value::{Value, Wish};
+use super::value::{Value, Wish, gib};
 use crate::model::{ActionKind, DesiredVm, Disruption, GIB, Key, OsType};
 use crate::observed::{Net, PropertyString, VmObserved};
 
@@ -18,21 +18,21 @@ pub(super) static VALUES: &[Row] = &[
         read: |live| Some(Value::text(live.os_type.as_deref().unwrap_or(OsType::Other.as_str()))),
         wish: |vm, _| Wish::Value(Value::text(vm.os_type.as_str())),
         write: |_, value, edit| put(edit, "ostype", value),
-        uptake: |taking| at_restart(taking, "the machine type is fixed while it runs"),
+        uptake: |taking| at_restart(taking, "the machine type cannot change while the VM runs"),
         ..Row::of(Key::OsType, &["ostype"])
     },
     Row {
         read: |live| Some(Value::Number(live.cpu_sockets.into())),
         wish: |vm, _| Wish::Value(Value::Number(vm.cpu_sockets.into())),
         write: |_, value, edit| put(edit, "sockets", value),
-        uptake: |taking| at_restart(taking, "sockets are fixed while it runs"),
+        uptake: |taking| at_restart(taking, "sockets cannot change while the VM runs"),
         ..Row::of(Key::CpuSockets, &["sockets"])
     },
     Row {
         read: |live| Some(Value::Number(live.cpu_cores.into())),
         wish: |vm, _| Wish::Value(Value::Number(vm.cpu_cores.into())),
         write: |_, value, edit| put(edit, "cores", value),
-        uptake: |taking| at_restart(taking, "cores are fixed while it runs"),
+        uptake: |taking| at_restart(taking, "cores cannot change while the VM runs"),
         ..Row::of(Key::CpuCores, &["cores"])
     },
     Row {
@@ -49,10 +49,7 @@ pub(super) static VALUES: &[Row] = &[
         step: ActionKind::ResizeDisk,
         read: |live| Some(Value::Bytes(live.boot_disk.as_ref()?.size?)),
         wish: disk_size,
-        uptake: |taking| {
-            let device = taking.live.boot_disk.as_ref().map_or("", |disk| disk.device.as_str());
-            (at_once(taking, "").0, Cow::Owned(format!("grows {device}")))
-        },
+        uptake: disk_grows,
         ..Row::of(Key::BootDiskSizeGb, &[])
     },
     Row {
@@ -208,7 +205,7 @@ fn connected<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
 /// Another card takes the place of the one that is there.
 fn plugged<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     if !taking.capabilities.plugs_network {
-        at_restart(taking, "network cards stay while it runs")
+        at_restart(taking, "network cards cannot change while the VM runs")
     } else if taking.live.running {
         (Disruption::Network, Cow::Borrowed("net0 is unplugged and plugged again; its MAC address stays"))
     } else {
@@ -230,6 +227,15 @@ fn disk_size<'a>(vm: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
     let uuid = live.uuid.as_deref().unwrap_or_default();
     let taken_over = vm.adopt.as_ref().is_some_and(|adopt| adopt.eq_ignore_ascii_case(uuid));
     if taken_over && now.div_ceil(GIB) == u64::from(vm.boot_disk_size_gb) { Wish::Leave } else { wished }
+}
+
+/// What a disk that grows takes of its storage, for good.
+fn disk_grows<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
+    let (disruption, nothing) = at_once(taking, "");
+    let Some(disk) = &taking.live.boot_disk else { return (disruption, nothing) };
+    let more = (u64::from(taking.desired.boot_disk_size_gb) * GIB).saturating_sub(disk.size.unwrap_or_default());
+    let note = format!("{} grows by {} GiB, and cannot shrink again", disk.device, gib(more));
+    (disruption, Cow::Owned(note))
 }
 
 /// What happens to a disk that moves, and to what it leaves behind.

@@ -56,7 +56,7 @@ pub(super) fn named(value: &impl Serialize) -> String {
 fn unread(error: &serde_json::Error) -> Broken {
     // Whatever is not seen is escaped; quotes are not.
     let shown = |c: char| if "\"'\\".contains(c) { c.to_string() } else { c.escape_debug().to_string() };
-    Broken(format!("it is no saved plan: {}", error.to_string().chars().map(shown).collect::<String>()))
+    Broken(format!("it is not a saved plan: {}", error.to_string().chars().map(shown).collect::<String>()))
 }
 
 impl PlanDocument {
@@ -99,17 +99,17 @@ impl PlanDocument {
                 );
                 return Err(broken(what));
             }
-            None => return Err(broken("it is no saved plan: it has no `format_version`".to_owned())),
+            None => return Err(broken("it is not a saved plan: it has no `format_version`".to_owned())),
         }
         let document: Self = serde_json::from_str(text).map_err(|error| unread(&error))?;
         document.shape()?;
         if digest(value) != document.digest {
             return Err(broken(
-                "it was changed or damaged since it was saved: its content does not fit its digest".to_owned(),
+                "it was changed or damaged since it was saved: its content does not match its digest".to_owned(),
             ));
         }
         if document.agreed() != document.hash {
-            return Err(broken("it contradicts itself: its plan does not fit its hash".to_owned()));
+            return Err(broken("it contradicts itself: its plan does not match its hash".to_owned()));
         }
         let mut vms = BTreeSet::new();
         if let Some(twice) = document.vms.iter().find(|vm| !vms.insert(vm.vm)) {
@@ -117,7 +117,7 @@ impl PlanDocument {
         }
         let summary = DocumentSummary { declared: document.summary.declared, ..DocumentSummary::of(&document.vms) };
         if summary != document.summary {
-            return Err(broken("it contradicts itself: its counts do not fit its virtual machines".to_owned()));
+            return Err(broken("it contradicts itself: its counts do not match its virtual machines".to_owned()));
         }
         Ok(document)
     }
@@ -125,7 +125,7 @@ impl PlanDocument {
     /// Whether everything that is no text for people has the shape that phoenix gives it.
     fn shape(&self) -> Result<(), Broken> {
         let wrong = |what: &str, text: &str| {
-            Err(Broken(format!("it is no saved plan: `{}` is no {what}", text.escape_default())))
+            Err(Broken(format!("it is not a saved plan: `{}` is not a {what}", text.escape_default())))
         };
         let fingerprints = self.vms.iter().map(|vm| &vm.fingerprint);
         for digest in
@@ -136,7 +136,7 @@ impl PlanDocument {
             }
         }
         if !matches!(self.request.goal, Goal::Config { .. }) {
-            return Err(Broken("it is no saved plan: only what `phoenix plan` planned is saved".to_owned()));
+            return Err(Broken("it is not a saved plan: only what `phoenix plan` planned is saved".to_owned()));
         }
         for DocumentProblem { severity, code, .. } in &self.problems {
             if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {

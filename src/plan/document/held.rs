@@ -28,7 +28,7 @@ impl PlanDocument {
         }
         let whole = (&self.project, self.summary.declared);
         (whole != (&now.project, now.summary.declared))
-            .then(|| "the plan says otherwise of its project than the config".to_owned())
+            .then(|| "the plan and the config disagree about the project or the number of its VMs".to_owned())
     }
 
     /// The VMs of which something else would be done than this plan says and shows, seen against a plan that is made

@@ -7,6 +7,7 @@ use super::draft::Draft;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Key, Outcome, Record, is_noted};
 use crate::plan::Scene;
+use crate::plan::staging::Staging;
 use crate::plan::verified::Verified;
 use crate::plan::{Action, FeatureStep, StageStep, Step, codes, diff, preflight};
 
@@ -88,13 +89,13 @@ impl Draft {
             () if record.staged.is_empty() => Some("nothing is staged yet"),
             () if changed => Some("a script changed"),
             () if record.staged != *staged => Some("what lies beside the scripts changed"),
-            () if moved => Some("the channel moved"),
+            () if moved => Some("the volume of the scripts changed"),
             () if features.any_to_run(vm) => Some("a feature runs again"),
             () => None,
         };
         if let Some(reason) = reason {
             let outcome = if record.staged.is_empty() { Outcome::Create } else { Outcome::Update };
-            let (channel, files) = (Arc::clone(channel), staging.files(vm, scene.desired));
+            let (channel, files) = (Arc::clone(channel), Staging::files(vm, record, mounts, scene.desired));
             self.does(Step::StageScripts(Box::new(StageStep { channel, files })), outcome, reason);
             if outcome == Outcome::Update && self.leaves_open().is_none() {
                 self.finds(preflight::utilities(vm, record, staged));
@@ -104,9 +105,9 @@ impl Draft {
         }
         for feature in &vm.features {
             let (outcome, reason, note) = match features.standing(&feature.name) {
-                Standing::Ran => (Outcome::NoOp, "it ran to success", ""),
+                Standing::Ran => (Outcome::NoOp, "it ran successfully", ""),
                 Standing::Changed => (Outcome::Update, "its script changed", "its script changed: it runs again"),
-                Standing::Again => (Outcome::Update, "somebody asks for it", "it runs again, as asked for"),
+                Standing::Again => (Outcome::Update, "`--rerun` asks for it", "it runs again, as asked for"),
                 Standing::Lost => {
                     let note = "its result is gone from the guest: it runs again";
                     (Outcome::Update, "its result is gone from the guest", note)

@@ -57,7 +57,7 @@ impl Draft {
                 let step = self.configures(case, steps.fresh);
                 self.push(Action::does(step, acting, reason).costing(disruption));
             }
-            None => self.idle(ActionKind::Configure, "values are as wished"),
+            None => self.idle(ActionKind::Configure, "values are up to date"),
         }
         if !disk_first {
             self.disk(case, steps);

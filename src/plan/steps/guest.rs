@@ -68,7 +68,7 @@ pub(super) fn left_open(facts: &Facts<'_>) -> Option<Diagnostic> {
             open.push(format!("feature {}", feature.name));
         }
     }
-    let what = || format!("not to run, so this is left open: {}", open.join(", "));
+    let what = || format!("`started` is false, so this waits until the VM runs: {}", open.join(", "));
     (!open.is_empty()).then(|| Diagnostic::notice(codes::LEFT_OPEN, what()).vm(vm.vm_id).about(Key::Started))
 }
 
@@ -77,7 +77,7 @@ pub(super) fn waits_for_agent(vm: VmId, open: &[String]) -> Option<Diagnostic> {
     if open.is_empty() {
         return None;
     }
-    let what = format!("the guest agent is off until the VM restarts, so this is left open: {}", open.join(", "));
+    let what = format!("the guest agent is off until the VM restarts, so this waits until then: {}", open.join(", "));
     let hint = "`phoenix apply --restart` restarts the VM and does it";
     Some(Diagnostic::notice(codes::LEFT_OPEN, what).vm(vm).hint(hint))
 }

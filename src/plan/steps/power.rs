@@ -10,7 +10,7 @@ use crate::observed::VmObserved;
 use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
 use crate::plan::volumes::{self, Resolved};
-use crate::plan::{Action, Mount, MountStep, Power, Step, VmPlan, codes, preflight};
+use crate::plan::{Action, Mount, MountStep, Power, Step, VmPlan, codes, lock};
 
 /// Plans what is to be done to the power of a VM, and says what was found.
 pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
@@ -21,7 +21,7 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> 
         return draft.into_plan(None);
     };
     draft.name.clone_from(&live.name);
-    draft.finds(preflight::lock(vm, live, scene.observed));
+    draft.finds(lock::lock(vm, live, scene.observed));
     let record = match able(live, power, scene) {
         Ok(record) if !draft.is_refused() => record,
         refused => {
@@ -35,12 +35,12 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> 
         _ => None,
     };
     if let Some(then) = against {
-        let what = format!("the file says otherwise: the next apply {then}");
+        let what = format!("the file says something else: the next apply {then}");
         let against = Diagnostic::notice(codes::POWER_AGAINST_FILE, what).vm(vm);
-        draft.finds([against.about(Key::Started).hint("`started` says whether a VM is to run")]);
+        draft.finds([against.about(Key::Started).hint("set `started` in the file to what you want")]);
     }
     draft.basis = Some(live.digest.clone());
-    let asked = "somebody asks for it";
+    let asked = "the command line asks for it";
     let does = |step, reason| Action::does(step, Outcome::Update, reason);
     let action = match (power, live.running) {
         (Power::Start, true) => Action::idle(ActionKind::Start, "the VM runs"),

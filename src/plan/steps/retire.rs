@@ -7,7 +7,7 @@ use crate::observed::{VmObserved, print_size};
 use crate::plan::Scene;
 use crate::plan::earlier::leftover;
 use crate::plan::existing::{absent, owned};
-use crate::plan::{Action, Leftover, Retired, Step, VmPlan, codes, preflight};
+use crate::plan::{Action, Leftover, Retired, Step, VmPlan, codes, lock};
 
 /// Plans that a VM goes, and says what was found. One that something stands in the way of gets no actions.
 pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
@@ -33,7 +33,7 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
     };
     draft.finds(forbidden(live, left, scene).map(|problem| problem.vm(vm)));
     if left.is_none() {
-        draft.finds(preflight::lock(vm, live, scene.observed));
+        draft.finds(lock::lock(vm, live, scene.observed));
         if declared.is_some_and(|vm| vm.protected == Some(true)) && !live.protection {
             draft.finds([protected().vm(vm)]);
         }
@@ -53,12 +53,13 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
         draft.push(destroys(Step::RemoveLeftover(left), "left over by an interrupted run"));
     } else {
         if live.running {
-            draft.push(Action::does(Step::Stop, Outcome::Update, "the VM goes").costing(Disruption::Stop));
+            draft
+                .push(Action::does(Step::Stop, Outcome::Update, "the VM is to be destroyed").costing(Disruption::Stop));
         }
         if !scene.exports.own_of(vm).is_empty() {
-            draft.does(Step::ExportShare(Vec::new()), Outcome::Destroy, "what is exported to the VM goes");
+            draft.does(Step::ExportShare(Vec::new()), Outcome::Destroy, "the VM's exports end with it");
         }
-        draft.push(destroys(Step::Destroy, "the VM goes"));
+        draft.push(destroys(Step::Destroy, "the VM is to be destroyed"));
         if declared.is_none() {
             let what = format!(
                 "only the record in its notes says that it belongs to project `{project}`, and every account with rights \

@@ -1,4 +1,4 @@
-//! A net under changes: a snapshot before a VM is disturbed, which goes when the VM is ready again; and the way back.
+//! Snapshots before changes: taken before a VM is disturbed, removed when the VM is ready again; and the way back.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, VmId, content_dig
 use crate::observed::{OWN_SNAPSHOT, VmObserved};
 use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
-use crate::plan::{Action, Step, VmPlan, codes, preflight};
+use crate::plan::{Action, Step, VmPlan, codes, lock};
 
 /// Kinds of storage whose volumes are files, of which qcow2 alone has snapshots.
 const FILES: [&str; 5] = ["dir", "nfs", "cifs", "cephfs", "glusterfs"];
@@ -30,7 +30,7 @@ pub(super) fn kept(live: &VmObserved) -> impl Iterator<Item = Diagnostic> {
             let what = format!("snapshot `{name}` is half made or half removed, and of no use");
             (what, format!("`qm delsnapshot {id} {name} --force` removes it, once no task works on it any more"))
         } else {
-            let what = format!("snapshot `{name}` is left of a run that did not come to its end");
+            let what = format!("snapshot `{name}` is left of a run that did not finish");
             (what, format!("`phoenix rollback {id}` takes the VM back to it; `qm delsnapshot {id} {name}` removes it"))
         };
         Diagnostic::notice(codes::SNAPSHOT_KEPT, what).vm(id).hint(hint)
@@ -52,7 +52,7 @@ fn refused(live: &VmObserved, scene: &Scene<'_>) -> Option<String> {
         let id = disk.volume.split(':').next().unwrap_or_default();
         let kind = scene.node(live.id).storages.get(id)?.kind.as_str();
         let raw = FILES.contains(&kind) && disk.volume.rsplit('.').next() != Some("qcow2");
-        let why = if raw { "is no qcow2 file".to_owned() } else { format!("lies on storage `{id}` of type {kind}") };
+        let why = if raw { "is not a qcow2 file".to_owned() } else { format!("lies on storage `{id}` of type {kind}") };
         (raw || WITHOUT.contains(&kind)).then(|| format!("{} ({}) {why}", disk.device, disk.volume))
     })
 }
@@ -97,7 +97,7 @@ pub(in crate::plan) fn plan_rollback(vm: VmId, to: Option<&str>, scene: &Scene<'
     };
     draft.name.clone_from(&live.name);
     draft.finds(owned(live, &scene.desired.settings.project).err().map(|problem| problem.vm(vm)));
-    draft.finds(preflight::lock(vm, live, scene.observed));
+    draft.finds(lock::lock(vm, live, scene.observed));
     let name = match chosen(live, to) {
         Ok(name) => name,
         Err(problem) => {
@@ -116,7 +116,7 @@ pub(in crate::plan) fn plan_rollback(vm: VmId, to: Option<&str>, scene: &Scene<'
     // Without it, going back fails before anything is done.
     let then = live.recorded_in(&name, &scene.desired.settings.project);
     let disruption = if live.running { Disruption::Stop } else { Disruption::None };
-    let reason = "somebody asks for it";
+    let reason = "the command line asks for it";
     let name: Arc<str> = name.into();
     let rollback = Action::does(Step::Rollback(Arc::clone(&name)), Outcome::Update, reason);
     draft.push(rollback.to(name).costing(disruption));

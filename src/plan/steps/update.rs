@@ -11,7 +11,7 @@ use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordState};
 use crate::observed::VmObserved;
 use crate::plan::staging::{self, Staging};
-use crate::plan::{Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, preflight};
+use crate::plan::{Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, lock, preflight};
 
 /// A VM of ours that is there.
 pub(super) struct Existing<'a> {
@@ -41,7 +41,7 @@ impl Draft {
         let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
         let live = shut_down.as_ref().unwrap_or(live);
         let staging = Staging::of(vm, mounts, scene.desired);
-        let record = &staging::brought_up(record, vm, scene.desired, &staging);
+        let record = &staging::brought_up(record, vm, mounts, scene.desired, &staging);
         self.changes = drift::changes(vm, live, record, scene);
         self.finds(drift::drifted(vm.vm_id, &self.changes));
         if !self.off {
@@ -80,7 +80,7 @@ impl Draft {
             fresh,
             configure,
             moves: moves.then_some(if live.running { Disruption::Live } else { Disruption::None }),
-            resize: grows.then_some("the disk is smaller than wished"),
+            resize: grows.then_some("the disk is smaller than the file says"),
             card: asks_for_card.then_some("its network card changes"),
             // A guest that has never been up grows by itself when it boots.
             grow: vm.asks_agent() && (record.grow || (grows && !fresh)),
@@ -133,9 +133,9 @@ impl Draft {
         let earlier = earlier::disk_move(live, &self.changes, scene.observed);
         if earlier.is_some() {
             self.finds([earlier::move_at_work(vm.vm_id)]);
-            self.finds(preflight::unlocked(vm.vm_id, live));
+            self.finds(lock::locked(live));
         } else {
-            self.finds(preflight::lock(vm.vm_id, live, scene.observed));
+            self.finds(lock::lock(vm.vm_id, live, scene.observed));
         }
         self.awaits(earlier);
         self.completing = completing;

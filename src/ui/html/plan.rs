@@ -58,7 +58,7 @@ fn head(plan: &PlanDocument) -> String {
         out.push_str("<p class=\"simulated\">Embedded node: no real VM would change.</p>\n");
     }
     out.push_str("<dl>\n");
-    let origin = match plan.target_origin() {
+    let origin = match plan.target.named_by(&plan.config.path) {
         None => String::new(),
         Some((words, "")) => format!(", {words}"),
         Some((words, file)) => format!(", {words} <code>{}</code>", text(file)),
@@ -69,7 +69,7 @@ fn head(plan: &PlanDocument) -> String {
     out.push_str(&fact("Config", &format!("<code>{}</code>, {machines}", text(&plan.config.path))));
     out.push_str(&fact("Plan hash", &format!("<code>{}</code>", text(&plan.hash))));
     let (at, shown) = (text(&plan.target.observed_at), text(&crate::ui::story::moment(&plan.target.observed_at)));
-    out.push_str(&fact("Looked at", &format!("<time datetime=\"{at}\">{shown}</time>")));
+    out.push_str(&fact("Read at", &format!("<time datetime=\"{at}\">{shown}</time>")));
     let selection = &plan.request.selection;
     for (name, named) in [("Only", &selection.only), ("Without", &selection.exclude)] {
         if !named.is_empty() {

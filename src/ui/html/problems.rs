@@ -23,7 +23,7 @@ pub(super) fn problems(plan: &PlanDocument) -> String {
     if !others.is_empty() {
         let open = if others.len() > MOST_SHOWN { "" } else { " open=\"\"" };
         out.push_str(&format!(
-            "<details class=\"problems\"{open}><summary>Good to know <small>{}</small></summary>\n",
+            "<details class=\"problems\"{open}><summary>Warnings and notices <small>{}</small></summary>\n",
             others.len()
         ));
         out.push_str(&format!("{}</details>\n", list(&others, &known)));

@@ -43,7 +43,7 @@ pub fn render(story: &Story) -> String {
     }
     body.push_str("</main>\n");
     let title = match story.verdict() {
-        Verdict::Refused => format!("Apply of {}: nothing was begun", story.config),
+        Verdict::Refused => format!("Apply of {}: nothing was started", story.config),
         _ => format!("Run {} on {}", story.name, story.target),
     };
     page(&title, &body)
@@ -137,7 +137,7 @@ fn failures(story: &Story) -> String {
     }
     for spared in &story.spared {
         out.push_str(&format!(
-            "<li class=\"error\"><b>!</b> <code>{}</code> moved since it was planned, and was left alone: {}</li>\n",
+            "<li class=\"error\"><b>!</b> <code>{}</code> changed since the plan, and was left alone: {}</li>\n",
             spared.vm,
             prose(&spared.what)
         ));

@@ -174,7 +174,7 @@ fn waiting(vm: &DocumentVm, out: &mut String) {
     }
     out.push_str(
         "<table class=\"waiting\"><caption>Waits since an earlier change</caption><thead><tr>\
-         <th>key</th><th>now</th><th>then</th><th>note</th></tr></thead><tbody>\n",
+         <th>key</th><th>current</th><th>planned</th><th>note</th></tr></thead><tbody>\n",
     );
     for waiting in &vm.waiting {
         out.push_str(&format!(

@@ -36,7 +36,7 @@ fn nameable<'i>(inventory: &'i InventoryDocument, format: &str) -> (Vec<&'i Inve
     let (fit, unfit): (Vec<_>, Vec<_>) = inventory.vms.iter().partition(|vm| is_host_name(&vm.name));
     let notice = |vm: &InventoryVm| {
         let name = super::text::safe(&vm.name).into_owned();
-        format!("VM {} is left out: `{name}` is no name for another host in {format}", vm.vm)
+        format!("VM {} is left out: `{name}` cannot be the name of another host in {format}", vm.vm)
     };
     (fit, unfit.into_iter().map(notice).collect())
 }

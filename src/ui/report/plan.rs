@@ -60,7 +60,7 @@ const DISRUPTIONS: [(Disruption, &str, &str); 4] = [
     (Disruption::Network, "disruption-network", "a change interrupts the network of a running VM"),
     (Disruption::Restart, "disruption-restart", "a change needs a restart of a VM"),
     (Disruption::Stop, "disruption-stop", "a change stops a VM"),
-    (Disruption::Destroy, "disruption-destroy", "a VM goes, with its disks"),
+    (Disruption::Destroy, "disruption-destroy", "a VM is destroyed, with its disks"),
 ];
 
 fn findings(plan: &PlanDocument) -> Vec<Finding<'_>> {

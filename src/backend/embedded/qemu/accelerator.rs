@@ -98,7 +98,7 @@ type Ran = Result<Duration, String>;
 /// Why KVM is not usable, from what became of the tiny guest under both.
 fn verdict(kvm: &Ran, emulated: &Ran) -> Option<String> {
     match (kvm, emulated) {
-        (Err(why), _) => Some(format!("a guest does not get going under it: {why}")),
+        (Err(why), _) => Some(format!("a guest does not start under it: {why}")),
         (Ok(kvm), Ok(emulated)) if *kvm > *emulated * 3 + Duration::from_millis(300) => {
             Some(format!("a guest takes {} ms under it, and {} ms emulated", kvm.as_millis(), emulated.as_millis()))
         }

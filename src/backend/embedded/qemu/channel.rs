@@ -118,7 +118,7 @@ pub(super) fn dial(dir: &Path, name: &str, time: Duration) -> Result<Option<(Uni
             // Somebody is served and somebody else waits already.
             Err(Errno::AGAIN) if Instant::now() < end => sleep(Duration::from_millis(20)),
             Err(Errno::AGAIN) => {
-                return Err(Fault::harmless(FaultKind::Busy, format!("{}: somebody else uses it", path.display())));
+                return Err(Fault::harmless(FaultKind::Busy, format!("{}: another process uses it", path.display())));
             }
             Err(error) => return Err(failed(error)),
         }

@@ -13,7 +13,7 @@ pub(super) type Says = (&'static str, &'static str);
 /// The answer to a line, by the first word that it holds.
 pub(super) fn words(says: &[Says], line: &str) -> String {
     let answer = says.iter().find(|(word, _)| line.contains(&format!("\"{word}\"")));
-    answer.map_or_else(|| panic!("nobody expected {line}"), |(_, answer)| (*answer).to_owned())
+    answer.map_or_else(|| panic!("unexpected: {line}"), |(_, answer)| (*answer).to_owned())
 }
 
 pub(super) struct Double {

@@ -102,7 +102,7 @@ fn judge(info: &Info) -> Result<Image, String> {
         return Err("an encrypted image".to_owned());
     }
     if data.and_then(|data| data.get("corrupt")).and_then(serde_json::Value::as_bool) == Some(true) {
-        return Err("a corrupt image, as it says itself; `qemu-img check -r all` may mend it".to_owned());
+        return Err("a corrupt image, as it says itself; `qemu-img check -r all` may repair it".to_owned());
     }
     if info.size == 0 {
         return Err("an empty disk".to_owned());

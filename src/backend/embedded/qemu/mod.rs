@@ -232,7 +232,9 @@ impl Qemu<'_> {
             return Err(off());
         }
         let dialled = channel::dial(&dir, machine::CONSOLE, LOOK).map_err(|fault| match fault.kind {
-            FaultKind::Busy => Fault { what: format!("somebody is attached to the console of VM {vm}"), ..fault },
+            FaultKind::Busy => {
+                Fault { what: format!("another terminal is attached to the console of VM {vm}"), ..fault }
+            }
             _ => fault,
         })?;
         let (stream, turn) = dialled.ok_or_else(off)?;
@@ -273,7 +275,9 @@ fn halted(vm: VmId, status: &str) -> Option<Fault> {
             "set `\"accelerator\": \"tcg\"` in the node's node.json, then `phoenix restart --force-stop` the VM",
         ),
         "guest-panicked" => (FaultKind::Failed, "is halted: its kernel has panicked", "look at its console"),
-        "paused" | "suspended" | "shutdown" => (FaultKind::AgentDown, "is halted", "somebody paused it"),
+        "paused" | "suspended" | "shutdown" => {
+            (FaultKind::AgentDown, "is halted", "another process or an administrator paused it")
+        }
         // On its way: starting, being saved or restored.
         _ => (FaultKind::AgentDown, "does not run yet", "wait a moment"),
     };

@@ -43,7 +43,7 @@ impl Subnet {
     pub(super) fn of(ipconfig: &PropertyString, own: Option<Ipv4Addr>) -> Result<Self, String> {
         let fixed = ipconfig.get("ip").filter(|ip| *ip != "dhcp");
         let gateway = match ipconfig.get("gw") {
-            Some(gateway) => Some(gateway.parse().map_err(|_| format!("`{gateway}` is no IPv4 address"))?),
+            Some(gateway) => Some(gateway.parse().map_err(|_| format!("`{gateway}` is not an IPv4 address"))?),
             None => None,
         };
         let (guest, prefix) = match fixed {
@@ -51,7 +51,7 @@ impl Subnet {
                 let parts =
                     text.split_once('/').and_then(|(ip, prefix)| Some((ip.parse().ok()?, prefix.parse().ok()?)));
                 let (ip, prefix): (Ipv4Addr, u32) =
-                    parts.ok_or_else(|| format!("`{text}` is no IPv4 address with a prefix"))?;
+                    parts.ok_or_else(|| format!("`{text}` is not an IPv4 address with a prefix"))?;
                 if !(8..=LONGEST).contains(&prefix) {
                     return Err(format!(
                         "a network of prefix {prefix}, where user-mode networking takes 8 to {LONGEST}"

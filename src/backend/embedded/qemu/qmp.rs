@@ -25,7 +25,10 @@ impl Qmp {
         let mut qmp = Self(channel);
         let greeting = qmp.0.receive().map_err(explained)?;
         if greeting.get("QMP").is_none() {
-            return Err(Fault::harmless(FaultKind::Garbled, "what answers on the socket of QEMU's monitor is no QEMU"));
+            return Err(Fault::harmless(
+                FaultKind::Garbled,
+                "what answers on the socket of QEMU's monitor is not QEMU",
+            ));
         }
         qmp.execute("qmp_capabilities", &json!({}))?;
         Ok(Some(qmp))
@@ -50,7 +53,7 @@ impl Qmp {
     pub(super) fn status(&mut self) -> Result<String, Fault> {
         let answer = self.execute("query-status", &json!({}))?;
         let status = answer.get("status").and_then(Value::as_str);
-        status.map(str::to_owned).ok_or_else(|| Fault::harmless(FaultKind::Garbled, "QEMU does not tell its status"))
+        status.map(str::to_owned).ok_or_else(|| Fault::harmless(FaultKind::Garbled, "QEMU does not report its status"))
     }
 
     /// Whether the guest has opened the port of this chardev.

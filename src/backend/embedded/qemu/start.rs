@@ -109,7 +109,7 @@ impl Qemu<'_> {
         let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));
         for disk in &machine.disks {
             let Some(path) = self.node.volumes_on_disk().file(&disk.volume, vm) else {
-                return refused(format!("{} of VM {vm} is no volume of this node: `{}`", disk.device, disk.volume));
+                return refused(format!("{} of VM {vm} is not a volume of this node: `{}`", disk.device, disk.volume));
             };
             if !path.exists() {
                 return Err(Fault::harmless(FaultKind::Missing, format!("volume '{}' does not exist", disk.volume)));

@@ -15,11 +15,11 @@ pub fn render(story: &Story, places: &Places) -> String {
     if let Some(refused) = &story.refused {
         let hint = refused.hint.as_ref().map(|hint| format!("\nhint: {}", safe(hint))).unwrap_or_default();
         let text = format!("{}{hint}", safe_lines(&refused.why));
-        annotations.push(Severity::Error, &places.mark(None, []), "nothing was begun", &text);
+        annotations.push(Severity::Error, &places.mark(None, []), "nothing was started", &text);
     }
     for spared in &story.spared {
         let text = format!("{}: {}; it was left alone", spared.vm, safe(&spared.what));
-        annotations.push(Severity::Error, &places.mark(Some(spared.vm), []), "moved since it was planned", &text);
+        annotations.push(Severity::Error, &places.mark(Some(spared.vm), []), "changed since the plan", &text);
     }
     for act in story.acts() {
         let vm = act.name.vm.get();
@@ -36,7 +36,7 @@ pub fn render(story: &Story, places: &Places) -> String {
         }
     }
     let skipped = story.totals().skipped.len() + story.totals().not_started.len();
-    let left = if skipped == 0 { String::new() } else { format!(", {skipped} actions not begun") };
+    let left = if skipped == 0 { String::new() } else { format!(", {skipped} actions not started") };
     let after = match story.verdict() {
         Verdict::Refused => String::new(),
         _ => format!(" after {}", duration(story.length)),

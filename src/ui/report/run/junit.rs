@@ -77,7 +77,7 @@ fn of(id: &str) -> Option<&str> {
 
 fn not_begun(id: &str, class: &str) -> Case {
     let name = id.split_once('/').map_or(id, |(_, action)| action);
-    Case::new(Kind::Skipped, class, name, 0, "\n      <skipped message=\"not begun: the run was interrupted\"/>")
+    Case::new(Kind::Skipped, class, name, 0, "\n      <skipped message=\"not started: the run was interrupted\"/>")
 }
 
 fn case(act: &Act, class: &str) -> Case {
@@ -116,7 +116,7 @@ fn others(story: &Story) -> Vec<Case> {
         cases.push(Case::new(Kind::Failed, class, "begin", 0, &failure_of("refused", &refused.why, &text)));
     }
     for spared in &story.spared {
-        let text = format!("VM {} moved since it was planned, and was left alone: {}", spared.vm, spared.what);
+        let text = format!("VM {} changed since the plan, and was left alone: {}", spared.vm, spared.what);
         let body = failure_of("stale", &text, &crate::ui::text::safe(&text));
         cases.push(Case::new(Kind::Failed, class, &format!("{} is as it was planned", spared.vm), 0, &body));
     }
@@ -132,7 +132,7 @@ fn others(story: &Story) -> Vec<Case> {
 
 /// An action of a VM of which nothing was begun.
 fn not_begun_elsewhere(id: &str) -> Case {
-    let body = "\n      <skipped message=\"not begun: the run was interrupted\"/>";
+    let body = "\n      <skipped message=\"not started: the run was interrupted\"/>";
     Case::new(Kind::Skipped, "phoenix apply", id, 0, body)
 }
 

@@ -74,9 +74,9 @@ fn head(story: &Story) -> String {
     });
     list("Failed", failures, &mut out);
     let moved = story.spared.iter().map(|spared| format!("{}: {}", spared.vm, plain(&spared.what)));
-    list("Moved since planned, and left alone", moved, &mut out);
+    list("Changed since the plan, and left alone", moved, &mut out);
     for (title, ids) in
-        [("Left running", left_running), ("Skipped because of that", skipped), ("Not begun", not_started)]
+        [("Left running", left_running), ("Skipped because of that", skipped), ("Not started", not_started)]
     {
         list(title, ids.iter().map(|id| code(id)), &mut out);
     }
