@@ -240,7 +240,7 @@ fn words_of_other_tools_lead_to_the_keys_that_are_meant() {
         ("net0", "`network_bridge`"),
         ("net7", r#"`"networks": { "net1""#),
         ("scsi0", "`boot_disk_size_gb`"),
-        ("scsi1", "no key for further disks"),
+        ("scsi1", r#"`"disks": { "scsi1""#),
         ("ostype", "`os_type`"),
         ("scsihw", r#"`"proxmox": { "scsihw""#),
         ("agent", "phoenix always switches it on"),

@@ -60,7 +60,7 @@ fn every_key_is_described() {
 
 /// Looks at every property of every object in a schema.
 fn walk(schema: &Value, at: &str, keys: &mut usize) {
-    if at.ends_with("/networks") {
+    if at.ends_with("/networks") || at.ends_with("/disks") {
         let cards = schema["patternProperties"].as_object().into_iter().flat_map(serde_json::Map::values);
         cards.for_each(|card| walk(card, &format!("{at}/*"), keys));
     }
@@ -88,7 +88,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 25] = [
+    const DERIVED: [&str; 26] = [
         "/adopt",
         "/$schema",
         "/persistent_storage/server",
@@ -103,6 +103,7 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/proxmox",
         "/boot_disk_options",
         "/networks",
+        "/disks",
         "/network_config",
         "/network_config/ip",
         "/network_config/gw",
@@ -122,7 +123,7 @@ fn complete(property: &Value, at: &str, required: bool) {
     assert!(description.ends_with('.') && description.len() > 10, "{at} has no description: {description:?}");
     assert!(!description.contains('\n'), "{at}: line breaks of the source do not belong into a description");
     assert!(property["examples"].as_array().is_some_and(|e| !e.is_empty()), "{at} has no example");
-    let derived = DERIVED.iter().any(|end| at.ends_with(end)) || at.contains("/networks/");
+    let derived = DERIVED.iter().any(|end| at.ends_with(end)) || at.contains("/networks/") || at.contains("/disks/");
     assert_eq!(property.get("default").is_none(), required || derived, "{at}: a default or `required`, one of them");
     let limit = |keys: &[&str]| keys.iter().any(|key| property.get(key).is_some());
     let limited = match text("type") {

@@ -8,7 +8,7 @@ use super::perform::Performing;
 use crate::event::Failure;
 use crate::guest::{self, Grown};
 use crate::model::Outcome;
-use crate::observed::VmObserved;
+use crate::observed::{BootDisk, VmObserved};
 use crate::plan::{MoveStep, ResizeStep};
 
 impl Performing<'_> {
@@ -32,7 +32,7 @@ impl Performing<'_> {
             let what = format!("snapshots of VM {id} hold on to {}: {}", disk.volume, live.snapshots.join(", "));
             return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
         }
-        self.write_record(&|record| operation::unsettle(record, &step.record))?;
+        self.write_record(&|record| operation::unsettle_disks(record, &step.record))?;
         let live = self.live()?;
         let there = |live: &VmObserved| live.boot_disk.as_ref().is_some_and(|disk| disk.storage == storage);
         let op = operation::move_disk(id, step, &disk, &live.digest);
@@ -90,10 +90,15 @@ impl Performing<'_> {
         let size_gb = step.size_gb;
         let wanted = u64::from(size_gb) * crate::model::GIB;
         let live = self.live()?;
-        let Some(disk) = live.boot_disk.clone() else {
-            return Err(stale(format!("VM {} has no boot disk any more", self.id()), hints::PLAN_AGAIN));
+        let of = |live: &VmObserved| match step.disk {
+            None => live.boot_disk.clone(),
+            Some(slot) => BootDisk::parse(slot, live.options.get(slot)?),
         };
-        let size = |live: &VmObserved| live.boot_disk.as_ref().and_then(|disk| disk.size);
+        let Some(disk) = of(&live) else {
+            let which = step.disk.unwrap_or("boot disk");
+            return Err(stale(format!("VM {} has no {which} any more", self.id()), hints::PLAN_AGAIN));
+        };
+        let size = |live: &VmObserved| of(live).and_then(|disk| disk.size);
         if size(&live) == Some(wanted) {
             return Ok(Outcome::NoOp);
         }
@@ -101,7 +106,7 @@ impl Performing<'_> {
         // Before the disk: the run that comes after a death must know that the size is phoenix's own doing, and whether
         // the guest has not seen it yet.
         self.write_record(&|record| {
-            operation::unsettle(record, &step.record);
+            operation::unsettle_disks(record, &step.record);
             record.grow |= step.grows_filesystem;
         })?;
         let op = operation::resize(self.id(), step, &disk);

@@ -2,6 +2,7 @@
 //!
 //! Apply carries out what they return, and `plan --commands` prints it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::failure::failure;
@@ -97,11 +98,19 @@ pub(super) fn config_write(
 
 /// Forgets of what was applied what is about to change: it counts as applied when the record says `last` in the end,
 /// wherever that is interrupted.
-pub(super) fn unsettle(record: &mut Record, last: &Record) {
+fn unsettle(record: &mut Record, last: &Record) {
     record.applied.retain(|key, value| last.applied.get(key) == Some(value));
 }
 
-/// Grows the boot disk to its absolute size.
+/// Forgets of what was applied what a move or a growth is about to change. What the write of the options changes, which
+/// may come after it, is still known then.
+pub(super) fn unsettle_disks(record: &mut Record, last: &Record) {
+    let disks = options::rows_in(record).filter(|row| row.step != ActionKind::Configure);
+    let disks: BTreeSet<&str> = disks.map(Row::applied_as).collect();
+    record.applied.retain(|key, value| !disks.contains(key.as_str()) || last.applied.get(key) == Some(value));
+}
+
+/// Grows a disk to its absolute size.
 pub(super) fn resize(vm: VmId, step: &ResizeStep, disk: &BootDisk) -> HostOp {
     HostOp::Resize { vm, disk: disk.device.clone(), size_gb: step.size_gb }
 }

@@ -11,7 +11,7 @@ use super::raw::{Raw, RawVm};
 use super::rule::{control_character, text};
 use super::source::FeatureFiles;
 use super::spans::Place;
-use super::{cloud_init, codes, dependencies, features, images, networks, proxmox, ready, templates, volumes};
+use super::{cloud_init, codes, dependencies, disks, features, images, networks, proxmox, ready, templates, volumes};
 use crate::model::{InvalidTarget, Scripts, Target};
 
 /// Applies every rule and resolves the features.
@@ -31,6 +31,7 @@ pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Problems) -> S
     templates::check(raw, problems);
     proxmox::check(raw, problems);
     networks::check(raw, problems);
+    disks::check(raw, problems);
     ready::check(raw, problems);
     volumes::check(raw, problems);
     features::resolve(raw, files, problems)

@@ -98,4 +98,5 @@ codes! {
     READY_CONFLICT = "P075", Error, "something that needs the guest agent is declared for a VM that is ready when it \
         runs";
     TWO_HOMES = "P076", Error, "one fact of the first network card stands in two places";
+    BAD_DISK = "P077", Error, "a further disk has no size, or one that it cannot have";
 }

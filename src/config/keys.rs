@@ -64,10 +64,19 @@ pub(super) fn unknown(object: &str, key: &str, known: &[&'static str], is_switch
     if object.ends_with("/proxmox") {
         return unknown_option(object, key, known);
     }
-    if object.ends_with("/networks") && known.is_empty() {
-        let what = format!("{} is not the slot of a network card", shown(key));
+    let slots = [
+        ("/networks", "a network card", "the slots are `net0` to `net31`"),
+        (
+            "/disks",
+            "a disk",
+            "the slots are `scsi0` to `scsi30`, `virtio0` to `virtio15`, `sata0` to `sata5`, `ide0` to `ide3`, `efidisk0` \
+             and `tpmstate0`",
+        ),
+    ];
+    if let Some((_, of, hint)) = slots.into_iter().find(|(end, ..)| object.ends_with(end) && known.is_empty()) {
+        let what = format!("{} is not the slot of {of}", shown(key));
         let at = Place::key(format!("{object}/{}", escaped(key)));
-        return Problem::new(codes::UNKNOWN_KEY, what, at).hint("the slots are `net0` to `net31`");
+        return Problem::new(codes::UNKNOWN_KEY, what, at).hint(hint);
     }
     about(object, key, &meant(object, key, known, is_switch), known)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
 use super::lexis::{image_path, trimmed};
 use super::names::{self, Ids};
-use super::networks;
 use super::raw::{Raw, RawCloudImage, RawHypervisor, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
+use super::{disks, networks};
 use crate::model::{
     Address, CloudImage, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare,
     Origin, Origins, OsType, PersistentStorage, ProxmoxValue, Ready, Scripts, Settings, SshKey, Timeouts, UserConfig,
@@ -77,6 +77,9 @@ fn settings(raw: RawHypervisor) -> Settings {
     }
 }
 
+/// The storage of disks where the file names none.
+const BOOT_DISK_STORAGE: &str = "local-zfs";
+
 /// The bridge of a card where the file names none.
 const NETWORK_BRIDGE: &str = "vmbr0";
 
@@ -113,6 +116,7 @@ struct Values {
     proxmox: Option<BTreeMap<&'static str, Option<String>>>,
     boot_disk_options: Option<networks::Parts>,
     networks: Option<networks::Cards>,
+    disks: Option<disks::Disks>,
 }
 
 impl Values {
@@ -149,6 +153,7 @@ impl Values {
             proxmox: raw.proxmox.map(|options| proxmox_options(&options)),
             boot_disk_options: raw.boot_disk_options,
             networks: raw.networks,
+            disks: raw.disks,
         }
     }
 }
@@ -161,10 +166,15 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
     let bridge = own.network_bridge.as_ref().or(shared.network_bridge.as_ref()).map_or(NETWORK_BRIDGE, String::as_str);
     let model = own.network_model.or(shared.network_model).unwrap_or(NetworkModel::Virtio);
     let networks = networks::cards(own.networks.as_ref(), shared.networks.as_ref(), bridge, model);
+    let storage = own.boot_disk_storage.as_ref().or(shared.boot_disk_storage.as_ref());
+    let storage = storage.map_or(BOOT_DISK_STORAGE, String::as_str);
+    let further = disks::disks(own.disks.as_ref(), shared.disks.as_ref(), storage);
     let boot_disk_options = networks::boot_disk(own.boot_disk_options.as_ref(), shared.boot_disk_options.as_ref());
-    for (key, is_own) in
-        [(Key::Networks, own.networks.is_some()), (Key::BootDiskOptions, own.boot_disk_options.is_some())]
-    {
+    for (key, is_own) in [
+        (Key::Networks, own.networks.is_some()),
+        (Key::Disks, own.disks.is_some()),
+        (Key::BootDiskOptions, own.boot_disk_options.is_some()),
+    ] {
         origins.note(key, if is_own { Origin::Vm } else { Origin::VmDefaults });
     }
     origins.note(Key::VmId, Origin::Vm);
@@ -195,7 +205,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
             Key::BootDiskStorage,
             own.boot_disk_storage,
             shared.boot_disk_storage.as_ref(),
-            || "local-zfs".to_owned(),
+            || BOOT_DISK_STORAGE.to_owned(),
         ),
         network_bridge: pick(
             &mut origins,
@@ -236,6 +246,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         proxmox: options_of(&mut origins, own.proxmox, shared.proxmox.as_ref()),
         boot_disk_options,
         networks,
+        disks: further,
         origins,
     }
 }

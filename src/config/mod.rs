@@ -20,6 +20,7 @@ mod cloud_init;
 pub mod codes;
 mod defaults;
 mod dependencies;
+mod disks;
 pub mod edit;
 mod features;
 mod images;

@@ -9,7 +9,7 @@ use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawCard, RawVm};
 use super::{cloud_init, lexis};
-use crate::model::proxmox::{self, CARD_WORDS, ProxmoxOption, ProxmoxValue};
+use crate::model::proxmox::{self, CARD_WORDS, Kind, ProxmoxOption, ProxmoxValue};
 use crate::model::{NetworkModel, Origin};
 
 /// Cards by their slots; `None` takes an inherited one away.
@@ -90,7 +90,7 @@ fn first_card(owner: Owner, vm: &RawVm, card: &RawCard, problems: &mut Problems)
 }
 
 /// Reads one part of a property string: `NAME=VALUE`, or why it is none.
-fn read_part(option: &ProxmoxOption, name: &str, value: &Value) -> Result<String, String> {
+pub(super) fn read_part(option: &ProxmoxOption, name: &str, value: &Value) -> Result<String, String> {
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
         Value::Bool(on) => if *on { "1" } else { "0" }.to_owned(),
@@ -99,6 +99,12 @@ fn read_part(option: &ProxmoxOption, name: &str, value: &Value) -> Result<String
     };
     if text.contains([',', '=']) || lexis::control_in(&text, false).is_some() {
         return Err("must not contain a comma, an equals sign or a control character".to_owned());
+    }
+    if let Kind::Parts { parts, .. } = &option.spec.kind
+        && !parts.contains_key(name)
+    {
+        let known: Vec<&str> = parts.keys().map(String::as_str).collect();
+        return Err(format!("is not among the options here: {}", known.join(", ")));
     }
     let unnamed = |wrong: String| wrong.split_once(", which ").map(|(_, why)| why.to_owned()).unwrap_or(wrong);
     option.read(&Value::String(format!("{name}={text}"))).map_err(unnamed)

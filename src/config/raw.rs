@@ -17,8 +17,8 @@ mod options;
 mod words;
 
 pub(crate) use cloud_init::{RawCloudImage, RawNetworkConfig, RawUserConfig};
-pub(crate) use networks::RawCard;
-use networks::{boot_disk_options, cards, some_cards};
+pub(crate) use networks::{RawCard, RawDisk};
+use networks::{boot_disk_options, cards, disks, some_slots};
 use options::{each_name_once, proxmox_options, some_options};
 use words::{cloud_init_errors, network_model, os_type, ready, references, volume_type};
 
@@ -254,10 +254,17 @@ pub(crate) struct RawVm {
     /// Describes network cards by their slots: further ones, and what is to be said of the first, `net0`, beyond its
     /// bridge and its model. What is not said of a card stays as it is. A card that is taken out again is removed if
     /// phoenix made it. `null` takes a card of `vm_defaults` away.
-    #[serde(deserialize_with = "some_cards")]
+    #[serde(deserialize_with = "some_slots")]
     #[schemars(schema_with = "cards", title = "Network cards")]
     #[schemars(example = serde_json::json!({ "net0": { "vlan_tag": 20 }, "net1": { "bridge": "vmbr1", "ip": "10.0.1.5/24" } }))]
     pub(super) networks: Option<BTreeMap<String, Option<RawCard>>>,
+    /// Describes further disks by their slots. A disk that is not there is made, empty; one that is taken out again is
+    /// detached if phoenix made it, and stays with the VM as an unused disk. What is not listed stays as it is. `null`
+    /// takes a disk of `vm_defaults` away.
+    #[serde(deserialize_with = "some_slots")]
+    #[schemars(schema_with = "disks", title = "Further disks")]
+    #[schemars(example = serde_json::json!({ "scsi1": { "size_gb": 200, "storage": "tank" }, "efidisk0": {} }))]
+    pub(super) disks: Option<BTreeMap<String, Option<RawDisk>>>,
 }
 
 /// Says how long the guest is waited for, in seconds.

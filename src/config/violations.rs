@@ -89,7 +89,9 @@ impl Found<'_> {
         let is_type = |error: &ValidationError<'_>| matches!(error.kind(), Kind::Type { .. });
         // The table of Proxmox's options says more about their values than their types.
         let is_option = |error: &ValidationError<'_>| {
-            ["/proxmox/", "/boot_disk_options/"].iter().any(|own| error.instance_path().as_str().contains(own))
+            ["/proxmox/", "/boot_disk_options/", "/options/"]
+                .iter()
+                .any(|own| error.instance_path().as_str().contains(own))
         };
         for error in validator.iter_errors(value).filter(|error| is_type(error) && !is_option(error)) {
             let violation = Violation::of(&error, at);

@@ -81,6 +81,17 @@ pub struct NfsShare {
     pub host_path: String,
 }
 
+/// A further disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// Size in GiB; it only ever grows. `None`: Proxmox knows it.
+    pub size_gb: Option<u32>,
+    /// Proxmox storage of the disk.
+    pub storage: String,
+    /// Its options by Proxmox's own names.
+    pub options: ProxmoxValue,
+}
+
 /// One VM as the config wants it. Field names are the config's keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DesiredVm {
@@ -163,6 +174,9 @@ pub struct DesiredVm {
     /// only what no other key says.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub networks: BTreeMap<&'static str, ProxmoxValue>,
+    /// Further disks by their slots.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub disks: BTreeMap<&'static str, Disk>,
     /// Where each value came from. Not serialised: a value is the same wherever it stands.
     #[serde(skip)]
     pub origins: Origins,
@@ -317,6 +331,7 @@ impl DesiredVm {
         match option.name {
             proxmox::BOOT_DISK => self.boot_disk_options.as_ref(),
             name if option.key.starts_with(proxmox::PREFIX) => self.proxmox.get(name),
+            name if option.key.starts_with(proxmox::DISKS) => self.disks.get(name).map(|disk| &disk.options),
             name => self.networks.get(name),
         }
     }

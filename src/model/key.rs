@@ -44,6 +44,7 @@ named! {
         Proxmox = "proxmox",
         BootDiskOptions = "boot_disk_options",
         Networks = "networks",
+        Disks = "disks",
         Ready = "ready",
     }
 }
@@ -62,8 +63,14 @@ pub enum Origin {
 }
 
 /// Where each of a VM's values came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origins([Origin; Key::ALL.len()]);
+
+impl Default for Origins {
+    fn default() -> Self {
+        Self([Origin::BuiltIn; Key::ALL.len()])
+    }
+}
 
 impl Origins {
     /// Where the value of `key` came from.

@@ -92,6 +92,7 @@ codes! {
     NO_QUORUM = "T090", "the cluster has no quorum";
     UNNAMED_VOLUMES = "T091", "volumes of the VMID are there that no configuration names";
     BOUNDED = "T092", "options of the VM do not go together";
-    BRIDGE_MTU = "T094", "a card may ask more of its bridge than it takes";
     NO_EFI_DISK = "T093", "a VM with UEFI firmware has no EFI disk";
+    BRIDGE_MTU = "T094", "a card may ask more of its bridge than it takes";
+    DISK_SLOT = "T095", "a slot is no place for a further disk, or its disk cannot be detached";
 }

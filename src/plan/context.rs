@@ -115,6 +115,7 @@ fn context<'a>(vm: &'a DesiredVm, template_name: &'a str, mounts: &'a [Arc<Mount
         proxmox: _,
         boot_disk_options: _,
         networks: _,
+        disks: _,
         origins: _, // where a value came from is nothing to a script
     } = vm;
     Context {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::words::known_words;
-use super::{Scene, VmPlan, codes, diff, placement};
+use super::{Scene, VmPlan, codes, diff, further, placement};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Key, Origin, Outcome};
 use crate::observed::options::gib;
@@ -143,6 +143,11 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed) -
             0
         };
         let node = placement::name_of(vm.vm, observed);
+        if vm.outcome != Outcome::NoOp {
+            for (storage, bytes) in further::room(desired, observed.vms.get(&vm.vm)) {
+                *needed.entry((node, storage)).or_default() += bytes;
+            }
+        }
         *needed.entry((node, &desired.boot_disk_storage)).or_default() += grows;
     }
     for ((node, id), bytes) in needed {

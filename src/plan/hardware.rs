@@ -25,7 +25,7 @@ pub(super) fn judge(vms: &[VmPlan], scene: &Scene<'_>, asked: &[String]) -> Vec<
             found.extend(bounded(vm.vm, &after));
         }
         let ovmf = vm.changes.iter().any(|change| change.key == "proxmox.bios" && change.new == "ovmf");
-        if ovmf && after("efidisk0").is_none() {
+        if ovmf && !declared.disks.contains_key("efidisk0") && after("efidisk0").is_none() {
             found.push(without_efi_disk(declared));
         }
     }
@@ -137,9 +137,6 @@ fn made_real(vm: &VmPlan, live: &VmObserved) -> Option<Diagnostic> {
 fn without_efi_disk(vm: &DesiredVm) -> Diagnostic {
     let id = vm.vm_id;
     let what = "UEFI firmware without an EFI disk: what the firmware remembers is lost at each stop";
-    let hint = format!(
-        "take a template with an EFI disk, or add one: `qm set {id} --efidisk0 {}:1,efitype=4m`",
-        vm.boot_disk_storage
-    );
+    let hint = "take a template with an EFI disk, or add one: `\"disks\": { \"efidisk0\": {} }`";
     Diagnostic::warning(codes::NO_EFI_DISK, what).vm(id).about("proxmox.bios").hint(hint)
 }

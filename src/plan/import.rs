@@ -212,7 +212,15 @@ fn disks(live: &VmObserved) -> Vec<&str> {
     volumes.filter(|device| is_disk_key(device) && live.cloud_init.drive.as_deref() != Some(*device)).collect()
 }
 
-/// Says what a VM has that phoenix does not look after.
+/// Whether the file can say this device of a VM.
+fn can_be_said(device: &str, live: &VmObserved) -> bool {
+    let is_drive = live.options.get(device).is_some_and(|text| text.contains("media=cdrom"));
+    proxmox::option(device).is_some()
+        || proxmox::card(device).is_some()
+        || (proxmox::disk(device).is_some() && !is_drive)
+}
+
+/// Says what a VM has that the file cannot say.
 fn more(live: &VmObserved) -> Option<Diagnostic> {
     let boot = live.boot_disk.as_ref().map(|disk| disk.device.as_str());
     // Through this one, `network_config` and `user_config` reach the guest.
@@ -221,13 +229,10 @@ fn more(live: &VmObserved) -> Option<Diagnostic> {
         .devices
         .iter()
         .map(String::as_str)
-        .filter(|key| !own.contains(&Some(*key)) && proxmox::option(key).is_none())
+        .filter(|key| !own.contains(&Some(*key)) && !can_be_said(key, live))
         .collect();
     let id = live.id;
-    let what = format!(
-        "the VM also has {}, left as they are: phoenix looks after the boot disk and net0 alone",
-        others.join(", ")
-    );
+    let what = format!("the VM also has {}, which stays as it is: the file has no key for it", others.join(", "));
     (!others.is_empty()).then(|| Diagnostic::notice(codes::HAS_MORE, what).vm(id))
 }
 

@@ -17,6 +17,7 @@ mod drift;
 mod earlier;
 mod existing;
 mod exports;
+mod further;
 mod grants;
 mod hardware;
 mod image;

@@ -164,9 +164,12 @@ pub struct MoveStep {
     pub record: Arc<Record>,
 }
 
-/// Growth of the boot disk.
+/// Growth of a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ResizeStep {
+    /// The slot of a further disk; `None`: the boot disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<&'static str>,
     /// Its size in the end, in GiB.
     pub size_gb: u32,
     /// The guest's root file system is to follow.

@@ -160,6 +160,89 @@ fn cards_are_added_changed_and_removed() {
     });
 }
 
+/// Further disks by their slots, from the first apply to the last: none is erased by leaving it out.
+#[test]
+fn disks_are_added_grown_and_detached() {
+    let config = |disks: &Value| {
+        json!({ "virtual_machines": [{ "vm_id": 1000, "vm_name": "db", "boot_disk_size_gb": 8, "disks": disks }] })
+            .to_string()
+    };
+    everywhere(|scene, case| {
+        scene.declare(&config(&json!({
+            "scsi1": { "size_gb": 20, "options": { "backup": 0, "ssd": true } }, "virtio2": { "size_gb": 1, "storage": "local" },
+            "efidisk0": {}, "tpmstate0": {}
+        })));
+        check(&scene.apply(), 0, &[r#""results":{"planned":1,"created":1,"#]);
+        is_done(scene, case);
+        let names = ["scsi1", "virtio2", "efidisk0", "tpmstate0", "unused0"];
+        let volume_of = |value: &str| value.split(',').next().unwrap_or_default().to_owned();
+        let rest = |value: &String| value.split_once(',').map_or(String::new(), |(_, rest)| rest.to_owned());
+        let now = |scene: &Scene| options(scene, &names).iter().map(rest).collect::<Vec<_>>();
+        let set = ["backup=0,ssd=1,size=20G", "size=1G", "efitype=4m,size=4M", "version=v2.0,size=4M", ""];
+        assert_eq!(now(scene), set, "{case}");
+        let [first, second] = [0, 1].map(|n| volume_of(&options(scene, &names)[n]));
+        assert!(first.starts_with("local-zfs:") && second.starts_with("local:"), "{case}: {first} {second}");
+
+        // A disk grows and never shrinks; its options wait for a restart, limits do not; a new one is there at once, and one
+        // that the file does not say any more stays with the VM as an unused disk.
+        scene.declare(&config(&json!({
+            "scsi1": { "size_gb": 25, "options": { "backup": 0 } }, "scsi3": { "size_gb": 2, "options": { "mbps": 10 } },
+            "efidisk0": {}, "tpmstate0": {}
+        })));
+        let plan = scene.phoenix(&["plan"]);
+        check(
+            &plan,
+            0,
+            &["disks.scsi1.size_gb", "20 → 25", "a new, empty disk", "stays with the VM", "1 waits for a restart"],
+        );
+        check(&scene.apply(), 0, &[r#""waits_for_restart":1"#]);
+        let conf = scene.conf(1000);
+        let (active, waits) = conf.split_once("[PENDING]").unwrap_or_else(|| panic!("{case}: nothing waits: {conf}"));
+        assert!(active.contains(",ssd=1,size=25G") && active.contains("scsi3: "), "{case}: {conf}");
+        assert!(active.contains(&format!("unused0: {second}")) && !active.contains("virtio2: "), "{case}: {conf}");
+        assert!(waits.contains(&format!("scsi1: {first},backup=0,size=25G")), "{case}: {conf}");
+        check(&scene.phoenix(&["apply", "--restart", "--auto-approve"]), 0, &["1 VM: 1 updated."]);
+        is_done(scene, case);
+        assert_eq!(now(scene)[0], "backup=0,size=25G", "{case}");
+
+        // What would lose data, or cannot be, is refused before anything is done.
+        let before = scene.world();
+        for (disks, words) in [
+            (
+                json!({ "scsi1": { "size_gb": 5 }, "efidisk0": {}, "tpmstate0": {} }),
+                "scsi1 has 25 GiB, the file says 5",
+            ),
+            (json!({ "scsi1": { "size_gb": 25 } }), "efidisk0 is no longer declared"),
+            (json!({ "scsi0": { "size_gb": 25 } }), "scsi0 is the boot disk"),
+            (json!({ "ide2": { "size_gb": 25 } }), "ide2 holds a CD-ROM or the cloud-init drive"),
+            (json!({ "scsi4": { "size_gb": 2, "storage": "nope" } }), "there is no storage `nope`"),
+            (json!({ "scsi1": { "size_gb": 25, "storage": "local" } }), "phoenix moves only the boot disk"),
+        ] {
+            scene.declare(&config(&disks));
+            check(&scene.apply(), 1, &[words]);
+            assert!(scene.world() == before, "{case}: something was done");
+        }
+
+        // As the file had it; and a disk that phoenix did not make stays attached.
+        scene.declare(r#"{ "virtual_machines": [] }"#);
+        check(&scene.phoenix(&["import", "1000"]), 0, &["1 VM written"]);
+        let imported: Value = serde_json::from_str(&scene.config()).unwrap();
+        let disks = &imported["virtual_machines"][0]["disks"];
+        assert_eq!(
+            disks["scsi1"],
+            json!({ "size_gb": 25, "storage": "local-zfs", "options": { "backup": false } }),
+            "{case}"
+        );
+        assert_eq!(disks["scsi3"]["options"], json!({ "mbps": 10.0 }), "{case}");
+        is_done(scene, case);
+        scene.meddle(1000, |conf| conf.replace("\"scsi1\",", "").replace("\"scsi1\"%2C", ""));
+        scene.declare(&config(&json!({ "scsi3": { "size_gb": 2 }, "efidisk0": {}, "tpmstate0": {} })));
+        check(&scene.apply(), 0, &[]);
+        is_done(scene, case);
+        assert!(scene.conf(1000).contains(&format!("scsi1: {first}")), "{case}: {}", scene.conf(1000));
+    });
+}
+
 #[test]
 fn what_proxmox_refuses_is_said_before_anything_is_done() {
     everywhere(|scene, case| {

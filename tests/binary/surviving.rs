@@ -99,7 +99,7 @@ fn a_clone_that_ends_otherwise_than_planned_is_not_taken_for_it() {
     let used = |conf: &str| conf.replace("\"state\"%3A\"creating\"", "\"state\"%3A\"setup\"");
     let elsewhere = |conf: &str| conf.replace("scsi0: local-zfs:", "scsi0: local:1000/");
     let cases = [
-        (elsewhere(&whole), "an earlier run made VM 1000 otherwise than the file now says"),
+        (elsewhere(&whole), "an earlier run made VM 1000 from another template or image than the file now names"),
         (used(&whole), "VM 1000 is no longer the leftover that was planned"),
     ];
     for (ended, says) in cases {

@@ -10,8 +10,8 @@ use super::refusals::unlocked;
 use super::rehearse::Attempt;
 use super::storage::{NewName, usable};
 use crate::hypervisor::{Fault, FaultKind};
-use crate::model::VmId;
-use crate::observed::{Conf, Net, PropertyString};
+use crate::model::{GIB, VmId};
+use crate::observed::{Conf, Net, PropertyString, print_size};
 
 /// Size of a drive.
 pub(super) const SIZE: u64 = 4 << 20;
@@ -23,6 +23,8 @@ pub(super) enum Drive {
     New(String),
     /// This volume.
     There(String),
+    /// An empty disk of this size in bytes on this storage, and its options.
+    Blank { storage: String, size: u64, options: String },
     /// A disk on a storage with a copy of an image, and its other options.
     Import { storage: String, from: String, options: String },
 }
@@ -43,6 +45,11 @@ impl Drive {
         if name == "cloudinit" {
             return Some(Self::New(storage.to_owned()));
         }
+        if let Ok(gib) = name.parse::<u32>() {
+            let options = parts.iter().filter(|(key, _)| !key.is_empty() && key != "file").cloned().collect();
+            let options = PropertyString { parts: options }.to_string();
+            return Some(Self::Blank { storage: storage.to_owned(), size: u64::from(gib) * GIB, options });
+        }
         let name = name.rsplit('/').next().unwrap_or_default();
         (name.starts_with("vm-") && name.contains("-cloudinit")).then(|| Self::There(volume.clone()))
     }
@@ -55,13 +62,18 @@ impl Embedded {
             return self.import_image(vm, (storage, from, options), deadline);
         }
         let (storages, volumes) = (self.storages(false)?, self.volumes_on_disk());
+        if let Drive::Blank { storage, size, options } = drive {
+            let volume = volumes.allocate(usable(&storages, storage, *size)?, vm, NewName::RawDisk, *size)?;
+            let options = [options.as_str(), &format!("size={}", print_size(*size))].join(",");
+            return Ok(format!("{volume},{}", options.trim_start_matches(',')));
+        }
         let there = volumes.list(vm, &storages)?;
         let volume = match drive {
             Drive::There(volume) if there.contains(volume) => volume.clone(),
             Drive::There(volume) => {
                 return Err(Fault::harmless(FaultKind::Missing, format!("volume '{volume}' does not exist")));
             }
-            Drive::Import { .. } => {
+            Drive::Import { .. } | Drive::Blank { .. } => {
                 return Err(Fault::harmless(FaultKind::Refused, "an image is not a cloud-init drive"));
             }
             Drive::New(id) => {

@@ -8,7 +8,7 @@ use super::rehearse::Attempt;
 use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::proxmox::{self, Taken, When, bounds};
 use crate::model::{Digest, VmId};
-use crate::observed::{Conf, ConfigWrite, Net, PropertyString, VmObserved, is_disk_key};
+use crate::observed::{Conf, ConfigWrite, Net, PropertyString, VmObserved, holds_volume};
 
 /// Values to write, and drives for cloud-init.
 type Checked<'w> = (Vec<(&'w str, String)>, Vec<(&'w str, Drive)>);
@@ -22,7 +22,7 @@ fn checked(write: &ConfigWrite) -> Result<Checked<'_>, Fault> {
     let (mut values, mut drives) = (Vec::new(), Vec::new());
     for (key, value) in &write.set {
         match normal_value(key, value) {
-            _ if is_disk_key(key) => match Drive::parse(value) {
+            _ if holds_volume(key) => match Drive::parse(value) {
                 Some(drive) => drives.push((key.as_str(), drive)),
                 None => values.push((key.as_str(), value.clone())),
             },
@@ -33,13 +33,8 @@ fn checked(write: &ConfigWrite) -> Result<Checked<'_>, Fault> {
             wrong.push(format!("delete: you can't use '-{key}' and -delete {key}' at the same time"));
         }
     }
-    for key in write.delete.iter().filter(|key| !options::is_known(key)) {
-        wrong.push(if is_disk_key(key) {
-            format!("delete: an embedded node does not remove disks ('{key}')")
-        } else {
-            format!("delete: unknown option '{key}'")
-        });
-    }
+    let unknown = write.delete.iter().filter(|key| !options::is_known(key) && !holds_volume(key));
+    wrong.extend(unknown.map(|key| format!("delete: unknown option '{key}'")));
     if wrong.is_empty() { Ok((values, drives)) } else { Err(refused(&wrong)) }
 }
 
@@ -59,8 +54,11 @@ impl Embedded {
         unchanged(&text, digest)?;
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
-        for (key, value) in values.iter().filter(|(key, _)| is_disk_key(key)) {
+        for (key, value) in values.iter().filter(|(key, _)| holds_volume(key)) {
             options_only(key, conf.get(key).unwrap_or_default(), value)?;
+        }
+        for key in write.delete.iter().filter(|key| holds_volume(key)) {
+            detachable(key, &text, vm)?;
         }
         let live = self.runs(vm)?.then(|| VmObserved::from_conf(vm, &text, true));
         if live.is_none() {
@@ -68,6 +66,16 @@ impl Embedded {
             apply_pending(&mut conf);
         }
         for (key, drive) in drives {
+            let drive = match drive {
+                Drive::Blank { .. } if conf.get(key).is_some() || conf.pending(key).is_some() => {
+                    return Err(refused(&[format!("{key}: an embedded node keeps the disk that is there")]));
+                }
+                // The firmware and the TPM know how much they remember.
+                Drive::Blank { storage, options, .. } if proxmox::holds_state(key) => {
+                    Drive::Blank { storage, size: cloud_init::SIZE, options }
+                }
+                drive => drive,
+            };
             values.push((key, self.new_drive(vm, &drive, attempt.deadline)?));
         }
         let before = conf.clone();
@@ -113,7 +121,7 @@ impl Embedded {
         match uptake(key) {
             Uptake::Live => true,
             Uptake::Start => false,
-            Uptake::Disk => takes_disk(live.options.get(key).unwrap_or_default(), value.unwrap_or_default()),
+            Uptake::Disk => self.takes_disk_over(live, key, value),
             Uptake::Named(Taken::Vcpus) if !self.machines().plugs() => false,
             Uptake::Named(taken) => named(live, key, value.unwrap_or_default(), taken),
             Uptake::Memory => {
@@ -138,11 +146,34 @@ impl Embedded {
             }
         }
     }
+
+    /// Whether a running VM takes a disk that is changed, plugged in or unplugged over at once (recorded).
+    fn takes_disk_over(&self, live: &VmObserved, key: &str, value: Option<&str>) -> bool {
+        if let (Some(now), Some(value)) = (live.options.get(key), value) {
+            return takes_disk(now, value);
+        }
+        let hot = live.hotplug.iter().any(|feature| feature == "disk") && self.machines().plugs();
+        hot && (key.starts_with("scsi") || key.starts_with("virtio"))
+    }
 }
 
 /// The volume of a disk, as its option has it.
 fn volume(text: &str) -> Option<String> {
     PropertyString::parse(text).parts.into_iter().find(|(name, _)| name.is_empty() || name == "file").map(|(_, of)| of)
+}
+
+/// Refuses to detach what is no disk, or what the VM boots from.
+fn detachable(key: &str, text: &str, vm: VmId) -> Result<(), Fault> {
+    let live = VmObserved::from_conf(vm, text, true);
+    let drive = live.options.get(key).unwrap_or_default();
+    let boots = live.boot_disk.as_ref().is_some_and(|disk| disk.device == key);
+    match () {
+        () if boots => Err(refused(&[format!("{key}: hotplug problem - can't unplug bootdisk '{key}'")])),
+        () if drive.contains("media=cdrom") => {
+            Err(refused(&[format!("delete: an embedded node does not remove CD-ROMs ('{key}')")]))
+        }
+        () => Ok(()),
+    }
 }
 
 /// Refuses a write of a disk that is to have another volume, or an option that no disk has.
@@ -151,8 +182,13 @@ fn options_only(key: &str, now: &str, value: &str) -> Result<(), Fault> {
         return Err(refused(&[format!("{key}: an embedded node makes disks only by cloning")]));
     }
     let Some(option) = proxmox::boot_disk() else { return Ok(()) };
-    let own = option.own(value).into();
-    option.read(&own).map_or_else(|wrong| Err(refused(&[format!("{key}: invalid format - {wrong}")])), |_| Ok(()))
+    let own = option.own(value);
+    if own.is_empty() {
+        return Ok(());
+    }
+    option
+        .read(&own.into())
+        .map_or_else(|wrong| Err(refused(&[format!("{key}: invalid format - {wrong}")])), |_| Ok(()))
 }
 
 /// Whether a running VM takes all that changes of a disk over at once (recorded).
@@ -198,8 +234,13 @@ fn set(conf: &mut Conf<'_>, key: &str, value: &str) {
 fn delete(conf: &mut Conf<'_>, key: &str) {
     if key == "description" {
         conf.set_description("");
-    } else {
-        conf.remove(key);
+        return;
+    }
+    let detached = conf.get(key).filter(|_| holds_volume(key)).and_then(volume);
+    conf.remove(key);
+    if let Some(volume) = detached {
+        let free = (0..256).map(|n| format!("unused{n}")).find(|key| conf.get(key).is_none());
+        conf.set(&free.unwrap_or_default(), &volume);
     }
 }
 

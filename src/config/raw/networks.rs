@@ -1,4 +1,4 @@
-//! Network cards by their slots, and options of disks.
+//! Network cards and disks by their slots, and options of disks.
 
 use std::collections::BTreeMap;
 
@@ -64,6 +64,35 @@ pub(crate) struct RawCard {
     pub(in crate::config) gw6: Option<String>,
 }
 
+/// Describes a further disk.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawDisk {
+    /// Sets the size in GiB. A larger one makes the disk grow at once; no disk is ever made smaller.
+    #[schemars(title = "Size (GiB)", range(min = 1, max = 131_072), example = 200)]
+    pub(in crate::config) size_gb: Option<u32>,
+    /// Names the Proxmox storage of the disk; without it, the one of `boot_disk_storage`. Another one moves the disk.
+    #[schemars(title = "Storage", regex(pattern = lexis::STORAGE), length(max = lexis::MAX_STORAGE), example = &"tank")]
+    pub(in crate::config) storage: Option<String>,
+    /// Sets options of the disk, by Proxmox's own names. What is not listed stays as it is.
+    #[serde(deserialize_with = "options::some_options")]
+    #[schemars(schema_with = "disk_options", title = "Options", example = serde_json::json!({ "backup": 0 }))]
+    pub(in crate::config) options: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+/// Makes the schema of the further disks by their slots.
+pub(super) fn disks(generator: &mut SchemaGenerator) -> Schema {
+    let mut disk = RawDisk::json_schema(generator);
+    disk.insert("type".to_owned(), serde_json::json!(["object", "null"]));
+    let slots = "^(scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|sata[0-5]|ide[0-3]|efidisk0|tpmstate0)$";
+    json_schema!({ "type": "object", "patternProperties": { slots: disk }, "additionalProperties": false })
+}
+
+/// Makes the schema of the options of any disk: which of them a slot knows, the table itself says.
+fn disk_options(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "patternProperties": { "^[a-z_-]+$": {} }, "additionalProperties": false })
+}
+
 /// Makes the schema of the cards by their slots.
 pub(super) fn cards(generator: &mut SchemaGenerator) -> Schema {
     let mut card = RawCard::json_schema(generator);
@@ -93,9 +122,9 @@ pub(super) fn boot_disk_options(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "properties": parts, "patternProperties": {}, "additionalProperties": false })
 }
 
-/// Reads cards by their slots and refuses a slot that stands twice.
-pub(super) fn some_cards<'de, D: Deserializer<'de>>(
+/// Reads what stands in slots and refuses one that stands twice.
+pub(super) fn some_slots<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
-) -> Result<Option<BTreeMap<String, Option<RawCard>>>, D::Error> {
+) -> Result<Option<BTreeMap<String, Option<T>>>, D::Error> {
     options::each_name_once(from).map(Some)
 }

@@ -17,7 +17,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 pub use bound::{Bound, When, bounds};
-pub use own::{BOOT_DISK, CARD_WORDS, NETWORKS, address, boot_disk, card, is_live_part, own};
+pub use own::{BOOT_DISK, CARD_WORDS, DISKS, NETWORKS, address, boot_disk, card, disk, holds_state, is_live_part, own};
 pub use refused::why_not;
 
 /// What stands before the name of an option where keys of the file are named.

@@ -11,6 +11,15 @@ pub const NETWORKS: &str = "networks.";
 /// The key of the boot disk's options, and the name of the option that they are: its device is another in each VM.
 pub const BOOT_DISK: &str = "boot_disk_options";
 
+/// What stands before the slot of a further disk where keys of the file are named.
+pub const DISKS: &str = "disks.";
+
+/// Slots of disks: the bus, and how many it has.
+const BUSES: [(&str, u32); 4] = [("scsi", 31), ("virtio", 16), ("sata", 6), ("ide", 4)];
+
+/// Disks that hold what firmware and a TPM remember: Proxmox knows their sizes.
+const STATE: [&str; 2] = ["efidisk0", "tpmstate0"];
+
 /// Parts of a card that the file calls otherwise than Proxmox: the file's word, then Proxmox's.
 pub const CARD_WORDS: [(&str, &str); 3] = [("mac", "macaddr"), ("vlan_tag", "tag"), ("rate_mbps", "rate")];
 
@@ -21,7 +30,19 @@ static SPECS: LazyLock<BTreeMap<String, Spec>> =
 pub fn own() -> &'static BTreeMap<&'static str, ProxmoxOption> {
     static OPTIONS: LazyLock<BTreeMap<&'static str, ProxmoxOption>> = LazyLock::new(|| {
         let mut all = BTreeMap::new();
-        for (stem, spec) in SPECS.iter() {
+        let mut disk = |slot: String, spec: &'static Spec| {
+            let (key, name): (&'static str, &'static str) = (format!("{DISKS}{slot}").leak(), slot.leak());
+            all.insert(key, ProxmoxOption { name, key, spec });
+        };
+        if let Some(spec) = SPECS.get("boot_disk") {
+            for (bus, slots) in BUSES {
+                (0..slots).for_each(|n| disk(format!("{bus}{n}"), spec));
+            }
+        }
+        for name in STATE {
+            SPECS.get(name).into_iter().for_each(|spec| disk(name.to_owned(), spec));
+        }
+        for (stem, spec) in SPECS.iter().filter(|(stem, _)| !STATE.contains(&stem.as_str())) {
             for number in 0..spec.numbers.unwrap_or(1) {
                 let (key, name) = match stem.as_str() {
                     "netN" => (format!("{NETWORKS}net{number}"), format!("net{number}")),
@@ -30,7 +51,7 @@ pub fn own() -> &'static BTreeMap<&'static str, ProxmoxOption> {
                     "ipconfigN" => (format!("{NETWORKS}net{number}.ip"), format!("ipconfig{number}")),
                     _ => (BOOT_DISK.to_owned(), BOOT_DISK.to_owned()),
                 };
-                // Once in the life of the program, sixty names.
+                // Once in the life of the program, a hundred names.
                 let (key, name): (&'static str, &'static str) = (key.leak(), name.leak());
                 all.insert(key, ProxmoxOption { name, key, spec });
             }
@@ -59,6 +80,18 @@ pub fn is_live_part(name: &str) -> bool {
         || ["bps", "iops", "mbps"].iter().any(|limit| name.starts_with(limit))
 }
 
+/// A further disk by its slot: `scsi1`, `efidisk0`.
+#[must_use]
+pub fn disk(slot: &str) -> Option<&'static ProxmoxOption> {
+    own().get(format!("{DISKS}{slot}").as_str())
+}
+
+/// Whether the disk in a slot holds what firmware or a TPM remembers.
+#[must_use]
+pub fn holds_state(slot: &str) -> bool {
+    STATE.contains(&slot)
+}
+
 /// The options of the boot disk.
 #[must_use]
 pub fn boot_disk() -> Option<&'static ProxmoxOption> {
@@ -71,10 +104,10 @@ mod tests {
 
     #[test]
     fn the_data_is_whole() {
-        assert_eq!(own().len(), 32 + 31 + 1);
+        assert_eq!(own().len(), 32 + 31 + 1 + 57 + 2);
         assert_eq!(card("net31").map(|option| option.key), Some("networks.net31"));
         assert_eq!(address("net1").map(|option| option.name), Some("ipconfig1"));
         assert!(card("net32").is_none() && card("net1.ip").is_none() && address("net0").is_none());
-        assert!(boot_disk().is_some());
+        assert!(boot_disk().is_some() && disk("scsi30").is_some() && disk("scsi31").is_none());
     }
 }

@@ -85,6 +85,7 @@ impl ProxmoxOption {
         match self.name {
             "net0" => own.retain(|name, _| name != "model" && name != "bridge"),
             super::BOOT_DISK => own.retain(|name, _| parts.contains_key(name)),
+            _ if self.key.starts_with(super::DISKS) => own.retain(|name, _| parts.contains_key(name)),
             _ => {}
         }
         self.normal(&joined(&own, first))

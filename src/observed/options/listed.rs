@@ -3,43 +3,64 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use super::row::Row;
-use crate::model::proxmox::{self, PREFIX, ProxmoxOption};
-use crate::model::{DesiredVm, Key};
+use super::row::{Aspect, Row};
+use crate::model::proxmox::{self, DISKS, NETWORKS, PREFIX, ProxmoxOption};
+use crate::model::{ActionKind, DesiredVm, Key};
 use crate::observed::VmObserved;
+
+/// The end of the name of a disk's size in the file.
+const SIZE: &str = ".size_gb";
 
 /// The row of an option, by its name in the file: `proxmox.cpu`.
 pub(super) fn row(key: &str) -> Option<&'static Row> {
     static ROWS: LazyLock<BTreeMap<&'static str, Row>> = LazyLock::new(|| {
         let row = |option: &'static ProxmoxOption| {
             let (key, options): (_, &'static [&'static str]) = match option.name {
-                proxmox::BOOT_DISK => (Key::BootDiskOptions, disks()),
+                proxmox::BOOT_DISK => (Key::BootDiskOptions, all_disks()),
                 _ if option.key.starts_with(PREFIX) => (Key::Proxmox, std::slice::from_ref(&option.name)),
+                _ if option.key.starts_with(DISKS) => (Key::Disks, std::slice::from_ref(&option.name)),
                 _ => (Key::Networks, std::slice::from_ref(&option.name)),
             };
             (option.key, Row { key: Some(key), option: Some(option), ..Row::own(option.key, options) })
         };
-        proxmox::options().values().chain(proxmox::own().values()).map(row).collect()
+        let mut rows: BTreeMap<&'static str, Row> =
+            proxmox::options().values().chain(proxmox::own().values()).map(row).collect();
+        for option in proxmox::own().values().filter(|option| option.key.starts_with(DISKS)) {
+            // Once in the life of the program, sixty names.
+            let name: &'static str = format!("{}{SIZE}", option.key).leak();
+            let step = ActionKind::ResizeDisk;
+            let row =
+                Row { key: Some(Key::Disks), option: Some(option), aspect: Aspect::Size, step, ..Row::own(name, &[]) };
+            rows.insert(name, row);
+        }
+        rows
     });
     ROWS.get(key)
 }
 
 /// Proxmox's options that can be a boot disk.
-fn disks() -> &'static [&'static str] {
-    static DISKS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
-        let numbered = [("scsi", 31), ("virtio", 16), ("sata", 6), ("ide", 4)].into_iter();
-        // Once in the life of the program.
-        let names = numbered.flat_map(|(stem, numbers)| (0..numbers).map(move |n| &*format!("{stem}{n}").leak()));
-        names.collect()
+fn all_disks() -> &'static [&'static str] {
+    static ALL: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+        let disks = proxmox::own().values().filter(|option| option.key.starts_with(DISKS));
+        disks.map(|option| option.name).filter(|name| !proxmox::holds_state(name)).collect()
     });
-    &DISKS
+    &ALL
 }
 
 /// The rows of what a file says of a VM.
 pub(super) fn of_file(desired: &DesiredVm) -> impl Iterator<Item = &'static Row> {
     let named = desired.proxmox.keys().filter_map(|name| proxmox::option(name));
-    let own = proxmox::own().values().filter(|option| desired.option(option).is_some());
-    named.chain(own).filter_map(|option| row(option.key))
+    let disk = desired.boot_disk_options.iter().filter_map(|_| row(proxmox::BOOT_DISK));
+    let card = |name: &&'static str| match name.strip_prefix("ipconfig") {
+        Some(number) => row(&format!("{NETWORKS}net{number}.ip")),
+        None => row(&format!("{NETWORKS}{name}")),
+    };
+    let cards = desired.networks.keys().filter_map(card);
+    let further = desired
+        .disks
+        .keys()
+        .flat_map(|slot| ["", SIZE].into_iter().filter_map(move |end| row(&format!("{DISKS}{slot}{end}"))));
+    named.filter_map(|option| row(option.key)).chain(disk).chain(cards).chain(further)
 }
 
 /// The rows of what phoenix set, as a record says.

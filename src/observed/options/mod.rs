@@ -4,6 +4,7 @@
 //! phoenix's own are folds over these rows.
 
 mod cloud_init;
+mod disks;
 mod edit;
 mod listed;
 mod named;

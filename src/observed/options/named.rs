@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 
+use super::disks;
 use super::edit::Edit;
 use super::taking::{Taking, at_once, at_restart};
 use super::value::{Value, Wish};
-use crate::model::proxmox::{BOOT_DISK, ProxmoxOption, Taken, is_live_part};
+use crate::model::proxmox::{BOOT_DISK, DISKS, ProxmoxOption, Taken, is_live_part};
 use crate::model::{DesiredVm, Disruption, is_kept, is_kept_as_digest, kept};
 use crate::observed::{Net, PropertyString, VmObserved};
 
@@ -15,6 +16,9 @@ const PLUGGED_PARTS: [&str; 6] = ["bridge", "firewall", "link_down", "rate", "ta
 
 pub(super) fn read<'a>(option: &ProxmoxOption, live: &'a VmObserved) -> Option<Value<'a>> {
     let own = option.own(now(option, live)?);
+    if is_disk(option) {
+        return Some(Value::Text(Cow::Owned(disks::attached(&own))));
+    }
     (!own.is_empty()).then_some(Value::Text(Cow::Owned(own)))
 }
 
@@ -45,23 +49,45 @@ pub(super) fn wish<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, live: Opt
 
 /// What an option of a new VM becomes: what the template has and the file does not say stays, but for addresses.
 pub(super) fn becomes<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, template: Option<&VmObserved>) -> Wish<'a> {
+    if let Some(disk) = desired.disks.get(option.name).filter(|_| is_disk(option))
+        && template.and_then(|template| now(option, template)).is_none()
+    {
+        return some(disks::new(option, disk));
+    }
     let inherits = !option.name.starts_with("ipconfig");
     let now = template.filter(|_| inherits).and_then(|template| now(option, template)).unwrap_or_default();
     let now = option.without_identity(now);
-    desired.option(option).map_or(Wish::Leave, |file| some(option.merged(&now, &file.value, "")))
+    desired.option(option).map_or(Wish::Leave, |file| {
+        let text = option.merged(&now, &file.value, "");
+        some(if is_disk(option) { disks::attached(&text) } else { text })
+    })
 }
 
 /// What is desired of an option that is `now`.
 fn over<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, live: Option<&VmObserved>, now: &str) -> Wish<'a> {
     let was = before(option, desired, live);
+    if let (true, Some(live)) = (is_disk(option), live) {
+        match desired.disks.get(option.name) {
+            Some(disk) if live.options.get(option.name).is_none() => return some(disks::new(option, disk)),
+            // What firmware and a TPM remember is made once, and never taken away.
+            _ if disks::is_fixed(option) => return Wish::Leave,
+            _ => {}
+        }
+    }
+    let text = |text: String| if is_disk(option) { disks::attached(&text) } else { text };
     match (desired.option(option), was) {
-        (Some(file), was) => some(option.merged(now, &file.value, &was.unwrap_or_default())),
+        (Some(file), was) => some(text(option.merged(now, &file.value, &was.unwrap_or_default()))),
         (None, None) => Wish::Leave,
         // What was there before phoenix said something of it stays; a VM without its uuid would have lost its identity
         // for good.
-        (None, Some(was)) if stays(option, live) => some(option.merged(now, "", &was)),
+        (None, Some(was)) if stays(option, live) => some(text(option.merged(now, "", &was))),
         (None, Some(_)) => Wish::Unset,
     }
+}
+
+/// Whether it is a further disk.
+fn is_disk(option: &ProxmoxOption) -> bool {
+    option.key.starts_with(DISKS)
 }
 
 /// Whether an option that the file does not say any more keeps what else it says.
@@ -69,7 +95,7 @@ fn stays(option: &ProxmoxOption, live: Option<&VmObserved>) -> bool {
     let made = || live.and_then(|live| live.record.valid()).is_some_and(|record| record.made.contains(option.name));
     match option.name {
         "smbios1" | "net0" | BOOT_DISK => true,
-        name => name.starts_with("net") && !made(),
+        name => (name.starts_with("net") || is_disk(option)) && !made(),
     }
 }
 
@@ -88,6 +114,8 @@ pub(super) fn put(option: &ProxmoxOption, desired: &DesiredVm, edit: &mut Edit<'
         Wish::Value(value) => value.to_string(),
     };
     let text = match option.name {
+        _ if is_disk(option) && (now.is_empty() || new.is_empty()) => new,
+        _ if is_disk(option) => with_parts(&now, option, &option.own(&new)),
         BOOT_DISK => with_parts(&now, option, &new),
         "net0" => first_card(&now, &new).unwrap_or(now),
         name if name.starts_with("net") => Net::parse(&new).map_or(new, |net| net.to_string()),
@@ -136,6 +164,9 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disrupt
     let wish = wish(option, taking.desired, Some(live));
     let new = wish.value().map(ToString::to_string).unwrap_or_default();
     let old = now(option, live).unwrap_or_default();
+    if is_disk(option) && (old.is_empty() || new.is_empty()) {
+        return disks::plugged(option, old.is_empty(), taking);
+    }
     let whole = |text: &str| text.split(',').any(|word| word == "cpu" || word == "memory");
     let why_later = match option.spec.taken {
         Taken::Live => None,
@@ -147,7 +178,7 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disrupt
         Taken::Restart => Some(""),
         Taken::Card => return card(&option.own(old), &new, taking),
         Taken::Drive => {
-            let later = !differing(&option.own(old), &new).iter().all(|part| is_live_part(part));
+            let later = !differing(&option.own(old), &option.own(&new)).iter().all(|part| is_live_part(part));
             later.then_some("the disk is opened at a start only")
         }
     };

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::edit::Edit;
-use super::named;
 use super::taking::Taking;
 use super::value::{Value, Wish};
+use super::{disks, named};
 use crate::model::proxmox::ProxmoxOption;
 use crate::model::{ActionKind, DesiredVm, Disruption, Key, Origin, is_kept_as_digest};
 use crate::observed::VmObserved;
@@ -37,6 +37,17 @@ pub struct Row {
     pub kept: Kept,
     /// The option of Proxmox that it stands for under its own name; then the functions above are those of the option.
     pub option: Option<&'static ProxmoxOption>,
+    /// What of that option it stands for.
+    pub(super) aspect: Aspect,
+}
+
+/// What of an option a row stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aspect {
+    /// The option itself; of a disk, that it is there, and its options.
+    Whole,
+    /// The size of a further disk.
+    Size,
 }
 
 /// What a VM's record knows of a row.
@@ -72,33 +83,38 @@ impl Row {
             uptake: |_| (Disruption::Live, Cow::Borrowed("")),
             kept: Kept::Applied,
             option: None,
+            aspect: Aspect::Whole,
         }
     }
 
     /// What a VM has, in the pending view; `None`: it has none, or Proxmox's default.
     #[must_use]
     pub fn has<'a>(&self, live: &'a VmObserved) -> Option<Value<'a>> {
-        match self.option {
-            Some(option) => named::read(option, live),
-            None => (self.read)(live),
+        match (self.option, self.aspect) {
+            (Some(option), Aspect::Whole) => named::read(option, live),
+            (Some(option), Aspect::Size) => disks::size(option, live),
+            (None, _) => (self.read)(live),
         }
     }
 
     /// What the file wishes; of a VM that is there (`Some`), or of one that is to be made.
     #[must_use]
     pub fn wished<'a>(&self, desired: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
-        match self.option {
-            Some(option) => named::wish(option, desired, live),
-            None => (self.wish)(desired, live),
+        match (self.option, self.aspect) {
+            (Some(option), Aspect::Whole) => named::wish(option, desired, live),
+            (Some(option), Aspect::Size) => disks::desired_size(option, desired, live),
+            (None, _) => (self.wish)(desired, live),
         }
     }
 
     /// What a VM that is to be made of a template, or of an image, becomes by what the file says.
     #[must_use]
     pub fn becomes<'a>(&self, desired: &'a DesiredVm, template: Option<&VmObserved>) -> Wish<'a> {
-        match self.option {
-            Some(option) => named::becomes(option, desired, template),
-            None => (self.wish)(desired, None),
+        match (self.option, self.aspect) {
+            (Some(option), Aspect::Whole) => named::becomes(option, desired, template),
+            // A new disk says that itself.
+            (Some(_), Aspect::Size) => Wish::Leave,
+            (None, _) => (self.wish)(desired, None),
         }
     }
 
@@ -113,19 +129,20 @@ impl Row {
     /// How a VM takes the value that is wished for over, and why so, or another word about it.
     #[must_use]
     pub fn taken<'a>(&self, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
-        match self.option {
-            Some(option) => named::taken(option, taking),
-            None => (self.uptake)(taking),
+        match (self.option, self.aspect) {
+            (Some(option), Aspect::Whole) => named::taken(option, taking),
+            (Some(option), Aspect::Size) => disks::grows(option, taking),
+            (None, _) => (self.uptake)(taking),
         }
     }
 
     /// Whether a value that a VM has is still the one that was applied, where a text can say so.
     #[must_use]
     pub fn still_has(&self, now: &str, applied: &str) -> bool {
-        match self.option {
+        match self.option.filter(|_| self.aspect == Aspect::Whole) {
             // What a digest stands for is not known.
             Some(_) if is_kept_as_digest(applied) => true,
-            Some(option) => option.merged(now, applied, "") == now,
+            Some(option) => option.merged(now, applied, "") == option.own(now),
             None => now == applied,
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::model::proxmox::{self, BOOT_DISK, CARD_WORDS, NETWORKS, ProxmoxOption};
-use crate::model::{Address, DesiredVm, Key};
+use crate::model::proxmox::{self, BOOT_DISK, CARD_WORDS, DISKS, NETWORKS, ProxmoxOption};
+use crate::model::{Address, DesiredVm, GIB, Key};
 use crate::observed::VmObserved;
 
 /// What the file must say of a VM's options: key by key, empty where nothing.
@@ -14,14 +14,15 @@ pub(super) fn keys(
     live: &VmObserved,
     template: Option<&VmObserved>,
     default: &DesiredVm,
-) -> [(Key, Map<String, Value>); 3] {
+) -> [(Key, Map<String, Value>); 4] {
     let differing = |option: &&'static ProxmoxOption| differs(option, live, template, default);
     let named = proxmox::options().values().filter(differing).map(|option| {
         let is = value(option, live);
         (option.name.to_owned(), if is.is_empty() { Value::Null } else { option.to_json(&is) })
     });
     let (mut disk, mut cards) = (Map::new(), Map::new());
-    for option in proxmox::own().values().filter(differing) {
+    let own = proxmox::own().values().filter(|option| !option.key.starts_with(DISKS));
+    for option in own.filter(differing) {
         let parts = option.to_parts(&value(option, live));
         let shared = default.option(option).map(|shared| option.to_parts(&shared.value)).unwrap_or_default();
         if let Some(slot) = option.key.strip_prefix(NETWORKS) {
@@ -34,7 +35,35 @@ pub(super) fn keys(
         }
     }
     cards.retain(|_, card: &mut Value| card.as_object().is_none_or(|card| !card.is_empty()));
-    [(Key::Proxmox, named.collect()), (Key::BootDiskOptions, disk), (Key::Networks, cards)]
+    let further = further(live, template, default);
+    [(Key::Proxmox, named.collect()), (Key::BootDiskOptions, disk), (Key::Networks, cards), (Key::Disks, further)]
+}
+
+/// What the file must say of further disks: of a VM of ours, of those that its file had; else of those that its template
+/// lacks.
+fn further(live: &VmObserved, template: Option<&VmObserved>, default: &DesiredVm) -> Map<String, Value> {
+    let record = live.record.valid();
+    let boots = live.boot_disk.as_ref().map(|disk| disk.device.as_str());
+    let mut disks = Map::new();
+    for volume in live.volumes.iter().filter(|volume| Some(volume.device.as_str()) != boots) {
+        let slot = volume.device.as_str();
+        let (Some(option), Some(text)) = (proxmox::disk(slot), live.options.get(slot)) else { continue };
+        let inherited = template.is_some_and(|template| template.options.get(slot).is_some());
+        let says = record.map_or(!inherited, |record| record.applied.contains_key(option.key));
+        if text.contains("media=cdrom") || default.disks.contains_key(slot) || !says {
+            continue;
+        }
+        let mut disk = Map::new();
+        if !proxmox::holds_state(slot) {
+            disk.extend(volume.size.map(|size| ("size_gb".to_owned(), size.div_ceil(GIB).into())));
+        }
+        let storage = volume.volume.split_once(':').map_or("", |(storage, _)| storage);
+        disk.insert("storage".to_owned(), storage.into());
+        let options: Map<String, Value> = option.to_parts(&option.own(text)).into_iter().collect();
+        disk.extend((!options.is_empty()).then(|| ("options".to_owned(), Value::Object(options))));
+        disks.insert(slot.to_owned(), Value::Object(disk));
+    }
+    disks
 }
 
 /// Parts of an option by Proxmox's names.

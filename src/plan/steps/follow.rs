@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::case::{Case, Facts};
 use super::draft::Draft;
 use super::{features, volumes};
-use crate::model::proxmox::BOOT_DISK;
+use crate::model::proxmox::{BOOT_DISK, DISKS};
 use crate::model::{ActionKind, Disruption, Outcome, Ready};
 use crate::observed::options::Row;
-use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep};
+use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep, further};
 
 /// Why a guest is not waited for.
 const NOT_NEEDED: &str = "nothing needs the guest";
@@ -47,8 +47,9 @@ impl Draft {
         let removed: Vec<_> = facts.undeclared().collect();
 
         // Options of a disk that wait for a restart name the volume as it was when they were written.
-        let disk_first =
-            self.changes.iter().any(|change| change.key == BOOT_DISK && change.disruption == Disruption::Restart);
+        let disk_first = self.changes.iter().any(|change| {
+            (change.key == BOOT_DISK || change.key.starts_with(DISKS)) && change.disruption == Disruption::Restart
+        });
         if disk_first {
             self.disk(case, steps);
         }
@@ -124,10 +125,19 @@ impl Draft {
         match steps.resize {
             Some(reason) => {
                 let (size_gb, grows_filesystem) = (vm.boot_disk_size_gb, steps.grow);
-                let step = Step::ResizeDisk(Box::new(ResizeStep { size_gb, grows_filesystem, record: last() }));
-                self.does(step, steps.acting, reason);
+                let step = ResizeStep { disk: None, size_gb, grows_filesystem, record: last() };
+                self.does(Step::ResizeDisk(Box::new(step)), steps.acting, reason);
             }
             None => self.idle(ActionKind::ResizeDisk, "the disk has its size"),
+        }
+        for (slot, size_gb) in further::growing(vm, case.facts.record, scene) {
+            let step = ResizeStep { disk: Some(slot), size_gb, grows_filesystem: false, record: last() };
+            let grows = Action::does(
+                Step::ResizeDisk(Box::new(step)),
+                Outcome::Update,
+                "the disk is smaller than the file says",
+            );
+            self.push(grows.to(slot));
         }
     }
 

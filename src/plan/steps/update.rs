@@ -8,7 +8,7 @@ use super::follow::Steps;
 use super::guest;
 use super::origin::made_by;
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, DesiredVm, Disruption, Outcome, Record, RecordState};
+use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, RecordState};
 use crate::observed::VmObserved;
 use crate::plan::staging::{self, Staging};
 use crate::plan::{Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, lock, preflight};
@@ -60,8 +60,8 @@ impl Draft {
             Some(disruption) => Some(("values differ", disruption)),
             None => None,
         };
-        let acts = |kind: ActionKind| self.changes.iter().any(|change| step(&change, kind));
-        let (grows, moves) = (acts(ActionKind::ResizeDisk), acts(ActionKind::MoveDisk));
+        let acts = |key: Key| self.changes.iter().any(|change| change.key == key.name());
+        let (grows, moves) = (acts(Key::BootDiskSizeGb), acts(Key::BootDiskStorage));
         let restart = scene.restart
             && live.running
             && (disruption == Some(Disruption::Restart) || !diff::waiting(live, Some(vm)).is_empty());

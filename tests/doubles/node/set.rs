@@ -3,7 +3,7 @@
 use phoenix::backend::embedded::{Command, Embedded};
 use phoenix::hypervisor::Effect;
 use phoenix::model::{Digest, SshKey, VmId};
-use phoenix::observed::{Conf, ConfigWrite, encode_keys, is_disk_key};
+use phoenix::observed::{Conf, ConfigWrite, encode_keys, holds_volume};
 
 use crate::Node;
 use crate::answer::Answer;
@@ -17,7 +17,7 @@ const NOT_HERE: [&str; 4] = ["skiplock", "force", "background_delay", "import-wo
 pub(crate) fn set(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
     let option = |name: &str| {
         Embedded::is_option(name)
-            || is_disk_key(name)
+            || holds_volume(name)
             || NOT_HERE.contains(&name)
             || ["delete", "revert", "digest"].contains(&name)
     };

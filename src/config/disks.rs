@@ -1,0 +1,80 @@
+//! Further disks by their slots: the rules for them, and what they are for a VM.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::codes;
+use super::networks::{Parts, read_part};
+use super::owner::{Owner, owners};
+use super::problem::{Problem, Problems, shown};
+use super::raw::{Raw, RawDisk};
+use crate::model::proxmox;
+use crate::model::{Disk, Origin};
+
+/// Disks by their slots; `None` takes an inherited one away.
+pub(super) type Disks = BTreeMap<String, Option<RawDisk>>;
+
+/// Applies the rules to every `disks`.
+pub(super) fn check(raw: &Raw, problems: &mut Problems) {
+    let shared = raw.vm_defaults.as_ref().and_then(|vm| vm.disks.as_ref());
+    for (owner, vm) in owners(raw) {
+        let before = problems.kept();
+        for (slot, disk) in vm.disks.iter().flatten() {
+            let Some(disk) = disk else { continue };
+            let at = |key: &str| owner.value(&format!("disks/{slot}/{key}"));
+            let state = proxmox::holds_state(slot);
+            if state && disk.size_gb.is_some() {
+                let what = format!("{} has the size that Proxmox gives it", shown(slot));
+                problems.push(Problem::new(codes::BAD_DISK, what, at("size_gb")).hint("take `size_gb` out"));
+            }
+            let inherited =
+                shared.and_then(|shared| shared.get(slot)?.as_ref()).is_some_and(|disk| disk.size_gb.is_some());
+            if !state && disk.size_gb.is_none() && !inherited && owner != Owner::Defaults {
+                let what = format!("disk {} has no size", shown(slot));
+                let at = owner.value(&format!("disks/{slot}"));
+                problems.push(Problem::new(codes::BAD_DISK, what, at).hint("give it `size_gb`, in GiB"));
+            }
+            let Some(option) = proxmox::disk(slot) else { continue };
+            for (name, value) in disk.options.iter().flatten().filter(|(_, value)| !value.is_null()) {
+                if let Err(wrong) = read_part(option, name, value) {
+                    let at = owner.value(&format!("disks/{slot}/options/{name}"));
+                    problems.push(Problem::new(codes::BAD_OPTION, format!("{} {wrong}", shown(name)), at));
+                }
+            }
+        }
+        problems.since(before, vm.vm_id);
+    }
+}
+
+/// The further disks that a VM gets. `storage`: where one lies that names none.
+pub(super) fn disks(own: Option<&Disks>, shared: Option<&Disks>, storage: &str) -> BTreeMap<&'static str, Disk> {
+    let nothing = Disks::new();
+    let (own, shared) = (own.unwrap_or(&nothing), shared.unwrap_or(&nothing));
+    let mut slots: BTreeMap<&String, (RawDisk, Origin)> = BTreeMap::new();
+    for (slot, disk) in shared {
+        let inherited = disk.clone().filter(|_| !matches!(own.get(slot), Some(None)));
+        slots.extend(inherited.map(|disk| (slot, (disk, Origin::VmDefaults))));
+    }
+    for (slot, disk) in own {
+        let Some(disk) = disk else { continue };
+        let inherited = slots.remove(slot).map(|(disk, _)| disk).unwrap_or_default();
+        slots.insert(slot, (over(disk.clone(), inherited), Origin::Vm));
+    }
+    let lowered = |(slot, (disk, origin)): (&String, (RawDisk, Origin))| {
+        let option = proxmox::disk(slot)?;
+        let parts = disk.options.iter().flatten().filter(|(_, value)| !value.is_null());
+        let parts: Vec<String> = parts.filter_map(|(name, value)| read_part(option, name, value).ok()).collect();
+        let value = option.read(&Value::String(parts.join(","))).unwrap_or_default();
+        let storage = disk.storage.unwrap_or_else(|| storage.to_owned());
+        Some((option.name, Disk { size_gb: disk.size_gb, storage, options: proxmox::ProxmoxValue { value, origin } }))
+    };
+    slots.into_iter().filter_map(lowered).collect()
+}
+
+/// A disk with what another one says where it says nothing.
+fn over(own: RawDisk, shared: RawDisk) -> RawDisk {
+    let mut options: Parts = shared.options.unwrap_or_default();
+    options.extend(own.options.unwrap_or_default());
+    RawDisk { size_gb: own.size_gb.or(shared.size_gb), storage: own.storage.or(shared.storage), options: Some(options) }
+}

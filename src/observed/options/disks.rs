@@ -1,0 +1,73 @@
+//! Further disks by their slots: their sizes, and what one is made of.
+
+use std::borrow::Cow;
+
+use super::taking::{Taking, at_once, at_restart};
+use super::value::{Value, Wish};
+use crate::model::proxmox::{ProxmoxOption, holds_state};
+use crate::model::{DesiredVm, Disk, Disruption, GIB};
+use crate::observed::{VmObserved, VmVolume};
+
+/// The word for that there is a disk.
+const ATTACHED: &str = "attached";
+
+/// The volume in a slot.
+fn volume<'v>(option: &ProxmoxOption, live: &'v VmObserved) -> Option<&'v VmVolume> {
+    live.volumes.iter().find(|volume| volume.device == option.name)
+}
+
+/// The size of the disk in a slot.
+pub(super) fn size<'a>(option: &ProxmoxOption, live: &'a VmObserved) -> Option<Value<'a>> {
+    Some(Value::Bytes(volume(option, live)?.size?))
+}
+
+/// The desired size; nothing is desired of a disk that is not there yet, or is as large already: none ever shrinks.
+pub(super) fn desired_size<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
+    let Some(size) = desired.disks.get(option.name).and_then(|disk| disk.size_gb) else { return Wish::Leave };
+    let size = u64::from(size) * GIB;
+    match live.map(|live| volume(option, live).and_then(|volume| volume.size)) {
+        None => Wish::Value(Value::Bytes(size)),
+        Some(Some(now)) if now < size => Wish::Value(Value::Bytes(size)),
+        Some(_) => Wish::Leave,
+    }
+}
+
+/// A disk that is to be made, as Proxmox takes it: `STORAGE:GIB,OPTIONS`.
+pub(super) fn new(option: &ProxmoxOption, disk: &Disk) -> String {
+    let usual = match option.name {
+        "efidisk0" => Some(("efitype", "efitype=4m")),
+        "tpmstate0" => Some(("version", "version=v2.0")),
+        _ => None,
+    };
+    let usual = usual.filter(|(name, _)| !disk.options.value.contains(name)).map(|(_, part)| part);
+    let size = disk.size_gb.unwrap_or(1);
+    let options = [usual.unwrap_or_default(), &disk.options.value].into_iter().filter(|part| !part.is_empty());
+    [format!("{}:{size}", disk.storage)].into_iter().chain(options.map(str::to_owned)).collect::<Vec<_>>().join(",")
+}
+
+/// What is said of a disk that is there: that it is, and its options.
+pub(super) fn attached(options: &str) -> String {
+    if options.is_empty() { ATTACHED.to_owned() } else { format!("{ATTACHED},{options}") }
+}
+
+/// How a VM takes a disk that is added or detached. `added`: it is not there yet.
+pub(super) fn plugged<'a>(option: &ProxmoxOption, added: bool, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
+    let note = if added {
+        "a new, empty disk"
+    } else {
+        "the guest loses this disk; its volume stays with the VM as an unused disk"
+    };
+    let hot = option.name.starts_with("scsi") || option.name.starts_with("virtio");
+    let plugs = taking.capabilities.plugs_network && taking.live.hotplug.iter().any(|feature| feature == "disk");
+    if hot && plugs { at_once(taking, note) } else { (at_restart(taking, "").0, Cow::Borrowed(note)) }
+}
+
+/// How a VM takes another size.
+pub(super) fn grows<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
+    (at_once(taking, "").0, Cow::Owned(format!("grows {}; no disk is ever made smaller", option.name)))
+}
+
+/// Whether a disk that is there keeps its options whatever the file says: those of firmware and of a TPM are made once.
+pub(super) fn is_fixed(option: &ProxmoxOption) -> bool {
+    holds_state(option.name)
+}

@@ -1,0 +1,147 @@
+//! Further disks: what must hold of them before anything is done, and which of them grow.
+
+use super::words::known_words;
+use super::{Scene, cards, codes, placement};
+use crate::diag::Diagnostic;
+use crate::model::proxmox::{self, DISKS, holds_state};
+use crate::model::{DesiredVm, Disk, GIB, Record, RecordState};
+use crate::observed::options::gib;
+use crate::observed::{VmObserved, VmVolume};
+
+/// The VM as it is, or the template that it becomes a copy of.
+fn base<'s>(vm: &DesiredVm, record: Option<&Record>, scene: &Scene<'s>) -> Option<&'s VmObserved> {
+    let whole = record.is_some_and(|record| record.state != RecordState::Creating);
+    let live = scene.observed.vms.get(&vm.vm_id).filter(|live| whole || !live.volumes.is_empty());
+    live.or_else(|| cards::template(vm, scene))
+}
+
+/// The volume in a slot.
+fn volume<'v>(slot: &str, base: &'v VmObserved) -> Option<&'v VmVolume> {
+    base.volumes.iter().find(|volume| volume.device == slot)
+}
+
+/// Disks that are there and smaller than the file says: the slot, and the size in GiB.
+pub(super) fn growing<'v>(vm: &'v DesiredVm, record: &Record, scene: &Scene<'v>) -> Vec<(&'static str, u32)> {
+    let base = base(vm, Some(record), scene);
+    let grows = |(slot, disk): (&&'static str, &Disk)| {
+        let size = volume(slot, base?)?.size?;
+        disk.size_gb.filter(|wanted| u64::from(*wanted) * GIB > size).map(|wanted| (*slot, wanted))
+    };
+    vm.disks.iter().filter_map(grows).collect()
+}
+
+/// Room that new and growing disks need, in bytes, by storage.
+pub(super) fn room<'v>(vm: &'v DesiredVm, live: Option<&VmObserved>) -> impl Iterator<Item = (&'v str, u64)> {
+    let need = move |(slot, disk): (&&str, &'v Disk)| {
+        let has = live.and_then(|live| volume(slot, live)?.size).unwrap_or(0);
+        (disk.storage.as_str(), (u64::from(disk.size_gb.unwrap_or(0)) * GIB).saturating_sub(has))
+    };
+    vm.disks.iter().map(need)
+}
+
+/// What stands in the way of the further disks of a VM. `live`: the VM, where it exists.
+pub(super) fn disks(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Vec<Diagnostic> {
+    let node = scene.node(vm.vm_id);
+    let on = placement::on(node, scene.observed);
+    let base = live.or_else(|| cards::template(vm, scene));
+    let mut found = Vec::new();
+    for (slot, disk) in &vm.disks {
+        let Some(option) = proxmox::disk(slot) else { continue };
+        let mut problem = |code: &'static str, what: String, hint: String| {
+            found.push(Diagnostic::error(code, what).vm(vm.vm_id).about(option.key).hint(hint));
+        };
+        let boots = base.and_then(|base| base.boot_disk.as_ref()).map_or("scsi0", |disk| disk.device.as_str());
+        if boots == *slot {
+            let what = format!("{slot} is the boot disk");
+            problem(
+                codes::DISK_SLOT,
+                what,
+                "`boot_disk_size_gb`, `boot_disk_storage` and `boot_disk_options` say it".to_owned(),
+            );
+            continue;
+        }
+        let drive = base.and_then(|base| base.options.get(slot)).filter(|text| text.contains("media=cdrom"));
+        if drive.is_some() || (base.is_none() && *slot == "ide2") {
+            problem(
+                codes::DISK_SLOT,
+                format!("{slot} holds a CD-ROM or the cloud-init drive"),
+                "take another slot".to_owned(),
+            );
+            continue;
+        }
+        match live.and_then(|live| volume(slot, live)) {
+            Some(volume) => there(slot, disk, volume, live, &mut problem),
+            None => match node.storages.get(&disk.storage) {
+                Some(storage) if storage.images && storage.active => {}
+                Some(_) => {
+                    let what = format!("storage `{}`{on} takes no disks of VMs, or is not active", disk.storage);
+                    problem(codes::UNUSABLE_STORAGE, what, "name another one in `storage`".to_owned());
+                }
+                None => {
+                    let usable = node.storages.iter().filter(|(_, s)| s.images && s.active);
+                    let known: Vec<&str> = usable.map(|(id, _)| id.as_str()).collect();
+                    let what = format!("there is no storage `{}`{on}", disk.storage);
+                    problem(codes::UNUSABLE_STORAGE, what, known_words("storages for disks", &disk.storage, &known));
+                }
+            },
+        }
+    }
+    found.extend(live.into_iter().flat_map(|live| detached(vm, live)));
+    found
+}
+
+/// What stands in the way of a disk that is there.
+fn there(
+    slot: &str,
+    disk: &Disk,
+    volume: &VmVolume,
+    live: Option<&VmObserved>,
+    problem: &mut dyn FnMut(&'static str, String, String),
+) {
+    let storage = volume.volume.split_once(':').map_or("", |(storage, _)| storage);
+    if storage != disk.storage {
+        let what =
+            format!("{slot} lies on `{storage}`, the file says `{}`: phoenix moves only the boot disk", disk.storage);
+        problem(
+            codes::DISK_ELSEWHERE,
+            what,
+            format!("set its `storage` to `{storage}`, or move it by hand with `qm disk move`"),
+        );
+    }
+    let (Some(size), Some(wanted)) = (volume.size, disk.size_gb) else { return };
+    let wanted = u64::from(wanted) * GIB;
+    if size > wanted {
+        let what = format!("{slot} has {} GiB, the file says {}: a disk never shrinks", gib(size), gib(wanted));
+        problem(codes::DISK_SHRINKS, what, format!("set its `size_gb` to {} or more", size.div_ceil(GIB)));
+    }
+    if size < wanted && live.is_some_and(|live| live.pending.contains_key(slot)) {
+        let what = format!("another value of {slot} waits for a restart: the disk cannot grow");
+        problem(
+            codes::DISK_ELSEWHERE,
+            what,
+            format!("restart it first; until then set its `size_gb` to {}", gib(size)),
+        );
+    }
+}
+
+/// Disks that the file does not say any more: those of firmware and of a TPM stay, and Proxmox detaches none of a
+/// protected VM.
+fn detached(vm: &DesiredVm, live: &VmObserved) -> Vec<Diagnostic> {
+    let Some(record) = live.record.valid() else { return Vec::new() };
+    let gone = record.applied.keys().filter_map(|key| proxmox::disk(key.strip_prefix(DISKS)?));
+    let gone = gone.filter(|option| !vm.disks.contains_key(option.name) && live.options.get(option.name).is_some());
+    let problem = |option: &'static proxmox::ProxmoxOption| {
+        let slot = option.name;
+        let (what, hint) = if holds_state(slot) {
+            let what = format!("{slot} is no longer declared, and what it remembers would be lost with it");
+            (what, format!("put `\"{slot}\": {{}}` back into `disks`, or detach it by hand"))
+        } else if live.protection && record.made.contains(slot) {
+            let what = format!("{slot} is no longer declared, and Proxmox detaches no disk of a protected VM");
+            (what, "set `protected` to false in a plan of its own first".to_owned())
+        } else {
+            return None;
+        };
+        Some(Diagnostic::error(codes::DISK_SLOT, what).vm(vm.vm_id).about(option.key).hint(hint))
+    };
+    gone.filter_map(problem).collect()
+}
