@@ -1,13 +1,16 @@
 //! Putting VMs into the text of a config, everything else left as it is, byte for byte.
 //!
 //! What is put in looks like what is there already: indentation, line ends, spaces. Where the VMs stand in the order of
-//! their VMIDs, a new one finds its place in that order; else it comes last.
+//! their VMIDs, a new one finds its place in that order; else it comes last. Comments of a `.jsonc` file stay with what
+//! they stand beside.
+
+use std::collections::BTreeMap;
 
 use jsonc_parser::ast::{Array, Object, Value as Tree};
 use jsonc_parser::common::Ranged as _;
 use serde_json::Value;
 
-use super::syntax;
+use super::{comments, syntax};
 use crate::diag::Span;
 use crate::model::VmId;
 
@@ -46,7 +49,7 @@ pub fn edited(text: &str, edits: &[Edit]) -> Option<Edited> {
             Edit::Entry(vm, keys) => new.push((*vm, keys)),
             Edit::Key(vm, key, value) => {
                 let entry = vms.iter().find(|entry| id_of(entry) == Some(vm.get()))?;
-                splices.push(with_key(text, entry, *vm, key, value)?);
+                splices.extend(with_key(text, entry, *vm, key, value)?);
             }
         }
     }
@@ -83,16 +86,21 @@ fn id_of(entry: &Object<'_>) -> Option<u32> {
     entry.get_number("vm_id")?.value.parse().ok()
 }
 
-fn with_key(text: &str, entry: &Object<'_>, vm: VmId, key: &str, value: &Value) -> Option<Splice> {
+fn with_key(text: &str, entry: &Object<'_>, vm: VmId, key: &str, value: &Value) -> Option<Vec<Splice>> {
     let written = printed(value, " ");
     if let Some(there) = entry.properties.iter().find(|property| property.name.as_str() == key) {
         let range = there.value.range();
-        return Some(Splice { start: range.start, end: range.end, pieces: vec![(Some(vm), written)] });
+        return Some(vec![Splice { start: range.start, end: range.end, pieces: vec![(Some(vm), written)] }]);
     }
     let last = entry.properties.last()?.range.end;
     let form = Form::of(text, entry);
-    let piece = format!("{}\"{key}\"{}{written}", form.comma, form.colon);
-    Some(Splice { start: last, end: last, pieces: vec![(Some(vm), piece)] })
+    let said = format!("\"{key}\"{}{written}", form.colon);
+    let gap = Gap::of(text, last, entry.range.end - 1);
+    if gap.is_plain() {
+        let piece = (Some(vm), format!("{}{said}", form.comma));
+        return Some(vec![Splice { start: last, end: last, pieces: vec![piece] }]);
+    }
+    Some(gap.filled(&form.comma, vec![(vm, said)]))
 }
 
 /// Entries into a list that has some.
@@ -102,20 +110,32 @@ fn beside(
     vms: &[&Object<'_>],
     new: &[(VmId, &[(&'static str, Value)])],
 ) -> Option<Vec<Splice>> {
-    let (top, end) = (vms.first()?, vms.last()?);
+    let end = vms.last()?;
     let form = Form::of(text, end);
-    let between = match vms {
-        [.., before, end] => text[before.range.end..end.range.start].to_owned(),
-        _ => match &text[list.range.start + 1..top.range.start] {
-            lead if lead.contains('\n') => format!(",{lead}"),
-            _ => format!(",{}", form.space),
-        },
+    // What stands before an entry, or before the end of the list.
+    let gap = |at: usize| {
+        let from = at.checked_sub(1).map_or(list.range.start + 1, |before| vms[before].range.end);
+        Gap::of(text, from, vms.get(at).map_or(list.range.end - 1, |next| next.range.start))
+    };
+    let before = gap(vms.len() - 1);
+    let between = match before.text {
+        lead if lead.contains('\n') && !before.is_plain() => {
+            format!(",{}{}", eol(text), indentation_of_line(text, end.range.start))
+        }
+        lead if before.is_plain() && vms.len() > 1 => lead.to_owned(),
+        lead if lead.contains('\n') => format!(",{lead}"),
+        _ => format!(",{}", form.space),
     };
     let ids: Vec<Option<u32>> = vms.iter().map(|entry| id_of(entry)).collect();
     let ordered = ids.iter().all(Option::is_some) && ids.is_sorted_by(|a, b| a < b);
     let mut splices: Vec<Splice> = Vec::new();
+    let mut beside_comments: BTreeMap<usize, Vec<(VmId, String)>> = BTreeMap::new();
     for (vm, keys) in new {
         let at = if ordered { ids.partition_point(|id| *id < Some(vm.get())) } else { vms.len() };
+        if !gap(at).is_plain() {
+            beside_comments.entry(at).or_default().push((*vm, form.print(keys)));
+            continue;
+        }
         let (place, entry) =
             (vms.get(at).map_or(end.range.end, |next| next.range.start), (Some(*vm), form.print(keys)));
         let pieces = if at < vms.len() { [entry, (None, between.clone())] } else { [(None, between.clone()), entry] };
@@ -124,6 +144,7 @@ fn beside(
             None => splices.push(Splice { start: place, end: place, pieces: pieces.into() }),
         }
     }
+    splices.extend(beside_comments.into_iter().flat_map(|(at, new)| gap(at).filled(&between, new)));
     Some(splices)
 }
 
@@ -151,13 +172,86 @@ fn into_empty(
             (format!("{eol}{own}"), format!(",{eol}{own}"), format!("{eol}{base}"))
         }
     };
-    let mut pieces = vec![(None, format!("[{open}"))];
+    // Comments that stand in the list stay, before what is new.
+    let inside = &text[list.range.start + 1..list.range.end - 1];
+    let comments = inside.trim_end();
+    let open = match open {
+        open if !open.is_empty() || comments.is_empty() => open,
+        _ if inside.contains('\n') => eol(text).to_owned(),
+        _ => " ".to_owned(),
+    };
+    let start = list.range.start + 1 + comments.len();
+    let mut pieces = vec![(None, open)];
     for (at, (vm, keys)) in new.iter().enumerate() {
         pieces.extend((at > 0).then(|| (None, between.clone())));
         pieces.push((Some(*vm), form.print(keys)));
     }
     pieces.push((None, format!("{close}]")));
-    vec![Splice { start: list.range.start, end: list.range.end, pieces }]
+    vec![Splice { start, end: list.range.end, pieces }]
+}
+
+/// A stretch between two things of a list or an object, or between one and its bracket: white space, comments, and at
+/// most one comma.
+struct Gap<'t> {
+    whole: &'t str,
+    start: usize,
+    text: &'t str,
+    /// It ends at the bracket that closes.
+    is_last: bool,
+}
+
+impl<'t> Gap<'t> {
+    fn of(whole: &'t str, start: usize, end: usize) -> Self {
+        let is_last = matches!(whole.as_bytes()[end], b']' | b'}');
+        Self { whole, start, text: &whole[start..end], is_last }
+    }
+
+    /// Where its comma stands.
+    fn comma(&self) -> Option<usize> {
+        comments::without(self.text).find(',')
+    }
+
+    /// Whether it is as in JSON: without comments, and without a comma that nothing follows.
+    fn is_plain(&self) -> bool {
+        !self.text.contains('/') && !(self.is_last && self.text.contains(','))
+    }
+
+    /// Puts new things where a comment keeps its neighbour: behind the comments in the line of what stands before, and
+    /// before those in the lines below. `between` is what stands between two things where there are no comments.
+    fn filled(&self, between: &str, new: Vec<(VmId, String)>) -> Vec<Splice> {
+        let comma = self.comma();
+        let behind = comma.map_or(0, |comma| comma + 1);
+        let end_of_line = self.end_of_line(behind);
+        let at = self.start + end_of_line.unwrap_or(behind);
+        let mut lead = between.trim_start_matches(',').to_owned();
+        if end_of_line.is_some() && !lead.contains('\n') {
+            lead = format!("{}{}", eol(self.whole), indentation_of_line(self.whole, self.start));
+        }
+        let needs_comma = self.is_last && comma.is_none();
+        let mut pieces = Vec::new();
+        for (n, (vm, piece)) in new.into_iter().enumerate() {
+            pieces.push((None, if needs_comma && n > 0 { format!(",{lead}") } else { lead.clone() }));
+            pieces.push((Some(vm), piece));
+            pieces.extend((!needs_comma).then(|| (None, ",".to_owned())));
+        }
+        let splice = Splice { start: at, end: at, pieces };
+        let comma = || Splice { start: self.start, end: self.start, pieces: vec![(None, ",".to_owned())] };
+        needs_comma.then(comma).into_iter().chain([splice]).collect()
+    }
+
+    /// Where the line ends, if nothing but comments stands in it from here on.
+    fn end_of_line(&self, from: usize) -> Option<usize> {
+        let (mut at, mut end) = (from, from);
+        loop {
+            let rest = self.text[at..].trim_start_matches([' ', '\t']);
+            at = self.text.len() - rest.len();
+            if rest.starts_with(['\n', '\r']) {
+                return Some(end);
+            }
+            at = comments::found(self.text).into_iter().find(|comment| comment.start == at)?.end;
+            end = at;
+        }
+    }
 }
 
 /// How an entry is laid out: what stands between its parts.
@@ -202,10 +296,15 @@ impl Form {
         let end = entry.properties.last().map_or(second.range.end, |last| last.range.end);
         let step = if own.is_some_and(|own| own.contains('\t')) { "\t" } else { "  " };
         let long = own.map(|own| Box::new(line.clone().broken(eol(text), &format!("{own}{step}"), own)));
+        // Comments, and a comma behind the last key, are not repeated.
+        let like = |start: usize, end: usize, plain: &str| {
+            let gap = Gap::of(text, start, end);
+            if gap.is_plain() { gap.text.to_owned() } else { plain.to_owned() }
+        };
         Self {
-            open: text[entry.range.start + 1..first.range.start].to_owned(),
-            comma: text[first.range.end..second.range.start].to_owned(),
-            close: text[end..entry.range.end - 1].to_owned(),
+            open: like(entry.range.start + 1, first.range.start, &line.open),
+            comma: like(first.range.end, second.range.start, &line.comma),
+            close: like(end, entry.range.end - 1, &line.close),
             long,
             ..line
         }
@@ -242,6 +341,12 @@ fn printed(value: &Value, space: &str) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// The white space that the line of a place begins with.
+fn indentation_of_line(text: &str, at: usize) -> &str {
+    let line = &text[text[..at].rfind('\n').map_or(0, |at| at + 1)..];
+    &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
 /// The white space before a place, if nothing else stands before it on its line, and it is not the first one.
@@ -342,6 +447,51 @@ mod tests {
             &format!("{{\n  \"virtual_machines\": [\n    <{a},\n    >{old}<,\n    {b}>\n  ]\n}}"),
             &[entry(105), entry(103)],
         );
+    }
+
+    #[test]
+    fn comments_stay_with_their_neighbours() {
+        let line = r#"{ "vm_id": 105, "vm_name": "new", "tags": ["a", "b"] }"#;
+        let (a, b) = (line.replace("105", "104"), line.replace("105", "106"));
+        let list = |entries: &str| format!("{{\n  \"virtual_machines\": [{entries}\n  ] // end\n}}");
+        let new = [entry(105)];
+        // Before the first, between two, behind the last; with a comma behind it and without one.
+        check(&list(&format!(" // all<\n    {line},>\n    // b\n    {b}")), &new);
+        check(&list(&format!("\n    {a}, // a<\n    {line},>\n    // b\n    {b}")), &new);
+        check(&list(&format!("\n    // a\n    {a}<,> // a<\n    {line}>\n    // more")), &new);
+        check(&list(&format!("\n    {a}, /* a */ // a<\n    {line},>")), &new);
+        check(&list(&format!("\n    {a},<\n    {line},>")), &new);
+        check(&list(&format!("\n    {a}<,> /*\n a */<\n    {line}>")), &new);
+        check(&list(&format!("\n    {a} // a\n    ,<\n    {line},>\n    {b}")), &new);
+        check(
+            &list(&format!("\n    {a}, // a<\n    {line},\n    {},>", line.replace("105", "110"))),
+            &[entry(110), entry(105)],
+        );
+        // In one line.
+        check(&list(&format!("{a},< {line},> /* b */ {b}")), &new);
+        check(&list(&format!("{a}, // a<\n{line},>\n{b}")), &new);
+        check(&list(&format!("{a}<,> /* a */<\n  {line}>")), &new);
+        // An empty list.
+        let broken = "{\n      \"vm_id\": 105,\n      \"vm_name\": \"new\",\n      \"tags\": [\"a\", \"b\"]\n    }";
+        check(&list(&format!(" // none\n    // yet<\n    {broken}>")), &new);
+        check(&format!("{{ \"virtual_machines\": [ /* none */< {line}>] }}"), &new);
+        // Of an entry like which the new one is laid out, only the layout is taken over.
+        let a =
+            a.replace("{ ", "{ /* a */ ").replace(", \"vm_name", ", /* a */ \"vm_name").replace(" }", ", /* a */ }");
+        check(&list(&format!("\n    {a}<,\n    {line}>")), &new);
+    }
+
+    #[test]
+    fn comments_in_an_entry() {
+        let adopt = [Edit::Key(id(104), "adopt", json!("uuid"))];
+        let entry = |end: &str| {
+            format!("{{ \"virtual_machines\": [{{\n    \"vm_id\": 104,\n    \"vm_name\": \"x\"{end}\n  }}] }}")
+        };
+        check(&entry(", // a<\n    \"adopt\": \"uuid\",>"), &adopt);
+        check(&entry("<,> // a<\n    \"adopt\": \"uuid\">\n    // b"), &adopt);
+        check(&entry(",<\n    \"adopt\": \"uuid\",>"), &adopt);
+        let old = entry(",\n    \"adopt\": /* which */ \"old\", // why");
+        assert_eq!(edited(&old, &adopt).unwrap().text, old.replace("old", "uuid"));
     }
 
     #[test]

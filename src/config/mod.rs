@@ -4,7 +4,8 @@
 //! thought about places. Only when something is to be said, the file is parsed again into a tree with positions, and
 //! everything wrong with it is told at once.
 //!
-//! - [`input`]: bytes to text. [`syntax`]: text to tree. [`schema`]: the schema and its validator.
+//! - [`input`]: bytes to text. `comments`: what a `.jsonc` file has beyond JSON. [`syntax`]: text to tree. [`schema`]: the
+//!   schema and its validator.
 //! - `raw`: the file, one field per key. `lower`: defaults merged, words of the model. `defaults`: what holds where the
 //!   file says nothing. `limits`: how much of everything there may be.
 //! - `check`, `cloud_init`, `images`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
@@ -18,6 +19,7 @@ pub mod builtin;
 mod check;
 mod cloud_init;
 pub mod codes;
+mod comments;
 mod defaults;
 mod dependencies;
 pub mod edit;
@@ -76,8 +78,9 @@ pub fn load(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles
     if let Some(problem) = syntax::too_big(&source.text) {
         return Loaded { desired: None, diagnostics: vec![problem] };
     }
+    let json = source.json();
     let mut files = None;
-    if let Some(raw) = valid(&source.text) {
+    if let Some(raw) = valid(&json) {
         let files = files.get_or_insert_with(|| read_features(defaults::features_dir(&raw)));
         let mut problems = Problems::default();
         let scripts = check::all(&raw, files, &mut problems);
@@ -85,7 +88,7 @@ pub fn load(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles
             return Loaded { desired: Some(lower::lower(raw, scripts)), diagnostics: Vec::new() };
         }
     }
-    explain(source, &mut |dir| files.take().unwrap_or_else(|| read_features(dir)))
+    explain(&json, &mut |dir| files.take().unwrap_or_else(|| read_features(dir)))
 }
 
 /// Parses a file that fits the schema; `None` for every other.
@@ -96,17 +99,17 @@ fn valid(text: &str) -> Option<Raw> {
 }
 
 /// Goes the long way: finds everything that is to be said, and where.
-fn explain(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles) -> Loaded {
-    let syntax::Parsed { mut root, told } = syntax::parse(&source.text);
+fn explain(text: &str, read_features: &mut dyn FnMut(&str) -> FeatureFiles) -> Loaded {
+    let syntax::Parsed { mut root, told } = syntax::parse(text);
     let (mut diagnostics, mut numbers) = told.into_parts();
     let mut desired = None;
     if let Some(root) = &mut root {
         let mut problems = Problems::default();
         keys::rename(root, &mut problems);
-        if let Some((raw, scripts)) = judge(source, root, read_features, &mut problems) {
+        if let Some((raw, scripts)) = judge(text, root, read_features, &mut problems) {
             desired = Some(lower::lower(raw, scripts));
         }
-        let lines = LineIndex::new(&source.text);
+        let lines = LineIndex::new(text);
         let (problems, more) = problems.into_parts();
         numbers.extend(more);
         diagnostics.extend(problems.into_iter().map(|problem| problem.placed(root, &lines)));
@@ -173,13 +176,13 @@ pub fn places(text: &str) -> Places {
 
 /// Applies the schema, takes away what does not fit it, and applies every other check to the rest.
 fn judge(
-    source: &Source,
+    text: &str,
     root: &jsonc_parser::ast::Value<'_>,
     read_features: &mut dyn FnMut(&str) -> FeatureFiles,
     problems: &mut Problems,
 ) -> Option<(Raw, Scripts)> {
     let mut value = tree::to_value(root, problems);
-    let violations = violations::find(&source.text, root, &mut value, problems);
+    let violations = violations::find(text, root, &mut value, problems);
     let raw = serde_json::from_value::<Raw>(value).ok();
     let mut scripts = None;
     if let Some(raw) = &raw {
