@@ -1,8 +1,10 @@
 //! How a config is written and handed over: with comments, and on standard input.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
 
-use super::world::{Scene, check};
+use super::world::{Ran, Scene, check};
 
 /// A config with everything that JSON has not.
 const JSONC: &str = r#"// The lab.
@@ -65,4 +67,54 @@ fn import_keeps_the_comments_of_a_jsonc_file() {
     assert_eq!(kept, JSONC.lines().collect::<Vec<_>>(), "{written}");
     assert!(written.contains("\"web\""), "{written}");
     check(&scene.phoenix(&["-c", "lab.jsonc", "plan"]), 0, &["web", "first"]);
+}
+
+/// Runs phoenix with a text on its standard input.
+fn piped(scene: &Scene, text: &str, arguments: &[&str]) -> Ran {
+    let mut command = scene.command(arguments);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // One that does not read it may have ended before.
+    let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+    Ran::of(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_config_on_standard_input_is_read_by_every_verb_that_does_not_write_it() {
+    let config = r#"{ "virtual_machines": [{ "vm_id": 900, "vm_name": "first", "features": ["say"] }] }"#;
+    let scene = Scene::with_node("{ \"virtual_machines\": [] }");
+    // What stands beside the config stands in the current directory.
+    fs::create_dir(scene.path("features")).unwrap();
+    fs::write(scene.path("features/say.sh"), "#!/bin/sh\ntrue\n").unwrap();
+    let run = |arguments: &[&str]| piped(&scene, config, &[&["-c", "-"], arguments].concat());
+    check(&run(&["validate"]), 0, &["<stdin>: valid"]);
+    check(&piped(&scene, config, &["validate", "-"]), 0, &["<stdin>: valid"]);
+    check(&piped(&scene, "{,}", &["-c", "-", "validate"]), 3, &["--> <stdin>:1:2"]);
+    check(&piped(&scene, "{} // no", &["-c", "-", "plan"]), 3, &["error[P010]", "<stdin>:1:4"]);
+    check(&piped(&scene, "", &["-c", "-", "plan"]), 3, &["`<stdin>` is empty"]);
+    check(&run(&["plan"]), 0, &["<stdin>", "1 to create"]);
+    check(&run(&["graph"]), 0, &["first"]);
+    let before = scene.bytes();
+    check(&run(&["apply"]), 4, &["cannot ask for consent: standard input is the config", "--auto-approve"]);
+    assert_eq!(scene.bytes(), before, "something was done");
+    check(&run(&["apply", "--auto-approve"]), 0, &["1 created", "say"]);
+    check(&run(&["status"]), 0, &["first"]);
+    check(&run(&["plan", "--detailed-exitcode"]), 0, &["1 unchanged"]);
+    check(&run(&["destroy", "900"]), 4, &["standard input is the config", "--yes-destroy first"]);
+    check(&run(&["observe", "--out", "live.json"]), 0, &[]);
+    check(&run(&["import", "900"]), 4, &["nothing can be written into standard input", "--config FILE"]);
+    check(&run(&["validate", "--staged"]), 4, &["from the git index"]);
+    let log = fs::read_dir(scene.path(".phoenix/runs")).unwrap().count();
+    assert_eq!(log, 1, "the run is logged in the current directory");
+}
+
+#[test]
+fn a_plan_of_standard_input_is_carried_out_with_the_same_text_alone() {
+    let config = r#"{ "virtual_machines": [{ "vm_id": 900, "vm_name": "first" }] }"#;
+    let scene = Scene::with_node("{ \"virtual_machines\": [] }");
+    check(&piped(&scene, config, &["-c", "-", "plan", "--out", "plan.json"]), 0, &["saved in plan.json"]);
+    // Shown without the text, and without waiting for it.
+    check(&scene.phoenix(&["show", "plan.json", "--format", "github"]), 0, &["1 to create"]);
+    check(&scene.phoenix(&["apply", "plan.json"]), 4, &["on standard input", "--config -"]);
+    check(&piped(&scene, &config.replace("first", "second"), &["-c", "-", "apply", "plan.json"]), 5, &[]);
+    check(&piped(&scene, config, &["-c", "-", "apply", "plan.json"]), 0, &["1 created"]);
 }
