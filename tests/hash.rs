@@ -70,6 +70,7 @@ fn of_vm(key: &str) -> Option<Value> {
         "cloud_image" => json!({ "source": "local:import/debian.qcow2" }),
         "cloud_image/source" => json!("local:import/other.qcow2"),
         "cloud_image/sha256" => json!(sha256),
+        "cloud_image/sha512" => json!(sha256.repeat(2)),
         "cloud_init_errors" => json!("warn"),
         "cpu_cores" | "cpu_sockets" => json!(3),
         "depends_on" => json!(["c"]),

@@ -88,7 +88,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 25] = [
+    const DERIVED: [&str; 26] = [
         "/adopt",
         "/$schema",
         "/persistent_storage/server",
@@ -115,6 +115,7 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/user_config/ssh_authorized_keys",
         "/cloud_image",
         "/cloud_image/sha256",
+        "/cloud_image/sha512",
     ];
     let text = |key: &str| property[key].as_str().unwrap_or_default();
     assert!(!text("title").is_empty(), "{at} has no title");

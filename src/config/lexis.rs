@@ -58,6 +58,8 @@ pub(crate) const IMAGE: &str =
     "^(https://[^\\s\"'`\\\\{}<>|^@]+|(file:(//)?)?/[^\\s#\\\\\"'`:,]+|[A-Za-z][A-Za-z0-9._-]*:[^\\s#\\\\\"'`:,]+)$";
 /// Pattern of a SHA-256 in hex.
 pub(crate) const SHA256: &str = "^[0-9A-Fa-f]{64}$";
+/// Pattern of a SHA-512 in hex.
+pub(crate) const SHA512: &str = "^[0-9A-Fa-f]{128}$";
 /// Longest public key: one of RSA with 16,384 bits has 2,800 characters.
 pub(crate) const MAX_SSH_KEY: usize = 8192;
 
@@ -211,8 +213,17 @@ pub(super) fn image(text: &str) -> Verdict {
 
 /// Accepts a SHA-256 in hex.
 pub(super) fn sha256(text: &str) -> Verdict {
+    hex(text, 64)
+}
+
+/// Accepts a SHA-512 in hex.
+pub(super) fn sha512(text: &str) -> Verdict {
+    hex(text, 128)
+}
+
+fn hex(text: &str, digits: usize) -> Verdict {
     only(text, |c| c.is_ascii_hexdigit())?;
-    if text.len() == 64 { Ok(()) } else { Err("it has not 64 digits".into()) }
+    if text.len() == digits { Ok(()) } else { Err(format!("it has not {digits} digits").into()) }
 }
 
 /// The path in a `file:` URL; anything else as it is.

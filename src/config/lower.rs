@@ -332,7 +332,8 @@ fn normal_address(text: &str) -> String {
 
 fn image(raw: &RawCloudImage) -> CloudImage {
     let source = raw.source.as_deref().unwrap_or_default();
-    CloudImage { source: image_path(source).to_owned(), sha256: raw.sha256.as_deref().map(str::to_ascii_lowercase) }
+    let hex = |digest: &Option<String>| digest.as_deref().map(str::to_ascii_lowercase);
+    CloudImage { source: image_path(source).to_owned(), sha256: hex(&raw.sha256), sha512: hex(&raw.sha512) }
 }
 
 fn user(raw: &RawUserConfig) -> UserConfig {
