@@ -126,7 +126,7 @@ fn complete(property: &Value, at: &str, required: bool) {
     let derived = DERIVED.iter().any(|end| at.ends_with(end)) || at.contains("/networks/");
     assert_eq!(property.get("default").is_none(), required || derived, "{at}: a default or `required`, one of them");
     let limit = |keys: &[&str]| keys.iter().any(|key| property.get(key).is_some());
-    let limited = match text("type") {
+    let limited = |kind: &str| match kind {
         "integer" | "number" => limit(&["minimum"]) && limit(&["maximum"]),
         "string" => limit(&["pattern", "oneOf", "maxLength"]),
         "array" => property.get("items").is_some() && (limit(&["maxItems"]) || at == "/virtual_machines"),
@@ -134,6 +134,8 @@ fn complete(property: &Value, at: &str, required: bool) {
         "object" => limit(&["properties", "additionalProperties"]),
         other => panic!("{at} has the type {other:?}"),
     };
+    let kinds = property["type"].as_array().cloned().unwrap_or_else(|| vec![property["type"].clone()]);
+    let limited = kinds.iter().all(|kind| limited(kind.as_str().unwrap_or_default()));
     assert!(limited, "{at} has neither range nor pattern nor words");
     for word in property["oneOf"].as_array().into_iter().flatten() {
         assert!(word["const"].is_string() && word["description"].is_string(), "{at}: {word} is not described");

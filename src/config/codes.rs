@@ -97,4 +97,7 @@ codes! {
     BAD_OPTION = "P074", Error, "Proxmox does not accept the value of an option";
     READY_CONFLICT = "P075", Error, "what needs the guest agent is declared for a VM whose guest is asked for nothing";
     TWO_HOMES = "P076", Error, "one fact of the first network card stands in two places";
+    UNKNOWN_PROFILE = "P085", Error, "a VM names a profile that is not there";
+    UNUSED_PROFILE = "P086", Warning, "no VM names the profile";
+    BAD_PROFILE = "P087", Error, "the name cannot be a profile, or a VM names one twice";
 }

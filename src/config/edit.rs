@@ -213,7 +213,7 @@ impl<'t> Gap<'t> {
 
     /// Whether it is as in JSON: without comments, and without a comma that nothing follows.
     fn is_plain(&self) -> bool {
-        !self.text.contains('/') && !(self.is_last && self.text.contains(','))
+        !(self.text.contains('/') || self.is_last && self.text.contains(','))
     }
 
     /// Puts new things where a comment keeps its neighbour: behind the comments in the line of what stands before, and
@@ -297,14 +297,14 @@ impl Form {
         let step = if own.is_some_and(|own| own.contains('\t')) { "\t" } else { "  " };
         let long = own.map(|own| Box::new(line.clone().broken(eol(text), &format!("{own}{step}"), own)));
         // Comments, and a comma behind the last key, are not repeated.
-        let like = |start: usize, end: usize, plain: &str| {
+        let taken = |start: usize, end: usize, plain: &str| {
             let gap = Gap::of(text, start, end);
             if gap.is_plain() { gap.text.to_owned() } else { plain.to_owned() }
         };
         Self {
-            open: like(entry.range.start + 1, first.range.start, &line.open),
-            comma: like(first.range.end, second.range.start, &line.comma),
-            close: like(end, entry.range.end - 1, &line.close),
+            open: taken(entry.range.start + 1, first.range.start, &line.open),
+            comma: taken(first.range.end, second.range.start, &line.comma),
+            close: taken(end, entry.range.end - 1, &line.close),
             long,
             ..line
         }

@@ -24,6 +24,8 @@ pub(crate) const MAC: &str = "^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$";
 pub(crate) const TRUNKS: &str = "^[0-9]{1,4}(-[0-9]{1,4})?(;[0-9]{1,4}(-[0-9]{1,4})?)*$";
 /// Pattern of [`feature`].
 pub(crate) const FEATURE: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
+/// Pattern of [`profile`].
+pub(crate) const PROFILE: &str = "^[a-z0-9][a-z0-9_-]{0,31}$";
 /// Pattern of [`project`].
 pub(crate) const PROJECT: &str = "^[a-z0-9][a-z0-9_-]{0,31}$";
 /// Pattern of [`uuid`].
@@ -152,6 +154,11 @@ pub(super) fn project(text: &str) -> Verdict {
     slug(text, 32)
 }
 
+/// Accepts the name of a profile.
+pub(super) fn profile(text: &str) -> Verdict {
+    slug(text, 32)
+}
+
 /// Accepts what Proxmox takes as the name of a user: any text on one line. It takes white space at the ends away.
 pub(super) fn user(text: &str) -> Verdict {
     if text.is_empty() {
@@ -223,7 +230,7 @@ pub(super) fn sha512(text: &str) -> Verdict {
 
 fn hex(text: &str, digits: usize) -> Verdict {
     only(text, |c| c.is_ascii_hexdigit())?;
-    if text.len() == digits { Ok(()) } else { Err(format!("it has not {digits} digits").into()) }
+    if text.len() == digits { Ok(()) } else { Err(format!("it has not {digits} digits")) }
 }
 
 /// The path in a `file:` URL; anything else as it is.

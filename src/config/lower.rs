@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
+use super::inherited::Inherited;
 use super::lexis::{image_path, trimmed};
 use super::names::{self, Ids};
 use super::networks;
-use super::raw::{Raw, RawCloudImage, RawHypervisor, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
+use super::raw::{
+    Raw, RawCloudImage, RawHypervisor, RawNetworkConfig, RawProfiles, RawTimeouts, RawUserConfig, RawVm, RawVolume,
+};
 use crate::model::{
     Address, CloudImage, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare,
     Origin, Origins, OsType, PersistentStorage, ProxmoxValue, Ready, Scripts, Settings, SshKey, Timeouts, UserConfig,
@@ -18,13 +21,15 @@ use crate::model::{
 /// be left out.
 pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
     let ids = names::ids(&raw.virtual_machines);
-    let shared = Values::of(raw.vm_defaults.unwrap_or_default(), &scripts, &ids);
     let values = |vm: RawVm| Values::of(vm, &scripts, &ids);
+    let profiles = raw.profiles.into_iter().map(|(name, vm)| (name, values(vm))).collect();
+    let mut inherited = Inherited::new(values(raw.vm_defaults.unwrap_or_default()), profiles, Values::over);
     let named = raw.virtual_machines.into_iter().filter_map(|mut vm| {
         let (id, name) = (vm.vm_id?, vm.vm_name.take()?);
         let adopt = vm.adopt.take().map(|uuid| uuid.to_ascii_lowercase());
         let is_template = vm.is_template.take();
-        let mut vm = merged(VmId::try_from(id).ok()?, name, values(vm), &shared);
+        let shared = inherited.by(vm.profile.take().as_ref().map_or(&[][..], RawProfiles::names));
+        let mut vm = merged(VmId::try_from(id).ok()?, name, values(vm), shared);
         if let Some(is_template) = is_template {
             vm.origins.note(Key::IsTemplate, Origin::Vm);
             vm.is_template = is_template;
@@ -33,7 +38,7 @@ pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
         Some(DesiredVm { adopt, template, ..vm })
     });
     let mut vms: Vec<DesiredVm> = named.collect();
-    let defaults = merged(VmId::LOWEST, String::new(), Values::default(), &shared);
+    let defaults = merged(VmId::LOWEST, String::new(), Values::default(), inherited.by(&[]));
     vms.sort_by_key(|vm| vm.vm_id);
     let settings = settings(raw.hypervisor.unwrap_or_default());
     let mut defaults = defaults;
@@ -80,9 +85,11 @@ fn settings(raw: RawHypervisor) -> Settings {
 /// The bridge of a card where the file names none.
 const NETWORK_BRIDGE: &str = "vmbr0";
 
-/// What one object says of a VM, in the words of the model.
-#[derive(Default)]
+/// What one object says of a VM, or several one over the other, in the words of the model.
+#[derive(Default, Clone)]
 struct Values {
+    /// The profile that says a key, or a part of one, where one does and not `vm_defaults`.
+    profiles: BTreeMap<Named, Arc<str>>,
     template_name: Option<String>,
     os_type: Option<OsType>,
     cpu_sockets: Option<u32>,
@@ -120,6 +127,7 @@ impl Values {
         // The first card has its bridge and its model either here or there.
         let first = raw.networks.as_ref().and_then(|cards| cards.get("net0")?.as_ref());
         Self {
+            profiles: BTreeMap::new(),
             template_name: raw.template_name,
             os_type: raw.os_type,
             cpu_sockets: raw.cpu_sockets,
@@ -153,6 +161,107 @@ impl Values {
     }
 }
 
+/// What a profile says: a key, or the options of Proxmox that are merged one by one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Named {
+    Key(Key),
+    Option(&'static str),
+}
+
+impl Values {
+    /// What a profile says over what is said before it.
+    fn over(self, base: Self, name: &Arc<str>) -> Self {
+        let mut profiles = base.profiles;
+        // A profile's own template wins over an image from before it.
+        let image = base.cloud_image.filter(|_| self.template_name.is_none());
+        let options = self.proxmox.iter().flatten().map(|(option, _)| *option);
+        let slots = self.networks.iter().flat_map(BTreeMap::keys);
+        let cards = slots.flat_map(|slot| [proxmox::card(slot), proxmox::address(slot)]).flatten();
+        let options: Vec<&str> = options.chain(cards.map(|option| option.name)).collect();
+        profiles.extend(options.into_iter().map(|option| (Named::Option(option), Arc::clone(name))));
+        macro_rules! first {
+            ($key:ident, $own:expr, $base:expr) => {
+                first!($key, $own, $base, |own, _| own)
+            };
+            ($key:ident, $own:expr, $base:expr, $both:expr) => {
+                match ($own, $base) {
+                    (None, base) => base,
+                    (Some(own), base) => {
+                        profiles.insert(Named::Key(Key::$key), Arc::clone(name));
+                        let both: fn(_, _) -> _ = $both;
+                        Some(match base {
+                            Some(base) => both(own, base),
+                            None => own,
+                        })
+                    }
+                }
+            };
+        }
+        Self {
+            template_name: first!(TemplateName, self.template_name, base.template_name),
+            os_type: first!(OsType, self.os_type, base.os_type),
+            cpu_sockets: first!(CpuSockets, self.cpu_sockets, base.cpu_sockets),
+            cpu_cores: first!(CpuCores, self.cpu_cores, base.cpu_cores),
+            memory_mb: first!(MemoryMb, self.memory_mb, base.memory_mb),
+            boot_disk_size_gb: first!(BootDiskSizeGb, self.boot_disk_size_gb, base.boot_disk_size_gb),
+            boot_disk_storage: first!(BootDiskStorage, self.boot_disk_storage, base.boot_disk_storage),
+            network_bridge: first!(NetworkBridge, self.network_bridge, base.network_bridge),
+            network_model: first!(NetworkModel, self.network_model, base.network_model),
+            features: first!(Features, self.features, base.features),
+            volumes: first!(Volumes, self.volumes, base.volumes),
+            description: first!(Description, self.description, base.description),
+            tags: first!(Tags, self.tags, base.tags),
+            full_clone: first!(FullClone, self.full_clone, base.full_clone),
+            started: first!(Started, self.started, base.started),
+            start_at_boot: first!(StartAtBoot, self.start_at_boot, base.start_at_boot),
+            boot_order: first!(BootOrder, self.boot_order, base.boot_order),
+            boot_delay: first!(BootDelay, self.boot_delay, base.boot_delay),
+            protected: first!(Protected, self.protected, base.protected),
+            depends_on: first!(DependsOn, self.depends_on, base.depends_on),
+            timeouts: first!(Timeouts, self.timeouts, base.timeouts),
+            cloud_init_errors: first!(CloudInitErrors, self.cloud_init_errors, base.cloud_init_errors),
+            ready: first!(Ready, self.ready, base.ready),
+            network_config: first!(NetworkConfig, self.network_config, base.network_config),
+            user_config: first!(UserConfig, self.user_config, base.user_config),
+            cloud_image: first!(CloudImage, self.cloud_image, image),
+            proxmox: first!(Proxmox, self.proxmox, base.proxmox, all),
+            boot_disk_options: first!(BootDiskOptions, self.boot_disk_options, base.boot_disk_options, all),
+            networks: first!(Networks, self.networks, base.networks, networks::all),
+            profiles,
+        }
+    }
+}
+
+/// Members of two maps; those of the first count.
+fn all<K: Ord, V>(own: BTreeMap<K, V>, mut base: BTreeMap<K, V>) -> BTreeMap<K, V> {
+    base.extend(own);
+    base
+}
+
+/// Names the profile where one says what is not the VM's own.
+fn of_profiles(mut vm: DesiredVm, profiles: &BTreeMap<Named, Arc<str>>) -> DesiredVm {
+    for (said, name) in profiles {
+        let origin = || Origin::Profile(Arc::clone(name));
+        let named = |value: &mut ProxmoxValue| {
+            if value.origin == Origin::VmDefaults {
+                value.origin = origin();
+            }
+        };
+        match said {
+            Named::Key(key) => {
+                if vm.origins.of(*key) == Origin::VmDefaults {
+                    vm.origins.note(*key, origin());
+                }
+                vm.boot_disk_options.iter_mut().filter(|_| *key == Key::BootDiskOptions).for_each(named);
+            }
+            Named::Option(option) => {
+                vm.proxmox.get_mut(option).into_iter().chain(vm.networks.get_mut(option)).for_each(named);
+            }
+        }
+    }
+    vm
+}
+
 /// Merges one VM; its own values win, lists as a whole.
 fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> DesiredVm {
     // A VM's own template wins over an image of all VMs.
@@ -169,7 +278,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
     }
     origins.note(Key::VmId, Origin::Vm);
     origins.note(Key::VmName, Origin::Vm);
-    DesiredVm {
+    let vm = DesiredVm {
         vm_id,
         vm_name,
         adopt: None,
@@ -237,7 +346,8 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         boot_disk_options,
         networks,
         origins,
-    }
+    };
+    of_profiles(vm, &shared.profiles)
 }
 
 /// What an object says of options of Proxmox.

@@ -118,3 +118,40 @@ fn a_plan_of_standard_input_is_carried_out_with_the_same_text_alone() {
     check(&piped(&scene, &config.replace("first", "second"), &["-c", "-", "apply", "plan.json"]), 5, &[]);
     check(&piped(&scene, config, &["-c", "-", "apply", "plan.json"]), 0, &["1 created"]);
 }
+
+#[test]
+fn the_plan_says_which_profile_a_value_comes_from() {
+    let scene = Scene::with_node(
+        r#"{
+  "vm_defaults": { "memory_mb": 1024 },
+  "profiles": {
+    "worker": { "cpu_cores": 3, "proxmox": { "cpu": "x86-64-v2-AES", "balloon": 512 } },
+    "wired": { "network_bridge": "vmbr7" }
+  },
+  "virtual_machines": [
+    { "vm_id": 900, "vm_name": "first", "profile": "worker", "proxmox": { "balloon": 0 } },
+    { "vm_id": 901, "vm_name": "second", "profile": ["worker", "wired"], "cpu_cores": 1 }
+  ]
+}
+"#,
+    );
+    // What is wrong is shown where the profile says it.
+    check(&scene.phoenix(&["plan"]), 1, &["vmbr7", "--> phoenix_vm_configs.json:5:16"]);
+    scene.edit("vmbr7", "vmbr0");
+    let plan = scene.phoenix(&["plan"]);
+    check(&plan, 0, &["profile worker", "profile wired", "vm_defaults"]);
+    let lines = |key: &str| plan.out.lines().filter(|line| line.contains(key)).collect::<Vec<_>>();
+    let of_profile = |key: &str| lines(key).iter().map(|line| line.contains("profile worker")).collect::<Vec<_>>();
+    assert_eq!(of_profile("cpu_cores"), [true, false], "{}", plan.out);
+    assert_eq!(of_profile("proxmox.cpu"), [true, true], "{}", plan.out);
+    assert_eq!(of_profile("proxmox.balloon"), [false, true], "{}", plan.out);
+    check(&scene.phoenix(&["plan", "--format", "html"]), 0, &["profile worker"]);
+    check(&scene.phoenix(&["plan", "--out", "plan.json"]), 0, &[]);
+    assert!(fs::read_to_string(scene.path("plan.json")).unwrap().contains(r#""profile": "worker""#));
+    check(&scene.phoenix(&["apply", "plan.json"]), 0, &["2 created"]);
+    check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &["2 unchanged"]);
+    assert!(scene.conf(900).contains("cores: 3\n") && scene.conf(901).contains("cores: 1\n"));
+    // What a profile says anew is a change of each VM that has it from there.
+    scene.edit("\"cpu_cores\": 3", "\"cpu_cores\": 2");
+    check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 2, &["1 to update, 0 to destroy, 1 unchanged"]);
+}
