@@ -145,6 +145,11 @@ fn spots() -> Vec<Spot> {
     for (at, before, after) in [
         ("/properties/hypervisor", r#"{"virtual_machines":[],"hypervisor":{"#, "}}"),
         ("/properties/vm_defaults", r#"{"virtual_machines":[],"vm_defaults":{"#, "}}"),
+        (
+            "/properties/profiles/additionalProperties",
+            r#"{"virtual_machines":[{"vm_id":900,"vm_name":"p","profile":"p"}],"profiles":{"p":{"#,
+            "}}}",
+        ),
         ("/properties/virtual_machines/items", r#"{"virtual_machines":[{"#, "}]}"),
     ] {
         for (key, rule) in schema.pointer(&format!("{at}/properties")).unwrap().as_object().unwrap() {
@@ -459,6 +464,110 @@ fn values_come_from_the_nearest_place() {
     let nginx = ("feature_install_nginx.sh", "features/feature_install_nginx.sh");
     assert_eq!(scripts, [("base_setup.sh", "built-in"), nginx]);
     assert_eq!(desired.scripts.common.unwrap().from, "built-in");
+}
+
+#[test]
+fn profiles_stand_between_the_defaults_and_the_vm() {
+    use phoenix::model::{Key, Origin};
+    let loaded = load(
+        r#"{
+        "vm_defaults": {
+            "memory_mb": 2048, "cpu_cores": 8, "tags": ["all"], "proxmox": { "cpu": "host", "balloon": 0, "vga": "std" },
+            "networks": { "net1": { "bridge": "vmbr1", "vlan_tag": 7 }, "net2": {} },
+            "boot_disk_options": { "ssd": 1, "discard": "on" }, "cloud_image": { "source": "local:import/a.qcow2" }
+        },
+        "profiles": {
+            "worker": {
+                "memory_mb": 8192, "tags": ["worker"], "proxmox": { "cpu": "max", "vga": null },
+                "networks": { "net0": { "bridge": "vmbr9" }, "net1": { "vlan_tag": 8 }, "net2": null },
+                "boot_disk_options": { "ssd": null, "cache": "none" }, "template_name": "mine"
+            },
+            "big": { "memory_mb": 65536, "cpu_sockets": 2, "networks": { "net1": { "firewall": true } } }
+        },
+        "virtual_machines": [
+            { "vm_id": 1000, "vm_name": "a", "profile": "worker" },
+            { "vm_id": 1001, "vm_name": "b", "profile": ["worker", "big"], "tags": ["own"], "proxmox": { "cpu": "kvm64" } },
+            { "vm_id": 1002, "vm_name": "c", "profile": ["big", "worker"] },
+            { "vm_id": 1003, "vm_name": "d" }
+        ]
+    }"#,
+    );
+    assert_eq!(loaded.diagnostics, []);
+    let desired = loaded.desired.unwrap();
+    let [a, b, c, d] = desired.vms.as_slice() else { panic!("four VMs") };
+    let memory: Vec<u32> = desired.vms.iter().map(|vm| vm.memory_mb).collect();
+    assert_eq!(memory, [8192, 65536, 8192, 2048]);
+    let profile = |name: &str| Origin::Profile(name.into());
+    let origins = |key| [a, b, c, d].map(|vm| vm.origins.of(key));
+    assert_eq!(origins(Key::MemoryMb), [profile("worker"), profile("big"), profile("worker"), Origin::VmDefaults]);
+    assert_eq!(origins(Key::CpuCores), [const { Origin::VmDefaults }; 4]);
+    assert_eq!(origins(Key::CpuSockets), [Origin::BuiltIn, profile("big"), profile("big"), Origin::BuiltIn]);
+    assert_eq!(origins(Key::Tags), [profile("worker"), Origin::Vm, profile("worker"), Origin::VmDefaults]);
+    assert_eq!((&a.tags[..], &b.tags[..]), (&["worker".to_owned()][..], &["own".to_owned()][..]));
+    // The nearer of a template and an image.
+    assert_eq!((a.template_name.as_str(), &a.cloud_image), ("mine", &None));
+    assert!(d.cloud_image.is_some());
+    // Part by part, each with its own origin.
+    let option = |vm: &phoenix::model::DesiredVm, name: &str| {
+        let it = vm.proxmox.get(name).or_else(|| vm.networks.get(name))?;
+        Some((it.value.clone(), it.origin.clone()))
+    };
+    assert_eq!(option(a, "cpu"), Some(("max".to_owned(), profile("worker"))));
+    assert_eq!(option(b, "cpu"), Some(("kvm64".to_owned(), Origin::Vm)));
+    assert_eq!(option(a, "balloon"), Some(("0".to_owned(), Origin::VmDefaults)));
+    assert_eq!((option(a, "vga"), option(d, "vga").is_some()), (None, true));
+    let net1 = |vm| option(vm, "net1").unwrap();
+    assert!(net1(a).0.contains("bridge=vmbr1") && net1(a).0.contains("tag=8") && !net1(a).0.contains("firewall"));
+    assert!(net1(b).0.contains("tag=8") && net1(b).0.contains("firewall=1"), "{}", net1(b).0);
+    assert_eq!(
+        [a, b, c, d].map(|vm| net1(vm).1),
+        [profile("worker"), profile("big"), profile("worker"), Origin::VmDefaults]
+    );
+    assert_eq!((option(a, "net2"), option(d, "net2").is_some()), (None, true));
+    assert_eq!((a.network_bridge.as_str(), d.network_bridge.as_str()), ("vmbr9", "vmbr0"));
+    let disk = |vm: &phoenix::model::DesiredVm| vm.boot_disk_options.clone().unwrap();
+    assert!(
+        disk(a).value.contains("cache=none") && disk(a).value.contains("discard=on") && !disk(a).value.contains("ssd")
+    );
+    assert_eq!((disk(a).origin, disk(d).origin), (profile("worker"), Origin::VmDefaults));
+}
+
+/// What is checked of the defaults and of a VM is checked of a profile, and of a VM with what it has from there.
+#[test]
+fn what_a_profile_says_is_checked_as_if_the_vm_said_it() {
+    for (profile, own, code, at) in [
+        (r#""features": ["no_such"]"#, "", "P028", "/profiles/p/features/0"),
+        (r#""depends_on": ["nobody"]"#, "", "P047", "/profiles/p/depends_on/0"),
+        (r#""depends_on": ["web"]"#, "", "P048", "/profiles/p/depends_on/0"),
+        (r#""template_name": "web""#, "", "P045", "/profiles/p/template_name"),
+        (r#""ready": "running""#, r#""features": ["base_setup"]"#, "P075", "/virtual_machines/0/features"),
+        (r#""features": ["base_setup"]"#, r#""ready": "running""#, "P075", "/profiles/p/features"),
+        (r#""started": false"#, r#""is_template": true"#, "P071", "/profiles/p/started"),
+        (r#""user_config": { "username": "Admin" }"#, "", "P073", "/profiles/p/user_config/username"),
+        (r#""cloud_image": { "source": "https://a/b.qcow2" }"#, "", "P069", "/profiles/p/cloud_image/source"),
+        (r#""boot_disk_options": { "ssd": "maybe" }"#, "", "P074", "/profiles/p/boot_disk_options/ssd"),
+        (
+            r#""volumes": [{ "type": "nfs", "share": "a", "path": "/x", "mount_point": "/etc" }]"#,
+            "",
+            "P035",
+            "/profiles/p/volumes/0/mount_point",
+        ),
+    ] {
+        let own = if own.is_empty() { String::new() } else { format!(", {own}") };
+        let text = format!(
+            r#"{{ "profiles": {{ "p": {{ {profile} }} }}, "virtual_machines": [{{ "vm_id": 1000, "vm_name": "web", "profile": "p"{own} }}] }}"#
+        );
+        let loaded = load(&text);
+        let found = loaded.diagnostics.iter().find(|diagnostic| diagnostic.code == code);
+        let found = found.unwrap_or_else(|| panic!("{text}: {code} is not told: {:?}", loaded.diagnostics));
+        let key = at.rsplit('/').find(|step| step.parse::<usize>().is_err()).unwrap();
+        let span = found.span.unwrap_or_else(|| panic!("{text}: {code} has no place"));
+        let (profiles, vms) = text.split_at(text.find("\"virtual_machines\"").unwrap());
+        let expected = if at.starts_with("/profiles") { profiles } else { vms };
+        let offset = if at.starts_with("/profiles") { 0 } else { profiles.len() };
+        let key_at = offset + expected.find(&format!("\"{key}\"")).unwrap();
+        assert!((key_at..key_at + 100).contains(&span.start), "{text}: {code} at {span:?}");
+    }
 }
 
 #[test]

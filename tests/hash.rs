@@ -70,6 +70,7 @@ fn of_vm(key: &str) -> Option<Value> {
         "cloud_image" => json!({ "source": "local:import/debian.qcow2" }),
         "cloud_image/source" => json!("local:import/other.qcow2"),
         "cloud_image/sha256" => json!(sha256),
+        "cloud_image/sha512" => json!(sha256.repeat(2)),
         "cloud_init_errors" => json!("warn"),
         "cpu_cores" | "cpu_sockets" => json!(3),
         "depends_on" => json!(["c"]),
@@ -116,6 +117,15 @@ fn of_vm(key: &str) -> Option<Value> {
 
 /// What a key stands for beside its value: another whole config.
 fn other(base: &Value, key: &str) -> Value {
+    if let Some(rest) = key.strip_prefix("/profiles/*/") {
+        // What all VMs have, they have from a profile.
+        let mut config = other(base, &format!("/vm_defaults/{rest}"));
+        let said = config["vm_defaults"].take();
+        config.as_object_mut().unwrap().remove("vm_defaults");
+        config["profiles"] = json!({ "p": said });
+        config["virtual_machines"].as_array_mut().unwrap().iter_mut().for_each(|vm| vm["profile"] = json!("p"));
+        return config;
+    }
     let mut config = base.clone();
     let mut set = |at: &str, value: Value| {
         let mut place = &mut config;
@@ -131,6 +141,10 @@ fn other(base: &Value, key: &str) -> Value {
     let in_defaults = key.starts_with("/vm_defaults/");
     match key {
         "/hypervisor/never_together" => set(key, json!(["x"])),
+        "/virtual_machines/0/profile" => {
+            set("/profiles", json!({ "p": { "memory_mb": 777 } }));
+            set(key, json!("p"));
+        }
         "/hypervisor/project" => set(key, json!("q")),
         "/hypervisor/project_tag" => set(key, json!("ours")),
         "/hypervisor/persistent_storage/server" => set(key, json!("10.9.9.8")),
@@ -207,7 +221,8 @@ const NO_MATTER: [(&str, &str); 4] = [
 ];
 
 /// Keys that others stand for.
-const WHOLES: [&str; 6] = [
+const WHOLES: [&str; 7] = [
+    "/profiles",
     "/hypervisor",
     "/virtual_machines",
     "/vm_defaults",

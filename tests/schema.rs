@@ -88,7 +88,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 26] = [
+    const DERIVED: [&str; 27] = [
         "/adopt",
         "/$schema",
         "/persistent_storage/server",
@@ -116,6 +116,7 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/user_config/ssh_authorized_keys",
         "/cloud_image",
         "/cloud_image/sha256",
+        "/cloud_image/sha512",
     ];
     let text = |key: &str| property[key].as_str().unwrap_or_default();
     assert!(!text("title").is_empty(), "{at} has no title");
@@ -126,7 +127,7 @@ fn complete(property: &Value, at: &str, required: bool) {
     let derived = DERIVED.iter().any(|end| at.ends_with(end)) || at.contains("/networks/") || at.contains("/disks/");
     assert_eq!(property.get("default").is_none(), required || derived, "{at}: a default or `required`, one of them");
     let limit = |keys: &[&str]| keys.iter().any(|key| property.get(key).is_some());
-    let limited = match text("type") {
+    let limited = |kind: &str| match kind {
         "integer" | "number" => limit(&["minimum"]) && limit(&["maximum"]),
         "string" => limit(&["pattern", "oneOf", "maxLength"]),
         "array" => property.get("items").is_some() && (limit(&["maxItems"]) || at == "/virtual_machines"),
@@ -134,6 +135,8 @@ fn complete(property: &Value, at: &str, required: bool) {
         "object" => limit(&["properties", "additionalProperties"]),
         other => panic!("{at} has the type {other:?}"),
     };
+    let kinds = property["type"].as_array().cloned().unwrap_or_else(|| vec![property["type"].clone()]);
+    let limited = kinds.iter().all(|kind| limited(kind.as_str().unwrap_or_default()));
     assert!(limited, "{at} has neither range nor pattern nor words");
     for word in property["oneOf"].as_array().into_iter().flatten() {
         assert!(word["const"].is_string() && word["description"].is_string(), "{at}: {word} is not described");

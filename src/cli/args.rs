@@ -40,7 +40,7 @@ Exit codes:
   7 interrupted  8 restart pending (apply --detailed-exitcode)"
 )]
 pub(super) struct Args {
-    /// The config file.
+    /// The config file; `-` is standard input.
     #[arg(short, long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(super) config: PathBuf,
 

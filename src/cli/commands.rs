@@ -102,8 +102,9 @@ fn fetch(image: &CloudImage, lines: &mut Vec<Line>) {
         ImagePlace::Volume(volume) => format!("what `pvesm path {volume}` prints"),
         ImagePlace::File(_) => path,
     };
-    if let Some(sha256) = &image.sha256 {
-        lines.push(Line::Remark(format!("the SHA-256 of {at} must be {sha256}")));
+    if let Some(digest) = image.digest() {
+        let (kind, _) = image.digest_kind();
+        lines.push(Line::Remark(format!("the {kind} of {at} must be {digest}")));
     }
 }
 

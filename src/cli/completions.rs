@@ -106,6 +106,10 @@ enum Words {
 
 /// The VMs of a config, each with its VMID and, where they say the same, its name and its tags.
 fn vms(config: &Path, words: Words) -> Vec<CompletionCandidate> {
+    if load::is_stdin(config) {
+        // It is for the command itself.
+        return Vec::new();
+    }
     let vms = load::load(config, None).loaded.desired.map(|desired| desired.vms).unwrap_or_default();
     let candidate = |value: String, help: String| CompletionCandidate::new(value).help(Some(StyledStr::from(help)));
     let mut found: Vec<_> = vms.iter().map(|vm| candidate(vm.vm_id.to_string(), vm.vm_name.clone())).collect();

@@ -22,7 +22,7 @@ pub(super) fn to_plan(planned: &Planned, asks: bool, console: &Console) -> Resul
         Some(true) => Ok(Ok(())),
         Some(false) => Ok(Err(nothing_done(console))),
         None => Err(Refusal::usage(
-            "cannot ask for approval: standard input is not a terminal",
+            format!("cannot ask for approval: {}", console.why_silent()),
             "look at `phoenix plan`, then give `--auto-approve`",
         )),
     }
@@ -148,7 +148,7 @@ fn to_loss(
             Some(typed) if named.is_meant(&typed, *vm) => {}
             Some(_) => return Ok(Err(nothing_done(console))),
             None => {
-                let what = format!("cannot ask {}: standard input is not a terminal", question.asked);
+                let what = format!("cannot ask {}: {}", question.asked, console.why_silent());
                 return Err(Refusal::usage(what, format!("if they may, give `{} {}`", question.option, words())));
             }
         }

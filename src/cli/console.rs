@@ -23,6 +23,8 @@ pub(super) struct Console {
     err: Style,
     width: usize,
     verbose: bool,
+    /// Standard input is the config: it holds no answers.
+    input_is_config: bool,
     printer: &'static Printer,
 }
 
@@ -41,6 +43,7 @@ impl Console {
             err: Style { color: wanted(std::io::stderr().is_terminal()) },
             width: if std::io::stdout().is_terminal() { width.max(40) } else { DEFAULT_WIDTH },
             verbose,
+            input_is_config: false,
             printer: Box::leak(Box::default()),
         }
     }
@@ -53,6 +56,16 @@ impl Console {
     /// The same console, for text that is to have no colours.
     pub(super) fn without_color(self) -> Self {
         Self { out: Style { color: false }, ..self }
+    }
+
+    /// The same console, where standard input is the config.
+    pub(super) fn with_config_as_input(self) -> Self {
+        Self { input_is_config: true, ..self }
+    }
+
+    /// Why nothing can be asked.
+    pub(super) fn why_silent(&self) -> &'static str {
+        if self.input_is_config { "standard input is the config" } else { "standard input is not a terminal" }
     }
 
     /// Whether what is unchanged is shown one by one.
@@ -148,7 +161,7 @@ impl Console {
 
     /// Asks for a line. `None`: there is nobody to ask.
     pub(super) fn typed(&self, question: &str) -> Option<String> {
-        if !std::io::stdin().is_terminal() {
+        if self.input_is_config || !std::io::stdin().is_terminal() {
             return None;
         }
         // What is asked about has been read, or could have been.

@@ -28,6 +28,10 @@ use crate::ui::text::safe;
 
 /// Writes VMs into the config, after a look at what a plan would make of them.
 pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit> {
+    if load::is_stdin(&args.config) {
+        let what = "`import` writes into the config, and nothing can be written into standard input";
+        return Err(Refusal::usage(what, "name the file with `--config FILE`"));
+    }
     let config = load::load(&args.config, args.features_dir.as_deref());
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
     let (Some(source), Some(desired)) = (&config.source, &config.loaded.desired) else {

@@ -1,12 +1,19 @@
 //! Reading the config and the scripts beside it.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::files::{self, Unfit};
 use crate::config::{self, FeatureFiles, Loaded, MAX_BYTES, Source, Unread};
 use crate::diag::Diagnostic;
 use crate::ui::report::Places;
+
+/// What standard input is called in messages and documents, where `-` was named as the config.
+const STDIN: &str = "<stdin>";
+
+/// What was read from standard input. It is there once.
+static READ: OnceLock<Result<Vec<u8>, Unread>> = OnceLock::new();
 
 /// A config as far as it could be read.
 pub(super) struct Config {
@@ -14,6 +21,21 @@ pub(super) struct Config {
     pub(super) source: Option<Source>,
     /// What it says.
     pub(super) loaded: Loaded,
+}
+
+/// Whether a config is standard input, as it was named or as it is called.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-") || path == Path::new(STDIN)
+}
+
+/// A config as messages and documents call it.
+pub(super) fn name(path: &Path) -> String {
+    if is_stdin(path) { STDIN.to_owned() } else { path.display().to_string() }
+}
+
+/// Whether there is a config to read.
+pub(super) fn is_there(path: &Path) -> bool {
+    is_stdin(path) || path.exists()
 }
 
 /// Reads a config file. What is wrong is told in its diagnostics. `scripts` is where its scripts are, where the
@@ -41,7 +63,7 @@ pub(super) fn with(
     text: Result<Vec<u8>, Unread>,
     features: &mut dyn FnMut(&str) -> FeatureFiles,
 ) -> Config {
-    let name = path.display().to_string();
+    let name = name(path);
     let source = match text {
         Ok(bytes) => config::decode(&name, bytes).map_err(|problem| *problem),
         Err(why) => Err(config::unread(&name, &why)),
@@ -59,19 +81,24 @@ fn failed(problem: Diagnostic) -> Loaded {
     Loaded { desired: None, diagnostics: vec![problem] }
 }
 
-/// Where the VMs of a config stand in it, as it is now. One that cannot be read has no places.
+/// Where the VMs of a config stand in it, as it is now. One that cannot be read has no places; standard input has some
+/// where this process read it.
 pub(super) fn places(path: &Path) -> Places {
-    let name = path.display().to_string();
-    let source = read(path).ok().and_then(|bytes| config::decode(&name, bytes).ok());
+    let name = name(path);
+    let text = if is_stdin(path) { READ.get().and_then(|read| read.clone().ok()) } else { read(path).ok() };
+    let source = text.and_then(|bytes| config::decode(&name, bytes).ok());
     Places::of(&name, source.as_ref())
 }
 
-/// The directory that paths in a config start from; empty for the current one.
+/// The directory that paths in a config start from; empty for the current one, as for standard input.
 pub(super) fn directory(config: &Path) -> PathBuf {
     config.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Unread> {
+    if is_stdin(path) {
+        return READ.get_or_init(stdin).clone();
+    }
     files::read(path, MAX_BYTES).map_err(|why| match why {
         Unfit::NotAFile => Unread::NotAFile,
         Unfit::System(place) => Unread::System(place.display().to_string()),
@@ -79,4 +106,11 @@ fn read(path: &Path) -> Result<Vec<u8>, Unread> {
         Unfit::Refused(error) if error.kind() == ErrorKind::NotFound => Unread::Missing,
         Unfit::Refused(error) => Unread::Refused(error.to_string()),
     })
+}
+
+fn stdin() -> Result<Vec<u8>, Unread> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Unread::Refused(error.to_string()))?;
+    if bytes.len() as u64 > MAX_BYTES { Err(Unread::TooBig(bytes.len() as u64)) } else { Ok(bytes) }
 }

@@ -58,6 +58,7 @@ pub fn main() -> ExitCode {
         Err(error) => return told(&error).into(),
     };
     let console = Console::new(args.color, args.verbose);
+    let console = if load::is_stdin(&args.config) { console.with_config_as_input() } else { console };
     let exit = dispatch(&args, &console).unwrap_or_else(|error| {
         console.error(&error);
         error.downcast_ref::<Refusal>().map_or(Exit::Failed, |refusal| refusal.exit)

@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
 
 /// The node meant. The config is read only for its `hypervisor.target`: a node can be looked at without one.
 pub(super) fn target(args: &Args, console: &Console) -> Result<Result<Chosen, Exit>> {
-    if args.target.is_some() || !args.config.exists() {
+    if args.target.is_some() || !load::is_there(&args.config) {
         return connect::target(&args.config, args.named().as_ref(), None).map(Ok);
     }
     let config = load::load(&args.config, args.features_dir.as_deref());
@@ -86,7 +86,7 @@ fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit>
             }
             None => {
                 return Err(Refusal::usage(
-                    "cannot ask for approval: standard input is not a terminal",
+                    format!("cannot ask for approval: {}", console.why_silent()),
                     "give `--auto-approve`",
                 ));
             }

@@ -225,7 +225,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     if observed.without_quorum.is_some() {
         about.label.push_str(", whose cluster has no quorum");
     }
-    let path = wish.config.display().to_string();
+    let path = load::name(&wish.config);
     let provenance = Provenance {
         target,
         config: DocumentConfig { path, digest, meaning: meaning(&desired) },

@@ -69,7 +69,7 @@ impl Reports {
         let result = act(&mut self);
         let story = if self.moments.is_empty() {
             let now = jiff::Timestamp::now().to_string();
-            Story::refused(&config.display().to_string(), &now, refused(&result))
+            Story::refused(&load::name(config), &now, refused(&result))
         } else {
             Story::of(&self.name, &self.moments)
         };

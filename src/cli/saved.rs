@@ -111,6 +111,10 @@ pub(super) fn held_to(
             format!("the plan is for {}, not for {}", document.target.name, args.target.as_deref().unwrap_or(""));
         return Err(Refusal::usage(what, "leave `--target` out: the plan knows its target"));
     }
+    if load::is_stdin(Path::new(&document.config.path)) && !load::is_stdin(&args.config) {
+        let what = format!("the plan in `{}` was made for a config on standard input", file.display());
+        return Err(Refusal::usage(what, "give the same config again, with `--config -`"));
+    }
     let wish = Wish {
         config: document.config.path.clone().into(),
         features_dir: args.features_dir.clone(),

@@ -18,6 +18,10 @@ pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exi
         let what = "`--staged` takes the scripts from the git index, `--features-dir` from a directory";
         return Err(Refusal::usage(what, "leave one of the two out"));
     }
+    if verb.staged && verb.files.iter().chain([&args.config]).any(|file| load::is_stdin(file)) {
+        let what = "`--staged` takes the config from the git index, `-` from standard input";
+        return Err(Refusal::usage(what, "leave one of the two out"));
+    }
     let files = match verb.files.as_slice() {
         // The whole of what is committed: a hook does not know which file a script belongs to.
         [] if verb.staged && args.config == Path::new(DEFAULT_CONFIG) => staged::configs(&args.config)?,
@@ -28,7 +32,7 @@ pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exi
     for file in &files {
         let config = if verb.staged { staged::load(file)? } else { load::load(file, args.features_dir.as_deref()) };
         checked.push(Checked {
-            name: file.display().to_string(),
+            name: load::name(file),
             source: config.source,
             vms: config.loaded.desired.map(|desired| desired.vms.len()),
             diagnostics: config.loaded.diagnostics,

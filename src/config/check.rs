@@ -7,11 +7,13 @@ use super::lexis::{self, Verdict};
 use super::limits::{MAX_DESCRIPTION, MAX_ITEMS, RECORD_MARK};
 use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
-use super::raw::{Raw, RawVm};
+use super::raw::{Raw, RawProfiles, RawVm};
 use super::rule::{control_character, text};
 use super::source::FeatureFiles;
 use super::spans::Place;
-use super::{cloud_init, codes, dependencies, disks, features, images, networks, proxmox, ready, templates, volumes};
+use super::{
+    cloud_init, codes, dependencies, disks, features, images, networks, profiles, proxmox, ready, templates, volumes,
+};
 use crate::model::{InvalidTarget, Scripts, Target};
 
 /// Applies every rule and resolves the features.
@@ -25,6 +27,7 @@ pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Problems) -> S
         texts(owner, vm, problems);
     }
     unique(raw, problems);
+    profiles::check(raw, problems);
     dependencies::check(raw, problems);
     cloud_init::check(raw, problems);
     images::check(raw, problems);
@@ -37,20 +40,37 @@ pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Problems) -> S
     features::resolve(raw, files, problems)
 }
 
-/// Says that the VMs have more from the lists of the defaults than this program takes on.
+/// Says that the VMs have more from the lists of the defaults and of profiles than this program takes on.
 fn too_much(raw: &Raw) -> Option<Problem> {
     let vms = raw.virtual_machines.len();
-    let shared = raw.vm_defaults.as_ref()?;
-    let keys = shared.user_config.as_ref().and_then(|user| user.ssh_authorized_keys.as_ref());
-    let lists = [&shared.tags, &shared.features, &keys.cloned()].map(|list| list.as_ref().map_or(0, Vec::len));
-    let others = shared.volumes.as_ref().map_or(0, Vec::len) + shared.depends_on.as_ref().map_or(0, Vec::len);
-    let entries = lists.iter().sum::<usize>() + others;
-    (entries.saturating_mul(vms) > MAX_ITEMS).then(|| {
-        let message = format!(
-            "the lists of `vm_defaults` have {entries} entries, which {vms} VMs have each; {MAX_ITEMS} are possible in all"
-        );
-        Problem::new(codes::TOO_BIG, message, Place::key("/vm_defaults")).hint("shorten them, or split the file")
+    let each = raw.vm_defaults.as_ref().map_or(0, entries);
+    let of_profile: BTreeMap<&str, usize> =
+        raw.profiles.iter().map(|(name, vm)| (name.as_str(), entries(vm))).collect();
+    let named = raw.virtual_machines.iter().filter_map(|vm| vm.profile.as_ref()).flat_map(RawProfiles::names);
+    let of_profiles: usize = named.filter_map(|name| of_profile.get(name.as_str())).sum();
+    let of_defaults = each.saturating_mul(vms);
+    (of_defaults.saturating_add(of_profiles) > MAX_ITEMS).then(|| {
+        let (at, message) = if of_profiles > of_defaults {
+            (
+                "/profiles",
+                format!(
+                    "the lists of `profiles` give {vms} VMs {of_profiles} entries; {MAX_ITEMS} are possible in all"
+                ),
+            )
+        } else {
+            let lists = format!("the lists of `vm_defaults` have {each} entries, which {vms} VMs have each");
+            ("/vm_defaults", format!("{lists}; {MAX_ITEMS} are possible in all"))
+        };
+        Problem::new(codes::TOO_BIG, message, Place::key(at)).hint("shorten them, or split the file")
     })
+}
+
+/// How many entries the lists of an object have.
+fn entries(vm: &RawVm) -> usize {
+    let keys = vm.user_config.as_ref().and_then(|user| user.ssh_authorized_keys.as_ref());
+    let lists = [vm.tags.as_ref(), vm.features.as_ref(), keys].map(|list| list.map_or(0, Vec::len));
+    let others = vm.volumes.as_ref().map_or(0, Vec::len) + vm.depends_on.as_ref().map_or(0, Vec::len);
+    lists.iter().sum::<usize>() + others
 }
 
 fn hypervisor(raw: &Raw, problems: &mut Problems) {
@@ -85,7 +105,7 @@ fn hypervisor(raw: &Raw, problems: &mut Problems) {
 }
 
 /// Checks every text that an object of a VM holds, except those of its volumes.
-fn texts(owner: Owner, vm: &RawVm, problems: &mut Problems) {
+fn texts(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     let before = problems.kept();
     let at = |key: &'static str| move || owner.value(key);
     let name = (codes::BAD_NAME, "is not a DNS name");
@@ -120,7 +140,7 @@ fn texts(owner: Owner, vm: &RawVm, problems: &mut Problems) {
     problems.since(before, vm.vm_id);
 }
 
-fn description(owner: Owner, vm: &RawVm, problems: &mut Problems) {
+fn description(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     let Some(text) = vm.description.as_deref() else { return };
     let at = || owner.value("description");
     if let Some(control) = lexis::control_in(text, true) {

@@ -1,11 +1,11 @@
 //! The rules for what cloud-init tells a guest: addresses, users, keys.
 
 use core::net::IpAddr;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::codes;
 use super::lexis::{self, Verdict};
-use super::owner::{Owner, owners};
+use super::owner::{Owner, owners, said};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawNetworkConfig, RawUserConfig};
 use super::rule::text;
@@ -30,21 +30,19 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
 
 /// Warns of names that not every Linux guest takes; those of other systems are theirs to judge.
 fn unusual_users(raw: &Raw, problems: &mut Problems) {
-    let shared = raw.vm_defaults.as_ref();
-    let mut said = false;
+    let mut told: BTreeSet<Owner<'_>> = BTreeSet::new();
     for (n, vm) in raw.virtual_machines.iter().enumerate() {
-        let os = vm.os_type.or(shared.and_then(|shared| shared.os_type)).unwrap_or(OsType::L26);
-        let (owner, user) = match (&vm.user_config, shared.and_then(|shared| shared.user_config.as_ref())) {
-            (Some(own), _) => (Owner::Vm(n), own),
-            (None, Some(shared)) if !said => (Owner::Defaults, shared),
-            _ => continue,
-        };
+        let os = said(raw, n, |vm| vm.os_type).map_or(OsType::L26, |(_, os)| os);
+        let Some((owner, user)) = said(raw, n, |vm| vm.user_config.as_ref()) else { continue };
+        if told.contains(&owner) {
+            continue;
+        }
         let Some(name) = user.username.as_deref().filter(|name| lexis::user(name).is_ok()) else { continue };
         if !matches!(os, OsType::L26 | OsType::L24) || lexis::control_in(name, false).is_some() {
             continue;
         }
         if let Err(why) = lexis::linux_user(name) {
-            said |= owner == Owner::Defaults;
+            told.insert(owner);
             let what = format!("a Linux guest may refuse {} as the name of its user: {why}", shown(name));
             problems.push(
                 Problem::new(codes::UNUSUAL_USER, what, owner.value("user_config/username"))
@@ -163,7 +161,7 @@ fn gateway6(text: &str) -> Verdict {
     router(text, true)
 }
 
-fn network(owner: Owner, config: &RawNetworkConfig, problems: &mut Problems) {
+fn network(owner: Owner<'_>, config: &RawNetworkConfig, problems: &mut Problems) {
     let at = |key: &'static str| move || owner.value(&format!("network_config/{key}"));
     let written = Addresses {
         ip: config.ip.as_deref(),
@@ -230,7 +228,7 @@ fn gateway(ip: Option<&str>, gw: Option<&str>, key: &str, at: impl Fn() -> Place
     }
 }
 
-fn user(owner: Owner, config: &RawUserConfig, problems: &mut Problems) {
+fn user(owner: Owner<'_>, config: &RawUserConfig, problems: &mut Problems) {
     let at = || owner.value("user_config/username");
     text(config.username.as_deref(), (codes::BAD_USER, "cannot be a user"), lexis::user, at, problems);
     for (n, key) in config.ssh_authorized_keys.iter().flatten().enumerate() {
@@ -256,14 +254,9 @@ fn user(owner: Owner, config: &RawUserConfig, problems: &mut Problems) {
 
 /// No two VMs may have one address.
 fn unique(raw: &Raw, problems: &mut Problems) {
-    let shared = raw.vm_defaults.as_ref().and_then(|vm| vm.network_config.as_ref());
     let mut first: BTreeMap<IpAddr, (usize, Place)> = BTreeMap::new();
     for (n, vm) in raw.virtual_machines.iter().enumerate() {
-        let (owner, config) = match (&vm.network_config, shared) {
-            (Some(own), _) => (Owner::Vm(n), own),
-            (None, Some(shared)) => (Owner::Defaults, shared),
-            (None, None) => continue,
-        };
+        let Some((owner, config)) = said(raw, n, |vm| vm.network_config.as_ref()) else { continue };
         for (key, text) in [("ip", &config.ip), ("ip6", &config.ip6)] {
             let Some(cidr) = text.as_deref().and_then(Cidr::parse) else { continue };
             let place = owner.value(&format!("network_config/{key}"));

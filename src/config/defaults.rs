@@ -1,5 +1,6 @@
 //! What holds where the file, or a VM of it, says nothing.
 
+use super::owner::said;
 use super::raw::{Raw, RawVm};
 use crate::model::PERSISTENT_DATA;
 
@@ -15,8 +16,8 @@ pub(super) fn features_dir(raw: &Raw) -> &str {
     raw.hypervisor.as_ref().and_then(|hypervisor| hypervisor.features_dir.as_deref()).unwrap_or("features")
 }
 
-/// Whether a VM is made from an image: its own, or that of `vm_defaults` unless it names a template of its own.
-pub(super) fn is_from_image(vm: &RawVm, shared: Option<&RawVm>) -> bool {
-    let shared = shared.is_some_and(|shared| shared.cloud_image.is_some());
-    vm.cloud_image.is_some() || (shared && vm.template_name.is_none())
+/// Whether a VM is made from an image: the nearest that names an image or a template names an image.
+pub(super) fn is_from_image(raw: &Raw, n: usize) -> bool {
+    let names = |vm: &RawVm| vm.cloud_image.as_ref().map(|_| true).or(vm.template_name.as_ref().map(|_| false));
+    said(raw, n, names).is_some_and(|(_, is_image)| is_image)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::codes;
 use super::defaults::{TEMPLATE_NAME, is_from_image};
 use super::lexis::MAX_DNS_NAME;
-use super::owner::{Owner, owners};
+use super::owner::{Owner, owners, said};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawReference, RawVm};
 use super::spans::Place;
@@ -35,7 +35,7 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
 }
 
 /// Says that the VM of this file which is to be cloned does not become a template.
-fn no_template(raw: &Raw, wait: &Wait) -> Option<Problem> {
+fn no_template(raw: &Raw, wait: &Wait<'_>) -> Option<Problem> {
     let other = &raw.virtual_machines[wait.other];
     if other.is_template == Some(true) {
         return None;
@@ -87,16 +87,16 @@ impl Places {
 }
 
 /// One VM waits for another.
-struct Wait {
+struct Wait<'r> {
     vm: usize,
     other: usize,
     /// What of the file says so.
-    owner: Owner,
+    owner: Owner<'r>,
     /// Which entry of its `depends_on`; `None`: its `template_name`.
     entry: Option<usize>,
 }
 
-impl Wait {
+impl Wait<'_> {
     fn is_for_template(&self) -> bool {
         self.entry.is_none()
     }
@@ -111,24 +111,18 @@ impl Wait {
 }
 
 /// What each VM waits for: the VM of this file that is its template, and what it depends on.
-fn waits(raw: &Raw, places: &Places) -> Vec<Wait> {
-    let defaults = raw.vm_defaults.as_ref();
+fn waits<'r>(raw: &'r Raw, places: &Places) -> Vec<Wait<'r>> {
     let mut found = Vec::new();
-    for (vm, own) in raw.virtual_machines.iter().enumerate() {
-        let (owner, template) = match own.template_name.as_deref() {
-            Some(name) => (Owner::Vm(vm), name),
-            None => (Owner::Defaults, defaults.and_then(|vm| vm.template_name.as_deref()).unwrap_or(TEMPLATE_NAME)),
-        };
-        if is_from_image(own, defaults) {
+    for vm in 0..raw.virtual_machines.len() {
+        let template = said(raw, vm, |vm| vm.template_name.as_deref());
+        let (owner, template) = template.unwrap_or((Owner::Defaults, TEMPLATE_NAME));
+        if is_from_image(raw, vm) {
             // Nothing is cloned.
         } else if let Some(&other) = places.names.get(&template.to_ascii_lowercase()) {
             found.push(Wait { vm, other, owner, entry: None });
         }
-        let (owner, list) = match &own.depends_on {
-            Some(list) => (Owner::Vm(vm), Some(list)),
-            None => (Owner::Defaults, defaults.and_then(|vm| vm.depends_on.as_ref())),
-        };
-        for (n, reference) in list.into_iter().flatten().enumerate() {
+        let Some((owner, list)) = said(raw, vm, |vm| vm.depends_on.as_ref()) else { continue };
+        for (n, reference) in list.iter().enumerate() {
             if let Some(other) = places.find(reference) {
                 found.push(Wait { vm, other, owner, entry: Some(n) });
             }
@@ -144,9 +138,9 @@ const MOST_NAMES: usize = 12;
 const MOST_WAITS: usize = 500_000;
 
 /// Nobody may wait for himself. Returns the VMs that do.
-fn in_rings(raw: &Raw, waits: &[Wait], problems: &mut Problems) -> BTreeSet<usize> {
+fn in_rings(raw: &Raw, waits: &[Wait<'_>], problems: &mut Problems) -> BTreeSet<usize> {
     let mut ringed = BTreeSet::new();
-    let mut waits: Vec<&Wait> = waits.iter().collect();
+    let mut waits: Vec<&Wait<'_>> = waits.iter().collect();
     let mut looked_at = 0;
     // Rings that were told are opened, so that the next ones are found.
     while !waits.is_empty() && (looked_at == 0 || looked_at + waits.len() <= MOST_WAITS) {
@@ -168,13 +162,13 @@ fn in_rings(raw: &Raw, waits: &[Wait], problems: &mut Problems) -> BTreeSet<usiz
 }
 
 /// Says that VMs wait for each other. The waits are sorted by the two VMs.
-fn ring_problem(raw: &Raw, ring: &[usize], waits: &[&Wait]) -> Option<Problem> {
+fn ring_problem(raw: &Raw, ring: &[usize], waits: &[&Wait<'_>]) -> Option<Problem> {
     let vms = &raw.virtual_machines;
     let links = ring.iter().zip(ring.iter().cycle().skip(1)).filter_map(|pair| {
         let at = waits.partition_point(|wait| (&wait.vm, &wait.other) < pair);
         waits.get(at).filter(|wait| (&wait.vm, &wait.other) == pair)
     });
-    let links: Vec<&Wait> = links.copied().collect();
+    let links: Vec<&Wait<'_>> = links.copied().collect();
     let (first, rest) = links.split_first()?;
     let name = |n: usize| {
         let name = vms[n].vm_name.as_deref().unwrap_or_default();

@@ -1,12 +1,12 @@
 //! Further disks by their slots: the rules for them, and what they are for a VM.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::codes;
 use super::networks::{Parts, read_part};
-use super::owner::{Owner, owners};
+use super::owner::{Owner, layers, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawDisk};
 use crate::model::proxmox;
@@ -17,7 +17,6 @@ pub(super) type Disks = BTreeMap<String, Option<RawDisk>>;
 
 /// Applies the rules to every `disks`.
 pub(super) fn check(raw: &Raw, problems: &mut Problems) {
-    let shared = raw.vm_defaults.as_ref().and_then(|vm| vm.disks.as_ref());
     for (owner, vm) in owners(raw) {
         let before = problems.kept();
         for (slot, disk) in vm.disks.iter().flatten() {
@@ -27,13 +26,6 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
             if state && disk.size_gb.is_some() {
                 let what = format!("{} has the size that Proxmox gives it", shown(slot));
                 problems.push(Problem::new(codes::BAD_DISK, what, at("size_gb")).hint("take `size_gb` out"));
-            }
-            let inherited =
-                shared.and_then(|shared| shared.get(slot)?.as_ref()).is_some_and(|disk| disk.size_gb.is_some());
-            if !state && disk.size_gb.is_none() && !inherited && owner != Owner::Defaults {
-                let what = format!("disk {} has no size", shown(slot));
-                let at = owner.value(&format!("disks/{slot}"));
-                problems.push(Problem::new(codes::BAD_DISK, what, at).hint("give it `size_gb`, in GiB"));
             }
             let Some(option) = proxmox::disk(slot) else { continue };
             for (name, value) in disk.options.iter().flatten().filter(|(_, value)| !value.is_null()) {
@@ -45,6 +37,37 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
         }
         problems.since(before, vm.vm_id);
     }
+    sizes(raw, problems);
+}
+
+/// Says which disks of VMs end up without a size.
+fn sizes(raw: &Raw, problems: &mut Problems) {
+    let mut said: BTreeSet<(Owner<'_>, &str)> = BTreeSet::new();
+    for (n, vm) in raw.virtual_machines.iter().enumerate() {
+        let slots: BTreeSet<&str> =
+            layers(raw, n).flat_map(|(_, layer)| layer.disks.iter().flatten()).map(|(slot, _)| slot.as_str()).collect();
+        for slot in slots.into_iter().filter(|slot| !proxmox::holds_state(slot)) {
+            let entries = layers(raw, n).filter_map(|(owner, layer)| Some((owner, layer.disks.as_ref()?.get(slot)?)));
+            let entries: Vec<(Owner<'_>, &RawDisk)> =
+                entries.map_while(|(owner, disk)| Some((owner, disk.as_ref()?))).collect();
+            let Some((owner, _)) = entries.first() else { continue };
+            if entries.iter().all(|(_, disk)| disk.size_gb.is_none()) && said.insert((*owner, slot)) {
+                let at = owner.value(&format!("disks/{slot}"));
+                let problem = Problem::new(codes::BAD_DISK, format!("disk {} has no size", shown(slot)), at);
+                problems.push(problem.hint("give it `size_gb`, in GiB").vm(vm.vm_id));
+            }
+        }
+    }
+}
+
+/// Disks with what others say where they say nothing.
+pub(super) fn all(own: Disks, base: Disks) -> Disks {
+    let mut all = base;
+    for (slot, disk) in own {
+        let inherited = all.remove(&slot).flatten().unwrap_or_default();
+        all.insert(slot, disk.map(|disk| over(disk, inherited)));
+    }
+    all
 }
 
 /// The further disks that a VM gets. `storage`: where one lies that names none.

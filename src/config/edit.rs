@@ -1,7 +1,10 @@
 //! Putting VMs into the text of a config, everything else left as it is, byte for byte.
 //!
 //! What is put in looks like what is there already: indentation, line ends, spaces. Where the VMs stand in the order of
-//! their VMIDs, a new one finds its place in that order; else it comes last.
+//! their VMIDs, a new one finds its place in that order; else it comes last. Comments of a `.jsonc` file stay with what
+//! they stand beside.
+
+use std::collections::BTreeMap;
 
 use jsonc_parser::ast::{Array, Object, Value as Tree};
 use jsonc_parser::common::Ranged as _;
@@ -11,8 +14,9 @@ use super::syntax;
 use crate::diag::Span;
 use crate::model::VmId;
 
-/// Longest line that several keys share.
-const LONG: usize = 100;
+mod layout;
+
+use layout::{Form, Gap, Splice, eol, indentation, indentation_of_line, printed};
 
 /// What is put into a config about one VM.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,20 +50,13 @@ pub fn edited(text: &str, edits: &[Edit]) -> Option<Edited> {
             Edit::Entry(vm, keys) => new.push((*vm, keys)),
             Edit::Key(vm, key, value) => {
                 let entry = vms.iter().find(|entry| id_of(entry) == Some(vm.get()))?;
-                splices.push(with_key(text, entry, *vm, key, value)?);
+                splices.extend(with_key(text, entry, *vm, key, value)?);
             }
         }
     }
     new.sort_by_key(|(vm, _)| *vm);
     splices.extend(if vms.is_empty() { into_empty(text, root, list, &new) } else { beside(text, list, &vms, &new)? });
     Some(spliced(text, splices))
-}
-
-/// A stretch of the text that is replaced by pieces; those of a VM are remembered.
-struct Splice {
-    start: usize,
-    end: usize,
-    pieces: Vec<(Option<VmId>, String)>,
 }
 
 fn spliced(text: &str, mut splices: Vec<Splice>) -> Edited {
@@ -83,16 +80,21 @@ fn id_of(entry: &Object<'_>) -> Option<u32> {
     entry.get_number("vm_id")?.value.parse().ok()
 }
 
-fn with_key(text: &str, entry: &Object<'_>, vm: VmId, key: &str, value: &Value) -> Option<Splice> {
+fn with_key(text: &str, entry: &Object<'_>, vm: VmId, key: &str, value: &Value) -> Option<Vec<Splice>> {
     let written = printed(value, " ");
     if let Some(there) = entry.properties.iter().find(|property| property.name.as_str() == key) {
         let range = there.value.range();
-        return Some(Splice { start: range.start, end: range.end, pieces: vec![(Some(vm), written)] });
+        return Some(vec![Splice { start: range.start, end: range.end, pieces: vec![(Some(vm), written)] }]);
     }
     let last = entry.properties.last()?.range.end;
     let form = Form::of(text, entry);
-    let piece = format!("{}\"{key}\"{}{written}", form.comma, form.colon);
-    Some(Splice { start: last, end: last, pieces: vec![(Some(vm), piece)] })
+    let said = format!("\"{key}\"{}{written}", form.colon);
+    let gap = Gap::of(text, last, entry.range.end - 1);
+    if gap.is_plain() {
+        let piece = (Some(vm), format!("{}{said}", form.comma));
+        return Some(vec![Splice { start: last, end: last, pieces: vec![piece] }]);
+    }
+    Some(gap.filled(&form.comma, vec![(vm, said)]))
 }
 
 /// Entries into a list that has some.
@@ -102,20 +104,32 @@ fn beside(
     vms: &[&Object<'_>],
     new: &[(VmId, &[(&'static str, Value)])],
 ) -> Option<Vec<Splice>> {
-    let (top, end) = (vms.first()?, vms.last()?);
+    let end = vms.last()?;
     let form = Form::of(text, end);
-    let between = match vms {
-        [.., before, end] => text[before.range.end..end.range.start].to_owned(),
-        _ => match &text[list.range.start + 1..top.range.start] {
-            lead if lead.contains('\n') => format!(",{lead}"),
-            _ => format!(",{}", form.space),
-        },
+    // What stands before an entry, or before the end of the list.
+    let gap = |at: usize| {
+        let from = at.checked_sub(1).map_or(list.range.start + 1, |before| vms[before].range.end);
+        Gap::of(text, from, vms.get(at).map_or(list.range.end - 1, |next| next.range.start))
+    };
+    let before = gap(vms.len() - 1);
+    let between = match before.text {
+        lead if lead.contains('\n') && !before.is_plain() => {
+            format!(",{}{}", eol(text), indentation_of_line(text, end.range.start))
+        }
+        lead if before.is_plain() && vms.len() > 1 => lead.to_owned(),
+        lead if lead.contains('\n') => format!(",{lead}"),
+        _ => format!(",{}", form.space),
     };
     let ids: Vec<Option<u32>> = vms.iter().map(|entry| id_of(entry)).collect();
     let ordered = ids.iter().all(Option::is_some) && ids.is_sorted_by(|a, b| a < b);
     let mut splices: Vec<Splice> = Vec::new();
+    let mut beside_comments: BTreeMap<usize, Vec<(VmId, String)>> = BTreeMap::new();
     for (vm, keys) in new {
         let at = if ordered { ids.partition_point(|id| *id < Some(vm.get())) } else { vms.len() };
+        if !gap(at).is_plain() {
+            beside_comments.entry(at).or_default().push((*vm, form.print(keys)));
+            continue;
+        }
         let (place, entry) =
             (vms.get(at).map_or(end.range.end, |next| next.range.start), (Some(*vm), form.print(keys)));
         let pieces = if at < vms.len() { [entry, (None, between.clone())] } else { [(None, between.clone()), entry] };
@@ -124,6 +138,7 @@ fn beside(
             None => splices.push(Splice { start: place, end: place, pieces: pieces.into() }),
         }
     }
+    splices.extend(beside_comments.into_iter().flat_map(|(at, new)| gap(at).filled(&between, new)));
     Some(splices)
 }
 
@@ -151,112 +166,27 @@ fn into_empty(
             (format!("{eol}{own}"), format!(",{eol}{own}"), format!("{eol}{base}"))
         }
     };
-    let mut pieces = vec![(None, format!("[{open}"))];
+    // Comments that stand in the list stay, before what is new.
+    let inside = &text[list.range.start + 1..list.range.end - 1];
+    let comments = inside.trim_end();
+    let open = match open {
+        open if !open.is_empty() || comments.is_empty() => open,
+        _ if inside.contains('\n') => eol(text).to_owned(),
+        _ => " ".to_owned(),
+    };
+    let start = list.range.start + 1 + comments.len();
+    let mut pieces = vec![(None, open)];
     for (at, (vm, keys)) in new.iter().enumerate() {
         pieces.extend((at > 0).then(|| (None, between.clone())));
         pieces.push((Some(*vm), form.print(keys)));
     }
     pieces.push((None, format!("{close}]")));
-    vec![Splice { start: list.range.start, end: list.range.end, pieces }]
-}
-
-/// How an entry is laid out: what stands between its parts.
-#[derive(Clone)]
-struct Form {
-    open: String,
-    comma: String,
-    colon: String,
-    close: String,
-    /// What stands after a comma within a line.
-    space: &'static str,
-    /// How to lay it out where that would make a line too long.
-    long: Option<Box<Form>>,
-}
-
-impl Form {
-    /// Everything in one line, as spacious as this colon.
-    fn line(colon: &str) -> Self {
-        let space = if colon.ends_with(' ') { " " } else { "" };
-        let colon = if colon.trim() == colon { ":" } else { ": " };
-        Self {
-            open: space.to_owned(),
-            comma: format!(",{space}"),
-            colon: colon.to_owned(),
-            close: space.to_owned(),
-            space,
-            long: None,
-        }
-    }
-
-    /// The layout of an entry that is there; it has at least a VMID and a name.
-    fn of(text: &str, entry: &Object<'_>) -> Self {
-        let [first, second, ..] = entry.properties.as_slice() else { return Self::line(": ") };
-        let line = Self::line(&text[first.name.range().end..first.value.range().start]);
-        let own = indentation(text, entry.range.start);
-        if text[entry.range.start..entry.range.end].contains('\n') {
-            // One key a line, even where the entry has several on some.
-            let of_key = entry.properties.iter().find_map(|property| indentation(text, property.range.start));
-            let close = indentation(text, entry.range.end - 1).or(own).unwrap_or_default();
-            return line.broken(eol(text), of_key.unwrap_or(&format!("{close}  ")), close);
-        }
-        let end = entry.properties.last().map_or(second.range.end, |last| last.range.end);
-        let step = if own.is_some_and(|own| own.contains('\t')) { "\t" } else { "  " };
-        let long = own.map(|own| Box::new(line.clone().broken(eol(text), &format!("{own}{step}"), own)));
-        Self {
-            open: text[entry.range.start + 1..first.range.start].to_owned(),
-            comma: text[first.range.end..second.range.start].to_owned(),
-            close: text[end..entry.range.end - 1].to_owned(),
-            long,
-            ..line
-        }
-    }
-
-    /// One key a line, keys and closing bracket indented like this.
-    fn broken(self, eol: &str, keys: &str, close: &str) -> Self {
-        let inner = format!("{eol}{keys}");
-        Self { comma: format!(",{inner}"), open: inner, close: format!("{eol}{close}"), ..self }
-    }
-
-    fn print(&self, keys: &[(&'static str, Value)]) -> String {
-        let keys_and_values: Vec<String> =
-            keys.iter().map(|(key, value)| format!("\"{key}\"{}{}", self.colon, printed(value, self.space))).collect();
-        let text = format!("{{{}{}{}}}", self.open, keys_and_values.join(&self.comma), self.close);
-        match &self.long {
-            Some(long) if text.chars().count() > LONG => long.print(keys),
-            _ => text,
-        }
-    }
-}
-
-/// A value in one line.
-fn printed(value: &Value, space: &str) -> String {
-    let joined = |items: Vec<String>| items.join(&format!(",{space}"));
-    match value {
-        Value::Array(items) => format!("[{}]", joined(items.iter().map(|item| printed(item, space)).collect())),
-        Value::Object(members) if members.is_empty() => "{}".to_owned(),
-        Value::Object(members) => {
-            let member = |(key, value): (&String, &Value)| {
-                format!("{}:{space}{}", Value::from(key.as_str()), printed(value, space))
-            };
-            format!("{{{space}{}{space}}}", joined(members.iter().map(member).collect()))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// The white space before a place, if nothing else stands before it on its line, and it is not the first one.
-fn indentation(text: &str, at: usize) -> Option<&str> {
-    let start = text[..at].rfind('\n')? + 1;
-    let before = &text[start..at];
-    before.trim().is_empty().then_some(before)
-}
-
-fn eol(text: &str) -> &'static str {
-    if text.contains("\r\n") { "\r\n" } else { "\n" }
+    vec![Splice { start, end: list.range.end, pieces }]
 }
 
 #[cfg(test)]
 mod tests {
+    use super::layout::LONG;
     use super::*;
     use serde_json::json;
 
@@ -342,6 +272,51 @@ mod tests {
             &format!("{{\n  \"virtual_machines\": [\n    <{a},\n    >{old}<,\n    {b}>\n  ]\n}}"),
             &[entry(105), entry(103)],
         );
+    }
+
+    #[test]
+    fn comments_stay_with_their_neighbours() {
+        let line = r#"{ "vm_id": 105, "vm_name": "new", "tags": ["a", "b"] }"#;
+        let (a, b) = (line.replace("105", "104"), line.replace("105", "106"));
+        let list = |entries: &str| format!("{{\n  \"virtual_machines\": [{entries}\n  ] // end\n}}");
+        let new = [entry(105)];
+        // Before the first, between two, behind the last; with a comma behind it and without one.
+        check(&list(&format!(" // all<\n    {line},>\n    // b\n    {b}")), &new);
+        check(&list(&format!("\n    {a}, // a<\n    {line},>\n    // b\n    {b}")), &new);
+        check(&list(&format!("\n    // a\n    {a}<,> // a<\n    {line}>\n    // more")), &new);
+        check(&list(&format!("\n    {a}, /* a */ // a<\n    {line},>")), &new);
+        check(&list(&format!("\n    {a},<\n    {line},>")), &new);
+        check(&list(&format!("\n    {a}<,> /*\n a */<\n    {line}>")), &new);
+        check(&list(&format!("\n    {a} // a\n    ,<\n    {line},>\n    {b}")), &new);
+        check(
+            &list(&format!("\n    {a}, // a<\n    {line},\n    {},>", line.replace("105", "110"))),
+            &[entry(110), entry(105)],
+        );
+        // In one line.
+        check(&list(&format!("{a},< {line},> /* b */ {b}")), &new);
+        check(&list(&format!("{a}, // a<\n{line},>\n{b}")), &new);
+        check(&list(&format!("{a}<,> /* a */<\n  {line}>")), &new);
+        // An empty list.
+        let broken = "{\n      \"vm_id\": 105,\n      \"vm_name\": \"new\",\n      \"tags\": [\"a\", \"b\"]\n    }";
+        check(&list(&format!(" // none\n    // yet<\n    {broken}>")), &new);
+        check(&format!("{{ \"virtual_machines\": [ /* none */< {line}>] }}"), &new);
+        // Of an entry like which the new one is laid out, only the layout is taken over.
+        let a =
+            a.replace("{ ", "{ /* a */ ").replace(", \"vm_name", ", /* a */ \"vm_name").replace(" }", ", /* a */ }");
+        check(&list(&format!("\n    {a}<,\n    {line}>")), &new);
+    }
+
+    #[test]
+    fn comments_in_an_entry() {
+        let adopt = [Edit::Key(id(104), "adopt", json!("uuid"))];
+        let entry = |end: &str| {
+            format!("{{ \"virtual_machines\": [{{\n    \"vm_id\": 104,\n    \"vm_name\": \"x\"{end}\n  }}] }}")
+        };
+        check(&entry(", // a<\n    \"adopt\": \"uuid\",>"), &adopt);
+        check(&entry("<,> // a<\n    \"adopt\": \"uuid\">\n    // b"), &adopt);
+        check(&entry(",<\n    \"adopt\": \"uuid\",>"), &adopt);
+        let old = entry(",\n    \"adopt\": /* which */ \"old\", // why");
+        assert_eq!(edited(&old, &adopt).unwrap().text, old.replace("old", "uuid"));
     }
 
     #[test]

@@ -85,8 +85,8 @@ pub(super) fn resolve(raw: &Raw, found: &FeatureFiles, problems: &mut Problems) 
 }
 
 /// The names that can be features, with the lists they stand in.
-fn names(raw: &Raw) -> BTreeMap<&str, Vec<(Owner, usize)>> {
-    let mut names = BTreeMap::<&str, Vec<(Owner, usize)>>::new();
+fn names(raw: &Raw) -> BTreeMap<&str, Vec<(Owner<'_>, usize)>> {
+    let mut names = BTreeMap::<&str, Vec<(Owner<'_>, usize)>>::new();
     for (owner, vm) in owners(raw) {
         for (n, name) in vm.features.iter().flatten().enumerate() {
             if let Some(places) = names.get_mut(name.as_str()) {
@@ -108,8 +108,8 @@ struct Flaw {
     hint: Option<String>,
 }
 
-fn told(flaw: Flaw, places: &[(Owner, usize)]) -> Problem {
-    let at = |(owner, n): (Owner, usize)| Place::value(format!("{}/features/{n}", owner.pointer()));
+fn told(flaw: Flaw, places: &[(Owner<'_>, usize)]) -> Problem {
+    let at = |(owner, n): (Owner<'_>, usize)| Place::value(format!("{}/features/{n}", owner.pointer()));
     let (first, rest) = places.split_first().map_or_else(|| (Place::opening(""), &[][..]), |(f, rest)| (at(*f), rest));
     let problem = Problem::new(flaw.code, flaw.message, first).hint_if(flaw.hint);
     rest.iter().fold(problem, |problem, place| problem.also(at(*place), "here too"))

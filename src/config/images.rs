@@ -15,7 +15,7 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
     }
 }
 
-fn image(owner: Owner, vm: &RawVm, problems: &mut Problems) {
+fn image(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     let Some(image) = &vm.cloud_image else { return };
     let at = || owner.value("cloud_image/source");
     if image.source.as_ref().is_some_and(|source| source.contains("://") && source.contains('@')) {
@@ -25,13 +25,22 @@ fn image(owner: Owner, vm: &RawVm, problems: &mut Problems) {
     } else {
         text(image.source.as_deref(), (codes::BAD_IMAGE, "cannot be an image"), lexis::image, at, problems);
     }
-    let digest = || owner.value("cloud_image/sha256");
-    text(image.sha256.as_deref(), (codes::BAD_IMAGE, "cannot be a SHA-256"), lexis::sha256, digest, problems);
-    if image.source.as_ref().is_some_and(|source| source.starts_with("https://")) && image.sha256.is_none() {
-        let what = "an image from a URL needs its `sha256`";
+    let sha256 = || owner.value("cloud_image/sha256");
+    text(image.sha256.as_deref(), (codes::BAD_IMAGE, "cannot be a SHA-256"), lexis::sha256, sha256, problems);
+    let sha512 = || owner.value("cloud_image/sha512");
+    text(image.sha512.as_deref(), (codes::BAD_IMAGE, "cannot be a SHA-512"), lexis::sha512, sha512, problems);
+    if image.sha256.is_some() && image.sha512.is_some() {
+        let problem = Problem::new(codes::BAD_IMAGE, "an image has one digest, not two", sha512());
+        problems.push(problem.also(sha256(), "the other").hint("take `sha256` or `sha512` out"));
+    }
+    if image.source.as_ref().is_some_and(|source| source.starts_with("https://"))
+        && image.sha256.is_none()
+        && image.sha512.is_none()
+    {
+        let what = "an image from a URL needs its `sha256` or `sha512`";
         problems.push(
             Problem::new(codes::IMAGE_WITHOUT_DIGEST, what, at())
-                .hint("it is published beside the image, in a file like `SHA256SUMS`"),
+                .hint("it is published beside the image, in a file like `SHA256SUMS` or `SHA512SUMS`"),
         );
     }
     if vm.template_name.is_some() {

@@ -9,14 +9,11 @@ use serde_json::Value;
 
 use super::codes;
 use super::problem::{Problem, Problems, named, shown};
-use super::schema;
+use super::schema::{self, OF_ONE_VM};
 use super::spans::{Place, escaped};
 use super::vocabulary::{self, Means};
 use crate::diag::nearest;
 use crate::model::proxmox;
-
-/// Keys that only a VM itself can have.
-const OF_ONE_VM: [&str; 4] = ["vm_id", "vm_name", "adopt", "is_template"];
 
 /// The objects of the file, and where the schema says what they hold; a key that several of them know is looked for
 /// in this order.
@@ -98,9 +95,11 @@ fn unknown_option(object: &str, key: &str, known: &[&'static str]) -> Problem {
 }
 
 fn about(object: &str, key: &str, meant: &Meant, known: &[&'static str]) -> Problem {
-    let in_defaults = object == "/vm_defaults";
+    let in_defaults = is_shared(object);
     let message = match object {
-        _ if in_defaults && OF_ONE_VM.contains(&key) => format!("`{key}` cannot stand in `vm_defaults`"),
+        _ if in_defaults && OF_ONE_VM.contains(&key) => {
+            format!("`{key}` cannot stand in {}", if object == "/vm_defaults" { "`vm_defaults`" } else { "a profile" })
+        }
         "" => format!("{} is not a key of the config", shown(key)),
         _ => format!("{} is not a key of {}", shown(key), named(object)),
     };
@@ -126,8 +125,7 @@ pub(super) fn value_meant(pointer: &str, word: &str) -> Option<&'static str> {
 /// What was meant by a key. `is_switch`: its value is `true` or `false`.
 fn meant(object: &str, key: &str, known: &[&'static str], is_switch: bool) -> Meant {
     let word = plain(key);
-    let all_known =
-        known.iter().copied().chain(if object == "/vm_defaults" { &OF_ONE_VM[..] } else { &[] }.iter().copied());
+    let all_known = known.iter().copied().chain(if is_shared(object) { &OF_ONE_VM[..] } else { &[] }.iter().copied());
     if let Some(own) = all_known.into_iter().find(|own| plain(own) == word) {
         return Meant::Spelt(own);
     }
@@ -156,11 +154,18 @@ fn plain(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).take(64).map(|c| c.to_ascii_lowercase()).collect()
 }
 
+/// Whether an object holds values of several VMs.
+fn is_shared(pointer: &str) -> bool {
+    let profile = pointer.strip_prefix("/profiles/");
+    pointer == "/vm_defaults" || profile.is_some_and(|name| !name.contains('/'))
+}
+
 /// The name in the vocabulary of the object at a pointer.
 fn place_of(pointer: &str) -> &str {
     let (parent, last) = pointer.rsplit_once('/').unwrap_or(("", pointer));
     match parent.rsplit('/').next().unwrap_or_default() {
         holder @ ("virtual_machines" | "volumes" | "nfs_shares") => holder,
+        "profiles" => "virtual_machines",
         _ if last == "vm_defaults" => "virtual_machines",
         _ => last,
     }

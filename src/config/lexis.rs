@@ -24,6 +24,8 @@ pub(crate) const MAC: &str = "^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$";
 pub(crate) const TRUNKS: &str = "^[0-9]{1,4}(-[0-9]{1,4})?(;[0-9]{1,4}(-[0-9]{1,4})?)*$";
 /// Pattern of [`feature`].
 pub(crate) const FEATURE: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
+/// Pattern of [`profile`].
+pub(crate) const PROFILE: &str = "^[a-z0-9][a-z0-9_-]{0,31}$";
 /// Pattern of [`project`].
 pub(crate) const PROJECT: &str = "^[a-z0-9][a-z0-9_-]{0,31}$";
 /// Pattern of [`uuid`].
@@ -58,6 +60,8 @@ pub(crate) const IMAGE: &str =
     "^(https://[^\\s\"'`\\\\{}<>|^@]+|(file:(//)?)?/[^\\s#\\\\\"'`:,]+|[A-Za-z][A-Za-z0-9._-]*:[^\\s#\\\\\"'`:,]+)$";
 /// Pattern of a SHA-256 in hex.
 pub(crate) const SHA256: &str = "^[0-9A-Fa-f]{64}$";
+/// Pattern of a SHA-512 in hex.
+pub(crate) const SHA512: &str = "^[0-9A-Fa-f]{128}$";
 /// Longest public key: one of RSA with 16,384 bits has 2,800 characters.
 pub(crate) const MAX_SSH_KEY: usize = 8192;
 
@@ -150,6 +154,11 @@ pub(super) fn project(text: &str) -> Verdict {
     slug(text, 32)
 }
 
+/// Accepts the name of a profile.
+pub(super) fn profile(text: &str) -> Verdict {
+    slug(text, 32)
+}
+
 /// Accepts what Proxmox takes as the name of a user: any text on one line. It takes white space at the ends away.
 pub(super) fn user(text: &str) -> Verdict {
     if text.is_empty() {
@@ -209,8 +218,17 @@ pub(super) fn image(text: &str) -> Verdict {
 
 /// Accepts a SHA-256 in hex.
 pub(super) fn sha256(text: &str) -> Verdict {
+    hex(text, 64)
+}
+
+/// Accepts a SHA-512 in hex.
+pub(super) fn sha512(text: &str) -> Verdict {
+    hex(text, 128)
+}
+
+fn hex(text: &str, digits: usize) -> Verdict {
     only(text, |c| c.is_ascii_hexdigit())?;
-    if text.len() == 64 { Ok(()) } else { Err("it has not 64 digits".into()) }
+    if text.len() == digits { Ok(()) } else { Err(format!("it has not {digits} digits")) }
 }
 
 /// The path in a `file:` URL; anything else as it is.

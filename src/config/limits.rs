@@ -7,7 +7,9 @@ pub const MAX_DESCRIPTION: usize = 8192 - 1500;
 /// What begins the record that phoenix keeps in a VM's notes; no declared description may contain it.
 pub const RECORD_MARK: &str = "<!-- phoenix";
 
-/// Most keys and values of a config, and most entries that its VMs have from the lists of `vm_defaults`.
+/// Most profiles that a VM names.
+pub(super) const MAX_PROFILES: usize = 16;
+/// Most keys and values of a config, and most entries that its VMs have from the lists of `vm_defaults` and profiles.
 pub const MAX_ITEMS: usize = 500_000;
 
 /// Most VMs of a config.

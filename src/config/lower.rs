@@ -1,30 +1,32 @@
 //! File to model: defaults merged, tags and texts normalised.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
-use super::lexis::{image_path, trimmed};
-use super::names::{self, Ids};
-use super::raw::{Raw, RawCloudImage, RawHypervisor, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
+use super::inherited::Inherited;
+use super::lexis::trimmed;
+use super::names;
+use super::raw::{Raw, RawHypervisor, RawProfiles, RawVm};
+use super::values::{Values, normal_tags, of_profiles};
 use super::{disks, networks};
 use crate::model::{
-    Address, CloudImage, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare,
-    Origin, Origins, OsType, PersistentStorage, ProxmoxValue, Ready, Scripts, Settings, SshKey, Timeouts, UserConfig,
-    VmId, Volume, proxmox,
+    CloudInitErrors, Desired, DesiredVm, Key, NetworkConfig, NetworkModel, NfsShare, Origin, Origins, OsType,
+    PersistentStorage, ProxmoxValue, Ready, Scripts, Settings, Timeouts, UserConfig, VmId,
 };
 
 /// Makes what the planner works with. The file has passed every check; a VM without id or name cannot occur and would
 /// be left out.
 pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
     let ids = names::ids(&raw.virtual_machines);
-    let shared = Values::of(raw.vm_defaults.unwrap_or_default(), &scripts, &ids);
     let values = |vm: RawVm| Values::of(vm, &scripts, &ids);
+    let profiles = raw.profiles.into_iter().map(|(name, vm)| (name, values(vm))).collect();
+    let mut inherited = Inherited::new(values(raw.vm_defaults.unwrap_or_default()), profiles, Values::over);
     let named = raw.virtual_machines.into_iter().filter_map(|mut vm| {
         let (id, name) = (vm.vm_id?, vm.vm_name.take()?);
         let adopt = vm.adopt.take().map(|uuid| uuid.to_ascii_lowercase());
         let is_template = vm.is_template.take();
-        let mut vm = merged(VmId::try_from(id).ok()?, name, values(vm), &shared);
+        let shared = inherited.by(vm.profile.take().as_ref().map_or(&[][..], RawProfiles::names));
+        let mut vm = merged(VmId::try_from(id).ok()?, name, values(vm), shared);
         if let Some(is_template) = is_template {
             vm.origins.note(Key::IsTemplate, Origin::Vm);
             vm.is_template = is_template;
@@ -33,7 +35,7 @@ pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
         Some(DesiredVm { adopt, template, ..vm })
     });
     let mut vms: Vec<DesiredVm> = named.collect();
-    let defaults = merged(VmId::LOWEST, String::new(), Values::default(), &shared);
+    let defaults = merged(VmId::LOWEST, String::new(), Values::default(), inherited.by(&[]));
     vms.sort_by_key(|vm| vm.vm_id);
     let settings = settings(raw.hypervisor.unwrap_or_default());
     let mut defaults = defaults;
@@ -83,81 +85,6 @@ const BOOT_DISK_STORAGE: &str = "local-zfs";
 /// The bridge of a card where the file names none.
 const NETWORK_BRIDGE: &str = "vmbr0";
 
-/// What one object says of a VM, in the words of the model.
-#[derive(Default)]
-struct Values {
-    template_name: Option<String>,
-    os_type: Option<OsType>,
-    cpu_sockets: Option<u32>,
-    cpu_cores: Option<u32>,
-    memory_mb: Option<u32>,
-    boot_disk_size_gb: Option<u32>,
-    boot_disk_storage: Option<String>,
-    network_bridge: Option<String>,
-    network_model: Option<NetworkModel>,
-    features: Option<Vec<Feature>>,
-    volumes: Option<Vec<Volume>>,
-    description: Option<String>,
-    tags: Option<Vec<String>>,
-    full_clone: Option<bool>,
-    started: Option<bool>,
-    start_at_boot: Option<bool>,
-    boot_order: Option<u32>,
-    boot_delay: Option<u32>,
-    protected: Option<bool>,
-    depends_on: Option<Vec<VmId>>,
-    timeouts: Option<Timeouts>,
-    cloud_init_errors: Option<CloudInitErrors>,
-    ready: Option<Ready>,
-    network_config: Option<NetworkConfig>,
-    user_config: Option<UserConfig>,
-    cloud_image: Option<CloudImage>,
-    /// `None` takes an inherited value away.
-    proxmox: Option<BTreeMap<&'static str, Option<String>>>,
-    boot_disk_options: Option<networks::Parts>,
-    networks: Option<networks::Cards>,
-    disks: Option<disks::Disks>,
-}
-
-impl Values {
-    fn of(raw: RawVm, scripts: &Scripts, ids: &Ids) -> Self {
-        // The first card has its bridge and its model either here or there.
-        let first = raw.networks.as_ref().and_then(|cards| cards.get("net0")?.as_ref());
-        Self {
-            template_name: raw.template_name,
-            os_type: raw.os_type,
-            cpu_sockets: raw.cpu_sockets,
-            cpu_cores: raw.cpu_cores,
-            memory_mb: raw.memory_mb,
-            boot_disk_size_gb: raw.boot_disk_size_gb,
-            boot_disk_storage: raw.boot_disk_storage,
-            network_bridge: raw.network_bridge.or_else(|| first.and_then(|card| card.bridge.clone())),
-            network_model: raw.network_model.or_else(|| first.and_then(|card| card.model)),
-            features: raw.features.map(|names| names.iter().map(|name| feature(name, scripts)).collect()),
-            volumes: raw.volumes.map(|list| list.into_iter().map(volume).collect()),
-            description: raw.description.map(|text| normal_description(&text)),
-            tags: raw.tags.map(normal_tags),
-            full_clone: raw.full_clone,
-            started: raw.started,
-            start_at_boot: raw.start_at_boot,
-            boot_order: raw.boot_order,
-            boot_delay: raw.boot_delay,
-            protected: raw.protected,
-            depends_on: raw.depends_on.map(|list| names::named(&list, ids)),
-            timeouts: raw.timeouts.map(|raw| timeouts(&raw)),
-            cloud_init_errors: raw.cloud_init_errors,
-            ready: raw.ready,
-            network_config: raw.network_config.map(network),
-            user_config: raw.user_config.map(|raw| user(&raw)),
-            cloud_image: raw.cloud_image.map(|raw| image(&raw)),
-            proxmox: raw.proxmox.map(|options| proxmox_options(&options)),
-            boot_disk_options: raw.boot_disk_options,
-            networks: raw.networks,
-            disks: raw.disks,
-        }
-    }
-}
-
 /// Merges one VM; its own values win, lists as a whole.
 fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> DesiredVm {
     // A VM's own template wins over an image of all VMs.
@@ -179,7 +106,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
     }
     origins.note(Key::VmId, Origin::Vm);
     origins.note(Key::VmName, Origin::Vm);
-    DesiredVm {
+    let vm = DesiredVm {
         vm_id,
         vm_name,
         adopt: None,
@@ -248,16 +175,8 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         networks,
         disks: further,
         origins,
-    }
-}
-
-/// What an object says of options of Proxmox.
-fn proxmox_options(raw: &BTreeMap<String, serde_json::Value>) -> BTreeMap<&'static str, Option<String>> {
-    let read = |(name, value): (&String, &serde_json::Value)| {
-        let option = proxmox::option(name)?;
-        Some((option.name, if value.is_null() { None } else { Some(option.read(value).ok()?) }))
     };
-    raw.iter().filter_map(read).collect()
+    of_profiles(vm, &shared.profiles)
 }
 
 /// Merges options of Proxmox one by one.
@@ -299,69 +218,4 @@ fn pick<T: Clone>(
 /// Takes the first value there is, if there is one, and notes where it came from.
 fn pick_any<T: Clone>(origins: &mut Origins, key: Key, own: Option<T>, shared: Option<T>) -> Option<T> {
     pick(origins, key, own.map(Some), shared.map(Some).as_ref(), || None)
-}
-
-/// The feature of a name, sharing the text with its script.
-fn feature(name: &str, scripts: &Scripts) -> Feature {
-    let name = scripts.features.get_key_value(name).map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name));
-    Feature { name }
-}
-
-fn volume(raw: RawVolume) -> Volume {
-    let path = |written: Option<String>| written.map_or_else(String::new, |path| trimmed(&path).to_owned());
-    Volume { share: raw.share, server: raw.server, path: path(raw.path), mount_point: path(raw.mount_point) }
-}
-
-fn timeouts(raw: &RawTimeouts) -> Timeouts {
-    let default = Timeouts::default();
-    Timeouts {
-        guest_agent: raw.guest_agent.unwrap_or(default.guest_agent),
-        cloud_init: raw.cloud_init.unwrap_or(default.cloud_init),
-        feature: raw.feature.unwrap_or(default.feature),
-    }
-}
-
-fn network(raw: RawNetworkConfig) -> NetworkConfig {
-    let address = |ip: Option<String>, gw| ip.map(|ip| Address { ip: normal_address(&ip), gw });
-    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    NetworkConfig {
-        ip: address(raw.ip, raw.gw),
-        ip6: address(raw.ip6, raw.gw6),
-        nameserver: raw.nameserver.map(words),
-        searchdomain: raw.searchdomain.map(words),
-    }
-}
-
-/// A prefix length without zeros in front; nothing for no address.
-fn normal_address(text: &str) -> String {
-    if text == Address::NONE {
-        return String::new();
-    }
-    let prefix = text.split_once('/').and_then(|(ip, prefix)| Some((ip, prefix.parse::<u8>().ok()?)));
-    prefix.map_or_else(|| text.to_owned(), |(ip, prefix)| format!("{ip}/{prefix}"))
-}
-
-fn image(raw: &RawCloudImage) -> CloudImage {
-    let source = raw.source.as_deref().unwrap_or_default();
-    CloudImage { source: image_path(source).to_owned(), sha256: raw.sha256.as_deref().map(str::to_ascii_lowercase) }
-}
-
-fn user(raw: &RawUserConfig) -> UserConfig {
-    let keys = |list: &Vec<String>| list.iter().filter_map(|key| SshKey::parse(key).ok()).collect();
-    UserConfig { username: raw.username.clone(), ssh_authorized_keys: raw.ssh_authorized_keys.as_ref().map(keys) }
-}
-
-/// White space at the end does not count: Proxmox adds a line break of its own.
-fn normal_description(text: &str) -> String {
-    text.trim_end().to_owned()
-}
-
-/// Tags as Proxmox stores them: lower case, sorted, each once.
-fn normal_tags(mut tags: Vec<String>) -> Vec<String> {
-    for tag in &mut tags {
-        tag.make_ascii_lowercase();
-    }
-    tags.sort_unstable();
-    tags.dedup();
-    tags
 }

@@ -4,10 +4,12 @@
 //! thought about places. Only when something is to be said, the file is parsed again into a tree with positions, and
 //! everything wrong with it is told at once.
 //!
-//! - [`input`]: bytes to text. [`syntax`]: text to tree. [`schema`]: the schema and its validator.
-//! - `raw`: the file, one field per key. `lower`: defaults merged, words of the model. `defaults`: what holds where the
-//!   file says nothing. `limits`: how much of everything there may be.
-//! - `check`, `cloud_init`, `images`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
+//! - [`input`]: bytes to text. `comments`: what a `.jsonc` file has beyond JSON. [`syntax`]: text to tree. [`schema`]: the
+//!   schema and its validator.
+//! - `raw`: the file, one field per key. `values`: the same in words of the model. `lower`, `inherited`: profiles and
+//!   defaults merged. `defaults`: what holds where the file says nothing. `limits`: how much of everything there may be.
+//! - `owner`: who says what of a VM: itself, its profiles, the defaults.
+//! - `check`, `cloud_init`, `images`, `profiles`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
 //! - `violations`, `types`, `units`: what the schema refuses, in words, and what was probably meant.
 //! - `keys`, `vocabulary`: keys that are not known, and what other tools call ours.
 //! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
@@ -18,12 +20,14 @@ pub mod builtin;
 mod check;
 mod cloud_init;
 pub mod codes;
+mod comments;
 mod defaults;
 mod dependencies;
 mod disks;
 pub mod edit;
 mod features;
 mod images;
+mod inherited;
 pub mod input;
 mod keys;
 pub(crate) mod lexis;
@@ -33,6 +37,7 @@ mod names;
 mod networks;
 mod owner;
 mod problem;
+mod profiles;
 mod proxmox;
 pub(crate) mod raw;
 mod ready;
@@ -45,6 +50,7 @@ mod templates;
 mod tree;
 mod types;
 mod units;
+mod values;
 mod violations;
 mod vocabulary;
 mod volumes;
@@ -54,6 +60,7 @@ pub use limits::{MAX_DESCRIPTION, MAX_ENTRIES, MAX_ITEMS, MAX_SCRIPT_BYTES, MAX_
 pub use problem::MOST_OF_A_KIND;
 pub use source::{BadScript, FeatureFiles, Source};
 
+use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged as _;
 use problem::Problems;
 use raw::Raw;
@@ -77,8 +84,9 @@ pub fn load(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles
     if let Some(problem) = syntax::too_big(&source.text) {
         return Loaded { desired: None, diagnostics: vec![problem] };
     }
+    let json = source.json();
     let mut files = None;
-    if let Some(raw) = valid(&source.text) {
+    if let Some(raw) = valid(&json) {
         let files = files.get_or_insert_with(|| read_features(defaults::features_dir(&raw)));
         let mut problems = Problems::default();
         let scripts = check::all(&raw, files, &mut problems);
@@ -86,7 +94,7 @@ pub fn load(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles
             return Loaded { desired: Some(lower::lower(raw, scripts)), diagnostics: Vec::new() };
         }
     }
-    explain(source, &mut |dir| files.take().unwrap_or_else(|| read_features(dir)))
+    explain(&json, &mut |dir| files.take().unwrap_or_else(|| read_features(dir)))
 }
 
 /// Parses a file that fits the schema; `None` for every other.
@@ -97,17 +105,17 @@ fn valid(text: &str) -> Option<Raw> {
 }
 
 /// Goes the long way: finds everything that is to be said, and where.
-fn explain(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles) -> Loaded {
-    let syntax::Parsed { mut root, told } = syntax::parse(&source.text);
+fn explain(text: &str, read_features: &mut dyn FnMut(&str) -> FeatureFiles) -> Loaded {
+    let syntax::Parsed { mut root, told } = syntax::parse(text);
     let (mut diagnostics, mut numbers) = told.into_parts();
     let mut desired = None;
     if let Some(root) = &mut root {
         let mut problems = Problems::default();
         keys::rename(root, &mut problems);
-        if let Some((raw, scripts)) = judge(source, root, read_features, &mut problems) {
+        if let Some((raw, scripts)) = judge(text, root, read_features, &mut problems) {
             desired = Some(lower::lower(raw, scripts));
         }
-        let lines = LineIndex::new(&source.text);
+        let lines = LineIndex::new(text);
         let (problems, more) = problems.into_parts();
         numbers.extend(more);
         diagnostics.extend(problems.into_iter().map(|problem| problem.placed(root, &lines)));
@@ -132,17 +140,24 @@ fn explain(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles)
 pub struct Places {
     /// VMID to its number, and to the names of the VM's own keys, and of the parts of those (`proxmox.cpu`).
     pub vms: BTreeMap<u32, (Span, BTreeMap<String, Span>)>,
+    /// The profiles that VMs name, in the order in which they do.
+    pub named: BTreeMap<u32, Vec<String>>,
+    /// The names of the keys of each profile, and of their parts.
+    pub profiles: BTreeMap<String, BTreeMap<String, Span>>,
     /// The names of the keys of `vm_defaults`, and of their parts.
     pub defaults: BTreeMap<String, Span>,
 }
 
 impl Places {
-    /// Where a key of a VM stands: in its own entry, else in `vm_defaults`; a part of a key (`proxmox.cpu`) where it
-    /// is not said by itself stands where the key does. `None`: the VM is not declared, or neither says it.
+    /// Where a key of a VM stands: in its own entry, else in its profiles, else in `vm_defaults`; a part of a key
+    /// (`proxmox.cpu`) where it is not said by itself stands where the key does. `None`: the VM is not declared, or
+    /// nothing says it.
     #[must_use]
     pub fn of_key(&self, vm: u32, key: &str) -> Option<Span> {
         let (_, own) = self.vms.get(&vm)?;
-        let said = |key: &str| own.get(key).or_else(|| self.defaults.get(key)).copied();
+        let profiles = self.named.get(&vm).into_iter().flatten().rev().filter_map(|name| self.profiles.get(name));
+        let objects: Vec<_> = [own].into_iter().chain(profiles).chain([&self.defaults]).collect();
+        let said = |key: &str| objects.iter().find_map(|keys| keys.get(key)).copied();
         said(key).or_else(|| said(key.split_once('.')?.0))
     }
 }
@@ -153,7 +168,7 @@ pub fn places(text: &str) -> Places {
     let parsed = syntax::parse(text);
     let Some(root) = parsed.root.as_ref().and_then(|root| root.as_object()) else { return Places::default() };
     let span = |range: jsonc_parser::common::Range| Span { start: range.start, end: range.end };
-    let keys = |object: &jsonc_parser::ast::Object<'_>| {
+    let keys = |object: &Object<'_>| {
         let mut keys = BTreeMap::new();
         for property in &object.properties {
             let name = property.name.as_str();
@@ -163,24 +178,43 @@ pub fn places(text: &str) -> Places {
         }
         keys
     };
-    let list = root.get_array("virtual_machines");
-    let vms = list.into_iter().flat_map(|list| &list.elements).filter_map(|vm| {
-        let vm = vm.as_object()?;
-        let id = vm.get_number("vm_id")?;
-        Some((id.value.parse().ok()?, (span(id.range()), keys(vm))))
-    });
-    Places { vms: vms.collect(), defaults: root.get_object("vm_defaults").map(keys).unwrap_or_default() }
+    let mut places = Places::default();
+    for vm in root.get_array("virtual_machines").into_iter().flat_map(|list| &list.elements) {
+        let Some((vm, id)) = vm.as_object().and_then(|vm| Some((vm, vm.get_number("vm_id")?))) else { continue };
+        let Ok(number) = id.value.parse() else { continue };
+        places.vms.insert(number, (span(id.range()), keys(vm)));
+        let named = profiles_of(vm);
+        if !named.is_empty() {
+            places.named.insert(number, named);
+        }
+    }
+    for profile in root.get_object("profiles").into_iter().flat_map(|profiles| &profiles.properties) {
+        let found = profile.value.as_object().map(keys).unwrap_or_default();
+        places.profiles.insert(profile.name.as_str().to_owned(), found);
+    }
+    places.defaults = root.get_object("vm_defaults").map(keys).unwrap_or_default();
+    places
+}
+
+/// The profiles that an entry names.
+fn profiles_of(vm: &Object<'_>) -> Vec<String> {
+    let text = |value: &Value<'_>| value.as_string_lit().map(|text| text.value.to_string());
+    match vm.get("profile").map(|property| &property.value) {
+        Some(Value::Array(list)) => list.elements.iter().filter_map(text).collect(),
+        Some(value) => text(value).into_iter().collect(),
+        None => Vec::new(),
+    }
 }
 
 /// Applies the schema, takes away what does not fit it, and applies every other check to the rest.
 fn judge(
-    source: &Source,
-    root: &jsonc_parser::ast::Value<'_>,
+    text: &str,
+    root: &Value<'_>,
     read_features: &mut dyn FnMut(&str) -> FeatureFiles,
     problems: &mut Problems,
 ) -> Option<(Raw, Scripts)> {
     let mut value = tree::to_value(root, problems);
-    let violations = violations::find(&source.text, root, &mut value, problems);
+    let violations = violations::find(text, root, &mut value, problems);
     let raw = serde_json::from_value::<Raw>(value).ok();
     let mut scripts = None;
     if let Some(raw) = &raw {

@@ -48,8 +48,9 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
                 );
             }
             let Some(mac) = &card.mac else { continue };
-            if owner == Owner::Defaults {
-                let what = format!("all VMs would have the address {} on the network", shown(mac));
+            if !owner.is_vm() {
+                let vms = if owner == Owner::Defaults { "all VMs" } else { "all VMs with this profile" };
+                let what = format!("{vms} would have the address {} on the network", shown(mac));
                 problems
                     .push(Problem::new(codes::DUPLICATE_ADDRESS, what, at("mac")).hint("give each VM its own `mac`"));
             } else if let Some(other) = macs.get(&mac.to_ascii_uppercase()) {
@@ -73,7 +74,7 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
 }
 
 /// What the first card cannot say in `networks`, for keys of their own say it.
-fn first_card(owner: Owner, vm: &RawVm, card: &RawCard, problems: &mut Problems) {
+fn first_card(owner: Owner<'_>, vm: &RawVm, card: &RawCard, problems: &mut Problems) {
     let elsewhere = [
         ("bridge", card.bridge.is_some() && vm.network_bridge.is_some(), "network_bridge"),
         ("model", card.model.is_some() && vm.network_model.is_some(), "network_model"),
@@ -145,11 +146,21 @@ pub(super) fn cards(
         let mut say = |option: Option<&'static ProxmoxOption>, text: String| {
             let Some(option) = option.filter(|_| !text.is_empty()) else { return };
             if let Ok(value) = option.read(&Value::String(text)) {
-                all.insert(option.name, ProxmoxValue { value, origin });
+                all.insert(option.name, ProxmoxValue { value, origin: origin.clone() });
             }
         };
         say(proxmox::card(slot), card_text(&card, (slot != FIRST).then_some((bridge, model))));
         say(proxmox::address(slot), address_text(&card));
+    }
+    all
+}
+
+/// Cards with what others say where they say nothing.
+pub(super) fn all(own: Cards, base: Cards) -> Cards {
+    let mut all = base;
+    for (slot, card) in own {
+        let inherited = all.remove(&slot).flatten().unwrap_or_default();
+        all.insert(slot, card.map(|card| over(&card, inherited)));
     }
     all
 }

@@ -15,7 +15,7 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
     }
 }
 
-fn options(owner: Owner, vm: &RawVm, problems: &mut Problems) {
+fn options(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     for (name, value) in vm.proxmox.iter().flatten().filter(|(_, value)| !value.is_null()) {
         // A name that is not known is the schema's to tell.
         let Some(option) = proxmox::option(name) else { continue };

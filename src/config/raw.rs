@@ -20,7 +20,7 @@ pub(crate) use cloud_init::{RawCloudImage, RawNetworkConfig, RawUserConfig};
 pub(crate) use networks::{RawCard, RawDisk};
 use networks::{boot_disk_options, cards, disks, some_slots};
 use options::{each_name_once, proxmox_options, some_options};
-use words::{cloud_init_errors, network_model, os_type, ready, references, volume_type};
+use words::{cloud_init_errors, network_model, os_type, profile_names, ready, references, volume_type};
 
 use crate::model::{CloudInitErrors, NetworkModel, OsType, Ready};
 
@@ -41,6 +41,11 @@ pub(crate) struct Raw {
     #[schemars(title = "Defaults of all VMs", extend("default" = serde_json::json!({})))]
     #[schemars(example = serde_json::json!({ "cpu_cores": 2, "memory_mb": 4096, "features": ["base_setup"] }))]
     pub(super) vm_defaults: Option<RawVm>,
+    /// Names sets of values. A VM that names some in `profile` has them over those of `vm_defaults`, and its own over both.
+    #[serde(deserialize_with = "each_name_once")]
+    #[schemars(with = "BTreeMap<String, RawVm>", title = "Profiles", extend("default" = serde_json::json!({})))]
+    #[schemars(example = serde_json::json!({ "worker": { "cpu_cores": 8, "memory_mb": 16384, "tags": ["worker"] } }))]
+    pub(super) profiles: BTreeMap<String, RawVm>,
     /// Lists the VMs, each with its own values.
     #[schemars(title = "Virtual machines")]
     #[schemars(example = serde_json::json!([{ "vm_id": 1000, "vm_name": "rumpledev", "tags": ["development"] }]))]
@@ -138,6 +143,10 @@ pub(crate) struct RawVm {
     #[schemars(title = "Take over", regex(pattern = lexis::UUID))]
     #[schemars(example = &"2a412a64-96f9-4fde-833e-49d4ac1df615")]
     pub(super) adopt: Option<String>,
+    /// Names the profile whose values the VM has where it says nothing itself, or several: of two that say the same, the
+    /// later one counts.
+    #[schemars(schema_with = "profile_names", title = "Profile", example = &"worker", extend("default" = []))]
+    pub(super) profile: Option<RawProfiles>,
     /// Names the Proxmox template to clone. It matters only when the VM is created.
     #[schemars(title = "Template", regex(pattern = lexis::DNS_NAME), length(max = lexis::MAX_DNS_NAME))]
     #[schemars(example = &"ubuntu-22.04-cloud-template-v3", extend("default" = "ubuntu-22.04-cloud-template-v3"))]
@@ -265,6 +274,26 @@ pub(crate) struct RawVm {
     #[schemars(schema_with = "disks", title = "Further disks")]
     #[schemars(example = serde_json::json!({ "scsi1": { "size_gb": 200, "storage": "tank" }, "efidisk0": {} }))]
     pub(super) disks: Option<BTreeMap<String, Option<RawDisk>>>,
+}
+
+/// One profile by its name, or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum RawProfiles {
+    /// One.
+    One(String),
+    /// Several, the later ones over the earlier.
+    Several(Vec<String>),
+}
+
+impl RawProfiles {
+    /// Their names in the order of the file.
+    pub(super) fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
 }
 
 /// Says how long the guest is waited for, in seconds.

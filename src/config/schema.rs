@@ -43,7 +43,11 @@ pub fn generate() -> String {
         shares.insert("maxProperties".into(), MAX_ENTRIES.into());
         shares.insert("propertyNames".into(), json!({ "pattern": super::lexis::STORAGE }));
     }
-    for vm in ["/properties/vm_defaults", "/properties/virtual_machines/items"] {
+    if let Some(Value::Object(profiles)) = schema.pointer_mut("/properties/profiles") {
+        profiles.insert("maxProperties".into(), MAX_ENTRIES.into());
+        profiles.insert("propertyNames".into(), json!({ "pattern": super::lexis::PROFILE }));
+    }
+    for vm in ["/properties/vm_defaults", PROFILE, VM] {
         let volume = format!("{vm}/properties/volumes/items");
         require(&mut schema, &volume, &["type", "path", "mount_point"]);
         require(&mut schema, &format!("{vm}/properties/cloud_image"), &["source"]);
@@ -51,10 +55,12 @@ pub fn generate() -> String {
             volume.insert("oneOf".into(), json!([{ "required": ["share"] }, { "required": ["server"] }]));
         }
     }
-    require(&mut schema, "/properties/virtual_machines/items", &["vm_id", "vm_name"]);
-    if let Some(Value::Object(defaults)) = schema.pointer_mut("/properties/vm_defaults/properties") {
-        for key in ["vm_id", "vm_name", "adopt", "is_template"] {
-            defaults.remove(key);
+    require(&mut schema, VM, &["vm_id", "vm_name"]);
+    for shared in ["/properties/vm_defaults", PROFILE] {
+        if let Some(Value::Object(shared)) = schema.pointer_mut(&format!("{shared}/properties")) {
+            for key in OF_ONE_VM {
+                shared.remove(key);
+            }
         }
     }
     format!("{schema:#}\n")
@@ -79,6 +85,12 @@ pub(super) fn validator() -> Option<&'static Validator> {
     static VALIDATOR: OnceLock<Option<Validator>> = OnceLock::new();
     VALIDATOR.get_or_init(|| ready(document())).as_ref()
 }
+
+/// Keys that only a VM itself can have.
+pub(super) const OF_ONE_VM: [&str; 5] = ["vm_id", "vm_name", "adopt", "is_template", "profile"];
+
+/// Where the embedded schema says what a profile is.
+const PROFILE: &str = "/properties/profiles/additionalProperties";
 
 /// Where the embedded schema says what a VM is.
 pub(super) const VM: &str = "/properties/virtual_machines/items";

@@ -1,6 +1,9 @@
 //! What the caller read: the text of a config, and its feature scripts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use super::comments;
 
 /// A config's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +12,14 @@ pub struct Source {
     pub name: String,
     /// Its text.
     pub text: String,
+}
+
+impl Source {
+    /// The text as JSON, each byte in its place: a file whose name ends in `.jsonc` may have comments and trailing
+    /// commas.
+    pub(super) fn json(&self) -> Cow<'_, str> {
+        if comments::may_have(&self.name) { comments::without(&self.text) } else { Cow::Borrowed(&self.text) }
+    }
 }
 
 /// The files ending in `.sh` of a directory by name: the content, or why it is not read.

@@ -220,7 +220,9 @@ fn said(kind: &ParseErrorKind, found: &str) -> (String, Option<String>) {
         ParseErrorKind::ExpectedObjectValue => ("a value is missing after the `:`".into(), None),
         ParseErrorKind::UnterminatedArray => ("this `[` is never closed".into(), Some("add the `]` that is missing")),
         ParseErrorKind::UnterminatedObject => ("this `{` is never closed".into(), Some("add the `}` that is missing")),
-        ParseErrorKind::UnterminatedCommentBlock => ("JSON has no comments, and this one never ends".into(), None),
+        ParseErrorKind::UnterminatedCommentBlock => {
+            ("this comment never ends".into(), Some("end it with `*/`; only a `.jsonc` file may have comments"))
+        }
         ParseErrorKind::MultipleRootJsonValues => {
             ("something follows the end of the config".into(), Some("a config is one object: `{ … }`"))
         }
@@ -257,7 +259,7 @@ fn departures(text: &str, tokens: Option<&[TokenAndRange<'_>]>, found: &mut Told
                 codes::COMMENT
                     .diagnostic("JSON has no comments")
                     .at(Some(span), "")
-                    .hint("remove it; a VM's `description` can say the same")
+                    .hint("remove it, or let the name of the file end in `.jsonc`, which may have comments")
             });
             continue;
         }
@@ -268,7 +270,7 @@ fn departures(text: &str, tokens: Option<&[TokenAndRange<'_>]>, found: &mut Told
                     codes::TRAILING_COMMA
                         .diagnostic("JSON has no trailing commas")
                         .at(Some(span), "nothing follows this comma")
-                        .hint("remove the comma")
+                        .hint("remove the comma, or let the name of the file end in `.jsonc`, which may have it")
                 });
             }
             (Token::Number(_), Some(number))

@@ -2,9 +2,9 @@
 
 use super::codes;
 use super::defaults::is_from_image;
-use super::owner::Owner;
+use super::owner::{Owner, said};
 use super::problem::{Problem, Problems};
-use super::raw::{Raw, RawVm};
+use super::raw::Raw;
 
 /// A key that does not go with `is_template`: its name, and why.
 type Conflict = (&'static str, &'static str);
@@ -16,13 +16,12 @@ const FULL_CLONE: Conflict =
 
 /// Refuses what does not go together with `is_template`.
 pub(super) fn check(raw: &Raw, problems: &mut Problems) {
-    let defaults = raw.vm_defaults.as_ref();
     for (n, vm) in raw.virtual_machines.iter().enumerate().filter(|(_, vm)| vm.is_template == Some(true)) {
-        let mut refuse = |owner: Owner, (key, what): Conflict| {
+        let mut refuse = |owner: Owner<'_>, (key, what): Conflict| {
             let hint = match (key, owner) {
                 ("adopt", _) => "take `adopt` or `is_template` out".to_owned(),
                 (_, Owner::Vm(_)) => format!("take `{key}` out: it is true then"),
-                (_, Owner::Defaults) => format!("give this VM a `{key}` of its own: true"),
+                (_, Owner::Defaults | Owner::Profile(_)) => format!("give this VM a `{key}` of its own: true"),
             };
             let also = Owner::Vm(n).value("is_template");
             let problem = Problem::new(codes::TEMPLATE_CONFLICT, what, owner.value(key));
@@ -31,21 +30,13 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
         if vm.adopt.is_some() {
             refuse(Owner::Vm(n), ADOPT);
         }
-        if let Some(owner) = refuses(n, vm, defaults, |vm| vm.started) {
+        if let Some((owner, false)) = said(raw, n, |vm| vm.started) {
             refuse(owner, STARTED);
         }
-        if let Some(owner) = refuses(n, vm, defaults, |vm| vm.full_clone).filter(|_| !is_from_image(vm, defaults)) {
+        if let Some((owner, false)) = said(raw, n, |vm| vm.full_clone)
+            && !is_from_image(raw, n)
+        {
             refuse(owner, FULL_CLONE);
         }
     }
-}
-
-/// Who says `false` of a key for a VM: itself, or else the defaults.
-fn refuses(n: usize, vm: &RawVm, defaults: Option<&RawVm>, key: impl Fn(&RawVm) -> Option<bool>) -> Option<Owner> {
-    let (owner, value) = match (key(vm), defaults.and_then(&key)) {
-        (Some(own), _) => (Owner::Vm(n), own),
-        (None, Some(shared)) => (Owner::Defaults, shared),
-        (None, None) => return None,
-    };
-    (!value).then_some(owner)
 }

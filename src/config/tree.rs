@@ -26,7 +26,9 @@ fn convert(tree: &Tree<'_>, pointer: &mut String, problems: &mut Problems) -> Va
             too_long(list.elements.len(), pointer, problems);
             Value::Array(Vec::new())
         }
-        Tree::Object(object) if pointer == SHARES && object.properties.len() > MAX_ENTRIES => {
+        Tree::Object(object)
+            if [SHARES, PROFILES].contains(&pointer.as_str()) && object.properties.len() > MAX_ENTRIES =>
+        {
             too_long(object.properties.len(), pointer, problems);
             Value::Object(Map::new())
         }
@@ -55,6 +57,7 @@ fn convert(tree: &Tree<'_>, pointer: &mut String, problems: &mut Problems) -> Va
 }
 
 const SHARES: &str = "/hypervisor/nfs_shares";
+const PROFILES: &str = "/profiles";
 
 /// Most entries of a list.
 fn longest(pointer: &str) -> usize {

@@ -6,9 +6,9 @@ use std::ops::Bound;
 use super::codes;
 use super::defaults::{HOST_PATH, MOUNT_POINT};
 use super::lexis::{self, is_within, trimmed};
-use super::owner::{Owner, owners};
+use super::owner::{Owner, owners, said};
 use super::problem::{Problem, Problems, shown};
-use super::raw::{Raw, RawVm, RawVolume};
+use super::raw::{Raw, RawVolume};
 use super::rule::text;
 use super::spans::{Place, escaped};
 
@@ -88,7 +88,7 @@ fn directory(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Problem
 }
 
 /// Checks one list of volumes as it is written.
-fn list(owner: Owner, volumes: &[RawVolume], problems: &mut Problems) {
+fn list(owner: Owner<'_>, volumes: &[RawVolume], problems: &mut Problems) {
     let mut earlier: BTreeMap<&str, usize> = BTreeMap::new();
     for (n, volume) in volumes.iter().enumerate() {
         let at = |n: usize, key: &str| owner.value(&format!("volumes/{n}/{key}"));
@@ -134,17 +134,12 @@ fn hides(outer: &str, inner: &str, at: Place) -> Problem {
 }
 
 /// The volumes that a VM ends up with, and where they are written.
-fn effective<'a>(raw: &'a Raw, n: usize, vm: &'a RawVm) -> (Owner, &'a [RawVolume]) {
-    match (&vm.volumes, raw.vm_defaults.as_ref().and_then(|shared| shared.volumes.as_deref())) {
-        (Some(own), _) => (Owner::Vm(n), own),
-        (None, Some(shared)) => (Owner::Defaults, shared),
-        (None, None) => (Owner::Vm(n), &[]),
-    }
+fn effective(raw: &Raw, n: usize) -> (Owner<'_>, &[RawVolume]) {
+    said(raw, n, |vm| vm.volumes.as_deref()).unwrap_or((Owner::Vm(n), &[]))
 }
 
-fn has_features(raw: &Raw, vm: &RawVm) -> bool {
-    let shared = raw.vm_defaults.as_ref().and_then(|shared| shared.features.as_ref());
-    vm.features.as_ref().or(shared).is_some_and(|features| !features.is_empty())
+fn has_features(raw: &Raw, n: usize) -> bool {
+    said(raw, n, |vm| vm.features.as_ref()).is_some_and(|(_, features)| !features.is_empty())
 }
 
 /// The declared volume that carries the scripts of a VM with features.
@@ -160,8 +155,8 @@ fn channels(raw: &Raw, storage: &Storage<'_>, problems: &mut Problems) {
     // Where each channel lies, its VM, and where it is written. Implicit ones differ from each other by their VMID, so
     // they count only where there are others.
     let (mut declared, mut implicit) = (Vec::new(), Vec::new());
-    for (n, vm) in raw.virtual_machines.iter().enumerate().filter(|(_, vm)| has_features(raw, vm)) {
-        let (owner, volumes) = effective(raw, n, vm);
+    for (n, vm) in raw.virtual_machines.iter().enumerate().filter(|(n, _)| has_features(raw, *n)) {
+        let (owner, volumes) = effective(raw, n);
         let Some((v, volume)) = channel(storage, volumes) else {
             implicit.push((n, vm));
             for (v, volume) in volumes.iter().enumerate() {
@@ -226,9 +221,9 @@ fn joined(host_path: &str, path: &str) -> String {
 /// Notices data that several VMs mount: often meant, sometimes a copy left unedited.
 fn shared_data(raw: &Raw, storage: &Storage<'_>, problems: &mut Problems) {
     let mut data = Vec::new();
-    for (n, vm) in raw.virtual_machines.iter().enumerate() {
-        let (owner, volumes) = effective(raw, n, vm);
-        let channel = if has_features(raw, vm) { channel(storage, volumes).map(|(v, _)| v) } else { None };
+    for n in 0..raw.virtual_machines.len() {
+        let (owner, volumes) = effective(raw, n);
+        let channel = if has_features(raw, n) { channel(storage, volumes).map(|(v, _)| v) } else { None };
         for (v, volume) in volumes.iter().enumerate().filter(|(v, _)| Some(*v) != channel) {
             if let (Some(from), Some(path)) = (volume.share.as_deref().or(volume.server.as_deref()), &volume.path) {
                 data.push((volume.share.is_some(), from, trimmed(path), n, v, owner));

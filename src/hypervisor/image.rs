@@ -92,23 +92,24 @@ macro_rules! plain {
     };
 }
 
-/// `phoenix-fetch-image KIND SOURCE SHA256 CACHE`: makes sure that an image is on the node and is what its digest says.
+/// `phoenix-fetch-image KIND SOURCE DIGEST CACHE`: makes sure that an image is on the node and is what its digest says.
 ///
-/// A `url` is fetched into the cache, where its digest names it, unless it is there; what an interrupted run left is
+/// A digest of 128 digits is a SHA-512, else it is a SHA-256. A `url` is fetched into the cache, where its digest names it, unless it is there; what an interrupted run left is
 /// gone on with. A `file` or `volume` is compared where it is. Only what has the digest gets its name: nothing half
 /// fetched is used.
 pub const FETCH: &str = concat!(
     "set -u\n",
     plain!(),
     r#"kind=$1 source=$2 sha=$3 cache=$4
+if [ "${#sha}" = 128 ]; then bits=512; else bits=256; fi
 is_it() {
-  sum=$(sha256sum -- "$1") || exit 1
+  sum=$("sha${bits}sum" -- "$1") || exit 1
   sum=${sum%% *}
   sum=${sum#\\}
   [ "$sum" = "$sha" ]
 }
 wrong() {
-  echo "the SHA-256 of $source is $sum, and not $sha" >&2
+  echo "the SHA-$bits of $source is $sum, and not $sha" >&2
   exit 1
 }
 [ "$kind" != volume ] || source=$(pvesm path "$source") || exit 1

@@ -11,8 +11,11 @@ use super::{content_digest, noted};
 pub struct CloudImage {
     /// Absolute path of a file on the node, `https:` URL, or volume of a storage, e.g. `local:import/debian-13.qcow2`.
     pub source: String,
-    /// SHA-256 of the image in lower-case hex; always there for a URL.
+    /// SHA-256 of the image in lower-case hex; a URL has this or the other.
     pub sha256: Option<String>,
+    /// SHA-512 of the image in lower-case hex, in place of the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha512: Option<String>,
 }
 
 /// Where an image comes from.
@@ -43,11 +46,23 @@ impl CloudImage {
         }
     }
 
+    /// The digest that it must have; its length says which kind it is.
+    #[must_use]
+    pub fn digest(&self) -> Option<&str> {
+        self.sha256.as_deref().or(self.sha512.as_deref())
+    }
+
+    /// What its digest is called, as people write it and as a key.
+    #[must_use]
+    pub fn digest_kind(&self) -> (&'static str, &'static str) {
+        if self.sha256.is_none() && self.sha512.is_some() { ("SHA-512", "sha512") } else { ("SHA-256", "sha256") }
+    }
+
     /// What is imported once it was fetched: a path on the node, or a volume.
     #[must_use]
     pub fn fetched(&self) -> String {
-        match (self.place(), &self.sha256) {
-            (ImagePlace::Url(_), Some(sha256)) => format!("{IMAGE_CACHE}/{sha256}.img"),
+        match (self.place(), self.digest()) {
+            (ImagePlace::Url(_), Some(digest)) => format!("{IMAGE_CACHE}/{digest}.img"),
             _ => self.source.clone(),
         }
     }
@@ -55,14 +70,14 @@ impl CloudImage {
     /// Whether something is to be done before it can be imported: it is fetched, or its digest is compared.
     #[must_use]
     pub fn is_checked(&self) -> bool {
-        self.sha256.is_some()
+        self.digest().is_some()
     }
 
     /// What a record says of it: the beginning of its digest, or one of its source.
     #[must_use]
     pub fn name(&self) -> String {
-        match &self.sha256 {
-            Some(sha256) => noted(sha256).to_owned(),
+        match self.digest() {
+            Some(digest) => noted(digest).to_owned(),
             None => noted(&content_digest(self.source.as_bytes())).to_owned(),
         }
     }
@@ -71,6 +86,7 @@ impl CloudImage {
 impl fmt::Display for CloudImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.source)?;
-        self.sha256.as_ref().map_or(Ok(()), |sha256| write!(f, ", sha256={sha256}"))
+        let (_, kind) = self.digest_kind();
+        self.digest().map_or(Ok(()), |digest| write!(f, ", {kind}={digest}"))
     }
 }

@@ -1,5 +1,7 @@
 //! The keys of a VM in the config, and where their values come from.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +52,7 @@ named! {
 }
 
 /// Where a value came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// phoenix's own default.
@@ -58,17 +60,19 @@ pub enum Origin {
     BuiltIn,
     /// `vm_defaults`.
     VmDefaults,
+    /// The profile of this name.
+    Profile(Arc<str>),
     /// The VM's own entry.
     Vm,
 }
 
 /// Where each of a VM's values came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origins([Origin; Key::ALL.len()]);
 
 impl Default for Origins {
     fn default() -> Self {
-        Self([Origin::BuiltIn; Key::ALL.len()])
+        Self([const { Origin::BuiltIn }; Key::ALL.len()])
     }
 }
 
@@ -76,7 +80,7 @@ impl Origins {
     /// Where the value of `key` came from.
     #[must_use]
     pub fn of(&self, key: Key) -> Origin {
-        self.0[key as usize]
+        self.0[key as usize].clone()
     }
 
     /// Notes where the value of `key` came from.

@@ -71,7 +71,7 @@ pub(super) fn card_waits(live: &VmObserved, changes: &[Change]) -> bool {
 /// A VM that is stopped and will be started, or the other way round.
 pub(super) fn power(vm: &DesiredVm) -> Change {
     let origin = vm.origins.of(Key::Started);
-    let (disruption, note) = match (vm.started, origin) {
+    let (disruption, note) = match (vm.started, &origin) {
         (false, _) => (Disruption::Stop, "its guest is asked to shut down"),
         (true, Origin::BuiltIn) => (Disruption::None, "declared VMs run"),
         (true, _) => (Disruption::None, ""),

@@ -130,15 +130,16 @@ fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
 
 fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, out: &mut String) {
     let is_text = change.new.contains('\n') || change.old.as_deref().is_some_and(|old| old.contains('\n'));
-    let origin = match change.origin {
-        Origin::Vm => "",
-        Origin::VmDefaults => "vm_defaults",
-        Origin::BuiltIn => "default",
+    let origin = match &change.origin {
+        Origin::Vm => String::new(),
+        Origin::Profile(name) => safe(&format!("profile {name}")).into_owned(),
+        Origin::VmDefaults => "vm_defaults".to_owned(),
+        Origin::BuiltIn => "default".to_owned(),
     };
     let mut note = safe(&change.remark()).into_owned();
     if change.old.is_none() && !origin.is_empty() {
         if note.is_empty() {
-            origin.clone_into(&mut note);
+            note = origin;
         } else if change.key == Key::BootDiskSizeGb.name() {
             // What else is to be known of it says nothing of where it comes from.
             note = format!("{origin}; {note}");

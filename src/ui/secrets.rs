@@ -110,7 +110,7 @@ fn named_secrets(text: &str) -> Vec<Range<usize>> {
         let end = skip(start, &is_name);
         at = end;
         let mut next = end + usize::from(matches!(bytes.get(end), Some(b'"' | b'\'')));
-        next = skip(next, &|b| b.is_ascii_whitespace());
+        next = behind_comments(text, next);
         if !matches!(bytes.get(next), Some(b':' | b'=')) || !is_secret(&text[start..end]) {
             continue;
         }
@@ -118,6 +118,30 @@ fn named_secrets(text: &str) -> Vec<Range<usize>> {
         at = secret_value(text, value, &mut found).max(at);
     }
     found
+}
+
+fn behind_space(text: &str, at: usize) -> usize {
+    text.len() - text[at..].trim_ascii_start().len()
+}
+
+/// The next place that is neither white space nor in a comment.
+fn behind_comments(text: &str, mut at: usize) -> usize {
+    loop {
+        at = behind_space(text, at);
+        let Some(end) = end_of_comment(text, at) else { return at };
+        at = end;
+    }
+}
+
+/// Where a comment of a `.jsonc` file ends that begins here.
+fn end_of_comment(text: &str, at: usize) -> Option<usize> {
+    let rest = &text[at..];
+    let end = match rest.as_bytes() {
+        [b'/', b'/', ..] => rest.find('\n'),
+        [b'/', b'*', ..] => rest[2..].find("*/").map(|end| end + 4),
+        _ => return None,
+    };
+    Some(end.map_or(text.len(), |end| at + end))
 }
 
 /// Notes where the secrets of one value are, and returns where it ends.
@@ -151,6 +175,12 @@ fn secret_value(text: &str, from: usize, found: &mut Vec<Range<usize>>) -> usize
             b',' | b':' | b'=' if depth > 0 => at += 1,
             b if b.is_ascii_whitespace() => at += 1,
             b',' => return at,
+            // It may hold an earlier value, and one follows.
+            b'/' if let Some(end) = end_of_comment(text, at) => {
+                found.push(at..end);
+                at = behind_space(text, end);
+                continue;
+            }
             _ => {
                 let end = text[at..].find(['"', ',', ']', '}', '\n', '\r']).map_or(text.len(), |end| at + end);
                 found.push(at..end);
@@ -182,6 +212,8 @@ mod tests {
                 r#"{ "secrets": { "db": "***", "n": [*, "*"] }, "a": "b" }"#,
             ),
             ("token: abc,\n\"a\": \"b\"", "token: ***,\n\"a\": \"b\""),
+            (r#""token" /* a */ : /* b */ "abc", "b": 1"#, r#""token" /* a */ : ******* "***", "b": 1"#),
+            ("\"token\": // old\n \"abc\"", "\"token\": ******\n \"***\""),
             ("'passphrase': 'abc'", "'passphrase': '***'"),
             (r#""env": ["DB_PASSWORD=abc", "B=c"]"#, r#""env": ["DB_PASSWORD=***", "B=c"]"#),
             (r#""root_pass": "abc", "passthrough": "gpu""#, r#""root_pass": "***", "passthrough": "gpu""#),

@@ -142,6 +142,32 @@ fn an_image_that_is_not_what_the_file_says_is_not_used() {
     }
 }
 
+/// What is called after its digest in the cache is what has it.
+#[test]
+fn an_image_is_what_its_longer_digest_says() {
+    let long = concat!(
+        "a13e960839f8478057ac50f4e64a22b50a82711ba7d0a8d5448c8b08b84cbd7c",
+        "593a00ad065a6d67330cfc188ddedee054bc6a747359770fc2a7808b20e97aaa"
+    );
+    for (digest, code) in [(long.to_uppercase(), 0), ("0".repeat(128), 6)] {
+        let config = config(&image().display().to_string(), SHA256)
+            .replace(&format!(r#""sha256":"{SHA256}""#), &format!(r#""sha512":"{digest}""#));
+        assert!(config.contains("sha512"), "{config}");
+        let check = |scene: &Scene| {
+            let ran = scene.apply();
+            assert_eq!(ran.code, Some(code), "{}{}", ran.out, ran.err);
+            assert_eq!(ran.out.contains("the SHA-512 of"), code != 0, "{}", ran.out);
+            assert_eq!(scene.has(1000), code == 0);
+            // What is not done yet is shown with what it compares.
+            let plan = scene.phoenix(&["plan", "--commands"]).out;
+            let compares = format!("the SHA-512 of {} must be {digest}", image().display());
+            assert_eq!(plan.contains(&compares), code != 0, "{plan}");
+        };
+        check(&Scene::with_node(&config));
+        check(&Place::Here.scene(&config));
+    }
+}
+
 /// A `curl` that serves a file, as often and as far as it is told.
 fn curl(dir: &Path, script: &str) -> String {
     let path = dir.join("curl");

@@ -34,3 +34,4 @@ mod templates;
 mod unnamed;
 mod verify;
 mod world;
+mod written;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -56,6 +56,15 @@ pub(crate) struct Ran {
     pub(crate) out: String,
     /// Standard error.
     pub(crate) err: String,
+}
+
+impl Ran {
+    /// How a run went that left this.
+    pub(crate) fn of(output: Output) -> Self {
+        let out = String::from_utf8(output.stdout).unwrap();
+        let events = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        Self { code: output.status.code(), events, out, err: String::from_utf8(output.stderr).unwrap() }
+    }
 }
 
 impl Scene {
@@ -182,10 +191,7 @@ impl Scene {
     }
 
     fn ran(command: &mut Command) -> Ran {
-        let output = command.output().unwrap();
-        let out = String::from_utf8(output.stdout).unwrap();
-        let events = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        Ran { code: output.status.code(), events, out, err: String::from_utf8(output.stderr).unwrap() }
+        Ran::of(command.output().unwrap())
     }
 
     /// Applies and reads the events.

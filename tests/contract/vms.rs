@@ -256,8 +256,12 @@ fn image(world: &World) -> CloudImage {
     std::fs::write(&path, head).unwrap();
     let source = std::path::absolute(path).unwrap().display().to_string();
     let sha256 = "02459c7469fde7f0c1bd57453cfa01f36635aec073d02ecb8cbd37abce2971e7".to_owned();
-    CloudImage { source, sha256: Some(sha256) }
+    CloudImage { source, sha256: Some(sha256), sha512: None }
 }
+
+/// The longer digest of that image.
+const SHA512: &str = "a13e960839f8478057ac50f4e64a22b50a82711ba7d0a8d5448c8b08b84cbd7c\
+                      593a00ad065a6d67330cfc188ddedee054bc6a747359770fc2a7808b20e97aaa";
 
 fn create(vm: u32) -> HostOp {
     let description = with_record("a: ü", &Record::creating("default", id(vm))).unwrap();
@@ -291,6 +295,12 @@ fn from_image(world: &World) {
 
 fn no_image(world: &World) {
     let image = image(world);
+    let longer = |sha512: String| CloudImage { sha256: None, sha512: Some(sha512), ..image.clone() };
+    world.done(&HostOp::FetchImage { vm: id(288), image: longer(SHA512.to_owned()) });
+    let fault = world.perform(&HostOp::FetchImage { vm: id(288), image: longer("0".repeat(128)) });
+    let fault = world.fails("another one", fault, FaultKind::Refused);
+    let told = ["the SHA-512 of", &SHA512[..16], &"0".repeat(128)].iter().all(|text| fault.what.contains(text));
+    world.holds("both long digests are told", told);
     let other = CloudImage { sha256: Some("0".repeat(64)), ..image.clone() };
     let fault = world.fails(
         "another one",

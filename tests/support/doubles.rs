@@ -17,7 +17,8 @@ const PROGRAMS: [&str; 7] = ["qm", "pvesh", "pvesm", "exportfs", "ip", "ps", "pe
 
 /// Programs that are the real ones, until something is scripted to go wrong with the operation for which phoenix' scripts
 /// need them.
-const SHIMS: [(&str, &str); 2] = [("mkdir", "make-directory"), ("sha256sum", "fetch-image")];
+const SHIMS: [(&str, &str); 3] =
+    [("mkdir", "make-directory"), ("sha256sum", "fetch-image"), ("sha512sum", "fetch-image")];
 
 /// Programs that make an embedded node look like one of Proxmox.
 pub(crate) struct Doubles {

@@ -34,7 +34,7 @@ impl Embedded {
     /// Fetches an image, or compares its digest.
     pub(super) fn fetch_image(&self, image: &CloudImage, attempt: Attempt) -> Result<(), Fault> {
         attempt.halfway()?;
-        let Some(sha256) = &image.sha256 else { return Ok(()) };
+        let Some(digest) = image.digest() else { return Ok(()) };
         let (kind, source) = match image.place() {
             ImagePlace::File(path) => ("file", path),
             ImagePlace::Url(url) => ("url", url),
@@ -45,7 +45,7 @@ impl Embedded {
         };
         let cache = format!("{}{IMAGE_CACHE}", self.dir.join("root").display());
         let output = Command::new("/bin/sh")
-            .args(["-c", FETCH, "phoenix-fetch-image", kind, source, sha256, &cache])
+            .args(["-c", FETCH, "phoenix-fetch-image", kind, source, digest, &cache])
             .stdin(Stdio::null())
             .output()
             .map_err(|error| Fault::harmless(FaultKind::Failed, format!("/bin/sh: {error}")))?;

@@ -13,14 +13,14 @@ use crate::model::{CloudImage, Digest, IMAGE_CACHE, ImagePlace, VmId};
 impl Qm {
     /// Fetches an image on the node itself, or compares its digest there.
     pub(super) fn fetch_image(&self, image: &CloudImage, deadline: Duration) -> Result<(), Fault> {
-        let Some(sha256) = &image.sha256 else { return Ok(()) };
+        let Some(digest) = image.digest() else { return Ok(()) };
         let (kind, source) = match image.place() {
             ImagePlace::File(path) => ("file", path),
             ImagePlace::Url(url) => ("url", url),
             ImagePlace::Volume(volume) => ("volume", volume),
         };
         let cache = format!("{}{IMAGE_CACHE}", self.layout.root);
-        let argv = script("phoenix-fetch-image", FETCH, &[kind, source, sha256, &cache]);
+        let argv = script("phoenix-fetch-image", FETCH, &[kind, source, digest, &cache]);
         // Done again it goes on where it was: a lost answer is none to be afraid of.
         let output = self.run(&Command { changes: false, ..Command::change(argv, deadline) });
         output.map(drop).map_err(|fault| Fault { kind: refused(&fault), ..fault })

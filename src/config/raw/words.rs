@@ -3,6 +3,7 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use crate::config::lexis;
+use crate::config::limits::MAX_PROFILES;
 use crate::model::{CloudInitErrors, NetworkModel, OsType, Ready};
 
 /// Makes the schema of the words for operating systems.
@@ -41,6 +42,16 @@ pub(super) fn references(_: &mut SchemaGenerator) -> Schema {
             "pattern": lexis::DNS_NAME,
             "maxLength": lexis::MAX_DNS_NAME,
         },
+    })
+}
+
+/// Makes the schema of a profile, or of a list of them.
+pub(super) fn profile_names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["string", "array"],
+        "pattern": lexis::PROFILE,
+        "items": { "type": "string", "pattern": lexis::PROFILE, "examples": ["worker"] },
+        "maxItems": MAX_PROFILES,
     })
 }
 

@@ -158,7 +158,7 @@ impl Row {
     #[must_use]
     pub fn origin(&self, desired: &DesiredVm) -> Origin {
         if let Some(option) = self.option {
-            return desired.option(option).map_or(Origin::Vm, |value| value.origin);
+            return desired.option(option).map_or(Origin::Vm, |value| value.origin.clone());
         }
         self.key.map_or(Origin::BuiltIn, |key| desired.origins.of(key))
     }

@@ -66,7 +66,7 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
         key: change.key.to_owned(),
         old: change.old.clone(),
         new: change.new.clone(),
-        origin: change.origin,
+        origin: change.origin.clone(),
         disruption: change.disruption,
         note: change.note.clone(),
         changed_by: change.by,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::VmId;
+use crate::model::{CloudImage, VmId};
 use crate::plan::{Leftover, Mount, Step};
 
 /// What an action takes beyond its VM and its subject. A value that the action does not take is absent; what an action
@@ -21,6 +21,9 @@ pub struct DocumentOperands {
     /// SHA-256 that the image must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// SHA-512 that the image must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha512: Option<String>,
     /// Storage that a disk is copied to; absent of a clone: a linked one, on its template's storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<String>,
@@ -63,6 +66,11 @@ pub struct DocumentOperands {
 }
 
 impl DocumentOperands {
+    fn of_image(image: &CloudImage) -> Self {
+        let CloudImage { source, sha256, sha512 } = image.clone();
+        Self { image: Some(source), sha256, sha512, ..Self::default() }
+    }
+
     /// What a step takes; `None`: nothing.
     pub(super) fn of(step: &Step) -> Option<Box<Self>> {
         let none = Self::default();
@@ -75,14 +83,11 @@ impl DocumentOperands {
                 };
                 Self { leftover: Some(leftover.to_owned()), ..none }
             }
-            Step::FetchImage(image) => Self { image: Some(image.source.clone()), sha256: image.sha256.clone(), ..none },
+            Step::FetchImage(image) => Self::of_image(image),
             Step::Clone(step) => Self { template: Some(VmId::get(step.source)), storage: step.storage.clone(), ..none },
-            Step::CreateFromImage(step) => Self {
-                image: Some(step.image.source.clone()),
-                sha256: step.image.sha256.clone(),
-                storage: Some(step.desired.boot_disk_storage.clone()),
-                ..none
-            },
+            Step::CreateFromImage(step) => {
+                Self { storage: Some(step.desired.boot_disk_storage.clone()), ..Self::of_image(&step.image) }
+            }
             Step::Configure(step) => {
                 let names = step.values.as_ref()?.names().map(str::to_owned);
                 Self { values: Some(names.collect()), ..none }

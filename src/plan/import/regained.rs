@@ -42,8 +42,8 @@ pub(super) fn image<'d>(record: &Record, desired: &'d Desired) -> Option<&'d Clo
 /// An image as an entry has it.
 pub(super) fn image_value(image: &CloudImage) -> Value {
     let mut value = json!({ "source": image.source });
-    if let Some(sha256) = &image.sha256 {
-        value["sha256"] = json!(sha256);
+    if let Some(digest) = image.digest() {
+        value[image.digest_kind().1] = json!(digest);
     }
     value
 }

@@ -151,10 +151,11 @@ fn notes(vm: &DocumentVm, change: &DocumentChange) -> String {
         remark if change.is_drift() => notes.push(format!("<em class=\"drift\">! {remark}</em>")),
         remark => notes.push(remark),
     }
-    match change.origin {
+    match &change.origin {
+        Origin::Profile(name) if change.old.is_none() => notes.push(text(&format!("profile {name}"))),
         Origin::VmDefaults if change.old.is_none() => notes.push("vm_defaults".to_owned()),
         Origin::BuiltIn if change.old.is_none() && change.note.is_empty() => notes.push("default".to_owned()),
-        Origin::Vm | Origin::VmDefaults | Origin::BuiltIn => {}
+        Origin::Vm | Origin::Profile(_) | Origin::VmDefaults | Origin::BuiltIn => {}
     }
     notes.join(", ")
 }

@@ -13,6 +13,9 @@ use crate::event::KeyPlace;
 pub struct Places {
     file: String,
     vms: BTreeMap<u32, (Region, BTreeMap<String, Region>)>,
+    /// The profiles that VMs name, and their keys.
+    named: BTreeMap<u32, Vec<String>>,
+    profiles: BTreeMap<String, BTreeMap<String, Region>>,
     defaults: BTreeMap<String, Region>,
 }
 
@@ -30,7 +33,14 @@ impl Places {
         let regions = |keys: BTreeMap<String, Span>| keys.into_iter().map(|(key, span)| (key, region(span))).collect();
         let found = config::places(text);
         let vms = found.vms.into_iter().map(|(vm, (own, keys))| (vm, (region(own), regions(keys))));
-        Self { file: file.to_owned(), vms: vms.collect(), defaults: regions(found.defaults) }
+        let profiles = found.profiles.into_iter().map(|(name, keys)| (name, regions(keys)));
+        Self {
+            file: file.to_owned(),
+            vms: vms.collect(),
+            named: found.named,
+            profiles: profiles.collect(),
+            defaults: regions(found.defaults),
+        }
     }
 
     /// The place of a VM, or of the first of these keys that it says itself.
@@ -40,7 +50,7 @@ impl Places {
         Mark { file: &self.file, region: region.copied() }
     }
 
-    /// Where these keys of a VM stand: in its own entry, else in `vm_defaults`. What is said nowhere, and a VM of which
+    /// Where these keys of a VM stand: in its own entry, else in its profiles, else in `vm_defaults`. What is said nowhere, and a VM of which
     /// no key is asked, stand where the VM does; what the file does not declare, nowhere.
     #[must_use]
     pub fn of_keys(&self, vm: u32, keys: &[String]) -> Vec<KeyPlace> {
@@ -52,7 +62,9 @@ impl Places {
         }
         let mut places: Vec<KeyPlace> = Vec::new();
         for key in keys {
-            let at = said.get(key).or_else(|| self.defaults.get(key)).unwrap_or(own);
+            let profiles = self.named.get(&vm).into_iter().flatten().rev().filter_map(|name| self.profiles.get(name));
+            let mut objects = [said].into_iter().chain(profiles).chain([&self.defaults]);
+            let at = objects.find_map(|keys| keys.get(key)).unwrap_or(own);
             let known = places.iter().position(|place| (place.line, place.column) == (at.line, at.column));
             let known = known.unwrap_or_else(|| {
                 places.push(place(at));

@@ -13,7 +13,7 @@ use crate::answer::Answer;
 /// The program that looks at an image does not say for which VM. In tests it is this one.
 const MADE_FROM_AN_IMAGE: u32 = 1000;
 
-/// `mkdir`, `sha256sum` or `exportfs`.
+/// `mkdir`, `sha256sum`, `sha512sum` or `exportfs`.
 pub(crate) fn run(node: &Node, program: &str, words: &[&str]) -> Answer {
     let carry_out = || match program {
         "exportfs" => tell_server(node).map_err(|error| Fault::harmless(FaultKind::Failed, error.to_string())),
@@ -66,8 +66,13 @@ fn operation(node: &Node, program: &str, words: &[&str]) -> Option<Op> {
         ("mkdir", ["phoenix-directory", _, path]) if words.last()?.strip_prefix("./") == path.rsplit('/').next() => {
             Some(Op::Files(FileOp::MakeDirectory { path: path.strip_prefix(&root)?.to_owned() }))
         }
-        ("sha256sum", ["phoenix-fetch-image", _, source, sha256, _]) => {
-            let image = CloudImage { source: (*source).to_owned(), sha256: Some((*sha256).to_owned()) };
+        ("sha256sum" | "sha512sum", ["phoenix-fetch-image", _, source, digest, _]) => {
+            let (source, digest) = ((*source).to_owned(), Some((*digest).to_owned()));
+            let image = if program == "sha256sum" {
+                CloudImage { source, sha256: digest, sha512: None }
+            } else {
+                CloudImage { source, sha256: None, sha512: digest }
+            };
             Some(Op::Host(HostOp::FetchImage { vm: VmId::try_from(MADE_FROM_AN_IMAGE).ok()?, image }))
         }
         ("exportfs", ["phoenix-exports", _, file, ..]) => {
