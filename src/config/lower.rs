@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
 use super::inherited::Inherited;
-use super::lexis::{image_path, trimmed};
+use super::lexis::trimmed;
 use super::names::{self, Ids};
 use super::networks;
-use super::raw::{
-    Raw, RawCloudImage, RawHypervisor, RawNetworkConfig, RawProfiles, RawTimeouts, RawUserConfig, RawVm, RawVolume,
+use super::normal::{
+    feature, image, network, normal_description, normal_tags, proxmox_options, timeouts, user, volume,
 };
+use super::raw::{Raw, RawHypervisor, RawProfiles, RawVm};
 use crate::model::{
-    Address, CloudImage, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare,
-    Origin, Origins, OsType, PersistentStorage, ProxmoxValue, Ready, Scripts, Settings, SshKey, Timeouts, UserConfig,
-    VmId, Volume, proxmox,
+    CloudImage, CloudInitErrors, Desired, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, NfsShare, Origin,
+    Origins, OsType, PersistentStorage, ProxmoxValue, Ready, Scripts, Settings, Timeouts, UserConfig, VmId, Volume,
+    proxmox,
 };
 
 /// Makes what the planner works with. The file has passed every check; a VM without id or name cannot occur and would
@@ -350,15 +351,6 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
     of_profiles(vm, &shared.profiles)
 }
 
-/// What an object says of options of Proxmox.
-fn proxmox_options(raw: &BTreeMap<String, serde_json::Value>) -> BTreeMap<&'static str, Option<String>> {
-    let read = |(name, value): (&String, &serde_json::Value)| {
-        let option = proxmox::option(name)?;
-        Some((option.name, if value.is_null() { None } else { Some(option.read(value).ok()?) }))
-    };
-    raw.iter().filter_map(read).collect()
-}
-
 /// Merges options of Proxmox one by one.
 fn options_of(
     origins: &mut Origins,
@@ -398,70 +390,4 @@ fn pick<T: Clone>(
 /// Takes the first value there is, if there is one, and notes where it came from.
 fn pick_any<T: Clone>(origins: &mut Origins, key: Key, own: Option<T>, shared: Option<T>) -> Option<T> {
     pick(origins, key, own.map(Some), shared.map(Some).as_ref(), || None)
-}
-
-/// The feature of a name, sharing the text with its script.
-fn feature(name: &str, scripts: &Scripts) -> Feature {
-    let name = scripts.features.get_key_value(name).map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name));
-    Feature { name }
-}
-
-fn volume(raw: RawVolume) -> Volume {
-    let path = |written: Option<String>| written.map_or_else(String::new, |path| trimmed(&path).to_owned());
-    Volume { share: raw.share, server: raw.server, path: path(raw.path), mount_point: path(raw.mount_point) }
-}
-
-fn timeouts(raw: &RawTimeouts) -> Timeouts {
-    let default = Timeouts::default();
-    Timeouts {
-        guest_agent: raw.guest_agent.unwrap_or(default.guest_agent),
-        cloud_init: raw.cloud_init.unwrap_or(default.cloud_init),
-        feature: raw.feature.unwrap_or(default.feature),
-    }
-}
-
-fn network(raw: RawNetworkConfig) -> NetworkConfig {
-    let address = |ip: Option<String>, gw| ip.map(|ip| Address { ip: normal_address(&ip), gw });
-    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    NetworkConfig {
-        ip: address(raw.ip, raw.gw),
-        ip6: address(raw.ip6, raw.gw6),
-        nameserver: raw.nameserver.map(words),
-        searchdomain: raw.searchdomain.map(words),
-    }
-}
-
-/// A prefix length without zeros in front; nothing for no address.
-fn normal_address(text: &str) -> String {
-    if text == Address::NONE {
-        return String::new();
-    }
-    let prefix = text.split_once('/').and_then(|(ip, prefix)| Some((ip, prefix.parse::<u8>().ok()?)));
-    prefix.map_or_else(|| text.to_owned(), |(ip, prefix)| format!("{ip}/{prefix}"))
-}
-
-fn image(raw: &RawCloudImage) -> CloudImage {
-    let source = raw.source.as_deref().unwrap_or_default();
-    let hex = |digest: &Option<String>| digest.as_deref().map(str::to_ascii_lowercase);
-    CloudImage { source: image_path(source).to_owned(), sha256: hex(&raw.sha256), sha512: hex(&raw.sha512) }
-}
-
-fn user(raw: &RawUserConfig) -> UserConfig {
-    let keys = |list: &Vec<String>| list.iter().filter_map(|key| SshKey::parse(key).ok()).collect();
-    UserConfig { username: raw.username.clone(), ssh_authorized_keys: raw.ssh_authorized_keys.as_ref().map(keys) }
-}
-
-/// White space at the end does not count: Proxmox adds a line break of its own.
-fn normal_description(text: &str) -> String {
-    text.trim_end().to_owned()
-}
-
-/// Tags as Proxmox stores them: lower case, sorted, each once.
-fn normal_tags(mut tags: Vec<String>) -> Vec<String> {
-    for tag in &mut tags {
-        tag.make_ascii_lowercase();
-    }
-    tags.sort_unstable();
-    tags.dedup();
-    tags
 }

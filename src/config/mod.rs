@@ -4,10 +4,10 @@
 //! thought about places. Only when something is to be said, the file is parsed again into a tree with positions, and
 //! everything wrong with it is told at once.
 //!
-//! - [`input`]: bytes to text. `comments`: what a `.jsonc` file has beyond JSON. [`syntax`]: text to tree. [`schema`]: the
-//!   schema and its validator.
-//! - `raw`: the file, one field per key. `lower`: defaults merged, words of the model. `defaults`: what holds where the
-//!   file says nothing. `limits`: how much of everything there may be.
+//! - [`input`]: bytes to text. `comments`: what a `.jsonc` file has beyond JSON. [`syntax`]: text to tree.
+//!   [`schema`]: the schema and its validator.
+//! - `raw`: the file, one field per key. `lower`, `inherited`: profiles and defaults merged, words of the model.
+//!   `defaults`: what holds where the file says nothing. `limits`: how much of everything there may be.
 //! - `owner`: who says what of a VM: itself, its profiles, the defaults.
 //! - `check`, `cloud_init`, `images`, `profiles`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
 //! - `violations`, `types`, `units`: what the schema refuses, in words, and what was probably meant.
@@ -34,6 +34,7 @@ mod limits;
 mod lower;
 mod names;
 mod networks;
+mod normal;
 mod owner;
 mod problem;
 mod profiles;

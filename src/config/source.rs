@@ -15,7 +15,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// The text as JSON, each byte in its place: a file whose name ends in `.jsonc` may have comments and trailing commas.
+    /// The text as JSON, each byte in its place: a file whose name ends in `.jsonc` may have comments and trailing
+    /// commas.
     pub(super) fn json(&self) -> Cow<'_, str> {
         if comments::may_have(&self.name) { comments::without(&self.text) } else { Cow::Borrowed(&self.text) }
     }
