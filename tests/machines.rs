@@ -305,7 +305,7 @@ fn a_console_hands_keys_on_and_shows_what_the_guest_writes() {
     guest.read_exact(&mut keys).unwrap();
     assert_eq!(&keys, b"ls\x03");
     terminal.write_all(b"\x0f").unwrap();
-    await_text(&mut terminal, "the VM goes on");
+    await_text(&mut terminal, "the VM keeps running");
     assert!(child.wait().unwrap().success());
 }
 

@@ -94,7 +94,7 @@ fn a_config_on_standard_input_is_read_by_every_verb_that_does_not_write_it() {
     check(&run(&["plan"]), 0, &["<stdin>", "1 to create"]);
     check(&run(&["graph"]), 0, &["first"]);
     let before = scene.bytes();
-    check(&run(&["apply"]), 4, &["cannot ask for consent: standard input is the config", "--auto-approve"]);
+    check(&run(&["apply"]), 4, &["cannot ask for approval: standard input is the config", "--auto-approve"]);
     assert_eq!(scene.bytes(), before, "something was done");
     check(&run(&["apply", "--auto-approve"]), 0, &["1 created", "say"]);
     check(&run(&["status"]), 0, &["first"]);
