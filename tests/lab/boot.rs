@@ -24,12 +24,13 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
     }
     let lab = Lab::new();
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKxJhT2Ch3tyCsNVUP4gMhbAZF0sUvEEkCOPYcxXPx9m me@here";
-    let vm = |memory_mb: u32, disk_gb: u32| {
+    let vm = |memory_mb: u32, disk_gb: u32, data_gb: u32| {
         json!([{ "vm_id": 1000, "vm_name": "web", "cpu_cores": 2, "memory_mb": memory_mb, "boot_disk_size_gb": disk_gb,
             "network_config": { "ip": "10.0.2.50/24", "gw": "10.0.2.2", "nameserver": "10.0.2.3" },
-            "user_config": { "username": "tester", "ssh_authorized_keys": [key] } }])
+            "user_config": { "username": "tester", "ssh_authorized_keys": [key] },
+            "disks": { "scsi1": { "size_gb": data_gb } }, "networks": { "net1": { "ip": "10.0.3.50/24" } } }])
     };
-    lab.config(&vm(768, 4));
+    lab.config(&vm(768, 4, 1));
     let plan = lab.done(&["plan"]);
     assert!(plan.contains("QEMU guests") && plan.contains("linked clone") && !plan.contains("no real VM"), "{plan}");
     lab.done(&["apply", "--auto-approve"]);
@@ -44,6 +45,10 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
         assert_eq!(guest.tells("cat ~tester/.ssh/authorized_keys"), key);
         assert_eq!(guest.tells("ip -4 route show default | cut -d' ' -f3"), "10.0.2.2");
         assert!(guest.tells("ip -4 -brief address show eth0").contains("10.0.2.50/24"));
+        // A second card with its own address, and a second disk that nothing was written to.
+        assert!(guest.tells("ip -4 -brief address show eth1").contains("10.0.3.50/24"));
+        assert_eq!(guest.tells("cat /sys/block/sdb/size"), (1_u64 << 21).to_string());
+        assert_eq!(guest.tells("wipefs --noheadings /dev/sdb | wc -l"), "0");
     }
     // Its ssh, from outside.
     let shown = lab.done(&["node", "show"]);
@@ -60,13 +65,14 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
     assert!(shown.contains(&pid(&lab)) && shown.contains("console.log") && shown.contains("127.0.0.1:"), "{shown}");
 
     // A disk grows under a running guest, memory waits for its next start.
-    lab.config(&vm(896, 5));
+    lab.config(&vm(896, 5, 2));
     let said = lab.phoenix(&["apply", "--auto-approve", "--detailed-exitcode"]);
     assert_eq!(said.code, Some(8), "{said:?}");
     assert!(said.out.contains("waits for a restart: memory") || said.err.contains("memory"), "{said:?}");
     {
         let mut guest = Guest::of(&lab.node(), 1000);
         assert_eq!(guest.tells("cat /sys/block/sda/size"), (5_u64 << 21).to_string());
+        assert_eq!(guest.tells("cat /sys/block/sdb/size"), (2_u64 << 21).to_string());
         let root: u64 = guest.tells("df --output=size -m / | tail -1").parse().unwrap();
         assert!((4700..5120).contains(&root), "{root} MiB");
     }

@@ -6,6 +6,7 @@ use super::Embedded;
 use super::files::Deadline;
 use super::guest_kind::GuestKind;
 use super::options;
+use super::qemu;
 use super::refusals::unlocked;
 use super::rehearse::Attempt;
 use super::storage::{NewName, usable};
@@ -63,7 +64,12 @@ impl Embedded {
         }
         let (storages, volumes) = (self.storages(false)?, self.volumes_on_disk());
         if let Drive::Blank { storage, size, options } = drive {
-            let volume = volumes.allocate(usable(&storages, storage, *size)?, vm, NewName::RawDisk, *size)?;
+            let real = self.settings.guests == GuestKind::Qemu;
+            let kind = if real { NewName::Disk } else { NewName::RawDisk };
+            let volume = volumes.allocate(usable(&storages, storage, *size)?, vm, kind, *size)?;
+            if let Some(file) = volumes.file(&volume, vm).filter(|_| real) {
+                qemu::create(&file, *size).inspect_err(|_| _ = volumes.erase(&volume, vm))?;
+            }
             let options = [options.as_str(), &format!("size={}", print_size(*size))].join(",");
             return Ok(format!("{volume},{}", options.trim_start_matches(',')));
         }

@@ -133,6 +133,11 @@ pub(in super::super) fn link(name: &str, to: &Path) -> Result<(), Fault> {
     qemu_img(&["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", name, &text(to)?], SHORT).map(drop)
 }
 
+/// Makes an empty image of this size.
+pub(in super::super) fn create(to: &Path, bytes: u64) -> Result<(), Fault> {
+    qemu_img(&["create", "-q", "-f", "qcow2", &text(to)?, &bytes.to_string()], SHORT).map(drop)
+}
+
 /// Copies an image of a volume with everything it is based on.
 pub(in super::super) fn copy(from: &Path, to: &Path, deadline: Deadline) -> Result<(), Fault> {
     convert(from, "qcow2", to, deadline)

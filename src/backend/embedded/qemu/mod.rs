@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub use accelerator::Accelerator;
-pub(super) use image::{Image, copy, import, inspect, is_image, link, resize};
+pub(super) use image::{Image, copy, create, import, inspect, is_image, link, resize};
 pub(super) use process::memory_mb;
 
 use super::super::agent as agent_says;
