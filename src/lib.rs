@@ -32,7 +32,7 @@
 //! # One value, end to end
 //! The memory of a VM: `config::raw` reads `memory_mb` with its place in the file, `config::lower` merges it with its
 //! profiles and the defaults into [`model::DesiredVm`]. [`observed::options`] has one row for it: what the VM has, what
-//! the file wishes, how it is written, how a running VM takes it over, what the record keeps.
+//! the file says of it, how it is written, how a running VM takes it over, what the record keeps.
 //! [`observed::options::differing`] folds the rows into what the plan shows ([`plan::Change`]),
 //! [`observed::options::render`] writes exactly the rows that were shown, and nothing else; `plan::lint` holds a plan to that before it is carried out.
 //!

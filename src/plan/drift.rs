@@ -28,7 +28,7 @@ fn text(value: Option<&Value<'_>>) -> String {
 }
 
 /// Whether a record that says what was applied does not say it of a key that the config has: a run that applied it did
-/// not finish, or somebody else did.
+/// not finish, or another process or an administrator wrote the record.
 pub(super) fn has_forgotten(vm: &DesiredVm, record: &Record) -> bool {
     !record.applied.is_empty() && applied(vm).keys().any(|key| !record.applied.contains_key(key))
 }
