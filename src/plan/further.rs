@@ -60,6 +60,14 @@ pub(super) fn disks(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>
             );
             continue;
         }
+        // Another disk would be made beside the one that is on its way out.
+        let leaves = live.and_then(|live| live.pending.get(*slot)).is_some_and(|change| change.pending.is_none());
+        if leaves {
+            let what = format!("{slot} is to be detached when the VM restarts: no disk can be made there before");
+            let hint = format!("restart it first; or keep the disk: `qm set {} --revert {slot}`", vm.vm_id);
+            problem(codes::DISK_SLOT, what, hint);
+            continue;
+        }
         let drive = base.and_then(|base| base.options.get(slot)).filter(|text| text.contains("media=cdrom"));
         if drive.is_some() || (base.is_none() && *slot == "ide2") {
             problem(

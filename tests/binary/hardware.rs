@@ -235,6 +235,11 @@ fn disks_are_added_grown_and_detached() {
         );
         assert_eq!(disks["scsi3"]["options"], json!({ "mbps": 10.0 }), "{case}");
         is_done(scene, case);
+        // One that is on its way out is not taken for an empty slot.
+        let whole = scene.conf(1000);
+        scene.set_conf(1000, &format!("{whole}\n[PENDING]\ndelete: scsi3\n"));
+        check(&scene.apply(), 1, &["scsi3 is to be detached when the VM restarts"]);
+        scene.set_conf(1000, &whole);
         scene.meddle(1000, |conf| conf.replace("\"scsi1\",", "").replace("\"scsi1\"%2C", ""));
         scene.declare(&config(&json!({ "scsi3": { "size_gb": 2 }, "efidisk0": {}, "tpmstate0": {} })));
         check(&scene.apply(), 0, &[]);
