@@ -3,7 +3,6 @@
 
 use std::fmt::Display;
 
-use crate::hypervisor::Plugged;
 use crate::model::{FaultKind, VmId};
 
 pub(super) const PLAN_AGAIN: &str = "plan again";
@@ -65,20 +64,6 @@ pub(super) fn no_driver(before: impl Display, console: impl Display) -> String {
     format!(
         "set `network_model` back to {before} and apply, or install the driver in the guest, at its console ({console})"
     )
-}
-
-/// The guest leaves offline what its VM got while it ran.
-pub(super) const fn brought_online(what: Plugged) -> &'static str {
-    match what {
-        Plugged::Cpus => {
-            "a restart brings them in; so does `echo 1 >/sys/devices/system/cpu/cpuN/online` in the guest, and for those \
-             to come a udev rule there: `SUBSYSTEM==\"cpu\", ACTION==\"add\", TEST==\"online\", ATTR{online}=\"1\"`"
-        }
-        Plugged::Memory => {
-            "a restart brings it in; so does `echo online >/sys/devices/system/memory/memoryN/state` in the guest, and for \
-             what is to come the kernel parameter `memhp_default_state=online` there"
-        }
-    }
 }
 
 /// The guest agent does not answer.

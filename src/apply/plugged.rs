@@ -2,33 +2,15 @@
 
 use std::time::Duration;
 
-use super::hints;
 use super::host::LOOK_AGAIN;
 use super::perform::Performing;
 use crate::event::Failure;
-use crate::hypervisor::{FaultKind, Plugged};
-use crate::model::{ActionKind, MIB};
-use crate::observed::VmObserved;
+use crate::hypervisor::FaultKind;
+use crate::model::ActionKind;
+use crate::observed::{Plugged, VmObserved};
 
 /// How long a guest may take to bring online what it got: its kernel first, then its own rules.
 const ONLINE: Duration = Duration::from_secs(15);
-
-/// How much of it a running VM has at this moment, in CPUs or bytes.
-fn has(live: &VmObserved, what: Plugged) -> u64 {
-    let active = live.active();
-    let number = |option: &str| active.get(option).and_then(|value| value.parse::<u64>().ok());
-    match what {
-        Plugged::Cpus => {
-            let all = || number("sockets").unwrap_or(1).saturating_mul(number("cores").unwrap_or(1));
-            number("vcpus").unwrap_or_else(all)
-        }
-        // Proxmox writes it in a second way, too.
-        Plugged::Memory => {
-            let written = active.get("memory").map(|value| value.strip_prefix("current=").unwrap_or(value));
-            written.and_then(|value| value.parse().ok()).unwrap_or(512_u64).saturating_mul(MIB)
-        }
-    }
-}
 
 impl Performing<'_> {
     /// Asks the guest of a running VM whether it uses the CPUs and the memory that the VM got with this write, and says
@@ -41,12 +23,8 @@ impl Performing<'_> {
             return Ok(());
         }
         for what in [Plugged::Cpus, Plugged::Memory] {
-            let feature = match what {
-                Plugged::Cpus => "cpu",
-                Plugged::Memory => "memory",
-            };
-            let given = has(now, what);
-            if now.hotplug.iter().any(|hot| hot == feature) && given > has(before, what) {
+            let given = what.given(now);
+            if what.is_plugged(now) && given > what.given(before) {
                 self.see_online(now, what, given)?;
             }
         }
@@ -76,12 +54,8 @@ impl Performing<'_> {
             match self.by.hypervisor.guests().online(self.id(), what) {
                 Ok(online) if online >= given => return Ok(()),
                 Ok(online) if late => {
-                    self.noticed(format!(
-                        "the guest uses {} of the {} that the VM has: it leaves the rest offline; {}",
-                        amount(what, online),
-                        amount(what, given),
-                        hints::brought_online(what)
-                    ));
+                    let (text, hint) = what.left_offline(online, given);
+                    self.noticed(format!("{text}; {hint}"));
                     return Ok(());
                 }
                 Ok(_) => {}
@@ -99,13 +73,5 @@ impl Performing<'_> {
             self.waiting(format!("the guest to use its {called}"));
             self.by.clock.pause(LOOK_AGAIN.min(give_up.saturating_sub(self.by.clock.now())));
         }
-    }
-}
-
-/// `2 CPUs`, `2048 MiB of memory`.
-fn amount(what: Plugged, amount: u64) -> String {
-    match what {
-        Plugged::Cpus => format!("{amount} CPU{}", if amount == 1 { "" } else { "s" }),
-        Plugged::Memory => format!("{} MiB of memory", amount / MIB),
     }
 }

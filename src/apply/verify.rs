@@ -12,7 +12,7 @@ use super::{hints, program};
 use crate::guest::{self, Program};
 use crate::hypervisor::{Fault, FaultKind, GuestExit, Guests, all_on};
 use crate::model::VmId;
-use crate::observed::{GuestSeen, VmObserved, is_reachable};
+use crate::observed::{GuestSeen, Plugged, VmObserved, is_reachable};
 
 /// Most guests that are asked at once.
 const AT_ONCE: usize = 10;
@@ -97,11 +97,22 @@ fn look(guests: &dyn Guests, vm: &VmObserved, clock: &dyn Clock) -> GuestSeen {
     };
     let console = || hints::look_at_console(vm.id);
     let seen = match guests.ping(vm.id).and_then(|()| run(guests, vm.id, &guest::look(record, uuid), clock)) {
-        Ok(exit) => guest::read_look(&exit, record).map_err(|problem| (problem.what, problem.hint)),
+        Ok(exit) => match guest::read_look(&exit, record) {
+            Ok(looked) => Ok(looked.leaving(offline(guests, vm))),
+            Err(problem) => Err((problem.what, problem.hint)),
+        },
         Err(fault) if fault.kind == FaultKind::AgentDown => Err((fault.what, fault.hint.or_else(|| Some(console())))),
         Err(fault) => Err((fault.what, fault.hint)),
     };
     seen.unwrap_or_else(|(what, hint)| GuestSeen::Silent { what, hint })
+}
+
+/// What the VM can get while it runs, and its guest does not use all of: how much it uses. An agent that cannot say is
+/// not asked twice.
+fn offline(guests: &dyn Guests, vm: &VmObserved) -> BTreeMap<Plugged, u64> {
+    let plugged = [Plugged::Cpus, Plugged::Memory].into_iter().filter(|what| what.is_plugged(vm));
+    let used = plugged.filter_map(|what| Some((what, guests.online(vm.id, what).ok()?)));
+    used.filter(|(what, used)| *used < what.given(vm)).collect()
 }
 
 /// Runs a program that changes nothing, within the deadline. What passes by itself is asked again.
@@ -125,7 +136,7 @@ mod tests {
     use std::sync::atomic::AtomicU64;
 
     use super::*;
-    use crate::hypervisor::{GuestAddress, GuestStatus, Plugged};
+    use crate::hypervisor::{GuestAddress, GuestStatus};
 
     /// Guests whose agents take a second each to say nothing, by a clock that only they move.
     #[derive(Default)]

@@ -1,6 +1,6 @@
 //! Looking whether a guest is what its VM's record says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{GuestProblem, Program, script, unexpected};
 use crate::hypervisor::GuestExit;
@@ -63,7 +63,7 @@ pub(super) fn read(exit: &GuestExit, record: &Record) -> Result<GuestSeen, Guest
     let lost_results = lost(&mut record.features.keys());
     match (exit.code, lost_mounts, lost_results, lines.next(), lines.next()) {
         (Some(0), Some(lost_mounts), Some(lost_results), Some("end"), None) => {
-            Ok(GuestSeen::Looked { lost_mounts, lost_results })
+            Ok(GuestSeen::Looked { lost_mounts, lost_results, offline: BTreeMap::new() })
         }
         _ => Err(unexpected("looking at mounts and results", exit)),
     }
@@ -88,7 +88,7 @@ mod tests {
         };
         let looked = |mounts: &[&str], results: &[&str]| {
             let set = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-            Ok(GuestSeen::Looked { lost_mounts: set(mounts), lost_results: set(results) })
+            Ok(GuestSeen::Looked { lost_mounts: set(mounts), lost_results: set(results), offline: BTreeMap::new() })
         };
         assert_eq!(read("there\nthere\nthere\nend\n", 0), looked(&[], &[]));
         assert_eq!(read("there\ngone\ngone\nend\n", 0), looked(&["/b"], &["f"]));

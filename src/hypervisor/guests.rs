@@ -2,10 +2,8 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::model::{Fault, VmId};
-use crate::observed::is_reachable;
+use crate::observed::{Plugged, is_reachable};
 
 /// The guests of a target, reached through the guest agent. What the answers mean is `guest`'s business.
 pub trait Guests: Send + Sync {
@@ -29,27 +27,6 @@ pub trait Guests: Send + Sync {
 
     /// Asks after a program started before. Proxmox answers once only for a program that ended.
     fn status(&self, vm: VmId, pid: u64) -> Result<GuestStatus, Fault>;
-}
-
-/// What a running VM gets more of without a restart, and its guest may leave offline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Plugged {
-    /// CPUs.
-    Cpus,
-    /// Memory.
-    Memory,
-}
-
-impl Plugged {
-    /// The questions to a guest agent that tell how much of it the guest uses, as Proxmox calls them.
-    #[must_use]
-    pub fn questions(self) -> &'static [&'static str] {
-        match self {
-            Self::Cpus => &["get-vcpus"],
-            Self::Memory => &["get-memory-blocks", "get-memory-block-info"],
-        }
-    }
 }
 
 /// An address of a guest, or an interface that has none.

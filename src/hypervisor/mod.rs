@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use self::guests::{GuestAddress, GuestExit, GuestStatus, Guests, Plugged, address_on, all_on};
+pub use self::guests::{GuestAddress, GuestExit, GuestStatus, Guests, address_on, all_on};
 pub use crate::model::{Effect, Fault, FaultKind};
+pub use crate::observed::Plugged;
 
 use crate::model::{CloudImage, Digest, VmId};
 use crate::observed::{ConfigWrite, Export, Observed, Place, VmObserved};

@@ -42,7 +42,7 @@ pub use config_write::ConfigWrite;
 pub use digest::config_digest;
 pub use disk::{BootDisk, VmVolume, holds_volume, is_disk_key, parse_size, print_size};
 pub use exports::{EXPORTS_HEADER, Export, export_line, print_exports};
-pub use guest::GuestSeen;
+pub use guest::{GuestSeen, Plugged};
 pub use live::LiveOptions;
 pub use net::Net;
 pub use node::Node;

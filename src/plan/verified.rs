@@ -3,7 +3,7 @@
 use super::{Goal, Power, Request, Selection, codes, volumes};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Record, VmId};
-use crate::observed::{GuestSeen, Observed, VmObserved};
+use crate::observed::{GuestSeen, Observed, Plugged, VmObserved};
 
 /// The VMs whose guests are worth a look: declared and selected ones of the project that have been ready, run, and have
 /// an agent.
@@ -61,6 +61,16 @@ impl<'o> Verified<'o> {
     /// Whether it was looked at and did not answer.
     pub(super) fn is_silent(self) -> bool {
         matches!(self.0, Some(GuestSeen::Silent { .. }))
+    }
+
+    /// Says what the VM got while it ran and its guest does not use.
+    pub(super) fn offline(self, live: &VmObserved) -> Vec<Diagnostic> {
+        let Some(GuestSeen::Looked { offline, .. }) = self.0 else { return Vec::new() };
+        let said = |(what, used): (&Plugged, &u64)| {
+            let (text, hint) = what.left_offline(*used, what.given(live));
+            Diagnostic::warning(codes::LEFT_OFFLINE, text).hint(hint).vm(live.id)
+        };
+        offline.iter().map(said).collect()
     }
 
     /// Says that the guest could not be looked into.

@@ -99,6 +99,53 @@ fn a_guest_that_does_not_answer_is_told_and_waited_for() {
     assert_eq!(status["vms"][0]["features"], json!({ "base_setup": "ran", "install_docker": "to-run" }));
 }
 
+/// A run that was killed before it asked the guest whether it uses what its VM got leaves a look for later to find that.
+#[track_caller]
+fn check_left_offline(place: Place) {
+    if !place.is_possible() {
+        return;
+    }
+    let config = |memory: u32| {
+        json!({ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "memory_mb": memory,
+            "proxmox": { "numa": true, "hotplug": "network,disk,cpu,memory" } }] })
+    };
+    let scene = place.scene(&config(2048).to_string());
+    assert_eq!(scene.apply().code, Some(0));
+    let file = scene.node().join("node.json");
+    let mut settings: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    settings["leaves_offline"] = json!(["memory"]);
+    fs::write(file, settings.to_string()).unwrap();
+    scene.declare(&config(4096).to_string());
+    assert_eq!(scene.apply().code, Some(0));
+    let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
+    assert!(plan.code == Some(0) && !plan.err.contains("T098"), "{}{}", plan.out, plan.err);
+    let plan = scene.phoenix(&["plan", "--verify-guest", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(0), "{}{}", plan.out, plan.err);
+    let parts =
+        ["warning[T098]", "uses 2048 MiB of memory of the 4096 MiB of memory that the VM has", "memhp_default_state"];
+    for part in parts {
+        assert!(plan.err.contains(part), "{part}: {}", plan.err);
+    }
+    assert_eq!(scene.phoenix(&["restart", "1000", "--auto-approve"]).code, Some(0));
+    let plan = scene.phoenix(&["plan", "--verify-guest"]);
+    assert!(!plan.err.contains("T098"), "{}", plan.err);
+}
+
+#[test]
+fn what_a_guest_leaves_offline_is_seen_later() {
+    check_left_offline(Place::Embedded);
+}
+
+#[test]
+fn what_a_guest_leaves_offline_is_seen_later_here() {
+    check_left_offline(Place::Here);
+}
+
+#[test]
+fn what_a_guest_leaves_offline_is_seen_later_behind_ssh() {
+    check_left_offline(Place::Ssh);
+}
+
 /// An agent that answers the ping and then fails, or answers nonsense, is no guest that has everything.
 #[test]
 fn a_look_that_fails_proves_nothing() {

@@ -229,7 +229,11 @@ fn what_is_gone_from_a_guest_is_seen() {
     let look = |uuid: &str| guest::read_look(&cell.run(&guest::look(&record, uuid)), &record).unwrap();
     let lost = |mounts: &[&str], results: &[&str]| {
         let set = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        GuestSeen::Looked { lost_mounts: set(mounts), lost_results: set(results) }
+        GuestSeen::Looked {
+            lost_mounts: set(mounts),
+            lost_results: set(results),
+            offline: std::collections::BTreeMap::new(),
+        }
     };
     assert_eq!(look("u1"), lost(&["/srv/a", at], &["try"]));
     cell.write("mounts", &format!("{A}\t/srv/a\n{A}\t{at}\n"));

@@ -28,7 +28,7 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
     pub(in crate::cli) rerun: Vec<String>,
     /// First look into the guests of running VMs: what is no longer mounted is mounted again, a feature whose result is
-    /// gone runs again.
+    /// gone runs again; CPUs and memory that a guest leaves offline are reported.
     #[arg(long)]
     pub(in crate::cli) verify_guest: bool,
     /// Destroy VMs of this project that the config no longer declares.

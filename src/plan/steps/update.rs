@@ -107,6 +107,7 @@ impl Draft {
         }
         self.finds(guest::left_open(&facts));
         self.finds(facts.guest().silent(vm.vm_id));
+        self.finds(facts.guest().offline(live));
         self.follow(&case, &steps);
         if self.no_agent {
             if completing && self.open.is_empty() {
