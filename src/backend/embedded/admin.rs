@@ -13,7 +13,7 @@ use super::refusals::refused;
 use super::settings::{self, Settings};
 use super::storage::{self, NewName, usable};
 use super::tasks::Task;
-use super::{Embedded, GuestKind, Machine, NfsState, qemu, rehearse};
+use super::{Embedded, GuestKind, Machine, NfsState, disk_image, rehearse};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{GIB, VmId};
 use crate::observed::{Conf, Storage, VmObserved};
@@ -63,7 +63,7 @@ enum Content<'a> {
     /// Nothing; so many bytes of it.
     Nothing(u64),
     /// What is in this file.
-    Image(&'a Path, &'a qemu::Image),
+    Image(&'a Path, &'a disk_image::Image),
 }
 
 fn exists(template: &str, vm: VmId) -> Fault {
@@ -172,7 +172,7 @@ impl Embedded {
             let what = "the guests of this node are simulated: nothing would boot from an image";
             return Err(Fault::harmless(FaultKind::Refused, what).hint("add `--guests qemu`"));
         }
-        let found = qemu::inspect(image)?;
+        let found = disk_image::inspect(image)?;
         let _lock = files::lock(&self.dir.join(MAKING), Deadline::after(WAIT))?;
         let vm = match self.template_of(name)? {
             None => self.free_id()?,
@@ -191,7 +191,7 @@ impl Embedded {
     fn can_give_way(&self, template: &VmObserved) -> Result<bool, Fault> {
         let volume = template.boot_disk.as_ref().map_or("", |disk| disk.volume.as_str());
         let file = self.volumes_on_disk().file(volume, template.id);
-        let has_image = file.map_or(Ok(false), |path| qemu::is_image(&path))?;
+        let has_image = file.map_or(Ok(false), |path| disk_image::is_image(&path))?;
         let text = self.existing(template.id)?;
         Ok(!has_image && self.base_in_use(template.id, &Conf::parse(&text))?.is_none())
     }
@@ -226,7 +226,7 @@ impl Embedded {
         volumes.erase_all(vm)?;
         let disk = volumes.allocate(on, vm, NewName::Base, size)?;
         if let (Content::Image(from, image), Some(to)) = (content, volumes.file(&disk, vm)) {
-            let imported = qemu::import(from, &image.format, &to, Deadline::NONE);
+            let imported = disk_image::import(from, &image.format, &to, Deadline::NONE);
             if imported.is_err() {
                 volumes.erase_all(vm)?;
             }

@@ -10,7 +10,7 @@ use super::options::{is_dns_name, new_mac, normal_value};
 use super::refusals::{refused, unlocked};
 use super::rehearse::Attempt;
 use super::storage::{self, NewName, usable};
-use super::{Embedded, qemu};
+use super::{Embedded, disk_image};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{Conf, Net, PropertyString, Storage, VmObserved, holds_volume, parse_size};
@@ -160,12 +160,12 @@ impl Embedded {
         let volumes = self.volumes_on_disk();
         let from = drive.volume().and_then(|volume| volumes.file(volume, job.order.source));
         let (Some(from), Some(to)) = (from, volumes.file(new, job.order.target)) else { return Ok(()) };
-        if !qemu::is_image(&from)? {
+        if !disk_image::is_image(&from)? {
             return Ok(());
         }
         match from.file_name().and_then(|name| name.to_str()) {
-            Some(name) if linked => qemu::link(&format!("../{}/{name}", job.order.source), &to),
-            _ => qemu::copy(&from, &to, job.attempt.deadline),
+            Some(name) if linked => disk_image::link(&format!("../{}/{name}", job.order.source), &to),
+            _ => disk_image::copy(&from, &to, job.attempt.deadline),
         }
     }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Embedded;
+use super::disk_image;
 use super::files::Deadline;
 use super::guest_kind::GuestKind;
 use super::options;
-use super::qemu;
 use super::refusals::unlocked;
 use super::rehearse::Attempt;
 use super::storage::{NewName, usable};
@@ -68,7 +68,7 @@ impl Embedded {
             let kind = if real { NewName::Disk } else { NewName::RawDisk };
             let volume = volumes.allocate(usable(&storages, storage, *size)?, vm, kind, *size)?;
             if let Some(file) = volumes.file(&volume, vm).filter(|_| real) {
-                qemu::create(&file, *size).inspect_err(|_| _ = volumes.erase(&volume, vm))?;
+                disk_image::create(&file, *size).inspect_err(|_| _ = volumes.erase(&volume, vm))?;
             }
             let options = [options.as_str(), &format!("size={}", print_size(*size))].join(",");
             return Ok(format!("{volume},{}", options.trim_start_matches(',')));

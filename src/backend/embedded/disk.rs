@@ -4,7 +4,7 @@ use super::files;
 use super::refusals::{unchanged, unlocked};
 use super::rehearse::Attempt;
 use super::storage::{NewName, usable};
-use super::{Embedded, qemu};
+use super::{Embedded, disk_image};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
 use crate::observed::{BootDisk, Conf, PropertyString, VmObserved};
@@ -46,7 +46,7 @@ impl Embedded {
             return refused("you can't move a disk with snapshots and delete the source");
         }
         let from = self.volumes_on_disk().file(&found.volume, vm);
-        let image = from.as_deref().map_or(Ok(false), qemu::is_image)?;
+        let image = from.as_deref().map_or(Ok(false), disk_image::is_image)?;
         if image && self.runs(vm)? {
             return Err(Fault::harmless(FaultKind::Refused, "the disk of a QEMU guest does not move while it runs")
                 .hint(format!("`phoenix stop {vm}`, then apply again")));
@@ -61,7 +61,8 @@ impl Embedded {
             let kind = if format == Some("qcow2") || image { NewName::Disk } else { NewName::RawDisk };
             let copy = self.volumes_on_disk().allocate(target, vm, kind, size)?;
             if let (true, Some(from), Some(to)) = (image, &from, self.volumes_on_disk().file(&copy, vm)) {
-                qemu::copy(from, &to, attempt.deadline).inspect_err(|_| _ = self.volumes_on_disk().erase(&copy, vm))?;
+                disk_image::copy(from, &to, attempt.deadline)
+                    .inspect_err(|_| _ = self.volumes_on_disk().erase(&copy, vm))?;
             }
             attempt.halfway()?;
             let mut options = PropertyString::parse(&drive);

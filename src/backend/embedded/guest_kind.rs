@@ -21,3 +21,26 @@ impl std::fmt::Display for GuestKind {
         })
     }
 }
+
+/// How guests are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accelerator {
+    /// By KVM if a guest gets going under it, else emulated.
+    #[default]
+    Auto,
+    /// By the processor itself.
+    Kvm,
+    /// Emulated.
+    Tcg,
+}
+
+impl std::fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        })
+    }
+}

@@ -11,7 +11,7 @@ use super::options::is_dns_name;
 use super::refusals::refused;
 use super::rehearse::Attempt;
 use super::storage::{NewName, usable};
-use super::{Embedded, qemu};
+use super::{Embedded, disk_image};
 use crate::hypervisor::image::{FETCH, HEAD, disk_size};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{CloudImage, IMAGE_CACHE, ImagePlace, VmId};
@@ -74,7 +74,7 @@ impl Embedded {
         }
         match self.settings.guests {
             GuestKind::Simulated => image_size(Path::new(from)),
-            GuestKind::Qemu => Ok(qemu::inspect(Path::new(from))?.size),
+            GuestKind::Qemu => Ok(disk_image::inspect(Path::new(from))?.size),
         }
     }
 
@@ -108,13 +108,13 @@ impl Embedded {
         let size = self.size_of(from)?;
         let found = match self.settings.guests {
             GuestKind::Simulated => None,
-            GuestKind::Qemu => Some(qemu::inspect(Path::new(from))?),
+            GuestKind::Qemu => Some(disk_image::inspect(Path::new(from))?),
         };
         let (storages, volumes) = (self.storages(true)?, self.volumes_on_disk());
         let on = usable(&storages, storage, size)?;
         let volume = volumes.allocate(on, vm, NewName::Disk, size)?;
         if let (Some(image), Some(to)) = (found, volumes.file(&volume, vm))
-            && let Err(fault) = qemu::import(Path::new(from), &image.format, &to, deadline)
+            && let Err(fault) = disk_image::import(Path::new(from), &image.format, &to, deadline)
         {
             // An import that fails cleans up after itself.
             volumes.erase(&volume, vm)?;

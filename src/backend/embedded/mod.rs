@@ -33,6 +33,7 @@ mod cloud_init;
 mod commands;
 mod configure;
 mod disk;
+mod disk_image;
 mod files;
 mod fresh;
 mod guest;
@@ -68,10 +69,10 @@ use std::time::Duration;
 
 pub use admin::{Summary, VmSummary};
 pub use commands::Command;
-pub use guest_kind::GuestKind;
+pub use guest_kind::{Accelerator, GuestKind};
 pub use nfs::NfsState;
 pub use node::Embedded;
-pub use qemu::{Accelerator, Console, Running as Machine, Started};
+pub use qemu::{Console, Running as Machine, Started};
 pub use settings::Settings;
 pub use tasks::Task;
 

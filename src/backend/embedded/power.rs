@@ -4,7 +4,7 @@ use super::configure::apply_pending;
 use super::refusals::{refused, unlocked};
 use super::rehearse::Attempt;
 use super::storage::usable;
-use super::{Embedded, qemu};
+use super::{Embedded, disk_image};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::proxmox::bounds;
 use crate::model::{GIB, VmId};
@@ -119,9 +119,9 @@ impl Embedded {
     fn grow_volume(&self, vm: VmId, disk: &BootDisk, bytes: u64) -> Result<(), Fault> {
         let volumes = self.volumes_on_disk();
         match volumes.file(&disk.volume, vm) {
-            Some(path) if !qemu::is_image(&path)? => volumes.set_size(&disk.volume, vm, bytes),
+            Some(path) if !disk_image::is_image(&path)? => volumes.set_size(&disk.volume, vm, bytes),
             Some(_) if self.runs(vm)? => self.machines().grow(vm, &disk.device, bytes),
-            Some(path) => qemu::resize(&path, bytes),
+            Some(path) => disk_image::resize(&path, bytes),
             None => Ok(()),
         }
     }

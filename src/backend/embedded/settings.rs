@@ -8,8 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::files;
-use super::guest_kind::GuestKind;
-use super::qemu::{self, Accelerator};
+use super::guest_kind::{Accelerator, GuestKind};
 use crate::hypervisor::{Fault, FaultKind, Plugged};
 use crate::model::GIB;
 
@@ -113,7 +112,7 @@ impl Settings {
             GuestKind::Simulated => simulated,
             // What this machine has; and the node where QEMU's networks have it by themselves.
             GuestKind::Qemu => Self {
-                memory_mb: qemu::memory_mb().unwrap_or(simulated.memory_mb),
+                memory_mb: memory_mb().unwrap_or(simulated.memory_mb),
                 bridges: BTreeMap::from([("vmbr0".to_owned(), Some("10.0.2.2".to_owned()))]),
                 ..simulated
             },
@@ -149,4 +148,11 @@ impl Settings {
     pub(super) fn storage_size(&self, storage: &str) -> u64 {
         self.storage_gb.get(storage).copied().unwrap_or(100).saturating_mul(GIB)
     }
+}
+
+/// Memory of this machine, in MiB.
+fn memory_mb() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix(" kB")?;
+    kib.parse::<u64>().ok().map(|kib| kib / 1024)
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::files::unwritten;
 use super::rehearse::Attempt;
-use super::{Embedded, qemu};
+use super::{Embedded, disk_image};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
 use crate::observed::{Conf, PropertyString, VmObserved, VmVolume};
@@ -61,7 +61,7 @@ impl Embedded {
             if from.exists() || !to.exists() {
                 fs::rename(&from, &to).map_err(unwritten(&to))?;
             }
-            if qemu::is_image(&to)? {
+            if disk_image::is_image(&to)? {
                 // Whoever writes into it would change every clone that is built on it.
                 fs::set_permissions(&to, fs::Permissions::from_mode(0o444)).map_err(unwritten(&to))?;
             }

@@ -19,7 +19,6 @@ mod agent;
 mod channel;
 #[cfg(test)]
 mod double;
-mod image;
 mod machine;
 mod network;
 mod process;
@@ -37,12 +36,9 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use accelerator::Accelerator;
-pub(super) use image::{Image, copy, create, import, inspect, is_image, link, resize};
-pub(super) use process::memory_mb;
-
 use super::super::agent as agent_says;
 use super::files::{self, Deadline, Lock};
+use super::guest_kind::Accelerator;
 use super::machines::Machines;
 use super::options::agent_is_on;
 use super::{Embedded, GuestKind};

@@ -31,13 +31,6 @@ pub(super) fn resident_mb(pid: u32) -> Option<u64> {
     kib.trim().parse::<u64>().ok().map(|kib| kib / 1024)
 }
 
-/// Memory of this machine, in MiB.
-pub(in super::super) fn memory_mb() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix(" kB")?;
-    kib.parse::<u64>().ok().map(|kib| kib / 1024)
-}
-
 /// Ends a process without asking it.
 pub(super) fn kill(pid: u32) -> Result<(), Fault> {
     let id = i32::try_from(pid).ok().and_then(Pid::from_raw);

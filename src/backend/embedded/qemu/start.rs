@@ -10,12 +10,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::super::clock::now_ms;
+use super::super::disk_image;
 use super::super::files::{self, Deadline, unread, unwritten};
 use super::super::machines::Machines as _;
 use super::machine::{CONSOLE, Machine, PID, Run, SEED};
 use super::program::{PROGRAM, without_qemu};
 use super::qmp::Qmp;
-use super::{LOG, PAUSE, Qemu, Started, agent, image, qmp, seed};
+use super::{LOG, PAUSE, Qemu, Started, agent, qmp, seed};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::Conf;
@@ -114,7 +115,7 @@ impl Qemu<'_> {
             if !path.exists() {
                 return Err(Fault::harmless(FaultKind::Missing, format!("volume '{}' does not exist", disk.volume)));
             }
-            if !image::is_image(&path)? {
+            if !disk_image::is_image(&path)? {
                 return refused(format!("{} of VM {vm} has no image: nothing can boot from it", disk.device)).map_err(
                     |fault| fault.hint("make the VM from a template of `phoenix node add-template NAME --image FILE`"),
                 );

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::super::super::runner::{Command, Local, Output, Runner as _};
-use super::super::files::{Deadline, unread};
+use super::super::runner::{Command, Local, Output, Runner as _};
+use super::files::{Deadline, unread};
 use crate::hypervisor::{Fault, FaultKind};
 
 /// How long `qemu-img` may take for what only touches a header.
@@ -25,11 +25,11 @@ const QCOW2: [u8; 4] = *b"QFI\xFB";
 
 /// An image that can be taken over.
 #[derive(Debug, PartialEq, Eq)]
-pub(in super::super) struct Image {
+pub(super) struct Image {
     /// `qcow2` or `raw`.
-    pub(in super::super) format: String,
+    pub(super) format: String,
     /// Size of the disk in bytes.
-    pub(in super::super) size: u64,
+    pub(super) size: u64,
 }
 
 /// The part of `qemu-img info --output=json` that matters.
@@ -53,7 +53,7 @@ struct Specific {
 }
 
 /// Whether a volume is an image.
-pub(in super::super) fn is_image(path: &Path) -> Result<bool, Fault> {
+pub(super) fn is_image(path: &Path) -> Result<bool, Fault> {
     let mut start = [0; 4];
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -68,7 +68,7 @@ pub(in super::super) fn is_image(path: &Path) -> Result<bool, Fault> {
 }
 
 /// Looks at an image that somebody wants to make a template of.
-pub(in super::super) fn inspect(path: &Path) -> Result<Image, Fault> {
+pub(super) fn inspect(path: &Path) -> Result<Image, Fault> {
     let meta = fs::metadata(path).map_err(unread(path))?;
     let refused = |why: &str| Err(Fault::harmless(FaultKind::Refused, format!("{}: {why}", path.display())));
     if !meta.is_file() {
@@ -111,7 +111,7 @@ fn judge(info: &Info) -> Result<Image, String> {
 }
 
 /// Makes a whole qcow2 image of an image of this format, and looks whether a machine could boot from it.
-pub(in super::super) fn import(path: &Path, format: &str, to: &Path, deadline: Deadline) -> Result<(), Fault> {
+pub(super) fn import(path: &Path, format: &str, to: &Path, deadline: Deadline) -> Result<(), Fault> {
     convert(path, format, to, deadline)?;
     let sector = to.with_extension("sector");
     let (input, output) = (format!("if={}", text(to)?), format!("of={}", text(&sector)?));
@@ -129,22 +129,22 @@ pub(in super::super) fn import(path: &Path, format: &str, to: &Path, deadline: D
 
 /// Makes an image that has everything of `base` and keeps only what changes. `name` is the base as seen from the
 /// directory of the new one, so that a node can be moved.
-pub(in super::super) fn link(name: &str, to: &Path) -> Result<(), Fault> {
+pub(super) fn link(name: &str, to: &Path) -> Result<(), Fault> {
     qemu_img(&["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", name, &text(to)?], SHORT).map(drop)
 }
 
 /// Makes an empty image of this size.
-pub(in super::super) fn create(to: &Path, bytes: u64) -> Result<(), Fault> {
+pub(super) fn create(to: &Path, bytes: u64) -> Result<(), Fault> {
     qemu_img(&["create", "-q", "-f", "qcow2", &text(to)?, &bytes.to_string()], SHORT).map(drop)
 }
 
 /// Copies an image of a volume with everything it is based on.
-pub(in super::super) fn copy(from: &Path, to: &Path, deadline: Deadline) -> Result<(), Fault> {
+pub(super) fn copy(from: &Path, to: &Path, deadline: Deadline) -> Result<(), Fault> {
     convert(from, "qcow2", to, deadline)
 }
 
 /// Grows the image of a volume that nobody uses.
-pub(in super::super) fn resize(path: &Path, bytes: u64) -> Result<(), Fault> {
+pub(super) fn resize(path: &Path, bytes: u64) -> Result<(), Fault> {
     qemu_img(&["resize", "-q", "-f", "qcow2", &text(path)?, &bytes.to_string()], SHORT).map(drop)
 }
 
