@@ -250,6 +250,9 @@ pub struct Results {
     pub failed: usize,
     /// Left alone, because they changed since the plan.
     pub stale: usize,
+    /// Left alone, because their node is not online.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub blocked: usize,
     /// Not begun or not finished, because an action of another VM failed.
     pub skipped: usize,
     /// Not begun or not finished, because the run was interrupted.

@@ -253,7 +253,7 @@ fn words_of_other_tools_lead_to_the_keys_that_are_meant() {
         ("machine", r#"`"proxmox": { "machine""#),
         ("cpu", r#"`"proxmox": { "cpu""#),
         ("balloon", r#"`"proxmox": { "balloon""#),
-        ("node_name", "no key for the node of a VM"),
+        ("node_name", "`node`"),
         ("discard", r#"`"boot_disk_options": { "discard""#),
         ("macaddr", r#"{ "net0": { "mac""#),
         ("vlan_tag", r#"`"networks": { "net0": { "vlan_tag""#),

@@ -124,6 +124,7 @@ fn the_node_looks_the_same_through_the_programs() {
         name: "web".to_owned(),
         description: with_record("a: ü\nb", &Record::creating("default", vm(target))).unwrap(),
         storage: storage.map(str::to_owned),
+        node: None,
     };
     perform(&clone(1000, Some("local"))).unwrap();
     perform(&clone(1001, None)).unwrap();

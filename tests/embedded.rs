@@ -60,6 +60,7 @@ fn clone_op(source: u32, target: u32, name: &str, storage: Option<&str>) -> Host
         name: name.to_owned(),
         description: with_record("", &record).unwrap(),
         storage: storage.map(str::to_owned),
+        node: None,
     }
 }
 
@@ -208,7 +209,7 @@ fn a_clone_has_an_identity_of_its_own() {
     let HostOp::Clone { source, target, name, storage, .. } = clone_op(403, 404, "carries", Some("local-zfs")) else {
         panic!()
     };
-    run(&node, &HostOp::Clone { source, target, name, description: String::new(), storage }).unwrap();
+    run(&node, &HostOp::Clone { source, target, name, description: String::new(), storage, node: None }).unwrap();
     let ours = text(&node, 404);
     let lines = |text: &str| -> Vec<String> {
         let own = |line: &&str| !line.starts_with("smbios1") && !line.starts_with("vmgenid");

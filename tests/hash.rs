@@ -97,6 +97,7 @@ fn of_vm(key: &str) -> Option<Value> {
         "networks/net1/trunks" => json!("10;20-29"),
         "networks/net1/vlan_tag" | "networks/net1/mtu" | "networks/net1/queues" | "networks/net1/rate_mbps" => json!(9),
         "ready" => json!("agent"),
+        "node" => json!("pve2"),
         "os_type" | "volumes/0/share" => json!("other"),
         "started" | "full_clone" => json!(false),
         "tags" => json!(["x"]),
@@ -140,7 +141,8 @@ fn other(base: &Value, key: &str) -> Value {
     let vm_key = key.strip_prefix("/virtual_machines/0/").or(key.strip_prefix("/vm_defaults/"));
     let in_defaults = key.starts_with("/vm_defaults/");
     match key {
-        "/hypervisor/never_together" => set(key, json!(["x"])),
+        "/hypervisor/never_together" | "/hypervisor/never_same_node" => set(key, json!(["x"])),
+        "/hypervisor/memory_limit" => set(key, json!(0.5)),
         "/virtual_machines/0/profile" => {
             set("/profiles", json!({ "p": { "memory_mb": 777 } }));
             set(key, json!("p"));

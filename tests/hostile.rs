@@ -195,6 +195,7 @@ fn operations(a: &str, b: &str) -> Vec<HostOp> {
             name: text(a),
             description: text(b),
             storage: Some(text(a)),
+            node: Some(text(a)),
         },
         HostOp::Configure { vm: vm(1000), write, digest: digest.clone() },
         HostOp::Resize { vm: vm(1000), disk: text(a), size_gb: 5 },

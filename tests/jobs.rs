@@ -141,7 +141,7 @@ fn kill(words: &[&str]) {
 fn clone(name: &str, description: &str) -> HostOp {
     let vm = |number: u32| VmId::try_from(number).unwrap();
     let (name, description) = (name.to_owned(), description.to_owned());
-    HostOp::Clone { source: vm(9000), target: vm(1000), name, description, storage: None }
+    HostOp::Clone { source: vm(9000), target: vm(1000), name, description, storage: None, node: None }
 }
 
 #[track_caller]

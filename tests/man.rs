@@ -27,7 +27,7 @@ fn every_verb_has_a_page_that_man_can_show() {
         std::fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
     let mut expected: BTreeSet<String> = verbs().into_iter().map(|verb| format!("phoenix-{verb}.1")).collect();
     assert!(expected.len() > 10, "{expected:?}");
-    expected.extend(["add-template", "init", "reset", "show"].map(|verb| format!("phoenix-node-{verb}.1")));
+    expected.extend(["add", "add-template", "init", "reset", "show"].map(|verb| format!("phoenix-node-{verb}.1")));
     expected.insert("phoenix.1".to_owned());
     assert_eq!(found, expected);
     if !support::need("groff", "groff") {

@@ -3,7 +3,8 @@
 //! A case is a directory: `config.json`, `VMID.conf` for each VM that is there (`VMID.running.conf` for one that runs) on
 //! top of a fresh node (one with real guests, if the case's name begins so), and `plan.txt`, which holds the plan and its
 //! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`)
-//! and `exports` of phoenix's for VM 900.
+//! and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg` other storages; a VM of another
+//! node is `NODE/VMID.conf`.
 //! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
 use std::fs::{self, Permissions};
@@ -16,7 +17,7 @@ use phoenix::hypervisor::{HostFiles as _, Hypervisor as _};
 use phoenix::model::{Desired, VmId};
 use phoenix::observed::{Capabilities, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Request, directories, lint, more_directories, plan};
+use phoenix::plan::{Agreed, Request, directories, homes, lint, more_directories, plan};
 use phoenix::ui;
 use phoenix::ui::style::Style;
 
@@ -42,8 +43,22 @@ fn furnish(case: &Path, root: &Path) {
     }
 }
 
+/// Gives the node the others of a case.
+fn cluster(case: &Path, dir: &Path) {
+    if let Ok(text) = fs::read_to_string(case.join("storage.cfg")) {
+        fs::write(dir.join("storage.cfg"), text).unwrap();
+    }
+    let Ok(text) = fs::read_to_string(case.join("nodes.json")) else { return };
+    let node = Embedded::open(dir).unwrap();
+    let mut settings = node.settings().clone();
+    settings.nodes = serde_json::from_str(&text).unwrap();
+    node.save_settings(&settings).unwrap();
+}
+
 fn observed(case: &Path, desired: &Desired) -> Observed {
     let dir = tempfile::tempdir().unwrap();
+    Embedded::open(dir.path()).unwrap();
+    cluster(case, dir.path());
     let node = Embedded::open(dir.path()).unwrap();
     furnish(case, &dir.path().join("root"));
     let mut observed = node.observe_with(&directories(desired)).unwrap();
@@ -56,15 +71,21 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
     if name.starts_with("no-files-") {
         observed.capabilities.host_files = false;
     }
-    for entry in fs::read_dir(case).unwrap() {
-        let path = entry.unwrap().path();
+    let nodes: Vec<String> = observed.nodes.keys().cloned().collect();
+    let files = |dir: &Path| fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let here = files(case).map(|path| (observed.here.clone(), path));
+    let there = nodes.iter().flat_map(|node| files(&case.join(node)).map(|path| (node.clone(), path)));
+    for (node, path) in here.chain(there).collect::<Vec<_>>() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let Some(name) = name.strip_suffix(".conf") else { continue };
         let (id, running) = name.strip_suffix(".running").map_or((name, false), |id| (id, true));
         let id: VmId = id.parse().unwrap();
-        let live = VmObserved::from_conf(id, &fs::read_to_string(&path).unwrap(), running).on(&observed.here);
+        let live =
+            VmObserved::from_conf(id, &fs::read_to_string(&path).unwrap(), running && observed.nodes[&node].online);
+        let live = live.on(&node);
         observed.vms.insert(id, live);
     }
+    observed.homes = homes(desired, &observed, &Agreed::new());
     observed
 }
 

@@ -88,7 +88,8 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 27] = [
+    const DERIVED: [&str; 28] = [
+        "/node",
         "/adopt",
         "/$schema",
         "/persistent_storage/server",

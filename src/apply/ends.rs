@@ -63,6 +63,7 @@ impl Ended {
     /// The count that a VM belongs to, and whether everything planned for it is done.
     fn counts_as<'r>(&self, vm: &VmPlan, results: &'r mut Results) -> (&'r mut usize, bool) {
         let count = match self.worst {
+            _ if vm.blocked => &mut results.blocked,
             Some(End::Failed) => &mut results.failed,
             Some(End::Stale) => &mut results.stale,
             Some(End::Skipped) => &mut results.skipped,

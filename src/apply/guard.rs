@@ -16,6 +16,7 @@ pub fn guarded(target: &dyn Hypervisor, op: &HostOp, deadline: Duration) -> Resu
     match op {
         HostOp::Destroy { vm, digest }
         | HostOp::Snapshot { vm, digest, .. }
+        | HostOp::Migrate { vm, digest, .. }
         | HostOp::Rollback { vm, digest, .. }
         | HostOp::Template { vm, digest, .. } => must_be_as_read(target, *vm, digest)?,
         HostOp::RemoveLeftover { vm, .. } => must_be_left_over(target, *vm)?,

@@ -1,22 +1,23 @@
 //! A target in which everything that is asked for happens at once, and that keeps what it was asked: plans are carried
 //! out on it to tell what they would do.
 
+mod changed;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use changed::{as_template, carded, change, missing, on_storage, power, unknown, with_part};
+
 use crate::guest::{self, Program};
 use crate::hypervisor::image::import;
 use crate::hypervisor::{
-    About, Cloning, ExportEntry, Fault, FaultKind, FileOp, GuestAddress, GuestExit, GuestStatus, Guests, HostFiles,
-    HostOp, Hypervisor, Plugged,
+    About, Cloning, ExportEntry, Fault, FileOp, GuestAddress, GuestExit, GuestStatus, Guests, HostFiles, HostOp,
+    Hypervisor, Plugged,
 };
-use crate::model::{Digest, GIB, VmId};
-use crate::observed::{
-    ConfigWrite, Export, NEW_MAC, Net, Node, Observed, Place, PropertyString, VmObserved, encode_description,
-    print_size,
-};
+use crate::model::{GIB, VmId};
+use crate::observed::{Export, Node, Observed, Place, VmObserved, encode_description, print_size};
 
 /// What stands for the address of a guest until it is known, in what is told.
 const ADDRESS: &str = "<address of net0>";
@@ -226,11 +227,14 @@ impl State {
     fn happen(&mut self, op: &HostOp) -> Result<(), Fault> {
         let vms = &mut self.observed.vms;
         match op {
-            HostOp::Clone { source, target, name, description, storage } => {
+            HostOp::Clone { source, target, name, description, storage, node } => {
                 let template = vms.get(source).ok_or_else(|| missing(*source))?;
                 let mut clone = template.as_clone(*target, name, description);
                 if let Some((disk, storage)) = clone.boot_disk.clone().zip(storage.as_ref()) {
                     clone = on_storage(&clone, &disk.device, storage);
+                }
+                if let Some(node) = node {
+                    clone = clone.on(node);
                 }
                 vms.insert(*target, clone);
             }
@@ -251,6 +255,11 @@ impl State {
                 change(vms, *vm, |live| with_part(live, disk, "size", &size))?;
             }
             HostOp::MoveDisk { vm, disk, storage, .. } => change(vms, *vm, |live| on_storage(live, disk, storage))?,
+            HostOp::Migrate { vm, node, .. } => {
+                // Its configuration goes along as it is.
+                let live = vms.get_mut(vm).ok_or_else(|| missing(*vm))?;
+                node.clone_into(&mut live.node);
+            }
             HostOp::UpdateCloudInit { vm } => change(vms, *vm, |live| {
                 let mut live = live.clone();
                 live.cloud_init.not_in_drive.clear();
@@ -283,81 +292,6 @@ impl State {
         }
         Ok(())
     }
-}
-
-/// Changes a VM, whose digest is another one then.
-fn change(
-    vms: &mut BTreeMap<VmId, VmObserved>,
-    vm: VmId,
-    how: impl FnOnce(&VmObserved) -> VmObserved,
-) -> Result<(), Fault> {
-    let live = vms.get_mut(&vm).ok_or_else(|| missing(vm))?;
-    let before = std::mem::replace(&mut live.digest, unknown());
-    *live = how(live);
-    if before == live.digest {
-        live.digest = Digest("<new digest>".to_owned());
-    }
-    Ok(())
-}
-
-fn missing(vm: VmId) -> Fault {
-    Fault::harmless(FaultKind::Missing, format!("there is no VM {vm}"))
-}
-
-fn unknown() -> Digest {
-    Digest("<digest>".to_owned())
-}
-
-fn set(live: &VmObserved, option: &str, value: String) -> VmObserved {
-    live.after(&ConfigWrite { set: [(option.to_owned(), value)].into(), ..ConfigWrite::default() })
-}
-
-/// A VM one of whose options has another part.
-fn with_part(live: &VmObserved, option: &str, part: &str, value: &str) -> VmObserved {
-    let mut text = PropertyString::parse(live.options.get(option).unwrap_or_default());
-    text.set(part, value);
-    set(live, option, text.to_string())
-}
-
-/// A VM with a disk of its own on another storage.
-fn on_storage(live: &VmObserved, disk: &str, storage: &str) -> VmObserved {
-    let text = live.options.get(disk).unwrap_or_default();
-    let rest = text.split_once(',').map(|(_, rest)| format!(",{rest}")).unwrap_or_default();
-    set(live, disk, format!("{storage}:vm-{}-disk-0{rest}", live.id))
-}
-
-/// A VM whose card has a MAC address, which Proxmox makes up.
-fn carded(live: VmObserved) -> VmObserved {
-    match &live.net0 {
-        Some(net) if net.mac.is_none() => {
-            let text = Net { mac: Some(NEW_MAC.to_owned()), ..net.clone() }.to_string();
-            set(&live, "net0", text)
-        }
-        _ => live,
-    }
-}
-
-/// Switches a VM on or off, which makes what waited count.
-fn power(vms: &mut BTreeMap<VmId, VmObserved>, vm: VmId, running: bool) -> Result<(), Fault> {
-    let live = vms.get_mut(&vm).ok_or_else(|| missing(vm))?;
-    live.running = running;
-    if live.pending.is_empty() {
-        return Ok(());
-    }
-    change(vms, vm, |live| VmObserved { pending: BTreeMap::new(), ..live.clone() })
-}
-
-/// What Proxmox makes of a VM and its disks.
-fn as_template(live: &VmObserved) -> VmObserved {
-    let mut write = ConfigWrite::default();
-    write.set.insert("template".to_owned(), "1".to_owned());
-    for device in live.unconverted() {
-        let text = live.options.get(device).unwrap_or_default();
-        write
-            .set
-            .insert(device.to_owned(), text.replacen(&format!("vm-{}-", live.id), &format!("base-{}-", live.id), 1));
-    }
-    live.after(&write)
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ mod image;
 mod imagined;
 mod inside;
 mod listing;
+mod migrate;
 mod network;
 mod operation;
 mod perform;

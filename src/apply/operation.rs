@@ -29,6 +29,7 @@ pub(super) fn clone(vm: VmId, step: &CloneStep) -> Result<HostOp, Failure> {
         name: step.desired.vm_name.clone(),
         description: first_notes(vm, &step.desired, &step.record)?,
         storage: step.storage.clone(),
+        node: step.node.clone(),
     })
 }
 

@@ -75,6 +75,7 @@ impl Performer {
             Step::Rollback(name) => this.rollback(name),
             Step::Stop => this.stop(),
             Step::Configure(step) => this.configure(step),
+            Step::Migrate(step) => this.migrate(step),
             Step::MoveDisk(step) => this.move_disk(step),
             Step::ResizeDisk(step) => this.resize(step),
             Step::UpdateCloudInit => this.update_cloud_init(),

@@ -272,6 +272,8 @@ fn exit(summary: &Summary, plan: &Plan, detailed: bool) -> Exit {
         if summary.stale == summary.failed.len() { Exit::Stale } else { Exit::Partial }
     } else if summary.interrupted && !summary.is_complete() {
         Exit::Interrupted
+    } else if summary.results.is_some_and(|results| results.blocked > 0) {
+        Exit::Partial
     } else if detailed && plan.restarts(RestartDue::Later) > 0 {
         Exit::RestartPending
     } else {

@@ -45,7 +45,7 @@ pub enum Exit {
     Usage = 4,
     /// A VM moved after it was planned; nothing was done to it.
     Stale = 5,
-    /// Some actions failed.
+    /// Some actions failed, or VMs were left alone whose node is not online.
     Partial = 6,
     /// Interrupted.
     Interrupted = 7,

@@ -21,7 +21,7 @@ use crate::diag::{Diagnostic, Severity, nearest};
 use crate::model::{Desired, Origin, VmId};
 use crate::observed::Observed;
 use crate::plan::import::{Found, Write, look};
-use crate::plan::{Change, Plan, Request, Selection, Selector, VmPlan, codes, give_names, plan};
+use crate::plan::{Agreed, Change, Plan, Request, Selection, Selector, VmPlan, codes, give_names, plan};
 use crate::ui;
 use crate::ui::layout::count;
 use crate::ui::text::safe;
@@ -41,8 +41,8 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
     let target = &aim.target;
     let hypervisor = connect::open(&aim, Some(desired), args.guests, Intent::Look)
         .with_context(|| format!("cannot open {target}"))?;
-    let observed =
-        super::observe::observed(hypervisor.as_ref(), desired).with_context(|| format!("cannot look at {target}"))?;
+    let observed = super::observe::observed(hypervisor.as_ref(), desired, &Agreed::new())
+        .with_context(|| format!("cannot look at {target}"))?;
     let (found, mut refused) = look(&chosen(verb, desired, &observed)?, desired, &observed);
     let known = found.iter().filter(|found| found.write == Write::Nothing).count();
     let new = found.into_iter().filter(|found| found.write != Write::Nothing).collect();

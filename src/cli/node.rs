@@ -7,7 +7,7 @@ use super::connect::{Chosen, Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, load, reach};
-use crate::backend::embedded::{Embedded, GuestKind, NfsState};
+use crate::backend::embedded::{Embedded, GuestKind, Member, NfsState, Settings};
 use crate::diag::Diagnostic;
 use crate::model::{GIB, Target};
 use crate::observed::print_size;
@@ -48,6 +48,16 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
         Node::AddTemplate { name, size, image: None } => {
             let id = connect::made(&chosen, args.guests)?.add_template(name, *size)?;
             console.print(&format!("template {} is VM {id} on {target}\n", safe(name)));
+            Ok(Exit::Done)
+        }
+        Node::Add { name, memory, cpus } => {
+            let node = connect::made(&chosen, args.guests)?;
+            let own = node.settings();
+            // Its bridges have their names; the addresses are another node's.
+            let bridges = own.bridges.keys().map(|bridge| (bridge.clone(), None)).collect();
+            let (memory_mb, cpus) = (memory.unwrap_or(own.memory_mb), cpus.unwrap_or(own.cpus));
+            node.add_node(name, &Member { memory_mb, cpus, bridges, online: true })?;
+            console.print(&format!("node {} is part of {target}\n", safe(name)));
             Ok(Exit::Done)
         }
         Node::Reset { auto_approve } => reset(target, *auto_approve, console),
@@ -101,21 +111,8 @@ fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit>
 fn show(node: &Embedded, target: &Target, console: &Console) -> Result<(String, Vec<Diagnostic>)> {
     let summary = node.summary()?;
     let settings = &summary.settings;
-    let bridges: Vec<String> = settings
-        .bridges
-        .iter()
-        .map(|(bridge, address)| match address {
-            Some(address) => format!("{} ({})", safe(bridge), safe(address)),
-            None => safe(bridge).into_owned(),
-        })
-        .collect();
-    let mut out = format!(
-        "{target}\nnode {}: {} MiB of memory, {} CPUs, bridges {}\n",
-        safe(&settings.name),
-        settings.memory_mb,
-        settings.cpus,
-        bridges.join(", "),
-    );
+    let mut out = format!("{target}\n{}", nodes(settings));
+    let cluster = !settings.nodes.is_empty();
     out.push_str(&match settings.guests {
         GuestKind::Simulated => format!(
             "guests simulated; delays: operations {} ms, guest agent {} ms, cloud-init {} ms, scripts {} ms (in node.json)\n\n",
@@ -146,10 +143,18 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<(String, 
         };
         let addresses = reach.of(vm.id).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         let mac = vm.live.net0.as_ref().and_then(|net| net.mac.as_deref()).filter(|_| !vm.template).unwrap_or_default();
-        vec![vm.id.to_string(), safe(&vm.name).into_owned(), state, addresses, safe(mac).into_owned()]
+        let mut row = vec![vm.id.to_string(), safe(&vm.name).into_owned(), state, addresses, safe(mac).into_owned()];
+        if cluster {
+            row.insert(2, safe(&vm.live.node).into_owned());
+        }
+        row
     });
     out.push('\n');
-    out.push_str(&table(&["VM", "name", "state", "address", "MAC"], vms, console.width()));
+    let mut head = vec!["VM", "name", "state", "address", "MAC"];
+    if cluster {
+        head.insert(2, "node");
+    }
+    out.push_str(&table(&head, vms, console.width()));
     let machines: Vec<_> = summary.vms.iter().filter_map(|vm| Some((vm.id, vm.machine.as_ref()?))).collect();
     if !machines.is_empty() {
         out.push('\n');
@@ -187,6 +192,36 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<(String, 
         notice.name = vm.map(|vm| vm.name.clone());
     }
     Ok((out, notices))
+}
+
+/// A line for each node.
+fn nodes(settings: &Settings) -> String {
+    let bridges: Vec<String> = settings
+        .bridges
+        .iter()
+        .map(|(bridge, address)| match address {
+            Some(address) => format!("{} ({})", safe(bridge), safe(address)),
+            None => safe(bridge).into_owned(),
+        })
+        .collect();
+    let mut out = format!(
+        "node {}: {} MiB of memory, {} CPUs, bridges {}\n",
+        safe(&settings.name),
+        settings.memory_mb,
+        settings.cpus,
+        bridges.join(", "),
+    );
+    for (name, member) in &settings.nodes {
+        out.push_str(&format!(
+            "node {}: {} MiB of memory, {} CPUs, bridges {}{}\n",
+            safe(name),
+            member.memory_mb,
+            member.cpus,
+            member.bridges.keys().map(|bridge| safe(bridge)).collect::<Vec<_>>().join(", "),
+            if member.online { "" } else { ", not online" },
+        ));
+    }
+    out
 }
 
 fn nfs_server(state: NfsState) -> String {

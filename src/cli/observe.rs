@@ -17,7 +17,7 @@ use crate::hypervisor::{Fault, Hypervisor};
 use crate::model::{Desired, VmId};
 use crate::observed::{Observed, RECORDING_VERSION, Recording, VmObserved};
 use crate::plan::reach::to_reach;
-use crate::plan::{self, Request, directories, more_directories, to_list};
+use crate::plan::{self, Agreed, Request, directories, homes, more_directories, to_list};
 use crate::ui::layout::count;
 use crate::ui::text::{safe, safe_lines};
 
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
     let hypervisor = connect::open(&chosen, desired.as_ref(), args.guests, Intent::Look)
         .with_context(|| format!("cannot open {target}"))?;
     let observed = match &desired {
-        Some(desired) => observed(hypervisor.as_ref(), desired).map(|mut observed| {
+        Some(desired) => observed(hypervisor.as_ref(), desired, &Agreed::new()).map(|mut observed| {
             let vms = to_reach(desired, &observed, &BTreeMap::new());
             observed.addresses = asked(hypervisor.as_ref(), &vms, ADDRESSES, console).lowest();
             observed.unnamed = unnamed(hypervisor.as_ref(), desired, &observed, &Request::default(), console);
@@ -67,9 +67,10 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
     Ok(Exit::Done)
 }
 
-/// Looks at a target and at the directories of it that a config is about.
-pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired) -> Result<Observed, Fault> {
+/// Looks at a target and at the directories of it that a config is about, and places its VMs; `nodes` were agreed upon.
+pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired, nodes: &Agreed) -> Result<Observed, Fault> {
     let mut observed = hypervisor.observe_with(&directories(desired))?;
+    observed.homes = homes(desired, &observed, nodes);
     // Only a share that is a storage of the node itself lies where the config does not say.
     let more = more_directories(desired, &observed);
     if let Some(files) = hypervisor.files().filter(|_| !more.is_empty()) {

@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, verb: &args::Plan, console: &Console) -> Result<E
         let name = ui::text::safe(&file.display().to_string()).into_owned();
         console.note(&format!("saved in {name}: `phoenix apply {name}` does exactly this\n"));
     }
-    Ok(if planned.plan.is_blocked() {
+    Ok(if planned.plan.is_blocked() || planned.plan.vms.iter().any(|vm| vm.blocked) {
         Exit::Failed
     } else if verb.detailed_exitcode && planned.plan.acts() {
         Exit::Changes

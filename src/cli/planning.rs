@@ -19,7 +19,7 @@ use crate::hypervisor::{About, Hypervisor};
 use crate::model::{Desired, VmId, content_digest};
 use crate::observed::{Observed, Recording};
 use crate::plan::document::{DocumentConfig, DocumentTarget, PlanDocument, Provenance, meaning};
-use crate::plan::{Goal, Plan, Request, Selection, Selector, lint, plan, to_ask, to_verify};
+use crate::plan::{Agreed, Goal, Plan, Request, Selection, Selector, homes, lint, plan, to_ask, to_verify};
 use crate::ui;
 
 /// What is to be planned.
@@ -39,6 +39,8 @@ pub(super) struct Wish {
     pub(super) against: Option<PathBuf>,
     /// What is about to be done with the target.
     pub(super) intent: Intent,
+    /// Nodes that were agreed upon for VMs.
+    pub(super) nodes: Agreed,
 }
 
 /// A plan with what it was made from.
@@ -91,6 +93,7 @@ impl Wish {
                 agreed: false,
             },
             against: None,
+            nodes: Agreed::new(),
             intent: Intent::Look,
         }
     }
@@ -139,7 +142,8 @@ struct Look {
 fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
     if let Some(file) = &wish.against {
         let recording = observe::read(file)?;
-        let Recording { target: name, label, simulated, observed_at, observed, .. } = recording;
+        let Recording { target: name, label, simulated, observed_at, mut observed, .. } = recording;
+        observed.homes = homes(desired, &observed, &wish.nodes);
         let target = DocumentTarget { name, label, simulated, observed_at, recorded: true, ..node(&observed) };
         return Ok(Look { target, hypervisor: None, observed });
     }
@@ -147,8 +151,8 @@ fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
     let Chosen { target, origin, .. } = &chosen;
     let hypervisor = connect::open(&chosen, Some(desired), wish.guests, wish.intent)
         .with_context(|| format!("cannot open {target}"))?;
-    let observed =
-        observe::observed(hypervisor.as_ref(), desired).with_context(|| format!("cannot look at {target}"))?;
+    let observed = observe::observed(hypervisor.as_ref(), desired, &wish.nodes)
+        .with_context(|| format!("cannot look at {target}"))?;
     let About { label, simulated } = hypervisor.about();
     let observed_at = jiff::Timestamp::now().to_string();
     let name = target.to_string();

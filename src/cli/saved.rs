@@ -102,7 +102,7 @@ pub(super) fn held_to(
         );
         return Err(Refusal::stale(what, "look at it with `phoenix show`, and have it approved"));
     }
-    if document.summary.blocked > 0 || document.problems.iter().any(|problem| problem.severity == "error") {
+    if document.problems.iter().any(|problem| problem.severity == "error") {
         let hint = "correct what it says, and plan again";
         return Err(Refusal::failed(format!("the plan in `{}` has errors; nothing was done", file.display()), hint));
     }
@@ -125,6 +125,7 @@ pub(super) fn held_to(
         guests: args.guests,
         request: Request { agreed: true, ..document.request.clone() },
         against: None,
+        nodes: document.nodes(),
         intent: Intent::Make,
     };
     let planned = match planned(&wish, console)? {

@@ -7,7 +7,7 @@ use super::lexis::{self, Verdict};
 use super::limits::{MAX_DESCRIPTION, MAX_ITEMS, RECORD_MARK};
 use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
-use super::raw::{Raw, RawProfiles, RawVm};
+use super::raw::{ANY, Raw, RawNodes, RawProfiles, RawVm};
 use super::rule::{control_character, text};
 use super::source::FeatureFiles;
 use super::spans::Place;
@@ -90,6 +90,10 @@ fn hypervisor(raw: &Raw, problems: &mut Problems) {
         let place = || Place::value(format!("/hypervisor/never_together/{n}"));
         text(Some(tag), (codes::BAD_TAG, "cannot be a tag"), lexis::tag, place, problems);
     }
+    for (n, tag) in block.never_same_node.iter().enumerate() {
+        let place = || Place::value(format!("/hypervisor/never_same_node/{n}"));
+        text(Some(tag), (codes::BAD_TAG, "cannot be a tag"), lexis::tag, place, problems);
+    }
     let tag = (codes::BAD_TAG, "cannot be a tag");
     text(block.project_tag.as_deref(), tag, lexis::tag, place("project_tag"), problems);
     text(block.target.as_deref(), (codes::UNKNOWN_TARGET, ""), anything, place("target"), problems);
@@ -116,6 +120,7 @@ fn texts(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     text(vm.boot_disk_storage.as_deref(), storage, lexis::storage, at("boot_disk_storage"), problems);
     let bridge = (codes::BAD_BRIDGE, "cannot be a bridge");
     text(vm.network_bridge.as_deref(), bridge, lexis::bridge, at("network_bridge"), problems);
+    nodes(owner, vm, problems);
     for (n, tag) in vm.tags.iter().flatten().enumerate() {
         let place = || owner.value(&format!("tags/{n}"));
         text(Some(tag), (codes::BAD_TAG, "cannot be a tag"), lexis::tag, place, problems);
@@ -138,6 +143,27 @@ fn texts(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     }
     description(owner, vm, problems);
     problems.since(before, vm.vm_id);
+}
+
+/// Checks the nodes on which VMs may be.
+fn nodes(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
+    let Some(nodes) = &vm.node else { return };
+    let place = |n: usize| match nodes {
+        RawNodes::One(_) => owner.value("node"),
+        RawNodes::Several(_) => owner.value(&format!("node/{n}")),
+    };
+    for (n, name) in nodes.words().iter().enumerate() {
+        text(Some(name), (codes::BAD_NODE, "cannot be a node"), lexis::node, || place(n), problems);
+        if name == ANY && matches!(nodes, RawNodes::Several(_)) {
+            let what = format!("`{ANY}` stands in a list of nodes");
+            problems
+                .push(Problem::new(codes::BAD_NODE, what, place(n)).hint("write `\"node\": \"any\"`, or name nodes"));
+        }
+        if let Some(first) = nodes.words()[..n].iter().position(|earlier| earlier == name) {
+            let problem = Problem::new(codes::BAD_NODE, format!("node {} is listed twice", shown(name)), place(n));
+            problems.push(problem.also(place(first), "first here").hint("remove one of them"));
+        }
+    }
 }
 
 fn description(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {

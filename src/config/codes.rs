@@ -102,4 +102,5 @@ codes! {
     UNKNOWN_PROFILE = "P085", Error, "a VM names a profile that is not there";
     UNUSED_PROFILE = "P086", Warning, "no VM names the profile";
     BAD_PROFILE = "P087", Error, "the name cannot be a profile, or a VM names one twice";
+    BAD_NODE = "P090", Error, "the name cannot be a node, or stands twice in a list";
 }

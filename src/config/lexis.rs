@@ -26,6 +26,8 @@ pub(crate) const TRUNKS: &str = "^[0-9]{1,4}(-[0-9]{1,4})?(;[0-9]{1,4}(-[0-9]{1,
 pub(crate) const FEATURE: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
 /// Pattern of [`profile`].
 pub(crate) const PROFILE: &str = "^[a-z0-9][a-z0-9_-]{0,31}$";
+/// Pattern of [`node`].
+pub(crate) const NODE: &str = "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$";
 /// Pattern of [`project`].
 pub(crate) const PROJECT: &str = "^[a-z0-9][a-z0-9_-]{0,31}$";
 /// Pattern of [`uuid`].
@@ -157,6 +159,16 @@ pub(super) fn project(text: &str) -> Verdict {
 /// Accepts the name of a profile.
 pub(super) fn profile(text: &str) -> Verdict {
     slug(text, 32)
+}
+
+/// Accepts the name of a node: that of a host, without its domain.
+pub(super) fn node(text: &str) -> Verdict {
+    only(text, |c| c.is_ascii_alphanumeric() || c == '-')?;
+    begins(text, |c| c.is_ascii_alphanumeric())?;
+    if text.ends_with('-') {
+        return Err("it ends with a dash".into());
+    }
+    at_most(text, 63)
 }
 
 /// Accepts what Proxmox takes as the name of a user: any text on one line. It takes white space at the ends away.

@@ -9,6 +9,8 @@ pub const RECORD_MARK: &str = "<!-- phoenix";
 
 /// Most profiles that a VM names.
 pub(super) const MAX_PROFILES: usize = 16;
+/// Most nodes that a VM names.
+pub(super) const MAX_NODES: usize = 64;
 /// Most keys and values of a config, and most entries that its VMs have from the lists of `vm_defaults` and profiles.
 pub const MAX_ITEMS: usize = 500_000;
 

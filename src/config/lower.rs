@@ -63,6 +63,8 @@ fn settings(raw: RawHypervisor) -> Settings {
             mount_point: path(storage.mount_point, MOUNT_POINT),
         },
         never_together: normal_tags(raw.never_together),
+        never_same_node: normal_tags(raw.never_same_node),
+        memory_limit_percent: percent(raw.memory_limit.unwrap_or(1.0)),
         project_tag: raw.project_tag.map(|tag| tag.to_ascii_lowercase()),
         nfs_shares: raw
             .nfs_shares
@@ -77,6 +79,12 @@ fn settings(raw: RawHypervisor) -> Settings {
             })
             .collect(),
     }
+}
+
+/// A share of something in whole percent.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the schema holds it between 0.1 and 10")]
+fn percent(share: f64) -> u32 {
+    (share.clamp(0.1, 10.0) * 100.0).round() as u32
 }
 
 /// The storage of disks where the file names none.
@@ -113,6 +121,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         template: None,
         is_template: false,
         project_tag: None,
+        node: pick_any(&mut origins, Key::Node, own.node, shared.node.clone()),
         template_name: pick(&mut origins, Key::TemplateName, own.template_name, shared.template_name.as_ref(), || {
             TEMPLATE_NAME.to_owned()
         }),

@@ -13,14 +13,16 @@ use super::lexis;
 
 mod cloud_init;
 mod networks;
+mod nodes;
 mod options;
 mod words;
 
 pub(crate) use cloud_init::{RawCloudImage, RawNetworkConfig, RawUserConfig};
 pub(crate) use networks::{RawCard, RawDisk};
 use networks::{boot_disk_options, cards, disks, some_slots};
+pub(crate) use nodes::{ANY, RawNodes};
 use options::{each_name_once, proxmox_options, some_options};
-use words::{cloud_init_errors, network_model, os_type, profile_names, ready, references, volume_type};
+use words::{cloud_init_errors, network_model, nodes, os_type, profile_names, ready, references, volume_type};
 
 use crate::model::{CloudInitErrors, NetworkModel, OsType, Ready};
 
@@ -86,6 +88,13 @@ pub(crate) struct RawHypervisor {
     #[schemars(title = "Never together", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
     #[schemars(example = ["database"], extend("default" = []))]
     pub(super) never_together: Vec<String>,
+    /// Lists tags. Of VMs that share one of them, no two are made on the same node where that can be avoided.
+    #[schemars(title = "Never the same node", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
+    #[schemars(example = ["etcd"], extend("default" = []))]
+    pub(super) never_same_node: Vec<String>,
+    /// Sets how much of a node's memory its VMs may be promised before no new one is placed there: 1 is all of it.
+    #[schemars(title = "Memory limit", range(min = 0.1, max = 10.0), example = 0.9, extend("default" = 1.0))]
+    pub(super) memory_limit: Option<f64>,
     /// Names a tag that every VM of this file gets, so that the web interface shows which VMs are this project's.
     #[schemars(title = "Project tag", regex(pattern = lexis::TAG), example = &"phoenix")]
     pub(super) project_tag: Option<String>,
@@ -147,6 +156,11 @@ pub(crate) struct RawVm {
     /// later one counts.
     #[schemars(schema_with = "profile_names", title = "Profile", example = &"worker", extend("default" = []))]
     pub(super) profile: Option<RawProfiles>,
+    /// Names the node that the VM is on, or several that it may be on; `any`: every node of the target. A VM is placed
+    /// once and stays while its node is among them; else it moves. Without it, a VM stays where it is, and a new one is
+    /// made on the target's own node.
+    #[schemars(schema_with = "nodes", title = "Node", example = serde_json::json!(["pve1", "pve2"]))]
+    pub(super) node: Option<RawNodes>,
     /// Names the Proxmox template to clone. It matters only when the VM is created.
     #[schemars(title = "Template", regex(pattern = lexis::DNS_NAME), length(max = lexis::MAX_DNS_NAME))]
     #[schemars(example = &"ubuntu-22.04-cloud-template-v3", extend("default" = "ubuntu-22.04-cloud-template-v3"))]

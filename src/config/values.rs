@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::lexis::{image_path, trimmed};
 use super::names::{self, Ids};
-use super::raw::{RawCloudImage, RawNetworkConfig, RawTimeouts, RawUserConfig, RawVm, RawVolume};
+use super::raw::{RawCloudImage, RawNetworkConfig, RawNodes, RawTimeouts, RawUserConfig, RawVm, RawVolume};
 use super::{disks, networks};
 use crate::model::{
-    Address, CloudImage, CloudInitErrors, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, Origin, OsType,
+    Address, CloudImage, CloudInitErrors, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, Nodes, Origin, OsType,
     ProxmoxValue, Ready, Scripts, SshKey, Timeouts, UserConfig, VmId, Volume, proxmox,
 };
 
@@ -17,6 +17,7 @@ use crate::model::{
 pub(super) struct Values {
     /// The profile that says a key, or a part of one, where one does and not `vm_defaults`.
     pub(super) profiles: BTreeMap<Named, Arc<str>>,
+    pub(super) node: Option<Nodes>,
     pub(super) template_name: Option<String>,
     pub(super) os_type: Option<OsType>,
     pub(super) cpu_sockets: Option<u32>,
@@ -56,6 +57,7 @@ impl Values {
         let first = raw.networks.as_ref().and_then(|cards| cards.get("net0")?.as_ref());
         Self {
             profiles: BTreeMap::new(),
+            node: raw.node.map(RawNodes::meant),
             template_name: raw.template_name,
             os_type: raw.os_type,
             cpu_sockets: raw.cpu_sockets,
@@ -129,6 +131,7 @@ impl Values {
             };
         }
         Self {
+            node: first!(Node, self.node, base.node),
             template_name: first!(TemplateName, self.template_name, base.template_name),
             os_type: first!(OsType, self.os_type, base.os_type),
             cpu_sockets: first!(CpuSockets, self.cpu_sockets, base.cpu_sockets),

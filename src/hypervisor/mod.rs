@@ -160,6 +160,8 @@ pub enum HostOp {
         description: String,
         /// Storage of the full clone; `None` makes a linked clone.
         storage: Option<String>,
+        /// Node that the clone is made for, where all of it is shared; `None`: it stays on its template's.
+        node: Option<String>,
     },
     /// Fetches an image into the node's cache, where its digest says so, and compares the digest of any other one.
     FetchImage {
@@ -223,6 +225,18 @@ pub enum HostOp {
         storage: String,
         /// Erase the source. Proxmox refuses that where snapshots hold on to it.
         delete_source: bool,
+        /// Digest the configuration must still have.
+        digest: Digest,
+    },
+    /// `qm migrate VM NODE [--online 1 --with-local-disks 1]`: moves a VM to another node, with its disks on storages
+    /// that the node does not share.
+    Migrate {
+        /// The VM.
+        vm: VmId,
+        /// Node it moves to.
+        node: String,
+        /// While it runs.
+        online: bool,
         /// Digest the configuration must still have.
         digest: Digest,
     },
@@ -312,6 +326,33 @@ pub enum HostOp {
         /// Also erase its volumes that no configuration names. Only when the leftover carries our own record.
         unreferenced: bool,
     },
+}
+
+impl HostOp {
+    /// The VM whose node must be online for it; `None`: it needs none that is there.
+    #[must_use]
+    pub fn needs(&self) -> Option<VmId> {
+        match self {
+            Self::Clone { source, .. } => Some(*source),
+            Self::FetchImage { .. } | Self::Create { .. } => None,
+            Self::ImportDisk { vm, .. }
+            | Self::Configure { vm, .. }
+            | Self::Resize { vm, .. }
+            | Self::UpdateCloudInit { vm }
+            | Self::MoveDisk { vm, .. }
+            | Self::Migrate { vm, .. }
+            | Self::Snapshot { vm, .. }
+            | Self::RemoveSnapshot { vm, .. }
+            | Self::Rollback { vm, .. }
+            | Self::Template { vm, .. }
+            | Self::Start { vm }
+            | Self::Shutdown { vm }
+            | Self::Stop { vm }
+            | Self::Destroy { vm, .. }
+            | Self::Revert { vm, .. }
+            | Self::RemoveLeftover { vm, .. } => Some(*vm),
+        }
+    }
 }
 
 /// A directory that is exported to one client, read-write, with root kept root.

@@ -54,6 +54,11 @@ pub struct Settings {
     pub nfs_shares: BTreeMap<String, NfsShare>,
     /// Tags: VMs that share one of them are restarted one after the other.
     pub never_together: Vec<String>,
+    /// Tags: of VMs that share one of them, no two are made on one node where that can be avoided.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub never_same_node: Vec<String>,
+    /// How much of a node's memory its VMs may be promised before no new one is placed there, in percent.
+    pub memory_limit_percent: u32,
     /// A tag that every VM of the file gets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_tag: Option<String>,
@@ -81,6 +86,36 @@ pub struct NfsShare {
     pub host_path: String,
 }
 
+/// Where a VM may be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Nodes {
+    /// On every node of the target.
+    Any,
+    /// On these, in the order in which they are preferred.
+    Of(Vec<String>),
+}
+
+impl Nodes {
+    /// Whether this node is among them.
+    #[must_use]
+    pub fn has(&self, node: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Of(names) => names.iter().any(|name| name == node),
+        }
+    }
+}
+
+impl fmt::Display for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Of(names) => f.write_str(&names.join(", ")),
+        }
+    }
+}
+
 /// A further disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Disk {
@@ -102,6 +137,9 @@ pub struct DesiredVm {
     /// `smbios1` uuid, in lower case, of a VM that phoenix did not make and that is to be taken over; it means nothing
     /// once the VM is ours.
     pub adopt: Option<String>,
+    /// Where the VM may be; `None`: where it is, and a new one on the target's own node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<Nodes>,
     /// Name of the Proxmox template to clone.
     pub template_name: String,
     /// The VM of this file that is the template; `None`: it is one that the target has, or the VM is made from an

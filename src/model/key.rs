@@ -48,6 +48,7 @@ named! {
         Networks = "networks",
         Disks = "disks",
         Ready = "ready",
+        Node = "node",
     }
 }
 

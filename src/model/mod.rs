@@ -21,8 +21,8 @@ mod words;
 pub use cloud_image::{CloudImage, IMAGE_CACHE, ImagePlace};
 pub use cloud_init::{Address, NetworkConfig, UserConfig};
 pub use desired::{
-    CloudInitErrors, Desired, DesiredVm, Disk, Feature, NetworkModel, NfsShare, OsType, PersistentStorage, Ready,
-    Script, Scripts, Settings, Volume,
+    CloudInitErrors, Desired, DesiredVm, Disk, Feature, NetworkModel, NfsShare, Nodes, OsType, PersistentStorage,
+    Ready, Script, Scripts, Settings, Volume,
 };
 pub use digest::{Digest, content_digest, is_content_digest, is_kept, is_kept_as_digest, is_noted, kept, noted};
 pub use excerpt::{excerpt, line, message};

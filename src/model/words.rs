@@ -144,6 +144,8 @@ named! {
         Rollback = "rollback",
         /// Shuts the VM down.
         Stop = "stop",
+        /// Moves the VM to another node.
+        Migrate = "migrate",
         /// Writes the configuration, once.
         Configure = "configure",
         /// Moves the boot disk to another storage.
@@ -200,6 +202,7 @@ impl ActionKind {
             | Self::FetchImage
             | Self::CreateFromImage
             | Self::MoveDisk
+            | Self::Migrate
             | Self::Rollback
             | Self::RemoveSnapshot => 3600,
             // Longer than a guest's own limits for stopping its services.

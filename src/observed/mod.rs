@@ -13,6 +13,7 @@ mod digest;
 mod disk;
 mod exports;
 mod guest;
+mod home;
 mod live;
 mod net;
 mod node;
@@ -43,6 +44,7 @@ pub use digest::config_digest;
 pub use disk::{BootDisk, VmVolume, holds_volume, is_disk_key, parse_size, print_size};
 pub use exports::{EXPORTS_HEADER, Export, export_line, print_exports};
 pub use guest::{GuestSeen, Plugged};
+pub use home::Home;
 pub use live::LiveOptions;
 pub use net::Net;
 pub use node::Node;
@@ -87,6 +89,9 @@ pub struct Observed {
     pub nodes: BTreeMap<String, Node>,
     /// VMs and templates by VMID, each with the node that it is on.
     pub vms: BTreeMap<VmId, VmObserved>,
+    /// Where VMs are to be that are not there, or may not stay where they are: what placement found, not what was seen.
+    #[serde(skip)]
+    pub homes: BTreeMap<VmId, Home>,
     /// VMIDs that are taken by what is no VM to plan for: containers, and VMs of nodes that are not among `nodes`.
     pub taken: BTreeMap<VmId, Taken>,
     /// VMs that the HA manager looks after: it starts and stops them as it sees fit.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A Proxmox storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Storage {
     /// `dir`, `zfspool`, `lvmthin`, `nfs`, …
     pub kind: String,
@@ -15,6 +16,9 @@ pub struct Storage {
     pub total: u64,
     /// Free bytes.
     pub free: u64,
+    /// Whether all nodes see the same there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// Whether a disk takes its whole size at once (as on plain LVM), so that a disk that does not fit must be refused.
     pub thick: bool,
     /// For `nfs`: server and exported path.

@@ -96,4 +96,7 @@ codes! {
     BRIDGE_MTU = "T094", "a card may ask more of its bridge than it takes";
     DISK_SLOT = "T095", "a slot is no place for a further disk, or its disk cannot be detached";
     LEFT_OFFLINE = "T098", "a guest does not use all CPUs or memory that its VM got while it ran";
+    NO_NODE = "T100", "a VM can be on none of the nodes that the file names";
+    CANNOT_MOVE = "T101", "something keeps a VM from moving to another node";
+    SERVED_ELSEWHERE = "T102", "a volume that a node serves itself does not reach a VM on another one";
 }

@@ -20,11 +20,13 @@ mod exports;
 mod further;
 mod grants;
 mod hardware;
+mod homes;
 mod image;
 pub mod import;
 pub mod inventory;
 pub mod lint;
 pub(crate) mod lock;
+mod migrate;
 mod mount;
 mod names;
 mod order;
@@ -55,6 +57,7 @@ pub use change::{Change, ChangedBy, Waiting};
 pub use context::CONTEXT_FILE;
 pub use earlier::Earlier;
 pub(crate) use earlier::leftover;
+pub use homes::{Agreed, homes};
 pub use mount::Mount;
 pub use names::give_names;
 pub use planned::{Plan, VmPlan};
@@ -63,8 +66,8 @@ pub use request::{Goal, Power, Request};
 use scene::Scene;
 pub use selection::{Selection, Selector};
 pub use step::{
-    CloneStep, ConfigureStep, FeatureStep, ImageStep, Leftover, MountStep, MoveStep, ResizeStep, Retired, Rows,
-    StageStep, StagedFile, Step, UnmountStep,
+    CloneStep, ConfigureStep, FeatureStep, ImageStep, Leftover, MigrateStep, MountStep, MoveStep, ResizeStep, Retired,
+    Rows, StageStep, StagedFile, Step, UnmountStep,
 };
 pub use unnamed::{to_list, unnamed};
 pub use verified::{to_ask, to_verify};

@@ -1,16 +1,18 @@
 //! On which node a VM is, or will be: the one answer to that, which everything asks that looks at a node for a VM.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diag::Diagnostic;
-use crate::model::VmId;
-use crate::observed::{Node, Observed};
+use crate::diag::{Diagnostic, Severity};
+use crate::model::{Desired, Key, Outcome, VmId};
+use crate::observed::{Home, Node, Observed};
 
-use super::codes;
+use super::{Goal, VmPlan, codes};
 
 /// The name of the node that a VM is on; of one that is not there, of the node that it will be made on.
 pub(super) fn name_of(vm: VmId, observed: &Observed) -> &str {
-    observed.vms.get(&vm).map_or(&observed.here, |live| &live.node)
+    let home = || observed.homes.get(&vm).and_then(Home::node);
+    observed.vms.get(&vm).map(|live| live.node.as_str()).or_else(home).unwrap_or(&observed.here)
 }
 
 /// The node that a VM is on, or will be made on. One of which nothing is known has nothing, and is not online.
@@ -18,7 +20,7 @@ pub(super) fn node_of(vm: VmId, observed: &Observed) -> &Node {
     observed.nodes.get(name_of(vm, observed)).unwrap_or_else(|| Node::unknown())
 }
 
-/// Says that a VM cannot be planned, because its node is not there to be asked.
+/// Says that nothing can be done to a VM, because its node is not there to be asked.
 pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> {
     // What has such a VMID is refused with its own words.
     if observed.taken.contains_key(&vm) || node_of(vm, observed).online {
@@ -33,6 +35,37 @@ pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> 
     };
     let what = format!("node `{name}`, on which the VM {place}, {why}");
     Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm).hint(hint))
+}
+
+/// The same of every VM of a plan. Where the file as a whole is applied, a node that is not online keeps no other VM from
+/// anything: that is a warning then.
+pub(super) fn lost(vms: &[VmPlan], observed: &Observed, goal: &Goal) -> BTreeMap<VmId, Diagnostic> {
+    let found = vms.iter().filter_map(|vm| Some((vm.vm, out_of_reach(vm.vm, observed)?)));
+    let of_one = |(vm, problem): (VmId, Diagnostic)| {
+        let passes = matches!(goal, Goal::Config { .. }) && observed.nodes.contains_key(name_of(vm, observed));
+        let severity = if passes { Severity::Warning } else { problem.severity };
+        (vm, Diagnostic { severity, ..problem })
+    };
+    found.map(of_one).collect()
+}
+
+/// Says of the new VMs that depend on one of those whose nodes are not online that they wait for it.
+pub(super) fn waiting(desired: &Desired, vms: &[VmPlan], lost: &BTreeSet<VmId>) -> Vec<Diagnostic> {
+    let (mut found, mut waits) = (Vec::new(), lost.clone());
+    // As often as one more is found: chains of dependences are short.
+    while !lost.is_empty() {
+        let is_new = |vm: &&VmPlan| vm.outcome == Outcome::Create && !waits.contains(&vm.vm);
+        let awaited = |vm: &VmPlan| {
+            let other = desired.vm(vm.vm)?.depends_on.iter().find(|other| waits.contains(other))?;
+            Some((vm.vm, *other))
+        };
+        let Some((vm, other)) = vms.iter().filter(is_new).find_map(awaited) else { break };
+        let what = format!("depends on VM {other}, to which nothing is done now: it waits for that one");
+        let problem = Diagnostic::warning(codes::NODE_OUT_OF_REACH, what).vm(vm).about(Key::DependsOn);
+        found.push(problem.hint("bring the node of that VM up"));
+        waits.insert(vm);
+    }
+    found
 }
 
 /// A node as messages call it: by its name only where there are others.

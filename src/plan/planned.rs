@@ -69,6 +69,16 @@ pub struct VmPlan {
 }
 
 impl VmPlan {
+    /// Takes everything away that would be done or is said of its values: what is known of the VM is old.
+    pub(super) fn leave_alone(&mut self) {
+        self.outcome = Outcome::NoOp;
+        self.disruption = Disruption::None;
+        self.changes.clear();
+        self.waiting.clear();
+        self.actions.clear();
+        (self.basis, self.retired, self.desired, self.completing) = (None, None, None, false);
+    }
+
     /// When its values take effect that wait for a stop and start; `No` for a VM that is blocked.
     #[must_use]
     pub fn restart_due(&self) -> RestartDue {

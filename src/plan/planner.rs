@@ -1,6 +1,6 @@
 //! Planning: every VM by itself, then what waits for what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
     Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, hardware, names, order,
@@ -74,15 +74,19 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
     };
     problems.extend(found);
     problems.extend(hardware::judge(&vms, &scene, &request.allow_host_options));
-    let lost: BTreeMap<VmId, Diagnostic> =
-        vms.iter().filter_map(|vm| Some((vm.vm, placement::out_of_reach(vm.vm, observed)?))).collect();
+    let lost = placement::lost(&vms, observed, &request.goal);
     // What is missing on such a node says nothing about the VM.
     problems.retain(|problem| problem.vm.is_none_or(|vm| !lost.contains_key(&vm)));
-    problems.extend(lost.into_values());
-    let in_error: BTreeSet<VmId> =
-        problems.iter().filter(|problem| problem.is_error()).filter_map(|problem| problem.vm).collect();
+    let mut blocked: BTreeSet<VmId> = lost.keys().copied().collect();
+    let waiting = placement::waiting(desired, &vms, &blocked);
+    blocked.extend(waiting.iter().filter_map(|problem| problem.vm));
+    problems.extend(lost.into_values().chain(waiting));
+    for vm in vms.iter_mut().filter(|vm| blocked.contains(&vm.vm)) {
+        vm.leave_alone();
+    }
+    blocked.extend(problems.iter().filter(|problem| problem.is_error()).filter_map(|problem| problem.vm));
     for vm in &mut vms {
-        vm.blocked = in_error.contains(&vm.vm);
+        vm.blocked = blocked.contains(&vm.vm);
         vm.force_stop = request.force_stop;
     }
     problems.extend(grants::notices(&vms, observed));

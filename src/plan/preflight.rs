@@ -107,15 +107,15 @@ fn out_of_reach(vm: &DesiredVm, id: VmId, taken: &Taken) -> Diagnostic {
     Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).about(Key::TemplateName).hint(hint)
 }
 
-/// Says that a VM cannot be cloned from a template, if that is on another node than the VM is to be.
+/// Says that a VM cannot be cloned from a template, if that is on another node, which is not online.
 fn on_another_node(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Diagnostic> {
     let [here, there] = [vm.vm_id, source].map(|vm| placement::name_of(vm, scene.observed));
-    if here == there {
+    if here == there || placement::node_of(source, scene.observed).online {
         return None;
     }
     let name = vm.template_name.as_str();
-    let what = format!("template `{name}` ({source}) is on node `{there}`, the VM on node `{here}`");
-    let hint = format!("name a template that is on node `{here}`");
+    let what = format!("template `{name}` ({source}) is on node `{there}`, which is not online");
+    let hint = format!("bring the node up, or name a template that is on node `{here}`");
     Some(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).about(Key::TemplateName).hint(hint))
 }
 

@@ -46,10 +46,15 @@ impl<'a> Scene<'a> {
         placement::node_of(vm, self.observed)
     }
 
-    /// The templates of this name that lie on the VM's node: from others nothing is cloned.
+    /// The templates of this name that a VM can be cloned from: those on its node, else the first one of another node
+    /// that is online.
     pub(super) fn templates_for(&self, vm: VmId, name: &str) -> Vec<VmId> {
         let node = placement::name_of(vm, self.observed);
-        let named = self.templates.get(name).into_iter().flatten().copied();
-        named.filter(|template| placement::name_of(*template, self.observed) == node).collect()
+        let named = || self.templates.get(name).into_iter().flatten().copied();
+        let own: Vec<VmId> = named().filter(|template| placement::name_of(*template, self.observed) == node).collect();
+        if !own.is_empty() {
+            return own;
+        }
+        named().find(|template| placement::node_of(*template, self.observed).online).into_iter().collect()
     }
 }

@@ -30,6 +30,8 @@ pub enum Step {
     Stop,
     /// Writes the configuration.
     Configure(Box<ConfigureStep>),
+    /// Moves the VM to another node.
+    Migrate(Box<MigrateStep>),
     /// Moves the boot disk.
     MoveDisk(Box<MoveStep>),
     /// Grows the boot disk.
@@ -86,6 +88,7 @@ impl Step {
             Self::Rollback(_) => ActionKind::Rollback,
             Self::Stop => ActionKind::Stop,
             Self::Configure(_) => ActionKind::Configure,
+            Self::Migrate(_) => ActionKind::Migrate,
             Self::MoveDisk(_) => ActionKind::MoveDisk,
             Self::ResizeDisk(_) => ActionKind::ResizeDisk,
             Self::UpdateCloudInit => ActionKind::UpdateCloudInit,
@@ -117,12 +120,24 @@ pub struct CloneStep {
     pub source: VmId,
     /// Storage of a full clone; `None`: a linked one, on its template's storage.
     pub storage: Option<String>,
+    /// Node that it is made for straight away; `None`: it is made on its template's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The VM as the file has it. Not serialised: the plan of the VM has it.
     #[serde(skip)]
     pub desired: Arc<DesiredVm>,
     /// What its record says in the end. Not serialised: the step that writes it has it.
     #[serde(skip)]
     pub record: Arc<Record>,
+}
+
+/// How to move a VM to another node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MigrateStep {
+    /// The node that it moves to.
+    pub node: String,
+    /// While it runs.
+    pub online: bool,
 }
 
 /// How to make a VM from an image.

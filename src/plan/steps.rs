@@ -19,7 +19,7 @@ use self::draft::Draft;
 use self::origin::{Making, Source};
 use self::update::Existing;
 use super::existing::{Situation, situation};
-use super::{Scene, VmPlan, cloud_init, diff, disk, drift, image, preflight};
+use super::{Scene, VmPlan, cloud_init, diff, disk, drift, image, migrate, preflight};
 use crate::diag::Diagnostic;
 use crate::model::DesiredVm;
 
@@ -38,10 +38,12 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnos
                 }
                 None => preflight::template(vm, scene).map(Source::Template),
             };
+            draft.finds(migrate::nowhere(vm, scene));
             draft.finds(disk::storage(vm, scene.observed));
             draft.finds(super::template::storage(vm, scene));
             let mounts = volumes::granted(vm, scene);
             draft.finds(mounts.problems);
+            draft.finds(migrate::served(vm, &mounts.mounts, scene));
             draft.finds(preflight::host(vm, None, scene));
             match source {
                 Err(found) => draft.finds(found),
@@ -50,8 +52,17 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnos
                         Source::Template(template) => preflight::full_clone(vm, *template, scene),
                         Source::Image(_) => true,
                     };
-                    let making = Making { source, storage: full.then(|| vm.boot_disk_storage.clone()), leftover };
-                    return draft.create(vm, making, &mounts.mounts, scene);
+                    let template = match &source {
+                        Source::Template(template) => Some(*template),
+                        Source::Image(_) => None,
+                    };
+                    let way = migrate::way(vm, template, full, scene);
+                    draft.finds(migrate::unmade(vm, template, (&way, full), scene));
+                    if !draft.is_refused() {
+                        let storage = full.then(|| vm.boot_disk_storage.clone());
+                        let making = Making { source, storage, way, leftover };
+                        return draft.create(vm, making, &mounts.mounts, scene);
+                    }
                 }
                 Ok(_) => {}
             }
@@ -65,7 +76,9 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnos
             draft.finds(super::template::storage(vm, scene));
             let mounts = volumes::granted(vm, scene);
             draft.finds(mounts.problems);
+            draft.finds(migrate::served(vm, &mounts.mounts, scene));
             draft.finds(preflight::host(vm, Some(live), scene));
+            draft.finds(migrate::in_the_way(vm, live, scene));
             draft.finds(preflight::removed(vm, record, &scene.desired.settings));
             if !draft.is_refused() {
                 return draft.update(vm, &Existing { live, record, mounts: &mounts.mounts }, scene);

@@ -79,7 +79,7 @@ fn heading(vm: &DocumentVm, verdict: &str, Mark { sign, role }: Mark, view: &Vie
 fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
     if vm.blocked {
         let mark = Mark { role: Role::Failure, ..Mark::ATTENTION };
-        heading(vm, "blocked, see the errors", mark, view, out);
+        heading(vm, "blocked, see the problems", mark, view, out);
     } else {
         let cost = match vm.cost_words() {
             "" => String::new(),

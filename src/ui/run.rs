@@ -284,7 +284,7 @@ impl Human {
 
     /// The last line.
     fn verdict(&self, summary: &Summary) -> String {
-        let left_alone = summary.results.as_ref().is_some_and(|results| results.stale > 0);
+        let left_alone = summary.results.as_ref().is_some_and(|results| results.stale + results.blocked > 0);
         let role = if summary.is_complete() && !left_alone { Role::Strong } else { Role::Failure };
         let interrupted = if summary.interrupted && !summary.is_complete() { "Interrupted. " } else { "" };
         let text = match &summary.results {

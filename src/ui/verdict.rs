@@ -94,6 +94,7 @@ pub fn of_run(results: &Results) -> String {
         unchanged,
         failed,
         stale,
+        blocked,
         skipped,
         interrupted,
         waits_for_restart,
@@ -101,6 +102,7 @@ pub fn of_run(results: &Results) -> String {
     let parts = [
         (failed, "failed"),
         (stale, "changed since the plan and left alone"),
+        (blocked, "left alone: their node is not online"),
         (skipped, "skipped because another VM failed"),
         (interrupted, "not finished"),
         (destroyed, "destroyed"),

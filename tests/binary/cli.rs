@@ -207,7 +207,7 @@ fn preflight_tells_everything_at_once_and_nothing_is_done() {
             "set `boot_disk_size_gb` to 3 or more",
             "396 CPUs are asked for",
             "! 1000 rumpledev",
-            "blocked, see the errors",
+            "blocked, see the problems",
             "the plan has errors; nothing was done",
         ],
     );

@@ -4,6 +4,7 @@ mod adopted;
 mod broken;
 mod cli;
 mod cloud_init;
+mod cluster;
 mod disks;
 #[path = "../support/doubles.rs"]
 mod doubles;

@@ -31,7 +31,7 @@ fn made(world: &World) {
     world.refused(&template(world, 600, None), FaultKind::Refused, Effect::None);
     world.fails("a start", world.perform(&start(600)), FaultKind::Failed);
     let (name, description) = ("linked".to_owned(), "x".to_owned());
-    world.done(&HostOp::Clone { source: id(600), target: id(601), name, description, storage: None });
+    world.done(&HostOp::Clone { source: id(600), target: id(601), name, description, storage: None, node: None });
     world.holds("a linked clone is built on it", world.config(601).contains("base-600-disk-0/vm-601-disk-0"));
     world.same("nothing works on it any more", world.answer("working", world.target.working(id(600))), None);
 }

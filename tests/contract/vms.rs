@@ -44,6 +44,7 @@ fn clone(target: u32, storage: Option<&str>) -> HostOp {
         name: "web".to_owned(),
         description: with_record("a: ü\nb", &Record::creating("default", id(target))).unwrap(),
         storage: storage.map(str::to_owned),
+        node: None,
     }
 }
 
@@ -155,7 +156,7 @@ fn clone_onto_another(world: &World) {
 
 fn clone_of_nothing(world: &World) {
     let HostOp::Clone { target, name, description, storage, .. } = clone(203, Some("local-zfs")) else { return };
-    let of_nothing = HostOp::Clone { source: id(777), target, name, description, storage };
+    let of_nothing = HostOp::Clone { source: id(777), target, name, description, storage, node: None };
     world.refused(&of_nothing, FaultKind::Missing, Effect::None);
     world.refused(&clone(203, Some("nosuch")), FaultKind::Missing, Effect::None);
     world.is_gone(203);

@@ -259,7 +259,7 @@ impl Embedded {
         }
         Ok(Summary {
             vms: summaries,
-            storages: self.storages_with(&used)?,
+            storages: self.storages_with(&self.settings.name, &used)?,
             settings: self.settings.clone(),
             tasks: self.tasks.list()?,
             nfs: self.nfs().look()?,
@@ -280,6 +280,7 @@ impl Embedded {
         }
         // Without configurations nothing is started any more.
         files::remove(&dir.join("qemu-server"))?;
+        files::remove(&dir.join("nodes"))?;
         node.qemu().stop_all()?;
         node.nfs().stop()?;
         for name in DIRECTORIES.iter().filter_map(|name| name.split('/').next()) {

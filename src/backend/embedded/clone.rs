@@ -26,6 +26,8 @@ pub(super) struct Order<'a> {
     pub(super) name: &'a str,
     pub(super) description: &'a str,
     pub(super) storage: Option<&'a str>,
+    /// The node that the clone is given to in the end; `None`: it stays on its source's.
+    pub(super) node: Option<&'a str>,
 }
 
 /// A drive of the source and what becomes of it.
@@ -64,15 +66,17 @@ impl Embedded {
         if let Err(why) = normal_value("description", order.description) {
             return Err(refused(&[format!("description: {why}")]));
         }
+        let from = self.room_of(source).name;
         let missing = || {
-            let what = format!("unable to find configuration file for VM {source} on node '{}'", self.settings.name);
+            let what = format!("unable to find configuration file for VM {source} on node '{from}'");
             Fault::harmless(FaultKind::Missing, what)
         };
         let text = self.conf_text(source)?.ok_or_else(missing)?;
         let conf = Conf::parse(&text);
         unlocked(&conf)?;
-        let storages = self.storages(storage.is_some())?;
+        let storages = self.storages_of(source, storage.is_some())?;
         let drives = drives(&conf, storage, &storages)?;
+        self.can_give(&conf, &order, &storages)?;
         if self.conf_path(target).exists() {
             return Err(exists(target));
         }
@@ -89,7 +93,7 @@ impl Embedded {
             if self.conf_path(target).exists() {
                 return Err(exists(target));
             }
-            self.write_conf(target, PLACEHOLDER)?;
+            self.write_conf_on(self.room_of(job.order.source).name, target, PLACEHOLDER)?;
         }
         let mut made = Vec::new();
         let result = self.fill_clone(job, &mut made);
@@ -130,7 +134,27 @@ impl Embedded {
         self.copy_guest(job.order.source, target)?;
         conf.remove("lock");
         let _lock = self.lock_vm(target, job.attempt.deadline)?;
-        self.write_conf(target, &conf.to_string())
+        self.write_conf(target, &conf.to_string())?;
+        match job.order.node {
+            Some(node) if node != self.room_of(target).name => self.hand_over(target, node),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a clone for another node that does not see all of it (recorded).
+    fn can_give(&self, conf: &Conf<'_>, order: &Order<'_>, storages: &BTreeMap<String, Storage>) -> Result<(), Fault> {
+        let Some(node) = order.node.filter(|node| *node != self.room_of(order.source).name) else { return Ok(()) };
+        let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));
+        self.online(node)?;
+        if !self.local_volumes(conf)?.is_empty() {
+            return refused(format!("can't clone VM to node '{node}' (VM uses local storage)"));
+        }
+        match order.storage {
+            Some(id) if storages.get(id).is_some_and(|storage| !storage.shared) => {
+                refused(format!("can't clone to non-shared storage '{id}'"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes the copy of one drive and returns its line. New volumes are noted in `made`.

@@ -62,7 +62,7 @@ impl Embedded {
         if let Drive::Import { storage, from, options } = drive {
             return self.import_image(vm, (storage, from, options), deadline);
         }
-        let (storages, volumes) = (self.storages(false)?, self.volumes_on_disk());
+        let (storages, volumes) = (self.storages_of(vm, false)?, self.volumes_on_disk());
         if let Drive::Blank { storage, size, options } = drive {
             let real = self.settings.guests == GuestKind::Qemu;
             let kind = if real { NewName::Disk } else { NewName::RawDisk };

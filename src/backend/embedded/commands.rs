@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::files::{self, Deadline};
+use super::files::Deadline;
 use super::refusals::{refused, unchanged, unlocked};
 use super::rehearse::{Attempt, Call};
 use super::{Embedded, options};
@@ -258,10 +258,10 @@ impl Embedded {
             .filter(|(key, _)| holds_volume(key))
             .filter_map(|(_, drive)| drive.split(',').next())
             .collect();
-        for name in files::names(&self.dir.join("qemu-server"))? {
-            let Some(vm) = name.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
-            let Some(text) = self.conf_text(vm)?.filter(|_| vm != template) else { continue };
-            if let Some(base) = bases.iter().find(|base| text.contains(&format!(": {base}/"))) {
+        for (vm, text) in self.all_confs()? {
+            if vm != template
+                && let Some(base) = bases.iter().find(|base| text.contains(&format!(": {base}/")))
+            {
                 return Ok(Some((*base).to_owned()));
             }
         }

@@ -134,7 +134,7 @@ impl Embedded {
             Uptake::Network if !self.machines().plugs() => false,
             Uptake::Network => {
                 let bridge = value.and_then(Net::parse).and_then(|net| net.bridge);
-                if bridge.is_none_or(|bridge| self.settings.bridges.contains_key(&bridge)) {
+                if bridge.is_none_or(|bridge| self.room_of(live.id).bridges.contains_key(&bridge)) {
                     return true;
                 }
                 problems.push(format!(

@@ -52,7 +52,7 @@ impl Embedded {
                 .hint(format!("`phoenix stop {vm}`, then apply again")));
         }
         let size = found.size.unwrap_or(0);
-        let storages = self.storages(true)?;
+        let storages = self.storages_of(what.vm, true)?;
         let target = usable(&storages, storage, size)?;
         let task = self.tasks.begin("qmmove", vm, "")?;
         let mut moved = || {

@@ -39,7 +39,7 @@ pub(super) fn vms(settings: &Settings) -> Result<AllVms, Fault> {
         let (name, size) = FRESH_TEMPLATE;
         let disk = format!("local-zfs:base-{id}-disk-0");
         let text = template_conf(name, &disk, &format!("local-zfs:vm-{id}-cloudinit"), u64::from(size) * GIB, "");
-        storage::add_use(&text, &mut used);
+        storage::add_use(&text, &settings.name, &mut used);
         vms.insert(id, VmObserved::from_conf(id, &text, false).on(&settings.name));
     }
     Ok((vms, used))

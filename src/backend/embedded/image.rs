@@ -110,7 +110,7 @@ impl Embedded {
             GuestKind::Simulated => None,
             GuestKind::Qemu => Some(disk_image::inspect(Path::new(from))?),
         };
-        let (storages, volumes) = (self.storages(true)?, self.volumes_on_disk());
+        let (storages, volumes) = (self.storages_of(vm, true)?, self.volumes_on_disk());
         let on = usable(&storages, storage, size)?;
         let volume = volumes.allocate(on, vm, NewName::Disk, size)?;
         if let (Some(image), Some(to)) = (found, volumes.file(&volume, vm))

@@ -30,6 +30,7 @@ mod admin;
 mod clock;
 mod clone;
 mod cloud_init;
+mod cluster;
 mod commands;
 mod configure;
 mod disk;
@@ -73,7 +74,7 @@ pub use guest_kind::{Accelerator, GuestKind};
 pub use nfs::NfsState;
 pub use node::Embedded;
 pub use qemu::{Console, Running as Machine, Started};
-pub use settings::Settings;
+pub use settings::{Member, Settings};
 pub use tasks::Task;
 
 use crate::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor};
@@ -137,22 +138,32 @@ impl Hypervisor for Embedded {
         let without_nfs = self.nfs().lacks();
         let real = self.settings.guests == GuestKind::Qemu;
         let (places, counts) = self.look_at(directories)?;
-        let node = Node {
-            name: self.settings.name.clone(),
-            online: true,
-            memory_mb: self.settings.memory_mb,
-            cpus: self.settings.cpus,
-            bridges: self.settings.bridges.clone(),
-            addresses: self.settings.bridges.values().flatten().cloned().collect(),
+        let mut nodes = BTreeMap::new();
+        for room in self.settings.rooms() {
+            let node = Node {
+                name: room.name.to_owned(),
+                online: room.online,
+                memory_mb: room.memory_mb,
+                cpus: room.cpus,
+                bridges: room.bridges.clone(),
+                addresses: room.bridges.values().flatten().cloned().collect(),
+                storages: self.storages_with(room.name, &used)?,
+                ..Node::default()
+            };
+            nodes.insert(node.name.clone(), node);
+        }
+        let own = nodes.remove(&self.settings.name).unwrap_or_default();
+        let own = Node {
             nfs_server: self.settings.nfs_server && without_nfs.is_none(),
             nfs_ended: self.nfs().look()?.is_some_and(NfsState::has_ended),
             nfs_hint: without_nfs.and_then(|fault| Some(format!("{}: {}", fault.what, fault.hint?))),
-            storages: self.storages_with(&used)?,
             directories: counts,
             places,
             allowed: self.allowed()?,
             exports: self.exports_on_host(&|_| true)?,
+            ..own
         };
+        nodes.insert(own.name.clone(), own);
         attempt.after(Ok(Observed {
             here: self.settings.name.clone(),
             identity: format!("directory {}", admin::whole(&self.dir).display()),
@@ -160,8 +171,9 @@ impl Hypervisor for Embedded {
             template_hint: real.then(|| {
                 "`phoenix node add-template NAME --image FILE` makes one of the disk image of a cloud image".to_owned()
             }),
-            nodes: BTreeMap::from([(self.settings.name.clone(), node)]),
+            nodes,
             vms,
+            homes: BTreeMap::new(),
             taken: BTreeMap::new(),
             ha: BTreeSet::new(),
             addresses: BTreeMap::new(),
@@ -176,7 +188,8 @@ impl Hypervisor for Embedded {
 
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let Some(text) = self.conf_text(vm)? else { return Ok(None) };
-        Ok(Some(VmObserved::from_conf(vm, &text, self.runs(vm)?).on(&self.settings.name)))
+        let node = self.room_of(vm);
+        Ok(Some(VmObserved::from_conf(vm, &text, node.online && self.runs(vm)?).on(node.name)))
     }
 
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
@@ -205,15 +218,18 @@ impl Hypervisor for Embedded {
             self.with_quorum()?;
         }
         let attempt = rehearse::begin(&self.dir, &Call::of(op), Deadline::after(deadline))?;
+        if let Some(vm) = op.needs() {
+            self.online(self.room_of(vm).name)?;
+        }
         let is_clone = matches!(op, HostOp::Clone { .. });
         attempt.before(!is_clone)?;
         if !is_clone {
             attempt.deadline.pass(self.settings.latency())?;
         }
         let result = match op {
-            HostOp::Clone { source, target, name, description, storage } => {
-                let order =
-                    clone::Order { source: *source, target: *target, name, description, storage: storage.as_deref() };
+            HostOp::Clone { source, target, name, description, storage, node } => {
+                let (storage, node) = (storage.as_deref(), node.as_deref());
+                let order = clone::Order { source: *source, target: *target, name, description, storage, node };
                 self.clone_vm(order, attempt)
             }
             HostOp::FetchImage { image, .. } => self.fetch_image(image, attempt),
@@ -228,6 +244,9 @@ impl Hypervisor for Embedded {
             HostOp::MoveDisk { vm, disk, storage, delete_source, digest } => {
                 let what = disk::Move { vm: *vm, disk, storage, delete_source: *delete_source, digest };
                 self.move_disk(what, attempt)
+            }
+            HostOp::Migrate { vm, node, online, .. } => {
+                self.migrate(cluster::Migration { vm: *vm, node, online: *online }, attempt)
             }
             HostOp::Snapshot { vm, name, description, digest } => {
                 self.snapshot(*vm, (name, description), Some(digest), attempt)

@@ -10,7 +10,7 @@ use super::guest_kind::GuestKind;
 use super::refusals::unlocked;
 use super::rehearse::{self, Attempt, Call};
 use super::settings::Settings;
-use super::storage::Volumes;
+use super::storage::{Used, Volumes};
 use super::tasks::Tasks;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
@@ -38,8 +38,8 @@ pub(super) struct Programs {
     pub(super) checked: Mutex<BTreeMap<String, Option<String>>>,
 }
 
-/// VMs by VMID, and the bytes their disks take on each storage.
-pub(super) type AllVms = (BTreeMap<VmId, VmObserved>, BTreeMap<String, u64>);
+/// VMs by VMID, and what their disks take.
+pub(super) type AllVms = (BTreeMap<VmId, VmObserved>, Used);
 
 impl Embedded {
     /// The node in `dir` with these settings.
@@ -53,10 +53,6 @@ impl Embedded {
         &self.settings
     }
 
-    pub(super) fn conf_path(&self, vm: VmId) -> PathBuf {
-        self.dir.join(format!("qemu-server/{vm}.conf"))
-    }
-
     pub(super) fn guest_dir(&self, vm: VmId) -> PathBuf {
         self.dir.join(format!("guests/{vm}"))
     }
@@ -68,8 +64,8 @@ impl Embedded {
     /// The configuration of a VM that must be there.
     pub(super) fn existing(&self, vm: VmId) -> Result<String, Fault> {
         self.conf_text(vm)?.ok_or_else(|| {
-            let what =
-                format!("Configuration file 'nodes/{}/qemu-server/{vm}.conf' does not exist", self.settings.name);
+            let node = self.room_of(vm).name;
+            let what = format!("Configuration file 'nodes/{node}/qemu-server/{vm}.conf' does not exist");
             Fault::harmless(FaultKind::Missing, what)
         })
     }

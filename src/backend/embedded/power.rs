@@ -35,19 +35,20 @@ impl Embedded {
             }
             let failed = |what: String| Err(Fault { effect, ..Fault::harmless(FaultKind::Failed, what) });
             let live = VmObserved::from_conf(vm, &new, false);
-            if u64::from(live.cpu_cores) * u64::from(live.cpu_sockets) > u64::from(self.settings.cpus) {
-                return failed(format!("MAX {} vcpus allowed per VM on this node", self.settings.cpus));
+            let node = self.room_of(vm);
+            if u64::from(live.cpu_cores) * u64::from(live.cpu_sockets) > u64::from(node.cpus) {
+                return failed(format!("MAX {} vcpus allowed per VM on this node", node.cpus));
             }
             if let Some(bound) = bounds(&|name| conf.get(name).map(ToOwned::to_owned)).into_iter().next() {
                 return failed(bound.words);
             }
             let cards = (0..32).filter_map(|n| conf.get(&format!("net{n}")).and_then(Net::parse));
             for bridge in cards.filter_map(|net| net.bridge) {
-                if !self.settings.bridges.contains_key(&bridge) {
+                if !node.bridges.contains_key(&bridge) {
                     return failed(format!("bridge '{bridge}' does not exist"));
                 }
             }
-            if live.memory_mb > self.settings.memory_mb {
+            if live.memory_mb > node.memory_mb {
                 return failed("start failed: QEMU exited with code 1".to_owned())
                     .map_err(|fault: Fault| fault.hint("the node has less memory than this VM asks for"));
             }
@@ -104,7 +105,7 @@ impl Embedded {
         let mut options = PropertyString::parse(drive);
         options.set("size", &print_size(new));
         let mut grown = || {
-            let storages = self.storages(true)?;
+            let storages = self.storages_of(vm, true)?;
             usable(&storages, &found.storage, new - old)?;
             self.grow_volume(vm, &found, new)?;
             attempt.halfway()?;

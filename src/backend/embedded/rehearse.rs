@@ -93,6 +93,7 @@ impl Call {
             HostOp::ImportDisk { vm, .. } => ("import-disk", vec![vm.get()]),
             HostOp::Configure { vm, .. } => ("configure", vec![vm.get()]),
             HostOp::MoveDisk { vm, .. } => ("move-disk", vec![vm.get()]),
+            HostOp::Migrate { vm, .. } => ("migrate", vec![vm.get()]),
             HostOp::Snapshot { vm, .. } => ("snapshot", vec![vm.get()]),
             HostOp::RemoveSnapshot { vm, .. } => ("remove-snapshot", vec![vm.get()]),
             HostOp::Rollback { vm, .. } => ("rollback", vec![vm.get()]),

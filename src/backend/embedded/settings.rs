@@ -37,6 +37,9 @@ pub struct Settings {
     pub bridges: BTreeMap<String, Option<String>>,
     /// Size of each storage of `storage.cfg` in GiB; a storage not named here has 100.
     pub storage_gb: BTreeMap<String, u64>,
+    /// The other nodes of its cluster, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nodes: BTreeMap<String, Member>,
     /// NFS exports of other servers, `SERVER:PATH` → where the node sees them. Exports of the storages and of the node
     /// itself are known without being named here.
     #[serde(default)]
@@ -89,6 +92,7 @@ impl Default for Settings {
             cpus: 32,
             bridges: BTreeMap::from([("vmbr0".to_owned(), Some("192.0.2.1".to_owned()))]),
             storage_gb: sizes.map(|(name, size)| (name.to_owned(), size)).into(),
+            nodes: BTreeMap::new(),
             exports: BTreeMap::new(),
             nfs_server: true,
             guests: GuestKind::Simulated,
@@ -147,6 +151,44 @@ impl Settings {
     /// Size of a storage in bytes.
     pub(super) fn storage_size(&self, storage: &str) -> u64 {
         self.storage_gb.get(storage).copied().unwrap_or(100).saturating_mul(GIB)
+    }
+}
+
+/// Another node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Memory of the node in MiB.
+    pub memory_mb: u64,
+    /// Logical CPUs.
+    pub cpus: u32,
+    /// Bridges, each with the node's own address on it, if it has one.
+    pub bridges: BTreeMap<String, Option<String>>,
+    /// Whether it is up.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub online: bool,
+}
+
+/// What any node of the cluster has.
+#[derive(Clone, Copy)]
+pub(super) struct Room<'s> {
+    pub(super) name: &'s str,
+    pub(super) memory_mb: u64,
+    pub(super) cpus: u32,
+    pub(super) bridges: &'s BTreeMap<String, Option<String>>,
+    pub(super) online: bool,
+}
+
+impl Settings {
+    /// Every node, the one that the target stands on first.
+    pub(super) fn rooms(&self) -> impl Iterator<Item = Room<'_>> {
+        let own =
+            Room { name: &self.name, memory_mb: self.memory_mb, cpus: self.cpus, bridges: &self.bridges, online: true };
+        let others = self.nodes.iter().map(|(name, member)| {
+            let Member { memory_mb, cpus, bridges, online } = member;
+            Room { name, memory_mb: *memory_mb, cpus: *cpus, bridges, online: *online }
+        });
+        std::iter::once(own).chain(others)
     }
 }
 

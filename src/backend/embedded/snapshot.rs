@@ -71,7 +71,7 @@ impl Embedded {
     }
 
     fn can_be_snapshotted(&self, vm: VmId, conf: &Conf<'_>) -> Result<(), Fault> {
-        let storages = self.storages(false)?;
+        let storages = self.storages_of(vm, false)?;
         let volumes = conf.entries().filter_map(|(key, value)| VmVolume::parse(key, value));
         for disk in volumes.filter(|disk| disk.belongs_to(vm) && !disk.device.starts_with("unused")) {
             let kind =

@@ -23,16 +23,24 @@ pub(super) fn fresh(settings: &Settings) -> String {
     )
 }
 
-/// Reads `storage.cfg`. Sizes come from the settings; `used` is what the VMs' disks take.
-pub(super) fn parse_cfg(text: &str, settings: &Settings, used: &BTreeMap<String, u64>) -> BTreeMap<String, Storage> {
+/// What disks take, in bytes: by the node that their VM is on, and the storage.
+pub(super) type Used = BTreeMap<(String, String), u64>;
+
+/// Reads `storage.cfg` as a node sees it. Sizes come from the settings; `used` is what the VMs' disks take.
+pub(super) fn parse_cfg(text: &str, node: &str, settings: &Settings, used: &Used) -> BTreeMap<String, Storage> {
     let storage = |(id, section): (String, Section)| {
         let total = settings.storage_size(&id);
+        let shared = section.is_shared();
+        let counts = |of: &str| shared || of == node;
+        let taken = used.iter().filter(|((of, storage), _)| *storage == id && counts(of)).map(|(_, bytes)| bytes);
+        let taken = taken.fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
         let sparse = section.get("sparse").is_some_and(|value| value != "0");
         let storage = Storage {
             images: section.get("content").is_some_and(takes_images),
             active: section.get("disable").is_none_or(|value| value == "0"),
             total,
-            free: total.saturating_sub(used.get(&id).copied().unwrap_or(0)),
+            free: total.saturating_sub(taken),
+            shared,
             thick: section.kind == "lvm" || (section.kind == "zfspool" && !sparse),
             nfs: section.source(),
             path: section.get("path").map(ToOwned::to_owned),
@@ -41,7 +49,7 @@ pub(super) fn parse_cfg(text: &str, settings: &Settings, used: &BTreeMap<String,
         };
         (id, storage)
     };
-    sections(text).into_iter().map(storage).collect()
+    sections(text).into_iter().filter(|(_, section)| section.is_on(node)).map(storage).collect()
 }
 
 /// Whether volumes of this kind of storage are files in a directory per VM, with the VMID in their volume id.
@@ -49,8 +57,8 @@ fn has_files(kind: &str) -> bool {
     matches!(kind, "dir" | "nfs" | "cifs" | "btrfs" | "cephfs" | "glusterfs")
 }
 
-/// Adds what the disks of a VM take to the use of their storages.
-pub(super) fn add_use(conf: &str, used: &mut BTreeMap<String, u64>) {
+/// Adds what the disks of a VM on a node take to the use of their storages.
+pub(super) fn add_use(conf: &str, node: &str, used: &mut Used) {
     for line in conf.lines().take_while(|line| !line.starts_with('[')) {
         let Some((key, drive)) = line.split_once(": ") else { continue };
         if !holds_volume(key) {
@@ -60,12 +68,8 @@ pub(super) fn add_use(conf: &str, used: &mut BTreeMap<String, u64>) {
             continue;
         };
         let size = size.split(',').next().and_then(parse_size).unwrap_or(0);
-        match used.get_mut(storage) {
-            Some(sum) => *sum = sum.saturating_add(size),
-            None => {
-                used.insert(storage.to_owned(), size);
-            }
-        }
+        let sum = used.entry((node.to_owned(), storage.to_owned())).or_default();
+        *sum = sum.saturating_add(size);
     }
 }
 

@@ -1,54 +1,62 @@
 //! Every VM of a node, and what they take of its storages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::{self, Reader};
 use super::fresh;
 use super::node::{AllVms, Embedded};
-use super::storage;
+use super::storage::{self, Used};
 use crate::hypervisor::{Fault, Hypervisor};
 use crate::model::VmId;
 use crate::observed::{Storage, VmObserved};
 
 impl Embedded {
-    /// The storages; with their use only where that matters, because it takes reading every VM.
+    /// The storages of the node that the target stands on; with their use only where that matters, because it takes
+    /// reading every VM.
     pub(super) fn storages(&self, with_use: bool) -> Result<BTreeMap<String, Storage>, Fault> {
-        let storages = self.storages_with(&BTreeMap::new())?;
+        self.storages_on(&self.settings.name, with_use)
+    }
+
+    /// The same, of the node that a VM is on.
+    pub(super) fn storages_of(&self, vm: VmId, with_use: bool) -> Result<BTreeMap<String, Storage>, Fault> {
+        self.storages_on(self.room_of(vm).name, with_use)
+    }
+
+    /// The same, of a node.
+    pub(super) fn storages_on(&self, node: &str, with_use: bool) -> Result<BTreeMap<String, Storage>, Fault> {
+        let storages = self.storages_with(node, &Used::new())?;
         if with_use && storages.values().any(|storage| storage.thick) {
-            return self.storages_with(&self.read_all()?.1);
+            return self.storages_with(node, &self.read_all()?.1);
         }
         Ok(storages)
     }
 
-    pub(super) fn storages_with(&self, used: &BTreeMap<String, u64>) -> Result<BTreeMap<String, Storage>, Fault> {
+    pub(super) fn storages_with(&self, node: &str, used: &Used) -> Result<BTreeMap<String, Storage>, Fault> {
         let text = if self.is_unmade() {
             storage::fresh(&self.settings)
         } else {
             files::read(&self.dir.join("storage.cfg"))?.unwrap_or_default()
         };
-        Ok(storage::parse_cfg(&text, &self.settings, used))
+        Ok(storage::parse_cfg(&text, node, &self.settings, used))
     }
 
-    /// Reads every VM.
+    /// Reads every VM. Whether one of a node that is not online runs, is not known: it counts as stopped.
     pub(super) fn read_all(&self) -> Result<AllVms, Fault> {
         if self.is_unmade() {
             return fresh::vms(&self.settings);
         }
-        let running = self.machines().running()?;
+        let running: BTreeSet<VmId> = self.machines().running()?.into_iter().collect();
         let mut vms = BTreeMap::new();
-        let mut used = BTreeMap::new();
-        let confs = self.dir.join("qemu-server");
+        let mut used = Used::new();
         let mut reader = Reader::default();
-        for name in files::names(&confs)? {
-            let Some(vm) = name.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
-            // One that went in this moment is gone.
-            let Some(text) = reader.read(&confs.join(&name))? else { continue };
-            storage::add_use(text, &mut used);
-            vms.insert(vm, VmObserved::from_conf(vm, text, false).on(&self.settings.name));
-        }
-        for vm in running {
-            if let Some(vm) = vms.get_mut(&vm) {
-                vm.running = true;
+        for (node, confs) in self.confs_of_nodes() {
+            for name in files::names(&confs)? {
+                let Some(vm) = name.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
+                // One that was removed in this moment is gone.
+                let Some(text) = reader.read(&confs.join(&name))? else { continue };
+                storage::add_use(text, node.name, &mut used);
+                let runs = node.online && running.contains(&vm);
+                vms.insert(vm, VmObserved::from_conf(vm, text, runs).on(node.name));
             }
         }
         Ok((vms, used))

@@ -80,12 +80,16 @@ impl Vms<'_> {
 pub(in crate::backend) fn calls(op: &HostOp, node: &str) -> Vec<Call> {
     let vms = Vms(node);
     let call = match op {
-        HostOp::Clone { source, target, name, description, storage } => {
+        HostOp::Clone { source, target, name, description, storage, node: to } => {
             let call = vms.post(*source, "clone").with("newid", target.to_string()).with("name", name);
             // Said in both cases: from a template the default is a linked clone, from a VM a full one.
             let call = call.with("description", description).with("full", if storage.is_some() { "1" } else { "0" });
-            match storage {
+            let call = match storage {
                 Some(storage) => call.with("storage", storage),
+                None => call,
+            };
+            match to {
+                Some(node) => call.with("target", node),
                 None => call,
             }
         }
@@ -104,6 +108,11 @@ pub(in crate::backend) fn calls(op: &HostOp, node: &str) -> Vec<Call> {
         HostOp::MoveDisk { vm, disk, storage, delete_source, digest } => {
             let call = vms.post(*vm, "move_disk").with("disk", disk).with("storage", storage);
             call.flag("delete", *delete_source).with("digest", &digest.0)
+        }
+        HostOp::Migrate { vm, node: to, online, .. } => {
+            // Offline, local disks move without being named (recorded).
+            let call = vms.post(*vm, "migrate").with("target", to);
+            call.flag("online", *online).flag("with-local-disks", *online)
         }
         HostOp::Snapshot { vm, name, description, .. } => {
             vms.post(*vm, "snapshot").with("snapname", name).with("description", description)
@@ -208,6 +217,7 @@ mod tests {
             name: "web".to_owned(),
             description: "-x".to_owned(),
             storage: storage.map(ToOwned::to_owned),
+            node: None,
         };
         check(
             &clone(Some("local-zfs")),

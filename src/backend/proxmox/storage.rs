@@ -9,6 +9,9 @@ use crate::observed::{NfsSource, Storage};
 /// Kinds of storages that Proxmox mounts itself, below `/mnt/pve` unless it is told otherwise.
 const MOUNTED: [&str; 4] = ["nfs", "cifs", "cephfs", "glusterfs"];
 
+/// Kinds of storages that are shared whatever their section says.
+const SHARED: [&str; 9] = ["cephfs", "cifs", "esxi", "glusterfs", "iscsi", "iscsidirect", "nfs", "pbs", "rbd"];
+
 /// A storage as the API lists it for a node.
 #[derive(Debug, Deserialize)]
 pub(in crate::backend) struct Entry {
@@ -25,6 +28,8 @@ pub(in crate::backend) struct Entry {
     total: u64,
     #[serde(default)]
     avail: u64,
+    #[serde(default)]
+    shared: u8,
 }
 
 /// What is configured of a storage.
@@ -46,6 +51,16 @@ impl Section {
     pub(in crate::backend) fn source(&self) -> Option<NfsSource> {
         let (server, export) = self.get("server").zip(self.get("export"))?;
         Some(NfsSource { server: server.to_owned(), export: export.to_owned() })
+    }
+
+    /// Whether every node sees the same there: by its kind, or because its section says so.
+    pub(in crate::backend) fn is_shared(&self) -> bool {
+        SHARED.contains(&self.kind.as_str()) || self.get("shared").is_some_and(|value| value != "0")
+    }
+
+    /// Whether a node has it: all have, unless `nodes` lists some.
+    pub(in crate::backend) fn is_on(&self, node: &str) -> bool {
+        self.get("nodes").is_none_or(|nodes| nodes.split(',').any(|own| own.trim() == node))
     }
 
     /// The directories of what it holds that its `content-dirs` names.
@@ -93,6 +108,7 @@ pub(in crate::backend) fn storages(
             active: entry.active == 1 && entry.enabled == 1,
             total: entry.total,
             free: entry.avail,
+            shared: entry.shared == 1,
             // Disks on plain LVM take their whole size at once; everywhere else they grow.
             thick: entry.kind == "lvm",
             path: section.get("path").map(ToOwned::to_owned).or_else(mounted),

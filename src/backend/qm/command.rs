@@ -45,6 +45,7 @@ pub(super) fn command(call: &Call) -> Vec<String> {
             (Method::Put | Method::Post, ["config"]) => (vec!["set", vm], &[]),
             (Method::Put, ["resize"]) => (vec!["disk", "resize", vm], &["disk", "size"]),
             (Method::Post, ["move_disk"]) => (vec!["disk", "move", vm], &["disk", "storage"]),
+            (Method::Post, ["migrate"]) => (vec!["migrate", vm], &["target"]),
             (Method::Put, ["cloudinit"]) => (vec!["cloudinit", "update", vm], &[]),
             (Method::Post, ["snapshot"]) => (vec!["snapshot", vm], &["snapname"]),
             (Method::Delete, ["snapshot", name]) => (vec!["delsnapshot", vm, name], &[]),
@@ -132,6 +133,7 @@ mod tests {
             name: "web".to_owned(),
             description: "-x".to_owned(),
             storage: storage.map(ToOwned::to_owned),
+            node: None,
         };
         check(
             &clone(Some("local-zfs")),

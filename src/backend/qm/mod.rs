@@ -248,6 +248,7 @@ impl Hypervisor for Qm {
                 HostOp::RemoveSnapshot { vm, .. } => self.detached(&format!("delsnapshot-{vm}"), &command)?,
                 HostOp::Rollback { vm, .. } => self.detached(&format!("rollback-{vm}"), &command)?,
                 HostOp::Template { vm, .. } => self.detached(&format!("template-{vm}"), &command)?,
+                HostOp::Migrate { vm, .. } => self.detached(&format!("migrate-{vm}"), &command)?,
                 HostOp::MoveDisk { vm, .. } => self.detached(&format!("move-{vm}"), &command)?,
                 HostOp::ImportDisk { vm, .. } => self.detached(&format!("import-{vm}"), &command)?,
                 _ => match command::keys(op) {

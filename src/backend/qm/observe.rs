@@ -94,6 +94,7 @@ pub(super) fn read(
         nodes: BTreeMap::from([(here.clone(), node)]),
         here,
         vms,
+        homes: BTreeMap::new(),
         taken,
         ha: text(files, "ha").lines().filter_map(cluster::managed).collect(),
         addresses: BTreeMap::new(),

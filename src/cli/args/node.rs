@@ -53,6 +53,20 @@ pub(in super::super) enum Node {
         #[arg(long, value_name = "FILE", conflicts_with = "size")]
         image: Option<PathBuf>,
     },
+    /// Add a node to the cluster, to rehearse with several.
+    #[command(after_help = "Examples:
+  phoenix node add pve2
+  phoenix node add pve3 --memory 131072 --cpus 64")]
+    Add {
+        /// Name of the node.
+        name: String,
+        /// Its memory in MiB; without it, as much as the first node has.
+        #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(16..=1_073_741_824))]
+        memory: Option<u64>,
+        /// Its logical CPUs; without it, as many as the first node has.
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+        cpus: Option<u32>,
+    },
     /// Remove the node with everything in it; its QEMU guests are stopped.
     #[command(after_help = "Examples:\n  phoenix node reset --auto-approve")]
     Reset {

@@ -3,7 +3,7 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use crate::config::lexis;
-use crate::config::limits::MAX_PROFILES;
+use crate::config::limits::{MAX_NODES, MAX_PROFILES};
 use crate::model::{CloudInitErrors, NetworkModel, OsType, Ready};
 
 /// Makes the schema of the words for operating systems.
@@ -52,6 +52,17 @@ pub(super) fn profile_names(_: &mut SchemaGenerator) -> Schema {
         "pattern": lexis::PROFILE,
         "items": { "type": "string", "pattern": lexis::PROFILE, "examples": ["worker"] },
         "maxItems": MAX_PROFILES,
+    })
+}
+
+/// Makes the schema of a node, or of a list of them.
+pub(super) fn nodes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["string", "array"],
+        "pattern": lexis::NODE,
+        "items": { "type": "string", "pattern": lexis::NODE, "examples": ["pve1"] },
+        "minItems": 1,
+        "maxItems": MAX_NODES,
     })
 }
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DocumentAction, DocumentProblem, DocumentVm, Moved, PlanDocument};
-use crate::model::Outcome;
+use crate::model::{Key, Outcome, VmId};
+use crate::plan::Agreed;
 
 /// An action and what it waits for, by their ids.
 type Order<'d> = BTreeMap<&'d str, &'d [String]>;
@@ -29,6 +30,16 @@ impl PlanDocument {
         let whole = (&self.project, self.summary.declared);
         (whole != (&now.project, now.summary.declared))
             .then(|| "the plan and the config disagree about the project or the number of its VMs".to_owned())
+    }
+
+    /// The nodes on which it places VMs, each with what it says of that.
+    #[must_use]
+    pub fn nodes(&self) -> Agreed {
+        let node = |vm: &DocumentVm| {
+            let change = vm.changes.iter().find(|change| change.key == Key::Node.name())?;
+            Some((VmId::try_from(vm.vm).ok()?, (change.new.clone(), change.note.clone())))
+        };
+        self.vms.iter().filter_map(node).collect()
     }
 
     /// The VMs of which something else would be done than this plan says and shows, seen against a plan that is made

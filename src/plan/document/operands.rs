@@ -11,6 +11,7 @@ use crate::plan::{Leftover, Mount, Step};
 /// What an action takes beyond its VM and its subject. A value that the action does not take is absent; what an action
 /// writes into the configuration, `changes` of its VM say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct DocumentOperands {
     /// VMID of the template that is cloned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,6 +28,12 @@ pub struct DocumentOperands {
     /// Storage that a disk is copied to; absent of a clone: a linked one, on its template's storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<String>,
+    /// Node that a VM moves to, or is made for straight away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The VM moves while it runs.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub online: bool,
     /// The source of a disk that moves is erased.
     #[serde(default, skip_serializing_if = "super::is_false")]
     pub delete_source: bool,
@@ -84,7 +91,12 @@ impl DocumentOperands {
                 Self { leftover: Some(leftover.to_owned()), ..none }
             }
             Step::FetchImage(image) => Self::of_image(image),
-            Step::Clone(step) => Self { template: Some(VmId::get(step.source)), storage: step.storage.clone(), ..none },
+            Step::Clone(step) => Self {
+                template: Some(VmId::get(step.source)),
+                storage: step.storage.clone(),
+                node: step.node.clone(),
+                ..none
+            },
             Step::CreateFromImage(step) => {
                 Self { storage: Some(step.desired.boot_disk_storage.clone()), ..Self::of_image(&step.image) }
             }
@@ -92,6 +104,7 @@ impl DocumentOperands {
                 let names = step.values.as_ref()?.names().map(str::to_owned);
                 Self { values: Some(names.collect()), ..none }
             }
+            Step::Migrate(step) => Self { node: Some(step.node.clone()), online: step.online, ..none },
             Step::MoveDisk(step) => {
                 Self { storage: Some(step.storage.clone()), delete_source: step.delete_source, ..none }
             }

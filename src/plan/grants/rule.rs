@@ -83,6 +83,7 @@ mod tests {
             active: true,
             total: 0,
             free: 0,
+            shared: false,
             thick: false,
             nfs: nfs.map(|(server, export)| NfsSource { server: server.to_owned(), export: export.to_owned() }),
             path: path.map(ToOwned::to_owned),

@@ -9,8 +9,11 @@ use super::guest;
 use super::origin::{Making, Origin, Source};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Disruption, Outcome, Record};
+use crate::plan::migrate;
 use crate::plan::staging::Staging;
-use crate::plan::{CloneStep, ImageStep, Mount, Scene, Step, VmPlan, cloud_init, diff, earlier, preflight, template};
+use crate::plan::{
+    CloneStep, ImageStep, MigrateStep, Mount, Scene, Step, VmPlan, cloud_init, diff, earlier, preflight, template,
+};
 
 impl Draft {
     pub(super) fn create(
@@ -22,6 +25,11 @@ impl Draft {
     ) -> (VmPlan, Vec<Diagnostic>) {
         let origin = Origin::of(vm, &making, scene);
         self.changes = diff::new_values(vm, origin.drives, origin.mode);
+        let source = match making.source {
+            Source::Template(template) => Some(template),
+            Source::Image(_) => None,
+        };
+        self.changes.extend(migrate::placed(vm, source, &making.way, scene));
         self.changes.extend(origin.drives.into_iter().flat_map(|template| diff::drive(vm, template, scene)));
         self.finds(origin.drives.and_then(|source| cloud_init::without_drive(vm, source)));
         self.finds(origin.drives.and_then(|source| template::drive(vm, source)));
@@ -42,7 +50,12 @@ impl Draft {
             self.does(step, Outcome::Create, "it must be there, and be what the file says");
         }
         self.basis = making.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
+        let moves = making.way.moves();
         self.does(case.makes(making), Outcome::Create, "no VM has this VMID");
+        if let Some(node) = moves {
+            let step = Step::Migrate(Box::new(MigrateStep { node, online: false }));
+            self.does(step, Outcome::Create, "it is made on another node");
+        }
         let other_model = origin.card.is_some_and(|model| model != vm.network_model.as_str());
         let asks_for_card = other_model && vm.started && vm.asks_agent() && !vm.is_template;
         let steps = Steps {
@@ -71,9 +84,13 @@ impl Case<'_> {
     fn makes(&self, making: Making) -> Step {
         let (desired, record) = (Arc::clone(self.desired), Arc::clone(self.last));
         match making.source {
-            Source::Template(source) => {
-                Step::Clone(Box::new(CloneStep { source, storage: making.storage, desired, record }))
-            }
+            Source::Template(source) => Step::Clone(Box::new(CloneStep {
+                source,
+                storage: making.storage,
+                node: making.way.straight(),
+                desired,
+                record,
+            })),
             Source::Image(image) => Step::CreateFromImage(Box::new(ImageStep { image, desired, record })),
         }
     }

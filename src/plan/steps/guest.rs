@@ -42,6 +42,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::Stop
         | ActionKind::Configure
         | ActionKind::MoveDisk
+        | ActionKind::Migrate
         | ActionKind::ResizeDisk
         | ActionKind::UpdateCloudInit
         | ActionKind::Restart

@@ -3,6 +3,7 @@
 use crate::model::{ActionKind, CloudImage, DesiredVm, VmId};
 use crate::observed::VmObserved;
 use crate::plan::Scene;
+use crate::plan::migrate::Way;
 use crate::plan::{Leftover, diff, template};
 
 /// How a VM is made.
@@ -11,6 +12,8 @@ pub(super) struct Making {
     pub(super) source: Source,
     /// Storage of the disk: of a full clone, or of the image's copy; `None`: a linked one, on its template's storage.
     pub(super) storage: Option<String>,
+    /// How it gets to its node.
+    pub(super) way: Way,
     /// What must be removed first.
     pub(super) leftover: Option<Leftover>,
 }

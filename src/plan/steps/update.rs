@@ -11,7 +11,9 @@ use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, RecordState};
 use crate::observed::VmObserved;
 use crate::plan::staging::{self, Staging};
-use crate::plan::{Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, lock, preflight};
+use crate::plan::{
+    Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, lock, migrate, preflight,
+};
 
 /// A VM of ours that is there.
 pub(super) struct Existing<'a> {
@@ -43,6 +45,7 @@ impl Draft {
         let staging = Staging::of(vm, mounts, scene.desired);
         let record = &staging::brought_up(record, vm, mounts, scene.desired, &staging);
         self.changes = drift::changes(vm, live, record, scene);
+        self.changes.extend(migrate::change(vm, live, scene));
         self.finds(drift::drifted(vm.vm_id, &self.changes));
         if !self.off {
             self.waiting = diff::waiting(live, Some(vm));
@@ -105,6 +108,7 @@ impl Draft {
             let first = Action::does(Step::Stop, Outcome::Update, "the VM is not to run");
             self.push(first.costing(Disruption::Stop));
         }
+        self.migrates(vm, live, scene);
         self.finds(guest::left_open(&facts));
         self.finds(facts.guest().silent(vm.vm_id));
         self.finds(facts.guest().offline(live));
@@ -141,6 +145,16 @@ impl Draft {
         self.awaits(earlier);
         self.completing = completing;
         self.into_plan(Some(desired))
+    }
+
+    /// Adds the move to another node, of a VM that may not stay on its own.
+    fn migrates(&mut self, vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) {
+        if let Some(step) = migrate::step(vm, live, scene) {
+            let cost = if step.online { Disruption::Live } else { Disruption::None };
+            let action =
+                Action::does(Step::Migrate(Box::new(step)), Outcome::Update, "the file lets it be on other nodes");
+            self.push(action.costing(cost));
+        }
     }
 
     /// Whether an action starts or stops the VM.

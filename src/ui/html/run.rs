@@ -109,6 +109,7 @@ fn chips(results: &Results) -> String {
     [
         ("failed", "✗", results.failed, "failed"),
         ("failed", "!", results.stale, "changed since the plan"),
+        ("failed", "!", results.blocked, "left alone: node not online"),
         ("skipped", "-", results.skipped, "skipped"),
         ("skipped", "-", results.interrupted, "not finished"),
         ("destroy", "-", results.destroyed, "destroyed"),

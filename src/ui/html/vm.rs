@@ -60,7 +60,7 @@ pub(super) fn line(vm: &DocumentVm) -> String {
 /// A VM with everything that would be done to it. A disruptive one is not folded: whoever approves must see it at once.
 pub(super) fn block(vm: &DocumentVm) -> String {
     let (sign, words) = match verdict(vm) {
-        "blocked" => ("✗", "blocked, see the errors"),
+        "blocked" => ("✗", "blocked, see the problems"),
         "waits" => ("!", "waits for a restart"),
         _ => (glyph(vm.outcome), vm.outcome_words()),
     };

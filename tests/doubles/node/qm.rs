@@ -77,6 +77,7 @@ fn clone(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
         name: words.option("name").map_or_else(|| format!("Copy-of-VM-{name}"), ToOwned::to_owned),
         description: words.option("description").unwrap_or_default().to_owned(),
         storage: full.then(|| words.option("storage").unwrap_or(own).to_owned()),
+        node: words.option("target").map(ToOwned::to_owned),
     };
     node.perform(&op).map_err(refused)?;
     clone_log(node, source, target, full).map(Answer::said).map_err(refused)

@@ -1,0 +1,166 @@
+//! The other nodes of an embedded cluster, and moving VMs between nodes.
+//!
+//! A fresh node stands alone. `phoenix node add` gives it others, in `node.json`; the configurations of their VMs lie in
+//! `nodes/NAME/qemu-server`, as on Proxmox. A volume lies in one place, whichever node its VM is on: that a storage is a
+//! node's own shows in the room that is left there, and in what can be cloned to other nodes.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::files::{self, unwritten};
+use super::node::Embedded;
+use super::refusals::unlocked;
+use super::rehearse::Attempt;
+use super::settings::{Member, Room};
+use crate::hypervisor::{Fault, FaultKind};
+use crate::model::VmId;
+use crate::observed::{Conf, holds_volume};
+
+/// What to move where.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Migration<'a> {
+    pub(super) vm: VmId,
+    pub(super) node: &'a str,
+    /// While it runs.
+    pub(super) online: bool,
+}
+
+fn refused(what: impl Into<String>) -> Fault {
+    Fault::harmless(FaultKind::Refused, what)
+}
+
+impl Embedded {
+    /// Directory of the configurations of a node's VMs.
+    fn confs(&self, node: &str) -> PathBuf {
+        if node == self.settings.name {
+            return self.dir.join("qemu-server");
+        }
+        self.dir.join("nodes").join(node).join("qemu-server")
+    }
+
+    /// The nodes, each with the directory of its VMs' configurations.
+    pub(super) fn confs_of_nodes(&self) -> impl Iterator<Item = (Room<'_>, PathBuf)> {
+        self.settings.rooms().map(|room| (room, self.confs(room.name)))
+    }
+
+    /// The configurations of all VMs, on whichever node.
+    pub(super) fn all_confs(&self) -> Result<Vec<(VmId, String)>, Fault> {
+        let mut found = Vec::new();
+        for (_, confs) in self.confs_of_nodes() {
+            for name in files::names(&confs)? {
+                let Some(vm) = name.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
+                found.extend(files::read(&confs.join(&name))?.map(|text| (vm, text)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The node that a VM is on; of one that is not there, the one that the target stands on.
+    pub(super) fn room_of(&self, vm: VmId) -> Room<'_> {
+        let mut rooms = self.settings.rooms();
+        let own = rooms.next().unwrap_or_else(|| unreachable!("there is the node itself"));
+        let has = |room: &Room<'_>| self.confs(room.name).join(format!("{vm}.conf")).exists();
+        if self.settings.nodes.is_empty() || has(&own) { own } else { rooms.find(has).unwrap_or(own) }
+    }
+
+    /// The configuration of a VM, on whichever node it is; where it would be made, if there is none.
+    pub(super) fn conf_path(&self, vm: VmId) -> PathBuf {
+        self.confs(self.room_of(vm).name).join(format!("{vm}.conf"))
+    }
+
+    /// A node that is up.
+    pub(super) fn online(&self, node: &str) -> Result<Room<'_>, Fault> {
+        let Some(room) = self.settings.rooms().find(|room| room.name == node) else {
+            return Err(Fault::harmless(FaultKind::Missing, format!("no such cluster node '{node}'")));
+        };
+        if room.online { Ok(room) } else { Err(refused(format!("node '{node}' is not online"))) }
+    }
+
+    /// Writes the first configuration of a VM on a node.
+    pub(super) fn write_conf_on(&self, node: &str, vm: VmId, text: &str) -> Result<(), Fault> {
+        files::make_dir(&self.confs(node))?;
+        files::replace(&self.confs(node).join(format!("{vm}.conf")), &self.dir.join(format!("tmp/{vm}.conf")), text)
+    }
+
+    /// Gives the configuration of a VM to another node, at once.
+    pub(super) fn hand_over(&self, vm: VmId, node: &str) -> Result<(), Fault> {
+        files::make_dir(&self.confs(node))?;
+        let (from, to) = (self.conf_path(vm), self.confs(node).join(format!("{vm}.conf")));
+        fs::rename(&from, &to).map_err(unwritten(&to))
+    }
+
+    /// The volumes of a VM on storages that other nodes do not see; that of its cloud-init drive is made anew there.
+    pub(super) fn local_volumes(&self, conf: &Conf<'_>) -> Result<Vec<(String, String)>, Fault> {
+        let storages = self.storages(false)?;
+        let is_local = |drive: &str| {
+            let storage = drive.split_once(':').map_or("", |(storage, _)| storage);
+            storages.get(storage).is_some_and(|storage| !storage.shared)
+        };
+        let drives = conf.entries().filter(|(key, drive)| holds_volume(key) && is_local(drive));
+        Ok(drives.map(|(key, drive)| (key.to_owned(), drive.to_owned())).collect())
+    }
+
+    /// Moves a VM to another node, as `qm migrate` does.
+    pub(super) fn migrate(&self, what: Migration<'_>, attempt: Attempt) -> Result<(), Fault> {
+        let Migration { vm, node, online } = what;
+        let _lock = self.lock_vm(vm, attempt.deadline)?;
+        let text = self.existing(vm)?;
+        let conf = Conf::parse(&text);
+        unlocked(&conf)?;
+        let room = self.online(node)?;
+        if self.room_of(vm).name == node {
+            return Err(refused("target is local node."));
+        }
+        if self.runs(vm)? && !online {
+            return Err(refused("can't migrate running VM without --online"));
+        }
+        let task = self.tasks.begin("qmigrate", vm, "")?;
+        let moved = || {
+            self.can_move(&conf, room)?;
+            attempt.halfway()?;
+            self.hand_over(vm, node)
+        };
+        let result = moved();
+        task.end(result)
+    }
+
+    /// Refuses what the task of a migration refuses (recorded).
+    fn can_move(&self, conf: &Conf<'_>, to: Room<'_>) -> Result<(), Fault> {
+        let aborted = |what: String| Err(Fault::harmless(FaultKind::Failed, format!("migration aborted: {what}")));
+        let device = |key: &str| ["hostpci", "usb", "parallel"].iter().any(|kind| key.starts_with(kind));
+        let local = conf.entries().find(|(key, value)| device(key) && !value.contains("mapping=") && *value != "spice");
+        if let Some((key, _)) = local {
+            return aborted(format!("VM uses local devices: {key}"));
+        }
+        let storages = self.storages_on(to.name, true)?;
+        for (key, drive) in self.local_volumes(conf)? {
+            let volume = drive.split(',').next().unwrap_or_default();
+            if drive.contains("media=cdrom") && !volume.contains("cloudinit") {
+                return aborted(format!("can't migrate '{volume}': local cdrom image"));
+            }
+            let storage = volume.split_once(':').map_or("", |(storage, _)| storage);
+            match storages.get(storage) {
+                Some(storage) if storage.active && storage.images => {}
+                _ => return aborted(format!("storage '{storage}' is not available on node '{}' ({key})", to.name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a node to the cluster.
+    pub fn add_node(&self, name: &str, member: &Member) -> Result<(), Fault> {
+        let is_name = name.len() <= 63
+            && !name.starts_with('-')
+            && !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        if !is_name {
+            return Err(refused(format!("`{name}` is no name of a node: letters, digits and dashes, 63 at most")));
+        }
+        let mut settings = self.settings.clone();
+        if settings.rooms().any(|room| room.name == name) {
+            return Err(refused(format!("node '{name}' exists already")));
+        }
+        settings.nodes.insert(name.to_owned(), member.clone());
+        self.save_settings(&settings)
+    }
+}

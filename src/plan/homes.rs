@@ -1,0 +1,225 @@
+//! Placement: on which node each new VM is made, and to which one a VM moves that may not stay where it is.
+//!
+//! A VM is placed once and stays while its node is allowed: load is never a reason to move. What counts is what was
+//! configured, not what is measured, so the same file and the same cluster give the same answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Desired, DesiredVm, GIB, Nodes, VmId};
+use crate::observed::{Home, Net, Node, Observed};
+
+/// What a node has promised, with the VMs that this plan places there.
+#[derive(Default)]
+struct Load<'a> {
+    /// Memory of its VMs in MiB, whether or not they run.
+    memory_mb: u64,
+    /// Bytes that new disks take, by storage.
+    disks: BTreeMap<&'a str, u64>,
+    /// How many VMs of the project it has.
+    project: usize,
+    /// How many VMs it has of each tag of `never_same_node`.
+    tagged: BTreeMap<&'a str, usize>,
+}
+
+/// A node that a VM can be on, and how good it is.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank<'a> {
+    /// VMs there that share a tag of `never_same_node` with this one.
+    together: usize,
+    /// VMs of the project.
+    project: usize,
+    /// Memory in MiB that is promised, less what there is: the smallest has most to give.
+    memory_left: std::cmp::Reverse<u64>,
+    /// Its place in the list.
+    place: usize,
+    name: &'a str,
+}
+
+/// The nodes that were agreed upon for VMs, each with what the plan said of it.
+pub type Agreed = BTreeMap<VmId, (String, String)>;
+
+/// Where the declared VMs are to be that are not there, or are on a node that they may not be on. Those whose file says
+/// nothing of a node are left out.
+///
+/// `agreed` are nodes that were agreed upon before: each is kept as long as the VM can be there.
+#[must_use]
+pub fn homes(desired: &Desired, observed: &Observed, agreed: &Agreed) -> BTreeMap<VmId, Home> {
+    let mut homes = BTreeMap::new();
+    if desired.vms.iter().all(|vm| vm.node.is_none()) {
+        return homes;
+    }
+    let mut loads = loads(desired, observed);
+    for vm in &desired.vms {
+        let Some(nodes) = &vm.node else { continue };
+        let live = observed.vms.get(&vm.vm_id);
+        if live.is_some_and(|live| nodes.has(&live.node)) || observed.taken.contains_key(&vm.vm_id) {
+            continue;
+        }
+        let home = home(vm, nodes, &Scope { desired, observed, loads: &loads }, agreed.get(&vm.vm_id));
+        if let Some(node) = home.node()
+            && let Some((name, _)) = observed.nodes.get_key_value(node)
+        {
+            loads.entry(name.as_str()).or_default().takes(vm, desired);
+        }
+        homes.insert(vm.vm_id, home);
+    }
+    homes
+}
+
+/// What the nodes have promised already. A new VM whose file names no node is promised by the target's own.
+fn loads<'a>(desired: &'a Desired, observed: &'a Observed) -> BTreeMap<&'a str, Load<'a>> {
+    let mut loads: BTreeMap<&str, Load<'_>> = BTreeMap::new();
+    for live in observed.vms.values().filter(|live| !live.template) {
+        let load = loads.entry(&live.node).or_default();
+        let declared = desired.vm(live.id);
+        let memory = declared.map_or(live.memory_mb, |vm| u64::from(vm.memory_mb).max(live.memory_mb));
+        load.memory_mb = load.memory_mb.saturating_add(memory);
+        let ours = live.record.valid().is_some_and(|record| record.project == desired.settings.project);
+        load.project += usize::from(ours);
+        for tag in desired
+            .settings
+            .never_same_node
+            .iter()
+            .filter(|tag| live.tags.contains(tag) || declared.is_some_and(|vm| vm.tags.contains(tag)))
+        {
+            *load.tagged.entry(tag).or_default() += 1;
+        }
+    }
+    for vm in desired.vms.iter().filter(|vm| vm.node.is_none() && !observed.vms.contains_key(&vm.vm_id)) {
+        loads.entry(&observed.here).or_default().takes(vm, desired);
+    }
+    loads
+}
+
+impl<'a> Load<'a> {
+    /// Promises a new VM what the file says.
+    fn takes(&mut self, vm: &'a DesiredVm, desired: &'a Desired) {
+        if !vm.is_template {
+            self.memory_mb = self.memory_mb.saturating_add(u64::from(vm.memory_mb));
+        }
+        *self.disks.entry(&vm.boot_disk_storage).or_default() += u64::from(vm.boot_disk_size_gb) * GIB;
+        self.project += 1;
+        for tag in desired.settings.never_same_node.iter().filter(|tag| vm.tags.contains(tag)) {
+            *self.tagged.entry(tag).or_default() += 1;
+        }
+    }
+}
+
+/// What a VM is placed among.
+struct Scope<'s> {
+    desired: &'s Desired,
+    observed: &'s Observed,
+    loads: &'s BTreeMap<&'s str, Load<'s>>,
+}
+
+/// Finds the node for one VM.
+fn home(vm: &DesiredVm, nodes: &Nodes, scope: &Scope<'_>, agreed: Option<&(String, String)>) -> Home {
+    let candidates: Vec<&str> = match nodes {
+        Nodes::Any => scope.observed.nodes.keys().map(String::as_str).collect(),
+        Nodes::Of(names) => names.iter().map(String::as_str).collect(),
+    };
+    let (mut possible, mut refused) = (Vec::new(), Vec::new());
+    for (place, name) in candidates.iter().enumerate() {
+        match scope.refuses(vm, name) {
+            Some(why) => refused.push(((*name).to_owned(), why)),
+            // Every node is as good as every other: only their names tell them apart.
+            None => possible.push(scope.rank(vm, name, if *nodes == Nodes::Any { 0 } else { place })),
+        }
+    }
+    if let Some((node, why)) = agreed.filter(|(node, _)| possible.iter().any(|rank| rank.name == *node)) {
+        return Home::At { node: node.clone(), why: why.clone(), agreed: true };
+    }
+    match possible.iter().min() {
+        Some(best) => Home::At { node: best.name.to_owned(), why: scope.why(vm, best, &candidates), agreed: false },
+        None => Home::Nowhere(refused),
+    }
+}
+
+impl Scope<'_> {
+    /// Why a VM cannot be on a node, if that is so.
+    fn refuses(&self, vm: &DesiredVm, name: &str) -> Option<String> {
+        let Some(node) = self.observed.nodes.get(name) else {
+            return Some("not one of the target's nodes".to_owned());
+        };
+        if !node.online {
+            return Some("not online".to_owned());
+        }
+        Self::lacks(vm, node).or_else(|| self.is_full(vm, node))
+    }
+
+    /// What a node lacks that the VM needs.
+    fn lacks(vm: &DesiredVm, node: &Node) -> Option<String> {
+        let further = vm.networks.values().filter_map(|card| Net::parse(&card.value)?.bridge);
+        let bridges: BTreeSet<String> = further.chain([vm.network_bridge.clone()]).collect();
+        if let Some(bridge) = bridges.into_iter().find(|bridge| !node.bridges.contains_key(bridge)) {
+            return Some(format!("it has no bridge `{bridge}`"));
+        }
+        let storages = vm.disks.values().map(|disk| disk.storage.as_str()).chain([vm.boot_disk_storage.as_str()]);
+        let lacking = |id: &&str| !node.storages.get(*id).is_some_and(|storage| storage.images && storage.active);
+        if let Some(storage) = storages.into_iter().find(lacking) {
+            return Some(format!("it has no storage `{storage}` for disks"));
+        }
+        let cpus = u64::from(vm.cpu_sockets) * u64::from(vm.cpu_cores);
+        (node.cpus != 0 && cpus > u64::from(node.cpus)).then(|| format!("a VM there has at most {} CPUs", node.cpus))
+    }
+
+    /// What a node has too little of.
+    fn is_full(&self, vm: &DesiredVm, node: &Node) -> Option<String> {
+        let empty = Load::default();
+        let load = self.loads.get(node.name.as_str()).unwrap_or(&empty);
+        if let Some(storage) = node.storages.get(&vm.boot_disk_storage).filter(|storage| storage.total != 0) {
+            let taken = load.disks.get(vm.boot_disk_storage.as_str()).copied().unwrap_or(0);
+            let needed = taken.saturating_add(u64::from(vm.boot_disk_size_gb) * GIB);
+            if storage.thick && needed > storage.free {
+                let (id, free) = (&vm.boot_disk_storage, storage.free.saturating_sub(taken) / GIB);
+                return Some(format!("storage `{id}` has {free} GiB left there"));
+            }
+        }
+        let all = promised_at_most(node, self.desired);
+        let needed = load.memory_mb.saturating_add(u64::from(vm.memory_mb));
+        (node.memory_mb != 0 && !vm.is_template && needed > all).then(|| {
+            let promised = load.memory_mb;
+            format!("{promised} of {all} MiB of memory are promised, {} more are needed", vm.memory_mb)
+        })
+    }
+
+    fn rank<'n>(&self, vm: &DesiredVm, name: &'n str, place: usize) -> Rank<'n> {
+        let empty = Load::default();
+        let load = self.loads.get(name).unwrap_or(&empty);
+        let all = self.observed.nodes.get(name).map_or(0, |node| promised_at_most(node, self.desired));
+        let shared = load.tagged.iter().filter(|(tag, _)| vm.tags.iter().any(|own| own == *tag));
+        Rank {
+            together: shared.map(|(_, count)| count).sum(),
+            project: load.project,
+            memory_left: std::cmp::Reverse(all.saturating_sub(load.memory_mb)),
+            place,
+            name,
+        }
+    }
+
+    /// Why this node and no other, in a few words.
+    fn why(&self, vm: &DesiredVm, best: &Rank<'_>, candidates: &[&str]) -> String {
+        if let [_] = candidates {
+            return String::new();
+        }
+        let node = self.observed.nodes.get(best.name);
+        let all = node.map_or(0, |node| promised_at_most(node, self.desired));
+        let apart = self.desired.settings.never_same_node.iter().filter(|tag| vm.tags.contains(tag));
+        let apart: Vec<String> = apart.map(|tag| format!("`{tag}`")).collect();
+        let mut words = vec![format!("of {}", candidates.join(", "))];
+        match best.together {
+            _ if apart.is_empty() => {}
+            0 => words.push(format!("no other {} there", apart.join(", "))),
+            others => {
+                words.push(format!("beside {others} other {}: no node without one can take it", apart.join(", ")));
+            }
+        }
+        words.push(format!("{} of {all} MiB promised", all.saturating_sub(best.memory_left.0)));
+        words.join("; ")
+    }
+}
+
+/// How much memory in MiB the VMs of a node may be promised.
+fn promised_at_most(node: &Node, desired: &Desired) -> u64 {
+    node.memory_mb.saturating_mul(u64::from(desired.settings.memory_limit_percent)) / 100
+}

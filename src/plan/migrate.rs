@@ -1,0 +1,248 @@
+//! VMs and nodes: how a new VM gets to its node, and how one moves that may not stay on its own.
+
+use super::{Change, MigrateStep, Mount, Scene, codes, placement, template};
+use crate::diag::Diagnostic;
+use crate::model::{DesiredVm, Disruption, GIB, Key, Nodes, VmId};
+use crate::observed::{BootDisk, Home, Net, Node, VmObserved, holds_volume};
+
+/// How a new VM gets to its node.
+pub(super) enum Way {
+    /// It is made there.
+    Made,
+    /// It is cloned on its template's node for this one: all of it is shared.
+    Straight(String),
+    /// It is made where its template is, or where images are fetched, and moves here before its first start.
+    Moves(String),
+}
+
+impl Way {
+    /// The node that a clone is made for straight away.
+    pub(super) fn straight(&self) -> Option<String> {
+        match self {
+            Self::Straight(node) => Some(node.clone()),
+            Self::Made | Self::Moves(_) => None,
+        }
+    }
+
+    /// The node that it moves to.
+    pub(super) fn moves(&self) -> Option<String> {
+        match self {
+            Self::Moves(node) => Some(node.clone()),
+            Self::Made | Self::Straight(_) => None,
+        }
+    }
+}
+
+/// The node on which a VM is made: its template's, or the target's own, which fetches images.
+fn maker<'s>(template: Option<VmId>, scene: &Scene<'s>) -> &'s str {
+    template.map_or(&scene.observed.here, |template| placement::name_of(template, scene.observed))
+}
+
+fn is_shared(node: &Node, storage: &str) -> bool {
+    node.storages.get(storage).is_some_and(|storage| storage.shared)
+}
+
+/// How a new VM gets to its node; `full`: its disk is a copy.
+pub(super) fn way(vm: &DesiredVm, source: Option<VmId>, full: bool, scene: &Scene<'_>) -> Way {
+    let (maker, node) = (maker(source, scene), placement::name_of(vm.vm_id, scene.observed));
+    if maker == node {
+        return Way::Made;
+    }
+    let (Some(source), Some(on)) = (source, scene.observed.nodes.get(maker)) else {
+        return Way::Moves(node.to_owned());
+    };
+    let shared = match (template::awaited(vm, scene), scene.observed.vms.get(&source)) {
+        (Some(template), _) => is_shared(on, &template.boot_disk_storage),
+        (None, Some(live)) => local_disks(live, on).is_empty(),
+        (None, None) => false,
+    };
+    if shared && (!full || is_shared(on, &vm.boot_disk_storage)) {
+        Way::Straight(node.to_owned())
+    } else {
+        Way::Moves(node.to_owned())
+    }
+}
+
+/// The disks of a VM that other nodes do not see: slot and volume of each.
+fn local_disks<'v>(live: &'v VmObserved, on: &Node) -> Vec<(&'v str, BootDisk)> {
+    let disks = live.options.iter().filter(|(key, _)| holds_volume(key));
+    let disks = disks.filter_map(|(key, drive)| Some((key, BootDisk::parse(key, drive)?)));
+    disks.filter(|(_, disk)| !is_shared(on, &disk.storage)).collect()
+}
+
+/// Why a VM cannot be made where its template is and then move.
+pub(super) fn unmade(
+    vm: &DesiredVm,
+    source: Option<VmId>,
+    (way, full): (&Way, bool),
+    scene: &Scene<'_>,
+) -> Option<Diagnostic> {
+    let Way::Moves(node) = way else { return None };
+    let maker = maker(source, scene);
+    let made = if source.is_some() { "cloned on its template's node" } else { "made from its image on node" };
+    let problem = if full {
+        let storages = scene.observed.nodes.get(maker).map(|node| &node.storages);
+        let id = vm.boot_disk_storage.as_str();
+        if storages.is_some_and(|storages| storages.get(id).is_some_and(|storage| storage.images && storage.active)) {
+            return None;
+        }
+        let what = format!("the VM is {made} `{maker}` and moves to `{node}`, and `{maker}` has no storage `{id}`");
+        let hint = "name a storage that both nodes have, or a template that is on the VM's node";
+        Diagnostic::error(codes::UNUSABLE_STORAGE, what).about(Key::BootDiskStorage).hint(hint)
+    } else {
+        let what = format!("a linked clone needs its template, whose disk only node `{maker}` sees, on node `{node}`");
+        let hint = "set `full_clone` to true, or put the template on a storage that the nodes share";
+        Diagnostic::error(codes::UNUSABLE_STORAGE, what).about(Key::FullClone).hint(hint)
+    };
+    Some(problem.vm(vm.vm_id))
+}
+
+/// Says that a VM can be on none of the nodes that it may be on.
+pub(super) fn nowhere(vm: &DesiredVm, scene: &Scene<'_>) -> Option<Diagnostic> {
+    let nodes = vm.node.as_ref()?;
+    let node = placement::name_of(vm.vm_id, scene.observed);
+    let what = match scene.observed.homes.get(&vm.vm_id) {
+        Some(Home::Nowhere(refused)) => {
+            let why: Vec<String> = refused.iter().map(|(node, why)| format!("`{node}`: {why}")).collect();
+            format!("the VM can be on none of the nodes that the file names: {}", why.join("; "))
+        }
+        _ if nodes.has(node) => return None,
+        _ => format!("the VM would be on node `{node}`, which the file does not name"),
+    };
+    let hint = "name other nodes in `node`, or give one of these what it lacks";
+    Some(Diagnostic::error(codes::NO_NODE, what).vm(vm.vm_id).about(Key::Node).hint(hint))
+}
+
+/// What the plan says of the node of a new VM: which one, and why; nothing, where it is as without a word about it.
+pub(super) fn placed(vm: &DesiredVm, source: Option<VmId>, way: &Way, scene: &Scene<'_>) -> Option<Change> {
+    if vm.node.is_none() && matches!(way, Way::Made) {
+        return None;
+    }
+    let (why, agreed) = match scene.observed.homes.get(&vm.vm_id) {
+        Some(Home::At { why, agreed, .. }) => (why.as_str(), *agreed),
+        _ => ("", false),
+    };
+    let maker = maker(source, scene);
+    let made = match way {
+        _ if agreed => String::new(),
+        Way::Made => String::new(),
+        Way::Straight(_) => format!("cloned from node `{maker}`, whose template all nodes see"),
+        Way::Moves(_) => format!("made on node `{maker}`, moved before its first start: {} GiB", vm.boot_disk_size_gb),
+    };
+    let note: Vec<&str> = [why, &made].into_iter().filter(|part| !part.is_empty()).collect();
+    Some(Change {
+        key: Key::Node.name(),
+        new: placement::name_of(vm.vm_id, scene.observed).to_owned(),
+        origin: vm.origins.of(Key::Node),
+        note: note.join("; "),
+        ..Change::default()
+    })
+}
+
+/// The node that a VM moves to, if it may not stay where it is.
+fn destination<'s>(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'s>) -> Option<&'s str> {
+    let nodes = vm.node.as_ref().filter(|nodes| !nodes.has(&live.node))?;
+    let node = scene.observed.homes.get(&vm.vm_id).and_then(Home::node)?;
+    nodes.has(node).then_some(node)
+}
+
+/// How a VM moves that may not stay where it is.
+pub(super) fn step(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Option<MigrateStep> {
+    let node = destination(vm, live, scene)?.to_owned();
+    Some(MigrateStep { node, online: live.running })
+}
+
+/// What the plan says of it.
+pub(super) fn change(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Option<Change> {
+    let node = destination(vm, live, scene)?;
+    let own = scene.observed.nodes.get(&live.node)?;
+    let copied = local_disks(live, own).into_iter().map(|(slot, disk)| match disk.size {
+        Some(size) => format!("{slot} on `{}` is copied, {} GiB", disk.storage, size.div_ceil(GIB)),
+        None => format!("{slot} on `{}` is copied", disk.storage),
+    });
+    let way = if live.running { "it moves while it runs" } else { "it moves while it is off" };
+    let words: Vec<String> = std::iter::once(way.to_owned()).chain(copied).collect();
+    Some(Change {
+        key: Key::Node.name(),
+        old: Some(live.node.clone()),
+        new: node.to_owned(),
+        origin: vm.origins.of(Key::Node),
+        disruption: if live.running { Disruption::Live } else { Disruption::None },
+        note: words.join("; "),
+        ..Change::default()
+    })
+}
+
+/// What keeps a VM from moving to its node, as Proxmox refuses it only when it is at work (recorded).
+pub(super) fn in_the_way(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Diagnostic> {
+    if vm.node.as_ref().is_none_or(|nodes| nodes.has(&live.node)) {
+        return Vec::new();
+    }
+    let Some(name) = destination(vm, live, scene) else { return nowhere(vm, scene).into_iter().collect() };
+    let (Some(own), Some(node)) = (scene.observed.nodes.get(&live.node), scene.observed.nodes.get(name)) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let mut refuse = |what: String, hint: &'static str| {
+        let what = format!("the VM cannot move from node `{}` to `{name}`: {what}", live.node);
+        found.push(Diagnostic::error(codes::CANNOT_MOVE, what).vm(vm.vm_id).about(Key::Node).hint(hint));
+    };
+    for (key, value) in live.options.iter() {
+        let device = ["hostpci", "usb", "parallel"].iter().any(|kind| key.starts_with(kind));
+        if device && !value.contains("mapping=") && !value.starts_with("spice") {
+            refuse(format!("{key} is a device of the node it is on"), "take the device away, or give it a mapping");
+        }
+        let volume = value.split(',').next().unwrap_or_default();
+        let storage = volume.split_once(':').map_or("", |(storage, _)| storage);
+        let is_disc = value.contains("media=cdrom") && volume != "none" && !volume.contains("cloudinit");
+        if is_disc && !is_shared(own, storage) {
+            refuse(format!("{key} has `{volume}`, which only that node sees"), "eject it first");
+        }
+        if let Some(bridge) = key.strip_prefix("net").and_then(|_| Net::parse(value)?.bridge)
+            && !node.bridges.contains_key(&bridge)
+        {
+            refuse(
+                format!("`{name}` has no bridge `{bridge}` for {key}"),
+                "make the bridge there, or name another node",
+            );
+        }
+    }
+    for (slot, disk) in local_disks(live, own) {
+        let there = node.storages.get(&disk.storage).is_some_and(|storage| storage.images && storage.active);
+        if !there {
+            let what = format!("`{name}` has no storage `{}` for {slot}", disk.storage);
+            refuse(what, "move the disk to a storage that both nodes have first");
+        }
+    }
+    found
+}
+
+/// Refuses volumes that a node of the target serves itself to a VM that may be on another one: they would not follow.
+pub(super) fn served(vm: &DesiredVm, mounts: &[std::sync::Arc<Mount>], scene: &Scene<'_>) -> Vec<Diagnostic> {
+    let observed = scene.observed;
+    let elsewhere = match &vm.node {
+        None => false,
+        Some(Nodes::Any) => observed.nodes.len() > 1,
+        Some(Nodes::Of(names)) => names.iter().any(|name| *name != observed.here),
+    };
+    let away = placement::name_of(vm.vm_id, observed) != observed.here;
+    if !elsewhere && !away {
+        return Vec::new();
+    }
+    let by_node = |mount: &&std::sync::Arc<Mount>| observed.nodes.values().any(|node| node.is_server(&mount.server));
+    let problem = |mount: &std::sync::Arc<Mount>| {
+        let what = format!(
+            "the volume at {} is served by a node of the target, and reaches only VMs on the target's own node",
+            mount.mount_point
+        );
+        let hint = if mount.implicit {
+            "declare a volume on a share of a server of its own at this mount point, or name the target's own node in \
+             `node`"
+        } else {
+            "use a share of a server of its own (`hypervisor.nfs_shares`), or name the target's own node in `node`"
+        };
+        let key = if mount.implicit { Key::Features } else { Key::Volumes };
+        Diagnostic::error(codes::SERVED_ELSEWHERE, what).vm(vm.vm_id).about(key).about(Key::Node).hint(hint)
+    };
+    mounts.iter().filter(by_node).map(problem).collect()
+}

@@ -1,0 +1,188 @@
+//! An embedded cluster: VMs are made on the node that fits, stay where they may be, move instead of being remade, and a node
+//! that is down keeps only its own from anything.
+
+use std::fs;
+
+use super::broken::{Way, step};
+use super::places::Place;
+use super::world::{Ran, Scene, check, ids};
+use serde_json::{Value, json};
+
+/// A cluster of three nodes, and a config of these VMs.
+fn cluster(vms: &Value) -> Scene {
+    let scene = Scene::with_node(&config(vms));
+    for node in ["pve2", "pve3"] {
+        check(&scene.phoenix(&["node", "add", node]), 0, &["is part of"]);
+    }
+    scene
+}
+
+fn config(vms: &Value) -> String {
+    json!({
+        "hypervisor": { "never_same_node": ["etcd"] },
+        "vm_defaults": { "memory_mb": 1024, "boot_disk_size_gb": 4 },
+        "virtual_machines": vms
+    })
+    .to_string()
+}
+
+/// The node that has the VM's configuration.
+#[track_caller]
+fn node_of(scene: &Scene, vm: u32) -> String {
+    let of = |node: &str| match node {
+        "pve" => scene.node().join(format!("qemu-server/{vm}.conf")),
+        other => scene.node().join(format!("nodes/{other}/qemu-server/{vm}.conf")),
+    };
+    let found: Vec<&str> = ["pve", "pve2", "pve3"].into_iter().filter(|node| of(node).exists()).collect();
+    assert_eq!(found.len(), 1, "VM {vm} is on {found:?}");
+    found[0].to_owned()
+}
+
+/// As the HA manager or an administrator moves a VM.
+fn moved_by_others(scene: &Scene, vm: u32, to: &str) {
+    let from = node_of(scene, vm);
+    let path = |node: &str| match node {
+        "pve" => scene.node().join("qemu-server"),
+        other => scene.node().join(format!("nodes/{other}/qemu-server")),
+    };
+    fs::create_dir_all(path(to)).unwrap();
+    let name = format!("{vm}.conf");
+    fs::rename(path(&from).join(&name), path(to).join(&name)).unwrap();
+}
+
+fn set_online(scene: &Scene, node: &str, online: bool) {
+    let file = scene.node().join("node.json");
+    let mut settings: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    settings["nodes"][node]["online"] = online.into();
+    fs::write(file, settings.to_string()).unwrap();
+}
+
+#[track_caller]
+fn is_done(scene: &Scene) {
+    let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(0), "{}{}", plan.out, plan.err);
+}
+
+fn etcd(count: u32) -> Value {
+    let vm = |n: u32| json!({ "vm_id": 1000 + n, "vm_name": format!("etcd-{n}"), "node": "any", "tags": ["etcd"] });
+    (0..count).map(vm).collect()
+}
+
+#[test]
+fn vms_of_one_tag_are_spread_and_stay() {
+    let scene = cluster(&etcd(3));
+    check(&scene.apply(), 0, &[]);
+    let nodes: Vec<String> = (1000..1003).map(|vm| node_of(&scene, vm)).collect();
+    assert_eq!(nodes, ["pve", "pve2", "pve3"]);
+    is_done(&scene);
+    check(&scene.phoenix(&["node", "show"]), 0, &["etcd-2 pve3 running"]);
+    // A fourth moves none of them.
+    scene.declare(&config(&etcd(4)));
+    check(&scene.apply(), 0, &[]);
+    assert_eq!((1000..1003).map(|vm| node_of(&scene, vm)).collect::<Vec<_>>(), nodes);
+    // Where the HA manager put one is as good.
+    moved_by_others(&scene, 1000, "pve3");
+    is_done(&scene);
+}
+
+#[test]
+fn another_node_in_the_file_moves_a_vm_as_it_is() {
+    let vm = |node: &str, running: bool| json!([{ "vm_id": 1000, "vm_name": "web", "node": node, "started": running }]);
+    let scene = cluster(&vm("pve2", true));
+    check(&scene.apply(), 0, &[]);
+    assert_eq!(node_of(&scene, 1000), "pve2");
+    let conf = || fs::read_to_string(scene.node().join("nodes/pve3/qemu-server/1000.conf")).unwrap();
+    let before = fs::read_to_string(scene.node().join("nodes/pve2/qemu-server/1000.conf")).unwrap();
+    scene.declare(&config(&vm("pve3", true)));
+    check(&scene.phoenix(&["plan"]), 0, &["pve2 → pve3 it moves while it runs; scsi0 on `local-zfs` is copied, 4 GiB"]);
+    let ran = scene.apply();
+    check(&ran, 0, &[]);
+    assert_eq!(ids(&ran.events, "action_started"), ["1000/migrate"]);
+    assert_eq!(conf(), before, "nothing of it changed");
+    is_done(&scene);
+    // Its guest is reached there.
+    check(&scene.phoenix(&["plan", "--verify-guest", "--detailed-exitcode"]), 0, &[]);
+    scene.declare(&config(&vm("pve", false)));
+    let ran = scene.apply();
+    check(&ran, 0, &[]);
+    assert_eq!(ids(&ran.events, "action_started")[..2], ["1000/stop", "1000/migrate"]);
+    assert_eq!(node_of(&scene, 1000), "pve");
+    check(&scene.phoenix(&["destroy", "1000", "--yes-destroy", "1000"]), 0, &[]);
+}
+
+#[test]
+fn a_node_that_is_down_keeps_only_its_own_vms_from_anything() {
+    let vms = |memory: u32| {
+        json!([
+            { "vm_id": 1000, "vm_name": "here", "memory_mb": memory },
+            { "vm_id": 1001, "vm_name": "there", "node": "pve2", "memory_mb": memory },
+            { "vm_id": 1002, "vm_name": "either", "node": ["pve2", "pve3"], "memory_mb": memory }
+        ])
+    };
+    let scene = cluster(&vms(1024));
+    check(&scene.phoenix(&["apply", "--auto-approve", "--only", "here,there"]), 0, &[]);
+    set_online(&scene, "pve2", false);
+    scene.declare(&config(&vms(2048)));
+    let says = ["warning[T053]: VM 1001 `there`: node `pve2`, on which the VM is, is not online", "1 blocked"];
+    check(&scene.phoenix(&["plan"]), 1, &says);
+    let ran = scene.phoenix(&["apply", "--auto-approve"]);
+    check(&ran, 6, &["3 VMs: 1 left alone: their node is not online, 1 created, 1 updated"]);
+    assert_eq!(node_of(&scene, 1002), "pve3", "the other node is as good");
+    for words in [&["stop", "1001", "--auto-approve"][..], &["create", "1001"]] {
+        let ran = scene.phoenix(words);
+        assert!(ran.code != Some(0) && ran.err.contains("not online"), "{words:?}: {}{}", ran.out, ran.err);
+    }
+    set_online(&scene, "pve2", true);
+    check(&scene.phoenix(&["apply", "--auto-approve"]), 0, &["3 VMs: 1 updated, 2 unchanged"]);
+}
+
+#[test]
+fn the_node_that_was_agreed_upon_is_kept() {
+    let scene = cluster(&json!([{ "vm_id": 1000, "vm_name": "web", "node": "any", "memory_mb": 1024 }]));
+    check(&scene.phoenix(&["plan", "--out", "p.json"]), 0, &["node pve of pve, pve2, pve3"]);
+    // By now another node would be chosen.
+    let other = json!([{ "vm_id": 1500, "vm_name": "other", "memory_mb": 1024 }]);
+    let config_of_vm = scene.config();
+    scene.declare(&config(&other));
+    check(&scene.apply(), 0, &[]);
+    scene.declare(&config_of_vm);
+    check(&scene.phoenix(&["plan"]), 0, &["node pve2 of pve, pve2, pve3"]);
+    check(&scene.phoenix(&["apply", "p.json"]), 0, &["1 created"]);
+    assert_eq!(node_of(&scene, 1000), "pve");
+}
+
+#[test]
+fn a_vm_that_moved_since_the_plan_is_followed() {
+    let vm = |memory: u32| json!([{ "vm_id": 1000, "vm_name": "web", "node": "any", "memory_mb": memory }]);
+    let scene = cluster(&vm(1024));
+    check(&scene.apply(), 0, &[]);
+    scene.declare(&config(&vm(2048)));
+    check(&scene.phoenix(&["plan", "--restart", "--out", "p.json"]), 0, &[]);
+    moved_by_others(&scene, 1000, "pve3");
+    let ran: Ran = scene.phoenix(&["apply", "p.json"]);
+    check(&ran, 0, &["1 updated"]);
+    assert_eq!(node_of(&scene, 1000), "pve3");
+    is_done(&scene);
+}
+
+/// A VM that runs moves to another node.
+pub(crate) const MIGRATED: Way = Way {
+    begin: || {
+        let scene = cluster(&json!([{ "vm_id": 1000, "vm_name": "web" }]));
+        check(&scene.apply(), 0, &[]);
+        scene.declare(&config(&json!([{ "vm_id": 1000, "vm_name": "web", "node": ["pve2", "pve3"] }])));
+        scene
+    },
+    places: &[Place::Embedded],
+    once: &["qmigrate"],
+    steps: &[step("1000/migrate", "migrate")],
+    ..Way::PLAIN
+};
+
+/// One is made where its template is, and moves before its first start.
+pub(crate) const PLACED: Way = Way {
+    begin: || cluster(&json!([{ "vm_id": 1000, "vm_name": "web", "node": "pve2" }])),
+    places: &[Place::Embedded],
+    steps: &[step("1000/migrate", "migrate"), step("1000/clone", "clone")],
+    ..Way::PLAIN
+};
