@@ -88,7 +88,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 27] = [
+    const DERIVED: [&str; 31] = [
         "/adopt",
         "/$schema",
         "/persistent_storage/server",
@@ -114,6 +114,10 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/user_config",
         "/user_config/username",
         "/user_config/ssh_authorized_keys",
+        "/user_data/file",
+        "/user_data/text",
+        "/vendor_data/file",
+        "/vendor_data/text",
         "/cloud_image",
         "/cloud_image/sha256",
         "/cloud_image/sha512",

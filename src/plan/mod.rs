@@ -39,6 +39,7 @@ mod scene;
 mod select;
 mod selection;
 mod size;
+mod snippets;
 mod staging;
 pub mod status;
 mod step;
@@ -64,7 +65,7 @@ use scene::Scene;
 pub use selection::{Selection, Selector};
 pub use step::{
     CloneStep, ConfigureStep, FeatureStep, ImageStep, Leftover, MountStep, MoveStep, ResizeStep, Retired, Rows,
-    StageStep, StagedFile, Step, UnmountStep,
+    SnippetStep, StageStep, StagedFile, Step, UnmountStep,
 };
 pub use unnamed::{to_list, unnamed};
 pub use verified::{to_ask, to_verify};

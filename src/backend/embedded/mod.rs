@@ -54,6 +54,7 @@ pub mod rehearse;
 mod settings;
 mod simulated;
 mod snapshot;
+mod snippets;
 mod storage;
 mod tasks;
 mod template;
@@ -150,6 +151,7 @@ impl Hypervisor for Embedded {
             directories: counts,
             places,
             allowed: self.allowed()?,
+            snippets: self.snippets_on_host()?,
             exports: self.exports_on_host(&|_| true)?,
         };
         attempt.after(Ok(Observed {
@@ -294,6 +296,8 @@ impl HostFiles for Embedded {
         attempt.after(match op {
             FileOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, attempt),
             FileOp::MakeDirectory { path } => self.make_directory(path, attempt),
+            FileOp::WriteSnippet { path, text, .. } => self.write_snippet(path, text, attempt),
+            FileOp::RemoveSnippet { path, .. } => self.remove_snippet(path, attempt),
         })
     }
 }

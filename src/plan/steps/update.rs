@@ -11,7 +11,9 @@ use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, RecordState};
 use crate::observed::VmObserved;
 use crate::plan::staging::{self, Staging};
-use crate::plan::{Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, lock, preflight};
+use crate::plan::{
+    Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, lock, preflight, snippets,
+};
 
 /// A VM of ours that is there.
 pub(super) struct Existing<'a> {
@@ -64,7 +66,9 @@ impl Draft {
         let (grows, moves) = (acts(Key::BootDiskSizeGb), acts(Key::BootDiskStorage));
         let restart = scene.restart
             && live.running
-            && (disruption == Some(Disruption::Restart) || !diff::waiting(live, Some(vm)).is_empty());
+            && (disruption == Some(Disruption::Restart)
+                || self.changes.iter().any(|change| change.part == snippets::CONTENT)
+                || !diff::waiting(live, Some(vm)).is_empty());
         // What becomes a template is not left half made.
         self.no_agent =
             live.running && vm.started && vm.asks_agent() && !vm.is_template && !restart && !live.has_agent_now();
