@@ -44,7 +44,7 @@ fn features(dir: &str) -> FeatureFiles {
 /// The scripts, and files that a config names.
 struct Beside;
 
-impl phoenix::config::Beside for Beside {
+impl config::Beside for Beside {
     fn features(&mut self, directory: &str) -> FeatureFiles {
         features(directory)
     }

@@ -124,12 +124,6 @@ fn filled(text: &str, vm: &DesiredVm) -> String {
         .collect()
 }
 
-/// A text in which nothing is filled in: as it is to be written so that it comes out the same.
-#[must_use]
-pub fn escaped(text: &str) -> String {
-    text.replace("${", "$${")
-}
-
 /// Applies the rules to everything that is given to cloud-init whole, and reads the files that are named.
 pub(super) fn check(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> DataFiles {
     let mut files = DataFiles::default();
@@ -224,12 +218,12 @@ fn judge(at: &At<'_>, below: &str, named: &str, text: &str, problems: &mut Probl
             Some(name) => format!("{named} names {} in line {}, which is no value of a VM", shown(name), line(place)),
             None => format!("{named} has `${{` in line {} without the `}}` that ends it", line(place)),
         };
-        let names = || VALUES.iter().map(|(name, _)| *name);
-        let meant = name.and_then(|name| nearest(name, names()));
+        let known = || VALUES.iter().map(|(name, _)| *name);
+        let meant = name.and_then(|name| nearest(name, known()));
         let hint = meant.map_or_else(
             || {
-                let names = names().collect::<Vec<_>>().join(", ");
-                format!("write `$${{` where the text itself is to have `${{`; the values are {names}")
+                let all = known().collect::<Vec<_>>().join(", ");
+                format!("write `$${{` where the text itself is to have `${{`; the values are {all}")
             },
             |meant| format!("did you mean `${{{meant}}}`? Write `$${{` where the text itself is to have `${{`"),
         );
@@ -237,7 +231,7 @@ fn judge(at: &At<'_>, below: &str, named: &str, text: &str, problems: &mut Probl
     }
     let begins = text.trim_start_matches('\u{feff}');
     let mime = |known: &&str| begins.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known));
-    if !BEGINS.iter().any(|known| begins.starts_with(known)) && !MIME.iter().any(|known| mime(&known)) {
+    if !BEGINS.iter().any(|known| begins.starts_with(known)) && !MIME.iter().any(mime) {
         let first = begins.lines().next().unwrap_or_default();
         let what = format!("{named} begins with {}, by which cloud-init does not know what it is", shown(first));
         let hint = "the first line says it: `#cloud-config`, or `#!` and the shell of a script";
@@ -274,7 +268,8 @@ fn replaced(raw: &Raw, problems: &mut Problems) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Piece, escaped, pieces};
+    use super::{Piece, pieces};
+    use crate::model::CloudData;
 
     #[test]
     fn what_is_filled_in_is_told_from_what_stays() {
@@ -289,7 +284,7 @@ mod tests {
             ("", ""),
             ("a $HOME $(x) $1 $$ }", "a $HOME $(x) $1 $$ }"),
             ("${vm_id}", "<vm_id 0>"),
-            ("a${vm_id}b${c}", "a<vm_id 1>b<c 11>"),
+            ("a${vm_id}b${c}", "a<vm_id 1>b<c 10>"),
             ("$${HOME} ${x}", "${HOME} <x 9>"),
             ("${a\n}", "<? 0>a\n}"),
             ("${}$", "< 0>$"),
@@ -297,7 +292,7 @@ mod tests {
             assert_eq!(written(text), is, "{text}");
         }
         for text in ["${a} $${b} $$${c} é${", "$"] {
-            assert_eq!(written(&escaped(text)), text);
+            assert_eq!(written(&CloudData::escaped(text)), text);
         }
     }
 }

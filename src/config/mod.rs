@@ -56,7 +56,6 @@ mod violations;
 mod vocabulary;
 mod volumes;
 
-pub use cloud_data::escaped;
 pub use input::{MAX_BYTES, Unread, decode, unread};
 pub use limits::{MAX_DATA_BYTES, MAX_DESCRIPTION, MAX_ENTRIES, MAX_ITEMS, MAX_SCRIPT_BYTES, MAX_VMS, RECORD_MARK};
 pub use problem::MOST_OF_A_KIND;

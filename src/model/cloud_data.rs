@@ -59,6 +59,12 @@ impl CloudData {
         Self { text: text.into(), file, storage: None }
     }
 
+    /// A text as a file has it so that it comes out the same: nothing is filled in.
+    #[must_use]
+    pub fn escaped(text: &str) -> String {
+        text.replace("${", "$${")
+    }
+
     /// Volume of the snippet, where the plan chose its storage.
     #[must_use]
     pub fn volume(&self) -> Option<String> {

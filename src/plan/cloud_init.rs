@@ -14,7 +14,8 @@ pub(super) fn is_unread(live: &VmObserved) -> bool {
 /// What is wished must reach the guest, through the drive that is there or one that is added.
 pub(super) fn without_drive(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
     let what = "cloud-init needs a drive, and none of ide0 to ide3 is free";
-    let hint = "add a cloud-init drive in Proxmox, or take what is told to cloud-init out of the file";
+    let hint = "add a cloud-init drive in Proxmox, or take `network_config`, `user_config`, `user_data` and \
+                `vendor_data` out of the file";
     let problem = || Diagnostic::error(codes::NO_PLACE_FOR_DRIVE, what).vm(vm.vm_id).hint(hint);
     let key = match () {
         () if vm.network_config.is_some() => Key::NetworkConfig,

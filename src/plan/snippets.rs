@@ -155,10 +155,7 @@ pub(super) fn otherwise(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) ->
         if !is_known || named.file != data.file || now.is_some_and(|now| **now == *data.text) {
             return None;
         }
-        let (disruption, note) = match now {
-            _ if live.running => (Disruption::Restart, "the file on the node is written again"),
-            _ => (Disruption::None, "the file on the node is written again"),
-        };
+        let disruption = if live.running { Disruption::Restart } else { Disruption::None };
         Some(Change {
             key: part.key().name(),
             part: CONTENT,
@@ -166,7 +163,7 @@ pub(super) fn otherwise(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) ->
             new: data.text.to_string(),
             origin: vm.origins.of(part.key()),
             disruption,
-            note: note.to_owned(),
+            note: "the file on the node is written again".to_owned(),
             by: Some(ChangedBy::Outside),
             applied: None,
         })

@@ -280,6 +280,7 @@ ways! {
     told => cloud_init::TOLD,
     given_a_drive => cloud_init::GIVEN_A_DRIVE,
     given_data => cloud_data::GIVEN,
+    retired_with_data => cloud_data::RETIRED,
     built => templates::BUILT,
 }
 

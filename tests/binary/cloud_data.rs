@@ -132,7 +132,7 @@ fn data_is_imported_and_goes_with_its_vm() {
         assert_eq!(imported["virtual_machines"][0]["user_data"], json!({ "text": filled }), "{case}");
         is_done(scene, case);
         scene.declare(r#"{ "virtual_machines": [] }"#);
-        let gone = scene.phoenix(&["destroy", "1000", "--auto-approve"]);
+        let gone = scene.phoenix(&["destroy", "1000", "--yes-destroy", "web"]);
         check(&gone, 0, &[]);
         assert!(!scene.has(1000) && snippets(scene).is_empty(), "{case}: {:?}", snippets(scene));
     });
@@ -160,21 +160,27 @@ fn a_snapshot_keeps_the_snippets_of_its_time() {
     let data = |text: &str| config(&json!({ "user_data": { "text": text } }));
     let scene = Scene::with_node(&data(FIRST));
     check(&scene.apply(), 0, &[]);
-    check(&scene.phoenix(&["node", "snapshot", "1000", "before"]), 0, &[]);
+    let before = "[before]\nname: web\nsnaptime: 1700000000\n";
+    scene.meddle(1000, |conf| format!("{conf}\n{before}"));
     scene.declare(&data(SECOND));
     check(&scene.phoenix(&["apply", "--restart", "--auto-approve"]), 0, &[]);
     assert_eq!(snippets(&scene).len(), 2);
     is_done(&scene, "with a snapshot");
+    scene.meddle(1000, |conf| conf.replace(before, ""));
+    check(&scene.phoenix(&["plan"]), 0, &["remove-snippet local:user-"]);
+    check(&scene.apply(), 0, &[]);
+    assert_eq!(snippets(&scene), of(&[("user", SECOND)]));
+    is_done(&scene, "without it");
 }
 
 /// A file that is not below the config's directory is not read.
 #[test]
 fn a_file_elsewhere_is_not_read() {
-    let scene = Scene::with_node(&config(&json!({ "user_data": { "file": "cloud/web.yaml" } })));
+    let scene = Scene::new(&config(&json!({ "user_data": { "file": "cloud/web.yaml" } })));
     fs::create_dir(scene.path("real")).unwrap();
     fs::write(scene.path("real/web.yaml"), FIRST).unwrap();
     let validate = || scene.phoenix(&["validate"]);
-    let refused = |says: &[&str]| check(&validate(), 1, says);
+    let refused = |says: &[&str]| check(&validate(), 3, says);
     refused(&["P080", "is not there"]);
     std::os::unix::fs::symlink("real", scene.path("cloud")).unwrap();
     refused(&["P080", "is reached through a link, `cloud`"]);
@@ -211,5 +217,18 @@ pub(crate) const GIVEN: Way = Way {
         step("1000/update-cloud-init", "update-cloud-init"),
         step("1000/remove-snippet", "remove-snippet"),
     ],
+    ..Way::PLAIN
+};
+
+/// A VM goes, and its snippet with it.
+pub(crate) const RETIRED: Way = Way {
+    begin: || {
+        let scene = Scene::with_node(&config(&json!({ "user_data": { "text": FIRST } })));
+        check(&scene.apply(), 0, &[]);
+        scene
+    },
+    words: &["destroy", "1000", "--yes-destroy", "web", "--json"],
+    plan: &[],
+    steps: &[step("1000/remove-snippet", "remove-snippet"), step("1000/destroy", "destroy")],
     ..Way::PLAIN
 };

@@ -12,7 +12,7 @@ use crate::hypervisor::{Fault, FaultKind};
 const WRITE: &str = r#"set -eu
 dir=$1 name=$2
 umask 022
-[ ! -L "$dir" ] || { echo "$dir is a symbolic link" >&2; exit 3; }
+[ ! -L "$dir" ] || { echo "$dir is reached through a symbolic link: it is one" >&2; exit 3; }
 [ -d "$dir" ] || mkdir -- "$dir"
 cd -P -- "$dir"
 umask 077
@@ -25,7 +25,7 @@ mv -T -- ".$name.new" "$name"
 /// `phoenix-remove-snippet DIRECTORY NAME`: removes the file, and what a write that was interrupted left of it.
 const REMOVE: &str = r#"set -eu
 [ -d "$1" ] || exit 0
-[ ! -L "$1" ] || { echo "$1 is a symbolic link" >&2; exit 3; }
+[ ! -L "$1" ] || { echo "$1 is reached through a symbolic link: it is one" >&2; exit 3; }
 cd -P -- "$1"
 rm -f -- ".$2.new"
 if [ -e "./$2" ] || [ -L "./$2" ]; then unlink "./$2"; fi

@@ -91,7 +91,6 @@ impl DocumentOperands {
             Step::WriteSnippet(step) => {
                 Self { path: Some(step.path.clone()), digest: Some(step.digest.clone()), ..none }
             }
-            Step::RemoveSnippet(path) => Self { path: Some(path.to_string()), ..none },
             Step::Configure(step) => {
                 let names = step.values.as_ref()?.names().map(str::to_owned);
                 Self { values: Some(names.collect()), ..none }
@@ -101,7 +100,7 @@ impl DocumentOperands {
             }
             Step::ResizeDisk(step) => Self { size_gb: Some(step.size_gb), ..none },
             Step::Unmount(step) => Self { source: Some(step.source.clone()), ..none },
-            Step::PrepareShare(path) => Self { path: Some(path.to_string()), ..none },
+            Step::PrepareShare(path) | Step::RemoveSnippet(path) => Self { path: Some(path.to_string()), ..none },
             Step::ExportShare(served) => Self { exports: Some(sources(served)), ..none },
             Step::Mount(step) => Self { source: Some(step.mount.source()), verify: step.verify, ..none },
             Step::StageScripts(step) => {

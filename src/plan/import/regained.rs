@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::escaped;
 use crate::diag::Diagnostic;
 use crate::model::{
-    Address, CloudImage, DataPart, Desired, DesiredVm, NetworkConfig, Record, Snippet, SshKey, UserConfig, is_noted,
+    Address, CloudData, CloudImage, DataPart, Desired, DesiredVm, NetworkConfig, Record, Snippet, SshKey, UserConfig,
+    is_noted,
 };
 use crate::observed::options::custom_volume;
 use crate::observed::{Observed, VmObserved};
@@ -66,7 +66,7 @@ fn own_snippet(live: &VmObserved, record: &Record, part: DataPart) -> Option<Str
 /// What phoenix gave a VM whole, as an entry has it, where its node has the snippet.
 pub(super) fn data(live: &VmObserved, record: &Record, part: DataPart, observed: &Observed) -> Option<String> {
     let volume = own_snippet(live, record, part)?;
-    observed.nodes.get(&live.node)?.snippets.get(&volume).map(|text| escaped(text))
+    observed.nodes.get(&live.node)?.snippets.get(&volume).map(|text| CloudData::escaped(text))
 }
 
 /// Says what phoenix gave a VM whole and no entry can have, because the node has the snippet no more.
