@@ -47,11 +47,11 @@ impl Qm {
 
     /// The directory and the name of a file on the node.
     fn parted(&self, path: &str) -> Result<(String, String), Fault> {
-        let path = self.on_node(path)?;
         let parted = path.rsplit_once('/').filter(|(dir, name)| !dir.is_empty() && !name.is_empty());
         let (dir, name) = parted.ok_or_else(|| {
             Fault::harmless(FaultKind::Refused, format!("`{path}` does not name a file in a directory"))
         })?;
-        Ok((dir.to_owned(), name.to_owned()))
+        self.on_node(path)?;
+        Ok((self.on_node(dir)?, name.to_owned()))
     }
 }
