@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use phoenix::config::codes::{self, Code};
 use phoenix::config::{
-    self, BadScript, FeatureFiles, Loaded, MAX_BYTES, MAX_ITEMS, MAX_VMS, MOST_OF_A_KIND, Source, Unread,
+    self, BadData, BadScript, FeatureFiles, Loaded, MAX_BYTES, MAX_ITEMS, MAX_VMS, MOST_OF_A_KIND, Source, Unread,
 };
 use phoenix::diag::Diagnostic;
 use phoenix::ui::diagnostics::{json_line, render};
@@ -41,12 +41,35 @@ fn features(dir: &str) -> FeatureFiles {
     ]))
 }
 
+/// The scripts, and files that a config names.
+struct Beside;
+
+impl config::Beside for Beside {
+    fn features(&mut self, directory: &str) -> FeatureFiles {
+        features(directory)
+    }
+
+    fn data(&mut self, path: &str) -> Result<Vec<u8>, BadData> {
+        match path {
+            "cloud/web.yaml" => Ok(b"#cloud-config\nhostname: ${vm_name}\n".to_vec()),
+            "cloud/latin1.yaml" => Ok(b"#cloud-config\n# \xe4\n".to_vec()),
+            "../web.yaml" => Err(BadData::Outside),
+            "linked/web.yaml" => Err(BadData::Link("linked".to_owned())),
+            "cloud" => Err(BadData::NotAFile),
+            "cloud/huge.yaml" => Err(BadData::TooBig),
+            "cloud/new.yaml" => Err(BadData::Unstaged),
+            "cloud/secret.yaml" => Err(BadData::Unreadable("permission denied".to_owned())),
+            _ => Err(BadData::Missing),
+        }
+    }
+}
+
 fn source(text: &str) -> Source {
     Source { name: "config.json".to_owned(), text: text.to_owned() }
 }
 
 fn load(text: &str) -> Loaded {
-    config::load(&source(text), &mut features)
+    config::load_with(&source(text), &mut Beside)
 }
 
 fn told(diagnostics: &[Diagnostic]) -> BTreeSet<&'static str> {
@@ -83,7 +106,7 @@ fn said(code: &Code, file: Option<&Path>) -> (Vec<Diagnostic>, String) {
     match config::decode("config.json", bytes) {
         Err(diagnostic) => plain(*diagnostic),
         Ok(source) => {
-            let loaded = config::load(&source, &mut features);
+            let loaded = config::load_with(&source, &mut Beside);
             let errors = loaded.diagnostics.iter().any(Diagnostic::is_error);
             assert_eq!(loaded.desired.is_none(), errors, "{}", code.code);
             let text = render(&loaded.diagnostics, Some(&source), false);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use phoenix::backend::embedded::Embedded;
-use phoenix::config::{FeatureFiles, Source, load, schema};
+use phoenix::config::{BadData, FeatureFiles, Source, load, load_with, schema};
 use phoenix::hypervisor::Hypervisor as _;
 use phoenix::observed::Observed;
 use phoenix::plan::document::{DocumentConfig, DocumentTarget, PlanDocument, Provenance, meaning};
@@ -104,6 +104,9 @@ fn of_vm(key: &str) -> Option<Value> {
         "template_name" => json!("another-template"),
         "timeouts" => json!({ "guest_agent": 77 }),
         "timeouts/cloud_init" | "timeouts/feature" | "timeouts/guest_agent" => json!(99),
+        "user_data" | "vendor_data" => json!({ "text": "#cloud-config\n# ${vm_name}\n" }),
+        "user_data/file" | "vendor_data/file" => json!("cloud/web.yaml"),
+        "user_data/text" | "vendor_data/text" => json!("#!/bin/sh\ntrue\n"),
         "user_config" => json!({ "username": "them" }),
         "user_config/ssh_authorized_keys" => json!([ssh_key]),
         "user_config/username" => json!("them"),
@@ -233,9 +236,22 @@ const WHOLES: [&str; 7] = [
     "",
 ];
 
+/// One file of user data.
+struct Beside;
+
+impl phoenix::config::Beside for Beside {
+    fn features(&mut self, _: &str) -> FeatureFiles {
+        FeatureFiles::Missing
+    }
+
+    fn data(&mut self, path: &str) -> Result<Vec<u8>, BadData> {
+        if path == "cloud/web.yaml" { Ok(b"#cloud-config\n".to_vec()) } else { Err(BadData::Missing) }
+    }
+}
+
 fn document(config: &Value, observed: &Observed, policy: &Request) -> PlanDocument {
     let source = Source { name: "config.json".to_owned(), text: config.to_string() };
-    let loaded = load(&source, &mut |_| FeatureFiles::Missing);
+    let loaded = load_with(&source, &mut Beside);
     let desired = loaded.desired.unwrap_or_else(|| panic!("{config}: {:?}", loaded.diagnostics));
     let digest = "1".repeat(64);
     let config = DocumentConfig { path: source.name, digest, meaning: meaning(&desired) };
@@ -269,6 +285,12 @@ fn every_key_of_the_config_is_in_the_hash() {
     for key in found.iter().filter(|key| !WHOLES.contains(&key.as_str())) {
         match NO_MATTER.iter().find(|(same, _)| key.ends_with(same)) {
             Some((same, _)) => _ = reasons.remove(same),
+            None if key.contains("user_data") => {
+                // It takes the place of what another key says.
+                let mut base = base.clone();
+                base["virtual_machines"][1].as_object_mut().unwrap().remove("user_config");
+                assert_ne!(hash(&other(&base, key)), hash(&base), "{key}");
+            }
             None => assert_ne!(hash(&other(&base, key)), before, "{key}"),
         }
     }

@@ -2,9 +2,9 @@
 //!
 //! A case is a directory: `config.json`, `VMID.conf` for each VM that is there (`VMID.running.conf` for one that runs) on
 //! top of a fresh node (one with real guests, if the case's name begins so), and `plan.txt`, which holds the plan and its
-//! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`)
-//! and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg` other storages; a VM of another
-//! node is `NODE/VMID.conf`.
+//! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`),
+//! `snippets` and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg` other storages; a VM of
+//! another node is `NODE/VMID.conf`.
 //! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
 use std::fs::{self, Permissions};
@@ -34,6 +34,11 @@ fn furnish(case: &Path, root: &Path) {
         fs::write(&file, text).unwrap();
         fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    }
+    for entry in fs::read_dir(case.join("snippets")).into_iter().flatten() {
+        let (from, dir) = (entry.unwrap().path(), root.join("var/lib/vz/snippets"));
+        fs::create_dir_all(&dir).unwrap();
+        fs::copy(&from, dir.join(from.file_name().unwrap())).unwrap();
     }
     for line in fs::read_to_string(case.join("links")).unwrap_or_default().lines() {
         let (path, target) = line.split_once(' ').unwrap();
@@ -67,6 +72,9 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
     let name = case.file_name().unwrap().to_string_lossy();
     if name.starts_with("real-guest-") {
         observed.capabilities = Capabilities::REAL_GUESTS;
+    }
+    if name.starts_with("no-snippets-") {
+        observed.own_node_mut().storages.values_mut().for_each(|storage| storage.snippets = None);
     }
     if name.starts_with("no-files-") {
         observed.capabilities.host_files = false;

@@ -88,7 +88,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 28] = [
+    const DERIVED: [&str; 32] = [
         "/node",
         "/adopt",
         "/$schema",
@@ -115,6 +115,10 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/user_config",
         "/user_config/username",
         "/user_config/ssh_authorized_keys",
+        "/user_data/file",
+        "/user_data/text",
+        "/vendor_data/file",
+        "/vendor_data/text",
         "/cloud_image",
         "/cloud_image/sha256",
         "/cloud_image/sha512",

@@ -78,6 +78,8 @@ fn keys_behind(kind: ActionKind) -> Vec<&'static str> {
         | ActionKind::Snapshot
         | ActionKind::Rollback
         | ActionKind::Stop
+        | ActionKind::WriteSnippet
+        | ActionKind::RemoveSnippet
         | ActionKind::Configure
         | ActionKind::UpdateCloudInit
         | ActionKind::Restart

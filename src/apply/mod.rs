@@ -46,6 +46,7 @@ mod run;
 pub mod schedule;
 mod session;
 mod snapshot;
+mod snippets;
 mod template;
 mod verify;
 mod volumes;

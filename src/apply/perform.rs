@@ -74,6 +74,8 @@ impl Performer {
             Step::Snapshot(name) => this.snapshot(name),
             Step::Rollback(name) => this.rollback(name),
             Step::Stop => this.stop(),
+            Step::WriteSnippet(step) => this.write_snippet(step),
+            Step::RemoveSnippet(path) => this.remove_snippet(path),
             Step::Configure(step) => this.configure(step),
             Step::Migrate(step) => this.migrate(step),
             Step::MoveDisk(step) => this.move_disk(step),

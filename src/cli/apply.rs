@@ -106,8 +106,13 @@ fn only_completes(vm: &VmPlan) -> bool {
         Outcome::Update => {
             vm.completing || {
                 let changes = |kind: ActionKind| {
-                    use ActionKind::{Configure, MoveDisk, ResizeDisk, Stop, UpdateCloudInit};
-                    matches!(kind, Stop | Configure | MoveDisk | ResizeDisk | UpdateCloudInit)
+                    use ActionKind::{
+                        Configure, MoveDisk, RemoveSnippet, ResizeDisk, Stop, UpdateCloudInit, WriteSnippet,
+                    };
+                    matches!(
+                        kind,
+                        Stop | WriteSnippet | RemoveSnippet | Configure | MoveDisk | ResizeDisk | UpdateCloudInit
+                    )
                 };
                 !vm.actions.iter().any(|action| {
                     action.kind == ActionKind::Adopt

@@ -76,6 +76,11 @@ fn host(op: &HostOp, lines: &mut Vec<Line>) {
 fn files(op: &FileOp, lines: &mut Vec<Line>) {
     match op {
         FileOp::MakeDirectory { path } => lines.push(command(["mkdir", "-p", "--", path])),
+        FileOp::WriteSnippet { path, text, .. } => {
+            lines.push(Line::Remark(format!("into {path}:")));
+            lines.extend(text.lines().map(|line| Line::Remark(format!("  {line}"))));
+        }
+        FileOp::RemoveSnippet { path, .. } => lines.push(command(["rm", "-f", "--", path])),
         FileOp::WriteExports { vm, entries } => {
             let path = format!("/etc/exports.d/{}", Export::file_name(*vm));
             if entries.is_empty() {

@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use super::exit::Refusal;
-use crate::config::{BadScript, FeatureFiles, MAX_SCRIPT_BYTES};
+use crate::config::{BadData, BadScript, FeatureFiles, MAX_DATA_BYTES, MAX_SCRIPT_BYTES};
 
 /// Largest saved plan, recording or event log that is read, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
@@ -162,26 +162,54 @@ pub(super) fn below(path: &Path) -> Option<PathBuf> {
 /// The scripts of the directory that a config names, which lies below the config's own and is reached without links.
 pub(super) fn scripts_below(base: &Path, named: &str) -> FeatureFiles {
     let Some(path) = below(Path::new(named)) else { return FeatureFiles::Outside };
-    let unreadable = |errno: Errno| match errno {
-        Errno::NOENT => FeatureFiles::Missing,
-        errno => FeatureFiles::Unreadable(io::Error::from(errno).to_string()),
+    let dir = match descend(base, &path) {
+        Ok(dir) => dir,
+        Err((Some(link), _)) => return FeatureFiles::Link(link.display().to_string()),
+        Err((None, Errno::NOENT)) => return FeatureFiles::Missing,
+        Err((None, errno)) => return FeatureFiles::Unreadable(io::Error::from(errno).to_string()),
     };
+    scripts(&dir).map_or_else(FeatureFiles::Unreadable, FeatureFiles::Found)
+}
+
+/// A file that a config names, which lies below the config's own directory and is reached without links.
+pub(super) fn data_below(base: &Path, named: &str) -> Result<Vec<u8>, BadData> {
+    let path = below(Path::new(named)).ok_or(BadData::Outside)?;
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(BadData::NotAFile) };
+    let (dir, reached) = match descend(base, dir) {
+        Ok(dir) => (dir, path.as_path()),
+        Err((Some(link), _)) => return Err(BadData::Link(link.display().to_string())),
+        Err((None, Errno::NOENT)) => return Err(BadData::Missing),
+        Err((None, errno)) => return Err(BadData::Unreadable(io::Error::from(errno).to_string())),
+    };
+    let file = openat(&dir, name, reading() | OFlags::NOFOLLOW, Mode::empty()).map_err(|errno| match errno {
+        Errno::LOOP | Errno::MLINK => BadData::Link(reached.display().to_string()),
+        Errno::NOENT => BadData::Missing,
+        // A socket, or a device without a driver.
+        Errno::NXIO | Errno::NODEV => BadData::NotAFile,
+        errno => BadData::Unreadable(io::Error::from(errno).to_string()),
+    })?;
+    content(file.into(), MAX_DATA_BYTES as u64).map_err(|unfit| match unfit {
+        Unfit::NotAFile | Unfit::System(_) => BadData::NotAFile,
+        Unfit::TooBig(_) => BadData::TooBig,
+        Unfit::Refused(error) if error.kind() == ErrorKind::IsADirectory => BadData::NotAFile,
+        Unfit::Refused(error) => BadData::Unreadable(error.to_string()),
+    })
+}
+
+/// Opens a directory below another one, through no link; the part of the path that is one, else why not.
+fn descend(base: &Path, path: &Path) -> Result<OwnedFd, (Option<PathBuf>, Errno)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let base = if base.as_os_str().is_empty() { Path::new(".") } else { base };
-    let mut dir = match openat(CWD, base, flags, Mode::empty()) {
-        Ok(dir) => dir,
-        Err(errno) => return unreadable(errno),
-    };
+    let mut dir = openat(CWD, base, flags, Mode::empty()).map_err(|errno| (None, errno))?;
     let mut reached = PathBuf::new();
-    for name in &path {
+    for name in path {
         reached.push(name);
         dir = match openat(&dir, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(dir) => dir,
-            Err(_) if is_link(&dir, name.as_bytes()) => return FeatureFiles::Link(reached.display().to_string()),
-            Err(errno) => return unreadable(errno),
+            Err(errno) => return Err((is_link(&dir, name.as_bytes()).then_some(reached), errno)),
         };
     }
-    scripts(&dir).map_or_else(FeatureFiles::Unreadable, FeatureFiles::Found)
+    Ok(dir)
 }
 
 /// The scripts of a directory that the operator names: it may lie anywhere.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::files::{self, Unfit};
-use crate::config::{self, FeatureFiles, Loaded, MAX_BYTES, Source, Unread};
+use crate::config::{self, BadData, Beside, FeatureFiles, Loaded, MAX_BYTES, Source, Unread};
 use crate::diag::Diagnostic;
 use crate::ui::report::Places;
 
@@ -41,28 +41,35 @@ pub(super) fn is_there(path: &Path) -> bool {
 /// Reads a config file. What is wrong is told in its diagnostics. `scripts` is where its scripts are, where the
 /// operator says so.
 pub(super) fn load(path: &Path, scripts: Option<&Path>) -> Config {
-    with(path, read(path), &mut features(path, scripts))
+    with(path, read(path), &mut Near { config: path, scripts })
 }
 
 /// Makes a config of another text for the same file.
 pub(super) fn instead(path: &Path, scripts: Option<&Path>, text: &str) -> Config {
-    with(path, Ok(text.as_bytes().to_vec()), &mut features(path, scripts))
+    with(path, Ok(text.as_bytes().to_vec()), &mut Near { config: path, scripts })
 }
 
-/// Finds the scripts of a config.
-fn features(config: &Path, scripts: Option<&Path>) -> impl FnMut(&str) -> FeatureFiles {
-    move |named| match scripts {
-        Some(dir) => files::scripts_in(dir),
-        None => files::scripts_below(&directory(config), named),
+/// Where the files of a config lie: near it, but for scripts where the operator says so.
+struct Near<'p> {
+    config: &'p Path,
+    scripts: Option<&'p Path>,
+}
+
+impl Beside for Near<'_> {
+    fn features(&mut self, named: &str) -> FeatureFiles {
+        match self.scripts {
+            Some(dir) => files::scripts_in(dir),
+            None => files::scripts_below(&directory(self.config), named),
+        }
+    }
+
+    fn data(&mut self, path: &str) -> Result<Vec<u8>, BadData> {
+        files::data_below(&directory(self.config), path)
     }
 }
 
-/// Makes a config of what was read of it, with the scripts that `features` finds.
-pub(super) fn with(
-    path: &Path,
-    text: Result<Vec<u8>, Unread>,
-    features: &mut dyn FnMut(&str) -> FeatureFiles,
-) -> Config {
+/// Makes a config of what was read of it, with the files that `beside` finds.
+pub(super) fn with(path: &Path, text: Result<Vec<u8>, Unread>, beside: &mut dyn Beside) -> Config {
     let name = name(path);
     let source = match text {
         Ok(bytes) => config::decode(&name, bytes).map_err(|problem| *problem),
@@ -70,7 +77,7 @@ pub(super) fn with(
     };
     match source {
         Ok(source) => {
-            let loaded = config::load(&source, features);
+            let loaded = config::load_with(&source, beside);
             Config { source: Some(source), loaded }
         }
         Err(problem) => Config { source: None, loaded: failed(problem) },

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use super::exit::Refusal;
 use super::files;
 use super::load::{self, Config};
-use crate::config::{BadScript, FeatureFiles, MAX_BYTES, MAX_SCRIPT_BYTES, Unread};
+use crate::config::{BadData, BadScript, Beside, FeatureFiles, MAX_BYTES, MAX_DATA_BYTES, MAX_SCRIPT_BYTES, Unread};
 
 /// Reads a config from the index of the repository that its directory belongs to.
 pub(super) fn load(path: &Path) -> Result<Config> {
@@ -20,7 +20,7 @@ pub(super) fn load(path: &Path) -> Result<Config> {
         Some(name) => index.config(&index.below.join(name))?,
         None => Err(Unread::NotAFile),
     };
-    Ok(load::with(path, text, &mut |dir| index.features(dir)))
+    Ok(load::with(path, text, &mut &index))
 }
 
 /// Every config of this name in the index, in the current directory and below; the name itself where there is none.
@@ -42,6 +42,16 @@ struct Index {
     top: PathBuf,
     /// From there to the directory of the config.
     below: PathBuf,
+}
+
+impl Beside for &Index {
+    fn features(&mut self, directory: &str) -> FeatureFiles {
+        self.scripts(directory)
+    }
+
+    fn data(&mut self, path: &str) -> Result<Vec<u8>, BadData> {
+        self.file(path)
+    }
 }
 
 /// What the index says about one file.
@@ -122,7 +132,7 @@ impl Index {
     }
 
     /// The scripts of a directory, named as the config does.
-    fn features(&self, dir: &str) -> FeatureFiles {
+    fn scripts(&self, dir: &str) -> FeatureFiles {
         let Some(dir) = files::below(Path::new(dir)) else { return FeatureFiles::Outside };
         let path = self.below.join(&dir);
         let entries = match self.list(&path) {
@@ -153,6 +163,33 @@ impl Index {
             }
         }
         FeatureFiles::Found(files)
+    }
+
+    /// A file, named as the config does.
+    fn file(&self, named: &str) -> Result<Vec<u8>, BadData> {
+        let path = self.below.join(files::below(Path::new(named)).ok_or(BadData::Outside)?);
+        let entries = self.list(&path).map_err(BadData::Unreadable)?;
+        let Some(entry) = entries.iter().find(|entry| Path::new(&entry.path) == path) else {
+            let is_there = self.top.join(&path).symlink_metadata().is_ok();
+            return Err(match entries.is_empty() {
+                false => BadData::NotAFile,
+                true if is_there => BadData::Unstaged,
+                true => BadData::Missing,
+            });
+        };
+        if entry.stage != "0" {
+            return Err(BadData::Unreadable("it has unresolved conflicts in the git index".to_owned()));
+        }
+        if entry.is_link() {
+            return Err(BadData::Link(named.to_owned()));
+        }
+        if !entry.is_file() {
+            return Err(BadData::NotAFile);
+        }
+        match self.object(&entry.object, MAX_DATA_BYTES as u64 + 1) {
+            Ok(bytes) if bytes.len() > MAX_DATA_BYTES => Err(BadData::TooBig),
+            read => read.map_err(BadData::Unreadable),
+        }
     }
 
     /// The scripts that lie in a directory of the work tree; those that are in the index take their places.

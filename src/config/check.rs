@@ -3,24 +3,36 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::cloud_data::DataFiles;
+use super::defaults::features_dir;
 use super::lexis::{self, Verdict};
 use super::limits::{MAX_DESCRIPTION, MAX_ITEMS, RECORD_MARK};
 use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{ANY, Raw, RawNodes, RawProfiles, RawVm};
 use super::rule::{control_character, text};
-use super::source::FeatureFiles;
+use super::source::Once;
 use super::spans::Place;
 use super::{
-    cloud_init, codes, dependencies, disks, features, images, networks, profiles, proxmox, ready, templates, volumes,
+    cloud_data, cloud_init, codes, dependencies, disks, features, images, networks, profiles, proxmox, ready,
+    templates, volumes,
 };
 use crate::model::{InvalidTarget, Scripts, Target};
 
-/// Applies every rule and resolves the features.
-pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Problems) -> Scripts {
+/// The texts that belong to a config.
+#[derive(Default)]
+pub(super) struct Texts {
+    /// Its scripts.
+    pub(super) scripts: Scripts,
+    /// The files that its VMs name as user data or vendor data.
+    pub(super) data: DataFiles,
+}
+
+/// Applies every rule, resolves the features, and reads the files that the VMs name.
+pub(super) fn all(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> Texts {
     if let Some(problem) = too_much(raw) {
         problems.push(problem);
-        return Scripts::default();
+        return Texts::default();
     }
     hypervisor(raw, problems);
     for (owner, vm) in owners(raw) {
@@ -37,7 +49,9 @@ pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Problems) -> S
     disks::check(raw, problems);
     ready::check(raw, problems);
     volumes::check(raw, problems);
-    features::resolve(raw, files, problems)
+    let data = cloud_data::check(raw, once, problems);
+    let scripts = features::resolve(raw, once.features(features_dir(raw)), problems);
+    Texts { scripts, data }
 }
 
 /// Says that the VMs have more from the lists of the defaults and of profiles than this program takes on.

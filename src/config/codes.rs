@@ -99,6 +99,9 @@ codes! {
         runs";
     TWO_HOMES = "P076", Error, "one fact of the first network card stands in two places";
     BAD_DISK = "P077", Error, "a further disk has no size, or one that it cannot have";
+    BAD_DATA = "P080", Error, "user data or vendor data cannot be used";
+    DATA_REPLACES = "P081", Error, "a VM has user data, and values that its user data takes the place of";
+    UNKNOWN_DATA = "P082", Warning, "cloud-init may not know what user data or vendor data is";
     UNKNOWN_PROFILE = "P085", Error, "a VM names a profile that is not there";
     UNUSED_PROFILE = "P086", Warning, "no VM names the profile";
     BAD_PROFILE = "P087", Error, "the name cannot be a profile, or a VM names one twice";

@@ -20,5 +20,8 @@ pub const MAX_VMS: usize = 50_000;
 /// Most shares; the entries of a list that is longer are not looked at.
 pub const MAX_ENTRIES: usize = 10_000;
 
+/// Largest user data or vendor data of a VM, in bytes.
+pub const MAX_DATA_BYTES: usize = 64 << 10;
+
 /// Largest feature script in bytes.
 pub const MAX_SCRIPT_BYTES: usize = 256 << 10;

@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use super::check::Texts;
 use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
 use super::inherited::Inherited;
 use super::lexis::trimmed;
 use super::names;
 use super::raw::{Raw, RawHypervisor, RawProfiles, RawVm};
 use super::values::{Values, normal_tags, of_profiles};
-use super::{disks, networks};
+use super::{cloud_data, disks, networks};
 use crate::model::{
     CloudInitErrors, Desired, DesiredVm, Key, NetworkConfig, NetworkModel, NfsShare, Origin, Origins, OsType,
-    PersistentStorage, ProxmoxValue, Ready, Scripts, Settings, Timeouts, UserConfig, VmId,
+    PersistentStorage, ProxmoxValue, Ready, Settings, Timeouts, UserConfig, VmId,
 };
 
 /// Makes what the planner works with. The file has passed every check; a VM without id or name cannot occur and would
 /// be left out.
-pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
+pub(super) fn lower(raw: Raw, texts: Texts) -> Desired {
     let ids = names::ids(&raw.virtual_machines);
-    let values = |vm: RawVm| Values::of(vm, &scripts, &ids);
+    let values = |vm: RawVm| Values::of(vm, &texts, &ids);
     let profiles = raw.profiles.into_iter().map(|(name, vm)| (name, values(vm))).collect();
     let mut inherited = Inherited::new(values(raw.vm_defaults.unwrap_or_default()), profiles, Values::over);
     let named = raw.virtual_machines.into_iter().filter_map(|mut vm| {
@@ -45,7 +46,10 @@ pub(super) fn lower(raw: Raw, scripts: Scripts) -> Desired {
             vm.project_tag = Some(tag.clone());
         });
     }
-    Desired { settings, vms, defaults, scripts }
+    for vm in &mut vms {
+        cloud_data::fill(vm, &settings.project);
+    }
+    Desired { settings, vms, defaults, scripts: texts.scripts }
 }
 
 fn settings(raw: RawHypervisor) -> Settings {
@@ -178,6 +182,10 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
             .filter(|wish| *wish != NetworkConfig::default()),
         user_config: pick_any(&mut origins, Key::UserConfig, own.user_config, shared.user_config.clone())
             .filter(|wish| *wish != UserConfig::default()),
+        user_data: pick_any(&mut origins, Key::UserData, own.user_data, shared.user_data.clone())
+            .and_then(|text| cloud_data::unfilled(&text)),
+        vendor_data: pick_any(&mut origins, Key::VendorData, own.vendor_data, shared.vendor_data.clone())
+            .and_then(|text| cloud_data::unfilled(&text)),
         cloud_image: pick_any(&mut origins, Key::CloudImage, own.cloud_image, shared_image),
         proxmox: options_of(&mut origins, own.proxmox, shared.proxmox.as_ref()),
         boot_disk_options,

@@ -9,7 +9,7 @@
 //! - `raw`: the file, one field per key. `values`: the same in words of the model. `lower`, `inherited`: profiles and
 //!   defaults merged. `defaults`: what holds where the file says nothing. `limits`: how much of everything there may be.
 //! - `owner`: who says what of a VM: itself, its profiles, the defaults.
-//! - `check`, `cloud_init`, `images`, `profiles`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
+//! - `check`, `cloud_data`, `cloud_init`, `images`, `profiles`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
 //! - `violations`, `types`, `units`: what the schema refuses, in words, and what was probably meant.
 //! - `keys`, `vocabulary`: keys that are not known, and what other tools call ours.
 //! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 pub mod builtin;
 mod check;
+mod cloud_data;
 mod cloud_init;
 pub mod codes;
 mod comments;
@@ -56,18 +57,20 @@ mod vocabulary;
 mod volumes;
 
 pub use input::{MAX_BYTES, Unread, decode, unread};
-pub use limits::{MAX_DESCRIPTION, MAX_ENTRIES, MAX_ITEMS, MAX_SCRIPT_BYTES, MAX_VMS, RECORD_MARK};
+pub use limits::{MAX_DATA_BYTES, MAX_DESCRIPTION, MAX_ENTRIES, MAX_ITEMS, MAX_SCRIPT_BYTES, MAX_VMS, RECORD_MARK};
 pub use problem::MOST_OF_A_KIND;
-pub use source::{BadScript, FeatureFiles, Source};
+pub use source::{BadData, BadScript, Beside, FeatureFiles, Source};
 
+use check::Texts;
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged as _;
 use problem::Problems;
 use raw::Raw;
+use source::{FeaturesAlone, Once};
 use spans::LineIndex;
 
 use crate::diag::{Diagnostic, Span};
-use crate::model::{Desired, Scripts};
+use crate::model::Desired;
 
 /// What a config turned out to be.
 #[derive(Debug, Clone)]
@@ -78,23 +81,27 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads a config. `read_features` gets the scripts directory as written (or its default) and is called at most once,
-/// and not at all if the text is too broken to say which directory it is.
+/// Reads a config beside which there are feature scripts and no other files, as [`load_with`] does.
 pub fn load(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles) -> Loaded {
+    load_with(source, &mut FeaturesAlone(read_features))
+}
+
+/// Reads a config. `beside` gets the scripts directory as written (or its default) and is asked for it, and for each
+/// file that the config names, at most once, and not at all if the text is too broken to say which they are.
+pub fn load_with(source: &Source, beside: &mut dyn Beside) -> Loaded {
     if let Some(problem) = syntax::too_big(&source.text) {
         return Loaded { desired: None, diagnostics: vec![problem] };
     }
     let json = source.json();
-    let mut files = None;
+    let mut once = Once::new(beside);
     if let Some(raw) = valid(&json) {
-        let files = files.get_or_insert_with(|| read_features(defaults::features_dir(&raw)));
         let mut problems = Problems::default();
-        let scripts = check::all(&raw, files, &mut problems);
+        let texts = check::all(&raw, &mut once, &mut problems);
         if problems.is_empty() {
-            return Loaded { desired: Some(lower::lower(raw, scripts)), diagnostics: Vec::new() };
+            return Loaded { desired: Some(lower::lower(raw, texts)), diagnostics: Vec::new() };
         }
     }
-    explain(&json, &mut |dir| files.take().unwrap_or_else(|| read_features(dir)))
+    explain(&json, &mut once)
 }
 
 /// Parses a file that fits the schema; `None` for every other.
@@ -105,15 +112,15 @@ fn valid(text: &str) -> Option<Raw> {
 }
 
 /// Goes the long way: finds everything that is to be said, and where.
-fn explain(text: &str, read_features: &mut dyn FnMut(&str) -> FeatureFiles) -> Loaded {
+fn explain(text: &str, once: &mut Once<'_>) -> Loaded {
     let syntax::Parsed { mut root, told } = syntax::parse(text);
     let (mut diagnostics, mut numbers) = told.into_parts();
     let mut desired = None;
     if let Some(root) = &mut root {
         let mut problems = Problems::default();
         keys::rename(root, &mut problems);
-        if let Some((raw, scripts)) = judge(text, root, read_features, &mut problems) {
-            desired = Some(lower::lower(raw, scripts));
+        if let Some((raw, texts)) = judge(text, root, once, &mut problems) {
+            desired = Some(lower::lower(raw, texts));
         }
         let lines = LineIndex::new(text);
         let (problems, more) = problems.into_parts();
@@ -207,19 +214,11 @@ fn profiles_of(vm: &Object<'_>) -> Vec<String> {
 }
 
 /// Applies the schema, takes away what does not fit it, and applies every other check to the rest.
-fn judge(
-    text: &str,
-    root: &Value<'_>,
-    read_features: &mut dyn FnMut(&str) -> FeatureFiles,
-    problems: &mut Problems,
-) -> Option<(Raw, Scripts)> {
+fn judge(text: &str, root: &Value<'_>, once: &mut Once<'_>, problems: &mut Problems) -> Option<(Raw, Texts)> {
     let mut value = tree::to_value(root, problems);
     let violations = violations::find(text, root, &mut value, problems);
     let raw = serde_json::from_value::<Raw>(value).ok();
-    let mut scripts = None;
-    if let Some(raw) = &raw {
-        scripts = Some(check::all(raw, &read_features(defaults::features_dir(raw)), problems));
-    }
+    let texts = raw.as_ref().map(|raw| check::all(raw, once, problems));
     // A rule of this program says more about a value than the schema does.
     for violation in violations {
         if !problems.is_said(&violation.at) {
@@ -227,5 +226,5 @@ fn judge(
         }
     }
     debug_assert!(raw.is_some() || !problems.is_empty());
-    Some((raw?, scripts?))
+    Some((raw?, texts?))
 }

@@ -17,7 +17,7 @@ mod nodes;
 mod options;
 mod words;
 
-pub(crate) use cloud_init::{RawCloudImage, RawNetworkConfig, RawUserConfig};
+pub(crate) use cloud_init::{RawCloudData, RawCloudImage, RawNetworkConfig, RawUserConfig};
 pub(crate) use networks::{RawCard, RawDisk};
 use networks::{boot_disk_options, cards, disks, some_slots};
 pub(crate) use nodes::{ANY, RawNodes};
@@ -253,6 +253,16 @@ pub(crate) struct RawVm {
     /// Sets the user of the guest, by cloud-init. What it leaves out stays as it is.
     #[schemars(title = "User", example = serde_json::json!({ "username": "admin" }))]
     pub(super) user_config: Option<RawUserConfig>,
+    /// Gives cloud-init user data in place of what Proxmox makes of the VM's name and `user_config`. `${vm_name}` and other
+    /// values of the VM are filled in. A changed one makes the guest a new instance for cloud-init when it boots next.
+    #[schemars(title = "User data", extend("default" = serde_json::json!({})))]
+    #[schemars(example = serde_json::json!({ "file": "cloud/web.yaml" }))]
+    pub(super) user_data: Option<RawCloudData>,
+    /// Gives cloud-init vendor data, which it merges beneath the user data. `${vm_name}` and other values of the VM are
+    /// filled in. A guest reads a changed one when it boots next, and does not repeat what it does once.
+    #[schemars(title = "Vendor data", extend("default" = serde_json::json!({})))]
+    #[schemars(example = serde_json::json!({ "text": "#cloud-config\npackages: [qemu-guest-agent]\n" }))]
+    pub(super) vendor_data: Option<RawCloudData>,
     /// Names an image to make the VM from, instead of cloning a template. It matters only when the VM is created.
     #[schemars(title = "Cloud image", example = serde_json::json!({ "source": "/var/lib/vz/import/debian-13.qcow2" }))]
     pub(super) cloud_image: Option<RawCloudImage>,

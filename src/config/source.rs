@@ -56,3 +56,70 @@ pub enum BadScript {
     /// The system or git refused, for this reason.
     Unreadable(String),
 }
+
+/// Why a file that a config names is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadData {
+    /// There is no such file.
+    Missing,
+    /// It lies outside the config's own directory.
+    Outside,
+    /// It is a link, or is reached through one: this part of its path.
+    Link(String),
+    /// It is a directory, a device, a pipe or a socket.
+    NotAFile,
+    /// It is larger than [`MAX_DATA_BYTES`](super::MAX_DATA_BYTES).
+    TooBig,
+    /// It is in the work tree and not in the Git index, which is what is asked for.
+    Unstaged,
+    /// The system or git refused, for this reason.
+    Unreadable(String),
+}
+
+/// Reads the files that belong to a config.
+pub trait Beside {
+    /// The feature scripts in a directory, as the config or its default names it.
+    fn features(&mut self, directory: &str) -> FeatureFiles;
+
+    /// A file that the config names, of at most [`MAX_DATA_BYTES`](super::MAX_DATA_BYTES) bytes; a relative path starts at
+    /// the config.
+    fn data(&mut self, path: &str) -> Result<Vec<u8>, BadData>;
+}
+
+/// Feature scripts alone: no other file is there.
+pub(super) struct FeaturesAlone<'f>(pub(super) &'f mut dyn FnMut(&str) -> FeatureFiles);
+
+impl Beside for FeaturesAlone<'_> {
+    fn features(&mut self, directory: &str) -> FeatureFiles {
+        (self.0)(directory)
+    }
+
+    fn data(&mut self, _: &str) -> Result<Vec<u8>, BadData> {
+        Err(BadData::Missing)
+    }
+}
+
+/// What belongs to a config, each read once.
+pub(super) struct Once<'f> {
+    beside: &'f mut dyn Beside,
+    features: Option<FeatureFiles>,
+    data: BTreeMap<String, Result<Vec<u8>, BadData>>,
+}
+
+impl<'f> Once<'f> {
+    pub(super) fn new(beside: &'f mut dyn Beside) -> Self {
+        Self { beside, features: None, data: BTreeMap::new() }
+    }
+
+    pub(super) fn features(&mut self, directory: &str) -> &FeatureFiles {
+        self.features.get_or_insert_with(|| self.beside.features(directory))
+    }
+
+    pub(super) fn data(&mut self, path: &str) -> &Result<Vec<u8>, BadData> {
+        if !self.data.contains_key(path) {
+            let read = self.beside.data(path);
+            self.data.insert(path.to_owned(), read);
+        }
+        &self.data[path]
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::check::Texts;
 use super::lexis::{image_path, trimmed};
 use super::names::{self, Ids};
 use super::raw::{RawCloudImage, RawNetworkConfig, RawNodes, RawTimeouts, RawUserConfig, RawVm, RawVolume};
@@ -43,6 +44,9 @@ pub(super) struct Values {
     pub(super) ready: Option<Ready>,
     pub(super) network_config: Option<NetworkConfig>,
     pub(super) user_config: Option<UserConfig>,
+    /// Empty: there is to be none.
+    pub(super) user_data: Option<Arc<str>>,
+    pub(super) vendor_data: Option<Arc<str>>,
     pub(super) cloud_image: Option<CloudImage>,
     /// `None` takes an inherited value away.
     pub(super) proxmox: Option<BTreeMap<&'static str, Option<String>>>,
@@ -52,7 +56,7 @@ pub(super) struct Values {
 }
 
 impl Values {
-    pub(super) fn of(raw: RawVm, scripts: &Scripts, ids: &Ids) -> Self {
+    pub(super) fn of(raw: RawVm, texts: &Texts, ids: &Ids) -> Self {
         // The first card has its bridge and its model either here or there.
         let first = raw.networks.as_ref().and_then(|cards| cards.get("net0")?.as_ref());
         Self {
@@ -67,7 +71,7 @@ impl Values {
             boot_disk_storage: raw.boot_disk_storage,
             network_bridge: raw.network_bridge.or_else(|| first.and_then(|card| card.bridge.clone())),
             network_model: raw.network_model.or_else(|| first.and_then(|card| card.model)),
-            features: raw.features.map(|names| names.iter().map(|name| feature(name, scripts)).collect()),
+            features: raw.features.map(|names| names.iter().map(|name| feature(name, &texts.scripts)).collect()),
             volumes: raw.volumes.map(|list| list.into_iter().map(volume).collect()),
             description: raw.description.map(|text| normal_description(&text)),
             tags: raw.tags.map(normal_tags),
@@ -83,6 +87,8 @@ impl Values {
             ready: raw.ready,
             network_config: raw.network_config.map(network),
             user_config: raw.user_config.map(|raw| user(&raw)),
+            user_data: raw.user_data.map(|raw| texts.data.text(&raw)),
+            vendor_data: raw.vendor_data.map(|raw| texts.data.text(&raw)),
             cloud_image: raw.cloud_image.map(|raw| image(&raw)),
             proxmox: raw.proxmox.map(|options| proxmox_options(&options)),
             boot_disk_options: raw.boot_disk_options,
@@ -157,6 +163,8 @@ impl Values {
             ready: first!(Ready, self.ready, base.ready),
             network_config: first!(NetworkConfig, self.network_config, base.network_config),
             user_config: first!(UserConfig, self.user_config, base.user_config),
+            user_data: first!(UserData, self.user_data, base.user_data),
+            vendor_data: first!(VendorData, self.vendor_data, base.vendor_data),
             cloud_image: first!(CloudImage, self.cloud_image, image),
             proxmox: first!(Proxmox, self.proxmox, base.proxmox, all),
             boot_disk_options: first!(BootDiskOptions, self.boot_disk_options, base.boot_disk_options, all),

@@ -5,6 +5,7 @@ pub mod image;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::guests::{GuestAddress, GuestExit, GuestStatus, Guests, address_on, all_on};
@@ -114,6 +115,23 @@ pub enum FileOp {
     /// guests put there. Existing directories and their modes stay as they are; links are not followed.
     MakeDirectory {
         /// Absolute path.
+        path: String,
+    },
+    /// Writes a snippet of a VM: not executable, for root alone, whole or not at all. Neither the file nor its directory
+    /// may be a link. The directory is made if it is not there; what is above it must be.
+    WriteSnippet {
+        /// The VM.
+        vm: VmId,
+        /// Absolute path of the file.
+        path: String,
+        /// All that it holds.
+        text: Arc<str>,
+    },
+    /// Removes a snippet of a VM; it is no error if there is none.
+    RemoveSnippet {
+        /// The VM.
+        vm: VmId,
+        /// Absolute path of the file.
         path: String,
     },
 }

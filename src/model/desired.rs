@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::proxmox::{self, ProxmoxOption};
-use super::{CloudImage, NetworkConfig, Origins, ProxmoxValue, Timeouts, UserConfig, VmId};
+use super::{CloudData, CloudImage, DataPart, NetworkConfig, Origins, ProxmoxValue, Timeouts, UserConfig, VmId};
 
 /// Everything one config file wants.
 ///
@@ -202,6 +202,12 @@ pub struct DesiredVm {
     pub network_config: Option<NetworkConfig>,
     /// The user of the guest, by cloud-init; `None` leaves it as it is.
     pub user_config: Option<UserConfig>,
+    /// User data in place of what Proxmox makes of the VM's options; `None`: Proxmox makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<CloudData>,
+    /// Vendor data of cloud-init; `None`: there is none of phoenix's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor_data: Option<CloudData>,
     /// Options by Proxmox's own names, without those that were taken away; what is not listed stays as it is.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub proxmox: BTreeMap<&'static str, ProxmoxValue>,
@@ -378,7 +384,17 @@ impl DesiredVm {
     #[must_use]
     pub fn tells_cloud_init(&self) -> bool {
         let has_address = self.networks.keys().any(|name| name.starts_with("ipconfig"));
-        self.network_config.is_some() || self.user_config.is_some() || has_address
+        let has_data = self.user_data.is_some() || self.vendor_data.is_some();
+        self.network_config.is_some() || self.user_config.is_some() || has_address || has_data
+    }
+
+    /// What the file gives cloud-init whole.
+    #[must_use]
+    pub fn data(&self, part: DataPart) -> Option<&CloudData> {
+        match part {
+            DataPart::User => self.user_data.as_ref(),
+            DataPart::Vendor => self.vendor_data.as_ref(),
+        }
     }
 
     /// Whether its guest agent is asked for anything.

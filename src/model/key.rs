@@ -41,6 +41,8 @@ named! {
         CloudInitErrors = "cloud_init_errors",
         NetworkConfig = "network_config",
         UserConfig = "user_config",
+        UserData = "user_data",
+        VendorData = "vendor_data",
         CloudImage = "cloud_image",
         IsTemplate = "is_template",
         Proxmox = "proxmox",

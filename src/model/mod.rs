@@ -2,6 +2,7 @@
 //!
 //! Plain values without behaviour that touches the world. Everything else is written in these words.
 
+mod cloud_data;
 mod cloud_image;
 mod cloud_init;
 mod desired;
@@ -18,6 +19,7 @@ mod ssh_key;
 mod target;
 mod words;
 
+pub use cloud_data::{CloudData, DataPart, Snippet};
 pub use cloud_image::{CloudImage, IMAGE_CACHE, ImagePlace};
 pub use cloud_init::{Address, NetworkConfig, UserConfig};
 pub use desired::{

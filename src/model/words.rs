@@ -146,6 +146,8 @@ named! {
         Stop = "stop",
         /// Moves the VM to another node.
         Migrate = "migrate",
+        /// Writes a snippet: user data or vendor data of cloud-init.
+        WriteSnippet = "write-snippet",
         /// Writes the configuration, once.
         Configure = "configure",
         /// Moves the boot disk to another storage.
@@ -158,6 +160,8 @@ named! {
         Restart = "restart",
         /// Starts the VM.
         Start = "start",
+        /// Removes a snippet that the VM no longer names.
+        RemoveSnippet = "remove-snippet",
         /// Waits until the guest agent answers.
         AwaitAgent = "await-agent",
         /// Waits until the guest has its network card and an address on it. Only after the card changed.
@@ -219,6 +223,8 @@ impl ActionKind {
             | Self::ConvertToTemplate
             | Self::Destroy => 600,
             Self::Adopt
+            | Self::WriteSnippet
+            | Self::RemoveSnippet
             | Self::Configure
             | Self::UpdateCloudInit
             | Self::Start

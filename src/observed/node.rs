@@ -32,6 +32,9 @@ pub struct Node {
     /// What the node's administrator allows VMs to have of it.
     #[serde(default, skip_serializing_if = "Allowed::is_empty")]
     pub allowed: Allowed,
+    /// phoenix's snippets on the storages of the node: volume to what it holds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub snippets: BTreeMap<String, String>,
     /// What the node exports by NFS, as its files say.
     pub exports: Vec<Export>,
     /// Whether an NFS server is installed (`exportfs`).

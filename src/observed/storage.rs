@@ -28,6 +28,9 @@ pub struct Storage {
     /// Directories below `path` that its `content-dirs` names for what the storage holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub content_dirs: Vec<String>,
+    /// Directory of its snippets, where it holds some and is one of the node's own file systems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snippets: Option<String>,
 }
 
 /// Where an NFS storage comes from.
@@ -47,6 +50,19 @@ impl Storage {
     #[must_use]
     pub fn parse_content_dirs(value: &str) -> Vec<String> {
         value.split(',').filter_map(|pair| Some(pair.split_once('=')?.1.trim().to_owned())).collect()
+    }
+
+    /// Kinds of storages that are directories of the node: one whose server does not answer keeps nothing waiting there.
+    const OWN_FILES: [&'static str; 2] = ["dir", "btrfs"];
+
+    /// The directory of a storage's snippets: by its kind, its `content`, its `path` and its `content-dirs`.
+    #[must_use]
+    pub fn snippets_dir(kind: &str, content: &str, path: Option<&str>, dirs: Option<&str>) -> Option<String> {
+        let holds = content.split(',').any(|content| content.trim() == "snippets");
+        let path = path.filter(|path| path.starts_with('/') && holds && Self::OWN_FILES.contains(&kind))?;
+        let named = dirs.into_iter().flat_map(|dirs| dirs.split(','));
+        let below = named.filter_map(|pair| pair.trim().strip_prefix("snippets=")).next_back().unwrap_or("snippets");
+        Some(format!("{}/{}", path.trim_end_matches('/'), below.trim().trim_matches('/')))
     }
 
     /// The directories of what the storage holds, relative to where its files lie.

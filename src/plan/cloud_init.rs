@@ -1,8 +1,8 @@
 //! What a VM tells cloud-init, beyond the values themselves.
 
-use super::{Change, codes};
+use super::{Change, codes, snippets};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Key};
+use crate::model::{DesiredVm, Key, Snippet};
 use crate::observed::options::{self, Kept, Row, Wish};
 use crate::observed::{PropertyString, VmObserved};
 
@@ -14,9 +14,15 @@ pub(super) fn is_unread(live: &VmObserved) -> bool {
 /// What is wished must reach the guest, through the drive that is there or one that is added.
 pub(super) fn without_drive(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
     let what = "cloud-init needs a drive, and none of ide0 to ide3 is free";
-    let hint = "add a cloud-init drive in Proxmox, or take `network_config` and `user_config` out of the file";
+    let hint = "add a cloud-init drive in Proxmox, or take `network_config`, `user_config`, `user_data` and \
+                `vendor_data` out of the file";
     let problem = || Diagnostic::error(codes::NO_PLACE_FOR_DRIVE, what).vm(vm.vm_id).hint(hint);
-    let key = if vm.network_config.is_some() { Key::NetworkConfig } else { Key::UserConfig };
+    let key = match () {
+        () if vm.network_config.is_some() => Key::NetworkConfig,
+        () if vm.user_data.is_some() => Key::UserData,
+        () if vm.vendor_data.is_some() && vm.user_config.is_none() => Key::VendorData,
+        () => Key::UserConfig,
+    };
     options::lacks_drive(vm, live).then(|| problem().about(key))
 }
 
@@ -31,7 +37,8 @@ pub(super) fn overridden(vm: &DesiredVm, base: &VmObserved, changes: &[Change]) 
         (Key::UserConfig, vm.user_config.is_some(), "user"),
     ];
     let problem = |(key, is_said, part): (Key, bool, &str)| {
-        let file = custom.get(part).filter(|_| is_said)?;
+        // phoenix's own goes, or comes from another VM, and is not inherited.
+        let file = custom.get(part).filter(|file| is_said && Snippet::parse(file).is_none())?;
         let what =
             format!("`{}` does not reach the guest: `cicustom` of {of} gives it {file} in its place", key.name());
         let is_written = changes.iter().any(|change| change.key == key.name());
@@ -53,12 +60,15 @@ pub(super) fn drive_waits(vm: &DesiredVm, live: &VmObserved, changes: &[Change])
         return None;
     }
     // The host name of the guest is the VM's name.
-    let keys = [Key::NetworkConfig, Key::UserConfig, Key::VmName];
+    let keys = [Key::NetworkConfig, Key::UserConfig, Key::UserData, Key::VendorData, Key::VmName];
     let is_told = |row: &Row| {
         row.key.is_some_and(|key| keys.contains(&key)) || row.options.iter().any(|name| name.starts_with("ipconfig"))
     };
     if changes.iter().any(|change| change.rows().any(|row| row.kept != Kept::Not && is_told(row))) {
         return Some("values of cloud-init change");
+    }
+    if changes.iter().any(|change| change.part == snippets::CONTENT) {
+        return Some("a snippet is written again");
     }
     let wished: Vec<&str> = options::rows_for(vm, Some(live))
         .filter(|row| row.kept != Kept::Not && is_told(row) && row.wished(vm, Some(live)) != Wish::Leave)

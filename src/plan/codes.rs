@@ -95,6 +95,7 @@ codes! {
     NO_EFI_DISK = "T093", "a VM with UEFI firmware has no EFI disk";
     BRIDGE_MTU = "T094", "a card may ask more of its bridge than it takes";
     DISK_SLOT = "T095", "a slot is no place for a further disk, or its disk cannot be detached";
+    NO_SNIPPETS = "T096", "no storage of the node takes snippets";
     LEFT_OFFLINE = "T098", "a guest does not use all CPUs or memory that its VM got while it ran";
     NO_NODE = "T100", "a VM can be on none of the nodes that the file names";
     CANNOT_MOVE = "T101", "something keeps a VM from moving to another node";

@@ -111,6 +111,9 @@ fn context<'a>(vm: &'a DesiredVm, template_name: &'a str, mounts: &'a [Arc<Mount
         ready: _,
         network_config,
         user_config,
+        // What cloud-init was given, the guest sees for itself.
+        user_data: _,
+        vendor_data: _,
         project_tag: _, // it is one of the tags
         // What hardware the VM has, its guest sees for itself.
         proxmox: _,

@@ -1,8 +1,8 @@
 //! What differs between a VM as wished and as observed: folds over the table of options.
 
 use super::Scene;
-use super::{Change, Waiting, cloud_init};
-use crate::model::{DesiredVm, Disruption, GIB, Key, Origin, Ready};
+use super::{Change, Waiting, cloud_init, snippets};
+use crate::model::{DataPart, DesiredVm, Disruption, GIB, Key, Origin, Ready};
 use crate::observed::VmObserved;
 use crate::observed::options::{self, Differing, Row, Taking, Value, Wish};
 
@@ -14,6 +14,13 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> V
     for differing in options::differing(vm, live, false) {
         add(&mut found, &differing, &taking);
     }
+    for change in &mut found {
+        if let Some(part) = DataPart::ALL.into_iter().find(|part| part.key().name() == change.key) {
+            change.old = change.old.take().map(|old| snippets::text_now(&old, live, part, scene));
+            change.new = vm.data(part).map(|data| data.text.to_string()).unwrap_or_default();
+        }
+    }
+    found.extend(snippets::otherwise(vm, live, scene));
     found
 }
 
@@ -104,6 +111,9 @@ fn made(vm: &DesiredVm, key: Key) -> String {
 
 /// What the config wishes for a key of a VM that is to be made, as text.
 fn new_value(vm: &DesiredVm, key: Key) -> String {
+    if let Some(data) = DataPart::ALL.into_iter().find(|part| part.key() == key).and_then(|part| vm.data(part)) {
+        return data.text.to_string();
+    }
     let parts = options::rows().filter(|row| row.key == Some(key)).filter_map(|row| {
         let wish = row.wished(vm, None);
         if wish == Wish::Unset {

@@ -14,7 +14,7 @@ use super::existing::{Situation, absent, situation};
 use super::steps::adopt::room;
 use super::{codes, earlier, lock, placement};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, Key, Ready, Record, VmId, Volume, proxmox};
+use crate::model::{DataPart, Desired, DesiredVm, Key, Ready, Record, VmId, Volume, proxmox};
 use crate::observed::{Net, Observed, VmObserved, is_disk_key, options};
 
 /// A VM that a config can say something of.
@@ -80,6 +80,7 @@ fn one(
         problems.extend(names_nobody_else(live, names));
         problems.extend(inexpressible(live));
         notices.extend(regained::lost(live, record, desired));
+        notices.extend(record.and_then(|record| regained::lost_data(live, record, observed)));
         Write::Entry(entry(live, uuid, record, desired, observed))
     };
     if !problems.is_empty() {
@@ -285,6 +286,12 @@ fn entry(
     let user = regained::user(live, record, desired);
     let user = user.as_ref().map_or_else(nothing, regained::user_value);
     say(Key::UserConfig, user, default.user_config.as_ref().map_or_else(nothing, regained::user_value));
+    for part in DataPart::ALL {
+        // What all VMs have is not filled in here: a VM says its own, and that it has none.
+        let text = record.and_then(|record| regained::data(live, record, part, observed));
+        let is = text.map_or_else(nothing, |text| json!({ "text": text }));
+        say(part.key(), is, if default.data(part).is_some() { Value::Null } else { nothing() });
+    }
     for row in options::rows().filter(|row| row.is_named_whole() && row.key != Some(Key::VmName)) {
         // What the file wishes of no VM stays as it is, and so does what this one has not.
         if let (Some(wish), Some(is)) = (row.wished(default, None).value(), row.has(live)) {

@@ -41,6 +41,7 @@ mod scene;
 mod select;
 mod selection;
 mod size;
+mod snippets;
 mod staging;
 pub mod status;
 mod step;
@@ -67,7 +68,7 @@ use scene::Scene;
 pub use selection::{Selection, Selector};
 pub use step::{
     CloneStep, ConfigureStep, FeatureStep, ImageStep, Leftover, MigrateStep, MountStep, MoveStep, ResizeStep, Retired,
-    Rows, StageStep, StagedFile, Step, UnmountStep,
+    Rows, SnippetStep, StageStep, StagedFile, Step, UnmountStep,
 };
 pub use unnamed::{to_list, unnamed};
 pub use verified::{to_ask, to_verify};

@@ -28,6 +28,8 @@ pub enum Step {
     Rollback(Arc<str>),
     /// Shuts the VM down.
     Stop,
+    /// Writes a snippet.
+    WriteSnippet(Box<SnippetStep>),
     /// Writes the configuration.
     Configure(Box<ConfigureStep>),
     /// Moves the VM to another node.
@@ -42,6 +44,8 @@ pub enum Step {
     Restart,
     /// Starts the VM.
     Start,
+    /// Removes the snippet in this file.
+    RemoveSnippet(Box<str>),
     /// Waits for the guest agent.
     AwaitAgent,
     /// Asks the guest for its network card.
@@ -87,6 +91,7 @@ impl Step {
             Self::Snapshot(_) => ActionKind::Snapshot,
             Self::Rollback(_) => ActionKind::Rollback,
             Self::Stop => ActionKind::Stop,
+            Self::WriteSnippet(_) => ActionKind::WriteSnippet,
             Self::Configure(_) => ActionKind::Configure,
             Self::Migrate(_) => ActionKind::Migrate,
             Self::MoveDisk(_) => ActionKind::MoveDisk,
@@ -94,6 +99,7 @@ impl Step {
             Self::UpdateCloudInit => ActionKind::UpdateCloudInit,
             Self::Restart => ActionKind::Restart,
             Self::Start => ActionKind::Start,
+            Self::RemoveSnippet(_) => ActionKind::RemoveSnippet,
             Self::AwaitAgent => ActionKind::AwaitAgent,
             Self::AwaitNetwork => ActionKind::AwaitNetwork,
             Self::AwaitCloudInit(_) => ActionKind::AwaitCloudInit,
@@ -151,6 +157,18 @@ pub struct ImageStep {
     /// What its record says in the end. Not serialised: the step that writes it has it.
     #[serde(skip)]
     pub record: Arc<Record>,
+}
+
+/// A snippet to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SnippetStep {
+    /// Absolute path of its file on the node.
+    pub path: String,
+    /// All that it holds. Not serialised: the plan of the VM has it, and the digest says which it is.
+    #[serde(skip)]
+    pub text: Arc<str>,
+    /// Digest of its content.
+    pub digest: String,
 }
 
 /// One write of the configuration.

@@ -19,13 +19,14 @@ use self::draft::Draft;
 use self::origin::{Making, Source};
 use self::update::Existing;
 use super::existing::{Situation, situation};
-use super::{Scene, VmPlan, cloud_init, diff, disk, drift, image, migrate, preflight};
+use super::{Scene, VmPlan, cloud_init, diff, disk, drift, image, migrate, preflight, snippets};
 use crate::diag::Diagnostic;
 use crate::model::DesiredVm;
 
 /// Plans one VM, and says what was found. One that something stands in the way of gets no actions.
 pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
     let mut draft = Draft::empty(vm);
+    let (vm, no_snippets) = &snippets::placed(vm, scene);
     match situation(vm, &scene.desired.settings.project, scene.observed) {
         Err(problem) => draft.finds([problem]),
         Ok(Situation::Absent(left)) => {
@@ -45,6 +46,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnos
             draft.finds(mounts.problems);
             draft.finds(migrate::served(vm, &mounts.mounts, scene));
             draft.finds(preflight::host(vm, None, scene));
+            draft.finds(no_snippets.clone());
             match source {
                 Err(found) => draft.finds(found),
                 Ok(source) if !draft.is_refused() => {
@@ -80,6 +82,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnos
             draft.finds(preflight::host(vm, Some(live), scene));
             draft.finds(migrate::in_the_way(vm, live, scene));
             draft.finds(preflight::removed(vm, record, &scene.desired.settings));
+            draft.finds(no_snippets.clone());
             if !draft.is_refused() {
                 return draft.update(vm, &Existing { live, record, mounts: &mounts.mounts }, scene);
             }
@@ -87,7 +90,10 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnos
             draft.finds(drift::drifted(vm.vm_id, &draft.changes));
         }
         Ok(Situation::Template(live, record)) => return draft.template(vm, live, record, scene),
-        Ok(Situation::Adopted(live, record)) => return adopt::plan_adopted(draft, vm, live, record, scene),
+        Ok(Situation::Adopted(live, record)) => {
+            draft.finds(no_snippets.clone());
+            return adopt::plan_adopted(draft, vm, live, record, scene);
+        }
     }
     draft.into_plan(None)
 }

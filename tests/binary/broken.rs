@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::places::{Place, Reached, two_at_a_time};
 use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
-use super::{cloud_init, cluster, disks, images, import, lifecycle, loops, readdressed, snapshots, templates};
+use super::{
+    cloud_data, cloud_init, cluster, disks, images, import, lifecycle, loops, readdressed, snapshots, templates,
+};
 use phoenix::model::ActionKind;
 use serde_json::{Value, json};
 
@@ -282,6 +284,8 @@ ways! {
     made_from_an_image => images::MADE,
     told => cloud_init::TOLD,
     given_a_drive => cloud_init::GIVEN_A_DRIVE,
+    given_data => cloud_data::GIVEN,
+    retired_with_data => cloud_data::RETIRED,
     built => templates::BUILT,
     migrated => cluster::MIGRATED,
     placed => cluster::PLACED,

@@ -3,6 +3,7 @@
 mod adopted;
 mod broken;
 mod cli;
+mod cloud_data;
 mod cloud_init;
 mod cluster;
 mod disks;

@@ -27,6 +27,9 @@ const LEFT_OUT: [&str; 11] = [
 /// What operations that run detached leave on a node for good. A job that is left in there is part of the world.
 const JOBS: [&str; 4] = ["root/run", "root/run/phoenix", "root/run/phoenix/jobs", "root/run/phoenix/jobs/lock"];
 
+/// Directories of a storage that Proxmox makes with it, and an embedded node when the storage is used.
+const STORAGES: [&str; 4] = ["root/var", "root/var/lib", "root/var/lib/vz", "root/var/lib/vz/snippets"];
+
 /// Name of the config.
 const CONFIG: &str = "phoenix_vm_configs.json";
 
@@ -346,7 +349,7 @@ fn collect(top: &Path, dir: &Path, world: &mut BTreeMap<String, String>) {
             continue;
         }
         if path.is_dir() {
-            if !of_jobs {
+            if !of_jobs && !STORAGES.contains(&name.as_str()) {
                 world.insert(format!("{name}/"), String::new());
             }
             collect(top, &path, world);

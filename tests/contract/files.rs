@@ -8,11 +8,12 @@ use phoenix::observed::Export;
 
 use crate::world::{Check, World, id};
 
-pub(crate) const CHECKS: [Check; 4] = [
+pub(crate) const CHECKS: [Check; 5] = [
     ("a directory is made", make),
     ("a directory behind a link is refused", make_behind_a_link),
     ("a path that is no plain one", no_plain_path),
     ("exports", exports),
+    ("snippets", snippets),
 ];
 
 fn make(world: &World) {
@@ -103,4 +104,44 @@ fn exports(world: &World) {
     world.same("others' stay", found(), [&others[..1], &others[2..]].concat());
     let names = ["phoenix-1001.exports", "phoenix-1x.exports", "theirs.exports"].map(str::to_owned);
     world.same("files", world.names("root/etc/exports.d"), names.into());
+}
+
+fn snippets(world: &World) {
+    let dir = "root/var/lib/vz/snippets";
+    let file = "phoenix-lab-1000-user-0a.yaml";
+    let path = format!("/var/lib/vz/snippets/{file}");
+    let text = "#!/bin/sh\necho \"$(x)\" '${y}' \\n é\n";
+    let write =
+        |path: &str, text: &str| FileOp::WriteSnippet { vm: id(1000), path: path.to_owned(), text: text.into() };
+    let remove = |path: &str| FileOp::RemoveSnippet { vm: id(1000), path: path.to_owned() };
+    let found = || world.answer("observe", world.target.observe()).own_node().snippets.clone();
+    // Without any, there is nothing to remove.
+    world.done(&remove(&path));
+    world.done(&write(&path, "#cloud-config\n"));
+    world.done(&write(&path, text));
+    world.same("text", world.read(&format!("{dir}/{file}")), text.to_owned());
+    let mode = world.path(&format!("{dir}/{file}")).metadata().unwrap().permissions().mode();
+    world.same("mode", mode & 0o777, 0o600);
+    // Others' are neither read nor touched, nor is a link.
+    world.write(&format!("{dir}/theirs.yaml"), "theirs");
+    world.write("root/etc/secret", "secret");
+    let link = "phoenix-lab-1000-vendor-0b.yaml";
+    symlink(world.path("root/etc/secret"), world.path(&format!("{dir}/{link}"))).unwrap();
+    world.same("what is read", found(), [(format!("local:snippets/{file}"), text.to_owned())].into());
+    world.done(&write(&format!("/var/lib/vz/snippets/{link}"), "mine"));
+    world.same("what a link led to", world.read("root/etc/secret"), "secret".to_owned());
+    world.same("in the place of a link", world.read(&format!("{dir}/{link}")), "mine".to_owned());
+    world.done(&remove(&format!("/var/lib/vz/snippets/{link}")));
+    world.done(&remove(&path));
+    world.same("what stays", world.names(dir), vec!["theirs.yaml".to_owned()]);
+    // A directory that is a link, or above which there is none.
+    fs::create_dir_all(world.path("root/mnt/a")).unwrap();
+    symlink(world.path(dir), world.path("root/mnt/a/snippets")).unwrap();
+    world.refused(&write("/mnt/a/snippets/x.yaml", "x"), FaultKind::Refused, Effect::None);
+    world.refused(&remove("/mnt/a/snippets/theirs.yaml"), FaultKind::Refused, Effect::None);
+    let nowhere = world.perform(&write("/mnt/b/snippets/x.yaml", "x"));
+    world.holds("nothing is made where there is no storage", nowhere.is_err() && !world.path("root/mnt/b").exists());
+    for path in ["relative", "/srv/../etc/x", "/x.yaml", "/srv/"] {
+        world.refused(&write(path, "x"), FaultKind::Refused, Effect::None);
+    }
 }

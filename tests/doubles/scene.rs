@@ -23,7 +23,10 @@ impl Scene {
         tune(&mut settings);
         node.save_settings(&settings).unwrap();
         let doubles = Doubles::new(&dir.path().join("node"));
-        Self { dir, doubles }
+        let scene = Self { dir, doubles };
+        // What `cicustom` of the recorded VMs names was there.
+        scene.write("root/var/lib/vz/snippets/user.yaml", "#cloud-config\n");
+        scene
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

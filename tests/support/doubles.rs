@@ -17,8 +17,13 @@ const PROGRAMS: [&str; 7] = ["qm", "pvesh", "pvesm", "exportfs", "ip", "ps", "pe
 
 /// Programs that are the real ones, until something is scripted to go wrong with the operation for which phoenix' scripts
 /// need them.
-const SHIMS: [(&str, &str); 3] =
-    [("mkdir", "make-directory"), ("sha256sum", "fetch-image"), ("sha512sum", "fetch-image")];
+const SHIMS: [(&str, &str); 5] = [
+    ("mkdir", "make-directory"),
+    ("sha256sum", "fetch-image"),
+    ("sha512sum", "fetch-image"),
+    ("mv", "write-snippet"),
+    ("unlink", "remove-snippet"),
+];
 
 /// Programs that make an embedded node look like one of Proxmox.
 pub(crate) struct Doubles {
@@ -62,6 +67,8 @@ impl Doubles {
         fs::write(root.join("proc/meminfo"), format!("MemTotal: {} kB\n", settings.memory_mb * 1024)).unwrap();
         let cpus: Vec<String> = (0..settings.cpus).map(|n| format!("processor\t: {n}\n")).collect();
         fs::write(root.join("proc/cpuinfo"), cpus.concat()).unwrap();
+        // The directory of the storage `local`.
+        fs::create_dir_all(root.join("var/lib/vz")).unwrap();
         for bridge in settings.bridges.keys() {
             fs::create_dir_all(root.join("sys/class/net").join(bridge).join("bridge")).unwrap();
         }

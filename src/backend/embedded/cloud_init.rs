@@ -102,6 +102,7 @@ impl Embedded {
         let text = self.existing(vm)?;
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
+        self.custom(&conf)?;
         attempt.halfway()?;
         self.machines().seed(vm, &conf)?;
         conf.drive_made();

@@ -56,6 +56,7 @@ pub mod rehearse;
 mod settings;
 mod simulated;
 mod snapshot;
+mod snippets;
 mod storage;
 mod tasks;
 mod template;
@@ -160,6 +161,7 @@ impl Hypervisor for Embedded {
             directories: counts,
             places,
             allowed: self.allowed()?,
+            snippets: self.snippets_on_host()?,
             exports: self.exports_on_host(&|_| true)?,
             ..own
         };
@@ -314,6 +316,8 @@ impl HostFiles for Embedded {
         attempt.after(match op {
             FileOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, attempt),
             FileOp::MakeDirectory { path } => self.make_directory(path, attempt),
+            FileOp::WriteSnippet { path, text, .. } => self.write_snippet(path, text, attempt),
+            FileOp::RemoveSnippet { path, .. } => self.remove_snippet(path, attempt),
         })
     }
 }

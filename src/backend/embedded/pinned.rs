@@ -118,17 +118,22 @@ pub(super) fn read(at: &Dir, name: &str) -> io::Result<Option<String>> {
 }
 
 /// Writes a file that must not be there yet.
-fn write_new(at: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
+fn write_new(at: &Dir, name: &str, content: &[u8], mode: u32) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true).follow(FollowSymlinks::No).mode(0o644);
+    options.write(true).create_new(true).follow(FollowSymlinks::No).mode(mode);
     at.open_with(name, &options)?.write_all(content)
 }
 
 /// Replaces a file, by way of a new one beside it.
 pub(super) fn replace(at: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
+    replace_with(at, name, content, 0o644)
+}
+
+/// The same with this mode.
+pub(super) fn replace_with(at: &Dir, name: &str, content: &[u8], mode: u32) -> io::Result<()> {
     let new = format!(".{name}.new");
     remove(at, &new)?;
-    write_new(at, &new, content)?;
+    write_new(at, &new, content, mode)?;
     at.rename(&new, at, name)
 }
 
@@ -139,7 +144,7 @@ pub(super) fn replace_directory(at: &Dir, name: &str, files: &[(String, Vec<u8>)
     at.create_dir(&new)?;
     let dir = at.open_dir_nofollow(&new)?;
     for (file, content) in files {
-        write_new(&dir, file, content)?;
+        write_new(&dir, file, content, 0o644)?;
     }
     remove(at, &old)?;
     match at.rename(name, at, &old) {
@@ -151,7 +156,7 @@ pub(super) fn replace_directory(at: &Dir, name: &str, files: &[(String, Vec<u8>)
 }
 
 /// Removes a file, a link or a whole directory; it is no error if there is none.
-fn remove(at: &Dir, name: &str) -> io::Result<()> {
+pub(super) fn remove(at: &Dir, name: &str) -> io::Result<()> {
     let removed = match at.symlink_metadata(name) {
         Ok(meta) if meta.is_dir() => at.remove_dir_all(name),
         Ok(_) => at.remove_file_or_symlink(name),

@@ -42,6 +42,9 @@ impl Embedded {
             if let Some(bound) = bounds(&|name| conf.get(name).map(ToOwned::to_owned)).into_iter().next() {
                 return failed(bound.words);
             }
+            if let Err(fault) = self.custom(&conf) {
+                return Err(Fault { effect, ..fault });
+            }
             let cards = (0..32).filter_map(|n| conf.get(&format!("net{n}")).and_then(Net::parse));
             for bridge in cards.filter_map(|net| net.bridge) {
                 if !node.bridges.contains_key(&bridge) {

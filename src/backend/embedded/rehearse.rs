@@ -116,6 +116,8 @@ impl Call {
         let (op, vms) = match op {
             FileOp::WriteExports { vm, .. } => ("write-exports", vec![vm.get()]),
             FileOp::MakeDirectory { path } => ("make-directory", in_path(path)),
+            FileOp::WriteSnippet { vm, .. } => ("write-snippet", vec![vm.get()]),
+            FileOp::RemoveSnippet { vm, .. } => ("remove-snippet", vec![vm.get()]),
         };
         Self { op, vms, program: String::new() }
     }

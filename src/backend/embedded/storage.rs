@@ -45,6 +45,7 @@ pub(super) fn parse_cfg(text: &str, node: &str, settings: &Settings, used: &Used
             nfs: section.source(),
             path: section.get("path").map(ToOwned::to_owned),
             content_dirs: section.content_dirs(),
+            snippets: section.snippets(section.get("content").unwrap_or_default()),
             kind: section.kind,
         };
         (id, storage)

@@ -63,6 +63,11 @@ impl Section {
         self.get("nodes").is_none_or(|nodes| nodes.split(',').any(|own| own.trim() == node))
     }
 
+    /// The directory of its snippets, if its content has some.
+    pub(in crate::backend) fn snippets(&self, content: &str) -> Option<String> {
+        Storage::snippets_dir(&self.kind, content, self.get("path"), self.get("content-dirs"))
+    }
+
     /// The directories of what it holds that its `content-dirs` names.
     pub(in crate::backend) fn content_dirs(&self) -> Vec<String> {
         self.get("content-dirs").map(Storage::parse_content_dirs).unwrap_or_default()
@@ -114,6 +119,7 @@ pub(in crate::backend) fn storages(
             path: section.get("path").map(ToOwned::to_owned).or_else(mounted),
             nfs: section.source().filter(|_| entry.kind == "nfs"),
             content_dirs: section.content_dirs(),
+            snippets: section.snippets(&entry.content),
             kind: entry.kind,
         };
         (entry.storage, storage)

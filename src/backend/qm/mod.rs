@@ -18,6 +18,7 @@ mod guest;
 mod image;
 mod job;
 mod observe;
+mod snippets;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -298,6 +299,8 @@ impl HostFiles for Qm {
     fn write(&self, op: &FileOp, deadline: Duration) -> Result<(), Fault> {
         match op {
             FileOp::MakeDirectory { path } => self.make_directory(path, deadline),
+            FileOp::WriteSnippet { path, text, .. } => self.write_snippet(path, text, deadline),
+            FileOp::RemoveSnippet { path, .. } => self.remove_snippet(path, deadline),
             FileOp::WriteExports { vm, entries } => self.write_exports(*vm, entries, deadline),
         }
     }

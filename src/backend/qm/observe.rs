@@ -15,7 +15,7 @@ use super::super::proxmox::task::{self, Task, on_disks};
 use super::answer;
 use super::copying::{copying, writes_volume_of};
 use crate::hypervisor::{Fault, FaultKind};
-use crate::model::VmId;
+use crate::model::{Snippet, VmId};
 use crate::observed::{Allowed, COPY, Capabilities, Export, Guarded, Mounts, Node, Observed, Place, VmObserved};
 pub(super) use script::{PLACES, SCRIPT, TASKS};
 
@@ -84,6 +84,7 @@ pub(super) fn read(
         directories: text(files, "directories").lines().filter_map(|line| entries(line, root)).collect(),
         places: places(files.get("places").map_or(&[], Vec::as_slice), directories, root)?,
         allowed: allowed(files),
+        snippets: snippets(files),
         exports: exports(files),
         ..node(files, &here)
     };
@@ -205,6 +206,17 @@ fn allowed(files: &Files) -> Allowed {
         (None, Some(text)) => Allowed::parse(text),
         (None, None) => Allowed::broken("it cannot be read".to_owned()),
     }
+}
+
+/// phoenix's snippets on the node.
+fn snippets(files: &Files) -> BTreeMap<String, String> {
+    let snippet = |(path, content): (&String, &Vec<u8>)| {
+        let (storage, file) = path.strip_prefix("snippets/")?.split_once('/')?;
+        let volume = Snippet::volume(storage, file);
+        Snippet::parse(&volume)?;
+        Some((volume, String::from_utf8_lossy(content).into_owned()))
+    };
+    files.iter().filter_map(snippet).collect()
 }
 
 /// What the node exports.

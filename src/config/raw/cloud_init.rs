@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::MAX_ITEMS;
-use crate::config::lexis;
+use crate::config::{MAX_DATA_BYTES, lexis};
 
 /// Sets the network of the guest's first card, by cloud-init.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -47,6 +47,19 @@ pub(crate) struct RawUserConfig {
     #[schemars(length(max = MAX_ITEMS))]
     #[schemars(example = [EXAMPLE_KEY])]
     pub(in crate::config) ssh_authorized_keys: Option<Vec<String>>,
+}
+
+/// Gives a text for cloud-init: a file, or the text itself. An empty object gives none, whatever `vm_defaults` says.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawCloudData {
+    /// Names a file with the text; a relative path starts at this file, and none leads out of its directory.
+    #[schemars(title = "File", length(min = 1, max = 1024), example = &"cloud/web.yaml")]
+    pub(in crate::config) file: Option<String>,
+    /// Holds the text itself: `#cloud-config`, a script, or whatever else cloud-init reads. `$${` stands for `${`.
+    #[schemars(title = "Text", length(min = 1, max = MAX_DATA_BYTES))]
+    #[schemars(example = &"#cloud-config\nhostname: ${vm_name}\n")]
+    pub(in crate::config) text: Option<String>,
 }
 
 /// Names an image to make a VM from.

@@ -33,7 +33,7 @@ const NEVER: &[(&str, &str)] = &[
     ("boot", "phoenix boots the VM from its boot disk, as its template does"),
     ("bootdisk", "phoenix boots the VM from its boot disk, as its template does"),
     ("cdrom", "phoenix manages the boot disk alone, and has no key for a CD drive"),
-    ("cicustom", "what it names would take the place of `network_config` and `user_config`"),
+    ("cicustom", "`user_data` and `vendor_data` write what it names"),
     ("cipassword", "a password has no place in a file that others read"),
     ("digest", "it is not an option of a VM"),
     ("delete", "it is not an option of a VM; `null` takes an inherited option away"),

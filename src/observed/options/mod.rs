@@ -4,6 +4,7 @@
 //! phoenix's own are folds over these rows.
 
 mod cloud_init;
+mod data;
 mod disks;
 mod edit;
 mod listed;
@@ -16,6 +17,7 @@ mod taking;
 mod value;
 
 pub use self::cloud_init::{DRIVE, lacks_drive, new_drive};
+pub use self::data::custom_volume;
 pub use self::edit::Edit;
 pub use self::row::{Kept, Row};
 pub use self::table::AGENT;
@@ -36,7 +38,7 @@ pub struct Differing<'a> {
 
 /// The rows that every VM has, in the order in which people read them.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    let rows = table::VALUES.iter().chain(cloud_init::ROWS).chain(table::OWN);
+    let rows = table::VALUES.iter().chain(cloud_init::ROWS).chain(data::ROWS).chain(table::OWN);
     #[cfg(test)]
     let rows = rows.chain(probe::ROWS);
     rows

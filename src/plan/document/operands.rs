@@ -46,7 +46,7 @@ pub struct DocumentOperands {
     /// What an interrupted run left: `placeholder` or `half-made`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leftover: Option<String>,
-    /// Directory on the node.
+    /// Directory on the node, or file of a snippet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Directories that are exported to the VM; empty: what was exported to it is taken back.
@@ -64,7 +64,7 @@ pub struct DocumentOperands {
     /// The script that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
-    /// SHA-256 of the script.
+    /// SHA-256 of the script, or of the snippet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// It runs again although it ran.
@@ -100,6 +100,9 @@ impl DocumentOperands {
             Step::CreateFromImage(step) => {
                 Self { storage: Some(step.desired.boot_disk_storage.clone()), ..Self::of_image(&step.image) }
             }
+            Step::WriteSnippet(step) => {
+                Self { path: Some(step.path.clone()), digest: Some(step.digest.clone()), ..none }
+            }
             Step::Configure(step) => {
                 let names = step.values.as_ref()?.names().map(str::to_owned);
                 Self { values: Some(names.collect()), ..none }
@@ -110,7 +113,7 @@ impl DocumentOperands {
             }
             Step::ResizeDisk(step) => Self { size_gb: Some(step.size_gb), ..none },
             Step::Unmount(step) => Self { source: Some(step.source.clone()), ..none },
-            Step::PrepareShare(path) => Self { path: Some(path.to_string()), ..none },
+            Step::PrepareShare(path) | Step::RemoveSnippet(path) => Self { path: Some(path.to_string()), ..none },
             Step::ExportShare(served) => Self { exports: Some(sources(served)), ..none },
             Step::Mount(step) => Self { source: Some(step.mount.source()), verify: step.verify, ..none },
             Step::StageScripts(step) => {

@@ -87,6 +87,7 @@ mod tests {
             thick: false,
             nfs: nfs.map(|(server, export)| NfsSource { server: server.to_owned(), export: export.to_owned() }),
             path: path.map(ToOwned::to_owned),
+            snippets: None,
             content_dirs: Storage::parse_content_dirs(content_dirs),
         }
     }

@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::diag::Diagnostic;
-use crate::model::{Address, CloudImage, Desired, DesiredVm, NetworkConfig, Record, SshKey, UserConfig, is_noted};
-use crate::observed::VmObserved;
+use crate::model::{
+    Address, CloudData, CloudImage, DataPart, Desired, DesiredVm, NetworkConfig, Record, Snippet, SshKey, UserConfig,
+    is_noted,
+};
+use crate::observed::options::custom_volume;
+use crate::observed::{Observed, VmObserved};
 use crate::plan::codes;
 
 /// The part of a record for the SSH keys of the user.
@@ -51,6 +55,29 @@ pub(super) fn image_value(image: &CloudImage) -> Value {
 /// Whether phoenix applied a part of a key, as the record knows it.
 fn was_applied(record: Option<&Record>, part: &str) -> bool {
     record.is_some_and(|record| record.applied.contains_key(part))
+}
+
+/// The volume of phoenix's own snippet that gives a VM of ours something whole.
+fn own_snippet(live: &VmObserved, record: &Record, part: DataPart) -> Option<String> {
+    let volume = custom_volume(live, part)?;
+    Snippet::parse(&volume)?.is_of(&record.project, live.id).then_some(volume)
+}
+
+/// What phoenix gave a VM whole, as an entry has it, where its node has the snippet.
+pub(super) fn data(live: &VmObserved, record: &Record, part: DataPart, observed: &Observed) -> Option<String> {
+    let volume = own_snippet(live, record, part)?;
+    observed.nodes.get(&live.node)?.snippets.get(&volume).map(|text| CloudData::escaped(text))
+}
+
+/// Says what phoenix gave a VM whole and no entry can have, because the node has the snippet no more.
+pub(super) fn lost_data(live: &VmObserved, record: &Record, observed: &Observed) -> Option<Diagnostic> {
+    let is_lost =
+        |part: &DataPart| own_snippet(live, record, *part).is_some() && data(live, record, *part, observed).is_none();
+    let part = DataPart::ALL.into_iter().find(is_lost)?;
+    let key = part.key().name();
+    let what = format!("its `{key}` cannot be written: the node does not have the snippet any more");
+    let hint = format!("put `{key}` into its entry, or the next apply takes it away");
+    Some(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id))
 }
 
 /// The network of a VM, as far as phoenix made it so; `None`: nobody wished for anything.

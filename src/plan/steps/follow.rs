@@ -8,7 +8,7 @@ use super::{features, volumes};
 use crate::model::proxmox::{BOOT_DISK, DISKS};
 use crate::model::{ActionKind, Disruption, Outcome, Ready};
 use crate::observed::options::Row;
-use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep, further};
+use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep, further, snippets};
 
 /// Why a guest is not waited for.
 const NOT_NEEDED: &str = "nothing needs the guest";
@@ -50,6 +50,12 @@ impl Draft {
         let disk_first = self.changes.iter().any(|change| {
             (change.key == BOOT_DISK || change.key.starts_with(DISKS)) && change.disruption == Disruption::Restart
         });
+        for (part, step, reason) in snippets::to_write(vm, scene) {
+            let own = |change: &&Change| change.key == part.key().name() && change.part == snippets::CONTENT;
+            let cost = self.changes.iter().find(own).map_or(Disruption::None, |change| change.disruption);
+            let write = Action::does(Step::WriteSnippet(Box::new(step)), acting, reason).to(part.as_str());
+            self.push(write.costing(cost));
+        }
         if disk_first {
             self.disk(case, steps);
         }
@@ -72,6 +78,10 @@ impl Draft {
         }
         let otherwise = if self.off { "the VM is not to run" } else { "the VM runs" };
         self.either(Step::Start, acting, steps.start, otherwise);
+        for (file, path) in snippets::left_over(vm, scene.observed.vms.get(&vm.vm_id), scene) {
+            let step = Step::RemoveSnippet(path.into());
+            self.push(Action::does(step, acting, "the VM does not name it").to(file));
+        }
         let boots = steps.bring_up.or(steps.start).or(steps.restart.then_some("the guest boots again"));
         let exported = volumes::Exported::to(vm.vm_id, record, mounts, scene);
         self.finds(exported.problem(vm.vm_id));

@@ -40,6 +40,8 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::Snapshot
         | ActionKind::Rollback
         | ActionKind::Stop
+        | ActionKind::WriteSnippet
+        | ActionKind::RemoveSnippet
         | ActionKind::Configure
         | ActionKind::MoveDisk
         | ActionKind::Migrate

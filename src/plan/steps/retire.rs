@@ -7,7 +7,7 @@ use crate::observed::{VmObserved, print_size};
 use crate::plan::Scene;
 use crate::plan::earlier::leftover;
 use crate::plan::existing::{absent, owned};
-use crate::plan::{Action, Leftover, Retired, Step, VmPlan, codes, lock};
+use crate::plan::{Action, Leftover, Retired, Step, VmPlan, codes, lock, snippets};
 
 /// Plans that a VM goes, and says what was found. One that something stands in the way of gets no actions.
 pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
@@ -51,11 +51,13 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
     let destroys = |step, reason| Action::does(step, Outcome::Destroy, reason).costing(Disruption::Destroy);
     if let Some(left) = left {
         draft.push(destroys(Step::RemoveLeftover(left), "left over by an interrupted run"));
+        draft.remove_snippets(vm, scene);
     } else {
         if live.running {
             draft
                 .push(Action::does(Step::Stop, Outcome::Update, "the VM is to be destroyed").costing(Disruption::Stop));
         }
+        draft.remove_snippets(vm, scene);
         if !scene.exports.own_of(vm).is_empty() {
             draft.does(Step::ExportShare(Vec::new()), Outcome::Destroy, "the VM's exports end with it");
         }
@@ -71,6 +73,16 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
     }
     draft.retired = Some(Box::new(retired));
     draft.into_plan(None)
+}
+
+impl Draft {
+    /// Removes the snippets of a VM that goes.
+    fn remove_snippets(&mut self, vm: VmId, scene: &Scene<'_>) {
+        for (file, path) in snippets::gone_with(vm, scene) {
+            let step = Step::RemoveSnippet(path.into());
+            self.push(Action::does(step, Outcome::Destroy, "it ends with the VM").to(file));
+        }
+    }
 }
 
 /// Why a VM must not go.

@@ -12,7 +12,7 @@ use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, Reco
 use crate::observed::VmObserved;
 use crate::plan::staging::{self, Staging};
 use crate::plan::{
-    Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, lock, migrate, preflight,
+    Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, lock, migrate, preflight, snippets,
 };
 
 /// A VM of ours that is there.
@@ -67,7 +67,9 @@ impl Draft {
         let (grows, moves) = (acts(Key::BootDiskSizeGb), acts(Key::BootDiskStorage));
         let restart = scene.restart
             && live.running
-            && (disruption == Some(Disruption::Restart) || !diff::waiting(live, Some(vm)).is_empty());
+            && (disruption == Some(Disruption::Restart)
+                || self.changes.iter().any(|change| change.part == snippets::CONTENT)
+                || !diff::waiting(live, Some(vm)).is_empty());
         // What becomes a template is not left half made.
         self.no_agent =
             live.running && vm.started && vm.asks_agent() && !vm.is_template && !restart && !live.has_agent_now();

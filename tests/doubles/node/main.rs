@@ -123,7 +123,9 @@ fn run(node: &Node, program: &str, words: &[&str]) -> Answer {
         ("qm", words) => qm::run(node, words),
         ("pvesh", words) => pvesh::run(node, words),
         ("pvesm", words) => pvesm::run(node, words),
-        ("exportfs", ["-ra"]) | ("mkdir" | "sha256sum" | "sha512sum", _) => scripts::run(node, program, words),
+        ("exportfs", ["-ra"]) | ("mkdir" | "sha256sum" | "sha512sum" | "mv" | "unlink", _) => {
+            scripts::run(node, program, words)
+        }
         ("perl", ["-e", _, path, ..]) => agent_socket::run(node, path),
         ("cat", [.., path]) => files::read(node, Path::new(path)),
         ("ip", ["-o", "-4", "addr", "show"]) => {

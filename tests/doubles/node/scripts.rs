@@ -5,7 +5,7 @@ use std::os::unix::process::parent_id;
 use std::process::Command;
 
 use phoenix::hypervisor::{Fault, FaultKind, FileOp, HostOp};
-use phoenix::model::{CloudImage, VmId};
+use phoenix::model::{CloudImage, Snippet, VmId};
 
 use crate::Node;
 use crate::answer::Answer;
@@ -75,10 +75,23 @@ fn operation(node: &Node, program: &str, words: &[&str]) -> Option<Op> {
             };
             Some(Op::Host(HostOp::FetchImage { vm: VmId::try_from(MADE_FROM_AN_IMAGE).ok()?, image }))
         }
+        ("mv", ["phoenix-write-snippet", dir, file]) => {
+            let (vm, path) = (snippet_of(file)?, format!("{}/{file}", dir.strip_prefix(&root)?));
+            Some(Op::Files(FileOp::WriteSnippet { vm, path, text: "".into() }))
+        }
+        ("unlink", ["phoenix-remove-snippet", dir, file]) => {
+            let (vm, path) = (snippet_of(file)?, format!("{}/{file}", dir.strip_prefix(&root)?));
+            Some(Op::Files(FileOp::RemoveSnippet { vm, path }))
+        }
         ("exportfs", ["phoenix-exports", _, file, ..]) => {
             let vm: VmId = file.strip_prefix("phoenix-")?.strip_suffix(".exports")?.parse().ok()?;
             Some(Op::Files(FileOp::WriteExports { vm, entries: Vec::new() }))
         }
         _ => None,
     }
+}
+
+/// The VM of a snippet, by its file name.
+fn snippet_of(file: &str) -> Option<VmId> {
+    Snippet::parse(&Snippet::volume("local", file)).map(|snippet| snippet.vm)
 }

@@ -349,7 +349,11 @@ impl Machines for Qemu<'_> {
     fn seed(&self, vm: VmId, conf: &Conf<'_>) -> Result<(), Fault> {
         let path = self.dir(vm).join(machine::SEED);
         // In place: a QEMU that runs has it open, and its guest reads it at its next boot.
-        if path.exists() { std::fs::write(&path, seed::of(vm, conf)?).map_err(files::unwritten(&path)) } else { Ok(()) }
+        if path.exists() {
+            std::fs::write(&path, seed::of(vm, conf, self.node.custom(conf)?)?).map_err(files::unwritten(&path))
+        } else {
+            Ok(())
+        }
     }
 
     fn forget(&self, vm: VmId) -> Result<(), Fault> {

@@ -8,6 +8,7 @@ use std::io::{Cursor, Write as _};
 use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions, format_volume};
 use serde_json::{Map, Value, json};
 
+use super::super::snippets::Custom;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{VmId, content_digest};
 use crate::observed::{Conf, Net, PropertyString};
@@ -19,19 +20,22 @@ const SIZE: usize = 4 << 20;
 const LABEL: [u8; 11] = *b"CIDATA     ";
 
 /// The drive of a VM with this configuration.
-pub(super) fn of(vm: VmId, conf: &Conf<'_>) -> Result<Vec<u8>, Fault> {
-    drive(&documents(vm, conf))
+pub(super) fn of(vm: VmId, conf: &Conf<'_>, custom: Custom) -> Result<Vec<u8>, Fault> {
+    let vendor = custom.vendor.clone().map(|text| ("vendor-data", text));
+    let documents: Vec<_> = documents(vm, conf, custom).into_iter().chain(vendor).collect();
+    drive(&documents)
 }
 
-/// The three documents by their names.
-fn documents(vm: VmId, conf: &Conf<'_>) -> [(&'static str, String); 3] {
-    let user = format!("#cloud-config\n{:#}\n", user_data(vm, conf));
-    let network = format!("{:#}\n", network(conf));
+/// The three documents that there always are, by their names: each is made of the options where nothing gives it whole.
+fn documents(vm: VmId, conf: &Conf<'_>, custom: Custom) -> [(&'static str, String); 3] {
+    let user = custom.user.unwrap_or_else(|| format!("#cloud-config\n{:#}\n", user_data(vm, conf)));
+    let network = custom.network.unwrap_or_else(|| format!("{:#}\n", network(conf)));
     // As on Proxmox, a machine with other data is another instance: cloud-init sets it up anew.
     let mut id = content_digest(format!("{user}{network}").as_bytes());
     // As long as ever: a guest that gets another id is set up anew.
     id.truncate(16);
-    [("user-data", user), ("meta-data", format!("{:#}\n", json!({ "instance-id": id }))), ("network-config", network)]
+    let meta = custom.meta.unwrap_or_else(|| format!("{:#}\n", json!({ "instance-id": id })));
+    [("user-data", user), ("meta-data", meta), ("network-config", network)]
 }
 
 fn user_data(vm: VmId, conf: &Conf<'_>) -> Value {
@@ -140,12 +144,12 @@ mod tests {
     use fatfs::{FileSystem, FsOptions};
     use serde_json::{Value, json};
 
-    use super::{documents, drive};
+    use super::{Custom, documents, drive, of};
     use crate::model::VmId;
     use crate::observed::Conf;
 
     fn parts(conf: &str) -> [Value; 3] {
-        let documents = documents(VmId::try_from(1000).unwrap(), &Conf::parse(conf));
+        let documents = documents(VmId::try_from(1000).unwrap(), &Conf::parse(conf), Custom::default());
         assert!(documents[0].1.starts_with("#cloud-config\n{"), "{}", documents[0].1);
         documents.map(|(_, text)| serde_json::from_str(text.trim_start_matches("#cloud-config\n")).unwrap())
     }
@@ -192,8 +196,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_whole_reaches_the_guest_as_it_is() {
+        let vm = VmId::try_from(1000).unwrap();
+        let conf = Conf::parse("name: web\nciuser: admin\n");
+        let read = |custom: Custom| {
+            let mut bytes = of(vm, &conf, custom).unwrap();
+            let drive = FileSystem::new(Cursor::new(&mut bytes[..]), FsOptions::new()).unwrap();
+            ["user-data", "vendor-data", "meta-data"].map(|name| {
+                let mut text = String::new();
+                let read = drive.root_dir().open_file(name).and_then(|mut file| file.read_to_string(&mut text));
+                read.ok().map(|_| text)
+            })
+        };
+        let own = "#!/bin/sh\necho me\n";
+        let [user, vendor, meta] = read(Custom { user: Some(own.to_owned()), ..Custom::default() });
+        assert_eq!((user.as_deref(), vendor), (Some(own), None));
+        let [made, vendor, other] =
+            read(Custom { vendor: Some("#cloud-config\n{}\n".to_owned()), ..Custom::default() });
+        assert!(made.unwrap().contains("admin"));
+        assert_eq!(vendor.as_deref(), Some("#cloud-config\n{}\n"));
+        // Other user data is another instance; vendor data is not.
+        assert_ne!(meta, other);
+        assert_eq!(other, read(Custom::default())[2]);
+    }
+
+    #[test]
     fn the_drive_holds_the_documents_under_the_label_that_is_looked_for() {
-        let written = documents(VmId::try_from(1000).unwrap(), &Conf::parse("name: web\n"));
+        let written = documents(VmId::try_from(1000).unwrap(), &Conf::parse("name: web\n"), Custom::default());
         let mut bytes = drive(&written).unwrap();
         let drive = FileSystem::new(Cursor::new(&mut bytes[..]), FsOptions::new()).unwrap();
         assert_eq!(drive.volume_label(), "CIDATA");

@@ -40,7 +40,7 @@ impl Qemu<'_> {
         if !path.exists() {
             return Ok(());
         }
-        std::fs::write(&path, seed::of(vm, conf)?).map_err(unread(&path))
+        std::fs::write(&path, seed::of(vm, conf, self.node.custom(conf)?)?).map_err(unread(&path))
     }
 
     /// Starts the machine and returns when its monitor answers.
@@ -92,7 +92,7 @@ impl Qemu<'_> {
     /// Makes the drive with cloud-init's data, which may hold a password's hash.
     fn write_seed(&self, vm: VmId, conf: &Conf<'_>) -> Result<(), Fault> {
         let path = self.dir(vm).join(SEED);
-        let bytes = seed::of(vm, conf)?;
+        let bytes = seed::of(vm, conf, self.node.custom(conf)?)?;
         files::remove(&path)?;
         let mut file =
             OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path).map_err(unread(&path))?;

@@ -112,6 +112,23 @@ ip -o -4 addr show >"$t/addresses" 2>/dev/null
 cat "$pve/pve-root-ca.pem" >"$t/root-ca" 2>/dev/null
 cat "$pve/.members" >"$t/members" 2>/dev/null
 cat "$pve/storage.cfg" >"$t/storage.cfg" 2>/dev/null
+# phoenix's own snippets, on storages that are directories of the node: what a server has may not answer.
+awk '
+  function tell() { if (kind ~ /^(dir|btrfs):$/ && holds && path ~ /^\//) print id, path "/" dir }
+  /^[a-z]+:/ { tell(); kind = $1; id = $2; holds = 0; path = ""; dir = "snippets"; next }
+  $1 == "path" { path = $0; sub(/^[ \t]*path[ \t]+/, "", path); sub(/[ \t\/]+$/, "", path) }
+  $1 == "content" { holds = ("," $2 ",") ~ /,snippets,/ }
+  $1 == "content-dirs" {
+    n = split($2, pairs, ",")
+    for (i = 1; i <= n; i++) if (sub(/^snippets=/, "", pairs[i])) { dir = pairs[i]; gsub(/^\/+|\/+$/, "", dir) }
+  }
+  END { tell() }
+' "$t/storage.cfg" | while read -r id dir; do
+  for file in "$root$dir"/phoenix-*.yaml; do
+    [ -f "$file" ] && [ ! -L "$file" ] || continue
+    mkdir -p "$t/snippets/$id" && head -c 65537 -- "$file" >"$t/snippets/$id/${file##*/}"
+  done
+done
 cat "$pve/ha/resources.cfg" >"$t/ha" 2>/dev/null
 cat "$root/etc/exports" >"$t/exports" 2>/dev/null
 for file in "$root"/etc/exports.d/*.exports; do

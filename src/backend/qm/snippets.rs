@@ -1,0 +1,57 @@
+//! Snippets on the node: the texts that Proxmox gives cloud-init whole.
+//!
+//! The directory is the node's own, and no guest can write there; still nothing is followed that is a link.
+
+use std::time::Duration;
+
+use super::super::runner::Command;
+use super::{Qm, script};
+use crate::hypervisor::{Fault, FaultKind};
+
+/// `phoenix-write-snippet DIRECTORY NAME`: replaces the file with what stands on standard input, for root alone.
+const WRITE: &str = r#"set -eu
+dir=$1 name=$2
+umask 022
+[ ! -L "$dir" ] || { echo "$dir is reached through a symbolic link: it is one" >&2; exit 3; }
+[ -d "$dir" ] || mkdir -- "$dir"
+cd -P -- "$dir"
+umask 077
+rm -f -- ".$name.new"
+set -C
+cat >".$name.new"
+mv -T -- ".$name.new" "$name"
+"#;
+
+/// `phoenix-remove-snippet DIRECTORY NAME`: removes the file, and what a write that was interrupted left of it.
+const REMOVE: &str = r#"set -eu
+[ -d "$1" ] || exit 0
+[ ! -L "$1" ] || { echo "$1 is reached through a symbolic link: it is one" >&2; exit 3; }
+cd -P -- "$1"
+rm -f -- ".$2.new"
+if [ -e "./$2" ] || [ -L "./$2" ]; then unlink "./$2"; fi
+"#;
+
+impl Qm {
+    pub(super) fn write_snippet(&self, path: &str, text: &str, deadline: Duration) -> Result<(), Fault> {
+        let (dir, name) = self.parted(path)?;
+        let argv = script("phoenix-write-snippet", WRITE, &[&dir, &name]);
+        let command = Command { stdin: text.as_bytes().to_vec(), ..Command::change(argv, deadline) };
+        self.run(&command).map(|_| ())
+    }
+
+    pub(super) fn remove_snippet(&self, path: &str, deadline: Duration) -> Result<(), Fault> {
+        let (dir, name) = self.parted(path)?;
+        let argv = script("phoenix-remove-snippet", REMOVE, &[&dir, &name]);
+        self.run(&Command::change(argv, deadline)).map(|_| ())
+    }
+
+    /// The directory and the name of a file on the node.
+    fn parted(&self, path: &str) -> Result<(String, String), Fault> {
+        let parted = path.rsplit_once('/').filter(|(dir, name)| !dir.is_empty() && !name.is_empty());
+        let (dir, name) = parted.ok_or_else(|| {
+            Fault::harmless(FaultKind::Refused, format!("`{path}` does not name a file in a directory"))
+        })?;
+        self.on_node(path)?;
+        Ok((self.on_node(dir)?, name.to_owned()))
+    }
+}

@@ -1,0 +1,172 @@
+//! Snippets: which storage holds those of a VM, which are to be written, and which are left over.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::{Change, ChangedBy, Scene, SnippetStep, codes};
+use crate::diag::Diagnostic;
+use crate::model::{CloudData, DataPart, DesiredVm, Disruption, Snippet, VmId, content_digest};
+use crate::observed::options::custom_volume;
+use crate::observed::{Node, Storage, VmObserved};
+
+/// The part of a change of a snippet that holds something else than its name says.
+pub(super) const CONTENT: &str = "content";
+
+/// A VM with a storage for each of its snippets; and what is wrong where there is none.
+pub(super) fn placed<'v>(vm: &'v DesiredVm, scene: &Scene<'_>) -> (Cow<'v, DesiredVm>, Option<Diagnostic>) {
+    let parts: Vec<DataPart> = DataPart::ALL.into_iter().filter(|part| vm.data(*part).is_some()).collect();
+    if parts.is_empty() {
+        return (Cow::Borrowed(vm), None);
+    }
+    let node = scene.node(vm.vm_id);
+    let live = scene.observed.vms.get(&vm.vm_id);
+    let mut placed = vm.clone();
+    let mut refused = None;
+    for part in parts {
+        let storage = storage(node, live, part).map(ToOwned::to_owned);
+        if storage.is_none() || !scene.observed.capabilities.host_files {
+            refused = refused.or_else(|| Some(no_storage(vm, part, node, scene)));
+            continue;
+        }
+        let placed = match part {
+            DataPart::User => &mut placed.user_data,
+            DataPart::Vendor => &mut placed.vendor_data,
+        };
+        if let Some(data) = placed {
+            data.storage = storage;
+        }
+    }
+    (Cow::Owned(placed), refused)
+}
+
+/// The storage for a snippet: the one that has the VM's own already, `local`, or the first of those that have snippets.
+fn storage<'n>(node: &'n Node, live: Option<&VmObserved>, part: DataPart) -> Option<&'n str> {
+    let usable = |id: &str| node.storages.get_key_value(id).filter(|(_, storage)| takes(storage)).map(|(id, _)| &**id);
+    let now = live.and_then(|live| custom_volume(live, part));
+    let now = now.as_deref().and_then(Snippet::parse).filter(|snippet| live.is_some_and(|live| snippet.vm == live.id));
+    let now = now.and_then(|snippet| usable(snippet.storage));
+    now.or_else(|| usable("local")).or_else(|| node.storages.keys().find_map(|id| usable(id)))
+}
+
+fn takes(storage: &Storage) -> bool {
+    storage.active && storage.snippets.is_some()
+}
+
+fn no_storage(vm: &DesiredVm, part: DataPart, node: &Node, scene: &Scene<'_>) -> Diagnostic {
+    let error = |what: String| Diagnostic::error(codes::NO_SNIPPETS, what).vm(vm.vm_id).about(part.key());
+    let key = part.key().name();
+    if !scene.observed.capabilities.host_files {
+        let what = format!("this target reaches no files of the node, and `{key}` is written into one");
+        return error(what).hint("run phoenix on the node or over ssh");
+    }
+    let what = format!("no storage of the node takes snippets, and `{key}` is written into one");
+    let directory = |(_, storage): &(&String, &Storage)| storage.kind == "dir" && storage.path.is_some();
+    let hint = match node.storages.iter().find(directory) {
+        Some((id, _)) => format!(
+            "allow them on a storage that is a directory of the node, beside what it holds: `pvesm set {id} --content \
+             CONTENT,snippets`, where CONTENT is what `/etc/pve/storage.cfg` says of it now"
+        ),
+        None => "add a storage that is a directory of the node: `pvesm add dir snippets --path /var/lib/snippets \
+                 --content snippets`"
+            .to_owned(),
+    };
+    error(what).hint(hint)
+}
+
+/// A snippet that is to be written: its part, how, and why.
+pub(super) fn to_write(vm: &DesiredVm, scene: &Scene<'_>) -> Vec<(DataPart, SnippetStep, &'static str)> {
+    let node = scene.node(vm.vm_id);
+    let step = |part: DataPart| {
+        let data = vm.data(part)?;
+        let reason = match node.snippets.get(&data.volume()?) {
+            Some(text) if **text == *data.text => return None,
+            Some(_) => "it holds something else",
+            None => "it is not there",
+        };
+        let digest = content_digest(data.text.as_bytes());
+        Some((part, SnippetStep { path: path(node, data)?, text: data.text.clone(), digest }, reason))
+    };
+    DataPart::ALL.into_iter().filter_map(step).collect()
+}
+
+fn path(node: &Node, data: &CloudData) -> Option<String> {
+    path_of(node, data.storage.as_deref()?, &data.file)
+}
+
+fn path_of(node: &Node, storage: &str, file: &str) -> Option<String> {
+    Some(format!("{}/{file}", node.storages.get(storage)?.snippets.as_ref()?))
+}
+
+/// phoenix's snippets of a VM that its node has: volume to path.
+fn all_of<'o>(vm: VmId, scene: &Scene<'o>) -> BTreeMap<&'o str, String> {
+    let node = scene.node(vm);
+    let own = |volume: &str| Snippet::parse(volume).is_some_and(|s| s.is_of(&scene.desired.settings.project, vm));
+    let own = node.snippets.keys().map(String::as_str).filter(|volume| own(volume));
+    own.filter_map(|volume| {
+        let snippet = Snippet::parse(volume)?;
+        Some((volume, path_of(node, snippet.storage, snippet.file)?))
+    })
+    .collect()
+}
+
+/// The snippets that a VM does not name when it is what the file says, as an action names them, each with its path. None while it has snapshots,
+/// which may name them.
+pub(super) fn left_over(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Vec<(String, String)> {
+    if live.is_some_and(|live| !live.snapshots.is_empty()) {
+        return Vec::new();
+    }
+    let named: Vec<String> = DataPart::ALL.into_iter().filter_map(|part| vm.data(part)?.volume()).collect();
+    let mut found = all_of(vm.vm_id, scene);
+    found.retain(|volume, _| !named.iter().any(|named| named == volume));
+    found.into_iter().map(as_named).collect()
+}
+
+/// The snippets that go with a VM, as an action names them, each with its path.
+pub(super) fn gone_with(vm: VmId, scene: &Scene<'_>) -> Vec<(String, String)> {
+    all_of(vm, scene).into_iter().map(as_named).collect()
+}
+
+/// A snippet as an action names it: storage, part, and the beginning of its digest.
+fn as_named((volume, path): (&str, String)) -> (String, String) {
+    let short = Snippet::parse(volume).map(|snippet| {
+        let digest = snippet.file.rsplit('-').next().unwrap_or_default();
+        format!("{}:{}-{}", snippet.storage, snippet.part.as_str(), digest.get(..12).unwrap_or(digest))
+    });
+    (short.unwrap_or_else(|| volume.to_owned()), path)
+}
+
+/// Says what a VM has of a part whole, in place of the name of its snippet: the text, where it was read.
+pub(super) fn text_now(name: &str, live: &VmObserved, part: DataPart, scene: &Scene<'_>) -> String {
+    let volume = custom_volume(live, part);
+    let text = volume.and_then(|volume| scene.node(live.id).snippets.get(&volume).cloned());
+    text.unwrap_or_else(|| name.to_owned())
+}
+
+/// Snippets that the VM names, and that do not hold what their names say: somebody wrote or removed the files.
+pub(super) fn otherwise(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Change> {
+    let node = scene.node(vm.vm_id);
+    let change = |part: DataPart| {
+        let data = vm.data(part)?;
+        let volume = custom_volume(live, part)?;
+        let now = node.snippets.get(&volume);
+        let named = Snippet::parse(&volume)?;
+        // What is on a storage that is not looked into is not known.
+        let is_known = scene.observed.capabilities.host_files && node.storages.get(named.storage).is_some_and(takes);
+        if !is_known || named.file != data.file || now.is_some_and(|now| **now == *data.text) {
+            return None;
+        }
+        let disruption = if live.running { Disruption::Restart } else { Disruption::None };
+        Some(Change {
+            key: part.key().name(),
+            part: CONTENT,
+            old: Some(now.cloned().unwrap_or_default()),
+            new: data.text.to_string(),
+            origin: vm.origins.of(part.key()),
+            disruption,
+            note: "the file on the node is written again".to_owned(),
+            by: Some(ChangedBy::Outside),
+            applied: None,
+        })
+    };
+    DataPart::ALL.into_iter().filter_map(change).collect()
+}
