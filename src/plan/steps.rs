@@ -5,6 +5,7 @@ mod case;
 mod create;
 mod draft;
 mod features;
+mod filesystems;
 mod follow;
 mod guest;
 mod origin;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::places::{Place, Reached, two_at_a_time};
 use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
-use super::{cloud_init, disks, images, import, lifecycle, loops, readdressed, snapshots, templates};
+use super::{cloud_init, disks, hardware, images, import, lifecycle, loops, readdressed, snapshots, templates};
 use phoenix::model::ActionKind;
 use serde_json::{Value, json};
 
@@ -279,6 +279,7 @@ ways! {
     made_from_an_image => images::MADE,
     told => cloud_init::TOLD,
     given_a_drive => cloud_init::GIVEN_A_DRIVE,
+    formatted => hardware::FORMATTED,
     built => templates::BUILT,
 }
 

@@ -36,6 +36,7 @@ mod disk;
 mod files;
 mod fresh;
 mod guest;
+mod guest_disk;
 mod guest_kind;
 mod host;
 mod image;
