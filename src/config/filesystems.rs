@@ -32,7 +32,7 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
             let alone = disk.alone().filter(|_| !problems.is_said(&disk.at("filesystem")));
             let problem = alone.or_else(|| disk.not_possible(raw, n)).or_else(|| disk.in_the_way(raw, n, &found));
             // What the defaults say is wrong once, however many VMs have it.
-            problems.extend(problem.filter(|_| said.insert(disk.at("").pointer)).into_iter());
+            problems.extend(problem.filter(|_| said.insert(disk.at("").pointer)));
         }
     }
 }

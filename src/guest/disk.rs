@@ -218,3 +218,42 @@ pub(super) fn with_hint(problem: GuestProblem, exit: &GuestExit) -> GuestProblem
     };
     GuestProblem { hint: Some(hint.to_owned()), ..problem }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// What is said of the disk `drive-scsi1` in a guest whose disks bear these names.
+    fn located(disks: &[&str]) -> (Option<i32>, String) {
+        let sys = tempfile::tempdir().unwrap();
+        for (number, name) in disks.iter().enumerate() {
+            let device = sys.path().join(format!("block/sd{number}/device"));
+            fs::create_dir_all(&device).unwrap();
+            let length = u8::try_from(name.len()).unwrap();
+            // Page 0x83 as QEMU writes it: a name in ASCII, then one in binary.
+            let head = [0, 0x83, 0, length + 16, 2, 0, 0, length];
+            let page = [&head, name.as_bytes(), &[1, 3, 0, 8, b'a', 0x50, 0, 0xc5, 0, 0x15, 0xea, b'z']].concat();
+            fs::write(device.join("vpd_pg83"), page).unwrap();
+        }
+        fs::create_dir_all(sys.path().join("block/sr0")).unwrap();
+        let script =
+            concat!("set -eu\nsay() { printf '%s\\n' \"$*\" >&2; }\nsys=$1 disk=drive-scsi1\n", find!(), "locate");
+        let mut sh = std::process::Command::new("sh");
+        let output = sh.args(["-c", script, "sh"]).arg(Path::new(sys.path())).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    #[test]
+    fn a_disk_is_found_by_its_whole_name_or_not_at_all() {
+        let none = "the guest has no disk that bears the name drive-scsi1\n";
+        for disks in [&[][..], &["drive-scsi0"], &["drive-scsi10", "drive-scsi"], &["xdrive-scsi1", "drive_scsi1"]] {
+            assert_eq!(located(disks), (Some(4), none.to_owned()), "{disks:?}");
+        }
+        let (code, said) = located(&["drive-scsi1", "drive-scsi0", "drive-scsi1"]);
+        assert!(code == Some(4) && said.starts_with("2 disks of the guest bear the name drive-scsi1"), "{said}");
+        // `sd1` is not a device of this machine: which one it would be is said.
+        let (code, said) = located(&["drive-scsi0", "drive-scsi1"]);
+        assert!(code == Some(4) && said.starts_with("/dev/sd1, the disk drive-scsi1, is no block device"), "{said}");
+    }
+}

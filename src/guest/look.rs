@@ -80,6 +80,7 @@ pub(super) fn read(exit: &GuestExit, record: &Record) -> Result<GuestSeen, Guest
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Filesystem;
 
     fn record() -> Record {
         let mut record = Record::creating("p", 1000.try_into().unwrap());
@@ -109,6 +110,26 @@ mod tests {
         ] {
             assert!(read(out, code).is_err(), "{out}");
         }
+    }
+
+    #[test]
+    fn disks_are_looked_for_after_volumes() {
+        let mut record = record();
+        let disk = |at: &str| Formatted {
+            filesystem: Filesystem::Ext4,
+            uuid: "0-1".to_owned(),
+            begun: false,
+            at: at.to_owned(),
+            grow: false,
+        };
+        record.filesystems.insert("scsi1".to_owned(), disk("/c"));
+        record.filesystems.insert("scsi2".to_owned(), disk(""));
+        let asked: Vec<String> = program(&record, "uuid").argv.split_off(4);
+        assert_eq!(asked, ["uuid", "3", "s:/a", "/a", "s:/b", "/b", "UUID=0-1", "/c", "f", "d"]);
+        let exit =
+            GuestExit { code: Some(0), out: "there\nthere\ngone\nthere\nend\n".to_owned(), ..GuestExit::default() };
+        let lost_mounts = ["/c".to_owned()].into();
+        assert_eq!(read(&exit, &record), Ok(GuestSeen::Looked { lost_mounts, lost_results: BTreeSet::new() }));
     }
 
     /// The script itself, on this machine: nothing of the kind is mounted or has run here.

@@ -85,6 +85,19 @@ pub(super) fn problems(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<
         Diagnostic::error(codes::DISK_FILESYSTEM, what).vm(vm.vm_id).about(key).hint(hint)
     };
     for Declared { slot, mount, noted } in declared(vm, record, live) {
+        let lost = record.filesystems.get(slot).filter(|disk| noted.is_none() && !disk.begun);
+        if let Some(lost) = lost {
+            let what = format!(
+                "{slot} is not attached any more, and phoenix formatted it: a new disk in its place would be empty"
+            );
+            let hint = format!(
+                "attach its volume again (`qm set {} --{slot} VOLUME`; its file system is {}); to begin with an empty one, \
+                 take {slot} out of the file, apply, and declare it again",
+                vm.vm_id, lost.uuid
+            );
+            found.push(error(slot, what, &hint));
+            continue;
+        }
         match noted {
             None if !made.contains(slot) => {
                 let what = format!("{slot} is not a disk that phoenix made for this VM: it is never formatted");

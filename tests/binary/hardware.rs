@@ -419,6 +419,45 @@ fn a_disk_of_others_is_never_formatted() {
     });
 }
 
+/// A formatted disk that an administrator detached is not replaced by an empty one.
+#[test]
+fn a_formatted_disk_that_is_gone_is_not_made_anew() {
+    everywhere(|scene, case| {
+        let config = |disks: &str| {
+            format!(r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "db", "disks": {{ {disks} }} }}] }}"#)
+        };
+        let disk = r#""scsi1": { "size_gb": 1, "filesystem": "xfs", "mount_point": "/srv/data" }"#;
+        scene.declare(&config(disk));
+        check(&scene.apply(), 0, &[]);
+        let line = format!("scsi1: {}\n", options(scene, &["scsi1"])[0]);
+        let volume = options(scene, &["scsi1"])[0].split(',').next().unwrap().to_owned();
+        scene.meddle(1000, |conf| conf.replace(&line, &format!("unused0: {volume}\n")));
+        let before = scene.world();
+        check(
+            &scene.apply(),
+            1,
+            &["error[T096]", "a new disk in its place would be empty", "qm set 1000 --scsi1 VOLUME"],
+        );
+        assert!(scene.world() == before, "{case}: something was done");
+        // Attached again, it is as before.
+        scene.meddle(1000, |conf| conf.replace(&format!("unused0: {volume}\n"), &line));
+        is_done(scene, case);
+        // Given up, it is unmounted, and the next one in its slot is a new one.
+        scene.meddle(1000, |conf| conf.replace(&line, &format!("unused0: {volume}\n")));
+        scene.declare(&config(""));
+        check(&scene.apply(), 0, &[]);
+        is_done(scene, case);
+        scene.declare(&config(disk));
+        let made = scene.apply();
+        check(&made, 0, &[]);
+        assert!(
+            super::world::ids(&made.events, "action_started").contains(&"1000/format-disk:scsi1".to_owned()),
+            "{case}"
+        );
+        is_done(scene, case);
+    });
+}
+
 #[test]
 fn what_proxmox_refuses_is_said_before_anything_is_done() {
     everywhere(|scene, case| {

@@ -92,6 +92,8 @@ pub(super) fn waits_for_agent(vm: VmId, open: &[String]) -> Option<Diagnostic> {
 pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
     let Facts { vm, record, mounts, staging, scene } = *facts;
     let mut last = Record { applied: drift::applied(vm), made: cards::made(vm, record, scene), ..record.clone() };
+    // Phoenix detaches what it formatted, or finds it gone, when it is no longer declared.
+    last.filesystems.retain(|slot, _| last.made.contains(slot));
     if record.state == RecordState::Creating {
         match &vm.cloud_image {
             Some(image) => last.image = image.name(),
