@@ -4,6 +4,7 @@ pub(super) mod adopt;
 mod case;
 mod create;
 mod draft;
+mod due;
 mod features;
 mod filesystems;
 mod follow;

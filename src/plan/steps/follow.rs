@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::case::{Case, Facts};
 use super::draft::Draft;
-use super::{features, filesystems, volumes};
+use super::due::{Due, due};
+use super::{features, volumes};
 use crate::model::proxmox::{BOOT_DISK, DISKS};
 use crate::model::{ActionKind, Disruption, Outcome, Ready};
 use crate::observed::options::Row;
@@ -45,7 +46,7 @@ impl Draft {
         let guest = facts.guest();
         let to_mount = mounts.iter().any(|mount| !facts.is_mounted(mount) || guest.lost_mount(&mount.mount_point));
         let removed: Vec<_> = facts.undeclared().collect();
-        let disks = self.possible(&facts, filesystems::due(&facts), steps.restart);
+        let disks = self.possible(&facts, due(&facts), steps.restart);
 
         self.unmount_disks(&facts, true);
 
@@ -81,7 +82,7 @@ impl Draft {
         let wanted = boots
             .or((!removed.is_empty()).then_some("a volume is to be unmounted"))
             .or(to_mount.then_some("a volume is to be mounted"))
-            .or(disks.iter().any(filesystems::Due::acts).then_some("a disk is to be mounted"))
+            .or(disks.iter().any(Due::acts).then_some("a disk is to be mounted"))
             .or(exported.moved())
             .or(to_run.then_some("a feature is to run"))
             .or(guest.is_silent().then_some("it could not be looked into"));

@@ -1,7 +1,7 @@
 //! What is done inside a guest, and what is left open while its VM is not to run.
 
 use super::case::Facts;
-use super::filesystems::{Due, due};
+use super::due::{Due, due};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Key, Record, RecordState, VmId, is_noted, noted};
 use crate::plan::{cards, codes, drift, filesystems};
