@@ -95,5 +95,5 @@ codes! {
     NO_EFI_DISK = "T093", "a VM with UEFI firmware has no EFI disk";
     BRIDGE_MTU = "T094", "a card may ask more of its bridge than it takes";
     DISK_SLOT = "T095", "a slot is no place for a further disk, or its disk cannot be detached";
-    DISK_FILESYSTEM = "T096", "a further disk cannot be formatted, or not be unmounted";
+    DISK_FILESYSTEM = "T103", "a further disk cannot be formatted, or not be unmounted";
 }

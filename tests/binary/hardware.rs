@@ -310,7 +310,7 @@ fn disks_are_formatted_mounted_grown_and_unmounted() {
         scene.declare(&config(
             &json!({ "scsi1": { "size_gb": 25, "filesystem": "xfs", "mount_point": "/srv/other" }, "scsi2": xfs }),
         ));
-        check(&scene.apply(), 1, &["error[T096]", "scsi1 is formatted as ext4, the file says xfs"]);
+        check(&scene.apply(), 1, &["error[T103]", "scsi1 is formatted as ext4, the file says xfs"]);
         assert!(scene.world() == before, "{case}: something was done");
 
         // As the file had it.
@@ -413,7 +413,7 @@ fn a_disk_of_others_is_never_formatted() {
         check(
             &scene.apply(),
             1,
-            &["error[T096]", "scsi1 is not a disk that phoenix made for this VM: it is never formatted"],
+            &["error[T103]", "scsi1 is not a disk that phoenix made for this VM: it is never formatted"],
         );
         assert!(scene.world() == before, "{case}: something was done");
     });
@@ -436,7 +436,7 @@ fn a_formatted_disk_that_is_gone_is_not_made_anew() {
         check(
             &scene.apply(),
             1,
-            &["error[T096]", "a new disk in its place would be empty", "qm set 1000 --scsi1 VOLUME"],
+            &["error[T103]", "a new disk in its place would be empty", "qm set 1000 --scsi1 VOLUME"],
         );
         assert!(scene.world() == before, "{case}: something was done");
         // Attached again, it is as before.
