@@ -301,6 +301,25 @@ fn every_key_of_the_config_is_in_the_hash() {
     assert_eq!(hash(&turned), before);
 }
 
+/// What a disk becomes in the guest is in the hash, beside that there is a disk.
+#[test]
+fn a_file_system_and_where_it_is_mounted_are_in_the_hash() {
+    let observed = observed();
+    let hash = |disk: Value| {
+        let mut config = base();
+        config["virtual_machines"][1]["disks"] = json!({ "scsi1": disk });
+        document(&config, &observed, &Request::default()).hash
+    };
+    let disks = [
+        json!({ "size_gb": 9 }),
+        json!({ "size_gb": 9, "filesystem": "ext4", "mount_point": "/srv/a" }),
+        json!({ "size_gb": 9, "filesystem": "xfs", "mount_point": "/srv/a" }),
+        json!({ "size_gb": 9, "filesystem": "xfs", "mount_point": "/srv/b" }),
+    ];
+    let hashes: BTreeSet<String> = disks.into_iter().map(hash).collect();
+    assert_eq!(hashes.len(), 4);
+}
+
 /// Gives the target's own node another name.
 fn renamed(observed: &mut Observed) {
     let mut node = observed.nodes.remove(&observed.here).unwrap();

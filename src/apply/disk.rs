@@ -108,6 +108,9 @@ impl Performing<'_> {
         self.write_record(&|record| {
             operation::unsettle_disks(record, &step.record);
             record.grow |= step.grows_filesystem;
+            if let Some(disk) = step.disk.and_then(|slot| record.filesystems.get_mut(slot)) {
+                disk.grow = true;
+            }
         })?;
         let op = operation::resize(self.id(), step, &disk);
         let grown = |live: &VmObserved| size(live) == Some(wanted);

@@ -304,6 +304,9 @@ mod tests {
         assert_eq!(guest::read_cloud_init(&of(guest::cloud_init_status())), CloudInit::Done);
         assert_eq!(guest::read_grown(&of(guest::grow_filesystem())).unwrap(), Grown::Now);
         assert_eq!(guest::read_mount(&of(guest::mount("s:/x", "/y", true))).unwrap(), Mounted::Now);
+        let disk = guest::GuestDisk { slot: "scsi1", filesystem: "ext4", uuid: "u" };
+        assert_eq!(guest::read_formatted(&of(guest::format(&disk))).unwrap(), guest::Made::Now);
+        assert_eq!(guest::read_mount_disk(&of(guest::mount_disk(&disk, "/y"))).unwrap(), Mounted::Now);
         guest::read_unmount(&of(guest::unmount("s:/x", "/y"))).unwrap();
         for program in guest::stage("/y", "s:/x", &[("a", "b")], 1 << 20).unwrap() {
             guest::read_staged(&of(program)).unwrap();

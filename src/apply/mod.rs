@@ -26,6 +26,7 @@ mod disk;
 mod earlier;
 mod ends;
 mod failure;
+mod filesystems;
 mod guard;
 mod hints;
 mod host;

@@ -9,11 +9,12 @@ use super::failure::failure;
 use crate::event::Failure;
 use crate::guest::{self, Program};
 use crate::hypervisor::{ExportEntry, FileOp, HostOp};
-use crate::model::{ActionKind, DesiredVm, Digest, Record, RecordState, VmId, noted};
+use crate::model::{ActionKind, DesiredVm, Digest, Formatted, Record, RecordState, VmId, content_digest, noted};
 use crate::observed::options::{self, Row};
 use crate::observed::{BootDisk, ConfigWrite, VmObserved, with_record};
 use crate::plan::{
-    CloneStep, ConfigureStep, FeatureStep, ImageStep, Leftover, Mount, MoveStep, ResizeStep, StageStep, StagedFile,
+    CloneStep, ConfigureStep, FeatureStep, FormatStep, ImageStep, Leftover, Mount, MoveStep, ResizeStep, StageStep,
+    StagedFile,
 };
 
 /// Removes what an interrupted clone left. Only a half-made VM with our own record loses volumes it does not name.
@@ -93,8 +94,45 @@ pub(super) fn config_write(
     let mut record = record.clone();
     unsettle(&mut record, &step.record);
     record.made.clone_from(&step.record.made);
+    set_aside(&mut record, &plain, live);
     record.card |= plain.set.contains_key("net0");
     write(Some(&record))
+}
+
+/// Forgets the file systems of disks that a write detaches, or makes anew in a slot that is empty. What the guest still
+/// has of one in its `/etc/fstab` is noted as a volume that is no longer declared.
+fn set_aside(record: &mut Record, write: &ConfigWrite, live: &VmObserved) {
+    let gone = |slot: &String| {
+        let is_new = || write.set.contains_key(slot) && live.options.get(slot).is_none();
+        write.delete.contains(slot) || is_new()
+    };
+    let slots: Vec<String> = record.filesystems.keys().filter(|slot| gone(slot)).cloned().collect();
+    for disk in slots.iter().filter_map(|slot| record.filesystems.remove(slot)) {
+        if !disk.at.is_empty() {
+            record.volumes.insert(disk.at.clone(), disk.source());
+        }
+    }
+}
+
+/// The file system that a disk is to get, before it is begun. Its uuid is made from what names the disk, so that it is
+/// no secret and no accident; `None`: the VM has no such disk, or no uuid.
+pub(super) fn filesystem(step: &FormatStep, live: &VmObserved) -> Option<Formatted> {
+    let volume = live.volumes.iter().find(|volume| volume.device == step.slot)?;
+    let name = volume.volume.split_once(':').map_or("", |(_, name)| name);
+    let of = format!("{} {} {}", live.uuid.as_deref()?, step.slot, volume.volume);
+    let digest = content_digest(of.as_bytes());
+    // A uuid of version 8: its bits are what its maker says.
+    let uuid = [
+        &digest[..8],
+        &digest[8..12],
+        &format!("8{}", &digest[12..15]),
+        &format!("a{}", &digest[15..18]),
+        &digest[18..30],
+    ];
+    // A disk that is only imagined, as `STORAGE:GIB`, has none yet.
+    let imagined = name.bytes().all(|byte| byte.is_ascii_digit());
+    let uuid = if imagined { format!("<uuid on {}>", step.slot) } else { uuid.join("-") };
+    Some(Formatted { filesystem: step.filesystem, uuid, begun: true, at: String::new(), grow: false })
 }
 
 /// Forgets of what was applied what is about to change: it counts as applied when the record says `last` in the end,

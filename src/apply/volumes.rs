@@ -10,7 +10,7 @@ use super::perform::Performing;
 use crate::event::Failure;
 use crate::guest::{self, Mounted};
 use crate::hypervisor::{FaultKind, FileOp, address_on};
-use crate::model::{Outcome, Record};
+use crate::model::{BY_UUID, Formatted, Key, Outcome, Record};
 use crate::observed::Export;
 use crate::plan::{Mount, MountStep, UnmountStep};
 
@@ -146,12 +146,22 @@ impl Performing<'_> {
     pub(super) fn unmount(&mut self, step: &UnmountStep) -> Result<Outcome, Failure> {
         let UnmountStep { mount_point, source } = step;
         let live = self.live()?;
-        if live.record.valid().is_some_and(|record| !record.volumes.contains_key(mount_point)) {
+        let is_this = |disk: &Formatted| disk.at == *mount_point && disk.source() == *source;
+        let of_disk = |record: &Record| record.filesystems.values().any(is_this);
+        let known = |record: &Record| record.volumes.contains_key(mount_point) || of_disk(record);
+        if live.record.valid().is_some_and(|record| !known(record)) {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
         let exit = self.run_program(&guest::unmount(source, mount_point), "unmounting")?;
-        guest::read_unmount(&exit)?;
+        let about =
+            |failed: Failure| if source.starts_with(BY_UUID) { failed.about([Key::Disks.name()]) } else { failed };
+        guest::read_unmount(&exit).map_err(Failure::from).map_err(about)?;
+        if live.record.valid().is_some_and(of_disk) {
+            self.write_record(&|record| {
+                record.filesystems.values_mut().filter(|disk| is_this(disk)).for_each(|disk| disk.at.clear());
+            })?;
+        }
         Ok(self.action.outcome)
     }
 }

@@ -13,9 +13,11 @@ use crate::observed::{Export, print_exports};
 use crate::ui::commands::{Line, Word};
 
 /// The scripts that phoenix runs in guests, by the variable that stands for them.
-const SCRIPTS: [(&str, &str); 10] = [
+const SCRIPTS: [(&str, &str); 12] = [
     ("cloud-init", "phoenix_cloud_init"),
     ("phoenix-grow", "phoenix_grow"),
+    ("phoenix-format", "phoenix_format"),
+    ("phoenix-disk-mount", "phoenix_disk_mount"),
     ("phoenix-mount", "phoenix_mount"),
     ("phoenix-unmount", "phoenix_unmount"),
     ("phoenix-stage", "phoenix_stage"),

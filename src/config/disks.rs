@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::codes;
+use super::lexis::trimmed;
 use super::networks::{Parts, read_part};
 use super::owner::{Owner, layers, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawDisk};
 use crate::model::proxmox;
-use crate::model::{Disk, Origin};
+use crate::model::{Disk, DiskMount, Origin};
 
 /// Disks by their slots; `None` takes an inherited one away.
 pub(super) type Disks = BTreeMap<String, Option<RawDisk>>;
@@ -47,9 +48,7 @@ fn sizes(raw: &Raw, problems: &mut Problems) {
         let slots: BTreeSet<&str> =
             layers(raw, n).flat_map(|(_, layer)| layer.disks.iter().flatten()).map(|(slot, _)| slot.as_str()).collect();
         for slot in slots.into_iter().filter(|slot| !proxmox::holds_state(slot)) {
-            let entries = layers(raw, n).filter_map(|(owner, layer)| Some((owner, layer.disks.as_ref()?.get(slot)?)));
-            let entries: Vec<(Owner<'_>, &RawDisk)> =
-                entries.map_while(|(owner, disk)| Some((owner, disk.as_ref()?))).collect();
+            let entries = said_of(raw, n, slot);
             let Some((owner, _)) = entries.first() else { continue };
             if entries.iter().all(|(_, disk)| disk.size_gb.is_none()) && said.insert((*owner, slot)) {
                 let at = owner.value(&format!("disks/{slot}"));
@@ -58,6 +57,12 @@ fn sizes(raw: &Raw, problems: &mut Problems) {
             }
         }
     }
+}
+
+/// What the file says of a disk of a VM, from the nearest, up to where it is taken away.
+pub(super) fn said_of<'r>(raw: &'r Raw, n: usize, slot: &str) -> Vec<(Owner<'r>, &'r RawDisk)> {
+    let entries = layers(raw, n).filter_map(|(owner, layer)| Some((owner, layer.disks.as_ref()?.get(slot)?)));
+    entries.map_while(|(owner, disk)| Some((owner, disk.as_ref()?))).collect()
 }
 
 /// Disks with what others say where they say nothing.
@@ -90,7 +95,11 @@ pub(super) fn disks(own: Option<&Disks>, shared: Option<&Disks>, storage: &str) 
         let parts: Vec<String> = parts.filter_map(|(name, value)| read_part(option, name, value).ok()).collect();
         let value = option.read(&Value::String(parts.join(","))).unwrap_or_default();
         let storage = disk.storage.unwrap_or_else(|| storage.to_owned());
-        Some((option.name, Disk { size_gb: disk.size_gb, storage, options: proxmox::ProxmoxValue { value, origin } }))
+        let mount_point = disk.mount_point.as_deref().map(trimmed).map(str::to_owned);
+        let mount = disk.filesystem.zip(mount_point);
+        let mount = mount.map(|(filesystem, mount_point)| DiskMount { filesystem, mount_point });
+        let options = proxmox::ProxmoxValue { value, origin };
+        Some((option.name, Disk { size_gb: disk.size_gb, storage, options, mount }))
     };
     slots.into_iter().filter_map(lowered).collect()
 }
@@ -99,5 +108,11 @@ pub(super) fn disks(own: Option<&Disks>, shared: Option<&Disks>, storage: &str) 
 fn over(own: RawDisk, shared: RawDisk) -> RawDisk {
     let mut options: Parts = shared.options.unwrap_or_default();
     options.extend(own.options.unwrap_or_default());
-    RawDisk { size_gb: own.size_gb.or(shared.size_gb), storage: own.storage.or(shared.storage), options: Some(options) }
+    RawDisk {
+        size_gb: own.size_gb.or(shared.size_gb),
+        storage: own.storage.or(shared.storage),
+        options: Some(options),
+        filesystem: own.filesystem.or(shared.filesystem),
+        mount_point: own.mount_point.or(shared.mount_point),
+    }
 }

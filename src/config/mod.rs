@@ -27,6 +27,7 @@ mod dependencies;
 mod disks;
 pub mod edit;
 mod features;
+mod filesystems;
 mod images;
 mod inherited;
 pub mod input;

@@ -73,7 +73,7 @@ fn path(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Problems) {
 }
 
 /// Checks a path that something is mounted on or exported from.
-fn directory(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Problems) {
+pub(super) fn directory(value: Option<&str>, at: impl Fn() -> Place, problems: &mut Problems) {
     let before = problems.number();
     path(value, &at, problems);
     if let Some(value) = value
@@ -136,6 +136,19 @@ fn hides(outer: &str, inner: &str, at: Place) -> Problem {
 /// The volumes that a VM ends up with, and where they are written.
 fn effective(raw: &Raw, n: usize) -> (Owner<'_>, &[RawVolume]) {
     said(raw, n, |vm| vm.volumes.as_deref()).unwrap_or((Owner::Vm(n), &[]))
+}
+
+/// Where volumes of a VM are mounted, also the one through which scripts reach it, and where that is written.
+pub(super) fn mount_points(raw: &Raw, n: usize) -> Vec<(&str, Place)> {
+    let (owner, volumes) = effective(raw, n);
+    let mut all: Vec<(&str, Place)> = Vec::new();
+    for (v, volume) in volumes.iter().enumerate() {
+        let place = || owner.value(&format!("volumes/{v}/mount_point"));
+        all.extend(volume.mount_point.as_deref().map(|path| (trimmed(path), place())));
+    }
+    let channel = said(raw, n, |vm| vm.features.as_ref()).filter(|(_, features)| !features.is_empty());
+    all.extend(channel.map(|(by, _)| (Storage::of(raw).mount_point, by.value("features"))));
+    all
 }
 
 fn has_features(raw: &Raw, n: usize) -> bool {

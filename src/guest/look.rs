@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{GuestProblem, Program, script, unexpected};
 use crate::hypervisor::GuestExit;
-use crate::model::Record;
+use crate::model::{Formatted, Record};
 use crate::observed::GuestSeen;
 
 /// `phoenix-look UUID MOUNTS [SOURCE MOUNT_POINT]… [FEATURE DIGEST]…`: for each pair, in order, `there` or `gone`; then
@@ -19,6 +19,7 @@ while [ $# -ge 2 ]; do
   if [ "$mounts" -gt 0 ]; then
     mounts=$((mounts - 1))
     now=$(findmnt -n -o SOURCE --mountpoint "$2" 2>/dev/null | tail -n 1)
+    case $1 in UUID=*) now=UUID=$(blkid -p -s UUID -o value "$now" 2>/dev/null) ;; esac
     [ "$now" != "$1" ] || word=there
   else
     run=/var/lib/phoenix/runs/$1-$2
@@ -38,11 +39,18 @@ echo end
 
 /// The program that looks for everything a record says of its guest.
 pub(super) fn program(record: &Record, uuid: &str) -> Program {
-    let mounts = record.volumes.len().to_string();
+    let disks: Vec<(String, &str)> = mounted(record).map(|disk| (disk.source(), disk.at.as_str())).collect();
+    let mounts = (record.volumes.len() + disks.len()).to_string();
     let mut arguments = vec![uuid, mounts.as_str()];
     arguments.extend(record.volumes.iter().flat_map(|(at, source)| [source.as_str(), at.as_str()]));
+    arguments.extend(disks.iter().flat_map(|(source, at)| [source.as_str(), at]));
     arguments.extend(record.features.iter().flat_map(|(name, digest)| [name.as_str(), digest.as_str()]));
     script("phoenix-look", LOOK, &arguments)
+}
+
+/// The file systems of disks that the record says are mounted.
+fn mounted(record: &Record) -> impl Iterator<Item = &Formatted> {
+    record.filesystems.values().filter(|disk| !disk.at.is_empty())
 }
 
 /// Reads what [`LOOK`] said.
@@ -59,7 +67,7 @@ pub(super) fn read(exit: &GuestExit, record: &Record) -> Result<GuestSeen, Guest
         }
         Some(lost)
     };
-    let lost_mounts = lost(&mut record.volumes.keys());
+    let lost_mounts = lost(&mut record.volumes.keys().chain(mounted(record).map(|disk| &disk.at)));
     let lost_results = lost(&mut record.features.keys());
     match (exit.code, lost_mounts, lost_results, lines.next(), lines.next()) {
         (Some(0), Some(lost_mounts), Some(lost_results), Some("end"), None) => {
@@ -72,6 +80,7 @@ pub(super) fn read(exit: &GuestExit, record: &Record) -> Result<GuestSeen, Guest
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Filesystem;
 
     fn record() -> Record {
         let mut record = Record::creating("p", 1000.try_into().unwrap());
@@ -101,6 +110,26 @@ mod tests {
         ] {
             assert!(read(out, code).is_err(), "{out}");
         }
+    }
+
+    #[test]
+    fn disks_are_looked_for_after_volumes() {
+        let mut record = record();
+        let disk = |at: &str| Formatted {
+            filesystem: Filesystem::Ext4,
+            uuid: "0-1".to_owned(),
+            begun: false,
+            at: at.to_owned(),
+            grow: false,
+        };
+        record.filesystems.insert("scsi1".to_owned(), disk("/c"));
+        record.filesystems.insert("scsi2".to_owned(), disk(""));
+        let asked: Vec<String> = program(&record, "uuid").argv.split_off(4);
+        assert_eq!(asked, ["uuid", "3", "s:/a", "/a", "s:/b", "/b", "UUID=0-1", "/c", "f", "d"]);
+        let exit =
+            GuestExit { code: Some(0), out: "there\nthere\ngone\nthere\nend\n".to_owned(), ..GuestExit::default() };
+        let lost_mounts = ["/c".to_owned()].into();
+        assert_eq!(read(&exit, &record), Ok(GuestSeen::Looked { lost_mounts, lost_results: BTreeSet::new(), offline: BTreeMap::new() }));
     }
 
     /// The script itself, on this machine: nothing of the kind is mounted or has run here.

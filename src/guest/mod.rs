@@ -10,6 +10,7 @@
 
 mod clean;
 mod cloud_init;
+mod disk;
 mod feature;
 mod grow;
 mod look;
@@ -18,6 +19,7 @@ mod program;
 mod stage;
 
 pub use cloud_init::CloudInit;
+pub use disk::{GuestDisk, Made};
 pub use feature::{FeatureProgress, FeatureRun, FeatureStart};
 pub use grow::Grown;
 pub use mount::Mounted;
@@ -49,7 +51,8 @@ pub fn success(argv: &[String]) -> GuestExit {
     let out = match argv.get(3).map(String::as_str) {
         Some("cloud-init") => r#"{"status":"done"}"#,
         Some("phoenix-grow") => "grown",
-        Some("phoenix-mount") => "mounted",
+        Some("phoenix-format") => "formatted",
+        Some("phoenix-mount" | "phoenix-disk-mount") => "mounted",
         Some("phoenix-stage") => "staged",
         Some("phoenix-feature") => "started",
         Some("phoenix-feature-result") => "exit 0",
@@ -69,6 +72,29 @@ pub fn read_grown(exit: &GuestExit) -> Result<Grown, GuestProblem> {
     grow::read(exit)
 }
 
+/// Makes a file system on a disk that is empty; does nothing where it is made already.
+#[must_use]
+pub fn format(disk: &GuestDisk<'_>) -> Program {
+    script("phoenix-format", disk::FORMAT, &["/sys", &disk.name(), disk.filesystem, disk.uuid])
+}
+
+/// Reads the answer to [`format`].
+pub fn read_formatted(exit: &GuestExit) -> Result<Made, GuestProblem> {
+    disk::read(exit)
+}
+
+/// Mounts the file system of a disk, keeps it in `/etc/fstab`, and makes it as large as its disk; does nothing where
+/// that is so already. While it is not mounted, nothing can be written to the mount point.
+#[must_use]
+pub fn mount_disk(disk: &GuestDisk<'_>, mount_point: &str) -> Program {
+    script("phoenix-disk-mount", disk::MOUNT_DISK, &["/sys", &disk.name(), disk.filesystem, disk.uuid, mount_point])
+}
+
+/// Reads the answer to [`mount_disk`].
+pub fn read_mount_disk(exit: &GuestExit) -> Result<Mounted, GuestProblem> {
+    mount::read(exit).map_err(|problem| disk::with_hint(problem, exit))
+}
+
 /// Mounts an NFS source at a mount point and keeps it in `/etc/fstab`; does nothing where that is so already. While
 /// nothing is mounted there, nothing can be written there. If `prove`, it also writes a file there and reads it back
 /// from the server.
@@ -77,7 +103,7 @@ pub fn mount(source: &str, mount_point: &str, prove: bool) -> Program {
     script("phoenix-mount", mount::MOUNT, &[source, mount_point, if prove { "prove" } else { "" }])
 }
 
-/// Unmounts an NFS source from a mount point and forgets it in `/etc/fstab`.
+/// Unmounts an NFS source, or a file system of a disk (`UUID=…`), from a mount point and forgets it in `/etc/fstab`.
 #[must_use]
 pub fn unmount(source: &str, mount_point: &str) -> Program {
     script("phoenix-unmount", mount::UNMOUNT, &[source, mount_point])

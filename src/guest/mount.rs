@@ -107,6 +107,7 @@ release() {
     };
 }
 
+pub(super) use guard;
 pub(super) use release;
 
 /// A shell function: `attach` mounts what `/etc/fstab` has at `$target`, or says why not, and from where.
@@ -237,7 +238,8 @@ printf 'mounted\n%s\n' "$note"
 "##
 );
 
-/// `phoenix-unmount SOURCE MOUNT_POINT`: unmounts the source, and takes the mount point out of phoenix's block.
+/// `phoenix-unmount SOURCE MOUNT_POINT`: unmounts the source, and takes the mount point out of phoenix's block. A source
+/// `UUID=…` is a file system of a disk, which may be gone already.
 ///
 /// Anything else that is mounted there stays. The mount point stays as well, and can be written to from then on.
 pub(super) const UNMOUNT: &str = concat!(
@@ -245,7 +247,9 @@ pub(super) const UNMOUNT: &str = concat!(
     release!(),
     r##"source=$1
 target=$2
-if [ "$(current)" = "$source" ]; then
+now=$(current)
+case $source in UUID=*) [ -z "$now" ] || now=UUID=$(blkid -p -s UUID -o value "$now" 2>/dev/null) || now= ;; esac
+if [ -n "$now" ] && [ "$now" = "$source" ]; then
   umount -- "$target"
 fi
 release

@@ -125,6 +125,18 @@ pub struct Disk {
     pub storage: String,
     /// Its options by Proxmox's own names.
     pub options: ProxmoxValue,
+    /// The file system that it gets, and where it is mounted.
+    #[serde(flatten)]
+    pub mount: Option<DiskMount>,
+}
+
+/// The file system of a further disk, and where the guest mounts it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiskMount {
+    /// The file system.
+    pub filesystem: Filesystem,
+    /// Where it is mounted in the guest.
+    pub mount_point: String,
 }
 
 /// One VM as the config wants it. Field names are the config's keys.
@@ -340,6 +352,14 @@ words! {
         Pcnet = "pcnet", "AMD PCnet card";
         Rtl8139 = "rtl8139", "Realtek RTL8139 fast ethernet card";
         Vmxnet3 = "vmxnet3", "VMware paravirtualised card";
+    }
+}
+
+words! {
+    /// File system that a further disk gets.
+    Filesystem {
+        Ext4 = "ext4", "The usual one of most distributions";
+        Xfs = "xfs", "For large disks and large files";
     }
 }
 

@@ -23,8 +23,8 @@ pub use cloud_data::{CloudData, DataPart, Snippet};
 pub use cloud_image::{CloudImage, IMAGE_CACHE, ImagePlace};
 pub use cloud_init::{Address, NetworkConfig, UserConfig};
 pub use desired::{
-    CloudInitErrors, Desired, DesiredVm, Disk, Feature, NetworkModel, NfsShare, Nodes, OsType, PersistentStorage,
-    Ready, Script, Scripts, Settings, Volume,
+    CloudInitErrors, Desired, DesiredVm, Disk, DiskMount, Feature, Filesystem, NetworkModel, NfsShare, Nodes, OsType,
+    PersistentStorage, Ready, Script, Scripts, Settings, Volume,
 };
 pub use digest::{Digest, content_digest, is_content_digest, is_kept, is_kept_as_digest, is_noted, kept, noted};
 pub use excerpt::{excerpt, line, message};
@@ -35,7 +35,7 @@ pub use host_path::{
 pub use ids::{InvalidVmId, VmId};
 pub use key::{Key, Origin, Origins};
 pub use proxmox::ProxmoxValue;
-pub use record::{Record, RecordState};
+pub use record::{BY_UUID, Formatted, Record, RecordState};
 pub use ssh_key::{InvalidKey, PRIVATE_KEY, SshKey};
 pub use target::{InvalidTarget, Target};
 pub use words::{ActionKind, Disruption, Outcome, RestartDue, Timeouts};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::VmId;
+use super::{Filesystem, VmId};
 
 /// The record of a VM: who owns it and how far it got.
 ///
@@ -35,7 +35,8 @@ pub struct Record {
     /// Features that ran to success: name → [`noted`](super::noted) digest of the script.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub features: BTreeMap<String, String>,
-    /// Volumes that are mounted: mount point → `server:export`.
+    /// Volumes that are mounted: mount point → `server:export`; and file systems of disks that are no longer attached,
+    /// which the guest still has in its `/etc/fstab`: mount point → `UUID=…`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, String>,
     /// Files staged for the features other than their own scripts: file name → [`noted`](super::noted) digest of its
@@ -49,6 +50,9 @@ pub struct Record {
     /// Devices that phoenix added to the VM: `net1`. One that is no longer declared is removed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub made: BTreeSet<String>,
+    /// File systems that phoenix made on disks that it made, by their slots.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub filesystems: BTreeMap<String, Formatted>,
     /// The VM is made to become a template; it is one when it is ready. What is mounted and staged while it is made is
     /// not noted: none of it stays.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -63,6 +67,36 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "is_false")]
     pub card: bool,
 }
+
+/// A file system that phoenix made on a disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Formatted {
+    /// What it is.
+    pub filesystem: Filesystem,
+    /// Its uuid, which was chosen before it was made.
+    pub uuid: String,
+    /// It was begun, and has not been seen to be whole: it may be half made.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub begun: bool,
+    /// Where the guest mounts it; empty: nowhere.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub at: String,
+    /// The disk was grown, and the file system has not followed yet.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub grow: bool,
+}
+
+impl Formatted {
+    /// How the guest knows it, in `/etc/fstab` and in [`Record::volumes`].
+    #[must_use]
+    pub fn source(&self) -> String {
+        format!("{BY_UUID}{}", self.uuid)
+    }
+}
+
+/// What the source of a mount begins with that is a file system of a disk.
+pub const BY_UUID: &str = "UUID=";
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_false(flag: &bool) -> bool {
@@ -116,6 +150,7 @@ impl Record {
             staged: BTreeMap::new(),
             applied: BTreeMap::new(),
             made: BTreeSet::new(),
+            filesystems: BTreeMap::new(),
             is_template: false,
             grow: false,
             unread: false,

@@ -148,6 +148,8 @@ named! {
         Migrate = "migrate",
         /// Writes a snippet: user data or vendor data of cloud-init.
         WriteSnippet = "write-snippet",
+        /// Unmounts the file system of a disk that is detached from a running VM.
+        UnmountDisk = "unmount-disk",
         /// Writes the configuration, once.
         Configure = "configure",
         /// Moves the boot disk to another storage.
@@ -170,8 +172,12 @@ named! {
         AwaitCloudInit = "await-cloud-init",
         /// Makes the guest's root file system as large as its disk. Only after the disk grew.
         GrowFilesystem = "grow-filesystem",
-        /// Unmounts a volume that is no longer declared.
+        /// Makes a file system on a further disk. Only on one that phoenix made and that is empty.
+        FormatDisk = "format-disk",
+        /// Unmounts a volume, or the file system of a disk, that is no longer declared.
         Unmount = "unmount",
+        /// Mounts the file system of a further disk, as large as the disk.
+        MountDisk = "mount-disk",
         /// Makes a volume's directory on the hypervisor.
         PrepareShare = "prepare-share",
         /// Exports the node's own directories to the VM.
@@ -218,6 +224,8 @@ impl ActionKind {
             | Self::Snapshot
             | Self::ResizeDisk
             | Self::GrowFilesystem
+            | Self::FormatDisk
+            | Self::MountDisk
             | Self::Mount
             | Self::CleanGuest
             | Self::ConvertToTemplate
@@ -230,6 +238,7 @@ impl ActionKind {
             | Self::Start
             | Self::AwaitNetwork
             | Self::Unmount
+            | Self::UnmountDisk
             | Self::PrepareShare
             | Self::ExportShare
             | Self::StageScripts

@@ -17,6 +17,7 @@ mod drift;
 mod earlier;
 mod existing;
 mod exports;
+mod filesystems;
 mod further;
 mod grants;
 mod hardware;
@@ -67,8 +68,8 @@ pub use request::{Goal, Power, Request};
 use scene::Scene;
 pub use selection::{Selection, Selector};
 pub use step::{
-    CloneStep, ConfigureStep, FeatureStep, ImageStep, Leftover, MigrateStep, MountStep, MoveStep, ResizeStep, Retired,
-    Rows, SnippetStep, StageStep, StagedFile, Step, UnmountStep,
+    CloneStep, ConfigureStep, FeatureStep, FormatStep, ImageStep, Leftover, MigrateStep, MountDiskStep, MountStep,
+    MoveStep, ResizeStep, Retired, Rows, SnippetStep, StageStep, StagedFile, Step, UnmountStep,
 };
 pub use unnamed::{to_list, unnamed};
 pub use verified::{to_ask, to_verify};

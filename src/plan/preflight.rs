@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::words::known_words;
-use super::{Mount, Scene, addresses, cards, codes, diff, disk, further, image, placement, size, template, unnamed};
+use super::{
+    Mount, Scene, addresses, cards, codes, diff, disk, filesystems, further, image, placement, size, template, unnamed,
+};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, Key, Origin, Record, Settings, VmId, normal_path};
+use crate::model::{Desired, DesiredVm, Formatted, Key, Origin, Record, Settings, VmId, normal_path};
 use crate::observed::{Observed, Taken, VmObserved, with_record};
 
 /// Resolves the template of a VM that is to be made: one of the file, or the one of the target that has the name.
@@ -169,6 +171,7 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
     }
     found.extend(cards::plugs(vm, live, scene));
     found.extend(further::disks(vm, live, scene));
+    found.extend(filesystems::problems(vm, live, scene));
     found.extend(size::too_large(vm, live, scene));
     found.extend(unnamed::left(vm.vm_id, live.is_some(), scene.observed));
     found.extend(addresses::taken_twice(vm, scene));
@@ -208,7 +211,8 @@ pub(super) fn removed(vm: &DesiredVm, record: &Record, settings: &Settings) -> V
     }));
     let implicit = |at: &str| !vm.features.is_empty() && settings.persistent_storage.mount_point == at;
     let mounted = |at: &str| implicit(at) || vm.volumes.iter().any(|volume| volume.mount_point == at);
-    found.extend(record.volumes.iter().filter(|(at, _)| !mounted(at)).map(|(at, source)| {
+    let left = |(at, source): &(&String, &String)| !mounted(at) && !filesystems::is_replaced(vm, at, source);
+    found.extend(record.volumes.iter().filter(left).map(|(at, source)| {
         let what = format!("`{at}` is no longer declared: it is unmounted, what is on {source} stays");
         notice(codes::VOLUME_REMOVED, what).about(Key::Volumes)
     }));
@@ -252,6 +256,15 @@ pub(super) fn notes(vm: &DesiredVm, record: &mut Record) -> Option<Diagnostic> {
     let fits = |record: &Record| {
         let uuid = record.uuid.clone().unwrap_or_else(|| "0".repeat(36));
         with_record(&vm.description, &Record { uuid: Some(uuid), ..record.clone() })
+    };
+    // What will be noted of file systems that are still to be made.
+    let to_come = filesystems::declared(vm, record, None).into_iter().filter(|declared| declared.noted.is_none());
+    let to_come: Vec<(String, Formatted)> =
+        to_come.map(|declared| (declared.slot.to_owned(), declared.placeholder())).collect();
+    let fits = |record: &Record| {
+        let mut record = record.clone();
+        record.filesystems.extend(to_come.iter().cloned());
+        fits(&record)
     };
     let mut fitting = fits(record);
     if fitting.is_err() && !record.applied.is_empty() {

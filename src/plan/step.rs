@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::Mount;
-use crate::model::{ActionKind, CloudImage, CloudInitErrors, DesiredVm, Record, VmId};
+use crate::model::{ActionKind, CloudImage, CloudInitErrors, DesiredVm, Filesystem, Record, VmId};
 use crate::observed::options::Row;
 
 /// What an action does to its VM, with all its operands: apply looks nothing up in the plan.
@@ -30,6 +30,8 @@ pub enum Step {
     Stop,
     /// Writes a snippet.
     WriteSnippet(Box<SnippetStep>),
+    /// Unmounts the file system of a disk that is detached.
+    UnmountDisk(Box<UnmountStep>),
     /// Writes the configuration.
     Configure(Box<ConfigureStep>),
     /// Moves the VM to another node.
@@ -54,7 +56,11 @@ pub enum Step {
     AwaitCloudInit(CloudInitErrors),
     /// Makes the guest's root file system as large as its disk.
     GrowFilesystem,
-    /// Unmounts a volume.
+    /// Makes a file system on a further disk.
+    FormatDisk(FormatStep),
+    /// Mounts the file system of a further disk.
+    MountDisk(Box<MountDiskStep>),
+    /// Unmounts a volume, or the file system of a disk.
     Unmount(Box<UnmountStep>),
     /// Makes this directory on the target.
     PrepareShare(Box<str>),
@@ -92,6 +98,7 @@ impl Step {
             Self::Rollback(_) => ActionKind::Rollback,
             Self::Stop => ActionKind::Stop,
             Self::WriteSnippet(_) => ActionKind::WriteSnippet,
+            Self::UnmountDisk(_) => ActionKind::UnmountDisk,
             Self::Configure(_) => ActionKind::Configure,
             Self::Migrate(_) => ActionKind::Migrate,
             Self::MoveDisk(_) => ActionKind::MoveDisk,
@@ -104,6 +111,8 @@ impl Step {
             Self::AwaitNetwork => ActionKind::AwaitNetwork,
             Self::AwaitCloudInit(_) => ActionKind::AwaitCloudInit,
             Self::GrowFilesystem => ActionKind::GrowFilesystem,
+            Self::FormatDisk(_) => ActionKind::FormatDisk,
+            Self::MountDisk(_) => ActionKind::MountDisk,
             Self::Unmount(_) => ActionKind::Unmount,
             Self::PrepareShare(_) => ActionKind::PrepareShare,
             Self::ExportShare(_) => ActionKind::ExportShare,
@@ -212,12 +221,32 @@ pub struct ResizeStep {
     pub record: Arc<Record>,
 }
 
-/// A volume that is no longer declared.
+/// A file system to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct FormatStep {
+    /// The slot of the disk.
+    pub slot: &'static str,
+    /// The file system.
+    pub filesystem: Filesystem,
+}
+
+/// A file system of a disk to mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MountDiskStep {
+    /// The slot of the disk.
+    pub slot: &'static str,
+    /// Where it is mounted.
+    pub mount_point: String,
+    /// The record says that it is mounted, and it is looked at in the guest all the same.
+    pub verify: bool,
+}
+
+/// A volume, or a file system of a disk, that is no longer declared there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnmountStep {
     /// Where it is mounted.
     pub mount_point: String,
-    /// Where it came from: `server:export`.
+    /// Where it came from: `server:export`, or `UUID=…`.
     pub source: String,
 }
 

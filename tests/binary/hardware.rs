@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::broken::{Way, inside, step};
 use super::places::Place;
 use super::world::{Scene, check};
 
@@ -245,6 +246,215 @@ fn disks_are_added_grown_and_detached() {
         check(&scene.apply(), 0, &[]);
         is_done(scene, case);
         assert!(scene.conf(1000).contains(&format!("scsi1: {first}")), "{case}: {}", scene.conf(1000));
+    });
+}
+
+/// File systems of further disks, from the first apply to the last: made once, mounted, grown, moved, unmounted.
+#[test]
+fn disks_are_formatted_mounted_grown_and_unmounted() {
+    let config = |disks: &Value| {
+        json!({ "virtual_machines": [{ "vm_id": 1000, "vm_name": "db", "boot_disk_size_gb": 8, "disks": disks }] })
+            .to_string()
+    };
+    // The lines of its fstab, and what is on each disk.
+    let fstab = |scene: &Scene| {
+        let text = std::fs::read_to_string(scene.node().join("guests/1000/fstab")).unwrap_or_default();
+        let without_uuid =
+            |line: &str| line.split_once('\t').map_or(String::new(), |(_, rest)| rest.replace('\t', " "));
+        text.lines().map(without_uuid).collect::<Vec<_>>()
+    };
+    let file_of = |scene: &Scene, slot: &str| {
+        let volume = options(scene, &[slot])[0].split(',').next().unwrap().to_owned();
+        let (storage, name) = volume.split_once(':').unwrap();
+        scene.node().join(format!("images/{storage}/1000")).join(name.rsplit('/').next().unwrap())
+    };
+    let on = |scene: &Scene, slot: &str| {
+        let text = std::fs::read_to_string(file_of(scene, slot)).unwrap();
+        text.lines().skip(1).map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    everywhere(|scene, case| {
+        let disk = |gib: u32, at: &str| json!({ "size_gb": gib, "filesystem": "ext4", "mount_point": at });
+        let xfs = json!({ "size_gb": 2, "filesystem": "xfs", "mount_point": "/srv/x/" });
+        scene.declare(&config(&json!({ "scsi1": disk(20, "/srv/data"), "scsi2": xfs })));
+        check(
+            &scene.phoenix(&["plan"]),
+            0,
+            &["scsi1: ext4 at /srv/data", "formatted if nothing is found", "format-disk scsi1"],
+        );
+        check(&scene.apply(), 0, &[r#""results":{"planned":1,"created":1,"#]);
+        is_done(scene, case);
+        assert_eq!(fstab(scene), ["/srv/data ext4", "/srv/x xfs"], "{case}");
+        let made = on(scene, "scsi1");
+        assert!(made[0].starts_with("ext4 ") && made[0].ends_with(&format!(" {}", 20_u64 << 30)), "{case}: {made:?}");
+
+        // It grows with its disk and is never made again; another mount point is another line.
+        scene.declare(&config(&json!({ "scsi1": disk(25, "/srv/other"), "scsi2": xfs })));
+        check(&scene.phoenix(&["plan"]), 0, &["20 → 25", "unmount /srv/data", "mount-disk /srv/other"]);
+        check(&scene.apply(), 0, &[]);
+        is_done(scene, case);
+        let grown = on(scene, "scsi1");
+        assert_eq!(grown[0].replace(&(25_u64 << 30).to_string(), &(20_u64 << 30).to_string()), made[0], "{case}");
+        assert_eq!(fstab(scene), ["/srv/x xfs", "/srv/other ext4"], "{case}");
+
+        // A guest that lost it gets it back, if it is looked at.
+        let whole = std::fs::read_to_string(scene.node().join("guests/1000/fstab")).unwrap();
+        let lost: String = whole.split_inclusive('\n').filter(|line| !line.contains("/srv/other")).collect();
+        std::fs::write(scene.node().join("guests/1000/fstab"), lost).unwrap();
+        is_done(scene, case);
+        check(&scene.phoenix(&["plan", "--verify-guest"]), 0, &["gone from the guest: it is mounted again"]);
+        check(&scene.phoenix(&["apply", "--verify-guest", "--auto-approve"]), 0, &[]);
+        assert_eq!(fstab(scene), ["/srv/x xfs", "/srv/other ext4"], "{case}");
+
+        // What would make it anew is refused; what another made on an empty disk stays.
+        let before = scene.world();
+        scene.declare(&config(
+            &json!({ "scsi1": { "size_gb": 25, "filesystem": "xfs", "mount_point": "/srv/other" }, "scsi2": xfs }),
+        ));
+        check(&scene.apply(), 1, &["error[T103]", "scsi1 is formatted as ext4, the file says xfs"]);
+        assert!(scene.world() == before, "{case}: something was done");
+
+        // As the file had it.
+        scene.declare(r#"{ "virtual_machines": [] }"#);
+        check(&scene.phoenix(&["import", "1000"]), 0, &["1 VM written"]);
+        let imported: Value = serde_json::from_str(&scene.config()).unwrap();
+        assert_eq!(imported["virtual_machines"][0]["disks"]["scsi1"]["mount_point"], "/srv/other", "{case}");
+        is_done(scene, case);
+
+        // Unmounted, it keeps what is on it; then it is mounted, not made.
+        scene.declare(&config(&json!({ "scsi1": { "size_gb": 25 }, "scsi2": xfs })));
+        check(&scene.apply(), 0, &[]);
+        is_done(scene, case);
+        assert_eq!((fstab(scene), on(scene, "scsi1")), (vec!["/srv/x xfs".to_owned()], grown.clone()), "{case}");
+        scene.declare(&config(&json!({ "scsi1": disk(25, "/srv/data"), "scsi2": xfs })));
+        let mounted = scene.apply();
+        check(&mounted, 0, &[]);
+        assert!(!mounted.out.contains("format-disk"), "{case}: {}", mounted.out);
+
+        // Taken out of the file it is unmounted, then detached; of a VM that is off, when its guest is up again.
+        scene.declare(&config(&json!({ "scsi2": xfs })));
+        let gone = scene.apply();
+        check(&gone, 0, &[]);
+        let begun = super::world::ids(&gone.events, "action_started");
+        assert_eq!(begun, ["unmount-disk:/srv/data", "configure", "record"].map(|id| format!("1000/{id}")), "{case}");
+        is_done(scene, case);
+        assert_eq!(fstab(scene), ["/srv/x xfs"], "{case}");
+        check(&scene.phoenix(&["stop", "1000", "--auto-approve"]), 0, &[]);
+        scene.declare(&config(&json!({})).replace("\"vm_name\"", "\"started\":false,\"vm_name\""));
+        check(&scene.apply(), 0, &["unmount /srv/x"]);
+        assert!(!scene.conf(1000).contains("scsi2"), "{case}: {}", scene.conf(1000));
+        assert_eq!(fstab(scene), ["/srv/x xfs"], "{case}");
+        scene.declare(&config(&json!({})));
+        check(&scene.apply(), 0, &[]);
+        is_done(scene, case);
+        assert_eq!(fstab(scene), Vec::<String>::new(), "{case}");
+
+        // A disk that is not empty is never formatted: the run says what is on it.
+        scene.declare(&config(&json!({ "scsi1": { "size_gb": 1 } })));
+        check(&scene.apply(), 0, &[]);
+        let file = file_of(scene, "scsi1");
+        let size = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{size}\nntfs 0123 1\n")).unwrap();
+        scene.declare(&config(&json!({ "scsi1": disk(1, "/srv/data") })));
+        check(&scene.apply(), 6, &["is not empty: wipefs finds ntfs on it", "phoenix formats empty disks only"]);
+        check(&scene.apply(), 6, &["is not empty: wipefs finds ntfs on it"]);
+        assert_eq!(on(scene, "scsi1"), ["ntfs 0123 1"], "{case}");
+        std::fs::write(&file, size).unwrap();
+        check(&scene.apply(), 0, &[]);
+        is_done(scene, case);
+    });
+}
+
+/// A disk is unmounted and detached, one grows with its file system, and one is made, formatted and mounted.
+pub(crate) const FORMATTED: Way = Way {
+    begin: || {
+        let config = |disks: Value| {
+            json!({ "virtual_machines": [{ "vm_id": 1000, "vm_name": "db", "disks": disks }] }).to_string()
+        };
+        let disk = |gib: u32, at: &str| json!({ "size_gb": gib, "filesystem": "ext4", "mount_point": at });
+        let scene = Scene::with_node(&config(json!({ "scsi1": disk(1, "/srv/a"), "scsi2": disk(1, "/srv/b") })));
+        check(&scene.apply(), 0, &[]);
+        scene.declare(&config(json!({ "scsi2": disk(2, "/srv/b"), "scsi3": disk(1, "/srv/c") })));
+        scene
+    },
+    steps: &[
+        inside("1000/unmount-disk", "phoenix-unmount"),
+        // That it is unmounted is written down at once.
+        step("1000/unmount-disk", "configure"),
+        // A node that is killed while it makes a disk leaves a volume behind: the next one has another name.
+        step("1000/configure", "configure").after(1).without_middle(),
+        step("1000/resize-disk:scsi2", "configure").after(2),
+        step("1000/resize-disk:scsi2", "resize"),
+        // That it is begun, and that it is whole.
+        step("1000/format-disk", "configure").after(3),
+        inside("1000/format-disk", "phoenix-format"),
+        step("1000/format-disk", "configure").after(4),
+        inside("1000/mount-disk:/srv/b", "phoenix-disk-mount"),
+        step("1000/mount-disk:/srv/b", "configure").after(5),
+        inside("1000/mount-disk:/srv/c", "phoenix-disk-mount").after(1),
+        step("1000/mount-disk:/srv/c", "configure").after(6),
+    ],
+    ..Way::PLAIN
+};
+
+/// A disk that phoenix did not make is never formatted.
+#[test]
+fn a_disk_of_others_is_never_formatted() {
+    everywhere(|scene, case| {
+        let config = |more: &str| {
+            format!(
+                r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "db", "disks": {{ "scsi1": {{ "size_gb": 1{more} }} }} }}] }}"#
+            )
+        };
+        scene.declare(&config(""));
+        check(&scene.apply(), 0, &[]);
+        scene.meddle(1000, |conf| conf.replace(",\"made\"%3A[\"scsi1\"]", "").replace("%2C\"made\"%3A[\"scsi1\"]", ""));
+        let before = scene.world();
+        scene.declare(&config(r#", "filesystem": "ext4", "mount_point": "/srv/data""#));
+        check(
+            &scene.apply(),
+            1,
+            &["error[T103]", "scsi1 is not a disk that phoenix made for this VM: it is never formatted"],
+        );
+        assert!(scene.world() == before, "{case}: something was done");
+    });
+}
+
+/// A formatted disk that an administrator detached is not replaced by an empty one.
+#[test]
+fn a_formatted_disk_that_is_gone_is_not_made_anew() {
+    everywhere(|scene, case| {
+        let config = |disks: &str| {
+            format!(r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "db", "disks": {{ {disks} }} }}] }}"#)
+        };
+        let disk = r#""scsi1": { "size_gb": 1, "filesystem": "xfs", "mount_point": "/srv/data" }"#;
+        scene.declare(&config(disk));
+        check(&scene.apply(), 0, &[]);
+        let line = format!("scsi1: {}\n", options(scene, &["scsi1"])[0]);
+        let volume = options(scene, &["scsi1"])[0].split(',').next().unwrap().to_owned();
+        scene.meddle(1000, |conf| conf.replace(&line, &format!("unused0: {volume}\n")));
+        let before = scene.world();
+        check(
+            &scene.apply(),
+            1,
+            &["error[T103]", "a new disk in its place would be empty", "qm set 1000 --scsi1 VOLUME"],
+        );
+        assert!(scene.world() == before, "{case}: something was done");
+        // Attached again, it is as before.
+        scene.meddle(1000, |conf| conf.replace(&format!("unused0: {volume}\n"), &line));
+        is_done(scene, case);
+        // Given up, it is unmounted, and the next one in its slot is a new one.
+        scene.meddle(1000, |conf| conf.replace(&line, &format!("unused0: {volume}\n")));
+        scene.declare(&config(""));
+        check(&scene.apply(), 0, &[]);
+        is_done(scene, case);
+        scene.declare(&config(disk));
+        let made = scene.apply();
+        check(&made, 0, &[]);
+        assert!(
+            super::world::ids(&made.events, "action_started").contains(&"1000/format-disk:scsi1".to_owned()),
+            "{case}"
+        );
+        is_done(scene, case);
     });
 }
 

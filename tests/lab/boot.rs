@@ -28,7 +28,7 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
         json!([{ "vm_id": 1000, "vm_name": "web", "cpu_cores": 2, "memory_mb": memory_mb, "boot_disk_size_gb": disk_gb,
             "network_config": { "ip": "10.0.2.50/24", "gw": "10.0.2.2", "nameserver": "10.0.2.3" },
             "user_config": { "username": "tester", "ssh_authorized_keys": [key] },
-            "disks": { "scsi1": { "size_gb": data_gb } }, "networks": { "net1": { "ip": "10.0.3.50/24" } } }])
+            "disks": { "scsi1": { "size_gb": data_gb, "filesystem": "ext4", "mount_point": "/srv/data" } }, "networks": { "net1": { "ip": "10.0.3.50/24" } } }])
     };
     lab.config(&vm(768, 4, 1));
     let plan = lab.done(&["plan"]);
@@ -45,10 +45,18 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
         assert_eq!(guest.tells("cat ~tester/.ssh/authorized_keys"), key);
         assert_eq!(guest.tells("ip -4 route show default | cut -d' ' -f3"), "10.0.2.2");
         assert!(guest.tells("ip -4 -brief address show eth0").contains("10.0.2.50/24"));
-        // A second card with its own address, and a second disk that nothing was written to.
+        // A second card with its own address, and a second disk that was formatted and mounted.
         assert!(guest.tells("ip -4 -brief address show eth1").contains("10.0.3.50/24"));
         assert_eq!(guest.tells("cat /sys/block/sdb/size"), (1_u64 << 21).to_string());
-        assert_eq!(guest.tells("wipefs --noheadings /dev/sdb | wc -l"), "0");
+        assert_eq!(guest.tells("findmnt -n -o SOURCE,FSTYPE /srv/data | tr -s ' '"), "/dev/sdb ext4");
+        let line = "^UUID=[0-9a-f-]* /srv/data ext4 defaults,nofail 0 2$";
+        assert_eq!(guest.tells(&format!("grep -c '{line}' /etc/fstab")), "1");
+        guest.tells("echo kept >/srv/data/file && sync");
+        // Beneath it nothing can be written.
+        assert_eq!(
+            guest.tells("umount /srv/data && touch /srv/data/x 2>/dev/null || echo refused; mount /srv/data"),
+            "refused"
+        );
     }
     // Its ssh, from outside.
     let shown = lab.done(&["node", "show"]);
@@ -73,6 +81,9 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
         let mut guest = Guest::of(&lab.node(), 1000);
         assert_eq!(guest.tells("cat /sys/block/sda/size"), (5_u64 << 21).to_string());
         assert_eq!(guest.tells("cat /sys/block/sdb/size"), (2_u64 << 21).to_string());
+        let data: u64 = guest.tells("df --output=size -m /srv/data | tail -1").parse().unwrap();
+        assert!((1900..2048).contains(&data), "{data} MiB");
+        assert_eq!(guest.tells("cat /srv/data/file"), "kept");
         let root: u64 = guest.tells("df --output=size -m / | tail -1").parse().unwrap();
         assert!((4700..5120).contains(&root), "{root} MiB");
     }

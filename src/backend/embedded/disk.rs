@@ -64,6 +64,13 @@ impl Embedded {
                 disk_image::copy(from, &to, attempt.deadline)
                     .inspect_err(|_| _ = self.volumes_on_disk().erase(&copy, vm))?;
             }
+            if !image {
+                let volumes = self.volumes_on_disk();
+                let content = volumes.content(&found.volume, vm)?;
+                if !content.is_empty() {
+                    volumes.set_content(&copy, vm, &content)?;
+                }
+            }
             attempt.halfway()?;
             let mut options = PropertyString::parse(&drive);
             if let Some((_, volume)) = options.parts.iter_mut().find(|(key, _)| key.is_empty() || key == "file") {

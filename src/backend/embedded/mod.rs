@@ -38,6 +38,7 @@ mod disk_image;
 mod files;
 mod fresh;
 mod guest;
+mod guest_disk;
 mod guest_kind;
 mod host;
 mod image;

@@ -5,6 +5,8 @@
 //! | `cloud-init status --format json`, also as a script of that name | done when the node's `cloud_init_delay_ms` has passed since the start |
 //! | script `phoenix-mount SOURCE MOUNT_POINT PROVE` | puts a mount into fstab, and mounts it; prints `mounted` or `already` |
 //! | script `phoenix-grow SYS` | makes the root file system as large as the boot disk; prints `grown` or `already` |
+//! | script `phoenix-format SYS DISK TYPE UUID` | makes a file system on a disk that is empty; prints `formatted` or `already` |
+//! | script `phoenix-disk-mount SYS DISK TYPE UUID MOUNT_POINT` | puts the file system of a disk into fstab, mounts it, and makes it as large as the disk; prints `mounted` or `already` |
 //! | script `phoenix-unmount SOURCE MOUNT_POINT` | takes a mount out of fstab |
 //! | script `phoenix-clean` | empties fstab and forgets the results of scripts |
 //! | script `phoenix-cleaned` | fails if something stands in fstab, or there are results of scripts |
@@ -30,11 +32,12 @@ use std::sync::PoisonError;
 use super::Embedded;
 use super::clock::now_ms;
 use super::files;
+use super::guest_disk::{Named, is_line};
 use super::processes::{failed, printed};
 use super::volume::Piece;
 use crate::guest::arrived;
 use crate::hypervisor::{Fault, GuestExit};
-use crate::model::{VmId, content_digest};
+use crate::model::{BY_UUID, VmId, content_digest};
 use crate::observed::{Conf, PropertyString};
 
 /// Name of the program in an argv: of a script its `$0`, else the program itself.
@@ -95,6 +98,10 @@ impl Embedded {
                 Ok(self.cloud_init(up))
             }
             ("phoenix-mount", [_, _, _, _, source, mount_point, _]) => self.mount(vm, source, mount_point),
+            ("phoenix-format", [_, _, _, _, _, disk, kind, uuid]) => self.format(vm, Named { disk, kind, uuid }),
+            ("phoenix-disk-mount", [_, _, _, _, _, disk, kind, uuid, mount_point]) => {
+                self.mount_disk(vm, Named { disk, kind, uuid }, mount_point)
+            }
             ("phoenix-grow", [_, _, _, _, _]) => {
                 let grew = self.fill_disk(vm, &self.existing(vm)?)?;
                 Ok(printed(if grew { "grown" } else { "already" }))
@@ -200,19 +207,24 @@ impl Embedded {
                 return Ok(failed(32, format!("mount.nfs: access denied by server while mounting {source}")));
             }
         }
+        Ok(printed(if self.put_mount(vm, source, mount_point, "nfs")? { "mounted" } else { "already" }))
+    }
+
+    /// Puts a mount into fstab, and mounts it. Returns whether that was not so already.
+    pub(super) fn put_mount(&self, vm: VmId, source: &str, mount_point: &str, kind: &str) -> Result<bool, Fault> {
         let fstab = self.guest_dir(vm).join("fstab");
         let text = files::read(&fstab)?.unwrap_or_default();
-        let line = format!("{source}\t{mount_point}\tnfs");
+        let line = format!("{source}\t{mount_point}\t{kind}");
         let missing = self.missing(vm)?;
         if text.lines().any(|old| old == line) && !missing.contains(&line) {
-            return Ok(printed("already"));
+            return Ok(false);
         }
         self.set_missing(vm, &missing.into_iter().filter(|old| old.split('\t').nth(1) != Some(mount_point)).collect())?;
         // As the real program does: what was mounted there before gives way.
         let others = text.lines().filter(|old| old.split('\t').nth(1) != Some(mount_point));
         let lines: Vec<&str> = others.chain([line.as_str()]).collect();
         self.write_guest(vm, "fstab", &(lines.join("\n") + "\n"))?;
-        Ok(printed("mounted"))
+        Ok(true)
     }
 
     /// Whether a source that is the node's own is exported to a guest with this address.
@@ -243,7 +255,12 @@ impl Embedded {
     pub(super) fn mount_all(&self, vm: VmId, client: IpAddr) -> Result<(), Fault> {
         let mut missing = BTreeSet::new();
         for line in files::read(&self.guest_dir(vm).join("fstab"))?.unwrap_or_default().lines() {
-            if !self.is_served(vm, line.split('\t').next().unwrap_or_default(), client)? {
+            let source = line.split('\t').next().unwrap_or_default();
+            let there = match source.strip_prefix(BY_UUID) {
+                Some(uuid) => self.has_filesystem(vm, uuid)?,
+                None => self.is_served(vm, source, client)?,
+            };
+            if !there {
                 missing.insert(line.to_owned());
             }
         }
@@ -260,10 +277,10 @@ impl Embedded {
     /// Takes a mount out of fstab.
     fn unmount(&self, vm: VmId, source: &str, mount_point: &str) -> Result<GuestExit, Fault> {
         let text = files::read(&self.guest_dir(vm).join("fstab"))?.unwrap_or_default();
-        let line = format!("{source}\t{mount_point}\tnfs");
-        let others: Vec<&str> = text.split_inclusive('\n').filter(|old| old.trim_end() != line).collect();
+        let other = |line: &str| !is_line(line, source, mount_point);
+        let others: Vec<&str> = text.split_inclusive('\n').filter(|old| other(old.trim_end())).collect();
         self.write_guest(vm, "fstab", &others.concat())?;
-        self.set_missing(vm, &self.missing(vm)?.into_iter().filter(|old| *old != line).collect())?;
+        self.set_missing(vm, &self.missing(vm)?.into_iter().filter(|old| other(old)).collect())?;
         Ok(printed("unmounted"))
     }
 
@@ -282,8 +299,7 @@ impl Embedded {
         let mut said = String::new();
         for (at, pair) in pairs.chunks_exact(2).enumerate() {
             let there = if at < mounts {
-                let line = format!("{}\t{}\tnfs", pair[0], pair[1]);
-                mounted.contains(&line)
+                mounted.iter().any(|line| is_line(line, pair[0], pair[1]))
             } else {
                 is_plain(pair[0])
                     && is_plain(pair[1])

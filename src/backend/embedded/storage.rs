@@ -144,7 +144,23 @@ impl Volumes {
         if let Some(dir) = path.parent() {
             files::make_dir(dir)?;
         }
-        fs::write(&path, size.to_string()).map_err(unwritten(&path))
+        let text = files::read(&path)?.unwrap_or_default();
+        let rest = text.split_once('\n').map(|(_, rest)| format!("\n{rest}")).unwrap_or_default();
+        fs::write(&path, format!("{size}{rest}")).map_err(unwritten(&path))
+    }
+
+    /// What a simulated guest has put on a volume; empty: nothing.
+    pub(super) fn content(&self, volume: &str, vm: VmId) -> Result<String, Fault> {
+        let text = self.file(volume, vm).map_or(Ok(None), |path| files::read(&path))?.unwrap_or_default();
+        Ok(text.split_once('\n').map(|(_, content)| content.to_owned()).unwrap_or_default())
+    }
+
+    /// Notes what a simulated guest puts on a volume.
+    pub(super) fn set_content(&self, volume: &str, vm: VmId, content: &str) -> Result<(), Fault> {
+        let Some(path) = self.file(volume, vm) else { return Ok(()) };
+        let text = files::read(&path)?.unwrap_or_default();
+        let size = text.split_once('\n').map_or(text.as_str(), |(size, _)| size);
+        fs::write(&path, format!("{size}\n{content}")).map_err(unwritten(&path))
     }
 
     /// Erases one volume.

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 
 use super::options;
-use super::words::network_model;
+use super::words::{filesystem, network_model};
 use crate::config::lexis;
-use crate::model::NetworkModel;
 use crate::model::proxmox::{self, Kind};
+use crate::model::{Filesystem, NetworkModel};
 
 /// Describes a network card.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -78,6 +78,16 @@ pub(crate) struct RawDisk {
     #[serde(deserialize_with = "options::some_options")]
     #[schemars(schema_with = "disk_options", title = "Options", example = serde_json::json!({ "backup": 0 }))]
     pub(in crate::config) options: Option<BTreeMap<String, serde_json::Value>>,
+    /// Names the file system that the guest makes on the disk, once: only on a disk that phoenix made, in which nothing
+    /// is found. It stands beside `mount_point`, is for `scsi` slots, needs the guest agent, grows with the disk, and
+    /// never changes.
+    #[schemars(schema_with = "filesystem", title = "File system", example = &"ext4")]
+    pub(in crate::config) filesystem: Option<Filesystem>,
+    /// Says where the guest mounts the file system of the disk, now and whenever it boots. Another one unmounts and
+    /// mounts it; without it, it is unmounted, and keeps what is on it.
+    #[schemars(title = "Mount point", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
+    #[schemars(example = &"/srv/data")]
+    pub(in crate::config) mount_point: Option<String>,
 }
 
 /// Makes the schema of the further disks by their slots.

@@ -4,7 +4,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use crate::config::lexis;
 use crate::config::limits::{MAX_NODES, MAX_PROFILES};
-use crate::model::{CloudInitErrors, NetworkModel, OsType, Ready};
+use crate::model::{CloudInitErrors, Filesystem, NetworkModel, OsType, Ready};
 
 /// Makes the schema of the words for operating systems.
 pub(super) fn os_type(_: &mut SchemaGenerator) -> Schema {
@@ -14,6 +14,11 @@ pub(super) fn os_type(_: &mut SchemaGenerator) -> Schema {
 /// Makes the schema of the words for models of network cards.
 pub(super) fn network_model(_: &mut SchemaGenerator) -> Schema {
     words(NetworkModel::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
+}
+
+/// Makes the schema of the words for file systems of further disks.
+pub(super) fn filesystem(_: &mut SchemaGenerator) -> Schema {
+    words(Filesystem::ALL.iter().map(|(word, meaning)| (word.as_str(), *meaning)))
 }
 
 /// Makes the schema of the words for what an error of cloud-init does.

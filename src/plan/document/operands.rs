@@ -40,6 +40,12 @@ pub struct DocumentOperands {
     /// Size of a disk in the end, in GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_gb: Option<u32>,
+    /// The file system that is made on a disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filesystem: Option<String>,
+    /// The slot of the disk whose file system is mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
     /// The keys whose values are written; absent: all that the file says, into a new or half-made VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<String>>,
@@ -52,7 +58,7 @@ pub struct DocumentOperands {
     /// Directories that are exported to the VM; empty: what was exported to it is taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exports: Option<Vec<String>>,
-    /// Where a volume comes from: `server:directory`.
+    /// Where a volume comes from: `server:directory`; a file system of a disk: `UUID=` and its uuid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The record says that it is there, and it is looked at in the guest all the same.
@@ -112,8 +118,10 @@ impl DocumentOperands {
                 Self { storage: Some(step.storage.clone()), delete_source: step.delete_source, ..none }
             }
             Step::ResizeDisk(step) => Self { size_gb: Some(step.size_gb), ..none },
-            Step::Unmount(step) => Self { source: Some(step.source.clone()), ..none },
             Step::PrepareShare(path) | Step::RemoveSnippet(path) => Self { path: Some(path.to_string()), ..none },
+            Step::FormatDisk(step) => Self { filesystem: Some(step.filesystem.to_string()), ..none },
+            Step::MountDisk(step) => Self { disk: Some(step.slot.to_owned()), verify: step.verify, ..none },
+            Step::Unmount(step) | Step::UnmountDisk(step) => Self { source: Some(step.source.clone()), ..none },
             Step::ExportShare(served) => Self { exports: Some(sources(served)), ..none },
             Step::Mount(step) => Self { source: Some(step.mount.source()), verify: step.verify, ..none },
             Step::StageScripts(step) => {

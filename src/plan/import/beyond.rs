@@ -61,6 +61,11 @@ fn further(live: &VmObserved, template: Option<&VmObserved>, default: &DesiredVm
         disk.insert("storage".to_owned(), storage.into());
         let options: Map<String, Value> = option.to_parts(&option.own(text)).into_iter().collect();
         disk.extend((!options.is_empty()).then(|| ("options".to_owned(), Value::Object(options))));
+        let noted = record.and_then(|record| record.filesystems.get(slot)).filter(|noted| !noted.at.is_empty());
+        if let Some(noted) = noted.filter(|_| live.agent) {
+            disk.insert("filesystem".to_owned(), noted.filesystem.as_str().into());
+            disk.insert("mount_point".to_owned(), noted.at.as_str().into());
+        }
         disks.insert(slot.to_owned(), Value::Object(disk));
     }
     disks

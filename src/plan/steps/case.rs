@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{DesiredVm, Record};
+use crate::plan::filesystems;
 use crate::plan::staging::Staging;
 use crate::plan::verified::Verified;
 use crate::plan::{Mount, Scene};
@@ -41,8 +42,11 @@ impl<'a> Facts<'a> {
 
     /// The volumes that are mounted and no longer declared: mount point and source.
     pub(super) fn undeclared(&self) -> impl Iterator<Item = (&'a String, &'a String)> {
-        let mounts = self.mounts;
-        self.record.volumes.iter().filter(move |(at, _)| !mounts.iter().any(|mount| mount.mount_point == **at))
+        let Self { vm, mounts, .. } = *self;
+        let declared = move |at: &str, source: &str| {
+            mounts.iter().any(|mount| mount.mount_point == at) || filesystems::is_replaced(vm, at, source)
+        };
+        self.record.volumes.iter().filter(move |(at, source)| !declared(at, source))
     }
 
     /// What was seen in its guest.

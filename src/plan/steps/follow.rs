@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::case::{Case, Facts};
 use super::draft::Draft;
+use super::due::{Due, due};
 use super::{features, volumes};
 use crate::model::proxmox::{BOOT_DISK, DISKS};
 use crate::model::{ActionKind, Disruption, Outcome, Ready};
@@ -45,6 +46,9 @@ impl Draft {
         let guest = facts.guest();
         let to_mount = mounts.iter().any(|mount| !facts.is_mounted(mount) || guest.lost_mount(&mount.mount_point));
         let removed: Vec<_> = facts.undeclared().collect();
+        let disks = self.possible(&facts, due(&facts), steps.restart);
+
+        self.unmount_disks(&facts, true);
 
         // Options of a disk that wait for a restart name the volume as it was when they were written.
         let disk_first = self.changes.iter().any(|change| {
@@ -88,6 +92,7 @@ impl Draft {
         let wanted = boots
             .or((!removed.is_empty()).then_some("a volume is to be unmounted"))
             .or(to_mount.then_some("a volume is to be mounted"))
+            .or(disks.iter().any(Due::acts).then_some("a disk is to be mounted"))
             .or(exported.moved())
             .or(to_run.then_some("a feature is to run"))
             .or(guest.is_silent().then_some("it could not be looked into"));
@@ -107,13 +112,17 @@ impl Draft {
             self.does(Step::GrowFilesystem, Outcome::Update, "the disk grew");
         }
 
+        self.format_disks(&disks);
         for (at, source) in removed {
             let step = Step::Unmount(Box::new(UnmountStep { mount_point: at.clone(), source: source.clone() }));
             self.push(Action::does(step, Outcome::Update, "it is no longer declared").to(at.as_str()));
         }
+        self.unmount_disks(&facts, false);
+        self.mount_disks(&facts, &disks);
         let need = volumes::Need { exported, boots: boots.is_some(), export: wanted };
         self.volumes(&facts, &need);
         if self.leaves_open().is_none() {
+            self.filesystem_changes(&facts, &disks);
             self.volume_changes(&facts);
         }
 

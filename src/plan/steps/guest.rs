@@ -1,9 +1,10 @@
 //! What is done inside a guest, and what is left open while its VM is not to run.
 
 use super::case::Facts;
+use super::due::{Due, due};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Key, Record, RecordState, VmId, is_noted, noted};
-use crate::plan::{cards, codes, drift};
+use crate::plan::{cards, codes, drift, filesystems};
 
 /// Why nothing is done in the guest of a VM that is not to run.
 pub(super) const LEFT_OPEN: &str = "the VM is not to run";
@@ -25,6 +26,9 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::AwaitNetwork
         | ActionKind::AwaitCloudInit
         | ActionKind::GrowFilesystem
+        | ActionKind::UnmountDisk
+        | ActionKind::FormatDisk
+        | ActionKind::MountDisk
         | ActionKind::Unmount
         | ActionKind::PrepareShare
         | ActionKind::ExportShare
@@ -63,6 +67,8 @@ pub(super) fn left_open(facts: &Facts<'_>) -> Option<Diagnostic> {
         return None;
     }
     let mut open: Vec<String> = facts.undeclared().map(|(at, _)| format!("unmount {at}")).collect();
+    open.extend(filesystems::left(vm, record).map(|(_, disk)| format!("unmount {}", disk.at)));
+    open.extend(due(facts).iter().flat_map(Due::open));
     let unmounted = mounts.iter().filter(|mount| !facts.is_mounted(mount));
     open.extend(unmounted.map(|mount| format!("mount {}", mount.mount_point)));
     for feature in &vm.features {
@@ -89,6 +95,8 @@ pub(super) fn waits_for_agent(vm: VmId, open: &[String]) -> Option<Diagnostic> {
 pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
     let Facts { vm, record, mounts, staging, scene } = *facts;
     let mut last = Record { applied: drift::applied(vm), made: cards::made(vm, record, scene), ..record.clone() };
+    // Phoenix detaches what it formatted, or finds it gone, when it is no longer declared.
+    last.filesystems.retain(|slot, _| last.made.contains(slot));
     if record.state == RecordState::Creating {
         match &vm.cloud_image {
             Some(image) => last.image = image.name(),
@@ -97,6 +105,9 @@ pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
     }
     if !inside {
         last.state = if record.state == RecordState::Creating { RecordState::Setup } else { record.state };
+        // What goes with its disk, and stays in the guest's `/etc/fstab` until it is up.
+        let live = scene.observed.vms.get(&vm.vm_id);
+        last.volumes.extend(filesystems::set_aside(vm, record, live).map(|disk| (disk.at.clone(), disk.source())));
         return last;
     }
     last.state = RecordState::Ready;

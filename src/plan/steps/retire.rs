@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use crate::diag::{Diagnostic, Severity};
-use crate::model::{Disruption, Key, Outcome, RecordState, VmId};
+use crate::model::{BY_UUID, Disruption, Key, Outcome, RecordState, VmId};
 use crate::observed::{VmObserved, print_size};
 use crate::plan::Scene;
 use crate::plan::earlier::leftover;
@@ -142,7 +142,13 @@ fn inventory(live: &VmObserved) -> (Vec<String>, Vec<String>) {
     }
     erases.extend(live.snapshots.iter().map(|name| format!("snapshot {name}")));
     if let Some(record) = live.record.valid() {
-        keeps.extend(record.volumes.iter().map(|(at, source)| format!("{source} (was mounted at {at})")));
+        keeps.extend(
+            record
+                .volumes
+                .iter()
+                .filter(|(_, source)| !source.starts_with(BY_UUID))
+                .map(|(at, source)| format!("{source} (was mounted at {at})")),
+        );
     }
     (erases, keeps)
 }

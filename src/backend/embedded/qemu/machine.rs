@@ -238,7 +238,8 @@ fn attached(key: &str) -> Value {
     let bus = key.trim_end_matches(|c: char| c.is_ascii_digit());
     let number: u32 = key[bus.len()..].parse().unwrap_or(0);
     match bus {
-        "scsi" => json!({ "driver": "scsi-hd", "bus": "scsi.0", "scsi-id": number }),
+        // Its guest knows it by this name, as one of Proxmox does (recorded).
+        "scsi" => json!({ "driver": "scsi-hd", "bus": "scsi.0", "scsi-id": number, "device_id": node(key) }),
         "sata" => json!({ "driver": "ide-hd", "bus": format!("sata.{number}") }),
         "ide" => json!({ "driver": "ide-hd", "bus": format!("ide.{}", number / 2), "unit": number % 2 }),
         _ => json!({ "driver": "virtio-blk-pci" }),
