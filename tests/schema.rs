@@ -88,7 +88,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 27] = [
+    const DERIVED: [&str; 29] = [
         "/adopt",
         "/$schema",
         "/persistent_storage/server",
@@ -104,6 +104,8 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/boot_disk_options",
         "/networks",
         "/disks",
+        "/cdrom",
+        "/boot_devices",
         "/network_config",
         "/network_config/ip",
         "/network_config/gw",

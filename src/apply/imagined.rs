@@ -1,7 +1,7 @@
 //! A target in which everything that is asked for happens at once, and that keeps what it was asked: plans are carried
 //! out on it to tell what they would do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -82,6 +82,10 @@ impl Hypervisor for Imagined {
         Ok(named.map(|volume| volume.volume.clone()).collect())
     }
 
+    fn isos(&self, _: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
+        Ok(self.state().observed.own_node().isos.clone())
+    }
+
     fn cloning(&self, _: VmId) -> Result<Cloning, Fault> {
         Ok(Cloning::No)
     }
@@ -108,9 +112,8 @@ impl Hypervisor for Imagined {
 impl HostFiles for Imagined {
     fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
         let state = self.state();
-        let node = state.observed.nodes.get(&state.observed.here);
-        let known = |path: &String| Some((path.clone(), node?.places.get(path)?.clone()));
-        Ok(directories.iter().filter_map(known).collect())
+        let places = &state.observed.own_node().places;
+        Ok(directories.iter().filter_map(|path| Some((path.clone(), places.get(path)?.clone()))).collect())
     }
 
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {

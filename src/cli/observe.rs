@@ -17,7 +17,7 @@ use crate::hypervisor::{Fault, Hypervisor};
 use crate::model::{Desired, VmId};
 use crate::observed::{Observed, RECORDING_VERSION, Recording, VmObserved};
 use crate::plan::reach::to_reach;
-use crate::plan::{self, Request, directories, more_directories, to_list};
+use crate::plan::{self, Request, directories, iso_storages, more_directories, to_list};
 use crate::ui::layout::count;
 use crate::ui::text::{safe, safe_lines};
 
@@ -74,6 +74,11 @@ pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired) -> Result
     let more = more_directories(desired, &observed);
     if let Some(files) = hypervisor.files().filter(|_| !more.is_empty()) {
         observed.own_node_mut().places.extend(files.places(&more)?);
+    }
+    let storages = iso_storages(desired, &observed);
+    if !storages.is_empty() {
+        let storages: Vec<&str> = storages.iter().map(String::as_str).collect();
+        observed.own_node_mut().isos = hypervisor.isos(&storages)?;
     }
     Ok(observed)
 }

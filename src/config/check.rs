@@ -12,7 +12,8 @@ use super::rule::{control_character, text};
 use super::source::FeatureFiles;
 use super::spans::Place;
 use super::{
-    cloud_init, codes, dependencies, disks, features, images, networks, profiles, proxmox, ready, templates, volumes,
+    cdrom, cloud_init, codes, dependencies, disks, features, images, networks, profiles, proxmox, ready, templates,
+    volumes,
 };
 use crate::model::{InvalidTarget, Scripts, Target};
 
@@ -35,6 +36,7 @@ pub(super) fn all(raw: &Raw, files: &FeatureFiles, problems: &mut Problems) -> S
     proxmox::check(raw, problems);
     networks::check(raw, problems);
     disks::check(raw, problems);
+    cdrom::check(raw, problems);
     ready::check(raw, problems);
     volumes::check(raw, problems);
     features::resolve(raw, files, problems)

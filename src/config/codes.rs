@@ -99,6 +99,8 @@ codes! {
         runs";
     TWO_HOMES = "P076", Error, "one fact of the first network card stands in two places";
     BAD_DISK = "P077", Error, "a further disk has no size, or one that it cannot have";
+    BAD_CDROM = "P078", Error, "the text cannot be what lies in a CD drive, or its slot is declared as a disk, too";
+    BAD_BOOT_DEVICE = "P079", Error, "the text cannot be a device to boot from, or stands twice";
     UNKNOWN_PROFILE = "P085", Error, "a VM names a profile that is not there";
     UNUSED_PROFILE = "P086", Warning, "no VM names the profile";
     BAD_PROFILE = "P087", Error, "the name cannot be a profile, or a VM names one twice";

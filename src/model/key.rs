@@ -47,6 +47,8 @@ named! {
         BootDiskOptions = "boot_disk_options",
         Networks = "networks",
         Disks = "disks",
+        Cdrom = "cdrom",
+        BootDevices = "boot_devices",
         Ready = "ready",
     }
 }

@@ -4,11 +4,15 @@ use serde::{Deserialize, Serialize};
 
 /// A Proxmox storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub struct Storage {
     /// `dir`, `zfspool`, `lvmthin`, `nfs`, …
     pub kind: String,
     /// Whether VM disks may be put there (`content` has `images`).
     pub images: bool,
+    /// Whether it holds ISO images (`content` has `iso`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub isos: bool,
     /// Whether it is enabled and active on the node that it is seen from.
     pub active: bool,
     /// Size in bytes; 0 means unknown.

@@ -27,6 +27,7 @@
 //! the latest writes. No operation on one VM reads or writes files of another.
 
 mod admin;
+mod cdrom;
 mod clock;
 mod clone;
 mod cloud_init;
@@ -147,6 +148,7 @@ impl Hypervisor for Embedded {
             nfs_ended: self.nfs().look()?.is_some_and(NfsState::has_ended),
             nfs_hint: without_nfs.and_then(|fault| Some(format!("{}: {}", fault.what, fault.hint?))),
             storages: self.storages_with(&used)?,
+            isos: BTreeMap::new(),
             directories: counts,
             places,
             allowed: self.allowed()?,
@@ -176,6 +178,10 @@ impl Hypervisor for Embedded {
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let Some(text) = self.conf_text(vm)? else { return Ok(None) };
         Ok(Some(VmObserved::from_conf(vm, &text, self.runs(vm)?).on(&self.settings.name)))
+    }
+
+    fn isos(&self, storages: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
+        self.isos_on(storages)
     }
 
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
