@@ -95,6 +95,6 @@ codes! {
     NO_EFI_DISK = "T093", "a VM with UEFI firmware has no EFI disk";
     BRIDGE_MTU = "T094", "a card may ask more of its bridge than it takes";
     DISK_SLOT = "T095", "a slot is no place for a further disk, or its disk cannot be detached";
-    CD_DRIVE = "T096", "a slot is no place for a CD drive, or its image is not there";
+    CD_DRIVE = "T099", "a slot is no place for a CD drive, or its image is not there";
     BOOT_DEVICE = "T097", "a VM would not have a device that it is to boot from, or boot from another disk";
 }
