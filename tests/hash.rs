@@ -93,6 +93,8 @@ fn of_vm(key: &str) -> Option<Value> {
         "boot_disk_options" => json!({ "ssd": 1 }),
         "networks" => json!({ "net1": {} }),
         "disks" => json!({ "scsi1": { "size_gb": 9 } }),
+        "cdrom" => json!({ "ide0": "local:iso/a.iso" }),
+        "boot_devices" => json!(["net0", "scsi0"]),
         "networks/net1/mac" => json!("BC:24:11:00:00:09"),
         "networks/net1/trunks" => json!("10;20-29"),
         "networks/net1/vlan_tag" | "networks/net1/mtu" | "networks/net1/queues" | "networks/net1/rate_mbps" => json!(9),

@@ -363,6 +363,17 @@ fn cards_and_disk_options_come_and_go() {
         &[("scsi0", "local:1000/vm-1000-disk-0.raw,size=4G,serial=a1,mbps_rd=12.5,ssd=1")],
         &[("scsi0", "local:1000/vm-1000-disk-0.raw,size=4G,serial=a1")],
     );
+    let drive = r#""cdrom": { "ide0": "local:iso/a.iso" }"#;
+    let set = [("ide0", "local:iso/a.iso,media=cdrom")];
+    check(drive, &["ide0"], &set, &[("ide0", "")]);
+    check(drive, &[], &set, &[("ide0", "none,media=cdrom")]);
+    check(
+        r#""boot_devices": ["net0", "scsi0"]"#,
+        &[],
+        &[("boot", "order=net0;scsi0")],
+        &[("boot", "order=net0;scsi0")],
+    );
+    check(r#""boot_devices": ["scsi0"]"#, &[], &[], &[("boot", "order=scsi0")]);
     check(
         r#""boot_disk_options": { "discard": "on" }"#,
         &[],

@@ -88,7 +88,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 32] = [
+    const DERIVED: [&str; 34] = [
         "/node",
         "/adopt",
         "/$schema",
@@ -105,6 +105,8 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/boot_disk_options",
         "/networks",
         "/disks",
+        "/cdrom",
+        "/boot_devices",
         "/network_config",
         "/network_config/ip",
         "/network_config/gw",

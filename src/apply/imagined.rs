@@ -3,7 +3,7 @@
 
 mod changed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -83,6 +83,10 @@ impl Hypervisor for Imagined {
         Ok(named.map(|volume| volume.volume.clone()).collect())
     }
 
+    fn isos(&self, _: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
+        Ok(self.state().observed.own_node().isos.clone())
+    }
+
     fn cloning(&self, _: VmId) -> Result<Cloning, Fault> {
         Ok(Cloning::No)
     }
@@ -109,9 +113,8 @@ impl Hypervisor for Imagined {
 impl HostFiles for Imagined {
     fn places(&self, directories: &[String]) -> Result<BTreeMap<String, Place>, Fault> {
         let state = self.state();
-        let node = state.observed.nodes.get(&state.observed.here);
-        let known = |path: &String| Some((path.clone(), node?.places.get(path)?.clone()));
-        Ok(directories.iter().filter_map(known).collect())
+        let places = &state.observed.own_node().places;
+        Ok(directories.iter().filter_map(|path| Some((path.clone(), places.get(path)?.clone()))).collect())
     }
 
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {

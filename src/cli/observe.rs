@@ -17,7 +17,7 @@ use crate::hypervisor::{Fault, Hypervisor};
 use crate::model::{Desired, VmId};
 use crate::observed::{Observed, RECORDING_VERSION, Recording, VmObserved};
 use crate::plan::reach::to_reach;
-use crate::plan::{self, Agreed, Request, directories, homes, more_directories, to_list};
+use crate::plan::{self, Agreed, Request, directories, homes, iso_storages, more_directories, to_list};
 use crate::ui::layout::count;
 use crate::ui::text::{safe, safe_lines};
 
@@ -75,6 +75,11 @@ pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired, nodes: &A
     let more = more_directories(desired, &observed);
     if let Some(files) = hypervisor.files().filter(|_| !more.is_empty()) {
         observed.own_node_mut().places.extend(files.places(&more)?);
+    }
+    let storages = iso_storages(desired, &observed);
+    if !storages.is_empty() {
+        let storages: Vec<&str> = storages.iter().map(String::as_str).collect();
+        observed.own_node_mut().isos = hypervisor.isos(&storages)?;
     }
     Ok(observed)
 }

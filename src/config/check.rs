@@ -14,8 +14,8 @@ use super::rule::{control_character, text};
 use super::source::Once;
 use super::spans::Place;
 use super::{
-    cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, images, networks, profiles, proxmox,
-    ready, templates, volumes,
+    cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, images, networks, profiles,
+    proxmox, ready, templates, volumes,
 };
 use crate::model::{InvalidTarget, Scripts, Target};
 
@@ -48,6 +48,7 @@ pub(super) fn all(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> Te
     networks::check(raw, problems);
     disks::check(raw, problems);
     filesystems::check(raw, problems);
+    cdrom::check(raw, problems);
     ready::check(raw, problems);
     volumes::check(raw, problems);
     let data = cloud_data::check(raw, once, problems);

@@ -99,6 +99,8 @@ codes! {
         runs";
     TWO_HOMES = "P076", Error, "one fact of the first network card stands in two places";
     BAD_DISK = "P077", Error, "a further disk has no size, or one that it cannot have";
+    BAD_CDROM = "P078", Error, "the text cannot be what lies in a CD drive, or its slot is declared as a disk, too";
+    BAD_BOOT_DEVICE = "P079", Error, "the text cannot be a device to boot from, or stands twice";
     BAD_DATA = "P080", Error, "user data or vendor data cannot be used";
     DATA_REPLACES = "P081", Error, "a VM has user data, and values that its user data takes the place of";
     UNKNOWN_DATA = "P082", Warning, "cloud-init may not know what user data or vendor data is";

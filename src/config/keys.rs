@@ -62,6 +62,7 @@ pub(super) fn unknown(object: &str, key: &str, known: &[&'static str], is_switch
         return unknown_option(object, key, known);
     }
     let slots = [
+        ("/cdrom", "a CD drive", "the slots are `ide0` to `ide3`, `sata0` to `sata5` and `scsi0` to `scsi30`"),
         ("/networks", "a network card", "the slots are `net0` to `net31`"),
         (
             "/disks",

@@ -5,6 +5,8 @@
 
 use core::net::IpAddr;
 
+use crate::model::proxmox;
+
 /// Pattern of [`dns_name`] without its length limit.
 pub(crate) const DNS_NAME: &str =
     "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$";
@@ -60,6 +62,9 @@ pub(crate) const SSH_KEY: &str = "^ *[a-z][a-z0-9@.-]* +[A-Za-z0-9+/=]+( .*)?$";
 /// Coarse pattern of the source of an image.
 pub(crate) const IMAGE: &str =
     "^(https://[^\\s\"'`\\\\{}<>|^@]+|(file:(//)?)?/[^\\s#\\\\\"'`:,]+|[A-Za-z][A-Za-z0-9._-]*:[^\\s#\\\\\"'`:,]+)$";
+/// Pattern of a device that a VM can boot from.
+pub(crate) const BOOT_DEVICE: &str =
+    "^(scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|sata[0-5]|ide[0-3]|net([0-9]|[12][0-9]|3[01]))$";
 /// Pattern of a SHA-256 in hex.
 pub(crate) const SHA256: &str = "^[0-9A-Fa-f]{64}$";
 /// Pattern of a SHA-512 in hex.
@@ -226,6 +231,35 @@ pub(super) fn image(text: &str) -> Verdict {
         }
         _ => Err("it is a relative path, and the file is the node's: write its whole path".into()),
     }
+}
+
+/// Accepts what lies in a CD drive: an ISO image of a storage, or `none`.
+pub(super) fn disc(text: &str) -> Verdict {
+    if text == "none" {
+        return Ok(());
+    }
+    let Some((id, name)) = text.split_once(":iso/") else {
+        return Err(match text {
+            "cdrom" => "a drive of the node is not given to a VM".into(),
+            _ if text.starts_with('/') => {
+                "it is a path, and not an image of a storage, like `local:iso/debian.iso`".into()
+            }
+            _ => "it is neither an image of a storage, like `local:iso/debian.iso`, nor `none`".into(),
+        });
+    };
+    storage(id)?;
+    only(name, |c| !(c.is_whitespace() || is_control(c) || is_invisible(c) || "#\\\"'`:,/=".contains(c)))?;
+    let end = name.rsplit_once('.').filter(|(name, _)| !name.is_empty()).map(|(_, end)| end.to_ascii_lowercase());
+    match end.as_deref() {
+        Some("iso" | "img") => Ok(()),
+        _ => Err("its name ends neither in `.iso` nor in `.img`".into()),
+    }
+}
+
+/// Accepts a device that a VM can boot from.
+pub(super) fn boot_device(text: &str) -> Verdict {
+    let device = proxmox::disk(text).is_some_and(|_| !proxmox::holds_state(text)) || proxmox::card(text).is_some();
+    if device { Ok(()) } else { Err("it is not the slot of a disk, a CD drive or a network card".into()) }
 }
 
 /// Accepts a SHA-256 in hex.

@@ -9,7 +9,7 @@ use super::lexis::trimmed;
 use super::names;
 use super::raw::{Raw, RawHypervisor, RawProfiles, RawVm};
 use super::values::{Values, normal_tags, of_profiles};
-use super::{cloud_data, disks, networks};
+use super::{cdrom, cloud_data, disks, networks};
 use crate::model::{
     CloudInitErrors, Desired, DesiredVm, Key, NetworkConfig, NetworkModel, NfsShare, Origin, Origins, OsType,
     PersistentStorage, ProxmoxValue, Ready, Settings, Timeouts, UserConfig, VmId,
@@ -109,9 +109,13 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
     let storage = storage.map_or(BOOT_DISK_STORAGE, String::as_str);
     let further = disks::disks(own.disks.as_ref(), shared.disks.as_ref(), storage);
     let boot_disk_options = networks::boot_disk(own.boot_disk_options.as_ref(), shared.boot_disk_options.as_ref());
+    let cdrom = cdrom::drives(own.cdrom.as_ref(), shared.cdrom.as_ref());
+    let boot_devices = cdrom::boot_devices(own.boot_devices.as_deref(), shared.boot_devices.as_deref());
     for (key, is_own) in [
         (Key::Networks, own.networks.is_some()),
         (Key::Disks, own.disks.is_some()),
+        (Key::Cdrom, own.cdrom.is_some()),
+        (Key::BootDevices, own.boot_devices.is_some()),
         (Key::BootDiskOptions, own.boot_disk_options.is_some()),
     ] {
         origins.note(key, if is_own { Origin::Vm } else { Origin::VmDefaults });
@@ -191,6 +195,8 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         boot_disk_options,
         networks,
         disks: further,
+        cdrom,
+        boot_devices,
         origins,
     };
     of_profiles(vm, &shared.profiles)

@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 
 pub mod builtin;
+mod cdrom;
 mod check;
 mod cloud_data;
 mod cloud_init;

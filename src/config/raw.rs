@@ -19,7 +19,7 @@ mod words;
 
 pub(crate) use cloud_init::{RawCloudData, RawCloudImage, RawNetworkConfig, RawUserConfig};
 pub(crate) use networks::{RawCard, RawDisk};
-use networks::{boot_disk_options, cards, disks, some_slots};
+use networks::{boot_disk_options, cards, cdrom, disks, some_slots};
 pub(crate) use nodes::{ANY, RawNodes};
 use options::{each_name_once, proxmox_options, some_options};
 use words::{cloud_init_errors, network_model, nodes, os_type, profile_names, ready, references, volume_type};
@@ -298,6 +298,17 @@ pub(crate) struct RawVm {
     #[schemars(schema_with = "disks", title = "Further disks")]
     #[schemars(example = serde_json::json!({ "scsi1": { "size_gb": 200, "storage": "tank" }, "efidisk0": {} }))]
     pub(super) disks: Option<BTreeMap<String, Option<RawDisk>>>,
+    /// Describes CD drives by their slots: an ISO image of a storage, or `none` for an empty drive. The image is changed in
+    /// a running VM at once; a new drive of IDE or SATA is there after its next stop and start. A drive that is taken out
+    /// again is removed if phoenix made it, else its image is taken out. `null` takes a drive of `vm_defaults` away.
+    #[serde(deserialize_with = "some_slots")]
+    #[schemars(schema_with = "cdrom", title = "CD drives", example = serde_json::json!({ "ide0": "local:iso/debian.iso" }))]
+    pub(super) cdrom: Option<BTreeMap<String, Option<String>>>,
+    /// Lists the devices that the VM tries to boot from, in this order; others that it has in its order come behind them.
+    /// A running VM has it after its next stop and start. Without it, the order stays as it is.
+    #[schemars(title = "Boot devices", inner(regex(pattern = lexis::BOOT_DEVICE)), length(min = 1, max = MAX_ITEMS))]
+    #[schemars(example = ["ide0", "scsi0", "net0"], extend("uniqueItems" = true))]
+    pub(super) boot_devices: Option<Vec<String>>,
 }
 
 /// One profile by its name, or several.

@@ -81,8 +81,8 @@ impl Misfit<'_> {
                 format!("write the name of template {id} in double quotes; `qm config {id}` shows it")
             }
             ("boot_order", Value::String(_) | Value::Array(_)) if !self.is_number() => {
-                "it is a number: the VM's place when the node starts its VMs. phoenix has no key for the order in which \
-                 a VM tries its disks and cards"
+                "it is a number: the VM's place when the node starts its VMs. `boot_devices` lists what a VM tries to \
+                 boot from: `[\"scsi0\", \"net0\"]`"
                     .to_owned()
             }
             ("virtual_machines", Value::Object(_)) if !self.is_entry() => {
@@ -349,9 +349,7 @@ mod tests {
         check("cloud_init_errors", &json!(false), "one of: fail, warn");
         assert!(hint("adopt", &json!(true)).contains("`phoenix import VMID`"));
         assert!(hint("template_name", &json!(9000)).contains("the name of template 9000"));
-        assert!(
-            hint("boot_order", &json!("order=scsi0")).contains("no key for the order in which a VM tries its disks")
-        );
+        assert!(hint("boot_order", &json!("order=scsi0")).contains("`boot_devices` lists what a VM tries"));
         assert!(!hint("user_config", &json!("-----BEGIN OPENSSH PRIVATE KEY-----")).contains("BEGIN"));
         assert!(!hint("cloud_image", &json!("https://me:hunter2@host/a")).contains("hunter2"));
     }

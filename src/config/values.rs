@@ -7,7 +7,7 @@ use super::check::Texts;
 use super::lexis::{image_path, trimmed};
 use super::names::{self, Ids};
 use super::raw::{RawCloudImage, RawNetworkConfig, RawNodes, RawTimeouts, RawUserConfig, RawVm, RawVolume};
-use super::{disks, networks};
+use super::{cdrom, disks, networks};
 use crate::model::{
     Address, CloudImage, CloudInitErrors, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, Nodes, Origin, OsType,
     ProxmoxValue, Ready, Scripts, SshKey, Timeouts, UserConfig, VmId, Volume, proxmox,
@@ -53,6 +53,8 @@ pub(super) struct Values {
     pub(super) boot_disk_options: Option<networks::Parts>,
     pub(super) networks: Option<networks::Cards>,
     pub(super) disks: Option<disks::Disks>,
+    pub(super) cdrom: Option<cdrom::Drives>,
+    pub(super) boot_devices: Option<Vec<String>>,
 }
 
 impl Values {
@@ -94,6 +96,8 @@ impl Values {
             boot_disk_options: raw.boot_disk_options,
             networks: raw.networks,
             disks: raw.disks,
+            cdrom: raw.cdrom,
+            boot_devices: raw.boot_devices,
         }
     }
 }
@@ -115,7 +119,8 @@ impl Values {
         let slots = self.networks.iter().flat_map(BTreeMap::keys);
         let cards = slots.flat_map(|slot| [proxmox::card(slot), proxmox::address(slot)]).flatten();
         let further = self.disks.iter().flat_map(BTreeMap::keys).filter_map(|slot| proxmox::disk(slot));
-        let cards = cards.chain(further);
+        let drives = self.cdrom.iter().flat_map(BTreeMap::keys).filter_map(|slot| proxmox::cdrom(slot));
+        let cards = cards.chain(further).chain(drives);
         let options: Vec<&str> = options.chain(cards.map(|option| option.name)).collect();
         profiles.extend(options.into_iter().map(|option| (Named::Option(option), Arc::clone(name))));
         macro_rules! first {
@@ -170,6 +175,8 @@ impl Values {
             boot_disk_options: first!(BootDiskOptions, self.boot_disk_options, base.boot_disk_options, all),
             networks: first!(Networks, self.networks, base.networks, networks::all),
             disks: first!(Disks, self.disks, base.disks, disks::all),
+            cdrom: first!(Cdrom, self.cdrom, base.cdrom, all),
+            boot_devices: first!(BootDevices, self.boot_devices, base.boot_devices),
             profiles,
         }
     }
@@ -196,10 +203,12 @@ pub(super) fn of_profiles(mut vm: DesiredVm, profiles: &BTreeMap<Named, Arc<str>
                     vm.origins.note(*key, origin());
                 }
                 vm.boot_disk_options.iter_mut().filter(|_| *key == Key::BootDiskOptions).for_each(named);
+                vm.boot_devices.iter_mut().filter(|_| *key == Key::BootDevices).for_each(named);
             }
             Named::Option(option) => {
                 let disk = vm.disks.get_mut(option).map(|disk| &mut disk.options);
-                vm.proxmox.get_mut(option).into_iter().chain(vm.networks.get_mut(option)).chain(disk).for_each(named);
+                let others = vm.networks.get_mut(option).into_iter().chain(disk).chain(vm.cdrom.get_mut(option));
+                vm.proxmox.get_mut(option).into_iter().chain(others).for_each(named);
             }
         }
     }

@@ -129,7 +129,10 @@ mod tests {
         let exit =
             GuestExit { code: Some(0), out: "there\nthere\ngone\nthere\nend\n".to_owned(), ..GuestExit::default() };
         let lost_mounts = ["/c".to_owned()].into();
-        assert_eq!(read(&exit, &record), Ok(GuestSeen::Looked { lost_mounts, lost_results: BTreeSet::new(), offline: BTreeMap::new() }));
+        assert_eq!(
+            read(&exit, &record),
+            Ok(GuestSeen::Looked { lost_mounts, lost_results: BTreeSet::new(), offline: BTreeMap::new() })
+        );
     }
 
     /// The script itself, on this machine: nothing of the kind is mounted or has run here.

@@ -3,7 +3,7 @@
 mod guests;
 pub mod image;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +50,12 @@ pub trait Hypervisor: Send + Sync {
         let of = |vm: &VmId| Ok((*vm, self.volumes(*vm)?.into_iter().filter(on_these).collect()));
         vms.iter().map(of).collect()
     }
+
+    /// The ISO images on each of these storages, which hold such, as volumes.
+    ///
+    /// # Errors
+    /// One of the storages cannot be listed.
+    fn isos(&self, storages: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault>;
 
     /// Whether a clone into this VMID is running, as far as can be told now.
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault>;

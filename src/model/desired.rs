@@ -233,6 +233,12 @@ pub struct DesiredVm {
     /// Further disks by their slots.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub disks: BTreeMap<&'static str, Disk>,
+    /// What lies in CD drives by their slots: a volume, or `none`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub cdrom: BTreeMap<&'static str, ProxmoxValue>,
+    /// Devices that the VM tries to boot from, before others: `ide0;scsi0`. `None`: their order stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_devices: Option<ProxmoxValue>,
     /// Where each value came from. Not serialised: a value is the same wherever it stands.
     #[serde(skip)]
     pub origins: Origins,
@@ -394,6 +400,8 @@ impl DesiredVm {
     pub fn option(&self, option: &ProxmoxOption) -> Option<&ProxmoxValue> {
         match option.name {
             proxmox::BOOT_DISK => self.boot_disk_options.as_ref(),
+            _ if option.key == proxmox::BOOT_DEVICES => self.boot_devices.as_ref(),
+            name if option.key.starts_with(proxmox::CDROM) => self.cdrom.get(name),
             name if option.key.starts_with(proxmox::PREFIX) => self.proxmox.get(name),
             name if option.key.starts_with(proxmox::DISKS) => self.disks.get(name).map(|disk| &disk.options),
             name => self.networks.get(name),

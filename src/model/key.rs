@@ -49,6 +49,8 @@ named! {
         BootDiskOptions = "boot_disk_options",
         Networks = "networks",
         Disks = "disks",
+        Cdrom = "cdrom",
+        BootDevices = "boot_devices",
         Ready = "ready",
         Node = "node",
     }

@@ -24,6 +24,9 @@ pub struct Node {
     pub addresses: BTreeSet<String>,
     /// Storages by id, as they are seen from this node.
     pub storages: BTreeMap<String, Storage>,
+    /// ISO images of the storages that were asked for them, as volumes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub isos: BTreeMap<String, BTreeSet<String>>,
     /// Directories of the node that were asked for, exist, and are not empty: how many entries each has.
     pub directories: BTreeMap<String, usize>,
     /// Where the directories of the node that were asked for really lie, whether or not they exist.

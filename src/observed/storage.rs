@@ -10,6 +10,9 @@ pub struct Storage {
     pub kind: String,
     /// Whether VM disks may be put there (`content` has `images`).
     pub images: bool,
+    /// Whether it holds ISO images (`content` has `iso`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub isos: bool,
     /// Whether it is enabled and active on the node that it is seen from.
     pub active: bool,
     /// Size in bytes; 0 means unknown.

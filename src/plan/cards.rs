@@ -22,6 +22,7 @@ pub(super) fn made(vm: &DesiredVm, record: &Record, scene: &Scene<'_>) -> BTreeS
     let is_new = |slot: &&str| base.is_none_or(|base| base.options.get(slot).is_none());
     let slots = declared(vm).map(|(slot, _)| slot).filter(|slot| *slot != "net0");
     let slots = slots.chain(vm.disks.keys().copied().filter(|slot| !proxmox::holds_state(slot)));
+    let slots = slots.chain(vm.cdrom.keys().copied());
     slots.filter(|slot| record.made.contains(*slot) || is_new(slot)).map(ToOwned::to_owned).collect()
 }
 

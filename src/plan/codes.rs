@@ -96,7 +96,9 @@ codes! {
     BRIDGE_MTU = "T094", "a card may ask more of its bridge than it takes";
     DISK_SLOT = "T095", "a slot is no place for a further disk, or its disk cannot be detached";
     NO_SNIPPETS = "T096", "no storage of the node takes snippets";
+    BOOT_DEVICE = "T097", "a VM would not have a device that it is to boot from, or boot from another disk";
     LEFT_OFFLINE = "T098", "a guest does not use all CPUs or memory that its VM got while it ran";
+    CD_DRIVE = "T099", "a slot is no place for a CD drive, or its image is not there";
     NO_NODE = "T100", "a VM can be on none of the nodes that the file names";
     CANNOT_MOVE = "T101", "something keeps a VM from moving to another node";
     SERVED_ELSEWHERE = "T102", "a volume that a node serves itself does not reach a VM on another one";

@@ -120,6 +120,8 @@ fn context<'a>(vm: &'a DesiredVm, template_name: &'a str, mounts: &'a [Arc<Mount
         boot_disk_options: _,
         networks: _,
         disks: _,
+        cdrom: _,
+        boot_devices: _,
         origins: _, // where a value came from is nothing to a script
     } = vm;
     Context {

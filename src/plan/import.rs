@@ -219,6 +219,7 @@ fn can_be_said(device: &str, live: &VmObserved) -> bool {
     proxmox::option(device).is_some()
         || proxmox::card(device).is_some()
         || (proxmox::disk(device).is_some() && !is_drive)
+        || beyond::disc(device, live).is_some()
 }
 
 /// Says what a VM has that the file cannot say.
@@ -305,6 +306,8 @@ fn entry(
     for (key, said) in beyond::keys(live, template, default) {
         keys.extend((!said.is_empty()).then(|| (key.name(), Value::Object(said))));
     }
+    let devices = beyond::boot_devices(live, template, default);
+    keys.extend(devices.map(|devices| (Key::BootDevices.name(), devices)));
     // What it is made from stands first, whichever key that is.
     let place = |name: &str| Key::ALL.iter().filter(|key| **key != Key::CloudImage).position(|key| key.name() == name);
     keys[first..].sort_by_key(|(name, _)| place(name));

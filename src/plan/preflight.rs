@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::words::known_words;
 use super::{
-    Mount, Scene, addresses, cards, codes, diff, disk, filesystems, further, image, placement, size, template, unnamed,
+    Mount, Scene, addresses, cards, codes, diff, disk, drives, filesystems, further, image, placement, size, template,
+    unnamed,
 };
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Formatted, Key, Origin, Record, Settings, VmId, normal_path};
@@ -172,6 +173,7 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
     found.extend(cards::plugs(vm, live, scene));
     found.extend(further::disks(vm, live, scene));
     found.extend(filesystems::problems(vm, live, scene));
+    found.extend(drives::drives(vm, live, scene));
     found.extend(size::too_large(vm, live, scene));
     found.extend(unnamed::left(vm.vm_id, live.is_some(), scene.observed));
     found.extend(addresses::taken_twice(vm, scene));

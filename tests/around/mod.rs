@@ -1,6 +1,6 @@
 //! A target around another one: it forwards everything but what a test is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use phoenix::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor};
@@ -65,6 +65,9 @@ impl<T: Around> Hypervisor for Target<T> {
     }
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
         self.0.working(vm)
+    }
+    fn isos(&self, storages: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
+        self.0.inner().isos(storages)
     }
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
         self.0.inner().image_size(image)

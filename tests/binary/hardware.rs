@@ -14,7 +14,7 @@ fn config(options: &Value) -> String {
 }
 
 /// The values of these options in the VM's configuration; empty: not set. What waits comes last.
-fn options(scene: &Scene, names: &[&str]) -> Vec<String> {
+pub(crate) fn options(scene: &Scene, names: &[&str]) -> Vec<String> {
     let conf = scene.conf(1000);
     let value = |name: &&str| {
         let of = |line: &str| line.strip_prefix(&format!("{name}: ")).map(ToOwned::to_owned);
@@ -24,12 +24,12 @@ fn options(scene: &Scene, names: &[&str]) -> Vec<String> {
 }
 
 #[track_caller]
-fn is_done(scene: &Scene, case: &str) {
+pub(crate) fn is_done(scene: &Scene, case: &str) {
     let plan = scene.phoenix(&["plan", "--detailed-exitcode"]);
     assert_eq!(plan.code, Some(0), "{case}: {}{}", plan.out, plan.err);
 }
 
-fn everywhere(check: impl Fn(&Scene, &str)) {
+pub(crate) fn everywhere(check: impl Fn(&Scene, &str)) {
     for place in [Place::Embedded, Place::Here, Place::Ssh].into_iter().filter(|place| place.is_possible()) {
         check(&place.scene("{}"), &format!("{place:?}"));
     }

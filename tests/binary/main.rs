@@ -10,6 +10,7 @@ mod disks;
 #[path = "../support/doubles.rs"]
 mod doubles;
 mod drift;
+mod drives;
 #[path = "../support/executable.rs"]
 mod executable;
 mod exports;

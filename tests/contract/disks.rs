@@ -3,15 +3,18 @@
 use phoenix::guest;
 use phoenix::hypervisor::{Effect, FaultKind, GuestStatus, HostOp};
 use phoenix::model::{Digest, GIB, VmId};
+use phoenix::observed::Conf;
 
 use crate::world::{Check, World, id, start};
 
-pub(crate) const CHECKS: [Check; 5] = [
+pub(crate) const CHECKS: [Check; 7] = [
     ("a disk moves", moves),
     ("a disk moves while its VM runs", moves_running),
     ("a disk moves and its source goes", moves_for_good),
     ("a disk that cannot move", does_not_move),
     ("a guest follows its disk", guest_follows),
+    ("a CD drive of a stopped VM", cd_drive),
+    ("a CD drive of a running VM", cd_drive_running),
 ];
 
 fn move_disk(world: &World, vm: u32, storage: &str, delete_source: bool) -> HostOp {
@@ -109,4 +112,57 @@ fn guest_follows(world: &World) {
     world.done(&HostOp::Stop { vm: id(406) });
     world.done(&start(406));
     world.same("by itself when it boots", grown(), guest::Grown::Already);
+}
+
+/// Puts images on a storage of the node, which then has these.
+fn images(world: &World) {
+    std::fs::create_dir_all(world.path("root/var/lib/vz/template/iso")).unwrap();
+    for name in ["a.iso", "b.IMG", "c.txt"] {
+        world.write(&format!("root/var/lib/vz/template/iso/{name}"), "12345678");
+    }
+    let found = world.answer("isos", world.target.isos(&["local"]));
+    let images = ["local:iso/a.iso", "local:iso/b.IMG"].map(str::to_owned);
+    world.same("its images", found, [("local".to_owned(), images.into())].into());
+}
+
+/// An option of a VM as its file has it.
+fn option(world: &World, vm: u32, name: &str) -> Option<String> {
+    Conf::parse(&world.config(vm)).get(name).map(str::to_owned)
+}
+
+fn cd_drive(world: &World) {
+    images(world);
+    world.put(410, &[]);
+    world.done(&world.configure(410, &["ide0=local:iso/a.iso,media=cdrom", "sata1=none,media=cdrom"]));
+    world.same("what is in it", option(world, 410, "ide0").as_deref(), Some("local:iso/a.iso,media=cdrom,size=8"));
+    world.same("new ones boot last", option(world, 410, "boot").as_deref(), Some("order=scsi0;ide0;sata1"));
+    world.done(&world.configure(410, &["ide0=none,media=cdrom", "boot=order=sata1;scsi0"]));
+    world.same("ejected", option(world, 410, "ide0").as_deref(), Some("none,media=cdrom"));
+    world.done(&world.configure(410, &["sata1"]));
+    world.same("none boots that is gone", option(world, 410, "boot").as_deref(), Some("order=scsi0"));
+    world.holds("nothing is left of it", !world.config(410).contains("unused"));
+    for (write, kind) in [
+        ("ide0=local:iso/nope.iso,media=cdrom", FaultKind::Missing),
+        ("ide0=nope:iso/a.iso,media=cdrom", FaultKind::Missing),
+        ("ide0=local:iso/a.iso", FaultKind::Refused),
+        ("boot=order=scsi0;net7", FaultKind::Missing),
+    ] {
+        world.refused(&world.configure(410, &[write]), kind, Effect::None);
+    }
+}
+
+fn cd_drive_running(world: &World) {
+    images(world);
+    world.put_running(411, &["ide1: none,media=cdrom"]);
+    world.done(&world.configure(411, &["ide1=local:iso/a.iso,media=cdrom"]));
+    world.same("at once", option(world, 411, "ide1").as_deref(), Some("local:iso/a.iso,media=cdrom,size=8"));
+    world.done(&world.configure(411, &["ide0=local:iso/a.iso,media=cdrom"]));
+    let waits = |vm: u32| world.vm(vm).pending.into_keys().collect::<Vec<_>>();
+    world.same("a new one waits, and its place in the order", waits(411), ["boot", "ide0"].map(str::to_owned).into());
+    world.put_running(412, &["ide1: none,media=cdrom"]);
+    world.done(&world.configure(412, &["scsi3=local:iso/a.iso,media=cdrom"]));
+    world.same("one of SCSI is plugged in", waits(412), ["boot".to_owned()].into());
+    world.done(&world.configure(412, &["ide1"]));
+    world.same("one of IDE leaves at a stop", waits(412), ["boot", "ide1"].map(str::to_owned).into());
+    world.refused(&world.configure(412, &["scsi4=none,media=cdrom"]), FaultKind::Hotplug, Effect::Maybe);
 }

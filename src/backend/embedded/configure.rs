@@ -1,6 +1,7 @@
 //! Writing the configuration of a VM (`qm set`).
 
 use super::Embedded;
+use super::cdrom;
 use super::cloud_init::{self, Drive};
 use super::options::{self, Uptake, normal_value, uptake};
 use super::refusals::{refused, unchanged, unlocked};
@@ -54,8 +55,15 @@ impl Embedded {
         unchanged(&text, digest)?;
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
-        for (key, value) in values.iter().filter(|(key, _)| holds_volume(key)) {
-            options_only(key, conf.get(key).unwrap_or_default(), value)?;
+        let mut discs = Vec::new();
+        for (key, value) in values.iter_mut().filter(|(key, _)| holds_volume(key)) {
+            match self.cd_drive(key, value, conf.get(key))? {
+                Some(stored) => {
+                    *value = stored;
+                    discs.push(*key);
+                }
+                None => options_only(key, conf.get(key).unwrap_or_default(), value)?,
+            }
         }
         for key in write.delete.iter().filter(|key| holds_volume(key)) {
             detachable(key, &text, vm)?;
@@ -77,6 +85,12 @@ impl Embedded {
                 drive => drive,
             };
             values.push((key, self.new_drive(vm, &drive, attempt.deadline)?));
+        }
+        if let Some(order) = write.set.get("boot") {
+            cdrom::bootable(&conf, write, order)?;
+        } else {
+            let deleted: Vec<&str> = write.delete.iter().map(String::as_str).collect();
+            values.extend(cdrom::order_with(&conf, &discs, &deleted).map(|order| ("boot", order)));
         }
         let before = conf.clone();
         let mut problems = Vec::new();
@@ -121,6 +135,10 @@ impl Embedded {
         match uptake(key) {
             Uptake::Live => true,
             Uptake::Start => false,
+            Uptake::Disk if value.is_some_and(|value| self.plugs_nothing(live, key, value)) => {
+                problems.push(format!("{key}: hotplug problem - unable to parse volume ID 'none'"));
+                false
+            }
             Uptake::Disk => self.takes_disk_over(live, key, value),
             Uptake::Named(Taken::Vcpus) if !self.machines().plugs() => false,
             Uptake::Named(taken) => named(live, key, value.unwrap_or_default(), taken),
@@ -149,11 +167,24 @@ impl Embedded {
 
     /// Whether a running VM takes a disk that is changed, plugged in or unplugged over at once (recorded).
     fn takes_disk_over(&self, live: &VmObserved, key: &str, value: Option<&str>) -> bool {
-        if let (Some(now), Some(value)) = (live.options.get(key), value) {
-            return takes_disk(now, value);
+        match (live.options.get(key), value) {
+            (Some(now), Some(value)) if cdrom::disc(now).is_some() => {
+                cdrom::disc(value).is_some() && self.machines().plugs() && !live.pending.contains_key(key)
+            }
+            (Some(now), Some(value)) => takes_disk(now, value),
+            _ => self.plugs_disks(live, key),
         }
+    }
+
+    /// Whether a disk or a CD drive is plugged into a running VM, and out of it.
+    fn plugs_disks(&self, live: &VmObserved, key: &str) -> bool {
         let hot = live.hotplug.iter().any(|feature| feature == "disk") && self.machines().plugs();
         hot && (key.starts_with("scsi") || key.starts_with("virtio"))
+    }
+
+    /// Whether an empty drive is to be plugged in, which Proxmox cannot (recorded).
+    fn plugs_nothing(&self, live: &VmObserved, key: &str, value: &str) -> bool {
+        live.options.get(key).is_none() && cdrom::disc(value).as_deref() == Some("none") && self.plugs_disks(live, key)
     }
 }
 
@@ -169,8 +200,8 @@ fn detachable(key: &str, text: &str, vm: VmId) -> Result<(), Fault> {
     let boots = live.boot_disk.as_ref().is_some_and(|disk| disk.device == key);
     match () {
         () if boots => Err(refused(&[format!("{key}: hotplug problem - can't unplug bootdisk '{key}'")])),
-        () if drive.contains("media=cdrom") => {
-            Err(refused(&[format!("delete: an embedded node does not remove CD-ROMs ('{key}')")]))
+        () if drive.contains("cloudinit") => {
+            Err(refused(&[format!("delete: an embedded node does not remove cloud-init drives ('{key}')")]))
         }
         () => Ok(()),
     }
@@ -236,7 +267,8 @@ fn delete(conf: &mut Conf<'_>, key: &str) {
         conf.set_description("");
         return;
     }
-    let detached = conf.get(key).filter(|_| holds_volume(key)).and_then(volume);
+    let is_disk = |drive: &&str| holds_volume(key) && cdrom::disc(drive).is_none();
+    let detached = conf.get(key).filter(is_disk).and_then(volume);
     conf.remove(key);
     if let Some(volume) = detached {
         let free = (0..256).map(|n| format!("unused{n}")).find(|key| conf.get(key).is_none());

@@ -27,6 +27,7 @@
 //! the latest writes. No operation on one VM reads or writes files of another.
 
 mod admin;
+mod cdrom;
 mod clock;
 mod clone;
 mod cloud_init;
@@ -193,6 +194,10 @@ impl Hypervisor for Embedded {
         let Some(text) = self.conf_text(vm)? else { return Ok(None) };
         let node = self.room_of(vm);
         Ok(Some(VmObserved::from_conf(vm, &text, node.online && self.runs(vm)?).on(node.name)))
+    }
+
+    fn isos(&self, storages: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
+        self.isos_on(storages)
     }
 
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use super::super::proxmox::storage::{Section, sections, takes_images};
+use super::super::proxmox::storage::{Section, sections, takes};
 use super::files::{self, unwritten};
 use super::settings::Settings;
 use crate::hypervisor::{Fault, FaultKind};
@@ -36,7 +36,8 @@ pub(super) fn parse_cfg(text: &str, node: &str, settings: &Settings, used: &Used
         let taken = taken.fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
         let sparse = section.get("sparse").is_some_and(|value| value != "0");
         let storage = Storage {
-            images: section.get("content").is_some_and(takes_images),
+            images: section.get("content").is_some_and(|content| takes("images", content)),
+            isos: section.get("content").is_some_and(|content| takes("iso", content)),
             active: section.get("disable").is_none_or(|value| value == "0"),
             total,
             free: total.saturating_sub(taken),

@@ -94,9 +94,9 @@ pub(in crate::backend) fn sections(text: &str) -> BTreeMap<String, Section> {
     sections
 }
 
-/// Whether storages hold VM disks, from their `content`.
-pub(in crate::backend) fn takes_images(content: &str) -> bool {
-    content.split(',').any(|content| content.trim() == "images")
+/// Whether storages hold this, from their `content`.
+pub(in crate::backend) fn takes(what: &str, content: &str) -> bool {
+    content.split(',').any(|content| content.trim() == what)
 }
 
 /// The storages of a node: what the API says of each, and what is configured of it.
@@ -109,7 +109,8 @@ pub(in crate::backend) fn storages(
         let section = sections.get(&entry.storage).unwrap_or(&none);
         let mounted = || MOUNTED.contains(&entry.kind.as_str()).then(|| format!("/mnt/pve/{}", entry.storage));
         let storage = Storage {
-            images: takes_images(&entry.content),
+            images: takes("images", &entry.content),
+            isos: takes("iso", &entry.content),
             active: entry.active == 1 && entry.enabled == 1,
             total: entry.total,
             free: entry.avail,

@@ -20,7 +20,7 @@ mod job;
 mod observe;
 mod snippets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::proxmox::task::{self, Task};
@@ -213,6 +213,19 @@ impl Hypervisor for Qm {
         Ok(found)
     }
 
+    fn isos(&self, storages: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
+        let output = self.look("phoenix-isos", ISOS, storages)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut found: BTreeMap<String, BTreeSet<String>> =
+            storages.iter().map(|storage| ((*storage).to_owned(), BTreeSet::new())).collect();
+        for volume in text.lines().filter_map(|line| line.split_whitespace().next()) {
+            if let Some(on) = volume.split_once(':').and_then(|(storage, _)| found.get_mut(storage)) {
+                on.insert(volume.to_owned());
+            }
+        }
+        Ok(found)
+    }
+
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         let (tasks, processes) = self.tasks()?;
         // A `qemu-img` whose parent was killed goes on writing (recorded); it names the volume.
@@ -313,6 +326,13 @@ storages=$(pvesm status --content images) || exit 1
 printf '%s\n' "$storages" | while read -r storage type status rest; do
   [ "$status" = active ] || continue
   pvesm list "$storage" --content images --vmid "$1" || exit 1
+done
+"#;
+
+/// `phoenix-isos STORAGE…`: the ISO images on these storages.
+const ISOS: &str = r#"set -u
+for storage do
+  pvesm list "$storage" --content iso || exit 1
 done
 "#;
 

@@ -98,6 +98,22 @@ pub(super) fn disks(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "patternProperties": { slots: disk }, "additionalProperties": false })
 }
 
+/// Makes the schema of the CD drives by their slots.
+pub(super) fn cdrom(_: &mut SchemaGenerator) -> Schema {
+    let pattern = proxmox::cdrom("ide0").and_then(|option| match &option.spec.kind {
+        Kind::Text { pattern, .. } => pattern.as_ref().map(|pattern| pattern.text.as_str()),
+        _ => None,
+    });
+    let disc = serde_json::json!({
+        "type": ["string", "null"],
+        "pattern": pattern.unwrap_or_default(),
+        "description": "An ISO image of a storage, `STORAGE:iso/NAME`, or `none` for an empty drive.",
+        "examples": ["local:iso/debian.iso", "none"],
+    });
+    let slots = "^(scsi([0-9]|[12][0-9]|30)|sata[0-5]|ide[0-3])$";
+    json_schema!({ "type": "object", "patternProperties": { slots: disc }, "additionalProperties": false })
+}
+
 /// Makes the schema of the options of any disk: which of them a slot knows, the table itself says.
 fn disk_options(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "patternProperties": { "^[a-z_-]+$": {} }, "additionalProperties": false })

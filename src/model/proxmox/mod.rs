@@ -17,7 +17,10 @@ use regex::Regex;
 use serde::Deserialize;
 
 pub use bound::{Bound, When, bounds};
-pub use own::{BOOT_DISK, CARD_WORDS, DISKS, NETWORKS, address, boot_disk, card, disk, holds_state, is_live_part, own};
+pub use own::{
+    BOOT_DEVICES, BOOT_DISK, CARD_WORDS, CDROM, DISKS, NETWORKS, address, boot_devices, boot_disk, boot_order, card,
+    cdrom, disk, holds_state, is_live_part, own,
+};
 pub use refused::why_not;
 
 /// What stands before the name of an option where keys of the file are named.

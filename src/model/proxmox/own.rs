@@ -1,4 +1,5 @@
-//! Options of Proxmox that keys of the file's own words stand for: network cards, their addresses, the boot disk's options.
+//! Options of Proxmox that keys of the file's own words stand for: network cards, their addresses, the boot disk's options,
+//! further disks, CD drives, the order in which a VM tries its devices.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -13,6 +14,12 @@ pub const BOOT_DISK: &str = "boot_disk_options";
 
 /// What stands before the slot of a further disk where keys of the file are named.
 pub const DISKS: &str = "disks.";
+
+/// What stands before the slot of a CD drive where keys of the file are named.
+pub const CDROM: &str = "cdrom.";
+
+/// The key of the devices that a VM tries to boot from.
+pub const BOOT_DEVICES: &str = "boot_devices";
 
 /// Slots of disks: the bus, and how many it has.
 const BUSES: [(&str, u32); 4] = [("scsi", 31), ("virtio", 16), ("sata", 6), ("ide", 4)];
@@ -30,19 +37,32 @@ static SPECS: LazyLock<BTreeMap<String, Spec>> =
 pub fn own() -> &'static BTreeMap<&'static str, ProxmoxOption> {
     static OPTIONS: LazyLock<BTreeMap<&'static str, ProxmoxOption>> = LazyLock::new(|| {
         let mut all = BTreeMap::new();
-        let mut disk = |slot: String, spec: &'static Spec| {
-            let (key, name): (&'static str, &'static str) = (format!("{DISKS}{slot}").leak(), slot.leak());
+        let mut slot = |of: &str, slot: &str, spec: &'static Spec| {
+            let (key, name): (&'static str, &'static str) = (format!("{of}{slot}").leak(), slot.to_owned().leak());
             all.insert(key, ProxmoxOption { name, key, spec });
         };
-        if let Some(spec) = SPECS.get("boot_disk") {
-            for (bus, slots) in BUSES {
-                (0..slots).for_each(|n| disk(format!("{bus}{n}"), spec));
+        for (bus, slots) in BUSES {
+            for n in 0..slots {
+                let name = format!("{bus}{n}");
+                if let Some(spec) = SPECS.get("boot_disk") {
+                    slot(DISKS, &name, spec);
+                }
+                // VirtIO has no CD drives.
+                if let Some(spec) = SPECS.get("cdrom").filter(|_| bus != "virtio") {
+                    slot(CDROM, &name, spec);
+                }
             }
         }
         for name in STATE {
-            SPECS.get(name).into_iter().for_each(|spec| disk(name.to_owned(), spec));
+            if let Some(spec) = SPECS.get(name) {
+                slot(DISKS, name, spec);
+            }
         }
-        for (stem, spec) in SPECS.iter().filter(|(stem, _)| !STATE.contains(&stem.as_str())) {
+        if let Some(spec) = SPECS.get("boot") {
+            all.insert(BOOT_DEVICES, ProxmoxOption { name: "boot", key: BOOT_DEVICES, spec });
+        }
+        let others = |stem: &str| !STATE.contains(&stem) && stem != "boot" && stem != "cdrom";
+        for (stem, spec) in SPECS.iter().filter(|(stem, _)| others(stem)) {
             for number in 0..spec.numbers.unwrap_or(1) {
                 let (key, name) = match stem.as_str() {
                     "netN" => (format!("{NETWORKS}net{number}"), format!("net{number}")),
@@ -86,6 +106,24 @@ pub fn disk(slot: &str) -> Option<&'static ProxmoxOption> {
     own().get(format!("{DISKS}{slot}").as_str())
 }
 
+/// A CD drive by its slot: `ide0`.
+#[must_use]
+pub fn cdrom(slot: &str) -> Option<&'static ProxmoxOption> {
+    own().get(format!("{CDROM}{slot}").as_str())
+}
+
+/// The devices that a VM tries to boot from.
+#[must_use]
+pub fn boot_devices() -> Option<&'static ProxmoxOption> {
+    own().get(BOOT_DEVICES)
+}
+
+/// The devices that a value of Proxmox's `boot` names, in its order; none where it says no order of devices.
+pub fn boot_order(text: &str) -> impl Iterator<Item = &str> {
+    let order = text.split(',').find_map(|part| part.trim().strip_prefix("order="));
+    order.unwrap_or_default().split(';').map(str::trim).filter(|device| !device.is_empty())
+}
+
 /// Whether the disk in a slot holds what firmware or a TPM remembers.
 #[must_use]
 pub fn holds_state(slot: &str) -> bool {
@@ -104,7 +142,8 @@ mod tests {
 
     #[test]
     fn the_data_is_whole() {
-        assert_eq!(own().len(), 32 + 31 + 1 + 57 + 2);
+        assert_eq!(own().len(), 32 + 31 + 1 + 57 + 2 + 41 + 1);
+        assert!(cdrom("ide3").is_some() && cdrom("scsi30").is_some() && cdrom("virtio0").is_none());
         assert_eq!(card("net31").map(|option| option.key), Some("networks.net31"));
         assert_eq!(address("net1").map(|option| option.name), Some("ipconfig1"));
         assert!(card("net32").is_none() && card("net1.ip").is_none() && address("net0").is_none());

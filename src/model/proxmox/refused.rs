@@ -22,6 +22,9 @@ const OWN: &[(&str, &str)] = &[
     ("virtio", "disks"),
     ("sata", "disks"),
     ("ide", "disks"),
+    ("boot", "boot_devices"),
+    ("bootdisk", "boot_devices"),
+    ("cdrom", "cdrom"),
     ("efidisk", "disks"),
     ("tpmstate", "disks"),
 ];
@@ -30,9 +33,6 @@ const OWN: &[(&str, &str)] = &[
 const NEVER: &[(&str, &str)] = &[
     ("agent", "phoenix switches the guest agent on by itself"),
     ("autostart", "it has no effect; `start_at_boot` is meant, perhaps"),
-    ("boot", "phoenix boots the VM from its boot disk, as its template does"),
-    ("bootdisk", "phoenix boots the VM from its boot disk, as its template does"),
-    ("cdrom", "phoenix manages the boot disk alone, and has no key for a CD drive"),
     ("cicustom", "`user_data` and `vendor_data` write what it names"),
     ("cipassword", "a password has no place in a file that others read"),
     ("digest", "it is not an option of a VM"),

@@ -54,7 +54,9 @@ impl ProxmoxOption {
     #[must_use]
     pub fn merged(&self, live: &str, file: &str, before: &str) -> String {
         let kind = &self.spec.kind;
-        let Kind::Parts { first, .. } = kind else { return self.normal(file) };
+        let Kind::Parts { first, .. } = kind else {
+            return if self.key == super::BOOT_DEVICES { devices(live, file) } else { self.normal(file) };
+        };
         let (wanted, mut before) = (pairs(file, kind), pairs(before, kind));
         // A VM without its uuid has lost its identity for good (recorded); a card has a model, its address and a bridge.
         for stays in ["uuid", "model", "macaddr", "bridge"] {
@@ -77,10 +79,16 @@ impl ProxmoxOption {
     }
 
     /// What of a value, in normal form, the option's key stands for: of the first card all but its model and bridge, of a
-    /// disk its options without its volume.
+    /// disk its options without its volume, of a CD drive what lies in it, of `boot` the devices.
     #[must_use]
     pub fn own(&self, text: &str) -> String {
-        let Kind::Parts { first, parts } = &self.spec.kind else { return self.normal(text) };
+        let Kind::Parts { first, parts } = &self.spec.kind else {
+            return match self.key {
+                super::BOOT_DEVICES => devices(text, ""),
+                key if key.starts_with(super::CDROM) => text.split(',').next().unwrap_or_default().trim().to_owned(),
+                _ => self.normal(text),
+            };
+        };
         let mut own = pairs(text, &self.spec.kind);
         match self.name {
             "net0" => own.retain(|name, _| name != "model" && name != "bridge"),
@@ -147,6 +155,19 @@ impl ProxmoxOption {
 
 /// The parts of `ipconfigN` that are addresses.
 const ADDRESSES: [&str; 2] = ["ip", "ip6"];
+
+/// The order of the devices of a VM that has `live`: those of the file, then the others as they were. Either is a value of
+/// Proxmox's `boot`, or the devices alone.
+fn devices(live: &str, file: &str) -> String {
+    let listed = |text: &str| -> Vec<String> {
+        let order = if text.contains('=') { text.to_owned() } else { format!("order={text}") };
+        super::boot_order(&order).map(str::to_owned).collect()
+    };
+    let mut all = listed(file);
+    let others: Vec<String> = listed(live).into_iter().filter(|device| !all.contains(device)).collect();
+    all.extend(others);
+    all.join(";")
+}
 
 /// A value in normal form as a file has it: a switch as such, a number as a number.
 fn to_json(kind: &Kind, value: &str) -> Value {

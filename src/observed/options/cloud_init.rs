@@ -132,7 +132,10 @@ impl Row {
 #[must_use]
 pub fn new_drive(vm: &DesiredVm, live: &VmObserved) -> Option<&'static str> {
     let needed = vm.tells_cloud_init() && live.cloud_init.drive.is_none();
-    PLACES.into_iter().find(|device| needed && !live.drives.contains(*device))
+    let free = |device: &&str| {
+        !live.drives.contains(*device) && !vm.cdrom.contains_key(device) && !vm.disks.contains_key(device)
+    };
+    PLACES.into_iter().filter(|_| needed).find(free)
 }
 
 /// Whether what is wished cannot reach the guest: it has no drive, and none can be added.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::row::{Aspect, Row};
-use crate::model::proxmox::{self, DISKS, NETWORKS, PREFIX, ProxmoxOption};
+use crate::model::proxmox::{self, BOOT_DEVICES, CDROM, DISKS, NETWORKS, PREFIX, ProxmoxOption};
 use crate::model::{ActionKind, DesiredVm, Key};
 use crate::observed::VmObserved;
 
@@ -19,6 +19,8 @@ pub(super) fn row(key: &str) -> Option<&'static Row> {
                 proxmox::BOOT_DISK => (Key::BootDiskOptions, all_disks()),
                 _ if option.key.starts_with(PREFIX) => (Key::Proxmox, std::slice::from_ref(&option.name)),
                 _ if option.key.starts_with(DISKS) => (Key::Disks, std::slice::from_ref(&option.name)),
+                _ if option.key.starts_with(CDROM) => (Key::Cdrom, std::slice::from_ref(&option.name)),
+                _ if option.key == BOOT_DEVICES => (Key::BootDevices, std::slice::from_ref(&option.name)),
                 _ => (Key::Networks, std::slice::from_ref(&option.name)),
             };
             (option.key, Row { key: Some(key), option: Some(option), ..Row::own(option.key, options) })
@@ -49,6 +51,15 @@ fn all_disks() -> &'static [&'static str] {
 
 /// The rows of what a file says of a VM.
 pub(super) fn of_file(desired: &DesiredVm) -> impl Iterator<Item = &'static Row> {
+    devices_and_others(desired).chain(order(desired))
+}
+
+/// The row of the devices to boot from. It comes last: what devices there will be is known then.
+fn order(desired: &DesiredVm) -> impl Iterator<Item = &'static Row> {
+    desired.boot_devices.iter().filter_map(|_| row(BOOT_DEVICES))
+}
+
+fn devices_and_others(desired: &DesiredVm) -> impl Iterator<Item = &'static Row> {
     let named = desired.proxmox.keys().filter_map(|name| proxmox::option(name));
     let disk = desired.boot_disk_options.iter().filter_map(|_| row(proxmox::BOOT_DISK));
     let card = |name: &&'static str| match name.strip_prefix("ipconfig") {
@@ -60,7 +71,8 @@ pub(super) fn of_file(desired: &DesiredVm) -> impl Iterator<Item = &'static Row>
         .disks
         .keys()
         .flat_map(|slot| ["", SIZE].into_iter().filter_map(move |end| row(&format!("{DISKS}{slot}{end}"))));
-    named.filter_map(|option| row(option.key)).chain(disk).chain(cards).chain(further)
+    let drives = desired.cdrom.keys().filter_map(|slot| row(&format!("{CDROM}{slot}")));
+    named.filter_map(|option| row(option.key)).chain(disk).chain(cards).chain(further).chain(drives)
 }
 
 /// The rows of what phoenix set, as a record says.
@@ -72,5 +84,5 @@ pub(super) fn of_record(applied: &BTreeMap<String, String>) -> impl Iterator<Ite
 pub(super) fn of<'v>(desired: &'v DesiredVm, live: &'v VmObserved) -> impl Iterator<Item = &'static Row> + use<'v> {
     let left = live.record.valid().into_iter().flat_map(|record| of_record(&record.applied));
     let left = left.filter(|row| row.option.is_some_and(|option| desired.option(option).is_none()));
-    of_file(desired).chain(left)
+    devices_and_others(desired).chain(left).chain(order(desired))
 }

@@ -3,6 +3,7 @@
 //! What a plan shows, what is written, what the record keeps, what drifted, what `import` writes and what of a VM is
 //! phoenix's own are folds over these rows.
 
+mod cdrom;
 mod cloud_init;
 mod data;
 mod disks;

@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use super::disks;
 use super::edit::Edit;
 use super::taking::{Taking, at_once, at_restart};
 use super::value::{Value, Wish};
+use super::{cdrom, disks};
 use crate::model::proxmox::{BOOT_DISK, DISKS, ProxmoxOption, Taken, is_live_part};
 use crate::model::{DesiredVm, Disruption, is_kept, is_kept_as_digest, kept};
 use crate::observed::{Net, PropertyString, VmObserved};
@@ -15,6 +15,9 @@ use crate::observed::{Net, PropertyString, VmObserved};
 const PLUGGED_PARTS: [&str; 6] = ["bridge", "firewall", "link_down", "rate", "tag", "trunks"];
 
 pub(super) fn read<'a>(option: &ProxmoxOption, live: &'a VmObserved) -> Option<Value<'a>> {
+    if cdrom::is_drive(option) {
+        return Some(Value::Text(Cow::Owned(cdrom::disc(option, live)?)));
+    }
     let own = option.own(now(option, live)?);
     if is_disk(option) {
         return Some(Value::Text(Cow::Owned(disks::attached(&own))));
@@ -74,6 +77,12 @@ fn over<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, live: Option<&VmObse
             _ => {}
         }
     }
+    match (desired.option(option), &was) {
+        (None, Some(was)) if cdrom::is_drive(option) => return cdrom::left(option, live, was),
+        // What it was before, nothing says.
+        (None, _) if cdrom::is_order(option) => return Wish::Leave,
+        _ => {}
+    }
     let text = |text: String| if is_disk(option) { disks::attached(&text) } else { text };
     match (desired.option(option), was) {
         (Some(file), was) => some(text(option.merged(now, &file.value, &was.unwrap_or_default()))),
@@ -114,6 +123,8 @@ pub(super) fn put(option: &ProxmoxOption, desired: &DesiredVm, edit: &mut Edit<'
         Wish::Value(value) => value.to_string(),
     };
     let text = match option.name {
+        _ if cdrom::is_order(option) => return cdrom::put_order(&new, edit),
+        _ if cdrom::is_drive(option) && !new.is_empty() => cdrom::drive(&now, &new),
         _ if is_disk(option) && (now.is_empty() || new.is_empty()) => new,
         _ if is_disk(option) => with_parts(&now, option, &option.own(&new)),
         BOOT_DISK => with_parts(&now, option, &new),
@@ -164,6 +175,12 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disrupt
     let wish = wish(option, taking.desired, Some(live));
     let new = wish.value().map(ToString::to_string).unwrap_or_default();
     let old = now(option, live).unwrap_or_default();
+    if cdrom::is_drive(option) {
+        return cdrom::taken(option, Some(new.as_str()).filter(|new| !new.is_empty()), taking);
+    }
+    if cdrom::is_order(option) {
+        return at_restart(taking, "the VM looks at it when it starts");
+    }
     if is_disk(option) && (old.is_empty() || new.is_empty()) {
         return disks::plugged(option, old.is_empty(), taking);
     }

@@ -80,6 +80,7 @@ mod tests {
         Storage {
             kind: kind.to_owned(),
             images: true,
+            isos: false,
             active: true,
             total: 0,
             free: 0,

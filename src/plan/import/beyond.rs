@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::model::proxmox::{self, BOOT_DISK, CARD_WORDS, DISKS, NETWORKS, ProxmoxOption};
+use crate::model::proxmox::{
+    self, BOOT_DEVICES, BOOT_DISK, CARD_WORDS, CDROM, DISKS, NETWORKS, ProxmoxOption, boot_order,
+};
 use crate::model::{Address, DesiredVm, GIB, Key};
 use crate::observed::VmObserved;
 
@@ -14,14 +16,15 @@ pub(super) fn keys(
     live: &VmObserved,
     template: Option<&VmObserved>,
     default: &DesiredVm,
-) -> [(Key, Map<String, Value>); 4] {
+) -> [(Key, Map<String, Value>); 5] {
     let differing = |option: &&'static ProxmoxOption| differs(option, live, template, default);
     let named = proxmox::options().values().filter(differing).map(|option| {
         let is = value(option, live);
         (option.name.to_owned(), if is.is_empty() { Value::Null } else { option.to_json(&is) })
     });
     let (mut disk, mut cards) = (Map::new(), Map::new());
-    let own = proxmox::own().values().filter(|option| !option.key.starts_with(DISKS));
+    let elsewhere = |key: &str| key.starts_with(DISKS) || key.starts_with(CDROM) || key == BOOT_DEVICES;
+    let own = proxmox::own().values().filter(|option| !elsewhere(option.key));
     for option in own.filter(differing) {
         let parts = option.to_parts(&value(option, live));
         let shared = default.option(option).map(|shared| option.to_parts(&shared.value)).unwrap_or_default();
@@ -36,7 +39,79 @@ pub(super) fn keys(
     }
     cards.retain(|_, card: &mut Value| card.as_object().is_none_or(|card| !card.is_empty()));
     let further = further(live, template, default);
-    [(Key::Proxmox, named.collect()), (Key::BootDiskOptions, disk), (Key::Networks, cards), (Key::Disks, further)]
+    let drives = drives(live, template, default);
+    [
+        (Key::Proxmox, named.collect()),
+        (Key::BootDiskOptions, disk),
+        (Key::Networks, cards),
+        (Key::Disks, further),
+        (Key::Cdrom, drives),
+    ]
+}
+
+/// What lies in a CD drive that the file can say: none of cloud-init, no drive and no file of the node.
+pub(super) fn disc(slot: &str, vm: &VmObserved) -> Option<String> {
+    let option = proxmox::cdrom(slot).filter(|_| vm.cloud_init.drive.as_deref() != Some(slot))?;
+    let text = vm.options.get(slot).filter(|text| text.contains("media=cdrom"))?;
+    option.read(&option.own(text).into()).ok()
+}
+
+/// What the file must say of CD drives: of a VM of ours, of those that its file had; else of those that its template has
+/// otherwise.
+fn drives(live: &VmObserved, template: Option<&VmObserved>, default: &DesiredVm) -> Map<String, Value> {
+    let record = live.record.valid();
+    let mut drives = Map::new();
+    for option in proxmox::own().values().filter(|option| option.key.starts_with(CDROM)) {
+        let slot = option.name;
+        let is = disc(slot, live);
+        let inherited = template.and_then(|template| disc(slot, template));
+        let said = match default.cdrom.get(slot) {
+            Some(shared) if is.as_ref() == Some(&shared.value) => continue,
+            Some(_) => true,
+            None => record.map_or(is != inherited, |record| record.applied.contains_key(option.key)),
+        };
+        match is {
+            Some(is) if said => drop(drives.insert(slot.to_owned(), is.into())),
+            None if default.cdrom.contains_key(slot) => drop(drives.insert(slot.to_owned(), Value::Null)),
+            _ => {}
+        }
+    }
+    drives
+}
+
+/// The devices that the file must say a VM boots from: of a VM of ours, those that its file had; else those that it tries
+/// before its boot disk, and that, where its template has others. `None`: nothing needs to be said.
+pub(super) fn boot_devices(live: &VmObserved, template: Option<&VmObserved>, default: &DesiredVm) -> Option<Value> {
+    let is = devices(live);
+    let first = |vm: &VmObserved, devices: &[String]| -> Vec<String> {
+        let boots = vm.boot_disk.as_ref().map(|disk| disk.device.as_str());
+        let place = devices.iter().position(|device| Some(device.as_str()) == boots);
+        place.map_or_else(Vec::new, |place| devices[..=place].to_vec())
+    };
+    let starts = |said: &str| format!("{};", is.join(";")).starts_with(&format!("{said};"));
+    let applied = live.record.valid().map(|record| record.applied.get(BOOT_DEVICES));
+    let said: Vec<String> = match (default.boot_devices.as_ref(), applied) {
+        (Some(shared), _) if starts(&shared.value) => return None,
+        (None, Some(None)) => return None,
+        (None, Some(Some(said))) if starts(said) => said.split(';').map(ToOwned::to_owned).collect(),
+        (None, None) if template.is_some_and(|template| first(template, &devices(template)) == first(live, &is)) => {
+            return None;
+        }
+        _ => first(live, &is),
+    };
+    let needed = said.len() > 1 || default.boot_devices.is_some() || matches!(applied, Some(Some(_)));
+    (needed && !said.is_empty()).then(|| said.into())
+}
+
+/// The devices that a VM has and tries to boot from, as far as the file can say them.
+fn devices(vm: &VmObserved) -> Vec<String> {
+    let drive = vm.cloud_init.drive.as_deref();
+    let can_be = |device: &&str| {
+        let slot = proxmox::disk(device).is_some() || proxmox::card(device).is_some();
+        slot && vm.options.get(device).is_some() && Some(*device) != drive
+    };
+    let order = boot_order(vm.options.get("boot").unwrap_or_default());
+    order.filter(can_be).map(ToOwned::to_owned).collect()
 }
 
 /// What the file must say of further disks: of a VM of ours, of those that its file had; else of those that its template

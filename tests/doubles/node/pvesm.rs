@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use phoenix::hypervisor::{Fault, FaultKind};
+use phoenix::hypervisor::{Fault, FaultKind, Hypervisor as _};
 
 use crate::Node;
 use crate::answer::Answer;
@@ -10,6 +10,7 @@ use crate::answer::Answer;
 pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
     let answer = match words {
         ["status", "--content", content] => status(node, content),
+        ["list", storage, "--content", "iso"] => isos(node, storage),
         ["list", storage] | ["list", storage, "--content", "images"] => list(node, storage, None),
         ["list", storage, "--vmid", vm] | ["list", storage, "--content", "images", "--vmid", vm] => {
             list(node, storage, Some(vm))
@@ -41,6 +42,19 @@ fn status(node: &Node, content: &str) -> Result<Answer, Fault> {
         let kib = |bytes: u64| (bytes / 1024).to_string();
         let [total, used, free] = [storage.total, used, storage.free].map(kib);
         out.push_str(&line([&section.id, &section.kind, "active", &total, &used, &free, &percent]));
+    }
+    Ok(Answer::said(out))
+}
+
+fn isos(node: &Node, storage: &str) -> Result<Answer, Fault> {
+    if node.section(storage).is_none() {
+        return Err(Fault::harmless(FaultKind::Missing, format!("storage '{storage}' does not exist")));
+    }
+    let volumes = node.core.isos(&[storage])?.remove(storage).unwrap_or_default();
+    let width = volumes.iter().map(String::len).max().unwrap_or(0);
+    let mut out = format!("{:<width$} {:<7} {:<9} Size VMID\n", "Volid", "Format", "Type");
+    for volume in volumes {
+        out.push_str(&format!("{volume:<width$} {:<7} {:<9} 4096\n", "iso", "iso"));
     }
     Ok(Answer::said(out))
 }

@@ -33,8 +33,17 @@ pub(super) struct Disk {
     pub(super) device: String,
     /// Volume id.
     pub(super) volume: String,
+    /// It is a CD drive; the volume of an empty one is `none`.
+    pub(super) is_cd: bool,
     /// Place in the boot order, first 0.
     boot: Option<usize>,
+}
+
+impl Disk {
+    /// Whether nothing lies in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_cd && self.volume == "none"
+    }
 }
 
 /// A network card of a machine.
@@ -125,14 +134,15 @@ impl Machine {
             let volume = options.get("file").or(options.get("")).unwrap_or_default();
             if volume.contains("cloudinit") {
                 cloud_init = true;
-            } else if options.get("media") == Some("cdrom") {
-                if volume != "none" {
-                    wrong.push(format!("{key}: a CD-ROM with `{volume}`"));
-                }
-            } else {
-                let boot = order.iter().position(|device| device == key);
-                disks.push(Disk { device: key.to_owned(), volume: volume.to_owned(), boot });
+                continue;
             }
+            let is_cd = options.get("media") == Some("cdrom");
+            if is_cd && volume != "none" && !volume.contains(":iso/") {
+                wrong.push(format!("{key}: a CD-ROM with `{volume}`"));
+                continue;
+            }
+            let boot = order.iter().position(|device| device == key);
+            disks.push(Disk { device: key.to_owned(), volume: volume.to_owned(), is_cd, boot });
         }
         if !wrong.is_empty() {
             let what = format!("QEMU guests of the embedded node do not have: {}", wrong.join("; "));
@@ -207,9 +217,12 @@ impl Machine {
             list.device(&json!({ "driver": "ahci", "id": "sata" }));
         }
         for disk in &self.disks {
-            list.add("-blockdev", &blockdev(&disk.device, "qcow2", &file_of(disk), false).to_string());
-            let mut device = attached(&disk.device);
-            device["drive"] = node(&disk.device).into();
+            let mut device = self.attached(disk);
+            if !disk.is_empty() {
+                let format = if disk.is_cd { "raw" } else { "qcow2" };
+                list.add("-blockdev", &blockdev(&disk.device, format, &file_of(disk), disk.is_cd).to_string());
+                device["drive"] = node(&disk.device).into();
+            }
             if let Some(place) = disk.boot {
                 // From 1 on, as the place before belongs to QEMU's own kernel loader.
                 device["bootindex"] = (place + 1).into();
@@ -219,6 +232,24 @@ impl Machine {
         if self.cloud_init {
             list.add("-blockdev", &blockdev(SEED, "raw", SEED, true).to_string());
             list.device(&json!({ "driver": "virtio-blk-pci", "drive": node(SEED), "serial": "cloudinit" }));
+        }
+    }
+
+    /// The device that stands behind a key such as `scsi1`, in its place.
+    fn attached(&self, disk: &Disk) -> Value {
+        let bus = disk.device.trim_end_matches(|c: char| c.is_ascii_digit());
+        let number: u32 = disk.device[bus.len()..].parse().unwrap_or(0);
+        let (scsi, ide) = if disk.is_cd { ("scsi-cd", "ide-cd") } else { ("scsi-hd", "ide-hd") };
+        match bus {
+            // Its guest knows it by this name, as one of Proxmox does (recorded).
+            "scsi" => {
+                json!({ "driver": scsi, "bus": "scsi.0", "scsi-id": number, "device_id": node(&disk.device) })
+            }
+            "sata" => json!({ "driver": ide, "bus": format!("sata.{number}") }),
+            // Each bus of a q35 has one place.
+            "ide" if self.kind.contains("q35") => json!({ "driver": ide, "bus": format!("ide.{number}"), "unit": 0 }),
+            "ide" => json!({ "driver": ide, "bus": format!("ide.{}", number / 2), "unit": number % 2 }),
+            _ => json!({ "driver": "virtio-blk-pci" }),
         }
     }
 }
@@ -231,19 +262,6 @@ pub(super) fn node(device: &str) -> String {
 fn blockdev(device: &str, format: &str, file: &str, read_only: bool) -> Value {
     json!({ "driver": format, "node-name": node(device), "read-only": read_only, "discard": "unmap",
         "file": { "driver": "file", "filename": file, "discard": "unmap" } })
-}
-
-/// The device that stands behind a key such as `scsi1`, in its place.
-fn attached(key: &str) -> Value {
-    let bus = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    let number: u32 = key[bus.len()..].parse().unwrap_or(0);
-    match bus {
-        // Its guest knows it by this name, as one of Proxmox does (recorded).
-        "scsi" => json!({ "driver": "scsi-hd", "bus": "scsi.0", "scsi-id": number, "device_id": node(key) }),
-        "sata" => json!({ "driver": "ide-hd", "bus": format!("sata.{number}") }),
-        "ide" => json!({ "driver": "ide-hd", "bus": format!("ide.{}", number / 2), "unit": number % 2 }),
-        _ => json!({ "driver": "virtio-blk-pci" }),
-    }
 }
 
 /// QEMU's name for a model of a network card.
@@ -337,11 +355,11 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_refused_all_at_once() {
-        let conf = "args: -device evil\nbios: ovmf\nhostpci0: 01:00\nide2: local:iso/x.iso,media=cdrom\nmachine: virt\n\
+        let conf = "args: -device evil\nbios: ovmf\nhostpci0: 01:00\nide2: cdrom,media=cdrom\nmachine: virt\n\
                     ipconfig0: ip=10.0.0.1/31\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr0\n";
         let refusal = machine(conf).unwrap_err().what;
         for word in
-            ["`args`", "bios `ovmf`", "`hostpci0`", "`local:iso/x.iso`", "machine `virt`", "ipconfig0", "no uuid"]
+            ["`args`", "bios `ovmf`", "`hostpci0`", "a CD-ROM with `cdrom`", "machine `virt`", "ipconfig0", "no uuid"]
         {
             assert!(refusal.contains(word), "{word}: {refusal}");
         }

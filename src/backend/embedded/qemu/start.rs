@@ -13,7 +13,7 @@ use super::super::clock::now_ms;
 use super::super::disk_image;
 use super::super::files::{self, Deadline, unread, unwritten};
 use super::super::machines::Machines as _;
-use super::machine::{CONSOLE, Machine, PID, Run, SEED};
+use super::machine::{CONSOLE, Disk, Machine, PID, Run, SEED};
 use super::program::{PROGRAM, without_qemu};
 use super::qmp::Qmp;
 use super::{LOG, PAUSE, Qemu, Started, agent, qmp, seed};
@@ -76,7 +76,7 @@ impl Qemu<'_> {
             };
             self.note(vm, &started)?;
             let run = Run { accelerator, ssh_port, relay: relay.as_deref() };
-            let arguments = machine.arguments(run, &|disk| self.relative(vm, &disk.volume));
+            let arguments = machine.arguments(run, &|disk| self.relative(vm, disk));
             log.set_len(0).map_err(unread(&dir.join(LOG)))?;
             let mut child = spawn(&dir, &arguments, &log)?;
             match self.await_monitor(vm, &mut child, end) {
@@ -99,9 +99,13 @@ impl Qemu<'_> {
         file.write_all(&bytes).map_err(unwritten(&path))
     }
 
-    /// Where the image of a volume lies, as seen from the machine's directory.
-    fn relative(&self, vm: VmId, volume: &str) -> String {
-        let path = self.node.volumes_on_disk().file(volume, vm);
+    /// Where the image of a drive lies, as seen from the machine's directory.
+    fn relative(&self, vm: VmId, disk: &Disk) -> String {
+        let path = if disk.is_cd {
+            self.node.iso_file(&disk.volume).ok()
+        } else {
+            self.node.volumes_on_disk().file(&disk.volume, vm)
+        };
         let below = path.as_deref().and_then(|path| path.strip_prefix(&self.node.dir).ok());
         format!("../../{}", below.unwrap_or(Path::new("")).display())
     }
@@ -109,6 +113,12 @@ impl Qemu<'_> {
     fn has_images(&self, vm: VmId, machine: &Machine) -> Result<(), Fault> {
         let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));
         for disk in &machine.disks {
+            if disk.is_cd {
+                if !disk.is_empty() {
+                    self.node.iso_file(&disk.volume)?;
+                }
+                continue;
+            }
             let Some(path) = self.node.volumes_on_disk().file(&disk.volume, vm) else {
                 return refused(format!("{} of VM {vm} is not a volume of this node: `{}`", disk.device, disk.volume));
             };
