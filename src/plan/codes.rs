@@ -101,6 +101,6 @@ codes! {
     CD_DRIVE = "T099", "a slot is no place for a CD drive, or its image is not there";
     NO_NODE = "T100", "a VM can be on none of the nodes that the file names";
     CANNOT_MOVE = "T101", "something keeps a VM from moving to another node";
-    SERVED_ELSEWHERE = "T102", "a volume that a node serves itself does not reach a VM on another one";
+    SERVED_ELSEWHERE = "T102", "what lies on a node itself does not reach a VM on another one";
     DISK_FILESYSTEM = "T103", "a further disk cannot be formatted, or not be unmounted";
 }

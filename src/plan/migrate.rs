@@ -217,16 +217,33 @@ pub(super) fn in_the_way(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -
     found
 }
 
-/// Refuses volumes that a node of the target serves itself to a VM that may be on another one: they would not follow.
-pub(super) fn served(vm: &DesiredVm, mounts: &[std::sync::Arc<Mount>], scene: &Scene<'_>) -> Vec<Diagnostic> {
+/// Whether a VM may be, or is, on another node than the target's own.
+fn may_be_elsewhere(vm: &DesiredVm, scene: &Scene<'_>) -> bool {
     let observed = scene.observed;
     let elsewhere = match &vm.node {
         None => false,
         Some(Nodes::Any) => observed.nodes.len() > 1,
         Some(Nodes::Of(names)) => names.iter().any(|name| *name != observed.here),
     };
-    let away = placement::name_of(vm.vm_id, observed) != observed.here;
-    if !elsewhere && !away {
+    elsewhere || placement::name_of(vm.vm_id, observed) != observed.here
+}
+
+/// Refuses what lies on the target's own node to a VM that may be on another one: snippets would not be there.
+pub(super) fn snippets(vm: &DesiredVm, scene: &Scene<'_>) -> Vec<Diagnostic> {
+    let data = [(Key::UserData, &vm.user_data), (Key::VendorData, &vm.vendor_data)];
+    let given = data.into_iter().filter(|(_, data)| data.is_some() && may_be_elsewhere(vm, scene));
+    let problem = |(key, _): (Key, _)| {
+        let what = format!("`{}` is written on the target's own node, and the VM may be on another one", key.name());
+        let hint = "name the target's own node in `node`";
+        Diagnostic::error(codes::SERVED_ELSEWHERE, what).vm(vm.vm_id).about(key).about(Key::Node).hint(hint)
+    };
+    given.map(problem).collect()
+}
+
+/// Refuses volumes that a node of the target serves itself to a VM that may be on another one: they would not follow.
+pub(super) fn served(vm: &DesiredVm, mounts: &[std::sync::Arc<Mount>], scene: &Scene<'_>) -> Vec<Diagnostic> {
+    let observed = scene.observed;
+    if !may_be_elsewhere(vm, scene) {
         return Vec::new();
     }
     let by_node = |mount: &&std::sync::Arc<Mount>| observed.nodes.values().any(|node| node.is_server(&mount.server));

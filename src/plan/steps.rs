@@ -47,6 +47,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnos
             let mounts = volumes::granted(vm, scene);
             draft.finds(mounts.problems);
             draft.finds(migrate::served(vm, &mounts.mounts, scene));
+            draft.finds(migrate::snippets(vm, scene));
             draft.finds(preflight::host(vm, None, scene));
             draft.finds(no_snippets.clone());
             match source {
@@ -81,6 +82,7 @@ pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnos
             let mounts = volumes::granted(vm, scene);
             draft.finds(mounts.problems);
             draft.finds(migrate::served(vm, &mounts.mounts, scene));
+            draft.finds(migrate::snippets(vm, scene));
             draft.finds(preflight::host(vm, Some(live), scene));
             draft.finds(migrate::in_the_way(vm, live, scene));
             draft.finds(preflight::removed(vm, record, &scene.desired.settings));
