@@ -33,7 +33,7 @@ pub struct Address {
 pub struct UserConfig {
     /// Name of the user.
     pub username: Option<String>,
-    /// Keys that let in whoever has them; an empty list removes those that are there.
+    /// Keys that let in anyone who has them; an empty list removes those that are there.
     pub ssh_authorized_keys: Option<Vec<SshKey>>,
 }
 
