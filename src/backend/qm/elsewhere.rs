@@ -73,7 +73,7 @@ impl Qm {
                 return Err(answer::fault(begun, &told));
             }
             if Instant::now() + PAUSE >= until {
-                let what = format!("`{}` did not end in time; its task goes on on node `{node}`", begun.words());
+                let what = format!("`{}` did not end in time; its task still runs on node `{node}`", begun.words());
                 return Err(Fault::uncertain(FaultKind::TimedOut, what));
             }
             sleep(PAUSE);

@@ -92,13 +92,13 @@ impl Call<'_> {
                     }
                 }
                 let done = guest::exec(node, vm, false, (&argv, input.as_bytes()));
-                Some(agent(done.unwrap_or_else(|fault| Answer::refused(&fault, "")), false))
+                Some(agent(&done.unwrap_or_else(|fault| Answer::refused(&fault, "")), false))
             }
             ("get", ["agent", "exec-status"], ["--pid", pid]) => {
-                Some(agent(qm::carry_out(node, &["guest", "exec-status", &id, pid]), false))
+                Some(agent(&qm::carry_out(node, &["guest", "exec-status", &id, pid]), false))
             }
-            ("create", ["agent", "ping"], []) => Some(agent(qm::carry_out(node, &["agent", &id, "ping"]), true)),
-            ("get", ["agent", question], []) => Some(agent(qm::carry_out(node, &["agent", &id, question]), true)),
+            ("create", ["agent", "ping"], []) => Some(agent(&qm::carry_out(node, &["agent", &id, "ping"]), true)),
+            ("get", ["agent", question], []) => Some(agent(&qm::carry_out(node, &["agent", &id, question]), true)),
             _ => self.change(node, vm, rest),
         }
     }
@@ -115,14 +115,13 @@ impl Call<'_> {
             _ => &[],
         };
         let mut words: Vec<&str> = match (self.verb, rest) {
-            ("create", [what @ ("clone" | "migrate" | "snapshot" | "template")]) => vec![what, &id],
+            ("create", [what @ ("clone" | "migrate" | "snapshot" | "template")] | ["status", what]) => vec![what, &id],
             ("create", ["move_disk"]) => vec!["disk", "move", &id],
             ("create" | "set", ["config"]) => vec!["set", &id],
             ("set", ["resize"]) => vec!["disk", "resize", &id],
             ("set", ["cloudinit"]) => vec!["cloudinit", "update", &id],
             ("create", ["snapshot", name, "rollback"]) => vec!["rollback", &id, name],
             ("delete", ["snapshot", name]) => vec!["delsnapshot", &id, name],
-            ("create", ["status", what]) => vec![what, &id],
             ("delete", []) => vec!["destroy", &id],
             _ => return None,
         };
@@ -178,9 +177,9 @@ fn status(node: &Node, upid: &str) -> Result<Value, Fault> {
 }
 
 /// What the agent said: what only asks it comes back in `result`.
-fn agent(answer: Answer, wrapped: bool) -> Answer {
+fn agent(answer: &Answer, wrapped: bool) -> Answer {
     if answer.status != 0 {
-        return refused(&answer);
+        return refused(answer);
     }
     let value: Value = serde_json::from_str(&answer.out).unwrap_or_else(|_| json!({}));
     said(Ok(if wrapped { json!({ "result": value }) } else { value }))
