@@ -13,7 +13,7 @@ use std::path::Path;
 
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
-use phoenix::hypervisor::{HostFiles as _, Hypervisor as _};
+use phoenix::hypervisor::{HostFiles as _, Hypervisor as _, Wanted};
 use phoenix::model::{Desired, VmId};
 use phoenix::observed::{Capabilities, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
@@ -66,7 +66,7 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
     cluster(case, dir.path());
     let node = Embedded::open(dir.path()).unwrap();
     furnish(case, &dir.path().join("root"));
-    let mut observed = node.observe_with(&directories(desired)).unwrap();
+    let mut observed = node.observe_with(&Wanted::directories(directories(desired))).unwrap();
     let more = node.places(&more_directories(desired, &observed)).unwrap();
     observed.own_node_mut().places.extend(more);
     let name = case.file_name().unwrap().to_string_lossy();

@@ -14,7 +14,7 @@ use crate::guest::{self, Program};
 use crate::hypervisor::image::import;
 use crate::hypervisor::{
     About, Cloning, ExportEntry, Fault, FileOp, GuestAddress, GuestExit, GuestStatus, Guests, HostFiles, HostOp,
-    Hypervisor, Plugged,
+    Hypervisor, Plugged, Wanted,
 };
 use crate::model::{GIB, VmId};
 use crate::observed::{Export, Node, Observed, Place, VmObserved, encode_description, print_size};
@@ -69,7 +69,7 @@ impl Hypervisor for Imagined {
         About { label: "an imagined target".to_owned(), simulated: true }
     }
 
-    fn observe_with(&self, _: &[String]) -> Result<Observed, Fault> {
+    fn observe_with(&self, _: &Wanted) -> Result<Observed, Fault> {
         Ok(self.state().observed.clone())
     }
 

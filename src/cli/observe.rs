@@ -13,11 +13,11 @@ use super::exit::Refusal;
 use super::write::write;
 use super::{Exit, connect, load};
 use crate::apply::{Addresses, RealClock, addresses};
-use crate::hypervisor::{Fault, Hypervisor};
+use crate::hypervisor::{Fault, Hypervisor, Wanted};
 use crate::model::{Desired, VmId};
 use crate::observed::{Observed, RECORDING_VERSION, Recording, VmObserved};
 use crate::plan::reach::to_reach;
-use crate::plan::{self, Agreed, Request, directories, homes, iso_storages, more_directories, to_list};
+use crate::plan::{self, Agreed, Request, directories, homes, iso_storages, more_directories, to_list, wanted_nodes};
 use crate::ui::layout::count;
 use crate::ui::text::{safe, safe_lines};
 
@@ -69,7 +69,8 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
 
 /// Looks at a target and at the directories of it that a config is about, and places its VMs; `nodes` were agreed upon.
 pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired, nodes: &Agreed) -> Result<Observed, Fault> {
-    let mut observed = hypervisor.observe_with(&directories(desired))?;
+    let mut observed =
+        hypervisor.observe_with(&Wanted { directories: directories(desired), nodes: wanted_nodes(desired) })?;
     observed.homes = homes(desired, &observed, nodes);
     // Only a share that is a storage of the node itself lies where the config does not say.
     let more = more_directories(desired, &observed);

@@ -2,6 +2,7 @@
 
 mod guests;
 pub mod image;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::guests::{GuestAddress, GuestExit, GuestStatus, Guests, address_on, all_on};
+pub use self::wanted::Wanted;
 pub use crate::model::{Effect, Fault, FaultKind};
 pub use crate::observed::Plugged;
 
@@ -29,13 +31,12 @@ pub trait Hypervisor: Send + Sync {
         Ok(())
     }
 
-    /// Reads everything needed to plan. Changes nothing. Of each of these directories of the hypervisor it also tells
-    /// what is in it and where it really lies.
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault>;
+    /// Reads everything needed to plan, and what else is wanted. Changes nothing.
+    fn observe_with(&self, wanted: &Wanted) -> Result<Observed, Fault>;
 
-    /// Reads everything needed to plan, whatever there is in directories. Changes nothing.
+    /// Reads everything needed to plan, and nothing that would have to be asked for. Changes nothing.
     fn observe(&self) -> Result<Observed, Fault> {
-        self.observe_with(&[])
+        self.observe_with(&Wanted::default())
     }
 
     /// Reads one VM. `None`: there is no VM with this VMID.

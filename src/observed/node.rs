@@ -9,6 +9,7 @@ use super::{Allowed, Export, Place, Storage};
 
 /// A node as it was observed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Node {
     /// Its name.
     pub name: String,
@@ -20,6 +21,9 @@ pub struct Node {
     pub cpus: u32,
     /// Bridges by name, each with the node's own address on it, if it has one.
     pub bridges: BTreeMap<String, Option<String>>,
+    /// It was not asked for its bridges: `bridges` says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bridges_unknown: bool,
     /// All its own addresses.
     pub addresses: BTreeSet<String>,
     /// Storages by id, as they are seen from this node.
@@ -56,6 +60,12 @@ impl Node {
     pub fn unknown() -> &'static Self {
         static UNKNOWN: LazyLock<Node> = LazyLock::new(Node::default);
         &UNKNOWN
+    }
+
+    /// Whether it is known not to have a bridge.
+    #[must_use]
+    pub fn lacks_bridge(&self, bridge: &str) -> bool {
+        !self.bridges_unknown && !self.bridges.contains_key(bridge)
     }
 
     /// Whether a server of NFS, by its address or its name, is the node itself.

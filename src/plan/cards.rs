@@ -41,7 +41,7 @@ pub(super) fn plugs(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>
     for (slot, card) in declared(vm) {
         let Some(option) = proxmox::card(slot) else { continue };
         if let Some(bridge) = Net::parse(card).and_then(|net| net.bridge)
-            && !node.bridges.contains_key(&bridge)
+            && node.lacks_bridge(&bridge)
         {
             let known: Vec<&str> = node.bridges.keys().map(String::as_str).collect();
             let what = format!("there is no bridge `{bridge}`{on}");

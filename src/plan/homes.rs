@@ -39,6 +39,19 @@ struct Rank<'a> {
 /// The nodes that were agreed upon for VMs, each with what the plan said of it.
 pub type Agreed = BTreeMap<VmId, (String, String)>;
 
+/// The nodes that declared VMs could be put on: those of which it matters what they have.
+#[must_use]
+pub fn wanted_nodes(desired: &Desired) -> Nodes {
+    let mut names = BTreeSet::new();
+    for nodes in desired.vms.iter().filter_map(|vm| vm.node.as_ref()) {
+        match nodes {
+            Nodes::Any => return Nodes::Any,
+            Nodes::Of(some) => names.extend(some.iter().cloned()),
+        }
+    }
+    Nodes::Of(names.into_iter().collect())
+}
+
 /// Where the declared VMs are to be that are not there, or are on a node that they may not be on. Those whose file says
 /// nothing of a node are left out.
 ///
@@ -152,7 +165,7 @@ impl Scope<'_> {
     fn lacks(vm: &DesiredVm, node: &Node) -> Option<String> {
         let further = vm.networks.values().filter_map(|card| Net::parse(&card.value)?.bridge);
         let bridges: BTreeSet<String> = further.chain([vm.network_bridge.clone()]).collect();
-        if let Some(bridge) = bridges.into_iter().find(|bridge| !node.bridges.contains_key(bridge)) {
+        if let Some(bridge) = bridges.into_iter().find(|bridge| node.lacks_bridge(bridge)) {
             return Some(format!("it has no bridge `{bridge}`"));
         }
         let storages = vm.disks.values().map(|disk| disk.storage.as_str()).chain([vm.boot_disk_storage.as_str()]);

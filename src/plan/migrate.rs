@@ -44,7 +44,10 @@ fn is_shared(node: &Node, storage: &str) -> bool {
 
 /// How a new VM gets to its node; `full`: its disk is a copy.
 pub(super) fn way(vm: &DesiredVm, source: Option<VmId>, full: bool, scene: &Scene<'_>) -> Way {
-    let (maker, node) = (maker(source, scene), placement::name_of(vm.vm_id, scene.observed));
+    // What an interrupted run left of it may be on another node than the one that it is for.
+    let home = scene.observed.homes.get(&vm.vm_id).and_then(Home::node);
+    let node = home.unwrap_or_else(|| placement::name_of(vm.vm_id, scene.observed));
+    let maker = maker(source, scene);
     if maker == node {
         return Way::Made;
     }
@@ -106,8 +109,10 @@ pub(super) fn nowhere(vm: &DesiredVm, scene: &Scene<'_>) -> Option<Diagnostic> {
             let why: Vec<String> = refused.iter().map(|(node, why)| format!("`{node}`: {why}")).collect();
             format!("the VM can be on none of the nodes that the file names: {}", why.join("; "))
         }
-        _ if nodes.has(node) => return None,
-        _ => format!("the VM would be on node `{node}`, which the file does not name"),
+        // What an interrupted run left of it may be elsewhere.
+        Some(Home::At { .. }) => return None,
+        None if nodes.has(node) => return None,
+        None => format!("the VM would be on node `{node}`, which the file does not name"),
     };
     let hint = "name other nodes in `node`, or give one of these what it lacks";
     Some(Diagnostic::error(codes::NO_NODE, what).vm(vm.vm_id).about(Key::Node).hint(hint))
@@ -199,7 +204,7 @@ pub(super) fn in_the_way(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -
             refuse(format!("{key} has `{volume}`, which only that node sees"), "eject it first");
         }
         if let Some(bridge) = key.strip_prefix("net").and_then(|_| Net::parse(value)?.bridge)
-            && !node.bridges.contains_key(&bridge)
+            && node.lacks_bridge(&bridge)
         {
             refuse(
                 format!("`{name}` has no bridge `{bridge}` for {key}"),

@@ -61,7 +61,7 @@ pub use context::CONTEXT_FILE;
 pub use drives::iso_storages;
 pub use earlier::Earlier;
 pub(crate) use earlier::leftover;
-pub use homes::{Agreed, homes};
+pub use homes::{Agreed, homes, wanted_nodes};
 pub use mount::Mount;
 pub use names::give_names;
 pub use planned::{Plan, VmPlan};

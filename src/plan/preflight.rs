@@ -161,7 +161,7 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
         let text = "the HA manager looks after the VM, and may start or stop it at any time";
         found.push(Diagnostic::notice(codes::HA_MANAGED, text).vm(vm.vm_id));
     }
-    if !node.bridges.contains_key(&vm.network_bridge) {
+    if node.lacks_bridge(&vm.network_bridge) {
         let known: Vec<&str> = node.bridges.keys().map(String::as_str).collect();
         found.push(
             Diagnostic::error(codes::UNKNOWN_BRIDGE, format!("there is no bridge `{}`{on}", vm.network_bridge))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use phoenix::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor};
+use phoenix::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
 use phoenix::model::{CloudImage, VmId};
 use phoenix::observed::{Export, Observed, Place, VmObserved};
 
@@ -48,8 +48,8 @@ impl<T: Around> Hypervisor for Target<T> {
     fn about(&self) -> About {
         self.0.inner().about()
     }
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        self.0.inner().observe_with(directories)
+    fn observe_with(&self, wanted: &Wanted) -> Result<Observed, Fault> {
+        self.0.inner().observe_with(wanted)
     }
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.0.vm(vm)

@@ -1,10 +1,10 @@
-//! An embedded cluster: VMs are made on the node that fits, stay where they may be, move instead of being remade, and a node
+//! A cluster, embedded or of Proxmox's nodes, of which phoenix reaches one: VMs are made on the node that fits, stay where they may be, move instead of being remade, and a node
 //! that is down keeps only its own from anything.
 
 use std::fs;
 
 use super::broken::{Way, step};
-use super::places::Place;
+use super::places::{Place, Reached};
 use super::world::{Ran, Scene, check, ids};
 use serde_json::{Value, json};
 
@@ -15,6 +15,11 @@ fn cluster(vms: &Value) -> Scene {
         check(&scene.phoenix(&["node", "add", node]), 0, &["is part of"]);
     }
     scene
+}
+
+/// The same, whose first node is reached like this.
+fn reached(place: Place, vms: &Value) -> Reached {
+    place.copy_of(&cluster(vms))
 }
 
 fn config(vms: &Value) -> String {
@@ -68,14 +73,15 @@ fn etcd(count: u32) -> Value {
     (0..count).map(vm).collect()
 }
 
-#[test]
-fn vms_of_one_tag_are_spread_and_stay() {
-    let scene = cluster(&etcd(3));
+fn vms_of_one_tag_are_spread_and_stay(place: Place) {
+    let scene = reached(place, &etcd(3));
     check(&scene.apply(), 0, &[]);
     let nodes: Vec<String> = (1000..1003).map(|vm| node_of(&scene, vm)).collect();
     assert_eq!(nodes, ["pve", "pve2", "pve3"]);
     is_done(&scene);
-    check(&scene.phoenix(&["node", "show"]), 0, &["etcd-2 pve3 running"]);
+    if place == Place::Embedded {
+        check(&scene.phoenix(&["node", "show"]), 0, &["etcd-2 pve3 running"]);
+    }
     // A fourth moves none of them.
     scene.declare(&config(&etcd(4)));
     check(&scene.apply(), 0, &[]);
@@ -85,10 +91,9 @@ fn vms_of_one_tag_are_spread_and_stay() {
     is_done(&scene);
 }
 
-#[test]
-fn another_node_in_the_file_moves_a_vm_as_it_is() {
+fn another_node_in_the_file_moves_a_vm_as_it_is(place: Place) {
     let vm = |node: &str, running: bool| json!([{ "vm_id": 1000, "vm_name": "web", "node": node, "started": running }]);
-    let scene = cluster(&vm("pve2", true));
+    let scene = reached(place, &vm("pve2", true));
     check(&scene.apply(), 0, &[]);
     assert_eq!(node_of(&scene, 1000), "pve2");
     let conf = || fs::read_to_string(scene.node().join("nodes/pve3/qemu-server/1000.conf")).unwrap();
@@ -110,8 +115,7 @@ fn another_node_in_the_file_moves_a_vm_as_it_is() {
     check(&scene.phoenix(&["destroy", "1000", "--yes-destroy", "1000"]), 0, &[]);
 }
 
-#[test]
-fn a_node_that_is_down_keeps_only_its_own_vms_from_anything() {
+fn a_node_that_is_down_keeps_only_its_own_vms_from_anything(place: Place) {
     let vms = |memory: u32| {
         json!([
             { "vm_id": 1000, "vm_name": "here", "memory_mb": memory },
@@ -119,7 +123,7 @@ fn a_node_that_is_down_keeps_only_its_own_vms_from_anything() {
             { "vm_id": 1002, "vm_name": "either", "node": ["pve2", "pve3"], "memory_mb": memory }
         ])
     };
-    let scene = cluster(&vms(1024));
+    let scene = reached(place, &vms(1024));
     check(&scene.phoenix(&["apply", "--auto-approve", "--only", "here,there"]), 0, &[]);
     set_online(&scene, "pve2", false);
     scene.declare(&config(&vms(2048)));
@@ -136,9 +140,8 @@ fn a_node_that_is_down_keeps_only_its_own_vms_from_anything() {
     check(&scene.phoenix(&["apply", "--auto-approve"]), 0, &["3 VMs: 1 updated, 2 unchanged"]);
 }
 
-#[test]
-fn the_node_that_was_agreed_upon_is_kept() {
-    let scene = cluster(&json!([{ "vm_id": 1000, "vm_name": "web", "node": "any", "memory_mb": 1024 }]));
+fn the_node_that_was_agreed_upon_is_kept(place: Place) {
+    let scene = reached(place, &json!([{ "vm_id": 1000, "vm_name": "web", "node": "any", "memory_mb": 1024 }]));
     check(&scene.phoenix(&["plan", "--out", "p.json"]), 0, &["node pve of pve, pve2, pve3"]);
     // By now another node would be chosen.
     let other = json!([{ "vm_id": 1500, "vm_name": "other", "memory_mb": 1024 }]);
@@ -151,10 +154,9 @@ fn the_node_that_was_agreed_upon_is_kept() {
     assert_eq!(node_of(&scene, 1000), "pve");
 }
 
-#[test]
-fn a_vm_that_moved_since_the_plan_is_followed() {
+fn a_vm_that_moved_since_the_plan_is_followed(place: Place) {
     let vm = |memory: u32| json!([{ "vm_id": 1000, "vm_name": "web", "node": "any", "memory_mb": memory }]);
-    let scene = cluster(&vm(1024));
+    let scene = reached(place, &vm(1024));
     check(&scene.apply(), 0, &[]);
     scene.declare(&config(&vm(2048)));
     check(&scene.phoenix(&["plan", "--restart", "--out", "p.json"]), 0, &[]);
@@ -165,6 +167,44 @@ fn a_vm_that_moved_since_the_plan_is_followed() {
     is_done(&scene);
 }
 
+/// Each story is told of every kind of cluster.
+macro_rules! stories {
+    ($($story:ident,)*) => {$(
+        mod $story {
+            use super::Place;
+
+            fn told_of(place: Place) {
+                if place.is_possible() {
+                    super::$story(place);
+                }
+            }
+
+            #[test]
+            fn embedded() {
+                told_of(Place::Embedded);
+            }
+
+            #[test]
+            fn here() {
+                told_of(Place::Here);
+            }
+
+            #[test]
+            fn behind_ssh() {
+                told_of(Place::Ssh);
+            }
+        }
+    )*};
+}
+
+stories! {
+    vms_of_one_tag_are_spread_and_stay,
+    another_node_in_the_file_moves_a_vm_as_it_is,
+    a_node_that_is_down_keeps_only_its_own_vms_from_anything,
+    the_node_that_was_agreed_upon_is_kept,
+    a_vm_that_moved_since_the_plan_is_followed,
+}
+
 /// A VM that runs moves to another node.
 pub(crate) const MIGRATED: Way = Way {
     begin: || {
@@ -173,7 +213,6 @@ pub(crate) const MIGRATED: Way = Way {
         scene.declare(&config(&json!([{ "vm_id": 1000, "vm_name": "web", "node": ["pve2", "pve3"] }])));
         scene
     },
-    places: &[Place::Embedded],
     once: &["qmigrate"],
     steps: &[step("1000/migrate", "migrate")],
     ..Way::PLAIN
@@ -182,7 +221,6 @@ pub(crate) const MIGRATED: Way = Way {
 /// One is made where its template is, and moves before its first start.
 pub(crate) const PLACED: Way = Way {
     begin: || cluster(&json!([{ "vm_id": 1000, "vm_name": "web", "node": "pve2" }])),
-    places: &[Place::Embedded],
     steps: &[step("1000/migrate", "migrate"), step("1000/clone", "clone")],
     ..Way::PLAIN
 };

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use phoenix::hypervisor::{Effect, ExportEntry, FaultKind, FileOp};
+use phoenix::hypervisor::{Effect, ExportEntry, FaultKind, FileOp, Wanted};
 use phoenix::observed::{Allowed, Place};
 
 use crate::world::{Check, World, id};
@@ -58,7 +58,7 @@ fn places(world: &World) {
         .holds("a ring of links leads nowhere", ["", "/places/ring/x"].contains(&ring["/places/ring/x"].real.as_str()));
     // Without mounts nothing is known of file systems.
     let same = |mounted: &dyn Fn(&str, &Place) -> Place| {
-        let observed = world.answer("observe", world.target.observe_with(&asked));
+        let observed = world.answer("observe", world.target.observe_with(&Wanted::directories(asked.clone())));
         for (path, place) in &wanted {
             world.same(path, observed.own_node().places[*path].clone(), mounted(path, place));
         }

@@ -88,7 +88,7 @@ impl Doubles {
             write(name, format!("{scripted} || exec /bin/{name} \"$@\"\n{}", stand_in(name)));
         }
         // Files of a node that this one keeps in another form.
-        let kept = format!("'{node}/root/var/log/pve/tasks/'* | '{node}/.vmlist'");
+        let kept = format!("'{node}/root/var/log/pve/tasks/'* | '{node}/.vmlist' | '{node}/.members'");
         let real = "exec /bin/cat \"$@\"\n";
         write(
             "cat",

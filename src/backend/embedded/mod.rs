@@ -80,7 +80,7 @@ pub use qemu::{Console, Running as Machine, Started};
 pub use settings::{Member, Settings};
 pub use tasks::Task;
 
-use crate::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor};
+use crate::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
 use crate::model::{CloudImage, VmId};
 use crate::observed::{Capabilities, Export, Node, Observed, Place, VmObserved};
 use files::Deadline;
@@ -133,14 +133,14 @@ impl Hypervisor for Embedded {
         self.make()
     }
 
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
+    fn observe_with(&self, wanted: &Wanted) -> Result<Observed, Fault> {
         let attempt = self.begin_call(&Call { op: "observe", ..Call::default() }, Deadline::NONE)?;
         let (mut cloning, unattributed_clone) = self.tasks.clones()?;
         let (mut vms, used) = self.read_all()?;
         self.settle(&mut vms, &mut cloning)?;
         let without_nfs = self.nfs().lacks();
         let real = self.settings.guests == GuestKind::Qemu;
-        let (places, counts) = self.look_at(directories)?;
+        let (places, counts) = self.look_at(&wanted.directories)?;
         let mut nodes = BTreeMap::new();
         for room in self.settings.rooms() {
             let node = Node {

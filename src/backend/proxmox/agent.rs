@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::super::agent::{self, BlockSize, Interface, Part};
 use crate::hypervisor::{Fault, GuestAddress, GuestExit, GuestStatus};
@@ -19,6 +20,14 @@ struct Status {
     out: String,
     #[serde(default, rename = "err-data")]
     err: String,
+}
+
+/// What the agent said, of an answer of the API: what only asks it gives its answer in `result`. `qm` prints that alone.
+pub(in crate::backend) fn inner(answer: Vec<u8>) -> Vec<u8> {
+    match serde_json::from_slice(&answer) {
+        Ok(Value::Object(told)) if told.contains_key("result") => told["result"].to_string().into_bytes(),
+        _ => answer,
+    }
 }
 
 /// The network interfaces of a guest.
@@ -67,7 +76,7 @@ fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpus, decoded, memory, status};
+    use super::{addresses, cpus, decoded, inner, memory, status};
     use crate::hypervisor::{FaultKind, GuestExit, GuestStatus};
 
     #[test]
@@ -87,6 +96,14 @@ mod tests {
         assert_eq!(memory(parts, br#"{"size":18446744073709551615}"#).unwrap(), u64::MAX);
         assert_eq!(memory(parts, br#"{"size":-1}"#).unwrap_err().kind, FaultKind::Garbled);
         assert_eq!(cpus(br#"[{"logical-id":0}]"#).unwrap_err().kind, FaultKind::Garbled);
+    }
+
+    #[test]
+    fn what_the_api_wraps_is_unwrapped() {
+        let wrapped = br#"{"result":[{"name":"eth0","hardware-address":"bc:24:11:00:00:01"}]}"#.to_vec();
+        let plain = br#"[{"name":"eth0","hardware-address":"bc:24:11:00:00:01"}]"#.to_vec();
+        assert_eq!(addresses(&inner(wrapped)).unwrap(), addresses(&inner(plain)).unwrap());
+        assert_eq!(inner(br#"{"pid":287}"#.to_vec()), br#"{"pid":287}"#);
     }
 
     #[test]

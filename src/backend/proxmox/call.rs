@@ -186,6 +186,13 @@ pub(in crate::backend) fn memory_block_size(node: &str, vm: VmId) -> Call {
     Vms(node).of(vm, Method::Get, &["agent", "get-memory-block-info"])
 }
 
+/// Starts a program in the guest, which reads this on standard input if it is not empty.
+pub(in crate::backend) fn exec(node: &str, vm: VmId, argv: &[String], input: &str) -> Call {
+    let call = Vms(node).of(vm, Method::Post, &["agent", "exec"]);
+    let call = argv.iter().fold(call, |call, word| call.with("command", word));
+    if input.is_empty() { call } else { call.with("input-data", input) }
+}
+
 /// Asks the guest agent of a VM after a program.
 pub(in crate::backend) fn exec_status(node: &str, vm: VmId, pid: u64) -> Call {
     Vms(node).of(vm, Method::Get, &["agent", "exec-status"]).with("pid", pid.to_string())

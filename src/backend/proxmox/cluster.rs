@@ -68,6 +68,16 @@ pub(in crate::backend) fn without_quorum(members: &str) -> Option<Vec<String>> {
     members.cluster.as_ref().filter(|cluster| cluster.quorate == 0).map(|_| offline().collect())
 }
 
+/// The nodes of a cluster of several, each with whether it is online. None: the node stands alone, or `.members` cannot be
+/// understood.
+pub(in crate::backend) fn nodes(members: &str) -> BTreeMap<String, bool> {
+    let Ok(members) = serde_json::from_str::<Members>(members) else { return BTreeMap::new() };
+    if members.nodelist.len() < 2 {
+        return BTreeMap::new();
+    }
+    members.nodelist.into_iter().map(|(name, node)| (name, node.online != 0)).collect()
+}
+
 /// Whether each of the VMs runs, by VMID.
 pub(in crate::backend) fn running(vms: Vec<NodeVm>) -> BTreeMap<u32, bool> {
     vms.into_iter().map(|vm| (vm.vmid, vm.status == "running")).collect()
@@ -122,15 +132,15 @@ pub(in crate::backend) fn with_process(pids: &str, processes: &str) -> BTreeMap<
     running.filter_map(|(_, vm)| Some((vm.parse().ok()?, true))).collect()
 }
 
-/// What has a VMID of the cluster and is no VM of `node`, whose VMs are these.
+/// What has a VMID of the cluster and is none of these VMs: they are those of `node`; `None`: those of all nodes.
 pub(in crate::backend) fn taken(
     vms: Vec<ClusterVm>,
-    node: &str,
+    node: Option<&str>,
     own: &BTreeMap<VmId, VmObserved>,
 ) -> BTreeMap<VmId, Taken> {
     vms.into_iter()
         .map(|vm| (vm.kind == "lxc", vm))
-        .filter(|(container, vm)| *container || vm.node != node)
+        .filter(|(container, vm)| *container || node != Some(&*vm.node))
         .filter_map(|(container, vm)| {
             let template = vm.template != 0;
             Some((VmId::try_from(vm.vmid).ok()?, Taken { node: vm.node, name: vm.name, container, template }))
@@ -154,7 +164,7 @@ pub(in crate::backend) fn identity(certificate: &[u8]) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{ClusterVm, listed, managed, taken, with_process, without_quorum};
+    use super::{ClusterVm, listed, managed, nodes, taken, with_process, without_quorum};
     use crate::model::VmId;
     use crate::observed::VmObserved;
 
@@ -168,7 +178,7 @@ mod tests {
         let id = |vm: u32| VmId::try_from(vm).unwrap();
         // It moved between two looks: it is one of its own.
         let own = BTreeMap::from([(id(103), VmObserved::from_conf(id(103), "", false))]);
-        let found = taken(vms, "pve1", &own);
+        let found = taken(vms, Some("pve1"), &own);
         let found: Vec<_> = found.iter().map(|(id, vm)| (id.get(), vm.name.as_str(), vm.container)).collect();
         assert_eq!(found, [(101, "there", false), (102, "box", true)]);
     }
@@ -209,9 +219,12 @@ mod tests {
             )
         };
         assert_eq!(without_quorum(&members(0)), Some(vec!["pve2".to_owned()]));
+        assert_eq!(nodes(&members(1)), BTreeMap::from([("pve1".to_owned(), true), ("pve2".to_owned(), false)]));
+        assert!(nodes(r#"{"nodename": "a", "nodelist": {"a": {"online": 1}}}"#).is_empty());
         let alone = "{\n\"nodename\": \"pve\",\n\"version\": 0\n}\n";
         for quorate in [members(1).as_str(), alone, "", "{", "[]"] {
             assert_eq!(without_quorum(quorate), None, "{quorate}");
+            assert!(quorate.contains("nodelist") || nodes(quorate).is_empty(), "{quorate}");
         }
     }
 

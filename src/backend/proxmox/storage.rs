@@ -15,21 +15,21 @@ const SHARED: [&str; 9] = ["cephfs", "cifs", "esxi", "glusterfs", "iscsi", "iscs
 /// A storage as the API lists it for a node.
 #[derive(Debug, Deserialize)]
 pub(in crate::backend) struct Entry {
-    storage: String,
+    pub(super) storage: String,
     #[serde(rename = "type")]
-    kind: String,
+    pub(super) kind: String,
     #[serde(default)]
-    content: String,
+    pub(super) content: String,
     #[serde(default)]
-    active: u8,
+    pub(super) active: u8,
     #[serde(default)]
-    enabled: u8,
+    pub(super) enabled: u8,
     #[serde(default)]
-    total: u64,
+    pub(super) total: u64,
     #[serde(default)]
-    avail: u64,
+    pub(super) avail: u64,
     #[serde(default)]
-    shared: u8,
+    pub(super) shared: u8,
 }
 
 /// What is configured of a storage.

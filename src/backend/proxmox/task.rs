@@ -50,6 +50,9 @@ pub(in crate::backend) struct Task {
     /// What it is about: of most, a VMID.
     #[serde(default)]
     id: String,
+    /// When it ended, of those that did.
+    #[serde(default, rename = "endtime")]
+    ended: Option<u64>,
     /// The first line of its log; `None`: that was not read.
     #[serde(skip)]
     first: Option<String>,
@@ -100,11 +103,76 @@ pub(in crate::backend) fn parse(text: &str) -> Result<Vec<Task>, Fault> {
     text.lines().map(|line| noted(line).ok_or_else(|| garbled(line))).collect()
 }
 
+/// The tasks that run on other nodes than this one, of what the API lists for a cluster.
+///
+/// # Errors
+/// The list cannot be understood.
+pub(in crate::backend) fn elsewhere(list: &str, here: &str) -> Result<Vec<Task>, Fault> {
+    let runs_there = |task: &Task| task.ended.is_none() && Upid(&task.upid).node() != Some(here);
+    Ok(parse(list)?.into_iter().filter(runs_there).collect())
+}
+
+/// The calls that look at a task of a node: how it stands, and what it wrote.
+pub(in crate::backend) fn looks(node: &str, upid: &str) -> [Call; 2] {
+    let of = |what: &str| Call::new(Method::Get, &["nodes", node, "tasks", upid, what]);
+    [of("status"), of("log").with("limit", "500")]
+}
+
+/// The task that a call began on another node: `pvesh` prints one JSON string, which ends with its id (recorded:
+/// `"update VM 3200: -description x\"UPID:…\""`).
+pub(in crate::backend) fn begun(said: &str) -> Option<&str> {
+    let said = said.trim_end().trim_end_matches(['"', '\\']);
+    let upid = &said[said.rfind("UPID:")?..];
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '@' | '!' | '.' | '_' | '-' | '+');
+    (Upid(upid).part(7).is_some() && upid.chars().all(is_part)).then_some(upid)
+}
+
+/// How a task ended, as its status says: `OK`, or why it failed. `None`: it runs.
+///
+/// # Errors
+/// Why its status cannot be understood.
+pub(in crate::backend) fn end(status: &[u8]) -> Result<Option<String>, String> {
+    #[derive(Deserialize)]
+    struct Status {
+        status: String,
+        exitstatus: Option<String>,
+    }
+    let status: Status = serde_json::from_slice(status).map_err(|why| why.to_string())?;
+    Ok((status.status == "stopped").then(|| status.exitstatus.unwrap_or_else(|| "unexpected status".to_owned())))
+}
+
+/// Whether a task that ended like that did what it was for.
+pub(in crate::backend) fn succeeded(end: &str) -> bool {
+    end == "OK" || end.starts_with("WARNINGS: ")
+}
+
+/// Why a task failed: how it ended, and the last lines of its log, where the reason may stand alone (recorded: a
+/// migration ends with `migration aborted`).
+pub(in crate::backend) fn why(end: &str, log: &[u8]) -> String {
+    let lines: Vec<Line> = serde_json::from_slice(log).unwrap_or_default();
+    let told = |line: &&str| !line.is_empty() && !line.starts_with("TASK ERROR") && !line.contains(end);
+    let last: Vec<&str> = lines.iter().map(|line| line.t.trim()).filter(told).collect();
+    let last = &last[last.len().saturating_sub(2)..];
+    std::iter::once(end).chain(last.iter().copied()).collect::<Vec<_>>().join("\n")
+}
+
+/// A line of a log.
+#[derive(Deserialize)]
+struct Line {
+    t: String,
+}
+
 /// One line of what the node notes of running tasks.
 fn noted(line: &str) -> Option<Task> {
     let (upid, first) = line.split_once(' ').unwrap_or((line, ""));
     let (kind, id) = (Upid(upid).kind()?, Upid(upid).part(6)?);
-    Some(Task { kind: kind.to_owned(), id: id.to_owned(), first: Some(first.to_owned()), upid: upid.to_owned() })
+    Some(Task {
+        kind: kind.to_owned(),
+        id: id.to_owned(),
+        first: Some(first.to_owned()),
+        upid: upid.to_owned(),
+        ended: None,
+    })
 }
 
 /// The VM that a clone makes, from the first line of its log: its task is about the template, and only this line names
@@ -115,10 +183,6 @@ pub(in crate::backend) fn target_in(line: &str) -> Option<VmId> {
 
 /// The VM that a clone makes, from its log as the API hands it out.
 pub(in crate::backend) fn clone_target(log: &[u8]) -> Option<VmId> {
-    #[derive(Deserialize)]
-    struct Line {
-        t: String,
-    }
     let lines: Vec<Line> = serde_json::from_slice(log).ok()?;
     lines.iter().find_map(|line| target_in(&line.t))
 }
@@ -137,7 +201,7 @@ pub(in crate::backend) fn cloning(targets: &[Option<VmId>], vm: VmId) -> Cloning
 
 #[cfg(test)]
 mod tests {
-    use super::{Upid, clone_target, cloning, on_disks, parse};
+    use super::{Upid, begun, clone_target, cloning, elsewhere, end, on_disks, parse, succeeded, why};
     use crate::hypervisor::Cloning;
     use crate::model::VmId;
 
@@ -179,6 +243,43 @@ mod tests {
         for garbled in ["tasks", "UPID:vm:1:2:3:qmclone", "[1]", "{}"] {
             assert!(parse(garbled).is_err(), "{garbled}");
         }
+    }
+
+    #[test]
+    fn a_task_of_another_node_is_told_by_what_pvesh_prints() {
+        // Recorded; and what a description makes of it.
+        let upid = "UPID:pve1:00002A13:000A5404:6B08134E:qmconfig:3200:root@pam:";
+        let said = format!("\"update VM 3200: -description task from pve2\\\"{upid}\\\"\"\n");
+        assert_eq!(begun(&said), Some(upid));
+        assert_eq!(begun(&format!("\"{upid}\"\n")), Some(upid));
+        let other = format!("\"update VM 1: -description UPID:a:b:c:d:e:f:g:\\\"{upid}\\\"\"");
+        assert_eq!(begun(&other), Some(upid));
+        for none in ["", "null", "\"update VM 1: -description UPID:x\"", "\"UPID:a:1:2:3:k:1:../../x:\""] {
+            assert_eq!(begun(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_task_of_another_node_ends() {
+        assert_eq!(end(br#"{"status":"running","pid":784}"#), Ok(None));
+        // Recorded.
+        let failed = br#"{"user":"root@pam","status":"stopped","id":"211","exitstatus":"migration aborted","pid":784}"#;
+        assert_eq!(end(failed), Ok(Some("migration aborted".to_owned())));
+        assert!(succeeded("OK") && succeeded("WARNINGS: 1") && !succeeded("migration aborted"));
+        assert!(end(b"{}").is_err());
+        let log = br#"[{"n":1,"t":"starting migration of VM 1"},{"n":2,"t":"ERROR: VM uses local devices: hostpci0"},
+            {"n":3,"t":"ERROR: migration aborted (duration 00:00:01)"},{"n":4,"t":"TASK ERROR: migration aborted"}]"#;
+        let why = why("migration aborted", log);
+        assert_eq!(why, "migration aborted\nstarting migration of VM 1\nERROR: VM uses local devices: hostpci0");
+    }
+
+    #[test]
+    fn tasks_of_other_nodes_run_until_they_have_ended() {
+        let list = r#"[{"id":"100","node":"pve2","type":"qmmove","upid":"UPID:pve2:1:2:3:qmmove:100:root@pam:"},
+            {"id":"101","node":"pve2","type":"qmmove","upid":"UPID:pve2:1:2:4:qmmove:101:root@pam:","endtime":1795689793,"status":"OK"},
+            {"id":"102","node":"pve1","type":"qmmove","upid":"UPID:pve1:1:2:4:qmmove:102:root@pam:"}]"#;
+        let found = on_disks(&elsewhere(list, "pve1").unwrap());
+        assert_eq!(found.keys().map(|vm| vm.get()).collect::<Vec<_>>(), [100]);
     }
 
     #[test]

@@ -117,13 +117,17 @@ impl Ask for Socket<'_> {
 }
 
 impl Qm {
-    /// Asks the agent of a VM through its socket, or, where that cannot be used, through `qm`.
+    /// Asks the agent of a VM through its socket, or, where that cannot be used, through Proxmox's programs: `through_qm`.
+    /// The socket of one on another node is there.
     pub(super) fn ask<T>(
         &self,
         vm: VmId,
         question: impl FnOnce(&mut dyn Ask) -> Result<T, Fault>,
         through_qm: impl FnOnce() -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        if self.seen.node(vm).is_some() {
+            return through_qm();
+        }
         let mut socket = Socket { qm: self, vm, unusable: false };
         match question(&mut socket) {
             Err(_) if socket.unusable => through_qm(),

@@ -33,10 +33,13 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
     unlock.into_iter().chain(calls(op, HERE).iter().map(command)).collect()
 }
 
-/// The command that makes a call: `qm`'s own where it has one, with what it takes as plain words first; else `pvesh`,
-/// which makes any.
+/// The command that makes a call: of the own node `qm`'s own where it has one, with what it takes as plain words first;
+/// else `pvesh`, which makes any.
 pub(super) fn command(call: &Call) -> Vec<String> {
     let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
+    if matches!(path.as_slice(), ["nodes", node, ..] if *node != HERE) {
+        return pvesh(call);
+    }
     let (words, plain): (Vec<&str>, &[&str]) = match (call.method, path.as_slice()) {
         (Method::Post, ["nodes", _, "qemu"]) => (vec!["create"], &["vmid"]),
         (Method::Delete, ["nodes", _, "qemu", vm]) => (vec!["destroy", vm], &[]),

@@ -4,6 +4,8 @@
 //! back.
 //!
 //! - `command`: call → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
+//! - `perform`: what is done to VMs of the node itself; `elsewhere`: to those of other nodes of its cluster;
+//!   `seen`: where they are.
 //! - `guest`: the guest agent, by its own socket (`agent`) or by `qm`. `files`: directories on the node. `job`: what
 //!   outlives phoenix.
 //!
@@ -13,21 +15,27 @@ mod agent;
 mod answer;
 pub mod command;
 mod copying;
+mod elsewhere;
 mod files;
 mod guest;
 mod image;
 mod job;
 mod observe;
+mod perform;
+mod scripts;
+mod seen;
 mod snippets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::proxmox::nodes;
 use super::proxmox::task::{self, Task};
 use super::runner::{Command, Output, Runner};
 use command::HERE;
+use scripts::{ISOS, VM, VOLUMES, VOLUMES_OF};
 
-use crate::hypervisor::{About, Cloning, Effect, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor};
+use crate::hypervisor::{About, Cloning, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
 use crate::model::{CloudImage, VmId};
 use crate::observed::{COPY, Export, Observed, Place, VmObserved};
 
@@ -54,13 +62,14 @@ pub struct Qm {
     runner: Box<dyn Runner>,
     layout: Layout,
     project: String,
+    seen: seen::Seen,
 }
 
 impl Qm {
     /// A node whose programs the runner reaches, for no project: to be looked at.
     #[must_use]
     pub fn new(runner: Box<dyn Runner>, layout: Layout) -> Self {
-        Self { runner, layout, project: String::new() }
+        Self { runner, layout, project: String::new(), seen: seen::Seen::default() }
     }
 
     /// The same node for a project, which what is begun there belongs to.
@@ -91,7 +100,10 @@ impl Qm {
         let output = self.look("phoenix-tasks", observe::TASKS, &[&self.layout.root])?;
         let text = String::from_utf8_lossy(&output.stdout);
         let (tasks, processes) = text.split_once("\nprocesses\n").unwrap_or((&text, ""));
-        Ok((task::parse(tasks)?, processes.to_owned()))
+        let (name, tasks) = tasks.split_once('\n').unwrap_or((tasks, ""));
+        let mut running = task::parse(tasks)?;
+        running.extend(self.tasks_elsewhere(name)?);
+        Ok((running, processes.to_owned()))
     }
 
     /// The targets of the clones among running tasks; `None` for one that cannot be told.
@@ -132,57 +144,50 @@ fn with_file(command: &Command, text: String) -> Command {
     Command { argv, stdin: text.into_bytes(), ..command.clone() }
 }
 
-/// `phoenix-vm PVE ROOT VMID`: a mark with the name of the node, the power state, and the configuration.
-///
-/// A VM runs if the process in its pid file is its QEMU (recorded: `-pidfile /var/run/qemu-server/VMID.pid`). `qm
-/// status` would say the same and take a second; it is asked only where there is no directory for pid files.
-const VM: &str = r#"set -u
-conf="$1/qemu-server/$3.conf" pids="$2/var/run/qemu-server"
-[ -d "$1/qemu-server/" ] || { echo "$1/qemu-server cannot be read" >&2; exit 3; }
-[ -f "$conf" ] || exit 0
-read -r node <"$2/proc/sys/kernel/hostname" || exit 1
-echo "found ${node%%.*}"
-if [ -d "$pids" ]; then
-  state=stopped
-  if read -r pid <"$pids/$3.pid" && [ -n "$pid" ] &&
-    tr '\0' '\n' <"$2/proc/$pid/cmdline" | grep -qxF "/var/run/qemu-server/$3.pid"; then
-    state=running
-  fi 2>/dev/null
-  echo "status: $state"
-else
-  qm status "$3" 2>/dev/null || echo "status: unknown"
-fi
-cat "$conf"
-"#;
-
 impl Hypervisor for Qm {
     fn about(&self) -> About {
         About { label: format!("Proxmox VE on {}", self.runner.place()), simulated: false }
     }
 
-    fn observe_with(&self, directories: &[String]) -> Result<Observed, Fault> {
-        let argv = script("phoenix-observe", observe::SCRIPT, &[&self.layout.pve, &self.layout.root]);
+    fn observe_with(&self, wanted: &Wanted) -> Result<Observed, Fault> {
+        let Wanted { directories, nodes } = wanted;
+        let arguments = [&[self.layout.pve.as_str(), &self.layout.root], seen::words(nodes).as_slice()].concat();
+        let argv = script("phoenix-observe", observe::SCRIPT, &arguments);
         let command = Command { stdin: self.lines(directories)?, ..Command::look(argv, LOOK) };
         let output = self.run(&command)?;
         let files = observe::unpack(&output.stdout)?;
         let clones = self.clone_targets(&observe::tasks(&files)?)?;
-        observe::read(&files, &clones, directories, &self.layout.root)
+        let observed = observe::read(&files, &clones, directories, &self.layout.root)?;
+        self.seen.all(&observed);
+        Ok(observed)
     }
 
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let output = self.look("phoenix-vm", VM, &[&self.layout.pve, &self.layout.root, &vm.to_string()])?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let Some(rest) = text.strip_prefix("found ") else { return Ok(None) };
+        let Some(rest) = text.strip_prefix("found ") else {
+            self.seen.one(vm, None);
+            return Ok(None);
+        };
         let Some((node, (status, conf))) =
             rest.split_once('\n').and_then(|(node, rest)| Some((node, rest.split_once('\n')?)))
         else {
             return Err(Fault::harmless(FaultKind::Garbled, format!("the node's answer about VM {vm} is cut off")));
         };
-        match status {
-            "status: running" => Ok(Some(VmObserved::from_conf(vm, conf, true).on(node))),
-            "status: stopped" => Ok(Some(VmObserved::from_conf(vm, conf, false).on(node))),
-            other => Err(Fault::harmless(FaultKind::Garbled, format!("the node says of VM {vm}: `{other}`"))),
-        }
+        let garbled = |what: String| Fault::harmless(FaultKind::Garbled, what);
+        let (runs, elsewhere) = match status.split_once(": ") {
+            Some(("status", "running")) => (true, false),
+            Some(("status", "stopped")) => (false, false),
+            // The node is not online.
+            Some(("elsewhere", "stopped")) => (false, true),
+            Some(("current", current)) => {
+                let unclear = |why| garbled(format!("what node `{node}` says of VM {vm} cannot be understood: {why}"));
+                (nodes::runs(current, vm).map_err(unclear)?, true)
+            }
+            _ => return Err(garbled(format!("the node says of VM {vm}: `{status}`"))),
+        };
+        self.seen.one(vm, elsewhere.then_some(node));
+        Ok(Some(VmObserved::from_conf(vm, conf, runs).on(node)))
     }
 
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
@@ -249,40 +254,10 @@ impl Hypervisor for Qm {
         if let HostOp::FetchImage { image, .. } = op {
             return self.fetch_image(image, deadline);
         }
-        let commands = match op {
-            HostOp::ImportDisk { vm, image, storage, digest } => vec![self.import(*vm, image, storage, digest)],
-            _ => command::commands(op),
-        };
-        for argv in commands {
-            let command = Command::change(argv, deadline);
-            let output = match op {
-                // Half a copy is worth nothing: it does not end with phoenix, nor with the connection.
-                HostOp::Clone { target, .. } => self.detached(&format!("clone-{target}"), &command)?,
-                HostOp::Snapshot { vm, .. } => self.detached(&format!("snapshot-{vm}"), &command)?,
-                HostOp::RemoveSnapshot { vm, .. } => self.detached(&format!("delsnapshot-{vm}"), &command)?,
-                HostOp::Rollback { vm, .. } => self.detached(&format!("rollback-{vm}"), &command)?,
-                HostOp::Template { vm, .. } => self.detached(&format!("template-{vm}"), &command)?,
-                HostOp::Migrate { vm, .. } => self.detached(&format!("migrate-{vm}"), &command)?,
-                HostOp::MoveDisk { vm, .. } => self.detached(&format!("move-{vm}"), &command)?,
-                HostOp::ImportDisk { vm, .. } => self.detached(&format!("import-{vm}"), &command)?,
-                _ => match command::keys(op) {
-                    Some(keys) => self.runner.run(&with_file(&command, keys))?,
-                    None => self.runner.run(&command)?,
-                },
-            };
-            if output.status != 0 {
-                return Err(answer::fault(&command, &output));
-            }
-            // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded), and what holds for
-            // one task of a disk may hold for another. A storage that warns of something says so there, too: the caller
-            // has to look.
-            if matches!(op, HostOp::Resize { .. } | HostOp::MoveDisk { .. }) && !output.stderr.trim().is_empty() {
-                let fault = answer::fault(&command, &output);
-                let effect = if fault.kind == FaultKind::Failed { Effect::Maybe } else { fault.effect };
-                return Err(Fault { effect, ..fault });
-            }
+        match op.needs().and_then(|vm| self.seen.node(vm)) {
+            Some(node) => self.perform_on(&node, op, deadline),
+            None => self.perform_here(op, deadline),
         }
-        Ok(())
     }
 
     fn tidy(&self) -> Result<Vec<String>, Fault> {
@@ -318,30 +293,3 @@ impl HostFiles for Qm {
         }
     }
 }
-
-/// `phoenix-volumes VMID`: the volumes of a VMID on every storage that takes VM disks. Backups bear VMIDs, too, and are
-/// in no one's way.
-const VOLUMES: &str = r#"set -u
-storages=$(pvesm status --content images) || exit 1
-printf '%s\n' "$storages" | while read -r storage type status rest; do
-  [ "$status" = active ] || continue
-  pvesm list "$storage" --content images --vmid "$1" || exit 1
-done
-"#;
-
-/// `phoenix-isos STORAGE…`: the ISO images on these storages.
-const ISOS: &str = r#"set -u
-for storage do
-  pvesm list "$storage" --content iso || exit 1
-done
-"#;
-
-/// `phoenix-volumes-of VMID STORAGE…`: the volumes on these storages: a call for each, however many VMs are asked
-/// about; of all VMs if there is no VMID.
-const VOLUMES_OF: &str = r#"set -u
-vm=$1
-shift
-for storage do
-  pvesm list "$storage" --content images ${vm:+--vmid "$vm"} || exit 1
-done
-"#;

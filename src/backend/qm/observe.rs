@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use super::super::proxmox::cluster;
+use super::super::proxmox::nodes::{Resources, bridges};
 use super::super::proxmox::storage::{sections, storages};
 use super::super::proxmox::task::{self, Task, on_disks};
 use super::answer;
@@ -42,7 +43,12 @@ pub(super) fn unpack(archive: &[u8]) -> Result<Files, Fault> {
 /// The tasks that are running, from the answer.
 pub(super) fn tasks(files: &Files) -> Result<Vec<Task>, Fault> {
     answered(files, "tasks")?;
-    task::parse(&text(files, "tasks.json"))
+    let mut running = task::parse(&text(files, "tasks.json"))?;
+    if files.contains_key("cluster-tasks.json") {
+        answered(files, "cluster-tasks")?;
+        running.extend(task::elsewhere(&text(files, "cluster-tasks.json"), text(files, "hostname").trim())?);
+    }
+    Ok(running)
 }
 
 /// Which VMs run: by their pid files, or as the API says.
@@ -74,8 +80,12 @@ pub(super) fn read(
 ) -> Result<Observed, Fault> {
     let running = running(files)?;
     let here = text(files, "hostname").trim().to_owned();
-    let vms = configurations(files, &running, &here);
-    let taken = cluster::taken(everywhere(files)?, &here, &vms);
+    let mut vms = configurations(files, &running, &here);
+    let others = others(files, &here)?;
+    vms.extend(others.vms);
+    // One that moves just now may be missed on both nodes.
+    let own = others.nodes.is_empty().then_some(here.as_str());
+    let taken = cluster::taken(everywhere(files)?, own, &vms);
     let cloning = cloning(files, &vms, clones);
     let working = working(files, &vms)?;
     let authority = files.get("root-ca").filter(|certificate| !certificate.is_empty());
@@ -92,7 +102,7 @@ pub(super) fn read(
         identity: authority.map(|certificate| cluster::identity(certificate)).unwrap_or_default(),
         capabilities: Capabilities::PROXMOX,
         template_hint: None,
-        nodes: BTreeMap::from([(here.clone(), node)]),
+        nodes: others.nodes.into_iter().chain([(here.clone(), node)]).collect(),
         here,
         vms,
         homes: BTreeMap::new(),
@@ -117,6 +127,45 @@ fn configurations(files: &Files, running: &BTreeMap<u32, bool>, node: &str) -> B
         vms.insert(id, VmObserved::from_conf(id, &text, runs).on(node));
     }
     vms
+}
+
+/// What is known of the other nodes of a cluster.
+#[derive(Default)]
+struct Others {
+    nodes: BTreeMap<String, Node>,
+    vms: BTreeMap<VmId, VmObserved>,
+}
+
+fn others(files: &Files, here: &str) -> Result<Others, Fault> {
+    let mut others = Others::default();
+    let members = cluster::nodes(&text(files, "members"));
+    if members.is_empty() {
+        return Ok(others);
+    }
+    let resources: Resources = json(files, "cluster")?;
+    let sections = sections(&text(files, "storage.cfg"));
+    for (name, online) in members.into_iter().filter(|(name, _)| name != here) {
+        let mut node = resources.node(&name, online, &sections);
+        let asked = format!("network-{name}");
+        if files.contains_key(&format!("{asked}.failed")) {
+            // It is there, and does nothing that it is asked.
+            node.online = false;
+        } else if files.contains_key(&format!("{asked}.json")) {
+            node.bridges = bridges(json(files, &asked)?);
+            node.addresses = node.bridges.values().flatten().cloned().collect();
+            node.bridges_unknown = false;
+        }
+        others.nodes.insert(name, node);
+    }
+    let running = resources.running();
+    for (path, content) in files {
+        let Some((node, file)) = path.split_once("/qemu-server/") else { continue };
+        let Some(id) = file.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
+        let is_online = others.nodes.get(node).is_some_and(|node| node.online);
+        let runs = is_online && running.get(&id.get()) == Some(&node);
+        others.vms.insert(id, VmObserved::from_conf(id, &String::from_utf8_lossy(content), runs).on(node));
+    }
+    Ok(others)
 }
 
 /// What the node itself says of what it has.

@@ -30,8 +30,9 @@ pub(crate) fn run(node: &Node, path: &str) -> Answer {
     if let Err(why) = note(&words(vm, &question)) {
         return Answer { err: format!("doubles: {why}\n"), status: crate::answer::UNKNOWN, ..Answer::default() };
     }
-    // A VM that is off or was made without an agent has no socket.
-    if !node.core.vm(vm).ok().flatten().is_some_and(|live| live.running) {
+    // A VM that is off, was made without an agent, or is on another node has no socket.
+    let is_here = node.node_of(vm) == node.core.settings().name;
+    if !is_here || !node.core.vm(vm).ok().flatten().is_some_and(|live| live.running) {
         return ended(NO_SOCKET);
     }
     match node.did(answer(node, vm, &question)) {

@@ -58,7 +58,10 @@ fn status(what: &str, usage: &str) -> u8 {
     let off = what.starts_with("VM ") && what.ends_with(" is not running");
     if missing || off || not_found.iter().any(|text| what.contains(text)) {
         2
-    } else if what.ends_with("is running - destroy failed") || what.ends_with("template if VM is running") {
+    } else if what.ends_with("is running - destroy failed")
+        || what.ends_with("template if VM is running")
+        || what.ends_with("without --online")
+    {
         25
     } else if what.starts_with("Agent error") {
         29

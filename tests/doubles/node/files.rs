@@ -14,12 +14,13 @@ use crate::answer::Answer;
 /// Pids of the machines of an embedded node begin above those of any process.
 const ABOVE_ALL: u32 = 1 << 30;
 
-/// What `cat PATH` prints: the list of running tasks, the log of a task, or the list of all VMs.
+/// What `cat PATH` prints: the list of running tasks, the log of a task, the list of all VMs, or that of all nodes.
 pub(crate) fn read(node: &Node, path: &Path) -> Answer {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let text = match name {
         "active" => tasks(node),
         ".vmlist" => vms(node),
+        ".members" => crate::cluster::members(node, path),
         upid => node.core.task_log(upid).map(Option::unwrap_or_default),
     };
     text.map_or_else(|fault| Answer { err: format!("{}\n", fault.what), status: 1, ..Answer::default() }, Answer::said)
@@ -36,9 +37,8 @@ fn tasks(node: &Node) -> Result<String, Fault> {
 }
 
 fn vms(node: &Node) -> Result<String, Fault> {
-    let here = &node.core.settings().name;
     let vms = node.core.summary()?.vms;
-    let entry = |vm: VmId| (vm.to_string(), json!({ "node": here, "type": "qemu", "version": 1 }));
+    let entry = |vm: VmId| (vm.to_string(), json!({ "node": node.node_of(vm), "type": "qemu", "version": 1 }));
     let ids: serde_json::Map<_, _> = vms.iter().map(|vm| entry(vm.id)).collect();
     let text = serde_json::to_string(&json!({ "version": 1, "ids": ids }));
     text.map_err(|why| Fault::harmless(FaultKind::Failed, why.to_string()))

@@ -8,9 +8,11 @@
 mod agent_socket;
 mod answer;
 mod clone_log;
+mod cluster;
 mod files;
 mod guest;
 mod json;
+mod proxied;
 mod pvesh;
 mod pvesm;
 mod qm;
@@ -41,7 +43,23 @@ struct Node {
 impl Node {
     /// The configuration file of a VM, if there is one.
     fn config(&self, vm: VmId) -> Option<String> {
-        std::fs::read_to_string(self.dir.join(format!("qemu-server/{vm}.conf"))).ok()
+        let own = &self.core.settings().name;
+        let node = self.node_of(vm);
+        let dir = if node == *own { String::new() } else { format!("nodes/{node}/") };
+        std::fs::read_to_string(self.dir.join(format!("{dir}qemu-server/{vm}.conf"))).ok()
+    }
+
+    /// The name of the node that has a VM; of one that is not there, of the own one.
+    fn node_of(&self, vm: VmId) -> String {
+        let settings = self.core.settings();
+        let has = |node: &&String| self.dir.join(format!("nodes/{node}/qemu-server/{vm}.conf")).exists();
+        settings.nodes.keys().find(has).unwrap_or(&settings.name).clone()
+    }
+
+    /// What is said of a VM that is not on a node.
+    fn not_on(name: &str, vm: VmId) -> Fault {
+        let what = format!("Configuration file 'nodes/{name}/qemu-server/{vm}.conf' does not exist");
+        Fault::harmless(FaultKind::Missing, what)
     }
 
     /// Hands a result on, unless its answer shall be lost or never come.
@@ -64,11 +82,7 @@ impl Node {
 
     /// A VM that must be there.
     fn existing(&self, vm: VmId) -> Result<VmObserved, Fault> {
-        self.core.vm(vm)?.ok_or_else(|| {
-            let name = &self.core.settings().name;
-            let what = format!("Configuration file 'nodes/{name}/qemu-server/{vm}.conf' does not exist");
-            Fault::harmless(FaultKind::Missing, what)
-        })
+        self.core.vm(vm)?.ok_or_else(|| Self::not_on(&self.core.settings().name, vm))
     }
 
     /// Loses the answer: the connections of an ssh server break if there is one, and nobody hears what is said; else

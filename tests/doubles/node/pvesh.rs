@@ -1,21 +1,32 @@
-//! `pvesh get`: the API, as JSON on one line.
+//! `pvesh`: the API, as JSON on one line.
 
 use phoenix::hypervisor::{Fault, FaultKind, Hypervisor as _};
 use phoenix::observed::VmObserved;
 use serde_json::{Value, json};
 
-use crate::Node;
 use crate::answer::Answer;
+use crate::{Node, cluster, proxied};
 
 pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
-    let ["get", path, options @ .., "--output-format", "json"] = words else {
+    let [verb, path, options @ .., "--output-format", "json"] = words else {
         return Answer::unknown("pvesh", words);
     };
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let here = |name: &str| name == "localhost" || name == node.core.settings().name;
+    if let ["nodes", name, rest @ ..] = parts.as_slice()
+        && !here(name)
+    {
+        let of = proxied::Call { node: name, verb, path: rest, options };
+        return of.run(node).unwrap_or_else(|| Answer::unknown("pvesh", words));
+    }
+    if *verb != "get" {
+        return Answer::unknown("pvesh", words);
+    }
     let value = match (parts.as_slice(), options) {
         (["nodes", name, "qemu"], []) if here(name) => vms(node, false),
         (["cluster", "resources"], ["--type", "vm"]) => vms(node, true),
+        (["cluster", "resources"], []) => cluster::resources(node),
+        (["cluster", "tasks"], []) => cluster::tasks(node),
         (["nodes", name, "storage"], []) if here(name) => storages(node),
         (["nodes", name, "tasks"], ["--source", "active"]) if here(name) => tasks(node),
         (["nodes", name, "tasks", upid, "log"], options) if here(name) => match options {
@@ -31,16 +42,18 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
     }
 }
 
-/// The VMs of the node; or of the cluster, which is this node.
-fn vms(node: &Node, cluster: bool) -> Result<Value, Fault> {
+/// The VMs of the node; or of the cluster.
+pub(crate) fn vms(node: &Node, cluster: bool) -> Result<Value, Fault> {
     let vms: Vec<VmObserved> = if cluster {
         let all = node.core.summary()?.vms.into_iter().map(|vm| node.core.vm(vm.id));
         all.filter_map(Result::transpose).collect::<Result<_, _>>()?
     } else {
         // The only one of the calls at once that a script for `observe` is meant for.
-        node.did(node.core.observe())?.vms.into_values().collect()
+        let mut vms: Vec<VmObserved> = node.did(node.core.observe())?.vms.into_values().collect();
+        vms.retain(|vm| vm.node == node.core.settings().name);
+        vms
     };
-    Ok(vms.iter().map(|vm| entry(vm, cluster.then_some(node.core.settings().name.as_str()))).collect())
+    Ok(vms.iter().map(|vm| entry(vm, cluster.then_some(vm.node.as_str()))).collect())
 }
 
 fn entry(vm: &VmObserved, cluster: Option<&str>) -> Value {
@@ -81,7 +94,7 @@ fn storages(node: &Node) -> Result<Value, Fault> {
         let on = u8::from(section.enabled());
         Some(json!({
             "active": on, "avail": storage.free, "content": section.option("content"), "enabled": on,
-            "shared": u8::from(section.kind == "nfs"), "storage": section.id, "total": storage.total,
+            "shared": u8::from(storage.shared), "storage": section.id, "total": storage.total,
             "type": section.kind, "used": storage.total - storage.free,
             "used_fraction": fraction(storage.total - storage.free, storage.total),
         }))
@@ -108,7 +121,7 @@ fn tasks(node: &Node) -> Result<Value, Fault> {
     Ok(entries.collect())
 }
 
-fn log(node: &Node, upid: &str, limit: usize) -> Result<Value, Fault> {
+pub(crate) fn log(node: &Node, upid: &str, limit: usize) -> Result<Value, Fault> {
     let Some(log) = node.core.task_log(upid)? else {
         return Err(Fault::harmless(FaultKind::Refused, "400 Parameter verification failed.\nupid: no such task"));
     };

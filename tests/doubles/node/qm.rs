@@ -14,13 +14,25 @@ use crate::clone_log::clone_log;
 use crate::words::{Takes, Words};
 use crate::{Node, guest, set};
 
+/// `qm` knows the VMs of its own node, and no other.
 pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
+    let own = &node.core.settings().name;
+    let vm = words.iter().find_map(|word| word.parse::<VmId>().ok());
+    match vm.filter(|vm| words.first() != Some(&"create") && node.node_of(*vm) != *own) {
+        Some(vm) => Answer::refused(&Node::not_on(own, vm), &format!("qm {} <vmid>", words[0])),
+        None => carry_out(node, words),
+    }
+}
+
+/// The same, of a VM of whichever node: as `qm` there does.
+pub(crate) fn carry_out(node: &Node, words: &[&str]) -> Answer {
     let answer = match words {
         ["clone", rest @ ..] => clone(node, rest),
         ["create", rest @ ..] => create(node, rest),
         ["set", rest @ ..] => set::set(node, rest),
         ["disk", "resize", rest @ ..] | ["resize", rest @ ..] => resize(node, rest),
         ["disk", "move", rest @ ..] => move_disk(node, rest),
+        ["migrate", rest @ ..] => migrate(node, rest),
         ["template", rest @ ..] => template(node, rest),
         ["snapshot", rest @ ..] => snapshots(node, "snapshot", rest),
         ["delsnapshot", rest @ ..] => snapshots(node, "delsnapshot", rest),
@@ -59,7 +71,7 @@ fn simple(vm: &str, usage: &str, run: impl FnOnce(VmId) -> Result<Answer, Fault>
 
 fn clone(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
     const USAGE: &str = "qm clone <vmid> <newid> [OPTIONS]";
-    let option = |name: &str| ["name", "description", "full", "storage"].contains(&name);
+    let option = |name: &str| ["name", "description", "full", "storage", "target"].contains(&name);
     let words = Words::parse(words, Takes { usage: USAGE, words: 2, option: &option })?;
     let (source, target) = (words.vm(0, "vmid", USAGE)?, words.vm(1, "newid", USAGE)?);
     let refused = |fault: Fault| Answer::refused(&fault, USAGE);
@@ -131,6 +143,21 @@ fn template(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
     let digest = node.existing(vm).map_err(refused)?.digest;
     let op = HostOp::Template { vm, disk: words.option("disk").map(ToOwned::to_owned), digest };
     node.perform(&op).map(|()| Answer::default()).map_err(refused)
+}
+
+fn migrate(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
+    const USAGE: &str = "qm migrate <vmid> <target> [OPTIONS]";
+    let option = |name: &str| ["online", "with-local-disks"].contains(&name);
+    let words = Words::parse(words, Takes { usage: USAGE, words: 2, option: &option })?;
+    let (vm, to) = (words.vm(0, "vmid", USAGE)?, words.plain[1].to_owned());
+    let refused = |fault: Fault| Answer::refused(&fault, USAGE);
+    let digest = node.existing(vm).map_err(refused)?.digest;
+    let online = words.flag("online").unwrap_or(false);
+    node.perform(&HostOp::Migrate { vm, node: to.clone(), online, digest }).map_err(refused)?;
+    Ok(Answer::said(format!(
+        "2026-11-26 10:00:26 starting migration of VM {vm} to node '{to}' (10.98.0.2)\n\
+         2026-11-26 10:00:44 migration finished successfully (duration 00:00:19)\n"
+    )))
 }
 
 /// `qm snapshot`, `qm delsnapshot`, `qm rollback`.

@@ -36,11 +36,12 @@ macro_rules! tasks {
     };
 }
 
-/// `phoenix-tasks ROOT`: the running tasks, and the programs that copy disks.
+/// `phoenix-tasks ROOT`: the name of the node, its running tasks, and the programs that copy disks.
 pub(in crate::backend::qm) const TASKS: &str = concat!(
     "set -u\n",
     tasks!(),
     r#"read -r node <"$1/proc/sys/kernel/hostname" || exit 1
+echo "${node%%.*}"
 tasks "$1" "${node%%.*}" || exit 1
 echo
 echo processes
@@ -60,16 +61,19 @@ exit 0
 "#
 );
 
-/// `phoenix-observe PVE ROOT`: prints a tar archive with the answers. Standard input are directories, one a line, whose
-/// entries are counted and whose places are printed.
+/// `phoenix-observe PVE ROOT NODE…`: prints a tar archive with the answers. Standard input are directories, one a line,
+/// whose entries are counted and whose places are printed. The nodes are those of which the bridges are asked; `any`: all.
 ///
 /// One call of the API, one of `ip`, `ps` and `tar` each, however many VMs there are; three more where a node lacks the
-/// files that tell what its API reads from them: pid files, the list of running tasks, the list of all VMs.
+/// files that tell what its API reads from them: pid files, the list of running tasks, the list of all VMs. In a cluster
+/// of several nodes two more, and one for each node whose bridges are asked.
 pub(in crate::backend::qm) const SCRIPT: &str = concat!(
     "set -u\n",
     place!(),
     tasks!(),
     r#"pve=$1 root=$2
+shift 2
+wanted=$*
 read -r node <"$root/proc/sys/kernel/hostname" || exit 1
 node=${node%%.*}
 t=$(mktemp -d) || exit 1
@@ -85,6 +89,20 @@ if cat -- "$pve/.vmlist" >"$t/vmlist" 2>/dev/null; then
 else
   rm -f -- "$t/vmlist"
   ask resources /cluster/resources "--type vm" &
+fi
+cat "$pve/.members" >"$t/members" 2>/dev/null
+cluster=''
+if [ "$(grep -o '"online":' "$t/members" | wc -l)" -gt 1 ]; then
+  cluster=1
+  ask cluster /cluster/resources "" &
+  ask cluster-tasks /cluster/tasks "" &
+  for other in "$pve"/nodes/*/; do
+    other=${other%/}
+    other=${other##*/}
+    case " $wanted " in *" any "* | *" $other "*) ;; *) continue ;; esac
+    [ "$other" != "$node" ] && grep -q "\"$other\": *{[^}]*\"online\": *1" "$t/members" || continue
+    ask "network-$other" "/nodes/$other/network" "--type any_bridge" &
+  done
 fi
 pids=$root/var/run/qemu-server
 if [ -d "$pids" ]; then
@@ -110,7 +128,6 @@ for bridge in "$root"/sys/class/net/*/bridge; do
 done >"$t/bridges"
 ip -o -4 addr show >"$t/addresses" 2>/dev/null
 cat "$pve/pve-root-ca.pem" >"$t/root-ca" 2>/dev/null
-cat "$pve/.members" >"$t/members" 2>/dev/null
 cat "$pve/storage.cfg" >"$t/storage.cfg" 2>/dev/null
 # phoenix's own snippets, on storages that are directories of the node: what a server has may not answer.
 awk '
@@ -149,7 +166,16 @@ fi
 command -v exportfs >"$t/exportfs" 2>/dev/null
 wait
 [ -d "$pve/qemu-server/" ] || { echo "$pve/qemu-server cannot be read: is this a Proxmox VE node, is pve-cluster running, and are you root?" >&2; exit 3; }
-tar -cf - -C "$t" . -C "$pve/qemu-server/" .
+set --
+if [ -n "$cluster" ]; then
+  for dir in "$pve"/nodes/*/qemu-server; do
+    other=${dir%/qemu-server}
+    other=${other##*/}
+    [ -d "$dir" ] && [ "$other" != "$node" ] && set -- "$@" "$other/qemu-server"
+  done
+fi
+[ $# -eq 0 ] || set -- -C "$pve/nodes" "$@"
+tar -cf - -C "$t" . -C "$pve/qemu-server/" . "$@"
 status=$?
 # A configuration that changes while it is read is told by tar with 1; its digest tells us in time.
 [ "$status" -le 1 ] || exit "$status"
