@@ -32,10 +32,9 @@ pub(super) fn drives(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_
     for (slot, disc) in &vm.cdrom {
         let Some(option) = proxmox::cdrom(slot) else { continue };
         let wrong = occupied(slot, base).or_else(|| unplugged(slot, &disc.value, live, scene));
-        // What lies in the drive already stays as it is.
-        let lies = live.and_then(|live| live.options.get(slot)?.split(',').next()) == Some(disc.value.as_str());
         let wrong = wrong.or_else(|| {
-            if lies {
+            // A drive stays as it is, also with an image that was removed since; only a start needs the image.
+            if live.is_some_and(|live| (live.running || !vm.started) && holds(live, slot, &disc.value)) {
                 return None;
             }
             let node = scene.node(vm.vm_id);
@@ -74,6 +73,12 @@ fn unplugged(slot: &str, disc: &str, live: Option<&VmObserved>, scene: &Scene<'_
         let what = format!("an empty CD drive cannot be plugged into a running VM: {slot}");
         (what, "name an image, take a slot of `ide` or `sata`, or stop the VM first".to_owned())
     })
+}
+
+/// Whether a drive of the VM has this in it.
+fn holds(live: &VmObserved, slot: &str, disc: &str) -> bool {
+    let parts = live.options.get(slot).into_iter().flat_map(|drive| drive.split(','));
+    parts.map(|part| part.strip_prefix("file=").unwrap_or(part)).any(|part| part == disc)
 }
 
 /// Why an image cannot be put into a drive, and the way out.

@@ -294,11 +294,13 @@ fn entry(
         say(part.key(), is, if default.data(part).is_some() { Value::Null } else { nothing() });
     }
     for row in options::rows().filter(|row| row.is_named_whole() && row.key != Some(Key::VmName)) {
-        // What the file wishes of no VM stays as it is, and so does what this one has not.
-        if let (Some(wish), Some(is)) = (row.wished(default, None).value(), row.has(live)) {
-            let (wish, is) = (wish.to_json(), is.to_json());
-            keys.extend((is != wish).then_some((row.name, is)));
-        }
+        // What this VM has not stays as it is; and what the file says of no VM, unless a new one would lack it.
+        let Some(is) = row.has(live) else { continue };
+        let differs = match row.wished(default, None).value() {
+            Some(wish) => is.to_json() != wish.to_json(),
+            None => row.is_more_than_new(default, live),
+        };
+        keys.extend(differs.then(|| (row.name, is.to_json())));
     }
     let made_from = keys.iter().find(|(key, _)| *key == Key::TemplateName.name()).and_then(|(_, name)| name.as_str());
     let template = template_of(live, made_from.unwrap_or(&default.template_name), observed);

@@ -149,6 +149,14 @@ fn what_cannot_be_is_refused_before_anything_is_done() {
             check(&scene.apply(), 1, &words);
             assert!(scene.world() == before, "{case}: something was done for {keys}");
         }
+        // An image that is in the drive may be gone by now: a VM that runs on needs it no more.
+        let image = scene.node().join("root/var/lib/vz/template/iso/a.iso");
+        fs::remove_file(&image).unwrap();
+        scene.declare(&config(&json!({ "cdrom": { "ide0": "local:iso/a.iso" } })));
+        is_done(scene, case);
+        scene.declare(&config(&json!({ "cdrom": { "sata0": "local:iso/a.iso" } })));
+        check(&scene.phoenix(&["plan"]), 1, &["there is no ISO image `local:iso/a.iso`"]);
+        offer(scene, &["a.iso"]);
         // Proxmox removes no drive of a protected VM.
         scene.declare(&config(&json!({ "cdrom": { "ide0": "local:iso/a.iso" }, "protected": true })));
         check(&scene.apply(), 0, &[]);

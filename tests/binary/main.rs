@@ -23,6 +23,7 @@ mod loops;
 mod node;
 mod oracle;
 mod order;
+mod people;
 mod places;
 mod quorum;
 mod reaching;

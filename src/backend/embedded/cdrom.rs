@@ -8,10 +8,13 @@ use super::files;
 use super::refusals::refused;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::proxmox::boot_order;
-use crate::observed::{Conf, ConfigWrite, PropertyString, is_disk_key, print_size};
+use crate::observed::{Conf, ConfigWrite, PropertyString, Storage, is_disk_key, print_size};
 
 /// Where a storage keeps its ISO images, below its path.
 const ISOS: &str = "template/iso";
+
+/// Where a storage keeps images that disks are made from, below its path.
+const IMPORTS: &str = "import";
 
 /// The volume in a drive, if it is a CD drive and not the one of cloud-init.
 pub(super) fn disc(drive: &str) -> Option<String> {
@@ -19,6 +22,17 @@ pub(super) fn disc(drive: &str) -> Option<String> {
     let disc = parts.get("file").or(parts.get("")).unwrap_or_default();
     let is_cd = parts.get("media") == Some("cdrom") && !disc.contains("cloudinit");
     is_cd.then(|| disc.to_owned())
+}
+
+/// A storage has no such volume.
+fn no_volume(volume: &str) -> Fault {
+    Fault::harmless(FaultKind::Missing, format!("volume '{volume}' does not exist"))
+}
+
+/// A file of this name in a directory.
+fn there(directory: &Path, name: &str) -> Option<PathBuf> {
+    let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
+    Some(directory.join(name)).filter(|file| plain && file.is_file())
 }
 
 impl Embedded {
@@ -48,22 +62,28 @@ impl Embedded {
 
     /// The file of an ISO image on this machine.
     pub(super) fn iso_file(&self, volume: &str) -> Result<PathBuf, Fault> {
-        let missing = || Fault::harmless(FaultKind::Missing, format!("volume '{volume}' does not exist"));
-        let (id, name) = volume.split_once(":iso/").ok_or_else(missing)?;
-        let storages = self.storages(false)?;
-        match storages.get(id) {
-            None => {
-                return Err(Fault::harmless(FaultKind::Missing, format!("storage '{id}' does not exist")));
-            }
-            Some(storage) if !storage.active => {
-                return Err(Fault::harmless(FaultKind::Refused, format!("storage '{id}' is disabled")));
-            }
-            Some(_) => {}
+        let (id, name) = volume.split_once(":iso/").ok_or_else(|| no_volume(volume))?;
+        self.on_storage(id)?;
+        self.iso_directory(id)?.and_then(|directory| there(&directory, name)).ok_or_else(|| no_volume(volume))
+    }
+
+    /// The file on this machine of an image that VMs are made from: an ISO image of a storage, or one to be imported.
+    pub(super) fn image_file(&self, volume: &str) -> Result<PathBuf, Fault> {
+        let Some((id, name)) = volume.split_once(":import/") else { return self.iso_file(volume) };
+        let path = self.on_storage(id)?.path.ok_or_else(|| no_volume(volume))?;
+        let directory = self.host_path(&format!("{}/{IMPORTS}", path.trim_end_matches('/')))?;
+        there(&directory, name).ok_or_else(|| no_volume(volume))
+    }
+
+    /// A storage that can be used.
+    fn on_storage(&self, id: &str) -> Result<Storage, Fault> {
+        let missing = || Fault::harmless(FaultKind::Missing, format!("storage '{id}' does not exist"));
+        let storage = self.storages(false)?.remove(id).ok_or_else(missing)?;
+        if storage.active {
+            Ok(storage)
+        } else {
+            Err(Fault::harmless(FaultKind::Refused, format!("storage '{id}' is disabled")))
         }
-        let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
-        let directory = self.iso_directory(id)?.filter(|_| plain).ok_or_else(missing)?;
-        let file = directory.join(name);
-        if file.is_file() { Ok(file) } else { Err(missing()) }
     }
 
     /// A CD drive as it is stored; `None`: the value is none. `now`: what is in the slot.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::files::{Deadline, unread};
@@ -36,16 +36,13 @@ impl Embedded {
         attempt.halfway()?;
         let Some(digest) = image.digest() else { return Ok(()) };
         let (kind, source) = match image.place() {
-            ImagePlace::File(path) => ("file", path),
-            ImagePlace::Url(url) => ("url", url),
-            ImagePlace::Volume(volume) => {
-                let what = format!("an embedded node has no image `{volume}`: name a file or a URL");
-                return Err(Fault::harmless(FaultKind::Refused, what));
-            }
+            ImagePlace::File(path) => ("file", path.to_owned()),
+            ImagePlace::Url(url) => ("url", url.to_owned()),
+            ImagePlace::Volume(volume) => ("cache", self.file_of(volume)?.display().to_string()),
         };
         let cache = format!("{}{IMAGE_CACHE}", self.dir.join("root").display());
         let output = Command::new("/bin/sh")
-            .args(["-c", FETCH, "phoenix-fetch-image", kind, source, digest, &cache])
+            .args(["-c", FETCH, "phoenix-fetch-image", kind, &source, digest, &cache])
             .stdin(Stdio::null())
             .output()
             .map_err(|error| Fault::harmless(FaultKind::Failed, format!("/bin/sh: {error}")))?;
@@ -64,17 +61,22 @@ impl Embedded {
             let what = format!("a symbolic link is on the way to {path}: name the file itself");
             return Err(Fault::harmless(FaultKind::Refused, what));
         }
-        self.size_of(&self.image_path(image))
+        self.size_of(&self.file_of(&self.image_path(image))?)
     }
 
-    fn size_of(&self, from: &str) -> Result<u64, Fault> {
-        if !from.starts_with('/') {
-            let what = format!("an embedded node has no image `{from}`: name a file or a URL");
-            return Err(Fault::harmless(FaultKind::Refused, what));
+    /// The file on this machine that a path or a volume stands for.
+    fn file_of(&self, from: &str) -> Result<PathBuf, Fault> {
+        if from.starts_with('/') {
+            return Ok(from.into());
         }
+        // What is not there does not come by trying again.
+        self.image_file(from).map_err(|fault| Fault { kind: FaultKind::Refused, ..fault })
+    }
+
+    fn size_of(&self, from: &Path) -> Result<u64, Fault> {
         match self.settings.guests {
-            GuestKind::Simulated => image_size(Path::new(from)),
-            GuestKind::Qemu => Ok(disk_image::inspect(Path::new(from))?.size),
+            GuestKind::Simulated => image_size(from),
+            GuestKind::Qemu => Ok(disk_image::inspect(from)?.size),
         }
     }
 
@@ -105,16 +107,17 @@ impl Embedded {
         (storage, from, options): (&str, &str, &str),
         deadline: Deadline,
     ) -> Result<String, Fault> {
+        let from = &self.file_of(from)?;
         let size = self.size_of(from)?;
         let found = match self.settings.guests {
             GuestKind::Simulated => None,
-            GuestKind::Qemu => Some(disk_image::inspect(Path::new(from))?),
+            GuestKind::Qemu => Some(disk_image::inspect(from)?),
         };
         let (storages, volumes) = (self.storages_of(vm, true)?, self.volumes_on_disk());
         let on = usable(&storages, storage, size)?;
         let volume = volumes.allocate(on, vm, NewName::Disk, size)?;
         if let (Some(image), Some(to)) = (found, volumes.file(&volume, vm))
-            && let Err(fault) = disk_image::import(Path::new(from), &image.format, &to, deadline)
+            && let Err(fault) = disk_image::import(from, &image.format, &to, deadline)
         {
             // An import that fails cleans up after itself.
             volumes.erase(&volume, vm)?;

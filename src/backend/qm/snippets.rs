@@ -13,7 +13,8 @@ const WRITE: &str = r#"set -eu
 dir=$1 name=$2
 umask 022
 [ ! -L "$dir" ] || { echo "$dir is reached through a symbolic link: it is one" >&2; exit 3; }
-[ -d "$dir" ] || mkdir -- "$dir"
+# Another VM's first snippet may make it in this moment.
+[ -d "$dir" ] || mkdir -- "$dir" || [ -d "$dir" ]
 cd -P -- "$dir"
 umask 077
 rm -f -- ".$name.new"

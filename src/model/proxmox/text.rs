@@ -174,7 +174,10 @@ fn to_json(kind: &Kind, value: &str) -> Value {
     match kind {
         Kind::Switch { .. } => Value::Bool(value == "1"),
         Kind::Integer { .. } => value.parse::<i64>().map_or_else(|_| value.into(), Value::from),
-        Kind::Number { .. } => value.parse::<f64>().map_or_else(|_| value.into(), Value::from),
+        Kind::Number { .. } => {
+            let fraction = || value.parse::<f64>().map_or_else(|_| value.into(), Value::from);
+            value.parse::<i64>().map_or_else(|_| fraction(), Value::from)
+        }
         Kind::Words { .. } | Kind::Text { .. } | Kind::Parts { .. } => value.into(),
     }
 }

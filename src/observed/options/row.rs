@@ -154,6 +154,12 @@ impl Row {
         self.part.is_empty() && self.kept == Kept::Applied
     }
 
+    /// Whether a VM has something here that one that is made from nothing, and of which the file says nothing, lacks.
+    #[must_use]
+    pub fn is_more_than_new(&self, desired: &DesiredVm, live: &VmObserved) -> bool {
+        (self.inherited)(desired, live)
+    }
+
     /// Where the wish comes from.
     #[must_use]
     pub fn origin(&self, desired: &DesiredVm) -> Origin {

@@ -11,6 +11,7 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
     let answer = match words {
         ["status", "--content", content] => status(node, content),
         ["list", storage, "--content", "iso"] => isos(node, storage),
+        ["path", volume] => path(node, volume),
         ["list", storage] | ["list", storage, "--content", "images"] => list(node, storage, None),
         ["list", storage, "--vmid", vm] | ["list", storage, "--content", "images", "--vmid", vm] => {
             list(node, storage, Some(vm))
@@ -57,6 +58,19 @@ fn isos(node: &Node, storage: &str) -> Result<Answer, Fault> {
         out.push_str(&format!("{volume:<width$} {:<7} {:<9} 4096\n", "iso", "iso"));
     }
     Ok(Answer::said(out))
+}
+
+/// Where an image of a storage lies: here, below what stands for the node's root.
+fn path(node: &Node, volume: &str) -> Result<Answer, Fault> {
+    let unable = || Fault::harmless(FaultKind::Failed, format!("unable to parse volume ID '{volume}'"));
+    let (id, name) = volume.split_once(':').ok_or_else(unable)?;
+    let Some(section) = node.section(id) else {
+        return Err(Fault::harmless(FaultKind::Missing, format!("storage '{id}' does not exist")));
+    };
+    let (kind, file) = name.split_once('/').ok_or_else(unable)?;
+    let below = if kind == "iso" { "template/iso" } else { kind };
+    let root = node.dir.join("root").display().to_string();
+    Ok(Answer::said(format!("{root}{}/{below}/{file}\n", section.option("path"))))
 }
 
 fn list(node: &Node, storage: &str, vm: Option<&str>) -> Result<Answer, Fault> {
