@@ -18,6 +18,7 @@ mod guest;
 mod image;
 mod job;
 mod observe;
+mod secrets;
 mod snippets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,21 +116,6 @@ impl Qm {
 fn script(name: &str, text: &str, arguments: &[&str]) -> Vec<String> {
     let fixed = ["/bin/sh", "-c", text, name];
     fixed.iter().chain(arguments).map(|word| (*word).to_owned()).collect()
-}
-
-/// `phoenix-with-file ARGV…`: runs a program with one more argument: a file with what stands on standard input.
-const WITH_FILE: &str = r#"set -u
-file=$(mktemp) || exit 1
-trap 'rm -f -- "$file"' EXIT
-cat >"$file" || exit 1
-"$@" "$file" </dev/null
-"#;
-
-/// The command with one more argument: a file with this text.
-fn with_file(command: &Command, text: String) -> Command {
-    let argv: Vec<&str> = command.argv.iter().map(String::as_str).collect();
-    let argv = script("phoenix-with-file", WITH_FILE, &argv);
-    Command { argv, stdin: text.into_bytes(), ..command.clone() }
 }
 
 /// `phoenix-vm PVE ROOT VMID`: a mark with the name of the node, the power state, and the configuration.
@@ -265,13 +251,10 @@ impl Hypervisor for Qm {
                 HostOp::Migrate { vm, .. } => self.detached(&format!("migrate-{vm}"), &command)?,
                 HostOp::MoveDisk { vm, .. } => self.detached(&format!("move-{vm}"), &command)?,
                 HostOp::ImportDisk { vm, .. } => self.detached(&format!("import-{vm}"), &command)?,
-                _ => match command::keys(op) {
-                    Some(keys) => self.runner.run(&with_file(&command, keys))?,
-                    None => self.runner.run(&command)?,
-                },
+                _ => self.runner.run(&secrets::with(&command, op))?,
             };
             if output.status != 0 {
-                return Err(answer::fault(&command, &output));
+                return Err(answer::fault(&command, &secrets::hidden(output, op)));
             }
             // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded), and what holds for
             // one task of a disk may hold for another. A storage that warns of something says so there, too: the caller
