@@ -2,7 +2,7 @@
 
 mod around;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,9 +16,9 @@ use phoenix::hypervisor::{
     About, Fault, FaultKind, FileOp, GuestAddress, GuestStatus, Guests, HostFiles as _, HostOp, Hypervisor, Plugged,
 };
 use phoenix::model::{Desired, Disruption, Outcome, Record, RecordState, VmId};
-use phoenix::observed::{Conf, Observed, VmObserved, with_record};
+use phoenix::observed::{Conf, Node, Observed, VmObserved, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Goal, Plan, Request, lint, plan};
+use phoenix::plan::{Agreed, Goal, Plan, Request, homes, lint, plan};
 use phoenix::ui;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -460,5 +460,71 @@ proptest! {
         prop_assert!(running.is_empty() && never.is_disjoint(&over));
         prop_assert_eq!(never.len() + over.len(), plan.action_count(), "every action is accounted for");
         prop_assert!(stopped || never.is_empty());
+    }
+}
+
+/// A cluster of nodes with so much memory, and VMs that may be anywhere, each with a tag and memory.
+fn placed(nodes: &[u64], vms: &[(u8, u32)], order: impl Fn(&mut Vec<Value>)) -> (Desired, Observed) {
+    let mut entries: Vec<Value> = (1000..)
+        .zip(vms)
+        .map(|(id, (tag, memory))| {
+            json!({ "vm_id": id, "vm_name": format!("vm-{id}"), "node": "any", "memory_mb": memory,
+                "boot_disk_size_gb": 8, "cpu_cores": 1, "tags": [format!("tag-{tag}")] })
+        })
+        .collect();
+    order(&mut entries);
+    let hypervisor = json!({ "never_same_node": ["tag-0", "tag-1"], "memory_limit": 0.9 });
+    let text = json!({ "hypervisor": hypervisor, "virtual_machines": entries }).to_string();
+    let loaded = load(&Source { name: "c.json".to_owned(), text }, &mut |_| FeatureFiles::Missing);
+    let dir = tempfile::tempdir().unwrap();
+    let mut observed = Embedded::open(dir.path()).unwrap().observe().unwrap();
+    let own = observed.own_node().clone();
+    observed.nodes.clear();
+    for (n, memory_mb) in nodes.iter().enumerate() {
+        let name = if n == 0 { own.name.clone() } else { format!("node-{n}") };
+        observed.nodes.insert(name.clone(), Node { name, memory_mb: *memory_mb, ..own.clone() });
+    }
+    (loaded.desired.unwrap(), observed)
+}
+
+/// The nodes of the VMs, as placement finds them.
+fn nodes_of(desired: &Desired, observed: &Observed) -> Vec<(VmId, Option<String>)> {
+    let homes = homes(desired, observed, &Agreed::new());
+    homes.into_iter().map(|(vm, home)| (vm, home.node().map(ToOwned::to_owned))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Placement gives the same for the same VMs in another order, promises no node more than it may, and puts no two VMs
+    /// of one tag on a node while another one without the tag could take it; a new VM moves no other.
+    #[test]
+    fn vms_are_placed_within_limits(
+        nodes in prop::collection::vec(2000_u64..40_000, 1..6),
+        vms in prop::collection::vec((0_u8..3, 256_u32..9000), 1..14),
+    ) {
+        let (desired, observed) = placed(&nodes, &vms, |_| ());
+        let found = nodes_of(&desired, &observed);
+        let (other, _) = placed(&nodes, &vms, |entries| entries.reverse());
+        prop_assert_eq!(&nodes_of(&other, &observed), &found);
+        let (fewer, _) = placed(&nodes, &vms[..vms.len() - 1], |_| ());
+        prop_assert_eq!(&nodes_of(&fewer, &observed)[..], &found[..vms.len() - 1]);
+
+        let mut promised: BTreeMap<&str, u64> = observed.nodes.keys().map(|node| (node.as_str(), 0)).collect();
+        let mut tags: BTreeSet<(&str, u8)> = BTreeSet::new();
+        for ((tag, memory), (_, node)) in vms.iter().zip(&found) {
+            let room = |node: &str| promised[node] + u64::from(*memory) <= observed.nodes[node].memory_mb * 90 / 100;
+            let Some(node) = node else {
+                prop_assert!(!promised.keys().any(|node| room(node)), "there was room: {found:?}");
+                continue;
+            };
+            prop_assert!(room(node), "{node} is promised too much: {found:?}");
+            if *tag < 2 && tags.contains(&(node.as_str(), *tag)) {
+                let free = promised.keys().find(|other| room(other) && !tags.contains(&(**other, *tag)));
+                prop_assert!(free.is_none(), "{free:?} has no VM of tag {tag}: {found:?}");
+            }
+            *promised.get_mut(node.as_str()).unwrap() += u64::from(*memory);
+            tags.insert((node, *tag));
+        }
     }
 }

@@ -30,7 +30,7 @@ impl Performing<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        // Before the drive: whoever comes after a death must know that the guest has not read it yet.
+        // Before the drive: the run that comes after a death must know that the guest has not read it yet.
         self.write_record(&|record| record.unread = true)?;
         let made = |live: &VmObserved| live.cloud_init.not_in_drive.is_empty();
         let op = HostOp::UpdateCloudInit { vm: self.id() };

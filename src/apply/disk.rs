@@ -69,7 +69,7 @@ impl Performing<'_> {
     }
 
     /// Tells volumes of the VM that its configuration does not name: what an interrupted move left of its copy. Nothing
-    /// here erases a volume that nobody spoke of.
+    /// here erases a volume that the plan did not name.
     fn name_leftovers(&self) -> Result<(), Failure> {
         let id = self.id();
         let Some(now) = self.afterwards(self.live())? else { return Ok(()) };

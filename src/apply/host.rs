@@ -193,7 +193,7 @@ impl Performing<'_> {
     pub(super) fn adopt(&mut self, record: &Record) -> Result<Outcome, Failure> {
         let live = self.live()?;
         let ours = |live: &VmObserved| live.record.valid().is_some_and(|found| found.project == record.project);
-        // Somebody else's apply was faster.
+        // Another process's apply was faster.
         if ours(&live) {
             return Ok(Outcome::NoOp);
         }

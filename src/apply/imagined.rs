@@ -22,7 +22,7 @@ use crate::observed::{Export, Node, Observed, Place, VmObserved, encode_descript
 /// What stands for the address of a guest until it is known, in what is told.
 const ADDRESS: &str = "<address of net0>";
 
-/// What guests answer here: an address that is nobody's (RFC 6666).
+/// What guests answer here: an address that no host has (RFC 6666).
 const IMAGINED: IpAddr = IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1));
 
 /// One call that an action makes.

@@ -27,7 +27,7 @@ impl Performing<'_> {
         self.must_not_have_moved(&live)?;
         if live.running {
             self.switch_off()?;
-            // A stop applies what was pending, whoever set it.
+            // A stop applies what was pending, whatever set it.
             self.leave()?;
         }
         // Whatever cannot be looked at now: a VM that was shut down to be started again is started.
@@ -91,7 +91,7 @@ impl Performing<'_> {
         Ok(self.action.outcome)
     }
 
-    /// Notes that the guest of a VM that is off reads what cloud-init tells it, whoever starts it.
+    /// Notes that the guest of a VM that is off reads what cloud-init tells it, whatever starts it.
     fn will_boot(&mut self, live: &VmObserved) -> Result<(), Failure> {
         if live.record.valid().is_some_and(|record| record.unread) {
             self.write_record(&|record| record.unread = false)?;
@@ -123,7 +123,7 @@ impl Performing<'_> {
     }
 
     /// Starts the VM, of which `off` is known, whose guest reads then what cloud-init tells it. One that runs all the
-    /// same when the start was refused, somebody else has started meanwhile.
+    /// same when the start was refused, another process has started meanwhile.
     fn switch_on(&mut self, off: Option<&VmObserved>) -> Result<Outcome, Failure> {
         if let Some(off) = off {
             self.will_boot(off)?;

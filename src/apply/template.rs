@@ -31,7 +31,7 @@ impl Performing<'_> {
         }
         self.must_not_have_moved(&live)?;
         if live.running {
-            // Whoever else is at work in the guest would be frozen into every clone.
+            // Whatever else is at work in the guest would be frozen into every clone.
             guest::read_cleaned(&self.run_program(&guest::cleaned(), "the guest")?)?;
             self.switch_off()?;
             self.leave()?;
@@ -58,7 +58,7 @@ impl Performing<'_> {
             let op = operation::template(id, &live);
             let whole = !live.template || live.unconverted().count() == 1;
             match self.host(&op, &|| self.converted(&op)) {
-                // Somebody else's apply was faster.
+                // Another process's apply was faster.
                 Err(failure) if failure.stale && self.converted(&op)? == Holds::Yes => {}
                 ended => ended?,
             }

@@ -27,7 +27,7 @@ impl Performing<'_> {
         let own: Vec<&Export> = exports.iter().filter(|export| export.vm == Some(id)).collect();
         let address = self.address()?;
         let client = address.to_string();
-        // What somebody else exports to this VM needs no export of ours.
+        // What an administrator exports to this VM needs no export of ours.
         let by_others = |mount: &Arc<Mount>| {
             let mut others = exports.iter().filter(|export| export.vm != Some(id));
             others.any(|export| export.covers(&mount.export, address))
@@ -52,7 +52,7 @@ impl Performing<'_> {
             return Ok(Outcome::NoOp);
         }
         let op = operation::write_exports(id, served, &client);
-        // Whoever comes after a death between this and the mounts must know that they were not seen.
+        // The run that comes after a death between this and the mounts must know that they were not seen.
         if own.iter().any(|export| export.client != client) {
             self.write_record(&|record| {
                 for mount in served {

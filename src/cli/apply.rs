@@ -124,7 +124,7 @@ fn only_completes(vm: &VmPlan) -> bool {
     }
 }
 
-/// Shows the plan, and refuses to go on if it has errors. Nobody is asked about a plan they have not seen: where
+/// Shows the plan, and refuses to go on if it has errors. No one is asked about a plan they have not seen: where
 /// standard output belongs to a program, it stands beside the question.
 pub(super) fn show(planned: &Planned, reports: &Reports, asks: bool, console: &Console) -> Result<()> {
     if reports.for_people() {

@@ -30,7 +30,7 @@ pub(super) fn run(verb: &Completions, console: &Console) -> Exit {
 }
 
 /// Prints what a word of a command line could become, one a line, with an explanation after a tab. Where there is
-/// nothing to say it says nothing: somebody is in the middle of typing.
+/// nothing to say it says nothing: the user is in the middle of typing.
 pub(super) fn complete(verb: &Complete, console: &Console) -> Exit {
     let config = config(&verb.words);
     let mut command = Args::command();

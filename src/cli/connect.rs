@@ -53,7 +53,7 @@ pub(super) fn target(config: &Path, named: Option<&Named>, desired: Option<&Desi
     } else if let Some(text) = desired.and_then(|desired| desired.settings.target.as_deref()) {
         (parse(text, &base)?, TargetOrigin::Config)
     } else if is_proxmox() {
-        // Unreadable or not: a Proxmox node never turns into an embedded one behind somebody's back.
+        // Unreadable or not: a Proxmox node never turns into an embedded one behind the operator's back.
         (Target::Qm, TargetOrigin::Default)
     } else {
         (Target::Embedded(own::place(config, DEFAULT_NODE)?), TargetOrigin::Default)
@@ -86,7 +86,7 @@ pub(super) fn node_directory(target: &Target) -> Result<&Path> {
     }
 }
 
-/// Makes the embedded node of the target if there is none. Its guests are of this kind from then on, if somebody says
+/// Makes the embedded node of the target if there is none. Its guests are of this kind from then on, if the command line says
 /// one.
 pub(super) fn made(chosen: &Chosen, guests: Option<GuestKind>) -> Result<Embedded> {
     let dir = node_directory(&chosen.target)?;
@@ -117,7 +117,7 @@ pub(super) fn embedded(chosen: &Chosen, guests: Option<GuestKind>, intent: Inten
     Ok(node)
 }
 
-/// Refuses links on the way to the node beside the config: whoever can write there could lead phoenix elsewhere.
+/// Refuses links on the way to the node beside the config: a user who can write there could lead phoenix elsewhere.
 fn plain(chosen: &Chosen, dir: &Path) -> Result<()> {
     let own = dir.parent().into_iter().chain([dir]).filter(|_| chosen.beside);
     for path in own {

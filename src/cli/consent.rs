@@ -13,7 +13,7 @@ use crate::plan::VmPlan;
 use crate::ui;
 use crate::ui::text::safe;
 
-/// Whether somebody agrees to a plan; `Err(exit)` inside: nobody does, which has been told.
+/// Whether the operator agrees to a plan; `Err(exit)` inside: not so, which has been said.
 pub(super) fn to_plan(planned: &Planned, asks: bool, console: &Console) -> Result<Result<(), Exit>> {
     if !asks {
         return Ok(Ok(()));
@@ -28,7 +28,7 @@ pub(super) fn to_plan(planned: &Planned, asks: bool, console: &Console) -> Resul
     }
 }
 
-/// Whether somebody agrees to the end of every VM that goes, each named beyond doubt: typed, or given with
+/// Whether the operator agrees to the end of every VM that goes, each named beyond doubt: typed, or given with
 /// `--yes-destroy`. No other consent counts for what cannot be taken back.
 pub(super) fn to_destruction(planned: &Planned, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
     let going = planned.plan.vms.iter().filter(|vm| vm.outcome == Outcome::Destroy && !vm.blocked);
@@ -43,7 +43,7 @@ pub(super) fn to_destruction(planned: &Planned, given: &[String], console: &Cons
     to_loss(&question, &Named::of(planned), &going.map(|vm| vm.vm).collect::<Vec<_>>(), given, console)
 }
 
-/// Whether somebody agrees that VMs lose what they did since a snapshot, each named beyond doubt: typed, or given with
+/// Whether the operator agrees that VMs lose what they did since a snapshot, each named beyond doubt: typed, or given with
 /// `--yes-rollback`.
 pub(super) fn to_rollback(planned: &Planned, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
     let going = planned.plan.vms.iter().filter(|vm| vm.outcome.acts() && !vm.blocked);
@@ -70,7 +70,7 @@ struct Question {
     keep: &'static str,
     /// What a VM loses.
     lost: &'static str,
-    /// What nobody can be asked.
+    /// What no one can be asked.
     asked: &'static str,
 }
 

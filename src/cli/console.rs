@@ -159,7 +159,7 @@ impl Console {
         self.note(&lines);
     }
 
-    /// Asks for a line. `None`: there is nobody to ask.
+    /// Asks for a line. `None`: there is no one to ask.
     pub(super) fn typed(&self, question: &str) -> Option<String> {
         if self.input_is_config || !std::io::stdin().is_terminal() {
             return None;
@@ -177,7 +177,7 @@ impl Console {
         Some(if read.is_ok() { answer.trim().to_owned() } else { String::new() })
     }
 
-    /// Asks for the word `yes`. `None`: there is nobody to ask.
+    /// Asks for the word `yes`. `None`: there is no one to ask.
     pub(super) fn confirm(&self, question: &str) -> Option<bool> {
         self.typed(&format!("{question} Type `yes` to continue: ")).map(|answer| answer == "yes")
     }

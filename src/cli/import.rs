@@ -210,7 +210,7 @@ impl Draft {
     }
 }
 
-/// Replaces the config as a whole, unless somebody changed it since it was read.
+/// Replaces the config as a whole, unless it was changed since it was read.
 fn rewrite(path: &Path, old: &str, new: &str) -> Result<()> {
     let name = path.display();
     // Where the config is a link, what it leads to is replaced.

@@ -12,7 +12,7 @@ use super::{Exit, consent};
 use crate::model::Disruption;
 use crate::plan::{Goal, Power};
 
-/// Removes VMs, after somebody typed their names.
+/// Removes VMs, after the operator typed their names.
 pub(super) fn destroy(args: &Args, verb: &Destroy, console: &Console) -> Result<Exit> {
     let goal = Goal::Destroy(vm_ids(&verb.ids, "destroy")?);
     let mut wish = Wish::new(args, &Selecting::default()).aiming(goal);
@@ -33,7 +33,7 @@ pub(super) fn destroy(args: &Args, verb: &Destroy, console: &Console) -> Result<
     })
 }
 
-/// Takes VMs back to a snapshot, after somebody typed their names.
+/// Takes VMs back to a snapshot, after the operator typed their names.
 pub(super) fn rollback(args: &Args, verb: &Rollback, console: &Console) -> Result<Exit> {
     let goal = Goal::Rollback { to: verb.to.clone(), vms: vm_ids(&verb.ids, "rollback")? };
     let wish = Wish::new(args, &Selecting::default()).aiming(goal);

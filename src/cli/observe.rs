@@ -103,7 +103,7 @@ pub(super) fn asked(target: &dyn Hypervisor, vms: &[&VmObserved], unknown: &str,
 }
 
 /// Volumes that no configuration names, of the VMs of which it matters. That storages cannot be listed keeps nothing
-/// from being planned: whoever makes a VM looks again just before.
+/// from being planned: apply looks again just before it makes a VM.
 pub(super) fn unnamed(
     target: &dyn Hypervisor,
     desired: &Desired,

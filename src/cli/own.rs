@@ -1,6 +1,6 @@
 //! `.phoenix` beside a config: what phoenix itself keeps there, for the user alone.
 //!
-//! Whoever may write beside the config could lead phoenix elsewhere with a link, so nothing there may be one.
+//! A user who may write beside the config could lead phoenix elsewhere with a link, so nothing there may be one.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;

@@ -30,9 +30,9 @@ pub(super) struct Wish {
     pub(super) config: PathBuf,
     /// Where the operator says that its files are.
     pub(super) given: Given,
-    /// The target, if somebody named one.
+    /// The target, if the command line names one.
     pub(super) target: Option<Named>,
-    /// What the guests of an embedded node are to be, if somebody said it.
+    /// What the guests of an embedded node are to be, if the command line says it.
     pub(super) guests: Option<GuestKind>,
     /// What is asked for.
     pub(super) request: Request,
@@ -189,9 +189,9 @@ pub(super) fn looked(wish: &Wish, console: &Console) -> Result<Result<Looked, Ex
     let Some(desired) = config.loaded.desired.take() else { return Ok(Err(Exit::Config)) };
     let request = &wish.request;
     let unmatched = request.selection.unmatched(&desired.vms);
-    // What is pruned is not declared: only the target knows whether an exclusion names nobody.
+    // What is pruned is not declared: only the target knows whether an exclusion names no VM.
     if !unmatched.is_empty() && !request.goal.prunes() {
-        return Err(nobody(&unmatched, &desired));
+        return Err(no_vm(&unmatched, &desired));
     }
     runs_somewhere(&request.rerun, &desired)?;
     let Look { target, hypervisor, observed } = look(wish, &desired)?;
@@ -219,7 +219,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     }
     let unmatched = request.selection.unmatched(&desired.vms);
     if let Some(word) = unmatched.iter().find(|word| !observed.vms.values().any(|vm| word.names_live(vm))) {
-        return Err(nobody(&[word], &desired));
+        return Err(no_vm(&[word], &desired));
     }
     let mut said = BTreeMap::new();
     if let Some(target) = &hypervisor {
@@ -272,7 +272,7 @@ fn runs_somewhere(features: &[String], desired: &Desired) -> Result<()> {
 }
 
 /// Selectors that name no VM are refused: a typing error must not turn into "nothing to do".
-fn nobody(unmatched: &[&Selector], desired: &Desired) -> anyhow::Error {
+fn no_vm(unmatched: &[&Selector], desired: &Desired) -> anyhow::Error {
     let words = unmatched.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     let known = || desired.vms.iter().flat_map(|vm| std::iter::once(&vm.vm_name).chain(&vm.tags)).map(String::as_str);
     let near = unmatched.iter().find_map(|word| crate::diag::nearest(&word.to_string(), known()));

@@ -44,7 +44,7 @@ pub(super) fn ways(looked: &Looked, console: &Console) -> Ways {
     };
     let said = asked(target, &to_reach(desired, observed, &BTreeMap::new()), ADDRESSES, console).said;
     let running = observed.vms.values().filter(|vm| vm.running && desired.vm(vm.id).is_some());
-    // A machine that ended a moment ago leads nowhere, which is what whoever goes there is told.
+    // A machine that ended a moment ago leads nowhere, which is what a user who goes there is told.
     let doors = running.filter_map(|vm| Some((vm.id, target.door(vm.id).ok()??))).collect();
     Ways { reach: reach(desired, observed, &said), doors }
 }

@@ -20,7 +20,7 @@ pub(super) struct Reports {
     outputs: Vec<Output>,
     /// What the run is called where it is logged.
     pub(super) name: String,
-    /// What happened; empty if nothing was begun, or nobody wants to know.
+    /// What happened; empty if nothing was begun, or no report was asked for.
     pub(super) moments: Vec<Moment>,
     /// VMs of a saved plan that are left alone.
     pub(super) spared: Vec<Spared>,

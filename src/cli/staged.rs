@@ -278,7 +278,7 @@ fn ask<A: AsRef<OsStr>>(directory: &Path, arguments: &[A], most: u64) -> Result<
         None => Ok(0),
     };
     let ended = child.wait_with_output().and_then(|ended| read.map(|_| ended)).map_err(|error| error.to_string())?;
-    // Whoever had enough of a large file stopped git in the middle of it.
+    // The reader had enough of a large file and stopped git in the middle of it.
     if ended.status.success() || out.len() as u64 == most {
         return Ok(out);
     }

@@ -137,7 +137,7 @@ const MOST_NAMES: usize = 12;
 /// How many waits are looked at in search of rings, all rounds together; the first round always looks at all.
 const MOST_WAITS: usize = 500_000;
 
-/// Nobody may wait for himself. Returns the VMs that do.
+/// No VM may wait for itself. Returns the VMs that do.
 fn in_rings(raw: &Raw, waits: &[Wait<'_>], problems: &mut Problems) -> BTreeSet<usize> {
     let mut ringed = BTreeSet::new();
     let mut waits: Vec<&Wait<'_>> = waits.iter().collect();

@@ -4,7 +4,7 @@ use super::codes;
 use super::source::Source;
 use crate::diag::Diagnostic;
 
-/// Largest config that is read, in bytes. Whoever opens the file looks at its size first.
+/// Largest config that is read, in bytes. The caller that opens the file looks at its size first.
 pub const MAX_BYTES: u64 = 32 << 20;
 
 /// Why a file could not be read.

@@ -1,4 +1,4 @@
-//! The config: text in, desired state and diagnostics out. Pure; whoever calls reads the files.
+//! The config: text in, desired state and diagnostics out. Pure; the caller reads the files.
 //!
 //! A valid file takes the short way: one typed parse, one run of the compiled schema, one pass of the checks, and no
 //! thought about places. Only when something is to be said, the file is parsed again into a tree with positions, and

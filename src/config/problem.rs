@@ -190,7 +190,7 @@ const SHOWN: usize = 80;
 
 /// Shows a text of the config in a message: in backticks, and not all of it if it is long.
 ///
-/// Control characters stay; whoever prints a message makes it safe. A private key is not repeated at all.
+/// Control characters stay; printing makes a message safe. A private key is not repeated at all.
 pub(super) fn shown(text: &str) -> String {
     if text.contains(PRIVATE_KEY) {
         return "a private key".to_owned();

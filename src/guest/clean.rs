@@ -8,7 +8,7 @@ use crate::hypervisor::GuestExit;
 ///
 /// Unmounts the volumes of phoenix's block in `/etc/fstab`, frees their mount points, and removes that; removes
 /// phoenix's own files, cloud-init's state, the ssh host keys, the machine id and what DHCP servers know a machine by.
-/// Without cloud-init nobody would make new host keys for the clones, so its absence is an error; one that has no drive
+/// Without cloud-init nothing would make new host keys for the clones, so its absence is an error; one that has no drive
 /// switches itself off. What is gone already is no error: it may run twice. Until the guest boots, a mark says that
 /// cloud-init has lost its memory.
 pub(super) const CLEAN: &str = concat!(

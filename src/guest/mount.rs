@@ -18,7 +18,7 @@ pub enum Mounted {
 }
 
 /// Shell functions that the scripts which write `/etc/fstab` begin with. They run again while an earlier run still goes
-/// on if its answer was lost; so one at a time writes `/etc/fstab`, and what a killed one left beside it is nobody's.
+/// on if its answer was lost; so one at a time writes `/etc/fstab`, and what a killed one left beside it belongs to no run.
 ///
 /// `current`: what is mounted at `$target`. `rewrite LINE`: the block of `/etc/fstab` without the line for `$target`,
 /// and with LINE if there is one.

@@ -170,7 +170,7 @@ pub fn measured(printed: &str) -> Option<(Vec<u8>, u64)> {
 }
 
 /// The write that makes an image the boot disk of a VM that has none, and lets its guest ask for an address unless
-/// something else is wished. `from` is a path on the node or a volume.
+/// something else is desired. `from` is a path on the node or a volume.
 #[must_use]
 pub fn import(from: &str, storage: &str) -> ConfigWrite {
     let set = [

@@ -35,7 +35,7 @@ pub struct UserConfig {
     pub username: Option<String>,
     /// The password of the user.
     pub password: Option<Secret>,
-    /// Keys that let in whoever has them; an empty list removes those that are there.
+    /// Keys that let in anyone who has them; an empty list removes those that are there.
     pub ssh_authorized_keys: Option<Vec<SshKey>>,
 }
 

@@ -13,6 +13,7 @@ mod host_path;
 mod ids;
 mod key;
 mod named;
+mod nodes;
 pub mod proxmox;
 mod record;
 mod secret;
@@ -24,7 +25,7 @@ pub use cloud_data::{CloudData, DataPart, Snippet};
 pub use cloud_image::{CloudImage, IMAGE_CACHE, ImagePlace};
 pub use cloud_init::{Address, NetworkConfig, UserConfig};
 pub use desired::{
-    CloudInitErrors, Desired, DesiredVm, Disk, DiskMount, Feature, Filesystem, NetworkModel, NfsShare, Nodes, OsType,
+    CloudInitErrors, Desired, DesiredVm, Disk, DiskMount, Feature, Filesystem, NetworkModel, NfsShare, OsType,
     PersistentStorage, Ready, Script, Scripts, Settings, Volume,
 };
 pub use digest::{Digest, content_digest, is_content_digest, is_kept, is_kept_as_digest, is_noted, kept, noted};
@@ -35,6 +36,7 @@ pub use host_path::{
 };
 pub use ids::{InvalidVmId, VmId};
 pub use key::{Key, Origin, Origins};
+pub use nodes::Nodes;
 pub use proxmox::ProxmoxValue;
 pub use record::{BY_UUID, Formatted, Record, RecordState};
 pub use secret::{SECRET_PREFIX, Secret, SecretName, Stretched};

@@ -11,7 +11,7 @@ use super::named::named;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It is as wished.
+    /// It is up to date.
     NoOp,
     /// It exists and changes.
     Update,

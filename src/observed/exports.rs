@@ -9,7 +9,7 @@ use crate::model::VmId;
 /// A directory exported to one kind of client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Export {
-    /// The VM whose file of phoenix's it stands in; `None`: it is somebody else's.
+    /// The VM whose file of phoenix's it stands in; `None`: it is not phoenix's.
     pub vm: Option<VmId>,
     /// Exported directory.
     pub path: String,
@@ -74,7 +74,7 @@ impl Export {
 
     /// Whether a client with this address may use a directory fully through this export.
     ///
-    /// An export of a directory further up covers it as well. A name or a pattern covers nobody for sure.
+    /// An export of a directory further up covers it as well. A name or a pattern covers no guest for sure.
     #[must_use]
     pub fn covers(&self, directory: &str, client: IpAddr) -> bool {
         self.full && is_above(&self.path, directory) && holds(&self.client, client)
@@ -246,7 +246,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever a path holds, it stays one word of one line, and nobody else is let in.
+        /// Whatever a path holds, it stays one word of one line, and no other client is let in.
         #[test]
         fn a_path_is_read_back_as_it_was(path in "/[^\0]{0,60}", last in 1_u8..255) {
             let client = IpAddr::from([192, 0, 2, last]);

@@ -39,7 +39,7 @@ pub enum RecordError {
     /// Notes and record together are too long for Proxmox.
     #[error("the notes would have {0} characters with phoenix's record; Proxmox takes {MAX_NOTES}")]
     TooLong(usize),
-    /// Nobody can tell which of several records counts.
+    /// It cannot be told which of several records counts.
     #[error("the notes hold more than one phoenix record")]
     Several,
     /// A comment was opened and not closed: what follows may be anybody's text.

@@ -16,7 +16,7 @@ pub struct Change {
     pub part: &'static str,
     /// The value now; `None` for a new VM.
     pub old: Option<String>,
-    /// The value wished.
+    /// The value that the file gives.
     pub new: String,
     /// Where the wish comes from.
     pub origin: Origin,
@@ -24,7 +24,7 @@ pub struct Change {
     pub disruption: Disruption,
     /// Why it costs that, or another word about it; may be empty.
     pub note: String,
-    /// Who made the VM and the file differ; `None`: not known, or nobody.
+    /// Who made the VM and the file differ; `None`: not known, or no one did.
     pub by: Option<ChangedBy>,
     /// The value at the last apply; `None`: not known, or too long to keep.
     pub applied: Option<String>,
@@ -56,14 +56,14 @@ pub struct Waiting {
 pub enum ChangedBy {
     /// The file changed.
     File,
-    /// Somebody changed the VM outside phoenix.
+    /// The VM was changed outside phoenix.
     Outside,
-    /// Somebody changed the VM, and the file changed, too.
+    /// The VM was changed outside phoenix, and the file changed, too.
     Both,
 }
 
 impl ChangedBy {
-    /// Whether somebody changed the VM.
+    /// Whether the VM was changed outside phoenix.
     #[must_use]
     pub fn is_drift(self) -> bool {
         self != Self::File

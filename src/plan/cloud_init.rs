@@ -11,7 +11,7 @@ pub(super) fn is_unread(live: &VmObserved) -> bool {
     live.running && live.record.valid().is_some_and(|record| record.unread)
 }
 
-/// What is wished must reach the guest, through the drive that is there or one that is added.
+/// What is desired must reach the guest, through the drive that is there or one that is added.
 pub(super) fn without_drive(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
     let what = "cloud-init needs a drive, and none of ide0 to ide3 is free";
     let hint = "add a cloud-init drive in Proxmox, or take `network_config`, `user_config`, `user_data` and \

@@ -1,4 +1,4 @@
-//! What differs between a VM as wished and as observed: folds over the table of options.
+//! What differs between a VM as desired and as observed: folds over the table of options.
 
 use super::Scene;
 use super::{Change, Waiting, cloud_init, snippets};
@@ -202,7 +202,7 @@ pub(super) fn waiting(live: &VmObserved, desired: Option<&DesiredVm>) -> Vec<Wai
     options.chain(unread).collect()
 }
 
-/// The wished size of the boot disk in bytes.
+/// The desired size of the boot disk in bytes.
 pub(super) fn wanted_bytes(vm: &DesiredVm) -> u64 {
     u64::from(vm.boot_disk_size_gb) * GIB
 }

@@ -184,7 +184,7 @@ pub struct DocumentChange {
     /// The value now; absent for a new VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<String>,
-    /// The value wished.
+    /// The value that the file gives.
     pub new: String,
     /// Where the wish comes from.
     pub origin: Origin,
@@ -192,7 +192,7 @@ pub struct DocumentChange {
     pub disruption: Disruption,
     /// A word about it; may be empty.
     pub note: String,
-    /// Who made the VM and the file differ since the last apply; absent: not known, or nobody.
+    /// Who made the VM and the file differ since the last apply; absent: not known, or no one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<ChangedBy>,
     /// The value at the last apply; absent: not known, or too long to keep.
@@ -201,7 +201,7 @@ pub struct DocumentChange {
 }
 
 impl DocumentChange {
-    /// Whether somebody changed the value outside phoenix.
+    /// Whether the value was changed outside phoenix.
     #[must_use]
     pub fn is_drift(&self) -> bool {
         self.changed_by.is_some_and(ChangedBy::is_drift)

@@ -41,7 +41,7 @@ fn rounded_up(size: &str) -> Option<u32> {
     }
 }
 
-/// What differs between a VM as wished and as observed, and who made it so.
+/// What differs between a VM as desired and as observed, and who made it so.
 pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, record: &Record, scene: &Scene<'_>) -> Vec<Change> {
     let mut changes = diff::changes(vm, live, scene);
     for change in &mut changes {

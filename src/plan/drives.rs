@@ -32,7 +32,12 @@ pub(super) fn drives(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_
     for (slot, disc) in &vm.cdrom {
         let Some(option) = proxmox::cdrom(slot) else { continue };
         let wrong = occupied(slot, base).or_else(|| unplugged(slot, &disc.value, live, scene));
+        // What lies in the drive already stays as it is.
+        let lies = live.and_then(|live| live.options.get(slot)?.split(',').next()) == Some(disc.value.as_str());
         let wrong = wrong.or_else(|| {
+            if lies {
+                return None;
+            }
             let node = scene.node(vm.vm_id);
             unreadable(&disc.value, node, &placement::on(node, scene.observed))
         });

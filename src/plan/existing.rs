@@ -107,7 +107,7 @@ pub(super) fn owned<'o>(live: &'o VmObserved, project: &str) -> Result<&'o Recor
     }
 }
 
-/// The record with which a VM is taken over, if it is the one that `adopt` names. Whoever has a valid record keeps it.
+/// The record with which a VM is taken over, if it is the one that `adopt` names. One with a valid record keeps it.
 fn adoption(vm: &DesiredVm, live: &VmObserved, project: &str) -> Option<Record> {
     let uuid = live.uuid.as_deref().filter(|uuid| vm.adopt.as_deref().is_some_and(|a| a.eq_ignore_ascii_case(uuid)))?;
     (!is_claimed(live) && !live.template).then(|| Record::adopted(project, live.id, uuid))

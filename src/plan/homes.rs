@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::placement;
 use crate::model::{Desired, DesiredVm, GIB, Nodes, VmId};
 use crate::observed::{Home, Net, Node, Observed};
 
@@ -51,7 +52,7 @@ pub fn homes(desired: &Desired, observed: &Observed, agreed: &Agreed) -> BTreeMa
     let mut loads = loads(desired, observed);
     for vm in &desired.vms {
         let Some(nodes) = &vm.node else { continue };
-        let live = observed.vms.get(&vm.vm_id);
+        let live = placement::there(vm.vm_id, observed);
         if live.is_some_and(|live| nodes.has(&live.node)) || observed.taken.contains_key(&vm.vm_id) {
             continue;
         }
@@ -69,7 +70,7 @@ pub fn homes(desired: &Desired, observed: &Observed, agreed: &Agreed) -> BTreeMa
 /// What the nodes have promised already. A new VM whose file names no node is promised by the target's own.
 fn loads<'a>(desired: &'a Desired, observed: &'a Observed) -> BTreeMap<&'a str, Load<'a>> {
     let mut loads: BTreeMap<&str, Load<'_>> = BTreeMap::new();
-    for live in observed.vms.values().filter(|live| !live.template) {
+    for live in observed.vms.values().filter(|live| !live.template && placement::there(live.id, observed).is_some()) {
         let load = loads.entry(&live.node).or_default();
         let declared = desired.vm(live.id);
         let memory = declared.map_or(live.memory_mb, |vm| u64::from(vm.memory_mb).max(live.memory_mb));
@@ -85,7 +86,7 @@ fn loads<'a>(desired: &'a Desired, observed: &'a Observed) -> BTreeMap<&'a str, 
             *load.tagged.entry(tag).or_default() += 1;
         }
     }
-    for vm in desired.vms.iter().filter(|vm| vm.node.is_none() && !observed.vms.contains_key(&vm.vm_id)) {
+    for vm in desired.vms.iter().filter(|vm| vm.node.is_none() && placement::there(vm.vm_id, observed).is_none()) {
         loads.entry(&observed.here).or_default().takes(vm, desired);
     }
     loads

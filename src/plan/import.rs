@@ -279,7 +279,7 @@ fn entry(
     // A VM that has no guest agent is not given one by being taken over.
     let ready = if live.agent || is_template { default.ready } else { Ready::Running };
     say(Key::Ready, json!(ready.as_str()), json!(default.ready.as_str()));
-    // What nobody wishes for stays as it is.
+    // What is not asked for stays as it is.
     let nothing = || json!({});
     let network = regained::network(live, record);
     let network = network.as_ref().map_or_else(nothing, regained::network_value);

@@ -21,7 +21,7 @@ fn shown(vm: &VmPlan, live: &VmObserved, found: &mut Vec<String>) {
         None,
         None,
     );
-    // Notes without room for what is wished are a problem of the plan.
+    // Notes without room for what is desired are a problem of the plan.
     let Ok(write) = write else { return };
     let shown: Vec<&Row> = vm.changes.iter().flat_map(Change::rows).filter(written).collect();
     for option in write.options().filter(|option| !shown.iter().any(|row| row.options.contains(option))) {

@@ -5,14 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diag::{Diagnostic, Severity};
 use crate::model::{Desired, Key, Outcome, VmId};
-use crate::observed::{Home, Node, Observed};
+use crate::observed::{Home, Node, Observed, VmObserved};
 
 use super::{Goal, VmPlan, codes};
+
+/// A VM that is there; what an interrupted clone left of one is not: it is removed where it is, and made anew.
+pub(super) fn there(vm: VmId, observed: &Observed) -> Option<&VmObserved> {
+    observed.vms.get(&vm).filter(|live| !live.is_half_cloned())
+}
 
 /// The name of the node that a VM is on; of one that is not there, of the node that it will be made on.
 pub(super) fn name_of(vm: VmId, observed: &Observed) -> &str {
     let home = || observed.homes.get(&vm).and_then(Home::node);
-    observed.vms.get(&vm).map(|live| live.node.as_str()).or_else(home).unwrap_or(&observed.here)
+    there(vm, observed).map(|live| live.node.as_str()).or_else(home).unwrap_or(&observed.here)
 }
 
 /// The node that a VM is on, or will be made on. One of which nothing is known has nothing, and is not online.

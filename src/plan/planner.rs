@@ -90,7 +90,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
         vm.force_stop = request.force_stop;
     }
     problems.extend(grants::notices(&vms, observed));
-    // Whoever depends on a VM stops before it.
+    // VMs that depend on a VM stop before it.
     let backwards = matches!(request.goal, Goal::Destroy(_) | Goal::Power { power: Power::Stop, .. });
     assemble(desired, observed, vms, backwards, problems)
 }

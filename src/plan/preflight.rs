@@ -287,7 +287,7 @@ pub(super) fn undeclared(live: &VmObserved, project: &str) -> Diagnostic {
 }
 
 /// Guards against a file that lost its VMs: those of a project go only if it is named, and more than half of them only
-/// if somebody says how many.
+/// if the operator says how many.
 pub(super) fn pruned(
     desired: &Desired,
     observed: &Observed,

@@ -2,7 +2,7 @@
 //! can be believed.
 //!
 //! A guest chooses what its agent says. So no guest gets an address that is fixed for another one, that the node has,
-//! or that another guest says it has, too: whoever connects by what is told here must not be led elsewhere.
+//! or that another guest says it has, too: a person who connects by what is said here must not be led elsewhere.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};

@@ -9,7 +9,7 @@ use crate::observed::{Observed, VmObserved};
 
 /// The selected VMs, and those that they depend on or are cloned from and that are not ready yet, by VMID.
 ///
-/// One that is not ready and that somebody left out by name stays out, which is told: nobody waits for it then.
+/// One that is not ready and that the operator left out by name stays out, which is reported: no VM waits for it then.
 pub(super) fn with_dependencies<'d>(
     desired: &'d Desired,
     selection: &Selection,
@@ -69,7 +69,7 @@ fn is_ready(vm: &DesiredVm, project: &str, observed: &Observed) -> bool {
     up && live.record.valid().is_some_and(|record| record.project == project && ready(record.state))
 }
 
-/// The VMs of this project that the file does not declare and nobody left out, by VMID.
+/// The VMs of this project that the file does not declare and that are not left out, by VMID.
 pub(super) fn undeclared<'o>(desired: &Desired, observed: &'o Observed, selection: &Selection) -> Vec<&'o VmObserved> {
     let ours = |vm: &&VmObserved| vm.record.valid().is_some_and(|record| record.project == desired.settings.project);
     let declared = |vm: &VmObserved| desired.vms.binary_search_by_key(&vm.id, |declared| declared.vm_id).is_ok();

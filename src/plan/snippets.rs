@@ -142,7 +142,7 @@ pub(super) fn text_now(name: &str, live: &VmObserved, part: DataPart, scene: &Sc
     text.unwrap_or_else(|| name.to_owned())
 }
 
-/// Snippets that the VM names, and that do not hold what their names say: somebody wrote or removed the files.
+/// Snippets that the VM names, and that do not hold what their names say: the files were written or removed outside phoenix.
 pub(super) fn otherwise(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Change> {
     let node = scene.node(vm.vm_id);
     let change = |part: DataPart| {

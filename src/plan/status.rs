@@ -1,6 +1,6 @@
 //! How the VMs are, beside what the config says of them: what `phoenix status` tells.
 //!
-//! Pure, and made from a plan: what a plan would not change is as wished.
+//! Pure, and made from a plan: what a plan would not change is up to date.
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;
@@ -70,7 +70,7 @@ pub struct StatusVm {
     pub blocked: bool,
     /// Keys whose values differ from the config; empty for a VM that is not there.
     pub differs: Vec<String>,
-    /// Values that somebody changed outside phoenix since the last apply.
+    /// Values that were changed outside phoenix since the last apply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<StatusDrift>,
     /// Options of Proxmox that wait for a restart.
@@ -113,7 +113,7 @@ impl StatusPending {
     }
 }
 
-/// A value that somebody changed outside phoenix since the last apply.
+/// A value that were changed outside phoenix since the last apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusDrift {
     /// The config's key.
@@ -123,7 +123,7 @@ pub struct StatusDrift {
     pub applied: Option<String>,
     /// The value now.
     pub now: String,
-    /// The value wished; absent where the config does not declare the VM.
+    /// The value that the file gives; absent where the config does not declare the VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wished: Option<String>,
 }
@@ -251,7 +251,7 @@ fn undeclared(plan: &Plan) -> impl Iterator<Item = VmId> {
     plan.problems.iter().filter(|problem| problem.code == codes::UNDECLARED).filter_map(|problem| problem.vm)
 }
 
-/// A VM that is there and belongs to the project. Nobody else's guest is asked anything.
+/// A VM that is there and belongs to the project. No guest of another project is asked anything.
 fn ours<'o>(vm: VmId, plan: &Plan, observed: &'o Observed) -> Option<&'o VmObserved> {
     let live = observed.vms.get(&vm)?;
     live.record.valid().is_some_and(|record| record.project == plan.project).then_some(live)

@@ -39,7 +39,7 @@ pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, request: &Request) 
     wished.filter_map(|vm| observed.vms.get(&vm.vm_id)).collect()
 }
 
-/// What was seen in one guest; nothing, where nobody looked.
+/// What was seen in one guest; nothing, where it was not looked into.
 #[derive(Clone, Copy)]
 pub(super) struct Verified<'o>(Option<&'o GuestSeen>);
 

@@ -104,7 +104,7 @@ fn block(vm: &DocumentVm) -> String {
     } else {
         String::new()
     };
-    // Whoever merges must see at once what is disruptive: such a VM is not folded.
+    // The person who merges must see at once what is disruptive: such a VM is not folded.
     let open = if vm.disruption > Disruption::Live { " open" } else { "" };
     let mut out = format!(
         "\n<details{open}><summary><code>{sign}</code> {} <b>{}</b>: {words}{costs}</summary>\n\n",

@@ -61,7 +61,7 @@ impl NoEcho {
 impl Drop for NoEcho {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
-            // Whoever took the terminal away meanwhile has set it up for himself.
+            // The process that took the terminal meanwhile has set it up for itself.
             let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, before);
         }
     }

@@ -223,7 +223,7 @@ pub enum Verdict {
     Done,
     /// Some actions failed.
     Failed,
-    /// Somebody stopped it.
+    /// The operator stopped it.
     Interrupted,
     /// VMs had moved since they were planned; everything else is done.
     Stale,

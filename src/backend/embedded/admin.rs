@@ -18,7 +18,7 @@ use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{GIB, VmId};
 use crate::observed::{Conf, Storage, VmObserved};
 
-/// Lock that says "somebody is making or changing this node"; its presence marks a node that is being made.
+/// Lock that says "a process is making or changing this node"; its presence marks a node that is being made.
 const MAKING: &str = ".phoenix-node.lock";
 
 /// Longest wait for another process that makes the node.

@@ -117,7 +117,7 @@ impl Embedded {
         for drive in &job.drives {
             conf.remove(&drive.key);
         }
-        // Before the first volume: whoever finds one of ours must find our record beside it.
+        // Before the first volume: a run that finds one of ours must find our record beside it.
         self.write_conf(target, &conf.to_string())?;
         // The cloud-init drive comes first and stands in the locked configuration already.
         let (first, disks): (Vec<&Drive>, Vec<&Drive>) =

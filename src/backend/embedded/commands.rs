@@ -185,7 +185,7 @@ impl Embedded {
         self.write_conf(vm, &conf.to_string())
     }
 
-    /// Takes the lock out of a configuration, whoever put it there.
+    /// Takes the lock out of a configuration, whatever put it there.
     fn unlock(&self, vm: VmId, attempt: Attempt) -> Result<(), Fault> {
         let _lock = self.lock_vm(vm, attempt.deadline)?;
         let text = self.existing(vm)?;

@@ -17,7 +17,7 @@ use crate::hypervisor::{Fault, FaultKind};
 /// How long `qemu-img` may take for what only touches a header.
 const SHORT: Duration = Duration::from_mins(1);
 
-/// How long a copy may take where nobody says it.
+/// How long a copy may take where the caller does not say it.
 const LONG: Duration = Duration::from_hours(1);
 
 /// First bytes of a qcow2 image.
@@ -67,7 +67,7 @@ pub(super) fn is_image(path: &Path) -> Result<bool, Fault> {
     }
 }
 
-/// Looks at an image that somebody wants to make a template of.
+/// Looks at an image that is to become a template.
 pub(super) fn inspect(path: &Path) -> Result<Image, Fault> {
     let meta = fs::metadata(path).map_err(unread(path))?;
     let refused = |why: &str| Err(Fault::harmless(FaultKind::Refused, format!("{}: {why}", path.display())));
@@ -143,7 +143,7 @@ pub(super) fn copy(from: &Path, to: &Path, deadline: Deadline) -> Result<(), Fau
     convert(from, "qcow2", to, deadline)
 }
 
-/// Grows the image of a volume that nobody uses.
+/// Grows the image of a volume that no machine uses.
 pub(super) fn resize(path: &Path, bytes: u64) -> Result<(), Fault> {
     qemu_img(&["resize", "-q", "-f", "qcow2", &text(path)?, &bytes.to_string()], SHORT).map(drop)
 }

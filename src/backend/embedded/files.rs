@@ -1,6 +1,6 @@
 //! Files of the node: reading, replacing, locking.
 //!
-//! A file is replaced by writing a new one and renaming it over the old: whoever reads sees the one or the other, and
+//! A file is replaced by writing a new one and renaming it over the old: a reader sees the one or the other, and
 //! a process that is killed leaves one of the two. Nothing is synced to the disk: that would protect against a power
 //! cut, not against a kill, and an embedded node holds nothing worth the wait.
 
@@ -104,7 +104,7 @@ pub(super) fn names(dir: &Path) -> Result<Vec<String>, Fault> {
     Ok(names)
 }
 
-/// Replaces a file by way of `temporary`, a path on the same file system that nobody else uses at the time.
+/// Replaces a file by way of `temporary`, a path on the same file system that no other process uses at the time.
 pub(super) fn replace(path: &Path, temporary: &Path, content: &str) -> Result<(), Fault> {
     fs::write(temporary, content).map_err(unread(temporary))?;
     fs::rename(temporary, path).map_err(unwritten(path))
@@ -157,7 +157,7 @@ impl Deadline {
         self.0.map(|end| end.saturating_duration_since(Instant::now()))
     }
 
-    /// Waits until it is reached, and answers as whoever waited in vain. Without a deadline that is at once.
+    /// Waits until it is reached, and answers as one who waited in vain. Without a deadline that is at once.
     pub(super) fn wait_out(self) -> Fault {
         sleep(self.left().unwrap_or_default());
         Fault::uncertain(FaultKind::TimedOut, "the operation did not end in time")

@@ -10,7 +10,7 @@ use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus, Plugged};
 use crate::model::VmId;
 use crate::observed::Conf;
 
-/// The machines of a node. Whoever starts, stops or changes one holds the config lock of its VM.
+/// The machines of a node. A process that starts, stops or changes one holds the config lock of its VM.
 pub(super) trait Machines {
     /// The VMs that run.
     fn running(&self) -> Result<BTreeSet<VmId>, Fault>;

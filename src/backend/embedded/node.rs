@@ -27,7 +27,7 @@ pub struct Embedded {
     pub(super) programs: Programs,
     /// It was only looked at, and was not there.
     pub(super) unmade: bool,
-    /// What its guests are to be once anything is done on it, where somebody said it.
+    /// What its guests are to be once anything is done on it, where the command line said it.
     pub(super) guests: Option<GuestKind>,
 }
 
@@ -70,7 +70,7 @@ impl Embedded {
         })
     }
 
-    /// The configuration of a VM that must be there, without a lock, and as it was when somebody read it.
+    /// The configuration of a VM that must be there, without a lock, and as it was when it was read.
     pub(super) fn as_read(&self, vm: VmId, digest: Option<&Digest>) -> Result<String, Fault> {
         let text = self.existing(vm)?;
         if digest.is_some_and(|digest| config_digest(&text) != *digest) {

@@ -1,4 +1,4 @@
-//! The programs that run, or ran, in a guest: a small file for each, because whoever asks after one may be another
+//! The programs that run, or ran, in a guest: a small file for each, because the process that asks after one may be another
 //! process than the one that started it. They are gone when the VM stops.
 
 use std::fs::File;
@@ -43,7 +43,7 @@ impl Embedded {
         let text =
             serde_json::to_string(&ended).map_err(|error| Fault::harmless(FaultKind::Failed, error.to_string()))?;
         loop {
-            // Linux hands out pids up to 2²²; a pid must not come back soon, whoever asks next.
+            // Linux hands out pids up to 2²²; a pid must not come back soon, whichever process asks next.
             let pid = 500 + u64::from(uuid::Uuid::new_v4().as_fields().0 >> 10);
             let path = dir.join(pid.to_string());
             match File::create_new(&path) {

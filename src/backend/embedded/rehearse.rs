@@ -17,7 +17,7 @@
 //! | `skip` | so many matching calls pass first |
 //! | `how` | see [`How`] |
 //!
-//! Whoever shall die is the process that works on the node, unless the node's directory has a file `victim` with the
+//! What dies is the process that works on the node, unless the node's directory has a file `victim` with the
 //! pid of another: then that one dies, and the operation goes on to its end, as Proxmox's own would.
 
 use std::path::Path;

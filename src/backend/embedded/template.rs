@@ -62,7 +62,7 @@ impl Embedded {
                 fs::rename(&from, &to).map_err(unwritten(&to))?;
             }
             if disk_image::is_image(&to)? {
-                // Whoever writes into it would change every clone that is built on it.
+                // A write into it would change every clone that is built on it.
                 fs::set_permissions(&to, fs::Permissions::from_mode(0o444)).map_err(unwritten(&to))?;
             }
         }

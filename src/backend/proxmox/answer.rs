@@ -7,7 +7,7 @@ const MEANINGS: [(&[&str], FaultKind, Effect); 13] = [
     (&["checksum mismatch"], FaultKind::Stale, Effect::None),
     // Refused, and yet kept as a pending change, whatever QEMU said about it, `got timeout` among it.
     (&[HOTPLUG], FaultKind::Hotplug, Effect::Maybe),
-    // QEMU is there, and nobody at the other end of the agent's channel.
+    // QEMU is there, and no agent at the other end of the agent's channel.
     (&["qga socket", "qga command '", "qmp command 'guest-"], FaultKind::AgentDown, Effect::None),
     // With or without `- got timeout`: the guest did not end, which no second try makes better.
     (&["VM quit/powerdown failed"], FaultKind::Failed, Effect::Maybe),

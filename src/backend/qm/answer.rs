@@ -7,7 +7,7 @@ use super::super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::{excerpt, line};
 
-/// What a shell says of programs that somebody else ended: by SIGHUP, SIGKILL, SIGTERM.
+/// What a shell says of programs that another process ended: by SIGHUP, SIGKILL, SIGTERM.
 const KILLED: [i32; 3] = [129, 137, 143];
 
 /// What a shell and `env` end with when there is no such program, and what they say then.

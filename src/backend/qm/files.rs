@@ -46,7 +46,7 @@ done
 /// that it cannot export: only what it says of the PATHs, or of the file, counts.
 ///
 /// A PATH that is reached through a symbolic link is refused: it would be another one by the time it is mounted, if the
-/// link is. A file that goes comes back when the server could not be told: without it nobody would know that it exports
+/// link is. A file that goes comes back when the server could not be told: without it no run would know that it exports
 /// something.
 const EXPORTS: &str = r#"set -eu
 umask 022

@@ -303,7 +303,7 @@ impl HostFiles for Qm {
 }
 
 /// `phoenix-volumes VMID`: the volumes of a VMID on every storage that takes VM disks. Backups bear VMIDs, too, and are
-/// in nobody's way.
+/// in no one's way.
 const VOLUMES: &str = r#"set -u
 storages=$(pvesm status --content images) || exit 1
 printf '%s\n' "$storages" | while read -r storage type status rest; do

@@ -132,7 +132,7 @@ fn node(files: &Files, name: &str) -> Node {
     let cpus = text(files, "cpus").trim().parse().unwrap_or(0);
     let all = text(files, "addresses").lines().filter_map(address).map(|(_, address)| address).collect();
     let (name, memory_mb) = (name.to_owned(), kib / 1024);
-    // Whoever answers is up.
+    // A node that answers is up.
     Node { name, online: true, memory_mb, cpus, bridges, addresses: all, nfs_server, ..Node::default() }
 }
 

@@ -14,7 +14,7 @@ use crate::hypervisor::{Effect, Fault, FaultKind};
 /// How long a stream that its child left open must be quiet to count as ended.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How long whoever a child left behind may go on printing.
+/// How long a process that a child left behind may go on printing.
 const LEFT_BEHIND: Duration = Duration::from_secs(10);
 
 /// How long a program that only looks may take to end after it was told to.

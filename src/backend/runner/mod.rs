@@ -22,7 +22,7 @@ pub struct Command {
     /// Whether it changes anything: decides what a lost answer may mean.
     pub changes: bool,
     /// Standard input stays open behind `stdin` until the program ended or is given up, so that the program can tell
-    /// whether somebody still waits for it.
+    /// whether a caller still waits for it.
     pub attended: bool,
 }
 

@@ -26,7 +26,7 @@ pub const A_PASSWORD: &str = "a password";
 /// Places for a cloud-init drive, as Proxmox's own pages use them first.
 const PLACES: [&str; 4] = ["ide2", "ide0", "ide1", "ide3"];
 
-/// The parts of `network_config` and `user_config`, each of which is wished for, and applied, by itself; then the drive.
+/// The parts of `network_config` and `user_config`, each of which is desired, and applied, by itself; then the drive.
 pub(super) static ROWS: &[Row] = &[
     Row {
         read: |live| text(address(false, &live.cloud_init.address(false))),
@@ -156,7 +156,7 @@ impl Row {
     }
 }
 
-/// Where a drive is to be added so that what is wished reaches the guest; `None`: none is needed, or no place is free.
+/// Where a drive is to be added so that what is desired reaches the guest; `None`: none is needed, or no place is free.
 #[must_use]
 pub fn new_drive(vm: &DesiredVm, live: &VmObserved) -> Option<&'static str> {
     let needed = vm.tells_cloud_init() && live.cloud_init.drive.is_none();
@@ -166,7 +166,7 @@ pub fn new_drive(vm: &DesiredVm, live: &VmObserved) -> Option<&'static str> {
     PLACES.into_iter().filter(|_| needed).find(free)
 }
 
-/// Whether what is wished cannot reach the guest: it has no drive, and none can be added.
+/// Whether what is desired cannot reach the guest: it has no drive, and none can be added.
 #[must_use]
 pub fn lacks_drive(vm: &DesiredVm, live: &VmObserved) -> bool {
     vm.tells_cloud_init() && live.cloud_init.drive.is_none() && new_drive(vm, live).is_none()

@@ -27,13 +27,13 @@ pub use self::value::{Value, Wish, gib};
 use super::{ConfigWrite, Net, PendingChange, RecordError, VmObserved};
 use crate::model::{DesiredVm, Key, Record};
 
-/// A row whose value is not as wished.
+/// A row whose value is not as desired.
 pub struct Differing<'a> {
     /// The row.
     pub row: &'static Row,
     /// What the VM has.
     pub now: Option<Value<'a>>,
-    /// What is wished: never [`Wish::Leave`].
+    /// What is desired: never [`Wish::Leave`].
     pub wish: Wish<'a>,
 }
 
@@ -68,7 +68,7 @@ pub fn rows_in(record: &Record) -> impl Iterator<Item = &'static Row> {
     rows().chain(listed::of_record(&record.applied))
 }
 
-/// What differs between a VM as wished and as it is: compared is the pending view, so a change that only waits for a
+/// What differs between a VM as desired and as it is: compared is the pending view, so a change that only waits for a
 /// restart is not a change any more.
 ///
 /// `fresh`: the VM was just cloned, and what its template gave it and should not have is taken back.

@@ -17,7 +17,7 @@ pub struct Row {
     pub key: Option<Key>,
     /// What people read where no key stands for it; else the key's name.
     pub name: &'static str,
-    /// The part of the key, where its parts are wished for, and applied, each by itself; else empty.
+    /// The part of the key, where its parts are desired, and applied, each by itself; else empty.
     pub part: &'static str,
     /// Proxmox's options it stands in.
     pub options: &'static [&'static str],
@@ -62,7 +62,7 @@ pub enum Kept {
 }
 
 impl Row {
-    /// A row that a key stands for, and that the configuration write applies at once. Whoever uses it says what to
+    /// A row that a key stands for, and that the configuration write applies at once. The caller says what to
     /// read, to wish and to write.
     pub(super) const fn of(key: Key, options: &'static [&'static str]) -> Self {
         Self { key: Some(key), ..Self::own(key.name(), options) }
@@ -126,7 +126,7 @@ impl Row {
         }
     }
 
-    /// How a VM takes the value that is wished for over, and why so, or another word about it.
+    /// How a VM takes the value that is desired over, and why so, or another word about it.
     #[must_use]
     pub fn taken<'a>(&self, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
         match (self.option, self.aspect) {

@@ -184,7 +184,7 @@ fn startup(edit: &mut Edit<'_>, part: &str, value: Option<&Value<'_>>) {
     edit.put("startup", startup.to_string());
 }
 
-/// Gives net0 the wished bridge and model; its MAC address and its other options stay.
+/// Gives net0 the desired bridge and model; its MAC address and its other options stay.
 fn rewire(vm: &DesiredVm, _: Option<&Value<'_>>, edit: &mut Edit<'_>) {
     let (model, bridge) = (vm.network_model.as_str(), vm.network_bridge.as_str());
     let net = Net::parse(edit.get("net0")).map_or_else(|| Net::new(model, bridge), |net| net.rewired(bridge, model));
@@ -213,7 +213,7 @@ fn plugged<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     }
 }
 
-/// The wished size; nothing is wished of a disk that is as large already: none ever shrinks.
+/// The desired size; nothing is asked of a disk that is as large already: none ever shrinks.
 ///
 /// That of a VM which was taken over may fill its last GiB in part: no key can say that, and it is no reason to grow
 /// it.

@@ -73,7 +73,7 @@ impl<'a> Wish<'a> {
         value.map_or(Self::Leave, Self::Value)
     }
 
-    /// The value that is wished for.
+    /// The value that is desired.
     #[must_use]
     pub fn value(&self) -> Option<&Value<'a>> {
         match self {

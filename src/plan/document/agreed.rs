@@ -196,7 +196,7 @@ mod tests {
             json!({ "vm": vm, "name": name, "outcome": "create", "disruption": "none", "restart": "no", "blocked": false,
                 "fingerprint": digest, "changes": [], "waiting": [], "actions": [] })
         };
-        // As somebody makes it who knows how it is sealed.
+        // As an attacker makes it who knows how it is sealed.
         let read = |vms: &[Value]| {
             let mut document: PlanDocument = serde_json::from_value(json!({
                 "format_version": 4, "phoenix": "", "hash": "", "request": {}, "project": "", "vms": vms,

@@ -85,7 +85,7 @@ pub(super) fn lost_data(live: &VmObserved, record: &Record, observed: &Observed)
     Some(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id))
 }
 
-/// The network of a VM, as far as phoenix made it so; `None`: nobody wished for anything.
+/// The network of a VM, as far as phoenix made it so; `None`: nothing was asked for.
 pub(super) fn network(live: &VmObserved, record: Option<&Record>) -> Option<NetworkConfig> {
     let now = &live.cloud_init;
     let address = |v6: bool, part: &str| {
@@ -116,7 +116,7 @@ pub(super) fn network_value(config: &NetworkConfig) -> Value {
     Value::Object(value)
 }
 
-/// The user of a VM, as far as phoenix made it so; `None`: nobody wished for anything. Of its keys only the
+/// The user of a VM, as far as phoenix made it so; `None`: nothing was asked for. Of its keys only the
 /// fingerprints are known: they come back where the rest of the file has them all.
 pub(super) fn user(live: &VmObserved, record: Option<&Record>, desired: &Desired) -> Option<UserConfig> {
     let name = &live.cloud_init.user;

@@ -18,7 +18,7 @@ enum Standing {
     Ran,
     /// It ran, and its script is another one by now.
     Changed,
-    /// It ran, and somebody wants it to run again.
+    /// It ran, and the operator wants it to run again.
     Again,
     /// It ran, and its result is gone from the guest.
     Lost,

@@ -117,7 +117,7 @@ pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
         last.features.insert(feature.name.to_string(), noted(digest).to_owned());
     }
     if vm.is_template {
-        // Nothing of that stays in it; whoever builds on begins anew with it.
+        // Nothing of that stays in it; a run that builds on begins anew with it.
         return last;
     }
     last.volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();

@@ -1,4 +1,4 @@
-//! Starting, stopping and restarting what somebody named.
+//! Starting, stopping and restarting the VMs that were named.
 
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ impl<'a> Volumes<'a> {
         let Resolved { mounts, problems: mut refused } = volumes::resolve(vm, &scene.desired.settings, scene.observed);
         refused.extend(scene.grants.refuses(vm, &mounts));
         if has_errors(&refused) {
-            // Whoever only starts a VM gives it nothing; so it is no error here.
+            // A start alone gives a VM nothing; so it is no error here.
             let refused = refused.into_iter().map(|problem| Diagnostic { severity: Severity::Warning, ..problem });
             return Err(std::iter::once(left("the target refuses what they need")).chain(refused).collect());
         }

@@ -14,7 +14,7 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
     let declared = scene.desired.vms.iter().find(|declared| declared.vm_id == vm);
     let mut draft = Draft::of(vm, declared.map(|vm| vm.vm_name.clone()).unwrap_or_default(), declared);
     let Some(live) = scene.observed.vms.get(&vm) else {
-        // Gone is what was asked for: whoever was interrupted asks again.
+        // Gone is what was asked for: a run that was interrupted asks again.
         let mut problem = absent(vm, scene.observed);
         if problem.code == codes::NO_SUCH_VM {
             problem.severity = Severity::Warning;
@@ -27,7 +27,7 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
     }
     let project = &scene.desired.settings.project;
     let left = match leftover(live, project) {
-        // The placeholder of somebody else's clone looks the same: only the file tells that it is ours.
+        // The placeholder of another process's clone looks the same: only the file tells that it is ours.
         Some(Leftover::Placeholder) if declared.is_none() => None,
         left => left,
     };

@@ -32,6 +32,21 @@ impl Draft {
         vm.started && vm.asks_agent() && !vm.is_template && !waits
     }
 
+    /// Whether the plan restarts the VM: it was asked for, and something waits for it.
+    fn is_restarted(
+        &self,
+        vm: &DesiredVm,
+        live: &VmObserved,
+        disruption: Option<Disruption>,
+        scene: &Scene<'_>,
+    ) -> bool {
+        scene.restart
+            && live.running
+            && (disruption == Some(Disruption::Restart)
+                || self.changes.iter().any(|change| change.part == snippets::CONTENT)
+                || !diff::waiting(live, Some(vm)).is_empty())
+    }
+
     pub(super) fn update(
         mut self,
         vm: &DesiredVm,
@@ -65,11 +80,7 @@ impl Draft {
         };
         let acts = |key: Key| self.changes.iter().any(|change| change.key == key.name());
         let (grows, moves) = (acts(Key::BootDiskSizeGb), acts(Key::BootDiskStorage));
-        let restart = scene.restart
-            && live.running
-            && (disruption == Some(Disruption::Restart)
-                || self.changes.iter().any(|change| change.part == snippets::CONTENT)
-                || !diff::waiting(live, Some(vm)).is_empty());
+        let restart = self.is_restarted(vm, live, disruption, scene);
         // What becomes a template is not left half made.
         self.no_agent =
             live.running && vm.started && vm.asks_agent() && !vm.is_template && !restart && !live.has_agent_now();

@@ -14,7 +14,7 @@ use crate::ui::verdict::of_actions;
 /// Renders a run as one page.
 #[must_use]
 pub fn render(story: &Story) -> String {
-    // What needs somebody comes first.
+    // What needs attention comes first.
     let mut rows: Vec<&Row> = story.rows.iter().collect();
     rows.sort_by_key(|row| (rank(row), row.vm));
     let mut body = head(story);

@@ -9,9 +9,9 @@ use std::time::Duration;
 pub(super) enum Answer {
     /// An NFS server that speaks version 4.
     Serves,
-    /// Nobody listens.
-    Nobody,
-    /// Somebody listens and does not answer within the time, or not as such a server does.
+    /// No process listens.
+    Refused,
+    /// A process listens and does not answer within the time, or not as such a server does.
     Silent,
 }
 
@@ -23,7 +23,7 @@ pub(super) fn null(port: u16, time: Duration) -> Answer {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = match TcpStream::connect_timeout(&address, time) {
         Ok(stream) => stream,
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Answer::Nobody,
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Answer::Refused,
         Err(_) => return Answer::Silent,
     };
     let id = uuid::Uuid::new_v4().as_fields().0;

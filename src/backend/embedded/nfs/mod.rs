@@ -59,7 +59,7 @@ struct State {
 /// How the server is, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NfsState {
-    /// Nobody has needed it yet, or nobody does any more.
+    /// No guest has needed it yet, or none does any more.
     Stopped,
     /// It answers on a port of the loopback interface.
     Serves {
@@ -197,7 +197,7 @@ impl Nfs<'_> {
         if self.node.machines().running()?.is_empty() { process::end(&self.file("pid"), TIME) } else { Ok(()) }
     }
 
-    /// Stops the server, whoever needs it.
+    /// Stops the server, even if guests need it.
     pub(super) fn stop(&self) -> Result<(), Fault> {
         process::end(&self.file("pid"), TIME)
     }

@@ -130,7 +130,7 @@ mod tests {
         let (double, served) = agent(&[("guest-ping", "")]);
         assert_eq!(ping(&mut Agent::connect(double.dir()).unwrap()).unwrap_err().kind, FaultKind::AgentDown);
         served.join().unwrap();
-        // Its socket is still there, and nobody behind it.
+        // Its socket is still there, and no process behind it.
         let dir = double.stop();
         assert_eq!(Agent::connect(dir.path()).map(drop).unwrap_err().kind, FaultKind::AgentDown);
     }

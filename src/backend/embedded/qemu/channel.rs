@@ -1,7 +1,7 @@
 //! A connection to one of QEMU's sockets, on which both sides speak JSON, a line per message.
 //!
 //! QEMU serves one client at a time: the next one waits until the one before it has gone. Ours take turns by a lock;
-//! somebody else's may hold the socket as long as they like, and then the call ends with its deadline.
+//! other programs may hold the socket as long as they like, and then the call ends with its deadline.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -32,7 +32,7 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    /// Connects to a socket in a directory. `None`: nobody listens there.
+    /// Connects to a socket in a directory. `None`: no process listens there.
     pub(super) fn connect(dir: &Path, name: &str, time: Duration) -> Result<Option<Self>, Fault> {
         let end = Instant::now() + time;
         let dialled = dial(dir, name, time)?;
@@ -91,7 +91,7 @@ impl Channel {
     }
 }
 
-/// Connects to a socket in a directory, when it is our turn. `None`: nobody listens there.
+/// Connects to a socket in a directory, when it is our turn. `None`: no process listens there.
 pub(super) fn dial(dir: &Path, name: &str, time: Duration) -> Result<Option<(UnixStream, Lock)>, Fault> {
     let end = Instant::now() + time;
     let path = dir.join(name);
@@ -115,7 +115,7 @@ pub(super) fn dial(dir: &Path, name: &str, time: Duration) -> Result<Option<(Uni
                 return Ok(Some((stream, turn)));
             }
             Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(None),
-            // Somebody is served and somebody else waits already.
+            // One connection is served and another waits already.
             Err(Errno::AGAIN) if Instant::now() < end => sleep(Duration::from_millis(20)),
             Err(Errno::AGAIN) => {
                 return Err(Fault::harmless(FaultKind::Busy, format!("{}: another process uses it", path.display())));

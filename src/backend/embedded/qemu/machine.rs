@@ -193,7 +193,7 @@ impl Machine {
         if self.agent {
             list.chardev(agent::SOCKET, "");
             list.device(&json!({ "driver": "virtio-serial-pci" }));
-            // Without an id nobody is told that the guest has opened it.
+            // Without an id no event says that the guest has opened it.
             let port = json!({ "driver": "virtserialport", "id": "agent0", "chardev": agent::SOCKET,
                 "name": "org.qemu.guest_agent.0" });
             list.device(&port);

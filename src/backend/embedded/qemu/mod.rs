@@ -57,7 +57,7 @@ const ENDING: Duration = Duration::from_secs(15);
 /// How often the guest is asked again to shut down: one that is still booting does not hear it.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
-/// Longest wait for a guest to shut down where nobody says how long.
+/// Longest wait for a guest to shut down where the caller does not say how long.
 const SHUTDOWN: Duration = Duration::from_mins(3);
 
 /// How long it may take until the console is free.
@@ -95,7 +95,7 @@ pub struct Running {
     pub console_log: PathBuf,
 }
 
-/// A serial console that somebody is attached to; nobody else of ours is meanwhile.
+/// A serial console that a person is attached to; no other process of ours is meanwhile.
 #[derive(Debug)]
 pub struct Console {
     /// What is typed and what is shown.

@@ -10,7 +10,7 @@ use crate::hypervisor::{Fault, FaultKind};
 
 /// The process of the QEMU that lives in a directory. `None`: its note is gone, or names a process that is not it.
 ///
-/// The caller knows that it lives. A pid that was given to somebody else since is told by its arguments: they name the
+/// The caller knows that it lives. A pid that was given to another process since is told by its arguments: they name the
 /// uuid of the VM.
 pub(super) fn pid(dir: &Path, uuid: &str) -> Option<u32> {
     let pid: u32 = fs::read_to_string(dir.join(PID)).ok()?.trim().parse().ok()?;
@@ -51,7 +51,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(pid(dir.path(), "u-1"), None, "no note");
         std::fs::write(dir.path().join("pid"), format!("{}\n", std::process::id())).unwrap();
-        assert_eq!(pid(dir.path(), "u-1"), None, "the pid is somebody else's now");
+        assert_eq!(pid(dir.path(), "u-1"), None, "the pid is another process's now");
         std::fs::write(dir.path().join("pid"), "nonsense").unwrap();
         assert_eq!(pid(dir.path(), "u-1"), None);
         assert!(is_of(b"qemu-system-x86_64\0-name\0x\0-uuid\0u-1\0", "u-1"));

@@ -27,7 +27,7 @@ const STARTING: Duration = Duration::from_mins(1);
 /// How long others may look at the lock of a machine that does not run.
 const LOOKING: Duration = Duration::from_secs(1);
 
-/// How often another port is tried when somebody took the one that was free.
+/// How often another port is tried when another process took the one that was free.
 const PORTS: u32 = 3;
 
 /// Puts a program into a session of its own, so that neither the end of a terminal nor Ctrl-C reaches it.
@@ -55,7 +55,7 @@ impl Qemu<'_> {
         self.node.nfs().serve_to(vm, deadline)?;
         let dir = self.dir(vm);
         files::make_dir(&dir)?;
-        // From here on nobody else starts it, even if this process dies: QEMU gets the lock with its log.
+        // From here on no other process starts it, even if this process dies: QEMU gets the lock with its log.
         let mut log = hold(vm, &dir.join(LOG))?;
         for name in [qmp::SOCKET, agent::SOCKET, CONSOLE, PID] {
             files::remove(&dir.join(name))?;
@@ -231,7 +231,7 @@ fn said(log: &mut File) -> String {
     text
 }
 
-/// A port of the loopback interface that nobody listens on: the one of last time, if it is free.
+/// A port of the loopback interface that no process listens on: the one of last time, if it is free.
 fn free_port(last: Option<u16>) -> Result<u16, Fault> {
     let listener = last
         .and_then(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
