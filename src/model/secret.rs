@@ -64,7 +64,7 @@ impl Secret {
     }
 
     /// By what a VM's record knows it: a salted digest, longer than what a record keeps of a text; `None`: there is no
-    /// value, or nobody asked for one yet.
+    /// value, or none was asked for yet.
     #[must_use]
     pub fn digest(&self) -> Option<&str> {
         (!self.digest.is_empty()).then_some(self.digest.as_str())

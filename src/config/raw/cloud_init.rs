@@ -44,7 +44,7 @@ pub(crate) struct RawUserConfig {
     #[schemars(title = "User name", regex(pattern = lexis::USER), length(max = lexis::MAX_USER), example = &"admin")]
     pub(in crate::config) username: Option<String>,
     /// Gives the user a password, by the name of a secret; one of the file itself is refused. Proxmox stores a hash of
-    /// it. While it is written, it stands on the command line of `qm` on the node, for about a second, where whoever
+    /// it. While it is written, it stands on the command line of `qm` on the node, for about a second, where anyone who
     /// is logged in there can see it.
     #[schemars(title = "Password", example = json!({ "env": "PHOENIX_SECRET_WEB" }))]
     pub(in crate::config) password: Option<RawSecret>,
