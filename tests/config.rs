@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use phoenix::config::codes::{self, Code};
 use phoenix::config::{
-    self, BadData, BadScript, FeatureFiles, Loaded, MAX_BYTES, MAX_ITEMS, MAX_VMS, MOST_OF_A_KIND, Source, Unread,
+    self, BadData, BadScript, BadSecret, FeatureFiles, Loaded, MAX_BYTES, MAX_ITEMS, MAX_VMS, MOST_OF_A_KIND,
+    SecretRead, Source, Unread,
 };
 use phoenix::diag::Diagnostic;
+use phoenix::model::SecretName;
 use phoenix::ui::diagnostics::{json_line, render};
 use phoenix::ui::report;
 use serde_json::{Value, json};
@@ -41,8 +43,10 @@ fn features(dir: &str) -> FeatureFiles {
     ]))
 }
 
-/// The scripts, and files that a config names.
-struct Beside;
+/// The scripts, and files and secrets that a config names.
+struct Beside {
+    needs_secrets: bool,
+}
 
 impl config::Beside for Beside {
     fn features(&mut self, directory: &str) -> FeatureFiles {
@@ -62,6 +66,37 @@ impl config::Beside for Beside {
             _ => Err(BadData::Missing),
         }
     }
+
+    fn secret(&mut self, name: &SecretName) -> Result<SecretRead, BadSecret> {
+        let read = |text: &[u8]| Ok(SecretRead { bytes: text.to_vec(), is_exposed: false });
+        let file = |why| Err(BadSecret::File(why));
+        match name {
+            SecretName::Env(name) => match name.as_str() {
+                "PHOENIX_SECRET_WEB" => read(b"hunter2"),
+                "PHOENIX_SECRET_LATIN1" => Err(BadSecret::NotText),
+                _ => Err(BadSecret::Unset),
+            },
+            SecretName::File(name) => match name.as_str() {
+                "secrets/web" => read(b"hunter2\n"),
+                "secrets/open" => Ok(SecretRead { bytes: b"hunter2\n".to_vec(), is_exposed: true }),
+                "secrets/empty" => read(b"\n"),
+                "secrets/two-lines" => read(b"hunter2\nhunter3\n"),
+                "secrets/umlaut" => read("h\u{fc}nter2".as_bytes()),
+                "secrets/hash" => read(b"$6$salt$hunter2"),
+                "secrets/latin1" => read(b"h\xfcnter2"),
+                "../web" => file(BadData::Outside),
+                "linked/web" => file(BadData::Link("linked".to_owned())),
+                "secrets" => file(BadData::NotAFile),
+                "secrets/huge" => file(BadData::TooBig),
+                "secrets/unreadable" => file(BadData::Unreadable("permission denied".to_owned())),
+                _ => file(BadData::Missing),
+            },
+        }
+    }
+
+    fn needs_secrets(&self) -> bool {
+        self.needs_secrets
+    }
 }
 
 fn source(text: &str) -> Source {
@@ -69,7 +104,7 @@ fn source(text: &str) -> Source {
 }
 
 fn load(text: &str) -> Loaded {
-    config::load_with(&source(text), &mut Beside)
+    config::load_with(&source(text), &mut Beside { needs_secrets: true })
 }
 
 fn told(diagnostics: &[Diagnostic]) -> BTreeSet<&'static str> {
@@ -106,7 +141,7 @@ fn said(code: &Code, file: Option<&Path>) -> (Vec<Diagnostic>, String) {
     match config::decode("config.json", bytes) {
         Err(diagnostic) => plain(*diagnostic),
         Ok(source) => {
-            let loaded = config::load_with(&source, &mut Beside);
+            let loaded = config::load_with(&source, &mut Beside { needs_secrets: code.code != "P093" });
             let errors = loaded.diagnostics.iter().any(Diagnostic::is_error);
             assert_eq!(loaded.desired.is_none(), errors, "{}", code.code);
             let text = render(&loaded.diagnostics, Some(&source), false);
@@ -304,7 +339,8 @@ fn words_of_other_tools_lead_to_the_keys_that_are_meant() {
         ("network_config", "gateway", "`gw`"),
         ("network_config", "nameservers", "`nameserver`"),
         ("user_config", "ssh_keys", "`ssh_authorized_keys`"),
-        ("user_config", "password", "no key for passwords"),
+        ("user_config", "passwd", "`password` names the secret"),
+        ("user_config", "hashed_passwd", "no key for hashes of passwords"),
         ("cloud_image", "url", "`source`"),
         ("timeouts", "agent", "`guest_agent`"),
     ] {

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use phoenix::backend::embedded::Embedded;
-use phoenix::config::{BadData, FeatureFiles, Source, load, load_with, schema};
+use phoenix::config::{BadData, BadSecret, FeatureFiles, SecretRead, Source, load, load_with, schema};
 use phoenix::hypervisor::Hypervisor as _;
+use phoenix::model::SecretName;
 use phoenix::observed::Observed;
 use phoenix::plan::document::{DocumentConfig, DocumentTarget, PlanDocument, Provenance, meaning};
 use phoenix::plan::{Goal, Request, plan};
@@ -112,6 +113,9 @@ fn of_vm(key: &str) -> Option<Value> {
         "user_config" => json!({ "username": "them" }),
         "user_config/ssh_authorized_keys" => json!([ssh_key]),
         "user_config/username" => json!("them"),
+        "user_config/password" => json!({ "env": "PHOENIX_SECRET_A" }),
+        "user_config/password/env" => json!("PHOENIX_SECRET_B"),
+        "user_config/password/file" => json!("secrets/b"),
         "vm_id" => json!(1009),
         "vm_name" => json!("renamed"),
         "volumes" => volume,
@@ -165,6 +169,12 @@ fn other(base: &Value, key: &str) -> Value {
                 let at = if in_defaults { "/vm_defaults" } else { "/virtual_machines/0" };
                 let volume = json!([{ "type": "nfs", "server": "10.9.9.7", "path": "/1", "mount_point": "/mnt/d" }]);
                 set(&format!("{at}/volumes"), volume);
+            }
+            Some(rest) if rest.starts_with("user_config/password/") => {
+                let at = if in_defaults { "/vm_defaults" } else { "/virtual_machines/0" };
+                let part = rest.trim_start_matches("user_config/password/");
+                let value = of_vm(rest).unwrap_or_else(|| panic!("the key {key} is new: what changes with it?"));
+                set(&format!("{at}/user_config"), json!({ "password": { part: value } }));
             }
             Some(rest) if rest.starts_with("networks/net1/") => {
                 let part = rest.trim_start_matches("networks/net1/");
@@ -248,6 +258,14 @@ impl phoenix::config::Beside for Beside {
 
     fn data(&mut self, path: &str) -> Result<Vec<u8>, BadData> {
         if path == "cloud/web.yaml" { Ok(b"#cloud-config\n".to_vec()) } else { Err(BadData::Missing) }
+    }
+
+    fn secret(&mut self, name: &SecretName) -> Result<SecretRead, BadSecret> {
+        Ok(SecretRead { bytes: name.to_string().into_bytes(), is_exposed: false })
+    }
+
+    fn needs_secrets(&self) -> bool {
+        true
     }
 }
 

@@ -215,6 +215,7 @@ fn what_is_not_wished_for_is_left() {
             "network_config",
             "user_config",
             "user_config",
+            "user_config",
             "cloud_init_drive",
             "user_data",
             "vendor_data"

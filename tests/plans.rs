@@ -12,14 +12,35 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use phoenix::backend::embedded::Embedded;
-use phoenix::config::{FeatureFiles, Source, load};
+use phoenix::config::{self, BadData, BadSecret, FeatureFiles, SecretRead, Source, load_with};
 use phoenix::hypervisor::{HostFiles as _, Hypervisor as _, Wanted};
-use phoenix::model::{Desired, VmId};
+use phoenix::model::{Desired, SecretName, VmId};
 use phoenix::observed::{Capabilities, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
 use phoenix::plan::{Agreed, Request, directories, homes, lint, more_directories, plan};
 use phoenix::ui;
 use phoenix::ui::style::Style;
+
+/// No files, and secrets whose values are their names.
+struct Beside;
+
+impl config::Beside for Beside {
+    fn features(&mut self, _: &str) -> FeatureFiles {
+        FeatureFiles::Missing
+    }
+
+    fn data(&mut self, _: &str) -> Result<Vec<u8>, BadData> {
+        Err(BadData::Missing)
+    }
+
+    fn secret(&mut self, name: &SecretName) -> Result<SecretRead, BadSecret> {
+        Ok(SecretRead { bytes: name.to_string().into_bytes(), is_exposed: false })
+    }
+
+    fn needs_secrets(&self) -> bool {
+        true
+    }
+}
 
 /// Puts the files of a case onto the node.
 fn furnish(case: &Path, root: &Path) {
@@ -99,7 +120,7 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
 
 fn check(case: &Path) {
     let source = Source { name: "config.json".to_owned(), text: fs::read_to_string(case.join("config.json")).unwrap() };
-    let loaded = load(&source, &mut |_| FeatureFiles::Missing);
+    let loaded = load_with(&source, &mut Beside);
     let desired = loaded.desired.unwrap_or_else(|| panic!("{}: {:?}", case.display(), loaded.diagnostics));
     let observed = observed(case, &desired);
     let plan = plan(&desired, &observed, &Request::default());

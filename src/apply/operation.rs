@@ -90,13 +90,29 @@ pub(super) fn config_write(
             .map_err(|error| failure(error.to_string(), None))
     };
     let plain = write(named.as_ref())?;
-    let Some(record) = live.record.valid().filter(|_| named.is_none() && !plain.is_empty()) else { return Ok(plain) };
+    if let Some(named) = &named {
+        let mut named = named.clone();
+        note_password(&mut named, &plain, &step.record);
+        return write(Some(&named));
+    }
+    let Some(record) = live.record.valid().filter(|_| !plain.is_empty()) else { return Ok(plain) };
     let mut record = record.clone();
     unsettle(&mut record, &step.record);
     record.made.clone_from(&step.record.made);
     set_aside(&mut record, &plain, live);
+    note_password(&mut record, &plain, &step.record);
     record.card |= plain.set.contains_key("net0");
     write(Some(&record))
+}
+
+/// Notes the password in the write that sets it: what it was set to, nothing else tells.
+fn note_password(record: &mut Record, write: &ConfigWrite, last: &Record) {
+    if !write.set.contains_key(options::PASSWORD_OPTION) {
+        return;
+    }
+    if let Some(digest) = last.applied.get(options::PASSWORD) {
+        record.applied.insert(options::PASSWORD.to_owned(), digest.clone());
+    }
 }
 
 /// Forgets the file systems of disks that a write detaches, or makes anew in a slot that is empty. What the guest still

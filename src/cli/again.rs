@@ -47,8 +47,11 @@ pub(super) fn again(verb: &str, args: &Args, rest: &[String]) -> String {
     if let Some(target) = &args.target {
         option("--target", target);
     }
-    if let Some(dir) = &args.features_dir {
+    if let Some(dir) = &args.places.features_dir {
         option("--features-dir", &dir.display().to_string());
+    }
+    if let Some(dir) = &args.places.secrets_dir {
+        option("--secrets-dir", &dir.display().to_string());
     }
     words.extend(rest.iter().map(|rest| word(rest)));
     words.join(" ")

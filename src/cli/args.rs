@@ -10,6 +10,7 @@ use super::format::Output;
 mod changing;
 mod named;
 mod node;
+mod places;
 mod reaching;
 mod selecting;
 mod when;
@@ -52,9 +53,8 @@ pub(super) struct Args {
     #[arg(skip)]
     pub(super) target_of_environment: bool,
 
-    /// Where the feature scripts are; wins over the config, and may lie anywhere.
-    #[arg(long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub(super) features_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) places: places::Places,
 
     /// What the guests of the embedded node are, from now on (in its node.json).
     #[arg(long, global = true, value_name = "KIND", value_enum)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow};
 
 use crate::apply::{Call, Preview};
-use crate::backend::qm::command::{commands, guest_exec, keys};
+use crate::backend::qm::command::{commands, guest_exec, keys, password};
 use crate::guest::{Program, unpacked};
 use crate::hypervisor::{FileOp, HostOp};
 use crate::model::{CloudImage, IMAGE_CACHE, ImagePlace, VmId};
@@ -66,7 +66,15 @@ pub(super) fn lines(previews: &[Preview]) -> Result<Vec<Line>> {
 }
 
 fn host(op: &HostOp, lines: &mut Vec<Line>) {
+    if password(op).is_some() {
+        lines.push(Line::Remark("$PASSWORD is the value of the secret that `user_config.password` names".to_owned()));
+    }
     lines.extend(commands(op).iter().map(|argv| command(argv.iter().map(String::as_str))));
+    if let (Some(Line::Command(words)), Some(_)) = (lines.last_mut(), password(op)) {
+        // Behind `qm set VMID`.
+        let place = words.len().min(3);
+        words.splice(place..place, [Word::Text("--cipassword".to_owned()), Word::Variable("PASSWORD")]);
+    }
     if let (Some(Line::Command(words)), Some(keys)) = (lines.last_mut(), keys(op)) {
         words.push(Word::File(keys.lines().map(ToOwned::to_owned).collect()));
     }

@@ -110,7 +110,7 @@ fn vms(config: &Path, words: Words) -> Vec<CompletionCandidate> {
         // It is for the command itself.
         return Vec::new();
     }
-    let vms = load::load(config, None).loaded.desired.map(|desired| desired.vms).unwrap_or_default();
+    let vms = load::load(config, &load::Given::default()).loaded.desired.map(|desired| desired.vms).unwrap_or_default();
     let candidate = |value: String, help: String| CompletionCandidate::new(value).help(Some(StyledStr::from(help)));
     let mut found: Vec<_> = vms.iter().map(|vm| candidate(vm.vm_id.to_string(), vm.vm_name.clone())).collect();
     if words != Words::None {

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -16,7 +17,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use super::exit::Refusal;
-use crate::config::{BadData, BadScript, FeatureFiles, MAX_DATA_BYTES, MAX_SCRIPT_BYTES};
+use crate::config::{BadData, BadScript, FeatureFiles, MAX_DATA_BYTES, MAX_SCRIPT_BYTES, MAX_SECRET_BYTES, SecretRead};
 
 /// Largest saved plan, recording or event log that is read, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
@@ -173,6 +174,21 @@ pub(super) fn scripts_below(base: &Path, named: &str) -> FeatureFiles {
 
 /// A file that a config names, which lies below the config's own directory and is reached without links.
 pub(super) fn data_below(base: &Path, named: &str) -> Result<Vec<u8>, BadData> {
+    read_below(open_below(base, named)?, MAX_DATA_BYTES)
+}
+
+/// The file of a secret that a config names, which lies below a directory and is reached from there without links.
+pub(super) fn secret_below(base: &Path, named: &str) -> Result<SecretRead, BadData> {
+    let file = open_below(base, named)?;
+    let meta = file.metadata().map_err(|error| BadData::Unreadable(error.to_string()))?;
+    let is_exposed = meta.mode() & 0o044 != 0;
+    // A line break at its end is no part of it.
+    let bytes = read_below(file, MAX_SECRET_BYTES + 2)?;
+    Ok(SecretRead { bytes, is_exposed })
+}
+
+/// Opens a file below a directory, which is reached from there without links.
+fn open_below(base: &Path, named: &str) -> Result<File, BadData> {
     let path = below(Path::new(named)).ok_or(BadData::Outside)?;
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(BadData::NotAFile) };
     let (dir, reached) = match descend(base, dir) {
@@ -188,7 +204,12 @@ pub(super) fn data_below(base: &Path, named: &str) -> Result<Vec<u8>, BadData> {
         Errno::NXIO | Errno::NODEV => BadData::NotAFile,
         errno => BadData::Unreadable(io::Error::from(errno).to_string()),
     })?;
-    content(file.into(), MAX_DATA_BYTES as u64).map_err(|unfit| match unfit {
+    Ok(file.into())
+}
+
+/// Reads a file of a config.
+fn read_below(file: File, most: usize) -> Result<Vec<u8>, BadData> {
+    content(file, most as u64).map_err(|unfit| match unfit {
         Unfit::NotAFile | Unfit::System(_) => BadData::NotAFile,
         Unfit::TooBig(_) => BadData::TooBig,
         Unfit::Refused(error) if error.kind() == ErrorKind::IsADirectory => BadData::NotAFile,

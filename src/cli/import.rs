@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
         let what = "`import` writes into the config, and nothing can be written into standard input";
         return Err(Refusal::usage(what, "name the file with `--config FILE`"));
     }
-    let config = load::load(&args.config, args.features_dir.as_deref());
+    let config = load::load(&args.config, &args.given());
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
     let (Some(source), Some(desired)) = (&config.source, &config.loaded.desired) else {
         return Ok(Exit::Config);
@@ -130,7 +130,7 @@ fn draft(args: &Args, text: &str, mut found: Vec<Found>, observed: &Observed) ->
         let edits: Vec<Edit> = found.iter().filter_map(edit).collect();
         let edited =
             edited(text, &edits).ok_or_else(|| anyhow!("the config has no place for VMs (a bug in phoenix)"))?;
-        let loaded = load::instead(&args.config, args.features_dir.as_deref(), &edited.text).loaded;
+        let loaded = load::instead(&args.config, &args.given(), &edited.text).loaded;
         let mut problems = Vec::new();
         for error in loaded.diagnostics.iter().filter(|problem| problem.is_error()) {
             problems.push(invalid(error, &edited)?);

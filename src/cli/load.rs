@@ -1,12 +1,13 @@
-//! Reading the config and the scripts beside it.
+//! Reading the config, and the scripts, files and secrets that belong to it.
 
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::files::{self, Unfit};
-use crate::config::{self, BadData, Beside, FeatureFiles, Loaded, MAX_BYTES, Source, Unread};
+use crate::config::{self, BadData, BadSecret, Beside, FeatureFiles, Loaded, MAX_BYTES, SecretRead, Source, Unread};
 use crate::diag::Diagnostic;
+use crate::model::SecretName;
 use crate::ui::report::Places;
 
 /// What standard input is called in messages and documents, where `-` was named as the config.
@@ -38,26 +39,36 @@ pub(super) fn is_there(path: &Path) -> bool {
     is_stdin(path) || path.exists()
 }
 
-/// Reads a config file. What is wrong is told in its diagnostics. `scripts` is where its scripts are, where the
-/// operator says so.
-pub(super) fn load(path: &Path, scripts: Option<&Path>) -> Config {
-    with(path, read(path), &mut Near { config: path, scripts })
+/// Where the operator says that files of a config are, and what is needed of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Given {
+    /// The feature scripts.
+    pub(super) features_dir: Option<PathBuf>,
+    /// The files of secrets.
+    pub(super) secrets_dir: Option<PathBuf>,
+    /// Nothing is done without the values of secrets.
+    pub(super) needs_secrets: bool,
+}
+
+/// Reads a config file. What is wrong is told in its diagnostics.
+pub(super) fn load(path: &Path, given: &Given) -> Config {
+    with(path, read(path), &mut Near { config: path, given })
 }
 
 /// Makes a config of another text for the same file.
-pub(super) fn instead(path: &Path, scripts: Option<&Path>, text: &str) -> Config {
-    with(path, Ok(text.as_bytes().to_vec()), &mut Near { config: path, scripts })
+pub(super) fn instead(path: &Path, given: &Given, text: &str) -> Config {
+    with(path, Ok(text.as_bytes().to_vec()), &mut Near { config: path, given })
 }
 
-/// Where the files of a config lie: near it, but for scripts where the operator says so.
+/// Where the files of a config lie: near it, but where the operator says otherwise.
 struct Near<'p> {
     config: &'p Path,
-    scripts: Option<&'p Path>,
+    given: &'p Given,
 }
 
 impl Beside for Near<'_> {
     fn features(&mut self, named: &str) -> FeatureFiles {
-        match self.scripts {
+        match &self.given.features_dir {
             Some(dir) => files::scripts_in(dir),
             None => files::scripts_below(&directory(self.config), named),
         }
@@ -65,6 +76,30 @@ impl Beside for Near<'_> {
 
     fn data(&mut self, path: &str) -> Result<Vec<u8>, BadData> {
         files::data_below(&directory(self.config), path)
+    }
+
+    fn secret(&mut self, name: &SecretName) -> Result<SecretRead, BadSecret> {
+        secret(&directory(self.config), self.given, name)
+    }
+
+    fn needs_secrets(&self) -> bool {
+        self.given.needs_secrets
+    }
+}
+
+/// Reads a secret: from the environment, or from its file below the directory that the operator names, else below
+/// this one.
+pub(super) fn secret(directory: &Path, given: &Given, name: &SecretName) -> Result<SecretRead, BadSecret> {
+    match name {
+        SecretName::Env(name) => {
+            let value = std::env::var_os(name).ok_or(BadSecret::Unset)?;
+            let bytes = value.into_string().map_err(|_| BadSecret::NotText)?.into_bytes();
+            Ok(SecretRead { bytes, is_exposed: false })
+        }
+        SecretName::File(file) => {
+            let base = given.secrets_dir.as_deref().unwrap_or(directory);
+            files::secret_below(base, file).map_err(BadSecret::File)
+        }
     }
 }
 

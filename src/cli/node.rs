@@ -69,7 +69,7 @@ pub(super) fn target(args: &Args, console: &Console) -> Result<Result<Chosen, Ex
     if args.target.is_some() || !load::is_there(&args.config) {
         return connect::target(&args.config, args.named().as_ref(), None).map(Ok);
     }
-    let config = load::load(&args.config, args.features_dir.as_deref());
+    let config = load::load(&args.config, &args.given());
     let Some(desired) = config.loaded.desired else {
         console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
         return Ok(Err(Exit::Config));

@@ -25,7 +25,7 @@ use crate::ui::text::{safe, safe_lines};
 pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit> {
     // The config says which directories matter, and perhaps the target. Without one, the target alone is looked at.
     let desired = if load::is_there(&args.config) {
-        let config = load::load(&args.config, args.features_dir.as_deref());
+        let config = load::load(&args.config, &args.given());
         console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
         let Some(desired) = config.loaded.desired else { return Ok(Exit::Config) };
         Some(desired)

@@ -14,7 +14,7 @@ use crate::ui;
 pub(super) fn run(args: &Args, verb: &args::Plan, console: &Console) -> Result<Exit> {
     let wish = Wish {
         against: verb.against.clone(),
-        ..Wish::asking(args, &verb.selecting, &verb.options).allowing(&verb.allowing)
+        ..Wish::asking(args, &verb.selecting, &verb.options).allowing(&verb.allowing).with_secrets()
     };
     let planned = match planned(&wish, console)? {
         Ok(planned) => planned,

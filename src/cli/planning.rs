@@ -12,6 +12,7 @@ use super::args::{self, Allowing, Args, GuestKind, Selecting};
 use super::connect::{Chosen, Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
+use super::load::Given;
 use super::{Exit, connect, load, observe};
 use crate::apply::{RealClock, verify};
 use crate::config::Source;
@@ -27,8 +28,8 @@ use crate::ui;
 pub(super) struct Wish {
     /// The config.
     pub(super) config: PathBuf,
-    /// Where the operator says that its scripts are.
-    pub(super) features_dir: Option<PathBuf>,
+    /// Where the operator says that its files are.
+    pub(super) given: Given,
     /// The target, if the command line names one.
     pub(super) target: Option<Named>,
     /// What the guests of an embedded node are to be, if the command line says it.
@@ -76,7 +77,7 @@ impl Wish {
             *options;
         Self {
             config: args.config.clone(),
-            features_dir: args.features_dir.clone(),
+            given: args.given(),
             target: args.named(),
             guests: args.guests,
             request: Request {
@@ -107,6 +108,12 @@ impl Wish {
     /// For making VMs.
     pub(super) fn making(mut self) -> Self {
         self.intent = Intent::Make;
+        self.with_secrets()
+    }
+
+    /// With the values of the secrets that the config names.
+    pub(super) fn with_secrets(mut self) -> Self {
+        self.given.needs_secrets = true;
         self
     }
 
@@ -177,7 +184,7 @@ pub(super) fn about(target: &DocumentTarget) -> About {
 
 /// Reads the config and looks at the target. `Err(exit)` inside: it has been told why there is nothing to see.
 pub(super) fn looked(wish: &Wish, console: &Console) -> Result<Result<Looked, Exit>> {
-    let mut config = load::load(&wish.config, wish.features_dir.as_deref());
+    let mut config = load::load(&wish.config, &wish.given);
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
     let Some(desired) = config.loaded.desired.take() else { return Ok(Err(Exit::Config)) };
     let request = &wish.request;

@@ -10,6 +10,7 @@ use super::connect::{Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
 use super::format::{Format, Output};
+use super::load::Given;
 use super::output;
 use super::planning::{Planned, Wish, about, planned};
 use super::{Exit, load};
@@ -117,7 +118,7 @@ pub(super) fn held_to(
     }
     let wish = Wish {
         config: document.config.path.clone().into(),
-        features_dir: args.features_dir.clone(),
+        given: Given { needs_secrets: true, ..args.given() },
         target: Some(Named {
             text: document.target.name.clone(),
             origin: document.target.origin.unwrap_or(TargetOrigin::CommandLine),

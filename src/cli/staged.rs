@@ -10,17 +10,21 @@ use anyhow::{Context as _, Result};
 
 use super::exit::Refusal;
 use super::files;
-use super::load::{self, Config};
-use crate::config::{BadData, BadScript, Beside, FeatureFiles, MAX_BYTES, MAX_DATA_BYTES, MAX_SCRIPT_BYTES, Unread};
+use super::load::{self, Config, Given};
+use crate::config::{
+    BadData, BadScript, BadSecret, Beside, FeatureFiles, MAX_BYTES, MAX_DATA_BYTES, MAX_SCRIPT_BYTES, SecretRead,
+    Unread,
+};
+use crate::model::SecretName;
 
 /// Reads a config from the index of the repository that its directory belongs to.
-pub(super) fn load(path: &Path) -> Result<Config> {
+pub(super) fn load(path: &Path, given: &Given) -> Result<Config> {
     let index = Index::around(path)?;
     let text = match path.file_name() {
         Some(name) => index.config(&index.below.join(name))?,
         None => Err(Unread::NotAFile),
     };
-    Ok(load::with(path, text, &mut &index))
+    Ok(load::with(path, text, &mut Staged { index: &index, given }))
 }
 
 /// Every config of this name in the index, in the current directory and below; the name itself where there is none.
@@ -44,13 +48,27 @@ struct Index {
     below: PathBuf,
 }
 
-impl Beside for &Index {
+/// What belongs to a config that is staged: files of the index, and secrets, which no repository has.
+struct Staged<'i> {
+    index: &'i Index,
+    given: &'i Given,
+}
+
+impl Beside for Staged<'_> {
     fn features(&mut self, directory: &str) -> FeatureFiles {
-        self.scripts(directory)
+        self.index.scripts(directory)
     }
 
     fn data(&mut self, path: &str) -> Result<Vec<u8>, BadData> {
-        self.file(path)
+        self.index.file(path)
+    }
+
+    fn secret(&mut self, name: &SecretName) -> Result<SecretRead, BadSecret> {
+        load::secret(&self.index.top.join(&self.index.below), self.given, name)
+    }
+
+    fn needs_secrets(&self) -> bool {
+        self.given.needs_secrets
     }
 }
 

@@ -14,7 +14,7 @@ use crate::ui::report::{self, Checked};
 
 /// Checks the files and tells everything that is wrong with them.
 pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exit> {
-    if verb.staged && args.features_dir.is_some() {
+    if verb.staged && args.places.features_dir.is_some() {
         let what = "`--staged` takes the scripts from the git index, `--features-dir` from a directory";
         return Err(Refusal::usage(what, "leave one of the two out"));
     }
@@ -28,9 +28,10 @@ pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exi
         [] => vec![args.config.clone()],
         named => named.to_vec(),
     };
+    let given = args.given();
     let mut checked = Vec::new();
     for file in &files {
-        let config = if verb.staged { staged::load(file)? } else { load::load(file, args.features_dir.as_deref()) };
+        let config = if verb.staged { staged::load(file, &given)? } else { load::load(file, &given) };
         checked.push(Checked {
             name: load::name(file),
             source: config.source,

@@ -11,11 +11,12 @@ use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{ANY, Raw, RawNodes, RawProfiles, RawVm};
 use super::rule::{control_character, text};
+use super::secrets::SecretValues;
 use super::source::Once;
 use super::spans::Place;
 use super::{
     cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, images, networks, profiles,
-    proxmox, ready, templates, volumes,
+    proxmox, ready, secrets, templates, volumes,
 };
 use crate::model::{InvalidTarget, Scripts, Target};
 
@@ -26,9 +27,11 @@ pub(super) struct Texts {
     pub(super) scripts: Scripts,
     /// The files that its VMs name as user data or vendor data.
     pub(super) data: DataFiles,
+    /// The values of the secrets that it names.
+    pub(super) secrets: SecretValues,
 }
 
-/// Applies every rule, resolves the features, and reads the files that the VMs name.
+/// Applies every rule, resolves the features, and reads the files and secrets that the VMs name.
 pub(super) fn all(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> Texts {
     if let Some(problem) = too_much(raw) {
         problems.push(problem);
@@ -52,8 +55,9 @@ pub(super) fn all(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> Te
     ready::check(raw, problems);
     volumes::check(raw, problems);
     let data = cloud_data::check(raw, once, problems);
+    let secrets = secrets::check(raw, once, problems);
     let scripts = features::resolve(raw, once.features(features_dir(raw)), problems);
-    Texts { scripts, data }
+    Texts { scripts, data, secrets }
 }
 
 /// Says that the VMs have more from the lists of the defaults and of profiles than this program takes on.

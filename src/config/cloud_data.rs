@@ -245,7 +245,9 @@ fn replaced(raw: &Raw, problems: &mut Problems) {
     for (n, vm) in raw.virtual_machines.iter().enumerate() {
         let Some((by, true)) = said(raw, n, gives) else { continue };
         let user = said(raw, n, |vm| vm.user_config.as_ref());
-        let user = user.filter(|(_, user)| user.username.is_some() || user.ssh_authorized_keys.is_some());
+        let user = user.filter(|(_, user)| {
+            user.username.is_some() || user.password.is_some() || user.ssh_authorized_keys.is_some()
+        });
         let upgrade = said(raw, n, |vm| vm.proxmox.as_ref()?.get("ciupgrade"));
         let found = [
             user.map(|(owner, _)| (owner, "user_config", "{}")),

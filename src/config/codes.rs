@@ -108,4 +108,8 @@ codes! {
     UNUSED_PROFILE = "P086", Warning, "no VM names the profile";
     BAD_PROFILE = "P087", Error, "the name cannot be a profile, or a VM names one twice";
     BAD_NODE = "P090", Error, "the name cannot be a node, or stands twice in a list";
+    BAD_SECRET = "P091", Error, "a secret is not named as it must be, or its value cannot be used";
+    MISSING_SECRET = "P092", Error, "the value of a secret is not there";
+    SECRET_NOT_HERE = "P093", Warning, "the value of a secret is not there, and is not needed for what is done";
+    EXPOSED_SECRET = "P094", Warning, "the file of a secret can be read by others than its owner";
 }

@@ -23,5 +23,11 @@ pub const MAX_ENTRIES: usize = 10_000;
 /// Largest user data or vendor data of a VM, in bytes.
 pub const MAX_DATA_BYTES: usize = 64 << 10;
 
+/// Longest name of the variable of a secret.
+pub(super) const MAX_VARIABLE: usize = 128;
+
+/// Longest value of a secret, in bytes.
+pub const MAX_SECRET_BYTES: usize = 1024;
+
 /// Largest feature script in bytes.
 pub const MAX_SCRIPT_BYTES: usize = 256 << 10;

@@ -12,7 +12,7 @@ use super::values::{Values, normal_tags, of_profiles};
 use super::{cdrom, cloud_data, disks, networks};
 use crate::model::{
     CloudInitErrors, Desired, DesiredVm, Key, NetworkConfig, NetworkModel, NfsShare, Origin, Origins, OsType,
-    PersistentStorage, ProxmoxValue, Ready, Settings, Timeouts, UserConfig, VmId,
+    PersistentStorage, ProxmoxValue, Ready, Settings, Stretched, Timeouts, UserConfig, VmId,
 };
 
 /// Makes what the planner works with. The file has passed every check; a VM without id or name cannot occur and would
@@ -46,8 +46,13 @@ pub(super) fn lower(raw: Raw, texts: Texts) -> Desired {
             vm.project_tag = Some(tag.clone());
         });
     }
+    let mut stretched = Stretched::default();
     for vm in &mut vms {
         cloud_data::fill(vm, &settings.project);
+        let id = vm.vm_id;
+        if let Some(secret) = vm.user_config.as_mut().and_then(|user| user.password.as_mut()) {
+            secret.seal(&settings.project, id, &mut stretched);
+        }
     }
     Desired { settings, vms, defaults, scripts: texts.scripts }
 }

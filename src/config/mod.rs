@@ -9,7 +9,8 @@
 //! - `raw`: the file, one field per key. `values`: the same in words of the model. `lower`, `inherited`: profiles and
 //!   defaults merged. `defaults`: what holds where the file says nothing. `limits`: how much of everything there may be.
 //! - `owner`: who says what of a VM: itself, its profiles, the defaults.
-//! - `check`, `cloud_data`, `cloud_init`, `images`, `profiles`, `volumes`, `features`, `lexis`: the rules that a schema cannot say.
+//! - `check`, `cloud_data`, `cloud_init`, `secrets`, `images`, `profiles`, `volumes`, `features`, `lexis`: the rules that
+//!   a schema cannot say.
 //! - `violations`, `types`, `units`: what the schema refuses, in words, and what was probably meant.
 //! - `keys`, `vocabulary`: keys that are not known, and what other tools call ours.
 //! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
@@ -46,6 +47,7 @@ pub(crate) mod raw;
 mod ready;
 mod rule;
 pub mod schema;
+mod secrets;
 mod source;
 pub mod spans;
 pub mod syntax;
@@ -59,9 +61,11 @@ mod vocabulary;
 mod volumes;
 
 pub use input::{MAX_BYTES, Unread, decode, unread};
-pub use limits::{MAX_DATA_BYTES, MAX_DESCRIPTION, MAX_ENTRIES, MAX_ITEMS, MAX_SCRIPT_BYTES, MAX_VMS, RECORD_MARK};
+pub use limits::{
+    MAX_DATA_BYTES, MAX_DESCRIPTION, MAX_ENTRIES, MAX_ITEMS, MAX_SCRIPT_BYTES, MAX_SECRET_BYTES, MAX_VMS, RECORD_MARK,
+};
 pub use problem::MOST_OF_A_KIND;
-pub use source::{BadData, BadScript, Beside, FeatureFiles, Source};
+pub use source::{BadData, BadScript, BadSecret, Beside, FeatureFiles, SecretRead, Source};
 
 use check::Texts;
 use jsonc_parser::ast::{Object, Value};

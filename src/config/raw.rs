@@ -17,7 +17,7 @@ mod nodes;
 mod options;
 mod words;
 
-pub(crate) use cloud_init::{RawCloudData, RawCloudImage, RawNetworkConfig, RawUserConfig};
+pub(crate) use cloud_init::{RawCloudData, RawCloudImage, RawNetworkConfig, RawSecret, RawUserConfig};
 pub(crate) use networks::{RawCard, RawDisk};
 use networks::{boot_disk_options, cards, cdrom, disks, some_slots};
 pub(crate) use nodes::{ANY, RawNodes};

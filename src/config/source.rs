@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::comments;
+use crate::model::SecretName;
 
 /// A config's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +77,26 @@ pub enum BadData {
     Unreadable(String),
 }
 
+/// What was read of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretRead {
+    /// The content of its file or variable.
+    pub bytes: Vec<u8>,
+    /// It is in a file that others than its owner can read.
+    pub is_exposed: bool,
+}
+
+/// Why a secret is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadSecret {
+    /// The environment has no such variable.
+    Unset,
+    /// Its variable is no text.
+    NotText,
+    /// Its file is not read.
+    File(BadData),
+}
+
 /// Reads the files that belong to a config.
 pub trait Beside {
     /// The feature scripts in a directory, as the config or its default names it.
@@ -84,6 +105,13 @@ pub trait Beside {
     /// A file that the config names, of at most [`MAX_DATA_BYTES`](super::MAX_DATA_BYTES) bytes; a relative path starts at
     /// the config.
     fn data(&mut self, path: &str) -> Result<Vec<u8>, BadData>;
+
+    /// What stands behind the name of a secret; of a file at most one byte more than
+    /// [`MAX_SECRET_BYTES`](super::MAX_SECRET_BYTES) and a line break.
+    fn secret(&mut self, name: &SecretName) -> Result<SecretRead, BadSecret>;
+
+    /// Whether what comes of the config is worth nothing without its secrets.
+    fn needs_secrets(&self) -> bool;
 }
 
 /// Feature scripts alone: no other file is there.
@@ -97,6 +125,14 @@ impl Beside for FeaturesAlone<'_> {
     fn data(&mut self, _: &str) -> Result<Vec<u8>, BadData> {
         Err(BadData::Missing)
     }
+
+    fn secret(&mut self, _: &SecretName) -> Result<SecretRead, BadSecret> {
+        Err(BadSecret::Unset)
+    }
+
+    fn needs_secrets(&self) -> bool {
+        true
+    }
 }
 
 /// What belongs to a config, each read once.
@@ -104,11 +140,12 @@ pub(super) struct Once<'f> {
     beside: &'f mut dyn Beside,
     features: Option<FeatureFiles>,
     data: BTreeMap<String, Result<Vec<u8>, BadData>>,
+    secrets: BTreeMap<SecretName, Result<SecretRead, BadSecret>>,
 }
 
 impl<'f> Once<'f> {
     pub(super) fn new(beside: &'f mut dyn Beside) -> Self {
-        Self { beside, features: None, data: BTreeMap::new() }
+        Self { beside, features: None, data: BTreeMap::new(), secrets: BTreeMap::new() }
     }
 
     pub(super) fn features(&mut self, directory: &str) -> &FeatureFiles {
@@ -121,5 +158,16 @@ impl<'f> Once<'f> {
             self.data.insert(path.to_owned(), read);
         }
         &self.data[path]
+    }
+    pub(super) fn secret(&mut self, name: &SecretName) -> &Result<SecretRead, BadSecret> {
+        if !self.secrets.contains_key(name) {
+            let read = self.beside.secret(name);
+            self.secrets.insert(name.clone(), read);
+        }
+        &self.secrets[name]
+    }
+
+    pub(super) fn needs_secrets(&self) -> bool {
+        self.beside.needs_secrets()
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::codes;
 use super::problem::Problem;
 use super::schema;
+use super::secrets::HOW;
 use super::spans::Place;
 use super::units;
 use crate::model::{PRIVATE_KEY, SshKey};
@@ -30,6 +31,8 @@ impl Misfit<'_> {
     pub(super) fn problem(&self) -> Problem {
         let is = match self.found {
             Value::Null => "`null`",
+            // It may be the secret itself.
+            Value::Bool(_) | Value::Number(_) if self.is_of_secret() => "a value",
             Value::Bool(_) | Value::Number(_) => self.written,
             Value::String(_) => "a string",
             Value::Array(_) => "a list",
@@ -39,6 +42,11 @@ impl Misfit<'_> {
         let place = if whole { Place::opening(self.pointer) } else { Place::value(self.pointer) };
         let message = format!("{} must be {}, not {is}", self.name, wanted(self.node()));
         Problem::new(codes::WRONG_TYPE, message, place).hint_if(self.hint())
+    }
+
+    /// Whether it stands where a secret is named.
+    fn is_of_secret(&self) -> bool {
+        self.pointer.contains("/user_config/password")
     }
 
     /// What the schema says of the place.
@@ -72,6 +80,9 @@ impl Misfit<'_> {
     fn by_key(&self) -> Option<String> {
         Some(match (self.key(), self.found) {
             (_, Value::Null) => return Some(self.instead_of_null()),
+            _ if self.is_of_secret() => {
+                format!("{HOW}; a password that stood in a file is known to everyone who can read it, or its history")
+            }
             ("", Value::Array(_)) => "the list of VMs has a key: `{ \"virtual_machines\": [ … ] }`".to_owned(),
             ("adopt", _) => {
                 "write the uuid of the VM to take over, in double quotes; `phoenix import VMID` prints the entry with it"

@@ -7,10 +7,10 @@ use super::check::Texts;
 use super::lexis::{image_path, trimmed};
 use super::names::{self, Ids};
 use super::raw::{RawCloudImage, RawNetworkConfig, RawNodes, RawTimeouts, RawUserConfig, RawVm, RawVolume};
-use super::{cdrom, disks, networks};
+use super::{cdrom, disks, networks, secrets};
 use crate::model::{
     Address, CloudImage, CloudInitErrors, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, Nodes, Origin, OsType,
-    ProxmoxValue, Ready, Scripts, SshKey, Timeouts, UserConfig, VmId, Volume, proxmox,
+    ProxmoxValue, Ready, Scripts, Secret, SecretName, SshKey, Timeouts, UserConfig, VmId, Volume, proxmox,
 };
 
 /// What one object says of a VM, or several one over the other, in the words of the model.
@@ -88,7 +88,7 @@ impl Values {
             cloud_init_errors: raw.cloud_init_errors,
             ready: raw.ready,
             network_config: raw.network_config.map(network),
-            user_config: raw.user_config.map(|raw| user(&raw)),
+            user_config: raw.user_config.map(|raw| user(&raw, texts)),
             user_data: raw.user_data.map(|raw| texts.data.text(&raw)),
             vendor_data: raw.vendor_data.map(|raw| texts.data.text(&raw)),
             cloud_image: raw.cloud_image.map(|raw| image(&raw)),
@@ -270,9 +270,17 @@ fn image(raw: &RawCloudImage) -> CloudImage {
     CloudImage { source: image_path(source).to_owned(), sha256: hex(&raw.sha256), sha512: hex(&raw.sha512) }
 }
 
-fn user(raw: &RawUserConfig) -> UserConfig {
+fn user(raw: &RawUserConfig, texts: &Texts) -> UserConfig {
     let keys = |list: &Vec<String>| list.iter().filter_map(|key| SshKey::parse(key).ok()).collect();
-    UserConfig { username: raw.username.clone(), ssh_authorized_keys: raw.ssh_authorized_keys.as_ref().map(keys) }
+    let secret = |name: SecretName| {
+        let value = texts.secrets.get(&name);
+        Secret::new(name, value)
+    };
+    UserConfig {
+        username: raw.username.clone(),
+        password: raw.password.as_ref().and_then(secrets::name).map(secret),
+        ssh_authorized_keys: raw.ssh_authorized_keys.as_ref().map(keys),
+    }
 }
 
 /// White space at the end does not count: Proxmox adds a line break of its own.

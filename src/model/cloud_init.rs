@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::SshKey;
+use super::{Secret, SshKey};
 
 /// `network_config`: the network of the first card. What is `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -33,6 +33,8 @@ pub struct Address {
 pub struct UserConfig {
     /// Name of the user.
     pub username: Option<String>,
+    /// The password of the user.
+    pub password: Option<Secret>,
     /// Keys that let in anyone who has them; an empty list removes those that are there.
     pub ssh_authorized_keys: Option<Vec<SshKey>>,
 }
@@ -77,7 +79,9 @@ impl fmt::Display for NetworkConfig {
 impl fmt::Display for UserConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = self.ssh_authorized_keys.iter().flatten().map(SshKey::fingerprint);
-        let words: Vec<String> = self.username.iter().map(|name| format!("username={name}")).chain(keys).collect();
+        let name = self.username.iter().map(|name| format!("username={name}"));
+        let password = self.password.iter().map(|secret| format!("password={secret}"));
+        let words: Vec<String> = name.chain(password).chain(keys).collect();
         f.write_str(&words.join(", "))
     }
 }

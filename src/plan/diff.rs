@@ -2,7 +2,7 @@
 
 use super::Scene;
 use super::{Change, Waiting, cloud_init, snippets};
-use crate::model::{DataPart, DesiredVm, Disruption, GIB, Key, Origin, Ready};
+use crate::model::{DataPart, DesiredVm, Disruption, GIB, Key, Origin, Ready, Secret};
 use crate::observed::VmObserved;
 use crate::observed::options::{self, Differing, Row, Taking, Value, Wish};
 
@@ -19,9 +19,28 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> V
             change.old = change.old.take().map(|old| snippets::text_now(&old, live, part, scene));
             change.new = vm.data(part).map(|data| data.text.to_string()).unwrap_or_default();
         }
+        if change.part == options::PASSWORD {
+            name_secret(change, vm, live);
+        }
     }
     found.extend(snippets::otherwise(vm, live, scene));
     found
+}
+
+/// Says a password that changes by the name of its secret.
+fn name_secret(change: &mut Change, vm: &DesiredVm, live: &VmObserved) {
+    let known = live.record.valid().is_some_and(|record| record.applied.contains_key(options::PASSWORD));
+    let had = change.old.is_some();
+    change.old = change.old.take().map(|_| options::A_PASSWORD.to_owned());
+    change.new = match secret(vm) {
+        Some(secret) if had && known => format!("{secret} (changed)"),
+        Some(secret) => secret.to_string(),
+        None => String::new(),
+    };
+}
+
+fn secret(vm: &DesiredVm) -> Option<&Secret> {
+    vm.user_config.as_ref()?.password.as_ref()
 }
 
 /// Adds the changes that a row stands for: one, or one for each of the keys that differ.
@@ -115,6 +134,9 @@ fn new_value(vm: &DesiredVm, key: Key) -> String {
         return data.text.to_string();
     }
     let parts = options::rows().filter(|row| row.key == Some(key)).filter_map(|row| {
+        if row.part == options::PASSWORD {
+            return secret(vm).map(|secret| format!("password={secret}"));
+        }
         let wish = row.wished(vm, None);
         if wish == Wish::Unset {
             return row.part.rsplit_once('.').map(|(_, part)| format!("{part}=none"));

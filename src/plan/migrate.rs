@@ -233,7 +233,8 @@ fn may_be_elsewhere(vm: &DesiredVm, scene: &Scene<'_>) -> bool {
     elsewhere || placement::name_of(vm.vm_id, observed) != observed.here
 }
 
-/// Refuses what lies on the target's own node to a VM that may be on another one: snippets would not be there.
+/// Refuses what is done on the target's own node alone to a VM that may be on another one: snippets would not be there, a
+/// password would stand in the command line of a program on the way.
 pub(super) fn snippets(vm: &DesiredVm, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let data = [(Key::UserData, &vm.user_data), (Key::VendorData, &vm.vendor_data)];
     let given = data.into_iter().filter(|(_, data)| data.is_some() && may_be_elsewhere(vm, scene));
@@ -242,7 +243,14 @@ pub(super) fn snippets(vm: &DesiredVm, scene: &Scene<'_>) -> Vec<Diagnostic> {
         let hint = "name the target's own node in `node`";
         Diagnostic::error(codes::SERVED_ELSEWHERE, what).vm(vm.vm_id).about(key).about(Key::Node).hint(hint)
     };
-    given.map(problem).collect()
+    let mut found: Vec<Diagnostic> = given.map(problem).collect();
+    if vm.user_config.as_ref().is_some_and(|user| user.password.is_some()) && may_be_elsewhere(vm, scene) {
+        let what = "a password is set only of VMs on the target's own node, and the VM may be on another one";
+        let hint = "name the target's own node in `node`, or give the user keys alone";
+        let problem = Diagnostic::error(codes::SERVED_ELSEWHERE, what).vm(vm.vm_id);
+        found.push(problem.about(Key::UserConfig).about(Key::Node).hint(hint));
+    }
+    found
 }
 
 /// Refuses volumes that a node of the target serves itself to a VM that may be on another one: they would not follow.

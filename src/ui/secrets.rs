@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::model::SECRET_PREFIX;
+
 /// The text without the passwords of URLs (`scheme://user:PASSWORD@host`), the values of keys whose name says that they are
 /// secret (`password`, `api_token`, `client_secret` …, also in a list or an object there), and private keys.
 #[must_use]
@@ -159,7 +161,8 @@ fn secret_value(text: &str, from: usize, found: &mut Vec<Range<usize>>) -> usize
                 };
                 let after = text.get(end + 1..).unwrap_or_default().trim_start();
                 // A name within an object says what is secret, and is none.
-                if depth == 0 || !after.starts_with(':') {
+                let is_name = text.get(at + 1..end).is_some_and(|text| text.starts_with(SECRET_PREFIX));
+                if !is_name && (depth == 0 || !after.starts_with(':')) {
                     found.push(at + 1..end);
                 }
                 at = (end + 1).min(text.len());
@@ -217,6 +220,10 @@ mod tests {
             ("'passphrase': 'abc'", "'passphrase': '***'"),
             (r#""env": ["DB_PASSWORD=abc", "B=c"]"#, r#""env": ["DB_PASSWORD=***", "B=c"]"#),
             (r#""root_pass": "abc", "passthrough": "gpu""#, r#""root_pass": "***", "passthrough": "gpu""#),
+            (
+                r#""password": { "env": "PHOENIX_SECRET_WEB", "file": "a" }"#,
+                r#""password": { "env": "PHOENIX_SECRET_WEB", "file": "*" }"#,
+            ),
             (r#""auth": "#, r#""auth": "#),
             (r#""token": "abc"#, r#""token": "***"#),
             (

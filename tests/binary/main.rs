@@ -28,6 +28,7 @@ mod places;
 mod quorum;
 mod reaching;
 mod readdressed;
+mod secrets;
 mod snapshots;
 mod status;
 #[path = "../support/mod.rs"]

@@ -4,11 +4,13 @@ use super::Embedded;
 use super::cdrom;
 use super::cloud_init::{self, Drive};
 use super::options::{self, Uptake, normal_value, uptake};
+use super::password::hashed;
 use super::refusals::{refused, unchanged, unlocked};
 use super::rehearse::Attempt;
 use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::proxmox::{self, Taken, When, bounds};
 use crate::model::{Digest, VmId};
+use crate::observed::options::PASSWORD_OPTION;
 use crate::observed::{Conf, ConfigWrite, Net, PropertyString, VmObserved, holds_volume};
 
 /// Values to write, and drives for cloud-init.
@@ -27,6 +29,7 @@ fn checked(write: &ConfigWrite) -> Result<Checked<'_>, Fault> {
                 Some(drive) => drives.push((key.as_str(), drive)),
                 None => values.push((key.as_str(), value.clone())),
             },
+            Ok(value) if key == PASSWORD_OPTION => values.push((key.as_str(), hashed(&value)?)),
             Ok(value) => values.push((key.as_str(), value)),
             Err(why) => wrong.push(format!("{key}: {why}")),
         }

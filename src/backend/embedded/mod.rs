@@ -47,6 +47,7 @@ mod machines;
 mod nfs;
 mod node;
 mod options;
+mod password;
 mod pinned;
 mod places;
 mod power;

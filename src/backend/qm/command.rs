@@ -4,6 +4,7 @@ use super::super::proxmox::call::{Call, Method, calls};
 use crate::hypervisor::HostOp;
 use crate::model::VmId;
 use crate::observed::decode_keys;
+use crate::observed::options::PASSWORD_OPTION;
 
 /// What Proxmox's programs call the node they run on.
 pub(super) const HERE: &str = "localhost";
@@ -11,11 +12,21 @@ pub(super) const HERE: &str = "localhost";
 /// The option that `qm set` takes as the path of a file, and what its configuration calls it.
 pub const KEYS: &str = "sshkeys";
 
-/// The keys that belong into the file behind `--sshkeys`, which is the only option whose value [`commands`] leaves out.
+/// The keys that belong into the file behind `--sshkeys`, whose value [`commands`] leaves out.
 #[must_use]
 pub fn keys(op: &HostOp) -> Option<String> {
     match op {
         HostOp::Configure { write, .. } => write.set.get(KEYS).map(|keys| decode_keys(keys)),
+        _ => None,
+    }
+}
+
+/// The password that an operation sets. [`commands`] leaves option and value out: neither a message nor a command line
+/// of ssh is to have it.
+#[must_use]
+pub fn password(op: &HostOp) -> Option<&str> {
+    match op {
+        HostOp::Configure { write, .. } => write.set.get(PASSWORD_OPTION).map(String::as_str),
         _ => None,
     }
 }
@@ -63,8 +74,9 @@ pub(super) fn command(call: &Call) -> Vec<String> {
     };
     let mut argv = qm(&words);
     let is_plain = |(name, _): &&(String, String)| plain.contains(&name.as_str());
+    let left_out = |(name, _): &&(String, String)| name == KEYS || name == PASSWORD_OPTION;
     argv.extend(call.parameters.iter().filter(is_plain).map(|(_, value)| value.clone()));
-    for (name, value) in call.parameters.iter().filter(|parameter| !is_plain(parameter) && parameter.0 != KEYS) {
+    for (name, value) in call.parameters.iter().filter(|parameter| !is_plain(parameter) && !left_out(parameter)) {
         option(&mut argv, name, value);
     }
     // Its value is the path of a file, which stands behind it.
@@ -116,7 +128,7 @@ fn option(argv: &mut Vec<String>, name: &str, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::super::super::proxmox::call::{Call, Method};
-    use super::{command, commands, keys};
+    use super::{command, commands, keys, password};
     use crate::hypervisor::HostOp;
     use crate::model::{Digest, VmId};
     use crate::observed::ConfigWrite;
@@ -160,6 +172,11 @@ mod tests {
         let op = HostOp::Configure { vm: vm(1000), write, digest: Digest("0bcf".to_owned()) };
         check(&op, &["qm set 1000 --digest 0bcf --sshkeys"]);
         assert_eq!(keys(&op).as_deref(), Some("ssh-rsa AAAA me@desk\n"));
+        let mut write = ConfigWrite::default();
+        write.set.extend([("cipassword", "hunter2"), ("ciuser", "admin")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let op = HostOp::Configure { vm: vm(1000), write, digest: Digest("0bcf".to_owned()) };
+        check(&op, &["qm set 1000 --ciuser admin --digest 0bcf"]);
+        assert_eq!((keys(&op), password(&op)), (None, Some("hunter2")));
         check(&HostOp::UpdateCloudInit { vm: vm(1000) }, &["qm cloudinit update 1000"]);
         let moved = |delete_source: bool| HostOp::MoveDisk {
             vm: vm(1000),

@@ -30,6 +30,11 @@ impl Qm {
             let hint = format!("move the VM back, or destroy it: `qm migrate {vm} NODE` on node `{node}`");
             return Err(Fault::harmless(FaultKind::Refused, what).hint(hint));
         }
+        if super::command::password(op).is_some() {
+            let what =
+                format!("a password is set only of VMs on the node that phoenix reaches, and this one is on `{node}`");
+            return Err(Fault::harmless(FaultKind::Refused, what).hint("take `password` out, or move the VM"));
+        }
         let until = Instant::now() + deadline;
         for mut call in calls(op, node) {
             if matches!(op, HostOp::RemoveLeftover { .. }) {

@@ -23,6 +23,7 @@ mod job;
 mod observe;
 mod perform;
 mod scripts;
+mod secrets;
 mod seen;
 mod snippets;
 
@@ -127,21 +128,6 @@ impl Qm {
 fn script(name: &str, text: &str, arguments: &[&str]) -> Vec<String> {
     let fixed = ["/bin/sh", "-c", text, name];
     fixed.iter().chain(arguments).map(|word| (*word).to_owned()).collect()
-}
-
-/// `phoenix-with-file ARGV…`: runs a program with one more argument: a file with what stands on standard input.
-const WITH_FILE: &str = r#"set -u
-file=$(mktemp) || exit 1
-trap 'rm -f -- "$file"' EXIT
-cat >"$file" || exit 1
-"$@" "$file" </dev/null
-"#;
-
-/// The command with one more argument: a file with this text.
-fn with_file(command: &Command, text: String) -> Command {
-    let argv: Vec<&str> = command.argv.iter().map(String::as_str).collect();
-    let argv = script("phoenix-with-file", WITH_FILE, &argv);
-    Command { argv, stdin: text.into_bytes(), ..command.clone() }
 }
 
 impl Hypervisor for Qm {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::runner::Command;
-use super::{Qm, answer, command, with_file};
+use super::{Qm, answer, command, secrets};
 use crate::hypervisor::{Effect, Fault, FaultKind, HostOp};
 
 /// The name of the job as which an operation runs detached: half a copy is worth nothing, so it does not end with
@@ -31,13 +31,12 @@ impl Qm {
         };
         for argv in commands {
             let command = Command::change(argv, deadline);
-            let output = match (job(op), command::keys(op)) {
-                (Some(name), _) => self.detached(&name, &command)?,
-                (None, Some(keys)) => self.runner.run(&with_file(&command, keys))?,
-                (None, None) => self.runner.run(&command)?,
+            let output = match job(op) {
+                Some(name) => self.detached(&name, &command)?,
+                None => self.runner.run(&secrets::with(&command, op))?,
             };
             if output.status != 0 {
-                return Err(answer::fault(&command, &output));
+                return Err(answer::fault(&command, &secrets::hidden(output, op)));
             }
             // `qm disk resize` exits 0 when its task failed; only standard error tells (recorded), and what holds for
             // one task of a disk may hold for another. A storage that warns of something says so there, too: the caller

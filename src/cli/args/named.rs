@@ -4,7 +4,9 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::Args;
+use super::places::Places;
 use crate::cli::connect::Named;
+use crate::cli::load::Given;
 use crate::plan::document::TargetOrigin;
 
 impl Args {
@@ -24,5 +26,11 @@ impl Args {
     pub(in crate::cli) fn named(&self) -> Option<Named> {
         let origin = if self.target_of_environment { TargetOrigin::Environment } else { TargetOrigin::CommandLine };
         self.target.clone().map(|text| Named { text, origin })
+    }
+
+    /// Where the files of the config are; its secrets are not needed.
+    pub(in crate::cli) fn given(&self) -> Given {
+        let Places { features_dir, secrets_dir } = &self.places;
+        Given { features_dir: features_dir.clone(), secrets_dir: secrets_dir.clone(), needs_secrets: false }
     }
 }

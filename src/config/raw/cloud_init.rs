@@ -2,8 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::MAX_ITEMS;
+use crate::config::limits::MAX_VARIABLE;
 use crate::config::{MAX_DATA_BYTES, lexis};
 
 /// Sets the network of the guest's first card, by cloud-init.
@@ -41,12 +43,32 @@ pub(crate) struct RawUserConfig {
     /// everywhere; other names are up to the guest.
     #[schemars(title = "User name", regex(pattern = lexis::USER), length(max = lexis::MAX_USER), example = &"admin")]
     pub(in crate::config) username: Option<String>,
+    /// Gives the user a password, by the name of a secret; one of the file itself is refused. Proxmox stores a hash of
+    /// it. While it is written, it stands on the command line of `qm` on the node, for about a second, where anyone who
+    /// is logged in there can see it.
+    #[schemars(title = "Password", example = json!({ "env": "PHOENIX_SECRET_WEB" }))]
+    pub(in crate::config) password: Option<RawSecret>,
     /// Lists public keys of OpenSSH, each as in the `.pub` file, that let in as this user. An empty list removes those
     /// that are there.
     #[schemars(title = "SSH keys", inner(regex(pattern = lexis::SSH_KEY), length(max = lexis::MAX_SSH_KEY)))]
     #[schemars(length(max = MAX_ITEMS))]
     #[schemars(example = [EXAMPLE_KEY])]
     pub(in crate::config) ssh_authorized_keys: Option<Vec<String>>,
+}
+
+/// Names a secret: an environment variable, or a file.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawSecret {
+    /// Names an environment variable of phoenix whose value is the secret: `PHOENIX_SECRET_` and then capital letters,
+    /// digits and `_`. No other variable is read.
+    #[schemars(title = "Environment variable", regex(pattern = VARIABLE), length(max = MAX_VARIABLE))]
+    #[schemars(example = &"PHOENIX_SECRET_WEB")]
+    pub(in crate::config) env: Option<String>,
+    /// Names a file whose content is the secret, without the line break at its end; a relative path starts at this
+    /// file, or at the directory that `--secrets-dir` names, and none leads out of there.
+    #[schemars(title = "File", length(min = 1, max = 1024), example = &"secrets/web")]
+    pub(in crate::config) file: Option<String>,
 }
 
 /// Gives a text for cloud-init: a file, or the text itself. An empty object gives none, whatever `vm_defaults` says.
@@ -79,6 +101,9 @@ pub(crate) struct RawCloudImage {
     #[schemars(title = "SHA-512", regex(pattern = lexis::SHA512), example = &EXAMPLE_SHA512)]
     pub(in crate::config) sha512: Option<String>,
 }
+
+/// Pattern of the variable of a secret.
+const VARIABLE: &str = "^PHOENIX_SECRET_[A-Z0-9_]+$";
 
 /// The SHA-512 of nothing.
 const EXAMPLE_SHA512: &str = "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce\

@@ -7,12 +7,21 @@ use super::edit::Edit;
 use super::row::{Kept, Row};
 use super::taking::{Taking, at_restart};
 use super::value::{Value, Wish};
-use crate::model::{Address, DesiredVm, Disruption, Key, SshKey};
+use crate::model::{Address, DesiredVm, Disruption, Key, Secret, SshKey, is_kept, kept};
 use crate::observed::cloud_init::{encode_keys, names};
 use crate::observed::{PropertyString, VmObserved};
 
 /// What a drive is called that must be added so that cloud-init reaches the guest; no key of the file sets it.
 pub const DRIVE: &str = "cloud_init_drive";
+
+/// The part of `user_config` that names a secret. Of its value the record, and all that is compared, has a digest.
+pub const PASSWORD: &str = "user_config.password";
+
+/// The option that it stands in. What it is set to is never known here.
+pub const PASSWORD_OPTION: &str = "cipassword";
+
+/// What people read of a password that a VM has.
+pub const A_PASSWORD: &str = "a password";
 
 /// Places for a cloud-init drive, as Proxmox's own pages use them first.
 const PLACES: [&str; 4] = ["ide2", "ide0", "ide1", "ide3"];
@@ -50,6 +59,25 @@ pub(super) static ROWS: &[Row] = &[
         wish: |vm, _| told(username(vm), |name| named("username", name)),
         write: |vm, _, edit| edit.put("ciuser", username(vm).map_or("", String::as_str)),
         ..Row::part(Key::UserConfig, "user_config.username", &["ciuser"])
+    },
+    Row {
+        read: password,
+        wish: |vm, live| match (secret(vm), live) {
+            (Some(secret), _) => desired_password(secret, live),
+            // One that phoenix did not set is not phoenix's to take away.
+            (None, Some(live)) if known_password(live).is_some() => Wish::Unset,
+            (None, _) => Wish::Leave,
+        },
+        write: |vm, value, edit| {
+            let value = value.and_then(|_| secret(vm)?.value());
+            edit.put(PASSWORD_OPTION, value.unwrap_or_default());
+        },
+        uptake: |taking| {
+            let gone = secret(taking.desired).is_none();
+            let note = "cloud-init is not told it any more; a guest that has it may keep it until it is changed there";
+            if gone { (at_next_boot(taking).0, Cow::Borrowed(note)) } else { at_next_boot(taking) }
+        },
+        ..Row::part(Key::UserConfig, PASSWORD, &[PASSWORD_OPTION])
     },
     Row {
         read: |live| Some(Value::Keys(Cow::Borrowed(&live.cloud_init.ssh_keys))),
@@ -167,6 +195,29 @@ fn searchdomain(vm: &DesiredVm) -> Option<&String> {
 
 fn username(vm: &DesiredVm) -> Option<&String> {
     vm.user_config.as_ref()?.username.as_ref()
+}
+
+fn secret(vm: &DesiredVm) -> Option<&Secret> {
+    vm.user_config.as_ref()?.password.as_ref()
+}
+
+/// The digest of the password that phoenix set, as the record keeps it, while one is set.
+fn known_password(live: &VmObserved) -> Option<&String> {
+    live.options.get(PASSWORD_OPTION)?;
+    live.record.valid()?.applied.get(PASSWORD)
+}
+
+fn password(live: &VmObserved) -> Option<Value<'_>> {
+    live.options.get(PASSWORD_OPTION)?;
+    Some(Value::text(known_password(live).map_or(A_PASSWORD, String::as_str)))
+}
+
+/// The password that is desired, by its digest; in the words of the record where that has the same. One whose value is
+/// not there is compared with nothing.
+fn desired_password<'a>(secret: &'a Secret, live: Option<&VmObserved>) -> Wish<'a> {
+    let Some(digest) = secret.digest() else { return Wish::Leave };
+    let known = live.and_then(known_password).filter(|known| is_kept(known, &kept(digest)));
+    Wish::Value(known.map_or(Value::text(digest), |known| Value::Text(Cow::Owned(known.clone()))))
 }
 
 fn ssh_keys(vm: &DesiredVm) -> Option<&Vec<SshKey>> {

@@ -17,7 +17,7 @@ mod table;
 mod taking;
 mod value;
 
-pub use self::cloud_init::{DRIVE, lacks_drive, new_drive};
+pub use self::cloud_init::{A_PASSWORD, DRIVE, PASSWORD, PASSWORD_OPTION, lacks_drive, new_drive};
 pub use self::data::custom_volume;
 pub use self::edit::Edit;
 pub use self::row::{Kept, Row};

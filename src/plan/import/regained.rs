@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::diag::Diagnostic;
 use crate::model::{
-    Address, CloudData, CloudImage, DataPart, Desired, DesiredVm, NetworkConfig, Record, Snippet, SshKey, UserConfig,
-    is_noted,
+    Address, CloudData, CloudImage, DataPart, Desired, DesiredVm, NetworkConfig, Record, Secret, Snippet, SshKey,
+    Stretched, UserConfig, is_kept, is_noted, kept,
 };
-use crate::observed::options::custom_volume;
+use crate::observed::options::{PASSWORD, PASSWORD_OPTION, custom_volume};
 use crate::observed::{Observed, VmObserved};
 use crate::plan::codes;
 
@@ -33,6 +33,11 @@ pub(super) fn lost(live: &VmObserved, record: Option<&Record>, desired: &Desired
     if was_applied(record, SSH_KEYS) && keys(live, desired).is_none() {
         let what = "the SSH keys stay as they are: the file does not have them any more";
         found.push(notice(what, "put `ssh_authorized_keys` into its `user_config` to look after them again"));
+    }
+    let set = live.options.get(PASSWORD_OPTION).is_some() && was_applied(record, PASSWORD);
+    if set && record.and_then(|record| password(live, record, desired)).is_none() {
+        let what = "its password is not written: the file names no secret that is the same";
+        found.push(notice(what, "put `password` into its `user_config`, or the next apply takes it away"));
     }
     found
 }
@@ -118,9 +123,24 @@ pub(super) fn user(live: &VmObserved, record: Option<&Record>, desired: &Desired
     let named = !name.is_empty() && was_applied(record, "user_config.username");
     let config = UserConfig {
         username: named.then(|| name.clone()),
+        password: record.and_then(|record| password(live, record, desired)),
         ssh_authorized_keys: was_applied(record, SSH_KEYS).then(|| keys(live, desired)).flatten(),
     };
     (config != UserConfig::default()).then_some(config)
+}
+
+/// The secret that phoenix gave a VM as its password, where the file names it and its value is at hand.
+fn password(live: &VmObserved, record: &Record, desired: &Desired) -> Option<Secret> {
+    let known = record.applied.get(PASSWORD).filter(|_| live.options.get(PASSWORD_OPTION).is_some())?;
+    let mut stretched = Stretched::default();
+    let secrets = declared(desired).filter_map(|vm| vm.user_config.as_ref()?.password.as_ref());
+    secrets
+        .map(|secret| {
+            let mut secret = secret.clone();
+            secret.seal(&record.project, live.id, &mut stretched);
+            secret
+        })
+        .find(|secret| secret.digest().is_some_and(|digest| is_kept(known, &kept(digest))))
 }
 
 /// The SSH keys of a VM, where the file has them all.
@@ -135,6 +155,7 @@ fn keys(live: &VmObserved, desired: &Desired) -> Option<Vec<SshKey>> {
 pub(super) fn user_value(config: &UserConfig) -> Value {
     let mut value = Map::new();
     value.extend(config.username.as_ref().map(|name| ("username".to_owned(), json!(name))));
+    value.extend(config.password.as_ref().map(|secret| ("password".to_owned(), json!(secret))));
     let keys = config.ssh_authorized_keys.as_ref();
     let lines = keys.map(|keys| keys.iter().map(SshKey::line).collect::<Vec<_>>());
     value.extend(lines.map(|lines| ("ssh_authorized_keys".to_owned(), json!(lines))));
