@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::proxmox::{self, ProxmoxOption};
-use super::{CloudData, CloudImage, DataPart, NetworkConfig, Nodes, Origins, ProxmoxValue, Timeouts, UserConfig, VmId};
+use super::{
+    CloudData, CloudImage, DataPart, NetworkConfig, Nodes, Origins, ProxmoxValue, Timeouts, UserConfig, VmId, Volume,
+};
 
 /// Everything one config file wants.
 ///
@@ -219,19 +221,6 @@ pub struct DesiredVm {
 pub struct Feature {
     /// Name as the config says it, e.g. `install_docker`.
     pub name: Arc<str>,
-}
-
-/// A volume a VM declares.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Volume {
-    /// Name of a share (`hypervisor.nfs_shares` or a Proxmox storage of type `nfs`); `path` is below it.
-    pub share: Option<String>,
-    /// NFS server, instead of `share`; `path` is then the exported path itself.
-    pub server: Option<String>,
-    /// Path, starting with `/`.
-    pub path: String,
-    /// Absolute mount point in the guest.
-    pub mount_point: String,
 }
 
 /// The scripts of all declared features and the utilities they share.

@@ -19,6 +19,7 @@ mod record;
 mod secret;
 mod ssh_key;
 mod target;
+mod volume;
 mod words;
 
 pub use cloud_data::{CloudData, DataPart, Snippet};
@@ -26,7 +27,7 @@ pub use cloud_image::{CloudImage, IMAGE_CACHE, ImagePlace};
 pub use cloud_init::{Address, NetworkConfig, UserConfig};
 pub use desired::{
     CloudInitErrors, Desired, DesiredVm, Disk, DiskMount, Feature, Filesystem, NetworkModel, NfsShare, OsType,
-    PersistentStorage, Ready, Script, Scripts, Settings, Volume,
+    PersistentStorage, Ready, Script, Scripts, Settings,
 };
 pub use digest::{Digest, content_digest, is_content_digest, is_kept, is_kept_as_digest, is_noted, kept, noted};
 pub use excerpt::{excerpt, line, message};
@@ -42,6 +43,7 @@ pub use record::{BY_UUID, Formatted, Record, RecordState};
 pub use secret::{SECRET_PREFIX, Secret, SecretName, Stretched};
 pub use ssh_key::{InvalidKey, PRIVATE_KEY, SshKey};
 pub use target::{InvalidTarget, Target};
+pub use volume::Volume;
 pub use words::{ActionKind, Disruption, Outcome, RestartDue, Timeouts};
 
 /// Bytes in one GiB.
