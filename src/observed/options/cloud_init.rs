@@ -74,7 +74,7 @@ pub(super) static ROWS: &[Row] = &[
         },
         uptake: |taking| {
             let gone = secret(taking.desired).is_none();
-            let note = "cloud-init is not told it any more; a guest that has it may keep it until it is changed there";
+            let note = "cloud-init no longer sets it; a guest that has it may keep it until it is changed there";
             if gone { (at_next_boot(taking).0, Cow::Borrowed(note)) } else { at_next_boot(taking) }
         },
         ..Row::part(Key::UserConfig, PASSWORD, &[PASSWORD_OPTION])
