@@ -60,10 +60,10 @@ has() { blkid -p -s "$1" -o value "$device" 2>/dev/null || true; }
 
 /// `phoenix-format SYS DISK TYPE UUID`: SYS is where the kernel tells of block devices, `/sys`.
 ///
-/// Makes a file system on a disk on which `wipefs` finds nothing. A file system of this uuid is phoenix's own, from a
-/// run whose answer was lost or that was ended: it stays if it is whole; only one that its own checker finds not to be
-/// whole, which `mkfs` did not finish, is made again. Anything else is spoken of and left alone. One at a time works on
-/// a disk. Prints `formatted` or `already`.
+/// Makes a file system on a disk that can be read and on which `wipefs` finds nothing, and never on any other. A file
+/// system of this uuid is phoenix's own, from a run whose answer was lost or that was ended: it stays if it is mounted
+/// or whole. Whether one that is not whole was never finished or has been used and damaged since, nothing tells: it is
+/// left alone, as anything else is. One at a time works on a disk. Prints `formatted` or `already`.
 pub(super) const FORMAT: &str = concat!(
     r#"set -eu
 say() { printf '%s\n' "$*" >&2; }
@@ -77,6 +77,7 @@ sys=$1 disk=$2 type=$3 uuid=$4
   esac
 }
 for program in wipefs blkid findmnt flock; do need "$program" util-linux; done
+need dd coreutils
 case $type in
   ext4) need mkfs.ext4 e2fsprogs; need e2fsck e2fsprogs ;;
   xfs) need mkfs.xfs xfsprogs; need xfs_repair xfsprogs ;;
@@ -85,7 +86,12 @@ esac
 locate
 exec 7<"$device"
 flock -w 300 7 || { say "$device is locked: another program works on it"; exit 6; }
+own() { [ "$(has TYPE)" = "$type" ] && [ "$(has UUID)" = "$uuid" ]; }
 if findmnt -n -S "$device" >/dev/null 2>&1; then
+  if own; then
+    echo already
+    exit 0
+  fi
   say "$device, the disk $disk, is mounted in the guest already"
   exit 5
 fi
@@ -93,24 +99,34 @@ if [ -n "$(ls -A "$block/holders" 2>/dev/null)" ]; then
   say "$device, the disk $disk, is in use in the guest (LVM, encryption or RAID)"
   exit 5
 fi
+# To `wipefs`, what cannot be read is empty.
+read -r sectors <"$block/size"
+for at in 0 "$((sectors > 8192 ? sectors / 2048 - 4 : 0))"; do
+  dd if="$device" of=/dev/null bs=1M count=4 skip="$at" 2>/dev/null || { say "$device cannot be read"; exit 7; }
+done
 found=$(wipefs --no-act --parsable "$device") || { say "wipefs cannot read $device"; exit 7; }
-found=$(printf '%s\n' "$found" | grep -v '^#') || found=
-if [ -n "$found" ]; then
-  if [ "$(has TYPE)" != "$type" ] || [ "$(has UUID)" != "$uuid" ]; then
-    say "$device, the disk $disk, is not empty: wipefs finds $(printf '%s\n' "$found" | awk -F, '{ printf "%s%s", sep, $NF; sep = ", " }') on it"
+# A program between the two could fail and say nothing, which would be taken for an empty disk.
+case "
+$found" in *"
+"[!#]*)
+  if ! own; then
+    say "$device, the disk $disk, is not empty: wipefs finds $(printf '%s\n' "$found" | awk -F, '!/^#/ { printf "%s%s", sep, $NF; sep = ", " }') on it"
     exit 5
   fi
   if whole; then
     echo already
     exit 0
   fi
-fi
+  say "$device, the disk $disk, bears the file system that phoenix began, $uuid, and its checker does not find it whole"
+  exit 5
+  ;;
+esac
 case $type in
   ext4) said=$(mkfs.ext4 -q -F -E nodiscard -U "$uuid" "$device" 2>&1 </dev/null) ;;
   xfs) said=$(mkfs.xfs -q -f -K -m uuid="$uuid" "$device" 2>&1 </dev/null) ;;
 esac || { say "mkfs.$type: $said"; exit 1; }
 sync "$device" 2>/dev/null || sync
-[ "$(has TYPE)" = "$type" ] && [ "$(has UUID)" = "$uuid" ] ||
+own ||
   { say "mkfs.$type ended well, and $device bears no $type of uuid $uuid"; exit 8; }
 echo formatted
 "#
@@ -200,6 +216,9 @@ pub(super) fn with_hint(problem: GuestProblem, exit: &GuestExit) -> GuestProblem
     let hint = if has("is not empty") {
         "phoenix formats empty disks only. Is it the right disk? If what is on it may go: `wipefs --all` on it in the \
          guest, then apply again; else take `filesystem` and `mount_point` out and mount it in the guest by hand"
+    } else if has("does not find it whole") {
+        "it was not finished, or was damaged after it had been used: look at it with `fsck -n`. If nothing on it is needed: \
+         `wipefs --all` on it in the guest, then apply again; else repair it there first"
     } else if has("does not bear the file system") {
         "another disk was attached in this slot, or the disk was formatted by hand: attach the former one, or take \
          `filesystem` and `mount_point` out"

@@ -78,7 +78,7 @@ pub fn format(disk: &GuestDisk<'_>) -> Program {
     script("phoenix-format", disk::FORMAT, &["/sys", &disk.name(), disk.filesystem, disk.uuid])
 }
 
-/// Reads the answer to [`format`].
+/// Reads the answer to [`format()`].
 pub fn read_formatted(exit: &GuestExit) -> Result<Made, GuestProblem> {
     disk::read(exit)
 }

@@ -248,10 +248,23 @@ pub(super) const UNMOUNT: &str = concat!(
     r##"source=$1
 target=$2
 now=$(current)
-case $source in UUID=*) [ -z "$now" ] || now=UUID=$(blkid -p -s UUID -o value "$now" 2>/dev/null) || now= ;; esac
+case $source in UUID=*)
+  if [ -b "$now" ]; then
+    is=$(blkid -p -s UUID -o value "$now" 2>/dev/null) || { say "blkid cannot tell what $now at $target is"; exit 7; }
+    now=UUID=$is
+  else
+    now=
+  fi
+  ;;
+esac
 if [ -n "$now" ] && [ "$now" = "$source" ]; then
   umount -- "$target"
 fi
+case $source in UUID=*)
+  other=$(findmnt -n -o TARGET -S "$source" 2>/dev/null) || other=
+  [ -z "$other" ] || { say "$source is busy: it is mounted at $other, too"; exit 5; }
+  ;;
+esac
 release
 rewrite ''
 echo unmounted

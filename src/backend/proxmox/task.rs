@@ -69,6 +69,12 @@ impl Task {
         self.first.as_deref()
     }
 
+    /// Whether its UPID is one that may stand in a path: Proxmox hands a path on to a shell of another node as it is, and
+    /// a UPID has the name of a user in it.
+    pub(in crate::backend) fn is_plain(&self) -> bool {
+        begun(&self.upid) == Some(self.upid.as_str())
+    }
+
     /// Asks for the first line of its log.
     pub(in crate::backend) fn beginning(&self, here: &str) -> Call {
         let node = Upid(&self.upid).node().unwrap_or(here);

@@ -35,12 +35,16 @@ impl Qm {
                 format!("a password is set only of VMs on the node that phoenix reaches, and this one is on `{node}`");
             return Err(Fault::harmless(FaultKind::Refused, what).hint("take `password` out, or move the VM"));
         }
+        if let HostOp::RemoveLeftover { vm, .. } = op {
+            // Copies that still run there, and volumes of a former VM, are seen on that node alone.
+            let what =
+                format!("what an interrupted run left of VM {vm} is on node `{node}`, and is removed only there");
+            let hint =
+                format!("`qm unlock {vm}` and `qm destroy {vm}` on node `{node}`, when no copy runs there any more");
+            return Err(Fault::harmless(FaultKind::Refused, what).hint(hint));
+        }
         let until = Instant::now() + deadline;
-        for mut call in calls(op, node) {
-            if matches!(op, HostOp::RemoveLeftover { .. }) {
-                // What takes the lock off on the own node works on no other one.
-                call = call.with("skiplock", "1");
-            }
+        for call in calls(op, node) {
             let left = until.saturating_duration_since(Instant::now());
             let command = Command::change(command(&call), left);
             let output = match super::perform::job(op) {

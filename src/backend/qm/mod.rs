@@ -113,6 +113,9 @@ impl Qm {
             if let Some(line) = task.first_line() {
                 return Ok(task::target_in(line));
             }
+            if !task.is_plain() {
+                return Ok(None);
+            }
             match self.run(&Command::look(command::command(&task.beginning(HERE)), LOOK)) {
                 Ok(output) => Ok(task::clone_target(&output.stdout)),
                 // It ended in the meantime, or its log cannot be read: nothing is known about its target.
@@ -164,8 +167,10 @@ impl Hypervisor for Qm {
         let (runs, elsewhere) = match status.split_once(": ") {
             Some(("status", "running")) => (true, false),
             Some(("status", "stopped")) => (false, false),
-            // The node is not online.
-            Some(("elsewhere", "stopped")) => (false, true),
+            Some(("elsewhere", "stopped")) => {
+                let what = format!("node `{node}`, on which VM {vm} is, is not online");
+                return Err(Fault::harmless(FaultKind::Unreachable, what));
+            }
             Some(("current", current)) => {
                 let unclear = |why| garbled(format!("what node `{node}` says of VM {vm} cannot be understood: {why}"));
                 (nodes::runs(current, vm).map_err(unclear)?, true)

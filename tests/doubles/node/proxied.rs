@@ -133,11 +133,6 @@ impl Call<'_> {
         let (keys_path, mut options) = (keys.path().to_str()?.to_owned(), Vec::new());
         for (name, value) in pairs.iter().filter(|pair| !plain.contains(&pair.0)) {
             match *name {
-                "skiplock" => {
-                    if let Err(fault) = node.execute(&embedded::Command::Unlock { vm }) {
-                        return Some(refused(&Answer::refused(&fault, "")));
-                    }
-                }
                 "sshkeys" => {
                     keys.write_all(decode_keys(value).as_bytes()).ok()?;
                     options.extend(["--sshkeys".to_owned(), keys_path.clone()]);
