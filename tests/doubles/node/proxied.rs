@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 
-use phoenix::backend::embedded;
 use phoenix::hypervisor::{Fault, FaultKind};
 use phoenix::model::VmId;
 use phoenix::observed::decode_keys;
