@@ -234,7 +234,7 @@ fn disks_are_added_grown_and_detached() {
             json!({ "size_gb": 25, "storage": "local-zfs", "options": { "backup": false } }),
             "{case}"
         );
-        assert_eq!(disks["scsi3"]["options"], json!({ "mbps": 10.0 }), "{case}");
+        assert_eq!(disks["scsi3"]["options"], json!({ "mbps": 10 }), "{case}");
         is_done(scene, case);
         // One that is on its way out is not taken for an empty slot.
         let whole = scene.conf(1000);
