@@ -57,10 +57,9 @@ impl Embedded {
 
     /// The node that a VM is on; of one that is not there, the one that the target stands on.
     pub(super) fn room_of(&self, vm: VmId) -> Room<'_> {
-        let mut rooms = self.settings.rooms();
-        let own = rooms.next().unwrap_or_else(|| unreachable!("there is the node itself"));
+        let own = self.settings.own_room();
         let has = |room: &Room<'_>| self.confs(room.name).join(format!("{vm}.conf")).exists();
-        if self.settings.nodes.is_empty() || has(&own) { own } else { rooms.find(has).unwrap_or(own) }
+        if self.settings.nodes.is_empty() || has(&own) { own } else { self.settings.rooms().find(has).unwrap_or(own) }
     }
 
     /// The configuration of a VM, on whichever node it is; where it would be made, if there is none.

@@ -180,15 +180,18 @@ pub(super) struct Room<'s> {
 }
 
 impl Settings {
+    /// The node that the target stands on.
+    pub(super) fn own_room(&self) -> Room<'_> {
+        Room { name: &self.name, memory_mb: self.memory_mb, cpus: self.cpus, bridges: &self.bridges, online: true }
+    }
+
     /// Every node, the one that the target stands on first.
     pub(super) fn rooms(&self) -> impl Iterator<Item = Room<'_>> {
-        let own =
-            Room { name: &self.name, memory_mb: self.memory_mb, cpus: self.cpus, bridges: &self.bridges, online: true };
         let others = self.nodes.iter().map(|(name, member)| {
             let Member { memory_mb, cpus, bridges, online } = member;
             Room { name, memory_mb: *memory_mb, cpus: *cpus, bridges, online: *online }
         });
-        std::iter::once(own).chain(others)
+        std::iter::once(self.own_room()).chain(others)
     }
 }
 
