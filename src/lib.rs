@@ -40,7 +40,7 @@
 //! - **an option of a VM**: its key in [`model::Key`], its field with type and documentation in `config::raw` and
 //!   [`model::DesiredVm`] (`config::lower` merges it), one row in `observed::options::table`, which reads the VM's
 //!   options where no field of [`observed::VmObserved`] says it. `plan::context` asks whether scripts see it,
-//!   `tests/hash.rs` what changes with it, `tests/options.rs` for it in the schema and the README. What it says
+//!   `tests/hash.rs` what changes with it, `tests/options.rs` for it in the schema and `docs/keys.md`. What it says
 //!   together with other keys is a check.
 //! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`]; `apply::perform`
 //!   asks how it is carried out, `plan::document` what of it a saved plan shows, `plan::steps::guest` whether it needs
@@ -67,7 +67,7 @@
 //! - **a face**: a file in `ui` (one for programs in `ui::report`) that folds a [`plan::document::PlanDocument`] or
 //!   the events of a run; its name, and which verbs know it, in `cli::format`; its call in `cli::saved` (plans),
 //!   `cli::reports` (runs) or `cli::validate`; its cases under `fixtures/faces`, its line in `tests/faces.rs` and
-//!   `tests/fuzz/faces.rs`, its row in the README.
+//!   `tests/fuzz/faces.rs`, its row in `docs/commands.md`.
 //!
 //! # Words
 //! *Target*: one or more *nodes*, one of which it stands on. *Desired*: what the file says, defaults merged. *Live*:

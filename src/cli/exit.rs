@@ -1,4 +1,4 @@
-//! Exit codes. The README's table lists the same.
+//! Exit codes. `docs/commands.md` lists the same.
 
 use std::process::ExitCode;
 

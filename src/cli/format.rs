@@ -52,7 +52,7 @@ formats! {
     Hosts = "hosts",
 }
 
-/// What is shown, in words, and the formats it can be shown in. The README's table says the same.
+/// What is shown, in words, and the formats it can be shown in. The table of `docs/commands.md` says the same.
 type Faces = (&'static str, &'static [Format]);
 
 const PLAN: Faces =
