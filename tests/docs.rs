@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use phoenix::config::reference;
 use phoenix::diag::Severity;
 use phoenix::{config, plan};
 use regex::Regex;
-use serde_json::Value;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -136,7 +136,7 @@ fn the_quick_start_is_what_happens() {
     }
     let run = |words: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phoenix"));
-        command.args(words.split(' ')).current_dir(dir.path()).env_remove("PHOENIX_TARGET").env("COLUMNS", "80");
+        command.args(words.split(' ')).current_dir(dir.path()).env_remove("PHOENIX_TARGET");
         let ran = command.output().unwrap();
         assert!(ran.status.success(), "{words}: {}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8(ran.stdout).unwrap()
@@ -161,69 +161,32 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
-/// The type of a value, in words, with its bounds.
-fn kind(schema: &Value) -> String {
-    let words: Vec<&str> =
-        schema["oneOf"].as_array().into_iter().flatten().filter_map(|one| one["const"].as_str()).collect();
-    if !words.is_empty() {
-        return words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-    }
-    let types: Vec<&str> = match &schema["type"] {
-        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
-        one => one.as_str().into_iter().collect(),
-    };
-    let bounds = match (&schema["minimum"], &schema["maximum"]) {
-        (Value::Null, Value::Null) => String::new(),
-        (least, Value::Null) => format!(" ≥ {least}"),
-        (least, most) => format!(" {least} to {most}"),
-    };
-    types.iter().map(|word| word.replace("integer", "whole number")).collect::<Vec<_>>().join(" or ") + &bounds
-}
-
-/// The rows of an object's keys, and of what stands within them.
-fn rows(object: &Value, within: &str, out: &mut String) {
-    let required: Vec<&str> = object["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    for (name, schema) in object["properties"].as_object().into_iter().flatten() {
-        let default = match &schema["default"] {
-            Value::Null if required.contains(&name.as_str()) => "required".to_owned(),
-            Value::Null => "–".to_owned(),
-            value => format!("`{value}`"),
+/// The rows of a table.
+fn rows(rows: &[reference::Row]) -> String {
+    let of = |row: &reference::Row| {
+        let code = |value: &String| cell(&format!("`{value}`"));
+        let default = match &row.default {
+            None if row.required => "required".to_owned(),
+            value => value.as_ref().map_or_else(|| "–".to_owned(), code),
         };
-        let example = schema["examples"].get(0).map_or_else(|| "–".to_owned(), |value| format!("`{value}`"));
-        let text = schema["description"].as_str().unwrap_or_default();
-        let cells = [format!("`{within}{name}`"), kind(schema), cell(text), cell(&default), cell(&example)];
-        out.push_str(&format!("| {} |\n", cells.join(" | ")));
-        below(schema, &format!("{within}{name}"), out);
-    }
-}
-
-/// What stands within a key. Options by Proxmox's own names are left to Proxmox's own documentation.
-fn below(schema: &Value, name: &str, out: &mut String) {
-    if name == "proxmox" || name.ends_with("options") {
-        return;
-    }
-    rows(schema, &format!("{name}."), out);
-    rows(&schema["items"], &format!("{name}[]."), out);
-    rows(&schema["additionalProperties"], &format!("{name}.NAME."), out);
-    for (_, slot) in schema["patternProperties"].as_object().into_iter().flatten() {
-        rows(slot, &format!("{name}.SLOT."), out);
-    }
+        let example = row.example.as_ref().map_or_else(|| "–".to_owned(), code);
+        format!("| `{}` | {} | {} | {default} | {example} |\n", row.name, row.kind, cell(&row.text))
+    };
+    rows.iter().map(of).collect()
 }
 
 fn keys() -> String {
-    let schema: Value = serde_json::from_str(include_str!("../schema/phoenix_vm_configs.schema.json")).unwrap();
     let mut out = String::from(
         "# All keys\n\nMade from [the schema](../schema/phoenix_vm_configs.schema.json), which editors show the same from. A key without a \
          default stays, in a VM, as it is. How they are used together: [The config](config.md).\n",
     );
     let head = "| key | type | meaning | default | example |\n|---|---|---|---|---|\n";
-    let parts = &schema["properties"];
     out.push_str(&format!(
         "\n## Of a virtual machine\n\nIn `virtual_machines`; all but those that say otherwise also in `vm_defaults` and in `profiles`.\n\n{head}"
     ));
-    rows(&parts["virtual_machines"]["items"], "", &mut out);
+    out.push_str(&rows(&reference::of_a_vm()));
     out.push_str(&format!("\n## Of the whole file\n\nIn `hypervisor`.\n\n{head}"));
-    rows(&parts["hypervisor"], "", &mut out);
+    out.push_str(&rows(&reference::of_the_file()));
     out
 }
 

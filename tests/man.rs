@@ -28,13 +28,14 @@ fn every_verb_has_a_page_that_man_can_show() {
     let mut expected: BTreeSet<String> = verbs().into_iter().map(|verb| format!("phoenix-{verb}.1")).collect();
     assert!(expected.len() > 10, "{expected:?}");
     expected.extend(["add", "add-template", "init", "reset", "show"].map(|verb| format!("phoenix-node-{verb}.1")));
-    expected.insert("phoenix.1".to_owned());
+    expected.extend(["phoenix.1", "phoenix-config.5"].map(str::to_owned));
     assert_eq!(found, expected);
     if !support::need("groff", "groff") {
         return;
     }
     for page in &found {
-        let shown = Command::new("groff").args(["-man", "-Tutf8", "-ww", "-Kutf8"]).arg(pages.join(page)).output();
+        let shown =
+            Command::new("groff").args(["-man", "-Tutf8", "-ww", "-Kutf8", "-P-cbou"]).arg(pages.join(page)).output();
         let shown = shown.unwrap();
         assert!(
             shown.status.success() && shown.stderr.is_empty(),
@@ -42,6 +43,12 @@ fn every_verb_has_a_page_that_man_can_show() {
             String::from_utf8_lossy(&shown.stderr)
         );
         let text = String::from_utf8_lossy(&shown.stdout);
-        assert!(text.contains("Examples:"), "{page}: {text}");
+        let sections: &[&str] = match page.as_str() {
+            "phoenix-config.5" => &["KEYS OF A VIRTUAL MACHINE", "disks.SLOT.filesystem", "nfs_shares.NAME.export"],
+            _ => &["Examples:", "EXIT STATUS", "ENVIRONMENT", "FILES", "PHOENIX_SECRET_*"],
+        };
+        for section in sections {
+            assert!(text.contains(section), "{page} lacks {section}: {text}");
+        }
     }
 }

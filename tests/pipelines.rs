@@ -12,10 +12,12 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 5] = [
     ".github/actions/phoenix-plan/action.yml",
     ".github/examples/phoenix.yml",
     ".github/examples/phoenix.gitlab-ci.yml",
+    ".github/workflows/test.yml",
+    ".github/workflows/release.yml",
 ];
 
 /// Every text of a document that is run, with where it stands.

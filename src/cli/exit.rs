@@ -53,6 +53,22 @@ pub enum Exit {
     RestartPending = 8,
 }
 
+/// What each says, for the manual.
+pub(super) const MEANINGS: [(Exit, &str); 9] = [
+    (Exit::Done, "Done, or nothing to do."),
+    (Exit::Failed, "Failed."),
+    (
+        Exit::Changes,
+        "Changes are present (plan --detailed-exitcode), or a VM is not healthy (status --detailed-exitcode).",
+    ),
+    (Exit::Config, "The config is invalid."),
+    (Exit::Usage, "The command line is wrong, or phoenix cannot ask for approval."),
+    (Exit::Stale, "A VM changed since the plan; nothing was done to it after that was seen."),
+    (Exit::Partial, "Some actions failed, or VMs were left alone whose node is not online; the others are done."),
+    (Exit::Interrupted, "Interrupted."),
+    (Exit::RestartPending, "Done, but a restart is pending (apply --detailed-exitcode)."),
+];
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -45,6 +45,7 @@ mod profiles;
 mod proxmox;
 pub(crate) mod raw;
 mod ready;
+pub mod reference;
 mod rule;
 pub mod schema;
 mod secrets;
