@@ -198,7 +198,9 @@ impl<'a> Conf<'a> {
 
     /// Drops the whole `[PENDING]` section.
     pub fn drop_pending(&mut self) {
-        self.edit_pending(|section, _| section.lines.clear());
+        if self.pending_section().is_some() {
+            self.edit_pending(|section, _| section.lines.clear());
+        }
     }
 
     /// Names of the snapshots, in the order of the file.
