@@ -152,7 +152,7 @@ fn planned(world: &World, observed: &Observed, policy: &Request, label: &str, in
     let provenance = Provenance { target: target.clone(), ..Provenance::default() };
     faces::of_plan(&PlanDocument::of(&plan, provenance), input);
     faces::inert("terminal", &ui::diagnostics::render(&ui::findings::shown(&plan.problems, None), None, false), input);
-    for graph in [ui::graph::mermaid(&plan), ui::graph::dot(&plan)] {
+    for graph in [ui::graph::mermaid(&plan, true), ui::graph::dot(&plan, true)] {
         faces::inert("graph", &graph, input);
     }
     let agents = status::Agents { answering: status::with_agents(&plan, observed), ..status::Agents::default() };

@@ -127,7 +127,7 @@ fn rendered(plan: &Plan) -> String {
         about: &about,
         config: "test",
     };
-    ui::plan::render(&PlanDocument::of(plan, Provenance::default()), &view) + &ui::graph::mermaid(plan)
+    ui::plan::render(&PlanDocument::of(plan, Provenance::default()), &view) + &ui::graph::mermaid(plan, true)
 }
 
 fn applied(plan: Plan, target: Arc<Faulty>, parallel: usize) -> Summary {

@@ -278,6 +278,9 @@ pub(super) struct Graph {
     /// Language of the graph.
     #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
     pub(super) format: GraphFormat,
+    /// Draw the VMs in which nothing changes, too.
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 /// Languages a graph can be printed in.

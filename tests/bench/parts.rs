@@ -160,7 +160,7 @@ fn render_all_new(bencher: Bencher<'_, '_>, vms: usize) {
 #[divan::bench(args = SIZES)]
 fn graph_mermaid(bencher: Bencher<'_, '_>, vms: usize) {
     let plan = plan(&desired(vms), &empty(), &Request::default());
-    bencher.counter(ItemsCount::new(vms)).bench(|| ui::graph::mermaid(&plan));
+    bencher.counter(ItemsCount::new(vms)).bench(|| ui::graph::mermaid(&plan, true));
 }
 
 #[divan::bench(args = SIZES)]

@@ -226,6 +226,12 @@ fn the_graph_is_printed_for_drawing_programs() {
     );
     let dot = scene.phoenix(&["graph", "--only", "1000", "--format", "dot"]);
     check(&dot, 0, &["digraph phoenix {", "label=\"1000 rumpledev\"", "a0 -> a1;"]);
+    assert_eq!(scene.phoenix(&["apply", "--auto-approve"]).code, Some(0));
+    let done = scene.phoenix(&["graph"]);
+    check(&done, 0, &["flowchart TD", "Nothing changes: `--all` draws every VM."]);
+    assert!(!done.out.contains("subgraph"), "{}", done.out);
+    let all = scene.phoenix(&["graph", "--all"]);
+    check(&all, 0, &["subgraph vm1000[\"1000 rumpledev\"]", "a0[\"= clone\"]:::noop"]);
     fs::write(
         scene.path("ring.json"),
         r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"a","template_name":"b"},{"vm_id":1001,"vm_name":"b","template_name":"a"}]}"#,

@@ -122,7 +122,7 @@ proptest! {
         let view = ui::plan::View { verbose: false, style: ui::style::Style { color: false }, width: 80, about: &about, config: &tags };
         let problems = ui::diagnostics::render(&ui::findings::shown(&plan.problems, None), None, false);
         let document = PlanDocument::of(&plan, Provenance::default());
-        for shown in [ui::plan::render(&document, &view), ui::markdown::render(&document), ui::graph::mermaid(&plan), ui::graph::dot(&plan), problems] {
+        for shown in [ui::plan::render(&document, &view), ui::markdown::render(&document), ui::graph::mermaid(&plan, true), ui::graph::dot(&plan, true), problems] {
             prop_assert_eq!(steering(&shown), None, "{:?}", shown);
         }
     }
