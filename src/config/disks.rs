@@ -30,9 +30,13 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
             }
             let Some(option) = proxmox::disk(slot) else { continue };
             for (name, value) in disk.options.iter().flatten().filter(|(_, value)| !value.is_null()) {
+                let at = || owner.value(&format!("disks/{slot}/options/{name}"));
                 if let Err(wrong) = read_part(option, name, value) {
-                    let at = owner.value(&format!("disks/{slot}/options/{name}"));
-                    problems.push(Problem::new(codes::BAD_OPTION, format!("{} {wrong}", shown(name)), at));
+                    problems.push(Problem::new(codes::BAD_OPTION, format!("{} {wrong}", shown(name)), at()));
+                } else if let Some(buses) = proxmox::other_buses(slot, name) {
+                    let what = format!("the disk in {} cannot have {}: Proxmox refuses it", shown(slot), shown(name));
+                    let hint = format!("take it out, or put the disk into a slot of {}", buses.join(" or "));
+                    problems.push(Problem::new(codes::BAD_OPTION, what, at()).hint(hint));
                 }
             }
         }

@@ -103,4 +103,5 @@ codes! {
     CANNOT_MOVE = "T101", "something keeps a VM from moving to another node";
     SERVED_ELSEWHERE = "T102", "what lies on a node itself does not reach a VM on another one";
     DISK_FILESYSTEM = "T103", "a further disk cannot be formatted, or not be unmounted";
+    NO_IO_THREAD = "T104", "a disk does not get the I/O thread that it is to have";
 }

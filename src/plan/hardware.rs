@@ -28,6 +28,9 @@ pub(super) fn judge(vms: &[VmPlan], scene: &Scene<'_>, asked: &[String]) -> Vec<
         if ovmf && !declared.disks.contains_key("efidisk0") && after("efidisk0").is_none() {
             found.push(without_efi_disk(declared));
         }
+        let boot = base.and_then(|base| base.boot_disk.as_ref()).map_or("scsi0", |disk| disk.device.as_str());
+        found.extend(of_another_bus(vm, boot));
+        found.extend(without_io_thread(vm, boot, after("scsihw").as_deref()));
     }
     found
 }
@@ -139,4 +142,36 @@ fn without_efi_disk(vm: &DesiredVm) -> Diagnostic {
     let what = "UEFI firmware without an EFI disk: what the firmware remembers is lost at each stop";
     let hint = "take a template with an EFI disk, or add one: `\"disks\": { \"efidisk0\": {} }`";
     Diagnostic::warning(codes::NO_EFI_DISK, what).vm(id).about("proxmox.bios").hint(hint)
+}
+
+/// Options that the boot disk cannot have on its bus, which only the VM or its template knows.
+fn of_another_bus(vm: &VmPlan, boot: &str) -> Vec<Diagnostic> {
+    let change = vm.changes.iter().find(|change| change.key == proxmox::BOOT_DISK);
+    let names = change.into_iter().flat_map(|change| change.new.split(',')).filter_map(|part| part.split_once('='));
+    let wrong = names.filter_map(|(name, _)| Some((name, proxmox::other_buses(boot, name)?)));
+    let problem = |(name, buses): (&str, &[&str])| {
+        let what = format!("the boot disk is {boot} and cannot have `{name}`: Proxmox refuses it");
+        let hint =
+            format!("`{name}` is for disks of {}: take it out for this VM with `\"{name}\": null`", buses.join(" or "));
+        Diagnostic::error(codes::BOUNDED, what).vm(vm.vm).about(proxmox::BOOT_DISK).hint(hint)
+    };
+    wrong.map(problem).collect()
+}
+
+/// A disk that is to have an I/O thread of its own and gets none: only one controller of SCSI disks has them, and Proxmox
+/// says so in the log of a start alone (recorded).
+fn without_io_thread(vm: &VmPlan, boot: &str, controller: Option<&str>) -> Option<Diagnostic> {
+    const SINGLE: &str = "virtio-scsi-single";
+    if controller == Some(SINGLE) {
+        return None;
+    }
+    let asks = |change: &&Change| change.new.split(',').any(|part| part == "iothread=1");
+    let mut asked = vm.changes.iter().filter(asks).filter_map(|change| match change.key {
+        proxmox::BOOT_DISK => Some((change, boot)),
+        key => Some((change, key.strip_prefix(proxmox::DISKS)?)),
+    });
+    let (change, slot) = asked.find(|(_, slot)| slot.starts_with("scsi"))?;
+    let what = format!("`iothread` of {slot} does nothing: the SCSI controller of the VM is not `{SINGLE}`");
+    let hint = format!("set `scsihw` of `proxmox` to `{SINGLE}`, or take `iothread` out");
+    Some(Diagnostic::warning(codes::NO_IO_THREAD, what).vm(vm.vm).about(change.key).hint(hint))
 }

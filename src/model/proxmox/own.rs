@@ -24,6 +24,24 @@ pub const BOOT_DEVICES: &str = "boot_devices";
 /// Slots of disks: the bus, and how many it has.
 const BUSES: [(&str, u32); 4] = [("scsi", 31), ("virtio", 16), ("sata", 6), ("ide", 4)];
 
+/// Options of a disk that not every bus has, with the buses that have them (Proxmox's API schema): on others Proxmox
+/// refuses them.
+const OF_SOME_BUSES: [(&str, &[&str]); 4] = [
+    ("iothread", &["scsi", "virtio"]),
+    ("queues", &["scsi"]),
+    ("ro", &["scsi", "virtio"]),
+    ("ssd", &["scsi", "sata", "ide"]),
+];
+
+/// The buses whose disks have an option, where the disk in a slot has it not.
+#[must_use]
+pub fn other_buses(slot: &str, option: &str) -> Option<&'static [&'static str]> {
+    let bus = slot.trim_end_matches(|c: char| c.is_ascii_digit());
+    let known = BUSES.iter().any(|(name, _)| *name == bus);
+    let (_, buses) = OF_SOME_BUSES.iter().find(|(name, buses)| known && *name == option && !buses.contains(&bus))?;
+    Some(buses)
+}
+
 /// Disks that hold what firmware and a TPM remember: Proxmox knows their sizes.
 const STATE: [&str; 2] = ["efidisk0", "tpmstate0"];
 
