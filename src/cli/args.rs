@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use super::format::Output;
 
 mod changing;
+mod graph;
 mod named;
 mod node;
 mod places;
@@ -16,6 +17,7 @@ mod selecting;
 mod when;
 
 pub(super) use changing::{Allowing, Apply, Create, Destroy, Import, Options, Restart, Rollback, Running, Start, Stop};
+pub(super) use graph::{Graph, GraphFormat};
 pub(super) use node::{GuestKind, Node, Terminal};
 pub(super) use reaching::{Inventory, Ssh};
 pub(super) use selecting::{Selecting, vm_ids};
@@ -267,29 +269,6 @@ pub(super) struct Observe {
     /// Write the recording into this file instead of printing it.
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Graph {
-    #[command(flatten)]
-    pub(super) selecting: Selecting,
-    #[command(flatten)]
-    pub(super) allowing: Allowing,
-    /// Language of the graph.
-    #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
-    pub(super) format: GraphFormat,
-    /// Draw the VMs in which nothing changes, too.
-    #[arg(long)]
-    pub(super) all: bool,
-}
-
-/// Languages a graph can be printed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum GraphFormat {
-    /// Mermaid, as Git servers render it.
-    Mermaid,
-    /// Graphviz.
-    Dot,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -286,10 +286,7 @@ impl<'a> Conf<'a> {
         let eol = self.eol();
         let at = self.sections.iter().position(|section| section.name().is_some_and(is_pending)).unwrap_or_else(|| {
             self.terminate(0, eol);
-            let mut lines = Vec::new();
-            if self.sections.len() > 1 {
-                lines.push(Cow::Borrowed(eol));
-            }
+            let lines = Vec::from_iter((self.sections.len() > 1).then_some(Cow::Borrowed(eol)));
             self.trim_blank_end(0);
             if let Some(main) = self.sections.first_mut() {
                 main.lines.push(Cow::Borrowed(eol));
