@@ -156,6 +156,30 @@ fn the_quick_start_is_what_happens() {
     assert!(again.contains("0 to create, 0 to update, 0 to destroy, 3 unchanged"), "{again}");
 }
 
+/// What can be rehearsed: a name that is none is refused with those that are, and the page has each of them.
+#[test]
+fn every_operation_that_can_be_rehearsed_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("phoenix_vm_configs.json"), r#"{ "virtual_machines": [] }"#).unwrap();
+    let phoenix = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_phoenix"));
+        command.args(words).current_dir(dir.path()).env_remove("PHOENIX_TARGET").output().unwrap()
+    };
+    assert!(phoenix(&["node", "init"]).status.success());
+    let faults = r#"[{ "op": "reboot", "how": "fail" }]"#;
+    fs::write(dir.path().join(".phoenix/node/faults.json"), faults).unwrap();
+    let refused = phoenix(&["plan"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    let (_, names) = said.split_once("no operation is called `reboot`; there are ").unwrap();
+    let names: Vec<&str> = names.lines().next().unwrap().split(", ").collect();
+    assert!(names.len() > 20, "{names:?}");
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/embedded.md")).unwrap();
+    for name in names {
+        assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/embedded.md");
+    }
+}
+
 /// A text as the cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")

@@ -11,7 +11,7 @@
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `op` | `fetch-image`, `clone`, `create`, `import-disk`, `configure`, `move-disk`, `snapshot`, `remove-snapshot`, `rollback`, `resize`, `update-cloud-init`, `start`, `shutdown`, `stop`, `destroy`, `revert`, `remove-leftover`, `make-directory`, `replace-directory`, `write-exports`, `guest-start`, `guest-status`, `guest-addresses`, `guest-online`, `ping`, `observe`; of [`Command`](super::Command) also `unprotect` and `unlock`, and `remove-leftover` for a `destroy` that is part of it |
+//! | `op` | one of [`OPS`]; of [`Command`](super::Command), `remove-leftover` is also a `destroy` that is part of it |
 //! | `vm` | only for this VM; of a directory, the VMID that is part of its path |
 //! | `program` | only for this program in the guest: `cloud-init`, or the `$0` of a script |
 //! | `skip` | so many matching calls pass first |
@@ -33,6 +33,41 @@ pub(super) const FILE: &str = "faults.json";
 
 /// File with the pid of the process that dies instead of the one that works on the node.
 pub(super) const VICTIM: &str = "victim";
+
+/// Every operation that an entry can name.
+const OPS: [&str; 31] = [
+    "clone",
+    "configure",
+    "create",
+    "destroy",
+    "fetch-image",
+    "guest-addresses",
+    "guest-online",
+    "guest-start",
+    "guest-status",
+    "import-disk",
+    "make-directory",
+    "migrate",
+    "move-disk",
+    "observe",
+    "ping",
+    "remove-leftover",
+    "remove-snapshot",
+    "remove-snippet",
+    "resize",
+    "revert",
+    "rollback",
+    "shutdown",
+    "snapshot",
+    "start",
+    "stop",
+    "template",
+    "unlock",
+    "unprotect",
+    "update-cloud-init",
+    "write-exports",
+    "write-snippet",
+];
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +185,12 @@ pub(super) fn begin(dir: &Path, call: &Call, deadline: Deadline) -> Result<Attem
     let garbled =
         |error: serde_json::Error| Fault::harmless(FaultKind::Garbled, format!("{}: {error}", path.display()));
     let mut entries: Vec<Entry> = serde_json::from_str(&text).map_err(garbled)?;
+    debug_assert!(OPS.contains(&call.op), "no entry can name {}", call.op);
+    // It would never happen, and the rehearsal would count as passed.
+    if let Some(entry) = entries.iter().find(|entry| !OPS.contains(&entry.op.as_str())) {
+        let what = format!("{}: no operation is called `{}`; there are {}", path.display(), entry.op, OPS.join(", "));
+        return Err(Fault::harmless(FaultKind::Garbled, what));
+    }
     let before = entries.clone();
     let mut fired = None;
     entries.retain_mut(|entry| {
