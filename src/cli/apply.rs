@@ -7,7 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 
 use super::again::{again, allowed, asked, word};
-use super::args::{Apply, Args, Create, Running, Selecting, vm_ids};
+use super::args::{Apply, Args, Create, Running, Selecting};
+use super::choosing::selectors;
 use super::console::Console;
 use super::exit::Refusal;
 use super::planning::{Planned, Wish, planned};
@@ -78,8 +79,8 @@ pub(super) fn create(args: &Args, verb: &Create, console: &Console) -> Result<Ex
 }
 
 fn completed(args: &Args, verb: &Create, reports: &mut Reports, console: &Console) -> Result<Exit> {
-    vm_ids(&verb.ids, "create")?;
-    let selecting = Selecting { only: verb.ids.clone(), exclude: Vec::new() };
+    selectors(&verb.vms, "create")?;
+    let selecting = Selecting { only: verb.vms.clone(), exclude: Vec::new() };
     let planned = match planned(&Wish::new(args, &selecting).allowing(&verb.allowing).making(), console)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
@@ -93,7 +94,7 @@ fn completed(args: &Args, verb: &Create, reports: &mut Reports, console: &Consol
             format!("`phoenix apply --only {ids}` makes the changes above"),
         ));
     }
-    let mut words = verb.ids.clone();
+    let mut words = verb.vms.clone();
     words.extend(allowed(&verb.allowing));
     execute(planned, &verb.running, again("create", args, &words), reports, console)
 }

@@ -20,7 +20,7 @@ pub(super) use changing::{Allowing, Apply, Create, Destroy, Import, Options, Res
 pub(super) use graph::{Graph, GraphFormat};
 pub(super) use node::{GuestKind, Node, Terminal};
 pub(super) use reaching::{Inventory, Ssh};
-pub(super) use selecting::{Selecting, vm_ids};
+pub(super) use selecting::Selecting;
 pub(super) use when::When;
 
 /// Plan and apply for Proxmox VE virtual machines, up to the finished guest.
@@ -123,7 +123,7 @@ pub(super) enum Verb {
     Import(Import),
     /// Remove these VMs with their disks; asks for their names.
     #[command(after_help = "Examples:
-  phoenix destroy 1000
+  phoenix destroy web
   phoenix destroy 1000 1001 --yes-destroy web,db")]
     Destroy(Destroy),
     /// Take these VMs back to phoenix's own snapshot; asks for their names.

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::args::vm_ids;
 use super::args::{Args, Import};
+use super::choosing::{Known, selectors};
 use super::connect::Intent;
 use super::console::Console;
 use super::exit::Refusal;
@@ -43,12 +43,12 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
         .with_context(|| format!("cannot open {target}"))?;
     let observed = super::observe::observed(hypervisor.as_ref(), desired, &Agreed::new())
         .with_context(|| format!("cannot look at {target}"))?;
-    let (found, mut refused) = look(&chosen(verb, desired, &observed)?, desired, &observed);
+    let (found, mut refused) = look(&chosen(verb, desired, &observed, console)?, desired, &observed);
     let known = found.iter().filter(|found| found.write == Write::Nothing).count();
     let new = found.into_iter().filter(|found| found.write != Write::Nothing).collect();
     let draft = draft(args, &source.text, new, &observed)?;
     refused.extend_from_slice(&draft.refused);
-    let by_name = !verb.ids.is_empty();
+    let by_name = !verb.vms.is_empty();
     if !by_name {
         for problem in &mut refused {
             problem.severity = Severity::Warning;
@@ -93,11 +93,12 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
 }
 
 /// The VMs that were asked for.
-fn chosen(verb: &Import, desired: &Desired, observed: &Observed) -> Result<BTreeSet<VmId>> {
+fn chosen(verb: &Import, desired: &Desired, observed: &Observed, console: &Console) -> Result<BTreeSet<VmId>> {
     if verb.all {
         return Ok(observed.vms.keys().copied().collect());
     }
-    let mut chosen: BTreeSet<VmId> = vm_ids(&verb.ids, "import")?.into_iter().collect();
+    let words = selectors(&verb.vms, "import")?;
+    let mut chosen: BTreeSet<VmId> = Known::of_target(observed).chosen(&words, console)?.into_iter().collect();
     for tag in &verb.tag {
         let tag = tag.to_lowercase();
         let before = chosen.len();

@@ -4,7 +4,8 @@ use anyhow::Result;
 
 use super::again::again;
 use super::apply::{execute, show};
-use super::args::{Args, Destroy, Restart, Rollback, Running, Selecting, Start, Stop, vm_ids};
+use super::args::{Args, Destroy, Restart, Rollback, Running, Selecting, Start, Stop};
+use super::choosing::selectors;
 use super::console::Console;
 use super::planning::{Wish, planned};
 use super::reports::Reports;
@@ -14,13 +15,12 @@ use crate::plan::{Goal, Power};
 
 /// Removes VMs, after the operator typed their names.
 pub(super) fn destroy(args: &Args, verb: &Destroy, console: &Console) -> Result<Exit> {
-    let goal = Goal::Destroy(vm_ids(&verb.ids, "destroy")?);
-    let mut wish = Wish::new(args, &Selecting::default()).aiming(goal);
+    let goal = Goal::Destroy(Vec::new());
+    let vms = selectors(&verb.vms, "destroy")?;
+    let mut wish = Wish::new(args, &Selecting::default()).aiming(goal).about(vms);
     wish.request.force_stop = verb.force_stop;
     let reports = Reports::wanted(&verb.running)?;
     reports.around(&args.config, console, |reports| {
-        let mut words = verb.ids.clone();
-        words.extend(verb.force_stop.then(|| "--force-stop".to_owned()));
         let planned = match planned(&wish, console)? {
             Ok(planned) => planned,
             Err(exit) => return Ok(exit),
@@ -29,14 +29,17 @@ pub(super) fn destroy(args: &Args, verb: &Destroy, console: &Console) -> Result<
         if let Err(exit) = consent::to_destruction(&planned, &verb.losing.yes_destroy, console)? {
             return Ok(exit);
         }
+        let mut words = planned.ids();
+        words.extend(verb.force_stop.then(|| "--force-stop".to_owned()));
         execute(planned, &verb.running, again("destroy", args, &words), reports, console)
     })
 }
 
 /// Takes VMs back to a snapshot, after the operator typed their names.
 pub(super) fn rollback(args: &Args, verb: &Rollback, console: &Console) -> Result<Exit> {
-    let goal = Goal::Rollback { to: verb.to.clone(), vms: vm_ids(&verb.ids, "rollback")? };
-    let wish = Wish::new(args, &Selecting::default()).aiming(goal);
+    let goal = Goal::Rollback { to: verb.to.clone(), vms: Vec::new() };
+    let vms = selectors(&verb.vms, "rollback")?;
+    let wish = Wish::new(args, &Selecting::default()).aiming(goal).about(vms);
     Reports::wanted(&verb.running)?.around(&args.config, console, |reports| {
         let planned = match planned(&wish, console)? {
             Ok(planned) => planned,
@@ -46,7 +49,7 @@ pub(super) fn rollback(args: &Args, verb: &Rollback, console: &Console) -> Resul
         if let Err(exit) = consent::to_rollback(&planned, &verb.agreed, console)? {
             return Ok(exit);
         }
-        let mut words = verb.ids.clone();
+        let mut words = planned.ids();
         words.extend(verb.to.iter().flat_map(|to| ["--to".to_owned(), to.clone()]));
         execute(planned, &verb.running, again("rollback", args, &words), reports, console)
     })
@@ -55,28 +58,28 @@ pub(super) fn rollback(args: &Args, verb: &Rollback, console: &Console) -> Resul
 /// Starts VMs.
 pub(super) fn start(args: &Args, verb: &Start, console: &Console) -> Result<Exit> {
     let auto_approve = verb.auto_approve;
-    let wish = Switch { power: Power::Start, ids: &verb.ids, running: &verb.running, force_stop: false, auto_approve };
+    let wish = Switch { power: Power::Start, vms: &verb.vms, running: &verb.running, force_stop: false, auto_approve };
     switch(args, &wish, console)
 }
 
 /// Shuts VMs down, by force where nothing else helps.
 pub(super) fn stop(args: &Args, verb: &Stop, console: &Console) -> Result<Exit> {
     let (force_stop, auto_approve) = (!verb.never_force, verb.auto_approve);
-    let wish = Switch { power: Power::Stop, ids: &verb.ids, running: &verb.running, force_stop, auto_approve };
+    let wish = Switch { power: Power::Stop, vms: &verb.vms, running: &verb.running, force_stop, auto_approve };
     switch(args, &wish, console)
 }
 
 /// Restarts VMs.
 pub(super) fn restart(args: &Args, verb: &Restart, console: &Console) -> Result<Exit> {
     let (force_stop, auto_approve) = (verb.force_stop, verb.auto_approve);
-    let wish = Switch { power: Power::Restart, ids: &verb.ids, running: &verb.running, force_stop, auto_approve };
+    let wish = Switch { power: Power::Restart, vms: &verb.vms, running: &verb.running, force_stop, auto_approve };
     switch(args, &wish, console)
 }
 
 /// What a power verb was asked for.
 struct Switch<'a> {
     power: Power,
-    ids: &'a [String],
+    vms: &'a [String],
     running: &'a Running,
     force_stop: bool,
     auto_approve: bool,
@@ -89,8 +92,9 @@ fn switch(args: &Args, switch: &Switch<'_>, console: &Console) -> Result<Exit> {
         Power::Stop => "stop",
         Power::Restart => "restart",
     };
-    let goal = Goal::Power { power: switch.power, vms: vm_ids(switch.ids, verb)? };
-    let mut wish = Wish::new(args, &Selecting::default()).aiming(goal);
+    let goal = Goal::Power { power: switch.power, vms: Vec::new() };
+    let vms = selectors(switch.vms, verb)?;
+    let mut wish = Wish::new(args, &Selecting::default()).aiming(goal).about(vms);
     wish.request.force_stop = switch.force_stop;
     Reports::wanted(switch.running)?.around(&args.config, console, |reports| {
         let planned = match planned(&wish, console)? {
@@ -103,6 +107,7 @@ fn switch(args: &Args, switch: &Switch<'_>, console: &Console) -> Result<Exit> {
         if let Err(exit) = consent::to_plan(&planned, asks, console)? {
             return Ok(exit);
         }
-        execute(planned, switch.running, again(verb, args, switch.ids), reports, console)
+        let words = planned.ids();
+        execute(planned, switch.running, again(verb, args, &words), reports, console)
     })
 }

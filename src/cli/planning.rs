@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::args::{self, Allowing, Args, GuestKind, Selecting};
+use super::choosing::Known;
 use super::connect::{Chosen, Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
@@ -36,6 +37,8 @@ pub(super) struct Wish {
     pub(super) guests: Option<GuestKind>,
     /// What is asked for.
     pub(super) request: Request,
+    /// The VMs that its goal is about, as they were named; looked up once the target was seen.
+    pub(super) about: Vec<Selector>,
     /// A recording to look at instead of the target.
     pub(super) against: Option<PathBuf>,
     /// What is about to be done with the target.
@@ -93,6 +96,7 @@ impl Wish {
                 goal: Goal::Config { prune, prune_many },
                 agreed: false,
             },
+            about: Vec::new(),
             against: None,
             nodes: Agreed::new(),
             intent: Intent::Look,
@@ -102,6 +106,12 @@ impl Wish {
     /// With this done instead of what the config says.
     pub(super) fn aiming(mut self, goal: Goal) -> Self {
         self.request.goal = goal;
+        self
+    }
+
+    /// About these VMs.
+    pub(super) fn about(mut self, vms: Vec<Selector>) -> Self {
+        self.about = vms;
         self
     }
 
@@ -208,7 +218,11 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         Ok(looked) => looked,
         Err(exit) => return Ok(Err(exit)),
     };
-    let request = &wish.request;
+    let mut request = wish.request.clone();
+    if let Some(vms) = request.goal.vms_mut().filter(|_| !wish.about.is_empty()) {
+        *vms = Known::of_project(&desired, &observed).chosen(&wish.about, console)?;
+    }
+    let request = &request;
     if request.verify_guest {
         let Some(target) = &hypervisor else {
             let hint = "leave `--verify-guest` out, or plan against the target itself";
@@ -294,6 +308,12 @@ impl Planned {
         let PlanDocument { target, config, request, .. } = self.document;
         self.document = PlanDocument::of(&self.plan, Provenance { target, config, request });
         self
+    }
+
+    /// The VMIDs that its goal is about, as they are typed.
+    pub(super) fn ids(&self) -> Vec<String> {
+        let mut goal = self.document.request.goal.clone();
+        goal.vms_mut().map(|vms| vms.iter().map(ToString::to_string).collect()).unwrap_or_default()
     }
 
     /// The plan as people read it.

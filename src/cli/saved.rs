@@ -117,6 +117,7 @@ pub(super) fn held_to(
         return Err(Refusal::usage(what, "give the same config again, with `--config -`"));
     }
     let wish = Wish {
+        about: Vec::new(),
         config: document.config.path.clone().into(),
         given: Given { needs_secrets: true, ..args.given() },
         target: Some(Named {

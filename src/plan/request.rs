@@ -85,6 +85,14 @@ pub enum Goal {
 }
 
 impl Goal {
+    /// The VMs that it is about, if it is about exactly these.
+    pub fn vms_mut(&mut self) -> Option<&mut Vec<VmId>> {
+        match self {
+            Self::Config { .. } => None,
+            Self::Destroy(vms) | Self::Rollback { vms, .. } | Self::Power { vms, .. } => Some(vms),
+        }
+    }
+
     /// Whether VMs that are no longer declared are removed.
     #[must_use]
     pub fn prunes(&self) -> bool {

@@ -144,7 +144,7 @@ fn nothing_is_asked_for_by_accident() {
     for (arguments, says) in [
         (&["import"][..], "required arguments were not provided"),
         (&["import", "--all", "105"], "cannot be used with"),
-        (&["import", "web"], "`web` is not a VMID"),
+        (&["import", "wep"], "no VM of the target has the name or tag `wep`"),
         (&["import", "--tag", "gren"], "did you mean `green`?"),
     ] {
         check(&scene.phoenix(arguments), 4, &[says]);
@@ -165,6 +165,9 @@ fn vms_are_found_by_tag_and_shown_without_being_written() {
     let shown = scene.phoenix(&["import", "--tag", "Green", "--dry-run"]);
     check(&shown, 0, &["+      \"vm_name\": \"a\",", "2 VMs would be written"]);
     assert_eq!(scene.config(), EMPTY);
+    let named = scene.phoenix(&["import", "a", "106", "green", "--dry-run"]);
+    check(&named, 0, &["`a` names 1 VM: 105 `a`", "`green` names 2 VMs: 105 `a`, 106 `b`", "2 VMs would be written"]);
+    assert_eq!(shown.out, named.out, "a name or a tag stands for the same as VMIDs");
     let written = scene.phoenix(&["import", "--tag", "Green"]);
     check(&written, 0, &["2 VMs written"]);
     assert_eq!(shown.out, written.out, "what was shown is what is written");

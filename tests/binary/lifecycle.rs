@@ -153,8 +153,10 @@ fn nobody_agrees_by_accident() {
         (&["destroy", "1000", "--auto-approve"], 4, "--auto-approve"),
         (&["destroy", "1000", "--yes-destroy", "plain"], 4, "the plan also destroys 1000 `full`; nothing was done"),
         (&["destroy", "1000", "1001", "--yes-destroy", "full"], 4, "the plan also destroys 1001 `plain`"),
-        (&["destroy", "full", "--yes-destroy", "full"], 4, "`full` is not a VMID"),
-        (&["destroy"], 4, "VM_ID"),
+        (&["destroy", "full"], 4, "cannot ask whether VMs may be destroyed"),
+        (&["destroy", "fulll", "--yes-destroy", "full"], 4, "did you mean `full`?"),
+        (&["destroy", "77", "--yes-destroy", "77"], 4, "`77` is not a VMID"),
+        (&["destroy"], 4, "<VM>"),
     ] {
         check(&scene.phoenix(arguments), code, &[says]);
     }
@@ -306,6 +308,63 @@ fn vms_are_switched_by_name() {
         check(&scene.phoenix(&[verb, "4000"]), 1, &["VM 4000: there is no such VM"]);
     }
     assert_eq!(scene.plan_code(), Some(0));
+}
+
+#[test]
+fn vms_are_named_by_vmid_name_or_tag() {
+    let scene = made();
+    let both = CONFIG
+        .replace(r#""tags": ["b", "a"]"#, r#""tags": ["both", "plain"]"#)
+        .replace(r#""vm_name": "plain""#, r#""vm_name": "small", "tags": ["Both"]"#);
+    // The target still calls the second VM `plain`, which is a tag of the first one in the file.
+    scene.declare(&both);
+    scene.set_conf(3000, "name: theirs\ntags: other\n");
+    let before = scene.bytes();
+    for (word, says) in [
+        ("plain", "`plain` is the name of VM 1001 `plain`, `small` and a tag of VM 1000 `full`; nothing was done"),
+        ("theirs", "no VM of the project has the name or tag `theirs`"),
+        ("other", "there is 1000 `full`, 1001 `plain`, `small`"),
+        ("smal", "did you mean `small`?"),
+        ("", "`` is not a VMID"),
+        ("01", "`01` is not a VMID"),
+    ] {
+        for verb in ["start", "stop", "restart", "destroy", "rollback"] {
+            check(&scene.phoenix(&[verb, word]), 4, &[says]);
+        }
+    }
+    // A tag is no consent to the end of each VM that has it.
+    for consent in ["both", "full"] {
+        let ran = scene.phoenix(&["destroy", "both", "--yes-destroy", consent]);
+        check(&ran, 4, &["`both` names 2 VMs: 1000 `full`, 1001 `plain`, `small`", "the plan also destroys"]);
+    }
+    assert!(scene.bytes() == before, "something was written");
+    check(&scene.phoenix(&["stop", "SMALL", "1001", "--auto-approve"]), 0, &["`SMALL` names 1 VM: 1001"]);
+    assert_eq!((scene.runs(1000), scene.runs(1001)), (true, false));
+    check(&scene.phoenix(&["stop", "BOTH", "--auto-approve"]), 0, &["`BOTH` names 2 VMs"]);
+    assert_eq!((scene.runs(1000), scene.runs(1001)), (false, false));
+    check(&scene.phoenix(&["start", "full"]), 0, &[]);
+    assert_eq!((scene.runs(1000), scene.runs(1001)), (true, false));
+    // One that the file no longer declares is named as the target knows it.
+    scene.declare(&without_the_first());
+    check(&scene.phoenix(&["destroy", "full", "small", "--yes-destroy", "full"]), 4, &["name or tag `small`"]);
+    check(&scene.phoenix(&["destroy", "full", "--yes-destroy", "full"]), 0, &["`full` names 1 VM: 1000 `full`"]);
+    assert_eq!((scene.has(1000), scene.has(1001), scene.has(3000)), (false, true, true));
+    check(&scene.phoenix(&["create", "plain"]), 0, &[]);
+}
+
+#[test]
+fn several_vms_of_one_name_are_told_apart_by_vmid() {
+    let scene = made();
+    // Two names that were swapped in the file stand for both VMs until they are applied.
+    let swapped =
+        CONFIG.replace(r#""full""#, r#""x""#).replace(r#""plain""#, r#""full""#).replace(r#""x""#, r#""plain""#);
+    scene.declare(&swapped);
+    let before = scene.bytes();
+    let says = "several VMs have the name `full`: 1000 `full`, `plain`, 1001 `full`, `plain`; nothing was done";
+    for verb in ["start", "stop", "restart", "destroy", "rollback"] {
+        check(&scene.phoenix(&[verb, "full"]), 4, &[says, "name the VMs that you mean by VMID"]);
+    }
+    assert!(scene.bytes() == before, "something was written");
 }
 
 #[test]

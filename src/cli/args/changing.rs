@@ -129,9 +129,9 @@ fn whole_hash(text: &str) -> Result<String, String> {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Create {
-    /// VMIDs.
-    #[arg(value_name = "VM_ID", required = true)]
-    pub(in crate::cli) ids: Vec<String>,
+    /// Which VMs: VMID, name or tag.
+    #[arg(value_name = "VM", required = true)]
+    pub(in crate::cli) vms: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) allowing: Allowing,
     #[command(flatten)]
@@ -139,11 +139,11 @@ pub(in crate::cli) struct Create {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(group(ArgGroup::new("which").args(["ids", "all", "tag"]).required(true)))]
+#[command(group(ArgGroup::new("which").args(["vms", "all", "tag"]).required(true)))]
 pub(in crate::cli) struct Import {
-    /// VMIDs.
-    #[arg(value_name = "VM_ID")]
-    pub(in crate::cli) ids: Vec<String>,
+    /// Which VMs: VMID, name or tag.
+    #[arg(value_name = "VM")]
+    pub(in crate::cli) vms: Vec<String>,
     /// Every VM of the node that can be imported.
     #[arg(long)]
     pub(in crate::cli) all: bool,
@@ -157,9 +157,9 @@ pub(in crate::cli) struct Import {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Destroy {
-    /// VMIDs.
-    #[arg(value_name = "VM_ID", required = true)]
-    pub(in crate::cli) ids: Vec<String>,
+    /// Which VMs: VMID, name or tag.
+    #[arg(value_name = "VM", required = true)]
+    pub(in crate::cli) vms: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) losing: Losing,
     /// Stop guests by force that do not shut down within three minutes.
@@ -171,9 +171,9 @@ pub(in crate::cli) struct Destroy {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Rollback {
-    /// VMIDs.
-    #[arg(value_name = "VM_ID", required = true)]
-    pub(in crate::cli) ids: Vec<String>,
+    /// Which VMs: VMID, name or tag.
+    #[arg(value_name = "VM", required = true)]
+    pub(in crate::cli) vms: Vec<String>,
     /// Name of the snapshot, where a VM has several.
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) to: Option<String>,
@@ -187,9 +187,9 @@ pub(in crate::cli) struct Rollback {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Start {
-    /// VMIDs.
-    #[arg(value_name = "VM_ID", required = true)]
-    pub(in crate::cli) ids: Vec<String>,
+    /// Which VMs: VMID, name or tag.
+    #[arg(value_name = "VM", required = true)]
+    pub(in crate::cli) vms: Vec<String>,
     /// Do not ask, whatever it disturbs.
     #[arg(long)]
     pub(in crate::cli) auto_approve: bool,
@@ -199,9 +199,9 @@ pub(in crate::cli) struct Start {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Stop {
-    /// VMIDs.
-    #[arg(value_name = "VM_ID", required = true)]
-    pub(in crate::cli) ids: Vec<String>,
+    /// Which VMs: VMID, name or tag.
+    #[arg(value_name = "VM", required = true)]
+    pub(in crate::cli) vms: Vec<String>,
     /// Fail where a guest does not shut down, rather than stop it by force.
     #[arg(long)]
     pub(in crate::cli) never_force: bool,
@@ -214,9 +214,9 @@ pub(in crate::cli) struct Stop {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Restart {
-    /// VMIDs.
-    #[arg(value_name = "VM_ID", required = true)]
-    pub(in crate::cli) ids: Vec<String>,
+    /// Which VMs: VMID, name or tag.
+    #[arg(value_name = "VM", required = true)]
+    pub(in crate::cli) vms: Vec<String>,
     /// Stop guests by force that do not shut down within three minutes.
     #[arg(long)]
     pub(in crate::cli) force_stop: bool,

@@ -1,0 +1,146 @@
+//! The VMs that a command line names: by VMID, by name or by tag.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use super::console::Console;
+use super::exit::Refusal;
+use crate::diag::nearest;
+use crate::model::{Desired, InvalidVmId, VmId};
+use crate::observed::{Observed, VmObserved};
+use crate::plan::Selector;
+use crate::ui::layout::count;
+use crate::ui::text::safe;
+
+/// How many VMs an error lists.
+const LISTED: usize = 10;
+
+/// Words for VMs as they were typed. Digits are a VMID and nothing else; the others are names or tags.
+pub(super) fn selectors(words: &[String], verb: &str) -> Result<Vec<Selector>> {
+    let read = |word: &String| {
+        if !word.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(Selector::Word(word.clone()));
+        }
+        let hint = format!("name the VMs by VMID, name or tag, e.g. `phoenix {verb} 1000`");
+        word.parse().map(Selector::Id).map_err(|error: InvalidVmId| Refusal::usage(error.to_string(), hint))
+    };
+    words.iter().map(read).collect()
+}
+
+/// VMs that words can name.
+#[derive(Debug)]
+pub(super) struct Known<'a> {
+    /// Whose they are, in words.
+    of: &'static str,
+    vms: BTreeMap<VmId, Words<'a>>,
+}
+
+/// What names a VM, beside its VMID.
+#[derive(Debug, Default)]
+struct Words<'a> {
+    names: BTreeSet<&'a str>,
+    tags: BTreeSet<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    /// Those of a project: the declared ones, and those that bear its record. A VM has the names and tags of both the
+    /// file and the target.
+    pub(super) fn of_project(desired: &'a Desired, observed: &'a Observed) -> Self {
+        let mut known = Self { of: "the project", vms: BTreeMap::new() };
+        for vm in &desired.vms {
+            known.add(vm.vm_id, &vm.vm_name, vm.tags.iter().map(String::as_str));
+        }
+        let ours =
+            |vm: &&VmObserved| vm.record.valid().is_some_and(|record| record.project == desired.settings.project);
+        observed.vms.values().filter(ours).for_each(|vm| known.add_live(vm));
+        known
+    }
+
+    /// All of a target.
+    pub(super) fn of_target(observed: &'a Observed) -> Self {
+        let mut known = Self { of: "the target", vms: BTreeMap::new() };
+        observed.vms.values().for_each(|vm| known.add_live(vm));
+        known
+    }
+
+    fn add_live(&mut self, vm: &'a VmObserved) {
+        self.add(vm.id, &vm.name, vm.tags.iter().map(String::as_str));
+    }
+
+    fn add(&mut self, vm: VmId, name: &'a str, words: impl Iterator<Item = &'a str>) {
+        let Words { names, tags } = self.vms.entry(vm).or_default();
+        names.extend(Some(name).filter(|name| !name.is_empty()));
+        tags.extend(words);
+    }
+
+    /// The VMs that words name, each once, in the order of the words. What names and tags stand for is said.
+    ///
+    /// # Errors
+    /// A word names no VM, or it is not clear which.
+    pub(super) fn chosen(&self, words: &[Selector], console: &Console) -> Result<Vec<VmId>> {
+        let (mut chosen, mut seen) = (Vec::new(), BTreeSet::new());
+        for word in words {
+            let vms = match word {
+                Selector::Id(id) => vec![*id],
+                Selector::Word(word) => {
+                    let vms = self.meant(word)?;
+                    let many = count(vms.len(), "VM");
+                    console.note(&format!("`{}` names {many}: {}\n", safe(word), safe(&self.shown(&vms, LISTED))));
+                    vms
+                }
+            };
+            chosen.extend(vms.into_iter().filter(|vm| seen.insert(*vm)));
+        }
+        Ok(chosen)
+    }
+
+    /// The one VM with this name, or all with this tag.
+    fn meant(&self, word: &str) -> Result<Vec<VmId>> {
+        let tag = word.to_ascii_lowercase();
+        let with = |is: &dyn Fn(&Words<'_>) -> bool| {
+            self.vms.iter().filter(|(_, words)| is(words)).map(|(vm, _)| *vm).collect::<Vec<_>>()
+        };
+        let named = with(&|words| words.names.iter().any(|name| name.eq_ignore_ascii_case(word)));
+        let tagged = with(&|words| words.tags.contains(&*tag));
+        let clear = "name the VMs that you mean by VMID";
+        match &*named {
+            [] if tagged.is_empty() => Err(self.none(word)),
+            [] => Ok(tagged),
+            [vm] if tagged.iter().all(|tagged| tagged == vm) => Ok(named),
+            [vm] => {
+                let (one, tagged) = (self.shown(&[*vm], LISTED), self.shown(&tagged, LISTED));
+                let what = format!("`{word}` is the name of VM {one} and a tag of VM {tagged}; nothing was done");
+                Err(Refusal::usage(what, clear))
+            }
+            several => {
+                let what =
+                    format!("several VMs have the name `{word}`: {}; nothing was done", self.shown(several, LISTED));
+                Err(Refusal::usage(what, clear))
+            }
+        }
+    }
+
+    /// A word that names nothing is refused: a typing error must not turn into "nothing to do".
+    fn none(&self, word: &str) -> anyhow::Error {
+        let words = self.vms.values().flat_map(|words| words.names.iter().chain(&words.tags)).copied();
+        let hint = match nearest(word, words) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.vms.is_empty() => "there is no VM that could be named".to_owned(),
+            None => format!("there is {}", self.shown(&self.vms.keys().copied().collect::<Vec<_>>(), LISTED)),
+        };
+        Refusal::usage(format!("no VM of {} has the name or tag `{word}`", self.of), hint)
+    }
+
+    /// VMs as people read them, the first `most` of them.
+    fn shown(&self, vms: &[VmId], most: usize) -> String {
+        let names =
+            |vm: &VmId| self.vms.get(vm).into_iter().flat_map(|words| &words.names).map(|name| format!(" `{name}`"));
+        let shown = vms.iter().take(most).map(|vm| format!("{vm}{}", names(vm).collect::<Vec<_>>().join(",")));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        match vms.len().saturating_sub(most) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
+    }
+}
