@@ -11,7 +11,7 @@
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `op` | one of [`OPS`]; of [`Command`](super::Command), `remove-leftover` is also a `destroy` that is part of it |
+//! | `op` | one of `OPS`; of [`Command`](super::Command), `remove-leftover` is also a `destroy` that is part of it |
 //! | `vm` | only for this VM; of a directory, the VMID that is part of its path |
 //! | `program` | only for this program in the guest: `cloud-init`, or the `$0` of a script |
 //! | `skip` | so many matching calls pass first |
