@@ -180,6 +180,26 @@ fn every_operation_that_can_be_rehearsed_is_named() {
     }
 }
 
+/// The exit codes of the page are those of the manual, in the same words.
+#[test]
+fn exit_codes_are_the_same_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = Command::new(env!("CARGO_BIN_EXE_phoenix")).arg("man").arg(dir.path()).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let manual = fs::read_to_string(dir.path().join("phoenix.1")).unwrap().replace('\\', "");
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/commands.md")).unwrap();
+    let (_, table) = page.split_once("| exit code | meaning |\n|---|---|\n").unwrap();
+    let rows: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 9, "{rows:?}");
+    for row in rows {
+        let (code, meaning) = row.trim_matches(['|', ' ']).split_once(" | ").unwrap();
+        let meaning = meaning.replace('`', "");
+        let (first, rest) = meaning.split_at(1);
+        let entry = format!("fB{code}fR\n{}{rest}.\n", first.to_uppercase());
+        assert!(manual.contains(&entry), "`{entry}` is not in the manual");
+    }
+}
+
 /// A text as the cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")

@@ -43,7 +43,7 @@ pub enum Exit {
     Config = 3,
     /// The command line is wrong.
     Usage = 4,
-    /// A VM moved after it was planned; nothing was done to it.
+    /// A VM changed since the plan; nothing was done to it after that was seen.
     Stale = 5,
     /// Some actions failed, or VMs were left alone whose node is not online.
     Partial = 6,

@@ -14,9 +14,14 @@ pub const FILE: &str = "schema/phoenix_vm_configs.schema.json";
 /// The command that writes it anew.
 pub const REFRESH: &str = "cargo run -- schema > schema/phoenix_vm_configs.schema.json";
 
-/// Generates the schema from the types: draft-07, because editors know it best; pretty, with a line break at the end.
+/// Generates the schema as it is committed: pretty, with a line break at the end.
 #[must_use]
 pub fn generate() -> String {
+    format!("{:#}\n", value())
+}
+
+/// Generates the schema from the types: draft-07, because editors know it best.
+pub(super) fn value() -> Value {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<Raw>().to_value();
     polish(&mut schema);
@@ -63,7 +68,7 @@ pub fn generate() -> String {
             }
         }
     }
-    format!("{schema:#}\n")
+    schema
 }
 
 /// The schema as committed and built into this program.

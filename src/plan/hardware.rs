@@ -30,7 +30,7 @@ pub(super) fn judge(vms: &[VmPlan], scene: &Scene<'_>, asked: &[String]) -> Vec<
         }
         let boot = base.and_then(|base| base.boot_disk.as_ref()).map_or("scsi0", |disk| disk.device.as_str());
         found.extend(of_another_bus(vm, boot));
-        found.extend(without_io_thread(vm, boot, after("scsihw").as_deref()));
+        found.extend(without_io_thread(vm, boot, &after));
     }
     found
 }
@@ -160,17 +160,17 @@ fn of_another_bus(vm: &VmPlan, boot: &str) -> Vec<Diagnostic> {
 
 /// A disk that is to have an I/O thread of its own and gets none: only one controller of SCSI disks has them, and Proxmox
 /// says so in the log of a start alone (recorded).
-fn without_io_thread(vm: &VmPlan, boot: &str, controller: Option<&str>) -> Option<Diagnostic> {
+fn without_io_thread(vm: &VmPlan, boot: &str, after: &dyn Fn(&str) -> Option<String>) -> Option<Diagnostic> {
     const SINGLE: &str = "virtio-scsi-single";
-    if controller == Some(SINGLE) {
-        return None;
-    }
     let asks = |change: &&Change| change.new.split(',').any(|part| part == "iothread=1");
     let mut asked = vm.changes.iter().filter(asks).filter_map(|change| match change.key {
         proxmox::BOOT_DISK => Some((change, boot)),
         key => Some((change, key.strip_prefix(proxmox::DISKS)?)),
     });
     let (change, slot) = asked.find(|(_, slot)| slot.starts_with("scsi"))?;
+    if after("scsihw").as_deref() == Some(SINGLE) {
+        return None;
+    }
     let what = format!("`iothread` of {slot} does nothing: the SCSI controller of the VM is not `{SINGLE}`");
     let hint = format!("set `scsihw` of `proxmox` to `{SINGLE}`, or take `iothread` out");
     Some(Diagnostic::warning(codes::NO_IO_THREAD, what).vm(vm.vm).about(change.key).hint(hint))
