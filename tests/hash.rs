@@ -101,6 +101,7 @@ fn of_vm(key: &str) -> Option<Value> {
         "networks/net1/vlan_tag" | "networks/net1/mtu" | "networks/net1/queues" | "networks/net1/rate_mbps" => json!(9),
         "ready" => json!("agent"),
         "node" => json!("pve2"),
+        "pool" => json!("prod"),
         "os_type" | "volumes/0/share" => json!("other"),
         "started" | "full_clone" => json!(false),
         "tags" => json!(["x"]),

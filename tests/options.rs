@@ -205,6 +205,7 @@ fn what_is_not_wished_for_is_left() {
     assert_eq!(
         left,
         [
+            "pool",
             "start_at_boot",
             "protected",
             "boot_order",

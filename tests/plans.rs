@@ -4,7 +4,7 @@
 //! top of a fresh node (one with real guests, if the case's name begins so), and `plan.txt`, which holds the plan and its
 //! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`),
 //! `snippets` and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg` other storages; a VM of
-//! another node is `NODE/VMID.conf`.
+//! another node is `NODE/VMID.conf`; `user.cfg` has resource pools.
 //! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
 use std::fs::{self, Permissions};
@@ -74,6 +74,9 @@ fn cluster(case: &Path, dir: &Path) {
     if let Ok(text) = fs::read_to_string(case.join("storage.cfg")) {
         fs::write(dir.join("storage.cfg"), text).unwrap();
     }
+    if let Ok(text) = fs::read_to_string(case.join("user.cfg")) {
+        fs::write(dir.join("user.cfg"), text).unwrap();
+    }
     let Ok(text) = fs::read_to_string(case.join("nodes.json")) else { return };
     let node = Embedded::open(dir).unwrap();
     let mut settings = node.settings().clone();
@@ -100,6 +103,7 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
     if name.starts_with("no-files-") {
         observed.capabilities.host_files = false;
     }
+    let pools = fs::read_to_string(case.join("user.cfg")).unwrap_or_default();
     let nodes: Vec<String> = observed.nodes.keys().cloned().collect();
     let files = |dir: &Path| fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
     let here = files(case).map(|path| (observed.here.clone(), path));
@@ -111,7 +115,8 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
         let id: VmId = id.parse().unwrap();
         let live =
             VmObserved::from_conf(id, &fs::read_to_string(&path).unwrap(), running && observed.nodes[&node].online);
-        let live = live.on(&node);
+        let pool = pools.lines().find(|line| line.split([':', ',']).any(|word| word == id.to_string()));
+        let live = live.on(&node).in_pool(pool.and_then(|line| line.split(':').nth(1)));
         observed.vms.insert(id, live);
     }
     observed.homes = homes(desired, &observed, &Agreed::new());

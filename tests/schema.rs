@@ -88,11 +88,12 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 37] = [
+    const DERIVED: [&str; 38] = [
         "/password/env",
         "/password/file",
         "/user_config/password",
         "/node",
+        "/pool",
         "/adopt",
         "/$schema",
         "/persistent_storage/server",

@@ -27,6 +27,7 @@ pub fn guarded(target: &dyn Hypervisor, op: &HostOp, deadline: Duration) -> Resu
         | HostOp::ImportDisk { .. }
         | HostOp::Configure { .. }
         | HostOp::Resize { .. }
+        | HostOp::SetPool { .. }
         | HostOp::UpdateCloudInit { .. }
         | HostOp::MoveDisk { .. }
         | HostOp::RemoveSnapshot { .. }

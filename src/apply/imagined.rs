@@ -263,6 +263,9 @@ impl State {
                 let live = vms.get_mut(vm).ok_or_else(|| missing(*vm))?;
                 node.clone_into(&mut live.node);
             }
+            HostOp::SetPool { vm, to, .. } => {
+                change(vms, *vm, |live| live.clone().in_pool(to.as_deref()))?;
+            }
             HostOp::UpdateCloudInit { vm } => change(vms, *vm, |live| {
                 let mut live = live.clone();
                 live.cloud_init.not_in_drive.clear();

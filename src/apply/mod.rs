@@ -39,6 +39,7 @@ mod network;
 mod operation;
 mod perform;
 mod plugged;
+mod pool;
 mod power;
 mod preview;
 mod program;

@@ -108,11 +108,17 @@ fn only_completes(vm: &VmPlan) -> bool {
             vm.completing || {
                 let changes = |kind: ActionKind| {
                     use ActionKind::{
-                        Configure, MoveDisk, RemoveSnippet, ResizeDisk, Stop, UpdateCloudInit, WriteSnippet,
+                        Configure, MoveDisk, RemoveSnippet, ResizeDisk, SetPool, Stop, UpdateCloudInit, WriteSnippet,
                     };
                     matches!(
                         kind,
-                        Stop | WriteSnippet | RemoveSnippet | Configure | MoveDisk | ResizeDisk | UpdateCloudInit
+                        Stop | WriteSnippet
+                            | RemoveSnippet
+                            | Configure
+                            | MoveDisk
+                            | ResizeDisk
+                            | SetPool
+                            | UpdateCloudInit
                     )
                 };
                 !vm.actions.iter().any(|action| {

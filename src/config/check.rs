@@ -15,8 +15,8 @@ use super::secrets::SecretValues;
 use super::source::Once;
 use super::spans::Place;
 use super::{
-    cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, images, networks, profiles,
-    proxmox, ready, secrets, templates, volumes,
+    cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, images, networks, pools,
+    profiles, proxmox, ready, secrets, templates, volumes,
 };
 use crate::model::{InvalidTarget, Scripts, Target};
 
@@ -140,6 +140,7 @@ fn texts(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     text(vm.boot_disk_storage.as_deref(), storage, lexis::storage, at("boot_disk_storage"), problems);
     let bridge = (codes::BAD_BRIDGE, "cannot be a bridge");
     text(vm.network_bridge.as_deref(), bridge, lexis::bridge, at("network_bridge"), problems);
+    text(vm.pool.as_deref(), (codes::BAD_POOL, "cannot be a pool"), pools::name, at("pool"), problems);
     nodes(owner, vm, problems);
     for (n, tag) in vm.tags.iter().flatten().enumerate() {
         let place = || owner.value(&format!("tags/{n}"));

@@ -104,6 +104,7 @@ codes! {
     BAD_DATA = "P080", Error, "user data or vendor data cannot be used";
     DATA_REPLACES = "P081", Error, "a VM has user data, and values that its user data takes the place of";
     UNKNOWN_DATA = "P082", Warning, "cloud-init may not know what user data or vendor data is";
+    BAD_POOL = "P084", Error, "the name cannot be a resource pool";
     UNKNOWN_PROFILE = "P085", Error, "a VM names a profile that is not there";
     UNUSED_PROFILE = "P086", Warning, "no VM names the profile";
     BAD_PROFILE = "P087", Error, "the name cannot be a profile, or a VM names one twice";

@@ -377,7 +377,7 @@ fn slug(text: &str, longest: usize) -> Verdict {
     at_most(text, longest)
 }
 
-fn only(text: &str, allowed: impl Fn(char) -> bool) -> Verdict {
+pub(super) fn only(text: &str, allowed: impl Fn(char) -> bool) -> Verdict {
     match text.chars().find(|&c| !allowed(c)) {
         Some(' ') => Err("it contains a space".into()),
         Some(c) => Err(format!("it contains `{c}`")),

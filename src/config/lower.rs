@@ -170,6 +170,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         volumes: pick(&mut origins, Key::Volumes, own.volumes, shared.volumes.as_ref(), Vec::new),
         description: pick(&mut origins, Key::Description, own.description, shared.description.as_ref(), String::new),
         tags: pick(&mut origins, Key::Tags, own.tags, shared.tags.as_ref(), Vec::new),
+        pool: pick_any(&mut origins, Key::Pool, own.pool, shared.pool.clone()),
         full_clone: pick(&mut origins, Key::FullClone, own.full_clone, shared.full_clone.as_ref(), || true),
         started: pick(&mut origins, Key::Started, own.started, shared.started.as_ref(), || true),
         start_at_boot: pick_any(&mut origins, Key::StartAtBoot, own.start_at_boot, shared.start_at_boot),

@@ -40,6 +40,7 @@ mod lower;
 mod names;
 mod networks;
 mod owner;
+mod pools;
 mod problem;
 mod profiles;
 mod proxmox;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::lexis;
+use super::{lexis, pools};
 
 mod cloud_init;
 mod networks;
@@ -210,6 +210,9 @@ pub(crate) struct RawVm {
     #[schemars(title = "Tags", inner(regex(pattern = lexis::TAG)), length(max = MAX_ITEMS))]
     #[schemars(example = ["development", "web-server"], extend("default" = []))]
     pub(super) tags: Option<Vec<String>>,
+    /// Names the resource pool that the VM is in; empty: in none. Without it, this stays as it is.
+    #[schemars(title = "Pool", regex(pattern = pools::POOL), example = &"production")]
+    pub(super) pool: Option<String>,
     /// Says whether the VM gets its own copy of the template's disk. A linked clone is made at once and small, lies on
     /// its template's storage and needs the template for ever. It matters only when the VM is created.
     #[schemars(title = "Full clone", example = false, extend("default" = true))]

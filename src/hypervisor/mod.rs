@@ -234,6 +234,15 @@ pub enum HostOp {
         /// New size in GiB.
         size_gb: u32,
     },
+    /// `pvesh set /pools …`: puts a VM into a resource pool, or takes it out of one.
+    SetPool {
+        /// The VM.
+        vm: VmId,
+        /// The pool that it is in.
+        from: Option<String>,
+        /// The pool that it comes into; without one, it leaves the one that it is in.
+        to: Option<String>,
+    },
     /// `qm cloudinit update VM`: makes the cloud-init drive anew from what the configuration says.
     UpdateCloudInit {
         /// The VM.
@@ -363,6 +372,7 @@ impl HostOp {
             Self::ImportDisk { vm, .. }
             | Self::Configure { vm, .. }
             | Self::Resize { vm, .. }
+            | Self::SetPool { vm, .. }
             | Self::UpdateCloudInit { vm }
             | Self::MoveDisk { vm, .. }
             | Self::Migrate { vm, .. }

@@ -160,6 +160,9 @@ pub struct DesiredVm {
     /// The project's tag. Not serialised: it is one of the tags.
     #[serde(skip)]
     pub project_tag: Option<String>,
+    /// The resource pool it is in; empty: in none; `None` leaves it where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
     /// Whether the VM gets a copy of its template's disk; else a linked clone, which needs the template for ever.
     pub full_clone: bool,
     /// Whether the VM is to run.

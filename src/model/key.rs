@@ -53,6 +53,7 @@ named! {
         BootDevices = "boot_devices",
         Ready = "ready",
         Node = "node",
+        Pool = "pool",
     }
 }
 

@@ -156,6 +156,8 @@ named! {
         MoveDisk = "move-disk",
         /// Grows the boot disk.
         ResizeDisk = "resize-disk",
+        /// Puts the VM into a resource pool, or takes it out of one.
+        SetPool = "set-pool",
         /// Makes the cloud-init drive of a running VM anew, so that the guest has its values when it boots next.
         UpdateCloudInit = "update-cloud-init",
         /// Shuts the VM down and starts it again, so that what waits takes effect. Only when asked for.
@@ -234,6 +236,7 @@ impl ActionKind {
             | Self::WriteSnippet
             | Self::RemoveSnippet
             | Self::Configure
+            | Self::SetPool
             | Self::UpdateCloudInit
             | Self::Start
             | Self::AwaitNetwork

@@ -109,6 +109,9 @@ pub struct Observed {
     /// Volumes that no configuration names, by the VMID in their names; of the VMs for which storages were listed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unnamed: BTreeMap<VmId, Vec<String>>,
+    /// The resource pools that there are.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub pools: BTreeSet<String>,
     /// VMIDs that a running clone task is making right now.
     pub cloning: Vec<VmId>,
     /// VMs on whose disks a task is working, in Proxmox's word for its kind, e.g. `qmmove`, or [`COPY`].

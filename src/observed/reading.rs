@@ -44,6 +44,7 @@ impl From<VmSource> for VmObserved {
             uuid,
             id: source.id,
             node: source.node,
+            pool: source.pool,
             digest: source.digest,
             running: source.running,
             fixed_addresses: source.fixed_addresses,
@@ -68,6 +69,7 @@ impl From<VmObserved> for VmSource {
         Self {
             id: vm.id,
             node: vm.node,
+            pool: vm.pool,
             digest: vm.digest,
             running: vm.running,
             notes: vm.notes,

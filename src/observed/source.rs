@@ -19,6 +19,9 @@ use crate::model::{Digest, VmId};
 pub(super) struct VmSource {
     pub(super) id: VmId,
     pub(super) node: String,
+    /// The resource pool it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pool: Option<String>,
     pub(super) digest: Digest,
     pub(super) running: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -79,6 +82,7 @@ impl VmSource {
         Self {
             id,
             node: String::new(),
+            pool: None,
             digest: config_digest(text),
             running,
             notes: conf.description(),

@@ -30,6 +30,8 @@ pub struct VmObserved {
     pub id: VmId,
     /// The node it is on; empty where its configuration alone is known.
     pub node: String,
+    /// The resource pool it is in.
+    pub pool: Option<String>,
     /// Name; empty when it has none.
     pub name: String,
     /// Digest of the configuration.
@@ -184,6 +186,7 @@ impl VmObserved {
         new.delete.extend(["lock", "template"].map(str::to_owned));
         let clone = VmSource {
             id,
+            pool: None,
             digest: Digest("<digest>".to_owned()),
             running: false,
             pending: BTreeMap::new(),
@@ -223,7 +226,13 @@ impl VmObserved {
         self
     }
 
-    /// Understands a VM's configuration file, which does not say on which node it is. Whatever is missing has Proxmox's
+    /// The same VM in this resource pool; `None`: in none.
+    #[must_use]
+    pub fn in_pool(self, pool: Option<&str>) -> Self {
+        Self { pool: pool.map(str::to_owned), ..self }
+    }
+
+    /// Understands a VM's configuration file, which says neither on which node nor in which pool it is. Whatever is missing has Proxmox's
     /// default.
     #[must_use]
     pub fn from_conf(id: VmId, text: &str, running: bool) -> Self {

@@ -104,4 +104,5 @@ codes! {
     SERVED_ELSEWHERE = "T102", "what lies on a node itself does not reach a VM on another one";
     DISK_FILESYSTEM = "T103", "a further disk cannot be formatted, or not be unmounted";
     NO_IO_THREAD = "T104", "a disk does not get the I/O thread that it is to have";
+    NO_POOL = "T115", "there is no resource pool of that name";
 }

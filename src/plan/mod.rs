@@ -35,6 +35,7 @@ mod order;
 mod placement;
 mod planned;
 mod planner;
+mod pool;
 mod preflight;
 mod quorum;
 pub mod reach;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::words::known_words;
 use super::{
-    Mount, Scene, addresses, cards, codes, diff, disk, drives, filesystems, further, image, placement, size, template,
-    unnamed,
+    Mount, Scene, addresses, cards, codes, diff, disk, drives, filesystems, further, image, placement, pool, size,
+    template, unnamed,
 };
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Formatted, Key, Origin, Record, Settings, VmId, normal_path};
@@ -170,6 +170,7 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
                 .hint(known_words("bridges", &vm.network_bridge, &known)),
         );
     }
+    found.extend(pool::missing(vm, scene));
     found.extend(cards::plugs(vm, live, scene));
     found.extend(further::disks(vm, live, scene));
     found.extend(filesystems::problems(vm, live, scene));

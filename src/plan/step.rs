@@ -40,6 +40,8 @@ pub enum Step {
     MoveDisk(Box<MoveStep>),
     /// Grows the boot disk.
     ResizeDisk(Box<ResizeStep>),
+    /// Puts the VM into this resource pool; `None`: takes it out of the one that it is in.
+    SetPool(Option<Box<str>>),
     /// Makes the cloud-init drive anew.
     UpdateCloudInit,
     /// Shuts the VM down and starts it.
@@ -103,6 +105,7 @@ impl Step {
             Self::Migrate(_) => ActionKind::Migrate,
             Self::MoveDisk(_) => ActionKind::MoveDisk,
             Self::ResizeDisk(_) => ActionKind::ResizeDisk,
+            Self::SetPool(_) => ActionKind::SetPool,
             Self::UpdateCloudInit => ActionKind::UpdateCloudInit,
             Self::Restart => ActionKind::Restart,
             Self::Start => ActionKind::Start,

@@ -11,7 +11,7 @@ use super::places::{Place, Reached, two_at_a_time};
 use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
 use super::{
-    cloud_data, cloud_init, cluster, disks, hardware, images, import, lifecycle, loops, readdressed, snapshots,
+    cloud_data, cloud_init, cluster, disks, hardware, images, import, lifecycle, loops, pools, readdressed, snapshots,
     templates,
 };
 use phoenix::model::ActionKind;
@@ -288,6 +288,7 @@ ways! {
     given_data => cloud_data::GIVEN,
     retired_with_data => cloud_data::RETIRED,
     formatted => hardware::FORMATTED,
+    pooled => pools::POOLED,
     built => templates::BUILT,
     migrated => cluster::MIGRATED,
     placed => cluster::PLACED,

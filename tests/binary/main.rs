@@ -25,6 +25,7 @@ mod oracle;
 mod order;
 mod people;
 mod places;
+mod pools;
 mod quorum;
 mod reaching;
 mod readdressed;

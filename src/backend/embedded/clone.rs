@@ -225,6 +225,7 @@ impl Embedded {
             if unreferenced {
                 self.volumes_on_disk().erase_all(vm)?;
             }
+            self.leave_pool(vm, attempt)?;
             attempt.halfway()?;
             self.machines().forget(vm)?;
             files::remove(&self.guest_dir(vm))?;

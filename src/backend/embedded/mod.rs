@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `node.json` | settings ([`Settings`]); marks the directory as a node |
 //! | `storage.cfg` | storages, in Proxmox's syntax |
+//! | `user.cfg` | resource pools and who is in them, in Proxmox's syntax; usually there is none |
 //! | `.members` | in Proxmox's syntax, whether the cluster that the node is in has quorum; usually there is none |
 //! | `qemu-server/VMID.conf` | a VM or template |
 //! | `images/STORAGE/VMID/NAME` | a volume: a small file with its size in bytes, or a qcow2 image |
@@ -50,6 +51,7 @@ mod options;
 mod password;
 mod pinned;
 mod places;
+mod pools;
 mod power;
 mod processes;
 mod programs;
@@ -142,6 +144,10 @@ impl Hypervisor for Embedded {
         let without_nfs = self.nfs().lacks();
         let real = self.settings.guests == GuestKind::Qemu;
         let (places, counts) = self.look_at(&wanted.directories)?;
+        let pools = self.pools()?;
+        for (vm, pool) in &pools.members {
+            vms.entry(*vm).and_modify(|vm| vm.pool = Some(pool.clone()));
+        }
         let mut nodes = BTreeMap::new();
         for room in self.settings.rooms() {
             let node = Node {
@@ -185,6 +191,7 @@ impl Hypervisor for Embedded {
             guests: BTreeMap::new(),
             unnamed: BTreeMap::new(),
             without_quorum: self.without_quorum()?,
+            pools: pools.names,
             cloning,
             working: self.tasks.working()?,
             unattributed_clone,
@@ -194,7 +201,8 @@ impl Hypervisor for Embedded {
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         let Some(text) = self.conf_text(vm)? else { return Ok(None) };
         let node = self.room_of(vm);
-        Ok(Some(VmObserved::from_conf(vm, &text, node.online && self.runs(vm)?).on(node.name)))
+        let live = VmObserved::from_conf(vm, &text, node.online && self.runs(vm)?).on(node.name);
+        Ok(Some(live.in_pool(self.pools()?.members.get(&vm).map(String::as_str))))
     }
 
     fn isos(&self, storages: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
@@ -249,6 +257,7 @@ impl Hypervisor for Embedded {
             }
             HostOp::Configure { vm, write, digest } => self.configure(*vm, write, Some(digest), attempt),
             HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, attempt),
+            HostOp::SetPool { vm, from, to } => self.set_pool(*vm, (from.as_deref(), to.as_deref()), attempt),
             HostOp::UpdateCloudInit { vm } => self.update_cloud_init(*vm, attempt),
             HostOp::MoveDisk { vm, disk, storage, delete_source, digest } => {
                 let what = disk::Move { vm: *vm, disk, storage, delete_source: *delete_source, digest };

@@ -35,7 +35,7 @@ pub(super) const FILE: &str = "faults.json";
 pub(super) const VICTIM: &str = "victim";
 
 /// Every operation that an entry can name.
-const OPS: [&str; 31] = [
+const OPS: [&str; 32] = [
     "clone",
     "configure",
     "create",
@@ -57,6 +57,7 @@ const OPS: [&str; 31] = [
     "resize",
     "revert",
     "rollback",
+    "set-pool",
     "shutdown",
     "snapshot",
     "start",
@@ -133,6 +134,7 @@ impl Call {
             HostOp::RemoveSnapshot { vm, .. } => ("remove-snapshot", vec![vm.get()]),
             HostOp::Rollback { vm, .. } => ("rollback", vec![vm.get()]),
             HostOp::Resize { vm, .. } => ("resize", vec![vm.get()]),
+            HostOp::SetPool { vm, .. } => ("set-pool", vec![vm.get()]),
             HostOp::UpdateCloudInit { vm } => ("update-cloud-init", vec![vm.get()]),
             HostOp::Template { vm, .. } => ("template", vec![vm.get()]),
             HostOp::Start { vm } => ("start", vec![vm.get()]),

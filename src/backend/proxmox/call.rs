@@ -104,6 +104,15 @@ pub(in crate::backend) fn calls(op: &HostOp, node: &str) -> Vec<Call> {
         HostOp::Resize { vm, disk, size_gb } => {
             vms.of(*vm, Method::Put, &["resize"]).with("disk", disk).with("size", format!("{size_gb}G"))
         }
+        HostOp::SetPool { vm, from, to } => {
+            let call = |pool: &str| Call::new(Method::Put, &["pools"]).with("poolid", pool).with("vms", vm.to_string());
+            match (from, to) {
+                // A VM of another pool is refused, unless it is said that it moves (recorded).
+                (from, Some(to)) => call(to).flag("allow-move", from.is_some()),
+                (Some(from), None) => call(from).with("delete", "1"),
+                (None, None) => return Vec::new(),
+            }
+        }
         HostOp::UpdateCloudInit { vm } => vms.of(*vm, Method::Put, &["cloudinit"]),
         HostOp::MoveDisk { vm, disk, storage, delete_source, digest } => {
             let call = vms.post(*vm, "move_disk").with("disk", disk).with("storage", storage);

@@ -8,7 +8,7 @@
 //! - `answer`: words of a refusal → kind of the fault, whether something may have happened, and the way out.
 //! - `task`: UPIDs, running tasks, how one ended, and which clone makes which VM.
 //! - `cluster`: which VMs there are, here and on other nodes. `nodes`: what a node says of the others.
-//! - `storage`: the storages and `storage.cfg`.
+//! - `pools`: the resource pools. `storage`: the storages and `storage.cfg`.
 //! - `agent`: what the API says for the guest agent.
 
 pub(super) mod agent;
@@ -16,5 +16,6 @@ pub(super) mod answer;
 pub(super) mod call;
 pub(super) mod cluster;
 pub(super) mod nodes;
+pub(super) mod pools;
 pub(super) mod storage;
 pub(super) mod task;

@@ -167,6 +167,19 @@ mod tests {
             &HostOp::Resize { vm: vm(1000), disk: "scsi0".to_owned(), size_gb: 50 },
             &["qm disk resize 1000 scsi0 50G"],
         );
+        let pool = |name: &str| Some(name.to_owned());
+        check(
+            &HostOp::SetPool { vm: vm(1000), from: None, to: pool("a/b") },
+            &["pvesh set /pools --poolid a/b --vms 1000 --output-format json"],
+        );
+        check(
+            &HostOp::SetPool { vm: vm(1000), from: pool("dev"), to: pool("prod") },
+            &["pvesh set /pools --poolid prod --vms 1000 --allow-move 1 --output-format json"],
+        );
+        check(
+            &HostOp::SetPool { vm: vm(1000), from: pool("dev"), to: None },
+            &["pvesh set /pools --poolid dev --vms 1000 --delete 1 --output-format json"],
+        );
         let mut write = ConfigWrite::default();
         write.set.insert("sshkeys".to_owned(), "ssh-rsa%20AAAA%20me%40desk%0A".to_owned());
         let op = HostOp::Configure { vm: vm(1000), write, digest: Digest("0bcf".to_owned()) };

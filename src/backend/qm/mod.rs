@@ -30,8 +30,8 @@ mod snippets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::proxmox::nodes;
 use super::proxmox::task::{self, Task};
+use super::proxmox::{nodes, pools};
 use super::runner::{Command, Output, Runner};
 use command::HERE;
 use scripts::{ISOS, VM, VOLUMES, VOLUMES_OF};
@@ -163,6 +163,9 @@ impl Hypervisor for Qm {
         else {
             return Err(Fault::harmless(FaultKind::Garbled, format!("the node's answer about VM {vm} is cut off")));
         };
+        // A node's name has no blank, nor has a pool's.
+        let (node, pool) = node.split_once(' ').unwrap_or((node, ""));
+        let pool = Some(pool).filter(|pool| pools::is_name(pool));
         let garbled = |what: String| Fault::harmless(FaultKind::Garbled, what);
         let (runs, elsewhere) = match status.split_once(": ") {
             Some(("status", "running")) => (true, false),
@@ -178,7 +181,7 @@ impl Hypervisor for Qm {
             _ => return Err(garbled(format!("the node says of VM {vm}: `{status}`"))),
         };
         self.seen.one(vm, elsewhere.then_some(node));
-        Ok(Some(VmObserved::from_conf(vm, conf, runs).on(node)))
+        Ok(Some(VmObserved::from_conf(vm, conf, runs).on(node).in_pool(pool)))
     }
 
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {

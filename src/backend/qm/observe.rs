@@ -9,10 +9,10 @@ mod script;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use super::super::proxmox::cluster;
 use super::super::proxmox::nodes::{Resources, bridges};
 use super::super::proxmox::storage::{sections, storages};
 use super::super::proxmox::task::{self, Task, on_disks};
+use super::super::proxmox::{cluster, pools};
 use super::answer;
 use super::copying::{copying, writes_volume_of};
 use crate::hypervisor::{Fault, FaultKind};
@@ -98,6 +98,10 @@ pub(super) fn read(
         exports: exports(files),
         ..node(files, &here)
     };
+    let pools = pools::parse(&text(files, "pools"));
+    for (vm, pool) in pools.members {
+        vms.entry(vm).and_modify(|vm| vm.pool = Some(pool));
+    }
     Ok(Observed {
         identity: authority.map(|certificate| cluster::identity(certificate)).unwrap_or_default(),
         capabilities: Capabilities::PROXMOX,
@@ -111,6 +115,7 @@ pub(super) fn read(
         addresses: BTreeMap::new(),
         guests: BTreeMap::new(),
         unnamed: BTreeMap::new(),
+        pools: pools.names,
         without_quorum: cluster::without_quorum(&text(files, "members")),
         cloning,
         working,

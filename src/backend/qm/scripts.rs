@@ -1,6 +1,6 @@
 //! The scripts that look at one thing of a node.
 
-/// `phoenix-vm PVE ROOT VMID`: a mark with the name of the node that the VM is on, the power state, and the
+/// `phoenix-vm PVE ROOT VMID`: a mark with the names of the node that the VM is on and of its pool, the power state, and the
 /// configuration.
 ///
 /// A VM of the node itself runs if the process in its pid file is its QEMU (recorded: `-pidfile
@@ -12,10 +12,11 @@ own="$1/qemu-server/$3.conf" pids="$2/var/run/qemu-server"
 [ -d "$1/qemu-server/" ] || { echo "$1/qemu-server cannot be read" >&2; exit 3; }
 read -r node <"$2/proc/sys/kernel/hostname" || exit 1
 node=${node%%.*}
+pool=$(awk -F: -v vm="$3" '$1 == "pool" && index("," $4 ",", "," vm ",") { print $2; exit }' "$1/user.cfg" 2>/dev/null)
 for _ in 1 2 3; do
   moved=''
   if [ -f "$own" ]; then
-    echo "found $node"
+    echo "found $node $pool"
     if [ -d "$pids" ]; then
       state=stopped
       if read -r pid <"$pids/$3.pid" && [ -n "$pid" ] &&
@@ -48,7 +49,7 @@ for _ in 1 2 3; do
     state="current: $current"
   fi
   text=$(cat -- "$there" 2>/dev/null && echo end) || continue
-  printf 'found %s\n%s\n%s' "$on" "$state" "${text%end}"
+  printf 'found %s %s\n%s\n%s' "$on" "$pool" "$state" "${text%end}"
   exit
 done
 [ -z "$moved" ] || { echo "VM $3 is being moved" >&2; exit 1; }

@@ -108,6 +108,19 @@ pub(super) static VALUES: &[Row] = &[
         ..Row::of(Key::Tags, &["tags"])
     },
     Row {
+        step: ActionKind::SetPool,
+        read: |live| Some(Value::text(live.pool.as_deref()?)),
+        wish: |vm, _| match vm.pool.as_deref() {
+            None => Wish::Leave,
+            Some("") => Wish::Unset,
+            Some(pool) => Wish::Value(Value::text(pool)),
+        },
+        // A clone is in no pool, so that a new one lacks what is not said.
+        inherited: |_, live| live.pool.is_some(),
+        uptake: |taking| at_once(taking, ""),
+        ..Row::of(Key::Pool, &[])
+    },
+    Row {
         read: |live| Some(Value::Switch(live.onboot)),
         wish: |vm, _| Wish::some(vm.start_at_boot.map(Value::Switch)),
         inherited: |_, live| live.onboot,

@@ -142,6 +142,7 @@ impl DocumentOperands {
             | Step::AwaitCloudInit(_)
             | Step::Record(_)
             | Step::Stop
+            | Step::SetPool(_)
             | Step::UpdateCloudInit
             | Step::Restart
             | Step::Start

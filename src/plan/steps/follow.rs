@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::due::{Due, due};
 use super::{features, volumes};
 use crate::model::proxmox::{BOOT_DISK, DISKS};
-use crate::model::{ActionKind, Disruption, Outcome, Ready};
+use crate::model::{ActionKind, Disruption, Key, Outcome, Ready};
 use crate::observed::options::Row;
 use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep, further, snippets};
 
@@ -72,6 +72,10 @@ impl Draft {
         }
         if !disk_first {
             self.disk(case, steps);
+        }
+        if self.changes.iter().any(|change| change.key == Key::Pool.name()) {
+            let pool = vm.pool.as_deref().filter(|pool| !pool.is_empty());
+            self.does(Step::SetPool(pool.map(Into::into)), acting, "the file names its pool");
         }
         if let Some(reason) = steps.cloud_init {
             self.does(Step::UpdateCloudInit, Outcome::Update, reason);

@@ -50,6 +50,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::MoveDisk
         | ActionKind::Migrate
         | ActionKind::ResizeDisk
+        | ActionKind::SetPool
         | ActionKind::UpdateCloudInit
         | ActionKind::Restart
         | ActionKind::Start

@@ -1,6 +1,6 @@
 //! `pvesh`: the API, as JSON on one line.
 
-use phoenix::hypervisor::{Fault, FaultKind, Hypervisor as _};
+use phoenix::hypervisor::{Fault, FaultKind, HostOp, Hypervisor as _};
 use phoenix::observed::VmObserved;
 use serde_json::{Value, json};
 
@@ -18,6 +18,9 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
     {
         let of = proxied::Call { node: name, verb, path: rest, options };
         return of.run(node).unwrap_or_else(|| Answer::unknown("pvesh", words));
+    }
+    if let (&"set", ["pools"]) = (verb, parts.as_slice()) {
+        return pools(node, options).unwrap_or_else(|| Answer::unknown("pvesh", words));
     }
     if *verb != "get" {
         return Answer::unknown("pvesh", words);
@@ -126,4 +129,23 @@ pub(crate) fn log(node: &Node, upid: &str, limit: usize) -> Result<Value, Fault>
         return Err(Fault::harmless(FaultKind::Refused, "400 Parameter verification failed.\nupid: no such task"));
     };
     Ok(log.lines().take(limit).enumerate().map(|(n, line)| json!({ "n": n + 1, "t": line })).collect())
+}
+
+/// `set /pools`: puts a VM into a pool, or takes it out of it; `None`: no such options.
+fn pools(node: &Node, options: &[&str]) -> Option<Answer> {
+    let mut pairs = options.chunks_exact(2).map(|pair| (pair[0], pair[1]));
+    let mut option = |name: &str| pairs.next().filter(|(found, _)| *found == name).map(|(_, value)| value.to_owned());
+    let (pool, vm) = (option("--poolid")?, option("--vms")?.parse().ok()?);
+    let (moves, leaves) = match pairs.next() {
+        None => (false, false),
+        Some(("--allow-move", "1")) => (true, false),
+        Some(("--delete", "1")) => (false, true),
+        Some(_) => return None,
+    };
+    let now = || node.core.vm(vm).ok().flatten().and_then(|vm| vm.pool);
+    let (from, to) = if leaves { (Some(pool), None) } else { (moves.then(now).flatten(), Some(pool)) };
+    Some(match node.perform(&HostOp::SetPool { vm, from, to }) {
+        Ok(()) => Answer::default(),
+        Err(fault) => Answer::refused(&fault, "pvesh set /pools --poolid <string> [OPTIONS]"),
+    })
 }

@@ -146,6 +146,7 @@ awk '
     mkdir -p "$t/snippets/$id" && head -c 65537 -- "$file" >"$t/snippets/$id/${file##*/}"
   done
 done
+grep -s '^pool:' "$pve/user.cfg" >"$t/pools"
 cat "$pve/ha/resources.cfg" >"$t/ha" 2>/dev/null
 cat "$root/etc/exports" >"$t/exports" 2>/dev/null
 for file in "$root"/etc/exports.d/*.exports; do
