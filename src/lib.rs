@@ -44,40 +44,41 @@
 //!   `tests/hash.rs` what changes with it, `tests/options.rs` for it in the schema and `docs/keys.md`. Its range is an
 //!   attribute of the field; a decimal is a number in `config::raw` and text in the model. What `import` writes folds
 //!   over the rows, too. An option that could be set by Proxmox's own name so far leaves `options.json` of
-//!   `model::proxmox` for `OWN` in its `refused`, and `config/vocabulary.json` says the key to who looks for it. What it
-//!   says together with other keys is a check.
-//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`]; `timeout_seconds` there
-//!   asks how long it may take, `apply::failure` which keys its failure is about; `apply::perform` asks how it is
-//!   carried out (in a file of its own; one that waits has its loop there), `plan::document` what of it a saved plan shows, `plan::steps::guest` whether it needs
-//!   the guest (and `only_prepares` there whether it only prepares another one); `plan::steps` says when it acts, and actions of a VM run in the order in which they are added there;
+//!   `model::proxmox` for `OWN` in its `refused`, and `config/vocabulary.json` says the key to who looks for it. What
+//!   it says together with other keys is a check.
+//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`]; `timeout_seconds`
+//!   there asks how long it may take, `apply::failure` which keys its failure is about; `apply::perform` asks how it is
+//!   carried out (in a file of its own; one that waits has its loop there), `plan::document` what of it a saved plan
+//!   shows, `plan::steps::guest` whether it needs the guest (and `only_prepares` there whether it only prepares another
+//!   one); `plan::steps` says when it acts, and actions of a VM run in the order in which they are added there;
 //!   `tests/binary/broken.rs` asks for a way on which it fails, is lost and is killed. One inside a guest is a program
 //!   in `guest` (`guest::success` says how it succeeds), which the simulated guest knows
 //!   (`backend::embedded::programs`) and `cli::commands` has a name for, and for which `plan::steps::follow` waits for
-//!   the agent. One that another action calls for is noted in [`model::Record`] first, as `grow` is, so that a run
-//!   that died in between is made up for. What no port asks yet is a method in `hypervisor`, or one of its operations:
-//!   every back end, `apply::guard` and `apply::imagined` then ask for it.
+//!   the agent. One that another action calls for is noted in [`model::Record`] first, as `grow` is, so that a run that
+//!   died in between is made up for. What no port asks yet is a method in `hypervisor`, or one of its operations: every
+//!   back end, `apply::guard` and `apply::imagined` then ask for it.
 //! - **a check**: what the file alone shows is a rule of `config` (`config::check` calls it; its code in
-//!   `config::codes`, its case under `fixtures/config`): it is shown on the screen and by `validate`, not in the document
-//!   of a plan. What reviewers of a plan are to see, and what only shows against a target, is a function in the file of
-//!   `plan` about its subject (`disk`, `image`, `size`, `template`, `addresses`, `cloud_init`, `grants`, else
-//!   `preflight`) that takes facts and returns what it finds, a [`diag::Diagnostic`] each, with its VM, which the
-//!   message does not name again, and the keys that it comes from; its code in [`plan::codes`].
-//!   `plan::steps`, or `plan::preflight` for it, calls it and gives what it returns to the draft of the VM's plan (`Draft::finds`), `plan::planner`
-//!   where it is about all VMs. What it wants to know of a node it asks the VM's own: `plan::placement` says which that
-//!   is. Its case stands under `fixtures/plan`; `docs/codes.md` is made of the tables of codes.
-//! - **a back end**: how it is written in [`model::Target`] (and in its `InvalidTarget::KNOWN`, the help in `cli::args`,
-//!   `cli::completions` and `config::raw`); a directory in `backend` that implements
+//!   `config::codes`, its case under `fixtures/config`): it is shown on the screen and by `validate`, not in the
+//!   document of a plan. What reviewers of a plan are to see, and what only shows against a target, is a function in
+//!   the file of `plan` about its subject (`disk`, `image`, `size`, `template`, `addresses`, `cloud_init`, `grants`,
+//!   else `preflight`) that takes facts and returns what it finds, a [`diag::Diagnostic`] each, with its VM, which the
+//!   message does not name again, and the keys that it comes from; its code in [`plan::codes`]. `plan::steps`, or
+//!   `plan::preflight` for it, calls it and gives what it returns to the draft of the VM's plan (`Draft::finds`),
+//!   `plan::planner` where it is about all VMs. What it wants to know of a node it asks the VM's own: `plan::placement`
+//!   says which that is. Its case stands under `fixtures/plan`; `docs/codes.md` is made of the tables of codes.
+//! - **a back end**: how it is written in [`model::Target`] (and in its `InvalidTarget::KNOWN`, the help in
+//!   `cli::args`, `cli::completions` and `config::raw`); a directory in `backend` that implements
 //!   [`hypervisor::Hypervisor`], [`hypervisor::Guests`] and, where it reaches files of a node,
 //!   [`hypervisor::HostFiles`], and says what it can do in [`observed::Capabilities`]: `backend::proxmox` knows which
-//!   calls and what answers mean. One without files of a node returns no
-//!   `files` and says so there. It is opened in `cli::connect`, which reads what it needs of the environment. A test in `tests/contract.rs`, with a double of what
-//!   it talks to, runs every check over it (those of files only where it reaches any); `APART` in `tests/layers.rs`
-//!   and `Place` in `tests/binary` learn of it.
-//! - **a face**: a file in `ui` (one for programs in `ui::report`) that folds a [`plan::document::PlanDocument`] or
-//!   the events of a run; its name, and which verbs know it, in `cli::format` and in the help in `cli::args`; texts pass
-//!   [`ui::text::safe`] before its own escaping; its call in `cli::saved` (plans),
-//!   `cli::reports` (runs) or `cli::validate`; its cases under `fixtures/faces`, its line in `tests/faces.rs` and
-//!   `tests/fuzz/faces.rs` and `tests/secrets.rs`, its row in `docs/commands.md`.
+//!   calls and what answers mean. One without files of a node returns no `files` and says so there. It is opened in
+//!   `cli::connect`, which reads what it needs of the environment. A test in `tests/contract.rs`, with a double of what
+//!   it talks to, runs every check over it (those of files only where it reaches any); `APART` in `tests/layers.rs` and
+//!   `Place` in `tests/binary` learn of it.
+//! - **a face**: a file in `ui` (one for programs in `ui::report`) that folds a [`plan::document::PlanDocument`] or the
+//!   events of a run; its name, and which verbs know it, in `cli::format` and in the help in `cli::args`; texts pass
+//!   [`ui::text::safe`] before its own escaping; its call in `cli::saved` (plans), `cli::reports` (runs) or
+//!   `cli::validate`; its cases under `fixtures/faces`, its line in `tests/faces.rs` and `tests/fuzz/faces.rs` and
+//!   `tests/secrets.rs`, its row in `docs/commands.md`.
 //!
 //! # Words
 //! *Target*: one or more *nodes*, one of which it stands on. *Desired*: what the file says, defaults merged. *Live*:
