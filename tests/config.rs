@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use phoenix::config::codes::{self, Code};
+use phoenix::config::scripts::{MOST_LINTS, ScriptText, Shell, unchecked};
 use phoenix::config::{
     self, BadData, BadScript, BadSecret, FeatureFiles, Loaded, MAX_BYTES, MAX_ITEMS, MAX_VMS, MOST_OF_A_KIND,
     SecretRead, Source, Unread,
@@ -123,6 +124,34 @@ fn generated(code: &str) -> Option<Vec<u8>> {
     }
 }
 
+/// A feature's script, as it would be read from a file.
+fn script(text: &str) -> ScriptText {
+    ScriptText { path: "features/hello.sh".to_owned(), text: text.into(), is_feature: true }
+}
+
+/// What is said about a script, of what the programs said of it that read it.
+fn of_script(code: &Code) -> (Vec<Diagnostic>, String) {
+    let script = script("#!/bin/bash\nif [[ $1 == web ]]; then\n  rm -r $2/cache\nfi fi\n");
+    let diagnostics = match code.code {
+        "P095" => {
+            let bash =
+                "/usr/bin/bash: line 4: syntax error near unexpected token `fi'\n/usr/bin/bash: line 4: `fi fi'\n";
+            vec![script.refused(Shell::Bash, bash, &script.path)]
+        }
+        "P096" => {
+            let comment = json!({
+                "file": "-", "line": 3, "endLine": 3, "column": 3, "endColumn": 8, "level": "warning", "code": 2115,
+                "message": "Use \"${var:?}\" to ensure this never expands to /cache .", "fix": null,
+            });
+            script.lints(json!({ "comments": [comment] }).to_string().as_bytes()).unwrap()
+        }
+        _ => vec![unchecked("scripts are not checked: there is no program `bash`", "install `bash`")],
+    };
+    let source = Source { name: script.path.clone(), text: script.text.to_string() };
+    let text = render(&diagnostics, Some(&source), false);
+    (diagnostics, text)
+}
+
 /// What is said about the case of a code.
 fn said(code: &Code, file: Option<&Path>) -> (Vec<Diagnostic>, String) {
     let plain = |diagnostic: Diagnostic| {
@@ -136,6 +165,7 @@ fn said(code: &Code, file: Option<&Path>) -> (Vec<Diagnostic>, String) {
             return plain(config::unread("config.json", &Unread::Refused("permission denied".to_owned())));
         }
         (None, "P004") => return plain(config::unread("config.json", &Unread::Missing)),
+        (None, "P095" | "P096" | "P097") => return of_script(code),
         (None, other) => generated(other).unwrap_or_else(|| panic!("{other} has no fixture")),
     };
     match config::decode("config.json", bytes) {
@@ -736,5 +766,98 @@ fn whatever_is_broken_something_is_said() {
                 assert!(!render(&loaded.diagnostics, Some(&source(&text)), false).contains('\u{1b}'));
             }
         }
+    }
+}
+
+#[test]
+fn what_shells_say_of_a_script_leads_to_its_line() {
+    #[track_caller]
+    fn check(text: &str, shell: Shell, said: &str, marked: Option<&str>, says: &str) {
+        let found = script(text).refused(shell, said, "features/hello.sh");
+        assert_eq!(found.span.map(|span| &text[span.start..span.end]), marked, "{said}");
+        let whole = format!("{}; {}", found.message, found.hint.as_deref().unwrap_or_default());
+        assert!(whole.contains(says), "{whole}");
+    }
+    let text = "if true; then\n\techo \u{e4} fi \n\n";
+    let end = "bash: line 4: syntax error: unexpected end of file\n";
+    check(text, Shell::Bash, end, Some("echo \u{e4} fi"), "opened above and not closed");
+    let dash = "sh: 1: Syntax error: \"fi\" unexpected\n";
+    check(
+        text,
+        Shell::Sh,
+        dash,
+        Some("if true; then"),
+        "sh, which the first line names, cannot read the script: Syntax",
+    );
+    let other =
+        "/dev/stdin: line 2: warning: here-document at line 1\n/dev/stdin: line 2: `echo: 1: x'\nbash: line 1: a: 7: b";
+    check(text, Shell::Bash, other, Some("if true; then"), "bash cannot read the script: a: 7: b; correct the script");
+    // Lines that no script has, and words without a line.
+    check(text, Shell::Bash, "bash: line 0: x\n", Some("if true; then"), "script: x;");
+    check(text, Shell::Bash, "bash: line 99999: x\n", Some("echo \u{e4} fi"), "script: x;");
+    check(text, Shell::Bash, "bash: line 99999999999999999999: x\n", None, "99999999999999999999: x;");
+    check("\n", Shell::Bash, "bash: line 7: x\n", Some(""), "script: x;");
+    check(text, Shell::Bash, "bash: no memory\n", None, "script: bash: no memory;");
+    check(text, Shell::Bash, "", None, "it does not say why");
+    check(
+        text,
+        Shell::Bash,
+        &format!("bash: line 1: {}", "\u{e4}".repeat(9000)),
+        Some("if true; then"),
+        "\u{e4}\u{2026}; ",
+    );
+    // The way out of what is often the reason.
+    check("if a\r\nfi\r\n", Shell::Bash, "bash: line 2: x", Some("fi"), "CR LF, as on Windows");
+    let python = "#!/usr/bin/env -S A=1 python3 -u\nx\n";
+    check(python, Shell::Bash, "bash: line 2: x", Some("x"), "although the first line names `python3`");
+}
+
+#[test]
+fn the_shell_of_a_script_is_who_runs_it() {
+    for (first, named) in [
+        ("#!/bin/bash", Some(Shell::Bash)),
+        ("#! /usr/bin/env  bash", Some(Shell::Bash)),
+        ("#!/usr/bin/env -S A=b bash -e\r", Some(Shell::Bash)),
+        ("#!/bin/dash -e", Some(Shell::Sh)),
+        ("#!sh", Some(Shell::Sh)),
+        ("#!/usr/bin/env", None),
+        ("#!", None),
+        ("#!/usr/bin/python3", None),
+        ("#cloud-config", None),
+        ("", None),
+    ] {
+        let feature = script(&format!("{first}\ntrue\n"));
+        assert_eq!((feature.named(), feature.run_by()), (named, Some(Shell::Bash)), "{first}");
+        assert_eq!(ScriptText { is_feature: false, ..feature }.run_by(), named, "{first}");
+    }
+}
+
+#[test]
+fn what_shellcheck_says_is_listed_as_far_as_it_is_short() {
+    let script = script("echo \u{e4} $a\n\n");
+    let comment = |n: usize, level: &str, to: usize| json!({ "line": n, "endLine": n, "column": 8, "endColumn": to, "level": level, "code": 2086, "message": "x\ny" });
+    let lints = |comments: Vec<Value>| script.lints(json!({ "comments": comments }).to_string().as_bytes()).unwrap();
+    let marked = |found: &Diagnostic| found.span.map(|span| &script.text[span.start..span.end]);
+    let some = lints(vec![comment(9, "warning", 99), comment(1, "info", 9), comment(1, "error", 10)]);
+    assert_eq!(some.iter().map(marked).collect::<Vec<_>>(), [Some("$a"), Some("")]);
+    assert!(some.iter().all(|found| found.message == "shellcheck SC2086: x" && !found.is_error()));
+    assert_eq!(lints((0..MOST_LINTS).map(|_| comment(1, "error", 9)).collect()).len(), MOST_LINTS);
+    let many = lints((0..MOST_LINTS + 7).map(|n| comment(n, "error", 0)).collect());
+    assert_eq!(many.iter().map(Diagnostic::number).sum::<usize>(), MOST_LINTS + 7);
+    assert_eq!(many.len(), MOST_LINTS + 1);
+    assert!(many[MOST_LINTS].message.starts_with("7 more findings of shellcheck"), "{}", many[MOST_LINTS].message);
+    for garbled in ["", "[]", "{}", "{\"comments\":[{}]}", "{\"comments\":[]} x"] {
+        assert_eq!(script.lints(garbled.as_bytes()), None, "{garbled}");
+    }
+}
+
+#[test]
+fn the_scripts_of_a_config_with_errors_are_known_too() {
+    let vm = r#"{"vm_id":1000,"vm_name":"a","features":["install_nginx","base_setup"],"user_data":{"file":"cloud/web.yaml"}}"#;
+    for more in ["", r#","colour":1"#] {
+        let loaded = load(&format!(r#"{{"virtual_machines":[{vm}]{more}}}"#));
+        assert_eq!(loaded.desired.is_none(), !more.is_empty());
+        let paths: Vec<&str> = loaded.scripts.iter().map(|script| script.path.as_str()).collect();
+        assert_eq!(paths, ["features/feature_install_nginx.sh"]);
     }
 }

@@ -219,7 +219,7 @@ fn a_config_that_is_taken_fits_the_schema() {
                 return;
             }
         };
-        let Loaded { desired, diagnostics } = load(&source, &mut |_| FeatureFiles::Missing);
+        let Loaded { desired, diagnostics, .. } = load(&source, &mut |_| FeatureFiles::Missing);
         drop(config::places(&text));
         if let Some(desired) = &desired {
             taken.set(taken.get() + 1);

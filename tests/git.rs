@@ -123,6 +123,41 @@ fn what_is_staged_is_checked_and_not_the_work_tree() {
 }
 
 #[test]
+fn the_scripts_that_are_staged_are_read() {
+    if !support::need("git", "git") {
+        return;
+    }
+    let repository = Repository::new();
+    let staged = ["validate", "--staged"];
+    let refused = |says: &[&str]| repository.check(&staged, 3, &[&["error[P095]"], says].concat());
+    // A good script over a broken one.
+    repository.write("features/hello.sh", "#!/bin/bash\nif true; then\nfi fi\n");
+    repository.git(&["add", "-A"]);
+    repository.write("features/hello.sh", "#!/bin/bash\ntrue\n");
+    repository.check(&["validate"], 0, &[]);
+    refused(&["--> features/hello.sh:3:1", "3 | fi fi", "features/hello.sh: 1 error"]);
+    // A broken script over a good one.
+    repository.git(&["add", "-A"]);
+    repository.write("features/hello.sh", "fi\n");
+    repository.check(&["validate"], 3, &["P095", "--> features/hello.sh:1:1"]);
+    repository.check(&staged, 0, &["valid, 1 virtual machine"]);
+    // What features share, and user data for a shell, in a directory of their own.
+    repository.git(&["checkout", "-q", "."]);
+    let vm = r#"{ "vm_id": 1000, "vm_name": "web", "user_data": { "file": "cloud/first.sh" } }"#;
+    repository.write(&format!("sub/{CONFIG}"), &format!(r#"{{ "virtual_machines": [{vm}] }}"#));
+    repository.write("sub/cloud/first.sh", "#!/bin/sh\necho ${vm_name}\n(\n");
+    repository.git(&["add", "-A"]);
+    repository.write("sub/cloud/first.sh", "#!/bin/sh\n");
+    refused(&["--> sub/cloud/first.sh:3:1", "sub/cloud/first.sh: 1 error"]);
+    repository.git(&["add", "-A"]);
+    repository.check(&staged, 0, &[]);
+    repository.write("features/phoenix_common.sh", "}\n");
+    repository.git(&["add", "-A"]);
+    repository.write("features/phoenix_common.sh", "true\n");
+    refused(&["--> features/phoenix_common.sh:1:1"]);
+}
+
+#[test]
 fn without_a_file_all_configs_of_the_index_are_checked() {
     if !support::need("git", "git") {
         return;
@@ -163,6 +198,9 @@ fn the_hook_that_init_writes_stops_what_lacks_a_script() {
     repository.git(&["commit", "-q", "-m", "second"]);
     repository.write("features/hello.sh", "");
     stops(&["commit", "-a", "-m", "emptied"], "P031");
+    repository.git(&["checkout", "-q", "features/hello.sh"]);
+    repository.write("features/hello.sh", "#!/bin/sh\nfi\n");
+    stops(&["commit", "-a", "-m", "broken"], "features/hello.sh:2:1");
     repository.git(&["checkout", "-q", "features/hello.sh"]);
     repository.git(&["rm", "-q", "features/hello.sh"]);
     stops(&["commit", "-m", "deleted"], "P028");

@@ -120,7 +120,7 @@ pub(super) fn with(path: &Path, text: Result<Vec<u8>, Unread>, beside: &mut dyn 
 }
 
 fn failed(problem: Diagnostic) -> Loaded {
-    Loaded { desired: None, diagnostics: vec![problem] }
+    Loaded { desired: None, diagnostics: vec![problem], scripts: Vec::new() }
 }
 
 /// Where the VMs of a config stand in it, as it is now. One that cannot be read has no places; standard input has some

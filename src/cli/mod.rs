@@ -34,6 +34,7 @@ mod reports;
 mod runs;
 mod saved;
 mod schema;
+mod scripts;
 mod ssh;
 mod staged;
 mod status;

@@ -9,6 +9,7 @@ use super::console::Console;
 use super::exit::Refusal;
 use super::format::Format;
 use super::output;
+use super::scripts::Checks;
 use super::{Exit, load, staged};
 use crate::ui::report::{self, Checked};
 
@@ -30,14 +31,19 @@ pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exi
     };
     let given = args.given();
     let mut checked = Vec::new();
+    let mut checks = Checks::new();
     for file in &files {
         let config = if verb.staged { staged::load(file, &given)? } else { load::load(file, &given) };
+        let (unchecked, scripts) = checks.of(&config.loaded.scripts, file, &given);
+        let mut diagnostics = config.loaded.diagnostics;
+        diagnostics.extend(unchecked);
         checked.push(Checked {
             name: load::name(file),
             source: config.source,
             vms: config.loaded.desired.map(|desired| desired.vms.len()),
-            diagnostics: config.loaded.diagnostics,
+            diagnostics,
         });
+        checked.extend(scripts);
     }
     output::each(&verb.format, console, &mut |output| {
         Ok(match output.format {

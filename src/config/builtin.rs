@@ -6,6 +6,9 @@ pub const FEATURES: &[(&str, &str)] = &[
     ("install_docker", include_str!("../../features/install_docker.sh")),
 ];
 
+/// Where what is built in comes from, as people read it; no path of a script is without a directory.
+pub(super) const FROM: &str = "built-in";
+
 /// File name of the utilities that lie beside every script.
 pub const COMMON_FILE: &str = "phoenix_common.sh";
 

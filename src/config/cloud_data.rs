@@ -64,6 +64,11 @@ impl DataFiles {
         let of_file = raw.file.as_ref().and_then(|file| self.0.get(file)).cloned();
         of_file.or_else(|| raw.text.as_deref().map(Arc::from)).unwrap_or_default()
     }
+
+    /// Every file with its text.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Arc<str>)> {
+        self.0.iter().map(|(file, text)| (file.as_str(), text))
+    }
 }
 
 /// A text into which nothing is filled in yet; `None`: there is to be none.

@@ -113,4 +113,7 @@ codes! {
     MISSING_SECRET = "P092", Error, "the value of a secret is not there";
     SECRET_NOT_HERE = "P093", Warning, "the value of a secret is not there, and is not needed for what is done";
     EXPOSED_SECRET = "P094", Warning, "the file of a secret can be read by others than its owner";
+    SCRIPT_SYNTAX = "P095", Error, "the shell that runs a script cannot read it";
+    SCRIPT_LINT = "P096", Notice, "shellcheck, or the shell that the first line names, objects to a script";
+    SCRIPT_UNCHECKED = "P097", Notice, "a script is not checked";
 }

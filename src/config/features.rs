@@ -131,7 +131,7 @@ fn script(name: &str, dir: &str, files: &Files) -> Result<Script, Flaw> {
             hint: Some("take it out of the list: it lies beside every script anyway".to_owned()),
         }),
         ([file], _) => from_file(file, dir, files),
-        ([], Some((_, content))) => Ok(made(&candidates[0], "built-in".to_owned(), content)),
+        ([], Some((_, content))) => Ok(made(&candidates[0], builtin::FROM.to_owned(), content)),
         ([], None) => Err(unknown(name, dir, files)),
         (several, _) => Err(Flaw {
             code: codes::AMBIGUOUS_FEATURE,
@@ -158,7 +158,7 @@ fn common(dir: &str, files: &Files) -> Result<Script, Flaw> {
     if files.contains_key(builtin::COMMON_FILE) {
         from_file(builtin::COMMON_FILE, dir, files)
     } else {
-        Ok(made(builtin::COMMON_FILE, "built-in".to_owned(), builtin::COMMON))
+        Ok(made(builtin::COMMON_FILE, builtin::FROM.to_owned(), builtin::COMMON))
     }
 }
 

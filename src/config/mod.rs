@@ -13,6 +13,7 @@
 //!   a schema cannot say.
 //! - `violations`, `types`, `units`: what the schema refuses, in words, and what was probably meant.
 //! - `keys`, `vocabulary`: keys that are not known, and what other tools call ours.
+//! - [`scripts`]: what shells and shellcheck say of the scripts.
 //! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
 
 use std::collections::BTreeMap;
@@ -49,6 +50,7 @@ mod ready;
 pub mod reference;
 mod rule;
 pub mod schema;
+pub mod scripts;
 mod secrets;
 mod source;
 pub mod spans;
@@ -74,6 +76,7 @@ use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged as _;
 use problem::Problems;
 use raw::Raw;
+use scripts::ScriptText;
 use source::{FeaturesAlone, Once};
 use spans::LineIndex;
 
@@ -87,6 +90,8 @@ pub struct Loaded {
     pub desired: Option<Desired>,
     /// What is to be said about it, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+    /// Its scripts as far as they could be read, also those of a config with errors.
+    pub scripts: Vec<ScriptText>,
 }
 
 /// Reads a config beside which there are feature scripts and no other files, as [`load_with`] does.
@@ -98,7 +103,7 @@ pub fn load(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles
 /// file that the config names, at most once, and not at all if the text is too broken to say which they are.
 pub fn load_with(source: &Source, beside: &mut dyn Beside) -> Loaded {
     if let Some(problem) = syntax::too_big(&source.text) {
-        return Loaded { desired: None, diagnostics: vec![problem] };
+        return Loaded { desired: None, diagnostics: vec![problem], scripts: Vec::new() };
     }
     let json = source.json();
     let mut once = Once::new(beside);
@@ -106,7 +111,8 @@ pub fn load_with(source: &Source, beside: &mut dyn Beside) -> Loaded {
         let mut problems = Problems::default();
         let texts = check::all(&raw, &mut once, &mut problems);
         if problems.is_empty() {
-            return Loaded { desired: Some(lower::lower(raw, texts)), diagnostics: Vec::new() };
+            let scripts = scripts::of(&texts.scripts, &texts.data);
+            return Loaded { desired: Some(lower::lower(raw, texts)), diagnostics: Vec::new(), scripts };
         }
     }
     explain(&json, &mut once)
@@ -124,10 +130,12 @@ fn explain(text: &str, once: &mut Once<'_>) -> Loaded {
     let syntax::Parsed { mut root, told } = syntax::parse(text);
     let (mut diagnostics, mut numbers) = told.into_parts();
     let mut desired = None;
+    let mut scripts = Vec::new();
     if let Some(root) = &mut root {
         let mut problems = Problems::default();
         keys::rename(root, &mut problems);
         if let Some((raw, texts)) = judge(text, root, once, &mut problems) {
+            scripts = scripts::of(&texts.scripts, &texts.data);
             desired = Some(lower::lower(raw, texts));
         }
         let lines = LineIndex::new(text);
@@ -147,7 +155,7 @@ fn explain(text: &str, once: &mut Once<'_>) -> Loaded {
     if diagnostics.iter().any(Diagnostic::is_error) {
         desired = None;
     }
-    Loaded { desired, diagnostics }
+    Loaded { desired, diagnostics, scripts }
 }
 
 /// Where VMs and keys stand in a config's text. What is not there, or no JSON, has no place.

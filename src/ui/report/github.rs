@@ -30,6 +30,7 @@ pub fn summary(checked: &[Checked]) -> String {
     for file in checked {
         let verdict = match file.vms {
             Some(vms) => format!("valid, {}", count(vms, "virtual machine")),
+            None if file.is_valid() => "valid".to_owned(),
             None => format!("**{}**", count(file.count(Severity::Error), "error")),
         };
         out.push_str(&format!("\n{}: {verdict}\n\n", markdown::code(&file.name)));

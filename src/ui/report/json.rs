@@ -11,14 +11,14 @@ use crate::ui::text::{safe, safe_pretty_json};
 /// Grows when a member goes away or means something else; new members do not count.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// What `phoenix validate` found in config files.
+/// What `phoenix validate` found in config files and their scripts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidateDocument {
     /// Version of this document's shape.
     pub format_version: u32,
     /// Whether no file has an error.
     pub valid: bool,
-    /// The files, as they were asked for.
+    /// The files, as they were asked for; behind each config those of its scripts of which something is to be said.
     pub files: Vec<ValidateFile>,
 }
 
@@ -29,7 +29,7 @@ pub struct ValidateFile {
     pub file: String,
     /// Whether it has no error.
     pub valid: bool,
-    /// How many VMs it declares; null when it is not valid.
+    /// How many VMs it declares; null when it is not valid, and for a script.
     pub virtual_machines: Option<usize>,
     /// What is to be said about it.
     pub diagnostics: Vec<ValidateDiagnostic>,
@@ -58,7 +58,8 @@ pub struct ValidateDiagnostic {
     /// Other places that explain it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<ValidateOther>,
-    /// It stands for so many problems of this code that are not listed: of each code, 100 are.
+    /// It stands for so many problems of this code that are not listed: of each code, 100 of a config are,
+    /// and 10 of a script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub omitted: Option<usize>,
 }

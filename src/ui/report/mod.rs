@@ -9,7 +9,7 @@ use super::layout::count;
 use super::text::safe;
 use crate::config::Source;
 use crate::config::spans::LineIndex;
-use crate::diag::{Diagnostic, Severity, Span};
+use crate::diag::{Diagnostic, Severity, Span, has_errors};
 
 mod annotations;
 pub mod github;
@@ -24,14 +24,14 @@ mod xml;
 
 pub use places::Places;
 
-/// A file that was checked.
+/// A file that was checked: a config, or a script of one of which something is to be said.
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// The file as the user named it.
     pub name: String,
     /// Its text, as far as it could be read.
     pub source: Option<Source>,
-    /// How many VMs it declares; `None` exactly when it is not valid.
+    /// How many VMs it declares; `None` when it is not valid, and of a script.
     pub vms: Option<usize>,
     /// What is to be said about it.
     pub diagnostics: Vec<Diagnostic>,
@@ -41,7 +41,7 @@ impl Checked {
     /// Whether nothing in it is an error.
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        self.vms.is_some()
+        !has_errors(&self.diagnostics)
     }
 
     /// The line that people read after the diagnostics.
@@ -49,6 +49,7 @@ impl Checked {
     pub fn verdict(&self) -> String {
         let says = match self.vms {
             Some(vms) => format!("valid, {}", count(vms, "virtual machine")),
+            None if self.is_valid() => "valid".to_owned(),
             None => count(self.count(Severity::Error), "error"),
         };
         format!("{}: {says}\n", safe(&self.name))
