@@ -56,6 +56,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::ConvertToTemplate
         | ActionKind::Record
         | ActionKind::RemoveSnapshot
+        | ActionKind::Forget
         | ActionKind::Destroy => false,
     }
 }
