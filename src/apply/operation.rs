@@ -58,7 +58,8 @@ pub(super) fn forget(tag: Option<&str>, live: &VmObserved) -> Result<ConfigWrite
     }
     let tags = live.options.get("tags").unwrap_or_default();
     let all: Vec<&str> = tags_of(tags).collect();
-    let kept: Vec<&str> = all.iter().copied().filter(|own| tag.is_none_or(|tag| !own.eq_ignore_ascii_case(tag))).collect();
+    let kept: Vec<&str> =
+        all.iter().copied().filter(|own| tag.is_none_or(|tag| !own.eq_ignore_ascii_case(tag))).collect();
     if kept.len() < all.len() {
         put("tags", kept.join(";"));
     }

@@ -16,7 +16,9 @@ mod reaching;
 mod selecting;
 mod when;
 
-pub(super) use changing::{Allowing, Apply, Create, Destroy, Forget, Import, Options, Restart, Rollback, Running, Start, Stop};
+pub(super) use changing::{
+    Allowing, Apply, Create, Destroy, Forget, Import, Options, Restart, Rollback, Running, Start, Stop,
+};
 pub(super) use graph::{Graph, GraphFormat};
 pub(super) use node::{GuestKind, Node, Terminal};
 pub(super) use reaching::{Inventory, Ssh};

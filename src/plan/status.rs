@@ -183,7 +183,8 @@ impl StatusDocument {
     /// Why the next apply leaves a VM alone that the config does not declare, and the way out.
     #[must_use]
     pub fn why_undeclared(&self, vm: u32) -> Option<String> {
-        let problem = self.problems.iter().find(|problem| problem.vm == Some(vm) && problem.code == codes::UNDECLARED)?;
+        let problem =
+            self.problems.iter().find(|problem| problem.vm == Some(vm) && problem.code == codes::UNDECLARED)?;
         let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
         Some(format!("{}{hint}", problem.bare()))
     }

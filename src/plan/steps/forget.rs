@@ -146,6 +146,6 @@ fn unknown(live: &VmObserved, record: &Record) -> Option<Diagnostic> {
         return None;
     }
     let what = format!("phoenix forgets {}", what.join(", and "));
-    let hint = "a file that takes the VM over later lists only what is to be done again";
+    let hint = "a file that takes the VM over later runs features again, and mounts no disk's file system";
     Some(Diagnostic::notice(codes::FORGOTTEN, what).vm(live.id).hint(hint))
 }
