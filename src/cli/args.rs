@@ -128,7 +128,7 @@ pub(super) enum Verb {
   phoenix destroy web
   phoenix destroy 1000 1001 --yes-destroy web,db")]
     Destroy(Destroy),
-    /// Give these VMs up: phoenix's record goes from their notes, and they stay as they are.
+    /// Give these VMs up: phoenix's record is taken out of their notes, and they stay as they are.
     #[command(after_help = "Examples:
   phoenix forget web
   phoenix forget 1000 1001 --auto-approve")]

@@ -180,7 +180,7 @@ pub struct DocumentVm {
 /// A value that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DocumentChange {
-    /// The config's key; `record` where phoenix's own record goes from the VM's notes.
+    /// The config's key; `record` where phoenix's own record is taken out of the VM's notes.
     pub key: String,
     /// The value now; absent for a new VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -295,7 +295,7 @@ pub(super) fn undeclared(live: &VmObserved, settings: &Settings) -> Diagnostic {
             format!("left alone: in another file of project `{project}`, or in none any more"),
             format!(
                 "files without `hypervisor.project` share that project: give each file one of its own; `phoenix forget \
-                 {id}` gives the VM up and keeps it"
+                 {id}` gives the VM up and keeps it, `phoenix destroy {id}` erases it with its disks"
             ),
         )
     };

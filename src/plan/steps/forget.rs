@@ -55,7 +55,7 @@ pub(in crate::plan) fn plan_forgotten(vm: VmId, scene: &Scene<'_>) -> (VmPlan, V
             ..Change::default()
         });
     }
-    let reason = "phoenix's record goes from its notes; the VM stays as it is";
+    let reason = "phoenix's record is taken out of its notes; the VM stays as it is";
     draft.does(Step::Forget(tag.map(Into::into)), Outcome::Update, reason);
     draft.finds(declared.map(|declared| {
         let uuid = live.uuid.as_deref().unwrap_or_default();
