@@ -115,6 +115,38 @@ fn a_vm_moves_to_another_project_with_all_it_has() {
 }
 
 #[test]
+fn what_only_the_record_knew_is_asked_for_again_and_no_disk_is_formatted() {
+    let disk = |more: &str| format!(r#""disks": {{ "scsi1": {{ "size_gb": 2{more} }} }}"#);
+    let file = |project: &str, disk: &str| {
+        format!(
+            r#"{{ "hypervisor": {{ "project": "{project}" }}, "virtual_machines": [
+                {{ "vm_id": 1000, "vm_name": "web", "features": ["base_setup"], {disk} }}] }}"#
+        )
+    };
+    let formatted = disk(r#", "filesystem": "ext4", "mount_point": "/srv/x""#);
+    let scene = Scene::with_node(&file("old", &formatted));
+    assert_eq!(scene.apply().code, Some(0));
+    let says = ["phoenix forgets that `base_setup` ran, and which file systems it made on scsi1"];
+    check(&scene.phoenix(&["forget", "1000", "--auto-approve"]), 0, &says);
+    let guest = scene.bytes();
+    scene.declare(&file("new", &formatted));
+    let refused =
+        "error[T103]: VM 1000 `web`: scsi1 is not a disk that phoenix made for this VM: it is never formatted";
+    check(&scene.phoenix(&["import", "1000"]), 1, &[refused]);
+    scene.declare(&file("new", &disk("")));
+    check(&scene.phoenix(&["import", "1000"]), 0, &[]);
+    check(&scene.phoenix(&["plan"]), 0, &["1000 web", "taken over", "base_setup it has not run yet"]);
+    let ran = scene.apply();
+    check(&ran, 0, &[]);
+    let begun = ids(&ran.events, "action_started");
+    assert!(begun.contains(&"1000/feature:base_setup".to_owned()), "{begun:?}");
+    assert!(!begun.iter().any(|id| id.contains("format") || id.contains("unmount")), "{begun:?}");
+    check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &[]);
+    let gone: Vec<PathBuf> = guest.into_keys().filter(|path| !scene.bytes().contains_key(path)).collect();
+    assert!(gone.is_empty(), "{gone:?}");
+}
+
+#[test]
 fn an_entry_that_adopts_the_vm_takes_it_over_again() {
     let scene = made();
     let uuid =
