@@ -294,6 +294,7 @@ fn what_is_asked_of_one_vm_is_asked_of_its_node() {
     for goal in [
         Goal::Destroy(vec![vm()]),
         Goal::Power { power: Power::Stop, vms: vec![vm()] },
+        Goal::Forget(vec![vm()]),
         Goal::Rollback { to: None, vms: vec![vm()] },
     ] {
         let mut observed = two_nodes("near");

@@ -162,4 +162,7 @@ fn a_run_calls_what_the_plan_told() {
     check("a VM that is not to run", &off, &all);
     let gone = Request { goal: Goal::Destroy(vms()), ..Request::default() };
     check("its end", &moved, &gone);
+    check("made again", &moved, &all);
+    let forgotten = Request { goal: Goal::Forget(vms()), ..Request::default() };
+    check("given up", &moved, &forgotten);
 }

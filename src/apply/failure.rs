@@ -90,6 +90,7 @@ fn keys_behind(kind: ActionKind) -> Vec<&'static str> {
         | ActionKind::AwaitCloudInit
         | ActionKind::Record
         | ActionKind::RemoveSnapshot
+        | ActionKind::Forget
         | ActionKind::Destroy => return Vec::new(),
     };
     vec![key.name()]

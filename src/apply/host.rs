@@ -203,6 +203,20 @@ impl Performing<'_> {
         Ok(self.action.outcome)
     }
 
+    pub(super) fn forget(&mut self, tag: Option<&str>) -> Result<Outcome, Failure> {
+        let live = self.live()?;
+        let write = operation::forget(tag, &live)?;
+        // Another process was faster.
+        if write.is_empty() {
+            return Ok(Outcome::NoOp);
+        }
+        self.must_not_have_moved(&live)?;
+        let forgotten = |live: &VmObserved| operation::forget(tag, live).is_ok_and(|rest| rest.is_empty());
+        self.write(write, &live, &forgotten)?;
+        self.leave()?;
+        Ok(self.action.outcome)
+    }
+
     pub(super) fn configure(&mut self, step: &ConfigureStep) -> Result<Outcome, Failure> {
         let live = self.live()?;
         let left = self.left_drive(&step.desired, &live)?;

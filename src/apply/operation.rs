@@ -11,7 +11,7 @@ use crate::guest::{self, Program};
 use crate::hypervisor::{ExportEntry, FileOp, HostOp};
 use crate::model::{ActionKind, DesiredVm, Digest, Formatted, Record, RecordState, VmId, content_digest, noted};
 use crate::observed::options::{self, Row};
-use crate::observed::{BootDisk, ConfigWrite, VmObserved, with_record};
+use crate::observed::{BootDisk, ConfigWrite, RecordFound, VmObserved, tags_of, with_record, without_record};
 use crate::plan::{
     CloneStep, ConfigureStep, FeatureStep, FormatStep, ImageStep, Leftover, Mount, MoveStep, ResizeStep, StageStep,
     StagedFile,
@@ -39,6 +39,30 @@ pub(super) fn adopt(record: &Record, live: &VmObserved) -> Result<ConfigWrite, F
     let mut write = ConfigWrite::default();
     let notes = with_record(&live.notes, record).map_err(|error| failure(error.to_string(), None))?;
     write.set.insert("description".to_owned(), notes);
+    Ok(write)
+}
+
+/// The write that gives a VM up: its record goes from the notes and this tag off the VM, and nothing else. Empty: both are
+/// gone.
+pub(super) fn forget(tag: Option<&str>, live: &VmObserved) -> Result<ConfigWrite, Failure> {
+    let mut write = ConfigWrite::default();
+    let mut put = |option: &str, value: String| {
+        if value.is_empty() {
+            write.delete.insert(option.to_owned());
+        } else {
+            write.set.insert(option.to_owned(), value);
+        }
+    };
+    if live.record != RecordFound::None {
+        put("description", without_record(&live.notes).map_err(|error| failure(error.to_string(), None))?);
+    }
+    let tags = live.options.get("tags").unwrap_or_default();
+    let all: Vec<&str> = tags_of(tags).collect();
+    let kept: Vec<&str> =
+        all.iter().copied().filter(|own| tag.is_none_or(|tag| !own.eq_ignore_ascii_case(tag))).collect();
+    if kept.len() < all.len() {
+        put("tags", kept.join(";"));
+    }
     Ok(write)
 }
 

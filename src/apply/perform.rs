@@ -101,6 +101,7 @@ impl Performer {
             Step::ConvertToTemplate => this.convert_to_template(),
             Step::Record(record) => this.record(record),
             Step::RemoveSnapshot(name) => this.remove_snapshot(name),
+            Step::Forget(tag) => this.forget(tag.as_deref()),
             Step::Destroy => this.destroy(),
         };
         if ended.is_err() {

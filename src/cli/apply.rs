@@ -143,7 +143,9 @@ pub(super) fn show(planned: &Planned, reports: &Reports, asks: bool, console: &C
     if planned.plan.is_blocked() {
         let hint = match planned.document.request.goal {
             Goal::Config { .. } => "fix them, or leave VMs out with `--exclude VM`",
-            Goal::Destroy(_) | Goal::Rollback { .. } | Goal::Power { .. } => "leave out the VMs named above",
+            Goal::Destroy(_) | Goal::Forget(_) | Goal::Rollback { .. } | Goal::Power { .. } => {
+                "leave out the VMs named above"
+            }
         };
         return Err(Refusal::failed("the plan has errors; nothing was done", hint));
     }

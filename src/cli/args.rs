@@ -16,7 +16,9 @@ mod reaching;
 mod selecting;
 mod when;
 
-pub(super) use changing::{Allowing, Apply, Create, Destroy, Import, Options, Restart, Rollback, Running, Start, Stop};
+pub(super) use changing::{
+    Allowing, Apply, Create, Destroy, Forget, Import, Options, Restart, Rollback, Running, Start, Stop,
+};
 pub(super) use graph::{Graph, GraphFormat};
 pub(super) use node::{GuestKind, Node, Terminal};
 pub(super) use reaching::{Inventory, Ssh};
@@ -126,6 +128,11 @@ pub(super) enum Verb {
   phoenix destroy web
   phoenix destroy 1000 1001 --yes-destroy web,db")]
     Destroy(Destroy),
+    /// Give these VMs up: phoenix's record is taken out of their notes, and they stay as they are.
+    #[command(after_help = "Examples:
+  phoenix forget web
+  phoenix forget 1000 1001 --auto-approve")]
+    Forget(Forget),
     /// Take these VMs back to phoenix's own snapshot; asks for their names.
     #[command(after_help = "Examples:
   phoenix rollback 1000

@@ -1,10 +1,10 @@
-//! `phoenix destroy`, `start`, `stop` and `restart`: what is done to exactly the VMs named.
+//! `phoenix destroy`, `forget`, `rollback`, `start`, `stop` and `restart`: what is done to exactly the VMs named.
 
 use anyhow::Result;
 
 use super::again::again;
 use super::apply::{execute, show};
-use super::args::{Args, Destroy, Restart, Rollback, Running, Selecting, Start, Stop};
+use super::args::{Args, Destroy, Forget, Restart, Rollback, Running, Selecting, Start, Stop};
 use super::choosing::selectors;
 use super::console::Console;
 use super::planning::{Wish, planned};
@@ -32,6 +32,25 @@ pub(super) fn destroy(args: &Args, verb: &Destroy, console: &Console) -> Result<
         let mut words = planned.ids();
         words.extend(verb.force_stop.then(|| "--force-stop".to_owned()));
         execute(planned, &verb.running, again("destroy", args, &words), reports, console)
+    })
+}
+
+/// Takes phoenix's record out of VMs' notes.
+pub(super) fn forget(args: &Args, verb: &Forget, console: &Console) -> Result<Exit> {
+    let vms = selectors(&verb.vms, "forget")?;
+    let wish = Wish::new(args, &Selecting::default()).aiming(Goal::Forget(Vec::new())).about(vms);
+    Reports::wanted(&verb.running)?.around(&args.config, console, |reports| {
+        let planned = match planned(&wish, console)? {
+            Ok(planned) => planned,
+            Err(exit) => return Ok(exit),
+        };
+        let asks = planned.plan.acts() && !verb.auto_approve;
+        show(&planned, reports, asks, console)?;
+        if let Err(exit) = consent::to_plan(&planned, asks, console)? {
+            return Ok(exit);
+        }
+        let words = planned.ids();
+        execute(planned, &verb.running, again("forget", args, &words), reports, console)
     })
 }
 

@@ -198,6 +198,8 @@ named! {
         Record = "record",
         /// Removes the snapshot, when the VM is ready again.
         RemoveSnapshot = "remove-snapshot",
+        /// Takes the record out of the VM's notes, and the project's tag off; the VM stays. Only when asked for.
+        Forget = "forget",
         /// Removes the VM with its volumes. Only when asked for.
         Destroy = "destroy",
     }
@@ -233,6 +235,7 @@ impl ActionKind {
             | Self::ConvertToTemplate
             | Self::Destroy => 600,
             Self::Adopt
+            | Self::Forget
             | Self::WriteSnippet
             | Self::RemoveSnippet
             | Self::Configure

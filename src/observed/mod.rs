@@ -50,7 +50,7 @@ pub use net::Net;
 pub use node::Node;
 pub use notes::{
     FoundText, MAX_NOTES, Marked, RecordError, decode_description, encode_description, split_notes, with_description,
-    with_record,
+    with_record, without_record,
 };
 pub use ownership::RecordFound;
 pub use pending::PendingChange;
@@ -59,7 +59,7 @@ pub use property::PropertyString;
 pub use recording::{RECORDING_VERSION, Recording};
 pub use snapshots::{OWN_SNAPSHOT, rolled_back, snapshot_section, with_snapshot, without_snapshot};
 pub use storage::{NfsSource, Storage};
-pub use tags::normal_tags;
+pub use tags::{normal_tags, tags_of};
 pub use vm::{NEW_MAC, VmObserved};
 
 /// What a copy of a disk is called that outlived its task: see [`Observed::working`].

@@ -126,6 +126,16 @@ pub fn with_description(notes: &str, description: &str) -> Result<String, Record
     }
 }
 
+/// Notes without their record; what people wrote around it stays as it is.
+pub fn without_record(notes: &str) -> Result<String, RecordError> {
+    match comments(notes).as_slice() {
+        [] => Ok(notes.to_owned()),
+        [old] if old.closed => Ok(without(notes, old).trim_end().to_owned()),
+        [_] => Err(RecordError::Unterminated),
+        _ => Err(RecordError::Several),
+    }
+}
+
 fn join(description: &str, comment: &str) -> String {
     if description.is_empty() { comment.to_owned() } else { format!("{description}\n{comment}") }
 }
@@ -233,6 +243,7 @@ mod tests {
         let again = with_record(&edited, &second).unwrap();
         assert!(again.starts_with("above\n<!-- ") && again.ends_with("\nbelow: text") && again.contains("\"other\""));
         assert_eq!(split_notes(&again).description, "above\nbelow: text");
+        assert_eq!(without_record(&again).unwrap(), "above\nbelow: text");
         let moved = with_description(&again, "new").unwrap();
         assert_eq!(split_notes(&moved).description, "new");
         assert_eq!(split_notes(&moved).record, split_notes(&again).record);
@@ -244,6 +255,9 @@ mod tests {
         assert_eq!(split_notes(two), Marked { description: "a".to_owned(), record: FoundText::Several });
         assert_eq!(with_record(two, &record()), Err(RecordError::Several));
         assert_eq!(with_record("<!-- phoenix {", &record()), Err(RecordError::Unterminated));
+        assert_eq!(without_record(two), Err(RecordError::Several));
+        assert_eq!(without_record("a <!-- phoenix {"), Err(RecordError::Unterminated));
+        assert_eq!(without_record("a <!-- other --> b").unwrap(), "a <!-- other --> b");
         assert_eq!(split_notes("x <!-- phoenix {} -->").description, "x");
         assert_eq!(split_notes("a <!-- other --> b").record, FoundText::None);
         assert!(matches!(with_record(&"ü".repeat(MAX_NOTES), &record()), Err(RecordError::TooLong(_))));
@@ -254,6 +268,7 @@ mod tests {
         fn description_and_record_survive(text in "(?s)([-<>!ab \n\r%:]|\\PC){0,60}") {
             prop_assume!(!text.contains(OPEN));
             let notes = with_record(&text, &record()).unwrap();
+            prop_assert_eq!(without_record(&notes).unwrap(), text.trim_end());
             let marked = split_notes(&notes);
             prop_assert_eq!(&marked.description, text.trim_end());
             let FoundText::One(json) = marked.record else { panic!("no record in {notes}") };

@@ -10,7 +10,7 @@ use crate::observed::options::{self, Row};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// The config's key; or what no key sets: `guest_agent`, where Proxmox's agent flag must be turned on, and
-    /// `cloud_init_drive`, where one must be added.
+    /// `cloud_init_drive`, where one must be added, and `record`, where phoenix's own is taken out of the notes.
     pub key: &'static str,
     /// The part of the key, where its parts are applied each by itself; else empty.
     pub part: &'static str,

@@ -104,5 +104,7 @@ codes! {
     SERVED_ELSEWHERE = "T102", "what lies on a node itself does not reach a VM on another one";
     DISK_FILESYSTEM = "T103", "a further disk cannot be formatted, or not be unmounted";
     NO_IO_THREAD = "T104", "a disk does not get the I/O thread that it is to have";
+    FORGOTTEN_DECLARED = "T105", "a VM that phoenix is to forget is still declared";
+    FORGOTTEN = "T106", "what stays of a VM that phoenix forgets, and who looks after it then";
     NO_POOL = "T115", "there is no resource pool of that name";
 }

@@ -11,6 +11,7 @@ mod agreed;
 mod held;
 mod made;
 mod operands;
+mod worded;
 
 pub use agreed::Broken;
 pub use made::meaning;
@@ -179,7 +180,7 @@ pub struct DocumentVm {
 /// A value that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DocumentChange {
-    /// The config's key.
+    /// The config's key; `record` where phoenix's own record is taken out of the VM's notes.
     pub key: String,
     /// The value now; absent for a new VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -312,12 +313,6 @@ impl DocumentVm {
             RestartDue::No if self.actions.iter().any(starts) => "takes effect with this start",
             RestartDue::No | RestartDue::Later => "waits for a restart",
         }
-    }
-
-    /// Its outcome in words.
-    #[must_use]
-    pub fn outcome_words(&self) -> &'static str {
-        if self.is_taken_over() { "taken over" } else { self.outcome.as_str() }
     }
 }
 

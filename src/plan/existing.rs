@@ -96,12 +96,15 @@ pub(super) fn owned<'o>(live: &'o VmObserved, project: &str) -> Result<&'o Recor
             Err(Diagnostic::error(codes::BROKEN_RECORD, format!("the record in its notes is broken: {why}"))
                 .hint("look at its notes, and correct or remove the line `<!-- phoenix … -->`"))
         }
-        RecordFound::Valid(record) if record.project != project => Err(Diagnostic::error(
-            codes::NOT_OURS,
-            format!("the VM belongs to project `{}`, this file is project `{project}`", record.project),
-        )
-        .about(Key::VmId)
-        .hint("choose another `vm_id`, or set `hypervisor.project`")),
+        RecordFound::Valid(record) if record.project != project => {
+            let other = &record.project;
+            let what = format!("the VM belongs to project `{other}`, this file is project `{project}`");
+            let hint = format!(
+                "choose another `vm_id`, or set `hypervisor.project`; to move the VM, `phoenix forget {id}` with a file of \
+                 project `{other}`, then `phoenix import {id}` with this one"
+            );
+            Err(Diagnostic::error(codes::NOT_OURS, what).about(Key::VmId).hint(hint))
+        }
         RecordFound::None | RecordFound::Void(_) => Err(foreign(id, live)),
         RecordFound::Valid(record) => Ok(record),
     }
@@ -184,7 +187,7 @@ fn lost_its_record(vm: &DesiredVm, live: &VmObserved, observed: &Observed) -> bo
 
 fn record_gone(vm: &DesiredVm) -> Diagnostic {
     let id = vm.vm_id;
-    let what = "the record is gone from its notes: another program or a person took it out";
+    let what = "the record is gone from its notes: `phoenix forget`, another program or a person took it out";
     let hint = format!(
         "`phoenix import {id}` takes the VM back; what is in its guest is then checked again. Notes are edited around \
             the \

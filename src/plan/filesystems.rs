@@ -76,7 +76,12 @@ pub(super) fn waits(slot: &str, live: &VmObserved) -> bool {
 
 /// What stands in the way of the file systems of a VM. `live`: the VM, where it exists.
 pub(super) fn problems(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Vec<Diagnostic> {
-    let nothing = Record::creating(&scene.desired.settings.project, vm.vm_id);
+    let project = &scene.desired.settings.project;
+    // A VM that is taken over has disks already.
+    let nothing = match live {
+        Some(live) => Record::adopted(project, vm.vm_id, live.uuid.as_deref().unwrap_or_default()),
+        None => Record::creating(project, vm.vm_id),
+    };
     let record = live.and_then(|live| live.record.valid()).unwrap_or(&nothing);
     let made = cards::made(vm, record, scene);
     let mut found = Vec::new();

@@ -57,11 +57,15 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
                 vms.extend(retired);
                 vms.sort_by_key(|vm| vm.vm);
             } else {
-                problems.extend(gone.into_iter().map(|vm| preflight::undeclared(vm, &desired.settings.project)));
+                problems.extend(gone.into_iter().map(|vm| preflight::undeclared(vm, &desired.settings)));
             }
             (vms, Vec::new())
         }
         Goal::Destroy(_) => gathered(going.iter().map(|vm| steps::retire::plan_retired(*vm, &scene))),
+        Goal::Forget(ids) => {
+            let ids: BTreeSet<VmId> = ids.iter().copied().collect();
+            gathered(ids.into_iter().map(|vm| steps::forget::plan_forgotten(vm, &scene)))
+        }
         Goal::Rollback { to, vms: ids } => {
             let ids: BTreeSet<VmId> = ids.iter().copied().collect();
             let to = to.as_deref();

@@ -281,10 +281,26 @@ pub(super) fn notes(vm: &DesiredVm, record: &mut Record) -> Option<Diagnostic> {
 
 /// Says that a VM stays which the file does not declare and whose record names this project. The record is a claim of
 /// the accounts that may write the VM's notes.
-pub(super) fn undeclared(live: &VmObserved, project: &str) -> Diagnostic {
-    let what = format!("not declared, and left alone; its record says that it belongs to project `{project}`");
-    let hint = format!("`phoenix destroy {}` or `phoenix apply --prune` removes it", live.id);
-    Diagnostic::notice(codes::UNDECLARED, what).vm(live.id).hint(hint)
+pub(super) fn undeclared(live: &VmObserved, settings: &Settings) -> Diagnostic {
+    let (id, project) = (live.id, &settings.project);
+    let (what, hint) = if settings.project_named {
+        (
+            format!("not declared, and left alone; its record says that it belongs to project `{project}`"),
+            format!(
+                "`phoenix forget {id}` gives it up and keeps it; `phoenix destroy {id}`, or `phoenix apply --prune`, erases \
+                 it with its disks"
+            ),
+        )
+    } else {
+        (
+            format!("left alone: in another file of project `{project}`, or in none any more"),
+            format!(
+                "files without `hypervisor.project` share that project: give each file one of its own; `phoenix forget \
+                 {id}` gives the VM up and keeps it, `phoenix destroy {id}` erases it with its disks"
+            ),
+        )
+    };
+    Diagnostic::notice(codes::UNDECLARED, what).vm(id).hint(hint)
 }
 
 /// Guards against a file that lost its VMs: those of a project go only if it is named, and more than half of them only
@@ -298,8 +314,14 @@ pub(super) fn pruned(
     let mut found = Vec::new();
     let project = &desired.settings.project;
     if !desired.settings.project_named {
-        let what = "VMs that are no longer declared are destroyed only if the file names its project";
-        let hint = format!("set `hypervisor.project`, e.g. to \"{project}\"");
+        let what = format!(
+            "VMs that this file does not declare are destroyed only if it names its project: they may be in another file \
+             of project `{project}`"
+        );
+        let hint = format!(
+            "if no other file without `hypervisor.project` has VMs here, set it to \"{project}\": `--prune` then erases \
+             what this file does not declare; else `phoenix destroy VM` erases single VMs"
+        );
         found.push(Diagnostic::error(codes::PROJECT_NOT_NAMED, what).hint(hint));
     }
     let all = observed.vms.values().filter(|vm| vm.record.valid().is_some_and(|record| record.project == *project));

@@ -67,6 +67,8 @@ pub enum Goal {
     },
     /// These VMs are removed.
     Destroy(Vec<VmId>),
+    /// The records of these VMs are taken out of their notes; the VMs stay.
+    Forget(Vec<VmId>),
     /// VMs return to a snapshot of phoenix's own.
     Rollback {
         /// Its name; absent: their only one.
@@ -89,7 +91,7 @@ impl Goal {
     pub fn vms_mut(&mut self) -> Option<&mut Vec<VmId>> {
         match self {
             Self::Config { .. } => None,
-            Self::Destroy(vms) | Self::Rollback { vms, .. } | Self::Power { vms, .. } => Some(vms),
+            Self::Destroy(vms) | Self::Forget(vms) | Self::Rollback { vms, .. } | Self::Power { vms, .. } => Some(vms),
         }
     }
 

@@ -180,6 +180,15 @@ impl StatusDocument {
         self.problems.iter().filter(move |problem| problem.vm == Some(vm) && is_problem(problem))
     }
 
+    /// Why the next apply leaves a VM alone that the config does not declare, and the way out.
+    #[must_use]
+    pub fn why_undeclared(&self, vm: u32) -> Option<String> {
+        let problem =
+            self.problems.iter().find(|problem| problem.vm == Some(vm) && problem.code == codes::UNDECLARED)?;
+        let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        Some(format!("{}{hint}", problem.bare()))
+    }
+
     /// Whether the VMs' own words tell a problem.
     #[must_use]
     pub fn tells(&self, problem: &Diagnostic) -> bool {

@@ -82,6 +82,8 @@ pub enum Step {
     Record(Arc<Record>),
     /// Removes the snapshot of this name.
     RemoveSnapshot(Arc<str>),
+    /// Takes the record out of the VM's notes, and this tag off the VM.
+    Forget(Option<Box<str>>),
     /// Removes the VM.
     Destroy,
 }
@@ -126,6 +128,7 @@ impl Step {
             Self::ConvertToTemplate => ActionKind::ConvertToTemplate,
             Self::Record(_) => ActionKind::Record,
             Self::RemoveSnapshot(_) => ActionKind::RemoveSnapshot,
+            Self::Forget(_) => ActionKind::Forget,
             Self::Destroy => ActionKind::Destroy,
         }
     }

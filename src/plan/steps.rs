@@ -8,6 +8,7 @@ mod due;
 mod features;
 mod filesystems;
 mod follow;
+pub(super) mod forget;
 mod guest;
 mod origin;
 pub(super) mod power;

@@ -24,7 +24,7 @@ pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, request: &Request) 
     let takes = |vm: &DesiredVm| match &request.goal {
         Goal::Config { .. } => request.selection.takes(vm),
         Goal::Power { power: Power::Start | Power::Restart, vms } => vms.contains(&vm.vm_id),
-        Goal::Power { power: Power::Stop, .. } | Goal::Destroy(_) | Goal::Rollback { .. } => false,
+        Goal::Power { power: Power::Stop, .. } | Goal::Destroy(_) | Goal::Forget(_) | Goal::Rollback { .. } => false,
     };
     let served = |vm: &DesiredVm, record: &Record| {
         let mounts = volumes::resolve(vm, &desired.settings, observed).mounts;

@@ -43,7 +43,7 @@ pub fn render(status: &StatusDocument, config: &str, width: usize, style: Style)
         out.push_str(&format!("\n{}", dense(&REACHED, &rows, width)));
     }
     for vm in &status.vms {
-        let mut details = details(vm);
+        let mut details = details(status, vm);
         for problem in status.problems_of(vm.vm) {
             details.push(("problem", problem.bare().to_owned()));
             details.extend(problem.hint.iter().map(|hint| ("", format!("hint: {hint}"))));
@@ -85,7 +85,7 @@ pub fn markdown(status: &StatusDocument, config: &str) -> String {
         }
     }
     for vm in &status.vms {
-        for (label, text) in details(vm) {
+        for (label, text) in details(status, vm) {
             out.push_str(&format!("\n- {} {}, {label}: {}", vm.vm, plain(&vm.name), plain(&text)));
         }
     }
@@ -168,10 +168,10 @@ fn troubles(vm: &StatusVm) -> Vec<String> {
 }
 
 /// What the words and counts of a VM's row stand for, but for the problems of the document: a label, and the text.
-fn details(vm: &StatusVm) -> Vec<(&'static str, String)> {
+fn details(status: &StatusDocument, vm: &StatusVm) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     let next = match vm.outcome {
-        _ if !vm.declared => Some(undeclared(vm.vm)),
+        _ if !vm.declared => status.why_undeclared(vm.vm),
         _ if vm.blocked => Some("blocked by the error".to_owned()),
         Outcome::NoOp => None,
         outcome if vm.differs.is_empty() => Some(outcome.as_str().to_owned()),
@@ -197,10 +197,6 @@ fn details(vm: &StatusVm) -> Vec<(&'static str, String)> {
     }
     found.extend(troubles(vm).into_iter().map(|trouble| ("problem", trouble)));
     found
-}
-
-fn undeclared(vm: u32) -> String {
-    format!("leaves it alone: it is not declared; `phoenix destroy {vm}` or `phoenix apply --prune` removes it")
 }
 
 /// A value among words.

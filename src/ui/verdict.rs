@@ -14,8 +14,10 @@ const MOST_NAMES: usize = 5;
 pub fn of_plan(plan: &PlanDocument) -> String {
     let summary = &plan.summary;
     let taken = plan.vms.iter().filter(|vm| vm.is_taken_over()).count();
+    let forgotten = plan.vms.iter().filter(|vm| vm.is_forgotten()).count();
     let asides = [
         (taken, "taken over"),
+        (forgotten, "forgotten"),
         (summary.restarts_now, if summary.restarts_now == 1 { "restarts now" } else { "restart now" }),
     ];
     let asides: Vec<String> =
@@ -55,6 +57,7 @@ pub fn question(plan: &PlanDocument) -> String {
     };
     let updated = [
         named("taken over", &DocumentVm::is_taken_over),
+        named("forgotten", &DocumentVm::is_forgotten),
         named("restarts now", &|vm| vm.restart == RestartDue::Now),
         named("stops", &|vm| vm.outcome == Outcome::Update && vm.disruption == crate::model::Disruption::Stop),
     ];

@@ -11,8 +11,8 @@ use super::places::{Place, Reached, two_at_a_time};
 use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
 use super::{
-    cloud_data, cloud_init, cluster, disks, hardware, images, import, lifecycle, loops, pools, readdressed, snapshots,
-    templates,
+    cloud_data, cloud_init, cluster, disks, forgotten, hardware, images, import, lifecycle, loops, pools, readdressed,
+    snapshots, templates,
 };
 use phoenix::model::ActionKind;
 use serde_json::{Value, json};
@@ -281,6 +281,7 @@ ways! {
     moved => disks::MOVED,
     netted => snapshots::NETTED,
     gone_back => snapshots::GONE_BACK,
+    given_up => forgotten::FORGOTTEN,
     taken_over => import::ADOPTED,
     made_from_an_image => images::MADE,
     told => cloud_init::TOLD,

@@ -9,7 +9,7 @@ use super::world::{Ran, Scene, check, ids};
 use serde_json::{Value, json};
 
 /// A cluster of three nodes, and a config of these VMs.
-fn cluster(vms: &Value) -> Scene {
+pub(crate) fn cluster(vms: &Value) -> Scene {
     let scene = Scene::with_node(&config(vms));
     for node in ["pve2", "pve3"] {
         check(&scene.phoenix(&["node", "add", node]), 0, &["is part of"]);
@@ -33,7 +33,7 @@ fn config(vms: &Value) -> String {
 
 /// The node that has the VM's configuration.
 #[track_caller]
-fn node_of(scene: &Scene, vm: u32) -> String {
+pub(crate) fn node_of(scene: &Scene, vm: u32) -> String {
     let of = |node: &str| match node {
         "pve" => scene.node().join(format!("qemu-server/{vm}.conf")),
         other => scene.node().join(format!("nodes/{other}/qemu-server/{vm}.conf")),

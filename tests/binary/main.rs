@@ -14,6 +14,7 @@ mod drives;
 #[path = "../support/executable.rs"]
 mod executable;
 mod exports;
+mod forgotten;
 mod hardware;
 mod images;
 mod import;

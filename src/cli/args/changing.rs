@@ -170,6 +170,18 @@ pub(in crate::cli) struct Destroy {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Forget {
+    /// Which VMs: VMID, name or tag.
+    #[arg(value_name = "VM", required = true)]
+    pub(in crate::cli) vms: Vec<String>,
+    /// Do not ask.
+    #[arg(long)]
+    pub(in crate::cli) auto_approve: bool,
+    #[command(flatten)]
+    pub(in crate::cli) running: Running,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Rollback {
     /// Which VMs: VMID, name or tag.
     #[arg(value_name = "VM", required = true)]

@@ -139,6 +139,7 @@ impl DocumentOperands {
             | Step::Snapshot(_)
             | Step::Rollback(_)
             | Step::RemoveSnapshot(_)
+            | Step::Forget(_)
             | Step::AwaitCloudInit(_)
             | Step::Record(_)
             | Step::Stop

@@ -57,6 +57,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::ConvertToTemplate
         | ActionKind::Record
         | ActionKind::RemoveSnapshot
+        | ActionKind::Forget
         | ActionKind::Destroy => false,
     }
 }

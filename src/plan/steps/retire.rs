@@ -63,9 +63,14 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
         }
         draft.push(destroys(Step::Destroy, "the VM is to be destroyed"));
         if declared.is_none() {
+            let shared = if scene.desired.settings.project_named {
+                ""
+            } else {
+                "; files without `hypervisor.project` share that project, and another one may declare the VM"
+            };
             let what = format!(
                 "only the record in its notes says that it belongs to project `{project}`, and every account with rights \
-                 on the VM can write that"
+                 on the VM can write that{shared}"
             );
             draft.finds([Diagnostic::notice(codes::CLAIMED, what).vm(vm)]);
         }
