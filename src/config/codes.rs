@@ -112,4 +112,6 @@ codes! {
     MISSING_SECRET = "P092", Error, "the value of a secret is not there";
     SECRET_NOT_HERE = "P093", Warning, "the value of a secret is not there, and is not needed for what is done";
     EXPOSED_SECRET = "P094", Warning, "the file of a secret can be read by others than its owner";
+    BAD_VOLUME = "P098", Error, "the text cannot be a volume that this VM may attach";
+    VOLUME_CONFLICT = "P099", Error, "a disk has a volume, and something that does not go with it";
 }

@@ -17,6 +17,7 @@
 
 use std::collections::BTreeMap;
 
+mod attached;
 pub mod builtin;
 mod cdrom;
 mod check;

@@ -15,7 +15,7 @@ pub use crate::model::{Effect, Fault, FaultKind};
 pub use crate::observed::Plugged;
 
 use crate::model::{CloudImage, Digest, VmId};
-use crate::observed::{ConfigWrite, Export, Observed, Place, VmObserved};
+use crate::observed::{ConfigWrite, Export, Listed, Observed, Place, VmObserved};
 
 /// A target that holds VMs.
 ///
@@ -51,6 +51,12 @@ pub trait Hypervisor: Send + Sync {
         let of = |vm: &VmId| Ok((*vm, self.volumes(*vm)?.into_iter().filter(on_these).collect()));
         vms.iter().map(of).collect()
     }
+
+    /// The volumes of these VMIDs on each of these storages, which take disks of VMs, by their ids.
+    ///
+    /// # Errors
+    /// One of the storages cannot be listed.
+    fn listed(&self, vms: &[VmId], storages: &[&str]) -> Result<Listed, Fault>;
 
     /// The ISO images on each of these storages, which hold such, as volumes.
     ///

@@ -104,4 +104,8 @@ codes! {
     SERVED_ELSEWHERE = "T102", "what lies on a node itself does not reach a VM on another one";
     DISK_FILESYSTEM = "T103", "a further disk cannot be formatted, or not be unmounted";
     NO_IO_THREAD = "T104", "a disk does not get the I/O thread that it is to have";
+    NO_VOLUME = "T110", "a volume that is to be attached is not there";
+    VOLUME_IN_USE = "T111", "a volume that is to be attached is in use, or another VM's";
+    OTHER_VOLUME = "T112", "a disk has another volume than the file says";
+    VOLUME_GROWS_LATER = "T113", "a volume cannot grow in the run that attaches it";
 }
