@@ -50,8 +50,8 @@ pub(super) fn volume(text: &str) -> Verdict {
     if text.len() > lexis::MAX_PATH {
         return Err(format!("it is longer than {} characters", lexis::MAX_PATH));
     }
-    let first = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+');
-    let good = |part: &str| part.starts_with(first) && part.chars().all(|c| first(c) || matches!(c, '.' | '-'));
+    let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let good = |part: &str| part.starts_with(first) && part.chars().all(|c| first(c) || matches!(c, '.' | '+' | '-'));
     if name.split('/').all(good) { Ok(()) } else { Err(format!("`{name}` is not the name of a volume")) }
 }
 

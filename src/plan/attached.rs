@@ -7,7 +7,7 @@ use super::unnamed::short;
 use super::{Scene, codes, placement};
 use crate::model::{Desired, DesiredVm, Disk, GIB, VmId};
 use crate::observed::options::gib;
-use crate::observed::{ListedVolume, Observed, VmObserved};
+use crate::observed::{ListedVolume, Observed, VmObserved, VmVolume};
 
 /// The storage of a volume.
 fn storage(volume: &str) -> &str {
@@ -76,10 +76,22 @@ pub(super) fn problem(
         let hint = "give the disk `size_gb` and no `volume`: phoenix makes an empty one";
         return Some((codes::NO_VOLUME, what, hint.to_owned()));
     };
+    // One that waits for a restart.
+    if let Some(text) = live.options.get(slot) {
+        let waits = VmVolume::parse(slot, text).filter(|waits| short(&waits.volume) != short(volume))?;
+        return Some(other(slot, &waits.volume, volume));
+    }
     in_use(volume, live, scene)
         .map(|(what, hint)| (codes::VOLUME_IN_USE, what, hint))
         .or_else(|| missing(volume, live, scene).map(|(what, hint)| (codes::NO_VOLUME, what, hint)))
         .or_else(|| size_problem(vm, (slot, disk), live, scene))
+}
+
+/// That a disk has another volume than the file says.
+pub(super) fn other(slot: &str, now: &str, file: &str) -> (&'static str, String, String) {
+    let what = format!("{slot} holds `{now}`, the file says `{file}`: a disk keeps its volume");
+    let hint = "take its `volume` out to keep what is there; declare the other one in another slot";
+    (codes::OTHER_VOLUME, what, hint.to_owned())
 }
 
 /// What uses a volume, or to whom it belongs, and the way out.
@@ -104,6 +116,9 @@ fn in_use(volume: &str, live: &VmObserved, scene: &Scene<'_>) -> Option<(String,
         let boots = live.boot_disk.as_ref().is_some_and(|disk| disk.device == used.device);
         let hint = match used.device.as_str() {
             _ if boots => "it is the boot disk; name an unused volume".to_owned(),
+            device if live.pending.get(device).is_some_and(|change| change.pending.is_none()) => {
+                "it is detached when the VM restarts: restart it first".to_owned()
+            }
             device => format!("take {device} out of the file and apply; then declare the volume where it is to be"),
         };
         return Some((what, hint));
@@ -150,7 +165,7 @@ fn size_problem(
 ) -> Option<(&'static str, String, String)> {
     let (volume, wanted) = (disk.volume.as_deref()?, u64::from(disk.size_gb?) * GIB);
     let Some(now) = size(volume, scene.observed) else {
-        let what = format!("how large `{volume}` is cannot be told from here");
+        let what = format!("the size of `{volume}` is not known here");
         let hint = "take `size_gb` out; when the volume is attached, the disk can grow".to_owned();
         return Some((codes::VOLUME_GROWS_LATER, what, hint));
     };

@@ -113,9 +113,8 @@ fn there(
     problem: &mut dyn FnMut(&'static str, String, String),
 ) {
     if let Some(other) = disk.volume.as_ref().filter(|other| **other != volume.volume) {
-        let what = format!("{slot} holds `{}`, the file says `{other}`: a disk keeps its volume", volume.volume);
-        let hint = "take its `volume` out to keep what is there; declare the other one in another slot";
-        return problem(codes::OTHER_VOLUME, what, hint.to_owned());
+        let (code, what, hint) = attached::other(slot, &volume.volume, other);
+        return problem(code, what, hint);
     }
     let storage = volume.volume.split_once(':').map_or("", |(storage, _)| storage);
     if storage != disk.storage {

@@ -11,8 +11,8 @@ use super::places::{Place, Reached, two_at_a_time};
 use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
 use super::{
-    cloud_data, cloud_init, cluster, disks, hardware, images, import, lifecycle, loops, readdressed, snapshots,
-    templates,
+    attached, cloud_data, cloud_init, cluster, disks, hardware, images, import, lifecycle, loops, readdressed,
+    snapshots, templates,
 };
 use phoenix::model::ActionKind;
 use serde_json::{Value, json};
@@ -288,6 +288,7 @@ ways! {
     given_data => cloud_data::GIVEN,
     retired_with_data => cloud_data::RETIRED,
     formatted => hardware::FORMATTED,
+    taken_back => attached::ATTACHED,
     built => templates::BUILT,
     migrated => cluster::MIGRATED,
     placed => cluster::PLACED,
