@@ -333,12 +333,14 @@ fn a_file_system_and_where_it_is_mounted_are_in_the_hash() {
     };
     let disks = [
         json!({ "size_gb": 9 }),
+        json!({ "size_gb": 9, "volume": "local-zfs:vm-1001-disk-4" }),
+        json!({ "size_gb": 9, "volume": "local-zfs:vm-1001-disk-5" }),
         json!({ "size_gb": 9, "filesystem": "ext4", "mount_point": "/srv/a" }),
         json!({ "size_gb": 9, "filesystem": "xfs", "mount_point": "/srv/a" }),
         json!({ "size_gb": 9, "filesystem": "xfs", "mount_point": "/srv/b" }),
     ];
     let hashes: BTreeSet<String> = disks.into_iter().map(hash).collect();
-    assert_eq!(hashes.len(), 4);
+    assert_eq!(hashes.len(), 6);
 }
 
 /// Gives the target's own node another name.

@@ -4,9 +4,11 @@
 //! top of a fresh node (one with real guests, if the case's name begins so), and `plan.txt`, which holds the plan and its
 //! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`),
 //! `snippets` and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg` other storages; a VM of
-//! another node is `NODE/VMID.conf`; `user.cfg` has resource pools.
+//! another node is `NODE/VMID.conf`; `user.cfg` has resource pools. `volumes` has what its storages list, in lines
+//! `VOLUME GIB VMID`.
 //! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -14,10 +16,10 @@ use std::path::Path;
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{self, BadData, BadSecret, FeatureFiles, SecretRead, Source, load_with};
 use phoenix::hypervisor::{HostFiles as _, Hypervisor as _, Wanted};
-use phoenix::model::{Desired, SecretName, VmId};
-use phoenix::observed::{Capabilities, Observed, VmObserved};
+use phoenix::model::{Desired, GIB, SecretName, VmId};
+use phoenix::observed::{Capabilities, Listed, ListedVolume, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Agreed, Request, directories, homes, lint, more_directories, plan};
+use phoenix::plan::{Agreed, Request, directories, homes, lint, more_directories, plan, volumes_to_list};
 use phoenix::ui;
 use phoenix::ui::style::Style;
 
@@ -119,8 +121,22 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
         let live = live.on(&node).in_pool(pool.and_then(|line| line.split(':').nth(1)));
         observed.vms.insert(id, live);
     }
+    let volumes = fs::read_to_string(case.join("volumes")).unwrap_or_default();
+    observed.own_node_mut().listed = listed(&volumes, &volumes_to_list(desired, &observed).1);
     observed.homes = homes(desired, &observed, &Agreed::new());
     observed
+}
+
+/// Volumes as these storages list them, of lines `VOLUME GIB VMID`.
+fn listed(lines: &str, storages: &[&str]) -> Listed {
+    let mut found: Listed = storages.iter().map(|storage| ((*storage).to_owned(), BTreeMap::new())).collect();
+    for line in lines.lines() {
+        let [volume, gib, vm] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let size = gib.parse().ok().map(|gib: u64| gib * GIB);
+        let Some(on) = found.get_mut(volume.split(':').next().unwrap()) else { continue };
+        on.insert(volume.to_owned(), ListedVolume { vm: vm.parse().unwrap(), size });
+    }
+    found
 }
 
 fn check(case: &Path) {

@@ -21,7 +21,7 @@ impl Performing<'_> {
         if noted.is_some_and(|noted| !noted.begun) {
             return Ok(Outcome::NoOp);
         }
-        if !record.made.contains(slot) {
+        if !record.made.contains(slot) || record.attached.contains(slot) {
             let what = format!("the record of VM {} does not say any more that phoenix made {slot}", self.id());
             return Err(stale(what, hints::PLAN_AGAIN));
         }

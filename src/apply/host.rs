@@ -294,6 +294,7 @@ impl Performing<'_> {
             record.staged.clone_from(&last.staged);
             record.applied.clone_from(&last.applied);
             record.made.clone_from(&last.made);
+            record.attached.clone_from(&last.attached);
             record.filesystems.retain(|slot, _| last.made.contains(slot));
             record.unread = last.unread;
         })?;

@@ -17,7 +17,7 @@ use crate::hypervisor::{
     Hypervisor, Plugged, Wanted,
 };
 use crate::model::{GIB, VmId};
-use crate::observed::{Export, Node, Observed, Place, VmObserved, encode_description, print_size};
+use crate::observed::{Export, Listed, Node, Observed, Place, VmObserved, encode_description, print_size};
 
 /// What stands for the address of a guest until it is known, in what is told.
 const ADDRESS: &str = "<address of net0>";
@@ -81,6 +81,10 @@ impl Hypervisor for Imagined {
         let state = self.state();
         let named = state.observed.vms.get(&vm).into_iter().flat_map(|live| &live.volumes);
         Ok(named.map(|volume| volume.volume.clone()).collect())
+    }
+
+    fn listed(&self, _: &[VmId], _: &[&str]) -> Result<Listed, Fault> {
+        Ok(self.state().observed.own_node().listed.clone())
     }
 
     fn isos(&self, _: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {

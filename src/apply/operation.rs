@@ -100,6 +100,7 @@ pub(super) fn config_write(
         template: step.record.template.clone(),
         image: step.record.image.clone(),
         made: step.record.made.clone(),
+        attached: step.record.attached.clone(),
         card: record.card || (other_card && desired.asks_agent() && !desired.is_template),
         ..record.clone()
     });
@@ -123,6 +124,7 @@ pub(super) fn config_write(
     let mut record = record.clone();
     unsettle(&mut record, &step.record);
     record.made.clone_from(&step.record.made);
+    record.attached.clone_from(&step.record.attached);
     set_aside(&mut record, &plain, live);
     note_password(&mut record, &plain, &step.record);
     record.card |= plain.set.contains_key("net0");

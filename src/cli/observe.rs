@@ -17,7 +17,9 @@ use crate::hypervisor::{Fault, Hypervisor, Wanted};
 use crate::model::{Desired, VmId};
 use crate::observed::{Observed, RECORDING_VERSION, Recording, VmObserved};
 use crate::plan::reach::to_reach;
-use crate::plan::{self, Agreed, Request, directories, homes, iso_storages, more_directories, to_list, wanted_nodes};
+use crate::plan::{
+    self, Agreed, Request, directories, homes, iso_storages, more_directories, to_list, volumes_to_list, wanted_nodes,
+};
 use crate::ui::layout::count;
 use crate::ui::text::{safe, safe_lines};
 
@@ -81,6 +83,10 @@ pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired, nodes: &A
     if !storages.is_empty() {
         let storages: Vec<&str> = storages.iter().map(String::as_str).collect();
         observed.own_node_mut().isos = hypervisor.isos(&storages)?;
+    }
+    let (vms, storages) = volumes_to_list(desired, &observed);
+    if !storages.is_empty() {
+        observed.own_node_mut().listed = hypervisor.listed(&vms, &storages)?;
     }
     Ok(observed)
 }

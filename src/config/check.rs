@@ -15,8 +15,8 @@ use super::secrets::SecretValues;
 use super::source::Once;
 use super::spans::Place;
 use super::{
-    cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, images, networks, pools,
-    profiles, proxmox, ready, secrets, templates, volumes,
+    attached, cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, images, networks,
+    pools, profiles, proxmox, ready, secrets, templates, volumes,
 };
 use crate::model::{InvalidTarget, Scripts, Target};
 
@@ -50,6 +50,7 @@ pub(super) fn all(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> Te
     proxmox::check(raw, problems);
     networks::check(raw, problems);
     disks::check(raw, problems);
+    attached::check(raw, problems);
     filesystems::check(raw, problems);
     cdrom::check(raw, problems);
     ready::check(raw, problems);

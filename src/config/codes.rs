@@ -116,4 +116,6 @@ codes! {
     SCRIPT_SYNTAX = "P095", Error, "the shell that runs a script cannot read it";
     SCRIPT_LINT = "P096", Notice, "shellcheck, or the shell that the first line names, objects to a script";
     SCRIPT_UNCHECKED = "P097", Notice, "a script is not checked";
+    BAD_VOLUME = "P098", Error, "the text cannot be a volume that this VM may attach";
+    VOLUME_CONFLICT = "P099", Error, "a disk has a volume, and something that does not go with it";
 }

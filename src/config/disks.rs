@@ -54,7 +54,8 @@ fn sizes(raw: &Raw, problems: &mut Problems) {
         for slot in slots.into_iter().filter(|slot| !proxmox::holds_state(slot)) {
             let entries = said_of(raw, n, slot);
             let Some((owner, _)) = entries.first() else { continue };
-            if entries.iter().all(|(_, disk)| disk.size_gb.is_none()) && said.insert((*owner, slot)) {
+            let is_open = |disk: &RawDisk| disk.size_gb.is_none() && disk.volume.is_none();
+            if entries.iter().all(|(_, disk)| is_open(disk)) && said.insert((*owner, slot)) {
                 let at = owner.value(&format!("disks/{slot}"));
                 let problem = Problem::new(codes::BAD_DISK, format!("disk {} has no size", shown(slot)), at);
                 problems.push(problem.hint("give it `size_gb`, in GiB").vm(vm.vm_id));
@@ -98,12 +99,14 @@ pub(super) fn disks(own: Option<&Disks>, shared: Option<&Disks>, storage: &str) 
         let parts = disk.options.iter().flatten().filter(|(_, value)| !value.is_null());
         let parts: Vec<String> = parts.filter_map(|(name, value)| read_part(option, name, value).ok()).collect();
         let value = option.read(&Value::String(parts.join(","))).unwrap_or_default();
-        let storage = disk.storage.unwrap_or_else(|| storage.to_owned());
+        // A volume lies where it lies.
+        let lies_on = disk.volume.as_deref().and_then(|volume| volume.split_once(':')).map(|(on, _)| on.to_owned());
+        let storage = disk.storage.or(lies_on).unwrap_or_else(|| storage.to_owned());
         let mount_point = disk.mount_point.as_deref().map(trimmed).map(str::to_owned);
         let mount = disk.filesystem.zip(mount_point);
         let mount = mount.map(|(filesystem, mount_point)| DiskMount { filesystem, mount_point });
         let options = proxmox::ProxmoxValue { value, origin };
-        Some((option.name, Disk { size_gb: disk.size_gb, storage, options, mount }))
+        Some((option.name, Disk { size_gb: disk.size_gb, volume: disk.volume, storage, options, mount }))
     };
     slots.into_iter().filter_map(lowered).collect()
 }
@@ -114,6 +117,7 @@ fn over(own: RawDisk, shared: RawDisk) -> RawDisk {
     options.extend(own.options.unwrap_or_default());
     RawDisk {
         size_gb: own.size_gb.or(shared.size_gb),
+        volume: own.volume.or(shared.volume),
         storage: own.storage.or(shared.storage),
         options: Some(options),
         filesystem: own.filesystem.or(shared.filesystem),

@@ -62,6 +62,8 @@ pub(crate) const SSH_KEY: &str = "^ *[a-z][a-z0-9@.-]* +[A-Za-z0-9+/=]+( .*)?$";
 /// Coarse pattern of the source of an image.
 pub(crate) const IMAGE: &str =
     "^(https://[^\\s\"'`\\\\{}<>|^@]+|(file:(//)?)?/[^\\s#\\\\\"'`:,]+|[A-Za-z][A-Za-z0-9._-]*:[^\\s#\\\\\"'`:,]+)$";
+/// Coarse pattern of a volume of a storage.
+pub(crate) const VOLUME: &str = "^[A-Za-z][A-Za-z0-9._-]*:[A-Za-z0-9_]([A-Za-z0-9._+-]|/[A-Za-z0-9_])*$";
 /// Pattern of a device that a VM can boot from.
 pub(crate) const BOOT_DEVICE: &str =
     "^(scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|sata[0-5]|ide[0-3]|net([0-9]|[12][0-9]|3[01]))$";

@@ -18,6 +18,7 @@
 
 use std::collections::BTreeMap;
 
+mod attached;
 pub mod builtin;
 mod cdrom;
 mod check;

@@ -1,21 +1,22 @@
 //! The ports: what phoenix asks of a target. Back ends stand behind them, `apply` and `guest` in front.
 
+mod files;
 mod guests;
 pub mod image;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::files::{ExportEntry, FileOp};
 pub use self::guests::{GuestAddress, GuestExit, GuestStatus, Guests, address_on, all_on};
 pub use self::wanted::Wanted;
 pub use crate::model::{Effect, Fault, FaultKind};
 pub use crate::observed::Plugged;
 
 use crate::model::{CloudImage, Digest, VmId};
-use crate::observed::{ConfigWrite, Export, Observed, Place, VmObserved};
+use crate::observed::{ConfigWrite, Export, Listed, Observed, Place, VmObserved};
 
 /// A target that holds VMs.
 ///
@@ -51,6 +52,12 @@ pub trait Hypervisor: Send + Sync {
         let of = |vm: &VmId| Ok((*vm, self.volumes(*vm)?.into_iter().filter(on_these).collect()));
         vms.iter().map(of).collect()
     }
+
+    /// The volumes of these VMIDs on each of these storages, which take disks of VMs, by their ids.
+    ///
+    /// # Errors
+    /// One of the storages cannot be listed.
+    fn listed(&self, vms: &[VmId], storages: &[&str]) -> Result<Listed, Fault>;
 
     /// The ISO images on each of these storages, which hold such, as volumes.
     ///
@@ -106,41 +113,6 @@ pub trait HostFiles: Send + Sync {
 
     /// Carries out one operation and returns when it has ended. Each may be repeated: done twice, it is done once.
     fn write(&self, op: &FileOp, deadline: Duration) -> Result<(), Fault>;
-}
-
-/// One operation on the files of a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileOp {
-    /// Writes `/etc/exports.d/phoenix-VM.exports` and makes it count (`exportfs -ra`). No other file is touched.
-    WriteExports {
-        /// The VM.
-        vm: VmId,
-        /// Everything that is exported to it.
-        entries: Vec<ExportEntry>,
-    },
-    /// Makes a directory on the node: 0755, its parents 0700, so that no user of the node but root gets at what
-    /// guests put there. Existing directories and their modes stay as they are; links are not followed.
-    MakeDirectory {
-        /// Absolute path.
-        path: String,
-    },
-    /// Writes a snippet of a VM: not executable, for root alone, whole or not at all. Neither the file nor its directory
-    /// may be a link. The directory is made if it is not there; what is above it must be.
-    WriteSnippet {
-        /// The VM.
-        vm: VmId,
-        /// Absolute path of the file.
-        path: String,
-        /// All that it holds.
-        text: Arc<str>,
-    },
-    /// Removes a snippet of a VM; it is no error if there is none.
-    RemoveSnippet {
-        /// The VM.
-        vm: VmId,
-        /// Absolute path of the file.
-        path: String,
-    },
 }
 
 /// How a person looks at the console of a VM of Proxmox.
@@ -388,13 +360,4 @@ impl HostOp {
             | Self::RemoveLeftover { vm, .. } => Some(*vm),
         }
     }
-}
-
-/// A directory that is exported to one client, read-write, with root kept root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportEntry {
-    /// Absolute path on the hypervisor.
-    pub path: String,
-    /// IP address of the client; a back end refuses anything else.
-    pub client: String,
 }

@@ -93,6 +93,9 @@ pub struct NfsShare {
 pub struct Disk {
     /// Size in GiB; it only ever grows. `None`: Proxmox knows it.
     pub size_gb: Option<u32>,
+    /// The volume that is attached where there is no disk yet, e.g. `tank:vm-1000-disk-2`; `None`: one is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
     /// Proxmox storage of the disk.
     pub storage: String,
     /// Its options by Proxmox's own names.

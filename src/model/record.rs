@@ -50,6 +50,9 @@ pub struct Record {
     /// Devices that phoenix added to the VM: `net1`. One that is no longer declared is removed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub made: BTreeSet<String>,
+    /// Those of them whose volume was there before, so that it is never formatted.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub attached: BTreeSet<String>,
     /// File systems that phoenix made on disks that it made, by their slots.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub filesystems: BTreeMap<String, Formatted>,
@@ -150,6 +153,7 @@ impl Record {
             staged: BTreeMap::new(),
             applied: BTreeMap::new(),
             made: BTreeSet::new(),
+            attached: BTreeSet::new(),
             filesystems: BTreeMap::new(),
             is_template: false,
             grow: false,

@@ -1,8 +1,11 @@
 //! Disks and sizes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::property::{parts, value};
+use crate::model::VmId;
 
 /// The disk a VM boots from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +50,7 @@ impl VmVolume {
     /// Whether it is the VM's own, which goes with it. Proxmox tells by the volume's name, and leaves others (ISO
     /// images, disks of other VMs) alone.
     #[must_use]
-    pub fn belongs_to(&self, vm: crate::model::VmId) -> bool {
+    pub fn belongs_to(&self, vm: VmId) -> bool {
         let name = self.volume.rsplit(['/', ':']).next().unwrap_or_default();
         ["vm", "base"].iter().any(|kind| name.starts_with(&format!("{kind}-{vm}-")))
     }
@@ -60,11 +63,24 @@ impl VmVolume {
 
     /// Whether it is built on a volume of this template, as a linked clone's disk is.
     #[must_use]
-    pub fn is_based_on(&self, template: crate::model::VmId) -> bool {
+    pub fn is_based_on(&self, template: VmId) -> bool {
         let path = self.volume.split_once(':').map_or("", |(_, path)| path);
         path.rsplit('/').skip(1).any(|part| part.starts_with(&format!("base-{template}-")))
     }
 }
+
+/// A volume as its storage lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedVolume {
+    /// The VMID that the storage says it belongs to.
+    pub vm: VmId,
+    /// Size in bytes; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// Volumes by their storages, which were all listed, and their ids.
+pub type Listed = BTreeMap<String, BTreeMap<String, ListedVolume>>;
 
 /// Whether an option names a volume that is the VM's as long as it is attached.
 #[must_use]

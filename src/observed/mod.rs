@@ -41,7 +41,7 @@ pub use cloud_init::{CloudInit, decode_keys, encode_keys};
 pub use conf::{Conf, PENDING};
 pub use config_write::ConfigWrite;
 pub use digest::config_digest;
-pub use disk::{BootDisk, VmVolume, holds_volume, is_disk_key, parse_size, print_size};
+pub use disk::{BootDisk, Listed, ListedVolume, VmVolume, holds_volume, is_disk_key, parse_size, print_size};
 pub use exports::{EXPORTS_HEADER, Export, export_line, print_exports};
 pub use guest::{GuestSeen, Plugged};
 pub use home::Home;

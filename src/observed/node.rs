@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Allowed, Export, Place, Storage};
+use super::{Allowed, Export, Listed, Place, Storage};
 
 /// A node as it was observed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Node {
     /// ISO images of the storages that were asked for them, as volumes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub isos: BTreeMap<String, BTreeSet<String>>,
+    /// Volumes of the storages that were asked for those of some VMs, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub listed: Listed,
     /// Directories of the node that were asked for, exist, and are not empty: how many entries each has.
     pub directories: BTreeMap<String, usize>,
     /// Where the directories of the node that were asked for really lie, whether or not they exist.

@@ -10,7 +10,7 @@ use super::disk::is_device_key;
 use super::live::LiveOptions;
 use super::pending::{PendingChange, pending_changes};
 use super::property::value;
-use super::{BootDisk, ConfigWrite, OWN_SNAPSHOT, VmVolume, config_digest, is_disk_key};
+use super::{BootDisk, ConfigWrite, OWN_SNAPSHOT, VmVolume, config_digest, holds_volume, is_disk_key};
 use crate::model::{Digest, VmId};
 
 /// A VM as a recording has it: everything that the values of [`VmObserved`](super::VmObserved) are read from, and
@@ -124,7 +124,15 @@ impl VmSource {
     /// The same VM after a write of its options and notes.
     pub(super) fn with(self, write: &ConfigWrite) -> Self {
         let set = write.set.iter().map(|(option, value)| (option.as_str(), Some(value.as_str())));
-        let edits = set.chain(write.delete.iter().map(|option| (option.as_str(), None)));
+        // A disk that is attached again is unused no more (recorded).
+        let taken = |unused: &VmVolume| {
+            let name = |text: &String| VmVolume::parse("scsi0", text).is_some_and(|now| now.volume == unused.volume);
+            unused.device.starts_with("unused") && write.set.iter().any(|(key, text)| holds_volume(key) && name(text))
+        };
+        let taken: Vec<&str> =
+            self.volumes.iter().filter(|volume| taken(volume)).map(|volume| volume.device.as_str()).collect();
+        let gone = write.delete.iter().map(String::as_str).chain(taken);
+        let edits = set.chain(gone.map(|option| (option, None)));
         let edited = self.options.with(edits);
         // What is only known by name in the options is taken from the write.
         let ssh_keys = match write.set.get("sshkeys") {

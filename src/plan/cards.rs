@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::words::known_words;
 use super::{Scene, codes, placement};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Record, RecordState, VmId, proxmox};
+use crate::model::{DesiredVm, Disk, Record, RecordState, VmId, proxmox};
 use crate::observed::{Net, VmObserved};
 
 /// Cards of the file by their slots, as it describes them.
@@ -24,6 +24,17 @@ pub(super) fn made(vm: &DesiredVm, record: &Record, scene: &Scene<'_>) -> BTreeS
     let slots = slots.chain(vm.disks.keys().copied().filter(|slot| !proxmox::holds_state(slot)));
     let slots = slots.chain(vm.cdrom.keys().copied());
     slots.filter(|slot| record.made.contains(*slot) || is_new(slot)).map(ToOwned::to_owned).collect()
+}
+
+/// The disks of those of which the record says, when all is done, that their volumes were there before.
+pub(super) fn attached(vm: &DesiredVm, record: &Record, scene: &Scene<'_>) -> BTreeSet<String> {
+    let live = scene.observed.vms.get(&vm.vm_id).filter(|_| record.state != RecordState::Creating);
+    let base = live.or_else(|| template(vm, scene));
+    let is_new = |slot: &str| base.is_none_or(|base| base.options.get(slot).is_none());
+    let was_there = |(slot, disk): &(&&'static str, &Disk)| {
+        if is_new(slot) { disk.volume.is_some() } else { record.attached.contains(**slot) }
+    };
+    vm.disks.iter().filter(was_there).map(|(slot, _)| (*slot).to_owned()).collect()
 }
 
 /// The template that a VM becomes a copy of, if it is there.

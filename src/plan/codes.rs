@@ -106,5 +106,9 @@ codes! {
     NO_IO_THREAD = "T104", "a disk does not get the I/O thread that it is to have";
     FORGOTTEN_DECLARED = "T105", "a VM that phoenix is to forget is still declared";
     FORGOTTEN = "T106", "what stays of a VM that phoenix forgets, and who looks after it then";
+    NO_VOLUME = "T110", "a volume that is to be attached is not there";
+    VOLUME_IN_USE = "T111", "a volume that is to be attached is in use, or another VM's";
+    OTHER_VOLUME = "T112", "a disk has another volume than the file says";
+    VOLUME_GROWS_LATER = "T113", "a volume cannot grow in the run that attaches it";
     NO_POOL = "T115", "there is no resource pool of that name";
 }

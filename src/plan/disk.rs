@@ -144,7 +144,7 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed) -
         };
         let node = placement::name_of(vm.vm, observed);
         if vm.outcome != Outcome::NoOp {
-            for (storage, bytes) in further::room(desired, observed.vms.get(&vm.vm)) {
+            for (storage, bytes) in further::room(desired, observed) {
                 *needed.entry((node, storage)).or_default() += bytes;
             }
         }

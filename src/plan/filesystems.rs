@@ -83,7 +83,7 @@ pub(super) fn problems(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<
         None => Record::creating(project, vm.vm_id),
     };
     let record = live.and_then(|live| live.record.valid()).unwrap_or(&nothing);
-    let made = cards::made(vm, record, scene);
+    let (made, attached) = (cards::made(vm, record, scene), cards::attached(vm, record, scene));
     let mut found = Vec::new();
     let error = |slot: &str, what: String, hint: &str| {
         let key = proxmox::disk(slot).map_or(Key::Disks.name(), |option| option.key);
@@ -104,7 +104,7 @@ pub(super) fn problems(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<
             continue;
         }
         match noted {
-            None if !made.contains(slot) => {
+            None if !made.contains(slot) || attached.contains(slot) => {
                 let what = format!("{slot} is not a disk that phoenix made for this VM: it is never formatted");
                 let hint =
                     "take its `filesystem` and `mount_point` out, and mount it in the guest by hand or by a feature";

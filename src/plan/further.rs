@@ -1,12 +1,12 @@
 //! Further disks: what must hold of them before anything is done, and which of them grow.
 
 use super::words::known_words;
-use super::{Scene, cards, codes, placement};
+use super::{Scene, attached, cards, codes, placement};
 use crate::diag::Diagnostic;
 use crate::model::proxmox::{self, DISKS, holds_state};
 use crate::model::{DesiredVm, Disk, GIB, Record, RecordState};
 use crate::observed::options::gib;
-use crate::observed::{VmObserved, VmVolume};
+use crate::observed::{Observed, VmObserved, VmVolume};
 
 /// The VM as it is, or the template that it becomes a copy of.
 fn base<'s>(vm: &DesiredVm, record: Option<&Record>, scene: &Scene<'s>) -> Option<&'s VmObserved> {
@@ -31,9 +31,12 @@ pub(super) fn growing<'v>(vm: &'v DesiredVm, record: &Record, scene: &Scene<'v>)
 }
 
 /// Room that new and growing disks need, in bytes, by storage.
-pub(super) fn room<'v>(vm: &'v DesiredVm, live: Option<&VmObserved>) -> impl Iterator<Item = (&'v str, u64)> {
+pub(super) fn room<'v>(vm: &'v DesiredVm, observed: &'v Observed) -> impl Iterator<Item = (&'v str, u64)> {
+    let live = observed.vms.get(&vm.vm_id);
     let need = move |(slot, disk): (&&str, &'v Disk)| {
-        let has = live.and_then(|live| volume(slot, live)?.size).unwrap_or(0);
+        let there = || live.and_then(|live| volume(slot, live)?.size);
+        let unused = || attached::size(disk.volume.as_deref()?, observed);
+        let has = there().or_else(unused).unwrap_or(0);
         (disk.storage.as_str(), (u64::from(disk.size_gb.unwrap_or(0)) * GIB).saturating_sub(has))
     };
     vm.disks.iter().map(need)
@@ -80,7 +83,10 @@ pub(super) fn disks(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>
         match live.and_then(|live| volume(slot, live)) {
             Some(volume) => there(slot, disk, volume, live, &mut problem),
             None => match node.storages.get(&disk.storage) {
-                Some(storage) if storage.images && storage.active => {}
+                Some(storage) if storage.images && storage.active => {
+                    let wrong = attached::problem(vm, (slot, disk), live, scene);
+                    wrong.into_iter().for_each(|(code, what, hint)| problem(code, what, hint));
+                }
                 Some(_) => {
                     let what = format!("storage `{}`{on} takes no disks of VMs, or is not active", disk.storage);
                     problem(codes::UNUSABLE_STORAGE, what, "name another one in `storage`".to_owned());
@@ -106,6 +112,10 @@ fn there(
     live: Option<&VmObserved>,
     problem: &mut dyn FnMut(&'static str, String, String),
 ) {
+    if let Some(other) = disk.volume.as_ref().filter(|other| **other != volume.volume) {
+        let (code, what, hint) = attached::other(slot, &volume.volume, other);
+        return problem(code, what, hint);
+    }
     let storage = volume.volume.split_once(':').map_or("", |(storage, _)| storage);
     if storage != disk.storage {
         let what =

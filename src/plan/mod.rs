@@ -5,6 +5,7 @@
 
 mod action;
 mod addresses;
+mod attached;
 mod cards;
 mod change;
 mod cloud_init;
@@ -57,6 +58,7 @@ mod without;
 mod words;
 
 pub use action::Action;
+pub use attached::volumes_to_list;
 pub use change::{Change, ChangedBy, Waiting};
 pub use context::CONTEXT_FILE;
 pub use drives::iso_storages;

@@ -176,7 +176,7 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
     found.extend(filesystems::problems(vm, live, scene));
     found.extend(drives::drives(vm, live, scene));
     found.extend(size::too_large(vm, live, scene));
-    found.extend(unnamed::left(vm.vm_id, live.is_some(), scene.observed));
+    found.extend(unnamed::left(vm, live.is_some(), scene.observed));
     found.extend(addresses::taken_twice(vm, scene));
     let others = scene.names.get(vm.vm_name.as_str()).map_or(&[][..], Vec::as_slice);
     // One that this plan gives another name is none.

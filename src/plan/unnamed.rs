@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Goal, Leftover, Request, codes, earlier, select};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, VmId};
+use crate::model::{Desired, DesiredVm, VmId};
 use crate::observed::{Observed, VmObserved};
 
 /// Most volumes that a message names.
@@ -48,19 +48,25 @@ pub fn unnamed(mut volumes: BTreeMap<VmId, Vec<String>>, observed: &Observed) ->
 }
 
 /// Storage and name: a linked clone's volume id also names what it is built on, as configurations do not always.
-fn short(volume: &str) -> (&str, &str) {
+pub(super) fn short(volume: &str) -> (&str, &str) {
     let storage = volume.split(':').next().unwrap_or_default();
     (storage, volume.rsplit(['/', ':']).next().unwrap_or_default())
 }
 
 /// A VM's volumes that no configuration names. They refuse a VM that is to be made.
-pub(super) fn left(vm: VmId, exists: bool, observed: &Observed) -> Option<Diagnostic> {
-    let volumes = observed.unnamed.get(&vm)?;
+pub(super) fn left(vm: &DesiredVm, exists: bool, observed: &Observed) -> Option<Diagnostic> {
+    // What is to be attached is not left over.
+    let declared = |volume: &String| exists && vm.disks.values().any(|disk| disk.volume.as_ref() == Some(volume));
+    let vm = vm.vm_id;
+    let volumes: Vec<&String> = observed.unnamed.get(&vm)?.iter().filter(|volume| !declared(volume)).collect();
+    if volumes.is_empty() {
+        return None;
+    }
     let more = volumes.len().saturating_sub(MOST);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let what = format!(
         "volumes of this VMID are there that no VM's configuration names: {}{more}",
-        volumes.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ")
+        volumes.iter().take(MOST).map(|volume| volume.as_str()).collect::<Vec<_>>().join(", ")
     );
     let free = volumes.iter().take(MOST).map(|volume| format!("`pvesm free {volume}`")).collect::<Vec<_>>().join(", ");
     let which = if volumes.len() == 1 { "it" } else { "them" };

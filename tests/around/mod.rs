@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phoenix::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
 use phoenix::model::{CloudImage, VmId};
-use phoenix::observed::{Export, Observed, Place, VmObserved};
+use phoenix::observed::{Export, Listed, Observed, Place, VmObserved};
 
 /// What a test changes of the target `inner`.
 pub(crate) trait Around: Send + Sync {
@@ -65,6 +65,9 @@ impl<T: Around> Hypervisor for Target<T> {
     }
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
         self.0.working(vm)
+    }
+    fn listed(&self, vms: &[VmId], storages: &[&str]) -> Result<Listed, Fault> {
+        self.0.inner().listed(vms, storages)
     }
     fn isos(&self, storages: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
         self.0.inner().isos(storages)

@@ -11,8 +11,8 @@ use super::places::{Place, Reached, two_at_a_time};
 use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
 use super::{
-    cloud_data, cloud_init, cluster, disks, forgotten, hardware, images, import, lifecycle, loops, pools, readdressed,
-    snapshots, templates,
+    attached, cloud_data, cloud_init, cluster, disks, forgotten, hardware, images, import, lifecycle, loops, pools,
+    readdressed, snapshots, templates,
 };
 use phoenix::model::ActionKind;
 use serde_json::{Value, json};
@@ -290,6 +290,7 @@ ways! {
     retired_with_data => cloud_data::RETIRED,
     formatted => hardware::FORMATTED,
     pooled => pools::POOLED,
+    taken_back => attached::ATTACHED,
     built => templates::BUILT,
     migrated => cluster::MIGRATED,
     placed => cluster::PLACED,

@@ -1,6 +1,7 @@
 //! The real binary: as its users meet it (`cli`), and broken at every step (`loops`, `targets`, `broken`).
 
 mod adopted;
+mod attached;
 mod broken;
 mod cli;
 mod cloud_data;

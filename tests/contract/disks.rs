@@ -3,16 +3,18 @@
 use phoenix::guest;
 use phoenix::hypervisor::{Effect, FaultKind, GuestStatus, HostOp};
 use phoenix::model::{Digest, GIB, VmId};
-use phoenix::observed::Conf;
+use phoenix::observed::{Conf, ListedVolume};
 
 use crate::world::{Check, World, id, start};
 
-pub(crate) const CHECKS: [Check; 7] = [
+pub(crate) const CHECKS: [Check; 9] = [
     ("a disk moves", moves),
     ("a disk moves while its VM runs", moves_running),
     ("a disk moves and its source goes", moves_for_good),
     ("a disk that cannot move", does_not_move),
     ("a guest follows its disk", guest_follows),
+    ("a volume is attached", attached),
+    ("a volume is attached to a running VM", attached_running),
     ("a CD drive of a stopped VM", cd_drive),
     ("a CD drive of a running VM", cd_drive_running),
 ];
@@ -112,6 +114,39 @@ fn guest_follows(world: &World) {
     world.done(&HostOp::Stop { vm: id(406) });
     world.done(&start(406));
     world.same("by itself when it boots", grown(), guest::Grown::Already);
+}
+
+fn attached(world: &World) {
+    world.put(420, &["unused0: local-zfs:vm-420-disk-7", "unused1: local-zfs:vm-420-disk-6"]);
+    world.write("images/local-zfs/420/vm-420-disk-7", "2147483648\next4 0123 2147483648\n");
+    let listed = world.answer("listed", world.target.listed(&[id(420)], &["local-zfs", "local"]));
+    world.same("storages that were asked", listed.keys().map(String::as_str).collect(), vec!["local", "local-zfs"]);
+    let of = |gib: u64| Some(ListedVolume { vm: id(420), size: Some(gib * GIB) });
+    world.same("as listed", listed["local-zfs"].get("local-zfs:vm-420-disk-7").copied(), of(2));
+    world.same("the boot disk, too", listed["local-zfs"].get("local-zfs:vm-420-disk-0").copied(), of(3));
+    world.done(&world.configure(420, &["scsi2=local-zfs:vm-420-disk-7,backup=0"]));
+    let now = option(world, 420, "scsi2");
+    world.same("with its size", now.as_deref(), Some("local-zfs:vm-420-disk-7,backup=0,size=2G"));
+    world.same("unused no more", option(world, 420, "unused0"), None);
+    world.same("the other stays", option(world, 420, "unused1").as_deref(), Some("local-zfs:vm-420-disk-6"));
+    world.holds("what is on it stays", world.read("images/local-zfs/420/vm-420-disk-7").ends_with("2147483648\n"));
+    world.done(&HostOp::Resize { vm: id(420), disk: "scsi2".to_owned(), size_gb: 4 });
+    world.done(&world.configure(420, &["scsi2"]));
+    world.same("detached", option(world, 420, "unused0").as_deref(), Some("local-zfs:vm-420-disk-7"));
+    let conf = world.config(420);
+    let missing = world.configure(420, &["scsi3=local-zfs:vm-420-disk-9"]);
+    world.refused(&missing, FaultKind::Missing, Effect::None);
+    world.same("configuration", world.config(420), conf);
+}
+
+fn attached_running(world: &World) {
+    world.put_running(421, &["unused0: local-zfs:vm-421-disk-7"]);
+    world.write("images/local-zfs/421/vm-421-disk-7", "2147483648");
+    world.done(&world.configure(421, &["scsi2=local-zfs:vm-421-disk-7"]));
+    let vm = world.vm(421);
+    world.holds("at once", vm.running && vm.pending.is_empty());
+    let there = pairs(&[("scsi0", "local-zfs:vm-421-disk-0"), ("scsi2", "local-zfs:vm-421-disk-7")]);
+    world.same("its volumes", volumes(world, 421), there);
 }
 
 /// Puts images on a storage of the node, which then has these.

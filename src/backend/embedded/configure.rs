@@ -11,7 +11,7 @@ use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::proxmox::{self, Taken, When, bounds};
 use crate::model::{Digest, VmId};
 use crate::observed::options::PASSWORD_OPTION;
-use crate::observed::{Conf, ConfigWrite, Net, PropertyString, VmObserved, holds_volume};
+use crate::observed::{Conf, ConfigWrite, Net, PropertyString, VmObserved, holds_volume, print_size};
 
 /// Values to write, and drives for cloud-init.
 type Checked<'w> = (Vec<(&'w str, String)>, Vec<(&'w str, Drive)>);
@@ -58,12 +58,16 @@ impl Embedded {
         unchanged(&text, digest)?;
         let mut conf = Conf::parse(&text);
         unlocked(&conf)?;
-        let mut discs = Vec::new();
+        let (mut discs, mut attached) = (Vec::new(), Vec::new());
         for (key, value) in values.iter_mut().filter(|(key, _)| holds_volume(key)) {
             match self.cd_drive(key, value, conf.get(key))? {
                 Some(stored) => {
                     *value = stored;
                     discs.push(*key);
+                }
+                None if conf.get(key).is_none() && conf.pending(key).is_none() => {
+                    *value = self.attach(vm, key, value)?;
+                    attached.push(value.clone());
                 }
                 None => options_only(key, conf.get(key).unwrap_or_default(), value)?,
             }
@@ -107,6 +111,7 @@ impl Embedded {
                 conf.set_pending(key, value);
             }
         }
+        unused_no_more(&mut conf, &attached);
         for key in &write.delete {
             if live.as_ref().is_none_or(|live| self.takes_over(live, key, None, &mut problems))
                 || conf.get(key).is_none()
@@ -131,6 +136,22 @@ impl Embedded {
         }
         // The change is kept and waits: that is what Proxmox does, too.
         Err(Fault { kind: FaultKind::Hotplug, effect: Effect::Maybe, ..refused(&problems) })
+    }
+
+    /// The value of a disk that is a volume which is there, as it is stored: with the volume's size. Unlike Proxmox, this
+    /// node attaches no volume of another VM.
+    fn attach(&self, vm: VmId, key: &str, value: &str) -> Result<String, Fault> {
+        let named = volume(value).unwrap_or_default();
+        let volumes = self.volumes_on_disk();
+        if !volumes.list(vm, &self.storages_of(vm, false)?)?.iter().any(|there| same_volume(there, &named)) {
+            return Err(Fault::harmless(FaultKind::Missing, format!("{key}: volume '{named}' does not exist")));
+        }
+        options_only(key, &named, value)?;
+        let mut text = PropertyString::parse(value);
+        if let Some(size) = volumes.size(&named, vm)? {
+            text.set("size", &print_size(size));
+        }
+        Ok(text.to_string())
     }
 
     /// Whether a running VM takes this over at once. A card on a bridge that is not there is a problem.
@@ -188,6 +209,26 @@ impl Embedded {
     /// Whether an empty drive is to be plugged in, which Proxmox cannot (recorded).
     fn plugs_nothing(&self, live: &VmObserved, key: &str, value: &str) -> bool {
         live.options.get(key).is_none() && cdrom::disc(value).as_deref() == Some("none") && self.plugs_disks(live, key)
+    }
+}
+
+/// Whether a volume that is listed is the one that is named: that of a linked clone also names what it is built on.
+fn same_volume(listed: &str, named: &str) -> bool {
+    let split = |text: &str| {
+        let (storage, name) = text.split_once(':').unwrap_or_default();
+        (storage.to_owned(), name.rsplit('/').next().unwrap_or_default().to_owned())
+    };
+    split(listed) == split(named)
+}
+
+/// Takes out the lines of unused volumes that are attached.
+fn unused_no_more(conf: &mut Conf<'_>, attached: &[String]) {
+    let named: Vec<Option<String>> = attached.iter().map(|text| volume(text)).collect();
+    let is_attached = |text: &str| named.contains(&volume(text));
+    let unused = conf.entries().filter(|(key, text)| key.starts_with("unused") && is_attached(text));
+    let unused: Vec<String> = unused.map(|(key, _)| key.to_owned()).collect();
+    for key in unused {
+        conf.remove(&key);
     }
 }
 

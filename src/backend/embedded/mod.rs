@@ -85,7 +85,7 @@ pub use tasks::Task;
 
 use crate::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
 use crate::model::{CloudImage, VmId};
-use crate::observed::{Capabilities, Export, Node, Observed, Place, VmObserved};
+use crate::observed::{Capabilities, Export, Listed, Node, Observed, Place, VmObserved};
 use files::Deadline;
 use machines::Machines;
 use rehearse::Call;
@@ -207,6 +207,10 @@ impl Hypervisor for Embedded {
 
     fn isos(&self, storages: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
         self.isos_on(storages)
+    }
+
+    fn listed(&self, vms: &[VmId], storages: &[&str]) -> Result<Listed, Fault> {
+        self.volumes_on_disk().listed(vms, storages, &self.storages(false)?)
     }
 
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {

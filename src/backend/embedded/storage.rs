@@ -7,11 +7,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::super::proxmox::storage::{Section, sections, takes};
+use super::disk_image;
 use super::files::{self, unwritten};
 use super::settings::Settings;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Conf, Storage, holds_volume, parse_size};
+use crate::observed::{Conf, Listed, ListedVolume, Storage, holds_volume, parse_size};
 
 /// The storages of a fresh node.
 pub(super) fn fresh(settings: &Settings) -> String {
@@ -111,6 +112,34 @@ impl Volumes {
             }
         }
         Ok(volumes)
+    }
+
+    /// The volumes of these VMIDs on these storages.
+    pub(super) fn listed(
+        &self,
+        vms: &[VmId],
+        storages: &[&str],
+        all: &BTreeMap<String, Storage>,
+    ) -> Result<Listed, Fault> {
+        let mut found: Listed = storages.iter().map(|storage| ((*storage).to_owned(), BTreeMap::new())).collect();
+        for vm in vms {
+            for volume in self.list(*vm, all)? {
+                let size = self.size(&volume, *vm)?;
+                let on = volume.split_once(':').and_then(|(storage, _)| found.get_mut(storage));
+                on.into_iter().for_each(|on| _ = on.insert(volume.clone(), ListedVolume { vm: *vm, size }));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Size of a volume in bytes. `None`: its file does not say it.
+    pub(super) fn size(&self, volume: &str, vm: VmId) -> Result<Option<u64>, Fault> {
+        let Some(path) = self.file(volume, vm) else { return Ok(None) };
+        if disk_image::is_image(&path)? {
+            return Ok(Some(disk_image::inspect(&path)?.size));
+        }
+        let text = files::read(&path)?.unwrap_or_default();
+        Ok(text.lines().next().and_then(|size| size.trim().parse().ok()))
     }
 
     /// Takes room for a new disk and returns its volume id.

@@ -38,7 +38,7 @@ use scripts::{ISOS, VM, VOLUMES, VOLUMES_OF};
 
 use crate::hypervisor::{About, Cloning, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
 use crate::model::{CloudImage, VmId};
-use crate::observed::{COPY, Export, Observed, Place, VmObserved};
+use crate::observed::{COPY, Export, Listed, ListedVolume, Observed, Place, VmObserved};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
 const LOOK: Duration = Duration::from_mins(1);
@@ -207,6 +207,22 @@ impl Hypervisor for Qm {
             let (volume, vm) = (words.next().unwrap_or_default(), words.next_back().and_then(|vm| vm.parse().ok()));
             if let Some(vm) = vm.filter(|vm| volume.contains(':') && vms.contains(vm)) {
                 found.entry(vm).or_default().push(volume.to_owned());
+            }
+        }
+        Ok(found)
+    }
+
+    fn listed(&self, vms: &[VmId], storages: &[&str]) -> Result<Listed, Fault> {
+        let one = if let [vm] = vms { vm.to_string() } else { String::new() };
+        let output = self.look("phoenix-volumes-of", VOLUMES_OF, &[&[one.as_str()], storages].concat())?;
+        let mut found: Listed = storages.iter().map(|storage| ((*storage).to_owned(), BTreeMap::new())).collect();
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            // `Volid Format Type Size VMID`, the size in bytes.
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [volume, _, _, size, vm] = words[..] else { continue };
+            let on = volume.split_once(':').and_then(|(storage, _)| found.get_mut(storage));
+            if let (Some(on), Some(vm)) = (on, vm.parse().ok().filter(|vm| vms.contains(vm))) {
+                on.insert(volume.to_owned(), ListedVolume { vm, size: size.parse().ok() });
             }
         }
         Ok(found)

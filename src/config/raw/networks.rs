@@ -71,6 +71,11 @@ pub(crate) struct RawDisk {
     /// Sets the size in GiB. A larger one makes the disk grow at once; no disk is ever made smaller.
     #[schemars(title = "Size (GiB)", range(min = 1, max = 131_072), example = 200)]
     pub(in crate::config) size_gb: Option<u32>,
+    /// Attaches this volume, which must be one of this VMID that is not in use, instead of making a disk. What is on it
+    /// stays. It is for `scsi`, `virtio`, `sata` and `ide` slots, and once it is attached the key may go.
+    #[schemars(title = "Volume", regex(pattern = lexis::VOLUME), length(max = lexis::MAX_PATH))]
+    #[schemars(example = &"tank:vm-1000-disk-2")]
+    pub(in crate::config) volume: Option<String>,
     /// Names the Proxmox storage of the disk; without it, the one of `boot_disk_storage`. Another one moves the disk.
     #[schemars(title = "Storage", regex(pattern = lexis::STORAGE), length(max = lexis::MAX_STORAGE), example = &"tank")]
     pub(in crate::config) storage: Option<String>,

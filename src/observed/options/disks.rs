@@ -32,7 +32,7 @@ pub(super) fn desired_size<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, l
     }
 }
 
-/// A disk that is to be made, as Proxmox takes it: `STORAGE:GIB,OPTIONS`.
+/// A disk that is to be made, as Proxmox takes it: `STORAGE:GIB,OPTIONS`; or attached: `VOLUME,OPTIONS`.
 pub(super) fn new(option: &ProxmoxOption, disk: &Disk) -> String {
     let usual = match option.name {
         "efidisk0" => Some(("efitype", "efitype=4m")),
@@ -42,7 +42,8 @@ pub(super) fn new(option: &ProxmoxOption, disk: &Disk) -> String {
     let usual = usual.filter(|(name, _)| !disk.options.value.contains(name)).map(|(_, part)| part);
     let size = disk.size_gb.unwrap_or(1);
     let options = [usual.unwrap_or_default(), &disk.options.value].into_iter().filter(|part| !part.is_empty());
-    [format!("{}:{size}", disk.storage)].into_iter().chain(options.map(str::to_owned)).collect::<Vec<_>>().join(",")
+    let volume = disk.volume.clone().unwrap_or_else(|| format!("{}:{size}", disk.storage));
+    [volume].into_iter().chain(options.map(str::to_owned)).collect::<Vec<_>>().join(",")
 }
 
 /// What is said of a disk that is there: that it is, and its options.
@@ -52,7 +53,10 @@ pub(super) fn attached(options: &str) -> String {
 
 /// How a VM takes a disk that is added or detached. `added`: it is not there yet.
 pub(super) fn plugged<'a>(option: &ProxmoxOption, added: bool, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
-    let note = if added {
+    let disk = taking.desired.disks.get(option.name);
+    let note = if added && disk.is_some_and(|disk| disk.volume.is_some()) {
+        "a volume that the VM has already; what is on it stays"
+    } else if added {
         "a new, empty disk"
     } else {
         "the guest loses this disk; its volume stays with the VM as an unused disk"

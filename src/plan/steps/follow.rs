@@ -8,8 +8,10 @@ use super::due::{Due, due};
 use super::{features, volumes};
 use crate::model::proxmox::{BOOT_DISK, DISKS};
 use crate::model::{ActionKind, Disruption, Key, Outcome, Ready};
-use crate::observed::options::Row;
-use crate::plan::{Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep, further, snippets};
+use crate::observed::options::{Row, gib};
+use crate::plan::{
+    Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep, attached, diff, further, snippets,
+};
 
 /// Why a guest is not waited for.
 const NOT_NEEDED: &str = "nothing needs the guest";
@@ -73,6 +75,7 @@ impl Draft {
         if !disk_first {
             self.disk(case, steps);
         }
+        self.attached_disks(case);
         if self.changes.iter().any(|change| change.key == Key::Pool.name()) {
             let pool = vm.pool.as_deref().filter(|pool| !pool.is_empty());
             self.does(Step::SetPool(pool.map(Into::into)), acting, "the file names its pool");
@@ -161,6 +164,19 @@ impl Draft {
                 "the disk is smaller than the file says",
             );
             self.push(grows.to(slot));
+        }
+    }
+
+    /// Grows the volumes that are attached.
+    fn attached_disks(&mut self, case: &Case<'_>) {
+        let Facts { vm, scene, .. } = case.facts;
+        for (slot, now, size_gb) in attached::growing(vm, scene) {
+            let step = ResizeStep { disk: Some(slot), size_gb, grows_filesystem: false, record: Arc::clone(case.last) };
+            let grows = Step::ResizeDisk(Box::new(step));
+            self.push(Action::does(grows, Outcome::Update, "the volume is smaller than the file says").to(slot));
+            let (old, new) = (format!("{slot}: {} GiB", gib(now)), format!("{slot}: {size_gb} GiB"));
+            let (origin, note) = (vm.origins.of(Key::Disks), "grows once it is attached; no disk is ever made smaller");
+            self.changes.push(diff::told_by_actions(Key::Disks, origin, Some(old), new, note));
         }
     }
 

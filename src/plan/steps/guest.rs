@@ -96,7 +96,8 @@ pub(super) fn waits_for_agent(vm: VmId, open: &[String]) -> Option<Diagnostic> {
 /// What the record of a VM says when all its actions are done; `inside`: something is done in its guest.
 pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
     let Facts { vm, record, mounts, staging, scene } = *facts;
-    let mut last = Record { applied: drift::applied(vm), made: cards::made(vm, record, scene), ..record.clone() };
+    let (made, attached) = (cards::made(vm, record, scene), cards::attached(vm, record, scene));
+    let mut last = Record { applied: drift::applied(vm), made, attached, ..record.clone() };
     // Phoenix detaches what it formatted, or finds it gone, when it is no longer declared.
     last.filesystems.retain(|slot, _| last.made.contains(slot));
     if record.state == RecordState::Creating {

@@ -69,8 +69,10 @@ impl Node {
             let ours = format!("{storage}:");
             for id in self.core.volumes(vm)?.into_iter().filter(|id| id.starts_with(&ours)) {
                 let name = id.rsplit(['/', ':']).next().unwrap_or_default();
-                let size = std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
-                volumes.push(Volume { size: size.trim().parse().unwrap_or(0), vm, id });
+                // What a guest has on it stands below its size.
+                let text = std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+                let size = text.lines().next().and_then(|size| size.trim().parse().ok());
+                volumes.push(Volume { size: size.unwrap_or(0), vm, id });
             }
         }
         volumes.sort_by(|a, b| a.id.cmp(&b.id));
