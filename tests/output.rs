@@ -161,6 +161,7 @@ fn what_cannot_be_written_is_an_error_for_every_verb() {
         &["apply", "--auto-approve", "--json"],
         &["apply", "--auto-approve", "--format", "markdown"],
         &["destroy", "1001", "--yes-destroy", "1001"],
+        &["forget", "1000", "--auto-approve"],
     ];
     for arguments in table {
         untold.remove(arguments[0]);
@@ -170,7 +171,7 @@ fn what_cannot_be_written_is_an_error_for_every_verb() {
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
         let wanted = "error: cannot write standard output\n  because: No space left on device";
         assert!(said.contains(wanted), "{arguments:?}: {said}");
-        // Destroying ended a VM; everything else can be done again.
+        // Destroying ended a VM; everything else can be asked for again.
         let (closed, writer) = std::io::pipe().unwrap();
         drop(closed);
         let output = scene.phoenix(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
