@@ -269,6 +269,11 @@ fn a_hook_of_git_itself_sees_what_is_committed() {
         assert!(said.contains("sub/vms.json:2:") && said.contains("P014"), "{said}");
     }
     repository.check(&["validate", "--staged", "sub/vms.json"], 0, &[]);
+    repository.git(&["checkout", "-q", "sub/vms.json"]);
+    repository.write("features/hello.sh", "#!/bin/sh\nfi\n");
+    let (code, said) = repository.run("git", &["commit", "-a", "-m", "a script that cannot be read"], &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("--> features/hello.sh:2:1") && said.contains("P095"), "{said}");
 }
 
 #[test]
