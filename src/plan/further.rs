@@ -84,8 +84,9 @@ pub(super) fn disks(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>
             Some(volume) => there(slot, disk, volume, live, &mut problem),
             None => match node.storages.get(&disk.storage) {
                 Some(storage) if storage.images && storage.active => {
-                    let wrong = attached::problem(vm, (slot, disk), live, scene);
-                    wrong.into_iter().for_each(|(code, what, hint)| problem(code, what, hint));
+                    if let Some((code, what, hint)) = attached::problem(vm, (slot, disk), live, scene) {
+                        problem(code, what, hint);
+                    }
                 }
                 Some(_) => {
                     let what = format!("storage `{}`{on} takes no disks of VMs, or is not active", disk.storage);

@@ -126,7 +126,9 @@ impl Volumes {
             for volume in self.list(*vm, all)? {
                 let size = self.size(&volume, *vm)?;
                 let on = volume.split_once(':').and_then(|(storage, _)| found.get_mut(storage));
-                on.into_iter().for_each(|on| _ = on.insert(volume.clone(), ListedVolume { vm: *vm, size }));
+                if let Some(on) = on {
+                    on.insert(volume.clone(), ListedVolume { vm: *vm, size });
+                }
             }
         }
         Ok(found)
