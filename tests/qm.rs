@@ -10,6 +10,7 @@ mod node;
 mod support;
 
 use std::fs;
+use std::io::Read as _;
 use std::process::{Command, Output, Stdio};
 
 use node::{Node, server};
@@ -341,10 +342,23 @@ fn a_vm_runs_if_the_process_in_its_pid_file_is_its_qemu() {
     assert!(!running(), "no pid file");
     let mut qemu = Command::new("sh");
     let mut qemu = qemu
-        .args(["-c", "read -r _", "kvm", "-id", "9000", "-pidfile", "/var/run/qemu-server/9000.pid", "-daemonize"])
+        .args([
+            "-c",
+            "echo; read -r _",
+            "kvm",
+            "-id",
+            "9000",
+            "-pidfile",
+            "/var/run/qemu-server/9000.pid",
+            "-daemonize",
+        ])
         .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    // Its command line can be read from when it runs, which is later than that it is there.
+    let mut line = [0];
+    qemu.stdout.take().unwrap().read_exact(&mut line).unwrap();
     let pid = qemu.id();
     let proc =
         |pid: u32| std::os::unix::fs::symlink(format!("/proc/{pid}"), node.path(&format!("root/proc/{pid}"))).unwrap();
