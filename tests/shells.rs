@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 const CONFIG: &str = r#"{ "virtual_machines": [
   { "vm_id": 1000, "vm_name": "web-server", "tags": ["blue"] },
-  { "vm_id": 2000, "vm_name": "database", "tags": ["blue"] }
+  { "vm_id": 2000, "vm_name": "database", "tags": ["blue"], "features": ["base_setup"] }
 ] }"#;
 
 /// Printed by the shell, never typed: the prompt, and what stands around the words that a command line came to.
@@ -47,6 +47,8 @@ impl Shell {
         let dir = tempfile::tempdir().unwrap();
         let write = |file: &str, text: &str| fs::write(dir.path().join(file), text).unwrap();
         write("phoenix_vm_configs.json", CONFIG);
+        fs::create_dir_all(dir.path().join(".phoenix/runs")).unwrap();
+        write(".phoenix/runs/2026-11-27T10-11-12Z.jsonl", "");
         write("other.json", &CONFIG.replace("web-server", "other-server"));
         write("broken.json", r#"{ "virtual_machines": [ { "vm_name": "broken-server" "#);
         let evil = r#"{ "virtual_machines": [{ "vm_id": 3000, "vm_name": "evil$(touch pwned)" }] }"#;
@@ -163,6 +165,11 @@ fn completes(name: &str) {
         ("validate othe", "[validate][other.json]"),
         ("plan --format html=othe", "[plan][--format][html=other.json]"),
         ("--color ne", "[--color][never]"),
+        ("apply --yes-destroy data", "[apply][--yes-destroy][database]"),
+        ("apply --rerun base", "[apply][--rerun][base_setup]"),
+        ("import --tag bl", "[import][--tag][blue]"),
+        ("show 2026", "[show][2026-11-27T10-11-12Z]"),
+        ("show oth", "[show][other.json]"),
         // Nothing to say, and nothing said.
         ("plan -c broken.json --only bro", "[plan][-c][broken.json][--only][bro]"),
         ("plan -c missing.json --only we", "[plan][-c][missing.json][--only][we]"),

@@ -3,6 +3,7 @@
 //! The scripts are our own: bash, zsh and fish put what they are told on the command line quoted, so that no name can
 //! become code there. What there is to say comes from the arguments themselves, and from the config.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCan
 use super::args::{Args, Complete, Completions, Shell};
 use super::console::Console;
 use super::format::Format;
-use super::{Exit, load};
+use super::{Exit, load, runs};
 use crate::model::DesiredVm;
 use crate::ui::text::safe;
 
@@ -87,6 +88,9 @@ fn taught_arg(arg: Arg, path: &[String], whole: &Command, config: &Path) -> Arg 
         "VM" if path == ["ssh"] => arg.add(ArgValueCandidates::new(move || vms(&file, Words::Names))),
         "VM" => arg.add(ArgValueCandidates::new(move || vms(&file, Words::NamesAndTags))),
         "VM_ID" => arg.add(ArgValueCandidates::new(move || vms(&file, Words::None))),
+        "FEATURE" => arg.add(ArgValueCandidates::new(move || features(&file))),
+        "TAG" => arg.add(ArgValueCandidates::new(move || tags(&declared(&file)))),
+        "FILE" if path == ["show"] => arg.add(ArgValueCompleter::new(move |typed: &OsStr| shown(typed, &file))),
         "TARGET" => arg.add(ArgValueCandidates::new(targets)),
         "FORMAT[=FILE]" => {
             let known = formats(arg.get_id().as_str(), path, whole);
@@ -104,21 +108,48 @@ enum Words {
     NamesAndTags,
 }
 
-/// The VMs of a config, each with its VMID and, where they say the same, its name and its tags.
-fn vms(config: &Path, words: Words) -> Vec<CompletionCandidate> {
+/// The VMs that a config declares; none if it cannot be read.
+fn declared(config: &Path) -> Vec<DesiredVm> {
     if load::is_stdin(config) {
         // It is for the command itself.
         return Vec::new();
     }
-    let vms = load::load(config, &load::Given::default()).loaded.desired.map(|desired| desired.vms).unwrap_or_default();
-    let candidate = |value: String, help: String| CompletionCandidate::new(value).help(Some(StyledStr::from(help)));
+    load::load(config, &load::Given::default()).loaded.desired.map(|desired| desired.vms).unwrap_or_default()
+}
+
+fn candidate(value: String, help: String) -> CompletionCandidate {
+    CompletionCandidate::new(value).help(Some(StyledStr::from(help)))
+}
+
+/// The tags of VMs, each once.
+fn tags(vms: &[DesiredVm]) -> Vec<CompletionCandidate> {
+    let tags: BTreeSet<&String> = vms.iter().flat_map(|vm| &vm.tags).collect();
+    tags.into_iter().map(|tag| candidate(tag.clone(), "tag".to_owned())).collect()
+}
+
+/// The features of a config's VMs, each once.
+fn features(config: &Path) -> Vec<CompletionCandidate> {
+    let vms = declared(config);
+    let names: BTreeSet<&str> = vms.iter().flat_map(|vm| &vm.features).map(|feature| &*feature.name).collect();
+    names.into_iter().map(|name| candidate(name.to_owned(), "feature".to_owned())).collect()
+}
+
+/// The runs that are logged beside a config, and files.
+fn shown(typed: &OsStr, config: &Path) -> Vec<CompletionCandidate> {
+    let start = typed.to_str().unwrap_or_default();
+    let runs = runs::logged(config).into_iter().filter(|run| run.starts_with(start));
+    runs.map(|run| candidate(run, "run".to_owned())).chain(PathCompleter::any().complete(typed)).collect()
+}
+
+/// The VMs of a config, each with its VMID and, where they say the same, its name and its tags.
+fn vms(config: &Path, words: Words) -> Vec<CompletionCandidate> {
+    let vms = declared(config);
     let mut found: Vec<_> = vms.iter().map(|vm| candidate(vm.vm_id.to_string(), vm.vm_name.clone())).collect();
     if words != Words::None {
         found.extend(vms.iter().map(|vm| candidate(vm.vm_name.clone(), format!("VM {}", vm.vm_id))));
     }
     if words == Words::NamesAndTags {
-        let tags: std::collections::BTreeSet<&String> = vms.iter().flat_map(|vm: &DesiredVm| &vm.tags).collect();
-        found.extend(tags.into_iter().map(|tag| candidate(tag.clone(), "tag".to_owned())));
+        found.extend(tags(&vms));
     }
     found
 }

@@ -123,6 +123,12 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
+/// The names of the runs that are logged beside a config, oldest first.
+pub(super) fn logged(config: &Path) -> Vec<String> {
+    let names = own::place(config, DIRECTORY).map(|dir| names(&dir)).unwrap_or_default();
+    names.into_iter().map(|name| name.trim_end_matches(".jsonl").to_owned()).collect()
+}
+
 /// `phoenix log`: what runs there were, newest last.
 pub(super) fn list(args: &Args, console: &Console) -> Result<Exit> {
     let dir = own::place(&args.config, DIRECTORY)?;
