@@ -1,8 +1,11 @@
-//! The plan as Git servers show it: a line first, the disruptive at the top, details folded.
+//! The plan as Git servers show it: a line first, errors and warnings, a table of the VMs with the disruptive at the top,
+//! then their details, folded.
 //!
 //! Made from the document, so that a saved plan looks like a fresh one.
 
 use super::findings::{Found as _, grouped};
+use super::plan::what;
+use super::story::moment;
 use super::text::safe;
 use super::verdict;
 use crate::model::{Disruption, Outcome};
@@ -16,17 +19,23 @@ pub const MOST_CHARACTERS: usize = 65_000;
 /// Findings beyond these are counted: a thousand VMs can have a thousand that differ.
 const MOST_FINDINGS: usize = 20;
 
+/// Characters of the table that leave room for what becomes of the first VMs.
+const MOST_OF_TABLE: usize = 20_000;
+
+/// Keys of one VM beyond these are counted in the table.
+const MOST_KEYS: usize = 6;
+
 /// Renders a plan in at most [`MOST_CHARACTERS`] characters; says what was left out.
 #[must_use]
 pub fn render(plan: &PlanDocument) -> String {
     let mut out = head(plan);
     let mut rest: Vec<&DocumentVm> = plan.vms.iter().filter(|vm| vm.outcome.acts() || vm.blocked).collect();
     rest.sort_by_key(|vm| (std::cmp::Reverse(vm.disruption), std::cmp::Reverse(vm.outcome), vm.vm));
-    let tail = tail(plan);
+    out.push_str(&table(&rest));
     let mut left_out = 0;
     for vm in &rest {
         let text = block(vm);
-        let room = MOST_CHARACTERS.saturating_sub(out.chars().count() + tail.chars().count() + 100);
+        let room = MOST_CHARACTERS.saturating_sub(out.chars().count() + 100);
         if left_out > 0 || text.chars().count() > room {
             left_out += 1;
         } else {
@@ -38,8 +47,55 @@ pub fn render(plan: &PlanDocument) -> String {
             "\n**{left_out} more VMs are left out here**; `phoenix show` of the saved plan has them all.\n"
         ));
     }
-    out.push_str(&tail);
     out
+}
+
+/// All VMs that something is done to, a line each: what it costs stands beside what it is for.
+fn table(vms: &[&DocumentVm]) -> String {
+    if vms.is_empty() {
+        return String::new();
+    }
+    let mut out = "\n| | VM | what | disruption | why |\n|---|---|---|---|---|\n".to_owned();
+    let mut left_out = 0;
+    for vm in vms {
+        let (words, costs) = if vm.blocked { ("blocked", "") } else { (vm.outcome_words(), vm.cost_words()) };
+        let why = what(vm);
+        let costs = if vm.disruption > Disruption::Live && !costs.is_empty() {
+            format!("**{costs}**")
+        } else {
+            costs.to_owned()
+        };
+        let why = if vm.blocked { "see the errors".to_owned() } else { escaped(&safe(&shortened(&why))) };
+        let line = format!("| `{}` | {} {} | {words} | {costs} | {why} |\n", sign(vm), vm.vm, cell(&vm.name));
+        if left_out > 0 || out.chars().count() + line.chars().count() > MOST_OF_TABLE {
+            left_out += 1;
+        } else {
+            out.push_str(&line);
+        }
+    }
+    if left_out > 0 {
+        out.push_str(&format!("\nand {left_out} more VMs\n"));
+    }
+    out
+}
+
+/// The first of many keys.
+fn shortened(keys: &str) -> String {
+    let all: Vec<&str> = keys.split(", ").collect();
+    match all.len().checked_sub(MOST_KEYS) {
+        Some(more) if more > 0 => format!("{} and {more} more", all[..MOST_KEYS].join(", ")),
+        _ => keys.to_owned(),
+    }
+}
+
+fn sign(vm: &DocumentVm) -> &'static str {
+    match vm.outcome {
+        _ if vm.blocked => "!",
+        Outcome::Create => "+",
+        Outcome::Update => "~",
+        Outcome::NoOp => "=",
+        Outcome::Destroy => "-",
+    }
 }
 
 /// A target, and who named it.
@@ -58,17 +114,11 @@ fn head(plan: &PlanDocument) -> String {
         "Target {}, config {}, read at {}, plan {}{}\n",
         target(&plan.target, &plan.config.path),
         code(&plan.config.path),
-        code(&plan.target.observed_at),
+        code(&moment(&plan.target.observed_at)),
         code(&plan.hash),
         if plan.target.simulated { " (embedded node: no real VM would change)" } else { "" },
     ));
     problems(plan.problems.iter().filter(|problem| problem.severity == "error"), "Errors", &mut out);
-    out
-}
-
-/// Unchanged VMs and what is only good to know.
-fn tail(plan: &PlanDocument) -> String {
-    let mut out = String::new();
     problems(plan.problems.iter().filter(|problem| problem.severity != "error"), "Warnings and notices", &mut out);
     out
 }
@@ -91,13 +141,7 @@ fn problems<'p>(problems: impl Iterator<Item = &'p DocumentProblem>, title: &str
 }
 
 fn block(vm: &DocumentVm) -> String {
-    let sign = match vm.outcome {
-        _ if vm.blocked => "!",
-        Outcome::Create => "+",
-        Outcome::Update => "~",
-        Outcome::NoOp => "=",
-        Outcome::Destroy => "-",
-    };
+    let sign = sign(vm);
     let words = if vm.blocked { "blocked" } else { vm.outcome_words() };
     let costs = if vm.disruption > Disruption::Live && !vm.blocked {
         format!(", <b>{}</b>", vm.cost_words())

@@ -215,6 +215,20 @@ fn text_diff(change: &DocumentChange, view: &View<'_>, out: &mut String) {
     }
 }
 
+/// What is done to a VM, in short: of one that is made how much, of another one which keys change, else which actions.
+pub(super) fn what(vm: &DocumentVm) -> String {
+    let acting = || vm.actions.iter().filter(|action| action.outcome.acts());
+    let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key.as_str()).collect();
+    keys.dedup();
+    if vm.outcome == Outcome::Create {
+        count(acting().count(), "action")
+    } else if keys.is_empty() {
+        acting().map(DocumentAction::title).collect::<Vec<_>>().join(", ")
+    } else {
+        keys.join(", ")
+    }
+}
+
 /// The closing table: what changes, the disruptive first.
 fn table(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
     let mut rows: Vec<&DocumentVm> = plan.vms.iter().filter(|vm| vm.outcome.acts() && !vm.blocked).collect();
@@ -223,22 +237,13 @@ fn table(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
     }
     rows.sort_by_key(|vm| (std::cmp::Reverse(vm.disruption), std::cmp::Reverse(vm.outcome), vm.vm));
     let rows = rows.into_iter().map(|vm| {
-        let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key.as_str()).collect();
-        keys.dedup();
-        let what = if vm.outcome == Outcome::Create {
-            count(vm.actions.iter().filter(|action| action.outcome.acts()).count(), "action")
-        } else if keys.is_empty() {
-            vm.actions.iter().filter(|a| a.outcome.acts()).map(DocumentAction::title).collect::<Vec<_>>().join(", ")
-        } else {
-            keys.join(", ")
-        };
         vec![
             glyph(vm.outcome).to_owned(),
             vm.vm.to_string(),
             safe(&vm.name).into_owned(),
             vm.outcome_words().to_owned(),
             vm.cost_words().to_owned(),
-            safe(&what).into_owned(),
+            safe(&what(vm)).into_owned(),
         ]
     });
     out.push_str(&super::table::table(&["", "VM", "name", "outcome", "disruption", "what"], rows, view.width));
