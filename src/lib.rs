@@ -13,7 +13,7 @@
 //!                waiting included)
 //!   backend      embedded: a node in a directory · qm: a Proxmox VE node, driven by its own programs · proxmox: what
 //!                they say of Proxmox itself (calls of its API, what its answers mean; pure) · runner: programs here and
-//!                over ssh · agent: the guest agent, through its socket
+//!                over ssh · agent: the guest agent's own protocol
 //!   guest        what a step inside a guest means: programs and their answers
 //!   hypervisor   the ports: what is asked of a target
 //!   plan         request · scene · checks · changes · steps · order · lint           pure
@@ -39,18 +39,21 @@
 //!
 //! # To add …
 //! - **an option of a VM**: its key in [`model::Key`], its field with type and documentation in `config::raw` and
-//!   [`model::DesiredVm`] (`config::lower` merges it), one row in `observed::options::table`, which reads the VM's
-//!   options where no field of [`observed::VmObserved`] says it. `plan::context` asks whether scripts see it,
-//!   `tests/hash.rs` what changes with it, `tests/options.rs` for it in the schema and `docs/keys.md`. Its range is an
-//!   attribute of the field; a decimal is a number in `config::raw` and text in the model. What `import` writes folds
-//!   over the rows, too. An option that could be set by Proxmox's own name so far leaves `options.json` of
-//!   `model::proxmox` for `OWN` in its `refused`, and `config/vocabulary.json` says the key to who looks for it. What
-//!   it says together with other keys is a check.
-//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`]; `timeout_seconds`
-//!   there asks how long it may take, `apply::failure` which keys its failure is about; `apply::perform` asks how it is
-//!   carried out (in a file of its own; one that waits has its loop there), `plan::document` what of it a saved plan
-//!   shows, `plan::steps::guest` whether it needs the guest (and `only_prepares` there whether it only prepares another
-//!   one); `plan::steps` says when it acts, and actions of a VM run in the order in which they are added there;
+//!   [`model::DesiredVm`] (`config::values` reads it and merges profiles, `config::lower` the defaults), one row in
+//!   `observed::options::table`, which reads the VM's options where no field of [`observed::VmObserved`] says it.
+//!   `plan::context` asks whether scripts see it, `tests/hash.rs` what changes with it, `tests/options.rs` for it in
+//!   the schema and `docs/keys.md`. Its range is an attribute of the field; words out of a list are a `words!` of
+//!   `model::desired`, their schema is in `config::raw::words`; a decimal is a number in `config::raw` and text in the
+//!   model. What `import` writes folds over the rows, too. An option that could be set by Proxmox's own name so far
+//!   leaves `options.json` of `model::proxmox` for `OWN` in its `refused` (the embedded node must then know by itself
+//!   what it takes), and `config/vocabulary.json` names the key for people who look for it. What it says together with other
+//!   keys is a check.
+//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`];
+//!   `ActionKind::timeout_seconds` asks how long it may take, `apply::failure` which keys its failure is about;
+//!   `apply::perform` asks how it is carried out (in a file of its own beside it; one that waits has its loop there),
+//!   `plan::document` what of it a saved plan shows, `plan::steps::guest` whether it needs the guest (and
+//!   `only_prepares` there whether it only prepares another one); `plan::steps` says when it acts, and actions of a VM
+//!   run in the order in which they are added there, which is that of their kinds (`plan::lint`);
 //!   `tests/binary/broken.rs` asks for a way on which it fails, is lost and is killed. One inside a guest is a program
 //!   in `guest` (`guest::success` says how it succeeds), which the simulated guest knows
 //!   (`backend::embedded::programs`) and `cli::commands` has a name for, and for which `plan::steps::follow` waits for
@@ -59,13 +62,14 @@
 //!   back end, `apply::guard` and `apply::imagined` then ask for it.
 //! - **a check**: what the file alone shows is a rule of `config` (`config::check` calls it; its code in
 //!   `config::codes`, its case under `fixtures/config`): it is shown on the screen and by `validate`, not in the
-//!   document of a plan. What reviewers of a plan are to see, and what only shows against a target, is a function in
-//!   the file of `plan` about its subject (`disk`, `image`, `size`, `template`, `addresses`, `cloud_init`, `grants`,
-//!   else `preflight`) that takes facts and returns what it finds, a [`diag::Diagnostic`] each, with its VM, which the
-//!   message does not name again, and the keys that it comes from; its code in [`plan::codes`]. `plan::steps`, or
-//!   `plan::preflight` for it, calls it and gives what it returns to the draft of the VM's plan (`Draft::finds`),
-//!   `plan::planner` where it is about all VMs. What it wants to know of a node it asks the VM's own: `plan::placement`
-//!   says which that is. Its case stands under `fixtures/plan`; `docs/codes.md` is made of the tables of codes.
+//!   document of a plan. An error of the file stops before any plan; what reviewers of a plan are to see as a warning,
+//!   and what only shows against a target, is a function in the file of `plan` about its subject (`cards`, `disk`,
+//!   `drives`, `image`, `pool`, `size` …, else `preflight`) that takes facts and returns what it finds, a
+//!   [`diag::Diagnostic`] each, with its VM, which the message does not name again, and the keys that it comes from;
+//!   its code in [`plan::codes`]. `plan::steps`, or `plan::preflight` for it, calls it and gives what it returns to the
+//!   draft of the VM's plan (`Draft::finds`), `plan::planner` where it is about all VMs. What it wants to know of a
+//!   node it asks the VM's own: `plan::placement` says which that is. Its case stands under `fixtures/plan`;
+//!   `docs/codes.md`, `docs/keys.md`, `schema/` and `fixtures/messages.txt` are made by the program and its tests.
 //! - **a back end**: how it is written in [`model::Target`] (and in its `InvalidTarget::KNOWN`, the help in
 //!   `cli::args`, `cli::completions` and `config::raw`); a directory in `backend` that implements
 //!   [`hypervisor::Hypervisor`], [`hypervisor::Guests`] and, where it reaches files of a node,
@@ -75,10 +79,10 @@
 //!   it talks to, runs every check over it (those of files only where it reaches any); `APART` in `tests/layers.rs` and
 //!   `Place` in `tests/binary` learn of it.
 //! - **a face**: a file in `ui` (one for programs in `ui::report`) that folds a [`plan::document::PlanDocument`] or the
-//!   events of a run; its name, and which verbs know it, in `cli::format` and in the help in `cli::args`; texts pass
-//!   [`ui::text::safe`] before its own escaping; its call in `cli::saved` (plans), `cli::reports` (runs) or
-//!   `cli::validate`; its cases under `fixtures/faces`, its line in `tests/faces.rs` and `tests/fuzz/faces.rs` and
-//!   `tests/secrets.rs`, its row in `docs/commands.md`.
+//!   `ui::story::Story` of a run (`ui::report::run`); its name, and which verbs know it, in `cli::format` and in the
+//!   help in `cli::args`; texts pass [`ui::text::safe`] before its own escaping; its call in `cli::saved` (plans; it
+//!   names the formats of runs, too), `cli::reports` (runs) or `cli::validate`; its cases under `fixtures/faces`, its
+//!   line in `tests/faces.rs` and `tests/fuzz/faces.rs` and `tests/secrets.rs`, its row in `docs/commands.md`.
 //!
 //! # Words
 //! *Target*: one or more *nodes*, one of which it stands on. *Desired*: what the file says, defaults merged. *Live*:
@@ -100,7 +104,7 @@
 //! - What is known to have succeeded stays a success when the look after it fails: that is a notice.
 //! - Every write of a configuration carries the digest of what was read just before.
 //! - A lost answer is followed by a look, never by a blind repetition.
-//! - Nothing waits without a deadline, and nothing but `apply` waits at all.
+//! - Nothing waits without a deadline, and nothing but `apply` waits for a guest or repeats a call.
 //! - Values from a config or a node reach programs as arguments, never as part of a script, and screens only through
 //!   [`ui::text`].
 //! - Only `cli` reads the environment, prints, and chooses exit codes.

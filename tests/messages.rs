@@ -109,7 +109,8 @@ fn no_text_has_a_word_that_hides_who_acts() {
     assert_eq!(refused(&everything()), Vec::<&str>::new());
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = fs::read_dir(root.join("docs")).unwrap().map(|page| page.unwrap().path());
-    for page in docs.chain([root.join("README.md")]) {
+    let pages = docs.filter(|page| page.is_file());
+    for page in pages.chain([root.join("README.md")]) {
         assert_eq!(refused(&fs::read_to_string(&page).unwrap()), Vec::<&str>::new(), "{}", page.display());
     }
 }

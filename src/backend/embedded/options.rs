@@ -124,7 +124,8 @@ fn kind(key: &str) -> Option<Kind> {
         _ if numbered && stem == "net" => Kind::Net,
         _ if numbered && NUMBERED.contains(&stem) => Kind::Text,
         _ if BOOLEANS.contains(&key) => Kind::Bool,
-        _ if TEXTS.contains(&key) => Kind::Text,
+        // What the table has, it also checks.
+        _ if TEXTS.contains(&key) || proxmox::option(key).is_some() => Kind::Text,
         _ => return None,
     })
 }
@@ -303,4 +304,17 @@ pub(super) fn agent_is_on(conf: &Conf<'_>) -> bool {
     let agent = PropertyString::parse(conf.get("agent").unwrap_or_default());
     let enabled = agent.get("enabled").or(agent.get("")).unwrap_or("0");
     ["1", "on", "yes", "true"].contains(&enabled.to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A rehearsal must not refuse what a node takes.
+    #[test]
+    fn every_option_of_the_table_is_known() {
+        for option in proxmox::options().keys() {
+            assert!(is_known(option), "{option}");
+        }
+    }
 }
