@@ -75,7 +75,7 @@ fn a_clone_that_works_on_is_waited_for_and_gone_on_from() {
 #[test]
 fn how_a_clone_ended_is_told_to_its_own_project() {
     let says = "the clone into VM 1000 of an interrupted run ended with status 0";
-    for place in [Place::Here, Place::Ssh].into_iter().filter(|place| place.is_possible()) {
+    let is_told = |place: Place| {
         let scene = place.scene(CONFIG);
         scene.script_faults(&Oracle::fault("1000/clone", "die-halfway"));
         assert_eq!(scene.apply_as_victim().code, None);
@@ -86,9 +86,18 @@ fn how_a_clone_ended_is_told_to_its_own_project() {
         let ran = scene.apply();
         assert!(ran.code == Some(0) && !ran.err.contains("interrupted run"), "{place:?}: {}", ran.err);
         scene.declare(CONFIG);
-        check(&scene.apply(), 0, &[says]);
+        let first = scene.apply();
+        assert_eq!(first.code, Some(0), "{place:?}: {}{}", first.out, first.err);
         let again = scene.apply();
         assert!(again.code == Some(0) && !again.err.contains("interrupted run"), "{place:?}: {}", again.err);
+        let said = format!("{} {}", first.out, first.err);
+        said.split_whitespace().collect::<Vec<_>>().join(" ").contains(says)
+    };
+    for place in [Place::Here, Place::Ssh].into_iter().filter(|place| place.is_possible()) {
+        // ssh may take the answer of a clone that ends in that very moment before it notices that phoenix was killed:
+        // then it was told, to nothing that lives.
+        let tries = if place == Place::Ssh { 3 } else { 1 };
+        assert!((0..tries).any(|_| is_told(place)), "{place:?}");
     }
 }
 
