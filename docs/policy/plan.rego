@@ -1,4 +1,4 @@
-# Rules for plans of phoenix: what a team does not let pass, whoever asks for it.
+# Rules for plans of phoenix: what a team does not let pass.
 #
 #   phoenix plan --out plan.json
 #   conftest test --policy docs/policy plan.json

@@ -80,7 +80,7 @@ impl Performer {
             Step::Migrate(step) => this.migrate(step),
             Step::MoveDisk(step) => this.move_disk(step),
             Step::ResizeDisk(step) => this.resize(step),
-            Step::SetPool(pool) => this.set_pool(pool.as_deref()),
+            Step::SetPool { from, to } => this.set_pool(from.as_deref(), to.as_deref()),
             Step::UpdateCloudInit => this.update_cloud_init(),
             Step::Restart => this.restart(),
             Step::Start => this.start(),

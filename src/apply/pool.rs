@@ -1,6 +1,6 @@
 //! Resource pools.
 
-use super::failure::failure;
+use super::failure::{failure, stale};
 use super::hints;
 use super::host::Holds;
 use super::perform::Performing;
@@ -11,13 +11,18 @@ use crate::model::{Key, Outcome, is_kept, kept};
 impl Performing<'_> {
     /// Puts the VM into a pool, or takes it out of the one that it is in, after a last look whether it is still the one
     /// that was planned.
-    pub(super) fn set_pool(&mut self, pool: Option<&str>) -> Result<Outcome, Failure> {
+    pub(super) fn set_pool(&mut self, from: Option<&str>, pool: Option<&str>) -> Result<Outcome, Failure> {
         let id = self.id();
         let live = self.live()?;
         if live.pool.as_deref() == pool {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
+        // No digest covers it.
+        if live.pool.as_deref() != from {
+            let what = format!("VM {id} changed since the plan: its pool is {} now", said(live.pool.as_ref()));
+            return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
+        }
         // It counts as applied when the record says so in the end, wherever that is interrupted.
         let desired = pool.unwrap_or_default();
         let is_other = |key: &str, value: &str| key == Key::Pool.name() && !is_kept(value, &kept(desired));

@@ -40,8 +40,13 @@ pub enum Step {
     MoveDisk(Box<MoveStep>),
     /// Grows the boot disk.
     ResizeDisk(Box<ResizeStep>),
-    /// Puts the VM into this resource pool; `None`: takes it out of the one that it is in.
-    SetPool(Option<Box<str>>),
+    /// Puts the VM into a resource pool, or takes it out of one.
+    SetPool {
+        /// The pool that it was planned to leave.
+        from: Option<Box<str>>,
+        /// The pool that it comes into; `None`: none.
+        to: Option<Box<str>>,
+    },
     /// Makes the cloud-init drive anew.
     UpdateCloudInit,
     /// Shuts the VM down and starts it.
@@ -107,7 +112,7 @@ impl Step {
             Self::Migrate(_) => ActionKind::Migrate,
             Self::MoveDisk(_) => ActionKind::MoveDisk,
             Self::ResizeDisk(_) => ActionKind::ResizeDisk,
-            Self::SetPool(_) => ActionKind::SetPool,
+            Self::SetPool { .. } => ActionKind::SetPool,
             Self::UpdateCloudInit => ActionKind::UpdateCloudInit,
             Self::Restart => ActionKind::Restart,
             Self::Start => ActionKind::Start,

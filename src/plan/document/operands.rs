@@ -143,7 +143,7 @@ impl DocumentOperands {
             | Step::AwaitCloudInit(_)
             | Step::Record(_)
             | Step::Stop
-            | Step::SetPool(_)
+            | Step::SetPool { .. }
             | Step::UpdateCloudInit
             | Step::Restart
             | Step::Start

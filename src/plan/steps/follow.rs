@@ -76,9 +76,10 @@ impl Draft {
             self.disk(case, steps);
         }
         self.attached_disks(case);
-        if self.changes.iter().any(|change| change.key == Key::Pool.name()) {
-            let pool = vm.pool.as_deref().filter(|pool| !pool.is_empty());
-            self.does(Step::SetPool(pool.map(Into::into)), acting, "the file names its pool");
+        if let Some(change) = self.changes.iter().find(|change| change.key == Key::Pool.name()) {
+            let to = vm.pool.as_deref().filter(|pool| !pool.is_empty()).map(Into::into);
+            let from = change.old.as_deref().filter(|old| !old.is_empty()).map(Into::into);
+            self.does(Step::SetPool { from, to }, acting, "the file names its pool");
         }
         if let Some(reason) = steps.cloud_init {
             self.does(Step::UpdateCloudInit, Outcome::Update, reason);
