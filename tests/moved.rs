@@ -137,6 +137,25 @@ fn a_script_does_not_run_on_a_vm_that_moved() {
 }
 
 #[test]
+fn a_vm_whose_pool_was_changed_since_the_plan_stays_in_it() {
+    let (dir, _) = applied();
+    let user_cfg = dir.path().join("user.cfg");
+    let empty = "pool:dev::::\npool:prod::::\n";
+    std::fs::write(&user_cfg, empty).unwrap();
+    let node = Embedded::open(dir.path()).unwrap();
+    let wish = desired(&CONFIG.replace(r#""vm_name": "web""#, r#""vm_name": "web", "pool": "dev""#));
+    let planned = plan(&wish, &node.observe().unwrap(), &Request::default());
+    // Another process puts it into another pool.
+    let theirs = empty.replace("pool:prod::", "pool:prod::1000");
+    std::fs::write(&user_cfg, &theirs).unwrap();
+    let (summary, failures) = carried_out(planned, Arc::new(node));
+    assert_eq!((failures[0].0.as_str(), failures[0].1.stale), ("1000/set-pool", true), "{failures:?}");
+    assert!(failures[0].1.error.contains("its pool is `prod` now"), "{failures:?}");
+    assert_eq!(summary.stale, 1);
+    assert_eq!(std::fs::read_to_string(&user_cfg).unwrap(), theirs);
+}
+
+#[test]
 fn a_vm_that_is_gone_is_told() {
     let (dir, conf) = applied();
     let node = Embedded::open(dir.path()).unwrap();

@@ -326,6 +326,25 @@ fn a_plan_is_annotated_where_it_disrupts() {
     assert!(err.contains("a plan has no format `junit`"), "{err}");
 }
 
+#[test]
+fn a_change_that_a_profile_makes_is_annotated_at_the_profile() {
+    let scene = Scene::new();
+    let config = |memory: u32, cores: u32| {
+        format!(
+            "{{\n  \"vm_defaults\": {{ \"cpu_cores\": {cores} }},\n  \"profiles\": {{ \"small\": {{\n    \
+             \"memory_mb\": {memory} }} }},\n  \"virtual_machines\": [\n    {{ \"vm_id\": 1000, \"vm_name\": \"web\", \
+             \"profile\": \"small\" }}\n  ]\n}}\n"
+        )
+    };
+    scene.write("phoenix_vm_configs.json", &config(1024, 2));
+    assert_eq!(scene.run(&["apply", "--auto-approve"]).0, 0);
+    for (memory, cores, line) in [(512, 2, "line=4"), (1024, 1, "line=2")] {
+        scene.write("phoenix_vm_configs.json", &config(memory, cores));
+        let Ran(_, out, err) = scene.run(&["plan", "--format", "github"]);
+        assert!(out.starts_with(&format!("::warning file=phoenix_vm_configs.json,{line},")), "{out}{err}");
+    }
+}
+
 /// A story with a text in every place that has one.
 fn story(text: &str) -> Story {
     let action =

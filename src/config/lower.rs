@@ -22,7 +22,8 @@ pub(super) fn lower(raw: Raw, texts: Texts) -> Desired {
     let values = |vm: RawVm| Values::of(vm, &texts, &ids);
     let profiles = raw.profiles.into_iter().map(|(name, vm)| (name, values(vm))).collect();
     let mut inherited = Inherited::new(values(raw.vm_defaults.unwrap_or_default()), profiles, Values::over);
-    let named = raw.virtual_machines.into_iter().filter_map(|mut vm| {
+    let mut vms = Vec::with_capacity(raw.virtual_machines.len());
+    vms.extend(raw.virtual_machines.into_iter().filter_map(|mut vm| {
         let (id, name) = (vm.vm_id?, vm.vm_name.take()?);
         let adopt = vm.adopt.take().map(|uuid| uuid.to_ascii_lowercase());
         let is_template = vm.is_template.take();
@@ -34,8 +35,7 @@ pub(super) fn lower(raw: Raw, texts: Texts) -> Desired {
         }
         let template = ids.get(&vm.template_name.to_ascii_lowercase()).filter(|_| vm.cloud_image.is_none()).copied();
         Some(DesiredVm { adopt, template, ..vm })
-    });
-    let mut vms: Vec<DesiredVm> = named.collect();
+    }));
     let defaults = merged(VmId::LOWEST, String::new(), Values::default(), inherited.by(&[]));
     vms.sort_by_key(|vm| vm.vm_id);
     let settings = settings(raw.hypervisor.unwrap_or_default());

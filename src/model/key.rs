@@ -73,24 +73,33 @@ pub enum Origin {
 }
 
 /// Where each of a VM's values came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origins([Origin; Key::ALL.len()]);
-
-impl Default for Origins {
-    fn default() -> Self {
-        Self([const { Origin::BuiltIn }; Key::ALL.len()])
-    }
-}
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins(
+    /// By key, and only what is not built in: every VM has one of these.
+    Vec<(Key, Origin)>,
+);
 
 impl Origins {
     /// Where the value of `key` came from.
     #[must_use]
     pub fn of(&self, key: Key) -> Origin {
-        self.0[key as usize].clone()
+        self.place(key).map_or(Origin::BuiltIn, |at| self.0[at].1.clone())
     }
 
     /// Notes where the value of `key` came from.
     pub fn note(&mut self, key: Key, origin: Origin) {
-        self.0[key as usize] = origin;
+        match (self.place(key), origin) {
+            (Ok(at), Origin::BuiltIn) => drop(self.0.remove(at)),
+            (Ok(at), origin) => self.0[at].1 = origin,
+            (Err(_), Origin::BuiltIn) => {}
+            (Err(at), origin) => {
+                self.0.reserve_exact(1);
+                self.0.insert(at, (key, origin));
+            }
+        }
+    }
+
+    fn place(&self, key: Key) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&(key as usize), |(key, _)| *key as usize)
     }
 }

@@ -82,14 +82,17 @@ impl Draft {
             Outcome::NoOp
         };
         let disruption = self.actions.iter().map(|a| a.disruption).max().unwrap_or(Disruption::None);
+        let (mut actions, mut changes) = (self.actions, self.changes);
+        actions.shrink_to_fit();
+        changes.shrink_to_fit();
         let plan = VmPlan {
             vm: self.vm,
             name: self.name,
             outcome,
             disruption,
-            changes: self.changes,
+            changes,
             waiting: self.waiting,
-            actions: self.actions,
+            actions,
             blocked: false,
             basis: self.basis.filter(|_| acts),
             force_stop: false,

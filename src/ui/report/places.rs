@@ -43,18 +43,26 @@ impl Places {
         }
     }
 
-    /// The place of a VM, or of the first of these keys that it says itself.
+    /// The place of the first of these keys that the VM's entry, a profile of it or `vm_defaults` says; else of the VM.
     pub(super) fn mark<'k>(&self, vm: Option<u32>, keys: impl IntoIterator<Item = &'k str>) -> Mark<'_> {
-        let place = vm.and_then(|vm| self.vms.get(&vm));
-        let region = place.map(|(own, said)| keys.into_iter().find_map(|key| said.get(key)).unwrap_or(own));
+        let place = vm.and_then(|vm| Some((vm, &self.vms.get(&vm)?.0)));
+        let region = place.map(|(vm, own)| keys.into_iter().find_map(|key| self.said(vm, key)).unwrap_or(own));
         Mark { file: &self.file, region: region.copied() }
     }
 
-    /// Where these keys of a VM stand: in its own entry, else in its profiles, else in `vm_defaults`. What is said nowhere, and a VM of which
-    /// no key is asked, stand where the VM does; what the file does not declare, nowhere.
+    /// Where a key of a VM is said: in its own entry, else in the last of its profiles that says it, else in
+    /// `vm_defaults`.
+    fn said(&self, vm: u32, key: &str) -> Option<&Region> {
+        let own = self.vms.get(&vm).map(|(_, said)| said);
+        let profiles = self.named.get(&vm).into_iter().flatten().rev().filter_map(|name| self.profiles.get(name));
+        own.into_iter().chain(profiles).chain([&self.defaults]).find_map(|keys| keys.get(key))
+    }
+
+    /// Where these keys of a VM stand. What is said nowhere, and a VM of which no key is asked, stand where the VM
+    /// does; what the file does not declare, nowhere.
     #[must_use]
     pub fn of_keys(&self, vm: u32, keys: &[String]) -> Vec<KeyPlace> {
-        let Some((own, said)) = self.vms.get(&vm) else { return Vec::new() };
+        let Some((own, _)) = self.vms.get(&vm) else { return Vec::new() };
         let place =
             |at: &Region| KeyPlace { file: self.file.clone(), line: at.line, column: at.column, keys: Vec::new() };
         if keys.is_empty() {
@@ -62,9 +70,7 @@ impl Places {
         }
         let mut places: Vec<KeyPlace> = Vec::new();
         for key in keys {
-            let profiles = self.named.get(&vm).into_iter().flatten().rev().filter_map(|name| self.profiles.get(name));
-            let mut objects = [said].into_iter().chain(profiles).chain([&self.defaults]);
-            let at = objects.find_map(|keys| keys.get(key)).unwrap_or(own);
+            let at = self.said(vm, key).unwrap_or(own);
             let known = places.iter().position(|place| (place.line, place.column) == (at.line, at.column));
             let known = known.unwrap_or_else(|| {
                 places.push(place(at));
