@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use node::{Node, server};
 use phoenix::backend::qm::{Layout, Qm};
 use phoenix::backend::runner::{Command, Local, Output, Runner, Sockets, Ssh};
-use phoenix::hypervisor::{Effect, Fault, FaultKind, HostOp, Hypervisor as _};
+use phoenix::hypervisor::{Copied, Effect, Fault, FaultKind, HostOp, Hypervisor as _};
 use phoenix::model::VmId;
 
 const LONG: Duration = Duration::from_mins(1);
@@ -51,7 +51,7 @@ impl Node {
         node.program(
             "qm",
             r#"printf '%s\0' "$@" >"$node/argv"
-            echo "transferred 1 GiB"
+            echo "transferred 1.0 GiB of 4.0 GiB (25.00%)"
             echo $$ >"$node/ready"
             read -r status said <"$node/gate"
             if [ -n "$said" ]; then echo "$said" >&2; fi
@@ -169,9 +169,23 @@ fn a_clone_ends_as_the_program_does() {
     let says = "`qm clone 9000 1000`: unable to create VM 1000: config file already exists";
     check(failed, FaultKind::Refused, Effect::None, says);
     let failed = while_cloning(&node, LONG, |_| node.end("255"));
-    check(failed, FaultKind::Failed, Effect::Maybe, "exit status 255: transferred 1 GiB");
+    check(failed, FaultKind::Failed, Effect::Maybe, "exit status 255: transferred 1.0 GiB of 4.0 GiB (25.00%)");
     assert_eq!(node.jobs(), [""; 0]);
     assert_eq!(node.qm().tidy().unwrap(), [""; 0]);
+}
+
+#[test]
+fn while_a_clone_runs_it_is_seen_how_far_it_is() {
+    let node = Node::new();
+    let (qm, op) = (node.qm(), clone("web", "x"));
+    assert_eq!(qm.copied(&op).unwrap(), None);
+    let seen = Some(Copied { done: 1 << 30, total: 4 << 30 });
+    while_cloning(&node, LONG, |_| {
+        assert_eq!(qm.copied(&op).unwrap(), seen);
+        node.end("0");
+    })
+    .unwrap();
+    assert_eq!(qm.copied(&op).unwrap(), None);
 }
 
 #[test]

@@ -8,6 +8,8 @@
 mod around;
 #[path = "waits/check.rs"]
 mod check;
+#[path = "waits/copying.rs"]
+mod copying;
 #[path = "waits/node.rs"]
 mod node;
 mod support;

@@ -9,7 +9,6 @@ use crate::observed::{ConfigWrite, PendingChange, VmObserved, options};
 use crate::plan::{CloneStep, ConfigureStep, Leftover, leftover};
 
 use super::failure::{failure, keys_of, refused_while_running, stale};
-use super::guard::guarded;
 use super::hints;
 use super::listing::list;
 use super::operation;
@@ -33,7 +32,7 @@ impl Performing<'_> {
     pub(super) fn host(&self, op: &HostOp, holds: &dyn Fn() -> Result<Holds, Failure>) -> Result<(), Failure> {
         let mut attempt = 0;
         loop {
-            let fault = match guarded(&*self.by.hypervisor, op, self.remaining()) {
+            let fault = match self.carry_out(op) {
                 Ok(()) => return Ok(()),
                 Err(fault) => fault,
             };

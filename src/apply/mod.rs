@@ -22,6 +22,7 @@
 
 mod clock;
 mod cloud_init;
+mod copying;
 mod disk;
 mod earlier;
 mod ends;

@@ -1,5 +1,6 @@
 //! The ports: what phoenix asks of a target. Back ends stand behind them, `apply` and `guest` in front.
 
+mod copied;
 mod files;
 mod guests;
 pub mod image;
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use self::copied::Copied;
 pub use self::files::{ExportEntry, FileOp};
 pub use self::guests::{GuestAddress, GuestExit, GuestStatus, Guests, address_on, all_on};
 pub use self::wanted::Wanted;
@@ -74,6 +76,12 @@ pub trait Hypervisor: Send + Sync {
 
     /// Size in bytes of the disk in an image that was fetched. `None`: this target cannot tell.
     fn image_size(&self, _image: &CloudImage) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
+
+    /// How far an operation is that copies a disk and that this run waits for at this moment. `None`: nothing is known
+    /// of it.
+    fn copied(&self, _op: &HostOp) -> Result<Option<Copied>, Fault> {
         Ok(None)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use phoenix::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
+use phoenix::hypervisor::{About, Cloning, Copied, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
 use phoenix::model::{CloudImage, VmId};
 use phoenix::observed::{Export, Listed, Observed, Place, VmObserved};
 
@@ -29,6 +29,9 @@ pub(crate) trait Around: Send + Sync {
     }
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
         self.inner().files().unwrap().exports(vm)
+    }
+    fn copied(&self, op: &HostOp) -> Result<Option<Copied>, Fault> {
+        self.inner().copied(op)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.inner().perform(op, deadline)
@@ -74,6 +77,9 @@ impl<T: Around> Hypervisor for Target<T> {
     }
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
         self.0.inner().image_size(image)
+    }
+    fn copied(&self, op: &HostOp) -> Result<Option<Copied>, Fault> {
+        self.0.copied(op)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.0.perform(op, deadline)

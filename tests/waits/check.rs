@@ -67,7 +67,7 @@ fn carried_out(plan: Plan, hypervisor: Arc<dyn Hypervisor>) -> Told {
     told
 }
 
-fn desired(keys: &str) -> Desired {
+pub(crate) fn desired(keys: &str) -> Desired {
     let source = Source { name: "test.json".to_owned(), text: CONFIG.replace("KEYS", keys) };
     load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap()
 }

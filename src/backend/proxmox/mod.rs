@@ -7,6 +7,7 @@
 //! - `call`: operation → calls of the API: method, path, parameters.
 //! - `answer`: words of a refusal → kind of the fault, whether something may have happened, and the way out.
 //! - `task`: UPIDs, running tasks, how one ended, and which clone makes which VM.
+//! - `copied`: how far a copy is, from the log of its task.
 //! - `cluster`: which VMs there are, here and on other nodes. `nodes`: what a node says of the others.
 //! - `pools`: the resource pools. `storage`: the storages and `storage.cfg`.
 //! - `agent`: what the API says for the guest agent.
@@ -15,6 +16,7 @@ pub(super) mod agent;
 pub(super) mod answer;
 pub(super) mod call;
 pub(super) mod cluster;
+pub(super) mod copied;
 pub(super) mod nodes;
 pub(super) mod pools;
 pub(super) mod storage;

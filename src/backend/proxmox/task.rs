@@ -162,6 +162,12 @@ pub(in crate::backend) fn why(end: &str, log: &[u8]) -> String {
     std::iter::once(end).chain(last.iter().copied()).collect::<Vec<_>>().join("\n")
 }
 
+/// The text of a log, as the API hands it out; empty if it cannot be understood.
+pub(in crate::backend) fn log(log: &[u8]) -> String {
+    let lines: Vec<Line> = serde_json::from_slice(log).unwrap_or_default();
+    lines.iter().map(|line| line.t.clone() + "\n").collect()
+}
+
 /// A line of a log.
 #[derive(Deserialize)]
 struct Line {

@@ -56,7 +56,8 @@ impl Qm {
             }
             let said = String::from_utf8_lossy(&output.stdout);
             if let Some(upid) = task::begun(&said).filter(|_| begins_a_task(&call)) {
-                self.await_end(node, upid, &command, until)?;
+                self.seen
+                    .during(super::perform::job(op), (node, upid), || self.await_end(node, upid, &command, until))?;
             }
         }
         Ok(())

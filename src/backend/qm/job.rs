@@ -221,6 +221,11 @@ impl Qm {
         Ok(String::from_utf8_lossy(&output.stdout).lines().map(sentence).collect())
     }
 
+    /// The file that a job's program writes its standard output to, while it runs.
+    pub(super) fn output_of(&self, name: &str) -> String {
+        format!("{}/{name}/out", self.jobs())
+    }
+
     fn jobs(&self) -> String {
         format!("{}{DIRECTORY}", self.layout.root)
     }

@@ -36,7 +36,9 @@ use super::runner::{Command, Output, Runner};
 use command::HERE;
 use scripts::{ISOS, VM, VOLUMES, VOLUMES_OF};
 
-use crate::hypervisor::{About, Cloning, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
+use crate::hypervisor::{
+    About, Cloning, Copied, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted,
+};
 use crate::model::{CloudImage, VmId};
 use crate::observed::{COPY, Export, Listed, ListedVolume, Observed, Place, VmObserved};
 
@@ -258,6 +260,10 @@ impl Hypervisor for Qm {
 
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
         self.measure(image).map(Some)
+    }
+
+    fn copied(&self, op: &HostOp) -> Result<Option<Copied>, Fault> {
+        self.how_far(op)
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {

@@ -9,7 +9,10 @@ use crate::observed::Observed;
 
 /// Where the VMs were when they were last seen.
 #[derive(Default)]
-pub(super) struct Seen(Mutex<Inner>);
+pub(super) struct Seen(Mutex<Inner>, Mutex<Tasks>);
+
+/// The tasks of other nodes that this run waits for: by the name of the operation, the node and the id.
+type Tasks = BTreeMap<String, (String, String)>;
 
 #[derive(Default)]
 struct Inner {
@@ -49,6 +52,21 @@ impl Seen {
     /// What the calls about a VM name as its node.
     pub(super) fn place(&self, vm: VmId) -> String {
         self.node(vm).unwrap_or_else(|| HERE.to_owned())
+    }
+
+    /// Notes the task of another node that an operation waits for, while `wait` does.
+    pub(super) fn during<T>(&self, operation: Option<String>, task: (&str, &str), wait: impl FnOnce() -> T) -> T {
+        let tasks = || self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(operation) = operation else { return wait() };
+        tasks().insert(operation.clone(), (task.0.to_owned(), task.1.to_owned()));
+        let ended = wait();
+        tasks().remove(&operation);
+        ended
+    }
+
+    /// The task of another node that an operation waits for.
+    pub(super) fn task(&self, operation: &str) -> Option<(String, String)> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).get(operation).cloned()
     }
 
     /// Whether there are other nodes that work.
