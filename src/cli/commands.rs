@@ -9,7 +9,7 @@ use crate::backend::qm::command::{commands, guest_exec, keys, password};
 use crate::guest::{Program, unpacked};
 use crate::hypervisor::{FileOp, HostOp};
 use crate::model::{CloudImage, IMAGE_CACHE, ImagePlace, VmId};
-use crate::observed::{Export, print_exports};
+use crate::observed::{Export, print_exports, with_short_record};
 use crate::ui::commands::{Line, Word};
 
 /// The scripts that phoenix runs in guests, by the variable that stands for them.
@@ -56,11 +56,10 @@ pub(super) fn lines(previews: &[Preview]) -> Result<Vec<Line>> {
         }
     }
     if !scripts.is_empty() {
-        let mut first =
-            vec![Line::Title("the scripts that phoenix runs in guests, in the words of a shell".to_owned())];
-        first.extend(scripts.into_iter().map(|(name, text)| Line::Variable(name, text)));
-        first.append(&mut lines);
-        lines = first;
+        let title =
+            "appendix: the programs that the commands above run in guests, as variables of a shell; to be set first";
+        lines.push(Line::Title(title.to_owned()));
+        lines.extend(scripts.into_iter().map(|(name, text)| Line::Variable(name, text)));
     }
     Ok(lines)
 }
@@ -69,7 +68,10 @@ fn host(op: &HostOp, lines: &mut Vec<Line>) {
     if password(op).is_some() {
         lines.push(Line::Remark("$PASSWORD is the value of the secret that `user_config.password` names".to_owned()));
     }
-    lines.extend(commands(op).iter().map(|argv| command(argv.iter().map(String::as_str))));
+    for argv in commands(op) {
+        let argv: Vec<String> = argv.iter().map(|word| with_short_record(word)).collect();
+        lines.push(command(argv.iter().map(String::as_str)));
+    }
     if let (Some(Line::Command(words)), Some(_)) = (lines.last_mut(), password(op)) {
         // Behind `qm set VMID`.
         let place = words.len().min(3);

@@ -50,7 +50,7 @@ pub use net::Net;
 pub use node::Node;
 pub use notes::{
     FoundText, MAX_NOTES, Marked, RecordError, decode_description, encode_description, split_notes, with_description,
-    with_record, without_record,
+    with_record, with_short_record, without_record,
 };
 pub use ownership::RecordFound;
 pub use pending::PendingChange;

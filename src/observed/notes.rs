@@ -136,6 +136,22 @@ pub fn without_record(notes: &str) -> Result<String, RecordError> {
     }
 }
 
+/// Notes for people to look at: of a long record its beginning alone.
+#[must_use]
+pub fn with_short_record(notes: &str) -> String {
+    const SHOWN: usize = 64;
+    let mut shown = notes.to_owned();
+    for comment in comments(notes).iter().rev().filter(|comment| comment.closed) {
+        let text = &notes[comment.start..comment.end];
+        let inside = &text[OPEN.len()..text.len() - CLOSE.len()];
+        if inside.chars().count() > SHOWN + 24 {
+            let beginning: String = inside.chars().take(SHOWN).collect();
+            shown.replace_range(comment.start..comment.end, &format!("{OPEN}{beginning}… {CLOSE}"));
+        }
+    }
+    shown
+}
+
 fn join(description: &str, comment: &str) -> String {
     if description.is_empty() { comment.to_owned() } else { format!("{description}\n{comment}") }
 }
