@@ -103,7 +103,7 @@ fn completed(args: &Args, verb: &Create, reports: &mut Reports, console: &Consol
 fn only_completes(vm: &VmPlan) -> bool {
     match vm.outcome {
         Outcome::Create | Outcome::NoOp => true,
-        Outcome::Destroy => false,
+        Outcome::Recreate | Outcome::Destroy => false,
         Outcome::Update => {
             vm.completing || {
                 let changes = |kind: ActionKind| {

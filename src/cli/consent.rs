@@ -28,10 +28,11 @@ pub(super) fn to_plan(planned: &Planned, asks: bool, console: &Console) -> Resul
     }
 }
 
-/// Whether the operator agrees to the end of every VM that goes, each named beyond doubt: typed, or given with
+/// Whether the operator agrees to the end of every VM that goes, also of one that is made anew, each named beyond doubt: typed, or given with
 /// `--yes-destroy`. No other consent counts for what cannot be taken back.
 pub(super) fn to_destruction(planned: &Planned, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
-    let going = planned.plan.vms.iter().filter(|vm| vm.outcome == Outcome::Destroy && !vm.blocked);
+    let going =
+        planned.plan.vms.iter().filter(|vm| matches!(vm.outcome, Outcome::Destroy | Outcome::Recreate) && !vm.blocked);
     let question = Question {
         option: "--yes-destroy",
         also: "the plan also destroys",

@@ -17,6 +17,8 @@ pub enum Outcome {
     Update,
     /// It did not exist.
     Create,
+    /// It existed, goes, and is made anew.
+    Recreate,
     /// It existed and goes.
     Destroy,
 }
@@ -29,6 +31,7 @@ impl Outcome {
             Self::NoOp => "no-op",
             Self::Update => "update",
             Self::Create => "create",
+            Self::Recreate => "recreate",
             Self::Destroy => "destroy",
         }
     }

@@ -40,6 +40,7 @@ mod pool;
 mod preflight;
 mod quorum;
 pub mod reach;
+mod recreate;
 mod request;
 mod scene;
 mod select;

@@ -347,6 +347,9 @@ pub struct Retired {
     pub erases: Vec<String>,
     /// What is known of it and stays.
     pub keeps: Vec<String>,
+    /// Of a VM that is made anew, the uuid that it has now: which VM it was is agreed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
 }
 
 /// What an interrupted run left at the VMID.

@@ -31,6 +31,7 @@ mod pools;
 mod quorum;
 mod reaching;
 mod readdressed;
+mod recreated;
 mod secrets;
 mod snapshots;
 mod status;

@@ -34,6 +34,9 @@ pub(in crate::cli) struct Options {
     /// Destroy VMs of this project that the config no longer declares.
     #[arg(long, conflicts_with = "only")]
     pub(in crate::cli) prune: bool,
+    /// Destroy the VM of this VMID or name and make it anew from its entry in the config; may be repeated.
+    #[arg(long, value_name = "VM")]
+    pub(in crate::cli) recreate: Vec<String>,
     /// Let --prune destroy this many VMs although that is more than half of the project.
     #[arg(long, value_name = "N", requires = "prune")]
     pub(in crate::cli) prune_many: Option<usize>,
