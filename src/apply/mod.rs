@@ -50,6 +50,7 @@ mod session;
 mod snapshot;
 mod snippets;
 mod template;
+mod unused;
 mod verify;
 mod volumes;
 

@@ -99,6 +99,7 @@ impl Performer {
             Step::Feature(step) => this.feature(step),
             Step::CleanGuest => this.clean_guest(),
             Step::ConvertToTemplate => this.convert_to_template(),
+            Step::DeleteUnused(step) => this.delete_unused(step),
             Step::Record(record) => this.record(record),
             Step::RemoveSnapshot(name) => this.remove_snapshot(name),
             Step::Forget(tag) => this.forget(tag.as_deref()),

@@ -41,6 +41,8 @@ pub(super) struct Wish {
     pub(super) about: Vec<Selector>,
     /// The VMs that are destroyed and made anew, as they were named; looked up likewise.
     pub(super) recreate: Vec<Selector>,
+    /// The VMs whose unused volumes are erased, likewise.
+    pub(super) delete_unused: Vec<Selector>,
     /// A recording to look at instead of the target.
     pub(super) against: Option<PathBuf>,
     /// What is about to be done with the target.
@@ -87,6 +89,7 @@ impl Wish {
             verify_guest,
             prune,
             ref recreate,
+            ref delete_unused,
             prune_many,
         } = *options;
         Self {
@@ -105,11 +108,13 @@ impl Wish {
                 allow_host_paths: Vec::new(),
                 allow_host_options: Vec::new(),
                 recreate: Vec::new(),
+                delete_unused: Vec::new(),
                 goal: Goal::Config { prune, prune_many },
                 agreed: false,
             },
             about: Vec::new(),
             recreate: named(recreate),
+            delete_unused: named(delete_unused),
             against: None,
             nodes: Agreed::new(),
             intent: Intent::Look,
@@ -237,6 +242,12 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     }
     if !wish.recreate.is_empty() {
         request.recreate = Known::of_project(&desired, &observed).named(&wish.recreate, "--recreate")?;
+    }
+    if !wish.delete_unused.is_empty() {
+        request.delete_unused = Known::of_project(&desired, &observed).named(&wish.delete_unused, "--delete-unused")?;
+    }
+    if let Some(target) = &hypervisor {
+        observe::sized(target.as_ref(), &desired, &mut observed, &request).context("cannot list unused volumes")?;
     }
     let request = &request;
     if request.verify_guest {

@@ -115,4 +115,6 @@ codes! {
     RECREATED = "T125", "a VM is destroyed and made anew, and what is on its disks is lost";
     NOTHING_TO_RECREATE = "T126", "a VM that was to be destroyed and made anew is not there, and is only made";
     RECREATED_UNDER = "T127", "others depend on a VM that is destroyed and made anew";
+    UNUSED = "T128", "a VM has unused volumes, or they are erased";
+    UNUSED_KEPT = "T129", "an unused volume is not erased";
 }

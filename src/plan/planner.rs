@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::recreate::Anew;
 use super::{
     Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, hardware, names, order,
-    placement, preflight, quorum, select, steps,
+    placement, preflight, quorum, select, steps, unused,
 };
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
@@ -42,13 +42,16 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
         delete_source: request.delete_source,
         snapshot: request.snapshot,
         rerun: &request.rerun,
+        delete_unused: &request.delete_unused,
         going: &going,
         addresses: &addresses::taken(desired, observed),
     };
     let (mut vms, found) = match &request.goal {
         Goal::Config { prune, prune_many } => {
             let (selected, left_out) = select::with_dependencies(desired, &request.selection, observed);
-            problems.extend(anew.problems(&selected, desired, request));
+            problems.extend(
+                anew.problems(&selected, desired, request).into_iter().chain(unused::problems(&selected, &scene)),
+            );
             let (mut vms, found) = gathered(selected.iter().map(|vm| anew.plan_vm(vm, &scene)));
             problems.extend(grants::broken(observed).chain(left_out).chain(found));
             problems.extend(disk::capacity(desired, &vms, observed));

@@ -56,7 +56,7 @@ impl<'a> Anew<'a> {
         }
         let (mut gone, mut found) = plan_retired(vm.vm_id, &Scene { observed: self.whole, ..*scene });
         found.retain(|problem| problem.code != codes::STILL_DECLARED);
-        found.extend(self.forbidden(vm).map(|problem| problem.vm(vm.vm_id)));
+        found.extend(forbidden(vm).map(|problem| problem.vm(vm.vm_id)));
         if has_errors(&found) {
             gone.leave_alone();
             return (gone, found);
@@ -101,21 +101,6 @@ impl<'a> Anew<'a> {
         asked.into_iter().filter_map(about).collect()
     }
 
-    /// Why a VM that is there cannot be made anew as its entry says.
-    fn forbidden(&self, vm: &DesiredVm) -> Option<Diagnostic> {
-        if vm.adopt.is_some() {
-            let what =
-                "to be made anew, and `adopt` in its entry names the VM that is there: a new one has another uuid";
-            return Some(Diagnostic { keys: vec!["adopt"], ..refused(what).hint("take `adopt` out of its entry") });
-        }
-        let named = vm.disks.values().filter_map(|disk| disk.volume.as_deref());
-        let own = |volume: &&str| VmVolume::parse("scsi0", volume).is_some_and(|named| named.belongs_to(vm.vm_id));
-        let volume = named.into_iter().find(own)?;
-        let what = format!("to be made anew with volume `{volume}`, which is erased with the VM");
-        let hint = "give the disk `size_gb` and no `volume`: phoenix makes an empty one";
-        Some(refused(&what).about(Key::Disks).hint(hint))
-    }
-
     /// What is to be known of a VM that is made anew.
     fn notices(&self, vm: VmId, desired: &Desired) -> Vec<Diagnostic> {
         let what = "destroyed and made anew: what is on its own disks is lost, what is on its shares stays";
@@ -142,4 +127,18 @@ impl<'a> Anew<'a> {
 
 fn refused(what: &str) -> Diagnostic {
     Diagnostic::error(codes::NOT_RECREATED, what.to_owned())
+}
+
+/// Why a VM that is there cannot be made anew as its entry says.
+fn forbidden(vm: &DesiredVm) -> Option<Diagnostic> {
+    if vm.adopt.is_some() {
+        let what = "to be made anew, and `adopt` in its entry names the VM that is there: a new one has another uuid";
+        return Some(Diagnostic { keys: vec!["adopt"], ..refused(what).hint("take `adopt` out of its entry") });
+    }
+    let named = vm.disks.values().filter_map(|disk| disk.volume.as_deref());
+    let own = |volume: &&str| VmVolume::parse("scsi0", volume).is_some_and(|named| named.belongs_to(vm.vm_id));
+    let volume = named.into_iter().find(own)?;
+    let what = format!("to be made anew with volume `{volume}`, which is erased with the VM");
+    let hint = "give the disk `size_gb` and no `volume`: phoenix makes an empty one";
+    Some(refused(&what).about(Key::Disks).hint(hint))
 }

@@ -42,6 +42,9 @@ pub struct Request {
     /// `--recreate`: VMs that are destroyed and made anew from their entries in the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recreate: Vec<VmId>,
+    /// `--delete-unused`: VMs whose unused volumes are erased.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delete_unused: Vec<VmId>,
     /// What is to be done.
     #[serde(default)]
     pub goal: Goal,

@@ -66,8 +66,8 @@ pub fn question(plan: &PlanDocument) -> String {
     let updated: Vec<String> = updated.into_iter().flatten().collect();
     let updated = if updated.is_empty() { String::new() } else { format!(" ({})", updated.join("; ")) };
     let all = |outcome: Outcome| {
-        let names = named("", &|vm| vm.outcome == outcome).map(|names| names.replacen(": ", "", 1));
-        names.map(|names| format!(" ({names})")).unwrap_or_default()
+        let vms = named("", &|vm| vm.outcome == outcome).map(|names| names.replacen(": ", "", 1));
+        vms.map(|vms| format!(" ({vms})")).unwrap_or_default()
     };
     let parts = [
         (summary.create, "new", String::new()),

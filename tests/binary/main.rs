@@ -41,6 +41,7 @@ mod surviving;
 mod targets;
 mod templates;
 mod unnamed;
+mod unused;
 mod verify;
 mod world;
 mod written;
