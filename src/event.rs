@@ -238,6 +238,9 @@ pub struct Results {
     pub planned: usize,
     /// Made, up to the finished guest.
     pub created: usize,
+    /// Destroyed and made anew, up to the finished guest.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recreated: usize,
     /// Changed.
     pub updated: usize,
     /// Taken over, and else as they were.

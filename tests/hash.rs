@@ -426,6 +426,8 @@ fn every_value_of_a_saved_plan_is_in_its_hash_or_compared() {
     let mut now = document(&base(), &observed, &policy);
     now.request.delete_source = true;
     now.request.rerun = vec!["base_setup".to_owned()];
+    now.request.recreate = vec![1000.try_into().unwrap()];
+    now.request.delete_unused = vec![1000.try_into().unwrap()];
     now.request.goal = Goal::Config { prune: false, prune_many: Some(3) };
     // With what was just set, under its hash.
     let resaved = |document: &PlanDocument| serde_json::to_value(document.sealed()).unwrap();

@@ -5,7 +5,7 @@
 //! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`),
 //! `snippets` and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg` other storages; a VM of
 //! another node is `NODE/VMID.conf`; `user.cfg` has resource pools. `volumes` has what its storages list, in lines
-//! `VOLUME GIB VMID`.
+//! `VOLUME GIB VMID`. `request.json` says what is asked for beside the config.
 //! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
 use std::collections::BTreeMap;
@@ -144,7 +144,9 @@ fn check(case: &Path) {
     let loaded = load_with(&source, &mut Beside);
     let desired = loaded.desired.unwrap_or_else(|| panic!("{}: {:?}", case.display(), loaded.diagnostics));
     let observed = observed(case, &desired);
-    let plan = plan(&desired, &observed, &Request::default());
+    let request = fs::read_to_string(case.join("request.json")).unwrap_or_else(|_| "{}".to_owned());
+    let request: Request = serde_json::from_str(&request).unwrap();
+    let plan = plan(&desired, &observed, &request);
     assert_eq!(lint::lint(&plan, &observed), Vec::<String>::new(), "{}", case.display());
     for problem in &plan.problems {
         let own = problem.vm.map(|vm| format!("VM {vm}"));

@@ -71,6 +71,7 @@ impl Ended {
             _ => {
                 let count = match vm.outcome {
                     Outcome::Destroy => &mut results.destroyed,
+                    Outcome::Recreate => &mut results.recreated,
                     Outcome::Create if self.acted => &mut results.created,
                     _ if self.acted => &mut results.updated,
                     _ if self.worst == Some(End::Acted) => &mut results.taken_over,

@@ -65,7 +65,9 @@ fn keys_behind(kind: ActionKind) -> Vec<&'static str> {
         ActionKind::Clone => Key::TemplateName,
         ActionKind::FetchImage | ActionKind::CreateFromImage => Key::CloudImage,
         ActionKind::GrowFilesystem => Key::BootDiskSizeGb,
-        ActionKind::UnmountDisk | ActionKind::FormatDisk | ActionKind::MountDisk => Key::Disks,
+        ActionKind::DeleteUnused | ActionKind::UnmountDisk | ActionKind::FormatDisk | ActionKind::MountDisk => {
+            Key::Disks
+        }
         ActionKind::AwaitNetwork => Key::NetworkModel,
         ActionKind::Unmount | ActionKind::PrepareShare | ActionKind::ExportShare | ActionKind::Mount => Key::Volumes,
         ActionKind::StageScripts | ActionKind::Feature => Key::Features,

@@ -51,6 +51,7 @@ mod session;
 mod snapshot;
 mod snippets;
 mod template;
+mod unused;
 mod verify;
 mod volumes;
 

@@ -72,7 +72,9 @@ impl Performing<'_> {
         let before = before.and_then(|change| change.old.as_deref()).filter(|old| !old.is_empty());
         let before = match before {
             Some(model) => format!("`{model}`"),
-            None if self.vm.outcome == Outcome::Create => "the model of its template's card".to_owned(),
+            None if matches!(self.vm.outcome, Outcome::Create | Outcome::Recreate) => {
+                "the model of its template's card".to_owned()
+            }
             None => "what it was".to_owned(),
         };
         let what = format!(

@@ -10,7 +10,7 @@ use super::hints;
 use super::listing::Listing;
 use super::operation;
 use super::pause_before;
-use super::session::Known;
+use super::session::{Known, Session};
 use crate::event::Failure;
 use crate::hypervisor::{Effect, Fault, FaultKind, Hypervisor};
 use crate::model::{Outcome, Record, VmId};
@@ -99,6 +99,7 @@ impl Performer {
             Step::Feature(step) => this.feature(step),
             Step::CleanGuest => this.clean_guest(),
             Step::ConvertToTemplate => this.convert_to_template(),
+            Step::DeleteUnused(step) => this.delete_unused(step),
             Step::Record(record) => this.record(record),
             Step::RemoveSnapshot(name) => this.remove_snapshot(name),
             Step::Forget(tag) => this.forget(tag.as_deref()),
@@ -247,6 +248,11 @@ impl Performing<'_> {
     /// Notes the VM as it was found, to go on from.
     pub(super) fn found(&mut self, live: VmObserved) {
         self.known.session.leave(Some(live));
+    }
+
+    /// Notes that the VM is gone: whatever has its VMID from here on is another one.
+    pub(super) fn forget_it(&mut self) {
+        self.known.session = Session::NotBegun;
     }
 
     /// Notes how this run leaves the VM, after something it did succeeded. If that cannot be looked at, the next action

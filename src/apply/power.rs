@@ -88,6 +88,7 @@ impl Performing<'_> {
                 left.join(", ")
             ));
         }
+        self.forget_it();
         Ok(self.action.outcome)
     }
 

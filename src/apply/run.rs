@@ -193,7 +193,8 @@ impl Shell<'_> {
 
     fn ended(&mut self, number: usize, outcome: Outcome, elapsed: Duration) {
         match outcome {
-            Outcome::Create => self.summary.created += 1,
+            // Of the two, only a VM is recreated: its actions destroy and create.
+            Outcome::Create | Outcome::Recreate => self.summary.created += 1,
             Outcome::Update => self.summary.updated += 1,
             Outcome::NoOp => self.summary.unchanged += 1,
             Outcome::Destroy => self.summary.destroyed += 1,

@@ -7,9 +7,9 @@ pub(super) fn word(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }
 
-/// The words that ask for the same VMs and the same things again.
+/// The words that ask for the same VMs and the same things again; but not to destroy or to erase once more.
 pub(super) fn asked(selecting: &Selecting, options: &Options) -> Vec<String> {
-    let Options { restart, force_stop, delete_source, snapshot, rerun, verify_guest, prune, prune_many } = options;
+    let Options { restart, force_stop, delete_source, snapshot, rerun, verify_guest, prune, prune_many, .. } = options;
     let list = |name: &str, values: &[String]| match values {
         [] => Vec::new(),
         values => vec![name.to_owned(), values.join(",")],

@@ -59,6 +59,10 @@ fn reported(args: &Args, verb: &Apply, reports: &mut Reports, console: &Console)
         Ok(()) => consent::to_destruction(&planned, &verb.losing.yes_destroy, console)?,
         no => no,
     };
+    let agreed = match agreed {
+        Ok(()) => consent::to_erasure(&planned, &verb.yes_delete_unused, console)?,
+        no => no,
+    };
     if let Err(exit) = agreed {
         return Ok(exit);
     }
@@ -103,7 +107,7 @@ fn completed(args: &Args, verb: &Create, reports: &mut Reports, console: &Consol
 fn only_completes(vm: &VmPlan) -> bool {
     match vm.outcome {
         Outcome::Create | Outcome::NoOp => true,
-        Outcome::Destroy => false,
+        Outcome::Recreate | Outcome::Destroy => false,
         Outcome::Update => {
             vm.completing || {
                 let changes = |kind: ActionKind| {

@@ -95,6 +95,39 @@ impl<'a> Known<'a> {
         Ok(chosen)
     }
 
+    /// The VMs that words name for an option which takes VMIDs and names, no tags: each word one VM, in ascending order.
+    ///
+    /// # Errors
+    /// A word names no VM, or not one alone.
+    pub(super) fn named(&self, words: &[Selector], option: &str) -> Result<Vec<VmId>> {
+        let one = |word: &Selector| match word {
+            Selector::Id(id) if self.vms.contains_key(id) => Ok(*id),
+            Selector::Id(id) => {
+                Err(Refusal::usage(format!("no VM of {} has the VMID {id}", self.of), self.there_are()))
+            }
+            Selector::Word(word) => {
+                let is_named = |words: &Words<'_>| words.names.iter().any(|name| name.eq_ignore_ascii_case(word));
+                let named: Vec<VmId> =
+                    self.vms.iter().filter(|(_, words)| is_named(words)).map(|(vm, _)| *vm).collect();
+                match *named {
+                    [vm] => Ok(vm),
+                    [] if self.vms.values().any(|words| words.tags.contains(&*word.to_ascii_lowercase())) => {
+                        let what =
+                            format!("`{word}` is a tag, and `{option}` takes one VM at a time; nothing was done");
+                        Err(Refusal::usage(what, "name each VM by VMID or name; the option may be repeated"))
+                    }
+                    [] => Err(self.none(word)),
+                    _ => {
+                        let shown = self.shown(&named, LISTED);
+                        let what = format!("several VMs have the name `{word}`: {shown}; nothing was done");
+                        Err(Refusal::usage(what, "name the VM that you mean by VMID"))
+                    }
+                }
+            }
+        };
+        Ok(words.iter().map(one).collect::<Result<BTreeSet<VmId>>>()?.into_iter().collect())
+    }
+
     /// The one VM with this name, or all with this tag.
     fn meant(&self, word: &str) -> Result<Vec<VmId>> {
         let tag = word.to_ascii_lowercase();
@@ -126,10 +159,17 @@ impl<'a> Known<'a> {
         let words = self.vms.values().flat_map(|words| words.names.iter().chain(&words.tags)).copied();
         let hint = match nearest(word, words) {
             Some(near) => format!("did you mean `{near}`?"),
-            None if self.vms.is_empty() => "there is no VM that could be named".to_owned(),
-            None => format!("there is {}", self.shown(&self.vms.keys().copied().collect::<Vec<_>>(), LISTED)),
+            None => self.there_are(),
         };
         Refusal::usage(format!("no VM of {} has the name or tag `{word}`", self.of), hint)
+    }
+
+    /// The VMs that could be named, in words.
+    fn there_are(&self) -> String {
+        if self.vms.is_empty() {
+            return "there is no VM that could be named".to_owned();
+        }
+        format!("there is {}", self.shown(&self.vms.keys().copied().collect::<Vec<_>>(), LISTED))
     }
 
     /// VMs as people read them, the first `most` of them.

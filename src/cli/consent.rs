@@ -8,7 +8,7 @@ use super::Exit;
 use super::console::Console;
 use super::exit::Refusal;
 use super::planning::Planned;
-use crate::model::{Outcome, VmId};
+use crate::model::{ActionKind, Outcome, VmId};
 use crate::plan::VmPlan;
 use crate::ui;
 use crate::ui::text::safe;
@@ -28,10 +28,11 @@ pub(super) fn to_plan(planned: &Planned, asks: bool, console: &Console) -> Resul
     }
 }
 
-/// Whether the operator agrees to the end of every VM that goes, each named beyond doubt: typed, or given with
+/// Whether the operator agrees to the end of every VM that goes, also of one that is made anew, each named beyond doubt: typed, or given with
 /// `--yes-destroy`. No other consent counts for what cannot be taken back.
 pub(super) fn to_destruction(planned: &Planned, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
-    let going = planned.plan.vms.iter().filter(|vm| vm.outcome == Outcome::Destroy && !vm.blocked);
+    let going =
+        planned.plan.vms.iter().filter(|vm| matches!(vm.outcome, Outcome::Destroy | Outcome::Recreate) && !vm.blocked);
     let question = Question {
         option: "--yes-destroy",
         also: "the plan also destroys",
@@ -54,6 +55,22 @@ pub(super) fn to_rollback(planned: &Planned, given: &[String], console: &Console
         keep: "name every VM that is rolled back",
         lost: "loses what it did since the snapshot",
         asked: "whether VMs may be rolled back",
+    };
+    to_loss(&question, &Named::of(planned), &going.map(|vm| vm.vm).collect::<Vec<_>>(), given, console)
+}
+
+/// Whether the operator agrees that unused volumes of VMs are erased, each VM named beyond doubt: typed, or given with
+/// `--yes-delete-unused`.
+pub(super) fn to_erasure(planned: &Planned, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
+    let erases = |vm: &&VmPlan| vm.actions.iter().any(|action| action.kind == ActionKind::DeleteUnused);
+    let going = planned.plan.vms.iter().filter(|vm| !vm.blocked).filter(erases);
+    let question = Question {
+        option: "--yes-delete-unused",
+        also: "the plan also erases unused volumes of",
+        other: "VMs of which the plan erases no unused volume",
+        keep: "name every VM whose unused volumes are erased",
+        lost: "loses its unused volumes permanently",
+        asked: "whether unused volumes may be erased",
     };
     to_loss(&question, &Named::of(planned), &going.map(|vm| vm.vm).collect::<Vec<_>>(), given, console)
 }

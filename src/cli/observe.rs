@@ -1,6 +1,6 @@
 //! `phoenix observe`, and reading what it wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -18,7 +18,8 @@ use crate::model::{Desired, VmId};
 use crate::observed::{Observed, RECORDING_VERSION, Recording, VmObserved};
 use crate::plan::reach::to_reach;
 use crate::plan::{
-    self, Agreed, Request, directories, homes, iso_storages, more_directories, to_list, volumes_to_list, wanted_nodes,
+    self, Agreed, Request, directories, homes, iso_storages, more_directories, to_list, unused_to_list,
+    volumes_to_list, wanted_nodes,
 };
 use crate::ui::layout::count;
 use crate::ui::text::{safe, safe_lines};
@@ -89,6 +90,27 @@ pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired, nodes: &A
         observed.own_node_mut().listed = hypervisor.listed(&vms, &storages)?;
     }
     Ok(observed)
+}
+
+/// Looks how large the unused volumes are that are to be erased, and whose.
+pub(super) fn sized(
+    target: &dyn Hypervisor,
+    desired: &Desired,
+    observed: &mut Observed,
+    request: &Request,
+) -> Result<(), Fault> {
+    let (more, on) = unused_to_list(observed, request);
+    if on.is_empty() {
+        return Ok(());
+    }
+    // A storage that is listed is listed for all that ask.
+    let (vms, storages) = volumes_to_list(desired, observed);
+    let vms: BTreeSet<VmId> = vms.into_iter().chain(more).collect();
+    let storages: BTreeSet<&str> = storages.into_iter().chain(on.iter().map(String::as_str)).collect();
+    let (vms, storages) = (Vec::from_iter(vms), Vec::from_iter(storages));
+    let listed = target.listed(&vms, &storages)?;
+    observed.own_node_mut().listed = listed;
+    Ok(())
 }
 
 /// What stays unknown of guests whose agents were not asked: whether they reach their volumes.

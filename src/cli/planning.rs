@@ -39,6 +39,10 @@ pub(super) struct Wish {
     pub(super) request: Request,
     /// The VMs that its goal is about, as they were named; looked up once the target was seen.
     pub(super) about: Vec<Selector>,
+    /// The VMs that are destroyed and made anew, as they were named; looked up likewise.
+    pub(super) recreate: Vec<Selector>,
+    /// The VMs whose unused volumes are erased, likewise.
+    pub(super) delete_unused: Vec<Selector>,
     /// A recording to look at instead of the target.
     pub(super) against: Option<PathBuf>,
     /// What is about to be done with the target.
@@ -76,8 +80,18 @@ impl Wish {
     /// What the config says, for the selected VMs, and what else is asked for.
     pub(super) fn asking(args: &Args, selecting: &Selecting, options: &args::Options) -> Self {
         let named = |words: &[String]| words.iter().map(|word| Selector::parse(word)).collect();
-        let args::Options { restart, force_stop, delete_source, snapshot, ref rerun, verify_guest, prune, prune_many } =
-            *options;
+        let args::Options {
+            restart,
+            force_stop,
+            delete_source,
+            snapshot,
+            ref rerun,
+            verify_guest,
+            prune,
+            ref recreate,
+            ref delete_unused,
+            prune_many,
+        } = *options;
         Self {
             config: args.config.clone(),
             given: args.given(),
@@ -93,10 +107,14 @@ impl Wish {
                 verify_guest,
                 allow_host_paths: Vec::new(),
                 allow_host_options: Vec::new(),
+                recreate: Vec::new(),
+                delete_unused: Vec::new(),
                 goal: Goal::Config { prune, prune_many },
                 agreed: false,
             },
             about: Vec::new(),
+            recreate: named(recreate),
+            delete_unused: named(delete_unused),
             against: None,
             nodes: Agreed::new(),
             intent: Intent::Look,
@@ -221,6 +239,15 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     let mut request = wish.request.clone();
     if let Some(vms) = request.goal.vms_mut().filter(|_| !wish.about.is_empty()) {
         *vms = Known::of_project(&desired, &observed).chosen(&wish.about, console)?;
+    }
+    if !wish.recreate.is_empty() {
+        request.recreate = Known::of_project(&desired, &observed).named(&wish.recreate, "--recreate")?;
+    }
+    if !wish.delete_unused.is_empty() {
+        request.delete_unused = Known::of_project(&desired, &observed).named(&wish.delete_unused, "--delete-unused")?;
+    }
+    if let Some(target) = &hypervisor {
+        observe::sized(target.as_ref(), &desired, &mut observed, &request).context("cannot list unused volumes")?;
     }
     let request = &request;
     if request.verify_guest {

@@ -118,6 +118,8 @@ pub(super) fn held_to(
     }
     let wish = Wish {
         about: Vec::new(),
+        recreate: Vec::new(),
+        delete_unused: Vec::new(),
         config: document.config.path.clone().into(),
         given: Given { needs_secrets: true, ..args.given() },
         target: Some(Named {

@@ -17,6 +17,8 @@ pub enum Outcome {
     Update,
     /// It did not exist.
     Create,
+    /// It existed, goes, and is made anew.
+    Recreate,
     /// It existed and goes.
     Destroy,
 }
@@ -29,6 +31,7 @@ impl Outcome {
             Self::NoOp => "no-op",
             Self::Update => "update",
             Self::Create => "create",
+            Self::Recreate => "recreate",
             Self::Destroy => "destroy",
         }
     }
@@ -194,6 +197,8 @@ named! {
         CleanGuest = "clean-guest",
         /// Shuts the VM down and makes it a template.
         ConvertToTemplate = "convert-to-template",
+        /// Erases an unused volume of the VM. Only when asked for.
+        DeleteUnused = "delete-unused",
         /// Writes the record into the VM's notes.
         Record = "record",
         /// Removes the snapshot, when the VM is ready again.
@@ -233,6 +238,7 @@ impl ActionKind {
             | Self::Mount
             | Self::CleanGuest
             | Self::ConvertToTemplate
+            | Self::DeleteUnused
             | Self::Destroy => 600,
             Self::Adopt
             | Self::Forget

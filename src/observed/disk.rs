@@ -55,6 +55,12 @@ impl VmVolume {
         ["vm", "base"].iter().any(|kind| name.starts_with(&format!("{kind}-{vm}-")))
     }
 
+    /// Whether no slot of the VM has it: it is `unused0` or the like.
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.device.starts_with("unused")
+    }
+
     /// Whether it is a disk of a template, which is never written to.
     #[must_use]
     pub fn is_base(&self) -> bool {

@@ -114,7 +114,7 @@ impl VmSource {
                 .collect(),
             other_volumes: (conf.other_entries().filter_map(|(key, text)| VmVolume::parse(key, text)))
                 .map(|named| named.volume)
-                .filter(|volume| !volumes.iter().any(|named| named.volume == *volume))
+                .filter(|volume| !volumes.iter().any(|named| !named.is_unused() && named.volume == *volume))
                 .collect(),
             volumes,
             pending,

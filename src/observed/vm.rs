@@ -96,7 +96,7 @@ pub struct VmObserved {
     pub half_snapshots: BTreeSet<String>,
     /// The words of those that phoenix took, which have its record.
     pub snapshot_notes: BTreeMap<String, String>,
-    /// Volumes that only its snapshots, or values that wait for a stop, name.
+    /// Volumes that only its snapshots, or values that wait for a stop, name; they may be `unusedN` beside that.
     pub other_volumes: BTreeSet<String>,
     /// What its notes say about ownership.
     pub record: RecordFound,

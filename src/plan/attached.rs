@@ -10,7 +10,7 @@ use crate::observed::options::gib;
 use crate::observed::{ListedVolume, Observed, VmObserved, VmVolume};
 
 /// The storage of a volume.
-fn storage(volume: &str) -> &str {
+pub(super) fn storage(volume: &str) -> &str {
     volume.split_once(':').map_or("", |(storage, _)| storage)
 }
 
@@ -43,7 +43,7 @@ pub fn volumes_to_list<'d>(desired: &'d Desired, observed: &Observed) -> (Vec<Vm
 }
 
 /// What the storage says of a volume, if it was listed.
-fn listed<'o>(volume: &str, observed: &'o Observed) -> Option<&'o ListedVolume> {
+pub(super) fn listed<'o>(volume: &str, observed: &'o Observed) -> Option<&'o ListedVolume> {
     let on = observed.own_node().listed.get(storage(volume))?;
     on.iter().find(|(listed, _)| short(listed) == short(volume)).map(|(_, of)| of)
 }

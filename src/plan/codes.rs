@@ -111,4 +111,10 @@ codes! {
     OTHER_VOLUME = "T112", "a disk has another volume than the file says";
     VOLUME_GROWS_LATER = "T113", "a volume cannot grow in the run that attaches it";
     NO_POOL = "T115", "there is no resource pool of that name";
+    NOT_RECREATED = "T124", "a VM cannot be destroyed and made anew";
+    RECREATED = "T125", "a VM is destroyed and made anew, and what is on its disks is lost";
+    NOTHING_TO_RECREATE = "T126", "a VM that was to be destroyed and made anew is not there, and is only made";
+    RECREATED_UNDER = "T127", "others depend on a VM that is destroyed and made anew";
+    UNUSED = "T128", "a VM has unused volumes, or they are erased";
+    UNUSED_KEPT = "T129", "an unused volume is not erased";
 }

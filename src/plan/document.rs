@@ -127,6 +127,9 @@ pub struct DocumentSummary {
     pub create: usize,
     /// To update.
     pub update: usize,
+    /// To destroy and make anew.
+    #[serde(default, skip_serializing_if = "crate::diag::is_zero")]
+    pub recreate: usize,
     /// To destroy.
     #[serde(default)]
     pub destroy: usize,

@@ -45,7 +45,7 @@ fn may_be_bounded(desired: &DesiredVm, base: Option<&VmObserved>) -> bool {
 /// The VM as it is, or the template that it becomes a copy of.
 fn base<'s>(vm: &VmPlan, desired: &DesiredVm, scene: &Scene<'s>) -> Option<&'s VmObserved> {
     match vm.outcome {
-        Outcome::Create => cards::template(desired, scene),
+        Outcome::Create | Outcome::Recreate => cards::template(desired, scene),
         _ => scene.observed.vms.get(&vm.vm),
     }
 }

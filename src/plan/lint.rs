@@ -64,7 +64,10 @@ pub fn lint(plan: &Plan, observed: &Observed) -> Vec<String> {
         // A disk may come before the write of options that name its volume.
         let disk = [ActionKind::Configure, ActionKind::MoveDisk, ActionKind::ResizeDisk];
         let rank = |kind: ActionKind| if disk.contains(&kind) { disk[0] } else { kind };
-        if !vm.actions.is_sorted_by_key(|action| rank(action.kind)) {
+        // What is made anew goes first.
+        let goes = vm.actions.iter().position(|action| action.kind == ActionKind::Destroy).map_or(0, |at| at + 1);
+        let (gone, made) = vm.actions.split_at(goes);
+        if ![gone, made].iter().all(|actions| actions.is_sorted_by_key(|action| rank(action.kind))) {
             found.push(format!("the actions of VM {} are out of order", vm.vm));
         }
         if let Some(live) = observed.vms.get(&vm.vm) {

@@ -40,6 +40,7 @@ mod pool;
 mod preflight;
 mod quorum;
 pub mod reach;
+mod recreate;
 mod request;
 mod scene;
 mod select;
@@ -52,6 +53,7 @@ mod step;
 mod steps;
 mod template;
 mod unnamed;
+mod unused;
 mod verified;
 mod volumes;
 mod without;
@@ -74,8 +76,9 @@ use scene::Scene;
 pub use selection::{Selection, Selector};
 pub use step::{
     CloneStep, ConfigureStep, FeatureStep, FormatStep, ImageStep, Leftover, MigrateStep, MountDiskStep, MountStep,
-    MoveStep, ResizeStep, Retired, Rows, SnippetStep, StageStep, StagedFile, Step, UnmountStep,
+    MoveStep, ResizeStep, Retired, Rows, SnippetStep, StageStep, StagedFile, Step, UnmountStep, UnusedStep,
 };
 pub use unnamed::{to_list, unnamed};
+pub use unused::unused_to_list;
 pub use verified::{to_ask, to_verify};
 pub use volumes::{directories, more_directories};

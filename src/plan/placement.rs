@@ -59,7 +59,8 @@ pub(super) fn waiting(desired: &Desired, vms: &[VmPlan], lost: &BTreeSet<VmId>) 
     let (mut found, mut waits) = (Vec::new(), lost.clone());
     // As often as one more is found: chains of dependences are short.
     while !lost.is_empty() {
-        let is_new = |vm: &&VmPlan| vm.outcome == Outcome::Create && !waits.contains(&vm.vm);
+        let is_new =
+            |vm: &&VmPlan| matches!(vm.outcome, Outcome::Create | Outcome::Recreate) && !waits.contains(&vm.vm);
         let awaited = |vm: &VmPlan| {
             let other = desired.vm(vm.vm)?.depends_on.iter().find(|other| waits.contains(other))?;
             Some((vm.vm, *other))

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::recreate::Anew;
 use super::{
     Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, hardware, names, order,
-    placement, preflight, quorum, select, steps,
+    placement, preflight, quorum, select, steps, unused,
 };
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
@@ -17,6 +18,8 @@ use crate::observed::Observed;
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
     let mut problems: Vec<Diagnostic> = quorum::lost(observed, &request.goal).into_iter().collect();
+    let anew = Anew::of(desired, observed, request);
+    let (whole, observed) = (observed, anew.others());
     let templates = observed.templates_by_name();
     let names = observed.names();
     let exports = exports::Exports::of(observed);
@@ -39,13 +42,17 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
         delete_source: request.delete_source,
         snapshot: request.snapshot,
         rerun: &request.rerun,
+        delete_unused: &request.delete_unused,
         going: &going,
         addresses: &addresses::taken(desired, observed),
     };
     let (mut vms, found) = match &request.goal {
         Goal::Config { prune, prune_many } => {
             let (selected, left_out) = select::with_dependencies(desired, &request.selection, observed);
-            let (mut vms, found) = gathered(selected.iter().map(|vm| steps::plan_vm(vm, &scene)));
+            problems.extend(
+                anew.problems(&selected, desired, request).into_iter().chain(unused::problems(&selected, &scene)),
+            );
+            let (mut vms, found) = gathered(selected.iter().map(|vm| anew.plan_vm(vm, &scene)));
             problems.extend(grants::broken(observed).chain(left_out).chain(found));
             problems.extend(disk::capacity(desired, &vms, observed));
             let gone = select::undeclared(desired, observed, &request.selection);
@@ -96,7 +103,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
     problems.extend(grants::notices(&vms, observed));
     // VMs that depend on a VM stop before it.
     let backwards = matches!(request.goal, Goal::Destroy(_) | Goal::Power { power: Power::Stop, .. });
-    assemble(desired, observed, vms, backwards, problems)
+    assemble(desired, whole, vms, backwards, problems)
 }
 
 /// The plans of VMs, and what was found about all of them.

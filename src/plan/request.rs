@@ -39,6 +39,12 @@ pub struct Request {
     /// `--allow-host-option`: options of VMs that may reach into the node, beyond what the node allows itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_host_options: Vec<String>,
+    /// `--recreate`: VMs that are destroyed and made anew from their entries in the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recreate: Vec<VmId>,
+    /// `--delete-unused`: VMs whose unused volumes are erased.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delete_unused: Vec<VmId>,
     /// What is to be done.
     #[serde(default)]
     pub goal: Goal,

@@ -31,6 +31,8 @@ pub(super) struct Scene<'a> {
     pub rerun: &'a [String],
     /// The fixed addresses of VMs that the file does not declare.
     pub addresses: &'a BTreeMap<IpAddr, VmId>,
+    /// The VMs whose unused volumes are erased.
+    pub delete_unused: &'a [VmId],
     /// The VMs that go.
     pub going: &'a BTreeSet<VmId>,
 }

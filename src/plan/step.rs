@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::Mount;
 use crate::model::{ActionKind, CloudImage, CloudInitErrors, DesiredVm, Filesystem, Record, VmId};
 use crate::observed::options::Row;
+use crate::observed::print_size;
 
 /// What an action does to its VM, with all its operands: apply looks nothing up in the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,6 +84,8 @@ pub enum Step {
     CleanGuest,
     /// Makes a template of the VM.
     ConvertToTemplate,
+    /// Erases a volume that no slot of the VM has any more.
+    DeleteUnused(Box<UnusedStep>),
     /// Writes what the record says when all actions are done; its uuid is filled in when the VM exists.
     Record(Arc<Record>),
     /// Removes the snapshot of this name.
@@ -131,6 +134,7 @@ impl Step {
             Self::Feature(_) => ActionKind::Feature,
             Self::CleanGuest => ActionKind::CleanGuest,
             Self::ConvertToTemplate => ActionKind::ConvertToTemplate,
+            Self::DeleteUnused(_) => ActionKind::DeleteUnused,
             Self::Record(_) => ActionKind::Record,
             Self::RemoveSnapshot(_) => ActionKind::RemoveSnapshot,
             Self::Forget(_) => ActionKind::Forget,
@@ -340,6 +344,26 @@ impl Serialize for Rows {
     }
 }
 
+/// A volume that is erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnusedStep {
+    /// The option that names it, e.g. `unused0`.
+    pub device: String,
+    /// Volume id.
+    pub volume: String,
+    /// Size in bytes, where its storage says it.
+    pub size: Option<u64>,
+}
+
+impl UnusedStep {
+    /// The volume as people read it.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let size = self.size.map(|size| format!(" ({})", print_size(size))).unwrap_or_default();
+        format!("{} {}{size}", self.device, self.volume)
+    }
+}
+
 /// What is lost and what stays with a VM that is destroyed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Retired {
@@ -347,6 +371,9 @@ pub struct Retired {
     pub erases: Vec<String>,
     /// What is known of it and stays.
     pub keeps: Vec<String>,
+    /// Of a VM that is made anew, the uuid that it has now: which VM it was is agreed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
 }
 
 /// What an interrupted run left at the VMID.

@@ -15,6 +15,7 @@ pub(super) mod power;
 pub(super) mod retire;
 pub(super) mod snapshot;
 mod template;
+mod unused;
 mod update;
 mod volumes;
 

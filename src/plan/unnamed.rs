@@ -22,7 +22,8 @@ pub fn to_list(desired: &Desired, observed: &Observed, request: &Request) -> Vec
         Some(live) => earlier::leftover(live, project) == Some(Leftover::Placeholder),
         None => !observed.taken.contains_key(&vm),
     };
-    let made = selected.iter().any(|vm| is_to_be_made(vm.vm_id));
+    let anew = |vm: VmId| request.recreate.contains(&vm);
+    let made = selected.iter().any(|vm| is_to_be_made(vm.vm_id) || anew(vm.vm_id));
     let stays = |live: &VmObserved| is_known(live) && earlier::leftover(live, project).is_none();
     let known = |vm: &VmId| is_to_be_made(*vm) || observed.vms.get(vm).is_some_and(stays);
     selected.iter().map(|vm| vm.vm_id).filter(known).filter(|_| made).collect()

@@ -32,7 +32,7 @@ impl Plan {
     /// The VMs that must be as planned before anything is done to this one; not those that it only takes turns with.
     fn depends_on(&self, at: usize) -> Vec<VmId> {
         let vm = &self.vms[at];
-        if vm.retired.is_some() {
+        if vm.desired.is_none() && vm.retired.is_some() {
             // A template goes after its linked clones.
             let waits = (self.first[at]..self.first[at + 1]).flat_map(|action| self.graph.dependencies(action));
             return waits.map(|other| self.vms[self.vm_index(other)].vm).filter(|other| *other != vm.vm).collect();

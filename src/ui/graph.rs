@@ -75,7 +75,7 @@ pub fn dot(plan: &Plan, all: bool) -> String {
             let color = match action.outcome {
                 Outcome::Create => "#22aa22",
                 Outcome::Update => "#bb8800",
-                Outcome::Destroy => "#cc2222",
+                Outcome::Recreate | Outcome::Destroy => "#cc2222",
                 Outcome::NoOp => "#999999",
             };
             let label = escaped(&action.title());
@@ -95,7 +95,7 @@ fn class(outcome: Outcome) -> &'static str {
         Outcome::Create => "create",
         Outcome::Update => "update",
         Outcome::NoOp => "noop",
-        Outcome::Destroy => "destroy",
+        Outcome::Recreate | Outcome::Destroy => "destroy",
     }
 }
 

@@ -94,6 +94,7 @@ fn sign(vm: &DocumentVm) -> &'static str {
         Outcome::Create => "+",
         Outcome::Update => "~",
         Outcome::NoOp => "=",
+        Outcome::Recreate => "±",
         Outcome::Destroy => "-",
     }
 }

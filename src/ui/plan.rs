@@ -220,7 +220,7 @@ pub(super) fn what(vm: &DocumentVm) -> String {
     let acting = || vm.actions.iter().filter(|action| action.outcome.acts());
     let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key.as_str()).collect();
     keys.dedup();
-    if vm.outcome == Outcome::Create {
+    if matches!(vm.outcome, Outcome::Create | Outcome::Recreate) {
         count(acting().count(), "action")
     } else if keys.is_empty() {
         acting().map(DocumentAction::title).collect::<Vec<_>>().join(", ")

@@ -158,7 +158,7 @@ impl Story {
         for act in self.acts() {
             let id = act.name.id.clone();
             match &act.end {
-                End::Ended(Outcome::Create) => summary.created += 1,
+                End::Ended(Outcome::Create | Outcome::Recreate) => summary.created += 1,
                 End::Ended(Outcome::Update) => summary.updated += 1,
                 End::Ended(Outcome::Destroy) => summary.destroyed += 1,
                 End::Ended(Outcome::NoOp) => summary.unchanged += 1,

@@ -79,7 +79,7 @@ impl From<Outcome> for Role {
             Outcome::Create => Self::Create,
             Outcome::Update => Self::Update,
             Outcome::NoOp => Self::Faint,
-            Outcome::Destroy => Self::Failure,
+            Outcome::Recreate | Outcome::Destroy => Self::Failure,
         }
     }
 }
@@ -91,6 +91,7 @@ pub fn glyph(outcome: Outcome) -> &'static str {
         Outcome::Create => "+",
         Outcome::Update => "~",
         Outcome::NoOp => "=",
+        Outcome::Recreate => "±",
         Outcome::Destroy => "-",
     }
 }

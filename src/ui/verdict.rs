@@ -24,8 +24,10 @@ pub fn of_plan(plan: &PlanDocument) -> String {
         asides.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{} {words}", number(*n))).collect();
     let aside = if asides.is_empty() { String::new() } else { format!(" ({})", asides.join(", ")) };
     let blocked = if summary.blocked == 0 { String::new() } else { format!(", {} blocked", number(summary.blocked)) };
+    let anew =
+        if summary.recreate == 0 { String::new() } else { format!(" {} to recreate,", number(summary.recreate)) };
     format!(
-        "{} to create, {} to update{aside}, {} to destroy, {} unchanged{blocked}{}",
+        "{} to create, {} to update{aside},{anew} {} to destroy, {} unchanged{blocked}{}",
         number(summary.create),
         number(summary.update),
         number(summary.destroy),
@@ -63,11 +65,15 @@ pub fn question(plan: &PlanDocument) -> String {
     ];
     let updated: Vec<String> = updated.into_iter().flatten().collect();
     let updated = if updated.is_empty() { String::new() } else { format!(" ({})", updated.join("; ")) };
-    let destroyed = named("", &|vm| vm.outcome == Outcome::Destroy).map(|names| names.replacen(": ", "", 1));
+    let all = |outcome: Outcome| {
+        let vms = named("", &|vm| vm.outcome == outcome).map(|names| names.replacen(": ", "", 1));
+        vms.map(|vms| format!(" ({vms})")).unwrap_or_default()
+    };
     let parts = [
         (summary.create, "new", String::new()),
         (summary.update, "updated", updated),
-        (summary.destroy, "destroyed", destroyed.map(|names| format!(" ({names})")).unwrap_or_default()),
+        (summary.recreate, "destroyed and made anew", all(Outcome::Recreate)),
+        (summary.destroy, "destroyed", all(Outcome::Destroy)),
     ];
     let mut parts: Vec<String> = parts
         .into_iter()
@@ -91,6 +97,7 @@ pub fn of_run(results: &Results) -> String {
     let Results {
         planned,
         created,
+        recreated,
         updated,
         taken_over,
         destroyed,
@@ -109,6 +116,7 @@ pub fn of_run(results: &Results) -> String {
         (skipped, "skipped because another VM failed"),
         (interrupted, "not finished"),
         (destroyed, "destroyed"),
+        (recreated, "recreated"),
         (created, "created"),
         (updated, "updated"),
         (taken_over, "taken over"),

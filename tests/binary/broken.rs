@@ -12,7 +12,7 @@ use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
 use super::{
     attached, cloud_data, cloud_init, cluster, disks, forgotten, hardware, images, import, lifecycle, loops, pools,
-    readdressed, snapshots, templates,
+    readdressed, recreated, snapshots, templates, unused,
 };
 use phoenix::model::ActionKind;
 use serde_json::{Value, json};
@@ -294,6 +294,8 @@ ways! {
     built => templates::BUILT,
     migrated => cluster::MIGRATED,
     placed => cluster::PLACED,
+    made_anew => recreated::RECREATED,
+    erased => unused::ERASED,
 }
 
 /// An action that is new has to be broken, too: give it a step of a [`Way`].

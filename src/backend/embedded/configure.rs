@@ -129,8 +129,10 @@ impl Embedded {
         if write.options().any(|option| sizes.contains(&option)) {
             bounded(&conf)?;
         }
+        let erased = erased(&before, &conf, write, vm)?;
         attempt.halfway()?;
         self.write_conf(vm, &conf.to_string())?;
+        erased.iter().try_for_each(|volume| self.volumes_on_disk().erase(volume, vm))?;
         if problems.is_empty() {
             return Ok(());
         }
@@ -248,6 +250,17 @@ fn detachable(key: &str, text: &str, vm: VmId) -> Result<(), Fault> {
             Err(refused(&[format!("delete: an embedded node does not remove cloud-init drives ('{key}')")]))
         }
         () => Ok(()),
+    }
+}
+
+/// The unused volumes that are erased, as Proxmox does with one whose option is deleted (recorded).
+fn erased(before: &Conf<'_>, now: &Conf<'_>, write: &ConfigWrite, vm: VmId) -> Result<Vec<String>, Fault> {
+    let unused = write.delete.iter().filter(|key| key.starts_with("unused"));
+    let volumes: Vec<String> = unused.filter_map(|key| before.get(key)).map(ToOwned::to_owned).collect();
+    let live = VmObserved::from_conf(vm, &now.to_string(), true);
+    match volumes.iter().find(|volume| live.names(volume)) {
+        Some(volume) => Err(refused(&[format!("volume '{volume}' is still in use (snapshot?)")])),
+        None => Ok(volumes),
     }
 }
 

@@ -34,6 +34,13 @@ pub(in crate::cli) struct Options {
     /// Destroy VMs of this project that the config no longer declares.
     #[arg(long, conflicts_with = "only")]
     pub(in crate::cli) prune: bool,
+    /// Destroy the VM of this VMID or name and make it anew from its entry in the config; may be repeated.
+    #[arg(long, value_name = "VM")]
+    pub(in crate::cli) recreate: Vec<String>,
+    /// Erase the unused volumes of the VM of this VMID or name, which disks left that were detached or moved; may be
+    /// repeated.
+    #[arg(long, value_name = "VM")]
+    pub(in crate::cli) delete_unused: Vec<String>,
     /// Let --prune destroy this many VMs although that is more than half of the project.
     #[arg(long, value_name = "N", requires = "prune")]
     pub(in crate::cli) prune_many: Option<usize>,
@@ -107,6 +114,10 @@ pub(in crate::cli) struct Apply {
     pub(in crate::cli) auto_approve: bool,
     #[command(flatten)]
     pub(in crate::cli) losing: Losing,
+    /// Agree that unused volumes of the VM of this VMID, or of this name if no other one of the plan has it, are erased;
+    /// every such VM must be named.
+    #[arg(long, value_name = "VM", value_delimiter = ',')]
+    pub(in crate::cli) yes_delete_unused: Vec<String>,
     /// Carry out only the plan with this hash, without asking; another one is refused. All 64 characters of it. Beside
     /// PLAN, the saved plan must have this hash.
     #[arg(long, value_name = "HASH", value_parser = whole_hash)]

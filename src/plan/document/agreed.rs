@@ -174,6 +174,7 @@ impl DocumentSummary {
             declared: 0,
             create: count(Outcome::Create),
             update: count(Outcome::Update),
+            recreate: count(Outcome::Recreate),
             destroy: count(Outcome::Destroy),
             no_op: count(Outcome::NoOp),
             blocked: vms.iter().filter(|vm| vm.blocked).count(),

@@ -69,6 +69,7 @@ impl PlanDocument {
                 Outcome::NoOp => continue,
                 Outcome::Create => "it is not in the plan, and would be created",
                 Outcome::Update => "it is not in the plan, and would be updated",
+                Outcome::Recreate => "it is not in the plan, and would be destroyed and made anew",
                 Outcome::Destroy => "it is not in the plan, and would be destroyed",
             };
             moved.insert(vm.vm, what.to_owned());
@@ -102,6 +103,10 @@ impl PlanDocument {
 
 /// What of a VM's plan is not as it was saved.
 fn difference(saved: &DocumentVm, now: &DocumentVm) -> Option<String> {
+    // Made anew by this plan already, it looks the same: only its configuration tells that it is another one.
+    if now.outcome == Outcome::Recreate && saved.basis != now.basis {
+        return Some("it is to be destroyed, and its configuration is not the one that was planned for".to_owned());
+    }
     let text = |value: Option<&str>| value.map_or("nothing".to_owned(), |value| format!("`{value}`"));
     for change in &now.changes {
         let before = saved.changes.iter().find(|saved| saved.key == change.key && saved.new == change.new);

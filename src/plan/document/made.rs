@@ -7,7 +7,7 @@ use super::{
 };
 use crate::diag::Diagnostic;
 use crate::model::{Desired, VmId};
-use crate::plan::{Plan, VmPlan};
+use crate::plan::{Plan, Step, VmPlan};
 
 /// SHA-256 of what a config says, however it is written: [`DocumentConfig::meaning`](super::DocumentConfig::meaning).
 #[must_use]
@@ -101,9 +101,18 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
         fingerprint: named(vm),
         changes: changes.collect(),
         waiting: waiting.collect(),
-        erases: vm.retired.as_ref().map(|retired| retired.erases.clone()).unwrap_or_default(),
+        erases: erased(vm),
         keeps: vm.retired.as_ref().map(|retired| retired.keeps.clone()).unwrap_or_default(),
         force_stop: vm.stops_by_force(),
         actions: actions.collect(),
     }
+}
+
+/// What is erased: with a VM that goes, or of one that stays.
+fn erased(vm: &VmPlan) -> Vec<String> {
+    let unused = vm.actions.iter().filter_map(|action| match &action.step {
+        Some(Step::DeleteUnused(step)) => Some(step.words()),
+        _ => None,
+    });
+    vm.retired.iter().flat_map(|retired| retired.erases.clone()).chain(unused).collect()
 }

@@ -152,6 +152,7 @@ impl DocumentOperands {
             | Step::GrowFilesystem
             | Step::CleanGuest
             | Step::ConvertToTemplate
+            | Step::DeleteUnused(_)
             | Step::Destroy => return None,
         }))
     }

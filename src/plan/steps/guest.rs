@@ -51,6 +51,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::Migrate
         | ActionKind::ResizeDisk
         | ActionKind::SetPool
+        | ActionKind::DeleteUnused
         | ActionKind::UpdateCloudInit
         | ActionKind::Restart
         | ActionKind::Start

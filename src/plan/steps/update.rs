@@ -126,6 +126,7 @@ impl Draft {
         self.finds(facts.guest().silent(vm.vm_id));
         self.finds(facts.guest().offline(live));
         self.follow(&case, &steps);
+        self.deletes_unused(vm, live, scene);
         if self.no_agent {
             if completing && self.open.is_empty() {
                 self.open.push(ActionKind::AwaitAgent.as_str().to_owned());

@@ -88,7 +88,7 @@ pub(super) fn class(outcome: Outcome) -> &'static str {
         Outcome::Create => "create",
         Outcome::Update => "update",
         Outcome::NoOp => "no-op",
-        Outcome::Destroy => "destroy",
+        Outcome::Recreate | Outcome::Destroy => "destroy",
     }
 }
 

@@ -52,6 +52,7 @@ fn head(plan: &PlanDocument) -> String {
     let waits = summary.waits_for_restart;
     out.push_str(&chip("waits", "!", waits, if waits == 1 { "waits for a restart" } else { "wait for a restart" }));
     out.push_str(&chip("no-op", "=", summary.no_op, "unchanged"));
+    out.push_str(&chip("destroy", "±", summary.recreate, "to recreate"));
     out.push_str(&chip("destroy", "-", summary.destroy, "to destroy"));
     out.push_str("</ul>\n");
     if plan.target.simulated {

@@ -113,6 +113,7 @@ fn chips(results: &Results) -> String {
         ("skipped", "-", results.skipped, "skipped"),
         ("skipped", "-", results.interrupted, "not finished"),
         ("destroy", "-", results.destroyed, "destroyed"),
+        ("destroy", "±", results.recreated, "recreated"),
         ("create", "+", results.created, "created"),
         ("update", "~", results.updated, "updated"),
         ("update", "~", results.taken_over, "taken over"),

@@ -72,7 +72,7 @@ pub(super) fn block(vm: &DocumentVm) -> String {
     let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key.as_str()).collect();
     keys.dedup();
     // A new VM has all of them, which says nothing.
-    let keys = if vm.outcome == Outcome::Create { String::new() } else { keys.join(", ") };
+    let keys = if matches!(vm.outcome, Outcome::Create | Outcome::Recreate) { String::new() } else { keys.join(", ") };
     let mut out = format!(
         "<details class=\"vm {0}\" {1}{open}><summary><b class=\"sign\">{sign}</b> <code>{2}</code> <b \
          class=\"name\">{3}</b> <span class=\"what\">{words}</span>{costs} <small>{4}</small></summary>\n",
