@@ -76,7 +76,8 @@ pub(crate) struct RawDisk {
     #[schemars(title = "Volume", regex(pattern = lexis::VOLUME), length(max = lexis::MAX_PATH))]
     #[schemars(example = &"tank:vm-1000-disk-2")]
     pub(in crate::config) volume: Option<String>,
-    /// Names the Proxmox storage of the disk; without it, the one of `boot_disk_storage`. Another one moves the disk.
+    /// Names the Proxmox storage of the disk; without it, the one of `boot_disk_storage`. Another one is refused for a
+    /// disk that is there: phoenix moves only the boot disk.
     #[schemars(title = "Storage", regex(pattern = lexis::STORAGE), length(max = lexis::MAX_STORAGE), example = &"tank")]
     pub(in crate::config) storage: Option<String>,
     /// Sets options of the disk, by Proxmox's own names. What is not listed stays as it is.
