@@ -245,6 +245,9 @@ pub struct Results {
     pub updated: usize,
     /// Taken over, and else as they were.
     pub taken_over: usize,
+    /// Given up: the VM stays, phoenix looks after it no more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub forgotten: usize,
     /// Destroyed.
     pub destroyed: usize,
     /// Left as they were, because nothing differs.

@@ -29,6 +29,8 @@ struct Ended {
     worst: Option<End>,
     /// Something was done beyond taking the VM over.
     acted: bool,
+    /// The VM was given up.
+    forgotten: bool,
 }
 
 impl Ends {
@@ -42,6 +44,7 @@ impl Ends {
         let vm = &mut self.0[plan.vm_index(number)];
         vm.actions += 1;
         vm.worst = vm.worst.max(Some(end));
+        vm.forgotten |= end == End::Acted && plan.action(number).1.kind == ActionKind::Forget;
         vm.acted |= end == End::Acted && plan.action(number).1.kind != ActionKind::Adopt;
     }
 
@@ -73,6 +76,7 @@ impl Ended {
                     Outcome::Destroy => &mut results.destroyed,
                     Outcome::Recreate => &mut results.recreated,
                     Outcome::Create if self.acted => &mut results.created,
+                    _ if self.forgotten => &mut results.forgotten,
                     _ if self.acted => &mut results.updated,
                     _ if self.worst == Some(End::Acted) => &mut results.taken_over,
                     _ => &mut results.unchanged,

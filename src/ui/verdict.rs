@@ -100,6 +100,7 @@ pub fn of_run(results: &Results) -> String {
         recreated,
         updated,
         taken_over,
+        forgotten,
         destroyed,
         unchanged,
         failed,
@@ -120,6 +121,7 @@ pub fn of_run(results: &Results) -> String {
         (created, "created"),
         (updated, "updated"),
         (taken_over, "taken over"),
+        (forgotten, "forgotten"),
         (unchanged, "unchanged"),
     ];
     let parts: Vec<String> =

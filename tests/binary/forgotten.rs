@@ -201,7 +201,7 @@ fn a_vm_on_another_node_of_the_cluster() {
         assert_eq!(node_of(&scene, 1000), "pve2");
         let conf = || fs::read_to_string(scene.node().join("nodes/pve2/qemu-server/1000.conf")).unwrap();
         assert!(conf().lines().any(is_record), "{place:?}");
-        check(&scene.phoenix(&["forget", "web", "--auto-approve"]), 0, &["1 VM: 1 updated."]);
+        check(&scene.phoenix(&["forget", "web", "--auto-approve"]), 0, &["1 VM: 1 forgotten."]);
         assert!(!conf().lines().any(is_record), "{place:?}: {}", conf());
     }
 }

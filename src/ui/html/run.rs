@@ -117,6 +117,7 @@ fn chips(results: &Results) -> String {
         ("create", "+", results.created, "created"),
         ("update", "~", results.updated, "updated"),
         ("update", "~", results.taken_over, "taken over"),
+        ("update", "~", results.forgotten, "forgotten"),
         ("no-op", "=", results.unchanged, "unchanged"),
         ("waits", "!", results.waits_for_restart, "waiting for a restart"),
     ]
