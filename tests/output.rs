@@ -120,6 +120,7 @@ fn what_cannot_be_written_is_an_error_for_every_verb() {
     let scene = Scene::new(2);
     let done = scene.phoenix(&["apply", "--auto-approve", "--format", "jsonl=run.jsonl"]).output().unwrap();
     assert!(done.status.success(), "{done:?}");
+    fs::write(scene.path("old.json"), r#"{ "vms": [{ "vmid": 1000, "name": "web" }] }"#).unwrap();
     let saved = scene.phoenix(&["plan", "--out", "saved.plan"]).output().unwrap();
     assert!(saved.status.success(), "{saved:?}");
     let help = scene.phoenix(&["--help"]).output().unwrap();
@@ -162,6 +163,7 @@ fn what_cannot_be_written_is_an_error_for_every_verb() {
         &["apply", "--auto-approve", "--format", "markdown"],
         &["destroy", "1001", "--yes-destroy", "1001"],
         &["forget", "1000", "--auto-approve"],
+        &["convert", "old.json"],
     ];
     for arguments in table {
         untold.remove(arguments[0]);

@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use super::format::Output;
 
 mod changing;
+mod convert;
 mod graph;
 mod named;
 mod node;
@@ -19,6 +20,7 @@ mod when;
 pub(super) use changing::{
     Allowing, Apply, Create, Destroy, Forget, Import, Options, Restart, Rollback, Running, Start, Stop,
 };
+pub(super) use convert::Convert;
 pub(super) use graph::{Graph, GraphFormat};
 pub(super) use node::{GuestKind, Node, Terminal};
 pub(super) use reaching::{Inventory, Ssh};
@@ -123,6 +125,10 @@ pub(super) enum Verb {
   phoenix import --tag web-server --dry-run
   phoenix import --all")]
     Import(Import),
+    /// Turn a config of the former shell system (`vms`, `vmid`, `cores`) into one of phoenix.
+    #[command(after_help = "Examples:
+  phoenix convert old.json --out phoenix_vm_configs.json")]
+    Convert(Convert),
     /// Remove these VMs with their disks; asks for their names.
     #[command(after_help = "Examples:
   phoenix destroy web

@@ -105,18 +105,23 @@ pub(super) fn secret(directory: &Path, given: &Given, name: &SecretName) -> Resu
 
 /// Makes a config of what was read of it, with the files that `beside` finds.
 pub(super) fn with(path: &Path, text: Result<Vec<u8>, Unread>, beside: &mut dyn Beside) -> Config {
-    let name = name(path);
-    let source = match text {
-        Ok(bytes) => config::decode(&name, bytes).map_err(|problem| *problem),
-        Err(why) => Err(config::unread(&name, &why)),
-    };
-    match source {
+    match decoded(path, text) {
         Ok(source) => {
             let loaded = config::load_with(&source, beside);
             Config { source: Some(source), loaded }
         }
-        Err(problem) => Config { source: None, loaded: failed(problem) },
+        Err(problem) => Config { source: None, loaded: failed(*problem) },
     }
+}
+
+/// Reads a file that is no config of phoenix.
+pub(super) fn source(path: &Path) -> Result<Source, Box<Diagnostic>> {
+    decoded(path, read(path))
+}
+
+fn decoded(path: &Path, text: Result<Vec<u8>, Unread>) -> Result<Source, Box<Diagnostic>> {
+    let name = name(path);
+    config::decode(&name, text.map_err(|why| Box::new(config::unread(&name, &why)))?)
 }
 
 fn failed(problem: Diagnostic) -> Loaded {

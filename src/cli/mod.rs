@@ -9,6 +9,7 @@ mod completions;
 mod connect;
 mod consent;
 mod console;
+mod convert;
 mod exit;
 mod files;
 mod format;
@@ -94,6 +95,7 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Create(verb) => apply::create(args, verb, console),
         Verb::Import(verb) => import::run(args, verb, console),
         Verb::Destroy(verb) => lifecycle::destroy(args, verb, console),
+        Verb::Convert(verb) => convert::run(args, verb, console),
         Verb::Forget(verb) => lifecycle::forget(args, verb, console),
         Verb::Rollback(verb) => lifecycle::rollback(args, verb, console),
         Verb::Start(verb) => lifecycle::start(args, verb, console),

@@ -16,7 +16,8 @@ use crate::model::VmId;
 
 mod layout;
 
-use layout::{Form, Gap, Splice, eol, indentation, indentation_of_line, printed};
+pub(super) use layout::printed;
+use layout::{Form, Gap, Splice, eol, indentation, indentation_of_line};
 
 /// What is put into a config about one VM.
 #[derive(Debug, Clone, PartialEq)]

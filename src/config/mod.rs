@@ -26,6 +26,7 @@ mod cloud_data;
 mod cloud_init;
 pub mod codes;
 mod comments;
+pub mod convert;
 mod defaults;
 mod dependencies;
 mod disks;

@@ -24,16 +24,24 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
     }
     let lab = Lab::new();
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKxJhT2Ch3tyCsNVUP4gMhbAZF0sUvEEkCOPYcxXPx9m me@here";
-    let vm = |memory_mb: u32, disk_gb: u32, data_gb: u32| {
-        json!([{ "vm_id": 1000, "vm_name": "web", "cpu_cores": 2, "memory_mb": memory_mb, "boot_disk_size_gb": disk_gb,
+    // A guest that its user data makes, and that counts as ready in two ways.
+    let cloud = |ready: &str| {
+        json!({ "vm_id": 1001, "vm_name": "cloud", "memory_mb": 512, "boot_disk_size_gb": 4, "ready": ready,
+            "user_data": { "text": "#cloud-config\nhostname: ${vm_name}\nwrite_files:\n- path: /var/lib/mark\n  content: ${vm_name} ${vm_id}\n" } })
+    };
+    let vm = |memory_mb: u32, disk_gb: u32, data_gb: u32, ready: &str| {
+        json!([cloud(ready), { "vm_id": 1000, "vm_name": "web", "cpu_cores": 2, "memory_mb": memory_mb, "boot_disk_size_gb": disk_gb,
             "network_config": { "ip": "10.0.2.50/24", "gw": "10.0.2.2", "nameserver": "10.0.2.3" },
             "user_config": { "username": "tester", "ssh_authorized_keys": [key] },
             "disks": { "scsi1": { "size_gb": data_gb, "filesystem": "ext4", "mount_point": "/srv/data" } }, "networks": { "net1": { "ip": "10.0.3.50/24" } } }])
     };
-    lab.config(&vm(768, 4, 1));
+    lab.config(&vm(768, 4, 1, "running"));
     let plan = lab.done(&["plan"]);
     assert!(plan.contains("QEMU guests") && plan.contains("linked clone") && !plan.contains("no real VM"), "{plan}");
-    lab.done(&["apply", "--auto-approve"]);
+    let made = lab.done(&["apply", "--auto-approve", "--json"]);
+    let began = |action: &str| made.contains(&format!("\"event\":\"action_started\",\"id\":\"{action}\""));
+    // Of the second nothing is asked but that it runs.
+    assert!(began("1000/await-agent") && began("1001/start") && !began("1001/await-agent"), "{made}");
     {
         let mut guest = Guest::of(&lab.node(), 1000);
         assert_eq!(guest.tells("hostname"), "web");
@@ -72,8 +80,17 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
     assert!(again.contains("0 create, 0 update"), "{again}");
     assert!(shown.contains(&pid(&lab)) && shown.contains("console.log") && shown.contains("127.0.0.1:"), "{shown}");
 
+    // Now the second one is asked whether cloud-init did what its user data says.
+    lab.config(&vm(768, 4, 1, "cloud-init"));
+    lab.done(&["apply", "--auto-approve"]);
+    {
+        let mut guest = Guest::of(&lab.node(), 1001);
+        assert_eq!(guest.tells("cat /var/lib/mark"), "cloud 1001");
+        assert_eq!(guest.tells("hostname"), "cloud");
+    }
+
     // A disk grows under a running guest, memory waits for its next start.
-    lab.config(&vm(896, 5, 2));
+    lab.config(&vm(896, 5, 2, "cloud-init"));
     let said = lab.phoenix(&["apply", "--auto-approve", "--detailed-exitcode"]);
     assert_eq!(said.code, Some(8), "{said:?}");
     assert!(said.out.contains("waits for a restart: memory") || said.err.contains("memory"), "{said:?}");

@@ -155,7 +155,7 @@ impl Form {
 }
 
 /// A value in one line.
-pub(super) fn printed(value: &Value, space: &str) -> String {
+pub(in crate::config) fn printed(value: &Value, space: &str) -> String {
     let joined = |items: Vec<String>| items.join(&format!(",{space}"));
     match value {
         Value::Array(items) => format!("[{}]", joined(items.iter().map(|item| printed(item, space)).collect())),
