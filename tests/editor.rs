@@ -100,7 +100,9 @@ fn keys_are_explained_under_the_cursor() {
     }
     let of = |text: &str| at(text)["hover"].as_str().unwrap().to_owned();
     let memory = of(r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "mem|ory_mb": 1024 }] }"#);
-    assert!(memory.contains("MiB"), "{memory:?}");
+    for words in ["MiB", "Default: `4096`", "Example: `8192`", "at its next restart"] {
+        assert!(memory.contains(words), "{memory:?}");
+    }
     let model = of(r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "network_model": "virt|io" }] }"#);
     assert!(!model.is_empty());
     assert!(!of(r#"{ "hypervisor": { "never_tog|ether": ["db"] }, "virtual_machines": [] }"#).is_empty());
@@ -129,6 +131,9 @@ fn what_is_wrong_by_the_schema_is_wrong_in_the_editor_on_the_same_line() {
             assert!(lines.contains(&(line as u64)), "{name}: {} in line {line} is not told: {answer}", diagnostic.code);
             told += 1;
         }
+        // What a pattern asks for is said in words.
+        let said = |problem: &Value| problem["message"].as_str().unwrap().to_owned();
+        assert!(!problems.iter().map(said).any(|said| said.contains("does not match the pattern")), "{answer}");
         // And nothing that we take for right is wrong there.
         assert!(problems.is_empty() || !found.is_empty(), "{}: {answer}", file.display());
     }

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use phoenix::backend::embedded::Embedded;
 use phoenix::config::{self, FeatureFiles, Source, schema};
+use phoenix::hypervisor::Hypervisor as _;
 use phoenix::observed::allow_schema;
-use phoenix::plan::{document, status};
+use phoenix::plan::{Request, document, status};
 use phoenix::ui::{report, run};
 use serde_json::Value;
 
@@ -182,6 +184,74 @@ fn defaults_of_the_schema_are_those_of_the_program() {
     assert_eq!(default("features_dir"), &settings.features_dir);
     assert_eq!(default("persistent_storage/properties/host_path"), &settings.persistent_storage.host_path);
     assert_eq!(default("persistent_storage/properties/mount_point"), &settings.persistent_storage.mount_point);
+}
+
+/// What a plan says that another value costs a VM that runs.
+fn cost_in_a_plan(node: &Path, key: &str, value: &Value) -> String {
+    let mut vm = serde_json::json!({ "vm_id": 1000, "vm_name": "web" });
+    vm[key] = value.clone();
+    let config = serde_json::json!({ "virtual_machines": [vm] }).to_string();
+    let source = Source { name: "config".to_owned(), text: config };
+    let desired = config::load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
+    let observed = Embedded::open(node).unwrap().observe().unwrap();
+    let planned = phoenix::plan::plan(&desired, &observed, &Request::default());
+    let changes = planned.vms[0].changes.iter().filter(|change| change.key == key);
+    changes.map(|change| format!("{:?}", change.disruption)).collect()
+}
+
+#[test]
+fn what_the_schema_says_of_costs_is_what_a_plan_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web" }] }"#;
+    fs::write(dir.path().join("phoenix_vm_configs.json"), config).unwrap();
+    let mut phoenix = std::process::Command::new(env!("CARGO_BIN_EXE_phoenix"));
+    phoenix.args(["apply", "--auto-approve", "--target", "embedded:node"]).current_dir(dir.path());
+    assert!(phoenix.output().unwrap().status.success());
+    let schema: Value = serde_json::from_str(schema::embedded()).unwrap();
+    let keys = schema.pointer("/properties/virtual_machines/items/properties").unwrap();
+    let costs = [
+        ("Another value takes effect at once.", "Live"),
+        ("It grows at once", "Live"),
+        ("Another value moves the disk, also while the VM runs", "Live"),
+        ("Another value unplugs the card of a running VM", "Network"),
+        ("A running VM takes another value at its next restart", "Restart"),
+        ("`false` shuts a running VM down.", "Stop"),
+        ("It counts when the VM is made", ""),
+    ];
+    let values = serde_json::json!({
+        "boot_delay": 7, "boot_disk_size_gb": 60, "boot_disk_storage": "local", "boot_order": 3, "cpu_cores": 4,
+        "cpu_sockets": 2, "description": "other", "full_clone": false, "memory_mb": 8192, "network_bridge": "vmbr9",
+        "network_config": { "ip": "192.0.2.9/24" }, "network_model": "e1000", "os_type": "w2k", "protected": true,
+        "start_at_boot": true, "started": false, "tags": ["other"], "template_name": "other",
+        "user_config": { "username": "other" }, "user_data": { "text": "#cloud-config\n" },
+        "vendor_data": { "text": "#cloud-config\n" }, "vm_name": "other"
+    });
+    let mut seen = 0;
+    for (key, property) in keys.as_object().unwrap() {
+        let words = property["markdownDescription"].as_str().unwrap_or_default();
+        let Some((_, cost)) = costs.iter().find(|(said, _)| words.contains(said)) else { continue };
+        // An image and a template are alternatives.
+        if key != "cloud_image" {
+            assert_eq!(cost_in_a_plan(&dir.path().join("node"), key, &values[key]), *cost, "{key}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 23, "each key with a cost is compared");
+}
+
+#[test]
+fn each_pattern_has_words_for_editors() {
+    fn check(at: &str, part: &Value) {
+        if part["pattern"].is_string() {
+            assert!(part["patternErrorMessage"].as_str().is_some_and(|words| words.starts_with("must be ")), "{at}");
+        }
+        match part {
+            Value::Object(object) => object.iter().for_each(|(key, inner)| check(&format!("{at}/{key}"), inner)),
+            Value::Array(items) => items.iter().for_each(|inner| check(at, inner)),
+            _ => {}
+        }
+    }
+    check("", &serde_json::from_str(schema::embedded()).unwrap());
 }
 
 #[test]

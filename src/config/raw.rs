@@ -17,7 +17,7 @@ mod nodes;
 mod options;
 mod words;
 
-pub(crate) use cloud_init::{RawCloudData, RawCloudImage, RawNetworkConfig, RawSecret, RawUserConfig};
+pub(crate) use cloud_init::{RawCloudData, RawCloudImage, RawNetworkConfig, RawSecret, RawUserConfig, SECRET_VARIABLE};
 pub(crate) use networks::{RawCard, RawDisk};
 use networks::{boot_disk_options, cards, cdrom, disks, some_slots};
 pub(crate) use nodes::{ANY, RawNodes};
@@ -61,6 +61,7 @@ pub(crate) struct RawHypervisor {
     /// Says where phoenix acts, unless the command line says otherwise: `embedded:DIR` is a node in a
     /// directory, `qm:` this Proxmox VE node, `qm+ssh://[user@]host[:port]` one that ssh reaches.
     #[schemars(title = "Target", regex(pattern = "^(embedded:.+|qm:|qm\\+ssh://.+)$"), length(max = 1024))]
+    #[schemars(extend("patternErrorMessage" = "must be `embedded:DIR`, `qm:`, or `qm+ssh://[user@]host[:port]`"))]
     #[schemars(example = &"embedded:.phoenix/node", extend("default" = "embedded:.phoenix/node"))]
     pub(super) target: Option<String>,
     /// Names what the VMs of this file belong to. phoenix never changes a VM of another project.

@@ -1,5 +1,8 @@
 //! The JSON schema: generated from the types of `raw`, committed, embedded, and used to validate.
 
+mod hovers;
+mod patterns;
+
 use std::sync::OnceLock;
 
 use jsonschema::{Draft, PatternOptions, Validator};
@@ -66,6 +69,13 @@ pub(super) fn value() -> Value {
             for key in OF_ONE_VM {
                 shared.remove(key);
             }
+        }
+    }
+    patterns::explain(&mut schema);
+    hovers::explain(&mut schema, false);
+    for vm in ["/properties/vm_defaults", PROFILE, VM] {
+        if let Some(vm) = schema.pointer_mut(vm) {
+            hovers::explain(vm, true);
         }
     }
     schema

@@ -17,6 +17,18 @@ fn pid(lab: &Lab) -> String {
     fs::read_to_string(lab.node().join("qemu/1000/pid")).unwrap().trim().to_owned()
 }
 
+/// The guest's own name of the disk in a slot, e.g. `sdb`: the kernel numbers them in the order in which it finds them.
+#[track_caller]
+fn disk(guest: &mut Guest, slot: &str) -> String {
+    guest.tells(&format!("cd /sys/block && grep -la 'drive-{slot}$' sd*/device/vpd_pg83 | cut -d/ -f1"))
+}
+
+#[track_caller]
+fn size(guest: &mut Guest, slot: &str) -> String {
+    let disk = disk(guest, slot);
+    guest.tells(&format!("cat /sys/block/{disk}/size"))
+}
+
 #[test]
 fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
     if !wanted() {
@@ -55,8 +67,10 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
         assert!(guest.tells("ip -4 -brief address show eth0").contains("10.0.2.50/24"));
         // A second card with its own address, and a second disk that was formatted and mounted.
         assert!(guest.tells("ip -4 -brief address show eth1").contains("10.0.3.50/24"));
-        assert_eq!(guest.tells("cat /sys/block/sdb/size"), (1_u64 << 21).to_string());
-        assert_eq!(guest.tells("findmnt -n -o SOURCE,FSTYPE /srv/data | tr -s ' '"), "/dev/sdb ext4");
+        assert_eq!(size(&mut guest, "scsi1"), (1_u64 << 21).to_string());
+        let data = disk(&mut guest, "scsi1");
+        let mounted = guest.tells("findmnt -n -o SOURCE,FSTYPE /srv/data | tr -s ' '");
+        assert_eq!(mounted, format!("/dev/{data} ext4"));
         let line = "^UUID=[0-9a-f-]* /srv/data ext4 defaults,nofail 0 2$";
         assert_eq!(guest.tells(&format!("grep -c '{line}' /etc/fstab")), "1");
         guest.tells("echo kept >/srv/data/file && sync");
@@ -96,8 +110,8 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
     assert!(said.out.contains("waits for a restart: memory") || said.err.contains("memory"), "{said:?}");
     {
         let mut guest = Guest::of(&lab.node(), 1000);
-        assert_eq!(guest.tells("cat /sys/block/sda/size"), (5_u64 << 21).to_string());
-        assert_eq!(guest.tells("cat /sys/block/sdb/size"), (2_u64 << 21).to_string());
+        assert_eq!(size(&mut guest, "scsi0"), (5_u64 << 21).to_string());
+        assert_eq!(size(&mut guest, "scsi1"), (2_u64 << 21).to_string());
         let data: u64 = guest.tells("df --output=size -m /srv/data | tail -1").parse().unwrap();
         assert!((1900..2048).contains(&data), "{data} MiB");
         assert_eq!(guest.tells("cat /srv/data/file"), "kept");

@@ -62,7 +62,7 @@ pub(crate) struct RawUserConfig {
 pub(crate) struct RawSecret {
     /// Names an environment variable of phoenix whose value is the secret: `PHOENIX_SECRET_` and then capital letters,
     /// digits and `_`. No other variable is read.
-    #[schemars(title = "Environment variable", regex(pattern = VARIABLE), length(max = MAX_VARIABLE))]
+    #[schemars(title = "Environment variable", regex(pattern = SECRET_VARIABLE), length(max = MAX_VARIABLE))]
     #[schemars(example = &"PHOENIX_SECRET_WEB")]
     pub(in crate::config) env: Option<String>,
     /// Names a file whose content is the secret, without the line break at its end; a relative path starts at this
@@ -103,7 +103,7 @@ pub(crate) struct RawCloudImage {
 }
 
 /// Pattern of the variable of a secret.
-const VARIABLE: &str = "^PHOENIX_SECRET_[A-Z0-9_]+$";
+pub(crate) const SECRET_VARIABLE: &str = "^PHOENIX_SECRET_[A-Z0-9_]+$";
 
 /// The SHA-512 of nothing.
 const EXAMPLE_SHA512: &str = "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce\

@@ -113,6 +113,7 @@ pub(super) fn cdrom(_: &mut SchemaGenerator) -> Schema {
     let disc = serde_json::json!({
         "type": ["string", "null"],
         "pattern": pattern.unwrap_or_default(),
+        "patternErrorMessage": "must be an ISO image of a storage, `STORAGE:iso/NAME.iso`, or `none`",
         "description": "An ISO image of a storage, `STORAGE:iso/NAME`, or `none` for an empty drive.",
         "examples": ["local:iso/debian.iso", "none"],
     });
