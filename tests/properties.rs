@@ -1,6 +1,8 @@
 //! What holds for every config, every plan and every course of a run.
 
 mod around;
+#[path = "properties/hardware.rs"]
+mod hardware;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use phoenix::hypervisor::{
 use phoenix::model::{Desired, Disruption, Outcome, Record, RecordState, VmId};
 use phoenix::observed::{Conf, Node, Observed, VmObserved, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Agreed, Goal, Plan, Request, homes, lint, plan};
+use phoenix::plan::{Agreed, Goal, Plan, Request, homes, import, lint, plan};
 use phoenix::ui;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -160,8 +162,8 @@ fn vm(id: u32, grown: u32) -> impl Strategy<Value = Value> {
     let maybe = || prop::option::of(any::<bool>());
     let number = || prop::option::of(0..3_u32);
     let power = (prop::bool::weighted(0.8), maybe(), maybe(), number(), number());
-    (words, description, features, volumes, hard, power).prop_map(
-        move |(tags, text, features, volumes, hard, power)| {
+    (words, description, features, volumes, hard, power, hardware::hardware(grown)).prop_map(
+        move |(tags, text, features, volumes, hard, power, hardware)| {
             let (sockets, cores, memory, size, model) = hard;
             let (started, start_at_boot, protected, boot_order, boot_delay) = power;
             let mut vm = json!({ "started": started });
@@ -181,7 +183,10 @@ fn vm(id: u32, grown: u32) -> impl Strategy<Value = Value> {
                 "description": text.replace("<!-- phoenix", ""), "cpu_sockets": sockets, "cpu_cores": cores,
                 "memory_mb": memory, "boot_disk_size_gb": 3 + grown + size, "network_model": model
             });
-            vm.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            // Proxmox detaches no disk and no drive of a protected VM.
+            let detachable = |(key, _): &(String, Value)| (key != "disks" && key != "cdrom") || protected != Some(true);
+            let hardware = hardware.into_iter().filter(detachable);
+            vm.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone().into_iter().chain(hardware));
             vm
         },
     )
@@ -309,6 +314,30 @@ proptest! {
             let target = Faulty::new(open(), 0, 0);
             applied(again, Arc::clone(&target), parallel);
             prop_assert_eq!(target.calls.load(Ordering::Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_imported_is_what_was_applied(config in config(0)) {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Embedded::open(dir.path()).unwrap();
+        let summary = applied(planned(&desired(&config), &open().observe().unwrap()), Faulty::new(open(), 0, 0), 3);
+        prop_assert!(summary.is_complete(), "{summary:?}");
+        let observed = open().observe().unwrap();
+        let all = config["virtual_machines"].as_array().unwrap().iter();
+        let all: BTreeSet<VmId> = all.map(|vm| VmId::try_from(u32::try_from(vm["vm_id"].as_u64().unwrap()).unwrap()).unwrap()).collect();
+        let (found, problems) = import::look(&all, &desired(&json!({ "virtual_machines": [] })), &observed);
+        prop_assert!(problems.is_empty(), "{problems:?}");
+        let entry = |found: import::Found| match found.write {
+            import::Write::Entry(keys) => keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            other => panic!("{other:?}"),
+        };
+        let entries: Vec<Value> = found.into_iter().map(|found| Value::Object(entry(found))).collect();
+        // The entries make the same VMs of the ones that are there: nothing differs.
+        let imported = json!({ "virtual_machines": entries });
+        let again = planned(&desired(&imported), &observed);
+        for vm in &again.vms {
+            prop_assert!(vm.changes.is_empty(), "{imported}\n{}", rendered(&again));
         }
     }
 
