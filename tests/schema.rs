@@ -5,7 +5,7 @@ use std::path::Path;
 
 use phoenix::config::{self, FeatureFiles, Source, schema};
 use phoenix::observed::allow_schema;
-use phoenix::plan::{document, status};
+use phoenix::plan::{doctor, document, status};
 use phoenix::ui::{report, run};
 use serde_json::Value;
 
@@ -22,6 +22,7 @@ fn the_committed_schema_is_the_generated_one() {
     let others = [
         ("plan", document::schema()),
         ("status", status::schema()),
+        ("doctor", doctor::schema()),
         ("validate", report::json::schema()),
         ("run", report::run::schema()),
         ("event", run::schema()),

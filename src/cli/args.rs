@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use super::format::Output;
 
 mod changing;
+mod doctor;
 mod graph;
 mod named;
 mod node;
@@ -19,6 +20,7 @@ mod when;
 pub(super) use changing::{
     Allowing, Apply, Create, Destroy, Forget, Import, Options, Restart, Rollback, Running, Start, Stop,
 };
+pub(super) use doctor::Doctor;
 pub(super) use graph::{Graph, GraphFormat};
 pub(super) use node::{GuestKind, Node, Terminal};
 pub(super) use reaching::{Inventory, Ssh};
@@ -95,6 +97,11 @@ pub(super) enum Verb {
   phoenix status
   phoenix status --only web-server --json")]
     Status(Status),
+    /// Check what is missing before the first plan, and say what corrects it; changes nothing.
+    #[command(after_help = "Examples:
+  phoenix doctor
+  phoenix doctor --target qm+ssh://root@pve1 --format json")]
+    Doctor(Doctor),
     /// Make the VMs what the config says.
     #[command(after_help = "Examples:
   phoenix apply
@@ -304,6 +311,8 @@ pub(super) enum SchemaOf {
     Plan,
     /// A status as JSON.
     Status,
+    /// What `doctor` checked as JSON.
+    Doctor,
     /// An inventory as JSON.
     Inventory,
     /// What `validate` found as JSON.
