@@ -2,8 +2,8 @@
 //!
 //! A case is a directory: `config.json`; `before.json`, if VMs were made from another config before; `args`, more
 //! arguments of `plan` and `apply`; `consent`, more of `apply` alone. Beside them lies what the real binary writes:
-//! `plan.*` and `run.*`, one file per format, with what differs from run to run made the same. A page's own style and
-//! script are left out. `SNAPSHOTS=overwrite cargo test --test faces` writes them anew.
+//! `plan.*` and `run.*`, one file per format, and `doctor.txt`, with what differs from run to run made the same. A page's
+//! own style and script are left out. `SNAPSHOTS=overwrite cargo test --test faces` writes them anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,6 +63,7 @@ fn normal(text: &str) -> String {
         (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "TIME"),
         (r#"("[a-z_]*ms": ?)\d+"#, "${1}0"),
         (r"\b\d+(\.\d+)? (ms|s)\b", "DURATION"),
+        (r"\b\d+ GiB free\b", "FREE GiB free"),
         (r#"time="[\d.]+""#, r#"time="0""#),
         // Bars and their scale are as long as the run took.
         (r#"(?s)<svg class="(bars|scale)".*?</svg>"#, r#"<svg class="$1"/>"#),
@@ -128,6 +129,10 @@ fn check(case: &Path) {
         assert_eq!(code, Some(0), "{}: {said}", case.display());
     }
     fs::copy(case.join("config.json"), &config).unwrap();
+    let (_, said) = phoenix(dir.path(), &["doctor", "--color", "never"].map(word));
+    compare(case, "doctor.txt", &said);
+    phoenix(dir.path(), &["doctor", "--format", "json=doctor.json"].map(word));
+    well_formed("doctor", "json", &fs::read_to_string(dir.path().join("doctor.json")).unwrap());
     let options = words(case, "args");
     for (format, ending) in OF_PLANS {
         let arguments = [["plan", "--format", format].map(word).to_vec(), options.clone()].concat();

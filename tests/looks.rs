@@ -10,10 +10,11 @@ const NAMED: &str = r#"{ "hypervisor": { "target": "embedded:node" },
     "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 5 }] }"#;
 
 /// Verbs that look.
-const LOOKS: [&str; 8] = [
+const LOOKS: [&str; 9] = [
     "plan",
     "plan --commands --format json",
     "status --verify-guest",
+    "doctor",
     "validate",
     "observe",
     "graph",

@@ -141,6 +141,8 @@ fn what_cannot_be_written_is_an_error_for_every_verb() {
         &["plan", "--detailed-exitcode"],
         &["status"],
         &["status", "--format", "json"],
+        &["doctor"],
+        &["doctor", "--format", "json"],
         &["observe"],
         &["inventory"],
         &["inventory", "--format", "json"],

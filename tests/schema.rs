@@ -7,7 +7,7 @@ use phoenix::backend::embedded::Embedded;
 use phoenix::config::{self, FeatureFiles, Source, schema};
 use phoenix::hypervisor::Hypervisor as _;
 use phoenix::observed::allow_schema;
-use phoenix::plan::{Request, document, status};
+use phoenix::plan::{Request, doctor, document, status};
 use phoenix::ui::{report, run};
 use serde_json::Value;
 
@@ -24,6 +24,7 @@ fn the_committed_schema_is_the_generated_one() {
     let others = [
         ("plan", document::schema()),
         ("status", status::schema()),
+        ("doctor", doctor::schema()),
         ("validate", report::json::schema()),
         ("run", report::run::schema()),
         ("event", run::schema()),

@@ -1,15 +1,16 @@
 //! What can be typed.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use super::format::Output;
 
 mod changing;
 mod convert;
+mod doctor;
 mod graph;
+mod itself;
 mod named;
 mod node;
 mod places;
@@ -21,7 +22,9 @@ pub(super) use changing::{
     Allowing, Apply, Create, Destroy, Forget, Import, Options, Restart, Rollback, Running, Start, Stop,
 };
 pub(super) use convert::Convert;
+pub(super) use doctor::Doctor;
 pub(super) use graph::{Graph, GraphFormat};
+pub(super) use itself::{Complete, Completions, Init, Man, Schema, SchemaOf, Shell};
 pub(super) use node::{GuestKind, Node, Terminal};
 pub(super) use reaching::{Inventory, Ssh};
 pub(super) use selecting::Selecting;
@@ -97,6 +100,11 @@ pub(super) enum Verb {
   phoenix status
   phoenix status --only web-server --json")]
     Status(Status),
+    /// Check what is missing before the first plan, and say what corrects it; changes nothing.
+    #[command(after_help = "Examples:
+  phoenix doctor
+  phoenix doctor --target qm+ssh://root@pve1 --format json")]
+    Doctor(Doctor),
     /// Make the VMs what the config says.
     #[command(after_help = "Examples:
   phoenix apply
@@ -282,78 +290,6 @@ pub(super) struct Observe {
     /// Write the recording into this file instead of printing it.
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Schema {
-    /// Which schema.
-    #[arg(long, value_enum, default_value_t = SchemaOf::Config)]
-    pub(super) of: SchemaOf,
-    /// Compare these files with the schema of this phoenix instead of printing it.
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub(super) check: Vec<PathBuf>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Init {
-    /// Where; made if it is not there.
-    #[arg(value_name = "DIR", default_value = ".")]
-    pub(super) dir: PathBuf,
-}
-
-/// What there is a schema of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum SchemaOf {
-    /// The config.
-    Config,
-    /// A plan as JSON.
-    Plan,
-    /// A status as JSON.
-    Status,
-    /// An inventory as JSON.
-    Inventory,
-    /// What `validate` found as JSON.
-    Validate,
-    /// A run of apply as JSON.
-    Run,
-    /// A line of the event stream.
-    Event,
-    /// What a node's administrator allows VMs to have, /etc/phoenix/allow.json.
-    Allow,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Man {
-    /// Where; made if it is not there. Pages of the same names are replaced.
-    #[arg(value_name = "DIR")]
-    pub(super) dir: PathBuf,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Completions {
-    /// Which shell.
-    #[arg(value_enum, value_name = "SHELL")]
-    pub(super) shell: Shell,
-}
-
-/// Shells that there is a script for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Shell {
-    /// In `~/.bashrc`: eval "$(phoenix completions bash)"
-    Bash,
-    /// In `~/.zshrc`, after compinit: eval "$(phoenix completions zsh)"
-    Zsh,
-    /// In `~/.config/fish/config.fish`: phoenix completions fish | source
-    Fish,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Complete {
-    /// Which of the words.
-    pub(super) index: usize,
-    /// The command line up to the cursor.
-    #[arg(last = true, allow_hyphen_values = true)]
-    pub(super) words: Vec<OsString>,
 }
 
 #[cfg(test)]

@@ -70,6 +70,8 @@ const VALIDATE: Faces = (
 
 const STATUS: Faces = ("`phoenix status`", &[Format::Human, Format::Json, Format::Markdown]);
 
+const DOCTOR: Faces = ("`phoenix doctor`", &[Format::Human, Format::Json]);
+
 const INVENTORY: Faces = ("`phoenix inventory`", &[Format::Ansible, Format::SshConfig, Format::Json, Format::Hosts]);
 
 /// A format, and the file it goes to instead of standard output.
@@ -103,6 +105,11 @@ impl Output {
     /// Reads what `status` knows.
     pub(super) fn of_status(text: &str) -> Result<Self, String> {
         Self::parse(text, &STATUS)
+    }
+
+    /// Reads what `doctor` knows.
+    pub(super) fn of_doctor(text: &str) -> Result<Self, String> {
+        Self::parse(text, &DOCTOR)
     }
 
     /// Reads what `inventory` knows.

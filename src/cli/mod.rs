@@ -10,6 +10,7 @@ mod connect;
 mod consent;
 mod console;
 mod convert;
+mod doctor;
 mod exit;
 mod files;
 mod format;
@@ -88,6 +89,7 @@ fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
         Verb::Validate(verb) => validate::run(args, verb, console),
         Verb::Plan(verb) => plan::run(args, verb, console),
         Verb::Status(verb) => status::run(args, verb, console),
+        Verb::Doctor(verb) => doctor::run(args, verb, console),
         Verb::Apply(verb) => apply::run(args, verb, console),
         Verb::Observe(verb) => observe::run(args, verb, console),
         Verb::Log => runs::list(args, console),

@@ -8,7 +8,7 @@ use super::console::Console;
 use super::exit::Refusal;
 use crate::config::schema;
 use crate::observed::allow_schema;
-use crate::plan::{document, inventory, status};
+use crate::plan::{doctor, document, inventory, status};
 use crate::ui::{report, run};
 
 /// Prints the schema, or tells how a file differs from it.
@@ -17,6 +17,7 @@ pub(super) fn run(verb: &Schema, console: &Console) -> Result<Exit> {
         SchemaOf::Config => (schema::generate(), ""),
         SchemaOf::Plan => (document::schema(), " --of plan"),
         SchemaOf::Status => (status::schema(), " --of status"),
+        SchemaOf::Doctor => (doctor::schema(), " --of doctor"),
         SchemaOf::Inventory => (inventory::schema(), " --of inventory"),
         SchemaOf::Validate => (report::json::schema(), " --of validate"),
         SchemaOf::Run => (report::run::schema(), " --of run"),

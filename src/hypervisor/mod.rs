@@ -13,12 +13,12 @@ use std::time::Duration;
 pub use self::copied::Copied;
 pub use self::files::{ExportEntry, FileOp};
 pub use self::guests::{GuestAddress, GuestExit, GuestStatus, Guests, address_on, all_on};
-pub use self::wanted::Wanted;
+pub use self::wanted::{Examine, Wanted};
 pub use crate::model::{Effect, Fault, FaultKind};
 pub use crate::observed::Plugged;
 
 use crate::model::{CloudImage, Digest, VmId};
-use crate::observed::{ConfigWrite, Export, Listed, Observed, Place, VmObserved};
+use crate::observed::{ConfigWrite, Examined, Export, Listed, Observed, Place, VmObserved};
 
 /// A target that holds VMs.
 ///
@@ -40,6 +40,12 @@ pub trait Hypervisor: Send + Sync {
     /// Reads everything needed to plan, and nothing that would have to be asked for. Changes nothing.
     fn observe(&self) -> Result<Observed, Fault> {
         self.observe_with(&Wanted::default())
+    }
+
+    /// Asks what the node that the target stands on is and has, beyond what a plan needs. Changes nothing. `None`: this
+    /// target has nothing to say of itself.
+    fn examine(&self, _asked: &Examine) -> Result<Option<Examined>, Fault> {
+        Ok(None)
     }
 
     /// Reads one VM. `None`: there is no VM with this VMID.

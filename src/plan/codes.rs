@@ -117,4 +117,14 @@ codes! {
     RECREATED_UNDER = "T127", "others depend on a VM that is destroyed and made anew";
     UNUSED = "T128", "a VM has unused volumes, or they are erased";
     UNUSED_KEPT = "T129", "an unused volume is not erased";
+    NOT_SEEN = "T130", "the target cannot be reached or looked at";
+    OTHER_VERSION = "T131", "the node has a Proxmox VE with which phoenix was not tried";
+    NOT_ROOT = "T132", "phoenix's programs do not have the rights of root on the node";
+    NO_PROGRAM = "T133", "a program that phoenix runs is not there";
+    CLOCK_DIFFERS = "T134", "the node's clock differs from that of the machine that phoenix runs on";
+    NODE_OFFLINE = "T135", "a node of the cluster is not online";
+    NFS_SILENT = "T136", "an NFS server does not run, or takes no connection from the node";
+    UNFIT_TEMPLATE = "T137", "a template lacks what its clones may need";
+    STORAGE_CONTENT = "T138", "a storage does not hold what an image is looked for in";
+    NO_IMAGE = "T139", "an image is not there";
 }

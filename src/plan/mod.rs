@@ -13,6 +13,7 @@ pub mod codes;
 mod context;
 mod diff;
 mod disk;
+pub mod doctor;
 pub mod document;
 mod drift;
 mod drives;

@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod diagnostics;
+pub mod doctor;
 pub mod edit;
 mod failure;
 pub mod findings;

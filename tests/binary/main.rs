@@ -8,6 +8,7 @@ mod cloud_data;
 mod cloud_init;
 mod cluster;
 mod disks;
+mod doctor;
 #[path = "../support/doubles.rs"]
 mod doubles;
 mod drift;

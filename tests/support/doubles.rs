@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::executable::executable;
 
 /// What phoenix runs on a node.
-const PROGRAMS: [&str; 7] = ["qm", "pvesh", "pvesm", "exportfs", "ip", "ps", "perl"];
+const PROGRAMS: [&str; 8] = ["qm", "pvesh", "pvesm", "pveversion", "exportfs", "ip", "ps", "perl"];
 
 /// Programs that are the real ones, until something is scripted to go wrong with the operation for which phoenix' scripts
 /// need them.
@@ -65,6 +65,10 @@ impl Doubles {
         fs::create_dir_all(root.join("proc/sys/kernel")).unwrap();
         fs::write(root.join("proc/sys/kernel/hostname"), format!("{}.example.com\n", settings.name)).unwrap();
         fs::write(root.join("proc/meminfo"), format!("MemTotal: {} kB\n", settings.memory_mb * 1024)).unwrap();
+        if settings.nfs_server {
+            fs::create_dir_all(root.join("proc/fs/nfsd")).unwrap();
+            fs::write(root.join("proc/fs/nfsd/threads"), "8\n").unwrap();
+        }
         let cpus: Vec<String> = (0..settings.cpus).map(|n| format!("processor\t: {n}\n")).collect();
         fs::write(root.join("proc/cpuinfo"), cpus.concat()).unwrap();
         // The directory of the storage `local`.

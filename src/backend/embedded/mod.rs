@@ -37,6 +37,7 @@ mod commands;
 mod configure;
 mod disk;
 mod disk_image;
+mod examine;
 mod files;
 mod fresh;
 mod guest;
@@ -83,9 +84,9 @@ pub use qemu::{Console, Running as Machine, Started};
 pub use settings::{Member, Settings};
 pub use tasks::Task;
 
-use crate::hypervisor::{About, Cloning, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
+use crate::hypervisor::{About, Cloning, Examine, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
 use crate::model::{CloudImage, VmId};
-use crate::observed::{Capabilities, Export, Listed, Node, Observed, Place, VmObserved};
+use crate::observed::{Capabilities, Examined, Export, Listed, Node, Observed, Place, VmObserved};
 use files::Deadline;
 use machines::Machines;
 use rehearse::Call;
@@ -196,6 +197,10 @@ impl Hypervisor for Embedded {
             working: self.tasks.working()?,
             unattributed_clone,
         }))
+    }
+
+    fn examine(&self, asked: &Examine) -> Result<Option<Examined>, Fault> {
+        Ok(Some(self.examined(asked)))
     }
 
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {

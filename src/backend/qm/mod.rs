@@ -6,6 +6,7 @@
 //! - `command`: call → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
 //! - `perform`: what is done to VMs of the node itself; `elsewhere`: to those of other nodes of its cluster;
 //!   `seen`: where they are.
+//! - `examine`: whether a node is fit, by a script of its own that needs next to nothing of it.
 //! - `guest`: the guest agent, by its own socket (`agent`) or by `qm`. `files`: directories on the node. `job`: what
 //!   outlives phoenix.
 //!
@@ -16,6 +17,7 @@ mod answer;
 pub mod command;
 mod copying;
 mod elsewhere;
+mod examine;
 mod files;
 mod guest;
 mod image;
@@ -37,10 +39,10 @@ use command::HERE;
 use scripts::{ISOS, VM, VOLUMES, VOLUMES_OF};
 
 use crate::hypervisor::{
-    About, Cloning, Copied, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted,
+    About, Cloning, Copied, Examine, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted,
 };
 use crate::model::{CloudImage, VmId};
-use crate::observed::{COPY, Export, Listed, ListedVolume, Observed, Place, VmObserved};
+use crate::observed::{COPY, Examined, Export, Listed, ListedVolume, Observed, Place, VmObserved};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
 const LOOK: Duration = Duration::from_mins(1);
@@ -151,6 +153,10 @@ impl Hypervisor for Qm {
         let observed = observe::read(&files, &clones, directories, &self.layout.root)?;
         self.seen.all(&observed);
         Ok(observed)
+    }
+
+    fn examine(&self, asked: &Examine) -> Result<Option<Examined>, Fault> {
+        self.examined(asked).map(Some)
     }
 
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {

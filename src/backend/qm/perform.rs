@@ -31,16 +31,13 @@ impl Qm {
     /// How far the copy is that an operation makes: from what its job wrote so far, or its task on another node.
     pub(super) fn how_far(&self, op: &HostOp) -> Result<Option<Copied>, Fault> {
         let Some(name) = job(op) else { return Ok(None) };
-        let log = match self.seen.task(&name) {
-            Some((node, upid)) => {
-                let [_, log] = task::looks(&node, &upid);
-                task::log(&self.run(&Command::look(command::command(&log), GLANCE))?.stdout)
-            }
-            None => {
-                let argv = ["tail", "-c", "4096", "--", &self.output_of(&name)].map(ToOwned::to_owned);
-                // It fails where no such job runs.
-                String::from_utf8_lossy(&self.runner.run(&Command::look(argv.to_vec(), GLANCE))?.stdout).into_owned()
-            }
+        let log = if let Some((node, upid)) = self.seen.task(&name) {
+            let [_, log] = task::looks(&node, &upid);
+            task::log(&self.run(&Command::look(command::command(&log), GLANCE))?.stdout)
+        } else {
+            let argv = ["tail", "-c", "4096", "--", &self.output_of(&name)].map(ToOwned::to_owned);
+            // It fails where no such job runs.
+            String::from_utf8_lossy(&self.runner.run(&Command::look(argv.to_vec(), GLANCE))?.stdout).into_owned()
         };
         Ok(copied(&log))
     }

@@ -141,6 +141,10 @@ fn run(node: &Node, program: &str, words: &[&str]) -> Answer {
             scripts::run(node, program, words)
         }
         ("perl", ["-e", _, path, ..]) => agent_socket::run(node, path),
+        // As it was recorded.
+        ("pveversion", []) => {
+            Answer::said("pve-manager/9.2.11/14a22df35955d97d (running kernel: 6.18.44-fc-v669)\n".to_owned())
+        }
         ("cat", [.., path]) => files::read(node, Path::new(path)),
         ("ip", ["-o", "-4", "addr", "show"]) => {
             let with_address = settings.bridges.iter().enumerate();
