@@ -1,4 +1,4 @@
-//! The boot disk: where it lies, how large it is, and that its guest makes use of it.
+//! Disks: where they lie, how large they are, and that the guest makes use of its boot disk.
 
 use super::failure::{failure, stale};
 use super::hints;
@@ -11,14 +11,23 @@ use crate::model::Outcome;
 use crate::observed::{BootDisk, VmObserved};
 use crate::plan::{MoveStep, ResizeStep};
 
+/// The disk in a slot, or the boot disk.
+pub(super) fn disk_of(slot: Option<&str>, live: &VmObserved) -> Option<BootDisk> {
+    match slot {
+        None => live.boot_disk.clone(),
+        Some(slot) => BootDisk::parse(slot, live.options.get(slot)?),
+    }
+}
+
 impl Performing<'_> {
-    /// Moves the boot disk, after a last look whether it is still the one that was planned.
+    /// Moves a disk, after a last look whether it is still the one that was planned.
     pub(super) fn move_disk(&mut self, step: &MoveStep) -> Result<Outcome, Failure> {
         let id = self.id();
         let storage = step.storage.as_str();
         let live = self.live()?;
-        let Some(disk) = live.boot_disk.clone() else {
-            return Err(stale(format!("VM {id} has no boot disk any more"), hints::PLAN_AGAIN));
+        let Some(disk) = disk_of(step.disk, &live) else {
+            let which = step.disk.unwrap_or("boot disk");
+            return Err(stale(format!("VM {id} has no {which} any more"), hints::PLAN_AGAIN));
         };
         if disk.storage == storage {
             return Ok(Outcome::NoOp);
@@ -32,9 +41,9 @@ impl Performing<'_> {
             let what = format!("snapshots of VM {id} hold on to {}: {}", disk.volume, live.snapshots.join(", "));
             return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
         }
-        self.write_record(&|record| operation::unsettle_disks(record, &step.record))?;
+        self.write_record(&|record| operation::unsettle_disks(record, &step.record, step.disk))?;
         let live = self.live()?;
-        let there = |live: &VmObserved| live.boot_disk.as_ref().is_some_and(|disk| disk.storage == storage);
+        let there = |live: &VmObserved| disk_of(step.disk, live).is_some_and(|disk| disk.storage == storage);
         let op = operation::move_disk(id, step, &disk, &live.digest);
         self.host(&op, &|| {
             if there(&self.live()?) {
@@ -90,10 +99,7 @@ impl Performing<'_> {
         let size_gb = step.size_gb;
         let wanted = u64::from(size_gb) * crate::model::GIB;
         let live = self.live()?;
-        let of = |live: &VmObserved| match step.disk {
-            None => live.boot_disk.clone(),
-            Some(slot) => BootDisk::parse(slot, live.options.get(slot)?),
-        };
+        let of = |live: &VmObserved| disk_of(step.disk, live);
         let Some(disk) = of(&live) else {
             let which = step.disk.unwrap_or("boot disk");
             return Err(stale(format!("VM {} has no {which} any more", self.id()), hints::PLAN_AGAIN));
@@ -106,7 +112,7 @@ impl Performing<'_> {
         // Before the disk: the run that comes after a death must know that the size is phoenix's own doing, and whether
         // the guest has not seen it yet.
         self.write_record(&|record| {
-            operation::unsettle_disks(record, &step.record);
+            operation::unsettle_disks(record, &step.record, None);
             record.grow |= step.grows_filesystem;
             if let Some(disk) = step.disk.and_then(|slot| record.filesystems.get_mut(slot)) {
                 disk.grow = true;

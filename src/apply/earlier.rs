@@ -1,5 +1,6 @@
 //! What an earlier run began and what still works on the target: it is waited for, and gone on from.
 
+use super::disk::disk_of;
 use super::failure::{failure, stale};
 use super::hints;
 use super::host::LOOK_AGAIN;
@@ -28,32 +29,37 @@ impl Performing<'_> {
         Ok(())
     }
 
-    /// Waits until nothing moves the boot disk any more, and goes on from where it lies then. What else changed in the
+    /// Waits until nothing moves a disk any more, and goes on from where the disks lie then. What else changed in the
     /// meantime is no work of a move.
     fn await_move(&mut self, planned: &VmObserved) -> Result<(), Failure> {
         let id = self.id();
         while let Some(work) = self.ask(|hypervisor| hypervisor.working(id))? {
-            self.wait_on(&format!("the move of the disk of VM {id} that an earlier run began ({work})"))?;
+            self.wait_on(&format!("the move of a disk of VM {id} that an earlier run began ({work})"))?;
         }
         let now = self.live()?;
         if now.digest == planned.digest {
             return Ok(());
         }
-        let moves = self.vm.actions.iter().find_map(|action| match &action.step {
-            Some(Step::MoveDisk(step)) => Some(step.storage.as_str()),
+        let moves = self.vm.actions.iter().filter_map(|action| match &action.step {
+            Some(Step::MoveDisk(step)) => Some(step.as_ref()),
             _ => None,
         });
-        let [was, is] = [planned, &now].map(|vm| vm.boot_disk.as_ref());
-        let boots = was.zip(is).filter(|(was, is)| {
-            let lies = is.storage == was.storage || Some(is.storage.as_str()) == moves;
-            lies && is.device == was.device && is.size == was.size
-        });
-        let Some((disk, _)) = boots else {
-            let what = format!("the boot disk of VM {id} is not what a move makes of it");
-            return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
-        };
+        let mut disks = Vec::new();
+        for step in moves {
+            let [was, is] = [planned, &now].map(|vm| disk_of(step.disk, vm));
+            let moved = was.zip(is).filter(|(was, is)| {
+                let lies = is.storage == was.storage || is.storage == step.storage;
+                lies && is.device == was.device && is.size == was.size
+            });
+            let Some((disk, _)) = moved else {
+                let which = step.disk.unwrap_or("the boot disk");
+                let what = format!("{which} of VM {id} is not what a move makes of it");
+                return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
+            };
+            disks.push(disk.device);
+        }
         let mut others = Session::Left(Box::new(planned.clone())).touched_by_others(&now);
-        others.retain(|key| *key != disk.device && !key.starts_with("unused"));
+        others.retain(|key| !disks.contains(key) && !key.starts_with("unused"));
         if !others.is_empty() {
             let what = format!("VM {id} changed since the plan: another process changed {}", others.join(", "));
             return Err(stale(what, hints::LOOK_WHAT_DIFFERS));

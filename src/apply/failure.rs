@@ -2,6 +2,7 @@
 
 use super::hints;
 use crate::event::Failure;
+use crate::model::proxmox;
 use crate::model::{ActionKind, Fault, FaultKind, Key};
 use crate::observed::options::{self, Row};
 use crate::plan::Change;
@@ -47,14 +48,15 @@ pub(super) fn keys_of<'o>(changes: &[Change], options: impl IntoIterator<Item = 
 
 /// Says which keys of the file the failure of an action is about: those of the options that the target names, else
 /// those that the action stands for. A VM that is not what was planned is about none.
-pub(super) fn with_keys(failure: Failure, changes: &[Change], kind: ActionKind) -> Failure {
+pub(super) fn with_keys(failure: Failure, changes: &[Change], kind: ActionKind, subject: Option<&str>) -> Failure {
     if failure.stale || !failure.keys.is_empty() {
         return failure;
     }
     let options = failure.fault.iter().flat_map(|fault| &fault.options).map(String::as_str);
     let mut keys = keys_of(changes, options);
     if keys.is_empty() {
-        keys = keys_behind(kind);
+        let disk = [ActionKind::MoveDisk, ActionKind::ResizeDisk].contains(&kind).then_some(subject).flatten();
+        keys = disk.and_then(proxmox::disk).map_or_else(|| keys_behind(kind), |slot| vec![slot.key]);
     }
     failure.about(keys)
 }
@@ -105,7 +107,7 @@ mod tests {
     #[track_caller]
     fn check(failure: Failure, kind: ActionKind, planned: &[Key], keys: &[&str]) {
         let changes: Vec<Change> = planned.iter().map(|key| Change { key: key.name(), ..Change::default() }).collect();
-        assert_eq!(with_keys(failure, &changes, kind).keys, keys);
+        assert_eq!(with_keys(failure, &changes, kind, None).keys, keys);
     }
 
     fn refused(options: &[&str]) -> Failure {

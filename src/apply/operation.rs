@@ -184,11 +184,14 @@ fn unsettle(record: &mut Record, last: &Record) {
 }
 
 /// Forgets of what was applied what a move or a growth is about to change. What the write of the options changes, which
-/// may come after it, is still known then.
-pub(super) fn unsettle_disks(record: &mut Record, last: &Record) {
+/// may come after it, is still known then. `moving`: the slot of a further disk whose move begins, which is noted.
+pub(super) fn unsettle_disks(record: &mut Record, last: &Record, moving: Option<&str>) {
+    let begins = moving.filter(|_| !record.applied.is_empty()).map(options::storage_key);
+    let begins = begins.filter(|key| record.applied.get(key) != last.applied.get(key));
     let disks = options::rows_in(record).filter(|row| row.step != ActionKind::Configure);
     let disks: BTreeSet<&str> = disks.map(Row::applied_as).collect();
     record.applied.retain(|key, value| !disks.contains(key.as_str()) || last.applied.get(key) == Some(value));
+    record.applied.extend(begins.map(|key| (key, String::new())));
 }
 
 /// Grows a disk to its absolute size.
@@ -196,7 +199,7 @@ pub(super) fn resize(vm: VmId, step: &ResizeStep, disk: &BootDisk) -> HostOp {
     HostOp::Resize { vm, disk: disk.device.clone(), size_gb: step.size_gb }
 }
 
-/// Moves the boot disk to its storage.
+/// Moves a disk to its storage.
 pub(super) fn move_disk(vm: VmId, step: &MoveStep, disk: &BootDisk, digest: &Digest) -> HostOp {
     HostOp::MoveDisk {
         vm,

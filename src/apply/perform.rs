@@ -108,7 +108,7 @@ impl Performer {
         if ended.is_err() {
             this.record_what_ran();
         }
-        ended.map_err(|failure| with_keys(failure, &vm.changes, action.kind))
+        ended.map_err(|failure| with_keys(failure, &vm.changes, action.kind, action.subject.as_deref()))
     }
 
     fn performing<'p>(&'p self, number: usize, say: &'p dyn Fn(Word)) -> Performing<'p> {

@@ -181,7 +181,7 @@ pub(crate) struct RawVm {
     /// Sets the size of the boot disk in GiB. A disk only ever grows.
     #[schemars(title = "Boot disk (GiB)", range(min = 1, max = 131_072), example = 50, extend("default" = 50))]
     pub(super) boot_disk_size_gb: Option<u32>,
-    /// Names the Proxmox storage of the boot disk.
+    /// Names the Proxmox storage of the boot disk, and of further disks that name none. Another one moves them.
     #[schemars(title = "Boot disk storage", regex(pattern = lexis::STORAGE), length(max = lexis::MAX_STORAGE))]
     #[schemars(example = &"local-zfs", extend("default" = "local-zfs"))]
     pub(super) boot_disk_storage: Option<String>,

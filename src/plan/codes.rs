@@ -26,7 +26,7 @@ codes! {
     LOCKED = "T013", "the VM is locked";
     CLONE_RUNNING = "T014", "a clone into the VMID is running";
     DISK_SHRINKS = "T015", "the boot disk would shrink";
-    DISK_ELSEWHERE = "T016", "the boot disk lies on another storage and cannot move";
+    DISK_ELSEWHERE = "T016", "a disk lies on another storage and cannot move";
     NO_BOOT_DISK = "T017", "the VM has no boot disk that can be found";
     NO_NODE_ADDRESS = "T018", "the node has no address on the VM's bridge";
     LEFTOVER = "T019", "an interrupted run left something behind";

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::words::known_words;
-use super::{Scene, VmPlan, codes, diff, further, placement};
+use super::{Action, Scene, Step, VmPlan, codes, diff, further, moving, placement};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Key, Origin, Outcome};
 use crate::observed::options::gib;
-use crate::observed::{BootDisk, Node, Observed, VmObserved};
+use crate::observed::{Node, Observed, VmObserved};
 
 /// The storage of a VM that is to be made must take disks.
 pub(super) fn storage(vm: &DesiredVm, observed: &Observed) -> Option<Diagnostic> {
@@ -63,51 +63,10 @@ pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) ->
     }
     if disk.storage != vm.boot_disk_storage {
         found.extend(storage(vm, scene.observed));
-        let moved = moved(vm, live, disk, scene).into_iter();
+        let back = format!("set `boot_disk_storage` to `{}`", disk.storage);
+        let moved = moving::problems(vm, live, (disk, &back), scene).into_iter();
         found.extend(moved.map(|problem| problem.vm(vm.vm_id).about(Key::BootDiskStorage)));
     }
-    found
-}
-
-/// What stands in the way of a disk that is to move, or is to be known of it.
-fn moved(vm: &DesiredVm, live: &VmObserved, disk: &BootDisk, scene: &Scene<'_>) -> Vec<Diagnostic> {
-    let id = vm.vm_id;
-    let error = |code: &'static str, what: String, hint: String| Diagnostic::error(code, what).hint(hint);
-    let back = format!("set `boot_disk_storage` to `{}`", disk.storage);
-    if disk.storage.is_empty() {
-        let what = format!("{} is the device `{}` of the node, which does not move", disk.device, disk.volume);
-        let hint = "`boot_disk_storage` is for disks that lie on a storage".to_owned();
-        return vec![error(codes::DISK_ELSEWHERE, what, hint)];
-    }
-    let mut found = Vec::new();
-    if live.pending.contains_key(&disk.device) {
-        let what = format!("another value of {} waits for a restart: the disk cannot move", disk.device);
-        found.push(error(codes::DISK_ELSEWHERE, what, format!("restart it first; until then {back}")));
-    }
-    if !scene.observed.capabilities.moves_running_disks && live.running {
-        let what = format!("{} does not move while its QEMU runs on an embedded node", disk.device);
-        found.push(error(codes::DISK_ELSEWHERE, what, format!("`phoenix stop {id}`, then apply; until then {back}")));
-    }
-    let snapshots = live.snapshots.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    if !scene.delete_source {
-        if !live.snapshots.is_empty() {
-            let what = format!("snapshots do not move, they stay with {}: {snapshots}", disk.volume);
-            found.push(Diagnostic::warning(codes::SNAPSHOTS, what));
-        }
-        return found;
-    }
-    if !live.snapshots.is_empty() {
-        let what = format!("snapshots hold on to {}, which is to be erased: {snapshots}", disk.volume);
-        let hint = format!("remove them (`qm delsnapshot {id} NAME`), or move without `--delete-source`");
-        found.push(error(codes::SNAPSHOTS, what, hint));
-    }
-    if live.protection || vm.protected == Some(true) {
-        let what = format!("the VM is protected: {} must not be erased", disk.volume);
-        let hint = "move without `--delete-source`: the volume stays then".to_owned();
-        found.push(error(codes::PROTECTED, what, hint));
-    }
-    let what = format!("when {} has moved, {} is erased", disk.device, disk.volume);
-    found.push(Diagnostic::warning(codes::SOURCE_ERASED, what));
     found
 }
 
@@ -133,8 +92,9 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed) -
         let wanted = diff::wanted_bytes(desired);
         let has = |kind: ActionKind| vm.actions.iter().any(|a| a.kind == kind && a.outcome.acts());
         // A disk that moves needs room for all of it.
-        let whole = [ActionKind::Clone, ActionKind::CreateFromImage, ActionKind::MoveDisk];
-        let grows = if whole.into_iter().any(has) {
+        let moves = |action: &Action| matches!(&action.step, Some(Step::MoveDisk(step)) if step.disk.is_none());
+        let whole = [ActionKind::Clone, ActionKind::CreateFromImage].into_iter().any(has);
+        let grows = if whole || vm.actions.iter().any(moves) {
             wanted
         } else if has(ActionKind::ResizeDisk) {
             let live = observed.vms.get(&vm.vm).and_then(|live| live.boot_disk.as_ref()?.size);

@@ -30,7 +30,12 @@ fn text(value: Option<&Value<'_>>) -> String {
 /// Whether a record that says what was applied does not say it of a key that the config has: a run that applied it did
 /// not finish, or another process or an administrator wrote the record.
 pub(super) fn has_forgotten(vm: &DesiredVm, record: &Record) -> bool {
-    !record.applied.is_empty() && applied(vm).keys().any(|key| !record.applied.contains_key(key))
+    let forgotten = |key: &String| match record.applied.get(key) {
+        // Earlier versions did not keep where a further disk lies.
+        None => !options::is_storage_key(key),
+        Some(kept) => kept.is_empty() && options::is_storage_key(key),
+    };
+    !record.applied.is_empty() && applied(vm).keys().any(forgotten)
 }
 
 /// A size in GiB, the last one begun counted in full.

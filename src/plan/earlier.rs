@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Change, Leftover, codes};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Record, RecordState, VmId};
+use crate::observed::options::Row;
 use crate::observed::{COPY, Observed, VmObserved};
 
 /// What an earlier run began at a VM and what is still at work.
@@ -15,7 +16,7 @@ use crate::observed::{COPY, Observed, VmObserved};
 pub enum Earlier {
     /// The clone, or the import of an image, that makes the VM.
     Clone,
-    /// A move of the boot disk of this VM. Not serialised: the plan has its digest.
+    /// A move of a disk of this VM. Not serialised: the plan has its digest.
     Move(#[serde(skip)] Arc<VmObserved>),
 }
 
@@ -59,16 +60,28 @@ pub(super) fn clone(vm: VmId, project: &str, observed: &Observed) -> Option<Earl
     (is_at_work && left == Some(Leftover::HalfMade)).then_some(Earlier::Clone)
 }
 
-/// The move of its boot disk that an earlier run began at a VM of this project, if that is what works on its disks.
+/// The move of a disk that an earlier run began at a VM of this project, if that is what works on its disks, and what
+/// the disk is called.
 ///
-/// A run that moves a disk takes out of the record where it lies. So a move is phoenix's own if it is one that the plan
-/// has anyway and whose beginning the record knows; a move of another process leaves the record as it was.
-pub(super) fn disk_move(live: &VmObserved, changes: &[Change], observed: &Observed) -> Option<Earlier> {
+/// A run that moves the boot disk takes out of the record where it lies; of a further disk the record says then that
+/// this is not known. So a move is phoenix's own if it is one that the plan has anyway and whose beginning the record
+/// knows; a move of another process leaves the record as it was, and a record of an earlier version says nothing.
+pub(super) fn disk_move(
+    live: &VmObserved,
+    changes: &[Change],
+    record: &Record,
+    observed: &Observed,
+) -> Option<(Earlier, &'static str)> {
     let work = observed.working.get(&live.id)?;
-    let moves = |change: &&Change| change.rows().any(|row| row.step == ActionKind::MoveDisk);
-    let begun = changes.iter().find(moves).is_some_and(|change| change.by.is_none());
+    let moves = |row: &&'static Row| row.step == ActionKind::MoveDisk;
+    let begun = |row: &Row| {
+        let said = record.applied.get(row.applied_as());
+        row.option.is_none() || record.applied.is_empty() || said.is_some_and(String::is_empty)
+    };
+    let mut moving = changes.iter().filter(|change| change.by.is_none()).flat_map(Change::rows).filter(moves);
+    let row = moving.find(|row| begun(row))?;
     let is_move = work == "qmmove" || work == COPY;
-    (is_move && begun).then(|| Earlier::Move(Arc::new(live.clone())))
+    is_move.then(|| (Earlier::Move(Arc::new(live.clone())), row.option.map_or("the boot disk", |option| option.name)))
 }
 
 /// Says that apply waits for a clone, or for an import.
@@ -86,9 +99,10 @@ pub(super) fn clone_at_work(vm: &DesiredVm, observed: &Observed) -> Diagnostic {
 }
 
 /// Says that apply waits for a move.
-pub(super) fn move_at_work(vm: VmId) -> Diagnostic {
-    let what = "the move of the boot disk, started by an earlier run, is still at work: apply waits until it has \
-        ended and \
-                continues from where the disk lies then";
+pub(super) fn move_at_work(vm: VmId, disk: &str) -> Diagnostic {
+    let what = format!(
+        "the move of {disk}, started by an earlier run, is still at work: apply waits until it has ended and continues \
+            from where the disk lies then"
+    );
     Diagnostic::notice(codes::TASK_RUNNING, what).vm(vm)
 }

@@ -1,12 +1,12 @@
-//! Further disks: what must hold of them before anything is done, and which of them grow.
+//! Further disks: what must hold of them before anything is done, which of them grow, and which move.
 
 use super::words::known_words;
-use super::{Scene, attached, cards, codes, placement};
+use super::{Scene, attached, cards, codes, moving, placement};
 use crate::diag::Diagnostic;
 use crate::model::proxmox::{self, DISKS, holds_state};
-use crate::model::{DesiredVm, Disk, GIB, Record, RecordState};
+use crate::model::{DesiredVm, Disk, Disruption, GIB, Record, RecordState};
 use crate::observed::options::gib;
-use crate::observed::{Observed, VmObserved, VmVolume};
+use crate::observed::{BootDisk, Node, Observed, VmObserved, VmVolume};
 
 /// The VM as it is, or the template that it becomes a copy of.
 fn base<'s>(vm: &DesiredVm, record: Option<&Record>, scene: &Scene<'s>) -> Option<&'s VmObserved> {
@@ -30,14 +30,37 @@ pub(super) fn growing<'v>(vm: &'v DesiredVm, record: &Record, scene: &Scene<'v>)
     vm.disks.iter().filter_map(grows).collect()
 }
 
-/// Room that new and growing disks need, in bytes, by storage.
+/// Disks that are there and lie on another storage than the file says: the slot, the storage that it moves to, and what
+/// that costs. What a full clone copies of its template lies where its boot disk does.
+pub(super) fn moving<'v>(
+    vm: &'v DesiredVm,
+    record: &Record,
+    scene: &Scene<'v>,
+) -> Vec<(&'static str, &'v str, Disruption)> {
+    let Some(base) = base(vm, Some(record), scene) else { return Vec::new() };
+    let is_made = base.id != vm.vm_id;
+    let moves = |(slot, disk): (&&'static str, &'v Disk)| {
+        let volume = volume(slot, base).filter(|_| !holds_state(slot))?;
+        let lies = attached::storage(&volume.volume);
+        let lies = if is_made && vm.full_clone { vm.boot_disk_storage.as_str() } else { lies };
+        let cost = if base.running && !is_made { Disruption::Live } else { Disruption::None };
+        (lies != disk.storage).then_some((*slot, disk.storage.as_str(), cost))
+    };
+    vm.disks.iter().filter_map(moves).collect()
+}
+
+/// Room that new, growing and moving disks need, in bytes, by storage.
 pub(super) fn room<'v>(vm: &'v DesiredVm, observed: &'v Observed) -> impl Iterator<Item = (&'v str, u64)> {
     let live = observed.vms.get(&vm.vm_id);
     let need = move |(slot, disk): (&&str, &'v Disk)| {
-        let there = || live.and_then(|live| volume(slot, live)?.size);
+        let there = live.and_then(|live| volume(slot, live));
         let unused = || attached::size(disk.volume.as_deref()?, observed);
-        let has = there().or_else(unused).unwrap_or(0);
-        (disk.storage.as_str(), (u64::from(disk.size_gb.unwrap_or(0)) * GIB).saturating_sub(has))
+        let wanted = u64::from(disk.size_gb.unwrap_or(0)) * GIB;
+        let need = match there {
+            Some(there) if attached::storage(&there.volume) != disk.storage => wanted.max(there.size.unwrap_or(0)),
+            there => wanted.saturating_sub(there.and_then(|there| there.size).or_else(unused).unwrap_or(0)),
+        };
+        (disk.storage.as_str(), need)
     };
     vm.disks.iter().map(need)
 }
@@ -80,29 +103,55 @@ pub(super) fn disks(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>
             );
             continue;
         }
-        match live.and_then(|live| volume(slot, live)) {
-            Some(volume) => there(slot, disk, volume, live, &mut problem),
-            None => match node.storages.get(&disk.storage) {
-                Some(storage) if storage.images && storage.active => {
-                    if let Some((code, what, hint)) = attached::problem(vm, (slot, disk), live, scene) {
-                        problem(code, what, hint);
-                    }
-                }
-                Some(_) => {
-                    let what = format!("storage `{}`{on} takes no disks of VMs, or is not active", disk.storage);
-                    problem(codes::UNUSABLE_STORAGE, what, "name another one in `storage`".to_owned());
-                }
-                None => {
-                    let usable = node.storages.iter().filter(|(_, s)| s.images && s.active);
-                    let known: Vec<&str> = usable.map(|(id, _)| id.as_str()).collect();
-                    let what = format!("there is no storage `{}`{on}", disk.storage);
-                    problem(codes::UNUSABLE_STORAGE, what, known_words("storages for disks", &disk.storage, &known));
-                }
-            },
+        if let Some((live, volume)) = live.and_then(|live| Some((live, volume(slot, live)?))) {
+            there(slot, disk, volume, live, &mut problem);
+            let moved = moved(vm, (slot, disk), live, scene).into_iter();
+            found.extend(moved.map(|problem| problem.vm(vm.vm_id).about(option.key)));
+        } else if let Some((what, hint)) = unusable(&disk.storage, node, &on) {
+            problem(codes::UNUSABLE_STORAGE, what, hint);
+        } else if let Some((code, what, hint)) = attached::problem(vm, (slot, disk), live, scene) {
+            problem(code, what, hint);
         }
     }
     found.extend(live.into_iter().flat_map(|live| detached(vm, live)));
     found
+}
+
+/// Why a storage takes no disk, and the way out. `on`: the words for its node.
+fn unusable(storage: &str, node: &Node, on: &str) -> Option<(String, String)> {
+    match node.storages.get(storage) {
+        Some(found) if found.images && found.active => None,
+        Some(_) => {
+            let what = format!("storage `{storage}`{on} takes no disks of VMs, or is not active");
+            Some((what, "name another one in `storage`".to_owned()))
+        }
+        None => {
+            let usable = node.storages.iter().filter(|(_, s)| s.images && s.active);
+            let known: Vec<&str> = usable.map(|(id, _)| id.as_str()).collect();
+            let what = format!("there is no storage `{storage}`{on}");
+            Some((what, known_words("storages for disks", storage, &known)))
+        }
+    }
+}
+
+/// What stands in the way of a disk that is to move, or is to be known of it; nothing of one that stays.
+fn moved(vm: &DesiredVm, (slot, disk): (&str, &Disk), live: &VmObserved, scene: &Scene<'_>) -> Vec<Diagnostic> {
+    let there = live.options.get(slot).and_then(|text| BootDisk::parse(slot, text));
+    // Another volume than the file names does not move.
+    let there = there.filter(|there| disk.volume.as_ref().is_none_or(|volume| *volume == there.volume));
+    let Some(there) = there.filter(|there| there.storage != disk.storage) else { return Vec::new() };
+    let back = format!("give it `\"storage\": \"{}\"`", there.storage);
+    if holds_state(slot) {
+        let what = format!(
+            "{slot} lies on `{}`, the file says `{}`: phoenix does not move what firmware or a TPM remembers",
+            there.storage, disk.storage
+        );
+        return vec![Diagnostic::error(codes::DISK_ELSEWHERE, what).hint(back)];
+    }
+    let node = scene.node(vm.vm_id);
+    let unusable = unusable(&disk.storage, node, &placement::on(node, scene.observed));
+    let unusable = unusable.map(|(what, hint)| Diagnostic::error(codes::UNUSABLE_STORAGE, what).hint(hint));
+    unusable.into_iter().chain(moving::problems(vm, live, (&there, &back), scene)).collect()
 }
 
 /// What stands in the way of a disk that is there.
@@ -110,22 +159,12 @@ fn there(
     slot: &str,
     disk: &Disk,
     volume: &VmVolume,
-    live: Option<&VmObserved>,
+    live: &VmObserved,
     problem: &mut dyn FnMut(&'static str, String, String),
 ) {
     if let Some(other) = disk.volume.as_ref().filter(|other| **other != volume.volume) {
         let (code, what, hint) = attached::other(slot, &volume.volume, other);
         return problem(code, what, hint);
-    }
-    let storage = volume.volume.split_once(':').map_or("", |(storage, _)| storage);
-    if storage != disk.storage {
-        let what =
-            format!("{slot} lies on `{storage}`, the file says `{}`: phoenix moves only the boot disk", disk.storage);
-        problem(
-            codes::DISK_ELSEWHERE,
-            what,
-            format!("set its `storage` to `{storage}`, or move it by hand with `qm disk move`"),
-        );
     }
     let (Some(size), Some(wanted)) = (volume.size, disk.size_gb) else { return };
     let wanted = u64::from(wanted) * GIB;
@@ -133,7 +172,7 @@ fn there(
         let what = format!("{slot} has {} GiB, the file says {}: a disk never shrinks", gib(size), gib(wanted));
         problem(codes::DISK_SHRINKS, what, format!("set its `size_gb` to {} or more", size.div_ceil(GIB)));
     }
-    if size < wanted && live.is_some_and(|live| live.pending.contains_key(slot)) {
+    if size < wanted && live.pending.contains_key(slot) {
         let what = format!("another value of {slot} waits for a restart: the disk cannot grow");
         problem(
             codes::DISK_ELSEWHERE,

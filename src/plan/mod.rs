@@ -32,6 +32,7 @@ pub mod lint;
 pub(crate) mod lock;
 mod migrate;
 mod mount;
+mod moving;
 mod names;
 mod order;
 mod placement;

@@ -209,9 +209,12 @@ pub struct ConfigureStep {
     pub record: Arc<Record>,
 }
 
-/// A move of the boot disk.
+/// A move of a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MoveStep {
+    /// The slot of a further disk; `None`: the boot disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<&'static str>,
     /// Storage that it moves to.
     pub storage: String,
     /// The source is erased.

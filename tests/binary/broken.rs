@@ -11,8 +11,8 @@ use super::places::{Place, Reached, two_at_a_time};
 use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
 use super::{
-    attached, cloud_data, cloud_init, cluster, disks, forgotten, hardware, images, import, lifecycle, loops, pools,
-    readdressed, recreated, snapshots, templates, unused,
+    attached, cloud_data, cloud_init, cluster, disks, forgotten, hardware, images, import, lifecycle, loops, moving,
+    pools, readdressed, recreated, snapshots, templates, unused,
 };
 use phoenix::model::ActionKind;
 use serde_json::{Value, json};
@@ -279,6 +279,8 @@ ways! {
     restarted => lifecycle::RESTARTED,
     taken_up_again => lifecycle::TAKEN_UP_AGAIN,
     moved => disks::MOVED,
+    moved_further => moving::MOVED,
+    moved_all => moving::MOVED_ALL,
     netted => snapshots::NETTED,
     gone_back => snapshots::GONE_BACK,
     given_up => forgotten::FORGOTTEN,

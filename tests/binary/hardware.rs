@@ -217,7 +217,6 @@ fn disks_are_added_grown_and_detached() {
             (json!({ "scsi0": { "size_gb": 25 } }), "scsi0 is the boot disk"),
             (json!({ "ide2": { "size_gb": 25 } }), "ide2 holds a CD-ROM or the cloud-init drive"),
             (json!({ "scsi4": { "size_gb": 2, "storage": "nope" } }), "there is no storage `nope`"),
-            (json!({ "scsi1": { "size_gb": 25, "storage": "local" } }), "phoenix moves only the boot disk"),
         ] {
             scene.declare(&config(&disks));
             check(&scene.apply(), 1, &[words]);

@@ -22,6 +22,7 @@ mod images;
 mod import;
 mod lifecycle;
 mod loops;
+mod moving;
 #[path = "../support/node.rs"]
 mod node;
 mod oracle;

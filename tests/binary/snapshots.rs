@@ -96,7 +96,7 @@ fn what_forbids_a_snapshot_is_told_before() {
         &["no snapshot can be taken: scsi0 (local:1000/vm-1000-disk-0.raw) is not a qcow2 file"],
     );
     scene.declare(&config);
-    check(&scene.phoenix(&APPLY), 1, &["the boot disk moves, and a snapshot would stay where it was"]);
+    check(&scene.phoenix(&APPLY), 1, &["a disk moves, and a snapshot would stay where it was"]);
     assert!(scene.bytes() == before, "something was written");
 }
 

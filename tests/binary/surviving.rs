@@ -151,7 +151,7 @@ fn a_move_that_works_on_is_waited_for_and_gone_on_from() {
             check(&scene.phoenix(&["plan"]), 0, &[says]);
             let before = scene.conf(1000);
             let mut waiting = scene.begin();
-            assert!(waiting.waits_for("the move of the disk of VM 1000 that an earlier run began (qmmove)"), "{case}");
+            assert!(waiting.waits_for("the move of a disk of VM 1000 that an earlier run began (qmmove)"), "{case}");
             assert_eq!(scene.conf(1000), before, "{case}: it was touched");
             if ends {
                 // As Proxmox writes it: the copy, and what it was copied from.
@@ -166,6 +166,54 @@ fn a_move_that_works_on_is_waited_for_and_gone_on_from() {
             assert_eq!(outcome(&events, "1000/move-disk"), if ends { "no-op" } else { "update" }, "{case}");
             assert!(scene.conf(1000).contains("scsi0: local:1000/vm-1000-disk-"), "{case}: {}", scene.conf(1000));
             assert_eq!(scene.plan_code(), Some(0), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_move_of_a_further_disk_that_works_on_is_waited_for_and_gone_on_from() {
+    let config = |storage: &str, description: &str| {
+        let disks = json!({ "scsi1": { "size_gb": 3, "storage": storage } });
+        let vm = json!({ "vm_id": 1000, "vm_name": "web", "description": description, "disks": disks });
+        json!({ "virtual_machines": [vm] }).to_string()
+    };
+    let begun = Scene::with_node(&config("local-zfs", ""));
+    assert_eq!(begun.apply().code, Some(0));
+    begun.declare(&config("local", ""));
+    begun.script_faults(&json!([{ "op": "move-disk", "vm": 1000, "how": "die-halfway" }]));
+    assert_eq!(begun.apply().code, None);
+    begun.declare(&config("local", "other"));
+    for place in PLACES.into_iter().filter(|place| place.is_possible()) {
+        for (change, code, outcomes) in [("moved", 0, "no-op"), ("", 0, "update"), ("grown", 5, "")] {
+            let case = format!("{place:?}, {change}");
+            let scene = place.copy_of(&begun);
+            let held = task(&scene, "qmmove", 1000, "");
+            let says = "the move of scsi1, started by an earlier run, is still at work: apply waits";
+            check(&scene.phoenix(&["plan"]), 0, &[says]);
+            let mut waiting = scene.begin();
+            assert!(waiting.waits_for("the move of a disk of VM 1000 that an earlier run began (qmmove)"), "{case}");
+            let volume = "scsi1: local-zfs:vm-1000-disk-1,size=3G";
+            assert!(scene.conf(1000).contains(volume), "{case}: {}", scene.conf(1000));
+            match change {
+                // As Proxmox writes it: the copy, and what it was copied from.
+                "moved" => scene.meddle(1000, |conf| {
+                    conf.replace(volume, "scsi1: local:1000/vm-1000-disk-0.raw,size=3G")
+                        .replace("smbios1:", "unused0: local-zfs:vm-1000-disk-1\nsmbios1:")
+                }),
+                "grown" => scene.meddle(1000, |conf| conf.replace(volume, &volume.replace("=3G", "=4G"))),
+                _ => {}
+            }
+            drop(held);
+            let (ended, events) = waiting.end();
+            assert_eq!(ended, Some(code), "{case}: {events:?}");
+            if code == 0 {
+                assert_eq!(outcome(&events, "1000/move-disk:scsi1"), outcomes, "{case}");
+                assert!(scene.conf(1000).contains("scsi1: local:1000/vm-1000-disk-"), "{case}: {}", scene.conf(1000));
+                assert_eq!(scene.plan_code(), Some(0), "{case}");
+            } else {
+                let says = "scsi1 of VM 1000 is not what a move makes of it";
+                assert!(events.iter().any(|event| event["error"] == says), "{case}: {events:?}");
+            }
         }
     }
 }

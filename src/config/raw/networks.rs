@@ -76,8 +76,8 @@ pub(crate) struct RawDisk {
     #[schemars(title = "Volume", regex(pattern = lexis::VOLUME), length(max = lexis::MAX_PATH))]
     #[schemars(example = &"tank:vm-1000-disk-2")]
     pub(in crate::config) volume: Option<String>,
-    /// Names the Proxmox storage of the disk; without it, the one of `boot_disk_storage`. Another one is refused for a
-    /// disk that is there: phoenix moves only the boot disk.
+    /// Names the Proxmox storage of the disk; without it, the one of `boot_disk_storage`. Another one moves
+    /// the disk, while the VM runs; what it leaves behind stays as an unused disk. `efidisk0` and `tpmstate0` do not move.
     #[schemars(title = "Storage", regex(pattern = lexis::STORAGE), length(max = lexis::MAX_STORAGE), example = &"tank")]
     pub(in crate::config) storage: Option<String>,
     /// Sets options of the disk, by Proxmox's own names. What is not listed stays as it is.

@@ -1,12 +1,12 @@
-//! Further disks by their slots: their sizes, and what one is made of.
+//! Further disks by their slots: their sizes, where they lie, and what one is made of.
 
 use std::borrow::Cow;
 
 use super::taking::{Taking, at_once, at_restart};
-use super::value::{Value, Wish};
+use super::value::{Value, Wish, gib};
 use crate::model::proxmox::{ProxmoxOption, holds_state};
 use crate::model::{DesiredVm, Disk, Disruption, GIB};
-use crate::observed::{VmObserved, VmVolume};
+use crate::observed::{BootDisk, VmObserved, VmVolume};
 
 /// The word for that there is a disk.
 const ATTACHED: &str = "attached";
@@ -29,6 +29,25 @@ pub(super) fn desired_size<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, l
         None => Wish::Value(Value::Bytes(size)),
         Some(Some(now)) if now < size => Wish::Value(Value::Bytes(size)),
         Some(_) => Wish::Leave,
+    }
+}
+
+/// The storage that the disk in a slot lies on.
+pub(super) fn storage<'a>(option: &ProxmoxOption, live: &'a VmObserved) -> Option<Value<'a>> {
+    volume(option, live)?.volume.split_once(':').map(|(storage, _)| Value::text(storage))
+}
+
+/// The desired storage; nothing is desired of a disk that is not there yet, nor of one of firmware or of a TPM, which
+/// does not move.
+pub(super) fn desired_storage<'a>(
+    option: &ProxmoxOption,
+    desired: &'a DesiredVm,
+    live: Option<&VmObserved>,
+) -> Wish<'a> {
+    let there = live.is_none_or(|live| volume(option, live).is_some());
+    match desired.disks.get(option.name).filter(|_| there && !holds_state(option.name)) {
+        Some(disk) => Wish::Value(Value::text(&disk.storage)),
+        None => Wish::Leave,
     }
 }
 
@@ -69,6 +88,23 @@ pub(super) fn plugged<'a>(option: &ProxmoxOption, added: bool, taking: &Taking<'
 /// How a VM takes another size.
 pub(super) fn grows<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     (at_once(taking, "").0, Cow::Owned(format!("grows {}; no disk is ever made smaller", option.name)))
+}
+
+/// What happens to a disk that moves, and to what it leaves behind.
+pub(super) fn moves<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
+    let disruption = at_once(taking, "").0;
+    let there = taking.live.options.get(option.name).and_then(|text| BootDisk::parse(option.name, text));
+    let Some(disk) = there else { return (disruption, Cow::Borrowed("")) };
+    let size = disk.size.map_or(String::new(), |size| format!(" ({} GiB)", gib(size)));
+    (disruption, Cow::Owned(moving(&disk, &size, taking)))
+}
+
+/// What happens to a disk that moves, in words. `size`: what is said of it behind its name.
+pub(super) fn moving(disk: &BootDisk, size: &str, taking: &Taking<'_>) -> String {
+    let copied = if taking.live.running { "is copied while the VM runs" } else { "is copied" };
+    let independent = if disk.is_linked() { ", whole" } else { "" };
+    let source = if taking.delete_source { "is erased then" } else { "stays as an unused disk" };
+    format!("{}{size} {copied}{independent}; {} {source}", disk.device, disk.volume)
 }
 
 /// Whether a disk that is there keeps its options whatever the file says: those of firmware and of a TPM are made once.

@@ -11,6 +11,22 @@ use crate::observed::VmObserved;
 /// The end of the name of a disk's size in the file.
 const SIZE: &str = ".size_gb";
 
+/// The end of the name of a disk's storage in the file.
+const STORAGE: &str = ".storage";
+
+/// The name under which the record keeps the storage of the further disk in a slot. What it says of one whose move was
+/// begun is empty; records of earlier versions say nothing.
+#[must_use]
+pub fn storage_key(slot: &str) -> String {
+    format!("{DISKS}{slot}{STORAGE}")
+}
+
+/// Whether the record keeps the storage of a further disk under this name.
+#[must_use]
+pub fn is_storage_key(key: &str) -> bool {
+    key.starts_with(DISKS) && key.ends_with(STORAGE)
+}
+
 /// The row of an option, by its name in the file: `proxmox.cpu`.
 pub(super) fn row(key: &str) -> Option<&'static Row> {
     static ROWS: LazyLock<BTreeMap<&'static str, Row>> = LazyLock::new(|| {
@@ -28,12 +44,13 @@ pub(super) fn row(key: &str) -> Option<&'static Row> {
         let mut rows: BTreeMap<&'static str, Row> =
             proxmox::options().values().chain(proxmox::own().values()).map(row).collect();
         for option in proxmox::own().values().filter(|option| option.key.starts_with(DISKS)) {
-            // Once in the life of the program, sixty names.
-            let name: &'static str = format!("{}{SIZE}", option.key).leak();
-            let step = ActionKind::ResizeDisk;
-            let row =
-                Row { key: Some(Key::Disks), option: Some(option), aspect: Aspect::Size, step, ..Row::own(name, &[]) };
-            rows.insert(name, row);
+            let more = [(SIZE, Aspect::Size, ActionKind::ResizeDisk), (STORAGE, Aspect::Storage, ActionKind::MoveDisk)];
+            for (end, aspect, step) in more {
+                // Once in the life of the program, two names for each of sixty slots.
+                let name: &'static str = format!("{}{end}", option.key).leak();
+                let row = Row { key: Some(Key::Disks), option: Some(option), aspect, step, ..Row::own(name, &[]) };
+                rows.insert(name, row);
+            }
         }
         rows
     });
@@ -70,7 +87,7 @@ fn devices_and_others(desired: &DesiredVm) -> impl Iterator<Item = &'static Row>
     let further = desired
         .disks
         .keys()
-        .flat_map(|slot| ["", SIZE].into_iter().filter_map(move |end| row(&format!("{DISKS}{slot}{end}"))));
+        .flat_map(|slot| ["", SIZE, STORAGE].into_iter().filter_map(move |end| row(&format!("{DISKS}{slot}{end}"))));
     let drives = desired.cdrom.keys().filter_map(|slot| row(&format!("{CDROM}{slot}")));
     named.filter_map(|option| row(option.key)).chain(disk).chain(cards).chain(further).chain(drives)
 }

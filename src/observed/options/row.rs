@@ -48,6 +48,8 @@ pub(super) enum Aspect {
     Whole,
     /// The size of a further disk.
     Size,
+    /// The storage that a further disk lies on.
+    Storage,
 }
 
 /// What a VM's record knows of a row.
@@ -93,6 +95,7 @@ impl Row {
         match (self.option, self.aspect) {
             (Some(option), Aspect::Whole) => named::read(option, live),
             (Some(option), Aspect::Size) => disks::size(option, live),
+            (Some(option), Aspect::Storage) => disks::storage(option, live),
             (None, _) => (self.read)(live),
         }
     }
@@ -103,6 +106,7 @@ impl Row {
         match (self.option, self.aspect) {
             (Some(option), Aspect::Whole) => named::wish(option, desired, live),
             (Some(option), Aspect::Size) => disks::desired_size(option, desired, live),
+            (Some(option), Aspect::Storage) => disks::desired_storage(option, desired, live),
             (None, _) => (self.wish)(desired, live),
         }
     }
@@ -113,7 +117,7 @@ impl Row {
         match (self.option, self.aspect) {
             (Some(option), Aspect::Whole) => named::becomes(option, desired, template),
             // A new disk says that itself.
-            (Some(_), Aspect::Size) => Wish::Leave,
+            (Some(_), Aspect::Size | Aspect::Storage) => Wish::Leave,
             (None, _) => (self.wish)(desired, None),
         }
     }
@@ -132,6 +136,7 @@ impl Row {
         match (self.option, self.aspect) {
             (Some(option), Aspect::Whole) => named::taken(option, taking),
             (Some(option), Aspect::Size) => disks::grows(option, taking),
+            (Some(option), Aspect::Storage) => disks::moves(option, taking),
             (None, _) => (self.uptake)(taking),
         }
     }
@@ -179,6 +184,10 @@ impl Row {
     #[must_use]
     pub fn applied<'r>(&self, applied: &'r BTreeMap<String, String>) -> Option<&'r str> {
         match self.kept {
+            // Of a further disk whose move was begun it is not known.
+            Kept::Applied if self.aspect == Aspect::Storage => {
+                applied.get(self.applied_as()).map(String::as_str).filter(|storage| !storage.is_empty())
+            }
             Kept::Applied => applied.get(self.applied_as()).map(String::as_str),
             Kept::Always(value) => (!applied.is_empty() && !applied.contains_key(self.applied_as())).then_some(value),
             Kept::Not => None,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::disks::moving;
 use super::edit::Edit;
 use super::row::{Kept, Row};
 use super::taking::{Taking, at_once, at_restart};
@@ -254,11 +255,7 @@ fn disk_grows<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
 /// What happens to a disk that moves, and to what it leaves behind.
 fn disk_moves<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     let Some(disk) = &taking.live.boot_disk else { return at_once(taking, "") };
-    let copied = if taking.live.running { "is copied while the VM runs" } else { "is copied" };
-    let independent = if disk.is_linked() { ", whole" } else { "" };
-    let source = if taking.delete_source { "is erased then" } else { "stays as an unused disk" };
-    let note = format!("{} {copied}{independent}; {} {source}", disk.device, disk.volume);
-    (at_once(taking, "").0, Cow::Owned(note))
+    (at_once(taking, "").0, Cow::Owned(moving(disk, "", taking)))
 }
 
 /// `agent` switched on, its other options kept.

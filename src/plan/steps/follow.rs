@@ -16,6 +16,9 @@ use crate::plan::{
 /// Why a guest is not waited for.
 const NOT_NEEDED: &str = "nothing needs the guest";
 
+/// Why a disk moves.
+const ELSEWHERE: &str = "the disk lies on another storage";
+
 /// Which of the later steps act, and why.
 pub(super) struct Steps {
     /// `create` for a VM that is being made, else `update`.
@@ -141,13 +144,18 @@ impl Draft {
         }
     }
 
-    /// Moves and grows the boot disk.
+    /// Moves and grows disks.
     fn disk(&mut self, case: &Case<'_>, steps: &Steps) {
         let (Facts { vm, scene, .. }, last) = (case.facts, || Arc::clone(case.last));
         if let Some(disruption) = steps.moves {
             let (storage, delete_source) = (vm.boot_disk_storage.clone(), scene.delete_source);
-            let step = Step::MoveDisk(Box::new(MoveStep { storage, delete_source, record: last() }));
-            self.push(Action::does(step, Outcome::Update, "the disk lies on another storage").costing(disruption));
+            let step = Step::MoveDisk(Box::new(MoveStep { disk: None, storage, delete_source, record: last() }));
+            self.push(Action::does(step, Outcome::Update, ELSEWHERE).costing(disruption));
+        }
+        for (slot, storage, disruption) in further::moving(vm, case.facts.record, scene) {
+            let (storage, delete_source) = (storage.to_owned(), scene.delete_source);
+            let step = Step::MoveDisk(Box::new(MoveStep { disk: Some(slot), storage, delete_source, record: last() }));
+            self.push(Action::does(step, Outcome::Update, ELSEWHERE).to(slot).costing(disruption));
         }
         match steps.resize {
             Some(reason) => {

@@ -69,7 +69,7 @@ impl Draft {
             Diagnostic::error(codes::NO_SNAPSHOT, what).vm(id).hint("leave out `--snapshot` for this VM")
         }));
         if self.actions.iter().any(|action| action.kind == ActionKind::MoveDisk) {
-            let what = "the boot disk moves, and a snapshot would stay where it was";
+            let what = "a disk moves, and a snapshot would stay where it was";
             let hint = "move it without `--snapshot`: the volume that it leaves is kept, unless `--delete-source` says \
                         otherwise";
             self.finds([Diagnostic::error(codes::NO_SNAPSHOT, what).vm(id).hint(hint)]);

@@ -149,14 +149,14 @@ impl Draft {
         if scene.snapshot && !vm.is_template {
             self.net(vm, live, scene);
         }
-        let earlier = earlier::disk_move(live, &self.changes, scene.observed);
-        if earlier.is_some() {
-            self.finds([earlier::move_at_work(vm.vm_id)]);
+        let earlier = earlier::disk_move(live, &self.changes, record, scene.observed);
+        if let Some((_, disk)) = &earlier {
+            self.finds([earlier::move_at_work(vm.vm_id, disk)]);
             self.finds(lock::locked(live));
         } else {
             self.finds(lock::lock(vm.vm_id, live, scene.observed));
         }
-        self.awaits(earlier);
+        self.awaits(earlier.map(|(earlier, _)| earlier));
         self.completing = completing;
         self.into_plan(Some(desired))
     }
