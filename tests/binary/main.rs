@@ -16,6 +16,7 @@ mod drives;
 mod executable;
 mod exports;
 mod forgotten;
+mod ha;
 mod hardware;
 mod images;
 mod import;
