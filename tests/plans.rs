@@ -4,7 +4,8 @@
 //! top of a fresh node (one with real guests, if the case's name begins so), and `plan.txt`, which holds the plan and its
 //! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`),
 //! `snippets` and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg` other storages; a VM of
-//! another node is `NODE/VMID.conf`; `user.cfg` has resource pools. `volumes` has what its storages list, in lines
+//! another node is `NODE/VMID.conf`; `user.cfg` has resource pools, and `ha.json` how the HA manager looks
+//! after VMs, by VMID. `volumes` has what its storages list, in lines
 //! `VOLUME GIB VMID`. `request.json` says what is asked for beside the config.
 //! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
@@ -17,7 +18,7 @@ use phoenix::backend::embedded::Embedded;
 use phoenix::config::{self, BadData, BadSecret, FeatureFiles, SecretRead, Source, load_with};
 use phoenix::hypervisor::{HostFiles as _, Hypervisor as _, Wanted};
 use phoenix::model::{Desired, GIB, SecretName, VmId};
-use phoenix::observed::{Capabilities, Listed, ListedVolume, Observed, VmObserved};
+use phoenix::observed::{Capabilities, Ha, Listed, ListedVolume, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
 use phoenix::plan::{Agreed, Request, directories, homes, lint, more_directories, plan, volumes_to_list};
 use phoenix::ui;
@@ -86,6 +87,16 @@ fn cluster(case: &Path, dir: &Path) {
     node.save_settings(&settings).unwrap();
 }
 
+/// Has the HA manager look after the VMs of a case.
+fn look_after(case: &Path, observed: &mut Observed) {
+    let Ok(text) = fs::read_to_string(case.join("ha.json")) else { return };
+    let managed: BTreeMap<VmId, Ha> = serde_json::from_str(&text).unwrap();
+    observed.ha = managed.keys().copied().collect();
+    for (vm, ha) in managed {
+        observed.vms.entry(vm).and_modify(|live| live.ha = Some(ha));
+    }
+}
+
 fn observed(case: &Path, desired: &Desired) -> Observed {
     let dir = tempfile::tempdir().unwrap();
     Embedded::open(dir.path()).unwrap();
@@ -121,6 +132,7 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
         let live = live.on(&node).in_pool(pool.and_then(|line| line.split(':').nth(1)));
         observed.vms.insert(id, live);
     }
+    look_after(case, &mut observed);
     let volumes = fs::read_to_string(case.join("volumes")).unwrap_or_default();
     observed.own_node_mut().listed = listed(&volumes, &volumes_to_list(desired, &observed).1);
     observed.homes = homes(desired, &observed, &Agreed::new());

@@ -10,6 +10,8 @@ mod around;
 mod check;
 #[path = "waits/copying.rs"]
 mod copying;
+#[path = "waits/ha.rs"]
+mod ha;
 #[path = "waits/node.rs"]
 mod node;
 mod support;

@@ -43,6 +43,22 @@ pub(super) const fn by_kind(kind: FaultKind) -> Option<&'static str> {
     }
 }
 
+/// The HA manager has not acted yet.
+pub(super) const HA_STATUS: &str = "`ha-manager status` on a node shows what it is doing; when it is done, apply again: it continues from what it finds";
+
+/// The HA manager looks after a VM that is to go.
+pub(super) fn leave_ha(vm: VmId) -> String {
+    format!("`ha-manager remove vm:{vm}` first, then plan again")
+}
+
+/// The HA manager gave up on a VM.
+pub(super) fn ha_error(vm: VmId) -> String {
+    format!(
+        "`ha-manager status` and the task log of its node show why; `ha-manager set vm:{vm} --state disabled`, put it right, \
+         then `ha-manager set vm:{vm} --state started`"
+    )
+}
+
 /// A value that a running VM refused still waits for its next start.
 pub(super) fn take_back_by_hand(vm: VmId) -> String {
     format!("`qm set {vm} --delete` or `--revert` the option by hand")

@@ -29,6 +29,8 @@ impl Performing<'_> {
             let what = format!("VM {id} runs now; the plan said that it moves while it is off");
             return Err(super::failure::stale(what, hints::PLAN_AGAIN));
         }
+        self.must_not_have_given_up(&live)?;
+        let is_ha = live.is_ha();
         let op = HostOp::Migrate { vm: id, node, online, digest: live.digest };
         self.host(&op, &|| {
             let live = self.live()?;
@@ -44,6 +46,9 @@ impl Performing<'_> {
             // It may have ended between the two looks.
             Ok(if self.live()?.node == step.node { Holds::Yes } else { Holds::No })
         })?;
+        if is_ha {
+            self.ha_does(("move", self.deadline), &|live| live.node == step.node && live.lock.is_none())?;
+        }
         let now = self.live()?;
         if now.node != step.node {
             let what = format!("VM {id} is still on node `{}`, though the target reported success", now.node);

@@ -29,6 +29,7 @@ mod ends;
 mod failure;
 mod filesystems;
 mod guard;
+mod ha;
 mod hints;
 mod host;
 mod image;

@@ -7,7 +7,7 @@ use super::perform::Performing;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
 use crate::model::Outcome;
-use crate::observed::VmObserved;
+use crate::observed::{Ha, VmObserved};
 
 impl Performing<'_> {
     pub(super) fn start(&mut self) -> Result<Outcome, Failure> {
@@ -16,7 +16,7 @@ impl Performing<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let outcome = self.switch_on(Some(&live))?;
+        let outcome = self.switch_on(Some(&live), live.is_ha())?;
         // A start applies what was pending.
         self.leave()?;
         Ok(outcome)
@@ -26,13 +26,19 @@ impl Performing<'_> {
         let live = self.live()?;
         self.must_not_have_moved(&live)?;
         if live.running {
-            self.switch_off()?;
+            // What it stopped, it would start for us, and then no more.
+            if live.ha.as_ref().is_some_and(Ha::keeps_off) {
+                let what = format!("VM {} runs, and the HA manager is to keep it off", self.id());
+                return Err(failure(what, Some(hints::HA_STATUS)));
+            }
+            self.switch_off(&live)?;
             // A stop applies what was pending, whatever set it.
             self.leave()?;
         }
         // Whatever cannot be looked at now: a VM that was shut down to be started again is started.
+        let is_ha = live.is_ha();
         let off = if live.running { self.afterwards(self.live())? } else { Some(live) };
-        self.switch_on(off.as_ref())?;
+        self.switch_on(off.as_ref(), is_ha)?;
         self.leave()?;
         let waiting = self.afterwards(self.live())?.map(|live| live.pending).unwrap_or_default();
         if !waiting.is_empty() {
@@ -47,7 +53,7 @@ impl Performing<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        self.switch_off()?;
+        self.switch_off(&live)?;
         self.leave()?;
         if let Some(live) = self.afterwards(self.live())? {
             self.will_boot(&live)?;
@@ -66,6 +72,11 @@ impl Performing<'_> {
         }
         if live.running {
             return Err(stale(format!("VM {id} runs again"), hints::LOOK_WHO_STARTED_IT));
+        }
+        // Proxmox would take it from the HA manager without a word.
+        if live.ha.is_some() {
+            let what = format!("the HA manager looks after VM {id} by now");
+            return Err(stale(what, &hints::leave_ha(id)));
         }
         let gone = || {
             let live = self.ask(|hypervisor| hypervisor.vm(id))?;
@@ -100,10 +111,18 @@ impl Performing<'_> {
         Ok(())
     }
 
-    /// Asks the guest to shut down and waits until the VM is off. By force only where the plan says so.
-    pub(super) fn switch_off(&self) -> Result<(), Failure> {
+    /// Asks the guest to shut down and waits until the VM is off. By force only where the plan says so; the HA manager
+    /// uses force by itself.
+    pub(super) fn switch_off(&self, live: &VmObserved) -> Result<(), Failure> {
         let off = || self.live().map(|live| if live.running { Holds::No } else { Holds::Yes });
-        let asked = self.host(&HostOp::Shutdown { vm: self.id() }, &off);
+        let is_ha = live.is_ha();
+        self.must_not_have_given_up(live)?;
+        let mut asked = self.host(&HostOp::Shutdown { vm: self.id() }, &off);
+        if asked.is_ok() && is_ha {
+            // What is left is for the stop by force.
+            let left = self.remaining() / 3 * if self.vm.force_stop { 2 } else { 3 };
+            asked = self.ha_does(("shut down", self.by.clock.now() + left), &|live| !live.running);
+        }
         let found = if asked.is_ok() { self.afterwards(off())? } else { off().ok() };
         let refused = match (asked, found) {
             (_, Some(Holds::Yes)) | (Ok(()), None) => return Ok(()),
@@ -117,6 +136,9 @@ impl Performing<'_> {
         }
         self.noticed(format!("stopped by force: {}", refused.error));
         self.host(&HostOp::Stop { vm: self.id() }, &off)?;
+        if is_ha {
+            return self.ha_does(("stop", self.deadline), &|live| !live.running);
+        }
         if self.afterwards(off())? == Some(Holds::No) {
             return Err(failure(format!("VM {} still runs after it was stopped", self.id()), None));
         }
@@ -125,12 +147,17 @@ impl Performing<'_> {
 
     /// Starts the VM, of which `off` is known, whose guest reads then what cloud-init tells it. One that runs all the
     /// same when the start was refused, another process has started meanwhile.
-    fn switch_on(&mut self, off: Option<&VmObserved>) -> Result<Outcome, Failure> {
+    fn switch_on(&mut self, off: Option<&VmObserved>, is_ha: bool) -> Result<Outcome, Failure> {
         if let Some(off) = off {
+            self.must_not_have_given_up(off)?;
             self.will_boot(off)?;
         }
         let runs = || self.live().map(|live| if live.running { Holds::Yes } else { Holds::No });
         match self.host(&HostOp::Start { vm: self.id() }, &runs) {
+            Ok(()) if is_ha => {
+                self.ha_does(("start", self.deadline), &|live| live.running)?;
+                Ok(self.action.outcome)
+            }
             Ok(()) => Ok(self.action.outcome),
             Err(_) if runs().is_ok_and(|runs| runs == Holds::Yes) => Ok(Outcome::NoOp),
             Err(failure) => Err(failure),

@@ -81,6 +81,9 @@ impl Performing<'_> {
         // Proxmox gives a VM that went back a new generation id: the configuration is another one.
         let back = |now: &VmObserved| now.digest != before && now.running == live.running;
         self.host(&op, &|| self.took(&back))?;
+        if live.running && live.is_ha() {
+            self.ha_does(("start", self.deadline), &|live| live.running)?;
+        }
         let now = self.live()?;
         if now.lock.is_some() || now.record.valid().is_none() {
             let what = format!("VM {id} was rolled back, but is locked or without its record");

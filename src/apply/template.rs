@@ -33,7 +33,7 @@ impl Performing<'_> {
         if live.running {
             // Whatever else is at work in the guest would be frozen into every clone.
             guest::read_cleaned(&self.run_program(&guest::cleaned(), "the guest")?)?;
-            self.switch_off()?;
+            self.switch_off(&live)?;
             self.leave()?;
         }
         if self.exports()?.iter().any(|export| export.vm == Some(id)) {

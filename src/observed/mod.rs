@@ -14,6 +14,7 @@ mod disk;
 mod examined;
 mod exports;
 mod guest;
+mod ha;
 mod home;
 mod live;
 mod net;
@@ -46,6 +47,7 @@ pub use disk::{BootDisk, Listed, ListedVolume, VmVolume, holds_volume, is_disk_k
 pub use examined::Examined;
 pub use exports::{EXPORTS_HEADER, Export, export_line, print_exports};
 pub use guest::{GuestSeen, Plugged};
+pub use ha::Ha;
 pub use home::Home;
 pub use live::LiveOptions;
 pub use net::Net;
@@ -96,7 +98,7 @@ pub struct Observed {
     pub homes: BTreeMap<VmId, Home>,
     /// VMIDs that are taken by what is no VM to plan for: containers, and VMs of nodes that are not among `nodes`.
     pub taken: BTreeMap<VmId, Taken>,
-    /// VMs that the HA manager looks after: it starts and stops them as it sees fit.
+    /// VMIDs that the HA manager looks after, whether or not there is a VM: see [`VmObserved::ha`].
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub ha: BTreeSet<VmId>,
     /// The addresses that agents of running guests gave for the VMs' first card, as far as they were asked.

@@ -10,7 +10,7 @@ use super::disk::is_device_key;
 use super::live::LiveOptions;
 use super::pending::{PendingChange, pending_changes};
 use super::property::value;
-use super::{BootDisk, ConfigWrite, OWN_SNAPSHOT, VmVolume, config_digest, holds_volume, is_disk_key};
+use super::{BootDisk, ConfigWrite, Ha, OWN_SNAPSHOT, VmVolume, config_digest, holds_volume, is_disk_key};
 use crate::model::{Digest, VmId};
 
 /// A VM as a recording has it: everything that the values of [`VmObserved`](super::VmObserved) are read from, and
@@ -22,6 +22,9 @@ pub(super) struct VmSource {
     /// The resource pool it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pool: Option<String>,
+    /// How the HA manager looks after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ha: Option<Ha>,
     pub(super) digest: Digest,
     pub(super) running: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -83,6 +86,7 @@ impl VmSource {
             id,
             node: String::new(),
             pool: None,
+            ha: None,
             digest: config_digest(text),
             running,
             notes: conf.description(),

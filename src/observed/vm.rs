@@ -10,7 +10,7 @@ use super::ownership::RecordFound;
 use super::pending::PendingChange;
 use super::property::{is_agent_on, value};
 use super::source::VmSource;
-use super::{BootDisk, ConfigWrite, FoundText, Net, OWN_SNAPSHOT, PropertyString, VmVolume, split_notes};
+use super::{BootDisk, ConfigWrite, FoundText, Ha, Net, OWN_SNAPSHOT, PropertyString, VmVolume, split_notes};
 use crate::model::{Digest, Record, RecordState, VmId};
 
 /// What stands for the MAC address of a card that is not made yet.
@@ -32,6 +32,8 @@ pub struct VmObserved {
     pub node: String,
     /// The resource pool it is in.
     pub pool: Option<String>,
+    /// How the HA manager looks after it, if it does.
+    pub ha: Option<Ha>,
     /// Name; empty when it has none.
     pub name: String,
     /// Digest of the configuration.
@@ -187,6 +189,7 @@ impl VmObserved {
         let clone = VmSource {
             id,
             pool: None,
+            ha: None,
             digest: Digest("<digest>".to_owned()),
             running: false,
             pending: BTreeMap::new(),
@@ -230,6 +233,18 @@ impl VmObserved {
     #[must_use]
     pub fn in_pool(self, pool: Option<&str>) -> Self {
         Self { pool: pool.map(str::to_owned), ..self }
+    }
+
+    /// The same VM, looked after by the HA manager like this.
+    #[must_use]
+    pub fn looked_after(self, ha: Option<Ha>) -> Self {
+        Self { ha, ..self }
+    }
+
+    /// Whether it is the HA manager that starts, stops and moves it.
+    #[must_use]
+    pub fn is_ha(&self) -> bool {
+        self.ha.as_ref().is_some_and(Ha::acts)
     }
 
     /// Understands a VM's configuration file, which says neither on which node nor in which pool it is. Whatever is missing has Proxmox's

@@ -23,6 +23,7 @@ mod exports;
 mod filesystems;
 mod further;
 mod grants;
+mod ha;
 mod hardware;
 mod homes;
 mod image;

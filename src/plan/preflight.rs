@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::words::known_words;
 use super::{
-    Mount, Scene, addresses, cards, codes, diff, disk, drives, filesystems, further, image, placement, pool, size,
+    Mount, Scene, addresses, cards, codes, diff, disk, drives, filesystems, further, ha, image, placement, pool, size,
     template, unnamed,
 };
 use crate::diag::Diagnostic;
@@ -157,10 +157,8 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
     let mut found = Vec::new();
     let node = scene.node(vm.vm_id);
     let on = placement::on(node, scene.observed);
-    if scene.observed.ha.contains(&vm.vm_id) {
-        let text = "the HA manager looks after the VM, and may start or stop it at any time";
-        found.push(Diagnostic::notice(codes::HA_MANAGED, text).vm(vm.vm_id));
-    }
+    let switched = live.is_some_and(|live| live.running != vm.started);
+    found.extend(ha::looks_after(vm.vm_id, switched, scene.observed));
     if node.lacks_bridge(&vm.network_bridge) {
         let known: Vec<&str> = node.bridges.keys().map(String::as_str).collect();
         found.push(

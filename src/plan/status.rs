@@ -13,7 +13,7 @@ use super::reach::{self, Reach};
 use super::{Change, ChangedBy, Plan, VmPlan, Waiting, codes, diff, drift};
 use crate::diag::{Diagnostic, Severity};
 use crate::model::{ActionKind, Outcome, Record, RecordState, VmId};
-use crate::observed::{Observed, VmObserved};
+use crate::observed::{Ha, Observed, VmObserved};
 
 /// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
 pub const STATUS_VERSION: u32 = 1;
@@ -62,6 +62,9 @@ pub struct StatusVm {
     /// Proxmox's lock on it, e.g. `backup`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock: Option<String>,
+    /// How the HA manager looks after it; absent where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ha: Option<StatusHa>,
     /// An earlier run began to make it and did not finish.
     pub unfinished: bool,
     /// What the next apply would do about it; `no-op`: it is as the config says, or is not declared.
@@ -86,6 +89,24 @@ pub struct StatusVm {
     /// Whether it is declared, as the config says, and nothing about it needs attention.
     #[serde(default)]
     pub well: bool,
+}
+
+/// How the HA manager looks after a VM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusHa {
+    /// The state that it is to keep the VM in: `started`, `stopped`, `disabled` or `ignored`.
+    pub state: String,
+    /// The state that the VM has for it now, e.g. `started`, `error`; absent: it has not seen the VM yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<String>,
+    /// Whether it acts: not on a VM that it is to ignore, nor while it is disarmed.
+    pub acts: bool,
+}
+
+impl From<&Ha> for StatusHa {
+    fn from(ha: &Ha) -> Self {
+        Self { state: ha.state.clone(), now: ha.now.clone(), acts: ha.acts() }
+    }
 }
 
 /// A value that waits for a restart.
@@ -347,6 +368,7 @@ fn seen(vm: VmId, live: Option<&VmObserved>, mine: Option<&VmObserved>, agents: 
         addresses: Vec::new(),
         agent: mine.filter(|live| live.running).map(agent),
         lock: live.and_then(|live| live.lock.clone()),
+        ha: live.and_then(|live| live.ha.as_ref()).map(StatusHa::from),
         unfinished: mine.is_some_and(unfinished),
         outcome: Outcome::NoOp,
         blocked: false,

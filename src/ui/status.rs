@@ -186,6 +186,11 @@ fn details(status: &StatusDocument, vm: &StatusVm) -> Vec<(&'static str, String)
         let file = drift.wished.as_ref().map(|wish| format!("; the file says {}", value(wish))).unwrap_or_default();
         found.push(("drift", format!("{} is {}, was {was}{file}", drift.key, value(&drift.now))));
     }
+    if let Some(ha) = &vm.ha {
+        let now = ha.now.as_ref().filter(|now| **now != ha.state).map(|now| format!(", is {now} now"));
+        let idle = if ha.acts { "" } else { "; the HA manager lets it alone" };
+        found.push(("HA", format!("to be {}{}{idle}", ha.state, now.unwrap_or_default())));
+    }
     for waiting in &vm.pending {
         let [now, then] = [&waiting.active, &waiting.pending].map(|v| v.as_deref().unwrap_or("not set"));
         found.push(("pending", format!("{}: {now} → {then} after a restart", waiting.called())));

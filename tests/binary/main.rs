@@ -17,6 +17,7 @@ mod drives;
 mod executable;
 mod exports;
 mod forgotten;
+mod ha;
 mod hardware;
 mod images;
 mod import;

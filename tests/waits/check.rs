@@ -37,14 +37,14 @@ impl Clock for NoWait {
 
 /// What came of a run.
 #[derive(Default)]
-struct Told {
+pub(crate) struct Told {
     summary: Summary,
-    failures: Vec<(String, Failure)>,
+    pub(crate) failures: Vec<(String, Failure)>,
     notices: Vec<(String, String)>,
-    waited: Duration,
+    pub(crate) waited: Duration,
 }
 
-fn carried_out(plan: Plan, hypervisor: Arc<dyn Hypervisor>) -> Told {
+pub(crate) fn carried_out(plan: Plan, hypervisor: Arc<dyn Hypervisor>) -> Told {
     let clock = Arc::new(NoWait::default());
     // One at a time: on this clock a wait of one VM would be a wait of all.
     let limits = Limits { parallel: 1, ..Limits::default() };

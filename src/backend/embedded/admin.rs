@@ -13,7 +13,7 @@ use super::refusals::refused;
 use super::settings::{self, Settings};
 use super::storage::{self, NewName, usable};
 use super::tasks::Task;
-use super::{Embedded, GuestKind, Machine, NfsState, disk_image, pools, rehearse};
+use super::{Embedded, GuestKind, Machine, NfsState, disk_image, ha, pools, rehearse};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{GIB, VmId};
 use crate::observed::{Conf, Storage, VmObserved};
@@ -286,6 +286,7 @@ impl Embedded {
         for name in DIRECTORIES.iter().filter_map(|name| name.split('/').next()) {
             files::remove(&dir.join(name))?;
         }
+        files::remove(&dir.join(ha::DIR))?;
         for name in [rehearse::FILE, rehearse::VICTIM, "storage.cfg", pools::FILE, settings::FILE, MAKING] {
             files::remove(&dir.join(name))?;
         }

@@ -226,6 +226,7 @@ impl Embedded {
                 self.volumes_on_disk().erase_all(vm)?;
             }
             self.leave_pool(vm, attempt)?;
+            self.leave_ha(vm, attempt)?;
             attempt.halfway()?;
             self.machines().forget(vm)?;
             files::remove(&self.guest_dir(vm))?;

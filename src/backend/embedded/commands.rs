@@ -117,6 +117,14 @@ impl Embedded {
             self.with_quorum()?;
         }
         let attempt = self.begin_call(&command.call(), Deadline::after(deadline))?;
+        let power = match command {
+            Command::Stop { vm } => Some(HostOp::Stop { vm: *vm }),
+            Command::Shutdown { vm } => Some(HostOp::Shutdown { vm: *vm }),
+            _ => None,
+        };
+        if power.map_or(Ok(false), |op| self.hands_on(&op, attempt))? {
+            return attempt.after(Ok(()));
+        }
         attempt.after(match command {
             Command::Set { vm, write, digest } => self.configure(*vm, write, digest.as_ref(), attempt),
             Command::Revert { vm, keys, digest } => self.revert(*vm, keys, digest.as_ref(), attempt),
@@ -129,7 +137,12 @@ impl Embedded {
             Command::Unlock { vm } => self.unlock(*vm, attempt),
             Command::Stop { vm } => self.stop_vm(*vm, attempt),
             Command::Shutdown { vm } => self.shutdown_vm(*vm, attempt),
-            Command::Destroy { vm, unreferenced, .. } => self.destroy(*vm, None, *unreferenced, attempt),
+            Command::Destroy { vm, unreferenced, purge } => {
+                if !purge {
+                    self.not_ha(*vm)?;
+                }
+                self.destroy(*vm, None, *unreferenced, attempt)
+            }
         })
     }
 

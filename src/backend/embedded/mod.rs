@@ -10,6 +10,7 @@
 //! | `node.json` | settings ([`Settings`]); marks the directory as a node |
 //! | `storage.cfg` | storages, in Proxmox's syntax |
 //! | `user.cfg` | resource pools and who is in them, in Proxmox's syntax; usually there is none |
+//! | `ha/` | the HA manager: `resources.cfg` and `manager_status`, in Proxmox's syntax, and `queue/VMID`; usually there is none |
 //! | `.members` | in Proxmox's syntax, whether the cluster that the node is in has quorum; usually there is none |
 //! | `qemu-server/VMID.conf` | a VM or template |
 //! | `images/STORAGE/VMID/NAME` | a volume: a small file with its size in bytes, or a qcow2 image |
@@ -43,6 +44,7 @@ mod fresh;
 mod guest;
 mod guest_disk;
 mod guest_kind;
+mod ha;
 mod host;
 mod image;
 mod machines;
@@ -140,6 +142,9 @@ impl Hypervisor for Embedded {
     fn observe_with(&self, wanted: &Wanted) -> Result<Observed, Fault> {
         let attempt = self.begin_call(&Call { op: "observe", ..Call::default() }, Deadline::NONE)?;
         let (mut cloning, unattributed_clone) = self.tasks.clones()?;
+        for vm in self.vms_in("ha/queue")? {
+            self.let_ha_act(vm)?;
+        }
         let (mut vms, used) = self.read_all()?;
         self.settle(&mut vms, &mut cloning)?;
         let without_nfs = self.nfs().lacks();
@@ -148,6 +153,10 @@ impl Hypervisor for Embedded {
         let pools = self.pools()?;
         for (vm, pool) in &pools.members {
             vms.entry(*vm).and_modify(|vm| vm.pool = Some(pool.clone()));
+        }
+        let managed = self.managed()?;
+        for (vm, ha) in &managed {
+            vms.entry(*vm).and_modify(|vm| vm.ha = Some(ha.clone()));
         }
         let mut nodes = BTreeMap::new();
         for room in self.settings.rooms() {
@@ -187,7 +196,7 @@ impl Hypervisor for Embedded {
             vms,
             homes: BTreeMap::new(),
             taken: BTreeMap::new(),
-            ha: BTreeSet::new(),
+            ha: managed.into_keys().collect(),
             addresses: BTreeMap::new(),
             guests: BTreeMap::new(),
             unnamed: BTreeMap::new(),
@@ -204,10 +213,12 @@ impl Hypervisor for Embedded {
     }
 
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
+        self.let_ha_act(vm)?;
         let Some(text) = self.conf_text(vm)? else { return Ok(None) };
         let node = self.room_of(vm);
         let live = VmObserved::from_conf(vm, &text, node.online && self.runs(vm)?).on(node.name);
-        Ok(Some(live.in_pool(self.pools()?.members.get(&vm).map(String::as_str))))
+        let live = live.in_pool(self.pools()?.members.get(&vm).map(String::as_str));
+        Ok(Some(live.looked_after(self.managed()?.remove(&vm))))
     }
 
     fn isos(&self, storages: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
@@ -252,6 +263,9 @@ impl Hypervisor for Embedded {
         if !is_clone {
             attempt.deadline.pass(self.settings.latency())?;
         }
+        if self.hands_on(op, attempt)? {
+            return attempt.after(Ok(()));
+        }
         let result = match op {
             HostOp::Clone { source, target, name, description, storage, node } => {
                 let (storage, node) = (storage.as_deref(), node.as_deref());
@@ -281,7 +295,11 @@ impl Hypervisor for Embedded {
             HostOp::RemoveSnapshot { vm, name } => self.remove_snapshot(*vm, name, attempt),
             HostOp::Rollback { vm, name, start, digest } => {
                 self.rollback(*vm, name, digest, attempt)?;
-                if *start { self.start_vm(*vm, attempt.unrehearsed()) } else { Ok(()) }
+                let attempt = attempt.unrehearsed();
+                if *start && !self.hands_on(&HostOp::Start { vm: *vm }, attempt)? {
+                    self.start_vm(*vm, attempt)?;
+                }
+                Ok(())
             }
             HostOp::Template { vm, disk, digest } => self.convert(*vm, disk.as_deref(), Some(digest), attempt),
             HostOp::Start { vm } => self.start_vm(*vm, attempt),

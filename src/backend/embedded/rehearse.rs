@@ -178,7 +178,7 @@ pub(super) struct Attempt {
 /// Begins a call: takes what shall go wrong with it from the file.
 pub(super) fn begin(dir: &Path, call: &Call, deadline: Deadline) -> Result<Attempt, Fault> {
     let path = dir.join(FILE);
-    let as_usual = Attempt { deadline, how: None, victim: None };
+    let as_usual = Attempt::as_usual(deadline);
     if !path.exists() {
         return Ok(as_usual);
     }
@@ -215,6 +215,11 @@ pub(super) fn begin(dir: &Path, call: &Call, deadline: Deadline) -> Result<Attem
 }
 
 impl Attempt {
+    /// A call with which nothing goes wrong.
+    pub(super) fn as_usual(deadline: Deadline) -> Self {
+        Self { deadline, how: None, victim: None }
+    }
+
     /// The same call with nothing that goes wrong, for another step that is part of it.
     pub(super) fn unrehearsed(self) -> Self {
         Self { how: None, victim: None, ..self }

@@ -1,4 +1,4 @@
-//! Which VMs there are: on a node, what else of its cluster has a VMID, and which ones the HA manager looks after.
+//! Which VMs there are: on a node, and what else of its cluster has a VMID.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -149,11 +149,6 @@ pub(in crate::backend) fn taken(
         .collect()
 }
 
-/// The VM whose section in the HA manager's `resources.cfg` begins with this line: `vm: 1000`.
-pub(in crate::backend) fn managed(line: &str) -> Option<VmId> {
-    line.strip_prefix("vm:")?.trim().parse().ok()
-}
-
 /// What tells one cluster from another, from its root certificate: Proxmox makes one for each cluster, and for each
 /// node that is in none; all nodes of a cluster share it.
 pub(in crate::backend) fn identity(certificate: &[u8]) -> String {
@@ -164,7 +159,7 @@ pub(in crate::backend) fn identity(certificate: &[u8]) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{ClusterVm, listed, managed, nodes, taken, with_process, without_quorum};
+    use super::{ClusterVm, listed, nodes, taken, with_process, without_quorum};
     use crate::model::VmId;
     use crate::observed::VmObserved;
 
@@ -226,12 +221,5 @@ mod tests {
             assert_eq!(without_quorum(quorate), None, "{quorate}");
             assert!(quorate.contains("nodelist") || nodes(quorate).is_empty(), "{quorate}");
         }
-    }
-
-    #[test]
-    fn the_ha_manager_has_its_vms() {
-        assert_eq!(managed("vm: 1000"), VmId::try_from(1000).ok());
-        assert_eq!(managed("ct: 1000"), None);
-        assert_eq!(managed("\tgroup vm: 3"), None);
     }
 }

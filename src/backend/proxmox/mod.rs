@@ -9,7 +9,7 @@
 //! - `task`: UPIDs, running tasks, how one ended, and which clone makes which VM.
 //! - `copied`: how far a copy is, from the log of its task.
 //! - `cluster`: which VMs there are, here and on other nodes. `nodes`: what a node says of the others.
-//! - `pools`: the resource pools. `storage`: the storages and `storage.cfg`.
+//! - `ha`: VMs that the HA manager looks after. `pools`: the resource pools. `storage`: the storages and `storage.cfg`.
 //! - `agent`: what the API says for the guest agent.
 
 pub(super) mod agent;
@@ -17,6 +17,7 @@ pub(super) mod answer;
 pub(super) mod call;
 pub(super) mod cluster;
 pub(super) mod copied;
+pub(super) mod ha;
 pub(super) mod nodes;
 pub(super) mod pools;
 pub(super) mod storage;

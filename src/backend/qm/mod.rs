@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::proxmox::task::{self, Task};
-use super::proxmox::{nodes, pools};
+use super::proxmox::{ha, nodes, pools};
 use super::runner::{Command, Output, Runner};
 use command::HERE;
 use scripts::{ISOS, VM, VOLUMES, VOLUMES_OF};
@@ -166,11 +166,13 @@ impl Hypervisor for Qm {
             self.seen.one(vm, None);
             return Ok(None);
         };
-        let Some((node, (status, conf))) =
-            rest.split_once('\n').and_then(|(node, rest)| Some((node, rest.split_once('\n')?)))
-        else {
-            return Err(Fault::harmless(FaultKind::Garbled, format!("the node's answer about VM {vm} is cut off")));
+        let cut = || Fault::harmless(FaultKind::Garbled, format!("the node's answer about VM {vm} is cut off"));
+        let (node, rest) = rest.split_once('\n').ok_or_else(cut)?;
+        let (looked_after, rest) = match rest.strip_prefix("ha: ") {
+            Some(rest) => rest.split_once('\n').map(|(said, rest)| (Some(said), rest)).ok_or_else(cut)?,
+            None => (None, rest),
         };
+        let (status, conf) = rest.split_once('\n').ok_or_else(cut)?;
         // A node's name has no blank, nor has a pool's.
         let (node, pool) = node.split_once(' ').unwrap_or((node, ""));
         let pool = Some(pool).filter(|pool| pools::is_name(pool));
@@ -189,7 +191,12 @@ impl Hypervisor for Qm {
             _ => return Err(garbled(format!("the node says of VM {vm}: `{status}`"))),
         };
         self.seen.one(vm, elsewhere.then_some(node));
-        Ok(Some(VmObserved::from_conf(vm, conf, runs).on(node).in_pool(pool)))
+        let looked_after = looked_after.map(|said| {
+            let (state, manager) = said.split_once(' ').unwrap_or((said, ""));
+            Ok(ha::Status::parse(manager)?.of(vm, state))
+        });
+        let live = VmObserved::from_conf(vm, conf, runs).on(node).in_pool(pool);
+        Ok(Some(live.looked_after(looked_after.transpose()?)))
     }
 
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {

@@ -12,7 +12,7 @@ use std::io::Read as _;
 use super::super::proxmox::nodes::{Resources, bridges};
 use super::super::proxmox::storage::{sections, storages};
 use super::super::proxmox::task::{self, Task, on_disks};
-use super::super::proxmox::{cluster, pools};
+use super::super::proxmox::{cluster, ha, pools};
 use super::answer;
 use super::copying::{copying, writes_volume_of};
 use crate::hypervisor::{Fault, FaultKind};
@@ -102,6 +102,11 @@ pub(super) fn read(
     for (vm, pool) in pools.members {
         vms.entry(vm).and_modify(|vm| vm.pool = Some(pool));
     }
+    let resources = ha::resources(&text(files, "ha"));
+    let manager = ha::Status::parse(&text(files, "ha-status"))?;
+    for (vm, state) in &resources {
+        vms.entry(*vm).and_modify(|vm| vm.ha = Some(manager.of(vm.id, state)));
+    }
     Ok(Observed {
         identity: authority.map(|certificate| cluster::identity(certificate)).unwrap_or_default(),
         capabilities: Capabilities::PROXMOX,
@@ -111,7 +116,7 @@ pub(super) fn read(
         vms,
         homes: BTreeMap::new(),
         taken,
-        ha: text(files, "ha").lines().filter_map(cluster::managed).collect(),
+        ha: resources.into_keys().collect(),
         addresses: BTreeMap::new(),
         guests: BTreeMap::new(),
         unnamed: BTreeMap::new(),

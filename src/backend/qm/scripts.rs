@@ -1,6 +1,7 @@
 //! The scripts that look at one thing of a node.
 
-/// `phoenix-vm PVE ROOT VMID`: a mark with the names of the node that the VM is on and of its pool, the power state, and the
+/// `phoenix-vm PVE ROOT VMID`: a mark with the names of the node that the VM is on and of its pool; if the HA manager looks
+/// after it, `ha: STATE STATUS` with the state that it is to be in and the manager's status; the power state, and the
 /// configuration.
 ///
 /// A VM of the node itself runs if the process in its pid file is its QEMU (recorded: `-pidfile
@@ -13,21 +14,32 @@ own="$1/qemu-server/$3.conf" pids="$2/var/run/qemu-server"
 read -r node <"$2/proc/sys/kernel/hostname" || exit 1
 node=${node%%.*}
 pool=$(awk -F: -v vm="$3" '$1 == "pool" && index("," $4 ",", "," vm ",") { print $2; exit }' "$1/user.cfg" 2>/dev/null)
+ha=''
+if [ -f "$1/ha/resources.cfg" ]; then
+  ha=$(awk -v vm="$3" '
+    /^[^ \t#]/ { own = sub(/^vm:[ \t]*/, "") && $1 == vm; if (own) state = "started"; next }
+    own && $1 == "state" { state = $2 }
+    END { print state }' "$1/ha/resources.cfg" 2>/dev/null)
+fi
+if [ -n "$ha" ]; then
+  ha="ha: $ha $(cat -- "$1/ha/manager_status" 2>/dev/null | tr -d '\n')
+"
+fi
 for _ in 1 2 3; do
   moved=''
   if [ -f "$own" ]; then
-    echo "found $node $pool"
     if [ -d "$pids" ]; then
-      state=stopped
+      state='status: stopped'
       if read -r pid <"$pids/$3.pid" && [ -n "$pid" ] &&
         tr '\0' '\n' <"$2/proc/$pid/cmdline" | grep -qxF "/var/run/qemu-server/$3.pid"; then
-        state=running
+        state='status: running'
       fi 2>/dev/null
-      echo "status: $state"
     else
-      qm status "$3" 2>/dev/null || echo "status: unknown"
+      state=$(qm status "$3" 2>/dev/null) || state='status: unknown'
     fi
-    cat "$own"
+    # It may have moved since.
+    text=$(cat -- "$own" 2>/dev/null && echo end) || { moved=1; continue; }
+    printf 'found %s %s\n%s%s\n%s' "$node" "$pool" "$ha" "$state" "${text%end}"
     exit
   fi
   there=''
@@ -49,7 +61,7 @@ for _ in 1 2 3; do
     state="current: $current"
   fi
   text=$(cat -- "$there" 2>/dev/null && echo end) || continue
-  printf 'found %s %s\n%s\n%s' "$on" "$pool" "$state" "${text%end}"
+  printf 'found %s %s\n%s%s\n%s' "$on" "$pool" "$ha" "$state" "${text%end}"
   exit
 done
 [ -z "$moved" ] || { echo "VM $3 is being moved" >&2; exit 1; }

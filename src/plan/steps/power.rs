@@ -10,7 +10,7 @@ use crate::observed::VmObserved;
 use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
 use crate::plan::volumes::{self, Resolved};
-use crate::plan::{Action, Mount, MountStep, Power, Step, VmPlan, codes, lock};
+use crate::plan::{Action, Mount, MountStep, Power, Step, VmPlan, codes, ha, lock};
 
 /// Plans what is to be done to the power of a VM, and says what was found.
 pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
@@ -22,6 +22,7 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> 
     };
     draft.name.clone_from(&live.name);
     draft.finds(lock::lock(vm, live, scene.observed));
+    draft.finds(ha::looks_after(vm, true, scene.observed));
     let record = match able(live, power, scene) {
         Ok(record) if !draft.is_refused() => record,
         refused => {

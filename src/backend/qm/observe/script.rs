@@ -148,6 +148,7 @@ awk '
 done
 grep -s '^pool:' "$pve/user.cfg" >"$t/pools"
 cat "$pve/ha/resources.cfg" >"$t/ha" 2>/dev/null
+cat "$pve/ha/manager_status" >"$t/ha-status" 2>/dev/null
 cat "$root/etc/exports" >"$t/exports" 2>/dev/null
 for file in "$root"/etc/exports.d/*.exports; do
   [ -f "$file" ] && cat "$file" >"$t/${file##*/}"

@@ -1,0 +1,152 @@
+//! The HA manager: `ha/resources.cfg` says which VMs it looks after, `ha/manager_status` how it finds them, in Proxmox's
+//! syntax. People add VMs to it; here it only does what it is asked, and starts nothing that broke down.
+//!
+//! As on Proxmox (recorded), a call for such a VM is only handed on to it. It waits in `ha/queue/VMID`, and is carried out
+//! in the second look at that VM: later, and always at the same moment.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::super::proxmox::ha::{Status, resources};
+use super::Embedded;
+use super::cluster::Migration;
+use super::files::{self, Deadline};
+use super::rehearse::Attempt;
+use crate::hypervisor::{Fault, FaultKind, HostOp};
+use crate::model::VmId;
+use crate::observed::Ha;
+
+/// The directory of all that.
+pub(super) const DIR: &str = "ha";
+
+/// After so many looks a call is carried out.
+const LOOKS: u32 = 2;
+
+impl Embedded {
+    fn ha(&self, name: &str) -> PathBuf {
+        self.dir.join(DIR).join(name)
+    }
+
+    fn queued(&self, vm: VmId) -> PathBuf {
+        self.ha("queue").join(vm.to_string())
+    }
+
+    /// The VMs that it looks after.
+    pub(super) fn managed(&self) -> Result<BTreeMap<VmId, Ha>, Fault> {
+        let Some(text) = files::read(&self.ha("resources.cfg"))? else { return Ok(BTreeMap::new()) };
+        let status = Status::parse(&files::read(&self.ha("manager_status"))?.unwrap_or_default())?;
+        Ok(resources(&text).into_iter().map(|(vm, state)| (vm, status.of(vm, &state))).collect())
+    }
+
+    /// Hands a call on to the HA manager, if it looks after the VM: it gets another state to keep the VM in, and acts
+    /// later. `false`: the call is the node's own.
+    pub(super) fn hands_on(&self, op: &HostOp, attempt: Attempt) -> Result<bool, Fault> {
+        let (vm, task, what, state) = match op {
+            HostOp::Start { vm } => (*vm, "hastart", "start".to_owned(), Some("started")),
+            HostOp::Shutdown { vm } => (*vm, "hastop", "shutdown".to_owned(), Some("stopped")),
+            HostOp::Stop { vm } => (*vm, "hastop", "stop".to_owned(), Some("stopped")),
+            HostOp::Migrate { vm, node, online, .. } => {
+                (*vm, "hamigrate", format!("migrate {node} {}", u8::from(*online)), None)
+            }
+            _ => return Ok(false),
+        };
+        let Some(ha) = self.managed()?.remove(&vm).filter(Ha::acts) else { return Ok(false) };
+        self.existing(vm)?;
+        if let HostOp::Migrate { node, .. } = op {
+            self.online(node)?;
+        }
+        let task = self.tasks.begin(task, vm, "")?;
+        let handed_on = || {
+            if ha.has_failed() {
+                let what = format!("service 'vm:{vm}' in error state, must be disabled and fixed first");
+                return Err(Fault::harmless(FaultKind::Failed, what));
+            }
+            attempt.halfway()?;
+            let _lock = self.lock_ha(attempt.deadline)?;
+            files::make_dir(&self.ha("queue"))?;
+            files::replace(&self.queued(vm), &self.dir.join(format!("tmp/ha-{vm}")), &format!("{LOOKS} {what}\n"))?;
+            state.map_or(Ok(()), |state| self.keep_in(vm, Some(state)))
+        };
+        task.end(handed_on())?;
+        Ok(true)
+    }
+
+    fn lock_ha(&self, deadline: Deadline) -> Result<files::Lock, Fault> {
+        files::lock(&self.dir.join("locks/ha"), deadline)
+    }
+
+    /// Takes a VM that is removed from it.
+    pub(super) fn leave_ha(&self, vm: VmId, attempt: Attempt) -> Result<(), Fault> {
+        if !self.managed()?.contains_key(&vm) {
+            return Ok(());
+        }
+        let _lock = self.lock_ha(attempt.deadline)?;
+        files::remove(&self.queued(vm))?;
+        self.keep_in(vm, None)
+    }
+
+    /// Refuses to remove a VM that it looks after, in Proxmox's words (recorded).
+    pub(super) fn not_ha(&self, vm: VmId) -> Result<(), Fault> {
+        if !self.managed()?.contains_key(&vm) {
+            return Ok(());
+        }
+        let what = format!("unable to remove VM {vm} - used in HA resources and purge parameter not set.");
+        Err(Fault::harmless(FaultKind::Refused, what))
+    }
+
+    /// Writes the state that a VM is to be in; without one, the VM's section goes. Every other line stays as it is.
+    fn keep_in(&self, vm: VmId, state: Option<&str>) -> Result<(), Fault> {
+        let path = self.ha("resources.cfg");
+        let (mut text, mut own) = (String::new(), false);
+        for line in files::read(&path)?.unwrap_or_default().lines() {
+            let is_part = line.starts_with([' ', '\t']);
+            if !is_part && !line.trim().is_empty() {
+                own = line.strip_prefix("vm:").is_some_and(|id| id.trim().parse() == Ok(vm));
+            }
+            let is_state = is_part && line.split_whitespace().next() == Some("state");
+            if !own || (state.is_some() && !is_state) {
+                text.push_str(line);
+                text.push('\n');
+            }
+            if let (true, false, Some(state)) = (own, is_part || line.trim().is_empty(), state) {
+                text.push_str(&format!("\tstate {state}\n"));
+            }
+        }
+        files::replace(&path, &self.dir.join("tmp/ha-resources"), &text)
+    }
+
+    /// It acts on what it was handed, at every look at a VM.
+    pub(super) fn let_ha_act(&self, vm: VmId) -> Result<(), Fault> {
+        if !self.queued(vm).exists() {
+            return Ok(());
+        }
+        let lock = self.lock_ha(Deadline::NONE)?;
+        let Some(text) = files::read(&self.queued(vm))? else { return Ok(()) };
+        let mut words = text.split_whitespace();
+        let looks: u32 = words.next().and_then(|looks| looks.parse().ok()).unwrap_or(0);
+        if looks > 1 {
+            let rest: Vec<&str> = words.collect();
+            let text = format!("{} {}\n", looks - 1, rest.join(" "));
+            return files::replace(&self.queued(vm), &self.dir.join(format!("tmp/ha-{vm}")), &text);
+        }
+        files::remove(&self.queued(vm))?;
+        let attempt = Attempt::as_usual(Deadline::NONE);
+        match words.collect::<Vec<_>>().as_slice() {
+            // What it cannot start, it gives up.
+            ["start"] if !self.runs(vm)? && self.start_vm(vm, attempt).is_err() => {
+                let status = serde_json::json!({ "service_status": { format!("vm:{vm}"): { "state": "error" } } });
+                files::replace(&self.ha("manager_status"), &self.dir.join("tmp/ha-status"), &status.to_string())?;
+            }
+            // By force what does not shut down.
+            ["shutdown"] if self.shutdown_vm(vm, attempt).is_err() => self.stop_vm(vm, attempt)?,
+            ["stop"] => self.stop_vm(vm, attempt)?,
+            // What cannot move stays.
+            ["migrate", node, online] => {
+                let _ = self.migrate(Migration { vm, node, online: *online == "1" }, attempt);
+            }
+            _ => {}
+        }
+        drop(lock);
+        Ok(())
+    }
+}
