@@ -98,7 +98,7 @@ impl<'t> Work<'t> {
         let named = |vm: &Value| Some((vm["vmid"].as_u64()?, vm["name"].as_str()?.to_owned()));
         let names = vms.iter().filter_map(named).collect();
         // The first VM's own directory below a common one tells where all of them are.
-        let storage = vms.iter().find_map(|vm| own_volume(vm)).map(|(_, storage)| storage);
+        let storage = vms.iter().find_map(own_volume).map(|(_, storage)| storage);
         Self { text, lines: LineIndex::new(text), names, storage, entries: Vec::new(), left: Vec::new() }
     }
 
@@ -181,7 +181,7 @@ impl<'t> Work<'t> {
             "network_config" => Ok(Some(("network_config", self.network(member, value, called)))),
             "user_config" => {
                 let user = self.only(member, value, called, &["username"]);
-                Ok((!user.is_empty()).then(|| ("user_config", Value::Object(user))))
+                Ok((!user.is_empty()).then_some(("user_config", Value::Object(user))))
             }
             "dependencies" => self.dependencies(value, called, member).map(Some),
             _ => self.volumes(vm, called, member),
@@ -259,7 +259,7 @@ impl<'t> Work<'t> {
             let text = |key: &str| volume[key].as_str().filter(|text| !text.is_empty());
             match (volume["type"].as_str(), text("server"), text("path"), text("mount_point")) {
                 (Some("nfs"), Some(server), Some(path), Some(mount_point)) => {
-                    kept.push(json!({ "type": "nfs", "server": server, "path": path, "mount_point": mount_point }))
+                    kept.push(json!({ "type": "nfs", "server": server, "path": path, "mount_point": mount_point }));
                 }
                 _ => self.leave(
                     member,
