@@ -47,11 +47,11 @@ impl Performing<'_> {
         let mut disks = Vec::new();
         for step in moves {
             let [was, is] = [planned, &now].map(|vm| disk_of(step.disk, vm));
-            let moved = was.zip(is).filter(|(was, is)| {
+            let same = was.zip(is).filter(|(was, is)| {
                 let lies = is.storage == was.storage || is.storage == step.storage;
                 lies && is.device == was.device && is.size == was.size
             });
-            let Some((disk, _)) = moved else {
+            let Some((disk, _)) = same else {
                 let which = step.disk.unwrap_or("the boot disk");
                 let what = format!("{which} of VM {id} is not what a move makes of it");
                 return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
