@@ -197,7 +197,7 @@ fn cost_in_a_plan(node: &Path, key: &str, value: &Value) -> String {
     let observed = Embedded::open(node).unwrap().observe().unwrap();
     let planned = phoenix::plan::plan(&desired, &observed, &Request::default());
     let changes = planned.vms[0].changes.iter().filter(|change| change.key == key);
-    changes.map(|change| format!("{:?}", change.disruption)).collect()
+    changes.map(|change| format!("{:?}", change.disruption)).collect::<Vec<_>>().concat()
 }
 
 #[test]

@@ -95,8 +95,8 @@ struct Work<'t> {
 impl<'t> Work<'t> {
     fn new(text: &'t str, values: &Value) -> Self {
         let vms = values["vms"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let named = |vm: &Value| Some((vm["vmid"].as_u64()?, vm["name"].as_str()?.to_owned()));
-        let names = vms.iter().filter_map(named).collect();
+        let of = |vm: &Value| Some((vm["vmid"].as_u64()?, vm["name"].as_str()?.to_owned()));
+        let names = vms.iter().filter_map(of).collect();
         // The first VM's own directory below a common one tells where all of them are.
         let storage = vms.iter().find_map(own_volume).map(|(_, storage)| storage);
         Self { text, lines: LineIndex::new(text), names, storage, entries: Vec::new(), left: Vec::new() }

@@ -31,15 +31,15 @@ fn storages(scene: &Scene) -> Vec<String> {
 #[test]
 fn further_disks_move_as_the_boot_disk_does() {
     everywhere(|scene, case| {
-        let stays = json!({ "size_gb": 1, "storage": "local-zfs" });
+        let unmoved = json!({ "size_gb": 1, "storage": "local-zfs" });
         let data =
             json!({ "size_gb": 20, "options": { "backup": 0 }, "filesystem": "ext4", "mount_point": "/srv/data" });
-        scene.declare(&config("local-zfs", &json!({ "scsi1": data, "scsi2": stays })));
+        scene.declare(&config("local-zfs", &json!({ "scsi1": data, "scsi2": unmoved })));
         check(&scene.apply(), 0, &[]);
         is_done(scene, case);
         let first = volumes(scene, &["scsi0", "scsi1"]);
 
-        scene.declare(&config("local", &json!({ "scsi1": data, "scsi2": stays })));
+        scene.declare(&config("local", &json!({ "scsi1": data, "scsi2": unmoved })));
         let source = format!("scsi1 (20 GiB) is copied while the VM runs; {} stays as an unused disk", first[1]);
         let says = [
             "boot_disk_storage local-zfs → local",
@@ -63,7 +63,7 @@ fn further_disks_move_as_the_boot_disk_does() {
         let left = volumes(scene, &["scsi1"]).remove(0);
         let mut back = data.clone();
         (back["storage"], back["size_gb"]) = (json!("local-zfs"), json!(21));
-        scene.declare(&config("local", &json!({ "scsi1": back, "scsi2": stays })));
+        scene.declare(&config("local", &json!({ "scsi1": back, "scsi2": unmoved })));
         let erased = format!("when scsi1 has moved, {left} is erased");
         check(&scene.phoenix(&["plan", "--delete-source"]), 0, &["disks.scsi1.storage local → local-zfs", &erased]);
         let ran = scene.phoenix(&["apply", "--auto-approve", "--json", "--delete-source"]);
