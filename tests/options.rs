@@ -20,7 +20,7 @@ fn wished(keys: &str) -> DesiredVm {
     let source = Source { name: "test.json".to_owned(), text: format!(r#"{{ "virtual_machines": [{vm}] }}"#) };
     let loaded = load(&source, &mut |_| FeatureFiles::Missing);
     let Desired { mut vms, .. } = loaded.desired.unwrap_or_else(|| panic!("{vm}: {:?}", loaded.diagnostics));
-    vms.remove(0)
+    DesiredVm::clone(&vms.remove(0))
 }
 
 fn live(conf: &str) -> VmObserved {

@@ -6,6 +6,7 @@ use std::path::Path;
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{self, FeatureFiles, Source, schema};
 use phoenix::hypervisor::Hypervisor as _;
+use phoenix::model::DesiredVm;
 use phoenix::observed::allow_schema;
 use phoenix::plan::{Request, doctor, document, status};
 use phoenix::ui::{report, run};
@@ -167,7 +168,7 @@ fn defaults_of_the_schema_are_those_of_the_program() {
     let load = |text: String| {
         let source = Source { name: "config".to_owned(), text };
         let desired = config::load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
-        let mut vm = desired.vms[0].clone();
+        let mut vm = DesiredVm::clone(&desired.vms[0]);
         vm.origins = phoenix::model::Origins::default();
         (desired.settings, vm)
     };

@@ -291,6 +291,7 @@ impl Performing<'_> {
             record.features.extend(last.features.clone());
             record.volumes.clone_from(&last.volumes);
             record.staged.clone_from(&last.staged);
+            record.own_disk = last.own_disk;
             record.applied.clone_from(&last.applied);
             record.made.clone_from(&last.made);
             record.attached.clone_from(&last.attached);

@@ -248,5 +248,6 @@ pub(super) fn feature_ran(record: &mut Record, step: &FeatureStep) {
     record.features.insert(step.name.to_string(), noted(&step.digest).to_owned());
     record.volumes.extend(step.record.volumes.clone());
     record.staged.clone_from(&step.record.staged);
+    record.own_disk = step.record.own_disk;
     record.applied.clone_from(&step.record.applied);
 }

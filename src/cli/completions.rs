@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::builder::StyledStr;
 use clap::error::ErrorKind;
@@ -109,7 +110,7 @@ enum Words {
 }
 
 /// The VMs that a config declares; none if it cannot be read.
-fn declared(config: &Path) -> Vec<DesiredVm> {
+fn declared(config: &Path) -> Vec<Arc<DesiredVm>> {
     if load::is_stdin(config) {
         // It is for the command itself.
         return Vec::new();
@@ -122,7 +123,7 @@ fn candidate(value: String, help: String) -> CompletionCandidate {
 }
 
 /// The tags of VMs, each once.
-fn tags(vms: &[DesiredVm]) -> Vec<CompletionCandidate> {
+fn tags(vms: &[Arc<DesiredVm>]) -> Vec<CompletionCandidate> {
     let tags: BTreeSet<&String> = vms.iter().flat_map(|vm| &vm.tags).collect();
     tags.into_iter().map(|tag| candidate(tag.clone(), "tag".to_owned())).collect()
 }

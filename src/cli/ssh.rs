@@ -50,11 +50,11 @@ pub(super) fn run(args: &Args, verb: &Ssh, console: &Console) -> Result<Exit> {
 /// The one declared VM with this VMID or name.
 fn named<'d>(word: &str, desired: &'d Desired) -> Result<&'d DesiredVm> {
     let selector = Selector::parse(word);
-    let is = |vm: &&DesiredVm| match &selector {
+    let is = |vm: &DesiredVm| match &selector {
         Selector::Id(id) => vm.vm_id == *id,
         Selector::Word(name) => vm.vm_name.eq_ignore_ascii_case(name),
     };
-    desired.vms.iter().find(is).ok_or_else(|| {
+    desired.vms.iter().map(AsRef::as_ref).find(|vm| is(vm)).ok_or_else(|| {
         let near = crate::diag::nearest(word, desired.vms.iter().map(|vm| vm.vm_name.as_str()));
         let hint = near.map_or_else(
             || "name a VM of the file by its VMID or its name".to_owned(),

@@ -1,6 +1,7 @@
 //! File to model: defaults merged, tags and texts normalised.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::check::Texts;
 use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
@@ -22,6 +23,8 @@ pub(super) fn lower(raw: Raw, texts: Texts) -> Desired {
     let values = |vm: RawVm| Values::of(vm, &texts, &ids);
     let profiles = raw.profiles.into_iter().map(|(name, vm)| (name, values(vm))).collect();
     let mut inherited = Inherited::new(values(raw.vm_defaults.unwrap_or_default()), profiles, Values::over);
+    let settings = settings(raw.hypervisor.unwrap_or_default());
+    let mut stretched = Stretched::default();
     let mut vms = Vec::with_capacity(raw.virtual_machines.len());
     vms.extend(raw.virtual_machines.into_iter().filter_map(|mut vm| {
         let (id, name) = (vm.vm_id?, vm.vm_name.take()?);
@@ -33,28 +36,28 @@ pub(super) fn lower(raw: Raw, texts: Texts) -> Desired {
             vm.origins.note(Key::IsTemplate, Origin::Vm);
             vm.is_template = is_template;
         }
-        let template = ids.get(&vm.template_name.to_ascii_lowercase()).filter(|_| vm.cloud_image.is_none()).copied();
-        Some(DesiredVm { adopt, template, ..vm })
-    }));
-    let defaults = merged(VmId::LOWEST, String::new(), Values::default(), inherited.by(&[]));
-    vms.sort_by_key(|vm| vm.vm_id);
-    let settings = settings(raw.hypervisor.unwrap_or_default());
-    let mut defaults = defaults;
-    if let Some(tag) = &settings.project_tag {
-        vms.iter_mut().chain([&mut defaults]).for_each(|vm| {
-            vm.tags = normal_tags(std::mem::take(&mut vm.tags).into_iter().chain([tag.clone()]).collect());
-            vm.project_tag = Some(tag.clone());
-        });
-    }
-    let mut stretched = Stretched::default();
-    for vm in &mut vms {
-        cloud_data::fill(vm, &settings.project);
+        vm.adopt = adopt;
+        vm.template = ids.get(&vm.template_name.to_ascii_lowercase()).filter(|_| vm.cloud_image.is_none()).copied();
+        tag(&mut vm, &settings);
+        cloud_data::fill(&mut vm, &settings.project);
         let id = vm.vm_id;
         if let Some(secret) = vm.user_config.as_mut().and_then(|user| user.password.as_mut()) {
             secret.seal(&settings.project, id, &mut stretched);
         }
-    }
+        Some(Arc::new(vm))
+    }));
+    vms.sort_by_key(|vm| vm.vm_id);
+    let mut defaults = merged(VmId::LOWEST, String::new(), Values::default(), inherited.by(&[]));
+    tag(&mut defaults, &settings);
     Desired { settings, vms, defaults, scripts: texts.scripts }
+}
+
+/// Gives a VM the project's tag, if there is one.
+fn tag(vm: &mut DesiredVm, settings: &Settings) {
+    if let Some(tag) = &settings.project_tag {
+        vm.tags = normal_tags(std::mem::take(&mut vm.tags).into_iter().chain([tag.clone()]).collect());
+        vm.project_tag = Some(tag.clone());
+    }
 }
 
 fn settings(raw: RawHypervisor) -> Settings {

@@ -7,7 +7,7 @@ use crate::hypervisor::GuestExit;
 /// `phoenix-clean`: takes out of a guest what its clones must not have.
 ///
 /// Unmounts the volumes of phoenix's block in `/etc/fstab`, frees their mount points, and removes that; removes
-/// phoenix's own files, cloud-init's state, the ssh host keys, the machine id and what DHCP servers know a machine by.
+/// phoenix's own files, the scripts on the guest's own disk among them, cloud-init's state, the ssh host keys, the machine id and what DHCP servers know a machine by.
 /// Without cloud-init nothing would make new host keys for the clones, so its absence is an error; one that has no drive
 /// switches itself off. What is gone already is no error: it may run twice. Until the guest boots, a mark says that
 /// cloud-init has lost its memory.
@@ -33,6 +33,11 @@ awk '/^# BEGIN phoenix/ { inside = 1; next } /^# END phoenix/ { inside = 0; next
     release
     rewrite ''
   done
+if [ -s /var/lib/phoenix/own-disk ]; then
+  own=$(cat /var/lib/phoenix/own-disk)
+  rm -rf -- "$own/.phoenix_scripts" "$own/.phoenix_logs"
+  rmdir -- "$own" 2>/dev/null || true
+fi
 rm -rf -- /var/lib/phoenix
 : >/run/phoenix-cleaned
 cloud-init clean --logs >/dev/null

@@ -114,7 +114,8 @@ pub fn read_unmount(exit: &GuestExit) -> Result<(), GuestProblem> {
     mount::read_unmount(exit)
 }
 
-/// Puts files into a directory of a volume that is mounted from `source`, in place of whatever the directory held. The
+/// Puts files into a directory of a volume that is mounted from `source`, or, where that is empty, of the guest's own
+/// disk, in place of whatever the directory held. The
 /// programs are to be run in order; each takes at most `limit` bytes of input.
 pub fn stage(
     directory: &str,

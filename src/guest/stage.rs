@@ -28,6 +28,9 @@ pub enum StageProblem {
 
 /// `phoenix-stage DIRECTORY SOURCE SHA256 PIECE PIECES`, a piece on standard input.
 ///
+/// Without a source the directory is on the guest's own disk, where nothing may be mounted; where that is, is noted for
+/// [`CLEAN`](super::clean::CLEAN).
+///
 /// May run twice, also while an earlier run of it goes on: pieces replace each other, one at a time unpacks, and what
 /// one has finished the other finds finished. What a run that was killed left beside the directory is removed by the
 /// next.
@@ -51,6 +54,10 @@ flock -w 60 9 || { say "another run puts files into $directory"; exit 6; }
 if [ -e "$spool/done" ]; then
   echo staged
   exit 0
+fi
+if [ -z "$source" ]; then
+  mkdir -p "$parent" /var/lib/phoenix
+  printf '%s' "$parent" >/var/lib/phoenix/own-disk
 fi
 now=$(LC_ALL=C.UTF-8 findmnt -n -o SOURCE --mountpoint "$parent" 2>/dev/null | tail -n 1)
 [ "$now" = "$source" ] || { say "mounted at $parent is '$now', not '$source'"; exit 4; }
@@ -154,7 +161,9 @@ pub(super) fn read(exit: &GuestExit) -> Result<(), GuestProblem> {
     }
     let mut problem = unexpected("putting the scripts in place", exit);
     let has = |words: &[&str]| words.iter().any(|word| exit.err.contains(word));
-    let hint = if has(&["mounted at"]) {
+    let hint = if has(&["not ''"]) {
+        Some("the scripts of this VM lie on its own disk: unmount that in the guest, or declare it as a volume")
+    } else if has(&["mounted at"]) {
         Some("`phoenix apply --verify-guest` mounts it again")
     } else if has(&["No space left", "quota"]) {
         Some("the volume, or the guest's own disk, is full")

@@ -19,7 +19,7 @@ pub struct Desired {
     /// The `hypervisor` block, defaults filled in.
     pub settings: Settings,
     /// The declared VMs, sorted by VMID.
-    pub vms: Vec<DesiredVm>,
+    pub vms: Vec<Arc<DesiredVm>>,
     /// What a VM would be of which the file says nothing but a VMID and a name; those here mean nothing. Not
     /// serialised: each VM has what it takes of it.
     #[serde(skip)]
@@ -32,7 +32,7 @@ impl Desired {
     /// The declared VM with this VMID.
     #[must_use]
     pub fn vm(&self, vm: VmId) -> Option<&DesiredVm> {
-        self.vms.binary_search_by_key(&vm, |declared| declared.vm_id).ok().map(|at| &self.vms[at])
+        self.vms.binary_search_by_key(&vm, |declared| declared.vm_id).ok().map(|at| &*self.vms[at])
     }
 }
 

@@ -43,6 +43,9 @@ pub struct Record {
     /// content.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub staged: BTreeMap<String, String>,
+    /// The scripts lie on the VM's own disk, not on a volume.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub own_disk: bool,
     /// What phoenix last made of the VM: key of the config → value as text, a long one as `sha256:` and its
     /// [`noted`](super::noted) digest. A key that is not there is not known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -151,6 +154,7 @@ impl Record {
             features: BTreeMap::new(),
             volumes: BTreeMap::new(),
             staged: BTreeMap::new(),
+            own_disk: false,
             applied: BTreeMap::new(),
             made: BTreeSet::new(),
             attached: BTreeSet::new(),

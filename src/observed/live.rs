@@ -23,12 +23,16 @@ impl LiveOptions {
     /// The value of an option, if it is set.
     #[must_use]
     pub fn get(&self, option: &str) -> Option<&str> {
-        self.iter().find(|(key, _)| *key == option).map(|(_, value)| value)
+        self.lines.lines().find_map(|line| line.strip_prefix(option)?.strip_prefix(": "))
     }
 
     /// The options and their values, sorted.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.lines.lines().filter_map(|line| line.split_once(": "))
+        // No option has a colon in its name.
+        self.lines.lines().filter_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            Some((key, value.strip_prefix(' ')?))
+        })
     }
 
     /// Whether nothing is set.

@@ -132,8 +132,8 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed) -
 
 /// Says that the declared VMs of a node together want more memory than it has.
 fn overcommitted(node: &Node, desired: &Desired, observed: &Observed) -> Option<Diagnostic> {
-    let its_own = |vm: &&DesiredVm| !vm.is_template && placement::name_of(vm.vm_id, observed) == node.name;
-    let memory: u64 = desired.vms.iter().filter(its_own).map(|vm| u64::from(vm.memory_mb)).sum();
+    let its_own = |vm: &DesiredVm| !vm.is_template && placement::name_of(vm.vm_id, observed) == node.name;
+    let memory: u64 = desired.vms.iter().filter(|vm| its_own(vm)).map(|vm| u64::from(vm.memory_mb)).sum();
     if node.memory_mb == 0 || memory <= node.memory_mb {
         return None;
     }

@@ -22,20 +22,30 @@ pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
     options::rows_for(vm, None).filter_map(applied).collect()
 }
 
+/// Gives a record of an earlier version, which kept long values otherwise, what is kept of them now, wherever that names
+/// the same value. `applied`: what is kept of the VM as the config says.
+pub(super) fn bring_up(record: &mut Record, applied: &BTreeMap<String, String>) {
+    for (key, kept) in &mut record.applied {
+        if let Some(now) = applied.get(key).filter(|now| *kept != **now && is_kept(kept, now)) {
+            kept.clone_from(now);
+        }
+    }
+}
+
 /// A value as the record and people name it; empty where there is none.
 fn text(value: Option<&Value<'_>>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
 }
 
-/// Whether a record that says what was applied does not say it of a key that the config has: a run that applied it did
-/// not finish, or another process or an administrator wrote the record.
-pub(super) fn has_forgotten(vm: &DesiredVm, record: &Record) -> bool {
+/// Whether a record that says what was applied does not say it of a key that the config has, whose [`applied`] is given:
+/// a run that applied it did not finish, or another process or an administrator wrote the record.
+pub(super) fn has_forgotten(applied: &BTreeMap<String, String>, record: &Record) -> bool {
     let forgotten = |key: &String| match record.applied.get(key) {
         // Earlier versions did not keep where a further disk lies.
         None => !options::is_storage_key(key),
         Some(kept) => kept.is_empty() && options::is_storage_key(key),
     };
-    !record.applied.is_empty() && applied(vm).keys().any(forgotten)
+    !record.applied.is_empty() && applied.keys().any(forgotten)
 }
 
 /// A size in GiB, the last one begun counted in full.

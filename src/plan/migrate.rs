@@ -2,7 +2,7 @@
 
 use super::{Change, MigrateStep, Mount, Scene, codes, placement, template};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Disruption, GIB, Key, Nodes, VmId};
+use crate::model::{DesiredVm, Disruption, GIB, Key, VmId};
 use crate::observed::{BootDisk, Home, Net, Node, VmObserved, holds_volume};
 
 /// How a new VM gets to its node.
@@ -222,29 +222,20 @@ pub(super) fn in_the_way(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -
     found
 }
 
-/// Whether a VM may be, or is, on another node than the target's own.
-fn may_be_elsewhere(vm: &DesiredVm, scene: &Scene<'_>) -> bool {
-    let observed = scene.observed;
-    let elsewhere = match &vm.node {
-        None => false,
-        Some(Nodes::Any) => observed.nodes.len() > 1,
-        Some(Nodes::Of(names)) => names.iter().any(|name| *name != observed.here),
-    };
-    elsewhere || placement::name_of(vm.vm_id, observed) != observed.here
-}
-
 /// Refuses what is done on the target's own node alone to a VM that may be on another one: snippets would not be there, a
 /// password would stand in the command line of a program on the way.
 pub(super) fn snippets(vm: &DesiredVm, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let data = [(Key::UserData, &vm.user_data), (Key::VendorData, &vm.vendor_data)];
-    let given = data.into_iter().filter(|(_, data)| data.is_some() && may_be_elsewhere(vm, scene));
+    let given = data.into_iter().filter(|(_, data)| data.is_some() && placement::may_be_elsewhere(vm, scene.observed));
     let problem = |(key, _): (Key, _)| {
         let what = format!("`{}` is written on the target's own node, and the VM may be on another one", key.name());
         let hint = "name the target's own node in `node`";
         Diagnostic::error(codes::SERVED_ELSEWHERE, what).vm(vm.vm_id).about(key).about(Key::Node).hint(hint)
     };
     let mut found: Vec<Diagnostic> = given.map(problem).collect();
-    if vm.user_config.as_ref().is_some_and(|user| user.password.is_some()) && may_be_elsewhere(vm, scene) {
+    if vm.user_config.as_ref().is_some_and(|user| user.password.is_some())
+        && placement::may_be_elsewhere(vm, scene.observed)
+    {
         let what = "a password is set only of VMs on the target's own node, and the VM may be on another one";
         let hint = "name the target's own node in `node`, or give the user keys alone";
         let problem = Diagnostic::error(codes::SERVED_ELSEWHERE, what).vm(vm.vm_id);
@@ -256,7 +247,7 @@ pub(super) fn snippets(vm: &DesiredVm, scene: &Scene<'_>) -> Vec<Diagnostic> {
 /// Refuses volumes that a node of the target serves itself to a VM that may be on another one: they would not follow.
 pub(super) fn served(vm: &DesiredVm, mounts: &[std::sync::Arc<Mount>], scene: &Scene<'_>) -> Vec<Diagnostic> {
     let observed = scene.observed;
-    if !may_be_elsewhere(vm, scene) {
+    if !placement::may_be_elsewhere(vm, observed) {
         return Vec::new();
     }
     let by_node = |mount: &&std::sync::Arc<Mount>| observed.nodes.values().any(|node| node.is_server(&mount.server));

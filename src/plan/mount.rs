@@ -52,22 +52,4 @@ impl Mount {
     pub(super) fn directories(&self) -> impl Iterator<Item = &str> {
         self.served.then_some(self.export.as_str()).into_iter().chain(self.host_path.as_deref())
     }
-
-    /// Directory of the scripts as the guest sees it.
-    #[must_use]
-    pub fn guest_scripts(&self) -> String {
-        format!("{}/{SCRIPTS}", self.mount_point)
-    }
-
-    /// Log of a feature's script as the guest sees it.
-    #[must_use]
-    pub fn guest_log(&self, feature: &str) -> String {
-        format!("{}/{LOGS}/{feature}.log", self.mount_point)
-    }
 }
-
-/// Directory of the scripts' logs below the channel. Not beside the scripts: those are replaced as a whole.
-const LOGS: &str = ".phoenix_logs";
-
-/// Directory of the scripts below the channel, as the specification names it.
-const SCRIPTS: &str = ".phoenix_scripts";

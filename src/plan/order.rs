@@ -134,7 +134,7 @@ impl Chain<'_> {
 
 /// The declared VMs by VMID, except that each comes after those it depends on.
 fn dependencies_first(desired: &Desired) -> Vec<&DesiredVm> {
-    let all: BTreeMap<VmId, &DesiredVm> = desired.vms.iter().map(|vm| (vm.vm_id, vm)).collect();
+    let all: BTreeMap<VmId, &DesiredVm> = desired.vms.iter().map(|vm| (vm.vm_id, &**vm)).collect();
     let before = |id: &VmId| all.get(id).map_or_else(Vec::new, |vm| vm.depends_on.clone());
     after_others(all.keys().copied(), before).iter().filter_map(|id| all.get(id).copied()).collect()
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diag::{Diagnostic, Severity};
-use crate::model::{Desired, Key, Outcome, VmId};
+use crate::model::{Desired, DesiredVm, Key, Nodes, Outcome, VmId};
 use crate::observed::{Home, Node, Observed, VmObserved};
 
 use super::{Goal, VmPlan, codes};
@@ -23,6 +23,16 @@ pub(super) fn name_of(vm: VmId, observed: &Observed) -> &str {
 /// The node that a VM is on, or will be made on. One of which nothing is known has nothing, and is not online.
 pub(super) fn node_of(vm: VmId, observed: &Observed) -> &Node {
     observed.nodes.get(name_of(vm, observed)).unwrap_or_else(|| Node::unknown())
+}
+
+/// Whether a VM may be, or is, on another node than the target's own.
+pub(super) fn may_be_elsewhere(vm: &DesiredVm, observed: &Observed) -> bool {
+    let elsewhere = match &vm.node {
+        None => false,
+        Some(Nodes::Any) => observed.nodes.len() > 1,
+        Some(Nodes::Of(names)) => names.iter().any(|name| *name != observed.here),
+    };
+    elsewhere || name_of(vm.vm_id, observed) != observed.here
 }
 
 /// Says that nothing can be done to a VM, because its node is not there to be asked.

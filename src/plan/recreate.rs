@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::steps::{plan_vm, retire::plan_retired};
 use super::{Goal, Request, Scene, VmPlan, codes, earlier};
@@ -50,7 +51,7 @@ impl<'a> Anew<'a> {
     }
 
     /// Plans one of the declared VMs: what goes first is destroyed.
-    pub(super) fn plan_vm(&self, vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
+    pub(super) fn plan_vm(&self, vm: &Arc<DesiredVm>, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
         if !self.vms.contains(&vm.vm_id) {
             return plan_vm(vm, scene);
         }
@@ -81,7 +82,12 @@ impl<'a> Anew<'a> {
     }
 
     /// What is wrong with what was asked for beyond the VMs that are planned, the selected ones, and what is not there.
-    pub(super) fn problems(&self, selected: &[&DesiredVm], desired: &Desired, request: &Request) -> Vec<Diagnostic> {
+    pub(super) fn problems(
+        &self,
+        selected: &[&Arc<DesiredVm>],
+        desired: &Desired,
+        request: &Request,
+    ) -> Vec<Diagnostic> {
         let asked: BTreeSet<VmId> = request.recreate.iter().copied().collect();
         let about = |vm: VmId| {
             let found = if desired.vm(vm).is_none() {
@@ -111,8 +117,8 @@ impl<'a> Anew<'a> {
 
     /// Names the VMs that do without this one meanwhile.
     fn bereft(&self, vm: VmId, desired: &Desired) -> Option<Diagnostic> {
-        let depends = |other: &&DesiredVm| other.depends_on.contains(&vm) && self.others.vms.contains_key(&other.vm_id);
-        let others = desired.vms.iter().filter(depends);
+        let depends = |other: &DesiredVm| other.depends_on.contains(&vm) && self.others.vms.contains_key(&other.vm_id);
+        let others = desired.vms.iter().filter(|other| depends(other));
         let others: Vec<String> = others.map(|other| format!("{} `{}`", other.vm_id, other.vm_name)).collect();
         (!others.is_empty()).then(|| {
             let what = format!(

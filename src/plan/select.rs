@@ -1,6 +1,7 @@
 //! Which of the declared VMs a command is about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Selection, codes, earlier, template};
 use crate::diag::Diagnostic;
@@ -14,10 +15,10 @@ pub(super) fn with_dependencies<'d>(
     desired: &'d Desired,
     selection: &Selection,
     observed: &Observed,
-) -> (Vec<&'d DesiredVm>, Vec<Diagnostic>) {
+) -> (Vec<&'d Arc<DesiredVm>>, Vec<Diagnostic>) {
     let mut problems = Vec::new();
     let excluded = |vm: &DesiredVm| selection.exclude.iter().any(|selector| selector.names(vm));
-    let all: BTreeMap<VmId, &DesiredVm> = desired.vms.iter().map(|vm| (vm.vm_id, vm)).collect();
+    let all: BTreeMap<VmId, &Arc<DesiredVm>> = desired.vms.iter().map(|vm| (vm.vm_id, vm)).collect();
     let mut taken: BTreeSet<VmId> = all.values().filter(|vm| selection.takes(vm)).map(|vm| vm.vm_id).collect();
     let mut queue: Vec<VmId> = taken.iter().copied().collect();
     while let Some(id) = queue.pop() {

@@ -1,5 +1,7 @@
 //! What `--only` and `--exclude` name.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +99,7 @@ impl Selection {
 
     /// The selectors that name none of the VMs: probably typing errors.
     #[must_use]
-    pub fn unmatched<'s>(&'s self, vms: &[DesiredVm]) -> Vec<&'s Selector> {
+    pub fn unmatched<'s>(&'s self, vms: &[Arc<DesiredVm>]) -> Vec<&'s Selector> {
         self.only.iter().chain(&self.exclude).filter(|selector| !vms.iter().any(|vm| selector.names(vm))).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Snippets: which storage holds those of a VM, which are to be written, and which are left over.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Change, ChangedBy, Scene, SnippetStep, codes};
 use crate::diag::Diagnostic;
@@ -13,14 +13,14 @@ use crate::observed::{Node, Storage, VmObserved};
 pub(super) const CONTENT: &str = "content";
 
 /// A VM with a storage for each of its snippets; and what is wrong where there is none.
-pub(super) fn placed<'v>(vm: &'v DesiredVm, scene: &Scene<'_>) -> (Cow<'v, DesiredVm>, Option<Diagnostic>) {
+pub(super) fn placed(vm: &Arc<DesiredVm>, scene: &Scene<'_>) -> (Arc<DesiredVm>, Option<Diagnostic>) {
     let parts: Vec<DataPart> = DataPart::ALL.into_iter().filter(|part| vm.data(*part).is_some()).collect();
     if parts.is_empty() {
-        return (Cow::Borrowed(vm), None);
+        return (Arc::clone(vm), None);
     }
     let node = scene.node(vm.vm_id);
     let live = scene.observed.vms.get(&vm.vm_id);
-    let mut placed = vm.clone();
+    let mut placed = DesiredVm::clone(vm);
     let mut refused = None;
     for part in parts {
         let storage = storage(node, live, part).map(ToOwned::to_owned);
@@ -36,7 +36,7 @@ pub(super) fn placed<'v>(vm: &'v DesiredVm, scene: &Scene<'_>) -> (Cow<'v, Desir
             data.storage = storage;
         }
     }
-    (Cow::Owned(placed), refused)
+    (Arc::new(placed), refused)
 }
 
 /// The storage for a snippet: the one that has the VM's own already, `local`, or the first of those that have snippets.

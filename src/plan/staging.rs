@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Mount;
-use super::{StagedFile, context, drift};
-use crate::model::{CloudImage, Desired, DesiredVm, Record, Script, content_digest, is_kept, is_noted, noted};
+use super::{StagedFile, context};
+use crate::model::{CloudImage, Desired, DesiredVm, Record, Script, content_digest, is_noted, noted};
 
 /// The content of a VM's scripts directory.
 pub(super) struct Staging {
@@ -76,12 +76,6 @@ pub(super) fn brought_up(
             name == context::CONTEXT_FILE && is_noted(kept, &digest())
         };
         if is_noted(kept, now) || whole(kept) {
-            kept.clone_from(now);
-        }
-    }
-    let applied = drift::applied(vm);
-    for (key, kept) in &mut up.applied {
-        if let Some(now) = applied.get(key).filter(|now| is_kept(kept, now)) {
             kept.clone_from(now);
         }
     }

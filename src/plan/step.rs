@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::Mount;
+use super::{Channel, Mount};
 use crate::model::{ActionKind, CloudImage, CloudInitErrors, DesiredVm, Filesystem, Record, VmId};
 use crate::observed::options::Row;
 use crate::observed::print_size;
@@ -280,8 +280,8 @@ pub struct MountStep {
 /// What is put beside the scripts of a VM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StageStep {
-    /// The volume they travel through.
-    pub channel: Arc<Mount>,
+    /// Where they lie in the guest.
+    pub channel: Arc<Channel>,
     /// The files.
     pub files: Vec<StagedFile>,
 }
@@ -309,8 +309,8 @@ pub struct FeatureStep {
     pub digest: Arc<str>,
     /// It runs again although it ran.
     pub again: bool,
-    /// The volume it travels through.
-    pub channel: Arc<Mount>,
+    /// Where it lies in the guest.
+    pub channel: Arc<Channel>,
     /// What the record says in the end. Not serialised: the step that writes it has it.
     #[serde(skip)]
     pub record: Arc<Record>,

@@ -5,6 +5,7 @@ mod case;
 mod create;
 mod draft;
 mod due;
+mod facts;
 mod features;
 mod filesystems;
 mod follow;
@@ -19,6 +20,8 @@ mod unused;
 mod update;
 mod volumes;
 
+use std::sync::Arc;
+
 use self::draft::Draft;
 use self::origin::{Making, Source};
 use self::update::Existing;
@@ -28,7 +31,7 @@ use crate::diag::Diagnostic;
 use crate::model::DesiredVm;
 
 /// Plans one VM, and says what was found. One that something stands in the way of gets no actions.
-pub(super) fn plan_vm(vm: &DesiredVm, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
+pub(super) fn plan_vm(vm: &Arc<DesiredVm>, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
     let mut draft = Draft::empty(vm);
     let (vm, no_snippets) = &snippets::placed(vm, scene);
     match situation(vm, &scene.desired.settings.project, scene.observed) {

@@ -1,6 +1,7 @@
 //! Unused volumes of VMs, `unused0` and so on: what a disk leaves that was detached or has moved.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::unnamed::short;
 use super::{Request, Scene, UnusedStep, attached, codes};
@@ -76,7 +77,7 @@ pub(super) fn of(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> (Vec<U
 }
 
 /// What is wrong with the VMs that were asked for beyond those whose own plans say it.
-pub(super) fn problems(selected: &[&DesiredVm], scene: &Scene<'_>) -> Vec<Diagnostic> {
+pub(super) fn problems(selected: &[&Arc<DesiredVm>], scene: &Scene<'_>) -> Vec<Diagnostic> {
     let asked: BTreeSet<VmId> = scene.delete_unused.iter().copied().collect();
     let about = |vm: VmId| {
         let error = |what: &str| Diagnostic::error(codes::UNUSED_KEPT, what.to_owned());

@@ -30,12 +30,12 @@ pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, request: &Request) 
         let mounts = volumes::resolve(vm, &desired.settings, observed).mounts;
         mounts.iter().any(|mount| mount.served && record.volumes.contains_key(&mount.mount_point))
     };
-    let worth = |wish: &&DesiredVm| {
+    let worth = |wish: &DesiredVm| {
         let Some(live) = observed.vms.get(&wish.vm_id) else { return false };
         let ours = live.record.valid().filter(|record| record.project == desired.settings.project);
         live.running && live.agent && !live.template && ours.is_some_and(|record| served(wish, record))
     };
-    let wished = desired.vms.iter().filter(|vm| takes(vm)).filter(worth);
+    let wished = desired.vms.iter().filter(|vm| takes(vm)).filter(|vm| worth(vm));
     wished.filter_map(|vm| observed.vms.get(&vm.vm_id)).collect()
 }
 

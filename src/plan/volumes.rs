@@ -25,7 +25,8 @@ pub(super) fn resolve(vm: &DesiredVm, settings: &Settings, observed: &Observed) 
     let node = placement::node_of(vm.vm_id, observed);
     let mut mounts = Vec::with_capacity(vm.volumes.len() + 1);
     let declared_channel = vm.volumes.iter().any(|volume| volume.mount_point == persistent.mount_point);
-    if !vm.features.is_empty() && !declared_channel {
+    let own_disk = on_own_disk(vm, settings, observed).is_some();
+    if !vm.features.is_empty() && !declared_channel && !own_disk {
         let path = implicit_path(settings, vm);
         if let Some(server) = persistent.server.as_deref().or_else(|| node.bridges.get(&vm.network_bridge)?.as_deref())
         {
@@ -83,6 +84,30 @@ pub(super) fn resolve(vm: &DesiredVm, settings: &Settings, observed: &Observed) 
     Resolved { mounts, problems }
 }
 
+/// The directory of a VM's scripts, if it is on the VM's own disk: no volume is declared there, and a directory of the
+/// target's own node would not reach the VM wherever it may be, or phoenix does not reach that directory.
+///
+/// What was begun one way stays so, as its record says: neither is data that scripts left on a disk covered by a volume,
+/// nor taken away what they left on a volume.
+pub(super) fn on_own_disk<'s>(vm: &DesiredVm, settings: &'s Settings, observed: &Observed) -> Option<&'s str> {
+    let persistent = &settings.persistent_storage;
+    let at = persistent.mount_point.as_str();
+    if vm.features.is_empty() || vm.volumes.iter().any(|volume| volume.mount_point == at) {
+        return None;
+    }
+    let live = placement::there(vm.vm_id, observed);
+    let record = live.and_then(|live| live.record.valid()).filter(|record| record.project == settings.project);
+    if let Some(record) = record.filter(|record| record.own_disk || record.volumes.contains_key(at)) {
+        return record.own_disk.then_some(at);
+    }
+    let is_served_here = match &persistent.server {
+        Some(server) => observed.nodes.values().any(|node| node.is_server(server)),
+        None => true,
+    };
+    let elsewhere = is_served_here && placement::may_be_elsewhere(vm, observed);
+    (elsewhere || !observed.capabilities.host_files).then_some(at)
+}
+
 /// The directories on the hypervisor that volumes may lie in, as far as the config alone tells: worth a look when the
 /// target is observed.
 #[must_use]
@@ -111,8 +136,10 @@ pub fn directories(desired: &Desired) -> Vec<String> {
 #[must_use]
 pub fn more_directories(desired: &Desired, observed: &Observed) -> Vec<String> {
     let mut found = BTreeSet::new();
-    let here = |vm: &&DesiredVm| placement::name_of(vm.vm_id, observed) == observed.here;
-    for vm in desired.vms.iter().filter(|vm| vm.volumes.iter().any(|volume| volume.share.is_some())).filter(here) {
+    let here = |vm: &DesiredVm| placement::name_of(vm.vm_id, observed) == observed.here;
+    for vm in
+        desired.vms.iter().filter(|vm| vm.volumes.iter().any(|volume| volume.share.is_some())).filter(|vm| here(vm))
+    {
         let mounts = resolve(vm, &desired.settings, observed).mounts;
         found.extend(mounts.iter().flat_map(|mount| mount.directories()).map(normal_path));
     }

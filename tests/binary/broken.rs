@@ -12,7 +12,7 @@ use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
 use super::{
     attached, cloud_data, cloud_init, cluster, disks, forgotten, hardware, images, import, lifecycle, loops, moving,
-    pools, readdressed, recreated, snapshots, templates, unused,
+    own_disk, pools, readdressed, recreated, snapshots, templates, unused,
 };
 use phoenix::model::ActionKind;
 use serde_json::{Value, json};
@@ -296,6 +296,7 @@ ways! {
     built => templates::BUILT,
     migrated => cluster::MIGRATED,
     placed => cluster::PLACED,
+    on_its_own_disk => own_disk::OWN_DISK,
     made_anew => recreated::RECREATED,
     erased => unused::ERASED,
 }

@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::broken::{Way, step};
-use super::places::{Place, Reached};
+use super::places::{Place, Reached, stories};
 use super::world::{Ran, Scene, check, ids};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn reached(place: Place, vms: &Value) -> Reached {
     place.copy_of(&cluster(vms))
 }
 
-fn config(vms: &Value) -> String {
+pub(crate) fn config(vms: &Value) -> String {
     json!({
         "hypervisor": { "never_same_node": ["etcd"] },
         "vm_defaults": { "memory_mb": 1024, "boot_disk_size_gb": 4 },
@@ -165,36 +165,6 @@ fn a_vm_that_moved_since_the_plan_is_followed(place: Place) {
     check(&ran, 0, &["1 updated"]);
     assert_eq!(node_of(&scene, 1000), "pve3");
     is_done(&scene);
-}
-
-/// Each story is told of every kind of cluster.
-macro_rules! stories {
-    ($($story:ident,)*) => {$(
-        mod $story {
-            use super::Place;
-
-            fn told_of(place: Place) {
-                if place.is_possible() {
-                    super::$story(place);
-                }
-            }
-
-            #[test]
-            fn embedded() {
-                told_of(Place::Embedded);
-            }
-
-            #[test]
-            fn here() {
-                told_of(Place::Here);
-            }
-
-            #[test]
-            fn behind_ssh() {
-                told_of(Place::Ssh);
-            }
-        }
-    )*};
 }
 
 stories! {

@@ -28,6 +28,7 @@ mod moving;
 mod node;
 mod oracle;
 mod order;
+mod own_disk;
 mod people;
 mod places;
 mod pools;

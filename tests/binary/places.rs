@@ -207,3 +207,34 @@ fn is_named_by_a_process(path: &Path) -> bool {
     let lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
     lines.into_iter().any(|line| String::from_utf8_lossy(&line).contains(&path))
 }
+
+/// Tells each story of every place.
+macro_rules! stories {
+    ($($story:ident,)*) => {$(
+        mod $story {
+            use crate::places::Place;
+
+            fn told_of(place: Place) {
+                if place.is_possible() {
+                    super::$story(place);
+                }
+            }
+
+            #[test]
+            fn embedded() {
+                told_of(Place::Embedded);
+            }
+
+            #[test]
+            fn here() {
+                told_of(Place::Here);
+            }
+
+            #[test]
+            fn behind_ssh() {
+                told_of(Place::Ssh);
+            }
+        }
+    )*};
+}
+pub(crate) use stories;

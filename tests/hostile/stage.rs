@@ -107,3 +107,27 @@ fn nothing_is_put_where_the_volume_is_not_mounted_or_what_arrived_is_another() {
     assert!(problem.hint.unwrap().contains("--verify-guest"));
     assert_eq!(fs::read_dir(cell.path("lib/vol ume")).unwrap().count(), 0);
 }
+
+#[test]
+fn without_a_volume_they_lie_on_the_guests_own_disk_and_do_not_stay_in_a_template() {
+    let Some(cell) = Cell::new() else { return };
+    fs::create_dir(cell.path("etc")).unwrap_or_default();
+    let own = |text: &str| guest::stage(DIRECTORY, "", &[("a.sh", text)], 1 << 20).unwrap();
+    for text in ["1", "2"] {
+        staged(&cell, &own(text));
+        check(&cell, &[("a.sh", text)], &[]);
+    }
+    fs::create_dir(cell.path("lib/vol ume/.phoenix_logs")).unwrap();
+    cell.write("lib/vol ume/data", "a script's");
+    // Not beneath a volume, which would take them away.
+    cell.write("mounts", &format!("{SOURCE}\t{PARENT}\n"));
+    let refused = guest::read_staged(&cell.run(&own("3")[0])).unwrap_err();
+    assert!(refused.what.contains(&format!("mounted at {PARENT} is '{SOURCE}', not ''")), "{}", refused.what);
+    assert!(refused.hint.unwrap().contains("own disk"));
+    cell.write("mounts", "");
+    fs::rename(cell.path("lib/vol ume/.scripts"), cell.path("lib/vol ume/.phoenix_scripts")).unwrap();
+    guest::read_clean(&cell.run(&guest::clean())).unwrap_or_else(|problem| panic!("{problem}"));
+    let left: Vec<_> =
+        fs::read_dir(cell.path("lib/vol ume")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["data"], "what else lies there is the scripts' own");
+}

@@ -19,9 +19,9 @@
 //! A script is `/bin/sh -c TEXT NAME ARG…`; it is known by its `NAME`, and its text is not run. Nothing is executed
 //! in a simulated guest.
 //!
-//! The guest's disk is the directory `guests/VMID`: `filesystem` with the bytes of its root file system, which takes
-//! the whole disk whenever the guest boots, `fstab`, and `runs/FEATURE-DIGEST` with `exit N` (`exit N at MS` where
-//! scripts take their time), the uuid of the VM the run was made for, and what went wrong.
+//! The guest's disk is the directory `guests/VMID`: `filesystem` with the bytes of its root file system (all of the disk
+//! whenever the guest boots), `fstab`, `own` with scripts that lie on no volume, `runs/FEATURE-DIGEST` with `exit N`
+//! (`exit N at MS` where scripts take their time), the uuid of the VM the run was made for, and what went wrong.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -34,7 +34,7 @@ use super::clock::now_ms;
 use super::files;
 use super::guest_disk::{Named, is_line};
 use super::processes::{failed, printed};
-use super::volume::Piece;
+use super::volume::{OWN, Piece};
 use crate::guest::arrived;
 use crate::hypervisor::{Fault, GuestExit};
 use crate::model::{BY_UUID, VmId, content_digest};
@@ -110,7 +110,7 @@ impl Embedded {
             ("phoenix-clean", [_, _, _, _]) => self.clean(vm),
             ("phoenix-cleaned", [_, _, _, _]) => {
                 let dir = self.guest_dir(vm);
-                let is_clean = !dir.join("runs").exists() && !dir.join("fstab").exists();
+                let is_clean = ["runs", "fstab", OWN].iter().all(|name| !dir.join(name).exists());
                 Ok(if is_clean { printed("") } else { failed(8, String::new()) })
             }
             ("phoenix-look", [_, _, _, _, uuid, mounts, pairs @ ..]) => self.look(vm, uuid, mounts, pairs),
@@ -286,8 +286,9 @@ impl Embedded {
 
     /// Takes out of the guest what its clones must not have.
     fn clean(&self, vm: VmId) -> Result<GuestExit, Fault> {
-        files::remove(&self.guest_dir(vm).join("runs"))?;
-        files::remove(&self.guest_dir(vm).join("fstab"))?;
+        for name in ["runs", "fstab", OWN] {
+            files::remove(&self.guest_dir(vm).join(name))?;
+        }
         self.set_missing(vm, &BTreeSet::new())?;
         Ok(printed("cleaned"))
     }

@@ -22,6 +22,25 @@ pub(super) struct Piece<'a> {
     pub(super) text: &'a [u8],
 }
 
+/// The directory in a guest's directory that holds what phoenix puts on the guest's own disk.
+pub(super) const OWN: &str = "own";
+
+/// The file in a guest's directory that stands for a path on the guest's own disk; no part of the path leads out of it.
+fn own(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !["", ".", ".."].contains(part));
+    std::iter::once(OWN).chain(parts).collect::<Vec<_>>().join("/")
+}
+
+/// The mounted volume that a path in the guest lies in, the innermost: its source, and the rest of the path.
+fn covering<'a>(mounted: &'a [String], path: &'a str) -> Option<(&'a str, &'a str)> {
+    let mounts = mounted.iter().filter_map(|line| {
+        let (source, mount_point) = line.strip_suffix("\tnfs")?.split_once('\t')?;
+        let rest = path.strip_prefix(mount_point).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+        Some((source, rest))
+    });
+    mounts.min_by_key(|(_, rest)| rest.len())
+}
+
 /// Directory and name of a path.
 fn split(path: &str) -> Option<(&str, &str)> {
     path.rsplit_once('/').filter(|(dir, name)| !dir.is_empty() && !name.is_empty())
@@ -38,7 +57,13 @@ impl Embedded {
         let Some((parent, name)) = split(piece.directory) else {
             return Ok(failed(2, format!("{}: no directory of a volume", piece.directory)));
         };
-        if !self.mounted(vm)?.contains(&format!("{}\t{parent}\tnfs", piece.source)) {
+        let mounted = self.mounted(vm)?;
+        let is_right = if piece.source.is_empty() {
+            covering(&mounted, parent).is_none()
+        } else {
+            mounted.contains(&format!("{}\t{parent}\tnfs", piece.source))
+        };
+        if !is_right {
             return Ok(failed(4, format!("mounted at {parent} is '', not '{}'", piece.source)));
         }
         let mut whole = String::new();
@@ -49,6 +74,14 @@ impl Embedded {
         let Some(content) = unpacked(whole.as_bytes()) else {
             return Ok(failed(5, "what arrived is not what was sent".to_owned()));
         };
+        if piece.source.is_empty() {
+            files::remove(&self.guest_dir(vm).join(own(piece.directory)))?;
+            for (file, content) in content {
+                let at = own(&format!("{}/{file}", piece.directory));
+                self.write_guest(vm, &at, &String::from_utf8_lossy(&content))?;
+            }
+            return Ok(printed("staged"));
+        }
         // A server the node knows nothing about is taken on trust: nothing shows what lies there.
         if let Some(on_host) = self.behind(vm, parent)? {
             let Some(dir) = self.host_dir(&on_host)? else {
@@ -61,16 +94,24 @@ impl Embedded {
         Ok(printed("staged"))
     }
 
-    /// A file of a volume, as the guest sees it. `None`: there is none, or nothing shows what lies there.
+    /// A file of a volume or of the guest's own disk, as the guest sees it. `None`: there is none, or nothing shows what
+    /// lies there.
     pub(super) fn read_volume(&self, vm: VmId, path: &str) -> Result<Option<String>, Fault> {
+        if covering(&self.mounted(vm)?, path).is_none() {
+            return files::read(&self.guest_dir(vm).join(own(path)));
+        }
         let Some(on_host) = self.behind(vm, path)? else { return Ok(None) };
         let Some((dir, name)) = split(&on_host) else { return Ok(None) };
         let Some(dir) = self.host_dir(dir)? else { return Ok(None) };
         pinned::read(&dir, name).map_err(pinned::failed(path))
     }
 
-    /// Writes a file of a volume, in a directory that is made if need be; where nothing shows what lies there, nothing.
+    /// Writes a file of a volume or of the guest's own disk, in a directory that is made if need be; where nothing shows
+    /// what lies there, nothing.
     pub(super) fn write_volume(&self, vm: VmId, path: &str, content: &str) -> Result<(), Fault> {
+        if covering(&self.mounted(vm)?, path).is_none() {
+            return self.write_guest(vm, &own(path), content);
+        }
         let Some(on_host) = self.behind(vm, path)? else { return Ok(()) };
         let Some((dir, name)) = split(&on_host) else { return Ok(()) };
         let Some((parent, own)) = split(dir) else { return Ok(()) };
@@ -83,12 +124,7 @@ impl Embedded {
     /// Where a path in the guest lies on the simulated host, by the guest's mounts.
     pub(super) fn behind(&self, vm: VmId, path: &str) -> Result<Option<String>, Fault> {
         let mounted = self.mounted(vm)?;
-        let mounts = mounted.iter().filter_map(|line| {
-            let (source, mount_point) = line.strip_suffix("\tnfs")?.split_once('\t')?;
-            let rest = path.strip_prefix(mount_point).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
-            Some((source, rest))
-        });
-        match mounts.min_by_key(|(_, rest)| rest.len()) {
+        match covering(&mounted, path) {
             Some((source, rest)) => self.exported(&format!("{source}{rest}")),
             None => Ok(None),
         }

@@ -6,7 +6,7 @@ use super::{Area, Check, target};
 use crate::diag::{Diagnostic, Severity};
 use crate::model::{CloudImage, Desired, DesiredVm, ImagePlace, VmId};
 use crate::observed::{Examined, Node, Observed, VmObserved, print_size};
-use crate::plan::{Plan, codes};
+use crate::plan::{Plan, codes, volumes};
 
 /// What the plan's codes are about. An error of another code is one of the config; a warning of another code says
 /// nothing of what is missing.
@@ -111,7 +111,7 @@ impl<'s> Scene<'s> {
 
     /// The VMs that are not there yet: of the others the plan says what they need.
     fn to_be_made(&self) -> impl Iterator<Item = &'s DesiredVm> {
-        self.desired.vms.iter().filter(|vm| !self.observed.vms.contains_key(&vm.vm_id))
+        self.desired.vms.iter().map(AsRef::as_ref).filter(|vm| !self.observed.vms.contains_key(&vm.vm_id))
     }
 
     /// The storages for disks that can be used; of the others the plan says what is wrong.
@@ -189,12 +189,17 @@ impl<'s> Scene<'s> {
         if self.observed.capabilities.has_bridges { known.collect() } else { Vec::new() }
     }
 
+    /// Whether scripts reach a VM with features by a volume.
+    fn has_volume(&self, vm: &DesiredVm) -> bool {
+        volumes::on_own_disk(vm, &self.desired.settings, self.observed).is_none()
+    }
+
     /// The node's own NFS server, and those that the config names.
     fn nfs(&self, plan: &Plan) -> Vec<Check> {
         let node = self.node();
         let named = servers(self.desired);
         let implicit = self.desired.settings.persistent_storage.server.is_none()
-            && self.desired.vms.iter().any(|vm| !vm.features.is_empty());
+            && self.desired.vms.iter().any(|vm| !vm.features.is_empty() && self.has_volume(vm));
         let exports = implicit || named.iter().any(|server| node.is_server(server));
         let is_told = plan.problems.iter().any(|found| found.code == codes::NO_NFS_SERVER);
         let mut checks = Vec::new();

@@ -19,7 +19,7 @@ const SSH_KEYS: &str = "user_config.ssh_authorized_keys";
 
 /// The declared VMs, and what they all have.
 fn declared(desired: &Desired) -> impl Iterator<Item = &DesiredVm> {
-    std::iter::once(&desired.defaults).chain(&desired.vms)
+    std::iter::once(&desired.defaults).chain(desired.vms.iter().map(AsRef::as_ref))
 }
 
 /// Says what was applied to a VM and the file does not say any more, so that no entry can.

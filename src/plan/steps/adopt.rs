@@ -1,6 +1,7 @@
 //! Taking over a VM that phoenix did not make.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::draft::Draft;
 use super::update::Existing;
@@ -17,7 +18,7 @@ use crate::plan::{Change, VmPlan, cloud_init, codes, diff, disk, drift, prefligh
 /// From then on it is one of ours: what differs from the file is planned as for every other.
 pub(super) fn plan_adopted(
     mut draft: Draft,
-    vm: &DesiredVm,
+    vm: &Arc<DesiredVm>,
     live: &VmObserved,
     mut record: Record,
     scene: &Scene<'_>,

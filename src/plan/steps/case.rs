@@ -1,56 +1,57 @@
 //! One VM's case.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use crate::model::{DesiredVm, Record};
-use crate::plan::filesystems;
-use crate::plan::staging::Staging;
-use crate::plan::verified::Verified;
-use crate::plan::{Mount, Scene};
-
-/// What the file says of one VM, and what is known of it.
-#[derive(Clone, Copy)]
-pub(super) struct Facts<'a> {
-    /// The VM as the file has it.
-    pub(super) vm: &'a DesiredVm,
-    /// What its record says.
-    pub(super) record: &'a Record,
-    /// Its volumes, resolved.
-    pub(super) mounts: &'a [Arc<Mount>],
-    /// What lies beside its scripts.
-    pub(super) staging: &'a Staging,
-    /// What all VMs look at.
-    pub(super) scene: &'a Scene<'a>,
-}
+use super::facts::Facts;
+use super::guest;
+use crate::diag::Diagnostic;
+use crate::model::Record;
+use crate::plan::preflight;
 
 /// One VM's case: what its steps are planned from.
-#[derive(Clone, Copy)]
 pub(super) struct Case<'a> {
     /// What is known.
     pub(super) facts: Facts<'a>,
-    /// The VM as the file has it, for steps to share.
-    pub(super) desired: &'a Arc<DesiredVm>,
-    /// What its record says in the end.
-    pub(super) last: &'a Arc<Record>,
+    end: End,
+    /// Worked out when it is asked for: of most VMs nothing changes.
+    last: OnceCell<(Arc<Record>, Option<Diagnostic>)>,
 }
 
-impl<'a> Facts<'a> {
-    /// Whether the record says that the volume is mounted, from where the file has it.
-    pub(super) fn is_mounted(&self, mount: &Mount) -> bool {
-        self.record.volumes.get(&mount.mount_point).is_some_and(|source| mount.is_from(source))
+/// What the end of a VM's record depends on, beside what is known of the VM.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    /// Something is done in its guest.
+    pub(super) inside: bool,
+    /// What cloud-init is told changes.
+    pub(super) unread: bool,
+    /// Its card changes, and the guest has not been seen with it.
+    pub(super) card: bool,
+}
+
+impl<'a> Case<'a> {
+    pub(super) fn new(facts: Facts<'a>, end: End) -> Self {
+        Self { facts, end, last: OnceCell::new() }
     }
 
-    /// The volumes that are mounted and no longer declared: mount point and source.
-    pub(super) fn undeclared(&self) -> impl Iterator<Item = (&'a String, &'a String)> {
-        let Self { vm, mounts, .. } = *self;
-        let declared = move |at: &str, source: &str| {
-            mounts.iter().any(|mount| mount.mount_point == at) || filesystems::is_replaced(vm, at, source)
-        };
-        self.record.volumes.iter().filter(move |(at, source)| !declared(at, source))
+    /// What its record says in the end.
+    pub(super) fn last(&self) -> Arc<Record> {
+        Arc::clone(&self.worked_out().0)
     }
 
-    /// What was seen in its guest.
-    pub(super) fn guest(&self) -> Verified<'a> {
-        Verified::of(self.vm.vm_id, self.scene.observed)
+    /// Says that the notes of the VM have no room for that.
+    pub(super) fn no_room(&self) -> Option<Diagnostic> {
+        self.worked_out().1.clone()
+    }
+
+    fn worked_out(&self) -> &(Arc<Record>, Option<Diagnostic>) {
+        self.last.get_or_init(|| {
+            let End { inside, unread, card } = self.end;
+            let mut last = guest::last_record(&self.facts, inside);
+            // Room is looked for with all that it may come to say.
+            (last.unread, last.card) = (self.facts.record.unread || unread, card);
+            let no_room = preflight::notes(self.facts.vm, &mut last);
+            (Arc::new(last), no_room)
+        })
     }
 }

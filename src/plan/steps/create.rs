@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::case::{Case, Facts};
+use super::case::{Case, End};
 use super::draft::Draft;
+use super::facts::Facts;
 use super::follow::Steps;
 use super::guest;
 use super::origin::{Making, Origin, Source};
@@ -12,13 +13,13 @@ use crate::model::{DesiredVm, Disruption, Outcome, Record};
 use crate::plan::migrate;
 use crate::plan::staging::Staging;
 use crate::plan::{
-    CloneStep, ImageStep, MigrateStep, Mount, Scene, Step, VmPlan, cloud_init, diff, earlier, preflight, template,
+    CloneStep, ImageStep, MigrateStep, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, template,
 };
 
 impl Draft {
     pub(super) fn create(
         mut self,
-        vm: &DesiredVm,
+        vm: &Arc<DesiredVm>,
         making: Making,
         mounts: &[Arc<Mount>],
         scene: &Scene<'_>,
@@ -36,11 +37,10 @@ impl Draft {
         let staging = Staging::of(vm, mounts, scene.desired);
         let nothing =
             Record { is_template: vm.is_template, ..Record::creating(&scene.desired.settings.project, vm.vm_id) };
-        let facts = Facts { vm, record: &nothing, mounts, staging: &staging, scene };
-        let mut last = guest::last_record(&facts, vm.started);
-        self.finds(preflight::notes(vm, &mut last));
-        let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
-        let case = Case { facts, desired: &desired, last: &last };
+        let applied = drift::applied(vm);
+        let facts = Facts { vm, record: &nothing, mounts, staging: &staging, applied: &applied, scene };
+        let case = Case::new(facts, End { inside: vm.started, unread: false, card: false });
+        self.finds(case.no_room());
         if let Some(leftover) = making.leftover {
             self.does(Step::RemoveLeftover(leftover), Outcome::Update, "left over by an interrupted run");
             self.awaits(earlier::clone(vm.vm_id, &scene.desired.settings.project, scene.observed));
@@ -72,17 +72,17 @@ impl Draft {
             bring_up: vm.started.then_some("the guest boots for the first time"),
         };
         self.follow(&case, &steps);
-        self.does(Step::Record(Arc::clone(&last)), Outcome::Create, "the VM gets a record");
+        self.does(Step::Record(case.last()), Outcome::Create, "the VM gets a record");
         self.finds(guest::left_open(&facts));
         self.completing = true;
-        self.into_plan(Some(desired))
+        self.into_plan(Some(Arc::clone(vm)))
     }
 }
 
 impl Case<'_> {
     /// The step that makes the VM.
     fn makes(&self, making: Making) -> Step {
-        let (desired, record) = (Arc::clone(self.desired), Arc::clone(self.last));
+        let (desired, record) = (Arc::clone(self.facts.vm), self.last());
         match making.source {
             Source::Template(source) => Step::Clone(Box::new(CloneStep {
                 source,

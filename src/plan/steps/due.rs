@@ -1,6 +1,6 @@
 //! What is to be done for the file systems of further disks, as the file and the record tell.
 
-use super::case::Facts;
+use super::facts::Facts;
 use crate::model::Outcome;
 use crate::plan::filesystems::{self, Declared};
 use crate::plan::further;

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::case::{Case, Facts};
+use super::case::Case;
 use super::draft::Draft;
+use super::facts::Facts;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Key, Outcome, Record, is_noted};
 use crate::plan::Scene;
 use crate::plan::staging::Staging;
 use crate::plan::verified::Verified;
-use crate::plan::{Action, FeatureStep, StageStep, Step, codes, diff, preflight};
+use crate::plan::{Action, Channel, FeatureStep, StageStep, Step, codes, diff, preflight, volumes};
 
 /// How it stands with a feature of a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,32 +71,40 @@ impl Draft {
     /// Adds what is done for features.
     pub(super) fn features(&mut self, case: &Case<'_>) {
         let facts = case.facts;
-        let Facts { vm, record, mounts, staging, scene } = facts;
+        let Facts { vm, record, mounts, staging, scene, .. } = facts;
         let staged = &staging.digests;
         if vm.features.is_empty() {
             return;
         }
-        let Some(channel) = mounts.iter().find(|mount| mount.channel) else {
+        let volume = mounts.iter().find(|mount| mount.channel).map(|mount| Channel::Volume(Arc::clone(mount)));
+        let own_disk = || volumes::on_own_disk(vm, &scene.desired.settings, scene.observed);
+        let Some(channel) = volume.or_else(|| own_disk().map(|at| Channel::OwnDisk(at.to_owned()))).map(Arc::new)
+        else {
             let what = "no volume brings the scripts of its features to the VM";
             let hint = "set `hypervisor.persistent_storage.server` to an address the guests reach";
             self.finds([Diagnostic::error(codes::NO_NODE_ADDRESS, what).vm(vm.vm_id).about(Key::Features).hint(hint)]);
             return;
         };
         let features = Features::of(scene, record);
-        let moved = !facts.is_mounted(channel);
+        let moved = channel.volume().map_or(!record.own_disk, |mount| !facts.is_mounted(mount));
         let is_new = |standing| matches!(standing, Standing::Changed | Standing::Open);
         let changed = vm.features.iter().any(|feature| is_new(features.standing(&feature.name)));
         let reason = match () {
             () if record.staged.is_empty() => Some("nothing is staged yet"),
             () if changed => Some("a script changed"),
             () if record.staged != *staged => Some("what lies beside the scripts changed"),
-            () if moved => Some("the volume of the scripts changed"),
+            () if moved => Some("the place of the scripts changed"),
             () if features.any_to_run(vm) => Some("a feature runs again"),
             () => None,
         };
         if let Some(reason) = reason {
             let outcome = if record.staged.is_empty() { Outcome::Create } else { Outcome::Update };
-            let (channel, files) = (Arc::clone(channel), Staging::files(vm, record, mounts, scene.desired));
+            if channel.volume().is_none() && !record.own_disk && self.leaves_open().is_none() {
+                let (origin, at) = (vm.origins.of(Key::Features), channel.guest_scripts());
+                let note = "its scripts lie on its own disk";
+                self.changes.push(diff::told_by_actions(Key::Features, origin, None, at, note));
+            }
+            let (channel, files) = (Arc::clone(&channel), Staging::files(vm, record, mounts, scene.desired));
             self.does(Step::StageScripts(Box::new(StageStep { channel, files })), outcome, reason);
             if outcome == Outcome::Update && self.leaves_open().is_none() {
                 self.finds(preflight::utilities(vm, record, staged));
@@ -123,8 +132,8 @@ impl Draft {
                             file: script.file.clone(),
                             digest: Arc::clone(&script.digest),
                             again: features.again(&feature.name),
-                            channel: Arc::clone(channel),
-                            record: Arc::clone(case.last),
+                            channel: Arc::clone(&channel),
+                            record: case.last(),
                         };
                         Action::does(Step::Feature(Box::new(step)), outcome, reason)
                     }

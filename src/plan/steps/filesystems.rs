@@ -1,8 +1,8 @@
 //! What is done for the file systems of further disks.
 
-use super::case::Facts;
 use super::draft::Draft;
 use super::due::Due;
+use super::facts::Facts;
 use crate::diag::Diagnostic;
 use crate::model::proxmox::DISKS;
 use crate::model::{ActionKind, Disruption, Formatted, Key, Outcome};

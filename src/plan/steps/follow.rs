@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::case::{Case, Facts};
+use super::case::Case;
 use super::draft::Draft;
 use super::due::{Due, due};
+use super::facts::Facts;
 use super::{features, volumes};
 use crate::model::proxmox::{BOOT_DISK, DISKS};
 use crate::model::{ActionKind, Disruption, Key, Outcome, Ready};
@@ -146,7 +147,7 @@ impl Draft {
 
     /// Moves and grows disks.
     fn disk(&mut self, case: &Case<'_>, steps: &Steps) {
-        let (Facts { vm, scene, .. }, last) = (case.facts, || Arc::clone(case.last));
+        let (Facts { vm, scene, .. }, last) = (case.facts, || case.last());
         if let Some(disruption) = steps.moves {
             let (storage, delete_source) = (vm.boot_disk_storage.clone(), scene.delete_source);
             let step = Step::MoveDisk(Box::new(MoveStep { disk: None, storage, delete_source, record: last() }));
@@ -180,7 +181,7 @@ impl Draft {
     fn attached_disks(&mut self, case: &Case<'_>) {
         let Facts { vm, scene, .. } = case.facts;
         for (slot, now, size_gb) in attached::growing(vm, scene) {
-            let step = ResizeStep { disk: Some(slot), size_gb, grows_filesystem: false, record: Arc::clone(case.last) };
+            let step = ResizeStep { disk: Some(slot), size_gb, grows_filesystem: false, record: case.last() };
             let grows = Step::ResizeDisk(Box::new(step));
             self.push(Action::does(grows, Outcome::Update, "the volume is smaller than the file says").to(slot));
             let (old, new) = (format!("{slot}: {} GiB", gib(now)), format!("{slot}: {size_gb} GiB"));
@@ -195,8 +196,8 @@ impl Draft {
         let shown = || Rows(self.changes.iter().flat_map(Change::rows).filter(written).collect());
         Step::Configure(Box::new(ConfigureStep {
             values: (!fresh).then(shown),
-            desired: Arc::clone(case.desired),
-            record: Arc::clone(case.last),
+            desired: Arc::clone(case.facts.vm),
+            record: case.last(),
         }))
     }
 

@@ -1,10 +1,10 @@
 //! What is done inside a guest, and what is left open while its VM is not to run.
 
-use super::case::Facts;
 use super::due::{Due, due};
+use super::facts::Facts;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Key, Record, RecordState, VmId, is_noted, noted};
-use crate::plan::{cards, codes, drift, filesystems};
+use crate::plan::{cards, codes, filesystems};
 
 /// Why nothing is done in the guest of a VM that is not to run.
 pub(super) const LEFT_OPEN: &str = "the VM is not to run";
@@ -96,9 +96,9 @@ pub(super) fn waits_for_agent(vm: VmId, open: &[String]) -> Option<Diagnostic> {
 
 /// What the record of a VM says when all its actions are done; `inside`: something is done in its guest.
 pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
-    let Facts { vm, record, mounts, staging, scene } = *facts;
+    let Facts { vm, record, mounts, staging, applied, scene } = *facts;
     let (made, attached) = (cards::made(vm, record, scene), cards::attached(vm, record, scene));
-    let mut last = Record { applied: drift::applied(vm), made, attached, ..record.clone() };
+    let mut last = Record { applied: applied.clone(), made, attached, ..record.clone() };
     // Phoenix detaches what it formatted, or finds it gone, when it is no longer declared.
     last.filesystems.retain(|slot, _| last.made.contains(slot));
     if record.state == RecordState::Creating {
@@ -127,6 +127,7 @@ pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
     last.volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();
     if !vm.features.is_empty() {
         last.staged.clone_from(&staging.digests);
+        last.own_disk = !mounts.iter().any(|mount| mount.channel);
     }
     last
 }

@@ -14,7 +14,7 @@ use crate::plan::{Action, Mount, MountStep, Power, Step, VmPlan, codes, ha, lock
 
 /// Plans what is to be done to the power of a VM, and says what was found.
 pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
-    let declared = scene.desired.vms.iter().find(|declared| declared.vm_id == vm);
+    let declared = scene.desired.vm(vm);
     let mut draft = Draft::of(vm, declared.map(|vm| vm.vm_name.clone()).unwrap_or_default(), declared);
     let Some(live) = scene.observed.vms.get(&vm) else {
         draft.finds([absent(vm, scene.observed)]);

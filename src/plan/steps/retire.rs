@@ -11,7 +11,7 @@ use crate::plan::{Action, Leftover, Retired, Step, VmPlan, codes, lock, snippets
 
 /// Plans that a VM goes, and says what was found. One that something stands in the way of gets no actions.
 pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
-    let declared = scene.desired.vms.iter().find(|declared| declared.vm_id == vm);
+    let declared = scene.desired.vm(vm);
     let mut draft = Draft::of(vm, declared.map(|vm| vm.vm_name.clone()).unwrap_or_default(), declared);
     let Some(live) = scene.observed.vms.get(&vm) else {
         // Gone is what was asked for: a run that was interrupted asks again.

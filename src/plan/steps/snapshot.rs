@@ -89,7 +89,7 @@ impl Draft {
 
 /// Plans that a VM goes back to a snapshot of phoenix's own, and says what was found.
 pub(in crate::plan) fn plan_rollback(vm: VmId, to: Option<&str>, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
-    let declared = scene.desired.vms.iter().find(|declared| declared.vm_id == vm);
+    let declared = scene.desired.vm(vm);
     let mut draft = Draft::of(vm, declared.map(|vm| vm.vm_name.clone()).unwrap_or_default(), declared);
     let Some(live) = scene.observed.vms.get(&vm) else {
         draft.finds([absent(vm, scene.observed)]);

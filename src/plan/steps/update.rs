@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::case::{Case, Facts};
+use super::case::{Case, End};
 use super::draft::Draft;
+use super::facts::Facts;
 use super::follow::Steps;
 use super::guest;
 use super::origin::made_by;
@@ -49,7 +50,7 @@ impl Draft {
 
     pub(super) fn update(
         mut self,
-        vm: &DesiredVm,
+        vm: &Arc<DesiredVm>,
         existing: &Existing<'_>,
         scene: &Scene<'_>,
     ) -> (VmPlan, Vec<Diagnostic>) {
@@ -58,7 +59,10 @@ impl Draft {
         let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
         let live = shut_down.as_ref().unwrap_or(live);
         let staging = Staging::of(vm, mounts, scene.desired);
-        let record = &staging::brought_up(record, vm, mounts, scene.desired, &staging);
+        let applied = drift::applied(vm);
+        let mut record = staging::brought_up(record, vm, mounts, scene.desired, &staging);
+        drift::bring_up(&mut record, &applied);
+        let record = &record;
         self.changes = drift::changes(vm, live, record, scene);
         self.changes.extend(migrate::change(vm, live, scene));
         self.finds(drift::drifted(vm.vm_id, &self.changes));
@@ -106,13 +110,9 @@ impl Draft {
             start: (!live.running && vm.started).then_some("the VM is stopped"),
             bring_up: (completing && vm.started).then_some("the guest has not been up yet"),
         };
-        let facts = Facts { vm, record, mounts, staging: &staging, scene };
-        let mut last = guest::last_record(&facts, self.leaves_open().is_none());
-        // Room is looked for with all that it may come to say.
-        (last.unread, last.card) = (record.unread || steps.cloud_init.is_some(), card);
-        let no_room = preflight::notes(vm, &mut last);
-        let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
-        let case = Case { facts, desired: &desired, last: &last };
+        let facts = Facts { vm, record, mounts, staging: &staging, applied: &applied, scene };
+        let unread = steps.cloud_init.is_some();
+        let case = Case::new(facts, End { inside: self.leaves_open().is_none(), unread, card });
         self.idle(made_by(vm), "the VM exists");
         if live.record.valid().is_none() {
             self.does(Step::Adopt(Box::new(record.clone())), Outcome::Update, "the VM is taken over");
@@ -135,12 +135,13 @@ impl Draft {
         }
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for
         // what a run that was killed between an action and the record has forgotten.
-        let acts = self.actions.iter().any(|action| action.outcome.acts()) || drift::has_forgotten(vm, record);
+        let acts = self.actions.iter().any(|action| action.outcome.acts()) || drift::has_forgotten(&applied, record);
         if !acts {
             self.idle(ActionKind::Record, "it says so already");
             return self.into_plan(None);
         }
-        self.finds(no_room);
+        let last = case.last();
+        self.finds(case.no_room());
         // What becomes a template is shut down.
         let unread = !vm.is_template && last.unread && (live.running || steps.cloud_init.is_some()) && !self.boots();
         let card = card && !(asks_for_card && self.leaves_open().is_none());
@@ -158,7 +159,7 @@ impl Draft {
         }
         self.awaits(earlier.map(|(earlier, _)| earlier));
         self.completing = completing;
-        self.into_plan(Some(desired))
+        self.into_plan(Some(Arc::clone(vm)))
     }
 
     /// Adds the move to another node, of a VM that may not stay on its own.

@@ -4,8 +4,8 @@ use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::case::Facts;
 use super::draft::Draft;
+use super::facts::Facts;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Key, Outcome, Record, RecordState, VmId};
 use crate::observed::Export;
