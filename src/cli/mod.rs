@@ -3,6 +3,7 @@
 mod again;
 mod apply;
 mod args;
+mod arriving;
 mod choosing;
 mod commands;
 mod completions;

@@ -14,7 +14,7 @@ use super::connect::{Chosen, Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
 use super::load::Given;
-use super::{Exit, connect, load, observe};
+use super::{Exit, arriving, connect, load, observe};
 use crate::apply::{RealClock, verify};
 use crate::config::Source;
 use crate::hypervisor::{About, Hypervisor};
@@ -174,7 +174,7 @@ struct Look {
 }
 
 /// Looks at the target, or at a recording of it.
-fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
+fn look(wish: &Wish, desired: &Desired, console: &Console) -> Result<Look> {
     if let Some(file) = &wish.against {
         let recording = observe::read(file)?;
         let Recording { target: name, label, simulated, observed_at, mut observed, .. } = recording;
@@ -186,8 +186,12 @@ fn look(wish: &Wish, desired: &Desired) -> Result<Look> {
     let Chosen { target, origin, .. } = &chosen;
     let hypervisor = connect::open(&chosen, Some(desired), wish.guests, wish.intent)
         .with_context(|| format!("cannot open {target}"))?;
-    let observed = observe::observed(hypervisor.as_ref(), desired, &wish.nodes)
-        .with_context(|| format!("cannot look at {target}"))?;
+    let look = || observe::observed(hypervisor.as_ref(), desired, &wish.nodes);
+    let observed = match wish.intent {
+        Intent::Make => arriving::arrived(&look, desired, &wish.request.selection, console),
+        Intent::Look => look(),
+    };
+    let observed = observed.with_context(|| format!("cannot look at {target}"))?;
     let About { label, simulated } = hypervisor.about();
     let observed_at = jiff::Timestamp::now().to_string();
     let name = target.to_string();
@@ -222,7 +226,7 @@ pub(super) fn looked(wish: &Wish, console: &Console) -> Result<Result<Looked, Ex
         return Err(no_vm(&unmatched, &desired));
     }
     runs_somewhere(&request.rerun, &desired)?;
-    let Look { target, hypervisor, observed } = look(wish, &desired)?;
+    let Look { target, hypervisor, observed } = look(wish, &desired, console)?;
     let digest = digest(&config, &desired);
     // What is freed at the end of the process need not be taken apart piece by piece before.
     let source = ManuallyDrop::new(config.source.take());

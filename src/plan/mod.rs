@@ -72,6 +72,7 @@ pub use drives::iso_storages;
 pub use earlier::Earlier;
 pub(crate) use earlier::leftover;
 pub use homes::{Agreed, homes, wanted_nodes};
+pub use lock::on_their_way;
 pub use mount::Mount;
 pub use names::give_names;
 pub use planned::{Plan, VmPlan};

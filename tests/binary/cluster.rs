@@ -2,6 +2,8 @@
 //! that is down keeps only its own from anything.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
 
 use super::broken::{Way, step};
 use super::places::{Place, Reached, stories};
@@ -167,7 +169,38 @@ fn a_vm_that_moved_since_the_plan_is_followed(place: Place) {
     is_done(&scene);
 }
 
+fn a_vm_on_its_way_is_waited_for(place: Place) {
+    let vm = |memory: u32| json!([{ "vm_id": 1000, "vm_name": "web", "node": "any", "memory_mb": memory }]);
+    let scene = reached(place, &vm(1024));
+    check(&scene.apply(), 0, &[]);
+    scene.declare(&config(&vm(2048)));
+    let task = scene.node().join("tasks/active/UPID:pve:0000FFFF:00000001:60000000:qmigrate:1000:root@pam:");
+    fs::write(&task, "").unwrap();
+    let at_work = fs::File::open(&task).unwrap();
+    at_work.lock().unwrap();
+    scene.set_conf(1000, &format!("lock: migrate\n{}", scene.conf(1000)));
+    check(&scene.phoenix(&["plan"]), 1, &["error[T045]: VM 1000 `web`: it is being migrated to another node"]);
+    let mut apply = scene.command(&["apply", "--auto-approve", "--restart"]);
+    let mut apply = apply.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(apply.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("VM 1000 `web` is being migrated to another node: waiting until it has arrived") {
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "{line}");
+    }
+    scene.set_conf(1000, &scene.conf(1000).replace("lock: migrate\n", ""));
+    moved_by_others(&scene, 1000, "pve3");
+    fs::remove_file(&task).unwrap();
+    drop(at_work);
+    // It must not be kept from ending by what it says.
+    said.read_to_string(&mut line).unwrap();
+    let ran = Ran::of(apply.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(0), "{line}{}", ran.out);
+    assert_eq!(node_of(&scene, 1000), "pve3");
+    is_done(&scene);
+}
+
 stories! {
+    a_vm_on_its_way_is_waited_for,
     vms_of_one_tag_are_spread_and_stay,
     another_node_in_the_file_moves_a_vm_as_it_is,
     a_node_that_is_down_keeps_only_its_own_vms_from_anything,
