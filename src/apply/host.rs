@@ -217,13 +217,19 @@ impl Performing<'_> {
     }
 
     pub(super) fn configure(&mut self, step: &ConfigureStep) -> Result<Outcome, Failure> {
-        let live = self.live()?;
+        let mut live = self.live()?;
         let left = self.left_drive(&step.desired, &live)?;
-        let write = operation::config_write(step, &live, left.as_deref())?;
+        let mut write = operation::config_write(step, &live, left.as_deref())?;
         if write.is_empty() {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
+        let late = options::late_slots(&step.desired, &live);
+        // Before the write: nothing of the target tells of it afterwards.
+        if !late.is_empty() && self.write_record(&|record| record.late.extend(late.iter().cloned()))? {
+            live = self.live()?;
+            write = operation::config_write(step, &live, left.as_deref())?;
+        }
         let holds = |live: &VmObserved| operation::config_write(step, live, None).is_ok_and(|rest| rest.is_empty());
         if let Err(refused) = self.write(write, &live, &holds) {
             return Err(self.without_leftovers_of(refused));
@@ -238,21 +244,20 @@ impl Performing<'_> {
             let what = format!("the write was accepted, but {} is not as written", wrong.join(", "));
             return Err(failure(what, Some(hints::LOOK_WHAT_DIFFERS)).about(keys_of(&self.vm.changes, wrong)));
         }
-        if now.running
-            && !now.pending.is_empty()
-            && !self.vm.actions.iter().any(|action| action.kind == ActionKind::Restart)
+        let mut waits = self.waiting_keys(&now.pending);
+        waits.extend(late.iter().map(|slot| options::late_called(slot, &now, self.vm.desired.as_deref())));
+        if now.running && !waits.is_empty() && !self.vm.actions.iter().any(|action| action.kind == ActionKind::Restart)
         {
-            self.noticed(format!("waits for a restart: {}; `--restart` does one", self.waiting_keys(&now.pending)));
+            self.noticed(format!("waits for a restart: {}; `--restart` does one", waits.join(", ")));
         }
         self.see_plugged(&live, &now)?;
         Ok(self.action.outcome)
     }
 
     /// What waits for a restart, as the file calls it.
-    pub(super) fn waiting_keys(&self, pending: &BTreeMap<String, PendingChange>) -> String {
+    pub(super) fn waiting_keys(&self, pending: &BTreeMap<String, PendingChange>) -> Vec<String> {
         let desired = self.vm.desired.as_deref();
-        let keys = pending.iter().map(|(option, change)| options::called(option, change, desired));
-        keys.collect::<Vec<_>>().join(", ")
+        pending.iter().map(|(option, change)| options::called(option, change, desired)).collect()
     }
 
     /// A running VM that refuses a value keeps it all the same, for its next start, which may then fail. Such values
@@ -297,6 +302,7 @@ impl Performing<'_> {
             record.attached.clone_from(&last.attached);
             record.filesystems.retain(|slot, _| last.made.contains(slot));
             record.unread = last.unread;
+            record.late.clone_from(&last.late);
         })?;
         Ok(if written { self.action.outcome } else { Outcome::NoOp })
     }

@@ -42,7 +42,7 @@ impl Performing<'_> {
         self.leave()?;
         let waiting = self.afterwards(self.live())?.map(|live| live.pending).unwrap_or_default();
         if !waiting.is_empty() {
-            self.noticed(format!("still waits after the restart: {}", self.waiting_keys(&waiting)));
+            self.noticed(format!("still waits after the restart: {}", self.waiting_keys(&waiting).join(", ")));
         }
         Ok(self.action.outcome)
     }
@@ -103,10 +103,14 @@ impl Performing<'_> {
         Ok(self.action.outcome)
     }
 
-    /// Notes that the guest of a VM that is off reads what cloud-init tells it, whatever starts it.
+    /// Notes that a VM that is off gets what waits for its next start, whatever starts it: what cloud-init tells its guest,
+    /// and options of its disks.
     fn will_boot(&mut self, live: &VmObserved) -> Result<(), Failure> {
-        if live.record.valid().is_some_and(|record| record.unread) {
-            self.write_record(&|record| record.unread = false)?;
+        if live.record.valid().is_some_and(|record| record.unread || !record.late.is_empty()) {
+            self.write_record(&|record| {
+                record.unread = false;
+                record.late.clear();
+            })?;
         }
         Ok(())
     }

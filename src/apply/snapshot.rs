@@ -4,6 +4,8 @@
 //! record of their time in their own words, and going back brings it back first: a record that says less than the disk
 //! has is completed by the next apply, one that says more would be believed.
 
+use std::collections::BTreeSet;
+
 use super::failure::{failure, stale};
 use super::hints;
 use super::host::Holds;
@@ -69,7 +71,7 @@ impl Performing<'_> {
             ));
         };
         // Whether it runs then or is off: what it boots from next has everything.
-        let then = Record { unread: false, ..then };
+        let then = Record { unread: false, late: BTreeSet::new(), ..then };
         // Until it is back, only what was applied then and still is counts as applied.
         self.write_record(&|record| {
             let now = std::mem::replace(record, then.clone());

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::args::{Args, Convert};
 use super::console::Console;
 use super::exit::Refusal;
-use super::write::write;
+use super::write::write_new;
 use super::{Exit, load};
 use crate::config::Source;
 use crate::config::convert::{Converted, Left, converted};
@@ -29,11 +29,10 @@ pub(super) fn run(args: &Args, verb: &Convert, console: &Console) -> Result<Exit
         }
     };
     if let Some(file) = &verb.out {
-        if std::fs::symlink_metadata(file).is_ok() {
+        if !write_new(file, &text)? {
             let what = format!("`{}` is there already", safe(&file.display().to_string()));
             return Err(Refusal::failed(what, "name a file that is not there with `--out FILE`"));
         }
-        write(file, &text)?;
     } else {
         console.print(&text);
     }

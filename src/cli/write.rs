@@ -27,12 +27,25 @@ pub(super) fn write(file: &Path, text: &str) -> Result<()> {
             written => written.with_context(|| format!("cannot write `{name}`")),
         };
     }
+    let written = whole(file, text).and_then(|new| new.persist(file).map_err(|error| error.error));
+    written.map(drop).with_context(|| format!("cannot write `{name}`"))
+}
+
+/// Writes a file that is not there yet, as a whole or not at all. `false`: it is there, and stays as it is, also one that
+/// another process makes meanwhile.
+pub(super) fn write_new(file: &Path, text: &str) -> Result<bool> {
+    let written = whole(file, text).and_then(|new| new.persist_noclobber(file).map_err(|error| error.error));
+    match written {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot write `{}`", file.display())),
+    }
+}
+
+/// The text in a file without a name that lasts, beside the one that it is to become.
+fn whole(file: &Path, text: &str) -> std::io::Result<tempfile::NamedTempFile> {
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = || -> std::io::Result<()> {
-        let mut new = tempfile::NamedTempFile::new_in(parent)?;
-        std::io::Write::write_all(&mut new, text.as_bytes())?;
-        new.persist(file).map_err(|error| error.error)?;
-        Ok(())
-    };
-    written().with_context(|| format!("cannot write `{name}`"))
+    let mut new = tempfile::NamedTempFile::new_in(parent)?;
+    std::io::Write::write_all(&mut new, text.as_bytes())?;
+    Ok(new)
 }

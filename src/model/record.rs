@@ -69,6 +69,10 @@ pub struct Record {
     /// What cloud-init is told changed while the VM ran, and the guest has not been seen to boot since.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unread: bool,
+    /// Slots of disks whose options changed while the VM ran, in parts that QEMU takes over at its next start and that no
+    /// pending value tells of.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub late: BTreeSet<String>,
     /// The network card changed, and the guest has not been seen with it since.
     #[serde(default, skip_serializing_if = "is_false")]
     pub card: bool,
@@ -162,6 +166,7 @@ impl Record {
             is_template: false,
             grow: false,
             unread: false,
+            late: BTreeSet::new(),
             card: false,
         }
     }

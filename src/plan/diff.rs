@@ -199,7 +199,14 @@ pub(super) fn waiting(live: &VmObserved, desired: Option<&DesiredVm>) -> Vec<Wai
         active: change.active.clone(),
         pending: change.pending.clone(),
     });
-    options.chain(unread).collect()
+    let record = live.record.valid().filter(|_| live.running);
+    let late = record.into_iter().flat_map(|record| &record.late).map(|slot| Waiting {
+        option: slot.clone(),
+        key: options::late_called(slot, live, desired),
+        active: Some("what it was started with".to_owned()),
+        pending: Some("what is configured".to_owned()),
+    });
+    options.chain(late).chain(unread).collect()
 }
 
 /// The desired size of the boot disk in bytes.

@@ -284,7 +284,8 @@ fn takes_disk(now: &str, value: &str) -> bool {
     let Some(option) = proxmox::boot_disk() else { return false };
     let (old, new) = (option.to_parts(&option.own(now)), option.to_parts(&option.own(value)));
     let same = |part: &String| old.get(part) == new.get(part);
-    volume(now) == volume(value) && old.keys().chain(new.keys()).all(|part| same(part) || proxmox::is_live_part(part))
+    let at_once = |part: &String| proxmox::is_live_part(part) || proxmox::is_silent_part(part);
+    volume(now) == volume(value) && old.keys().chain(new.keys()).all(|part| same(part) || at_once(part))
 }
 
 /// Whether a running VM takes an option of the table over at once (recorded).

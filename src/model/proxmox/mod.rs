@@ -19,7 +19,7 @@ use serde::Deserialize;
 pub use bound::{Bound, When, bounds};
 pub use own::{
     BOOT_DEVICES, BOOT_DISK, CARD_WORDS, CDROM, DISKS, NETWORKS, address, boot_devices, boot_disk, boot_order, card,
-    cdrom, disk, holds_state, is_live_part, other_buses, own,
+    cdrom, disk, holds_state, is_live_part, is_silent_part, other_buses, own,
 };
 pub use refused::why_not;
 

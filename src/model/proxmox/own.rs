@@ -26,11 +26,12 @@ const BUSES: [(&str, u32); 4] = [("scsi", 31), ("virtio", 16), ("sata", 6), ("id
 
 /// Options of a disk that not every bus has, with the buses that have them (Proxmox's API schema): on others Proxmox
 /// refuses them.
-const OF_SOME_BUSES: [(&str, &[&str]); 4] = [
+const OF_SOME_BUSES: [(&str, &[&str]); 5] = [
     ("iothread", &["scsi", "virtio"]),
     ("queues", &["scsi"]),
     ("ro", &["scsi", "virtio"]),
     ("ssd", &["scsi", "sata", "ide"]),
+    ("wwn", &["scsi", "sata", "ide"]),
 ];
 
 /// The buses whose disks have an option, where the disk in a slot has it not.
@@ -116,6 +117,13 @@ pub fn address(slot: &str) -> Option<&'static ProxmoxOption> {
 pub fn is_live_part(name: &str) -> bool {
     ["backup", "replicate", "shared"].contains(&name)
         || ["bps", "iops", "mbps"].iter().any(|limit| name.starts_with(limit))
+}
+
+/// Whether a part of a disk is in the configuration at once, and QEMU has the old one until its next start: no pending
+/// value tells of it (recorded of all but `detect_zeroes`).
+#[must_use]
+pub fn is_silent_part(name: &str) -> bool {
+    ["detect_zeroes", "rerror", "serial", "werror", "wwn"].contains(&name)
 }
 
 /// A further disk by its slot: `scsi1`, `efidisk0`.

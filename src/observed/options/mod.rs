@@ -17,10 +17,13 @@ mod table;
 mod taking;
 mod value;
 
+use std::collections::BTreeSet;
+
 pub use self::cloud_init::{A_PASSWORD, DRIVE, PASSWORD, PASSWORD_OPTION, lacks_drive, new_drive};
 pub use self::data::custom_volume;
 pub use self::edit::Edit;
 pub use self::listed::{is_storage_key, storage_key};
+use self::row::Aspect;
 pub use self::row::{Kept, Row};
 pub use self::table::AGENT;
 pub use self::taking::Taking;
@@ -93,6 +96,25 @@ pub fn render(
         differing.row.put(desired, differing.wish.value(), &mut edit);
     }
     edit.finish(record)
+}
+
+/// The slots of a running VM's disks that get what QEMU takes over at its next start, and that no pending value tells of.
+#[must_use]
+pub fn late_slots(desired: &DesiredVm, live: &VmObserved) -> BTreeSet<String> {
+    let late = |row: &&'static Row| {
+        row.aspect == Aspect::Whole && row.option.is_some_and(|option| named::is_late(option, desired, live))
+    };
+    let rows = rows_for(desired, Some(live)).filter(late);
+    rows.map(|row| row.option.and_then(|option| named::name(option, live)).unwrap_or_default().to_owned()).collect()
+}
+
+/// What the file calls what one of [`late_slots`] waits for.
+#[must_use]
+pub fn late_called(slot: &str, live: &VmObserved, desired: Option<&DesiredVm>) -> String {
+    match &live.boot_disk {
+        Some(disk) if disk.device == slot => Key::BootDiskOptions.name().to_owned(),
+        _ => called(slot, &PendingChange { active: None, pending: None }, desired),
+    }
 }
 
 /// What the file calls an option of Proxmox whose value changes: the one key that stands for it, or `proxmox.OPTION`

@@ -7,7 +7,7 @@ use super::edit::Edit;
 use super::taking::{Taking, at_once, at_restart};
 use super::value::{Value, Wish};
 use super::{cdrom, disks};
-use crate::model::proxmox::{BOOT_DISK, DISKS, ProxmoxOption, Taken, is_live_part};
+use crate::model::proxmox::{BOOT_DISK, DISKS, ProxmoxOption, Taken, is_live_part, is_silent_part};
 use crate::model::{DesiredVm, Disruption, is_kept, is_kept_as_digest, kept};
 use crate::observed::{Net, PropertyString, VmObserved};
 
@@ -26,7 +26,7 @@ pub(super) fn read<'a>(option: &ProxmoxOption, live: &'a VmObserved) -> Option<V
 }
 
 /// What Proxmox calls an option of this VM: the boot disk is another device in each.
-fn name<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
+pub(super) fn name<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
     if option.name == BOOT_DISK { Some(&live.boot_disk.as_ref()?.device) } else { Some(option.name) }
 }
 
@@ -200,6 +200,18 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disrupt
         }
     };
     why_later.map_or_else(|| at_once(taking, ""), |why| at_restart(taking, why))
+}
+
+/// Whether the disk of a running VM gets a part that QEMU takes over at its next start, and that no pending value tells
+/// of.
+pub(super) fn is_late(option: &ProxmoxOption, desired: &DesiredVm, live: &VmObserved) -> bool {
+    if !live.running || !(is_disk(option) || option.name == BOOT_DISK) {
+        return false;
+    }
+    let wish = wish(option, desired, Some(live));
+    let old = now(option, live).unwrap_or_default();
+    let Some(new) = wish.value().map(ToString::to_string).filter(|_| !old.is_empty()) else { return false };
+    differing(&option.own(old), &option.own(&new)).iter().any(|part| is_silent_part(part))
 }
 
 /// How a running VM takes a card that is added, changed or removed.

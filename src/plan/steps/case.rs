@@ -7,6 +7,7 @@ use super::facts::Facts;
 use super::guest;
 use crate::diag::Diagnostic;
 use crate::model::Record;
+use crate::observed::options::late_slots;
 use crate::plan::preflight;
 
 /// One VM's case: what its steps are planned from.
@@ -48,6 +49,8 @@ impl<'a> Case<'a> {
         self.last.get_or_init(|| {
             let End { inside, unread, card } = self.end;
             let mut last = guest::last_record(&self.facts, inside);
+            let live = self.facts.scene.observed.vms.get(&self.facts.vm.vm_id);
+            last.late.extend(live.into_iter().flat_map(|live| late_slots(self.facts.vm, live)));
             // Room is looked for with all that it may come to say.
             (last.unread, last.card) = (self.facts.record.unread || unread, card);
             let no_room = preflight::notes(self.facts.vm, &mut last);

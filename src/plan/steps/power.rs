@@ -166,7 +166,10 @@ impl Draft {
             self.push(Action::does(step, Outcome::Update, why).to(mount.mount_point.as_str()));
         }
         let volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();
-        let last = Record { volumes, unread: record.unread && !boots, ..record.clone() };
+        let mut last = Record { volumes, unread: record.unread && !boots, ..record.clone() };
+        if boots {
+            last.late.clear();
+        }
         self.does(Step::Record(Arc::new(last)), Outcome::Update, "it says what is mounted");
         Some(Arc::new(vm.clone()))
     }

@@ -1,5 +1,6 @@
 //! A VM that is there and becomes what the file says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::case::{Case, End};
@@ -145,7 +146,8 @@ impl Draft {
         // What becomes a template is shut down.
         let unread = !vm.is_template && last.unread && (live.running || steps.cloud_init.is_some()) && !self.boots();
         let card = card && !(asks_for_card && self.leaves_open().is_none());
-        self.records(record, Record { unread, card, ..Record::clone(&last) });
+        let late = if live.running && !self.boots() { last.late.clone() } else { BTreeSet::new() };
+        self.records(record, Record { unread, card, late, ..Record::clone(&last) });
         self.basis = Some(live.digest.clone());
         if scene.snapshot && !vm.is_template {
             self.net(vm, live, scene);
