@@ -1,6 +1,6 @@
 //! The README and the pages of `docs/`: short enough, no link that leads nowhere, no command that phoenix does not
-//! know. What is only looked up, `docs/keys.md` and `docs/codes.md`, is made here of the schema and of the tables of
-//! codes: `SNAPSHOTS=overwrite cargo test --test docs`.
+//! know, none that does something else than the page says. What is only looked up, `docs/keys.md` and `docs/codes.md`,
+//! is made here of the schema and of the tables of codes: `SNAPSHOTS=overwrite cargo test --test docs`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,6 +12,10 @@ use phoenix::config::reference;
 use phoenix::diag::Severity;
 use phoenix::{config, plan};
 use regex::Regex;
+
+#[cfg(unix)]
+#[path = "docs/walk.rs"]
+mod walk;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -89,7 +93,7 @@ fn commands(text: &str) -> Vec<String> {
     let (mut console, mut found) = (false, Vec::new());
     for line in text.lines() {
         if let Some(language) = line.trim_start().strip_prefix("```") {
-            console = language == "console";
+            console = language.split(' ').next() == Some("console");
         } else if console {
             found.extend(PHOENIX.captures_iter(line).map(|words| words[1].trim().to_owned()));
         }
