@@ -57,6 +57,7 @@ impl config::Beside for Beside {
     fn data(&mut self, path: &str) -> Result<Vec<u8>, BadData> {
         match path {
             "cloud/web.yaml" => Ok(b"#cloud-config\nhostname: ${vm_name}\n".to_vec()),
+            "cloud/broken.yaml" => Ok(b"#cloud-config\npackages:\n  - nginx\n - curl\n".to_vec()),
             "cloud/latin1.yaml" => Ok(b"#cloud-config\n# \xe4\n".to_vec()),
             "../web.yaml" => Err(BadData::Outside),
             "linked/web.yaml" => Err(BadData::Link("linked".to_owned())),

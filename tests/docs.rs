@@ -1,8 +1,8 @@
 //! The README and the pages of `docs/`: short enough, no link that leads nowhere, no command that phoenix does not
-//! know. What is only looked up, `docs/keys.md` and `docs/codes.md`, is made here of the schema and of the tables of
-//! codes: `SNAPSHOTS=overwrite cargo test --test docs`.
+//! know, none that does something else than the page says. What is only looked up, `docs/keys.md` and `docs/codes.md`,
+//! is made here of the schema and of the tables of codes: `SNAPSHOTS=overwrite cargo test --test docs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +12,10 @@ use phoenix::config::reference;
 use phoenix::diag::Severity;
 use phoenix::{config, plan};
 use regex::Regex;
+
+#[cfg(unix)]
+#[path = "docs/walk.rs"]
+mod walk;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -89,7 +93,7 @@ fn commands(text: &str) -> Vec<String> {
     let (mut console, mut found) = (false, Vec::new());
     for line in text.lines() {
         if let Some(language) = line.trim_start().strip_prefix("```") {
-            console = language == "console";
+            console = language.split(' ').next() == Some("console");
         } else if console {
             found.extend(PHOENIX.captures_iter(line).map(|words| words[1].trim().to_owned()));
         }
@@ -234,7 +238,13 @@ fn keys() -> String {
     out
 }
 
-/// What is said with a code somewhere in the expected texts, and the hint that stands below it.
+/// The cause of what is said with a code, and the way out, where no expected text has an example of it.
+fn cures() -> BTreeMap<&'static str, String> {
+    let lines = include_str!("docs/cures.txt").lines();
+    lines.map(|line| line.split_once(' ').map(|(code, cure)| (code, cure.to_owned())).unwrap()).collect()
+}
+
+/// What is said with a code somewhere in the expected texts, and the hint that stands below it; else its cause and cure.
 fn for_example(code: &str) -> String {
     static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
         let below = |name: &str| fs::read_dir(Path::new(ROOT).join("fixtures").join(name)).unwrap();
@@ -245,7 +255,11 @@ fn for_example(code: &str) -> String {
         files.iter().filter(|file| file.extension().is_some_and(|is| is == "txt")).filter_map(text).collect()
     });
     let mark = format!("[{code}]: ");
-    let Some((_, said)) = TEXTS.iter().find_map(|text| text.split_once(&mark)) else { return "–".to_owned() };
+    let Some((_, said)) = TEXTS.iter().find_map(|text| text.split_once(&mark)) else {
+        return cures()
+            .remove(code)
+            .unwrap_or_else(|| panic!("{code} has no example and no line in tests/docs/cures.txt"));
+    };
     let block: Vec<&str> = said.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
     let block: Vec<&str> = block.into_iter().map(|line| line.strip_prefix("= ").unwrap_or(line)).collect();
     let cause = block.iter().take_while(|line| !["--> ", "hint: ", "|"].iter().any(|next| line.starts_with(next)));
@@ -263,7 +277,7 @@ fn codes() -> String {
     let mut out = String::from(
         "# All codes\n\nEach message of `validate`, `plan` and `apply` has one, with the file, the line, the VM and the key that it is about, and \
          with a `hint:` for the way out. A code is never given another meaning. The \
-         examples are what the tests expect: the message, and behind the arrow its hint.\n\n## Of a config\n\nThey need no target: `phoenix validate` \
+         examples are what the tests expect: the message, and behind the arrow its hint; where there is none, the cause, and behind the arrow what to do.\n\n## Of a config\n\nThey need no target: `phoenix validate` \
          finds them.\n\n| code | is | means | for example |\n|---|---|---|---|\n",
     );
     for code in config::codes::ALL {
@@ -286,6 +300,16 @@ fn codes() -> String {
         out.push_str(&format!("| {code} | {} | {} |\n", cell(meaning), cell(&for_example(code))));
     }
     out
+}
+
+#[test]
+fn no_cure_is_kept_of_a_code_with_an_example() {
+    let codes = codes();
+    for (code, cure) in cures() {
+        assert!(plan::codes::ALL.iter().any(|(known, _)| *known == code), "{code} is no code of a plan");
+        assert!(cure.contains(" → "), "{code}: {cure}");
+        assert!(codes.contains(&cell(&cure)), "{code} has an example: its line in tests/docs/cures.txt is not needed");
+    }
 }
 
 #[test]

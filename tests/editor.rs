@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use phoenix::config::builtin::FEATURES;
 use phoenix::config::spans::LineIndex;
 use phoenix::config::{FeatureFiles, Source, load};
 use serde_json::{Value, json};
@@ -91,6 +92,15 @@ fn keys_and_values_are_completed_with_words() {
     assert!(labels(&models).contains(&"\"virtio\""), "{models}");
     let volumes = at(r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "volumes": [{ | }] }] }"#);
     assert!(["type", "share", "path", "mount_point"].iter().all(|key| labels(&volumes).contains(key)), "{volumes}");
+    let features = at(r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "features": [|] }] }"#);
+    for (name, _) in FEATURES {
+        let all = features["completions"].as_array().unwrap();
+        let of: Vec<&Value> = all.iter().filter(|item| item["text"] == format!("\"{name}\"")).collect();
+        let [one] = of[..] else { panic!("{name}: {features}") };
+        assert!(one["words"].as_str().unwrap().starts_with("Built-in: "), "{one}");
+    }
+    let own = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "features": ["my_own"] }] }"#;
+    assert_eq!(ask(&json!([{ "text": own, "at": [] }]))[0]["problems"], json!([]), "other names are as good");
 }
 
 #[test]

@@ -84,6 +84,11 @@ fn the_rules_let_pass_what_they_say() {
     let friday = ["VM 1003 `test` would be destroyed on a Friday", "VM 1004 `prod-db` would be destroyed on a Friday"];
     assert_eq!(scene.judged("prune.json", "Friday"), json!({ "deny": [friday[0], production, friday[1]], "warn": [] }));
 
+    scene.declare(&ALL, 2048);
+    scene.phoenix(&["plan", "--recreate", "test", "--out", "recreate.json"]);
+    assert_eq!(scene.judged("recreate.json", "Monday"), json!({ "deny": [], "warn": [] }));
+    assert_eq!(scene.judged("recreate.json", "Friday"), json!({ "deny": [friday[0]], "warn": [] }));
+
     scene.declare(&ALL[..3], 4096);
     scene.phoenix(&["plan", "--out", "later.json"]);
     assert_eq!(scene.judged("later.json", "Friday"), json!({ "deny": [], "warn": [] }));
@@ -97,4 +102,13 @@ fn the_rules_let_pass_what_they_say() {
     scene.phoenix(&["plan", "--out", "outside.json"]);
     let outside = "VM 1000 `web-1`: `cpu_cores` was changed outside phoenix";
     assert_eq!(scene.judged("outside.json", "Monday"), json!({ "deny": [], "warn": [outside] }));
+}
+
+/// The rule that the page shows is the one that is tried here.
+#[test]
+fn the_page_shows_the_rule_for_fridays() {
+    let page = fs::read_to_string(root().join("docs/review.md")).unwrap();
+    let (_, shown) = page.split_once("```rego\n").unwrap();
+    let (shown, _) = shown.split_once("```\n").unwrap();
+    assert!(fs::read_to_string(root().join("docs/policy/plan.rego")).unwrap().contains(shown), "{shown}");
 }

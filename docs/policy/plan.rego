@@ -16,18 +16,21 @@ today := time.weekday(time.now_ns()) if not data.today
 
 acting := [vm | some vm in input.vms; vm.outcome != "no-op"; not vm.blocked]
 
+# One that is made anew (`--recreate`) loses its disks, too.
+loses_disks(vm) if vm.outcome in {"destroy", "recreate"}
+
 # Nothing is destroyed on a Friday.
 deny contains message if {
 	today == "Friday"
 	some vm in acting
-	vm.outcome == "destroy"
+	loses_disks(vm)
 	message := sprintf("VM %d `%s` would be destroyed on a Friday", [vm.vm, vm.name])
 }
 
 # Production is destroyed by hand only; a VM of it is known by its name.
 deny contains message if {
 	some vm in acting
-	vm.outcome == "destroy"
+	loses_disks(vm)
 	startswith(vm.name, "prod-")
 	message := sprintf("VM %d `%s` is production, and is destroyed by hand only", [vm.vm, vm.name])
 }

@@ -7,13 +7,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::codes;
 use super::limits::MAX_DATA_BYTES;
 use super::owner::{Owner, owners, said};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawCloudData, RawVm};
 use super::source::{BadData, Once};
 use super::spans::Place;
+use super::{cloud_config, codes};
 use crate::diag::nearest;
 use crate::model::{CloudData, DataPart, DesiredVm};
 
@@ -241,6 +241,29 @@ fn judge(at: &At<'_>, below: &str, named: &str, text: &str, problems: &mut Probl
         let what = format!("{named} begins with {}, by which cloud-init does not know what it is", shown(first));
         let hint = "the first line says it: `#cloud-config`, or `#!` and the shell of a script";
         problems.push(Problem::new(codes::UNKNOWN_DATA, what, at.place(below)).hint(hint));
+    }
+    if begins.lines().next().and_then(|first| first.split_whitespace().next()) == Some("#cloud-config") {
+        yaml(at, below, named, begins, problems);
+    }
+}
+
+/// Applies the rules to a text that says of itself that it is YAML.
+fn yaml(at: &At<'_>, below: &str, named: &str, text: &str, problems: &mut Problems) {
+    let read = cloud_config::read(text);
+    let shown_line = |line: usize| {
+        let line = text.lines().nth(line - 1).filter(|line| !line.trim().is_empty());
+        line.map(|line| format!("the line is {}", shown(line.trim())))
+    };
+    if let Some(wrong) = read.refused {
+        let place = format!("line {}, column {}", wrong.line, wrong.column);
+        let what = format!("{named} cannot be read by cloud-init: {place}: {}", wrong.what);
+        problems.push(Problem::new(codes::NOT_YAML, what, at.place(below)).hint_if(shown_line(wrong.line)));
+    }
+    for wrong in read.twice {
+        let place = format!("line {}, column {}", wrong.line, wrong.column);
+        let what = format!("{named} says something twice: {place}: {}", wrong.what);
+        let hint = "cloud-init takes the last one alone: put both together, or take one out";
+        problems.push(Problem::new(codes::KEY_TWICE, what, at.place(below)).hint(hint));
     }
 }
 

@@ -118,4 +118,6 @@ codes! {
     SCRIPT_UNCHECKED = "P097", Notice, "a script is not checked";
     BAD_VOLUME = "P098", Error, "the text cannot be a volume that this VM may attach";
     VOLUME_CONFLICT = "P099", Error, "a disk has a volume, and something that does not go with it";
+    NOT_YAML = "P108", Error, "cloud-init cannot read user data or vendor data as YAML";
+    KEY_TWICE = "P109", Warning, "a key stands twice in user data or vendor data, and cloud-init takes the last";
 }

@@ -9,8 +9,8 @@
 //! - `raw`: the file, one field per key. `values`: the same in words of the model. `lower`, `inherited`: profiles and
 //!   defaults merged. `defaults`: what holds where the file says nothing. `limits`: how much of everything there may be.
 //! - `owner`: who says what of a VM: itself, its profiles, the defaults.
-//! - `check`, `cloud_data`, `cloud_init`, `secrets`, `images`, `profiles`, `volumes`, `features`, `lexis`: the rules that
-//!   a schema cannot say.
+//! - `check`, `cloud_data`, `cloud_config`, `cloud_init`, `secrets`, `images`, `profiles`, `volumes`, `features`,
+//!   `lexis`: the rules that a schema cannot say.
 //! - `violations`, `types`, `units`: what the schema refuses, in words, and what was probably meant.
 //! - `keys`, `vocabulary`: keys that are not known, and what other tools call ours.
 //! - [`scripts`]: what shells and shellcheck say of the scripts.
@@ -22,6 +22,7 @@ mod attached;
 pub mod builtin;
 mod cdrom;
 mod check;
+mod cloud_config;
 mod cloud_data;
 mod cloud_init;
 pub mod codes;

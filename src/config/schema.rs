@@ -1,5 +1,6 @@
 //! The JSON schema: generated from the types of `raw`, committed, embedded, and used to validate.
 
+mod builtins;
 mod hovers;
 mod patterns;
 
@@ -61,6 +62,9 @@ pub(super) fn value() -> Value {
         require(&mut schema, &format!("{vm}/properties/cloud_image"), &["source"]);
         if let Some(Value::Object(volume)) = schema.pointer_mut(&volume) {
             volume.insert("oneOf".into(), json!([{ "required": ["share"] }, { "required": ["server"] }]));
+        }
+        if let Some(feature) = schema.pointer_mut(&format!("{vm}/properties/features/items")) {
+            builtins::offer(feature);
         }
     }
     require(&mut schema, VM, &["vm_id", "vm_name"]);

@@ -9,7 +9,7 @@ const main = async () => {
   const browser = await chromium.launch({ executablePath, args });
   const tab = await browser.newPage({ viewport: { width: 1100, height: 620 }, colorScheme: 'light' });
   await tab.goto(pathToFileURL(page).href);
-  await tab.evaluate(() => { document.querySelector('details.vm.update').open = true; });
+  await tab.evaluate(() => { document.querySelector('details:not(.vm)').open = false; document.querySelector('details.vm.update').open = true; });
   await tab.screenshot({ path: picture });
   await browser.close();
 };

@@ -113,10 +113,10 @@ fn changes(vm: &DocumentVm, out: &mut String) {
     }
     // A new VM has no values yet: a column of nothing would only take room.
     let fresh = vm.changes.iter().all(|change| change.old.is_none());
-    let (class, head) = if fresh { (" class=\"fresh\"", "") } else { ("", "<th>now</th>") };
+    let (class, head) = if fresh { (" class=\"fresh\"", "") } else { ("", "<th>current</th>") };
     out.push_str(&format!(
         "<table{class}><thead><tr><th>key</th>{head}<th>{}</th><th>note</th></tr></thead><tbody>\n",
-        if fresh { "value" } else { "then" }
+        if fresh { "value" } else { "planned" }
     ));
     for change in &vm.changes {
         row(vm, change, fresh, out);
