@@ -13,7 +13,7 @@ use phoenix::diag::Severity;
 use phoenix::{config, plan};
 use regex::Regex;
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[path = "docs/walk.rs"]
 mod walk;
 

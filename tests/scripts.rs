@@ -150,13 +150,18 @@ fn user_data_is_read_by_the_shell_of_its_first_line() {
         scene.write(CONFIG, &json!({ "virtual_machines": [vm] }).to_string());
     };
     vms("cloud/init");
-    for (first, code) in [("#!/bin/sh", 3), ("#!/usr/bin/env bash", 3), ("#!/usr/bin/python3", 0), ("#cloud-config", 0)]
+    for (first, code) in
+        [("#!/bin/sh", 3), ("#!/usr/bin/env bash", 3), ("#!/usr/bin/python3", 0), ("#cloud-boothook", 0)]
     {
         scene.write("sub/cloud/init", &format!("{first}\necho ${{vm_name}} $${{HOME}}\nfi\n"));
         let says: &[&str] = if code == 3 { &["P095", "--> sub/cloud/init:3:1"] } else { &[] };
         scene.check(&[], &[], code, says);
     }
     scene.write("sub/cloud/init", "#!/bin/sh\necho ${vm_name} $${HOME}\n");
+    scene.check(&[], &[], 0, &["valid"]);
+    scene.write("sub/cloud/init", "#cloud-config\nhostname: ${vm_name}\npackages:\n  - nginx\n - curl\n");
+    scene.check(&[], &[], 3, &["error[P108]", "`cloud/init`", "line 5, column 2"]);
+    scene.write("sub/cloud/init", "#cloud-config\nhostname: ${vm_name}\n");
     scene.check(&[], &[], 0, &["valid"]);
 }
 

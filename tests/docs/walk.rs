@@ -33,6 +33,9 @@ const NOT_RUN: [(&str, &str, usize); 6] = [
     ("review.md", "git", 1),
 ];
 
+/// What the environment of the tests must not change.
+const NOT_OURS: [&str; 4] = ["PHOENIX_TARGET", "GITHUB_STEP_SUMMARY", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"];
+
 /// Seconds that a command may take on a machine that is busy.
 const PATIENCE: &str = "120";
 
@@ -105,7 +108,10 @@ impl Place {
         if let Some(scene) = scene {
             let script = Path::new(ROOT).join("tests/docs").join(format!("{scene}.sh"));
             let mut command = Command::new("bash");
-            command.arg("-eu").arg(&script).current_dir(place.vms()).stdin(Stdio::null()).env_remove("PHOENIX_TARGET");
+            command.arg("-eu").arg(&script).current_dir(place.vms()).stdin(Stdio::null());
+            for name in NOT_OURS {
+                command.env_remove(name);
+            }
             let ran = command.env("PATH", search_path()).env("HOME", place.dir.path().join("home")).output().unwrap();
             assert!(ran.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&ran.stderr));
         }
@@ -123,7 +129,7 @@ impl Place {
         let mut command = blocking::Command::new("timeout")
             .args(["--foreground", PATIENCE, "bash", "-c", line])
             .current_dir(self.vms());
-        for name in ["PHOENIX_TARGET", "GITHUB_STEP_SUMMARY"] {
+        for name in NOT_OURS {
             command = command.env_remove(name);
         }
         command = command.env("PATH", search_path()).env("HOME", self.dir.path().join("home"));
