@@ -89,7 +89,7 @@
 //! what a VM is. *Pending*: what it will be after its next stop and start; everything is compared with that. *Change*:
 //! one value that differs. *Action*: one step of a plan, with what is expected of it. *Record*: what phoenix remembers
 //! about a VM, in the VM's notes. *Drift*: a value that was changed outside phoenix since the last apply. *Channel*:
-//! the volume through which scripts reach a guest. *Fault*: what a target answered instead of doing something;
+//! the volume through which scripts reach a guest, or the place on its own disk. *Fault*: what a target answered instead of doing something;
 //! *failure*: what that means for an action.
 //!
 //! # Invariants

@@ -76,8 +76,8 @@ pub trait Hypervisor: Send + Sync {
     /// Whether a clone into this VMID is running, as far as can be told now.
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault>;
 
-    /// A task that works on the disks of a VM right now, in Proxmox's word for its kind, e.g. `qmmove`; as far as can
-    /// be told. No lock of the configuration shows it.
+    /// A task that works on the disks of a VM right now, in Proxmox's word for its kind, e.g. `qmmove`, or takes it to
+    /// another node; as far as can be told. No lock of the configuration shows it.
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault>;
 
     /// Size in bytes of the disk in an image that was fetched. `None`: this target cannot tell.
