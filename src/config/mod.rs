@@ -34,6 +34,7 @@ pub mod edit;
 mod features;
 mod filesystems;
 mod images;
+mod imports;
 mod inherited;
 pub mod input;
 mod keys;

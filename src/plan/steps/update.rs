@@ -70,10 +70,12 @@ impl Draft {
         if !(completing && vm.started) && (shut_down.is_some() || live.running != vm.started) {
             self.changes.push(diff::power(vm));
         }
-        let step = |change: &&Change, step: ActionKind| change.rows().any(|row| row.step == step);
-        let written = self.changes.iter().filter(|change| step(change, ActionKind::Configure));
-        let disruption = written.map(|change| change.disruption).max();
-        let configure = match disruption {
+        let costs = |of: &[ActionKind]| {
+            let applied = |change: &&Change| change.rows().any(|row| of.contains(&row.applied_by(vm, Some(live))));
+            self.changes.iter().filter(applied).map(|change| change.disruption).max()
+        };
+        let disruption = costs(&[ActionKind::Configure, ActionKind::ImportDisk]);
+        let configure = match costs(&[ActionKind::Configure]) {
             _ if fresh => Some(("an interrupted run did not get to it", Disruption::None)),
             Some(disruption) => Some(("values differ", disruption)),
             None => None,
@@ -113,6 +115,7 @@ impl Draft {
         let no_room = preflight::notes(vm, &mut last);
         let (desired, last) = (Arc::new(vm.clone()), Arc::new(last));
         let case = Case { facts, desired: &desired, last: &last };
+        self.fetches(vm, record, scene, false);
         self.idle(made_by(vm), "the VM exists");
         if live.record.valid().is_none() {
             self.does(Step::Adopt(Box::new(record.clone())), Outcome::Update, "the VM is taken over");
