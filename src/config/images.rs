@@ -1,5 +1,6 @@
 //! The rules for images that VMs and further disks are made from.
 
+use super::imports::owner_of;
 use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems};
 use super::raw::{Raw, RawCloudImage, RawVm};
@@ -19,11 +20,12 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
 fn image(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     for (slot, disk) in vm.disks.iter().flatten() {
         let Some(import) = disk.as_ref().and_then(|disk| disk.import_from.as_ref()) else { continue };
-        source(
-            &import.image(),
-            |key| owner.value(&format!("disks/{slot}/import_from{}", import.place_of(key))),
-            problems,
-        );
+        let image = import.image();
+        // That is refused for what it is.
+        if image.source.as_deref().is_some_and(|source| owner_of(source).is_some()) {
+            continue;
+        }
+        source(&image, |key| owner.value(&format!("disks/{slot}/import_from{}", import.place_of(key))), problems);
     }
     let Some(image) = &vm.cloud_image else { return };
     source(image, |key| owner.value(&format!("cloud_image/{key}")), problems);

@@ -27,6 +27,19 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
     }
 }
 
+/// The VMID that the name of a volume says it belongs to: `tank:vm-1000-disk-1`; `None`: it is no volume of a VM.
+pub(super) fn owner_of(source: &str) -> Option<&str> {
+    let (storage, name) = image_path(source).split_once(':')?;
+    // What has content of its own is called as its maker likes.
+    let (first, last) = (name.split('/').next()?, name.rsplit('/').next()?);
+    let is_content = first != last && !first.starts_with("base-") && !first.bytes().all(|byte| byte.is_ascii_digit());
+    if storage.contains('/') || is_content {
+        return None;
+    }
+    let of = ["vm-", "base-", "subvol-", "basevol-"].into_iter().find_map(|kind| last.strip_prefix(kind))?;
+    of.split('-').next().filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// An image that a VM ends up with for a disk, and where that is written.
 struct Import<'r> {
     slot: &'r str,
@@ -55,15 +68,12 @@ impl<'r> Import<'r> {
 
     /// The disk of a VM: what runs there may write to it, or remove it, while it is copied.
     fn of_a_vm(&self) -> Option<Problem> {
-        let source = image_path(self.image.source.as_deref()?);
-        let (_, name) = source.split_once(':').filter(|_| !source.contains("://"))?;
-        let name = name.rsplit('/').next().unwrap_or_default();
-        let of = ["vm-", "base-", "subvol-", "basevol-"].into_iter().find_map(|kind| name.strip_prefix(kind))?;
-        let id = of.split('-').next().filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))?;
+        let source = self.image.source.as_deref()?;
         let what = format!(
-            "{} is by its name a volume of VM {id}: no disk is made from one, which its VM may write to, move or remove \
-             while it is copied",
-            shown(source)
+            "{} is by its name a volume of VM {}: no disk is made from one, which its VM may write to, move or remove while \
+             it is copied",
+            shown(source),
+            owner_of(source)?
         );
         let hint = "with that VM stopped, copy it into an image of its own (`qemu-img convert -O qcow2 \"$(pvesm path VOLUME)\" \
                     IMAGE.qcow2`), and name that";

@@ -21,6 +21,7 @@ mod ha;
 mod hardware;
 mod images;
 mod import;
+mod imported;
 mod lifecycle;
 mod loops;
 mod moving;

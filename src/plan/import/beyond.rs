@@ -11,6 +11,7 @@ use crate::model::proxmox::{
 };
 use crate::model::{Address, Desired, DesiredVm, GIB, Key};
 use crate::observed::VmObserved;
+use crate::observed::options::size_key;
 
 /// What the file must say of a VM's options: key by key, empty where nothing.
 pub(super) fn keys(
@@ -134,8 +135,9 @@ fn further(live: &VmObserved, template: Option<&VmObserved>, desired: &Desired) 
         let name = record.and_then(|record| record.imported.get(slot));
         let image = name.and_then(|name| regained::disk_image(name, desired));
         disk.extend(image.map(|image| ("import_from".to_owned(), regained::disk_image_value(image))));
-        // That of an image need not be a whole number.
-        let size = volume.size.filter(|size| image.is_none() || size.is_multiple_of(GIB));
+        // That of an image need not be a whole number, nor said.
+        let was_said = || record.is_some_and(|record| record.applied.contains_key(&size_key(slot)));
+        let size = volume.size.filter(|_| image.is_none() || was_said());
         if !proxmox::holds_state(slot) {
             disk.extend(size.map(|size| ("size_gb".to_owned(), size.div_ceil(GIB).into())));
         }
