@@ -44,7 +44,7 @@ pub(super) fn owner_of(source: &str) -> Option<&str> {
 struct Import<'r> {
     slot: &'r str,
     owner: Owner<'r>,
-    import: &'r RawImport,
+    as_written: &'r RawImport,
     image: RawCloudImage,
     /// What is said of the disk, from the nearest.
     said: Vec<(Owner<'r>, &'r RawDisk)>,
@@ -54,8 +54,8 @@ struct Import<'r> {
 impl<'r> Import<'r> {
     fn of(raw: &'r Raw, n: usize, slot: &'r str) -> Option<Self> {
         let said = said_of(raw, n, slot);
-        let (owner, import) = said.iter().find_map(|(owner, disk)| Some((*owner, disk.import_from.as_ref()?)))?;
-        Some(Self { slot, owner, import, image: import.image(), said, vm: raw.virtual_machines.get(n)?.vm_id })
+        let (owner, as_written) = said.iter().find_map(|(owner, disk)| Some((*owner, disk.import_from.as_ref()?)))?;
+        Some(Self { slot, owner, as_written, image: as_written.image(), said, vm: raw.virtual_machines.get(n)?.vm_id })
     }
 
     fn at(&self) -> Place {
@@ -63,7 +63,7 @@ impl<'r> Import<'r> {
     }
 
     fn source_at(&self) -> Place {
-        self.owner.value(&format!("disks/{}/import_from{}", self.slot, self.import.place_of("source")))
+        self.owner.value(&format!("disks/{}/import_from{}", self.slot, self.as_written.place_of("source")))
     }
 
     /// The disk of a VM: what runs there may write to it, or remove it, while it is copied.

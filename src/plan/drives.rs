@@ -146,7 +146,7 @@ fn boots(vm: &DesiredVm, base: Option<&VmObserved>, live: Option<&VmObserved>) -
         disk.is_some() && base.is_none_or(|base| base.options.get(device).is_none())
     };
     if let Some(device) = file.value.split(';').find(copied) {
-        let what = format!("{device} is made as a copy of its image after the VM is told what to boot from");
+        let what = format!("{device} is a copy of an image that is made only after the boot order is written");
         return problem(what, format!("put {device} into `{BOOT_DEVICES}` when it is there: in a plan of its own"));
     }
     let now = match base {

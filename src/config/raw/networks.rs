@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use super::imports::{RawImport, import_from};
+use super::images::{RawImport, import_from};
 use super::options;
 use super::words::{filesystem, network_model};
 use crate::config::lexis;

@@ -47,6 +47,12 @@ impl Draft {
                 || !diff::waiting(live, Some(vm)).is_empty())
     }
 
+    /// What the changes cost that actions of these kinds apply; `None`: there is none.
+    fn costs(&self, vm: &DesiredVm, live: &VmObserved, by: &[ActionKind]) -> Option<Disruption> {
+        let applied = |change: &&Change| change.rows().any(|row| by.contains(&row.applied_by(vm, Some(live))));
+        self.changes.iter().filter(applied).map(|change| change.disruption).max()
+    }
+
     pub(super) fn update(
         mut self,
         vm: &DesiredVm,
@@ -70,12 +76,8 @@ impl Draft {
         if !(completing && vm.started) && (shut_down.is_some() || live.running != vm.started) {
             self.changes.push(diff::power(vm));
         }
-        let costs = |of: &[ActionKind]| {
-            let applied = |change: &&Change| change.rows().any(|row| of.contains(&row.applied_by(vm, Some(live))));
-            self.changes.iter().filter(applied).map(|change| change.disruption).max()
-        };
-        let disruption = costs(&[ActionKind::Configure, ActionKind::ImportDisk]);
-        let configure = match costs(&[ActionKind::Configure]) {
+        let disruption = self.costs(vm, live, &[ActionKind::Configure, ActionKind::ImportDisk]);
+        let configure = match self.costs(vm, live, &[ActionKind::Configure]) {
             _ if fresh => Some(("an interrupted run did not get to it", Disruption::None)),
             Some(disruption) => Some(("values differ", disruption)),
             None => None,
