@@ -57,9 +57,9 @@ mod tests {
         assert!(!writes_volume_of("qemu-img convert a /dev/zvol/x-vm-431-disk-0", vm(431)));
         assert!(!writes_volume_of(line, vm(43_100)));
         let line = "/usr/bin/perl -T /usr/sbin/qm set 431 --boot order=scsi0 --ide2 local:cloudinit --scsi0 \
-                    local:0,import-from=/srv/vm-9-disk-0.qcow2,discard=on --digest 0bcf";
+                    local:0,import-from=/srv/vm-900-disk-0.qcow2,discard=on --digest 0bcf";
         assert!(writes_volume_of(line, vm(431)) && !writes_volume_of(line, vm(4310)));
-        assert!(!copying(line, vm(431)) && !copying(line, vm(9)));
+        assert!(!copying(line, vm(431)) && !copying(line, vm(900)));
     }
 
     #[test]
@@ -67,10 +67,10 @@ mod tests {
         let vm = |n: u32| VmId::try_from(n).unwrap();
         for slot in ["scsi0", "scsi1", "virtio3"] {
             let line = format!(
-                "/usr/bin/perl -T /usr/sbin/qm set 431 --{slot} local:0,import-from=/srv/vm-9-disk-0.qcow2,backup=0 --digest 0bcf"
+                "/usr/bin/perl -T /usr/sbin/qm set 431 --{slot} local:0,import-from=/srv/vm-900-disk-0.qcow2,backup=0 --digest 0bcf"
             );
             assert!(copying(&line, vm(431)) && !writes_volume_of(&line, vm(431)), "{slot}");
-            assert!(!copying(&line, vm(4310)) && !copying(&line, vm(9)), "{slot}");
+            assert!(!copying(&line, vm(4310)) && !copying(&line, vm(900)), "{slot}");
         }
         // Notes that say so import nothing.
         let line = "/usr/sbin/qm set 431 --description import-from=x --digest 0bcf";
