@@ -335,12 +335,16 @@ fn a_file_system_and_where_it_is_mounted_are_in_the_hash() {
         json!({ "size_gb": 9 }),
         json!({ "size_gb": 9, "volume": "local-zfs:vm-1001-disk-4" }),
         json!({ "size_gb": 9, "volume": "local-zfs:vm-1001-disk-5" }),
+        json!({ "size_gb": 9, "import_from": "local:import/a.qcow2" }),
+        json!({ "size_gb": 9, "import_from": "local:import/b.qcow2" }),
+        json!({ "size_gb": 9, "import_from": { "source": "local:import/b.qcow2", "sha256": "0".repeat(64) } }),
+        json!({ "import_from": "local:import/b.qcow2" }),
         json!({ "size_gb": 9, "filesystem": "ext4", "mount_point": "/srv/a" }),
         json!({ "size_gb": 9, "filesystem": "xfs", "mount_point": "/srv/a" }),
         json!({ "size_gb": 9, "filesystem": "xfs", "mount_point": "/srv/b" }),
     ];
     let hashes: BTreeSet<String> = disks.into_iter().map(hash).collect();
-    assert_eq!(hashes.len(), 6);
+    assert_eq!(hashes.len(), 10);
 }
 
 /// Gives the target's own node another name.

@@ -47,7 +47,14 @@ impl Performing<'_> {
 
 /// Whether an operation copies disks.
 fn copies(op: &HostOp) -> bool {
-    matches!(op, HostOp::Clone { .. } | HostOp::ImportDisk { .. } | HostOp::MoveDisk { .. } | HostOp::Migrate { .. })
+    matches!(
+        op,
+        HostOp::Clone { .. }
+            | HostOp::ImportDisk { .. }
+            | HostOp::ImportFurther { .. }
+            | HostOp::MoveDisk { .. }
+            | HostOp::Migrate { .. }
+    )
 }
 
 /// How fast a copy is.

@@ -69,7 +69,7 @@ impl Performing<'_> {
     }
 
     /// The VM after an operation whose success only a look can tell: Proxmox exits 0 although its task failed.
-    fn live_in_doubt(&self) -> Result<VmObserved, Failure> {
+    pub(super) fn live_in_doubt(&self) -> Result<VmObserved, Failure> {
         self.live().map_err(|failed| Failure {
             error: format!("phoenix cannot find out whether it happened: {}", failed.error),
             may_have_happened: !failed.stale,
@@ -77,9 +77,9 @@ impl Performing<'_> {
         })
     }
 
-    /// Tells volumes of the VM that its configuration does not name: what an interrupted move left of its copy. Nothing
+    /// Tells volumes of the VM that its configuration does not name: what an interrupted move or import left of its copy. Nothing
     /// here erases a volume that the plan did not name.
-    fn name_leftovers(&self) -> Result<(), Failure> {
+    pub(super) fn name_leftovers(&self) -> Result<(), Failure> {
         let id = self.id();
         let Some(now) = self.afterwards(self.live())? else { return Ok(()) };
         let left = self.afterwards(self.volumes_now())?;
@@ -87,7 +87,7 @@ impl Performing<'_> {
         left.retain(|volume| !now.names(volume));
         if !left.is_empty() {
             self.noticed(format!(
-                "volumes of VM {id} that its configuration does not name: {}; an interrupted move leaves such \
+                "volumes of VM {id} that its configuration does not name: {}; an interrupted move or import leaves such \
                     volumes: look at them, then erase them with `pvesm free`",
                 left.join(", ")
             ));

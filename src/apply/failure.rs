@@ -55,7 +55,8 @@ pub(super) fn with_keys(failure: Failure, changes: &[Change], kind: ActionKind, 
     let options = failure.fault.iter().flat_map(|fault| &fault.options).map(String::as_str);
     let mut keys = keys_of(changes, options);
     if keys.is_empty() {
-        let disk = [ActionKind::MoveDisk, ActionKind::ResizeDisk].contains(&kind).then_some(subject).flatten();
+        let of_disks = [ActionKind::FetchImage, ActionKind::ImportDisk, ActionKind::MoveDisk, ActionKind::ResizeDisk];
+        let disk = of_disks.contains(&kind).then_some(subject).flatten();
         keys = disk.and_then(proxmox::disk).map_or_else(|| keys_behind(kind), |slot| vec![slot.key]);
     }
     failure.about(keys)
@@ -67,9 +68,11 @@ fn keys_behind(kind: ActionKind) -> Vec<&'static str> {
         ActionKind::Clone => Key::TemplateName,
         ActionKind::FetchImage | ActionKind::CreateFromImage => Key::CloudImage,
         ActionKind::GrowFilesystem => Key::BootDiskSizeGb,
-        ActionKind::DeleteUnused | ActionKind::UnmountDisk | ActionKind::FormatDisk | ActionKind::MountDisk => {
-            Key::Disks
-        }
+        ActionKind::DeleteUnused
+        | ActionKind::ImportDisk
+        | ActionKind::UnmountDisk
+        | ActionKind::FormatDisk
+        | ActionKind::MountDisk => Key::Disks,
         ActionKind::AwaitNetwork => Key::NetworkModel,
         ActionKind::Unmount | ActionKind::PrepareShare | ActionKind::ExportShare | ActionKind::Mount => Key::Volumes,
         ActionKind::StageScripts | ActionKind::Feature => Key::Features,

@@ -25,6 +25,7 @@ pub fn guarded(target: &dyn Hypervisor, op: &HostOp, deadline: Duration) -> Resu
         | HostOp::FetchImage { .. }
         | HostOp::Create { .. }
         | HostOp::ImportDisk { .. }
+        | HostOp::ImportFurther { .. }
         | HostOp::Configure { .. }
         | HostOp::Resize { .. }
         | HostOp::SetPool { .. }

@@ -71,8 +71,8 @@ pub(super) fn volumes_left(volumes: &[String]) -> String {
 }
 
 /// The disk in an image is larger than the file says; `gib` is what it takes.
-pub(super) fn larger_disk(gib: u64) -> String {
-    format!("set `boot_disk_size_gb` to {gib} or more; nothing was made")
+pub(super) fn larger_disk(key: &str, gib: u64) -> String {
+    format!("set `{key}` to {gib} or more; nothing was made")
 }
 
 /// The guest has no driver for its new card; `before` says which one it had.

@@ -262,7 +262,7 @@ impl Performing<'_> {
 
     /// A running VM that refuses a value keeps it all the same, for its next start, which may then fail. Such values
     /// are taken back; what came of that is added to the failure.
-    fn without_leftovers_of(&mut self, mut refused: Failure) -> Failure {
+    pub(super) fn without_leftovers_of(&mut self, mut refused: Failure) -> Failure {
         let keys = refused_while_running(&refused).to_vec();
         if keys.is_empty() {
             return refused;
@@ -300,6 +300,7 @@ impl Performing<'_> {
             record.applied.clone_from(&last.applied);
             record.made.clone_from(&last.made);
             record.attached.clone_from(&last.attached);
+            record.imported.clone_from(&last.imported);
             record.filesystems.retain(|slot, _| last.made.contains(slot));
             record.unread = last.unread;
             record.late.clone_from(&last.late);

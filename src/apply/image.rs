@@ -22,15 +22,20 @@ impl Performing<'_> {
 
     /// Refuses an image whose disk would have to shrink, before anything is made.
     fn must_fit(&self, step: &ImageStep) -> Result<(), Failure> {
-        let (image, wanted) = (&step.image, step.desired.boot_disk_size_gb);
-        let size = self.ask(|hypervisor| hypervisor.image_size(image))?.unwrap_or(0);
-        if size <= u64::from(wanted) * GIB {
+        let Some((whole, what)) = self.too_large(&step.image, Some(step.desired.boot_disk_size_gb))? else {
             return Ok(());
-        }
-        let (whole, size) = (size.div_ceil(GIB), print_size(size));
-        let hint = hints::larger_disk(whole);
-        let what = format!("the disk in the image is {size} and cannot shrink to {wanted} GiB");
+        };
+        let hint = hints::larger_disk(Key::BootDiskSizeGb.name(), whole);
         Err(failure(what, Some(&hint)).about([Key::BootDiskSizeGb.name()]))
+    }
+
+    /// Why an image cannot become a disk of so many GiB, and how many it takes at least. One that is not a whole disk is
+    /// refused in any case.
+    pub(super) fn too_large(&self, image: &CloudImage, wanted: Option<u32>) -> Result<Option<(u64, String)>, Failure> {
+        let size = self.ask(|hypervisor| hypervisor.image_size(image))?.unwrap_or(0);
+        let Some(wanted) = wanted.filter(|wanted| size > u64::from(*wanted) * GIB) else { return Ok(None) };
+        let what = format!("the disk in the image is {} and cannot shrink to {wanted} GiB", print_size(size));
+        Ok(Some((size.div_ceil(GIB), what)))
     }
 
     /// Makes the VM with its record first, and then its disk: whatever is left of an interrupted run names whose it is.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use changed::{as_template, carded, change, missing, on_storage, power, unknown, with_part};
 
 use crate::guest::{self, Program};
-use crate::hypervisor::image::import;
+use crate::hypervisor::image::{import, import_further};
 use crate::hypervisor::{
     About, Cloning, ExportEntry, Fault, FileOp, GuestAddress, GuestExit, GuestStatus, Guests, HostFiles, HostOp,
     Hypervisor, Plugged, Wanted,
@@ -179,6 +179,7 @@ fn told(op: &HostOp) -> HostOp {
     let mut op = op.clone();
     match &mut op {
         HostOp::ImportDisk { digest, .. }
+        | HostOp::ImportFurther { digest, .. }
         | HostOp::Configure { digest, .. }
         | HostOp::MoveDisk { digest, .. }
         | HostOp::Snapshot { digest, .. }
@@ -254,6 +255,13 @@ impl State {
                 let mut write = import(&image.fetched(), storage);
                 write.set.insert("ide2".to_owned(), format!("{storage}:vm-{vm}-cloudinit,media=cdrom"));
                 write.set.insert("scsi0".to_owned(), format!("{storage}:vm-{vm}-disk-0,discard=on"));
+                change(vms, *vm, |live| live.after(&write))?;
+            }
+            HostOp::ImportFurther { vm, image, disk, .. } => {
+                let mut write = import_further(&image.fetched(), disk);
+                let options = if disk.options.is_empty() { String::new() } else { format!(",{}", disk.options) };
+                let made = format!("{}:vm-{vm}-{}{options}", disk.storage, disk.slot);
+                write.set.insert(disk.slot.clone(), made);
                 change(vms, *vm, |live| live.after(&write))?;
             }
             HostOp::Configure { vm, write, .. } => change(vms, *vm, |live| carded(live.after(write)))?,

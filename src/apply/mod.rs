@@ -34,6 +34,7 @@ mod hints;
 mod host;
 mod image;
 mod imagined;
+mod imported;
 mod inside;
 mod listing;
 mod migrate;

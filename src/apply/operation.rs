@@ -8,13 +8,13 @@ use std::sync::Arc;
 use super::failure::failure;
 use crate::event::Failure;
 use crate::guest::{self, Program};
-use crate::hypervisor::{ExportEntry, FileOp, HostOp};
+use crate::hypervisor::{ExportEntry, FileOp, HostOp, NewDisk};
 use crate::model::{ActionKind, DesiredVm, Digest, Formatted, Record, RecordState, VmId, content_digest, noted};
 use crate::observed::options::{self, Row};
 use crate::observed::{BootDisk, ConfigWrite, RecordFound, VmObserved, tags_of, with_record, without_record};
 use crate::plan::{
-    CloneStep, ConfigureStep, FeatureStep, FormatStep, ImageStep, Leftover, Mount, MoveStep, ResizeStep, StageStep,
-    StagedFile,
+    CloneStep, ConfigureStep, FeatureStep, FormatStep, ImageStep, ImportStep, Leftover, Mount, MoveStep, ResizeStep,
+    StageStep, StagedFile,
 };
 
 /// Removes what an interrupted clone left. Only a half-made VM with our own record loses volumes it does not name.
@@ -77,6 +77,26 @@ pub(super) fn import_disk(vm: VmId, step: &ImageStep, digest: Digest) -> HostOp 
     HostOp::ImportDisk { vm, image: step.image.clone(), storage: step.desired.boot_disk_storage.clone(), digest }
 }
 
+/// Gives a VM the image as a further disk.
+pub(super) fn import_further(vm: VmId, step: &ImportStep, digest: Digest) -> HostOp {
+    let ImportStep { slot, image, storage, options, .. } = step;
+    let disk = NewDisk { slot: (*slot).to_owned(), storage: storage.clone(), options: options.clone() };
+    HostOp::ImportFurther { vm, image: image.clone(), disk, digest }
+}
+
+/// Notes that a further disk is about to be made as a copy of an image, which is never formatted. What was in its slot
+/// before is forgotten as by a write that makes a disk.
+pub(super) fn imports(record: &mut Record, step: &ImportStep) {
+    let slot = step.slot.to_owned();
+    unsettle(record, &step.record);
+    record.imported.insert(slot.clone(), step.image.name());
+    record.attached.insert(slot.clone());
+    if let Some(disk) = record.filesystems.remove(&slot).filter(|disk| !disk.at.is_empty()) {
+        record.volumes.insert(disk.at.clone(), disk.source());
+    }
+    record.made.insert(slot);
+}
+
 /// The notes of a VM that is made, whose record says `last` in the end.
 fn first_notes(vm: VmId, desired: &DesiredVm, last: &Record) -> Result<String, Failure> {
     let first = Record { is_template: last.is_template, ..Record::creating(&last.project, vm) };
@@ -101,6 +121,7 @@ pub(super) fn config_write(
         image: step.record.image.clone(),
         made: step.record.made.clone(),
         attached: step.record.attached.clone(),
+        imported: step.record.imported.clone(),
         card: record.card || (other_card && desired.asks_agent() && !desired.is_template),
         ..record.clone()
     });
@@ -109,7 +130,7 @@ pub(super) fn config_write(
             rows.0.clone()
         } else {
             let rows = options::rows_for(&step.desired, Some(live));
-            rows.filter(|row| row.step == ActionKind::Configure).collect()
+            rows.filter(|row| row.applied_by(&step.desired, Some(live)) == ActionKind::Configure).collect()
         };
         options::render(rows.into_iter(), (&step.desired, live, fresh), volume, record)
             .map_err(|error| failure(error.to_string(), None))
@@ -125,6 +146,7 @@ pub(super) fn config_write(
     unsettle(&mut record, &step.record);
     record.made.clone_from(&step.record.made);
     record.attached.clone_from(&step.record.attached);
+    record.imported.clone_from(&step.record.imported);
     set_aside(&mut record, &plain, live);
     note_password(&mut record, &plain, &step.record);
     record.card |= plain.set.contains_key("net0");
@@ -179,7 +201,7 @@ pub(super) fn filesystem(step: &FormatStep, live: &VmObserved) -> Option<Formatt
 
 /// Forgets of what was applied what is about to change: it counts as applied when the record says `last` in the end,
 /// wherever that is interrupted.
-fn unsettle(record: &mut Record, last: &Record) {
+pub(super) fn unsettle(record: &mut Record, last: &Record) {
     record.applied.retain(|key, value| last.applied.get(key) == Some(value));
 }
 

@@ -77,6 +77,7 @@ impl Performer {
             Step::WriteSnippet(step) => this.write_snippet(step),
             Step::RemoveSnippet(path) => this.remove_snippet(path),
             Step::Configure(step) => this.configure(step),
+            Step::ImportDisk(step) => this.import_disk(step),
             Step::Migrate(step) => this.migrate(step),
             Step::MoveDisk(step) => this.move_disk(step),
             Step::ResizeDisk(step) => this.resize(step),

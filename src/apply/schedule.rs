@@ -166,6 +166,7 @@ impl<'p> Scheduler<'p> {
         match self.plan.action(number).1.step.as_ref()? {
             Step::Clone(step) => step.storage.as_deref(),
             Step::CreateFromImage(step) => Some(&step.desired.boot_disk_storage),
+            Step::ImportDisk(step) => Some(&step.storage),
             Step::MoveDisk(step) => Some(&step.storage),
             _ => None,
         }

@@ -112,13 +112,15 @@ fn only_completes(vm: &VmPlan) -> bool {
             vm.completing || {
                 let changes = |kind: ActionKind| {
                     use ActionKind::{
-                        Configure, MoveDisk, RemoveSnippet, ResizeDisk, SetPool, Stop, UpdateCloudInit, WriteSnippet,
+                        Configure, ImportDisk, MoveDisk, RemoveSnippet, ResizeDisk, SetPool, Stop, UpdateCloudInit,
+                        WriteSnippet,
                     };
                     matches!(
                         kind,
                         Stop | WriteSnippet
                             | RemoveSnippet
                             | Configure
+                            | ImportDisk
                             | MoveDisk
                             | ResizeDisk
                             | SetPool

@@ -15,8 +15,8 @@ use super::secrets::SecretValues;
 use super::source::Once;
 use super::spans::Place;
 use super::{
-    attached, cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, images, networks,
-    pools, profiles, proxmox, ready, secrets, templates, volumes,
+    attached, cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, images, imports,
+    networks, pools, profiles, proxmox, ready, secrets, templates, volumes,
 };
 use crate::model::{InvalidTarget, Scripts, Target};
 
@@ -51,6 +51,7 @@ pub(super) fn all(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> Te
     networks::check(raw, problems);
     disks::check(raw, problems);
     attached::check(raw, problems);
+    imports::check(raw, problems);
     filesystems::check(raw, problems);
     cdrom::check(raw, problems);
     ready::check(raw, problems);

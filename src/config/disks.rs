@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::codes;
-use super::lexis::trimmed;
+use super::lexis::{image_path, trimmed};
 use super::networks::{Parts, read_part};
 use super::owner::{Owner, layers, owners};
 use super::problem::{Problem, Problems, shown};
-use super::raw::{Raw, RawDisk};
+use super::raw::{Raw, RawCloudImage, RawDisk};
 use crate::model::proxmox;
-use crate::model::{Disk, DiskMount, Origin};
+use crate::model::{CloudImage, Disk, DiskMount, Origin};
 
 /// Disks by their slots; `None` takes an inherited one away.
 pub(super) type Disks = BTreeMap<String, Option<RawDisk>>;
@@ -54,7 +54,8 @@ fn sizes(raw: &Raw, problems: &mut Problems) {
         for slot in slots.into_iter().filter(|slot| !proxmox::holds_state(slot)) {
             let entries = said_of(raw, n, slot);
             let Some((owner, _)) = entries.first() else { continue };
-            let is_open = |disk: &RawDisk| disk.size_gb.is_none() && disk.volume.is_none();
+            let is_open =
+                |disk: &RawDisk| disk.size_gb.is_none() && disk.volume.is_none() && disk.import_from.is_none();
             if entries.iter().all(|(_, disk)| is_open(disk)) && said.insert((*owner, slot)) {
                 let at = owner.value(&format!("disks/{slot}"));
                 let problem = Problem::new(codes::BAD_DISK, format!("disk {} has no size", shown(slot)), at);
@@ -106,9 +107,18 @@ pub(super) fn disks(own: Option<&Disks>, shared: Option<&Disks>, storage: &str) 
         let mount = disk.filesystem.zip(mount_point);
         let mount = mount.map(|(filesystem, mount_point)| DiskMount { filesystem, mount_point });
         let options = proxmox::ProxmoxValue { value, origin };
-        Some((option.name, Disk { size_gb: disk.size_gb, volume: disk.volume, storage, options, mount }))
+        let import_from = disk.import_from.map(|raw| image(&raw.image()));
+        let RawDisk { size_gb, volume, .. } = disk;
+        Some((option.name, Disk { size_gb, volume, import_from, storage, options, mount }))
     };
     slots.into_iter().filter_map(lowered).collect()
+}
+
+/// An image as the file names it.
+pub(super) fn image(raw: &RawCloudImage) -> CloudImage {
+    let source = raw.source.as_deref().unwrap_or_default();
+    let hex = |digest: &Option<String>| digest.as_deref().map(str::to_ascii_lowercase);
+    CloudImage { source: image_path(source).to_owned(), sha256: hex(&raw.sha256), sha512: hex(&raw.sha512) }
 }
 
 /// A disk with what another one says where it says nothing.
@@ -118,6 +128,7 @@ fn over(own: RawDisk, shared: RawDisk) -> RawDisk {
     RawDisk {
         size_gb: own.size_gb.or(shared.size_gb),
         volume: own.volume.or(shared.volume),
+        import_from: own.import_from.or(shared.import_from),
         storage: own.storage.or(shared.storage),
         options: Some(options),
         filesystem: own.filesystem.or(shared.filesystem),

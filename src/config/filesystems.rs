@@ -51,6 +51,10 @@ impl<'r> Mounted<'r> {
     /// `None`: the file says nothing of that.
     fn of(raw: &'r Raw, n: usize, slot: &'r str) -> Option<Self> {
         let entries: Vec<(Owner<'r>, &'r RawDisk)> = said_of(raw, n, slot);
+        // What is wrong with one that is a copy of an image is said already.
+        if entries.iter().any(|(_, disk)| disk.import_from.is_some()) {
+            return None;
+        }
         let mount_point = entries.iter().find_map(|(owner, disk)| Some((*owner, disk.mount_point.as_deref()?)));
         let filesystem = entries.iter().find(|(_, disk)| disk.filesystem.is_some()).map(|(owner, _)| *owner);
         Some(Self {

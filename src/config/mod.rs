@@ -35,6 +35,7 @@ pub mod edit;
 mod features;
 mod filesystems;
 mod images;
+mod imports;
 mod inherited;
 pub mod input;
 mod keys;

@@ -12,12 +12,14 @@ use serde::Deserialize;
 use super::{lexis, pools};
 
 mod cloud_init;
+mod images;
 mod networks;
 mod nodes;
 mod options;
 mod words;
 
-pub(crate) use cloud_init::{RawCloudData, RawCloudImage, RawNetworkConfig, RawSecret, RawUserConfig, SECRET_VARIABLE};
+pub(crate) use cloud_init::{RawCloudData, RawNetworkConfig, RawSecret, RawUserConfig, SECRET_VARIABLE};
+pub(crate) use images::{RawCloudImage, RawImport};
 pub(crate) use networks::{RawCard, RawDisk};
 use networks::{boot_disk_options, cards, cdrom, disks, some_slots};
 pub(crate) use nodes::{ANY, RawNodes};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::check::Texts;
-use super::lexis::{image_path, trimmed};
+use super::lexis::trimmed;
 use super::names::{self, Ids};
-use super::raw::{RawCloudImage, RawNetworkConfig, RawNodes, RawTimeouts, RawUserConfig, RawVm, RawVolume};
+use super::raw::{RawNetworkConfig, RawNodes, RawTimeouts, RawUserConfig, RawVm, RawVolume};
 use super::{cdrom, disks, networks, secrets};
 use crate::model::{
     Address, CloudImage, CloudInitErrors, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, Nodes, Origin, OsType,
@@ -93,7 +93,7 @@ impl Values {
             user_config: raw.user_config.map(|raw| user(&raw, texts)),
             user_data: raw.user_data.map(|raw| texts.data.text(&raw)),
             vendor_data: raw.vendor_data.map(|raw| texts.data.text(&raw)),
-            cloud_image: raw.cloud_image.map(|raw| image(&raw)),
+            cloud_image: raw.cloud_image.map(|raw| disks::image(&raw)),
             proxmox: raw.proxmox.map(|options| proxmox_options(&options)),
             boot_disk_options: raw.boot_disk_options,
             networks: raw.networks,
@@ -265,12 +265,6 @@ fn normal_address(text: &str) -> String {
     }
     let prefix = text.split_once('/').and_then(|(ip, prefix)| Some((ip, prefix.parse::<u8>().ok()?)));
     prefix.map_or_else(|| text.to_owned(), |(ip, prefix)| format!("{ip}/{prefix}"))
-}
-
-fn image(raw: &RawCloudImage) -> CloudImage {
-    let source = raw.source.as_deref().unwrap_or_default();
-    let hex = |digest: &Option<String>| digest.as_deref().map(str::to_ascii_lowercase);
-    CloudImage { source: image_path(source).to_owned(), sha256: hex(&raw.sha256), sha512: hex(&raw.sha512) }
 }
 
 fn user(raw: &RawUserConfig, texts: &Texts) -> UserConfig {

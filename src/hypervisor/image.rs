@@ -185,6 +185,29 @@ pub fn import(from: &str, storage: &str) -> ConfigWrite {
     ConfigWrite { set: set.map(|(key, value)| (key.to_owned(), value)).into(), ..ConfigWrite::default() }
 }
 
+/// A further disk that a VM is to get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDisk {
+    /// Its slot, e.g. `scsi1`.
+    pub slot: String,
+    /// Storage that it is to lie on.
+    pub storage: String,
+    /// Its options by Proxmox's own names, e.g. `backup=0`; empty: none.
+    pub options: String,
+}
+
+/// The write that makes an image a further disk of a VM whose slot is empty. `from` is a path on the node or a volume.
+#[must_use]
+pub fn import_further(from: &str, disk: &NewDisk) -> ConfigWrite {
+    // The size is that of the image: any other than 0 is refused (recorded).
+    let mut text = format!("{}:0,import-from={from}", disk.storage);
+    if !disk.options.is_empty() {
+        text.push(',');
+        text.push_str(&disk.options);
+    }
+    ConfigWrite { set: [(disk.slot.clone(), text)].into(), ..ConfigWrite::default() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{disk_size, measured};

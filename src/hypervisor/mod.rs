@@ -13,6 +13,7 @@ use std::time::Duration;
 pub use self::copied::Copied;
 pub use self::files::{ExportEntry, FileOp};
 pub use self::guests::{GuestAddress, GuestExit, GuestStatus, Guests, address_on, all_on};
+pub use self::image::NewDisk;
 pub use self::wanted::{Examine, Wanted};
 pub use crate::model::{Effect, Fault, FaultKind};
 pub use crate::observed::Plugged;
@@ -202,6 +203,17 @@ pub enum HostOp {
         /// Digest the configuration must still have.
         digest: Digest,
     },
+    /// `qm set VM --SLOT STORAGE:0,import-from=…[,OPTIONS] --digest …`: gives a VM a copy of an image as a further disk.
+    ImportFurther {
+        /// The VM.
+        vm: VmId,
+        /// The image; it was fetched.
+        image: CloudImage,
+        /// The disk.
+        disk: NewDisk,
+        /// Digest the configuration must still have.
+        digest: Digest,
+    },
     /// `qm set VM … --digest …`: one write of the configuration.
     Configure {
         /// The VM.
@@ -356,6 +368,7 @@ impl HostOp {
             Self::Clone { source, .. } => Some(*source),
             Self::FetchImage { .. } | Self::Create { .. } => None,
             Self::ImportDisk { vm, .. }
+            | Self::ImportFurther { vm, .. }
             | Self::Configure { vm, .. }
             | Self::Resize { vm, .. }
             | Self::SetPool { vm, .. }

@@ -7,6 +7,7 @@ mod cloud_image;
 mod cloud_init;
 mod desired;
 mod digest;
+mod disk;
 mod excerpt;
 mod fault;
 mod host_path;
@@ -26,10 +27,11 @@ pub use cloud_data::{CloudData, DataPart, Snippet};
 pub use cloud_image::{CloudImage, IMAGE_CACHE, ImagePlace};
 pub use cloud_init::{Address, NetworkConfig, UserConfig};
 pub use desired::{
-    CloudInitErrors, Desired, DesiredVm, Disk, DiskMount, Feature, Filesystem, NetworkModel, NfsShare, OsType,
-    PersistentStorage, Ready, Script, Scripts, Settings,
+    CloudInitErrors, Desired, DesiredVm, Feature, Filesystem, NetworkModel, NfsShare, OsType, PersistentStorage, Ready,
+    Script, Scripts, Settings,
 };
 pub use digest::{Digest, content_digest, is_content_digest, is_kept, is_kept_as_digest, is_noted, kept, noted};
+pub use disk::{Disk, DiskMount};
 pub use excerpt::{excerpt, line, message};
 pub use fault::{Effect, Fault, FaultKind};
 pub use host_path::{

@@ -53,9 +53,12 @@ pub struct Record {
     /// Devices that phoenix added to the VM: `net1`. One that is no longer declared is removed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub made: BTreeSet<String>,
-    /// Those of them whose volume was there before, so that it is never formatted.
+    /// Those of them whose volume was there before, or is a copy of an image, so that it is never formatted.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub attached: BTreeSet<String>,
+    /// The [`CloudImage::name`](super::CloudImage::name) of the image that a further disk is a copy of, by its slot.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub imported: BTreeMap<String, String>,
     /// File systems that phoenix made on disks that it made, by their slots.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub filesystems: BTreeMap<String, Formatted>,
@@ -162,6 +165,7 @@ impl Record {
             applied: BTreeMap::new(),
             made: BTreeSet::new(),
             attached: BTreeSet::new(),
+            imported: BTreeMap::new(),
             filesystems: BTreeMap::new(),
             is_template: false,
             grow: false,

@@ -133,7 +133,7 @@ named! {
     as_str {
         /// Removes what an interrupted clone left.
         RemoveLeftover = "remove-leftover",
-        /// Fetches the image that the VM is made from, or compares its digest.
+        /// Fetches the image that the VM, or a further disk, is made from, or compares its digest.
         FetchImage = "fetch-image",
         /// Clones the template.
         Clone = "clone",
@@ -155,6 +155,8 @@ named! {
         UnmountDisk = "unmount-disk",
         /// Writes the configuration, once.
         Configure = "configure",
+        /// Makes a further disk, as a copy of an image.
+        ImportDisk = "import-disk",
         /// Moves the boot disk to another storage.
         MoveDisk = "move-disk",
         /// Grows the boot disk.
@@ -220,6 +222,7 @@ impl ActionKind {
             Self::Clone
             | Self::FetchImage
             | Self::CreateFromImage
+            | Self::ImportDisk
             | Self::MoveDisk
             | Self::Migrate
             | Self::Rollback

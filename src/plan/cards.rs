@@ -1,6 +1,6 @@
 //! Network cards beyond the first one's bridge and model: where they are plugged in, and which of them phoenix made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::known_words;
 use super::{Scene, codes, placement};
@@ -14,11 +14,16 @@ fn declared(vm: &DesiredVm) -> impl Iterator<Item = (&'static str, &str)> {
     cards.map(|(name, value)| (*name, value.value.as_str()))
 }
 
+/// The VM as it is, or the template that it becomes a copy of: what its slots hold before anything is added.
+pub(super) fn base<'s>(vm: &DesiredVm, record: &Record, scene: &Scene<'s>) -> Option<&'s VmObserved> {
+    let live = scene.observed.vms.get(&vm.vm_id).filter(|_| record.state != RecordState::Creating);
+    live.or_else(|| template(vm, scene))
+}
+
 /// Devices of which the record says, when all is done, that phoenix added them: those that were there before are not its
 /// own.
 pub(super) fn made(vm: &DesiredVm, record: &Record, scene: &Scene<'_>) -> BTreeSet<String> {
-    let live = scene.observed.vms.get(&vm.vm_id).filter(|_| record.state != RecordState::Creating);
-    let base = live.or_else(|| template(vm, scene));
+    let base = base(vm, record, scene);
     let is_new = |slot: &&str| base.is_none_or(|base| base.options.get(slot).is_none());
     let slots = declared(vm).map(|(slot, _)| slot).filter(|slot| *slot != "net0");
     let slots = slots.chain(vm.disks.keys().copied().filter(|slot| !proxmox::holds_state(slot)));
@@ -26,15 +31,26 @@ pub(super) fn made(vm: &DesiredVm, record: &Record, scene: &Scene<'_>) -> BTreeS
     slots.filter(|slot| record.made.contains(*slot) || is_new(slot)).map(ToOwned::to_owned).collect()
 }
 
-/// The disks of those of which the record says, when all is done, that their volumes were there before.
+/// The disks of those of which the record says, when all is done, that their volumes were there before, or are copies.
 pub(super) fn attached(vm: &DesiredVm, record: &Record, scene: &Scene<'_>) -> BTreeSet<String> {
-    let live = scene.observed.vms.get(&vm.vm_id).filter(|_| record.state != RecordState::Creating);
-    let base = live.or_else(|| template(vm, scene));
+    let base = base(vm, record, scene);
     let is_new = |slot: &str| base.is_none_or(|base| base.options.get(slot).is_none());
     let was_there = |(slot, disk): &(&&'static str, &Disk)| {
-        if is_new(slot) { disk.volume.is_some() } else { record.attached.contains(**slot) }
+        let has = disk.volume.is_some() || disk.import_from.is_some();
+        if is_new(slot) { has } else { record.attached.contains(**slot) }
     };
     vm.disks.iter().filter(was_there).map(|(slot, _)| (*slot).to_owned()).collect()
+}
+
+/// What the record says, when all is done, of the images that disks are copies of.
+pub(super) fn imported(vm: &DesiredVm, record: &Record, scene: &Scene<'_>) -> BTreeMap<String, String> {
+    let base = base(vm, record, scene);
+    let is_new = |slot: &str| base.is_none_or(|base| base.options.get(slot).is_none());
+    let of = |(slot, disk): (&&'static str, &Disk)| {
+        let name = if is_new(slot) { disk.import_from.as_ref()?.name() } else { record.imported.get(*slot)?.clone() };
+        Some(((*slot).to_owned(), name))
+    };
+    vm.disks.iter().filter_map(of).collect()
 }
 
 /// The template that a VM becomes a copy of, if it is there.

@@ -112,6 +112,9 @@ codes! {
     VOLUME_GROWS_LATER = "T113", "a volume cannot grow in the run that attaches it";
     NO_POOL = "T115", "there is no resource pool of that name";
     HA_ERROR = "T116", "the HA manager gave up on the VM";
+    IMPORT_ELSEWHERE = "T120", "an image cannot become a further disk of a VM on another node";
+    IMPORTED_OTHERWISE = "T121", "a further disk was not made from the image that the file names, and stays as it is";
+    IMPORT_GROWS_LATER = "T122", "a further disk cannot grow in the run that makes it as a copy of an image";
     NOT_RECREATED = "T124", "a VM cannot be destroyed and made anew";
     RECREATED = "T125", "a VM is destroyed and made anew, and what is on its disks is lost";
     NOTHING_TO_RECREATE = "T126", "a VM that was to be destroyed and made anew is not there, and is only made";

@@ -149,7 +149,7 @@ fn new_value(vm: &DesiredVm, key: Key) -> String {
 }
 
 /// What is to be known of the size of a disk that an image becomes.
-const UNKNOWN_SIZE: &str = "the image's size is not known yet; a larger one is refused";
+pub(super) const UNKNOWN_SIZE: &str = "the image's size is not known yet; a larger one is refused";
 
 /// All values of a VM that is to be made, in table order. Its name stands in the heading. `base`: the template whose
 /// options it will have.

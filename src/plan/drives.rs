@@ -141,6 +141,14 @@ fn boots(vm: &DesiredVm, base: Option<&VmObserved>, live: Option<&VmObserved>) -
         let what = format!("the VM will have no {device} to boot from");
         return problem(what, format!("take {device} out of `{BOOT_DEVICES}`, or declare it"));
     }
+    let copied = |device: &&str| {
+        let disk = vm.disks.get(device).filter(|disk| disk.import_from.is_some());
+        disk.is_some() && base.is_none_or(|base| base.options.get(device).is_none())
+    };
+    if let Some(device) = file.value.split(';').find(copied) {
+        let what = format!("{device} is a copy of an image that is made only after the boot order is written");
+        return problem(what, format!("put {device} into `{BOOT_DEVICES}` when it is there: in a plan of its own"));
+    }
     let now = match base {
         Some(base) => base.options.get("boot").unwrap_or_default().to_owned(),
         None => format!("order={IMAGE_DISK}"),

@@ -1,7 +1,7 @@
 //! Further disks: what must hold of them before anything is done, which of them grow, and which move.
 
 use super::words::known_words;
-use super::{Scene, attached, cards, codes, moving, placement};
+use super::{Scene, attached, cards, codes, imported, moving, placement};
 use crate::diag::Diagnostic;
 use crate::model::proxmox::{self, DISKS, holds_state};
 use crate::model::{DesiredVm, Disk, Disruption, GIB, Record, RecordState};
@@ -109,6 +109,8 @@ pub(super) fn disks(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>
             found.extend(moved.map(|problem| problem.vm(vm.vm_id).about(option.key)));
         } else if let Some((what, hint)) = unusable(&disk.storage, node, &on) {
             problem(codes::UNUSABLE_STORAGE, what, hint);
+        } else if let Some(wrong) = imported::problem(vm, (*slot, disk), live, scene) {
+            found.push(wrong.vm(vm.vm_id).about(option.key));
         } else if let Some((code, what, hint)) = attached::problem(vm, (slot, disk), live, scene) {
             problem(code, what, hint);
         }

@@ -8,12 +8,16 @@ use crate::observed::Storage;
 
 /// What is wrong with the image of a VM, as far as that can be told before it is there.
 pub(super) fn check(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>) -> Option<Diagnostic> {
-    let problem = match image.place() {
+    problem(vm, image, scene).map(|problem| problem.vm(vm.vm_id).about(Key::CloudImage))
+}
+
+/// The same, without the VM and the key that it is about.
+pub(super) fn problem(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>) -> Option<Diagnostic> {
+    match image.place() {
         ImagePlace::Volume(volume) => volume_out_of_reach(vm, volume, scene),
         ImagePlace::File(path) => file_refused(vm, path, scene),
         ImagePlace::Url(_) => None,
-    };
-    problem.map(|problem| problem.vm(vm.vm_id).about(Key::CloudImage))
+    }
 }
 
 /// Why the volume of an image cannot be read.

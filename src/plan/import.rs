@@ -305,7 +305,7 @@ fn entry(
     let made_from = keys.iter().find(|(key, _)| *key == Key::TemplateName.name()).and_then(|(_, name)| name.as_str());
     let template = template_of(live, made_from.unwrap_or(&default.template_name), observed);
     let template = template.filter(|_| default_image.is_none());
-    for (key, said) in beyond::keys(live, template, default) {
+    for (key, said) in beyond::keys(live, template, desired) {
         keys.extend((!said.is_empty()).then(|| (key.name(), Value::Object(said))));
     }
     let devices = beyond::boot_devices(live, template, default);

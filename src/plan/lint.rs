@@ -14,7 +14,7 @@ fn shown(vm: &VmPlan, live: &VmObserved, found: &mut Vec<String>) {
     });
     // All values of a VM that is being made are shown.
     let Some(step) = step.filter(|step| step.values.is_some()) else { return };
-    let written = |row: &&'static Row| row.step == ActionKind::Configure;
+    let written = |row: &&'static Row| row.applied_by(&step.desired, Some(live)) == ActionKind::Configure;
     let write = options::render(
         options::rows_for(&step.desired, Some(live)).filter(written),
         (&step.desired, live, false),
@@ -62,7 +62,7 @@ pub fn lint(plan: &Plan, observed: &Observed) -> Vec<String> {
             number += 1;
         }
         // A disk may come before the write of options that name its volume.
-        let disk = [ActionKind::Configure, ActionKind::MoveDisk, ActionKind::ResizeDisk];
+        let disk = [ActionKind::Configure, ActionKind::ImportDisk, ActionKind::MoveDisk, ActionKind::ResizeDisk];
         let rank = |kind: ActionKind| if disk.contains(&kind) { disk[0] } else { kind };
         // What is made anew goes first.
         let goes = vm.actions.iter().position(|action| action.kind == ActionKind::Destroy).map_or(0, |at| at + 1);

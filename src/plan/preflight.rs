@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::words::known_words;
 use super::{
-    Mount, Scene, addresses, cards, codes, diff, disk, drives, filesystems, further, ha, image, placement, pool, size,
-    template, unnamed,
+    Mount, Scene, addresses, cards, codes, diff, disk, drives, filesystems, further, ha, image, imported, placement,
+    pool, size, template, unnamed,
 };
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Formatted, Key, Origin, Record, Settings, VmId, normal_path};
@@ -197,7 +197,7 @@ pub(super) fn completed(vm: &DesiredVm) -> Diagnostic {
 
 /// What was declared once and is not any more, and what cannot change after creation. A volume that the file declares
 /// and that cannot be resolved is still declared.
-pub(super) fn removed(vm: &DesiredVm, record: &Record, settings: &Settings) -> Vec<Diagnostic> {
+pub(super) fn removed(vm: &DesiredVm, (live, record): (&VmObserved, &Record), settings: &Settings) -> Vec<Diagnostic> {
     let notice = |code: &'static str, what: String| Diagnostic::notice(code, what).vm(vm.vm_id);
     let mut found: Vec<Diagnostic> = image::made_otherwise(vm, record).into_iter().collect();
     if !record.template.is_empty() && record.template != vm.template_name && vm.cloud_image.is_none() {
@@ -205,6 +205,7 @@ pub(super) fn removed(vm: &DesiredVm, record: &Record, settings: &Settings) -> V
             format!("cloned from `{}`; changing `template_name` does not affect an existing VM", record.template);
         found.push(notice(codes::TEMPLATE_CHANGED, what).about(Key::TemplateName));
     }
+    found.extend(imported::made_otherwise(vm, record, live));
     let declared = |feature: &str| vm.features.iter().any(|declared| *declared.name == *feature);
     found.extend(record.features.keys().filter(|feature| !declared(feature)).map(|feature| {
         let what = format!("feature `{feature}` is no longer declared; what it did stays (there is no uninstall)");

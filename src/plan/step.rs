@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::{Channel, Mount};
+use super::{Channel, ImportStep, Mount};
 use crate::model::{ActionKind, CloudImage, CloudInitErrors, DesiredVm, Filesystem, Record, VmId};
 use crate::observed::options::Row;
 use crate::observed::print_size;
@@ -35,6 +35,8 @@ pub enum Step {
     UnmountDisk(Box<UnmountStep>),
     /// Writes the configuration.
     Configure(Box<ConfigureStep>),
+    /// Makes a further disk as a copy of an image.
+    ImportDisk(Box<ImportStep>),
     /// Moves the VM to another node.
     Migrate(Box<MigrateStep>),
     /// Moves the boot disk.
@@ -112,6 +114,7 @@ impl Step {
             Self::WriteSnippet(_) => ActionKind::WriteSnippet,
             Self::UnmountDisk(_) => ActionKind::UnmountDisk,
             Self::Configure(_) => ActionKind::Configure,
+            Self::ImportDisk(_) => ActionKind::ImportDisk,
             Self::Migrate(_) => ActionKind::Migrate,
             Self::MoveDisk(_) => ActionKind::MoveDisk,
             Self::ResizeDisk(_) => ActionKind::ResizeDisk,

@@ -11,6 +11,7 @@ mod filesystems;
 mod follow;
 pub(super) mod forget;
 mod guest;
+mod imports;
 mod origin;
 pub(super) mod power;
 pub(super) mod retire;
@@ -90,7 +91,7 @@ pub(super) fn plan_vm(vm: &Arc<DesiredVm>, scene: &Scene<'_>) -> (VmPlan, Vec<Di
             draft.finds(migrate::snippets(vm, scene));
             draft.finds(preflight::host(vm, Some(live), scene));
             draft.finds(migrate::in_the_way(vm, live, scene));
-            draft.finds(preflight::removed(vm, record, &scene.desired.settings));
+            draft.finds(preflight::removed(vm, (live, record), &scene.desired.settings));
             draft.finds(no_snippets.clone());
             if !draft.is_refused() {
                 return draft.update(vm, &Existing { live, record, mounts: &mounts.mounts }, scene);

@@ -72,7 +72,9 @@ pub(super) fn left(vm: &DesiredVm, exists: bool, observed: &Observed) -> Option<
     let free = volumes.iter().take(MOST).map(|volume| format!("`pvesm free {volume}`")).collect::<Vec<_>>().join(", ");
     let which = if volumes.len() == 1 { "it" } else { "them" };
     let problem = if exists {
-        let hint = format!("an interrupted move leaves such, and they stay; look at {which}, then {free} on the node");
+        let hint = format!(
+            "an interrupted move or import leaves such, and they stay; look at {which}, then {free} on the node"
+        );
         Diagnostic::notice(codes::UNNAMED_VOLUMES, what).hint(hint)
     } else {
         let hint = format!(

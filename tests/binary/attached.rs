@@ -108,7 +108,7 @@ fn a_volume_that_is_not_free_is_refused_before_anything_is_done() {
             (json!({ "volume": volume, "size_gb": 4 }), 1, "has 8 GiB, the file says 4"),
             (json!({ "volume": "local-zfs:vm-2000-disk-1" }), 3, "error[P098]"),
             (json!({ "volume": volume, "storage": "local" }), 3, "error[P099]"),
-            (json!({ "volume": volume, "import_from": "local:import/a.qcow2" }), 3, "`import_from` is not a key"),
+            (json!({ "volume": volume, "import_from": "local:import/a.qcow2" }), 3, "error[P104]"),
         ] {
             scene.declare(&of(disk));
             check(&scene.apply(), code, &[words]);

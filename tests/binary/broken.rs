@@ -11,8 +11,8 @@ use super::places::{Place, Reached, two_at_a_time};
 use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
 use super::{
-    attached, cloud_data, cloud_init, cluster, disks, forgotten, hardware, images, import, lifecycle, loops, moving,
-    own_disk, pools, readdressed, recreated, snapshots, templates, unused,
+    attached, cloud_data, cloud_init, cluster, disks, forgotten, hardware, images, import, imported, lifecycle, loops,
+    moving, own_disk, pools, readdressed, recreated, snapshots, templates, unused,
 };
 use phoenix::model::ActionKind;
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ impl Step {
     ///
     /// What a program does after phoenix died does not depend on how it was reached; a move of a disk runs detached.
     fn hows(&self, place: Place) -> Vec<&'static str> {
-        let detached = self.op == "move-disk" && place != Place::Embedded;
+        let detached = ["move-disk", "import-further"].contains(&self.op) && place != Place::Embedded;
         let task = ["snapshot", "remove-snapshot", "create", "import-disk"].contains(&self.op);
         let middle = match place {
             Place::Embedded => self.middle,
@@ -293,6 +293,7 @@ ways! {
     formatted => hardware::FORMATTED,
     pooled => pools::POOLED,
     taken_back => attached::ATTACHED,
+    copied => imported::IMPORTED,
     built => templates::BUILT,
     migrated => cluster::MIGRATED,
     placed => cluster::PLACED,

@@ -32,7 +32,7 @@ pub(crate) fn image() -> &'static Path {
     path
 }
 
-const SHA256: &str = "02459c7469fde7f0c1bd57453cfa01f36635aec073d02ecb8cbd37abce2971e7";
+pub(crate) const SHA256: &str = "02459c7469fde7f0c1bd57453cfa01f36635aec073d02ecb8cbd37abce2971e7";
 
 fn config(source: &str, sha256: &str) -> String {
     json!({ "virtual_machines": [{
@@ -104,8 +104,11 @@ fn an_import_under_way_is_waited_for() {
         .filter(|line| line.starts_with(['#', 'n', 's']) && !line.starts_with("sc") && !line.starts_with("se"))
         .collect();
     scene.set_conf(1000, &half);
-    fs::write(scene.node().join("ps"), "perl /usr/sbin/qm set 1000 --scsi0 local-zfs:0,import-from=/srv/x.img\n")
-        .unwrap();
+    fs::write(
+        scene.node().join("ps"),
+        "perl /usr/sbin/qm set 1000 --boot order=scsi0 --scsi0 local-zfs:0,import-from=/srv/x.img\n",
+    )
+    .unwrap();
     let says = "the import of an image into it, started by an earlier run, is still at work: apply waits";
     check(&scene.phoenix(&["plan"]), 0, &[says]);
     let mut waiting = scene.begin();

@@ -21,6 +21,7 @@ mod ha;
 mod hardware;
 mod images;
 mod import;
+mod imported;
 mod late;
 mod lifecycle;
 mod loops;

@@ -2,13 +2,13 @@
 
 use std::thread;
 
-use phoenix::hypervisor::{Cloning, Effect, FaultKind, HostOp, Hypervisor};
+use phoenix::hypervisor::{Cloning, Effect, FaultKind, HostOp, Hypervisor, NewDisk};
 use phoenix::model::{CloudImage, Digest, GIB, Record, SshKey};
 use phoenix::observed::{Conf, encode_keys, with_record};
 
 use crate::world::{Check, DEADLINE, World, id, start, write};
 
-pub(crate) const CHECKS: [Check; 26] = [
+pub(crate) const CHECKS: [Check; 27] = [
     ("what is not there", nothing_there),
     ("an observation", observation),
     ("a full clone", full_clone),
@@ -21,6 +21,7 @@ pub(crate) const CHECKS: [Check; 26] = [
     ("a running VM's cloud-init drive", cloud_init),
     ("a new cloud-init drive", cloud_init_drive),
     ("a VM from an image", from_image),
+    ("a further disk from an image", further_image),
     ("images that are not there, or not what they should be", no_image),
     ("a card that cannot be plugged", hotplug),
     ("an option that is not set is deleted", delete_unset),
@@ -292,6 +293,31 @@ fn from_image(world: &World) {
     world.done(&HostOp::RemoveLeftover { vm: id(287), unreferenced: true });
     world.is_gone(287);
     world.same("no volume", world.answer("volumes", world.target.volumes(id(287))), Vec::new());
+}
+
+fn further_image(world: &World) {
+    let image = image(world);
+    world.put(289, &[]);
+    let import = |slot: &str, options: &str, digest: Digest| {
+        let disk = NewDisk { slot: slot.to_owned(), storage: "local-zfs".to_owned(), options: options.to_owned() };
+        HostOp::ImportFurther { vm: id(289), image: image.clone(), disk, digest }
+    };
+    world.refused(&import("scsi1", "", Digest("0".repeat(40))), FaultKind::Stale, Effect::None);
+    world.done(&import("scsi1", "backup=0", world.vm(289).digest));
+    world.done(&import("virtio2", "", world.vm(289).digest));
+    let vm = world.vm(289);
+    let has = |slot: &str| vm.options.get(slot).map(ToOwned::to_owned);
+    world.same("with its options", has("scsi1").as_deref(), Some("local-zfs:vm-289-disk-1,backup=0,size=2G"));
+    world.same("without", has("virtio2").as_deref(), Some("local-zfs:vm-289-disk-2,size=2G"));
+    world.same("it boots from what it did", vm.boot_disk.as_ref().map(|disk| disk.device.as_str()), Some("scsi0"));
+    world.same("nothing works on it any more", world.answer("working", world.target.working(id(289))), None);
+    let (conf, volumes) = (world.config(289), world.answer("volumes", world.target.volumes(id(289))));
+    let gone = CloudImage { source: "/no/such/image".to_owned(), ..image.clone() };
+    let disk = NewDisk { slot: "scsi3".to_owned(), storage: "local-zfs".to_owned(), options: String::new() };
+    let fault = world.perform(&HostOp::ImportFurther { vm: id(289), image: gone, disk, digest: vm.digest.clone() });
+    world.holds("no file", fault.is_err());
+    world.same("configuration", world.config(289), conf);
+    world.same("no volume is left", world.answer("volumes", world.target.volumes(id(289))), volumes);
 }
 
 fn no_image(world: &World) {

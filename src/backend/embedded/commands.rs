@@ -84,6 +84,12 @@ pub enum Command {
     },
 }
 
+/// Whether a write makes a disk as a copy of an image.
+fn imports(write: &ConfigWrite) -> bool {
+    let imports = |(key, value): (&String, &String)| holds_volume(key) && value.contains(":0,import-from=");
+    write.set.iter().any(imports)
+}
+
 impl Command {
     fn call(&self) -> Call {
         let (op, vm) = match self {
@@ -91,8 +97,9 @@ impl Command {
             Self::Set { vm, write, .. } if write.delete.is_empty() && write.set.keys().eq(["protection"]) => {
                 ("unprotect", vm)
             }
-            Self::Set { vm, write, .. } if write.set.values().any(|value| value.contains("import-from=")) => {
-                ("import-disk", vm)
+            Self::Set { vm, write, .. } if imports(write) => {
+                // The one that makes a VM says in the same write what it boots from.
+                (if write.set.contains_key("boot") { "import-disk" } else { "import-further" }, vm)
             }
             Self::Set { vm, .. } => ("configure", vm),
             Self::Create { vm, .. } => ("create", vm),

@@ -82,7 +82,9 @@ impl Embedded {
         }
         for (key, drive) in drives {
             let drive = match drive {
-                Drive::Blank { .. } if conf.get(key).is_some() || conf.pending(key).is_some() => {
+                Drive::Blank { .. } | Drive::Import { .. }
+                    if conf.get(key).is_some() || conf.pending(key).is_some() =>
+                {
                     return Err(refused(&[format!("{key}: an embedded node keeps the disk that is there")]));
                 }
                 // The firmware and the TPM know how much they remember.

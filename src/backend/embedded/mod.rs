@@ -278,6 +278,10 @@ impl Hypervisor for Embedded {
                 let write = crate::hypervisor::image::import(&self.image_path(image), storage);
                 self.configure(*vm, &write, Some(digest), attempt)
             }
+            HostOp::ImportFurther { vm, image, disk, digest } => {
+                let write = crate::hypervisor::image::import_further(&self.image_path(image), disk);
+                self.configure(*vm, &write, Some(digest), attempt)
+            }
             HostOp::Configure { vm, write, digest } => self.configure(*vm, write, Some(digest), attempt),
             HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, attempt),
             HostOp::SetPool { vm, from, to } => self.set_pool(*vm, (from.as_deref(), to.as_deref()), attempt),

@@ -35,7 +35,7 @@ pub(super) const FILE: &str = "faults.json";
 pub(super) const VICTIM: &str = "victim";
 
 /// Every operation that an entry can name.
-const OPS: [&str; 32] = [
+const OPS: [&str; 33] = [
     "clone",
     "configure",
     "create",
@@ -46,6 +46,7 @@ const OPS: [&str; 32] = [
     "guest-start",
     "guest-status",
     "import-disk",
+    "import-further",
     "make-directory",
     "migrate",
     "move-disk",
@@ -127,6 +128,7 @@ impl Call {
             HostOp::FetchImage { vm, .. } => ("fetch-image", vec![vm.get()]),
             HostOp::Create { vm, .. } => ("create", vec![vm.get()]),
             HostOp::ImportDisk { vm, .. } => ("import-disk", vec![vm.get()]),
+            HostOp::ImportFurther { vm, .. } => ("import-further", vec![vm.get()]),
             HostOp::Configure { vm, .. } => ("configure", vec![vm.get()]),
             HostOp::MoveDisk { vm, .. } => ("move-disk", vec![vm.get()]),
             HostOp::Migrate { vm, .. } => ("migrate", vec![vm.get()]),

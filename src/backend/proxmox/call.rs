@@ -1,7 +1,7 @@
 //! Which calls of Proxmox's API an operation is.
 
 use crate::hypervisor::HostOp;
-use crate::hypervisor::image::import;
+use crate::hypervisor::image::{import, import_further};
 use crate::model::{Digest, VmId};
 use crate::observed::ConfigWrite;
 
@@ -99,6 +99,9 @@ pub(in crate::backend) fn calls(op: &HostOp, node: &str) -> Vec<Call> {
         }
         HostOp::ImportDisk { vm, image, storage, digest } => {
             import_disk(node, *vm, &import(&image.fetched(), storage), digest)
+        }
+        HostOp::ImportFurther { vm, image, disk, digest } => {
+            import_disk(node, *vm, &import_further(&image.fetched(), disk), digest)
         }
         HostOp::Configure { vm, write, digest } => config(vms.of(*vm, Method::Put, &["config"]), write, digest),
         HostOp::Resize { vm, disk, size_gb } => {

@@ -8,8 +8,10 @@ use super::call::{Call, Method};
 use crate::hypervisor::{Cloning, Fault, FaultKind};
 use crate::model::VmId;
 
-/// Kinds of task that work on the disks of the VM they are about. No lock of the configuration shows all of them.
-const ON_DISKS: [&str; 6] = ["qmigrate", "qmmove", "qmsnapshot", "qmdelsnapshot", "qmrollback", "qmtemplate"];
+/// Kinds of task that work on the disks of the VM they are about, or take it to another node: one that writes a
+/// configuration may import an image (recorded). No lock of the configuration shows all of them.
+const ON_DISKS: [&str; 7] =
+    ["qmconfig", "qmigrate", "qmmove", "qmsnapshot", "qmdelsnapshot", "qmrollback", "qmtemplate"];
 
 /// The id of a task: `UPID:NODE:PID:PSTART:START:KIND:ID:USER:`.
 #[derive(Debug, Clone, Copy)]

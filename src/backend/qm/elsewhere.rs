@@ -12,6 +12,7 @@ use super::super::runner::{Command, Output};
 use super::command::command;
 use super::{LOOK, Qm, answer};
 use crate::hypervisor::{Fault, FaultKind, HostOp};
+use crate::model::ImagePlace;
 
 /// How long to wait between two looks at a task.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -28,6 +29,16 @@ impl Qm {
         if let HostOp::ImportDisk { vm, .. } = op {
             let what = format!("VM {vm} is on node `{node}`, and the image lies on the node that phoenix reaches");
             let hint = format!("move the VM back, or destroy it: `qm migrate {vm} NODE` on node `{node}`");
+            return Err(Fault::harmless(FaultKind::Refused, what).hint(hint));
+        }
+        if let HostOp::ImportFurther { vm, image, .. } = op
+            && !matches!(image.place(), ImagePlace::Volume(_))
+        {
+            let what = format!(
+                "VM {vm} is on node `{node}`, and {} lies on the node that phoenix reaches, or is fetched there",
+                image.source
+            );
+            let hint = "put the image on a storage that both nodes share, and name it as a volume";
             return Err(Fault::harmless(FaultKind::Refused, what).hint(hint));
         }
         if super::command::password(op).is_some() {

@@ -6,8 +6,8 @@ use super::super::proxmox::call::import_disk;
 use super::super::runner::Command;
 use super::command::{HERE, command};
 use super::{Qm, script};
-use crate::hypervisor::image::{FETCH, MEASURE, disk_size, import, measured};
-use crate::hypervisor::{Fault, FaultKind};
+use crate::hypervisor::image::{FETCH, MEASURE, disk_size, import, import_further, measured};
+use crate::hypervisor::{Fault, FaultKind, NewDisk};
 use crate::model::{CloudImage, Digest, IMAGE_CACHE, ImagePlace, VmId};
 
 impl Qm {
@@ -45,11 +45,20 @@ impl Qm {
         })
     }
 
-    /// The program that makes an image a disk.
-    pub(super) fn import(&self, vm: VmId, image: &CloudImage, storage: &str, digest: &Digest) -> Vec<String> {
+    /// The program that makes an image a further disk.
+    pub(super) fn import_further(&self, vm: VmId, image: &CloudImage, disk: &NewDisk, digest: &Digest) -> Vec<String> {
+        command(&import_disk(HERE, vm, &import_further(&self.source_of(image), disk), digest))
+    }
+
+    /// What the node is told to import.
+    fn source_of(&self, image: &CloudImage) -> String {
         let root = if matches!(image.place(), ImagePlace::Url(_)) { self.layout.root.as_str() } else { "" };
-        let write = import(&format!("{root}{}", image.fetched()), storage);
-        command(&import_disk(HERE, vm, &write, digest))
+        format!("{root}{}", image.fetched())
+    }
+
+    /// The program that makes an image the boot disk.
+    pub(super) fn import(&self, vm: VmId, image: &CloudImage, storage: &str, digest: &Digest) -> Vec<String> {
+        command(&import_disk(HERE, vm, &import(&self.source_of(image), storage), digest))
     }
 }
 

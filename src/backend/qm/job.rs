@@ -253,6 +253,7 @@ fn describe(name: &str) -> String {
         Some(("clone", vm)) => format!("the clone into VM {vm}"),
         Some(("move", vm)) => format!("moving the disk of VM {vm}"),
         Some(("template", vm)) => format!("the conversion of VM {vm} to a template"),
+        Some(("further", vm)) => format!("the import of an image as a further disk of VM {vm}"),
         Some(("import", vm)) => format!("the import of an image into VM {vm}"),
         _ => format!("the operation `{name}`"),
     }

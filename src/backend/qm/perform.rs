@@ -20,6 +20,7 @@ pub(super) fn job(op: &HostOp) -> Option<String> {
         HostOp::Migrate { vm, .. } => format!("migrate-{vm}"),
         HostOp::MoveDisk { vm, .. } => format!("move-{vm}"),
         HostOp::ImportDisk { vm, .. } => format!("import-{vm}"),
+        HostOp::ImportFurther { vm, .. } => format!("further-{vm}"),
         _ => return None,
     })
 }
@@ -46,6 +47,9 @@ impl Qm {
     pub(super) fn perform_here(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         let commands = match op {
             HostOp::ImportDisk { vm, image, storage, digest } => vec![self.import(*vm, image, storage, digest)],
+            HostOp::ImportFurther { vm, image, disk, digest } => {
+                vec![self.import_further(*vm, image, disk, digest)]
+            }
             _ => command::commands(op),
         };
         for argv in commands {

@@ -84,30 +84,8 @@ pub(crate) struct RawCloudData {
     pub(in crate::config) text: Option<String>,
 }
 
-/// Names an image to make a VM from.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct RawCloudImage {
-    /// Names the image: the absolute path of a file on the node (also as `file:` URL), an `https:` URL that the node
-    /// fetches once, or a volume of a storage.
-    #[schemars(title = "Source", regex(pattern = lexis::IMAGE), length(max = 2048))]
-    #[schemars(example = &"https://cloud.debian.org/images/cloud/trixie/latest/debian-13-genericcloud-amd64.qcow2")]
-    pub(in crate::config) source: Option<String>,
-    /// Gives the SHA-256 of the image in hex, which is compared before it is used. URLs need it, or `sha512`.
-    #[schemars(title = "SHA-256", regex(pattern = lexis::SHA256))]
-    #[schemars(example = &"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
-    pub(in crate::config) sha256: Option<String>,
-    /// Gives the SHA-512 of the image in hex, where that is what is published, in place of `sha256`.
-    #[schemars(title = "SHA-512", regex(pattern = lexis::SHA512), example = &EXAMPLE_SHA512)]
-    pub(in crate::config) sha512: Option<String>,
-}
-
 /// Pattern of the variable of a secret.
 pub(crate) const SECRET_VARIABLE: &str = "^PHOENIX_SECRET_[A-Z0-9_]+$";
-
-/// The SHA-512 of nothing.
-const EXAMPLE_SHA512: &str = "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce\
-                              47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e";
 
 /// A key whose private half does not exist.
 const EXAMPLE_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@desk";

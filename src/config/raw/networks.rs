@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::Deserializer;
 
+use super::images::{RawImport, import_from};
 use super::options;
 use super::words::{filesystem, network_model};
 use crate::config::lexis;
@@ -76,6 +77,11 @@ pub(crate) struct RawDisk {
     #[schemars(title = "Volume", regex(pattern = lexis::VOLUME), length(max = lexis::MAX_PATH))]
     #[schemars(example = &"tank:vm-1000-disk-2")]
     pub(in crate::config) volume: Option<String>,
+    /// Names an image that the disk is made from, as a copy of it, instead of empty: what `cloud_image` takes, as text or
+    /// with its digest. It counts when the disk is made. `size_gb`, which may be left out, makes it grow then. Such a disk
+    /// is never formatted.
+    #[schemars(schema_with = "import_from", title = "Image", example = &"local:import/data.qcow2")]
+    pub(in crate::config) import_from: Option<RawImport>,
     /// Names the Proxmox storage of the disk; without it, the one of `boot_disk_storage`. Another one moves
     /// the disk, while the VM runs; what it leaves behind stays as an unused disk. `efidisk0` and `tpmstate0` do not move.
     #[schemars(title = "Storage", regex(pattern = lexis::STORAGE), length(max = lexis::MAX_STORAGE), example = &"tank")]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::taking::{Taking, at_once, at_restart};
 use super::value::{Value, Wish, gib};
-use crate::model::proxmox::{ProxmoxOption, holds_state};
+use crate::model::proxmox::{DISKS, ProxmoxOption, holds_state};
 use crate::model::{DesiredVm, Disk, Disruption, GIB};
 use crate::observed::{BootDisk, VmObserved, VmVolume};
 
@@ -51,7 +51,15 @@ pub(super) fn desired_storage<'a>(
     }
 }
 
-/// A disk that is to be made, as Proxmox takes it: `STORAGE:GIB,OPTIONS`; or attached: `VOLUME,OPTIONS`.
+/// Whether there is to be a further disk that is a copy of an image, and is not there yet.
+pub(super) fn is_copied(option: &ProxmoxOption, desired: &DesiredVm, live: Option<&VmObserved>) -> bool {
+    let disk = desired.disks.get(option.name).filter(|_| option.key.starts_with(DISKS));
+    let lacks = || live.is_none_or(|live| live.options.get(option.name).is_none());
+    disk.is_some_and(|disk| disk.import_from.is_some()) && lacks()
+}
+
+/// A disk that is to be made, as Proxmox takes it: `STORAGE:GIB,OPTIONS`; or attached: `VOLUME,OPTIONS`; or as a copy of
+/// an image: `STORAGE:0,import-from=IMAGE,OPTIONS`, with the image as the file names it.
 pub(super) fn new(option: &ProxmoxOption, disk: &Disk) -> String {
     let usual = match option.name {
         "efidisk0" => Some(("efitype", "efitype=4m")),
@@ -61,7 +69,11 @@ pub(super) fn new(option: &ProxmoxOption, disk: &Disk) -> String {
     let usual = usual.filter(|(name, _)| !disk.options.value.contains(name)).map(|(_, part)| part);
     let size = disk.size_gb.unwrap_or(1);
     let options = [usual.unwrap_or_default(), &disk.options.value].into_iter().filter(|part| !part.is_empty());
-    let volume = disk.volume.clone().unwrap_or_else(|| format!("{}:{size}", disk.storage));
+    let volume = match (&disk.volume, &disk.import_from) {
+        (Some(volume), _) => volume.clone(),
+        (None, Some(image)) => format!("{}:0,import-from={}", disk.storage, image.source),
+        (None, None) => format!("{}:{size}", disk.storage),
+    };
     [volume].into_iter().chain(options.map(str::to_owned)).collect::<Vec<_>>().join(",")
 }
 
@@ -75,6 +87,8 @@ pub(super) fn plugged<'a>(option: &ProxmoxOption, added: bool, taking: &Taking<'
     let disk = taking.desired.disks.get(option.name);
     let note = if added && disk.is_some_and(|disk| disk.volume.is_some()) {
         "a volume that the VM has already; what is on it stays"
+    } else if added && disk.is_some_and(|disk| disk.import_from.is_some()) {
+        "a copy of the image, which takes time; it is never formatted"
     } else if added {
         "a new, empty disk"
     } else {

@@ -21,6 +21,12 @@ pub fn storage_key(slot: &str) -> String {
     format!("{DISKS}{slot}{STORAGE}")
 }
 
+/// The name under which the record keeps the size of the further disk in a slot.
+#[must_use]
+pub fn size_key(slot: &str) -> String {
+    format!("{DISKS}{slot}{SIZE}")
+}
+
 /// Whether the record keeps the storage of a further disk under this name.
 #[must_use]
 pub fn is_storage_key(key: &str) -> bool {

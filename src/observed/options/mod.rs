@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 pub use self::cloud_init::{A_PASSWORD, DRIVE, PASSWORD, PASSWORD_OPTION, lacks_drive, new_drive};
 pub use self::data::custom_volume;
 pub use self::edit::Edit;
-pub use self::listed::{is_storage_key, storage_key};
+pub use self::listed::{is_storage_key, size_key, storage_key};
 use self::row::Aspect;
 pub use self::row::{Kept, Row};
 pub use self::table::AGENT;

@@ -89,6 +89,18 @@ impl Row {
         }
     }
 
+    /// The action that applies it to a VM, or to one that is to be made: a further disk that becomes a copy of an image is
+    /// made by one of its own.
+    #[must_use]
+    pub fn applied_by(&self, desired: &DesiredVm, live: Option<&VmObserved>) -> ActionKind {
+        match self.option {
+            Some(option) if self.aspect == Aspect::Whole && disks::is_copied(option, desired, live) => {
+                ActionKind::ImportDisk
+            }
+            _ => self.step,
+        }
+    }
+
     /// What a VM has, in the pending view; `None`: it has none, or Proxmox's default.
     #[must_use]
     pub fn has<'a>(&self, live: &'a VmObserved) -> Option<Value<'a>> {

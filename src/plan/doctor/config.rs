@@ -62,11 +62,16 @@ pub fn servers(desired: &Desired) -> Vec<String> {
     all.into_iter().cloned().collect()
 }
 
-/// The images that VMs are made from, each once.
+/// The images that a VM and its further disks are made from.
+fn images_of(vm: &DesiredVm) -> impl Iterator<Item = &CloudImage> {
+    vm.cloud_image.iter().chain(vm.disks.values().filter_map(|disk| disk.import_from.as_ref()))
+}
+
+/// The images that VMs and further disks are made from, each once.
 #[must_use]
 pub fn images(desired: &Desired) -> Vec<CloudImage> {
     let mut images: Vec<CloudImage> = Vec::new();
-    for image in desired.vms.iter().filter_map(|vm| vm.cloud_image.as_ref()) {
+    for image in desired.vms.iter().flat_map(|vm| images_of(vm)) {
         if !images.contains(image) {
             images.push(image.clone());
         }
@@ -137,7 +142,7 @@ impl<'s> Scene<'s> {
 
     /// Where images lie.
     fn images(&self) -> Vec<Check> {
-        let made = self.to_be_made().filter_map(|vm| Some((vm.vm_id, vm.cloud_image.as_ref()?)));
+        let made = self.to_be_made().flat_map(|vm| images_of(vm).map(move |image| (vm.vm_id, image)));
         let mut told: Vec<&CloudImage> = Vec::new();
         let mut checks = Vec::new();
         for (vm, image) in made {
@@ -159,7 +164,7 @@ impl<'s> Scene<'s> {
             ImagePlace::File(path) if is_there => Some(ok(format!("{path} is on the node{checked}"))),
             ImagePlace::File(path) => {
                 let what = format!("there is no file {path} on the node");
-                let hint = format!("copy it there (`scp IMAGE root@NODE:{path}`), or name a URL in `cloud_image`");
+                let hint = format!("copy it there (`scp IMAGE root@NODE:{path}`), or name a URL");
                 Some(Check::of(Area::Templates, &Diagnostic::error(codes::NO_IMAGE, what).vm(vm).hint(hint)))
             }
             ImagePlace::Volume(volume) => self.volume(vm, volume),

@@ -113,6 +113,7 @@ impl DocumentOperands {
                 let names = step.values.as_ref()?.names().map(str::to_owned);
                 Self { values: Some(names.collect()), ..none }
             }
+            Step::ImportDisk(step) => Self { storage: Some(step.storage.clone()), ..Self::of_image(&step.image) },
             Step::Migrate(step) => Self { node: Some(step.node.clone()), online: step.online, ..none },
             Step::MoveDisk(step) => {
                 Self { storage: Some(step.storage.clone()), delete_source: step.delete_source, ..none }

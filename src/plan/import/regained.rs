@@ -30,6 +30,12 @@ pub(super) fn lost(live: &VmObserved, record: Option<&Record>, desired: &Desired
         let what = "made from an image that the file does not name any more";
         found.push(notice(what, "put `cloud_image` into its entry: a VM that is lost is made from it again"));
     }
+    for (slot, name) in record.iter().flat_map(|record| &record.imported) {
+        if live.options.get(slot).is_some() && disk_image(name, desired).is_none() {
+            let what = format!("{slot} is a copy of an image that the file does not name any more");
+            found.push(notice(&what, "put `import_from` into its disk: a VM that is lost gets it again"));
+        }
+    }
     if was_applied(record, SSH_KEYS) && keys(live, desired).is_none() {
         let what = "the SSH keys stay as they are: the file does not have them any more";
         found.push(notice(what, "put `ssh_authorized_keys` into its `user_config` to look after them again"));
@@ -46,6 +52,17 @@ pub(super) fn lost(live: &VmObserved, record: Option<&Record>, desired: &Desired
 pub(super) fn image<'d>(record: &Record, desired: &'d Desired) -> Option<&'d CloudImage> {
     let mut known = declared(desired).filter_map(|vm| vm.cloud_image.as_ref());
     known.find(|image| !record.image.is_empty() && is_noted(&record.image, &image.name()))
+}
+
+/// The image that a further disk is a copy of, where the file names it. `name`: what the record says of it.
+pub(super) fn disk_image<'d>(name: &str, desired: &'d Desired) -> Option<&'d CloudImage> {
+    let disks = declared(desired).flat_map(|vm| vm.disks.values());
+    disks.filter_map(|disk| disk.import_from.as_ref()).find(|image| is_noted(name, &image.name()))
+}
+
+/// An image as the entry of a further disk has it.
+pub(super) fn disk_image_value(image: &CloudImage) -> Value {
+    if image.digest().is_none() { json!(image.source) } else { image_value(image) }
 }
 
 /// An image as an entry has it.

@@ -49,6 +49,7 @@ impl Draft {
             let step = Step::FetchImage(Box::new(image.clone()));
             self.does(step, Outcome::Create, "it must be there, and be what the file says");
         }
+        self.fetches(vm, &nothing, scene, true);
         self.basis = making.leftover.and_then(|_| scene.observed.vms.get(&vm.vm_id)).map(|live| live.digest.clone());
         let moves = making.way.moves();
         self.does(case.makes(making), Outcome::Create, "no VM has this VMID");

@@ -80,6 +80,7 @@ impl Draft {
             self.disk(case, steps);
         }
         self.attached_disks(case);
+        self.imports(case, acting);
         if let Some(change) = self.changes.iter().find(|change| change.key == Key::Pool.name()) {
             let to = vm.pool.as_deref().filter(|pool| !pool.is_empty()).map(Into::into);
             let from = change.old.as_deref().filter(|old| !old.is_empty()).map(Into::into);
@@ -192,7 +193,9 @@ impl Draft {
 
     /// The write of the values that the plan shows; of a VM that is `fresh`, of all.
     fn configures(&self, case: &Case<'_>, fresh: bool) -> Step {
-        let written = |row: &&'static Row| row.step == ActionKind::Configure;
+        let Facts { vm, scene, .. } = case.facts;
+        let live = scene.observed.vms.get(&vm.vm_id);
+        let written = |row: &&'static Row| row.applied_by(vm, live) == ActionKind::Configure;
         let shown = || Rows(self.changes.iter().flat_map(Change::rows).filter(written).collect());
         Step::Configure(Box::new(ConfigureStep {
             values: (!fresh).then(shown),

@@ -47,6 +47,7 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::WriteSnippet
         | ActionKind::RemoveSnippet
         | ActionKind::Configure
+        | ActionKind::ImportDisk
         | ActionKind::MoveDisk
         | ActionKind::Migrate
         | ActionKind::ResizeDisk
@@ -98,7 +99,8 @@ pub(super) fn waits_for_agent(vm: VmId, open: &[String]) -> Option<Diagnostic> {
 pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
     let Facts { vm, record, mounts, staging, applied, scene } = *facts;
     let (made, attached) = (cards::made(vm, record, scene), cards::attached(vm, record, scene));
-    let mut last = Record { applied: applied.clone(), made, attached, ..record.clone() };
+    let imported = cards::imported(vm, record, scene);
+    let mut last = Record { applied: applied.clone(), made, attached, imported, ..record.clone() };
     // Phoenix detaches what it formatted, or finds it gone, when it is no longer declared.
     last.filesystems.retain(|slot, _| last.made.contains(slot));
     if record.state == RecordState::Creating {

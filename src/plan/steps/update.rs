@@ -49,6 +49,12 @@ impl Draft {
                 || !diff::waiting(live, Some(vm)).is_empty())
     }
 
+    /// What the changes cost that actions of these kinds apply; `None`: there is none.
+    fn costs(&self, vm: &DesiredVm, live: &VmObserved, by: &[ActionKind]) -> Option<Disruption> {
+        let applied = |change: &&Change| change.rows().any(|row| by.contains(&row.applied_by(vm, Some(live))));
+        self.changes.iter().filter(applied).map(|change| change.disruption).max()
+    }
+
     pub(super) fn update(
         mut self,
         vm: &Arc<DesiredVm>,
@@ -75,10 +81,8 @@ impl Draft {
         if !(completing && vm.started) && (shut_down.is_some() || live.running != vm.started) {
             self.changes.push(diff::power(vm));
         }
-        let step = |change: &&Change, step: ActionKind| change.rows().any(|row| row.step == step);
-        let written = self.changes.iter().filter(|change| step(change, ActionKind::Configure));
-        let disruption = written.map(|change| change.disruption).max();
-        let configure = match disruption {
+        let disruption = self.costs(vm, live, &[ActionKind::Configure, ActionKind::ImportDisk]);
+        let configure = match self.costs(vm, live, &[ActionKind::Configure]) {
             _ if fresh => Some(("an interrupted run did not get to it", Disruption::None)),
             Some(disruption) => Some(("values differ", disruption)),
             None => None,
@@ -114,6 +118,7 @@ impl Draft {
         let facts = Facts { vm, record, mounts, staging: &staging, applied: &applied, scene };
         let unread = steps.cloud_init.is_some();
         let case = Case::new(facts, End { inside: self.leaves_open().is_none(), unread, card });
+        self.fetches(vm, record, scene, false);
         self.idle(made_by(vm), "the VM exists");
         if live.record.valid().is_none() {
             self.does(Step::Adopt(Box::new(record.clone())), Outcome::Update, "the VM is taken over");
