@@ -16,7 +16,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
-use phoenix::backend::embedded::Embedded;
+use phoenix::backend::embedded::{Embedded, Member};
 use phoenix::hypervisor::{
     Effect, ExportEntry, FaultKind, FileOp, GuestStatus, HostFiles as _, HostOp, Hypervisor as _,
 };
@@ -71,6 +71,63 @@ fn phoenix_plans_the_same_through_the_programs() {
     same("1003");
 }
 
+/// The calls of Proxmox's programs, `ip` and `ps` that a plan of a cluster of 16 nodes makes, sorted: how the own storages
+/// are, what there is in the cluster, what runs in it; for VMs that are to be made what lies on each storage; and the
+/// bridges of each node that a VM could go to. `ip` and `ps` start no Perl.
+#[test]
+fn a_plan_of_a_cluster_makes_a_call_more_for_each_node_that_a_vm_could_go_to() {
+    let scene = Scene::new(|settings| {
+        let bridges = std::collections::BTreeMap::from([("vmbr0".to_owned(), None)]);
+        let member = Member { memory_mb: 65_536, cpus: 32, bridges, online: true };
+        settings.nodes = (2..17).map(|n| (format!("pve{n}"), member.clone())).collect();
+    });
+    scene.doubles.keep_pid_files();
+    for n in 2..17 {
+        fs::create_dir_all(scene.path(&format!("nodes/pve{n}/qemu-server"))).unwrap();
+    }
+    let calls = |vms: &[serde_json::Value]| {
+        let text = serde_json::json!({ "virtual_machines": vms }).to_string();
+        fs::write(scene.dir.path().join("phoenix_vm_configs.json"), text).unwrap();
+        scene.doubles.clear_calls();
+        let says = plan(&scene, "qm:");
+        let mut calls: Vec<String> = scene.doubles.calls().iter().map(|call| call.join(" ")).collect();
+        calls.sort_unstable();
+        (calls, says)
+    };
+    let vm = |id: u32, node: serde_json::Value| serde_json::json!({ "vm_id": id, "vm_name": format!("vm{id}"), "node": node, "memory_mb": 512 });
+    let seven = [
+        "ip -o -4 addr show",
+        "ps -eo args=",
+        "pvesh get /cluster/resources --output-format json",
+        "pvesh get /cluster/tasks --output-format json",
+        "pvesh get /nodes/pve/storage --output-format json",
+        "pvesm list local --content images",
+        "pvesm list local-zfs --content images",
+    ];
+    let network = |node: &str| format!("pvesh get /nodes/{node}/network --type any_bridge --output-format json");
+    let expected = |nodes: &[&str]| {
+        let mut all: Vec<String> =
+            seven.iter().map(|call| (*call).to_owned()).chain(nodes.iter().map(|n| network(n))).collect();
+        all.sort_unstable();
+        all
+    };
+    let two = serde_json::json!(["pve3", "pve7"]);
+    // Of one VM alone, storages are asked for its own volumes.
+    let of_one = |calls: Vec<String>| -> Vec<String> {
+        calls.into_iter().map(|call| call.replace(" --vmid 1000", "")).collect()
+    };
+    assert_eq!(of_one(calls(&[vm(1000, two.clone())]).0), expected(&["pve3", "pve7"]));
+    let many: Vec<serde_json::Value> = (1000..1200).map(|id| vm(id, two.clone())).collect();
+    let (made, says) = calls(&many);
+    assert_eq!(made, expected(&["pve3", "pve7"]), "as many for 200 VMs as for one");
+    assert!(says.contains("200 to create"), "{says}");
+    let all: Vec<String> = (2..17).map(|n| format!("pve{n}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    assert_eq!(calls(&[vm(1000, "any".into()), vm(1001, "any".into())]).0, expected(&all));
+    // Where nothing is made, nothing is looked for on storages.
+    assert_eq!(calls(&[]).0, seven[..5]);
+}
+
 /// A node is one node, looked at or recorded; and it is another one under another cluster's certificate.
 #[test]
 fn the_hash_is_that_of_the_node_and_not_of_the_way_to_it() {
@@ -105,7 +162,11 @@ fn the_node_looks_the_same_through_the_programs() {
         let mut observed = node.observe().unwrap();
         assert!(observed.identity.ends_with(scene.path("").canonicalize().unwrap().to_str().unwrap()));
         observed.identity.clear();
-        assert_eq!(qm.observe().unwrap(), observed);
+        let mut found = qm.observe().unwrap();
+        // The kernel measures it, and the doubles start no VM that takes any.
+        assert_eq!(found.own_node().memory_used_mb, Some(0));
+        found.own_node_mut().memory_used_mb = observed.own_node().memory_used_mb;
+        assert_eq!(found, observed);
         for id in [vm(1000), vm(1001), vm(9000)] {
             assert_eq!(qm.vm(id).unwrap(), node.vm(id).unwrap());
             assert_eq!(qm.cloning(id).unwrap(), node.cloning(id).unwrap());

@@ -7,8 +7,9 @@ use failure::failure_saying;
 use phoenix::event::{ActionName, Event, Summary};
 use phoenix::model::{ActionKind, Disruption, Origin, Outcome, RestartDue, VmId};
 use phoenix::plan::document::{
-    DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentConfig, DocumentProblem, DocumentSummary, DocumentTarget,
-    DocumentVm, DocumentWaiting, PlanDocument,
+    DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentCluster, DocumentConfig, DocumentMemory, DocumentNode,
+    DocumentProblem, DocumentStorage, DocumentSummary, DocumentTarget, DocumentVm, DocumentWaiting, NodeState,
+    PlanDocument,
 };
 use phoenix::plan::{Request, Selection, Selector};
 use phoenix::ui::html;
@@ -131,7 +132,43 @@ fn plan(vms: Vec<DocumentVm>, text: &str) -> PlanDocument {
             ..DocumentSummary::default()
         },
         vms,
+        cluster: None,
         problems: vec![problem("error", 1000), problem("notice", 9999)],
+    }
+}
+
+/// Three nodes: one that fills up, one that gets emptier, one that is off and of which nothing is known.
+fn cluster(vms: [&[u32]; 3], text: &str) -> DocumentCluster {
+    let storage = |now: u64, then: u64| DocumentStorage {
+        name: text.into(),
+        total_bytes: Some(100 << 30),
+        used_bytes: Some(5 << 30),
+        promised_bytes: now << 30,
+        planned_bytes: then << 30,
+    };
+    let memory = |promised_mb, planned_mb| DocumentMemory {
+        total_mb: Some(4096),
+        limit_mb: Some(3072),
+        used_mb: Some(512),
+        promised_mb,
+        planned_mb,
+    };
+    let node = |name: &str, state, vms: &[u32], memory, storages| DocumentNode {
+        name: format!("{name}{text}"),
+        state,
+        vm_count: 2,
+        running_count: 1,
+        vms: vms.to_vec(),
+        memory,
+        storages,
+    };
+    DocumentCluster {
+        nodes: vec![
+            node("a", NodeState::Online, vms[0], memory(1024, 2048), vec![storage(10, 20)]),
+            node("b", NodeState::Maintenance, vms[1], memory(2048, 0), vec![storage(20, 10)]),
+            node("c", NodeState::Offline, vms[2], DocumentMemory::default(), Vec::new()),
+        ],
+        shared_storages: vec![storage(0, 1)],
     }
 }
 
@@ -180,6 +217,61 @@ fn a_plan_has_everything_the_disruptive_first_and_open() {
 }
 
 #[test]
+fn the_vms_of_a_cluster_stand_below_their_nodes() {
+    let mut same = vm(1002, Disruption::None, "web");
+    same.outcome = Outcome::NoOp;
+    same.waiting.clear();
+    let vms = vec![vm(1000, Disruption::Live, "web"), vm(1001, Disruption::Restart, "db"), same];
+    let cluster = Some(cluster([&[1000, 1002], &[], &[]], "node"));
+    let page = html::plan(&PlanDocument { cluster, ..plan(vms, "said") });
+    let document = parsed(&page);
+    let of_class = |class: &str| {
+        let all = document.descendants().filter(|node| node.attribute("class") == Some(class));
+        all.collect::<Vec<_>>()
+    };
+    let groups = of_class("on-node").into_iter().map(|section| {
+        let heading = section.descendants().find(|node| node.has_tag_name("h2")).unwrap();
+        let vms = section.descendants().filter(|node| node.has_attribute("data-t"));
+        (heading.text().unwrap().trim(), vms.map(|vm| vm.attribute("id").unwrap()).collect::<Vec<_>>())
+    });
+    // Where no VM of the plan is, there is no heading.
+    assert_eq!(groups.collect::<Vec<_>>(), [("anode", vec!["vm1000", "vm1002"]), ("on no node", vec!["vm1001"])]);
+    let bar = |bar: &Node<'_, '_>| {
+        let rects = bar.descendants().filter(|node| node.has_tag_name("rect"));
+        let part = |rect: Node<'_, '_>| {
+            let [class, x, width] = ["class", "x", "width"].map(|name| rect.attribute(name).unwrap());
+            format!("{class} {x} {width}")
+        };
+        rects.map(part).collect::<Vec<_>>().join(", ")
+    };
+    let bars: Vec<String> = of_class("load").iter().map(bar).collect();
+    let limit = "limit 750 4";
+    let expected = [
+        format!("track 0 1000, promised 0 250, more 250 250, used 0 125, {limit}"),
+        "track 0 1000, promised 0 100, more 100 100, used 0 50".to_owned(),
+        format!("track 0 1000, less 0 500, used 0 125, {limit}"),
+        "track 0 1000, promised 0 100, less 100 100, used 0 50".to_owned(),
+        String::new(),
+        "track 0 1000, more 0 10, used 0 50".to_owned(),
+        // All that are online.
+        format!("track 0 1000, promised 0 250, less 250 125, used 0 125, {limit}"),
+        "track 0 1000, promised 0 150, used 0 50".to_owned(),
+    ];
+    assert_eq!(bars, expected);
+    let text = said(&document);
+    for expected in [
+        "memory 1 → 2 of 4 GiB promised, at most 3; 0.5 used",
+        "node 20 → 10 of 100 GiB promised; 5 used",
+        "in maintenance: no VM is placed there",
+        "not online: its VMs are shown as they were seen last",
+        "4 VMs, 2 running",
+        "memory 3 → 2 of 8 GiB promised, at most 6; 1 used",
+    ] {
+        assert!(text.contains(expected), "`{expected}` is missing in {text}");
+    }
+}
+
+#[test]
 fn a_run_has_a_bar_for_what_acted_and_tells_the_rest() {
     let page = html::run(&Story::of("r1", &run("web")));
     let document = parsed(&page);
@@ -213,9 +305,11 @@ proptest! {
         "[<>&\"'`/=! a-z\n\r\t\u{1b}\u{202e}\u{ffff}-]{1,40}",
         "[^\0]{1,40}",
     ]) {
+        let of = |text: &str| plan(vec![vm(1000, Disruption::Restart, text)], text);
+        let of_cluster = |text: &str| PlanDocument { cluster: Some(cluster([&[], &[1000], &[]], text)), ..of(text) };
         for (page, plain) in [
-            (html::plan(&plan(vec![vm(1000, Disruption::Restart, &text)], &text)),
-             html::plan(&plan(vec![vm(1000, Disruption::Restart, "x")], "x"))),
+            (html::plan(&of(&text)), html::plan(&of("x"))),
+            (html::plan(&of_cluster(&text)), html::plan(&of_cluster("x"))),
             (html::run(&Story::of(&text, &run(&text))), html::run(&Story::of("x", &run("x")))),
         ] {
             let (document, plain) = (parsed(&page), parsed(&plain));

@@ -4,7 +4,7 @@
 //! top of a fresh node (one with real guests, if the case's name begins so), and `plan.txt`, which holds the plan and its
 //! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`),
 //! `snippets` and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg` other storages; a VM of
-//! another node is `NODE/VMID.conf`; `user.cfg` has resource pools, and `ha.json` how the HA manager looks
+//! another node is `NODE/VMID.conf`; `user.cfg` has resource pools, `manager_status` says which nodes are in maintenance, and `ha.json` how the HA manager looks
 //! after VMs, by VMID. `volumes` has what its storages list, in lines
 //! `VOLUME GIB VMID`. `request.json` says what is asked for beside the config.
 //! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
@@ -79,6 +79,10 @@ fn cluster(case: &Path, dir: &Path) {
     }
     if let Ok(text) = fs::read_to_string(case.join("user.cfg")) {
         fs::write(dir.join("user.cfg"), text).unwrap();
+    }
+    if let Ok(text) = fs::read_to_string(case.join("manager_status")) {
+        fs::create_dir_all(dir.join("ha")).unwrap();
+        fs::write(dir.join("ha/manager_status"), text).unwrap();
     }
     let Ok(text) = fs::read_to_string(case.join("nodes.json")) else { return };
     let node = Embedded::open(dir).unwrap();

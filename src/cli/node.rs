@@ -10,8 +10,9 @@ use super::{Exit, connect, load, reach};
 use crate::backend::embedded::{Embedded, GuestKind, Member, NfsState, Settings};
 use crate::diag::Diagnostic;
 use crate::model::{GIB, Target};
-use crate::observed::print_size;
-use crate::plan::document::TargetOrigin;
+use crate::observed::{Observed, print_size};
+use crate::plan::document::{DocumentCluster, TargetOrigin};
+use crate::ui;
 use crate::ui::table::table;
 use crate::ui::text::safe;
 
@@ -113,6 +114,12 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<(String, 
     let settings = &summary.settings;
     let mut out = format!("{target}\n{}", nodes(settings));
     let cluster = !settings.nodes.is_empty();
+    let seen = Observed {
+        here: settings.name.clone(),
+        nodes: summary.nodes.clone(),
+        vms: summary.vms.iter().map(|vm| (vm.id, vm.live.clone())).collect(),
+        ..Observed::default()
+    };
     out.push_str(&match settings.guests {
         GuestKind::Simulated => format!(
             "guests simulated; delays: operations {} ms, guest agent {} ms, cloud-init {} ms, scripts {} ms (in node.json)\n\n",
@@ -120,6 +127,10 @@ fn show(node: &Embedded, target: &Target, console: &Console) -> Result<(String, 
         ),
         GuestKind::Qemu => format!("guests by QEMU, accelerator {} (in node.json)\n\n", settings.accelerator),
     });
+    if let Some(cluster) = DocumentCluster::seen(&seen) {
+        out.push_str(&ui::nodes::render(&cluster, (console.width(), console.style())));
+        out.push('\n');
+    }
     let storages = summary.storages.iter().map(|(id, storage)| {
         vec![
             safe(id).into_owned(),

@@ -15,8 +15,14 @@ pub struct Node {
     pub name: String,
     /// Whether it is up. Of one that is not, nothing else is known for sure.
     pub online: bool,
+    /// The HA manager keeps it free of VMs: it is in maintenance, or was asked to be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance: bool,
     /// Its memory in MiB; 0 means unknown.
     pub memory_mb: u64,
+    /// How much of it was in use when it was looked at, in MiB, by VMs and all else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_used_mb: Option<u64>,
     /// Logical CPUs a single VM may have at most; 0 means unknown.
     pub cpus: u32,
     /// Bridges by name, each with the node's own address on it, if it has one.

@@ -131,4 +131,5 @@ codes! {
     UNFIT_TEMPLATE = "T137", "a template lacks what its clones may need";
     STORAGE_CONTENT = "T138", "a storage does not hold what an image is looked for in";
     NO_IMAGE = "T139", "an image is not there";
+    IN_MAINTENANCE = "T140", "a VM is made on a node that is in maintenance";
 }

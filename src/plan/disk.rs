@@ -125,15 +125,18 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed) -
         });
     }
     if vms.iter().any(|vm| vm.outcome != Outcome::NoOp) {
-        found.extend(observed.nodes.values().filter_map(|node| overcommitted(node, desired, observed)));
+        let mut wanted: BTreeMap<&str, u64> = BTreeMap::new();
+        for vm in desired.vms.iter().filter(|vm| !vm.is_template) {
+            *wanted.entry(placement::name_of(vm.vm_id, observed)).or_default() += u64::from(vm.memory_mb);
+        }
+        let of_node = |(name, memory): (&str, u64)| overcommitted(observed.nodes.get(name)?, memory, observed);
+        found.extend(wanted.into_iter().filter_map(of_node));
     }
     found
 }
 
 /// Says that the declared VMs of a node together want more memory than it has.
-fn overcommitted(node: &Node, desired: &Desired, observed: &Observed) -> Option<Diagnostic> {
-    let its_own = |vm: &DesiredVm| !vm.is_template && placement::name_of(vm.vm_id, observed) == node.name;
-    let memory: u64 = desired.vms.iter().filter(|vm| its_own(vm)).map(|vm| u64::from(vm.memory_mb)).sum();
+fn overcommitted(node: &Node, memory: u64, observed: &Observed) -> Option<Diagnostic> {
     if node.memory_mb == 0 || memory <= node.memory_mb {
         return None;
     }

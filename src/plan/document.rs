@@ -8,13 +8,15 @@ use crate::diag::whose;
 use crate::model::{ActionKind, Disruption, Origin, Outcome, RestartDue};
 
 mod agreed;
+mod cluster;
 mod held;
 mod made;
 mod operands;
 mod worded;
 
 pub use agreed::Broken;
-pub use made::meaning;
+pub use cluster::{DocumentCluster, DocumentMemory, DocumentNode, DocumentStorage, NodeState};
+pub use made::{Provenance, meaning};
 pub use operands::DocumentOperands;
 
 /// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
@@ -45,6 +47,9 @@ pub struct PlanDocument {
     pub summary: DocumentSummary,
     /// The VMs, by VMID.
     pub vms: Vec<DocumentVm>,
+    /// The nodes, what their VMs are promised, and what the plan adds; absent: the target has one node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<DocumentCluster>,
     /// What is wrong, or good to know.
     pub problems: Vec<DocumentProblem>,
 }
@@ -361,17 +366,6 @@ impl DocumentProblem {
         let bare = whose.and_then(|whose| self.message.strip_prefix(&whose)?.strip_prefix(": "));
         bare.unwrap_or(&self.message)
     }
-}
-
-/// What a document says of a plan beside the plan itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Provenance {
-    /// Where it would be done.
-    pub target: DocumentTarget,
-    /// What it was made from.
-    pub config: DocumentConfig,
-    /// What was asked for.
-    pub request: Request,
 }
 
 /// A VM for which a saved plan does not hold any more.

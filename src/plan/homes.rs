@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::capacity::promised_at_most;
 use super::placement;
 use crate::model::{Desired, DesiredVm, GIB, Nodes, VmId};
 use crate::observed::{Home, Net, Node, Observed};
@@ -158,6 +159,9 @@ impl Scope<'_> {
         if !node.online {
             return Some("not online".to_owned());
         }
+        if node.maintenance {
+            return Some("in maintenance".to_owned());
+        }
         Self::lacks(vm, node).or_else(|| self.is_full(vm, node))
     }
 
@@ -189,7 +193,7 @@ impl Scope<'_> {
                 return Some(format!("storage `{id}` has {free} GiB left there"));
             }
         }
-        let all = promised_at_most(node, self.desired);
+        let all = promised_at_most(node, self.desired.settings.memory_limit_percent);
         let needed = load.memory_mb.saturating_add(u64::from(vm.memory_mb));
         (node.memory_mb != 0 && !vm.is_template && needed > all).then(|| {
             let promised = load.memory_mb;
@@ -200,7 +204,11 @@ impl Scope<'_> {
     fn rank<'n>(&self, vm: &DesiredVm, name: &'n str, place: usize) -> Rank<'n> {
         let empty = Load::default();
         let load = self.loads.get(name).unwrap_or(&empty);
-        let all = self.observed.nodes.get(name).map_or(0, |node| promised_at_most(node, self.desired));
+        let all = self
+            .observed
+            .nodes
+            .get(name)
+            .map_or(0, |node| promised_at_most(node, self.desired.settings.memory_limit_percent));
         let shared = load.tagged.iter().filter(|(tag, _)| vm.tags.iter().any(|own| own == *tag));
         Rank {
             together: shared.map(|(_, count)| count).sum(),
@@ -217,7 +225,7 @@ impl Scope<'_> {
             return String::new();
         }
         let node = self.observed.nodes.get(best.name);
-        let all = node.map_or(0, |node| promised_at_most(node, self.desired));
+        let all = node.map_or(0, |node| promised_at_most(node, self.desired.settings.memory_limit_percent));
         let apart = self.desired.settings.never_same_node.iter().filter(|tag| vm.tags.contains(tag));
         let apart: Vec<String> = apart.map(|tag| format!("`{tag}`")).collect();
         let mut words = vec![format!("of {}", candidates.join(", "))];
@@ -231,9 +239,4 @@ impl Scope<'_> {
         words.push(format!("{} of {all} MiB promised", all.saturating_sub(best.memory_left.0)));
         words.join("; ")
     }
-}
-
-/// How much memory in MiB the VMs of a node may be promised.
-fn promised_at_most(node: &Node, desired: &Desired) -> u64 {
-    node.memory_mb.saturating_mul(u64::from(desired.settings.memory_limit_percent)) / 100
 }

@@ -6,6 +6,7 @@
 mod action;
 mod addresses;
 mod attached;
+mod capacity;
 mod cards;
 mod change;
 mod channel;
@@ -51,6 +52,7 @@ mod request;
 mod scene;
 mod select;
 mod selection;
+mod shares;
 mod size;
 mod snippets;
 mod staging;
@@ -67,6 +69,7 @@ mod words;
 
 pub use action::Action;
 pub use attached::volumes_to_list;
+pub use capacity::Capacity;
 pub use change::{Change, ChangedBy, Waiting};
 pub use channel::Channel;
 pub use context::CONTEXT_FILE;

@@ -84,6 +84,22 @@ pub(super) fn waiting(desired: &Desired, vms: &[VmPlan], lost: &BTreeSet<VmId>) 
     found
 }
 
+/// Says of new VMs that they are made on a node that the HA manager keeps free of VMs. Placement never puts one there, but
+/// without `node` in the file there is none.
+pub(super) fn in_maintenance(vms: &[VmPlan], observed: &Observed) -> Vec<Diagnostic> {
+    let made = vms.iter().filter(|vm| !vm.blocked && vm.makes_it() && node_of(vm.vm, observed).maintenance);
+    let of_one = |vm: &VmPlan| {
+        let name = name_of(vm.vm, observed);
+        let what = format!("node `{name}`, on which the VM is to be made, is in maintenance");
+        let hint = format!(
+            "name other nodes in `node`, or end it when its time comes: `ha-manager crm-command node-maintenance disable \
+             {name}`"
+        );
+        Diagnostic::warning(codes::IN_MAINTENANCE, what).vm(vm.vm).hint(hint)
+    };
+    made.map(of_one).collect()
+}
+
 /// A node as messages call it: by its name only where there are others.
 pub(super) fn called(node: &Node, observed: &Observed) -> Cow<'static, str> {
     if observed.nodes.len() > 1 { format!("node `{}`", node.name).into() } else { "the node".into() }

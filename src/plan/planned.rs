@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Action, Change, Retired, Step, Waiting};
+use super::{Action, Capacity, Change, Retired, Step, Waiting};
 use crate::dag::Dag;
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, DesiredVm, Digest, Disruption, Outcome, RestartDue, VmId};
@@ -21,6 +21,8 @@ pub struct Plan {
     /// The image storages of the node that were active when it was looked at: where volumes of VMs that are to be made
     /// may lie already.
     pub image_storages: Vec<String>,
+    /// What the nodes of a cluster have, and what the plan changes of that; `None`: the target has one node.
+    pub capacity: Option<Box<Capacity>>,
     /// What is wrong, or good to know. With an error among them, nothing is applied.
     pub problems: Vec<Diagnostic>,
     /// What each action waits for; actions are numbered through the VMs in order (see [`Plan::action`]).

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::recreate::Anew;
 use super::{
     Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, hardware, names, order,
-    placement, preflight, quorum, select, steps, unused,
+    placement, preflight, quorum, select, shares, steps, unused,
 };
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
@@ -100,7 +100,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
         vm.blocked = blocked.contains(&vm.vm);
         vm.force_stop = request.force_stop;
     }
-    problems.extend(grants::notices(&vms, observed));
+    problems.extend(grants::notices(&vms, observed).into_iter().chain(placement::in_maintenance(&vms, observed)));
     // VMs that depend on a VM stop before it.
     let backwards = matches!(request.goal, Goal::Destroy(_) | Goal::Power { power: Power::Stop, .. });
     assemble(desired, whole, vms, backwards, problems)
@@ -147,6 +147,7 @@ fn assemble(
     Plan {
         project: desired.settings.project.clone(),
         declared: desired.vms.len(),
+        capacity: shares::capacity(desired, &vms, observed),
         vms,
         image_storages: observed.image_storages().map(ToOwned::to_owned).collect(),
         problems,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::document::{DocumentProblem, DocumentTarget, schema_of};
+use super::document::{DocumentCluster, DocumentProblem, DocumentTarget, schema_of};
 use super::reach::{self, Reach};
 use super::{Change, ChangedBy, Plan, VmPlan, Waiting, codes, diff, drift};
 use crate::diag::{Diagnostic, Severity};
@@ -31,6 +31,9 @@ pub struct StatusDocument {
     pub project: String,
     /// The VMs, by VMID: those the config declares, and those of the project that it no longer does.
     pub vms: Vec<StatusVm>,
+    /// The nodes, and what their VMs are promised; absent: the target has one node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<DocumentCluster>,
     /// What is wrong, or good to know.
     pub problems: Vec<DocumentProblem>,
 }
@@ -260,12 +263,24 @@ pub fn status(plan: &Plan, observed: &Observed, agents: &Agents, target: Documen
         vm.mac = live.net0.as_ref().and_then(|net| net.mac.clone());
         vm.addresses = agents.reach.of(live.id).to_vec();
     }
+    let cluster = plan.capacity.as_deref().map(|capacity| {
+        let ids = || plan.vms.iter().map(|vm| vm.vm);
+        let mut on = capacity.on(ids(), false);
+        for live in undeclared(plan).filter_map(|vm| ours(vm, plan, observed)) {
+            on.entry(&live.node).or_default().push(live.id.get());
+        }
+        for vms in on.values_mut() {
+            vms.sort_unstable();
+        }
+        DocumentCluster::of(capacity, ids(), on)
+    });
     StatusDocument {
         format_version: STATUS_VERSION,
         phoenix: env!("CARGO_PKG_VERSION").to_owned(),
         target,
         project: plan.project.clone(),
         vms,
+        cluster,
         problems: plan.problems.iter().map(DocumentProblem::from).collect(),
     }
 }

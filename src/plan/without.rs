@@ -134,6 +134,7 @@ mod tests {
             declared: 4,
             vms: [1000, 1001, 1002, 1003].map(vm).into(),
             image_storages: Vec::new(),
+            capacity: None,
             problems: Vec::new(),
             graph: Dag::new(8, &edges).unwrap(),
             first: vec![0, 2, 4, 6, 8],

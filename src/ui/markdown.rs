@@ -4,13 +4,15 @@
 //! Made from the document, so that a saved plan looks like a fresh one.
 
 use super::findings::{Found as _, grouped};
+use super::nodes::{Amount, state, taken, vms};
 use super::plan::what;
 use super::story::moment;
 use super::text::safe;
 use super::verdict;
 use crate::model::{Disruption, Outcome};
 use crate::plan::document::{
-    DocumentAction, DocumentChange, DocumentProblem, DocumentTarget, DocumentVm, PlanDocument,
+    DocumentAction, DocumentChange, DocumentCluster, DocumentProblem, DocumentStorage, DocumentTarget, DocumentVm,
+    PlanDocument,
 };
 
 /// Git servers cut or refuse comments beyond 65,536 characters.
@@ -32,6 +34,9 @@ pub fn render(plan: &PlanDocument) -> String {
     let mut rest: Vec<&DocumentVm> = plan.vms.iter().filter(|vm| vm.outcome.acts() || vm.blocked).collect();
     rest.sort_by_key(|vm| (std::cmp::Reverse(vm.disruption), std::cmp::Reverse(vm.outcome), vm.vm));
     out.push_str(&table(&rest));
+    if let Some(cluster) = &plan.cluster {
+        out.push_str(&nodes(cluster, true));
+    }
     let mut left_out = 0;
     for vm in &rest {
         let text = block(vm);
@@ -86,6 +91,44 @@ fn shortened(keys: &str) -> String {
         Some(more) if more > 0 => format!("{} and {more} more", all[..MOST_KEYS].join(", ")),
         _ => keys.to_owned(),
     }
+}
+
+/// The nodes as a folded table of Markdown: in a plan, what it adds to those that it changes; empty where there are none.
+pub(super) fn nodes(cluster: &DocumentCluster, is_plan: bool) -> String {
+    if is_plan && !cluster.changes() {
+        return String::new();
+    }
+    let words = |amount: Amount| if is_plan { amount.within_limit().change() } else { amount.state() };
+    let listed = |storages: &[DocumentStorage]| {
+        let shown = taken(storages).filter(|storage| !is_plan || storage.changes());
+        let storage = |storage: &DocumentStorage| format!("{}: {}", html(&storage.name), words(storage.into()));
+        shown.map(storage).collect::<Vec<_>>().join("<br>")
+    };
+    let title = if is_plan { "Nodes: what the plan adds" } else { "Nodes" };
+    let mut out =
+        format!("\n<details><summary>{title}</summary>\n\n| node | VMs | memory | storages |\n|---|---|---|---|\n");
+    for node in cluster.nodes.iter().filter(|node| !is_plan || node.changes()) {
+        let state = match state(node) {
+            "" => String::new(),
+            words => format!(", **{words}**"),
+        };
+        let memory = Amount::from(&node.memory);
+        out.push_str(&format!(
+            "| {}{state} | {} | {} | {} |\n",
+            html(&node.name),
+            vms(node),
+            words(memory),
+            listed(&node.storages)
+        ));
+    }
+    let shared = listed(&cluster.shared_storages);
+    if !shared.is_empty() {
+        out.push_str(&format!("| shared | | | {shared} |\n"));
+    }
+    let memory = Amount::from(&cluster.memory());
+    let all = listed(&cluster.storages());
+    out.push_str(&format!("| **all that are online** | | {} | {all} |\n\n</details>\n", words(memory)));
+    out
 }
 
 fn sign(vm: &DocumentVm) -> &'static str {

@@ -12,6 +12,7 @@ pub mod html;
 pub mod inventory;
 pub mod layout;
 pub mod markdown;
+pub(crate) mod nodes;
 pub mod plan;
 pub mod progress;
 pub mod report;

@@ -6,6 +6,7 @@ use similar::TextDiff;
 
 use super::header;
 use super::layout::{chain, count, number, pad, wrap};
+use super::nodes;
 use super::style::{Mark, Role, Style, glyph};
 use super::text::{safe, safe_lines};
 use super::verdict;
@@ -53,6 +54,9 @@ pub fn render(plan: &PlanDocument, view: &View<'_>) -> String {
     }
     out.push('\n');
     table(plan, view, &mut out);
+    if let Some(cluster) = &plan.cluster {
+        out.push_str(&nodes::of_plan(cluster, (view.width, view.style)));
+    }
     out.push_str(&summary(plan, view));
     out
 }

@@ -1,15 +1,18 @@
 //! How the VMs are, for people: a table, on a screen or in Markdown.
 
-use super::findings::{Found as _, grouped};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::findings::{self, Found as _};
 use super::header;
 use super::layout::{count, cut, pad, wrap};
 use super::markdown::{self, code, plain};
-use super::style::Style;
-use super::table::dense;
+use super::nodes;
+use super::style::{Role, Style};
+use super::table::{dense, grouped};
 use super::text::{safe, safe_pretty_json};
 use crate::hypervisor::About;
 use crate::model::Outcome;
-use crate::plan::document::DocumentTarget;
+use crate::plan::document::{DocumentCluster, DocumentTarget};
 use crate::plan::status::{AgentState, FeatureState, StatusDocument, StatusVm, VmState};
 
 const HEADER: [&str; 9] =
@@ -33,9 +36,10 @@ pub fn render(status: &StatusDocument, config: &str, width: usize, style: Style)
     if status.vms.is_empty() {
         return format!("{out}Project `{}` has no VMs here.\n", safe(&status.project));
     }
-    let rows: Vec<Vec<String>> =
-        status.vms.iter().map(|vm| row(status, vm).map(|cell| safe(&cell).into_owned()).to_vec()).collect();
-    out.push_str(&dense(&HEADER, &rows, width));
+    match &status.cluster {
+        None => out.push_str(&dense(&HEADER, &rows(status, &status.vms.iter().collect::<Vec<_>>()), width)),
+        Some(cluster) => out.push_str(&by_node(status, cluster, (width, style))),
+    }
     let reached = reached(status);
     if !reached.is_empty() {
         let rows: Vec<Vec<String>> =
@@ -62,6 +66,32 @@ pub fn render(status: &StatusDocument, config: &str, width: usize, style: Style)
     format!("{out}\n{}\n", wrap(&verdict(status), width).join("\n"))
 }
 
+fn rows(status: &StatusDocument, vms: &[&StatusVm]) -> Vec<Vec<String>> {
+    vms.iter().map(|vm| row(status, vm).map(|cell| safe(&cell).into_owned()).to_vec()).collect()
+}
+
+/// The VMs of each node below what it has and has promised, those of no node, and the storages that all nodes share.
+fn by_node(status: &StatusDocument, cluster: &DocumentCluster, screen: (usize, Style)) -> String {
+    let (width, style) = screen;
+    let known: BTreeMap<u32, &StatusVm> = status.vms.iter().map(|vm| (vm.vm, vm)).collect();
+    let mut groups: Vec<Vec<&StatusVm>> = Vec::new();
+    for node in &cluster.nodes {
+        groups.push(node.vms.iter().filter_map(|vm| known.get(vm).copied()).collect());
+    }
+    let placed: BTreeSet<u32> = groups.iter().flatten().map(|vm| vm.vm).collect();
+    groups.push(status.vms.iter().filter(|vm| !placed.contains(&vm.vm)).collect());
+    let of_each: Vec<Vec<Vec<String>>> = groups.iter().map(|vms| rows(status, vms)).collect();
+    let mut tables = grouped(&HEADER, &of_each, width).into_iter();
+    let mut out = nodes::key_of_status(width);
+    for node in &cluster.nodes {
+        out.push_str(&format!("\n{}{}", nodes::of_status(node, screen), tables.next().unwrap_or_default()));
+    }
+    if let Some(table) = tables.next().filter(|table| !table.is_empty()) {
+        out.push_str(&format!("\n{}\n{table}", style.paint(Role::Strong, "on no node")));
+    }
+    out + &nodes::shared(cluster, screen)
+}
+
 /// Renders the status and its problems for a merge request or a chat.
 #[must_use]
 pub fn markdown(status: &StatusDocument, config: &str) -> String {
@@ -74,6 +104,9 @@ pub fn markdown(status: &StatusDocument, config: &str) -> String {
     }
     for vm in &status.vms {
         out.push_str(&line(row(status, vm).map(|cell| plain(&cell))));
+    }
+    if let Some(cluster) = &status.cluster {
+        out.push_str(&markdown::nodes(cluster, false));
     }
     let reached = reached(status);
     if !reached.is_empty() {
@@ -89,7 +122,7 @@ pub fn markdown(status: &StatusDocument, config: &str) -> String {
             out.push_str(&format!("\n- {} {}, {label}: {}", vm.vm, plain(&vm.name), plain(&text)));
         }
     }
-    for finding in grouped(&status.problems) {
+    for finding in findings::grouped(&status.problems) {
         let [severity, rule, _] = finding.first.says();
         let hint = finding.hint.as_deref().map(|hint| format!(" – hint: {}", plain(hint))).unwrap_or_default();
         out.push_str(&format!("\n- {severity} {}: {}{hint}", code(rule), plain(&finding.sentence())));

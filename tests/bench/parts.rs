@@ -10,10 +10,10 @@ use divan::counter::ItemsCount;
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::hypervisor::{About, Hypervisor as _};
-use phoenix::model::{Desired, DesiredVm, Record, RecordState};
-use phoenix::observed::{Observed, VmObserved, encode_description, with_record};
+use phoenix::model::{Desired, DesiredVm, Nodes, Record, RecordState};
+use phoenix::observed::{Node, Observed, VmObserved, encode_description, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Plan, Request, Step, lint, plan};
+use phoenix::plan::{Agreed, Plan, Request, Step, homes, lint, plan};
 use phoenix::ui;
 use tempfile::TempDir;
 
@@ -24,6 +24,73 @@ const SIZES: [usize; 4] = [3, 100, 1_000, 10_000];
 
 fn main() {
     divan::main();
+    // Not where some were chosen by name.
+    if !std::env::args().skip(1).any(|word| !word.starts_with('-')) {
+        ratios();
+    }
+}
+
+/// A cluster of so many nodes with 10,000 VMs that are as the file says, spread evenly.
+fn spread(nodes: usize) -> (Desired, Observed) {
+    let (desired, mut observed) = settled(10_000);
+    let own = observed.own_node().clone();
+    for n in 1..nodes {
+        let name = format!("pve{n:02}");
+        observed.nodes.insert(name.clone(), Node { name, ..own.clone() });
+    }
+    let names: Vec<String> = observed.nodes.keys().cloned().collect();
+    for (n, live) in observed.vms.values_mut().filter(|live| !live.template).enumerate() {
+        live.node.clone_from(&names[n % names.len()]);
+    }
+    (desired, observed)
+}
+
+/// The same file, whose VMs may be on any node and have no volumes of a node.
+fn anywhere() -> Desired {
+    let mut desired = desired(10_000);
+    for vm in &mut desired.vms {
+        vm.node = Some(Nodes::Any);
+        vm.features.clear();
+        vm.volumes.clear();
+    }
+    desired
+}
+
+/// The quickest of some runs, in seconds.
+fn quickest<T>(mut run: impl FnMut() -> T) -> f64 {
+    let once = |_| {
+        let began = std::time::Instant::now();
+        std::hint::black_box(run());
+        began.elapsed().as_secs_f64()
+    };
+    (0..7).map(once).fold(f64::INFINITY, f64::min)
+}
+
+/// What a cluster of 16 nodes costs beside one node, with 10,000 VMs.
+#[expect(clippy::print_stdout, reason = "the figures are what a benchmark is for")]
+fn ratios() {
+    let request = Request::default();
+    let tell = |what: &str, one: f64, sixteen: f64| {
+        println!("16 nodes beside 1, {what}: {:.0} ms / {:.0} ms = {:.2}", sixteen * 1e3, one * 1e3, sixteen / one);
+    };
+    let [one, sixteen] = [1, 16].map(|nodes| {
+        let (desired, observed) = spread(nodes);
+        quickest(|| PlanDocument::of(&plan(&desired, &observed, &request), Provenance::default()))
+    });
+    tell("plan of 10,000 VMs that are as they are to be", one, sixteen);
+    let desired = anywhere();
+    let [one, sixteen] = [1, 16].map(|nodes| {
+        let (_, mut observed) = spread(nodes);
+        observed.vms.retain(|_, live| live.template);
+        for node in observed.nodes.values_mut() {
+            node.memory_mb = 1 << 30;
+        }
+        quickest(|| {
+            observed.homes = homes(&desired, &observed, &Agreed::new());
+            PlanDocument::of(&plan(&desired, &observed, &request), Provenance::default())
+        })
+    });
+    tell("placement and plan of 10,000 new VMs", one, sixteen);
 }
 
 fn text(vms: usize) -> String {

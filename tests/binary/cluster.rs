@@ -199,6 +199,71 @@ fn a_vm_on_its_way_is_waited_for(place: Place) {
     is_done(&scene);
 }
 
+/// As `ha-manager crm-command node-maintenance enable` leaves it.
+fn set_maintenance(scene: &Scene, nodes: &[&str]) {
+    fs::create_dir_all(scene.node().join("ha")).unwrap();
+    let state = |node: &str| if nodes.contains(&node) { "maintenance" } else { "online" };
+    let status: serde_json::Map<String, Value> =
+        ["pve", "pve2", "pve3"].map(|node| (node.to_owned(), state(node).into())).into_iter().collect();
+    let status = json!({ "master_node": "pve", "node_status": status, "service_status": {} });
+    fs::write(scene.node().join("ha/manager_status"), status.to_string()).unwrap();
+}
+
+fn no_vm_is_placed_on_a_node_in_maintenance(place: Place) {
+    let vms = json!([
+        { "vm_id": 1000, "vm_name": "first", "node": ["pve2", "pve3"] },
+        { "vm_id": 1001, "vm_name": "stays", "node": ["pve2"] }
+    ]);
+    let scene = reached(place, &vms);
+    check(&scene.phoenix(&["apply", "--auto-approve", "--only", "stays"]), 0, &[]);
+    set_maintenance(&scene, &["pve2"]);
+    check(&scene.phoenix(&["plan"]), 0, &["node pve3 of pve2, pve3", "pve3 +··", "memory 0 → 1 of 64 GiB"]);
+    check(&scene.phoenix(&["status"]), 0, &["pve2 in maintenance: no VM is placed there; 1 VM, 1 running"]);
+    set_maintenance(&scene, &["pve2", "pve3"]);
+    let nowhere = "`pve2`: in maintenance; `pve3`: in maintenance";
+    check(&scene.phoenix(&["plan"]), 1, &["error[T100]: VM 1000 `first`", nowhere]);
+    // What is there is looked after all the same; it moves only where the file says so.
+    scene.declare(&config(&json!([{ "vm_id": 1001, "vm_name": "stays", "node": ["pve2"], "memory_mb": 2048 }])));
+    check(&scene.phoenix(&["apply", "--restart", "--auto-approve"]), 0, &["1 VM: 1 updated"]);
+    assert_eq!(node_of(&scene, 1001), "pve2");
+    scene.declare(&config(&json!([{ "vm_id": 1001, "vm_name": "stays", "node": "pve3", "memory_mb": 2048 }])));
+    check(&scene.phoenix(&["plan"]), 1, &["error[T100]: VM 1001 `stays`"]);
+    set_maintenance(&scene, &[]);
+    check(&scene.apply(), 0, &[]);
+    assert_eq!(node_of(&scene, 1001), "pve3");
+    is_done(&scene);
+}
+
+fn status_and_plan_say_what_each_node_has_promised(place: Place) {
+    let vms = |memory: u32| {
+        json!([
+            { "vm_id": 1000, "vm_name": "here", "memory_mb": memory },
+            { "vm_id": 1001, "vm_name": "there", "node": "pve2", "memory_mb": 1024 }
+        ])
+    };
+    let scene = reached(place, &vms(1024));
+    let says = ["memory 0 → 1 of 64 GiB, local-zfs +4 GiB", "▒ promised to VMs + this plan adds"];
+    check(&scene.phoenix(&["plan"]), 0, &says);
+    check(&scene.apply(), 0, &[]);
+    let status = scene.phoenix(&["status"]);
+    check(&status, 0, &["1 of 64 GiB promised", "pve2 1 VM, 1 running memory", "pve3 no VMs memory ··"]);
+    let order: Vec<usize> = ["pve ", "1000 here", "pve2 ", "1001 there", "pve3 "]
+        .iter()
+        .map(|part| status.out.find(&format!("\n{part}")).unwrap_or_else(|| panic!("{part}: {}", status.out)))
+        .collect();
+    assert!(order.is_sorted(), "{order:?}: {}", status.out);
+    let status: Value = serde_json::from_str(&scene.phoenix(&["status", "--format", "json"]).out).unwrap();
+    let nodes = &status["cluster"]["nodes"];
+    assert_eq!(nodes[1]["memory"]["promised_mb"], 1024);
+    assert_eq!((&nodes[1]["vms"], &nodes[2]["vms"]), (&json!([1001]), &json!([])));
+    assert!(nodes[1]["memory"]["used_mb"].is_u64() && nodes[0]["memory"]["used_mb"].is_u64(), "{nodes}");
+    // What changes nothing there says nothing of it.
+    scene.declare(&config(&vms(2048)).replace("\"here\"", "\"here\", \"tags\": [\"a\"]").replace("2048", "1024"));
+    let plan = scene.phoenix(&["plan"]);
+    check(&plan, 0, &["1 to update"]);
+    assert!(!plan.out.contains("promised"), "{}", plan.out);
+}
+
 stories! {
     a_vm_on_its_way_is_waited_for,
     vms_of_one_tag_are_spread_and_stay,
@@ -206,6 +271,8 @@ stories! {
     a_node_that_is_down_keeps_only_its_own_vms_from_anything,
     the_node_that_was_agreed_upon_is_kept,
     a_vm_that_moved_since_the_plan_is_followed,
+    no_vm_is_placed_on_a_node_in_maintenance,
+    status_and_plan_say_what_each_node_has_promised,
 }
 
 /// A VM that runs moves to another node.

@@ -64,7 +64,11 @@ impl Doubles {
         let root = node.join("root");
         fs::create_dir_all(root.join("proc/sys/kernel")).unwrap();
         fs::write(root.join("proc/sys/kernel/hostname"), format!("{}.example.com\n", settings.name)).unwrap();
-        fs::write(root.join("proc/meminfo"), format!("MemTotal: {} kB\n", settings.memory_mb * 1024)).unwrap();
+        fs::write(
+            root.join("proc/meminfo"),
+            format!("MemTotal: {0} kB\nMemAvailable: {0} kB\n", settings.memory_mb * 1024),
+        )
+        .unwrap();
         if settings.nfs_server {
             fs::create_dir_all(root.join("proc/fs/nfsd")).unwrap();
             fs::write(root.join("proc/fs/nfsd/threads"), "8\n").unwrap();

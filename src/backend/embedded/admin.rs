@@ -16,7 +16,7 @@ use super::tasks::Task;
 use super::{Embedded, GuestKind, Machine, NfsState, disk_image, ha, pools, rehearse};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{GIB, VmId};
-use crate::observed::{Conf, Storage, VmObserved};
+use crate::observed::{Conf, Node, Storage, VmObserved};
 
 /// Lock that says "a process is making or changing this node"; its presence marks a node that is being made.
 const MAKING: &str = ".phoenix-node.lock";
@@ -31,6 +31,8 @@ pub struct Summary {
     pub settings: Settings,
     /// Its storages by id.
     pub storages: BTreeMap<String, Storage>,
+    /// It and the others of its cluster, by name.
+    pub nodes: BTreeMap<String, Node>,
     /// Its VMs and templates by VMID.
     pub vms: Vec<VmSummary>,
     /// Tasks: running ones first, then what ended, oldest first.
@@ -250,6 +252,7 @@ impl Embedded {
     /// The node in short.
     pub fn summary(&self) -> Result<Summary, Fault> {
         let (vms, used) = self.read_all()?;
+        let nodes = self.nodes(&vms, &used)?;
         let mut summaries = Vec::new();
         for vm in vms.into_values() {
             let is_machine = vm.running && self.settings.guests == GuestKind::Qemu;
@@ -258,6 +261,7 @@ impl Embedded {
             summaries.push(VmSummary { id, name, template, running, lock, live: vm, machine });
         }
         Ok(Summary {
+            nodes,
             vms: summaries,
             storages: self.storages_with(&self.settings.name, &used)?,
             settings: self.settings.clone(),

@@ -4,6 +4,7 @@
 //! `nodes/NAME/qemu-server`, as on Proxmox. A volume lies in one place, whichever node its VM is on: that a storage is a
 //! node's own shows in the room that is left there, and in what can be cloned to other nodes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -12,9 +13,10 @@ use super::node::Embedded;
 use super::refusals::unlocked;
 use super::rehearse::Attempt;
 use super::settings::{Member, Room};
+use super::storage::Used;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Conf, holds_volume};
+use crate::observed::{Conf, Node, VmObserved, holds_volume};
 
 /// What to move where.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +32,29 @@ fn refused(what: impl Into<String>) -> Fault {
 }
 
 impl Embedded {
+    /// Every node with what it has of its own and what its VMs leave of that; `used` is what disks take.
+    pub(super) fn nodes(&self, vms: &BTreeMap<VmId, VmObserved>, used: &Used) -> Result<BTreeMap<String, Node>, Fault> {
+        let manager = self.ha_status()?;
+        let of_room = |room: Room<'_>| {
+            let running = vms.values().filter(|vm| vm.running && vm.node == room.name);
+            let node = Node {
+                name: room.name.to_owned(),
+                online: room.online,
+                maintenance: manager.in_maintenance(room.name),
+                memory_mb: room.memory_mb,
+                // Nothing else takes memory of it, and each takes all that it has.
+                memory_used_mb: room.online.then(|| running.map(|vm| vm.memory_mb).sum()),
+                cpus: room.cpus,
+                bridges: room.bridges.clone(),
+                addresses: room.bridges.values().flatten().cloned().collect(),
+                storages: self.storages_with(room.name, used)?,
+                ..Node::default()
+            };
+            Ok((node.name.clone(), node))
+        };
+        self.settings.rooms().map(of_room).collect()
+    }
+
     /// Directory of the configurations of a node's VMs.
     fn confs(&self, node: &str) -> PathBuf {
         if node == self.settings.name {

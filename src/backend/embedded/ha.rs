@@ -31,10 +31,15 @@ impl Embedded {
         self.ha("queue").join(vm.to_string())
     }
 
+    /// How it finds VMs and nodes.
+    pub(super) fn ha_status(&self) -> Result<Status, Fault> {
+        Status::parse(&files::read(&self.ha("manager_status"))?.unwrap_or_default())
+    }
+
     /// The VMs that it looks after.
     pub(super) fn managed(&self) -> Result<BTreeMap<VmId, Ha>, Fault> {
         let Some(text) = files::read(&self.ha("resources.cfg"))? else { return Ok(BTreeMap::new()) };
-        let status = Status::parse(&files::read(&self.ha("manager_status"))?.unwrap_or_default())?;
+        let status = self.ha_status()?;
         Ok(resources(&text).into_iter().map(|(vm, state)| (vm, status.of(vm, &state))).collect())
     }
 
@@ -134,7 +139,9 @@ impl Embedded {
         match words.collect::<Vec<_>>().as_slice() {
             // What it cannot start, it gives up.
             ["start"] if !self.runs(vm)? && self.start_vm(vm, attempt).is_err() => {
-                let status = serde_json::json!({ "service_status": { format!("vm:{vm}"): { "state": "error" } } });
+                let text = files::read(&self.ha("manager_status"))?.unwrap_or_default();
+                let mut status: serde_json::Value = serde_json::from_str(&text).unwrap_or(serde_json::json!({}));
+                status["service_status"][format!("vm:{vm}")] = serde_json::json!({ "state": "error" });
                 files::replace(&self.ha("manager_status"), &self.dir.join("tmp/ha-status"), &status.to_string())?;
             }
             // By force what does not shut down.

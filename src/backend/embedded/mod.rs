@@ -158,20 +158,7 @@ impl Hypervisor for Embedded {
         for (vm, ha) in &managed {
             vms.entry(*vm).and_modify(|vm| vm.ha = Some(ha.clone()));
         }
-        let mut nodes = BTreeMap::new();
-        for room in self.settings.rooms() {
-            let node = Node {
-                name: room.name.to_owned(),
-                online: room.online,
-                memory_mb: room.memory_mb,
-                cpus: room.cpus,
-                bridges: room.bridges.clone(),
-                addresses: room.bridges.values().flatten().cloned().collect(),
-                storages: self.storages_with(room.name, &used)?,
-                ..Node::default()
-            };
-            nodes.insert(node.name.clone(), node);
-        }
+        let mut nodes = self.nodes(&vms, &used)?;
         let own = nodes.remove(&self.settings.name).unwrap_or_default();
         let own = Node {
             nfs_server: self.settings.nfs_server && without_nfs.is_none(),

@@ -1,10 +1,12 @@
 //! VMs that the HA manager looks after: `/etc/pve/ha/resources.cfg` says which and in what state they are to be
 //! (recorded), `/etc/pve/ha/manager_status` how it finds them: JSON, `service_status` by `vm:VMID`, each with its `state`;
-//! and `disarm` with its `mode`, while the HA manager is disarmed (source of pve-ha-manager 5.2.0).
+//! and `disarm` with its `mode`, while the HA manager is disarmed; `node_status` by node, `maintenance` of one that it
+//! keeps free of VMs, and `node_request` with what nodes were asked to become (source of pve-ha-manager 5.2.0).
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
@@ -13,10 +15,14 @@ use crate::observed::Ha;
 /// What of the HA manager's status matters here.
 #[derive(Debug, Default, Deserialize)]
 pub(in crate::backend) struct Status {
-    #[serde(default)]
-    service_status: BTreeMap<String, Service>,
+    #[serde(default, rename = "service_status")]
+    services: BTreeMap<String, Service>,
     #[serde(default)]
     disarm: Option<Disarm>,
+    #[serde(default, rename = "node_status")]
+    nodes: BTreeMap<String, Value>,
+    #[serde(default, rename = "node_request")]
+    asked: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,11 +49,21 @@ impl Status {
         })
     }
 
+    /// Whether it keeps a node free of VMs: it is in maintenance, or is asked to be.
+    pub(in crate::backend) fn in_maintenance(&self, node: &str) -> bool {
+        let asked = self.asked.get(node).is_some_and(|request| {
+            // Perl writes a number or a text, as it comes.
+            let asked = &request["maintenance"];
+            asked.as_u64() == Some(1) || asked.as_str() == Some("1") || asked.as_bool() == Some(true)
+        });
+        asked || self.nodes.get(node).and_then(Value::as_str) == Some("maintenance")
+    }
+
     /// How the HA manager looks after a VM that is to be in a state.
     pub(in crate::backend) fn of(&self, vm: VmId, state: &str) -> Ha {
         Ha {
             state: state_of(Some(state)),
-            now: self.service_status.get(&format!("vm:{vm}")).and_then(|service| service.state.clone()),
+            now: self.services.get(&format!("vm:{vm}")).and_then(|service| service.state.clone()),
             disarmed: self.disarm.as_ref().is_some_and(|disarm| disarm.mode == "ignore"),
         }
     }
@@ -119,6 +135,11 @@ mod tests {
             assert_eq!(status.of(id(3300), "started").acts(), acts, "{mode}");
         }
         assert!(Status::parse("\n").unwrap().of(id(3300), "started").acts());
+        let text = r#"{"node_status":{"pve1":"online","pve2":"maintenance","pve3":"online","pve4":{}},
+            "node_request":{"pve1":{},"pve3":{"maintenance":1},"pve4":{"maintenance":"0"},"pve5":{"maintenance":"1"}}}"#;
+        let status = Status::parse(text).unwrap();
+        let nodes = ["pve1", "pve2", "pve3", "pve4", "pve5", "pve6"];
+        assert_eq!(nodes.map(|node| status.in_maintenance(node)), [false, true, true, false, true, false]);
         assert!(Status::parse("{").unwrap_err().what.contains("manager_status cannot be understood"));
     }
 }

@@ -36,6 +36,8 @@ struct Resource {
     disk: u64,
     #[serde(default, rename = "maxdisk")]
     max_disk: u64,
+    #[serde(default, rename = "mem")]
+    memory: Option<u64>,
     #[serde(default, rename = "maxmem")]
     max_memory: u64,
     #[serde(default, rename = "maxcpu")]
@@ -62,6 +64,7 @@ impl Resources {
             name: name.to_owned(),
             online,
             memory_mb: itself.map_or(0, |node| node.max_memory >> 20),
+            memory_used_mb: itself.filter(|_| online).and_then(|node| Some(node.memory? >> 20)),
             cpus,
             bridges_unknown: true,
             storages: self.storages(name, sections),
@@ -145,7 +148,7 @@ mod tests {
         let sections = sections("dir: local-nfs\n\tpath /mnt/x\n\tshared 1\n");
         let node = found.node("pve1", true, &sections);
         assert!(node.online && node.bridges_unknown && !node.lacks_bridge("vmbr9"));
-        assert_eq!((node.memory_mb, node.cpus), (24_105, 2));
+        assert_eq!((node.memory_mb, node.memory_used_mb, node.cpus), (24_105, Some(3275), 2));
         let shared = &node.storages["local-nfs"];
         assert!(shared.images && shared.isos && shared.active && shared.shared && !shared.thick);
         assert_eq!((shared.total, shared.free), (270_553_174_016, 270_553_174_016 - 27_233_841_152));
@@ -158,6 +161,7 @@ mod tests {
         assert!(!found.node("pve1", false, &BTreeMap::new()).online);
         let off = found.node("pve3", true, &BTreeMap::new());
         assert!(!off.online && off.storages.is_empty() && off.memory_mb == 0);
+        assert_eq!(off.memory_used_mb, None);
         for garbled in ["{}", "[{}]", "[{\"type\": 1}]", ""] {
             assert!(serde_json::from_str::<Resources>(garbled).is_err(), "{garbled}");
         }

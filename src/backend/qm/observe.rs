@@ -81,7 +81,8 @@ pub(super) fn read(
     let running = running(files)?;
     let here = text(files, "hostname").trim().to_owned();
     let mut vms = configurations(files, &running, &here);
-    let others = others(files, &here)?;
+    let manager = ha::Status::parse(&text(files, "ha-status"))?;
+    let others = others(files, &here, &manager)?;
     vms.extend(others.vms);
     // One that moves just now may be missed on both nodes.
     let own = others.nodes.is_empty().then_some(here.as_str());
@@ -96,6 +97,7 @@ pub(super) fn read(
         allowed: allowed(files),
         snippets: snippets(files),
         exports: exports(files),
+        maintenance: manager.in_maintenance(&here),
         ..node(files, &here)
     };
     let pools = pools::parse(&text(files, "pools"));
@@ -103,7 +105,6 @@ pub(super) fn read(
         vms.entry(vm).and_modify(|vm| vm.pool = Some(pool));
     }
     let resources = ha::resources(&text(files, "ha"));
-    let manager = ha::Status::parse(&text(files, "ha-status"))?;
     for (vm, state) in &resources {
         vms.entry(*vm).and_modify(|vm| vm.ha = Some(manager.of(vm.id, state)));
     }
@@ -146,7 +147,7 @@ struct Others {
     vms: BTreeMap<VmId, VmObserved>,
 }
 
-fn others(files: &Files, here: &str) -> Result<Others, Fault> {
+fn others(files: &Files, here: &str, manager: &ha::Status) -> Result<Others, Fault> {
     let mut others = Others::default();
     let members = cluster::nodes(&text(files, "members"));
     if members.is_empty() {
@@ -156,6 +157,7 @@ fn others(files: &Files, here: &str) -> Result<Others, Fault> {
     let sections = sections(&text(files, "storage.cfg"));
     for (name, online) in members.into_iter().filter(|(name, _)| name != here) {
         let mut node = resources.node(&name, online, &sections);
+        node.maintenance = manager.in_maintenance(&name);
         let asked = format!("network-{name}");
         if files.contains_key(&format!("{asked}.failed")) {
             // It is there, and does nothing that it is asked.
@@ -180,19 +182,32 @@ fn others(files: &Files, here: &str) -> Result<Others, Fault> {
 
 /// What the node itself says of what it has.
 fn node(files: &Files, name: &str) -> Node {
-    let kib = text(files, "meminfo")
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
-        .unwrap_or(0);
+    let memory = text(files, "meminfo");
+    let kib = |what: &str| {
+        let said = |line: &str| line.strip_prefix(what)?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok();
+        memory.lines().find_map(said)
+    };
+    let all = kib("MemTotal:").unwrap_or(0);
+    // What the kernel would give to programs is not in use.
+    let used = kib("MemAvailable:").map(|available| all.saturating_sub(available) / 1024);
     let addresses: BTreeMap<String, String> = text(files, "addresses").lines().filter_map(address).collect();
     let nfs_server = !text(files, "exportfs").trim().is_empty();
     let bridges =
         text(files, "bridges").lines().map(|bridge| (bridge.to_owned(), addresses.get(bridge).cloned())).collect();
     let cpus = text(files, "cpus").trim().parse().unwrap_or(0);
-    let all = text(files, "addresses").lines().filter_map(address).map(|(_, address)| address).collect();
-    let (name, memory_mb) = (name.to_owned(), kib / 1024);
+    let addresses = text(files, "addresses").lines().filter_map(address).map(|(_, address)| address).collect();
     // A node that answers is up.
-    Node { name, online: true, memory_mb, cpus, bridges, addresses: all, nfs_server, ..Node::default() }
+    Node {
+        name: name.to_owned(),
+        online: true,
+        memory_mb: all / 1024,
+        memory_used_mb: used,
+        cpus,
+        bridges,
+        addresses,
+        nfs_server,
+        ..Node::default()
+    }
 }
 
 /// `2: vmbr0    inet 192.0.2.1/24 brd …` → the interface and its address.

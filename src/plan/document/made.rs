@@ -2,12 +2,23 @@
 
 use super::agreed::named;
 use super::{
-    DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentOperands, DocumentProblem, DocumentSummary, DocumentVm,
-    DocumentWaiting, PlanDocument, Provenance,
+    DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentCluster, DocumentConfig, DocumentOperands,
+    DocumentProblem, DocumentSummary, DocumentTarget, DocumentVm, DocumentWaiting, PlanDocument,
 };
 use crate::diag::Diagnostic;
 use crate::model::{Desired, VmId};
-use crate::plan::{Plan, Step, VmPlan};
+use crate::plan::{Capacity, Plan, Request, Step, VmPlan};
+
+/// What a document says of a plan beside the plan itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Where it would be done.
+    pub target: DocumentTarget,
+    /// What it was made from.
+    pub config: DocumentConfig,
+    /// What was asked for.
+    pub request: Request,
+}
 
 /// SHA-256 of what a config says, however it is written: [`DocumentConfig::meaning`](super::DocumentConfig::meaning).
 #[must_use]
@@ -42,6 +53,9 @@ impl PlanDocument {
         let problems = plan.problems.iter().map(DocumentProblem::from);
         let Provenance { target, config, request } = provenance;
         let vms: Vec<DocumentVm> = vms.collect();
+        let ids = || plan.vms.iter().map(|vm| vm.vm);
+        let of_capacity = |capacity: &Capacity| DocumentCluster::of(capacity, ids(), capacity.on(ids(), true));
+        let cluster = plan.capacity.as_deref().map(of_capacity);
         let summary = DocumentSummary { declared: plan.declared, ..DocumentSummary::of(&vms) };
         let mut document = Self {
             format_version: DOCUMENT_VERSION,
@@ -54,6 +68,7 @@ impl PlanDocument {
             project: plan.project.clone(),
             summary,
             vms,
+            cluster,
             problems: problems.collect(),
         };
         document.hash = document.agreed();

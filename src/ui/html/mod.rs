@@ -7,6 +7,7 @@ mod diff;
 mod escape;
 mod filters;
 mod graph;
+mod nodes;
 mod page;
 mod plan;
 mod problems;

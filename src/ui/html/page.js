@@ -33,7 +33,7 @@
   const boxes = Array.from(filters.querySelectorAll('input[type=checkbox]'));
   const status = filters.querySelector('[role=status]');
   const items = all('[data-t]');
-  const same = document.querySelector('details.same');
+  const groups = all('.same, .on-node');
   const apply = () => {
     const unwanted = (name) =>
       new Set(boxes.filter((box) => (box.name === name ? !box.checked : false)).map((box) => box.value));
@@ -41,15 +41,13 @@
     const disruptions = unwanted('d');
     const words = find.value.toLowerCase().split(' ').filter(Boolean);
     let shown = 0;
-    let unchanged = 0;
     for (const item of items) {
       const { o, d, t } = item.dataset;
       item.hidden = outcomes.has(o) || disruptions.has(d) || !words.every((word) => t.includes(word));
       if (item.hidden) continue;
       shown += 1;
-      if (item.tagName === 'LI') unchanged += 1;
     }
-    if (same) same.hidden = unchanged === 0;
+    for (const group of groups) group.hidden = !group.querySelector('[data-t]:not([hidden])');
     status.textContent = shown === items.length ? `${shown} VMs` : `${shown} of ${items.length} VMs`;
   };
   let due = 0;

@@ -1,11 +1,14 @@
 //! The page of a plan.
 
+use std::collections::BTreeMap;
+
 use super::escape::text;
 use super::filters::{Choice, filters};
+use super::nodes::{heading, nodes};
 use super::page::{chip, fact, page};
 use super::problems::problems;
 use super::vm::{block, disruption, line, unchanged, verdict};
-use crate::plan::document::{DocumentVm, PlanDocument};
+use crate::plan::document::{DocumentCluster, DocumentVm, PlanDocument};
 use crate::ui::layout::count;
 
 /// Renders a plan as one page.
@@ -15,26 +18,52 @@ pub fn render(plan: &PlanDocument) -> String {
     rest.sort_by_key(|vm| (!vm.blocked, std::cmp::Reverse(vm.disruption), std::cmp::Reverse(vm.outcome), vm.vm));
     let mut body = head(plan);
     body.push_str(&problems(plan));
+    body.push_str(&plan.cluster.as_ref().map(nodes).unwrap_or_default());
     body.push_str("<main>\n");
     if plan.vms.len() > 1 {
         body.push_str(&choices(plan));
     }
-    for vm in rest {
-        body.push_str(&block(vm));
-    }
-    if !same.is_empty() {
-        let open = if same.len() == plan.vms.len() && same.len() <= 20 { " open=\"\"" } else { "" };
-        body.push_str(&format!(
-            "<details class=\"same\"{open}><summary><b class=\"sign\">=</b> {} unchanged</summary>\n<ul>\n",
-            count(same.len(), "virtual machine")
-        ));
-        for vm in same {
-            body.push_str(&line(vm));
-        }
-        body.push_str("</ul></details>\n");
+    match &plan.cluster {
+        None => body.push_str(&machines(&rest, &same, plan.vms.len())),
+        Some(cluster) => body.push_str(&by_node(cluster, &rest, &same, plan.vms.len())),
     }
     body.push_str("</main>\n");
     page(&format!("Plan {} for {}", plan.hash, plan.target.name), &body)
+}
+
+/// The VMs that something is done to, and those that stay as they are, of so many in all.
+fn machines(rest: &[&DocumentVm], same: &[&DocumentVm], all: usize) -> String {
+    let mut out: String = rest.iter().map(|vm| block(vm)).collect();
+    if !same.is_empty() {
+        let open = if rest.is_empty() && all <= 20 { " open=\"\"" } else { "" };
+        out.push_str(&format!(
+            "<details class=\"same\"{open}><summary><b class=\"sign\">=</b> {} unchanged</summary>\n<ul>\n",
+            count(same.len(), "virtual machine")
+        ));
+        out.extend(same.iter().map(|vm| line(vm)));
+        out.push_str("</ul></details>\n");
+    }
+    out
+}
+
+/// The same by the nodes that they are on or will be, then those that are on none.
+fn by_node(cluster: &DocumentCluster, rest: &[&DocumentVm], same: &[&DocumentVm], all: usize) -> String {
+    let homes: BTreeMap<u32, usize> =
+        cluster.nodes.iter().enumerate().flat_map(|(at, node)| node.vms.iter().map(move |vm| (*vm, at))).collect();
+    let mut groups = vec![(Vec::new(), Vec::new()); cluster.nodes.len() + 1];
+    let at = |vm: &DocumentVm| homes.get(&vm.vm).copied().unwrap_or(cluster.nodes.len());
+    for vm in rest {
+        groups[at(vm)].0.push(*vm);
+    }
+    for vm in same {
+        groups[at(vm)].1.push(*vm);
+    }
+    let headings = cluster.nodes.iter().map(heading).chain(["<h2>on no node</h2>\n".to_owned()]);
+    let sections = headings.zip(groups).filter(|(_, (rest, same))| !rest.is_empty() || !same.is_empty());
+    let section = |(heading, (rest, same)): (String, (Vec<&DocumentVm>, Vec<&DocumentVm>))| {
+        format!("<section class=\"on-node\">{heading}{}</section>\n", machines(&rest, &same, all))
+    };
+    sections.map(section).collect()
 }
 
 fn head(plan: &PlanDocument) -> String {

@@ -1,0 +1,83 @@
+//! The nodes of a cluster on the page of a plan: a table with bars, and the headings below which their VMs stand.
+
+use super::escape::text;
+use crate::plan::document::{DocumentCluster, DocumentNode, DocumentStorage};
+use crate::ui::nodes::{Amount, state, taken, vms};
+
+/// The table of all nodes, and what they have together.
+pub(super) fn nodes(cluster: &DocumentCluster) -> String {
+    let mut out = String::from(
+        "<section class=\"nodes\"><h2>Nodes</h2>\n<p class=\"key\"><b class=\"promised\"></b> promised to VMs <b \
+         class=\"more\"></b> this plan adds <b class=\"less\"></b> it takes away <b class=\"used\"></b> used</p>\n\
+         <table><thead><tr><th>node</th><th>VMs</th><th>memory</th><th>storages</th></tr></thead><tbody>\n",
+    );
+    for node in &cluster.nodes {
+        let words = match state(node) {
+            "" => String::new(),
+            words => format!("<br /><em class=\"waits\">{words}</em>"),
+        };
+        out.push_str(&row(
+            &format!("{}{words}", text(&node.name)),
+            &vms(node),
+            &amount("memory", (&node.memory).into()),
+            &node.storages,
+        ));
+    }
+    if taken(&cluster.shared_storages).next().is_some() {
+        out.push_str(&row("shared", "", "", &cluster.shared_storages));
+    }
+    let (all, running) =
+        cluster.online().fold((0, 0), |(all, running), node| (all + node.vm_count, running + node.running_count));
+    let all = row(
+        "all that are online",
+        &format!("{all} VMs, {running} running"),
+        &amount("memory", (&cluster.memory()).into()),
+        &cluster.storages(),
+    );
+    out + "</tbody><tfoot>" + &all + "</tfoot></table></section>\n"
+}
+
+fn row(name: &str, vms: &str, memory: &str, storages: &[DocumentStorage]) -> String {
+    let storages: String = taken(storages).map(|storage| amount(&storage.name, storage.into())).collect();
+    format!("<tr><th>{name}</th><td>{vms}</td><td>{memory}</td><td>{storages}</td></tr>\n")
+}
+
+/// The heading below which the VMs of a node stand.
+pub(super) fn heading(node: &DocumentNode) -> String {
+    let words = match state(node) {
+        "" => String::new(),
+        words => format!(" <em class=\"waits\">{words}</em>"),
+    };
+    format!("<h2>{} <small>{}</small>{words}</h2>\n", text(&node.name), vms(node))
+}
+
+/// A bar, and what it stands for.
+fn amount(name: &str, amount: Amount) -> String {
+    format!("<div class=\"load\">{}<span>{} {}</span></div>", bar(&amount), text(name), amount.whole_story())
+}
+
+/// A bar as long as there is of it, in thousandths.
+fn bar(amount: &Amount) -> String {
+    let Some(total) = amount.total.filter(|total| *total > 0) else { return String::new() };
+    let at = |part: u64| {
+        let part = u128::from(part.min(total)) * 1000;
+        u64::try_from(part.div_ceil(u128::from(total))).unwrap_or(1000)
+    };
+    let (least, most) = (at(amount.promised.min(amount.planned)), at(amount.promised.max(amount.planned)));
+    let change = if amount.planned > amount.promised { "more" } else { "less" };
+    let rect = |class: &str, x: u64, y: u64, width: u64, height: u64| {
+        if width == 0 {
+            return String::new();
+        }
+        format!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>")
+    };
+    let limit =
+        amount.limit.filter(|limit| *limit < total).map_or(String::new(), |limit| rect("limit", at(limit), 0, 4, 12));
+    format!(
+        "<svg viewBox=\"0 0 1000 12\" preserveAspectRatio=\"none\" aria-hidden=\"true\">{}{}{}{}{limit}</svg>",
+        rect("track", 0, 0, 1000, 12),
+        rect("promised", 0, 0, least, 12),
+        rect(change, least, 0, most - least, 12),
+        rect("used", 0, 8, at(amount.used.unwrap_or(0)), 4),
+    )
+}
