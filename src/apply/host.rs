@@ -296,6 +296,7 @@ impl Performing<'_> {
             record.attached.clone_from(&last.attached);
             record.filesystems.retain(|slot, _| last.made.contains(slot));
             record.unread = last.unread;
+            record.ha = last.ha;
         })?;
         Ok(if written { self.action.outcome } else { Outcome::NoOp })
     }

@@ -112,7 +112,8 @@ fn only_completes(vm: &VmPlan) -> bool {
             vm.completing || {
                 let changes = |kind: ActionKind| {
                     use ActionKind::{
-                        Configure, MoveDisk, RemoveSnippet, ResizeDisk, SetPool, Stop, UpdateCloudInit, WriteSnippet,
+                        Configure, LeaveHa, MoveDisk, RemoveSnippet, ResizeDisk, SetHa, SetPool, Stop, UpdateCloudInit,
+                        WriteSnippet,
                     };
                     matches!(
                         kind,
@@ -122,6 +123,8 @@ fn only_completes(vm: &VmPlan) -> bool {
                             | MoveDisk
                             | ResizeDisk
                             | SetPool
+                            | SetHa
+                            | LeaveHa
                             | UpdateCloudInit
                     )
                 };

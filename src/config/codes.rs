@@ -118,4 +118,5 @@ codes! {
     SCRIPT_UNCHECKED = "P097", Notice, "a script is not checked";
     BAD_VOLUME = "P098", Error, "the text cannot be a volume that this VM may attach";
     VOLUME_CONFLICT = "P099", Error, "a disk has a volume, and something that does not go with it";
+    HA_CONFLICT = "P100", Error, "the state under the HA manager contradicts `started`";
 }

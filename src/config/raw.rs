@@ -12,12 +12,15 @@ use serde::Deserialize;
 use super::{lexis, pools};
 
 mod cloud_init;
+mod ha;
 mod networks;
 mod nodes;
 mod options;
 mod words;
 
 pub(crate) use cloud_init::{RawCloudData, RawCloudImage, RawNetworkConfig, RawSecret, RawUserConfig, SECRET_VARIABLE};
+pub(crate) use ha::{NULLABLE, RawHaOrNull};
+use ha::{ha, some_ha};
 pub(crate) use networks::{RawCard, RawDisk};
 use networks::{boot_disk_options, cards, cdrom, disks, some_slots};
 pub(crate) use nodes::{ANY, RawNodes};
@@ -214,6 +217,11 @@ pub(crate) struct RawVm {
     /// Names the resource pool that the VM is in; empty: in none. Without it, this stays as it is.
     #[schemars(title = "Pool", regex(pattern = pools::POOL), example = &"production")]
     pub(super) pool: Option<String>,
+    /// Puts the VM under the HA manager of its cluster. Taken out again, or `null`, it leaves the HA manager if phoenix
+    /// put it there.
+    #[serde(deserialize_with = "some_ha")]
+    #[schemars(schema_with = "ha", title = "High availability", example = serde_json::json!({ "state": "started" }))]
+    pub(super) ha: Option<RawHaOrNull>,
     /// Says whether the VM gets its own copy of the template's disk. A linked clone is made at once and small, lies on
     /// its template's storage and needs the template for ever. It matters only when the VM is created.
     #[schemars(title = "Full clone", example = false, extend("default" = true))]

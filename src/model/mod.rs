@@ -9,6 +9,7 @@ mod desired;
 mod digest;
 mod excerpt;
 mod fault;
+mod ha;
 mod host_path;
 mod ids;
 mod key;
@@ -32,6 +33,8 @@ pub use desired::{
 pub use digest::{Digest, content_digest, is_content_digest, is_kept, is_kept_as_digest, is_noted, kept, noted};
 pub use excerpt::{excerpt, line, message};
 pub use fault::{Effect, Fault, FaultKind};
+pub(crate) use ha::text_of as ha_text;
+pub use ha::{HaState, HaWish};
 pub use host_path::{
     InvalidHostPath, PERSISTENT_DATA, allowed_path, is_at_or_below, is_below, is_system_path, normal_path,
 };

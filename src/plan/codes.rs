@@ -112,6 +112,7 @@ codes! {
     VOLUME_GROWS_LATER = "T113", "a volume cannot grow in the run that attaches it";
     NO_POOL = "T115", "there is no resource pool of that name";
     HA_ERROR = "T116", "the HA manager gave up on the VM";
+    HA_STAYS = "T117", "the HA manager cannot bring the VM to another node";
     NOT_RECREATED = "T124", "a VM cannot be destroyed and made anew";
     RECREATED = "T125", "a VM is destroyed and made anew, and what is on its disks is lost";
     NOTHING_TO_RECREATE = "T126", "a VM that was to be destroyed and made anew is not there, and is only made";

@@ -35,7 +35,7 @@ pub(super) const FILE: &str = "faults.json";
 pub(super) const VICTIM: &str = "victim";
 
 /// Every operation that an entry can name.
-const OPS: [&str; 32] = [
+const OPS: [&str; 34] = [
     "clone",
     "configure",
     "create",
@@ -46,6 +46,7 @@ const OPS: [&str; 32] = [
     "guest-start",
     "guest-status",
     "import-disk",
+    "leave-ha",
     "make-directory",
     "migrate",
     "move-disk",
@@ -57,6 +58,7 @@ const OPS: [&str; 32] = [
     "resize",
     "revert",
     "rollback",
+    "set-ha",
     "set-pool",
     "shutdown",
     "snapshot",
@@ -135,6 +137,8 @@ impl Call {
             HostOp::Rollback { vm, .. } => ("rollback", vec![vm.get()]),
             HostOp::Resize { vm, .. } => ("resize", vec![vm.get()]),
             HostOp::SetPool { vm, .. } => ("set-pool", vec![vm.get()]),
+            HostOp::SetHa { vm, .. } => ("set-ha", vec![vm.get()]),
+            HostOp::LeaveHa { vm } => ("leave-ha", vec![vm.get()]),
             HostOp::UpdateCloudInit { vm } => ("update-cloud-init", vec![vm.get()]),
             HostOp::Template { vm, .. } => ("template", vec![vm.get()]),
             HostOp::Start { vm } => ("start", vec![vm.get()]),

@@ -104,8 +104,8 @@ pub(super) fn read(
     }
     let resources = ha::resources(&text(files, "ha"));
     let manager = ha::Status::parse(&text(files, "ha-status"))?;
-    for (vm, state) in &resources {
-        vms.entry(*vm).and_modify(|vm| vm.ha = Some(manager.of(vm.id, state)));
+    for (vm, resource) in &resources {
+        vms.entry(*vm).and_modify(|vm| vm.ha = Some(manager.of(vm.id, resource)));
     }
     Ok(Observed {
         identity: authority.map(|certificate| cluster::identity(certificate)).unwrap_or_default(),

@@ -51,6 +51,8 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::Migrate
         | ActionKind::ResizeDisk
         | ActionKind::SetPool
+        | ActionKind::SetHa
+        | ActionKind::LeaveHa
         | ActionKind::DeleteUnused
         | ActionKind::UpdateCloudInit
         | ActionKind::Restart
@@ -99,6 +101,8 @@ pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
     let Facts { vm, record, mounts, staging, scene } = *facts;
     let (made, attached) = (cards::made(vm, record, scene), cards::attached(vm, record, scene));
     let mut last = Record { applied: drift::applied(vm), made, attached, ..record.clone() };
+    let is_managed = scene.observed.vms.get(&vm.vm_id).is_some_and(|live| live.ha.is_some());
+    last.ha = vm.ha.is_some() && (record.ha || !is_managed);
     // Phoenix detaches what it formatted, or finds it gone, when it is no longer declared.
     last.filesystems.retain(|slot, _| last.made.contains(slot));
     if record.state == RecordState::Creating {
