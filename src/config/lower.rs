@@ -103,11 +103,19 @@ const BOOT_DISK_STORAGE: &str = "local-zfs";
 /// The bridge of a card where the file names none.
 const NETWORK_BRIDGE: &str = "vmbr0";
 
+/// The origins of what only a VM itself says.
+fn of_its_own() -> Origins {
+    let mut origins = Origins::default();
+    origins.note(Key::VmId, Origin::Vm);
+    origins.note(Key::VmName, Origin::Vm);
+    origins
+}
+
 /// Merges one VM; its own values win, lists as a whole.
 fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> DesiredVm {
     // A VM's own template wins over an image of all VMs.
     let shared_image = shared.cloud_image.clone().filter(|_| own.template_name.is_none());
-    let mut origins = Origins::default();
+    let mut origins = of_its_own();
     let bridge = own.network_bridge.as_ref().or(shared.network_bridge.as_ref()).map_or(NETWORK_BRIDGE, String::as_str);
     let model = own.network_model.or(shared.network_model).unwrap_or(NetworkModel::Virtio);
     let networks = networks::cards(own.networks.as_ref(), shared.networks.as_ref(), bridge, model);
@@ -126,7 +134,6 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         origins.note(key, if is_own { Origin::Vm } else { Origin::VmDefaults });
     }
     let (ha, started) = ha::merged((own.ha, own.started), (shared.ha, shared.started), &mut origins);
-    [Key::VmId, Key::VmName].into_iter().for_each(|key| origins.note(key, Origin::Vm));
     let vm = DesiredVm {
         vm_id,
         vm_name,
