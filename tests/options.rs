@@ -206,6 +206,7 @@ fn what_is_not_wished_for_is_left() {
         left,
         [
             "pool",
+            "ha",
             "start_at_boot",
             "protected",
             "boot_order",

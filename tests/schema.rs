@@ -92,12 +92,14 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 38] = [
+    const DERIVED: [&str; 40] = [
         "/password/env",
         "/password/file",
         "/user_config/password",
         "/node",
         "/pool",
+        "/ha",
+        "/ha/state",
         "/adopt",
         "/$schema",
         "/persistent_storage/server",
@@ -146,7 +148,7 @@ fn complete(property: &Value, at: &str, required: bool) {
         "integer" | "number" => limit(&["minimum"]) && limit(&["maximum"]),
         "string" => limit(&["pattern", "oneOf", "maxLength"]),
         "array" => property.get("items").is_some() && (limit(&["maxItems"]) || at == "/virtual_machines"),
-        "boolean" => true,
+        "boolean" | "null" => true,
         "object" => limit(&["properties", "additionalProperties"]),
         other => panic!("{at} has the type {other:?}"),
     };

@@ -78,6 +78,7 @@ fn keys_behind(kind: ActionKind) -> Vec<&'static str> {
         ActionKind::StageScripts | ActionKind::Feature => Key::Features,
         ActionKind::Migrate => Key::Node,
         ActionKind::SetPool => Key::Pool,
+        ActionKind::SetHa | ActionKind::LeaveHa => Key::Ha,
         ActionKind::CleanGuest | ActionKind::ConvertToTemplate => Key::IsTemplate,
         ActionKind::MoveDisk | ActionKind::ResizeDisk => {
             return options::rows().filter(|row| row.step == kind).filter_map(|row| row.key).map(Key::name).collect();

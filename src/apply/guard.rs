@@ -29,6 +29,8 @@ pub fn guarded(target: &dyn Hypervisor, op: &HostOp, deadline: Duration) -> Resu
         | HostOp::Configure { .. }
         | HostOp::Resize { .. }
         | HostOp::SetPool { .. }
+        | HostOp::SetHa { .. }
+        | HostOp::LeaveHa { .. }
         | HostOp::UpdateCloudInit { .. }
         | HostOp::MoveDisk { .. }
         | HostOp::RemoveSnapshot { .. }

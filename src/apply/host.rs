@@ -304,6 +304,7 @@ impl Performing<'_> {
             record.filesystems.retain(|slot, _| last.made.contains(slot));
             record.unread = last.unread;
             record.late.clone_from(&last.late);
+            record.ha = last.ha;
         })?;
         Ok(if written { self.action.outcome } else { Outcome::NoOp })
     }

@@ -17,7 +17,7 @@ use crate::hypervisor::{
     Hypervisor, Plugged, Wanted,
 };
 use crate::model::{GIB, VmId};
-use crate::observed::{Export, Listed, Node, Observed, Place, VmObserved, encode_description, print_size};
+use crate::observed::{Export, Ha, Listed, Node, Observed, Place, VmObserved, encode_description, print_size};
 
 /// What stands for the address of a guest until it is known, in what is told.
 const ADDRESS: &str = "<address of net0>";
@@ -278,6 +278,10 @@ impl State {
             HostOp::SetPool { vm, to, .. } => {
                 change(vms, *vm, |live| live.clone().in_pool(to.as_deref()))?;
             }
+            HostOp::SetHa { vm, ha, .. } => {
+                change(vms, *vm, |live| live.clone().looked_after(Some(Ha::kept(ha))))?;
+            }
+            HostOp::LeaveHa { vm } => change(vms, *vm, |live| live.clone().looked_after(None))?,
             HostOp::UpdateCloudInit { vm } => change(vms, *vm, |live| {
                 let mut live = live.clone();
                 live.cloud_init.not_in_drive.clear();

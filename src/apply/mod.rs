@@ -30,6 +30,7 @@ mod failure;
 mod filesystems;
 mod guard;
 mod ha;
+mod ha_member;
 mod hints;
 mod host;
 mod image;

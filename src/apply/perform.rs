@@ -82,6 +82,8 @@ impl Performer {
             Step::MoveDisk(step) => this.move_disk(step),
             Step::ResizeDisk(step) => this.resize(step),
             Step::SetPool { from, to } => this.set_pool(from.as_deref(), to.as_deref()),
+            Step::SetHa(step) => this.set_ha(step),
+            Step::LeaveHa => this.leave_ha(),
             Step::UpdateCloudInit => this.update_cloud_init(),
             Step::Restart => this.restart(),
             Step::Start => this.start(),

@@ -76,6 +76,8 @@ impl Performing<'_> {
         self.write_record(&|record| {
             let now = std::mem::replace(record, then.clone());
             record.applied.retain(|key, value| now.applied.get(key) == Some(value));
+            // A snapshot has nothing to do with that.
+            record.ha = now.ha;
         })?;
         let live = self.live()?;
         let before = live.digest.clone();

@@ -112,8 +112,8 @@ fn only_completes(vm: &VmPlan) -> bool {
             vm.completing || {
                 let changes = |kind: ActionKind| {
                     use ActionKind::{
-                        Configure, ImportDisk, MoveDisk, RemoveSnippet, ResizeDisk, SetPool, Stop, UpdateCloudInit,
-                        WriteSnippet,
+                        Configure, ImportDisk, LeaveHa, MoveDisk, RemoveSnippet, ResizeDisk, SetHa, SetPool, Stop,
+                        UpdateCloudInit, WriteSnippet,
                     };
                     matches!(
                         kind,
@@ -124,6 +124,8 @@ fn only_completes(vm: &VmPlan) -> bool {
                             | MoveDisk
                             | ResizeDisk
                             | SetPool
+                            | SetHa
+                            | LeaveHa
                             | UpdateCloudInit
                     )
                 };

@@ -15,7 +15,7 @@ use super::secrets::SecretValues;
 use super::source::Once;
 use super::spans::Place;
 use super::{
-    attached, cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, images, imports,
+    attached, cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, ha, images, imports,
     networks, pools, profiles, proxmox, ready, secrets, templates, volumes,
 };
 use crate::model::{InvalidTarget, Scripts, Target};
@@ -55,6 +55,7 @@ pub(super) fn all(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> Te
     filesystems::check(raw, problems);
     cdrom::check(raw, problems);
     ready::check(raw, problems);
+    ha::check(raw, problems);
     volumes::check(raw, problems);
     let data = cloud_data::check(raw, once, problems);
     let secrets = secrets::check(raw, once, problems);

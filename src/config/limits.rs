@@ -11,6 +11,8 @@ pub const RECORD_MARK: &str = "<!-- phoenix";
 pub(super) const MAX_PROFILES: usize = 16;
 /// Most nodes that a VM names.
 pub(super) const MAX_NODES: usize = 64;
+/// Most tries of the HA manager that a VM asks for. Proxmox has no limit.
+pub(super) const MAX_TRIES: u32 = 1000;
 /// Most keys and values of a config, and most entries that its VMs have from the lists of `vm_defaults` and profiles.
 pub const MAX_ITEMS: usize = 500_000;
 

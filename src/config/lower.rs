@@ -8,9 +8,10 @@ use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
 use super::inherited::Inherited;
 use super::lexis::trimmed;
 use super::names;
+use super::pick::{pick, pick_any};
 use super::raw::{Raw, RawHypervisor, RawProfiles, RawVm};
 use super::values::{Values, normal_tags, of_profiles};
-use super::{cdrom, cloud_data, disks, networks};
+use super::{cdrom, cloud_data, disks, ha, networks};
 use crate::model::{
     CloudInitErrors, Desired, DesiredVm, Key, NetworkConfig, NetworkModel, NfsShare, Origin, Origins, OsType,
     PersistentStorage, ProxmoxValue, Ready, Settings, Stretched, Timeouts, UserConfig, VmId,
@@ -105,16 +106,23 @@ const BOOT_DISK_STORAGE: &str = "local-zfs";
 /// The bridge of a card where the file names none.
 const NETWORK_BRIDGE: &str = "vmbr0";
 
+/// The origins of what only a VM itself says.
+fn of_its_own() -> Origins {
+    let mut origins = Origins::default();
+    origins.note(Key::VmId, Origin::Vm);
+    origins.note(Key::VmName, Origin::Vm);
+    origins
+}
+
 /// Merges one VM; its own values win, lists as a whole.
 fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> DesiredVm {
     // A VM's own template wins over an image of all VMs.
     let shared_image = shared.cloud_image.clone().filter(|_| own.template_name.is_none());
-    let mut origins = Origins::default();
+    let mut origins = of_its_own();
     let bridge = own.network_bridge.as_ref().or(shared.network_bridge.as_ref()).map_or(NETWORK_BRIDGE, String::as_str);
     let model = own.network_model.or(shared.network_model).unwrap_or(NetworkModel::Virtio);
     let networks = networks::cards(own.networks.as_ref(), shared.networks.as_ref(), bridge, model);
-    let storage = own.boot_disk_storage.as_ref().or(shared.boot_disk_storage.as_ref());
-    let storage = storage.map_or(BOOT_DISK_STORAGE, String::as_str);
+    let storage = own.boot_disk_storage.as_deref().or(shared.boot_disk_storage.as_deref()).unwrap_or(BOOT_DISK_STORAGE);
     let further = disks::disks(own.disks.as_ref(), shared.disks.as_ref(), storage);
     let boot_disk_options = networks::boot_disk(own.boot_disk_options.as_ref(), shared.boot_disk_options.as_ref());
     let cdrom = cdrom::drives(own.cdrom.as_ref(), shared.cdrom.as_ref());
@@ -128,8 +136,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
     ] {
         origins.note(key, if is_own { Origin::Vm } else { Origin::VmDefaults });
     }
-    origins.note(Key::VmId, Origin::Vm);
-    origins.note(Key::VmName, Origin::Vm);
+    let (ha, started) = ha::merged((own.ha, own.started), (shared.ha, shared.started), &mut origins);
     let vm = DesiredVm {
         vm_id,
         vm_name,
@@ -174,8 +181,9 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         description: pick(&mut origins, Key::Description, own.description, shared.description.as_ref(), String::new),
         tags: pick(&mut origins, Key::Tags, own.tags, shared.tags.as_ref(), Vec::new),
         pool: pick_any(&mut origins, Key::Pool, own.pool, shared.pool.clone()),
+        ha,
         full_clone: pick(&mut origins, Key::FullClone, own.full_clone, shared.full_clone.as_ref(), || true),
-        started: pick(&mut origins, Key::Started, own.started, shared.started.as_ref(), || true),
+        started,
         start_at_boot: pick_any(&mut origins, Key::StartAtBoot, own.start_at_boot, shared.start_at_boot),
         boot_order: pick_any(&mut origins, Key::BootOrder, own.boot_order, shared.boot_order),
         boot_delay: pick_any(&mut origins, Key::BootDelay, own.boot_delay, shared.boot_delay),
@@ -228,26 +236,4 @@ fn options_of(
         }
     }
     merged
-}
-
-/// Takes the first value there is and notes where it came from.
-fn pick<T: Clone>(
-    origins: &mut Origins,
-    key: Key,
-    own: Option<T>,
-    shared: Option<&T>,
-    built_in: impl FnOnce() -> T,
-) -> T {
-    let (value, origin) = match (own, shared) {
-        (Some(own), _) => (own, Origin::Vm),
-        (None, Some(shared)) => (shared.clone(), Origin::VmDefaults),
-        (None, None) => (built_in(), Origin::BuiltIn),
-    };
-    origins.note(key, origin);
-    value
-}
-
-/// Takes the first value there is, if there is one, and notes where it came from.
-fn pick_any<T: Clone>(origins: &mut Origins, key: Key, own: Option<T>, shared: Option<T>) -> Option<T> {
-    pick(origins, key, own.map(Some), shared.map(Some).as_ref(), || None)
 }

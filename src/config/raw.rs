@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::{lexis, pools};
 
 mod cloud_init;
+mod ha;
 mod images;
 mod networks;
 mod nodes;
@@ -19,6 +20,8 @@ mod options;
 mod words;
 
 pub(crate) use cloud_init::{RawCloudData, RawNetworkConfig, RawSecret, RawUserConfig, SECRET_VARIABLE};
+pub(crate) use ha::{NULLABLE, RawHaOrNull};
+use ha::{ha, some_ha};
 pub(crate) use images::{RawCloudImage, RawImport};
 pub(crate) use networks::{RawCard, RawDisk};
 use networks::{boot_disk_options, cards, cdrom, disks, some_slots};
@@ -216,6 +219,11 @@ pub(crate) struct RawVm {
     /// Names the resource pool that the VM is in; empty: in none. Without it, this stays as it is.
     #[schemars(title = "Pool", regex(pattern = pools::POOL), example = &"production")]
     pub(super) pool: Option<String>,
+    /// Puts the VM under the HA manager of its cluster. Taken out again, or `null`, it leaves the HA manager if phoenix
+    /// put it there.
+    #[serde(deserialize_with = "some_ha")]
+    #[schemars(schema_with = "ha", title = "High availability", example = serde_json::json!({ "state": "started" }))]
+    pub(super) ha: Option<RawHaOrNull>,
     /// Says whether the VM gets its own copy of the template's disk. A linked clone is made at once and small, lies on
     /// its template's storage and needs the template for ever. It matters only when the VM is created.
     #[schemars(title = "Full clone", example = false, extend("default" = true))]

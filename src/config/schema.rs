@@ -11,7 +11,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::limits::{MAX_ENTRIES, MAX_VMS};
-use super::raw::Raw;
+use super::raw::{NULLABLE, Raw};
 
 /// Where the schema is committed, from the top of the project.
 pub const FILE: &str = "schema/phoenix_vm_configs.schema.json";
@@ -145,8 +145,10 @@ pub(super) fn document() -> &'static Value {
 fn polish(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
+            let means_null = object.remove(NULLABLE).is_some();
             if let Some(Value::Array(types)) = object.get_mut("type") {
-                types.retain(|word| word != "null");
+                // Where it has a meaning, it stays.
+                types.retain(|word| word != "null" || means_null);
                 if let [only] = types.as_slice() {
                     let only = only.clone();
                     object.insert("type".into(), only);

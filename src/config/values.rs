@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::check::Texts;
+use super::ha::HaSaid;
 use super::lexis::trimmed;
 use super::names::{self, Ids};
 use super::raw::{RawNetworkConfig, RawNodes, RawTimeouts, RawUserConfig, RawVm, RawVolume};
@@ -33,6 +34,7 @@ pub(super) struct Values {
     pub(super) description: Option<String>,
     pub(super) tags: Option<Vec<String>>,
     pub(super) pool: Option<String>,
+    pub(super) ha: Option<HaSaid>,
     pub(super) full_clone: Option<bool>,
     pub(super) started: Option<bool>,
     pub(super) start_at_boot: Option<bool>,
@@ -79,6 +81,7 @@ impl Values {
             description: raw.description.map(|text| normal_description(&text)),
             tags: raw.tags.map(normal_tags),
             pool: raw.pool,
+            ha: raw.ha.map(HaSaid::from),
             full_clone: raw.full_clone,
             started: raw.started,
             start_at_boot: raw.start_at_boot,
@@ -159,6 +162,7 @@ impl Values {
             description: first!(Description, self.description, base.description),
             tags: first!(Tags, self.tags, base.tags),
             pool: first!(Pool, self.pool, base.pool),
+            ha: first!(Ha, self.ha, base.ha),
             full_clone: first!(FullClone, self.full_clone, base.full_clone),
             started: first!(Started, self.started, base.started),
             start_at_boot: first!(StartAtBoot, self.start_at_boot, base.start_at_boot),

@@ -18,7 +18,7 @@ pub use self::wanted::{Examine, Wanted};
 pub use crate::model::{Effect, Fault, FaultKind};
 pub use crate::observed::Plugged;
 
-use crate::model::{CloudImage, Digest, VmId};
+use crate::model::{CloudImage, Digest, HaWish, VmId};
 use crate::observed::{ConfigWrite, Examined, Export, Listed, Observed, Place, VmObserved};
 
 /// A target that holds VMs.
@@ -241,6 +241,20 @@ pub enum HostOp {
         /// The pool that it comes into; without one, it leaves the one that it is in.
         to: Option<String>,
     },
+    /// `pvesh create|set /cluster/ha/resources …`: puts a VM under the HA manager, or changes how it looks after it.
+    SetHa {
+        /// The VM.
+        vm: VmId,
+        /// How it is to look after the VM.
+        ha: HaWish,
+        /// It does not look after the VM yet.
+        is_new: bool,
+    },
+    /// `pvesh delete /cluster/ha/resources/vm:VM`: takes a VM out of the HA manager.
+    LeaveHa {
+        /// The VM.
+        vm: VmId,
+    },
     /// `qm cloudinit update VM`: makes the cloud-init drive anew from what the configuration says.
     UpdateCloudInit {
         /// The VM.
@@ -372,6 +386,8 @@ impl HostOp {
             | Self::Configure { vm, .. }
             | Self::Resize { vm, .. }
             | Self::SetPool { vm, .. }
+            | Self::SetHa { vm, .. }
+            | Self::LeaveHa { vm }
             | Self::UpdateCloudInit { vm }
             | Self::MoveDisk { vm, .. }
             | Self::Migrate { vm, .. }

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::proxmox::{self, ProxmoxOption};
 use super::{
-    CloudData, CloudImage, DataPart, Disk, NetworkConfig, Nodes, Origins, ProxmoxValue, Timeouts, UserConfig, VmId,
-    Volume,
+    CloudData, CloudImage, DataPart, Disk, HaWish, NetworkConfig, Nodes, Origins, ProxmoxValue, Timeouts, UserConfig,
+    VmId, Volume,
 };
 
 /// Everything one config file wants.
@@ -104,8 +104,7 @@ pub struct DesiredVm {
     pub node: Option<Nodes>,
     /// Name of the Proxmox template to clone.
     pub template_name: String,
-    /// The VM of this file that is the template; `None`: it is one that the target has, or the VM is made from an
-    /// image.
+    /// The VM of this file that is the template; `None`: it is one that the target has, or an image.
     pub template: Option<VmId>,
     /// The image that the VM is made from, instead of a template.
     pub cloud_image: Option<CloudImage>,
@@ -141,6 +140,9 @@ pub struct DesiredVm {
     /// The resource pool it is in; empty: in none; `None` leaves it where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// How the HA manager looks after it; `None`: not at all, as far as the file says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ha: Option<HaWish>,
     /// Whether the VM gets a copy of its template's disk; else a linked clone, which needs the template for ever.
     pub full_clone: bool,
     /// Whether the VM is to run.
@@ -149,8 +151,7 @@ pub struct DesiredVm {
     pub start_at_boot: Option<bool>,
     /// `order` of Proxmox `startup`; `None` leaves it as it is.
     pub boot_order: Option<u32>,
-    /// `up` of Proxmox `startup`, in seconds: how long the node waits before it starts the next VM; `None` leaves it as
-    /// it is.
+    /// `up` of Proxmox `startup`, in seconds: how long the node waits then; `None` leaves it as it is.
     pub boot_delay: Option<u32>,
     /// Proxmox `protection`; `None` leaves it as it is.
     pub protected: Option<bool>,

@@ -54,6 +54,7 @@ named! {
         Ready = "ready",
         Node = "node",
         Pool = "pool",
+        Ha = "ha",
     }
 }
 

@@ -10,6 +10,7 @@ mod digest;
 mod disk;
 mod excerpt;
 mod fault;
+mod ha;
 mod host_path;
 mod ids;
 mod key;
@@ -34,6 +35,8 @@ pub use digest::{Digest, content_digest, is_content_digest, is_kept, is_kept_as_
 pub use disk::{Disk, DiskMount};
 pub use excerpt::{excerpt, line, message};
 pub use fault::{Effect, Fault, FaultKind};
+pub(crate) use ha::text_of as ha_text;
+pub use ha::{HaState, HaWish};
 pub use host_path::{
     InvalidHostPath, PERSISTENT_DATA, allowed_path, is_at_or_below, is_below, is_system_path, normal_path,
 };

@@ -79,6 +79,9 @@ pub struct Record {
     /// The network card changed, and the guest has not been seen with it since.
     #[serde(default, skip_serializing_if = "is_false")]
     pub card: bool,
+    /// phoenix put the VM under the HA manager; it takes out again what it put there, and nothing else.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ha: bool,
 }
 
 /// A file system that phoenix made on a disk.
@@ -172,6 +175,7 @@ impl Record {
             unread: false,
             late: BTreeSet::new(),
             card: false,
+            ha: false,
         }
     }
 }

@@ -195,6 +195,10 @@ named! {
         StageScripts = "stage-scripts",
         /// Runs a feature script in the guest.
         Feature = "feature",
+        /// Puts the VM under the HA manager, or changes how it looks after it.
+        SetHa = "set-ha",
+        /// Takes the VM out of the HA manager.
+        LeaveHa = "leave-ha",
         /// Takes out of a guest what its clones must not have. Only of what becomes a template.
         CleanGuest = "clean-guest",
         /// Shuts the VM down and makes it a template.
@@ -249,6 +253,8 @@ impl ActionKind {
             | Self::RemoveSnippet
             | Self::Configure
             | Self::SetPool
+            | Self::SetHa
+            | Self::LeaveHa
             | Self::UpdateCloudInit
             | Self::Start
             | Self::AwaitNetwork

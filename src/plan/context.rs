@@ -99,6 +99,7 @@ fn context<'a>(vm: &'a DesiredVm, template_name: &'a str, mounts: &'a [Arc<Mount
         tags,
         // How the node treats the VM is nothing to a script, and no reason to stage the file anew.
         pool: _,
+        ha: _,
         full_clone: _,
         node: _,
         started: _,

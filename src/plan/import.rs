@@ -14,8 +14,8 @@ use super::existing::{Situation, absent, situation};
 use super::steps::adopt::room;
 use super::{codes, earlier, lock, placement};
 use crate::diag::Diagnostic;
-use crate::model::{DataPart, Desired, DesiredVm, Key, Ready, Record, VmId, Volume, proxmox};
-use crate::observed::{Net, Observed, VmObserved, is_disk_key, options};
+use crate::model::{DataPart, Desired, DesiredVm, HaWish, Key, Ready, Record, VmId, Volume, proxmox};
+use crate::observed::{Ha, Net, Observed, VmObserved, is_disk_key, options};
 
 /// A VM that a config can say something of.
 #[derive(Debug, Clone, PartialEq)]
@@ -275,7 +275,8 @@ fn entry(
     let is_template = record.is_some_and(|record| record.is_template);
     say(Key::IsTemplate, json!(is_template), json!(false));
     // What is built runs, and a template does not count as switched off.
-    say(Key::Started, json!(live.running || is_template), json!(default.started));
+    say(Key::Started, json!(starts(live) || is_template), json!(default.started));
+    say(Key::Ha, wish_of(live).map_or(Value::Null, ha_value), default.ha.map_or(Value::Null, ha_value));
     // A VM that has no guest agent is not given one by being taken over.
     let ready = if live.agent || is_template { default.ready } else { Ready::Running };
     say(Key::Ready, json!(ready.as_str()), json!(default.ready.as_str()));
@@ -293,7 +294,9 @@ fn entry(
         let is = text.map_or_else(nothing, |text| json!({ "text": text }));
         say(part.key(), is, if default.data(part).is_some() { Value::Null } else { nothing() });
     }
-    for row in options::rows().filter(|row| row.is_named_whole() && row.key != Some(Key::VmName)) {
+    for row in
+        options::rows().filter(|row| row.is_named_whole() && ![Some(Key::VmName), Some(Key::Ha)].contains(&row.key))
+    {
         // What this VM has not stays as it is; and what the file says of no VM, unless a new one would lack it.
         let Some(is) = row.has(live) else { continue };
         let differs = match row.wished(default, None).value() {
@@ -314,6 +317,27 @@ fn entry(
     let place = |name: &str| Key::ALL.iter().filter(|key| **key != Key::CloudImage).position(|key| key.name() == name);
     keys[first..].sort_by_key(|(name, _)| place(name));
     keys
+}
+
+/// How the HA manager looks after a VM, in the words of the file.
+fn wish_of(live: &VmObserved) -> Option<HaWish> {
+    live.ha.as_ref().and_then(Ha::wish)
+}
+
+/// The same as a value, without what is Proxmox's default.
+fn ha_value(ha: HaWish) -> Value {
+    let mut value = json!({ "state": ha.state });
+    for (name, tries) in [("max_restart", ha.max_restart), ("max_relocate", ha.max_relocate)] {
+        if tries != HaWish::TRIES {
+            value[name] = tries.into();
+        }
+    }
+    value
+}
+
+/// Whether a VM is to run: as the HA manager keeps it, else as it is.
+fn starts(live: &VmObserved) -> bool {
+    wish_of(live).and_then(|ha| ha.state.runs()).unwrap_or(live.running)
 }
 
 /// The template that a linked clone is built on, if it is there and its name is its own.

@@ -157,8 +157,7 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
     let mut found = Vec::new();
     let node = scene.node(vm.vm_id);
     let on = placement::on(node, scene.observed);
-    let switched = live.is_some_and(|live| live.running != vm.started);
-    found.extend(ha::looks_after(vm.vm_id, switched, scene.observed));
+    found.extend(ha::declared(vm, live, scene));
     if node.lacks_bridge(&vm.network_bridge) {
         let known: Vec<&str> = node.bridges.keys().map(String::as_str).collect();
         found.push(

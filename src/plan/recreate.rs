@@ -68,7 +68,7 @@ impl<'a> Anew<'a> {
         found.extend(self.notices(vm.vm_id, scene.desired));
         retired.uuid = self.whole.vms.get(&vm.vm_id).and_then(|live| live.uuid.clone());
         // Its exports and snippets are the new one's.
-        let goes = |kind: ActionKind| matches!(kind, ActionKind::Stop | ActionKind::Destroy);
+        let goes = |kind: ActionKind| matches!(kind, ActionKind::Stop | ActionKind::LeaveHa | ActionKind::Destroy);
         let actions = gone.actions.into_iter().filter(|action| goes(action.kind)).chain(made.actions).collect();
         let plan = VmPlan {
             outcome: Outcome::Recreate,

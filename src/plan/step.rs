@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::{Channel, ImportStep, Mount};
+use super::{Channel, HaStep, ImportStep, Mount};
 use crate::model::{ActionKind, CloudImage, CloudInitErrors, DesiredVm, Filesystem, Record, VmId};
 use crate::observed::options::Row;
 use crate::observed::print_size;
@@ -50,6 +50,10 @@ pub enum Step {
         /// The pool that it comes into; `None`: none.
         to: Option<Box<str>>,
     },
+    /// Puts the VM under the HA manager, or changes how it looks after it.
+    SetHa(Box<HaStep>),
+    /// Takes the VM out of the HA manager.
+    LeaveHa,
     /// Makes the cloud-init drive anew.
     UpdateCloudInit,
     /// Shuts the VM down and starts it.
@@ -119,6 +123,8 @@ impl Step {
             Self::MoveDisk(_) => ActionKind::MoveDisk,
             Self::ResizeDisk(_) => ActionKind::ResizeDisk,
             Self::SetPool { .. } => ActionKind::SetPool,
+            Self::SetHa(_) => ActionKind::SetHa,
+            Self::LeaveHa => ActionKind::LeaveHa,
             Self::UpdateCloudInit => ActionKind::UpdateCloudInit,
             Self::Restart => ActionKind::Restart,
             Self::Start => ActionKind::Start,

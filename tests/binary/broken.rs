@@ -11,8 +11,8 @@ use super::places::{Place, Reached, two_at_a_time};
 use super::targets::{self, check_honest};
 use super::world::{APPLY, PLAN, Ran, Scene, ids};
 use super::{
-    attached, cloud_data, cloud_init, cluster, disks, forgotten, hardware, images, import, imported, lifecycle, loops,
-    moving, own_disk, pools, readdressed, recreated, snapshots, templates, unused,
+    attached, cloud_data, cloud_init, cluster, disks, forgotten, ha_key, hardware, images, import, imported, lifecycle,
+    loops, moving, own_disk, pools, readdressed, recreated, snapshots, templates, unused,
 };
 use phoenix::model::ActionKind;
 use serde_json::{Value, json};
@@ -292,6 +292,10 @@ ways! {
     retired_with_data => cloud_data::RETIRED,
     formatted => hardware::FORMATTED,
     pooled => pools::POOLED,
+    put_under_ha => ha_key::PUT,
+    disabled_under_ha => ha_key::DISABLED,
+    left_ha => ha_key::LEFT,
+    retired_from_ha => ha_key::RETIRED,
     taken_back => attached::ATTACHED,
     copied => imported::IMPORTED,
     built => templates::BUILT,

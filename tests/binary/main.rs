@@ -18,6 +18,7 @@ mod executable;
 mod exports;
 mod forgotten;
 mod ha;
+mod ha_key;
 mod hardware;
 mod images;
 mod import;

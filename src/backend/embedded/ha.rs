@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::super::proxmox::ha::{Status, resources};
+use super::super::proxmox::ha::{Status, resources, with};
 use super::Embedded;
 use super::cluster::Migration;
 use super::files::{self, Deadline};
 use super::rehearse::Attempt;
 use crate::hypervisor::{Fault, FaultKind, HostOp};
-use crate::model::VmId;
+use crate::model::{HaState, HaWish, VmId};
 use crate::observed::Ha;
 
 /// The directory of all that.
@@ -68,9 +68,8 @@ impl Embedded {
             }
             attempt.halfway()?;
             let _lock = self.lock_ha(attempt.deadline)?;
-            files::make_dir(&self.ha("queue"))?;
-            files::replace(&self.queued(vm), &self.dir.join(format!("tmp/ha-{vm}")), &format!("{LOOKS} {what}\n"))?;
-            state.map_or(Ok(()), |state| self.keep_in(vm, Some(state)))
+            self.queue(vm, &what)?;
+            state.map_or(Ok(()), |state| self.write_resource(vm, Some(&[("state", state.to_owned())])))
         };
         task.end(handed_on())?;
         Ok(true)
@@ -87,7 +86,7 @@ impl Embedded {
         }
         let _lock = self.lock_ha(attempt.deadline)?;
         files::remove(&self.queued(vm))?;
-        self.keep_in(vm, None)
+        self.write_resource(vm, None)
     }
 
     /// Refuses to remove a VM that it looks after, in Proxmox's words (recorded).
@@ -99,25 +98,72 @@ impl Embedded {
         Err(Fault::harmless(FaultKind::Refused, what))
     }
 
-    /// Writes the state that a VM is to be in; without one, the VM's section goes. Every other line stays as it is.
-    fn keep_in(&self, vm: VmId, state: Option<&str>) -> Result<(), Fault> {
-        let path = self.ha("resources.cfg");
-        let (mut text, mut own) = (String::new(), false);
-        for line in files::read(&path)?.unwrap_or_default().lines() {
-            let is_part = line.starts_with([' ', '\t']);
-            if !is_part && !line.trim().is_empty() {
-                own = line.strip_prefix("vm:").is_some_and(|id| id.trim().parse() == Ok(vm));
-            }
-            let is_state = is_part && line.split_whitespace().next() == Some("state");
-            if !own || (state.is_some() && !is_state) {
-                text.push_str(line);
-                text.push('\n');
-            }
-            if let (true, false, Some(state)) = (own, is_part || line.trim().is_empty(), state) {
-                text.push_str(&format!("\tstate {state}\n"));
-            }
+    /// Puts a VM under it, or changes how it looks after the VM, as `POST` and `PUT` of `/cluster/ha/resources` do
+    /// (recorded). It acts later where the VM is to be switched on or off; what it gave up on, `disabled` makes good.
+    pub(super) fn set_ha(&self, vm: VmId, (ha, is_new): (&HaWish, bool), attempt: Attempt) -> Result<(), Fault> {
+        let refused = |what: String| Err(Fault::harmless(FaultKind::Refused, what));
+        if self.conf_text(vm)?.is_none() {
+            return refused(format!("resource 'vm:{vm}' does not exist in cluster"));
         }
+        let _lock = self.lock_ha(attempt.deadline)?;
+        match (self.managed()?.contains_key(&vm), is_new) {
+            (true, true) => return refused(format!("create resource failed: resource ID 'vm:{vm}' already defined")),
+            (false, false) => return refused(format!("the HA manager does not look after VM {vm}")),
+            _ => {}
+        }
+        attempt.halfway()?;
+        let tries = |tries: u32| tries.to_string();
+        self.write_resource(
+            vm,
+            Some(&[
+                ("state", ha.state.to_string()),
+                ("max_restart", tries(ha.max_restart)),
+                ("max_relocate", tries(ha.max_relocate)),
+            ]),
+        )?;
+        if ha.state == HaState::Disabled {
+            self.forget_error(vm)?;
+        }
+        match ha.state.runs() {
+            Some(runs) if runs != self.runs(vm)? => self.queue(vm, if runs { "start" } else { "shutdown" }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a VM out of it, as `DELETE` of `/cluster/ha/resources` does (recorded).
+    pub(super) fn take_from_ha(&self, vm: VmId, attempt: Attempt) -> Result<(), Fault> {
+        if !self.managed()?.contains_key(&vm) {
+            let what = format!("cannot delete service 'vm:{vm}', not HA managed!");
+            return Err(Fault::harmless(FaultKind::Refused, what));
+        }
+        attempt.halfway()?;
+        self.leave_ha(vm, attempt)?;
+        self.forget_error(vm)
+    }
+
+    fn write_resource(&self, vm: VmId, wish: Option<&[(&str, String)]>) -> Result<(), Fault> {
+        let path = self.ha("resources.cfg");
+        files::make_dir(&self.ha(""))?;
+        let text = with(&files::read(&path)?.unwrap_or_default(), vm, wish);
         files::replace(&path, &self.dir.join("tmp/ha-resources"), &text)
+    }
+
+    /// What it is to do with a VM, later.
+    fn queue(&self, vm: VmId, what: &str) -> Result<(), Fault> {
+        files::make_dir(&self.ha("queue"))?;
+        files::replace(&self.queued(vm), &self.dir.join(format!("tmp/ha-{vm}")), &format!("{LOOKS} {what}\n"))
+    }
+
+    /// Forgets how it found a VM.
+    fn forget_error(&self, vm: VmId) -> Result<(), Fault> {
+        let path = self.ha("manager_status");
+        let Some(text) = files::read(&path)? else { return Ok(()) };
+        let Ok(mut status) = serde_json::from_str::<serde_json::Value>(&text) else { return Ok(()) };
+        let services = status.get_mut("service_status").and_then(serde_json::Value::as_object_mut);
+        if services.is_some_and(|services| services.remove(&format!("vm:{vm}")).is_some()) {
+            files::replace(&path, &self.dir.join("tmp/ha-status"), &status.to_string())?;
+        }
+        Ok(())
     }
 
     /// It acts on what it was handed, at every look at a VM.

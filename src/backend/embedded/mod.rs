@@ -272,6 +272,8 @@ impl Hypervisor for Embedded {
             HostOp::Configure { vm, write, digest } => self.configure(*vm, write, Some(digest), attempt),
             HostOp::Resize { vm, disk, size_gb } => self.resize(*vm, disk, *size_gb, attempt),
             HostOp::SetPool { vm, from, to } => self.set_pool(*vm, (from.as_deref(), to.as_deref()), attempt),
+            HostOp::SetHa { vm, ha, is_new } => self.set_ha(*vm, (ha, *is_new), attempt),
+            HostOp::LeaveHa { vm } => self.take_from_ha(*vm, attempt),
             HostOp::UpdateCloudInit { vm } => self.update_cloud_init(*vm, attempt),
             HostOp::MoveDisk { vm, disk, storage, delete_source, digest } => {
                 let what = disk::Move { vm: *vm, disk, storage, delete_source: *delete_source, digest };

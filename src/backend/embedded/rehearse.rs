@@ -35,7 +35,7 @@ pub(super) const FILE: &str = "faults.json";
 pub(super) const VICTIM: &str = "victim";
 
 /// Every operation that an entry can name.
-const OPS: [&str; 33] = [
+const OPS: [&str; 35] = [
     "clone",
     "configure",
     "create",
@@ -47,6 +47,7 @@ const OPS: [&str; 33] = [
     "guest-status",
     "import-disk",
     "import-further",
+    "leave-ha",
     "make-directory",
     "migrate",
     "move-disk",
@@ -58,6 +59,7 @@ const OPS: [&str; 33] = [
     "resize",
     "revert",
     "rollback",
+    "set-ha",
     "set-pool",
     "shutdown",
     "snapshot",
@@ -137,6 +139,8 @@ impl Call {
             HostOp::Rollback { vm, .. } => ("rollback", vec![vm.get()]),
             HostOp::Resize { vm, .. } => ("resize", vec![vm.get()]),
             HostOp::SetPool { vm, .. } => ("set-pool", vec![vm.get()]),
+            HostOp::SetHa { vm, .. } => ("set-ha", vec![vm.get()]),
+            HostOp::LeaveHa { vm } => ("leave-ha", vec![vm.get()]),
             HostOp::UpdateCloudInit { vm } => ("update-cloud-init", vec![vm.get()]),
             HostOp::Template { vm, .. } => ("template", vec![vm.get()]),
             HostOp::Start { vm } => ("start", vec![vm.get()]),

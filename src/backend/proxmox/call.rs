@@ -116,6 +116,17 @@ pub(in crate::backend) fn calls(op: &HostOp, node: &str) -> Vec<Call> {
                 (None, None) => return Vec::new(),
             }
         }
+        HostOp::SetHa { vm, ha, is_new } => {
+            let sid = format!("vm:{vm}");
+            let call = if *is_new {
+                Call::new(Method::Post, &["cluster", "ha", "resources"]).with("sid", sid)
+            } else {
+                Call::new(Method::Put, &["cluster", "ha", "resources", &sid])
+            };
+            let call = call.with("state", ha.state.as_str()).with("max_restart", ha.max_restart.to_string());
+            call.with("max_relocate", ha.max_relocate.to_string())
+        }
+        HostOp::LeaveHa { vm } => Call::new(Method::Delete, &["cluster", "ha", "resources", &format!("vm:{vm}")]),
         HostOp::UpdateCloudInit { vm } => vms.of(*vm, Method::Put, &["cloudinit"]),
         HostOp::MoveDisk { vm, disk, storage, delete_source, digest } => {
             let call = vms.post(*vm, "move_disk").with("disk", disk).with("storage", storage);

@@ -130,7 +130,7 @@ mod tests {
     use super::super::super::proxmox::call::{Call, Method};
     use super::{command, commands, keys, password};
     use crate::hypervisor::HostOp;
-    use crate::model::{Digest, VmId};
+    use crate::model::{Digest, HaState, HaWish, VmId};
     use crate::observed::ConfigWrite;
 
     #[track_caller]
@@ -180,6 +180,18 @@ mod tests {
             &HostOp::SetPool { vm: vm(1000), from: pool("dev"), to: None },
             &["pvesh set /pools --poolid dev --vms 1000 --delete 1 --output-format json"],
         );
+        let ha = HaWish { state: HaState::Started, max_restart: 3, max_relocate: 1 };
+        check(
+            &HostOp::SetHa { vm: vm(1000), ha, is_new: true },
+            &["pvesh create /cluster/ha/resources --sid vm:1000 --state started --max_restart 3 --max_relocate 1 \
+               --output-format json"],
+        );
+        check(
+            &HostOp::SetHa { vm: vm(1000), ha, is_new: false },
+            &["pvesh set /cluster/ha/resources/vm:1000 --state started --max_restart 3 --max_relocate 1 \
+               --output-format json"],
+        );
+        check(&HostOp::LeaveHa { vm: vm(1000) }, &["pvesh delete /cluster/ha/resources/vm:1000 --output-format json"]);
         let mut write = ConfigWrite::default();
         write.set.insert("sshkeys".to_owned(), "ssh-rsa%20AAAA%20me%40desk%0A".to_owned());
         let op = HostOp::Configure { vm: vm(1000), write, digest: Digest("0bcf".to_owned()) };

@@ -192,8 +192,8 @@ impl Hypervisor for Qm {
         };
         self.seen.one(vm, elsewhere.then_some(node));
         let looked_after = looked_after.map(|said| {
-            let (state, manager) = said.split_once(' ').unwrap_or((said, ""));
-            Ok(ha::Status::parse(manager)?.of(vm, state))
+            let (resource, manager) = said.split_once('|').unwrap_or((said, ""));
+            Ok(ha::Status::parse(manager)?.of(vm, &ha::Resource::of_line(resource)))
         });
         let live = VmObserved::from_conf(vm, conf, runs).on(node).in_pool(pool);
         Ok(Some(live.looked_after(looked_after.transpose()?)))

@@ -105,8 +105,8 @@ pub(super) fn read(
         vms.entry(vm).and_modify(|vm| vm.pool = Some(pool));
     }
     let resources = ha::resources(&text(files, "ha"));
-    for (vm, state) in &resources {
-        vms.entry(*vm).and_modify(|vm| vm.ha = Some(manager.of(vm.id, state)));
+    for (vm, resource) in &resources {
+        vms.entry(*vm).and_modify(|vm| vm.ha = Some(manager.of(vm.id, resource)));
     }
     Ok(Observed {
         identity: authority.map(|certificate| cluster::identity(certificate)).unwrap_or_default(),

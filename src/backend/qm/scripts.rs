@@ -1,7 +1,7 @@
 //! The scripts that look at one thing of a node.
 
 /// `phoenix-vm PVE ROOT VMID`: a mark with the names of the node that the VM is on and of its pool; if the HA manager looks
-/// after it, `ha: STATE STATUS` with the state that it is to be in and the manager's status; the power state, and the
+/// after it, `ha: KEY VALUE;…|STATUS` with how it is to look after the VM and the manager's status; the power state, and the
 /// configuration.
 ///
 /// A VM of the node itself runs if the process in its pid file is its QEMU (recorded: `-pidfile
@@ -17,12 +17,12 @@ pool=$(awk -F: -v vm="$3" '$1 == "pool" && index("," $4 ",", "," vm ",") { print
 ha=''
 if [ -f "$1/ha/resources.cfg" ]; then
   ha=$(awk -v vm="$3" '
-    /^[^ \t#]/ { own = sub(/^vm:[ \t]*/, "") && $1 == vm; if (own) state = "started"; next }
-    own && $1 == "state" { state = $2 }
-    END { print state }' "$1/ha/resources.cfg" 2>/dev/null)
+    /^[^ \t#]/ { own = sub(/^vm:[ \t]*/, "") && $1 == vm; if (own) said = "state started"; next }
+    own && $1 ~ /^(state|max_restart|max_relocate)$/ { said = said ";" $1 " " $2 }
+    END { print said }' "$1/ha/resources.cfg" 2>/dev/null)
 fi
 if [ -n "$ha" ]; then
-  ha="ha: $ha $(cat -- "$1/ha/manager_status" 2>/dev/null | tr -d '\n')
+  ha="ha: $ha|$(cat -- "$1/ha/manager_status" 2>/dev/null | tr -d '\n')
 "
 fi
 for _ in 1 2 3; do

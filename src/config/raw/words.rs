@@ -72,7 +72,7 @@ pub(super) fn nodes(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Makes the schema of a word out of a list; an editor shows the meaning of each.
-fn words<'a>(list: impl IntoIterator<Item = (&'a str, &'a str)>) -> Schema {
+pub(super) fn words<'a>(list: impl IntoIterator<Item = (&'a str, &'a str)>) -> Schema {
     let choices: Vec<_> = list
         .into_iter()
         .map(|(word, meaning)| serde_json::json!({ "const": word, "description": format!("{meaning}.") }))

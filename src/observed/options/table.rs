@@ -122,6 +122,16 @@ pub(super) static VALUES: &[Row] = &[
         ..Row::of(Key::Pool, &[])
     },
     Row {
+        step: ActionKind::SetHa,
+        read: |live| Some(Value::Text(Cow::Owned(live.ha.as_ref()?.text()))),
+        wish: looked_after,
+        uptake: |taking| {
+            let leaves = taking.desired.ha.is_none();
+            at_once(taking, if leaves { "it leaves the HA manager: phoenix put it there" } else { "" })
+        },
+        ..Row::of(Key::Ha, &[])
+    },
+    Row {
         read: |live| Some(Value::Switch(live.onboot)),
         wish: |vm, _| Wish::some(vm.start_at_boot.map(Value::Switch)),
         inherited: |_, live| live.onboot,
@@ -264,4 +274,19 @@ fn agent_enabled(options: &str) -> String {
     agent.parts.retain(|(key, _)| !key.is_empty() && key != "enabled");
     agent.parts.insert(0, ("enabled".to_owned(), "1".to_owned()));
     agent.to_string()
+}
+
+/// How the HA manager is to look after a VM.
+fn looked_after<'a>(vm: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
+    let now = live.and_then(|live| Some((live, live.ha.as_ref()?)));
+    match (&vm.ha, now) {
+        // The start, or the stop, that the VM needs makes it so.
+        (Some(wish), Some((live, now))) if now.acts() && live.running != vm.started && now.switches_to(wish) => {
+            Wish::Leave
+        }
+        (Some(wish), _) => Wish::Value(Value::Text(Cow::Owned(wish.text()))),
+        // It leaves only what phoenix put there.
+        (None, Some((live, _))) if live.record.valid().is_some_and(|record| record.ha) => Wish::Unset,
+        (None, _) => Wish::Leave,
+    }
 }

@@ -145,6 +145,8 @@ impl DocumentOperands {
             | Step::Record(_)
             | Step::Stop
             | Step::SetPool { .. }
+            | Step::SetHa(_)
+            | Step::LeaveHa
             | Step::UpdateCloudInit
             | Step::Restart
             | Step::Start

@@ -11,7 +11,7 @@ use crate::model::proxmox::{BOOT_DISK, DISKS};
 use crate::model::{ActionKind, Disruption, Key, Outcome, Ready};
 use crate::observed::options::{Row, gib};
 use crate::plan::{
-    Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep, attached, diff, further, snippets,
+    Action, Change, ConfigureStep, MoveStep, ResizeStep, Rows, Step, UnmountStep, attached, diff, further, ha, snippets,
 };
 
 /// Why a guest is not waited for.
@@ -140,6 +140,11 @@ impl Draft {
         }
 
         self.features(case);
+        if self.changes.iter().any(|change| change.key == Key::Ha.name()) {
+            self.finds(ha::stays(vm, scene));
+            let reason = if vm.ha.is_some() { "the file puts it there" } else { "the file does not name it any more" };
+            self.does(ha::step(vm, scene), acting, reason);
+        }
         if vm.is_template {
             self.does(Step::CleanGuest, acting, "its clones begin as new machines");
             self.does(Step::ConvertToTemplate, acting, "it becomes a template");

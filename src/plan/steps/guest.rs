@@ -52,6 +52,8 @@ pub(super) fn is_inside(kind: ActionKind) -> bool {
         | ActionKind::Migrate
         | ActionKind::ResizeDisk
         | ActionKind::SetPool
+        | ActionKind::SetHa
+        | ActionKind::LeaveHa
         | ActionKind::DeleteUnused
         | ActionKind::UpdateCloudInit
         | ActionKind::Restart
@@ -95,12 +97,20 @@ pub(super) fn waits_for_agent(vm: VmId, open: &[String]) -> Option<Diagnostic> {
     Some(Diagnostic::notice(codes::LEFT_OPEN, what).vm(vm).hint(hint))
 }
 
+/// Whether the record says in the end that phoenix put the VM under the HA manager.
+pub(super) fn is_made_ha(facts: &Facts<'_>) -> bool {
+    let Facts { vm, record, scene, .. } = *facts;
+    let is_managed = scene.observed.vms.get(&vm.vm_id).is_some_and(|live| live.ha.is_some());
+    vm.ha.is_some() && (record.ha || !is_managed)
+}
+
 /// What the record of a VM says when all its actions are done; `inside`: something is done in its guest.
 pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
     let Facts { vm, record, mounts, staging, applied, scene } = *facts;
     let (made, attached) = (cards::made(vm, record, scene), cards::attached(vm, record, scene));
     let imported = cards::imported(vm, record, scene);
     let mut last = Record { applied: applied.clone(), made, attached, imported, ..record.clone() };
+    last.ha = is_made_ha(facts);
     // Phoenix detaches what it formatted, or finds it gone, when it is no longer declared.
     last.filesystems.retain(|slot, _| last.made.contains(slot));
     if record.state == RecordState::Creating {

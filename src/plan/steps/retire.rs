@@ -7,7 +7,7 @@ use crate::observed::{VmObserved, print_size};
 use crate::plan::Scene;
 use crate::plan::earlier::leftover;
 use crate::plan::existing::{absent, owned};
-use crate::plan::{Action, Leftover, Retired, Step, VmPlan, codes, lock, snippets};
+use crate::plan::{Action, Leftover, Retired, Step, VmPlan, codes, ha, lock, snippets};
 
 /// Plans that a VM goes, and says what was found. One that something stands in the way of gets no actions.
 pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
@@ -61,6 +61,10 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
         if !scene.exports.own_of(vm).is_empty() {
             draft.does(Step::ExportShare(Vec::new()), Outcome::Destroy, "the VM's exports end with it");
         }
+        // When it is off: as long as the HA manager looks after it, that would start it again.
+        if ha::is_own(live) {
+            draft.does(Step::LeaveHa, Outcome::Update, "the VM is to be destroyed");
+        }
         draft.push(destroys(Step::Destroy, "the VM is to be destroyed"));
         if declared.is_none() {
             let shared = if scene.desired.settings.project_named {
@@ -113,7 +117,12 @@ fn forbidden(live: &VmObserved, left: Option<Leftover>, scene: &Scene<'_>) -> Op
             protected()
         });
     }
-    if observed.ha.contains(&vm) {
+    // What phoenix put there, it takes out first; what the HA manager gave up on, it does not stop.
+    if ha::is_own(live) {
+        if let Some(problem) = ha::looks_after(vm, live.running, observed).filter(Diagnostic::is_error) {
+            return Some(problem);
+        }
+    } else if observed.ha.contains(&vm) {
         let what = "the HA manager looks after the VM";
         return Some(Diagnostic::error(codes::HA_MANAGED, what).hint(format!("`ha-manager remove vm:{vm}` first")));
     }

@@ -141,7 +141,9 @@ impl Draft {
         }
         // Whatever the record says of the VM is done by one of the actions: if none acts, it says so already. But for
         // what a run that was killed between an action and the record has forgotten.
-        let acts = self.actions.iter().any(|action| action.outcome.acts()) || drift::has_forgotten(&applied, record);
+        let acts = self.actions.iter().any(|action| action.outcome.acts())
+            || drift::has_forgotten(&applied, record)
+            || record.ha != guest::is_made_ha(&facts);
         if !acts {
             self.idle(ActionKind::Record, "it says so already");
             return self.into_plan(None);

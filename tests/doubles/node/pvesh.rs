@@ -1,6 +1,7 @@
 //! `pvesh`: the API, as JSON on one line.
 
 use phoenix::hypervisor::{Fault, FaultKind, HostOp, Hypervisor as _};
+use phoenix::model::{HaState, HaWish};
 use phoenix::observed::VmObserved;
 use serde_json::{Value, json};
 
@@ -21,6 +22,9 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
     }
     if let (&"set", ["pools"]) = (verb, parts.as_slice()) {
         return pools(node, options).unwrap_or_else(|| Answer::unknown("pvesh", words));
+    }
+    if let ["cluster", "ha", "resources", rest @ ..] = parts.as_slice() {
+        return ha(node, verb, rest, options).unwrap_or_else(|| Answer::unknown("pvesh", words));
     }
     if *verb != "get" {
         return Answer::unknown("pvesh", words);
@@ -147,5 +151,34 @@ fn pools(node: &Node, options: &[&str]) -> Option<Answer> {
     Some(match node.perform(&HostOp::SetPool { vm, from, to }) {
         Ok(()) => Answer::default(),
         Err(fault) => Answer::refused(&fault, "pvesh set /pools --poolid <string> [OPTIONS]"),
+    })
+}
+
+/// `create|set|delete /cluster/ha/resources…`: puts a VM under the HA manager, changes how it looks after the VM, takes it
+/// out; `None`: no such options.
+fn ha(node: &Node, verb: &str, rest: &[&str], options: &[&str]) -> Option<Answer> {
+    let mut options = options.to_vec();
+    let sid = match (verb, rest) {
+        ("create", []) => {
+            let sid = options.iter().position(|word| *word == "--sid")?;
+            options.drain(sid..sid + 2).nth(1)?
+        }
+        ("set" | "delete", [sid]) => *sid,
+        _ => return None,
+    };
+    let vm = sid.strip_prefix("vm:")?.parse().ok()?;
+    let op = if verb == "delete" {
+        options.is_empty().then_some(HostOp::LeaveHa { vm })?
+    } else {
+        let ["--state", state, "--max_restart", max_restart, "--max_relocate", max_relocate] = options[..] else {
+            return None;
+        };
+        let state = HaState::ALL.into_iter().find(|known| known.as_str() == state)?;
+        let (max_restart, max_relocate) = (max_restart.parse().ok()?, max_relocate.parse().ok()?);
+        HostOp::SetHa { vm, ha: HaWish { state, max_restart, max_relocate }, is_new: verb == "create" }
+    };
+    Some(match node.perform(&op) {
+        Ok(()) => Answer::default(),
+        Err(fault) => Answer::refused(&fault, &format!("pvesh {verb} /cluster/ha/resources [OPTIONS]")),
     })
 }
