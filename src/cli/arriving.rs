@@ -11,7 +11,7 @@ use crate::plan::{Selection, on_their_way};
 use super::console::Console;
 
 /// How long is waited at most: as long as a move of phoenix's own may take.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// How long between two looks.
 const BETWEEN: Duration = Duration::from_secs(2);

@@ -22,14 +22,15 @@ pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
     options::rows_for(vm, None).filter_map(applied).collect()
 }
 
-/// Gives a record of an earlier version, which kept long values otherwise, what is kept of them now, wherever that names
+/// A record of an earlier version, which kept long values otherwise, what is kept of them now, wherever that names
 /// the same value. `applied`: what is kept of the VM as the config says.
-pub(super) fn bring_up(record: &mut Record, applied: &BTreeMap<String, String>) {
+pub(super) fn brought_up(mut record: Record, applied: &BTreeMap<String, String>) -> Record {
     for (key, kept) in &mut record.applied {
         if let Some(now) = applied.get(key).filter(|now| *kept != **now && is_kept(kept, now)) {
             kept.clone_from(now);
         }
     }
+    record
 }
 
 /// A value as the record and people name it; empty where there is none.

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -50,7 +50,7 @@ fn spread(nodes: usize) -> (Desired, Observed) {
 /// The same file, whose VMs may be on any node and have no volumes of a node.
 fn anywhere() -> Desired {
     let mut desired = desired(10_000);
-    for vm in &mut desired.vms {
+    for vm in desired.vms.iter_mut().map(Arc::make_mut) {
         vm.node = Some(Nodes::Any);
         vm.features.clear();
         vm.volumes.clear();

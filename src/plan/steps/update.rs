@@ -67,9 +67,8 @@ impl Draft {
         let live = shut_down.as_ref().unwrap_or(live);
         let staging = Staging::of(vm, mounts, scene.desired);
         let applied = drift::applied(vm);
-        let mut record = staging::brought_up(record, vm, mounts, scene.desired, &staging);
-        drift::bring_up(&mut record, &applied);
-        let record = &record;
+        let record = staging::brought_up(record, vm, mounts, scene.desired, &staging);
+        let record = &drift::brought_up(record, &applied);
         self.changes = drift::changes(vm, live, record, scene);
         self.changes.extend(migrate::change(vm, live, scene));
         self.finds(drift::drifted(vm.vm_id, &self.changes));
@@ -154,7 +153,7 @@ impl Draft {
         let unread = !vm.is_template && last.unread && (live.running || steps.cloud_init.is_some()) && !self.boots();
         let card = card && !(asks_for_card && self.leaves_open().is_none());
         let late = if live.running && !self.boots() { last.late.clone() } else { BTreeSet::new() };
-        self.records(record, Record { unread, card, late, ..Record::clone(&last) });
+        self.records(record, Record { unread, late, card, ..Record::clone(&last) });
         self.basis = Some(live.digest.clone());
         if scene.snapshot && !vm.is_template {
             self.net(vm, live, scene);
