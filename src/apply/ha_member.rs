@@ -16,7 +16,9 @@ impl Performing<'_> {
     pub(super) fn set_ha(&mut self, step: &HaStep) -> Result<Outcome, Failure> {
         let id = self.id();
         let live = self.live()?;
-        if is_so(&live, &step.ha) {
+        // What another process or an administrator put there since is not phoenix's to take out again.
+        let is_own = live.record.valid().is_some_and(|record| record.ha);
+        if is_so(&live, &step.ha) && (step.from.is_some() || is_own) {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
@@ -42,7 +44,13 @@ impl Performing<'_> {
             record.ha |= is_new;
         })?;
         let op = HostOp::SetHa { vm: id, ha: step.ha, is_new };
-        self.host(&op, &|| Ok(if is_so(&self.live()?, &step.ha) { Holds::Yes } else { Holds::No }))?;
+        let made = self.host(&op, &|| Ok(if is_so(&self.live()?, &step.ha) { Holds::Yes } else { Holds::No }));
+        if let Err(refused) = made {
+            if is_new && !is_own && !refused.may_have_happened {
+                self.write_record(&|record| record.ha = false).ok();
+            }
+            return Err(refused);
+        }
         let now = self.live()?;
         if !is_so(&now, &step.ha) {
             let now = now.ha.as_ref().map_or_else(|| "does not look after it".to_owned(), said);

@@ -224,14 +224,19 @@ impl Performing<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        let late = options::late_slots(&step.desired, &live);
+        let mut late = options::late_slots(&step.desired, &live);
+        late.retain(|slot| !live.record.valid().is_some_and(|record| record.late.contains(slot)));
         // Before the write: nothing of the target tells of it afterwards.
         if !late.is_empty() && self.write_record(&|record| record.late.extend(late.iter().cloned()))? {
             live = self.live()?;
+            self.must_not_have_moved(&live)?;
             write = operation::config_write(step, &live, left.as_deref())?;
         }
         let holds = |live: &VmObserved| operation::config_write(step, live, None).is_ok_and(|rest| rest.is_empty());
         if let Err(refused) = self.write(write, &live, &holds) {
+            if !late.is_empty() && !refused.may_have_happened {
+                self.write_record(&|record| record.late.retain(|slot| !late.contains(slot))).ok();
+            }
             return Err(self.without_leftovers_of(refused));
         }
         self.leave()?;

@@ -31,6 +31,10 @@ impl Performing<'_> {
         }
         self.write_record(&|record| operation::imports(record, step))?;
         let live = self.live()?;
+        if there(&live) {
+            self.write_record(&|record| operation::not_imported(record, slot))?;
+            return Err(stale(format!("VM {id} has a disk {slot} by now"), hints::PLAN_AGAIN));
+        }
         let op = operation::import_further(id, step, live.digest);
         let made = self.host(&op, &|| {
             if there(&self.live()?) {
@@ -43,7 +47,11 @@ impl Performing<'_> {
             Ok(if there(&self.live()?) { Holds::Yes } else { Holds::No })
         });
         if let Err(refused) = made {
-            return Err(self.without_leftovers_of(refused));
+            let refused = self.without_leftovers_of(refused);
+            if !refused.may_have_happened && self.live().is_ok_and(|live| !there(&live)) {
+                self.write_record(&|record| operation::not_imported(record, slot)).ok();
+            }
+            return Err(refused);
         }
         let now = self.live_in_doubt()?;
         if !there(&now) {

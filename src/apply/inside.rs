@@ -195,6 +195,10 @@ impl Performing<'_> {
         for program in operation::stage(step, limit)? {
             guest::read_staged(&self.run_program(&program, "putting the scripts in place")?)?;
         }
+        // From the first script on there may be data on the disk that no volume must cover.
+        if step.channel.volume().is_none() {
+            self.write_record(&|record| record.own_disk = true)?;
+        }
         Ok(self.action.outcome)
     }
 

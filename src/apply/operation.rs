@@ -138,6 +138,7 @@ pub(super) fn config_write(
     let plain = write(named.as_ref())?;
     if let Some(named) = &named {
         let mut named = named.clone();
+        not_there_yet(&mut named, live);
         note_password(&mut named, &plain, &step.record);
         return write(Some(&named));
     }
@@ -147,10 +148,27 @@ pub(super) fn config_write(
     record.made.clone_from(&step.record.made);
     record.attached.clone_from(&step.record.attached);
     record.imported.clone_from(&step.record.imported);
+    not_there_yet(&mut record, live);
     set_aside(&mut record, &plain, live);
     note_password(&mut record, &plain, &step.record);
     record.card |= plain.set.contains_key("net0");
     write(Some(&record))
+}
+
+/// Takes copies of images that are not made yet out of what a record says of the VM's disks: the step that makes one
+/// writes that.
+fn not_there_yet(record: &mut Record, live: &VmObserved) {
+    let absent: Vec<String> = record.imported.keys().filter(|slot| live.options.get(slot).is_none()).cloned().collect();
+    for slot in &absent {
+        not_imported(record, slot);
+    }
+}
+
+/// Takes a copy of an image that was not made out of what a record says of the VM's disks.
+pub(super) fn not_imported(record: &mut Record, slot: &str) {
+    record.made.remove(slot);
+    record.attached.remove(slot);
+    record.imported.remove(slot);
 }
 
 /// Notes the password in the write that sets it: what it was set to, nothing else tells.

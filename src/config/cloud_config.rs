@@ -33,7 +33,14 @@ pub(super) struct Read {
 
 /// What the parser refuses, as YAML 1.2 says, and the one of cloud-init, that of Python, takes: a quoted text or a list in
 /// brackets that continues at the margin, and a colon without a blank.
-const TAKEN: [&str; 2] = ["invalid indentation", "may not precede any of"];
+const TAKEN: [&str; 6] = [
+    "invalid indentation",
+    "may not precede any of",
+    "cannot start with '-' followed by",
+    "tab cannot be used as indentation",
+    "comments must be separated",
+    "recursion limit",
+];
 
 /// A mapping or a sequence that is open.
 enum Open {
@@ -77,6 +84,8 @@ pub(super) fn read(text: &str) -> Read {
         if is_node && let Some(Open::Mapping(keys, is_key)) = open.last_mut() {
             if *is_key
                 && let Event::Scalar(key, ..) = &event
+                // All that it names is merged.
+                && key.as_ref() != "<<"
                 && let Some(first) = keys.insert(key.to_string(), span.start.line())
             {
                 let what = format!("the key {} stands in line {first} already", super::problem::shown(key));

@@ -56,11 +56,14 @@ if [ -e "$spool/done" ]; then
   exit 0
 fi
 if [ -z "$source" ]; then
-  mkdir -p "$parent" /var/lib/phoenix
-  printf '%s' "$parent" >/var/lib/phoenix/own-disk
+  mkdir -p "$parent"
 fi
 now=$(LC_ALL=C.UTF-8 findmnt -n -o SOURCE --mountpoint "$parent" 2>/dev/null | tail -n 1)
 [ "$now" = "$source" ] || { say "mounted at $parent is '$now', not '$source'"; exit 4; }
+if [ -z "$source" ]; then
+  mkdir -p /var/lib/phoenix
+  printf '%s' "$parent" >/var/lib/phoenix/own-disk
+fi
 whole=$spool/whole
 : >"$whole"
 n=0

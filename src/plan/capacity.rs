@@ -96,11 +96,15 @@ impl Capacity {
         if observed.nodes.len() < 2 {
             return None;
         }
-        let shared = observed.nodes.values().flat_map(|node| &node.storages);
-        let shared: BTreeMap<String, Room> = shared
-            .filter(|(_, storage)| storage.shared && storage.images)
-            .map(|(id, storage)| (id.clone(), Room::of_storage(storage)))
-            .collect();
+        let mut shared: BTreeMap<String, Room> = BTreeMap::new();
+        let storages = observed.nodes.values().flat_map(|node| &node.storages);
+        for (id, storage) in storages.filter(|(_, storage)| storage.shared && storage.images) {
+            // A node that is not online says nothing of its size.
+            let room = shared.entry(id.clone()).or_default();
+            if room.total.is_none() {
+                *room = Room::of_storage(storage);
+            }
+        }
         let nodes =
             observed.nodes.values().map(|seen| (seen.name.clone(), NodeCapacity::of(seen, &shared, limit_percent)));
         let mut capacity = Self { nodes: nodes.collect(), shared, vms: vms.collect() };
@@ -119,7 +123,7 @@ impl Capacity {
             node.vms += 1;
             node.running += usize::from(live.running);
         }
-        self.each(share, |room, amount| room.promised += amount);
+        self.each(share, |room, amount| room.promised = room.promised.saturating_add(amount));
     }
 
     /// Does something with every room that a VM takes, and how much it takes there.
@@ -152,7 +156,7 @@ impl Capacity {
             }
             // Added first: what is taken away is in it.
             if let Some(then) = &share.then {
-                capacity.each(then, |room, amount| room.planned += amount);
+                capacity.each(then, |room, amount| room.planned = room.planned.saturating_add(amount));
             }
             if let Some(now) = &share.now {
                 capacity.each(now, |room, amount| room.planned = room.planned.saturating_sub(amount));

@@ -133,4 +133,5 @@ codes! {
     STORAGE_CONTENT = "T138", "a storage does not hold what an image is looked for in";
     NO_IMAGE = "T139", "an image is not there";
     IN_MAINTENANCE = "T140", "a VM is made on a node that is in maintenance";
+    HIDES_OWN_DISK = "T141", "a volume is mounted over what scripts left on the VM's own disk";
 }

@@ -1,6 +1,6 @@
 //! Further disks that are made as copies of images: which, and what must hold of them before anything is done.
 
-use super::{Scene, cards, codes, image, placement};
+use super::{Scene, cards, codes, image, migrate, placement};
 use crate::diag::Diagnostic;
 use crate::model::{CloudImage, DesiredVm, Disk, ImagePlace, Record, is_noted, proxmox};
 use crate::observed::VmObserved;
@@ -58,7 +58,10 @@ pub(super) fn problem(
 
 /// Why the node of the VM does not reach an image.
 fn out_of_reach(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>) -> Option<Diagnostic> {
-    let node = scene.node(vm.vm_id);
+    // It moves before the copy is made.
+    let live = placement::there(vm.vm_id, scene.observed);
+    let moves = live.and_then(|live| migrate::destination(vm, live, scene));
+    let node = moves.and_then(|name| scene.observed.nodes.get(name)).unwrap_or_else(|| scene.node(vm.vm_id));
     if node.name == scene.observed.own_node().name {
         return None;
     }

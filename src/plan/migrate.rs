@@ -145,7 +145,7 @@ pub(super) fn placed(vm: &DesiredVm, source: Option<VmId>, way: &Way, scene: &Sc
 }
 
 /// The node that a VM moves to, if it may not stay where it is.
-fn destination<'s>(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'s>) -> Option<&'s str> {
+pub(super) fn destination<'s>(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'s>) -> Option<&'s str> {
     let nodes = vm.node.as_ref().filter(|nodes| !nodes.has(&live.node))?;
     let node = scene.observed.homes.get(&vm.vm_id).and_then(Home::node)?;
     nodes.has(node).then_some(node)

@@ -45,6 +45,10 @@ fn after(vm: &VmPlan, now: Option<Share>, observed: &Observed) -> Option<Share> 
                 boot = BOOT;
             }
             (Step::Configure(_), Some(share), Some(desired)) => configured(share, desired),
+            (Step::ImportDisk(step), Some(share), _) => {
+                let size = u64::from(step.size_gb.unwrap_or(0)) * GIB;
+                share.disks.entry(step.slot.to_owned()).or_insert_with(|| (step.storage.clone(), size));
+            }
             (Step::Migrate(step), Some(share), _) => share.node.clone_from(&step.node),
             (Step::MoveDisk(step), Some(share), _) => {
                 let slot = step.disk.unwrap_or(boot);

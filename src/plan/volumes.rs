@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, Key, Settings, normal_path};
+use crate::model::{Desired, DesiredVm, Key, Record, Settings, normal_path};
 use crate::observed::{Node, Observed};
 
 use super::words::known_words;
@@ -97,7 +97,9 @@ pub(super) fn on_own_disk<'s>(vm: &DesiredVm, settings: &'s Settings, observed: 
     }
     let live = placement::there(vm.vm_id, observed);
     let record = live.and_then(|live| live.record.valid()).filter(|record| record.project == settings.project);
-    if let Some(record) = record.filter(|record| record.own_disk || record.volumes.contains_key(at)) {
+    let implicit = format!(":{}", implicit_path(settings, vm));
+    let is_on_volume = |record: &Record| record.volumes.get(at).is_some_and(|source| source.ends_with(&implicit));
+    if let Some(record) = record.filter(|record| record.own_disk || is_on_volume(record)) {
         return record.own_disk.then_some(at);
     }
     let is_served_here = match &persistent.server {

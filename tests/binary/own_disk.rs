@@ -71,6 +71,33 @@ fn a_volume_of_a_node_is_not_left_behind(place: Place) {
     }])));
     check(&scene.apply(), 0, &[]);
     is_done(&scene);
+    // Taken out again, it is no reason to refuse anything.
+    scene.declare(&config(&vm(&json!("any"))));
+    check(&scene.apply(), 0, &[]);
+    assert!(is_on_own_disk(&scene, 1000));
+    is_done(&scene);
+}
+
+fn a_run_that_dies_in_a_script_forgets_no_disk(place: Place) {
+    let scene = reached(place, &vm(&json!(["pve", "pve2"])));
+    scene.script_faults(&json!([{ "op": "guest-start", "vm": 1000, "program": "phoenix-feature", "how": "fail" }]));
+    assert_ne!(scene.apply().code, Some(0));
+    assert!(scene.all_faults_happened());
+    // By now the VM could have a volume of the node.
+    scene.declare(&config(&without_node()));
+    check(&scene.apply(), 0, &[]);
+    assert!(is_on_own_disk(&scene, 1000));
+    is_done(&scene);
+    let volume =
+        json!([{ "type": "nfs", "server": "192.0.2.9", "path": "/export/1000", "mount_point": "/persistent-storage" }]);
+    let mut with_volume = without_node();
+    with_volume[0]["volumes"] = volume;
+    scene.declare(&config(&with_volume));
+    check(
+        &scene.phoenix(&["plan"]),
+        0,
+        &["warning[T141]: VM 1000 `web`: the volume at /persistent-storage hides what lies there"],
+    );
 }
 
 fn a_template_keeps_no_script_on_its_disk(place: Place) {
@@ -86,6 +113,7 @@ fn a_template_keeps_no_script_on_its_disk(place: Place) {
 stories! {
     features_follow_a_vm_to_other_nodes,
     a_volume_of_a_node_is_not_left_behind,
+    a_run_that_dies_in_a_script_forgets_no_disk,
     a_template_keeps_no_script_on_its_disk,
 }
 

@@ -35,11 +35,12 @@ const HOTPLUG: &str = "hotplug problem";
 const PARAMETERS: &str = "Parameter verification failed";
 
 /// Words with which values are refused.
-const REFUSALS: [&str; 16] = [
+const REFUSALS: [&str; 17] = [
     PARAMETERS,
     "unable to parse",
     "not allowed",
     "already exists",
+    "already defined",
     "no options",
     "shrinking disks is not supported",
     "protection mode enabled",

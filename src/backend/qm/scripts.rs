@@ -19,7 +19,7 @@ if [ -f "$1/ha/resources.cfg" ]; then
   ha=$(awk -v vm="$3" '
     /^[^ \t#]/ { own = sub(/^vm:[ \t]*/, "") && $1 == vm; if (own) said = "state started"; next }
     own && $1 ~ /^(state|max_restart|max_relocate)$/ { said = said ";" $1 " " $2 }
-    END { print said }' "$1/ha/resources.cfg" 2>/dev/null)
+    END { print said }' "$1/ha/resources.cfg") || { [ ! -e "$1/ha/resources.cfg" ] || exit 1; }
 fi
 if [ -n "$ha" ]; then
   ha="ha: $ha|$(cat -- "$1/ha/manager_status" 2>/dev/null | tr -d '\n')

@@ -73,6 +73,13 @@ impl Draft {
         let facts = case.facts;
         let Facts { vm, record, mounts, staging, scene, .. } = facts;
         let staged = &staging.digests;
+        let at = &scene.desired.settings.persistent_storage.mount_point;
+        if record.own_disk && mounts.iter().any(|mount| mount.mount_point == *at) {
+            let what = format!("the volume at {at} hides what lies there on the VM's own disk");
+            let hint = "copy that onto the volume first, or declare the volume at another place";
+            let problem = Diagnostic::warning(codes::HIDES_OWN_DISK, what).vm(vm.vm_id);
+            self.finds([problem.about(Key::Volumes).hint(hint)]);
+        }
         if vm.features.is_empty() {
             return;
         }

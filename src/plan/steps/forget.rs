@@ -123,6 +123,9 @@ fn stays(live: &VmObserved, record: &Record, scene: &Scene<'_>) -> Option<Diagno
         what.push(format!("the exports to it in /etc/exports.d/{}", Export::file_name(vm)));
     }
     what.extend(snippets::gone_with(vm, scene).into_iter().map(|(_, path)| format!("the snippet {path}")));
+    if record.ha && live.ha.is_some() {
+        what.push(format!("its place under the HA manager (`ha-manager remove vm:{vm}`)"));
+    }
     what.extend(live.own_snapshots().map(|name| format!("snapshot {name}")));
     if what.is_empty() {
         return None;

@@ -134,6 +134,7 @@ pub(super) fn last_record(facts: &Facts<'_>, inside: bool) -> Record {
     }
     if vm.is_template {
         // Nothing of that stays in it; a run that builds on begins anew with it.
+        last.own_disk = false;
         return last;
     }
     last.volumes = mounts.iter().map(|mount| (mount.mount_point.clone(), mount.source())).collect();

@@ -26,8 +26,8 @@ pub(super) fn nodes(cluster: &DocumentCluster) -> String {
     if taken(&cluster.shared_storages).next().is_some() {
         out.push_str(&row("shared", "", "", &cluster.shared_storages));
     }
-    let (all, running) =
-        cluster.online().fold((0, 0), |(all, running), node| (all + node.vm_count, running + node.running_count));
+    let sum = |count: fn(&DocumentNode) -> usize| cluster.online().map(count).fold(0, usize::saturating_add);
+    let (all, running) = (sum(|node| node.vm_count), sum(|node| node.running_count));
     let all = row(
         "all that are online",
         &format!("{all} VMs, {running} running"),

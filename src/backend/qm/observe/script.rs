@@ -147,7 +147,7 @@ awk '
   done
 done
 grep -s '^pool:' "$pve/user.cfg" >"$t/pools"
-cat "$pve/ha/resources.cfg" >"$t/ha" 2>/dev/null
+[ ! -e "$pve/ha/resources.cfg" ] || cat "$pve/ha/resources.cfg" >"$t/ha" || [ ! -e "$pve/ha/resources.cfg" ] || exit 1
 cat "$pve/ha/manager_status" >"$t/ha-status" 2>/dev/null
 cat "$root/etc/exports" >"$t/exports" 2>/dev/null
 for file in "$root"/etc/exports.d/*.exports; do
