@@ -42,7 +42,11 @@ fn check_place(place: Place) {
     left_behind(&scene);
     // Listing the storages costs nothing more where another VM is to be made.
     let named = scene.phoenix(&["plan"]);
-    check(&named, 0, &[&["notice[T091]", "an interrupted move leaves such, and they stay"], &says[..]].concat());
+    check(
+        &named,
+        0,
+        &[&["notice[T091]", "an interrupted move or import leaves such, and they stay"], &says[..]].concat(),
+    );
     assert!(!named.err.contains("vm-1000-disk-0"), "{}", named.err);
     let alone = scene.phoenix(&["plan", "--only", "1000"]);
     assert!(!alone.err.contains("T091"), "{}", alone.err);

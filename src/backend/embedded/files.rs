@@ -110,6 +110,14 @@ pub(super) fn replace(path: &Path, temporary: &Path, content: &str) -> Result<()
     fs::rename(temporary, path).map_err(unwritten(path))
 }
 
+/// Replaces a file that other processes may replace at the same time, by way of a file of its own in `directory`, which
+/// is on the same file system.
+pub(super) fn replace_among_others(path: &Path, directory: &Path, content: &str) -> Result<(), Fault> {
+    let mut temporary = tempfile::NamedTempFile::new_in(directory).map_err(unwritten(directory))?;
+    temporary.write_all(content.as_bytes()).map_err(unwritten(temporary.path()))?;
+    temporary.persist(path).map(drop).map_err(|error| unwritten(path)(error.error))
+}
+
 /// Adds one line to a file.
 pub(super) fn append(path: &Path, line: &str) -> Result<(), Fault> {
     let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(unread(path))?;

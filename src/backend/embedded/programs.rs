@@ -385,7 +385,7 @@ impl Embedded {
         if let Some(dir) = path.parent() {
             files::make_dir(dir)?;
         }
-        files::replace(&path, &self.dir.join(format!("tmp/guest-{vm}")), content)
+        files::replace_among_others(&path, &self.dir.join("tmp"), content)
     }
 }
 
