@@ -47,7 +47,7 @@ impl Performing<'_> {
         let made = self.host(&op, &|| Ok(if is_so(&self.live()?, &step.ha) { Holds::Yes } else { Holds::No }));
         if let Err(refused) = made {
             if is_new && !is_own && !refused.may_have_happened {
-                self.write_record(&|record| record.ha = false).ok();
+                self.take_back(&|record| record.ha = false);
             }
             return Err(refused);
         }

@@ -235,7 +235,7 @@ impl Performing<'_> {
         let holds = |live: &VmObserved| operation::config_write(step, live, None).is_ok_and(|rest| rest.is_empty());
         if let Err(refused) = self.write(write, &live, &holds) {
             if !late.is_empty() && !refused.may_have_happened {
-                self.write_record(&|record| record.late.retain(|slot| !late.contains(slot))).ok();
+                self.take_back(&|record| record.late.retain(|slot| !late.contains(slot)));
             }
             return Err(self.without_leftovers_of(refused));
         }
@@ -291,6 +291,14 @@ impl Performing<'_> {
             }
         }
         refused
+    }
+
+    /// Takes out of the record what was written into it of something that the target then refused. Where that fails, the
+    /// refusal is what is reported, and this beside it.
+    pub(super) fn take_back(&mut self, change: &dyn Fn(&mut Record)) {
+        if let Err(second) = self.write_record(change) {
+            self.noticed(format!("the VM's record says still that this was done: {}", second.error));
+        }
     }
 
     pub(super) fn record(&mut self, last: &Record) -> Result<Outcome, Failure> {

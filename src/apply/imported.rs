@@ -49,7 +49,7 @@ impl Performing<'_> {
         if let Err(refused) = made {
             let refused = self.without_leftovers_of(refused);
             if !refused.may_have_happened && self.live().is_ok_and(|live| !there(&live)) {
-                self.write_record(&|record| operation::not_imported(record, slot)).ok();
+                self.take_back(&|record| operation::not_imported(record, slot));
             }
             return Err(refused);
         }

@@ -35,8 +35,8 @@ pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, request: &Request) 
         let ours = live.record.valid().filter(|record| record.project == desired.settings.project);
         live.running && live.agent && !live.template && ours.is_some_and(|record| served(wish, record))
     };
-    let wished = desired.vms.iter().filter(|vm| takes(vm)).filter(|vm| worth(vm));
-    wished.filter_map(|vm| observed.vms.get(&vm.vm_id)).collect()
+    let worth_it = desired.vms.iter().filter(|vm| takes(vm)).filter(|vm| worth(vm));
+    worth_it.filter_map(|vm| observed.vms.get(&vm.vm_id)).collect()
 }
 
 /// What was seen in one guest; nothing, where it was not looked into.
