@@ -3,14 +3,14 @@
 //! The library is the program; `main.rs` only calls [`cli::main`]. What is public here is public for our own tests.
 //!
 //! # The map
-//! A module imports only what stands below it, and inside a module no files import in a circle (`tests/layers.rs`
-//! enforces both).
+//! A module imports only what stands below it, no files import in a circle, and none has over 400 lines
+//! (`tests/layers.rs`); a function has at most 100 lines and five parameters (clippy).
 //!
 //! ```text
 //!   cli          arguments → request, target, exit codes; one file per verb
 //!   ui           faces: human text, JSON lines, graphs, diagnostics; folds over values
-//!   apply        schedule (pure) · run (the loop over the plan) · perform (one action; a file each for what it takes,
-//!                waiting included)
+//!   apply        schedule (pure) · run (the loop over the plan) · perform (one action; each kind of work has a file
+//!                beside it, with the loop in which it waits)
 //!   backend      embedded: a node in a directory · qm: a Proxmox VE node, driven by its own programs · proxmox: what
 //!                they say of Proxmox itself (calls of its API, what its answers mean; pure) · runner: programs here and
 //!                over ssh · agent: the guest agent's own protocol
@@ -35,62 +35,84 @@
 //! profiles and the defaults into [`model::DesiredVm`]. [`observed::options`] has one row for it: what the VM has, what
 //! the file says of it, how it is written, how a running VM takes it over, what the record keeps.
 //! [`observed::options::differing`] folds the rows into what the plan shows ([`plan::Change`]),
-//! [`observed::options::render`] writes exactly the rows that were shown, and nothing else; `plan::lint` holds a plan to that before it is carried out.
+//! [`observed::options::render`] writes exactly the rows that were shown, and nothing else; `plan::lint` holds a plan to
+//! that before it is carried out.
 //!
 //! # To add …
+//! Generated, and so not written by hand: `docs/keys.md`, `docs/codes.md`, `schema/`, `fixtures/messages.txt`, outputs
+//! under `fixtures`; `docs/development.md` says how.
 //! - **an option of a VM**: its key in [`model::Key`], its field with type and documentation in `config::raw` and
 //!   [`model::DesiredVm`] (`config::values` reads it and merges profiles, `config::lower` the defaults), one row in
-//!   `observed::options::table`, which reads the VM's options where no field of [`observed::VmObserved`] says it.
-//!   `plan::context` asks whether scripts see it, `tests/hash.rs` what changes with it, `tests/options.rs` for it in
-//!   the schema and `docs/keys.md`. Its range is an attribute of the field; words out of a list are a `words!` of
+//!   `observed::options::table`. A plain row is planned, written, recorded and imported by that; what `import` writes of
+//!   several options together is in `plan::import`. `plan::context` asks whether scripts see it; `tests/hash.rs` what
+//!   changes with it; `tests/options.rs` for it in the schema and, without a default, among what is left alone;
+//!   `tests/schema.rs` whether it has a default. Nothing asks for what another value costs
+//!   (`config::schema::hovers`), for its unit (`config::units`) and for the words by which people look for it
+//!   (`config/vocabulary.json`). Its range is an attribute of the field; words out of a list are a `words!` of
 //!   `model::desired`, their schema is in `config::raw::words`; a decimal is a number in `config::raw` and text in the
-//!   model. What `import` writes folds over the rows, too. An option that could be set by Proxmox's own name so far
-//!   leaves `options.json` of `model::proxmox` for `OWN` in its `refused` (the embedded node must then know by itself
-//!   what it takes), and `config/vocabulary.json` names the key for people who look for it. What it says together with other
-//!   keys is a check.
-//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`];
-//!   `ActionKind::timeout_seconds` asks how long it may take, `apply::failure` which keys its failure is about;
-//!   `apply::perform` asks how it is carried out (in a file of its own beside it; one that waits has its loop there),
-//!   `plan::document` what of it a saved plan shows, `plan::steps::guest` whether it needs the guest (and
-//!   `only_prepares` there whether it only prepares another one); `plan::steps` says when it acts, and actions of a VM
-//!   run in the order in which they are added there, which is that of their kinds (`plan::lint`);
-//!   `tests/binary/broken.rs` asks for a way on which it fails, is lost and is killed. One inside a guest is a program
-//!   in `guest` (`guest::success` says how it succeeds), which the simulated guest knows
-//!   (`backend::embedded::programs`) and `cli::commands` has a name for, and for which `plan::steps::follow` waits for
-//!   the agent. One that another action calls for is noted in [`model::Record`] first, as `grow` is, so that a run that
-//!   died in between is made up for. What no port asks yet is a method in `hypervisor`, or one of its operations: every
-//!   back end, `apply::guard` and `apply::imagined` then ask for it.
-//! - **a check**: what the file alone shows is a rule of `config` (`config::check` calls it; its code in
-//!   `config::codes`, its case under `fixtures/config`): it is shown on the screen and by `validate`, not in the
-//!   document of a plan. An error of the file stops before any plan; what reviewers of a plan are to see as a warning,
-//!   and what only shows against a target, is a function in the file of `plan` about its subject (`cards`, `disk`,
-//!   `drives`, `image`, `pool`, `size` …, else `preflight`) that takes facts and returns what it finds, a
-//!   [`diag::Diagnostic`] each, with its VM, which the message does not name again, and the keys that it comes from;
-//!   its code in [`plan::codes`]. `plan::steps`, or `plan::preflight` for it, calls it and gives what it returns to the
-//!   draft of the VM's plan (`Draft::finds`), `plan::planner` where it is about all VMs. What it wants to know of a
-//!   node it asks the VM's own: `plan::placement` says which that is. Its case stands under `fixtures/plan`;
-//!   `docs/codes.md`, `docs/keys.md`, `schema/` and `fixtures/messages.txt` are made by the program and its tests.
+//!   model. What it says together with other keys is a check.
+//!   - One that could be set by Proxmox's own name so far leaves `options.json` of `model::proxmox` for `OWN` in its
+//!     `refused`: files that have it there become errors, records under the old name match no row. The embedded node
+//!     must then know by itself what it takes, and when a running VM does.
+//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`]. These ask about it:
+//!   `ActionKind::timeout_seconds` how long it may take, `apply::failure` which keys its failure is about,
+//!   `apply::perform` how it is carried out, `plan::document` what of it a saved plan shows, `plan::steps::guest`
+//!   whether it needs the guest, `tests/binary/broken.rs` for a way on which it fails, is lost and is killed.
+//!   `plan::steps` says when it acts; actions of a VM run in the order in which they are added there, which is that of
+//!   their kinds (`plan::lint`). Nothing asks whether `create` may do it (`cli::apply`), whether it stops or starts a
+//!   VM (`plan::planned`, `plan::steps::update`, `plan::hardware`) and whether the HA manager does it
+//!   (`backend::embedded::ha`).
+//!   - One inside a guest is a program in `guest` (`guest::success` says how it succeeds), which the simulated guest
+//!     knows (`backend::embedded::programs`) and `cli::commands` has a name for; `plan::steps::follow` waits for the
+//!     agent before it.
+//!   - One that another action calls for is noted in [`model::Record`] first, as `grow` is, so that a run that died in
+//!     between is made up for.
+//!   - What no port asks yet is one of the operations of `hypervisor`, or a method there: `HostOp::needs`, every back
+//!     end, `backend::proxmox::call`, `apply::guard` and `apply::imagined` then ask for it. The embedded node's
+//!     `rehearse::OPS` names it, and so does `docs/embedded.md`.
+//! - **a verb**: `cli::args`, its file in `cli`, what it asks of a plan in `plan::request`, `docs/commands.md`;
+//!   `tests/man.rs` and `tests/output.rs` ask for it.
+//! - **a check of the file alone**: a rule of `config` over what was written; `config::owner` knows what a VM has of
+//!   profiles and defaults. `config::check` calls it; its code is in `config::codes`, its one case under
+//!   `fixtures/config`. It is shown on the screen and by `validate`, not in the document of a plan. An error of the file
+//!   stops before any plan.
+//! - **a check against the target**, or a warning for the reviewers of a plan: a function in the file of `plan` about
+//!   its subject (`cards`, `disk`, `drives`, `image`, `pool`, `size` …, else `preflight`) that takes facts and returns
+//!   what it finds, a [`diag::Diagnostic`] each, with its VM, which the message does not name again, and the keys that
+//!   it comes from; its code in [`plan::codes`], its case under `fixtures/plan`, or its cause and cure in
+//!   `tests/docs/cures.txt`. The function that calls it gives what it returns to the draft of the VM's plan
+//!   (`Draft::finds`); what is about all VMs, `plan::planner` calls. What it wants to know of a node it asks the VM's
+//!   own: `plan::placement` says which that is. A fact that no node has yet is a field of [`observed::Node`], which
+//!   each back end fills. `plan::doctor` says what area of its report a code belongs to; a warning of none is not shown
+//!   there.
+//! - **a refusal of Proxmox**: a row of `MEANINGS` in `backend::proxmox::answer` (the first that fits counts), with its
+//!   kind and whether something may have happened; its way out in `hint` there, else `apply::hints` has one by kind.
+//!   Faults of the kinds Busy and Unreachable are tried again (`Fault::is_transient`, `apply::retry`). A new kind is one
+//!   of [`model::FaultKind`]. The embedded node refuses in Proxmox's words; `tests/contract` compares kind and effect.
 //! - **a back end**: how it is written in [`model::Target`] (and in its `InvalidTarget::KNOWN`, the help in
 //!   `cli::args`, `cli::completions` and `config::raw`); a directory in `backend` that implements
 //!   [`hypervisor::Hypervisor`], [`hypervisor::Guests`] and, where it reaches files of a node,
 //!   [`hypervisor::HostFiles`], and says what it can do in [`observed::Capabilities`]: `backend::proxmox` knows which
-//!   calls and what answers mean. One without files of a node returns no `files` and says so there. It is opened in
-//!   `cli::connect`, which reads what it needs of the environment. A test in `tests/contract.rs`, with a double of what
-//!   it talks to, runs every check over it (those of files only where it reaches any); `APART` in `tests/layers.rs` and
-//!   `Place` in `tests/binary` learn of it.
+//!   calls and what answers mean. One without files of a node returns no `files` and says so there. `observed::source`
+//!   reads a VM from the text of its file: a back end that gets options one by one needs a reader there, with the digest
+//!   that came with them. It is opened in `cli::connect`, which reads what it needs of the environment;
+//!   `plan --commands` stays that of `qm`. A test in `tests/contract.rs`, with a double of what it talks to, runs every
+//!   check over it (those of files only where it reaches any); `APART` in `tests/layers.rs` and `Place` in
+//!   `tests/binary/places.rs` learn of it.
 //! - **a face**: a file in `ui` (one for programs in `ui::report`) that folds a [`plan::document::PlanDocument`] or the
 //!   `ui::story::Story` of a run (`ui::report::run`); its name, and which verbs know it, in `cli::format` and in the
-//!   help in `cli::args`; texts pass [`ui::text::safe`] before its own escaping; its call in `cli::saved` (plans; it
-//!   names the formats of runs, too), `cli::reports` (runs) or `cli::validate`; its cases under `fixtures/faces`, its
-//!   line in `tests/faces.rs` and `tests/fuzz/faces.rs` and `tests/secrets.rs`, its row in `docs/commands.md`.
+//!   help in `cli::args`; texts pass [`ui::text::safe`] before its own escaping; its call in `cli::saved` (plans),
+//!   `cli::reports` (runs) or `cli::validate`. Cases of plans and runs: `fixtures/faces`, `tests/faces.rs`,
+//!   `tests/reports.rs`; of `validate`: `fixtures/formats`, `tests/formats.rs`; of all: `tests/fuzz/faces.rs`,
+//!   `tests/hostile/documents.rs`, `tests/secrets.rs`; its row in `docs/commands.md`.
 //!
 //! # Words
 //! *Target*: one or more *nodes*, one of which it stands on. *Desired*: what the file says, defaults merged. *Live*:
 //! what a VM is. *Pending*: what it will be after its next stop and start; everything is compared with that. *Change*:
 //! one value that differs. *Action*: one step of a plan, with what is expected of it. *Record*: what phoenix remembers
 //! about a VM, in the VM's notes. *Drift*: a value that was changed outside phoenix since the last apply. *Channel*:
-//! the volume through which scripts reach a guest, or the place on its own disk. *Fault*: what a target answered instead of doing something;
-//! *failure*: what that means for an action.
+//! the volume through which scripts reach a guest, or the place on its own disk. *Fault*: what a target answered
+//! instead of doing something; *failure*: what that means for an action.
 //!
 //! # Invariants
 //! - The plan is complete. Apply builds, sorts and prunes no graph and decides nothing the plan could have decided.

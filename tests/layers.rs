@@ -44,7 +44,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("backend", &["guest", "hypervisor", "observed", "model"]),
     ("guest", &["hypervisor", "event", "observed", "diag", "model"]),
     ("hypervisor", &["observed", "diag", "model"]),
-    ("event", &["plan", "diag", "model"]),
+    ("event", &["diag", "model"]),
     ("plan", &["observed", "diag", "dag", "model"]),
     ("observed", &["diag", "model"]),
     ("config", &["diag", "dag", "model"]),

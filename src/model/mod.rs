@@ -31,7 +31,9 @@ pub use desired::{
     CloudInitErrors, Desired, DesiredVm, Feature, Filesystem, NetworkModel, NfsShare, OsType, PersistentStorage, Ready,
     Script, Scripts, Settings,
 };
-pub use digest::{Digest, content_digest, is_content_digest, is_kept, is_kept_as_digest, is_noted, kept, noted};
+pub use digest::{
+    Digest, content_digest, is_content_digest, is_kept, is_kept_as_digest, is_noted, json_digest, kept, noted,
+};
 pub use disk::{Disk, DiskMount};
 pub use excerpt::{excerpt, line, message};
 pub use fault::{Effect, Fault, FaultKind};

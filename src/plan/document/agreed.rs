@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{DOCUMENT_VERSION, DocumentProblem, DocumentSummary, DocumentVm, PlanDocument};
-use crate::model::{Outcome, RestartDue, content_digest, is_content_digest};
+use crate::model::{Outcome, RestartDue, is_content_digest, json_digest};
 use crate::plan::{Goal, Request};
 
 /// What a plan hash is made of. A fingerprint stands for the whole plan of its VM.
@@ -23,7 +23,16 @@ struct Agreed<'a> {
     meaning: &'a str,
     project: &'a str,
     request: &'a Request,
-    vms: Vec<AgreedVm<'a>>,
+    vms: AgreedVms<'a>,
+}
+
+/// The list of [`AgreedVm`], each made when its turn comes.
+struct AgreedVms<'a>(&'a [DocumentVm]);
+
+impl Serialize for AgreedVms<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(AgreedVm::from))
+    }
 }
 
 #[derive(Serialize)]
@@ -49,7 +58,7 @@ pub struct Broken(String);
 /// A SHA-256 of a value as JSON.
 pub(super) fn named(value: &impl Serialize) -> String {
     // Plain strings, numbers and maps with text keys: serialising them cannot fail.
-    content_digest(&serde_json::to_vec(value).unwrap_or_default())
+    json_digest(value).unwrap_or_default()
 }
 
 /// Why a text is none: the words of its parser, which quote it, as one line.
@@ -72,7 +81,7 @@ impl PlanDocument {
             meaning: &self.config.meaning,
             project: &self.project,
             request: &self.request,
-            vms: self.vms.iter().map(AgreedVm::from).collect(),
+            vms: AgreedVms(&self.vms),
         })
     }
 
