@@ -243,6 +243,7 @@ impl<'a> Conf<'a> {
             text.push_str(&decode_text(value));
         }
         text.truncate(text.trim_end().len());
+        text.shrink_to_fit();
         text
     }
 

@@ -46,7 +46,8 @@ impl Embedded {
             return fresh::vms(&self.settings);
         }
         let running: BTreeSet<VmId> = self.machines().running()?.into_iter().collect();
-        let mut vms = BTreeMap::new();
+        // A map made of a whole list has full nodes; one that grows has half-full ones.
+        let mut vms = Vec::new();
         let mut used = Used::new();
         let mut reader = Reader::default();
         for (node, confs) in self.confs_of_nodes() {
@@ -56,10 +57,10 @@ impl Embedded {
                 let Some(text) = reader.read(&confs.join(&name))? else { continue };
                 storage::add_use(text, node.name, &mut used);
                 let runs = node.online && running.contains(&vm);
-                vms.insert(vm, VmObserved::from_conf(vm, text, runs).on(node.name));
+                vms.push((vm, VmObserved::from_conf(vm, text, runs).on(node.name)));
             }
         }
-        Ok((vms, used))
+        Ok((vms.into_iter().collect(), used))
     }
 
     /// Looks again at VMs that were locked by a clone when they were read: the clone may have ended since, and a VM
