@@ -11,6 +11,7 @@
 //! | `storage.cfg` | storages, in Proxmox's syntax |
 //! | `user.cfg` | resource pools and who is in them, in Proxmox's syntax; usually there is none |
 //! | `ha/` | the HA manager: `resources.cfg` and `manager_status`, in Proxmox's syntax, and `queue/VMID`; usually there is none |
+//! | `mapping/` | resource mappings: `pci.cfg`, `usb.cfg`, `directory.cfg`, in Proxmox's syntax; usually there is none |
 //! | `.members` | in Proxmox's syntax, whether the cluster that the node is in has quorum; usually there is none |
 //! | `qemu-server/VMID.conf` | a VM or template |
 //! | `images/STORAGE/VMID/NAME` | a volume: a small file with its size in bytes, or a qcow2 image |
@@ -56,6 +57,7 @@ mod pinned;
 mod places;
 mod pools;
 mod power;
+mod preconditions;
 mod processes;
 mod programs;
 mod qemu;
@@ -88,7 +90,7 @@ pub use tasks::Task;
 
 use crate::hypervisor::{About, Cloning, Examine, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
 use crate::model::{CloudImage, VmId};
-use crate::observed::{Capabilities, Examined, Export, Listed, Node, Observed, Place, VmObserved};
+use crate::observed::{Capabilities, Examined, Export, Listed, MoveCheck, Node, Observed, Place, VmObserved};
 use files::Deadline;
 use machines::Machines;
 use rehearse::Call;
@@ -188,6 +190,8 @@ impl Hypervisor for Embedded {
             guests: BTreeMap::new(),
             unnamed: BTreeMap::new(),
             without_quorum: self.without_quorum()?,
+            mappings: Some(self.mappings()?),
+            moves: BTreeMap::new(),
             pools: pools.names,
             cloning,
             working: self.tasks.working()?,
@@ -231,6 +235,10 @@ impl Hypervisor for Embedded {
 
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault> {
         Ok(self.tasks.working()?.remove(&vm))
+    }
+
+    fn can_move(&self, vm: VmId, _from: &str, to: &str) -> Result<Option<MoveCheck>, Fault> {
+        self.preconditions_of(vm, to).map(Some)
     }
 
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
