@@ -61,6 +61,7 @@ mod preconditions;
 mod processes;
 mod programs;
 mod qemu;
+mod quorum;
 mod refusals;
 pub mod rehearse;
 mod settings;
@@ -246,10 +247,9 @@ impl Hypervisor for Embedded {
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
-        if !matches!(op, HostOp::Stop { .. } | HostOp::Shutdown { .. }) {
-            self.with_quorum()?;
-        }
-        let attempt = rehearse::begin(&self.dir, &Call::of(op), Deadline::after(deadline))?;
+        let call = Call::of(op);
+        let attempt = rehearse::begin(&self.dir, &call, Deadline::after(deadline))?;
+        self.may_do(&call, attempt)?;
         if let Some(vm) = op.needs() {
             self.online(self.room_of(vm).name)?;
         }
