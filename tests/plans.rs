@@ -20,7 +20,10 @@ use phoenix::hypervisor::{HostFiles as _, Hypervisor as _, Wanted};
 use phoenix::model::{Desired, GIB, SecretName, VmId};
 use phoenix::observed::{Capabilities, Ha, Listed, ListedVolume, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Agreed, Request, directories, homes, lint, more_directories, plan, to_move, volumes_to_list};
+use phoenix::plan::{
+    Agreed, Request, Selection, Selector, directories, homes, lint, more_directories, on_their_way, plan, to_move,
+    volumes_to_list,
+};
 use phoenix::ui;
 use phoenix::ui::style::Style;
 
@@ -205,4 +208,22 @@ fn desired_and_observed_give_the_plan() {
         count += 1;
     }
     assert!(count >= 12, "the cases are gone");
+}
+
+/// A VM that is on its way to another node is waited for by those that depend on it, too.
+#[test]
+fn what_others_depend_on_is_waited_for() {
+    let text = r#"{ "virtual_machines": [ { "vm_id": 1000, "vm_name": "db" }, { "vm_id": 1002, "vm_name": "other" },
+        { "vm_id": 1001, "vm_name": "web", "depends_on": ["db"] } ] }"#;
+    let source = Source { name: "config.json".to_owned(), text: text.to_owned() };
+    let desired = load_with(&source, &mut Beside).desired.unwrap();
+    let id = |vm: u32| VmId::try_from(vm).unwrap();
+    let working = [1000, 1002].map(|vm| (id(vm), "qmigrate".to_owned())).into();
+    let observed = Observed { working, ..Observed::default() };
+    let of = |only: &[&str]| {
+        let only = only.iter().map(|word| Selector::parse(word)).collect();
+        on_their_way(&desired, &Selection { only, exclude: Vec::new() }, &observed)
+    };
+    assert_eq!(of(&["web"]), [id(1000)]);
+    assert_eq!(of(&[]), [id(1000), id(1002)]);
 }

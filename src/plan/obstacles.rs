@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::migrate::{destination, is_shared, local_disks, nowhere};
+use super::select::with_dependencies;
 use super::{Goal, Request, Scene, codes, existing};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, VmId};
@@ -26,7 +27,8 @@ pub fn to_move<'o>(desired: &Desired, observed: &'o Observed, request: &Request)
         let to = destination(vm, live, observed).filter(|to| !stays && is_online(to) && is_online(&live.node))?;
         Some((live.id, live.node.as_str(), to))
     };
-    desired.vms.iter().filter(|vm| request.selection.takes(vm)).filter_map(|vm| of_one(vm)).collect()
+    let (about, _) = with_dependencies(desired, &request.selection, observed);
+    about.into_iter().filter_map(|vm| of_one(vm)).collect()
 }
 
 /// What was found of one move.
