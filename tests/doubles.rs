@@ -126,6 +126,16 @@ fn a_plan_of_a_cluster_makes_a_call_more_for_each_node_that_a_vm_could_go_to() {
     assert_eq!(calls(&[vm(1000, "any".into()), vm(1001, "any".into())]).0, expected(&all));
     // Where nothing is made, nothing is looked for on storages.
     assert_eq!(calls(&[]).0, seven[..5]);
+    // Whether a VM can move is asked of each that is to, and of no other.
+    let there = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/plan/cluster-moves-refused/1011.running.conf");
+    fs::copy(there, scene.path("nodes/pve2/qemu-server/1011.conf")).unwrap();
+    let question = "pvesh get /nodes/pve2/qemu/1011/migrate --target pve3 --output-format json".to_owned();
+    for (node, question) in [("pve3", Some(question)), ("pve2", None)] {
+        let mut expected: Vec<String> = seven[..5].iter().map(|call| (*call).to_owned()).collect();
+        expected.extend([network(node)].into_iter().chain(question));
+        expected.sort_unstable();
+        assert_eq!(calls(&[vm(1011, node.into())]).0, expected);
+    }
 }
 
 /// A node is one node, looked at or recorded; and it is another one under another cluster's certificate.

@@ -574,3 +574,80 @@ fn a_leftover_goes_even_if_its_template_was_protected() {
     run(&node, &HostOp::RemoveLeftover { vm: id(106), unreferenced: true }).unwrap();
     assert_eq!(node.vm(id(106)).unwrap(), None);
 }
+
+/// Whether a VM can move is answered as it was recorded, but for the names of nodes and numbers of VMs.
+#[test]
+fn whether_a_vm_can_move_is_answered_as_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let bridges = BTreeMap::from([("vmbr0".to_owned(), None)]);
+    let pve2 = phoenix::backend::embedded::Member { memory_mb: 4096, cpus: 2, bridges, online: true };
+    let node = tuned(dir.path(), |settings| settings.nodes = BTreeMap::from([("pve2".to_owned(), pve2)]));
+    fs::create_dir(dir.path().join("mapping")).unwrap();
+    fs::write(dir.path().join("mapping/directory.cfg"), "labdir\n\tmap node=vm,path=/srv/labdir\n\n").unwrap();
+    let asked = |conf: &str| {
+        put(&dir, 101, conf);
+        node.preconditions(id(101), "pve2")
+    };
+    let free = r#"{"allowed_nodes":["pve2"],"local_disks":[],"local_resources":[],"mapped-resource-info":{},"mapped-resources":[],
+        "running":0,"has-dbus-vmstate":1,"not_allowed_nodes":{"pve2":{}}}"#;
+    let free: serde_json::Value = serde_json::from_str(free).unwrap();
+    for (conf, differs) in [
+        ("net0: virtio=BC:24:11:00:6D:8F,bridge=vmbr9\nserial0: socket\nusb0: spice\n", "{}"),
+        (
+            "scsi0: local-zfs:101/vm-101-disk-0.qcow2,size=64M\n",
+            r#"{"local_disks":[{"volid":"local-zfs:101/vm-101-disk-0.qcow2","shared":0,"cdrom":0,"replicate":1,"is_tpmstate":0,"is_attached":1,"size":67108864,"is_unused":0,"drivename":"scsi0","is_vmstate":0,"is_cloudinit":0}]}"#,
+        ),
+        (
+            "ide2: local:iso/a.iso,media=cdrom,size=350K\n",
+            r#"{"local_disks":[{"cdrom":1,"shared":0,"is_vmstate":0,"is_unused":0,"is_tpmstate":0,"is_cloudinit":0,"size":358400,"volid":"local:iso/a.iso","is_attached":1,"replicate":1,"drivename":"ide2"}]}"#,
+        ),
+        (
+            "ide2: none,media=cdrom\n\n[PENDING]\nide2: local:iso/a.iso,media=cdrom,size=350K\n",
+            r#"{"local_disks":[{"shared":0,"is_vmstate":0,"cdrom":1,"is_unused":0,"is_cloudinit":0,"referenced_in_pending":1,"size":358400,"is_tpmstate":0,"drivename":"ide2","replicate":1,"volid":"local:iso/a.iso","is_attached":0}]}"#,
+        ),
+        (
+            "ide2: local-zfs:101/vm-101-cloudinit.qcow2,media=cdrom\n",
+            r#"{"local_disks":[{"drivename":"ide2","replicate":1,"is_unused":0,"volid":"local-zfs:101/vm-101-cloudinit.qcow2","is_attached":1,"shared":0,"is_cloudinit":1,"is_vmstate":0,"cdrom":1,"is_tpmstate":0}]}"#,
+        ),
+        (
+            "unused0: local-zfs:101/vm-101-disk-9.raw\n",
+            r#"{"local_disks":[{"is_cloudinit":0,"shared":0,"is_vmstate":0,"cdrom":0,"is_tpmstate":0,"replicate":1,"volid":"local-zfs:101/vm-101-disk-9.raw","is_unused":1,"is_attached":0}]}"#,
+        ),
+        ("hostpci0: 0000:00:01.0\n", r#"{"local_resources":["hostpci0"]}"#),
+        ("usb0: host=1-1\n", r#"{"local_resources":["usb0"]}"#),
+        ("parallel0: /dev/parport0\n", r#"{"local_resources":["parallel0"]}"#),
+        (
+            "virtiofs0: labdir\n",
+            r#"{"mapped-resources":["virtiofs0"],"mapped-resource-info":{"virtiofs0":{"name":"labdir"}},"allowed_nodes":[],"not_allowed_nodes":{"pve2":{"unavailable-resources":["virtiofs0"]}},"local_resources":["virtiofs0"]}"#,
+        ),
+    ] {
+        let mut expected = free.clone();
+        let differs: serde_json::Map<String, serde_json::Value> = serde_json::from_str(differs).unwrap();
+        expected.as_object_mut().unwrap().extend(differs);
+        assert_eq!(asked(conf).unwrap(), expected, "{conf}");
+    }
+    for (conf, refused) in [
+        (
+            "hostpci0: mapping=nosuch\n",
+            "Can't use an undefined value as an ARRAY reference at /usr/share/perl5/PVE/QemuMigrate/Helpers.pm line 63.",
+        ),
+        ("lock: backup\n", "VM is locked (backup)"),
+    ] {
+        assert_eq!(asked(conf).unwrap_err().what, refused);
+    }
+    // What the task refuses that was recorded, too.
+    for (conf, refused) in [
+        ("virtiofs0: labdir\n", "can't migrate to 'pve2': missing mapped devices virtiofs0"),
+        ("hostpci0: 0000:00:01.0\n", "can't migrate VM which uses local devices: hostpci0"),
+        ("ide2: local:iso/a.iso,media=cdrom\n", "can't migrate local disk 'local:iso/a.iso': local cdrom image"),
+        (
+            "unused0: local-zfs:vm-101-disk-9\n",
+            "can't migrate local disk 'local-zfs:vm-101-disk-9': volume 'local-zfs:vm-101-disk-9' does not exist",
+        ),
+    ] {
+        put(&dir, 101, conf);
+        let digest = node.vm(id(101)).unwrap().unwrap().digest;
+        let op = HostOp::Migrate { vm: id(101), node: "pve2".to_owned(), online: false, digest };
+        assert_eq!(run(&node, &op).unwrap_err().what, format!("migration aborted: {refused}"));
+    }
+}

@@ -5,7 +5,7 @@
 //! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`),
 //! `snippets` and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg` other storages; a VM of
 //! another node is `NODE/VMID.conf`; `user.cfg` has resource pools, `manager_status` says which nodes are in maintenance, and `ha.json` how the HA manager looks
-//! after VMs, by VMID. `volumes` has what its storages list, in lines
+//! after VMs, by VMID; `mapping` has the files of its resource mappings, `moves.json` what Proxmox says of the VMs that are to move. `volumes` has what its storages list, in lines
 //! `VOLUME GIB VMID`. `request.json` says what is asked for beside the config.
 //! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
@@ -20,7 +20,10 @@ use phoenix::hypervisor::{HostFiles as _, Hypervisor as _, Wanted};
 use phoenix::model::{Desired, GIB, SecretName, VmId};
 use phoenix::observed::{Capabilities, Ha, Listed, ListedVolume, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
-use phoenix::plan::{Agreed, Request, directories, homes, lint, more_directories, plan, volumes_to_list};
+use phoenix::plan::{
+    Agreed, Request, Selection, Selector, directories, homes, lint, more_directories, on_their_way, plan, to_move,
+    volumes_to_list,
+};
 use phoenix::ui;
 use phoenix::ui::style::Style;
 
@@ -76,6 +79,11 @@ fn furnish(case: &Path, root: &Path) {
 fn cluster(case: &Path, dir: &Path) {
     if let Ok(text) = fs::read_to_string(case.join("storage.cfg")) {
         fs::write(dir.join("storage.cfg"), text).unwrap();
+    }
+    for entry in fs::read_dir(case.join("mapping")).into_iter().flatten() {
+        let (from, into) = (entry.unwrap().path(), dir.join("mapping"));
+        fs::create_dir_all(&into).unwrap();
+        fs::copy(&from, into.join(from.file_name().unwrap())).unwrap();
     }
     if let Ok(text) = fs::read_to_string(case.join("user.cfg")) {
         fs::write(dir.join("user.cfg"), text).unwrap();
@@ -140,6 +148,12 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
     let volumes = fs::read_to_string(case.join("volumes")).unwrap_or_default();
     observed.own_node_mut().listed = listed(&volumes, &volumes_to_list(desired, &observed).1);
     observed.homes = homes(desired, &observed, &Agreed::new());
+    if let Ok(text) = fs::read_to_string(case.join("moves.json")) {
+        observed.moves = serde_json::from_str(&text).unwrap();
+        let asked = to_move(desired, &observed, &Request::default());
+        let asked: Vec<VmId> = asked.into_iter().map(|(vm, ..)| vm).collect();
+        assert_eq!(asked, observed.moves.keys().copied().collect::<Vec<_>>(), "{}", case.display());
+    }
     observed
 }
 
@@ -194,4 +208,22 @@ fn desired_and_observed_give_the_plan() {
         count += 1;
     }
     assert!(count >= 12, "the cases are gone");
+}
+
+/// A VM that is on its way to another node is waited for by those that depend on it, too.
+#[test]
+fn what_others_depend_on_is_waited_for() {
+    let text = r#"{ "virtual_machines": [ { "vm_id": 1000, "vm_name": "db" }, { "vm_id": 1002, "vm_name": "other" },
+        { "vm_id": 1001, "vm_name": "web", "depends_on": ["db"] } ] }"#;
+    let source = Source { name: "config.json".to_owned(), text: text.to_owned() };
+    let desired = load_with(&source, &mut Beside).desired.unwrap();
+    let id = |vm: u32| VmId::try_from(vm).unwrap();
+    let working = [1000, 1002].map(|vm| (id(vm), "qmigrate".to_owned())).into();
+    let observed = Observed { working, ..Observed::default() };
+    let of = |only: &[&str]| {
+        let only = only.iter().map(|word| Selector::parse(word)).collect();
+        on_their_way(&desired, &Selection { only, exclude: Vec::new() }, &observed)
+    };
+    assert_eq!(of(&["web"]), [id(1000)]);
+    assert_eq!(of(&[]), [id(1000), id(1002)]);
 }

@@ -322,6 +322,14 @@ fn a_vm_that_the_ha_manager_looks_after_is_told() {
     assert!(!said.contains("VM 1000: it may") && !said.contains("VM 1002: it may"), "{said}");
 }
 
+/// What cannot be read is not taken for a file in which nothing stands.
+#[test]
+fn what_the_ha_manager_looks_after_must_be_readable() {
+    let node = Node::new();
+    fs::create_dir_all(node.path("ha/resources.cfg")).unwrap();
+    check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &["ha/resources.cfg: Is a directory"]);
+}
+
 #[test]
 fn a_vm_runs_if_the_process_in_its_pid_file_is_its_qemu() {
     let node = Node::new();

@@ -124,13 +124,29 @@ impl Performing<'_> {
         // `qm resize` exits 0 when its task failed: only the size that is read back counts.
         let now = self.live_in_doubt()?;
         if !grown(&now) {
-            return Err(failure(
-                format!("{} was not grown to {size_gb} GiB, though the target reported success", disk.device),
-                Some(hints::LOOK_AT_TASK_LOG),
-            ));
+            return Err(self.not_grown(&disk, size_gb));
         }
         self.leave()?;
         Ok(self.action.outcome)
+    }
+
+    /// Says why a disk has not the size that it was to get, though the target reported success. Proxmox does nothing, and
+    /// writes nothing, if the volume has that size already: a run that lost the quorum of its cluster grew it, and could not
+    /// write it down (recorded; the source of qemu-server).
+    fn not_grown(&self, disk: &BootDisk, size_gb: u32) -> Failure {
+        let id = self.id();
+        let listed = self.ask(|hypervisor| hypervisor.listed(&[id], &[&disk.storage])).unwrap_or_default();
+        let lies = listed.get(&disk.storage).and_then(|on| on.get(&disk.volume)?.size);
+        if lies.is_some_and(|lies| lies >= u64::from(size_gb) * crate::model::GIB) {
+            let what = format!(
+                "{} has {size_gb} GiB already, and the configuration of VM {id} does not say it: an earlier run grew the disk \
+                 and could not write that down",
+                disk.device
+            );
+            return failure(what, Some(&hints::rescan(id)));
+        }
+        let what = format!("{} was not grown to {size_gb} GiB, though the target reported success", disk.device);
+        failure(what, Some(hints::LOOK_AT_TASK_LOG))
     }
 
     /// Makes the guest's root file system as large as its disk.

@@ -70,6 +70,11 @@ pub(super) fn volumes_left(volumes: &[String]) -> String {
     format!("they belong to a VM that is gone, or an interrupted run left them: look what is on them, then {free}")
 }
 
+/// The configuration of a VM does not say how large a disk is.
+pub(super) fn rescan(vm: VmId) -> String {
+    format!("`qm disk rescan --vmid {vm}` on its node writes it down; then apply again")
+}
+
 /// The disk in an image is larger than the file says; `gib` is what it takes.
 pub(super) fn larger_disk(key: &str, gib: u64) -> String {
     format!("set `{key}` to {gib} or more; nothing was made")

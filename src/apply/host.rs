@@ -47,10 +47,11 @@ impl Performing<'_> {
     }
 
     fn took_effect(&self, fault: &Fault, holds: &dyn Fn() -> Result<Holds, Failure>) -> Result<bool, Failure> {
+        // What is known of the cause leads further than a look at the VM.
+        let hint = fault.hint.as_deref().unwrap_or(hints::LOOK_AT_VM);
         let unknown = |why: &str| Failure {
             may_have_happened: true,
-            ..failure(format!("{}; it may have happened: {why}", fault.what), Some(hints::LOOK_AT_VM))
-                .because_of(fault.clone())
+            ..failure(format!("{}; it may have happened: {why}", fault.what), Some(hint)).because_of(fault.clone())
         };
         loop {
             match holds() {

@@ -12,13 +12,13 @@ use super::console::Console;
 use super::exit::Refusal;
 use super::write::write;
 use super::{Exit, connect, load};
-use crate::apply::{Addresses, RealClock, addresses};
+use crate::apply::{Addresses, RealClock, addresses, at_once};
 use crate::hypervisor::{Fault, Hypervisor, Wanted};
 use crate::model::{Desired, VmId};
-use crate::observed::{Observed, RECORDING_VERSION, Recording, VmObserved};
+use crate::observed::{MoveCheck, Observed, RECORDING_VERSION, Recording, VmObserved};
 use crate::plan::reach::to_reach;
 use crate::plan::{
-    self, Agreed, Request, directories, homes, iso_storages, more_directories, to_list, unused_to_list,
+    self, Agreed, Request, directories, homes, iso_storages, more_directories, to_list, to_move, unused_to_list,
     volumes_to_list, wanted_nodes,
 };
 use crate::ui::layout::count;
@@ -44,6 +44,7 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
             let vms = to_reach(desired, &observed, &BTreeMap::new());
             observed.addresses = asked(hypervisor.as_ref(), &vms, ADDRESSES, console).lowest();
             observed.unnamed = unnamed(hypervisor.as_ref(), desired, &observed, &Request::default(), console);
+            observed.moves = moves(hypervisor.as_ref(), desired, &observed, &Request::default());
             observed
         }),
         None => hypervisor.observe(),
@@ -74,16 +75,16 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
 pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired, nodes: &Agreed) -> Result<Observed, Fault> {
     let mut observed =
         hypervisor.observe_with(&Wanted { directories: directories(desired), nodes: wanted_nodes(desired) })?;
+    let storages = iso_storages(desired, &observed);
+    if !storages.is_empty() {
+        let storages: Vec<&str> = storages.iter().map(String::as_str).collect();
+        observed.own_node_mut().isos = hypervisor.isos(&storages)?;
+    }
     observed.homes = homes(desired, &observed, nodes);
     // Only a share that is a storage of the node itself lies where the config does not say.
     let more = more_directories(desired, &observed);
     if let Some(files) = hypervisor.files().filter(|_| !more.is_empty()) {
         observed.own_node_mut().places.extend(files.places(&more)?);
-    }
-    let storages = iso_storages(desired, &observed);
-    if !storages.is_empty() {
-        let storages: Vec<&str> = storages.iter().map(String::as_str).collect();
-        observed.own_node_mut().isos = hypervisor.isos(&storages)?;
     }
     let (vms, storages) = volumes_to_list(desired, &observed);
     if !storages.is_empty() {
@@ -111,6 +112,21 @@ pub(super) fn sized(
     let listed = target.listed(&vms, &storages)?;
     observed.own_node_mut().listed = listed;
     Ok(())
+}
+
+/// Asks the target of each VM of a plan that is to move to another node whether it can: a call for each. Where that
+/// fails, the plan says so of that VM.
+pub(super) fn moves(
+    target: &dyn Hypervisor,
+    desired: &Desired,
+    observed: &Observed,
+    request: &Request,
+) -> BTreeMap<VmId, MoveCheck> {
+    let vms = to_move(desired, observed, request);
+    let answers = at_once(&vms, |(vm, from, to)| {
+        target.can_move(*vm, from, to).unwrap_or_else(|fault| Some(MoveCheck::failed(to, fault.what)))
+    });
+    vms.iter().zip(answers).filter_map(|((vm, ..), answer)| Some((*vm, answer?))).collect()
 }
 
 /// What stays unknown of guests whose agents were not asked: whether they reach their volumes.

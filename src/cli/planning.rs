@@ -269,6 +269,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
     let mut said = BTreeMap::new();
     if let Some(target) = &hypervisor {
         observed.unnamed = observe::unnamed(target.as_ref(), &desired, &observed, request, console);
+        observed.moves = observe::moves(target.as_ref(), &desired, &observed, request);
         let vms = to_ask(&desired, &observed, request);
         let asked = observe::asked(target.as_ref(), &vms, observe::EXPORTS, console);
         (observed.addresses, said) = (asked.lowest(), asked.said);

@@ -21,7 +21,7 @@ pub use crate::model::{Effect, Fault, FaultKind};
 pub use crate::observed::Plugged;
 
 use crate::model::{CloudImage, VmId};
-use crate::observed::{Examined, Export, Listed, Observed, Place, VmObserved};
+use crate::observed::{Examined, Export, Listed, MoveCheck, Observed, Place, VmObserved};
 
 /// A target that holds VMs.
 ///
@@ -82,6 +82,12 @@ pub trait Hypervisor: Send + Sync {
     /// A task that works on the disks of a VM right now, in Proxmox's word for its kind, e.g. `qmmove`, or takes it to
     /// another node; as far as can be told. No lock of the configuration shows it.
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault>;
+
+    /// Asks whether a VM of node `from` can move to node `to`, and what stands in the way. Changes nothing. `None`: this
+    /// target has nothing to say of it.
+    fn can_move(&self, _vm: VmId, _from: &str, _to: &str) -> Result<Option<MoveCheck>, Fault> {
+        Ok(None)
+    }
 
     /// Size in bytes of the disk in an image that was fetched. `None`: this target cannot tell.
     fn image_size(&self, _image: &CloudImage) -> Result<Option<u64>, Fault> {

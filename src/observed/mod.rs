@@ -17,6 +17,8 @@ mod guest;
 mod ha;
 mod home;
 mod live;
+mod mapping;
+mod move_check;
 mod net;
 mod node;
 mod notes;
@@ -50,6 +52,8 @@ pub use guest::{GuestSeen, Plugged};
 pub use ha::Ha;
 pub use home::Home;
 pub use live::LiveOptions;
+pub use mapping::{Mapped, Mappings};
+pub use move_check::{HaRule, LocalVolume, MoveCheck};
 pub use net::Net;
 pub use node::Node;
 pub use notes::{
@@ -116,6 +120,12 @@ pub struct Observed {
     /// The resource pools that there are.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub pools: BTreeSet<String>,
+    /// The resource mappings that there are; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mappings: Option<Mappings>,
+    /// What the target says of the VMs that are to move to other nodes, as far as it was asked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub moves: BTreeMap<VmId, MoveCheck>,
     /// VMIDs that a running clone task is making right now.
     pub cloning: Vec<VmId>,
     /// VMs on whose disks a task is working, in Proxmox's word for its kind, e.g. `qmmove`, or [`COPY`].

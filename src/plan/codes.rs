@@ -113,6 +113,8 @@ codes! {
     NO_POOL = "T115", "there is no resource pool of that name";
     HA_ERROR = "T116", "the HA manager gave up on the VM";
     HA_STAYS = "T117", "the HA manager cannot bring the VM to another node";
+    MOVE_UNCLEAR = "T118", "whether a VM can move to another node is not known";
+    MOVES_TOGETHER = "T119", "the HA manager moves others with a VM that moves";
     IMPORT_ELSEWHERE = "T120", "an image cannot become a further disk of a VM on another node";
     IMPORTED_OTHERWISE = "T121", "a further disk was not made from the image that the file names, and stays as it is";
     IMPORT_GROWS_LATER = "T122", "a further disk cannot grow in the run that makes it as a copy of an image";

@@ -38,7 +38,7 @@ pub(super) fn drives(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_
                 return None;
             }
             let node = scene.node(vm.vm_id);
-            unreadable(&disc.value, node, &placement::on(node, scene.observed))
+            unreadable(&disc.value, node, scene.observed)
         });
         found
             .extend(wrong.map(|(what, hint)| {
@@ -82,8 +82,8 @@ fn holds(live: &VmObserved, slot: &str, disc: &str) -> bool {
 }
 
 /// Why an image cannot be put into a drive, and the way out.
-fn unreadable(disc: &str, node: &Node, on: &str) -> Option<(String, String)> {
-    let id = storage(disc)?;
+fn unreadable(disc: &str, node: &Node, observed: &Observed) -> Option<(String, String)> {
+    let (id, on) = (storage(disc)?, placement::on(node, observed));
     let usable = || node.storages.iter().filter(|(_, storage)| storage.isos && storage.active);
     let known = || usable().map(|(id, _)| id.as_str()).collect::<Vec<_>>();
     let hint = || known_words("storages for ISO images", id, &known());
@@ -92,12 +92,32 @@ fn unreadable(disc: &str, node: &Node, on: &str) -> Option<(String, String)> {
         Some(storage) if !storage.active => Some((format!("storage `{id}`{on} is not active"), hint())),
         Some(storage) if !storage.isos => Some((format!("storage `{id}`{on} holds no ISO images"), hint())),
         Some(_) => {
-            // Of another node than the target's own it is not known what its storages hold.
-            let isos = node.isos.get(id).filter(|isos| !isos.contains(disc))?;
+            let isos = isos(id, node, observed).filter(|isos| !isos.contains(disc))?;
             let known: Vec<&str> = isos.iter().map(String::as_str).collect();
             Some((format!("there is no ISO image `{disc}`{on}"), known_words("ISO images", disc, &known)))
         }
     }
+}
+
+/// The ISO images on a storage of a node. `None`: not known; of another node than the target's own only what all nodes see
+/// is known.
+fn isos<'o>(storage: &str, node: &'o Node, observed: &'o Observed) -> Option<&'o BTreeSet<String>> {
+    let is_shared = || node.storages.get(storage).is_some_and(|storage| storage.shared);
+    node.isos.get(storage).or_else(|| observed.own_node().isos.get(storage).filter(|_| is_shared()))
+}
+
+/// An image for a CD drive of the VM that a node lacks: why.
+pub(super) fn out_of_reach(vm: &DesiredVm, node: &Node, observed: &Observed) -> Option<String> {
+    vm.cdrom.values().find_map(|disc| {
+        let id = storage(&disc.value)?;
+        match node.storages.get(id) {
+            Some(storage) if storage.isos && storage.active => {
+                let isos = isos(id, node, observed).filter(|isos| !isos.contains(&disc.value));
+                isos.map(|_| format!("it has no ISO image `{}`", disc.value))
+            }
+            _ => Some(format!("it has no storage `{id}` for ISO images")),
+        }
+    })
 }
 
 /// Drives that the file does not say any more and that a protected VM does not lose.

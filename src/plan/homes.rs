@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::capacity::promised_at_most;
-use super::placement;
+use super::{drives, placement};
 use crate::model::{Desired, DesiredVm, GIB, Nodes, VmId};
-use crate::observed::{Home, Net, Node, Observed};
+use crate::observed::{Home, Mapped, Net, Node, Observed};
 
 /// What a node has promised, with the VMs that this plan places there.
 #[derive(Default)]
@@ -162,11 +162,11 @@ impl Scope<'_> {
         if node.maintenance {
             return Some("in maintenance".to_owned());
         }
-        Self::lacks(vm, node).or_else(|| self.is_full(vm, node))
+        self.lacks(vm, node).or_else(|| self.is_full(vm, node))
     }
 
     /// What a node lacks that the VM needs.
-    fn lacks(vm: &DesiredVm, node: &Node) -> Option<String> {
+    fn lacks(&self, vm: &DesiredVm, node: &Node) -> Option<String> {
         let further = vm.networks.values().filter_map(|card| Net::parse(&card.value)?.bridge);
         let bridges: BTreeSet<String> = further.chain([vm.network_bridge.clone()]).collect();
         if let Some(bridge) = bridges.into_iter().find(|bridge| node.lacks_bridge(bridge)) {
@@ -177,8 +177,27 @@ impl Scope<'_> {
         if let Some(storage) = storages.into_iter().find(lacking) {
             return Some(format!("it has no storage `{storage}` for disks"));
         }
+        if let Some(why) = drives::out_of_reach(vm, node, self.observed).or_else(|| self.unmapped(vm, node)) {
+            return Some(why);
+        }
         let cpus = u64::from(vm.cpu_sockets) * u64::from(vm.cpu_cores);
         (node.cpus != 0 && cpus > u64::from(node.cpus)).then(|| format!("a VM there has at most {} CPUs", node.cpus))
+    }
+
+    /// A mapping that names nothing of a node, and that the VM needs: as the file says, or as it has it already.
+    fn unmapped(&self, vm: &DesiredVm, node: &Node) -> Option<String> {
+        let mappings = self.observed.mappings.as_ref()?;
+        let declared = vm.proxmox.iter().map(|(option, of)| (*option, of.value.as_str()));
+        let live = placement::there(vm.vm_id, self.observed).into_iter().flat_map(|live| live.options.iter());
+        let live = live.filter(|(option, _)| !vm.proxmox.contains_key(option));
+        declared.chain(live).find_map(|(option, value)| {
+            let (kind, name) = Mapped::named(option, value)?;
+            match mappings.nodes(kind, name) {
+                None => Some(format!("there is no mapping `{name}` for {option}")),
+                Some(nodes) if nodes.contains(&node.name) => None,
+                Some(_) => Some(format!("the mapping `{name}` for {option} has no entry for it")),
+            }
+        })
     }
 
     /// What a node has too little of.

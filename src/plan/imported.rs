@@ -60,7 +60,7 @@ pub(super) fn problem(
 fn out_of_reach(vm: &DesiredVm, image: &CloudImage, scene: &Scene<'_>) -> Option<Diagnostic> {
     // It moves before the copy is made.
     let live = placement::there(vm.vm_id, scene.observed);
-    let moves = live.and_then(|live| migrate::destination(vm, live, scene));
+    let moves = live.and_then(|live| migrate::destination(vm, live, scene.observed));
     let node = moves.and_then(|name| scene.observed.nodes.get(name)).unwrap_or_else(|| scene.node(vm.vm_id));
     if node.name == scene.observed.own_node().name {
         return None;

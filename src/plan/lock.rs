@@ -1,5 +1,6 @@
 //! Proxmox's locks on a VM: what takes each kind, and what helps when it stays.
 
+use super::select::with_dependencies;
 use super::{Selection, codes};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, VmId};
@@ -22,13 +23,17 @@ pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed) -> Option<D
     Some(Diagnostic::error(codes::TASK_RUNNING, what).vm(vm).hint(hint))
 }
 
-/// The declared VMs that a plan of these is about and that a task, which is at work, takes to another node.
+/// The declared VMs that a plan of these is about, those that they wait for among them, and that a task, which is at work,
+/// takes to another node.
 #[must_use]
 pub fn on_their_way(desired: &Desired, selection: &Selection, observed: &Observed) -> Vec<VmId> {
     // Its lock is gone a moment before the task has ended.
     let is_on_its_way = |vm: &VmId| observed.working.get(vm).is_some_and(|task| task == MIGRATION);
-    let declared = desired.vms.iter().filter(|vm| selection.takes(vm)).map(|vm| vm.vm_id);
-    declared.filter(is_on_its_way).collect()
+    if observed.working.is_empty() {
+        return Vec::new();
+    }
+    let (about, _) = with_dependencies(desired, selection, observed);
+    about.into_iter().map(|vm| vm.vm_id).filter(is_on_its_way).collect()
 }
 
 /// A VM that is locked is left alone.

@@ -3,7 +3,7 @@
 use super::{Change, MigrateStep, Mount, Scene, codes, placement, template};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Disruption, GIB, Key, VmId};
-use crate::observed::{BootDisk, Home, Net, Node, VmObserved, holds_volume};
+use crate::observed::{BootDisk, Home, Node, Observed, VmObserved, holds_volume};
 
 /// How a new VM gets to its node.
 pub(super) enum Way {
@@ -38,7 +38,8 @@ fn maker<'s>(template: Option<VmId>, scene: &Scene<'s>) -> &'s str {
     template.map_or(&scene.observed.here, |template| placement::name_of(template, scene.observed))
 }
 
-fn is_shared(node: &Node, storage: &str) -> bool {
+/// Whether every node sees what lies on a storage, as one of them sees it.
+pub(super) fn is_shared(node: &Node, storage: &str) -> bool {
     node.storages.get(storage).is_some_and(|storage| storage.shared)
 }
 
@@ -67,7 +68,7 @@ pub(super) fn way(vm: &DesiredVm, source: Option<VmId>, full: bool, scene: &Scen
 }
 
 /// The disks of a VM that other nodes do not see: slot and volume of each.
-fn local_disks<'v>(live: &'v VmObserved, on: &Node) -> Vec<(&'v str, BootDisk)> {
+pub(super) fn local_disks<'v>(live: &'v VmObserved, on: &Node) -> Vec<(&'v str, BootDisk)> {
     let disks = live.options.iter().filter(|(key, _)| holds_volume(key));
     let disks = disks.filter_map(|(key, drive)| Some((key, BootDisk::parse(key, drive)?)));
     disks.filter(|(_, disk)| !is_shared(on, &disk.storage)).collect()
@@ -145,23 +146,24 @@ pub(super) fn placed(vm: &DesiredVm, source: Option<VmId>, way: &Way, scene: &Sc
 }
 
 /// The node that a VM moves to, if it may not stay where it is.
-pub(super) fn destination<'s>(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'s>) -> Option<&'s str> {
+pub(super) fn destination<'o>(vm: &DesiredVm, live: &VmObserved, observed: &'o Observed) -> Option<&'o str> {
     let nodes = vm.node.as_ref().filter(|nodes| !nodes.has(&live.node))?;
-    let node = scene.observed.homes.get(&vm.vm_id).and_then(Home::node)?;
+    let node = observed.homes.get(&vm.vm_id).and_then(Home::node)?;
     nodes.has(node).then_some(node)
 }
 
 /// How a VM moves that may not stay where it is.
 pub(super) fn step(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Option<MigrateStep> {
-    let node = destination(vm, live, scene)?.to_owned();
+    let node = destination(vm, live, scene.observed)?.to_owned();
     Some(MigrateStep { node, online: live.running })
 }
 
 /// What the plan says of it.
 pub(super) fn change(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Option<Change> {
-    let node = destination(vm, live, scene)?;
+    let node = destination(vm, live, scene.observed)?;
     let own = scene.observed.nodes.get(&live.node)?;
-    let copied = local_disks(live, own).into_iter().map(|(slot, disk)| match disk.size {
+    let disks = local_disks(live, own).into_iter().filter(|(_, disk)| !disk.storage.is_empty());
+    let copied = disks.map(|(slot, disk)| match disk.size {
         Some(size) => format!("{slot} on `{}` is copied, {} GiB", disk.storage, size.div_ceil(GIB)),
         None => format!("{slot} on `{}` is copied", disk.storage),
     });
@@ -176,50 +178,6 @@ pub(super) fn change(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Op
         note: words.join("; "),
         ..Change::default()
     })
-}
-
-/// What keeps a VM from moving to its node, as Proxmox refuses it only when it is at work (recorded).
-pub(super) fn in_the_way(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Diagnostic> {
-    if vm.node.as_ref().is_none_or(|nodes| nodes.has(&live.node)) {
-        return Vec::new();
-    }
-    let Some(name) = destination(vm, live, scene) else { return nowhere(vm, scene).into_iter().collect() };
-    let (Some(own), Some(node)) = (scene.observed.nodes.get(&live.node), scene.observed.nodes.get(name)) else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    let mut refuse = |what: String, hint: &'static str| {
-        let what = format!("the VM cannot move from node `{}` to `{name}`: {what}", live.node);
-        found.push(Diagnostic::error(codes::CANNOT_MOVE, what).vm(vm.vm_id).about(Key::Node).hint(hint));
-    };
-    for (key, value) in live.options.iter() {
-        let device = ["hostpci", "usb", "parallel"].iter().any(|kind| key.starts_with(kind));
-        if device && !value.contains("mapping=") && !value.starts_with("spice") {
-            refuse(format!("{key} is a device of the node it is on"), "take the device away, or give it a mapping");
-        }
-        let volume = value.split(',').next().unwrap_or_default();
-        let storage = volume.split_once(':').map_or("", |(storage, _)| storage);
-        let is_disc = value.contains("media=cdrom") && volume != "none" && !volume.contains("cloudinit");
-        if is_disc && !is_shared(own, storage) {
-            refuse(format!("{key} has `{volume}`, which only that node sees"), "eject it first");
-        }
-        if let Some(bridge) = key.strip_prefix("net").and_then(|_| Net::parse(value)?.bridge)
-            && node.lacks_bridge(&bridge)
-        {
-            refuse(
-                format!("`{name}` has no bridge `{bridge}` for {key}"),
-                "make the bridge there, or name another node",
-            );
-        }
-    }
-    for (slot, disk) in local_disks(live, own) {
-        let there = node.storages.get(&disk.storage).is_some_and(|storage| storage.images && storage.active);
-        if !there {
-            let what = format!("`{name}` has no storage `{}` for {slot}", disk.storage);
-            refuse(what, "move the disk to a storage that both nodes have first");
-        }
-    }
-    found
 }
 
 /// Refuses what is done on the target's own node alone to a VM that may be on another one: snippets would not be there, a

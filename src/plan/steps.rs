@@ -27,7 +27,7 @@ use self::draft::Draft;
 use self::origin::{Making, Source};
 use self::update::Existing;
 use super::existing::{Situation, situation};
-use super::{Scene, VmPlan, cloud_init, diff, disk, drift, image, migrate, preflight, snippets};
+use super::{Scene, VmPlan, cloud_init, diff, disk, drift, image, migrate, obstacles, preflight, snippets};
 use crate::diag::Diagnostic;
 use crate::model::DesiredVm;
 
@@ -90,7 +90,7 @@ pub(super) fn plan_vm(vm: &Arc<DesiredVm>, scene: &Scene<'_>) -> (VmPlan, Vec<Di
             draft.finds(migrate::served(vm, &mounts.mounts, scene));
             draft.finds(migrate::snippets(vm, scene));
             draft.finds(preflight::host(vm, Some(live), scene));
-            draft.finds(migrate::in_the_way(vm, live, scene));
+            draft.finds(obstacles::in_the_way(vm, live, scene));
             draft.finds(preflight::removed(vm, (live, record), &scene.desired.settings));
             draft.finds(no_snippets.clone());
             if !draft.is_refused() {

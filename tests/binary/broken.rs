@@ -78,6 +78,23 @@ impl Step {
         Self { middle: false, ..self }
     }
 
+    /// Whether a cluster that loses its quorum refuses it, and the next run does it. A disk that grew all the same is none of
+    /// those (see `quorum`).
+    fn needs_quorum(&self, place: Place) -> bool {
+        let free = [
+            "ping",
+            "stop",
+            "shutdown",
+            "fetch-image",
+            "make-directory",
+            "write-exports",
+            "write-snippet",
+            "remove-snippet",
+        ];
+        let grows = self.op == "resize" && place != Place::Embedded;
+        self.program.is_none() && !self.op.starts_with("guest-") && !free.contains(&self.op) && !grows
+    }
+
     fn kind(&self) -> &'static str {
         let action = &self.action[5..];
         action.split_once(':').map_or(action, |(kind, _)| kind)
@@ -133,6 +150,14 @@ impl Step {
                 let skipped = ids(&ran.events, "action_skipped");
                 let mut later = later.filter(|id| id[..4] == self.action[..4]);
                 assert!(later.all(|id| skipped.contains(id)), "{case}: what waits for it is skipped: {skipped:?}");
+            }
+            "lose-quorum" => {
+                assert_eq!((ran.code, of("action_failed")), (Some(6), 1), "{case}: {}{}", ran.out, ran.err);
+                let is_it =
+                    |event: &&Value| event["event"] == "action_failed" && self.is(event["id"].as_str().unwrap());
+                let event = ran.events.iter().find(is_it).unwrap().to_string();
+                let named = event.contains("no quorum") || event.contains(".conf.tmp.");
+                assert!(named && event.contains("`pvecm status`"), "{case}: {event}");
             }
             "lose" if place == Place::Embedded => assert_eq!(ran.code, Some(0), "{case}: {}{}", ran.out, ran.err),
             // What only looks may say that it saw nothing.
@@ -198,7 +223,10 @@ impl Way {
         let broken = |step: &'static Step| step.hows(place).into_iter().map(move |how| Some((step, how)));
         let cases = self.steps.iter().flat_map(broken).enumerate();
         let sampled = cases.filter(|(number, _)| is_sampled(*number, place)).map(|(_, case)| case);
-        let cases: Vec<_> = std::iter::once(None).chain(sampled).collect();
+        let without = self.steps.iter().filter(|step| step.needs_quorum(place)).enumerate();
+        let without = without.filter(|(number, step)| is_one_of_eight(number + step.op.len(), place));
+        let without = without.map(|(_, step)| Some((step, "lose-quorum")));
+        let cases: Vec<_> = std::iter::once(None).chain(sampled).chain(without).collect();
         two_at_a_time(&cases, |case| {
             let scene = place.copy_of(&begun);
             match case {
@@ -233,15 +261,29 @@ impl Way {
         assert!(scene.all_faults_happened(), "{case}: did not happen\n{}{}", ran.out, ran.err);
         step.check_broken(&ran, how, undisturbed, scene.place(), case);
         scene.settle();
+        if how == "lose-quorum" {
+            std::fs::remove_file(scene.node().join(".members")).unwrap();
+        }
     }
 }
 
+/// What `PHOENIX_LOOPS` says.
+fn loops() -> String {
+    std::env::var_os("PHOENIX_LOOPS").and_then(|loops| loops.into_string().ok()).unwrap_or_default()
+}
+
 /// Whether a case is run in this place: each on the embedded node, an eighth of them on a node of Proxmox where it runs, and
-/// another eighth on one through ssh. Which ones, a number in `PHOENIX_LOOPS` turns round; `PHOENIX_LOOPS=all` runs all.
+/// another eighth on one through ssh. Which ones, a number in `PHOENIX_LOOPS` turns round; `PHOENIX_LOOPS=all` runs all, and
+/// `PHOENIX_LOOPS=quorum` those alone in which the quorum is lost, all of them.
 fn is_sampled(number: usize, place: Place) -> bool {
-    let loops = std::env::var_os("PHOENIX_LOOPS").and_then(|loops| loops.into_string().ok()).unwrap_or_default();
+    loops() != "quorum" && (place == Place::Embedded || is_one_of_eight(number, place))
+}
+
+/// Whether a case is in the eighth that is run in this place.
+fn is_one_of_eight(number: usize, place: Place) -> bool {
+    let loops = loops();
     let turn: usize = loops.parse().unwrap_or(0);
-    place == Place::Embedded || loops == "all" || (number + turn) % 8 == usize::from(place == Place::Ssh)
+    ["all", "quorum"].contains(&loops.as_str()) || (number + turn) % 8 == usize::from(place == Place::Ssh)
 }
 
 macro_rules! ways {

@@ -264,7 +264,47 @@ fn status_and_plan_say_what_each_node_has_promised(place: Place) {
     assert!(!plan.out.contains("promised"), "{}", plan.out);
 }
 
+fn what_keeps_a_vm_from_moving_is_said_before(place: Place) {
+    let vm = |node: &str| json!([{ "vm_id": 1000, "vm_name": "web", "node": node }]);
+    let scene = reached(place, &vm("pve"));
+    check(&scene.apply(), 0, &[]);
+    scene.declare(&config(&vm("pve2")));
+    let conf = scene.conf(1000);
+    let with = |more: &str| scene.set_conf(1000, &conf.replacen("scsi0: ", &format!("{more}\nscsi0: "), 1));
+    // What phoenix sees itself is said once, though Proxmox says it, too.
+    with("ide0: local:iso/a.iso,media=cdrom,size=1M");
+    let plan = scene.phoenix(&["plan"]);
+    check(&plan, 1, &["to `pve2`: ide0 has `local:iso/a.iso`, which only that node sees", "hint: eject it first"]);
+    assert_eq!(plan.err.matches("error[").count(), 1, "{}", plan.err);
+    // Proxmox alone says this.
+    with("unused0: local-zfs:vm-1000-disk-9");
+    let says = ["unused0 is `local-zfs:vm-1000-disk-9`, which is not there any more", "`qm set 1000 --delete unused0`"];
+    check(&scene.phoenix(&["plan"]), 1, &says);
+    // And this breaks it, while the VM has what goes with its next stop.
+    with("hostpci0: mapping=gpu");
+    check(&scene.phoenix(&["plan"]), 1, &["error[T100]", "`pve2`: there is no mapping `gpu` for hostpci0"]);
+    scene.set_conf(1000, &format!("{}\n[PENDING]\ndelete: hostpci0\n", scene.conf(1000).trim_end()));
+    let says =
+        ["error[T118]: VM 1000 `web`: whether the VM can move to node `pve2` is not known:", "Can't use an undefined"];
+    check(&scene.phoenix(&["plan"]), 1, &says);
+    // The same of a VM of another node.
+    scene.set_conf(1000, &conf);
+    check(&scene.apply(), 0, &[]);
+    assert_eq!(node_of(&scene, 1000), "pve2");
+    scene.declare(&config(&vm("pve3")));
+    let there = scene.node().join("nodes/pve2/qemu-server/1000.conf");
+    fs::write(&there, conf.replacen("scsi0: ", "unused0: local-zfs:vm-1000-disk-9\nscsi0: ", 1)).unwrap();
+    check(&scene.phoenix(&["plan"]), 1, &["to `pve3`: unused0 is `local-zfs:vm-1000-disk-9`, which is not there"]);
+    // A new VM is made on a node that has what it needs.
+    fs::create_dir_all(scene.node().join("mapping")).unwrap();
+    fs::write(scene.node().join("mapping/pci.cfg"), "gpu\n\tmap id=1:2,node=pve3,path=0000:01:00.0\n").unwrap();
+    let new = json!([{ "vm_id": 1001, "vm_name": "new", "node": "any", "proxmox": { "hostpci0": "mapping=gpu" } }]);
+    scene.declare(&config(&new));
+    check(&scene.phoenix(&["plan"]), 0, &["node pve3 of pve, pve2, pve3"]);
+}
+
 stories! {
+    what_keeps_a_vm_from_moving_is_said_before,
     a_vm_on_its_way_is_waited_for,
     vms_of_one_tag_are_spread_and_stay,
     another_node_in_the_file_moves_a_vm_as_it_is,

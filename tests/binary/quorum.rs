@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::places::{Place, Reached};
+use super::places::{Place, Reached, stories};
 use super::world::check;
 
 const CONFIG: &str = r#"{ "vm_defaults": { "boot_disk_size_gb": 8 }, "virtual_machines": [
@@ -18,10 +18,7 @@ fn members(scene: &Reached, quorate: u8) {
     fs::write(scene.node().join(".members"), text).unwrap();
 }
 
-fn check_place(place: Place) {
-    if !place.is_possible() {
-        return;
-    }
+fn nothing_is_begun_without_quorum(place: Place) {
     let scene = place.scene(CONFIG);
     members(&scene, 1);
     check(&scene.phoenix(&["apply", "--auto-approve", "--only", "1000"]), 0, &[]);
@@ -62,17 +59,32 @@ fn check_place(place: Place) {
     check(&status, 0, &[label]);
 }
 
-#[test]
-fn on_the_embedded_node() {
-    check_place(Place::Embedded);
+/// A disk that grew before its size could be written down is found by looking.
+fn a_disk_that_grew_all_the_same_is_found(place: Place) {
+    let scene = place.scene(CONFIG);
+    let only = ["apply", "--auto-approve", "--only", "1000"];
+    check(&scene.phoenix(&only), 0, &[]);
+    scene.declare(&CONFIG.replace("8 }", "16 }"));
+    scene.script_faults(&serde_json::json!([{ "op": "resize", "vm": 1000, "how": "lose-quorum" }]));
+    let lost = scene.phoenix(&only);
+    check(&lost, 6, &["1000.conf.tmp.", "- Permission denied", "the cluster has no quorum", "`pvecm status`"]);
+    assert!(!lost.err.contains("root") && scene.conf(1000).contains("size=8G"), "{}{}", lost.err, scene.conf(1000));
+    check(&scene.phoenix(&only), 1, &["error[T090]"]);
+    fs::remove_file(scene.node().join(".members")).unwrap();
+    if place != Place::Embedded {
+        let says = [
+            "scsi0 has 16 GiB already, and the configuration of VM 1000 does not say it",
+            "`qm disk rescan --vmid 1000`",
+        ];
+        check(&scene.phoenix(&only), 6, &says);
+        scene.set_conf(1000, &scene.conf(1000).replace("size=8G", "size=16G"));
+    }
+    check(&scene.phoenix(&only), 0, &[]);
+    assert!(scene.conf(1000).contains("size=16G"));
+    check(&scene.phoenix(&["plan", "--detailed-exitcode", "--only", "1000"]), 0, &[]);
 }
 
-#[test]
-fn on_a_node_of_proxmox() {
-    check_place(Place::Here);
-}
-
-#[test]
-fn behind_ssh() {
-    check_place(Place::Ssh);
+stories! {
+    nothing_is_begun_without_quorum,
+    a_disk_that_grew_all_the_same_is_found,
 }

@@ -291,6 +291,7 @@ impl Embedded {
             files::remove(&dir.join(name))?;
         }
         files::remove(&dir.join(ha::DIR))?;
+        files::remove(&dir.join("mapping"))?;
         for name in [rehearse::FILE, rehearse::VICTIM, "storage.cfg", pools::FILE, settings::FILE, MAKING] {
             files::remove(&dir.join(name))?;
         }

@@ -140,35 +140,12 @@ impl Embedded {
         }
         let task = self.tasks.begin("qmigrate", vm, "")?;
         let moved = || {
-            self.can_move(&conf, room)?;
+            self.can_move_to(vm, &conf, room)?;
             attempt.halfway()?;
             self.hand_over(vm, node)
         };
         let result = moved();
         task.end(result)
-    }
-
-    /// Refuses what the task of a migration refuses (recorded).
-    fn can_move(&self, conf: &Conf<'_>, to: Room<'_>) -> Result<(), Fault> {
-        let aborted = |what: String| Err(Fault::harmless(FaultKind::Failed, format!("migration aborted: {what}")));
-        let device = |key: &str| ["hostpci", "usb", "parallel"].iter().any(|kind| key.starts_with(kind));
-        let local = conf.entries().find(|(key, value)| device(key) && !value.contains("mapping=") && *value != "spice");
-        if let Some((key, _)) = local {
-            return aborted(format!("VM uses local devices: {key}"));
-        }
-        let storages = self.storages_on(to.name, true)?;
-        for (key, drive) in self.local_volumes(conf)? {
-            let volume = drive.split(',').next().unwrap_or_default();
-            if drive.contains("media=cdrom") && !volume.contains("cloudinit") {
-                return aborted(format!("can't migrate '{volume}': local cdrom image"));
-            }
-            let storage = volume.split_once(':').map_or("", |(storage, _)| storage);
-            match storages.get(storage) {
-                Some(storage) if storage.active && storage.images => {}
-                _ => return aborted(format!("storage '{storage}' is not available on node '{}' ({key})", to.name)),
-            }
-        }
-        Ok(())
     }
 
     /// Adds a node to the cluster.

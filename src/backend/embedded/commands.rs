@@ -120,10 +120,9 @@ impl Command {
 impl Embedded {
     /// Carries out one command and returns when it has ended.
     pub fn execute(&self, command: &Command, deadline: Duration) -> Result<(), Fault> {
-        if !matches!(command, Command::Stop { .. } | Command::Shutdown { .. }) {
-            self.with_quorum()?;
-        }
-        let attempt = self.begin_call(&command.call(), Deadline::after(deadline))?;
+        let call = command.call();
+        let attempt = self.begin_call(&call, Deadline::after(deadline))?;
+        self.may_do(&call, attempt)?;
         let power = match command {
             Command::Stop { vm } => Some(HostOp::Stop { vm: *vm }),
             Command::Shutdown { vm } => Some(HostOp::Shutdown { vm: *vm }),

@@ -11,6 +11,7 @@
 //! | `storage.cfg` | storages, in Proxmox's syntax |
 //! | `user.cfg` | resource pools and who is in them, in Proxmox's syntax; usually there is none |
 //! | `ha/` | the HA manager: `resources.cfg` and `manager_status`, in Proxmox's syntax, and `queue/VMID`; usually there is none |
+//! | `mapping/` | resource mappings: `pci.cfg`, `usb.cfg`, `directory.cfg`, in Proxmox's syntax; usually there is none |
 //! | `.members` | in Proxmox's syntax, whether the cluster that the node is in has quorum; usually there is none |
 //! | `qemu-server/VMID.conf` | a VM or template |
 //! | `images/STORAGE/VMID/NAME` | a volume: a small file with its size in bytes, or a qcow2 image |
@@ -56,9 +57,11 @@ mod pinned;
 mod places;
 mod pools;
 mod power;
+mod preconditions;
 mod processes;
 mod programs;
 mod qemu;
+mod quorum;
 mod refusals;
 pub mod rehearse;
 mod settings;
@@ -88,7 +91,7 @@ pub use tasks::Task;
 
 use crate::hypervisor::{About, Cloning, Examine, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
 use crate::model::{CloudImage, VmId};
-use crate::observed::{Capabilities, Examined, Export, Listed, Node, Observed, Place, VmObserved};
+use crate::observed::{Capabilities, Examined, Export, Listed, MoveCheck, Node, Observed, Place, VmObserved};
 use files::Deadline;
 use machines::Machines;
 use rehearse::Call;
@@ -188,6 +191,8 @@ impl Hypervisor for Embedded {
             guests: BTreeMap::new(),
             unnamed: BTreeMap::new(),
             without_quorum: self.without_quorum()?,
+            mappings: Some(self.mappings()?),
+            moves: BTreeMap::new(),
             pools: pools.names,
             cloning,
             working: self.tasks.working()?,
@@ -233,15 +238,18 @@ impl Hypervisor for Embedded {
         Ok(self.tasks.working()?.remove(&vm))
     }
 
+    fn can_move(&self, vm: VmId, _from: &str, to: &str) -> Result<Option<MoveCheck>, Fault> {
+        self.preconditions_of(vm, to).map(Some)
+    }
+
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
         self.measure(image).map(Some)
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
-        if !matches!(op, HostOp::Stop { .. } | HostOp::Shutdown { .. }) {
-            self.with_quorum()?;
-        }
-        let attempt = rehearse::begin(&self.dir, &Call::of(op), Deadline::after(deadline))?;
+        let call = Call::of(op);
+        let attempt = rehearse::begin(&self.dir, &call, Deadline::after(deadline))?;
+        self.may_do(&call, attempt)?;
         if let Some(vm) = op.needs() {
             self.online(self.room_of(vm).name)?;
         }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::super::proxmox::cluster;
 use super::files::{self, Deadline, Lock};
 use super::guest_kind::GuestKind;
 use super::refusals::unlocked;
@@ -78,19 +77,6 @@ impl Embedded {
         }
         unlocked(&Conf::parse(&text))?;
         Ok(text)
-    }
-
-    /// The other nodes of its cluster, where it has lost its quorum.
-    pub(super) fn without_quorum(&self) -> Result<Option<Vec<String>>, Fault> {
-        Ok(files::read(&self.dir.join(".members"))?.and_then(|members| cluster::without_quorum(&members)))
-    }
-
-    /// Refuses what a node of a cluster without quorum refuses: everything but to end a VM (recorded of `qm stop`).
-    pub(super) fn with_quorum(&self) -> Result<(), Fault> {
-        match self.without_quorum()? {
-            Some(_) => Err(Fault::harmless(FaultKind::Refused, "cluster not ready - no quorum?")),
-            None => Ok(()),
-        }
     }
 
     /// Replaces the configuration of a VM. The caller is its only writer: it holds the config lock, or makes the clone.

@@ -112,6 +112,8 @@ impl Embedded {
             usable(&storages, &found.storage, new - old)?;
             self.grow_volume(vm, &found, new)?;
             attempt.halfway()?;
+            // By then the disk has grown (recorded).
+            self.can_write(vm.get())?;
             conf.set(disk, &options.to_string());
             self.write_conf(vm, &conf.to_string())
         };

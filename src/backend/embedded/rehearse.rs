@@ -91,6 +91,9 @@ pub enum How {
     DieAfter,
     /// Nothing happens, and nothing is answered until the deadline.
     Hang,
+    /// The cluster loses its quorum just before: the operation, and all that follow, fail as on Proxmox, until `.members` is
+    /// removed.
+    LoseQuorum,
 }
 
 /// One entry of the file.
@@ -229,6 +232,11 @@ impl Attempt {
     /// The same call with nothing that goes wrong, for another step that is part of it.
     pub(super) fn unrehearsed(self) -> Self {
         Self { how: None, victim: None, ..self }
+    }
+
+    /// Whether the cluster loses its quorum.
+    pub(super) fn loses_quorum(self) -> bool {
+        self.how == Some(How::LoseQuorum)
     }
 
     /// Before anything happened.

@@ -10,6 +10,7 @@
 //! - `copied`: how far a copy is, from the log of its task.
 //! - `cluster`: which VMs there are, here and on other nodes. `nodes`: what a node says of the others.
 //! - `ha`: VMs that the HA manager looks after. `pools`: the resource pools. `storage`: the storages and `storage.cfg`.
+//! - `mappings`: devices and directories of nodes that have one name. `moves`: whether a VM can move to another node.
 //! - `agent`: what the API says for the guest agent.
 
 pub(super) mod agent;
@@ -18,6 +19,8 @@ pub(super) mod call;
 pub(super) mod cluster;
 pub(super) mod copied;
 pub(super) mod ha;
+pub(super) mod mappings;
+pub(super) mod moves;
 pub(super) mod nodes;
 pub(super) mod pools;
 pub(super) mod storage;

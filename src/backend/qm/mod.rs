@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::proxmox::task::{self, Task};
-use super::proxmox::{ha, nodes, pools};
+use super::proxmox::{ha, moves, nodes, pools};
 use super::runner::{Command, Output, Runner};
 use command::HERE;
 use scripts::{ISOS, VM, VOLUMES, VOLUMES_OF};
@@ -42,7 +42,7 @@ use crate::hypervisor::{
     About, Cloning, Copied, Examine, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted,
 };
 use crate::model::{CloudImage, VmId};
-use crate::observed::{COPY, Examined, Export, Listed, ListedVolume, Observed, Place, VmObserved};
+use crate::observed::{COPY, Examined, Export, Listed, ListedVolume, MoveCheck, Observed, Place, VmObserved};
 
 /// How long a look may take. Perl needs a second to start; a busy node needs several.
 const LOOK: Duration = Duration::from_mins(1);
@@ -277,6 +277,16 @@ impl Hypervisor for Qm {
 
     fn copied(&self, op: &HostOp) -> Result<Option<Copied>, Fault> {
         self.how_far(op)
+    }
+
+    fn can_move(&self, vm: VmId, from: &str, to: &str) -> Result<Option<MoveCheck>, Fault> {
+        let question = Command::look(command::command(&moves::question(vm, from, to)), LOOK);
+        let output = self.run(&question)?;
+        let garbled = |why| {
+            let what = format!("what node `{from}` says of a move of VM {vm} cannot be understood: {why}");
+            Fault::harmless(FaultKind::Garbled, what)
+        };
+        moves::check(&String::from_utf8_lossy(&output.stdout), to).map(Some).map_err(garbled)
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {

@@ -12,12 +12,14 @@ use std::io::Read as _;
 use super::super::proxmox::nodes::{Resources, bridges};
 use super::super::proxmox::storage::{sections, storages};
 use super::super::proxmox::task::{self, Task, on_disks};
-use super::super::proxmox::{cluster, ha, pools};
+use super::super::proxmox::{cluster, ha, mappings, pools};
 use super::answer;
 use super::copying::{copying, writes_volume_of};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Snippet, VmId};
-use crate::observed::{Allowed, COPY, Capabilities, Export, Guarded, Mounts, Node, Observed, Place, VmObserved};
+use crate::observed::{
+    Allowed, COPY, Capabilities, Export, Guarded, Mapped, Mappings, Mounts, Node, Observed, Place, VmObserved,
+};
 pub(super) use script::{PLACES, SCRIPT, TASKS};
 
 /// A file of the answer.
@@ -122,6 +124,8 @@ pub(super) fn read(
         guests: BTreeMap::new(),
         unnamed: BTreeMap::new(),
         pools: pools.names,
+        mappings: Some(mappings(files)),
+        moves: BTreeMap::new(),
         without_quorum: cluster::without_quorum(&text(files, "members")),
         cloning,
         working,
@@ -291,6 +295,12 @@ fn snippets(files: &Files) -> BTreeMap<String, String> {
         Some((volume, String::from_utf8_lossy(content).into_owned()))
     };
     files.iter().filter_map(snippet).collect()
+}
+
+/// The resource mappings of the cluster.
+fn mappings(files: &Files) -> Mappings {
+    let of = |kind: Mapped| (kind, mappings::parse(&text(files, &format!("mapping-{}", kind.file()))));
+    Mappings(Mapped::ALL.into_iter().map(of).filter(|(_, of)| !of.is_empty()).collect())
 }
 
 /// What the node exports.

@@ -11,7 +11,7 @@ use crate::model::{DesiredVm, Record};
 use crate::observed::options::AGENT;
 use crate::observed::{RecordError, VmObserved, with_record};
 use crate::plan::Scene;
-use crate::plan::{Change, VmPlan, cloud_init, codes, diff, disk, drift, preflight};
+use crate::plan::{Change, VmPlan, cloud_init, codes, diff, disk, drift, migrate, obstacles, preflight};
 
 /// Plans a VM that is taken over with a record that stands in its notes before anything else is done to it.
 ///
@@ -27,7 +27,10 @@ pub(super) fn plan_adopted(
     draft.finds(cloud_init::without_drive(vm, live));
     let mounts = volumes::granted(vm, scene);
     draft.finds(mounts.problems);
+    draft.finds(migrate::served(vm, &mounts.mounts, scene));
+    draft.finds(migrate::snippets(vm, scene));
     draft.finds(preflight::host(vm, Some(live), scene));
+    draft.finds(obstacles::in_the_way(vm, live, scene));
     draft.finds(room(live, &record));
     let changes = diff::changes(vm, live, scene);
     if draft.is_refused() {

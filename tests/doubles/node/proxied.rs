@@ -78,6 +78,7 @@ impl Call<'_> {
     fn about_vm(&self, node: &Node, vm: VmId, rest: &[&str]) -> Option<Answer> {
         let id = vm.to_string();
         match (self.verb, rest, self.options) {
+            ("get", ["migrate"], ["--target", to]) => Some(said(node.core.preconditions(vm, to))),
             ("get", ["status", "current"], []) => Some(said(node.existing(vm).map(|live| {
                 json!({ "name": live.name, "status": if live.running { "running" } else { "stopped" }, "vmid": vm.get() })
             }))),

@@ -35,6 +35,13 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
         (["cluster", "resources"], []) => cluster::resources(node),
         (["cluster", "tasks"], []) => cluster::tasks(node),
         (["nodes", name, "storage"], []) if here(name) => storages(node),
+        (["nodes", name, "qemu", vm, "migrate"], ["--target", to]) if here(name) => {
+            let Ok(vm) = vm.parse() else { return Answer::unknown("pvesh", words) };
+            if !here(&node.node_of(vm)) {
+                return Answer::refused(&Node::not_on(name, vm), "");
+            }
+            node.core.preconditions(vm, to)
+        }
         (["nodes", name, "tasks"], ["--source", "active"]) if here(name) => tasks(node),
         (["nodes", name, "tasks", upid, "log"], options) if here(name) => match options {
             [] => log(node, upid, usize::MAX),

@@ -120,6 +120,13 @@ fn resize(node: &Node, words: &[&str]) -> Result<Answer, Answer> {
         Ok((seen, Conf::parse(&drive).get(&disk).unwrap_or_default().to_owned()))
     };
     let (before, old) = now().map_err(|fault| Answer::refused(&fault, USAGE))?;
+    // As large as it is to be already, whatever its configuration says: nothing is done, nor written.
+    let volume = old.split(',').next().unwrap_or_default();
+    let storage = volume.split(':').next().unwrap_or_default();
+    let listed = node.core.listed(&[vm], &[storage]).unwrap_or_default();
+    if !more && listed.get(storage).and_then(|on| on.get(volume)?.size) == Some(size) {
+        return Ok(Answer::default());
+    }
     match node.execute(&Command::Resize { vm, disk: disk.clone(), size, more }) {
         Ok(()) => {
             let storage = old.split(':').next().and_then(|id| node.section(id));

@@ -147,6 +147,9 @@ awk '
   done
 done
 grep -s '^pool:' "$pve/user.cfg" >"$t/pools"
+for kind in pci usb directory; do
+  [ ! -f "$pve/mapping/$kind.cfg" ] || cat "$pve/mapping/$kind.cfg" >"$t/mapping-$kind" || exit 1
+done
 [ ! -e "$pve/ha/resources.cfg" ] || cat "$pve/ha/resources.cfg" >"$t/ha" || [ ! -e "$pve/ha/resources.cfg" ] || exit 1
 cat "$pve/ha/manager_status" >"$t/ha-status" 2>/dev/null
 cat "$root/etc/exports" >"$t/exports" 2>/dev/null
