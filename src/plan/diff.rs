@@ -94,6 +94,13 @@ pub(super) fn card_waits(live: &VmObserved, changes: &[Change]) -> bool {
     live.pending.contains_key("net0") || changes_card(changes) == Some(Disruption::Restart)
 }
 
+/// Whether a running VM gets this card, or what is to become of it, with these changes.
+pub(super) fn is_plugged(option: &str, changes: &[Change]) -> bool {
+    let of = |change: &&Change| change.rows().any(|row| row.options.contains(&option));
+    let cost = changes.iter().filter(of).map(|change| change.disruption).max();
+    option.starts_with("net") && cost.is_some_and(|cost| cost < Disruption::Restart)
+}
+
 /// A VM that is stopped and will be started, or the other way round.
 pub(super) fn power(vm: &DesiredVm) -> Change {
     let origin = vm.origins.of(Key::Started);
