@@ -234,7 +234,7 @@ impl Performing<'_> {
         }
         let holds = |live: &VmObserved| operation::config_write(step, live, None).is_ok_and(|rest| rest.is_empty());
         if let Err(refused) = self.write(write, &live, &holds) {
-            self.refused(refused, step, &late)?;
+            self.refused(refused, step, &late, &live)?;
         }
         self.leave()?;
         let Some(now) = self.afterwards(self.live())? else { return Ok(self.action.outcome) };

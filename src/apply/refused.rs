@@ -17,12 +17,13 @@ impl Performing<'_> {
     /// way of waits for a restart; where one follows, or the plan had said so, that is no failure. Anything else may break
     /// the next start and is taken back. All other values of that write are as written.
     ///
-    /// `late`: the slots of which the record says by now that they wait for a restart.
+    /// `late`: the slots of which the record says by now that they wait for a restart. `before`: the VM as it was.
     pub(super) fn refused(
         &mut self,
         refused: Failure,
         step: &ConfigureStep,
         late: &BTreeSet<String>,
+        before: &VmObserved,
     ) -> Result<(), Failure> {
         let options = refused_while_running(&refused).to_vec();
         if options.is_empty() {
@@ -44,9 +45,7 @@ impl Performing<'_> {
         let settled = self.write_record(&|record| {
             record.late.retain(|slot| !(late.contains(slot) && dropped.contains(slot)));
             record.late.extend(lost.iter().cloned());
-            if all_held {
-                applied(record, step);
-            }
+            settle(record, step, &dropped, before);
         });
         if let Err(second) = settled {
             self.noticed(format!("the VM's record does not say yet what was written: {}", second.error));
@@ -128,11 +127,14 @@ impl Performing<'_> {
     }
 }
 
-/// Notes what was written as applied, as the record says it in the end.
-fn applied(record: &mut Record, step: &ConfigureStep) {
+/// Notes what was written as applied, as the record says it in the end; of what was taken back, what it said before.
+fn settle(record: &mut Record, step: &ConfigureStep, dropped: &BTreeSet<String>, before: &VmObserved) {
+    let before = before.record.valid();
     for row in step.values.iter().flat_map(|rows| &rows.0) {
         let name = row.applied_as();
-        match step.record.applied.get(name) {
+        let is_dropped = row.options.iter().any(|option| dropped.contains(*option));
+        let says = if is_dropped { before } else { Some(&*step.record) };
+        match says.and_then(|record| record.applied.get(name)) {
             Some(value) => record.applied.insert(name.to_owned(), value.clone()),
             None => record.applied.remove(name),
         };
