@@ -55,7 +55,11 @@ impl Scene {
     }
 
     fn apply(&self, extra: &str, restart: bool) -> Applied {
-        let plan = Arc::new(self.plan(extra, restart));
+        self.carry_out(self.plan(extra, restart))
+    }
+
+    fn carry_out(&self, plan: Plan) -> Applied {
+        let plan = Arc::new(plan);
         assert!(!plan.is_blocked(), "{:?}", plan.problems);
         let (mut outcomes, mut said) = (BTreeMap::new(), String::new());
         let run_ = Run {
@@ -301,6 +305,29 @@ fn a_value_that_a_running_vm_refuses_does_not_wait_for_its_next_start() {
     assert_eq!(now.net0, before.net0);
     // What rightly waits for a restart still does.
     assert_eq!(now.pending.keys().collect::<Vec<_>>(), ["cores"]);
+}
+
+/// A card that is unplugged to be changed and cannot be plugged again is gone until the VM restarts (recorded).
+#[test]
+fn a_card_that_cannot_be_plugged_again_is_due_for_a_restart() {
+    let scene = Scene::with("");
+    let file = scene.dir.path().join("node.json");
+    let settings = fs::read_to_string(&file).unwrap();
+    fs::write(&file, settings.replace(r#""bridges": {"#, r#""bridges": { "vmbr7": null,"#)).unwrap();
+    let other = r#", "network_bridge": "vmbr7", "network_model": "e1000""#;
+    let planned = scene.plan(other, false);
+    fs::write(&file, &settings).unwrap();
+    let applied = scene.carry_out(planned);
+    assert_eq!(applied.summary.failed, ["1000/configure"]);
+    for part in ["was taken back", "the guest has lost net0", "`--restart` with the next apply"] {
+        assert!(applied.said.contains(part), "{part}: {}", applied.said);
+    }
+    let plan = scene.plan("", false);
+    let acting: Vec<_> = plan.vms[0].actions.iter().filter(|action| action.outcome.acts()).map(|a| a.kind).collect();
+    assert_eq!((acting, plan.restarts(RestartDue::Later)), (vec![], 1), "{:?}", plan.vms[0].waiting);
+    let applied = scene.apply("", true);
+    assert_eq!((applied.summary.failed.len(), applied.outcomes["restart"].as_str()), (0, "update"), "{}", applied.said);
+    assert_eq!(scene.plan("", false).restarts(RestartDue::Later), 0);
 }
 
 const VOLUME: &str =

@@ -21,6 +21,8 @@ use std::fs;
 use loaded::Load;
 use phoenix::backend::embedded::Embedded;
 use phoenix::hypervisor::Plugged;
+use phoenix::model::RestartDue;
+use phoenix::observed::VmObserved;
 use phoenix::plan::Request;
 use scene::{Place, Told, carried_out, planned};
 
@@ -128,7 +130,87 @@ fn unasked(place: &Place) {
     );
 }
 
-const CHECKS: [fn(&Place); 6] = [brought_online, left_offline, restarted, waiting, less, unasked];
+/// The VM with a second card.
+fn two_cards() -> String {
+    format!(r#"{FEW}, "networks": {{ "net1": {{ "bridge": "vmbr0" }} }}"#)
+}
+
+/// A running VM whose guest does not let go of these.
+fn held(place: &Place, keys: &str, options: &[&str]) {
+    place.reset();
+    let node = Embedded::open(&place.node).unwrap();
+    let mut settings = node.settings().clone();
+    settings.holds.extend(options.iter().map(|option| (*option).to_owned()));
+    node.save_settings(&settings).unwrap();
+    says(&carried_out(planned(keys, &*place.embedded(), &Request::default()), place.embedded(), Load::Slow(1)), &[]);
+}
+
+fn live(place: &Place) -> VmObserved {
+    place.embedded().vm(1000.try_into().unwrap()).unwrap().unwrap()
+}
+
+/// One action fails, and says this.
+#[track_caller]
+fn fails(told: &Told, parts: &[&str]) {
+    let [(action, failure)] = &told.failures[..] else { panic!("{:?}", told.failures) };
+    assert_eq!(action, "1000/configure");
+    let said = format!("{}\n{}", failure.error, failure.hint.clone().unwrap_or_default());
+    for part in parts {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+/// What a guest does not let go of waits for the restart: nothing differs any more, and nothing is forgotten.
+#[track_caller]
+fn is_due(place: &Place, keys: &str, waits: &[&str]) {
+    assert_eq!(live(place).pending.keys().map(String::as_str).collect::<Vec<_>>(), waits);
+    let plan = planned(keys, &*place.embedded(), &Request::default());
+    assert!(!plan.acts() && plan.problems.is_empty(), "{:?}", plan.problems);
+    assert_eq!(plan.restarts(RestartDue::Later), 1);
+}
+
+fn card_held(place: &Place) {
+    held(place, &two_cards(), &["net1"]);
+    let card = live(place).options.get("net1").unwrap().to_owned();
+    let busy = "net1: hotplug problem - error on hot-unplugging device 'net1' - still busy in guest?";
+    let waits = ["does not let go of it: the change of net1 takes effect at the next restart of the VM", "`--restart`"];
+    fails(&apply(place, FEW, false), &[&[busy][..], &waits].concat());
+    is_due(place, FEW, &["net1"]);
+    // Said again in the file, it is the card that the guest has.
+    says(&apply(place, &two_cards(), false), &[]);
+    assert_eq!((live(place).options.get("net1"), live(place).pending.len()), (Some(card.as_str()), 0));
+    assert!(!planned(&two_cards(), &*place.embedded(), &Request::default()).acts());
+    // Changed in what needs no plug, its removal is taken back, too.
+    fails(&apply(place, FEW, false), &[busy]);
+    let walled = two_cards().replace(r#""bridge": "vmbr0""#, r#""bridge": "vmbr0", "firewall": true"#);
+    says(&apply(place, &walled, false), &[]);
+    assert_eq!(live(place).options.get("net1"), Some(format!("{card},firewall=1").as_str()));
+    fails(&apply(place, FEW, false), &[busy]);
+    says(&apply(place, FEW, true), &[]);
+    assert_eq!((live(place).options.get("net1"), live(place).pending.len()), (None, 0));
+    assert!(!planned(FEW, &*place.embedded(), &Request::default()).acts());
+}
+
+fn less_held(place: &Place) {
+    held(place, FEW, &["memory", "vcpus"]);
+    // That it may wait the plan had said.
+    let less = with("2048", "1024");
+    says(&apply(place, &less, false), &["waits for a restart: memory_mb"]);
+    is_due(place, &less, &["memory"]);
+    let fewer = less.replace("\"vcpus\": 2", "\"vcpus\": 1");
+    let unplugs = ["error unplugging cpu2", "the change of proxmox.vcpus takes effect at the next restart"];
+    fails(&apply(place, &fewer, false), &unplugs);
+    is_due(place, &fewer, &["memory", "vcpus"]);
+    // A restart in the same run brings it in.
+    let sockets = format!("{FEW}, \"cpu_sockets\": 2");
+    says(&apply(place, &sockets, true), &[]);
+    let both = sockets.replace("\"vcpus\": 2", "\"vcpus\": 1").replace("\"cpu_sockets\": 2", "\"cpu_sockets\": 1");
+    says(&apply(place, &both, true), &[]);
+    assert!(live(place).pending.is_empty());
+    assert!(!planned(&both, &*place.embedded(), &Request::default()).acts());
+}
+
+const CHECKS: [fn(&Place); 8] = [brought_online, left_offline, restarted, waiting, less, unasked, card_held, less_held];
 
 fn check(place: &Place) {
     for check in CHECKS {

@@ -162,8 +162,9 @@ fn vm(id: u32, grown: u32) -> impl Strategy<Value = Value> {
     let maybe = || prop::option::of(any::<bool>());
     let number = || prop::option::of(0..3_u32);
     let power = (prop::bool::weighted(0.8), maybe(), maybe(), number(), number());
-    (words, description, features, volumes, hard, power, hardware::hardware(grown)).prop_map(
-        move |(tags, text, features, volumes, hard, power, hardware)| {
+    let ready = prop::option::weighted(0.4, prop_oneof![Just("agent"), Just("running")]);
+    (words, description, features, volumes, hard, power, hardware::hardware(grown), ready).prop_map(
+        move |(tags, text, features, volumes, hard, power, hardware, ready)| {
             let (sockets, cores, memory, size, model) = hard;
             let (started, start_at_boot, protected, boot_order, boot_delay) = power;
             let mut vm = json!({ "started": started });
@@ -177,6 +178,11 @@ fn vm(id: u32, grown: u32) -> impl Strategy<Value = Value> {
                 if let Some(value) = value {
                     vm[key] = value;
                 }
+            }
+            // Nothing is done in a guest that is not asked.
+            let idle = features.as_array().is_some_and(Vec::is_empty) && volumes.as_array().is_some_and(Vec::is_empty);
+            if let Some(ready) = ready.filter(|ready| *ready == "agent" || idle) {
+                vm["ready"] = json!(ready);
             }
             let rest = json!({
                 "vm_id": id, "vm_name": format!("vm{id}"), "tags": tags, "features": features, "volumes": volumes,
@@ -335,9 +341,17 @@ proptest! {
         let entries: Vec<Value> = found.into_iter().map(|found| Value::Object(entry(found))).collect();
         // The entries make the same VMs of the ones that are there: nothing differs.
         let imported = json!({ "virtual_machines": entries });
-        let again = planned(&desired(&imported), &observed);
+        let after = desired(&imported);
+        let again = planned(&after, &observed);
         for vm in &again.vms {
             prop_assert!(vm.changes.is_empty(), "{imported}\n{}", rendered(&again));
+        }
+        // And what no option of a VM says comes back, too. What was never mounted is not known.
+        for (was, is) in desired(&config).vms.iter().zip(&after.vms) {
+            prop_assert_eq!((is.ready, &is.depends_on), (was.ready, &was.depends_on), "{}", imported);
+            if was.started {
+                prop_assert_eq!(&is.volumes, &was.volumes, "{}", imported);
+            }
         }
     }
 

@@ -33,6 +33,11 @@ pub(super) fn refused_while_running(failure: &Failure) -> &[String] {
     }
 }
 
+/// Those of them that a restart of the VM brings in.
+pub(super) fn at_restart(failure: &Failure) -> &[String] {
+    failure.fault.as_ref().map_or(&[], |fault| &fault.at_restart)
+}
+
 /// The keys that stand for options of Proxmox; of several that share one, those that the plan changes.
 pub(super) fn keys_of<'o>(changes: &[Change], options: impl IntoIterator<Item = &'o str>) -> Vec<&'static str> {
     let options: Vec<&str> = options.into_iter().collect();

@@ -8,7 +8,7 @@ use crate::model::{ActionKind, Outcome, Record};
 use crate::observed::{ConfigWrite, PendingChange, VmObserved, options};
 use crate::plan::{CloneStep, ConfigureStep, Leftover, leftover};
 
-use super::failure::{failure, keys_of, refused_while_running, stale};
+use super::failure::{failure, keys_of, stale};
 use super::hints;
 use super::listing::list;
 use super::operation;
@@ -235,10 +235,7 @@ impl Performing<'_> {
         }
         let holds = |live: &VmObserved| operation::config_write(step, live, None).is_ok_and(|rest| rest.is_empty());
         if let Err(refused) = self.write(write, &live, &holds) {
-            if !late.is_empty() && !refused.may_have_happened {
-                self.take_back(&|record| record.late.retain(|slot| !late.contains(slot)));
-            }
-            return Err(self.without_leftovers_of(refused));
+            self.refused(refused, step, &late, &live)?;
         }
         self.leave()?;
         let Some(now) = self.afterwards(self.live())? else { return Ok(self.action.outcome) };
@@ -264,34 +261,6 @@ impl Performing<'_> {
     pub(super) fn waiting_keys(&self, pending: &BTreeMap<String, PendingChange>) -> Vec<String> {
         let desired = self.vm.desired.as_deref();
         pending.iter().map(|(option, change)| options::called(option, change, desired)).collect()
-    }
-
-    /// A running VM that refuses a value keeps it all the same, for its next start, which may then fail. Such values
-    /// are taken back; what came of that is added to the failure.
-    pub(super) fn without_leftovers_of(&mut self, mut refused: Failure) -> Failure {
-        let keys = refused_while_running(&refused).to_vec();
-        if keys.is_empty() {
-            return refused;
-        }
-        let taken_back = self.live().and_then(|live| {
-            let keys: Vec<String> = keys.into_iter().filter(|key| live.pending.contains_key(key)).collect();
-            if keys.is_empty() {
-                return Ok(());
-            }
-            let waits = |live: &VmObserved| keys.iter().any(|key| live.pending.contains_key(key));
-            let op = HostOp::Revert { vm: self.id(), keys: keys.clone(), digest: live.digest };
-            self.host(&op, &|| self.live().map(|live| if waits(&live) { Holds::No } else { Holds::Yes }))?;
-            if waits(&self.live()?) { Err(failure("it still waits", None)) } else { Ok(()) }
-        });
-        let left = self.leave();
-        match taken_back.and(left) {
-            Ok(()) => refused.error.push_str("\nthe value was taken back, it does not wait for the next start"),
-            Err(second) => {
-                refused.error.push_str(&format!("\nthe value waits for the next start: {}", second.error));
-                refused.hint = Some(hints::take_back_by_hand(self.id()));
-            }
-        }
-        refused
     }
 
     /// Takes out of the record what was written into it of something that the target then refused. Where that fails, the

@@ -47,6 +47,7 @@ mod pool;
 mod power;
 mod preview;
 mod program;
+mod refused;
 mod retry;
 mod run;
 pub mod schedule;

@@ -147,7 +147,7 @@ pub(super) fn show(planned: &Planned, reports: &Reports, asks: bool, console: &C
     } else if asks {
         console.note(&planned.shown(&console.without_color()));
     }
-    console.findings(&planned.plan.problems, planned.source.as_ref());
+    planned.tell_findings(console);
     if planned.plan.is_blocked() {
         let hint = match planned.document.request.goal {
             Goal::Config { .. } => "fix them, or leave VMs out with `--exclude VM`",

@@ -69,7 +69,7 @@ pub(super) struct Args {
     #[arg(long, global = true, value_name = "KIND", value_enum)]
     pub(super) guests: Option<GuestKind>,
 
-    /// Show what is unchanged one by one: every VM of a plan, every action of a run.
+    /// Show what is unchanged one by one: every VM of a plan, every action of a run, every unused volume.
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
 

@@ -25,6 +25,6 @@ pub(super) fn run(args: &Args, verb: &Graph, console: &Console) -> Result<Exit> 
     if let (GraphFormat::Mermaid, Some(why)) = (verb.format, graph::beyond_mermaid(&chart)) {
         console.note(&format!("{why}.\nhint: `--only VM` draws less, and `--format dot` is for Graphviz\n"));
     }
-    console.findings(&planned.plan.problems, planned.source.as_ref());
+    planned.tell_findings(console);
     Ok(if planned.plan.is_blocked() { Exit::Failed } else { Exit::Done })
 }

@@ -20,7 +20,7 @@ use crate::config::edit::{Edit, Edited, edited};
 use crate::diag::{Diagnostic, Severity, nearest};
 use crate::model::{Desired, Origin, VmId};
 use crate::observed::Observed;
-use crate::plan::import::{Found, Write, look};
+use crate::plan::import::{Found, Write, known_dependencies, look};
 use crate::plan::{Agreed, Change, Plan, Request, Selection, Selector, VmPlan, codes, give_names, plan};
 use crate::ui;
 use crate::ui::layout::count;
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
     let (found, mut refused) = look(&chosen(verb, desired, &observed, console)?, desired, &observed);
     let known = found.iter().filter(|found| found.write == Write::Nothing).count();
     let new = found.into_iter().filter(|found| found.write != Write::Nothing).collect();
-    let draft = draft(args, &source.text, new, &observed)?;
+    let draft = draft(args, (&source.text, desired), new, &observed)?;
     refused.extend_from_slice(&draft.refused);
     let by_name = !verb.vms.is_empty();
     if !by_name {
@@ -125,9 +125,10 @@ struct Draft {
 
 /// Puts VMs into the config and plans. A VM whose entry is not valid or cannot be planned is refused, and the others
 /// are tried again without it.
-fn draft(args: &Args, text: &str, mut found: Vec<Found>, observed: &Observed) -> Result<Draft> {
+fn draft(args: &Args, (text, desired): (&str, &Desired), mut found: Vec<Found>, observed: &Observed) -> Result<Draft> {
     let mut refused = Vec::new();
     loop {
+        known_dependencies(&mut found, desired);
         let edits: Vec<Edit> = found.iter().filter_map(edit).collect();
         let edited =
             edited(text, &edits).ok_or_else(|| anyhow!("the config has no place for VMs (a bug in phoenix)"))?;

@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args, verb: &args::Plan, console: &Console) -> Result<E
         let previews = preview(&planned.plan, &planned.observed).map_err(|failure| anyhow!(failure.error))?;
         console.print(&ui::commands::render(&commands::lines(&previews)?, console.style()));
     }
-    console.findings(&planned.plan.problems, planned.source.as_ref());
+    planned.tell_findings(console);
     if let Some(file) = &verb.out {
         let name = ui::text::safe(&file.display().to_string()).into_owned();
         console.note(&format!("saved in {name}: `phoenix apply {name}` does exactly this\n"));

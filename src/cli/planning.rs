@@ -21,7 +21,7 @@ use crate::hypervisor::{About, Hypervisor};
 use crate::model::{Desired, VmId, content_digest};
 use crate::observed::{Observed, Recording};
 use crate::plan::document::{DocumentConfig, DocumentTarget, PlanDocument, Provenance, meaning};
-use crate::plan::{Agreed, Goal, Plan, Request, Selection, Selector, homes, lint, plan, to_ask, to_verify};
+use crate::plan::{Agreed, Goal, Plan, Request, Selection, Selector, codes, homes, lint, plan, to_ask, to_verify};
 use crate::ui;
 
 /// What is to be planned.
@@ -346,6 +346,14 @@ impl Planned {
     pub(super) fn ids(&self) -> Vec<String> {
         let mut goal = self.document.request.goal.clone();
         goal.vms_mut().map(|vms| vms.iter().map(ToString::to_string).collect()).unwrap_or_default()
+    }
+
+    /// Tells what the plan found. What lasts and asks for nothing is told only where more is asked for: a plan is read for
+    /// what it does.
+    pub(super) fn tell_findings(&self, console: &Console) {
+        let mut found = self.plan.problems.clone();
+        found.retain(|found| console.is_verbose() || !codes::is_lasting(found.code));
+        console.findings(&found, self.source.as_ref());
     }
 
     /// The plan as people read it.

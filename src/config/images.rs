@@ -2,7 +2,7 @@
 
 use super::imports::owner_of;
 use super::owner::{Owner, owners};
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawCloudImage, RawVm};
 use super::rule::text;
 use super::spans::Place;
@@ -39,6 +39,12 @@ fn image(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     }
 }
 
+/// Whether the source of an image is a volume of content `iso`, from which Proxmox imports nothing (recorded).
+fn is_iso(source: &str) -> bool {
+    let (storage, name) = source.split_once(':').unwrap_or_default();
+    !storage.contains('/') && name.starts_with("iso/")
+}
+
 /// Applies the rules to the source of an image and its digest. `place`: where a key of it stands.
 fn source(image: &RawCloudImage, place: impl Fn(&str) -> Place, problems: &mut Problems) {
     let at = || place("source");
@@ -46,6 +52,11 @@ fn source(image: &RawCloudImage, place: impl Fn(&str) -> Place, problems: &mut P
         // Not repeated: it may be a password.
         let what = "a URL with a name or password cannot be an image: everyone who can read the file would have it";
         problems.push(Problem::new(codes::BAD_IMAGE, what, at()).hint("offer the image where no login is needed"));
+    } else if let Some(source) = image.source.as_deref().filter(|source| is_iso(source)) {
+        let what = format!("{} cannot be an image: Proxmox makes no disk from a file of content `iso`", shown(source));
+        let hint = "put it into content `import`, with a name that ends in `.qcow2` or `.raw`, and name that \
+                    (`STORAGE:import/NAME.qcow2`); what is to lie in a CD drive stands in `cdrom`";
+        problems.push(Problem::new(codes::BAD_IMAGE, what, at()).hint(hint));
     } else {
         text(image.source.as_deref(), (codes::BAD_IMAGE, "cannot be an image"), lexis::image, at, problems);
     }

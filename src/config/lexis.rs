@@ -60,8 +60,7 @@ pub(crate) const MAX_USER: usize = 256;
 /// Coarse pattern of a public key of OpenSSH.
 pub(crate) const SSH_KEY: &str = "^ *[a-z][a-z0-9@.-]* +[A-Za-z0-9+/=]+( .*)?$";
 /// Coarse pattern of the source of an image.
-pub(crate) const IMAGE: &str =
-    "^(https://[^\\s\"'`\\\\{}<>|^@]+|(file:(//)?)?/[^\\s#\\\\\"'`:,]+|[A-Za-z][A-Za-z0-9._-]*:[^\\s#\\\\\"'`:,]+)$";
+pub(crate) const IMAGE: &str = "^(https://[^\\s\"'`\\\\{}<>|^@]+|(file:(//)?)?/[^\\s#\\\\\"'`:,]+|[A-Za-z][A-Za-z0-9._-]*:import/[^\\s#\\\\\"'`:,/]+)$";
 /// Coarse pattern of a volume of a storage.
 pub(crate) const VOLUME: &str = "^[A-Za-z][A-Za-z0-9._-]*:[A-Za-z0-9_]([A-Za-z0-9._+-]|/[A-Za-z0-9_])*$";
 /// Pattern of a device that a VM can boot from.
@@ -227,8 +226,8 @@ pub(super) fn image(text: &str) -> Verdict {
             }
             // Everything else is the disk of a VM, a backup, or what people other than the node's administrator write.
             match name.split_once('/') {
-                Some(("import" | "iso", name)) if !name.contains('/') => Ok(()),
-                _ => Err("it is not a volume of content `import` or `iso`, like `local:import/debian-13.qcow2`".into()),
+                Some(("import", name)) if !name.contains('/') => Ok(()),
+                _ => Err("it is not a volume of content `import`, like `local:import/debian-13.qcow2`".into()),
             }
         }
         _ => Err("it is a relative path, and the file is the node's: write its whole path".into()),

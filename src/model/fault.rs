@@ -16,6 +16,10 @@ pub struct Fault {
     /// The options of the VM that it is about, where the target names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
+    /// Those of them that only the guest stands in the way of: their values wait, and a stop and start of the VM brings them
+    /// in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_restart: Vec<String>,
     /// What the target said: a lower-case fragment.
     pub what: String,
     /// The way out, when it is known here. Not serialised: the failure that keeps the fault says it.
@@ -64,12 +68,13 @@ pub enum Effect {
 impl Fault {
     /// A failure that certainly changed nothing.
     pub fn harmless(kind: FaultKind, what: impl Into<String>) -> Self {
-        Self { kind, effect: Effect::None, options: Vec::new(), what: what.into(), hint: None }
+        let (options, at_restart) = (Vec::new(), Vec::new());
+        Self { kind, effect: Effect::None, options, at_restart, what: what.into(), hint: None }
     }
 
     /// A failure after which the world may have changed.
     pub fn uncertain(kind: FaultKind, what: impl Into<String>) -> Self {
-        Self { kind, effect: Effect::Maybe, options: Vec::new(), what: what.into(), hint: None }
+        Self { effect: Effect::Maybe, ..Self::harmless(kind, what) }
     }
 
     /// Adds the way out.

@@ -73,7 +73,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "is_false")]
     pub unread: bool,
     /// Slots of disks whose options changed while the VM ran, in parts that QEMU takes over at its next start and that no
-    /// pending value tells of.
+    /// pending value tells of; and of cards that the guest lost when they could not be plugged again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub late: BTreeSet<String>,
     /// The network card changed, and the guest has not been seen with it since.

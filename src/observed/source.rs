@@ -153,7 +153,10 @@ impl VmSource {
             None if write.delete.contains("description") => String::new(),
             None => self.notes,
         };
-        Self { options: edited, ssh_keys, drives, volumes, fixed_addresses: fixed, notes, ..self }
+        // Setting what the running VM has takes back what waits (recorded).
+        let mut pending = self.pending;
+        pending.retain(|key, change| change.active.is_none() || write.set.get(key) != change.active.as_ref());
+        Self { options: edited, ssh_keys, drives, volumes, fixed_addresses: fixed, notes, pending, ..self }
     }
 }
 

@@ -122,7 +122,7 @@ codes! {
     RECREATED = "T125", "a VM is destroyed and made anew, and what is on its disks is lost";
     NOTHING_TO_RECREATE = "T126", "a VM that was to be destroyed and made anew is not there, and is only made";
     RECREATED_UNDER = "T127", "others depend on a VM that is destroyed and made anew";
-    UNUSED = "T128", "a VM has unused volumes, or they are erased";
+    UNUSED = "T128", "the unused volumes of a VM are erased, or there is none to erase";
     UNUSED_KEPT = "T129", "an unused volume is not erased";
     NOT_SEEN = "T130", "the target cannot be reached or looked at";
     OTHER_VERSION = "T131", "the node has a Proxmox VE with which phoenix was not tried";
@@ -136,4 +136,12 @@ codes! {
     NO_IMAGE = "T139", "an image is not there";
     IN_MAINTENANCE = "T140", "a VM is made on a node that is in maintenance";
     HIDES_OWN_DISK = "T141", "a volume is mounted over what scripts left on the VM's own disk";
+    UNUSED_STAYS = "T144", "a VM has unused volumes, and they stay";
+}
+
+/// Whether a finding of this code is of a state that lasts and asks for nothing: `status` tells of it, and a plan where it
+/// is asked for more.
+#[must_use]
+pub fn is_lasting(code: &str) -> bool {
+    code == UNUSED_STAYS
 }

@@ -91,7 +91,16 @@ pub(super) fn changes_card(changes: &[Change]) -> Option<Disruption> {
 
 /// Whether a running VM gets its changed card only when it is restarted.
 pub(super) fn card_waits(live: &VmObserved, changes: &[Change]) -> bool {
-    live.pending.contains_key("net0") || changes_card(changes) == Some(Disruption::Restart)
+    // One that it lost comes back then, too.
+    let lost = live.record.valid().is_some_and(|record| record.late.contains("net0"));
+    lost || live.pending.contains_key("net0") || changes_card(changes) == Some(Disruption::Restart)
+}
+
+/// Whether a running VM gets this card, or what is to become of it, with these changes.
+pub(super) fn is_plugged(option: &str, changes: &[Change]) -> bool {
+    let of = |change: &&Change| change.rows().any(|row| row.options.contains(&option));
+    let cost = changes.iter().filter(of).map(|change| change.disruption).max();
+    option.starts_with("net") && cost.is_some_and(|cost| cost < Disruption::Restart)
 }
 
 /// A VM that is stopped and will be started, or the other way round.

@@ -5,9 +5,24 @@ use std::collections::BTreeMap;
 use super::Scene;
 use super::{Change, ChangedBy, codes, diff};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Record, VmId, is_kept, is_kept_as_digest, kept};
+use crate::model::{DesiredVm, Ready, Record, VmId, is_kept, is_kept_as_digest, kept};
 use crate::observed::VmObserved;
 use crate::observed::options::{self, Kept, Row, Value, Wish};
+
+/// The name under which a record keeps when its VM counts as ready, where that is not cloud-init's word.
+pub(super) const READY: &str = "ready";
+
+/// The name under which a record keeps the VMIDs of the VMs that its VM waits for, where there are any.
+pub(super) const DEPENDS_ON: &str = "depends_on";
+
+/// What of the file no option of a VM says, and what a VM that the file lost has back by its record alone. It is written
+/// beside something else: for itself it is no reason to write.
+fn beside(vm: &DesiredVm) -> impl Iterator<Item = (String, String)> {
+    let ready = (vm.ready != Ready::CloudInit).then(|| (READY.to_owned(), vm.ready.to_string()));
+    let ids: Vec<String> = vm.depends_on.iter().map(ToString::to_string).collect();
+    let waits = (!ids.is_empty()).then(|| (DEPENDS_ON.to_owned(), kept(&ids.join(",")).into_owned()));
+    ready.into_iter().chain(waits)
+}
 
 /// What phoenix has applied to a VM that is as the config says.
 pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
@@ -19,7 +34,7 @@ pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
         };
         Some((row.applied_as().to_owned(), kept))
     };
-    options::rows_for(vm, None).filter_map(applied).collect()
+    options::rows_for(vm, None).filter_map(applied).chain(beside(vm)).collect()
 }
 
 /// A record of an earlier version, which kept long values otherwise, what is kept of them now, wherever that names
@@ -43,7 +58,7 @@ fn text(value: Option<&Value<'_>>) -> String {
 pub(super) fn has_forgotten(applied: &BTreeMap<String, String>, record: &Record) -> bool {
     let forgotten = |key: &String| match record.applied.get(key) {
         // Earlier versions did not keep where a further disk lies.
-        None => !options::is_storage_key(key),
+        None => !options::is_storage_key(key) && ![READY, DEPENDS_ON].contains(&key.as_str()),
         Some(kept) => kept.is_empty() && options::is_storage_key(key),
     };
     !record.applied.is_empty() && applied.keys().any(forgotten)

@@ -159,7 +159,7 @@ impl NodeGrants<'_> {
         if !allowed.image_paths.iter().any(|root| is_below(&path, root)) {
             let dir = path.rsplit_once('/').map_or("/", |(dir, _)| if dir.is_empty() { "/" } else { dir });
             let how = format!(
-                "if its administrator agrees: {} in {ALLOW_FILE} on the node; or name a volume of content `import` or `iso`",
+                "if its administrator agrees: {} in {ALLOW_FILE} on the node; or name a volume of content `import`",
                 serde_json::json!({ "image_paths": [dir] })
             );
             return Some(("the node's administrator does not allow it".to_owned(), how));

@@ -40,7 +40,7 @@ fn file_refused(vm: &DesiredVm, path: &str, scene: &Scene<'_>) -> Option<Diagnos
     let (why, hint) = match storages.find(|(_, storage)| holds_disks(storage, path)) {
         Some((id, _)) => (
             format!("it lies among the disks of VMs on storage `{id}`, where images are not taken from"),
-            "name a volume of content `import` or `iso`, or a file of its own".to_owned(),
+            "name a volume of content `import`, or a file of its own".to_owned(),
         ),
         None => scene.grants.refuses_image(vm.vm_id, path)?,
     };

@@ -4,7 +4,11 @@
 //! to see.
 
 mod beyond;
+mod found;
 mod regained;
+mod remembered;
+
+pub use found::{Found, Write, known_dependencies};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,30 +18,8 @@ use super::existing::{Situation, absent, situation};
 use super::steps::adopt::room;
 use super::{codes, earlier, lock, placement};
 use crate::diag::Diagnostic;
-use crate::model::{DataPart, Desired, DesiredVm, HaWish, Key, Ready, Record, VmId, Volume, proxmox};
+use crate::model::{DataPart, Desired, DesiredVm, HaWish, Key, Ready, Record, VmId, proxmox};
 use crate::observed::{Ha, Net, Observed, VmObserved, is_disk_key, options};
-
-/// A VM that a config can say something of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    /// VMID.
-    pub vm: VmId,
-    /// What is to be written.
-    pub write: Write,
-    /// What else is to be known of it.
-    pub notices: Vec<Diagnostic>,
-}
-
-/// What is to be written of a VM.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Write {
-    /// Nothing: it is declared, and ours or to be taken over.
-    Nothing,
-    /// The key `adopt`, with this uuid: it is declared.
-    Adopt(String),
-    /// An entry: its keys in their order.
-    Entry(Vec<(&'static str, Value)>),
-}
 
 /// Looks at VMs: what a config would say of each, by VMID, and why it cannot of the others.
 #[must_use]
@@ -52,6 +34,7 @@ pub fn look(vms: &BTreeSet<VmId>, desired: &Desired, observed: &Observed) -> (Ve
             Err(why) => problems.extend(why),
         }
     }
+    known_dependencies(&mut found, desired);
     (found, problems)
 }
 
@@ -267,8 +250,9 @@ fn entry(
     let ran: Vec<&String> = record.iter().flat_map(|record| record.features.keys()).collect();
     let features: Vec<&str> = default.features.iter().map(|feature| &*feature.name).collect();
     say(Key::Features, json!(ran), json!(features));
-    let volumes = record.map(|record| mounted(record, desired)).unwrap_or_default();
-    say(Key::Volumes, Value::from(volumes), default.volumes.iter().map(volume).collect());
+    let volumes = record.map(|record| remembered::mounted(record, live, desired, observed)).unwrap_or_default();
+    say(Key::Volumes, Value::from(volumes), default.volumes.iter().map(remembered::volume).collect());
+    say(Key::DependsOn, json!(record.map(remembered::depends_on).unwrap_or_default()), json!(default.depends_on));
     if let Some(disk) = &live.boot_disk {
         say(Key::FullClone, json!(!disk.is_linked()), json!(default.full_clone));
     }
@@ -278,7 +262,8 @@ fn entry(
     say(Key::Started, json!(starts(live) || is_template), json!(default.started));
     say(Key::Ha, wish_of(live).map_or(Value::Null, ha_value), default.ha.map_or(Value::Null, ha_value));
     // A VM that has no guest agent is not given one by being taken over.
-    let ready = if live.agent || is_template { default.ready } else { Ready::Running };
+    let usual = if live.agent || is_template { default.ready } else { Ready::Running };
+    let ready = record.and_then(remembered::ready).filter(|_| live.agent || is_template).unwrap_or(usual);
     say(Key::Ready, json!(ready.as_str()), json!(default.ready.as_str()));
     // What is not asked for stays as it is.
     let nothing = || json!({});
@@ -353,28 +338,4 @@ fn built_on(live: &VmObserved, observed: &Observed) -> Option<String> {
 fn template_of<'o>(live: &VmObserved, name: &str, observed: &'o Observed) -> Option<&'o VmObserved> {
     let mut found = observed.vms.values().filter(|vm| vm.template && vm.name == name && vm.node == live.node);
     found.next().filter(|_| found.next().is_none())
-}
-
-/// The volumes that are mounted in a VM of ours, but for the one through which scripts reach it without being declared.
-fn mounted(record: &Record, desired: &Desired) -> Vec<Value> {
-    let settings = &desired.settings;
-    let implicit = format!(":{}/{}", settings.persistent_storage.host_path, record.vm);
-    let declared = |(at, source): &(&String, &String)| {
-        **at != settings.persistent_storage.mount_point || !source.ends_with(&implicit)
-    };
-    let parted = |(at, source): (&String, &String)| {
-        // An IPv6 address stands in brackets.
-        let (server, path) = source.split_once(":/")?;
-        let (server, path) = (server.trim_matches(['[', ']']).to_owned(), format!("/{path}"));
-        Some(volume(&Volume { share: None, server: Some(server), path, mount_point: at.clone() }))
-    };
-    record.volumes.iter().filter(declared).filter_map(parted).collect()
-}
-
-fn volume(volume: &Volume) -> Value {
-    let (key, from) = match (&volume.share, &volume.server) {
-        (Some(share), _) => ("share", share),
-        (None, server) => ("server", server.as_ref().unwrap_or(&volume.path)),
-    };
-    json!({ "type": "nfs", key: from, "path": volume.path, "mount_point": volume.mount_point })
 }

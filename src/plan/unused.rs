@@ -42,7 +42,7 @@ pub(super) fn of(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> (Vec<U
         let volumes: Vec<String> =
             all(live).filter(|volume| !is_taken(volume)).map(|volume| words(volume, scene)).collect();
         let what = || format!("the VM has volumes that it does not use, and they stay: {}", some(&volumes));
-        let notice = || Diagnostic::notice(codes::UNUSED, what()).vm(id);
+        let notice = || Diagnostic::notice(codes::UNUSED_STAYS, what()).vm(id);
         let hint = format!("`phoenix apply --delete-unused {id}` erases them for good");
         return (Vec::new(), (!volumes.is_empty()).then(|| notice().hint(hint)).into_iter().collect());
     }

@@ -168,6 +168,16 @@ fn share_source<'a>(
     Some((&nfs.server, &nfs.export, storage.path.as_deref()))
 }
 
+/// Every share by its name, the config's own first, with what [`share_source`] says of it.
+pub(super) fn shares<'a>(
+    settings: &'a Settings,
+    node: &'a Node,
+) -> impl Iterator<Item = (&'a str, (&'a str, &'a str, Option<&'a str>))> {
+    let own = settings.nfs_shares.keys();
+    let others = node.storages.keys().filter(|id| !settings.nfs_shares.contains_key(*id));
+    own.chain(others).filter_map(|share| Some((share.as_str(), share_source(share, settings, node)?)))
+}
+
 fn unknown_share(vm: &DesiredVm, share: &str, settings: &Settings, node: &Node) -> Diagnostic {
     let mut known: Vec<&str> = settings.nfs_shares.keys().map(String::as_str).collect();
     known.extend(node.storages.iter().filter(|(_, s)| s.nfs.is_some()).map(|(id, _)| id.as_str()));

@@ -10,6 +10,7 @@ use super::story::moment;
 use super::text::safe;
 use super::verdict;
 use crate::model::{Disruption, Outcome};
+use crate::plan::codes;
 use crate::plan::document::{
     DocumentAction, DocumentChange, DocumentCluster, DocumentProblem, DocumentStorage, DocumentTarget, DocumentVm,
     PlanDocument,
@@ -163,7 +164,8 @@ fn head(plan: &PlanDocument) -> String {
         if plan.target.simulated { " (embedded node: no real VM would change)" } else { "" },
     ));
     problems(plan.problems.iter().filter(|problem| problem.severity == "error"), "Errors", &mut out);
-    problems(plan.problems.iter().filter(|problem| problem.severity != "error"), "Warnings and notices", &mut out);
+    let others = |problem: &&DocumentProblem| problem.severity != "error" && !codes::is_lasting(&problem.code);
+    problems(plan.problems.iter().filter(others), "Warnings and notices", &mut out);
     out
 }
 

@@ -51,9 +51,13 @@ fn unused_volumes_are_erased_with_consent_alone() {
         let world = scene.world();
         let volume = options(scene, &["unused0"]).remove(0);
         let name = volume.rsplit(':').next().unwrap();
-        // Without the flag, they are only named.
-        let named = ["notice[T128]", "and they stay", &volume, "--delete-unused 1000"];
-        check(&scene.phoenix(&["plan"]), 0, &named);
+        // Without the flag, they are only named, and no plan says it unasked.
+        let named = ["notice[T144]", "and they stay", &volume, "--delete-unused 1000"];
+        check(&scene.phoenix(&["plan", "--verbose"]), 0, &named);
+        let plan = scene.phoenix(&["plan"]);
+        check(&plan, 0, &[]);
+        assert!(!plan.err.contains("T144"), "{case}: {}", plan.err);
+        check(&scene.phoenix(&["status"]), 0, &["notice[T144]", &volume]);
         is_done(scene, case);
 
         let erases = format!("unused0 {volume} (2G)");

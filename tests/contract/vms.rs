@@ -355,6 +355,19 @@ fn hotplug(world: &World) {
     world.done(&HostOp::Revert { vm: id(213), keys, digest: world.vm(213).digest });
     let vm = world.vm(213);
     world.holds("it is taken back", vm.pending.is_empty() && vm.net0 == net && vm.running);
+    world.holds("no restart would bring it in", fault.at_restart.is_empty());
+    // A card that the guest does not let go of waits for the restart; the same value again takes that back.
+    let card = "virtio=BC:24:11:00:01:13,bridge=vmbr0";
+    world.done(&world.configure(213, &[&format!("net31={card}")]));
+    let unplugged = world.configure(213, &["net31"]);
+    world.refused(&unplugged, FaultKind::Hotplug, Effect::Maybe);
+    let removed = world.vm(213).pending.get("net31").is_some_and(|change| change.pending.is_none());
+    world.holds("its removal waits", removed && world.vm(213).options.get("net31").is_none());
+    let fault = world.perform(&world.configure(213, &["net31"])).unwrap_err();
+    world.same("what a restart brings in", fault.at_restart, ["net31".to_owned()].into());
+    world.done(&world.configure(213, &[&format!("net31={card}")]));
+    let vm = world.vm(213);
+    world.holds("it stays", vm.pending.is_empty() && vm.options.get("net31") == Some(card));
 }
 
 fn delete_unset(world: &World) {

@@ -67,9 +67,14 @@ impl Embedded {
         self.iso_directory(id)?.and_then(|directory| there(&directory, name)).ok_or_else(|| no_volume(volume))
     }
 
-    /// The file on this machine of an image that VMs are made from: an ISO image of a storage, or one to be imported.
+    /// The file on this machine of an image that VMs are made from, of content `import`; another one Proxmox refuses
+    /// (recorded).
     pub(super) fn image_file(&self, volume: &str) -> Result<PathBuf, Fault> {
-        let Some((id, name)) = volume.split_once(":import/") else { return self.iso_file(volume) };
+        let Some((id, name)) = volume.split_once(":import/") else {
+            let kind = volume.split_once(':').and_then(|(_, name)| name.split_once('/')).map_or("", |(kind, _)| kind);
+            let what = format!("{volume} has wrong type '{kind}' - needs to be 'images' or 'import'");
+            return Err(Fault::harmless(FaultKind::Refused, what));
+        };
         let path = self.on_storage(id)?.path.ok_or_else(|| no_volume(volume))?;
         let directory = self.host_path(&format!("{}/{IMPORTS}", path.trim_end_matches('/')))?;
         there(&directory, name).ok_or_else(|| no_volume(volume))

@@ -1,5 +1,6 @@
 //! Writing the configuration of a VM (`qm set`).
 
+use super::super::proxmox::answer;
 use super::Embedded;
 use super::cdrom;
 use super::cloud_init::{self, Drive};
@@ -139,7 +140,10 @@ impl Embedded {
             return Ok(());
         }
         // The change is kept and waits: that is what Proxmox does, too.
-        Err(Fault { kind: FaultKind::Hotplug, effect: Effect::Maybe, ..refused(&problems) })
+        let refused = refused(&problems);
+        let options = answer::options(FaultKind::Hotplug, &refused.what);
+        let at_restart = answer::at_restart(FaultKind::Hotplug, &refused.what);
+        Err(Fault { kind: FaultKind::Hotplug, effect: Effect::Maybe, options, at_restart, ..refused })
     }
 
     /// The value of a disk that is a volume which is there, as it is stored: with the volume's size. Unlike Proxmox, this
@@ -160,6 +164,10 @@ impl Embedded {
 
     /// Whether a running VM takes this over at once. A card on a bridge that is not there is a problem.
     fn takes_over(&self, live: &VmObserved, key: &str, value: Option<&str>, problems: &mut Vec<String>) -> bool {
+        if let Some(problem) = self.held(live, key, value) {
+            problems.push(problem);
+            return false;
+        }
         match uptake(key) {
             Uptake::Live => true,
             Uptake::Start => false,
@@ -205,7 +213,7 @@ impl Embedded {
     }
 
     /// Whether a disk or a CD drive is plugged into a running VM, and out of it.
-    fn plugs_disks(&self, live: &VmObserved, key: &str) -> bool {
+    pub(super) fn plugs_disks(&self, live: &VmObserved, key: &str) -> bool {
         let hot = live.hotplug.iter().any(|feature| feature == "disk") && self.machines().plugs();
         hot && (key.starts_with("scsi") || key.starts_with("virtio"))
     }

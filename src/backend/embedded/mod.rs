@@ -46,6 +46,7 @@ mod guest;
 mod guest_disk;
 mod guest_kind;
 mod ha;
+mod held;
 mod host;
 mod image;
 mod machines;

@@ -56,6 +56,9 @@ pub struct Settings {
     /// What simulated guests leave offline of that which their VM gets while it runs: `cpus`, `memory`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub leaves_offline: BTreeSet<Plugged>,
+    /// What simulated guests do not let go of while they run: `net1`, `virtio2`, `memory`, `vcpus`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub holds: BTreeSet<String>,
     /// How QEMU runs guests: `kvm`, `tcg` (emulation), or `auto`: KVM if a guest gets going under it.
     #[serde(default)]
     pub accelerator: Accelerator,
@@ -98,6 +101,7 @@ impl Default for Settings {
             guests: GuestKind::Simulated,
             missing_drivers: BTreeSet::new(),
             leaves_offline: BTreeSet::new(),
+            holds: BTreeSet::new(),
             accelerator: Accelerator::Auto,
             latency_ms: 0,
             agent_delay_ms: 0,

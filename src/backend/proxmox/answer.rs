@@ -31,6 +31,10 @@ const MEANINGS: [(&[&str], FaultKind, Effect); 13] = [
 /// Words for a value that a running VM refused to take over.
 const HOTPLUG: &str = "hotplug problem";
 
+/// Words for that a guest does not let go of what is to be unplugged or changed, or that QEMU still has what an earlier
+/// attempt left (recorded): the same value is taken at the next start.
+const HELD: [&str; 4] = ["still busy in guest", "error unplugging", "error unplug memory module", "Duplicate ID"];
+
 /// What stands above the parameters that are refused.
 const PARAMETERS: &str = "Parameter verification failed";
 
@@ -89,6 +93,23 @@ pub(in crate::backend) fn meaning(said: &str) -> Option<(FaultKind, Effect)> {
     Some((*kind, *effect))
 }
 
+/// The options that a running VM refused only because its guest holds on to what it has. What is said of an option goes
+/// on over the lines up to the next one.
+pub(in crate::backend) fn at_restart(kind: FaultKind, said: &str) -> Vec<String> {
+    let mut held: Vec<String> = Vec::new();
+    let mut about = Vec::new();
+    for line in said.lines() {
+        let named = options(FaultKind::Hotplug, line);
+        if !named.is_empty() {
+            about = named;
+        }
+        if kind == FaultKind::Hotplug && has(line, &HELD) {
+            held.append(&mut about);
+        }
+    }
+    held
+}
+
 /// The options that a refusal is about: `net0: hotplug problem - …`, and `tags: invalid format` below the head of
 /// refused parameters.
 pub(in crate::backend) fn options(kind: FaultKind, said: &str) -> Vec<String> {
@@ -145,7 +166,7 @@ pub(in crate::backend) fn hint(kind: FaultKind, said: &str, asked_for: Option<&s
 
 #[cfg(test)]
 mod tests {
-    use super::{hint, meaning, options};
+    use super::{at_restart, hint, meaning, options};
     use crate::hypervisor::FaultKind;
 
     #[test]
@@ -194,6 +215,29 @@ mod tests {
                 (kind, expected.iter().map(|o| (*o).to_owned()).collect()),
                 "{said}"
             );
+        }
+    }
+
+    #[test]
+    fn words_tell_what_a_restart_brings_in() {
+        let busy = "net1: hotplug problem - error on hot-unplugging device 'net1' - still busy in guest?";
+        let cpu = "vcpus: hotplug problem - 400 Parameter verification failed.\nvcpus: error unplugging cpu2";
+        let dimm = "memory: hotplug problem - 400 Parameter verification failed.\ndimm1: error unplug memory module";
+        let twice = "net8: hotplug problem - VM 3200 qmp command 'netdev_add' failed - Duplicate ID 'net8'";
+        let no_bridge = "net0: hotplug problem - interface vmbr7 does not exist";
+        for (said, expected) in [
+            (busy.to_owned(), &["net1"][..]),
+            (cpu.to_owned(), &["vcpus"]),
+            (dimm.to_owned(), &["memory"]),
+            (twice.to_owned(), &["net8"]),
+            (no_bridge.to_owned(), &[]),
+            (format!("{no_bridge}\n{cpu}\n{no_bridge}"), &["vcpus"]),
+            (format!("{busy}\n{no_bridge}"), &["net1"]),
+            ("error unplugging cpu2".to_owned(), &[]),
+        ] {
+            let said = format!("400 Parameter verification failed.\n{said}");
+            let kind = meaning(&said).map_or(FaultKind::Failed, |(kind, _)| kind);
+            assert_eq!(at_restart(kind, &said), expected, "{said}");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! What Proxmox's own words mean is said in `proxmox::answer`.
 
-use super::super::proxmox::answer::{hint, meaning, options};
+use super::super::proxmox::answer::{at_restart, hint, meaning, options};
 use super::super::runner::{Command, Output};
 use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::{excerpt, line};
@@ -33,7 +33,8 @@ pub(super) fn fault(command: &Command, output: &Output) -> Fault {
     let effect = if command.changes { effect } else { Effect::None };
     let root = (kind == FaultKind::Denied).then(|| "phoenix needs root on the node, or passwordless sudo".to_owned());
     let hint = hint(kind, &said, storage(command)).or(root);
-    Fault { kind, effect, options: options(kind, &said), what: format!("`{}`: {said}", command.words()), hint }
+    let (options, at_restart) = (options(kind, &said), at_restart(kind, &said));
+    Fault { kind, effect, options, at_restart, what: format!("`{}`: {said}", command.words()), hint }
 }
 
 /// What the words of `sudo` and of phoenix's own scripts mean.

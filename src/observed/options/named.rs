@@ -34,6 +34,18 @@ fn now<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
     live.options.get(name(option, live)?)
 }
 
+/// What the value of an option is made from: what it says now, and of a card that is to be removed at the next start what it
+/// has until then, so that it keeps its MAC address.
+fn base<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
+    now(option, live).or_else(|| leaving(option, live))
+}
+
+/// The card that a running VM has and is to lose at its next start.
+fn leaving<'v>(option: &ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
+    let change = live.pending.get(option.name).filter(|_| option.name.starts_with("net"))?;
+    change.active.as_deref().filter(|_| live.running && change.pending.is_none())
+}
+
 /// What phoenix set at the last apply; empty where the record's digest no longer says what that was.
 fn before(option: &ProxmoxOption, desired: &DesiredVm, live: Option<&VmObserved>) -> Option<String> {
     let live = live?;
@@ -46,7 +58,7 @@ fn before(option: &ProxmoxOption, desired: &DesiredVm, live: Option<&VmObserved>
 }
 
 pub(super) fn wish<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
-    let now = live.and_then(|live| now(option, live)).unwrap_or_default();
+    let now = live.and_then(|live| base(option, live)).unwrap_or_default();
     over(option, desired, live, now)
 }
 
@@ -116,7 +128,11 @@ fn some<'a>(text: String) -> Wish<'a> {
 pub(super) fn put(option: &ProxmoxOption, desired: &DesiredVm, edit: &mut Edit<'_>) {
     let live = edit.live;
     let Some(name) = name(option, live) else { return };
-    let now = edit.get(name).to_owned();
+    let now = match edit.get(name) {
+        "" => leaving(option, live).unwrap_or_default(),
+        now => now,
+    };
+    let now = now.to_owned();
     let new = match over(option, desired, Some(live), &now) {
         Wish::Leave => return,
         Wish::Unset => String::new(),
@@ -193,7 +209,7 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disrupt
         Taken::Balloon => ((old == "0") != (new == "0")).then_some("ballooning is switched at a start only"),
         Taken::Hotplug => (whole(old) || whole(&new)).then_some("CPUs and memory are prepared at a start only"),
         Taken::Restart => Some(""),
-        Taken::Card => return card(&option.own(old), &new, taking),
+        Taken::Card => return card(&option.own(old), &new, leaving(option, live).map(|card| option.own(card)), taking),
         Taken::Drive => {
             let later = !differing(&option.own(old), &option.own(&new)).iter().all(|part| is_live_part(part));
             later.then_some("the disk is opened at a start only")
@@ -215,12 +231,24 @@ pub(super) fn is_late(option: &ProxmoxOption, desired: &DesiredVm, live: &VmObse
 }
 
 /// How a running VM takes a card that is added, changed or removed.
-fn card<'a>(old: &str, new: &str, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
+/// `leaving`: what it has until its next start, where it was to be removed then.
+fn card<'a>(old: &str, new: &str, leaving: Option<String>, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     if !taking.live.running {
         return (Disruption::None, Cow::Borrowed(""));
     }
     if !taking.capabilities.plugs_network {
         return at_restart(taking, "network cards stay while it runs");
+    }
+    if let Some(leaving) = leaving.filter(|_| old.is_empty()) {
+        let stays = differing(&leaving, new).iter().all(|part| PLUGGED_PARTS.contains(&part.as_str()));
+        return if stays {
+            at_once(taking, "it stays plugged in: its removal, which waited, is taken back")
+        } else {
+            (
+                Disruption::Network,
+                Cow::Borrowed("its removal, which waited, is taken back; it is unplugged and plugged again"),
+            )
+        };
     }
     if old.is_empty() {
         return at_once(taking, "the card is plugged in");

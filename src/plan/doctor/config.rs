@@ -175,7 +175,7 @@ impl<'s> Scene<'s> {
     fn volume(&self, vm: VmId, volume: &str) -> Option<Check> {
         let (storage, content) = volume.split_once(':').and_then(|(id, path)| Some((id, path.split_once('/')?.0)))?;
         let contents = self.examined?.contents.get(storage)?;
-        if !["import", "iso"].contains(&content) || contents.contains(content) {
+        if content != "import" || contents.contains(content) {
             return Some(ok(format!("storage `{storage}` may hold {volume}")));
         }
         let what = format!("storage `{storage}` does not hold `{content}`, where {volume} is looked for");

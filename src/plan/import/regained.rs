@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use crate::diag::Diagnostic;
 use crate::model::{
     Address, CloudData, CloudImage, DataPart, Desired, DesiredVm, NetworkConfig, Record, Secret, Snippet, SshKey,
-    Stretched, UserConfig, is_kept, is_noted, kept,
+    Stretched, UserConfig, is_kept, is_kept_as_digest, is_noted, kept,
 };
 use crate::observed::options::{PASSWORD, PASSWORD_OPTION, custom_volume};
 use crate::observed::{Observed, VmObserved};
-use crate::plan::codes;
+use crate::plan::{codes, drift};
 
 /// The part of a record for the SSH keys of the user.
 const SSH_KEYS: &str = "user_config.ssh_authorized_keys";
@@ -35,6 +35,10 @@ pub(super) fn lost(live: &VmObserved, record: Option<&Record>, desired: &Desired
             let what = format!("{slot} is a copy of an image that the file does not name any more");
             found.push(notice(&what, "put `import_from` into its disk: a VM that is lost gets it again"));
         }
+    }
+    if record.is_some_and(|record| record.applied.get(drift::DEPENDS_ON).is_some_and(|ids| is_kept_as_digest(ids))) {
+        let what = "it waits for more VMs than its record can name";
+        found.push(notice(what, "put `depends_on` into its entry"));
     }
     if was_applied(record, SSH_KEYS) && keys(live, desired).is_none() {
         let what = "the SSH keys stay as they are: the file does not have them any more";

@@ -35,18 +35,20 @@ impl Draft {
     }
 
     /// Whether the plan restarts the VM: it was asked for, and something waits for it.
-    fn is_restarted(
-        &self,
-        vm: &DesiredVm,
-        live: &VmObserved,
-        disruption: Option<Disruption>,
-        scene: &Scene<'_>,
-    ) -> bool {
+    fn is_restarted(&self, live: &VmObserved, disruption: Option<Disruption>, scene: &Scene<'_>) -> bool {
         scene.restart
             && live.running
             && (disruption == Some(Disruption::Restart)
                 || self.changes.iter().any(|change| change.part == snippets::CONTENT)
-                || !diff::waiting(live, Some(vm)).is_empty())
+                || !self.waiting.is_empty())
+    }
+
+    /// Notes what waits for a restart and is not what this plan gives the guest.
+    fn notes_what_waits(&mut self, vm: &DesiredVm, live: &VmObserved) {
+        if !self.off {
+            self.waiting = diff::waiting(live, Some(vm));
+            self.waiting.retain(|waiting| !diff::is_plugged(&waiting.option, &self.changes));
+        }
     }
 
     /// What the changes cost that actions of these kinds apply; `None`: there is none.
@@ -72,9 +74,7 @@ impl Draft {
         self.changes = drift::changes(vm, live, record, scene);
         self.changes.extend(migrate::change(vm, live, scene));
         self.finds(drift::drifted(vm.vm_id, &self.changes));
-        if !self.off {
-            self.waiting = diff::waiting(live, Some(vm));
-        }
+        self.notes_what_waits(vm, live);
         let fresh = record.state == RecordState::Creating;
         let completing = record.state != RecordState::Ready;
         if !(completing && vm.started) && (shut_down.is_some() || live.running != vm.started) {
@@ -88,7 +88,7 @@ impl Draft {
         };
         let acts = |key: Key| self.changes.iter().any(|change| change.key == key.name());
         let (grows, moves) = (acts(Key::BootDiskSizeGb), acts(Key::BootDiskStorage));
-        let restart = self.is_restarted(vm, live, disruption, scene);
+        let restart = self.is_restarted(live, disruption, scene);
         // What becomes a template is not left half made.
         self.no_agent =
             live.running && vm.started && vm.asks_agent() && !vm.is_template && !restart && !live.has_agent_now();
