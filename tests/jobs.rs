@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use node::{Node, server};
 use phoenix::backend::qm::{Layout, Qm};
 use phoenix::backend::runner::{Command, Local, Output, Runner, Sockets, Ssh};
-use phoenix::hypervisor::{Copied, Effect, Fault, FaultKind, HostOp, Hypervisor as _};
+use phoenix::hypervisor::{Copied, Copying, Effect, Fault, FaultKind, HostOp, Hypervisor as _};
 use phoenix::model::VmId;
 
 const LONG: Duration = Duration::from_mins(1);
@@ -178,14 +178,14 @@ fn a_clone_ends_as_the_program_does() {
 fn while_a_clone_runs_it_is_seen_how_far_it_is() {
     let node = Node::new();
     let (qm, op) = (node.qm(), clone("web", "x"));
-    assert_eq!(qm.copied(&op).unwrap(), None);
-    let seen = Some(Copied { done: 1 << 30, total: 4 << 30 });
+    assert_eq!(qm.copied(Copying::Of(&op)).unwrap(), None);
+    let seen = Some(Copied { done: 1 << 30, total: Some(4 << 30) });
     while_cloning(&node, LONG, |_| {
-        assert_eq!(qm.copied(&op).unwrap(), seen);
+        assert_eq!(qm.copied(Copying::Of(&op)).unwrap(), seen);
         node.end("0");
     })
     .unwrap();
-    assert_eq!(qm.copied(&op).unwrap(), None);
+    assert_eq!(qm.copied(Copying::Of(&op)).unwrap(), None);
 }
 
 #[test]

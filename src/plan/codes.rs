@@ -134,4 +134,5 @@ codes! {
     NO_IMAGE = "T139", "an image is not there";
     IN_MAINTENANCE = "T140", "a VM is made on a node that is in maintenance";
     HIDES_OWN_DISK = "T141", "a volume is mounted over what scripts left on the VM's own disk";
+    MAINTAINED = "T147", "a node of the cluster is in maintenance";
 }
