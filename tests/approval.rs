@@ -292,7 +292,7 @@ fn consent_names_a_vm_beyond_doubt() {
     scene.check(prune, 4, &["cannot ask", "give `--yes-destroy 1001,1002,alone,1004,1005`"]);
     let consent =
         |words: &str, code: i32, says: &[&str]| scene.check(&format!("{prune} --yes-destroy {words}"), code, says);
-    let several = "several VMs have the name that stands for VM";
+    let several = "the name given for VM";
     consent("x,alone,1004,1005", 4, &[several, "`--yes-destroy 1001,1002,alone,1004,1005`"]);
     consent("1001,1002,alone,1004,old", 4, &[several, "1005 `old`"]);
     // A name that is another one's VMID is that VMID.

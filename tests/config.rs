@@ -127,7 +127,14 @@ fn generated(code: &str) -> Option<Vec<u8>> {
 
 /// A feature's script, as it would be read from a file.
 fn script(text: &str) -> ScriptText {
-    ScriptText { path: "features/hello.sh".to_owned(), text: text.into(), is_feature: true }
+    ScriptText {
+        path: "features/hello.sh".to_owned(),
+        text: text.into(),
+        read: text.into(),
+        is_feature: true,
+        inside: None,
+        commands: Vec::new(),
+    }
 }
 
 /// What is said about a script, of what the programs said of it that read it.

@@ -11,6 +11,7 @@ use phoenix::plan::document::{
     DocumentProblem, DocumentStorage, DocumentSummary, DocumentTarget, DocumentVm, DocumentWaiting, NodeState,
     PlanDocument,
 };
+use phoenix::plan::status::{AgentState, FeatureState, STATUS_VERSION, StatusDocument, StatusDrift, StatusVm, VmState};
 use phoenix::plan::{Request, Selection, Selector};
 use phoenix::ui::html;
 use phoenix::ui::story::{Moment, Story};
@@ -172,6 +173,47 @@ fn cluster(vms: [&[u32]; 3], text: &str) -> DocumentCluster {
     }
 }
 
+/// A VM that is well, one of which much is to be said, and one that is not there.
+fn status(cluster: Option<DocumentCluster>, text: &str) -> StatusDocument {
+    let vm = |vm, state, well| StatusVm {
+        vm,
+        name: text.into(),
+        declared: true,
+        state,
+        node: Some(text.into()),
+        mac: Some(text.into()),
+        addresses: vec!["192.0.2.10".parse().unwrap()],
+        agent: Some(AgentState::Answers),
+        lock: None,
+        ha: None,
+        unfinished: false,
+        outcome: Outcome::NoOp,
+        blocked: false,
+        differs: Vec::new(),
+        drift: Vec::new(),
+        waiting: Vec::new(),
+        pending: Vec::new(),
+        snapshots: Vec::new(),
+        features: [(text.into(), FeatureState::ToRun)].into(),
+        well,
+    };
+    let drift = StatusDrift { key: text.into(), applied: Some(text.into()), now: text.into(), wished: None };
+    let PlanDocument { phoenix, target, problems, .. } = plan(Vec::new(), text);
+    StatusDocument {
+        format_version: STATUS_VERSION,
+        phoenix,
+        target,
+        project: text.into(),
+        vms: vec![
+            vm(1000, VmState::Running, true),
+            StatusVm { lock: Some(text.into()), drift: vec![drift], ..vm(1001, VmState::Stopped, false) },
+            StatusVm { outcome: Outcome::Create, node: None, ..vm(1002, VmState::Absent, false) },
+        ],
+        cluster,
+        problems,
+    }
+}
+
 fn run(text: &str) -> Vec<Moment> {
     let action =
         ActionName { id: text.into(), vm: VmId::try_from(1000).unwrap(), name: text.into(), action: text.into() };
@@ -288,6 +330,44 @@ fn a_run_has_a_bar_for_what_acted_and_tells_the_rest() {
 }
 
 #[test]
+fn the_page_of_a_status_has_each_vm_below_its_node() {
+    let nodes = |page: &str| {
+        let document = parsed(page);
+        let sections = document.descendants().filter(|node| node.attribute("class") == Some("on-node"));
+        let of = |section: Node<'_, '_>| {
+            let heading = section.descendants().find(|node| node.has_tag_name("h2")).unwrap();
+            let vms =
+                section.descendants().filter_map(|node| Some((node.attribute("id")?, node.has_attribute("open"))));
+            let vms = vms.map(|(vm, open)| format!("{vm}{}", if open { " open" } else { "" }));
+            format!("{}: {}", heading.text().unwrap().trim(), vms.collect::<Vec<_>>().join(", "))
+        };
+        sections.map(of).collect::<Vec<_>>()
+    };
+    let page = html::status(&status(Some(cluster([&[1000], &[], &[1001]], "node")), "web"), "vms.json");
+    assert_eq!(nodes(&page), ["anode: vm1000", "cnode: vm1001 open", "on no node: vm1002 open"]);
+    let text = said(&parsed(&page));
+    for expected in [
+        "in maintenance: no VM is placed there",
+        "not online: its VMs are shown as they were seen last",
+        "1 of 4 GiB promised, at most 3; 0.5 used",
+        "locked (web)",
+        "web is web, was web at the last apply",
+        "to run: web",
+        "vms.json",
+    ] {
+        assert!(text.contains(expected), "`{expected}` is missing in {text}");
+    }
+    // Nothing is planned here.
+    assert!(!text.contains("this plan adds") && !page.contains("class=\"more\"") && !page.contains("class=\"less\""));
+    let page = html::status(&status(None, "web"), "vms.json");
+    let document = parsed(&page);
+    assert_eq!(document.descendants().filter(|it| it.has_attribute("data-t")).count(), 3);
+    assert!(nodes(&page).is_empty() && !page.contains("style="), "{page}");
+    let none = StatusDocument { vms: Vec::new(), ..status(None, "web") };
+    assert!(said(&parsed(&html::status(&none, "x"))).contains("has no VMs here"));
+}
+
+#[test]
 fn five_hundred_vms_are_less_than_three_mebibytes() {
     let vms = (0..500).map(|n| vm(1000 + n, Disruption::Restart, "a text as long as texts are")).collect();
     let page = html::plan(&plan(vms, "said"));
@@ -307,10 +387,12 @@ proptest! {
     ]) {
         let of = |text: &str| plan(vec![vm(1000, Disruption::Restart, text)], text);
         let of_cluster = |text: &str| PlanDocument { cluster: Some(cluster([&[], &[1000], &[]], text)), ..of(text) };
+        let of_status = |text: &str| status(Some(cluster([&[], &[1000], &[1001]], text)), text);
         for (page, plain) in [
             (html::plan(&of(&text)), html::plan(&of("x"))),
             (html::plan(&of_cluster(&text)), html::plan(&of_cluster("x"))),
             (html::run(&Story::of(&text, &run(&text))), html::run(&Story::of("x", &run("x")))),
+            (html::status(&of_status(&text), &text), html::status(&of_status("x"), "x")),
         ] {
             let (document, plain) = (parsed(&page), parsed(&plain));
             let shown = safe(&text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");

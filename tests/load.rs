@@ -111,7 +111,7 @@ fn check_blind(story: &Story, place: &Place) {
                 let begun =
                     matches!(told.operations.last(), Some(Op::Host(HostOp::MoveDisk { .. } | HostOp::Resize { .. })));
                 assert_eq!(failure.may_have_happened, begun, "{case}: {failure:?}");
-                assert!(!failure.stale && failure.error.contains("no end within 60 s"), "{case}: {failure:?}");
+                assert!(!failure.stale && failure.error.contains("it did not end within 60 s"), "{case}: {failure:?}");
             }
             failures => panic!("{case}: {failures:?}"),
         }

@@ -96,10 +96,10 @@ fn what_looks_makes_nothing_whatever_the_target() {
     fs::remove_dir_all(fresh.path(".phoenix")).unwrap();
     let named = Scene::new(NAMED);
     for verb in LOOKS.into_iter().filter(|verb| *verb != "validate") {
-        named.makes_nothing(verb, 1, &["there is not an embedded node at node", "phoenix node init --target"]);
+        named.makes_nothing(verb, 1, &["there is no embedded node at node", "phoenix node init --target"]);
     }
     named.makes_nothing("validate", 0, &[]);
-    named.makes_nothing("plan --target embedded:/proc/no", 1, &["there is not an embedded node at /proc/no"]);
+    named.makes_nothing("plan --target embedded:/proc/no", 1, &["there is no embedded node at /proc/no"]);
     named.makes_nothing("apply --auto-approve --target embedded:a/b", 1, &["its parent directory is missing"]);
     for scene in [fresh, named] {
         scene.check("apply --auto-approve", 0, &[]);

@@ -195,7 +195,7 @@ fn memory_of_the_node_is_not_given_twice() {
         log
     };
     let full = scene.start_with(Some("#!/bin/sh\nexit 1\n"));
-    assert!(full.contains("wants 768 MiB of memory, and 99999999 of the node's"), "{full}");
+    assert!(full.contains("needs 768 MiB of memory, and 99999999 of the node's"), "{full}");
 }
 
 #[test]

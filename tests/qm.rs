@@ -292,7 +292,7 @@ fn storages_that_cannot_be_listed_keep_no_plan_from_being_made() {
         "volumes",
         "local-zfs:vm-1000-disk-0 raw     images   8589934592 1000\nbad\nlocal-zfs:vm-1-disk-0 raw images 1 x\n",
     );
-    let there = ["volumes of this VMID are there", "`pvesm free local-zfs:vm-1000-disk-0`"];
+    let there = ["there are volumes of this VMID", "`pvesm free local-zfs:vm-1000-disk-0`"];
     check(&node.phoenix(&["plan", "--target", "qm:"]), 1, &there);
     node.program("pvesm", "echo 'storage is gone' >&2; exit 255");
     let unknown = ["Whether volumes of VMs that are to be made are there already is not known", "Plan: 3 to create"];

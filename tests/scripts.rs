@@ -166,6 +166,70 @@ fn user_data_is_read_by_the_shell_of_its_first_line() {
 }
 
 #[test]
+fn a_script_in_the_config_has_its_place_there() {
+    let scene = Scene::new("true\n");
+    shells(&scene);
+    let write = |key: &str, text: &str| {
+        let vm = json!({ "vm_id": 1000, "vm_name": "web" });
+        let config = match key {
+            "vm_defaults" => json!({ "vm_defaults": { "user_data": { "text": text } }, "virtual_machines": [vm] }),
+            "profiles" => {
+                json!({ "profiles": { "p": { "vendor_data": { "text": text } } }, "virtual_machines": [vm] })
+            }
+            _ => json!({ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "user_data": { "text": text } }] }),
+        };
+        scene.write(CONFIG, &serde_json::to_string_pretty(&config).unwrap());
+    };
+    for (key, says) in [
+        ("", "error[P095]: `user_data` of VM 1000, line 3 of its text: sh cannot read the script"),
+        ("vm_defaults", "error[P095]: `vm_defaults.user_data`, line 3 of its text: sh cannot read the script"),
+        ("profiles", "error[P095]: `vendor_data` of profile `p`, line 3 of its text: sh cannot read the script"),
+    ] {
+        write(key, "#!/bin/sh\necho ${vm_name}\nfi\n");
+        let text = scene.check(&[], &[], 3, &[says, "| ", "\"text\"", "sub/vms.json: 1 error"]);
+        assert!(!text.contains("valid,") && !text.contains("-n sub"), "{text}");
+        scene.check(&[], &["--format", "github"], 3, &["::error file=sub/vms.json,line="]);
+        write(key, "#!/bin/sh\necho ${vm_name} $${HOME}\n");
+        scene.check(&[], &[], 0, &["sub/vms.json: valid, 1 virtual machine"]);
+    }
+    // What phoenix fills in is no variable of the script.
+    scene.shellcheck(0, "{\"comments\":[]}");
+    scene.check(&[], &[], 0, &["valid"]);
+    assert_eq!(scene.read("input"), "#!/bin/sh\necho xxxxxxxxxx x${HOME}\n");
+}
+
+#[test]
+fn commands_of_cloud_init_are_read_by_sh() {
+    let scene = Scene::new("true\n");
+    shells(&scene);
+    let vm = |data: Value| {
+        scene.write(
+            CONFIG,
+            &json!({ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "user_data": data }] }).to_string(),
+        );
+    };
+    let cases = [
+        ("- echo \"a", 3, "sh cannot read the command `echo \"a` of `runcmd`"),
+        ("- echo a\n  - |\n    for x in a b; do\n      echo $x\n  - [echo, ')']", 3, "the command `for x in a b; do`"),
+        ("- if true; then\n  - echo a\n  - fi", 0, ""),
+        ("- if true; then\n  - echo a )\n  - fi", 3, "the command `echo a )` of `runcmd`"),
+        ("- echo ${vm_name} $${HOME}\n  - [sh, -c, 'echo \"']\n  - \"echo 'a'\"", 0, ""),
+    ];
+    for (runcmd, code, says) in cases {
+        let text = format!("#cloud-config\nbootcmd: [ls]\nruncmd:\n  {runcmd}\n");
+        vm(json!({ "text": text }));
+        let line = if code == 0 { "" } else { "error[P095]: `user_data` of VM 1000, line " };
+        scene.check(&[], &[], code, &[says, line]);
+        scene.write("sub/cloud.yaml", &text);
+        vm(json!({ "file": "cloud.yaml" }));
+        let line = if code == 0 { "" } else { "--> sub/cloud.yaml:" };
+        scene.check(&[], &[], code, &[says, line]);
+    }
+    vm(json!({ "text": "#cloud-config\nbootcmd:\n  - ls )\nruncmd:\n  - ls (\n" }));
+    scene.check(&[], &[], 3, &["line 3 of its text", "line 5 of its text", "sub/vms.json: 2 errors"]);
+}
+
+#[test]
 fn what_shellcheck_finds_is_a_notice() {
     let scene = Scene::new("#!/bin/bash\nrm -r $1/cache\n");
     shells(&scene);

@@ -228,7 +228,7 @@ fn cloud_init_never_ends() {
         at: At::Status("cloud-init"),
         goes: Goes::Runs,
         fails: Some(ActionKind::AwaitCloudInit),
-        error: &["no end of cloud-init within 900 s"],
+        error: &["cloud-init: not finished within 900 s"],
         hint: &["still be running in the guest"],
         late: true,
         ..Case::default()
@@ -251,7 +251,7 @@ fn the_config_says_how_long_the_guest_has_and_what_an_error_of_cloud_init_does()
         at: At::Status("cloud-init"),
         goes: Goes::Runs,
         fails: Some(ActionKind::AwaitCloudInit),
-        error: &["no end of cloud-init within 3600 s"],
+        error: &["cloud-init: not finished within 3600 s"],
         late: true,
         keys,
         ..Case::default()
@@ -305,7 +305,7 @@ fn a_mount_fails() {
         at: At::Status("phoenix-mount"),
         goes: Goes::Runs,
         fails: Some(ActionKind::Mount),
-        error: &["no end of the mount of 192.0.2.1:/quickOS/vm-persistent-data/1000 within 600 s"],
+        error: &["the mount of 192.0.2.1:/quickOS/vm-persistent-data/1000: not finished within 600 s"],
         hint: &["`ps` there"],
         late: true,
         ..Case::default()

@@ -27,7 +27,7 @@ impl Performing<'_> {
         let live = self.live()?;
         let Some(disk) = disk_of(step.disk, &live) else {
             let which = step.disk.unwrap_or("boot disk");
-            return Err(stale(format!("VM {id} has no {which} any more"), hints::PLAN_AGAIN));
+            return Err(stale(format!("VM {id} no longer has {which}"), hints::PLAN_AGAIN));
         };
         if disk.storage == storage {
             return Ok(Outcome::NoOp);
@@ -102,7 +102,7 @@ impl Performing<'_> {
         let of = |live: &VmObserved| disk_of(step.disk, live);
         let Some(disk) = of(&live) else {
             let which = step.disk.unwrap_or("boot disk");
-            return Err(stale(format!("VM {} has no {which} any more", self.id()), hints::PLAN_AGAIN));
+            return Err(stale(format!("VM {} no longer has {which}", self.id()), hints::PLAN_AGAIN));
         };
         let size = |live: &VmObserved| of(live).and_then(|disk| disk.size);
         if size(&live) == Some(wanted) {

@@ -1,5 +1,6 @@
 //! What an earlier run began and what still works on the target: it is waited for, and gone on from.
 
+use super::copying::Look;
 use super::disk::disk_of;
 use super::failure::{failure, stale};
 use super::hints;
@@ -7,10 +8,13 @@ use super::host::LOOK_AGAIN;
 use super::perform::Performing;
 use super::session::Session;
 use crate::event::Failure;
-use crate::hypervisor::Cloning;
+use crate::hypervisor::{Cloning, Copying};
 use crate::model::{GIB, RecordState};
 use crate::observed::VmObserved;
 use crate::plan::{Earlier, Step};
+
+/// What an earlier run began, before how far it is.
+const COPY: &str = "the copy of an earlier run";
 
 impl Performing<'_> {
     /// Waits until what an earlier run began has ended. Looks only; nothing of it is touched.
@@ -23,8 +27,9 @@ impl Performing<'_> {
 
     fn await_clone(&self) -> Result<(), Failure> {
         let id = self.id();
+        let mut look = Look::at(COPY, Copying::Making(id));
         while self.ask(|hypervisor| hypervisor.cloning(id))? != Cloning::No {
-            self.wait_on(&format!("the clone or import into VM {id} that an earlier run began"))?;
+            self.wait_on(&format!("the clone or import into VM {id} that an earlier run began"), &mut look)?;
         }
         Ok(())
     }
@@ -33,8 +38,9 @@ impl Performing<'_> {
     /// meantime is no work of a move.
     fn await_move(&mut self, planned: &VmObserved) -> Result<(), Failure> {
         let id = self.id();
+        let mut look = Look::at(COPY, Copying::Moving(id));
         while let Some(work) = self.ask(|hypervisor| hypervisor.working(id))? {
-            self.wait_on(&format!("the move of a disk of VM {id} that an earlier run began ({work})"))?;
+            self.wait_on(&format!("the move of a disk of VM {id} that an earlier run began ({work})"), &mut look)?;
         }
         let now = self.live()?;
         if now.digest == planned.digest {
@@ -53,7 +59,7 @@ impl Performing<'_> {
             });
             let Some((disk, _)) = same else {
                 let which = step.disk.unwrap_or("the boot disk");
-                let what = format!("{which} of VM {id} is not what a move makes of it");
+                let what = format!("{which} of VM {id} lies neither where it was nor where the move was to bring it");
                 return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
             };
             disks.push(disk.device);
@@ -99,12 +105,12 @@ impl Performing<'_> {
         ))
     }
 
-    /// Waits before the next look, unless it is too late.
-    fn wait_on(&self, what: &str) -> Result<(), Failure> {
+    /// Waits before the next look, unless it is too late. Says how far the copy is, once the target knows.
+    fn wait_on(&self, what: &str, look: &mut Look<'_>) -> Result<(), Failure> {
         if self.is_late() {
             return Err(failure(format!("{what} is still at work"), Some(hints::WAIT_AND_APPLY)));
         }
-        self.waiting(what);
+        self.waiting(look.far(&*self.by.hypervisor, what));
         self.by.clock.pause(LOOK_AGAIN.min(self.remaining()));
         Ok(())
     }

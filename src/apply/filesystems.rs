@@ -22,7 +22,7 @@ impl Performing<'_> {
             return Ok(Outcome::NoOp);
         }
         if !record.made.contains(slot) || record.attached.contains(slot) {
-            let what = format!("the record of VM {} does not say any more that phoenix made {slot}", self.id());
+            let what = format!("the record of VM {} no longer says that phoenix made {slot}", self.id());
             return Err(stale(what, hints::PLAN_AGAIN));
         }
         let fresh = || operation::filesystem(step, &live);

@@ -34,7 +34,7 @@ impl Performing<'_> {
             }
             self.must_not_have_given_up(&live)?;
             let Some(ha) = live.ha.filter(Ha::acts) else {
-                let what = format!("the HA manager was asked to {asked} VM {id}, and does not look after it any more");
+                let what = format!("the HA manager was asked to {asked} VM {id}, and no longer looks after it");
                 return Err(stale(what, hints::PLAN_AGAIN));
             };
             if self.by.clock.now() >= end {

@@ -70,7 +70,7 @@ impl Performing<'_> {
         }
         self.must_not_have_moved(&live)?;
         if !live.record.valid().is_some_and(|record| record.ha) {
-            let what = format!("the record of VM {id} does not say any more that phoenix put it under the HA manager");
+            let what = format!("the record of VM {id} no longer says that phoenix put it under the HA manager");
             return Err(stale(what, &hints::leave_ha(id)));
         }
         let left = || Ok(if self.live()?.ha.is_none() { Holds::Yes } else { Holds::No });

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::event::Failure;
-use crate::hypervisor::{Cloning, Effect, Fault, FaultKind, HostOp};
+use crate::hypervisor::{Cloning, Copying, Effect, Fault, FaultKind, HostOp};
 use crate::model::{ActionKind, Outcome, Record};
 use crate::observed::{ConfigWrite, PendingChange, VmObserved, options};
 use crate::plan::{CloneStep, ConfigureStep, Leftover, leftover};
 
+use super::copying::Look;
 use super::failure::{failure, keys_of, stale};
 use super::hints;
 use super::listing::list;
@@ -38,7 +39,7 @@ impl Performing<'_> {
             };
             // A value that a running VM refuses is kept for its next start: it only looks as if it had been taken.
             let refused = fault.kind == FaultKind::Hotplug;
-            if fault.effect == Effect::Maybe && !refused && self.took_effect(&fault, holds)? {
+            if fault.effect == Effect::Maybe && !refused && self.took_effect(op, &fault, holds)? {
                 return Ok(());
             }
             attempt += 1;
@@ -46,7 +47,13 @@ impl Performing<'_> {
         }
     }
 
-    fn took_effect(&self, fault: &Fault, holds: &dyn Fn() -> Result<Holds, Failure>) -> Result<bool, Failure> {
+    fn took_effect(
+        &self,
+        op: &HostOp,
+        fault: &Fault,
+        holds: &dyn Fn() -> Result<Holds, Failure>,
+    ) -> Result<bool, Failure> {
+        let mut look = Look::at("the answer was lost; the copy", Copying::Of(op));
         // What is known of the cause leads further than a look at the VM.
         let hint = fault.hint.as_deref().unwrap_or(hints::LOOK_AT_VM);
         let unknown = |why: &str| Failure {
@@ -59,7 +66,7 @@ impl Performing<'_> {
                 Ok(Holds::No) => return Ok(false),
                 Ok(Holds::NotYet) if self.is_late() => return Err(unknown("it is still under way")),
                 Ok(Holds::NotYet) => {
-                    self.waiting("the answer was lost; it is still under way");
+                    self.waiting(look.far(&*self.by.hypervisor, "the answer was lost; it is still under way"));
                     self.by.clock.pause(LOOK_AGAIN);
                 }
                 Err(second) => return Err(unknown(&second.error)),
@@ -267,7 +274,7 @@ impl Performing<'_> {
     /// refusal is what is reported, and this beside it.
     pub(super) fn take_back(&mut self, change: &dyn Fn(&mut Record)) {
         if let Err(second) = self.write_record(change) {
-            self.noticed(format!("the VM's record says still that this was done: {}", second.error));
+            self.noticed(format!("the VM's record still says that this was done: {}", second.error));
         }
     }
 

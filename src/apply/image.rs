@@ -7,14 +7,18 @@ use super::operation;
 use super::perform::Performing;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
-use crate::model::{CloudImage, GIB, Key, Outcome};
+use crate::model::{CloudImage, GIB, ImagePlace, Key, Outcome};
 use crate::observed::print_size;
 use crate::plan::ImageStep;
 
 impl Performing<'_> {
     pub(super) fn fetch_image(&mut self, image: &CloudImage) -> Result<Outcome, Failure> {
         let op = HostOp::FetchImage { vm: self.id(), image: image.clone() };
-        self.waiting("the image");
+        let (kind, _) = image.digest_kind();
+        self.waiting(match image.place() {
+            ImagePlace::Url(_) => "the download".to_owned(),
+            ImagePlace::File(_) | ImagePlace::Volume(_) => format!("the comparison of the image's {kind}"),
+        });
         // What is there already is only compared: it may be repeated.
         self.host(&op, &|| Ok(Holds::No))?;
         Ok(self.action.outcome)

@@ -218,7 +218,7 @@ impl Performing<'_> {
                 }
                 self.waiting(format!("{goal}: {}", fault.what));
             } else if self.is_late() {
-                let what = format!("no end of {goal} within {} s", self.seconds());
+                let what = format!("{goal}: not finished within {} s", self.seconds());
                 return Err(failure(what, Some(hints::STILL_IN_GUEST)));
             } else {
                 self.waiting(goal);

@@ -20,7 +20,7 @@ impl Performing<'_> {
         self.must_not_have_moved(&live)?;
         // No digest covers it.
         if live.pool.as_deref() != from {
-            let what = format!("VM {id} changed since the plan: its pool is {} now", said(live.pool.as_ref()));
+            let what = format!("VM {id} changed since the plan: its pool is now {}", said(live.pool.as_ref()));
             return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
         }
         // It counts as applied when the record says so in the end, wherever that is interrupted.

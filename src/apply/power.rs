@@ -42,7 +42,10 @@ impl Performing<'_> {
         self.leave()?;
         let waiting = self.afterwards(self.live())?.map(|live| live.pending).unwrap_or_default();
         if !waiting.is_empty() {
-            self.noticed(format!("still waits after the restart: {}", self.waiting_keys(&waiting).join(", ")));
+            self.noticed(format!(
+                "still waits, although the VM was restarted: {}",
+                self.waiting_keys(&waiting).join(", ")
+            ));
         }
         Ok(self.action.outcome)
     }

@@ -92,9 +92,12 @@ impl Performing<'_> {
         });
         let left = self.leave();
         match taken_back.and(left) {
-            Ok(()) => refused.error.push_str("\nthe value was taken back, it does not wait for the next start"),
+            Ok(()) => refused.error.push_str("\nthe value was taken back, and does not take effect at the next start"),
             Err(second) => {
-                refused.error.push_str(&format!("\nthe value waits for the next start: {}", second.error));
+                refused.error.push_str(&format!(
+                    "\nthe value could not be taken back, and takes effect at the next start: {}",
+                    second.error
+                ));
                 refused.hint = Some(hints::take_back_by_hand(self.id()));
             }
         }

@@ -61,7 +61,7 @@ impl Performing<'_> {
         self.must_not_have_moved(&live)?;
         let project = self.by.plan.project.clone();
         if !live.has_snapshot(name) {
-            return Err(stale(format!("VM {id} has no snapshot `{name}` any more"), hints::PLAN_AGAIN));
+            return Err(stale(format!("VM {id} no longer has snapshot `{name}`"), hints::PLAN_AGAIN));
         }
         let Some(then) = live.recorded_in(name, &project) else {
             let hint = hints::rollback_by_hand(id, name);

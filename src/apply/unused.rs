@@ -25,7 +25,7 @@ impl Performing<'_> {
             own.count() != 1 || live.other_volumes.contains(volume)
         };
         if !is_it || uses(&live) {
-            let what = format!("VM {id} changed since the plan: `{volume}` is not only its {} any more", step.device);
+            let what = format!("VM {id} changed since the plan: `{volume}` is no longer only its {}", step.device);
             return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
         }
         let write = ConfigWrite { delete: [step.device.clone()].into(), ..ConfigWrite::default() };

@@ -260,8 +260,9 @@ fn watch(
     continue_with: String,
     console: &Console,
 ) -> Summary {
-    let mut human =
-        ui::run::Human::new(&run.plan, console.style(), console.width(), continue_with).verbose(console.is_verbose());
+    let mut human = ui::run::Human::new(&run.plan, console.style(), console.width(), continue_with)
+        .verbose(console.is_verbose())
+        .sparse(!console.is_live());
     let mut progress = console.is_live().then(ui::progress::Progress::new);
     let printer = console.printer();
     // Thousands of no-ops are not worth a system call each.
@@ -269,7 +270,9 @@ fn watch(
     console.print("\n");
     carry_out(run, inbox, &mut |event: Event| {
         let event = note(event);
-        held.push_str(&human.on(&event));
+        let said = human.on(&event);
+        let is_due = ui::run::is_milestone(&event) || matches!(event, Event::ActionWaiting { .. }) && !said.is_empty();
+        held.push_str(&said);
         if let Some(progress) = &mut progress {
             progress.on(&event);
             match event {
@@ -278,7 +281,7 @@ fn watch(
                 _ => {}
             }
         }
-        if held.len() < 1 << 16 && !ui::run::is_milestone(&event) {
+        if held.len() < 1 << 16 && !is_due {
             return;
         }
         if !held.is_empty() {

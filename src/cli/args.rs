@@ -65,11 +65,11 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) places: places::Places,
 
-    /// What the guests of the embedded node are, from now on (in its node.json).
+    /// What runs the guests of the embedded node from now on (kept in its node.json).
     #[arg(long, global = true, value_name = "KIND", value_enum)]
     pub(super) guests: Option<GuestKind>,
 
-    /// Show what is unchanged one by one: every VM of a plan, every action of a run, every unused volume.
+    /// Also show what is unchanged: every VM of a plan, every action of a run, every unused volume.
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
 
@@ -266,7 +266,7 @@ pub(super) struct Status {
     /// Print JSON; the same as `--format json`.
     #[arg(long)]
     pub(super) json: bool,
-    /// human, json or markdown; NAME=FILE writes it into a file instead, and may be repeated.
+    /// human, json, markdown or html; NAME=FILE writes it into a file instead, and may be repeated.
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Output::of_status)]
     pub(super) format: Vec<Output>,
     /// Exit with 2 when a VM is not up to date, or not healthy.

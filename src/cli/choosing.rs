@@ -9,7 +9,7 @@ use super::exit::Refusal;
 use crate::diag::nearest;
 use crate::model::{Desired, InvalidVmId, VmId};
 use crate::observed::{Observed, VmObserved};
-use crate::plan::Selector;
+use crate::plan::{Selection, Selector, is_name, is_tag};
 use crate::ui::layout::count;
 use crate::ui::text::safe;
 
@@ -36,21 +36,35 @@ pub(super) struct Known<'a> {
     vms: BTreeMap<VmId, Words<'a>>,
 }
 
+impl Words<'_> {
+    fn is_name(&self, word: &str) -> bool {
+        self.names.iter().any(|name| is_name(word, name))
+    }
+
+    fn is_tag(&self, word: &str) -> bool {
+        is_tag(word, self.tags.iter().copied())
+    }
+}
+
 /// What names a VM, beside its VMID.
 #[derive(Debug, Default)]
 struct Words<'a> {
     names: BTreeSet<&'a str>,
-    tags: BTreeSet<&'a str>,
+    tags: BTreeSet<&'a String>,
 }
 
 impl<'a> Known<'a> {
+    /// Those that a file declares.
+    pub(super) fn of_file(desired: &'a Desired) -> Self {
+        let mut known = Self { of: "the file", vms: BTreeMap::new() };
+        desired.vms.iter().for_each(|vm| known.add(vm.vm_id, &vm.vm_name, &vm.tags));
+        known
+    }
+
     /// Those of a project: the declared ones, and those that bear its record. A VM has the names and tags of both the
     /// file and the target.
     pub(super) fn of_project(desired: &'a Desired, observed: &'a Observed) -> Self {
-        let mut known = Self { of: "the project", vms: BTreeMap::new() };
-        for vm in &desired.vms {
-            known.add(vm.vm_id, &vm.vm_name, vm.tags.iter().map(String::as_str));
-        }
+        let mut known = Self { of: "the project", ..Self::of_file(desired) };
         let ours =
             |vm: &&VmObserved| vm.record.valid().is_some_and(|record| record.project == desired.settings.project);
         observed.vms.values().filter(ours).for_each(|vm| known.add_live(vm));
@@ -65,10 +79,10 @@ impl<'a> Known<'a> {
     }
 
     fn add_live(&mut self, vm: &'a VmObserved) {
-        self.add(vm.id, &vm.name, vm.tags.iter().map(String::as_str));
+        self.add(vm.id, &vm.name, &vm.tags);
     }
 
-    fn add(&mut self, vm: VmId, name: &'a str, words: impl Iterator<Item = &'a str>) {
+    fn add(&mut self, vm: VmId, name: &'a str, words: impl IntoIterator<Item = &'a String>) {
         let Words { names, tags } = self.vms.entry(vm).or_default();
         names.extend(Some(name).filter(|name| !name.is_empty()));
         tags.extend(words);
@@ -102,16 +116,12 @@ impl<'a> Known<'a> {
     pub(super) fn named(&self, words: &[Selector], option: &str) -> Result<Vec<VmId>> {
         let one = |word: &Selector| match word {
             Selector::Id(id) if self.vms.contains_key(id) => Ok(*id),
-            Selector::Id(id) => {
-                Err(Refusal::usage(format!("no VM of {} has the VMID {id}", self.of), self.there_are()))
-            }
+            Selector::Id(id) => Err(self.no_vmid(*id)),
             Selector::Word(word) => {
-                let is_named = |words: &Words<'_>| words.names.iter().any(|name| name.eq_ignore_ascii_case(word));
-                let named: Vec<VmId> =
-                    self.vms.iter().filter(|(_, words)| is_named(words)).map(|(vm, _)| *vm).collect();
+                let named = self.with(|words| words.is_name(word));
                 match *named {
                     [vm] => Ok(vm),
-                    [] if self.vms.values().any(|words| words.tags.contains(&*word.to_ascii_lowercase())) => {
+                    [] if !self.with(|words| words.is_tag(word)).is_empty() => {
                         let what =
                             format!("`{word}` is a tag, and `{option}` takes one VM at a time; nothing was done");
                         Err(Refusal::usage(what, "name each VM by VMID or name; the option may be repeated"))
@@ -128,14 +138,45 @@ impl<'a> Known<'a> {
         Ok(words.iter().map(one).collect::<Result<BTreeSet<VmId>>>()?.into_iter().collect())
     }
 
+    /// The VM that a word names for a verb which takes one: by VMID, name or tag.
+    ///
+    /// # Errors
+    /// The word names no VM, or several, or it is not clear which.
+    pub(super) fn one(&self, word: &str, verb: &str) -> Result<VmId> {
+        let vms = match selectors(&[word.to_owned()], verb)?.pop() {
+            Some(Selector::Id(id)) if !self.vms.contains_key(&id) => return Err(self.no_vmid(id)),
+            Some(Selector::Id(id)) => return Ok(id),
+            _ => self.meant(word)?,
+        };
+        match *vms {
+            [vm] => Ok(vm),
+            _ => {
+                let what = format!("`{word}` is a tag of several VMs: {}", self.shown(&vms, LISTED));
+                Err(Refusal::usage(what, format!("`phoenix {verb}` takes one VM: name it by VMID or name")))
+            }
+        }
+    }
+
+    /// That every word of a selection names VMs, and that it is clear which.
+    ///
+    /// # Errors
+    /// One does not: a typing error must not turn into "nothing to do".
+    pub(super) fn have(&self, selection: &Selection) -> Result<()> {
+        selection.only.iter().chain(&selection.exclude).try_for_each(|word| match word {
+            Selector::Id(id) if self.vms.contains_key(id) => Ok(()),
+            Selector::Id(id) => Err(self.no_vmid(*id)),
+            Selector::Word(word) => self.meant(word).map(drop),
+        })
+    }
+
+    /// The VMs of which this is so.
+    fn with(&self, is: impl Fn(&Words<'_>) -> bool) -> Vec<VmId> {
+        self.vms.iter().filter(|(_, words)| is(words)).map(|(vm, _)| *vm).collect()
+    }
+
     /// The one VM with this name, or all with this tag.
     fn meant(&self, word: &str) -> Result<Vec<VmId>> {
-        let tag = word.to_ascii_lowercase();
-        let with = |is: &dyn Fn(&Words<'_>) -> bool| {
-            self.vms.iter().filter(|(_, words)| is(words)).map(|(vm, _)| *vm).collect::<Vec<_>>()
-        };
-        let named = with(&|words| words.names.iter().any(|name| name.eq_ignore_ascii_case(word)));
-        let tagged = with(&|words| words.tags.contains(&*tag));
+        let (named, tagged) = (self.with(|words| words.is_name(word)), self.with(|words| words.is_tag(word)));
         let clear = "name the VMs that you mean by VMID";
         match &*named {
             [] if tagged.is_empty() => Err(self.none(word)),
@@ -156,7 +197,10 @@ impl<'a> Known<'a> {
 
     /// A word that names nothing is refused: a typing error must not turn into "nothing to do".
     fn none(&self, word: &str) -> anyhow::Error {
-        let words = self.vms.values().flat_map(|words| words.names.iter().chain(&words.tags)).copied();
+        let words = self
+            .vms
+            .values()
+            .flat_map(|words| words.names.iter().copied().chain(words.tags.iter().map(|tag| tag.as_str())));
         let hint = match nearest(word, words) {
             Some(near) => format!("did you mean `{near}`?"),
             None => self.there_are(),
@@ -164,12 +208,16 @@ impl<'a> Known<'a> {
         Refusal::usage(format!("no VM of {} has the name or tag `{word}`", self.of), hint)
     }
 
+    fn no_vmid(&self, vm: VmId) -> anyhow::Error {
+        Refusal::usage(format!("no VM of {} has the VMID {vm}", self.of), self.there_are())
+    }
+
     /// The VMs that could be named, in words.
     fn there_are(&self) -> String {
         if self.vms.is_empty() {
-            return "there is no VM that could be named".to_owned();
+            return format!("{} has no VM at all", self.of);
         }
-        format!("there is {}", self.shown(&self.vms.keys().copied().collect::<Vec<_>>(), LISTED))
+        format!("{} has {}", self.of, self.shown(&self.vms.keys().copied().collect::<Vec<_>>(), LISTED))
     }
 
     /// VMs as people read them, the first `most` of them.

@@ -106,12 +106,12 @@ pub(super) fn embedded(chosen: &Chosen, guests: Option<GuestKind>, intent: Inten
     let (name, target) = (dir.display(), chosen.target.to_string());
     let hint = format!("`phoenix node init --target {}` makes one", word(&target));
     if intent == Intent::Look {
-        return Err(Refusal::failed(format!("there is not an embedded node at {name}"), hint));
+        return Err(Refusal::failed(format!("there is no embedded node at {name}"), hint));
     }
     // A relative path of one name has an empty parent, the current directory.
     if dir.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
         let what =
-            format!("there is not an embedded node at {name}, and apply makes none: its parent directory is missing");
+            format!("there is no embedded node at {name}, and apply makes none: its parent directory is missing");
         return Err(Refusal::failed(what, hint));
     }
     Ok(node)

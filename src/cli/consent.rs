@@ -149,7 +149,8 @@ fn to_loss(
         }
         let shared = |vm: &&VmId| given.iter().any(|word| named.has(**vm, word));
         if let Some(vm) = missing.iter().find(shared) {
-            let what = format!("several VMs have the name that stands for VM {}; nothing was done", named.shown(*vm));
+            let what =
+                format!("the name given for VM {} is that of other VMs, too; nothing was done", named.shown(*vm));
             return Err(Refusal::usage(what, format!("name them by VMID: `{} {}`", question.option, words())));
         }
         if !missing.is_empty() {

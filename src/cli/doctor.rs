@@ -17,7 +17,7 @@ use crate::hypervisor::{About, Examine, Fault, Hypervisor};
 use crate::model::Desired;
 use crate::observed::{Examined, Observed};
 use crate::plan::doctor::{
-    Area, Check, CheckState, DoctorDocument, images, of_config, of_target, servers, without_config,
+    Area, Check, CheckState, DoctorDocument, There, images, of_config, of_target, servers, without_config,
 };
 use crate::plan::document::DocumentTarget;
 use crate::plan::{Agreed, Request, codes, give_names, plan};
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, verb: &Doctor, console: &Console) -> Result<Exit>
     look(args, &chosen, (desired.as_ref(), &request), (&mut target, &mut checks));
     target.observed_at = jiff::Timestamp::now().to_string();
     let config = is_meant.then(|| load::name(&args.config));
-    let document = DoctorDocument::new(target, config, checks);
+    let document = DoctorDocument::new(target, &There::of(&chosen.target), config, checks);
     output::each(&verb.format, console, &mut |output| {
         Ok(Some(match output.format {
             Format::Json => ui::doctor::json(&document),
@@ -91,15 +91,16 @@ fn look(
         let node = format!("node `{}` answers", observed.here);
         checks.push(Check::ok(Area::Target, node));
     }
-    checks.extend(of_target(examined.as_ref(), observed.as_ref(), moment));
+    let there = There::of(&chosen.target);
+    checks.extend(of_target(examined.as_ref(), observed.as_ref(), moment, &there));
     let Some(observed) = &observed else { return };
     match desired {
         Some(desired) => {
             let mut plan = plan(desired, observed, request);
             give_names(&mut plan.problems, desired, observed);
-            checks.extend(of_config(desired, observed, &plan, examined.as_ref()));
+            checks.extend(of_config(desired, observed, &plan, examined.as_ref(), &there));
         }
-        None => checks.extend(without_config(observed)),
+        None => checks.extend(without_config(observed, &there)),
     }
 }
 
@@ -142,7 +143,7 @@ fn of_file(args: &Args, console: &Console, checks: &mut Vec<Check>) -> Option<De
     let with_secrets = Given { needs_secrets: true, ..args.given() };
     let secrets = load::load(&args.config, &with_secrets).loaded.diagnostics;
     checks.extend(secrets.iter().filter(|found| found.is_error()).map(|found| Check::of(Area::Config, found)));
-    let (unchecked, scripts) = Checks::new().of(&loaded.scripts, &args.config, &args.given());
+    let (unchecked, scripts) = Checks::new().of(&loaded.scripts, (&args.config, source.as_ref()), &args.given());
     checks.extend(unchecked.iter().map(|found| Check::of(Area::Config, found)));
     let broken = scripts.iter().filter(|script| has_errors(&script.diagnostics));
     let broken: Vec<Check> = broken

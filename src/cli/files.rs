@@ -57,7 +57,7 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unfit> {
 /// Reads a text that phoenix wrote: a saved plan, a recording, the log of a run.
 pub(super) fn text(path: &Path) -> Result<String> {
     let name = path.display();
-    let hint = "name an ordinary file that phoenix wrote";
+    let hint = "name a file that phoenix wrote";
     let bytes = match read(path, MAX_BYTES) {
         Ok(bytes) => bytes,
         Err(Unfit::NotAFile) => return Err(Refusal::usage(format!("`{name}` is not a regular file"), hint)),

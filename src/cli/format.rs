@@ -68,7 +68,7 @@ const VALIDATE: Faces = (
     &[Format::Human, Format::Json, Format::Github, Format::Gitlab, Format::Sarif, Format::Junit],
 );
 
-const STATUS: Faces = ("`phoenix status`", &[Format::Human, Format::Json, Format::Markdown]);
+const STATUS: Faces = ("`phoenix status`", &[Format::Human, Format::Json, Format::Markdown, Format::Html]);
 
 const DOCTOR: Faces = ("`phoenix doctor`", &[Format::Human, Format::Json]);
 

@@ -165,7 +165,7 @@ fn invalid(error: &Diagnostic, edited: &Edited) -> Result<Diagnostic> {
     let at = error.span.map_or(usize::MAX, |span| span.start);
     let vm = edited.places.iter().find(|(_, place)| (place.start..place.end).contains(&at)).map(|(vm, _)| *vm);
     let vm = vm.ok_or_else(|| anyhow!("the config would not be valid: {} (a bug in phoenix)", error.message))?;
-    let what = format!("the VM cannot be described: {}", error.message);
+    let what = format!("no entry can be written for the VM: {}", error.message);
     Ok(Diagnostic::error(codes::INEXPRESSIBLE, what).hint("change it on the node, or leave the VM out").vm(vm))
 }
 
@@ -188,7 +188,7 @@ fn unsaid(vm: VmId, change: &Change) -> Diagnostic {
 fn differs(vm: &VmPlan) -> Diagnostic {
     let mut keys: Vec<&'static str> = vm.changes.iter().map(|change| change.key).collect();
     keys.dedup();
-    let what = format!("not what its entry says; apply changes {}", keys.join(", "));
+    let what = format!("the VM differs from its entry: apply changes {}", keys.join(", "));
     Diagnostic { keys, ..Diagnostic::notice(codes::DIFFERS, what).vm(vm.vm) }
 }
 

@@ -220,10 +220,9 @@ pub(super) fn looked(wish: &Wish, console: &Console) -> Result<Result<Looked, Ex
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
     let Some(desired) = config.loaded.desired.take() else { return Ok(Err(Exit::Config)) };
     let request = &wish.request;
-    let unmatched = request.selection.unmatched(&desired.vms);
     // What is pruned is not declared: only the target knows whether an exclusion names no VM.
-    if !unmatched.is_empty() && !request.goal.prunes() {
-        return Err(no_vm(&unmatched, &desired));
+    if !request.goal.prunes() {
+        Known::of_file(&desired).have(&request.selection)?;
     }
     runs_somewhere(&request.rerun, &desired)?;
     let Look { target, hypervisor, observed } = look(wish, &desired, console)?;
@@ -262,9 +261,8 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         let vms = to_verify(&desired, &observed, &request.selection);
         observed.guests = verify(target.guests(), &vms, &RealClock::start());
     }
-    let unmatched = request.selection.unmatched(&desired.vms);
-    if let Some(word) = unmatched.iter().find(|word| !observed.vms.values().any(|vm| word.names_live(vm))) {
-        return Err(no_vm(&[word], &desired));
+    if request.goal.prunes() {
+        Known::of_project(&desired, &observed).have(&request.selection)?;
     }
     let mut said = BTreeMap::new();
     if let Some(target) = &hypervisor {
@@ -315,22 +313,6 @@ fn runs_somewhere(features: &[String], desired: &Desired) -> Result<()> {
         None => "`--rerun` takes the name of a feature as it stands in the file".to_owned(),
     };
     Err(Refusal::usage(format!("no declared VM has the feature `{unknown}`"), hint))
-}
-
-/// Selectors that name no VM are refused: a typing error must not turn into "nothing to do".
-fn no_vm(unmatched: &[&Selector], desired: &Desired) -> anyhow::Error {
-    let words = unmatched.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-    let known = || desired.vms.iter().flat_map(|vm| std::iter::once(&vm.vm_name).chain(&vm.tags)).map(String::as_str);
-    let near = unmatched.iter().find_map(|word| crate::diag::nearest(&word.to_string(), known()));
-    let hint = if let Some(near) = near {
-        format!("did you mean `{near}`?")
-    } else {
-        let vms = desired.vms.iter().take(10).map(|vm| format!("{} {}", vm.vm_id, vm.vm_name)).collect::<Vec<_>>();
-        let more = desired.vms.len().saturating_sub(vms.len());
-        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        format!("the file declares {}{more}", vms.join(", "))
-    };
-    Refusal::usage(format!("no declared VM has the VMID, name or tag {words}"), hint)
 }
 
 impl Planned {

@@ -104,7 +104,7 @@ pub(super) fn held_to(
         return Err(Refusal::stale(what, "look at it with `phoenix show`, and have it approved"));
     }
     if document.problems.iter().any(|problem| problem.severity == "error") {
-        let hint = "correct what it says, and plan again";
+        let hint = "correct the errors that it lists, and plan again";
         return Err(Refusal::failed(format!("the plan in `{}` has errors; nothing was done", file.display()), hint));
     }
     if args.target.as_ref().is_some_and(|target| *target != document.target.name) {

@@ -1,5 +1,6 @@
 //! `validate`: the scripts of configs, read by the shells that will run them, and by shellcheck where there is one.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -8,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::load::{self, Given};
 use crate::backend::runner::{Command, Local, Output, Runner as _};
-use crate::config::Source;
 use crate::config::scripts::{ScriptText, Shell, unchecked};
+use crate::config::{self, Source};
 use crate::diag::Diagnostic;
 use crate::hypervisor::FaultKind;
 use crate::ui::report::Checked;
@@ -61,30 +62,41 @@ impl Checks {
         }
     }
 
-    /// Checks the scripts of a config: returns what keeps them from being checked, and the files of which something is
-    /// to be said.
+    /// Checks the scripts of a config: returns what is to be said of those that stand in the config itself, and what
+    /// keeps scripts from being checked; and the files of which something is to be said.
     pub(super) fn of(
         &mut self,
         scripts: &[ScriptText],
-        config: &Path,
+        (config, source): (&Path, Option<&Source>),
         given: &Given,
     ) -> (Vec<Diagnostic>, Vec<Checked>) {
         let directory = load::directory(config);
-        let (mut kept_from, mut checked) = (Vec::new(), Vec::new());
+        let places = OnceCell::new();
+        let (mut of_config, mut checked) = (Vec::new(), Vec::new());
         for script in scripts {
             let named = script.is_feature && given.features_dir.is_some();
-            let name = if named { script.path.clone() } else { plain(&directory.join(&script.path)) };
+            let name = match () {
+                () if script.inside.is_some() => load::name(config),
+                () if named => script.path.clone(),
+                () => plain(&directory.join(&script.path)),
+            };
             if !self.seen.insert((name.clone(), Arc::clone(&script.text))) {
                 continue;
             }
             let (diagnostics, why) = self.one(script, &name);
-            kept_from.extend(why.filter(|why| self.said.insert(why.message.clone())));
-            if !diagnostics.is_empty() {
+            of_config.extend(why.filter(|why| self.said.insert(why.message.clone())));
+            if script.inside.is_some() {
+                let place = |found| {
+                    let read = || source.map(|source| config::places(&source.text)).unwrap_or_default();
+                    script.placed(found, places.get_or_init(read))
+                };
+                of_config.extend(diagnostics.into_iter().map(place));
+            } else if !diagnostics.is_empty() {
                 let source = Some(Source { name: name.clone(), text: script.text.to_string() });
                 checked.push(Checked { name, source, vms: None, diagnostics });
             }
         }
-        (kept_from, checked)
+        (of_config, checked)
     }
 
     /// Returns what is to be said of a script, and why it is not checked, or not by everything.
@@ -94,21 +106,24 @@ impl Checks {
             let what = format!("not all scripts are checked: it takes longer than {} s", ALL.as_secs());
             return (Vec::new(), Some(unchecked(what, "name fewer configs in one run")));
         }
-        match self.read(script, shell, name) {
+        if !script.commands.is_empty() {
+            return self.commands(script, name).map_or_else(|why| (Vec::new(), Some(why)), |found| (found, None));
+        }
+        match self.read(&script.read, shell, name) {
             Ok(None) => {}
-            Ok(Some(refused)) => return (vec![refused], None),
+            Ok(Some(complaint)) => return (vec![script.refused(shell, &complaint, name)], None),
             Err(why) => return (Vec::new(), Some(why)),
         }
         let mut found = Vec::new();
         if let Some(named) = script.named().filter(|named| *named != shell)
-            && let Ok(Some(refused)) = self.read(script, named, name)
+            && let Ok(Some(complaint)) = self.read(&script.read, named, name)
         {
-            found.push(refused);
+            found.push(script.refused(named, &complaint, name));
         }
         // A `.shellcheckrc` is not read: one that a pull request brings along could let it read any file.
         let Some(shellcheck) = &self.shellcheck else { return (found, None) };
         let arguments = ["--norc", "--format=json1", "--severity=warning", "--shell", shell.program(), "-"];
-        let says = self.run(shellcheck, &arguments, &script.text).and_then(|output| {
+        let says = self.run(shellcheck, &arguments, &script.read).and_then(|output| {
             let lints = script.lints(&output.stdout).filter(|_| matches!(output.status, 0 | FOUND));
             lints.ok_or_else(|| ended_with(&output))
         });
@@ -129,19 +144,38 @@ impl Checks {
         }
     }
 
-    /// Lets a shell read a script without running it: what it refuses, or why it was not asked.
-    fn read(&self, script: &ScriptText, shell: Shell, name: &str) -> Result<Option<Diagnostic>, Diagnostic> {
+    /// Lets `sh` read the commands of a text for cloud-init: all together, as cloud-init writes them into one script; of
+    /// those that it refuses each by itself, until the one is found.
+    fn commands(&self, script: &ScriptText, name: &str) -> Result<Vec<Diagnostic>, Diagnostic> {
+        let mut found = Vec::new();
+        for part in script.by_key() {
+            let Some(all) = self.read(&part.joined(), Shell::Sh, name)? else { continue };
+            let suspects = part.suspects(&all);
+            let mut one = suspects.first().map(|first| part.refused_command(first, &all));
+            for command in suspects.iter().take_while(|_| Instant::now() < self.end) {
+                if let Some(complaint) = self.read(&command.text, Shell::Sh, name)? {
+                    one = Some(part.refused_command(command, &complaint));
+                    break;
+                }
+            }
+            found.extend(one);
+        }
+        Ok(found)
+    }
+
+    /// Lets a shell read a text without running it: what it says of one that it refuses, or why it was not asked.
+    fn read(&self, text: &str, shell: Shell, name: &str) -> Result<Option<String>, Diagnostic> {
         let program = shell.program();
         let Some(found) = (if shell == Shell::Bash { &self.bash } else { &self.sh }) else {
             let what = format!("scripts are not checked: there is no program `{program}`");
             return Err(unchecked(what, &format!("install `{program}`, or see that it is in `PATH`")));
         };
         // A script says itself that it takes these patterns, which bash would notice only if it ran the script.
-        let extended = shell == Shell::Bash && script.text.contains("extglob");
+        let extended = shell == Shell::Bash && text.contains("extglob");
         let arguments: &[&str] = if extended { &["-O", "extglob", "-n"] } else { &["-n"] };
-        match self.run(found, arguments, &script.text) {
+        match self.run(found, arguments, text) {
             Ok(output) if output.status == 0 => Ok(None),
-            Ok(output) if REFUSED.contains(&output.status) => Ok(Some(script.refused(shell, &output.stderr, name))),
+            Ok(output) if REFUSED.contains(&output.status) => Ok(Some(output.stderr)),
             ended => {
                 let why = ended.map_or_else(|why| why, |output| ended_with(&output));
                 let what = format!("`{program}` does not check `{name}`: {why}");

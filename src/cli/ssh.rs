@@ -7,13 +7,13 @@ use std::process::Command;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::args::{Args, Selecting, Ssh};
+use super::choosing::Known;
 use super::console::Console;
 use super::exit::Refusal;
 use super::planning::{Looked, Wish, looked};
 use super::{Exit, reach};
-use crate::model::{Desired, DesiredVm};
+use crate::plan::give_names;
 use crate::plan::inventory::{InventoryVm, SSH, reached};
-use crate::plan::{Selector, give_names};
 
 /// Becomes ssh, which ends as it ends.
 pub(super) fn run(args: &Args, verb: &Ssh, console: &Console) -> Result<Exit> {
@@ -21,7 +21,8 @@ pub(super) fn run(args: &Args, verb: &Ssh, console: &Console) -> Result<Exit> {
         Ok(looked) => looked,
         Err(exit) => return Ok(exit),
     };
-    let vm = named(&verb.vm, &looked.desired)?;
+    let vm = Known::of_file(&looked.desired).one(&verb.vm, "ssh")?;
+    let vm = looked.desired.vm(vm).with_context(|| format!("VM {vm} is not declared"))?;
     let mut ways = reach::ways(&looked, console);
     ways.reach.notices.retain(|notice| notice.vm == Some(vm.vm_id));
     give_names(&mut ways.reach.notices, &looked.desired, &looked.observed);
@@ -45,23 +46,6 @@ pub(super) fn run(args: &Args, verb: &Ssh, console: &Console) -> Result<Exit> {
     // What is still to be written comes before anything of ssh.
     console.printer().settle();
     hand_over(&words(&found, verb.user.as_deref(), &verb.command))
-}
-
-/// The one declared VM with this VMID or name.
-fn named<'d>(word: &str, desired: &'d Desired) -> Result<&'d DesiredVm> {
-    let selector = Selector::parse(word);
-    let is = |vm: &DesiredVm| match &selector {
-        Selector::Id(id) => vm.vm_id == *id,
-        Selector::Word(name) => vm.vm_name.eq_ignore_ascii_case(name),
-    };
-    desired.vms.iter().map(AsRef::as_ref).find(|vm| is(vm)).ok_or_else(|| {
-        let near = crate::diag::nearest(word, desired.vms.iter().map(|vm| vm.vm_name.as_str()));
-        let hint = near.map_or_else(
-            || "name a VM of the file by its VMID or its name".to_owned(),
-            |near| format!("did you mean `{near}`?"),
-        );
-        Refusal::usage(format!("no declared VM has the VMID or name `{word}`"), hint)
-    })
 }
 
 /// The words of ssh's command line. Behind `--` nothing is an option; the destination is an address in any case.

@@ -42,6 +42,7 @@ pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit>
         Ok(Some(match output.format {
             Format::Json => ui::status::json(&status),
             Format::Markdown => ui::status::markdown(&status, config),
+            Format::Html => ui::html::status(&status, config),
             // `Output::of_status` lets no other format in.
             _ => ui::status::render(&status, config, console.width(), console.style()),
         }))

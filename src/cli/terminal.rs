@@ -1,4 +1,4 @@
-//! `phoenix console VM_ID`: the serial console of a QEMU guest of the embedded node.
+//! `phoenix console VM`: the serial console of a QEMU guest of the embedded node.
 //!
 //! What a guest writes there reaches the terminal as it is, as on every console.
 
@@ -10,10 +10,12 @@ use anyhow::{Context as _, Result};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::args::{Args, Terminal};
+use super::choosing::Known;
 use super::connect::Intent;
 use super::console::Console;
 use super::exit::Refusal;
 use super::{Exit, connect, node};
+use crate::hypervisor::Hypervisor as _;
 
 /// The key that leaves the console, as in `qm terminal`: Ctrl-O.
 const LEAVE: u8 = b'O' & 0x1F;
@@ -56,8 +58,11 @@ pub(super) fn run(args: &Args, verb: &Terminal, console: &Console) -> Result<Exi
         Err(exit) => return Ok(exit),
     };
     let target = &chosen.target;
-    let line = connect::embedded(&chosen, args.guests, Intent::Look)?.console(verb.vm)?;
-    console.note(&format!("Console of VM {} on {target}; Ctrl-O leaves it. Enter may show a prompt.\n", verb.vm));
+    let node = connect::embedded(&chosen, args.guests, Intent::Look)?;
+    let vm = Known::of_target(&node.observe().with_context(|| format!("cannot look at {target}"))?)
+        .one(&verb.vm, "console")?;
+    let line = node.console(vm)?;
+    console.note(&format!("Console of VM {vm} on {target}; Ctrl-O leaves it. Enter may show a prompt.\n"));
     let end = {
         let _raw = Raw::new()?;
         let (done, ended) = channel();

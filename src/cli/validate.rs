@@ -11,6 +11,7 @@ use super::format::Format;
 use super::output;
 use super::scripts::Checks;
 use super::{Exit, load, staged};
+use crate::diag::has_errors;
 use crate::ui::report::{self, Checked};
 
 /// Checks the files and tells everything that is wrong with them.
@@ -34,13 +35,14 @@ pub(super) fn run(args: &Args, verb: &Validate, console: &Console) -> Result<Exi
     let mut checks = Checks::new();
     for file in &files {
         let config = if verb.staged { staged::load(file, &given)? } else { load::load(file, &given) };
-        let (unchecked, scripts) = checks.of(&config.loaded.scripts, file, &given);
+        let (of_config, scripts) = checks.of(&config.loaded.scripts, (file, config.source.as_ref()), &given);
         let mut diagnostics = config.loaded.diagnostics;
-        diagnostics.extend(unchecked);
+        diagnostics.extend(of_config);
+        let desired = config.loaded.desired.filter(|_| !has_errors(&diagnostics));
         checked.push(Checked {
             name: load::name(file),
             source: config.source,
-            vms: config.loaded.desired.map(|desired| desired.vms.len()),
+            vms: desired.map(|desired| desired.vms.len()),
             diagnostics,
         });
         checked.extend(scripts);

@@ -89,12 +89,12 @@ impl<'r> Named<'r> {
             "a volume of this VM is called `{own}…`: see `qm config {vm}` and `pvesm list STORAGE --vmid {vm}`"
         );
         let Some(kind) = name.strip_prefix(&own).filter(|_| beside) else {
-            let what = format!("{} is by its name no volume of VM {vm}", shown(self.volume));
+            let what = format!("{} is not a volume of VM {vm}: its name says otherwise", shown(self.volume));
             return Some(self.problem(codes::BAD_VOLUME, what, hint));
         };
         let kept = ["cloudinit", "state-"].into_iter().find(|word| kind.starts_with(word))?;
         let is = if kept == "state-" { "the memory of a snapshot" } else { "the cloud-init drive" };
-        let what = format!("{} is {is}, and no disk", shown(self.volume));
+        let what = format!("{} is {is}, not a disk", shown(self.volume));
         Some(self.problem(codes::BAD_VOLUME, what, "name a disk"))
     }
 
@@ -102,7 +102,9 @@ impl<'r> Named<'r> {
     fn in_the_way(&self, raw: &Raw, n: usize) -> Option<Problem> {
         let slot = shown(self.slot);
         if proxmox::holds_state(self.slot) {
-            let what = format!("{slot} takes no `volume`: what it remembers is made once");
+            let what = format!(
+                "{slot} takes no `volume`: firmware or a TPM keeps its state there, and Proxmox makes that disk itself"
+            );
             let hint = format!("take it out, and attach it by hand: `qm set VMID --{} VOLUME`", self.slot);
             return Some(self.problem(codes::VOLUME_CONFLICT, what, hint));
         }

@@ -33,7 +33,7 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
                 problems,
             );
             if !seen.insert(device) {
-                problems.push(Problem::new(codes::BAD_BOOT_DEVICE, format!("{} stands twice", shown(device)), at()));
+                problems.push(Problem::new(codes::BAD_BOOT_DEVICE, format!("{} is listed twice", shown(device)), at()));
             }
         }
         problems.since(before, vm.vm_id);

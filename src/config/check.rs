@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::cloud_data::DataFiles;
+use super::cloud_data::DataTexts;
 use super::defaults::features_dir;
 use super::lexis::{self, Verdict};
 use super::limits::{MAX_DESCRIPTION, MAX_ITEMS, RECORD_MARK};
@@ -25,8 +25,8 @@ use crate::model::{InvalidTarget, Scripts, Target};
 pub(super) struct Texts {
     /// Its scripts.
     pub(super) scripts: Scripts,
-    /// The files that its VMs name as user data or vendor data.
-    pub(super) data: DataFiles,
+    /// What its VMs have as user data and vendor data.
+    pub(super) data: DataTexts,
     /// The values of the secrets that it names.
     pub(super) secrets: SecretValues,
 }

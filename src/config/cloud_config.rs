@@ -119,7 +119,7 @@ fn at_the_top(event: &Event<'_>) -> bool {
 
 /// A text in which each `${name}` is as many letters: what will stand there is one plain word, too, and everything behind it
 /// keeps its column.
-fn stand_ins(text: &str) -> String {
+pub(super) fn stand_ins(text: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find("${") {
         let (before, from) = rest.split_at(at);

@@ -54,11 +54,31 @@ const MIME: [&str; 2] = ["content-type:", "mime-version:"];
 /// The way out for a file that lies somewhere else.
 const ELSEWHERE: &str = "files that a config names lie below its directory, without links";
 
-/// The texts of the files that a config names.
-#[derive(Default)]
-pub(super) struct DataFiles(BTreeMap<String, Arc<str>>);
+/// A value of a config that is a text for cloud-init.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inside {
+    /// Whose it is.
+    pub owner: TextOwner,
+    /// The key: `user_data` or `vendor_data`.
+    pub key: &'static str,
+}
 
-impl DataFiles {
+/// What has a text of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TextOwner {
+    /// `vm_defaults`.
+    Defaults,
+    /// The profile of this name.
+    Profile(String),
+    /// The VM of this VMID.
+    Vm(Option<u32>),
+}
+
+/// The texts of the files that a config names, and those that it holds itself.
+#[derive(Default)]
+pub(super) struct DataTexts(BTreeMap<String, Arc<str>>, Vec<(Inside, Arc<str>)>);
+
+impl DataTexts {
     /// The text that an object gives; empty where it gives none.
     pub(super) fn text(&self, raw: &RawCloudData) -> Arc<str> {
         let of_file = raw.file.as_ref().and_then(|file| self.0.get(file)).cloned();
@@ -68,6 +88,11 @@ impl DataFiles {
     /// Every file with its text.
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Arc<str>)> {
         self.0.iter().map(|(file, text)| (file.as_str(), text))
+    }
+
+    /// Every text that stands in the config.
+    pub(super) fn inside(&self) -> impl Iterator<Item = (&Inside, &Arc<str>)> {
+        self.1.iter().map(|(inside, text)| (inside, text))
     }
 }
 
@@ -130,19 +155,27 @@ fn filled(text: &str, vm: &DesiredVm) -> String {
 }
 
 /// Applies the rules to everything that is given to cloud-init whole, and reads the files that are named.
-pub(super) fn check(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> DataFiles {
-    let mut files = DataFiles::default();
+pub(super) fn check(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> DataTexts {
+    let mut texts = DataTexts::default();
     for (owner, vm) in owners(raw) {
         let before = problems.kept();
         for (key, data) in [("user_data", &vm.user_data), ("vendor_data", &vm.vendor_data)] {
             if let Some(data) = data {
-                given(&At { owner, key }, data, (once, &mut files), problems);
+                given(&At { owner, key }, data, (once, &mut texts), problems);
+                if let Some(text) = &data.text {
+                    let owner = match owner {
+                        Owner::Defaults => TextOwner::Defaults,
+                        Owner::Profile(name) => TextOwner::Profile(name.to_owned()),
+                        Owner::Vm(_) => TextOwner::Vm(vm.vm_id),
+                    };
+                    texts.1.push((Inside { owner, key }, text.as_str().into()));
+                }
             }
         }
         problems.since(before, vm.vm_id);
     }
     replaced(raw, problems);
-    files
+    texts
 }
 
 /// Where a text stands.
@@ -162,7 +195,7 @@ impl At<'_> {
 }
 
 /// Applies the rules to one object.
-fn given(at: &At<'_>, data: &RawCloudData, (once, files): (&mut Once<'_>, &mut DataFiles), problems: &mut Problems) {
+fn given(at: &At<'_>, data: &RawCloudData, (once, texts): (&mut Once<'_>, &mut DataTexts), problems: &mut Problems) {
     if data.file.is_some() && data.text.is_some() {
         let what = format!("`{}` comes from a file or from a text, not from both", at.key);
         problems.push(at.bad("text", what).also(at.place("file"), "the file").hint("take `file` or `text` out"));
@@ -176,7 +209,7 @@ fn given(at: &At<'_>, data: &RawCloudData, (once, files): (&mut Once<'_>, &mut D
     match read(once.data(file)) {
         Ok(text) => {
             judge(at, "file", &named, text, problems);
-            files.0.insert(file.clone(), Arc::from(text));
+            texts.0.insert(file.clone(), Arc::from(text));
         }
         Err((why, hint)) => problems.push(at.bad("file", format!("{named} {why}")).hint_if(hint)),
     }
@@ -220,7 +253,7 @@ fn judge(at: &At<'_>, below: &str, named: &str, text: &str, problems: &mut Probl
             continue;
         }
         let what = match name {
-            Some(name) => format!("{named} names {} in line {}, which is no value of a VM", shown(name), line(place)),
+            Some(name) => format!("{named} has {} in line {}, and a VM has no such value", shown(name), line(place)),
             None => format!("{named} has `${{` in line {} without the `}}` that ends it", line(place)),
         };
         let known = || VALUES.iter().map(|(name, _)| *name);
@@ -228,9 +261,9 @@ fn judge(at: &At<'_>, below: &str, named: &str, text: &str, problems: &mut Probl
         let hint = meant.map_or_else(
             || {
                 let all = known().collect::<Vec<_>>().join(", ");
-                format!("write `$${{` where the text itself is to have `${{`; the values are {all}")
+                format!("write `$${{` to get `${{` itself; the values are {all}")
             },
-            |meant| format!("did you mean `${{{meant}}}`? Write `$${{` where the text itself is to have `${{`"),
+            |meant| format!("did you mean `${{{meant}}}`? Write `$${{` to get `${{` itself"),
         );
         return problems.push(at.bad(below, what).hint(hint));
     }
@@ -238,7 +271,7 @@ fn judge(at: &At<'_>, below: &str, named: &str, text: &str, problems: &mut Probl
     let mime = |known: &&str| begins.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known));
     if !BEGINS.iter().any(|known| begins.starts_with(known)) && !MIME.iter().any(mime) {
         let first = begins.lines().next().unwrap_or_default();
-        let what = format!("{named} begins with {}, by which cloud-init does not know what it is", shown(first));
+        let what = format!("{named} begins with {}, which cloud-init does not recognize", shown(first));
         let hint = "the first line says it: `#cloud-config`, or `#!` and the shell of a script";
         problems.push(Problem::new(codes::UNKNOWN_DATA, what, at.place(below)).hint(hint));
     }
@@ -261,7 +294,7 @@ fn yaml(at: &At<'_>, below: &str, named: &str, text: &str, problems: &mut Proble
     }
     for wrong in read.twice {
         let place = format!("line {}, column {}", wrong.line, wrong.column);
-        let what = format!("{named} says something twice: {place}: {}", wrong.what);
+        let what = format!("{named} has a key twice: {place}: {}", wrong.what);
         let hint = "cloud-init takes the last one alone: put both together, or take one out";
         problems.push(Problem::new(codes::KEY_TWICE, what, at.place(below)).hint(hint));
     }

@@ -181,7 +181,11 @@ fn ring_problem(raw: &Raw, ring: &[usize], waits: &[&Wait<'_>]) -> Option<Proble
     let back = ring.first().map(|&n| name(n)).unwrap_or_default();
     let path = format!("{}{more} → {back}", path.join(" → "));
     let (code, what, hint) = if links.iter().all(|wait| wait.is_for_template()) {
-        (codes::TEMPLATE_RING, "VMs are each other's templates", "give one of them a template that is not in the ring")
+        (
+            codes::TEMPLATE_RING,
+            "VMs are templates of each other in a ring",
+            "give one of them a template that is not in the ring",
+        )
     } else {
         (codes::DEPENDENCY_RING, "VMs wait for each other", "take one of them out of `depends_on`")
     };

@@ -92,9 +92,7 @@ impl<'r> Mounted<'r> {
     fn not_possible(&self, raw: &Raw, n: usize) -> Option<Problem> {
         let slot = shown(self.slot);
         if !self.slot.starts_with("scsi") {
-            let what = format!(
-                "{slot} cannot have a `filesystem`: which of its disks that is, a guest can tell of `scsi` slots only"
-            );
+            let what = format!("{slot} cannot have a `filesystem`: a guest can tell only disks in `scsi` slots apart");
             return Some(self.problem(codes::BAD_DISK, what, "take a slot from `scsi0` to `scsi30`"));
         }
         if let Some((owner, Ready::Running)) = said(raw, n, |vm| vm.ready) {
@@ -104,7 +102,7 @@ impl<'r> Mounted<'r> {
         }
         if raw.virtual_machines[n].is_template == Some(true) {
             let what =
-                "what becomes a template mounts no disk of its own: its clones would have it in common".to_owned();
+                "a VM that becomes a template cannot mount further disks: each clone would have a copy with the same file system".to_owned();
             let hint = "take `filesystem` and `mount_point` out; give them to VMs that are cloned from it, for disks of their own";
             let problem = self.problem(codes::TEMPLATE_CONFLICT, what, hint);
             return Some(problem.also(Owner::Vm(n).value("is_template"), "said here"));

@@ -86,7 +86,9 @@ impl<'r> Import<'r> {
         let problem =
             |what: String, hint: &str| Problem::new(codes::IMPORT_CONFLICT, what, self.at()).hint(hint).vm(self.vm);
         if proxmox::holds_state(self.slot) {
-            let what = format!("{slot} takes no `import_from`: what it remembers is made once");
+            let what = format!(
+                "{slot} takes no `import_from`: firmware or a TPM keeps its state there, and Proxmox makes that disk itself"
+            );
             return Some(problem(what, "take it out"));
         }
         let also = |key: &str, has: fn(&RawDisk) -> bool| {

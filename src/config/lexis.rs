@@ -107,7 +107,7 @@ pub(super) fn dns_name(text: &str) -> Verdict {
     for label in text.split('.') {
         only(label, |c| c.is_ascii_alphanumeric() || c == '-')?;
         if label.is_empty() {
-            return Err("nothing stands before or after a dot".into());
+            return Err("a dot needs letters or digits before and after it".into());
         }
         if label.len() > 63 {
             return Err("a part is longer than 63 characters".into());
@@ -149,7 +149,7 @@ pub(super) fn bridge(text: &str) -> Verdict {
 pub(super) fn uuid(text: &str) -> Verdict {
     only(text, |c| c.is_ascii_hexdigit() || c == '-')?;
     let lengths: Vec<usize> = text.split('-').map(str::len).collect();
-    if lengths == [8, 4, 4, 4, 12] { Ok(()) } else { Err("its groups have not 8, 4, 4, 4 and 12 digits".into()) }
+    if lengths == [8, 4, 4, 4, 12] { Ok(()) } else { Err("its groups must have 8, 4, 4, 4 and 12 digits".into()) }
 }
 
 /// Accepts the name of a feature, from which file names are made.
@@ -241,7 +241,7 @@ pub(super) fn disc(text: &str) -> Verdict {
     }
     let Some((id, name)) = text.split_once(":iso/") else {
         return Err(match text {
-            "cdrom" => "a drive of the node is not given to a VM".into(),
+            "cdrom" => "a CD drive of the node itself cannot be given to a VM".into(),
             _ if text.starts_with('/') => {
                 "it is a path, and not an image of a storage, like `local:iso/debian.iso`".into()
             }
@@ -275,7 +275,7 @@ pub(super) fn sha512(text: &str) -> Verdict {
 
 fn hex(text: &str, digits: usize) -> Verdict {
     only(text, |c| c.is_ascii_hexdigit())?;
-    if text.len() == digits { Ok(()) } else { Err(format!("it has not {digits} digits")) }
+    if text.len() == digits { Ok(()) } else { Err(format!("it must have {digits} hexadecimal digits")) }
 }
 
 /// The path in a `file:` URL; anything else as it is.

@@ -12,7 +12,7 @@ pub(super) fn name(text: &str) -> Verdict {
     }
     only(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/'))?;
     if text.split('/').any(str::is_empty) {
-        return Err("nothing stands before or after a slash".into());
+        return Err("a slash needs a name before and after it".into());
     }
     if text.split('/').count() > 3 {
         return Err("it has more than three parts".into());

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::cloud_data::DataFiles;
+use super::cloud_config::stand_ins;
+use super::cloud_data::{DataTexts, Inside, TextOwner};
+use super::places::Places;
 use super::problem::shown;
+use super::run_commands::{self, RunCommand};
 use super::spans::LineIndex;
 use super::{builtin, codes};
 use crate::diag::{Diagnostic, Span};
@@ -38,16 +41,23 @@ impl Shell {
     }
 }
 
-/// A script that a config names.
+/// A script that a config names or holds, or a text with commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptText {
     /// The file: of a feature below the directory of the config or in the one that the operator names, of data below
-    /// the directory of the config.
+    /// the directory of the config. Empty of a value of the config.
     pub path: String,
     /// Its content.
     pub text: Arc<str>,
+    /// What programs read of it: the same, but with letters in place of values that are filled in, so that everything
+    /// keeps its place.
+    pub read: Arc<str>,
     /// It is a feature's, or what features share, and no user data or vendor data.
     pub is_feature: bool,
+    /// Where it stands, if it is a value of the config itself.
+    pub inside: Option<Inside>,
+    /// It is no script, but `sh` reads these parts of it.
+    pub commands: Vec<RunCommand>,
 }
 
 impl ScriptText {
@@ -55,7 +65,11 @@ impl ScriptText {
     /// no shell.
     #[must_use]
     pub fn run_by(&self) -> Option<Shell> {
-        if self.is_feature { Some(Shell::Bash) } else { self.named() }
+        match () {
+            () if self.is_feature => Some(Shell::Bash),
+            () if !self.commands.is_empty() => Some(Shell::Sh),
+            () => self.named(),
+        }
     }
 
     /// The shell that its first line names.
@@ -99,9 +113,69 @@ impl ScriptText {
                 format!("its lines end in CR LF, as on Windows: {program} needs LF alone")
             }
             _ if opened => "an `if`, a loop, a brace, a bracket or a quote is opened above and not closed".to_owned(),
+            _ if self.inside.is_some() => "correct the script, and validate the config again".to_owned(),
             _ => format!("correct the script; `{program} -n {file}` checks it again"),
         };
         found.at(line.map(|line| self.line(line)), "").hint(hint)
+    }
+
+    /// The same text with the commands of one key, for each key: each becomes a script of its own.
+    #[must_use]
+    pub fn by_key(&self) -> Vec<Self> {
+        let of = |commands: &[RunCommand]| Self { commands: commands.to_vec(), ..self.clone() };
+        self.commands.chunk_by(|one, next| one.key == next.key).map(of).collect()
+    }
+
+    /// The commands as cloud-init writes them into one script.
+    #[must_use]
+    pub fn joined(&self) -> String {
+        self.commands.iter().map(|command| command.text.trim_end().to_owned() + "\n").collect()
+    }
+
+    /// The commands one of which is why `sh` refuses all of them together, as they stand line by line: the likeliest
+    /// first.
+    #[must_use]
+    pub fn suspects(&self, complaint: &str) -> Vec<&RunCommand> {
+        let (line, _) = first_complaint(complaint);
+        let mut end = 0;
+        let ends = self.commands.iter().map(|command| {
+            end += command.text.trim_end().lines().count().max(1);
+            end
+        });
+        let at = line.and_then(|line| ends.into_iter().position(|end| line <= end));
+        let likeliest = at.and_then(|at| self.commands.get(at));
+        likeliest.into_iter().chain(&self.commands).collect()
+    }
+
+    /// What is wrong with a command that `sh` refuses, of its standard error.
+    #[must_use]
+    pub fn refused_command(&self, command: &RunCommand, complaint: &str) -> Diagnostic {
+        let (_, what) = first_complaint(complaint);
+        let first = command.text.lines().next().unwrap_or_default();
+        let what = format!("sh cannot read the command {} of `{}`: {}", shown(first), command.key, repeated(what));
+        let hint = format!(
+            "cloud-init makes one script for sh of all of `{}`, which does not get past this command",
+            command.key
+        );
+        codes::SCRIPT_SYNTAX.diagnostic(what).at(Some(self.line(command.line)), "").hint(hint)
+    }
+
+    /// The same finding at its place: of a value of the config, where that stands there.
+    #[must_use]
+    pub fn placed(&self, found: Diagnostic, places: &Places) -> Diagnostic {
+        let Some(inside) = &self.inside else { return found };
+        let line = found.span.map(|span| LineIndex::new(&self.text).line(span.start));
+        let key = inside.key;
+        let (keys, called) = match &inside.owner {
+            TextOwner::Defaults => (Some(&places.defaults), format!("`vm_defaults.{key}`")),
+            TextOwner::Profile(name) => (places.profiles.get(name), format!("`{key}` of profile {}", shown(name))),
+            TextOwner::Vm(Some(vm)) => (places.vms.get(vm).map(|(_, keys)| keys), format!("`{key}` of VM {vm}")),
+            TextOwner::Vm(None) => (None, format!("`{key}`")),
+        };
+        let at = keys.and_then(|keys| keys.get(&format!("{key}.text")).copied());
+        let line = line.map(|line| format!(", line {line} of its text")).unwrap_or_default();
+        let message = format!("{called}{line}: {}", found.message);
+        Diagnostic { message, ..found }.at(at, "")
     }
 
     /// What shellcheck found, of its standard output in the format `json1`: errors and warnings. `None`: it is no such
@@ -179,21 +253,36 @@ struct Comment {
     message: String,
 }
 
-/// The scripts that a config has: those of features that are not built in, and the files for cloud-init that are for
-/// a shell; each once, by path.
-pub(super) fn of(scripts: &Scripts, data: &DataFiles) -> Vec<ScriptText> {
+/// The scripts that a config has: those of features that are not built in, and the texts for cloud-init that are for
+/// a shell or have commands for one; each file once, by path, and then the values of the config.
+pub(super) fn of(scripts: &Scripts, data: &DataTexts) -> Vec<ScriptText> {
     let mut found = BTreeMap::new();
     for script in scripts.features.values().chain(&scripts.common).filter(|script| script.from != builtin::FROM) {
         let (path, text) = (script.from.clone(), Arc::clone(&script.content));
-        found.insert((true, script.from.clone()), ScriptText { path, text, is_feature: true });
+        let read = Arc::clone(&text);
+        let script = ScriptText { path, text, read, is_feature: true, inside: None, commands: Vec::new() };
+        found.insert((true, script.path.clone()), script);
     }
     for (path, text) in data.files() {
-        let script = ScriptText { path: path.to_owned(), text: Arc::clone(text), is_feature: false };
-        if script.run_by().is_some() {
-            found.insert((false, path.to_owned()), script);
-        }
+        found.extend(of_data(path, text, None).map(|script| ((false, path.to_owned()), script)));
     }
-    found.into_values().collect()
+    let inside = data.inside().filter_map(|(inside, text)| of_data("", text, Some(inside.clone())));
+    found.into_values().chain(inside).collect()
+}
+
+/// A text for cloud-init; `None`: no shell reads anything of it.
+fn of_data(path: &str, text: &Arc<str>, inside: Option<Inside>) -> Option<ScriptText> {
+    let first = text.lines().next().unwrap_or_default();
+    let (read, commands) = if first.starts_with("#!") {
+        (stand_ins(text).replace("$${", "x${").into(), Vec::new())
+    } else if first.split_whitespace().next() == Some("#cloud-config") {
+        (Arc::clone(text), run_commands::of(text))
+    } else {
+        return None;
+    };
+    let script =
+        ScriptText { path: path.to_owned(), text: Arc::clone(text), read, is_feature: false, inside, commands };
+    script.run_by().map(|_| script)
 }
 
 /// The line and the words of the first complaint on a shell's standard error: bash writes `bash: line 3: WHAT`, dash

@@ -156,7 +156,7 @@ fn value(bytes: &[u8]) -> Result<&str, (String, Option<&'static str>)> {
     let Ok(text) = std::str::from_utf8(bytes) else { return Err(("is not UTF-8".to_owned(), None)) };
     let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
     if text.is_empty() {
-        return Err(("is empty".to_owned(), Some("a password has at least one character")));
+        return Err(("is empty".to_owned(), Some("a password needs at least one character")));
     }
     if text.len() > MAX_SECRET_BYTES {
         return Err((format!("is larger than {MAX_SECRET_BYTES} bytes"), None));
@@ -166,8 +166,7 @@ fn value(bytes: &[u8]) -> Result<&str, (String, Option<&'static str>)> {
         return Err((what, Some("a password is one line of text")));
     }
     if !text.is_ascii() {
-        let hint =
-            "take another password: what becomes of others between Proxmox, cloud-init and a console is not known";
+        let hint = "take a password of ASCII characters: whether others survive Proxmox, cloud-init and a console is not known";
         return Err(("contains a character that is not in ASCII".to_owned(), Some(hint)));
     }
     if HASHES.iter().any(|hash| text.starts_with(hash)) {

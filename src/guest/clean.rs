@@ -65,7 +65,7 @@ pub(super) fn read_cleaned(exit: &GuestExit) -> Result<(), GuestProblem> {
     match exit.code {
         Some(0) => Ok(()),
         Some(8) => Err(GuestProblem {
-            what: "the guest is not clean any more: another run is at work in it, or it has booted again".to_owned(),
+            what: "the guest is no longer clean: another run is at work in it, or it has booted again".to_owned(),
             hint: Some("apply again: it continues from what it finds, and cleans it once more".to_owned()),
         }),
         _ => Err(unexpected("looking whether it is clean", exit)),
@@ -79,7 +79,7 @@ pub(super) fn read(exit: &GuestExit) -> Result<(), GuestProblem> {
     }
     let mut problem = unexpected("cleaning", exit);
     problem.hint = if exit.err.contains("busy") {
-        Some("something in the guest uses a volume: `lsof` there tells what; end it, then apply again".to_owned())
+        Some("something in the guest uses a volume: `lsof` there shows what; end it, then apply again".to_owned())
     } else if exit.code == Some(7) {
         Some("it needs cloud-init in its image, and a cloud-init drive: a `user_config` brings one".to_owned())
     } else {

@@ -227,7 +227,7 @@ pub(super) fn with_hint(problem: GuestProblem, exit: &GuestExit) -> GuestProblem
     } else if has("is not installed in the guest") {
         "install the package in the guest, or into its template, then apply again"
     } else if has("busy") {
-        "something in the guest uses it: `lsof` there tells what; end it, then apply again"
+        "something in the guest uses it: `lsof` there shows what; end it, then apply again"
     } else if has("/etc/fstab mounts something else") {
         "remove that line, or choose another `mount_point`"
     } else if has("mounted at") || has("is mounted in the guest already") {

@@ -156,7 +156,7 @@ active || rm -rf "/var/lib/phoenix/runs/$1-$2"
 
 /// Reads the answer to [`FORGET`].
 pub(super) fn read_forgotten(exit: &GuestExit) -> Result<(), GuestProblem> {
-    if exit.code == Some(0) { Ok(()) } else { Err(unexpected("forgetting the script's last run", exit)) }
+    if exit.code == Some(0) { Ok(()) } else { Err(unexpected("removing the result of the script's last run", exit)) }
 }
 
 /// Reads the answer to [`START`].
@@ -168,7 +168,10 @@ pub(super) fn read_start(exit: &GuestExit) -> Result<FeatureStart, GuestProblem>
             let mut problem = unexpected("starting the script", exit);
             problem.hint = match code {
                 Some(3) => Some("take a template with systemd, or no `features`".to_owned()),
-                Some(4) => Some("`findmnt` in the guest tells what is mounted; `mount -a` there why not".to_owned()),
+                Some(4) => Some(
+                    "`findmnt` in the guest shows what is mounted, and `mount -a` there why something is not"
+                        .to_owned(),
+                ),
                 _ => None,
             };
             Err(problem)
@@ -204,7 +207,7 @@ pub(super) fn read_result(exit: &GuestExit, run: &FeatureRun<'_>) -> Result<Feat
         other => match (other.strip_prefix("exit "), other.strip_prefix("ended ")) {
             (Some(code), _) => failed(format!("the script exited {code}")),
             (_, Some(why)) => failed(format!("systemd ended the script: {why}")),
-            _ => Err(unexpected("asking after the script", exit)),
+            _ => Err(unexpected("looking whether the script has ended", exit)),
         },
     }
 }

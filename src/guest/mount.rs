@@ -294,7 +294,7 @@ pub(super) fn read_unmount(exit: &GuestExit) -> Result<(), GuestProblem> {
     let mut problem = unexpected("unmount", exit);
     if exit.err.contains("busy") {
         problem.hint =
-            Some("something in the guest uses it: `lsof` there tells what; end it, then apply again".to_owned());
+            Some("something in the guest uses it: `lsof` there shows what; end it, then apply again".to_owned());
     }
     Err(problem)
 }

@@ -1,10 +1,10 @@
-//! How far a copy is.
+//! How far a copy, or a download, is.
 
-/// How far the copy of a disk is, in bytes.
+/// How far the copy of a disk, or a download, is, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
-    /// What is copied already, `total` at most.
+    /// What is there already, `total` at most.
     pub done: u64,
-    /// The whole.
-    pub total: u64,
+    /// The whole; `None`: it is not known.
+    pub total: Option<u64>,
 }

@@ -1,5 +1,6 @@
 //! Images on a node: how one gets there, and how it becomes a disk.
 
+use super::Copied;
 use crate::observed::ConfigWrite;
 
 /// How many of the first bytes of an image tell what it is.
@@ -96,7 +97,7 @@ macro_rules! plain {
 ///
 /// A digest of 128 digits is a SHA-512, else it is a SHA-256. A `url` is fetched into the cache, where its digest names it, unless it is there; what an interrupted run left is
 /// gone on with. A `file` or `volume` is compared where it is. Only what has the digest gets its name: nothing half
-/// fetched is used.
+/// fetched is used. While it is fetched, `DIGEST.head` has what the server said of it, for [`FETCHING`].
 pub const FETCH: &str = concat!(
     "set -u\n",
     plain!(),
@@ -118,14 +119,19 @@ if [ "$kind" != url ]; then
   is_it "$source" || wrong
   exit 0
 fi
-image="$cache/$sha.img" part="$cache/$sha.part"
+image="$cache/$sha.img" part="$cache/$sha.part" head="$cache/$sha.head"
 mkdir -p -- "$cache" || exit 1
 exec 9>"$cache/$sha.lock" || exit 1
 flock 9 || exit 1
 [ ! -f "$image" ] || exit 0
 get() {
+  rm -f -- "$head"
   curl --disable --fail --location --proto =https --proto-redir =https --globoff --silent --show-error \
-    --connect-timeout 30 --speed-time 60 --speed-limit 1 --output "$part" "$@" --url "$source" 9>&-
+    --connect-timeout 30 --speed-time 60 --speed-limit 1 --dump-header "$head" --output "$part" "$@" --url "$source" \
+    9>&-
+  got=$?
+  rm -f -- "$head"
+  return $got
 }
 if [ ! -s "$part" ]; then
   get || exit 1
@@ -145,6 +151,36 @@ fi
 mv -T -- "$part" "$image"
 "#
 );
+
+/// `phoenix-image-fetching DIGEST CACHE`: prints how many bytes of an image are fetched, and the end of what its server
+/// said of it: what [`fetching`] needs. Nothing, unless it is being fetched.
+pub const FETCHING: &str = r#"part="$2/$1.part" head="$2/$1.head"
+[ -f "$part" ] && [ -f "$head" ] || exit 0
+stat -c %s -- "$part" && tail -c 16384 -- "$head"
+"#;
+
+/// What [`FETCHING`] printed: how far the download is. The server's last answer counts; those before it sent elsewhere.
+#[must_use]
+pub fn fetching(printed: &str) -> Option<Copied> {
+    let (done, head) = printed.split_once('\n')?;
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let done: u64 = number(done.trim())?;
+    let lines: Vec<&str> = head.lines().collect();
+    let last = lines.iter().rposition(|line| line.starts_with("HTTP/"));
+    let answer = last.map_or(&lines[..0], |last| &lines[last..]);
+    let status = answer.first().and_then(|line| line.split_whitespace().nth(1));
+    let said = |name: &str| {
+        let mut fields = answer.iter().filter_map(|line| line.split_once(':'));
+        fields.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    };
+    let total = match status {
+        Some("200") => said("content-length").and_then(number),
+        // The rest of what an earlier try left: `bytes 1000-4095/4096`.
+        Some("206") => said("content-range").and_then(|range| number(range.rsplit_once('/')?.1)),
+        _ => None,
+    };
+    Some(Copied { done: total.map_or(done, |total| done.min(total)), total })
+}
 
 /// `phoenix-image-size KIND SOURCE`: prints the length of an image that is there, and its first [`HEAD`] bytes in hex:
 /// what [`disk_size`] needs. A `cache` is a file that phoenix fetched.
@@ -210,7 +246,8 @@ pub fn import_further(from: &str, disk: &NewDisk) -> ConfigWrite {
 
 #[cfg(test)]
 mod tests {
-    use super::{disk_size, measured};
+    use super::{disk_size, fetching, measured};
+    use crate::hypervisor::Copied;
 
     fn qcow2(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         let mut head = vec![0; 512];
@@ -246,6 +283,28 @@ mod tests {
         vdi[0x40..0x44].copy_from_slice(b"\x7f\x10\xda\xbe");
         refused(&vdi, "vdi");
         assert!(disk_size(b"", 0).unwrap_err().contains("empty"));
+    }
+
+    #[test]
+    fn how_far_a_download_is_the_server_s_last_answer_says() {
+        let moved = "HTTP/1.1 302 Found\r\nContent-Length: 7\r\n\r\n";
+        for (printed, expected) in [
+            ("4096\nHTTP/2 200 \r\ncontent-length: 8192\r\n\r\n".to_owned(), Some((4096, Some(8192)))),
+            (format!("0\n{moved}HTTP/1.1 200 OK\r\nContent-Length:8192\r\n\r\n"), Some((0, Some(8192)))),
+            ("5\nHTTP/1.1 206 x\r\nContent-Length: 6\r\nContent-Range: bytes 2-7/8\r\n".into(), Some((5, Some(8)))),
+            // More than was announced, or nothing announced that can be used.
+            ("9\nHTTP/1.1 200 OK\r\nContent-Length: 8\r\n".into(), Some((8, Some(8)))),
+            (format!("9\n{moved}"), Some((9, None))),
+            ("9\nHTTP/1.1 200 OK\r\nContent-Length: +8\r\n".into(), Some((9, None))),
+            ("9\nHTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n".into(), Some((9, None))),
+            ("9\nHTTP/1.1 206 x\r\nContent-Length: 8\r\nContent-Range: bytes 2-7/*\r\n".into(), Some((9, None))),
+            ("9\nContent-Length: 8\r\n".into(), Some((9, None))),
+            ("9\n".into(), Some((9, None))),
+            (String::new(), None),
+            ("x\nHTTP/1.1 200 OK\r\n".into(), None),
+        ] {
+            assert_eq!(fetching(&printed), expected.map(|(done, total)| Copied { done, total }), "{printed:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The ports: what phoenix asks of a target. Back ends stand behind them, `apply` and `guest` in front.
 
 mod copied;
+mod copying;
 mod files;
 mod guests;
 pub mod image;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use self::copied::Copied;
+pub use self::copying::Copying;
 pub use self::files::{ExportEntry, FileOp};
 pub use self::guests::{GuestAddress, GuestExit, GuestStatus, Guests, address_on, all_on};
 pub use self::image::NewDisk;
@@ -94,9 +96,8 @@ pub trait Hypervisor: Send + Sync {
         Ok(None)
     }
 
-    /// How far an operation is that copies a disk and that this run waits for at this moment. `None`: nothing is known
-    /// of it.
-    fn copied(&self, _op: &HostOp) -> Result<Option<Copied>, Fault> {
+    /// How far a copy, or a download, is that this run waits for at this moment. `None`: nothing is known of it.
+    fn copied(&self, _copying: Copying<'_>) -> Result<Option<Copied>, Fault> {
         Ok(None)
     }
 

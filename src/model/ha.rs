@@ -17,7 +17,7 @@ named! {
         Stopped = "stopped",
         /// The VM is off, and stays on its node whatever happens.
         Disabled = "disabled",
-        /// The HA manager lets the VM alone.
+        /// The HA manager leaves the VM alone.
         Ignored = "ignored",
     }
 }
@@ -30,7 +30,7 @@ impl HaState {
             Self::Started => "The VM runs: it is started again when it fails, and on another node when its node does",
             Self::Stopped => "The VM is off, and is taken to another node when its own fails",
             Self::Disabled => "The VM is off, and stays on its node",
-            Self::Ignored => "The HA manager lets the VM alone",
+            Self::Ignored => "The HA manager leaves the VM alone",
         }
     }
 

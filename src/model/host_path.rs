@@ -32,7 +32,7 @@ pub enum InvalidHostPath {
     #[error("is not an absolute path of plain parts")]
     NotPlain,
     /// It belongs to the operating system.
-    #[error("belongs to the operating system, of which no VM may have anything")]
+    #[error("belongs to the operating system, and no VM may use any of it")]
     System,
 }
 

@@ -80,7 +80,7 @@ impl Allowed {
             } else if seen.owner != trusted {
                 Some(format!("{what} belongs to user {}, not to {who}", seen.owner))
             } else if seen.mode & WRITABLE != 0 {
-                Some(format!("others than {who} may write to {what}: its mode is {:04o}", seen.mode & 0o7777))
+                Some(format!("users other than {who} may write to {what}: its mode is {:04o}", seen.mode & 0o7777))
             } else {
                 None
             }
@@ -173,7 +173,11 @@ mod tests {
         let [directory, file] = good;
         check(directory, file, "");
         check(directory, Guarded { owner: 1000, ..file }, "it belongs to user 1000, not to root");
-        check(directory, Guarded { mode: 0o100_664, ..file }, "others than root may write to it: its mode is 0664");
+        check(
+            directory,
+            Guarded { mode: 0o100_664, ..file },
+            "users other than root may write to it: its mode is 0664",
+        );
         check(directory, Guarded { mode: 0o100_646, ..file }, "may write to it");
         check(directory, Guarded { mode: 0o120_777, ..file }, "it is not a regular file");
         check(directory, Guarded { mode: 0o010_644, ..file }, "it is not a regular file");

@@ -137,6 +137,7 @@ codes! {
     IN_MAINTENANCE = "T140", "a VM is made on a node that is in maintenance";
     HIDES_OWN_DISK = "T141", "a volume is mounted over what scripts left on the VM's own disk";
     UNUSED_STAYS = "T144", "a VM has unused volumes, and they stay";
+    MAINTAINED = "T147", "a node of the cluster is in maintenance";
 }
 
 /// Whether a finding of this code is of a state that lasts and asks for nothing: `status` tells of it, and a plan where it

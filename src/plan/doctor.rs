@@ -5,12 +5,14 @@
 
 mod config;
 mod target;
+mod there;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use config::{images, of_config, servers};
 pub use target::{Moment, of_target, without_config};
+pub use there::There;
 
 use super::document::{DocumentTarget, schema_of};
 use crate::diag::{Diagnostic, Severity};
@@ -31,6 +33,10 @@ pub struct DoctorDocument {
     /// The config whose needs were checked; absent: there was none, and the target alone was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
+    /// What stands before a command of the node where it is typed on this machine, e.g. `ssh root@pve1`; absent: phoenix
+    /// is on the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands_by: Option<String>,
     /// Whether nothing is missing; warnings do not count.
     pub well: bool,
     /// The checks, by area.
@@ -157,11 +163,12 @@ impl Check {
 impl DoctorDocument {
     /// The document of checks, which come into their areas.
     #[must_use]
-    pub fn new(target: DocumentTarget, config: Option<String>, mut checks: Vec<Check>) -> Self {
+    pub fn new(target: DocumentTarget, there: &There, config: Option<String>, mut checks: Vec<Check>) -> Self {
         checks.sort_by_key(|check| check.area);
         let well = checks.iter().all(|check| check.state != CheckState::Error);
         let phoenix = env!("CARGO_PKG_VERSION").to_owned();
-        Self { format_version: DOCTOR_VERSION, phoenix, target, config, well, checks }
+        let commands_by = there.prefix().map(ToOwned::to_owned);
+        Self { format_version: DOCTOR_VERSION, phoenix, target, config, commands_by, well, checks }
     }
 }
 

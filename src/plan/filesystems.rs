@@ -93,7 +93,7 @@ pub(super) fn problems(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<
         let lost = record.filesystems.get(slot).filter(|disk| noted.is_none() && !disk.begun);
         if let Some(lost) = lost {
             let what = format!(
-                "{slot} is not attached any more, and phoenix formatted it: a new disk in its place would be empty"
+                "{slot} is no longer attached, and phoenix formatted it: a new disk in its place would be empty"
             );
             let hint = format!(
                 "attach its volume again (`qm set {} --{slot} VOLUME`; its file system is {}); to begin with an empty one, \

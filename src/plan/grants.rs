@@ -200,7 +200,7 @@ pub(super) fn broken(observed: &Observed) -> impl Iterator<Item = Diagnostic> {
     observed.nodes.values().filter_map(|node| {
         let why = node.allowed.broken.as_ref()?;
         let what = format!("{ALLOW_FILE} of {} allows nothing: {why}", placement::called(node, observed));
-        let hint = "`phoenix schema --of allow` tells what it may say; only its administrator may be able to write it";
+        let hint = "`phoenix schema --of allow` says what may stand in it; only the node's administrator may be able to write it";
         Some(Diagnostic::warning(codes::ALLOW_FILE, what).hint(hint))
     })
 }

@@ -38,7 +38,7 @@ pub(super) fn stays(vm: &DesiredVm, scene: &Scene<'_>) -> Option<Diagnostic> {
     }
     let notice = |what: String| Diagnostic::notice(codes::HA_STAYS, what).vm(vm.vm_id).about(Key::Ha);
     if scene.observed.nodes.len() < 2 {
-        let what = "the target has one node: the HA manager can start the VM again there, and on no other";
+        let what = "the target has one node: the HA manager can restart the VM there, and on no other node";
         return Some(notice(what.to_owned()));
     }
     let node = scene.node(vm.vm_id);
@@ -49,8 +49,9 @@ pub(super) fn stays(vm: &DesiredVm, scene: &Scene<'_>) -> Option<Diagnostic> {
         return None;
     }
     let names = local.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let what =
-        format!("its disks lie on {names}, which only its node has: when that fails, the VM starts on no other one");
+    let what = format!(
+        "its disks lie on {names}, which only its node has: if that node fails, the VM cannot start on another one"
+    );
     Some(notice(what).hint("put its disks on a storage that all nodes share, or replicate them"))
 }
 
@@ -73,7 +74,7 @@ pub(super) fn looks_after(vm: VmId, needed: bool, observed: &Observed) -> Option
     let what = "the HA manager looks after the VM, and may start or stop it at any time";
     let what = match ha {
         Some(ha) if !ha.acts() => return None,
-        Some(ha) => format!("{what}: it is to be `{}`", ha.state),
+        Some(ha) => format!("{what}: the requested state is `{}`", ha.state),
         None => what.to_owned(),
     };
     Some(Diagnostic::notice(codes::HA_MANAGED, what).vm(vm))

@@ -128,10 +128,10 @@ fn made_real(vm: &VmPlan, live: &VmObserved) -> Option<Diagnostic> {
     let acts = kinds.into_iter().any(touches);
     let when = if acts { "this plan's first write" } else { "the next write to it" };
     let what = format!(
-        "it is stopped, and changes that others made to it still wait: {}; Proxmox makes them real with {when}, or with its start",
+        "the VM is stopped, and changes made outside phoenix still wait: {}; Proxmox applies them with {when}, or when the VM starts",
         each.collect::<Vec<_>>().join(", ")
     );
-    let hint = format!("to have none of it, take it back first: `qm set {} --revert OPTION`", vm.vm);
+    let hint = format!("to keep them from taking effect, take them back first: `qm set {} --revert OPTION`", vm.vm);
     let make = if acts { Diagnostic::warning } else { Diagnostic::notice };
     Some(make(codes::FOREIGN_PENDING, what).vm(vm.vm).hint(hint))
 }

@@ -179,7 +179,7 @@ fn inexpressible(live: &VmObserved) -> Vec<Diagnostic> {
         let what = if live.net0.is_some() { "net0 is on no bridge" } else { "it has no network card net0" };
         found.push(say(
             codes::INEXPRESSIBLE,
-            format!("the VM cannot be described: {what}"),
+            format!("no entry can be written for the VM: {what}"),
             // Without its MAC address the card would get a new one.
             format!(
                 "phoenix gives every VM a net0 on a bridge; give it one: `qm set {id} --net0 {}`",

@@ -45,7 +45,7 @@ pub fn lint(plan: &Plan, observed: &Observed) -> Vec<String> {
         for (at, action) in vm.actions.iter().enumerate() {
             let twin = |other: &Action| (other.kind, &other.subject) == (action.kind, &action.subject);
             if vm.actions[..at].iter().any(twin) {
-                found.push(format!("{} stands twice", action.id(vm.vm)));
+                found.push(format!("{} is listed twice", action.id(vm.vm)));
             }
             if action.outcome.acts() != action.step.is_some() {
                 found.push(format!("{} acts without a step, or the other way round", action.id(vm.vm)));

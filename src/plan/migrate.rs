@@ -194,7 +194,7 @@ pub(super) fn snippets(vm: &DesiredVm, scene: &Scene<'_>) -> Vec<Diagnostic> {
     if vm.user_config.as_ref().is_some_and(|user| user.password.is_some())
         && placement::may_be_elsewhere(vm, scene.observed)
     {
-        let what = "a password is set only of VMs on the target's own node, and the VM may be on another one";
+        let what = "a password can be set only for VMs on the target's own node, and the VM may be on another one";
         let hint = "name the target's own node in `node`, or give the user keys alone";
         let problem = Diagnostic::error(codes::SERVED_ELSEWHERE, what).vm(vm.vm_id);
         found.push(problem.about(Key::UserConfig).about(Key::Node).hint(hint));

@@ -291,7 +291,7 @@ pub(super) fn undeclared(live: &VmObserved, settings: &Settings) -> Diagnostic {
         )
     } else {
         (
-            format!("left alone: in another file of project `{project}`, or in none any more"),
+            format!("left alone: it is in another file of project `{project}`, or no longer in any"),
             format!(
                 "files without `hypervisor.project` share that project: give each file one of its own; `phoenix forget \
                  {id}` gives the VM up and keeps it, `phoenix destroy {id}` erases it with its disks"

@@ -91,13 +91,13 @@ impl<'a> Anew<'a> {
         let asked: BTreeSet<VmId> = request.recreate.iter().copied().collect();
         let about = |vm: VmId| {
             let found = if desired.vm(vm).is_none() {
-                let hint = format!("write it into the file; or `phoenix destroy {vm}`, if it is to go");
-                refused("to be made anew, and the file does not declare it").hint(hint)
+                let hint = format!("write it into the file; or `phoenix destroy {vm}` to remove it for good");
+                refused("it cannot be made anew: the file does not declare it").hint(hint)
             } else if !selected.iter().any(|selected| selected.vm_id == vm) {
-                let what = "to be made anew, and `--only` or `--exclude` leaves it out";
-                refused(what).hint("select it, or take `--recreate` back")
+                let what = "it cannot be made anew: `--only` or `--exclude` leaves it out";
+                refused(what).hint("select it, or leave `--recreate` out")
             } else if !self.vms.contains(&vm) {
-                let what = "to be made anew, and not there, or only half made: it is just made";
+                let what = "it is not there, or only half made, so that nothing is destroyed: it is only made";
                 Diagnostic::notice(codes::NOTHING_TO_RECREATE, what)
             } else {
                 return None;
@@ -126,7 +126,7 @@ impl<'a> Anew<'a> {
                 others.join(", ")
             );
             Diagnostic::warning(codes::RECREATED_UNDER, what)
-                .hint("stop what needs it there, or wait for a better hour")
+                .hint("stop what uses it there first, or choose a time when nothing does")
         })
     }
 }
@@ -138,13 +138,15 @@ fn refused(what: &str) -> Diagnostic {
 /// Why a VM that is there cannot be made anew as its entry says.
 fn forbidden(vm: &DesiredVm) -> Option<Diagnostic> {
     if vm.adopt.is_some() {
-        let what = "to be made anew, and `adopt` in its entry names the VM that is there: a new one has another uuid";
+        let what =
+            "it cannot be made anew: `adopt` in its entry names the VM that is there, and a new one has another uuid";
         return Some(Diagnostic { keys: vec!["adopt"], ..refused(what).hint("take `adopt` out of its entry") });
     }
     let named = vm.disks.values().filter_map(|disk| disk.volume.as_deref());
     let own = |volume: &&str| VmVolume::parse("scsi0", volume).is_some_and(|named| named.belongs_to(vm.vm_id));
     let volume = named.into_iter().find(own)?;
-    let what = format!("to be made anew with volume `{volume}`, which is erased with the VM");
+    let what =
+        format!("it cannot be made anew: volume `{volume}`, which its entry attaches, would be erased with the VM");
     let hint = "give the disk `size_gb` and no `volume`: phoenix makes an empty one";
     Some(refused(&what).about(Key::Disks).hint(hint))
 }

@@ -1,7 +1,5 @@
 //! What `--only` and `--exclude` name.
 
-use std::sync::Arc;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,10 +43,7 @@ impl Selector {
     pub fn names(&self, vm: &DesiredVm) -> bool {
         match self {
             Self::Id(id) => vm.vm_id == *id,
-            Self::Word(word) => {
-                let tag = word.to_ascii_lowercase();
-                vm.vm_name == *word || vm.tags.contains(&tag)
-            }
+            Self::Word(word) => is_name(word, &vm.vm_name) || is_tag(word, &vm.tags),
         }
     }
 
@@ -57,9 +52,22 @@ impl Selector {
     pub fn names_live(&self, vm: &VmObserved) -> bool {
         match self {
             Self::Id(id) => vm.id == *id,
-            Self::Word(word) => vm.name == *word || vm.tags.contains(&word.to_ascii_lowercase()),
+            Self::Word(word) => is_name(word, &vm.name) || is_tag(word, &vm.tags),
         }
     }
+}
+
+/// Whether a word is the name of a VM, in any case of letters, as names of hosts are compared.
+#[must_use]
+pub fn is_name(word: &str, name: &str) -> bool {
+    name.eq_ignore_ascii_case(word)
+}
+
+/// Whether a word is one of a VM's tags, which are lower-case.
+#[must_use]
+pub fn is_tag<'t>(word: &str, tags: impl IntoIterator<Item = &'t String>) -> bool {
+    let word = word.to_ascii_lowercase();
+    tags.into_iter().any(|tag| *tag == word)
 }
 
 impl std::fmt::Display for Selector {
@@ -95,11 +103,5 @@ impl Selection {
     pub fn takes(&self, vm: &DesiredVm) -> bool {
         let named = |list: &[Selector]| list.iter().any(|selector| selector.names(vm));
         (self.only.is_empty() || named(&self.only)) && !named(&self.exclude)
-    }
-
-    /// The selectors that name none of the VMs: probably typing errors.
-    #[must_use]
-    pub fn unmatched<'s>(&'s self, vms: &[Arc<DesiredVm>]) -> Vec<&'s Selector> {
-        self.only.iter().chain(&self.exclude).filter(|selector| !vms.iter().any(|vm| selector.names(vm))).collect()
     }
 }

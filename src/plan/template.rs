@@ -14,7 +14,7 @@ pub(super) fn otherwise(vm: &DesiredVm, live: &VmObserved, record: &Record) -> O
         (false, false, false) | (true, true, true) => return None,
         (true, true, false) if !record.state.is_ready() => return None,
         (true, true, false) => (
-            "built as a template, and made a VM again by another process or an administrator".to_owned(),
+            "built as a template, but another process or an administrator made it a VM again".to_owned(),
             format!("`qm template {id}` makes it a template again; {anew}"),
         ),
         (false, false, true) => {
@@ -84,7 +84,7 @@ pub(super) fn storage(vm: &DesiredVm, scene: &Scene<'_>) -> Option<Diagnostic> {
     let storage = scene.node(vm.vm_id).storages.get(id);
     let storage = storage.filter(|storage| WITHOUT.contains(&storage.kind.as_str()))?;
     let what = format!("storage `{id}` is of type {}, which has no templates", storage.kind);
-    let hint = "name another one in `boot_disk_storage`: its clones can lie here all the same";
+    let hint = "name another one in `boot_disk_storage`: its clones can still lie on the other storage";
     Some(Diagnostic::error(codes::UNUSABLE_STORAGE, what).vm(vm.vm_id).about(Key::BootDiskStorage).hint(hint))
 }
 

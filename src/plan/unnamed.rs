@@ -66,14 +66,14 @@ pub(super) fn left(vm: &DesiredVm, exists: bool, observed: &Observed) -> Option<
     let more = volumes.len().saturating_sub(MOST);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let what = format!(
-        "volumes of this VMID are there that no VM's configuration names: {}{more}",
+        "there are volumes of this VMID that no VM's configuration names: {}{more}",
         volumes.iter().take(MOST).map(|volume| volume.as_str()).collect::<Vec<_>>().join(", ")
     );
     let free = volumes.iter().take(MOST).map(|volume| format!("`pvesm free {volume}`")).collect::<Vec<_>>().join(", ");
     let which = if volumes.len() == 1 { "it" } else { "them" };
     let problem = if exists {
         let hint = format!(
-            "an interrupted move or import leaves such, and they stay; look at {which}, then {free} on the node"
+            "an interrupted move or import leaves such volumes, and nothing removes them; look at {which}, then {free} on the node"
         );
         Diagnostic::notice(codes::UNNAMED_VOLUMES, what).hint(hint)
     } else {

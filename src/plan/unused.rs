@@ -43,16 +43,16 @@ pub(super) fn of(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> (Vec<U
             all(live).filter(|volume| !is_taken(volume)).map(|volume| words(volume, scene)).collect();
         let what = || format!("the VM has volumes that it does not use, and they stay: {}", some(&volumes));
         let notice = || Diagnostic::notice(codes::UNUSED_STAYS, what()).vm(id);
-        let hint = format!("`phoenix apply --delete-unused {id}` erases them for good");
+        let hint = format!("`phoenix apply --delete-unused {id}` erases them permanently");
         return (Vec::new(), (!volumes.is_empty()).then(|| notice().hint(hint)).into_iter().collect());
     }
     let error = |what: &str| Diagnostic::error(codes::UNUSED_KEPT, what.to_owned()).vm(id);
     if live.record.valid().is_none() {
-        let what = "its unused volumes are to be erased, and the VM is only being taken over";
+        let what = "its unused volumes cannot be erased: the VM is only being taken over";
         return (Vec::new(), vec![error(what).hint("apply without `--delete-unused` first")]);
     }
     if live.protection || vm.protected == Some(true) {
-        let what = "its unused volumes are to be erased, and the VM is protected";
+        let what = "its unused volumes cannot be erased: the VM is protected";
         return (Vec::new(), vec![error(what).hint("set `protected` to false and apply that first")]);
     }
     let (mut steps, mut found) = (Vec::new(), Vec::new());
@@ -70,7 +70,7 @@ pub(super) fn of(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> (Vec<U
         Diagnostic::notice(codes::UNUSED, "there is no unused volume of the VM to erase").vm(id)
     } else {
         let volumes: Vec<String> = steps.iter().map(UnusedStep::words).collect();
-        let what = format!("erased for good, which nothing undoes: {}", some(&volumes));
+        let what = format!("erased permanently: {}", some(&volumes));
         Diagnostic::warning(codes::UNUSED, what).vm(id).hint("attach what is still needed: `disks.SLOT.volume`")
     });
     (steps, found)
@@ -82,16 +82,16 @@ pub(super) fn problems(selected: &[&Arc<DesiredVm>], scene: &Scene<'_>) -> Vec<D
     let about = |vm: VmId| {
         let error = |what: &str| Diagnostic::error(codes::UNUSED_KEPT, what.to_owned());
         let found = if scene.desired.vm(vm).is_none() {
-            error("its unused volumes are to be erased, and the file does not declare it")
+            error("its unused volumes cannot be erased: the file does not declare it")
                 .hint(format!("write it into the file: `phoenix import {vm}`"))
         } else if !selected.iter().any(|selected| selected.vm_id == vm) {
-            error("its unused volumes are to be erased, and `--only` or `--exclude` leaves it out")
-                .hint("select it, or take `--delete-unused` back")
+            error("its unused volumes cannot be erased: `--only` or `--exclude` leaves it out")
+                .hint("select it, or leave `--delete-unused` out")
         } else {
             match scene.observed.vms.get(&vm) {
                 None => Diagnostic::notice(codes::UNUSED, "the VM is not there yet, and has no unused volume to erase"),
-                Some(live) if live.template => error("its unused volumes are to be erased, and the VM is a template")
-                    .hint("nothing about a template is changed any more; take `--delete-unused` back"),
+                Some(live) if live.template => error("its unused volumes cannot be erased: the VM is a template")
+                    .hint("phoenix changes nothing about a finished template; leave `--delete-unused` out"),
                 Some(_) => return None,
             }
         };

@@ -44,6 +44,11 @@ pub fn render(document: &DoctorDocument, width: usize, style: Style) -> String {
             line(finding, (width, style), &mut out);
         }
     }
+    let hinted = document.checks.iter().any(|check| check.hint.is_some());
+    if let Some(by) = document.commands_by.as_ref().filter(|_| hinted) {
+        let text = format!("Commands of the node that stand without it run there: `{} COMMAND`", safe(by));
+        out.push_str(&format!("\n{}\n", wrap(&text, width).join("\n")));
+    }
     format!("{out}\n{}\n", wrap(&verdict(document), width).join("\n"))
 }
 

@@ -24,3 +24,4 @@ pub mod style;
 pub mod table;
 pub mod text;
 pub mod verdict;
+mod waits;

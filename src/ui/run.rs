@@ -12,6 +12,7 @@ use super::story::{Moment, Story};
 use super::style::{Mark, Role, Style};
 use super::text::{safe, safe_json, safe_lines};
 use super::verdict::{of_actions, of_run};
+use super::waits::Waits;
 use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary, VmReached};
 use crate::model::{Outcome, VmId};
 use crate::plan::Plan;
@@ -81,6 +82,9 @@ pub fn plain(story: &Story, moments: &[Moment]) -> String {
 /// How the row of an action that failed begins.
 const FAILED: Mark = Mark { sign: "✗", role: Role::Failure };
 
+/// How the row of an action that takes long begins.
+const WAITS: Mark = Mark { sign: "…", role: Role::Faint };
+
 /// Lines of a failure that its summary repeats.
 const LAST_LINES: usize = 5;
 
@@ -112,6 +116,8 @@ pub struct Human {
     skipped: BTreeMap<(VmId, String), Vec<String>>,
     /// The VMs to which something was done.
     acted: BTreeSet<VmId>,
+    /// What is said while actions wait.
+    waits: Waits,
 }
 
 impl Human {
@@ -131,6 +137,12 @@ impl Human {
             self.unchanged.clear();
         }
         self
+    }
+
+    /// What an action waits for that takes long has a line each minute: for output that shows nothing live.
+    #[must_use]
+    pub fn sparse(self, sparse: bool) -> Self {
+        Self { waits: Waits::new(sparse), ..self }
     }
 
     /// A face for a run that is over, told again from its events.
@@ -156,6 +168,7 @@ impl Human {
             listed: BTreeSet::new(),
             skipped: BTreeMap::new(),
             acted: BTreeSet::new(),
+            waits: Waits::default(),
         }
     }
 
@@ -165,6 +178,10 @@ impl Human {
             Event::RunStarted { simulated, .. } => {
                 self.simulated = *simulated;
                 String::new()
+            }
+            Event::ActionWaiting { action, goal, elapsed_ms } if self.waits.are_due(action, *elapsed_ms) => {
+                let goal = format!("for {goal}");
+                self.line(WAITS, action, "waits", Some(*elapsed_ms)) + &self.indented(&goal, Role::Plain)
             }
             Event::ActionStarted { .. } | Event::ActionWaiting { .. } => String::new(),
             Event::ActionNoticed { action, message } => {

@@ -15,7 +15,7 @@ use crate::model::Outcome;
 use crate::plan::document::{DocumentCluster, DocumentTarget};
 use crate::plan::status::{AgentState, FeatureState, StatusDocument, StatusVm, VmState};
 
-const HEADER: [&str; 9] =
+pub(super) const HEADER: [&str; 9] =
     ["VM", "name", "declared", "state", "agent", "drift", "pending\nrestart", "features", "problems"];
 
 /// How the VMs are reached.
@@ -156,7 +156,8 @@ fn reached(status: &StatusDocument) -> Vec<[String; REACHED.len()]> {
     status.vms.iter().filter_map(rows).flatten().collect()
 }
 
-fn row(status: &StatusDocument, vm: &StatusVm) -> [String; HEADER.len()] {
+/// The cells of a VM's row.
+pub(super) fn row(status: &StatusDocument, vm: &StatusVm) -> [String; HEADER.len()] {
     let declared = match vm.outcome {
         _ if !vm.declared => "no",
         Outcome::NoOp => "yes",
@@ -201,7 +202,7 @@ fn troubles(vm: &StatusVm) -> Vec<String> {
 }
 
 /// What the words and counts of a VM's row stand for, but for the problems of the document: a label, and the text.
-fn details(status: &StatusDocument, vm: &StatusVm) -> Vec<(&'static str, String)> {
+pub(super) fn details(status: &StatusDocument, vm: &StatusVm) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     let next = match vm.outcome {
         _ if !vm.declared => status.why_undeclared(vm.vm),
@@ -221,7 +222,7 @@ fn details(status: &StatusDocument, vm: &StatusVm) -> Vec<(&'static str, String)
     }
     if let Some(ha) = &vm.ha {
         let now = ha.now.as_ref().filter(|now| **now != ha.state).map(|now| format!(", is {now} now"));
-        let idle = if ha.acts { "" } else { "; the HA manager lets it alone" };
+        let idle = if ha.acts { "" } else { "; the HA manager leaves it alone" };
         found.push(("HA", format!("to be {}{}{idle}", ha.state, now.unwrap_or_default())));
     }
     for waiting in &vm.pending {
@@ -247,7 +248,7 @@ fn value(text: &str) -> String {
 }
 
 /// The target in words; documents of earlier versions may lack them.
-fn label(target: &DocumentTarget) -> &str {
+pub(super) fn label(target: &DocumentTarget) -> &str {
     if target.label.is_empty() { &target.name } else { &target.label }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use phoenix::hypervisor::{About, Cloning, Copied, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
+use phoenix::hypervisor::{
+    About, Cloning, Copied, Copying, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted,
+};
 use phoenix::model::{CloudImage, VmId};
 use phoenix::observed::{Export, Listed, Observed, Place, VmObserved};
 
@@ -30,8 +32,8 @@ pub(crate) trait Around: Send + Sync {
     fn exports(&self, vm: VmId) -> Result<Vec<Export>, Fault> {
         self.inner().files().unwrap().exports(vm)
     }
-    fn copied(&self, op: &HostOp) -> Result<Option<Copied>, Fault> {
-        self.inner().copied(op)
+    fn copied(&self, copying: Copying<'_>) -> Result<Option<Copied>, Fault> {
+        self.inner().copied(copying)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.inner().perform(op, deadline)
@@ -78,8 +80,8 @@ impl<T: Around> Hypervisor for Target<T> {
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
         self.0.inner().image_size(image)
     }
-    fn copied(&self, op: &HostOp) -> Result<Option<Copied>, Fault> {
-        self.0.copied(op)
+    fn copied(&self, copying: Copying<'_>) -> Result<Option<Copied>, Fault> {
+        self.0.copied(copying)
     }
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         self.0.perform(op, deadline)

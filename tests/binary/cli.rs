@@ -160,7 +160,11 @@ fn create_makes_one_and_changes_none() {
     check(&ran, 1, &["VM 1000 exists, and `create` changes nothing", "hint: `phoenix apply --only 1000`"]);
     assert!(scene.bytes() == before);
     check(&scene.phoenix(&["create", "77"]), 4, &["`77` is not a VMID"]);
-    check(&scene.phoenix(&["create", "4242"]), 4, &["no declared VM", "`4242`", "the file declares 1000 rumpledev"]);
+    check(
+        &scene.phoenix(&["create", "4242"]),
+        4,
+        &["no VM of the file has the VMID 4242", "the file has 1000 `rumpledev`"],
+    );
     // One that an interrupted run left half made is completed.
     scene.script_faults(&json!([{ "op": "start", "vm": 1001, "how": "fail" }]));
     assert_eq!(scene.phoenix(&["create", "1001"]).code, Some(6));

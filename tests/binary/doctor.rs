@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::doubles::Doubles;
 use super::executable::executable;
+use super::places::Place;
 use super::world::Scene;
 
 const WELL: &str = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "features": ["base_setup"] }] }"#;
@@ -86,7 +87,7 @@ fn what_a_config_needs_and_the_node_has_not_is_told() {
     says(&document, "T001", "error there is no template `nope` → ");
     says(&document, "T003", "there is no storage `slow`");
     says(&document, "T005", "there is no bridge `vmbr9`");
-    says(&document, "T139", "there is no file /no/such/image.qcow2 on the node → copy it there");
+    says(&document, "T139", "there is no file /no/such/image.qcow2 on the node → put it there");
     let shown = scene.phoenix(&["doctor"]);
     assert!(
         shown.out.contains("\nStorages\n") && shown.out.contains("  ✗ VM 1000 `web`: there is no storage"),
@@ -143,10 +144,61 @@ fn a_program_that_is_missing_is_told_although_nothing_can_be_observed_without_it
     says(
         &document,
         "T133",
-        "there is no program `pvesh` in the PATH of phoenix's scripts → `apt-get install pve-manager` brings it",
+        "there is no program `pvesh` in the PATH of phoenix's scripts → `apt-get install pve-manager` on the node brings it",
     );
     says(&document, "T133", "there is no program `tar`");
     says(&document, "T130", "error it cannot be looked at: ");
+}
+
+#[test]
+fn over_ssh_each_command_says_how_it_gets_to_the_node() {
+    if !Place::Ssh.is_possible() {
+        return;
+    }
+    let scene = Place::Ssh.scene(LACKING);
+    fs::write(scene.node().join("root/proc/fs/nfsd/threads"), "0\n").unwrap();
+    let (code, document) = doctor(&scene, &[]);
+    let by = document["commands_by"].as_str().unwrap();
+    assert!(code == Some(1) && by.starts_with("ssh -p ") && by.ends_with(" 127.0.0.1"), "{document:#}");
+    says(&document, "T136", &format!("→ `{by} systemctl enable --now nfs-server` starts it"));
+    says(&document, "T138", &format!("→ `{by} pvesm set local --content "));
+    says(&document, "T139", "copy it there (`scp -P ");
+    let shown = scene.phoenix(&["doctor"]).out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let last = format!("Commands of the node that stand without it run there: `{by} COMMAND`");
+    assert!(shown.contains(&last), "{shown}");
+}
+
+#[test]
+fn nodes_that_are_offline_or_in_maintenance_are_told() {
+    let scene = Scene::with_node(WELL);
+    for (name, online) in [("pve2", "true"), ("pve3", "false"), ("pve4", "true")] {
+        let added = scene.phoenix(&["node", "add", name]);
+        assert_eq!(added.code, Some(0), "{}{}", added.out, added.err);
+        let path = scene.node().join("node.json");
+        let mut settings: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        settings["nodes"][name]["online"] = Value::Bool(online == "true");
+        fs::write(&path, settings.to_string()).unwrap();
+    }
+    fs::create_dir_all(scene.node().join("ha")).unwrap();
+    fs::write(scene.node().join("ha/manager_status"), r#"{"node_status":{"pve":"maintenance","pve2":"maintenance"}}"#)
+        .unwrap();
+    for config in [true, false] {
+        if !config {
+            fs::remove_file(scene.path("phoenix_vm_configs.json")).unwrap();
+        }
+        let (code, document) = doctor(&scene, &[]);
+        assert_eq!(code, Some(0), "{document:#}");
+        says(
+            &document,
+            "T135",
+            "warning node `pve3` is not online: no VM is made there or moved there → bring it up; ",
+        );
+        let says_of = |node: &str| format!("warning node `{node}` is in maintenance: no new VM is placed there");
+        says(&document, "T147", &says_of("pve"));
+        says(&document, "T147", &says_of("pve2"));
+        says(&document, "T147", "`ha-manager crm-command node-maintenance disable pve2` on the node ends it");
+        assert_eq!(of(&document, "T140").len(), usize::from(config), "{document:#}");
+    }
 }
 
 #[test]
@@ -161,11 +213,7 @@ fn without_a_config_the_target_alone_is_checked() {
     says(&document, "P004", "other.json is not valid: 1 error");
     let (code, document) = doctor(&scene, &["--target", "embedded:none"]);
     assert_eq!(code, Some(1));
-    says(
-        &document,
-        "T130",
-        "there is not an embedded node at none → `phoenix node init --target embedded:none` makes one",
-    );
+    says(&document, "T130", "there is no embedded node at none → `phoenix node init --target embedded:none` makes one");
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn the_ha_manager_does_later_what_it_is_asked() {
         scene.declare(&config(true, 1024));
         check(&scene.apply(), 0, &[]);
         look_after(scene, "started");
-        check(&scene.phoenix(&["plan"]), 0, &["notice[T031]", "at any time: it is to be `started`"]);
+        check(&scene.phoenix(&["plan"]), 0, &["notice[T031]", "at any time: the requested state is `started`"]);
         is_done(scene, case);
         check(&scene.phoenix(&["status"]), 0, &["HA to be started"]);
 

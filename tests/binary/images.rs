@@ -184,6 +184,7 @@ const TAKEN_APART: &str = r#"from=0
 while [ $# -gt 0 ]; do
   case $1 in
     --output) out=$2; shift ;;
+    --dump-header) head=$2; shift ;;
     --continue-at) from=$(wc -c <"$out"); shift ;;
     --url) url=$2; shift ;;
     --proto) [ "$2" = =https ] || exit 99; shift ;;
@@ -224,6 +225,31 @@ fn an_image_is_fetched_once_and_gone_on_with() {
     assert_eq!(scene.apply().code, Some(0));
     assert_eq!(calls(), "0\n1000\n");
     assert_eq!(scene.plan_code(), Some(0));
+}
+
+#[test]
+fn how_far_a_download_is_is_said_while_it_runs() {
+    let config = config("https://cloud.example.org/image.qcow2", SHA256);
+    let (own, image) = (tempfile::tempdir().unwrap(), image().display());
+    for place in [Place::Embedded, Place::Here, Place::Ssh].into_iter().filter(|place| place.is_possible()) {
+        let mut scene = place.scene(&config);
+        let bin = scene.bin().unwrap_or_else(|| own.path().to_owned());
+        // The file of a download is as long as what came: the rest of it is to come when the test has seen enough.
+        let script = "printf 'HTTP/2 200\\r\\nContent-Length: 4294967296\\r\\n\\r\\n' >\"$head\"\n\
+                      truncate -s 1G \"$out\"\nuntil [ -e \"$0.go\" ]; do sleep 0.05; done\n";
+        let path = curl(&bin, &format!("{TAKEN_APART}{script}cp '{image}' \"$out\"\n"));
+        if place == Place::Embedded {
+            scene.set_environment(vec![("PATH", path)]);
+        }
+        let mut running = scene.begin();
+        assert!(running.waits_for("the download: 25 % (1.0 of 4.0 GiB)"), "{place:?}");
+        fs::write(bin.join("curl.go"), "").unwrap();
+        let (code, events) = running.end();
+        assert_eq!(code, Some(0), "{place:?}: {events:?}");
+        let left = fs::read_dir(scene.node().join("root/var/lib/phoenix/images")).unwrap();
+        let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert!(!left.into_iter().any(|name| name.ends_with(".head")), "{place:?}");
+    }
 }
 
 #[test]
@@ -372,7 +398,7 @@ fn a_vm_that_the_file_lost_comes_back_with_its_image() {
     let vms = imported(json!({ "vm_defaults": from, "virtual_machines": [] }), &["3 VMs written"]);
     assert_eq!((vms[0].get("cloud_image"), &vms[2]["template_name"]), (None, &template["template_name"]));
     // Nobody has it.
-    let says = "made from an image that the file does not name any more";
+    let says = "made from an image that the file no longer names";
     let vms = imported(json!({ "virtual_machines": [] }), &["3 VMs written", says]);
     assert_eq!(vms[1].get("cloud_image"), None);
 }

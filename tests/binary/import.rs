@@ -127,8 +127,8 @@ fn every_refusal_is_told_at_once() {
     scene.set_conf(108, &conf(108, "Same"));
     let says = [
         ": locked (backup)",
-        "the VM cannot be described: `c_d` is not a DNS name",
-        "the VM cannot be described: `cpu_cores` is `5000`",
+        "no entry can be written for the VM: `c_d` is not a DNS name",
+        "no entry can be written for the VM: `cpu_cores` is `5000`",
         "VM 107 is also called `Same`",
         "VM 109: there is no such VM",
         "VM 9000 `ubuntu-22.04-cloud-template-v3`: the VM is a template",
@@ -207,7 +207,11 @@ fn a_declared_vm_is_taken_over_as_it_is_declared() {
     scene.set_conf(105, &conf(105, "web"));
     scene.set_running(105);
     check(&scene.phoenix(&["apply", "--auto-approve"]), 1, &["take it over with `phoenix import 105`"]);
-    check(&scene.phoenix(&["import", "105"]), 0, &["not what its entry says; apply changes cpu_cores, description"]);
+    check(
+        &scene.phoenix(&["import", "105"]),
+        0,
+        &["the VM differs from its entry: apply changes cpu_cores, description"],
+    );
     assert_eq!(scene.config(), declared.replace(" }] }", &format!(", \"adopt\": \"{}\" }}] }}", uuid(105))));
     check(&scene.phoenix(&["import", "105"]), 0, &["1 VM declared already", "Nothing to write"]);
     // `create` completes half-made VMs without asking, and this is none.

@@ -121,7 +121,7 @@ fn a_new_vm_gets_its_copies_and_fetches_an_image_once() {
         assert_eq!(*disks, json!({ "scsi1": grown, "virtio1": disk }), "{case}");
         check(&scene.phoenix(&["plan", "--only", "1000", "--detailed-exitcode"]), 0, &[]);
         scene.declare(r#"{ "virtual_machines": [] }"#);
-        let says = "virtio1 is a copy of an image that the file does not name any more";
+        let says = "virtio1 is a copy of an image that the file no longer names";
         check(&scene.phoenix(&["import", "1000"]), 0, &["1 VM written", says]);
         let imported: Value = serde_json::from_str(&scene.config()).unwrap();
         let disk = json!({ "size_gb": 2, "storage": "local-zfs" });

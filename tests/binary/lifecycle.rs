@@ -323,7 +323,7 @@ fn vms_are_named_by_vmid_name_or_tag() {
     for (word, says) in [
         ("plain", "`plain` is the name of VM 1001 `plain`, `small` and a tag of VM 1000 `full`; nothing was done"),
         ("theirs", "no VM of the project has the name or tag `theirs`"),
-        ("other", "there is 1000 `full`, 1001 `plain`, `small`"),
+        ("other", "the project has 1000 `full`, 1001 `plain`, `small`"),
         ("smal", "did you mean `small`?"),
         ("", "`` is not a VMID"),
         ("01", "`01` is not a VMID"),

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -162,6 +162,16 @@ impl Reached {
     pub(crate) fn is_exported(&self) -> bool {
         let told = fs::read_to_string(self.node().join(EXPORTED)).unwrap_or_default();
         self.doubles.is_none() || told == exports(&self.node())
+    }
+
+    /// Environment of what runs here, which takes the place of what it was.
+    pub(crate) fn set_environment(&mut self, variables: Vec<(&'static str, String)>) {
+        self.scene.set_environment(variables);
+    }
+
+    /// Directory of the node's programs, where it is one of Proxmox.
+    pub(crate) fn bin(&self) -> Option<PathBuf> {
+        self.doubles.as_ref().map(Doubles::bin)
     }
 
     /// From now on somebody else starts each VM just before phoenix does.

@@ -289,14 +289,17 @@ fn ssh_takes_the_place_of_phoenix() {
                 conf.split_once("uuid=").unwrap().1.lines().next().unwrap().split(',').next().unwrap().to_owned();
             format!("<-o><ForwardAgent=no><-o><HostKeyAlias=phoenix-{uuid}>{rest}\n")
         };
-        let (code, out, err) = ssh(scene, &["web"]);
-        assert_eq!((code, out), (Some(7), called(1000, "<-l><admin><--><192.0.2.50>")), "{err}");
+        for word in ["web", "WEB", "front-end", "1000"] {
+            let (code, out, err) = ssh(scene, &[word]);
+            assert_eq!((code, out), (Some(7), called(1000, "<-l><admin><--><192.0.2.50>")), "{err}");
+        }
         let (code, out, err) = ssh(scene, &["1001", "-l", "root", "--", "-oProxyCommand=x", "a b"]);
         let words = format!("<-l><root><--><{DB}><-oProxyCommand=x><a b>");
         assert_eq!((code, out), (Some(7), called(1001, &words)), "{err}");
         for (arguments, code, says) in [
             (&["off"][..], 1, "VM 1003 `off` cannot be reached: it does not run, and has no fixed address"),
-            (&["eu"], 4, "no declared VM has the VMID or name `eu`"),
+            (&["eu"], 4, "`eu` is a tag of several VMs: 1000 `web`, 1001 `db`"),
+            (&["9999"], 4, "no VM of the file has the VMID 9999"),
             (&["we"], 4, "did you mean `web`?"),
             (&["web", "--user=-oProxyCommand=x"], 4, "is not the name of a user"),
             (&["--", "-oProxyCommand=x"], 4, "required"),

@@ -172,7 +172,7 @@ fn a_run_that_fails_keeps_its_snapshot_and_the_way_back_works() {
     assert!(scene.bytes() == before, "something was written");
     check(&scene.phoenix(&["start", "1000"]), 0, &[]);
     let ran = scene.phoenix(&["rollback", "1000", "--yes-rollback", "web"]);
-    check(&ran, 0, &["whatever was written to its disks since snapshot", "rollback"]);
+    check(&ran, 0, &["everything written to its disks since snapshot", "rollback"]);
     assert_eq!(fs::read_to_string(scene.node().join("guests/1000/letter")).unwrap(), "dear all");
     let main = scene.conf(1000);
     let main = main.split("\n[").next().unwrap();

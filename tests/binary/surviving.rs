@@ -29,6 +29,21 @@ fn cloned(how: &str) -> Scene {
     scene
 }
 
+/// What the copy of an earlier run wrote so far: its job, or its task on the embedded node.
+const FAR: &str = "transferred 1.0 GiB of 4.0 GiB (25.00%)\n";
+
+/// Where the jobs of a node are.
+const JOBS: &str = "root/run/phoenix";
+
+/// The job of an earlier run that still copies.
+fn job(scene: &Reached, name: &str) {
+    if scene.place() != Place::Embedded {
+        let job = scene.node().join(JOBS).join("jobs").join(name);
+        fs::create_dir_all(&job).unwrap();
+        fs::write(job.join("out"), FAR).unwrap();
+    }
+}
+
 fn half() -> &'static Scene {
     static ONCE: OnceLock<Scene> = OnceLock::new();
     ONCE.get_or_init(|| cloned("die-halfway"))
@@ -41,26 +56,32 @@ fn outcome<'e>(events: &'e [Value], id: &str) -> &'e Value {
 
 #[test]
 fn a_clone_that_works_on_is_waited_for_and_gone_on_from() {
-    let told = "creating a clone of VM 9000 with ID 1000\n";
+    let told = &format!("creating a clone of VM 9000 with ID 1000\n{FAR}");
     let known = "the clone into it, started by an earlier run, is still at work: apply waits";
     let unknown = "half made by an earlier run, and a clone is at work whose target is not known";
     let whole = cloned("die-after").conf(1000);
     for place in PLACES.into_iter().filter(|place| place.is_possible()) {
-        for (log, says) in [(told, known), ("starting\n", unknown)] {
+        for (log, says) in [(told.as_str(), known), ("starting\n", unknown)] {
             for ends in [true, false] {
                 let case = format!("{place:?}, {says}, {ends}");
                 let scene = place.copy_of(half());
                 let clones = scene.clones();
                 let before = scene.conf(1000);
                 let held = task(&scene, "qmclone", 9000, log);
+                if log == told {
+                    job(&scene, "clone-1000");
+                }
                 check(&scene.phoenix(&["plan"]), 0, &[says]);
                 let mut waiting = scene.begin();
-                assert!(waiting.waits_for("the clone or import into VM 1000 that an earlier run began"), "{case}");
+                let goal = "the clone or import into VM 1000 that an earlier run began";
+                let far = "the copy of an earlier run: 25 % (1.0 of 4.0 GiB)";
+                assert!(waiting.waits_for(if log == told { far } else { goal }), "{case}");
                 assert_eq!(scene.conf(1000), before, "{case}: it was touched");
                 if ends {
                     scene.set_conf(1000, &whole);
                 }
                 drop(held);
+                let _ = fs::remove_dir_all(scene.node().join(JOBS));
                 let (code, events) = waiting.end();
                 assert_eq!(code, Some(0), "{case}: {events:?}");
                 let outcomes = ["1000/remove-leftover", "1000/clone"].map(|id| outcome(&events, id));
@@ -146,12 +167,17 @@ fn a_move_that_works_on_is_waited_for_and_gone_on_from() {
         for ends in [true, false] {
             let case = format!("{place:?}, {ends}");
             let scene = moving(place);
-            let held = task(&scene, "qmmove", 1000, "");
+            let held = task(&scene, "qmmove", 1000, if ends { FAR } else { "" });
+            if ends {
+                job(&scene, "move-1000");
+            }
             let says = "the move of the boot disk, started by an earlier run, is still at work: apply waits";
             check(&scene.phoenix(&["plan"]), 0, &[says]);
             let before = scene.conf(1000);
             let mut waiting = scene.begin();
-            assert!(waiting.waits_for("the move of a disk of VM 1000 that an earlier run began (qmmove)"), "{case}");
+            let goal = "the move of a disk of VM 1000 that an earlier run began (qmmove)";
+            let far = "the copy of an earlier run: 25 % (1.0 of 4.0 GiB)";
+            assert!(waiting.waits_for(if ends { far } else { goal }), "{case}");
             assert_eq!(scene.conf(1000), before, "{case}: it was touched");
             if ends {
                 // As Proxmox writes it: the copy, and what it was copied from.
@@ -211,7 +237,7 @@ fn a_move_of_a_further_disk_that_works_on_is_waited_for_and_gone_on_from() {
                 assert!(scene.conf(1000).contains("scsi1: local:1000/vm-1000-disk-"), "{case}: {}", scene.conf(1000));
                 assert_eq!(scene.plan_code(), Some(0), "{case}");
             } else {
-                let says = "scsi1 of VM 1000 is not what a move makes of it";
+                let says = "scsi1 of VM 1000 lies neither where it was nor where the move was to bring it";
                 assert!(events.iter().any(|event| event["error"] == says), "{case}: {events:?}");
             }
         }

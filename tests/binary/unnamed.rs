@@ -25,7 +25,7 @@ fn check_place(place: Place) {
     let volume = left_behind(&scene);
     let before = scene.world();
     let says = [
-        "volumes of this VMID are there that no VM's configuration names: local-zfs:vm-1000-disk-7",
+        "there are volumes of this VMID that no VM's configuration names: local-zfs:vm-1000-disk-7",
         "`pvesm free local-zfs:vm-1000-disk-7`",
     ];
     check(&scene.phoenix(&["plan"]), 1, &[&["error[T091]"], &says[..]].concat());
@@ -45,7 +45,8 @@ fn check_place(place: Place) {
     check(
         &named,
         0,
-        &[&["notice[T091]", "an interrupted move or import leaves such, and they stay"], &says[..]].concat(),
+        &[&["notice[T091]", "an interrupted move or import leaves such volumes, and nothing removes them"], &says[..]]
+            .concat(),
     );
     assert!(!named.err.contains("vm-1000-disk-0"), "{}", named.err);
     let alone = scene.phoenix(&["plan", "--only", "1000"]);

@@ -61,7 +61,7 @@ fn unused_volumes_are_erased_with_consent_alone() {
         is_done(scene, case);
 
         let erases = format!("unused0 {volume} (2G)");
-        let says = ["~ 1000 db", "erases", &erases, "delete-unused unused0", "warning[T128]", "which nothing undoes"];
+        let says = ["~ 1000 db", "erases", &erases, "delete-unused unused0", "warning[T128]", "erased permanently"];
         check(&scene.phoenix(&["plan", "--delete-unused", "1000"]), 0, &says);
         let apply = |words: &[&str]| scene.phoenix(&[&["apply", "--auto-approve"], words].concat());
         let asked = ["cannot ask whether unused volumes may be erased", "if they may, give `--yes-delete-unused db`"];

@@ -9,7 +9,7 @@ use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
 use phoenix::event::{ActionName, Event, Failure, Summary};
 use phoenix::hypervisor::{About, Hypervisor};
-use phoenix::model::{Outcome, Record, RecordState};
+use phoenix::model::{Outcome, Record, RecordState, VmId};
 use phoenix::observed::{encode_description, with_record};
 use phoenix::plan::document::{PlanDocument, Provenance};
 use phoenix::plan::{Plan, Request, plan};
@@ -60,7 +60,7 @@ fn events(said: &str) -> Vec<Event> {
     vec![
         Event::RunStarted { target: text(), simulated: true, config: text(), vms: 1, actions: 1, acting: 1 },
         Event::ActionStarted { action: action(), expected: Outcome::Create, timeout_seconds: 1 },
-        Event::ActionWaiting { action: action(), goal: text(), elapsed_ms: 1 },
+        Event::ActionWaiting { action: action(), goal: text(), elapsed_ms: 60_000 },
         Event::ActionNoticed { action: action(), message: text() },
         Event::ActionEnded { action: action(), outcome: Outcome::Create, elapsed_ms: 1 },
         Event::ActionFailed { action: action(), failure, elapsed_ms: 1 },
@@ -70,13 +70,28 @@ fn events(said: &str) -> Vec<Event> {
     ]
 }
 
+#[test]
+fn an_action_that_waits_long_has_a_line_where_nothing_is_live() {
+    let (id, name, action) = ("1000/clone".to_owned(), "web".to_owned(), "clone".to_owned());
+    let action = ActionName { id, vm: VmId::try_from(1000).unwrap(), name, action };
+    let goal = "the copy: 3 %, about 6 min left (1.5 of 50.0 GiB)".to_owned();
+    let event = Event::ActionWaiting { action, goal, elapsed_ms: 61_000 };
+    let line = "… 1000 web  clone  waits   1 min 01 s\n      for the copy: 3 %, about 6 min left (1.5 of 50.0 GiB)\n";
+    for (sparse, expected) in [(false, ""), (true, line)] {
+        let (events, style) = (std::slice::from_ref(&event), ui::style::Style { color: false });
+        let human = ui::run::Human::of_events(events, style, 80, "phoenix apply".to_owned());
+        assert_eq!(human.sparse(sparse).on(&event), expected);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn what_a_run_tells_is_inert(said in any_text(), width in 20..200_usize) {
         let style = ui::style::Style { color: false };
-        let mut human = ui::run::Human::new(&empty_plan(), style, width, "phoenix apply".to_owned());
+        let human = ui::run::Human::new(&empty_plan(), style, width, "phoenix apply".to_owned());
+        let mut human = human.sparse(true);
         for event in events(&said) {
             let shown = human.on(&event);
             prop_assert_eq!(steering(&shown), None, "{:?}", shown);

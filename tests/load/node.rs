@@ -115,7 +115,7 @@ impl Loaded {
     }
 
     fn look<T>(&self, look: impl FnOnce(&dyn Hypervisor) -> Result<T, Fault>) -> Result<T, Fault> {
-        let given_up = || Fault::harmless(FaultKind::TimedOut, "`phoenix-look`: no end within 60 s");
+        let given_up = || Fault::harmless(FaultKind::TimedOut, "`phoenix-look`: it did not end within 60 s");
         let left = self.blind.load(Ordering::Relaxed);
         if left > 0 {
             self.blind.store(left - 1, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use phoenix::apply::{Inbox, Limits, RealClock, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::event::Event;
-use phoenix::hypervisor::{Copied, Fault, FaultKind, HostOp, Hypervisor};
+use phoenix::hypervisor::{Copied, Copying, Fault, FaultKind, HostOp, Hypervisor};
 use phoenix::plan::{Request, Selection, Selector, plan};
 
 use crate::around::{Around, Target};
@@ -35,10 +35,10 @@ impl Around for Slow {
     fn inner(&self) -> &dyn Hypervisor {
         &self.node
     }
-    fn copied(&self, op: &HostOp) -> Result<Option<Copied>, Fault> {
-        assert!(matches!(op, HostOp::Clone { .. }), "{op:?}");
+    fn copied(&self, copying: Copying<'_>) -> Result<Option<Copied>, Fault> {
+        assert!(matches!(copying, Copying::Of(HostOp::Clone { .. })), "{copying:?}");
         if self.asked.fetch_add(1, Ordering::Relaxed) == 0 {
-            return Ok(Some(Copied { done: 1 << 30, total: 4 << 30 }));
+            return Ok(Some(Copied { done: 1 << 30, total: Some(4 << 30) }));
         }
         self.enough.send(()).unwrap();
         // A look that fails is no failure of the clone.
@@ -75,5 +75,5 @@ fn how_far_a_clone_is_is_said_while_it_runs() {
         }
     });
     assert!(summary.is_complete(), "{summary:?}");
-    assert_eq!(said, [("1000/clone".to_owned(), "the copy: 1.0 of 4.0 GiB (25 %)".to_owned())]);
+    assert_eq!(said, [("1000/clone".to_owned(), "the copy: 25 % (1.0 of 4.0 GiB)".to_owned())]);
 }

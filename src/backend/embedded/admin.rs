@@ -97,7 +97,10 @@ fn change(dir: &Path, settings: Settings, guests: GuestKind) -> Result<Settings,
 pub(super) fn with_guests(dir: &Path, settings: Settings, guests: GuestKind) -> Result<Settings, Fault> {
     let node = Embedded::with(dir, settings);
     if let Some(vm) = node.machines().running()?.first() {
-        let what = format!("VM {vm} runs, and guests of this node are {}", node.settings.guests);
+        let what = format!(
+            "VM {vm} runs: the guests of this node stay {} until all of its VMs are stopped",
+            node.settings.guests
+        );
         return Err(Fault::harmless(FaultKind::Refused, what).hint("stop the node's VMs first"));
     }
     let mut settings = node.settings;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use super::files::{Deadline, unread};
 use super::guest_kind::GuestKind;
@@ -12,8 +12,8 @@ use super::refusals::refused;
 use super::rehearse::Attempt;
 use super::storage::{NewName, usable};
 use super::{Embedded, disk_image};
-use crate::hypervisor::image::{FETCH, HEAD, disk_size};
-use crate::hypervisor::{Fault, FaultKind};
+use crate::hypervisor::image::{FETCH, FETCHING, HEAD, disk_size, fetching};
+use crate::hypervisor::{Copied, Fault, FaultKind};
 use crate::model::{CloudImage, IMAGE_CACHE, ImagePlace, VmId};
 use crate::observed::{Conf, print_size};
 
@@ -40,17 +40,23 @@ impl Embedded {
             ImagePlace::Url(url) => ("url", url.to_owned()),
             ImagePlace::Volume(volume) => ("cache", self.file_of(volume)?.display().to_string()),
         };
-        let cache = format!("{}{IMAGE_CACHE}", self.dir.join("root").display());
-        let output = Command::new("/bin/sh")
-            .args(["-c", FETCH, "phoenix-fetch-image", kind, &source, digest, &cache])
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| Fault::harmless(FaultKind::Failed, format!("/bin/sh: {error}")))?;
+        let output = shell(&[FETCH, "phoenix-fetch-image", kind, &source, digest, &self.image_cache()])?;
         if output.status.success() {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
         Err(Fault::harmless(FaultKind::Refused, format!("`phoenix-fetch-image`: {}", said.trim())))
+    }
+
+    /// How far the download of an image is.
+    pub(super) fn fetched(&self, image: &CloudImage) -> Result<Option<Copied>, Fault> {
+        let (ImagePlace::Url(_), Some(digest)) = (image.place(), image.digest()) else { return Ok(None) };
+        let output = shell(&[FETCHING, "phoenix-image-fetching", digest, &self.image_cache()])?;
+        Ok(fetching(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    fn image_cache(&self) -> String {
+        format!("{}{IMAGE_CACHE}", self.dir.join("root").display())
     }
 
     /// The size of the disk in an image.
@@ -126,6 +132,12 @@ impl Embedded {
         let options = if options.is_empty() { String::new() } else { format!(",{options}") };
         Ok(format!("{volume}{options},size={}", print_size(size)))
     }
+}
+
+/// Runs one of the scripts for images, with its name and its words.
+fn shell(words: &[&str]) -> Result<Output, Fault> {
+    let command = Command::new("/bin/sh").arg("-c").args(words).stdin(Stdio::null()).output();
+    command.map_err(|error| Fault::harmless(FaultKind::Failed, format!("/bin/sh: {error}")))
 }
 
 /// The size of the disk in an image that is one whole disk in one file.

@@ -90,7 +90,9 @@ pub use qemu::{Console, Running as Machine, Started};
 pub use settings::{Member, Settings};
 pub use tasks::Task;
 
-use crate::hypervisor::{About, Cloning, Examine, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted};
+use crate::hypervisor::{
+    About, Cloning, Copied, Copying, Examine, Fault, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted,
+};
 use crate::model::{CloudImage, VmId};
 use crate::observed::{Capabilities, Examined, Export, Listed, MoveCheck, Node, Observed, Place, VmObserved};
 use files::Deadline;
@@ -245,6 +247,14 @@ impl Hypervisor for Embedded {
 
     fn image_size(&self, image: &CloudImage) -> Result<Option<u64>, Fault> {
         self.measure(image).map(Some)
+    }
+
+    fn copied(&self, copying: Copying<'_>) -> Result<Option<Copied>, Fault> {
+        match copying {
+            Copying::Of(HostOp::FetchImage { image, .. }) => self.fetched(image),
+            Copying::Of(_) => Ok(None),
+            Copying::Making(vm) | Copying::Moving(vm) => self.tasks.copied(vm),
+        }
     }
 
     fn perform(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {

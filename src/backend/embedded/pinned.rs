@@ -66,8 +66,9 @@ impl Embedded {
             }
             let failed = |error: io::Error| Fault::uncertain(FaultKind::Failed, format!("{path}: {error}"));
             make(&at, part, if n + 1 == parts.len() { 0o755 } else { 0o700 }).map_err(failed)?;
-            at = step(&at, part, path)?
-                .ok_or_else(|| Fault::uncertain(FaultKind::Failed, format!("{path}: `{part}` was removed again")))?;
+            at = step(&at, part, path)?.ok_or_else(|| {
+                Fault::uncertain(FaultKind::Failed, format!("{path}: `{part}` was removed in the meantime"))
+            })?;
         }
         if begun { Ok(()) } else { attempt.halfway() }
     }

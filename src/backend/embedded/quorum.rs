@@ -35,7 +35,7 @@ const WRITE: [&str; 12] = [
 fn refused(what: String) -> Fault {
     let (kind, effect) = meaning(&what).unwrap_or((FaultKind::Failed, Effect::Maybe));
     let hint = hint(kind, &what, None);
-    Fault { kind, effect, options: Vec::new(), what, hint }
+    Fault { effect, hint, ..Fault::harmless(kind, what) }
 }
 
 impl Embedded {

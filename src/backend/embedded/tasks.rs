@@ -10,10 +10,11 @@ use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process;
 
+use super::super::proxmox::copied::copied;
 use super::super::proxmox::task::{Upid, is_clone, is_on_disks, target_in};
 use super::clock::now_s;
 use super::files::{self, unread, unwritten};
-use crate::hypervisor::{Fault, FaultKind};
+use crate::hypervisor::{Copied, Fault, FaultKind};
 use crate::model::VmId;
 
 /// The task list of a node.
@@ -127,6 +128,21 @@ impl Tasks {
             }
         }
         Ok(found)
+    }
+
+    /// How far the copy is of the running task that makes a VM or works on its disks, as its log says.
+    pub(super) fn copied(&self, vm: VmId) -> Result<Option<Copied>, Fault> {
+        let _looking = self.look()?;
+        for upid in files::names(&self.active())? {
+            let path = self.active().join(&upid);
+            let Some(log) = files::read(&path)?.filter(|_| files::is_locked(&path)) else { continue };
+            let (kind, id) = (Upid(&upid).kind().unwrap_or_default(), Upid(&upid).vm());
+            let makes = is_clone(kind) && log.lines().next().and_then(target_in) == Some(vm);
+            if makes || is_on_disks(kind) && id == Some(vm) {
+                return Ok(copied(&log));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether any task is running.

@@ -16,7 +16,7 @@ fn of_line(line: &str) -> Option<Copied> {
     let words: Vec<&str> = said.split_whitespace().take(5).collect();
     let [done, done_unit, "of", total, total_unit] = words[..] else { return None };
     let total = bytes(total, total_unit)?;
-    Some(Copied { done: bytes(done, done_unit)?.min(total), total })
+    Some(Copied { done: bytes(done, done_unit)?.min(total), total: Some(total) })
 }
 
 /// A size with one decimal.
@@ -66,7 +66,7 @@ mod tests {
             ("transferred 99999999999999 TiB of 99999999999999 TiB", None),
             ("has transferred 1.0 GiB of 2.0 GiB", None),
         ] {
-            assert_eq!(copied(log), expected.map(|(done, total)| Copied { done, total }), "{log:?}");
+            assert_eq!(copied(log), expected.map(|(done, total)| Copied { done, total: Some(total) }), "{log:?}");
         }
     }
 }

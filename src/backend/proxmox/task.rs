@@ -66,6 +66,21 @@ impl Task {
         is_clone(&self.kind)
     }
 
+    /// Its UPID.
+    pub(in crate::backend) fn upid(&self) -> &str {
+        &self.upid
+    }
+
+    /// Whether it runs on this node, and its UPID may stand in a path.
+    pub(in crate::backend) fn is_plain_on(&self, node: &str) -> bool {
+        self.is_plain() && Upid(&self.upid).node() == Some(node)
+    }
+
+    /// Whether it works on the disks of this VM.
+    pub(in crate::backend) fn is_on_disks_of(&self, vm: VmId) -> bool {
+        is_on_disks(&self.kind) && self.id.parse() == Ok(vm)
+    }
+
     /// The first line of its log, where that was read.
     pub(in crate::backend) fn first_line(&self) -> Option<&str> {
         self.first.as_deref()

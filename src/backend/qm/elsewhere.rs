@@ -42,8 +42,9 @@ impl Qm {
             return Err(Fault::harmless(FaultKind::Refused, what).hint(hint));
         }
         if super::command::password(op).is_some() {
-            let what =
-                format!("a password is set only of VMs on the node that phoenix reaches, and this one is on `{node}`");
+            let what = format!(
+                "a password can be set only for VMs on the node that phoenix reaches, and this one is on `{node}`"
+            );
             return Err(Fault::harmless(FaultKind::Refused, what).hint("take `password` out, or move the VM"));
         }
         if let HostOp::RemoveLeftover { vm, .. } = op {

@@ -221,9 +221,9 @@ impl Qm {
         Ok(String::from_utf8_lossy(&output.stdout).lines().map(sentence).collect())
     }
 
-    /// The file that a job's program writes its standard output to, while it runs.
-    pub(super) fn output_of(&self, name: &str) -> String {
-        format!("{}/{name}/out", self.jobs())
+    /// The directory of a job: while it runs, `out` in it has what its program wrote to standard output.
+    pub(super) fn directory_of(&self, name: &str) -> String {
+        format!("{}/{name}", self.jobs())
     }
 
     fn jobs(&self) -> String {

@@ -6,6 +6,7 @@
 //! - `command`: call → argv, pure. `answer`: output → fault, pure. `observe`: the node's state from one script.
 //! - `perform`: what is done to VMs of the node itself; `elsewhere`: to those of other nodes of its cluster;
 //!   `seen`: where they are.
+//! - `far`: how far a copy or a download is.
 //! - `examine`: whether a node is fit, by a script of its own that needs next to nothing of it.
 //! - `guest`: the guest agent, by its own socket (`agent`) or by `qm`. `files`: directories on the node. `job`: what
 //!   outlives phoenix.
@@ -18,6 +19,7 @@ pub mod command;
 mod copying;
 mod elsewhere;
 mod examine;
+mod far;
 mod files;
 mod guest;
 mod image;
@@ -39,7 +41,7 @@ use command::HERE;
 use scripts::{ISOS, VM, VOLUMES, VOLUMES_OF};
 
 use crate::hypervisor::{
-    About, Cloning, Copied, Examine, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted,
+    About, Cloning, Copied, Copying, Examine, Fault, FaultKind, FileOp, Guests, HostFiles, HostOp, Hypervisor, Wanted,
 };
 use crate::model::{CloudImage, VmId};
 use crate::observed::{COPY, Examined, Export, Listed, ListedVolume, MoveCheck, Observed, Place, VmObserved};
@@ -275,8 +277,8 @@ impl Hypervisor for Qm {
         self.measure(image).map(Some)
     }
 
-    fn copied(&self, op: &HostOp) -> Result<Option<Copied>, Fault> {
-        self.how_far(op)
+    fn copied(&self, copying: Copying<'_>) -> Result<Option<Copied>, Fault> {
+        self.how_far(copying)
     }
 
     fn can_move(&self, vm: VmId, from: &str, to: &str) -> Result<Option<MoveCheck>, Fault> {

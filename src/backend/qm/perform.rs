@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::proxmox::copied::copied;
-use super::super::proxmox::task;
 use super::super::runner::Command;
 use super::{Qm, answer, command, secrets};
-use crate::hypervisor::{Copied, Effect, Fault, FaultKind, HostOp};
+use crate::hypervisor::{Effect, Fault, FaultKind, HostOp};
 
 /// The name of the job as which an operation runs detached: half a copy is worth nothing, so it does not end with
 /// phoenix, nor with the connection. `None`: it is over soon.
@@ -25,24 +23,7 @@ pub(super) fn job(op: &HostOp) -> Option<String> {
     })
 }
 
-/// How long a look at a log may take.
-const GLANCE: Duration = Duration::from_secs(10);
-
 impl Qm {
-    /// How far the copy is that an operation makes: from what its job wrote so far, or its task on another node.
-    pub(super) fn how_far(&self, op: &HostOp) -> Result<Option<Copied>, Fault> {
-        let Some(name) = job(op) else { return Ok(None) };
-        let log = if let Some((node, upid)) = self.seen.task(&name) {
-            let [_, log] = task::looks(&node, &upid);
-            task::log(&self.run(&Command::look(command::command(&log), GLANCE))?.stdout)
-        } else {
-            let argv = ["tail", "-c", "4096", "--", &self.output_of(&name)].map(ToOwned::to_owned);
-            // It fails where no such job runs.
-            String::from_utf8_lossy(&self.runner.run(&Command::look(argv.to_vec(), GLANCE))?.stdout).into_owned()
-        };
-        Ok(copied(&log))
-    }
-
     /// Carries out an operation and returns when it has ended.
     pub(super) fn perform_here(&self, op: &HostOp, deadline: Duration) -> Result<(), Fault> {
         let commands = match op {

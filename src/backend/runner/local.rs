@@ -62,7 +62,8 @@ fn not_started(program: &str, error: &std::io::Error) -> Fault {
         ErrorKind::NotFound => Fault::harmless(FaultKind::Missing, format!("there is no program `{program}`"))
             .hint("is this a Proxmox VE node, and is /usr/sbin in PATH?"),
         ErrorKind::PermissionDenied => {
-            Fault::harmless(FaultKind::Denied, format!("`{program}` may not be run")).hint("run phoenix as root")
+            Fault::harmless(FaultKind::Denied, format!("`{program}` cannot be run: permission denied"))
+                .hint("run phoenix as root")
         }
         _ => Fault::harmless(FaultKind::Failed, format!("`{program}` cannot be started: {error}")),
     }
@@ -110,11 +111,11 @@ fn wait(mut child: Child, command: &Command) -> Result<Output, Fault> {
                 });
             }
             let seconds = command.deadline.as_secs();
-            let mut fault = lost(command, &format!("no end within {seconds} s"));
+            let mut fault = lost(command, &format!("it did not end within {seconds} s"));
             fault.kind = FaultKind::TimedOut;
             return Err(fault);
         }
-        Err(RecvTimeoutError::Disconnected) => return Err(lost(command, "its end was lost")),
+        Err(RecvTimeoutError::Disconnected) => return Err(lost(command, "how it ended is not known")),
     };
     drop(let_go);
     let (stdout, too_much) = printed(&stdout);

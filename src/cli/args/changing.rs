@@ -12,13 +12,13 @@ use crate::model::{InvalidHostPath, allowed_path, is_content_digest, proxmox};
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub(in crate::cli) struct Options {
-    /// Restart VMs with values that wait for one: their guests are asked to shut down.
+    /// Restart VMs that have values waiting for a restart: their guests are asked to shut down.
     #[arg(long)]
     pub(in crate::cli) restart: bool,
-    /// Stop guests by force that are to shut down and do not within three minutes.
+    /// Stop guests by force that do not shut down within three minutes.
     #[arg(long)]
     pub(in crate::cli) force_stop: bool,
-    /// Erase what a disk leaves behind when `boot_disk_storage` moves it.
+    /// Erase the old volume of a disk that moves to another storage.
     #[arg(long)]
     pub(in crate::cli) delete_source: bool,
     /// Take a snapshot of each VM before it is disturbed, and remove it when the VM is ready again.
@@ -46,7 +46,7 @@ pub(in crate::cli) struct Options {
     pub(in crate::cli) prune_many: Option<usize>,
 }
 
-/// What of the node VMs may have.
+/// What VMs may use of the node.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub(in crate::cli) struct Allowing {
     /// Let VMs have this directory of the node and what is below it, as its allow.json would; may be repeated.
@@ -84,7 +84,7 @@ pub(in crate::cli) struct Losing {
 /// How to carry out.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub(in crate::cli) struct Running {
-    /// Most actions at once.
+    /// How many actions may run at once.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(in crate::cli) parallelism: u16,
     /// Print the event stream as JSON lines instead of text; the same as `--format jsonl`.
@@ -213,7 +213,7 @@ pub(in crate::cli) struct Start {
     /// Which VMs: VMID, name or tag.
     #[arg(value_name = "VM", required = true)]
     pub(in crate::cli) vms: Vec<String>,
-    /// Do not ask, whatever it disturbs.
+    /// Do not ask, even where running guests are interrupted.
     #[arg(long)]
     pub(in crate::cli) auto_approve: bool,
     #[command(flatten)]

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::backend::embedded;
-use crate::model::VmId;
 
 /// What the guests of an embedded node are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,7 +45,7 @@ pub(in super::super) enum Node {
     AddTemplate {
         /// Name of the template.
         name: String,
-        /// Size of its disk in GiB, which simulated guests have nothing on.
+        /// Size of its disk in GiB; simulated guests keep nothing on it.
         #[arg(long, value_name = "GIB", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=65_536))]
         size: u32,
         /// Disk image (qcow2 or raw) that its QEMU guests boot from; it is copied.
@@ -78,7 +77,7 @@ pub(in super::super) enum Node {
 
 #[derive(Debug, Args)]
 pub(in super::super) struct Terminal {
-    /// The VM.
-    #[arg(value_name = "VM_ID")]
-    pub(in super::super) vm: VmId,
+    /// The VM: VMID, name or tag.
+    #[arg(value_name = "VM")]
+    pub(in super::super) vm: String,
 }

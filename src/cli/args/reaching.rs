@@ -22,13 +22,13 @@ pub(in crate::cli) struct Inventory {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Ssh {
-    /// The VM: VMID or name.
+    /// The VM: VMID, name or tag.
     #[arg(value_name = "VM")]
     pub(in crate::cli) vm: String,
     /// User to log in as; without it, the user that the config declares, else the one that ssh takes.
     #[arg(long, short = 'l', value_name = "USER")]
     pub(in crate::cli) user: Option<String>,
-    /// What to run there instead of a shell; ssh hands it to the guest's shell, its words parted by spaces.
+    /// What to run there instead of a shell; ssh hands it to the guest's shell, its words joined by spaces.
     #[arg(last = true, value_name = "COMMAND")]
     pub(in crate::cli) command: Vec<OsString>,
 }

@@ -50,7 +50,7 @@ fn hint(said: &str) -> Option<&'static str> {
     } else if has(&["Unable to locate package", "Temporary failure resolving", "Failed to fetch"]) {
         Some("the guest cannot reach its package mirrors: install the NFS client into the template")
     } else if has(&["target is busy"]) {
-        Some("something in the guest uses it: `lsof` there tells what; end it, then apply again")
+        Some("something in the guest uses it: `lsof` there shows what; end it, then apply again")
     } else if has(&["otherwise than /etc/fstab says"]) {
         Some("something in the guest mounts it with options of its own: `systemctl list-units --type mount` there")
     } else if has(&["/etc/fstab mounts something else"]) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Area, Check, target};
+use super::{Area, Check, There, target};
 use crate::diag::{Diagnostic, Severity};
 use crate::model::{CloudImage, Desired, DesiredVm, ImagePlace, VmId};
 use crate::observed::{Examined, Node, Observed, VmObserved, print_size};
@@ -18,6 +18,7 @@ const AREAS: [(Area, &[&str]); 5] = [
             codes::MEMORY_OVERCOMMITTED,
             codes::TOO_MANY_CPUS,
             codes::NODE_OUT_OF_REACH,
+            codes::IN_MAINTENANCE,
             codes::NO_NODE,
         ],
     ),
@@ -81,9 +82,15 @@ pub fn images(desired: &Desired) -> Vec<CloudImage> {
 
 /// Checks what a config needs: what its plan found, and what is well.
 #[must_use]
-pub fn of_config(desired: &Desired, observed: &Observed, plan: &Plan, examined: Option<&Examined>) -> Vec<Check> {
+pub fn of_config(
+    desired: &Desired,
+    observed: &Observed,
+    plan: &Plan,
+    examined: Option<&Examined>,
+    there: &There,
+) -> Vec<Check> {
     let mut checks: Vec<Check> = plan.problems.iter().filter_map(of_plan).collect();
-    let scene = Scene { desired, observed, examined };
+    let scene = Scene { desired, observed, examined, there };
     let mut more = scene.storages();
     more.extend(scene.templates());
     more.extend(scene.images());
@@ -107,6 +114,7 @@ struct Scene<'s> {
     desired: &'s Desired,
     observed: &'s Observed,
     examined: Option<&'s Examined>,
+    there: &'s There,
 }
 
 impl<'s> Scene<'s> {
@@ -137,7 +145,7 @@ impl<'s> Scene<'s> {
         let names: BTreeSet<&str> = cloned.map(|vm| vm.template_name.as_str()).collect();
         let by_name = self.observed.templates_by_name();
         let ids = names.iter().filter_map(|name| by_name.get(name)).flatten();
-        ids.filter_map(|id| self.observed.vms.get(id)).flat_map(template).collect()
+        ids.filter_map(|id| self.observed.vms.get(id)).flat_map(|vm| template(vm, self.there)).collect()
     }
 
     /// Where images lie.
@@ -164,7 +172,7 @@ impl<'s> Scene<'s> {
             ImagePlace::File(path) if is_there => Some(ok(format!("{path} is on the node{checked}"))),
             ImagePlace::File(path) => {
                 let what = format!("there is no file {path} on the node");
-                let hint = format!("copy it there (`scp IMAGE root@NODE:{path}`), or name a URL");
+                let hint = format!("{}, or name a URL", self.there.copied_to(path));
                 Some(Check::of(Area::Templates, &Diagnostic::error(codes::NO_IMAGE, what).vm(vm).hint(hint)))
             }
             ImagePlace::Volume(volume) => self.volume(vm, volume),
@@ -180,7 +188,7 @@ impl<'s> Scene<'s> {
         }
         let what = format!("storage `{storage}` does not hold `{content}`, where {volume} is looked for");
         let all: Vec<&str> = contents.iter().map(String::as_str).chain([content]).collect();
-        let hint = format!("`pvesm set {storage} --content {}` on the node", all.join(","));
+        let hint = format!("{} adds it", self.there.run(&format!("pvesm set {storage} --content {}", all.join(","))));
         Some(Check::of(Area::Templates, &Diagnostic::error(codes::STORAGE_CONTENT, what).vm(vm).hint(hint)))
     }
 
@@ -218,7 +226,8 @@ impl<'s> Scene<'s> {
             } else {
                 let what = format!("{server} takes no connection of NFS (port 2049) from the node");
                 let hint = format!(
-                    "guests may reach it all the same; `showmount -e {server}` on the node shows what it exports"
+                    "guests may reach it all the same; {} shows what it exports",
+                    self.there.run(&format!("showmount -e {server}"))
                 );
                 Check::of(Area::Nfs, &Diagnostic::warning(codes::NFS_SILENT, what).hint(hint))
             });
@@ -231,13 +240,13 @@ impl<'s> Scene<'s> {
         let threads = self.examined.and_then(|examined| examined.nfs_threads);
         if !node.nfs_server {
             let what = "the node has no NFS server to export directories with";
-            let install = "`apt install nfs-kernel-server` on the node, or name another server in the config";
-            let hint = node.nfs_hint.as_deref().unwrap_or(install);
+            let hint = node.nfs_hint.clone().unwrap_or_else(|| target::install_nfs(self.there));
             return Check::of(Area::Nfs, &Diagnostic::error(codes::NO_NFS_SERVER, what).hint(hint));
         }
         if node.nfs_ended || threads == Some(0) {
             let what = "the node's NFS server is installed and does not run";
-            let hint = "`systemctl enable --now nfs-server` on the node";
+            let hint =
+                format!("{} starts it, also after each boot", self.there.run("systemctl enable --now nfs-server"));
             return Check::of(Area::Nfs, &Diagnostic::error(codes::NFS_SILENT, what).hint(hint));
         }
         Check::ok(Area::Nfs, "the node can export directories to its VMs")
@@ -249,7 +258,7 @@ fn ok(text: String) -> Check {
 }
 
 /// What a template has.
-fn template(template: &VmObserved) -> Vec<Check> {
+fn template(template: &VmObserved, there: &There) -> Vec<Check> {
     let name = format!("template `{}` ({})", template.name, template.id);
     let disk = template.boot_disk.as_ref().and_then(|disk| disk.size).map(print_size);
     let disk = disk.map(|size| format!("a disk of {size}"));
@@ -265,7 +274,8 @@ fn template(template: &VmObserved) -> Vec<Check> {
     let mut checks = vec![ok(format!("{name}: {}", parts.join(", ")))];
     if template.cloud_init.drive.is_none() {
         let what = format!("{name} has no cloud-init drive: cloud-init may be switched off in its guest");
-        let hint = format!("`qm set {} --ide2 STORAGE:cloudinit` on the node gives it one", template.id);
+        let set = there.run(&format!("qm set {} --ide2 STORAGE:cloudinit", template.id));
+        let hint = format!("{set} gives it one");
         checks.push(Check::of(Area::Templates, &Diagnostic::warning(codes::UNFIT_TEMPLATE, what).hint(hint)));
     }
     checks

@@ -27,12 +27,12 @@ pub(super) fn lost(live: &VmObserved, record: Option<&Record>, desired: &Desired
     let notice = |what: &str, hint: &str| Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id);
     let mut found = Vec::new();
     if record.is_some_and(|record| !record.image.is_empty() && image(record, desired).is_none()) {
-        let what = "made from an image that the file does not name any more";
+        let what = "made from an image that the file no longer names";
         found.push(notice(what, "put `cloud_image` into its entry: a VM that is lost is made from it again"));
     }
     for (slot, name) in record.iter().flat_map(|record| &record.imported) {
         if live.options.get(slot).is_some() && disk_image(name, desired).is_none() {
-            let what = format!("{slot} is a copy of an image that the file does not name any more");
+            let what = format!("{slot} is a copy of an image that the file no longer names");
             found.push(notice(&what, "put `import_from` into its disk: a VM that is lost gets it again"));
         }
     }
@@ -41,12 +41,12 @@ pub(super) fn lost(live: &VmObserved, record: Option<&Record>, desired: &Desired
         found.push(notice(what, "put `depends_on` into its entry"));
     }
     if was_applied(record, SSH_KEYS) && keys(live, desired).is_none() {
-        let what = "the SSH keys stay as they are: the file does not have them any more";
+        let what = "the SSH keys stay as they are: the file no longer has them";
         found.push(notice(what, "put `ssh_authorized_keys` into its `user_config` to look after them again"));
     }
     let set = live.options.get(PASSWORD_OPTION).is_some() && was_applied(record, PASSWORD);
     if set && record.and_then(|record| password(live, record, desired)).is_none() {
-        let what = "its password is not written: the file names no secret that is the same";
+        let what = "its password is not written: no secret that the file names has the same value";
         found.push(notice(what, "put `password` into its `user_config`, or the next apply takes it away"));
     }
     found
@@ -101,7 +101,7 @@ pub(super) fn lost_data(live: &VmObserved, record: &Record, observed: &Observed)
         |part: &DataPart| own_snippet(live, record, *part).is_some() && data(live, record, *part, observed).is_none();
     let part = DataPart::ALL.into_iter().find(is_lost)?;
     let key = part.key().name();
-    let what = format!("its `{key}` cannot be written: the node does not have the snippet any more");
+    let what = format!("its `{key}` cannot be written: the node no longer has the snippet");
     let hint = format!("put `{key}` into its entry, or the next apply takes it away");
     Some(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id))
 }

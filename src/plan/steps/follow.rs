@@ -142,7 +142,7 @@ impl Draft {
         self.features(case);
         if self.changes.iter().any(|change| change.key == Key::Ha.name()) {
             self.finds(ha::stays(vm, scene));
-            let reason = if vm.ha.is_some() { "the file puts it there" } else { "the file does not name it any more" };
+            let reason = if vm.ha.is_some() { "the file puts it there" } else { "the file no longer names it" };
             self.does(ha::step(vm, scene), acting, reason);
         }
         if vm.is_template {

@@ -28,7 +28,7 @@ pub(super) fn kept(live: &VmObserved) -> impl Iterator<Item = Diagnostic> {
     live.own_snapshots().map(move |name| {
         let (what, hint) = if live.half_snapshots.contains(name) {
             let what = format!("snapshot `{name}` is half made or half removed, and of no use");
-            (what, format!("`qm delsnapshot {id} {name} --force` removes it, once no task works on it any more"))
+            (what, format!("`qm delsnapshot {id} {name} --force` removes it, once no task works on it"))
         } else {
             let what = format!("snapshot `{name}` is left of a run that did not finish");
             (what, format!("`phoenix rollback {id}` takes the VM back to it; `qm delsnapshot {id} {name}` removes it"))
@@ -108,8 +108,9 @@ pub(in crate::plan) fn plan_rollback(vm: VmId, to: Option<&str>, scene: &Scene<'
     if draft.is_refused() {
         return draft.into_plan(None);
     }
-    let what =
-        format!("whatever was written to its disks since snapshot `{name}` is lost, and how it was configured since");
+    let what = format!(
+        "everything written to its disks since snapshot `{name}` is lost, and every change of its configuration since then"
+    );
     let hint = format!("data on shares stays; the snapshot, too: `qm delsnapshot {vm} {name}` removes it");
     draft.finds([Diagnostic::warning(codes::ROLLED_BACK, what).vm(vm).hint(hint)]);
     draft.basis = Some(live.digest.clone());

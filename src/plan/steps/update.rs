@@ -82,7 +82,7 @@ impl Draft {
         }
         let disruption = self.costs(vm, live, &[ActionKind::Configure, ActionKind::ImportDisk]);
         let configure = match self.costs(vm, live, &[ActionKind::Configure]) {
-            _ if fresh => Some(("an interrupted run did not get to it", Disruption::None)),
+            _ if fresh => Some(("an interrupted run did not get that far", Disruption::None)),
             Some(disruption) => Some(("values differ", disruption)),
             None => None,
         };

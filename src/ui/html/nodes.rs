@@ -1,27 +1,38 @@
-//! The nodes of a cluster on the page of a plan: a table with bars, and the headings below which their VMs stand.
+//! The nodes of a cluster on a page: a table with bars, and the headings below which their VMs stand.
 
 use super::escape::text;
-use crate::plan::document::{DocumentCluster, DocumentNode, DocumentStorage};
+use crate::plan::document::{DocumentCluster, DocumentMemory, DocumentNode, DocumentStorage};
 use crate::ui::nodes::{Amount, state, taken, vms};
 
+/// What the bars show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bars {
+    /// How things are, and what a plan makes of them.
+    Plan,
+    /// How things are.
+    Now,
+}
+
 /// The table of all nodes, and what they have together.
-pub(super) fn nodes(cluster: &DocumentCluster) -> String {
-    let mut out = String::from(
-        "<section class=\"nodes\"><h2>Nodes</h2>\n<p class=\"key\"><b class=\"promised\"></b> promised to VMs <b \
-         class=\"more\"></b> this plan adds <b class=\"less\"></b> it takes away <b class=\"used\"></b> used</p>\n\
+pub(super) fn nodes(cluster: &DocumentCluster, bars: Bars) -> String {
+    let plans = match bars {
+        Bars::Plan => "<b class=\"more\"></b> this plan adds <b class=\"less\"></b> it takes away ",
+        Bars::Now => "",
+    };
+    let mut out = format!(
+        "<section class=\"nodes\"><h2>Nodes</h2>\n<p class=\"key\"><b class=\"promised\"></b> promised to VMs {plans}<b \
+         class=\"used\"></b> used</p>\n\
          <table><thead><tr><th>node</th><th>VMs</th><th>memory</th><th>storages</th></tr></thead><tbody>\n",
     );
+    let row =
+        |name: &str, vms: &str, memory: &str, storages: &[DocumentStorage]| row((name, vms, memory), storages, bars);
+    let memory = |memory: &DocumentMemory| amount("memory", memory.into(), bars);
     for node in &cluster.nodes {
         let words = match state(node) {
             "" => String::new(),
             words => format!("<br /><em class=\"waits\">{words}</em>"),
         };
-        out.push_str(&row(
-            &format!("{}{words}", text(&node.name)),
-            &vms(node),
-            &amount("memory", (&node.memory).into()),
-            &node.storages,
-        ));
+        out.push_str(&row(&format!("{}{words}", text(&node.name)), &vms(node), &memory(&node.memory), &node.storages));
     }
     if taken(&cluster.shared_storages).next().is_some() {
         out.push_str(&row("shared", "", "", &cluster.shared_storages));
@@ -31,14 +42,14 @@ pub(super) fn nodes(cluster: &DocumentCluster) -> String {
     let all = row(
         "all that are online",
         &format!("{all} VMs, {running} running"),
-        &amount("memory", (&cluster.memory()).into()),
+        &memory(&cluster.memory()),
         &cluster.storages(),
     );
     out + "</tbody><tfoot>" + &all + "</tfoot></table></section>\n"
 }
 
-fn row(name: &str, vms: &str, memory: &str, storages: &[DocumentStorage]) -> String {
-    let storages: String = taken(storages).map(|storage| amount(&storage.name, storage.into())).collect();
+fn row((name, vms, memory): (&str, &str, &str), storages: &[DocumentStorage], bars: Bars) -> String {
+    let storages: String = taken(storages).map(|storage| amount(&storage.name, storage.into(), bars)).collect();
     format!("<tr><th>{name}</th><td>{vms}</td><td>{memory}</td><td>{storages}</td></tr>\n")
 }
 
@@ -52,8 +63,12 @@ pub(super) fn heading(node: &DocumentNode) -> String {
 }
 
 /// A bar, and what it stands for.
-fn amount(name: &str, amount: Amount) -> String {
-    format!("<div class=\"load\">{}<span>{} {}</span></div>", bar(&amount), text(name), amount.whole_story())
+fn amount(name: &str, amount: Amount, bars: Bars) -> String {
+    let (amount, story) = match bars {
+        Bars::Plan => (amount, amount.whole_story()),
+        Bars::Now => (Amount { planned: amount.promised, ..amount }, amount.state()),
+    };
+    format!("<div class=\"load\">{}<span>{} {story}</span></div>", bar(&amount), text(name))
 }
 
 /// A bar as long as there is of it, in thousandths.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::escape::text;
 use super::filters::{Choice, filters};
-use super::nodes::{heading, nodes};
+use super::nodes::{Bars, heading, nodes};
 use super::page::{chip, fact, page};
 use super::problems::problems;
 use super::vm::{block, disruption, line, unchanged, verdict};
@@ -17,8 +17,9 @@ pub fn render(plan: &PlanDocument) -> String {
     let (same, mut rest): (Vec<&DocumentVm>, Vec<_>) = plan.vms.iter().partition(|vm| unchanged(vm));
     rest.sort_by_key(|vm| (!vm.blocked, std::cmp::Reverse(vm.disruption), std::cmp::Reverse(vm.outcome), vm.vm));
     let mut body = head(plan);
-    body.push_str(&problems(plan));
-    body.push_str(&plan.cluster.as_ref().map(nodes).unwrap_or_default());
+    let known = plan.vms.iter().map(|vm| vm.vm).collect();
+    body.push_str(&problems(&plan.problems, &known));
+    body.push_str(&plan.cluster.as_ref().map(|cluster| nodes(cluster, Bars::Plan)).unwrap_or_default());
     body.push_str("<main>\n");
     if plan.vms.len() > 1 {
         body.push_str(&choices(plan));

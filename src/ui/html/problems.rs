@@ -4,21 +4,20 @@ use std::collections::BTreeSet;
 
 use super::escape::{prose, text};
 use crate::diag::MOST_NAMED;
-use crate::plan::document::{DocumentProblem, PlanDocument};
+use crate::plan::document::DocumentProblem;
 use crate::ui::findings::{Subject, grouped};
 use crate::ui::layout::count;
 
 /// From this many on, what is no error is folded.
 const MOST_SHOWN: usize = 10;
 
-/// The problems, errors first.
-pub(super) fn problems(plan: &PlanDocument) -> String {
-    let known: BTreeSet<u32> = plan.vms.iter().map(|vm| vm.vm).collect();
-    let (errors, others): (Vec<_>, Vec<_>) = plan.problems.iter().partition(|problem| problem.severity == "error");
+/// The problems, errors first. The VMs that are `known` have a block on the page.
+pub(super) fn problems(all: &[DocumentProblem], known: &BTreeSet<u32>) -> String {
+    let (errors, others): (Vec<_>, Vec<_>) = all.iter().partition(|problem| problem.severity == "error");
     let mut out = String::new();
     if !errors.is_empty() {
         out.push_str(&format!("<section class=\"problems\"><h2>{}</h2>\n", count(errors.len(), "error")));
-        out.push_str(&format!("{}</section>\n", list(&errors, &known)));
+        out.push_str(&format!("{}</section>\n", list(&errors, known)));
     }
     if !others.is_empty() {
         let open = if others.len() > MOST_SHOWN { "" } else { " open=\"\"" };
@@ -26,7 +25,7 @@ pub(super) fn problems(plan: &PlanDocument) -> String {
             "<details class=\"problems\"{open}><summary>Warnings and notices <small>{}</small></summary>\n",
             others.len()
         ));
-        out.push_str(&format!("{}</details>\n", list(&others, &known)));
+        out.push_str(&format!("{}</details>\n", list(&others, known)));
     }
     out
 }

@@ -11,7 +11,7 @@ pub fn ssh_config(inventory: &InventoryDocument) -> Rendered {
     let mut text = String::from("# Made by `phoenix inventory --format ssh-config`.\n");
     for vm in vms {
         if vm.user.as_deref().is_some_and(|user| !is_user(user)) {
-            notices.push(format!("VM {} is left out: its user cannot be named to ssh", vm.vm));
+            notices.push(format!("VM {} is left out: ssh takes no such user name", vm.vm));
             continue;
         }
         text.push_str(&format!("\nHost {}\n  HostName {}\n", vm.name, vm.ssh_host));

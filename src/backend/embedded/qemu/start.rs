@@ -142,8 +142,9 @@ impl Qemu<'_> {
         if taken.saturating_add(memory_mb) <= all {
             return Ok(());
         }
-        let what =
-            format!("start failed: VM {vm} wants {memory_mb} MiB of memory, and {taken} of the node's {all} are taken");
+        let what = format!(
+            "start failed: VM {vm} needs {memory_mb} MiB of memory, and {taken} of the node's {all} MiB are taken"
+        );
         Err(Fault::harmless(FaultKind::Failed, what)
             .hint("stop another VM, or raise `memory_mb` in the node's node.json"))
     }
