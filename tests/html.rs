@@ -354,7 +354,6 @@ fn the_page_of_a_status_has_each_vm_below_its_node() {
         "web is web, was web at the last apply",
         "to run: web",
         "vms.json",
-        "3 virtual machines on",
     ] {
         assert!(text.contains(expected), "`{expected}` is missing in {text}");
     }

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use node::{Node, server};
 use phoenix::backend::qm::{Layout, Qm};
 use phoenix::backend::runner::{Command, Local, Output, Runner, Sockets, Ssh};
-use phoenix::hypervisor::{Copied, Copying, Effect, Fault, FaultKind, HostOp, Hypervisor as _};
-use phoenix::model::VmId;
+use phoenix::hypervisor::{Copied, Copying, Effect, Fault, FaultKind, HostOp, Hypervisor as _, NewDisk};
+use phoenix::model::{CloudImage, Digest, VmId};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -186,6 +186,44 @@ fn while_a_clone_runs_it_is_seen_how_far_it_is() {
     })
     .unwrap();
     assert_eq!(qm.copied(Copying::Of(&op)).unwrap(), None);
+}
+
+#[test]
+fn it_is_seen_how_far_each_copy_is_also_that_of_an_earlier_run() {
+    let node = Node::new();
+    let (this, later) = (node.qm(), node.qm());
+    let vm = VmId::try_from(1000).unwrap();
+    let image = CloudImage { source: "local:import/x.qcow2".to_owned(), sha256: None, sha512: None };
+    let (storage, digest) = ("tank".to_owned(), Digest("0bcf".to_owned()));
+    let disk = NewDisk { slot: "scsi1".to_owned(), storage: storage.clone(), options: String::new() };
+    let moved = HostOp::MoveDisk {
+        vm,
+        disk: "scsi0".to_owned(),
+        storage: storage.clone(),
+        delete_source: false,
+        digest: digest.clone(),
+    };
+    let seen = Some(Copied { done: 1 << 30, total: Some(4 << 30) });
+    for (op, earlier) in [
+        (clone("web", "x"), Some(Copying::Making(vm))),
+        (HostOp::ImportDisk { vm, image: image.clone(), storage, digest: digest.clone() }, Some(Copying::Making(vm))),
+        (moved, Some(Copying::Moving(vm))),
+        (HostOp::ImportFurther { vm, image, disk, digest }, None),
+    ] {
+        thread::scope(|scope| {
+            let performing = scope.spawn(|| this.perform(&op, LONG));
+            node.running();
+            // Another process has nothing but the VM to ask for.
+            assert_eq!(this.copied(Copying::Of(&op)).unwrap(), seen, "{op:?}");
+            for what in [Copying::Making(vm), Copying::Moving(vm)] {
+                let expected = seen.filter(|_| earlier == Some(what));
+                assert_eq!(later.copied(what).unwrap(), expected, "{op:?}, {what:?}");
+            }
+            node.end("0");
+            performing.join().unwrap().unwrap();
+        });
+        assert_eq!(this.copied(Copying::Of(&op)).unwrap(), None, "{op:?}");
+    }
 }
 
 #[test]

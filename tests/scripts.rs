@@ -181,9 +181,9 @@ fn a_script_in_the_config_has_its_place_there() {
         scene.write(CONFIG, &serde_json::to_string_pretty(&config).unwrap());
     };
     for (key, says) in [
-        ("", "error[P095]: `user_data`, line 3 of its text: sh cannot read the script"),
-        ("vm_defaults", "error[P095]: `user_data`, line 3 of its text: sh cannot read the script"),
-        ("profiles", "error[P095]: `vendor_data`, line 3 of its text: sh cannot read the script"),
+        ("", "error[P095]: `user_data` of VM 1000, line 3 of its text: sh cannot read the script"),
+        ("vm_defaults", "error[P095]: `vm_defaults.user_data`, line 3 of its text: sh cannot read the script"),
+        ("profiles", "error[P095]: `vendor_data` of profile `p`, line 3 of its text: sh cannot read the script"),
     ] {
         write(key, "#!/bin/sh\necho ${vm_name}\nfi\n");
         let text = scene.check(&[], &[], 3, &[says, "| ", "\"text\"", "sub/vms.json: 1 error"]);
@@ -218,7 +218,7 @@ fn commands_of_cloud_init_are_read_by_sh() {
     for (runcmd, code, says) in cases {
         let text = format!("#cloud-config\nbootcmd: [ls]\nruncmd:\n  {runcmd}\n");
         vm(json!({ "text": text }));
-        let line = if code == 0 { "" } else { "error[P095]: `user_data`, line " };
+        let line = if code == 0 { "" } else { "error[P095]: `user_data` of VM 1000, line " };
         scene.check(&[], &[], code, &[says, line]);
         scene.write("sub/cloud.yaml", &text);
         vm(json!({ "file": "cloud.yaml" }));

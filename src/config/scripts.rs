@@ -153,7 +153,10 @@ impl ScriptText {
         let (_, what) = first_complaint(complaint);
         let first = command.text.lines().next().unwrap_or_default();
         let what = format!("sh cannot read the command {} of `{}`: {}", shown(first), command.key, repeated(what));
-        let hint = format!("cloud-init runs nothing of `{}` until it is corrected", command.key);
+        let hint = format!(
+            "cloud-init makes one script for sh of all of `{}`, which does not get past this command",
+            command.key
+        );
         codes::SCRIPT_SYNTAX.diagnostic(what).at(Some(self.line(command.line)), "").hint(hint)
     }
 
@@ -162,14 +165,16 @@ impl ScriptText {
     pub fn placed(&self, found: Diagnostic, places: &Places) -> Diagnostic {
         let Some(inside) = &self.inside else { return found };
         let line = found.span.map(|span| LineIndex::new(&self.text).line(span.start));
-        let keys = match &inside.owner {
-            TextOwner::Defaults => Some(&places.defaults),
-            TextOwner::Profile(name) => places.profiles.get(name),
-            TextOwner::Vm(vm) => vm.and_then(|vm| places.vms.get(&vm)).map(|(_, keys)| keys),
+        let key = inside.key;
+        let (keys, called) = match &inside.owner {
+            TextOwner::Defaults => (Some(&places.defaults), format!("`vm_defaults.{key}`")),
+            TextOwner::Profile(name) => (places.profiles.get(name), format!("`{key}` of profile {}", shown(name))),
+            TextOwner::Vm(Some(vm)) => (places.vms.get(vm).map(|(_, keys)| keys), format!("`{key}` of VM {vm}")),
+            TextOwner::Vm(None) => (None, format!("`{key}`")),
         };
-        let at = keys.and_then(|keys| keys.get(&format!("{}.text", inside.key)).copied());
+        let at = keys.and_then(|keys| keys.get(&format!("{key}.text")).copied());
         let line = line.map(|line| format!(", line {line} of its text")).unwrap_or_default();
-        let message = format!("`{}`{line}: {}", inside.key, found.message);
+        let message = format!("{called}{line}: {}", found.message);
         Diagnostic { message, ..found }.at(at, "")
     }
 

@@ -1,6 +1,7 @@
 //! The ports: what phoenix asks of a target. Back ends stand behind them, `apply` and `guest` in front.
 
 mod copied;
+mod copying;
 mod files;
 mod guests;
 pub mod image;
@@ -11,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use self::copied::{Copied, Copying};
+pub use self::copied::Copied;
+pub use self::copying::Copying;
 pub use self::files::{ExportEntry, FileOp};
 pub use self::guests::{GuestAddress, GuestExit, GuestStatus, Guests, address_on, all_on};
 pub use self::image::NewDisk;

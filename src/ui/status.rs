@@ -252,8 +252,7 @@ pub(super) fn label(target: &DocumentTarget) -> &str {
     if target.label.is_empty() { &target.name } else { &target.label }
 }
 
-/// All in a sentence.
-pub(super) fn verdict(status: &StatusDocument) -> String {
+fn verdict(status: &StatusDocument) -> String {
     let well = status.vms.iter().filter(|vm| vm.well).count();
     let simulated = if status.target.simulated { " (simulated)" } else { "" };
     let all = count(status.vms.len(), "virtual machine");

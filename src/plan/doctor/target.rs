@@ -79,10 +79,7 @@ fn node(examined: &Examined, moment: Moment, there: &There, checks: &mut Vec<Che
     }
     checks.extend(examined.missing.iter().map(|(program, package)| {
         let what = format!("there is no program `{program}` in the PATH of phoenix's scripts");
-        found(
-            &Diagnostic::error(codes::NO_PROGRAM, what)
-                .hint(format!("{} brings it", there.run(&format!("apt-get install {package}")))),
-        )
+        found(&Diagnostic::error(codes::NO_PROGRAM, what).hint(format!("{} brings it", there.install(package))))
     }));
     if examined.missing.is_empty() && examined.programs > 0 {
         checks.push(ok(format!("all {} programs that phoenix runs are there", examined.programs)));
@@ -130,8 +127,8 @@ fn cluster(observed: &Observed, there: &There, checks: &mut Vec<Check>) {
     let maintained = observed.nodes.values().filter(|node| node.online && node.maintenance);
     checks.extend(maintained.map(|node| {
         let what = format!(
-            "node `{}` is in maintenance: no new VM is placed there, and the HA manager moves those that it looks after to \
-             other nodes; the others stay, and are planned as always",
+            "node `{}` is in maintenance: no new VM is placed there, and the HA manager moves the VMs that it looks after to \
+             other nodes; other VMs stay there, and are planned as always",
             node.name
         );
         let end = there.run(&format!("ha-manager crm-command node-maintenance disable {}", node.name));

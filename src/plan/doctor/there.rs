@@ -5,7 +5,7 @@ use crate::model::Target;
 /// Where the commands of a target's node run, seen from where phoenix runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum There {
-    /// On this machine, which is no Proxmox VE node.
+    /// On this machine, where an embedded node is: the commands are those of the node that it stands for.
     ThisMachine,
     /// On this machine, which is the node.
     ThisNode,
@@ -49,9 +49,16 @@ impl There {
     /// A command as it is typed, with where that is. It has no character that a shell would take for more than a word.
     pub(super) fn run(&self, command: &str) -> String {
         match self {
-            Self::ThisMachine => format!("`{command}` on this machine"),
-            Self::ThisNode => format!("`{command}` on the node"),
+            Self::ThisMachine | Self::ThisNode => format!("`{command}` on the node"),
             Self::Ssh { command: ssh, .. } => format!("`{ssh} {command}`"),
+        }
+    }
+
+    /// How a package gets to where a program is missing.
+    pub(super) fn install(&self, package: &str) -> String {
+        match self {
+            Self::ThisMachine => format!("`apt-get install {package}` on this machine"),
+            Self::ThisNode | Self::Ssh { .. } => self.run(&format!("apt-get install {package}")),
         }
     }
 
@@ -74,7 +81,7 @@ mod tests {
     #[test]
     fn a_command_says_where_it_runs() {
         for (target, command, copy) in [
-            ("embedded:node", "`id` on this machine", "put it there (`cp IMAGE /a`)"),
+            ("embedded:node", "`id` on the node", "put it there (`cp IMAGE /a`)"),
             ("qm:", "`id` on the node", "put it there (`cp IMAGE /a`)"),
             ("qm+ssh://pve1", "`ssh pve1 id`", "copy it there (`scp IMAGE pve1:/a`)"),
             ("qm+ssh://root@pve1", "`ssh root@pve1 id`", "copy it there (`scp IMAGE root@pve1:/a`)"),

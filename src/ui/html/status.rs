@@ -8,7 +8,7 @@ use super::nodes::{self, Bars, heading};
 use super::page::{chip, fact, page};
 use super::problems::problems;
 use crate::plan::status::{StatusDocument, StatusVm, VmState};
-use crate::ui::status::{HEADER, details, label, row as cells, verdict};
+use crate::ui::status::{HEADER, details, label, row as cells};
 
 /// The states of VMs as filters know them, in words, and the class of their colour.
 const STATES: [(VmState, &str, &str); 4] = [
@@ -17,6 +17,9 @@ const STATES: [(VmState, &str, &str); 4] = [
     (VmState::Template, "template", "no-op"),
     (VmState::Absent, "absent", "update"),
 ];
+
+/// The cells of a VM's row that its block shows.
+const SHOWN: [&str; 3] = ["declared", "agent", "features"];
 
 /// Renders a status as one page. `config` is the name of the file.
 #[must_use]
@@ -38,7 +41,7 @@ fn head(status: &StatusDocument, config: &str) -> String {
     let number = |is: &dyn Fn(&StatusVm) -> bool| status.vms.iter().filter(|vm| is(vm)).count();
     let mut out = String::from("<header><h1>Status</h1>\n<ul class=\"chips\">\n");
     out.push_str(&chip("create", "✓", number(&|vm| vm.well), "up to date and healthy"));
-    out.push_str(&chip("update", "!", number(&|vm| !vm.well), "not so"));
+    out.push_str(&chip("update", "!", number(&|vm| !vm.well), "need attention"));
     for (state, word, class) in STATES {
         out.push_str(&chip(class, "", number(&|vm| vm.state == state), word));
     }
@@ -55,17 +58,16 @@ fn head(status: &StatusDocument, config: &str) -> String {
         &format!("<code>{}</code>, project <code>{}</code>", text(config), text(&status.project)),
     ));
     out.push_str(&fact("Read at", &format!("<time datetime=\"{at}\">{shown}</time>")));
-    out.push_str(&fact("In short", &text(&verdict(status))));
     out.push_str("</dl></header>\n");
     out
 }
 
 fn choices(status: &StatusDocument) -> String {
     let number = |state| status.vms.iter().filter(|vm| vm.state == state).count();
-    let states: Vec<Choice> = STATES.map(|(state, word, _)| (word, word, number(state))).into();
+    let of_states: Vec<Choice> = STATES.map(|(state, word, _)| (word, word, number(state))).into();
     let well = status.vms.iter().filter(|vm| vm.well).count();
-    let healths = [("well", "up to date and healthy", well), ("unwell", "not so", status.vms.len() - well)];
-    filters(&[("o", "State", &states), ("d", "Health", &healths)], "name, VMID or address")
+    let healths = [("well", "up to date and healthy", well), ("unwell", "need attention", status.vms.len() - well)];
+    filters(&[("o", "State", &of_states), ("d", "Health", &healths)], "name, VMID or address")
 }
 
 /// The VMs by the nodes that they are on, then those that are on none; of one node without headings.
@@ -109,11 +111,9 @@ fn block(status: &StatusDocument, vm: &StatusVm) -> String {
     );
     let mut row = |name: &str, said: &str| out.push_str(&format!("<tr><th>{name}</th><td>{said}</td></tr>\n"));
     let cells = cells(status, vm);
-    // The VMID, the name and the state stand above.
-    for (name, cell) in
-        HEADER.iter().zip(&cells).filter(|(name, cell)| !cell.is_empty() && !["VM", "name", "state"].contains(name))
-    {
-        row(&name.replace('\n', " "), &text(cell));
+    // The others stand above, or the rows below say more.
+    for (name, cell) in HEADER.iter().zip(&cells).filter(|(name, cell)| !cell.is_empty() && SHOWN.contains(name)) {
+        row(name, &text(cell));
     }
     for (name, value) in [("MAC address", &vm.mac), ("node", &vm.node)] {
         if let Some(value) = value {
