@@ -148,13 +148,11 @@ impl<'a> Known<'a> {
             Some(Selector::Id(id)) => return Ok(id),
             _ => self.meant(word)?,
         };
-        match *vms {
-            [vm] => Ok(vm),
-            _ => {
-                let what = format!("`{word}` is a tag of several VMs: {}", self.shown(&vms, LISTED));
-                Err(Refusal::usage(what, format!("`phoenix {verb}` takes one VM: name it by VMID or name")))
-            }
+        if let [vm] = *vms {
+            return Ok(vm);
         }
+        let what = format!("`{word}` is a tag of several VMs: {}", self.shown(&vms, LISTED));
+        Err(Refusal::usage(what, format!("`phoenix {verb}` takes one VM: name it by VMID or name")))
     }
 
     /// That every word of a selection names VMs, and that it is clear which.

@@ -64,10 +64,10 @@ fn head(status: &StatusDocument, config: &str) -> String {
 
 fn choices(status: &StatusDocument) -> String {
     let number = |state| status.vms.iter().filter(|vm| vm.state == state).count();
-    let states: Vec<Choice> = STATES.map(|(state, word, _)| (word, word, number(state))).into();
+    let of_states: Vec<Choice> = STATES.map(|(state, word, _)| (word, word, number(state))).into();
     let well = status.vms.iter().filter(|vm| vm.well).count();
     let healths = [("well", "up to date and healthy", well), ("unwell", "need attention", status.vms.len() - well)];
-    filters(&[("o", "State", &states), ("d", "Health", &healths)], "name, VMID or address")
+    filters(&[("o", "State", &of_states), ("d", "Health", &healths)], "name, VMID or address")
 }
 
 /// The VMs by the nodes that they are on, then those that are on none; of one node without headings.
