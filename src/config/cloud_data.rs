@@ -179,13 +179,11 @@ fn judge(at: &At<'_>, below: &str, named: &str, text: &str, problems: &mut Probl
 /// What to write in place of a name that is no value of a VM.
 fn meant(name: &str) -> String {
     let known = || VALUES.iter().map(|(name, _)| *name);
-    match nearest(name, known()).filter(|_| !name.is_empty()) {
-        Some(meant) => format!("did you mean `${{{meant}}}`? Write `$${{` where the text itself is to have `${{`"),
-        None => {
-            let all = known().collect::<Vec<_>>().join(", ");
-            format!("write `$${{` where the text itself is to have `${{`; the values are {all}, and `secret.NAME`")
-        }
+    if let Some(meant) = nearest(name, known()).filter(|_| !name.is_empty()) {
+        return format!("did you mean `${{{meant}}}`? Write `$${{` where the text itself is to have `${{`");
     }
+    let all = known().collect::<Vec<_>>().join(", ");
+    format!("write `$${{` where the text itself is to have `${{`; the values are {all}, and `secret.NAME`")
 }
 
 /// Says that a text has a secret that the file does not.

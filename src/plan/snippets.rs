@@ -163,9 +163,9 @@ pub(super) fn say_texts(change: &mut Change, vm: &DesiredVm, live: &VmObserved, 
     } else if is_sealed {
         // Beside a text of several lines nothing stands for what is not shown.
         if change.new.contains('\n') {
-            old.clear()
+            old.clear();
         } else {
-            SEALED.clone_into(old)
+            SEALED.clone_into(old);
         }
         change.note = [mem::take(&mut change.note), "what it is now has secrets and is not shown".to_owned()]
             .into_iter()
