@@ -75,6 +75,8 @@ impl config::Beside for Beside {
         match name {
             SecretName::Env(name) => match name.as_str() {
                 "PHOENIX_SECRET_WEB" => read(b"hunter2"),
+                "PHOENIX_SECRET_ODD" => read(b"it's #1"),
+                "PHOENIX_SECRET_NUMBER" => read(b"123456"),
                 "PHOENIX_SECRET_LATIN1" => Err(BadSecret::NotText),
                 _ => Err(BadSecret::Unset),
             },

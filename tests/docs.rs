@@ -235,6 +235,8 @@ fn keys() -> String {
     out.push_str(&rows(&reference::of_a_vm()));
     out.push_str(&format!("\n## Of the whole file\n\nIn `hypervisor`.\n\n{head}"));
     out.push_str(&rows(&reference::of_the_file()));
+    out.push_str(&format!("\n## Secrets\n\nBeside `virtual_machines`.\n\n{head}"));
+    out.push_str(&rows(&reference::of_secrets()));
     out
 }
 

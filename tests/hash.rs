@@ -53,8 +53,9 @@ fn base() -> Value {
             { "vm_id": 1000, "vm_name": "a", "features": ["base_setup"], "network_config": network,
               "volumes": [{ "type": "nfs", "share": "data", "path": "/1", "mount_point": "/mnt/d" }] },
             { "vm_id": 1001, "vm_name": "b", "user_config": { "username": "us" }, "network_config": { "ip": "dhcp" } },
-            { "vm_id": 1002, "vm_name": "c" },
+            { "vm_id": 1002, "vm_name": "c", "vendor_data": { "text": "#!/bin/sh\n# ${secret.db}\n" } },
         ],
+        "secrets": { "db": { "env": "PHOENIX_SECRET_DB" } },
     })
 }
 
@@ -160,6 +161,10 @@ fn other(base: &Value, key: &str) -> Value {
             set("/profiles", json!({ "p": { "memory_mb": 777 } }));
             set(key, json!("p"));
         }
+        "/secrets/*/env" | "/secrets/*/file" => {
+            let part = key.trim_start_matches("/secrets/*/");
+            set("/secrets", json!({ "db": { part: format!("PHOENIX_SECRET_{}", part.to_uppercase()) } }));
+        }
         "/hypervisor/project" => set(key, json!("q")),
         "/hypervisor/project_tag" => set(key, json!("ours")),
         "/hypervisor/persistent_storage/server" => set(key, json!("10.9.9.8")),
@@ -242,8 +247,9 @@ const NO_MATTER: [(&str, &str); 4] = [
 ];
 
 /// Keys that others stand for.
-const WHOLES: [&str; 7] = [
+const WHOLES: [&str; 8] = [
     "/profiles",
+    "/secrets",
     "/hypervisor",
     "/virtual_machines",
     "/vm_defaults",
@@ -362,7 +368,11 @@ fn renamed(observed: &mut Observed) {
 #[test]
 fn a_script_and_the_node_are_in_the_hash() {
     let with = |script: &str, observed: &Observed| {
-        let source = Source { name: "config.json".to_owned(), text: base().to_string() };
+        let mut base = base();
+        // No secret is beside these scripts.
+        base.as_object_mut().unwrap().remove("secrets");
+        base["virtual_machines"][2].as_object_mut().unwrap().remove("vendor_data");
+        let source = Source { name: "config.json".to_owned(), text: base.to_string() };
         let files = || [("base_setup.sh".to_owned(), Ok(script.as_bytes().to_vec()))].into();
         let desired = load(&source, &mut |_| FeatureFiles::Found(files())).desired.unwrap();
         let config = DocumentConfig { meaning: meaning(&desired), ..DocumentConfig::default() };

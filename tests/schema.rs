@@ -92,7 +92,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 40] = [
+    const DERIVED: [&str; 42] = [
         "/password/env",
         "/password/file",
         "/user_config/password",
@@ -127,6 +127,8 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/user_config",
         "/user_config/username",
         "/user_config/ssh_authorized_keys",
+        "/secrets/env",
+        "/secrets/file",
         "/user_data/file",
         "/user_data/text",
         "/vendor_data/file",

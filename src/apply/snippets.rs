@@ -1,7 +1,5 @@
 //! The snippets of a VM on its node.
 
-use std::sync::Arc;
-
 use super::perform::Performing;
 use crate::event::Failure;
 use crate::hypervisor::FileOp;
@@ -13,7 +11,7 @@ impl Performing<'_> {
     pub(super) fn write_snippet(&mut self, step: &SnippetStep) -> Result<Outcome, Failure> {
         let live = self.live()?;
         self.must_not_have_moved(&live)?;
-        let (path, text) = (step.path.clone(), Arc::clone(&step.text));
+        let (path, text) = (step.path.clone(), step.text.clone());
         self.write_files(&FileOp::WriteSnippet { vm: self.id(), path, text })?;
         Ok(self.action.outcome)
     }

@@ -89,8 +89,9 @@ fn files(op: &FileOp, lines: &mut Vec<Line>) {
     match op {
         FileOp::MakeDirectory { path } => lines.push(command(["mkdir", "-p", "--", path])),
         FileOp::WriteSnippet { path, text, .. } => {
-            lines.push(Line::Remark(format!("into {path}:")));
-            lines.extend(text.lines().map(|line| Line::Remark(format!("  {line}"))));
+            let values = if text.has_secrets() { ", with the values of its secrets" } else { "" };
+            lines.push(Line::Remark(format!("into {path}{values}:")));
+            lines.extend(text.shown().lines().map(|line| Line::Remark(format!("  {line}"))));
         }
         FileOp::RemoveSnippet { path, .. } => lines.push(command(["rm", "-f", "--", path])),
         FileOp::WriteExports { vm, entries } => {

@@ -104,6 +104,7 @@ fn config() -> Roff {
     roff.control("fi", []);
     keys(&mut roff, "KEYS OF A VIRTUAL MACHINE", &reference::of_a_vm());
     keys(&mut roff, "KEYS OF HYPERVISOR", &reference::of_the_file());
+    keys(&mut roff, "SECRETS", &reference::of_secrets());
     roff.control("SH", ["SEE ALSO"]).text([bold("phoenix"), roman("(1), "), bold("phoenix-validate"), roman("(1)")]);
     roff
 }

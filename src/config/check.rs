@@ -58,7 +58,8 @@ pub(super) fn all(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> Te
     ha::check(raw, problems);
     volumes::check(raw, problems);
     let data = cloud_data::check(raw, once, problems);
-    let secrets = secrets::check(raw, once, problems);
+    let secrets = secrets::check(raw, data.secrets(), once, problems);
+    cloud_data::fit(raw, &data, &secrets, problems);
     let scripts = features::resolve(raw, once.features(features_dir(raw)), problems);
     Texts { scripts, data, secrets }
 }

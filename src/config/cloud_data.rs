@@ -1,39 +1,18 @@
-//! User data and vendor data: where their texts come from, and the values of a VM that are filled into them.
-//!
-//! `${vm_name}` stands for a value of the VM, `$${` for `${`. The values are numbers, words, and names that the rules of
-//! their keys keep to letters, digits, `.`, `_` and `-`: none can be more than a value, in whatever language the text is.
+//! User data and vendor data: where their texts come from, and the rules for them.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::data_text::{Piece, SECRET, VALUES, pieces, secrets_of};
 use super::limits::MAX_DATA_BYTES;
 use super::owner::{Owner, owners, said};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawCloudData, RawVm};
+use super::secrets::SecretValues;
 use super::source::{BadData, Once};
 use super::spans::Place;
 use super::{cloud_config, codes};
 use crate::diag::nearest;
-use crate::model::{CloudData, DataPart, DesiredVm};
-
-/// The text of a value of a VM.
-type Said = fn(&DesiredVm) -> Cow<'_, str>;
-
-/// The values that can be filled in, as the file calls them.
-const VALUES: [(&str, Said); 11] = [
-    ("vm_id", |vm| vm.vm_id.to_string().into()),
-    ("vm_name", |vm| vm.vm_name.as_str().into()),
-    ("template_name", |vm| vm.template_name.as_str().into()),
-    ("os_type", |vm| vm.os_type.as_str().into()),
-    ("cpu_sockets", |vm| vm.cpu_sockets.to_string().into()),
-    ("cpu_cores", |vm| vm.cpu_cores.to_string().into()),
-    ("memory_mb", |vm| vm.memory_mb.to_string().into()),
-    ("boot_disk_size_gb", |vm| vm.boot_disk_size_gb.to_string().into()),
-    ("boot_disk_storage", |vm| vm.boot_disk_storage.as_str().into()),
-    ("network_bridge", |vm| vm.network_bridge.as_str().into()),
-    ("network_model", |vm| vm.network_model.as_str().into()),
-];
 
 /// How a text begins that cloud-init knows, or its like for Windows.
 const BEGINS: [&str; 9] = [
@@ -74,15 +53,21 @@ pub enum TextOwner {
     Vm(Option<u32>),
 }
 
-/// The texts of the files that a config names, and those that it holds itself.
+/// The texts of the files that a config names, those that it holds itself, and the names of the secrets that all of them
+/// have.
 #[derive(Default)]
-pub(super) struct DataTexts(BTreeMap<String, Arc<str>>, Vec<(Inside, Arc<str>)>);
+pub(super) struct DataTexts(BTreeMap<String, Arc<str>>, Vec<(Inside, Arc<str>)>, BTreeSet<String>);
 
 impl DataTexts {
     /// The text that an object gives; empty where it gives none.
     pub(super) fn text(&self, raw: &RawCloudData) -> Arc<str> {
         let of_file = raw.file.as_ref().and_then(|file| self.0.get(file)).cloned();
         of_file.or_else(|| raw.text.as_deref().map(Arc::from)).unwrap_or_default()
+    }
+
+    /// The names of the secrets that stand in texts, whether or not the file has them.
+    pub(super) fn secrets(&self) -> &BTreeSet<String> {
+        &self.2
     }
 
     /// Every file with its text.
@@ -96,64 +81,6 @@ impl DataTexts {
     }
 }
 
-/// A text into which nothing is filled in yet; `None`: there is to be none.
-pub(super) fn unfilled(text: &Arc<str>) -> Option<CloudData> {
-    (!text.is_empty()).then(|| CloudData { text: Arc::clone(text), file: String::new(), storage: None })
-}
-
-/// Fills the values of a VM into its texts, and names their snippets.
-pub(super) fn fill(vm: &mut DesiredVm, project: &str) {
-    for part in DataPart::ALL {
-        let Some(data) = vm.data(part) else { continue };
-        let text = filled(&data.text, vm);
-        let data = CloudData::new(project, vm.vm_id, part, &text);
-        match part {
-            DataPart::User => vm.user_data = Some(data),
-            DataPart::Vendor => vm.vendor_data = Some(data),
-        }
-    }
-}
-
-/// A piece of a text.
-enum Piece<'t> {
-    /// It stands as it is.
-    Text(&'t str),
-    /// The name between `${` and `}`; `None`: nothing ends it in its line. And where it begins, in bytes.
-    Value(Option<&'t str>, usize),
-}
-
-/// The pieces of a text.
-fn pieces(text: &str) -> Vec<Piece<'_>> {
-    let mut found = Vec::new();
-    let mut from = 0;
-    while let Some(at) = text[from..].find("${").map(|at| from + at) {
-        if text[from..at].ends_with('$') {
-            found.extend([Piece::Text(&text[from..at - 1]), Piece::Text("${")]);
-            from = at + 2;
-            continue;
-        }
-        found.push(Piece::Text(&text[from..at]));
-        let line = text[at + 2..].lines().next().unwrap_or_default();
-        let name = line.split_once('}').map(|(name, _)| name);
-        found.push(Piece::Value(name, at));
-        from = at + 2 + name.map_or(0, |name| name.len() + 1);
-    }
-    found.push(Piece::Text(&text[from..]));
-    found
-}
-
-/// A text with the values of a VM. Names that are not known were refused.
-fn filled(text: &str, vm: &DesiredVm) -> String {
-    let value = |name: &str| VALUES.iter().find(|(known, _)| *known == name).map(|(_, value)| value(vm));
-    pieces(text)
-        .into_iter()
-        .map(|piece| match piece {
-            Piece::Text(text) => Cow::Borrowed(text),
-            Piece::Value(name, _) => name.and_then(value).unwrap_or_default(),
-        })
-        .collect()
-}
-
 /// Applies the rules to everything that is given to cloud-init whole, and reads the files that are named.
 pub(super) fn check(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> DataTexts {
     let mut texts = DataTexts::default();
@@ -161,7 +88,7 @@ pub(super) fn check(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> 
         let before = problems.kept();
         for (key, data) in [("user_data", &vm.user_data), ("vendor_data", &vm.vendor_data)] {
             if let Some(data) = data {
-                given(&At { owner, key }, data, (once, &mut texts), problems);
+                given(&At { owner, key, raw }, data, (once, &mut texts), problems);
                 if let Some(text) = &data.text {
                     let owner = match owner {
                         Owner::Defaults => TextOwner::Defaults,
@@ -182,6 +109,7 @@ pub(super) fn check(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> 
 struct At<'a> {
     owner: Owner<'a>,
     key: &'static str,
+    raw: &'a Raw,
 }
 
 impl At<'_> {
@@ -203,12 +131,14 @@ fn given(at: &At<'_>, data: &RawCloudData, (once, texts): (&mut Once<'_>, &mut D
     }
     if let Some(text) = &data.text {
         judge(at, "text", "the text", text, problems);
+        texts.2.extend(secrets_of(text).map(str::to_owned));
     }
     let Some(file) = data.file.as_ref().filter(|file| !file.is_empty()) else { return };
     let named = format!("the file {}", shown(file));
     match read(once.data(file)) {
         Ok(text) => {
             judge(at, "file", &named, text, problems);
+            texts.2.extend(secrets_of(text).map(str::to_owned));
             texts.0.insert(file.clone(), Arc::from(text));
         }
         Err((why, hint)) => problems.push(at.bad("file", format!("{named} {why}")).hint_if(hint)),
@@ -249,23 +179,23 @@ fn judge(at: &At<'_>, below: &str, named: &str, text: &str, problems: &mut Probl
     }
     for piece in pieces(text) {
         let Piece::Value(name, place) = piece else { continue };
-        if name.is_some_and(|name| VALUES.iter().any(|(known, _)| *known == name)) {
-            continue;
-        }
-        let what = match name {
-            Some(name) => format!("{named} has {} in line {}, and a VM has no such value", shown(name), line(place)),
-            None => format!("{named} has `${{` in line {} without the `}}` that ends it", line(place)),
-        };
-        let known = || VALUES.iter().map(|(name, _)| *name);
-        let meant = name.and_then(|name| nearest(name, known()));
-        let hint = meant.map_or_else(
-            || {
-                let all = known().collect::<Vec<_>>().join(", ");
-                format!("write `$${{` to get `${{` itself; the values are {all}")
+        let found = match name {
+            Some(name) if VALUES.iter().any(|(known, _)| *known == name) => continue,
+            Some(name) => match name.strip_prefix(SECRET) {
+                Some(secret) if at.raw.secrets.contains_key(secret) => continue,
+                Some(secret) => no_secret(at, below, secret, &format!("{named} names it in line {}", line(place))),
+                None => {
+                    let what =
+                        format!("{named} has {} in line {}, and a VM has no such value", shown(name), line(place));
+                    at.bad(below, what).hint(meant(name))
+                }
             },
-            |meant| format!("did you mean `${{{meant}}}`? Write `$${{` to get `${{` itself"),
-        );
-        return problems.push(at.bad(below, what).hint(hint));
+            None => {
+                let what = format!("{named} has `${{` in line {} without the `}}` that ends it", line(place));
+                at.bad(below, what).hint(meant(""))
+            }
+        };
+        return problems.push(found);
     }
     let begins = text.trim_start_matches('\u{feff}');
     let mime = |known: &&str| begins.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known));
@@ -275,9 +205,77 @@ fn judge(at: &At<'_>, below: &str, named: &str, text: &str, problems: &mut Probl
         let hint = "the first line says it: `#cloud-config`, or `#!` and the shell of a script";
         problems.push(Problem::new(codes::UNKNOWN_DATA, what, at.place(below)).hint(hint));
     }
-    if begins.lines().next().and_then(|first| first.split_whitespace().next()) == Some("#cloud-config") {
+    if is_cloud_config(begins) {
         yaml(at, below, named, begins, problems);
     }
+}
+
+/// What to write in place of a name that is no value of a VM.
+fn meant(name: &str) -> String {
+    let known = || VALUES.iter().map(|(name, _)| *name);
+    if let Some(meant) = nearest(name, known()).filter(|_| !name.is_empty()) {
+        return format!("did you mean `${{{meant}}}`? Write `$${{` to get `${{` itself");
+    }
+    let all = known().collect::<Vec<_>>().join(", ");
+    format!("write `$${{` to get `${{` itself; the values are {all}, and `secret.NAME`")
+}
+
+/// Says that a text has a secret that the file does not.
+fn no_secret(at: &At<'_>, below: &str, name: &str, by: &str) -> Problem {
+    let names = || at.raw.secrets.keys().map(String::as_str);
+    let hint = match nearest(name, names()) {
+        Some(near) => format!("did you mean `${{{SECRET}{near}}}`?"),
+        None if at.raw.secrets.is_empty() => {
+            "`secrets`, beside `virtual_machines`, names them: `\"secrets\": { \"db\": \
+            { \"env\": \"PHOENIX_SECRET_DB\" } }`"
+                .to_owned()
+        }
+        None => {
+            let known: Vec<String> = names().take(10).map(shown).collect();
+            format!("known are {}; add it to `secrets`", known.join(", "))
+        }
+    };
+    let what = format!("there is no secret {}: {by}", shown(name));
+    Problem::new(codes::UNKNOWN_SECRET, what, at.place(below)).hint(hint)
+}
+
+/// Refuses values of secrets that YAML reads as something else where they stand: a value with a `#` behind a blank, say,
+/// or a number. No message has a value, nor what YAML makes of it.
+pub(super) fn fit(raw: &Raw, files: &DataTexts, secrets: &SecretValues, problems: &mut Problems) {
+    for (owner, vm) in owners(raw) {
+        let before = problems.kept();
+        for (key, data) in [("user_data", &vm.user_data), ("vendor_data", &vm.vendor_data)] {
+            let Some(data) = data else { continue };
+            let text = files.text(data);
+            if !is_cloud_config(&text) {
+                continue;
+            }
+            let names: BTreeSet<&str> = secrets_of(&text).collect();
+            for name in names {
+                let secret = secrets.called(name);
+                let Some(value) = secret.as_ref().and_then(|secret| secret.value()) else { continue };
+                if cloud_config::takes(&text, &format!("{SECRET}{name}"), value) {
+                    continue;
+                }
+                let at = At { owner, key, raw };
+                let below = if data.file.is_some() { "file" } else { "text" };
+                let what =
+                    format!("YAML reads the value of the secret {} as something else where it stands", shown(name));
+                let hint = format!(
+                    "put it between single quotes, `'${{{SECRET}{name}}}'`; a value with such a quote in it, on a line of \
+                     its own behind `|`"
+                );
+                problems.push(Problem::new(codes::UNFIT_SECRET, what, at.place(below)).hint(hint));
+            }
+        }
+        problems.since(before, vm.vm_id);
+    }
+}
+
+/// Whether a text says of itself that it is YAML for cloud-init.
+fn is_cloud_config(text: &str) -> bool {
+    let first = text.trim_start_matches('\u{feff}').lines().next();
+    first.and_then(|first| first.split_whitespace().next()) == Some("#cloud-config")
 }
 
 /// Applies the rules to a text that says of itself that it is YAML.
@@ -325,37 +323,6 @@ fn replaced(raw: &Raw, problems: &mut Problems) {
             };
             let problem = Problem::new(codes::DATA_REPLACES, what, owner.value(key));
             problems.push(problem.also(by.value("user_data"), "the user data").hint(hint).vm(vm.vm_id));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Piece, pieces};
-    use crate::model::CloudData;
-
-    #[test]
-    fn what_is_filled_in_is_told_from_what_stays() {
-        let written = |text: &str| -> String {
-            let piece = |piece| match piece {
-                Piece::Text(text) => text.to_owned(),
-                Piece::Value(name, at) => format!("<{} {at}>", name.unwrap_or("?")),
-            };
-            pieces(text).into_iter().map(piece).collect()
-        };
-        for (text, is) in [
-            ("", ""),
-            ("a $HOME $(x) $1 $$ }", "a $HOME $(x) $1 $$ }"),
-            ("${vm_id}", "<vm_id 0>"),
-            ("a${vm_id}b${c}", "a<vm_id 1>b<c 10>"),
-            ("$${HOME} ${x}", "${HOME} <x 9>"),
-            ("${a\n}", "<? 0>a\n}"),
-            ("${}$", "< 0>$"),
-        ] {
-            assert_eq!(written(text), is, "{text}");
-        }
-        for text in ["${a} $${b} $$${c} é${", "$"] {
-            assert_eq!(written(&CloudData::escaped(text)), text);
         }
     }
 }

@@ -119,6 +119,9 @@ codes! {
     BAD_VOLUME = "P098", Error, "the text cannot be a volume that this VM may attach";
     VOLUME_CONFLICT = "P099", Error, "a disk has a volume, and something that does not go with it";
     HA_CONFLICT = "P100", Error, "the state under the HA manager contradicts `started`";
+    UNKNOWN_SECRET = "P101", Error, "user data or vendor data names a secret that the file does not have";
+    UNFIT_SECRET = "P102", Error, "YAML reads the value of a secret in user data or vendor data as something else";
+    UNUSED_SECRET = "P103", Notice, "no user data or vendor data names the secret";
     IMPORT_CONFLICT = "P104", Error, "a disk is to be a copy of an image, and has something that does not go with it";
     IMPORT_OF_VM = "P105", Error, "a disk is to be a copy of a volume that belongs to a VM";
     NOT_YAML = "P108", Error, "cloud-init cannot read user data or vendor data as YAML";

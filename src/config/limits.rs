@@ -29,7 +29,10 @@ pub const MAX_DATA_BYTES: usize = 64 << 10;
 pub(super) const MAX_VARIABLE: usize = 128;
 
 /// Longest value of a secret, in bytes.
-pub const MAX_SECRET_BYTES: usize = 1024;
+pub const MAX_SECRET_BYTES: usize = 16 << 10;
+
+/// Longest value of a secret that is a password, in bytes.
+pub(super) const MAX_PASSWORD_BYTES: usize = 1024;
 
 /// Largest feature script in bytes.
 pub const MAX_SCRIPT_BYTES: usize = 256 << 10;

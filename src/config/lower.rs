@@ -11,7 +11,7 @@ use super::names;
 use super::pick::{pick, pick_any};
 use super::raw::{Raw, RawHypervisor, RawProfiles, RawVm};
 use super::values::{Values, normal_tags, of_profiles};
-use super::{cdrom, cloud_data, disks, ha, networks};
+use super::{cdrom, data_text, disks, ha, networks};
 use crate::model::{
     CloudInitErrors, Desired, DesiredVm, Key, NetworkConfig, NetworkModel, NfsShare, Origin, Origins, OsType,
     PersistentStorage, ProxmoxValue, Ready, Settings, Stretched, Timeouts, UserConfig, VmId,
@@ -40,7 +40,7 @@ pub(super) fn lower(raw: Raw, texts: Texts) -> Desired {
         vm.adopt = adopt;
         vm.template = ids.get(&vm.template_name.to_ascii_lowercase()).filter(|_| vm.cloud_image.is_none()).copied();
         tag(&mut vm, &settings);
-        cloud_data::fill(&mut vm, &settings.project);
+        data_text::fill(&mut vm, &settings.project, (&texts.secrets, &mut stretched));
         let id = vm.vm_id;
         if let Some(secret) = vm.user_config.as_mut().and_then(|user| user.password.as_mut()) {
             secret.seal(&settings.project, id, &mut stretched);
@@ -204,9 +204,9 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         user_config: pick_any(&mut origins, Key::UserConfig, own.user_config, shared.user_config.clone())
             .filter(|wish| *wish != UserConfig::default()),
         user_data: pick_any(&mut origins, Key::UserData, own.user_data, shared.user_data.clone())
-            .and_then(|text| cloud_data::unfilled(&text)),
+            .and_then(|text| data_text::unfilled(&text)),
         vendor_data: pick_any(&mut origins, Key::VendorData, own.vendor_data, shared.vendor_data.clone())
-            .and_then(|text| cloud_data::unfilled(&text)),
+            .and_then(|text| data_text::unfilled(&text)),
         cloud_image: pick_any(&mut origins, Key::CloudImage, own.cloud_image, shared_image),
         proxmox: options_of(&mut origins, own.proxmox, shared.proxmox.as_ref()),
         boot_disk_options,

@@ -9,7 +9,7 @@
 //! - `raw`: the file, one field per key. `values`: the same in words of the model. `lower`, `inherited`: profiles and
 //!   defaults merged. `defaults`: what holds where the file says nothing. `limits`: how much of everything there may be.
 //! - `owner`: who says what of a VM: itself, its profiles, the defaults.
-//! - `check`, `cloud_data`, `cloud_config`, `cloud_init`, `secrets`, `images`, `profiles`, `volumes`, `features`,
+//! - `check`, `cloud_data`, `data_text`, `cloud_config`, `cloud_init`, `secrets`, `images`, `profiles`, `volumes`, `features`,
 //!   `lexis`: the rules that a schema cannot say.
 //! - `violations`, `types`, `units`: what the schema refuses, in words, and what was probably meant.
 //! - `keys`, `vocabulary`: keys that are not known, and what other tools call ours.
@@ -26,6 +26,7 @@ mod cloud_init;
 pub mod codes;
 mod comments;
 pub mod convert;
+mod data_text;
 mod defaults;
 mod dependencies;
 mod disks;

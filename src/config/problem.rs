@@ -208,6 +208,7 @@ pub(super) fn named(pointer: &str) -> String {
         None => "the config".to_owned(),
         Some(("/virtual_machines", _)) => "a VM".to_owned(),
         Some(("/profiles", _)) => "a profile".to_owned(),
+        Some(("/secrets", name)) => format!("the secret {}", shown(&unescaped(name))),
         Some(("/hypervisor/nfs_shares", name)) => format!("the share {}", shown(&unescaped(name))),
         Some((list, entry)) if entry.bytes().all(|b| b.is_ascii_digit()) && !entry.is_empty() => {
             match list.rsplit('/').next().unwrap_or_default() {

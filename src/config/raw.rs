@@ -17,9 +17,10 @@ mod images;
 mod networks;
 mod nodes;
 mod options;
+mod shares;
 mod words;
 
-pub(crate) use cloud_init::{RawCloudData, RawNetworkConfig, RawSecret, RawUserConfig, SECRET_VARIABLE};
+pub(crate) use cloud_init::{RawCloudData, RawNetworkConfig, RawSecret, RawUserConfig, SECRET_NAME, SECRET_VARIABLE};
 pub(crate) use ha::{NULLABLE, RawHaOrNull};
 use ha::{ha, some_ha};
 pub(crate) use images::{RawCloudImage, RawImport};
@@ -27,7 +28,8 @@ pub(crate) use networks::{RawCard, RawDisk};
 use networks::{boot_disk_options, cards, cdrom, disks, some_slots};
 pub(crate) use nodes::{ANY, RawNodes};
 use options::{each_name_once, proxmox_options, some_options};
-use words::{cloud_init_errors, network_model, nodes, os_type, profile_names, ready, references, volume_type};
+pub(crate) use shares::{RawNfsShare, RawPersistentStorage, RawVolume};
+use words::{cloud_init_errors, network_model, nodes, os_type, profile_names, ready, references};
 
 use crate::model::{CloudInitErrors, NetworkModel, OsType, Ready};
 
@@ -53,6 +55,11 @@ pub(crate) struct Raw {
     #[schemars(with = "BTreeMap<String, RawVm>", title = "Profiles", extend("default" = serde_json::json!({})))]
     #[schemars(example = serde_json::json!({ "worker": { "cpu_cores": 8, "memory_mb": 16384, "tags": ["worker"] } }))]
     pub(super) profiles: BTreeMap<String, RawVm>,
+    /// Names secrets for user data and vendor data: `${secret.NAME}` stands for the value there. This file has none.
+    #[serde(deserialize_with = "each_name_once")]
+    #[schemars(with = "BTreeMap<String, RawSecret>", title = "Secrets", extend("default" = serde_json::json!({})))]
+    #[schemars(example = serde_json::json!({ "db": { "env": "PHOENIX_SECRET_DB" }, "key": { "file": "secrets/key" } }))]
+    pub(super) secrets: BTreeMap<String, RawSecret>,
     /// Lists the VMs, each with its own values.
     #[schemars(title = "Virtual machines")]
     #[schemars(example = serde_json::json!([{ "vm_id": 1000, "vm_name": "rumpledev", "tags": ["development"] }]))]
@@ -104,42 +111,6 @@ pub(crate) struct RawHypervisor {
     /// Names a tag that every VM of this file gets, so that the web interface shows which VMs are this project's.
     #[schemars(title = "Project tag", regex(pattern = lexis::TAG), example = &"phoenix")]
     pub(super) project_tag: Option<String>,
-}
-
-/// Says where the implicit volume of VMs with features lives.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct RawPersistentStorage {
-    /// Names the directory on the hypervisor; each VM gets a directory below it, named by its VMID.
-    #[schemars(title = "Host path", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = &"/quickOS/vm-persistent-data", extend("default" = "/quickOS/vm-persistent-data"))]
-    pub(super) host_path: Option<String>,
-    /// Names the NFS server as the guest reaches it; without it, the node's address on the VM's bridge.
-    #[schemars(title = "Server", regex(pattern = lexis::SERVER), length(max = lexis::MAX_DNS_NAME))]
-    #[schemars(example = &"10.0.0.13")]
-    pub(super) server: Option<String>,
-    /// Says where the guest mounts it. Feature scripts lie in `.phoenix_scripts` below.
-    #[schemars(title = "Mount point", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = &"/persistent-storage", extend("default" = "/persistent-storage"))]
-    pub(super) mount_point: Option<String>,
-}
-
-/// Describes one NFS share.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct RawNfsShare {
-    /// Names the NFS server as the guest reaches it.
-    #[schemars(title = "Server", regex(pattern = lexis::SERVER), length(max = lexis::MAX_DNS_NAME))]
-    #[schemars(example = &"nas.example.org")]
-    pub(super) server: Option<String>,
-    /// Names the path that the server exports.
-    #[schemars(title = "Export", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = &"/tank/media")]
-    pub(super) export: Option<String>,
-    /// Names the directory where the hypervisor sees the export.
-    #[schemars(title = "Host path", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = &"/mnt/media")]
-    pub(super) host_path: Option<String>,
 }
 
 /// Describes one VM.
@@ -368,32 +339,6 @@ pub(crate) enum RawReference {
     Id(u32),
     /// By name.
     Name(String),
-}
-
-/// Describes storage that the guest mounts: a path below a share, or an export of a server.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct RawVolume {
-    /// Names the kind of storage.
-    #[serde(rename = "type")]
-    #[schemars(schema_with = "volume_type", title = "Type", example = &"nfs")]
-    pub(super) kind: Option<String>,
-    /// Names a share of `hypervisor.nfs_shares`, or else a Proxmox storage of type `nfs`.
-    #[schemars(title = "Share", regex(pattern = lexis::STORAGE), length(max = lexis::MAX_STORAGE))]
-    #[schemars(example = &"local-nfs")]
-    pub(super) share: Option<String>,
-    /// Names an NFS server, instead of `share`.
-    #[schemars(title = "Server", regex(pattern = lexis::SERVER), length(max = lexis::MAX_DNS_NAME))]
-    #[schemars(example = &"nas.example.org")]
-    pub(super) server: Option<String>,
-    /// Names the path below the share, or with `server` the path that the server exports.
-    #[schemars(title = "Path", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = &"/vm-features/1000")]
-    pub(super) path: Option<String>,
-    /// Says where the guest mounts it.
-    #[schemars(title = "Mount point", regex(pattern = lexis::PATH), length(max = lexis::MAX_PATH))]
-    #[schemars(example = &"/mnt/nfs/features")]
-    pub(super) mount_point: Option<String>,
 }
 
 /// Most entries of a list of a VM.

@@ -1,6 +1,6 @@
 //! Every key of the config as a row to look up, made of the schema: for the manual page and `docs/keys.md`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::schema;
 
@@ -31,6 +31,13 @@ pub fn of_a_vm() -> Vec<Row> {
 #[must_use]
 pub fn of_the_file() -> Vec<Row> {
     below_pointer("/properties/hypervisor")
+}
+
+/// The key `secrets`, beside `virtual_machines`, and those of a secret.
+#[must_use]
+pub fn of_secrets() -> Vec<Row> {
+    let secrets = &schema::value()["properties"]["secrets"];
+    rows(&json!({ "properties": { "secrets": secrets } }), "")
 }
 
 fn below_pointer(pointer: &str) -> Vec<Row> {
@@ -101,6 +108,7 @@ mod tests {
         assert_eq!(row("memory_mb").default.as_deref(), Some("4096"));
         assert!(row("vm_id").required && row("volumes[].mount_point").required);
         assert_eq!(row("disks.SLOT.filesystem").kind, "ext4, xfs");
+        assert!(of_secrets().iter().any(|row| row.name == "secrets.NAME.env"));
         assert!(of_the_file().iter().any(|row| row.name == "nfs_shares.NAME.export"));
     }
 }

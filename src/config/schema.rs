@@ -11,7 +11,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::limits::{MAX_ENTRIES, MAX_VMS};
-use super::raw::{NULLABLE, Raw};
+use super::raw::{NULLABLE, Raw, SECRET_NAME};
 
 /// Where the schema is committed, from the top of the project.
 pub const FILE: &str = "schema/phoenix_vm_configs.schema.json";
@@ -55,6 +55,10 @@ pub(super) fn value() -> Value {
     if let Some(Value::Object(profiles)) = schema.pointer_mut("/properties/profiles") {
         profiles.insert("maxProperties".into(), MAX_ENTRIES.into());
         profiles.insert("propertyNames".into(), json!({ "pattern": super::lexis::PROFILE }));
+    }
+    if let Some(Value::Object(secrets)) = schema.pointer_mut("/properties/secrets") {
+        secrets.insert("maxProperties".into(), MAX_ENTRIES.into());
+        secrets.insert("propertyNames".into(), json!({ "pattern": SECRET_NAME }));
     }
     for vm in ["/properties/vm_defaults", PROFILE, VM] {
         let volume = format!("{vm}/properties/volumes/items");

@@ -27,7 +27,7 @@ fn convert(tree: &Tree<'_>, pointer: &mut String, problems: &mut Problems) -> Va
             Value::Array(Vec::new())
         }
         Tree::Object(object)
-            if [SHARES, PROFILES].contains(&pointer.as_str()) && object.properties.len() > MAX_ENTRIES =>
+            if [SHARES, PROFILES, SECRETS].contains(&pointer.as_str()) && object.properties.len() > MAX_ENTRIES =>
         {
             too_long(object.properties.len(), pointer, problems);
             Value::Object(Map::new())
@@ -58,6 +58,7 @@ fn convert(tree: &Tree<'_>, pointer: &mut String, problems: &mut Problems) -> Va
 
 const SHARES: &str = "/hypervisor/nfs_shares";
 const PROFILES: &str = "/profiles";
+const SECRETS: &str = "/secrets";
 
 /// Most entries of a list.
 fn longest(pointer: &str) -> usize {

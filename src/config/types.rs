@@ -46,7 +46,7 @@ impl Misfit<'_> {
 
     /// Whether it stands where a secret is named.
     fn is_of_secret(&self) -> bool {
-        self.pointer.contains("/user_config/password")
+        self.pointer.contains("/user_config/password") || self.pointer.starts_with("/secrets/")
     }
 
     /// What the schema says of the place.
@@ -81,7 +81,7 @@ impl Misfit<'_> {
         Some(match (self.key(), self.found) {
             (_, Value::Null) => return Some(self.instead_of_null()),
             _ if self.is_of_secret() => {
-                format!("{HOW}; a password that stood in a file is known to everyone who can read it, or its history")
+                format!("{HOW}; a secret that stood in a file is known to everyone who can read it, or its history")
             }
             ("", Value::Array(_)) => "the list of VMs has a key: `{ \"virtual_machines\": [ … ] }`".to_owned(),
             ("adopt", _) => {

@@ -11,7 +11,7 @@ use super::raw::{RawNetworkConfig, RawNodes, RawTimeouts, RawUserConfig, RawVm, 
 use super::{cdrom, disks, networks, secrets};
 use crate::model::{
     Address, CloudImage, CloudInitErrors, DesiredVm, Feature, Key, NetworkConfig, NetworkModel, Nodes, Origin, OsType,
-    ProxmoxValue, Ready, Scripts, Secret, SecretName, SshKey, Timeouts, UserConfig, VmId, Volume, proxmox,
+    ProxmoxValue, Ready, Scripts, SshKey, Timeouts, UserConfig, VmId, Volume, proxmox,
 };
 
 /// What one object says of a VM, or several one over the other, in the words of the model.
@@ -273,13 +273,9 @@ fn normal_address(text: &str) -> String {
 
 fn user(raw: &RawUserConfig, texts: &Texts) -> UserConfig {
     let keys = |list: &Vec<String>| list.iter().filter_map(|key| SshKey::parse(key).ok()).collect();
-    let secret = |name: SecretName| {
-        let value = texts.secrets.get(&name);
-        Secret::new(name, value)
-    };
     UserConfig {
         username: raw.username.clone(),
-        password: raw.password.as_ref().and_then(secrets::name).map(secret),
+        password: raw.password.as_ref().and_then(secrets::name).map(|name| texts.secrets.get(name)),
         ssh_authorized_keys: raw.ssh_authorized_keys.as_ref().map(keys),
     }
 }

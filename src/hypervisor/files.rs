@@ -1,8 +1,9 @@
 //! Files of a node: what is done with them.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
-use crate::model::VmId;
+use super::{Fault, FaultKind};
+use crate::model::{DataText, VmId};
 
 /// One operation on the files of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub enum FileOp {
         vm: VmId,
         /// Absolute path of the file.
         path: String,
-        /// All that it holds.
-        text: Arc<str>,
+        /// All that it holds: the file gets it with the values of its secrets, and nothing else does.
+        text: DataText,
     },
     /// Removes a snippet of a VM; it is no error if there is none.
     RemoveSnippet {
@@ -37,6 +38,19 @@ pub enum FileOp {
         /// Absolute path of the file.
         path: String,
     },
+}
+
+/// A text as its file gets it, with the values of its secrets. Refused, harmlessly, where one is not there: a plan that
+/// writes anything has them all.
+///
+/// # Errors
+///
+/// Says which secrets the text has.
+pub fn written(text: &DataText) -> Result<Cow<'_, str>, Fault> {
+    text.expanded().ok_or_else(|| {
+        let what = format!("the value of a secret is not there: {}", text.secrets().join(", "));
+        Fault::harmless(FaultKind::Refused, what)
+    })
 }
 
 /// A directory that is exported to one client, read-write, with root kept root.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use self::copied::Copied;
 pub use self::copying::Copying;
-pub use self::files::{ExportEntry, FileOp};
+pub use self::files::{ExportEntry, FileOp, written};
 pub use self::guests::{GuestAddress, GuestExit, GuestStatus, Guests, address_on, all_on};
 pub use self::image::NewDisk;
 pub use self::operation::HostOp;

@@ -5,6 +5,7 @@
 mod cloud_data;
 mod cloud_image;
 mod cloud_init;
+mod data_text;
 mod desired;
 mod digest;
 mod disk;
@@ -27,6 +28,7 @@ mod words;
 pub use cloud_data::{CloudData, DataPart, Snippet};
 pub use cloud_image::{CloudImage, IMAGE_CACHE, ImagePlace};
 pub use cloud_init::{Address, NetworkConfig, UserConfig};
+pub use data_text::DataText;
 pub use desired::{
     CloudInitErrors, Desired, DesiredVm, Feature, Filesystem, NetworkModel, NfsShare, OsType, PersistentStorage, Ready,
     Script, Scripts, Settings,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Allowed, Export, Listed, Place, Storage};
+use super::{Allowed, Export, Listed, Place, SnippetSeen, Storage};
 
 /// A node as it was observed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub struct Node {
     pub allowed: Allowed,
     /// phoenix's snippets on the storages of the node: volume to what it holds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub snippets: BTreeMap<String, String>,
+    pub snippets: BTreeMap<String, SnippetSeen>,
     /// What the node exports by NFS, as its files say.
     pub exports: Vec<Export>,
     /// Whether an NFS server is installed (`exportfs`).

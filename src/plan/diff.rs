@@ -16,8 +16,7 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> V
     }
     for change in &mut found {
         if let Some(part) = DataPart::ALL.into_iter().find(|part| part.key().name() == change.key) {
-            change.old = change.old.take().map(|old| snippets::text_now(&old, live, part, scene));
-            change.new = vm.data(part).map(|data| data.text.to_string()).unwrap_or_default();
+            snippets::say_texts(change, vm, live, part, scene);
         }
         if change.part == options::PASSWORD {
             name_secret(change, vm, live);

@@ -1,13 +1,14 @@
 //! Snippets: which storage holds those of a VM, which are to be written, and which are left over.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 
 use super::{Change, ChangedBy, Scene, SnippetStep, codes};
 use crate::diag::Diagnostic;
-use crate::model::{CloudData, DataPart, DesiredVm, Disruption, Snippet, VmId, content_digest};
+use crate::model::{CloudData, DataPart, DesiredVm, Disruption, Snippet, VmId};
 use crate::observed::options::custom_volume;
-use crate::observed::{Node, Storage, VmObserved};
+use crate::observed::{Node, SnippetSeen, Storage, VmObserved};
 
 /// The part of a change of a snippet that holds something else than its name says.
 pub(super) const CONTENT: &str = "content";
@@ -34,6 +35,11 @@ pub(super) fn placed(vm: &Arc<DesiredVm>, scene: &Scene<'_>) -> (Arc<DesiredVm>,
         };
         if let Some(data) = placed {
             data.storage = storage;
+            // Where the value of a secret is not there, a snippet of the same text is taken for the VM's.
+            let now = live.and_then(|live| custom_volume(live, part));
+            if let Some(now) = now.as_deref().and_then(Snippet::parse).filter(|now| data.is_in(now.file)) {
+                now.file.clone_into(&mut data.file);
+            }
         }
     }
     (Arc::new(placed), refused)
@@ -79,11 +85,11 @@ pub(super) fn to_write(vm: &DesiredVm, scene: &Scene<'_>) -> Vec<(DataPart, Snip
     let step = |part: DataPart| {
         let data = vm.data(part)?;
         let reason = match node.snippets.get(&data.volume()?) {
-            Some(text) if **text == *data.text => return None,
+            Some(seen) if seen.holds(&data.text) => return None,
             Some(_) => "it holds something else",
             None => "it is not there",
         };
-        let digest = content_digest(data.text.as_bytes());
+        let digest = data.text.digest();
         Some((part, SnippetStep { path: path(node, data)?, text: data.text.clone(), digest }, reason))
     };
     DataPart::ALL.into_iter().filter_map(step).collect()
@@ -135,11 +141,42 @@ fn as_named((volume, path): (&str, String)) -> (String, String) {
     (short.unwrap_or_else(|| volume.to_owned()), path)
 }
 
-/// Says what a VM has of a part whole, in place of the name of its snippet: the text, where it was read.
-pub(super) fn text_now(name: &str, live: &VmObserved, part: DataPart, scene: &Scene<'_>) -> String {
+/// A text whose secrets keep it from being shown.
+const SEALED: &str = "a text with secrets";
+
+/// Says what a VM has of a part whole, and is to have, in place of the names of its snippets: the texts, where they can
+/// be shown.
+pub(super) fn say_texts(change: &mut Change, vm: &DesiredVm, live: &VmObserved, part: DataPart, scene: &Scene<'_>) {
     let volume = custom_volume(live, part);
-    let text = volume.and_then(|volume| scene.node(live.id).snippets.get(&volume).cloned());
-    text.unwrap_or_else(|| name.to_owned())
+    let now = volume.as_deref().and_then(Snippet::parse);
+    let is_sealed = now.is_some_and(|snippet| snippet.has_secrets);
+    let data = vm.data(part);
+    change.new = data.map(|data| data.text.to_string()).unwrap_or_default();
+    let Some(old) = &mut change.old else { return };
+    if let (Some(data), Some(now)) = (data, now)
+        && data.is_in_but_for_secrets(now.file)
+    {
+        SEALED.clone_into(old);
+        let names = data.text.secrets();
+        let of = if names.len() == 1 { "" } else { "at least one of " };
+        change.new = format!("the same text, {of}{} changed", names.join(", "));
+    } else if is_sealed {
+        // Beside a text of several lines nothing stands for what is not shown.
+        if change.new.contains('\n') {
+            old.clear();
+        } else {
+            SEALED.clone_into(old);
+        }
+        change.note = [mem::take(&mut change.note), "what it is now has secrets and is not shown".to_owned()]
+            .into_iter()
+            .filter(|note| !note.is_empty())
+            .collect::<Vec<_>>()
+            .join("; ");
+    } else if let Some(seen) = volume.and_then(|volume| scene.node(live.id).snippets.get(&volume))
+        && let Some(text) = seen.text()
+    {
+        text.clone_into(old);
+    }
 }
 
 /// Snippets that the VM names, and that do not hold what their names say: the files were written or removed outside phoenix.
@@ -152,18 +189,22 @@ pub(super) fn otherwise(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) ->
         let named = Snippet::parse(&volume)?;
         // What is on a storage that is not looked into is not known.
         let is_known = scene.observed.capabilities.host_files && node.storages.get(named.storage).is_some_and(takes);
-        if !is_known || named.file != data.file || now.is_some_and(|now| **now == *data.text) {
+        if !is_known || named.file != data.file || now.is_some_and(|now| now.holds(&data.text)) {
             return None;
         }
         let disruption = if live.running { Disruption::Restart } else { Disruption::None };
         Some(Change {
             key: part.key().name(),
             part: CONTENT,
-            old: Some(now.cloned().unwrap_or_default()),
+            old: Some(now.and_then(SnippetSeen::text).unwrap_or_default().to_owned()),
             new: data.text.to_string(),
             origin: vm.origins.of(part.key()),
             disruption,
-            note: "the file on the node is written again".to_owned(),
+            note: if now.is_some_and(|now| now.text().is_none()) {
+                "the file on the node is another, is not shown, and is written again".to_owned()
+            } else {
+                "the file on the node is written again".to_owned()
+            },
             by: Some(ChangedBy::Outside),
             applied: None,
         })

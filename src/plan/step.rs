@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::{Channel, HaStep, ImportStep, Mount};
-use crate::model::{ActionKind, CloudImage, CloudInitErrors, DesiredVm, Filesystem, Record, VmId};
+use crate::model::{ActionKind, CloudImage, CloudInitErrors, DataText, DesiredVm, Filesystem, Record, VmId};
 use crate::observed::options::Row;
 use crate::observed::print_size;
 
@@ -199,8 +199,8 @@ pub struct SnippetStep {
     pub path: String,
     /// All that it holds. Not serialised: the plan of the VM has it, and the digest says which it is.
     #[serde(skip)]
-    pub text: Arc<str>,
-    /// Digest of its content.
+    pub text: DataText,
+    /// Digest of its content; where secrets stand in it, of the text with their names and of their salted digests.
     pub digest: String,
 }
 

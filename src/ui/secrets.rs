@@ -146,6 +146,18 @@ fn end_of_comment(text: &str, at: usize) -> Option<usize> {
     Some(end.map_or(text.len(), |end| at + end))
 }
 
+/// Where the name of a secret ends with which a text begins, `${secret.NAME}`.
+fn reference(text: &str) -> Option<usize> {
+    let name = text.strip_prefix("${secret.")?;
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-'))?;
+    name[end..].starts_with('}').then_some("${secret.".len() + end + 1)
+}
+
+/// Whether a text is the name of a secret, `${secret.NAME}`, and nothing else.
+fn is_reference(text: &str) -> bool {
+    reference(text) == Some(text.len())
+}
+
 /// Notes where the secrets of one value are, and returns where it ends.
 fn secret_value(text: &str, from: usize, found: &mut Vec<Range<usize>>) -> usize {
     let bytes = text.as_bytes();
@@ -161,7 +173,8 @@ fn secret_value(text: &str, from: usize, found: &mut Vec<Range<usize>>) -> usize
                 };
                 let after = text.get(end + 1..).unwrap_or_default().trim_start();
                 // A name within an object says what is secret, and is none.
-                let is_name = text.get(at + 1..end).is_some_and(|text| text.starts_with(SECRET_PREFIX));
+                let is_name =
+                    text.get(at + 1..end).is_some_and(|text| text.starts_with(SECRET_PREFIX) || is_reference(text));
                 if !is_name && (depth == 0 || !after.starts_with(':')) {
                     found.push(at + 1..end);
                 }
@@ -184,6 +197,8 @@ fn secret_value(text: &str, from: usize, found: &mut Vec<Range<usize>>) -> usize
                 at = behind_space(text, end);
                 continue;
             }
+            // It stands for a secret, and is none.
+            b'$' if let Some(end) = reference(&text[at..]) => at += end,
             _ => {
                 let end = text[at..].find(['"', ',', ']', '}', '\n', '\r']).map_or(text.len(), |end| at + end);
                 found.push(at..end);
@@ -224,6 +239,10 @@ mod tests {
                 r#""password": { "env": "PHOENIX_SECRET_WEB", "file": "a" }"#,
                 r#""password": { "env": "PHOENIX_SECRET_WEB", "file": "*" }"#,
             ),
+            (r#""text": "password: ${secret.db}\n""#, r#""text": "password: ${secret.db}\n""#),
+            (r#""text": "password: '${secret.db}'\n""#, r#""text": "password: '${secret.db}'\n""#),
+            (r#""text": "password: '${secret.db}x'\n""#, r#""text": "password: '*************'\n""#),
+            (r#""text": "password: ${secret.db x""#, r#""text": "password: *************""#),
             (r#""auth": "#, r#""auth": "#),
             (r#""token": "abc"#, r#""token": "***"#),
             (

@@ -1,5 +1,5 @@
-//! A password from a secret: how it comes, changes and leaves, on the embedded node and through the node's programs; and
-//! that its value is nowhere.
+//! Secrets as passwords and in user data: how they come, change and leave, on the embedded node and through the node's
+//! programs; and that their values are nowhere but where they belong.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,7 +24,7 @@ const FILE: &str = r#", "user_config": { "username": "admin", "password": { "fil
   "ssh_authorized_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@desk"] }"#;
 
 /// Runs phoenix with a secret in its environment. No value is in what it says, nor in any file, that of the VM among
-/// them; but in those of the secrets.
+/// them; but in those of the secrets, and in snippets.
 #[track_caller]
 fn run(scene: &Scene, secret: &str, arguments: &[&str]) -> Ran {
     let mut command = scene.command(arguments);
@@ -50,7 +50,7 @@ fn search(dir: &Path, arguments: &[&str]) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let kind = fs::symlink_metadata(&path).unwrap().file_type();
-        if kind.is_dir() && !path.ends_with("secrets") && !path.ends_with("vault") {
+        if kind.is_dir() && !["secrets", "vault", "snippets"].iter().any(|name| path.ends_with(name)) {
             search(&path, arguments);
         } else if kind.is_file() {
             let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
@@ -206,4 +206,93 @@ fn files_of_secrets_are_ordinary_ones_below_their_directory() {
     check(&run(&scene, "", &["plan"]), 3, &["P091", "is empty"]);
     scene.edit("secrets/web", "../secrets/web");
     check(&run(&scene, "", &["plan"]), 3, &["P091", "leads out of the directory"]);
+}
+
+const TEXT: &str = r##""secrets": { "db": { "env": "PHOENIX_SECRET_WEB" } }, "virtual_machines": [{ "vm_id": 1000, "vm_name": "web",
+  "boot_disk_size_gb": 8, "started": false, "user_data": { "text": "#cloud-config\n# $${secret.db}\nruncmd:\n  - |\n    ${secret.db}\n" } }]"##;
+
+/// The snippets of the node.
+fn snippets(scene: &Scene) -> Vec<String> {
+    let files = fs::read_dir(scene.path(".phoenix/node/root/var/lib/vz/snippets")).into_iter().flatten();
+    let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    for file in &files {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+    files.iter().map(|file| fs::read_to_string(file).unwrap()).collect()
+}
+
+fn written(secret: &str) -> Vec<String> {
+    vec![format!("#cloud-config\n# ${{secret.db}}\nruncmd:\n  - |\n    {secret}\n")]
+}
+
+#[test]
+fn a_secret_in_user_data_is_in_the_snippet_alone() {
+    everywhere(|scene| {
+        scene.declare(&format!("{{ {TEXT} }}"));
+        check(&run(scene, "", &["plan"]), 3, &["P092", "PHOENIX_SECRET_WEB"]);
+        check(&run(scene, "", &["validate"]), 0, &["P093"]);
+        check(&run(scene, FIRST, &["plan"]), 0, &["+    ${secret.db}"]);
+        check(&apply(scene, FIRST), 0, &[]);
+        assert_eq!(snippets(scene), written(FIRST));
+        is_done(scene, FIRST);
+        // A look needs no value, and takes it for the same.
+        check(&run(scene, "", &["status", "--detailed-exitcode"]), 0, &["P093"]);
+
+        // A saved plan is for the value that was there.
+        let changed = "the same text, ${secret.db} changed";
+        check(&run(scene, SECOND, &["plan", "--out", "plan.json"]), 0, &["user_data", changed]);
+        let stale = run(scene, THIRD, &["apply", "plan.json"]);
+        assert_ne!(stale.code, Some(0), "{}{}", stale.out, stale.err);
+        for words in [&["plan", "--commands"][..], &["plan", "--format", "json"], &["show", "plan.json"], &["graph"]] {
+            check(&run(scene, SECOND, words), 0, &[]);
+        }
+        check(&run(scene, SECOND, &["apply", "plan.json"]), 0, &["1 VM"]);
+        assert_eq!(snippets(scene), written(SECOND));
+        is_done(scene, SECOND);
+        check(&run(scene, SECOND, &["log"]), 0, &[]);
+
+        // What another wrote into the file is seen, and not shown.
+        let dir = scene.path(".phoenix/node/root/var/lib/vz/snippets");
+        let file = fs::read_dir(dir).unwrap().next().unwrap().unwrap().path();
+        fs::write(file, format!("#cloud-config\npassword: {THIRD}\n")).unwrap();
+        check(&run(scene, SECOND, &["plan"]), 0, &["! user_data", "is not shown, and is written again"]);
+        check(&apply(scene, SECOND), 0, &[]);
+        assert_eq!(snippets(scene), written(SECOND));
+
+        // Another text in place of one with secrets, and the way back.
+        scene.edit("#cloud-config\\n", "#cloud-config\\nhostname: web\\n");
+        check(&run(scene, SECOND, &["plan"]), 0, &["+hostname: web", "what it is now has secrets and is not shown"]);
+        check(&apply(scene, SECOND), 0, &[]);
+        is_done(scene, SECOND);
+        let declared = scene.config();
+        scene.declare(r#"{ "virtual_machines": [] }"#);
+        check(&run(scene, SECOND, &["import", "1000"]), 0, &["its `user_data` cannot be written: secrets stand in it"]);
+        scene.declare(&declared);
+        is_done(scene, SECOND);
+        scene.edit("    ${secret.db}", "    true");
+        check(&run(scene, SECOND, &["plan"]), 0, &["P103", "+    true"]);
+        check(&apply(scene, SECOND), 0, &[]);
+        assert_eq!(snippets(scene).len(), 1);
+        is_done(scene, SECOND);
+    });
+}
+
+/// A value that YAML would read as something else is refused, and not shown.
+#[test]
+fn a_secret_that_does_not_fit_is_refused() {
+    let scene = Scene::with_node(&format!("{{ {} }}", TEXT.replace("  - |\\n    ", "  - ")));
+    check(&run(&scene, &format!("{THIRD} #1"), &["plan"]), 3, &["P102", "the secret `db`", "'${secret.db}'"]);
+    check(&run(&scene, THIRD, &["plan"]), 0, &[]);
+}
+
+/// A recording has nothing of a text with secrets, and a plan from it takes the file for what its name says.
+#[test]
+fn a_plan_from_a_recording_knows_a_snippet_by_its_name() {
+    let scene = Scene::with_node(&format!("{{ {TEXT} }}"));
+    check(&apply(&scene, FIRST), 0, &[]);
+    check(&run(&scene, FIRST, &["observe", "--out", "live.json"]), 0, &[]);
+    for (secret, code) in [(FIRST, 0), (SECOND, 2)] {
+        let plan = run(&scene, secret, &["plan", "--against", "live.json", "--detailed-exitcode"]);
+        assert_eq!(plan.code, Some(code), "{}{}", plan.out, plan.err);
+    }
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use phoenix::hypervisor::{Effect, ExportEntry, FaultKind, FileOp};
-use phoenix::observed::Export;
+use phoenix::model::{DataText, Secret, SecretName};
+use phoenix::observed::{Export, SnippetSeen};
 
 use crate::world::{Check, World, id};
 
@@ -127,7 +128,28 @@ fn snippets(world: &World) {
     world.write("root/etc/secret", "secret");
     let link = "phoenix-lab-1000-vendor-0b.yaml";
     symlink(world.path("root/etc/secret"), world.path(&format!("{dir}/{link}"))).unwrap();
-    world.same("what is read", found(), [(format!("local:snippets/{file}"), text.to_owned())].into());
+    world.same(
+        "what is read",
+        found(),
+        [(format!("local:snippets/{file}"), SnippetSeen::Text(text.to_owned()))].into(),
+    );
+    // One with secrets is written with their values, and of what is there only the digest is read.
+    let (sealed, shown) = ("phoenix-lab-1000-user-0a.0b.yaml", "#cloud-config\npassword: ${secret.db}\n");
+    let secret = Secret::new(SecretName::Env("PHOENIX_SECRET_DB".to_owned()), Some("hunter2".into()));
+    let secrets = DataText::new(shown, vec![(24..36, secret)]);
+    let path_of_sealed = format!("/var/lib/vz/snippets/{sealed}");
+    world.done(&FileOp::WriteSnippet { vm: id(1000), path: path_of_sealed.clone(), text: secrets.clone() });
+    let content = world.read(&format!("{dir}/{sealed}"));
+    world.same("secrets", content.as_str(), "#cloud-config\npassword: hunter2\n");
+    let mode = world.path(&format!("{dir}/{sealed}")).metadata().unwrap().permissions().mode();
+    world.same("mode of secrets", mode & 0o777, 0o600);
+    let seen = found().remove(&format!("local:snippets/{sealed}")).unwrap();
+    world.same("what is seen of secrets", seen.clone(), SnippetSeen::of(content, true));
+    world.same("it holds what was written", seen.holds(&secrets), true);
+    world.write(&format!("{dir}/{sealed}"), shown);
+    let changed = found()[&format!("local:snippets/{sealed}")].clone();
+    world.same("another text is seen", changed.holds(&secrets), false);
+    world.done(&remove(&path_of_sealed));
     world.done(&write(&format!("/var/lib/vz/snippets/{link}"), "mine"));
     world.same("what a link led to", world.read("root/etc/secret"), "secret".to_owned());
     world.same("in the place of a link", world.read(&format!("{dir}/{link}")), "mine".to_owned());

@@ -6,9 +6,9 @@ use super::Embedded;
 use super::files;
 use super::pinned::{self, parts};
 use super::rehearse::Attempt;
-use crate::hypervisor::{Fault, FaultKind};
-use crate::model::Snippet;
-use crate::observed::{Conf, PropertyString};
+use crate::hypervisor::{Fault, FaultKind, written};
+use crate::model::{DataText, Snippet};
+use crate::observed::{Conf, PropertyString, SnippetSeen};
 
 /// Documents of cloud-init that a configuration gives whole (`cicustom`).
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Custom {
 
 impl Embedded {
     /// phoenix's snippets: volume to what it holds.
-    pub(super) fn snippets_on_host(&self) -> Result<BTreeMap<String, String>, Fault> {
+    pub(super) fn snippets_on_host(&self) -> Result<BTreeMap<String, SnippetSeen>, Fault> {
         let mut found = BTreeMap::new();
         for (id, storage) in self.storages(false)? {
             // Through a link nothing is written, and nothing is read.
@@ -29,11 +29,11 @@ impl Embedded {
             let dir = storage.snippets.as_deref().unwrap_or_default();
             for name in files::names(&real)? {
                 let volume = Snippet::volume(&id, &name);
-                if Snippet::parse(&volume).is_some()
+                if let Some(has_secrets) = Snippet::parse(&volume).map(|snippet| snippet.has_secrets)
                     && let Some(at) = self.host_dir(dir)?
                     && let Some(text) = pinned::read(&at, &name).map_err(pinned::failed(dir))?
                 {
-                    found.insert(volume, text);
+                    found.insert(volume, SnippetSeen::of(text, has_secrets));
                 }
             }
         }
@@ -41,7 +41,8 @@ impl Embedded {
     }
 
     /// Replaces a snippet.
-    pub(super) fn write_snippet(&self, path: &str, text: &str, attempt: Attempt) -> Result<(), Fault> {
+    pub(super) fn write_snippet(&self, path: &str, text: &DataText, attempt: Attempt) -> Result<(), Fault> {
+        let text = written(text)?;
         let (dir, name) = file(path)?;
         let (above, own) = file(dir)?;
         let refused = |dir: &str| Fault::harmless(FaultKind::Missing, format!("there is no directory {dir}"));

@@ -18,7 +18,8 @@ use super::copying::{copying, writes_volume_of};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Snippet, VmId};
 use crate::observed::{
-    Allowed, COPY, Capabilities, Export, Guarded, Mapped, Mappings, Mounts, Node, Observed, Place, VmObserved,
+    Allowed, COPY, Capabilities, Export, Guarded, Mapped, Mappings, Mounts, Node, Observed, Place, SnippetSeen,
+    VmObserved,
 };
 pub(super) use script::{PLACES, SCRIPT, TASKS};
 
@@ -287,12 +288,19 @@ fn allowed(files: &Files) -> Allowed {
 }
 
 /// phoenix's snippets on the node.
-fn snippets(files: &Files) -> BTreeMap<String, String> {
+fn snippets(files: &Files) -> BTreeMap<String, SnippetSeen> {
     let snippet = |(path, content): (&String, &Vec<u8>)| {
         let (storage, file) = path.strip_prefix("snippets/")?.split_once('/')?;
         let volume = Snippet::volume(storage, file);
-        Snippet::parse(&volume)?;
-        Some((volume, String::from_utf8_lossy(content).into_owned()))
+        let has_secrets = Snippet::parse(&volume)?.has_secrets;
+        let content = String::from_utf8_lossy(content);
+        // Of one with secrets the node tells what `sha256sum` prints.
+        let seen = if has_secrets {
+            SnippetSeen::Sealed(Some(content.split_whitespace().next().unwrap_or_default().to_owned()))
+        } else {
+            SnippetSeen::Text(content.into_owned())
+        };
+        Some((volume, seen))
     };
     files.iter().filter_map(snippet).collect()
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::super::runner::Command;
 use super::{Qm, script};
-use crate::hypervisor::{Fault, FaultKind};
+use crate::hypervisor::{Fault, FaultKind, written};
+use crate::model::DataText;
 
 /// `phoenix-write-snippet DIRECTORY NAME`: replaces the file with what stands on standard input, for root alone.
 const WRITE: &str = r#"set -eu
@@ -33,7 +34,8 @@ if [ -e "./$2" ] || [ -L "./$2" ]; then unlink "./$2"; fi
 "#;
 
 impl Qm {
-    pub(super) fn write_snippet(&self, path: &str, text: &str, deadline: Duration) -> Result<(), Fault> {
+    pub(super) fn write_snippet(&self, path: &str, text: &DataText, deadline: Duration) -> Result<(), Fault> {
+        let text = written(text)?;
         let (dir, name) = self.parted(path)?;
         let argv = script("phoenix-write-snippet", WRITE, &[&dir, &name]);
         let command = Command { stdin: text.as_bytes().to_vec(), ..Command::change(argv, deadline) };

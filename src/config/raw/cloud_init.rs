@@ -78,11 +78,15 @@ pub(crate) struct RawCloudData {
     /// Names a file with the text; a relative path starts at this file, and none leads out of its directory.
     #[schemars(title = "File", length(min = 1, max = 1024), example = &"cloud/web.yaml")]
     pub(in crate::config) file: Option<String>,
-    /// Holds the text itself: `#cloud-config`, a script, or whatever else cloud-init reads. `$${` stands for `${`.
+    /// Holds the text itself: `#cloud-config`, a script, or whatever else cloud-init reads. `${secret.NAME}` stands for the value of a
+    /// secret of `secrets`, `$${` for `${`.
     #[schemars(title = "Text", length(min = 1, max = MAX_DATA_BYTES))]
     #[schemars(example = &"#cloud-config\nhostname: ${vm_name}\n")]
     pub(in crate::config) text: Option<String>,
 }
+
+/// Pattern of the name by which texts call a secret.
+pub(crate) const SECRET_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
 
 /// Pattern of the variable of a secret.
 pub(crate) const SECRET_VARIABLE: &str = "^PHOENIX_SECRET_[A-Z0-9_]+$";

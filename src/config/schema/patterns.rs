@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::config::{lexis, pools, raw};
 
 /// What each pattern asks for.
-const WORDS: [(&str, &str); 27] = [
+const WORDS: [(&str, &str); 28] = [
     (lexis::ADDRESSES, "must be IP addresses, separated by spaces"),
     (lexis::BOOT_DEVICE, "must be the slot of a disk, CD drive, network card or device, e.g. `scsi0` or `net0`"),
     (lexis::BRIDGE, "must be the name of a bridge: a letter, then at most 14 letters, digits, `.`, `_` and `-`"),
@@ -33,6 +33,7 @@ const WORDS: [(&str, &str); 27] = [
     (lexis::UUID, "must be the uuid of a VM, e.g. `2f5c8f4e-0b1d-4c7e-9a53-1d2e3f405162`"),
     (lexis::VOLUME, "must be a volume, `STORAGE:NAME`"),
     (pools::POOL, "must be the name of a resource pool, of at most three parts separated by `/`; empty: none"),
+    (raw::SECRET_NAME, "must be a letter or a digit, then letters, digits, `_` and `-`, at most 64 in all"),
     (raw::SECRET_VARIABLE, "must be `PHOENIX_SECRET_` and then capital letters, digits and `_`"),
 ];
 

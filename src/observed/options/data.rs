@@ -52,7 +52,13 @@ fn read(live: &VmObserved, part: DataPart) -> Option<Value<'_>> {
 
 fn wish<'a>(vm: &'a DesiredVm, live: Option<&VmObserved>, part: DataPart) -> Wish<'a> {
     match vm.data(part) {
-        Some(data) => Wish::Value(Value::text(&data.file)),
+        Some(data) => {
+            // Where the value of a secret is not there, the text alone is compared.
+            let now = live.and_then(|live| custom_volume(live, part));
+            let same = now.as_deref().and_then(Snippet::parse).filter(|snippet| data.is_in(snippet.file));
+            let same = same.map(|snippet| Value::Text(Cow::Owned(snippet.file.to_owned())));
+            Wish::Value(same.unwrap_or_else(|| Value::text(&data.file)))
+        }
         None if live.is_some_and(|live| is_own(live, part)) => Wish::Unset,
         None => Wish::Leave,
     }

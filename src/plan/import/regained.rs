@@ -92,16 +92,20 @@ fn own_snippet(live: &VmObserved, record: &Record, part: DataPart) -> Option<Str
 /// What phoenix gave a VM whole, as an entry has it, where its node has the snippet.
 pub(super) fn data(live: &VmObserved, record: &Record, part: DataPart, observed: &Observed) -> Option<String> {
     let volume = own_snippet(live, record, part)?;
-    observed.nodes.get(&live.node)?.snippets.get(&volume).map(|text| CloudData::escaped(text))
+    observed.nodes.get(&live.node)?.snippets.get(&volume)?.text().map(CloudData::escaped)
 }
 
-/// Says what phoenix gave a VM whole and no entry can have, because the node has the snippet no more.
+/// Says what phoenix gave a VM whole and no entry can have, because the node has the snippet no more, or secrets stand in
+/// it.
 pub(super) fn lost_data(live: &VmObserved, record: &Record, observed: &Observed) -> Option<Diagnostic> {
     let is_lost =
         |part: &DataPart| own_snippet(live, record, *part).is_some() && data(live, record, *part, observed).is_none();
     let part = DataPart::ALL.into_iter().find(is_lost)?;
     let key = part.key().name();
-    let what = format!("its `{key}` cannot be written: the node no longer has the snippet");
+    let has_secrets = own_snippet(live, record, part)
+        .is_some_and(|volume| Snippet::parse(&volume).is_some_and(|snippet| snippet.has_secrets));
+    let why = if has_secrets { "secrets stand in it" } else { "the node no longer has the snippet" };
+    let what = format!("its `{key}` cannot be written: {why}");
     let hint = format!("put `{key}` into its entry, or the next apply takes it away");
     Some(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id))
 }
