@@ -150,7 +150,7 @@ fn a_vm_whose_pool_was_changed_since_the_plan_stays_in_it() {
     std::fs::write(&user_cfg, &theirs).unwrap();
     let (summary, failures) = carried_out(planned, Arc::new(node));
     assert_eq!((failures[0].0.as_str(), failures[0].1.stale), ("1000/set-pool", true), "{failures:?}");
-    assert!(failures[0].1.error.contains("its pool is `prod` now"), "{failures:?}");
+    assert!(failures[0].1.error.contains("its pool is now `prod`"), "{failures:?}");
     assert_eq!(summary.stale, 1);
     assert_eq!(std::fs::read_to_string(&user_cfg).unwrap(), theirs);
 }
