@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 /// The answer to "can this VM move to that node?", as far as it says what stands in the way.
 ///
 /// It says too little (recorded): nothing of bridges, of disks that are devices of the node, of what lies on storages
-/// that the other node has by the same name and with other content.
+/// that the other node has by the same name and with other content, nor whether an unused volume is still there: that the
+/// task of the move finds out, before it does anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveCheck {
     /// The node that it is to move to.
@@ -16,9 +17,6 @@ pub struct MoveCheck {
     /// Discs in CD drives that only the VM's node sees; those that wait for a restart, or that a snapshot names, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub discs: Vec<LocalVolume>,
-    /// Unused volumes that are not there any more.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gone: Vec<String>,
     /// Options that are devices of the VM's node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,

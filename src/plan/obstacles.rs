@@ -154,12 +154,6 @@ fn asked(check: &MoveCheck, live: &VmObserved, online: bool, found: &mut Found<'
         let hint = format!("stop it first: `phoenix stop {}`", found.vm);
         found.refuse(key, &format!("{key} does not move while the VM runs"), hint);
     }
-    for volume in &check.gone {
-        let named = live.volumes.iter().find(|named| named.volume == *volume);
-        let option = named.map_or("unusedN", |named| named.device.as_str());
-        let hint = format!("take it out of the configuration: `qm set {} --delete {option}`", found.vm);
-        found.refuse(volume, &format!("{option} is `{volume}`, which is not there any more"), hint);
-    }
     for storage in &check.storages {
         let hint = "move what lies there to a storage that both nodes have first";
         found.refuse(storage, &format!("`{to}` has no storage `{storage}`"), hint);

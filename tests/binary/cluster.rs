@@ -277,9 +277,12 @@ fn what_keeps_a_vm_from_moving_is_said_before(place: Place) {
     check(&plan, 1, &["to `pve2`: ide0 has `local:iso/a.iso`, which only that node sees", "hint: eject it first"]);
     assert_eq!(plan.err.matches("error[").count(), 1, "{}", plan.err);
     // Proxmox alone says this.
+    let in_snapshot = "\n[before]\nide0: local:iso/b.iso,media=cdrom,size=1M\nsnaptime: 1795000000\n";
+    scene.set_conf(1000, &format!("{}{in_snapshot}", conf.trim_end()));
+    check(&scene.phoenix(&["plan"]), 1, &["`local:iso/b.iso`, which only that node sees"]);
+    // An unused volume is no reason to stay: its answer says of none whether it is there.
     with("unused0: local-zfs:vm-1000-disk-9");
-    let says = ["unused0 is `local-zfs:vm-1000-disk-9`, which is not there any more", "`qm set 1000 --delete unused0`"];
-    check(&scene.phoenix(&["plan"]), 1, &says);
+    check(&scene.phoenix(&["plan"]), 0, &["pve → pve2"]);
     // And this breaks it, while the VM has what goes with its next stop.
     with("hostpci0: mapping=gpu");
     check(&scene.phoenix(&["plan"]), 1, &["error[T100]", "`pve2`: there is no mapping `gpu` for hostpci0"]);
@@ -293,8 +296,8 @@ fn what_keeps_a_vm_from_moving_is_said_before(place: Place) {
     assert_eq!(node_of(&scene, 1000), "pve2");
     scene.declare(&config(&vm("pve3")));
     let there = scene.node().join("nodes/pve2/qemu-server/1000.conf");
-    fs::write(&there, conf.replacen("scsi0: ", "unused0: local-zfs:vm-1000-disk-9\nscsi0: ", 1)).unwrap();
-    check(&scene.phoenix(&["plan"]), 1, &["to `pve3`: unused0 is `local-zfs:vm-1000-disk-9`, which is not there"]);
+    fs::write(&there, format!("{}{in_snapshot}", conf.trim_end())).unwrap();
+    check(&scene.phoenix(&["plan"]), 1, &["to `pve3`: ", "`local:iso/b.iso`, which only that node sees"]);
     // A new VM is made on a node that has what it needs.
     fs::create_dir_all(scene.node().join("mapping")).unwrap();
     fs::write(scene.node().join("mapping/pci.cfg"), "gpu\n\tmap id=1:2,node=pve3,path=0000:01:00.0\n").unwrap();

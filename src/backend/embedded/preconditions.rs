@@ -97,10 +97,10 @@ impl Embedded {
                     ]
                     .map(|(name, value)| (name.to_owned(), value)),
                 );
-                // A volume that is not there has none.
-                let size = volume.size.map_or_else(|| on_disk.size(&volume.volume, vm), |size| Ok(Some(size)))?;
-                disk.extend(size.map(|size| ("size".to_owned(), Value::from(size))));
+                // Of an unused volume nothing more is said, whether or not it is there.
                 if !is_unused {
+                    let size = volume.size.map_or_else(|| on_disk.size(&volume.volume, vm), |size| Ok(Some(size)))?;
+                    disk.extend(size.map(|size| ("size".to_owned(), Value::from(size))));
                     disk.insert("drivename".to_owned(), key.into());
                 }
             }
@@ -187,7 +187,7 @@ impl Embedded {
             if is("cdrom") && !is("is_cloudinit") {
                 return aborted(refused("local cdrom image"));
             }
-            if is("is_unused") && !disk.contains_key("size") {
+            if is("is_unused") && self.volumes_on_disk().size(volume, vm)?.is_none() {
                 return aborted(refused(&format!("volume '{volume}' does not exist")));
             }
         }

@@ -44,10 +44,6 @@ struct Disk {
     cdrom: Value,
     #[serde(default)]
     is_cloudinit: Value,
-    #[serde(default)]
-    is_unused: Value,
-    #[serde(default)]
-    size: Value,
 }
 
 /// What keeps a VM from one node.
@@ -88,14 +84,11 @@ pub(in crate::backend) fn check(answer: &str, node: &str) -> Result<MoveCheck, S
     };
     let is_disc = |disk: &&Disk| is_so(&disk.cdrom) && !is_so(&disk.is_cloudinit);
     let disc = |disk: &Disk| LocalVolume { volume: disk.volid.clone(), option: disk.drivename.clone() };
-    // Of a volume that is there the size is said.
-    let is_gone = |disk: &&Disk| is_so(&disk.is_unused) && disk.size.is_null();
     let stays = |info: &Value| !is_so(&info["live-migration"]);
     Ok(MoveCheck {
         node: node.to_owned(),
         failed: None,
         discs: answer.local_disks.iter().filter(is_disc).map(disc).collect(),
-        gone: answer.local_disks.iter().filter(is_gone).map(|disk| disk.volid.clone()).collect(),
         not_while_running: answer.mapped.iter().filter(|(_, info)| stays(info)).map(|(key, _)| key.clone()).collect(),
         // What has a mapping is among them, too.
         devices: answer.local_resources.into_iter().filter(|key| !answer.mapped.contains_key(key)).collect(),
@@ -153,12 +146,9 @@ mod tests {
                 drive(r#""cdrom":1,"is_cloudinit":1,"drivename":"ide2","volid":"local-zfs:3320/vm-3320-cloudinit.qcow2""#),
                 nothing(),
             ),
+            // The same is said of one that is there and of one that is not.
             (
-                local(r#""is_attached":0,"is_unused":1,"cdrom":0,"is_cloudinit":0,"volid":"local-zfs:3322/vm-3322-disk-9.raw""#),
-                MoveCheck { gone: words(&["local-zfs:3322/vm-3322-disk-9.raw"]), ..nothing() },
-            ),
-            (
-                local(r#""is_attached":0,"is_unused":1,"cdrom":0,"is_cloudinit":0,"size":1073741824,"volid":"local-zfs:3322/vm-3322-disk-1.raw""#),
+                local(r#""is_attached":0,"is_unused":1,"cdrom":0,"is_cloudinit":0,"volid":"local-zfs:3322/vm-3322-disk-0.qcow2""#),
                 nothing(),
             ),
             (
