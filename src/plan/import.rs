@@ -63,7 +63,7 @@ fn one(
         problems.extend(names_nobody_else(live, names));
         problems.extend(inexpressible(live));
         notices.extend(regained::lost(live, record, desired));
-        notices.extend(record.and_then(|record| regained::lost_data(live, record, observed)));
+        notices.extend(record.into_iter().flat_map(|record| regained::lost_data(live, record, observed)));
         Write::Entry(entry(live, uuid, record, desired, observed))
     };
     if !problems.is_empty() {

@@ -72,7 +72,7 @@ pub(super) fn in_the_way(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -
     let online = live.running && vm.started;
     seen(live, online, (own, node), &mut found);
     if let Some(check) = observed.moves.get(&vm.vm_id).filter(|check| check.node == to) {
-        asked(check, live, online, &mut found);
+        asked(check, online, &mut found);
     }
     found.problems
 }
@@ -135,7 +135,7 @@ fn option(key: &str, value: &str, (own, node): (&Node, &Node), found: &mut Found
 }
 
 /// What the target says. What was seen already is not said again.
-fn asked(check: &MoveCheck, live: &VmObserved, online: bool, found: &mut Found<'_>) {
+fn asked(check: &MoveCheck, online: bool, found: &mut Found<'_>) {
     let to = found.to;
     for disc in check.discs.iter().filter(|disc| !found.said.contains(&disc.volume)).collect::<Vec<_>>() {
         let of = if disc.option.is_empty() { "a snapshot" } else { &disc.option };

@@ -19,6 +19,9 @@ umask 022
 cd -P -- "$dir"
 umask 077
 rm -f -- ".$name.new"
+# Secrets may stand in what was written so far.
+trap 'rm -f -- ".$name.new"' EXIT
+trap 'exit 1' HUP INT TERM
 set -C
 cat >".$name.new"
 mv -T -- ".$name.new" "$name"

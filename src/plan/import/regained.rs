@@ -97,17 +97,20 @@ pub(super) fn data(live: &VmObserved, record: &Record, part: DataPart, observed:
 
 /// Says what phoenix gave a VM whole and no entry can have, because the node has the snippet no more, or secrets stand in
 /// it.
-pub(super) fn lost_data(live: &VmObserved, record: &Record, observed: &Observed) -> Option<Diagnostic> {
-    let is_lost =
-        |part: &DataPart| own_snippet(live, record, *part).is_some() && data(live, record, *part, observed).is_none();
-    let part = DataPart::ALL.into_iter().find(is_lost)?;
-    let key = part.key().name();
-    let has_secrets = own_snippet(live, record, part)
-        .is_some_and(|volume| Snippet::parse(&volume).is_some_and(|snippet| snippet.has_secrets));
-    let why = if has_secrets { "secrets stand in it" } else { "the node no longer has the snippet" };
-    let what = format!("its `{key}` cannot be written: {why}");
-    let hint = format!("put `{key}` into its entry, or the next apply takes it away");
-    Some(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id))
+pub(super) fn lost_data(live: &VmObserved, record: &Record, observed: &Observed) -> Vec<Diagnostic> {
+    let lost = |part: DataPart| {
+        let volume = own_snippet(live, record, part)?;
+        if data(live, record, part, observed).is_some() {
+            return None;
+        }
+        let key = part.key().name();
+        let has_secrets = Snippet::parse(&volume).is_some_and(|snippet| snippet.has_secrets);
+        let why = if has_secrets { "secrets stand in it" } else { "the node no longer has the snippet" };
+        let what = format!("its `{key}` cannot be written: {why}");
+        let hint = format!("put `{key}` into its entry, or the next apply takes it away");
+        Some(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id))
+    };
+    DataPart::ALL.into_iter().filter_map(lost).collect()
 }
 
 /// The network of a VM, as far as phoenix made it so; `None`: nothing was asked for.
