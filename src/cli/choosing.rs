@@ -53,6 +53,12 @@ struct Words<'a> {
     tags: BTreeSet<&'a String>,
 }
 
+/// The VMs of a target that bear the project's record.
+fn ours<'a>(desired: &Desired, observed: &'a Observed) -> impl Iterator<Item = &'a VmObserved> {
+    let project = &desired.settings.project;
+    observed.vms.values().filter(move |vm| vm.record.valid().is_some_and(|record| record.project == *project))
+}
+
 impl<'a> Known<'a> {
     /// Those that a file declares.
     pub(super) fn of_file(desired: &'a Desired) -> Self {
@@ -65,9 +71,16 @@ impl<'a> Known<'a> {
     /// file and the target.
     pub(super) fn of_project(desired: &'a Desired, observed: &'a Observed) -> Self {
         let mut known = Self { of: "the project", ..Self::of_file(desired) };
-        let ours =
-            |vm: &&VmObserved| vm.record.valid().is_some_and(|record| record.project == desired.settings.project);
-        observed.vms.values().filter(ours).for_each(|vm| known.add_live(vm));
+        ours(desired, observed).for_each(|vm| known.add_live(vm));
+        known
+    }
+
+    /// Those that a plan with `--prune` is about, by the words by which it knows them: the declared ones by the file's, the
+    /// others of the project by the target's.
+    pub(super) fn of_prune(desired: &'a Desired, observed: &'a Observed) -> Self {
+        let mut known = Self { of: "the project", ..Self::of_file(desired) };
+        let declared = |vm: VmId| desired.vm(vm).is_some();
+        ours(desired, observed).filter(|vm| !declared(vm.id)).for_each(|vm| known.add_live(vm));
         known
     }
 

@@ -262,7 +262,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         observed.guests = verify(target.guests(), &vms, &RealClock::start());
     }
     if request.goal.prunes() {
-        Known::of_project(&desired, &observed).have(&request.selection)?;
+        Known::of_prune(&desired, &observed).have(&request.selection)?;
     }
     let mut said = BTreeMap::new();
     if let Some(target) = &hypervisor {

@@ -262,6 +262,12 @@ fn a_file_that_lost_its_vms_destroys_nobody() {
     scene.declare(&config(""));
     check(&scene.phoenix(&["apply", "plan.json", "--yes-destroy", "full,plain"]), 5, &["changed since it was planned"]);
     assert!(scene.bytes() == before, "something was written");
+    // What leaves out a VM is a word by which the plan knows it: of a declared one the file's, of another the target's.
+    scene.declare(&config(r#"{ "vm_id": 1001, "vm_name": "renamed" }"#));
+    let excluding = |word| scene.phoenix(&["plan", "--prune", "--exclude", word]);
+    check(&excluding("plain"), 4, &["`plain`", "renamed"]);
+    check(&excluding("renamed"), 0, &["1 to destroy"]);
+    check(&excluding("full"), 0, &["1 to update"]);
 }
 
 #[test]

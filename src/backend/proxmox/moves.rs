@@ -29,6 +29,9 @@ struct Answer {
     local_disks: Vec<Disk>,
     #[serde(default)]
     local_resources: Vec<String>,
+    /// The keys of the next one; an answer may have them alone.
+    #[serde(default, rename = "mapped-resources")]
+    mapped_keys: Vec<String>,
     #[serde(default, rename = "mapped-resource-info")]
     mapped: BTreeMap<String, Value>,
     #[serde(default, rename = "dependent-ha-resources")]
@@ -84,6 +87,7 @@ pub(in crate::backend) fn check(answer: &str, node: &str) -> Result<MoveCheck, S
     };
     let is_disc = |disk: &&Disk| is_so(&disk.cdrom) && !is_so(&disk.is_cloudinit);
     let disc = |disk: &Disk| LocalVolume { volume: disk.volid.clone(), option: disk.drivename.clone() };
+    let has_mapping = |key: &String| answer.mapped.contains_key(key) || answer.mapped_keys.contains(key);
     let stays = |info: &Value| !is_so(&info["live-migration"]);
     Ok(MoveCheck {
         node: node.to_owned(),
@@ -91,7 +95,7 @@ pub(in crate::backend) fn check(answer: &str, node: &str) -> Result<MoveCheck, S
         discs: answer.local_disks.iter().filter(is_disc).map(disc).collect(),
         not_while_running: answer.mapped.iter().filter(|(_, info)| stays(info)).map(|(key, _)| key.clone()).collect(),
         // What has a mapping is among them, too.
-        devices: answer.local_resources.into_iter().filter(|key| !answer.mapped.contains_key(key)).collect(),
+        devices: answer.local_resources.into_iter().filter(|key| !has_mapping(key)).collect(),
         unmapped: kept.unmapped,
         storages: kept.unavailable_storages,
         rules: kept.rules.into_iter().map(|Rule { sid, cause }| HaRule { cause, sid }).collect(),
@@ -186,6 +190,9 @@ mod tests {
             ..nothing()
         };
         assert_eq!(says(answer), expected);
+        let keys_alone =
+            r#"{"local_resources":["hostpci0","usb0"],"mapped-resources":["hostpci0"],"allowed_nodes":["pve2"]}"#;
+        assert_eq!(check(keys_alone, "pve2").unwrap().devices, ["usb0"]);
         for garbled in ["", "[]", "null", r#"{"local_disks":[{}]}"#, r#"{"not_allowed_nodes":{"pve2":[1]}}"#] {
             assert!(check(garbled, "pve2").is_err(), "{garbled}");
         }
