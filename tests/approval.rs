@@ -301,4 +301,12 @@ fn consent_names_a_vm_beyond_doubt() {
     assert!(scene.conf(1003).is_some());
     consent("1001,1002,alone,1004,1005,gone", 0, &["`--yes-destroy` names what the plan does not destroy: `gone`"]);
     assert_eq!((1000..1006).filter(|id| scene.conf(*id).is_some()).collect::<Vec<_>>(), [1000]);
+    // Nor is it a name beyond doubt that a VM has which the plan leaves alone.
+    scene.config("c.json", &[vm(1000, "stays", &json!({})), vm(1006, "db", &json!({}))]);
+    scene.check("apply -c c.json --auto-approve", 0, &[]);
+    scene.edit(1006, "name: db", "name: stays");
+    scene.config("c.json", &[vm(1000, "stays", &json!({}))]);
+    let spared = "apply -c c.json --auto-approve --prune --exclude 1000 --yes-destroy stays";
+    scene.check(spared, 4, &["the name given for VM 1006", "name them by VMID"]);
+    assert!(scene.conf(1006).is_some());
 }

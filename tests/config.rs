@@ -471,6 +471,11 @@ fn deep_nesting_overflows_no_stack() {
     }
     let quoted = format!("{{ \"virtual_machines\": [], \"$schema\": \"{}\" }}", "[".repeat(500));
     assert!(load(&quoted).desired.is_some());
+    let names: Vec<String> = (0..3000).map(|n| format!("p{n}")).collect();
+    let profiles: serde_json::Map<String, Value> = names.iter().map(|name| (name.clone(), json!({}))).collect();
+    let many =
+        json!({ "profiles": profiles, "virtual_machines": [{ "vm_id": 1000, "vm_name": "v", "profile": names }] });
+    assert!(load(&many.to_string()).desired.is_none());
 }
 
 #[test]

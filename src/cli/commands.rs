@@ -9,7 +9,7 @@ use crate::backend::qm::command::{commands, guest_exec, keys, password};
 use crate::guest::{Program, unpacked};
 use crate::hypervisor::{FileOp, HostOp};
 use crate::model::{CloudImage, IMAGE_CACHE, ImagePlace, VmId};
-use crate::observed::{Export, print_exports, with_short_record};
+use crate::observed::{Export, has_short_record, print_exports, with_short_record};
 use crate::ui::commands::{Line, Word};
 
 /// The scripts that phoenix runs in guests, by the variable that stands for them.
@@ -54,6 +54,15 @@ pub(super) fn lines(previews: &[Preview]) -> Result<Vec<Line>> {
                 }
             }
         }
+    }
+    let is_cut = |line: &Line| match line {
+        Line::Command(words) => words.iter().any(|word| matches!(word, Word::Text(text) if has_short_record(text))),
+        _ => false,
+    };
+    if lines.iter().any(is_cut) {
+        let text = "for reading: of the record in the notes only the beginning stands here, and phoenix cannot read one that \
+                    was pasted like that";
+        lines.insert(0, Line::Remark(text.to_owned()));
     }
     if !scripts.is_empty() {
         let title =

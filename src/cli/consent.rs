@@ -91,39 +91,57 @@ struct Question {
     asked: &'static str,
 }
 
-/// The names of the VMs of a plan, on the target and in the file.
-struct Named(BTreeMap<VmId, BTreeSet<String>>);
+/// The names of all VMs, on the target and in the file, also of those that the plan leaves alone; of a saved plan, of its
+/// own alone.
+struct Named {
+    names: BTreeMap<VmId, BTreeSet<String>>,
+    /// By each VMID and name the number of VMs that it stands for.
+    owners: BTreeMap<String, usize>,
+}
 
 impl Named {
     fn of(planned: &Planned) -> Self {
-        let names = |vm: &VmPlan| {
-            let live = planned.observed.vms.get(&vm.vm).map(|live| live.name.clone());
-            let declared = planned.names.get(&vm.vm).cloned();
-            let names = [Some(vm.name.clone()), live, declared].into_iter().flatten();
-            (vm.vm, names.filter(|name| !name.is_empty()).collect())
-        };
-        Self(planned.plan.vms.iter().map(names).collect())
+        let planned_names = planned.plan.vms.iter().map(|vm| (vm.vm, &vm.name));
+        let live = planned.observed.vms.iter().map(|(vm, live)| (*vm, &live.name));
+        let declared = planned.names.iter().map(|(vm, name)| (*vm, name));
+        let mut names: BTreeMap<VmId, BTreeSet<String>> = BTreeMap::new();
+        // What a saved plan does not have, nothing is done to.
+        let agreed = planned.document.request.agreed;
+        let ours: BTreeSet<VmId> = planned.plan.vms.iter().map(|vm| vm.vm).collect();
+        let is_of_plan = |vm: VmId| !agreed || ours.contains(&vm);
+        let all = planned_names.chain(live.chain(declared).filter(|(vm, _)| is_of_plan(*vm)));
+        for (vm, name) in all.filter(|(_, name)| !name.is_empty()) {
+            names.entry(vm).or_default().insert(name.clone());
+        }
+        let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+        for (vm, names) in &names {
+            let words: BTreeSet<String> = names.iter().cloned().chain([vm.to_string()]).collect();
+            for word in words {
+                *owners.entry(word).or_default() += 1;
+            }
+        }
+        Self { names, owners }
     }
 
     /// Whether a VM has this name or VMID.
     fn has(&self, vm: VmId, word: &str) -> bool {
-        vm.to_string() == word || self.0.get(&vm).is_some_and(|names| names.contains(word))
+        vm.to_string() == word || self.names.get(&vm).is_some_and(|names| names.contains(word))
     }
 
-    /// Whether a word names this VM and no other one of the plan: it is its VMID, or a name that it alone has.
+    /// Whether a word names this VM and no other one: it is its VMID, or a name that it alone has.
     fn is_meant(&self, word: &str, vm: VmId) -> bool {
-        vm.to_string() == word || (self.has(vm, word) && !self.0.keys().any(|id| *id != vm && self.has(*id, word)))
+        vm.to_string() == word || (self.has(vm, word) && self.owners.get(word) == Some(&1))
     }
 
     /// A word that names this VM and no other one: a name, or else the VMID.
     fn word(&self, vm: VmId) -> String {
-        let mut names = self.0.get(&vm).into_iter().flatten();
+        let mut names = self.names.get(&vm).into_iter().flatten();
         names.find(|name| self.is_meant(name, vm)).cloned().unwrap_or_else(|| vm.to_string())
     }
 
     /// The VM as people read it: its VMID, and its names.
     fn shown(&self, vm: VmId) -> String {
-        let names: Vec<String> = self.0.get(&vm).into_iter().flatten().map(|name| format!(" `{name}`")).collect();
+        let names: Vec<String> = self.names.get(&vm).into_iter().flatten().map(|name| format!(" `{name}`")).collect();
         format!("{vm}{}", names.join(","))
     }
 }

@@ -10,7 +10,7 @@ use crate::diag::Diagnostic;
 use crate::hypervisor::Fault;
 use crate::ui::layout::count;
 use crate::ui::style::{Role, Style};
-use crate::ui::text::safe_lines;
+use crate::ui::text::safe_block;
 use crate::ui::{self, diagnostics, text};
 
 /// Columns where there is no terminal to ask.
@@ -146,15 +146,15 @@ impl Console {
 
     /// Prints an error with its causes and, if it has one, the way out.
     pub(super) fn error(&self, error: &anyhow::Error) {
-        let mut lines = format!("{}: {}\n", self.err.paint(Role::Failure, "error"), safe_lines(&error.to_string()));
+        let mut lines = format!("{}: {}\n", self.err.paint(Role::Failure, "error"), safe_block(&error.to_string()));
         for cause in error.chain().skip(1) {
-            lines.push_str(&format!("  because: {}\n", safe_lines(&cause.to_string())));
+            lines.push_str(&format!("  because: {}\n", safe_block(&cause.to_string())));
         }
         let refusal = error.downcast_ref::<Refusal>().map(|refusal| &refusal.hint);
         let fault =
             || error.chain().find_map(|cause| cause.downcast_ref::<Fault>()).and_then(|fault| fault.hint.as_ref());
         if let Some(hint) = refusal.or_else(fault) {
-            lines.push_str(&format!("hint: {}\n", safe_lines(hint)));
+            lines.push_str(&format!("hint: {}\n", safe_block(hint)));
         }
         self.note(&lines);
     }

@@ -12,6 +12,7 @@ use super::args::{Args, Man};
 use super::console::Console;
 use super::exit;
 use crate::config::reference::{self, Row};
+use crate::ui::text::safe;
 
 /// What of the environment counts, and for what.
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -43,7 +44,7 @@ pub(super) fn run(verb: &Man, console: &Console) -> Result<Exit> {
     command.build();
     pages(&command, dir)?;
     write(&dir.join("phoenix-config.5"), config().render())?;
-    console.note(&format!("Read the first with `man {}`.\n", dir.join("phoenix.1").display()));
+    console.note(&format!("Read the first with `man {}`.\n", safe(&dir.join("phoenix.1").display().to_string())));
     Ok(Exit::Done)
 }
 

@@ -26,7 +26,7 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
         Ok(chosen) => chosen,
         Err(exit) => return Ok(exit),
     };
-    let target = &chosen.target;
+    let (target, shown) = (&chosen.target, safe(&chosen.target.to_string()).into_owned());
     match verb {
         Node::Init { .. } => init(&chosen, args, console),
         Node::Show => {
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
             let node = connect::made(&chosen, args.guests)?;
             let (id, size) = node.add_image_template(name, image)?;
             let disk = print_size(size);
-            console.print(&format!("template {} is VM {id} on {target}, with a disk of {disk}\n", safe(name)));
+            console.print(&format!("template {} is VM {id} on {shown}, with a disk of {disk}\n", safe(name)));
             if let Some(why) = node.why_emulated()? {
                 console.note(&format!("guests are emulated, which is slow: KVM is not usable: {}\n", safe(&why)));
             }
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
         }
         Node::AddTemplate { name, size, image: None } => {
             let id = connect::made(&chosen, args.guests)?.add_template(name, *size)?;
-            console.print(&format!("template {} is VM {id} on {target}\n", safe(name)));
+            console.print(&format!("template {} is VM {id} on {shown}\n", safe(name)));
             Ok(Exit::Done)
         }
         Node::Add { name, memory, cpus } => {
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
             let bridges = own.bridges.keys().map(|bridge| (bridge.clone(), None)).collect();
             let (memory_mb, cpus) = (memory.unwrap_or(own.memory_mb), cpus.unwrap_or(own.cpus));
             node.add_node(name, &Member { memory_mb, cpus, bridges, online: true })?;
-            console.print(&format!("node {} is part of {target}\n", safe(name)));
+            console.print(&format!("node {} is part of {shown}\n", safe(name)));
             Ok(Exit::Done)
         }
         Node::Reset { auto_approve } => reset(target, *auto_approve, console),
@@ -104,7 +104,7 @@ fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit>
         }
     }
     Embedded::reset(connect::node_directory(target)?)?;
-    console.print(&format!("{target} is gone\n"));
+    console.print(&format!("{} is gone\n", safe(&target.to_string())));
     Ok(Exit::Done)
 }
 
@@ -112,7 +112,7 @@ fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit>
 fn show(node: &Embedded, target: &Target, console: &Console) -> Result<(String, Vec<Diagnostic>)> {
     let summary = node.summary()?;
     let settings = &summary.settings;
-    let mut out = format!("{target}\n{}", nodes(settings));
+    let mut out = format!("{}\n{}", safe(&target.to_string()), nodes(settings));
     let cluster = !settings.nodes.is_empty();
     let seen = Observed {
         here: settings.name.clone(),

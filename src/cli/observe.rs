@@ -22,7 +22,7 @@ use crate::plan::{
     volumes_to_list, wanted_nodes,
 };
 use crate::ui::layout::count;
-use crate::ui::text::{safe, safe_lines};
+use crate::ui::text::{safe, safe_block, safe_pretty_json};
 
 /// Records the state of the target.
 pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit> {
@@ -59,13 +59,13 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
         observed_at: jiff::Timestamp::now().to_string(),
         observed,
     };
-    let mut text = serde_json::to_string_pretty(&recording).context("the recording cannot be written as JSON")?;
-    text.push('\n');
+    let text = serde_json::to_string_pretty(&recording).context("the recording cannot be written as JSON")?;
+    let text = safe_pretty_json(&text);
     match &verb.out {
         None => console.print(&text),
         Some(file) => {
             write(file, &text)?;
-            console.note(&format!("recorded {target} in {}\n", safe(&file.display().to_string())));
+            console.note(&format!("recorded {} in {}\n", safe(&target.to_string()), safe(&file.display().to_string())));
         }
     }
     Ok(Exit::Done)
@@ -166,7 +166,7 @@ pub(super) fn unnamed(
         Err(fault) => {
             console.note(&format!(
                 "Whether volumes of VMs that are to be made are there already is not known: {}\n",
-                safe_lines(&fault.to_string())
+                safe_block(&fault.to_string())
             ));
             BTreeMap::new()
         }

@@ -4,11 +4,13 @@
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::exit::Refusal;
 use super::load::directory;
@@ -34,8 +36,26 @@ pub(super) fn refuse_links(dir: &Path) -> Result<()> {
             let what = format!("`{}` is a link, and phoenix keeps its own files there", at.display());
             return Err(Refusal::failed(what, "remove the link; phoenix makes a directory in its place"));
         }
+        if part == NAME {
+            refuse_others(&at)?;
+        }
     }
     Ok(())
+}
+
+/// Refuses a `.phoenix` that another user made where that user may not write what it lies beside: its owner can read and
+/// replace everything in it.
+fn refuse_others(at: &Path) -> Result<()> {
+    let owner = |path: &Path| fs::symlink_metadata(path).ok().map(|meta| meta.uid());
+    let beside = at.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let trusted = [Some(geteuid().as_raw()), Some(0), owner(beside)];
+    match owner(at) {
+        Some(uid) if !trusted.contains(&Some(uid)) => {
+            let what = format!("`{}` belongs to user {uid}, who can replace what phoenix keeps there", at.display());
+            Err(Refusal::failed(what, "take it away, or give it to the user that runs phoenix (`chown -R`)"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A directory in `.phoenix`, open.

@@ -1,6 +1,6 @@
 //! `phoenix schema`
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::Exit;
 use super::args::{Schema, SchemaOf};
@@ -29,7 +29,12 @@ pub(super) fn run(verb: &Schema, console: &Console) -> Result<Exit> {
     }
     for file in &verb.check {
         let name = file.display();
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
+        // A link in a repository could lead to what nobody outside may read, and a difference would show it.
+        if std::fs::symlink_metadata(file).is_ok_and(|meta| meta.is_symlink()) {
+            let hint = format!("put the schema itself there: phoenix schema{word} > FILE");
+            return Err(Refusal::usage(format!("`{name}` is a link"), hint));
+        }
+        let text = super::files::text(file)?;
         if let Some(diff) = schema::check(&text, &own) {
             console.print(&crate::ui::text::safe_lines(&diff));
             return Err(Refusal::failed(

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::limits::MAX_PROFILES;
+
 /// Puts what the profile of this name says over what is said before it.
 type Over<V> = fn(profile: V, base: V, name: &Arc<str>) -> V;
 
@@ -21,16 +23,19 @@ impl<V: Clone> Inherited<V> {
 
     /// What VMs with these profiles have: each over those before it, and over `vm_defaults`. One that is not there says
     /// nothing.
+    /// Of more names than a VM may have the first ones count.
     pub(super) fn by(&mut self, names: &[String]) -> &V {
-        if !self.by_names.contains_key(names)
-            && let Some((last, before)) = names.split_last()
-        {
-            let base = self.by(before).clone();
-            let all = match self.profiles.get(last) {
-                Some(profile) => (self.over)(profile.clone(), base, &Arc::from(last.as_str())),
-                None => base,
-            };
-            self.by_names.insert(names.to_owned(), all);
+        let names = &names[..names.len().min(MAX_PROFILES)];
+        for (at, last) in names.iter().enumerate() {
+            let (before, with) = (&names[..at], &names[..=at]);
+            if !self.by_names.contains_key(with) {
+                let base = self.by_names[before].clone();
+                let all = match self.profiles.get(last) {
+                    Some(profile) => (self.over)(profile.clone(), base, &Arc::from(last.as_str())),
+                    None => base,
+                };
+                self.by_names.insert(with.to_owned(), all);
+            }
         }
         &self.by_names[names]
     }

@@ -38,6 +38,9 @@ const PLACES: [(&str, &str, &str); 10] = [
     ),
 ];
 
+/// Most unknown keys of one object of which it is looked up what they mean, each against all that there are.
+const MOST_LOOKED_UP: usize = 2 * super::MOST_OF_A_KIND;
+
 /// What was meant by a key.
 enum Meant {
     /// A key of the same object, spelt otherwise.
@@ -229,7 +232,7 @@ fn renamed(
     let mut present: BTreeSet<String> = object.properties.iter().map(|one| one.name.as_str().to_owned()).collect();
     let mut said = Vec::new();
     let unknown = |property: &&mut ObjectProp<'_>| !properties.contains_key(property.name.as_str());
-    for property in object.properties.iter_mut().filter(unknown) {
+    for property in object.properties.iter_mut().filter(unknown).take(MOST_LOOKED_UP) {
         if !problems.has_room(codes::UNKNOWN_KEY) || said.len() >= super::MOST_OF_A_KIND {
             break;
         }

@@ -58,8 +58,8 @@ pub use move_check::{HaRule, LocalVolume, MoveCheck};
 pub use net::Net;
 pub use node::Node;
 pub use notes::{
-    FoundText, MAX_NOTES, Marked, RecordError, decode_description, encode_description, split_notes, with_description,
-    with_record, with_short_record, without_record,
+    FoundText, MAX_NOTES, Marked, RecordError, decode_description, encode_description, has_short_record, split_notes,
+    with_description, with_record, with_short_record, without_record,
 };
 pub use ownership::RecordFound;
 pub use pending::PendingChange;

@@ -136,6 +136,16 @@ pub fn without_record(notes: &str) -> Result<String, RecordError> {
     }
 }
 
+/// What stands for the rest of a record of which only the beginning is shown.
+const CUT: &str = "… ";
+
+/// Whether [`with_short_record`] shortened these notes.
+#[must_use]
+pub fn has_short_record(notes: &str) -> bool {
+    let cut = |comment: &Comment| comment.closed && notes[..comment.end - CLOSE.len()].ends_with(CUT);
+    comments(notes).iter().any(cut)
+}
+
 /// Notes for people to look at: of a long record its beginning alone.
 #[must_use]
 pub fn with_short_record(notes: &str) -> String {
@@ -146,7 +156,7 @@ pub fn with_short_record(notes: &str) -> String {
         let inside = &text[OPEN.len()..text.len() - CLOSE.len()];
         if inside.chars().count() > SHOWN + 24 {
             let beginning: String = inside.chars().take(SHOWN).collect();
-            shown.replace_range(comment.start..comment.end, &format!("{OPEN}{beginning}… {CLOSE}"));
+            shown.replace_range(comment.start..comment.end, &format!("{OPEN}{beginning}{CUT}{CLOSE}"));
         }
     }
     shown

@@ -61,7 +61,11 @@ pub(super) fn drive_waits(vm: &DesiredVm, live: &VmObserved, changes: &[Change])
     }
     // The host name of the guest is the VM's name.
     let keys = [Key::NetworkConfig, Key::UserConfig, Key::UserData, Key::VendorData, Key::VmName];
+    let own_name = options::replaces_host_name(vm, live);
     let is_told = |row: &Row| {
+        if own_name && row.key == Some(Key::VmName) {
+            return false;
+        }
         row.key.is_some_and(|key| keys.contains(&key)) || row.options.iter().any(|name| name.starts_with("ipconfig"))
     };
     if changes.iter().any(|change| change.rows().any(|row| row.kept != Kept::Not && is_told(row))) {

@@ -2,9 +2,9 @@
 
 use super::Scene;
 use super::{Change, Waiting, cloud_init, snippets};
-use crate::model::{DataPart, DesiredVm, Disruption, GIB, Key, Origin, Ready, Secret};
-use crate::observed::VmObserved;
+use crate::model::{ActionKind, DataPart, DesiredVm, Disruption, GIB, Key, Origin, Ready, Secret};
 use crate::observed::options::{self, Differing, Row, Taking, Value, Wish};
+use crate::observed::{ConfigWrite, PropertyString, VmObserved};
 
 /// The values of an existing VM that the configuration write, the move or the resize changes, in table order.
 pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Change> {
@@ -23,7 +23,51 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> V
         }
     }
     found.extend(snippets::otherwise(vm, live, scene));
+    let mut said = "";
+    for change in &mut found {
+        let Some(note) = taken_back(change, vm, live) else { continue };
+        change.disruption = Disruption::Live;
+        change.note = if note == said { String::new() } else { note.to_owned() };
+        said = note;
+    }
     found
+}
+
+/// What a write of these rows sets and deletes of the options of a VM whose values wait for a restart; `None`: none waits.
+fn write(vm: &DesiredVm, live: &VmObserved, rows: impl Iterator<Item = &'static Row>) -> Option<ConfigWrite> {
+    let waits = live.running && !live.pending.is_empty();
+    let configured = |row: &&'static Row| row.applied_by(vm, Some(live)) == ActionKind::Configure;
+    // Notes without room for what is desired are a problem of the plan.
+    waits.then(|| options::render(rows.filter(configured), (vm, live, false), None, None).ok()).flatten()
+}
+
+/// Whether a running VM has all that these options are given: Proxmox then drops the value that waits (recorded).
+fn takes_back(write: &ConfigWrite, live: &VmObserved) -> bool {
+    let same = |new: Option<&str>, active: Option<&str>| match (new, active) {
+        (Some(new), Some(active)) => {
+            let [mut new, mut active] = [new, active].map(|text| PropertyString::parse(text).parts);
+            new.sort();
+            active.sort();
+            new == active
+        }
+        (new, active) => new == active,
+    };
+    let mut options = write.options().peekable();
+    options.peek().is_some()
+        && options.all(|option| {
+            let new = write.set.get(option).map(String::as_str);
+            live.pending.get(option).is_some_and(|waits| same(new, waits.active.as_deref()))
+        })
+}
+
+/// What is said of a change that only takes back what waits for a restart; `None`: it does more.
+fn taken_back(change: &Change, vm: &DesiredVm, live: &VmObserved) -> Option<&'static str> {
+    let write = write(vm, live, change.rows()).filter(|write| takes_back(write, live))?;
+    Some(if write.options().any(|option| option.starts_with("net")) {
+        "it stays plugged in: what waited for a restart is taken back"
+    } else {
+        "what waited for a restart is taken back"
+    })
 }
 
 /// Says a password that changes by the name of its secret.
@@ -92,11 +136,12 @@ pub(super) fn changes_card(changes: &[Change]) -> Option<Disruption> {
 pub(super) fn card_waits(live: &VmObserved, changes: &[Change]) -> bool {
     // One that it lost comes back then, too.
     let lost = live.record.valid().is_some_and(|record| record.late.contains("net0"));
-    lost || live.pending.contains_key("net0") || changes_card(changes) == Some(Disruption::Restart)
+    let cost = changes_card(changes);
+    lost || cost == Some(Disruption::Restart) || (cost.is_none() && live.pending.contains_key("net0"))
 }
 
 /// Whether a running VM gets this card, or what is to become of it, with these changes.
-pub(super) fn is_plugged(option: &str, changes: &[Change]) -> bool {
+fn is_plugged(option: &str, changes: &[Change]) -> bool {
     let of = |change: &&Change| change.rows().any(|row| row.options.contains(&option));
     let cost = changes.iter().filter(of).map(|change| change.disruption).max();
     option.starts_with("net") && cost.is_some_and(|cost| cost < Disruption::Restart)
@@ -191,6 +236,17 @@ pub(super) fn new_values(vm: &DesiredVm, base: Option<&VmObserved>, template: Op
 /// A change of something that is done by actions of its own (features, volumes).
 pub(super) fn told_by_actions(key: Key, origin: Origin, old: Option<String>, new: String, note: &str) -> Change {
     Change { key: key.name(), old, new, origin, note: note.to_owned(), ..Change::default() }
+}
+
+/// What waits for a restart since an earlier change, and still does when these changes are made.
+pub(super) fn waiting_beside(live: &VmObserved, vm: &DesiredVm, changes: &[Change]) -> Vec<Waiting> {
+    let write = write(vm, live, changes.iter().flat_map(Change::rows));
+    let mut waiting = waiting(live, Some(vm));
+    waiting.retain(|waiting| {
+        let written = write.iter().flat_map(ConfigWrite::options).any(|option| option == waiting.option);
+        !written && !is_plugged(&waiting.option, changes)
+    });
+    waiting
 }
 
 /// What waits for a restart since an earlier change: options of Proxmox, and what only a guest that boots reads.

@@ -7,7 +7,7 @@ use super::{Action, Scene, Step, VmPlan, codes, diff, further, moving, placement
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, Key, Origin, Outcome};
 use crate::observed::options::gib;
-use crate::observed::{Node, Observed, VmObserved};
+use crate::observed::{BootDisk, Node, Observed, PendingChange, VmObserved, VmVolume};
 
 /// The storage of a VM that is to be made must take disks.
 pub(super) fn storage(vm: &DesiredVm, observed: &Observed) -> Option<Diagnostic> {
@@ -44,14 +44,51 @@ fn cloned_otherwise(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
     Some(Diagnostic::notice(codes::CLONED_OTHERWISE, text).vm(vm.vm_id).about(Key::FullClone))
 }
 
+/// Why a VM has no boot disk of a known size, and what helps.
+fn no_boot_disk(live: &VmObserved) -> Diagnostic {
+    let leaves = |(slot, change): &(&String, &PendingChange)| {
+        let disk = change.active.as_deref().is_some_and(|active| VmVolume::parse(slot, active).is_some());
+        disk && change.pending.is_none()
+    };
+    if let Some((slot, _)) = live.pending.iter().find(leaves) {
+        let what =
+            format!("{slot} is to be detached when the VM restarts, and the VM has no other boot disk of a known size");
+        // Proxmox empties the boot order together with the disk (recorded).
+        let hint = format!("keep the disk: `qm set {} --revert {slot},boot`", live.id);
+        return Diagnostic::error(codes::NO_BOOT_DISK, what).hint(hint);
+    }
+    let unknown = Diagnostic::error(codes::NO_BOOT_DISK, "there is no boot disk of a known size");
+    unknown.hint("set its boot order to the disk it boots from")
+}
+
+/// Says that the disk which a VM boots from is not the one of the last apply: no disk ever shrinks. The file's keys would
+/// change the wrong one.
+fn another_boot_disk(disk: &BootDisk, size: u64, live: &VmObserved) -> Option<Diagnostic> {
+    let applied = &live.record.valid()?.applied;
+    let was: u64 = applied.get(Key::BootDiskSizeGb.name())?.split('.').next()?.parse().ok()?;
+    (size < was * crate::model::GIB).then(|| {
+        let what = format!(
+            "the VM boots from {}, which has {} GiB; its boot disk had {was} GiB at the last apply, so it is another disk",
+            disk.device,
+            gib(size)
+        );
+        let hint = format!(
+            "put the disk that it booted from first in its boot order: `qm set {} --boot order=DISK`; `phoenix forget` and \
+             `phoenix import` take the VM over as it is",
+            live.id
+        );
+        Diagnostic::error(codes::NO_BOOT_DISK, what).about(Key::BootDiskSizeGb).hint(hint)
+    })
+}
+
 /// The boot disk of an existing VM: it only grows, and moves only where it can.
 pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = cloned_otherwise(vm, live).into_iter().collect();
     let Some((disk, size)) = live.boot_disk.as_ref().and_then(|disk| Some((disk, disk.size?))) else {
-        let unknown = Diagnostic::error(codes::NO_BOOT_DISK, "there is no boot disk of a known size");
-        found.push(unknown.vm(vm.vm_id).hint("set its boot order to the disk it boots from"));
+        found.push(no_boot_disk(live).vm(vm.vm_id));
         return found;
     };
+    found.extend(another_boot_disk(disk, size, live).map(|problem| problem.vm(vm.vm_id)));
     if size > diff::wanted_bytes(vm) {
         found.push(shrinks(vm, size, &disk.device));
     }

@@ -125,6 +125,12 @@ fn attribute(change: &mut Change, vm: &DesiredVm, live: &VmObserved, applied: &B
     let Some(was) = row.applied(applied) else { return };
     let (now, wish) = (row.has(live), row.wished(vm, None));
     let wished = is_kept(was, &kept(&text(wish.value())));
+    // A disk without options of its own: that it is there says where it lies.
+    if now.is_none() && was.is_empty() && applied.get(&format!("{}.storage", row.name)).is_some_and(|at| !at.is_empty())
+    {
+        change.by = Some(ChangedBy::Outside);
+        return;
+    }
     change.by = Some(match (is_same(row, now.as_ref(), was), wished) {
         (true, _) => ChangedBy::File,
         (false, true) => ChangedBy::Outside,

@@ -197,15 +197,23 @@ fn record_gone(vm: &DesiredVm) -> Diagnostic {
 }
 
 fn foreign(id: VmId, live: &VmObserved) -> Diagnostic {
-    let copied = if matches!(live.record, RecordFound::Void(_)) {
-        "; the record in its notes was copied from another VM"
-    } else {
-        ""
+    let copied = match &live.record {
+        // One that lost its identity, or got another one, has its own record still.
+        RecordFound::Void(record) if record.vm == id && live.uuid.is_none() => {
+            "; the record in its notes names a uuid, and the VM has none (`smbios1`)"
+        }
+        RecordFound::Void(record) if record.vm == id => "; the record in its notes is of a VM with another uuid",
+        RecordFound::Void(_) => "; the record in its notes was copied from another VM",
+        _ => "",
     };
-    let kind = if live.template { "template" } else { "VM" };
+    let kind = match (live.template, live.name.as_str()) {
+        (true, name) => format!("the template `{name}`"),
+        (false, "") => "a VM without a name".to_owned(),
+        (false, name) => format!("the VM `{name}`"),
+    };
     Diagnostic::error(
         codes::NOT_OURS,
-        format!("the VMID is taken by the {kind} `{}`, which phoenix did not make{copied}", live.name),
+        format!("the VMID is taken by {kind}, which phoenix did not make{copied}"),
     )
     .about(Key::VmId)
     .hint(if live.lock.as_deref() == Some("create") {

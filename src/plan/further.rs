@@ -65,6 +65,27 @@ pub(super) fn room<'v>(vm: &'v DesiredVm, observed: &'v Observed) -> impl Iterat
     vm.disks.iter().map(need)
 }
 
+/// Says of a disk that the VM had at the last apply, and that another process or an administrator detached, what becomes of
+/// it, and how it comes back. One with a file system has a problem of its own.
+fn taken_out((slot, disk): (&str, &Disk), key: &str, live: &VmObserved) -> Option<(String, String)> {
+    let record = live.record.valid()?;
+    let had = record.applied.iter().any(|(applied, value)| {
+        let rest = applied.strip_prefix(key).filter(|rest| rest.is_empty() || rest.starts_with('.'));
+        rest.is_some() && !value.is_empty()
+    });
+    let gone = live.options.get(slot).is_none() && !live.pending.contains_key(slot);
+    let mut unused = live.volumes.iter().filter(|volume| volume.device.starts_with("unused"));
+    let first = unused.next().filter(|_| had && gone && disk.volume.is_none() && disk.mount.is_none())?;
+    let volume = if unused.next().is_none() { first.volume.as_str() } else { "VOLUME" };
+    let what = format!("{slot} was detached outside phoenix: a new disk in its place would be empty");
+    let hint = format!(
+        "attach its volume again: `qm set {} --{slot} {volume}`; to begin with an empty disk, take {slot} out of the file, \
+         apply, and declare it again",
+        live.id
+    );
+    Some((what, hint))
+}
+
 /// What stands in the way of the further disks of a VM. `live`: the VM, where it exists.
 pub(super) fn disks(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let node = scene.node(vm.vm_id);
@@ -101,6 +122,10 @@ pub(super) fn disks(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>
                 format!("{slot} holds a CD-ROM or the cloud-init drive"),
                 "take another slot".to_owned(),
             );
+            continue;
+        }
+        if let Some((what, hint)) = live.and_then(|live| taken_out((slot, disk), option.key, live)) {
+            problem(codes::DISK_SLOT, what, hint);
             continue;
         }
         if let Some((live, volume)) = live.and_then(|live| Some((live, volume(slot, live)?))) {

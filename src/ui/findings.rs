@@ -2,7 +2,7 @@
 //! and errors and warnings show the place in the file that they come from.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{self, Places, Source};
 use crate::diag::{Diagnostic, Severity, Span, whose_all};
@@ -77,7 +77,10 @@ impl<F: Found> Finding<'_, F> {
 
     /// Whose it is, in words; empty: no VM's.
     pub(super) fn whose(&self) -> String {
-        let all: Vec<Subject<'_>> = self.subjects().collect();
+        // One VM may have the same finding of two of its keys.
+        let mut all: Vec<Subject<'_>> = self.subjects().collect();
+        let mut seen = BTreeSet::new();
+        all.retain(|subject| seen.insert(subject.vm));
         whose_all(all.iter().map(|subject| (subject.vm, subject.name)))
     }
 

@@ -10,7 +10,7 @@ use super::failure::about;
 use super::layout::{count, cut, duration, number, pad, wrap};
 use super::story::{Moment, Story};
 use super::style::{Mark, Role, Style};
-use super::text::{safe, safe_json, safe_lines};
+use super::text::{safe, safe_block, safe_json, safe_lines};
 use super::verdict::{of_actions, of_run};
 use super::waits::Waits;
 use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary, VmReached};
@@ -67,8 +67,8 @@ pub fn json_lines(moments: &[Moment]) -> String {
 #[must_use]
 pub fn plain(story: &Story, moments: &[Moment]) -> String {
     if let Some(refused) = &story.refused {
-        let hint = refused.hint.as_ref().map(|hint| format!("hint: {}\n", safe_lines(hint))).unwrap_or_default();
-        return format!("Nothing was started: {}\n{hint}", safe_lines(&refused.why));
+        let hint = refused.hint.as_ref().map(|hint| format!("hint: {}\n", safe_block(hint))).unwrap_or_default();
+        return format!("Nothing was started: {}\n{hint}", safe_block(&refused.why));
     }
     let events: Vec<Event> = moments.iter().map(|moment| moment.event.clone()).collect();
     let mut human = Human::of_events(&events, Style { color: false }, PLAIN_WIDTH, "phoenix apply".to_owned());

@@ -23,6 +23,14 @@ pub fn safe_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c == '\n')
 }
 
+/// The same for a text of phoenix's own in which texts of others may stand: each further line is marked as one of it, so
+/// that none of them is read as a line of phoenix's own, or as a command by what runs phoenix.
+#[must_use]
+pub fn safe_block(text: &str) -> Cow<'_, str> {
+    let safe = safe_lines(text);
+    if safe.contains('\n') { Cow::Owned(safe.replace('\n', "\n  | ")) } else { safe }
+}
+
 /// JSON in which every character that [`safe`] replaces is written as `\uXXXX`: it means the same, and does nothing to
 /// a terminal. The text has no line breaks between its values.
 #[must_use]
@@ -80,7 +88,7 @@ fn escaped(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{safe, safe_json, safe_lines};
+    use super::{safe, safe_block, safe_json, safe_lines};
 
     #[test]
     fn escapes_what_steers_or_hides() {
@@ -90,10 +98,12 @@ mod tests {
             ("a\0b\u{7f}c\u{9b}d", "a\\u{0}b\\u{7f}c\\u{9b}d"),
             ("one\ntwo\tthree\r", "one\\ntwo\\tthree\\r"),
             ("abc\u{202e}cba\u{2066}", "abc\\u{202e}cba\\u{2066}"),
+            ("blank\u{3164}\u{2800}", "blank\\u{3164}\\u{2800}"),
             ("zero\u{200b}width\u{feff}", "zero\\u{200b}width\\u{feff}"),
         ] {
             assert_eq!(safe(raw), shown);
         }
+        assert_eq!(safe_block("found `x`\n::error::own\u{1b}"), "found `x`\n  | ::error::own\\u{1b}");
         assert_eq!(safe_lines("one\n\ttwo\u{1b}"), "one\n    two\\u{1b}");
         let hidden = "a\u{7f}\u{9b}\u{202e}\u{e0041}b\u{1b}";
         let json = serde_json::to_string(hidden).unwrap();

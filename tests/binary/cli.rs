@@ -266,6 +266,10 @@ fn the_schema_is_printed_and_compared() {
     check(&scene.phoenix(&["schema", "--check", "copy.json"]), 0, &["copy.json: up to date"]);
     fs::write(scene.path("copy.json"), schema.out.replace("16777216", "9")).unwrap();
     check(&scene.phoenix(&["schema", "--check", "copy.json"]), 1, &["refresh it with: phoenix schema > copy.json"]);
+    std::os::unix::fs::symlink("copy.json", scene.path("link.json")).unwrap();
+    let refused = scene.phoenix(&["schema", "--check", "link.json"]);
+    check(&refused, 4, &["`link.json` is a link"]);
+    assert!(!refused.out.contains("$schema"));
 }
 
 #[test]

@@ -184,8 +184,8 @@ impl Embedded {
                 let more = value.and_then(|value| value.parse().ok()).is_some_and(|mib: u64| mib > live.memory_mb);
                 hot && more && self.machines().plugs()
             }
-            Uptake::Network if !live.hotplug.iter().any(|feature| feature == "network") => false,
             Uptake::Network if !self.machines().plugs() => false,
+            Uptake::Network if !rewires(live, key, value) && !live.hotplug.iter().any(|hot| hot == "network") => false,
             Uptake::Network => {
                 let bridge = value.and_then(Net::parse).and_then(|net| net.bridge);
                 if bridge.is_none_or(|bridge| self.room_of(live.id).bridges.contains_key(&bridge)) {
@@ -296,6 +296,17 @@ fn takes_disk(now: &str, value: &str) -> bool {
     let same = |part: &String| old.get(part) == new.get(part);
     let at_once = |part: &String| proxmox::is_live_part(part) || proxmox::is_silent_part(part);
     volume(now) == volume(value) && old.keys().chain(new.keys()).all(|part| same(part) || at_once(part))
+}
+
+/// Whether only the node's end of a card changes, which needs no hotplug (recorded).
+fn rewires(live: &VmObserved, key: &str, value: Option<&str>) -> bool {
+    let card = |text: &str| {
+        let Net { model, mac, mut rest, .. } = Net::parse(text)?;
+        rest.retain(|(part, _)| !["firewall", "link_down", "rate", "tag", "trunks"].contains(&part.as_str()));
+        Some((model, mac, rest))
+    };
+    let now = live.options.get(key).and_then(card);
+    now.is_some() && now == value.and_then(card)
 }
 
 /// Whether a running VM takes an option of the table over at once (recorded).

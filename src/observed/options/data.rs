@@ -38,6 +38,13 @@ pub(super) static ROWS: &[Row] = &[
     },
 ];
 
+/// Whether user data takes the place of what Proxmox makes for the guest, its host name in it (recorded).
+#[must_use]
+pub fn replaces_host_name(desired: &DesiredVm, live: &VmObserved) -> bool {
+    let own = |volume: &String| Snippet::parse(volume).is_some_and(|snippet| snippet.vm == live.id);
+    desired.user_data.is_some() || custom_volume(live, DataPart::User).is_some_and(|volume| !own(&volume))
+}
+
 /// Volume of what a VM gives cloud-init whole of a part.
 #[must_use]
 pub fn custom_volume(live: &VmObserved, part: DataPart) -> Option<String> {

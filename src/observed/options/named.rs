@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::edit::Edit;
-use super::taking::{Taking, at_once, at_restart};
+use super::taking::{NO_CARDS, Taking, at_once, at_restart};
 use super::value::{Value, Wish};
 use super::{cdrom, disks};
 use crate::model::proxmox::{BOOT_DISK, DISKS, ProxmoxOption, Taken, is_live_part, is_silent_part};
@@ -37,12 +37,12 @@ fn now<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
 /// What the value of an option is made from: what it says now, and of a card that is to be removed at the next start what it
 /// has until then, so that it keeps its MAC address.
 fn base<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
-    now(option, live).or_else(|| leaving(option, live))
+    now(option, live).or_else(|| leaving(option.name, live))
 }
 
 /// The card that a running VM has and is to lose at its next start.
-fn leaving<'v>(option: &ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
-    let change = live.pending.get(option.name).filter(|_| option.name.starts_with("net"))?;
+pub(super) fn leaving<'v>(name: &str, live: &'v VmObserved) -> Option<&'v str> {
+    let change = live.pending.get(name).filter(|_| name.starts_with("net"))?;
     change.active.as_deref().filter(|_| live.running && change.pending.is_none())
 }
 
@@ -129,7 +129,7 @@ pub(super) fn put(option: &ProxmoxOption, desired: &DesiredVm, edit: &mut Edit<'
     let live = edit.live;
     let Some(name) = name(option, live) else { return };
     let now = match edit.get(name) {
-        "" => leaving(option, live).unwrap_or_default(),
+        "" => leaving(option.name, live).unwrap_or_default(),
         now => now,
     };
     let now = now.to_owned();
@@ -203,13 +203,15 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disrupt
     let whole = |text: &str| text.split(',').any(|word| word == "cpu" || word == "memory");
     let why_later = match option.spec.taken {
         Taken::Live => None,
-        Taken::Boot => return at_once(taking, "the guest reads it when it boots next"),
+        Taken::Boot => return at_restart(taking, "the guest reads it when it boots next"),
         Taken::Usb => (!hot("usb")).then_some("USB hotplug is off"),
         Taken::Vcpus => (!hot("cpu")).then_some("CPU hotplug is off"),
         Taken::Balloon => ((old == "0") != (new == "0")).then_some("ballooning is switched at a start only"),
         Taken::Hotplug => (whole(old) || whole(&new)).then_some("CPUs and memory are prepared at a start only"),
         Taken::Restart => Some(""),
-        Taken::Card => return card(&option.own(old), &new, leaving(option, live).map(|card| option.own(card)), taking),
+        Taken::Card => {
+            return card(&option.own(old), &new, leaving(option.name, live).map(|card| option.own(card)), taking);
+        }
         Taken::Drive => {
             let later = !differing(&option.own(old), &option.own(&new)).iter().all(|part| is_live_part(part));
             later.then_some("the disk is opened at a start only")
@@ -239,6 +241,11 @@ fn card<'a>(old: &str, new: &str, leaving: Option<String>, taking: &Taking<'a>) 
     if !taking.capabilities.plugs_network {
         return at_restart(taking, "network cards stay while it runs");
     }
+    let rewired = !old.is_empty() && !new.is_empty() && leaving.is_none();
+    let rewired = rewired && differing(old, new).iter().all(|part| PLUGGED_PARTS.contains(&part.as_str()));
+    if !rewired && !taking.plugs_cards() {
+        return at_restart(taking, NO_CARDS);
+    }
     if let Some(leaving) = leaving.filter(|_| old.is_empty()) {
         let stays = differing(&leaving, new).iter().all(|part| PLUGGED_PARTS.contains(&part.as_str()));
         return if stays {
@@ -256,7 +263,7 @@ fn card<'a>(old: &str, new: &str, leaving: Option<String>, taking: &Taking<'a>) 
     if new.is_empty() {
         return (Disruption::Network, Cow::Borrowed("the guest loses this card"));
     }
-    if differing(old, new).iter().all(|part| PLUGGED_PARTS.contains(&part.as_str())) {
+    if rewired {
         return at_once(taking, "the card stays plugged in");
     }
     (Disruption::Network, Cow::Borrowed("the card is unplugged and plugged again"))

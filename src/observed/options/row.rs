@@ -157,6 +157,7 @@ impl Row {
     #[must_use]
     pub fn still_has(&self, now: &str, applied: &str) -> bool {
         match self.option.filter(|_| self.aspect == Aspect::Whole) {
+            Some(_) if now.is_empty() => applied.is_empty(),
             // What a digest stands for is not known.
             Some(_) if is_kept_as_digest(applied) => true,
             Some(option) => option.merged(now, applied, "") == option.own(now),

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use super::disks::moving;
 use super::edit::Edit;
 use super::row::{Kept, Row};
-use super::taking::{Taking, at_once, at_restart};
+use super::taking::{NO_CARDS, Taking, at_once, at_restart};
 use super::value::{Value, Wish, gib};
+use super::{data, named};
 use crate::model::{ActionKind, DesiredVm, Disruption, GIB, Key, OsType};
 use crate::observed::{Net, PropertyString, VmObserved};
 
@@ -42,7 +43,14 @@ pub(super) static VALUES: &[Row] = &[
         write: |_, value, edit| put(edit, "memory", value),
         uptake: |taking| {
             let hot = taking.live.hotplug.iter().any(|feature| feature == "memory");
-            at_restart(taking, if hot { "Proxmox may hot-plug it" } else { "memory hotplug is off" })
+            let more = u64::from(taking.desired.memory_mb) > taking.live.memory_mb;
+            if hot && more && taking.capabilities.plugs_network {
+                return at_once(
+                    taking,
+                    "plugged in; a guest that leaves new memory offline uses it after its next boot",
+                );
+            }
+            at_restart(taking, if hot { "Proxmox may unplug it at once" } else { "memory hotplug is off" })
         },
         ..Row::of(Key::MemoryMb, &["memory"])
     },
@@ -83,7 +91,7 @@ pub(super) static VALUES: &[Row] = &[
         wish: |vm, _| Wish::Value(Value::text(&vm.vm_name)),
         write: |_, value, edit| put(edit, "name", value),
         uptake: |taking| {
-            let told = taking.live.cloud_init.drive.is_some();
+            let told = taking.live.cloud_init.drive.is_some() && !data::replaces_host_name(taking.desired, taking.live);
             let note =
                 "cloud-init gives the guest its new host name when it boots next, and makes new SSH host keys then";
             if told {
@@ -211,7 +219,9 @@ fn startup(edit: &mut Edit<'_>, part: &str, value: Option<&Value<'_>>) {
 /// Gives net0 the desired bridge and model; its MAC address and its other options stay.
 fn rewire(vm: &DesiredVm, _: Option<&Value<'_>>, edit: &mut Edit<'_>) {
     let (model, bridge) = (vm.network_model.as_str(), vm.network_bridge.as_str());
-    let net = Net::parse(edit.get("net0")).map_or_else(|| Net::new(model, bridge), |net| net.rewired(bridge, model));
+    // One that waits for its removal stays the card that it is.
+    let now = Some(edit.get("net0")).filter(|now| !now.is_empty()).or_else(|| named::leaving("net0", edit.live));
+    let net = now.and_then(Net::parse).map_or_else(|| Net::new(model, bridge), |net| net.rewired(bridge, model));
     edit.put("net0", net.to_string());
 }
 
@@ -230,6 +240,10 @@ fn connected<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
 fn plugged<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     if !taking.capabilities.plugs_network {
         at_restart(taking, "network cards cannot change while the VM runs")
+    } else if !taking.plugs_cards() {
+        at_restart(taking, NO_CARDS)
+    } else if taking.live.running && taking.live.net0.is_none() && named::leaving("net0", taking.live).is_none() {
+        at_once(taking, "the card is plugged in, with a new MAC address")
     } else if taking.live.running {
         (Disruption::Network, Cow::Borrowed("net0 is unplugged and plugged again; its MAC address stays"))
     } else {

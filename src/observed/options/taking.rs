@@ -18,6 +18,16 @@ pub struct Taking<'a> {
     pub delete_source: bool,
 }
 
+impl Taking<'_> {
+    /// Whether a running VM gets network cards and gives them up; other parts of a card change in any case (recorded).
+    pub(super) fn plugs_cards(&self) -> bool {
+        self.capabilities.plugs_network && self.live.hotplug.iter().any(|feature| feature == "network")
+    }
+}
+
+/// Why a card waits.
+pub(super) const NO_CARDS: &str = "hotplug of network cards is off";
+
 /// Nothing that a running VM notices.
 pub(super) fn at_once(taking: &Taking<'_>, note: &'static str) -> (Disruption, Cow<'static, str>) {
     (if taking.live.running { Disruption::Live } else { Disruption::None }, Cow::Borrowed(note))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DocumentAction, DocumentProblem, DocumentVm, Moved, PlanDocument};
 use crate::model::{Key, Outcome, VmId};
-use crate::plan::Agreed;
+use crate::plan::{Agreed, codes};
 
 /// An action and what it waits for, by their ids.
 type Order<'d> = BTreeMap<&'d str, &'d [String]>;
@@ -94,9 +94,16 @@ impl PlanDocument {
 
     /// A warning about a VM that this plan does not have, and the plan that is made now has.
     fn untold(&self, now: &Self, vm: u32) -> Option<String> {
-        let about = |problem: &&DocumentProblem| problem.vm == Some(vm) && problem.severity == "warning";
-        let known: BTreeSet<&str> = self.problems.iter().filter(about).map(|problem| problem.code.as_str()).collect();
-        let new = now.problems.iter().filter(about).find(|problem| !known.contains(problem.code.as_str()))?;
+        let about = |problem: &&DocumentProblem| {
+            problem.vm == Some(vm) && (problem.severity == "warning" || problem.code == codes::WRITES_ON_NODE)
+        };
+        // How much room is left, and how many there are, may differ.
+        let words = |problem: &DocumentProblem| {
+            let words: String = problem.message.chars().filter(|c| !c.is_ascii_digit()).collect();
+            (problem.code.clone(), words)
+        };
+        let known: BTreeSet<_> = self.problems.iter().filter(about).map(words).collect();
+        let new = now.problems.iter().filter(about).find(|problem| !known.contains(&words(problem)))?;
         Some(format!("a warning is not in the plan: {}", new.bare()))
     }
 }

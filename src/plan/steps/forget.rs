@@ -78,8 +78,8 @@ fn forgettable<'o>(live: &'o VmObserved, scene: &Scene<'_>) -> Result<&'o Record
         RecordFound::Valid(record) => record,
         RecordFound::Broken(why) => return Err(broken(why)),
         RecordFound::None | RecordFound::Void(_) => {
-            let what = "phoenix does not look after it: the record in its notes was copied from another VM, and counts \
-                        for nothing";
+            let what = "phoenix does not look after it: the record in its notes is of a VM with another uuid or VMID, and \
+                        counts for nothing";
             let hint = "take the line `<!-- phoenix … -->` out of its notes by hand, if it disturbs you";
             return Err(Diagnostic::error(codes::NOT_OURS, what).hint(hint));
         }

@@ -46,8 +46,7 @@ impl Draft {
     /// Notes what waits for a restart and is not what this plan gives the guest.
     fn notes_what_waits(&mut self, vm: &DesiredVm, live: &VmObserved) {
         if !self.off {
-            self.waiting = diff::waiting(live, Some(vm));
-            self.waiting.retain(|waiting| !diff::is_plugged(&waiting.option, &self.changes));
+            self.waiting = diff::waiting_beside(live, vm, &self.changes);
         }
     }
 
