@@ -7,7 +7,7 @@ use super::{Scene, cards, codes, placement};
 use crate::diag::Diagnostic;
 use crate::model::proxmox::{self, BOOT_DEVICES, CDROM, DISKS, NETWORKS, ProxmoxOption, boot_order};
 use crate::model::{Desired, DesiredVm, Key};
-use crate::observed::{BootDisk, Node, Observed, VmObserved};
+use crate::observed::{BootDisk, Node, Observed, Storage, VmObserved};
 
 /// The disk that a VM which is made from an image boots from.
 const IMAGE_DISK: &str = "scsi0";
@@ -25,6 +25,30 @@ pub fn iso_storages(desired: &Desired, observed: &Observed) -> BTreeSet<String> 
     named.filter(|id| storages.get(*id).is_some_and(|of| of.isos && of.active)).map(ToOwned::to_owned).collect()
 }
 
+/// The storages of other nodes whose ISO images decide where VMs can be, as pairs of node and storage: those that only their
+/// nodes see, of nodes that a VM can be put on, or is on and lacks a disc of its file.
+#[must_use]
+pub fn isos_elsewhere(desired: &Desired, observed: &Observed) -> BTreeSet<(String, String)> {
+    let on =
+        |node: &Node, storage: &str| node.storages.get(storage).is_some_and(|of| of.isos && of.active && !of.shared);
+    let mut found = BTreeSet::new();
+    for vm in desired.vms.iter().filter(|vm| !vm.cdrom.is_empty()) {
+        let live = placement::there(vm.vm_id, observed);
+        let stays = live.filter(|live| vm.node.as_ref().is_none_or(|nodes| nodes.has(&live.node)));
+        let may_be = |node: &Node| match (stays, &vm.node) {
+            (Some(live), _) => node.name == live.node,
+            (None, nodes) => nodes.as_ref().is_some_and(|nodes| nodes.has(&node.name)),
+        };
+        let nodes = observed.nodes.values().filter(|node| node.online && node.name != observed.here && may_be(node));
+        for node in nodes {
+            let discs = vm.cdrom.iter().filter(|(slot, disc)| stays.is_none_or(|live| !holds(live, slot, &disc.value)));
+            let storages = discs.filter_map(|(_, disc)| storage(&disc.value)).filter(|id| on(node, id));
+            found.extend(storages.map(|id| (node.name.clone(), id.to_owned())));
+        }
+    }
+    found
+}
+
 /// What stands in the way of the CD drives of a VM. `live`: the VM, where it exists.
 pub(super) fn drives(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let base = live.or_else(|| cards::template(vm, scene));
@@ -38,6 +62,7 @@ pub(super) fn drives(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_
                 return None;
             }
             let node = scene.node(vm.vm_id);
+            found.extend(unknown(vm, option, &disc.value, scene));
             unreadable(&disc.value, node, scene.observed)
         });
         found
@@ -99,8 +124,20 @@ fn unreadable(disc: &str, node: &Node, observed: &Observed) -> Option<(String, S
     }
 }
 
-/// The ISO images on a storage of a node. `None`: not known; of another node than the target's own only what all nodes see
-/// is known.
+/// Says that it is not known whether an image is on the VM's node, which did not answer.
+fn unknown(vm: &DesiredVm, option: &ProxmoxOption, disc: &str, scene: &Scene<'_>) -> Option<Diagnostic> {
+    let (id, node) = (storage(disc)?, scene.node(vm.vm_id));
+    let is_there = |storage: &Storage| storage.isos && storage.active && !storage.shared;
+    let is_asked = node.online && node.name != scene.observed.here && node.storages.get(id).is_some_and(is_there);
+    if !is_asked || node.isos.contains_key(id) {
+        return None;
+    }
+    let what = format!("whether node `{}` has the ISO image `{disc}` is not known: it was not listed", node.name);
+    let hint = format!("`pvesh get /nodes/{}/storage/{id}/content --content iso` lists what it has", node.name);
+    Some(Diagnostic::warning(codes::DISC_UNKNOWN, what).vm(vm.vm_id).about(option.key).hint(hint))
+}
+
+/// The ISO images on a storage of a node. `None`: not known.
 fn isos<'o>(storage: &str, node: &'o Node, observed: &'o Observed) -> Option<&'o BTreeSet<String>> {
     let is_shared = || node.storages.get(storage).is_some_and(|storage| storage.shared);
     node.isos.get(storage).or_else(|| observed.own_node().isos.get(storage).filter(|_| is_shared()))
