@@ -35,13 +35,13 @@ pub fn isos_elsewhere(desired: &Desired, observed: &Observed) -> BTreeSet<(Strin
     for vm in desired.vms.iter().filter(|vm| !vm.cdrom.is_empty()) {
         let live = placement::there(vm.vm_id, observed);
         let stays = live.filter(|live| vm.node.as_ref().is_none_or(|nodes| nodes.has(&live.node)));
-        let may_be = |node: &Node| match (stays, &vm.node) {
-            (Some(live), _) => node.name == live.node,
-            (None, nodes) => nodes.as_ref().is_some_and(|nodes| nodes.has(&node.name)),
-        };
+        let is_on = |node: &Node| live.is_some_and(|live| live.node == node.name);
+        let may_go = |node: &Node| stays.is_none() && vm.node.as_ref().is_some_and(|nodes| nodes.has(&node.name));
+        let may_be = |node: &Node| is_on(node) || may_go(node);
         let nodes = observed.nodes.values().filter(|node| node.online && node.name != observed.here && may_be(node));
         for node in nodes {
-            let discs = vm.cdrom.iter().filter(|(slot, disc)| stays.is_none_or(|live| !holds(live, slot, &disc.value)));
+            let is_new = |slot: &str, disc: &str| stays.is_none_or(|live| !stays_as_it_is(vm, live, slot, disc));
+            let discs = vm.cdrom.iter().filter(|(slot, disc)| is_new(slot, &disc.value));
             let storages = discs.filter_map(|(_, disc)| storage(&disc.value)).filter(|id| on(node, id));
             found.extend(storages.map(|id| (node.name.clone(), id.to_owned())));
         }
@@ -57,8 +57,7 @@ pub(super) fn drives(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_
         let Some(option) = proxmox::cdrom(slot) else { continue };
         let wrong = occupied(slot, base).or_else(|| unplugged(slot, &disc.value, live, scene));
         let wrong = wrong.or_else(|| {
-            // A drive stays as it is, also with an image that was removed since; only a start needs the image.
-            if live.is_some_and(|live| (live.running || !vm.started) && holds(live, slot, &disc.value)) {
+            if live.is_some_and(|live| stays_as_it_is(vm, live, slot, &disc.value)) {
                 return None;
             }
             let node = scene.node(vm.vm_id);
@@ -98,6 +97,11 @@ fn unplugged(slot: &str, disc: &str, live: Option<&VmObserved>, scene: &Scene<'_
         let what = format!("an empty CD drive cannot be plugged into a running VM: {slot}");
         (what, "name an image, take a slot of `ide` or `sata`, or stop the VM first".to_owned())
     })
+}
+
+/// Whether a drive stays as it is, also with an image that was removed since: only a start needs the image.
+fn stays_as_it_is(vm: &DesiredVm, live: &VmObserved, slot: &str, disc: &str) -> bool {
+    (live.running || !vm.started) && holds(live, slot, disc)
 }
 
 /// Whether a drive of the VM has this in it.
