@@ -5,11 +5,11 @@
 //! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`),
 //! `snippets` and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg` other storages; a VM of
 //! another node is `NODE/VMID.conf`; `user.cfg` has resource pools, `manager_status` says which nodes are in maintenance, and `ha.json` how the HA manager looks
-//! after VMs, by VMID; `mapping` has the files of its resource mappings, `moves.json` what Proxmox says of the VMs that are to move. `volumes` has what its storages list, in lines
+//! after VMs, by VMID; `isos.json` has the ISO images on storages of other nodes; `mapping` has the files of its resource mappings, `moves.json` what Proxmox says of the VMs that are to move. `volumes` has what its storages list, in lines
 //! `VOLUME GIB VMID`. `request.json` says what is asked for beside the config.
 //! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -21,8 +21,8 @@ use phoenix::model::{Desired, GIB, SecretName, VmId};
 use phoenix::observed::{Capabilities, Ha, Listed, ListedVolume, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
 use phoenix::plan::{
-    Agreed, Request, Selection, Selector, directories, homes, lint, more_directories, on_their_way, plan, to_move,
-    volumes_to_list,
+    Agreed, Request, Selection, Selector, directories, homes, isos_elsewhere, lint, more_directories, on_their_way,
+    plan, to_move, volumes_to_list,
 };
 use phoenix::ui;
 use phoenix::ui::style::Style;
@@ -147,6 +147,14 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
     look_after(case, &mut observed);
     let volumes = fs::read_to_string(case.join("volumes")).unwrap_or_default();
     observed.own_node_mut().listed = listed(&volumes, &volumes_to_list(desired, &observed).1);
+    if let Ok(text) = fs::read_to_string(case.join("isos.json")) {
+        let isos: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = serde_json::from_str(&text).unwrap();
+        for (node, isos) in isos {
+            let asked = isos_elsewhere(desired, &observed);
+            assert!(isos.keys().all(|storage| asked.contains(&(node.clone(), storage.clone()))), "{asked:?}");
+            observed.nodes.get_mut(&node).unwrap().isos = isos;
+        }
+    }
     observed.homes = homes(desired, &observed, &Agreed::new());
     if let Ok(text) = fs::read_to_string(case.join("moves.json")) {
         observed.moves = serde_json::from_str(&text).unwrap();

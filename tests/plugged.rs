@@ -173,7 +173,7 @@ fn card_held(place: &Place) {
     held(place, &two_cards(), &["net1"]);
     let card = live(place).options.get("net1").unwrap().to_owned();
     let busy = "net1: hotplug problem - error on hot-unplugging device 'net1' - still busy in guest?";
-    let waits = ["does not let go of it: the change of net1 takes effect at the next restart of the VM", "`--restart`"];
+    let waits = ["does not take over the change of net1: it waits for the next restart of the VM", "`--restart`"];
     fails(&apply(place, FEW, false), &[&[busy][..], &waits].concat());
     is_due(place, FEW, &["net1"]);
     // Said again in the file, it is the card that the guest has.
@@ -198,7 +198,7 @@ fn less_held(place: &Place) {
     says(&apply(place, &less, false), &["waits for a restart: memory_mb"]);
     is_due(place, &less, &["memory"]);
     let fewer = less.replace("\"vcpus\": 2", "\"vcpus\": 1");
-    let unplugs = ["error unplugging cpu2", "the change of proxmox.vcpus takes effect at the next restart"];
+    let unplugs = ["error unplugging cpu2", "the change of proxmox.vcpus: it waits for the next restart of the VM"];
     fails(&apply(place, &fewer, false), &unplugs);
     is_due(place, &fewer, &["memory", "vcpus"]);
     // A restart in the same run brings it in.

@@ -66,4 +66,4 @@ pub use preview::{Preview, preview};
 pub use retry::pause_before;
 pub use run::{Inbox, Interrupter, Run, run};
 pub use schedule::Limits;
-pub use verify::{Addresses, addresses, at_once, verify};
+pub use verify::{Addresses, addresses, at_once, in_a_minute, verify};

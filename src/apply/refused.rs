@@ -59,13 +59,13 @@ impl Performing<'_> {
             let held: Vec<String> = held.iter().map(|option| options::called(option, &none, desired)).collect();
             let held = held.join(", ");
             refused.error.push_str(&format!(
-                "\nthe running guest does not let go of it: the change of {held} takes effect at the next restart of the VM"
+                "\nthe running VM does not take over the change of {held}: it waits for the next restart of the VM"
             ));
             refused.hint = Some(hints::RESTART_BRINGS_IT.to_owned());
         }
         if !lost.is_empty() {
             let lost = lost.join(", ");
-            refused.error.push_str(&format!("\nthe guest has lost {lost}, and has it again after a restart of the VM"));
+            refused.error.push_str(&format!("\nthe guest may be without {lost} until the VM restarts"));
             refused.hint = refused.hint.or_else(|| Some(hints::RESTART_BRINGS_IT.to_owned()));
         }
         Err(refused)
@@ -120,7 +120,7 @@ impl Performing<'_> {
     }
 
     /// Whether it is a card that was to be unplugged and plugged again: where the second fails, the guest has none, and gets
-    /// none while its VM runs (recorded).
+    /// none while its VM runs (recorded). The refusal does not say which of the two failed.
     fn is_replugged(&self, option: &str) -> bool {
         let replugs = |change: &Change| {
             let had = change.old.as_deref().is_some_and(|old| !old.is_empty());

@@ -42,6 +42,22 @@ pub fn at_once<T: Sync, A: Send>(things: &[T], ask: impl Fn(&T) -> A + Sync) -> 
     answers.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
+/// The same within a time. Those that were not asked by `until` are not asked any more, and have no answer.
+fn in_time<T: Sync, A: Send>(
+    things: &[T],
+    (clock, until): (&dyn Clock, Duration),
+    ask: impl Fn(&T) -> A + Sync,
+) -> Vec<Option<A>> {
+    at_once(things, |thing| (clock.now() < until).then(|| ask(thing)))
+}
+
+/// Asks about several things of other nodes at once; a node that hangs must not make a plan wait for each of them.
+///
+/// Returns within a minute and the time of one question. Those that were not asked by then have no answer.
+pub fn in_a_minute<T: Sync, A: Send>(things: &[T], clock: &dyn Clock, ask: impl Fn(&T) -> A + Sync) -> Vec<Option<A>> {
+    in_time(things, (clock, clock.now() + Duration::from_mins(1)), ask)
+}
+
 /// Looks into the guests of these VMs: whether their agents answer, and what their records say is there. Changes
 /// nothing.
 ///
@@ -77,15 +93,11 @@ impl Addresses {
 ///
 /// Returns within half a minute and the time of one question, whatever the guests do.
 pub fn addresses(guests: &dyn Guests, vms: &[&VmObserved], clock: &dyn Clock) -> Addresses {
-    let until = clock.now() + ASKING;
     let ask = |vm: &&VmObserved| {
-        let of = |vm: &VmObserved| {
-            let mac = vm.net0.as_ref()?.mac.as_deref()?;
-            Some(all_on(&guests.addresses(vm.id).ok()?, mac).collect())
-        };
-        (clock.now() < until).then(|| of(vm))
+        let mac = vm.net0.as_ref()?.mac.as_deref()?;
+        Some(all_on(&guests.addresses(vm.id).ok()?, mac).collect())
     };
-    let answers = at_once(vms, ask);
+    let answers = in_time(vms, (clock, clock.now() + ASKING), ask);
     let unasked = answers.iter().filter(|answer| answer.is_none()).count();
     let said = vms.iter().zip(answers).filter_map(|(vm, answer)| Some((vm.id, answer??))).collect();
     Addresses { said, unasked }
@@ -188,5 +200,9 @@ mod tests {
         assert_eq!((told.said.len(), told.unasked), (0, vms.len() - asked));
         // Those that were being asked when the time was up are heard out.
         assert!((30..30 + AT_ONCE).contains(&asked), "{asked}");
+        let slow = Silent::default();
+        let answers = in_a_minute(&vms, &slow, |_| slow.0.fetch_add(60, Ordering::SeqCst));
+        let asked = answers.iter().flatten().count();
+        assert!((1..=AT_ONCE).contains(&asked) && answers.len() == vms.len(), "{asked}");
     }
 }

@@ -12,14 +12,14 @@ use super::console::Console;
 use super::exit::Refusal;
 use super::write::write;
 use super::{Exit, connect, load};
-use crate::apply::{Addresses, RealClock, addresses, at_once};
+use crate::apply::{Addresses, RealClock, addresses, in_a_minute};
 use crate::hypervisor::{Fault, Hypervisor, Wanted};
 use crate::model::{Desired, VmId};
 use crate::observed::{MoveCheck, Observed, RECORDING_VERSION, Recording, VmObserved};
 use crate::plan::reach::to_reach;
 use crate::plan::{
-    self, Agreed, Request, directories, homes, iso_storages, more_directories, to_list, to_move, unused_to_list,
-    volumes_to_list, wanted_nodes,
+    self, Agreed, Request, directories, homes, iso_storages, isos_elsewhere, more_directories, to_list, to_move,
+    unused_to_list, volumes_to_list, wanted_nodes,
 };
 use crate::ui::layout::count;
 use crate::ui::text::{safe, safe_block, safe_pretty_json};
@@ -80,6 +80,14 @@ pub(super) fn observed(hypervisor: &dyn Hypervisor, desired: &Desired, nodes: &A
         let storages: Vec<&str> = storages.iter().map(String::as_str).collect();
         observed.own_node_mut().isos = hypervisor.isos(&storages)?;
     }
+    let elsewhere: Vec<(String, String)> = isos_elsewhere(desired, &observed).into_iter().collect();
+    let answers = in_a_minute(&elsewhere, &RealClock::start(), |(node, storage)| hypervisor.isos_of(node, storage));
+    for ((node, storage), answer) in elsewhere.into_iter().zip(answers) {
+        // Of what is not known the plan says so.
+        if let (Some(node), Some(Ok(Some(isos)))) = (observed.nodes.get_mut(&node), answer) {
+            node.isos.insert(storage, isos);
+        }
+    }
     observed.homes = homes(desired, &observed, nodes);
     // Only a share that is a storage of the node itself lies where the config does not say.
     let more = more_directories(desired, &observed);
@@ -114,8 +122,8 @@ pub(super) fn sized(
     Ok(())
 }
 
-/// Asks the target of each VM of a plan that is to move to another node whether it can: a call for each. Where that
-/// fails, the plan says so of that VM.
+/// Asks the target of each VM of a plan that is to move to another node whether it can: a call for each, as many as there is
+/// time for. Where that fails, or one was not asked, the plan says so of that VM.
 pub(super) fn moves(
     target: &dyn Hypervisor,
     desired: &Desired,
@@ -123,10 +131,15 @@ pub(super) fn moves(
     request: &Request,
 ) -> BTreeMap<VmId, MoveCheck> {
     let vms = to_move(desired, observed, request);
-    let answers = at_once(&vms, |(vm, from, to)| {
+    let answers = in_a_minute(&vms, &RealClock::start(), |(vm, from, to)| {
         target.can_move(*vm, from, to).unwrap_or_else(|fault| Some(MoveCheck::failed(to, fault.what)))
     });
-    vms.iter().zip(answers).filter_map(|((vm, ..), answer)| Some((*vm, answer?))).collect()
+    let unasked =
+        |to: &str| Some(MoveCheck::failed(to, "it was not asked, as others took longer than a minute".to_owned()));
+    let answer = |((vm, _, to), answer): (&(VmId, &str, &str), Option<Option<MoveCheck>>)| {
+        Some((*vm, answer.unwrap_or_else(|| unasked(to))?))
+    };
+    vms.iter().zip(answers).filter_map(answer).collect()
 }
 
 /// What stays unknown of guests whose agents were not asked: whether they reach their volumes.

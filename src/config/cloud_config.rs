@@ -1,11 +1,9 @@
 //! `#cloud-config`: whether cloud-init can read it as YAML. Events of a parser are looked at; no value is made of them,
 //! so that a text that grows when it is read (aliases of aliases) costs nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
-
-use super::data_text::{Piece, pieces};
+use saphyr_parser::{Event, Marker, Parser};
 
 /// What is wrong with a text, and where.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,59 +103,6 @@ pub(super) fn read(text: &str) -> Read {
     read
 }
 
-/// Whether a value that is to stand in a text for `${name}` is there what it is by itself: a text, or a part of one. A
-/// text that cannot be read takes everything: more is said of it already.
-pub(super) fn takes(text: &str, name: &str, value: &str) -> bool {
-    let chars: BTreeSet<char> = text.chars().collect();
-    // A text that has all of them is larger than one can be.
-    let Some(mark) = ('\u{f0000}'..='\u{ffffd}').find(|mark| !chars.contains(mark)) else { return true };
-    let mark = mark.to_string();
-    let with = |instead: &str| -> String {
-        pieces(text)
-            .into_iter()
-            .map(|piece| match piece {
-                Piece::Text(text) => text.to_owned(),
-                Piece::Value(Some(found), _) if found == name => instead.to_owned(),
-                Piece::Value(found, _) => "x".repeat(found.map_or(0, str::len) + 3),
-            })
-            .collect()
-    };
-    let (marked, valued) = (with(&mark), with(value));
-    let Ok(marked) = Parser::new_from_str(&marked).collect::<Result<Vec<_>, _>>() else { return true };
-    let mut valued = Parser::new_from_str(&valued);
-    let mut next = || valued.next().and_then(Result::ok);
-    let same = marked.iter().all(|(one, _)| next().is_some_and(|(other, _)| is_same(one, &other, (&mark, value))));
-    same && next().is_none()
-}
-
-/// Whether two events are the same but for a mark, which is a value in the other one.
-fn is_same(one: &Event<'_>, other: &Event<'_>, (mark, value): (&str, &str)) -> bool {
-    let (Event::Scalar(one, style, anchor, tag), Event::Scalar(other, other_style, other_anchor, other_tag)) =
-        (one, other)
-    else {
-        return one == other;
-    };
-    let is_text = *style != ScalarStyle::Plain || tag.is_some() || !one.contains(mark) || !may_be_no_text(other);
-    let alike = (style, anchor, tag) == (other_style, other_anchor, other_tag);
-    alike && is_text && one.replace(mark, value) == **other
-}
-
-/// Whether YAML may make something else than a text of plain words: a number, a date, a truth, nothing. Rather too often
-/// than too seldom: quotes help.
-fn may_be_no_text(plain: &str) -> bool {
-    const WORDS: [&str; 10] = ["", "~", "null", "true", "false", "yes", "no", "on", "off", "y"];
-    let lower = plain.to_ascii_lowercase();
-    let number = |byte: u8| {
-        byte.is_ascii_hexdigit() || matches!(byte, b'+' | b'-' | b'.' | b':' | b'_' | b'x' | b'o' | b't' | b'z' | b' ')
-    };
-    let begins = lower.bytes().next().is_some_and(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.'));
-    WORDS.contains(&lower.as_str())
-        || lower == "n"
-        || (begins && lower.bytes().all(number))
-        || lower.trim_start_matches(['+', '-', '.']) == "inf"
-        || lower == ".nan"
-}
-
 /// Whether a tab is in the white space before a character; the parser of cloud-init takes none there.
 fn stands_behind_a_tab(chars: &[char], at: usize) -> bool {
     chars[..at.min(chars.len())].iter().rev().take_while(|char| matches!(char, ' ' | '\t')).any(|char| *char == '\t')
@@ -238,47 +183,6 @@ mod tests {
         ] {
             let said = said(text);
             assert!(said.first().is_some_and(|said| said.starts_with(place)), "{text}{said:?}");
-        }
-    }
-
-    #[test]
-    fn a_value_is_a_text_where_it_stands() {
-        let takes = |text: &str, value: &str| super::takes(&format!("#cloud-config\n{text}\n"), "secret.db", value);
-        for (text, value) in [
-            ("a: ${secret.db}", "hunter2"),
-            ("a: ${secret.db}", "$6$salt$hash."),
-            ("a: ${secret.db}", "0x1g"),
-            ("a: '${secret.db}'", "1234"),
-            ("a: '${secret.db}'", "a: b #c \"d\" \\"),
-            ("a: \"${secret.db}\"", "a: b #c 'd'"),
-            ("a: [${vm_id}, 'x${secret.db}', \"${secret.other}\"]", "a]"),
-            ("a: |\n  key=${secret.db}\n  b: c", "'\"\\ #: ]"),
-            ("# ${secret.db}\na: b", "a: b"),
-            ("a: !!str ${secret.db}", "1234"),
-            // Said already.
-            ("a: [${secret.db}", "a #b"),
-        ] {
-            assert!(takes(text, value), "{text} {value}");
-        }
-        for (text, value) in [
-            ("a: ${secret.db}", "a #b"),
-            ("a: ${secret.db}", "a: b"),
-            ("a: ${secret.db}", "*a"),
-            ("a: ${secret.db}", "- a"),
-            ("a: ${secret.db}", " a"),
-            ("a: ${secret.db}", "[a, b]"),
-            ("a: [${secret.db}]", "a, b"),
-            ("a: '${secret.db}'", "it's"),
-            ("a: \"${secret.db}\"", "a\\nb"),
-            ("a: \"${secret.db}\"", "a\"b"),
-            ("a: ${secret.db}", "1234"),
-            ("a: ${secret.db}", "-1.5e3"),
-            ("a: ${secret.db}", "2024-01-01"),
-            ("a: ${secret.db}", "True"),
-            ("a: ${secret.db}", "~"),
-            ("a: ${secret.db}", "'a'"),
-        ] {
-            assert!(!takes(text, value), "{text} {value}");
         }
     }
 

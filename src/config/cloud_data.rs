@@ -11,8 +11,9 @@ use super::raw::{Raw, RawCloudData, RawVm};
 use super::secrets::SecretValues;
 use super::source::{BadData, Once};
 use super::spans::Place;
-use super::{cloud_config, codes};
+use super::{cloud_config, codes, fitting};
 use crate::diag::nearest;
+use crate::model::Secret;
 
 /// How a text begins that cloud-init knows, or its like for Windows.
 const BEGINS: [&str; 9] = [
@@ -247,16 +248,15 @@ pub(super) fn fit(raw: &Raw, files: &DataTexts, secrets: &SecretValues, problems
         for (key, data) in [("user_data", &vm.user_data), ("vendor_data", &vm.vendor_data)] {
             let Some(data) = data else { continue };
             let text = files.text(data);
-            if !is_cloud_config(&text) {
+            // Of one that cannot be read more is said already.
+            if !is_cloud_config(&text) || cloud_config::read(text.trim_start_matches('\u{feff}')).refused.is_some() {
                 continue;
             }
-            let names: BTreeSet<&str> = secrets_of(&text).collect();
-            for name in names {
-                let secret = secrets.called(name);
-                let Some(value) = secret.as_ref().and_then(|secret| secret.value()) else { continue };
-                if cloud_config::takes(&text, &format!("{SECRET}{name}"), value) {
-                    continue;
-                }
+            let found: BTreeMap<String, Secret> =
+                secrets_of(&text).filter_map(|name| Some((format!("{SECRET}{name}"), secrets.called(name)?))).collect();
+            let values = found.iter().filter_map(|(name, secret)| Some((name.as_str(), secret.value()?))).collect();
+            for name in fitting::unfit(&text, &values) {
+                let name = name.strip_prefix(SECRET).unwrap_or(name);
                 let at = At { owner, key, raw };
                 let below = if data.file.is_some() { "file" } else { "text" };
                 let what =

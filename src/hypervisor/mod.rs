@@ -78,6 +78,11 @@ pub trait Hypervisor: Send + Sync {
     /// One of the storages cannot be listed.
     fn isos(&self, storages: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Fault>;
 
+    /// The ISO images on a storage of another node, which holds such, as volumes. `None`: this target cannot tell.
+    fn isos_of(&self, _node: &str, _storage: &str) -> Result<Option<BTreeSet<String>>, Fault> {
+        Ok(None)
+    }
+
     /// Whether a clone into this VMID is running, as far as can be told now.
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault>;
 

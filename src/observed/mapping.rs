@@ -51,6 +51,11 @@ impl Mapped {
 pub struct Mappings(pub BTreeMap<Mapped, BTreeMap<String, BTreeSet<String>>>);
 
 impl Mappings {
+    /// The names of all mappings of a kind.
+    pub fn names(&self, kind: Mapped) -> impl Iterator<Item = &str> {
+        self.0.get(&kind).into_iter().flat_map(|of| of.keys().map(String::as_str))
+    }
+
     /// The nodes that a mapping has an entry for; `None`: there is no such mapping.
     #[must_use]
     pub fn nodes(&self, kind: Mapped, name: &str) -> Option<&BTreeSet<String>> {

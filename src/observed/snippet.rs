@@ -24,6 +24,13 @@ impl SnippetSeen {
         if has_secrets { Self::Sealed(Some(content_digest(text.as_bytes()))) } else { Self::Text(text) }
     }
 
+    /// One of which a write that was killed left a part, and no file of its name. It holds no text that can be desired: an
+    /// empty one is none.
+    #[must_use]
+    pub fn in_part(has_secrets: bool) -> Self {
+        if has_secrets { Self::Sealed(Some(String::new())) } else { Self::Text(String::new()) }
+    }
+
     /// The text, where it can be shown.
     #[must_use]
     pub fn text(&self) -> Option<&str> {

@@ -106,6 +106,9 @@ codes! {
     NO_IO_THREAD = "T104", "a disk does not get the I/O thread that it is to have";
     FORGOTTEN_DECLARED = "T105", "a VM that phoenix is to forget is still declared";
     FORGOTTEN = "T106", "what stays of a VM that phoenix forgets, and who looks after it then";
+    SNIPPETS_SURVIVE = "T107", "snippets are left of a VM of the project that is neither declared nor there";
+    NO_MAPPING = "T108", "the node of a VM has no entry in a resource mapping that an option names";
+    DISC_UNKNOWN = "T109", "whether a node has an ISO image is not known";
     NO_VOLUME = "T110", "a volume that is to be attached is not there";
     VOLUME_IN_USE = "T111", "a volume that is to be attached is in use, or another VM's";
     OTHER_VOLUME = "T112", "a disk has another volume than the file says";

@@ -7,7 +7,7 @@ use super::{Scene, cards, codes, placement};
 use crate::diag::Diagnostic;
 use crate::model::proxmox::{self, BOOT_DEVICES, CDROM, DISKS, NETWORKS, ProxmoxOption, boot_order};
 use crate::model::{Desired, DesiredVm, Key};
-use crate::observed::{BootDisk, Node, Observed, VmObserved};
+use crate::observed::{BootDisk, Node, Observed, Storage, VmObserved};
 
 /// The disk that a VM which is made from an image boots from.
 const IMAGE_DISK: &str = "scsi0";
@@ -25,6 +25,30 @@ pub fn iso_storages(desired: &Desired, observed: &Observed) -> BTreeSet<String> 
     named.filter(|id| storages.get(*id).is_some_and(|of| of.isos && of.active)).map(ToOwned::to_owned).collect()
 }
 
+/// The storages of other nodes whose ISO images decide where VMs can be, as pairs of node and storage: those that only their
+/// nodes see, of nodes that a VM can be put on, or is on and lacks a disc of its file.
+#[must_use]
+pub fn isos_elsewhere(desired: &Desired, observed: &Observed) -> BTreeSet<(String, String)> {
+    let on =
+        |node: &Node, storage: &str| node.storages.get(storage).is_some_and(|of| of.isos && of.active && !of.shared);
+    let mut found = BTreeSet::new();
+    for vm in desired.vms.iter().filter(|vm| !vm.cdrom.is_empty()) {
+        let live = placement::there(vm.vm_id, observed);
+        let stays = live.filter(|live| vm.node.as_ref().is_none_or(|nodes| nodes.has(&live.node)));
+        let is_on = |node: &Node| live.is_some_and(|live| live.node == node.name);
+        let may_go = |node: &Node| stays.is_none() && vm.node.as_ref().is_some_and(|nodes| nodes.has(&node.name));
+        let may_be = |node: &Node| is_on(node) || may_go(node);
+        let nodes = observed.nodes.values().filter(|node| node.online && node.name != observed.here && may_be(node));
+        for node in nodes {
+            let is_new = |slot: &str, disc: &str| stays.is_none_or(|live| !stays_as_it_is(vm, live, slot, disc));
+            let discs = vm.cdrom.iter().filter(|(slot, disc)| is_new(slot, &disc.value));
+            let storages = discs.filter_map(|(_, disc)| storage(&disc.value)).filter(|id| on(node, id));
+            found.extend(storages.map(|id| (node.name.clone(), id.to_owned())));
+        }
+    }
+    found
+}
+
 /// What stands in the way of the CD drives of a VM. `live`: the VM, where it exists.
 pub(super) fn drives(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let base = live.or_else(|| cards::template(vm, scene));
@@ -33,11 +57,11 @@ pub(super) fn drives(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_
         let Some(option) = proxmox::cdrom(slot) else { continue };
         let wrong = occupied(slot, base).or_else(|| unplugged(slot, &disc.value, live, scene));
         let wrong = wrong.or_else(|| {
-            // A drive stays as it is, also with an image that was removed since; only a start needs the image.
-            if live.is_some_and(|live| (live.running || !vm.started) && holds(live, slot, &disc.value)) {
+            if live.is_some_and(|live| stays_as_it_is(vm, live, slot, &disc.value)) {
                 return None;
             }
             let node = scene.node(vm.vm_id);
+            found.extend(unknown(vm, option, &disc.value, scene));
             unreadable(&disc.value, node, scene.observed)
         });
         found
@@ -75,6 +99,11 @@ fn unplugged(slot: &str, disc: &str, live: Option<&VmObserved>, scene: &Scene<'_
     })
 }
 
+/// Whether a drive stays as it is, also with an image that was removed since: only a start needs the image.
+fn stays_as_it_is(vm: &DesiredVm, live: &VmObserved, slot: &str, disc: &str) -> bool {
+    (live.running || !vm.started) && holds(live, slot, disc)
+}
+
 /// Whether a drive of the VM has this in it.
 fn holds(live: &VmObserved, slot: &str, disc: &str) -> bool {
     let parts = live.options.get(slot).into_iter().flat_map(|drive| drive.split(','));
@@ -99,8 +128,20 @@ fn unreadable(disc: &str, node: &Node, observed: &Observed) -> Option<(String, S
     }
 }
 
-/// The ISO images on a storage of a node. `None`: not known; of another node than the target's own only what all nodes see
-/// is known.
+/// Says that it is not known whether an image is on the VM's node, which did not answer.
+fn unknown(vm: &DesiredVm, option: &ProxmoxOption, disc: &str, scene: &Scene<'_>) -> Option<Diagnostic> {
+    let (id, node) = (storage(disc)?, scene.node(vm.vm_id));
+    let is_there = |storage: &Storage| storage.isos && storage.active && !storage.shared;
+    let is_asked = node.online && node.name != scene.observed.here && node.storages.get(id).is_some_and(is_there);
+    if !is_asked || node.isos.contains_key(id) {
+        return None;
+    }
+    let what = format!("whether node `{}` has the ISO image `{disc}` is not known: it was not listed", node.name);
+    let hint = format!("`pvesh get /nodes/{}/storage/{id}/content --content iso` lists what it has", node.name);
+    Some(Diagnostic::warning(codes::DISC_UNKNOWN, what).vm(vm.vm_id).about(option.key).hint(hint))
+}
+
+/// The ISO images on a storage of a node. `None`: not known.
 fn isos<'o>(storage: &str, node: &'o Node, observed: &'o Observed) -> Option<&'o BTreeSet<String>> {
     let is_shared = || node.storages.get(storage).is_some_and(|storage| storage.shared);
     node.isos.get(storage).or_else(|| observed.own_node().isos.get(storage).filter(|_| is_shared()))

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::capacity::promised_at_most;
-use super::{drives, placement};
+use super::{drives, mapped, placement};
 use crate::model::{Desired, DesiredVm, GIB, Nodes, VmId};
-use crate::observed::{Home, Mapped, Net, Node, Observed};
+use crate::observed::{Home, Net, Node, Observed};
 
 /// What a node has promised, with the VMs that this plan places there.
 #[derive(Default)]
@@ -186,18 +186,10 @@ impl Scope<'_> {
 
     /// A mapping that names nothing of a node, and that the VM needs: as the file says, or as it has it already.
     fn unmapped(&self, vm: &DesiredVm, node: &Node) -> Option<String> {
-        let mappings = self.observed.mappings.as_ref()?;
         let declared = vm.proxmox.iter().map(|(option, of)| (*option, of.value.as_str()));
         let live = placement::there(vm.vm_id, self.observed).into_iter().flat_map(|live| live.options.iter());
         let live = live.filter(|(option, _)| !vm.proxmox.contains_key(option));
-        declared.chain(live).find_map(|(option, value)| {
-            let (kind, name) = Mapped::named(option, value)?;
-            match mappings.nodes(kind, name) {
-                None => Some(format!("there is no mapping `{name}` for {option}")),
-                Some(nodes) if nodes.contains(&node.name) => None,
-                Some(_) => Some(format!("the mapping `{name}` for {option} has no entry for it")),
-            }
-        })
+        mapped::unmapped(declared.chain(live), node, self.observed).map(|unmapped| unmapped.why())
     }
 
     /// What a node has too little of.

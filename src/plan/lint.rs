@@ -53,7 +53,9 @@ pub fn lint(plan: &Plan, observed: &Observed) -> Vec<String> {
             if action.step.as_ref().is_some_and(|step| step.kind() != action.kind) {
                 found.push(format!("{} has the step of another action", action.id(vm.vm)));
             }
-            if action.outcome.acts() && vm.basis.is_none() && !vm.makes_it() {
+            // Snippets may be left of a VM that is not there.
+            let needs_vm = action.kind != ActionKind::RemoveSnippet || observed.vms.contains_key(&vm.vm);
+            if action.outcome.acts() && needs_vm && vm.basis.is_none() && !vm.makes_it() {
                 found.push(format!("{} acts on a VM that was not looked at", action.id(vm.vm)));
             }
             if plan.graph.waits_for_later(number, end) {

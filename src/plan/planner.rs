@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::recreate::Anew;
 use super::{
     Goal, Plan, Power, Request, Scene, VmPlan, addresses, codes, disk, exports, grants, hardware, names, order,
-    placement, preflight, quorum, select, shares, steps, unused,
+    placement, preflight, quorum, select, shares, snippets, steps, unused,
 };
 use crate::dag::{Cycle, Dag};
 use crate::diag::Diagnostic;
@@ -59,12 +59,16 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
             if *prune {
                 let many = if request.agreed { Some(gone.len()) } else { *prune_many };
                 problems.extend(preflight::pruned(desired, observed, &gone, many));
-                let (retired, found) = gathered(gone.iter().map(|vm| steps::retire::plan_retired(vm.id, &scene)));
+                let survived = snippets::survivors(desired, observed, &request.selection);
+                let gone = gone.iter().map(|vm| vm.id).chain(survived);
+                let (retired, found) = gathered(gone.map(|vm| steps::retire::plan_retired(vm, &scene)));
                 problems.extend(found);
                 vms.extend(retired);
                 vms.sort_by_key(|vm| vm.vm);
             } else {
                 problems.extend(gone.into_iter().map(|vm| preflight::undeclared(vm, &desired.settings)));
+                let survived = snippets::survivors(desired, observed, &request.selection);
+                problems.extend(survived.into_iter().map(|vm| snippets::survive(vm, desired, observed)));
             }
             (vms, Vec::new())
         }

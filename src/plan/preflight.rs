@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::words::known_words;
 use super::{
-    Mount, Scene, addresses, cards, codes, diff, disk, drives, filesystems, further, ha, image, imported, placement,
-    pool, size, template, unnamed,
+    Mount, Scene, addresses, cards, codes, diff, disk, drives, filesystems, further, ha, image, imported, mapped,
+    placement, pool, size, template, unnamed,
 };
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Formatted, Key, Origin, Record, Settings, VmId, normal_path};
@@ -172,6 +172,7 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
     found.extend(further::disks(vm, live, scene));
     found.extend(filesystems::problems(vm, live, scene));
     found.extend(drives::drives(vm, live, scene));
+    found.extend(mapped::lacking(vm, live, scene));
     found.extend(size::too_large(vm, live, scene));
     found.extend(unnamed::left(vm, live.is_some(), scene.observed));
     found.extend(addresses::taken_twice(vm, scene));

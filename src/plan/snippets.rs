@@ -1,14 +1,14 @@
 //! Snippets: which storage holds those of a VM, which are to be written, and which are left over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
 
-use super::{Change, ChangedBy, Scene, SnippetStep, codes};
+use super::{Change, ChangedBy, Scene, Selection, Selector, SnippetStep, codes};
 use crate::diag::Diagnostic;
-use crate::model::{CloudData, DataPart, DesiredVm, Disruption, Snippet, VmId};
+use crate::model::{CloudData, DataPart, Desired, DesiredVm, Disruption, Snippet, VmId};
 use crate::observed::options::custom_volume;
-use crate::observed::{Node, SnippetSeen, Storage, VmObserved};
+use crate::observed::{Node, Observed, PropertyString, SnippetSeen, Storage, VmObserved};
 
 /// The part of a change of a snippet that holds something else than its name says.
 pub(super) const CONTENT: &str = "content";
@@ -103,16 +103,52 @@ fn path_of(node: &Node, storage: &str, file: &str) -> Option<String> {
     Some(format!("{}/{file}", node.storages.get(storage)?.snippets.as_ref()?))
 }
 
-/// phoenix's snippets of a VM that its node has: volume to path.
-fn all_of<'o>(vm: VmId, scene: &Scene<'o>) -> BTreeMap<&'o str, String> {
-    let node = scene.node(vm);
-    let own = |volume: &str| Snippet::parse(volume).is_some_and(|s| s.is_of(&scene.desired.settings.project, vm));
-    let own = node.snippets.keys().map(String::as_str).filter(|volume| own(volume));
-    own.filter_map(|volume| {
-        let snippet = Snippet::parse(volume)?;
-        Some((volume, path_of(node, snippet.storage, snippet.file)?))
-    })
-    .collect()
+/// phoenix's snippets of a VM: volume to path. They lie on the target's own node, where they were written, wherever the VM
+/// is by now.
+fn all_of<'o>(vm: VmId, project: &str, observed: &'o Observed) -> BTreeMap<&'o str, String> {
+    let node = observed.own_node();
+    let own = |volume: &&String| Snippet::parse(volume).is_some_and(|snippet| snippet.is_of(project, vm));
+    node.snippets
+        .keys()
+        .filter(own)
+        .filter_map(|volume| {
+            let snippet = Snippet::parse(volume)?;
+            Some((volume.as_str(), path_of(node, snippet.storage, snippet.file)?))
+        })
+        .collect()
+}
+
+/// The VMs of the project that are neither declared nor there, of which the target's own node still has snippets: they were
+/// destroyed outside phoenix. A snippet that another VM names counts for none.
+pub(super) fn survivors(desired: &Desired, observed: &Observed, selection: &Selection) -> BTreeSet<VmId> {
+    if !observed.capabilities.host_files {
+        return BTreeSet::new();
+    }
+    let is_named = |volume: &str| {
+        observed.vms.values().any(|live| {
+            let option = live.options.get("cicustom").map(PropertyString::parse);
+            option.is_some_and(|option| DataPart::ALL.iter().any(|part| option.get(part.as_str()) == Some(volume)))
+        })
+    };
+    let of_none = |volume: &String| {
+        let vm = Snippet::parse(volume).filter(|snippet| snippet.project == desired.settings.project)?.vm;
+        let is_known = desired.vm(vm).is_some() || observed.vms.contains_key(&vm) || observed.taken.contains_key(&vm);
+        let is_left_out = selection.exclude.contains(&Selector::Id(vm));
+        (!is_known && !is_left_out && !observed.cloning.contains(&vm) && !is_named(volume)).then_some(vm)
+    };
+    observed.own_node().snippets.keys().filter_map(of_none).collect()
+}
+
+/// Says that snippets of a VM are left which is neither declared nor there.
+pub(super) fn survive(vm: VmId, desired: &Desired, observed: &Observed) -> Diagnostic {
+    let paths: Vec<String> = all_of(vm, &desired.settings.project, observed).into_values().collect();
+    let what = format!("VM {vm} is not there any more, and what its cloud-init was to read is: {}", paths.join(", "));
+    let hint = if desired.settings.project_named {
+        format!("`phoenix destroy {vm}`, or `phoenix apply --prune`, removes it")
+    } else {
+        format!("`phoenix destroy {vm}` removes it, if no other file of the project declares the VM")
+    };
+    Diagnostic::warning(codes::SNIPPETS_SURVIVE, what).hint(hint)
 }
 
 /// The snippets that a VM does not name when it is what the file says, as an action names them, each with its path. None while it has snapshots,
@@ -122,14 +158,14 @@ pub(super) fn left_over(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene
         return Vec::new();
     }
     let named: Vec<String> = DataPart::ALL.into_iter().filter_map(|part| vm.data(part)?.volume()).collect();
-    let mut found = all_of(vm.vm_id, scene);
+    let mut found = all_of(vm.vm_id, &scene.desired.settings.project, scene.observed);
     found.retain(|volume, _| !named.iter().any(|named| named == volume));
     found.into_iter().map(as_named).collect()
 }
 
 /// The snippets that go with a VM, as an action names them, each with its path.
 pub(super) fn gone_with(vm: VmId, scene: &Scene<'_>) -> Vec<(String, String)> {
-    all_of(vm, scene).into_iter().map(as_named).collect()
+    all_of(vm, &scene.desired.settings.project, scene.observed).into_iter().map(as_named).collect()
 }
 
 /// A snippet as an action names it: storage, part, and the beginning of its digest.

@@ -135,6 +135,16 @@ fn data_is_imported_and_goes_with_its_vm() {
         let gone = scene.phoenix(&["destroy", "1000", "--yes-destroy", "web"]);
         check(&gone, 0, &[]);
         assert!(!scene.has(1000) && snippets(scene).is_empty(), "{case}: {:?}", snippets(scene));
+        // One that is destroyed outside phoenix leaves its own; so does a write that is killed.
+        let dir = scene.path(".phoenix/node/root/var/lib/vz/snippets");
+        fs::write(dir.join("phoenix-default-1000-user-0a.yaml"), FIRST).unwrap();
+        fs::write(dir.join(".phoenix-default-1000-vendor-0b.0c.yaml.new"), "#cloud").unwrap();
+        fs::write(dir.join("phoenix-other-1000-user-0a.yaml"), FIRST).unwrap();
+        let left = ["T107", "1000-user-0a.yaml", "1000-vendor-0b.0c.yaml", "`phoenix destroy 1000` removes it"];
+        check(&scene.phoenix(&["plan"]), 0, &left);
+        check(&scene.phoenix(&["destroy", "1000"]), 0, &["remove-snippet"]);
+        assert_eq!(snippets(scene), [("phoenix-other-1000-user-0a.yaml".to_owned(), FIRST.to_owned())], "{case}");
+        is_done(scene, case);
     });
 }
 

@@ -304,6 +304,16 @@ fn what_keeps_a_vm_from_moving_is_said_before(place: Place) {
     let new = json!([{ "vm_id": 1001, "vm_name": "new", "node": "any", "proxmox": { "hostpci0": "mapping=gpu" } }]);
     scene.declare(&config(&new));
     check(&scene.phoenix(&["plan"]), 0, &["node pve3 of pve, pve2, pve3"]);
+    // That node is asked for the images on its own storages.
+    let new = json!([{ "vm_id": 1001, "vm_name": "new", "node": "pve2", "cdrom": { "ide0": "local:iso/b.iso" } }]);
+    scene.declare(&config(&new));
+    check(&scene.phoenix(&["plan"]), 1, &["error[T100]", "`pve2`: it has no ISO image `local:iso/b.iso`"]);
+    let images = scene.node().join("root/var/lib/vz/template/iso");
+    fs::create_dir_all(&images).unwrap();
+    fs::write(images.join("b.iso"), "12345678").unwrap();
+    let plan = scene.phoenix(&["plan"]);
+    check(&plan, 0, &["local:iso/b.iso"]);
+    assert!(!plan.err.contains("T109"), "{}", plan.err);
 }
 
 stories! {

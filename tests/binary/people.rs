@@ -1,7 +1,7 @@
 //! What people describe, from nothing to nothing: the configs under `fixtures/people/`.
 //!
 //! A case is a directory: `config.json`, what becomes of it (`changed.json`), files that they name, the first plan as it is
-//! printed (`plan.txt`), and what an import makes of the changed VMs (`imported.json`). `storage.cfg` beside them is that of
+//! printed (`plan.txt`), and what an import makes of the changed VMs (`imported.json`). `storage.cfg`, `pci.cfg` and `usb.cfg` beside them are those of
 //! the node on which all of them are tried. `SNAPSHOTS=overwrite cargo test --test binary people` rewrites plans and imports.
 
 use std::collections::BTreeSet;
@@ -42,10 +42,14 @@ fn cases() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/people")
 }
 
-/// A node with two bridges, two pools of disks and a few images.
+/// A node with two bridges, two pools of disks, a few images, and devices that have names.
 fn node() -> Scene {
     let scene = Scene::with_node(r#"{ "virtual_machines": [] }"#);
     fs::copy(cases().join("storage.cfg"), scene.node().join("storage.cfg")).unwrap();
+    fs::create_dir(scene.node().join("mapping")).unwrap();
+    for kind in ["pci.cfg", "usb.cfg"] {
+        fs::copy(cases().join(kind), scene.node().join("mapping").join(kind)).unwrap();
+    }
     let node = Embedded::open(&scene.node()).unwrap();
     let mut settings = node.settings().clone();
     settings.bridges.insert("vmbr1".to_owned(), None);

@@ -157,7 +157,10 @@ fn images(world: &World) {
     }
     let found = world.answer("isos", world.target.isos(&["local"]));
     let images = ["local:iso/a.iso", "local:iso/b.IMG"].map(str::to_owned);
-    world.same("its images", found, [("local".to_owned(), images.into())].into());
+    world.same("its images", found, [("local".to_owned(), images.clone().into())].into());
+    let here = world.answer("observe", world.target.observe()).here;
+    let found = world.answer("isos of a node", world.target.isos_of(&here, "local"));
+    world.same("a node's images", found, Some(images.into()));
 }
 
 /// An option of a VM as its file has it.

@@ -155,6 +155,12 @@ fn snippets(world: &World) {
     world.same("in the place of a link", world.read(&format!("{dir}/{link}")), "mine".to_owned());
     world.done(&remove(&format!("/var/lib/vz/snippets/{link}")));
     world.done(&remove(&path));
+    // What a killed write left is seen as what is not whole, unless the file of its name is there, and goes with it.
+    for (name, seen) in [(file, SnippetSeen::in_part(false)), (sealed, SnippetSeen::in_part(true))] {
+        world.write(&format!("{dir}/.{name}.new"), "#cloud-config\n");
+        world.same("part", found(), [(format!("local:snippets/{name}"), seen)].into());
+        world.done(&remove(&format!("/var/lib/vz/snippets/{name}")));
+    }
     world.same("what stays", world.names(dir), vec!["theirs.yaml".to_owned()]);
     // A directory that is a link, or above which there is none.
     fs::create_dir_all(world.path("root/mnt/a")).unwrap();

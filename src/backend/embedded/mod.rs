@@ -220,6 +220,11 @@ impl Hypervisor for Embedded {
         self.isos_on(storages)
     }
 
+    /// All of its nodes have one tree of files.
+    fn isos_of(&self, _node: &str, storage: &str) -> Result<Option<BTreeSet<String>>, Fault> {
+        Ok(self.isos_on(&[storage])?.remove(storage))
+    }
+
     fn listed(&self, vms: &[VmId], storages: &[&str]) -> Result<Listed, Fault> {
         self.volumes_on_disk().listed(vms, storages, &self.storages(false)?)
     }

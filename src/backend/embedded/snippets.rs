@@ -27,11 +27,20 @@ impl Embedded {
             // Through a link nothing is written, and nothing is read.
             let Some(Ok(real)) = storage.snippets.as_deref().map(|dir| self.host_path(dir)) else { continue };
             let dir = storage.snippets.as_deref().unwrap_or_default();
-            for name in files::names(&real)? {
-                let volume = Snippet::volume(&id, &name);
+            let names = files::names(&real)?;
+            for name in &names {
+                if let Some(part) = name.strip_prefix('.').and_then(|name| name.strip_suffix(".new")) {
+                    let volume = Snippet::volume(&id, part);
+                    let snippet = Snippet::parse(&volume).filter(|_| !names.iter().any(|name| name == part));
+                    if let Some(has_secrets) = snippet.map(|snippet| snippet.has_secrets) {
+                        found.insert(volume, SnippetSeen::in_part(has_secrets));
+                    }
+                    continue;
+                }
+                let volume = Snippet::volume(&id, name);
                 if let Some(has_secrets) = Snippet::parse(&volume).map(|snippet| snippet.has_secrets)
                     && let Some(at) = self.host_dir(dir)?
-                    && let Some(text) = pinned::read(&at, &name).map_err(pinned::failed(dir))?
+                    && let Some(text) = pinned::read(&at, name).map_err(pinned::failed(dir))?
                 {
                     found.insert(volume, SnippetSeen::of(text, has_secrets));
                 }
@@ -58,11 +67,12 @@ impl Embedded {
         pinned::replace_with(&at, name, text.as_bytes(), 0o600).map_err(pinned::failed(path))
     }
 
-    /// Removes a snippet; it is no error if there is none.
+    /// Removes a snippet, and what a write that was killed left of it; it is no error if there is none.
     pub(super) fn remove_snippet(&self, path: &str, attempt: Attempt) -> Result<(), Fault> {
         let (dir, name) = file(path)?;
         attempt.halfway()?;
         let Some(at) = self.host_dir(dir)? else { return Ok(()) };
+        pinned::remove(&at, &format!(".{name}.new")).map_err(pinned::failed(path))?;
         pinned::remove(&at, name).map_err(pinned::failed(path))
     }
 

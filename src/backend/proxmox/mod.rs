@@ -10,6 +10,7 @@
 //! - `copied`: how far a copy is, from the log of its task.
 //! - `cluster`: which VMs there are, here and on other nodes. `nodes`: what a node says of the others.
 //! - `ha`: VMs that the HA manager looks after. `pools`: the resource pools. `storage`: the storages and `storage.cfg`.
+//! - `content`: the volumes on a storage of a node.
 //! - `mappings`: devices and directories of nodes that have one name. `moves`: whether a VM can move to another node.
 //! - `agent`: what the API says for the guest agent.
 
@@ -17,6 +18,7 @@ pub(super) mod agent;
 pub(super) mod answer;
 pub(super) mod call;
 pub(super) mod cluster;
+pub(super) mod content;
 pub(super) mod copied;
 pub(super) mod ha;
 pub(super) mod mappings;

@@ -35,7 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::proxmox::task::{self, Task};
-use super::proxmox::{ha, moves, nodes, pools};
+use super::proxmox::{content, ha, moves, nodes, pools};
 use super::runner::{Command, Output, Runner};
 use command::HERE;
 use scripts::{ISOS, VM, VOLUMES, VOLUMES_OF};
@@ -256,6 +256,16 @@ impl Hypervisor for Qm {
             }
         }
         Ok(found)
+    }
+
+    fn isos_of(&self, node: &str, storage: &str) -> Result<Option<BTreeSet<String>>, Fault> {
+        let question = Command::look(command::command(&content::isos(node, storage)), LOOK);
+        let output = self.run(&question)?;
+        let garbled = |why| {
+            let what = format!("what node `{node}` says of its storage `{storage}` cannot be understood: {why}");
+            Fault::harmless(FaultKind::Garbled, what)
+        };
+        content::volumes(&String::from_utf8_lossy(&output.stdout)).map(Some).map_err(garbled)
     }
 
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {

@@ -9,7 +9,8 @@ use super::{Qm, script};
 use crate::hypervisor::{Fault, FaultKind, written};
 use crate::model::DataText;
 
-/// `phoenix-write-snippet DIRECTORY NAME`: replaces the file with what stands on standard input, for root alone.
+/// `phoenix-write-snippet DIRECTORY NAME`: replaces the file with what stands on standard input, for root alone: a line with
+/// its size in bytes, and the text. A lost connection ends the input before all of it came.
 const WRITE: &str = r#"set -eu
 dir=$1 name=$2
 umask 022
@@ -23,7 +24,10 @@ rm -f -- ".$name.new"
 trap 'rm -f -- ".$name.new"' EXIT
 trap 'exit 1' HUP INT TERM
 set -C
+IFS= read -r size
 cat >".$name.new"
+came=$(wc -c <".$name.new")
+[ "$came" -eq "$size" ] || { echo "$dir/$name: $came of $size bytes came, and nothing was replaced" >&2; exit 1; }
 mv -T -- ".$name.new" "$name"
 "#;
 
@@ -41,7 +45,8 @@ impl Qm {
         let text = written(text)?;
         let (dir, name) = self.parted(path)?;
         let argv = script("phoenix-write-snippet", WRITE, &[&dir, &name]);
-        let command = Command { stdin: text.as_bytes().to_vec(), ..Command::change(argv, deadline) };
+        let stdin = format!("{}\n{text}", text.len()).into_bytes();
+        let command = Command { stdin, ..Command::change(argv, deadline) };
         self.run(&command).map(|_| ())
     }
 
@@ -59,5 +64,37 @@ impl Qm {
         })?;
         self.on_node(path)?;
         Ok((self.on_node(dir)?, name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    use super::WRITE;
+
+    #[test]
+    fn what_did_not_come_whole_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("snippets");
+        let write = |input: &str| {
+            let mut program = Command::new("/bin/sh");
+            program.args(["-c", WRITE, "phoenix-write-snippet"]).arg(&dir).arg("a.yaml");
+            let mut child = program.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            child.wait().unwrap().success()
+        };
+        let there = || fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        for (input, is_whole, text) in
+            [("8\na: 1\nb\n\n", true, "a: 1\nb\n\n"), ("0\n", true, ""), ("3\n\u{e9}\n", true, "\u{e9}\n")]
+                .into_iter()
+                .chain(["", "8", "8\n", "8\na: 1\n", "8\na: 1\nb\n\nc", "x\na"].map(|cut| (cut, false, "\u{e9}\n")))
+        {
+            assert_eq!(write(input), is_whole, "{input:?}");
+            assert_eq!(there(), ["a.yaml"], "{input:?}");
+            assert_eq!(fs::read_to_string(dir.join("a.yaml")).unwrap(), text, "{input:?}");
+        }
     }
 }

@@ -20,11 +20,19 @@ const AREAS: [(Area, &[&str]); 5] = [
             codes::NODE_OUT_OF_REACH,
             codes::IN_MAINTENANCE,
             codes::NO_NODE,
+            codes::NO_MAPPING,
         ],
     ),
     (
         Area::Storages,
-        &[codes::UNUSABLE_STORAGE, codes::STORAGE_SHORT, codes::NO_SNIPPETS, codes::LINKED_ELSEWHERE, codes::NO_VOLUME],
+        &[
+            codes::UNUSABLE_STORAGE,
+            codes::STORAGE_SHORT,
+            codes::NO_SNIPPETS,
+            codes::SNIPPETS_SURVIVE,
+            codes::LINKED_ELSEWHERE,
+            codes::NO_VOLUME,
+        ],
     ),
     (
         Area::Templates,
@@ -36,6 +44,7 @@ const AREAS: [(Area, &[&str]); 5] = [
             codes::IMAGE_PATH,
             codes::NO_PLACE_FOR_DRIVE,
             codes::CD_DRIVE,
+            codes::DISC_UNKNOWN,
         ],
     ),
     (Area::Network, &[codes::UNKNOWN_BRIDGE, codes::NO_NODE_ADDRESS, codes::BRIDGE_MTU]),

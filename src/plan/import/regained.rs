@@ -92,7 +92,14 @@ fn own_snippet(live: &VmObserved, record: &Record, part: DataPart) -> Option<Str
 /// What phoenix gave a VM whole, as an entry has it, where its node has the snippet.
 pub(super) fn data(live: &VmObserved, record: &Record, part: DataPart, observed: &Observed) -> Option<String> {
     let volume = own_snippet(live, record, part)?;
-    observed.nodes.get(&live.node)?.snippets.get(&volume)?.text().map(CloudData::escaped)
+    observed
+        .nodes
+        .get(&live.node)?
+        .snippets
+        .get(&volume)?
+        .text()
+        .filter(|text| !text.is_empty())
+        .map(CloudData::escaped)
 }
 
 /// Says what phoenix gave a VM whole and no entry can have, because the node has the snippet no more, or secrets stand in

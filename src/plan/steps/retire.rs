@@ -20,6 +20,9 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
             problem.severity = Severity::Warning;
         }
         draft.finds([problem]);
+        if declared.is_none() && !scene.observed.taken.contains_key(&vm) && !scene.observed.cloning.contains(&vm) {
+            draft.remove_snippets(vm, Outcome::Update, "the VM is not there any more", scene);
+        }
         return draft.into_plan(None);
     };
     if declared.is_none() {
@@ -51,13 +54,13 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
     let destroys = |step, reason| Action::does(step, Outcome::Destroy, reason).costing(Disruption::Destroy);
     if let Some(left) = left {
         draft.push(destroys(Step::RemoveLeftover(left), "left over by an interrupted run"));
-        draft.remove_snippets(vm, scene);
+        draft.remove_snippets(vm, Outcome::Destroy, "it ends with the VM", scene);
     } else {
         if live.running {
             draft
                 .push(Action::does(Step::Stop, Outcome::Update, "the VM is to be destroyed").costing(Disruption::Stop));
         }
-        draft.remove_snippets(vm, scene);
+        draft.remove_snippets(vm, Outcome::Destroy, "it ends with the VM", scene);
         if !scene.exports.own_of(vm).is_empty() {
             draft.does(Step::ExportShare(Vec::new()), Outcome::Destroy, "the VM's exports end with it");
         }
@@ -85,11 +88,11 @@ pub(in crate::plan) fn plan_retired(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec
 }
 
 impl Draft {
-    /// Removes the snippets of a VM that goes.
-    fn remove_snippets(&mut self, vm: VmId, scene: &Scene<'_>) {
+    /// Removes the snippets of a VM that goes, or is gone.
+    fn remove_snippets(&mut self, vm: VmId, outcome: Outcome, reason: &'static str, scene: &Scene<'_>) {
         for (file, path) in snippets::gone_with(vm, scene) {
             let step = Step::RemoveSnippet(path.into());
-            self.push(Action::does(step, Outcome::Destroy, "it ends with the VM").to(file));
+            self.push(Action::does(step, outcome, reason).to(file));
         }
     }
 }

@@ -60,6 +60,9 @@ impl Call<'_> {
                 };
                 Some(said(Ok(member.bridges.iter().map(bridge).collect())))
             }
+            ("get", ["storage", storage, "content"], ["--content", "iso"]) => {
+                Some(said(pvesh::isos(node, self.node, storage)))
+            }
             ("get", ["tasks", upid, "status"], []) => Some(said(status(node, upid))),
             ("get", ["tasks", upid, "log"], ["--limit", limit]) => {
                 Some(said(pvesh::log(node, upid, limit.parse().unwrap_or(50))))

@@ -35,6 +35,7 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
         (["cluster", "resources"], []) => cluster::resources(node),
         (["cluster", "tasks"], []) => cluster::tasks(node),
         (["nodes", name, "storage"], []) if here(name) => storages(node),
+        (["nodes", name, "storage", storage, "content"], ["--content", "iso"]) => isos(node, name, storage),
         (["nodes", name, "qemu", vm, "migrate"], ["--target", to]) if here(name) => {
             let Ok(vm) = vm.parse() else { return Answer::unknown("pvesh", words) };
             if !here(&node.node_of(vm)) {
@@ -99,6 +100,12 @@ fn entry(vm: &VmObserved, cluster: Option<&str>) -> Value {
         entry.extend(more);
     }
     entry
+}
+
+/// The ISO images on a storage of a node.
+pub(super) fn isos(node: &Node, name: &str, storage: &str) -> Result<Value, Fault> {
+    let volume = |volume| json!({ "volid": volume, "content": "iso", "format": "iso", "size": 4096 });
+    Ok(node.core.isos_of(name, storage)?.into_iter().flatten().map(volume).collect())
 }
 
 fn storages(node: &Node) -> Result<Value, Fault> {

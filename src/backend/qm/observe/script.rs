@@ -141,10 +141,17 @@ awk '
   }
   END { tell() }
 ' "$t/storage.cfg" | while read -r id dir; do
-  for file in "$root$dir"/phoenix-*.yaml; do
+  for file in "$root$dir"/phoenix-*.yaml "$root$dir"/.phoenix-*.yaml.new; do
     [ -f "$file" ] && [ ! -L "$file" ] || continue
     name=${file##*/}
     mkdir -p "$t/snippets/$id" || continue
+    # Of one that was written in part and has no other of its name, that it is there.
+    case $name in .*)
+      name=${name#.}
+      name=${name%.new}
+      [ -e "$root$dir/$name" ] || [ -L "$root$dir/$name" ] || : >"$t/snippets/$id/$name"
+      continue ;;
+    esac
     # Secrets stand in those with a second dot: no word of them leaves the node.
     case $name in
       *.*.yaml) sha256sum <"$file" >"$t/snippets/$id/$name" ;;
