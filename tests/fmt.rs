@@ -84,7 +84,7 @@ fn files_are_written_only_where_something_changes() {
     assert_eq!((code, out.as_str()), (1, "a.json\nlink.json\n"), "{err}");
     assert!(err.starts_with("error: 2 files are not formatted\nhint: "), "{err}");
     let (code, out, _) = fmt(&["--check", "--diff", "a.json"]);
-    let diff = format!("--- a.json\n+++ a.json\n@@ -1 +1 @@\n-{LOOSE}\n+{NEAT}");
+    let diff = format!("--- a.json\n+++ a.json\n@@ -1 +1 @@\n-{LOOSE}\n\\ No newline at end of file\n+{NEAT}");
     assert_eq!((code, out), (1, format!("a.json\n{diff}")));
     assert_eq!([read("a.json"), read("real.json")], [LOOSE, LOOSE]);
 

@@ -289,7 +289,7 @@ impl<'t> Work<'t> {
         }
         text.push_str("  \"virtual_machines\": []\n}\n");
         let text = edited(&text, &self.entries).map_or(text, |edited| edited.text);
-        // Its own lines may be long; what it says of strange values stays as it is, where that cannot be laid out.
+        // Values that are nested too deep for a layout, and for any config, stay on their lines.
         let text = fmt::laid_out(&text).unwrap_or(text);
         Converted { text, left: self.left }
     }

@@ -69,8 +69,11 @@ fn checked(text: &str, json: &str) -> Result<String, Vec<Diagnostic>> {
     })
 }
 
-/// Lays out a text whose syntax is known to be good. `None`: it would not say the same.
+/// Lays out a text whose syntax is known to be good. `None`: it is nested too deep, or would not say the same.
 pub(super) fn laid_out(text: &str) -> Option<String> {
+    if syntax::too_deep(&comments::without(text), MAX_DEPTH).is_some() {
+        return None;
+    }
     let of_windows = text.contains("\r\n");
     let done = |text: &str| stable(text).map(|new| if of_windows { new.replace('\n', "\r\n") } else { new });
     let same = |new: &String| says_the_same(text, new);

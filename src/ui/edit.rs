@@ -11,7 +11,9 @@ use super::text::safe;
 pub fn render(name: &str, old: &str, new: &str, style: Style) -> String {
     let (old, new) = (without_secrets(old), without_secrets(new));
     let diff = TextDiff::from_lines(&*old, &*new);
-    let text = diff.unified_diff().header(name, name).missing_newline_hint(false).to_string();
+    // Where the last lines look the same, this is what differs.
+    let hint = old.ends_with('\n') != new.ends_with('\n');
+    let text = diff.unified_diff().header(name, name).missing_newline_hint(hint).to_string();
     let mut out = String::new();
     for line in text.lines() {
         let role = match line.as_bytes().first() {
