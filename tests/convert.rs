@@ -91,9 +91,10 @@ fn odd_values_are_carried_over_or_named() {
     let nothing = converted(r#"{"vms":[{"vmid":1000,"name":"web"}]}"#).unwrap().text;
     let keys = ["cores", "features", "template", "template_image", "clone_from_vmid", "network_config", "user_config"];
     for key in keys.into_iter().chain(["volumes", "dependencies", "colour", "tags", "qm_options"]) {
-        for value in
-            ["null", "true", "-1", "1e300", r#""""#, "\"\\u001b[31m\"", r#"[null,1,{"type":"nfs"}]"#, r#"{"x":[]}"#]
-        {
+        let deep = format!("{}{}", "[".repeat(90), "]".repeat(90));
+        let odd =
+            ["null", "true", "-1", "1e300", r#""""#, "\"\\u001b[31m\"", r#"[null,1,{"type":"nfs"}]"#, r#"{"x":[]}"#];
+        for value in odd.into_iter().chain([deep.as_str()]) {
             let old = format!(
                 r#"{{ "vm_defaults": {{ "{key}": {value} }}, "vms": [{{ "vmid": 1000, "name": "web", "{key}": {value} }}, {value}] }}"#
             );

@@ -326,7 +326,7 @@ fn pre_commit_stops_a_bad_commit_and_shows_where() {
     let rev = hooks.git(&["rev-parse", "HEAD"]);
     let config = format!(
         "repos:\n  - repo: {}\n    rev: {}\n    hooks:\n      - id: phoenix-validate-system\n      \
-         - id: phoenix-schema-system\n",
+         - id: phoenix-schema-system\n      - id: phoenix-fmt-system\n",
         hooks.dir.path().display(),
         rev.trim()
     );
@@ -335,8 +335,12 @@ fn pre_commit_stops_a_bad_commit_and_shows_where() {
     let (code, text) = repository.run("pre-commit", &["install"], &[]);
     assert_eq!(code, 0, "{text}");
     repository.git(&["add", "-A"]);
-    let said = repository.git(&["commit", "-m", "good"]);
-    assert_eq!(said.matches("Passed").count(), 2, "{said}");
+    // It lacks a line end: that is added, and the next try is a commit.
+    let (code, said) = repository.run("git", &["commit", "-m", "good"], &[]);
+    assert_eq!((code, said.matches("Passed").count()), (1, 2), "{said}");
+    assert!(said.contains("files were modified by this hook"), "{said}");
+    let said = repository.git(&["commit", "-a", "-m", "good"]);
+    assert_eq!(said.matches("Passed").count(), 3, "{said}");
     repository.write(CONFIG, BAD);
     let (code, said) = repository.run("git", &["commit", "-a", "-m", "bad"], &[]);
     assert_eq!(code, 1, "{said}");

@@ -135,6 +135,7 @@ fn what_cannot_be_written_is_an_error_for_every_verb() {
         &["apply", "--help"],
         &["validate"],
         &["validate", "--format", "json"],
+        &["fmt", "--check"],
         &["plan"],
         &["plan", "--commands"],
         &["plan", "--format", "markdown"],

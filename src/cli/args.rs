@@ -9,6 +9,7 @@ use super::format::Output;
 mod changing;
 mod convert;
 mod doctor;
+mod fmt;
 mod graph;
 mod itself;
 mod named;
@@ -23,6 +24,7 @@ pub(super) use changing::{
 };
 pub(super) use convert::Convert;
 pub(super) use doctor::Doctor;
+pub(super) use fmt::Fmt;
 pub(super) use graph::{Graph, GraphFormat};
 pub(super) use itself::{Complete, Completions, Init, Man, Schema, SchemaOf, Shell};
 pub(super) use node::{GuestKind, Node, Terminal};
@@ -89,6 +91,12 @@ pub(super) enum Verb {
   phoenix validate --format github --format sarif=phoenix.sarif
   phoenix validate --staged")]
     Validate(Validate),
+    /// Lay config files out, comments and all, and print the names of those that change.
+    #[command(after_help = "Examples:
+  phoenix fmt
+  phoenix fmt --check --diff lab.jsonc
+  phoenix fmt - < lab.jsonc")]
+    Fmt(Fmt),
     /// Show what apply would do; changes nothing.
     #[command(after_help = "Examples:
   phoenix plan --only web-server --detailed-exitcode

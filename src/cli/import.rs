@@ -1,10 +1,6 @@
 //! `phoenix import`: existing VMs into the config. Nothing is changed on the target.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 
@@ -13,10 +9,10 @@ use super::choosing::{Known, selectors};
 use super::connect::Intent;
 use super::console::Console;
 use super::exit::Refusal;
-use super::files::{self, Unfit};
-use super::{Exit, connect, load, replace};
-use crate::config::MAX_BYTES;
+use super::replace::rewrite;
+use super::{Exit, connect, load};
 use crate::config::edit::{Edit, Edited, edited};
+use crate::config::fmt;
 use crate::diag::{Diagnostic, Severity, nearest};
 use crate::model::{Desired, Origin, VmId};
 use crate::observed::Observed;
@@ -74,7 +70,8 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
         return Ok(Exit::Done);
     }
     let name = args.config.display().to_string();
-    console.print(&ui::edit::render(&name, &source.text, &draft.edited.text, console.style()));
+    let text = fmt::as_before(source, draft.edited.text.clone());
+    console.print(&ui::edit::render(&name, &source.text, &text, console.style()));
     let mut notices = draft.notices();
     give_names(&mut notices, desired, &observed);
     console.findings(&notices, None);
@@ -83,7 +80,7 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
     if verb.dry_run {
         console.note(&format!("{vms} would be written into `{name}`; nothing was.\n"));
     } else {
-        rewrite(&args.config, &source.text, &draft.edited.text)?;
+        rewrite(&args.config, &source.text, &text, "import again")?;
         console.note(&format!(
             "{vms} written into `{name}`; nothing was changed on the target.\n`phoenix plan` shows what `phoenix apply` will \
              do.\n"
@@ -209,69 +206,5 @@ impl Draft {
         notices.extend(self.plan.problems.iter().filter(about).cloned());
         notices.sort_by_key(|notice| (notice.vm, notice.code));
         notices
-    }
-}
-
-/// Replaces the config as a whole, unless it was changed since it was read.
-fn rewrite(path: &Path, old: &str, new: &str) -> Result<()> {
-    let name = path.display();
-    // Where the config is a link, what it leads to is replaced.
-    let file = fs::canonicalize(path).with_context(|| format!("cannot find `{name}`"))?;
-    let unchanged = |then: &dyn Fn() -> std::io::Result<()>| match files::read(&file, MAX_BYTES) {
-        Ok(now) if now == old.as_bytes() => then().map(|()| true),
-        Err(Unfit::Refused(error)) => Err(error),
-        Ok(_) | Err(_) => Ok(false),
-    };
-    let written = || -> std::io::Result<bool> {
-        let meta = fs::metadata(&file)?;
-        let parent = file.parent().unwrap_or(Path::new("/"));
-        let filled = |mut temporary: &fs::File| {
-            temporary.write_all(new.as_bytes())?;
-            temporary.set_permissions(meta.permissions())?;
-            keep_owner(temporary, &meta)?;
-            temporary.sync_all()
-        };
-        if let Some(nameless) = replace::Nameless::new_in(parent)? {
-            filled(nameless.file())?;
-            return unchanged(&|| nameless.put_over(&file));
-        }
-        // A file system that knows only files with names: killed while it is written, phoenix leaves it behind.
-        let temporary = tempfile::NamedTempFile::new_in(parent)?;
-        filled(temporary.as_file())?;
-        unchanged(&|| fs::rename(temporary.path(), &file))
-    };
-    if written().with_context(|| format!("cannot write `{name}`"))? {
-        return Ok(());
-    }
-    Err(Refusal::failed(
-        format!("another program changed `{name}` in the meantime; nothing was written"),
-        "import again",
-    ))
-}
-
-/// Gives a file to whom another one belongs.
-fn keep_owner(file: &fs::File, other: &fs::Metadata) -> std::io::Result<()> {
-    let own = file.metadata()?;
-    if (own.uid(), own.gid()) == (other.uid(), other.gid()) {
-        return Ok(());
-    }
-    std::os::unix::fs::fchown(file, Some(other.uid()), Some(other.gid()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rewrite;
-
-    #[test]
-    fn a_file_that_somebody_changed_meanwhile_is_not_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("config.json");
-        std::fs::write(&file, "theirs").unwrap();
-        let error = rewrite(&file, "as it was read", "ours").unwrap_err();
-        assert!(error.to_string().contains("another program changed"), "{error}");
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "theirs");
-        rewrite(&file, "theirs", "ours").unwrap();
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "ours");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "something was left behind");
     }
 }

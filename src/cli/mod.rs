@@ -14,6 +14,7 @@ mod convert;
 mod doctor;
 mod exit;
 mod files;
+mod fmt;
 mod format;
 mod graph;
 mod import;
@@ -88,6 +89,7 @@ fn told(said: &clap::Error) -> Exit {
 fn dispatch(args: &Args, console: &Console) -> Result<Exit> {
     match &args.verb {
         Verb::Validate(verb) => validate::run(args, verb, console),
+        Verb::Fmt(verb) => fmt::run(args, verb, console),
         Verb::Plan(verb) => plan::run(args, verb, console),
         Verb::Status(verb) => status::run(args, verb, console),
         Verb::Doctor(verb) => doctor::run(args, verb, console),

@@ -4,9 +4,16 @@
 //! a file over a name that is taken, so it gets a name of its own for the time between two system calls, the second of
 //! which takes it away. Only a kill in exactly that moment leaves something: a whole copy of the new text.
 
-use std::fs::File;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::exit::Refusal;
+use super::files::{self, Unfit};
+use crate::config::MAX_BYTES;
 
 /// A file without a name.
 pub(super) struct Nameless(File);
@@ -62,12 +69,55 @@ impl Nameless {
     }
 }
 
+/// Replaces a file as a whole, unless it was changed since it was read; `hint` is what to do then.
+pub(super) fn rewrite(path: &Path, old: &str, new: &str, hint: &str) -> Result<()> {
+    let name = path.display();
+    // Where the config is a link, what it leads to is replaced.
+    let file = fs::canonicalize(path).with_context(|| format!("cannot find `{name}`"))?;
+    let unchanged = |then: &dyn Fn() -> io::Result<()>| match files::read(&file, MAX_BYTES) {
+        Ok(now) if now == old.as_bytes() => then().map(|()| true),
+        Err(Unfit::Refused(error)) => Err(error),
+        Ok(_) | Err(_) => Ok(false),
+    };
+    let written = || -> io::Result<bool> {
+        let meta = fs::metadata(&file)?;
+        let parent = file.parent().unwrap_or(Path::new("/"));
+        let filled = |mut temporary: &File| {
+            temporary.write_all(new.as_bytes())?;
+            temporary.set_permissions(meta.permissions())?;
+            keep_owner(temporary, &meta)?;
+            temporary.sync_all()
+        };
+        if let Some(nameless) = Nameless::new_in(parent)? {
+            filled(nameless.file())?;
+            return unchanged(&|| nameless.put_over(&file));
+        }
+        // A file system that knows only files with names: killed while it is written, phoenix leaves it behind.
+        let temporary = tempfile::NamedTempFile::new_in(parent)?;
+        filled(temporary.as_file())?;
+        unchanged(&|| fs::rename(temporary.path(), &file))
+    };
+    if written().with_context(|| format!("cannot write `{name}`"))? {
+        return Ok(());
+    }
+    Err(Refusal::failed(format!("another program changed `{name}` in the meantime; nothing was written"), hint))
+}
+
+/// Gives a file to whom another one belongs.
+fn keep_owner(file: &File, other: &fs::Metadata) -> io::Result<()> {
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) == (other.uid(), other.gid()) {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(file, Some(other.uid()), Some(other.gid()))
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::fs;
     use std::io::Write as _;
 
-    use super::Nameless;
+    use super::{Nameless, rewrite};
 
     #[test]
     fn a_file_without_a_name_is_seen_only_in_its_place() {
@@ -94,5 +144,18 @@ mod tests {
         let gone = Nameless::new_in(dir.path()).unwrap().unwrap();
         gone.put_over(dir.path()).unwrap_err();
         assert_eq!(names(), ["config.json"], "a name was left behind");
+    }
+
+    #[test]
+    fn a_file_that_somebody_changed_meanwhile_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        fs::write(&file, "theirs").unwrap();
+        let error = rewrite(&file, "as it was read", "ours", "again").unwrap_err();
+        assert!(error.to_string().contains("another program changed"), "{error}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "theirs");
+        rewrite(&file, "theirs", "ours", "again").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "ours");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something was left behind");
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use self::keys::{Becomes, becomes};
 use super::edit::{Edit, edited, printed};
+use super::fmt;
 use super::spans::LineIndex;
 use super::syntax;
 use crate::diag::Diagnostic;
@@ -288,6 +289,8 @@ impl<'t> Work<'t> {
         }
         text.push_str("  \"virtual_machines\": []\n}\n");
         let text = edited(&text, &self.entries).map_or(text, |edited| edited.text);
+        // Values that are nested too deep for a layout, and for any config, stay on their lines.
+        let text = fmt::laid_out(&text).unwrap_or(text);
         Converted { text, left: self.left }
     }
 }

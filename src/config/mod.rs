@@ -9,6 +9,7 @@
 //! - `raw`: the file, one field per key. `values`: the same in words of the model. `lower`, `inherited`: profiles and
 //!   defaults merged. `defaults`: what holds where the file says nothing. `limits`: how much of everything there may be.
 //! - `owner`: who says what of a VM: itself, its profiles, the defaults.
+//! - [`fmt`]: how a config is laid out.
 //! - `check`, `cloud_data`, `data_text`, `cloud_config`, `cloud_init`, `secrets`, `images`, `profiles`, `volumes`, `features`,
 //!   `lexis`: the rules that a schema cannot say.
 //! - `violations`, `types`, `units`: what the schema refuses, in words, and what was probably meant.
@@ -34,6 +35,7 @@ pub mod edit;
 mod features;
 mod filesystems;
 mod fitting;
+pub mod fmt;
 mod ha;
 mod images;
 mod imports;
@@ -83,7 +85,7 @@ pub use source::{BadData, BadScript, BadSecret, Beside, FeatureFiles, SecretRead
 
 use check::Texts;
 use jsonc_parser::ast::Value;
-use problem::Problems;
+use problem::{Problems, listed};
 use raw::Raw;
 use scripts::ScriptText;
 use source::{FeaturesAlone, Once};
@@ -152,15 +154,7 @@ fn explain(text: &str, once: &mut Once<'_>) -> Loaded {
         numbers.extend(more);
         diagnostics.extend(problems.into_iter().map(|problem| problem.placed(root, &lines)));
     }
-    diagnostics.sort_by_key(|found| (found.span, found.code));
-    diagnostics.extend(codes::ALL.iter().filter_map(|code| {
-        let more = numbers.get(code.code)?.checked_sub(MOST_OF_A_KIND).filter(|more| *more > 0)?;
-        let what = if more == 1 { "problem of this kind is" } else { "problems of this kind are" };
-        Some(Diagnostic {
-            omitted: more,
-            ..code.diagnostic(format!("{more} more {what} not listed: {}", code.meaning))
-        })
-    }));
+    let diagnostics = listed(diagnostics, &numbers);
     if diagnostics.iter().any(Diagnostic::is_error) {
         desired = None;
     }

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jsonc_parser::ast::Value;
 
-use super::codes::Code;
+use super::codes::{self, Code};
 use super::spans::{LineIndex, Place, unescaped};
 use crate::diag::Diagnostic;
 use crate::model::{PRIVATE_KEY, VmId};
@@ -106,6 +106,20 @@ impl<T> Counted<T> {
     }
 }
 
+/// Diagnostics in the order of the text, and behind them how many more of each kind there are.
+pub(super) fn listed(mut kept: Vec<Diagnostic>, numbers: &BTreeMap<&'static str, usize>) -> Vec<Diagnostic> {
+    kept.sort_by_key(|found| (found.span, found.code));
+    kept.extend(codes::ALL.iter().filter_map(|code| {
+        let more = numbers.get(code.code)?.checked_sub(MOST_OF_A_KIND).filter(|more| *more > 0)?;
+        let what = if more == 1 { "problem of this kind is" } else { "problems of this kind are" };
+        Some(Diagnostic {
+            omitted: more,
+            ..code.diagnostic(format!("{more} more {what} not listed: {}", code.meaning))
+        })
+    }));
+    kept
+}
+
 /// The problems of a file.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
@@ -119,7 +133,7 @@ pub(super) struct Problems {
 impl Problems {
     pub(super) fn push(&mut self, problem: Problem) {
         self.number += 1;
-        if problem.diagnostic.code != super::codes::NUMBER_FORM.code {
+        if problem.diagnostic.code != codes::NUMBER_FORM.code {
             self.said.insert(hash(&problem.at));
         }
         let code = Code { code: problem.diagnostic.code, severity: problem.diagnostic.severity, meaning: "" };

@@ -37,13 +37,8 @@ pub(super) fn parse(text: &str) -> Parsed<'_> {
         told.add(code, || diagnostic);
         Parsed { root: None, told }
     };
-    if let Some(at) = too_deep(text) {
-        return broken(
-            codes::TOO_DEEP,
-            codes::TOO_DEEP
-                .diagnostic(format!("objects and lists are nested more than {MAX_DEPTH} levels deep"))
-                .at(Some(Span { start: at, end: at + 1 }), "one level too many"),
-        );
+    if let Some(problem) = too_deep(text, MAX_DEPTH) {
+        return broken(codes::TOO_DEEP, problem);
     }
     let strict = serde_json::from_str::<Anything>(text).err();
     let comments = CommentCollectionStrategy::AsTokens;
@@ -167,8 +162,14 @@ impl<'de> Visitor<'de> for Anything {
     }
 }
 
-/// Finds the bracket that opens one level too many, without recursion.
-fn too_deep(text: &str) -> Option<usize> {
+/// Says which bracket opens one level too many, without recursion.
+pub(super) fn too_deep(text: &str, most: usize) -> Option<Diagnostic> {
+    let at = opens_too_deep(text, most)?;
+    let what = format!("objects and lists are nested more than {most} levels deep");
+    Some(codes::TOO_DEEP.diagnostic(what).at(Some(Span { start: at, end: at + 1 }), "one level too many"))
+}
+
+fn opens_too_deep(text: &str, most: usize) -> Option<usize> {
     let (mut depth, mut quoted, mut skip) = (0_usize, false, false);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
@@ -177,7 +178,7 @@ fn too_deep(text: &str) -> Option<usize> {
             b'"' => quoted = !quoted,
             b'{' | b'[' if !quoted => {
                 depth += 1;
-                if depth > MAX_DEPTH {
+                if depth > most {
                     return Some(at);
                 }
             }

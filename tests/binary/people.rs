@@ -127,6 +127,9 @@ fn go(case: &Path, place: Place, node: &Scene) {
     done("imported");
     let imported = snapbox::Data::read_from(&case.join("imported.json"), None).raw();
     snapbox::assert_data_eq!(scene.config(), imported);
+    // What was laid out before the import still is.
+    let laid_out = i32::from(settings != json!({}));
+    assert_eq!(scene.phoenix(&["fmt", "--check"]).code, Some(laid_out), "{name}");
 
     scene.declare(&read("changed.json"));
     let vms = config["virtual_machines"].as_array().unwrap();
