@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use data_encoding::HEXUPPER;
 
+use super::disk::volume_of;
 use super::property::value;
 use crate::model::{Address, SshKey};
 
@@ -69,7 +70,7 @@ fn words(text: &str) -> String {
 
 /// Whether a drive is that of cloud-init.
 fn is_drive(drive: &str) -> bool {
-    let volume = value(drive, "file", "file").unwrap_or_default();
+    let volume = volume_of(drive).unwrap_or_default();
     let name = volume.rsplit(['/', ':']).next().unwrap_or_default();
     name == "cloudinit" || (name.starts_with("vm-") && name.contains("-cloudinit"))
 }

@@ -7,6 +7,18 @@ use serde::{Deserialize, Serialize};
 use super::property::{parts, value};
 use crate::model::VmId;
 
+/// Whether a part of a drive names its volume: Proxmox knows it without a name and under two.
+#[must_use]
+pub fn is_volume_part(name: &str) -> bool {
+    matches!(name, "" | "file" | "volume")
+}
+
+/// The volume that a drive names.
+#[must_use]
+pub fn volume_of(drive: &str) -> Option<&str> {
+    parts(drive).find(|(name, _)| is_volume_part(name)).map(|(_, volume)| volume)
+}
+
 /// The disk a VM boots from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootDisk {
@@ -40,7 +52,7 @@ impl VmVolume {
         if !holds_volume(key) && !key.starts_with("unused") {
             return None;
         }
-        let volume = value(text, "file", "file").unwrap_or_default();
+        let volume = volume_of(text).unwrap_or_default();
         let (storage, _) = volume.split_once(':')?;
         let named = !storage.is_empty() && !storage.contains('/');
         let size = parts(text).find(|(key, _)| *key == "size").and_then(|(_, size)| parse_size(size));
@@ -127,7 +139,7 @@ impl BootDisk {
         let mut size = None;
         for (key, value) in parts(drive) {
             match key {
-                "" | "file" => volume = value,
+                key if is_volume_part(key) => volume = value,
                 "size" => size = parse_size(value),
                 "media" if value == "cdrom" => return None,
                 _ => {}

@@ -46,7 +46,10 @@ pub use cloud_init::{CloudInit, decode_keys, encode_keys};
 pub use conf::{Conf, PENDING};
 pub use config_write::ConfigWrite;
 pub use digest::config_digest;
-pub use disk::{BootDisk, Listed, ListedVolume, VmVolume, holds_volume, is_disk_key, parse_size, print_size};
+pub use disk::{
+    BootDisk, Listed, ListedVolume, VmVolume, holds_volume, is_disk_key, is_volume_part, parse_size, print_size,
+    volume_of,
+};
 pub use examined::Examined;
 pub use exports::{EXPORTS_HEADER, Export, export_line, print_exports};
 pub use guest::{GuestSeen, Plugged};

@@ -23,55 +23,69 @@ fn parted(conf: &str) -> (&str, &str) {
     if conf.starts_with('[') { ("", conf) } else { conf.find("\n[").map_or((conf, ""), |at| conf.split_at(at + 1)) }
 }
 
+/// The text's lines with their ends; the last one may have none.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('\n')
+}
+
+/// The name that a line `parent: NAME` has.
+fn parent(line: &str) -> Option<&str> {
+    line.strip_prefix("parent:").map(str::trim)
+}
+
+/// These lines in one text that ends with a line's end.
+fn joined<'l>(lines: impl Iterator<Item = &'l str>) -> String {
+    let mut text: String = lines.collect();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
 /// The lines of a snapshot's section. `None`: there is no such snapshot.
 #[must_use]
 pub fn snapshot_section(conf: &str, name: &str) -> Option<String> {
-    let mut lines = conf.lines().skip_while(|line| !begins(line, name));
-    lines.next()?;
-    let lines: Vec<&str> = lines.take_while(|line| !line.starts_with('[')).filter(|line| !line.is_empty()).collect();
-    Some(lines.concat_lines())
+    let mut all = lines(conf).skip_while(|line| !begins(line, name));
+    all.next()?;
+    Some(joined(all.take_while(|line| !line.starts_with('[')).filter(|line| !line.trim().is_empty())))
 }
 
-/// A configuration with one more snapshot of what it says now.
+/// A configuration with one more snapshot of what it says now. Everything else stays byte for byte.
 #[must_use]
 pub fn with_snapshot(conf: &str, name: &str, description: &str, time: u64) -> String {
     let (main, rest) = parted(conf);
-    let parent = main.lines().find(|line| line.starts_with("parent: "));
-    let own: Vec<&str> = main.lines().filter(|line| !line.is_empty() && !is_kept(line)).collect();
+    let before = joined(lines(main).filter(|line| parent(line).is_some()));
+    let own = joined(lines(main).filter(|line| !line.trim().is_empty() && !is_kept(line)));
     let mut main = super::Conf::parse(main);
     main.set("parent", name);
     let words = super::encode_description(description);
-    let parent = parent.map(|line| format!("{line}\n")).unwrap_or_default();
-    format!(
-        "{}\n\n{rest}\n[{name}]\n{words}{}{parent}snaptime: {time}\n",
-        main.to_string().trim_end(),
-        own.concat_lines()
-    )
-    .replace("\n\n\n", "\n\n")
+    let there = joined([main.to_string().as_str(), rest].into_iter());
+    format!("{there}\n[{name}]\n{words}{own}{before}snaptime: {time}\n")
 }
 
-/// A configuration without a snapshot.
+/// A configuration without a snapshot. Everything else stays byte for byte.
 #[must_use]
 pub fn without_snapshot(conf: &str, name: &str) -> String {
     let section = snapshot_section(conf, name).unwrap_or_default();
-    let before = section.lines().find_map(|line| line.strip_prefix("parent: "));
+    let before = section.lines().find_map(parent);
     let mut inside = false;
-    let mut kept = Vec::new();
-    for line in conf.lines() {
+    let mut kept: Vec<String> = Vec::new();
+    for line in lines(conf) {
         if line.starts_with('[') {
             inside = begins(line, name);
         }
-        if inside {
-            continue;
-        }
-        match (line.strip_prefix("parent: ") == Some(name), before) {
+        match (parent(line) == Some(name), before) {
+            _ if inside => {}
             (false, _) => kept.push(line.to_owned()),
-            (true, Some(before)) => kept.push(format!("parent: {before}")),
+            (true, Some(before)) => kept.push(line.replacen(name, before, 1)),
             (true, None) => {}
         }
     }
-    let kept: Vec<&str> = kept.iter().map(String::as_str).collect();
-    format!("{}\n", kept.concat_lines().trim_end())
+    // The empty line before the section that was the last one.
+    if inside && kept.last().is_some_and(|line| line.trim().is_empty()) {
+        kept.pop();
+    }
+    kept.concat()
 }
 
 /// A configuration that went back to a snapshot. `None`: there is no such snapshot.
@@ -79,26 +93,14 @@ pub fn without_snapshot(conf: &str, name: &str) -> String {
 pub fn rolled_back(conf: &str, name: &str) -> Option<String> {
     let section = snapshot_section(conf, name)?;
     let (main, rest) = parted(conf);
-    let notes: Vec<&str> = main.lines().filter(|line| line.starts_with('#')).collect();
-    let unused: Vec<&str> = main.lines().filter(|line| line.starts_with("unused")).collect();
-    let then =
-        |line: &&str| !line.starts_with(['#']) && !line.starts_with("parent: ") && !line.starts_with("snaptime: ");
-    let then: Vec<&str> = section.lines().filter(then).collect();
-    let text = format!("{}{}{}", notes.concat_lines(), then.concat_lines(), unused.concat_lines());
+    let notes = joined(lines(main).filter(|line| line.starts_with('#')));
+    let unused = joined(lines(main).filter(|line| line.starts_with("unused")));
+    let then = |line: &&str| !line.starts_with('#') && parent(line).is_none() && !line.starts_with("snaptime:");
+    let then = joined(lines(&section).filter(then));
+    let text = format!("{notes}{then}{unused}");
     let mut main = super::Conf::parse(&text);
     main.set("parent", name);
     Some(format!("{main}\n{rest}"))
-}
-
-/// Lines, each with its end.
-trait Lines {
-    fn concat_lines(&self) -> String;
-}
-
-impl Lines for Vec<&str> {
-    fn concat_lines(&self) -> String {
-        self.iter().flat_map(|line| [line, "\n"]).collect()
-    }
 }
 
 #[cfg(test)]

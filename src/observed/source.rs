@@ -81,7 +81,13 @@ impl VmSource {
         let is_deleted = |key: &str| pending.get(key).is_some_and(|change| change.pending.is_none());
         let keys = later("sshkeys").or_else(|| active("sshkeys").filter(|_| !is_deleted("sshkeys")));
         let drives = entries.iter().map(|(key, _)| *key).chain(pending.keys().map(String::as_str));
-        let volumes: Vec<VmVolume> = entries.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect();
+        // Of an option that stands twice the last one counts.
+        let is_last = |at: usize, key: &str| !entries[at + 1..].iter().any(|(later, _)| *later == key);
+        let volumes = entries
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (key, text))| VmVolume::parse(key, text).filter(|_| is_last(at, key)));
+        let volumes: Vec<VmVolume> = volumes.collect();
         Self {
             id,
             node: String::new(),

@@ -5,7 +5,7 @@ use super::{Scene, attached, cards, codes, imported, moving, placement};
 use crate::diag::Diagnostic;
 use crate::model::proxmox::{self, DISKS, holds_state};
 use crate::model::{DesiredVm, Disk, Disruption, GIB, Record, RecordState};
-use crate::observed::options::gib;
+use crate::observed::options::{fills_last, gib};
 use crate::observed::{BootDisk, Node, Observed, VmObserved, VmVolume};
 
 /// The VM as it is, or the template that it becomes a copy of.
@@ -25,7 +25,8 @@ pub(super) fn growing<'v>(vm: &'v DesiredVm, record: &Record, scene: &Scene<'v>)
     let base = base(vm, Some(record), scene);
     let grows = |(slot, disk): (&&'static str, &Disk)| {
         let size = volume(slot, base?)?.size?;
-        disk.size_gb.filter(|wanted| u64::from(*wanted) * GIB > size).map(|wanted| (*slot, wanted))
+        let fills = |wanted: u32| base.is_some_and(|base| fills_last(wanted, Some(size), vm, base));
+        disk.size_gb.filter(|wanted| u64::from(*wanted) * GIB > size && !fills(*wanted)).map(|wanted| (*slot, wanted))
     };
     vm.disks.iter().filter_map(grows).collect()
 }

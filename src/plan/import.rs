@@ -200,7 +200,7 @@ fn disks(live: &VmObserved) -> Vec<&str> {
 fn can_be_said(device: &str, live: &VmObserved) -> bool {
     let is_drive = live.options.get(device).is_some_and(|text| text.contains("media=cdrom"));
     proxmox::option(device).is_some()
-        || proxmox::card(device).is_some()
+        || (proxmox::card(device).is_some() && live.options.get(device).is_none_or(beyond::is_connected))
         || (proxmox::disk(device).is_some() && !is_drive)
         || beyond::disc(device, live).is_some()
 }

@@ -13,7 +13,7 @@ use super::storage::{self, NewName, usable};
 use super::{Embedded, disk_image};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Conf, Net, PropertyString, Storage, VmObserved, holds_volume, parse_size};
+use crate::observed::{Conf, Net, PropertyString, Storage, VmObserved, holds_volume, is_volume_part, parse_size};
 
 /// The configuration of a VMID that is only reserved.
 const PLACEHOLDER: &str = "# qmclone temporary file\nlock: clone\n";
@@ -42,7 +42,7 @@ struct Drive {
 
 impl Drive {
     fn volume(&self) -> Option<&str> {
-        self.options.get("file").or(self.options.get(""))
+        self.options.parts.iter().find(|(name, _)| is_volume_part(name)).map(|(_, volume)| volume.as_str())
     }
 }
 
@@ -169,7 +169,7 @@ impl Embedded {
             self.copy_image(drive, job, &new, linked)?;
         }
         let mut options = drive.options.clone();
-        let volume = options.parts.iter_mut().find(|(key, _)| key.is_empty() || key == "file");
+        let volume = options.parts.iter_mut().find(|(key, _)| is_volume_part(key));
         if let Some((_, volume)) = volume {
             *volume = if linked { storage::linked(volume, &new) } else { new };
         }
@@ -246,7 +246,7 @@ fn drives(conf: &Conf<'_>, wanted: Option<&str>, storages: &BTreeMap<String, Sto
     let mut needed: BTreeMap<String, u64> = BTreeMap::new();
     for (key, line) in conf.entries().filter(|(key, _)| holds_volume(key)) {
         let options = PropertyString::parse(line);
-        let volume = options.parts.iter().find(|(key, _)| key.is_empty() || key == "file");
+        let volume = options.parts.iter().find(|(key, _)| is_volume_part(key));
         let volume = volume.map_or("", |(_, volume)| volume.as_str());
         let own = volume.split_once(':').map(|(storage, _)| storage).filter(|_| !volume.starts_with('/'));
         let cloud_init = volume.contains("-cloudinit");

@@ -12,7 +12,7 @@ use super::rehearse::Attempt;
 use super::storage::{NewName, usable};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{GIB, VmId};
-use crate::observed::{Conf, Net, PropertyString, print_size};
+use crate::observed::{Conf, Net, PropertyString, is_volume_part, print_size};
 
 /// Size of a drive.
 pub(super) const SIZE: u64 = 4 << 20;
@@ -41,13 +41,13 @@ impl Drive {
             return Some(Self::Import { storage, from, options: text.to_string() });
         }
         let parts = text.parts;
-        let (_, volume) = parts.iter().find(|(key, _)| key.is_empty() || key == "file")?;
+        let (_, volume) = parts.iter().find(|(key, _)| is_volume_part(key))?;
         let (storage, name) = volume.split_once(':')?;
         if name == "cloudinit" {
             return Some(Self::New(storage.to_owned()));
         }
         if let Ok(gib) = name.parse::<u32>() {
-            let options = parts.iter().filter(|(key, _)| !key.is_empty() && key != "file").cloned().collect();
+            let options = parts.iter().filter(|(key, _)| !is_volume_part(key)).cloned().collect();
             let options = PropertyString { parts: options }.to_string();
             return Some(Self::Blank { storage: storage.to_owned(), size: u64::from(gib) * GIB, options });
         }

@@ -10,7 +10,7 @@ use super::rehearse::{Attempt, Call};
 use super::{Embedded, options};
 use crate::hypervisor::{Fault, FaultKind, FileOp, HostOp};
 use crate::model::{Digest, VmId};
-use crate::observed::{Conf, ConfigWrite, holds_volume};
+use crate::observed::{Conf, ConfigWrite, holds_volume, volume_of};
 
 /// One command of the node's own programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -272,11 +272,8 @@ impl Embedded {
 
     /// A volume of a template that a linked clone is built on.
     pub(super) fn base_in_use(&self, template: VmId, conf: &Conf<'_>) -> Result<Option<String>, Fault> {
-        let bases: Vec<&str> = conf
-            .entries()
-            .filter(|(key, _)| holds_volume(key))
-            .filter_map(|(_, drive)| drive.split(',').next())
-            .collect();
+        let bases: Vec<&str> =
+            conf.entries().filter(|(key, _)| holds_volume(key)).filter_map(|(_, drive)| volume_of(drive)).collect();
         for (vm, text) in self.all_confs()? {
             if vm != template
                 && let Some(base) = bases.iter().find(|base| text.contains(&format!(": {base}/")))

@@ -12,7 +12,7 @@ use crate::hypervisor::{Effect, Fault, FaultKind};
 use crate::model::proxmox::{self, Taken, When, bounds};
 use crate::model::{Digest, VmId};
 use crate::observed::options::PASSWORD_OPTION;
-use crate::observed::{Conf, ConfigWrite, Net, PropertyString, VmObserved, holds_volume, print_size};
+use crate::observed::{Conf, ConfigWrite, Net, PropertyString, VmObserved, holds_volume, print_size, volume_of};
 
 /// Values to write, and drives for cloud-init.
 type Checked<'w> = (Vec<(&'w str, String)>, Vec<(&'w str, Drive)>);
@@ -246,7 +246,7 @@ fn unused_no_more(conf: &mut Conf<'_>, attached: &[String]) {
 
 /// The volume of a disk, as its option has it.
 fn volume(text: &str) -> Option<String> {
-    PropertyString::parse(text).parts.into_iter().find(|(name, _)| name.is_empty() || name == "file").map(|(_, of)| of)
+    volume_of(text).map(ToOwned::to_owned)
 }
 
 /// Refuses to detach what is no disk, or what the VM boots from.

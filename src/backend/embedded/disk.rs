@@ -7,7 +7,7 @@ use super::storage::{NewName, usable};
 use super::{Embedded, disk_image};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{Digest, VmId};
-use crate::observed::{BootDisk, Conf, PropertyString, VmObserved};
+use crate::observed::{BootDisk, Conf, PropertyString, VmObserved, is_volume_part};
 
 /// What to move, in the words of [`HostOp::MoveDisk`](crate::hypervisor::HostOp::MoveDisk).
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,7 @@ impl Embedded {
             }
             attempt.halfway()?;
             let mut options = PropertyString::parse(&drive);
-            if let Some((_, volume)) = options.parts.iter_mut().find(|(key, _)| key.is_empty() || key == "file") {
+            if let Some((_, volume)) = options.parts.iter_mut().find(|(key, _)| is_volume_part(key)) {
                 *volume = copy;
             }
             conf.set(disk, &options.to_string());

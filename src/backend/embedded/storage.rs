@@ -12,7 +12,7 @@ use super::files::{self, unwritten};
 use super::settings::Settings;
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
-use crate::observed::{Conf, Listed, ListedVolume, Storage, holds_volume, parse_size};
+use crate::observed::{Conf, Listed, ListedVolume, Storage, holds_volume, parse_size, volume_of};
 
 /// The storages of a fresh node.
 pub(super) fn fresh(settings: &Settings) -> String {
@@ -203,7 +203,7 @@ impl Volumes {
     /// Erases the volumes that a configuration names.
     pub(super) fn erase_named(&self, conf: &Conf<'_>, vm: VmId) -> Result<(), Fault> {
         for (key, drive) in conf.entries() {
-            let volume = drive.split(',').next().unwrap_or_default();
+            let volume = volume_of(drive).unwrap_or_default();
             if holds_volume(key) || key.starts_with("unused") {
                 self.erase(volume, vm)?;
             }

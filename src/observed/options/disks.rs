@@ -24,12 +24,24 @@ pub(super) fn size<'a>(option: &ProxmoxOption, live: &'a VmObserved) -> Option<V
 /// The desired size; nothing is desired of a disk that is not there yet, or is as large already: none ever shrinks.
 pub(super) fn desired_size<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
     let Some(size) = desired.disks.get(option.name).and_then(|disk| disk.size_gb) else { return Wish::Leave };
+    let fills =
+        live.is_some_and(|live| fills_last(size, volume(option, live).and_then(|volume| volume.size), desired, live));
     let size = u64::from(size) * GIB;
     match live.map(|live| volume(option, live).and_then(|volume| volume.size)) {
+        Some(Some(_)) if fills => Wish::Leave,
         None => Wish::Value(Value::Bytes(size)),
         Some(Some(now)) if now < size => Wish::Value(Value::Bytes(size)),
         Some(_) => Wish::Leave,
     }
+}
+
+/// Whether a disk of a VM that was taken over fills the last of these GiB in part: no key can say that, and it is no reason
+/// to grow it.
+#[must_use]
+pub fn fills_last(size_gb: u32, now: Option<u64>, desired: &DesiredVm, live: &VmObserved) -> bool {
+    let uuid = live.uuid.as_deref().unwrap_or_default();
+    let taken_over = desired.adopt.as_ref().is_some_and(|adopt| adopt.eq_ignore_ascii_case(uuid));
+    taken_over && now.is_some_and(|now| now.div_ceil(GIB) == u64::from(size_gb))
 }
 
 /// The storage that the disk in a slot lies on.

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 
 pub use self::cloud_init::{A_PASSWORD, DRIVE, PASSWORD, PASSWORD_OPTION, lacks_drive, new_drive};
 pub use self::data::{custom_volume, replaces_host_name};
+pub use self::disks::fills_last;
 pub use self::edit::Edit;
 pub use self::listed::{is_storage_key, size_key, storage_key};
 use self::row::Aspect;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::disks::moving;
+use super::disks::{fills_last, moving};
 use super::edit::Edit;
 use super::row::{Kept, Row};
 use super::taking::{NO_CARDS, Taking, at_once, at_restart};
@@ -262,9 +262,7 @@ fn disk_size<'a>(vm: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
     let Some(now) = live.boot_disk.as_ref().and_then(|disk| disk.size).filter(|now| *now < size) else {
         return Wish::Leave;
     };
-    let uuid = live.uuid.as_deref().unwrap_or_default();
-    let taken_over = vm.adopt.as_ref().is_some_and(|adopt| adopt.eq_ignore_ascii_case(uuid));
-    if taken_over && now.div_ceil(GIB) == u64::from(vm.boot_disk_size_gb) { Wish::Leave } else { wished }
+    if fills_last(vm.boot_disk_size_gb, Some(now), vm, live) { Wish::Leave } else { wished }
 }
 
 /// What a disk that grows takes of its storage, for good.

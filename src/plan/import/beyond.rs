@@ -10,8 +10,8 @@ use crate::model::proxmox::{
     self, BOOT_DEVICES, BOOT_DISK, CARD_WORDS, CDROM, DISKS, NETWORKS, ProxmoxOption, boot_order,
 };
 use crate::model::{Address, Desired, DesiredVm, GIB, Key};
-use crate::observed::VmObserved;
 use crate::observed::options::size_key;
+use crate::observed::{Net, VmObserved};
 
 /// What the file must say of a VM's options: key by key, empty where nothing.
 pub(super) fn keys(
@@ -28,7 +28,7 @@ pub(super) fn keys(
     let (mut disk, mut cards) = (Map::new(), Map::new());
     let elsewhere = |key: &str| key.starts_with(DISKS) || key.starts_with(CDROM) || key == BOOT_DEVICES;
     let own = proxmox::own().values().filter(|option| !elsewhere(option.key));
-    for option in own.filter(differing) {
+    for option in own.filter(differing).filter(|option| is_card_that_can_be(option, live)) {
         let parts = option.to_parts(&value(option, live));
         let shared = default.option(option).map(|shared| option.to_parts(&shared.value)).unwrap_or_default();
         if let Some(slot) = option.key.strip_prefix(NETWORKS) {
@@ -50,6 +50,20 @@ pub(super) fn keys(
         (Key::Disks, further),
         (Key::Cdrom, drives),
     ]
+}
+
+/// Whether an option that is one of a card can be said: the card is there, and on a bridge.
+fn is_card_that_can_be(option: &ProxmoxOption, live: &VmObserved) -> bool {
+    let Some(slot) = option.key.strip_prefix(NETWORKS) else { return true };
+    let slot = slot.strip_suffix(".ip").unwrap_or(slot);
+    // Without a bridge a card is connected to nothing, and no key says that.
+    live.options.get(slot).is_none_or(is_connected)
+        && (live.options.get(slot).is_some() || !option.key.ends_with(".ip"))
+}
+
+/// Whether a card is on a bridge.
+pub(super) fn is_connected(card: &str) -> bool {
+    Net::parse(card).is_some_and(|net| net.bridge.is_some())
 }
 
 /// What lies in a CD drive that the file can say: none of cloud-init, no drive and no file of the node.

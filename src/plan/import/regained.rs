@@ -30,6 +30,18 @@ pub(super) fn lost(live: &VmObserved, record: Option<&Record>, desired: &Desired
         let what = "made from an image that the file no longer names";
         found.push(notice(what, "put `cloud_image` into its entry: a VM that is lost is made from it again"));
     }
+    let told: Vec<&str> = ["ciuser", "cipassword", "ipconfig0", "nameserver", "searchdomain"]
+        .into_iter()
+        .filter(|option| record.is_none() && live.options.get(option).is_some())
+        .chain((record.is_none() && !live.cloud_init.ssh_keys.is_empty()).then_some("sshkeys"))
+        .collect();
+    if !told.is_empty() {
+        let what =
+            format!("what cloud-init gives its guest stays as it is, and is not in its entry: {}", told.join(", "));
+        let hint =
+            "put it into `network_config` and `user_config`: a VM that is lost and made again gets it from there";
+        found.push(notice(&what, hint));
+    }
     for (slot, name) in record.iter().flat_map(|record| &record.imported) {
         if live.options.get(slot).is_some() && disk_image(name, desired).is_none() {
             let what = format!("{slot} is a copy of an image that the file no longer names");

@@ -12,7 +12,7 @@ use super::network::Subnet;
 use super::{agent, qmp};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::{NetworkModel, VmId};
-use crate::observed::{Conf, Net, PropertyString, VmObserved, is_disk_key};
+use crate::observed::{Conf, Net, PropertyString, VmObserved, is_disk_key, volume_of};
 
 /// Name of the serial console's socket.
 pub(super) const CONSOLE: &str = "console";
@@ -131,7 +131,7 @@ impl Machine {
         let (mut disks, mut cloud_init) = (Vec::new(), false);
         for (key, drive) in conf.entries().filter(|(key, _)| is_disk_key(key)) {
             let options = PropertyString::parse(drive);
-            let volume = options.get("file").or(options.get("")).unwrap_or_default();
+            let volume = volume_of(drive).unwrap_or_default();
             if volume.contains("cloudinit") {
                 cloud_init = true;
                 continue;
