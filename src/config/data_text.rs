@@ -47,8 +47,8 @@ pub(super) fn fill(vm: &mut DesiredVm, project: &str, (secrets, stretched): (&Se
         });
         let data = CloudData::new(project, vm.vm_id, part, text);
         match part {
-            DataPart::User => vm.user_data = Some(data),
-            DataPart::Vendor => vm.vendor_data = Some(data),
+            DataPart::User => vm.user_data = Some(Box::new(data)),
+            DataPart::Vendor => vm.vendor_data = Some(Box::new(data)),
         }
     }
 }

@@ -19,6 +19,7 @@ mod home;
 mod live;
 mod mapping;
 mod move_check;
+mod name_list;
 mod net;
 mod node;
 mod notes;
@@ -55,6 +56,7 @@ pub use home::Home;
 pub use live::LiveOptions;
 pub use mapping::{Mapped, Mappings};
 pub use move_check::{HaRule, LocalVolume, MoveCheck};
+pub use name_list::NameList;
 pub use net::Net;
 pub use node::Node;
 pub use notes::{

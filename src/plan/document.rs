@@ -1,5 +1,8 @@
 //! The plan as a document: what `--format json` prints, `--out` saves, and `apply FILE` is held to.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -269,11 +272,11 @@ pub struct DocumentAction {
     pub kind: ActionKind,
     /// What it does it to, where a VM can have several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    pub subject: Option<Arc<str>>,
     /// What is expected to come of it.
     pub outcome: Outcome,
     /// Why, for people.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// What it costs a running VM.
     pub disruption: Disruption,
     /// How long it may take, in seconds.

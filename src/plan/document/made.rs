@@ -1,5 +1,7 @@
 //! The document of a plan: how it is made.
 
+use std::borrow::Cow;
+
 use super::agreed::named;
 use super::{
     DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentCluster, DocumentConfig, DocumentOperands,
@@ -96,9 +98,9 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
     let actions = vm.actions.iter().enumerate().map(|(at, action)| DocumentAction {
         id: action.id(vm.vm),
         kind: action.kind,
-        subject: action.subject.as_deref().map(ToOwned::to_owned),
+        subject: action.subject.clone(),
         outcome: action.outcome,
-        reason: action.reason.to_owned(),
+        reason: Cow::Borrowed(action.reason),
         disruption: action.disruption,
         timeout_seconds: action.timeout_seconds,
         awaits: action.awaits.as_ref().map(|earlier| earlier.as_str().to_owned()),

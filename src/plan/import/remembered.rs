@@ -14,7 +14,7 @@ pub(super) fn ready(record: &Record) -> Option<Ready> {
 
 /// The VMs that a VM waits for, as its record says.
 pub(super) fn depends_on(record: &Record) -> Vec<VmId> {
-    let said = record.applied.get(drift::DEPENDS_ON).map(String::as_str).unwrap_or_default();
+    let said = record.applied.get(drift::DEPENDS_ON).unwrap_or_default();
     said.split(',').filter_map(|id| id.parse::<u32>().ok()?.try_into().ok()).collect()
 }
 
