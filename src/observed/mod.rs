@@ -178,6 +178,19 @@ impl Observed {
         by_name(self.vms.values().filter(|vm| vm.template))
     }
 
+    /// The linked clones that are built on disks of a VM, by its VMID, each once and ascending.
+    #[must_use]
+    pub fn linked_clones(&self) -> BTreeMap<VmId, BTreeSet<VmId>> {
+        let mut clones: BTreeMap<VmId, BTreeSet<VmId>> = BTreeMap::new();
+        for (vm, base) in self.vms.values().flat_map(|vm| {
+            let bases = vm.volumes.iter().flat_map(VmVolume::bases);
+            bases.filter(|base| *base != vm.id).map(|base| (vm.id, base))
+        }) {
+            clones.entry(base).or_default().insert(vm);
+        }
+        clones
+    }
+
     /// All VMs by name, each name's VMIDs ascending. Proxmox allows one name for several VMs.
     #[must_use]
     pub fn names(&self) -> BTreeMap<&str, Vec<VmId>> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{Change, ChangedBy, Scene, SnippetStep, codes};
@@ -106,13 +107,19 @@ fn path_of(node: &Node, storage: &str, file: &str) -> Option<String> {
 /// phoenix's snippets of a VM that its node has: volume to path.
 fn all_of<'o>(vm: VmId, scene: &Scene<'o>) -> BTreeMap<&'o str, String> {
     let node = scene.node(vm);
-    let own = |volume: &str| Snippet::parse(volume).is_some_and(|s| s.is_of(&scene.desired.settings.project, vm));
-    let own = node.snippets.keys().map(String::as_str).filter(|volume| own(volume));
-    own.filter_map(|volume| {
-        let snippet = Snippet::parse(volume)?;
-        Some((volume, path_of(node, snippet.storage, snippet.file)?))
-    })
-    .collect()
+    let project = &scene.desired.settings.project;
+    let mut own = BTreeMap::new();
+    // A node may have those of ten thousand VMs.
+    for storage in node.storages.keys() {
+        let start = Snippet::start(storage, project, vm);
+        let all = node.snippets.range::<str, _>((Bound::Included(&*start), Bound::Unbounded)).map(|(volume, _)| volume);
+        for volume in all.take_while(|volume| volume.starts_with(&start)) {
+            let snippet = Snippet::parse(volume).filter(|snippet| snippet.is_of(project, vm));
+            let path = snippet.and_then(|snippet| path_of(node, snippet.storage, snippet.file));
+            own.extend(path.map(|path| (volume.as_str(), path)));
+        }
+    }
+    own
 }
 
 /// The snippets that a VM does not name when it is what the file says, as an action names them, each with its path. None while it has snapshots,
