@@ -140,6 +140,6 @@ fn settle(record: &mut Record, step: &ConfigureStep, dropped: &BTreeSet<String>,
         match says.and_then(|record| record.applied.get(name)) {
             Some(value) => record.applied.insert(name, value),
             None => record.applied.remove(name),
-        };
+        }
     }
 }

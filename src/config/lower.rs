@@ -8,7 +8,7 @@ use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
 use super::inherited::Inherited;
 use super::lexis::trimmed;
 use super::names;
-use super::pick::{pick, pick_any};
+use super::pick::{pick, pick_any, pick_boxed};
 use super::raw::{Raw, RawHypervisor, RawProfiles, RawVm};
 use super::values::{Values, normal_tags, of_profiles};
 use super::{cdrom, data_text, disks, ha, networks};
@@ -124,10 +124,9 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
     let networks = networks::cards(own.networks.as_ref(), shared.networks.as_ref(), bridge, model);
     let storage = own.boot_disk_storage.as_deref().or(shared.boot_disk_storage.as_deref()).unwrap_or(BOOT_DISK_STORAGE);
     let further = disks::disks(own.disks.as_ref(), shared.disks.as_ref(), storage);
-    let boot_disk_options =
-        networks::boot_disk(own.boot_disk_options.as_ref(), shared.boot_disk_options.as_ref()).map(Box::new);
+    let boot_disk_options = networks::boot_disk(own.boot_disk_options.as_ref(), shared.boot_disk_options.as_ref());
     let cdrom = cdrom::drives(own.cdrom.as_ref(), shared.cdrom.as_ref());
-    let boot_devices = cdrom::boot_devices(own.boot_devices.as_deref(), shared.boot_devices.as_deref()).map(Box::new);
+    let boot_devices = cdrom::boot_devices(own.boot_devices.as_deref(), shared.boot_devices.as_deref());
     for (key, is_own) in [
         (Key::Networks, own.networks.is_some()),
         (Key::Disks, own.disks.is_some()),
@@ -200,25 +199,21 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         ),
         ready: pick(&mut origins, Key::Ready, own.ready, shared.ready.as_ref(), || Ready::CloudInit),
         // An empty object wishes for nothing, whatever `vm_defaults` says.
-        network_config: pick_any(&mut origins, Key::NetworkConfig, own.network_config, shared.network_config.clone())
-            .filter(|wish| *wish != NetworkConfig::default())
-            .map(Box::new),
-        user_config: pick_any(&mut origins, Key::UserConfig, own.user_config, shared.user_config.clone())
-            .filter(|wish| *wish != UserConfig::default())
-            .map(Box::new),
+        network_config: pick_boxed(&mut origins, Key::NetworkConfig, own.network_config, shared.network_config.clone())
+            .filter(|wish| **wish != NetworkConfig::default()),
+        user_config: pick_boxed(&mut origins, Key::UserConfig, own.user_config, shared.user_config.clone())
+            .filter(|wish| **wish != UserConfig::default()),
         user_data: pick_any(&mut origins, Key::UserData, own.user_data, shared.user_data.clone())
-            .and_then(|text| data_text::unfilled(&text))
-            .map(Box::new),
+            .and_then(|text| data_text::unfilled(&text)),
         vendor_data: pick_any(&mut origins, Key::VendorData, own.vendor_data, shared.vendor_data.clone())
-            .and_then(|text| data_text::unfilled(&text))
-            .map(Box::new),
-        cloud_image: pick_any(&mut origins, Key::CloudImage, own.cloud_image, shared_image).map(Box::new),
+            .and_then(|text| data_text::unfilled(&text)),
+        cloud_image: pick_boxed(&mut origins, Key::CloudImage, own.cloud_image, shared_image),
         proxmox: options_of(&mut origins, own.proxmox, shared.proxmox.as_ref()),
-        boot_disk_options,
+        boot_disk_options: boot_disk_options.map(Box::new),
         networks,
         disks: further,
         cdrom,
-        boot_devices,
+        boot_devices: boot_devices.map(Box::new),
         origins,
     };
     of_profiles(vm, &shared.profiles)

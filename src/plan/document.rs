@@ -192,7 +192,7 @@ pub struct DocumentVm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DocumentChange {
     /// The config's key; `record` where phoenix's own record is taken out of the VM's notes.
-    pub key: String,
+    pub key: Cow<'static, str>,
     /// The value now; absent for a new VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<String>,
@@ -267,7 +267,7 @@ impl DocumentWaiting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DocumentAction {
     /// Stable id, e.g. `1000/feature:install_docker`.
-    pub id: String,
+    pub id: Arc<str>,
     /// What it does.
     pub kind: ActionKind,
     /// What it does it to, where a VM can have several.
@@ -289,7 +289,7 @@ pub struct DocumentAction {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<Box<DocumentOperands>>,
     /// Ids of the actions it waits for.
-    pub after: Vec<String>,
+    pub after: Vec<Arc<str>>,
 }
 
 impl DocumentVm {

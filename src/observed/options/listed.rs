@@ -100,7 +100,7 @@ fn devices_and_others(desired: &DesiredVm) -> impl Iterator<Item = &'static Row>
 
 /// The rows of what phoenix set, as a record says.
 pub(super) fn of_record(applied: &Applied) -> impl Iterator<Item = &'static Row> {
-    applied.keys().filter_map(|key| row(key))
+    applied.keys().filter_map(row)
 }
 
 /// The rows of what a file says of a VM, and of what phoenix set and the file does not say any more.

@@ -114,7 +114,7 @@ pub(super) fn lost(live: &VmObserved, record: Option<&Record>, file: &File<'_>) 
             found.push(notice(&what, "put `import_from` into its disk: a VM that is lost gets it again"));
         }
     }
-    if record.is_some_and(|record| record.applied.get(drift::DEPENDS_ON).is_some_and(|ids| is_kept_as_digest(ids))) {
+    if record.is_some_and(|record| record.applied.get(drift::DEPENDS_ON).is_some_and(is_kept_as_digest)) {
         let what = "it waits for more VMs than its record can name";
         found.push(notice(what, "put `depends_on` into its entry"));
     }

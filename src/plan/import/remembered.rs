@@ -9,7 +9,7 @@ use crate::plan::{drift, placement, volumes};
 
 /// When a VM counts as ready, as its record says; `None`: it does not say.
 pub(super) fn ready(record: &Record) -> Option<Ready> {
-    record.applied.get(drift::READY).and_then(|word| Ready::from_word(word))
+    record.applied.get(drift::READY).and_then(Ready::from_word)
 }
 
 /// The VMs that a VM waits for, as its record says.
