@@ -38,7 +38,7 @@ fn said(document: &Document<'_>) -> String {
 fn change(key: &str, old: Option<&str>, new: &str, note: &str, disruption: Disruption) -> DocumentChange {
     let old = old.map(ToOwned::to_owned);
     DocumentChange {
-        key: key.into(),
+        key: key.to_owned().into(),
         old,
         new: new.into(),
         origin: Origin::Vm,
@@ -51,7 +51,7 @@ fn change(key: &str, old: Option<&str>, new: &str, note: &str, disruption: Disru
 
 fn action(vm: u32, kind: ActionKind, after: &[&str]) -> DocumentAction {
     DocumentAction {
-        id: format!("{vm}/{}", kind.as_str()),
+        id: format!("{vm}/{}", kind.as_str()).into(),
         kind,
         subject: None,
         outcome: Outcome::Update,
@@ -60,7 +60,7 @@ fn action(vm: u32, kind: ActionKind, after: &[&str]) -> DocumentAction {
         timeout_seconds: 120,
         awaits: None,
         with: None,
-        after: after.iter().map(|id| format!("{vm}/{id}")).collect(),
+        after: after.iter().map(|id| format!("{vm}/{id}").into()).collect(),
     }
 }
 

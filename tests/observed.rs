@@ -1,7 +1,7 @@
 //! Properties of the parsers of Proxmox configuration files: whatever stands in one, nothing of it is lost.
 
 use phoenix::model::{Digest, VmId};
-use phoenix::observed::{Conf, ConfigWrite, RecordFound, VmObserved};
+use phoenix::observed::{Conf, ConfigWrite, NameList, RecordFound, VmObserved};
 use proptest::prelude::*;
 
 /// Options that a config can wish for, each with values; nothing deletes it.
@@ -88,7 +88,7 @@ proptest! {
         let plain = |mut vm: VmObserved| {
             vm.fixed_addresses.sort();
             vm.volumes.clear();
-            VmObserved { digest: Digest(String::new()), record: RecordFound::None, devices: Vec::new(), ..vm }
+            VmObserved { digest: Digest(String::new()), record: RecordFound::None, devices: NameList::default(), ..vm }
         };
         let foreseen = VmObserved::from_conf(id, &old, false).after(&write);
         prop_assert_eq!(plain(foreseen), plain(VmObserved::from_conf(id, &conf.to_string(), false)));

@@ -287,7 +287,7 @@ fn every_option_by_proxmoxs_own_name_comes_and_goes() {
         let text = written.set[option.name].clone();
         let recorded = |applied: &str| {
             let mut record = Record::adopted("default", id(), "2a412a64-96f9-4fde-833e-49d4ac1df615");
-            record.applied.insert(option.key.to_owned(), applied.to_owned());
+            record.applied.insert(option.key, applied);
             live(&with_record(&base, &record)).after(&written)
         };
         let ours = recorded(&text);
@@ -326,7 +326,7 @@ fn cards_and_disk_options_come_and_go() {
         record.made = made.iter().map(|slot| (*slot).to_owned()).collect();
         for row in options::rows_for(&vm, None).filter(|row| row.option.is_some()) {
             let text = row.wished(&vm, None).value().map(ToString::to_string).unwrap_or_default();
-            record.applied.insert(row.applied_as().to_owned(), text);
+            record.applied.insert(row.applied_as(), &text);
         }
         let after = live(&with_record(&base, &record)).after(&written);
         assert!(own(&vm, &after).is_empty(), "{keys}: differs for ever: {:?}", own(&vm, &after));

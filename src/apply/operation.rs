@@ -177,7 +177,7 @@ fn note_password(record: &mut Record, write: &ConfigWrite, last: &Record) {
         return;
     }
     if let Some(digest) = last.applied.get(options::PASSWORD) {
-        record.applied.insert(options::PASSWORD.to_owned(), digest.clone());
+        record.applied.insert(options::PASSWORD, digest);
     }
 }
 
@@ -230,8 +230,10 @@ pub(super) fn unsettle_disks(record: &mut Record, last: &Record, moving: Option<
     let begins = begins.filter(|key| record.applied.get(key) != last.applied.get(key));
     let disks = options::rows_in(record).filter(|row| row.step != ActionKind::Configure);
     let disks: BTreeSet<&str> = disks.map(Row::applied_as).collect();
-    record.applied.retain(|key, value| !disks.contains(key.as_str()) || last.applied.get(key) == Some(value));
-    record.applied.extend(begins.map(|key| (key, String::new())));
+    record.applied.retain(|key, value| !disks.contains(key) || last.applied.get(key) == Some(value));
+    if let Some(key) = begins {
+        record.applied.insert(&key, "");
+    }
 }
 
 /// Grows a disk to its absolute size.

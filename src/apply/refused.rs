@@ -138,8 +138,8 @@ fn settle(record: &mut Record, step: &ConfigureStep, dropped: &BTreeSet<String>,
         let is_dropped = row.options.iter().any(|option| dropped.contains(*option));
         let says = if is_dropped { before } else { Some(&*step.record) };
         match says.and_then(|record| record.applied.get(name)) {
-            Some(value) => record.applied.insert(name.to_owned(), value.clone()),
+            Some(value) => record.applied.insert(name, value),
             None => record.applied.remove(name),
-        };
+        }
     }
 }

@@ -115,12 +115,18 @@ impl Named {
         }
         let mut owners: BTreeMap<String, usize> = BTreeMap::new();
         for (vm, names) in &names {
-            let words: BTreeSet<String> = names.iter().cloned().chain([vm.to_string()]).collect();
-            for word in words {
+            let id = vm.to_string();
+            let own = (!names.contains(&id)).then_some(id);
+            for word in names.iter().cloned().chain(own) {
                 *owners.entry(word).or_default() += 1;
             }
         }
         Self { names, owners }
+    }
+
+    /// The VMID of a VM and its names.
+    fn words(&self, vm: VmId) -> Vec<String> {
+        std::iter::once(vm.to_string()).chain(self.names.get(&vm).into_iter().flatten().cloned()).collect()
     }
 
     /// Whether a VM has this name or VMID.
@@ -156,16 +162,19 @@ fn to_loss(
     let shown = |vms: &[VmId]| vms.iter().map(|vm| named.shown(*vm)).collect::<Vec<_>>().join(", ");
     let words = || going.iter().map(|vm| named.word(*vm)).collect::<Vec<_>>().join(",");
     if !given.is_empty() {
+        let said: BTreeSet<&str> = given.iter().map(String::as_str).collect();
+        let words_of = |vm: VmId| named.words(vm).into_iter().filter(|word| said.contains(word.as_str()));
         let missing: Vec<VmId> =
-            going.iter().copied().filter(|vm| !given.iter().any(|word| named.is_meant(word, *vm))).collect();
-        let foreign = given.iter().filter(|word| !going.iter().any(|vm| named.has(*vm, word)));
+            going.iter().copied().filter(|vm| !words_of(*vm).any(|word| named.is_meant(&word, *vm))).collect();
+        let known: BTreeSet<String> = going.iter().flat_map(|vm| named.words(*vm)).collect();
+        let foreign = given.iter().filter(|word| !known.contains(*word));
         let foreign: Vec<String> = foreign.map(|word| format!("`{word}`")).collect();
         if !foreign.is_empty() {
             // Agreed to already, and gone already: no reason to stop a run that was interrupted and is repeated.
             let Question { option, other, .. } = question;
             console.note(&format!("`{option}` names {other}: {}\n", safe(&foreign.join(", "))));
         }
-        let shared = |vm: &&VmId| given.iter().any(|word| named.has(**vm, word));
+        let shared = |vm: &&VmId| words_of(**vm).next().is_some();
         if let Some(vm) = missing.iter().find(shared) {
             let what =
                 format!("the name given for VM {} is that of other VMs, too; nothing was done", named.shown(*vm));

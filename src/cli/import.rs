@@ -135,10 +135,11 @@ fn draft(args: &Args, (text, desired): (&str, &Desired), mut found: Vec<Found>, 
             problems.push(invalid(error, &edited)?);
         }
         if let Some(desired) = loaded.desired {
-            let only = found.iter().map(|found| Selector::Id(found.vm)).collect();
+            let all: BTreeSet<VmId> = found.iter().map(|found| found.vm).collect();
+            let only = all.iter().map(|vm| Selector::Id(*vm)).collect();
             let selection = Selection { only, exclude: Vec::new() };
             let plan = plan(&desired, observed, &Request { selection, ..Request::default() });
-            let about = |problem: &&Diagnostic| problem.is_error() && found.iter().any(|f| Some(f.vm) == problem.vm);
+            let about = |problem: &&Diagnostic| problem.is_error() && problem.vm.is_some_and(|vm| all.contains(&vm));
             problems.extend(plan.problems.iter().filter(about).cloned());
             if problems.is_empty() {
                 return Ok(Draft { edited, found, refused, plan });
@@ -202,7 +203,7 @@ impl Draft {
                 Some(Write::Nothing) | None => {}
             }
         }
-        let about = |problem: &&Diagnostic| self.found.iter().any(|found| Some(found.vm) == problem.vm);
+        let about = |problem: &&Diagnostic| problem.vm.is_some_and(|vm| writes.contains_key(&vm));
         notices.extend(self.plan.problems.iter().filter(about).cloned());
         notices.sort_by_key(|notice| (notice.vm, notice.code));
         notices

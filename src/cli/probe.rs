@@ -83,7 +83,7 @@ fn a_new_row_is_planned_shown_written_recorded_imported_and_drifts() {
     assert_eq!((change.old, change.new.as_str()), (None, "512"));
     probe.apply("balloon 512");
     assert!(probe.conf().contains("\nballoon: 512\n"), "{}", probe.conf());
-    assert_eq!(probe.record().applied["balloon"], "512");
+    assert_eq!(probe.record().applied.get("balloon"), Some("512"));
     assert!(!probe.plan("balloon 512").acts());
 
     // One that is there.
@@ -123,5 +123,5 @@ fn a_new_row_is_planned_shown_written_recorded_imported_and_drifts() {
     // Written as it was shown.
     probe.apply("balloon 768");
     assert!(probe.conf().contains("balloon: 768\n"), "{}", probe.conf());
-    assert_eq!(probe.record().applied["balloon"], "768");
+    assert_eq!(probe.record().applied.get("balloon"), Some("768"));
 }

@@ -32,8 +32,9 @@ pub(super) const VALUES: [(&str, Said); 11] = [
 pub(super) const SECRET: &str = "secret.";
 
 /// A text into which nothing is filled in yet; `None`: there is to be none.
-pub(super) fn unfilled(text: &Arc<str>) -> Option<CloudData> {
-    (!text.is_empty()).then(|| CloudData { text: DataText::from(&**text), file: String::new(), storage: None })
+pub(super) fn unfilled(text: &Arc<str>) -> Option<Box<CloudData>> {
+    let data = || CloudData { text: DataText::from(&**text), file: String::new(), storage: None };
+    (!text.is_empty()).then(|| Box::new(data()))
 }
 
 /// Fills the values of a VM into its texts, says where secrets stand in them, and names their snippets.
@@ -47,8 +48,8 @@ pub(super) fn fill(vm: &mut DesiredVm, project: &str, (secrets, stretched): (&Se
         });
         let data = CloudData::new(project, vm.vm_id, part, text);
         match part {
-            DataPart::User => vm.user_data = Some(data),
-            DataPart::Vendor => vm.vendor_data = Some(data),
+            DataPart::User => vm.user_data = Some(Box::new(data)),
+            DataPart::Vendor => vm.vendor_data = Some(Box::new(data)),
         }
     }
 }

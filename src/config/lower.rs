@@ -8,7 +8,7 @@ use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
 use super::inherited::Inherited;
 use super::lexis::trimmed;
 use super::names;
-use super::pick::{pick, pick_any};
+use super::pick::{pick, pick_any, pick_boxed};
 use super::raw::{Raw, RawHypervisor, RawProfiles, RawVm};
 use super::values::{Values, normal_tags, of_profiles};
 use super::{cdrom, data_text, disks, ha, networks};
@@ -199,21 +199,21 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         ),
         ready: pick(&mut origins, Key::Ready, own.ready, shared.ready.as_ref(), || Ready::CloudInit),
         // An empty object wishes for nothing, whatever `vm_defaults` says.
-        network_config: pick_any(&mut origins, Key::NetworkConfig, own.network_config, shared.network_config.clone())
-            .filter(|wish| *wish != NetworkConfig::default()),
-        user_config: pick_any(&mut origins, Key::UserConfig, own.user_config, shared.user_config.clone())
-            .filter(|wish| *wish != UserConfig::default()),
+        network_config: pick_boxed(&mut origins, Key::NetworkConfig, own.network_config, shared.network_config.clone())
+            .filter(|wish| **wish != NetworkConfig::default()),
+        user_config: pick_boxed(&mut origins, Key::UserConfig, own.user_config, shared.user_config.clone())
+            .filter(|wish| **wish != UserConfig::default()),
         user_data: pick_any(&mut origins, Key::UserData, own.user_data, shared.user_data.clone())
             .and_then(|text| data_text::unfilled(&text)),
         vendor_data: pick_any(&mut origins, Key::VendorData, own.vendor_data, shared.vendor_data.clone())
             .and_then(|text| data_text::unfilled(&text)),
-        cloud_image: pick_any(&mut origins, Key::CloudImage, own.cloud_image, shared_image),
+        cloud_image: pick_boxed(&mut origins, Key::CloudImage, own.cloud_image, shared_image),
         proxmox: options_of(&mut origins, own.proxmox, shared.proxmox.as_ref()),
-        boot_disk_options,
+        boot_disk_options: boot_disk_options.map(Box::new),
         networks,
         disks: further,
         cdrom,
-        boot_devices,
+        boot_devices: boot_devices.map(Box::new),
         origins,
     };
     of_profiles(vm, &shared.profiles)

@@ -19,6 +19,16 @@ pub(super) fn pick<T: Clone>(
     value
 }
 
+/// The same as [`pick_any`], of what few VMs have: each keeps room for a pointer alone.
+pub(super) fn pick_boxed<T: Clone>(
+    origins: &mut Origins,
+    key: Key,
+    own: Option<T>,
+    shared: Option<T>,
+) -> Option<Box<T>> {
+    pick_any(origins, key, own, shared).map(Box::new)
+}
+
 /// Takes the first value there is, if there is one, and notes where it came from.
 pub(super) fn pick_any<T: Clone>(origins: &mut Origins, key: Key, own: Option<T>, shared: Option<T>) -> Option<T> {
     pick(origins, key, own.map(Some), shared.map(Some).as_ref(), || None)

@@ -209,8 +209,12 @@ pub(super) fn of_profiles(mut vm: DesiredVm, profiles: &BTreeMap<Named, Arc<str>
                 if vm.origins.of(*key) == Origin::VmDefaults {
                     vm.origins.note(*key, origin());
                 }
-                vm.boot_disk_options.iter_mut().filter(|_| *key == Key::BootDiskOptions).for_each(named);
-                vm.boot_devices.iter_mut().filter(|_| *key == Key::BootDevices).for_each(named);
+                vm.boot_disk_options
+                    .as_deref_mut()
+                    .into_iter()
+                    .filter(|_| *key == Key::BootDiskOptions)
+                    .for_each(named);
+                vm.boot_devices.as_deref_mut().into_iter().filter(|_| *key == Key::BootDevices).for_each(named);
             }
             Named::Option(option) => {
                 let disk = vm.disks.get_mut(option).map(|disk| &mut disk.options);

@@ -140,6 +140,12 @@ impl<'a> Snippet<'a> {
         self.project == project && self.vm == vm
     }
 
+    /// What the volumes of all snippets of a VM on a storage begin with.
+    #[must_use]
+    pub fn start(storage: &str, project: &str, vm: VmId) -> String {
+        Self::volume(storage, &format!("{START}{project}-{vm}-"))
+    }
+
     /// The volume of a file on a storage.
     #[must_use]
     pub fn volume(storage: &str, file: &str) -> String {
@@ -163,6 +169,7 @@ mod tests {
             let snippet = Snippet::parse(&volume).unwrap();
             assert!(snippet.is_of(project, vm) && snippet.part == part, "{volume}");
             assert_eq!((snippet.storage, snippet.file), ("local", &*data.file));
+            assert!(volume.starts_with(&Snippet::start("local", project, vm)));
             assert_ne!(CloudData::new(project, vm, part, "#cloud-config\n\n".into()).file, data.file);
         }
         let sealed = "local:snippets/phoenix-lab-1000-user-00.11.yaml";

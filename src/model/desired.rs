@@ -107,7 +107,7 @@ pub struct DesiredVm {
     /// The VM of this file that is the template; `None`: it is one that the target has, or an image.
     pub template: Option<VmId>,
     /// The image that the VM is made from, instead of a template.
-    pub cloud_image: Option<CloudImage>,
+    pub cloud_image: Option<Box<CloudImage>>,
     /// Whether the VM becomes a template when everything in its guest is done.
     pub is_template: bool,
     /// Proxmox `ostype`.
@@ -165,21 +165,21 @@ pub struct DesiredVm {
     #[serde(skip_serializing_if = "Ready::is_default")]
     pub ready: Ready,
     /// The network of the guest, by cloud-init; `None` leaves it as it is.
-    pub network_config: Option<NetworkConfig>,
+    pub network_config: Option<Box<NetworkConfig>>,
     /// The user of the guest, by cloud-init; `None` leaves it as it is.
-    pub user_config: Option<UserConfig>,
+    pub user_config: Option<Box<UserConfig>>,
     /// User data in place of what Proxmox makes of the VM's options; `None`: Proxmox makes it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_data: Option<CloudData>,
+    pub user_data: Option<Box<CloudData>>,
     /// Vendor data of cloud-init; `None`: there is none of phoenix's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub vendor_data: Option<CloudData>,
+    pub vendor_data: Option<Box<CloudData>>,
     /// Options by Proxmox's own names, without those that were taken away; what is not listed stays as it is.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub proxmox: BTreeMap<&'static str, ProxmoxValue>,
     /// Options of the boot disk; `None`: all stay as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub boot_disk_options: Option<ProxmoxValue>,
+    pub boot_disk_options: Option<Box<ProxmoxValue>>,
     /// Network cards and their addresses, by Proxmox's names of the options (`net1`, `ipconfig1`); of the first card
     /// only what no other key says.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -192,7 +192,7 @@ pub struct DesiredVm {
     pub cdrom: BTreeMap<&'static str, ProxmoxValue>,
     /// Devices that the VM tries to boot from, before others: `ide0;scsi0`. `None`: their order stays as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub boot_devices: Option<ProxmoxValue>,
+    pub boot_devices: Option<Box<ProxmoxValue>>,
     /// Where each value came from. Not serialised: a value is the same wherever it stands.
     #[serde(skip)]
     pub origins: Origins,
@@ -340,8 +340,8 @@ impl DesiredVm {
     #[must_use]
     pub fn option(&self, option: &ProxmoxOption) -> Option<&ProxmoxValue> {
         match option.name {
-            proxmox::BOOT_DISK => self.boot_disk_options.as_ref(),
-            _ if option.key == proxmox::BOOT_DEVICES => self.boot_devices.as_ref(),
+            proxmox::BOOT_DISK => self.boot_disk_options.as_deref(),
+            _ if option.key == proxmox::BOOT_DEVICES => self.boot_devices.as_deref(),
             name if option.key.starts_with(proxmox::CDROM) => self.cdrom.get(name),
             name if option.key.starts_with(proxmox::PREFIX) => self.proxmox.get(name),
             name if option.key.starts_with(proxmox::DISKS) => self.disks.get(name).map(|disk| &disk.options),
@@ -361,8 +361,8 @@ impl DesiredVm {
     #[must_use]
     pub fn data(&self, part: DataPart) -> Option<&CloudData> {
         match part {
-            DataPart::User => self.user_data.as_ref(),
-            DataPart::Vendor => self.vendor_data.as_ref(),
+            DataPart::User => self.user_data.as_deref(),
+            DataPart::Vendor => self.vendor_data.as_deref(),
         }
     }
 

@@ -74,33 +74,51 @@ pub enum Origin {
 }
 
 /// Where each of a VM's values came from.
+///
+/// Every VM has one of these: sets of keys, by their places in [`Key::ALL`], and a list only of what profiles say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origins(
-    /// By key, and only what is not built in: every VM has one of these.
-    Vec<(Key, Origin)>,
-);
+pub struct Origins {
+    /// What the VM's own entry says.
+    own: u64,
+    /// What `vm_defaults` says.
+    defaults: u64,
+    /// What profiles say, by key.
+    profiles: Vec<(Key, Arc<str>)>,
+}
+
+const _: () = assert!(Key::ALL.len() <= 64, "a set of keys has 64 places");
 
 impl Origins {
     /// Where the value of `key` came from.
     #[must_use]
     pub fn of(&self, key: Key) -> Origin {
-        self.place(key).map_or(Origin::BuiltIn, |at| self.0[at].1.clone())
+        if self.own & place(key) != 0 {
+            Origin::Vm
+        } else if self.defaults & place(key) != 0 {
+            Origin::VmDefaults
+        } else {
+            let found = self.profiles.binary_search_by_key(&key, |(key, _)| *key);
+            found.map_or(Origin::BuiltIn, |at| Origin::Profile(Arc::clone(&self.profiles[at].1)))
+        }
     }
 
     /// Notes where the value of `key` came from.
     pub fn note(&mut self, key: Key, origin: Origin) {
-        match (self.place(key), origin) {
-            (Ok(at), Origin::BuiltIn) => drop(self.0.remove(at)),
-            (Ok(at), origin) => self.0[at].1 = origin,
-            (Err(_), Origin::BuiltIn) => {}
-            (Err(at), origin) => {
-                self.0.reserve_exact(1);
-                self.0.insert(at, (key, origin));
+        self.own &= !place(key);
+        self.defaults &= !place(key);
+        self.profiles.retain(|(known, _)| *known != key);
+        match origin {
+            Origin::BuiltIn => {}
+            Origin::Vm => self.own |= place(key),
+            Origin::VmDefaults => self.defaults |= place(key),
+            Origin::Profile(name) => {
+                let at = self.profiles.partition_point(|(known, _)| *known < key);
+                self.profiles.insert(at, (key, name));
             }
         }
     }
+}
 
-    fn place(&self, key: Key) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&(key as usize), |(key, _)| *key as usize)
-    }
+fn place(key: Key) -> u64 {
+    1 << key as u64
 }

@@ -2,6 +2,7 @@
 //!
 //! Plain values without behaviour that touches the world. Everything else is written in these words.
 
+mod applied;
 mod cloud_data;
 mod cloud_image;
 mod cloud_init;
@@ -25,6 +26,7 @@ mod target;
 mod volume;
 mod words;
 
+pub use applied::Applied;
 pub use cloud_data::{CloudData, DataPart, Snippet};
 pub use cloud_image::{CloudImage, IMAGE_CACHE, ImagePlace};
 pub use cloud_init::{Address, NetworkConfig, UserConfig};

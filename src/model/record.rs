@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Filesystem, VmId};
+use super::{Applied, Filesystem, VmId};
 
 /// The record of a VM: who owns it and how far it got.
 ///
@@ -48,8 +48,8 @@ pub struct Record {
     pub own_disk: bool,
     /// What phoenix last made of the VM: key of the config → value as text, a long one as `sha256:` and its
     /// [`noted`](super::noted) digest. A key that is not there is not known.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub applied: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Applied::is_empty")]
+    pub applied: Applied,
     /// Devices that phoenix added to the VM: `net1`. One that is no longer declared is removed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub made: BTreeSet<String>,
@@ -165,7 +165,7 @@ impl Record {
             volumes: BTreeMap::new(),
             staged: BTreeMap::new(),
             own_disk: false,
-            applied: BTreeMap::new(),
+            applied: Applied::default(),
             made: BTreeSet::new(),
             attached: BTreeSet::new(),
             imported: BTreeMap::new(),

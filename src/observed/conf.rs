@@ -98,8 +98,9 @@ impl Section<'_> {
 
     /// Its `#` lines, decoded.
     fn notes(&self) -> String {
-        let mut text = String::new();
-        for rest in self.lines.iter().filter_map(|line| line.strip_prefix('#')) {
+        let lines = || self.lines.iter().filter_map(|line| line.strip_prefix('#'));
+        let mut text = String::with_capacity(lines().map(|line| line.len() + 1).sum());
+        for rest in lines() {
             text.push_str(&decode_text(rest.trim_end_matches(['\n', '\r'])));
             text.push('\n');
         }
@@ -243,7 +244,6 @@ impl<'a> Conf<'a> {
             text.push_str(&decode_text(value));
         }
         text.truncate(text.trim_end().len());
-        text.shrink_to_fit();
         text
     }
 

@@ -82,8 +82,14 @@ impl VmVolume {
     /// Whether it is built on a volume of this template, as a linked clone's disk is.
     #[must_use]
     pub fn is_based_on(&self, template: VmId) -> bool {
+        self.bases().any(|base| base == template)
+    }
+
+    /// The templates on whose volumes it is built.
+    pub(super) fn bases(&self) -> impl Iterator<Item = VmId> {
         let path = self.volume.split_once(':').map_or("", |(_, path)| path);
-        path.rsplit('/').skip(1).any(|part| part.starts_with(&format!("base-{template}-")))
+        let base = |part: &str| part.strip_prefix("base-")?.split_once('-')?.0.parse().ok();
+        path.rsplit('/').skip(1).filter_map(base)
     }
 }
 

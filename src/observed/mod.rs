@@ -19,6 +19,7 @@ mod home;
 mod live;
 mod mapping;
 mod move_check;
+mod name_list;
 mod net;
 mod node;
 mod notes;
@@ -58,6 +59,7 @@ pub use home::Home;
 pub use live::LiveOptions;
 pub use mapping::{Mapped, Mappings};
 pub use move_check::{HaRule, LocalVolume, MoveCheck};
+pub use name_list::NameList;
 pub use net::Net;
 pub use node::Node;
 pub use notes::{
@@ -177,6 +179,19 @@ impl Observed {
     #[must_use]
     pub fn templates_by_name(&self) -> BTreeMap<&str, Vec<VmId>> {
         by_name(self.vms.values().filter(|vm| vm.template))
+    }
+
+    /// The linked clones that are built on disks of a VM, by its VMID, each once and ascending.
+    #[must_use]
+    pub fn linked_clones(&self) -> BTreeMap<VmId, BTreeSet<VmId>> {
+        let mut clones: BTreeMap<VmId, BTreeSet<VmId>> = BTreeMap::new();
+        for (vm, base) in self.vms.values().flat_map(|vm| {
+            let bases = vm.volumes.iter().flat_map(VmVolume::bases);
+            bases.filter(|base| *base != vm.id).map(|base| (vm.id, base))
+        }) {
+            clones.entry(base).or_default().insert(vm);
+        }
+        clones
     }
 
     /// All VMs by name, each name's VMIDs ascending. Proxmox allows one name for several VMs.

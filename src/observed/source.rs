@@ -10,7 +10,7 @@ use super::disk::is_device_key;
 use super::live::LiveOptions;
 use super::pending::{PendingChange, pending_changes};
 use super::property::value;
-use super::{BootDisk, ConfigWrite, Ha, OWN_SNAPSHOT, VmVolume, config_digest, holds_volume, is_disk_key};
+use super::{BootDisk, ConfigWrite, Ha, NameList, OWN_SNAPSHOT, VmVolume, config_digest, holds_volume, is_disk_key};
 use crate::model::{Digest, VmId};
 
 /// A VM as a recording has it: everything that the values of [`VmObserved`](super::VmObserved) are read from, and
@@ -41,17 +41,17 @@ pub(super) struct VmSource {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) pending: BTreeMap<String, PendingChange>,
     /// Options that have a drive, now or later.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(super) drives: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "NameList::is_empty")]
+    pub(super) drives: NameList,
     /// Options of fixed addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) fixed_addresses: Vec<String>,
     /// `hotplug` features in force.
-    pub(super) hotplug: Vec<String>,
+    pub(super) hotplug: NameList,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) volumes: Vec<VmVolume>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) devices: Vec<String>,
+    #[serde(default, skip_serializing_if = "NameList::is_empty")]
+    pub(super) devices: NameList,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) passed_through: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -87,7 +87,8 @@ impl VmSource {
             .iter()
             .enumerate()
             .filter_map(|(at, (key, text))| VmVolume::parse(key, text).filter(|_| is_last(at, key)));
-        let volumes: Vec<VmVolume> = volumes.collect();
+        let mut volumes: Vec<VmVolume> = volumes.collect();
+        volumes.shrink_to_fit();
         Self {
             id,
             node: String::new(),
@@ -104,14 +105,14 @@ impl VmSource {
                 .collect(),
             ssh_keys: CloudInit::keys(keys.unwrap_or_default()),
             not_in_drive: conf.not_in_drive(),
-            drives: drives.filter(|key| is_disk_key(key)).map(str::to_owned).collect(),
+            drives: NameList::sorted(drives.filter(|key| is_disk_key(key))),
             fixed_addresses: entries
                 .iter()
                 .filter(|(key, value)| is_fixed(key, value))
                 .map(|(key, _)| (*key).to_owned())
                 .collect(),
             hotplug: hotplug(active("hotplug")),
-            devices: entries.iter().map(|(key, _)| *key).filter(|key| is_device_key(key)).map(str::to_owned).collect(),
+            devices: entries.iter().map(|(key, _)| *key).filter(|key| is_device_key(key)).collect(),
             passed_through: (entries.iter().filter(|(key, _)| is_disk_key(key)))
                 .filter_map(|(key, drive)| BootDisk::parse(key, drive))
                 .filter(|disk| disk.storage.is_empty())
@@ -150,8 +151,8 @@ impl VmSource {
             None if write.delete.contains("sshkeys") => BTreeSet::new(),
             None => self.ssh_keys,
         };
-        let mut drives = self.drives;
-        drives.extend(write.set.keys().filter(|key| is_disk_key(key)).cloned());
+        let added = write.set.keys().map(String::as_str).filter(|key| is_disk_key(key));
+        let drives = NameList::sorted(self.drives.iter().chain(added));
         let fixed = edited.iter().filter(|(key, value)| is_fixed(key, value)).map(|(key, _)| key.to_owned()).collect();
         let volumes = edited.iter().filter_map(|(key, text)| VmVolume::parse(key, text)).collect();
         let notes = match write.set.get("description") {
@@ -172,11 +173,11 @@ fn is_fixed(key: &str, text: &str) -> bool {
     key.starts_with("ipconfig") && (fixed("ip", &["dhcp"]) || fixed("ip6", &["dhcp", "auto"]))
 }
 
-fn hotplug(text: Option<&str>) -> Vec<String> {
+fn hotplug(text: Option<&str>) -> NameList {
     let list = match text.map_or(HOTPLUG_DEFAULT, str::trim) {
         "0" => "",
         "1" => HOTPLUG_DEFAULT,
         list => list,
     };
-    list.split([',', ';', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    list.split([',', ';', ' ']).filter(|word| !word.is_empty()).collect()
 }

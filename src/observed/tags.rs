@@ -12,5 +12,6 @@ pub fn normal_tags(text: &str) -> Vec<String> {
     let mut tags: Vec<String> = tags_of(text).map(str::to_lowercase).collect();
     tags.sort();
     tags.dedup();
+    tags.shrink_to_fit();
     tags
 }

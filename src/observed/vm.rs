@@ -10,7 +10,7 @@ use super::ownership::RecordFound;
 use super::pending::PendingChange;
 use super::property::{is_agent_on, value};
 use super::source::VmSource;
-use super::{BootDisk, ConfigWrite, FoundText, Ha, Net, OWN_SNAPSHOT, PropertyString, VmVolume, split_notes};
+use super::{BootDisk, ConfigWrite, FoundText, Ha, NameList, Net, OWN_SNAPSHOT, PropertyString, VmVolume, split_notes};
 use crate::model::{Digest, Record, RecordState, VmId};
 
 /// What stands for the MAC address of a card that is not made yet.
@@ -77,11 +77,11 @@ pub struct VmObserved {
     /// What it tells cloud-init.
     pub cloud_init: CloudInit,
     /// Devices that have a drive, CD-ROMs among them.
-    pub drives: BTreeSet<String>,
+    pub drives: NameList,
     /// Options `ipconfigN` that give a fixed address by cloud-init.
     pub fixed_addresses: Vec<String>,
     /// `hotplug` features in force; Proxmox's default is network, disk, usb.
-    pub hotplug: Vec<String>,
+    pub hotplug: NameList,
     /// All its options, as they will be.
     pub options: LiveOptions,
     /// Values that wait for a stop and start: key of Proxmox → change.
@@ -89,7 +89,7 @@ pub struct VmObserved {
     /// Volumes that the configuration names, snapshots aside; attached ones and `unusedN`.
     pub volumes: Vec<VmVolume>,
     /// Options of drives, cards and devices, e.g. `scsi1`, `net1`, `hostpci0`.
-    pub devices: Vec<String>,
+    pub devices: NameList,
     /// Disks that are devices of the node: option → path.
     pub passed_through: BTreeMap<String, String>,
     /// Names of its snapshots.
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(vm.snapshots, ["s1"]);
         assert_eq!(vm.description, "x");
         assert!(!vm.agent && vm.running && !vm.placeholder);
-        assert_eq!(vm.hotplug, ["network", "disk", "usb"]);
+        assert!(vm.hotplug.iter().eq(["network", "disk", "usb"]));
         let waits: Vec<_> =
             vm.pending.iter().map(|(k, c)| (k.as_str(), c.active.as_deref(), c.pending.as_deref())).collect();
         assert_eq!(
@@ -308,7 +308,8 @@ mod tests {
             assert_eq!(VmObserved::from_conf(id(100), &format!("agent: {agent}\n"), false).agent, on, "{agent}");
         }
         for (text, want) in [("0", vec![]), ("1", vec!["network", "disk", "usb"]), ("disk,cpu", vec!["disk", "cpu"])] {
-            assert_eq!(VmObserved::from_conf(id(100), &format!("hotplug: {text}\n"), false).hotplug, want);
+            let vm = VmObserved::from_conf(id(100), &format!("hotplug: {text}\n"), false);
+            assert_eq!(vm.hotplug.iter().collect::<Vec<_>>(), want);
         }
     }
 }

@@ -178,7 +178,7 @@ fn size_problem(
         ));
     }
     let bus = slot.starts_with("scsi") || slot.starts_with("virtio");
-    let hot = bus && scene.observed.capabilities.plugs_network && live.hotplug.iter().any(|feature| feature == "disk");
+    let hot = bus && scene.observed.capabilities.plugs_network && live.hotplug.contains("disk");
     (wanted > now && live.running && vm.started && !hot).then(|| {
         let what = format!("{slot} is attached when the VM restarts: the disk cannot grow before");
         let hint = format!("`phoenix stop {}` first; or take `size_gb` out until it is attached", vm.vm_id);

@@ -152,7 +152,7 @@ fn context<'a>(vm: &'a DesiredVm, template_name: &'a str, mounts: &'a [Arc<Mount
             .collect(),
         description,
         tags,
-        network_config: network_config.as_ref().map(network),
+        network_config: network_config.as_deref().map(network),
         user_config: user_config.as_ref().map(|user| ContextUser { username: user.username.as_deref() }),
     }
 }

@@ -1,5 +1,8 @@
 //! The plan as a document: what `--format json` prints, `--out` saves, and `apply FILE` is held to.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -189,7 +192,7 @@ pub struct DocumentVm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DocumentChange {
     /// The config's key; `record` where phoenix's own record is taken out of the VM's notes.
-    pub key: String,
+    pub key: Cow<'static, str>,
     /// The value now; absent for a new VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<String>,
@@ -264,16 +267,16 @@ impl DocumentWaiting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DocumentAction {
     /// Stable id, e.g. `1000/feature:install_docker`.
-    pub id: String,
+    pub id: Arc<str>,
     /// What it does.
     pub kind: ActionKind,
     /// What it does it to, where a VM can have several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    pub subject: Option<Arc<str>>,
     /// What is expected to come of it.
     pub outcome: Outcome,
     /// Why, for people.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// What it costs a running VM.
     pub disruption: Disruption,
     /// How long it may take, in seconds.
@@ -286,7 +289,7 @@ pub struct DocumentAction {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<Box<DocumentOperands>>,
     /// Ids of the actions it waits for.
-    pub after: Vec<String>,
+    pub after: Vec<Arc<str>>,
 }
 
 impl DocumentVm {

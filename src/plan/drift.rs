@@ -1,11 +1,9 @@
 //! Who changed a value: what phoenix last applied, beside what there is and what the file says.
 
-use std::collections::BTreeMap;
-
 use super::Scene;
 use super::{Change, ChangedBy, codes, diff};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Ready, Record, VmId, is_kept, is_kept_as_digest, kept};
+use crate::model::{Applied, DesiredVm, Ready, Record, VmId, is_kept, is_kept_as_digest, kept};
 use crate::observed::VmObserved;
 use crate::observed::options::{self, Kept, Row, Value, Wish};
 
@@ -17,33 +15,32 @@ pub(super) const DEPENDS_ON: &str = "depends_on";
 
 /// What of the file no option of a VM says, and what a VM that the file lost has back by its record alone. It is written
 /// beside something else: for itself it is no reason to write.
-fn beside(vm: &DesiredVm) -> impl Iterator<Item = (String, String)> {
-    let ready = (vm.ready != Ready::CloudInit).then(|| (READY.to_owned(), vm.ready.to_string()));
+fn beside(vm: &DesiredVm) -> impl Iterator<Item = (&'static str, String)> {
+    let ready = (vm.ready != Ready::CloudInit).then(|| (READY, vm.ready.to_string()));
     let ids: Vec<String> = vm.depends_on.iter().map(ToString::to_string).collect();
-    let waits = (!ids.is_empty()).then(|| (DEPENDS_ON.to_owned(), kept(&ids.join(",")).into_owned()));
+    let waits = (!ids.is_empty()).then(|| (DEPENDS_ON, kept(&ids.join(",")).into_owned()));
     ready.into_iter().chain(waits)
 }
 
 /// What phoenix has applied to a VM that is as the config says.
-pub(super) fn applied(vm: &DesiredVm) -> BTreeMap<String, String> {
+pub(super) fn applied(vm: &DesiredVm) -> Applied {
     let applied = |row: &'static Row| {
         let kept = match (row.kept, row.wished(vm, None)) {
             (Kept::Applied, wish) if wish != Wish::Leave => kept(&text(wish.value())).into_owned(),
             (Kept::Always(_), Wish::Leave) => String::new(),
             _ => return None,
         };
-        Some((row.applied_as().to_owned(), kept))
+        Some((row.applied_as(), kept))
     };
     options::rows_for(vm, None).filter_map(applied).chain(beside(vm)).collect()
 }
 
 /// A record of an earlier version, which kept long values otherwise, what is kept of them now, wherever that names
 /// the same value. `applied`: what is kept of the VM as the config says.
-pub(super) fn brought_up(mut record: Record, applied: &BTreeMap<String, String>) -> Record {
-    for (key, kept) in &mut record.applied {
-        if let Some(now) = applied.get(key).filter(|now| *kept != **now && is_kept(kept, now)) {
-            kept.clone_from(now);
-        }
+pub(super) fn brought_up(mut record: Record, applied: &Applied) -> Record {
+    let now = |key: &str, kept: &str| applied.get(key).filter(|now| kept != *now && is_kept(kept, now));
+    if record.applied.iter().any(|(key, kept)| now(key, kept).is_some()) {
+        record.applied = record.applied.iter().map(|(key, kept)| (key, now(key, kept).unwrap_or(kept))).collect();
     }
     record
 }
@@ -55,10 +52,10 @@ fn text(value: Option<&Value<'_>>) -> String {
 
 /// Whether a record that says what was applied does not say it of a key that the config has, whose [`applied`] is given:
 /// a run that applied it did not finish, or another process or an administrator wrote the record.
-pub(super) fn has_forgotten(applied: &BTreeMap<String, String>, record: &Record) -> bool {
-    let forgotten = |key: &String| match record.applied.get(key) {
+pub(super) fn has_forgotten(applied: &Applied, record: &Record) -> bool {
+    let forgotten = |key: &str| match record.applied.get(key) {
         // Earlier versions did not keep where a further disk lies.
-        None => !options::is_storage_key(key) && ![READY, DEPENDS_ON].contains(&key.as_str()),
+        None => !options::is_storage_key(key) && ![READY, DEPENDS_ON].contains(&key),
         Some(kept) => kept.is_empty() && options::is_storage_key(key),
     };
     !record.applied.is_empty() && applied.keys().any(forgotten)
@@ -120,7 +117,7 @@ fn known(was: &str) -> Option<String> {
     (!is_kept_as_digest(was)).then(|| was.to_owned())
 }
 
-fn attribute(change: &mut Change, vm: &DesiredVm, live: &VmObserved, applied: &BTreeMap<String, String>) {
+fn attribute(change: &mut Change, vm: &DesiredVm, live: &VmObserved, applied: &Applied) {
     let Some(row) = change.rows().next() else { return };
     let Some(was) = row.applied(applied) else { return };
     let (now, wish) = (row.has(live), row.wished(vm, None));

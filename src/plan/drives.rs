@@ -92,7 +92,7 @@ fn occupied(slot: &str, base: Option<&VmObserved>) -> Option<(String, String)> {
 /// Why a drive cannot be plugged into the running VM, and the way out: Proxmox plugs no empty one (recorded).
 fn unplugged(slot: &str, disc: &str, live: Option<&VmObserved>, scene: &Scene<'_>) -> Option<(String, String)> {
     let live = live.filter(|live| live.running && live.options.get(slot).is_none())?;
-    let hot = scene.observed.capabilities.plugs_network && live.hotplug.iter().any(|feature| feature == "disk");
+    let hot = scene.observed.capabilities.plugs_network && live.hotplug.contains("disk");
     (disc == "none" && hot && slot.starts_with("scsi")).then(|| {
         let what = format!("an empty CD drive cannot be plugged into a running VM: {slot}");
         (what, "name an image, take a slot of `ide` or `sata`, or stop the VM first".to_owned())

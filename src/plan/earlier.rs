@@ -76,7 +76,7 @@ pub(super) fn disk_move(
     let moves = |row: &&'static Row| row.step == ActionKind::MoveDisk;
     let begun = |row: &Row| {
         let said = record.applied.get(row.applied_as());
-        row.option.is_none() || record.applied.is_empty() || said.is_some_and(String::is_empty)
+        row.option.is_none() || record.applied.is_empty() || said.is_some_and(str::is_empty)
     };
     let mut moving = changes.iter().filter(|change| change.by.is_none()).flat_map(Change::rows).filter(moves);
     let row = moving.find(|row| begun(row))?;

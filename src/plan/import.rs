@@ -12,6 +12,7 @@ pub use found::{Found, Write, known_dependencies};
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use regained::File;
 use serde_json::{Value, json};
 
 use super::existing::{Situation, absent, situation};
@@ -26,10 +27,11 @@ use crate::observed::{Ha, Net, Observed, VmObserved, is_disk_key, options};
 pub fn look(vms: &BTreeSet<VmId>, desired: &Desired, observed: &Observed) -> (Vec<Found>, Vec<Diagnostic>) {
     let mut names: BTreeMap<String, VmId> =
         desired.vms.iter().map(|vm| (vm.vm_name.to_ascii_lowercase(), vm.vm_id)).collect();
+    let file = File::of(desired);
     let mut found = Vec::new();
     let mut problems = Vec::new();
     for vm in vms {
-        match one(*vm, desired, observed, &mut names) {
+        match one(*vm, &file, observed, &mut names) {
             Ok(one) => found.push(one),
             Err(why) => problems.extend(why),
         }
@@ -41,10 +43,11 @@ pub fn look(vms: &BTreeSet<VmId>, desired: &Desired, observed: &Observed) -> (Ve
 /// Looks at one VM; why a config cannot say anything of it, otherwise. `names` gets its name.
 fn one(
     vm: VmId,
-    desired: &Desired,
+    file: &File<'_>,
     observed: &Observed,
     names: &mut BTreeMap<String, VmId>,
 ) -> Result<Found, Vec<Diagnostic>> {
+    let desired = file.desired;
     let declared = desired.vm(vm);
     let Subject { live, uuid, record, refused } =
         subject(vm, desired, observed).map_err(|problem| vec![problem.vm(vm)])?;
@@ -62,9 +65,9 @@ fn one(
     } else {
         problems.extend(names_nobody_else(live, names));
         problems.extend(inexpressible(live));
-        notices.extend(regained::lost(live, record, desired));
+        notices.extend(regained::lost(live, record, file));
         notices.extend(record.into_iter().flat_map(|record| regained::lost_data(live, record, observed)));
-        Write::Entry(entry(live, uuid, record, desired, observed))
+        Write::Entry(entry(live, uuid, record, file, observed))
     };
     if !problems.is_empty() {
         return Err(problems);
@@ -210,12 +213,8 @@ fn more(live: &VmObserved) -> Option<Diagnostic> {
     let boot = live.boot_disk.as_ref().map(|disk| disk.device.as_str());
     // Through this one, `network_config` and `user_config` reach the guest.
     let own = [Some("net0"), boot, live.cloud_init.drive.as_deref()];
-    let others: Vec<&str> = live
-        .devices
-        .iter()
-        .map(String::as_str)
-        .filter(|key| !own.contains(&Some(*key)) && !can_be_said(key, live))
-        .collect();
+    let others: Vec<&str> =
+        live.devices.iter().filter(|key| !own.contains(&Some(*key)) && !can_be_said(key, live)).collect();
     let id = live.id;
     let what = format!("the VM also has {}, which stays as it is: the file has no key for it", others.join(", "));
     (!others.is_empty()).then(|| Diagnostic::notice(codes::HAS_MORE, what).vm(id))
@@ -226,11 +225,12 @@ fn entry(
     live: &VmObserved,
     uuid: Option<String>,
     record: Option<&Record>,
-    desired: &Desired,
+    file: &File<'_>,
     observed: &Observed,
 ) -> Vec<(&'static str, Value)> {
+    let desired = file.desired;
     let default = &desired.defaults;
-    let default_image = default.cloud_image.as_ref();
+    let default_image = default.cloud_image.as_deref();
     let mut keys = vec![(Key::VmId.name(), json!(live.id)), (Key::VmName.name(), json!(live.name))];
     keys.extend(uuid.map(|uuid| ("adopt", json!(uuid.to_ascii_lowercase()))));
     let first = keys.len();
@@ -240,7 +240,7 @@ fn entry(
         }
     };
     let template = record.map(|record| record.template.clone()).filter(|name| !name.is_empty());
-    if let Some(image) = record.and_then(|record| regained::image(record, desired)) {
+    if let Some(image) = record.and_then(|record| file.image(record)) {
         say(Key::CloudImage, regained::image_value(image), default_image.map_or(Value::Null, regained::image_value));
     } else if let Some(template) = template.or_else(|| built_on(live, observed)) {
         // An image that all VMs are made from is not what this one was made from: its own template says so.
@@ -269,10 +269,10 @@ fn entry(
     let nothing = || json!({});
     let network = regained::network(live, record);
     let network = network.as_ref().map_or_else(nothing, regained::network_value);
-    say(Key::NetworkConfig, network, default.network_config.as_ref().map_or_else(nothing, regained::network_value));
-    let user = regained::user(live, record, desired);
+    say(Key::NetworkConfig, network, default.network_config.as_deref().map_or_else(nothing, regained::network_value));
+    let user = regained::user(live, record, file);
     let user = user.as_ref().map_or_else(nothing, regained::user_value);
-    say(Key::UserConfig, user, default.user_config.as_ref().map_or_else(nothing, regained::user_value));
+    say(Key::UserConfig, user, default.user_config.as_deref().map_or_else(nothing, regained::user_value));
     for part in DataPart::ALL {
         // What all VMs have is not filled in here: a VM says its own, and that it has none.
         let text = record.and_then(|record| regained::data(live, record, part, observed));
@@ -293,7 +293,7 @@ fn entry(
     let made_from = keys.iter().find(|(key, _)| *key == Key::TemplateName.name()).and_then(|(_, name)| name.as_str());
     let template = template_of(live, made_from.unwrap_or(&default.template_name), observed);
     let template = template.filter(|_| default_image.is_none());
-    for (key, said) in beyond::keys(live, template, desired) {
+    for (key, said) in beyond::keys(live, template, file) {
         keys.extend((!said.is_empty()).then(|| (key.name(), Value::Object(said))));
     }
     let devices = beyond::boot_devices(live, template, default);

@@ -27,7 +27,7 @@ pub(super) fn to_fetch<'v>(
 ) -> Vec<(&'static str, &'v CloudImage)> {
     let mut found: Vec<(&'static str, &CloudImage)> = Vec::new();
     for (slot, _, image) in disks.iter().filter(|(.., image)| image.is_checked()) {
-        let is_there = made && vm.cloud_image.as_ref() == Some(*image);
+        let is_there = made && vm.cloud_image.as_deref() == Some(*image);
         if !is_there && !found.iter().any(|(_, other)| other == image) {
             found.push((*slot, *image));
         }
@@ -47,7 +47,7 @@ pub(super) fn problem(
         let live = live.filter(|live| live.running && vm.started && disk.size_gb.is_some())?;
         let bus = slot.starts_with("scsi") || slot.starts_with("virtio");
         let plugs = scene.observed.capabilities.plugs_network;
-        if bus && plugs && live.hotplug.iter().any(|feature| feature == "disk") {
+        if bus && plugs && live.hotplug.contains("disk") {
             return None;
         }
         let what = format!("the guest gets {slot} when the VM restarts: the disk cannot grow before");

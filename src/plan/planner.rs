@@ -1,6 +1,6 @@
 //! Planning: every VM by itself, then what waits for what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::recreate::Anew;
 use super::{
@@ -44,6 +44,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
         rerun: &request.rerun,
         delete_unused: &request.delete_unused,
         going: &going,
+        clones: &if going.is_empty() && request.recreate.is_empty() { BTreeMap::new() } else { whole.linked_clones() },
         addresses: &addresses::taken(desired, observed),
     };
     let (mut vms, found) = match &request.goal {

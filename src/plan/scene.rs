@@ -35,6 +35,8 @@ pub(super) struct Scene<'a> {
     pub delete_unused: &'a [VmId],
     /// The VMs that go.
     pub going: &'a BTreeSet<VmId>,
+    /// Where VMs go, the linked clones that are built on disks of each VM, those of VMs that are made anew among them.
+    pub clones: &'a BTreeMap<VmId, BTreeSet<VmId>>,
 }
 
 impl<'a> Scene<'a> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{Change, ChangedBy, Scene, Selection, Selector, SnippetStep, codes};
@@ -107,15 +108,18 @@ fn path_of(node: &Node, storage: &str, file: &str) -> Option<String> {
 /// is by now.
 fn all_of<'o>(vm: VmId, project: &str, observed: &'o Observed) -> BTreeMap<&'o str, String> {
     let node = observed.own_node();
-    let own = |volume: &&String| Snippet::parse(volume).is_some_and(|snippet| snippet.is_of(project, vm));
-    node.snippets
-        .keys()
-        .filter(own)
-        .filter_map(|volume| {
-            let snippet = Snippet::parse(volume)?;
-            Some((volume.as_str(), path_of(node, snippet.storage, snippet.file)?))
-        })
-        .collect()
+    let mut own = BTreeMap::new();
+    // A node may have those of ten thousand VMs.
+    for storage in node.storages.keys() {
+        let start = Snippet::start(storage, project, vm);
+        let all = node.snippets.range::<str, _>((Bound::Included(&*start), Bound::Unbounded)).map(|(volume, _)| volume);
+        for volume in all.take_while(|volume| volume.starts_with(&start)) {
+            let snippet = Snippet::parse(volume).filter(|snippet| snippet.is_of(project, vm));
+            let path = snippet.and_then(|snippet| path_of(node, snippet.storage, snippet.file));
+            own.extend(path.map(|path| (volume.as_str(), path)));
+        }
+    }
+    own
 }
 
 /// The VMs of the project that are neither declared nor there, of which the target's own node still has snippets: they were

@@ -79,7 +79,7 @@ pub(super) fn brought_up(
             kept.clone_from(now);
         }
     }
-    if let Some(now) = vm.cloud_image.as_ref().map(CloudImage::name).filter(|now| is_noted(&up.image, now)) {
+    if let Some(now) = vm.cloud_image.as_deref().map(CloudImage::name).filter(|now| is_noted(&up.image, now)) {
         up.image = now;
     }
     up

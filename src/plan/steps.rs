@@ -29,7 +29,7 @@ use self::update::Existing;
 use super::existing::{Situation, situation};
 use super::{Scene, VmPlan, cloud_init, diff, disk, drift, image, migrate, obstacles, preflight, snippets};
 use crate::diag::Diagnostic;
-use crate::model::DesiredVm;
+use crate::model::{CloudImage, DesiredVm};
 
 /// Plans one VM, and says what was found. One that something stands in the way of gets no actions.
 pub(super) fn plan_vm(vm: &Arc<DesiredVm>, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
@@ -43,7 +43,7 @@ pub(super) fn plan_vm(vm: &Arc<DesiredVm>, scene: &Scene<'_>) -> (VmPlan, Vec<Di
             let source = match &vm.cloud_image {
                 Some(image) => {
                     draft.finds(image::check(vm, image, scene));
-                    Ok(Source::Image(image.clone()))
+                    Ok(Source::Image(CloudImage::clone(image)))
                 }
                 None => preflight::template(vm, scene).map(Source::Template),
             };

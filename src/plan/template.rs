@@ -53,7 +53,7 @@ pub(super) fn differs(vm: &DesiredVm, live: &VmObserved, record: &Record, scene:
     if !known || vm.features.len() != record.features.len() || !record.features.iter().all(same) {
         keys.push(Key::Features.name());
     }
-    let image = vm.cloud_image.as_ref().map_or_else(String::new, crate::model::CloudImage::name);
+    let image = vm.cloud_image.as_deref().map_or_else(String::new, crate::model::CloudImage::name);
     let template = if vm.cloud_image.is_some() { "" } else { vm.template_name.as_str() };
     if record.image != image && !is_noted(&record.image, &image) {
         keys.push(Key::CloudImage.name());

@@ -222,7 +222,7 @@ fn text_diff(change: &DocumentChange, view: &View<'_>, out: &mut String) {
 /// What is done to a VM, in short: of one that is made how much, of another one which keys change, else which actions.
 pub(super) fn what(vm: &DocumentVm) -> String {
     let acting = || vm.actions.iter().filter(|action| action.outcome.acts());
-    let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key.as_str()).collect();
+    let mut keys: Vec<&str> = vm.changes.iter().map(|change| &*change.key).collect();
     keys.dedup();
     if matches!(vm.outcome, Outcome::Create | Outcome::Recreate) {
         count(acting().count(), "action")

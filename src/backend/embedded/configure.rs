@@ -179,13 +179,13 @@ impl Embedded {
             Uptake::Named(Taken::Vcpus) if !self.machines().plugs() => false,
             Uptake::Named(taken) => named(live, key, value.unwrap_or_default(), taken),
             Uptake::Memory => {
-                let hot = live.hotplug.iter().any(|feature| feature == "memory");
+                let hot = live.hotplug.contains("memory");
                 // A smaller one would take what the guest may be using.
                 let more = value.and_then(|value| value.parse().ok()).is_some_and(|mib: u64| mib > live.memory_mb);
                 hot && more && self.machines().plugs()
             }
             Uptake::Network if !self.machines().plugs() => false,
-            Uptake::Network if !rewires(live, key, value) && !live.hotplug.iter().any(|hot| hot == "network") => false,
+            Uptake::Network if !rewires(live, key, value) && !live.hotplug.contains("network") => false,
             Uptake::Network => {
                 let bridge = value.and_then(Net::parse).and_then(|net| net.bridge);
                 if bridge.is_none_or(|bridge| self.room_of(live.id).bridges.contains_key(&bridge)) {
@@ -214,7 +214,7 @@ impl Embedded {
 
     /// Whether a disk or a CD drive is plugged into a running VM, and out of it.
     pub(super) fn plugs_disks(&self, live: &VmObserved, key: &str) -> bool {
-        let hot = live.hotplug.iter().any(|feature| feature == "disk") && self.machines().plugs();
+        let hot = live.hotplug.contains("disk") && self.machines().plugs();
         hot && (key.starts_with("scsi") || key.starts_with("virtio"))
     }
 
@@ -311,7 +311,7 @@ fn rewires(live: &VmObserved, key: &str, value: Option<&str>) -> bool {
 
 /// Whether a running VM takes an option of the table over at once (recorded).
 fn named(live: &VmObserved, key: &str, value: &str, taken: Taken) -> bool {
-    let hot = |feature: &str| live.hotplug.iter().any(|hot| hot == feature);
+    let hot = |feature: &str| live.hotplug.contains(feature);
     let now = live.options.get(key).unwrap_or_default();
     let prepared = |text: &str| text.split(',').any(|word| word == "cpu" || word == "memory");
     match taken {

@@ -10,7 +10,7 @@ impl Embedded {
         if !self.settings.holds.contains(key) || !self.machines().plugs() {
             return None;
         }
-        let hot = |feature: &str| live.hotplug.iter().any(|hot| hot == feature);
+        let hot = |feature: &str| live.hotplug.contains(feature);
         let active = live.active();
         let now = *active.get(key)?;
         let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());

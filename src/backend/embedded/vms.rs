@@ -51,7 +51,9 @@ impl Embedded {
         let mut used = Used::new();
         let mut reader = Reader::default();
         for (node, confs) in self.confs_of_nodes() {
-            for name in files::names(&confs)? {
+            let names = files::names(&confs)?;
+            vms.reserve_exact(names.len());
+            for name in names {
                 let Some(vm) = name.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
                 // One that was removed in this moment is gone.
                 let Some(text) = reader.read(&confs.join(&name))? else { continue };

@@ -66,7 +66,7 @@ pub(super) fn put_order(devices: &str, edit: &mut Edit<'_>) {
 pub(super) fn taken<'a>(option: &ProxmoxOption, new: Option<&str>, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     let live = taking.live;
     let changes = taking.capabilities.plugs_network;
-    let hot = changes && option.name.starts_with("scsi") && live.hotplug.iter().any(|feature| feature == "disk");
+    let hot = changes && option.name.starts_with("scsi") && live.hotplug.contains("disk");
     match (disc(option, live), new) {
         (Some(_), Some(_)) if changes && !live.pending.contains_key(option.name) => {
             at_once(taking, "the image is changed in the drive")

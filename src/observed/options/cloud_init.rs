@@ -161,7 +161,7 @@ impl Row {
 pub fn new_drive(vm: &DesiredVm, live: &VmObserved) -> Option<&'static str> {
     let needed = vm.tells_cloud_init() && live.cloud_init.drive.is_none();
     let free = |device: &&str| {
-        !live.drives.contains(*device) && !vm.cdrom.contains_key(device) && !vm.disks.contains_key(device)
+        !live.drives.contains(device) && !vm.cdrom.contains_key(device) && !vm.disks.contains_key(device)
     };
     PLACES.into_iter().filter(|_| needed).find(free)
 }
@@ -202,14 +202,14 @@ fn secret(vm: &DesiredVm) -> Option<&Secret> {
 }
 
 /// The digest of the password that phoenix set, as the record keeps it, while one is set.
-fn known_password(live: &VmObserved) -> Option<&String> {
+fn known_password(live: &VmObserved) -> Option<&str> {
     live.options.get(PASSWORD_OPTION)?;
     live.record.valid()?.applied.get(PASSWORD)
 }
 
 fn password(live: &VmObserved) -> Option<Value<'_>> {
     live.options.get(PASSWORD_OPTION)?;
-    Some(Value::text(known_password(live).map_or(A_PASSWORD, String::as_str)))
+    Some(Value::text(known_password(live).unwrap_or(A_PASSWORD)))
 }
 
 /// The password that is desired, by its digest; in the words of the record where that has the same. One whose value is
@@ -217,7 +217,7 @@ fn password(live: &VmObserved) -> Option<Value<'_>> {
 fn desired_password<'a>(secret: &'a Secret, live: Option<&VmObserved>) -> Wish<'a> {
     let Some(digest) = secret.digest() else { return Wish::Leave };
     let known = live.and_then(known_password).filter(|known| is_kept(known, &kept(digest)));
-    Wish::Value(known.map_or(Value::text(digest), |known| Value::Text(Cow::Owned(known.clone()))))
+    Wish::Value(known.map_or(Value::text(digest), |known| Value::Text(Cow::Owned(known.to_owned()))))
 }
 
 fn ssh_keys(vm: &DesiredVm) -> Option<&Vec<SshKey>> {

@@ -107,7 +107,7 @@ pub(super) fn plugged<'a>(option: &ProxmoxOption, added: bool, taking: &Taking<'
         "the guest loses this disk; its volume stays with the VM as an unused disk"
     };
     let hot = option.name.starts_with("scsi") || option.name.starts_with("virtio");
-    let plugs = taking.capabilities.plugs_network && taking.live.hotplug.iter().any(|feature| feature == "disk");
+    let plugs = taking.capabilities.plugs_network && taking.live.hotplug.contains("disk");
     if hot && plugs { at_once(taking, note) } else { (at_restart(taking, "").0, Cow::Borrowed(note)) }
 }
 

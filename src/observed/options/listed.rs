@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::row::{Aspect, Row};
 use crate::model::proxmox::{self, BOOT_DEVICES, CDROM, DISKS, NETWORKS, PREFIX, ProxmoxOption};
-use crate::model::{ActionKind, DesiredVm, Key};
+use crate::model::{ActionKind, Applied, DesiredVm, Key};
 use crate::observed::VmObserved;
 
 /// The end of the name of a disk's size in the file.
@@ -99,8 +99,8 @@ fn devices_and_others(desired: &DesiredVm) -> impl Iterator<Item = &'static Row>
 }
 
 /// The rows of what phoenix set, as a record says.
-pub(super) fn of_record(applied: &BTreeMap<String, String>) -> impl Iterator<Item = &'static Row> {
-    applied.keys().filter_map(|key| row(key))
+pub(super) fn of_record(applied: &Applied) -> impl Iterator<Item = &'static Row> {
+    applied.keys().filter_map(row)
 }
 
 /// The rows of what a file says of a VM, and of what phoenix set and the file does not say any more.

@@ -51,7 +51,7 @@ fn before(option: &ProxmoxOption, desired: &DesiredVm, live: Option<&VmObserved>
     let live = live?;
     let was = live.record.valid()?.applied.get(option.key)?;
     if !is_kept_as_digest(was) {
-        return Some(was.clone());
+        return Some(was.to_owned());
     }
     let known = [desired.option(option).map(|file| file.value.clone()), now(option, live).map(|now| option.own(now))];
     Some(known.into_iter().flatten().find(|value| is_kept(was, &kept(value))).unwrap_or_default())
@@ -187,7 +187,7 @@ fn differing(old: &str, new: &str) -> Vec<String> {
 /// How a running VM takes it over (recorded).
 pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     let live = taking.live;
-    let hot = |feature: &str| live.hotplug.iter().any(|hot| hot == feature);
+    let hot = |feature: &str| live.hotplug.contains(feature);
     let wish = wish(option, taking.desired, Some(live));
     let new = wish.value().map(ToString::to_string).unwrap_or_default();
     let old = now(option, live).unwrap_or_default();

@@ -1,14 +1,13 @@
 //! One row of the table.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use super::edit::Edit;
 use super::taking::Taking;
 use super::value::{Value, Wish};
 use super::{disks, named};
 use crate::model::proxmox::ProxmoxOption;
-use crate::model::{ActionKind, DesiredVm, Disruption, Key, Origin, is_kept_as_digest};
+use crate::model::{ActionKind, Applied, DesiredVm, Disruption, Key, Origin, is_kept_as_digest};
 use crate::observed::VmObserved;
 
 /// One thing that a VM's configuration says and a file can wish for.
@@ -195,13 +194,13 @@ impl Row {
 
     /// What the record says was applied last.
     #[must_use]
-    pub fn applied<'r>(&self, applied: &'r BTreeMap<String, String>) -> Option<&'r str> {
+    pub fn applied<'r>(&self, applied: &'r Applied) -> Option<&'r str> {
         match self.kept {
             // Of a further disk whose move was begun it is not known.
             Kept::Applied if self.aspect == Aspect::Storage => {
-                applied.get(self.applied_as()).map(String::as_str).filter(|storage| !storage.is_empty())
+                applied.get(self.applied_as()).filter(|storage| !storage.is_empty())
             }
-            Kept::Applied => applied.get(self.applied_as()).map(String::as_str),
+            Kept::Applied => applied.get(self.applied_as()),
             Kept::Always(value) => (!applied.is_empty() && !applied.contains_key(self.applied_as())).then_some(value),
             Kept::Not => None,
         }

@@ -42,7 +42,7 @@ pub(super) static VALUES: &[Row] = &[
         wish: |vm, _| Wish::Value(Value::Number(vm.memory_mb.into())),
         write: |_, value, edit| put(edit, "memory", value),
         uptake: |taking| {
-            let hot = taking.live.hotplug.iter().any(|feature| feature == "memory");
+            let hot = taking.live.hotplug.contains("memory");
             let more = u64::from(taking.desired.memory_mb) > taking.live.memory_mb;
             if hot && more && taking.capabilities.plugs_network {
                 return at_once(

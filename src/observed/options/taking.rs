@@ -21,7 +21,7 @@ pub struct Taking<'a> {
 impl Taking<'_> {
     /// Whether a running VM gets network cards and gives them up; other parts of a card change in any case (recorded).
     pub(super) fn plugs_cards(&self) -> bool {
-        self.capabilities.plugs_network && self.live.hotplug.iter().any(|feature| feature == "network")
+        self.capabilities.plugs_network && self.live.hotplug.contains("network")
     }
 }
 

@@ -74,7 +74,7 @@ pub fn servers(desired: &Desired) -> Vec<String> {
 
 /// The images that a VM and its further disks are made from.
 fn images_of(vm: &DesiredVm) -> impl Iterator<Item = &CloudImage> {
-    vm.cloud_image.iter().chain(vm.disks.values().filter_map(|disk| disk.import_from.as_ref()))
+    vm.cloud_image.as_deref().into_iter().chain(vm.disks.values().filter_map(|disk| disk.import_from.as_ref()))
 }
 
 /// The images that VMs and further disks are made from, each once.

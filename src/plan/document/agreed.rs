@@ -1,6 +1,7 @@
 //! What people agree to: the plan hash, and whether a document is what it says it is.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -40,12 +41,12 @@ struct AgreedVm<'a> {
     vm: u32,
     fingerprint: &'a str,
     /// Each action, and what it waits for.
-    order: Vec<(&'a str, &'a [String])>,
+    order: Vec<(&'a str, &'a [Arc<str>])>,
 }
 
 impl<'a> From<&'a DocumentVm> for AgreedVm<'a> {
     fn from(vm: &'a DocumentVm) -> Self {
-        let order = vm.actions.iter().map(|action| (action.id.as_str(), action.after.as_slice())).collect();
+        let order = vm.actions.iter().map(|action| (&*action.id, action.after.as_slice())).collect();
         Self { vm: vm.vm, fingerprint: &vm.fingerprint, order }
     }
 }

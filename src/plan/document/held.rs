@@ -1,13 +1,14 @@
 //! Holding a plan that is made now to one that was agreed to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{DocumentAction, DocumentProblem, DocumentVm, Moved, PlanDocument};
 use crate::model::{Key, Outcome, VmId};
 use crate::plan::{Agreed, codes};
 
 /// An action and what it waits for, by their ids.
-type Order<'d> = BTreeMap<&'d str, &'d [String]>;
+type Order<'d> = BTreeMap<&'d str, &'d [Arc<str>]>;
 
 impl PlanDocument {
     /// What of the plan as a whole is not as it was agreed to, seen against a plan that is made now: a sentence.
@@ -128,8 +129,8 @@ fn difference(saved: &DocumentVm, now: &DocumentVm) -> Option<String> {
             }
         }
     }
-    let acting = |vm: &DocumentVm| -> Vec<String> {
-        vm.actions.iter().filter(|action| action.outcome.acts()).map(|action| action.id.clone()).collect()
+    let acting = |vm: &DocumentVm| -> Vec<Arc<str>> {
+        vm.actions.iter().filter(|action| action.outcome.acts()).map(|action| Arc::clone(&action.id)).collect()
     };
     let planned = acting(saved);
     if let Some(more) = acting(now).iter().find(|id| !planned.contains(id)) {
@@ -154,22 +155,22 @@ fn vm_of(action: &str) -> Option<u32> {
 
 fn order(vms: &[DocumentVm]) -> Order<'_> {
     let actions = vms.iter().flat_map(|vm| &vm.actions);
-    actions.map(|action| (action.id.as_str(), action.after.as_slice())).collect()
+    actions.map(|action| (&*action.id, action.after.as_slice())).collect()
 }
 
 /// Whether an action waits for another one, be it through others.
 fn reaches(order: &Order<'_>, from: &str, to: &str) -> bool {
     let direct = |id: &str| order.get(id).copied().unwrap_or_default();
-    if direct(from).iter().any(|other| other == to) {
+    if direct(from).iter().any(|other| **other == *to) {
         return true;
     }
     let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
     while let Some(id) = open.pop() {
-        for other in direct(id) {
+        for other in direct(id).iter().map(|other| &**other) {
             if other == to {
                 return true;
             }
-            if seen.insert(other.as_str()) {
+            if seen.insert(other) {
                 open.push(other);
             }
         }

@@ -1,5 +1,8 @@
 //! The document of a plan: how it is made.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use super::agreed::named;
 use super::{
     DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentCluster, DocumentConfig, DocumentOperands,
@@ -45,10 +48,12 @@ impl PlanDocument {
     #[must_use]
     pub fn of(plan: &Plan, provenance: Provenance) -> Self {
         let mut number = 0;
+        let ids: Vec<Arc<str>> =
+            plan.vms.iter().flat_map(|vm| vm.actions.iter().map(|action| action.id(vm.vm).into())).collect();
         let vms = plan.vms.iter().map(|vm| {
             let first = number;
             number += vm.actions.len();
-            document_vm(plan, vm, first)
+            document_vm(plan, vm, first, &ids)
         });
         let problems = plan.problems.iter().map(DocumentProblem::from);
         let Provenance { target, config, request } = provenance;
@@ -76,9 +81,9 @@ impl PlanDocument {
     }
 }
 
-fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
+fn document_vm(plan: &Plan, vm: &VmPlan, first: usize, ids: &[Arc<str>]) -> DocumentVm {
     let changes = vm.changes.iter().map(|change| DocumentChange {
-        key: change.key.to_owned(),
+        key: Cow::Borrowed(change.key),
         old: change.old.clone(),
         new: change.new.clone(),
         origin: change.origin.clone(),
@@ -94,16 +99,16 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize) -> DocumentVm {
         pending: waiting.pending.clone(),
     });
     let actions = vm.actions.iter().enumerate().map(|(at, action)| DocumentAction {
-        id: action.id(vm.vm),
+        id: Arc::clone(&ids[first + at]),
         kind: action.kind,
-        subject: action.subject.as_deref().map(ToOwned::to_owned),
+        subject: action.subject.clone(),
         outcome: action.outcome,
-        reason: action.reason.to_owned(),
+        reason: Cow::Borrowed(action.reason),
         disruption: action.disruption,
         timeout_seconds: action.timeout_seconds,
         awaits: action.awaits.as_ref().map(|earlier| earlier.as_str().to_owned()),
         with: action.step.as_ref().and_then(DocumentOperands::of),
-        after: plan.graph.dependencies(first + at).into_iter().map(|other| plan.action_id(other)).collect(),
+        after: plan.graph.dependencies(first + at).into_iter().map(|other| Arc::clone(&ids[other])).collect(),
     });
     DocumentVm {
         vm: vm.vm.get(),

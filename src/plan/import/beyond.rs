@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::regained;
+use super::regained::{self, File};
 use crate::model::proxmox::{
     self, BOOT_DEVICES, BOOT_DISK, CARD_WORDS, CDROM, DISKS, NETWORKS, ProxmoxOption, boot_order,
 };
-use crate::model::{Address, Desired, DesiredVm, GIB, Key};
+use crate::model::{Address, DesiredVm, GIB, Key};
 use crate::observed::options::size_key;
 use crate::observed::{Net, VmObserved};
 
@@ -17,9 +17,9 @@ use crate::observed::{Net, VmObserved};
 pub(super) fn keys(
     live: &VmObserved,
     template: Option<&VmObserved>,
-    desired: &Desired,
+    file: &File<'_>,
 ) -> [(Key, Map<String, Value>); 5] {
-    let default = &desired.defaults;
+    let default = &file.desired.defaults;
     let differing = |option: &&'static ProxmoxOption| differs(option, live, template, default);
     let named = proxmox::options().values().filter(differing).map(|option| {
         let is = value(option, live);
@@ -41,7 +41,7 @@ pub(super) fn keys(
         }
     }
     cards.retain(|_, card: &mut Value| card.as_object().is_none_or(|card| !card.is_empty()));
-    let further = further(live, template, desired);
+    let further = further(live, template, file);
     let drives = drives(live, template, default);
     [
         (Key::Proxmox, named.collect()),
@@ -133,7 +133,7 @@ fn devices(vm: &VmObserved) -> Vec<String> {
 
 /// What the file must say of further disks: of a VM of ours, of those that its file had; else of those that its template
 /// lacks.
-fn further(live: &VmObserved, template: Option<&VmObserved>, desired: &Desired) -> Map<String, Value> {
+fn further(live: &VmObserved, template: Option<&VmObserved>, file: &File<'_>) -> Map<String, Value> {
     let record = live.record.valid();
     let boots = live.boot_disk.as_ref().map(|disk| disk.device.as_str());
     let mut disks = Map::new();
@@ -142,12 +142,12 @@ fn further(live: &VmObserved, template: Option<&VmObserved>, desired: &Desired) 
         let (Some(option), Some(text)) = (proxmox::disk(slot), live.options.get(slot)) else { continue };
         let inherited = template.is_some_and(|template| template.options.get(slot).is_some());
         let says = record.map_or(!inherited, |record| record.applied.contains_key(option.key));
-        if text.contains("media=cdrom") || desired.defaults.disks.contains_key(slot) || !says {
+        if text.contains("media=cdrom") || file.desired.defaults.disks.contains_key(slot) || !says {
             continue;
         }
         let mut disk = Map::new();
         let name = record.and_then(|record| record.imported.get(slot));
-        let image = name.and_then(|name| regained::disk_image(name, desired));
+        let image = name.and_then(|name| file.disk_image(name));
         disk.extend(image.map(|image| ("import_from".to_owned(), regained::disk_image_value(image))));
         // That of an image need not be a whole number, nor said.
         let was_said = || record.is_some_and(|record| record.applied.contains_key(&size_key(slot)));

@@ -1,6 +1,7 @@
 //! What a VM of ours that the file lost was made from and is told by cloud-init, as far as its record, the VM and the
 //! rest of the file still say it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
@@ -22,11 +23,88 @@ fn declared(desired: &Desired) -> impl Iterator<Item = &DesiredVm> {
     std::iter::once(&desired.defaults).chain(desired.vms.iter().map(AsRef::as_ref))
 }
 
+/// The file, and what it names of which the records of VMs have only digests, looked through once for all VMs.
+pub(super) struct File<'d> {
+    pub(super) desired: &'d Desired,
+    /// The images by their names, in the order of the file and each once.
+    images: Vec<(String, &'d CloudImage)>,
+    /// The same, of further disks.
+    disk_images: Vec<(String, &'d CloudImage)>,
+    /// The keys by their fingerprints.
+    keys: BTreeMap<String, &'d SshKey>,
+    /// The secrets that are passwords, each once.
+    secrets: Vec<&'d Secret>,
+    stretched: RefCell<Stretched>,
+}
+
+impl<'d> File<'d> {
+    pub(super) fn of(desired: &'d Desired) -> Self {
+        let users = || declared(desired).filter_map(|vm| vm.user_config.as_deref());
+        let mut secrets: Vec<&Secret> = Vec::new();
+        for secret in users().filter_map(|user| user.password.as_ref()) {
+            if !secrets.iter().any(|known| known.name() == secret.name()) {
+                secrets.push(secret);
+            }
+        }
+        let disks = declared(desired).flat_map(|vm| vm.disks.values());
+        Self {
+            desired,
+            images: images_of(declared(desired).filter_map(|vm| vm.cloud_image.as_deref())),
+            disk_images: images_of(disks.filter_map(|disk| disk.import_from.as_ref())),
+            keys: users()
+                .flat_map(|user| user.ssh_authorized_keys.iter().flatten())
+                .map(|key| (key.fingerprint(), key))
+                .collect(),
+            secrets,
+            stretched: RefCell::default(),
+        }
+    }
+
+    /// The image that a VM was made from, where the file names it: a record has only its digest.
+    pub(super) fn image(&self, record: &Record) -> Option<&'d CloudImage> {
+        let of_record = |name: &str| !record.image.is_empty() && is_noted(&record.image, name);
+        self.images.iter().find(|(name, _)| of_record(name)).map(|(_, image)| *image)
+    }
+
+    /// The image that a further disk is a copy of, where the file names it.
+    pub(super) fn disk_image(&self, noted: &str) -> Option<&'d CloudImage> {
+        self.disk_images.iter().find(|(name, _)| is_noted(noted, name)).map(|(_, image)| *image)
+    }
+
+    /// The secret that phoenix gave a VM of ours as its password, where the file names it and its value is at hand.
+    fn password(&self, live: &VmObserved, record: &Record) -> Option<Secret> {
+        let known = record.applied.get(PASSWORD).filter(|_| live.options.get(PASSWORD_OPTION).is_some())?;
+        let sealed = |secret: &&Secret| {
+            let mut secret = Secret::clone(secret);
+            secret.seal(&self.desired.settings.project, live.id, &mut self.stretched.borrow_mut());
+            secret
+        };
+        let fits = |secret: &Secret| secret.digest().is_some_and(|digest| is_kept(known, &kept(digest)));
+        self.secrets.iter().map(sealed).find(fits)
+    }
+
+    /// The SSH keys of a VM, where the file has them all.
+    fn keys(&self, live: &VmObserved) -> Option<Vec<SshKey>> {
+        live.cloud_init.ssh_keys.iter().map(|key| self.keys.get(key).map(|key| (*key).clone())).collect()
+    }
+}
+
+/// Images by their names, each once.
+fn images_of<'d>(all: impl Iterator<Item = &'d CloudImage>) -> Vec<(String, &'d CloudImage)> {
+    let mut images: Vec<(String, &CloudImage)> = Vec::new();
+    for image in all {
+        if !images.iter().any(|(_, known)| *known == image) {
+            images.push((image.name(), image));
+        }
+    }
+    images
+}
+
 /// Says what was applied to a VM and the file does not say any more, so that no entry can.
-pub(super) fn lost(live: &VmObserved, record: Option<&Record>, desired: &Desired) -> Vec<Diagnostic> {
+pub(super) fn lost(live: &VmObserved, record: Option<&Record>, file: &File<'_>) -> Vec<Diagnostic> {
     let notice = |what: &str, hint: &str| Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id);
     let mut found = Vec::new();
-    if record.is_some_and(|record| !record.image.is_empty() && image(record, desired).is_none()) {
+    if record.is_some_and(|record| !record.image.is_empty() && file.image(record).is_none()) {
         let what = "made from an image that the file no longer names";
         found.push(notice(what, "put `cloud_image` into its entry: a VM that is lost is made from it again"));
     }
@@ -43,37 +121,25 @@ pub(super) fn lost(live: &VmObserved, record: Option<&Record>, desired: &Desired
         found.push(notice(&what, hint));
     }
     for (slot, name) in record.iter().flat_map(|record| &record.imported) {
-        if live.options.get(slot).is_some() && disk_image(name, desired).is_none() {
+        if live.options.get(slot).is_some() && file.disk_image(name).is_none() {
             let what = format!("{slot} is a copy of an image that the file no longer names");
             found.push(notice(&what, "put `import_from` into its disk: a VM that is lost gets it again"));
         }
     }
-    if record.is_some_and(|record| record.applied.get(drift::DEPENDS_ON).is_some_and(|ids| is_kept_as_digest(ids))) {
+    if record.is_some_and(|record| record.applied.get(drift::DEPENDS_ON).is_some_and(is_kept_as_digest)) {
         let what = "it waits for more VMs than its record can name";
         found.push(notice(what, "put `depends_on` into its entry"));
     }
-    if was_applied(record, SSH_KEYS) && keys(live, desired).is_none() {
+    if was_applied(record, SSH_KEYS) && file.keys(live).is_none() {
         let what = "the SSH keys stay as they are: the file no longer has them";
         found.push(notice(what, "put `ssh_authorized_keys` into its `user_config` to look after them again"));
     }
     let set = live.options.get(PASSWORD_OPTION).is_some() && was_applied(record, PASSWORD);
-    if set && record.and_then(|record| password(live, record, desired)).is_none() {
+    if set && record.and_then(|record| file.password(live, record)).is_none() {
         let what = "its password is not written: no secret that the file names has the same value";
         found.push(notice(what, "put `password` into its `user_config`, or the next apply takes it away"));
     }
     found
-}
-
-/// The image that a VM was made from, where the file names it: a record has only its digest.
-pub(super) fn image<'d>(record: &Record, desired: &'d Desired) -> Option<&'d CloudImage> {
-    let mut known = declared(desired).filter_map(|vm| vm.cloud_image.as_ref());
-    known.find(|image| !record.image.is_empty() && is_noted(&record.image, &image.name()))
-}
-
-/// The image that a further disk is a copy of, where the file names it. `name`: what the record says of it.
-pub(super) fn disk_image<'d>(name: &str, desired: &'d Desired) -> Option<&'d CloudImage> {
-    let disks = declared(desired).flat_map(|vm| vm.disks.values());
-    disks.filter_map(|disk| disk.import_from.as_ref()).find(|image| is_noted(name, &image.name()))
 }
 
 /// An image as the entry of a further disk has it.
@@ -137,7 +203,7 @@ pub(super) fn network(live: &VmObserved, record: Option<&Record>) -> Option<Netw
     let now = &live.cloud_init;
     let address = |v6: bool, part: &str| {
         // One that was taken away on purpose is none on purpose.
-        let was_none = record.and_then(|record| record.applied.get(part)).is_some_and(String::is_empty);
+        let was_none = record.and_then(|record| record.applied.get(part)).is_some_and(str::is_empty);
         Some(now.address(v6)).filter(|address| address.is_none() == was_none && was_applied(record, part))
     };
     let text = |text: &String, part: &str| (!text.is_empty() && was_applied(record, part)).then(|| text.clone());
@@ -165,37 +231,15 @@ pub(super) fn network_value(config: &NetworkConfig) -> Value {
 
 /// The user of a VM, as far as phoenix made it so; `None`: nothing was asked for. Of its keys only the
 /// fingerprints are known: they come back where the rest of the file has them all.
-pub(super) fn user(live: &VmObserved, record: Option<&Record>, desired: &Desired) -> Option<UserConfig> {
+pub(super) fn user(live: &VmObserved, record: Option<&Record>, file: &File<'_>) -> Option<UserConfig> {
     let name = &live.cloud_init.user;
     let named = !name.is_empty() && was_applied(record, "user_config.username");
     let config = UserConfig {
         username: named.then(|| name.clone()),
-        password: record.and_then(|record| password(live, record, desired)),
-        ssh_authorized_keys: was_applied(record, SSH_KEYS).then(|| keys(live, desired)).flatten(),
+        password: record.and_then(|record| file.password(live, record)),
+        ssh_authorized_keys: was_applied(record, SSH_KEYS).then(|| file.keys(live)).flatten(),
     };
     (config != UserConfig::default()).then_some(config)
-}
-
-/// The secret that phoenix gave a VM as its password, where the file names it and its value is at hand.
-fn password(live: &VmObserved, record: &Record, desired: &Desired) -> Option<Secret> {
-    let known = record.applied.get(PASSWORD).filter(|_| live.options.get(PASSWORD_OPTION).is_some())?;
-    let mut stretched = Stretched::default();
-    let secrets = declared(desired).filter_map(|vm| vm.user_config.as_ref()?.password.as_ref());
-    secrets
-        .map(|secret| {
-            let mut secret = secret.clone();
-            secret.seal(&record.project, live.id, &mut stretched);
-            secret
-        })
-        .find(|secret| secret.digest().is_some_and(|digest| is_kept(known, &kept(digest))))
-}
-
-/// The SSH keys of a VM, where the file has them all.
-fn keys(live: &VmObserved, desired: &Desired) -> Option<Vec<SshKey>> {
-    let users = declared(desired).filter_map(|vm| vm.user_config.as_ref());
-    let keys = users.flat_map(|user| user.ssh_authorized_keys.iter().flatten());
-    let known: BTreeMap<String, &SshKey> = keys.map(|key| (key.fingerprint(), key)).collect();
-    live.cloud_init.ssh_keys.iter().map(|key| known.get(key).map(|key| (*key).clone())).collect()
 }
 
 /// A user as an entry has it.

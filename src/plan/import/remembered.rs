@@ -9,12 +9,12 @@ use crate::plan::{drift, placement, volumes};
 
 /// When a VM counts as ready, as its record says; `None`: it does not say.
 pub(super) fn ready(record: &Record) -> Option<Ready> {
-    record.applied.get(drift::READY).and_then(|word| Ready::from_word(word))
+    record.applied.get(drift::READY).and_then(Ready::from_word)
 }
 
 /// The VMs that a VM waits for, as its record says.
 pub(super) fn depends_on(record: &Record) -> Vec<VmId> {
-    let said = record.applied.get(drift::DEPENDS_ON).map(String::as_str).unwrap_or_default();
+    let said = record.applied.get(drift::DEPENDS_ON).unwrap_or_default();
     said.split(',').filter_map(|id| id.parse::<u32>().ok()?.try_into().ok()).collect()
 }
 

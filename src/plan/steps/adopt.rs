@@ -1,13 +1,12 @@
 //! Taking over a VM that phoenix did not make.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::draft::Draft;
 use super::update::Existing;
 use super::volumes;
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, Record};
+use crate::model::{Applied, DesiredVm, Record};
 use crate::observed::options::AGENT;
 use crate::observed::{RecordError, VmObserved, with_record};
 use crate::plan::Scene;
@@ -45,7 +44,7 @@ pub(super) fn plan_adopted(
 }
 
 /// What is as it would be had phoenix applied it; nothing where the agent is off, with which phoenix begins.
-fn as_wished(vm: &DesiredVm, changes: &[Change]) -> BTreeMap<String, String> {
+fn as_wished(vm: &DesiredVm, changes: &[Change]) -> Applied {
     let mut applied = drift::applied(vm);
     let changes = |name: &str| changes.iter().flat_map(Change::rows).any(|row| row.applied_as() == name);
     if changes(AGENT) {

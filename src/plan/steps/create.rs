@@ -46,7 +46,7 @@ impl Draft {
             self.awaits(earlier::clone(vm.vm_id, &scene.desired.settings.project, scene.observed));
         }
         if let Some(image) = vm.cloud_image.as_ref().filter(|image| image.is_checked()) {
-            let step = Step::FetchImage(Box::new(image.clone()));
+            let step = Step::FetchImage(image.clone());
             self.does(step, Outcome::Create, "it must be there, and be what the file says");
         }
         self.fetches(vm, &nothing, scene, true);

@@ -44,7 +44,8 @@ impl Draft {
             name,
             changes: Vec::new(),
             waiting: Vec::new(),
-            actions: Vec::with_capacity(12),
+            // As many as a VM has that stays as it is.
+            actions: Vec::with_capacity(8),
             basis: None,
             retired: None,
             off: false,

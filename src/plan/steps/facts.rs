@@ -1,9 +1,8 @@
 //! What is known of one VM.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{DesiredVm, Record};
+use crate::model::{Applied, DesiredVm, Record};
 use crate::plan::filesystems;
 use crate::plan::staging::Staging;
 use crate::plan::verified::Verified;
@@ -21,7 +20,7 @@ pub(super) struct Facts<'a> {
     /// What lies beside its scripts.
     pub(super) staging: &'a Staging,
     /// What is kept in its record of what phoenix applied, when it is as the file says.
-    pub(super) applied: &'a BTreeMap<String, String>,
+    pub(super) applied: &'a Applied,
     /// What all VMs look at.
     pub(super) scene: &'a Scene<'a>,
 }

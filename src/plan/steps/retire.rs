@@ -129,11 +129,9 @@ fn forbidden(live: &VmObserved, left: Option<Leftover>, scene: &Scene<'_>) -> Op
         let what = "the HA manager looks after the VM";
         return Some(Diagnostic::error(codes::HA_MANAGED, what).hint(format!("`ha-manager remove vm:{vm}` first")));
     }
-    let built_on = |other: &&VmObserved| other.id != vm && other.volumes.iter().any(|volume| volume.is_based_on(vm));
     // Those that go as well go first.
-    let stays = |other: &&VmObserved| !scene.going.contains(&other.id);
-    let clones = observed.vms.values().filter(built_on).filter(stays);
-    let clones: Vec<String> = clones.map(|other| other.id.to_string()).collect();
+    let stays = |other: &&VmId| observed.vms.contains_key(other) && !scene.going.contains(other);
+    let clones: Vec<String> = scene.clones.get(&vm).into_iter().flatten().filter(stays).map(VmId::to_string).collect();
     if !clones.is_empty() {
         let what = format!("linked clones are built on its disks: {}", clones.join(", "));
         return Some(Diagnostic::error(codes::HAS_CLONES, what).hint("destroy them first"));

@@ -98,7 +98,7 @@ fn before(actions: &[DocumentAction]) -> Vec<BTreeSet<usize>> {
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     let mut all = Vec::with_capacity(actions.len());
     for (at, action) in actions.iter().enumerate() {
-        all.push(action.after.iter().filter_map(|id| known.get(id.as_str()).copied()).collect());
+        all.push(action.after.iter().filter_map(|id| known.get(&**id).copied()).collect());
         known.insert(&action.id, at);
     }
     all

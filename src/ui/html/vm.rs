@@ -37,8 +37,7 @@ pub(super) fn unchanged(vm: &DocumentVm) -> bool {
 /// The attributes that filters read; keys are those of the changes and of what waits.
 fn attributes(vm: &DocumentVm) -> String {
     let mut words = vec![vm.vm.to_string(), vm.name.to_lowercase()];
-    for key in vm.changes.iter().map(|change| change.key.as_str()).chain(vm.waiting.iter().map(DocumentWaiting::called))
-    {
+    for key in vm.changes.iter().map(|change| &*change.key).chain(vm.waiting.iter().map(DocumentWaiting::called)) {
         if words.last().is_none_or(|last| last != key) {
             words.push(key.to_lowercase());
         }
@@ -69,7 +68,7 @@ pub(super) fn block(vm: &DocumentVm) -> String {
         "" => String::new(),
         words => format!(" <em class=\"{}\">{words}</em>", disruption(vm)),
     };
-    let mut keys: Vec<&str> = vm.changes.iter().map(|change| change.key.as_str()).collect();
+    let mut keys: Vec<&str> = vm.changes.iter().map(|change| &*change.key).collect();
     keys.dedup();
     // A new VM has all of them, which says nothing.
     let keys = if matches!(vm.outcome, Outcome::Create | Outcome::Recreate) { String::new() } else { keys.join(", ") };

@@ -84,7 +84,7 @@ fn findings(plan: &PlanDocument) -> Vec<Finding<'_>> {
             title: Some(format!("{} {}: {}, {}", vm.vm, safe(&vm.name), vm.outcome_words(), vm.cost_words())),
             text: disruptive(vm),
             vm: Some(vm.vm),
-            keys: keys.map(|change| change.key.as_str()).collect(),
+            keys: keys.map(|change| &*change.key).collect(),
         })
     });
     problems.chain(disrupted).collect()
