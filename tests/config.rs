@@ -304,21 +304,25 @@ fn every_value_of_a_wrong_type_is_told_in_words_and_with_a_way_out() {
     assert!(seen > 400, "only {seen} values have a wrong type");
 }
 
+/// Checks the hint for a key that an object does not know.
+#[track_caller]
+fn leads(object: &str, key: &str, says: &str) {
+    let text = match object {
+        "" => format!(r#"{{"virtual_machines":[],"{key}":1}}"#),
+        "hypervisor" => format!(r#"{{"virtual_machines":[],"hypervisor":{{"{key}":1}}}}"#),
+        "vm" => format!(r#"{{"virtual_machines":[{{"vm_id":1000,"vm_name":"web","{key}":1}}]}}"#),
+        "card" => format!(r#"{{"virtual_machines":[],"vm_defaults":{{"networks":{{"net1":{{"{key}":1}}}}}}}}"#),
+        "disk" => format!(r#"{{"virtual_machines":[],"vm_defaults":{{"disks":{{"scsi1":{{"{key}":1}}}}}}}}"#),
+        inner => format!(r#"{{"virtual_machines":[],"vm_defaults":{{"{inner}":{{"{key}":1}}}}}}"#),
+    };
+    let loaded = load(&text);
+    let unknown = loaded.diagnostics.iter().find(|told| told.code == "P014").unwrap_or_else(|| panic!("{text}"));
+    let hint = unknown.hint.as_deref().unwrap_or_default();
+    assert!(hint.contains(says), "{object} {key}: {hint}");
+}
+
 #[test]
 fn words_of_other_tools_lead_to_the_keys_that_are_meant() {
-    #[track_caller]
-    fn check(object: &str, key: &str, says: &str) {
-        let text = match object {
-            "" => format!(r#"{{"virtual_machines":[],"{key}":1}}"#),
-            "hypervisor" => format!(r#"{{"virtual_machines":[],"hypervisor":{{"{key}":1}}}}"#),
-            "vm" => format!(r#"{{"virtual_machines":[{{"vm_id":1000,"vm_name":"web","{key}":1}}]}}"#),
-            inner => format!(r#"{{"virtual_machines":[],"vm_defaults":{{"{inner}":{{"{key}":1}}}}}}"#),
-        };
-        let loaded = load(&text);
-        let unknown = loaded.diagnostics.iter().find(|told| told.code == "P014").unwrap_or_else(|| panic!("{text}"));
-        let hint = unknown.hint.as_deref().unwrap_or_default();
-        assert!(hint.contains(says), "{object} {key}: {hint}");
-    }
     for (key, own) in [
         ("name", "`vm_name`"),
         ("vmid", "`vm_id`"),
@@ -339,14 +343,19 @@ fn words_of_other_tools_lead_to_the_keys_that_are_meant() {
         ("sshkeys", "`user_config`"),
         ("ciuser", "`user_config`"),
         ("ipconfig0", "`network_config`"),
-        ("ipconfig1", "no key for the addresses of further cards"),
+        ("ipconfig1", r#"`"networks": { "net1": { "ip""#),
+        ("vcpus", r#"`"proxmox": { "vcpus""#),
+        ("ci_wait", r#"`"timeouts": { "cloud_init""#),
+        ("unused0", r#"{ "volume""#),
+        ("ide2", "`cdrom` holds CD drives"),
+        ("rate", "`\"networks\": { \"net0\": { \"rate_mbps\""),
         ("net0", "`network_bridge`"),
         ("net7", r#"`"networks": { "net1""#),
         ("scsi0", "`boot_disk_size_gb`"),
         ("scsi1", r#"`"disks": { "scsi1""#),
         ("ostype", "`os_type`"),
         ("scsihw", r#"`"proxmox": { "scsihw""#),
-        ("agent", "phoenix always switches it on"),
+        ("agent", r#"`"ready": "running"`"#),
         ("bios", r#"`"proxmox": { "bios""#),
         ("machine", r#"`"proxmox": { "machine""#),
         ("cpu", r#"`"proxmox": { "cpu""#),
@@ -355,7 +364,7 @@ fn words_of_other_tools_lead_to_the_keys_that_are_meant() {
         ("discard", r#"`"boot_disk_options": { "discard""#),
         ("macaddr", r#"{ "net0": { "mac""#),
         ("vlan_tag", r#"`"networks": { "net0": { "vlan_tag""#),
-        ("firewall", "no key for the firewall"),
+        ("firewall", r#"{ "net0": { "firewall""#),
         ("qm_options", "stand in `proxmox`"),
         ("stop_on_destroy", "flags of the command line"),
         ("memory-MB", "`memory_mb`"),
@@ -366,8 +375,12 @@ fn words_of_other_tools_lead_to_the_keys_that_are_meant() {
         ("memroy_mb", "`memory_mb`"),
         ("colour", "known here: "),
     ] {
-        check("vm", key, own);
+        leads("vm", key, own);
     }
+}
+
+#[test]
+fn words_of_other_tools_lead_to_the_keys_of_other_objects() {
     for (object, key, own) in [
         ("", "vms", "`virtual_machines`"),
         ("", "virtualMachines", "`virtual_machines`"),
@@ -383,8 +396,25 @@ fn words_of_other_tools_lead_to_the_keys_that_are_meant() {
         ("user_config", "hashed_passwd", "no key for hashes of passwords"),
         ("cloud_image", "url", "`source`"),
         ("timeouts", "agent", "`guest_agent`"),
+        ("network_config", "mac", r#"{ "net0": { "mac""#),
+        ("proxmox", "pool", "write `pool` at the VM"),
+        ("proxmox", "ipconfig2", "write `networks.net2.ip`"),
+        ("proxmox", "memory_mb", "write `memory_mb` at the VM"),
+        ("proxmox", "datastore", "`boot_disk_storage`; it stands at the VM"),
+        ("disk", "size", "`size_gb`"),
+        ("disk", "datastore_id", "`storage`"),
+        ("disk", "cache", r#"`"options": { "cache""#),
+        ("disk", "file_format", "no key for the format"),
+        ("disk", "ip", "a key of `network_config`"),
+        ("card", "tag", "`vlan_tag`"),
+        ("card", "vlan_id", "`vlan_tag`"),
+        ("card", "mac_address", "`mac`"),
+        ("card", "rate", "`rate_mbps`"),
+        ("card", "disconnected", "`link_down`"),
+        ("cdrom", "interface", r#"`"ide0": "local:iso"#),
+        ("boot_disk_options", "storage", "`boot_disk_storage` of the VM"),
     ] {
-        check(object, key, own);
+        leads(object, key, own);
     }
     let template = load(r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"web","template":true}]}"#);
     assert!(template.diagnostics[0].hint.as_deref().unwrap().contains("`is_template`"), "{:?}", template.diagnostics);
@@ -420,6 +450,15 @@ fn a_misnamed_key_hides_nothing_below_it() {
         r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"a","mounts":[{"kind":"smb"}]}]}"#,
         "P014 P015 P015 P038 P014 P018",
     );
+    let disk =
+        |inner: &str| format!(r#"{{"virtual_machines":[{{"vm_id":1000,"vm_name":"a","disks":{{"scsi1":{inner}}}}}]}}"#);
+    check(&disk(r#"{"size":20,"datastore_id":"tank"}"#), "P014 P014");
+    check(&disk(r#"{"size":"20G"}"#), "P014 P016");
+    check(&disk(r#"{"size_gb":"20G"}"#), "P016");
+    check(&disk(r#"{"size_gb":0}"#), "P017");
+    check(&disk(r#"{"import_from":["a"]}"#), "P016");
+    check(&disk(r#"{"ssd":1}"#), "P077 P014");
+    check(&disk("20"), "P016");
     // What is a guess, or means less than it says, is not taken for more.
     check(r#"{"virtual_machines":[],"vm_default":7}"#, "P014");
     check(r#"{"virtual_machines":[{"vm_id":1000,"vm_name":"a","cpu":{"cores":"x"}}]}"#, "P014");

@@ -10,13 +10,13 @@ use super::limits::{MAX_DESCRIPTION, MAX_ITEMS, RECORD_MARK};
 use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{ANY, Raw, RawNodes, RawProfiles, RawVm};
-use super::rule::{control_character, text};
+use super::rule::{control_character, hinted, text};
 use super::secrets::SecretValues;
 use super::source::Once;
 use super::spans::Place;
 use super::{
-    attached, cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, ha, images, imports,
-    networks, pools, profiles, proxmox, ready, secrets, templates, volumes,
+    addresses, attached, cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, ha, images,
+    imports, networks, pools, profiles, proxmox, ready, secrets, templates, volumes,
 };
 use crate::model::{InvalidTarget, Scripts, Target};
 
@@ -49,6 +49,7 @@ pub(super) fn all(raw: &Raw, once: &mut Once<'_>, problems: &mut Problems) -> Te
     templates::check(raw, problems);
     proxmox::check(raw, problems);
     networks::check(raw, problems);
+    addresses::check(raw, problems);
     disks::check(raw, problems);
     attached::check(raw, problems);
     imports::check(raw, problems);
@@ -148,7 +149,7 @@ fn texts(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     nodes(owner, vm, problems);
     for (n, tag) in vm.tags.iter().flatten().enumerate() {
         let place = || owner.value(&format!("tags/{n}"));
-        text(Some(tag), (codes::BAD_TAG, "cannot be a tag"), lexis::tag, place, problems);
+        hinted(Some(tag), ((codes::BAD_TAG, "cannot be a tag"), lexis::tag), several_tags, place, problems);
     }
     let listed = vm.features.as_deref().unwrap_or_default();
     let mut earlier: BTreeMap<&str, usize> = BTreeMap::new();
@@ -168,6 +169,16 @@ fn texts(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     }
     description(owner, vm, problems);
     problems.since(before, vm.vm_id);
+}
+
+/// What to write where a text holds several tags.
+fn several_tags(text: &str) -> Option<String> {
+    let tags: Vec<&str> = text.split([',', ';', ' ']).filter(|tag| !tag.is_empty()).collect();
+    let are_tags = (2..=8).contains(&tags.len()) && tags.iter().all(|tag| lexis::tag(tag).is_ok());
+    are_tags.then(|| {
+        let listed: Vec<String> = tags.iter().map(|tag| format!("\"{tag}\"")).collect();
+        format!("each tag is an entry of its own: `{}`", listed.join(", "))
+    })
 }
 
 /// Checks the nodes on which VMs may be.

@@ -1,14 +1,14 @@
 //! The rules for what cloud-init tells a guest: addresses, users, keys.
 
-use core::net::IpAddr;
-use std::collections::{BTreeMap, BTreeSet};
+use core::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeSet;
 
 use super::codes;
 use super::lexis::{self, Verdict};
 use super::owner::{Owner, owners, said};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawNetworkConfig, RawUserConfig};
-use super::rule::text;
+use super::rule::{hinted, text};
 use super::spans::Place;
 use crate::model::{Address, InvalidKey, OsType, SshKey};
 
@@ -24,7 +24,6 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
         }
         problems.since(before, vm.vm_id);
     }
-    unique(raw, problems);
     unusual_users(raw, problems);
 }
 
@@ -55,13 +54,13 @@ fn unusual_users(raw: &Raw, problems: &mut Problems) {
 
 /// An address with its prefix length.
 #[derive(Debug, Clone, Copy)]
-struct Cidr {
-    address: IpAddr,
+pub(super) struct Cidr {
+    pub(super) address: IpAddr,
     prefix: u32,
 }
 
 impl Cidr {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok()?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
@@ -123,7 +122,9 @@ fn address(text: &str, words: &[&str], v6: bool) -> Verdict {
         Ok(address) if address.is_ipv6() != v6 => {
             return Err(format!("it is not an {own} address: it belongs in {other}"));
         }
-        Ok(_) if !text.contains('/') => return Err("its prefix length is missing, like `/24`".into()),
+        Ok(_) if !text.contains('/') => {
+            return Err(format!("its prefix length is missing, like `{}`", if v6 { "/64" } else { "/24" }));
+        }
         Ok(address) => {
             if let Some(why) = unusable(address) {
                 return Err(why.into());
@@ -135,6 +136,26 @@ fn address(text: &str, words: &[&str], v6: bool) -> Verdict {
         Some(cidr) if cidr.is_no_host() => Err("it is the address of the network or of all its hosts".into()),
         Some(_) => Ok(()),
     }
+}
+
+/// What to write instead of a text that is no address.
+fn instead(text: &str, v6: bool) -> Option<String> {
+    let word = match (text.trim().to_ascii_lowercase().as_str(), v6) {
+        ("dhcp" | "dhcp4" | "dhcpv4", false) | ("dhcp" | "dhcp6" | "dhcpv6", true) => "dhcp",
+        ("auto" | "automatic" | "dynamic", false) => return Some("write `dhcp`; `auto` is for `ip6`".to_owned()),
+        ("auto" | "slaac" | "ra" | "automatic" | "autoconf", true) => "auto",
+        (Address::NONE | "off" | "no" | "false" | "disabled", _) => Address::NONE,
+        _ => return masked(text),
+    };
+    Some(format!("write `{word}`"))
+}
+
+/// An address with a network mask, with its prefix length.
+fn masked(text: &str) -> Option<String> {
+    let (address, mask) = text.split_once('/')?;
+    let (address, mask): (Ipv4Addr, Ipv4Addr) = (address.trim().parse().ok()?, mask.trim().parse().ok()?);
+    let bits = mask.to_bits();
+    (bits.leading_ones() + bits.trailing_zeros() == 32).then(|| format!("write `{address}/{}`", bits.leading_ones()))
 }
 
 fn ipv4(text: &str) -> Verdict {
@@ -189,8 +210,8 @@ pub(super) fn addresses(written: &Addresses<'_>, at: &dyn Fn(&str) -> Place, pro
     let cannot = (codes::BAD_ADDRESS, "cannot be an address");
     let router = (codes::BAD_ADDRESS, "cannot be a gateway");
     let before = problems.number();
-    text(written.ip, cannot, ipv4, || at("ip"), problems);
-    text(written.ip6, cannot, ipv6, || at("ip6"), problems);
+    hinted(written.ip, (cannot, ipv4), |text| instead(text, false), || at("ip"), problems);
+    hinted(written.ip6, (cannot, ipv6), |text| instead(text, true), || at("ip6"), problems);
     text(written.gw, router, gateway4, || at("gw"), problems);
     text(written.gw6, router, gateway6, || at("gw6"), problems);
     if problems.number() == before {
@@ -201,13 +222,16 @@ pub(super) fn addresses(written: &Addresses<'_>, at: &dyn Fn(&str) -> Place, pro
 
 /// A gateway needs a fixed address and should be its neighbour.
 fn gateway(ip: Option<&str>, gw: Option<&str>, key: &str, at: impl Fn() -> Place, problems: &mut Problems) {
+    let of = key.replace("ip", "gw");
     let Some((written, gw)) = gw.and_then(|gw| Some((gw, gw.parse::<IpAddr>().ok()?))) else { return };
     let Some(cidr) = ip.and_then(Cidr::parse) else {
-        let hint = if ip == Some(Address::NONE) {
-            format!("without an address there is no gateway: take it out, or give `{key}` an address")
-        } else {
-            format!("with `dhcp` the gateway comes from there, too; else give `{key}` an address")
+        let why = match ip {
+            Some(Address::NONE) => "without an address there is no gateway",
+            Some("auto") => "with `auto` the routers of the network say that they are there",
+            Some(_) => "with `dhcp` the gateway comes from there, too",
+            None => "a gateway belongs to a fixed address",
         };
+        let hint = format!("{why}: take `{of}` out, or give `{key}` an address with its prefix length");
         let what = format!("there is no fixed address in `{key}`");
         problems.push(Problem::new(codes::GATEWAY_WITHOUT_ADDRESS, what, at()).hint(hint));
         return;
@@ -249,30 +273,6 @@ fn user(owner: Owner<'_>, config: &RawUserConfig, problems: &mut Problems) {
                     .hint("put the whole line of the `.pub` file there, one entry for each key")
             }
         });
-    }
-}
-
-/// No two VMs may have one address.
-fn unique(raw: &Raw, problems: &mut Problems) {
-    let mut first: BTreeMap<IpAddr, (usize, Place)> = BTreeMap::new();
-    for (n, vm) in raw.virtual_machines.iter().enumerate() {
-        let Some((owner, config)) = said(raw, n, |vm| vm.network_config.as_ref()) else { continue };
-        for (key, text) in [("ip", &config.ip), ("ip6", &config.ip6)] {
-            let Some(cidr) = text.as_deref().and_then(Cidr::parse) else { continue };
-            let place = owner.value(&format!("network_config/{key}"));
-            let Some((other, at)) = first.get(&cidr.address) else {
-                first.insert(cidr.address, (n, place));
-                continue;
-            };
-            let name = |n: usize| raw.virtual_machines[n].vm_name.as_deref().unwrap_or_default();
-            let what = format!("{} and {} have the address {}", shown(name(*other)), shown(name(n)), cidr.address);
-            let problem = Problem::new(codes::DUPLICATE_ADDRESS, what, place.clone()).vm(vm.vm_id);
-            problems.push(if place == *at {
-                problem.hint("give each VM its own `network_config`")
-            } else {
-                problem.label("again here").also(at.clone(), "first here").hint("give each VM an address of its own")
-            });
-        }
     }
 }
 

@@ -83,7 +83,7 @@ codes! {
     BAD_ADDRESS = "P060", Error, "the text is not an address that a VM can have";
     GATEWAY_WITHOUT_ADDRESS = "P061", Error, "a gateway is set without a fixed address";
     GATEWAY_OUTSIDE = "P062", Warning, "the gateway is not in the network of the VM";
-    DUPLICATE_ADDRESS = "P063", Error, "two VMs have the same address";
+    DUPLICATE_ADDRESS = "P063", Error, "two network cards have the same address";
     BAD_SEARCH_DOMAIN = "P064", Error, "a DNS search domain is not a DNS name";
     BAD_USER = "P065", Error, "the name cannot be a user";
     BAD_SSH_KEY = "P066", Error, "the text is not a public key of OpenSSH";

@@ -21,3 +21,6 @@ pub(super) fn is_from_image(raw: &Raw, n: usize) -> bool {
     let names = |vm: &RawVm| vm.cloud_image.as_ref().map(|_| true).or(vm.template_name.as_ref().map(|_| false));
     said(raw, n, names).is_some_and(|(_, is_image)| is_image)
 }
+
+/// The bridge of a card where the file names none.
+pub(super) const NETWORK_BRIDGE: &str = "vmbr0";

@@ -10,6 +10,7 @@ use super::networks::{Parts, read_part};
 use super::owner::{Owner, layers, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{Raw, RawCloudImage, RawDisk};
+use super::spans::Place;
 use crate::model::proxmox;
 use crate::model::{CloudImage, Disk, DiskMount, Origin};
 
@@ -56,7 +57,15 @@ fn sizes(raw: &Raw, problems: &mut Problems) {
             let Some((owner, _)) = entries.first() else { continue };
             let is_open =
                 |disk: &RawDisk| disk.size_gb.is_none() && disk.volume.is_none() && disk.import_from.is_none();
-            if entries.iter().all(|(_, disk)| is_open(disk)) && said.insert((*owner, slot)) {
+            // What was wrong with its size is said already.
+            let is_said = |owner: &Owner<'_>| {
+                ["size_gb", "volume", "import_from"].into_iter().any(|key| {
+                    let at = owner.value(&format!("disks/{slot}/{key}"));
+                    problems.is_said(&at) || problems.is_said(&Place::opening(at.pointer))
+                })
+            };
+            let is_open = entries.iter().all(|(owner, disk)| is_open(disk) && !is_said(owner));
+            if is_open && said.insert((*owner, slot)) {
                 let at = owner.value(&format!("disks/{slot}"));
                 let problem = Problem::new(codes::BAD_DISK, format!("disk {} has no size", shown(slot)), at);
                 problems.push(problem.hint("give it `size_gb`, in GiB").vm(vm.vm_id));

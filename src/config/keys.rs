@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::codes;
 use super::problem::{Problem, Problems, named, shown};
 use super::schema::{self, OF_ONE_VM};
+use super::slots;
 use super::spans::{Place, escaped};
 use super::vocabulary::{self, Means};
 use crate::diag::nearest;
@@ -17,7 +18,7 @@ use crate::model::proxmox;
 
 /// The objects of the file, and where the schema says what they hold; a key that several of them know is looked for
 /// in this order.
-const PLACES: [(&str, &str, &str); 10] = [
+const PLACES: [(&str, &str, &str); 13] = [
     ("virtual_machines", schema::VM, "a VM"),
     ("network_config", "/properties/vm_defaults/properties/network_config", "`network_config`"),
     ("user_config", "/properties/vm_defaults/properties/user_config", "`user_config`"),
@@ -36,10 +37,20 @@ const PLACES: [(&str, &str, &str); 10] = [
         "/properties/hypervisor/properties/nfs_shares/additionalProperties",
         "a share of `nfs_shares` of `hypervisor`",
     ),
+    ("disks", DISK, "a disk of `disks`"),
+    ("networks", CARD, "a card of `networks`"),
+    ("boot_disk_options", "/properties/vm_defaults/properties/boot_disk_options", "`boot_disk_options`"),
 ];
 
 /// Most unknown keys of one object of which it is looked up what they mean, each against all that there are.
 const MOST_LOOKED_UP: usize = 2 * super::MOST_OF_A_KIND;
+
+/// Where the schema says what a further disk is.
+const DISK: &str = "/properties/vm_defaults/properties/disks/patternProperties/^(scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|\
+                    sata[0-5]|ide[0-3]|efidisk0|tpmstate0)$";
+
+/// Where the schema says what a network card is.
+const CARD: &str = "/properties/vm_defaults/properties/networks/patternProperties/^net([0-9]|[12][0-9]|3[01])$";
 
 /// What was meant by a key.
 enum Meant {
@@ -64,20 +75,8 @@ pub(super) fn unknown(object: &str, key: &str, known: &[&'static str], is_switch
     if object.ends_with("/proxmox") {
         return unknown_option(object, key, known);
     }
-    let slots = [
-        ("/cdrom", "a CD drive", "the slots are `ide0` to `ide3`, `sata0` to `sata5` and `scsi0` to `scsi30`"),
-        ("/networks", "a network card", "the slots are `net0` to `net31`"),
-        (
-            "/disks",
-            "a disk",
-            "the slots are `scsi0` to `scsi30`, `virtio0` to `virtio15`, `sata0` to `sata5`, `ide0` to `ide3`, `efidisk0` \
-             and `tpmstate0`",
-        ),
-    ];
-    if let Some((_, of, hint)) = slots.into_iter().find(|(end, ..)| object.ends_with(end) && known.is_empty()) {
-        let what = format!("{} is not the slot of {of}", shown(key));
-        let at = Place::key(format!("{object}/{}", escaped(key)));
-        return Problem::new(codes::UNKNOWN_KEY, what, at).hint(hint);
+    if let Some(problem) = slots::unknown(object, key).filter(|_| known.is_empty()) {
+        return problem;
     }
     about(object, key, &meant(object, key, known, is_switch), known)
 }
@@ -87,15 +86,29 @@ fn unknown_option(object: &str, key: &str, known: &[&'static str]) -> Problem {
     let (message, hint) = if let Some((why, hint)) = proxmox::why_not(key) {
         (format!("the option {} {why}", shown(key)), hint)
     } else {
-        let stems = proxmox::specs().keys().map(String::as_str);
-        let meant = nearest(key, known.iter().copied().chain(stems));
-        let hint = meant.map_or_else(
-            || "the names are those of `qm set`, with a number where several are possible".to_owned(),
-            |meant| format!("did you mean `{}`?", meant.replace('N', "0")),
-        );
-        (format!("{} is not an option of Proxmox", shown(key)), hint)
+        (format!("{} is not an option of Proxmox", shown(key)), option_meant(key, known))
     };
     Problem::new(codes::UNKNOWN_KEY, message, Place::key(format!("{object}/{}", escaped(key)))).hint(hint)
+}
+
+/// What was meant by an option that Proxmox does not have: a key of the VM, or an option that looks like it.
+fn option_meant(key: &str, known: &[&'static str]) -> String {
+    let own = schema::document().pointer(schema::VM).and_then(|vm| vm["properties"].as_object());
+    let own = own.into_iter().flatten().map(|(own, _)| own.as_str()).find(|own| plain(own) == plain(key));
+    let named = || match vocabulary::means("virtual_machines", &plain(key)) {
+        Some(Means::Key(own)) => Some(own.as_str()),
+        _ => None,
+    };
+    let stems = proxmox::specs().keys().map(String::as_str);
+    if let Some(own) = own {
+        format!("write `{own}` at the VM: phoenix has a key for it")
+    } else if let Some(near) = nearest(key, known.iter().copied().chain(stems)) {
+        format!("did you mean `{}`?", near.replace('N', "0"))
+    } else if let Some(own) = named() {
+        format!("phoenix calls it `{own}`; it stands at the VM")
+    } else {
+        "the names are those of `qm set`, with a number where several are possible".to_owned()
+    }
 }
 
 fn about(object: &str, key: &str, meant: &Meant, known: &[&'static str]) -> Problem {
@@ -168,9 +181,12 @@ fn is_shared(pointer: &str) -> bool {
 fn place_of(pointer: &str) -> &str {
     let (parent, last) = pointer.rsplit_once('/').unwrap_or(("", pointer));
     match parent.rsplit('/').next().unwrap_or_default() {
-        holder @ ("virtual_machines" | "volumes" | "nfs_shares") => holder,
+        // A profile may have any name.
+        _ if is_shared(parent) => last,
+        holder @ ("virtual_machines" | "volumes" | "nfs_shares" | "disks" | "networks") => holder,
         "profiles" => "virtual_machines",
         _ if last == "vm_defaults" => "virtual_machines",
+        _ if last == "import_from" => "cloud_image",
         _ => last,
     }
 }
@@ -193,8 +209,15 @@ fn walk(tree: &mut Tree<'_>, rule: &'static Value, pointer: &str, vm: Option<u32
                 walk(entry, items, &format!("{pointer}/{n}"), vm, problems);
             }
         }
-        // Options of Proxmox are judged by their own table.
-        Tree::Object(_) if rule.get("patternProperties").is_some() => {}
+        Tree::Object(object) if rule.get("patternProperties").is_some() => {
+            // Options of Proxmox are judged by their own table; what stands in a slot has keys.
+            let patterns = rule["patternProperties"].as_object().into_iter().flatten().map(|(_, each)| each);
+            let Some(each) = patterns.into_iter().find(|each| each.get("properties").is_some()) else { return };
+            for property in &mut object.properties {
+                let below = format!("{pointer}/{}", escaped(property.name.as_str()));
+                walk(&mut property.value, each, &below, vm, problems);
+            }
+        }
         Tree::Object(object) => {
             let Some(properties) = rule.get("properties").and_then(Value::as_object) else {
                 let each = rule.get("additionalProperties").filter(|each| each.is_object());
@@ -257,9 +280,14 @@ fn renamed(
 
 /// Whether a value may be meant for a key: at least it is no more of a container than the key's own.
 fn can_be(value: &Tree<'_>, rule: Option<&Value>) -> bool {
-    match rule.and_then(|rule| rule.get("type")).and_then(Value::as_str) {
-        Some("array") => true,
-        Some("object") => matches!(value, Tree::Object(_)),
+    match rule.and_then(|rule| rule.get("type")) {
+        Some(Value::Array(kinds)) => match value {
+            Tree::Object(_) => kinds.iter().any(|kind| kind == "object"),
+            Tree::Array(_) => kinds.iter().any(|kind| kind == "array"),
+            _ => true,
+        },
+        Some(kind) if kind == "array" => true,
+        Some(kind) if kind == "object" => matches!(value, Tree::Object(_)),
         Some(_) => !matches!(value, Tree::Object(_) | Tree::Array(_)),
         None => false,
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::check::Texts;
-use super::defaults::{HOST_PATH, MOUNT_POINT, TEMPLATE_NAME};
+use super::defaults::{HOST_PATH, MOUNT_POINT, NETWORK_BRIDGE, TEMPLATE_NAME};
 use super::inherited::Inherited;
 use super::lexis::trimmed;
 use super::names;
@@ -102,9 +102,6 @@ fn percent(share: f64) -> u32 {
 
 /// The storage of disks where the file names none.
 const BOOT_DISK_STORAGE: &str = "local-zfs";
-
-/// The bridge of a card where the file names none.
-const NETWORK_BRIDGE: &str = "vmbr0";
 
 /// The origins of what only a VM itself says.
 fn of_its_own() -> Origins {

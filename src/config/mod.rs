@@ -17,6 +17,7 @@
 //! - [`scripts`]: what shells and shellcheck say of the scripts.
 //! - [`codes`]: every kind of problem. [`spans`]: lines and columns.
 
+mod addresses;
 mod attached;
 pub mod builtin;
 mod cdrom;
@@ -47,6 +48,7 @@ mod limits;
 mod lower;
 mod names;
 mod networks;
+mod nulls;
 mod owner;
 mod pick;
 mod places;
@@ -63,6 +65,7 @@ mod run_commands;
 pub mod schema;
 pub mod scripts;
 mod secrets;
+mod slots;
 mod source;
 pub mod spans;
 pub mod syntax;

@@ -19,11 +19,10 @@ pub(super) type Cards = BTreeMap<String, Option<RawCard>>;
 pub(super) type Parts = BTreeMap<String, Value>;
 
 /// The slot of the first card: its bridge, its model and its addresses have keys of their own.
-const FIRST: &str = "net0";
+pub(super) const FIRST: &str = "net0";
 
 /// Applies the rules to every `networks` and every `boot_disk_options`.
 pub(super) fn check(raw: &Raw, problems: &mut Problems) {
-    let mut macs: BTreeMap<String, super::spans::Place> = BTreeMap::new();
     for (owner, vm) in owners(raw) {
         let before = problems.kept();
         for (slot, card) in vm.networks.iter().flatten() {
@@ -46,19 +45,6 @@ pub(super) fn check(raw: &Raw, problems: &mut Problems) {
                 problems.extend(
                     wrong.map(|wrong| Problem::new(codes::BAD_OPTION, format!("{} {wrong}", shown(key)), at(key))),
                 );
-            }
-            let Some(mac) = &card.mac else { continue };
-            if !owner.is_vm() {
-                let vms = if owner == Owner::Defaults { "all VMs" } else { "all VMs with this profile" };
-                let what = format!("{vms} would have the address {} on the network", shown(mac));
-                problems
-                    .push(Problem::new(codes::DUPLICATE_ADDRESS, what, at("mac")).hint("give each VM its own `mac`"));
-            } else if let Some(other) = macs.get(&mac.to_ascii_uppercase()) {
-                let what = format!("two cards have the address {}", shown(mac));
-                let problem = Problem::new(codes::DUPLICATE_ADDRESS, what, at("mac"));
-                problems.push(problem.label("again here").also(other.clone(), "first here"));
-            } else {
-                macs.insert(mac.to_ascii_uppercase(), at("mac"));
             }
         }
         if let (Some(parts), Some(option)) = (&vm.boot_disk_options, proxmox::boot_disk()) {

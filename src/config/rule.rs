@@ -15,11 +15,26 @@ pub(super) fn text(
     place: impl Fn() -> Place,
     problems: &mut Problems,
 ) {
+    hinted(value, ((code, what), rule), |_| None, place, problems);
+}
+
+/// A rule with its code, and what a text cannot be that breaks it.
+type Rule<'a> = ((Code, &'a str), fn(&str) -> Verdict);
+
+/// Applies a rule to a text as [`text`] does; `hint` says what to write instead of one that breaks it.
+pub(super) fn hinted(
+    value: Option<&str>,
+    ((code, what), rule): Rule<'_>,
+    hint: impl Fn(&str) -> Option<String>,
+    place: impl Fn() -> Place,
+    problems: &mut Problems,
+) {
     let Some(value) = value else { return };
     if let Some(control) = lexis::control_in(value, false) {
         problems.push(control_character(control, place()));
     } else if let Err(reason) = rule(value) {
-        problems.push(Problem::new(code, format!("{} {what}: {reason}", shown(value)), place()));
+        let problem = Problem::new(code, format!("{} {what}: {reason}", shown(value)), place());
+        problems.push(problem.hint_if(hint(value)));
     }
 }
 

@@ -3,9 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::codes;
+use super::nulls;
 use super::problem::Problem;
 use super::schema;
 use super::secrets::HOW;
+use super::slots;
 use super::spans::Place;
 use super::units;
 use crate::model::{PRIVATE_KEY, SshKey};
@@ -21,6 +23,8 @@ pub(super) struct Misfit<'a> {
     pub(super) written: &'a str,
     /// Where the schema says what is wanted.
     pub(super) rules: &'a str,
+    /// Who else says the same key for the VM, in words.
+    pub(super) shared: Option<&'static str>,
 }
 
 /// Longest text that a hint writes out.
@@ -69,7 +73,10 @@ impl Misfit<'_> {
         if let Some(known) = self.by_key() {
             return Some(known);
         }
-        let fitting = meant(self.key(), self.node(), self.found).into_iter().find(|one| schema::fits(self.node(), one));
+        let shows = |found: &Value| found.as_str().is_none_or(|text| can_be_shown(text).is_some());
+        let in_slot = Some(self.found).filter(|found| shows(found)).and_then(|found| slots::meant(self.pointer, found));
+        let meant = in_slot.into_iter().chain(meant(self.key(), self.node(), self.found));
+        let fitting = meant.into_iter().find(|one| schema::fits(self.node(), one));
         if let Some(one) = fitting {
             return Some(self.instead(&one));
         }
@@ -79,7 +86,10 @@ impl Misfit<'_> {
     /// What only makes sense at one key.
     fn by_key(&self) -> Option<String> {
         Some(match (self.key(), self.found) {
-            (_, Value::Null) => return Some(self.instead_of_null()),
+            (_, Value::Null) => {
+                let at = nulls::At { pointer: self.pointer, rules: self.rules, shared: self.shared };
+                nulls::instead(&at, self.is_entry(), || self.example())
+            }
             _ if self.is_of_secret() => {
                 format!("{HOW}; a secret that stood in a file is known to everyone who can read it, or its history")
             }
@@ -105,25 +115,6 @@ impl Misfit<'_> {
 
     fn is_number(&self) -> bool {
         self.found.as_str().is_some_and(|text| text.trim().parse::<u64>().is_ok())
-    }
-
-    fn instead_of_null(&self) -> String {
-        let node = self.node();
-        if self.is_entry() {
-            return "take the entry out".to_owned();
-        }
-        let required = self.rules.rsplit_once("/properties/").is_some_and(|(object, key)| {
-            let required = schema::document().pointer(&format!("{object}/required"));
-            required.and_then(Value::as_array).is_some_and(|keys| keys.iter().any(|one| one == key))
-        });
-        if required {
-            return self.example().unwrap_or_else(|| "write a value".to_owned());
-        }
-        match node.get("default") {
-            None => "leave the key out: what it sets stays as it is then",
-            Some(_) => "leave the key out to have its default",
-        }
-        .to_owned()
     }
 
     /// Words for a value that fits.
@@ -173,7 +164,8 @@ impl Misfit<'_> {
                 _ => None,
             }
         };
-        own.or_else(among).map(|example| format!("for example `{}`", spaced(example)))
+        let own = own.or_else(among).cloned().or_else(|| slots::example(self.pointer));
+        own.map(|example| format!("for example `{}`", spaced(&example)))
     }
 }
 
@@ -224,6 +216,7 @@ fn meant(key: &str, node: &Value, found: &Value) -> Vec<Value> {
     }
     if takes("object") {
         all.extend(object(key, found));
+        all.extend(found.as_str().filter(|_| key == "cdrom").and_then(can_be_shown).map(slots::drive));
     }
     all
 }
@@ -315,7 +308,8 @@ mod tests {
         let rules = format!("{place}/properties/{}", key.replace('.', "/properties/"));
         let key = key.replace('.', "/");
         let pointer = format!("/virtual_machines/0/{key}");
-        let misfit = Misfit { pointer: &pointer, name: &key, found, written: &found.to_string(), rules: &rules };
+        let misfit =
+            Misfit { pointer: &pointer, name: &key, found, written: &found.to_string(), rules: &rules, shared: None };
         misfit.problem().diagnostic.hint.unwrap_or_default()
     }
 

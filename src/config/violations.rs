@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::codes::{self, Code};
 use super::keys;
+use super::nulls;
 use super::problem::{Problem, Problems, named, shown};
 use super::schema;
 use super::spans::{Place, escaped, unescaped};
@@ -183,7 +184,8 @@ fn said(violation: &Violation<'_>, text: &str, root: &Tree<'_>) -> Option<Proble
         }
         Kind::Type { .. } => {
             let (found, written) = (error.instance(), written(pointer, text, root));
-            Misfit { pointer, name: &name, found, written: &written, rules: &violation.rules }.problem()
+            let shared = if found.is_null() { nulls::shared(root, pointer) } else { None };
+            Misfit { pointer, name: &name, found, written: &written, rules: &violation.rules, shared }.problem()
         }
         Kind::Minimum { .. } | Kind::Maximum { .. } => {
             let written = written(pointer, text, root);

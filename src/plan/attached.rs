@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::unnamed::short;
 use super::{Scene, codes, placement};
-use crate::model::{Desired, DesiredVm, Disk, GIB, VmId};
+use crate::model::{Desired, DesiredVm, Disk, GIB, VmId, proxmox};
 use crate::observed::options::gib;
 use crate::observed::{ListedVolume, Observed, VmObserved, VmVolume};
 
@@ -81,7 +81,7 @@ pub(super) fn problem(
         let waits = VmVolume::parse(slot, text).filter(|waits| short(&waits.volume) != short(volume))?;
         return Some(other(slot, &waits.volume, volume));
     }
-    in_use(volume, live, scene)
+    in_use(vm, volume, live, scene)
         .map(|(what, hint)| (codes::VOLUME_IN_USE, what, hint))
         .or_else(|| missing(volume, live, scene).map(|(what, hint)| (codes::NO_VOLUME, what, hint)))
         .or_else(|| size_problem(vm, (slot, disk), live, scene))
@@ -95,7 +95,7 @@ pub(super) fn other(slot: &str, now: &str, file: &str) -> (&'static str, String,
 }
 
 /// What uses a volume, or to whom it belongs, and the way out.
-fn in_use(volume: &str, live: &VmObserved, scene: &Scene<'_>) -> Option<(String, String)> {
+fn in_use(vm: &DesiredVm, volume: &str, live: &VmObserved, scene: &Scene<'_>) -> Option<(String, String)> {
     let is_it = |named: &str| short(named) == short(volume);
     let names = |vm: &VmObserved| {
         vm.volumes.iter().any(|named| is_it(&named.volume)) || vm.other_volumes.iter().any(|named| is_it(named))
@@ -119,7 +119,13 @@ fn in_use(volume: &str, live: &VmObserved, scene: &Scene<'_>) -> Option<(String,
             device if live.pending.get(device).is_some_and(|change| change.pending.is_none()) => {
                 "it is detached when the VM restarts: restart it first".to_owned()
             }
-            device => format!("take {device} out of the file and apply; then declare the volume where it is to be"),
+            device if vm.disks.contains_key(device) => {
+                format!("take {device} out of the file and apply; then declare the volume where it is to be")
+            }
+            device if is_ours(device, live) => {
+                format!("apply without this `volume`, which detaches {device}; then declare it where it is to be")
+            }
+            device => format!("`qm set {} --delete {device}` detaches it: phoenix did not make {device}", live.id),
         };
         return Some((what, hint));
     }
@@ -127,6 +133,12 @@ fn in_use(volume: &str, live: &VmObserved, scene: &Scene<'_>) -> Option<(String,
         let what = format!("a snapshot, or a value that waits for a restart, holds on to `{volume}`");
         (what, "restart the VM, or remove the snapshot, then apply again".to_owned())
     })
+}
+
+/// Whether phoenix made or attached the disk in a slot, and detaches it when the file no longer has it.
+fn is_ours(slot: &str, live: &VmObserved) -> bool {
+    let key = proxmox::disk(slot).map(|option| option.key);
+    live.record.valid().zip(key).is_some_and(|(record, key)| record.applied.contains_key(key))
 }
 
 /// That a volume is not there, or not known to be, and the way out.

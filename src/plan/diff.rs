@@ -2,7 +2,7 @@
 
 use super::Scene;
 use super::{Change, Waiting, cloud_init, snippets};
-use crate::model::{ActionKind, DataPart, DesiredVm, Disruption, GIB, Key, Origin, Ready, Secret};
+use crate::model::{ActionKind, DataPart, DesiredVm, Disruption, GIB, Key, Origin, Ready, Secret, proxmox};
 use crate::observed::options::{self, Differing, Row, Taking, Value, Wish};
 use crate::observed::{ConfigWrite, PropertyString, VmObserved};
 
@@ -102,10 +102,18 @@ fn add(found: &mut Vec<Change>, differing: &Differing<'_>, taking: &Taking<'_>) 
         now.difference(wish).for_each(|gone| change(Some(gone.clone()), String::new()));
         wish.difference(now).for_each(|new| change(None, new.clone()));
     } else if row.part.is_empty() {
-        change(Some(text(now).unwrap_or_default()), text(wish).unwrap_or_default());
+        let now = text(now).or_else(|| default_that_is_set(row, taking.live));
+        change(Some(now.unwrap_or_default()), text(wish).unwrap_or_default());
     } else {
         change(text(now), text(wish).unwrap_or_default());
     }
+}
+
+/// What an option of Proxmox says that is set to what it is by default: its normal form is empty.
+fn default_that_is_set(row: &Row, live: &VmObserved) -> Option<String> {
+    let option = row.option.filter(|option| option.key.starts_with(proxmox::PREFIX))?;
+    let text = live.options.get(option.name)?;
+    Some(option.read(&text.into()).ok().filter(|read| !read.is_empty()).unwrap_or_else(|| text.to_owned()))
 }
 
 /// A change of a row, to be filled in.

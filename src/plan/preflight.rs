@@ -284,7 +284,7 @@ pub(super) fn undeclared(live: &VmObserved, settings: &Settings) -> Diagnostic {
     let (id, project) = (live.id, &settings.project);
     let (what, hint) = if settings.project_named {
         (
-            format!("not declared, and left alone; its record says that it belongs to project `{project}`"),
+            format!("not declared, and left alone: the record names project `{project}`"),
             format!(
                 "`phoenix forget {id}` gives it up and keeps it; `phoenix destroy {id}`, or `phoenix apply --prune`, erases \
                  it with its disks"
@@ -292,7 +292,7 @@ pub(super) fn undeclared(live: &VmObserved, settings: &Settings) -> Diagnostic {
         )
     } else {
         (
-            format!("left alone: it is in another file of project `{project}`, or no longer in any"),
+            format!("left alone: declared in another file of project `{project}`, or in none"),
             format!(
                 "files without `hypervisor.project` share that project: give each file one of its own; `phoenix forget \
                  {id}` gives the VM up and keeps it, `phoenix destroy {id}` erases it with its disks"

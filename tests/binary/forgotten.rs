@@ -214,12 +214,12 @@ fn files_without_a_project_leave_each_others_vms_alone_and_say_so() {
     scene.declare(&file(1001, "db"));
     assert_eq!(scene.apply().code, Some(0));
     let says = [
-        "notice[T020]: VM 1000 `web`: left alone: it is in another file of project `default`",
+        "notice[T020]: VM 1000 `web`: left alone: declared in another file of project `default`",
         "give each file one of its own",
         "`phoenix forget 1000` gives the VM up and keeps it, `phoenix destroy 1000` erases it with its disks",
     ];
     check(&scene.phoenix(&["plan"]), 0, &says);
-    check(&scene.phoenix(&["status"]), 0, &["left alone: it is in another file of project `default`"]);
+    check(&scene.phoenix(&["status"]), 0, &["left alone: declared in another file of project `default`"]);
     let says = ["error[T044]", "they may be in another file of project `default`", "`--prune` then erases"];
     check(&scene.phoenix(&["plan", "--prune"]), 1, &says);
     let says = ["another one may declare the VM"];

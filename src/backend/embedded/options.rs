@@ -170,6 +170,12 @@ pub(super) fn normal_value(key: &str, value: &str) -> Result<String, String> {
     if !matches!(kind, Kind::Notes) && value.contains(['\n', '\r', '\0']) {
         return Err("invalid format - value contains a line break".to_owned());
     }
+    if key == "cpu" {
+        let custom = || proxmox::cpu::custom_cpu(value).map(|name| format!("Custom cputype '{name}' not found"));
+        if let Some(why) = proxmox::cpu::bad_cpu(value).map(proxmox::cpu::BadCpu::refusal).or_else(custom) {
+            return Err(format!("invalid format - {why}"));
+        }
+    }
     // The uuid is no part that a file may name.
     if let Some(option) = proxmox::option(key).filter(|option| !["smbios1", "hotplug"].contains(&option.name)) {
         let wrong = |why: String| format!("invalid format - {why}");
@@ -309,6 +315,21 @@ pub(super) fn agent_is_on(conf: &Conf<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cpu_is_refused_as_proxmox_refuses_it() {
+        for (value, refusal) in [
+            ("host", None),
+            ("cputype=kvm64,flags=+aes", None),
+            ("hostt", Some("Built-in cputype 'hostt' is not defined (missing 'custom-' prefix?)")),
+            ("custom-nosuch", Some("Custom cputype 'nosuch' not found")),
+            ("kvm64,flags=+nosuch", Some("VM-specific CPU flags must be a subset of: aes, amd-no-ssb,")),
+        ] {
+            let said = normal_value("cpu", value).err();
+            assert_eq!(said.is_some(), refusal.is_some(), "{value}: {said:?}");
+            assert!(said.unwrap_or_default().contains(refusal.unwrap_or_default()), "{value}");
+        }
+    }
 
     /// A rehearsal must not refuse what a node takes.
     #[test]

@@ -38,7 +38,6 @@ use super::volume::{OWN, Piece};
 use crate::guest::arrived;
 use crate::hypervisor::{Fault, GuestExit};
 use crate::model::{BY_UUID, VmId, content_digest};
-use crate::observed::{Conf, PropertyString};
 
 /// Name of the program in an argv: of a script its `$0`, else the program itself.
 pub(super) fn name(argv: &[String]) -> &str {
@@ -47,12 +46,6 @@ pub(super) fn name(argv: &[String]) -> &str {
         [program, ..] => program,
         [] => "",
     }
-}
-
-/// The fixed address that cloud-init gives a VM with this configuration when it boots.
-pub(super) fn fixed_address(conf: &Conf<'_>) -> Option<IpAddr> {
-    let config = PropertyString::parse(conf.get("ipconfig0").unwrap_or_default());
-    config.get("ip").and_then(|ip| ip.split('/').next()?.parse().ok())
 }
 
 /// A VM whose agent answers.

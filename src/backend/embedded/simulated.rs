@@ -7,7 +7,7 @@ use super::Embedded;
 use super::clock::now_ms;
 use super::files::{self, Deadline};
 use super::machines::Machines;
-use super::programs::{Up, fixed_address};
+use super::programs::Up;
 use crate::hypervisor::{Fault, FaultKind, GuestAddress, GuestStatus, Plugged};
 use crate::model::{MIB, VmId};
 use crate::observed::{Conf, Net, PropertyString};
@@ -22,6 +22,19 @@ fn given(conf: &Conf<'_>, what: Plugged) -> u64 {
         Plugged::Cpus => number("vcpus", number("sockets", 1).saturating_mul(number("cores", 1))),
         Plugged::Memory => number("memory", 512),
     }
+}
+
+/// The fixed address that cloud-init gives a VM with this configuration when it boots.
+fn fixed_address(conf: &Conf<'_>) -> Option<IpAddr> {
+    let config = PropertyString::parse(conf.get("ipconfig0").unwrap_or_default());
+    let fixed = |key: &str| config.get(key).and_then(|ip| ip.split('/').next()?.parse().ok());
+    fixed("ip").or_else(|| fixed("ip6").filter(|_| config.get("ip").is_none()))
+}
+
+/// Whether cloud-init gives a VM with this configuration an address of IPv6 alone, which it makes up or asks for.
+fn has_only_ip6(conf: &Conf<'_>) -> bool {
+    let config = PropertyString::parse(conf.get("ipconfig0").unwrap_or_default());
+    config.get("ip").is_none() && config.get("ip6").is_some()
 }
 
 /// The simulated machines of a node.
@@ -48,15 +61,23 @@ impl Embedded {
         self.settings.leases.get(&vm.get()).copied().unwrap_or(usual)
     }
 
+    /// The address that a guest has which booted with this configuration, and with no fixed one: of IPv6 where it asks for
+    /// none of IPv4 (a network for documentation).
+    fn given_address(&self, vm: VmId, conf: &Conf<'_>) -> IpAddr {
+        let [a, b] = [vm.get() >> 16, vm.get() & 0xffff].map(|part| u16::try_from(part).unwrap_or_default());
+        if has_only_ip6(conf) { IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, a, b]) } else { self.lease(vm) }
+    }
+
     /// The address of a running guest: the fixed one with which it booted, else one of the simulated network.
     pub(super) fn address(&self, vm: VmId) -> Result<IpAddr, Fault> {
         let run = files::read(&self.dir.join("run").join(vm.to_string()))?.unwrap_or_default();
-        let fixed = match run.lines().nth(1) {
-            Some(noted) => noted.parse().ok(),
-            // A test, or an earlier version, started it.
-            None => fixed_address(&Conf::parse(&self.existing(vm)?)),
-        };
-        Ok(fixed.unwrap_or_else(|| self.lease(vm)))
+        if let Some(noted) = run.lines().nth(1) {
+            return Ok(noted.parse().unwrap_or_else(|_| self.lease(vm)));
+        }
+        // A test, or an earlier version, started it.
+        let text = self.existing(vm)?;
+        let conf = Conf::parse(&text);
+        Ok(fixed_address(&conf).unwrap_or_else(|| self.given_address(vm, &conf)))
     }
 }
 
@@ -74,7 +95,7 @@ impl Machines for Simulated<'_> {
         files::make_dir(&self.0.guest_dir(vm))?;
         self.0.fill_disk(vm, &conf.to_string())?;
         self.0.forget_processes(vm)?;
-        let fixed = fixed_address(conf);
+        let fixed = fixed_address(conf).or_else(|| has_only_ip6(conf).then(|| self.0.given_address(vm, conf)));
         self.0.mount_all(vm, fixed.unwrap_or_else(|| self.0.lease(vm)))?;
         // What cloud-init is told later, the guest does not read before it boots again.
         let boot = fixed.map_or_else(|| "dhcp".to_owned(), |address| address.to_string());
@@ -162,5 +183,27 @@ impl Machines for Simulated<'_> {
         self.agent(vm)?;
         let gone = || Fault::harmless(FaultKind::Garbled, "Agent error: Invalid parameter 'pid'");
         self.0.take_process(vm, pid)?.ok_or_else(gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_has_the_addresses_that_its_configuration_says() {
+        for (ipconfig, fixed, only_ip6) in [
+            ("", None, false),
+            ("ip=dhcp,ip6=auto", None, false),
+            ("ip6=auto", None, true),
+            ("ip=192.0.2.7/24,ip6=2001:db8::7/64", Some("192.0.2.7"), false),
+            ("ip=dhcp,ip6=2001:db8::7/64", None, false),
+            ("ip6=2001:db8::7/64", Some("2001:db8::7"), true),
+        ] {
+            let text = if ipconfig.is_empty() { String::new() } else { format!("ipconfig0: {ipconfig}\n") };
+            let conf = Conf::parse(&text);
+            assert_eq!(fixed_address(&conf), fixed.map(|ip| ip.parse().unwrap()), "{ipconfig}");
+            assert_eq!(has_only_ip6(&conf), only_ip6, "{ipconfig}");
+        }
     }
 }

@@ -15,8 +15,8 @@ pub(super) enum Becomes {
 
 const NEVER_READ: &str = "the former system never read it";
 const SNAPSHOTS: &str = "phoenix takes a snapshot when it is asked to: `phoenix apply --snapshot`";
-const FIREWALL: &str = "phoenix configures no firewall: /etc/pve/firewall stays as it is";
-const IN_A_SCRIPT: &str = "what is set up inside the guest belongs into a feature script";
+const FIREWALL: &str = "phoenix writes no rules of the firewall: /etc/pve/firewall stays as it is";
+const IN_A_SCRIPT: &str = "what is set up inside the guest belongs in a feature script";
 const ELSEWHERE: &str = "phoenix sets up VMs; names and certificates of the network are set up elsewhere";
 
 /// What becomes of a key.

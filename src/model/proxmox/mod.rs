@@ -5,6 +5,7 @@
 //! is no user's to set, is not among them: [`why_not`] says so.
 
 mod bound;
+pub mod cpu;
 mod fits;
 mod own;
 mod refused;

@@ -8,6 +8,7 @@ const OWN: &[(&str, &str)] = &[
     ("name", "vm_name"),
     ("description", "description"),
     ("tags", "tags"),
+    ("pool", "pool"),
     ("onboot", "start_at_boot"),
     ("startup", "boot_order` and `boot_delay"),
     ("protection", "protected"),
@@ -32,8 +33,8 @@ const OWN: &[(&str, &str)] = &[
 
 /// Options that no file can set: stem, why.
 const NEVER: &[(&str, &str)] = &[
-    ("agent", "phoenix switches the guest agent on by itself"),
-    ("autostart", "it has no effect; `start_at_boot` is meant, perhaps"),
+    ("agent", "phoenix switches the guest agent on by itself, unless `ready` is `running`"),
+    ("autostart", "it has no effect; perhaps `start_at_boot` is meant"),
     ("cicustom", "`user_data` and `vendor_data` write what it names"),
     ("digest", "it is not an option of a VM"),
     ("delete", "it is not an option of a VM; `null` takes an inherited option away"),
@@ -56,6 +57,9 @@ const NEVER: &[(&str, &str)] = &[
 #[must_use]
 pub fn why_not(name: &str) -> Option<(&'static str, String)> {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    if let Some(number) = name.strip_prefix("ipconfig").filter(|number| !["", "0"].contains(number)) {
+        return Some(("has a key of its own", format!("write `networks.net{number}.ip` at the VM instead")));
+    }
     if let Some((_, key)) = OWN.iter().find(|(own, _)| *own == stem) {
         return Some(("has a key of its own", format!("write `{key}` at the VM instead")));
     }

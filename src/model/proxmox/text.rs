@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::cpu::{BadCpu, bad_cpu};
 use super::fits::{Wrong, check, must, switch};
 use super::{Kind, ProxmoxOption};
 
@@ -26,6 +27,9 @@ impl ProxmoxOption {
             return Err(format!("must not contain the control character {}", control.escape_default()));
         }
         check(&self.spec.kind, &text)?;
+        if let Some(bad) = self.bad_cpu(&text) {
+            return Err(bad.wrong());
+        }
         if self.name.starts_with("hostpci") || self.name.starts_with("usb") {
             let parts = pairs(&text, &self.spec.kind);
             match (parts.contains_key("host"), parts.contains_key("mapping")) {
@@ -40,6 +44,12 @@ impl ProxmoxOption {
         } else {
             self.normal(&text)
         })
+    }
+
+    /// What Proxmox refuses of a text that looks like a value, where the option is `cpu`.
+    #[must_use]
+    pub fn bad_cpu<'t>(&self, text: &'t str) -> Option<BadCpu<'t>> {
+        Some(text).filter(|_| self.key == "proxmox.cpu").and_then(bad_cpu)
     }
 
     /// The normal form of a value: parts in one order, without Proxmox's defaults, switches as 1 and 0. Empty: it says
@@ -296,6 +306,9 @@ mod tests {
         check("cpu", &json!("host,flags=aes"), Err("has `flags=aes`, which must look like +aes;-pcid"));
         check("cpu", &json!("host,flag=+aes"), Err("which it does not know; its parts are cputype, flags,"));
         check("cpu", &json!("host,host"), Err("has `cputype` twice"));
+        check("cpu", &json!("hostt"), Err("has the model `hostt`, which Proxmox does not have"));
+        check("cpu", &json!("custom-mine,flags=+aes;-pcid"), Ok("custom-mine,flags=+aes;-pcid"));
+        check("cpu", &json!("host,flags=+aes;+bogus"), Err("has the flag `+bogus`"));
         check("cpu", &json!([]), Err("must be a property string"));
         check("vga", &json!("memory=32"), Ok("memory=32"));
         check("hostpci0", &json!("pcie=1"), Err("must have `mapping=NAME`"));
