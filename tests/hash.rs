@@ -188,10 +188,11 @@ fn other(base: &Value, key: &str) -> Value {
             Some(rest) if rest.starts_with("networks/net1/") => {
                 let part = rest.trim_start_matches("networks/net1/");
                 // An address on the network is one card's own, and a gateway stands beside an address.
-                let at = if in_defaults && part != "mac" { "/vm_defaults" } else { "/virtual_machines/0" };
+                let own = ["mac", "ip", "gw", "ip6", "gw6"].contains(&part);
+                let at = if in_defaults && !own { "/vm_defaults" } else { "/virtual_machines/0" };
                 let card = match part {
-                    "gw" => json!({ "ip": "192.0.2.10/24", "gw": "192.0.2.2" }),
-                    "gw6" => json!({ "ip6": "2001:db8::10/64", "gw6": "2001:db8::2" }),
+                    "gw" => json!({ "ip": "192.0.2.11/24", "gw": "192.0.2.2" }),
+                    "gw6" => json!({ "ip6": "2001:db8::11/64", "gw6": "2001:db8::2" }),
                     _ => {
                         json!({ part: of_vm(rest).unwrap_or_else(|| panic!("the key {key} is new: what changes with it?")) })
                     }

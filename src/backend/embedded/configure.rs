@@ -176,7 +176,7 @@ impl Embedded {
                 false
             }
             Uptake::Disk => self.takes_disk_over(live, key, value),
-            Uptake::Named(Taken::Vcpus) if !self.machines().plugs() => false,
+            Uptake::Named(Taken::Vcpus) | Uptake::Network if !self.machines().plugs() => false,
             Uptake::Named(taken) => named(live, key, value.unwrap_or_default(), taken),
             Uptake::Memory => {
                 let hot = live.hotplug.contains("memory");
@@ -184,7 +184,6 @@ impl Embedded {
                 let more = value.and_then(|value| value.parse().ok()).is_some_and(|mib: u64| mib > live.memory_mb);
                 hot && more && self.machines().plugs()
             }
-            Uptake::Network if !self.machines().plugs() => false,
             Uptake::Network if !rewires(live, key, value) && !live.hotplug.contains("network") => false,
             Uptake::Network => {
                 let bridge = value.and_then(Net::parse).and_then(|net| net.bridge);

@@ -55,10 +55,11 @@ pub(super) fn keys(
 /// Whether an option that is one of a card can be said: the card is there, and on a bridge.
 fn is_card_that_can_be(option: &ProxmoxOption, live: &VmObserved) -> bool {
     let Some(slot) = option.key.strip_prefix(NETWORKS) else { return true };
-    let slot = slot.strip_suffix(".ip").unwrap_or(slot);
     // Without a bridge a card is connected to nothing, and no key says that.
-    live.options.get(slot).is_none_or(is_connected)
-        && (live.options.get(slot).is_some() || !option.key.ends_with(".ip"))
+    match slot.strip_suffix(".ip") {
+        Some(slot) => live.options.get(slot).is_some_and(is_connected),
+        None => live.options.get(slot).is_none_or(is_connected),
+    }
 }
 
 /// Whether a card is on a bridge.
