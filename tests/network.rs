@@ -135,7 +135,7 @@ fn after_a_restart(place: &Place) {
     let conf = fs::read_to_string(&path).unwrap();
     fs::write(&path, format!("{conf}hotplug: disk\n")).unwrap();
     let told = apply(place, E1000, false);
-    done(&told, Some("net0 waits for a restart"));
+    done(&told, Some("waits for a restart: network_model"));
     assert!(left(place, E1000).is_empty(), "{:?}", left(place, E1000));
     fails(&apply(place, E1000, true), "set `network_model` back");
     assert_eq!(left(place, E1000)[0], "1000/await-network");
@@ -171,7 +171,7 @@ fn restarted_by_name(place: &Place) {
         let path = place.node.join("qemu-server/1000.conf");
         let conf = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{conf}hotplug: disk\n")).unwrap();
-        done(&apply(place, E1000, false), Some("net0 waits for a restart"));
+        done(&apply(place, E1000, false), Some("waits for a restart: network_model"));
         let asks = |power| {
             let goal = Goal::Power { power, vms: vms() };
             let plan = planned(E1000, &*place.embedded(), &Request { goal, ..Request::default() });

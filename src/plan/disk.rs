@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::words::known_words;
 use super::{Action, Scene, Step, VmPlan, codes, diff, further, moving, placement};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Desired, DesiredVm, Key, Origin, Outcome};
+use crate::model::{ActionKind, Desired, DesiredVm, GIB, Key, Origin, Outcome};
 use crate::observed::options::gib;
 use crate::observed::{BootDisk, Node, Observed, PendingChange, VmObserved, VmVolume};
 
@@ -61,24 +61,26 @@ fn no_boot_disk(live: &VmObserved) -> Diagnostic {
     unknown.hint("set its boot order to the disk it boots from")
 }
 
-/// Says that the disk which a VM boots from is not the one of the last apply: no disk ever shrinks. The file's keys would
-/// change the wrong one.
+/// Says that a VM boots from a smaller disk than at the last apply, beside one that has the size of that time: the file's
+/// keys would change the wrong one. A disk alone that is smaller went back to a snapshot.
 fn another_boot_disk(disk: &BootDisk, size: u64, live: &VmObserved) -> Option<Diagnostic> {
-    let applied = &live.record.valid()?.applied;
-    let was: u64 = applied.get(Key::BootDiskSizeGb.name())?.split('.').next()?.parse().ok()?;
-    (size < was * crate::model::GIB).then(|| {
-        let what = format!(
-            "the VM boots from {}, which has {} GiB; its boot disk had {was} GiB at the last apply, so it is another disk",
-            disk.device,
-            gib(size)
-        );
-        let hint = format!(
-            "put the disk that it booted from first in its boot order: `qm set {} --boot order=DISK`; `phoenix forget` and \
-             `phoenix import` take the VM over as it is",
-            live.id
-        );
-        Diagnostic::error(codes::NO_BOOT_DISK, what).about(Key::BootDiskSizeGb).hint(hint)
-    })
+    let was: u64 = live.record.valid()?.applied.get(Key::BootDiskSizeGb.name())?.split('.').next()?.parse().ok()?;
+    let had = |volume: &&VmVolume| {
+        let size = volume.size.is_some_and(|size| size.div_ceil(GIB) == was);
+        size && volume.device != disk.device && !volume.is_unused()
+    };
+    let other = live.volumes.iter().find(had).filter(|_| size.div_ceil(GIB) < was)?;
+    let (slot, id) = (&other.device, live.id);
+    let what = format!(
+        "the VM boots from {}, which has {} GiB; its boot disk had {was} GiB at the last apply, as {slot} has",
+        disk.device,
+        gib(size)
+    );
+    let hint = format!(
+        "put the disk that it booted from first in its boot order: `qm set {id} --boot order={slot}`; `phoenix forget {id}` \
+         and `phoenix import {id}` take the VM over as it is"
+    );
+    Some(Diagnostic::error(codes::NO_BOOT_DISK, what).about(Key::BootDiskSizeGb).hint(hint))
 }
 
 /// The boot disk of an existing VM: it only grows, and moves only where it can.
@@ -110,7 +112,7 @@ pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) ->
 /// Says that a disk would have to shrink.
 pub(super) fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
     let now = gib(size);
-    let whole = size.div_ceil(crate::model::GIB);
+    let whole = size.div_ceil(GIB);
     Diagnostic::error(
         codes::DISK_SHRINKS,
         format!("{what} is {now} GiB and cannot shrink to {} GiB", vm.boot_disk_size_gb),

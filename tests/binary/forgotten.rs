@@ -177,7 +177,10 @@ fn what_may_not_be_forgotten_is_refused() {
             "name a file of project `other` with `--config`",
         ],
     );
-    refused(&conf.replace("\"vm\"%3A1000", "\"vm\"%3A1007"), &["was copied from another VM, and counts for nothing"]);
+    refused(
+        &conf.replace("\"vm\"%3A1000", "\"vm\"%3A1007"),
+        &["is of a VM with another uuid or VMID, and counts for nothing"],
+    );
     refused(
         &conf.replace("{\"v\"%3A1", "{\"v\"%3A7"),
         &["error[T011]", "take the line `<!-- phoenix … -->` out by hand"],

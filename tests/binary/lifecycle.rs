@@ -175,7 +175,7 @@ fn what_must_not_go_stays() {
         (
             "another VM by now",
             |conf| conf.replace("smbios1: uuid=", "smbios1: uuid=0000"),
-            "record in its notes was copied",
+            "record in its notes is of a VM with another uuid",
         ),
         (
             "of another project",

@@ -35,7 +35,7 @@ const BOOT_DISK: &[(&str, &[&str])] =
     &[("discard", &[r#""on""#]), ("ssd", &["1"]), ("backup", &["0"]), ("cache", &[r#""writeback""#])];
 
 const CARDS: &[(&str, &[&str])] = &[
-    ("net1", &["{}", r#"{ "vlan_tag": 20 }"#, r#"{ "ip": "198.51.100.7/24", "firewall": true }"#]),
+    ("net1", &["{}", r#"{ "vlan_tag": 20 }"#, r#"{ "ip": "dhcp", "firewall": true }"#]),
     ("net2", &[r#"{ "model": "e1000", "rate_mbps": 12.5 }"#, r#"{ "mtu": 1 }"#]),
     ("net0", &[r#"{ "firewall": true }"#, r#"{ "link_down": true }"#, r#"{ "queues": 2 }"#]),
 ];

@@ -43,14 +43,7 @@ pub(super) static VALUES: &[Row] = &[
         write: |_, value, edit| put(edit, "memory", value),
         uptake: |taking| {
             let hot = taking.live.hotplug.contains("memory");
-            let more = u64::from(taking.desired.memory_mb) > taking.live.memory_mb;
-            if hot && more && taking.capabilities.plugs_network {
-                return at_once(
-                    taking,
-                    "plugged in; a guest that leaves new memory offline uses it after its next boot",
-                );
-            }
-            at_restart(taking, if hot { "Proxmox may unplug it at once" } else { "memory hotplug is off" })
+            at_restart(taking, if hot { "Proxmox may hot-plug it" } else { "memory hotplug is off" })
         },
         ..Row::of(Key::MemoryMb, &["memory"])
     },
