@@ -224,7 +224,7 @@ impl Way {
         let cases = self.steps.iter().flat_map(broken).enumerate();
         let sampled = cases.filter(|(number, _)| is_sampled(*number, place)).map(|(_, case)| case);
         let without = self.steps.iter().filter(|step| step.needs_quorum(place)).enumerate();
-        let without = without.filter(|(number, step)| is_one_of_eight(number + step.op.len(), place));
+        let without = without.filter(|(number, step)| is_one_of(8, number + step.op.len(), place));
         let without = without.map(|(_, step)| Some((step, "lose-quorum")));
         let cases: Vec<_> = std::iter::once(None).chain(sampled).chain(without).collect();
         two_at_a_time(&cases, |case| {
@@ -272,18 +272,18 @@ fn loops() -> String {
     std::env::var_os("PHOENIX_LOOPS").and_then(|loops| loops.into_string().ok()).unwrap_or_default()
 }
 
-/// Whether a case is run in this place: each on the embedded node, an eighth of them on a node of Proxmox where it runs, and
-/// another eighth on one through ssh. Which ones, a number in `PHOENIX_LOOPS` turns round; `PHOENIX_LOOPS=all` runs all, and
-/// `PHOENIX_LOOPS=quorum` those alone in which the quorum is lost, all of them.
+/// Whether a case is run in this place: every other one on the embedded node, an eighth of them on a node of Proxmox where
+/// it runs, and another eighth on one through ssh. Which ones, a number in `PHOENIX_LOOPS` turns round; `PHOENIX_LOOPS=all`
+/// runs all, and `PHOENIX_LOOPS=quorum` those alone in which the quorum is lost, all of them.
 fn is_sampled(number: usize, place: Place) -> bool {
-    loops() != "quorum" && (place == Place::Embedded || is_one_of_eight(number, place))
+    loops() != "quorum" && is_one_of(if place == Place::Embedded { 2 } else { 8 }, number, place)
 }
 
-/// Whether a case is in the eighth that is run in this place.
-fn is_one_of_eight(number: usize, place: Place) -> bool {
+/// Whether a case is in the part of so many parts that is run in this place.
+fn is_one_of(parts: usize, number: usize, place: Place) -> bool {
     let loops = loops();
     let turn: usize = loops.parse().unwrap_or(0);
-    ["all", "quorum"].contains(&loops.as_str()) || (number + turn) % 8 == usize::from(place == Place::Ssh)
+    ["all", "quorum"].contains(&loops.as_str()) || (number + turn) % parts == usize::from(place == Place::Ssh)
 }
 
 macro_rules! ways {
