@@ -29,7 +29,7 @@ pub(super) fn run(verb: &Schema, console: &Console) -> Result<Exit> {
     }
     for file in &verb.check {
         let name = file.display();
-        // A link in a repository could lead to what nobody outside may read, and a difference would show it.
+        // A link in a repository could lead to a file that its readers may not read, and a difference would show it.
         if std::fs::symlink_metadata(file).is_ok_and(|meta| meta.is_symlink()) {
             let hint = format!("put the schema itself there: phoenix schema{word} > FILE");
             return Err(Refusal::usage(format!("`{name}` is a link"), hint));

@@ -63,7 +63,9 @@ fn takes_back(write: &ConfigWrite, live: &VmObserved) -> bool {
 /// What is said of a change that only takes back what waits for a restart; `None`: it does more.
 fn taken_back(change: &Change, vm: &DesiredVm, live: &VmObserved) -> Option<&'static str> {
     let write = write(vm, live, change.rows()).filter(|write| takes_back(write, live))?;
-    Some(if write.options().any(|option| option.starts_with("net")) {
+    // A card whose change failed may be gone from the guest (recorded); one that is only to leave is there.
+    let leaves = |option: &str| live.pending.get(option).is_some_and(|waits| waits.pending.is_none());
+    Some(if write.options().any(|option| option.starts_with("net") && leaves(option)) {
         "it stays plugged in: what waited for a restart is taken back"
     } else {
         "what waited for a restart is taken back"
