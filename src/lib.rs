@@ -4,10 +4,10 @@
 //!
 //! # The map
 //! A module imports only what stands below it, no files import in a circle, and none has over 400 lines
-//! (`tests/layers.rs`); a function has at most 100 lines and five parameters (clippy).
+//! (`tests/layers.rs`); a function has at most 100 lines, and five parameters besides `self` (clippy).
 //!
 //! ```text
-//!   cli          arguments → request, target, exit codes; one file per verb
+//!   cli          arguments → request, target, exit codes; one file per verb or family of verbs
 //!   ui           faces: human text, JSON lines, graphs, diagnostics; folds over values
 //!   apply        schedule (pure) · run (the loop over the plan) · perform (one action; each kind of work has a file
 //!                beside it, with the loop in which it waits)
@@ -31,8 +31,9 @@
 //! it and tells [`event::Event`]s → [`ui`] shows them.
 //!
 //! # One value, end to end
-//! The memory of a VM: `config::raw` reads `memory_mb` with its place in the file, `config::lower` merges it with its
-//! profiles and the defaults into [`model::DesiredVm`]. [`observed::options`] has one row for it: what the VM has, what
+//! The memory of a VM: `config::raw` reads `memory_mb`, `config::places` finds where in the file it stands.
+//! `config::values` puts profiles over `vm_defaults`, `config::lower` the VM's own values over both, and phoenix's
+//! defaults below all, into [`model::DesiredVm`]. [`observed::options`] has one row for it: what the VM has, what
 //! the file says of it, how it is written, how a running VM takes it over, what the record keeps.
 //! [`observed::options::differing`] folds the rows into what the plan shows ([`plan::Change`]),
 //! [`observed::options::render`] writes exactly the rows that were shown, and nothing else; `plan::lint` holds a plan to
@@ -43,7 +44,8 @@
 //! under `fixtures`; `docs/development.md` says how.
 //! - **an option of a VM**: its key in [`model::Key`], its field with type and documentation in `config::raw` and
 //!   [`model::DesiredVm`] (`config::values` reads it and merges profiles, `config::lower` the defaults), one row in
-//!   `observed::options::table`. A plain row is planned, written, recorded and imported by that; what `import` writes of
+//!   `observed::options::table`, and, if the row reads a field of its own, that field in [`observed::VmObserved`] and
+//!   `observed::reading`. A plain row is planned, written, recorded and imported by that; what `import` writes of
 //!   several options together is in `plan::import`. `plan::context` asks whether scripts see it; `tests/hash.rs` what
 //!   changes with it; `tests/options.rs` for it in the schema and, without a default, among what is left alone;
 //!   `tests/schema.rs` whether it has a default. Nothing asks for what another value costs
@@ -69,24 +71,26 @@
 //!     between is made up for.
 //!   - What no port asks yet is one of the operations of `hypervisor`, or a method there: `HostOp::needs`, every back
 //!     end, `backend::proxmox::call`, `apply::guard` and `apply::imagined` then ask for it. The embedded node's
-//!     `rehearse::OPS` names it, and so does `docs/embedded.md`.
-//! - **a verb**: `cli::args`, its file in `cli`, what it asks of a plan in `plan::request`, `docs/commands.md`;
+//!     `rehearse::OPS` names it, and so does `docs/embedded.md`. A question to the guest's agent is a method of
+//!     [`hypervisor::Guests`], which `backend::agent`, the embedded node's kinds of guests and the doubles answer.
+//! - **a verb**: `cli::args`, its code in the file of its family in `cli` (`cli::mod` calls it), what it asks of a plan in `plan::request`, `docs/commands.md`;
 //!   `tests/man.rs` and `tests/output.rs` ask for it.
 //! - **a check of the file alone**: a rule of `config` over what was written; `config::owner` knows what a VM has of
 //!   profiles and defaults. `config::check` calls it; its code is in `config::codes`, its one case under
 //!   `fixtures/config`. It is shown on the screen and by `validate`, not in the document of a plan. An error of the file
 //!   stops before any plan.
 //! - **a check against the target**, or a warning for the reviewers of a plan: a function in the file of `plan` about
-//!   its subject (`cards`, `disk`, `drives`, `image`, `pool`, `size` …, else `preflight`) that takes facts and returns
+//!   its subject (`addresses`, `cards`, `disk`, `drives`, `image`, `pool`, `size` …, else `preflight`) that takes facts and returns
 //!   what it finds, a [`diag::Diagnostic`] each, with its VM, which the message does not name again, and the keys that
 //!   it comes from; its code in [`plan::codes`], its case under `fixtures/plan`, or its cause and cure in
 //!   `tests/docs/cures.txt`. The function that calls it gives what it returns to the draft of the VM's plan
 //!   (`Draft::finds`); what is about all VMs, `plan::planner` calls. What it wants to know of a node it asks the VM's
 //!   own: `plan::placement` says which that is. A fact that no node has yet is a field of [`observed::Node`], which
-//!   each back end fills. `plan::doctor` says what area of its report a code belongs to; a warning of none is not shown
+//!   each back end fills; one about all VMs is gathered once into `plan::Scene`. `plan::doctor` says what area of its report a code belongs to; a warning of none is not shown
 //!   there.
 //! - **a refusal of Proxmox**: a row of `MEANINGS` in `backend::proxmox::answer` (the first that fits counts), with its
-//!   kind and whether something may have happened; its way out in `hint` there, else `apply::hints` has one by kind.
+//!   kind and whether something may have happened, where that is not "failed, and it may have happened"; its way out in
+//!   `hint` there, or among the words beside it (`NO_SPACE` …), else `apply::hints` has one by kind.
 //!   Faults of the kinds Busy and Unreachable are tried again (`Fault::is_transient`, `apply::retry`). A new kind is one
 //!   of [`model::FaultKind`]. The embedded node refuses in Proxmox's words; `tests/contract` compares kind and effect.
 //! - **a back end**: how it is written in [`model::Target`] (and in its `InvalidTarget::KNOWN`, the help in
@@ -99,6 +103,11 @@
 //!   `plan --commands` stays that of `qm`. A test in `tests/contract.rs`, with a double of what it talks to, runs every
 //!   check over it (those of files only where it reaches any); `APART` in `tests/layers.rs` and `Place` in
 //!   `tests/binary/places.rs` learn of it.
+//! - **a field of a document** (`plan`, `status`, `run` …): its struct in `plan::document`, `plan::status` or
+//!   `ui::report`, whatever fills it, the faces that show it, `schema/` (generated), and, where its meaning changes, the
+//!   format's version with a line in the changelog.
+//! - **what a plan's hash covers**: [`plan::document`] (`agreed`) lists it field by field; of the file it is what
+//!   [`plan::document::meaning`] says: its values, not its text.
 //! - **a face**: a file in `ui` (one for programs in `ui::report`) that folds a [`plan::document::PlanDocument`] or the
 //!   `ui::story::Story` of a run (`ui::report::run`); its name, and which verbs know it, in `cli::format` and in the
 //!   help in `cli::args`; texts pass [`ui::text::safe`] before its own escaping; its call in `cli::saved` (plans),
@@ -124,9 +133,11 @@
 //! - Before a VM's first write it must still be the one that was planned; before every later one, what this run left.
 //!   If a look after a success failed, it is taken as it is found next, as long as it bears the project's record.
 //! - What is known to have succeeded stays a success when the look after it fails: that is a notice.
-//! - Every write of a configuration carries the digest of what was read just before.
+//! - Every write of a configuration carries the digest of what was read just before, but for the one that takes away
+//!   what an interrupted run left.
 //! - A lost answer is followed by a look, never by a blind repetition.
-//! - Nothing waits without a deadline, and nothing but `apply` waits for a guest or repeats a call.
+//! - Nothing waits without a deadline. Nothing but `apply` waits for a guest or tries a failed call again; `qm` asks after
+//!   its tasks, `cli::arriving` after VMs that move.
 //! - Values from a config or a node reach programs as arguments, never as part of a script, and screens only through
 //!   [`ui::text`].
 //! - Only `cli` reads the environment, prints, and chooses exit codes.

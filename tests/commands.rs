@@ -198,7 +198,7 @@ fn the_programs_of_proxmox_are_started_as_rarely_as_before() {
     count("two further VMs", &[&["apply"], &one[..]].concat());
     count("plan, nothing to do", &["plan"]);
     count("apply, nothing to do", &[&["apply"], &one[..]].concat());
-    count("stop", &["stop", "1000", "--auto-approve", "--never-force"]);
+    count("stop", &["stop", "1000", "--auto-approve"]);
     count("start", &["start", "1000"]);
     count("restart", &["restart", "1000", "--auto-approve"]);
     let memory = config.replace("4096", "2048");

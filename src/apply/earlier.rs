@@ -59,7 +59,7 @@ impl Performing<'_> {
             });
             let Some((disk, _)) = same else {
                 let which = step.disk.unwrap_or("the boot disk");
-                let what = format!("{which} of VM {id} lies neither where it was nor where the move was to bring it");
+                let what = format!("{which} of VM {id} is neither on its old storage nor on the new one");
                 return Err(stale(what, hints::LOOK_WHAT_DIFFERS));
             };
             disks.push(disk.device);
@@ -108,7 +108,7 @@ impl Performing<'_> {
     /// Waits before the next look, unless it is too late. Says how far the copy is, once the target knows.
     fn wait_on(&self, what: &str, look: &mut Look<'_>) -> Result<(), Failure> {
         if self.is_late() {
-            return Err(failure(format!("{what} is still at work"), Some(hints::WAIT_AND_APPLY)));
+            return Err(failure(format!("{what} is still running"), Some(hints::WAIT_AND_APPLY)));
         }
         self.waiting(look.far(&*self.by.hypervisor, what));
         self.by.clock.pause(LOOK_AGAIN.min(self.remaining()));

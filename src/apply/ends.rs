@@ -27,8 +27,10 @@ pub(super) struct Ends(Vec<Ended>);
 struct Ended {
     actions: usize,
     worst: Option<End>,
-    /// Something was done beyond taking the VM over.
+    /// Something was done.
     acted: bool,
+    /// The VM was taken over.
+    taken_over: bool,
     /// The VM was given up.
     forgotten: bool,
 }
@@ -45,7 +47,8 @@ impl Ends {
         vm.actions += 1;
         vm.worst = vm.worst.max(Some(end));
         vm.forgotten |= end == End::Acted && plan.action(number).1.kind == ActionKind::Forget;
-        vm.acted |= end == End::Acted && plan.action(number).1.kind != ActionKind::Adopt;
+        vm.taken_over |= end == End::Acted && plan.action(number).1.kind == ActionKind::Adopt;
+        vm.acted |= end == End::Acted;
     }
 
     /// What became of the VMs when nothing more ends. `left_alone` VMs are not in the plan.
@@ -77,8 +80,8 @@ impl Ended {
                     Outcome::Recreate => &mut results.recreated,
                     Outcome::Create if self.acted => &mut results.created,
                     _ if self.forgotten => &mut results.forgotten,
+                    _ if self.taken_over => &mut results.taken_over,
                     _ if self.acted => &mut results.updated,
-                    _ if self.worst == Some(End::Acted) => &mut results.taken_over,
                     _ => &mut results.unchanged,
                 };
                 return (count, true);

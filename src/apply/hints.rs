@@ -11,7 +11,7 @@ pub(super) const LOOK_WHAT_DIFFERS: &str = "plan again and look at what differs"
 pub(super) const LOOK_WHO_STARTED_IT: &str = "find out what started it, then plan again";
 pub(super) const LOOK_AT_TASK_LOG: &str = "look at the task log of the node";
 pub(super) const LOOK_AT_VM: &str = "look at the VM; the next apply looks again and continues from what it finds";
-pub(super) const RESTART_BRINGS_IT: &str = "`--restart` with the next apply restarts it; nothing else is to be done";
+pub(super) const RESTART_BRINGS_IT: &str = "`phoenix apply --restart` restarts it; nothing else is needed";
 pub(super) const WAIT: &str = "wait until it has ended";
 pub(super) const WAIT_AND_APPLY: &str = "wait until it has ended, then apply again";
 pub(super) const STARTED_AGAIN: &str = "apply again: it is started again";
@@ -68,7 +68,7 @@ pub(super) fn take_back_by_hand(vm: VmId) -> String {
 /// Volumes of a VMID that no configuration names are in the way, or stay.
 pub(super) fn volumes_left(volumes: &[String]) -> String {
     let free = volumes.iter().map(|volume| format!("`pvesm free {volume}`")).collect::<Vec<_>>().join(", ");
-    format!("they belong to a VM that is gone, or an interrupted run left them: look what is on them, then {free}")
+    format!("they belong to a VM that is gone, or an interrupted run left them: check what is on them, then {free}")
 }
 
 /// The configuration of a VM does not say how large a disk is.

@@ -28,7 +28,7 @@ impl Performing<'_> {
         if live.running {
             // What it stopped, it would start for us, and then no more.
             if live.ha.as_ref().is_some_and(Ha::keeps_off) {
-                let what = format!("VM {} runs, and the HA manager is to keep it off", self.id());
+                let what = format!("VM {} runs, but the HA manager should keep it off", self.id());
                 return Err(failure(what, Some(hints::HA_STATUS)));
             }
             self.switch_off(&live)?;

@@ -204,7 +204,11 @@ impl Shell<'_> {
         (self.tell)(Event::ActionEnded { action, outcome, elapsed_ms: millis(elapsed) });
     }
 
+    /// An action is not begun because another one failed. That matters only where something was to be done.
     fn skipped(&mut self, number: usize, because: usize) {
+        if !self.run.plan.action(number).1.outcome.acts() {
+            return self.ends.note(&self.run.plan, number, End::Idle);
+        }
         let because = self.run.plan.action_id(because);
         let action = self.name(number);
         self.ends.note(&self.run.plan, number, End::Skipped);

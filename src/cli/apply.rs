@@ -246,7 +246,7 @@ fn placed<'p>(mut event: Event, places: &dyn Fn() -> &'p Places) -> Event {
 fn tidy(hypervisor: &dyn Hypervisor, console: &Console) {
     let sentences = hypervisor
         .tidy()
-        .unwrap_or_else(|fault| vec![format!("cannot look after operations of interrupted runs: {fault}")]);
+        .unwrap_or_else(|fault| vec![format!("cannot follow up operations of interrupted runs: {fault}")]);
     for sentence in sentences {
         console.note(&format!("{}\n", ui::text::safe_lines(&sentence)));
     }

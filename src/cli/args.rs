@@ -164,10 +164,10 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:
   phoenix start 1000")]
     Start(Start),
-    /// Shut these VMs down; a guest that does not react in time is stopped by force.
+    /// Shut these VMs down.
     #[command(after_help = "Examples:
   phoenix stop 1000
-  phoenix stop 1000 --never-force --auto-approve")]
+  phoenix stop 1000 --force-stop --auto-approve")]
     Stop(Stop),
     /// Shut these VMs down and start them again.
     #[command(after_help = "Examples:
@@ -184,7 +184,7 @@ pub(super) enum Verb {
   phoenix ssh web
   phoenix ssh 1000 --user admin -- uptime")]
     Ssh(Ssh),
-    /// Print the graph of all actions.
+    /// Print the graph of the actions of VMs that change.
     #[command(after_help = "Examples:
   phoenix graph
   phoenix graph --format dot | dot -Tsvg > graph.svg")]

@@ -23,7 +23,7 @@ pub(super) fn to_plan(planned: &Planned, asks: bool, console: &Console) -> Resul
         Some(false) => Ok(Err(nothing_done(console))),
         None => Err(Refusal::usage(
             format!("cannot ask for approval: {}", console.why_silent()),
-            "look at `phoenix plan`, then give `--auto-approve`",
+            "`--auto-approve` approves the plan above",
         )),
     }
 }

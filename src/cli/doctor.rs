@@ -156,7 +156,7 @@ fn of_file(args: &Args, console: &Console, checks: &mut Vec<Check>) -> Option<De
         .collect();
     if broken.is_empty() && unchecked.is_empty() && !loaded.scripts.is_empty() {
         let scripts = count(loaded.scripts.len(), "script");
-        checks.push(Check::ok(Area::Config, format!("{scripts}: their shells can read them")));
+        checks.push(Check::ok(Area::Config, format!("{scripts}: their shells can read")));
     }
     checks.extend(broken);
     Some(desired)

@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
     let hypervisor = connect::open(&aim, Some(desired), args.guests, Intent::Look)
         .with_context(|| format!("cannot open {target}"))?;
     let observed = super::observe::observed(hypervisor.as_ref(), desired, &Agreed::new())
-        .with_context(|| format!("cannot look at {target}"))?;
+        .with_context(|| format!("cannot read target {target}"))?;
     let (found, mut refused) = look(&chosen(verb, desired, &observed, console)?, desired, &observed);
     let known = found.iter().filter(|found| found.write == Write::Nothing).count();
     let new = found.into_iter().filter(|found| found.write != Write::Nothing).collect();
@@ -132,7 +132,14 @@ fn draft(args: &Args, (text, desired): (&str, &Desired), mut found: Vec<Found>, 
         let loaded = load::instead(&args.config, &args.given(), &edited.text).loaded;
         let mut problems = Vec::new();
         for error in loaded.diagnostics.iter().filter(|problem| problem.is_error()) {
-            problems.push(invalid(error, &edited)?);
+            match placed(error, &edited) {
+                Some(vm) => problems.push(invalid(error, vm)),
+                // It stands elsewhere in the file: the VMs are at fault that it comes with.
+                None => problems.extend(at_fault(args, text, &found)),
+            }
+            if problems.is_empty() {
+                return Err(anyhow!("the config would not be valid: {} (a bug in phoenix)", error.message));
+            }
         }
         if let Some(desired) = loaded.desired {
             let all: BTreeSet<VmId> = found.iter().map(|found| found.vm).collect();
@@ -158,13 +165,26 @@ fn edit(found: &Found) -> Option<Edit> {
     }
 }
 
-/// An error of the config as a refusal of the VM in whose entry it stands.
-fn invalid(error: &Diagnostic, edited: &Edited) -> Result<Diagnostic> {
+/// The VM in whose entry an error of the config stands.
+fn placed(error: &Diagnostic, edited: &Edited) -> Option<VmId> {
     let at = error.span.map_or(usize::MAX, |span| span.start);
-    let vm = edited.places.iter().find(|(_, place)| (place.start..place.end).contains(&at)).map(|(vm, _)| *vm);
-    let vm = vm.ok_or_else(|| anyhow!("the config would not be valid: {} (a bug in phoenix)", error.message))?;
+    edited.places.iter().find(|(_, place)| (place.start..place.end).contains(&at)).map(|(vm, _)| *vm)
+}
+
+/// An error of the config as a refusal of the VM whose entry brings it.
+fn invalid(error: &Diagnostic, vm: VmId) -> Diagnostic {
     let what = format!("no entry can be written for the VM: {}", error.message);
-    Ok(Diagnostic::error(codes::INEXPRESSIBLE, what).hint("change it on the node, or leave the VM out").vm(vm))
+    Diagnostic::error(codes::INEXPRESSIBLE, what).hint("change it on the node, or leave the VM out").vm(vm)
+}
+
+/// Refusals of the VMs with which alone the config is not valid.
+fn at_fault(args: &Args, text: &str, found: &[Found]) -> Vec<Diagnostic> {
+    let fault = |found: &Found| {
+        let edited = edited(text, &[edit(found)?])?;
+        let loaded = load::instead(&args.config, &args.given(), &edited.text).loaded;
+        Some(invalid(loaded.diagnostics.iter().find(|problem| problem.is_error())?, found.vm))
+    };
+    found.iter().filter_map(fault).collect()
 }
 
 /// Says that a value differs which no key can say.

@@ -81,9 +81,9 @@ pub(super) fn start(args: &Args, verb: &Start, console: &Console) -> Result<Exit
     switch(args, &wish, console)
 }
 
-/// Shuts VMs down, by force where nothing else helps.
+/// Shuts VMs down.
 pub(super) fn stop(args: &Args, verb: &Stop, console: &Console) -> Result<Exit> {
-    let (force_stop, auto_approve) = (!verb.never_force, verb.auto_approve);
+    let (force_stop, auto_approve) = (verb.force_stop, verb.auto_approve);
     let wish = Switch { power: Power::Stop, vms: &verb.vms, running: &verb.running, force_stop, auto_approve };
     switch(args, &wish, console)
 }
@@ -126,7 +126,8 @@ fn switch(args: &Args, switch: &Switch<'_>, console: &Console) -> Result<Exit> {
         if let Err(exit) = consent::to_plan(&planned, asks, console)? {
             return Ok(exit);
         }
-        let words = planned.ids();
+        let mut words = planned.ids();
+        words.extend(switch.force_stop.then(|| "--force-stop".to_owned()));
         execute(planned, switch.running, again(verb, args, &words), reports, console)
     })
 }

@@ -92,8 +92,7 @@ fn config() -> Roff {
         bold("phoenix_vm_configs.json"),
         roman(
             " is one JSON object. virtual_machines is an array of VMs; vm_defaults holds values for all of them, and \
-             profiles holds values for those that name one in profile. A VM's own value counts before those of its \
-             profiles, these before vm_defaults, these before the default. A file whose name ends in .jsonc may have \
+             profiles holds values for those that name one in profile. A VM's own value wins over its profiles', those over vm_defaults, those over the default. A file whose name ends in .jsonc may have \
              comments. phoenix validate checks a file, and phoenix schema prints its JSON Schema for editors.",
         ),
     ]);

@@ -104,7 +104,7 @@ fn reset(target: &Target, auto_approve: bool, console: &Console) -> Result<Exit>
         }
     }
     Embedded::reset(connect::node_directory(target)?)?;
-    console.print(&format!("{} is gone\n", safe(&target.to_string())));
+    console.print(&format!("removed {}\n", safe(&target.to_string())));
     Ok(Exit::Done)
 }
 

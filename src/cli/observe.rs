@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit
         }),
         None => hypervisor.observe(),
     };
-    let observed = observed.with_context(|| format!("cannot look at {target}"))?;
+    let observed = observed.with_context(|| format!("cannot read target {target}"))?;
     let about = hypervisor.about();
     let recording = Recording {
         format_version: RECORDING_VERSION,

@@ -191,7 +191,7 @@ fn look(wish: &Wish, desired: &Desired, console: &Console) -> Result<Look> {
         Intent::Make => arriving::arrived(&look, desired, &wish.request.selection, console),
         Intent::Look => look(),
     };
-    let observed = observed.with_context(|| format!("cannot look at {target}"))?;
+    let observed = observed.with_context(|| format!("cannot read target {target}"))?;
     let About { label, simulated } = hypervisor.about();
     let observed_at = jiff::Timestamp::now().to_string();
     let name = target.to_string();

@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, verb: &Terminal, console: &Console) -> Result<Exi
     };
     let target = &chosen.target;
     let node = connect::embedded(&chosen, args.guests, Intent::Look)?;
-    let vm = Known::of_target(&node.observe().with_context(|| format!("cannot look at {target}"))?)
+    let vm = Known::of_target(&node.observe().with_context(|| format!("cannot read target {target}"))?)
         .one(&verb.vm, "console")?;
     let line = node.console(vm)?;
     console.note(&format!("Console of VM {vm} on {target}; Ctrl-O leaves it. Enter may show a prompt.\n"));

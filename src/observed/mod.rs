@@ -99,6 +99,9 @@ pub struct Observed {
     /// How a first template is made there, where that is not what it is on Proxmox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_hint: Option<String>,
+    /// Programs that its guests need and that are missing there, with the packages of Debian that bring them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing: BTreeMap<String, String>,
     /// Its nodes by name.
     #[serde(with = "node::list")]
     pub nodes: BTreeMap<String, Node>,

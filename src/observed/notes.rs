@@ -156,6 +156,8 @@ pub fn with_short_record(notes: &str) -> String {
         let inside = &text[OPEN.len()..text.len() - CLOSE.len()];
         if inside.chars().count() > SHOWN + 24 {
             let beginning: String = inside.chars().take(SHOWN).collect();
+            // Whole parts of it, so that no escape is cut.
+            let beginning = beginning.rfind(',').map_or(&*beginning, |at| &beginning[..=at]);
             shown.replace_range(comment.start..comment.end, &format!("{OPEN}{beginning}{CUT}{CLOSE}"));
         }
     }

@@ -20,7 +20,7 @@ codes! {
     TOO_MUCH_MEMORY = "T007", "the VM needs more memory than the node has";
     MEMORY_OVERCOMMITTED = "T008", "the declared VMs need more memory in total than the node has";
     TOO_MANY_CPUS = "T009", "the VM has more CPUs than the node allows one VM";
-    NOT_OURS = "T010", "the VMID is taken by a VM that is not ours";
+    NOT_OURS = "T010", "the VMID is taken by a VM that phoenix did not make, or of another project";
     BROKEN_RECORD = "T011", "the record in the notes cannot be read";
     IS_TEMPLATE = "T012", "the VM is a template";
     LOCKED = "T013", "the VM is locked";
@@ -68,7 +68,7 @@ codes! {
     ADDRESS_TAKEN = "T061", "a VM that is not declared has the same fixed address";
     TEMPLATE_WITHOUT_DRIVE = "T062", "what becomes a template has no cloud-init drive";
     EXPORT_ADDRESS = "T063", "what is exported to the VM names another address than the guest has";
-    VOLUMES_LEFT = "T064", "the volumes of a VM that is started are not looked after";
+    VOLUMES_LEFT = "T064", "the volumes of a VM that is started are not checked or mounted";
     ROLLED_BACK = "T065", "what a VM did since a snapshot is lost";
     ADDRESS_LEFT_OUT = "T066", "an address that a VM is said to have is left out";
     ADDRESS_DIFFERS = "T067", "a guest says that it has another address than the one that is fixed for it";

@@ -2,9 +2,10 @@
 
 use super::Scene;
 use super::{Change, Waiting, cloud_init, snippets};
+use crate::model::proxmox::Kind;
 use crate::model::{ActionKind, DataPart, DesiredVm, Disruption, GIB, Key, Origin, Ready, Secret, proxmox};
 use crate::observed::options::{self, Differing, Row, Taking, Value, Wish};
-use crate::observed::{ConfigWrite, PropertyString, VmObserved};
+use crate::observed::{ConfigWrite, PendingChange, PropertyString, VmObserved, holds_volume};
 
 /// The values of an existing VM that the configuration write, the move or the resize changes, in table order.
 pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Change> {
@@ -25,7 +26,13 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> V
     found.extend(snippets::otherwise(vm, live, scene));
     let mut said = "";
     for change in &mut found {
-        let Some(note) = taken_back(change, vm, live) else { continue };
+        let Some(note) = taken_back(change, vm, live) else {
+            if change.disruption < Disruption::Restart && pends_beside(change, vm, live) {
+                change.disruption = Disruption::Restart;
+                change.note = "waits with what waits for a restart already".to_owned();
+            }
+            continue;
+        };
         change.disruption = Disruption::Live;
         change.note = if note == said { String::new() } else { note.to_owned() };
         said = note;
@@ -70,6 +77,17 @@ fn taken_back(change: &Change, vm: &DesiredVm, live: &VmObserved) -> Option<&'st
     } else {
         "what waited for a restart is taken back"
     })
+}
+
+/// Whether a change is of a disk or a card of which something waits for a restart already: Proxmox then keeps all that it is
+/// given waiting (recorded).
+fn pends_beside(change: &Change, vm: &DesiredVm, live: &VmObserved) -> bool {
+    let waits = |option: &str| {
+        let waits = live.pending.get(option).is_some_and(|waits| waits.active.is_some() && waits.pending.is_some());
+        waits && (option.starts_with("net") || holds_volume(option))
+    };
+    let written = |write: ConfigWrite| write.options().any(waits);
+    write(vm, live, change.rows()).is_some_and(written)
 }
 
 /// Says a password that changes by the name of its secret.
@@ -267,11 +285,11 @@ pub(super) fn waiting(live: &VmObserved, desired: Option<&DesiredVm>) -> Vec<Wai
         active: Some("the values of its last boot".to_owned()),
         pending: Some("newer ones".to_owned()),
     });
-    let options = live.pending.iter().map(|(option, change)| Waiting {
-        option: option.clone(),
-        key: options::called(option, change, desired),
-        active: change.active.clone(),
-        pending: change.pending.clone(),
+    let options = live.pending.iter().map(|(option, change)| {
+        let boots = live.boot_disk.as_ref().is_some_and(|disk| disk.device == *option);
+        let key = if boots { proxmox::BOOT_DISK.to_owned() } else { options::called(option, change, desired) };
+        let (active, pending) = differing_parts(option, change);
+        Waiting { option: option.clone(), key, active, pending }
     });
     let record = live.record.valid().filter(|_| live.running);
     let late = record.into_iter().flat_map(|record| &record.late).map(|slot| Waiting {
@@ -281,6 +299,21 @@ pub(super) fn waiting(live: &VmObserved, desired: Option<&DesiredVm>) -> Vec<Wai
         pending: Some("what is configured".to_owned()),
     });
     options.chain(late).chain(unread).collect()
+}
+
+/// What the sides of a pending change do not share: of a disk, a card or a device its parts, of anything else all.
+fn differing_parts(option: &str, change: &PendingChange) -> (Option<String>, Option<String>) {
+    let has_parts = proxmox::option(option).is_some_and(|option| matches!(option.spec.kind, Kind::Parts { .. }));
+    let (Some(active), Some(pending), true) = (&change.active, &change.pending, has_parts) else {
+        return (change.active.clone(), change.pending.clone());
+    };
+    let [active, pending] = [active, pending].map(|text| PropertyString::parse(text));
+    let beyond = |one: &PropertyString, other: &PropertyString| {
+        let mut one = one.clone();
+        one.parts.retain(|part| !other.parts.contains(part));
+        (!one.parts.is_empty()).then(|| one.to_string())
+    };
+    (beyond(&active, &pending), beyond(&pending, &active))
 }
 
 /// The desired size of the boot disk in bytes.

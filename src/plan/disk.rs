@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::words::known_words;
-use super::{Action, Scene, Step, VmPlan, codes, diff, further, moving, placement};
+use super::{Action, Scene, Step, VmPlan, attached, codes, diff, further, migrate, moving, placement};
 use crate::diag::Diagnostic;
 use crate::model::{ActionKind, Desired, DesiredVm, GIB, Key, Origin, Outcome};
 use crate::observed::options::gib;
@@ -92,7 +92,7 @@ pub(super) fn boot_disk(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) ->
     };
     found.extend(another_boot_disk(disk, size, live).map(|problem| problem.vm(vm.vm_id)));
     if size > diff::wanted_bytes(vm) {
-        found.push(shrinks(vm, size, &disk.device));
+        found.push(shrinks(vm, size, &format!("the boot disk ({})", disk.device)));
     }
     if size < diff::wanted_bytes(vm) && live.pending.contains_key(&disk.device) {
         let what = format!("another value of {} waits for a restart: the disk cannot grow", disk.device);
@@ -125,6 +125,8 @@ pub(super) fn shrinks(vm: &DesiredVm, size: u64, what: &str) -> Diagnostic {
 /// Sums over the VMs of each node: free space of its storages, its memory.
 pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed) -> Vec<Diagnostic> {
     let mut found = Vec::new();
+    // Of a storage that all nodes see, all take: it is of no node.
+    let is_shared = |node: &str, id: &str| observed.nodes.get(node).is_some_and(|node| migrate::is_shared(node, id));
     let mut needed: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for vm in vms {
         let Some(desired) = &vm.desired else { continue };
@@ -142,20 +144,25 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed) -
             0
         };
         let node = placement::name_of(vm.vm, observed);
+        let mut needs = vec![(node, desired.boot_disk_storage.as_str(), grows)];
         if vm.outcome != Outcome::NoOp {
-            for (storage, bytes) in further::room(desired, observed) {
-                *needed.entry((node, storage)).or_default() += bytes;
-            }
+            needs.extend(further::room(desired, observed).map(|(storage, bytes)| (node, storage, bytes)));
         }
-        *needed.entry((node, &desired.boot_disk_storage)).or_default() += grows;
+        needs.extend(on_the_way(vm, observed));
+        for (node, storage, bytes) in needs {
+            let node = if is_shared(node, storage) { "" } else { node };
+            *needed.entry((node, storage)).or_default() += bytes;
+        }
     }
     for ((node, id), bytes) in needed {
-        let Some(node) = observed.nodes.get(node) else { continue };
-        let Some(storage) = node.storages.get(id) else { continue };
+        let sees_it = |node: &&Node| node.online && migrate::is_shared(node, id);
+        let node = if node.is_empty() { observed.nodes.values().find(sees_it) } else { observed.nodes.get(node) };
+        let Some((node, storage)) = node.and_then(|node| Some((node, node.storages.get(id)?))) else { continue };
         if storage.total == 0 || bytes <= storage.free {
             continue;
         }
-        let (on, free, more) = (placement::on(node, observed), gib(storage.free), gib(bytes));
+        let on = if storage.shared { "".into() } else { placement::on(node, observed) };
+        let (free, more) = (gib(storage.free), gib(bytes));
         let text = format!("storage `{id}`{on} has {free} GiB free, the plan needs {more} GiB");
         found.push(if storage.thick {
             Diagnostic::error(codes::STORAGE_SHORT, text).hint("its disks take their whole size at once")
@@ -174,12 +181,37 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed) -
     found
 }
 
+/// Room that the disks of a VM need on nodes that it moves to, or away from once it is made there: node, storage and bytes.
+fn on_the_way<'p>(vm: &'p VmPlan, observed: &'p Observed) -> Vec<(&'p str, &'p str, u64)> {
+    let acting = || vm.actions.iter().filter(|action| action.outcome.acts()).filter_map(|action| action.step.as_ref());
+    let Some(to) = acting().find_map(|step| if let Step::Migrate(step) = step { Some(&*step.node) } else { None })
+    else {
+        return Vec::new();
+    };
+    if let Some(live) = observed.vms.get(&vm.vm) {
+        let sizes = live.volumes.iter().filter_map(|volume| Some((volume, volume.size?)));
+        let local = |storage: &str| observed.nodes.get(&live.node).is_some_and(|on| !migrate::is_shared(on, storage));
+        let sizes = sizes.map(|(volume, size)| (to, attached::storage(&volume.volume), size));
+        return sizes.filter(|(_, storage, _)| local(storage)).collect();
+    }
+    // It is made with the disk of its template, or its image, and grows where it moves to.
+    let made = acting().find_map(|step| match step {
+        Step::Clone(step) => {
+            let template = observed.vms.get(&step.source)?;
+            Some((template.node.as_str(), step.storage.as_deref()?, template.boot_disk.as_ref()?.size?))
+        }
+        _ => None,
+    });
+    made.into_iter().collect()
+}
+
 /// Says that the declared VMs of a node together want more memory than it has.
 fn overcommitted(node: &Node, memory: u64, observed: &Observed) -> Option<Diagnostic> {
     if node.memory_mb == 0 || memory <= node.memory_mb {
         return None;
     }
     let (on, called) = (placement::on(node, observed), placement::called(node, observed));
-    let what = format!("the declared VMs{on} need {memory} MiB of memory in total, {called} has {}", node.memory_mb);
+    let what =
+        format!("the declared VMs{on} need {memory} MiB of memory in total, {called} has {} MiB", node.memory_mb);
     Some(Diagnostic::warning(codes::MEMORY_OVERCOMMITTED, what))
 }

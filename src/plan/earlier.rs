@@ -90,9 +90,9 @@ pub(super) fn clone_at_work(vm: &DesiredVm, observed: &Observed) -> Diagnostic {
     let what = if !observed.cloning.contains(&id) {
         "half made by an earlier run, and a clone is at work whose target is not known"
     } else if vm.cloud_image.is_some() {
-        "the import of an image into it, started by an earlier run, is still at work"
+        "the import of an image into it, started by an earlier run, is still running"
     } else {
-        "the clone into it, started by an earlier run, is still at work"
+        "the clone into it, started by an earlier run, is still running"
     };
     let then = "apply waits until it has ended; a VM that is whole is taken as made, a half-made one is removed";
     Diagnostic::notice(codes::CLONE_RUNNING, format!("{what}: {then}")).vm(id)
@@ -101,7 +101,7 @@ pub(super) fn clone_at_work(vm: &DesiredVm, observed: &Observed) -> Diagnostic {
 /// Says that apply waits for a move.
 pub(super) fn move_at_work(vm: VmId, disk: &str) -> Diagnostic {
     let what = format!(
-        "the move of {disk}, started by an earlier run, is still at work: apply waits until it has ended and continues \
+        "the move of {disk}, started by an earlier run, is still running: apply waits until it has ended and continues \
             from where the disk lies then"
     );
     Diagnostic::notice(codes::TASK_RUNNING, what).vm(vm)

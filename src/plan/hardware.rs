@@ -5,7 +5,7 @@ use crate::diag::Diagnostic;
 use crate::model::proxmox::{self, bounds};
 use crate::model::{ActionKind, DesiredVm, Outcome, VmId};
 use crate::observed::options::{self, Wish};
-use crate::observed::{ALLOW_FILE, VmObserved};
+use crate::observed::{ALLOW_FILE, PendingChange, VmObserved};
 
 /// What is wrong with, or to be known of, the options of the VMs that a plan acts on.
 pub(super) fn judge(vms: &[VmPlan], scene: &Scene<'_>, asked: &[String]) -> Vec<Diagnostic> {
@@ -14,7 +14,7 @@ pub(super) fn judge(vms: &[VmPlan], scene: &Scene<'_>, asked: &[String]) -> Vec<
         let Some(declared) = scene.desired.vm(vm.vm) else { continue };
         let base = base(vm, declared, scene);
         found.extend(base.into_iter().flat_map(|base| cloud_init::overridden(declared, base, &vm.changes)));
-        found.extend(base.and_then(|live| made_real(vm, live)));
+        found.extend(base.and_then(|live| made_real(vm, declared, live)));
         for change in vm.changes.iter().filter(|change| !change.new.is_empty()) {
             found.extend(reaching(vm.vm, change, scene, asked));
         }
@@ -115,14 +115,21 @@ fn reaching(vm: VmId, change: &Change, scene: &Scene<'_>, asked: &[String]) -> O
 }
 
 /// Says what others left waiting in a VM that is stopped: any write to it, and its start, makes that real (recorded).
-fn made_real(vm: &VmPlan, live: &VmObserved) -> Option<Diagnostic> {
+fn made_real(vm: &VmPlan, declared: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
     let touches = |kind| vm.actions.iter().any(|action| action.kind == kind && action.outcome.acts());
     let kinds = [ActionKind::Configure, ActionKind::Adopt, ActionKind::Record, ActionKind::Start];
-    if live.running || live.id != vm.vm || live.pending.is_empty() {
+    if live.running || live.id != vm.vm {
         return None;
     }
+    // What the file wants, too, is no change of others, also where phoenix did not write it.
+    let foreign = |(option, pends): &(&String, &PendingChange)| {
+        let key = options::called(option, pends, Some(declared));
+        key == **option || vm.changes.iter().any(|change| change.key == key)
+    };
+    let mut foreign = live.pending.iter().filter(foreign).peekable();
+    foreign.peek()?;
     let shown = |value: &Option<String>, none: &str| value.clone().unwrap_or_else(|| none.to_owned());
-    let each = live.pending.iter().map(|(option, change)| {
+    let each = foreign.map(|(option, change)| {
         format!("`{option}` {} → {}", shown(&change.active, "(unset)"), shown(&change.pending, "(deleted)"))
     });
     let acts = kinds.into_iter().any(touches);

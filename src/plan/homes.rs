@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::capacity::promised_at_most;
 use super::{drives, mapped, placement};
-use crate::model::{Desired, DesiredVm, GIB, Nodes, VmId};
-use crate::observed::{Home, Net, Node, Observed};
+use crate::model::{Desired, DesiredVm, GIB, Nodes, RecordState, VmId};
+use crate::observed::{Home, Net, Node, Observed, VmObserved};
 
 /// What a node has promised, with the VMs that this plan places there.
 #[derive(Default)]
@@ -63,14 +63,23 @@ pub fn homes(desired: &Desired, observed: &Observed, agreed: &Agreed) -> BTreeMa
     if desired.vms.iter().all(|vm| vm.node.is_none()) {
         return homes;
     }
-    let mut loads = loads(desired, observed);
-    for vm in &desired.vms {
-        let Some(nodes) = &vm.node else { continue };
+    let (mut loads, templates) = (loads(desired, observed), observed.templates_by_name());
+    // Those with fewer nodes to choose from first, so that the others can make way.
+    let choices = |nodes: &Nodes| match nodes {
+        Nodes::Any => usize::MAX,
+        Nodes::Of(names) => names.len(),
+    };
+    let mut placed: Vec<_> = desired.vms.iter().filter_map(|vm| Some((vm, vm.node.as_ref()?))).collect();
+    placed.sort_by_key(|(vm, nodes)| (choices(nodes), vm.vm_id));
+    for (vm, nodes) in placed {
         let live = placement::there(vm.vm_id, observed);
-        if live.is_some_and(|live| nodes.has(&live.node)) || observed.taken.contains_key(&vm.vm_id) {
+        if live.is_some_and(|live| nodes.has(&live.node) && !is_unplaced(live))
+            || observed.taken.contains_key(&vm.vm_id)
+        {
             continue;
         }
-        let home = home(vm, nodes, &Scope { desired, observed, loads: &loads }, agreed.get(&vm.vm_id));
+        let home =
+            home(vm, nodes, &Scope { desired, observed, templates: &templates, loads: &loads }, agreed.get(&vm.vm_id));
         if let Some(node) = home.node()
             && let Some((name, _)) = observed.nodes.get_key_value(node)
         {
@@ -81,14 +90,28 @@ pub fn homes(desired: &Desired, observed: &Observed, agreed: &Agreed) -> BTreeMa
     homes
 }
 
+/// Whether a VM lies where it was cloned, and has yet to get to the node that it is for, for all that its record says: its
+/// first run was interrupted before it ever ran.
+fn is_unplaced(live: &VmObserved) -> bool {
+    !live.running && live.record.valid().is_some_and(|record| record.state == RecordState::Creating)
+}
+
 /// What the nodes have promised already. A new VM whose file names no node is promised by the target's own.
 fn loads<'a>(desired: &'a Desired, observed: &'a Observed) -> BTreeMap<&'a str, Load<'a>> {
     let mut loads: BTreeMap<&str, Load<'_>> = BTreeMap::new();
-    for live in observed.vms.values().filter(|live| !live.template && placement::there(live.id, observed).is_some()) {
+    let is_placed = |live: &&VmObserved| {
+        let again = is_unplaced(live) && desired.vm(live.id).is_some_and(|vm| vm.node.is_some());
+        !live.template && !again && placement::there(live.id, observed).is_some()
+    };
+    for live in observed.vms.values().filter(is_placed) {
         let load = loads.entry(&live.node).or_default();
         let declared = desired.vm(live.id);
         let memory = declared.map_or(live.memory_mb, |vm| u64::from(vm.memory_mb).max(live.memory_mb));
         load.memory_mb = load.memory_mb.saturating_add(memory);
+        // One that moves takes memory from both until it has moved, and is among the others of its new node.
+        if declared.and_then(|vm| vm.node.as_ref()).is_some_and(|nodes| !nodes.has(&live.node)) {
+            continue;
+        }
         let ours = live.record.valid().is_some_and(|record| record.project == desired.settings.project);
         load.project += usize::from(ours);
         for tag in desired
@@ -112,7 +135,9 @@ impl<'a> Load<'a> {
         if !vm.is_template {
             self.memory_mb = self.memory_mb.saturating_add(u64::from(vm.memory_mb));
         }
-        *self.disks.entry(&vm.boot_disk_storage).or_default() += u64::from(vm.boot_disk_size_gb) * GIB;
+        for (storage, bytes) in disks(vm) {
+            *self.disks.entry(storage).or_default() += bytes;
+        }
         self.project += 1;
         for tag in desired.settings.never_same_node.iter().filter(|tag| vm.tags.contains(tag)) {
             *self.tagged.entry(tag).or_default() += 1;
@@ -120,10 +145,18 @@ impl<'a> Load<'a> {
     }
 }
 
+/// What the new disks of a VM take: storage and bytes of each.
+fn disks(vm: &DesiredVm) -> impl Iterator<Item = (&str, u64)> {
+    let further = vm.disks.values().filter(|disk| disk.volume.is_none());
+    let further = further.map(|disk| (disk.storage.as_str(), u64::from(disk.size_gb.unwrap_or(0)) * GIB));
+    further.chain([(vm.boot_disk_storage.as_str(), u64::from(vm.boot_disk_size_gb) * GIB)])
+}
+
 /// What a VM is placed among.
 struct Scope<'s> {
     desired: &'s Desired,
     observed: &'s Observed,
+    templates: &'s BTreeMap<&'s str, Vec<VmId>>,
     loads: &'s BTreeMap<&'s str, Load<'s>>,
 }
 
@@ -145,7 +178,9 @@ fn home(vm: &DesiredVm, nodes: &Nodes, scope: &Scope<'_>, agreed: Option<&(Strin
         return Home::At { node: node.clone(), why: why.clone(), agreed: true };
     }
     match possible.iter().min() {
-        Some(best) => Home::At { node: best.name.to_owned(), why: scope.why(vm, best, &candidates), agreed: false },
+        Some(best) => {
+            Home::At { node: best.name.to_owned(), why: scope.why(vm, best, &candidates, &possible), agreed: false }
+        }
         None => Home::Nowhere(refused),
     }
 }
@@ -180,8 +215,22 @@ impl Scope<'_> {
         if let Some(why) = drives::out_of_reach(vm, node, self.observed).or_else(|| self.unmapped(vm, node)) {
             return Some(why);
         }
+        if let Some(away) = self.linked_elsewhere(vm, node) {
+            return Some(format!("a linked clone needs its template, whose disk only node `{away}` sees"));
+        }
         let cpus = u64::from(vm.cpu_sockets) * u64::from(vm.cpu_cores);
         (node.cpus != 0 && cpus > u64::from(node.cpus)).then(|| format!("a VM there has at most {} CPUs", node.cpus))
+    }
+
+    /// The node whose template a new VM is to be a linked clone of, if no other one sees the template's disk.
+    fn linked_elsewhere(&self, vm: &DesiredVm, node: &Node) -> Option<&str> {
+        let is_linked = !vm.full_clone && vm.cloud_image.is_none() && !self.observed.vms.contains_key(&vm.vm_id);
+        let named = || self.templates.get(vm.template_name.as_str())?.first().copied();
+        let template = vm.template.or_else(named).filter(|_| is_linked)?;
+        let template = self.observed.vms.get(&template).filter(|template| template.node != node.name)?;
+        let storage = &template.boot_disk.as_ref()?.storage;
+        let is_shared = self.observed.nodes.get(&template.node)?.storages.get(storage).is_some_and(|it| it.shared);
+        (!is_shared).then_some(template.node.as_str())
     }
 
     /// A mapping that names nothing of a node, and that the VM needs: as the file says, or as it has it already.
@@ -196,11 +245,17 @@ impl Scope<'_> {
     fn is_full(&self, vm: &DesiredVm, node: &Node) -> Option<String> {
         let empty = Load::default();
         let load = self.loads.get(node.name.as_str()).unwrap_or(&empty);
-        if let Some(storage) = node.storages.get(&vm.boot_disk_storage).filter(|storage| storage.total != 0) {
-            let taken = load.disks.get(vm.boot_disk_storage.as_str()).copied().unwrap_or(0);
-            let needed = taken.saturating_add(u64::from(vm.boot_disk_size_gb) * GIB);
-            if storage.thick && needed > storage.free {
-                let (id, free) = (&vm.boot_disk_storage, storage.free.saturating_sub(taken) / GIB);
+        let mut needed: BTreeMap<&str, u64> = BTreeMap::new();
+        disks(vm).for_each(|(storage, bytes)| *needed.entry(storage).or_default() += bytes);
+        for (id, bytes) in needed {
+            let Some(storage) = node.storages.get(id).filter(|storage| storage.thick && storage.total != 0) else {
+                continue;
+            };
+            let of = |load: &Load<'_>| load.disks.get(id).copied().unwrap_or(0);
+            // Of a storage that all nodes see, all take.
+            let taken = if storage.shared { self.loads.values().map(of).sum() } else { of(load) };
+            if taken.saturating_add(bytes) > storage.free {
+                let free = storage.free.saturating_sub(taken) / GIB;
                 return Some(format!("storage `{id}` has {free} GiB left there"));
             }
         }
@@ -231,7 +286,7 @@ impl Scope<'_> {
     }
 
     /// Why this node and no other, in a few words.
-    fn why(&self, vm: &DesiredVm, best: &Rank<'_>, candidates: &[&str]) -> String {
+    fn why(&self, vm: &DesiredVm, best: &Rank<'_>, candidates: &[&str], possible: &[Rank<'_>]) -> String {
         if let [_] = candidates {
             return String::new();
         }
@@ -246,6 +301,12 @@ impl Scope<'_> {
             others => {
                 words.push(format!("beside {others} other {}: no node without one can take it", apart.join(", ")));
             }
+        }
+        let others = || possible.iter().filter(|rank| rank.name != best.name && rank.together == best.together);
+        if possible.len() == 1 {
+            words.push("no other one can take it".to_owned());
+        } else if others().next().is_some() && others().all(|rank| rank.project > best.project) {
+            words.push("fewest VMs of the project".to_owned());
         }
         words.push(format!("{} of {all} MiB promised", all.saturating_sub(best.memory_left.0)));
         words.join("; ")

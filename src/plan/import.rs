@@ -66,7 +66,7 @@ fn one(
         problems.extend(names_nobody_else(live, names));
         problems.extend(inexpressible(live));
         notices.extend(regained::lost(live, record, file));
-        notices.extend(record.into_iter().flat_map(|record| regained::lost_data(live, record, observed)));
+        notices.extend(regained::lost_data(live, record, observed));
         Write::Entry(entry(live, uuid, record, file, observed))
     };
     if !problems.is_empty() {
@@ -113,7 +113,7 @@ fn subject<'o>(vm: VmId, desired: &Desired, observed: &'o Observed) -> Result<Su
         }
         Err(problem) => Err(problem),
         Ok(Situation::Absent(_)) if earlier::clone(vm, project, observed).is_some() => {
-            let what = "an earlier run is making it: its clone is still at work";
+            let what = "an earlier run is making it: its clone is still running";
             let hint = "wait until it has ended, or declare it: apply waits for it";
             Err(Diagnostic::error(codes::CLONE_RUNNING, what).hint(hint))
         }
@@ -275,13 +275,12 @@ fn entry(
     say(Key::UserConfig, user, default.user_config.as_deref().map_or_else(nothing, regained::user_value));
     for part in DataPart::ALL {
         // What all VMs have is not filled in here: a VM says its own, and that it has none.
-        let text = record.and_then(|record| regained::data(live, record, part, observed));
+        let text = regained::data(live, record, part, observed);
         let is = text.map_or_else(nothing, |text| json!({ "text": text }));
         say(part.key(), is, if default.data(part).is_some() { Value::Null } else { nothing() });
     }
-    for row in
-        options::rows().filter(|row| row.is_named_whole() && ![Some(Key::VmName), Some(Key::Ha)].contains(&row.key))
-    {
+    let said = [Some(Key::VmName), Some(Key::Ha), Some(Key::UserData), Some(Key::VendorData)];
+    for row in options::rows().filter(|row| row.is_named_whole() && !said.contains(&row.key)) {
         // What this VM has not stays as it is; and what the file says of no VM, unless a new one would lack it.
         let Some(is) = row.has(live) else { continue };
         let differs = match row.wished(default, None).value() {

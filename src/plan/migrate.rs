@@ -133,7 +133,16 @@ pub(super) fn placed(vm: &DesiredVm, source: Option<VmId>, way: &Way, scene: &Sc
         _ if agreed => String::new(),
         Way::Made => String::new(),
         Way::Straight(_) => format!("cloned from node `{maker}`, whose template all nodes see"),
-        Way::Moves(_) => format!("made on node `{maker}`, moved before its first start: {} GiB", vm.boot_disk_size_gb),
+        Way::Moves(_) => {
+            let on = scene.observed.nodes.get(maker);
+            let template = source.and_then(|source| scene.observed.vms.get(&source)?.boot_disk.as_ref()?.size);
+            let copied = match template {
+                _ if on.is_some_and(|on| is_shared(on, &vm.boot_disk_storage)) => String::new(),
+                Some(size) => format!(", {} GiB are copied", size.div_ceil(GIB)),
+                None => ", its disk is copied".to_owned(),
+            };
+            format!("made on node `{maker}`, moved before its first start{copied}")
+        }
     };
     let note: Vec<&str> = [why, &made].into_iter().filter(|part| !part.is_empty()).collect();
     Some(Change {
@@ -147,9 +156,9 @@ pub(super) fn placed(vm: &DesiredVm, source: Option<VmId>, way: &Way, scene: &Sc
 
 /// The node that a VM moves to, if it may not stay where it is.
 pub(super) fn destination<'o>(vm: &DesiredVm, live: &VmObserved, observed: &'o Observed) -> Option<&'o str> {
-    let nodes = vm.node.as_ref().filter(|nodes| !nodes.has(&live.node))?;
-    let node = observed.homes.get(&vm.vm_id).and_then(Home::node)?;
-    nodes.has(node).then_some(node)
+    // One that is to stay has no other home.
+    let node = observed.homes.get(&vm.vm_id).and_then(Home::node).filter(|node| *node != live.node)?;
+    vm.node.as_ref().is_some_and(|nodes| nodes.has(node)).then_some(node)
 }
 
 /// How a VM moves that may not stay where it is.

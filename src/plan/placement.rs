@@ -35,13 +35,29 @@ pub(super) fn may_be_elsewhere(vm: &DesiredVm, observed: &Observed) -> bool {
     elsewhere || name_of(vm.vm_id, observed) != observed.here
 }
 
+/// The first of the nodes that the VM may be on that cannot take it for a time, and why; if no other one can.
+fn waits_for_node(vm: VmId, observed: &Observed) -> Option<(&str, &str)> {
+    let Home::Nowhere(refused) = observed.homes.get(&vm)? else { return None };
+    let passes = |name: &str| observed.nodes.get(name).is_some_and(|node| !node.online || node.maintenance);
+    refused.iter().find(|(node, _)| passes(node)).map(|(node, why)| (node.as_str(), why.as_str()))
+}
+
 /// Says that nothing can be done to a VM, because its node is not there to be asked.
 pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> {
     // What has such a VMID is refused with its own words.
-    if observed.taken.contains_key(&vm) || node_of(vm, observed).online {
+    if observed.taken.contains_key(&vm) {
+        return None;
+    }
+    if node_of(vm, observed).online && waits_for_node(vm, observed).is_none() {
         return None;
     }
     let name = name_of(vm, observed);
+    if let Some((node, why)) = waits_for_node(vm, observed) {
+        let what = format!("the VM may only be on nodes that cannot take it now: `{node}` is {why}");
+        let hint =
+            format!("bring the node back, name other nodes in `node`, or leave the VM alone with `--exclude {vm}`");
+        return Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm).about(Key::Node).hint(hint));
+    }
     let place = if observed.vms.contains_key(&vm) { "is" } else { "is to be made" };
     let (why, hint) = if observed.nodes.contains_key(name) {
         ("is not online", format!("bring the node up, or leave the VM alone with `--exclude {vm}`"))
@@ -52,10 +68,17 @@ pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> 
     Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm).hint(hint))
 }
 
-/// The same of every VM of a plan. Where the file as a whole is applied, a node that is not online keeps no other VM from
-/// anything: that is a warning then.
-pub(super) fn lost(vms: &[VmPlan], observed: &Observed, goal: &Goal) -> BTreeMap<VmId, Diagnostic> {
-    let found = vms.iter().filter_map(|vm| Some((vm.vm, out_of_reach(vm.vm, observed)?)));
+/// The same of every VM of a plan, and of those whose templates are on such nodes, as was `found`. Where the file as a whole
+/// is applied, a node that is not online keeps no other VM from anything: that is a warning then.
+pub(super) fn lost(
+    vms: &[VmPlan],
+    found: &[Diagnostic],
+    observed: &Observed,
+    goal: &Goal,
+) -> BTreeMap<VmId, Diagnostic> {
+    let of_templates = found.iter().filter(|problem| problem.code == codes::NODE_OUT_OF_REACH);
+    let of_templates = of_templates.filter_map(|problem| Some((problem.vm?, problem.clone())));
+    let found = vms.iter().filter_map(|vm| Some((vm.vm, out_of_reach(vm.vm, observed)?))).chain(of_templates);
     let of_one = |(vm, problem): (VmId, Diagnostic)| {
         let passes = matches!(goal, Goal::Config { .. }) && observed.nodes.contains_key(name_of(vm, observed));
         let severity = if passes { Severity::Warning } else { problem.severity };

@@ -4,12 +4,25 @@ use std::collections::BTreeMap;
 
 use super::words::known_words;
 use super::{
-    Mount, Scene, addresses, cards, codes, diff, disk, drives, filesystems, further, ha, image, imported, mapped,
-    placement, pool, size, template, unnamed,
+    Mount, Scene, VmPlan, addresses, cards, codes, diff, disk, drives, filesystems, further, ha, image, imported,
+    mapped, placement, pool, size, template, unnamed,
 };
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Formatted, Key, Origin, Record, Settings, VmId, normal_path};
 use crate::observed::{Observed, Taken, VmObserved, with_record};
+
+/// Says what guests need and this machine lacks, if anything is to be done.
+pub(super) fn missing_programs(vms: &[VmPlan], observed: &Observed) -> Vec<Diagnostic> {
+    let install = |package: &str| format!("`apt-get install {package}` on this machine");
+    let missing = observed.missing.iter().map(|(program, package)| missing_program(program, &install(package)));
+    if vms.iter().any(|vm| vm.outcome.acts()) { missing.collect() } else { Vec::new() }
+}
+
+/// Says that a program is missing where phoenix runs it. `install`: the command that brings it.
+pub(super) fn missing_program(program: &str, install: &str) -> Diagnostic {
+    let what = format!("there is no program `{program}` in the PATH of phoenix's scripts");
+    Diagnostic::error(codes::NO_PROGRAM, what).hint(format!("{install} brings it"))
+}
 
 /// Resolves the template of a VM that is to be made: one of the file, or the one of the target that has the name.
 pub(super) fn template(vm: &DesiredVm, scene: &Scene<'_>) -> Result<VmId, Vec<Diagnostic>> {
@@ -119,7 +132,7 @@ fn on_another_node(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Di
     let name = vm.template_name.as_str();
     let what = format!("template `{name}` ({source}) is on node `{there}`, which is not online");
     let hint = format!("bring the node up, or name a template that is on node `{here}`");
-    Some(Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).about(Key::TemplateName).hint(hint))
+    Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm.vm_id).about(Key::TemplateName).hint(hint))
 }
 
 /// The storage that the disk of a template lies on, or will lie on.
@@ -295,7 +308,7 @@ pub(super) fn undeclared(live: &VmObserved, settings: &Settings) -> Diagnostic {
             format!("left alone: declared in another file of project `{project}`, or in none"),
             format!(
                 "files without `hypervisor.project` share that project: give each file one of its own; `phoenix forget \
-                 {id}` gives the VM up and keeps it, `phoenix destroy {id}` erases it with its disks"
+                 {id}` gives the VM up and keeps it"
             ),
         )
     };

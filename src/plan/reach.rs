@@ -159,8 +159,9 @@ fn contradicted(vm: VmId, claim: &Claim) -> Option<Diagnostic> {
         return None;
     }
     let fixed: Vec<IpAddr> = claim.fixed.iter().copied().collect();
-    let what = format!("the guest says {}, and {} is fixed for it", named(&said), named(&fixed));
-    let hint = "it gets a fixed address when it boots; a guest that has another then was changed from within";
+    let what = format!("the guest says {}, but its file fixes {}", named(&said), named(&fixed));
+    let hint =
+        "it takes its fixed address when it boots next; a guest that still has another then was changed from inside";
     Some(Diagnostic::notice(codes::ADDRESS_DIFFERS, what).vm(vm).hint(hint))
 }
 

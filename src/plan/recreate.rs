@@ -97,7 +97,7 @@ impl<'a> Anew<'a> {
                 let what = "it cannot be made anew: `--only` or `--exclude` leaves it out";
                 refused(what).hint("select it, or leave `--recreate` out")
             } else if !self.vms.contains(&vm) {
-                let what = "it is not there, or only half made, so that nothing is destroyed: it is only made";
+                let what = "it does not exist or is half made: it is only created";
                 Diagnostic::notice(codes::NOTHING_TO_RECREATE, what)
             } else {
                 return None;
@@ -121,10 +121,7 @@ impl<'a> Anew<'a> {
         let others = desired.vms.iter().filter(|other| depends(other));
         let others: Vec<String> = others.map(|other| format!("{} `{}`", other.vm_id, other.vm_name)).collect();
         (!others.is_empty()).then(|| {
-            let what = format!(
-                "others depend on it, and do without it and its address until it is ready again: {}",
-                others.join(", ")
-            );
+            let what = format!("these VMs lose it until it is ready again: {}", others.join(", "));
             Diagnostic::warning(codes::RECREATED_UNDER, what)
                 .hint("stop what uses it there first, or choose a time when nothing does")
         })

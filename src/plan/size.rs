@@ -22,7 +22,7 @@ pub(super) fn too_large(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene
     let mut found = Vec::new();
     let memory = u64::from(vm.memory_mb);
     if node.memory_mb != 0 && memory > node.memory_mb {
-        let what = format!("{memory} MiB of memory are asked for, {called} has {}", node.memory_mb);
+        let what = format!("{memory} MiB of memory are asked for, {called} has {} MiB", node.memory_mb);
         let has = live.map(|live| live.memory_mb);
         found.push(problem(has, memory, codes::TOO_MUCH_MEMORY, what).vm(vm.vm_id).about(Key::MemoryMb));
     }

@@ -122,23 +122,26 @@ fn all_of<'o>(vm: VmId, project: &str, observed: &'o Observed) -> BTreeMap<&'o s
     own
 }
 
+/// Whether another VM than this one names a snippet: a clone of it that was made outside phoenix does.
+fn is_named(volume: &str, vm: VmId, observed: &Observed) -> bool {
+    let names = |live: &VmObserved| {
+        let option = live.options.get("cicustom").map(PropertyString::parse);
+        option.is_some_and(|option| DataPart::ALL.iter().any(|part| option.get(part.as_str()) == Some(volume)))
+    };
+    observed.vms.values().any(|live| live.id != vm && names(live))
+}
+
 /// The VMs of the project that are neither declared nor there, of which the target's own node still has snippets: they were
 /// destroyed outside phoenix. A snippet that another VM names counts for none.
 pub(super) fn survivors(desired: &Desired, observed: &Observed, selection: &Selection) -> BTreeSet<VmId> {
     if !observed.capabilities.host_files {
         return BTreeSet::new();
     }
-    let is_named = |volume: &str| {
-        observed.vms.values().any(|live| {
-            let option = live.options.get("cicustom").map(PropertyString::parse);
-            option.is_some_and(|option| DataPart::ALL.iter().any(|part| option.get(part.as_str()) == Some(volume)))
-        })
-    };
     let of_none = |volume: &String| {
         let vm = Snippet::parse(volume).filter(|snippet| snippet.project == desired.settings.project)?.vm;
         let is_known = desired.vm(vm).is_some() || observed.vms.contains_key(&vm) || observed.taken.contains_key(&vm);
         let is_left_out = selection.exclude.contains(&Selector::Id(vm));
-        (!is_known && !is_left_out && !observed.cloning.contains(&vm) && !is_named(volume)).then_some(vm)
+        (!is_known && !is_left_out && !observed.cloning.contains(&vm) && !is_named(volume, vm, observed)).then_some(vm)
     };
     observed.own_node().snippets.keys().filter_map(of_none).collect()
 }
@@ -155,21 +158,30 @@ pub(super) fn survive(vm: VmId, desired: &Desired, observed: &Observed) -> Diagn
     Diagnostic::warning(codes::SNIPPETS_SURVIVE, what).hint(hint)
 }
 
-/// The snippets that a VM does not name when it is what the file says, as an action names them, each with its path. None while it has snapshots,
-/// which may name them.
-pub(super) fn left_over(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Vec<(String, String)> {
+/// The snippets that a VM does not name once these changes are made, as an action names them, each with its path. None while
+/// it has snapshots, which may name them.
+pub(super) fn left_over(vm: &DesiredVm, changes: &[Change], scene: &Scene<'_>) -> Vec<(String, String)> {
+    let live = scene.observed.vms.get(&vm.vm_id);
     if live.is_some_and(|live| !live.snapshots.is_empty()) {
         return Vec::new();
     }
-    let named: Vec<String> = DataPart::ALL.into_iter().filter_map(|part| vm.data(part)?.volume()).collect();
+    let stays = |part: DataPart| {
+        let changes = changes.iter().any(|change| change.key == part.key().name());
+        live.filter(|_| !changes).and_then(|live| custom_volume(live, part))
+    };
+    let declared = |part: DataPart| vm.data(part)?.volume();
+    let named: Vec<String> =
+        DataPart::ALL.into_iter().flat_map(|part| [declared(part), stays(part)]).flatten().collect();
     let mut found = all_of(vm.vm_id, &scene.desired.settings.project, scene.observed);
-    found.retain(|volume, _| !named.iter().any(|named| named == volume));
+    found.retain(|volume, _| !named.iter().any(|named| named == volume) && !is_named(volume, vm.vm_id, scene.observed));
     found.into_iter().map(as_named).collect()
 }
 
-/// The snippets that go with a VM, as an action names them, each with its path.
+/// The snippets that go with a VM, as an action names them, each with its path; not those that another VM names.
 pub(super) fn gone_with(vm: VmId, scene: &Scene<'_>) -> Vec<(String, String)> {
-    all_of(vm, &scene.desired.settings.project, scene.observed).into_iter().map(as_named).collect()
+    let mut found = all_of(vm, &scene.desired.settings.project, scene.observed);
+    found.retain(|volume, _| !is_named(volume, vm, scene.observed));
+    found.into_iter().map(as_named).collect()
 }
 
 /// A snippet as an action names it: storage, part, and the beginning of its digest.

@@ -47,14 +47,18 @@ pub(super) fn plan_vm(vm: &Arc<DesiredVm>, scene: &Scene<'_>) -> (VmPlan, Vec<Di
                 }
                 None => preflight::template(vm, scene).map(Source::Template),
             };
-            draft.finds(migrate::nowhere(vm, scene));
-            draft.finds(disk::storage(vm, scene.observed));
-            draft.finds(super::template::storage(vm, scene));
+            let nowhere = migrate::nowhere(vm, scene);
+            // Of a node on which the VM will not be, nothing matters.
+            if nowhere.is_none() {
+                draft.finds(disk::storage(vm, scene.observed));
+                draft.finds(super::template::storage(vm, scene));
+                draft.finds(preflight::host(vm, None, scene));
+            }
+            draft.finds(nowhere);
             let mounts = volumes::granted(vm, scene);
             draft.finds(mounts.problems);
             draft.finds(migrate::served(vm, &mounts.mounts, scene));
             draft.finds(migrate::snippets(vm, scene));
-            draft.finds(preflight::host(vm, None, scene));
             draft.finds(no_snippets.clone());
             match source {
                 Err(found) => draft.finds(found),

@@ -73,12 +73,12 @@ pub(super) fn left(vm: &DesiredVm, exists: bool, observed: &Observed) -> Option<
     let which = if volumes.len() == 1 { "it" } else { "them" };
     let problem = if exists {
         let hint = format!(
-            "an interrupted move or import leaves such volumes, and nothing removes them; look at {which}, then {free} on the node"
+            "an interrupted move or import leaves such volumes, and nothing removes them; check what is on {which}, then {free} on the node"
         );
         Diagnostic::notice(codes::UNNAMED_VOLUMES, what).hint(hint)
     } else {
         let hint = format!(
-            "an interrupted move, clone or import, or a VM that is gone, left {which}: look what is there, then {free} on the \
+            "an interrupted move, clone or import, or a VM that is gone, left {which}: check what is there, then {free} on the \
              node; or choose another `vm_id`"
         );
         Diagnostic::error(codes::UNNAMED_VOLUMES, what).hint(hint)

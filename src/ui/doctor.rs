@@ -85,5 +85,6 @@ fn verdict(document: &DoctorDocument) -> String {
     if errors == 0 {
         return format!("Nothing is missing: {}{warned}.", count(document.checks.len(), "check"));
     }
-    format!("{}{warned}: correct them, then run `phoenix doctor` again.", count(errors, "error"))
+    let fix = if errors == 1 { "fix it" } else { "fix them" };
+    format!("{}{warned}: {fix}, then run `phoenix doctor` again.", count(errors, "error"))
 }

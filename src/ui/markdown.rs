@@ -61,7 +61,7 @@ fn table(vms: &[&DocumentVm]) -> String {
     if vms.is_empty() {
         return String::new();
     }
-    let mut out = "\n| | VM | what | disruption | why |\n|---|---|---|---|---|\n".to_owned();
+    let mut out = "\n| | VM | what | restart | why |\n|---|---|---|---|---|\n".to_owned();
     let mut left_out = 0;
     for vm in vms {
         let (words, costs) = if vm.blocked { ("blocked", "") } else { (vm.outcome_words(), vm.cost_words()) };
@@ -202,7 +202,7 @@ fn block(vm: &DocumentVm) -> String {
         html(&vm.name)
     );
     if !vm.changes.is_empty() || !vm.waiting.is_empty() {
-        out.push_str("| key | now | then | |\n|---|---|---|---|\n");
+        out.push_str("| key | current | planned | |\n|---|---|---|---|\n");
     }
     for change in &vm.changes {
         out.push_str(&row(vm, change));
@@ -225,8 +225,10 @@ fn block(vm: &DocumentVm) -> String {
     }
     let acting: Vec<String> =
         vm.actions.iter().filter(|action| action.outcome.acts()).map(DocumentAction::title).collect();
-    out.push_str(&format!("\nActions: {}\n\n</details>\n", code(&acting.join(" → "))));
-    out
+    if !acting.is_empty() {
+        out.push_str(&format!("\nActions: {}\n", code(&acting.join(" → "))));
+    }
+    out + "\n</details>\n"
 }
 
 fn row(vm: &DocumentVm, change: &DocumentChange) -> String {

@@ -41,7 +41,7 @@ impl From<&DocumentStorage> for Amount {
 
 /// What the signs of a status' bars mean, and of a plan's.
 const OF_STATUS: &str = "█ used  ▒ promised to VMs  · free";
-const OF_PLAN: &str = "▒ promised to VMs  + this plan adds  - it takes away  · free";
+const OF_PLAN: &str = "▒ promised to VMs  + this plan adds  - it frees  · free";
 
 /// How many of `cells` stand for a part: none only for nothing, all only for everything.
 fn cells(part: u64, total: u64, cells: usize) -> usize {

@@ -280,7 +280,7 @@ fn is_sampled(number: usize, place: Place) -> bool {
 }
 
 /// Whether a case is in the part of so many parts that is run in this place.
-fn is_one_of(parts: usize, number: usize, place: Place) -> bool {
+pub(crate) fn is_one_of(parts: usize, number: usize, place: Place) -> bool {
     let loops = loops();
     let turn: usize = loops.parse().unwrap_or(0);
     ["all", "quorum"].contains(&loops.as_str()) || (number + turn) % parts == usize::from(place == Place::Ssh)

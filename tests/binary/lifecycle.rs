@@ -76,7 +76,7 @@ pub(crate) const CARDED: Way = Way {
 /// A VM is shut down by its name.
 pub(crate) const STOPPED: Way = Way {
     begin: made,
-    words: &["stop", "1000", "--auto-approve", "--never-force", "--json"],
+    words: &["stop", "1000", "--auto-approve", "--json"],
     plan: &[],
     steps: &[step("1000/stop", "shutdown")],
     ..Way::PLAIN
@@ -85,7 +85,7 @@ pub(crate) const STOPPED: Way = Way {
 /// A VM whose guest does not react is stopped by force.
 pub(crate) const FORCED: Way = Way {
     begin: made,
-    words: &["stop", "1000", "--auto-approve", "--json"],
+    words: &["stop", "1000", "--auto-approve", "--force-stop", "--json"],
     plan: &[],
     steps: &[step("1000/stop", "stop").once_failed("shutdown")],
     ..Way::PLAIN
@@ -282,13 +282,12 @@ fn a_guest_that_does_not_react_is_stopped_only_by_force() {
     scene.script_faults(&deaf);
     check(&scene.phoenix(&["destroy", "1000", "--yes-destroy", "full", "--force-stop"]), 0, &["stopped by force"]);
     assert!(!scene.has(1000));
-    // `stop` does so after its grace, unless told not to.
     let deaf = json!([{ "op": "shutdown", "vm": 1001, "how": "fail" }]);
     scene.script_faults(&deaf);
-    check(&scene.phoenix(&["stop", "1001", "--auto-approve", "--never-force"]), 6, &[]);
+    check(&scene.phoenix(&["stop", "1001", "--auto-approve"]), 6, &[]);
     assert!(scene.runs(1001));
     scene.script_faults(&deaf);
-    check(&scene.phoenix(&["stop", "1001", "--auto-approve"]), 0, &["stopped by force"]);
+    check(&scene.phoenix(&["stop", "1001", "--auto-approve", "--force-stop"]), 0, &["stopped by force"]);
     assert!(!scene.runs(1001));
 }
 

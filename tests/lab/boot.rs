@@ -142,7 +142,7 @@ fn a_guest_is_what_the_config_says_and_its_machine_lives_on() {
     }
 
     // The guest shuts down when it is asked; then the node goes with what runs there.
-    lab.done(&["stop", "1000", "--never-force", "--auto-approve"]);
+    lab.done(&["stop", "1000", "--auto-approve"]);
     let off = lab.done(&["status"]);
     assert!(off.contains("stopped"), "{off}");
     let log = fs::read_to_string(lab.node().join("qemu/1000/console.log")).unwrap();

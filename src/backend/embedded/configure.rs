@@ -202,7 +202,7 @@ impl Embedded {
 
     /// Whether a running VM takes a disk that is changed, plugged in or unplugged over at once (recorded).
     fn takes_disk_over(&self, live: &VmObserved, key: &str, value: Option<&str>) -> bool {
-        match (live.options.get(key), value) {
+        match (active(live, key), value) {
             (Some(now), Some(value)) if cdrom::disc(now).is_some() => {
                 cdrom::disc(value).is_some() && self.machines().plugs() && !live.pending.contains_key(key)
             }
@@ -221,6 +221,11 @@ impl Embedded {
     fn plugs_nothing(&self, live: &VmObserved, key: &str, value: &str) -> bool {
         live.options.get(key).is_none() && cdrom::disc(value).as_deref() == Some("none") && self.plugs_disks(live, key)
     }
+}
+
+/// What a running VM has of an option, whatever is configured by now: with that Proxmox compares (recorded).
+fn active<'v>(live: &'v VmObserved, key: &str) -> Option<&'v str> {
+    live.pending.get(key).map_or_else(|| live.options.get(key), |waits| waits.active.as_deref())
 }
 
 /// Whether a volume that is listed is the one that is named: that of a linked clone also names what it is built on.
@@ -304,7 +309,7 @@ fn rewires(live: &VmObserved, key: &str, value: Option<&str>) -> bool {
         rest.retain(|(part, _)| !["firewall", "link_down", "rate", "tag", "trunks"].contains(&part.as_str()));
         Some((model, mac, rest))
     };
-    let now = live.options.get(key).and_then(card);
+    let now = active(live, key).and_then(card);
     now.is_some() && now == value.and_then(card)
 }
 

@@ -185,6 +185,7 @@ impl Hypervisor for Embedded {
             template_hint: real.then(|| {
                 "`phoenix node add-template NAME --image FILE` makes one of the disk image of a cloud image".to_owned()
             }),
+            missing: self.missing_programs(),
             nodes,
             vms,
             homes: BTreeMap::new(),

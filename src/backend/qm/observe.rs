@@ -114,6 +114,7 @@ pub(super) fn read(
     Ok(Observed {
         identity: authority.map(|certificate| cluster::identity(certificate)).unwrap_or_default(),
         capabilities: Capabilities::PROXMOX,
+        missing: BTreeMap::new(),
         template_hint: None,
         nodes: others.nodes.into_iter().chain([(here.clone(), node)]).collect(),
         here,

@@ -225,9 +225,9 @@ pub(in crate::cli) struct Stop {
     /// Which VMs: VMID, name or tag.
     #[arg(value_name = "VM", required = true)]
     pub(in crate::cli) vms: Vec<String>,
-    /// Fail where a guest does not shut down, rather than stop it by force.
+    /// Stop guests by force that do not shut down within three minutes.
     #[arg(long)]
-    pub(in crate::cli) never_force: bool,
+    pub(in crate::cli) force_stop: bool,
     /// Do not ask.
     #[arg(long)]
     pub(in crate::cli) auto_approve: bool,

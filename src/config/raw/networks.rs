@@ -47,7 +47,7 @@ pub(crate) struct RawCard {
     /// Limits the card, in megabytes per second.
     #[schemars(title = "Rate (MB/s)", range(min = 0.0, max = 10_240.0), example = 12.5)]
     pub(in crate::config) rate_mbps: Option<f64>,
-    /// Unplugs the cable, so to speak.
+    /// Disconnects the card, as if its cable were unplugged.
     #[schemars(title = "Link down", example = false)]
     pub(in crate::config) link_down: Option<bool>,
     /// Sets the IPv4 address with its prefix length, or `dhcp`, by cloud-init; `none` takes it away. That of the first

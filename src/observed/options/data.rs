@@ -6,7 +6,7 @@ use super::edit::Edit;
 use super::row::Row;
 use super::taking::{Taking, at_once, at_restart};
 use super::value::{Value, Wish};
-use crate::model::{DataPart, DesiredVm, Disruption, Key, Snippet};
+use crate::model::{DataPart, DesiredVm, Disruption, Key, Record, Snippet};
 use crate::observed::{PropertyString, VmObserved};
 
 /// The option that names the snippets.
@@ -20,7 +20,7 @@ pub(super) static ROWS: &[Row] = &[
         inherited: |_, live| is_anothers(live, DataPart::User),
         write: |vm, value, edit| put(vm, value, edit, DataPart::User),
         uptake: |taking| {
-            let note = "for cloud-init the guest is a new instance when it boots next: it repeats what it does once";
+            let note = "cloud-init treats the guest as a new instance at its next boot and repeats what it does once per instance";
             boots_next(taking, note)
         },
         ..Row::of(Key::UserData, &[OPTION])
@@ -71,9 +71,11 @@ fn wish<'a>(vm: &'a DesiredVm, live: Option<&VmObserved>, part: DataPart) -> Wis
     }
 }
 
-/// Whether phoenix gave it to this VM.
+/// Whether phoenix gave it to this VM, and the record says so: one that was taken over with it keeps it.
 fn is_own(live: &VmObserved, part: DataPart) -> bool {
-    let Some(record) = live.record.valid() else { return false };
+    // A record without room for what was applied says nothing of it.
+    let given = |record: &&Record| record.applied.is_empty() || record.applied.contains_key(part.key().name());
+    let Some(record) = live.record.valid().filter(given) else { return false };
     let volume = custom_volume(live, part);
     volume.is_some_and(|volume| Snippet::parse(&volume).is_some_and(|snippet| snippet.is_of(&record.project, live.id)))
 }

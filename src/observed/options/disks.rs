@@ -113,7 +113,16 @@ pub(super) fn plugged<'a>(option: &ProxmoxOption, added: bool, taking: &Taking<'
 
 /// How a VM takes another size.
 pub(super) fn grows<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
-    (at_once(taking, "").0, Cow::Owned(format!("grows {}; no disk is ever made smaller", option.name)))
+    let disruption = at_once(taking, "").0;
+    let now = volume(option, taking.live).and_then(|volume| volume.size);
+    let size_gb = taking.desired.disks.get(option.name).and_then(|disk| disk.size_gb);
+    let note = now.zip(size_gb).map(|(now, size_gb)| growing(option.name, now, size_gb));
+    (disruption, Cow::Owned(note.unwrap_or_default()))
+}
+
+/// What a disk that grows from `now` bytes takes of its storage, for good, in words.
+pub(super) fn growing(slot: &str, now: u64, size_gb: u32) -> String {
+    format!("{slot} grows by {} GiB, and cannot shrink again", gib((u64::from(size_gb) * GIB).saturating_sub(now)))
 }
 
 /// What happens to a disk that moves, and to what it leaves behind.

@@ -30,7 +30,7 @@ pub use self::table::AGENT;
 pub use self::taking::Taking;
 pub use self::value::{Value, Wish, gib};
 use super::{ConfigWrite, Net, PendingChange, RecordError, VmObserved};
-use crate::model::{DesiredVm, Key, Record};
+use crate::model::{DesiredVm, Key, Record, proxmox};
 
 /// A row whose value is not as desired.
 pub struct Differing<'a> {
@@ -131,8 +131,10 @@ pub fn called(option: &str, change: &PendingChange, desired: Option<&DesiredVm>)
         .map(Row::applied_as)
         .collect();
     keys.dedup();
-    match keys[..] {
-        [key] => key.to_owned(),
+    match (&keys[..], desired) {
+        ([key], _) => (*key).to_owned(),
+        (_, Some(vm)) if vm.networks.contains_key(option) => format!("{}{option}", proxmox::NETWORKS),
+        (_, Some(vm)) if vm.disks.contains_key(option) => format!("{}{option}", proxmox::DISKS),
         _ => option.to_owned(),
     }
 }

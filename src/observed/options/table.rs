@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::disks::{fills_last, moving};
+use super::disks::{fills_last, growing, moving};
 use super::edit::Edit;
 use super::row::{Kept, Row};
 use super::taking::{NO_CARDS, Taking, at_once, at_restart};
-use super::value::{Value, Wish, gib};
+use super::value::{Value, Wish};
 use super::{data, named};
 use crate::model::{ActionKind, DesiredVm, Disruption, GIB, Key, OsType};
 use crate::observed::{Net, PropertyString, VmObserved};
@@ -223,7 +223,7 @@ fn connected<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     let model = taking.live.net0.as_ref().map(|net| net.model.as_str());
     let stays = model == Some(taking.desired.network_model.as_str());
     if stays && taking.live.running && taking.capabilities.plugs_network {
-        (Disruption::Live, Cow::Borrowed("only the node's end moves; the guest does not notice, and keeps its address"))
+        (Disruption::Live, Cow::Borrowed("the card is connected to the other bridge; the guest keeps its address"))
     } else {
         plugged(taking)
     }
@@ -262,9 +262,8 @@ fn disk_size<'a>(vm: &'a DesiredVm, live: Option<&VmObserved>) -> Wish<'a> {
 fn disk_grows<'a>(taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     let (disruption, nothing) = at_once(taking, "");
     let Some(disk) = &taking.live.boot_disk else { return (disruption, nothing) };
-    let more = (u64::from(taking.desired.boot_disk_size_gb) * GIB).saturating_sub(disk.size.unwrap_or_default());
-    let note = format!("{} grows by {} GiB, and cannot shrink again", disk.device, gib(more));
-    (disruption, Cow::Owned(note))
+    let size_gb = taking.desired.boot_disk_size_gb;
+    (disruption, Cow::Owned(growing(&disk.device, disk.size.unwrap_or_default(), size_gb)))
 }
 
 /// What happens to a disk that moves, and to what it leaves behind.

@@ -4,7 +4,7 @@ use super::{Area, Check, There};
 use crate::diag::Diagnostic;
 use crate::model::GIB;
 use crate::observed::{ALLOW_FILE, Examined, Node, Observed, Storage};
-use crate::plan::{Goal, codes, quorum};
+use crate::plan::{Goal, codes, preflight, quorum};
 
 /// Major version of Proxmox VE with which phoenix was tried.
 const TRIED: &str = "9";
@@ -77,10 +77,12 @@ fn node(examined: &Examined, moment: Moment, there: &There, checks: &mut Vec<Che
             found(&Diagnostic::error(codes::NOT_ROOT, what).hint(hint))
         });
     }
-    checks.extend(examined.missing.iter().map(|(program, package)| {
-        let what = format!("there is no program `{program}` in the PATH of phoenix's scripts");
-        found(&Diagnostic::error(codes::NO_PROGRAM, what).hint(format!("{} brings it", there.install(package))))
-    }));
+    checks.extend(
+        examined
+            .missing
+            .iter()
+            .map(|(program, package)| found(&preflight::missing_program(program, &there.install(package)))),
+    );
     if examined.missing.is_empty() && examined.programs > 0 {
         checks.push(ok(format!("all {} programs that phoenix runs are there", examined.programs)));
     }
@@ -93,7 +95,7 @@ fn node(examined: &Examined, moment: Moment, there: &There, checks: &mut Vec<Che
 fn clocks(clock: i64, (before, after): Moment, there: &There) -> Check {
     let apart = clock.saturating_sub(after).max(before.saturating_sub(clock));
     if apart <= APART {
-        return ok("its clock is right, as far as this machine's is");
+        return ok("its clock agrees with this machine's");
     }
     let how = if clock > after { "ahead of" } else { "behind" };
     let what = format!("its clock is {apart} s {how} that of this machine");
@@ -132,7 +134,7 @@ fn cluster(observed: &Observed, there: &There, checks: &mut Vec<Check>) {
             node.name
         );
         let end = there.run(&format!("ha-manager crm-command node-maintenance disable {}", node.name));
-        found(&Diagnostic::warning(codes::MAINTAINED, what).hint(format!("{end} ends it when its time comes")))
+        found(&Diagnostic::warning(codes::MAINTAINED, what).hint(format!("{end} ends the maintenance")))
     }));
 }
 

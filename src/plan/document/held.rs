@@ -125,7 +125,12 @@ fn difference(saved: &DocumentVm, now: &DocumentVm) -> Option<String> {
                 return Some(format!("{}: planned from {planned}, found {found}", change.key));
             }
             None => {
-                return Some(format!("{}: no change was planned, found {}", change.key, text(change.old.as_deref())));
+                let planned = saved.changes.iter().find(|saved| saved.key == change.key);
+                let (new, found) = (text(Some(&change.new)), text(change.old.as_deref()));
+                return Some(match planned {
+                    Some(planned) => format!("{}: planned {}, now {new}", change.key, text(Some(&planned.new))),
+                    None => format!("{}: no change was planned, found {found}, now {new}", change.key),
+                });
             }
         }
     }

@@ -161,14 +161,15 @@ fn was_applied(record: Option<&Record>, part: &str) -> bool {
     record.is_some_and(|record| record.applied.contains_key(part))
 }
 
-/// The volume of phoenix's own snippet that gives a VM of ours something whole.
-fn own_snippet(live: &VmObserved, record: &Record, part: DataPart) -> Option<String> {
+/// The volume of phoenix's own snippet that gives a VM something whole; one that was given up keeps it.
+fn own_snippet(live: &VmObserved, record: Option<&Record>, part: DataPart) -> Option<String> {
     let volume = custom_volume(live, part)?;
-    Snippet::parse(&volume)?.is_of(&record.project, live.id).then_some(volume)
+    let snippet = Snippet::parse(&volume)?;
+    record.map_or(snippet.vm == live.id, |record| snippet.is_of(&record.project, live.id)).then_some(volume)
 }
 
 /// What phoenix gave a VM whole, as an entry has it, where its node has the snippet.
-pub(super) fn data(live: &VmObserved, record: &Record, part: DataPart, observed: &Observed) -> Option<String> {
+pub(super) fn data(live: &VmObserved, record: Option<&Record>, part: DataPart, observed: &Observed) -> Option<String> {
     let volume = own_snippet(live, record, part)?;
     observed
         .nodes
@@ -180,19 +181,29 @@ pub(super) fn data(live: &VmObserved, record: &Record, part: DataPart, observed:
         .map(CloudData::escaped)
 }
 
-/// Says what phoenix gave a VM whole and no entry can have, because the node has the snippet no more, or secrets stand in
-/// it.
-pub(super) fn lost_data(live: &VmObserved, record: &Record, observed: &Observed) -> Vec<Diagnostic> {
+/// Says what a VM is given whole and no entry can have, because phoenix did not make it, the node has the snippet no more, or
+/// secrets stand in it.
+pub(super) fn lost_data(live: &VmObserved, record: Option<&Record>, observed: &Observed) -> Vec<Diagnostic> {
     let lost = |part: DataPart| {
-        let volume = own_snippet(live, record, part)?;
         if data(live, record, part, observed).is_some() {
             return None;
         }
         let key = part.key().name();
+        let Some(volume) = own_snippet(live, record, part) else {
+            let volume = custom_volume(live, part)?;
+            let what = format!(
+                "its `{key}` is in `{volume}`, which phoenix did not write for it: it stays, and is not in the entry"
+            );
+            let hint = format!("to have a VM that is made anew get it, too, put its text into `{key}` of the entry");
+            return Some(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id));
+        };
         let has_secrets = Snippet::parse(&volume).is_some_and(|snippet| snippet.has_secrets);
         let why = if has_secrets { "secrets stand in it" } else { "the node no longer has the snippet" };
         let what = format!("its `{key}` cannot be written: {why}");
-        let hint = format!("put `{key}` into its entry, or the next apply takes it away");
+        let hint = match record {
+            Some(_) => format!("put `{key}` into its entry, or the next apply takes it away"),
+            None => format!("put its text into `{key}` of the entry, or a VM that is made anew lacks it"),
+        };
         Some(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id))
     };
     DataPart::ALL.into_iter().filter_map(lost).collect()

@@ -95,7 +95,7 @@ impl Draft {
         }
         let otherwise = if self.off { "the VM is not to run" } else { "the VM runs" };
         self.either(Step::Start, acting, steps.start, otherwise);
-        for (file, path) in snippets::left_over(vm, scene.observed.vms.get(&vm.vm_id), scene) {
+        for (file, path) in snippets::left_over(vm, &self.changes, scene) {
             let step = Step::RemoveSnippet(path.into());
             self.push(Action::does(step, acting, "the VM does not name it").to(file));
         }

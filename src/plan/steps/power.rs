@@ -93,7 +93,7 @@ impl<'a> Volumes<'a> {
     ) -> Result<Self, Vec<Diagnostic>> {
         let own = scene.exports.own_of(live.id);
         let left = |why: &str| {
-            let what = format!("the volumes are not looked after: {why}");
+            let what = format!("the volumes are not checked or mounted: {why}");
             Diagnostic::notice(codes::VOLUMES_LEFT, what).vm(live.id).about(Key::Volumes)
         };
         let Some(vm) = declared else { return Err(vec![left("the file does not declare it")]) };

@@ -16,7 +16,7 @@ pub(super) enum Bars {
 /// The table of all nodes, and what they have together.
 pub(super) fn nodes(cluster: &DocumentCluster, bars: Bars) -> String {
     let plans = match bars {
-        Bars::Plan => "<b class=\"more\"></b> this plan adds <b class=\"less\"></b> it takes away ",
+        Bars::Plan => "<b class=\"more\"></b> this plan adds <b class=\"less\"></b> it frees ",
         Bars::Now => "",
     };
     let mut out = format!(

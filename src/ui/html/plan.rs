@@ -109,7 +109,7 @@ fn head(plan: &PlanDocument) -> String {
         }
     }
     if plan.request.restart {
-        out.push_str(&fact("Restarts", "VMs with values that wait for one are restarted"));
+        out.push_str(&fact("Restarts", "VMs whose values wait for a restart are restarted"));
     }
     out.push_str("</dl></header>\n");
     out

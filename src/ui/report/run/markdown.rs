@@ -40,8 +40,9 @@ pub fn render(story: &Story) -> String {
     out
 }
 
+/// Whether there is anything to say of it; what was skipped is listed once for all VMs.
 fn acted(act: &Act) -> bool {
-    !matches!(act.end, End::Ended(crate::model::Outcome::NoOp)) || !act.notices.is_empty()
+    !matches!(act.end, End::Ended(crate::model::Outcome::NoOp) | End::Skipped(_)) || !act.notices.is_empty()
 }
 
 fn fails(act: &Act) -> bool {
@@ -138,7 +139,7 @@ fn block(row: &Row) -> String {
                 }
                 ("**failed**", plain(first(&failure.error)))
             }
-            End::Skipped(because) => ("skipped", format!("because of {}", code(because))),
+            End::Skipped(_) => continue,
             End::Open => ("**did not end**", String::new()),
         };
         let took = if matches!(act.end, End::Skipped(_)) { String::new() } else { duration(act.length) };
