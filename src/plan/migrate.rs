@@ -106,10 +106,7 @@ pub(super) fn nowhere(vm: &DesiredVm, scene: &Scene<'_>) -> Option<Diagnostic> {
     let nodes = vm.node.as_ref()?;
     let node = placement::name_of(vm.vm_id, scene.observed);
     let what = match scene.observed.homes.get(&vm.vm_id) {
-        Some(Home::Nowhere(refused)) => {
-            let why: Vec<String> = refused.iter().map(|(node, why)| format!("`{node}`: {why}")).collect();
-            format!("the VM can be on none of the nodes that the file names: {}", why.join("; "))
-        }
+        Some(Home::Nowhere(refused)) => placement::nowhere(refused),
         // What an interrupted run left of it may be elsewhere.
         Some(Home::At { .. }) => return None,
         None if nodes.has(node) => return None,

@@ -35,11 +35,17 @@ pub(super) fn may_be_elsewhere(vm: &DesiredVm, observed: &Observed) -> bool {
     elsewhere || name_of(vm.vm_id, observed) != observed.here
 }
 
-/// The first of the nodes that the VM may be on that cannot take it for a time, and why; if no other one can.
-fn waits_for_node(vm: VmId, observed: &Observed) -> Option<(&str, &str)> {
+/// Why none of the nodes that a VM may be on can take it, if at least one of them may later: it is down or in maintenance.
+fn waits_for_node(vm: VmId, observed: &Observed) -> Option<&[(String, String)]> {
     let Home::Nowhere(refused) = observed.homes.get(&vm)? else { return None };
     let passes = |name: &str| observed.nodes.get(name).is_some_and(|node| !node.online || node.maintenance);
-    refused.iter().find(|(node, _)| passes(node)).map(|(node, why)| (node.as_str(), why.as_str()))
+    refused.iter().any(|(node, _)| passes(node)).then_some(refused)
+}
+
+/// Says of each node that a VM may be on why it cannot be there.
+pub(super) fn nowhere(refused: &[(String, String)]) -> String {
+    let why: Vec<String> = refused.iter().map(|(node, why)| format!("`{node}`: {why}")).collect();
+    format!("the VM can be on none of the nodes that the file names: {}", why.join("; "))
 }
 
 /// Says that nothing can be done to a VM, because its node is not there to be asked.
@@ -52,8 +58,8 @@ pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> 
         return None;
     }
     let name = name_of(vm, observed);
-    if let Some((node, why)) = waits_for_node(vm, observed) {
-        let what = format!("the VM may only be on nodes that cannot take it now: `{node}` is {why}");
+    if let Some(refused) = waits_for_node(vm, observed) {
+        let what = nowhere(refused);
         let hint =
             format!("bring the node back, name other nodes in `node`, or leave the VM alone with `--exclude {vm}`");
         return Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm).about(Key::Node).hint(hint));

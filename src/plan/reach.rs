@@ -236,7 +236,7 @@ mod tests {
             (
                 "100 fixed 192.0.2.10 said 192.0.2.66",
                 "100 192.0.2.10",
-                vec!["the guest says 192.0.2.66, and 192.0.2.10 is fixed for it"],
+                vec!["the guest says 192.0.2.66, but its file fixes 192.0.2.10"],
             ),
             (
                 "100 said 127.0.0.1 169.254.1.2 ::ffff:127.0.0.2 224.0.0.1 0.0.0.0",

@@ -221,13 +221,13 @@ fn no_vm_is_placed_on_a_node_in_maintenance(place: Place) {
     check(&scene.phoenix(&["status"]), 0, &["pve2 in maintenance: no VM is placed there; 1 VM, 1 running"]);
     set_maintenance(&scene, &["pve2", "pve3"]);
     let nowhere = "`pve2`: in maintenance; `pve3`: in maintenance";
-    check(&scene.phoenix(&["plan"]), 1, &["error[T100]: VM 1000 `first`", nowhere]);
+    check(&scene.phoenix(&["plan"]), 1, &["warning[T053]: VM 1000 `first`", nowhere]);
     // What is there is looked after all the same; it moves only where the file says so.
     scene.declare(&config(&json!([{ "vm_id": 1001, "vm_name": "stays", "node": ["pve2"], "memory_mb": 2048 }])));
     check(&scene.phoenix(&["apply", "--restart", "--auto-approve"]), 0, &["1 VM: 1 updated"]);
     assert_eq!(node_of(&scene, 1001), "pve2");
     scene.declare(&config(&json!([{ "vm_id": 1001, "vm_name": "stays", "node": "pve3", "memory_mb": 2048 }])));
-    check(&scene.phoenix(&["plan"]), 1, &["error[T100]: VM 1001 `stays`"]);
+    check(&scene.phoenix(&["plan"]), 1, &["warning[T053]: VM 1001 `stays`", "`pve3`: in maintenance"]);
     set_maintenance(&scene, &[]);
     check(&scene.apply(), 0, &[]);
     assert_eq!(node_of(&scene, 1001), "pve3");
