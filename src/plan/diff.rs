@@ -2,7 +2,6 @@
 
 use super::Scene;
 use super::{Change, Waiting, cloud_init, snippets};
-use crate::model::proxmox::Kind;
 use crate::model::{ActionKind, DataPart, DesiredVm, Disruption, GIB, Key, Origin, Ready, Secret, proxmox};
 use crate::observed::options::{self, Differing, Row, Taking, Value, Wish};
 use crate::observed::{ConfigWrite, PendingChange, PropertyString, VmObserved, holds_volume};
@@ -303,7 +302,7 @@ pub(super) fn waiting(live: &VmObserved, desired: Option<&DesiredVm>) -> Vec<Wai
 
 /// What the sides of a pending change do not share: of a disk, a card or a device its parts, of anything else all.
 fn differing_parts(option: &str, change: &PendingChange) -> (Option<String>, Option<String>) {
-    let has_parts = proxmox::option(option).is_some_and(|option| matches!(option.spec.kind, Kind::Parts { .. }));
+    let has_parts = option.starts_with("net") || holds_volume(option);
     let (Some(active), Some(pending), true) = (&change.active, &change.pending, has_parts) else {
         return (change.active.clone(), change.pending.clone());
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::words::known_words;
 use super::{
     Mount, Scene, VmPlan, addresses, cards, codes, diff, disk, drives, filesystems, further, ha, image, imported,
-    mapped, placement, pool, size, template, unnamed,
+    mapped, migrate, placement, pool, size, template, unnamed,
 };
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Formatted, Key, Origin, Record, Settings, VmId, normal_path};
@@ -168,7 +168,9 @@ fn linked(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Diagnostic>
 /// Bridge, CPUs, memory and name against the node. `live`: the VM, where it exists.
 pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    let node = scene.node(vm.vm_id);
+    // One that moves needs its bridge where it comes to be.
+    let moves = live.and_then(|live| migrate::destination(vm, live, scene.observed));
+    let node = moves.and_then(|to| scene.observed.nodes.get(to)).unwrap_or_else(|| scene.node(vm.vm_id));
     let on = placement::on(node, scene.observed);
     found.extend(ha::declared(vm, live, scene));
     if node.lacks_bridge(&vm.network_bridge) {
