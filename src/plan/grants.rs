@@ -52,28 +52,28 @@ impl<'a> Grants<'a> {
         };
         let mut nodes: BTreeMap<&str, NodeGrants<'_>> = observed.nodes.iter().map(of_node).collect();
         for vm in &desired.vms {
-            let Some(grants) = nodes.get_mut(placement::name_of(vm.vm_id, observed)) else { continue };
+            // Directories are made and served on the target's own node, wherever the VM is.
+            let Some(grants) = nodes.get_mut(observed.here.as_str()) else { continue };
             let mounts = volumes::resolve(vm, &desired.settings, observed).mounts;
             mounts.iter().flat_map(|mount| mount.directories()).for_each(|directory| grants.gives(vm.vm_id, directory));
         }
         Self { desired, observed, nodes }
     }
 
-    /// What VMs may have of the node that a VM is on, or will be; `None`: nothing is known of it, and the VM is refused
-    /// for that.
-    fn at(&self, vm: VmId) -> Option<&NodeGrants<'a>> {
-        self.nodes.get(placement::name_of(vm, self.observed))
+    /// What VMs may have of the target's own node; `None`: nothing is known of it.
+    fn own(&self) -> Option<&NodeGrants<'a>> {
+        self.nodes.get(self.observed.here.as_str())
     }
 
     /// Why no VM may be made from the file at `path`, with the way out; `None`: the node's administrator allows it, and
     /// no guest can write it.
-    pub(super) fn refuses_image(&self, vm: VmId, path: &str) -> Option<(String, String)> {
-        self.at(vm)?.refuses_image(path)
+    pub(super) fn refuses_image(&self, path: &str) -> Option<(String, String)> {
+        self.own()?.refuses_image(path)
     }
 
     /// The directories that a VM may not have, and why.
     pub(super) fn refuses(&self, vm: &DesiredVm, mounts: &[Arc<Mount>]) -> Vec<Diagnostic> {
-        let Some(grants) = self.at(vm.vm_id) else { return Vec::new() };
+        let Some(grants) = self.own() else { return Vec::new() };
         let mut judged = BTreeSet::new();
         let directories = mounts.iter().flat_map(|mount| mount.directories().map(move |directory| (mount, directory)));
         directories

@@ -42,7 +42,7 @@ fn file_refused(vm: &DesiredVm, path: &str, scene: &Scene<'_>) -> Option<Diagnos
             format!("it lies among the disks of VMs on storage `{id}`, where images are not taken from"),
             "name a volume of content `import`, or a file of its own".to_owned(),
         ),
-        None => scene.grants.refuses_image(vm.vm_id, path)?,
+        None => scene.grants.refuses_image(path)?,
     };
     Some(Diagnostic::error(codes::IMAGE_PATH, format!("image `{path}` cannot be used: {why}")).hint(hint))
 }

@@ -23,7 +23,7 @@ pub(in crate::plan) fn notices(vms: &[VmPlan], observed: &Observed) -> Vec<Diagn
     let (mut written, mut filled) = (BTreeMap::<Shared, Gets<'_>>::new(), BTreeMap::<Shared, Gets<'_>>::new());
     for (vm, mount) in vms.iter().flat_map(new) {
         let path = normal_path(&mount.export);
-        let node = placement::node_of(vm.vm, observed);
+        let node = observed.own_node();
         let place = node.places.get(&path);
         let real = place.map_or(&path, |place| &place.real);
         let named = real.strip_suffix(&format!("/{}", vm.vm)).map(|parent| format!("{parent}{OWN}"));
