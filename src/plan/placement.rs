@@ -7,7 +7,7 @@ use crate::diag::{Diagnostic, Severity};
 use crate::model::{Desired, DesiredVm, Key, Nodes, Outcome, VmId};
 use crate::observed::{Home, Node, Observed, VmObserved};
 
-use super::{Goal, VmPlan, codes};
+use super::{Goal, Request, VmPlan, codes};
 
 /// A VM that is there; what an interrupted clone left of one is not: it is removed where it is, and made anew.
 pub(super) fn there(vm: VmId, observed: &Observed) -> Option<&VmObserved> {
@@ -38,11 +38,18 @@ pub(super) fn may_be_elsewhere(vm: &DesiredVm, observed: &Observed) -> bool {
 /// Says that nothing can be done to a VM, because its node is not there to be asked.
 pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> {
     // What has such a VMID is refused with its own words.
-    if observed.taken.contains_key(&vm) || node_of(vm, observed).online {
+    if observed.taken.contains_key(&vm) {
         return None;
     }
-    let name = name_of(vm, observed);
-    let place = if observed.vms.contains_key(&vm) { "is" } else { "is to be made" };
+    // What an interrupted run left of a VM is removed where it is, before anything else.
+    let left = observed.vms.get(&vm).filter(|live| live.is_half_cloned()).map(|live| live.node.as_str());
+    let is_down = |name: &&str| !observed.nodes.get(*name).is_some_and(|node| node.online);
+    let (name, place) = if let Some(node) = left.filter(is_down) {
+        (node, "was left half made by an interrupted run")
+    } else {
+        let name = Some(name_of(vm, observed)).filter(is_down)?;
+        (name, if observed.vms.contains_key(&vm) { "is" } else { "is to be made" })
+    };
     let (why, hint) = if observed.nodes.contains_key(name) {
         ("is not online", format!("bring the node up, or leave the VM alone with `--exclude {vm}`"))
     } else {
@@ -53,11 +60,22 @@ pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> 
 }
 
 /// The same of every VM of a plan. Where the file as a whole is applied, a node that is not online keeps no other VM from
-/// anything: that is a warning then.
-pub(super) fn lost(vms: &[VmPlan], observed: &Observed, goal: &Goal) -> BTreeMap<VmId, Diagnostic> {
+/// anything: that is a warning then, unless the VM is to be made anew, by name.
+pub(super) fn lost(vms: &[VmPlan], observed: &Observed, request: &Request) -> BTreeMap<VmId, Diagnostic> {
     let found = vms.iter().filter_map(|vm| Some((vm.vm, out_of_reach(vm.vm, observed)?)));
+    let is_file = matches!(request.goal, Goal::Config { .. });
+    let is_known = |vm: VmId| {
+        let node = observed.vms.get(&vm).map_or_else(|| name_of(vm, observed), |live| live.node.as_str());
+        observed.nodes.contains_key(node)
+    };
     let of_one = |(vm, problem): (VmId, Diagnostic)| {
-        let passes = matches!(goal, Goal::Config { .. }) && observed.nodes.contains_key(name_of(vm, observed));
+        if is_file && request.recreate.contains(&vm) && there(vm, observed).is_some() {
+            let what =
+                format!("{}: it can neither be destroyed there nor be made anew on another one", problem.message);
+            let problem = Diagnostic { message: what, ..problem };
+            return (vm, problem.hint("bring the node up, or leave `--recreate` out"));
+        }
+        let passes = is_file && is_known(vm);
         let severity = if passes { Severity::Warning } else { problem.severity };
         (vm, Diagnostic { severity, ..problem })
     };

@@ -90,7 +90,13 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
     };
     problems.extend(found);
     problems.extend(hardware::judge(&vms, &scene, &request.allow_host_options));
-    let lost = placement::lost(&vms, observed, &request.goal);
+    let mut lost = placement::lost(&vms, observed, request);
+    // A template on such a node keeps the VMs that are to be cloned from it waiting.
+    let unmade = problems.iter().filter(|problem| problem.code == codes::NODE_OUT_OF_REACH);
+    let unmade: Vec<_> = unmade.filter_map(|problem| Some((problem.vm?, problem.clone()))).collect();
+    for (vm, problem) in unmade {
+        lost.entry(vm).or_insert(problem);
+    }
     // What is missing on such a node says nothing about the VM.
     problems.retain(|problem| problem.vm.is_none_or(|vm| !lost.contains_key(&vm)));
     let mut blocked: BTreeSet<VmId> = lost.keys().copied().collect();
