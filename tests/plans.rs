@@ -21,8 +21,8 @@ use phoenix::model::{Desired, GIB, SecretName, VmId};
 use phoenix::observed::{Capabilities, Ha, Listed, ListedVolume, Observed, VmObserved};
 use phoenix::plan::document::{PlanDocument, Provenance};
 use phoenix::plan::{
-    Agreed, Request, Selection, Selector, directories, homes, isos_elsewhere, lint, more_directories, on_their_way,
-    plan, to_move, volumes_to_list,
+    Agreed, AtWork, Request, Selection, Selector, directories, homes, isos_elsewhere, lint, more_directories,
+    on_their_way, plan, to_move, volumes_to_list,
 };
 use phoenix::ui;
 use phoenix::ui::style::Style;
@@ -232,6 +232,7 @@ fn what_others_depend_on_is_waited_for() {
         let only = only.iter().map(|word| Selector::parse(word)).collect();
         on_their_way(&desired, &Selection { only, exclude: Vec::new() }, &observed)
     };
-    assert_eq!(of(&["web"]), [id(1000)]);
-    assert_eq!(of(&[]), [id(1000), id(1002)]);
+    let moves = |vm: u32| (id(vm), AtWork::Migration);
+    assert_eq!(of(&["web"]), [moves(1000)]);
+    assert_eq!(of(&[]), [moves(1000), moves(1002)]);
 }

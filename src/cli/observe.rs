@@ -15,11 +15,11 @@ use super::{Exit, connect, load};
 use crate::apply::{Addresses, RealClock, addresses, in_a_minute};
 use crate::hypervisor::{Fault, Hypervisor, Wanted};
 use crate::model::{Desired, VmId};
-use crate::observed::{MoveCheck, Observed, RECORDING_VERSION, Recording, VmObserved};
+use crate::observed::{LocalVolume, MoveCheck, Observed, RECORDING_VERSION, Recording, VmObserved};
 use crate::plan::reach::to_reach;
 use crate::plan::{
     self, Agreed, Request, directories, homes, iso_storages, isos_elsewhere, more_directories, to_list, to_move,
-    unused_to_list, volumes_to_list, wanted_nodes,
+    unused_to_follow, unused_to_list, volumes_to_list, wanted_nodes,
 };
 use crate::ui::layout::count;
 use crate::ui::text::{safe, safe_block, safe_pretty_json};
@@ -132,7 +132,13 @@ pub(super) fn moves(
 ) -> BTreeMap<VmId, MoveCheck> {
     let vms = to_move(desired, observed, request);
     let answers = in_a_minute(&vms, &RealClock::start(), |(vm, from, to)| {
-        target.can_move(*vm, from, to).unwrap_or_else(|fault| Some(MoveCheck::failed(to, fault.what)))
+        let answer = target.can_move(*vm, from, to).and_then(|answer| match answer {
+            Some(check) if check.failed.is_none() => {
+                Ok(Some(MoveCheck { gone: gone(target, *vm, observed)?, ..check }))
+            }
+            answer => Ok(answer),
+        });
+        answer.unwrap_or_else(|fault| Some(MoveCheck::failed(to, fault.what)))
     });
     let unasked =
         |to: &str| Some(MoveCheck::failed(to, "it was not asked, as others took longer than a minute".to_owned()));
@@ -140,6 +146,16 @@ pub(super) fn moves(
         Some((*vm, answer.unwrap_or_else(|| unasked(to))?))
     };
     vms.iter().zip(answers).filter_map(answer).collect()
+}
+
+/// The unused volumes of a VM that is to move which its node no longer has: one call for each storage that has such.
+fn gone(target: &dyn Hypervisor, vm: VmId, observed: &Observed) -> Result<Vec<LocalVolume>, Fault> {
+    let mut found = Vec::new();
+    for (node, storage, volumes) in unused_to_follow(vm, observed) {
+        let Some(there) = target.volumes_on(node, storage, vm)? else { continue };
+        found.extend(volumes.into_iter().filter(|volume| !there.contains(&volume.volume)));
+    }
+    Ok(found)
 }
 
 /// What stays unknown of guests whose agents were not asked: whether they reach their volumes.

@@ -83,6 +83,11 @@ pub trait Hypervisor: Send + Sync {
         Ok(None)
     }
 
+    /// The volumes of a VMID on a storage of a node, whichever it is. `None`: this target cannot tell.
+    fn volumes_on(&self, _node: &str, _storage: &str, _vm: VmId) -> Result<Option<BTreeSet<String>>, Fault> {
+        Ok(None)
+    }
+
     /// Whether a clone into this VMID is running, as far as can be told now.
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault>;
 

@@ -32,7 +32,33 @@ fn is_once(tries: &u32) -> bool {
     *tries == HaWish::TRIES
 }
 
+/// What the HA manager is about to do with a VM, or is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HaWork {
+    /// It starts the VM.
+    Start,
+    /// It stops the VM.
+    Stop,
+    /// It takes the VM to another node.
+    Move,
+}
+
 impl Ha {
+    /// What it has still to do with a VM that runs, or is off; `None`: nothing, or it will do nothing more. Proxmox sets the
+    /// state that the VM is to be in when a start or a stop is handed on (recorded), and only the VM shows when that is done.
+    #[must_use]
+    pub fn work(&self, running: bool) -> Option<HaWork> {
+        if !self.acts() || self.has_failed() {
+            return None;
+        }
+        match self.state.as_str() {
+            _ if self.now.as_deref() == Some("migrate") => Some(HaWork::Move),
+            "started" if !running => Some(HaWork::Start),
+            _ if running && self.keeps_off() => Some(HaWork::Stop),
+            _ => None,
+        }
+    }
+
     /// As it is to look after the VM.
     #[must_use]
     pub fn kept(wish: &HaWish) -> Self {

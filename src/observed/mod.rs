@@ -54,7 +54,7 @@ pub use disk::{
 pub use examined::Examined;
 pub use exports::{EXPORTS_HEADER, Export, export_line, print_exports};
 pub use guest::{GuestSeen, Plugged};
-pub use ha::Ha;
+pub use ha::{Ha, HaWork};
 pub use home::Home;
 pub use live::LiveOptions;
 pub use mapping::{Mapped, Mappings};

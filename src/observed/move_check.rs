@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The answer to "can this VM move to that node?", as far as it says what stands in the way.
 ///
 /// It says too little (recorded): nothing of bridges, of disks that are devices of the node, of what lies on storages
-/// that the other node has by the same name and with other content, nor whether an unused volume is still there: that the
-/// task of the move finds out, before it does anything.
+/// that the other node has by the same name and with other content, nor whether an unused volume is still there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveCheck {
     /// The node that it is to move to.
@@ -29,6 +28,10 @@ pub struct MoveCheck {
     /// Storages that the other node lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub storages: Vec<String>,
+    /// Unused volumes, as the VM's options name them, that are no longer there: the task of the move refuses them
+    /// (recorded), and Proxmox's answer does not say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<LocalVolume>,
     /// Rules of the HA manager that keep it from that node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<HaRule>,

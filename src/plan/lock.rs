@@ -1,13 +1,12 @@
 //! Proxmox's locks on a VM: what takes each kind, and what helps when it stays.
 
-use super::select::with_dependencies;
-use super::{Selection, codes};
+use super::codes;
 use crate::diag::Diagnostic;
-use crate::model::{Desired, VmId};
+use crate::model::VmId;
 use crate::observed::{Observed, VmObserved};
 
 /// Proxmox's word for the kind of task that takes a VM to another node.
-const MIGRATION: &str = "qmigrate";
+pub(super) const MIGRATION: &str = "qmigrate";
 
 /// Anything but our own half-made clone that is locked is left alone; and so is a VM on whose disks a task works.
 pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed) -> Option<Diagnostic> {
@@ -21,19 +20,6 @@ pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed) -> Option<D
         (format!("a task is working on the disks ({task})"), "wait until it has ended, then plan again")
     };
     Some(Diagnostic::error(codes::TASK_RUNNING, what).vm(vm).hint(hint))
-}
-
-/// The declared VMs that a plan of these is about, those that they wait for among them, and that a task, which is at work,
-/// takes to another node.
-#[must_use]
-pub fn on_their_way(desired: &Desired, selection: &Selection, observed: &Observed) -> Vec<VmId> {
-    // Its lock is gone a moment before the task has ended.
-    let is_on_its_way = |vm: &VmId| observed.working.get(vm).is_some_and(|task| task == MIGRATION);
-    if observed.working.is_empty() {
-        return Vec::new();
-    }
-    let (about, _) = with_dependencies(desired, selection, observed);
-    about.into_iter().map(|vm| vm.vm_id).filter(is_on_its_way).collect()
 }
 
 /// A VM that is locked is left alone.

@@ -164,7 +164,7 @@ pub(super) fn step(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Opti
     Some(MigrateStep { node, online: live.running })
 }
 
-/// What the plan says of it.
+/// What the plan says of it: why that node, in the words of placement, and how the VM gets there.
 pub(super) fn change(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Option<Change> {
     let node = destination(vm, live, scene.observed)?;
     let own = scene.observed.nodes.get(&live.node)?;
@@ -175,13 +175,21 @@ pub(super) fn change(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Op
     });
     let way = if live.running { "it moves while it runs" } else { "it moves while it is off" };
     let words: Vec<String> = std::iter::once(way.to_owned()).chain(copied).collect();
+    let words = words.join("; ");
+    let why = match scene.observed.homes.get(&vm.vm_id) {
+        // All that the plan said then: how the VM moves is looked at anew.
+        Some(Home::At { why, agreed: true, .. }) => why.strip_suffix(&words).unwrap_or_default().trim_end_matches("; "),
+        Some(Home::At { why, .. }) if why.is_empty() => "the file names no other",
+        Some(Home::At { why, .. }) => why,
+        _ => "",
+    };
     Some(Change {
         key: Key::Node.name(),
         old: Some(live.node.clone()),
         new: node.to_owned(),
         origin: vm.origins.of(Key::Node),
         disruption: if live.running { Disruption::Live } else { Disruption::None },
-        note: words.join("; "),
+        note: if why.is_empty() { words } else { format!("{why}; {words}") },
         ..Change::default()
     })
 }

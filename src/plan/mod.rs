@@ -5,6 +5,7 @@
 
 mod action;
 mod addresses;
+mod at_work;
 mod attached;
 mod capacity;
 mod cards;
@@ -59,6 +60,7 @@ mod shares;
 mod size;
 mod snippets;
 mod staging;
+mod states;
 pub mod status;
 mod step;
 mod steps;
@@ -71,6 +73,7 @@ mod without;
 mod words;
 
 pub use action::Action;
+pub use at_work::{AtWork, on_their_way};
 pub use attached::volumes_to_list;
 pub use capacity::Capacity;
 pub use change::{Change, ChangedBy, Waiting};
@@ -82,10 +85,9 @@ pub use earlier::Earlier;
 pub(crate) use earlier::leftover;
 pub use ha_step::HaStep;
 pub use homes::{Agreed, homes, wanted_nodes};
-pub use lock::on_their_way;
 pub use mount::Mount;
 pub use names::give_names;
-pub use obstacles::to_move;
+pub use obstacles::{to_move, unused_to_follow};
 pub use planned::{Plan, VmPlan};
 pub use planner::plan;
 pub use request::{Goal, Power, Request};

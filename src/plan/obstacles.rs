@@ -1,14 +1,16 @@
 //! What keeps a VM from moving to another node: what Proxmox says of it when it is asked, and what it says only when the
 //! move is at work, or not at all (recorded).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::migrate::{destination, is_shared, local_disks, nowhere};
 use super::select::with_dependencies;
 use super::{Goal, Request, Scene, codes, existing};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, VmId};
-use crate::observed::{BootDisk, HaRule, Mapped, MoveCheck, Net, Node, Observed, PropertyString, VmObserved};
+use crate::observed::{
+    BootDisk, HaRule, LocalVolume, Mapped, MoveCheck, Net, Node, Observed, PropertyString, VmObserved,
+};
 
 /// The VMs of a plan that are to move to other nodes, each with the node that it is on and the other one: the target is
 /// asked whether they can. Those are left out to which nothing can be done now, for reasons that the plan says anyway.
@@ -29,6 +31,24 @@ pub fn to_move<'o>(desired: &Desired, observed: &'o Observed, request: &Request)
     };
     let (about, _) = with_dependencies(desired, &request.selection, observed);
     about.into_iter().filter_map(|vm| of_one(vm)).collect()
+}
+
+/// The unused volumes of a VM that go along when it moves, as only its node has them: by storage of that node. The target is
+/// asked whether they are there.
+#[must_use]
+pub fn unused_to_follow(vm: VmId, observed: &Observed) -> Vec<(&str, &str, Vec<LocalVolume>)> {
+    let Some(live) = observed.vms.get(&vm) else { return Vec::new() };
+    let Some(own) = observed.nodes.get(&live.node) else { return Vec::new() };
+    let mut by_storage: BTreeMap<&str, Vec<LocalVolume>> = BTreeMap::new();
+    // Whose name is another VM's, a storage does not list as one of this VM.
+    for unused in live.volumes.iter().filter(|volume| volume.is_unused() && volume.belongs_to(vm)) {
+        let storage = unused.volume.split_once(':').map_or("", |(storage, _)| storage);
+        if own.storages.contains_key(storage) && !is_shared(own, storage) {
+            let volume = LocalVolume { volume: unused.volume.clone(), option: unused.device.clone() };
+            by_storage.entry(storage).or_default().push(volume);
+        }
+    }
+    by_storage.into_iter().map(|(storage, volumes)| (live.node.as_str(), storage, volumes)).collect()
 }
 
 /// What was found of one move.
@@ -157,6 +177,11 @@ fn asked(check: &MoveCheck, online: bool, found: &mut Found<'_>) {
     for storage in &check.storages {
         let hint = "move what lies there to a storage that both nodes have first";
         found.refuse(storage, &format!("`{to}` has no storage `{storage}`"), hint);
+    }
+    for LocalVolume { volume, option } in &check.gone {
+        let what = format!("{option} names the volume `{volume}`, which is no longer there");
+        let hint = format!("`qm set {} --delete {option}`, on its node, takes it out of the configuration", found.vm);
+        found.refuse(option, &what, hint);
     }
     for HaRule { cause, sid } in &check.rules {
         let hint = "change the rule (Datacenter > HA > Affinity Rules), or name another node";

@@ -7,7 +7,7 @@ use crate::diag::{Diagnostic, Severity};
 use crate::model::{Desired, DesiredVm, Key, Nodes, Outcome, VmId};
 use crate::observed::{Home, Node, Observed, VmObserved};
 
-use super::{Goal, VmPlan, codes};
+use super::{Goal, Request, VmPlan, codes};
 
 /// A VM that is there; what an interrupted clone left of one is not: it is removed where it is, and made anew.
 pub(super) fn there(vm: VmId, observed: &Observed) -> Option<&VmObserved> {
@@ -54,17 +54,19 @@ pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> 
     if observed.taken.contains_key(&vm) {
         return None;
     }
-    if node_of(vm, observed).online && waits_for_node(vm, observed).is_none() {
-        return None;
-    }
-    let name = name_of(vm, observed);
-    if let Some(refused) = waits_for_node(vm, observed) {
-        let what = nowhere(refused);
+    // What an interrupted run left of a VM is removed where it is, before anything else.
+    let left = observed.vms.get(&vm).filter(|live| live.is_half_cloned()).map(|live| live.node.as_str());
+    let is_down = |name: &&str| !observed.nodes.get(*name).is_some_and(|node| node.online);
+    let (name, place) = if let Some(node) = left.filter(is_down) {
+        (node, "was left half made by an interrupted run")
+    } else if let Some(node) = Some(name_of(vm, observed)).filter(is_down) {
+        (node, if observed.vms.contains_key(&vm) { "is" } else { "is to be made" })
+    } else {
+        let what = nowhere(waits_for_node(vm, observed)?);
         let hint =
             format!("bring the node back, name other nodes in `node`, or leave the VM alone with `--exclude {vm}`");
         return Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm).about(Key::Node).hint(hint));
-    }
-    let place = if observed.vms.contains_key(&vm) { "is" } else { "is to be made" };
+    };
     let (why, hint) = if observed.nodes.contains_key(name) {
         ("is not online", format!("bring the node up, or leave the VM alone with `--exclude {vm}`"))
     } else {
@@ -75,18 +77,30 @@ pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> 
 }
 
 /// The same of every VM of a plan, and of those whose templates are on such nodes, as was `found`. Where the file as a whole
-/// is applied, a node that is not online keeps no other VM from anything: that is a warning then.
+/// is applied, a node that is not online keeps no other VM from anything: that is a warning then, unless the VM is to be made
+/// anew, by name.
 pub(super) fn lost(
     vms: &[VmPlan],
     found: &[Diagnostic],
     observed: &Observed,
-    goal: &Goal,
+    request: &Request,
 ) -> BTreeMap<VmId, Diagnostic> {
     let of_templates = found.iter().filter(|problem| problem.code == codes::NODE_OUT_OF_REACH);
     let of_templates = of_templates.filter_map(|problem| Some((problem.vm?, problem.clone())));
     let found = vms.iter().filter_map(|vm| Some((vm.vm, out_of_reach(vm.vm, observed)?))).chain(of_templates);
+    let is_file = matches!(request.goal, Goal::Config { .. });
+    let is_known = |vm: VmId| {
+        let node = observed.vms.get(&vm).map_or_else(|| name_of(vm, observed), |live| live.node.as_str());
+        observed.nodes.contains_key(node)
+    };
     let of_one = |(vm, problem): (VmId, Diagnostic)| {
-        let passes = matches!(goal, Goal::Config { .. }) && observed.nodes.contains_key(name_of(vm, observed));
+        if is_file && request.recreate.contains(&vm) && there(vm, observed).is_some() {
+            let what =
+                format!("{}: it can neither be destroyed there nor be made anew on another one", problem.message);
+            let problem = Diagnostic { message: what, ..problem };
+            return (vm, problem.hint("bring the node up, or leave `--recreate` out"));
+        }
+        let passes = is_file && is_known(vm);
         let severity = if passes { Severity::Warning } else { problem.severity };
         (vm, Diagnostic { severity, ..problem })
     };

@@ -91,7 +91,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
     problems.extend(found);
     problems.extend(preflight::missing_programs(&vms, observed));
     problems.extend(hardware::judge(&vms, &scene, &request.allow_host_options));
-    let lost = placement::lost(&vms, &problems, observed, &request.goal);
+    let lost = placement::lost(&vms, &problems, observed, request);
     // What is missing on such a node says nothing about the VM.
     problems.retain(|problem| problem.vm.is_none_or(|vm| !lost.contains_key(&vm)));
     let mut blocked: BTreeSet<VmId> = lost.keys().copied().collect();

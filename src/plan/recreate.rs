@@ -8,7 +8,7 @@ use super::steps::{plan_vm, retire::plan_retired};
 use super::{Goal, Request, Scene, VmPlan, codes, earlier};
 use crate::diag::{Diagnostic, has_errors};
 use crate::model::{ActionKind, Desired, DesiredVm, Disruption, Key, Outcome, VmId};
-use crate::observed::{Home, Observed, VmVolume};
+use crate::observed::{Home, Observed, VmObserved, VmVolume};
 
 /// Which VMs are destroyed and made anew, and the target without them: whatever is planned is planned as though they
 /// were gone already.
@@ -20,12 +20,13 @@ pub(super) struct Anew<'a> {
 }
 
 impl<'a> Anew<'a> {
-    /// Those of the VMs that are asked for which the file declares and the target has. What an interrupted run left of
-    /// one is removed and made again in any case.
+    /// Those of the VMs that are asked for which the file declares and the target has, and of which something can be
+    /// destroyed: none of a node that is not online. What an interrupted run left of one is removed and made again in any
+    /// case.
     pub(super) fn of(desired: &Desired, observed: &'a Observed, request: &Request) -> Self {
         let asked = request.recreate.iter().filter(|_| matches!(request.goal, Goal::Config { .. }));
         let is_there = |vm: &&VmId| {
-            let live = observed.vms.get(vm);
+            let live = observed.vms.get(vm).filter(|live| is_reached(live, observed));
             live.is_some_and(|live| earlier::leftover(live, &desired.settings.project).is_none())
         };
         let vms: BTreeSet<VmId> = asked.filter(is_there).filter(|vm| desired.vm(**vm).is_some()).copied().collect();
@@ -96,6 +97,9 @@ impl<'a> Anew<'a> {
             } else if !selected.iter().any(|selected| selected.vm_id == vm) {
                 let what = "it cannot be made anew: `--only` or `--exclude` leaves it out";
                 refused(what).hint("select it, or leave `--recreate` out")
+            } else if self.whole.vms.get(&vm).is_some_and(|live| !is_reached(live, self.whole)) {
+                // That its node is not online says why nothing is done to it.
+                return None;
             } else if !self.vms.contains(&vm) {
                 let what = "it does not exist or is half made: it is only created";
                 Diagnostic::notice(codes::NOTHING_TO_RECREATE, what)
@@ -126,6 +130,11 @@ impl<'a> Anew<'a> {
                 .hint("stop what uses it there first, or choose a time when nothing does")
         })
     }
+}
+
+/// Whether the node of a VM is there to be asked for anything.
+fn is_reached(live: &VmObserved, observed: &Observed) -> bool {
+    observed.nodes.get(&live.node).is_some_and(|node| node.online)
 }
 
 fn refused(what: &str) -> Diagnostic {

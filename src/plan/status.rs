@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::states::{AgentState, FeatureState, VmState};
+
 use super::document::{DocumentCluster, DocumentProblem, DocumentTarget, schema_of};
 use super::reach::{self, Reach};
 use super::{Change, ChangedBy, Plan, VmPlan, Waiting, codes, diff, drift};
@@ -152,44 +154,6 @@ pub struct StatusDrift {
     pub wished: Option<String>,
 }
 
-/// Whether a VM is there, and runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum VmState {
-    /// There is no VM.
-    Absent,
-    /// It is off.
-    Stopped,
-    /// It runs.
-    Running,
-    /// It is a template, which never runs.
-    Template,
-}
-
-/// A guest agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum AgentState {
-    /// It answers.
-    Answers,
-    /// It does not.
-    Silent,
-    /// The VM has none: Proxmox's agent flag is off.
-    Off,
-    /// The file says that it is ready when it runs: its guest is asked for nothing.
-    NotAsked,
-}
-
-/// A feature of a VM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FeatureState {
-    /// It ran as it is now.
-    Ran,
-    /// It is still to run, or to run again because its script changed.
-    ToRun,
-}
-
 impl StatusVm {
     fn is_well(&self) -> bool {
         let ready = self.declared && !self.blocked && !self.unfinished && !self.outcome.acts();
@@ -259,6 +223,9 @@ pub fn status(plan: &Plan, observed: &Observed, agents: &Agents, target: Documen
         vm.well = vm.is_well();
         let live = VmId::try_from(vm.vm).ok().and_then(|id| ours(id, plan, observed));
         let Some(live) = live.filter(|live| !live.template) else { continue };
+        if observed.nodes.get(&live.node).is_some_and(|node| !node.online) {
+            vm.state = VmState::Unknown;
+        }
         vm.node = Some(reach::node_of(live, observed).to_owned());
         vm.mac = live.net0.as_ref().and_then(|net| net.mac.clone());
         vm.addresses = agents.reach.of(live.id).to_vec();

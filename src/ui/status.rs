@@ -168,6 +168,7 @@ pub(super) fn row(status: &StatusDocument, vm: &StatusVm) -> [String; HEADER.len
         VmState::Stopped => "stopped",
         VmState::Running => "running",
         VmState::Template => "template",
+        VmState::Unknown => "unknown",
     };
     let agent = match vm.agent {
         None => "",

@@ -101,7 +101,11 @@ fn another_node_in_the_file_moves_a_vm_as_it_is(place: Place) {
     let conf = || fs::read_to_string(scene.node().join("nodes/pve3/qemu-server/1000.conf")).unwrap();
     let before = fs::read_to_string(scene.node().join("nodes/pve2/qemu-server/1000.conf")).unwrap();
     scene.declare(&config(&vm("pve3", true)));
-    check(&scene.phoenix(&["plan"]), 0, &["pve2 → pve3 it moves while it runs; scsi0 on `local-zfs` is copied, 4 GiB"]);
+    check(
+        &scene.phoenix(&["plan"]),
+        0,
+        &["pve2 → pve3 the file names no other; it moves while it runs; scsi0 on `local-zfs` is copied, 4 GiB"],
+    );
     let ran = scene.apply();
     check(&ran, 0, &[]);
     assert_eq!(ids(&ran.events, "action_started"), ["1000/migrate"]);
@@ -121,11 +125,15 @@ fn a_node_that_is_down_keeps_only_its_own_vms_from_anything(place: Place) {
     let vms = |memory: u32| {
         json!([
             { "vm_id": 1000, "vm_name": "here", "memory_mb": memory },
-            { "vm_id": 1001, "vm_name": "there", "node": "pve2", "memory_mb": memory },
+            { "vm_id": 1001, "vm_name": "there", "node": "pve2", "memory_mb": memory, "boot_disk_storage": "local-nfs" },
             { "vm_id": 1002, "vm_name": "either", "node": ["pve2", "pve3"], "memory_mb": memory }
         ])
     };
     let scene = reached(place, &vms(1024));
+    // The disk of the one that is lost lies where all nodes see it.
+    let storages = scene.node().join("storage.cfg");
+    let text = fs::read_to_string(&storages).unwrap();
+    fs::write(&storages, text.replace("content backup,snippets", "content backup,snippets,images")).unwrap();
     check(&scene.phoenix(&["apply", "--auto-approve", "--only", "here,there"]), 0, &[]);
     set_online(&scene, "pve2", false);
     scene.declare(&config(&vms(2048)));
@@ -134,10 +142,18 @@ fn a_node_that_is_down_keeps_only_its_own_vms_from_anything(place: Place) {
     let ran = scene.phoenix(&["apply", "--auto-approve"]);
     check(&ran, 6, &["3 VMs: 1 left alone: their node is not online, 1 created, 1 updated"]);
     assert_eq!(node_of(&scene, 1002), "pve3", "the other node is as good");
-    for words in [&["stop", "1001", "--auto-approve"][..], &["create", "1001"]] {
+    for words in
+        [&["stop", "1001", "--auto-approve"][..], &["create", "1001"], &["destroy", "1001", "--yes-destroy", "there"]]
+    {
         let ran = scene.phoenix(words);
         assert!(ran.code != Some(0) && ran.err.contains("not online"), "{words:?}: {}{}", ran.out, ran.err);
     }
+    let anew = ["apply", "--recreate", "1001", "--yes-destroy", "there", "--auto-approve"];
+    let says =
+        "error[T053]: VM 1001 `there`: node `pve2`, on which the VM is, is not online: it can neither be destroyed";
+    check(&scene.phoenix(&anew), 1, &[says, "hint: bring the node up, or leave `--recreate` out", "nothing was done"]);
+    check(&scene.phoenix(&["status"]), 0, &["1001 there yes unknown"]);
+    assert_eq!(node_of(&scene, 1001), "pve2");
     set_online(&scene, "pve2", true);
     check(&scene.phoenix(&["apply", "--auto-approve"]), 0, &["3 VMs: 1 updated, 2 unchanged"]);
 }
@@ -280,8 +296,11 @@ fn what_keeps_a_vm_from_moving_is_said_before(place: Place) {
     let in_snapshot = "\n[before]\nide0: local:iso/b.iso,media=cdrom,size=1M\nsnaptime: 1795000000\n";
     scene.set_conf(1000, &format!("{}{in_snapshot}", conf.trim_end()));
     check(&scene.phoenix(&["plan"]), 1, &["`local:iso/b.iso`, which only that node sees"]);
-    // An unused volume is no reason to stay: its answer says of none whether it is there.
+    // An unused volume goes along: Proxmox's answer says of none whether it is there, and the task finds out.
     with("unused0: local-zfs:vm-1000-disk-9");
+    let gone = "unused0 names the volume `local-zfs:vm-1000-disk-9`, which is no longer there";
+    check(&scene.phoenix(&["plan"]), 1, &["error[T101]", gone, "`qm set 1000 --delete unused0`"]);
+    fs::write(scene.node().join("images/local-zfs/1000/vm-1000-disk-9"), "1073741824").unwrap();
     check(&scene.phoenix(&["plan"]), 0, &["pve → pve2"]);
     // And this breaks it, while the VM has what goes with its next stop.
     with("hostpci0: mapping=gpu");

@@ -151,7 +151,18 @@ impl Embedded {
     /// What it is to do with a VM, later.
     fn queue(&self, vm: VmId, what: &str) -> Result<(), Fault> {
         files::make_dir(&self.ha("queue"))?;
+        if what.starts_with("migrate ") {
+            self.finds(vm, "migrate")?;
+        }
         files::replace(&self.queued(vm), &self.dir.join(format!("tmp/ha-{vm}")), &format!("{LOOKS} {what}\n"))
+    }
+
+    /// Notes how it finds a VM.
+    fn finds(&self, vm: VmId, state: &str) -> Result<(), Fault> {
+        let text = files::read(&self.ha("manager_status"))?.unwrap_or_default();
+        let mut status: serde_json::Value = serde_json::from_str(&text).unwrap_or(serde_json::json!({}));
+        status["service_status"][format!("vm:{vm}")] = serde_json::json!({ "state": state });
+        files::replace(&self.ha("manager_status"), &self.dir.join("tmp/ha-status"), &status.to_string())
     }
 
     /// Forgets how it found a VM.
@@ -184,18 +195,14 @@ impl Embedded {
         let attempt = Attempt::as_usual(Deadline::NONE);
         match words.collect::<Vec<_>>().as_slice() {
             // What it cannot start, it gives up.
-            ["start"] if !self.runs(vm)? && self.start_vm(vm, attempt).is_err() => {
-                let text = files::read(&self.ha("manager_status"))?.unwrap_or_default();
-                let mut status: serde_json::Value = serde_json::from_str(&text).unwrap_or(serde_json::json!({}));
-                status["service_status"][format!("vm:{vm}")] = serde_json::json!({ "state": "error" });
-                files::replace(&self.ha("manager_status"), &self.dir.join("tmp/ha-status"), &status.to_string())?;
-            }
+            ["start"] if !self.runs(vm)? && self.start_vm(vm, attempt).is_err() => self.finds(vm, "error")?,
             // By force what does not shut down.
             ["shutdown"] if self.shutdown_vm(vm, attempt).is_err() => self.stop_vm(vm, attempt)?,
             ["stop"] => self.stop_vm(vm, attempt)?,
             // What cannot move stays.
             ["migrate", node, online] => {
                 let _ = self.migrate(Migration { vm, node, online: *online == "1" }, attempt);
+                self.forget_error(vm)?;
             }
             _ => {}
         }

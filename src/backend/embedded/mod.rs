@@ -230,6 +230,12 @@ impl Hypervisor for Embedded {
         self.volumes_on_disk().listed(vms, storages, &self.storages(false)?)
     }
 
+    /// All of its nodes have one tree of files.
+    fn volumes_on(&self, _node: &str, storage: &str, vm: VmId) -> Result<Option<BTreeSet<String>>, Fault> {
+        let listed = self.listed(&[vm], &[storage])?.remove(storage);
+        Ok(listed.map(|on| on.into_keys().collect()))
+    }
+
     fn volumes(&self, vm: VmId) -> Result<Vec<String>, Fault> {
         self.volumes_on_disk().list(vm, &self.storages(false)?)
     }

@@ -6,10 +6,17 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::call::{Call, Method};
+use crate::model::VmId;
 
 /// Asks for the ISO images on a storage of a node.
 pub(in crate::backend) fn isos(node: &str, storage: &str) -> Call {
     Call::new(Method::Get, &["nodes", node, "storage", storage, "content"]).with("content", "iso")
+}
+
+/// Asks for the volumes of a VM on a storage of a node. Images to import and snippets of any owner are in the answer, too
+/// (recorded).
+pub(in crate::backend) fn of_vm(node: &str, storage: &str, vm: VmId) -> Call {
+    Call::new(Method::Get, &["nodes", node, "storage", storage, "content"]).with("vmid", vm.to_string())
 }
 
 #[derive(Deserialize)]

@@ -98,6 +98,7 @@ pub(in crate::backend) fn check(answer: &str, node: &str) -> Result<MoveCheck, S
         devices: answer.local_resources.into_iter().filter(|key| !has_mapping(key)).collect(),
         unmapped: kept.unmapped,
         storages: kept.unavailable_storages,
+        gone: Vec::new(),
         rules: kept.rules.into_iter().map(|Rule { sid, cause }| HaRule { cause, sid }).collect(),
         together: answer.together,
         not_allowed: answer.allowed_nodes.is_some_and(|nodes| !nodes.iter().any(|allowed| allowed == node)),

@@ -34,6 +34,7 @@ mod snippets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::proxmox::call::Call;
 use super::proxmox::task::{self, Task};
 use super::proxmox::{content, ha, moves, nodes, pools};
 use super::runner::{Command, Output, Runner};
@@ -89,6 +90,15 @@ impl Qm {
     fn run(&self, command: &Command) -> Result<Output, Fault> {
         let output = self.runner.run(command)?;
         if output.status == 0 { Ok(output) } else { Err(answer::fault(command, &output)) }
+    }
+
+    /// Asks for volumes on a storage of a node.
+    fn content(&self, call: &Call, (node, storage): (&str, &str)) -> Result<BTreeSet<String>, Fault> {
+        let output = self.run(&Command::look(command::command(call), LOOK))?;
+        content::volumes(&String::from_utf8_lossy(&output.stdout)).map_err(|why| {
+            let what = format!("what node `{node}` says of its storage `{storage}` cannot be understood: {why}");
+            Fault::harmless(FaultKind::Garbled, what)
+        })
     }
 
     /// Runs a fixed script with arguments; only looks.
@@ -259,13 +269,11 @@ impl Hypervisor for Qm {
     }
 
     fn isos_of(&self, node: &str, storage: &str) -> Result<Option<BTreeSet<String>>, Fault> {
-        let question = Command::look(command::command(&content::isos(node, storage)), LOOK);
-        let output = self.run(&question)?;
-        let garbled = |why| {
-            let what = format!("what node `{node}` says of its storage `{storage}` cannot be understood: {why}");
-            Fault::harmless(FaultKind::Garbled, what)
-        };
-        content::volumes(&String::from_utf8_lossy(&output.stdout)).map(Some).map_err(garbled)
+        self.content(&content::isos(node, storage), (node, storage)).map(Some)
+    }
+
+    fn volumes_on(&self, node: &str, storage: &str, vm: VmId) -> Result<Option<BTreeSet<String>>, Fault> {
+        self.content(&content::of_vm(node, storage, vm), (node, storage)).map(Some)
     }
 
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {

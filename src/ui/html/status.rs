@@ -11,11 +11,12 @@ use crate::plan::status::{StatusDocument, StatusVm, VmState};
 use crate::ui::status::{HEADER, details, label, row as cells};
 
 /// The states of VMs as filters know them, in words, and the class of their colour.
-const STATES: [(VmState, &str, &str); 4] = [
+const STATES: [(VmState, &str, &str); 5] = [
     (VmState::Running, "running", "create"),
     (VmState::Stopped, "stopped", "no-op"),
     (VmState::Template, "template", "no-op"),
     (VmState::Absent, "absent", "update"),
+    (VmState::Unknown, "unknown", "update"),
 ];
 
 /// The cells of a VM's row that its block shows.

@@ -63,6 +63,9 @@ impl Call<'_> {
             ("get", ["storage", storage, "content"], ["--content", "iso"]) => {
                 Some(said(pvesh::isos(node, self.node, storage)))
             }
+            ("get", ["storage", storage, "content"], ["--vmid", vm]) => {
+                Some(said(pvesh::volumes(node, (self.node, storage), vm.parse().ok()?)))
+            }
             ("get", ["tasks", upid, "status"], []) => Some(said(status(node, upid))),
             ("get", ["tasks", upid, "log"], ["--limit", limit]) => {
                 Some(said(pvesh::log(node, upid, limit.parse().unwrap_or(50))))

@@ -1,7 +1,7 @@
 //! `pvesh`: the API, as JSON on one line.
 
 use phoenix::hypervisor::{Fault, FaultKind, HostOp, Hypervisor as _};
-use phoenix::model::{HaState, HaWish};
+use phoenix::model::{HaState, HaWish, VmId};
 use phoenix::observed::VmObserved;
 use serde_json::{Value, json};
 
@@ -36,6 +36,10 @@ pub(crate) fn run(node: &Node, words: &[&str]) -> Answer {
         (["cluster", "tasks"], []) => cluster::tasks(node),
         (["nodes", name, "storage"], []) if here(name) => storages(node),
         (["nodes", name, "storage", storage, "content"], ["--content", "iso"]) => isos(node, name, storage),
+        (["nodes", name, "storage", storage, "content"], ["--vmid", vm]) if here(name) => match vm.parse() {
+            Ok(vm) => volumes(node, (name, storage), vm),
+            Err(_) => return Answer::unknown("pvesh", words),
+        },
         (["nodes", name, "qemu", vm, "migrate"], ["--target", to]) if here(name) => {
             let Ok(vm) = vm.parse() else { return Answer::unknown("pvesh", words) };
             if !here(&node.node_of(vm)) {
@@ -106,6 +110,14 @@ fn entry(vm: &VmObserved, cluster: Option<&str>) -> Value {
 pub(super) fn isos(node: &Node, name: &str, storage: &str) -> Result<Value, Fault> {
     let volume = |volume| json!({ "volid": volume, "content": "iso", "format": "iso", "size": 4096 });
     Ok(node.core.isos_of(name, storage)?.into_iter().flatten().map(volume).collect())
+}
+
+/// The volumes of a VM on a storage of a node, and an image to import that has no owner, as recorded.
+pub(super) fn volumes(node: &Node, (name, storage): (&str, &str), vm: VmId) -> Result<Value, Fault> {
+    let own = |volume| json!({ "volid": volume, "content": "images", "format": "raw", "size": 4096, "vmid": vm });
+    let import = json!({ "volid": format!("{storage}:import/tiny.qcow2"), "content": "import", "format": "qcow2" });
+    let found = node.core.volumes_on(name, storage, vm)?;
+    Ok(found.into_iter().flatten().map(own).chain([import]).collect())
 }
 
 fn storages(node: &Node) -> Result<Value, Fault> {
