@@ -73,7 +73,7 @@ mod words;
 pub use action::Action;
 pub use attached::volumes_to_list;
 pub use capacity::Capacity;
-pub use change::{Change, ChangedBy, Waiting};
+pub use change::{Change, ChangedBy, Waiting, unset};
 pub use channel::Channel;
 pub use context::CONTEXT_FILE;
 pub use copied::ImportStep;
