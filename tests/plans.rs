@@ -138,8 +138,7 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
         let Some(name) = name.strip_suffix(".conf") else { continue };
         let (id, running) = name.strip_suffix(".running").map_or((name, false), |id| (id, true));
         let id: VmId = id.parse().unwrap();
-        let live =
-            VmObserved::from_conf(id, &fs::read_to_string(&path).unwrap(), running && observed.nodes[&node].online);
+        let live = VmObserved::from_file(id, &fs::read(&path).unwrap(), running && observed.nodes[&node].online);
         let pool = pools.lines().find(|line| line.split([':', ',']).any(|word| word == id.to_string()));
         let live = live.on(&node).in_pool(pool.and_then(|line| line.split(':').nth(1)));
         observed.vms.insert(id, live);

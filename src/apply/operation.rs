@@ -9,7 +9,7 @@ use super::failure::failure;
 use crate::event::Failure;
 use crate::guest::{self, Program};
 use crate::hypervisor::{ExportEntry, FileOp, HostOp, NewDisk};
-use crate::model::{ActionKind, DesiredVm, Digest, Formatted, Record, RecordState, VmId, content_digest, noted};
+use crate::model::{ActionKind, DesiredVm, Digest, Formatted, Record, RecordState, VmId, noted};
 use crate::observed::options::{self, Row};
 use crate::observed::{BootDisk, ConfigWrite, RecordFound, VmObserved, tags_of, with_record, without_record};
 use crate::plan::{
@@ -201,19 +201,10 @@ fn set_aside(record: &mut Record, write: &ConfigWrite, live: &VmObserved) {
 pub(super) fn filesystem(step: &FormatStep, live: &VmObserved) -> Option<Formatted> {
     let volume = live.volumes.iter().find(|volume| volume.device == step.slot)?;
     let name = volume.volume.split_once(':').map_or("", |(_, name)| name);
-    let of = format!("{} {} {}", live.uuid.as_deref()?, step.slot, volume.volume);
-    let digest = content_digest(of.as_bytes());
-    // A uuid of version 8: its bits are what its maker says.
-    let uuid = [
-        &digest[..8],
-        &digest[8..12],
-        &format!("8{}", &digest[12..15]),
-        &format!("a{}", &digest[15..18]),
-        &digest[18..30],
-    ];
+    let uuid = Formatted::uuid_of(live.uuid.as_deref()?, step.slot, &volume.volume);
     // A disk that is only imagined, as `STORAGE:GIB`, has none yet.
     let imagined = name.bytes().all(|byte| byte.is_ascii_digit());
-    let uuid = if imagined { format!("<uuid on {}>", step.slot) } else { uuid.join("-") };
+    let uuid = if imagined { format!("<uuid on {}>", step.slot) } else { uuid };
     Some(Formatted { filesystem: step.filesystem, uuid, begun: true, at: String::new(), grow: false })
 }
 

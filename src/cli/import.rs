@@ -16,7 +16,7 @@ use crate::config::fmt;
 use crate::diag::{Diagnostic, Severity, nearest};
 use crate::model::{Desired, Origin, VmId};
 use crate::observed::Observed;
-use crate::plan::import::{Found, Write, known_dependencies, look};
+use crate::plan::import::{Found, Write, known_dependencies, leave_cloud_init, look};
 use crate::plan::{Agreed, Change, Plan, Request, Selection, Selector, VmPlan, codes, give_names, plan};
 use crate::ui;
 use crate::ui::layout::count;
@@ -152,6 +152,11 @@ fn draft(args: &Args, (text, desired): (&str, &Desired), mut found: Vec<Found>, 
                 return Ok(Draft { edited, found, refused, plan });
             }
         }
+        let is_at_fault = |vm: VmId| problems.iter().any(|problem| problem.vm == Some(vm));
+        let at_fault = found.iter_mut().filter(|found| is_at_fault(found.vm));
+        let tried_again: BTreeSet<VmId> =
+            at_fault.filter_map(|found| leave_cloud_init(found, desired, observed).then_some(found.vm)).collect();
+        problems.retain(|problem| problem.vm.is_none_or(|vm| !tried_again.contains(&vm)));
         found.retain(|found| !problems.iter().any(|problem| problem.vm == Some(found.vm)));
         refused.append(&mut problems);
     }
@@ -192,7 +197,8 @@ fn unsaid(vm: VmId, change: &Change) -> Diagnostic {
     let old = change.old.as_deref().filter(|old| !old.is_empty()).unwrap_or("nothing");
     let cost = change.disruption.as_str();
     let cost = if cost.is_empty() { String::new() } else { format!(" ({cost})") };
-    let what = format!("apply changes `{}` from {old} to {}{cost}", change.key, change.new);
+    let new = if change.new.is_empty() { crate::plan::unset(change.key) } else { Some(change.new.clone()) };
+    let what = format!("apply changes `{}` from {old} to {}{cost}", change.key, new.as_deref().unwrap_or("nothing"));
     let notice = Diagnostic::notice(codes::INEXPRESSIBLE, what).vm(vm).about(change.key);
     if change.origin == Origin::VmDefaults {
         let hint = "`vm_defaults` says it, and an entry cannot take it back: to keep the VM as it is, move the key from there \

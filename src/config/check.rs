@@ -6,7 +6,7 @@ use std::path::Path;
 use super::cloud_data::DataTexts;
 use super::defaults::features_dir;
 use super::lexis::{self, Verdict};
-use super::limits::{MAX_DESCRIPTION, MAX_ITEMS, RECORD_MARK};
+use super::limits::{MAX_DESCRIPTION, MAX_ITEMS};
 use super::owner::{Owner, owners};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{ANY, Raw, RawNodes, RawProfiles, RawVm};
@@ -18,7 +18,7 @@ use super::{
     addresses, attached, cdrom, cloud_data, cloud_init, codes, dependencies, disks, features, filesystems, ha, images,
     imports, networks, pools, profiles, proxmox, ready, secrets, templates, volumes,
 };
-use crate::model::{InvalidTarget, Scripts, Target};
+use crate::model::{InvalidTarget, RECORD_MARK, Scripts, Target, record_mark};
 
 /// The texts that belong to a config.
 #[derive(Default)]
@@ -208,7 +208,7 @@ fn description(owner: Owner<'_>, vm: &RawVm, problems: &mut Problems) {
     if let Some(control) = lexis::control_in(text, true) {
         problems.push(control_character(control, at()));
     }
-    if text.contains(RECORD_MARK) {
+    if record_mark(text).is_some() {
         problems.push(
             Problem::new(codes::RECORD_IN_DESCRIPTION, format!("the description contains `{RECORD_MARK}`"), at())
                 .hint("phoenix writes that itself, to remember what it did; take it out"),

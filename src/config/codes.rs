@@ -124,6 +124,7 @@ codes! {
     UNUSED_SECRET = "P103", Notice, "no user data or vendor data names the secret";
     IMPORT_CONFLICT = "P104", Error, "a disk is to be a copy of an image, and has something that does not go with it";
     IMPORT_OF_VM = "P105", Error, "a disk is to be a copy of a volume that belongs to a VM";
+    NEWER_MODEL = "P106", Warning, "Proxmox VE 9.2 does not have the model of the CPU";
     NOT_YAML = "P108", Error, "cloud-init cannot read user data or vendor data as YAML";
     KEY_TWICE = "P109", Warning, "a key stands twice in user data or vendor data, and cloud-init takes the last";
 }

@@ -4,9 +4,6 @@
 /// VM stands in the same notes: 1,500 are kept for it.
 pub const MAX_DESCRIPTION: usize = 8192 - 1500;
 
-/// What begins the record that phoenix keeps in a VM's notes; no declared description may contain it.
-pub const RECORD_MARK: &str = "<!-- phoenix";
-
 /// Most profiles that a VM names.
 pub(super) const MAX_PROFILES: usize = 16;
 /// Most nodes that a VM names.

@@ -80,7 +80,7 @@ mod volumes;
 
 pub use input::{MAX_BYTES, Unread, decode, unread};
 pub use limits::{
-    MAX_DATA_BYTES, MAX_DESCRIPTION, MAX_ENTRIES, MAX_ITEMS, MAX_SCRIPT_BYTES, MAX_SECRET_BYTES, MAX_VMS, RECORD_MARK,
+    MAX_DATA_BYTES, MAX_DESCRIPTION, MAX_ENTRIES, MAX_ITEMS, MAX_SCRIPT_BYTES, MAX_SECRET_BYTES, MAX_VMS,
 };
 pub use places::{Places, places};
 pub use problem::MOST_OF_A_KIND;

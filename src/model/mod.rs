@@ -50,7 +50,7 @@ pub use ids::{InvalidVmId, VmId};
 pub use key::{Key, Origin, Origins};
 pub use nodes::Nodes;
 pub use proxmox::ProxmoxValue;
-pub use record::{BY_UUID, Formatted, Record, RecordState};
+pub use record::{BY_UUID, Formatted, RECORD_MARK, Record, RecordState, record_mark};
 pub use secret::{SECRET_PREFIX, Secret, SecretName, Stretched};
 pub use ssh_key::{InvalidKey, PRIVATE_KEY, SshKey};
 pub use target::{InvalidTarget, Target};

@@ -4,7 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Applied, Filesystem, VmId};
+use super::{Applied, Filesystem, VmId, content_digest};
+
+/// What begins the record in the notes of a VM.
+pub const RECORD_MARK: &str = "<!-- phoenix";
+
+/// Where the first record of a text begins: the mark as a word of its own. A comment such as `<!-- phoenix-like -->` is a
+/// person's.
+#[must_use]
+pub fn record_mark(text: &str) -> Option<usize> {
+    let is_word =
+        |rest: &str| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n', '{']) || rest.starts_with("-->");
+    text.match_indices(RECORD_MARK).map(|(at, _)| at).find(|at| is_word(&text[at + RECORD_MARK.len()..]))
+}
 
 /// The record of a VM: who owns it and how far it got.
 ///
@@ -104,6 +116,22 @@ pub struct Formatted {
 }
 
 impl Formatted {
+    /// The uuid of the file system that phoenix makes on a volume, while it is in this slot of the VM with this uuid: always
+    /// the same, so that a run that comes after a death knows what it finds.
+    #[must_use]
+    pub fn uuid_of(vm: &str, slot: &str, volume: &str) -> String {
+        let digest = content_digest(format!("{vm} {slot} {volume}").as_bytes());
+        // A uuid of version 8: its bits are what its maker says.
+        let parts = [
+            &digest[..8],
+            &digest[8..12],
+            &format!("8{}", &digest[12..15]),
+            &format!("a{}", &digest[15..18]),
+            &digest[18..30],
+        ];
+        parts.join("-")
+    }
+
     /// How the guest knows it, in `/etc/fstab` and in [`Record::volumes`].
     #[must_use]
     pub fn source(&self) -> String {

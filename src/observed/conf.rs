@@ -7,9 +7,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::notes::{decode_text, encode_description};
-
 mod special;
+mod texts;
 
 /// Name of the section with pending changes.
 pub const PENDING: &str = "PENDING";
@@ -94,17 +93,6 @@ impl Section<'_> {
         let before = self.lines.len();
         self.lines.retain(|line| entry(line).is_none_or(|(k, _)| k != key));
         self.lines.len() != before
-    }
-
-    /// Its `#` lines, decoded.
-    fn notes(&self) -> String {
-        let lines = || self.lines.iter().filter_map(|line| line.strip_prefix('#'));
-        let mut text = String::with_capacity(lines().map(|line| line.len() + 1).sum());
-        for rest in lines() {
-            text.push_str(&decode_text(rest.trim_end_matches(['\n', '\r'])));
-            text.push('\n');
-        }
-        text
     }
 
     fn is_blank(&self) -> bool {
@@ -233,32 +221,6 @@ impl<'a> Conf<'a> {
         self.trim_blank_end(0);
     }
 
-    /// The notes, decoded, without trailing white space.
-    #[must_use]
-    pub fn description(&self) -> String {
-        let mut text = self.sections.first().map(Section::notes).unwrap_or_default();
-        // The form of very old files.
-        if text.is_empty()
-            && let Some(value) = self.get("description")
-        {
-            text.push_str(&decode_text(value));
-        }
-        text.truncate(text.trim_end().len());
-        text
-    }
-
-    /// Replaces the notes; empty ones are removed. They stand at the top of the file.
-    pub fn set_description(&mut self, text: &str) {
-        let eol = self.eol();
-        self.remove("description");
-        let Some(main) = self.sections.first_mut() else { return };
-        main.lines.retain(|line| !line.starts_with('#'));
-        let block = encode_description(text);
-        for (at, line) in block.lines().enumerate() {
-            main.insert(at, line.to_owned(), eol);
-        }
-    }
-
     fn pending_section(&self) -> Option<&Section<'a>> {
         self.sections.iter().find(|section| section.name().is_some_and(is_pending))
     }
@@ -286,11 +248,10 @@ impl<'a> Conf<'a> {
     fn edit_pending(&mut self, edit: impl FnOnce(&mut Section<'a>, &str)) {
         let eol = self.eol();
         let at = self.sections.iter().position(|section| section.name().is_some_and(is_pending)).unwrap_or_else(|| {
-            self.terminate(0, eol);
+            // The blank line that keeps it apart: behind it where another section follows.
             let lines = Vec::from_iter((self.sections.len() > 1).then_some(Cow::Borrowed(eol)));
-            self.trim_blank_end(0);
-            if let Some(main) = self.sections.first_mut() {
-                main.lines.push(Cow::Borrowed(eol));
+            if lines.is_empty() {
+                self.set_apart(0, eol);
             }
             let header = Some(Cow::Owned(format!("[{PENDING}]{eol}")));
             self.sections.insert(1, Section { header, lines });
@@ -300,10 +261,24 @@ impl<'a> Conf<'a> {
         edit(section, eol);
         if section.is_blank() {
             self.sections.remove(at);
-            // The blank line in front of the header goes with it, unless another section follows.
-            if at == self.sections.len() {
-                self.trim_blank_end(at - 1);
-            }
+            self.close_up(at);
+        }
+    }
+
+    /// Puts a blank line behind the last section, for another one.
+    fn set_apart(&mut self, last: usize, eol: &'static str) {
+        self.terminate(last, eol);
+        if let Some(section) = self.sections.get_mut(last) {
+            section.lines.push(Cow::Borrowed(eol));
+        }
+    }
+
+    /// Takes that blank line away again, where the section that was removed from here was the last one.
+    fn close_up(&mut self, at: usize) {
+        if at == self.sections.len()
+            && let Some(before) = self.sections.get_mut(at - 1)
+        {
+            before.lines.pop_if(|line| line.trim().is_empty());
         }
     }
 
@@ -391,6 +366,13 @@ mod tests {
         assert_eq!(conf.to_string(), "cores: 2\n\n[PENDING]\nballoon: 0\n");
         conf.clear_pending("balloon");
         assert_eq!(conf.to_string(), "cores: 2\n");
+        // Blank lines of others stay.
+        for text in ["cores: 2\n\n\n", "cores: 2\n\n\n\n[snap]\ncores: 1\n\n", "cores: 2\n[snap]\ncores: 1"] {
+            let mut conf = Conf::parse(text);
+            conf.set_pending("cores", "3");
+            conf.clear_pending("cores");
+            assert_eq!(conf.to_string(), text);
+        }
         let mut conf = Conf::parse("cores: 2\r\n\r\n[snap]\r\ncores: 1\r\n");
         conf.set_pending("cores", "3");
         assert_eq!(conf.to_string(), "cores: 2\r\n\r\n[PENDING]\r\ncores: 3\r\n\r\n[snap]\r\ncores: 1\r\n");

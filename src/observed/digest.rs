@@ -6,9 +6,9 @@ use crate::model::Digest;
 
 /// The digest Proxmox gives a configuration: the SHA-1 of the file.
 #[must_use]
-pub fn config_digest(text: &str) -> Digest {
+pub fn config_digest<T: AsRef<[u8]> + ?Sized>(file: &T) -> Digest {
     let mut hex = String::with_capacity(40);
-    for byte in Sha1::digest(text.as_bytes()) {
+    for byte in Sha1::digest(file.as_ref()) {
         for nibble in [byte >> 4, byte & 15] {
             hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
         }

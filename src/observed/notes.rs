@@ -3,14 +3,12 @@
 //! The notes (`description` in Proxmox) belong to people. phoenix keeps its record in one HTML comment among them,
 //! `<!-- phoenix {…} -->`, which the web UI does not show.
 
-use crate::model::Record;
+use crate::model::{RECORD_MARK as OPEN, Record, record_mark};
 
 /// Longest notes Proxmox takes, in characters, record included.
 pub const MAX_NOTES: usize = 8192;
 
-/// What the comment with the record starts with.
-const OPEN: &str = "<!-- phoenix";
-/// What it ends with.
+/// What the comment with the record ends with.
 const CLOSE: &str = "-->";
 
 /// A VM's notes taken apart.
@@ -61,7 +59,7 @@ struct Comment {
 fn comments(notes: &str) -> Vec<Comment> {
     let mut found = Vec::new();
     let mut from = 0;
-    while let Some(start) = notes[from..].find(OPEN).map(|at| from + at) {
+    while let Some(start) = record_mark(&notes[from..]).map(|at| from + at) {
         let text = start + OPEN.len();
         let close = notes[text..].find(CLOSE).map(|at| text + at);
         let end = close.map_or(notes.len(), |at| at + CLOSE.len());
@@ -288,6 +286,12 @@ mod tests {
         assert_eq!(without_record("a <!-- other --> b").unwrap(), "a <!-- other --> b");
         assert_eq!(split_notes("x <!-- phoenix {} -->").description, "x");
         assert_eq!(split_notes("a <!-- other --> b").record, FoundText::None);
+        // Another's comment that only begins with the same letters.
+        let theirs = "<!-- phoenix-like -->\n<!-- phoenix.md {} -->";
+        assert_eq!(split_notes(theirs).record, FoundText::None);
+        let both = with_record(theirs, &record()).unwrap();
+        assert!(both.starts_with(theirs) && matches!(split_notes(&both).record, FoundText::One(_)), "{both}");
+        assert_eq!(without_record(&both).unwrap(), theirs);
         assert!(matches!(with_record(&"ü".repeat(MAX_NOTES), &record()), Err(RecordError::TooLong(_))));
     }
 

@@ -77,7 +77,10 @@ pub fn without_snapshot(conf: &str, name: &str) -> String {
         match (parent(line) == Some(name), before) {
             _ if inside => {}
             (false, _) => kept.push(line.to_owned()),
-            (true, Some(before)) => kept.push(line.replacen(name, before, 1)),
+            (true, Some(before)) => {
+                let end = line.trim_end_matches(['\r', '\n']).len();
+                kept.push(format!("parent: {before}{}", &line[end..]));
+            }
             (true, None) => {}
         }
     }

@@ -29,6 +29,9 @@ pub(super) struct VmSource {
     pub(super) running: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) notes: String,
+    /// The first line of the configuration that is not UTF-8, counted from 1; what else it says may be wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) not_utf8: Option<usize>,
     /// The pending view.
     pub(super) options: LiveOptions,
     /// The keys of cloud-init by their fingerprints.
@@ -95,6 +98,7 @@ impl VmSource {
             pool: None,
             ha: None,
             digest: config_digest(text),
+            not_utf8: None,
             running,
             notes: conf.description(),
             options: entries

@@ -10,7 +10,10 @@ use super::ownership::RecordFound;
 use super::pending::PendingChange;
 use super::property::{is_agent_on, value};
 use super::source::VmSource;
-use super::{BootDisk, ConfigWrite, FoundText, Ha, NameList, Net, OWN_SNAPSHOT, PropertyString, VmVolume, split_notes};
+use super::{
+    BootDisk, ConfigWrite, FoundText, Ha, NameList, Net, OWN_SNAPSHOT, PropertyString, VmVolume, config_digest,
+    split_notes,
+};
 use crate::model::{Digest, Record, RecordState, VmId};
 
 /// What stands for the MAC address of a card that is not made yet.
@@ -38,6 +41,8 @@ pub struct VmObserved {
     pub name: String,
     /// Digest of the configuration.
     pub digest: Digest,
+    /// The first line of the configuration that is not UTF-8, counted from 1: it is not understood then, and left alone.
+    pub not_utf8: Option<usize>,
     /// `lock:` of the configuration, e.g. `clone`, `backup`.
     pub lock: Option<String>,
     /// Whether it is a template.
@@ -191,6 +196,7 @@ impl VmObserved {
             pool: None,
             ha: None,
             digest: Digest("<digest>".to_owned()),
+            not_utf8: None,
             running: false,
             pending: BTreeMap::new(),
             snapshots: Vec::new(),
@@ -252,6 +258,20 @@ impl VmObserved {
     #[must_use]
     pub fn from_conf(id: VmId, text: &str, running: bool) -> Self {
         VmSource::of_conf(id, text, running).into()
+    }
+
+    /// The same of the bytes of the file. What is not UTF-8 in it is replaced, and said in `not_utf8`.
+    #[must_use]
+    pub fn from_file(id: VmId, file: &[u8], running: bool) -> Self {
+        match str::from_utf8(file) {
+            Ok(text) => Self::from_conf(id, text, running),
+            Err(error) => {
+                let before = &file[..error.valid_up_to()];
+                let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+                let seen = Self::from_conf(id, &String::from_utf8_lossy(file), running);
+                Self { digest: config_digest(file), not_utf8: Some(line), ..seen }
+            }
+        }
     }
 }
 

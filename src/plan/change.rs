@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Disruption, Origin};
+use crate::model::{Disruption, Origin, proxmox};
 use crate::observed::options::{self, Row};
 
 /// One value that changes.
@@ -35,6 +35,13 @@ impl Change {
     pub fn rows(&self) -> impl Iterator<Item = &'static Row> + use<> {
         options::rows_of(self.key, self.part)
     }
+}
+
+/// What counts where a key is not set: Proxmox's default, where it is known.
+#[must_use]
+pub fn unset(key: &str) -> Option<String> {
+    let option = proxmox::option(key.strip_prefix(proxmox::PREFIX)?)?;
+    option.default().map(|value| format!("default ({value})"))
 }
 
 /// A value that Proxmox has accepted and the running VM does not have yet.

@@ -113,6 +113,7 @@ codes! {
     VOLUME_IN_USE = "T111", "a volume that is to be attached is in use, or another VM's";
     OTHER_VOLUME = "T112", "a disk has another volume than the file says";
     VOLUME_GROWS_LATER = "T113", "a volume cannot grow in the run that attaches it";
+    NOT_UTF8 = "T114", "the configuration of a VM is not UTF-8";
     NO_POOL = "T115", "there is no resource pool of that name";
     HA_ERROR = "T116", "the HA manager gave up on the VM";
     HA_STAYS = "T117", "the HA manager cannot bring the VM to another node";
@@ -121,6 +122,7 @@ codes! {
     IMPORT_ELSEWHERE = "T120", "an image cannot become a further disk of a VM on another node";
     IMPORTED_OTHERWISE = "T121", "a further disk was not made from the image that the file names, and stays as it is";
     IMPORT_GROWS_LATER = "T122", "a further disk cannot grow in the run that makes it as a copy of an image";
+    EXCHANGED = "T123", "a volume that phoenix formatted is in another slot of the VM";
     NOT_RECREATED = "T124", "a VM cannot be destroyed and made anew";
     RECREATED = "T125", "a VM is destroyed and made anew, and what is on its disks is lost";
     NOTHING_TO_RECREATE = "T126", "a VM that was to be destroyed and made anew is not there, and is only made";

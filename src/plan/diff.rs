@@ -8,8 +8,13 @@ use crate::observed::{ConfigWrite, PendingChange, PropertyString, VmObserved, ho
 
 /// The values of an existing VM that the configuration write, the move or the resize changes, in table order.
 pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Change> {
-    let taking =
-        Taking { desired: vm, live, capabilities: &scene.observed.capabilities, delete_source: scene.delete_source };
+    let taking = Taking {
+        desired: vm,
+        live,
+        capabilities: &scene.observed.capabilities,
+        delete_source: scene.delete_source,
+        restart: scene.restart,
+    };
     let mut found = Vec::new();
     for differing in options::differing(vm, live, false) {
         add(&mut found, &differing, &taking);

@@ -83,7 +83,13 @@ fn occupied(slot: &str, base: Option<&VmObserved>) -> Option<(String, String)> {
     }
     let drive = base.map_or(Some("ide2"), |base| base.cloud_init.drive.as_deref());
     if drive == Some(slot) {
-        return Some((format!("{slot} is the cloud-init drive"), another()));
+        return Some(match base.filter(|base| base.template) {
+            Some(template) => (
+                format!("{slot} is the cloud-init drive of template {} `{}`", template.id, template.name),
+                "take another slot, or a template that has its cloud-init drive elsewhere".to_owned(),
+            ),
+            None => (format!("{slot} is the cloud-init drive"), another()),
+        });
     }
     BootDisk::parse(slot, base?.options.get(slot)?)?;
     Some((format!("{slot} holds a disk"), "take another slot; phoenix takes no disk away for a CD drive".to_owned()))

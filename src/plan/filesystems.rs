@@ -4,7 +4,7 @@ use super::{Scene, cards, codes};
 use crate::diag::Diagnostic;
 use crate::model::proxmox;
 use crate::model::{BY_UUID, DesiredVm, DiskMount, Formatted, Key, Record, RecordState};
-use crate::observed::VmObserved;
+use crate::observed::{VmObserved, VmVolume};
 
 /// A file system that the file declares.
 #[derive(Clone, Copy)]
@@ -74,6 +74,29 @@ pub(super) fn waits(slot: &str, live: &VmObserved) -> bool {
     live.running && live.pending.get(slot).is_some_and(|change| change.active.is_none())
 }
 
+/// Disks whose volume is in another slot than when phoenix formatted it: they were exchanged outside phoenix. What is done to
+/// one of them would be done to another.
+fn exchanged(vm: &DesiredVm, live: &VmObserved, record: &Record) -> Vec<Diagnostic> {
+    let Some(uuid) = live.uuid.as_deref() else { return Vec::new() };
+    let attached = || live.volumes.iter().filter(|named| !named.is_unused());
+    let of_one = |(slot, noted): (&String, &Formatted)| {
+        let is_it = |named: &&VmVolume| Formatted::uuid_of(uuid, slot, &named.volume) == noted.uuid;
+        let there = attached().find(is_it).filter(|there| there.device != *slot)?;
+        let (id, is, volume) = (vm.vm_id, &there.device, &there.volume);
+        let what = format!(
+            "the volume of {slot}, `{volume}`, was put into {is} outside phoenix: what the file says of {slot} would change \
+             another disk"
+        );
+        let hint = format!(
+            "put it back: `phoenix stop {id}`, `qm set {id} --delete {slot},{is}`, `qm set {id} --{slot} {volume}`, and attach \
+             the other volume likewise"
+        );
+        let key = proxmox::disk(slot).map_or(Key::Disks.name(), |option| option.key);
+        Some(Diagnostic::error(codes::EXCHANGED, what).vm(id).about(key).hint(hint))
+    };
+    record.filesystems.iter().filter_map(of_one).collect()
+}
+
 /// What stands in the way of the file systems of a VM. `live`: the VM, where it exists.
 pub(super) fn problems(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let project = &scene.desired.settings.project;
@@ -84,7 +107,7 @@ pub(super) fn problems(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<
     };
     let record = live.and_then(|live| live.record.valid()).unwrap_or(&nothing);
     let (made, attached) = (cards::made(vm, record, scene), cards::attached(vm, record, scene));
-    let mut found = Vec::new();
+    let mut found = live.map(|live| exchanged(vm, live, record)).unwrap_or_default();
     let error = |slot: &str, what: String, hint: &str| {
         let key = proxmox::disk(slot).map_or(Key::Disks.name(), |option| option.key);
         Diagnostic::error(codes::DISK_FILESYSTEM, what).vm(vm.vm_id).about(key).hint(hint)

@@ -8,7 +8,7 @@ mod found;
 mod regained;
 mod remembered;
 
-pub use found::{Found, Write, known_dependencies};
+pub use found::{Found, Write, known_dependencies, leave_cloud_init};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +67,9 @@ fn one(
         problems.extend(inexpressible(live));
         notices.extend(regained::lost(live, record, file));
         notices.extend(regained::lost_data(live, record, observed));
-        Write::Entry(entry(live, uuid, record, file, observed))
+        let keys = entry(live, uuid, record, file, observed);
+        notices.extend(not_made_again(live, its_template(live, &keys, file, observed), &keys));
+        Write::Entry(keys)
     };
     if !problems.is_empty() {
         return Err(problems);
@@ -213,10 +215,16 @@ fn more(live: &VmObserved) -> Option<Diagnostic> {
     let boot = live.boot_disk.as_ref().map(|disk| disk.device.as_str());
     // Through this one, `network_config` and `user_config` reach the guest.
     let own = [Some("net0"), boot, live.cloud_init.drive.as_deref()];
-    let others: Vec<&str> =
-        live.devices.iter().filter(|key| !own.contains(&Some(*key)) && !can_be_said(key, live)).collect();
+    let devices = live.devices.iter().filter(|key| !own.contains(&Some(*key)) && !can_be_said(key, live));
+    let is_disk = |key: &&str| live.cloud_init.drive.as_deref() != Some(*key) && beyond::disc(key, live).is_none();
+    let parts = live
+        .devices
+        .iter()
+        .filter(is_disk)
+        .flat_map(|key| beyond::unsaid(key, live).into_iter().map(move |part| format!("`{part}` of {key}")));
+    let others: Vec<String> = devices.map(str::to_owned).chain(parts).collect();
     let id = live.id;
-    let what = format!("the VM also has {}, which stays as it is: the file has no key for it", others.join(", "));
+    let what = format!("the VM also has {}, which stays as it is: the file cannot say it", others.join(", "));
     (!others.is_empty()).then(|| Diagnostic::notice(codes::HAS_MORE, what).vm(id))
 }
 
@@ -289,9 +297,7 @@ fn entry(
         };
         keys.extend(differs.then(|| (row.name, is.to_json())));
     }
-    let made_from = keys.iter().find(|(key, _)| *key == Key::TemplateName.name()).and_then(|(_, name)| name.as_str());
-    let template = template_of(live, made_from.unwrap_or(&default.template_name), observed);
-    let template = template.filter(|_| default_image.is_none());
+    let template = its_template(live, &keys, file, observed);
     for (key, said) in beyond::keys(live, template, file) {
         keys.extend((!said.is_empty()).then(|| (key.name(), Value::Object(said))));
     }
@@ -331,6 +337,37 @@ fn built_on(live: &VmObserved, observed: &Observed) -> Option<String> {
     let template = observed.vms.values().find(|vm| vm.template && volume.is_based_on(vm.id))?;
     let mut others = observed.vms.values().filter(|vm| vm.template && vm.node == template.node && vm.id != template.id);
     (!others.any(|other| other.name == template.name)).then(|| template.name.clone())
+}
+
+/// The template that a VM would be made of again, by the keys of its entry.
+fn its_template<'o>(
+    live: &VmObserved,
+    keys: &[(&'static str, Value)],
+    file: &File<'_>,
+    observed: &'o Observed,
+) -> Option<&'o VmObserved> {
+    let default = &file.desired.defaults;
+    let made_from = keys.iter().find(|(key, _)| *key == Key::TemplateName.name()).and_then(|(_, name)| name.as_str());
+    let template = template_of(live, made_from.unwrap_or(&default.template_name), observed);
+    template.filter(|_| default.cloud_image.is_none())
+}
+
+/// Says that a VM cannot be made of its template again with the CD drive that its entry has: the template's own cloud-init drive
+/// is in that slot.
+fn not_made_again(
+    live: &VmObserved,
+    template: Option<&VmObserved>,
+    keys: &[(&'static str, Value)],
+) -> Option<Diagnostic> {
+    let (template, drives) = (template?, keys.iter().find(|(key, _)| *key == Key::Cdrom.name())?);
+    let slot =
+        template.cloud_init.drive.as_deref().filter(|slot| drives.1.get(slot).is_some_and(|disc| !disc.is_null()))?;
+    let what = format!(
+        "its CD drive is in {slot}, where template `{}` has its cloud-init drive: lost, it could not be made again so",
+        template.name
+    );
+    let hint = "put the CD drive into another slot, or name a template that has its cloud-init drive elsewhere";
+    Some(Diagnostic::notice(codes::CD_DRIVE, what).hint(hint).vm(live.id))
 }
 
 /// The template of the VM's node with this name, if only one has it.

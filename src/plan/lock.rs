@@ -24,6 +24,14 @@ pub(super) fn lock(vm: VmId, live: &VmObserved, observed: &Observed) -> Option<D
 
 /// A VM that is locked is left alone.
 pub(super) fn locked(live: &VmObserved) -> Option<Diagnostic> {
+    if let Some(line) = live.not_utf8 {
+        let what = format!("its configuration is not UTF-8: line {line}");
+        let hint = format!(
+            "correct line {line} of `{}.conf` on its node: phoenix changes nothing in a file that it cannot read as a whole",
+            live.id
+        );
+        return Some(Diagnostic::error(codes::NOT_UTF8, what).vm(live.id).hint(hint));
+    }
     let lock = live.lock.as_deref()?;
     Some(Diagnostic::error(codes::LOCKED, words(lock)).vm(live.id).hint(way_out(live, lock)))
 }

@@ -76,7 +76,7 @@ pub use action::Action;
 pub use at_work::{AtWork, on_their_way};
 pub use attached::volumes_to_list;
 pub use capacity::Capacity;
-pub use change::{Change, ChangedBy, Waiting};
+pub use change::{Change, ChangedBy, Waiting, unset};
 pub use channel::Channel;
 pub use context::CONTEXT_FILE;
 pub use copied::ImportStep;

@@ -233,7 +233,9 @@ fn block(vm: &DocumentVm) -> String {
 
 fn row(vm: &DocumentVm, change: &DocumentChange) -> String {
     let old = change.old.as_deref().map_or(String::new(), cell);
-    let new = if change.new.is_empty() { "*none*".to_owned() } else { cell(&change.new) };
+    let unset =
+        || crate::plan::unset(&change.key).map_or_else(|| "*none*".to_owned(), |default| format!("*{default}*"));
+    let new = if change.new.is_empty() { unset() } else { cell(&change.new) };
     let remark = plain(&change.remark()).replace('|', "\\|");
     let remark = if change.is_drift() { format!("**!** {remark}") } else { remark };
     let mut notes: Vec<String> = vec![vm.cost_of(change).to_owned(), remark];

@@ -155,7 +155,8 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
         text_diff(change, view, out);
         return;
     }
-    let shown = |text: &str| if text.is_empty() { "(none)".to_owned() } else { safe(text).into_owned() };
+    let unset = || crate::plan::unset(&change.key).unwrap_or_else(|| "(none)".to_owned());
+    let shown = |text: &str| if text.is_empty() { unset() } else { safe(text).into_owned() };
     let value = match &change.old {
         Some(old) => format!("{} → {}", shown(old), shown(&change.new)),
         None => shown(&change.new),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use super::files::{self, unwritten};
+use super::files::{self, Reader, unwritten};
 use super::node::Embedded;
 use super::refusals::unlocked;
 use super::rehearse::Attempt;
@@ -68,13 +68,14 @@ impl Embedded {
         self.settings.rooms().map(|room| (room, self.confs(room.name)))
     }
 
-    /// The configurations of all VMs, on whichever node.
+    /// The configurations of all VMs, on whichever node. What is not UTF-8 in one is replaced.
     pub(super) fn all_confs(&self) -> Result<Vec<(VmId, String)>, Fault> {
-        let mut found = Vec::new();
+        let (mut found, mut reader) = (Vec::new(), Reader::default());
         for (_, confs) in self.confs_of_nodes() {
             for name in files::names(&confs)? {
                 let Some(vm) = name.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
-                found.extend(files::read(&confs.join(&name))?.map(|text| (vm, text)));
+                let file = reader.bytes(&confs.join(&name))?;
+                found.extend(file.map(|file| (vm, String::from_utf8_lossy(file).into_owned())));
             }
         }
         Ok(found)

@@ -56,6 +56,12 @@ pub(super) struct Reader {
 impl Reader {
     /// The content of a file; `None`: there is none.
     pub(super) fn read(&mut self, path: &Path) -> Result<Option<&str>, Fault> {
+        let Some(bytes) = self.bytes(path)? else { return Ok(None) };
+        str::from_utf8(bytes).map(Some).map_err(|error| unread(path)(odd(error.to_string())))
+    }
+
+    /// The bytes of a file; `None`: there is none.
+    pub(super) fn bytes(&mut self, path: &Path) -> Result<Option<&[u8]>, Fault> {
         // What is no file may have no end, or wait for ever.
         match fs::metadata(path) {
             Ok(meta) if !meta.is_file() => return Err(unread(path)(odd("it is not a regular file"))),
@@ -82,8 +88,7 @@ impl Reader {
                 return Err(unread(path)(too_large()));
             }
         }
-        let text = std::str::from_utf8(&self.buffer[..end]);
-        text.map(Some).map_err(|error| unread(path)(odd(error.to_string())))
+        Ok(Some(&self.buffer[..end]))
     }
 }
 

@@ -210,9 +210,10 @@ impl Hypervisor for Embedded {
 
     fn vm(&self, vm: VmId) -> Result<Option<VmObserved>, Fault> {
         self.let_ha_act(vm)?;
-        let Some(text) = self.conf_text(vm)? else { return Ok(None) };
+        let mut reader = files::Reader::default();
+        let Some(file) = reader.bytes(&self.conf_path(vm))? else { return Ok(None) };
         let node = self.room_of(vm);
-        let live = VmObserved::from_conf(vm, &text, node.online && self.runs(vm)?).on(node.name);
+        let live = VmObserved::from_file(vm, file, node.online && self.runs(vm)?).on(node.name);
         let live = live.in_pool(self.pools()?.members.get(&vm).map(String::as_str));
         Ok(Some(live.looked_after(self.managed()?.remove(&vm))))
     }

@@ -172,7 +172,7 @@ pub(super) fn normal_value(key: &str, value: &str) -> Result<String, String> {
     }
     if key == "cpu" {
         let custom = || proxmox::cpu::custom_cpu(value).map(|name| format!("Custom cputype '{name}' not found"));
-        if let Some(why) = proxmox::cpu::bad_cpu(value).map(proxmox::cpu::BadCpu::refusal).or_else(custom) {
+        if let Some(why) = proxmox::cpu::bad_cpu(value).next().map(proxmox::cpu::BadCpu::refusal).or_else(custom) {
             return Err(format!("invalid format - {why}"));
         }
     }

@@ -56,10 +56,10 @@ impl Embedded {
             for name in names {
                 let Some(vm) = name.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
                 // One that was removed in this moment is gone.
-                let Some(text) = reader.read(&confs.join(&name))? else { continue };
-                storage::add_use(text, node.name, &mut used);
+                let Some(file) = reader.bytes(&confs.join(&name))? else { continue };
+                storage::add_use(&String::from_utf8_lossy(file), node.name, &mut used);
                 let runs = node.online && running.contains(&vm);
-                vms.push((vm, VmObserved::from_conf(vm, text, runs).on(node.name)));
+                vms.push((vm, VmObserved::from_file(vm, file, runs).on(node.name)));
             }
         }
         Ok((vms.into_iter().collect(), used))

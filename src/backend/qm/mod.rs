@@ -207,7 +207,10 @@ impl Hypervisor for Qm {
             let (resource, manager) = said.split_once('|').unwrap_or((said, ""));
             Ok(ha::Status::parse(manager)?.of(vm, &ha::Resource::of_line(resource)))
         });
-        let live = VmObserved::from_conf(vm, conf, runs).on(node).in_pool(pool);
+        // The lines in front of it are plain text; of the file, the bytes count.
+        let before = text[..text.len() - conf.len()].matches('\n').count();
+        let file = output.stdout.splitn(before + 1, |byte| *byte == b'\n').last().unwrap_or_default();
+        let live = VmObserved::from_file(vm, file, runs).on(node).in_pool(pool);
         Ok(Some(live.looked_after(looked_after.transpose()?)))
     }
 

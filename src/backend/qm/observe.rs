@@ -140,8 +140,7 @@ fn configurations(files: &Files, running: &BTreeMap<u32, bool>, node: &str) -> B
     for (path, content) in files {
         let Some(id) = path.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
         let runs = running.get(&id.get()).copied().unwrap_or(false);
-        let text = String::from_utf8_lossy(content);
-        vms.insert(id, VmObserved::from_conf(id, &text, runs).on(node));
+        vms.insert(id, VmObserved::from_file(id, content, runs).on(node));
     }
     vms
 }
@@ -181,7 +180,7 @@ fn others(files: &Files, here: &str, manager: &ha::Status) -> Result<Others, Fau
         let Some(id) = file.strip_suffix(".conf").and_then(|id| id.parse::<VmId>().ok()) else { continue };
         let is_online = others.nodes.get(node).is_some_and(|node| node.online);
         let runs = is_online && running.get(&id.get()) == Some(&node);
-        others.vms.insert(id, VmObserved::from_conf(id, &String::from_utf8_lossy(content), runs).on(node));
+        others.vms.insert(id, VmObserved::from_file(id, content, runs).on(node));
     }
     Ok(others)
 }

@@ -127,14 +127,13 @@ pub enum BadCpu<'a> {
     Flag(&'a str),
 }
 
-/// Finds what Proxmox refuses of a value of `cpu`: models and flags; whether a custom model is there, only the node knows.
-#[must_use]
-pub fn bad_cpu(text: &str) -> Option<BadCpu<'_>> {
-    let mut parts = text.split(',').map(|part| {
+/// Finds what Proxmox VE 9.2 refuses of a value of `cpu`: models and flags; whether a custom model is there, only the node knows.
+pub fn bad_cpu(text: &str) -> impl Iterator<Item = BadCpu<'_>> {
+    let parts = text.split(',').map(|part| {
         let (name, value) = part.split_once('=').unwrap_or(("cputype", part));
         (name.trim(), value.trim())
     });
-    parts.find_map(|(name, value)| match name {
+    parts.filter_map(|(name, value)| match name {
         "cputype" => (!value.starts_with(CUSTOM) && !MODELS.contains(&value)).then_some(BadCpu::Model(value)),
         "flags" => {
             value.split(';').find(|flag| !FLAGS.contains(&flag.trim_start_matches(['+', '-']))).map(BadCpu::Flag)
@@ -148,6 +147,16 @@ pub fn bad_cpu(text: &str) -> Option<BadCpu<'_>> {
 pub fn custom_cpu(text: &str) -> Option<&str> {
     let model = text.split(',').map(|part| part.split_once('=').unwrap_or(("cputype", part)));
     model.into_iter().find(|(name, _)| name.trim() == "cputype")?.1.trim().strip_prefix(CUSTOM)
+}
+
+/// Whether a model is another version of one that Proxmox has: `EPYC-v6`.
+#[must_use]
+pub fn is_version(model: &str) -> bool {
+    let family = |model: &str| {
+        let (family, version) = model.rsplit_once("-v")?;
+        (!version.is_empty() && version.bytes().all(|b| b.is_ascii_digit())).then(|| family.to_owned())
+    };
+    family(model).is_some_and(|of| MODELS.iter().any(|known| *known == of || family(known).as_ref() == Some(&of)))
 }
 
 impl BadCpu<'_> {

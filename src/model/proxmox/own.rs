@@ -26,11 +26,13 @@ const BUSES: [(&str, u32); 4] = [("scsi", 31), ("virtio", 16), ("sata", 6), ("id
 
 /// Options of a disk that not every bus has, with the buses that have them (Proxmox's API schema): on others Proxmox
 /// refuses them.
-const OF_SOME_BUSES: [(&str, &[&str]); 5] = [
+const OF_SOME_BUSES: [(&str, &[&str]); 7] = [
     ("iothread", &["scsi", "virtio"]),
+    ("product", &["scsi"]),
     ("queues", &["scsi"]),
     ("ro", &["scsi", "virtio"]),
     ("ssd", &["scsi", "sata", "ide"]),
+    ("vendor", &["scsi"]),
     ("wwn", &["scsi", "sata", "ide"]),
 ];
 

@@ -55,9 +55,7 @@ impl Conf<'_> {
     pub fn drive_made(&mut self) {
         if let Some(at) = self.sections.iter().position(is_drive) {
             self.sections.remove(at);
-            if at == self.sections.len() {
-                self.trim_blank_end(at - 1);
-            }
+            self.close_up(at);
         }
     }
 
@@ -69,9 +67,7 @@ impl Conf<'_> {
     fn drive_section(&mut self) -> usize {
         self.sections.iter().position(is_drive).unwrap_or_else(|| {
             let (eol, last) = (self.eol(), self.sections.len() - 1);
-            self.terminate(last, eol);
-            self.trim_blank_end(last);
-            self.sections[last].lines.push(Cow::Borrowed(eol));
+            self.set_apart(last, eol);
             let header = Some(Cow::Owned(format!("[{NAME}]{eol}")));
             self.sections.push(Section { header, lines: Vec::new() });
             last + 1

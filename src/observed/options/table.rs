@@ -43,7 +43,13 @@ pub(super) static VALUES: &[Row] = &[
         write: |_, value, edit| put(edit, "memory", value),
         uptake: |taking| {
             let hot = taking.live.hotplug.contains("memory");
-            at_restart(taking, if hot { "Proxmox may hot-plug it" } else { "memory hotplug is off" })
+            match taking.plugs_more_memory() {
+                // The guest may leave it offline (recorded), and has all of it after a restart.
+                true if !taking.restart => at_once(taking, "plugged in while it runs"),
+                true => at_restart(taking, "plugged in while it runs, in use after the restart at the latest"),
+                false if hot => at_restart(taking, "Proxmox may hot-plug it"),
+                false => at_restart(taking, "memory hotplug is off"),
+            }
         },
         ..Row::of(Key::MemoryMb, &["memory"])
     },

@@ -16,9 +16,19 @@ pub struct Taking<'a> {
     pub capabilities: &'a Capabilities,
     /// The source of a disk that moves is erased.
     pub delete_source: bool,
+    /// What waits for a restart is brought in by one.
+    pub restart: bool,
 }
 
 impl Taking<'_> {
+    /// Whether a running VM gets more memory while it runs (recorded): memory hotplug is on, and nothing else of it waits.
+    pub(super) fn plugs_more_memory(&self) -> bool {
+        let Self { live, desired, .. } = self;
+        let on =
+            self.capabilities.plugs_network && live.hotplug.contains("memory") && !live.pending.contains_key("memory");
+        on && u64::from(desired.memory_mb) > live.memory_mb
+    }
+
     /// Whether a running VM gets network cards and gives them up; other parts of a card change in any case (recorded).
     pub(super) fn plugs_cards(&self) -> bool {
         self.capabilities.plugs_network && self.live.hotplug.contains("network")

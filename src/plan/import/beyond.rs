@@ -11,7 +11,7 @@ use crate::model::proxmox::{
 };
 use crate::model::{Address, DesiredVm, GIB, Key};
 use crate::observed::options::size_key;
-use crate::observed::{Net, VmObserved};
+use crate::observed::{Net, VmObserved, is_volume_part};
 
 /// What the file must say of a VM's options: key by key, empty where nothing.
 pub(super) fn keys(
@@ -34,6 +34,9 @@ pub(super) fn keys(
         if let Some(slot) = option.key.strip_prefix(NETWORKS) {
             say_card(&mut cards, slot, parts, shared);
         } else {
+            let device = live.boot_disk.as_ref().map_or("", |disk| disk.device.as_str());
+            let lost = unsaid(device, live);
+            let parts: Parts = parts.into_iter().filter(|(name, _)| !lost.contains(&name.as_str())).collect();
             // What all VMs of the file have, and this one has not, is taken away.
             let gone: Vec<String> = shared.into_keys().filter(|name| !parts.contains_key(name)).collect();
             disk.extend(parts);
@@ -60,6 +63,23 @@ fn is_card_that_can_be(option: &ProxmoxOption, live: &VmObserved) -> bool {
         Some(slot) => live.options.get(slot).is_some_and(is_connected),
         None => live.options.get(slot).is_none_or(is_connected),
     }
+}
+
+/// The parts of a drive that the file cannot say, by Proxmox's names: those that it has no key for, and those whose value it
+/// does not take.
+pub(super) fn unsaid<'d>(slot: &str, vm: &'d VmObserved) -> Vec<&'d str> {
+    let boots = vm.boot_disk.as_ref().is_some_and(|disk| disk.device == slot);
+    let option = if boots { proxmox::boot_disk() } else { proxmox::disk(slot) };
+    let (Some(option), Some(text)) = (option, vm.options.get(slot)) else { return Vec::new() };
+    let parts = text.split(',').filter_map(|part| part.trim().split_once('='));
+    let known = |name: &str, value: &str| is_volume_part(name) || name == "size" || (name, value) == ("media", "disk");
+    let unsaid = |(name, value): &(&str, &str)| !known(name, value) && !can_say(option, slot, name, value);
+    parts.filter(unsaid).map(|(name, _)| name).collect()
+}
+
+/// Whether the file can say a part of the drive in a slot.
+fn can_say(option: &ProxmoxOption, slot: &str, name: &str, value: &str) -> bool {
+    option.says(name, value) && proxmox::other_buses(slot, name).is_none()
 }
 
 /// Whether a card is on a bridge.
@@ -112,8 +132,13 @@ pub(super) fn boot_devices(live: &VmObserved, template: Option<&VmObserved>, def
         (Some(shared), _) if starts(&shared.value) => return None,
         (None, Some(None)) => return None,
         (None, Some(Some(said))) if starts(said) => said.split(';').map(ToOwned::to_owned).collect(),
-        (None, None) if template.is_some_and(|template| first(template, &devices(template)) == first(live, &is)) => {
-            return None;
+        (None, None) if let Some(before) = template.filter(|of| first(of, &devices(of)) == first(live, &is)) => {
+            // A device that was added behind those of the template comes to the end by itself.
+            let before = devices(before);
+            if is.starts_with(&before) || before.starts_with(&is) {
+                return None;
+            }
+            is.clone()
         }
         _ => first(live, &is),
     };
@@ -158,7 +183,9 @@ fn further(live: &VmObserved, template: Option<&VmObserved>, file: &File<'_>) ->
         }
         let storage = volume.volume.split_once(':').map_or("", |(storage, _)| storage);
         disk.insert("storage".to_owned(), storage.into());
-        let options: Map<String, Value> = option.to_parts(&option.own(text)).into_iter().collect();
+        let lost = unsaid(slot, live);
+        let options = option.to_parts(&option.own(text)).into_iter();
+        let options: Map<String, Value> = options.filter(|(name, _)| !lost.contains(&name.as_str())).collect();
         disk.extend((!options.is_empty()).then(|| ("options".to_owned(), Value::Object(options))));
         let noted = record.and_then(|record| record.filesystems.get(slot)).filter(|noted| !noted.at.is_empty());
         if let Some(noted) = noted.filter(|_| live.agent) {

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::regained::{UNSAID, unsaid};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, Key, VmId};
+use crate::observed::Observed;
 use crate::plan::codes;
 
 /// A VM that a config can say something of.
@@ -28,6 +30,31 @@ pub enum Write {
     Adopt(String),
     /// An entry: its keys in their order.
     Entry(Vec<(&'static str, Value)>),
+}
+
+/// Takes out of the entry of a VM that is to be taken over what cloud-init gives its guest, where a config does not take it, and
+/// says so. Whether there was anything.
+pub fn leave_cloud_init(found: &mut Found, desired: &Desired, observed: &Observed) -> bool {
+    let (Write::Entry(keys), Some(live)) = (&mut found.write, observed.vms.get(&found.vm)) else { return false };
+    let said = |(key, value): &(&'static str, Value)| {
+        [Key::NetworkConfig, Key::UserConfig].iter().any(|of| of.name() == *key) && *value != json!({})
+    };
+    if !keys.iter().any(|(key, _)| *key == "adopt") || !keys.iter().any(said) {
+        return false;
+    }
+    let default = &desired.defaults;
+    for entry in keys.iter_mut().filter(|entry| said(entry)) {
+        entry.1 = json!({});
+    }
+    let inherits = |key: &str| match key {
+        _ if key == Key::NetworkConfig.name() => default.network_config.is_some(),
+        _ if key == Key::UserConfig.name() => default.user_config.is_some(),
+        _ => true,
+    };
+    keys.retain(|(key, value)| inherits(key) || *value != json!({}));
+    found.notices.retain(|notice| !notice.message.starts_with(UNSAID));
+    found.notices.extend(unsaid(live, None, None));
+    true
 }
 
 /// Takes out of what is to be written the VMs to wait for that the file will not declare, and says which these were.

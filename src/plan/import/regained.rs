@@ -18,6 +18,9 @@ use crate::plan::{codes, drift};
 /// The part of a record for the SSH keys of the user.
 const SSH_KEYS: &str = "user_config.ssh_authorized_keys";
 
+/// What begins the notice about what cloud-init gives a guest and its entry has not.
+pub(super) const UNSAID: &str = "what cloud-init gives its guest stays as it is, and is not in its entry";
+
 /// The declared VMs, and what they all have.
 fn declared(desired: &Desired) -> impl Iterator<Item = &DesiredVm> {
     std::iter::once(&desired.defaults).chain(desired.vms.iter().map(AsRef::as_ref))
@@ -108,17 +111,8 @@ pub(super) fn lost(live: &VmObserved, record: Option<&Record>, file: &File<'_>) 
         let what = "made from an image that the file no longer names";
         found.push(notice(what, "put `cloud_image` into its entry: a VM that is lost is made from it again"));
     }
-    let told: Vec<&str> = ["ciuser", "cipassword", "ipconfig0", "nameserver", "searchdomain"]
-        .into_iter()
-        .filter(|option| record.is_none() && live.options.get(option).is_some())
-        .chain((record.is_none() && !live.cloud_init.ssh_keys.is_empty()).then_some("sshkeys"))
-        .collect();
-    if !told.is_empty() {
-        let what =
-            format!("what cloud-init gives its guest stays as it is, and is not in its entry: {}", told.join(", "));
-        let hint =
-            "put it into `network_config` and `user_config`: a VM that is lost and made again gets it from there";
-        found.push(notice(&what, hint));
+    if record.is_none() {
+        found.extend(unsaid(live, network(live, record).as_ref(), user(live, record, file).as_ref()));
     }
     for (slot, name) in record.iter().flat_map(|record| &record.imported) {
         if live.options.get(slot).is_some() && file.disk_image(name).is_none() {
@@ -140,6 +134,38 @@ pub(super) fn lost(live: &VmObserved, record: Option<&Record>, file: &File<'_>) 
         found.push(notice(what, "put `password` into its `user_config`, or the next apply takes it away"));
     }
     found
+}
+
+/// Says what cloud-init gives the guest of a VM that is to be taken over and its entry has not.
+pub(super) fn unsaid(
+    live: &VmObserved,
+    network: Option<&NetworkConfig>,
+    user: Option<&UserConfig>,
+) -> Option<Diagnostic> {
+    let in_network = |said: fn(&NetworkConfig) -> bool| network.is_some_and(said);
+    let options = [
+        ("ciuser", user.is_some_and(|user| user.username.is_some())),
+        ("cipassword", false),
+        ("ipconfig0", in_network(|config| config.ip.is_some() || config.ip6.is_some())),
+        ("nameserver", in_network(|config| config.nameserver.is_some())),
+        ("searchdomain", in_network(|config| config.searchdomain.is_some())),
+    ];
+    let lost = options.into_iter().filter(|(option, said)| !said && live.options.get(option).is_some());
+    let keys = user.is_some_and(|user| user.ssh_authorized_keys.is_some());
+    let lost: Vec<&str> = lost
+        .map(|(option, _)| option)
+        .chain((!keys && !live.cloud_init.ssh_keys.is_empty()).then_some("sshkeys"))
+        .collect();
+    let what = format!("{UNSAID}: {}", lost.join(", "));
+    let hint = "put it into `network_config` and `user_config`: a VM that is lost and made again gets it from there";
+    (!lost.is_empty()).then(|| Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id))
+}
+
+/// Whether what a VM that is to be taken over says to cloud-init reaches its guest: there is a drive, and no file takes its
+/// place.
+fn reaches(live: &VmObserved, part: &str) -> bool {
+    let custom = live.options.get("cicustom").unwrap_or_default();
+    live.cloud_init.drive.is_some() && !custom.split(',').any(|file| file.trim().starts_with(&format!("{part}=")))
 }
 
 /// An image as the entry of a further disk has it.
@@ -209,15 +235,17 @@ pub(super) fn lost_data(live: &VmObserved, record: Option<&Record>, observed: &O
     DataPart::ALL.into_iter().filter_map(lost).collect()
 }
 
-/// The network of a VM, as far as phoenix made it so; `None`: nothing was asked for.
+/// The network of a VM, as far as phoenix made it so, or as it is in one that is to be taken over; `None`: nothing was asked
+/// for.
 pub(super) fn network(live: &VmObserved, record: Option<&Record>) -> Option<NetworkConfig> {
     let now = &live.cloud_init;
+    let is_said = |part: &str| record.map_or_else(|| reaches(live, "network"), |_| was_applied(record, part));
     let address = |v6: bool, part: &str| {
         // One that was taken away on purpose is none on purpose.
         let was_none = record.and_then(|record| record.applied.get(part)).is_some_and(str::is_empty);
-        Some(now.address(v6)).filter(|address| address.is_none() == was_none && was_applied(record, part))
+        Some(now.address(v6)).filter(|address| address.is_none() == was_none && is_said(part))
     };
-    let text = |text: &String, part: &str| (!text.is_empty() && was_applied(record, part)).then(|| text.clone());
+    let text = |text: &String, part: &str| (!text.is_empty() && is_said(part)).then(|| text.clone());
     let config = NetworkConfig {
         ip: address(false, "network_config.ip"),
         ip6: address(true, "network_config.ip6"),
@@ -240,15 +268,17 @@ pub(super) fn network_value(config: &NetworkConfig) -> Value {
     Value::Object(value)
 }
 
-/// The user of a VM, as far as phoenix made it so; `None`: nothing was asked for. Of its keys only the
-/// fingerprints are known: they come back where the rest of the file has them all.
+/// The user of a VM, as far as phoenix made it so, or as it is in one that is to be taken over; `None`: nothing was asked
+/// for. Of its keys only the fingerprints are known: they come back where the rest of the file has them all.
 pub(super) fn user(live: &VmObserved, record: Option<&Record>, file: &File<'_>) -> Option<UserConfig> {
     let name = &live.cloud_init.user;
-    let named = !name.is_empty() && was_applied(record, "user_config.username");
+    let is_said = |part: &str| record.map_or_else(|| reaches(live, "user"), |_| was_applied(record, part));
+    let named = !name.is_empty() && is_said("user_config.username");
+    let has_keys = || record.is_some() || !live.cloud_init.ssh_keys.is_empty();
     let config = UserConfig {
         username: named.then(|| name.clone()),
         password: record.and_then(|record| file.password(live, record)),
-        ssh_authorized_keys: was_applied(record, SSH_KEYS).then(|| file.keys(live)).flatten(),
+        ssh_authorized_keys: (is_said(SSH_KEYS) && has_keys()).then(|| file.keys(live)).flatten(),
     };
     (config != UserConfig::default()).then_some(config)
 }

@@ -133,8 +133,15 @@ fn row(vm: &DocumentVm, change: &DocumentChange, fresh: bool, out: &mut String) 
         out.push_str(&format!("<tr><th>{key}</th><td{span}>{diff}</td><td>{notes}</td></tr>\n"));
         return;
     }
-    let now = if fresh { String::new() } else { format!("<td class=\"now\">{}</td>", value(old, "unset")) };
-    let then = value(Some(&change.new), "");
+    let default = crate::plan::unset(&change.key);
+    let none = default.as_deref().unwrap_or("none");
+    let old = old.map(|old| value(Some(old).filter(|old| !old.is_empty()), none));
+    let now = if fresh {
+        String::new()
+    } else {
+        format!("<td class=\"now\">{}</td>", old.unwrap_or_else(|| value(None, "unset")))
+    };
+    let then = value(Some(change.new.as_str()).filter(|new| !new.is_empty()), none);
     out.push_str(&format!("<tr><th>{key}</th>{now}<td>{then}</td><td>{notes}</td></tr>\n"));
 }
 

@@ -93,12 +93,14 @@ fn findings(plan: &PlanDocument) -> Vec<Finding<'_>> {
 /// The changes of a VM that cost it something, one per line.
 fn disruptive(vm: &DocumentVm) -> String {
     let changes = vm.changes.iter().filter(|change| change.disruption > Disruption::Live).map(|change| {
-        let old = change.old.as_deref().map(|old| format!("{} → ", safe(old))).unwrap_or_default();
+        let unset = || crate::plan::unset(&change.key).unwrap_or_else(|| "(none)".to_owned());
+        let shown = |text: &str| if text.is_empty() { unset() } else { safe(text).into_owned() };
+        let old = change.old.as_deref().map(|old| format!("{} → ", shown(old))).unwrap_or_default();
         let note = match change.remark() {
             none if none.is_empty() => none,
             remark => format!(" ({})", safe(&remark)),
         };
-        format!("{}: {old}{}{note}", safe(&change.key), safe(&change.new))
+        format!("{}: {old}{}{note}", safe(&change.key), shown(&change.new))
     });
     let waiting = vm.waiting.iter().map(|waiting| format!("{} {}", safe(waiting.called()), vm.waiting_words()));
     let erased = vm.erases.iter().map(|what| format!("erases {}", safe(what)));
