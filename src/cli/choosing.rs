@@ -1,5 +1,6 @@
 //! The VMs that a command line names: by VMID, by name or by tag.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
@@ -9,7 +10,7 @@ use super::exit::Refusal;
 use crate::diag::nearest;
 use crate::model::{Desired, InvalidVmId, VmId};
 use crate::observed::{Observed, VmObserved};
-use crate::plan::{Selection, Selector, is_name, is_tag};
+use crate::plan::{Selection, Selector};
 use crate::ui::layout::count;
 use crate::ui::text::safe;
 
@@ -29,21 +30,22 @@ pub(super) fn selectors(words: &[String], verb: &str) -> Result<Vec<Selector>> {
 }
 
 /// VMs that words can name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Known<'a> {
     /// Whose they are, in words.
     of: &'static str,
     vms: BTreeMap<VmId, Words<'a>>,
+    /// Made when the first word is looked up.
+    by_word: OnceCell<ByWord<'a>>,
 }
 
-impl Words<'_> {
-    fn is_name(&self, word: &str) -> bool {
-        self.names.iter().any(|name| is_name(word, name))
-    }
-
-    fn is_tag(&self, word: &str) -> bool {
-        is_tag(word, self.tags.iter().copied())
-    }
+/// The VMs that each word names, in ascending order.
+#[derive(Debug, Default)]
+struct ByWord<'a> {
+    /// By their names in lower case: names of hosts are compared in any case of letters.
+    names: BTreeMap<String, Vec<VmId>>,
+    /// By their tags, which are lower-case.
+    tags: BTreeMap<&'a str, Vec<VmId>>,
 }
 
 /// What names a VM, beside its VMID.
@@ -62,7 +64,7 @@ fn ours<'a>(desired: &Desired, observed: &'a Observed) -> impl Iterator<Item = &
 impl<'a> Known<'a> {
     /// Those that a file declares.
     pub(super) fn of_file(desired: &'a Desired) -> Self {
-        let mut known = Self { of: "the file", vms: BTreeMap::new() };
+        let mut known = Self { of: "the file", ..Self::default() };
         desired.vms.iter().for_each(|vm| known.add(vm.vm_id, &vm.vm_name, &vm.tags));
         known
     }
@@ -86,7 +88,7 @@ impl<'a> Known<'a> {
 
     /// All of a target.
     pub(super) fn of_target(observed: &'a Observed) -> Self {
-        let mut known = Self { of: "the target", vms: BTreeMap::new() };
+        let mut known = Self { of: "the target", ..Self::default() };
         observed.vms.values().for_each(|vm| known.add_live(vm));
         known
     }
@@ -113,8 +115,8 @@ impl<'a> Known<'a> {
                 Selector::Word(word) => {
                     let vms = self.meant(word)?;
                     let many = count(vms.len(), "VM");
-                    console.note(&format!("`{}` names {many}: {}\n", safe(word), safe(&self.shown(&vms, LISTED))));
-                    vms
+                    console.note(&format!("`{}` names {many}: {}\n", safe(word), safe(&self.shown(vms, LISTED))));
+                    vms.to_vec()
                 }
             };
             chosen.extend(vms.into_iter().filter(|vm| seen.insert(*vm)));
@@ -131,17 +133,17 @@ impl<'a> Known<'a> {
             Selector::Id(id) if self.vms.contains_key(id) => Ok(*id),
             Selector::Id(id) => Err(self.no_vmid(*id)),
             Selector::Word(word) => {
-                let named = self.with(|words| words.is_name(word));
+                let named = self.with_name(word);
                 match *named {
                     [vm] => Ok(vm),
-                    [] if !self.with(|words| words.is_tag(word)).is_empty() => {
+                    [] if !self.with_tag(word).is_empty() => {
                         let what =
                             format!("`{word}` is a tag, and `{option}` takes one VM at a time; nothing was done");
                         Err(Refusal::usage(what, "name each VM by VMID or name; the option may be repeated"))
                     }
                     [] => Err(self.none(word)),
                     _ => {
-                        let shown = self.shown(&named, LISTED);
+                        let shown = self.shown(named, LISTED);
                         let what = format!("several VMs have the name `{word}`: {shown}; nothing was done");
                         Err(Refusal::usage(what, "name the VM that you mean by VMID"))
                     }
@@ -164,7 +166,7 @@ impl<'a> Known<'a> {
         if let [vm] = *vms {
             return Ok(vm);
         }
-        let what = format!("`{word}` is a tag of several VMs: {}", self.shown(&vms, LISTED));
+        let what = format!("`{word}` is a tag of several VMs: {}", self.shown(vms, LISTED));
         Err(Refusal::usage(what, format!("`phoenix {verb}` takes one VM: name it by VMID or name")))
     }
 
@@ -180,21 +182,43 @@ impl<'a> Known<'a> {
         })
     }
 
-    /// The VMs of which this is so.
-    fn with(&self, is: impl Fn(&Words<'_>) -> bool) -> Vec<VmId> {
-        self.vms.iter().filter(|(_, words)| is(words)).map(|(vm, _)| *vm).collect()
+    /// The VMs by the words that name them.
+    fn by_word(&self) -> &ByWord<'a> {
+        self.by_word.get_or_init(|| {
+            let mut by = ByWord::default();
+            for (vm, words) in &self.vms {
+                let names: BTreeSet<String> = words.names.iter().map(|name| name.to_ascii_lowercase()).collect();
+                for name in names {
+                    by.names.entry(name).or_default().push(*vm);
+                }
+                for tag in &words.tags {
+                    by.tags.entry(tag).or_default().push(*vm);
+                }
+            }
+            by
+        })
+    }
+
+    /// The VMs with this name.
+    fn with_name(&self, word: &str) -> &[VmId] {
+        self.by_word().names.get(&word.to_ascii_lowercase()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The VMs with this tag.
+    fn with_tag(&self, word: &str) -> &[VmId] {
+        self.by_word().tags.get(&*word.to_ascii_lowercase()).map_or(&[], Vec::as_slice)
     }
 
     /// The one VM with this name, or all with this tag.
-    fn meant(&self, word: &str) -> Result<Vec<VmId>> {
-        let (named, tagged) = (self.with(|words| words.is_name(word)), self.with(|words| words.is_tag(word)));
+    fn meant(&self, word: &str) -> Result<&[VmId]> {
+        let (named, tagged) = (self.with_name(word), self.with_tag(word));
         let clear = "name the VMs that you mean by VMID";
-        match &*named {
+        match named {
             [] if tagged.is_empty() => Err(self.none(word)),
             [] => Ok(tagged),
             [vm] if tagged.iter().all(|tagged| tagged == vm) => Ok(named),
             [vm] => {
-                let (one, tagged) = (self.shown(&[*vm], LISTED), self.shown(&tagged, LISTED));
+                let (one, tagged) = (self.shown(&[*vm], LISTED), self.shown(tagged, LISTED));
                 let what = format!("`{word}` is the name of VM {one} and a tag of VM {tagged}; nothing was done");
                 Err(Refusal::usage(what, clear))
             }

@@ -26,7 +26,8 @@ pub(super) fn run(args: &Args, verb: &Inventory, console: &Console) -> Result<Ex
     let mut ways = reach::ways(&looked, console);
     let Looked { desired, source, target, observed, .. } = looked;
     let selection = &wish.request.selection;
-    let selected = desired.vms.iter().filter(|vm| selection.takes(vm)).map(|vm| vm.vm_id);
+    let choice = selection.choice();
+    let selected = desired.vms.iter().filter(|vm| choice.takes(vm)).map(|vm| vm.vm_id);
     let selected: std::collections::BTreeSet<_> = selected.collect();
     ways.reach.notices.retain(|notice| notice.vm.is_some_and(|vm| selected.contains(&vm)));
     let (document, unreached) = inventory(&desired, &observed, selection, &ways, target);

@@ -39,6 +39,7 @@ mod runs;
 mod saved;
 mod schema;
 mod scripts;
+mod shown;
 mod ssh;
 mod staged;
 mod status;

@@ -4,10 +4,12 @@ use anyhow::{Result, anyhow};
 
 use super::args::{self, Args};
 use super::console::Console;
-use super::planning::{Wish, planned};
+use super::format::Format;
+use super::planning::{Wish, drafted};
+use super::shown::{Shown, tell_findings, view};
 use super::write::write;
 use super::{Exit, commands, saved};
-use crate::apply::preview;
+use crate::diag::has_errors;
 use crate::ui;
 
 /// Shows what would be done.
@@ -16,26 +18,29 @@ pub(super) fn run(args: &Args, verb: &args::Plan, console: &Console) -> Result<E
         against: verb.against.clone(),
         ..Wish::asking(args, &verb.selecting, &verb.options).allowing(&verb.allowing).with_secrets()
     };
-    let planned = match planned(&wish, console)? {
-        Ok(planned) => planned,
+    let drafted = match drafted(&wish, console)? {
+        Ok(drafted) => drafted,
         Err(exit) => return Ok(exit),
     };
+    let previews = verb.commands.then(|| drafted.preview());
+    let to_people = verb.out.is_none() && verb.format.iter().all(|output| output.format == Format::Human);
+    let Shown { document, problems, about, source } = drafted.shown(to_people);
     if let Some(file) = &verb.out {
-        write(file, &saved::json(&planned.document)?)?;
+        write(file, &saved::json(&document)?)?;
     }
-    saved::print(&planned.document, &verb.format, &|| planned.shown(console), console)?;
-    if verb.commands {
-        let previews = preview(&planned.plan, &planned.observed).map_err(|failure| anyhow!(failure.error))?;
+    saved::print(&document, &verb.format, &view(&document, &about, console), console)?;
+    if let Some(previews) = previews {
+        let previews = previews.map_err(|failure| anyhow!(failure.error))?;
         console.print(&ui::commands::render(&commands::lines(&previews)?, console.style()));
     }
-    planned.tell_findings(console);
+    tell_findings(&problems, source.as_ref(), console);
     if let Some(file) = &verb.out {
         let name = ui::text::safe(&file.display().to_string()).into_owned();
         console.note(&format!("saved in {name}: `phoenix apply {name}` does exactly this\n"));
     }
-    Ok(if planned.plan.is_blocked() || planned.plan.vms.iter().any(|vm| vm.blocked) {
+    Ok(if has_errors(&problems) || document.vms.iter().any(|vm| vm.blocked) {
         Exit::Failed
-    } else if verb.detailed_exitcode && planned.plan.acts() {
+    } else if verb.detailed_exitcode && document.vms.iter().any(|vm| vm.outcome.acts()) {
         Exit::Changes
     } else {
         Exit::Done

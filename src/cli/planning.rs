@@ -14,14 +14,16 @@ use super::connect::{Chosen, Intent, Named};
 use super::console::Console;
 use super::exit::Refusal;
 use super::load::Given;
+use super::shown::{Shown, tell_findings, view};
 use super::{Exit, arriving, connect, load, observe};
-use crate::apply::{RealClock, verify};
+use crate::apply::{Preview, RealClock, preview, verify};
 use crate::config::Source;
+use crate::event::Failure;
 use crate::hypervisor::{About, Hypervisor};
 use crate::model::{Desired, VmId, content_digest};
 use crate::observed::{Observed, Recording};
 use crate::plan::document::{DocumentConfig, DocumentTarget, PlanDocument, Provenance, meaning};
-use crate::plan::{Agreed, Goal, Plan, Request, Selection, Selector, codes, homes, lint, plan, to_ask, to_verify};
+use crate::plan::{Agreed, Goal, Plan, Request, Selection, Selector, homes, lint, plan, to_ask, to_verify};
 use crate::ui;
 
 /// What is to be planned.
@@ -49,6 +51,40 @@ pub(super) struct Wish {
     pub(super) intent: Intent,
     /// Nodes that were agreed upon for VMs.
     pub(super) nodes: Agreed,
+}
+
+/// A plan with what it was made from, before its document is made.
+pub(super) struct Drafted {
+    plan: Plan,
+    provenance: Provenance,
+    /// As [`Planned`] has it, and so is all that follows.
+    desired: ManuallyDrop<Desired>,
+    observed: ManuallyDrop<Observed>,
+    said: BTreeMap<VmId, Vec<IpAddr>>,
+    hypervisor: Option<Arc<dyn Hypervisor>>,
+    about: About,
+    source: ManuallyDrop<Option<Source>>,
+}
+
+impl Drafted {
+    /// The plan beside its document.
+    fn documented(self) -> Planned {
+        let Self { plan, provenance, desired, observed, said, hypervisor, about, source } = self;
+        let document = PlanDocument::of(&plan, provenance);
+        let names = desired.vms.iter().map(|vm| (vm.vm_id, vm.vm_name.clone())).collect();
+        Planned { plan, document, names, desired, observed, said, hypervisor, about, source }
+    }
+
+    /// What the plan would do, call by call.
+    pub(super) fn preview(&self) -> Result<Vec<Preview>, Failure> {
+        preview(&self.plan, &self.observed)
+    }
+
+    /// The document in place of the plan: nothing is done with it but to show it, maybe only `to_people`.
+    pub(super) fn shown(self, to_people: bool) -> Shown {
+        let (document, problems) = PlanDocument::instead_of(self.plan, self.provenance, !to_people);
+        Shown { document, problems, about: self.about, source: self.source }
+    }
 }
 
 /// A plan with what it was made from.
@@ -233,8 +269,14 @@ pub(super) fn looked(wish: &Wish, console: &Console) -> Result<Result<Looked, Ex
     Ok(Ok(Looked { desired, source, digest, target, hypervisor, observed }))
 }
 
-/// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
+/// Reads the config, looks at the target and plans, with the plan's document. `Err(exit)` inside: it has been told why
+/// there is no plan.
 pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, Exit>> {
+    Ok(drafted(wish, console)?.map(Drafted::documented))
+}
+
+/// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
+pub(super) fn drafted(wish: &Wish, console: &Console) -> Result<Result<Drafted, Exit>> {
     let Looked { desired, source, digest, target, hypervisor, mut observed } = match looked(wish, console)? {
         Ok(looked) => looked,
         Err(exit) => return Ok(Err(exit)),
@@ -286,10 +328,8 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
         config: DocumentConfig { path, digest, meaning: meaning(&desired) },
         request: request.clone(),
     };
-    let document = PlanDocument::of(&plan, provenance);
-    let names = desired.vms.iter().map(|vm| (vm.vm_id, vm.vm_name.clone())).collect();
     let (desired, observed) = (ManuallyDrop::new(desired), ManuallyDrop::new(observed));
-    Ok(Ok(Planned { plan, document, names, desired, observed, said, hypervisor, about, source }))
+    Ok(Ok(Drafted { plan, provenance, desired, observed, said, hypervisor, about, source }))
 }
 
 /// Digest of everything a plan was made from that people write: the config's text and the scripts its VMs use.
@@ -330,23 +370,13 @@ impl Planned {
         goal.vms_mut().map(|vms| vms.iter().map(ToString::to_string).collect()).unwrap_or_default()
     }
 
-    /// Tells what the plan found. What lasts and asks for nothing is told only where more is asked for: a plan is read for
-    /// what it does.
+    /// Tells what the plan found, as [`tell_findings`] does.
     pub(super) fn tell_findings(&self, console: &Console) {
-        let mut found = self.plan.problems.clone();
-        found.retain(|found| console.is_verbose() || !codes::is_lasting(found.code));
-        console.findings(&found, self.source.as_ref());
+        tell_findings(&self.plan.problems, self.source.as_ref(), console);
     }
 
     /// The plan as people read it.
     pub(super) fn shown(&self, console: &Console) -> String {
-        let view = ui::plan::View {
-            verbose: console.is_verbose(),
-            style: console.style(),
-            width: console.width(),
-            about: &self.about,
-            config: &self.document.config.path,
-        };
-        ui::plan::render(&self.document, &view)
+        ui::plan::render(&self.document, &view(&self.document, &self.about, console))
     }
 }

@@ -13,6 +13,7 @@ use super::format::{Format, Output};
 use super::load::Given;
 use super::output;
 use super::planning::{Planned, Wish, about, planned};
+use super::shown::view;
 use super::{Exit, load};
 use crate::model::VmId;
 use crate::plan::Request;
@@ -35,11 +36,11 @@ pub(super) fn read(file: &Path) -> Result<PlanDocument> {
     })
 }
 
-/// Prints a document in each wanted format; `human` is how it looks to people.
+/// Prints a document in each wanted format; `view` is how people see it.
 pub(super) fn print(
     document: &PlanDocument,
     outputs: &[Output],
-    human: &dyn Fn() -> String,
+    view: &ui::plan::View<'_>,
     console: &Console,
 ) -> Result<()> {
     let places = || load::places(Path::new(&document.config.path));
@@ -53,10 +54,19 @@ pub(super) fn print(
                 ui::report::plan::github(document, &places())
             }
             Format::Sarif => ui::report::plan::sarif(document, &places()),
-            Format::Human => human(),
-            // `Output` lets none of these in.
-            Format::Jsonl | Format::Gitlab | Format::Junit | Format::Ansible | Format::SshConfig | Format::Hosts => {
-                human()
+            // `Output` lets none of the last ones in.
+            Format::Human
+            | Format::Jsonl
+            | Format::Gitlab
+            | Format::Junit
+            | Format::Ansible
+            | Format::SshConfig
+            | Format::Hosts => {
+                if output.file.is_none() {
+                    ui::plan::print(document, view, &mut |part| console.print(part));
+                    return Ok(None);
+                }
+                ui::plan::render(document, view)
             }
         }))
     })
@@ -70,15 +80,7 @@ pub(super) fn show(args: &Args, verb: &Show, console: &Console) -> Result<Exit> 
     Output::fit_for_plans(&verb.format)?;
     let document = read(&verb.file)?;
     let about = about(&document.target);
-    let view = ui::plan::View {
-        verbose: console.is_verbose(),
-        style: console.style(),
-        width: console.width(),
-        about: &about,
-        config: &document.config.path,
-    };
-    let human = || ui::plan::render(&document, &view);
-    print(&document, &verb.format, &human, console)?;
+    print(&document, &verb.format, &view(&document, &about, console), console)?;
     Ok(Exit::Done)
 }
 
@@ -139,7 +141,7 @@ pub(super) fn held_to(
     if let Some(why) = document.contradicts(&planned.document) {
         return Err(Refusal::stale(format!("{why}; nothing was done"), "plan again, and have the new plan approved"));
     }
-    let exists = |vm: u32| planned.observed.vms.keys().any(|id| id.get() == vm);
+    let exists = |vm: u32| VmId::try_from(vm).is_ok_and(|vm| planned.observed.vms.contains_key(&vm));
     let mut moved = document.moved(&planned.document, &exists);
     let mut left_out: BTreeSet<VmId> = moved.iter().filter_map(|moved| VmId::try_from(moved.vm).ok()).collect();
     for (vm, other) in planned.plan.dependants(&left_out) {

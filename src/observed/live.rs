@@ -23,7 +23,10 @@ impl LiveOptions {
     /// The value of an option, if it is set.
     #[must_use]
     pub fn get(&self, option: &str) -> Option<&str> {
-        self.lines.lines().find_map(|line| line.strip_prefix(option)?.strip_prefix(": "))
+        // Of the options that follow, none begins with an earlier letter.
+        let start = option.as_bytes().first();
+        let mut lines = self.lines.split_terminator('\n').take_while(|line| line.as_bytes().first() <= start);
+        lines.find_map(|line| line.strip_prefix(option)?.strip_prefix(": "))
     }
 
     /// The options and their values, sorted.

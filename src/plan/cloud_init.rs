@@ -74,6 +74,9 @@ pub(super) fn drive_waits(vm: &DesiredVm, live: &VmObserved, changes: &[Change])
     if changes.iter().any(|change| change.part == snippets::CONTENT) {
         return Some("a snippet is written again");
     }
+    if live.cloud_init.not_in_drive.is_empty() {
+        return None;
+    }
     let wished: Vec<&str> = options::rows_for(vm, Some(live))
         .filter(|row| row.kept != Kept::Not && is_told(row) && row.wished(vm, Some(live)) != Wish::Leave)
         .flat_map(|row| row.options.iter().copied())

@@ -218,7 +218,7 @@ fn new_value(vm: &DesiredVm, key: Key) -> String {
     if let Some(data) = DataPart::ALL.into_iter().find(|part| part.key() == key).and_then(|part| vm.data(part)) {
         return data.text.to_string();
     }
-    let parts = options::rows().filter(|row| row.key == Some(key)).filter_map(|row| {
+    let parts = options::rows_of_key(key).iter().filter_map(|row| {
         if row.part == options::PASSWORD {
             return secret(vm).map(|secret| format!("password={secret}"));
         }

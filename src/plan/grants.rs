@@ -88,19 +88,23 @@ impl<'a> Grants<'a> {
     fn refusal(&self, vm: &DesiredVm, mount: &Mount, grants: &NodeGrants<'_>, directory: &str) -> Option<Diagnostic> {
         let real = grants.real(directory);
         let real = real.as_str();
-        let of = placement::called(grants.node, self.observed);
-        let key = self.key(vm, mount);
         let error = |what: String| Diagnostic::error(codes::HOST_PATH, what);
         if real.is_empty() {
+            let key = self.key(vm, mount);
             let what = format!("`{directory}` cannot be given to the VM ({key}): its links lead nowhere");
             return Some(error(what).hint("name a directory that is reached without links"));
         }
         let by_links = normal_path(directory) != real;
+        let (refused, nested) = (grants.rule.refuses(real), grants.nested(vm.vm_id, real));
+        if refused.is_none() && nested.is_none() && !by_links {
+            return None;
+        }
+        let (of, key) = (placement::called(grants.node, self.observed), self.key(vm, mount));
         let named = if by_links { format!("`{real}`, which is behind `{directory}`,") } else { format!("`{real}`") };
         let no = |why: String| error(format!("the VM may not have {named} of {of} ({key}): {why}"));
         let own = format!("e.g. `{PERSISTENT_DATA}/{}`", vm.vm_id);
         let beside = "give them directories beside each other, or the same one";
-        Some(match (grants.rule.refuses(real), grants.nested(vm.vm_id, real)) {
+        Some(match (refused, nested) {
             (Some(Verdict::System), _) => no("it belongs to the operating system".to_owned())
                 .hint(format!("nothing can allow that: give the VM a directory of its own, {own}")),
             (Some(Verdict::Storage(id)), _) => no(format!("storage `{id}` keeps what it holds there"))
@@ -116,10 +120,7 @@ impl<'a> Grants<'a> {
                 "`{other}` of VM {by} lies below it, and the guest could put a link to anywhere in its place"
             ))
             .hint(beside),
-            (None, None) if by_links => {
-                no("it is reached through a symbolic link".to_owned()).hint("name the directory itself")
-            }
-            (None, None) => return None,
+            (None, None) => no("it is reached through a symbolic link".to_owned()).hint("name the directory itself"),
         })
     }
 

@@ -85,7 +85,8 @@ pub fn inventory(
     target: DocumentTarget,
 ) -> (InventoryDocument, Vec<Diagnostic>) {
     let (mut vms, mut notices) = (Vec::new(), Vec::new());
-    for vm in desired.vms.iter().filter(|vm| !vm.is_template && selection.takes(vm)) {
+    let choice = selection.choice();
+    for vm in desired.vms.iter().filter(|vm| !vm.is_template && choice.takes(vm)) {
         match reached(vm, desired, observed, ways) {
             Ok(found) => vms.push(found),
             Err(why) => {

@@ -92,7 +92,7 @@ pub use planned::{Plan, VmPlan};
 pub use planner::plan;
 pub use request::{Goal, Power, Request};
 use scene::Scene;
-pub use selection::{Selection, Selector, is_name, is_tag};
+pub use selection::{Choice, Selection, Selector};
 pub use step::{
     CloneStep, ConfigureStep, FeatureStep, FormatStep, ImageStep, Leftover, MigrateStep, MountDiskStep, MountStep,
     MoveStep, ResizeStep, Retired, Rows, SnippetStep, StageStep, StagedFile, Step, UnmountStep, UnusedStep,

@@ -35,7 +35,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request: &Request) -> Plan {
         observed,
         templates: &templates,
         names: &names,
-        selection: &request.selection,
+        selection: &request.selection.choice(),
         exports: &exports,
         grants: &grants::Grants::of(desired, observed, &request.allow_host_paths),
         restart: request.restart,

@@ -270,19 +270,16 @@ pub(super) fn utilities(vm: &DesiredVm, record: &Record, staged: &BTreeMap<Strin
 
 /// Description and record together must fit into the notes. What was applied is the first to be left out.
 pub(super) fn notes(vm: &DesiredVm, record: &mut Record) -> Option<Diagnostic> {
-    // The uuid is not known before the clone; it always has 36 characters.
-    let fits = |record: &Record| {
-        let uuid = record.uuid.clone().unwrap_or_else(|| "0".repeat(36));
-        with_record(&vm.description, &Record { uuid: Some(uuid), ..record.clone() })
-    };
     // What will be noted of file systems that are still to be made.
     let to_come = filesystems::declared(vm, record, None).into_iter().filter(|declared| declared.noted.is_none());
     let to_come: Vec<(String, Formatted)> =
         to_come.map(|declared| (declared.slot.to_owned(), declared.placeholder())).collect();
     let fits = |record: &Record| {
         let mut record = record.clone();
+        // The uuid is not known before the clone; it always has 36 characters.
+        record.uuid.get_or_insert_with(|| "0".repeat(36));
         record.filesystems.extend(to_come.iter().cloned());
-        fits(&record)
+        with_record(&vm.description, &record)
     };
     let mut fitting = fits(record);
     if fitting.is_err() && !record.applied.is_empty() {

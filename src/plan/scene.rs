@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::exports::Exports;
 use super::grants::Grants;
-use super::{Selection, placement};
+use super::{Choice, placement};
 use crate::model::{Desired, DesiredVm, VmId};
 use crate::observed::{Node, Observed};
 
@@ -16,7 +16,7 @@ pub(super) struct Scene<'a> {
     pub templates: &'a BTreeMap<&'a str, Vec<VmId>>,
     pub names: &'a BTreeMap<&'a str, Vec<VmId>>,
     /// The VMs that are asked for.
-    pub selection: &'a Selection,
+    pub selection: &'a Choice,
     /// What the nodes export.
     pub exports: &'a Exports<'a>,
     /// What VMs may have of the nodes.

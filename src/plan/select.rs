@@ -17,9 +17,9 @@ pub(super) fn with_dependencies<'d>(
     observed: &Observed,
 ) -> (Vec<&'d Arc<DesiredVm>>, Vec<Diagnostic>) {
     let mut problems = Vec::new();
-    let excluded = |vm: &DesiredVm| selection.exclude.iter().any(|selector| selector.names(vm));
+    let choice = selection.choice();
     let all: BTreeMap<VmId, &Arc<DesiredVm>> = desired.vms.iter().map(|vm| (vm.vm_id, vm)).collect();
-    let mut taken: BTreeSet<VmId> = all.values().filter(|vm| selection.takes(vm)).map(|vm| vm.vm_id).collect();
+    let mut taken: BTreeSet<VmId> = all.values().filter(|vm| choice.takes(vm)).map(|vm| vm.vm_id).collect();
     let mut queue: Vec<VmId> = taken.iter().copied().collect();
     while let Some(id) = queue.pop() {
         let Some(vm) = all.get(&id) else { continue };
@@ -29,14 +29,14 @@ pub(super) fn with_dependencies<'d>(
             if taken.contains(&other.vm_id) || is_ready(other, &desired.settings.project, observed) {
                 continue;
             }
-            if excluded(other) && template == Some(other.vm_id) {
+            if choice.excludes(other) && template == Some(other.vm_id) {
                 let what = format!(
                     "cloned from template {} `{}`, which is left out and not built",
                     other.vm_id, other.vm_name
                 );
                 let problem = Diagnostic::error(codes::DEPENDENCY_LEFT_OUT, what).hint("select it, too");
                 problems.push(problem.vm(id).about(Key::TemplateName));
-            } else if excluded(other) {
+            } else if choice.excludes(other) {
                 let what =
                     format!("depends on VM {} `{}`, which is left out and not ready", other.vm_id, other.vm_name);
                 problems.push(
@@ -74,9 +74,9 @@ fn is_ready(vm: &DesiredVm, project: &str, observed: &Observed) -> bool {
 pub(super) fn undeclared<'o>(desired: &Desired, observed: &'o Observed, selection: &Selection) -> Vec<&'o VmObserved> {
     let ours = |vm: &&VmObserved| vm.record.valid().is_some_and(|record| record.project == desired.settings.project);
     let declared = |vm: &VmObserved| desired.vms.binary_search_by_key(&vm.id, |declared| declared.vm_id).is_ok();
-    let left_out = |vm: &VmObserved| selection.exclude.iter().any(|selector| selector.names_live(vm));
+    let choice = selection.choice();
     // A file that says nothing of nodes is about the VMs of the target's own: another file may have those of another one.
     let everywhere = desired.vms.iter().any(|vm| vm.node.is_some());
     let about = |vm: &VmObserved| everywhere || vm.node.is_empty() || vm.node == observed.here;
-    observed.vms.values().filter(ours).filter(|vm| about(vm) && !declared(vm) && !left_out(vm)).collect()
+    observed.vms.values().filter(ours).filter(|vm| about(vm) && !declared(vm) && !choice.excludes_live(vm)).collect()
 }

@@ -1,5 +1,7 @@
 //! What `--only` and `--exclude` name.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,37 +39,6 @@ impl Selector {
             Err(_) => Self::Word(text.to_owned()),
         }
     }
-
-    /// Whether it names the VM.
-    #[must_use]
-    pub fn names(&self, vm: &DesiredVm) -> bool {
-        match self {
-            Self::Id(id) => vm.vm_id == *id,
-            Self::Word(word) => is_name(word, &vm.vm_name) || is_tag(word, &vm.tags),
-        }
-    }
-
-    /// Whether it names a VM of the target, declared or not.
-    #[must_use]
-    pub fn names_live(&self, vm: &VmObserved) -> bool {
-        match self {
-            Self::Id(id) => vm.id == *id,
-            Self::Word(word) => is_name(word, &vm.name) || is_tag(word, &vm.tags),
-        }
-    }
-}
-
-/// Whether a word is the name of a VM, in any case of letters, as names of hosts are compared.
-#[must_use]
-pub fn is_name(word: &str, name: &str) -> bool {
-    name.eq_ignore_ascii_case(word)
-}
-
-/// Whether a word is one of a VM's tags, which are lower-case.
-#[must_use]
-pub fn is_tag<'t>(word: &str, tags: impl IntoIterator<Item = &'t String>) -> bool {
-    let word = word.to_ascii_lowercase();
-    tags.into_iter().any(|tag| *tag == word)
 }
 
 impl std::fmt::Display for Selector {
@@ -98,10 +69,65 @@ impl Selection {
         self.only.is_empty() && self.exclude.is_empty()
     }
 
+    /// The same, ready to be asked about many VMs.
+    #[must_use]
+    pub fn choice(&self) -> Choice {
+        let only = (!self.only.is_empty()).then(|| Named::by(&self.only));
+        Choice { only, exclude: Named::by(&self.exclude) }
+    }
+}
+
+/// What a [`Selection`] takes.
+#[derive(Debug)]
+pub struct Choice {
+    only: Option<Named>,
+    exclude: Named,
+}
+
+impl Choice {
     /// Whether the VM is selected.
     #[must_use]
     pub fn takes(&self, vm: &DesiredVm) -> bool {
-        let named = |list: &[Selector]| list.iter().any(|selector| selector.names(vm));
-        (self.only.is_empty() || named(&self.only)) && !named(&self.exclude)
+        let named = |by: &Named| by.has(vm.vm_id, &vm.vm_name, &vm.tags);
+        self.only.as_ref().is_none_or(named) && !named(&self.exclude)
+    }
+
+    /// Whether the VM is left out by name.
+    #[must_use]
+    pub fn excludes(&self, vm: &DesiredVm) -> bool {
+        self.exclude.has(vm.vm_id, &vm.vm_name, &vm.tags)
+    }
+
+    /// Whether a VM of the target, declared or not, is left out by name.
+    #[must_use]
+    pub fn excludes_live(&self, vm: &VmObserved) -> bool {
+        self.exclude.has(vm.id, &vm.name, &vm.tags)
+    }
+}
+
+/// What VMs are named by.
+#[derive(Debug, Default)]
+struct Named {
+    ids: BTreeSet<VmId>,
+    /// In lower case: names of hosts are compared in any case of letters, and tags are lower-case.
+    words: BTreeSet<String>,
+}
+
+impl Named {
+    fn by(selectors: &[Selector]) -> Self {
+        let mut named = Self::default();
+        for selector in selectors {
+            match selector {
+                Selector::Id(id) => named.ids.insert(*id),
+                Selector::Word(word) => named.words.insert(word.to_ascii_lowercase()),
+            };
+        }
+        named
+    }
+
+    fn has<'t>(&self, id: VmId, name: &str, tags: impl IntoIterator<Item = &'t String>) -> bool {
+        let worded =
+            || self.words.contains(&name.to_ascii_lowercase()) || tags.into_iter().any(|tag| self.words.contains(tag));
+        self.ids.contains(&id) || (!self.words.is_empty() && worded())
     }
 }

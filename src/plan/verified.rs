@@ -13,7 +13,8 @@ pub fn to_verify<'o>(desired: &Desired, observed: &'o Observed, selection: &Sele
         let ready = vm.record.valid().filter(|record| record.state.is_ready());
         ready.is_some_and(|record| record.project == desired.settings.project) && vm.running && vm.agent
     };
-    let wished = desired.vms.iter().filter(|vm| vm.started && vm.asks_agent() && selection.takes(vm));
+    let choice = selection.choice();
+    let wished = desired.vms.iter().filter(|vm| vm.started && vm.asks_agent() && choice.takes(vm));
     wished.filter_map(|vm| observed.vms.get(&vm.vm_id)).filter(ours).collect()
 }
 
@@ -21,8 +22,9 @@ pub fn to_verify<'o>(desired: &Desired, observed: &'o Observed, selection: &Sele
 /// agent, and mount what the target exports to them alone.
 #[must_use]
 pub fn to_ask<'o>(desired: &Desired, observed: &'o Observed, request: &Request) -> Vec<&'o VmObserved> {
+    let choice = request.selection.choice();
     let takes = |vm: &DesiredVm| match &request.goal {
-        Goal::Config { .. } => request.selection.takes(vm),
+        Goal::Config { .. } => choice.takes(vm),
         Goal::Power { power: Power::Start | Power::Restart, vms } => vms.contains(&vm.vm_id),
         Goal::Power { power: Power::Stop, .. } | Goal::Destroy(_) | Goal::Forget(_) | Goal::Rollback { .. } => false,
     };

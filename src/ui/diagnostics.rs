@@ -26,10 +26,11 @@ const AROUND: usize = 3;
 #[must_use]
 pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
+    let source = source.filter(|_| diagnostics.iter().any(|diagnostic| diagnostic.span.is_some()));
     let shown =
         source.map(|source| Source { name: source.name.clone(), text: without_secrets(&source.text).into_owned() });
     let source = shown.as_ref();
-    let lines = source.filter(|_| !diagnostics.is_empty()).map(|source| LineIndex::new(&source.text));
+    let lines = source.map(|source| LineIndex::new(&source.text));
     let source = source.zip(lines.as_ref());
     let mut out = String::new();
     for diagnostic in diagnostics {

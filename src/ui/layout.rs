@@ -1,19 +1,30 @@
 //! Lines that fit the screen.
 
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::text::is_plain;
+
+/// Columns that a text takes.
+pub fn columns(text: &str) -> usize {
+    // Most texts are plain, and counted in one go.
+    if is_plain(text) { text.len() } else { text.width() }
+}
 
 /// Breaks text at spaces so that each line fits into `width` columns; a word that is longer than that is broken
 /// anywhere, so that nothing is cut off.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
+    if text.len() <= width && is_plain(text) && !text.starts_with(' ') {
+        return vec![text.to_owned()];
+    }
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split(' ') {
         let mut word = word;
-        if !line.is_empty() && line.width() + 1 + word.width() > width {
+        if !line.is_empty() && columns(&line) + 1 + columns(word) > width {
             lines.push(std::mem::take(&mut line));
         }
-        while line.is_empty() && word.width() > width {
+        while line.is_empty() && columns(word) > width {
             let cut = fitting(word, width);
             lines.push(word[..cut].to_owned());
             word = &word[cut..];
@@ -34,7 +45,7 @@ pub fn chain(items: &[String], width: usize) -> Vec<String> {
     let mut line = String::new();
     for (at, item) in items.iter().enumerate() {
         let arrow = if at + 1 < items.len() { " →" } else { "" };
-        if !line.is_empty() && line.width() + 1 + item.width() + arrow.width() > width {
+        if !line.is_empty() && columns(&line) + 1 + columns(item) + columns(arrow) > width {
             lines.push(std::mem::take(&mut line));
         }
         if !line.is_empty() {
@@ -61,7 +72,7 @@ fn fitting(word: &str, width: usize) -> usize {
 
 /// Text that fits into `width` columns: if it is longer, cut, with `…` at its end.
 pub fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
+    if columns(text) <= width {
         return text.to_owned();
     }
     let mut used = 1;
@@ -78,8 +89,12 @@ pub fn cut(text: &str, width: usize) -> String {
 
 /// Text followed by spaces up to a width in columns.
 pub fn pad(text: &str, width: usize) -> String {
-    let mut padded = text.to_owned();
-    padded.extend(std::iter::repeat_n(' ', width.saturating_sub(text.width())));
+    let gap = width.saturating_sub(columns(text));
+    let mut padded = String::with_capacity(text.len() + gap);
+    padded.push_str(text);
+    for _ in 0..gap {
+        padded.push(' ');
+    }
     padded
 }
 

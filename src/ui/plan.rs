@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use similar::TextDiff;
 
 use super::header;
-use super::layout::{chain, count, number, pad, wrap};
+use super::layout::{chain, columns, count, number, pad, wrap};
 use super::nodes;
 use super::style::{Mark, Role, Style, glyph};
 use super::text::{safe, safe_lines};
@@ -35,10 +35,20 @@ const MOST_LISTED: usize = 20;
 /// Where values begin in a VM's block.
 const VALUE_COLUMN: usize = 24;
 
+/// Most bytes that are kept before they are printed, about.
+const PART: usize = 1 << 16;
+
 /// Renders a plan. Problems are not part of it; they go where diagnostics go.
 #[must_use]
 pub fn render(plan: &PlanDocument, view: &View<'_>) -> String {
     let mut out = String::new();
+    print(plan, view, &mut |part| out.push_str(part));
+    out
+}
+
+/// Does as [`render`], and hands the text over part by part: that of ten thousand VMs is tens of MiB.
+pub fn print(plan: &PlanDocument, view: &View<'_>, print: &mut dyn FnMut(&str)) {
+    let mut out = String::with_capacity(PART);
     header(plan, view, &mut out);
     let unchanged = plan.summary.no_op;
     let listed = view.verbose || unchanged <= MOST_LISTED;
@@ -47,6 +57,10 @@ pub fn render(plan: &PlanDocument, view: &View<'_>) -> String {
             block(vm, view, &mut out);
         } else if listed {
             heading(vm, "no-op", Outcome::NoOp.into(), view, &mut out);
+        }
+        if out.len() >= PART {
+            print(&out);
+            out.clear();
         }
     }
     if !listed {
@@ -58,7 +72,7 @@ pub fn render(plan: &PlanDocument, view: &View<'_>) -> String {
         out.push_str(&nodes::of_plan(cluster, (view.width, view.style)));
     }
     out.push_str(&summary(plan, view));
-    out
+    print(&out);
 }
 
 fn header(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
@@ -74,9 +88,9 @@ fn header(plan: &PlanDocument, view: &View<'_>, out: &mut String) {
 /// `~ 1001 rumpletest                  update, needs a restart`
 fn heading(vm: &DocumentVm, verdict: &str, Mark { sign, role }: Mark, view: &View<'_>, out: &mut String) {
     let name = format!("{sign} {} {}", vm.vm, safe(&vm.name));
-    let width = unicode_width::UnicodeWidthStr::width(verdict).max(26);
+    let width = columns(verdict).max(26);
     let column = view.width.min(100).saturating_sub(width).max(30);
-    let gap = pad("", column.saturating_sub(unicode_width::UnicodeWidthStr::width(name.as_str())).max(2));
+    let gap = pad("", column.saturating_sub(columns(&name)).max(2));
     let _ = writeln!(out, "{}{gap}{}", view.style.paint(role, &name), view.style.paint(role, verdict));
 }
 
@@ -109,17 +123,17 @@ fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
         let (now, then) = (value(&waiting.active), value(&waiting.pending));
         let text = format!("{now} → {then} {}", vm.waiting_words());
         let key = format!("  ! {}", safe(waiting.called()));
-        out.push_str(&entry(&key, &text, "", Role::Attention, view));
+        entry(&key, (&text, ""), Role::Attention, view, out);
     }
     for (word, list, role) in [("erases", &vm.erases, Role::Failure), ("stays", &vm.keeps, Role::Plain)] {
         for (at, what) in list.iter().enumerate() {
             let key = if at == 0 { format!("    {word}") } else { String::new() };
-            out.push_str(&entry(&key, &safe(what), "", role, view));
+            entry(&key, (&safe(what), ""), role, view, out);
         }
     }
     if vm.force_stop {
         let what = "by force, should the guest not shut down";
-        out.push_str(&entry("    stop", what, "", Role::Attention, view));
+        entry("    stop", (what, ""), Role::Attention, view, out);
     }
     if vm.outcome.acts() && !vm.blocked {
         let acting: Vec<String> =
@@ -151,7 +165,7 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
     }
     let key = format!("{}{}", if change.is_drift() { "  ! " } else { "    " }, safe(key));
     if is_text {
-        out.push_str(&entry(&key, "", &note, Role::Plain, view));
+        entry(&key, ("", &note), Role::Plain, view, out);
         text_diff(change, view, out);
         return;
     }
@@ -166,12 +180,11 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
         Disruption::Destroy | Disruption::Stop | Disruption::Restart | Disruption::Network => Role::Attention,
         Disruption::None | Disruption::Live => vm.outcome.into(),
     };
-    out.push_str(&entry(&key, &value, &note, role, view));
+    entry(&key, (&value, &note), role, view, out);
 }
 
 /// One `key  value  note` line; goes on over several lines where it does not fit.
-fn entry(key: &str, value: &str, note: &str, role: Role, view: &View<'_>) -> String {
-    let mut out = String::new();
+fn entry(key: &str, (value, note): (&str, &str), role: Role, view: &View<'_>, out: &mut String) {
     let room = view.width.saturating_sub(VALUE_COLUMN).max(20);
     let mut key = pad(key, VALUE_COLUMN);
     if !key.ends_with(' ') {
@@ -180,23 +193,22 @@ fn entry(key: &str, value: &str, note: &str, role: Role, view: &View<'_>) -> Str
     let values = wrap(value, room);
     let last = values.len() - 1;
     for (at, part) in values.iter().enumerate() {
-        let note_fits = at == last && unicode_width::UnicodeWidthStr::width(part.as_str()) + 2 + note.len() <= room;
+        let note_fits = at == last && columns(part) + 2 + note.len() <= room;
         out.push_str(&key);
         out.push_str(&view.style.paint(role, part));
         if note_fits && !note.is_empty() {
             let _ = write!(out, "  {}", view.style.paint(Role::Faint, note));
         }
-        trim_line(&mut out);
+        trim_line(out);
         key = pad("", VALUE_COLUMN);
         if at == last && !note_fits {
             for part in wrap(note, room) {
                 out.push_str(&key);
                 out.push_str(&view.style.paint(Role::Faint, &part));
-                trim_line(&mut out);
+                trim_line(out);
             }
         }
     }
-    out
 }
 
 fn trim_line(out: &mut String) {

@@ -58,6 +58,11 @@ pub fn safe_pretty_json(json: &str) -> String {
     json.lines().flat_map(|line| [safe_json(line), Cow::Borrowed("\n")]).collect()
 }
 
+/// Whether a text has nothing but what is seen of ASCII, and spaces.
+pub(super) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// Tells whether [`safe`] replaces a character.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
@@ -76,7 +81,7 @@ pub(super) fn escape(c: char, out: &mut String) {
 
 fn escaped(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     let replace = |c: char| is_unsafe(c) && !keep(c);
-    if !text.contains(replace) {
+    if is_plain(text) || !text.contains(replace) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);

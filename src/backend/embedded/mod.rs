@@ -241,6 +241,13 @@ impl Hypervisor for Embedded {
         self.volumes_on_disk().list(vm, &self.storages(false)?)
     }
 
+    fn volumes_of(&self, vms: &[VmId], storages: &[&str]) -> Result<BTreeMap<VmId, Vec<String>>, Fault> {
+        let (volumes, all) = (self.volumes_on_disk(), self.storages(false)?);
+        let on_these = |volume: &String| volume.split(':').next().is_some_and(|storage| storages.contains(&storage));
+        let of = |vm: &VmId| Ok((*vm, volumes.list(*vm, &all)?.into_iter().filter(on_these).collect()));
+        vms.iter().map(of).collect()
+    }
+
     fn cloning(&self, vm: VmId) -> Result<Cloning, Fault> {
         let (targets, unknown) = self.tasks.clones()?;
         Ok(match (targets.contains(&vm), unknown) {

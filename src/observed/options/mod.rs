@@ -17,7 +17,8 @@ mod table;
 mod taking;
 mod value;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 pub use self::cloud_init::{A_PASSWORD, DRIVE, PASSWORD, PASSWORD_OPTION, lacks_drive, new_drive};
 pub use self::data::{custom_volume, replaces_host_name};
@@ -48,6 +49,15 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     #[cfg(test)]
     let rows = rows.chain(probe::ROWS);
     rows
+}
+
+/// Those of them that stand for this key.
+pub fn rows_of_key(key: Key) -> &'static [&'static Row] {
+    static OF_KEYS: LazyLock<BTreeMap<Key, Vec<&'static Row>>> = LazyLock::new(|| {
+        let of = |key: Key| rows().filter(|row| row.key == Some(key)).collect();
+        Key::ALL.into_iter().map(|key| (key, of(key))).collect()
+    });
+    OF_KEYS.get(&key).map_or(&[], Vec::as_slice)
 }
 
 /// The rows that a change of this name, and of this part if it has one, stands for.

@@ -10,6 +10,9 @@ use crate::plan::{Agreed, codes};
 /// An action and what it waits for, by their ids.
 type Order<'d> = BTreeMap<&'d str, &'d [Arc<str>]>;
 
+/// Warnings by the VM that they are about.
+type Warnings<'d> = BTreeMap<u32, Vec<&'d DocumentProblem>>;
+
 impl PlanDocument {
     /// What of the plan as a whole is not as it was agreed to, seen against a plan that is made now: a sentence.
     #[must_use]
@@ -52,6 +55,7 @@ impl PlanDocument {
     pub fn moved(&self, now: &Self, exists: &dyn Fn(u32) -> bool) -> Vec<Moved> {
         let planned: BTreeMap<u32, &DocumentVm> = self.vms.iter().map(|vm| (vm.vm, vm)).collect();
         let found: BTreeMap<u32, &DocumentVm> = now.vms.iter().map(|vm| (vm.vm, vm)).collect();
+        let (known, warned) = (warnings(&self.problems), warnings(&now.problems));
         let mut moved: BTreeMap<u32, String> = BTreeMap::new();
         for (id, vm) in &planned {
             let what = match found.get(id) {
@@ -60,7 +64,7 @@ impl PlanDocument {
                 None => Some("it is no longer planned".to_owned()),
                 Some(now) if now.blocked => Some("it is blocked now".to_owned()),
                 Some(now) if !now.outcome.acts() => None,
-                Some(found) => difference(vm, found).or_else(|| self.untold(now, *id)),
+                Some(found) => difference(vm, found).or_else(|| untold(&known, &warned, *id)),
             };
             moved.extend(what.map(|what| (*id, what)));
         }
@@ -92,21 +96,29 @@ impl PlanDocument {
         moved.extend(others.into_iter().map(|vm| (vm, "it waits for other virtual machines than planned".to_owned())));
         moved.into_iter().map(|(vm, what)| Moved { vm, what }).collect()
     }
+}
 
-    /// A warning about a VM that this plan does not have, and the plan that is made now has.
-    fn untold(&self, now: &Self, vm: u32) -> Option<String> {
-        let about = |problem: &&DocumentProblem| {
-            problem.vm == Some(vm) && (problem.severity == "warning" || problem.code == codes::WRITES_ON_NODE)
-        };
-        // How much room is left, and how many there are, may differ.
-        let words = |problem: &DocumentProblem| {
-            let words: String = problem.message.chars().filter(|c| !c.is_ascii_digit()).collect();
-            (problem.code.clone(), words)
-        };
-        let known: BTreeSet<_> = self.problems.iter().filter(about).map(words).collect();
-        let new = now.problems.iter().filter(about).find(|problem| !known.contains(&words(problem)))?;
-        Some(format!("a warning is not in the plan: {}", new.bare()))
+/// The warnings about each VM, and what would be written on its node, in their order.
+fn warnings(problems: &[DocumentProblem]) -> Warnings<'_> {
+    let mut found = Warnings::new();
+    for problem in problems.iter().filter(|it| it.severity == "warning" || it.code == codes::WRITES_ON_NODE) {
+        if let Some(vm) = problem.vm {
+            found.entry(vm).or_default().push(problem);
+        }
     }
+    found
+}
+
+/// A warning about a VM that the plan which was agreed to does not have, and the plan that is made now has.
+fn untold(agreed: &Warnings<'_>, now: &Warnings<'_>, vm: u32) -> Option<String> {
+    // How much room is left, and how many there are, may differ.
+    let words = |problem: &DocumentProblem| {
+        let words: String = problem.message.chars().filter(|c| !c.is_ascii_digit()).collect();
+        (problem.code.clone(), words)
+    };
+    let known: BTreeSet<_> = agreed.get(&vm).into_iter().flatten().map(|problem| words(problem)).collect();
+    let new = now.get(&vm)?.iter().find(|problem| !known.contains(&words(problem)))?;
+    Some(format!("a warning is not in the plan: {}", new.bare()))
 }
 
 /// What of a VM's plan is not as it was saved.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::diag::Diagnostic;
 use crate::model::{Desired, VmId};
-use crate::plan::{Capacity, Plan, Request, Step, VmPlan};
+use crate::plan::{Capacity, Change, Plan, Request, Step, VmPlan};
 
 /// What a document says of a plan beside the plan itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,21 +47,37 @@ impl PlanDocument {
     /// The document of a plan.
     #[must_use]
     pub fn of(plan: &Plan, provenance: Provenance) -> Self {
-        let mut number = 0;
-        let ids: Vec<Arc<str>> =
-            plan.vms.iter().flat_map(|vm| vm.actions.iter().map(|action| action.id(vm.vm).into())).collect();
-        let vms = plan.vms.iter().map(|vm| {
-            let first = number;
-            number += vm.actions.len();
-            document_vm(plan, vm, first, &ids)
-        });
+        let ids = ids(plan);
+        let vm = |(vm, first): (&VmPlan, &usize)| {
+            document_vm(vm, vm.changes.clone(), named(vm), &after(plan, *first, &ids), true)
+        };
+        let vms = plan.vms.iter().zip(&plan.first).map(vm).collect();
+        Self::with(plan, vms, provenance)
+    }
+
+    /// The document of a plan of which nothing else is needed any more, and what the plan found. The two are never there
+    /// whole at once: a plan of ten thousand VMs is tens of MiB.
+    ///
+    /// `operands`: with what actions take, [`DocumentAction::with`], which people do not see.
+    #[must_use]
+    pub fn instead_of(mut plan: Plan, provenance: Provenance, operands: bool) -> (Self, Vec<Diagnostic>) {
+        let ids = ids(&plan);
+        let mut vms = Vec::with_capacity(plan.vms.len());
+        for (mut vm, first) in std::mem::take(&mut plan.vms).into_iter().zip(&plan.first) {
+            let fingerprint = named(&vm);
+            let changes = std::mem::take(&mut vm.changes);
+            vms.push(document_vm(&vm, changes, fingerprint, &after(&plan, *first, &ids), operands));
+        }
+        (Self::with(&plan, vms, provenance), plan.problems)
+    }
+
+    /// The document of these VMs with everything else that a plan says.
+    fn with(plan: &Plan, vms: Vec<DocumentVm>, provenance: Provenance) -> Self {
         let problems = plan.problems.iter().map(DocumentProblem::from);
         let Provenance { target, config, request } = provenance;
-        let vms: Vec<DocumentVm> = vms.collect();
-        let ids = || plan.vms.iter().map(|vm| vm.vm);
-        let of_capacity = |capacity: &Capacity| DocumentCluster::of(capacity, ids(), capacity.on(ids(), true));
-        let cluster = plan.capacity.as_deref().map(of_capacity);
         let summary = DocumentSummary { declared: plan.declared, ..DocumentSummary::of(&vms) };
+        let ids = || vms.iter().filter_map(|vm| VmId::try_from(vm.vm).ok());
+        let of_capacity = |capacity: &Capacity| DocumentCluster::of(capacity, ids(), capacity.on(ids(), true));
         let mut document = Self {
             format_version: DOCUMENT_VERSION,
             phoenix: env!("CARGO_PKG_VERSION").to_owned(),
@@ -72,8 +88,8 @@ impl PlanDocument {
             request,
             project: plan.project.clone(),
             summary,
+            cluster: plan.capacity.as_deref().map(of_capacity),
             vms,
-            cluster,
             problems: problems.collect(),
         };
         document.hash = document.agreed();
@@ -81,16 +97,42 @@ impl PlanDocument {
     }
 }
 
-fn document_vm(plan: &Plan, vm: &VmPlan, first: usize, ids: &[Arc<str>]) -> DocumentVm {
-    let changes = vm.changes.iter().map(|change| DocumentChange {
+/// The ids of all actions, by their numbers.
+fn ids(plan: &Plan) -> Vec<Arc<str>> {
+    plan.vms.iter().flat_map(|vm| vm.actions.iter().map(|action| action.id(vm.vm).into())).collect()
+}
+
+/// The id of an action of a VM, by its place there, and those of the actions that it waits for. The VM's first action
+/// has this number.
+fn after<'p>(
+    plan: &'p Plan,
+    first: usize,
+    ids: &'p [Arc<str>],
+) -> impl Fn(usize) -> (Arc<str>, Vec<Arc<str>>) + use<'p> {
+    move |at| {
+        let after = plan.graph.dependencies(first + at).into_iter().map(|other| Arc::clone(&ids[other]));
+        (Arc::clone(&ids[first + at]), after.collect())
+    }
+}
+
+/// The plan of a VM, with its changes and its fingerprint; `order` as [`after`] says it, `operands` as
+/// [`PlanDocument::instead_of`] takes it.
+fn document_vm(
+    vm: &VmPlan,
+    changes: Vec<Change>,
+    fingerprint: String,
+    order: &dyn Fn(usize) -> (Arc<str>, Vec<Arc<str>>),
+    operands: bool,
+) -> DocumentVm {
+    let changes = changes.into_iter().map(|change| DocumentChange {
         key: Cow::Borrowed(change.key),
-        old: change.old.clone(),
-        new: change.new.clone(),
-        origin: change.origin.clone(),
+        old: change.old,
+        new: change.new,
+        origin: change.origin,
         disruption: change.disruption,
-        note: change.note.clone(),
+        note: change.note,
         changed_by: change.by,
-        applied: change.applied.clone(),
+        applied: change.applied,
     });
     let waiting = vm.waiting.iter().map(|waiting| DocumentWaiting {
         option: waiting.option.clone(),
@@ -98,17 +140,20 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize, ids: &[Arc<str>]) -> Docu
         active: waiting.active.clone(),
         pending: waiting.pending.clone(),
     });
-    let actions = vm.actions.iter().enumerate().map(|(at, action)| DocumentAction {
-        id: Arc::clone(&ids[first + at]),
-        kind: action.kind,
-        subject: action.subject.clone(),
-        outcome: action.outcome,
-        reason: Cow::Borrowed(action.reason),
-        disruption: action.disruption,
-        timeout_seconds: action.timeout_seconds,
-        awaits: action.awaits.as_ref().map(|earlier| earlier.as_str().to_owned()),
-        with: action.step.as_ref().and_then(DocumentOperands::of),
-        after: plan.graph.dependencies(first + at).into_iter().map(|other| Arc::clone(&ids[other])).collect(),
+    let actions = vm.actions.iter().enumerate().map(|(at, action)| {
+        let (id, after) = order(at);
+        DocumentAction {
+            id,
+            kind: action.kind,
+            subject: action.subject.clone(),
+            outcome: action.outcome,
+            reason: Cow::Borrowed(action.reason),
+            disruption: action.disruption,
+            timeout_seconds: action.timeout_seconds,
+            awaits: action.awaits.as_ref().map(|earlier| earlier.as_str().to_owned()),
+            with: action.step.as_ref().filter(|_| operands).and_then(DocumentOperands::of),
+            after,
+        }
     });
     DocumentVm {
         vm: vm.vm.get(),
@@ -118,7 +163,7 @@ fn document_vm(plan: &Plan, vm: &VmPlan, first: usize, ids: &[Arc<str>]) -> Docu
         restart: vm.restart_due(),
         blocked: vm.blocked,
         basis: vm.basis.as_ref().map(|digest| digest.0.clone()),
-        fingerprint: named(vm),
+        fingerprint,
         changes: changes.collect(),
         waiting: waiting.collect(),
         erases: erased(vm),
