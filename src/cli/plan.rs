@@ -6,12 +6,13 @@ use super::args::{self, Args};
 use super::console::Console;
 use super::planning::{Wish, planned};
 use super::write::write;
-use super::{Exit, commands, saved};
+use super::{Exit, commands, load, saved};
 use crate::apply::preview;
 use crate::ui;
 
 /// Shows what would be done.
 pub(super) fn run(args: &Args, verb: &args::Plan, console: &Console) -> Result<Exit> {
+    load::refuse_within(&args.config, verb.out.as_deref())?;
     let wish = Wish {
         against: verb.against.clone(),
         ..Wish::asking(args, &verb.selecting, &verb.options).allowing(&verb.allowing).with_secrets()
