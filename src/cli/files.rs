@@ -56,9 +56,12 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unfit> {
     content(file.into(), most)
 }
 
+/// Files by name, each with its content as far as it can be read.
+type Named = Vec<(OsString, Result<Vec<u8>, Unread>)>;
+
 /// The files of a directory that is a config, sorted by name, each read as far as it can be. Hidden files and directories are
 /// none of them; a link is not followed. All together they have at most so many bytes.
-pub(super) fn configs_in(dir: &Path, most: u64) -> Result<Vec<(OsString, Result<Vec<u8>, Unread>)>, Unread> {
+pub(super) fn configs_in(dir: &Path, most: u64) -> Result<Named, Unread> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let refused = |errno: Errno| Unread::Refused(io::Error::from(errno).to_string());
     let dir = openat(CWD, dir, flags, Mode::empty()).map_err(refused)?;

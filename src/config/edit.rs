@@ -94,11 +94,11 @@ pub fn put(source: &Source, edits: &[Edit], new: &str) -> Option<(Source, Vec<(V
     }
     let whole = Source::joined(source.name.as_str(), files);
     let moved = |start: usize, at: Span| Span { start: at.start + start, end: at.end + start };
-    let placed = |(n, places): (usize, Vec<(VmId, Span)>)| {
+    let of_file = |(n, places): (usize, Vec<(VmId, Span)>)| {
         let start = whole.files[n].start;
         places.into_iter().map(move |(vm, at)| (vm, moved(start, at)))
     };
-    let places = found.into_iter().flat_map(placed).collect();
+    let places = found.into_iter().flat_map(of_file).collect();
     Some((whole, places))
 }
 

@@ -55,7 +55,7 @@ impl Source {
 
     /// The name of each file, and where it stands in the text.
     pub(super) fn stretches(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
-        let one = self.files.is_empty().then(|| (self.name.as_str(), 0..self.text.len()));
+        let one = self.files.is_empty().then_some((self.name.as_str(), 0..self.text.len()));
         let end = |n: usize| self.files.get(n + 1).map_or(self.text.len(), |next| next.start) - 1;
         let each = move |(n, part): (usize, &'_ Part)| part.start..end(n);
         let several = self.files.iter().enumerate().map(move |file| (file.1.name.as_str(), each(file)));
