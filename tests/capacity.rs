@@ -33,7 +33,7 @@ fn cluster(dir: &Path) {
 
 fn desired(vms: &Value) -> Desired {
     let text = json!({ "hypervisor": { "project": "shop", "memory_limit": 0.5 }, "virtual_machines": vms }).to_string();
-    let loaded = load(&Source { name: "c.json".to_owned(), text }, &mut |_| FeatureFiles::Missing);
+    let loaded = load(&Source::new("c.json", text), &mut |_| FeatureFiles::Missing);
     loaded.desired.unwrap_or_else(|| panic!("{vms}: {:?}", loaded.diagnostics))
 }
 

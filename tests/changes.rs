@@ -32,7 +32,7 @@ struct Applied {
 
 fn desired(extra: &str) -> Desired {
     let vm = format!(r#"{{ "vm_id": 1000, "vm_name": "web", "boot_disk_size_gb": 4, "memory_mb": 1024{extra} }}"#);
-    let source = Source { name: "test.json".to_owned(), text: format!(r#"{{ "virtual_machines": [{vm}] }}"#) };
+    let source = Source::new("test.json", format!(r#"{{ "virtual_machines": [{vm}] }}"#));
     let loaded = load(&source, &mut |_| FeatureFiles::Missing);
     loaded.desired.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }

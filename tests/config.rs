@@ -104,7 +104,7 @@ impl config::Beside for Beside {
 }
 
 fn source(text: &str) -> Source {
-    Source { name: "config.json".to_owned(), text: text.to_owned() }
+    Source::new("config.json", text)
 }
 
 fn load(text: &str) -> Loaded {
@@ -157,9 +157,21 @@ fn of_script(code: &Code) -> (Vec<Diagnostic>, String) {
         }
         _ => vec![unchecked("scripts are not checked: there is no program `bash`", "install `bash`")],
     };
-    let source = Source { name: script.path.clone(), text: script.text.to_string() };
+    let source = Source::new(script.path.clone(), script.text.to_string());
     let text = render(&diagnostics, Some(&source), false);
     (diagnostics, text)
+}
+
+/// What is said about two files of a directory that have the same section.
+fn of_two_files() -> (Vec<Diagnostic>, String) {
+    let file = |name: &str, memory: u32| {
+        Source::new(format!("vms/{name}.json"), format!("{{\n  \"vm_defaults\": {{ \"memory_mb\": {memory} }}\n}}\n"))
+    };
+    let vms = Source::new("vms/web.json", "{ \"virtual_machines\": [] }");
+    let source = Source::joined("vms", vec![file("all", 2048), file("db", 4096), vms]);
+    let loaded = config::load_with(&source, &mut Beside { needs_secrets: true });
+    let text = render(&loaded.diagnostics, Some(&source), false);
+    (loaded.diagnostics, text)
 }
 
 /// What is said about the case of a code.
@@ -175,6 +187,7 @@ fn said(code: &Code, file: Option<&Path>) -> (Vec<Diagnostic>, String) {
             return plain(config::unread("config.json", &Unread::Refused("permission denied".to_owned())));
         }
         (None, "P004") => return plain(config::unread("config.json", &Unread::Missing)),
+        (None, "P088") => return of_two_files(),
         (None, "P095" | "P096" | "P097") => return of_script(code),
         (None, other) => generated(other).unwrap_or_else(|| panic!("{other} has no fixture")),
     };
@@ -481,7 +494,7 @@ fn nothing_raw_reaches_the_terminal() {
     ] {
         let loaded = load(&text);
         assert!(!loaded.diagnostics.is_empty(), "{text:?}");
-        let source = Source { name: format!("dir/{hostile}.json"), text };
+        let source = Source::new(format!("dir/{hostile}.json"), text);
         let shown = render(&loaded.diagnostics, Some(&source), false);
         let json: String =
             loaded.diagnostics.iter().map(|diagnostic| json_line(diagnostic, Some(&source)).to_string()).collect();

@@ -132,7 +132,7 @@ fn what_is_wrong_by_the_schema_is_wrong_in_the_editor_on_the_same_line() {
     for ((file, text), answer) in files.iter().zip(texts).zip(ask(&json!(request))) {
         let problems = answer["problems"].as_array().unwrap();
         let lines: Vec<u64> = problems.iter().map(|problem| problem["line"].as_u64().unwrap()).collect();
-        let source = Source { name: "config".to_owned(), text };
+        let source = Source::new("config", text);
         let found = load(&source, &mut |_| FeatureFiles::Missing).diagnostics;
         let index = LineIndex::new(&source.text);
         for diagnostic in found.iter().filter(|found| BY_SCHEMA.contains(&found.code)) {
@@ -160,7 +160,7 @@ fn the_example_is_right_and_the_schema_is_found() {
     // Both ways to name a schema inside a file are right.
     for named in ["./schema/phoenix_vm_configs.schema.json", "https://example.org/phoenix_vm_configs.schema.json"] {
         let text = json!({ "$schema": named, "virtual_machines": [] }).to_string();
-        let source = Source { name: "config".to_owned(), text };
+        let source = Source::new("config", text);
         assert_eq!(load(&source, &mut |_| FeatureFiles::Missing).diagnostics, [], "{named}");
     }
     if !has_service() {

@@ -26,7 +26,7 @@ fn phoenix(dir: &Path, arguments: &[&str], input: &str) -> (i32, String, String)
 }
 
 fn laid_out(name: &str, text: &str) -> String {
-    let source = Source { name: name.to_owned(), text: text.to_owned() };
+    let source = Source::new(name, text);
     formatted(&source).unwrap_or_else(|problems| panic!("{name}: {problems:?}\n{text}"))
 }
 

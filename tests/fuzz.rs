@@ -220,7 +220,7 @@ fn a_config_that_is_taken_fits_the_schema() {
             }
         };
         let Loaded { desired, diagnostics, .. } = load(&source, &mut |_| FeatureFiles::Missing);
-        drop(config::places(&text));
+        drop(config::places(&Source::new("c.json", text.as_str())));
         if let Some(desired) = &desired {
             taken.set(taken.get() + 1);
             let value: Value = serde_json::from_str(&text).unwrap();
@@ -298,14 +298,14 @@ fn twice_as_much_says_twice_as_much() {
         serde_json::json!({ "virtual_machines": vms }).to_string()
     };
     linear("declared", &|n| {
-        let source = Source { name: "c.json".to_owned(), text: config(n, false) };
+        let source = Source::new("c.json", config(n, false));
         let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
         let plan = plan(&desired, &world.observed, &Request::default());
         faces::of_plan(&PlanDocument::of(&plan, Provenance::default()), n << 16)
     });
     // What is wrong is told a hundred times, and counted from there on.
     let wrong = [100, 2_000].map(|n| {
-        let source = Source { name: "c.json".to_owned(), text: config(n, true) };
+        let source = Source::new("c.json", config(n, true));
         let diagnostics = load(&source, &mut |_| FeatureFiles::Missing).diagnostics;
         faces::of_config(Some(source), None, diagnostics, n << 10)
     });

@@ -282,11 +282,11 @@ impl phoenix::config::Beside for Beside {
 }
 
 fn document(config: &Value, observed: &Observed, policy: &Request) -> PlanDocument {
-    let source = Source { name: "config.json".to_owned(), text: config.to_string() };
+    let source = Source::new("config.json", config.to_string());
     let loaded = load_with(&source, &mut Beside);
     let desired = loaded.desired.unwrap_or_else(|| panic!("{config}: {:?}", loaded.diagnostics));
     let digest = "1".repeat(64);
-    let config = DocumentConfig { path: source.name, digest, meaning: meaning(&desired) };
+    let config = DocumentConfig { path: source.name, digest, meaning: meaning(&desired), ..DocumentConfig::default() };
     let target = DocumentTarget {
         node: observed.here.clone(),
         identity: observed.identity.clone(),
@@ -382,7 +382,7 @@ fn a_script_and_the_node_are_in_the_hash() {
         // No secret is beside these scripts.
         base.as_object_mut().unwrap().remove("secrets");
         base["virtual_machines"][2].as_object_mut().unwrap().remove("vendor_data");
-        let source = Source { name: "config.json".to_owned(), text: base.to_string() };
+        let source = Source::new("config.json", base.to_string());
         let files = || [("base_setup.sh".to_owned(), Ok(script.as_bytes().to_vec()))].into();
         let desired = load(&source, &mut |_| FeatureFiles::Found(files())).desired.unwrap();
         let config = DocumentConfig { meaning: meaning(&desired), ..DocumentConfig::default() };

@@ -135,7 +135,7 @@ fn loaded_with(place: &str, value: &str) -> (Option<Desired>, usize) {
         }],
     });
     *config.pointer_mut(place).unwrap() = Value::String(value.to_owned());
-    let source = Source { name: "test.json".to_owned(), text: config.to_string() };
+    let source = Source::new("test.json", config.to_string());
     // A directory with a script of every name: what is refused is refused for its name.
     let scripts = ["base_setup", value].map(|name| (format!("{name}.sh"), Ok(b"exit 0\n".to_vec())));
     let loaded = load(&source, &mut |_| FeatureFiles::Found(BTreeMap::from(scripts.clone())));

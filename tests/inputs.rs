@@ -205,3 +205,61 @@ fn what_phoenix_keeps_is_no_link_and_for_the_user_alone() {
     let logs: Vec<_> = fs::read_dir(good.path("dir/.phoenix/runs")).unwrap().map(|log| log.unwrap().path()).collect();
     assert_eq!(logs.iter().map(|log| mode(log)).collect::<Vec<_>>(), [0o600]);
 }
+
+#[test]
+fn the_files_of_a_directory_are_one_config() {
+    let vm = |id: u32, name: &str| format!(r#"{{ "virtual_machines": [{{ "vm_id": {id}, "vm_name": "{name}" }}] }}"#);
+    let place = || {
+        let place = Place::new();
+        place
+            .write("dir/vms/b.json", &vm(1000, "web"))
+            .write("dir/vms/a.jsonc", &format!("// a\r\n{}", vm(1001, "db")));
+        // None of these is read.
+        place.write("dir/vms/.hidden.json", "{").write("dir/vms/notes.txt", "{").write("dir/vms/old/c.json", "{");
+        place
+    };
+    let of_directory = ["--config", "vms"];
+    let with = |place: &Place, verb: &[&str], code: i32, said: &[&str]| {
+        place.check(&[verb, &of_directory].concat(), code, said);
+    };
+    let good = place();
+    for verb in ["validate", "fmt"] {
+        with(&good, &[verb], 0, &[]);
+    }
+    good.check(&["plan", "--config", "vms", "--out", "vms/plan.json"], 4, &["`vms/plan.json` would be read as a file"]);
+    good.check(&["validate", "vms"], 0, &["vms: valid, 2 virtual machines"]);
+    good.check_on(None, &["plan", "--config", "vms", "--out", "plan.json"], 0, &["vms, 2 virtual machines"]);
+    // The embedded node and the logs are in the directory; a saved plan knows each file.
+    for (name, text, said) in [
+        ("b.json", vm(1000, "www"), "`vms/b.json` has another text"),
+        ("c.json", vm(1002, "new"), "`vms/c.json` is new"),
+    ] {
+        let before = fs::read_to_string(good.path("dir/vms").join(name)).ok();
+        good.write(&format!("dir/vms/{name}"), &text);
+        good.check_on(None, &["apply", "plan.json"], 5, &[said]);
+        match before {
+            Some(before) => drop(good.write(&format!("dir/vms/{name}"), &before)),
+            None => fs::remove_file(good.path("dir/vms").join(name)).unwrap(),
+        }
+    }
+    good.check_on(None, &["apply", "plan.json"], 0, &["1001"]);
+    good.check_on(None, &["log", "--config", "vms"], 0, &["2 created"]);
+    assert!(good.path("dir/vms/.phoenix/node").is_dir());
+    fs::remove_file(good.path("dir/vms/b.json")).unwrap();
+    good.check_on(None, &["apply", "plan.json"], 5, &["`vms/b.json` is gone"]);
+
+    let linked = place();
+    linked.link("dir/vms/c.json", "b.json").check(&["validate", "vms"], 3, &["P002", "`vms/c.json` is a link"]);
+    place().pipe("dir/vms/c.json").check(&["validate", "vms"], 3, &["P002", "`vms/c.json` is not a regular file"]);
+    place().link("dir/to", "vms").check(&["validate", "to"], 0, &["to: valid, 2"]);
+    for (text, said) in [
+        ("", &["P001", "`vms/c.json` is empty"][..]),
+        ("\u{feff}{}", &["P007", "`vms/c.json` begins"]),
+        ("[]", &["P016", "vms/c.json:1:1"]),
+        ("{ // no", &["P009", "vms/c.json:1:1"]),
+        ("\n{ \"virtual_machines\": [,] }", &["P009", "vms/c.json:2:24"]),
+        (&vm(1001, "db"), &["P021", "P022", "--> vms/c.json:1:", "vms/a.jsonc:2:", "at line 2 of `vms/a.jsonc`"]),
+    ] {
+        place().write("dir/vms/c.json", text).check(&["validate", "vms"], 3, said);
+    }
+}

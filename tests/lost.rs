@@ -57,7 +57,7 @@ impl Around for Late {
 #[track_caller]
 fn check(before: fn(VmObserved) -> Option<VmObserved>) {
     let text = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web" }] }"#.to_owned();
-    let source = Source { name: "test.json".to_owned(), text };
+    let source = Source::new("test.json", text);
     let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let node = Embedded::open(dir.path()).unwrap();

@@ -21,7 +21,7 @@ use around::{Around, Target};
 const CONFIG: &str = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "features": ["base_setup"] }] }"#;
 
 fn desired(text: &str) -> Desired {
-    let source = Source { name: "test.json".to_owned(), text: text.to_owned() };
+    let source = Source::new("test.json", text);
     load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap()
 }
 

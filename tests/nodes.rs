@@ -31,7 +31,7 @@ fn desired(keys: &Value) -> Desired {
 fn of_vms(vms: &Value) -> Desired {
     let text = json!({ "virtual_machines": vms }).to_string();
     let scripts = || BTreeMap::from([("base_setup.sh".to_owned(), Ok(b"true\n".to_vec()))]);
-    let loaded = load(&Source { name: "c.json".to_owned(), text }, &mut |_| FeatureFiles::Found(scripts()));
+    let loaded = load(&Source::new("c.json", text), &mut |_| FeatureFiles::Found(scripts()));
     loaded.desired.unwrap_or_else(|| panic!("{vms}: {:?}", loaded.diagnostics))
 }
 

@@ -17,7 +17,7 @@ fn wished(keys: &str) -> DesiredVm {
     let vm = format!(
         r#"{{ "vm_id": 1000, "vm_name": "web", "os_type": "l26", "cpu_cores": 2, "memory_mb": 512, "network_bridge": "vmbr0"{keys} }}"#
     );
-    let source = Source { name: "test.json".to_owned(), text: format!(r#"{{ "virtual_machines": [{vm}] }}"#) };
+    let source = Source::new("test.json", format!(r#"{{ "virtual_machines": [{vm}] }}"#));
     let loaded = load(&source, &mut |_| FeatureFiles::Missing);
     let Desired { mut vms, .. } = loaded.desired.unwrap_or_else(|| panic!("{vm}: {:?}", loaded.diagnostics));
     DesiredVm::clone(&vms.remove(0))

@@ -177,7 +177,7 @@ fn listed(lines: &str, storages: &[&str]) -> Listed {
 }
 
 fn check(case: &Path) {
-    let source = Source { name: "config.json".to_owned(), text: fs::read_to_string(case.join("config.json")).unwrap() };
+    let source = Source::new("config.json", fs::read_to_string(case.join("config.json")).unwrap());
     let loaded = load_with(&source, &mut Beside);
     let desired = loaded.desired.unwrap_or_else(|| panic!("{}: {:?}", case.display(), loaded.diagnostics));
     let observed = observed(case, &desired);
@@ -222,7 +222,7 @@ fn desired_and_observed_give_the_plan() {
 fn what_others_depend_on_is_waited_for() {
     let text = r#"{ "virtual_machines": [ { "vm_id": 1000, "vm_name": "db" }, { "vm_id": 1002, "vm_name": "other" },
         { "vm_id": 1001, "vm_name": "web", "depends_on": ["db"] } ] }"#;
-    let source = Source { name: "config.json".to_owned(), text: text.to_owned() };
+    let source = Source::new("config.json", text);
     let desired = load_with(&source, &mut Beside).desired.unwrap();
     let id = |vm: u32| VmId::try_from(vm).unwrap();
     let working = [1000, 1002].map(|vm| (id(vm), "qmigrate".to_owned())).into();

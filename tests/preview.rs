@@ -77,7 +77,7 @@ impl Guests for Kept {
 
 fn desired(vms: &str) -> Desired {
     let text = format!(r#"{{ "hypervisor": {{ "project": "test" }}, "virtual_machines": [{vms}] }}"#);
-    let source = Source { name: "test.json".to_owned(), text };
+    let source = Source::new("test.json", text);
     let loaded = load(&source, &mut |_| FeatureFiles::Missing);
     loaded.desired.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }

@@ -108,7 +108,7 @@ fn desired(config: &Value) -> Desired {
 }
 
 fn read(config: String) -> Desired {
-    let source = Source { name: "test.json".to_owned(), text: config };
+    let source = Source::new("test.json", config);
     let loaded = load(&source, &mut |_| FeatureFiles::Missing);
     loaded.desired.unwrap_or_else(|| panic!("{}\n{:?}", source.text, loaded.diagnostics))
 }
@@ -518,7 +518,7 @@ fn placed(nodes: &[u64], vms: &[(u8, u32)], order: impl Fn(&mut Vec<Value>)) -> 
     order(&mut entries);
     let hypervisor = json!({ "never_same_node": ["tag-0", "tag-1"], "memory_limit": 0.9 });
     let text = json!({ "hypervisor": hypervisor, "virtual_machines": entries }).to_string();
-    let loaded = load(&Source { name: "c.json".to_owned(), text }, &mut |_| FeatureFiles::Missing);
+    let loaded = load(&Source::new("c.json", text), &mut |_| FeatureFiles::Missing);
     let dir = tempfile::tempdir().unwrap();
     let mut observed = Embedded::open(dir.path()).unwrap().observe().unwrap();
     let own = observed.own_node().clone();

@@ -44,7 +44,7 @@ fn the_committed_schema_is_the_generated_one() {
 fn the_examples_are_valid() {
     let schema: Value = serde_json::from_str(schema::embedded()).unwrap();
     for file in ["fixtures/spec/example-2.1.json", "fixtures/spec/example-4.1.json", "phoenix_vm_configs.json"] {
-        let source = Source { name: file.to_owned(), text: read(file) };
+        let source = Source::new(file, read(file));
         let value: Value = serde_json::from_str(&source.text).unwrap();
         jsonschema::draft7::validate(&schema, &value).unwrap_or_else(|error| panic!("{file}: {error}"));
         let loaded = config::load(&source, &mut |_| FeatureFiles::Missing);
@@ -170,7 +170,7 @@ fn defaults_of_the_schema_are_those_of_the_program() {
     let schema: Value = serde_json::from_str(schema::embedded()).unwrap();
     let text = |vm: &str| format!(r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "web"{vm} }}] }}"#);
     let load = |text: String| {
-        let source = Source { name: "config".to_owned(), text };
+        let source = Source::new("config", text);
         let desired = config::load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
         let mut vm = DesiredVm::clone(&desired.vms[0]);
         vm.origins = phoenix::model::Origins::default();
@@ -197,7 +197,7 @@ fn cost_in_a_plan(node: &Path, key: &str, value: &Value) -> String {
     let mut vm = serde_json::json!({ "vm_id": 1000, "vm_name": "web" });
     vm[key] = value.clone();
     let config = serde_json::json!({ "virtual_machines": [vm] }).to_string();
-    let source = Source { name: "config".to_owned(), text: config };
+    let source = Source::new("config", config);
     let desired = config::load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
     let observed = Embedded::open(node).unwrap().observe().unwrap();
     let planned = phoenix::plan::plan(&desired, &observed, &Request::default());
@@ -275,7 +275,7 @@ fn patterns_agree_with_the_rules_of_the_program() {
             let mut vm = serde_json::json!({ "vm_id": 1000, "vm_name": "web" });
             vm[key] = written.clone();
             let text = serde_json::json!({ "virtual_machines": [vm] }).to_string();
-            let source = Source { name: "config".to_owned(), text };
+            let source = Source::new("config", text);
             let script = (format!("{word}.sh"), Ok(b"true\n".to_vec()));
             let files = FeatureFiles::Found([script].into());
             let accepted = config::load(&source, &mut |_| files.clone()).desired.is_some();

@@ -68,7 +68,7 @@ fn desired(vms: &Value) -> Desired {
     let text = json!({ "virtual_machines": vms }).to_string();
     let script = |name: &str| (format!("{name}.sh"), Ok(b"true\n".to_vec()));
     let scripts = || BTreeMap::from(["one", "two"].map(script));
-    let loaded = load(&Source { name: "c.json".to_owned(), text }, &mut |_| FeatureFiles::Found(scripts()));
+    let loaded = load(&Source::new("c.json", text), &mut |_| FeatureFiles::Found(scripts()));
     loaded.desired.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }
 

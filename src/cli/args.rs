@@ -52,7 +52,7 @@ Exit codes:
   7 interrupted  8 restart pending (apply --detailed-exitcode)"
 )]
 pub(super) struct Args {
-    /// The config file; `-` is standard input.
+    /// The config: a file, a directory whose `*.json` and `*.jsonc` files are one project, or `-` for standard input.
     #[arg(short, long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(super) config: PathBuf,
 
@@ -225,7 +225,7 @@ pub(super) enum Verb {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Validate {
-    /// Files to check instead of the one named by --config.
+    /// Files, or directories with the files of one project, to check instead of what --config names.
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
     /// human, json, github, gitlab, sarif or junit; NAME=FILE writes it into a file instead, and may be repeated.

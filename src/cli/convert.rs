@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, verb: &Convert, console: &Console) -> Result<Exit
     console.note(&not_carried_over(&source, &left));
     // Files that it names are looked for where it lies.
     let place = verb.out.clone().unwrap_or_else(|| args.config.clone());
-    let new = load::instead(&place, &args.given(), &text);
+    let new = load::instead(&place, &args.given(), Source::new(load::name(&place), text.as_str()));
     let name = verb.out.as_ref().map_or_else(|| "the new config".to_owned(), |file| load::name(file));
     let new_source = new.source.map(|new| Source { name, ..new });
     console.diagnostics(&new.loaded.diagnostics, new_source.as_ref());

@@ -4,7 +4,7 @@
 //! it lies: it may be a secret of this process, or never end.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::OwnedFd;
@@ -17,7 +17,9 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use super::exit::Refusal;
-use crate::config::{BadData, BadScript, FeatureFiles, MAX_DATA_BYTES, MAX_SCRIPT_BYTES, MAX_SECRET_BYTES, SecretRead};
+use crate::config::{
+    BadData, BadScript, FeatureFiles, MAX_DATA_BYTES, MAX_FILES, MAX_SCRIPT_BYTES, MAX_SECRET_BYTES, SecretRead, Unread,
+};
 
 /// Largest saved plan, recording or event log that is read, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
@@ -52,6 +54,65 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unfit> {
     }
     let file = openat(CWD, path, reading(), Mode::empty()).map_err(|errno| Unfit::Refused(errno.into()))?;
     content(file.into(), most)
+}
+
+/// Files by name, each with its content as far as it can be read.
+type Named = Vec<(OsString, Result<Vec<u8>, Unread>)>;
+
+/// The files of a directory that is a config, sorted by name, each read as far as it can be. Hidden files and directories are
+/// none of them; a link is not followed. All together they have at most so many bytes.
+pub(super) fn configs_in(dir: &Path, most: u64) -> Result<Named, Unread> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let refused = |errno: Errno| Unread::Refused(io::Error::from(errno).to_string());
+    let dir = openat(CWD, dir, flags, Mode::empty()).map_err(refused)?;
+    let mut names = Vec::new();
+    for entry in Dir::read_from(&dir).map_err(refused)? {
+        let name = entry.map_err(refused)?.file_name().to_owned();
+        if is_config(name.to_bytes()) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        return Err(Unread::NotAFile);
+    }
+    if names.len() > MAX_FILES {
+        return Err(Unread::TooMany(names.len()));
+    }
+    names.sort_unstable();
+    let (mut files, mut bytes) = (Vec::new(), 0);
+    for name in names {
+        let read = openat(&dir, &name, reading() | OFlags::NOFOLLOW, Mode::empty()).map_err(|errno| match errno {
+            Errno::LOOP | Errno::MLINK => Unread::Link,
+            // A socket, or a device without a driver.
+            Errno::NXIO | Errno::NODEV => Unread::NotAFile,
+            errno => refused(errno),
+        });
+        let read = read.and_then(|file| Ok(content(file.into(), most)?));
+        bytes += read.as_ref().map_or(0, Vec::len) as u64;
+        if bytes > most {
+            return Err(Unread::TooBig(bytes));
+        }
+        files.push((OsStr::from_bytes(name.to_bytes()).to_owned(), read));
+    }
+    Ok(files)
+}
+
+/// Whether a file of a directory is called as a config is.
+pub(super) fn is_config(name: &[u8]) -> bool {
+    !name.starts_with(b".") && (name.ends_with(b".json") || name.ends_with(b".jsonc"))
+}
+
+impl From<Unfit> for Unread {
+    fn from(why: Unfit) -> Self {
+        match why {
+            Unfit::NotAFile => Self::NotAFile,
+            Unfit::System(place) => Self::System(place.display().to_string()),
+            Unfit::TooBig(bytes) => Self::TooBig(bytes),
+            Unfit::Refused(error) if error.kind() == ErrorKind::IsADirectory => Self::NotAFile,
+            Unfit::Refused(error) if error.kind() == ErrorKind::NotFound => Self::Missing,
+            Unfit::Refused(error) => Self::Refused(error.to_string()),
+        }
+    }
 }
 
 /// Reads a text that phoenix wrote: a saved plan, a recording, the log of a run.

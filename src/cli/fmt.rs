@@ -25,8 +25,8 @@ pub(super) fn run(args: &Args, verb: &Fmt, console: &Console) -> Result<Exit> {
         return Err(Refusal::usage(what, "add `--check`, or leave `--diff` out"));
     }
     let (mut changed, mut is_valid) = (0, true);
-    for file in files {
-        let source = match load::source(file) {
+    for (file, source) in files.iter().flat_map(|file| load::apart(file)) {
+        let source = match source {
             Ok(source) => source,
             Err(problem) => {
                 console.diagnostics(&[*problem], None);
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, verb: &Fmt, console: &Console) -> Result<Exit> {
             continue;
         }
         if !verb.check {
-            rewrite(file, &source.text, &text, "run `phoenix fmt` again")?;
+            rewrite(&file, &source.text, &text, "run `phoenix fmt` again")?;
         }
         changed += 1;
         console.print(&format!("{}\n", safe(&source.name)));

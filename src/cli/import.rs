@@ -1,6 +1,7 @@
 //! `phoenix import`: existing VMs into the config. Nothing is changed on the target.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 
@@ -10,10 +11,11 @@ use super::connect::Intent;
 use super::console::Console;
 use super::exit::Refusal;
 use super::replace::rewrite;
+use super::write::write_new;
 use super::{Exit, connect, load};
-use crate::config::edit::{Edit, Edited, edited};
-use crate::config::fmt;
-use crate::diag::{Diagnostic, Severity, nearest};
+use crate::config::edit::{Edit, put};
+use crate::config::{Source, fmt};
+use crate::diag::{Diagnostic, Severity, Span, nearest};
 use crate::model::{Desired, Origin, VmId};
 use crate::observed::Observed;
 use crate::plan::import::{Found, Write, known_dependencies, leave_cloud_init, look};
@@ -42,7 +44,7 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
     let (found, mut refused) = look(&chosen(verb, desired, &observed, console)?, desired, &observed);
     let known = found.iter().filter(|found| found.write == Write::Nothing).count();
     let new = found.into_iter().filter(|found| found.write != Write::Nothing).collect();
-    let draft = draft(args, (&source.text, desired), new, &observed)?;
+    let draft = draft(args, (source, desired), new, &observed)?;
     refused.extend_from_slice(&draft.refused);
     let by_name = !verb.vms.is_empty();
     if !by_name {
@@ -69,24 +71,55 @@ pub(super) fn run(args: &Args, verb: &Import, console: &Console) -> Result<Exit>
         console.note("Nothing to write.\n");
         return Ok(Exit::Done);
     }
-    let name = args.config.display().to_string();
-    let text = fmt::as_before(source, draft.edited.text.clone());
-    console.print(&ui::edit::render(&name, &source.text, &text, console.style()));
+    let changed = changed(source, &draft.source);
+    for (new, old) in &changed {
+        let old = old.as_ref().map_or("", |old| &old.text);
+        console.print(&ui::edit::render(&new.name, old, &new.text, console.style()));
+    }
     let mut notices = draft.notices();
     give_names(&mut notices, desired, &observed);
     console.findings(&notices, None);
     let vms = count(draft.found.len(), "VM");
-    let name = safe(&name);
+    let names: Vec<String> = changed.iter().map(|(new, _)| format!("`{}`", safe(&new.name))).collect();
+    let names = names.join(" and ");
     if verb.dry_run {
-        console.note(&format!("{vms} would be written into `{name}`; nothing was.\n"));
-    } else {
-        rewrite(&args.config, &source.text, &text, "import again")?;
-        console.note(&format!(
-            "{vms} written into `{name}`; nothing was changed on the target.\n`phoenix plan` shows what `phoenix apply` will \
-             do.\n"
-        ));
+        console.note(&format!("{vms} would be written into {names}; nothing was.\n"));
+        return Ok(Exit::Done);
     }
+    for (new, old) in &changed {
+        let path = match Path::new(&new.name).file_name() {
+            Some(name) if args.config.is_dir() => load::within(&args.config, name),
+            _ => args.config.clone(),
+        };
+        match old {
+            Some(old) => rewrite(&path, &old.text, &new.text, "import again")?,
+            None if write_new(&path, &new.text)? => {}
+            None => {
+                let what = format!("another program made `{}` in the meantime; it stays as it is", safe(&new.name));
+                return Err(Refusal::failed(what, "import again"));
+            }
+        }
+    }
+    console.note(&format!(
+        "{vms} written into {names}; nothing was changed on the target.\n`phoenix plan` shows what `phoenix apply` will \
+         do.\n"
+    ));
     Ok(Exit::Done)
+}
+
+/// The files of a config that are new or changed, laid out as before, each with what it was.
+fn changed(before: &Source, after: &Source) -> Vec<(Source, Option<Source>)> {
+    let before = before.apart();
+    let one = |new: Source| {
+        let old = before.iter().find(|old| old.name == new.name).cloned();
+        let text = match &old {
+            Some(old) if old.text == new.text => return None,
+            Some(old) => fmt::as_before(old, new.text.clone()),
+            None => fmt::formatted(&new).unwrap_or_else(|_| new.text.clone()),
+        };
+        Some((Source::new(new.name, text), old))
+    };
+    after.apart().into_iter().filter_map(one).collect()
 }
 
 /// The VMs that were asked for.
@@ -110,9 +143,21 @@ fn chosen(verb: &Import, desired: &Desired, observed: &Observed, console: &Conso
     Ok(chosen)
 }
 
+/// The file of a directory into which new VMs are written.
+const NEW: &str = "imported.json";
+
+/// Says that VMs cannot be put into a valid config.
+fn no_place(source: &Source, new: &str) -> anyhow::Error {
+    if source.files.is_empty() {
+        return anyhow!("the config has no place for VMs (a bug in phoenix)");
+    }
+    let what = format!("`{}` has no `virtual_machines`, into which new VMs are written", safe(new));
+    Refusal::failed(what, "write `\"virtual_machines\": []` into it, or give the file another name")
+}
+
 /// What is about to be written.
 struct Draft {
-    edited: Edited,
+    source: Source,
     found: Vec<Found>,
     /// Why the others were left out.
     refused: Vec<Diagnostic>,
@@ -122,20 +167,25 @@ struct Draft {
 
 /// Puts VMs into the config and plans. A VM whose entry is not valid or cannot be planned is refused, and the others
 /// are tried again without it.
-fn draft(args: &Args, (text, desired): (&str, &Desired), mut found: Vec<Found>, observed: &Observed) -> Result<Draft> {
+fn draft(
+    args: &Args,
+    (source, desired): (&Source, &Desired),
+    mut found: Vec<Found>,
+    observed: &Observed,
+) -> Result<Draft> {
     let mut refused = Vec::new();
+    let into = load::name(&load::within(&args.config, NEW.as_ref()));
     loop {
         known_dependencies(&mut found, desired);
         let edits: Vec<Edit> = found.iter().filter_map(edit).collect();
-        let edited =
-            edited(text, &edits).ok_or_else(|| anyhow!("the config has no place for VMs (a bug in phoenix)"))?;
-        let loaded = load::instead(&args.config, &args.given(), &edited.text).loaded;
+        let (edited, places) = put(source, &edits, &into).ok_or_else(|| no_place(source, &into))?;
+        let loaded = load::instead(&args.config, &args.given(), edited.clone()).loaded;
         let mut problems = Vec::new();
         for error in loaded.diagnostics.iter().filter(|problem| problem.is_error()) {
-            match placed(error, &edited) {
+            match placed(error, &places) {
                 Some(vm) => problems.push(invalid(error, vm)),
                 // It stands elsewhere in the file: the VMs are at fault that it comes with.
-                None => problems.extend(at_fault(args, text, &found)),
+                None => problems.extend(at_fault(args, (source, &into), &found)),
             }
             if problems.is_empty() {
                 return Err(anyhow!("the config would not be valid: {} (a bug in phoenix)", error.message));
@@ -149,7 +199,7 @@ fn draft(args: &Args, (text, desired): (&str, &Desired), mut found: Vec<Found>, 
             let about = |problem: &&Diagnostic| problem.is_error() && problem.vm.is_some_and(|vm| all.contains(&vm));
             problems.extend(plan.problems.iter().filter(about).cloned());
             if problems.is_empty() {
-                return Ok(Draft { edited, found, refused, plan });
+                return Ok(Draft { source: edited, found, refused, plan });
             }
         }
         let is_at_fault = |vm: VmId| problems.iter().any(|problem| problem.vm == Some(vm));
@@ -171,9 +221,9 @@ fn edit(found: &Found) -> Option<Edit> {
 }
 
 /// The VM in whose entry an error of the config stands.
-fn placed(error: &Diagnostic, edited: &Edited) -> Option<VmId> {
+fn placed(error: &Diagnostic, places: &[(VmId, Span)]) -> Option<VmId> {
     let at = error.span.map_or(usize::MAX, |span| span.start);
-    edited.places.iter().find(|(_, place)| (place.start..place.end).contains(&at)).map(|(vm, _)| *vm)
+    places.iter().find(|(_, place)| (place.start..place.end).contains(&at)).map(|(vm, _)| *vm)
 }
 
 /// An error of the config as a refusal of the VM whose entry brings it.
@@ -183,10 +233,10 @@ fn invalid(error: &Diagnostic, vm: VmId) -> Diagnostic {
 }
 
 /// Refusals of the VMs with which alone the config is not valid.
-fn at_fault(args: &Args, text: &str, found: &[Found]) -> Vec<Diagnostic> {
+fn at_fault(args: &Args, (source, into): (&Source, &str), found: &[Found]) -> Vec<Diagnostic> {
     let fault = |found: &Found| {
-        let edited = edited(text, &[edit(found)?])?;
-        let loaded = load::instead(&args.config, &args.given(), &edited.text).loaded;
+        let (alone, _) = put(source, &[edit(found)?], into)?;
+        let loaded = load::instead(&args.config, &args.given(), alone).loaded;
         Some(invalid(loaded.diagnostics.iter().find(|problem| problem.is_error())?, found.vm))
     };
     found.iter().filter_map(fault).collect()

@@ -1,10 +1,13 @@
 //! Reading the config, and the scripts, files and secrets that belong to it.
 
-use std::io::{ErrorKind, Read as _};
+use std::ffi::{OsStr, OsString};
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::files::{self, Unfit};
+use super::exit::Refusal;
+use super::files;
 use crate::config::{self, BadData, BadSecret, Beside, FeatureFiles, Loaded, MAX_BYTES, SecretRead, Source, Unread};
 use crate::diag::Diagnostic;
 use crate::model::SecretName;
@@ -52,12 +55,12 @@ pub(super) struct Given {
 
 /// Reads a config file. What is wrong is told in its diagnostics.
 pub(super) fn load(path: &Path, given: &Given) -> Config {
-    with(path, read(path), &mut Near { config: path, given })
+    with(read(path), &mut Near { config: path, given })
 }
 
-/// Makes a config of another text for the same file.
-pub(super) fn instead(path: &Path, given: &Given, text: &str) -> Config {
-    with(path, Ok(text.as_bytes().to_vec()), &mut Near { config: path, given })
+/// Makes a config of another text in the same place.
+pub(super) fn instead(path: &Path, given: &Given, source: Source) -> Config {
+    with(Ok(source), &mut Near { config: path, given })
 }
 
 /// Where the files of a config lie: near it, but where the operator says otherwise.
@@ -104,55 +107,104 @@ pub(super) fn secret(directory: &Path, given: &Given, name: &SecretName) -> Resu
 }
 
 /// Makes a config of what was read of it, with the files that `beside` finds.
-pub(super) fn with(path: &Path, text: Result<Vec<u8>, Unread>, beside: &mut dyn Beside) -> Config {
-    match decoded(path, text) {
+pub(super) fn with(source: Result<Source, Vec<Diagnostic>>, beside: &mut dyn Beside) -> Config {
+    match source {
         Ok(source) => {
             let loaded = config::load_with(&source, beside);
             Config { source: Some(source), loaded }
         }
-        Err(problem) => Config { source: None, loaded: failed(*problem) },
+        Err(diagnostics) => Config { source: None, loaded: Loaded { desired: None, diagnostics, scripts: Vec::new() } },
     }
 }
 
 /// Reads a file that is no config of phoenix.
 pub(super) fn source(path: &Path) -> Result<Source, Box<Diagnostic>> {
-    decoded(path, read(path))
+    decoded(path, bytes(path))
 }
 
-fn decoded(path: &Path, text: Result<Vec<u8>, Unread>) -> Result<Source, Box<Diagnostic>> {
+/// The text of a file or of standard input.
+pub(super) fn decoded(path: &Path, bytes: Result<Vec<u8>, Unread>) -> Result<Source, Box<Diagnostic>> {
     let name = name(path);
-    config::decode(&name, text.map_err(|why| Box::new(config::unread(&name, &why)))?)
+    config::decode(&name, bytes.map_err(|why| Box::new(config::unread(&name, &why)))?)
 }
 
-fn failed(problem: Diagnostic) -> Loaded {
-    Loaded { desired: None, diagnostics: vec![problem], scripts: Vec::new() }
+/// The files of a config, each with its text: of a directory all that are read of it.
+pub(super) fn apart(path: &Path) -> Vec<(PathBuf, Result<Source, Box<Diagnostic>>)> {
+    match path.is_dir().then(|| files::configs_in(path, MAX_BYTES)) {
+        None => vec![(path.to_owned(), source(path))],
+        Some(Err(why)) => vec![(path.to_owned(), decoded(path, Err(why)))],
+        Some(Ok(files)) => {
+            let file = |(name, bytes): (OsString, _)| {
+                let path = within(path, &name);
+                let source = decoded(&path, bytes);
+                (path, source)
+            };
+            files.into_iter().map(file).collect()
+        }
+    }
+}
+
+/// A file of a directory, as messages call it.
+pub(super) fn within(dir: &Path, name: &OsStr) -> PathBuf {
+    if dir == Path::new(".") { name.into() } else { dir.join(name) }
+}
+
+/// Refuses to write a file that would be read as one of the config's the next time.
+pub(super) fn refuse_within(config: &Path, file: Option<&Path>) -> Result<(), anyhow::Error> {
+    let Some((file, name)) = file.filter(|_| config.is_dir()).and_then(|file| Some((file, file.file_name()?))) else {
+        return Ok(());
+    };
+    let beside = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_same =
+        || matches!((beside.canonicalize(), config.canonicalize()), (Ok(beside), Ok(config)) if beside == config);
+    if !files::is_config(name.as_bytes()) || !is_same() {
+        return Ok(());
+    }
+    let what = format!("`{}` would be read as a file of the config from now on", file.display());
+    Err(Refusal::usage(what, "name a file in another directory"))
+}
+
+fn read(path: &Path) -> Result<Source, Vec<Diagnostic>> {
+    if !path.is_dir() {
+        return source(path).map_err(|problem| vec![*problem]);
+    }
+    joined(path, apart(path).into_iter().map(|(_, source)| source))
+}
+
+/// The files of a directory as one config.
+pub(super) fn joined(
+    path: &Path,
+    files: impl Iterator<Item = Result<Source, Box<Diagnostic>>>,
+) -> Result<Source, Vec<Diagnostic>> {
+    let (mut sources, mut problems) = (Vec::new(), Vec::new());
+    for file in files {
+        match file {
+            Ok(source) => sources.push(source),
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    if problems.is_empty() { Ok(Source::joined(name(path), sources)) } else { Err(problems) }
 }
 
 /// Where the VMs of a config stand in it, as it is now. One that cannot be read has no places; standard input has some
 /// where this process read it.
 pub(super) fn places(path: &Path) -> Places {
-    let name = name(path);
-    let text = if is_stdin(path) { READ.get().and_then(|read| read.clone().ok()) } else { read(path).ok() };
-    let source = text.and_then(|bytes| config::decode(&name, bytes).ok());
-    Places::of(&name, source.as_ref())
+    let is_read = !is_stdin(path) || READ.get().is_some();
+    let source = is_read.then(|| read(path).ok()).flatten();
+    Places::of(&name(path), source.as_ref())
 }
 
-/// The directory that paths in a config start from; empty for the current one, as for standard input.
+/// The directory that paths in a config start from: the config itself, or the one that it lies in; empty for the current
+/// one, as for standard input.
 pub(super) fn directory(config: &Path) -> PathBuf {
-    config.parent().map(Path::to_owned).unwrap_or_default()
+    if config.is_dir() { config.to_owned() } else { config.parent().map(Path::to_owned).unwrap_or_default() }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Unread> {
+fn bytes(path: &Path) -> Result<Vec<u8>, Unread> {
     if is_stdin(path) {
         return READ.get_or_init(stdin).clone();
     }
-    files::read(path, MAX_BYTES).map_err(|why| match why {
-        Unfit::NotAFile => Unread::NotAFile,
-        Unfit::System(place) => Unread::System(place.display().to_string()),
-        Unfit::TooBig(bytes) => Unread::TooBig(bytes),
-        Unfit::Refused(error) if error.kind() == ErrorKind::NotFound => Unread::Missing,
-        Unfit::Refused(error) => Unread::Refused(error.to_string()),
-    })
+    Ok(files::read(path, MAX_BYTES)?)
 }
 
 fn stdin() -> Result<Vec<u8>, Unread> {

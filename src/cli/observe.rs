@@ -26,6 +26,7 @@ use crate::ui::text::{safe, safe_block, safe_pretty_json};
 
 /// Records the state of the target.
 pub(super) fn run(args: &Args, verb: &Observe, console: &Console) -> Result<Exit> {
+    load::refuse_within(&args.config, verb.out.as_deref())?;
     // The config says which directories matter, and perhaps the target. Without one, the target alone is looked at.
     let desired = if load::is_there(&args.config) {
         let config = load::load(&args.config, &args.given());

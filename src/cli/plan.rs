@@ -8,12 +8,13 @@ use super::format::Format;
 use super::planning::{Wish, drafted};
 use super::shown::{Shown, tell_findings, view};
 use super::write::write;
-use super::{Exit, commands, saved};
+use super::{Exit, commands, load, saved};
 use crate::diag::has_errors;
 use crate::ui;
 
 /// Shows what would be done.
 pub(super) fn run(args: &Args, verb: &args::Plan, console: &Console) -> Result<Exit> {
+    load::refuse_within(&args.config, verb.out.as_deref())?;
     let wish = Wish {
         against: verb.against.clone(),
         ..Wish::asking(args, &verb.selecting, &verb.options).allowing(&verb.allowing).with_secrets()

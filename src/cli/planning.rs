@@ -194,8 +194,8 @@ pub(super) struct Looked {
     pub(super) desired: Desired,
     /// Its text. Like what was observed, never taken apart.
     pub(super) source: ManuallyDrop<Option<Source>>,
-    /// Digest of everything that people wrote of it.
-    digest: String,
+    /// What a plan says of it.
+    config: DocumentConfig,
     pub(super) target: DocumentTarget,
     /// `None`: it was a recording that was looked at.
     pub(super) hypervisor: Option<Arc<dyn Hypervisor>>,
@@ -262,11 +262,11 @@ pub(super) fn looked(wish: &Wish, console: &Console) -> Result<Result<Looked, Ex
     }
     runs_somewhere(&request.rerun, &desired)?;
     let Look { target, hypervisor, observed } = look(wish, &desired, console)?;
-    let digest = digest(&config, &desired);
+    let document = document(wish, &config, &desired);
     // What is freed at the end of the process need not be taken apart piece by piece before.
     let source = ManuallyDrop::new(config.source.take());
     std::mem::forget(config);
-    Ok(Ok(Looked { desired, source, digest, target, hypervisor, observed }))
+    Ok(Ok(Looked { desired, source, config: document, target, hypervisor, observed }))
 }
 
 /// Reads the config, looks at the target and plans, with the plan's document. `Err(exit)` inside: it has been told why
@@ -277,7 +277,7 @@ pub(super) fn planned(wish: &Wish, console: &Console) -> Result<Result<Planned, 
 
 /// Reads the config, looks at the target and plans. `Err(exit)` inside: it has been told why there is no plan.
 pub(super) fn drafted(wish: &Wish, console: &Console) -> Result<Result<Drafted, Exit>> {
-    let Looked { desired, source, digest, target, hypervisor, mut observed } = match looked(wish, console)? {
+    let Looked { desired, source, config, target, hypervisor, mut observed } = match looked(wish, console)? {
         Ok(looked) => looked,
         Err(exit) => return Ok(Err(exit)),
     };
@@ -322,18 +322,13 @@ pub(super) fn drafted(wish: &Wish, console: &Console) -> Result<Result<Drafted, 
     if observed.without_quorum.is_some() {
         about.label.push_str(", whose cluster has no quorum");
     }
-    let path = load::name(&wish.config);
-    let provenance = Provenance {
-        target,
-        config: DocumentConfig { path, digest, meaning: meaning(&desired) },
-        request: request.clone(),
-    };
+    let provenance = Provenance { target, config, request: request.clone() };
     let (desired, observed) = (ManuallyDrop::new(desired), ManuallyDrop::new(observed));
     Ok(Ok(Drafted { plan, provenance, desired, observed, said, hypervisor, about, source }))
 }
 
-/// Digest of everything a plan was made from that people write: the config's text and the scripts its VMs use.
-fn digest(config: &load::Config, desired: &Desired) -> String {
+/// What a plan says of the config. Its digest is of everything that people write: its text and the scripts its VMs use.
+fn document(wish: &Wish, config: &load::Config, desired: &Desired) -> DocumentConfig {
     let mut text = config.source.as_ref().map(|source| source.text.clone()).unwrap_or_default();
     for (name, script) in &desired.scripts.features {
         text.push_str(&format!("\0{name}\0{}", script.digest));
@@ -341,7 +336,13 @@ fn digest(config: &load::Config, desired: &Desired) -> String {
     if let Some(common) = &desired.scripts.common {
         text.push_str(&format!("\0\0{}", common.digest));
     }
-    content_digest(text.as_bytes())
+    let several = config.source.iter().filter(|source| !source.files.is_empty()).flat_map(Source::apart);
+    DocumentConfig {
+        path: load::name(&wish.config),
+        digest: content_digest(text.as_bytes()),
+        meaning: meaning(desired),
+        files: several.map(|file| (file.name, content_digest(file.text.as_bytes()))).collect(),
+    }
 }
 
 /// Features that no VM has are refused: a typing error must not turn into "nothing to do".

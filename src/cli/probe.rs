@@ -34,7 +34,7 @@ fn desired(default: &str, own: Option<&str>) -> Desired {
     let text = format!(
         r#"{{ "hypervisor": {{ "project": "p" }}, "vm_defaults": {{ "description": "{default}" }}, "virtual_machines": [{vms}] }}"#
     );
-    let loaded = load(&Source { name: "test.json".to_owned(), text }, &mut |_| FeatureFiles::Missing);
+    let loaded = load(&Source::new("test.json", text), &mut |_| FeatureFiles::Missing);
     loaded.desired.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }
 

@@ -87,12 +87,12 @@ impl Checks {
             of_config.extend(why.filter(|why| self.said.insert(why.message.clone())));
             if script.inside.is_some() {
                 let place = |found| {
-                    let read = || source.map(|source| config::places(&source.text)).unwrap_or_default();
+                    let read = || source.map(config::places).unwrap_or_default();
                     script.placed(found, places.get_or_init(read))
                 };
                 of_config.extend(diagnostics.into_iter().map(place));
             } else if !diagnostics.is_empty() {
-                let source = Some(Source { name: name.clone(), text: script.text.to_string() });
+                let source = Some(Source::new(name.clone(), script.text.to_string()));
                 checked.push(Checked { name, source, vms: None, diagnostics });
             }
         }

@@ -1,8 +1,9 @@
 //! `validate --staged`: a config and its scripts as they are in the Git index, asked of `git` itself.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,12 +20,28 @@ use crate::model::SecretName;
 
 /// Reads a config from the index of the repository that its directory belongs to.
 pub(super) fn load(path: &Path, given: &Given) -> Result<Config> {
+    if path.is_dir() {
+        let index = Index::around(&path.join("*.json"))?;
+        let read =
+            |name: OsString| Ok(load::decoded(&load::within(path, &name), index.config(&index.below.join(name))?));
+        let sources: Vec<_> = index.configs()?.into_iter().map(read).collect::<Result<_>>()?;
+        let bytes = sources.iter().flatten().map(|source| source.text.len() as u64).sum();
+        let source = match () {
+            () if sources.is_empty() => load::decoded(path, Err(Unread::Unstaged)).map_err(|problem| vec![*problem]),
+            () if bytes > MAX_BYTES => {
+                load::decoded(path, Err(Unread::TooBig(bytes))).map_err(|problem| vec![*problem])
+            }
+            () => load::joined(path, sources.into_iter()),
+        };
+        return Ok(load::with(source, &mut Staged { index: &index, given }));
+    }
     let index = Index::around(path)?;
     let text = match path.file_name() {
         Some(name) => index.config(&index.below.join(name))?,
         None => Err(Unread::NotAFile),
     };
-    Ok(load::with(path, text, &mut Staged { index: &index, given }))
+    let source = load::decoded(path, text).map_err(|problem| vec![*problem]);
+    Ok(load::with(source, &mut Staged { index: &index, given }))
 }
 
 /// Every config of this name in the index, in the current directory and below; the name itself where there is none.
@@ -127,6 +144,18 @@ impl Index {
             Some(Entry { mode: about.next()?, object: about.next()?, stage: about.next()?, path: path.to_owned() })
         };
         Ok(text(listed).split('\0').filter_map(entry).collect())
+    }
+
+    /// The names of the files of a directory that is a config, sorted.
+    fn configs(&self) -> Result<Vec<OsString>> {
+        let entries = self.list(&self.below).map_err(|why| refused(&why))?;
+        let paths = entries.iter().map(|entry| Path::new(&entry.path));
+        let names = paths.filter(|path| path.parent() == Some(&self.below)).filter_map(Path::file_name);
+        let mut names: Vec<OsString> =
+            names.filter(|name| files::is_config(name.as_bytes())).map(OsStr::to_owned).collect();
+        // Two sides of a merge are two entries.
+        names.dedup();
+        Ok(names)
     }
 
     fn config(&self, path: &Path) -> Result<Result<Vec<u8>, Unread>> {

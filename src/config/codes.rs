@@ -108,6 +108,7 @@ codes! {
     UNKNOWN_PROFILE = "P085", Error, "a VM names a profile that is not there";
     UNUSED_PROFILE = "P086", Warning, "no VM names the profile";
     BAD_PROFILE = "P087", Error, "the name cannot be a profile, or a VM names one twice";
+    SECTION_TWICE = "P088", Error, "two files of a directory have the same section";
     BAD_NODE = "P090", Error, "the name cannot be a node, or stands twice in a list";
     BAD_SECRET = "P091", Error, "a secret is not named as it must be, or its value cannot be used";
     MISSING_SECRET = "P092", Error, "the value of a secret is not there";

@@ -48,7 +48,7 @@ pub struct Left {
 /// # Errors
 /// The text is no JSON, or no config of that system.
 pub fn converted(text: &str) -> Result<Converted, Vec<Diagnostic>> {
-    if let Some(problem) = syntax::too_big(text) {
+    if let Some(problem) = syntax::too_big([text]) {
         return Err(vec![problem]);
     }
     let parsed = syntax::parse(text);

@@ -10,6 +10,8 @@ use jsonc_parser::ast::{Array, Object, Value as Tree};
 use jsonc_parser::common::Ranged as _;
 use serde_json::Value;
 
+use super::places::places;
+use super::source::Source;
 use super::syntax;
 use crate::diag::Span;
 use crate::model::VmId;
@@ -58,6 +60,46 @@ pub fn edited(text: &str, edits: &[Edit]) -> Option<Edited> {
     new.sort_by_key(|(vm, _)| *vm);
     splices.extend(if vms.is_empty() { into_empty(text, root, list, &new) } else { beside(text, list, &vms, &new)? });
     Some(spliced(text, splices))
+}
+
+/// A config of a directory that has no VMs yet.
+const EMPTY: &str = "{\n  \"virtual_machines\": []\n}\n";
+
+/// Puts VMs into a valid config, and says where in it each one's entry or key stands. Of a directory, a key comes into
+/// the file that has the entry, and new entries into the file `new`, which is made unless it is there. `None`: as for
+/// [`edited`].
+#[must_use]
+pub fn put(source: &Source, edits: &[Edit], new: &str) -> Option<(Source, Vec<(VmId, Span)>)> {
+    if source.files.is_empty() {
+        let Edited { text, places } = edited(&source.text, edits)?;
+        return Some((Source::new(source.name.as_str(), text), places));
+    }
+    let mut files = source.apart();
+    if edits.iter().any(|edit| matches!(edit, Edit::Entry(..))) && files.iter().all(|file| file.name != new) {
+        files.push(Source::new(new, EMPTY));
+    }
+    let there = places(source).vms;
+    let of = |edit: &Edit| match edit {
+        Edit::Entry(..) => new,
+        Edit::Key(vm, ..) => there.get(&vm.get()).map_or("", |(at, _)| source.file(at.start).1),
+    };
+    let mut found = Vec::new();
+    for (n, file) in files.iter_mut().enumerate() {
+        let own: Vec<Edit> = edits.iter().filter(|edit| of(edit) == file.name).cloned().collect();
+        if !own.is_empty() {
+            let edited = edited(&file.text, &own)?;
+            file.text = edited.text;
+            found.push((n, edited.places));
+        }
+    }
+    let whole = Source::joined(source.name.as_str(), files);
+    let moved = |start: usize, at: Span| Span { start: at.start + start, end: at.end + start };
+    let of_file = |(n, places): (usize, Vec<(VmId, Span)>)| {
+        let start = whole.files[n].start;
+        places.into_iter().map(move |(vm, at)| (vm, moved(start, at)))
+    };
+    let places = found.into_iter().flat_map(of_file).collect();
+    Some((whole, places))
 }
 
 fn spliced(text: &str, mut splices: Vec<Splice>) -> Edited {

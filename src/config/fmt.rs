@@ -46,14 +46,14 @@ pub fn formatted_with_comments(text: &str) -> Result<String, Vec<Diagnostic>> {
 #[must_use]
 pub fn as_before(old: &Source, new: String) -> String {
     if formatted(old).is_ok_and(|text| text == old.text) {
-        formatted(&Source { name: old.name.clone(), text: new.clone() }).unwrap_or(new)
+        formatted(&Source::new(old.name.clone(), new.clone())).unwrap_or(new)
     } else {
         new
     }
 }
 
 fn checked(text: &str, json: &str) -> Result<String, Vec<Diagnostic>> {
-    if let Some(problem) = syntax::too_big(text) {
+    if let Some(problem) = syntax::too_big([text]) {
         return Err(vec![problem]);
     }
     let (told, numbers) = syntax::parse(json).told.into_parts();

@@ -4,8 +4,8 @@
 //! thought about places. Only when something is to be said, the file is parsed again into a tree with positions, and
 //! everything wrong with it is told at once.
 //!
-//! - [`input`]: bytes to text. `comments`: what a `.jsonc` file has beyond JSON. [`syntax`]: text to tree. [`schema`]: the
-//!   schema and its validator.
+//! - [`input`]: bytes to text. `comments`: what a `.jsonc` file has beyond JSON. [`syntax`]: text to tree. `several`: the
+//!   files of a directory as one tree. [`schema`]: the schema and its validator.
 //! - `raw`: the file, one field per key. `values`: the same in words of the model. `lower`, `inherited`: profiles and
 //!   defaults merged. `defaults`: what holds where the file says nothing. `limits`: how much of everything there may be.
 //! - `owner`: who says what of a VM: itself, its profiles, the defaults.
@@ -65,6 +65,7 @@ mod run_commands;
 pub mod schema;
 pub mod scripts;
 mod secrets;
+mod several;
 mod slots;
 mod source;
 pub mod spans;
@@ -78,13 +79,13 @@ mod violations;
 mod vocabulary;
 mod volumes;
 
-pub use input::{MAX_BYTES, Unread, decode, unread};
+pub use input::{MAX_BYTES, MAX_FILES, Unread, decode, unread};
 pub use limits::{
     MAX_DATA_BYTES, MAX_DESCRIPTION, MAX_ENTRIES, MAX_ITEMS, MAX_SCRIPT_BYTES, MAX_SECRET_BYTES, MAX_VMS,
 };
 pub use places::{Places, places};
 pub use problem::MOST_OF_A_KIND;
-pub use source::{BadData, BadScript, BadSecret, Beside, FeatureFiles, SecretRead, Source};
+pub use source::{BadData, BadScript, BadSecret, Beside, FeatureFiles, Part, SecretRead, Source};
 
 use check::Texts;
 use jsonc_parser::ast::Value;
@@ -116,12 +117,15 @@ pub fn load(source: &Source, read_features: &mut dyn FnMut(&str) -> FeatureFiles
 /// Reads a config. `beside` gets the scripts directory as written (or its default) and is asked for it, and for each
 /// file that the config names, at most once, and not at all if the text is too broken to say which they are.
 pub fn load_with(source: &Source, beside: &mut dyn Beside) -> Loaded {
-    if let Some(problem) = syntax::too_big(&source.text) {
+    if let Some(problem) = syntax::too_big(source.stretches().map(|(_, range)| &source.text[range])) {
         return Loaded { desired: None, diagnostics: vec![problem], scripts: Vec::new() };
     }
     let json = source.json();
     let mut once = Once::new(beside);
-    if let Some(raw) = valid(&json) {
+    // Of several files, only the tree is the whole.
+    if source.files.is_empty()
+        && let Some(raw) = valid(&json)
+    {
         let mut problems = Problems::default();
         let texts = check::all(&raw, &mut once, &mut problems);
         if problems.is_empty() {
@@ -129,7 +133,7 @@ pub fn load_with(source: &Source, beside: &mut dyn Beside) -> Loaded {
             return Loaded { desired: Some(lower::lower(raw, texts)), diagnostics: Vec::new(), scripts };
         }
     }
-    explain(&json, &mut once)
+    explain(source, &json, &mut once)
 }
 
 /// Parses a file that fits the schema; `None` for every other.
@@ -140,8 +144,8 @@ fn valid(text: &str) -> Option<Raw> {
 }
 
 /// Goes the long way: finds everything that is to be said, and where.
-fn explain(text: &str, once: &mut Once<'_>) -> Loaded {
-    let syntax::Parsed { mut root, told } = syntax::parse(text);
+fn explain(source: &Source, text: &str, once: &mut Once<'_>) -> Loaded {
+    let syntax::Parsed { mut root, told } = several::parse(source, text);
     let (mut diagnostics, mut numbers) = told.into_parts();
     let mut desired = None;
     let mut scripts = Vec::new();
@@ -153,9 +157,13 @@ fn explain(text: &str, once: &mut Once<'_>) -> Loaded {
             desired = Some(lower::lower(raw, texts));
         }
         let lines = LineIndex::new(text);
+        let line = |at| match (source.place(&lines, at).0, source.file(at).1) {
+            (line, _) if source.files.is_empty() => format!("line {line}"),
+            (line, file) => format!("line {line} of {}", problem::shown(file)),
+        };
         let (problems, more) = problems.into_parts();
         numbers.extend(more);
-        diagnostics.extend(problems.into_iter().map(|problem| problem.placed(root, &lines)));
+        diagnostics.extend(problems.into_iter().map(|problem| problem.placed(root, &line)));
     }
     let diagnostics = listed(diagnostics, &numbers);
     if diagnostics.iter().any(Diagnostic::is_error) {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged as _;
 
-use super::syntax;
+use super::several;
+use super::source::Source;
 use crate::diag::Span;
 
 /// Where VMs and keys stand in a config's text. What is not there, or no JSON, has no place.
@@ -37,8 +38,9 @@ impl Places {
 
 /// Finds where VMs and keys stand.
 #[must_use]
-pub fn places(text: &str) -> Places {
-    let parsed = syntax::parse(text);
+pub fn places(source: &Source) -> Places {
+    let json = source.json();
+    let parsed = several::parse(source, &json);
     let Some(root) = parsed.root.as_ref().and_then(|root| root.as_object()) else { return Places::default() };
     let span = |range: jsonc_parser::common::Range| Span { start: range.start, end: range.end };
     let keys = |object: &Object<'_>| {

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use jsonc_parser::ast::Value;
 
 use super::codes::{self, Code};
-use super::spans::{LineIndex, Place, unescaped};
+use super::spans::{Place, unescaped};
 use crate::diag::Diagnostic;
 use crate::model::{PRIVATE_KEY, VmId};
 
@@ -56,13 +56,13 @@ impl Problem {
         self
     }
 
-    /// Looks its places up in the text.
-    pub(super) fn placed(self, root: &Value<'_>, lines: &LineIndex) -> Diagnostic {
+    /// Looks its places up in the text; `line` names the line of a byte: `line 31`.
+    pub(super) fn placed(self, root: &Value<'_>, line: &dyn Fn(usize) -> String) -> Diagnostic {
         let mut diagnostic = self.diagnostic;
         diagnostic.span = Some(self.at.find(root));
         diagnostic.others = self.others.into_iter().map(|(place, label)| (place.find(root), label)).collect();
         if let (Some(start), Some((span, _))) = (self.line_hint, diagnostic.others.first()) {
-            diagnostic.hint = Some(format!("{start} at line {}", lines.line(span.start)));
+            diagnostic.hint = Some(format!("{start} at {}", line(span.start)));
         }
         diagnostic
     }
@@ -103,6 +103,18 @@ impl<T> Counted<T> {
     /// What is kept, and how many there are by code.
     pub(super) fn into_parts(self) -> (Vec<T>, BTreeMap<&'static str, usize>) {
         (self.kept, self.numbers)
+    }
+}
+
+impl Counted<Diagnostic> {
+    /// Adds those of another text, each changed by `change`.
+    pub(super) fn append(&mut self, other: Self, change: impl Fn(Diagnostic) -> Diagnostic) {
+        for found in other.kept {
+            self.add(Code { code: found.code, severity: found.severity, meaning: "" }, || change(found));
+        }
+        for (code, number) in other.numbers {
+            *self.numbers.entry(code).or_default() += number.saturating_sub(MOST_OF_A_KIND);
+        }
     }
 }
 

@@ -2,24 +2,97 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::comments;
+use super::spans::LineIndex;
 use crate::model::SecretName;
 
 /// A config's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The file as the user named it, for messages.
+    /// The file or directory as the user named it, for messages.
     pub name: String,
-    /// Its text.
+    /// Its text; of several files one after the other, each ended by a line break more.
     pub text: String,
+    /// The files of a directory, in the order of the text. Empty: it is one file, which has its name.
+    pub files: Vec<Part>,
+}
+
+/// A file of a config that is a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The file, for messages.
+    pub name: String,
+    /// Where its text begins in that of the config, in bytes.
+    pub start: usize,
 }
 
 impl Source {
+    /// A config in one file.
+    #[must_use]
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into(), files: Vec::new() }
+    }
+
+    /// A config in several files, each of which is one by itself here.
+    #[must_use]
+    pub fn joined(name: impl Into<String>, files: Vec<Self>) -> Self {
+        let mut whole = Self::new(name, String::new());
+        for file in files {
+            whole.files.push(Part { name: file.name, start: whole.text.len() });
+            whole.text.push_str(&file.text);
+            whole.text.push('\n');
+        }
+        whole
+    }
+
+    /// Its files, each by itself.
+    #[must_use]
+    pub fn apart(&self) -> Vec<Self> {
+        self.stretches().map(|(name, range)| Self::new(name, &self.text[range])).collect()
+    }
+
+    /// The name of each file, and where it stands in the text.
+    pub(super) fn stretches(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        let one = self.files.is_empty().then_some((self.name.as_str(), 0..self.text.len()));
+        let end = |n: usize| self.files.get(n + 1).map_or(self.text.len(), |next| next.start) - 1;
+        let each = move |(n, part): (usize, &'_ Part)| part.start..end(n);
+        let several = self.files.iter().enumerate().map(move |file| (file.1.name.as_str(), each(file)));
+        one.into_iter().chain(several)
+    }
+
     /// The text as JSON, each byte in its place: a file whose name ends in `.jsonc` may have comments and trailing
     /// commas.
     pub(super) fn json(&self) -> Cow<'_, str> {
-        if comments::may_have(&self.name) { comments::without(&self.text) } else { Cow::Borrowed(&self.text) }
+        let plain = |(name, range): (&str, Range<usize>)| {
+            if comments::may_have(name) { comments::without(&self.text[range]) } else { self.text[range].into() }
+        };
+        if self.files.is_empty() {
+            return self.stretches().next().map(plain).unwrap_or_default();
+        }
+        self.stretches().map(plain).flat_map(|text| [text, "\n".into()]).collect::<String>().into()
+    }
+
+    /// The file that a byte stands in, from 0, with its name.
+    #[must_use]
+    pub fn file(&self, at: usize) -> (usize, &str) {
+        let n = self.files.partition_point(|part| part.start <= at).saturating_sub(1);
+        (n, self.files.get(n).map_or(&self.name, |part| &part.name))
+    }
+
+    /// How many lines of the text stand before the file in which a byte stands; `lines` is the index of the text.
+    #[must_use]
+    pub fn lines_before(&self, lines: &LineIndex, at: usize) -> usize {
+        self.files.get(self.file(at).0).map_or(0, |part| lines.line(part.start) - 1)
+    }
+
+    /// The line and the column of a byte in its file, both from 1; the column counts characters. `lines` is the index of
+    /// the text.
+    #[must_use]
+    pub fn place(&self, lines: &LineIndex, at: usize) -> (usize, usize) {
+        let (line, column) = lines.place(&self.text, at);
+        (line - self.lines_before(lines, at), column)
     }
 }
 

@@ -62,8 +62,22 @@ pub(super) fn parse(text: &str) -> Parsed<'_> {
     }
 }
 
-/// Says that a text has more keys and values than a config can have. Reads it once, without making anything of it.
-pub(super) fn too_big(text: &str) -> Option<Diagnostic> {
+/// Says that the texts of a config have more keys and values than one can have. Reads them once, without making anything
+/// of them.
+pub(super) fn too_big<'t>(texts: impl IntoIterator<Item = &'t str>) -> Option<Diagnostic> {
+    let mut items = 0;
+    for text in texts {
+        items += items_of(text);
+        if items > MAX_ITEMS {
+            let what = format!("the config has more than {MAX_ITEMS} keys and values");
+            return Some(codes::TOO_BIG.diagnostic(what).hint("check that it is the right file, or split it"));
+        }
+    }
+    None
+}
+
+/// How many keys and values a text has; it is not read on where they are too many.
+fn items_of(text: &str) -> usize {
     let bytes = text.as_bytes();
     let (mut items, mut at) = (0, 0);
     while let Some(&byte) = bytes.get(at) {
@@ -86,11 +100,10 @@ pub(super) fn too_big(text: &str) -> Option<Diagnostic> {
         }
         items += 1;
         if items > MAX_ITEMS {
-            let what = format!("the config has more than {MAX_ITEMS} keys and values");
-            return Some(codes::TOO_BIG.diagnostic(what).hint("check that it is the right file, or split it"));
+            break;
         }
     }
-    None
+    items
 }
 
 /// One past the quote that ends a string.

@@ -1,6 +1,7 @@
 //! The plan as a document: what `--format json` prints, `--out` saves, and `apply FILE` is held to.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -119,6 +120,9 @@ pub struct DocumentConfig {
     pub digest: String,
     /// SHA-256 of what it says, defaults and scripts included, however it is written.
     pub meaning: String,
+    /// Of a directory its files, each with the SHA-256 of its text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

@@ -1,7 +1,7 @@
 //! Diagnostics as people and programs read them.
 
 use annotate_snippets::renderer::{DEFAULT_EMPHASIS_STYLE, DEFAULT_LINE_NUM_STYLE, DecorStyle, Style};
-use annotate_snippets::{AnnotationKind, Element, Group, Level, Padding, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level, Origin, Padding, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use super::secrets::without_secrets;
@@ -27,8 +27,7 @@ const AROUND: usize = 3;
 pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
     let source = source.filter(|_| diagnostics.iter().any(|diagnostic| diagnostic.span.is_some()));
-    let shown =
-        source.map(|source| Source { name: source.name.clone(), text: without_secrets(&source.text).into_owned() });
+    let shown = source.map(|source| Source { text: without_secrets(&source.text).into_owned(), ..source.clone() });
     let source = shown.as_ref();
     let lines = source.map(|source| LineIndex::new(&source.text));
     let source = source.zip(lines.as_ref());
@@ -42,7 +41,7 @@ pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) 
         let title = level.primary_title(safe(&diagnostic.message)).id(diagnostic.code);
         let mut elements: Vec<Element<'_>> = Vec::new();
         let place = source.zip(diagnostic.span).map(|((source, lines), span)| {
-            let widest = show(diagnostic, span, source, lines, &mut elements);
+            let widest = show(diagnostic, span, (source, lines), &mut elements);
             location(span, source, lines, widest, color)
         });
         if let Some(hint) = diagnostic.hint.as_ref().filter(|_| place.is_some()) {
@@ -54,7 +53,8 @@ pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) 
         let report = renderer.render(&[Group::with_title(title).elements(elements)]);
         // The renderer would count columns in what is shown, not in the file; so its own header is left out.
         let (title, rest) = report.split_once('\n').unwrap_or((&report, ""));
-        for part in [Some(title), place.as_deref(), Some(rest).filter(|rest| !rest.is_empty())].into_iter().flatten() {
+        let rest = rest.lines().filter(|line| !is_empty_header(line));
+        for part in [Some(title), place.as_deref()].into_iter().flatten().chain(rest) {
             out.push_str(part);
             out.push('\n');
         }
@@ -76,25 +76,30 @@ fn painted(text: &str, style: Style, color: bool) -> String {
 
 /// The line that names file, line and column.
 fn location(span: Span, source: &Source, lines: &LineIndex, widest: usize, color: bool) -> String {
-    let (line, column) = lines.place(&source.text, span.start);
     let arrow = painted("-->", DEFAULT_LINE_NUM_STYLE, color);
-    format!("{:width$}{arrow} {}:{line}:{column}", "", safe(&source.name), width = widest.to_string().len())
+    format!("{:width$}{arrow} {}", "", named(source, lines, span), width = widest.to_string().len())
+}
+
+/// Whether the renderer began a picture of another file, which has a header already. Lines of a file stand behind `|`.
+fn is_empty_header(line: &str) -> bool {
+    let line = line.trim_end_matches("\u{1b}[0m").trim_end();
+    line.ends_with(":::") && !line.contains('|')
+}
+
+/// A place as `file:line:column`.
+fn named(source: &Source, lines: &LineIndex, span: Span) -> String {
+    let (line, column) = source.place(lines, span.start);
+    format!("{}:{line}:{column}", safe(source.file(span.start).1))
 }
 
 /// A diagnostic as one value for programs. Lines and columns count from 1, columns in characters.
 #[must_use]
 pub fn json_line(diagnostic: &Diagnostic, source: Option<&Source>) -> Value {
-    let lines = source.map(|source| LineIndex::new(&source.text));
-    json_value(diagnostic, source.zip(lines.as_ref()))
-}
-
-/// Does as [`json_line`] with an index made before: for many diagnostics of one source.
-#[must_use]
-pub fn json_value(diagnostic: &Diagnostic, source: Option<(&Source, &LineIndex)>) -> Value {
+    let source = source.map(|source| (source, LineIndex::new(&source.text)));
     let place = |span: Span| {
-        source.map(|(source, lines)| {
-            let (line, column) = lines.place(&source.text, span.start);
-            json!({ "file": safe(&source.name), "line": line, "column": column })
+        source.as_ref().map(|(source, lines)| {
+            let (line, column) = source.place(lines, span.start);
+            json!({ "file": safe(source.file(span.start).1), "line": line, "column": column })
         })
     };
     let mut value = json!({
@@ -106,7 +111,7 @@ pub fn json_value(diagnostic: &Diagnostic, source: Option<(&Source, &LineIndex)>
     match diagnostic.span.and_then(place) {
         Some(Value::Object(at)) => members.extend(at),
         _ => {
-            if let Some((source, _)) = source {
+            if let Some((source, _)) = &source {
                 members.insert("file".into(), safe(&source.name).into());
             }
         }
@@ -134,27 +139,49 @@ pub fn json_value(diagnostic: &Diagnostic, source: Option<(&Source, &LineIndex)>
     value
 }
 
-/// Puts the source lines of a diagnostic into its report and returns the largest line number among them.
+/// A stretch of the text that is marked: its line, itself, and with what.
+type Mark<'a> = (usize, Span, AnnotationKind, &'a str);
+
+/// Puts the source lines of a diagnostic into its report, those of each file in a picture of their own, and returns the
+/// largest line number among them.
 fn show<'a>(
     diagnostic: &'a Diagnostic,
     span: Span,
-    source: &'a Source,
-    lines: &LineIndex,
+    (source, lines): (&'a Source, &LineIndex),
     out: &mut Vec<Element<'a>>,
 ) -> usize {
-    let line = lines.line(span.start);
-    let mut marks = vec![(line, span, AnnotationKind::Primary, diagnostic.label.as_str())];
+    let file = |span: Span| source.file(span.start).0;
+    let mut pictures = vec![vec![(lines.line(span.start), span, AnnotationKind::Primary, diagnostic.label.as_str())]];
     let mut notes = Vec::new();
     for (span, label) in &diagnostic.others {
-        let (at, column) = lines.place(&source.text, span.start);
-        if at.abs_diff(line) <= FAR {
-            marks.push((at, *span, AnnotationKind::Context, label.as_str()));
-        } else {
-            let label = if label.is_empty() { "see also" } else { label };
-            let note = format!("{}: {}:{at}:{column}", safe(label), safe(&source.name));
-            notes.push(Level::NOTE.message(note).into());
+        let at = lines.line(span.start);
+        let mark = (at, *span, AnnotationKind::Context, label.as_str());
+        match pictures.iter_mut().find(|marks| file(marks[0].1) == file(*span)) {
+            None => pictures.push(vec![mark]),
+            Some(marks) if at.abs_diff(marks[0].0) <= FAR => marks.push(mark),
+            Some(_) => {
+                let label = if label.is_empty() { "see also" } else { label };
+                let note = format!("{}: {}", safe(label), named(source, lines, *span));
+                notes.push(Level::NOTE.message(note).into());
+            }
         }
     }
+    let mut widest = 0;
+    for (n, marks) in pictures.into_iter().enumerate() {
+        if n > 0 {
+            out.push(Origin::path(named(source, lines, marks[0].1)).into());
+        }
+        let (picture, last) = picture(marks, source, lines);
+        out.push(picture.into());
+        widest = widest.max(last);
+    }
+    out.extend(notes);
+    widest
+}
+
+/// The lines of one file that are marked, and the number of the last.
+fn picture<'a>(mut marks: Vec<Mark<'a>>, source: &Source, lines: &LineIndex) -> (Snippet<'a, Annotation<'a>>, usize) {
+    let before = source.lines_before(lines, marks[0].1.start);
     marks.sort_by_key(|(line, span, ..)| (*line, span.start));
     let (first, last) = (marks[0].0, marks[marks.len() - 1].0);
     let mut text = String::new();
@@ -172,9 +199,7 @@ fn show<'a>(
         }
         text.push('\n');
     }
-    out.push(Snippet::source(text).line_start(first).annotations(annotations).into());
-    out.extend(notes);
-    last
+    (Snippet::source(text).line_start(first - before).annotations(annotations), last - before)
 }
 
 /// Appends the part of a line that is shown, escaped, and turns the spans (ascending) into places in `out`.

@@ -140,7 +140,7 @@ fn general(hint: &str, vm: u32) -> Cow<'_, str> {
 #[must_use]
 pub fn shown(found: &[Diagnostic], source: Option<&Source>) -> Vec<Diagnostic> {
     let is_placed = |found: &Diagnostic| found.vm.is_some() && found.severity != Severity::Notice;
-    let places = source.filter(|_| found.iter().any(is_placed)).map(|source| config::places(&source.text));
+    let places = source.filter(|_| found.iter().any(is_placed)).map(config::places);
     let one = |group: Finding<'_, Diagnostic>| {
         let spans = places.as_ref().filter(|_| is_placed(group.first)).map(|places| spans(&group, places));
         let mut spans = spans.unwrap_or_default().into_iter();

@@ -111,7 +111,7 @@ fn text(vms: usize) -> String {
 }
 
 fn source(vms: usize) -> Source {
-    Source { name: "bench.json".to_owned(), text: text(vms) }
+    Source::new("bench.json", text(vms))
 }
 
 fn desired(vms: usize) -> Desired {
@@ -187,7 +187,7 @@ fn load_and_validate(bencher: Bencher<'_, '_>, vms: usize) {
 fn explain_the_worst(bencher: Bencher<'_, '_>) {
     let vm = |n: usize| format!(r#"{{"vm_id":1000,"vm_name":"V_{}","x":1,"depends_on":["w{n}"]}}"#, n % 7);
     let text = format!(r#"{{"virtual_machines":[{}]}}"#, (0..40_000).map(vm).collect::<Vec<_>>().join(","));
-    let source = Source { name: "bench.json".to_owned(), text };
+    let source = Source::new("bench.json", text);
     bencher.bench(|| {
         let loaded = load(&source, &mut |_| FeatureFiles::Missing);
         ui::diagnostics::render(&loaded.diagnostics, Some(&source), false)

@@ -62,7 +62,7 @@ fn config(second: bool) -> Value {
 }
 
 pub(crate) fn desired(config: &Value) -> Desired {
-    let source = Source { name: "config.json".to_owned(), text: config.to_string() };
+    let source = Source::new("config.json", config.to_string());
     let loaded = load(&source, &mut |_| FeatureFiles::Missing);
     loaded.desired.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }
@@ -133,6 +133,11 @@ impl World {
 
     fn config(&self) -> DocumentConfig {
         let digest = content_digest(self.configs[1].to_string().as_bytes());
-        DocumentConfig { path: "config.json".to_owned(), digest, meaning: meaning(&self.desired) }
+        DocumentConfig {
+            path: "config.json".to_owned(),
+            digest,
+            meaning: meaning(&self.desired),
+            ..DocumentConfig::default()
+        }
     }
 }

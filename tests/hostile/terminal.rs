@@ -44,7 +44,7 @@ fn inert(what: &str, text: &str) {
 
 fn empty_plan() -> Plan {
     let text = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web" }] }"#.to_owned();
-    let desired = load(&Source { name: "c".to_owned(), text }, &mut |_| FeatureFiles::Missing).desired.unwrap();
+    let desired = load(&Source::new("c", text), &mut |_| FeatureFiles::Missing).desired.unwrap();
     let dir = tempfile::tempdir().unwrap();
     plan(&desired, &Embedded::open(dir.path()).unwrap().observe().unwrap(), &Request::default())
 }
@@ -113,7 +113,7 @@ proptest! {
             format!("{{ \"virtual_machines\": [{{ \"vm_id\": 1000, \"vm_name\": \"{raw}\" }}] }}"),
             raw.clone(),
         ] {
-            let source = Source { name: name.clone(), text };
+            let source = Source::new(name.clone(), text);
             let loaded = load(&source, &mut |_| FeatureFiles::Unreadable(raw.clone()));
             let shown = ui::diagnostics::render(&loaded.diagnostics, Some(&source), false);
             prop_assert_eq!(steering(&shown), None, "{:?}", shown);
@@ -129,7 +129,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let node = hostile_node(dir.path(), &name, &tags, &notes);
         let desired = {
-            let source = Source { name: "c".to_owned(), text: CONFIG.to_owned() };
+            let source = Source::new("c", CONFIG);
             load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap()
         };
         let plan = plan(&desired, &node.observe().unwrap(), &Request::default());

@@ -67,7 +67,7 @@ pub(crate) struct Told {
 
 pub(crate) fn planned(keys: &str, target: &dyn Hypervisor, policy: &Request) -> Plan {
     let text = format!(r#"{{ "virtual_machines": [{{ "vm_id": 1000, "vm_name": "web", {keys} }}] }}"#);
-    let source = Source { name: "test.json".to_owned(), text };
+    let source = Source::new("test.json", text);
     let desired = load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap();
     let mut observed = target.observe().unwrap();
     let asked = addresses(target.guests(), &to_ask(&desired, &observed, policy), &NoWait::default());

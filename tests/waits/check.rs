@@ -68,7 +68,7 @@ pub(crate) fn carried_out(plan: Plan, hypervisor: Arc<dyn Hypervisor>) -> Told {
 }
 
 pub(crate) fn desired(keys: &str) -> Desired {
-    let source = Source { name: "test.json".to_owned(), text: CONFIG.replace("KEYS", keys) };
+    let source = Source::new("test.json", CONFIG.replace("KEYS", keys));
     load(&source, &mut |_| FeatureFiles::Missing).desired.unwrap()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{DocumentAction, DocumentProblem, DocumentVm, Moved, PlanDocument};
+use super::{DocumentAction, DocumentConfig, DocumentProblem, DocumentVm, Moved, PlanDocument};
 use crate::model::{Key, Outcome, VmId};
 use crate::plan::{Agreed, codes};
 
@@ -28,8 +28,13 @@ impl PlanDocument {
             let (shown, is) = (&self.target.label, &now.target.label);
             return Some(format!("the plan says of its target that it is `{shown}`, and it is `{is}`"));
         }
-        if self.config.digest != now.config.digest || self.config.meaning != now.config.meaning {
-            return Some(format!("`{}` or a script changed since it was planned", self.config.path));
+        let files = self.config.differing(&now.config);
+        let is_same = self.config.digest == now.config.digest && self.config.meaning == now.config.meaning;
+        if !is_same || !files.is_empty() {
+            return Some(match files.as_slice() {
+                [] => format!("`{}` or a script changed since it was planned", self.config.path),
+                files => format!("`{}` changed since it was planned: {}", self.config.path, files.join(", ")),
+            });
         }
         let whole = (&self.project, self.summary.declared);
         (whole != (&now.project, now.summary.declared))
@@ -119,6 +124,19 @@ fn untold(agreed: &Warnings<'_>, now: &Warnings<'_>, vm: u32) -> Option<String> 
     let known: BTreeSet<_> = agreed.get(&vm).into_iter().flatten().map(|problem| words(problem)).collect();
     let new = now.get(&vm)?.iter().find(|problem| !known.contains(&words(problem)))?;
     Some(format!("a warning is not in the plan: {}", new.bare()))
+}
+
+impl DocumentConfig {
+    /// The files of a directory that are not as they were, each with what became of it.
+    fn differing(&self, now: &Self) -> Vec<String> {
+        let names: BTreeSet<&String> = self.files.keys().chain(now.files.keys()).collect();
+        let said = |name: &String| match (self.files.get(name), now.files.get(name)) {
+            (Some(then), Some(now)) => (then != now).then(|| format!("`{name}` has another text")),
+            (Some(_), None) => Some(format!("`{name}` is gone")),
+            (None, _) => Some(format!("`{name}` is new")),
+        };
+        names.into_iter().filter_map(said).collect()
+    }
 }
 
 /// What of a VM's plan is not as it was saved.

@@ -1,18 +1,12 @@
 //! Annotations of GitHub Actions: workflow commands, one per line, within what GitHub shows.
 
-use super::Region;
+use super::{Mark, Region};
 use crate::diag::Severity;
 use crate::ui::layout::count;
 use crate::ui::text::safe;
 
 /// GitHub shows no more annotations of one severity per step.
 pub const MOST_ANNOTATIONS: usize = 10;
-
-/// Where an annotation stands: a file as the user named it, and what of it is marked.
-pub(super) struct Mark<'a> {
-    pub(super) file: &'a str,
-    pub(super) region: Option<Region>,
-}
 
 /// Collects annotations; errors come first, and what GitHub would not show is counted.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! `validate --format github`: annotations of GitHub Actions, and the page of the step.
 
-use super::annotations::{Annotations, Mark, inert};
+use super::annotations::{Annotations, inert};
 use super::{Checked, words};
 use crate::diag::Severity;
 use crate::ui::layout::count;
@@ -13,8 +13,8 @@ pub use super::annotations::MOST_ANNOTATIONS;
 pub fn render(checked: &[Checked]) -> String {
     let mut annotations = Annotations::default();
     for file in checked {
-        for (found, region) in file.placed() {
-            annotations.push(found.severity, &Mark { file: &file.name, region }, found.code, &words(found, "\n"));
+        for (found, mark) in file.placed() {
+            annotations.push(found.severity, &mark, found.code, &words(found, "\n"));
         }
     }
     let verdict = |file: &Checked| inert(format!("checked {}", file.verdict()).trim_end());
@@ -34,11 +34,12 @@ pub fn summary(checked: &[Checked]) -> String {
             None => format!("**{}**", count(file.count(Severity::Error), "error")),
         };
         out.push_str(&format!("\n{}: {verdict}\n\n", markdown::code(&file.name)));
-        for (found, region) in file.placed() {
-            let place = region.map(|at| format!("line {}, column {}: ", at.line, at.column)).unwrap_or_default();
+        for (found, mark) in file.placed() {
+            let place = mark.region.map(|at| format!("line {}, column {}: ", at.line, at.column)).unwrap_or_default();
+            let of = if mark.file == file.name { String::new() } else { format!("{}, ", markdown::code(mark.file)) };
             let hint = found.hint.as_ref().map(|hint| format!(" ({})", markdown::plain(hint))).unwrap_or_default();
             let message = markdown::plain(&found.message);
-            let line = format!("- {} `{}` {place}{message}{hint}\n", found.severity.as_str(), found.code);
+            let line = format!("- {} `{}` {of}{place}{message}{hint}\n", found.severity.as_str(), found.code);
             match room.checked_sub(line.chars().count()) {
                 Some(less) if left_out == 0 => {
                     room = less;

@@ -17,11 +17,8 @@ use crate::ui::text::safe;
 #[must_use]
 pub fn render(checked: &[Checked]) -> String {
     let mut seen = BTreeMap::new();
-    let findings = checked.iter().flat_map(|file| {
-        let name = safe(&file.name).into_owned();
-        file.placed().into_iter().map(move |found| (name.clone(), found)).collect::<Vec<_>>()
-    });
-    let findings = findings.map(|(file, (found, region))| {
+    let findings = checked.iter().flat_map(Checked::placed).map(|(found, mark)| {
+        let file = safe(mark.file);
         // Lines move: what is found is the same as long as it says the same. Twice the same is told apart by its turn.
         let said = [found.code, &file, &found.message].join("\n");
         let turn = seen.entry(said.clone()).and_modify(|turn| *turn += 1).or_insert(0_usize);
@@ -37,7 +34,7 @@ pub fn render(checked: &[Checked]) -> String {
                 Severity::Warning => "minor",
                 Severity::Notice => "info",
             },
-            "location": { "path": file, "lines": { "begin": region.map_or(1, |region| region.line) } },
+            "location": { "path": file, "lines": { "begin": mark.region.map_or(1, |region| region.line) } },
         })
     });
     pretty(&Value::Array(findings.collect()))

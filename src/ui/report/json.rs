@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Checked, Lines};
+use super::{Checked, Lines, Mark, Region};
 use crate::diag::Diagnostic;
 use crate::ui::text::{safe, safe_pretty_json};
 
@@ -44,7 +44,7 @@ pub struct ValidateDiagnostic {
     pub severity: String,
     /// What is wrong, in one line.
     pub message: String,
-    /// The file as it was named.
+    /// The file as it was named; of a directory, the one in which it is.
     pub file: String,
     /// Where; left out when it is about the file as a whole.
     #[serde(flatten)]
@@ -84,9 +84,12 @@ pub struct ValidateEnd {
     pub column: usize,
 }
 
-/// Another place of the same file.
+/// Another place of the same config.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidateOther {
+    /// The file, where it is another one than that of the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Where.
     #[serde(flatten)]
     pub place: ValidatePlace,
@@ -120,25 +123,28 @@ pub(super) fn pretty(document: &Value) -> String {
 
 fn file(checked: &Checked) -> ValidateFile {
     let lines = checked.lines();
-    let name = safe(&checked.name).into_owned();
-    let diagnostics = checked.diagnostics.iter().map(|found| diagnostic(found, &name, &lines)).collect();
-    ValidateFile { file: name, valid: checked.is_valid(), virtual_machines: checked.vms, diagnostics }
+    let diagnostics = checked.placed().into_iter().map(|(found, at)| diagnostic(found, &at, &lines)).collect();
+    let file = safe(&checked.name).into_owned();
+    ValidateFile { file, valid: checked.is_valid(), virtual_machines: checked.vms, diagnostics }
 }
 
-fn diagnostic(found: &Diagnostic, file: &str, lines: &Lines<'_>) -> ValidateDiagnostic {
-    let place = |span| {
-        let region = lines.region(span)?;
-        let end = ValidateEnd { line: region.end_line, column: region.end_column };
-        Some(ValidatePlace { line: region.line, column: region.column, end })
+fn diagnostic(found: &Diagnostic, at: &Mark<'_>, lines: &Lines<'_>) -> ValidateDiagnostic {
+    let place = |region: Region| ValidatePlace {
+        line: region.line,
+        column: region.column,
+        end: ValidateEnd { line: region.end_line, column: region.end_column },
     };
-    let other =
-        |(span, label): &(_, String)| Some(ValidateOther { place: place(*span)?, label: safe(label).into_owned() });
+    let other = |(span, label): &(_, String)| {
+        let mark = lines.mark(*span)?;
+        let file = (mark.file != at.file).then(|| safe(mark.file).into_owned());
+        Some(ValidateOther { file, place: place(mark.region?), label: safe(label).into_owned() })
+    };
     ValidateDiagnostic {
         code: found.code.to_owned(),
         severity: found.severity.as_str().to_owned(),
         message: safe(&found.message).into_owned(),
-        file: file.to_owned(),
-        place: found.span.and_then(place),
+        file: safe(at.file).into_owned(),
+        place: at.region.map(place),
         hint: found.hint.as_ref().map(|hint| safe(hint).into_owned()),
         vm: found.vm.map(crate::model::VmId::get),
         others: found.others.iter().filter_map(other).collect(),

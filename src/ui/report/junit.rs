@@ -1,7 +1,7 @@
 //! `validate --format junit`: a suite per file, a case per diagnostic, and one for a file without errors.
 
 use super::xml::{escaped, escaped_lines};
-use super::{Checked, Region, words};
+use super::{Checked, Mark, words};
 use crate::diag::{Diagnostic, Severity};
 
 /// Renders the XML document, with a line break at the end.
@@ -33,16 +33,16 @@ fn suite(file: &Checked, out: &mut String) {
     if file.is_valid() {
         out.push_str(&format!("    <testcase classname=\"{name}\" name=\"valid\"/>\n"));
     }
-    for (found, region) in file.placed() {
-        case(file, found, region, out);
+    for (found, mark) in file.placed() {
+        case(found, &mark, out);
     }
     out.push_str("  </testsuite>\n");
 }
 
-fn case(file: &Checked, found: &Diagnostic, region: Option<Region>, out: &mut String) {
-    let name = escaped(&file.name);
-    let place = region.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
-    let line = region.map(|at| format!(" line=\"{}\"", at.line)).unwrap_or_default();
+fn case(found: &Diagnostic, mark: &Mark<'_>, out: &mut String) {
+    let name = escaped(mark.file);
+    let place = mark.region.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
+    let line = mark.region.map(|at| format!(" line=\"{}\"", at.line)).unwrap_or_default();
     let message = escaped(&found.message);
     let text = format!("{name}{place}\n{}", escaped_lines(&words(found, "\n")));
     // What is no error does not fail: it is a passed case with something to say.

@@ -60,9 +60,11 @@ impl Checked {
     }
 
     /// Each diagnostic with its place.
-    fn placed(&self) -> Vec<(&Diagnostic, Option<Region>)> {
+    fn placed(&self) -> Vec<(&Diagnostic, Mark<'_>)> {
         let lines = self.lines();
-        self.diagnostics.iter().map(|found| (found, found.span.and_then(|span| lines.region(span)))).collect()
+        let mark = |found: &Diagnostic| found.span.and_then(|span| lines.mark(span));
+        let whole = || Mark { file: &self.name, region: None };
+        self.diagnostics.iter().map(|found| (found, mark(found).unwrap_or_else(whole))).collect()
     }
 
     fn lines(&self) -> Lines<'_> {
@@ -75,13 +77,18 @@ impl Checked {
 /// The lines of a file, if it could be read.
 struct Lines<'a>(Option<(&'a Source, LineIndex)>);
 
-impl Lines<'_> {
-    fn region(&self, span: Span) -> Option<Region> {
+impl<'a> Lines<'a> {
+    fn mark(&self, span: Span) -> Option<Mark<'a>> {
         let (source, lines) = self.0.as_ref()?;
-        let (line, column) = lines.place(&source.text, span.start);
-        let (end_line, end_column) = lines.place(&source.text, span.end.max(span.start));
-        Some(Region { line, column, end_line, end_column })
+        let region = Some(Region::of(span, source, lines));
+        Some(Mark { file: source.file(span.start).1, region })
     }
+}
+
+/// Where something stands: a file as the user named it, and what of it is marked.
+struct Mark<'a> {
+    file: &'a str,
+    region: Option<Region>,
 }
 
 /// Lines and columns from 1, columns in characters; the end is one past the last character.
@@ -91,6 +98,14 @@ struct Region {
     column: usize,
     end_line: usize,
     end_column: usize,
+}
+
+impl Region {
+    fn of(span: Span, source: &Source, lines: &LineIndex) -> Self {
+        let (line, column) = source.place(lines, span.start);
+        let (end_line, end_column) = source.place(lines, span.end.max(span.start));
+        Self { line, column, end_line, end_column }
+    }
 }
 
 /// A message and, after `between`, its hint.

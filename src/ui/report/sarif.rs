@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::annotations::Mark;
 use super::json::pretty;
-use super::{Checked, Region, words};
+use super::{Checked, Mark, words};
 use crate::config::codes;
 use crate::diag::{Diagnostic, Severity};
 use crate::ui::text::safe;
@@ -74,11 +73,10 @@ fn level(severity: Severity) -> &'static str {
 
 fn results(file: &Checked) -> Vec<Value> {
     let lines = file.lines();
-    let mark = |region| Mark { file: &file.name, region };
-    let one = |(found, region): (&Diagnostic, Option<Region>)| {
-        let mut result = result(found.code, found.severity, &words(found, "\n"), &mark(region));
+    let one = |(found, mark): (&Diagnostic, Mark<'_>)| {
+        let mut result = result(found.code, found.severity, &words(found, "\n"), &mark);
         let other = |(span, label): &(_, String)| {
-            let mut location = json!({ "physicalLocation": physical(&mark(Some(lines.region(*span)?))) });
+            let mut location = json!({ "physicalLocation": physical(&lines.mark(*span)?) });
             if !label.is_empty() {
                 location["message"] = json!({ "text": message(&safe(label)) });
             }
