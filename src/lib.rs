@@ -36,8 +36,8 @@
 //! defaults below all, into [`model::DesiredVm`]. [`observed::options`] has one row for it: what the VM has, what
 //! the file says of it, how it is written, how a running VM takes it over, what the record keeps.
 //! [`observed::options::differing`] folds the rows into what the plan shows ([`plan::Change`]),
-//! [`observed::options::render`] writes exactly the rows that were shown, and nothing else; `plan::lint` holds a plan to
-//! that before it is carried out.
+//! [`observed::options::render`] writes exactly the rows that were shown, and nothing else; `plan::lint` holds a plan
+//! to that before it is carried out.
 //!
 //! # To add …
 //! Generated, and so not written by hand: `docs/keys.md`, `docs/codes.md`, `schema/`, `fixtures/messages.txt`, outputs
@@ -56,8 +56,8 @@
 //!   - One that could be set by Proxmox's own name so far leaves `options.json` of `model::proxmox` for `OWN` in its
 //!     `refused`: files that have it there become errors, records under the old name match no row. The embedded node
 //!     must then know by itself what it takes, and when a running VM does.
-//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`]. These ask about it:
-//!   `ActionKind::timeout_seconds` how long it may take, `apply::failure` which keys its failure is about,
+//! - **an action**: its kind in [`model::ActionKind`], its step with all operands in [`plan::Step`]. These ask about
+//!   it: `ActionKind::timeout_seconds` how long it may take, `apply::failure` which keys its failure is about,
 //!   `apply::perform` how it is carried out, `plan::document` what of it a saved plan shows, `plan::steps::guest`
 //!   whether it needs the guest, `tests/binary/broken.rs` for a way on which it fails, is lost and is killed.
 //!   `plan::steps` says when it acts; actions of a VM run in the order in which they are added there, which is that of
@@ -73,39 +73,40 @@
 //!     end, `backend::proxmox::call`, `apply::guard` and `apply::imagined` then ask for it. The embedded node's
 //!     `rehearse::OPS` names it, and so does `docs/embedded.md`. A question to the guest's agent is a method of
 //!     [`hypervisor::Guests`], which `backend::agent`, the embedded node's kinds of guests and the doubles answer.
-//! - **a verb**: `cli::args`, its code in the file of its family in `cli` (`cli::mod` calls it), what it asks of a plan in `plan::request`, `docs/commands.md`;
-//!   `tests/man.rs` and `tests/output.rs` ask for it.
+//! - **a verb**: `cli::args`, its code in the file of its family in `cli` (`cli::mod` calls it), what it asks of a plan
+//!   in `plan::request`, `docs/commands.md`; `tests/man.rs` and `tests/output.rs` ask for it.
 //! - **a check of the file alone**: a rule of `config` over what was written; `config::owner` knows what a VM has of
 //!   profiles and defaults. `config::check` calls it; its code is in `config::codes`, its one case under
-//!   `fixtures/config`. It is shown on the screen and by `validate`, not in the document of a plan. An error of the file
-//!   stops before any plan.
+//!   `fixtures/config`. It is shown on the screen and by `validate`, not in the document of a plan. An error of the
+//!   file stops before any plan.
 //! - **a check against the target**, or a warning for the reviewers of a plan: a function in the file of `plan` about
-//!   its subject (`addresses`, `cards`, `disk`, `drives`, `image`, `pool`, `size` …, else `preflight`) that takes facts and returns
-//!   what it finds, a [`diag::Diagnostic`] each, with its VM, which the message does not name again, and the keys that
-//!   it comes from; its code in [`plan::codes`], its case under `fixtures/plan`, or its cause and cure in
+//!   its subject (`addresses`, `cards`, `disk`, `drives`, `image`, `pool`, `size` …, else `preflight`) that takes facts
+//!   and returns what it finds, a [`diag::Diagnostic`] each, with its VM, which the message does not name again, and
+//!   the keys that it comes from; its code in [`plan::codes`], its case under `fixtures/plan`, or its cause and cure in
 //!   `tests/docs/cures.txt`. The function that calls it gives what it returns to the draft of the VM's plan
 //!   (`Draft::finds`); what is about all VMs, `plan::planner` calls. What it wants to know of a node it asks the VM's
 //!   own: `plan::placement` says which that is. A fact that no node has yet is a field of [`observed::Node`], which
-//!   each back end fills; one about all VMs is gathered once into `plan::Scene`. `plan::doctor` says what area of its report a code belongs to; a warning of none is not shown
-//!   there.
+//!   each back end fills; one about all VMs is gathered once into `plan::Scene`. `plan::doctor` says what area of its
+//!   report a code belongs to; a warning of none is not shown there.
 //! - **a refusal of Proxmox**: a row of `MEANINGS` in `backend::proxmox::answer` (the first that fits counts), with its
 //!   kind and whether something may have happened, where that is not "failed, and it may have happened"; its way out in
 //!   `hint` there, or among the words beside it (`NO_SPACE` …), else `apply::hints` has one by kind.
-//!   Faults of the kinds Busy and Unreachable are tried again (`Fault::is_transient`, `apply::retry`). A new kind is one
-//!   of [`model::FaultKind`]. The embedded node refuses in Proxmox's words; `tests/contract` compares kind and effect.
+//!   Faults of the kinds Busy and Unreachable are tried again (`Fault::is_transient`, `apply::retry`). A new kind is
+//!   one of [`model::FaultKind`]. The embedded node refuses in Proxmox's words; `tests/contract` compares kind and
+//!   effect.
 //! - **a back end**: how it is written in [`model::Target`] (and in its `InvalidTarget::KNOWN`, the help in
 //!   `cli::args`, `cli::completions` and `config::raw`); a directory in `backend` that implements
 //!   [`hypervisor::Hypervisor`], [`hypervisor::Guests`] and, where it reaches files of a node,
 //!   [`hypervisor::HostFiles`], and says what it can do in [`observed::Capabilities`]: `backend::proxmox` knows which
 //!   calls and what answers mean. One without files of a node returns no `files` and says so there. `observed::source`
-//!   reads a VM from the text of its file: a back end that gets options one by one needs a reader there, with the digest
-//!   that came with them. It is opened in `cli::connect`, which reads what it needs of the environment;
-//!   `plan --commands` stays that of `qm`. A test in `tests/contract.rs`, with a double of what it talks to, runs every
-//!   check over it (those of files only where it reaches any); `APART` in `tests/layers.rs` and `Place` in
+//!   reads a VM from the text of its file: a back end that gets options one by one needs a reader there, with the
+//!   digest that came with them. It is opened in `cli::connect`, which reads what it needs of the environment; `plan
+//!   --commands` stays that of `qm`. A test in `tests/contract.rs`, with a double of what it talks to, runs every check
+//!   over it (those of files only where it reaches any); `APART` in `tests/layers.rs` and `Place` in
 //!   `tests/binary/places.rs` learn of it.
 //! - **a field of a document** (`plan`, `status`, `run` …): its struct in `plan::document`, `plan::status` or
-//!   `ui::report`, whatever fills it, the faces that show it, `schema/` (generated), and, where its meaning changes, the
-//!   format's version with a line in the changelog.
+//!   `ui::report`, whatever fills it, the faces that show it, `schema/` (generated), and, where its meaning changes,
+//!   the format's version with a line in the changelog.
 //! - **what a plan's hash covers**: [`plan::document`] (`agreed`) lists it field by field; of the file it is what
 //!   [`plan::document::meaning`] says: its values, not its text.
 //! - **a face**: a file in `ui` (one for programs in `ui::report`) that folds a [`plan::document::PlanDocument`] or the
@@ -136,8 +137,8 @@
 //! - Every write of a configuration carries the digest of what was read just before, but for the one that takes away
 //!   what an interrupted run left.
 //! - A lost answer is followed by a look, never by a blind repetition.
-//! - Nothing waits without a deadline. Nothing but `apply` waits for a guest or tries a failed call again; `qm` asks after
-//!   its tasks, `cli::arriving` after VMs that move.
+//! - Nothing waits without a deadline. Nothing but `apply` waits for a guest or tries a failed call again; `qm` asks
+//!   after its tasks, `cli::arriving` after VMs that move.
 //! - Values from a config or a node reach programs as arguments, never as part of a script, and screens only through
 //!   [`ui::text`].
 //! - Only `cli` reads the environment, prints, and chooses exit codes.

@@ -1,5 +1,5 @@
-//! What was agreed to is what is done: forged and outdated plans, colleagues at work meanwhile, consent to what cannot be
-//! taken back.
+//! What was agreed to is what is done: forged and outdated plans, colleagues at work meanwhile, consent to what cannot
+//! be taken back.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! What becomes of a running VM when its config changes: restarts, refused values, volumes that go, addresses that move.
+//! What becomes of a running VM when its config changes: restarts, refused values, volumes that go, addresses that
+//! move.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -169,8 +169,8 @@ fn a_plan_takes_as_many_calls_for_a_thousand_vms_as_for_three() {
     assert!(few.len() <= 6, "{few:?}");
 }
 
-/// How often a program of Proxmox is started, each of which takes most of a second of the node's processor. When a number
-/// grows, find out why before the file is rewritten.
+/// How often a program of Proxmox is started, each of which takes most of a second of the node's processor. When a
+/// number grows, find out why before the file is rewritten.
 #[test]
 fn the_programs_of_proxmox_are_started_as_rarely_as_before() {
     let config =

@@ -246,7 +246,8 @@ fn cures() -> BTreeMap<&'static str, String> {
     lines.map(|line| line.split_once(' ').map(|(code, cure)| (code, cure.to_owned())).unwrap()).collect()
 }
 
-/// What is said with a code somewhere in the expected texts, and the hint that stands below it; else its cause and cure.
+/// What is said with a code somewhere in the expected texts, and the hint that stands below it; else its cause and
+/// cure.
 fn for_example(code: &str) -> String {
     static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
         let below = |name: &str| fs::read_dir(Path::new(ROOT).join("fixtures").join(name)).unwrap();

@@ -71,9 +71,9 @@ fn phoenix_plans_the_same_through_the_programs() {
     same("1003");
 }
 
-/// The calls of Proxmox's programs, `ip` and `ps` that a plan of a cluster of 16 nodes makes, sorted: how the own storages
-/// are, what there is in the cluster, what runs in it; for VMs that are to be made what lies on each storage; and the
-/// bridges of each node that a VM could go to. `ip` and `ps` start no Perl.
+/// The calls of Proxmox's programs, `ip` and `ps` that a plan of a cluster of 16 nodes makes, sorted: how the own
+/// storages are, what there is in the cluster, what runs in it; for VMs that are to be made what lies on each storage;
+/// and the bridges of each node that a VM could go to. `ip` and `ps` start no Perl.
 #[test]
 fn a_plan_of_a_cluster_makes_a_call_more_for_each_node_that_a_vm_could_go_to() {
     let scene = Scene::new(|settings| {

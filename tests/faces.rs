@@ -2,8 +2,8 @@
 //!
 //! A case is a directory: `config.json`; `before.json`, if VMs were made from another config before; `args`, more
 //! arguments of `plan` and `apply`; `consent`, more of `apply` alone. Beside them lies what the real binary writes:
-//! `plan.*` and `run.*`, one file per format, and `doctor.txt`, with what differs from run to run made the same. A page's
-//! own style and script are left out. `SNAPSHOTS=overwrite cargo test --test faces` writes them anew.
+//! `plan.*` and `run.*`, one file per format, and `doctor.txt`, with what differs from run to run made the same. A
+//! page's own style and script are left out. `SNAPSHOTS=overwrite cargo test --test faces` writes them anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};

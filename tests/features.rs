@@ -1,5 +1,5 @@
-//! Guards the feature scripts: a first run does what they say, a second one changes nothing, locks of apt are waited for
-//! and nobody's process is ever ended, failures are told in the last line, unknown systems are refused.
+//! Guards the feature scripts: a first run does what they say, a second one changes nothing, locks of apt are waited
+//! for and nobody's process is ever ended, failures are told in the last line, unknown systems are refused.
 //!
 //! The scripts run for real, in a guest made of files (`tests/features/machine`) that stands in `PATH` for every
 //! program that looks at or changes a system.

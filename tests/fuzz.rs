@@ -1,5 +1,5 @@
-//! Documents that were changed in any way: saved plans, recordings, logs of runs, configurations of VMs and their notes,
-//! configs, and what a node's administrator allows. Each begins as one that phoenix made.
+//! Documents that were changed in any way: saved plans, recordings, logs of runs, configurations of VMs and their
+//! notes, configs, and what a node's administrator allows. Each begins as one that phoenix made.
 //!
 //! The cases are always the same ones, so that a failure stays one. `PHOENIX_FUZZ=SECONDS` makes each test go on for so
 //! long, `PHOENIX_FUZZ_SEED=N` begins with another case: the one that a failure names, for example.

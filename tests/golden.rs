@@ -1,10 +1,10 @@
 //! The commands that a plan stands for: pairs under `fixtures/qm/`, reviewed as text.
 //!
-//! A case is a directory: `config.json`, `VMID.conf` for each VM that is there (`VMID.running.conf` for one that runs) on
-//! top of a fresh node, `args` with more arguments if there are any, and `commands.txt`: what `phoenix plan --commands`
-//! prints below the plan, the texts of the scripts for guests and the digests of what is staged left out.
-//! `exports` is what the node exports, if it exports anything.
-//! `SNAPSHOTS=overwrite cargo test --test golden` rewrites the last.
+//! A case is a directory: `config.json`, `VMID.conf` for each VM that is there (`VMID.running.conf` for one that runs)
+//! on top of a fresh node, `args` with more arguments if there are any, and `commands.txt`: what `phoenix plan
+//! --commands` prints below the plan, the texts of the scripts for guests and the digests of what is staged left out.
+//! `exports` is what the node exports, if it exports anything. `SNAPSHOTS=overwrite cargo test --test golden` rewrites
+//! the last.
 
 use std::fs;
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! The plan hash covers everything that decides what happens: whatever a config, a request or a saved plan says is changed
-//! in turn, and either the hash is another one, or the reason why not stands here.
+//! The plan hash covers everything that decides what happens: whatever a config, a request or a saved plan says is
+//! changed in turn, and either the hash is another one, or the reason why not stands here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -293,7 +293,8 @@ fn how_a_clone_ended_is_told_to_its_own_project() {
         told(project, &[]);
     }
     assert_eq!(node.jobs(), ["clone-1000"]);
-    // Another project makes a VM with that VMID by now: what it begins has nothing to do with it, and takes nothing away.
+    // Another project makes a VM with that VMID by now: what it begins has nothing to do with it, and takes nothing
+    // away.
     node.interrupt("default", "0");
     assert_eq!(node.jobs().len(), 2);
     told("other", &[]);

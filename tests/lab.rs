@@ -1,7 +1,7 @@
 //! The lab: real guests, booted by QEMU on an embedded node, and looked at from outside phoenix.
 //!
-//! Only with `PHOENIX_LAB=1`, because each boot takes a minute where there is no KVM. `tests/lab/setup` installs what it
-//! needs, `tests/lab/image` builds the guest's disk image, once for each of its recipes.
+//! Only with `PHOENIX_LAB=1`, because each boot takes a minute where there is no KVM. `tests/lab/setup` installs what
+//! it needs, `tests/lab/image` builds the guest's disk image, once for each of its recipes.
 
 #[path = "lab/docker.rs"]
 mod docker;

@@ -1,6 +1,6 @@
 //! Guards the house: which module may import which, that no files of a layer import in a circle, what the pure modules
-//! must not touch, who may name which crate, and how long a file may be. Reads the sources as text, so it also sees what
-//! is behind a `cfg`.
+//! must not touch, who may name which crate, and how long a file may be. Reads the sources as text, so it also sees
+//! what is behind a `cfg`.
 //!
 //! A violation is told as `file:line: what, and why not`. To change the house, change the tables here.
 

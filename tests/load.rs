@@ -1,7 +1,7 @@
 //! A node under load: every command takes several times as long as it did when it was recorded, and looks give up.
 //!
-//! What is known to have succeeded stays a success when the look after it fails; what a look decides is not known then. In
-//! either case one more apply ends where an undisturbed one does.
+//! What is known to have succeeded stays a success when the look after it fails; what a look decides is not known then.
+//! In either case one more apply ends where an undisturbed one does.
 #![cfg(unix)]
 
 mod around;

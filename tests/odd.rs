@@ -1,6 +1,6 @@
 //! Configuration files of every kind that Proxmox and administrators write: snapshots, special sections, keys of older
-//! versions, odd property strings, text of any form. A change of the memory changes the line of the memory and phoenix's
-//! record, and every other byte stays.
+//! versions, odd property strings, text of any form. A change of the memory changes the line of the memory and
+//! phoenix's record, and every other byte stays.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! The action for GitHub and the examples of pipelines: they are YAML, what they call exists, and the action's script runs.
+//! The action for GitHub and the examples of pipelines: they are YAML, what they call exists, and the action's script
+//! runs.
 
 mod support;
 

@@ -1,13 +1,14 @@
 //! What is desired and what was observed give a plan: pairs under `fixtures/plan/`, reviewed as text.
 //!
-//! A case is a directory: `config.json`, `VMID.conf` for each VM that is there (`VMID.running.conf` for one that runs) on
-//! top of a fresh node (one with real guests, if the case's name begins so), and `plan.txt`, which holds the plan and its
-//! problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines `PATH TARGET`),
-//! `snippets` and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg` other storages; a VM of
-//! another node is `NODE/VMID.conf`; `user.cfg` has resource pools, `manager_status` says which nodes are in maintenance, and `ha.json` how the HA manager looks
-//! after VMs, by VMID; `isos.json` has the ISO images on storages of other nodes; `mapping` has the files of its resource mappings, `moves.json` what Proxmox says of the VMs that are to move. `volumes` has what its storages list, in lines
-//! `VOLUME GIB VMID`. `request.json` says what is asked for beside the config.
-//! `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
+//! A case is a directory: `config.json`, `VMID.conf` for each VM that is there (`VMID.running.conf` for one that runs)
+//! on top of a fresh node (one with real guests, if the case's name begins so), and `plan.txt`, which holds the plan
+//! and its problems as people read them. The node may have an `allow.json`, a `mountinfo` of its mounts, `links` (lines
+//! `PATH TARGET`), `snippets` and `exports` of phoenix's for VM 900. `nodes.json` gives it other nodes, `storage.cfg`
+//! other storages; a VM of another node is `NODE/VMID.conf`; `user.cfg` has resource pools, `manager_status` says which
+//! nodes are in maintenance, and `ha.json` how the HA manager looks after VMs, by VMID; `isos.json` has the ISO images
+//! on storages of other nodes; `mapping` has the files of its resource mappings, `moves.json` what Proxmox says of the
+//! VMs that are to move. `volumes` has what its storages list, in lines `VOLUME GIB VMID`. `request.json` says what is
+//! asked for beside the config. `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};

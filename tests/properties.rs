@@ -539,8 +539,8 @@ fn nodes_of(desired: &Desired, observed: &Observed) -> Vec<(VmId, Option<String>
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Placement gives the same for the same VMs in another order, promises no node more than it may, and puts no two VMs
-    /// of one tag on a node while another one without the tag could take it; a new VM moves no other.
+    /// Placement gives the same for the same VMs in another order, promises no node more than it may, and puts no two
+    /// VMs of one tag on a node while another one without the tag could take it; a new VM moves no other.
     #[test]
     fn vms_are_placed_within_limits(
         nodes in prop::collection::vec(2000_u64..40_000, 1..6),

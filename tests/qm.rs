@@ -1,7 +1,7 @@
 //! Looking at a Proxmox VE node through its own programs, here and through ssh.
 //!
-//! The node is a directory with the files of a node and programs that answer as Proxmox does (recorded answers); the ssh
-//! server is a real one, started here on a loopback port.
+//! The node is a directory with the files of a node and programs that answer as Proxmox does (recorded answers); the
+//! ssh server is a real one, started here on a loopback port.
 
 #[path = "support/executable.rs"]
 mod executable;

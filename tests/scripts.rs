@@ -112,8 +112,8 @@ fn a_script_that_no_shell_can_read_is_an_error_at_its_line() {
     let found = &script["diagnostics"][0];
     assert_eq!((&found["file"], &found["line"]), (&json!("sub/features/hello.sh"), &json!(4)));
     scene.check(&[], &["--format", "github"], 3, &["::error file=sub/features/hello.sh,line=4,"]);
-    // The same scripts of another config in the same directory are told once; a config with errors of its own keeps none
-    // of them back.
+    // The same scripts of another config in the same directory are told once; a config with errors of its own keeps
+    // none of them back.
     scene.write("sub/more.json", &scene.read(CONFIG).replace(" \"vm_id\"", " \"colour\": 1, \"vm_id\""));
     let text = scene.check(&[], &["sub/more.json"], 3, &["P014", "sub/more.json: 1 error"]);
     assert_eq!(text.matches("error[P095]").count(), 1, "{text}");

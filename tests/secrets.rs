@@ -1,5 +1,5 @@
-//! One canary for all secrets: put wherever one can come from, it must not come out anywhere, whatever is run and however
-//! it ends: on no stream, in no report, log, saved plan or recording.
+//! One canary for all secrets: put wherever one can come from, it must not come out anywhere, whatever is run and
+//! however it ends: on no stream, in no report, log, saved plan or recording.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,8 @@ impl Scene {
         fs::write(self.path("phoenix_vm_configs.json"), text).unwrap();
     }
 
-    /// The VM has a password of cloud-init, another that waits for a restart, one in a snapshot, and keys with a comment.
+    /// The VM has a password of cloud-init, another that waits for a restart, one in a snapshot, and keys with a
+    /// comment.
     fn taint(&self, vm: u32) {
         let path = self.path(&format!(".phoenix/node/qemu-server/{vm}.conf"));
         let text = fs::read_to_string(&path).unwrap();

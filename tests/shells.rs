@@ -22,8 +22,8 @@ const PROMPT: &str = "at your service";
 const CAME: &str = "it came to ";
 const DONE: &str = "that was all";
 
-/// A shell that waits for keys, in a directory with configs. `phoenix` is a function there that tells its arguments; the
-/// completion asks the program.
+/// A shell that waits for keys, in a directory with configs. `phoenix` is a function there that tells its arguments;
+/// the completion asks the program.
 struct Shell {
     child: Child,
     keys: ChildStdin,

@@ -251,7 +251,8 @@ fn clean(all: &str) {
     assert!(!all.lines().any(|line| line.starts_with('…')), "{all}");
 }
 
-/// A text with the durations and the MAC addresses in it made the same, and its lines sorted: actions of several VMs end in any order.
+/// A text with the durations and the MAC addresses in it made the same, and its lines sorted: actions of several VMs
+/// end in any order.
 fn normal(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = text
         .lines()

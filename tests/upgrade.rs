@@ -1,5 +1,5 @@
-//! What an earlier version left on a node is read by this one: records and results in the guest that name content by half
-//! as many digits.
+//! What an earlier version left on a node is read by this one: records and results in the guest that name content by
+//! half as many digits.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! A reviewed change from its first day to its last, as a team lives it: a scratch Git repository, a hook that stops a
-//! slip, a merge check without a node, the apply of exactly what was reviewed, a plan that went stale, the run told again.
+//! slip, a merge check without a node, the apply of exactly what was reviewed, a plan that went stale, the run told
+//! again.
 
 mod support;
 

@@ -77,8 +77,8 @@ impl Performing<'_> {
         })
     }
 
-    /// Tells volumes of the VM that its configuration does not name: what an interrupted move or import left of its copy. Nothing
-    /// here erases a volume that the plan did not name.
+    /// Tells volumes of the VM that its configuration does not name: what an interrupted move or import left of its
+    /// copy. Nothing here erases a volume that the plan did not name.
     pub(super) fn name_leftovers(&self) -> Result<(), Failure> {
         let id = self.id();
         let Some(now) = self.afterwards(self.live())? else { return Ok(()) };
@@ -130,9 +130,9 @@ impl Performing<'_> {
         Ok(self.action.outcome)
     }
 
-    /// Says why a disk has not the size that it was to get, though the target reported success. Proxmox does nothing, and
-    /// writes nothing, if the volume has that size already: a run that lost the quorum of its cluster grew it, and could not
-    /// write it down (recorded; the source of qemu-server).
+    /// Says why a disk has not the size that it was to get, though the target reported success. Proxmox does nothing,
+    /// and writes nothing, if the volume has that size already: a run that lost the quorum of its cluster grew it, and
+    /// could not write it down (recorded; the source of qemu-server).
     fn not_grown(&self, disk: &BootDisk, size_gb: u32) -> Failure {
         let id = self.id();
         let listed = self.ask(|hypervisor| hypervisor.listed(&[id], &[&disk.storage])).unwrap_or_default();

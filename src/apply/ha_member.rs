@@ -89,8 +89,8 @@ fn is_so(live: &VmObserved, wish: &HaWish) -> bool {
     live.ha.as_ref().is_some_and(|ha| ha.text() == wish.text())
 }
 
-/// Whether the HA manager looks after the VM as it did when that was planned, but for a start or a stop of this run, with
-/// which Proxmox sets the state.
+/// Whether the HA manager looks after the VM as it did when that was planned, but for a start or a stop of this run,
+/// with which Proxmox sets the state.
 fn is_as_planned(live: &VmObserved, from: Option<&Ha>) -> bool {
     let (Some(now), Some(from)) = (&live.ha, from) else { return live.ha.is_none() && from.is_none() };
     let switched = Ha { state: if live.running { "started" } else { "stopped" }.to_owned(), ..from.clone() };

@@ -270,8 +270,8 @@ impl Performing<'_> {
         pending.iter().map(|(option, change)| options::called(option, change, desired)).collect()
     }
 
-    /// Takes out of the record what was written into it of something that the target then refused. Where that fails, the
-    /// refusal is what is reported, and this beside it.
+    /// Takes out of the record what was written into it of something that the target then refused. Where that fails,
+    /// the refusal is what is reported, and this beside it.
     pub(super) fn take_back(&mut self, change: &dyn Fn(&mut Record)) {
         if let Err(second) = self.write_record(change) {
             self.noticed(format!("the VM's record still says that this was done: {}", second.error));

@@ -33,8 +33,8 @@ impl Performing<'_> {
         Err(failure(what, Some(&hint)).about([Key::BootDiskSizeGb.name()]))
     }
 
-    /// Why an image cannot become a disk of so many GiB, and how many it takes at least. One that is not a whole disk is
-    /// refused in any case.
+    /// Why an image cannot become a disk of so many GiB, and how many it takes at least. One that is not a whole disk
+    /// is refused in any case.
     pub(super) fn too_large(&self, image: &CloudImage, wanted: Option<u32>) -> Result<Option<(u64, String)>, Failure> {
         let size = self.ask(|hypervisor| hypervisor.image_size(image))?.unwrap_or(0);
         let Some(wanted) = wanted.filter(|wanted| size > u64::from(*wanted) * GIB) else { return Ok(None) };

@@ -11,8 +11,8 @@ use crate::observed::VmObserved;
 use crate::plan::ImportStep;
 
 impl Performing<'_> {
-    /// Makes a further disk as a copy of an image, in a slot that is empty. That it is one, and so is never formatted, is
-    /// written down first: the run that comes after a death finds either no disk, or one that the record knows.
+    /// Makes a further disk as a copy of an image, in a slot that is empty. That it is one, and so is never formatted,
+    /// is written down first: the run that comes after a death finds either no disk, or one that the record knows.
     pub(super) fn import_disk(&mut self, step: &ImportStep) -> Result<Outcome, Failure> {
         let id = self.id();
         let slot = step.slot;

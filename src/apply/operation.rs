@@ -42,8 +42,8 @@ pub(super) fn adopt(record: &Record, live: &VmObserved) -> Result<ConfigWrite, F
     Ok(write)
 }
 
-/// The write that gives a VM up: its record goes from the notes and this tag off the VM, and nothing else. Empty: both are
-/// gone.
+/// The write that gives a VM up: its record goes from the notes and this tag off the VM, and nothing else. Empty: both
+/// are gone.
 pub(super) fn forget(tag: Option<&str>, live: &VmObserved) -> Result<ConfigWrite, Failure> {
     let mut write = ConfigWrite::default();
     let mut put = |option: &str, value: String| {

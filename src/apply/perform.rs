@@ -318,7 +318,8 @@ impl Performing<'_> {
             write.set.insert("description".to_owned(), notes);
             let holds = |live: &VmObserved| live.record.valid() == Some(&record);
             match self.write(write, &live, &holds) {
-                // Another process wrote between our look and our write: look again. Three times is no coincidence any more.
+                // Another process wrote between our look and our write: look again. Three times is no coincidence any
+                // more.
                 Err(failure) if failure.stale && tries < 3 => tries += 1,
                 Err(failure) => return Err(failure),
                 Ok(()) => {

@@ -106,8 +106,8 @@ impl Performing<'_> {
         Ok(self.action.outcome)
     }
 
-    /// Notes that a VM that is off gets what waits for its next start, whatever starts it: what cloud-init tells its guest,
-    /// and options of its disks.
+    /// Notes that a VM that is off gets what waits for its next start, whatever starts it: what cloud-init tells its
+    /// guest, and options of its disks.
     fn will_boot(&mut self, live: &VmObserved) -> Result<(), Failure> {
         if live.record.valid().is_some_and(|record| record.unread || !record.late.is_empty()) {
             self.write_record(&|record| {

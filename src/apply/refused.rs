@@ -13,9 +13,9 @@ use crate::observed::{PendingChange, VmObserved, options};
 use crate::plan::{Change, ConfigureStep};
 
 impl Performing<'_> {
-    /// What comes of a write that was refused. Of what a running VM did not take over, whatever only its guest stands in the
-    /// way of waits for a restart; where one follows, or the plan had said so, that is no failure. Anything else may break
-    /// the next start and is taken back. All other values of that write are as written.
+    /// What comes of a write that was refused. Of what a running VM did not take over, whatever only its guest stands
+    /// in the way of waits for a restart; where one follows, or the plan had said so, that is no failure. Anything else
+    /// may break the next start and is taken back. All other values of that write are as written.
     ///
     /// `late`: the slots of which the record says by now that they wait for a restart. `before`: the VM as it was.
     pub(super) fn refused(
@@ -72,7 +72,8 @@ impl Performing<'_> {
     }
 
     /// A running VM that refuses a value keeps it all the same, for its next start, which may then fail. Such values
-    /// are taken back, but for those that only the guest stands in the way of; what came of that is added to the failure.
+    /// are taken back, but for those that only the guest stands in the way of; what came of that is added to the
+    /// failure.
     pub(super) fn without_leftovers_of(&mut self, mut refused: Failure) -> Failure {
         let held = at_restart(&refused);
         let keys = refused_while_running(&refused).iter().filter(|key| !held.contains(key));
@@ -119,8 +120,8 @@ impl Performing<'_> {
         self.changes_of(option).map(|change| change.disruption).max() == Some(Disruption::Restart)
     }
 
-    /// Whether it is a card that was to be unplugged and plugged again: where the second fails, the guest has none, and gets
-    /// none while its VM runs (recorded). The refusal does not say which of the two failed.
+    /// Whether it is a card that was to be unplugged and plugged again: where the second fails, the guest has none, and
+    /// gets none while its VM runs (recorded). The refusal does not say which of the two failed.
     fn is_replugged(&self, option: &str) -> bool {
         let replugs = |change: &Change| {
             let had = change.old.as_deref().is_some_and(|old| !old.is_empty());

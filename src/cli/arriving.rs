@@ -19,9 +19,9 @@ const HA_LONGEST: Duration = Duration::from_mins(3);
 /// How long between two looks.
 const BETWEEN: Duration = Duration::from_secs(2);
 
-/// Looks until none of the VMs that a plan of these is about is on its way to another node, nor to be started, stopped or
-/// moved by the HA manager, and says which ones are. A VM that has not arrived by then the plan refuses; what the HA manager
-/// has not done by then is said, and planned for as it is.
+/// Looks until none of the VMs that a plan of these is about is on its way to another node, nor to be started, stopped
+/// or moved by the HA manager, and says which ones are. A VM that has not arrived by then the plan refuses; what the HA
+/// manager has not done by then is said, and planned for as it is.
 pub(super) fn arrived(
     look: &dyn Fn() -> Result<Observed, Fault>,
     desired: &Desired,

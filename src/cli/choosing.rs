@@ -77,8 +77,8 @@ impl<'a> Known<'a> {
         known
     }
 
-    /// Those that a plan with `--prune` is about, by the words by which it knows them: the declared ones by the file's, the
-    /// others of the project by the target's.
+    /// Those that a plan with `--prune` is about, by the words by which it knows them: the declared ones by the file's,
+    /// the others of the project by the target's.
     pub(super) fn of_prune(desired: &'a Desired, observed: &'a Observed) -> Self {
         let mut known = Self { of: "the project", ..Self::of_file(desired) };
         let declared = |vm: VmId| desired.vm(vm).is_some();
@@ -124,7 +124,8 @@ impl<'a> Known<'a> {
         Ok(chosen)
     }
 
-    /// The VMs that words name for an option which takes VMIDs and names, no tags: each word one VM, in ascending order.
+    /// The VMs that words name for an option which takes VMIDs and names, no tags: each word one VM, in ascending
+    /// order.
     ///
     /// # Errors
     /// A word names no VM, or not one alone.

@@ -86,8 +86,8 @@ pub(super) fn node_directory(target: &Target) -> Result<&Path> {
     }
 }
 
-/// Makes the embedded node of the target if there is none. Its guests are of this kind from then on, if the command line says
-/// one.
+/// Makes the embedded node of the target if there is none. Its guests are of this kind from then on, if the command
+/// line says one.
 pub(super) fn made(chosen: &Chosen, guests: Option<GuestKind>) -> Result<Embedded> {
     let dir = node_directory(&chosen.target)?;
     plain(chosen, dir)?;

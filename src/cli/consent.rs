@@ -28,8 +28,8 @@ pub(super) fn to_plan(planned: &Planned, asks: bool, console: &Console) -> Resul
     }
 }
 
-/// Whether the operator agrees to the end of every VM that goes, also of one that is made anew, each named beyond doubt: typed, or given with
-/// `--yes-destroy`. No other consent counts for what cannot be taken back.
+/// Whether the operator agrees to the end of every VM that goes, also of one that is made anew, each named beyond
+/// doubt: typed, or given with `--yes-destroy`. No other consent counts for what cannot be taken back.
 pub(super) fn to_destruction(planned: &Planned, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
     let going =
         planned.plan.vms.iter().filter(|vm| matches!(vm.outcome, Outcome::Destroy | Outcome::Recreate) && !vm.blocked);
@@ -44,8 +44,8 @@ pub(super) fn to_destruction(planned: &Planned, given: &[String], console: &Cons
     to_loss(&question, &Named::of(planned), &going.map(|vm| vm.vm).collect::<Vec<_>>(), given, console)
 }
 
-/// Whether the operator agrees that VMs lose what they did since a snapshot, each named beyond doubt: typed, or given with
-/// `--yes-rollback`.
+/// Whether the operator agrees that VMs lose what they did since a snapshot, each named beyond doubt: typed, or given
+/// with `--yes-rollback`.
 pub(super) fn to_rollback(planned: &Planned, given: &[String], console: &Console) -> Result<Result<(), Exit>> {
     let going = planned.plan.vms.iter().filter(|vm| vm.outcome.acts() && !vm.blocked);
     let question = Question {
@@ -91,8 +91,8 @@ struct Question {
     asked: &'static str,
 }
 
-/// The names of all VMs, on the target and in the file, also of those that the plan leaves alone; of a saved plan, of its
-/// own alone.
+/// The names of all VMs, on the target and in the file, also of those that the plan leaves alone; of a saved plan, of
+/// its own alone.
 struct Named {
     names: BTreeMap<VmId, BTreeSet<String>>,
     /// By each VMID and name the number of VMs that it stands for.

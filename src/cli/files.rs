@@ -59,8 +59,8 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unfit> {
 /// Files by name, each with its content as far as it can be read.
 type Named = Vec<(OsString, Result<Vec<u8>, Unread>)>;
 
-/// The files of a directory that is a config, sorted by name, each read as far as it can be. Hidden files and directories are
-/// none of them; a link is not followed. All together they have at most so many bytes.
+/// The files of a directory that is a config, sorted by name, each read as far as it can be. Hidden files and
+/// directories are none of them; a link is not followed. All together they have at most so many bytes.
 pub(super) fn configs_in(dir: &Path, most: u64) -> Result<Named, Unread> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let refused = |errno: Errno| Unread::Refused(io::Error::from(errno).to_string());

@@ -194,8 +194,8 @@ pub(super) fn places(path: &Path) -> Places {
     Places::of(&name(path), source.as_ref())
 }
 
-/// The directory that paths in a config start from: the config itself, or the one that it lies in; empty for the current
-/// one, as for standard input.
+/// The directory that paths in a config start from: the config itself, or the one that it lies in; empty for the
+/// current one, as for standard input.
 pub(super) fn directory(config: &Path) -> PathBuf {
     if config.is_dir() { config.to_owned() } else { config.parent().map(Path::to_owned).unwrap_or_default() }
 }

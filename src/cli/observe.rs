@@ -123,8 +123,8 @@ pub(super) fn sized(
     Ok(())
 }
 
-/// Asks the target of each VM of a plan that is to move to another node whether it can: a call for each, as many as there is
-/// time for. Where that fails, or one was not asked, the plan says so of that VM.
+/// Asks the target of each VM of a plan that is to move to another node whether it can: a call for each, as many as
+/// there is time for. Where that fails, or one was not asked, the plan says so of that VM.
 pub(super) fn moves(
     target: &dyn Hypervisor,
     desired: &Desired,

@@ -43,8 +43,8 @@ pub(super) fn refuse_links(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a `.phoenix` that another user made where that user may not write what it lies beside: its owner can read and
-/// replace everything in it.
+/// Refuses a `.phoenix` that another user made where that user may not write what it lies beside: its owner can read
+/// and replace everything in it.
 fn refuse_others(at: &Path) -> Result<()> {
     let owner = |path: &Path| fs::symlink_metadata(path).ok().map(|meta| meta.uid());
     let beside = at.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -144,8 +144,8 @@ impl Checks {
         }
     }
 
-    /// Lets `sh` read the commands of a text for cloud-init: all together, as cloud-init writes them into one script; of
-    /// those that it refuses each by itself, until the one is found.
+    /// Lets `sh` read the commands of a text for cloud-init: all together, as cloud-init writes them into one script;
+    /// of those that it refuses each by itself, until the one is found.
     fn commands(&self, script: &ScriptText, name: &str) -> Result<Vec<Diagnostic>, Diagnostic> {
         let mut found = Vec::new();
         for part in script.by_key() {

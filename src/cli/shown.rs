@@ -21,8 +21,8 @@ pub(super) struct Shown {
     pub(super) source: ManuallyDrop<Option<Source>>,
 }
 
-/// Tells what a plan found. What lasts and asks for nothing is told only where more is asked for: a plan is read for what it
-/// does.
+/// Tells what a plan found. What lasts and asks for nothing is told only where more is asked for: a plan is read for
+/// what it does.
 pub(super) fn tell_findings(found: &[Diagnostic], source: Option<&Source>, console: &Console) {
     let told = |found: &&Diagnostic| console.is_verbose() || !codes::is_lasting(found.code);
     console.findings(&found.iter().filter(told).cloned().collect::<Vec<_>>(), source);

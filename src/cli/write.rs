@@ -31,8 +31,8 @@ pub(super) fn write(file: &Path, text: &str) -> Result<()> {
     written.map(drop).with_context(|| format!("cannot write `{name}`"))
 }
 
-/// Writes a file that is not there yet, as a whole or not at all. `false`: it is there, and stays as it is, also one that
-/// another process makes meanwhile.
+/// Writes a file that is not there yet, as a whole or not at all. `false`: it is there, and stays as it is, also one
+/// that another process makes meanwhile.
 pub(super) fn write_new(file: &Path, text: &str) -> Result<bool> {
     let written = whole(file, text).and_then(|new| new.persist_noclobber(file).map_err(|error| error.error));
     match written {

@@ -31,8 +31,8 @@ pub(super) struct Read {
     pub(super) twice: Vec<Wrong>,
 }
 
-/// What the parser refuses, as YAML 1.2 says, and the one of cloud-init, that of Python, takes: a quoted text or a list in
-/// brackets that continues at the margin, and a colon without a blank.
+/// What the parser refuses, as YAML 1.2 says, and the one of cloud-init, that of Python, takes: a quoted text or a list
+/// in brackets that continues at the margin, and a colon without a blank.
 const TAKEN: [&str; 6] = [
     "invalid indentation",
     "may not precede any of",
@@ -49,7 +49,8 @@ enum Open {
     Sequence,
 }
 
-/// Looks at a text that begins with `#cloud-config`. Names in `${…}` may stand in it: none of them has more than one line.
+/// Looks at a text that begins with `#cloud-config`. Names in `${…}` may stand in it: none of them has more than one
+/// line.
 pub(super) fn read(text: &str) -> Read {
     let mut read = Read::default();
     let (mut open, mut documents) = (Vec::new(), 0);
@@ -108,7 +109,8 @@ fn stands_behind_a_tab(chars: &[char], at: usize) -> bool {
     chars[..at.min(chars.len())].iter().rev().take_while(|char| matches!(char, ' ' | '\t')).any(|char| *char == '\t')
 }
 
-/// Whether a document may begin so: with a mapping, or with nothing, of which cloud-init takes nothing and says nothing.
+/// Whether a document may begin so: with a mapping, or with nothing, of which cloud-init takes nothing and says
+/// nothing.
 fn at_the_top(event: &Event<'_>) -> bool {
     match event {
         Event::MappingStart(..) => true,
@@ -117,8 +119,8 @@ fn at_the_top(event: &Event<'_>) -> bool {
     }
 }
 
-/// A text in which each `${name}` is as many letters: what will stand there is one plain word, too, and everything behind it
-/// keeps its column.
+/// A text in which each `${name}` is as many letters: what will stand there is one plain word, too, and everything
+/// behind it keeps its column.
 pub(super) fn stand_ins(text: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find("${") {

@@ -54,8 +54,8 @@ pub enum TextOwner {
     Vm(Option<u32>),
 }
 
-/// The texts of the files that a config names, those that it holds itself, and the names of the secrets that all of them
-/// have.
+/// The texts of the files that a config names, those that it holds itself, and the names of the secrets that all of
+/// them have.
 #[derive(Default)]
 pub(super) struct DataTexts(BTreeMap<String, Arc<str>>, Vec<(Inside, Arc<str>)>, BTreeSet<String>);
 
@@ -240,8 +240,8 @@ fn no_secret(at: &At<'_>, below: &str, name: &str, by: &str) -> Problem {
     Problem::new(codes::UNKNOWN_SECRET, what, at.place(below)).hint(hint)
 }
 
-/// Refuses values of secrets that YAML reads as something else where they stand: a value with a `#` behind a blank, say,
-/// or a number. No message has a value, nor what YAML makes of it.
+/// Refuses values of secrets that YAML reads as something else where they stand: a value with a `#` behind a blank,
+/// say, or a number. No message has a value, nor what YAML makes of it.
 pub(super) fn fit(raw: &Raw, files: &DataTexts, secrets: &SecretValues, problems: &mut Problems) {
     for (owner, vm) in owners(raw) {
         let before = problems.kept();

@@ -1,8 +1,8 @@
 //! The texts of user data and vendor data: what is filled into them.
 //!
-//! `${vm_name}` stands for a value of the VM, `${secret.NAME}` for that of a secret, `$${` for `${`. The values of a VM are
-//! numbers, words, and names that the rules of their keys keep to letters, digits, `.`, `_` and `-`: none can be more than a
-//! value, in whatever language the text is. What a secret can be where it stands, `cloud_data` sees to.
+//! `${vm_name}` stands for a value of the VM, `${secret.NAME}` for that of a secret, `$${` for `${`. The values of a VM
+//! are numbers, words, and names that the rules of their keys keep to letters, digits, `.`, `_` and `-`: none can be
+//! more than a value, in whatever language the text is. What a secret can be where it stands, `cloud_data` sees to.
 
 use std::borrow::Cow;
 use std::sync::Arc;

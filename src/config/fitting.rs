@@ -1,8 +1,9 @@
-//! Values that stand in `#cloud-config` in the place of their names: whether each is there what it is by itself, a text or a
-//! part of one.
+//! Values that stand in `#cloud-config` in the place of their names: whether each is there what it is by itself, a text
+//! or a part of one.
 //!
-//! Events of a parser are compared: those of the text with marks, and those with the values. Where the parser refuses what
-//! cloud-init takes, or a text that is refused anyway, the rest is judged by what stands around each name in its line.
+//! Events of a parser are compared: those of the text with marks, and those with the values. Where the parser refuses
+//! what cloud-init takes, or a text that is refused anyway, the rest is judged by what stands around each name in its
+//! line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,8 +116,8 @@ fn by_line<'n>(text: &str, read: usize, marked: &[Marked<'n, '_>]) -> BTreeSet<&
 }
 
 /// Whether a value can stand between what is before it in its line and the rest, whatever is in the lines above: it is
-/// between quotes that begin in this line, in a comment, or has nothing that could be more than text, nor is a word of its
-/// own that is none.
+/// between quotes that begin in this line, in a comment, or has nothing that could be more than text, nor is a word of
+/// its own that is none.
 fn fits(before: &str, rest: &str, one: &Marked<'_, '_>, marked: &[Marked<'_, '_>]) -> bool {
     let mut inside = None;
     let mut last = ' ';

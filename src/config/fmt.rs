@@ -93,8 +93,8 @@ fn stable(text: &str) -> Option<String> {
     None
 }
 
-/// The text with its comments where the library neither loses nor tears them: those between a value and its comma behind
-/// the comma, and those between a key and its value before the key.
+/// The text with its comments where the library neither loses nor tears them: those between a value and its comma
+/// behind the comma, and those between a key and its value before the key.
 fn settled(text: &str) -> String {
     let mut scanner = Scanner::new(text, &ScannerOptions::default());
     let (mut out, mut from) = (String::with_capacity(text.len()), 0);

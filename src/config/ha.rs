@@ -33,7 +33,8 @@ impl From<RawHaOrNull> for HaSaid {
     }
 }
 
-/// Merges what is said of the HA manager, and whether the VM is to run: where only one of them is said, it says the other.
+/// Merges what is said of the HA manager, and whether the VM is to run: where only one of them is said, it says the
+/// other.
 pub(super) fn merged(
     (own, own_started): (Option<HaSaid>, Option<bool>),
     (shared, shared_started): (Option<HaSaid>, Option<bool>),

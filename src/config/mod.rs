@@ -4,14 +4,15 @@
 //! thought about places. Only when something is to be said, the file is parsed again into a tree with positions, and
 //! everything wrong with it is told at once.
 //!
-//! - [`input`]: bytes to text. `comments`: what a `.jsonc` file has beyond JSON. [`syntax`]: text to tree. `several`: the
-//!   files of a directory as one tree. [`schema`]: the schema and its validator.
+//! - [`input`]: bytes to text. `comments`: what a `.jsonc` file has beyond JSON. [`syntax`]: text to tree. `several`:
+//!   the files of a directory as one tree. [`schema`]: the schema and its validator.
 //! - `raw`: the file, one field per key. `values`: the same in words of the model. `lower`, `inherited`: profiles and
-//!   defaults merged. `defaults`: what holds where the file says nothing. `limits`: how much of everything there may be.
+//!   defaults merged. `defaults`: what holds where the file says nothing. `limits`: how much of everything there may
+//!   be.
 //! - `owner`: who says what of a VM: itself, its profiles, the defaults.
 //! - [`fmt`]: how a config is laid out.
-//! - `check`, `cloud_data`, `data_text`, `cloud_config`, `cloud_init`, `secrets`, `images`, `profiles`, `volumes`, `features`,
-//!   `lexis`: the rules that a schema cannot say.
+//! - `check`, `cloud_data`, `data_text`, `cloud_config`, `cloud_init`, `secrets`, `images`, `profiles`, `volumes`,
+//!   `features`, `lexis`: the rules that a schema cannot say.
 //! - `violations`, `types`, `units`: what the schema refuses, in words, and what was probably meant.
 //! - `keys`, `vocabulary`: keys that are not known, and what other tools call ours.
 //! - [`scripts`]: what shells and shellcheck say of the scripts.

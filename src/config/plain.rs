@@ -1,7 +1,7 @@
 //! What YAML 1.1 makes of a plain scalar: cloud-init reads it with `PyYAML`, which keeps to that version.
 
-/// Whether a plain scalar is something else than the text that it is written as: a number, a truth, nothing, a time, or one
-/// that `PyYAML` refuses (`=`, `<<`).
+/// Whether a plain scalar is something else than the text that it is written as: a number, a truth, nothing, a time, or
+/// one that `PyYAML` refuses (`=`, `<<`).
 pub(super) fn is_no_text(plain: &str) -> bool {
     let unsigned = plain.strip_prefix(['-', '+']).unwrap_or(plain);
     matches!(plain, "" | "~" | "=" | "<<" | ".nan" | ".NaN" | ".NAN")

@@ -50,8 +50,8 @@ fn near(word: &str, known: &'static [&'static str]) -> Option<&'static str> {
     alike.or_else(|| nearest(word, known.iter().copied()))
 }
 
-/// That Proxmox VE 9.2 has no such model: an error where another one must be meant, else a warning, as a newer one may have
-/// it.
+/// That Proxmox VE 9.2 has no such model: an error where another one must be meant, else a warning, as a newer one may
+/// have it.
 fn other_model(name: &str, model: &str, at: Place) -> Problem {
     if let Some(meant) = near(model, &MODELS).filter(|_| !is_version(model)) {
         let what = format!("{} {}", shown(name), BadCpu::Model(model).wrong());

@@ -20,8 +20,8 @@ pub struct RunCommand {
     pub line: usize,
 }
 
-/// The commands in a text that begins with `#cloud-config`, as far as it can be read. Those that are lists of words need
-/// no shell.
+/// The commands in a text that begins with `#cloud-config`, as far as it can be read. Those that are lists of words
+/// need no shell.
 pub(super) fn of(text: &str) -> Vec<RunCommand> {
     let filled = stand_ins(text);
     let mut found = Vec::new();

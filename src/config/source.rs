@@ -87,8 +87,8 @@ impl Source {
         self.files.get(self.file(at).0).map_or(0, |part| lines.line(part.start) - 1)
     }
 
-    /// The line and the column of a byte in its file, both from 1; the column counts characters. `lines` is the index of
-    /// the text.
+    /// The line and the column of a byte in its file, both from 1; the column counts characters. `lines` is the index
+    /// of the text.
     #[must_use]
     pub fn place(&self, lines: &LineIndex, at: usize) -> (usize, usize) {
         let (line, column) = lines.place(&self.text, at);
@@ -175,8 +175,8 @@ pub trait Beside {
     /// The feature scripts in a directory, as the config or its default names it.
     fn features(&mut self, directory: &str) -> FeatureFiles;
 
-    /// A file that the config names, of at most [`MAX_DATA_BYTES`](super::MAX_DATA_BYTES) bytes; a relative path starts at
-    /// the config.
+    /// A file that the config names, of at most [`MAX_DATA_BYTES`](super::MAX_DATA_BYTES) bytes; a relative path starts
+    /// at the config.
     fn data(&mut self, path: &str) -> Result<Vec<u8>, BadData>;
 
     /// What stands behind the name of a secret; of a file at most one byte more than

@@ -62,8 +62,8 @@ pub(super) fn parse(text: &str) -> Parsed<'_> {
     }
 }
 
-/// Says that the texts of a config have more keys and values than one can have. Reads them once, without making anything
-/// of them.
+/// Says that the texts of a config have more keys and values than one can have. Reads them once, without making
+/// anything of them.
 pub(super) fn too_big<'t>(texts: impl IntoIterator<Item = &'t str>) -> Option<Diagnostic> {
     let mut items = 0;
     for text in texts {

@@ -22,8 +22,8 @@ const MOST_ALSO_KNOWN: usize = 10_000;
 
 /// Applies the schema and removes from `value` what the types could not take.
 ///
-/// What breaks a rule that a check of this program also knows (patterns, lengths) is not removed but returned; the caller
-/// drops what more was said of.
+/// What breaks a rule that a check of this program also knows (patterns, lengths) is not removed but returned; the
+/// caller drops what more was said of.
 pub(super) fn find(text: &str, root: &Tree<'_>, value: &mut Value, problems: &mut Problems) -> Vec<Problem> {
     let (Some(whole), Some(one)) = (schema::validator(), schema::vm_validator()) else { return Vec::new() };
     let mut found = Found { text, root, problems, also_known: Vec::new(), unfit: Vec::new() };

@@ -7,10 +7,10 @@ use crate::hypervisor::GuestExit;
 /// `phoenix-clean`: takes out of a guest what its clones must not have.
 ///
 /// Unmounts the volumes of phoenix's block in `/etc/fstab`, frees their mount points, and removes that; removes
-/// phoenix's own files, the scripts on the guest's own disk among them, cloud-init's state, the ssh host keys, the machine id and what DHCP servers know a machine by.
-/// Without cloud-init nothing would make new host keys for the clones, so its absence is an error; one that has no drive
-/// switches itself off. What is gone already is no error: it may run twice. Until the guest boots, a mark says that
-/// cloud-init has lost its memory.
+/// phoenix's own files, the scripts on the guest's own disk among them, cloud-init's state, the ssh host keys, the
+/// machine id and what DHCP servers know a machine by. Without cloud-init nothing would make new host keys for the
+/// clones, so its absence is an error; one that has no drive switches itself off. What is gone already is no error: it
+/// may run twice. Until the guest boots, a mark says that cloud-init has lost its memory.
 pub(super) const CLEAN: &str = concat!(
     functions!(),
     release!(),

@@ -134,8 +134,8 @@ echo formatted
 
 /// `phoenix-disk-mount SYS DISK TYPE UUID MOUNT_POINT`
 ///
-/// Keeps one line for the mount point in `/etc/fstab`, guards the mount point, mounts the file system of this uuid if it
-/// is the one on this disk, and makes it as large as its disk, which is asked for its size again first. What else is
+/// Keeps one line for the mount point in `/etc/fstab`, guards the mount point, mounts the file system of this uuid if
+/// it is the one on this disk, and makes it as large as its disk, which is asked for its size again first. What else is
 /// mounted there gives way only if it is phoenix's own. Prints `already` or `mounted`, and in a further line what else
 /// should be known.
 pub(super) const MOUNT_DISK: &str = concat!(

@@ -18,7 +18,8 @@ pub enum Mounted {
 }
 
 /// Shell functions that the scripts which write `/etc/fstab` begin with. They run again while an earlier run still goes
-/// on if its answer was lost; so one at a time writes `/etc/fstab`, and what a killed one left beside it belongs to no run.
+/// on if its answer was lost; so one at a time writes `/etc/fstab`, and what a killed one left beside it belongs to no
+/// run.
 ///
 /// `current`: what is mounted at `$target`. `rewrite LINE`: the block of `/etc/fstab` without the line for `$target`,
 /// and with LINE if there is one.
@@ -238,8 +239,8 @@ printf 'mounted\n%s\n' "$note"
 "##
 );
 
-/// `phoenix-unmount SOURCE MOUNT_POINT`: unmounts the source, and takes the mount point out of phoenix's block. A source
-/// `UUID=…` is a file system of a disk, which may be gone already.
+/// `phoenix-unmount SOURCE MOUNT_POINT`: unmounts the source, and takes the mount point out of phoenix's block. A
+/// source `UUID=…` is a file system of a disk, which may be gone already.
 ///
 /// Anything else that is mounted there stays. The mount point stays as well, and can be written to from then on.
 pub(super) const UNMOUNT: &str = concat!(

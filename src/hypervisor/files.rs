@@ -21,8 +21,8 @@ pub enum FileOp {
         /// Absolute path.
         path: String,
     },
-    /// Writes a snippet of a VM: not executable, for root alone, whole or not at all. Neither the file nor its directory
-    /// may be a link. The directory is made if it is not there; what is above it must be.
+    /// Writes a snippet of a VM: not executable, for root alone, whole or not at all. Neither the file nor its
+    /// directory may be a link. The directory is made if it is not there; what is above it must be.
     WriteSnippet {
         /// The VM.
         vm: VmId,

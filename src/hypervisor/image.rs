@@ -95,9 +95,10 @@ macro_rules! plain {
 
 /// `phoenix-fetch-image KIND SOURCE DIGEST CACHE`: makes sure that an image is on the node and is what its digest says.
 ///
-/// A digest of 128 digits is a SHA-512, else it is a SHA-256. A `url` is fetched into the cache, where its digest names it, unless it is there; what an interrupted run left is
-/// gone on with. A `file` or `volume` is compared where it is. Only what has the digest gets its name: nothing half
-/// fetched is used. While it is fetched, `DIGEST.head` has what the server said of it, for [`FETCHING`].
+/// A digest of 128 digits is a SHA-512, else it is a SHA-256. A `url` is fetched into the cache, where its digest names
+/// it, unless it is there; what an interrupted run left is gone on with. A `file` or `volume` is compared where it is.
+/// Only what has the digest gets its name: nothing half fetched is used. While it is fetched, `DIGEST.head` has what
+/// the server said of it, for [`FETCHING`].
 pub const FETCH: &str = concat!(
     "set -u\n",
     plain!(),

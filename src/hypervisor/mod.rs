@@ -95,8 +95,8 @@ pub trait Hypervisor: Send + Sync {
     /// another node; as far as can be told. No lock of the configuration shows it.
     fn working(&self, vm: VmId) -> Result<Option<String>, Fault>;
 
-    /// Asks whether a VM of node `from` can move to node `to`, and what stands in the way. Changes nothing. `None`: this
-    /// target has nothing to say of it.
+    /// Asks whether a VM of node `from` can move to node `to`, and what stands in the way. Changes nothing. `None`:
+    /// this target has nothing to say of it.
     fn can_move(&self, _vm: VmId, _from: &str, _to: &str) -> Result<Option<MoveCheck>, Fault> {
         Ok(None)
     }

@@ -50,7 +50,8 @@ pub enum HostOp {
         /// Digest the configuration must still have.
         digest: Digest,
     },
-    /// `qm set VM --SLOT STORAGE:0,import-from=…[,OPTIONS] --digest …`: gives a VM a copy of an image as a further disk.
+    /// `qm set VM --SLOT STORAGE:0,import-from=…[,OPTIONS] --digest …`: gives a VM a copy of an image as a further
+    /// disk.
     ImportFurther {
         /// The VM.
         vm: VmId,

@@ -50,7 +50,8 @@ impl DataText {
         found
     }
 
-    /// The text with the values of its secrets, for those who write it to where it belongs; `None`: a value is not there.
+    /// The text with the values of its secrets, for those who write it to where it belongs; `None`: a value is not
+    /// there.
     #[must_use]
     pub fn expanded(&self) -> Option<Cow<'_, str>> {
         if !self.has_secrets() {

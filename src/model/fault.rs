@@ -16,8 +16,8 @@ pub struct Fault {
     /// The options of the VM that it is about, where the target names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
-    /// Those of them that only the guest stands in the way of: their values wait, and a stop and start of the VM brings them
-    /// in.
+    /// Those of them that only the guest stands in the way of: their values wait, and a stop and start of the VM brings
+    /// them in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at_restart: Vec<String>,
     /// What the target said: a lower-case fragment.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::named::named;
 
 named! {
-    /// The state in which the HA manager keeps a VM (recorded, and the manual of Proxmox VE 8 and 9; `enabled` is an older
-    /// name of `started`).
+    /// The state in which the HA manager keeps a VM (recorded, and the manual of Proxmox VE 8 and 9; `enabled` is an
+    /// older name of `started`).
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
     HaState,
     /// The word as Proxmox spells it.

@@ -9,8 +9,8 @@ use super::{Applied, Filesystem, VmId, content_digest};
 /// What begins the record in the notes of a VM.
 pub const RECORD_MARK: &str = "<!-- phoenix";
 
-/// Where the first record of a text begins: the mark as a word of its own. A comment such as `<!-- phoenix-like -->` is a
-/// person's.
+/// Where the first record of a text begins: the mark as a word of its own. A comment such as `<!-- phoenix-like -->` is
+/// a person's.
 #[must_use]
 pub fn record_mark(text: &str) -> Option<usize> {
     let is_word =
@@ -84,8 +84,8 @@ pub struct Record {
     /// What cloud-init is told changed while the VM ran, and the guest has not been seen to boot since.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unread: bool,
-    /// Slots of disks whose options changed while the VM ran, in parts that QEMU takes over at its next start and that no
-    /// pending value tells of; and of cards that the guest lost when they could not be plugged again.
+    /// Slots of disks whose options changed while the VM ran, in parts that QEMU takes over at its next start and that
+    /// no pending value tells of; and of cards that the guest lost when they could not be plugged again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub late: BTreeSet<String>,
     /// The network card changed, and the guest has not been seen with it since.
@@ -116,8 +116,8 @@ pub struct Formatted {
 }
 
 impl Formatted {
-    /// The uuid of the file system that phoenix makes on a volume, while it is in this slot of the VM with this uuid: always
-    /// the same, so that a run that comes after a death knows what it finds.
+    /// The uuid of the file system that phoenix makes on a volume, while it is in this slot of the VM with this uuid:
+    /// always the same, so that a run that comes after a death knows what it finds.
     #[must_use]
     pub fn uuid_of(vm: &str, slot: &str, volume: &str) -> String {
         let digest = content_digest(format!("{vm} {slot} {volume}").as_bytes());

@@ -31,7 +31,8 @@ struct AllowFile {
     /// Directories below which the images of `cloud_image` may lie: absolute paths.
     #[serde(default)]
     image_paths: Vec<String>,
-    /// Options of VMs that may reach into the node, by Proxmox's names, with or without a number: `args`, `hostpci`, `usb0`.
+    /// Options of VMs that may reach into the node, by Proxmox's names, with or without a number: `args`, `hostpci`,
+    /// `usb0`.
     #[serde(default)]
     host_options: Vec<String>,
 }

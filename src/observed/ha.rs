@@ -44,8 +44,9 @@ pub enum HaWork {
 }
 
 impl Ha {
-    /// What it has still to do with a VM that runs, or is off; `None`: nothing, or it will do nothing more. Proxmox sets the
-    /// state that the VM is to be in when a start or a stop is handed on (recorded), and only the VM shows when that is done.
+    /// What it has still to do with a VM that runs, or is off; `None`: nothing, or it will do nothing more. Proxmox
+    /// sets the state that the VM is to be in when a start or a stop is handed on (recorded), and only the VM shows
+    /// when that is done.
     #[must_use]
     pub fn work(&self, running: bool) -> Option<HaWork> {
         if !self.acts() || self.has_failed() {
@@ -79,8 +80,8 @@ impl Ha {
         ha_text(&self.state, self.max_restart, self.max_relocate)
     }
 
-    /// Whether it is the HA manager that starts, stops and moves the VM: Proxmox hands such calls on to it and answers at
-    /// once (recorded).
+    /// Whether it is the HA manager that starts, stops and moves the VM: Proxmox hands such calls on to it and answers
+    /// at once (recorded).
     #[must_use]
     pub fn acts(&self) -> bool {
         self.state != "ignored" && !self.disarmed

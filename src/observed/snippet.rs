@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{DataText, content_digest};
 
-/// What a snippet was seen to hold. Of one with secrets the text is not kept, and a saved observation has nothing of it:
-/// its name says what it is to hold.
+/// What a snippet was seen to hold. Of one with secrets the text is not kept, and a saved observation has nothing of
+/// it: its name says what it is to hold.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Option<String>", into = "Option<String>")]
 pub enum SnippetSeen {
@@ -24,8 +24,8 @@ impl SnippetSeen {
         if has_secrets { Self::Sealed(Some(content_digest(text.as_bytes()))) } else { Self::Text(text) }
     }
 
-    /// One of which a write that was killed left a part, and no file of its name. It holds no text that can be desired: an
-    /// empty one is none.
+    /// One of which a write that was killed left a part, and no file of its name. It holds no text that can be desired:
+    /// an empty one is none.
     #[must_use]
     pub fn in_part(has_secrets: bool) -> Self {
         if has_secrets { Self::Sealed(Some(String::new())) } else { Self::Text(String::new()) }

@@ -55,7 +55,8 @@ impl Storage {
         value.split(',').filter_map(|pair| Some(pair.split_once('=')?.1.trim().to_owned())).collect()
     }
 
-    /// Kinds of storages that are directories of the node: one whose server does not answer keeps nothing waiting there.
+    /// Kinds of storages that are directories of the node: one whose server does not answer keeps nothing waiting
+    /// there.
     const OWN_FILES: [&'static str; 2] = ["dir", "btrfs"];
 
     /// The directory of a storage's snippets: by its kind, its `content`, its `path` and its `content-dirs`.

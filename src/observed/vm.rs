@@ -41,7 +41,8 @@ pub struct VmObserved {
     pub name: String,
     /// Digest of the configuration.
     pub digest: Digest,
-    /// The first line of the configuration that is not UTF-8, counted from 1: it is not understood then, and left alone.
+    /// The first line of the configuration that is not UTF-8, counted from 1: it is not understood then, and left
+    /// alone.
     pub not_utf8: Option<usize>,
     /// `lock:` of the configuration, e.g. `clone`, `backup`.
     pub lock: Option<String>,
@@ -253,8 +254,8 @@ impl VmObserved {
         self.ha.as_ref().is_some_and(Ha::acts)
     }
 
-    /// Understands a VM's configuration file, which says neither on which node nor in which pool it is. Whatever is missing has Proxmox's
-    /// default.
+    /// Understands a VM's configuration file, which says neither on which node nor in which pool it is. Whatever is
+    /// missing has Proxmox's default.
     #[must_use]
     pub fn from_conf(id: VmId, text: &str, running: bool) -> Self {
         VmSource::of_conf(id, text, running).into()

@@ -28,8 +28,9 @@ impl AtWork {
     }
 }
 
-/// The declared VMs that a plan of these is about, those that they wait for among them, and that a task, which is at work,
-/// takes to another node, or with which the HA manager has still to do what it was asked: by a run that died, or by others.
+/// The declared VMs that a plan of these is about, those that they wait for among them, and that a task, which is at
+/// work, takes to another node, or with which the HA manager has still to do what it was asked: by a run that died, or
+/// by others.
 #[must_use]
 pub fn on_their_way(desired: &Desired, selection: &Selection, observed: &Observed) -> Vec<(VmId, AtWork)> {
     if observed.working.is_empty() && (observed.ha.is_empty() || observed.without_quorum.is_some()) {

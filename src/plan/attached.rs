@@ -1,5 +1,5 @@
-//! Volumes that are attached as further disks: which are to be looked for, and what must hold of them before anything is
-//! done.
+//! Volumes that are attached as further disks: which are to be looked for, and what must hold of them before anything
+//! is done.
 
 use std::collections::BTreeSet;
 

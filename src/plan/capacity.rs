@@ -1,7 +1,7 @@
 //! What each node of a cluster has promised its VMs of its memory and its storages, and what a plan adds to that.
 //!
-//! The one source of these numbers: promised is what is configured, whether or not a VM runs, and however much of a disk is
-//! filled; used is what was measured when the target was looked at. Of a single node nothing is said.
+//! The one source of these numbers: promised is what is configured, whether or not a VM runs, and however much of a
+//! disk is filled; used is what was measured when the target was looked at. Of a single node nothing is said.
 
 use std::collections::BTreeMap;
 
@@ -87,7 +87,8 @@ pub(super) fn promised_at_most(node: &Node, limit_percent: u32) -> u64 {
 }
 
 impl Capacity {
-    /// A cluster as it is, whose nodes may promise so much of their memory; each VM of a plan is added with what it has and will have. `None`: the target has one node.
+    /// A cluster as it is, whose nodes may promise so much of their memory; each VM of a plan is added with what it has
+    /// and will have. `None`: the target has one node.
     pub(super) fn of(
         limit_percent: u32,
         observed: &Observed,
@@ -165,8 +166,8 @@ impl Capacity {
         capacity
     }
 
-    /// The nodes that the VMs of the plan are on, each with theirs: where they are now, or else will be; `then`: the other
-    /// way round. What can be on no node is left out.
+    /// The nodes that the VMs of the plan are on, each with theirs: where they are now, or else will be; `then`: the
+    /// other way round. What can be on no node is left out.
     pub(super) fn on(&self, vms: impl Iterator<Item = VmId>, then: bool) -> BTreeMap<&str, Vec<u32>> {
         let mut found: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
         for (vm, share) in vms.filter_map(|vm| Some((vm, self.vms.get(&vm)?))) {

@@ -20,8 +20,8 @@ pub(super) fn base<'s>(vm: &DesiredVm, record: &Record, scene: &Scene<'s>) -> Op
     live.or_else(|| template(vm, scene))
 }
 
-/// Devices of which the record says, when all is done, that phoenix added them: those that were there before are not its
-/// own.
+/// Devices of which the record says, when all is done, that phoenix added them: those that were there before are not
+/// its own.
 pub(super) fn made(vm: &DesiredVm, record: &Record, scene: &Scene<'_>) -> BTreeSet<String> {
     let base = base(vm, record, scene);
     let is_new = |slot: &&str| base.is_none_or(|base| base.options.get(slot).is_none());

@@ -26,8 +26,8 @@ pub(super) fn without_drive(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnos
     options::lacks_drive(vm, live).then(|| problem().about(key))
 }
 
-/// Says what of the file cannot reach the guest, because files of its own take its place: `base` is the VM, or the template
-/// that it becomes a copy of. An error where it is about to be written, else a warning.
+/// Says what of the file cannot reach the guest, because files of its own take its place: `base` is the VM, or the
+/// template that it becomes a copy of. An error where it is about to be written, else a warning.
 pub(super) fn overridden(vm: &DesiredVm, base: &VmObserved, changes: &[Change]) -> Vec<Diagnostic> {
     let Some(custom) = base.options.get("cicustom") else { return Vec::new() };
     let custom = PropertyString::parse(custom);

@@ -145,8 +145,8 @@ codes! {
     MAINTAINED = "T147", "a node of the cluster is in maintenance";
 }
 
-/// Whether a finding of this code is of a state that lasts and asks for nothing: `status` tells of it, and a plan where it
-/// is asked for more.
+/// Whether a finding of this code is of a state that lasts and asks for nothing: `status` tells of it, and a plan where
+/// it is asked for more.
 #[must_use]
 pub fn is_lasting(code: &str) -> bool {
     code == UNUSED_STAYS

@@ -68,8 +68,8 @@ pub(super) fn vm_context(vm: &DesiredVm, template: &str, mounts: &[Arc<Mount>]) 
     text(&context(vm, template, mounts))
 }
 
-/// What of the file's text is a reason to stage it anew: features in another order are none, and what an existing VM was
-/// cloned from does not change.
+/// What of the file's text is a reason to stage it anew: features in another order are none, and what an existing VM
+/// was cloned from does not change.
 pub(super) fn gist(vm: &DesiredVm, mounts: &[Arc<Mount>]) -> String {
     let mut context = context(vm, "", mounts);
     context.features.sort_unstable();

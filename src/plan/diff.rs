@@ -44,7 +44,8 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> V
     found
 }
 
-/// What a write of these rows sets and deletes of the options of a VM whose values wait for a restart; `None`: none waits.
+/// What a write of these rows sets and deletes of the options of a VM whose values wait for a restart; `None`: none
+/// waits.
 fn write(vm: &DesiredVm, live: &VmObserved, rows: impl Iterator<Item = &'static Row>) -> Option<ConfigWrite> {
     let waits = live.running && !live.pending.is_empty();
     let configured = |row: &&'static Row| row.applied_by(vm, Some(live)) == ActionKind::Configure;
@@ -83,8 +84,8 @@ fn taken_back(change: &Change, vm: &DesiredVm, live: &VmObserved) -> Option<&'st
     })
 }
 
-/// Whether a change is of a disk or a card of which something waits for a restart already: Proxmox then keeps all that it is
-/// given waiting (recorded).
+/// Whether a change is of a disk or a card of which something waits for a restart already: Proxmox then keeps all that
+/// it is given waiting (recorded).
 fn pends_beside(change: &Change, vm: &DesiredVm, live: &VmObserved) -> bool {
     let waits = |option: &str| {
         let waits = live.pending.get(option).is_some_and(|waits| waits.active.is_some() && waits.pending.is_some());

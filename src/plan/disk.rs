@@ -61,8 +61,8 @@ fn no_boot_disk(live: &VmObserved) -> Diagnostic {
     unknown.hint("set its boot order to the disk it boots from")
 }
 
-/// Says that a VM boots from a smaller disk than at the last apply, beside one that has the size of that time: the file's
-/// keys would change the wrong one. A disk alone that is smaller went back to a snapshot.
+/// Says that a VM boots from a smaller disk than at the last apply, beside one that has the size of that time: the
+/// file's keys would change the wrong one. A disk alone that is smaller went back to a snapshot.
 fn another_boot_disk(disk: &BootDisk, size: u64, live: &VmObserved) -> Option<Diagnostic> {
     let was: u64 = live.record.valid()?.applied.get(Key::BootDiskSizeGb.name())?.split('.').next()?.parse().ok()?;
     let had = |volume: &&VmVolume| {
@@ -181,7 +181,8 @@ pub(super) fn capacity(desired: &Desired, vms: &[VmPlan], observed: &Observed) -
     found
 }
 
-/// Room that the disks of a VM need on nodes that it moves to, or away from once it is made there: node, storage and bytes.
+/// Room that the disks of a VM need on nodes that it moves to, or away from once it is made there: node, storage and
+/// bytes.
 fn on_the_way<'p>(vm: &'p VmPlan, observed: &'p Observed) -> Vec<(&'p str, &'p str, u64)> {
     let acting = || vm.actions.iter().filter(|action| action.outcome.acts()).filter_map(|action| action.step.as_ref());
     let Some(to) = acting().find_map(|step| if let Step::Migrate(step) = step { Some(&*step.node) } else { None })

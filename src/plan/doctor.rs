@@ -1,7 +1,7 @@
 //! What is missing of a target, and of what a config needs of it: what `phoenix doctor` tells.
 //!
-//! Pure. What keeps a plan from being carried out the plan itself finds; here it is put into groups, beside what was found
-//! to be well and what no plan looks at.
+//! Pure. What keeps a plan from being carried out the plan itself finds; here it is put into groups, beside what was
+//! found to be well and what no plan looks at.
 
 mod config;
 mod target;
@@ -33,8 +33,8 @@ pub struct DoctorDocument {
     /// The config whose needs were checked; absent: there was none, and the target alone was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
-    /// What stands before a command of the node where it is typed on this machine, e.g. `ssh root@pve1`; absent: phoenix
-    /// is on the node.
+    /// What stands before a command of the node where it is typed on this machine, e.g. `ssh root@pve1`; absent:
+    /// phoenix is on the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands_by: Option<String>,
     /// Whether nothing is missing; warnings do not count.

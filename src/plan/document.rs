@@ -151,7 +151,8 @@ pub struct DocumentSummary {
     pub blocked: usize,
     /// That the plan restarts.
     pub restarts_now: usize,
-    /// With values that wait for a restart when everything planned is done; counted with the updated and the unchanged, too.
+    /// With values that wait for a restart when everything planned is done; counted with the updated and the unchanged,
+    /// too.
     pub waits_for_restart: usize,
 }
 

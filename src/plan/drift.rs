@@ -13,8 +13,8 @@ pub(super) const READY: &str = "ready";
 /// The name under which a record keeps the VMIDs of the VMs that its VM waits for, where there are any.
 pub(super) const DEPENDS_ON: &str = "depends_on";
 
-/// What of the file no option of a VM says, and what a VM that the file lost has back by its record alone. It is written
-/// beside something else: for itself it is no reason to write.
+/// What of the file no option of a VM says, and what a VM that the file lost has back by its record alone. It is
+/// written beside something else: for itself it is no reason to write.
 fn beside(vm: &DesiredVm) -> impl Iterator<Item = (&'static str, String)> {
     let ready = (vm.ready != Ready::CloudInit).then(|| (READY, vm.ready.to_string()));
     let ids: Vec<String> = vm.depends_on.iter().map(ToString::to_string).collect();
@@ -50,8 +50,8 @@ fn text(value: Option<&Value<'_>>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
 }
 
-/// Whether a record that says what was applied does not say it of a key that the config has, whose [`applied`] is given:
-/// a run that applied it did not finish, or another process or an administrator wrote the record.
+/// Whether a record that says what was applied does not say it of a key that the config has, whose [`applied`] is
+/// given: a run that applied it did not finish, or another process or an administrator wrote the record.
 pub(super) fn has_forgotten(applied: &Applied, record: &Record) -> bool {
     let forgotten = |key: &str| match record.applied.get(key) {
         // Earlier versions did not keep where a further disk lies.

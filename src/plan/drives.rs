@@ -25,8 +25,8 @@ pub fn iso_storages(desired: &Desired, observed: &Observed) -> BTreeSet<String> 
     named.filter(|id| storages.get(*id).is_some_and(|of| of.isos && of.active)).map(ToOwned::to_owned).collect()
 }
 
-/// The storages of other nodes whose ISO images decide where VMs can be, as pairs of node and storage: those that only their
-/// nodes see, of nodes that a VM can be put on, or is on and lacks a disc of its file.
+/// The storages of other nodes whose ISO images decide where VMs can be, as pairs of node and storage: those that only
+/// their nodes see, of nodes that a VM can be put on, or is on and lacks a disc of its file.
 #[must_use]
 pub fn isos_elsewhere(desired: &Desired, observed: &Observed) -> BTreeSet<(String, String)> {
     let on =

@@ -172,8 +172,8 @@ fn reserved(live: &VmObserved) -> Diagnostic {
     Diagnostic::error(codes::NOT_OURS, what).about(Key::VmId).hint(lock::way_out(live, "create"))
 }
 
-/// Whether a VM without a record is probably this project's: it has the declared name, and what only phoenix gives, or the
-/// project's tag.
+/// Whether a VM without a record is probably this project's: it has the declared name, and what only phoenix gives, or
+/// the project's tag.
 fn lost_its_record(vm: &DesiredVm, live: &VmObserved, observed: &Observed) -> bool {
     let marked = || {
         let tagged = vm.project_tag.as_ref().is_some_and(|tag| live.tags.contains(tag));

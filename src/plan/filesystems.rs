@@ -74,8 +74,8 @@ pub(super) fn waits(slot: &str, live: &VmObserved) -> bool {
     live.running && live.pending.get(slot).is_some_and(|change| change.active.is_none())
 }
 
-/// Disks whose volume is in another slot than when phoenix formatted it: they were exchanged outside phoenix. What is done to
-/// one of them would be done to another.
+/// Disks whose volume is in another slot than when phoenix formatted it: they were exchanged outside phoenix. What is
+/// done to one of them would be done to another.
 fn exchanged(vm: &DesiredVm, live: &VmObserved, record: &Record) -> Vec<Diagnostic> {
     let Some(uuid) = live.uuid.as_deref() else { return Vec::new() };
     let attached = || live.volumes.iter().filter(|named| !named.is_unused());

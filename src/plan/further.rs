@@ -66,8 +66,8 @@ pub(super) fn room<'v>(vm: &'v DesiredVm, observed: &'v Observed) -> impl Iterat
     vm.disks.iter().map(need)
 }
 
-/// Says of a disk that the VM had at the last apply, and that another process or an administrator detached, what becomes of
-/// it, and how it comes back. One with a file system has a problem of its own.
+/// Says of a disk that the VM had at the last apply, and that another process or an administrator detached, what
+/// becomes of it, and how it comes back. One with a file system has a problem of its own.
 fn taken_out((slot, disk): (&str, &Disk), key: &str, live: &VmObserved) -> Option<(String, String)> {
     let record = live.record.valid()?;
     let had = record.applied.iter().any(|(applied, value)| {

@@ -1,4 +1,5 @@
-//! What the options of a VM ask of Proxmox and of the node: combinations that are refused, and what reaches into the node.
+//! What the options of a VM ask of Proxmox and of the node: combinations that are refused, and what reaches into the
+//! node.
 
 use super::{Change, Scene, VmPlan, cards, cloud_init, codes, placement};
 use crate::diag::Diagnostic;
@@ -94,7 +95,8 @@ fn bounded(vm: VmId, after: &dyn Fn(&str) -> Option<String>) -> Vec<Diagnostic> 
     bounds(after).into_iter().map(problem).collect()
 }
 
-/// An option that gives a VM something of the node: refused unless the node's administrator, or the command line, allows it.
+/// An option that gives a VM something of the node: refused unless the node's administrator, or the command line,
+/// allows it.
 fn reaching(vm: VmId, change: &Change, scene: &Scene<'_>, asked: &[String]) -> Option<Diagnostic> {
     let option = proxmox::option(change.key.strip_prefix(proxmox::PREFIX)?)?;
     let gets = option.reaches(&change.new)?;
@@ -165,8 +167,8 @@ fn of_another_bus(vm: &VmPlan, boot: &str) -> Vec<Diagnostic> {
     wrong.map(problem).collect()
 }
 
-/// A disk that is to have an I/O thread of its own and gets none: only one controller of SCSI disks has them, and Proxmox
-/// says so in the log of a start alone (recorded).
+/// A disk that is to have an I/O thread of its own and gets none: only one controller of SCSI disks has them, and
+/// Proxmox says so in the log of a start alone (recorded).
 fn without_io_thread(vm: &VmPlan, boot: &str, after: &dyn Fn(&str) -> Option<String>) -> Option<Diagnostic> {
     const SINGLE: &str = "virtio-scsi-single";
     let asks = |change: &&Change| change.new.split(',').any(|part| part == "iothread=1");

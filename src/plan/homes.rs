@@ -90,8 +90,8 @@ pub fn homes(desired: &Desired, observed: &Observed, agreed: &Agreed) -> BTreeMa
     homes
 }
 
-/// Whether a VM lies where it was cloned, and has yet to get to the node that it is for, for all that its record says: its
-/// first run was interrupted before it ever ran.
+/// Whether a VM lies where it was cloned, and has yet to get to the node that it is for, for all that its record says:
+/// its first run was interrupted before it ever ran.
 fn is_unplaced(live: &VmObserved) -> bool {
     !live.running && live.record.valid().is_some_and(|record| record.state == RecordState::Creating)
 }

@@ -352,8 +352,8 @@ fn its_template<'o>(
     template.filter(|_| default.cloud_image.is_none())
 }
 
-/// Says that a VM cannot be made of its template again with the CD drive that its entry has: the template's own cloud-init drive
-/// is in that slot.
+/// Says that a VM cannot be made of its template again with the CD drive that its entry has: the template's own
+/// cloud-init drive is in that slot.
 fn not_made_again(
     live: &VmObserved,
     template: Option<&VmObserved>,

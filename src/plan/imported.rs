@@ -18,8 +18,8 @@ pub(super) fn importing<'v>(
     disks.filter(|(slot, ..)| lacks(slot)).collect()
 }
 
-/// The images of these disks that are fetched, or compared, each once, and the slot of the first disk that needs it. What
-/// the VM itself is made from is there by then.
+/// The images of these disks that are fetched, or compared, each once, and the slot of the first disk that needs it.
+/// What the VM itself is made from is there by then.
 pub(super) fn to_fetch<'v>(
     vm: &DesiredVm,
     disks: &[(&'static str, &'v Disk, &'v CloudImage)],

@@ -1,4 +1,5 @@
-//! Resource mappings that VMs need: names of devices and directories that stand for something on each node that has an entry.
+//! Resource mappings that VMs need: names of devices and directories that stand for something on each node that has an
+//! entry.
 
 use super::words::known_words;
 use super::{Scene, codes, placement};
@@ -42,8 +43,8 @@ pub(super) fn unmapped<'o>(
     })
 }
 
-/// What is said of a VM that gets an option with a mapping which its node lacks. One that is placed gets a node that has
-/// it, and one that moves is asked for. `live`: the VM, where it exists.
+/// What is said of a VM that gets an option with a mapping which its node lacks. One that is placed gets a node that
+/// has it, and one that moves is asked for. `live`: the VM, where it exists.
 pub(super) fn lacking(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Option<Diagnostic> {
     let is_placed = vm.node.as_ref().is_some_and(|nodes| live.is_none_or(|live| !nodes.has(&live.node)));
     if is_placed {

@@ -194,8 +194,8 @@ pub(super) fn change(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Op
     })
 }
 
-/// Refuses what is done on the target's own node alone to a VM that may be on another one: snippets would not be there, a
-/// password would stand in the command line of a program on the way.
+/// Refuses what is done on the target's own node alone to a VM that may be on another one: snippets would not be there,
+/// a password would stand in the command line of a program on the way.
 pub(super) fn snippets(vm: &DesiredVm, scene: &Scene<'_>) -> Vec<Diagnostic> {
     let data = [(Key::UserData, &vm.user_data), (Key::VendorData, &vm.vendor_data)];
     let given = data.into_iter().filter(|(_, data)| data.is_some() && placement::may_be_elsewhere(vm, scene.observed));

@@ -1,5 +1,5 @@
-//! What keeps a VM from moving to another node: what Proxmox says of it when it is asked, and what it says only when the
-//! move is at work, or not at all (recorded).
+//! What keeps a VM from moving to another node: what Proxmox says of it when it is asked, and what it says only when
+//! the move is at work, or not at all (recorded).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +33,8 @@ pub fn to_move<'o>(desired: &Desired, observed: &'o Observed, request: &Request)
     about.into_iter().filter_map(|vm| of_one(vm)).collect()
 }
 
-/// The unused volumes of a VM that go along when it moves, as only its node has them: by storage of that node. The target is
-/// asked whether they are there.
+/// The unused volumes of a VM that go along when it moves, as only its node has them: by storage of that node. The
+/// target is asked whether they are there.
 #[must_use]
 pub fn unused_to_follow(vm: VmId, observed: &Observed) -> Vec<(&str, &str, Vec<LocalVolume>)> {
     let Some(live) = observed.vms.get(&vm) else { return Vec::new() };

@@ -35,7 +35,8 @@ pub(super) fn may_be_elsewhere(vm: &DesiredVm, observed: &Observed) -> bool {
     elsewhere || name_of(vm.vm_id, observed) != observed.here
 }
 
-/// Why none of the nodes that a VM may be on can take it, if at least one of them may later: it is down or in maintenance.
+/// Why none of the nodes that a VM may be on can take it, if at least one of them may later: it is down or in
+/// maintenance.
 fn waits_for_node(vm: VmId, observed: &Observed) -> Option<&[(String, String)]> {
     let Home::Nowhere(refused) = observed.homes.get(&vm)? else { return None };
     let passes = |name: &str| observed.nodes.get(name).is_some_and(|node| !node.online || node.maintenance);
@@ -76,9 +77,9 @@ pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> 
     Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm).hint(hint))
 }
 
-/// The same of every VM of a plan, and of those whose templates are on such nodes, as was `found`. Where the file as a whole
-/// is applied, a node that is not online keeps no other VM from anything: that is a warning then, unless the VM is to be made
-/// anew, by name.
+/// The same of every VM of a plan, and of those whose templates are on such nodes, as was `found`. Where the file as a
+/// whole is applied, a node that is not online keeps no other VM from anything: that is a warning then, unless the VM
+/// is to be made anew, by name.
 pub(super) fn lost(
     vms: &[VmPlan],
     found: &[Diagnostic],
@@ -127,8 +128,8 @@ pub(super) fn waiting(desired: &Desired, vms: &[VmPlan], lost: &BTreeSet<VmId>) 
     found
 }
 
-/// Says of new VMs that they are made on a node that the HA manager keeps free of VMs. Placement never puts one there, but
-/// without `node` in the file there is none.
+/// Says of new VMs that they are made on a node that the HA manager keeps free of VMs. Placement never puts one there,
+/// but without `node` in the file there is none.
 pub(super) fn in_maintenance(vms: &[VmPlan], observed: &Observed) -> Vec<Diagnostic> {
     let made = vms.iter().filter(|vm| !vm.blocked && vm.makes_it() && node_of(vm.vm, observed).maintenance);
     let of_one = |vm: &VmPlan| {

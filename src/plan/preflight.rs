@@ -123,8 +123,9 @@ fn out_of_reach(vm: &DesiredVm, id: VmId, taken: &Taken) -> Diagnostic {
     Diagnostic::error(codes::UNKNOWN_TEMPLATE, what).vm(vm.vm_id).about(Key::TemplateName).hint(hint)
 }
 
-/// Says that a VM cannot be cloned from a template, if that is on another node, which is not online. That keeps no other VM
-/// from anything, as nothing of such a node does: a warning of a code that the planner leaves the VM alone for.
+/// Says that a VM cannot be cloned from a template, if that is on another node, which is not online. That keeps no
+/// other VM from anything, as nothing of such a node does: a warning of a code that the planner leaves the VM alone
+/// for.
 fn on_another_node(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Diagnostic> {
     let [here, there] = [vm.vm_id, source].map(|vm| placement::name_of(vm, scene.observed));
     if here == there || placement::node_of(source, scene.observed).online {

@@ -21,8 +21,8 @@ pub(super) struct Anew<'a> {
 
 impl<'a> Anew<'a> {
     /// Those of the VMs that are asked for which the file declares and the target has, and of which something can be
-    /// destroyed: none of a node that is not online. What an interrupted run left of one is removed and made again in any
-    /// case.
+    /// destroyed: none of a node that is not online. What an interrupted run left of one is removed and made again in
+    /// any case.
     pub(super) fn of(desired: &Desired, observed: &'a Observed, request: &Request) -> Self {
         let asked = request.recreate.iter().filter(|_| matches!(request.goal, Goal::Config { .. }));
         let is_there = |vm: &&VmId| {

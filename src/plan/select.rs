@@ -75,7 +75,8 @@ pub(super) fn undeclared<'o>(desired: &Desired, observed: &'o Observed, selectio
     let ours = |vm: &&VmObserved| vm.record.valid().is_some_and(|record| record.project == desired.settings.project);
     let declared = |vm: &VmObserved| desired.vms.binary_search_by_key(&vm.id, |declared| declared.vm_id).is_ok();
     let choice = selection.choice();
-    // A file that says nothing of nodes is about the VMs of the target's own: another file may have those of another one.
+    // A file that says nothing of nodes is about the VMs of the target's own: another file may have those of another
+    // one.
     let everywhere = desired.vms.iter().any(|vm| vm.node.is_some());
     let about = |vm: &VmObserved| everywhere || vm.node.is_empty() || vm.node == observed.here;
     observed.vms.values().filter(ours).filter(|vm| about(vm) && !declared(vm) && !choice.excludes_live(vm)).collect()

@@ -104,8 +104,8 @@ fn path_of(node: &Node, storage: &str, file: &str) -> Option<String> {
     Some(format!("{}/{file}", node.storages.get(storage)?.snippets.as_ref()?))
 }
 
-/// phoenix's snippets of a VM: volume to path. They lie on the target's own node, where they were written, wherever the VM
-/// is by now.
+/// phoenix's snippets of a VM: volume to path. They lie on the target's own node, where they were written, wherever the
+/// VM is by now.
 fn all_of<'o>(vm: VmId, project: &str, observed: &'o Observed) -> BTreeMap<&'o str, String> {
     let node = observed.own_node();
     let mut own = BTreeMap::new();
@@ -131,8 +131,8 @@ fn is_named(volume: &str, vm: VmId, observed: &Observed) -> bool {
     observed.vms.values().any(|live| live.id != vm && names(live))
 }
 
-/// The VMs of the project that are neither declared nor there, of which the target's own node still has snippets: they were
-/// destroyed outside phoenix. A snippet that another VM names counts for none.
+/// The VMs of the project that are neither declared nor there, of which the target's own node still has snippets: they
+/// were destroyed outside phoenix. A snippet that another VM names counts for none.
 pub(super) fn survivors(desired: &Desired, observed: &Observed, selection: &Selection) -> BTreeSet<VmId> {
     if !observed.capabilities.host_files {
         return BTreeSet::new();
@@ -158,8 +158,8 @@ pub(super) fn survive(vm: VmId, desired: &Desired, observed: &Observed) -> Diagn
     Diagnostic::warning(codes::SNIPPETS_SURVIVE, what).hint(hint)
 }
 
-/// The snippets that a VM does not name once these changes are made, as an action names them, each with its path. None while
-/// it has snapshots, which may name them.
+/// The snippets that a VM does not name once these changes are made, as an action names them, each with its path. None
+/// while it has snapshots, which may name them.
 pub(super) fn left_over(vm: &DesiredVm, changes: &[Change], scene: &Scene<'_>) -> Vec<(String, String)> {
     let live = scene.observed.vms.get(&vm.vm_id);
     if live.is_some_and(|live| !live.snapshots.is_empty()) {
@@ -231,7 +231,8 @@ pub(super) fn say_texts(change: &mut Change, vm: &DesiredVm, live: &VmObserved, 
     }
 }
 
-/// Snippets that the VM names, and that do not hold what their names say: the files were written or removed outside phoenix.
+/// Snippets that the VM names, and that do not hold what their names say: the files were written or removed outside
+/// phoenix.
 pub(super) fn otherwise(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Change> {
     let node = scene.node(vm.vm_id);
     let change = |part: DataPart| {

@@ -87,8 +87,8 @@ pub(super) fn resolve(vm: &DesiredVm, settings: &Settings, observed: &Observed) 
 /// The directory of a VM's scripts, if it is on the VM's own disk: no volume is declared there, and a directory of the
 /// target's own node would not reach the VM wherever it may be, or phoenix does not reach that directory.
 ///
-/// What was begun one way stays so, as its record says: neither is data that scripts left on a disk covered by a volume,
-/// nor taken away what they left on a volume.
+/// What was begun one way stays so, as its record says: neither is data that scripts left on a disk covered by a
+/// volume, nor taken away what they left on a volume.
 pub(super) fn on_own_disk<'s>(vm: &DesiredVm, settings: &'s Settings, observed: &Observed) -> Option<&'s str> {
     let persistent = &settings.persistent_storage;
     let at = persistent.mount_point.as_str();

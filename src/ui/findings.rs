@@ -159,8 +159,8 @@ pub fn shown(found: &[Diagnostic], source: Option<&Source>) -> Vec<Diagnostic> {
     grouped(found).into_iter().map(one).collect()
 }
 
-/// Where a finding comes from: the places of its keys in the VMs' own entries, else in their profiles or `vm_defaults`; where no key of
-/// it is said, the first of the VMs.
+/// Where a finding comes from: the places of its keys in the VMs' own entries, else in their profiles or `vm_defaults`;
+/// where no key of it is said, the first of the VMs.
 fn spans(group: &Finding<'_, Diagnostic>, places: &Places) -> Vec<Span> {
     let mut spans = Vec::new();
     for found in &group.all {

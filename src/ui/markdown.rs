@@ -1,5 +1,5 @@
-//! The plan as Git servers show it: a line first, errors and warnings, a table of the VMs with the disruptive at the top,
-//! then their details, folded.
+//! The plan as Git servers show it: a line first, errors and warnings, a table of the VMs with the disruptive at the
+//! top, then their details, folded.
 //!
 //! Made from the document, so that a saved plan looks like a fresh one.
 
@@ -94,7 +94,8 @@ fn shortened(keys: &str) -> String {
     }
 }
 
-/// The nodes as a folded table of Markdown: in a plan, what it adds to those that it changes; empty where there are none.
+/// The nodes as a folded table of Markdown: in a plan, what it adds to those that it changes; empty where there are
+/// none.
 pub(super) fn nodes(cluster: &DocumentCluster, is_plan: bool) -> String {
     if is_plan && !cluster.changes() {
         return String::new();

@@ -1,13 +1,13 @@
-//! Secrets in a text that is about to be shown: each byte of one becomes a `*`, so that places in the text stay where they
-//! are.
+//! Secrets in a text that is about to be shown: each byte of one becomes a `*`, so that places in the text stay where
+//! they are.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::model::SECRET_PREFIX;
 
-/// The text without the passwords of URLs (`scheme://user:PASSWORD@host`), the values of keys whose name says that they are
-/// secret (`password`, `api_token`, `client_secret` …, also in a list or an object there), and private keys.
+/// The text without the passwords of URLs (`scheme://user:PASSWORD@host`), the values of keys whose name says that they
+/// are secret (`password`, `api_token`, `client_secret` …, also in a list or an object there), and private keys.
 #[must_use]
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
     let mut found: Vec<Range<usize>> = in_urls(text);
@@ -95,7 +95,8 @@ fn is_secret(key: &str) -> bool {
     SECRET.iter().any(|word| plain.contains(word)) || key.split(|c: char| !c.is_ascii_alphanumeric()).any(alone)
 }
 
-/// The values of keys that are called secrets, in JSON and in what was meant to be JSON: names without quotes, `=` for `:`.
+/// The values of keys that are called secrets, in JSON and in what was meant to be JSON: names without quotes, `=` for
+/// `:`.
 fn named_secrets(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');

@@ -23,8 +23,8 @@ pub fn safe_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c == '\n')
 }
 
-/// The same for a text of phoenix's own in which texts of others may stand: each further line is marked as one of it, so
-/// that none of them is read as a line of phoenix's own, or as a command by what runs phoenix.
+/// The same for a text of phoenix's own in which texts of others may stand: each further line is marked as one of it,
+/// so that none of them is read as a line of phoenix's own, or as a command by what runs phoenix.
 #[must_use]
 pub fn safe_block(text: &str) -> Cow<'_, str> {
     let safe = safe_lines(text);

@@ -1,5 +1,5 @@
-//! What the parts cost at 3, 100, 1,000 and 10,000 VMs. `cargo bench`; figures are per VM (items per second), but for the
-//! worst config.
+//! What the parts cost at 3, 100, 1,000 and 10,000 VMs. `cargo bench`; figures are per VM (items per second), but for
+//! the worst config.
 
 use std::fmt::Write as _;
 use std::fs;

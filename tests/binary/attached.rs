@@ -1,4 +1,5 @@
-//! Volumes that are attached as further disks: what is on them stays, they are the VM's own, and none is taken from another.
+//! Volumes that are attached as further disks: what is on them stays, they are the VM's own, and none is taken from
+//! another.
 
 use std::fs;
 

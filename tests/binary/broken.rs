@@ -1,9 +1,9 @@
-//! Everything that happens to VMs after their first day, broken at each step on every kind of node: each step fails, loses
-//! its answer, and is killed. Asked for again, it ends in the world that an undisturbed run on the embedded node leaves;
-//! and asked for twice, nothing more is done.
+//! Everything that happens to VMs after their first day, broken at each step on every kind of node: each step fails,
+//! loses its answer, and is killed. Asked for again, it ends in the world that an undisturbed run on the embedded node
+//! leaves; and asked for twice, nothing more is done.
 //!
-//! The first day itself is broken in `loops` and `targets`. [`every_action_is_broken_on_every_kind_of_node`] watches that
-//! no action is left out.
+//! The first day itself is broken in `loops` and `targets`. [`every_action_is_broken_on_every_kind_of_node`] watches
+//! that no action is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,8 +78,8 @@ impl Step {
         Self { middle: false, ..self }
     }
 
-    /// Whether a cluster that loses its quorum refuses it, and the next run does it. A disk that grew all the same is none of
-    /// those (see `quorum`).
+    /// Whether a cluster that loses its quorum refuses it, and the next run does it. A disk that grew all the same is
+    /// none of those (see `quorum`).
     fn needs_quorum(&self, place: Place) -> bool {
         let free = [
             "ping",
@@ -135,8 +135,8 @@ impl Step {
         id.strip_prefix(self.action).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
     }
 
-    /// The run went as one does in which this step is broken like that: it was this action that failed, or was under way
-    /// when the run died.
+    /// The run went as one does in which this step is broken like that: it was this action that failed, or was under
+    /// way when the run died.
     #[track_caller]
     fn check_broken(&self, ran: &Ran, how: &str, undisturbed: &[String], place: Place, case: &str) {
         let of = |event: &str| ids(&ran.events, event).into_iter().filter(|id| self.is(id)).count();
@@ -272,9 +272,9 @@ fn loops() -> String {
     std::env::var_os("PHOENIX_LOOPS").and_then(|loops| loops.into_string().ok()).unwrap_or_default()
 }
 
-/// Whether a case is run in this place: every other one on the embedded node, an eighth of them on a node of Proxmox where
-/// it runs, and another eighth on one through ssh. Which ones, a number in `PHOENIX_LOOPS` turns round; `PHOENIX_LOOPS=all`
-/// runs all, and `PHOENIX_LOOPS=quorum` those alone in which the quorum is lost, all of them.
+/// Whether a case is run in this place: every other one on the embedded node, an eighth of them on a node of Proxmox
+/// where it runs, and another eighth on one through ssh. Which ones, a number in `PHOENIX_LOOPS` turns round;
+/// `PHOENIX_LOOPS=all` runs all, and `PHOENIX_LOOPS=quorum` those alone in which the quorum is lost, all of them.
 fn is_sampled(number: usize, place: Place) -> bool {
     loops() != "quorum" && is_one_of(if place == Place::Embedded { 2 } else { 8 }, number, place)
 }

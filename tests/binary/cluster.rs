@@ -1,5 +1,5 @@
-//! A cluster, embedded or of Proxmox's nodes, of which phoenix reaches one: VMs are made on the node that fits, stay where they may be, move instead of being remade, and a node
-//! that is down keeps only its own from anything.
+//! A cluster, embedded or of Proxmox's nodes, of which phoenix reaches one: VMs are made on the node that fits, stay
+//! where they may be, move instead of being remade, and a node that is down keeps only its own from anything.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};

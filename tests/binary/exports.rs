@@ -1,5 +1,5 @@
-//! What of a node VMs may have: refused before anything is done, unless the node's administrator allows it; on each kind
-//! of target alike.
+//! What of a node VMs may have: refused before anything is done, unless the node's administrator allows it; on each
+//! kind of target alike.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -1,4 +1,5 @@
-//! VMs that the HA manager looks after: what is asked of them it does later, and phoenix waits for it; on every back end.
+//! VMs that the HA manager looks after: what is asked of them it does later, and phoenix waits for it; on every back
+//! end.
 
 use std::fs;
 
@@ -158,7 +159,8 @@ fn the_ha_manager_moves_a_vm() {
         }
         let done = tasks(&scene);
         assert_eq!(done[done.len() - 2..], ["hamigrate", "qmigrate"], "{place:?}");
-        // One that was handed on by a run that died is waited for, and not asked for again. Programs of a node die alone.
+        // One that was handed on by a run that died is waited for, and not asked for again. Programs of a node die
+        // alone.
         if place == Place::Embedded {
             scene.edit("pve2", "pve3");
             scene.script_faults(&json!([{ "op": "migrate", "vm": 1000, "how": "die-after" }]));

@@ -184,8 +184,8 @@ fn disks_are_added_grown_and_detached() {
         let [first, second] = [0, 1].map(|n| volume_of(&options(scene, &names)[n]));
         assert!(first.starts_with("local-zfs:") && second.starts_with("local:"), "{case}: {first} {second}");
 
-        // A disk grows and never shrinks; its options wait for a restart, limits do not; a new one is there at once, and one
-        // that the file does not say any more stays with the VM as an unused disk.
+        // A disk grows and never shrinks; its options wait for a restart, limits do not; a new one is there at once,
+        // and one that the file does not say any more stays with the VM as an unused disk.
         scene.declare(&config(&json!({
             "scsi1": { "size_gb": 25, "options": { "backup": 0 } }, "scsi3": { "size_gb": 2, "options": { "mbps": 10 } },
             "efidisk0": {}, "tpmstate0": {}
@@ -474,7 +474,8 @@ fn what_proxmox_refuses_is_said_before_anything_is_done() {
     });
 }
 
-/// Nothing is asked of a guest without an agent, and it is not given one: when it is made, started, changed and imported.
+/// Nothing is asked of a guest without an agent, and it is not given one: when it is made, started, changed and
+/// imported.
 #[test]
 fn a_guest_without_an_agent_is_left_alone() {
     everywhere(|scene, case| {

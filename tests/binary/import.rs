@@ -89,7 +89,8 @@ fn what_cannot_be_imported_is_refused_with_the_reason() {
     }
 }
 
-/// A VM larger than the node is there all the same. Only where it is to be started, or to become so large, it is refused.
+/// A VM larger than the node is there all the same. Only where it is to be started, or to become so large, it is
+/// refused.
 fn check_larger_than_the_node(scene: &Scene) {
     let stopped = conf(105, "web").replace("cores: 2", "cores: 1000").replace("memory: 4096", "memory: 9999999");
     scene.set_conf(105, &stopped);

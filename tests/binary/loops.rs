@@ -1,5 +1,5 @@
-//! Break every step: each action fails in turn, loses its answer in turn, and is killed in turn; and everything is applied
-//! twice. After each, one more apply ends in the same world as an undisturbed run, and the plan is empty.
+//! Break every step: each action fails in turn, loses its answer in turn, and is killed in turn; and everything is
+//! applied twice. After each, one more apply ends in the same world as an undisturbed run, and the plan is empty.
 
 use std::sync::OnceLock;
 
@@ -150,7 +150,8 @@ fn what_a_killed_clone_leaves_is_announced() {
     }
 }
 
-/// A run that was killed between the two steps of a removal has taken the lock away: what lies there is a leftover still.
+/// A run that was killed between the two steps of a removal has taken the lock away: what lies there is a leftover
+/// still.
 #[test]
 fn what_has_lost_its_lock_is_removed_too() {
     for how in ["die-early", "die-halfway"] {

@@ -167,7 +167,8 @@ fn without_storage(conf: &str) -> String {
     conf.replace(&entry("scsi1"), "").replace(&entry("scsi2"), "")
 }
 
-/// A record of an earlier version says nothing of where further disks lie: that is no change, and no move that was begun.
+/// A record of an earlier version says nothing of where further disks lie: that is no change, and no move that was
+/// begun.
 #[test]
 fn a_record_of_an_earlier_version_knows_of_no_move() {
     let disks = |storage: &str| json!({ "scsi1": { "size_gb": 1, "storage": storage }, "scsi2": { "size_gb": 1 } });

@@ -70,7 +70,8 @@ impl Oracle {
         assert_eq!(scene.plan_code(), Some(0), "{case}: the plan is not empty");
     }
 
-    /// The operation of the node that an action consists of, as `faults.json` names it, and how many like it come before.
+    /// The operation of the node that an action consists of, as `faults.json` names it, and how many like it come
+    /// before.
     pub(crate) fn fault(id: &str, how: &str) -> Value {
         let vm: u32 = id[..4].parse().unwrap();
         let (op, program, skip) = match &id[5..] {

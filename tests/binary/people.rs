@@ -1,8 +1,9 @@
 //! What people describe, from nothing to nothing: the configs under `fixtures/people/`.
 //!
-//! A case is a directory: `config.json`, what becomes of it (`changed.json`), files that they name, the first plan as it is
-//! printed (`plan.txt`), and what an import makes of the changed VMs (`imported.json`). `storage.cfg`, `pci.cfg` and `usb.cfg` beside them are those of
-//! the node on which all of them are tried. `SNAPSHOTS=overwrite cargo test --test binary people` rewrites plans and imports.
+//! A case is a directory: `config.json`, what becomes of it (`changed.json`), files that they name, the first plan as
+//! it is printed (`plan.txt`), and what an import makes of the changed VMs (`imported.json`). `storage.cfg`, `pci.cfg`
+//! and `usb.cfg` beside them are those of the node on which all of them are tried. `SNAPSHOTS=overwrite cargo test
+//! --test binary people` rewrites plans and imports.
 
 use std::collections::BTreeSet;
 use std::fs;

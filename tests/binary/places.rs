@@ -1,5 +1,5 @@
-//! How phoenix reaches a node: an embedded one itself; and one like Proxmox through its programs here, or through a real ssh
-//! server.
+//! How phoenix reaches a node: an embedded one itself; and one like Proxmox through its programs here, or through a
+//! real ssh server.
 
 use std::fs;
 use std::ops::Deref;

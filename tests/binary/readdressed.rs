@@ -1,5 +1,5 @@
-//! A guest whose address changes keeps its volumes: they are exported to the address that it has, and mounted in it, whichever
-//! way it came to another one; on each kind of target alike.
+//! A guest whose address changes keeps its volumes: they are exported to the address that it has, and mounted in it,
+//! whichever way it came to another one; on each kind of target alike.
 
 use std::fs;
 

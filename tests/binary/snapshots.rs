@@ -1,5 +1,5 @@
-//! A net under changes: a snapshot before a VM is disturbed, gone when it is ready again, kept when something fails; and the
-//! way back.
+//! A net under changes: a snapshot before a VM is disturbed, gone when it is ready again, kept when something fails;
+//! and the way back.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -39,8 +39,8 @@ fn heal(scene: &Reached, case: &str) {
     assert!(scene.is_exported(), "{case}: the server does not know what it exports");
 }
 
-/// Does something for each case in a node of its own: of many cases every other one, on a node that is reached here the one
-/// half, behind ssh the other (`is_one_of`).
+/// Does something for each case in a node of its own: of many cases every other one, on a node that is reached here the
+/// one half, behind ssh the other (`is_one_of`).
 fn each<T: Sync>(place: Place, config: &str, cases: &[T], check: impl Fn(&T, &Reached) + Sync) {
     if place.is_possible() {
         let is_sampled = |number: &usize| cases.len() < 3 || is_one_of(2, *number, place);
@@ -206,8 +206,8 @@ fn undisturbed_worlds_are_the_same_on_all_targets() {
     }
 }
 
-/// Whoever applies at once after a death meets what the dead run began and what still goes on: that run ends, for better
-/// or for worse, nothing is done twice, and the next one heals.
+/// Whoever applies at once after a death meets what the dead run began and what still goes on: that run ends, for
+/// better or for worse, nothing is done twice, and the next one heals.
 #[test]
 fn applied_at_once_after_a_death() {
     each(Place::Here, CONFIG, &oracle().actions, |id, scene| {

@@ -1,4 +1,5 @@
-//! Volumes that no configuration names: said by plan and status, in the way of a VM that is to be made, and never erased.
+//! Volumes that no configuration names: said by plan and status, in the way of a VM that is to be made, and never
+//! erased.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! `--verify-guest`: what is gone from a guest comes back, and a guest that does not answer is told; on every kind of node.
+//! `--verify-guest`: what is gone from a guest comes back, and a guest that does not answer is told; on every kind of
+//! node.
 
 use std::fs;
 
@@ -99,7 +100,8 @@ fn a_guest_that_does_not_answer_is_told_and_waited_for() {
     assert_eq!(status["vms"][0]["features"], json!({ "base_setup": "ran", "install_docker": "to-run" }));
 }
 
-/// A run that was killed before it asked the guest whether it uses what its VM got leaves a look for later to find that.
+/// A run that was killed before it asked the guest whether it uses what its VM got leaves a look for later to find
+/// that.
 #[track_caller]
 fn check_left_offline(place: Place) {
     if !place.is_possible() {

@@ -248,8 +248,8 @@ impl Scene {
 
     /// The world: every file of the node by path, with what differs from run to run made the same.
     ///
-    /// Left out are the history of tasks, lock files (empty), the moment a VM was started, programs of guests that nobody
-    /// asked after, and what only the tests put there.
+    /// Left out are the history of tasks, lock files (empty), the moment a VM was started, programs of guests that
+    /// nobody asked after, and what only the tests put there.
     pub(crate) fn world(&self) -> BTreeMap<String, String> {
         let mut world = BTreeMap::new();
         let node = self.node();

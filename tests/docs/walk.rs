@@ -1,5 +1,5 @@
-//! Runs what the pages say: the commands of their `console` blocks, one after the other, in a terminal of 80 columns and
-//! in one of 200, and compares exit codes and the output that a page shows.
+//! Runs what the pages say: the commands of their `console` blocks, one after the other, in a terminal of 80 columns
+//! and in one of 200, and compares exit codes and the output that a page shows.
 //!
 //! What a block needs stands behind the word `console`, where no reader of the page sees it:
 //! - `at=NAME`: a fresh directory, in which `tests/docs/NAME.sh` has run. Without it, a block continues where the one
@@ -8,8 +8,8 @@
 //! - `exits=N,M`: the exit codes of the commands, if they are not all 0.
 //! - `needs=WHAT`: it is not run here. `NOT_RUN` counts those.
 //!
-//! In a command, `HASH` is the hash of the plan as it is, and `SNAPSHOT` the snapshot that phoenix left on VM 1000. In the
-//! output, a line `…` is any number of lines, and `…` within one is any text.
+//! In a command, `HASH` is the hash of the plan as it is, and `SNAPSHOT` the snapshot that phoenix left on VM 1000. In
+//! the output, a line `…` is any number of lines, and `…` within one is any text.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -122,7 +122,8 @@ impl Place {
         self.dir.path().join("vms")
     }
 
-    /// Runs a command line in a terminal and types an answer at each question. Returns its exit code and what it showed.
+    /// Runs a command line in a terminal and types an answer at each question. Returns its exit code and what it
+    /// showed.
     fn run(&self, line: &str, answers: &mut impl Iterator<Item = String>) -> (i32, String) {
         let (mut pty, pts) = blocking::open().unwrap();
         pty.resize(Size::new(50, self.columns)).unwrap();

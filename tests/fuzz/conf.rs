@@ -74,7 +74,8 @@ pub(crate) fn noted(notes: &str, record: &Record) {
     assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), *record);
 }
 
-/// Makes an embedded node write what the config wants of a VM with this configuration, and looks for every line of others.
+/// Makes an embedded node write what the config wants of a VM with this configuration, and looks for every line of
+/// others.
 pub(crate) fn written(dir: &Path, desired: &Desired, live: &VmObserved, text: &str) -> bool {
     let node = Embedded::open(dir).unwrap();
     let (file, run) = (dir.join(format!("qemu-server/{}.conf", live.id)), dir.join(format!("run/{}", live.id)));

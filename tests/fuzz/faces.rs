@@ -1,5 +1,5 @@
-//! Every face of what phoenix prints: whatever it is made from, it steers nothing, is well formed, and is no longer than
-//! its input accounts for.
+//! Every face of what phoenix prints: whatever it is made from, it steers nothing, is well formed, and is no longer
+//! than its input accounts for.
 
 use phoenix::config::Source;
 use phoenix::diag::Diagnostic;

@@ -1,5 +1,6 @@
-//! A guest made of files, for the scripts that phoenix runs in guests: their `/etc`, `/var/lib` and `/run` are directories
-//! of the test, in a mount namespace of their own, and the programs that look at or change a system are stand-ins.
+//! A guest made of files, for the scripts that phoenix runs in guests: their `/etc`, `/var/lib` and `/run` are
+//! directories of the test, in a mount namespace of their own, and the programs that look at or change a system are
+//! stand-ins.
 
 use std::fs;
 use std::io::Write as _;

@@ -32,8 +32,8 @@ echo "CHANGED: partition=$2""#,
 ];
 
 impl Machine {
-    /// A machine whose root file system is of a type and on a source, as `findmnt` says. Its disk of 8 GiB has a partition
-    /// of 6.
+    /// A machine whose root file system is of a type and on a source, as `findmnt` says. Its disk of 8 GiB has a
+    /// partition of 6.
     fn new(source: &str, kind: &str) -> Self {
         let machine = Self { dir: tempfile::tempdir().unwrap() };
         fs::create_dir(machine.path("bin")).unwrap();

@@ -1,5 +1,5 @@
-//! A guest's root that changes its directory while phoenix works there: whatever it puts in the way, nothing outside of the
-//! directory is made, changed or read.
+//! A guest's root that changes its directory while phoenix works there: whatever it puts in the way, nothing outside of
+//! the directory is made, changed or read.
 
 use std::fs;
 use std::os::unix::fs::symlink;

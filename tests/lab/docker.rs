@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::guest::Guest;
 use crate::run::Story;
 
-/// What this machine's apt is told that decides whether it gets at its packages: by which proxy, and whether dates count.
+/// What this machine's apt is told that decides whether it gets at its packages: by which proxy, and whether dates
+/// count.
 const TELLING: [&str; 4] =
     ["Acquire::Check-Date ", "Acquire::Check-Valid-Until ", "Acquire::http::Proxy ", "Acquire::https::Proxy "];
 

@@ -6,8 +6,8 @@ use crate::guest::Guest;
 use crate::node::{Lab, wanted};
 use crate::support;
 
-/// Keeps the guest from mounting the volume by itself, as a server does that does not know its address; and writes there, as
-/// a service of the guest would, before anybody could mount it.
+/// Keeps the guest from mounting the volume by itself, as a server does that does not know its address; and writes
+/// there, as a service of the guest would, before anybody could mount it.
 const WITHOUT: &str = "systemctl mask mnt-data.mount
 printf '%s\\n' '[Unit]' Before=qemu-guest-agent.service '[Service]' Type=oneshot \\
   'ExecStart=/bin/sh -c \"findmnt /mnt/data; echo $? >/var/lib/lab-mounted; touch /mnt/data/lost 2>/var/lib/lab-said; true\"' \\

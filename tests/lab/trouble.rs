@@ -1,5 +1,5 @@
-//! Guests that cannot become ready: each one is told with its reason, within its deadline, and nothing more is done to it;
-//! what can be mended is, and the next apply goes on from there.
+//! Guests that cannot become ready: each one is told with its reason, within its deadline, and nothing more is done to
+//! it; what can be mended is, and the next apply goes on from there.
 //!
 //! One test, because booting is what takes the time: all of them boot at once.
 

@@ -15,8 +15,8 @@ use crate::executable::executable;
 /// What phoenix runs on a node.
 const PROGRAMS: [&str; 8] = ["qm", "pvesh", "pvesm", "pveversion", "exportfs", "ip", "ps", "perl"];
 
-/// Programs that are the real ones, until something is scripted to go wrong with the operation for which phoenix' scripts
-/// need them.
+/// Programs that are the real ones, until something is scripted to go wrong with the operation for which phoenix'
+/// scripts need them.
 const SHIMS: [(&str, &str); 5] = [
     ("mkdir", "make-directory"),
     ("sha256sum", "fetch-image"),

@@ -100,8 +100,8 @@ fn listening(node: &Node, search_path: &str) -> Option<Server> {
     None
 }
 
-/// Starts a server that lets the key of the node's directory in, and a client configuration that uses it. Programs behind
-/// it have this PATH.
+/// Starts a server that lets the key of the node's directory in, and a client configuration that uses it. Programs
+/// behind it have this PATH.
 pub(crate) fn server(node: &Node, search_path: &str) -> Server {
     key(&node.path("host_key"));
     key(&node.path("user_key"));

@@ -1,4 +1,5 @@
-//! CD drives, the ISO images of storages, and what a drive that comes or goes does to the order of devices to boot from.
+//! CD drives, the ISO images of storages, and what a drive that comes or goes does to the order of devices to boot
+//! from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -114,8 +115,8 @@ impl Embedded {
     }
 }
 
-/// The order of devices to boot from, once these CD drives are written and these devices deleted; `None`: it stays as it is
-/// (recorded).
+/// The order of devices to boot from, once these CD drives are written and these devices deleted; `None`: it stays as
+/// it is (recorded).
 pub(super) fn order_with(conf: &Conf<'_>, added: &[&str], deleted: &[&str]) -> Option<String> {
     let now = conf.pending("boot").or_else(|| conf.get("boot")).unwrap_or_default();
     let old: Vec<&str> = boot_order(now).collect();

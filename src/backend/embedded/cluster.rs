@@ -1,8 +1,8 @@
 //! The other nodes of an embedded cluster, and moving VMs between nodes.
 //!
-//! A fresh node stands alone. `phoenix node add` gives it others, in `node.json`; the configurations of their VMs lie in
-//! `nodes/NAME/qemu-server`, as on Proxmox. A volume lies in one place, whichever node its VM is on: that a storage is a
-//! node's own shows in the room that is left there, and in what can be cloned to other nodes.
+//! A fresh node stands alone. `phoenix node add` gives it others, in `node.json`; the configurations of their VMs lie
+//! in `nodes/NAME/qemu-server`, as on Proxmox. A volume lies in one place, whichever node its VM is on: that a storage
+//! is a node's own shows in the room that is left there, and in what can be cloned to other nodes.
 
 use std::collections::BTreeMap;
 use std::fs;

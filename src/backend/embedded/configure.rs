@@ -146,8 +146,8 @@ impl Embedded {
         Err(Fault { kind: FaultKind::Hotplug, effect: Effect::Maybe, options, at_restart, ..refused })
     }
 
-    /// The value of a disk that is a volume which is there, as it is stored: with the volume's size. Unlike Proxmox, this
-    /// node attaches no volume of another VM.
+    /// The value of a disk that is a volume which is there, as it is stored: with the volume's size. Unlike Proxmox,
+    /// this node attaches no volume of another VM.
     fn attach(&self, vm: VmId, key: &str, value: &str) -> Result<String, Fault> {
         let named = volume(value).unwrap_or_default();
         let volumes = self.volumes_on_disk();

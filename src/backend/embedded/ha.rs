@@ -1,8 +1,8 @@
-//! The HA manager: `ha/resources.cfg` says which VMs it looks after, `ha/manager_status` how it finds them, in Proxmox's
-//! syntax. People add VMs to it; here it only does what it is asked, and starts nothing that broke down.
+//! The HA manager: `ha/resources.cfg` says which VMs it looks after, `ha/manager_status` how it finds them, in
+//! Proxmox's syntax. People add VMs to it; here it only does what it is asked, and starts nothing that broke down.
 //!
-//! As on Proxmox (recorded), a call for such a VM is only handed on to it. It waits in `ha/queue/VMID`, and is carried out
-//! in the second look at that VM: later, and always at the same moment.
+//! As on Proxmox (recorded), a call for such a VM is only handed on to it. It waits in `ha/queue/VMID`, and is carried
+//! out in the second look at that VM: later, and always at the same moment.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

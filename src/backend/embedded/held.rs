@@ -4,8 +4,8 @@ use super::Embedded;
 use crate::observed::{Net, VmObserved};
 
 impl Embedded {
-    /// Why a running VM does not get this value at once, where that is its guest: `value` unplugs something, or takes some
-    /// of it away. `None`: it does not come to that.
+    /// Why a running VM does not get this value at once, where that is its guest: `value` unplugs something, or takes
+    /// some of it away. `None`: it does not come to that.
     pub(super) fn held(&self, live: &VmObserved, key: &str, value: Option<&str>) -> Option<String> {
         if !self.settings.holds.contains(key) || !self.machines().plugs() {
             return None;

@@ -62,8 +62,8 @@ impl Embedded {
         Ok(found)
     }
 
-    /// The volumes of a VM on storages that other nodes do not see, as recorded: those that it has, then those that wait
-    /// for a restart or that snapshots name.
+    /// The volumes of a VM on storages that other nodes do not see, as recorded: those that it has, then those that
+    /// wait for a restart or that snapshots name.
     fn local_disks(&self, vm: VmId, conf: &Conf<'_>) -> Result<Vec<Map<String, Value>>, Fault> {
         let storages = self.storages_on(self.room_of(vm).name, false)?;
         let on_disk = self.volumes_on_disk();

@@ -1,5 +1,5 @@
-//! The programs that run, or ran, in a guest: a small file for each, because the process that asks after one may be another
-//! process than the one that started it. They are gone when the VM stops.
+//! The programs that run, or ran, in a guest: a small file for each, because the process that asks after one may be
+//! another process than the one that started it. They are gone when the VM stops.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};

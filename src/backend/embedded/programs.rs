@@ -19,9 +19,9 @@
 //! A script is `/bin/sh -c TEXT NAME ARG…`; it is known by its `NAME`, and its text is not run. Nothing is executed
 //! in a simulated guest.
 //!
-//! The guest's disk is the directory `guests/VMID`: `filesystem` with the bytes of its root file system (all of the disk
-//! whenever the guest boots), `fstab`, `own` with scripts that lie on no volume, `runs/FEATURE-DIGEST` with `exit N`
-//! (`exit N at MS` where scripts take their time), the uuid of the VM the run was made for, and what went wrong.
+//! The guest's disk is the directory `guests/VMID`: `filesystem` with the bytes of its root file system (all of the
+//! disk whenever the guest boots), `fstab`, `own` with scripts that lie on no volume, `runs/FEATURE-DIGEST` with `exit
+//! N` (`exit N at MS` where scripts take their time), the uuid of the VM the run was made for, and what went wrong.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

@@ -91,8 +91,8 @@ pub enum How {
     DieAfter,
     /// Nothing happens, and nothing is answered until the deadline.
     Hang,
-    /// The cluster loses its quorum just before: the operation, and all that follow, fail as on Proxmox, until `.members` is
-    /// removed.
+    /// The cluster loses its quorum just before: the operation, and all that follow, fail as on Proxmox, until
+    /// `.members` is removed.
     LoseQuorum,
 }
 

@@ -61,8 +61,8 @@ impl Embedded {
         self.settings.leases.get(&vm.get()).copied().unwrap_or(usual)
     }
 
-    /// The address that a guest has which booted with this configuration, and with no fixed one: of IPv6 where it asks for
-    /// none of IPv4 (a network for documentation).
+    /// The address that a guest has which booted with this configuration, and with no fixed one: of IPv6 where it asks
+    /// for none of IPv4 (a network for documentation).
     fn given_address(&self, vm: VmId, conf: &Conf<'_>) -> IpAddr {
         let [a, b] = [vm.get() >> 16, vm.get() & 0xffff].map(|part| u16::try_from(part).unwrap_or_default());
         if has_only_ip6(conf) { IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, a, b]) } else { self.lease(vm) }

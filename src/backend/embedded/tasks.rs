@@ -1,8 +1,8 @@
 //! Tasks: what runs, and what ran.
 //!
 //! A running task is a file in `tasks/active`, named by its UPID, that its process holds locked; its content is the
-//! log. When it ends, a line goes to `tasks/index`, and the log to `tasks/log`. A file that no process holds belongs to a
-//! process that died: its task is listed with `unexpected status`, as Proxmox does.
+//! log. When it ends, a line goes to `tasks/index`, and the log to `tasks/log`. A file that no process holds belongs to
+//! a process that died: its task is listed with `unexpected status`, as Proxmox does.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -94,8 +94,8 @@ impl Embedded {
         Ok(printed("staged"))
     }
 
-    /// A file of a volume or of the guest's own disk, as the guest sees it. `None`: there is none, or nothing shows what
-    /// lies there.
+    /// A file of a volume or of the guest's own disk, as the guest sees it. `None`: there is none, or nothing shows
+    /// what lies there.
     pub(super) fn read_volume(&self, vm: VmId, path: &str) -> Result<Option<String>, Fault> {
         if covering(&self.mounted(vm)?, path).is_none() {
             return files::read(&self.guest_dir(vm).join(own(path)));
@@ -106,8 +106,8 @@ impl Embedded {
         pinned::read(&dir, name).map_err(pinned::failed(path))
     }
 
-    /// Writes a file of a volume or of the guest's own disk, in a directory that is made if need be; where nothing shows
-    /// what lies there, nothing.
+    /// Writes a file of a volume or of the guest's own disk, in a directory that is made if need be; where nothing
+    /// shows what lies there, nothing.
     pub(super) fn write_volume(&self, vm: VmId, path: &str, content: &str) -> Result<(), Fault> {
         if covering(&self.mounted(vm)?, path).is_none() {
             return self.write_guest(vm, &own(path), content);

@@ -22,7 +22,8 @@ struct Status {
     err: String,
 }
 
-/// What the agent said, of an answer of the API: what only asks it gives its answer in `result`. `qm` prints that alone.
+/// What the agent said, of an answer of the API: what only asks it gives its answer in `result`. `qm` prints that
+/// alone.
 pub(in crate::backend) fn inner(answer: Vec<u8>) -> Vec<u8> {
     match serde_json::from_slice(&answer) {
         Ok(Value::Object(told)) if told.contains_key("result") => told["result"].to_string().into_bytes(),

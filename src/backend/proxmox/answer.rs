@@ -31,8 +31,8 @@ const MEANINGS: [(&[&str], FaultKind, Effect); 13] = [
 /// Words for a value that a running VM refused to take over.
 const HOTPLUG: &str = "hotplug problem";
 
-/// Words for that a guest does not let go of what is to be unplugged or changed, or that QEMU still has an object of that
-/// name, in or out of sight of the guest (recorded): no value is taken while it runs, and the next start takes it.
+/// Words for that a guest does not let go of what is to be unplugged or changed, or that QEMU still has an object of
+/// that name, in or out of sight of the guest (recorded): no value is taken while it runs, and the next start takes it.
 const HELD: [&str; 4] = ["still busy in guest", "error unplugging", "error unplug memory module", "Duplicate ID"];
 
 /// What stands above the parameters that are refused.
@@ -93,8 +93,8 @@ pub(in crate::backend) fn meaning(said: &str) -> Option<(FaultKind, Effect)> {
     Some((*kind, *effect))
 }
 
-/// The options that a running VM refused only because of what it, or its guest, still has. What is said of an option goes
-/// on over the lines up to the next one.
+/// The options that a running VM refused only because of what it, or its guest, still has. What is said of an option
+/// goes on over the lines up to the next one.
 pub(in crate::backend) fn at_restart(kind: FaultKind, said: &str) -> Vec<String> {
     let mut held: Vec<String> = Vec::new();
     let mut about = Vec::new();

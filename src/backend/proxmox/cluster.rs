@@ -68,8 +68,8 @@ pub(in crate::backend) fn without_quorum(members: &str) -> Option<Vec<String>> {
     members.cluster.as_ref().filter(|cluster| cluster.quorate == 0).map(|_| offline().collect())
 }
 
-/// The nodes of a cluster of several, each with whether it is online. None: the node stands alone, or `.members` cannot be
-/// understood.
+/// The nodes of a cluster of several, each with whether it is online. None: the node stands alone, or `.members` cannot
+/// be understood.
 pub(in crate::backend) fn nodes(members: &str) -> BTreeMap<String, bool> {
     let Ok(members) = serde_json::from_str::<Members>(members) else { return BTreeMap::new() };
     if members.nodelist.len() < 2 {

@@ -1,5 +1,5 @@
-//! What `GET /nodes/NODE/storage/STORAGE/content` says: the volumes on a storage of a node (recorded, asked of another node,
-//! too).
+//! What `GET /nodes/NODE/storage/STORAGE/content` says: the volumes on a storage of a node (recorded, asked of another
+//! node, too).
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ pub(in crate::backend) fn isos(node: &str, storage: &str) -> Call {
     Call::new(Method::Get, &["nodes", node, "storage", storage, "content"]).with("content", "iso")
 }
 
-/// Asks for the volumes of a VM on a storage of a node. Images to import and snippets of any owner are in the answer, too
-/// (recorded).
+/// Asks for the volumes of a VM on a storage of a node. Images to import and snippets of any owner are in the answer,
+/// too (recorded).
 pub(in crate::backend) fn of_vm(node: &str, storage: &str, vm: VmId) -> Call {
     Call::new(Method::Get, &["nodes", node, "storage", storage, "content"]).with("vmid", vm.to_string())
 }

@@ -1,7 +1,7 @@
 //! VMs that the HA manager looks after: `/etc/pve/ha/resources.cfg` says which and in what state they are to be
-//! (recorded), `/etc/pve/ha/manager_status` how it finds them: JSON, `service_status` by `vm:VMID`, each with its `state`;
-//! and `disarm` with its `mode`, while the HA manager is disarmed; `node_status` by node, `maintenance` of one that it
-//! keeps free of VMs, and `node_request` with what nodes were asked to become (source of pve-ha-manager 5.2.0).
+//! (recorded), `/etc/pve/ha/manager_status` how it finds them: JSON, `service_status` by `vm:VMID`, each with its
+//! `state`; and `disarm` with its `mode`, while the HA manager is disarmed; `node_status` by node, `maintenance` of one
+//! that it keeps free of VMs, and `node_request` with what nodes were asked to become (source of pve-ha-manager 5.2.0).
 
 use std::collections::BTreeMap;
 
@@ -116,8 +116,8 @@ fn state_of(text: Option<&str>) -> String {
     }
 }
 
-/// Reads the VMs out of `resources.cfg`, each with what it says of it: sections `vm: 1000`, with lines `KEY VALUE` that are
-/// indented. Containers have such sections, too, and are passed over.
+/// Reads the VMs out of `resources.cfg`, each with what it says of it: sections `vm: 1000`, with lines `KEY VALUE` that
+/// are indented. Containers have such sections, too, and are passed over.
 pub(in crate::backend) fn resources(text: &str) -> BTreeMap<VmId, Resource> {
     let mut found = BTreeMap::new();
     let mut current = None;

@@ -1,8 +1,8 @@
 //! Resource mappings: `/etc/pve/mapping/{pci,usb,directory}.cfg`.
 //!
-//! A section is the name of a mapping on a line of its own, without a kind before it, then indented lines, of which `map`
-//! is a property string with `node`, once for each device or directory. The digest that the API gave of a recorded mapping
-//! is that of such a text.
+//! A section is the name of a mapping on a line of its own, without a kind before it, then indented lines, of which
+//! `map` is a property string with `node`, once for each device or directory. The digest that the API gave of a
+//! recorded mapping is that of such a text.
 
 use std::collections::{BTreeMap, BTreeSet};
 

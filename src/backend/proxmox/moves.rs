@@ -1,8 +1,8 @@
 //! What `GET /nodes/NODE/qemu/VMID/migrate?target=…` says: whether a VM can move to another node.
 //!
-//! All of it was recorded but what HA rules, storages that are missing and VMs that run with mappings make of the answer.
-//! Those fields are in the schema of the API and in the source of qemu-server 9.2.6. Where the two differ, the recording
-//! counts: `not_allowed_nodes` has an object for each node.
+//! All of it was recorded but what HA rules, storages that are missing and VMs that run with mappings make of the
+//! answer. Those fields are in the schema of the API and in the source of qemu-server 9.2.6. Where the two differ, the
+//! recording counts: `not_allowed_nodes` has an object for each node.
 
 use std::collections::BTreeMap;
 

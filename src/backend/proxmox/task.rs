@@ -86,8 +86,8 @@ impl Task {
         self.first.as_deref()
     }
 
-    /// Whether its UPID is one that may stand in a path: Proxmox hands a path on to a shell of another node as it is, and
-    /// a UPID has the name of a user in it.
+    /// Whether its UPID is one that may stand in a path: Proxmox hands a path on to a shell of another node as it is,
+    /// and a UPID has the name of a user in it.
     pub(in crate::backend) fn is_plain(&self) -> bool {
         begun(&self.upid) == Some(self.upid.as_str())
     }

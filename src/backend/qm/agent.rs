@@ -117,8 +117,8 @@ impl Ask for Socket<'_> {
 }
 
 impl Qm {
-    /// Asks the agent of a VM through its socket, or, where that cannot be used, through Proxmox's programs: `through_qm`.
-    /// The socket of one on another node is there.
+    /// Asks the agent of a VM through its socket, or, where that cannot be used, through Proxmox's programs:
+    /// `through_qm`. The socket of one on another node is there.
     pub(super) fn ask<T>(
         &self,
         vm: VmId,

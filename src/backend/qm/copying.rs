@@ -11,8 +11,8 @@ enum Import {
     Further,
 }
 
-/// The import into this VM that a program's command line is: `qm set 431 … --scsi1 local:0,import-from=…`; `None`: it is
-/// none.
+/// The import into this VM that a program's command line is: `qm set 431 … --scsi1 local:0,import-from=…`; `None`: it
+/// is none.
 fn import_into(line: &str, vm: VmId) -> Option<Import> {
     let (_, rest) = line.split_once(&format!("qm set {vm} "))?;
     let words: Vec<&str> = rest.split(' ').collect();

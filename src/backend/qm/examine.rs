@@ -34,9 +34,9 @@ const PROGRAMS: [(&str, &str); 17] = [
 /// Fetches images; looked for where the config names one by its URL.
 const FETCHES: (&str, &str) = ("curl", "curl");
 
-/// `phoenix-examine PVE ROOT QUESTION…`: lines of a word and what it says. Questions are `program:NAME`, `image:PATH` and
-/// `server:NAME`, each answered only by what is so: `missing NAME`, `image PATH`, `answers NAME`. At the end the file of
-/// the storages.
+/// `phoenix-examine PVE ROOT QUESTION…`: lines of a word and what it says. Questions are `program:NAME`, `image:PATH`
+/// and `server:NAME`, each answered only by what is so: `missing NAME`, `image PATH`, `answers NAME`. At the end the
+/// file of the storages.
 ///
 /// A server has three seconds; all are asked at once. A name is an argument of `bash` and never part of its text.
 const SCRIPT: &str = r#"set -u

@@ -1,5 +1,5 @@
-//! The guest agent, through its own socket, or through `qm agent` and `qm guest exec` where that cannot be used. That of a
-//! guest on another node is reached through `pvesh`.
+//! The guest agent, through its own socket, or through `qm agent` and `qm guest exec` where that cannot be used. That
+//! of a guest on another node is reached through `pvesh`.
 
 use std::time::Duration;
 

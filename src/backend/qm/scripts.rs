@@ -1,12 +1,12 @@
 //! The scripts that look at one thing of a node.
 
-/// `phoenix-vm PVE ROOT VMID`: a mark with the names of the node that the VM is on and of its pool; if the HA manager looks
-/// after it, `ha: KEY VALUE;…|STATUS` with how it is to look after the VM and the manager's status; the power state, and the
-/// configuration.
+/// `phoenix-vm PVE ROOT VMID`: a mark with the names of the node that the VM is on and of its pool; if the HA manager
+/// looks after it, `ha: KEY VALUE;…|STATUS` with how it is to look after the VM and the manager's status; the power
+/// state, and the configuration.
 ///
 /// A VM of the node itself runs if the process in its pid file is its QEMU (recorded: `-pidfile
-/// /var/run/qemu-server/VMID.pid`). `qm status` would say the same and take a second; it is asked only where there is no
-/// directory for pid files. Of a VM of another node, that one is asked, unless it is not online: then nothing of it
+/// /var/run/qemu-server/VMID.pid`). `qm status` would say the same and take a second; it is asked only where there is
+/// no directory for pid files. Of a VM of another node, that one is asked, unless it is not online: then nothing of it
 /// runs, as far as can be told. A VM that is moved meanwhile is looked for again.
 pub(super) const VM: &str = r#"set -u
 own="$1/qemu-server/$3.conf" pids="$2/var/run/qemu-server"

@@ -9,8 +9,8 @@ use super::{Qm, script};
 use crate::hypervisor::{Fault, FaultKind, written};
 use crate::model::DataText;
 
-/// `phoenix-write-snippet DIRECTORY NAME`: replaces the file with what stands on standard input, for root alone: a line with
-/// its size in bytes, and the text. A lost connection ends the input before all of it came.
+/// `phoenix-write-snippet DIRECTORY NAME`: replaces the file with what stands on standard input, for root alone: a line
+/// with its size in bytes, and the text. A lost connection ends the input before all of it came.
 const WRITE: &str = r#"set -eu
 dir=$1 name=$2
 umask 022

@@ -114,8 +114,8 @@ pub(in crate::cli) struct Apply {
     pub(in crate::cli) auto_approve: bool,
     #[command(flatten)]
     pub(in crate::cli) losing: Losing,
-    /// Agree that unused volumes of the VM of this VMID, or of this name if no other one of the plan has it, are erased;
-    /// every such VM must be named.
+    /// Agree that unused volumes of the VM of this VMID, or of this name if no other one of the plan has it, are
+    /// erased; every such VM must be named.
     #[arg(long, value_name = "VM", value_delimiter = ',')]
     pub(in crate::cli) yes_delete_unused: Vec<String>,
     /// Carry out only the plan with this hash, without asking; another one is refused. All 64 characters of it. Beside

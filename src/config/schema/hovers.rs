@@ -39,8 +39,8 @@ const COSTS: [(&str, &str); 23] = [
     ("vm_name", RESTART),
 ];
 
-/// Adds to each key of a schema what is shown of it under the cursor. `of_vm`: the schema is one of a VM, or of what VMs
-/// have in common.
+/// Adds to each key of a schema what is shown of it under the cursor. `of_vm`: the schema is one of a VM, or of what
+/// VMs have in common.
 pub(super) fn explain(schema: &mut Value, of_vm: bool) {
     let Value::Object(object) = schema else { return };
     if let Some(Value::Object(keys)) = object.get_mut("properties") {

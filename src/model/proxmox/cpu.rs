@@ -127,7 +127,8 @@ pub enum BadCpu<'a> {
     Flag(&'a str),
 }
 
-/// Finds what Proxmox VE 9.2 refuses of a value of `cpu`: models and flags; whether a custom model is there, only the node knows.
+/// Finds what Proxmox VE 9.2 refuses of a value of `cpu`: models and flags; whether a custom model is there, only the
+/// node knows.
 pub fn bad_cpu(text: &str) -> impl Iterator<Item = BadCpu<'_>> {
     let parts = text.split(',').map(|part| {
         let (name, value) = part.split_once('=').unwrap_or(("cputype", part));

@@ -1,8 +1,8 @@
 //! Proxmox's own options of a VM, under its own names: which there are, what they take, and their normal form.
 //!
-//! `options.json` beside this file has names, types, limits and formats as the API schema of qemu-server 9 has them, and
-//! when a running VM takes a new value over, as it was recorded. An option with a key of its own in the file, and one that
-//! is no user's to set, is not among them: [`why_not`] says so.
+//! `options.json` beside this file has names, types, limits and formats as the API schema of qemu-server 9 has them,
+//! and when a running VM takes a new value over, as it was recorded. An option with a key of its own in the file, and
+//! one that is no user's to set, is not among them: [`why_not`] says so.
 
 mod bound;
 pub mod cpu;

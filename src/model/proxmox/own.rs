@@ -1,5 +1,5 @@
-//! Options of Proxmox that keys of the file's own words stand for: network cards, their addresses, the boot disk's options,
-//! further disks, CD drives, the order in which a VM tries its devices.
+//! Options of Proxmox that keys of the file's own words stand for: network cards, their addresses, the boot disk's
+//! options, further disks, CD drives, the order in which a VM tries its devices.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -52,8 +52,8 @@ const NEVER: &[(&str, &str)] = &[
     ("vmstate", "Proxmox notes there what a hibernated VM is woken from"),
 ];
 
-/// Why a name cannot stand under `proxmox`, and what helps: a message without its subject, and a hint. `None`: no option of
-/// Proxmox is called so.
+/// Why a name cannot stand under `proxmox`, and what helps: a message without its subject, and a hint. `None`: no
+/// option of Proxmox is called so.
 #[must_use]
 pub fn why_not(name: &str) -> Option<(&'static str, String)> {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());

@@ -59,8 +59,8 @@ impl ProxmoxOption {
         normal(&self.spec.kind, text)
     }
 
-    /// What a VM that has `live` will have where the file says `file`, in normal form: parts of a property string that the
-    /// file does not say stay, but for those that it said at the last apply (`before`).
+    /// What a VM that has `live` will have where the file says `file`, in normal form: parts of a property string that
+    /// the file does not say stay, but for those that it said at the last apply (`before`).
     #[must_use]
     pub fn merged(&self, live: &str, file: &str, before: &str) -> String {
         let kind = &self.spec.kind;
@@ -68,7 +68,8 @@ impl ProxmoxOption {
             return if self.key == super::BOOT_DEVICES { devices(live, file) } else { self.normal(file) };
         };
         let (wanted, mut before) = (pairs(file, kind), pairs(before, kind));
-        // A VM without its uuid has lost its identity for good (recorded); a card has a model, its address and a bridge.
+        // A VM without its uuid has lost its identity for good (recorded); a card has a model, its address and a
+        // bridge.
         for stays in ["uuid", "model", "macaddr", "bridge"] {
             before.remove(stays);
         }
@@ -88,8 +89,8 @@ impl ProxmoxOption {
         self.own(&joined(&merged, first))
     }
 
-    /// What of a value, in normal form, the option's key stands for: of the first card all but its model and bridge, of a
-    /// disk its options without its volume, of a CD drive what lies in it, of `boot` the devices.
+    /// What of a value, in normal form, the option's key stands for: of the first card all but its model and bridge, of
+    /// a disk its options without its volume, of a CD drive what lies in it, of `boot` the devices.
     #[must_use]
     pub fn own(&self, text: &str) -> String {
         let Kind::Parts { first, parts } = &self.spec.kind else {
@@ -152,7 +153,8 @@ impl ProxmoxOption {
         to_json(&self.spec.kind, value)
     }
 
-    /// What of the node such a value gives the guest, or a program of the guest's VM; `None`: nothing but what every VM has.
+    /// What of the node such a value gives the guest, or a program of the guest's VM; `None`: nothing but what every VM
+    /// has.
     #[must_use]
     pub fn reaches(&self, value: &str) -> Option<&'static str> {
         let part = |name: &str| pairs(value, &self.spec.kind).remove(name).unwrap_or_default();
@@ -179,8 +181,8 @@ impl ProxmoxOption {
 /// The parts of `ipconfigN` that are addresses.
 const ADDRESSES: [&str; 2] = ["ip", "ip6"];
 
-/// The order of the devices of a VM that has `live`: those of the file, then the others as they were. Either is a value of
-/// Proxmox's `boot`, or the devices alone.
+/// The order of the devices of a VM that has `live`: those of the file, then the others as they were. Either is a value
+/// of Proxmox's `boot`, or the devices alone.
 fn devices(live: &str, file: &str) -> String {
     let listed = |text: &str| -> Vec<String> {
         let order = if text.contains('=') { text.to_owned() } else { format!("order={text}") };

@@ -28,8 +28,8 @@ pub(super) fn disc(option: &ProxmoxOption, live: &VmObserved) -> Option<String> 
     (PropertyString::parse(text).get("media") == Some("cdrom")).then(|| option.own(text))
 }
 
-/// What becomes of a drive that the file does not say any more: one that phoenix made goes, of another one the image that
-/// the file had said. `was`: what the file had said.
+/// What becomes of a drive that the file does not say any more: one that phoenix made goes, of another one the image
+/// that the file had said. `was`: what the file had said.
 pub(super) fn left<'a>(option: &ProxmoxOption, live: Option<&VmObserved>, was: &str) -> Wish<'a> {
     let Some(now) = live.and_then(|live| disc(option, live)) else { return Wish::Leave };
     let made = live.and_then(|live| live.record.valid()).is_some_and(|record| record.made.contains(option.name));
@@ -61,8 +61,8 @@ pub(super) fn put_order(devices: &str, edit: &mut Edit<'_>) {
     edit.put("boot", order);
 }
 
-/// How a VM takes a drive that is added, whose image is changed, or that is removed. `new`: what will lie in it; `None`: it
-/// goes.
+/// How a VM takes a drive that is added, whose image is changed, or that is removed. `new`: what will lie in it;
+/// `None`: it goes.
 pub(super) fn taken<'a>(option: &ProxmoxOption, new: Option<&str>, taking: &Taking<'a>) -> (Disruption, Cow<'a, str>) {
     let live = taking.live;
     let changes = taking.capabilities.plugs_network;

@@ -246,9 +246,9 @@ fn address(v6: bool, address: &Address) -> Option<String> {
     (!address.is_none()).then(|| format!("{ip}={}{gw}", address.ip))
 }
 
-/// Gives the first card an address, or takes it away. Where none of either kind is left it asks DHCP, and says so: a guest
-/// that is told nothing has no network at all where its image does not ask by itself. Where the file wants none of a kind,
-/// that is meant.
+/// Gives the first card an address, or takes it away. Where none of either kind is left it asks DHCP, and says so: a
+/// guest that is told nothing has no network at all where its image does not ask by itself. Where the file wants none
+/// of a kind, that is meant.
 fn put_address(vm: &DesiredVm, edit: &mut Edit<'_>, v6: bool, is_set: bool) {
     let network = vm.network_config.as_ref();
     let (ip4, ip6) = (network.and_then(|own| own.ip.as_ref()), network.and_then(|own| own.ip6.as_ref()));

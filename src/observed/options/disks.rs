@@ -35,8 +35,8 @@ pub(super) fn desired_size<'a>(option: &ProxmoxOption, desired: &'a DesiredVm, l
     }
 }
 
-/// Whether a disk of a VM that was taken over fills the last of these GiB in part: no key can say that, and it is no reason
-/// to grow it.
+/// Whether a disk of a VM that was taken over fills the last of these GiB in part: no key can say that, and it is no
+/// reason to grow it.
 #[must_use]
 pub fn fills_last(size_gb: u32, now: Option<u64>, desired: &DesiredVm, live: &VmObserved) -> bool {
     let uuid = live.uuid.as_deref().unwrap_or_default();
@@ -70,8 +70,8 @@ pub(super) fn is_copied(option: &ProxmoxOption, desired: &DesiredVm, live: Optio
     disk.is_some_and(|disk| disk.import_from.is_some()) && lacks()
 }
 
-/// A disk that is to be made, as Proxmox takes it: `STORAGE:GIB,OPTIONS`; or attached: `VOLUME,OPTIONS`; or as a copy of
-/// an image: `STORAGE:0,import-from=IMAGE,OPTIONS`, with the image as the file names it.
+/// A disk that is to be made, as Proxmox takes it: `STORAGE:GIB,OPTIONS`; or attached: `VOLUME,OPTIONS`; or as a copy
+/// of an image: `STORAGE:0,import-from=IMAGE,OPTIONS`, with the image as the file names it.
 pub(super) fn new(option: &ProxmoxOption, disk: &Disk) -> String {
     let usual = match option.name {
         "efidisk0" => Some(("efitype", "efitype=4m")),

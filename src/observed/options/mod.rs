@@ -65,8 +65,8 @@ pub fn rows_of<'n>(name: &'n str, part: &'n str) -> impl Iterator<Item = &'stati
     rows().filter(move |row| row.name == name && (part.is_empty() || row.part == part)).chain(listed::row(name))
 }
 
-/// All rows that matter for a VM: those of every VM, then those of the options that the file sets by Proxmox's own names, or
-/// that phoenix set and the file does not say any more. `live`: the VM, if it is there.
+/// All rows that matter for a VM: those of every VM, then those of the options that the file sets by Proxmox's own
+/// names, or that phoenix set and the file does not say any more. `live`: the VM, if it is there.
 pub fn rows_for<'v>(
     desired: &'v DesiredVm,
     live: Option<&'v VmObserved>,
@@ -109,7 +109,8 @@ pub fn render(
     edit.finish(record)
 }
 
-/// The slots of a running VM's disks that get what QEMU takes over at its next start, and that no pending value tells of.
+/// The slots of a running VM's disks that get what QEMU takes over at its next start, and that no pending value tells
+/// of.
 #[must_use]
 pub fn late_slots(desired: &DesiredVm, live: &VmObserved) -> BTreeSet<String> {
     let late = |row: &&'static Row| {

@@ -11,7 +11,8 @@ use crate::model::proxmox::{BOOT_DISK, DISKS, ProxmoxOption, Taken, is_live_part
 use crate::model::{DesiredVm, Disruption, is_kept, is_kept_as_digest, kept};
 use crate::observed::{Net, PropertyString, VmObserved};
 
-/// Parts of a network card that change without unplugging it (recorded; `tag`, `rate` and `trunks` by Proxmox's sources).
+/// Parts of a network card that change without unplugging it (recorded; `tag`, `rate` and `trunks` by Proxmox's
+/// sources).
 const PLUGGED_PARTS: [&str; 6] = ["bridge", "firewall", "link_down", "rate", "tag", "trunks"];
 
 pub(super) fn read<'a>(option: &ProxmoxOption, live: &'a VmObserved) -> Option<Value<'a>> {
@@ -34,8 +35,8 @@ fn now<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
     live.options.get(name(option, live)?)
 }
 
-/// What the value of an option is made from: what it says now, and of a card that is to be removed at the next start what it
-/// has until then, so that it keeps its MAC address.
+/// What the value of an option is made from: what it says now, and of a card that is to be removed at the next start
+/// what it has until then, so that it keeps its MAC address.
 fn base<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
     now(option, live).or_else(|| leaving(option.name, live))
 }

@@ -88,8 +88,8 @@ impl Row {
         }
     }
 
-    /// The action that applies it to a VM, or to one that is to be made: a further disk that becomes a copy of an image is
-    /// made by one of its own.
+    /// The action that applies it to a VM, or to one that is to be made: a further disk that becomes a copy of an image
+    /// is made by one of its own.
     #[must_use]
     pub fn applied_by(&self, desired: &DesiredVm, live: Option<&VmObserved>) -> ActionKind {
         match self.option {

@@ -21,7 +21,8 @@ pub struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// Whether a running VM gets more memory while it runs (recorded): memory hotplug is on, and nothing else of it waits.
+    /// Whether a running VM gets more memory while it runs (recorded): memory hotplug is on, and nothing else of it
+    /// waits.
     pub(super) fn plugs_more_memory(&self) -> bool {
         let Self { live, desired, .. } = self;
         let on =

@@ -10,8 +10,8 @@ use crate::observed::Observed;
 use crate::plan::Capacity;
 use crate::plan::capacity::{NodeCapacity, Room};
 
-/// The nodes of a cluster. What is promised is what is configured, whether or not a VM runs, and however much of its disks
-/// is filled; what is used was measured.
+/// The nodes of a cluster. What is promised is what is configured, whether or not a VM runs, and however much of its
+/// disks is filled; what is used was measured.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DocumentCluster {
     /// The nodes by name.
@@ -81,8 +81,8 @@ pub struct DocumentStorage {
     /// How much of it was in use; absent: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_bytes: Option<u64>,
-    /// How large the disks of VMs on it are, those of templates among them; disks whose configuration gives no size, and
-    /// what else lies there, are not counted.
+    /// How large the disks of VMs on it are, those of templates among them; disks whose configuration gives no size,
+    /// and what else lies there, are not counted.
     pub promised_bytes: u64,
     /// How large they are when everything planned is done.
     pub planned_bytes: u64,
@@ -119,7 +119,8 @@ impl DocumentCluster {
         Self { nodes, shared_storages: capacity.shared.iter().map(DocumentStorage::of).collect() }
     }
 
-    /// A cluster as it is, without a file and a plan: all of its memory may be promised. `None`: the target has one node.
+    /// A cluster as it is, without a file and a plan: all of its memory may be promised. `None`: the target has one
+    /// node.
     #[must_use]
     pub fn seen(observed: &Observed) -> Option<Self> {
         let capacity = Capacity::of(100, observed, std::iter::empty())?;

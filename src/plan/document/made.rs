@@ -55,8 +55,8 @@ impl PlanDocument {
         Self::with(plan, vms, provenance)
     }
 
-    /// The document of a plan of which nothing else is needed any more, and what the plan found. The two are never there
-    /// whole at once: a plan of ten thousand VMs is tens of MiB.
+    /// The document of a plan of which nothing else is needed any more, and what the plan found. The two are never
+    /// there whole at once: a plan of ten thousand VMs is tens of MiB.
     ///
     /// `operands`: with what actions take, [`DocumentAction::with`], which people do not see.
     #[must_use]

@@ -65,8 +65,8 @@ fn is_card_that_can_be(option: &ProxmoxOption, live: &VmObserved) -> bool {
     }
 }
 
-/// The parts of a drive that the file cannot say, by Proxmox's names: those that it has no key for, and those whose value it
-/// does not take.
+/// The parts of a drive that the file cannot say, by Proxmox's names: those that it has no key for, and those whose
+/// value it does not take.
 pub(super) fn unsaid<'d>(slot: &str, vm: &'d VmObserved) -> Vec<&'d str> {
     let boots = vm.boot_disk.as_ref().is_some_and(|disk| disk.device == slot);
     let option = if boots { proxmox::boot_disk() } else { proxmox::disk(slot) };
@@ -94,8 +94,8 @@ pub(super) fn disc(slot: &str, vm: &VmObserved) -> Option<String> {
     option.read(&option.own(text).into()).ok()
 }
 
-/// What the file must say of CD drives: of a VM of ours, of those that its file had; else of those that its template has
-/// otherwise.
+/// What the file must say of CD drives: of a VM of ours, of those that its file had; else of those that its template
+/// has otherwise.
 fn drives(live: &VmObserved, template: Option<&VmObserved>, default: &DesiredVm) -> Map<String, Value> {
     let record = live.record.valid();
     let mut drives = Map::new();
@@ -117,8 +117,8 @@ fn drives(live: &VmObserved, template: Option<&VmObserved>, default: &DesiredVm)
     drives
 }
 
-/// The devices that the file must say a VM boots from: of a VM of ours, those that its file had; else those that it tries
-/// before its boot disk, and that, where its template has others. `None`: nothing needs to be said.
+/// The devices that the file must say a VM boots from: of a VM of ours, those that its file had; else those that it
+/// tries before its boot disk, and that, where its template has others. `None`: nothing needs to be said.
 pub(super) fn boot_devices(live: &VmObserved, template: Option<&VmObserved>, default: &DesiredVm) -> Option<Value> {
     let is = devices(live);
     let first = |vm: &VmObserved, devices: &[String]| -> Vec<String> {
@@ -157,8 +157,8 @@ fn devices(vm: &VmObserved) -> Vec<String> {
     order.filter(can_be).map(ToOwned::to_owned).collect()
 }
 
-/// What the file must say of further disks: of a VM of ours, of those that its file had; else of those that its template
-/// lacks.
+/// What the file must say of further disks: of a VM of ours, of those that its file had; else of those that its
+/// template lacks.
 fn further(live: &VmObserved, template: Option<&VmObserved>, file: &File<'_>) -> Map<String, Value> {
     let record = live.record.valid();
     let boots = live.boot_disk.as_ref().map(|disk| disk.device.as_str());

@@ -32,8 +32,8 @@ pub enum Write {
     Entry(Vec<(&'static str, Value)>),
 }
 
-/// Takes out of the entry of a VM that is to be taken over what cloud-init gives its guest, where a config does not take it, and
-/// says so. Whether there was anything.
+/// Takes out of the entry of a VM that is to be taken over what cloud-init gives its guest, where a config does not
+/// take it, and says so. Whether there was anything.
 pub fn leave_cloud_init(found: &mut Found, desired: &Desired, observed: &Observed) -> bool {
     let (Write::Entry(keys), Some(live)) = (&mut found.write, observed.vms.get(&found.vm)) else { return false };
     let said = |(key, value): &(&'static str, Value)| {

@@ -161,8 +161,8 @@ pub(super) fn unsaid(
     (!lost.is_empty()).then(|| Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id))
 }
 
-/// Whether what a VM that is to be taken over says to cloud-init reaches its guest: there is a drive, and no file takes its
-/// place.
+/// Whether what a VM that is to be taken over says to cloud-init reaches its guest: there is a drive, and no file takes
+/// its place.
 fn reaches(live: &VmObserved, part: &str) -> bool {
     let custom = live.options.get("cicustom").unwrap_or_default();
     live.cloud_init.drive.is_some() && !custom.split(',').any(|file| file.trim().starts_with(&format!("{part}=")))
@@ -207,8 +207,8 @@ pub(super) fn data(live: &VmObserved, record: Option<&Record>, part: DataPart, o
         .map(CloudData::escaped)
 }
 
-/// Says what a VM is given whole and no entry can have, because phoenix did not make it, the node has the snippet no more, or
-/// secrets stand in it.
+/// Says what a VM is given whole and no entry can have, because phoenix did not make it, the node has the snippet no
+/// more, or secrets stand in it.
 pub(super) fn lost_data(live: &VmObserved, record: Option<&Record>, observed: &Observed) -> Vec<Diagnostic> {
     let lost = |part: DataPart| {
         if data(live, record, part, observed).is_some() {
@@ -235,8 +235,8 @@ pub(super) fn lost_data(live: &VmObserved, record: Option<&Record>, observed: &O
     DataPart::ALL.into_iter().filter_map(lost).collect()
 }
 
-/// The network of a VM, as far as phoenix made it so, or as it is in one that is to be taken over; `None`: nothing was asked
-/// for.
+/// The network of a VM, as far as phoenix made it so, or as it is in one that is to be taken over; `None`: nothing was
+/// asked for.
 pub(super) fn network(live: &VmObserved, record: Option<&Record>) -> Option<NetworkConfig> {
     let now = &live.cloud_init;
     let is_said = |part: &str| record.map_or_else(|| reaches(live, "network"), |_| was_applied(record, part));
@@ -268,8 +268,8 @@ pub(super) fn network_value(config: &NetworkConfig) -> Value {
     Value::Object(value)
 }
 
-/// The user of a VM, as far as phoenix made it so, or as it is in one that is to be taken over; `None`: nothing was asked
-/// for. Of its keys only the fingerprints are known: they come back where the rest of the file has them all.
+/// The user of a VM, as far as phoenix made it so, or as it is in one that is to be taken over; `None`: nothing was
+/// asked for. Of its keys only the fingerprints are known: they come back where the rest of the file has them all.
 pub(super) fn user(live: &VmObserved, record: Option<&Record>, file: &File<'_>) -> Option<UserConfig> {
     let name = &live.cloud_init.user;
     let is_said = |part: &str| record.map_or_else(|| reaches(live, "user"), |_| was_applied(record, part));

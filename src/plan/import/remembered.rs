@@ -1,5 +1,5 @@
-//! What a VM of ours that the file lost had of what no option of it says: what its record keeps beside what was applied to
-//! it, and what is mounted in its guest.
+//! What a VM of ours that the file lost had of what no option of it says: what its record keeps beside what was applied
+//! to it, and what is mounted in its guest.
 
 use serde_json::{Value, json};
 

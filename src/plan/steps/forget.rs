@@ -10,8 +10,8 @@ use crate::plan::{Change, Scene, Step, VmPlan, codes, lock, snippets};
 /// What a plan calls the record, which no key is about.
 const RECORD: &str = "record";
 
-/// Plans that the record goes from a VM's notes and the project's tag off it, and says what was found. What stays is said,
-/// too, and what the file makes of such a VM.
+/// Plans that the record goes from a VM's notes and the project's tag off it, and says what was found. What stays is
+/// said, too, and what the file makes of such a VM.
 pub(in crate::plan) fn plan_forgotten(vm: VmId, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
     let declared = scene.desired.vm(vm);
     let mut draft = Draft::of(vm, declared.map(|vm| vm.vm_name.clone()).unwrap_or_default(), declared);

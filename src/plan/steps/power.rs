@@ -123,8 +123,8 @@ impl<'a> Volumes<'a> {
 }
 
 impl Draft {
-    /// Adds what is done for the guest of a VM that boots, or runs already, as the last apply left it: it is waited for,
-    /// and its volumes are looked after. Returns the VM as the file has it, where that is needed.
+    /// Adds what is done for the guest of a VM that boots, or runs already, as the last apply left it: it is waited
+    /// for, and its volumes are looked after. Returns the VM as the file has it, where that is needed.
     pub(super) fn sees_to_guest(
         &mut self,
         live: &VmObserved,

@@ -1,4 +1,5 @@
-//! One page that needs nothing else: no network, no server, no framework. Of a plan, of a run that is over, and of a status.
+//! One page that needs nothing else: no network, no server, no framework. Of a plan, of a run that is over, and of a
+//! status.
 //!
 //! The pages are HTML that is well-formed XML too, so that a strict parser can check that no value broke out of its
 //! place.

@@ -56,7 +56,8 @@ pub(super) fn line(vm: &DocumentVm) -> String {
     format!("<li {}><code>{}</code> {}</li>\n", attributes(vm), vm.vm, text(&vm.name))
 }
 
-/// A VM with everything that would be done to it. A disruptive one is not folded: the person who approves must see it at once.
+/// A VM with everything that would be done to it. A disruptive one is not folded: the person who approves must see it
+/// at once.
 pub(super) fn block(vm: &DocumentVm) -> String {
     let (sign, words) = match verdict(vm) {
         "blocked" => ("✗", "blocked, see the problems"),

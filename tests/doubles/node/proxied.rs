@@ -1,5 +1,5 @@
-//! Calls of the API that `pvesh` hands to another node: there they are carried out as `qm` does it, and what that prints
-//! comes back as one JSON string, with the id of the task behind it (recorded).
+//! Calls of the API that `pvesh` hands to another node: there they are carried out as `qm` does it, and what that
+//! prints comes back as one JSON string, with the id of the task behind it (recorded).
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

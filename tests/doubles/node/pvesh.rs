@@ -180,8 +180,8 @@ fn pools(node: &Node, options: &[&str]) -> Option<Answer> {
     })
 }
 
-/// `create|set|delete /cluster/ha/resources…`: puts a VM under the HA manager, changes how it looks after the VM, takes it
-/// out; `None`: no such options.
+/// `create|set|delete /cluster/ha/resources…`: puts a VM under the HA manager, changes how it looks after the VM, takes
+/// it out; `None`: no such options.
 fn ha(node: &Node, verb: &str, rest: &[&str], options: &[&str]) -> Option<Answer> {
     let mut options = options.to_vec();
     let sid = match (verb, rest) {

@@ -1,5 +1,5 @@
-//! Programs within phoenix' own scripts on the node. They do what they always do; the failures that are scripted for the
-//! operation that the script carries out happen to the one on which it hangs.
+//! Programs within phoenix' own scripts on the node. They do what they always do; the failures that are scripted for
+//! the operation that the script carries out happen to the one on which it hangs.
 
 use std::os::unix::process::parent_id;
 use std::process::Command;

@@ -1,6 +1,7 @@
 //! A server in the background that holds its pid file open as long as it lives.
 //!
-//! A pid alone says nothing: it may belong to another process by now. The process that has the very file open is the server.
+//! A pid alone says nothing: it may belong to another process by now. The process that has the very file open is the
+//! server.
 
 use std::fs;
 use std::io::ErrorKind;

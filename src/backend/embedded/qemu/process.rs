@@ -10,8 +10,8 @@ use crate::hypervisor::{Fault, FaultKind};
 
 /// The process of the QEMU that lives in a directory. `None`: its note is gone, or names a process that is not it.
 ///
-/// The caller knows that it lives. A pid that was given to another process since is told by its arguments: they name the
-/// uuid of the VM.
+/// The caller knows that it lives. A pid that was given to another process since is told by its arguments: they name
+/// the uuid of the VM.
 pub(super) fn pid(dir: &Path, uuid: &str) -> Option<u32> {
     let pid: u32 = fs::read_to_string(dir.join(PID)).ok()?.trim().parse().ok()?;
     let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;

@@ -62,11 +62,12 @@ exit 0
 );
 
 /// `phoenix-observe PVE ROOT NODE…`: prints a tar archive with the answers. Standard input are directories, one a line,
-/// whose entries are counted and whose places are printed. The nodes are those of which the bridges are asked; `any`: all.
+/// whose entries are counted and whose places are printed. The nodes are those of which the bridges are asked; `any`:
+/// all.
 ///
 /// One call of the API, one of `ip`, `ps` and `tar` each, however many VMs there are; three more where a node lacks the
-/// files that tell what its API reads from them: pid files, the list of running tasks, the list of all VMs. In a cluster
-/// of several nodes two more, and one for each node whose bridges are asked.
+/// files that tell what its API reads from them: pid files, the list of running tasks, the list of all VMs. In a
+/// cluster of several nodes two more, and one for each node whose bridges are asked.
 pub(in crate::backend::qm) const SCRIPT: &str = concat!(
     "set -u\n",
     place!(),
