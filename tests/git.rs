@@ -274,6 +274,11 @@ fn a_hook_of_git_itself_sees_what_is_committed() {
     let (code, said) = repository.run("git", &["commit", "-a", "-m", "a script that cannot be read"], &[]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("--> features/hello.sh:2:1") && said.contains("P095"), "{said}");
+    // Of a directory, the files that are staged are one config.
+    repository.write("sub/more.json", BAD);
+    repository.check(&["validate", "--staged", "sub"], 0, &["sub: valid, 0 virtual machines"]);
+    repository.git(&["add", "sub"]);
+    repository.check(&["validate", "--staged", "sub"], 3, &["sub/more.json:2:", "P014"]);
 }
 
 #[test]

@@ -27,7 +27,9 @@ pub(super) fn load(path: &Path, given: &Given) -> Result<Config> {
         let sources: Vec<_> = index.configs()?.into_iter().map(read).collect::<Result<_>>()?;
         let bytes = sources.iter().flatten().map(|source| source.text.len() as u64).sum();
         let source = match () {
-            () if sources.is_empty() => load::decoded(path, Err(Unread::Unstaged)).map_err(|problem| vec![*problem]),
+            () if sources.is_empty() => {
+                load::decoded(path, index.config(&index.below)?).map_err(|problem| vec![*problem])
+            }
             () if bytes > MAX_BYTES => {
                 load::decoded(path, Err(Unread::TooBig(bytes))).map_err(|problem| vec![*problem])
             }

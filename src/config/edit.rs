@@ -363,6 +363,21 @@ mod tests {
     }
 
     #[test]
+    fn of_a_directory_each_file_gets_its_own() {
+        let file =
+            |vm: u32, end: &str| format!(r#"{{ "virtual_machines": [{{ "vm_id": {vm}, "vm_name": "x"{end} }}] }}"#);
+        let (a, b) = (Source::new("d/a.json", file(104, "")), Source::new("d/b.jsonc", file(105, ", // b\n")));
+        let source = Source::joined("d", vec![a.clone(), b]);
+        let edits = [Edit::Key(id(105), "adopt", json!("uuid")), entry(106)];
+        let (after, places) = put(&source, &edits, "d/new.json").unwrap();
+        let files = after.apart();
+        assert_eq!((&files[0], files[2].name.as_str()), (&a, "d/new.json"));
+        assert!(files[1].text.contains("// b") && files[1].text.contains(r#""adopt": "uuid""#), "{}", files[1].text);
+        let texts: Vec<&str> = places.iter().map(|(_, at)| &after.text[at.start..at.end]).collect();
+        assert!(texts[0].contains("uuid") && texts[1].contains("106"), "{texts:?}");
+    }
+
+    #[test]
     fn a_key_of_an_entry() {
         let adopt = [Edit::Key(id(104), "adopt", json!("uuid"))];
         check(r#"{ "virtual_machines": [{ "vm_id": 104, "vm_name": "x"<, "adopt": "uuid"> }] }"#, &adopt);

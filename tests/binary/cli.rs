@@ -140,7 +140,7 @@ fn every_exit_code_has_its_case() {
 fn nobody_is_asked_where_nobody_is() {
     let scene = three();
     let ran = scene.phoenix(&["apply"]);
-    check(&ran, 4, &["cannot ask", "hint: look at `phoenix plan`, then give `--auto-approve`"]);
+    check(&ran, 4, &["cannot ask", "hint: `--auto-approve` approves the plan above"]);
     assert!(!scene.has(1000));
 }
 
@@ -281,7 +281,7 @@ fn the_node_is_looked_after() {
     scene.edit("ubuntu-22.04-cloud-template-v3", "debian-13");
     assert_eq!(scene.apply().code, Some(0));
     check(&scene.phoenix(&["node", "reset"]), 4, &["cannot ask"]);
-    check(&scene.phoenix(&["node", "reset", "--auto-approve"]), 0, &["is gone"]);
+    check(&scene.phoenix(&["node", "reset", "--auto-approve"]), 0, &["removed "]);
     assert!(!scene.node().exists());
     fs::create_dir_all(scene.path("other")).unwrap();
     fs::write(scene.path("other/precious"), "x").unwrap();

@@ -196,7 +196,11 @@ fn nodes_that_are_offline_or_in_maintenance_are_told() {
         let says_of = |node: &str| format!("warning node `{node}` is in maintenance: no new VM is placed there");
         says(&document, "T147", &says_of("pve"));
         says(&document, "T147", &says_of("pve2"));
-        says(&document, "T147", "`ha-manager crm-command node-maintenance disable pve2` on the node ends it");
+        says(
+            &document,
+            "T147",
+            "`ha-manager crm-command node-maintenance disable pve2` on the node ends the maintenance",
+        );
         assert_eq!(of(&document, "T140").len(), usize::from(config), "{document:#}");
     }
 }

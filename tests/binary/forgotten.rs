@@ -219,7 +219,7 @@ fn files_without_a_project_leave_each_others_vms_alone_and_say_so() {
     let says = [
         "notice[T020]: VM 1000 `web`: left alone: declared in another file of project `default`",
         "give each file one of its own",
-        "`phoenix forget 1000` gives the VM up and keeps it, `phoenix destroy 1000` erases it with its disks",
+        "`phoenix forget 1000` gives the VM up and keeps it",
     ];
     check(&scene.phoenix(&["plan"]), 0, &says);
     check(&scene.phoenix(&["status"]), 0, &["left alone: declared in another file of project `default`"]);

@@ -134,7 +134,7 @@ fn a_vm_that_it_is_stopping_is_not_restarted() {
         check(&scene.apply(), 0, &[]);
         look_after(scene, "disabled");
         let ran = scene.phoenix(&["restart", "1000", "--auto-approve"]);
-        check(&ran, 6, &["VM 1000 runs, and the HA manager is to keep it off", "ha-manager status"]);
+        check(&ran, 6, &["VM 1000 runs, but the HA manager should keep it off", "ha-manager status"]);
         assert!(scene.runs(1000), "{case}");
         is_to_be(scene, "disabled");
     });

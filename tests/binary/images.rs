@@ -109,7 +109,7 @@ fn an_import_under_way_is_waited_for() {
         "perl /usr/sbin/qm set 1000 --boot order=scsi0 --scsi0 local-zfs:0,import-from=/srv/x.img\n",
     )
     .unwrap();
-    let says = "the import of an image into it, started by an earlier run, is still at work: apply waits";
+    let says = "the import of an image into it, started by an earlier run, is still running: apply waits";
     check(&scene.phoenix(&["plan"]), 0, &[says]);
     let mut waiting = scene.begin();
     assert!(waiting.waits_for("the clone or import into VM 1000 that an earlier run began"));

@@ -213,11 +213,11 @@ fn a_guest_that_does_not_answer_is_no_error() {
 fn what_is_not_as_it_was_applied_is_left_to_apply() {
     let scene = made(Place::Embedded);
     scene.edit(r#""path": "/data""#, r#""path": "/data2""#);
-    let left = "the volumes are not looked after: the file says something else than was applied";
+    let left = "the volumes are not checked or mounted: the file says something else than was applied";
     check(&scene.phoenix(&["restart", "1000", "--auto-approve"]), 0, &[left]);
     assert!(!scene.node().join("root/mnt/pve/local-nfs/data2").exists(), "a start gives nothing");
     scene.declare(r#"{ "hypervisor": { "project": "default" }, "virtual_machines": [] }"#);
-    let left = "the volumes are not looked after: the file does not declare it";
+    let left = "the volumes are not checked or mounted: the file does not declare it";
     check(&scene.phoenix(&["restart", "1000", "--auto-approve"]), 0, &[left]);
     // Whoever can write the notes of a VM makes nobody mount or export anything.
     scene.declare(CONFIG);

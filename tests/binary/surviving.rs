@@ -57,7 +57,7 @@ fn outcome<'e>(events: &'e [Value], id: &str) -> &'e Value {
 #[test]
 fn a_clone_that_works_on_is_waited_for_and_gone_on_from() {
     let told = &format!("creating a clone of VM 9000 with ID 1000\n{FAR}");
-    let known = "the clone into it, started by an earlier run, is still at work: apply waits";
+    let known = "the clone into it, started by an earlier run, is still running: apply waits";
     let unknown = "half made by an earlier run, and a clone is at work whose target is not known";
     let whole = cloned("die-after").conf(1000);
     for place in PLACES.into_iter().filter(|place| place.is_possible()) {
@@ -171,7 +171,7 @@ fn a_move_that_works_on_is_waited_for_and_gone_on_from() {
             if ends {
                 job(&scene, "move-1000");
             }
-            let says = "the move of the boot disk, started by an earlier run, is still at work: apply waits";
+            let says = "the move of the boot disk, started by an earlier run, is still running: apply waits";
             check(&scene.phoenix(&["plan"]), 0, &[says]);
             let before = scene.conf(1000);
             let mut waiting = scene.begin();
@@ -214,7 +214,7 @@ fn a_move_of_a_further_disk_that_works_on_is_waited_for_and_gone_on_from() {
             let case = format!("{place:?}, {change}");
             let scene = place.copy_of(&begun);
             let held = task(&scene, "qmmove", 1000, "");
-            let says = "the move of scsi1, started by an earlier run, is still at work: apply waits";
+            let says = "the move of scsi1, started by an earlier run, is still running: apply waits";
             check(&scene.phoenix(&["plan"]), 0, &[says]);
             let mut waiting = scene.begin();
             assert!(waiting.waits_for("the move of a disk of VM 1000 that an earlier run began (qmmove)"), "{case}");
@@ -237,7 +237,7 @@ fn a_move_of_a_further_disk_that_works_on_is_waited_for_and_gone_on_from() {
                 assert!(scene.conf(1000).contains("scsi1: local:1000/vm-1000-disk-"), "{case}: {}", scene.conf(1000));
                 assert_eq!(scene.plan_code(), Some(0), "{case}");
             } else {
-                let says = "scsi1 of VM 1000 lies neither where it was nor where the move was to bring it";
+                let says = "scsi1 of VM 1000 is neither on its old storage nor on the new one";
                 assert!(events.iter().any(|event| event["error"] == says), "{case}: {events:?}");
             }
         }
