@@ -49,7 +49,7 @@ fn a_vm_is_made_anew_with_consent_alone() {
             "1 to recreate, 0 to destroy, 1 unchanged",
             "warning[T125]",
             "warning[T127]",
-            "others depend on it",
+            "these VMs lose it",
             "1001 `web`",
         ];
         check(&scene.phoenix(&["plan", "--recreate", "db"]), 0, &plan);
@@ -114,7 +114,7 @@ fn what_ends_halfway_is_only_created() {
         assert!(scene.all_faults_happened(), "{case}");
         scene.settle();
         assert!(!scene.has(1000), "{case}");
-        let says = ["+ 1000 db", "notice[T126]", "it is only made", "1 to create, 0 to update, 0 to destroy"];
+        let says = ["+ 1000 db", "notice[T126]", "it is only created", "1 to create, 0 to update, 0 to destroy"];
         check(&scene.phoenix(&["plan", "--recreate", "db"]), 0, &says);
         // No consent is needed for what destroys nothing.
         check(&scene.apply(), 0, &[r#""created":1"#]);
