@@ -320,9 +320,11 @@ fn a_card_that_cannot_be_plugged_again_is_due_for_a_restart() {
     fs::write(&file, &settings).unwrap();
     let applied = scene.carry_out(planned);
     assert_eq!(applied.summary.failed, ["1000/configure"]);
-    for part in
-        ["was taken back", "the guest may be without net0 until the VM restarts", "`phoenix apply --restart` restarts it"]
-    {
+    for part in [
+        "was taken back",
+        "the guest may be without net0 until the VM restarts",
+        "`phoenix apply --restart` restarts it",
+    ] {
         assert!(applied.said.contains(part), "{part}: {}", applied.said);
     }
     let plan = scene.plan("", false);

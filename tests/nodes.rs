@@ -156,7 +156,7 @@ fn sums_are_those_of_each_node() {
         let sums = [codes::MEMORY_OVERCOMMITTED, codes::STORAGE_SHORT];
         let told = plan.problems.iter().filter(|problem| sums.contains(&problem.code));
         let told: Vec<&str> = told.map(|problem| problem.message.as_str()).collect();
-        let memory = "the declared VMs on node `far` need 2000 MiB of memory in total, node `far` has 1500";
+        let memory = "the declared VMs on node `far` need 2000 MiB of memory in total, node `far` has 1500 MiB";
         let storage = "storage `local-zfs` on node `far` has 15 GiB free, the plan needs 17 GiB";
         assert_eq!(told, if web == "far" { vec![storage, memory] } else { vec![] }, "`web` is on `{web}`");
     }

@@ -173,7 +173,8 @@ fn card_held(place: &Place) {
     held(place, &two_cards(), &["net1"]);
     let card = live(place).options.get("net1").unwrap().to_owned();
     let busy = "net1: hotplug problem - error on hot-unplugging device 'net1' - still busy in guest?";
-    let waits = ["does not take over the change of net1: it waits for the next restart of the VM", "`--restart`"];
+    let waits =
+        ["does not take over the change of net1: it waits for the next restart of the VM", "`phoenix apply --restart`"];
     fails(&apply(place, FEW, false), &[&[busy][..], &waits].concat());
     is_due(place, FEW, &["net1"]);
     // Said again in the file, it is the card that the guest has.

@@ -83,7 +83,7 @@ pub(super) fn start(args: &Args, verb: &Start, console: &Console) -> Result<Exit
 
 /// Shuts VMs down.
 pub(super) fn stop(args: &Args, verb: &Stop, console: &Console) -> Result<Exit> {
-    let (force_stop, auto_approve) = (verb.force_stop, verb.auto_approve);
+    let (force_stop, auto_approve) = (verb.force, verb.auto_approve);
     let wish = Switch { power: Power::Stop, vms: &verb.vms, running: &verb.running, force_stop, auto_approve };
     switch(args, &wish, console)
 }

@@ -33,7 +33,7 @@ pub(super) fn changes(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> V
         let Some(note) = taken_back(change, vm, live) else {
             if change.disruption < Disruption::Restart && pends_beside(change, vm, live) {
                 change.disruption = Disruption::Restart;
-                change.note = "waits with what waits for a restart already".to_owned();
+                "waits with what waits for a restart already".clone_into(&mut change.note);
             }
             continue;
         };

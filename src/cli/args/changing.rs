@@ -226,8 +226,8 @@ pub(in crate::cli) struct Stop {
     #[arg(value_name = "VM", required = true)]
     pub(in crate::cli) vms: Vec<String>,
     /// Stop guests by force that do not shut down within three minutes.
-    #[arg(long)]
-    pub(in crate::cli) force_stop: bool,
+    #[arg(long = "force-stop")]
+    pub(in crate::cli) force: bool,
     /// Do not ask.
     #[arg(long)]
     pub(in crate::cli) auto_approve: bool,
