@@ -245,8 +245,10 @@ impl Scope<'_> {
     fn is_full(&self, vm: &DesiredVm, node: &Node) -> Option<String> {
         let empty = Load::default();
         let load = self.loads.get(node.name.as_str()).unwrap_or(&empty);
+        // Where an interrupted run made it its disks lie already.
+        let is_there = placement::there(vm.vm_id, self.observed).is_some_and(|live| live.node == node.name);
         let mut needed: BTreeMap<&str, u64> = BTreeMap::new();
-        disks(vm).for_each(|(storage, bytes)| *needed.entry(storage).or_default() += bytes);
+        disks(vm).filter(|_| !is_there).for_each(|(storage, bytes)| *needed.entry(storage).or_default() += bytes);
         for (id, bytes) in needed {
             let Some(storage) = node.storages.get(id).filter(|storage| storage.thick && storage.total != 0) else {
                 continue;

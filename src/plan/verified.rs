@@ -14,8 +14,8 @@ pub fn to_verify<'o>(desired: &Desired, observed: &'o Observed, selection: &Sele
         ready.is_some_and(|record| record.project == desired.settings.project) && vm.running && vm.agent
     };
     let choice = selection.choice();
-    let wished = desired.vms.iter().filter(|vm| vm.started && vm.asks_agent() && choice.takes(vm));
-    wished.filter_map(|vm| observed.vms.get(&vm.vm_id)).filter(ours).collect()
+    let running = desired.vms.iter().filter(|vm| vm.started && vm.asks_agent() && choice.takes(vm));
+    running.filter_map(|vm| observed.vms.get(&vm.vm_id)).filter(ours).collect()
 }
 
 /// The VMs whose agents are worth being asked for the guest's address: ready ones of the project that run, have an
