@@ -48,11 +48,14 @@
 //!   `observed::reading`. A plain row is planned, written, recorded and imported by that; what `import` writes of
 //!   several options together is in `plan::import`. `plan::context` asks whether scripts see it; `tests/hash.rs` what
 //!   changes with it; `tests/options.rs` for it in the schema and, without a default, among what is left alone;
-//!   `tests/schema.rs` whether it has a default. Nothing asks for what another value costs
-//!   (`config::schema::hovers`), for its unit (`config::units`) and for the words by which people look for it
-//!   (`config/vocabulary.json`). Its range is an attribute of the field; words out of a list are a `words!` of
-//!   `model::desired`, their schema is in `config::raw::words`; a decimal is a number in `config::raw` and text in the
-//!   model. What it says together with other keys is a check.
+//!   `tests/schema.rs` whether it has a default, and whether documents show it as a number
+//!   (`plan::document::value`). Nothing asks for what another value costs (`config::schema::hovers`), for its unit
+//!   (`config::units`), for the words by which people look for it (`config/vocabulary.json`), whether a fresh clone
+//!   loses what its template had (`inherited` of the row), what `null` is answered with (`config::nulls`) and what
+//!   random configs hold (`tests/properties.rs`). Its range is an attribute of the field; words out of a list
+//!   are a `words!` of `model::desired`, their schema is in `config::raw::words`; a decimal is a number in
+//!   `config::raw` and text in the model, and needs a kind of its own in `observed::options::value`: as text, `import`
+//!   would write it in quotes. What it says together with other keys is a check.
 //!   - One that could be set by Proxmox's own name so far leaves `options.json` of `model::proxmox` for `OWN` in its
 //!     `refused`: files that have it there become errors, records under the old name match no row. The embedded node
 //!     must then know by itself what it takes, and when a running VM does.
@@ -65,8 +68,10 @@
 //!   VM (`plan::planned`, `plan::steps::update`, `plan::hardware`) and whether the HA manager does it
 //!   (`backend::embedded::ha`).
 //!   - One inside a guest is a program in `guest` (`guest::success` says how it succeeds), which the simulated guest
-//!     knows (`backend::embedded::programs`) and `cli::commands` has a name for; `plan::steps::follow` waits for the
-//!     agent before it.
+//!     knows (`backend::embedded::programs`) and `cli::commands` has a name for; its reason is one of `wanted` in
+//!     `plan::steps::follow`, so that the agent is waited for before it.
+//!   - Guests boot by two ways: `plan::steps::follow` is that of apply and create, `plan::steps::power` that of the
+//!     verbs that start and restart. What belongs to each boot stands in both.
 //!   - One that another action calls for is noted in [`model::Record`] first, as `grow` is, so that a run that died in
 //!     between is made up for.
 //!   - What no port asks yet is one of the operations of `hypervisor`, or a method there: `HostOp::needs`, every back
@@ -75,6 +80,9 @@
 //!     [`hypervisor::Guests`], which `backend::agent`, the embedded node's kinds of guests and the doubles answer.
 //! - **a verb**: `cli::args`, its code in the file of its family in `cli` (`cli::mod` calls it), what it asks of a plan
 //!   in `plan::request`, `docs/commands.md`; `tests/man.rs` and `tests/output.rs` ask for it.
+//!   One with a document: `cli::schema`, `cli::format`, `tests/schema.rs`. One that changes VMs: `cli::consent` asks,
+//!   `cli::again` repeats it. Nothing asks about a new `plan::Goal` in `plan`'s `quorum`, `obstacles`, `placement` and
+//!   `unnamed`, nor for `LOOKS` in `tests/looks.rs`.
 //! - **a check of the file alone**: a rule of `config` over what was written; `config::owner` knows what a VM has of
 //!   profiles and defaults. `config::check` calls it; its code is in `config::codes`, its one case under
 //!   `fixtures/config`. It is shown on the screen and by `validate`, not in the document of a plan. An error of the
@@ -93,7 +101,11 @@
 //!   `hint` there, or among the words beside it (`NO_SPACE` …), else `apply::hints` has one by kind.
 //!   Faults of the kinds Busy and Unreachable are tried again (`Fault::is_transient`, `apply::retry`). A new kind is
 //!   one of [`model::FaultKind`]. The embedded node refuses in Proxmox's words; `tests/contract` compares kind and
-//!   effect.
+//!   effect, no test the hints of two back ends.
+//!   - The sentence is Proxmox's own, behind the command (`backend::qm::answer`). `apply::failure` makes a failure of
+//!     the fault, `apply::host` and `apply::refused` add to its sentence, [`event::Failure`] carries it, `cli::apply`
+//!     adds the places in the file; `ui::run` and `ui::report::run` show it. What is refused before a run,
+//!     `cli::console` shows.
 //! - **a back end**: how it is written in [`model::Target`] (and in its `InvalidTarget::KNOWN`, the help in
 //!   `cli::args`, `cli::completions` and `config::raw`); a directory in `backend` that implements
 //!   [`hypervisor::Hypervisor`], [`hypervisor::Guests`] and, where it reaches files of a node,
@@ -101,12 +113,16 @@
 //!   calls and what answers mean. One without files of a node returns no `files` and says so there. `observed::source`
 //!   reads a VM from the text of its file: a back end that gets options one by one needs a reader there, with the
 //!   digest that came with them. It is opened in `cli::connect`, which reads what it needs of the environment; `plan
-//!   --commands` stays that of `qm`. A test in `tests/contract.rs`, with a double of what it talks to, runs every check
+//!   --commands` stays that of `qm`. Nothing asks for the methods of
+//!   [`hypervisor::Hypervisor`] that have a body, which say that it cannot tell, and for `ENVIRONMENT` in `cli::man`. Fetching an image and unlocking what an interrupted run left are no calls: each back end has its own
+//!   way. A test in `tests/contract.rs`, with a double of what it talks to, runs every check
 //!   over it (those of files only where it reaches any); `APART` in `tests/layers.rs` and `Place` in
 //!   `tests/binary/places.rs` learn of it.
-//! - **a field of a document** (`plan`, `status`, `run` …): its struct in `plan::document`, `plan::status` or
-//!   `ui::report`, whatever fills it, the faces that show it, `schema/` (generated), and, where its meaning changes,
-//!   the format's version with a line in the changelog.
+//! - **a field of a document** (`plan`, `status`, `run` …): its struct in [`plan::document`], [`plan::status`],
+//!   [`plan::doctor`], [`plan::inventory`], [`event`] or `ui::report`, with a default, for documents that were saved
+//!   are read again; `schema/` (generated), and, where its meaning changes, the format's version with a line in the
+//!   changelog. A plan is filled in `plan::document::made`; the status of a VM in [`plan::status`] and, with what
+//!   agents say, `cli::status`; shown in `ui::status` and `ui::html::status`; `is_well` decides the exit code.
 //! - **what a plan's hash covers**: [`plan::document`] (`agreed`) lists it field by field; of the file it is what
 //!   [`plan::document::meaning`] says: its values, not its text.
 //! - **a face**: a file in `ui` (one for programs in `ui::report`) that folds a [`plan::document::PlanDocument`] or the

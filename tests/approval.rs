@@ -167,6 +167,16 @@ fn a_forged_document_does_nothing_that_it_does_not_show() {
         scene.check("apply forged.json", 5, &["VM 1000 changed since the plan", "nothing is done to it"]);
         assert!(scene.conf(1000).unwrap().contains("memory: 2048"), "{at}");
     }
+    // A plan may name any file of the machine: nothing of one that is no config is shown.
+    for text in ["root:hidden-value:1\n", r#"{ "auth": "hidden-value" }"#] {
+        fs::write(scene.path("secrets.json"), text).unwrap();
+        let mut document = whole.clone();
+        document["config"]["path"] = json!("secrets.json");
+        scene.forge("forged.json", &document);
+        let hint = "hint: `phoenix validate --config secrets.json` lists what is wrong";
+        let said = scene.check("apply forged.json", 3, &["`secrets.json`, the config that the plan names", hint]);
+        assert!(!said.contains("hidden") && !said.contains("auth"), "{said}");
+    }
     scene.check("apply plan.json", 0, &[]);
     assert!(scene.conf(1000).unwrap().contains("memory: 512"));
 }

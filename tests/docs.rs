@@ -233,6 +233,15 @@ fn keys() -> String {
         "\n## Of a virtual machine\n\nIn `virtual_machines`; all but those that say otherwise also in `vm_defaults` and in `profiles`.\n\n{head}"
     ));
     out.push_str(&rows(&reference::of_a_vm()));
+    out.push_str(
+        "\n## Options by Proxmox's own names\n\nIn `proxmox`, also in `vm_defaults` and in `profiles`; a name that ends in `N` \
+         stands for the numbered ones. What each does, Proxmox's own documentation says. Options with a key of their own \
+         above are refused here with that key.\n\n| option | value | when | default |\n|---|---|---|---|\n",
+    );
+    for row in reference::of_proxmox() {
+        let default = row.default.as_ref().map_or_else(|| "–".to_owned(), |value| format!("`{value}`"));
+        out.push_str(&format!("| `{}` | {} | {} | {default} |\n", row.name, cell(&row.kind), cell(&row.text)));
+    }
     out.push_str(&format!("\n## Of the whole file\n\nIn `hypervisor`.\n\n{head}"));
     out.push_str(&rows(&reference::of_the_file()));
     out.push_str(&format!("\n## Secrets\n\nBeside `virtual_machines`.\n\n{head}"));

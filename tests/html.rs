@@ -8,8 +8,8 @@ use phoenix::event::{ActionName, Event, Summary};
 use phoenix::model::{ActionKind, Disruption, Origin, Outcome, RestartDue, VmId};
 use phoenix::plan::document::{
     DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentCluster, DocumentConfig, DocumentMemory, DocumentNode,
-    DocumentProblem, DocumentStorage, DocumentSummary, DocumentTarget, DocumentVm, DocumentWaiting, NodeState,
-    PlanDocument,
+    DocumentProblem, DocumentStorage, DocumentSummary, DocumentTarget, DocumentValue, DocumentVm, DocumentWaiting,
+    NodeState, PlanDocument,
 };
 use phoenix::plan::status::{AgentState, FeatureState, STATUS_VERSION, StatusDocument, StatusDrift, StatusVm, VmState};
 use phoenix::plan::{Request, Selection, Selector};
@@ -36,11 +36,11 @@ fn said(document: &Document<'_>) -> String {
 }
 
 fn change(key: &str, old: Option<&str>, new: &str, note: &str, disruption: Disruption) -> DocumentChange {
-    let old = old.map(ToOwned::to_owned);
+    let old = old.map(|old| DocumentValue::of(key, old.to_owned()));
     DocumentChange {
         key: key.to_owned().into(),
         old,
-        new: new.into(),
+        new: DocumentValue::of(key, new.to_owned()),
         origin: Origin::Vm,
         disruption,
         note: note.into(),
@@ -80,7 +80,12 @@ fn vm(id: u32, disruption: Disruption, text: &str) -> DocumentVm {
             change("tags", Some("a"), text, text, disruption),
             change("description", Some("one\ntwo\nthree"), &other, "", Disruption::None),
         ],
-        waiting: vec![DocumentWaiting { option: "memory".into(), key: None, active: Some(text.into()), pending: None }],
+        waiting: vec![DocumentWaiting {
+            option: "memory".into(),
+            key: None,
+            active: Some(DocumentValue::of(text, text.into())),
+            pending: None,
+        }],
         actions: vec![
             action(id, ActionKind::Configure, &["configure", "record"]),
             action(id, ActionKind::Start, &["configure"]),
@@ -197,7 +202,12 @@ fn status(cluster: Option<DocumentCluster>, text: &str) -> StatusDocument {
         features: [(text.into(), FeatureState::ToRun)].into(),
         well,
     };
-    let drift = StatusDrift { key: text.into(), applied: Some(text.into()), now: text.into(), wished: None };
+    let drift = StatusDrift {
+        key: text.into(),
+        applied: Some(DocumentValue::of(text, text.into())),
+        now: DocumentValue::of(text, text.into()),
+        wished: None,
+    };
     let PlanDocument { phoenix, target, problems, .. } = plan(Vec::new(), text);
     StatusDocument {
         format_version: STATUS_VERSION,

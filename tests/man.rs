@@ -45,7 +45,7 @@ fn every_verb_has_a_page_that_man_can_show() {
         let text = String::from_utf8_lossy(&shown.stdout);
         let sections: &[&str] = match page.as_str() {
             "phoenix-config.5" => &["KEYS OF A VIRTUAL MACHINE", "disks.SLOT.filesystem", "nfs_shares.NAME.export"],
-            _ => &["Examples:", "EXIT STATUS", "ENVIRONMENT", "FILES", "PHOENIX_SECRET_*"],
+            _ => &["EXAMPLES", "EXIT STATUS", "ENVIRONMENT", "FILES", "PHOENIX_SECRET_*"],
         };
         for section in sections {
             assert!(text.contains(section), "{page} lacks {section}: {text}");

@@ -8,7 +8,8 @@ use phoenix::config::{self, FeatureFiles, Source, schema};
 use phoenix::hypervisor::Hypervisor as _;
 use phoenix::model::DesiredVm;
 use phoenix::observed::allow_schema;
-use phoenix::plan::{Request, doctor, document, status};
+use phoenix::plan::document::DocumentValue;
+use phoenix::plan::{Request, doctor, document, inventory, status};
 use phoenix::ui::{report, run};
 use serde_json::Value;
 
@@ -30,6 +31,7 @@ fn the_committed_schema_is_the_generated_one() {
         ("run", report::run::schema()),
         ("event", run::schema()),
         ("allow", allow_schema()),
+        ("inventory", inventory::schema()),
     ];
     for (of, own) in others {
         let committed = read(&format!("schema/{of}.schema.json"));
@@ -37,6 +39,32 @@ fn the_committed_schema_is_the_generated_one() {
             panic!("stale; refresh it with\n\n    cargo run -- schema --of {of} > schema/{of}.schema.json\n\n{diff}");
         }
         assert!(jsonschema::draft7::meta::is_valid(&serde_json::from_str(&committed).unwrap()), "{of}");
+    }
+}
+
+#[test]
+fn numbers_are_numbers_in_documents() {
+    let schema: Value = serde_json::from_str(schema::embedded()).unwrap();
+    let keys = schema["properties"]["virtual_machines"]["items"]["properties"].as_object().unwrap();
+    let mut numbers = 0;
+    for (key, property) in keys {
+        let is = |word: &str| {
+            property["type"] == *word || property["type"].as_array().is_some_and(|all| all.contains(&word.into()))
+        };
+        let shown = |text: &str| serde_json::to_value(DocumentValue::of(key, text.to_owned())).unwrap();
+        assert_eq!(shown("2").is_number(), is("integer") || is("number"), "{key}: plan::document::value");
+        assert_eq!(shown("true").is_boolean(), is("boolean"), "{key}: plan::document::value");
+        numbers += usize::from(shown("2").is_number());
+    }
+    assert!(numbers > 5);
+    for (key, text, expected) in [
+        ("proxmox.cpulimit", "1.5", Value::from(1.5)),
+        ("proxmox.tablet", "default (1)", "default (1)".into()),
+        ("disks.scsi1.size_gb", "20", 20.into()),
+        ("proxmox.machine", "1", "1".into()),
+        ("memory_mb", "007", "007".into()),
+    ] {
+        assert_eq!(serde_json::to_value(DocumentValue::of(key, text.to_owned())).unwrap(), expected, "{key}");
     }
 }
 

@@ -86,7 +86,7 @@ fn taught_arg(arg: Arg, path: &[String], whole: &Command, config: &Path) -> Arg 
     let what = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string).unwrap_or_default();
     let file = config.to_owned();
     match what.as_str() {
-        "VM" if path == ["ssh"] => arg.add(ArgValueCandidates::new(move || vms(&file, Words::Names))),
+        "VM" if takes_one(&arg, path) => arg.add(ArgValueCandidates::new(move || vms(&file, Words::Names))),
         "VM" => arg.add(ArgValueCandidates::new(move || vms(&file, Words::NamesAndTags))),
         "VM_ID" => arg.add(ArgValueCandidates::new(move || vms(&file, Words::None))),
         "FEATURE" => arg.add(ArgValueCandidates::new(move || features(&file))),
@@ -99,6 +99,13 @@ fn taught_arg(arg: Arg, path: &[String], whole: &Command, config: &Path) -> Arg 
         }
         _ => arg,
     }
+}
+
+/// Whether an argument names one VM at a time: tags are refused there.
+fn takes_one(arg: &Arg, path: &[String]) -> bool {
+    let verb = path.last().is_some_and(|verb| verb == "ssh" || verb == "console");
+    let option = arg.get_long().unwrap_or_default();
+    verb || ["recreate", "delete-unused"].contains(&option) || option.starts_with("yes-")
 }
 
 /// What says the same as a VMID.

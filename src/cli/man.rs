@@ -56,7 +56,9 @@ fn pages(command: &Command, dir: &Path) -> Result<()> {
     let page = Page::new(command.clone());
     let mut text = Vec::new();
     page.render(&mut text).context("cannot make a page")?;
-    let mut text = String::from_utf8(text).context("a page is not UTF-8")?;
+    let text = String::from_utf8(text).context("a page is not UTF-8")?;
+    // All that stands behind the options are examples.
+    let mut text = text.replace(".SH EXTRA\n", ".SH EXAMPLES\n").replace("\nExamples:\n", "\n");
     text.push_str(&everywhere().to_roff());
     write(&dir.join(page.get_filename()), text)
 }
@@ -103,6 +105,7 @@ fn config() -> Roff {
     )]);
     roff.control("fi", []);
     keys(&mut roff, "KEYS OF A VIRTUAL MACHINE", &reference::of_a_vm());
+    keys(&mut roff, "OPTIONS OF PROXMOX", &reference::of_proxmox());
     keys(&mut roff, "KEYS OF HYPERVISOR", &reference::of_the_file());
     keys(&mut roff, "SECRETS", &reference::of_secrets());
     roff.control("SH", ["SEE ALSO"]).text([bold("phoenix"), roman("(1), "), bold("phoenix-validate"), roman("(1)")]);

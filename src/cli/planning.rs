@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 
+use super::again::word;
 use super::args::{self, Allowing, Args, GuestKind, Selecting};
 use super::choosing::Known;
 use super::connect::{Chosen, Intent, Named};
@@ -253,6 +254,14 @@ pub(super) fn about(target: &DocumentTarget) -> About {
 /// Reads the config and looks at the target. `Err(exit)` inside: it has been told why there is nothing to see.
 pub(super) fn looked(wish: &Wish, console: &Console) -> Result<Result<Looked, Exit>> {
     let mut config = load::load(&wish.config, &wish.given);
+    if wish.request.agreed && config.loaded.desired.is_none() {
+        // A saved plan can name any file of this machine: nothing of one that is no config is shown.
+        let name = load::name(&wish.config);
+        let what = format!("`{name}`, the config that the plan names, is no config without errors; nothing was done");
+        let hint = format!("`phoenix validate --config {}` lists what is wrong", word(&name));
+        console.error(&Refusal::failed(what, hint));
+        return Ok(Err(Exit::Config));
+    }
     console.diagnostics(&config.loaded.diagnostics, config.source.as_ref());
     let Some(desired) = config.loaded.desired.take() else { return Ok(Err(Exit::Config)) };
     let request = &wish.request;

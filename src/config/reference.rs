@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::schema;
+use crate::model::proxmox::{self, Spec};
 
 /// One key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,26 @@ pub fn of_the_file() -> Vec<Row> {
 pub fn of_secrets() -> Vec<Row> {
     let secrets = &schema::value()["properties"]["secrets"];
     rows(&json!({ "properties": { "secrets": secrets } }), "")
+}
+
+/// The options of `proxmox`, `boot_disk_options` and the slots of `disks` and `networks` not among them; a name that
+/// ends in `N` stands for the numbered ones.
+#[must_use]
+pub fn of_proxmox() -> Vec<Row> {
+    let row = |(name, spec): (&String, &'static Spec)| {
+        let first = spec.numbers.map_or_else(|| name.clone(), |_| name.replace('N', "0"));
+        let option = proxmox::option(&first).filter(|option| proxmox::why_not(option.name).is_none())?;
+        let root = if spec.root { " Only `root@pam` can set it, no API token." } else { "" };
+        Some(Row {
+            name: option.key.replace(&first, name),
+            kind: spec.takes(),
+            text: format!("A running VM has it {}.{root}", spec.taken.words()),
+            required: false,
+            default: option.default().map(ToOwned::to_owned),
+            example: None,
+        })
+    };
+    proxmox::specs().iter().filter_map(row).collect()
 }
 
 fn below_pointer(pointer: &str) -> Vec<Row> {

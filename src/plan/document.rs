@@ -16,12 +16,14 @@ mod cluster;
 mod held;
 mod made;
 mod operands;
+mod value;
 mod worded;
 
 pub use agreed::Broken;
 pub use cluster::{DocumentCluster, DocumentMemory, DocumentNode, DocumentStorage, NodeState};
 pub use made::{Provenance, meaning};
 pub use operands::DocumentOperands;
+pub use value::{DocumentValue, DocumentWaiting};
 
 /// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
 pub const DOCUMENT_VERSION: u32 = 4;
@@ -200,9 +202,9 @@ pub struct DocumentChange {
     pub key: Cow<'static, str>,
     /// The value now; absent for a new VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub old: Option<String>,
+    pub old: Option<DocumentValue>,
     /// The value that the file gives.
-    pub new: String,
+    pub new: DocumentValue,
     /// Where the wish comes from.
     pub origin: Origin,
     /// What the change costs.
@@ -214,7 +216,7 @@ pub struct DocumentChange {
     pub changed_by: Option<ChangedBy>,
     /// The value at the last apply; absent: not known, or too long to keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub applied: Option<String>,
+    pub applied: Option<DocumentValue>,
 }
 
 impl DocumentChange {
@@ -227,7 +229,7 @@ impl DocumentChange {
     /// The word about it, and who changed it.
     #[must_use]
     pub fn remark(&self) -> String {
-        let was = match self.applied.as_deref() {
+        let was = match self.applied.as_ref().map(DocumentValue::text).as_deref() {
             None => " since the last apply".to_owned(),
             Some("") => ", was not set at the last apply".to_owned(),
             Some(was) => format!(", was {was} at the last apply"),
@@ -240,31 +242,6 @@ impl DocumentChange {
         };
         let parts = [self.note.as_str(), who.as_str()].into_iter().filter(|part| !part.is_empty());
         parts.collect::<Vec<_>>().join("; ")
-    }
-}
-
-/// A value that waits for a restart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct DocumentWaiting {
-    /// The option in Proxmox's words.
-    pub option: String,
-    /// As the config calls it; the option's own name where no key stands for it. Absent in documents of earlier
-    /// versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// What the running VM has; absent: not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active: Option<String>,
-    /// What it will have; absent: it goes away.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<String>,
-}
-
-impl DocumentWaiting {
-    /// What people read: as the config calls it.
-    #[must_use]
-    pub fn called(&self) -> &str {
-        self.key.as_deref().unwrap_or(&self.option)
     }
 }
 
@@ -316,6 +293,7 @@ impl DocumentVm {
         match (change.disruption, self.restart) {
             (Disruption::Restart, RestartDue::Now) => "takes effect with this restart",
             (Disruption::Restart, _) => "takes effect at the next restart",
+            (Disruption::Network, _) => "interrupts the network",
             (other, _) => other.as_str(),
         }
     }

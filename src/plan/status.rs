@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 pub use super::states::{AgentState, FeatureState, VmState};
 
-use super::document::{DocumentCluster, DocumentProblem, DocumentTarget, schema_of};
+use super::document::{DocumentCluster, DocumentProblem, DocumentTarget, DocumentValue, DocumentWaiting, schema_of};
 use super::reach::{self, Reach};
-use super::{Change, ChangedBy, Plan, VmPlan, Waiting, codes, diff, drift};
+use super::{Change, ChangedBy, Plan, VmPlan, codes, diff, drift};
 use crate::diag::{Diagnostic, Severity};
 use crate::model::{ActionKind, Outcome, Record, RecordState, VmId};
 use crate::observed::{Ha, Observed, VmObserved};
@@ -85,7 +85,7 @@ pub struct StatusVm {
     pub waiting: Vec<String>,
     /// The same, with what the running VM has and what it will have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pending: Vec<StatusPending>,
+    pub pending: Vec<DocumentWaiting>,
     /// phoenix's own snapshots: runs that did not come to their end kept them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<String>,
@@ -114,44 +114,19 @@ impl From<&Ha> for StatusHa {
     }
 }
 
-/// A value that waits for a restart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct StatusPending {
-    /// The option in Proxmox's words.
-    pub option: String,
-    /// As the config calls it; the option's own name where no key stands for it. Absent in documents of earlier
-    /// versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// What the running VM has; absent: nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active: Option<String>,
-    /// What it will have; absent: the option goes away.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<String>,
-}
-
-impl StatusPending {
-    /// What people read: as the config calls it.
-    #[must_use]
-    pub fn called(&self) -> &str {
-        self.key.as_deref().unwrap_or(&self.option)
-    }
-}
-
-/// A value that were changed outside phoenix since the last apply.
+/// A value that was changed outside phoenix since the last apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusDrift {
     /// The config's key.
     pub key: String,
     /// The value at the last apply; absent where it was too long to keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub applied: Option<String>,
+    pub applied: Option<DocumentValue>,
     /// The value now.
-    pub now: String,
+    pub now: DocumentValue,
     /// The value that the file gives; absent where the config does not declare the VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wished: Option<String>,
+    pub wished: Option<DocumentValue>,
 }
 
 impl StatusVm {
@@ -287,7 +262,7 @@ fn of_declared(vm: &VmPlan, plan: &Plan, observed: &Observed, agents: &[VmId]) -
         },
         drift: vm.changes.iter().filter(|change| change.by.is_some_and(ChangedBy::is_drift)).map(drifted).collect(),
         waiting: vm.waiting.iter().map(|waiting| waiting.option.clone()).collect(),
-        pending: vm.waiting.iter().map(pending).collect(),
+        pending: vm.waiting.iter().map(DocumentWaiting::from).collect(),
         features: features
             .filter_map(|action| Some((action.subject.as_ref()?.to_string(), state(action.outcome))))
             .collect(),
@@ -296,17 +271,13 @@ fn of_declared(vm: &VmPlan, plan: &Plan, observed: &Observed, agents: &[VmId]) -
 }
 
 fn drifted(change: &Change) -> StatusDrift {
+    let shown = |value: String| DocumentValue::of(change.key, value);
     StatusDrift {
         key: change.key.to_owned(),
-        applied: change.applied.clone(),
-        now: change.old.clone().unwrap_or_default(),
-        wished: Some(change.new.clone()),
+        applied: change.applied.clone().map(shown),
+        now: shown(change.old.clone().unwrap_or_default()),
+        wished: Some(shown(change.new.clone())),
     }
-}
-
-fn pending(waiting: &Waiting) -> StatusPending {
-    let Waiting { option, key, active, pending } = waiting.clone();
-    StatusPending { option, key: Some(key), active, pending }
 }
 
 fn of_undeclared(live: &VmObserved, agents: &[VmId]) -> StatusVm {
@@ -316,10 +287,15 @@ fn of_undeclared(live: &VmObserved, agents: &[VmId]) -> StatusVm {
     StatusVm {
         name: live.name.clone(),
         drift: outside
-            .map(|(key, applied, now)| StatusDrift { key: key.to_owned(), applied, now, wished: None })
+            .map(|(key, applied, now)| StatusDrift {
+                key: key.to_owned(),
+                applied: applied.map(|applied| DocumentValue::of(key, applied)),
+                now: DocumentValue::of(key, now),
+                wished: None,
+            })
             .collect(),
         waiting: live.pending.keys().cloned().collect(),
-        pending: diff::waiting(live, None).iter().map(pending).collect(),
+        pending: diff::waiting(live, None).iter().map(DocumentWaiting::from).collect(),
         features: ran.map(|name| (name.clone(), FeatureState::Ran)).collect(),
         ..seen(live.id, Some(live), Some(live), agents)
     }

@@ -12,8 +12,8 @@ use super::verdict;
 use crate::model::{Disruption, Outcome};
 use crate::plan::codes;
 use crate::plan::document::{
-    DocumentAction, DocumentChange, DocumentCluster, DocumentProblem, DocumentStorage, DocumentTarget, DocumentVm,
-    PlanDocument,
+    DocumentAction, DocumentChange, DocumentCluster, DocumentProblem, DocumentStorage, DocumentTarget, DocumentValue,
+    DocumentVm, PlanDocument,
 };
 
 /// Git servers cut or refuse comments beyond 65,536 characters.
@@ -61,9 +61,8 @@ fn table(vms: &[&DocumentVm]) -> String {
     if vms.is_empty() {
         return String::new();
     }
-    let mut out = "\n| | VM | what | restart | why |\n|---|---|---|---|---|\n".to_owned();
-    let mut left_out = 0;
-    for vm in vms {
+    let head = "\n| | VM | what | restart | why |\n|---|---|---|---|---|\n".to_owned();
+    let lines = vms.iter().map(|vm| {
         let (words, costs) = if vm.blocked { ("blocked", "") } else { (vm.outcome_words(), vm.cost_words()) };
         let why = what(vm);
         let costs = if vm.disruption > Disruption::Live && !costs.is_empty() {
@@ -72,15 +71,25 @@ fn table(vms: &[&DocumentVm]) -> String {
             costs.to_owned()
         };
         let why = if vm.blocked { "see the errors".to_owned() } else { escaped(&safe(&shortened(&why))) };
-        let line = format!("| `{}` | {} {} | {words} | {costs} | {why} |\n", sign(vm), vm.vm, cell(&vm.name));
-        if left_out > 0 || out.chars().count() + line.chars().count() > MOST_OF_TABLE {
+        format!("| `{}` | {} {} | {words} | {costs} | {why} |\n", sign(vm), vm.vm, cell(&vm.name))
+    });
+    head + &within(lines, MOST_OF_TABLE, "VMs")
+}
+
+/// As many lines as have room, in characters; what is left out is counted: `things` says of what.
+pub(super) fn within(lines: impl Iterator<Item = String>, room: usize, things: &str) -> String {
+    let (mut out, mut taken, mut left_out) = (String::new(), 0, 0);
+    for line in lines {
+        taken += line.chars().count();
+        if left_out > 0 || taken > room {
             left_out += 1;
         } else {
             out.push_str(&line);
         }
     }
     if left_out > 0 {
-        out.push_str(&format!("\nand {left_out} more VMs\n"));
+        let gap = if out.ends_with('\n') { "\n" } else { "\n\n" };
+        out.push_str(&format!("{gap}and {left_out} more {things}\n"));
     }
     out
 }
@@ -209,7 +218,8 @@ fn block(vm: &DocumentVm) -> String {
         out.push_str(&row(vm, change));
     }
     for waiting in &vm.waiting {
-        let shown = |value: &Option<String>| value.as_deref().map_or("*unset*".to_owned(), cell);
+        let shown =
+            |value: &Option<DocumentValue>| value.as_ref().map_or("*unset*".to_owned(), |value| cell(&value.text()));
         out.push_str(&format!(
             "| {} | {} | {} | {} |\n",
             cell(waiting.called()),
@@ -233,10 +243,13 @@ fn block(vm: &DocumentVm) -> String {
 }
 
 fn row(vm: &DocumentVm, change: &DocumentChange) -> String {
-    let old = change.old.as_deref().map_or(String::new(), cell);
+    let old = change.old.as_ref().map_or(String::new(), |old| cell(&old.text()));
     let unset =
         || crate::plan::unset(&change.key).map_or_else(|| "*none*".to_owned(), |default| format!("*{default}*"));
-    let new = if change.new.is_empty() { unset() } else { cell(&change.new) };
+    let new = match change.new.text() {
+        none if none.is_empty() => unset(),
+        new => cell(&new),
+    };
     let remark = plain(&change.remark()).replace('|', "\\|");
     let remark = if change.is_drift() { format!("**!** {remark}") } else { remark };
     let mut notes: Vec<String> = vec![vm.cost_of(change).to_owned(), remark];

@@ -12,7 +12,7 @@ use super::text::{safe, safe_lines};
 use super::verdict;
 use crate::hypervisor::About;
 use crate::model::{Disruption, Key, Origin, Outcome};
-use crate::plan::document::{DocumentAction, DocumentChange, DocumentVm, PlanDocument};
+use crate::plan::document::{DocumentAction, DocumentChange, DocumentValue, DocumentVm, PlanDocument};
 
 /// How to show a plan.
 #[derive(Debug, Clone, Copy)]
@@ -118,8 +118,9 @@ fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
         self::change(vm, key, change, view, out);
     }
     for waiting in &vm.waiting {
-        let value =
-            |value: &Option<String>| value.as_deref().map_or("(unset)".to_owned(), |text| safe(text).into_owned());
+        let value = |value: &Option<DocumentValue>| {
+            value.as_ref().map_or("(unset)".to_owned(), |value| safe(&value.text()).into_owned())
+        };
         let (now, then) = (value(&waiting.active), value(&waiting.pending));
         let text = format!("{now} → {then} {}", vm.waiting_words());
         let key = format!("  ! {}", safe(waiting.called()));
@@ -147,7 +148,8 @@ fn block(vm: &DocumentVm, view: &View<'_>, out: &mut String) {
 }
 
 fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, out: &mut String) {
-    let is_text = change.new.contains('\n') || change.old.as_deref().is_some_and(|old| old.contains('\n'));
+    let is_text = |value: &DocumentValue| value.text().contains('\n');
+    let is_text = is_text(&change.new) || change.old.as_ref().is_some_and(is_text);
     let origin = match &change.origin {
         Origin::Vm => String::new(),
         Origin::Profile(name) => safe(&format!("profile {name}")).into_owned(),
@@ -155,6 +157,10 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
         Origin::BuiltIn => "default".to_owned(),
     };
     let mut note = safe(&change.remark()).into_owned();
+    if change.note.is_empty() && change.disruption > Disruption::Live {
+        let parts = [vm.cost_of(change).to_owned(), note];
+        note = parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("; ");
+    }
     if change.old.is_none() && !origin.is_empty() {
         if note.is_empty() {
             note = origin;
@@ -170,7 +176,10 @@ fn change(vm: &DocumentVm, key: &str, change: &DocumentChange, view: &View<'_>, 
         return;
     }
     let unset = || crate::plan::unset(&change.key).unwrap_or_else(|| "(none)".to_owned());
-    let shown = |text: &str| if text.is_empty() { unset() } else { safe(text).into_owned() };
+    let shown = |value: &DocumentValue| match value.text() {
+        text if text.is_empty() => unset(),
+        text => safe(&text).into_owned(),
+    };
     let value = match &change.old {
         Some(old) => format!("{} → {}", shown(old), shown(&change.new)),
         None => shown(&change.new),
@@ -218,8 +227,9 @@ fn trim_line(out: &mut String) {
 
 /// A unified diff of a text of several lines.
 fn text_diff(change: &DocumentChange, view: &View<'_>, out: &mut String) {
-    let old = change.old.as_deref().unwrap_or("");
-    let diff = TextDiff::from_lines(old, change.new.as_str());
+    let old = change.old.as_ref().map(DocumentValue::text).unwrap_or_default();
+    let new = change.new.text();
+    let diff = TextDiff::from_lines(&*old, &*new);
     let unified = diff.unified_diff().context_radius(2).missing_newline_hint(false).to_string();
     for line in safe_lines(&unified).lines() {
         let role = match line.as_bytes().first() {

@@ -12,7 +12,7 @@ use super::table::{dense, grouped};
 use super::text::{safe, safe_pretty_json};
 use crate::hypervisor::About;
 use crate::model::Outcome;
-use crate::plan::document::{DocumentCluster, DocumentTarget};
+use crate::plan::document::{DocumentCluster, DocumentTarget, DocumentValue};
 use crate::plan::status::{AgentState, FeatureState, StatusDocument, StatusVm, VmState};
 
 pub(super) const HEADER: [&str; 9] =
@@ -92,42 +92,54 @@ fn by_node(status: &StatusDocument, cluster: &DocumentCluster, screen: (usize, S
     out + &nodes::shared(cluster, screen)
 }
 
-/// Renders the status and its problems for a merge request or a chat.
+/// Characters of each of the four parts of Markdown that grow with the VMs: a comment has room for them all.
+const MOST_OF_PART: usize = markdown::MOST_CHARACTERS / 5;
+
+/// Renders the status and its problems for a merge request or a chat; what has no room in a comment is counted, VMs
+/// that are well first.
 #[must_use]
 pub fn markdown(status: &StatusDocument, config: &str) -> String {
     let target = markdown::target(&status.target, config);
     let mut out = format!("**{}**\n\nTarget {target}, config {}\n\n", plain(&verdict(status)), code(config));
-    let line = |cells: [String; HEADER.len()]| format!("| {} |\n", cells.join(" | "));
-    if !status.vms.is_empty() {
-        out.push_str(&line(HEADER.map(|head| head.replace('\n', " "))));
-        out.push_str(&line(HEADER.map(|_| "---".to_owned())));
+    let mut vms: Vec<&StatusVm> = status.vms.iter().collect();
+    let all: String = vms.iter().map(|vm| table_line(&row(status, vm))).collect();
+    if all.chars().count() > MOST_OF_PART {
+        vms.sort_by_key(|vm| vm.well);
     }
-    for vm in &status.vms {
-        out.push_str(&line(row(status, vm).map(|cell| plain(&cell))));
+    if !vms.is_empty() {
+        out.push_str(&table_head(&HEADER));
     }
+    out.push_str(&markdown::within(vms.iter().map(|vm| table_line(&row(status, vm))), MOST_OF_PART, "VMs"));
     if let Some(cluster) = &status.cluster {
         out.push_str(&markdown::nodes(cluster, false));
     }
     let reached = reached(status);
     if !reached.is_empty() {
-        let line = |cells: &[String; REACHED.len()]| format!("| {} |\n", cells.join(" | "));
-        out.push_str(&format!("\n{}", line(&REACHED.map(str::to_owned))));
-        out.push_str(&line(&REACHED.map(|_| "---".to_owned())));
-        for row in reached {
-            out.push_str(&line(&row.map(|cell| plain(&cell))));
-        }
+        out.push_str(&format!("\n{}", table_head(&REACHED)));
+        out.push_str(&markdown::within(reached.iter().map(table_line), MOST_OF_PART, "addresses"));
     }
-    for vm in &status.vms {
-        for (label, text) in details(status, vm) {
-            out.push_str(&format!("\n- {} {}, {label}: {}", vm.vm, plain(&vm.name), plain(&text)));
-        }
-    }
-    for finding in findings::grouped(&status.problems) {
+    let each = vms.iter().flat_map(|vm| {
+        details(status, vm)
+            .into_iter()
+            .map(|(label, text)| format!("\n- {} {}, {label}: {}", vm.vm, plain(&vm.name), plain(&text)))
+    });
+    out.push_str(&markdown::within(each, MOST_OF_PART, "lines about VMs"));
+    let each = findings::grouped(&status.problems).into_iter().map(|finding| {
         let [severity, rule, _] = finding.first.says();
         let hint = finding.hint.as_deref().map(|hint| format!(" – hint: {}", plain(hint))).unwrap_or_default();
-        out.push_str(&format!("\n- {severity} {}: {}{hint}", code(rule), plain(&finding.sentence())));
-    }
+        format!("\n- {severity} {}: {}{hint}", code(rule), plain(&finding.sentence()))
+    });
+    out.push_str(&markdown::within(each, MOST_OF_PART, "findings"));
     format!("{}\n", out.trim_end())
+}
+
+fn table_line<const CELLS: usize>(cells: &[String; CELLS]) -> String {
+    format!("| {} |\n", cells.each_ref().map(|cell| plain(cell)).join(" | "))
+}
+
+fn table_head<const CELLS: usize>(head: &[&str; CELLS]) -> String {
+    let line = |cells: [String; CELLS]| format!("| {} |\n", cells.join(" | "));
+    line(head.map(|head| head.replace('\n', " "))) + &line(head.map(|_| "---".to_owned()))
 }
 
 /// Renders the status as JSON, with a line break at the end.
@@ -216,10 +228,11 @@ pub(super) fn details(status: &StatusDocument, vm: &StatusVm) -> Vec<(&'static s
     for drift in &vm.drift {
         let was = drift.applied.as_ref().map_or_else(
             || "another value at the last apply".to_owned(),
-            |was| format!("{} at the last apply", value(was)),
+            |was| format!("{} at the last apply", value(&was.text())),
         );
-        let file = drift.wished.as_ref().map(|wish| format!("; the file says {}", value(wish))).unwrap_or_default();
-        found.push(("drift", format!("{} is {}, was {was}{file}", drift.key, value(&drift.now))));
+        let file =
+            drift.wished.as_ref().map(|wish| format!("; the file says {}", value(&wish.text()))).unwrap_or_default();
+        found.push(("drift", format!("{} is {}, was {was}{file}", drift.key, value(&drift.now.text()))));
     }
     if let Some(ha) = &vm.ha {
         let now = ha.now.as_ref().filter(|now| **now != ha.state).map(|now| format!(", is {now} now"));
@@ -227,8 +240,10 @@ pub(super) fn details(status: &StatusDocument, vm: &StatusVm) -> Vec<(&'static s
         found.push(("HA", format!("to be {}{}{idle}", ha.state, now.unwrap_or_default())));
     }
     for waiting in &vm.pending {
-        let [now, then] = [&waiting.active, &waiting.pending].map(|v| v.as_deref().unwrap_or("not set"));
-        found.push(("pending", format!("{}: {now} → {then} after a restart", waiting.called())));
+        let [now, then] =
+            [&waiting.active, &waiting.pending].map(|v| v.as_ref().map_or("not set".into(), DocumentValue::text));
+        let when = if vm.state == VmState::Stopped { "at its next start" } else { "after a restart" };
+        found.push(("pending", format!("{}: {now} → {then} {when}", waiting.called())));
     }
     let open: Vec<&str> =
         vm.features.iter().filter(|(_, state)| **state == FeatureState::ToRun).map(|(name, _)| name.as_str()).collect();

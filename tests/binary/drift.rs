@@ -33,7 +33,7 @@ fn change(scene: &Scene) -> Value {
 fn the_file_changed() {
     let scene = made();
     declare(&scene, "\"memory_mb\": 2048");
-    assert_eq!(change(&scene), json!(["memory_mb", "file", "1024"]));
+    assert_eq!(change(&scene), json!(["memory_mb", "file", 1024]));
     let plan = scene.phoenix(&["plan"]);
     assert!(
         plan.out.contains("    memory_mb           1024 → 2048  memory hotplug is off; the file changed\n"),
@@ -45,7 +45,7 @@ fn the_file_changed() {
     assert_eq!(scene.apply().code, Some(0));
     meddle(&scene, "memory: 2048", "memory: 4096");
     meddle(&scene, "memory: 1024", "memory: 4096");
-    assert_eq!(change(&scene), json!(["memory_mb", "outside", "2048"]));
+    assert_eq!(change(&scene), json!(["memory_mb", "outside", 2048]));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn somebody_changed_the_vm() {
     let scene = made();
     let before = scene.world();
     meddle(&scene, "cores: 2", "cores: 8");
-    assert_eq!(change(&scene), json!(["cpu_cores", "outside", "2"]));
+    assert_eq!(change(&scene), json!(["cpu_cores", "outside", 2]));
     let plan = scene.phoenix(&["plan"]);
     assert!(plan.out.contains("  ! cpu_cores           8 → 2\n"), "{}", plan.out);
     let words = plan.out.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -69,7 +69,7 @@ fn somebody_changed_the_vm() {
     let status = scene.phoenix(&["status", "--json"]);
     let status: Value = serde_json::from_str(&status.out).unwrap();
     assert_eq!(status["vms"][0].get("drift"), None);
-    assert_eq!(status["vms"][1]["drift"], json!([{ "key": "cpu_cores", "applied": "2", "now": "8", "wished": "2" }]));
+    assert_eq!(status["vms"][1]["drift"], json!([{ "key": "cpu_cores", "applied": 2, "now": 8, "wished": 2 }]));
     let shown = scene.phoenix(&["status"]).out;
     assert!(
         shown.contains("cpu_cores is 8, was 2 at the last apply; the file says 2\n")
@@ -87,7 +87,7 @@ fn both_changed() {
     let scene = made();
     meddle(&scene, "memory: 1024", "memory: 4096");
     declare(&scene, "\"memory_mb\": 2048");
-    assert_eq!(change(&scene), json!(["memory_mb", "both", "1024"]));
+    assert_eq!(change(&scene), json!(["memory_mb", "both", 1024]));
     let shown = scene.phoenix(&["plan", "--format", "markdown"]).out;
     assert!(shown.contains("was 1024 at the last apply; the file changed, too"), "{shown}");
 }
@@ -119,7 +119,7 @@ fn a_record_that_does_not_say_what_was_applied_tells_nothing() {
     assert_eq!(scene.phoenix(&["plan"]).err, "");
     assert_eq!(scene.apply().code, Some(0));
     meddle(&scene, "cores: 2", "cores: 3");
-    assert_eq!(change(&scene), json!(["cpu_cores", "outside", "2"]));
+    assert_eq!(change(&scene), json!(["cpu_cores", "outside", 2]));
 }
 
 #[test]

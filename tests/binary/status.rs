@@ -59,7 +59,7 @@ fn what_is_not_well_is_told() {
     assert!(scene.phoenix(&["status"]).out.contains("  pending     memory_mb: 1024 → 2048 after a restart\n"));
     assert_eq!(
         waits["vms"][1]["pending"],
-        json!([{ "option": "memory", "key": "memory_mb", "active": "1024", "pending": "2048" }])
+        json!([{ "option": "memory", "key": "memory_mb", "active": 1024, "pending": 2048 }])
     );
     assert_eq!(scene.phoenix(&["restart", "1000", "1001", "--auto-approve"]).code, Some(0));
     assert_eq!(scene.phoenix(&["stop", "1001", "--auto-approve"]).code, Some(0));
@@ -119,7 +119,7 @@ fn drift_of_what_is_not_declared_and_kept_snapshots_are_told() {
     let [kept, gone] = &status["vms"].as_array().unwrap()[..] else { panic!("{status}") };
     assert_eq!((code, &gone["declared"], &gone["well"]), (Some(2), &json!(false), &json!(false)));
     let [cores, agent] = &gone["drift"].as_array().unwrap()[..] else { panic!("{gone}") };
-    assert_eq!(cores, &json!({ "key": "cpu_cores", "applied": "2", "now": "8" }));
+    assert_eq!(cores, &json!({ "key": "cpu_cores", "applied": 2, "now": 8 }));
     assert_eq!(agent, &json!({ "key": "guest_agent", "applied": "on", "now": "off" }));
     let snapshot = kept["snapshots"][0].as_str().unwrap();
     assert!(snapshot.starts_with("phoenix_"), "{kept}");

@@ -60,6 +60,15 @@ fn check_parts(first: &str, parts: &BTreeMap<String, Part>, text: &str) -> Resul
     }
 }
 
+impl super::Spec {
+    /// What it takes, in words: `a whole number from 0 to 3`, `like 0-3,8`.
+    #[must_use]
+    pub fn takes(&self) -> String {
+        let must = must(&self.kind);
+        ["must be ", "must look "].into_iter().find_map(|lead| must.strip_prefix(lead)).unwrap_or(&must).to_owned()
+    }
+}
+
 /// What a value must be, in words.
 pub(super) fn must(kind: &Kind) -> String {
     match kind {

@@ -33,6 +33,12 @@ pub fn is_storage_key(key: &str) -> bool {
     key.starts_with(DISKS) && key.ends_with(STORAGE)
 }
 
+/// Whether it is the size of a further disk that this name stands for.
+#[must_use]
+pub fn is_size_key(key: &str) -> bool {
+    key.starts_with(DISKS) && key.ends_with(SIZE)
+}
+
 /// The row of an option, by its name in the file: `proxmox.cpu`.
 pub(super) fn row(key: &str) -> Option<&'static Row> {
     static ROWS: LazyLock<BTreeMap<&'static str, Row>> = LazyLock::new(|| {

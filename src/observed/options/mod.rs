@@ -24,7 +24,7 @@ pub use self::cloud_init::{A_PASSWORD, DRIVE, PASSWORD, PASSWORD_OPTION, lacks_d
 pub use self::data::{custom_volume, replaces_host_name};
 pub use self::disks::fills_last;
 pub use self::edit::Edit;
-pub use self::listed::{is_storage_key, size_key, storage_key};
+pub use self::listed::{is_size_key, is_storage_key, size_key, storage_key};
 use self::row::Aspect;
 pub use self::row::{Kept, Row};
 pub use self::table::AGENT;

@@ -22,8 +22,10 @@ impl There {
     /// Where those of this target run.
     #[must_use]
     pub fn of(target: &Target) -> Self {
-        let Target::QmSsh { user, host, port } = target else {
-            return if *target == Target::Qm { Self::ThisNode } else { Self::ThisMachine };
+        let (user, host, port) = match target {
+            Target::QmSsh { user, host, port } => (user, host, port),
+            Target::Qm => return Self::ThisNode,
+            Target::Embedded(_) => return Self::ThisMachine,
         };
         let at = user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
         // As phoenix itself does it.

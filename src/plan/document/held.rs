@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{DocumentAction, DocumentConfig, DocumentProblem, DocumentVm, Moved, PlanDocument};
+use super::{DocumentAction, DocumentConfig, DocumentProblem, DocumentValue, DocumentVm, Moved, PlanDocument};
 use crate::model::{Key, Outcome, VmId};
 use crate::plan::{Agreed, codes};
 
@@ -46,7 +46,7 @@ impl PlanDocument {
     pub fn nodes(&self) -> Agreed {
         let node = |vm: &DocumentVm| {
             let change = vm.changes.iter().find(|change| change.key == Key::Node.name())?;
-            Some((VmId::try_from(vm.vm).ok()?, (change.new.clone(), change.note.clone())))
+            Some((VmId::try_from(vm.vm).ok()?, (change.new.to_string(), change.note.clone())))
         };
         self.vms.iter().filter_map(node).collect()
     }
@@ -145,18 +145,18 @@ fn difference(saved: &DocumentVm, now: &DocumentVm) -> Option<String> {
     if now.outcome == Outcome::Recreate && saved.basis != now.basis {
         return Some("it is to be destroyed, and its configuration is not the one that was planned for".to_owned());
     }
-    let text = |value: Option<&str>| value.map_or("nothing".to_owned(), |value| format!("`{value}`"));
+    let text = |value: Option<&DocumentValue>| value.map_or("nothing".to_owned(), |value| format!("`{value}`"));
     for change in &now.changes {
         let before = saved.changes.iter().find(|saved| saved.key == change.key && saved.new == change.new);
         match before {
             Some(before) if before.old == change.old => {}
             Some(before) => {
-                let (planned, found) = (text(before.old.as_deref()), text(change.old.as_deref()));
+                let (planned, found) = (text(before.old.as_ref()), text(change.old.as_ref()));
                 return Some(format!("{}: planned from {planned}, found {found}", change.key));
             }
             None => {
                 let planned = saved.changes.iter().find(|saved| saved.key == change.key);
-                let (new, found) = (text(Some(&change.new)), text(change.old.as_deref()));
+                let (new, found) = (text(Some(&change.new)), text(change.old.as_ref()));
                 return Some(match planned {
                     Some(planned) => format!("{}: planned {}, now {new}", change.key, text(Some(&planned.new))),
                     None => format!("{}: no change was planned, found {found}, now {new}", change.key),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::agreed::named;
 use super::{
     DOCUMENT_VERSION, DocumentAction, DocumentChange, DocumentCluster, DocumentConfig, DocumentOperands,
-    DocumentProblem, DocumentSummary, DocumentTarget, DocumentVm, DocumentWaiting, PlanDocument,
+    DocumentProblem, DocumentSummary, DocumentTarget, DocumentValue, DocumentVm, DocumentWaiting, PlanDocument,
 };
 use crate::diag::Diagnostic;
 use crate::model::{Desired, VmId};
@@ -126,20 +126,15 @@ fn document_vm(
 ) -> DocumentVm {
     let changes = changes.into_iter().map(|change| DocumentChange {
         key: Cow::Borrowed(change.key),
-        old: change.old,
-        new: change.new,
+        old: change.old.map(|old| DocumentValue::of(change.key, old)),
+        new: DocumentValue::of(change.key, change.new),
         origin: change.origin,
         disruption: change.disruption,
         note: change.note,
         changed_by: change.by,
-        applied: change.applied,
+        applied: change.applied.map(|applied| DocumentValue::of(change.key, applied)),
     });
-    let waiting = vm.waiting.iter().map(|waiting| DocumentWaiting {
-        option: waiting.option.clone(),
-        key: Some(waiting.key.clone()),
-        active: waiting.active.clone(),
-        pending: waiting.pending.clone(),
-    });
+    let waiting = vm.waiting.iter().map(DocumentWaiting::from);
     let actions = vm.actions.iter().enumerate().map(|(at, action)| {
         let (id, after) = order(at);
         DocumentAction {

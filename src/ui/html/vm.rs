@@ -4,7 +4,7 @@ use super::diff::diff;
 use super::escape::text;
 use super::graph::{class, graph};
 use crate::model::{Disruption, Origin, Outcome, RestartDue};
-use crate::plan::document::{DocumentChange, DocumentVm, DocumentWaiting};
+use crate::plan::document::{DocumentChange, DocumentValue, DocumentVm, DocumentWaiting};
 use crate::ui::style::glyph;
 
 /// What filters know a VM by: its outcome, or that it is blocked, or waits.
@@ -127,10 +127,11 @@ fn changes(vm: &DocumentVm, out: &mut String) {
 fn row(vm: &DocumentVm, change: &DocumentChange, fresh: bool, out: &mut String) {
     let notes = notes(vm, change);
     let key = text(&change.key);
-    let old = change.old.as_deref();
-    if change.new.contains('\n') || old.is_some_and(|old| old.contains('\n')) {
+    let (old, new) = (change.old.as_ref().map(DocumentValue::text), change.new.text());
+    let old = old.as_deref();
+    if new.contains('\n') || old.is_some_and(|old| old.contains('\n')) {
         let span = if fresh { "" } else { " colspan=\"2\"" };
-        let diff = diff(old.unwrap_or(""), &change.new);
+        let diff = diff(old.unwrap_or(""), &new);
         out.push_str(&format!("<tr><th>{key}</th><td{span}>{diff}</td><td>{notes}</td></tr>\n"));
         return;
     }
@@ -142,7 +143,7 @@ fn row(vm: &DocumentVm, change: &DocumentChange, fresh: bool, out: &mut String) 
     } else {
         format!("<td class=\"now\">{}</td>", old.unwrap_or_else(|| value(None, "unset")))
     };
-    let then = value(Some(change.new.as_str()).filter(|new| !new.is_empty()), none);
+    let then = value(Some(&*new).filter(|new| !new.is_empty()), none);
     out.push_str(&format!("<tr><th>{key}</th>{now}<td>{then}</td><td>{notes}</td></tr>\n"));
 }
 
@@ -188,8 +189,8 @@ fn waiting(vm: &DocumentVm, out: &mut String) {
         out.push_str(&format!(
             "<tr><th>{}</th><td class=\"now\">{}</td><td>{}</td><td>{}</td></tr>\n",
             text(waiting.called()),
-            value(waiting.active.as_deref(), "unset"),
-            value(waiting.pending.as_deref(), "unset"),
+            value(waiting.active.as_ref().map(DocumentValue::text).as_deref(), "unset"),
+            value(waiting.pending.as_ref().map(DocumentValue::text).as_deref(), "unset"),
             vm.waiting_words(),
         ));
     }

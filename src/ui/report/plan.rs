@@ -7,7 +7,7 @@ use super::{Places, sarif};
 use crate::diag::Severity;
 use crate::model::Disruption;
 use crate::plan::codes;
-use crate::plan::document::{DocumentVm, PlanDocument};
+use crate::plan::document::{DocumentValue, DocumentVm, PlanDocument};
 use crate::ui::text::safe;
 use crate::ui::verdict;
 
@@ -94,8 +94,11 @@ fn findings(plan: &PlanDocument) -> Vec<Finding<'_>> {
 fn disruptive(vm: &DocumentVm) -> String {
     let changes = vm.changes.iter().filter(|change| change.disruption > Disruption::Live).map(|change| {
         let unset = || crate::plan::unset(&change.key).unwrap_or_else(|| "(none)".to_owned());
-        let shown = |text: &str| if text.is_empty() { unset() } else { safe(text).into_owned() };
-        let old = change.old.as_deref().map(|old| format!("{} → ", shown(old))).unwrap_or_default();
+        let shown = |value: &DocumentValue| match value.text() {
+            none if none.is_empty() => unset(),
+            text => safe(&text).into_owned(),
+        };
+        let old = change.old.as_ref().map(|old| format!("{} → ", shown(old))).unwrap_or_default();
         let note = match change.remark() {
             none if none.is_empty() => none,
             remark => format!(" ({})", safe(&remark)),
