@@ -22,6 +22,8 @@ pub(super) struct Console {
     out: Style,
     err: Style,
     width: usize,
+    /// Columns of the terminal that standard error is; `None`: it is none, and nothing is broken.
+    err_width: Option<usize>,
     verbose: bool,
     /// Standard input is the config: it holds no answers.
     input_is_config: bool,
@@ -42,6 +44,7 @@ impl Console {
             out: Style { color: wanted(std::io::stdout().is_terminal()) },
             err: Style { color: wanted(std::io::stderr().is_terminal()) },
             width: if std::io::stdout().is_terminal() { width.max(40) } else { DEFAULT_WIDTH },
+            err_width: std::io::stderr().is_terminal().then(|| width.max(40)),
             verbose,
             input_is_config: false,
             printer: Box::leak(Box::default()),
@@ -135,7 +138,7 @@ impl Console {
     /// Prints diagnostics.
     pub(super) fn diagnostics(&self, list: &[Diagnostic], source: Option<&Source>) {
         if !list.is_empty() {
-            self.note(&diagnostics::render(list, source, self.err.color));
+            self.sentences(&diagnostics::render(list, source, self.err.color));
         }
     }
 
@@ -156,7 +159,15 @@ impl Console {
         if let Some(hint) = refusal.or_else(fault) {
             lines.push_str(&format!("hint: {}\n", safe_block(hint)));
         }
-        self.note(&lines);
+        self.sentences(&lines);
+    }
+
+    /// Prints sentences on standard error, broken at words.
+    fn sentences(&self, text: &str) {
+        match self.err_width {
+            Some(width) => self.note(&ui::layout::fitted(text, width)),
+            None => self.note(text),
+        }
     }
 
     /// Asks for a line. `None`: there is no one to ask.

@@ -38,6 +38,60 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Breaks the sentences of a text, which may have colours, at spaces so that no line has more than `width` columns. Lines
+/// of a source, which stand behind `|`, a word that is longer than a line, and what is quoted stay as they are: a
+/// command can be copied.
+pub fn fitted(text: &str, width: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let shown = without_color(line);
+        let is_source = shown.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+        if is_source || columns(shown.trim_end_matches('\n')) <= width {
+            out.push_str(line);
+            continue;
+        }
+        let indent = shown.len() - shown.trim_start_matches(' ').len() + 2;
+        let (mut taken, mut is_first, mut is_empty) = (0, true, true);
+        for word in words(line) {
+            let wide = columns(without_color(&word).trim_end_matches('\n'));
+            if !is_empty && wide > 0 && taken + 1 + wide > width {
+                out.push('\n');
+                out.push_str(&" ".repeat(indent));
+                taken = indent;
+            } else if !is_first {
+                out.push(' ');
+                taken += 1;
+            }
+            out.push_str(&word);
+            taken += wide;
+            is_first = false;
+            is_empty &= wide == 0;
+        }
+    }
+    out
+}
+
+/// The words of a line; what stands between two backticks is one.
+fn words(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let quotes = |text: &str| text.matches('`').count() % 2 == 1;
+    let is_whole = !quotes(line);
+    for word in line.split(' ') {
+        match words.last_mut() {
+            Some(open) if is_whole && quotes(open) => *open = format!("{open} {word}"),
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
+/// A text as it stands on a screen, without the sequences that colour it.
+fn without_color(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |shown, part| shown + part.split_once('m').map_or("", |(_, rest)| rest))
+}
+
 /// Joins items with arrows so that each line fits into `width` columns; an item is broken only if it does not fit
 /// alone.
 pub fn chain(items: &[String], width: usize) -> Vec<String> {
@@ -135,6 +189,18 @@ mod tests {
         assert_eq!(wrap("one two three", 9), ["one two", "three"]);
         assert_eq!(wrap("averyveryverylongword x", 10), ["averyveryv", "erylongwor", "d x"]);
         assert_eq!(wrap("", 10), [""]);
+    }
+
+    #[test]
+    fn sentences_are_broken_at_words() {
+        let red = "\u{1b}[31merror\u{1b}[0m: one two\n";
+        assert_eq!(fitted(red, 14), red);
+        assert_eq!(fitted(red, 13), "\u{1b}[31merror\u{1b}[0m: one\n  two\n");
+        assert_eq!(fitted("  hint: `a` b\nx\n", 11), "  hint: `a`\n    b\nx\n");
+        assert_eq!(fitted("a `b c d` e", 8), "a\n  `b c d`\n  e");
+        assert_eq!(fitted("a ` b c d e f", 8), "a ` b c\n  d e f");
+        assert_eq!(fitted("12 | a source is not broken\n", 9), "12 | a source is not broken\n");
+        assert_eq!(fitted("averyveryverylongword x", 10), "averyveryverylongword\n  x");
     }
 
     #[test]

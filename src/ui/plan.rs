@@ -11,8 +11,8 @@ use super::style::{Mark, Role, Style, glyph};
 use super::text::{safe, safe_lines};
 use super::verdict;
 use crate::hypervisor::About;
-use crate::model::{Disruption, Key, Origin, Outcome};
-use crate::plan::document::{DocumentAction, DocumentChange, DocumentValue, DocumentVm, PlanDocument};
+use crate::model::{ActionKind, Disruption, Key, Origin, Outcome, RestartDue};
+use crate::plan::document::{DocumentAction, DocumentChange, DocumentValue, DocumentVm, DocumentWaiting, PlanDocument};
 
 /// How to show a plan.
 #[derive(Debug, Clone, Copy)]
@@ -245,8 +245,12 @@ fn text_diff(change: &DocumentChange, view: &View<'_>, out: &mut String) {
 /// What is done to a VM, in short: of one that is made how much, of another one which keys change, else which actions.
 pub(super) fn what(vm: &DocumentVm) -> String {
     let acting = || vm.actions.iter().filter(|action| action.outcome.acts());
-    let mut keys: Vec<&str> = vm.changes.iter().map(|change| &*change.key).collect();
+    let waited = vm.waiting.iter().filter(|_| vm.restart == RestartDue::Now).map(DocumentWaiting::called);
+    let mut keys: Vec<&str> = vm.changes.iter().map(|change| &*change.key).chain(waited).collect();
     keys.dedup();
+    if keys.is_empty() && acting().any(|action| action.kind == ActionKind::Restart) {
+        keys.push(ActionKind::Restart.as_str());
+    }
     if matches!(vm.outcome, Outcome::Create | Outcome::Recreate) {
         count(acting().count(), "action")
     } else if keys.is_empty() {

@@ -88,7 +88,8 @@ const WAITS: Mark = Mark { sign: "…", role: Role::Faint };
 /// Lines of a failure that its summary repeats.
 const LAST_LINES: usize = 5;
 
-/// Up to this many VMs without changes have a line each.
+/// Up to this many VMs without changes have a line each; up to this many with changes have one for each action of
+/// theirs that is a no-op, too.
 const MOST_LISTED: usize = 20;
 
 /// Most VMs whose addresses the end of a run tells.
@@ -112,6 +113,8 @@ pub struct Human {
     unchanged: BTreeMap<VmId, usize>,
     /// Those of them that had their line.
     listed: BTreeSet<VmId>,
+    /// Of the other VMs only what is done is said: they are many.
+    terse: bool,
     /// The actions that were skipped, by their VM and why.
     skipped: BTreeMap<(VmId, String), Vec<String>>,
     /// The VMs to which something was done.
@@ -127,7 +130,9 @@ impl Human {
         let names =
             plan.vms.iter().flat_map(|vm| vm.actions.iter().map(move |action| (vm.vm, &*vm.name, action.title())));
         let unchanged = plan.vms.iter().filter(|vm| !vm.outcome.acts()).map(|vm| (vm.vm, vm.actions.len()));
-        Self { unchanged: unchanged.collect(), ..Self::with_columns(columns(names), style, width, continue_with) }
+        let unchanged: BTreeMap<VmId, usize> = unchanged.collect();
+        let terse = plan.vms.len() - unchanged.len() > MOST_LISTED;
+        Self { unchanged, terse, ..Self::with_columns(columns(names), style, width, continue_with) }
     }
 
     /// Every action has its line, those of unchanged VMs, too.
@@ -135,6 +140,7 @@ impl Human {
     pub fn verbose(mut self, verbose: bool) -> Self {
         if verbose {
             self.unchanged.clear();
+            self.terse = false;
         }
         self
     }
@@ -151,7 +157,10 @@ impl Human {
         let names = events.iter().filter_map(Event::action);
         let names = names.map(|action| (action.vm, &*action.name, action.action.clone()));
         let human = Self::with_columns(columns(names), style, width, continue_with);
-        Self { unchanged: unchanged(events), ..human }
+        let unchanged = unchanged(events);
+        let all: BTreeSet<VmId> = events.iter().filter_map(Event::action).map(|action| action.vm).collect();
+        let terse = all.len() - unchanged.len() > MOST_LISTED;
+        Self { unchanged, terse, ..human }
     }
 
     fn with_columns(columns: (usize, usize), style: Style, width: usize, continue_with: String) -> Self {
@@ -165,6 +174,7 @@ impl Human {
             continue_with,
             failures: Vec::new(),
             unchanged: BTreeMap::new(),
+            terse: false,
             listed: BTreeSet::new(),
             skipped: BTreeMap::new(),
             acted: BTreeSet::new(),
@@ -194,6 +204,8 @@ impl Human {
                     let first = self.unchanged.len() <= MOST_LISTED && self.listed.insert(action.vm);
                     let all = ActionName { action: count(*actions, "action"), ..action.clone() };
                     return if first { self.line(Outcome::NoOp.into(), &all, "no-op", None) } else { String::new() };
+                } else if self.terse {
+                    return String::new();
                 }
                 let elapsed = outcome.acts().then_some(*elapsed_ms);
                 self.line((*outcome).into(), action, outcome.as_str(), elapsed)

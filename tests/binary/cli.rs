@@ -21,6 +21,27 @@ fn finished() -> Scene {
     scene
 }
 
+#[test]
+fn of_many_vms_that_change_only_what_is_done_has_a_line() {
+    let many = |vms: u32, tag: &str| {
+        let vms = (0..vms).map(|vm| json!({ "vm_id": 1000 + vm, "vm_name": format!("vm{vm}"), "started": false }));
+        let defaults = json!({ "features": [], "tags": [tag], "full_clone": false });
+        json!({ "vm_defaults": defaults, "virtual_machines": vms.collect::<Vec<_>>() }).to_string()
+    };
+    let idle = |ran: &Ran| ran.out.lines().filter(|line| line.starts_with("= ") && line.ends_with("no-op")).count();
+    let scene = Scene::with_node(&many(21, "a"));
+    check(&scene.apply(), 0, &[]);
+    scene.declare(&many(21, "b"));
+    let changed = scene.phoenix(&["apply", "--auto-approve"]);
+    check(&changed, 0, &["21 VMs: 21 updated.", " update, "]);
+    assert_eq!(idle(&changed), 0, "{}", changed.out);
+    scene.declare(&many(21, "c"));
+    let all = scene.phoenix(&["apply", "--auto-approve", "--verbose"]);
+    assert!(idle(&all) >= 21, "{}", all.out);
+    scene.declare(&many(20, "d"));
+    assert!(idle(&scene.phoenix(&["apply", "--auto-approve"])) >= 20);
+}
+
 /// The actions that did something, in order.
 fn acted(ran: &Ran) -> Vec<String> {
     let ended = ran.events.iter().filter(|event| event["event"] == "action_ended" && event["outcome"] != "no-op");

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::draft::Draft;
 use super::volumes::Exported;
 use crate::diag::{Diagnostic, Severity, has_errors};
-use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, RecordState, VmId};
+use crate::model::{ActionKind, DesiredVm, Disruption, Key, Origin, Outcome, Record, RecordState, VmId};
 use crate::observed::VmObserved;
 use crate::plan::Scene;
 use crate::plan::existing::{absent, owned};
 use crate::plan::volumes::{self, Resolved};
-use crate::plan::{Action, Mount, MountStep, Power, Step, VmPlan, codes, ha, lock};
+use crate::plan::{Action, Change, Mount, MountStep, Power, Step, VmPlan, codes, ha, lock};
 
 /// Plans what is to be done to the power of a VM, and says what was found.
 pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> (VmPlan, Vec<Diagnostic>) {
@@ -52,12 +52,34 @@ pub(in crate::plan) fn plan_power(vm: VmId, power: Power, scene: &Scene<'_>) -> 
         (Power::Restart, false) => does(Step::Start, "the VM is stopped"),
     };
     let boots = action.outcome.acts();
+    if boots && action.kind != ActionKind::Restart {
+        draft.changes.push(started(power));
+    }
     draft.push(action);
     if power == Power::Stop {
         return draft.into_plan(None);
     }
     let desired = draft.sees_to_guest(live, record, boots, scene);
     draft.into_plan(desired)
+}
+
+/// What the verb changes: `started`, whatever the file says of it.
+fn started(power: Power) -> Change {
+    let runs = power != Power::Stop;
+    let (disruption, note) = if runs {
+        (Disruption::None, "the command line asks for it")
+    } else {
+        (Disruption::Stop, "the command line asks for it; the guest is asked to shut down")
+    };
+    Change {
+        key: Key::Started.name(),
+        old: Some((!runs).to_string()),
+        new: runs.to_string(),
+        origin: Origin::Vm,
+        disruption,
+        note: note.to_owned(),
+        ..Change::default()
+    }
 }
 
 /// The record of a VM whose power is to change; why it cannot, otherwise.
