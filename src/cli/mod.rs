@@ -52,6 +52,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use crate::ui::text;
 use args::{Args, Verb, When};
 use console::Console;
 pub use exit::Exit;
@@ -75,6 +76,13 @@ pub fn main() -> ExitCode {
 
 /// Prints what clap says: help, the version, or what is wrong with the command line.
 fn told(said: &clap::Error) -> Exit {
+    // A script may hand on a name of others: clap repeats it as it stands.
+    let hostile = |word: std::ffi::OsString| word.to_string_lossy().chars().any(text::is_unsafe);
+    if said.use_stderr() && std::env::args_os().any(hostile) {
+        let console = Console::new(When::Never, false);
+        console.note(&text::safe_lines(&said.to_string()));
+        return console.finish(Exit::Usage);
+    }
     // clap knows where its text goes and how it looks there.
     let printed = said.print().and_then(|()| std::io::stdout().flush());
     match printed {

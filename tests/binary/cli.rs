@@ -42,6 +42,14 @@ fn of_many_vms_that_change_only_what_is_done_has_a_line() {
     assert!(idle(&scene.phoenix(&["apply", "--auto-approve"])) >= 20);
 }
 
+#[test]
+fn words_of_others_on_the_command_line_are_repeated_without_their_escapes() {
+    let ran = Scene::new(THREE).phoenix(&["pl\u{202e}an\u{9b}31m"]);
+    assert_eq!(ran.code, Some(4));
+    let unsafe_ones = |c: char| "\u{202e}\u{9b}".contains(c);
+    assert!(ran.err.contains("unrecognized subcommand 'pl") && !ran.err.contains(unsafe_ones), "{:?}", ran.err);
+}
+
 /// The actions that did something, in order.
 fn acted(ran: &Ran) -> Vec<String> {
     let ended = ran.events.iter().filter(|event| event["event"] == "action_ended" && event["outcome"] != "no-op");
