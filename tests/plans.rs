@@ -7,7 +7,7 @@
 //! other storages; a VM of another node is `NODE/VMID.conf`; `user.cfg` has resource pools, `manager_status` says which
 //! nodes are in maintenance, and `ha.json` how the HA manager looks after VMs, by VMID; `isos.json` has the ISO images
 //! on storages of other nodes; `mapping` has the files of its resource mappings, `moves.json` what Proxmox says of the
-//! VMs that are to move. `volumes` has what its storages list, in lines `VOLUME GIB VMID`. `request.json` says what is
+//! VMs that are to move, `missing.json` the programs that this machine lacks. `volumes` has what its storages list, in lines `VOLUME GIB VMID`. `request.json` says what is
 //! asked for beside the config. `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,6 +145,9 @@ fn observed(case: &Path, desired: &Desired) -> Observed {
         observed.vms.insert(id, live);
     }
     look_after(case, &mut observed);
+    if let Ok(text) = fs::read_to_string(case.join("missing.json")) {
+        observed.missing = serde_json::from_str(&text).unwrap();
+    }
     let volumes = fs::read_to_string(case.join("volumes")).unwrap_or_default();
     observed.own_node_mut().listed = listed(&volumes, &volumes_to_list(desired, &observed).1);
     if let Ok(text) = fs::read_to_string(case.join("isos.json")) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use phoenix::apply::schedule::{Command, Input, Scheduler};
+use phoenix::apply::schedule::{Decision, Input, Scheduler};
 use phoenix::apply::{Clock, Inbox, Limits, Run, run};
 use phoenix::backend::embedded::Embedded;
 use phoenix::config::{FeatureFiles, Source, load};
@@ -465,7 +465,7 @@ proptest! {
                 stopped = true;
             }
             match scheduler.command() {
-                Command::Begin(number) => {
+                Decision::Begin(number) => {
                     prop_assert!(!stopped, "nothing begins after a stop");
                     prop_assert!(plan.graph.dependencies(number).iter().all(|on| good.contains(on)));
                     running.push(number);
@@ -475,16 +475,16 @@ proptest! {
                     let cloning = running.iter().filter(|n| plan.action_id(**n).ends_with("/clone")).count();
                     prop_assert!(cloning <= clones);
                 }
-                Command::Pass(number) => {
+                Decision::Pass(number) => {
                     prop_assert_eq!(plan.action(number).1.outcome, Outcome::NoOp);
                     prop_assert!(over.insert(number), "ends once");
                     good.insert(number);
                 }
-                Command::Skip { action, because } => {
+                Decision::Skip { action, because } => {
                     prop_assert!(over.insert(action), "ends once");
                     prop_assert!(over.contains(&because) && !good.contains(&because));
                 }
-                Command::Idle => {
+                Decision::Idle => {
                     prop_assert!(!running.is_empty(), "never idle without a reason");
                     let (at, fate) = luck.next().map_or((0, 9), |(which, fate)| (which.index(running.len()), fate));
                     let number = running.remove(at);
@@ -496,7 +496,7 @@ proptest! {
                         scheduler.on(Input::Done(number));
                     }
                 }
-                Command::Finish => break,
+                Decision::Finish => break,
             }
         }
         let never: BTreeSet<usize> = scheduler.not_started().collect();

@@ -10,7 +10,7 @@ use super::ends::{End, Ends};
 use super::failure::failure;
 use super::hints;
 use super::perform::{Performer, Word};
-use super::schedule::{Command, Input, Limits, Scheduler};
+use super::schedule::{Decision, Input, Limits, Scheduler};
 use crate::event::{ActionName, Event, Failure, Summary};
 use crate::hypervisor::Hypervisor;
 use crate::model::{Fault, Outcome, line, message};
@@ -92,17 +92,17 @@ pub fn run(run: &Run, inbox: &Inbox, tell: &mut dyn FnMut(Event)) -> Summary {
     shell.announce();
     loop {
         match shell.scheduler.command() {
-            Command::Begin(number) => {
+            Decision::Begin(number) => {
                 shell.begin(number);
                 spawn(number, Arc::clone(&performer), inbox.sender.clone());
             }
-            Command::Pass(number) => shell.ended(number, Outcome::NoOp, Duration::ZERO),
-            Command::Skip { action, because } => shell.skipped(action, because),
-            Command::Finish => {
+            Decision::Pass(number) => shell.ended(number, Outcome::NoOp, Duration::ZERO),
+            Decision::Skip { action, because } => shell.skipped(action, because),
+            Decision::Finish => {
                 shell.write_down(&performer, inbox);
                 break;
             }
-            Command::Idle => match inbox.receiver.recv() {
+            Decision::Idle => match inbox.receiver.recv() {
                 Ok(message) => {
                     if shell.hear(message) {
                         break;

@@ -45,7 +45,7 @@ pub enum Input {
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
+pub enum Decision {
     /// Begin this action.
     Begin(usize),
     /// This action ended: it has nothing to do.
@@ -88,7 +88,7 @@ pub struct Scheduler<'p> {
     busy: BTreeMap<usize, Vec<usize>>,
     running: BTreeSet<usize>,
     /// Ended without running; still to be told.
-    told: VecDeque<Command>,
+    told: VecDeque<Decision>,
     stopped: bool,
 }
 
@@ -119,7 +119,7 @@ impl<'p> Scheduler<'p> {
     }
 
     /// What to do next. `Begin` counts the action as running from then on.
-    pub fn command(&mut self) -> Command {
+    pub fn command(&mut self) -> Decision {
         if let Some(told) = self.told.pop_front() {
             return told;
         }
@@ -130,9 +130,9 @@ impl<'p> Scheduler<'p> {
             self.state[number] = State::Running;
             self.running.insert(number);
             self.busy.insert(self.plan.vm_index(number), Vec::new());
-            return Command::Begin(number);
+            return Decision::Begin(number);
         }
-        if self.running.is_empty() { Command::Finish } else { Command::Idle }
+        if self.running.is_empty() { Decision::Finish } else { Decision::Idle }
     }
 
     /// Takes note of what happened.
@@ -178,7 +178,7 @@ impl<'p> Scheduler<'p> {
         while let Some(number) = queue.pop() {
             if self.plan.action(number).1.outcome == Outcome::NoOp {
                 self.state[number] = State::Ended;
-                self.told.push_back(Command::Pass(number));
+                self.told.push_back(Decision::Pass(number));
                 for dependant in self.plan.graph.dependants(number) {
                     self.missing[dependant] -= 1;
                     if self.missing[dependant] == 0 && self.state[dependant] == State::Waiting {
@@ -266,7 +266,7 @@ impl<'p> Scheduler<'p> {
         while let Some(number) = queue.pop_front() {
             if self.state[number] == State::Waiting {
                 self.state[number] = State::Skipped;
-                self.told.push_back(Command::Skip { action: number, because: failed });
+                self.told.push_back(Decision::Skip { action: number, because: failed });
                 queue.extend(self.plan.graph.dependants(number));
             }
         }

@@ -8,14 +8,18 @@ use super::{
     mapped, migrate, placement, pool, size, template, unnamed,
 };
 use crate::diag::Diagnostic;
-use crate::model::{Desired, DesiredVm, Formatted, Key, Origin, Record, Settings, VmId, normal_path};
+use crate::model::{ActionKind, Desired, DesiredVm, Formatted, Key, Origin, Record, Settings, VmId, normal_path};
 use crate::observed::{Observed, Taken, VmObserved, with_record};
 
-/// Says what guests need and this machine lacks, if a VM is to be made.
+/// Says what guests need and this machine lacks, if a VM is to be made or to boot.
 pub(super) fn missing_programs(vms: &[VmPlan], observed: &Observed) -> Vec<Diagnostic> {
     let install = |package: &str| format!("`apt-get install {package}` on this machine");
     let missing = observed.missing.iter().map(|(program, package)| missing_program(program, &install(package)));
-    if vms.iter().any(VmPlan::makes_it) { missing.collect() } else { Vec::new() }
+    let boots = |vm: &VmPlan| {
+        let boot = |kind| matches!(kind, ActionKind::Start | ActionKind::Restart);
+        vm.actions.iter().any(|action| boot(action.kind) && action.outcome.acts())
+    };
+    if vms.iter().any(|vm| vm.makes_it() || boots(vm)) { missing.collect() } else { Vec::new() }
 }
 
 /// Says that a program is missing where phoenix runs it. `install`: the command that brings it.

@@ -99,12 +99,12 @@ pub fn of_config(
     there: &There,
 ) -> Vec<Check> {
     let mut checks: Vec<Check> = plan.problems.iter().filter_map(of_plan).collect();
-    let scene = Scene { desired, observed, examined, there };
-    let mut more = scene.storages();
-    more.extend(scene.templates());
-    more.extend(scene.images());
-    more.extend(scene.bridges());
-    more.extend(scene.nfs(plan));
+    let compared = Compared { desired, observed, examined, there };
+    let mut more = compared.storages();
+    more.extend(compared.templates());
+    more.extend(compared.images());
+    more.extend(compared.bridges());
+    more.extend(compared.nfs(plan));
     checks.extend(more);
     checks
 }
@@ -118,15 +118,15 @@ fn of_plan(found: &Diagnostic) -> Option<Check> {
     area.or_else(|| found.is_error().then_some(Area::Config)).map(|area| Check::of(area, found))
 }
 
-/// What the checks look at.
-struct Scene<'s> {
+/// What the checks compare: the file and the target.
+struct Compared<'s> {
     desired: &'s Desired,
     observed: &'s Observed,
     examined: Option<&'s Examined>,
     there: &'s There,
 }
 
-impl<'s> Scene<'s> {
+impl<'s> Compared<'s> {
     fn node(&self) -> &'s Node {
         self.observed.own_node()
     }

@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::facts::Facts;
 use super::follow::Steps;
 use super::guest;
-use super::origin::{Making, Origin, Source};
+use super::origin::{MadeFrom, Making, Source};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Disruption, Outcome, Record};
 use crate::plan::migrate;
@@ -24,7 +24,7 @@ impl Draft {
         mounts: &[Arc<Mount>],
         scene: &Scene<'_>,
     ) -> (VmPlan, Vec<Diagnostic>) {
-        let origin = Origin::of(vm, &making, scene);
+        let origin = MadeFrom::of(vm, &making, scene);
         self.changes = diff::new_values(vm, origin.drives, origin.mode);
         let source = match making.source {
             Source::Template(template) => Some(template),

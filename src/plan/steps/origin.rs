@@ -27,7 +27,7 @@ pub(super) enum Source {
 }
 
 /// What a new VM is made from.
-pub(super) struct Origin<'o> {
+pub(super) struct MadeFrom<'o> {
     /// The template whose drives it will have, if there is one.
     pub(super) drives: Option<&'o VmObserved>,
     /// Model of the network card that it has before it is configured, if that can be told.
@@ -42,7 +42,7 @@ pub(super) struct Origin<'o> {
     pub(super) smaller: &'static str,
 }
 
-impl<'o> Origin<'o> {
+impl<'o> MadeFrom<'o> {
     pub(super) fn of(vm: &DesiredVm, making: &Making, scene: &Scene<'o>) -> Self {
         match &making.source {
             Source::Template(id) => {
