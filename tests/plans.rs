@@ -7,8 +7,9 @@
 //! other storages; a VM of another node is `NODE/VMID.conf`; `user.cfg` has resource pools, `manager_status` says which
 //! nodes are in maintenance, and `ha.json` how the HA manager looks after VMs, by VMID; `isos.json` has the ISO images
 //! on storages of other nodes; `mapping` has the files of its resource mappings, `moves.json` what Proxmox says of the
-//! VMs that are to move, `missing.json` the programs that this machine lacks. `volumes` has what its storages list, in lines `VOLUME GIB VMID`. `request.json` says what is
-//! asked for beside the config. `SNAPSHOTS=overwrite cargo test --test plans` rewrites the last.
+//! VMs that are to move, `missing.json` the programs that this machine lacks. `volumes` has what its storages list, in
+//! lines `VOLUME GIB VMID`. `request.json` says what is asked for beside the config. `SNAPSHOTS=overwrite cargo test
+//! --test plans` rewrites the last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};

@@ -40,11 +40,13 @@ pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) 
         };
         let title = level.primary_title(safe(&diagnostic.message)).id(diagnostic.code);
         let mut elements: Vec<Element<'_>> = Vec::new();
+        // What only is to be known says where it stands, without the lines.
+        let is_short = diagnostic.severity == Severity::Notice;
         let place = source.zip(diagnostic.span).map(|((source, lines), span)| {
-            let widest = show(diagnostic, span, (source, lines), &mut elements);
+            let widest = if is_short { 1 } else { show(diagnostic, span, (source, lines), &mut elements) };
             location(span, source, lines, widest, color)
         });
-        if let Some(hint) = diagnostic.hint.as_ref().filter(|_| place.is_some()) {
+        if let Some(hint) = diagnostic.hint.as_ref().filter(|_| place.is_some() && !is_short) {
             elements.push(Level::HELP.with_name("hint").message(safe(hint)).into());
         }
         if place.is_some() && elements.len() > 1 {
@@ -58,7 +60,7 @@ pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, color: bool) 
             out.push_str(part);
             out.push('\n');
         }
-        if let Some(hint) = diagnostic.hint.as_ref().filter(|_| place.is_none()) {
+        if let Some(hint) = diagnostic.hint.as_ref().filter(|_| place.is_none() || is_short) {
             out.push_str("  ");
             out.push_str(&painted("hint:", DEFAULT_EMPHASIS_STYLE, color));
             out.push(' ');

@@ -1,5 +1,5 @@
 //! What a plan found, as people read it: each finding says in one form whose it is, equal ones of several VMs are one,
-//! and errors and warnings show the place in the file that they come from.
+//! and shows the place in the file that it comes from.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,10 +136,12 @@ fn general(hint: &str, vm: u32) -> Cow<'_, str> {
 }
 
 /// The findings as [`diagnostics::render`](super::diagnostics::render) shows them: whole sentences, equal ones of
-/// several VMs in one, errors and warnings with their places in `source`.
+/// several VMs in one, with their places in `source`.
 #[must_use]
 pub fn shown(found: &[Diagnostic], source: Option<&Source>) -> Vec<Diagnostic> {
-    let is_placed = |found: &Diagnostic| found.vm.is_some() && found.severity != Severity::Notice;
+    // A notice is not about a VM as a whole because no key is named.
+    let is_placed =
+        |found: &Diagnostic| found.vm.is_some() && (found.severity != Severity::Notice || !found.keys.is_empty());
     let places = source.filter(|_| found.iter().any(is_placed)).map(config::places);
     let one = |group: Finding<'_, Diagnostic>| {
         let spans = places.as_ref().filter(|_| is_placed(group.first)).map(|places| spans(&group, places));
