@@ -78,7 +78,13 @@ fn phoenix_plans_the_same_through_the_programs() {
 fn a_plan_of_a_cluster_makes_a_call_more_for_each_node_that_a_vm_could_go_to() {
     let scene = Scene::new(|settings| {
         let bridges = std::collections::BTreeMap::from([("vmbr0".to_owned(), None)]);
-        let member = Member { memory_mb: 65_536, cpus: 32, bridges, online: true };
+        let member = Member {
+            memory_mb: 65_536,
+            cpus: 32,
+            bridges,
+            storage_gb: std::collections::BTreeMap::new(),
+            online: true,
+        };
         settings.nodes = (2..17).map(|n| (format!("pve{n}"), member.clone())).collect();
     });
     scene.doubles.keep_pid_files();

@@ -192,7 +192,7 @@ impl Scope<'_> {
             return Some("not one of the target's nodes".to_owned());
         };
         if !node.online {
-            return Some("not online".to_owned());
+            return Some(if node.silent { node.absence() } else { "not online" }.to_owned());
         }
         if node.maintenance {
             return Some("in maintenance".to_owned());
