@@ -185,6 +185,21 @@ fn storages_are_those_of_the_node() {
     check(codes::UNUSABLE_STORAGE, Vm::New, &image, of(|node| _ = node.storages.remove("local")));
 }
 
+/// A VM is made where its template is, which takes room there, and moves to its node.
+#[test]
+fn room_is_needed_on_the_way_too() {
+    for short in NODES {
+        let mut observed = two_nodes("far");
+        observed.vms.retain(|_, live| live.node == "near");
+        let storage = observed.nodes.get_mut(short).unwrap().storages.get_mut("local-zfs").unwrap();
+        (storage.free, storage.thick) = (1 << 30, short == "near");
+        let plan = plan(&desired(&json!({})), &observed, &Request::default());
+        let found = plan.problems.iter().find(|problem| problem.code == codes::STORAGE_SHORT).unwrap();
+        assert!(found.message.starts_with(&format!("storage `local-zfs` on node `{short}` has 1 GiB")), "{found:?}");
+        assert_eq!(found.is_error(), short == "near", "{found:?}");
+    }
+}
+
 #[test]
 fn templates_are_those_of_the_node() {
     check(codes::AMBIGUOUS_TEMPLATE, Vm::New, &json!({}), |observed, node| {
