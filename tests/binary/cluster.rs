@@ -106,6 +106,8 @@ fn another_node_in_the_file_moves_a_vm_as_it_is(place: Place) {
         0,
         &["pve2 → pve3 the file names no other; it moves while it runs; scsi0 on `local-zfs` is copied, 4 GiB"],
     );
+    // The commands are those of the node that it is on.
+    check(&scene.phoenix(&["plan", "--commands"]), 0, &["pvesh create /nodes/pve2/qemu/1000/migrate --target pve3"]);
     let ran = scene.apply();
     check(&ran, 0, &[]);
     assert_eq!(ids(&ran.events, "action_started"), ["1000/migrate"]);
