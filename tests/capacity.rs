@@ -1,5 +1,6 @@
 //! What nodes of a cluster have promised: what a plan says of it is what is seen when it was carried out.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,7 +28,9 @@ fn cluster(dir: &Path) {
     for name in &NODES[1..] {
         let bridges = [("vmbr0".to_owned(), None)].into();
         let node = Embedded::open(dir).unwrap();
-        node.add_node(name, &Member { memory_mb: 65_536, cpus: 32, bridges, online: true }).unwrap();
+        let storage_gb = BTreeMap::new();
+        let member = Member { memory_mb: 65_536, cpus: 32, bridges, storage_gb, online: true };
+        node.add_node(name, &member, &[]).unwrap();
     }
 }
 
@@ -133,6 +136,12 @@ fn what_is_planned_is_what_is_promised_then() {
     vms[2]["memory_mb"] = 512.into();
     let anew = check(dir.path(), &vms, &Request { recreate: vec![id(1002)], ..Request::default() });
     assert_eq!(anew.nodes[0].vm_count, 2, "the template is none");
+    // Made anew on another node.
+    vms[2]["node"] = "pve2".into();
+    let anew = check(dir.path(), &vms, &Request { recreate: vec![id(1002)], ..Request::default() });
+    assert_eq!(anew.nodes[1].memory.planned_mb, 8192 + 512);
+    vms[2]["node"] = "pve".into();
+    check(dir.path(), &vms, &Request { recreate: vec![id(1002)], ..Request::default() });
     vms[2]["template_name"] = "golden".into();
     vms.as_array_mut().unwrap().remove(0);
     let prune = Request { goal: Goal::Config { prune: true, prune_many: None }, ..Request::default() };

@@ -78,7 +78,13 @@ fn phoenix_plans_the_same_through_the_programs() {
 fn a_plan_of_a_cluster_makes_a_call_more_for_each_node_that_a_vm_could_go_to() {
     let scene = Scene::new(|settings| {
         let bridges = std::collections::BTreeMap::from([("vmbr0".to_owned(), None)]);
-        let member = Member { memory_mb: 65_536, cpus: 32, bridges, online: true };
+        let member = Member {
+            memory_mb: 65_536,
+            cpus: 32,
+            bridges,
+            storage_gb: std::collections::BTreeMap::new(),
+            online: true,
+        };
         settings.nodes = (2..17).map(|n| (format!("pve{n}"), member.clone())).collect();
     });
     scene.doubles.keep_pid_files();
@@ -136,6 +142,40 @@ fn a_plan_of_a_cluster_makes_a_call_more_for_each_node_that_a_vm_could_go_to() {
         expected.sort_unstable();
         assert_eq!(calls(&[vm(1011, node.into())]).0, expected);
     }
+}
+
+/// The guest of a VM that another process or the HA manager moved is asked where it is now; another VM is not taken for it.
+#[test]
+fn a_vm_that_moved_is_asked_on_its_new_node() {
+    let scene = Scene::new(|settings| {
+        let bridges = std::collections::BTreeMap::from([("vmbr0".to_owned(), None)]);
+        let storage_gb = std::collections::BTreeMap::new();
+        let member = Member { memory_mb: 65_536, cpus: 32, bridges, storage_gb, online: true };
+        settings.nodes = ["pve2", "pve3"].map(|name| (name.to_owned(), member.clone())).into();
+    });
+    let config = r#"{ "virtual_machines": [{ "vm_id": 1000, "vm_name": "web", "node": "any" }] }"#;
+    fs::write(scene.dir.path().join("phoenix_vm_configs.json"), config).unwrap();
+    let mut create = scene.doubles.command(env!("CARGO_BIN_EXE_phoenix"));
+    create.args(["apply", "--auto-approve", "--target", "embedded:node"]).current_dir(scene.dir.path());
+    assert!(create.output().unwrap().status.success());
+    let vm = VmId::try_from(1000).unwrap();
+    let confs = ["qemu-server/1000.conf", "nodes/pve2/qemu-server/1000.conf", "nodes/pve3/qemu-server/1000.conf"];
+    let qm = scene.doubles.qm();
+    qm.observe().unwrap();
+    qm.guests().ping(vm).unwrap();
+    let argv = ["/bin/true".to_owned()];
+    // Away from the own node, between others, and back.
+    for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+        let text = scene.read(confs[from]);
+        scene.write(confs[to], &text);
+        fs::remove_file(scene.path(confs[from])).unwrap();
+        qm.guests().ping(vm).unwrap();
+        qm.guests().start(vm, &argv, b"").unwrap();
+    }
+    let other = scene.read(confs[0]).replace("smbios1: uuid=", "smbios1: uuid=b");
+    scene.write(confs[1], &other);
+    fs::remove_file(scene.path(confs[0])).unwrap();
+    assert_eq!(qm.guests().ping(vm).unwrap_err().kind, FaultKind::Missing);
 }
 
 /// A node is one node, looked at or recorded; and it is another one under another cluster's certificate.

@@ -580,8 +580,12 @@ fn a_leftover_goes_even_if_its_template_was_protected() {
 fn whether_a_vm_can_move_is_answered_as_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let bridges = BTreeMap::from([("vmbr0".to_owned(), None)]);
-    let pve2 = phoenix::backend::embedded::Member { memory_mb: 4096, cpus: 2, bridges, online: true };
+    let storage_gb = BTreeMap::new();
+    let pve2 = phoenix::backend::embedded::Member { memory_mb: 4096, cpus: 2, bridges, storage_gb, online: true };
     let node = tuned(dir.path(), |settings| settings.nodes = BTreeMap::from([("pve2".to_owned(), pve2)]));
+    let storages = dir.path().join("storage.cfg");
+    let more = "\nlvmthin: thin\n\tvgname v\n\tcontent images\n\nzfs: odd\n\tpool p\n\tcontent images\n";
+    fs::write(&storages, fs::read_to_string(&storages).unwrap() + more).unwrap();
     fs::create_dir(dir.path().join("mapping")).unwrap();
     fs::write(dir.path().join("mapping/directory.cfg"), "labdir\n\tmap node=vm,path=/srv/labdir\n\n").unwrap();
     let asked = |conf: &str| {
@@ -613,6 +617,10 @@ fn whether_a_vm_can_move_is_answered_as_recorded() {
             "unused0: local-zfs:101/vm-101-disk-9.raw\n",
             r#"{"local_disks":[{"is_cloudinit":0,"shared":0,"is_vmstate":0,"cdrom":0,"is_tpmstate":0,"replicate":1,"volid":"local-zfs:101/vm-101-disk-9.raw","is_unused":1,"is_attached":0}]}"#,
         ),
+        (
+            "scsi1: local-zfs:3322/vm-3322-disk-0.qcow2,size=1G\n\n[sn1]\nscsi1: local-zfs:3322/vm-3322-disk-0.qcow2,size=1G\nsnaptime: 7\n",
+            r#"{"local_disks":[{"size":1073741824,"is_cloudinit":0,"is_tpmstate":0,"drivename":"scsi1","replicate":1,"is_attached":1,"volid":"local-zfs:3322/vm-3322-disk-0.qcow2","is_vmstate":0,"shared":0,"referenced_in_snapshot":{"sn1":1},"cdrom":0,"is_unused":0}]}"#,
+        ),
         ("hostpci0: 0000:00:01.0\n", r#"{"local_resources":["hostpci0"]}"#),
         ("usb0: host=1-1\n", r#"{"local_resources":["usb0"]}"#),
         ("parallel0: /dev/parport0\n", r#"{"local_resources":["parallel0"]}"#),
@@ -635,8 +643,17 @@ fn whether_a_vm_can_move_is_answered_as_recorded() {
     ] {
         assert_eq!(asked(conf).unwrap_err().what, refused);
     }
-    // What the task refuses that was recorded, too.
+    // What the task refuses that was recorded, too; of snapshots, linked clones and storages as the source has it.
     for (conf, refused) in [
+        (
+            "scsi0: thin:vm-101-disk-0,size=1G\n\n[sn1]\nscsi0: thin:vm-101-disk-0,size=1G\nsnaptime: 7\n",
+            "can't migrate local disk 'thin:vm-101-disk-0': non-migratable snapshot exists",
+        ),
+        (
+            "scsi0: local-zfs:base-9000-disk-0/vm-101-disk-0,size=1G\n",
+            "can't migrate 'local-zfs:base-9000-disk-0/vm-101-disk-0' as it's a clone of 'base-9000-disk-0'",
+        ),
+        ("scsi0: odd:vm-101-disk-0,size=1G\n", "can't migrate 'odd:vm-101-disk-0' - storage type 'zfs' not supported"),
         ("virtiofs0: labdir\n", "can't migrate to 'pve2': missing mapped devices virtiofs0"),
         ("hostpci0: 0000:00:01.0\n", "can't migrate VM which uses local devices: hostpci0"),
         ("ide2: local:iso/a.iso,media=cdrom\n", "can't migrate local disk 'local:iso/a.iso': local cdrom image"),

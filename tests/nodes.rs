@@ -185,6 +185,21 @@ fn storages_are_those_of_the_node() {
     check(codes::UNUSABLE_STORAGE, Vm::New, &image, of(|node| _ = node.storages.remove("local")));
 }
 
+/// A VM is made where its template is, which takes room there, and moves to its node.
+#[test]
+fn room_is_needed_on_the_way_too() {
+    for short in NODES {
+        let mut observed = two_nodes("far");
+        observed.vms.retain(|_, live| live.node == "near");
+        let storage = observed.nodes.get_mut(short).unwrap().storages.get_mut("local-zfs").unwrap();
+        (storage.free, storage.thick) = (1 << 30, short == "near");
+        let plan = plan(&desired(&json!({})), &observed, &Request::default());
+        let found = plan.problems.iter().find(|problem| problem.code == codes::STORAGE_SHORT).unwrap();
+        assert!(found.message.starts_with(&format!("storage `local-zfs` on node `{short}` has 1 GiB")), "{found:?}");
+        assert_eq!(found.is_error(), short == "near", "{found:?}");
+    }
+}
+
 #[test]
 fn templates_are_those_of_the_node() {
     check(codes::AMBIGUOUS_TEMPLATE, Vm::New, &json!({}), |observed, node| {
@@ -212,6 +227,53 @@ fn a_template_on_another_node_is_named_with_its_node() {
     observed.nodes.get_mut("near").unwrap().online = false;
     let what = "template `ubuntu-22.04-cloud-template-v3` (9000) is on node `near`, which is not online";
     assert_eq!(said(&observed), (vec![what.to_owned()], false));
+}
+
+/// Whatever has the name, the address or the VMID is named with its node, if that is another one.
+#[test]
+fn what_is_on_another_node_is_named_with_it() {
+    for node in NODES {
+        let mut observed = two_nodes("near");
+        let [other, old, taken] = [500, 501, 1000].map(|id| VmId::try_from(id).unwrap());
+        let foreign = |id: VmId, conf: &str| VmObserved::from_conf(id, conf, false).on(node);
+        observed.vms.insert(other, foreign(other, "name: web\nipconfig0: ip=192.0.2.50/24\n"));
+        observed.vms.insert(old, foreign(old, "name: old\n"));
+        observed.vms.insert(taken, foreign(taken, "name: theirs\n"));
+        let vms = json!([
+            { "vm_id": 1000, "vm_name": "mine" },
+            { "vm_id": 1001, "vm_name": "web", "network_config": { "ip": "192.0.2.50/24" } },
+            { "vm_id": 1002, "vm_name": "clone", "template_name": "old" }]);
+        let plan = plan(&of_vms(&vms), &observed, &Request::default());
+        let said = |code: &str| {
+            let found = plan.problems.iter().find(|problem| problem.code == code);
+            found.map(|problem| format!("{} {}", problem.message, problem.hint.clone().unwrap_or_default())).unwrap()
+        };
+        for code in [codes::NOT_OURS, codes::NAME_TAKEN, codes::ADDRESS_TAKEN, codes::UNKNOWN_TEMPLATE] {
+            assert_eq!(said(code).contains("on node `far`"), node == "far", "{}", said(code));
+        }
+    }
+}
+
+/// One that takes calls and answers none is a reason of its own.
+#[test]
+fn a_node_that_does_not_answer_is_called_so() {
+    for (silent, why, hint) in [
+        (false, "is not online", "bring the node up, or"),
+        (
+            true,
+            "does not answer, though the cluster counts it as online",
+            "`systemctl restart pvedaemon pveproxy` on the node",
+        ),
+    ] {
+        let mut observed = two_nodes("near");
+        observed.vms.insert(vm(), made("far"));
+        let far = observed.nodes.get_mut("far").unwrap();
+        (far.online, far.silent) = (false, silent);
+        let plan = plan(&desired(&json!({})), &observed, &Request::default());
+        let [problem] = plan.problems.as_slice() else { panic!("{:?}", plan.problems) };
+        assert_eq!(problem.message, format!("node `far`, on which the VM is, {why}"));
+        assert!(problem.hint.as_ref().is_some_and(|said| said.contains(hint)), "{problem:?}");
+    }
 }
 
 #[test]

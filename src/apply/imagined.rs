@@ -43,7 +43,8 @@ pub(super) struct Imagined(Mutex<State>);
 
 struct State {
     observed: Observed,
-    calls: Vec<Call>,
+    /// Each with the other node that its VM is on, if that is so.
+    calls: Vec<(Call, Option<String>)>,
     /// What the program that was started last will have answered.
     answer: GuestExit,
 }
@@ -54,8 +55,8 @@ impl Imagined {
         Self(Mutex::new(State { observed: observed.clone(), calls: Vec::new(), answer: GuestExit::default() }))
     }
 
-    /// The calls since the last time.
-    pub(super) fn take(&self) -> Vec<Call> {
+    /// The calls since the last time, each with the other node than the target's own that its VM is on, if it is on one.
+    pub(super) fn take(&self) -> Vec<(Call, Option<String>)> {
         std::mem::take(&mut self.state().calls)
     }
 
@@ -101,7 +102,7 @@ impl Hypervisor for Imagined {
 
     fn perform(&self, op: &HostOp, _: Duration) -> Result<(), Fault> {
         let mut state = self.state();
-        state.calls.push(Call::Host(told(op)));
+        state.keep(Call::Host(told(op)), op.needs());
         state.happen(op)
     }
 
@@ -129,7 +130,7 @@ impl HostFiles for Imagined {
 
     fn write(&self, op: &FileOp, _: Duration) -> Result<(), Fault> {
         let mut state = self.state();
-        state.calls.push(Call::Files(told_files(op)));
+        state.keep(Call::Files(told_files(op)), None);
         if let FileOp::WriteExports { vm, entries } = op {
             state.export(*vm, entries);
         }
@@ -138,14 +139,14 @@ impl HostFiles for Imagined {
 }
 
 impl Guests for Imagined {
-    fn ping(&self, _: VmId) -> Result<(), Fault> {
-        self.state().calls.push(Call::Agent("ping"));
+    fn ping(&self, vm: VmId) -> Result<(), Fault> {
+        self.state().keep(Call::Agent("ping"), Some(vm));
         Ok(())
     }
 
     fn addresses(&self, vm: VmId) -> Result<Vec<GuestAddress>, Fault> {
         let mut state = self.state();
-        state.calls.push(Call::Agent("network-get-interfaces"));
+        state.keep(Call::Agent("network-get-interfaces"), Some(vm));
         let mac = state.observed.vms.get(&vm).and_then(|live| live.net0.as_ref()?.mac.clone());
         // A guest whose address is known keeps it.
         let address = Some(state.observed.addresses.get(&vm).copied().unwrap_or(IMAGINED));
@@ -153,14 +154,15 @@ impl Guests for Imagined {
     }
 
     /// What is imagined uses whatever it is given.
-    fn online(&self, _: VmId, what: Plugged) -> Result<u64, Fault> {
-        self.state().calls.extend(what.questions().iter().map(|question| Call::Agent(question)));
+    fn online(&self, vm: VmId, what: Plugged) -> Result<u64, Fault> {
+        let mut state = self.state();
+        what.questions().iter().for_each(|question| state.keep(Call::Agent(question), Some(vm)));
         Ok(u64::MAX)
     }
 
-    fn start(&self, _: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
+    fn start(&self, vm: VmId, argv: &[String], input: &[u8]) -> Result<u64, Fault> {
         let mut state = self.state();
-        state.calls.push(Call::Guest(Program { argv: argv.to_vec(), input: input.to_vec() }));
+        state.keep(Call::Guest(Program { argv: argv.to_vec(), input: input.to_vec() }), Some(vm));
         state.answer = guest::success(argv);
         Ok(1)
     }
@@ -208,6 +210,13 @@ fn told_files(op: &FileOp) -> FileOp {
 }
 
 impl State {
+    /// Keeps a call, with the other node that its VM is on.
+    fn keep(&mut self, call: Call, about: Option<VmId>) {
+        let live = about.and_then(|vm| self.observed.vms.get(&vm));
+        let elsewhere = live.filter(|live| live.node != self.observed.here).map(|live| live.node.clone());
+        self.calls.push((call, elsewhere));
+    }
+
     /// Name of the node that a VM is on, or is made on.
     fn node_of(&self, vm: VmId) -> String {
         self.observed.vms.get(&vm).map_or(&self.observed.here, |live| &live.node).clone()

@@ -6,8 +6,9 @@ use super::host::Holds;
 use super::perform::Performing;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
-use crate::model::Outcome;
+use crate::model::{HaState, Outcome};
 use crate::observed::{Ha, VmObserved};
+use crate::plan::{HaStep, Step};
 
 impl Performing<'_> {
     pub(super) fn start(&mut self) -> Result<Outcome, Failure> {
@@ -56,12 +57,32 @@ impl Performing<'_> {
             return Ok(Outcome::NoOp);
         }
         self.must_not_have_moved(&live)?;
-        self.switch_off(&live)?;
+        match self.taken_out_of_error(&live) {
+            // It does nothing else before, and stops the VM then.
+            Some(step) => {
+                self.set_ha(&step)?;
+                self.ha_does(("stop", self.deadline), &|live| !live.running)?;
+            }
+            // An earlier run did so.
+            None if live.ha.as_ref().is_some_and(Ha::recovers) => {
+                self.ha_does(("stop", self.deadline), &|live| !live.running)?;
+            }
+            None => self.switch_off(&live)?,
+        }
         self.leave()?;
         if let Some(live) = self.afterwards(self.live())? {
             self.will_boot(&live)?;
         }
         Ok(self.action.outcome)
+    }
+
+    /// The step with which the plan takes a VM that the HA manager gave up on out of that state, if it does.
+    fn taken_out_of_error(&self, live: &VmObserved) -> Option<HaStep> {
+        live.ha.as_ref().filter(|ha| ha.has_failed() && !ha.recovers())?;
+        self.vm.actions.iter().find_map(|action| match &action.step {
+            Some(Step::SetHa(step)) if step.ha.state == HaState::Disabled => Some(HaStep::clone(step)),
+            _ => None,
+        })
     }
 
     /// Removes the VM with what the plan said, after a last look whether it is still that VM, and ours.

@@ -23,6 +23,8 @@ pub struct Preview {
     pub vm: VmId,
     /// Its calls.
     pub calls: Vec<Call>,
+    /// Of each call, the other node that its VM is on then; `None`: it is of the target's own node.
+    pub nodes: Vec<Option<String>>,
 }
 
 /// A clock on which no wait takes any time of the day.
@@ -56,7 +58,8 @@ pub fn preview(plan: &Plan, observed: &Observed) -> Result<Vec<Preview>, Failure
         for number in plan.actions_of(at).filter(|number| plan.action(*number).1.outcome.acts()) {
             performer.perform(number, &|_| {})?;
             let (action, vm) = (plan.action_id(number), plan.vms[at].vm);
-            found.push(Preview { action, vm, calls: target.take() });
+            let (calls, nodes) = target.take().into_iter().unzip();
+            found.push(Preview { action, vm, calls, nodes });
         }
     }
     Ok(found)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow};
 
 use crate::apply::{Call, Preview};
-use crate::backend::qm::command::{commands, guest_exec, keys, password};
+use crate::backend::qm::command::{agent_on, commands, commands_on, guest_exec, guest_exec_on, keys, password};
 use crate::guest::{Program, unpacked};
 use crate::hypervisor::{FileOp, HostOp};
 use crate::model::{CloudImage, IMAGE_CACHE, ImagePlace, VmId};
@@ -32,25 +32,29 @@ const SCRIPTS: [(&str, &str); 12] = [
 pub(super) fn lines(previews: &[Preview]) -> Result<Vec<Line>> {
     let mut scripts = BTreeMap::new();
     let mut lines = Vec::new();
-    for Preview { action, vm, calls } in previews {
+    for Preview { action, vm, calls, nodes } in previews {
         // A record that a feature's end has written already needs no call.
         if calls.is_empty() {
             continue;
         }
         lines.push(Line::Title(action.clone()));
-        for call in calls {
-            match call {
-                Call::Host(op) => host(op, &mut lines),
-                Call::Files(op) => files(op, &mut lines),
-                Call::Agent(question) => lines.push(command(["qm", "agent", &vm.to_string(), question])),
-                Call::Guest(program) => {
+        for (call, node) in calls.iter().zip(nodes) {
+            match (call, node) {
+                (Call::Host(op), Some(node)) => elsewhere(op, node, &mut lines),
+                (Call::Host(op), None) => host(op, &mut lines),
+                (Call::Files(op), _) => files(op, &mut lines),
+                (Call::Agent(question), Some(node)) => {
+                    lines.push(command(agent_on(node, *vm, question).iter().map(String::as_str)));
+                }
+                (Call::Agent(question), None) => lines.push(command(["qm", "agent", &vm.to_string(), question])),
+                (Call::Guest(program), node) => {
                     let files = unpacked(&program.input).unwrap_or_default();
                     if !files.is_empty() {
                         let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
                         let text = format!("its standard input, as a tar archive in base64: {}", names.join(", "));
                         lines.push(Line::Remark(text));
                     }
-                    lines.push(in_guest(*vm, program, &mut scripts)?);
+                    lines.push(in_guest((*vm, node.as_deref()), program, &mut scripts)?);
                 }
             }
         }
@@ -91,6 +95,18 @@ fn host(op: &HostOp, lines: &mut Vec<Line>) {
     }
     if let HostOp::FetchImage { image, .. } = op {
         fetch(image, lines);
+    }
+}
+
+/// What is done to a VM of another node, through the target's own; what `qm` alone can do is done there.
+fn elsewhere(op: &HostOp, node: &str, lines: &mut Vec<Line>) {
+    if let HostOp::RemoveLeftover { .. } = op {
+        lines.push(Line::Remark(format!("on node {node}:")));
+        return host(op, lines);
+    }
+    for argv in commands_on(op, node) {
+        let argv: Vec<String> = argv.iter().map(|word| with_short_record(word)).collect();
+        lines.push(command(argv.iter().map(String::as_str)));
     }
 }
 
@@ -135,8 +151,16 @@ fn fetch(image: &CloudImage, lines: &mut Vec<Line>) {
     }
 }
 
-fn in_guest(vm: VmId, program: &Program, scripts: &mut BTreeMap<&'static str, String>) -> Result<Line> {
-    let argv = guest_exec(vm, &program.argv, !program.input.is_empty());
+/// A program in the guest of a VM, on the other node that it is on, if it is on one.
+fn in_guest(
+    (vm, node): (VmId, Option<&str>),
+    program: &Program,
+    scripts: &mut BTreeMap<&'static str, String>,
+) -> Result<Line> {
+    let argv = match node {
+        Some(node) => guest_exec_on(node, vm, &program.argv),
+        None => guest_exec(vm, &program.argv, !program.input.is_empty()),
+    };
     let text = |word: &String| Word::Text(word.clone());
     let [shell, flag, script, name, ..] = program.argv.as_slice() else {
         return Ok(Line::Command(argv.iter().map(text).collect()));

@@ -1,5 +1,7 @@
 //! `phoenix node …`: looking after the embedded node.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use super::args::{Args, Node};
@@ -51,13 +53,14 @@ pub(super) fn run(args: &Args, verb: &Node, console: &Console) -> Result<Exit> {
             console.print(&format!("template {} is VM {id} on {shown}\n", safe(name)));
             Ok(Exit::Done)
         }
-        Node::Add { name, memory, cpus } => {
+        Node::Add { name, memory, cpus, storages } => {
             let node = connect::made(&chosen, args.guests)?;
             let own = node.settings();
             // Its bridges have their names; the addresses are another node's.
             let bridges = own.bridges.keys().map(|bridge| (bridge.clone(), None)).collect();
             let (memory_mb, cpus) = (memory.unwrap_or(own.memory_mb), cpus.unwrap_or(own.cpus));
-            node.add_node(name, &Member { memory_mb, cpus, bridges, online: true })?;
+            let member = Member { memory_mb, cpus, bridges, storage_gb: BTreeMap::new(), online: true };
+            node.add_node(name, &member, storages)?;
             console.print(&format!("node {} is part of {shown}\n", safe(name)));
             Ok(Exit::Done)
         }
@@ -223,12 +226,15 @@ fn nodes(settings: &Settings) -> String {
         bridges.join(", "),
     );
     for (name, member) in &settings.nodes {
+        let sizes: Vec<String> =
+            member.storage_gb.iter().map(|(id, size)| format!("{} ({size} GiB)", safe(id))).collect();
         out.push_str(&format!(
-            "node {}: {} MiB of memory, {} CPUs, bridges {}{}\n",
+            "node {}: {} MiB of memory, {} CPUs, bridges {}{}{}\n",
             safe(name),
             member.memory_mb,
             member.cpus,
             member.bridges.keys().map(|bridge| safe(bridge)).collect::<Vec<_>>().join(", "),
+            if sizes.is_empty() { String::new() } else { format!(", storages {}", sizes.join(", ")) },
             if member.online { "" } else { ", not online" },
         ));
     }

@@ -215,6 +215,13 @@ impl<'a> Conf<'a> {
         self.sections.iter().skip(1).flat_map(Section::entries)
     }
 
+    /// What stands in the sections of snapshots: name of the snapshot, option and value.
+    pub fn snapshot_entries(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let named = self.sections.iter().filter_map(|section| Some((section.name()?, section)));
+        let named = named.filter(|(name, _)| self.snapshots().any(|snapshot| snapshot == *name));
+        named.flat_map(|(name, section)| section.entries().map(move |(key, value)| (name, key, value)))
+    }
+
     /// Drops every section behind the main one: pending changes, snapshots, cloud-init bookkeeping.
     pub fn drop_sections(&mut self) {
         self.sections.truncate(1);

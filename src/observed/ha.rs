@@ -103,6 +103,12 @@ impl Ha {
         self.acts() && self.now.as_deref() == Some("error")
     }
 
+    /// Whether it is to take the VM out of the state in which it gave up, and has not got to it yet.
+    #[must_use]
+    pub fn recovers(&self) -> bool {
+        self.has_failed() && self.state == HaState::Disabled.as_str()
+    }
+
     /// Whether it is to keep the VM off.
     #[must_use]
     pub fn keeps_off(&self) -> bool {

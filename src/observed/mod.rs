@@ -58,7 +58,7 @@ pub use ha::{Ha, HaWork};
 pub use home::Home;
 pub use live::LiveOptions;
 pub use mapping::{Mapped, Mappings};
-pub use move_check::{HaRule, LocalVolume, MoveCheck};
+pub use move_check::{HaRule, InSnapshots, LocalVolume, MoveCheck};
 pub use name_list::NameList;
 pub use net::Net;
 pub use node::Node;

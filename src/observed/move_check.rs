@@ -16,6 +16,9 @@ pub struct MoveCheck {
     /// Discs in CD drives that only the VM's node sees; those that wait for a restart, or that a snapshot names, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub discs: Vec<LocalVolume>,
+    /// Disks that only the VM's node sees and that snapshots name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<InSnapshots>,
     /// Options that are devices of the VM's node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
@@ -51,6 +54,18 @@ pub struct LocalVolume {
     /// The option that names it; empty where only a snapshot does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub option: String,
+}
+
+/// A disk that only the VM's node sees, with snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InSnapshots {
+    /// Id of its volume.
+    pub volume: String,
+    /// The option that names it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub option: String,
+    /// The snapshots that name it.
+    pub snapshots: Vec<String>,
 }
 
 /// A rule of the HA manager that stands in the way.

@@ -15,6 +15,9 @@ pub struct Node {
     pub name: String,
     /// Whether it is up. Of one that is not, nothing else is known for sure.
     pub online: bool,
+    /// It does not answer, though the cluster counts it as online: its `pveproxy` hangs, or does not run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub silent: bool,
     /// The HA manager keeps it free of VMs: it is in maintenance, or was asked to be.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,
@@ -81,6 +84,18 @@ impl Node {
     #[must_use]
     pub fn is_server(&self, server: &str) -> bool {
         self.addresses.contains(server) || server == self.name
+    }
+
+    /// Why one that is not online cannot be asked for anything, in words that follow its name.
+    #[must_use]
+    pub fn absence(&self) -> &'static str {
+        if self.silent { "does not answer, though the cluster counts it as online" } else { "is not online" }
+    }
+
+    /// What helps against that.
+    #[must_use]
+    pub fn way_back(&self) -> &'static str {
+        if self.silent { "`systemctl restart pvedaemon pveproxy` on the node may help" } else { "bring the node up" }
     }
 }
 

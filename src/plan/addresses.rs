@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 use super::Scene;
-use super::codes;
+use super::{codes, placement};
 use crate::diag::Diagnostic;
 use crate::model::{Address, Desired, DesiredVm, VmId};
 use crate::observed::Observed;
@@ -25,7 +25,8 @@ pub(super) fn taken_twice(vm: &DesiredVm, scene: &Scene<'_>) -> impl Iterator<It
     let config = vm.network_config.iter().filter(|_| scene.observed.capabilities.has_bridges);
     let wished = config.flat_map(|network| [&network.ip, &network.ip6]).flatten();
     wished.filter_map(|wish| Some((ip(wish)?, scene.addresses.get(&ip(wish)?)?))).map(|(ip, other)| {
-        let what = format!("VM {other}, which the file does not declare, has the address {ip}, too");
+        let on = placement::words_of(*other, scene.observed);
+        let what = format!("VM {other}{on}, which the file does not declare, has the address {ip}, too");
         let key = if ip.is_ipv4() { "network_config.ip" } else { "network_config.ip6" };
         let hint = "two VMs with one address do not reach other machines reliably: give one of them another";
         Diagnostic::warning(codes::ADDRESS_TAKEN, what).vm(vm.vm_id).about(key).hint(hint)

@@ -77,8 +77,10 @@ pub(super) fn situation<'o>(
             (Some(record), _) => Ok(Situation::Adopted(live, record)),
             (None, None) if lost_its_record(vm, live, observed) => block(record_gone(vm)),
             (None, _) if is_reserved(live, &vm.vm_name) => block(reserved(live)),
-            (None, Some(_)) if problem.code == codes::NOT_OURS && !is_claimed(live) => block(another(problem)),
-            (None, _) => block(problem),
+            (None, Some(_)) if problem.code == codes::NOT_OURS && !is_claimed(live) => {
+                block(another(on_its_node(problem, live, observed)))
+            }
+            (None, _) => block(on_its_node(problem, live, observed)),
         },
         Ok(record) => match template::otherwise(vm, live, record) {
             Some(problem) => block(problem),
@@ -119,6 +121,14 @@ fn adoption(vm: &DesiredVm, live: &VmObserved, project: &str) -> Option<Record> 
 /// Whether the VM has a record that counts, or may count.
 fn is_claimed(live: &VmObserved) -> bool {
     matches!(live.record, RecordFound::Valid(_) | RecordFound::Broken(_))
+}
+
+/// Names the node of a VM that has the VMID, if it is another one than the target's own.
+fn on_its_node(mut problem: Diagnostic, live: &VmObserved, observed: &Observed) -> Diagnostic {
+    if live.node != observed.here && problem.code == codes::NOT_OURS {
+        problem.message.push_str(&format!("; it is on node `{}`", live.node));
+    }
+    problem
 }
 
 /// Says that a VM is not the one that was to be taken over.

@@ -19,12 +19,19 @@ pub(super) fn is_own(live: &VmObserved) -> bool {
     live.ha.is_some() && live.record.valid().is_some_and(|record| record.ha)
 }
 
+/// Whether the file takes a VM that the HA manager gave up on out of that state: it is to be `disabled`.
+pub(super) fn recovers(vm: &DesiredVm, live: &VmObserved) -> bool {
+    live.ha.as_ref().is_some_and(Ha::has_failed) && vm.ha.is_some_and(|ha| ha.state == HaState::Disabled)
+}
+
 /// What is to be known of the HA manager about a declared VM.
 pub(super) fn declared(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>) -> Option<Diagnostic> {
     let now = live.and_then(|live| live.ha.as_ref());
     let switched = live.is_some_and(|live| live.running != vm.started);
-    let changes = vm.ha.is_some_and(|ha| ha.state != HaState::Disabled && now.map(Ha::text) != Some(ha.text()));
-    let found = looks_after(vm.vm_id, switched || changes, scene.observed)?;
+    let disabled = vm.ha.is_some_and(|ha| ha.state == HaState::Disabled);
+    let changes = vm.ha.is_some_and(|ha| now.map(Ha::text) != Some(ha.text()));
+    // `disabled` is the way out where it gave up, and stops the VM.
+    let found = looks_after(vm.vm_id, !disabled && (switched || changes), scene.observed)?;
     // What the file says itself needs no saying.
     (vm.ha.is_none() || found.code != codes::HA_MANAGED).then_some(found)
 }

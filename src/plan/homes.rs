@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::capacity::promised_at_most;
-use super::{drives, mapped, placement};
+use super::{drives, mapped, migrate, placement};
 use crate::model::{Desired, DesiredVm, GIB, Nodes, RecordState, VmId};
 use crate::observed::{Home, Net, Node, Observed, VmObserved};
 
@@ -83,7 +83,7 @@ pub fn homes(desired: &Desired, observed: &Observed, agreed: &Agreed) -> BTreeMa
         if let Some(node) = home.node()
             && let Some((name, _)) = observed.nodes.get_key_value(node)
         {
-            loads.entry(name.as_str()).or_default().takes(vm, desired);
+            loads.entry(name.as_str()).or_default().takes(vm, name, desired, observed);
         }
         homes.insert(vm.vm_id, home);
     }
@@ -124,18 +124,18 @@ fn loads<'a>(desired: &'a Desired, observed: &'a Observed) -> BTreeMap<&'a str, 
         }
     }
     for vm in desired.vms.iter().filter(|vm| vm.node.is_none() && placement::there(vm.vm_id, observed).is_none()) {
-        loads.entry(&observed.here).or_default().takes(vm, desired);
+        loads.entry(&observed.here).or_default().takes(vm, &observed.here, desired, observed);
     }
     loads
 }
 
 impl<'a> Load<'a> {
-    /// Promises a new VM what the file says.
-    fn takes(&mut self, vm: &'a DesiredVm, desired: &'a Desired) {
+    /// Promises a VM that comes to `node` what the file says.
+    fn takes(&mut self, vm: &'a DesiredVm, node: &str, desired: &'a Desired, observed: &Observed) {
         if !vm.is_template {
             self.memory_mb = self.memory_mb.saturating_add(u64::from(vm.memory_mb));
         }
-        for (storage, bytes) in disks(vm) {
+        for (storage, bytes) in disks(vm).filter(|(storage, _)| !lies_there(vm, node, storage, observed)) {
             *self.disks.entry(storage).or_default() += bytes;
         }
         self.project += 1;
@@ -150,6 +150,14 @@ fn disks(vm: &DesiredVm) -> impl Iterator<Item = (&str, u64)> {
     let further = vm.disks.values().filter(|disk| disk.volume.is_none());
     let further = further.map(|disk| (disk.storage.as_str(), u64::from(disk.size_gb.unwrap_or(0)) * GIB));
     further.chain([(vm.boot_disk_storage.as_str(), u64::from(vm.boot_disk_size_gb) * GIB)])
+}
+
+/// Whether the disks of a VM that is there lie where they will lie on a node: it is there, or all see that storage.
+fn lies_there(vm: &DesiredVm, node: &str, storage: &str, observed: &Observed) -> bool {
+    let Some(live) = placement::there(vm.vm_id, observed) else { return false };
+    let is_on = |id: &str| live.volumes.iter().any(|own| own.volume.split_once(':').is_some_and(|(on, _)| on == id));
+    let is_shared = |id: &str| observed.nodes.get(&live.node).is_some_and(|node| migrate::is_shared(node, id));
+    live.node == node || (is_on(storage) && is_shared(storage))
 }
 
 /// What a VM is placed among.
@@ -192,7 +200,7 @@ impl Scope<'_> {
             return Some("not one of the target's nodes".to_owned());
         };
         if !node.online {
-            return Some("not online".to_owned());
+            return Some(if node.silent { node.absence() } else { "not online" }.to_owned());
         }
         if node.maintenance {
             return Some("in maintenance".to_owned());
@@ -245,10 +253,10 @@ impl Scope<'_> {
     fn is_full(&self, vm: &DesiredVm, node: &Node) -> Option<String> {
         let empty = Load::default();
         let load = self.loads.get(node.name.as_str()).unwrap_or(&empty);
-        // Where an interrupted run made it its disks lie already.
-        let is_there = placement::there(vm.vm_id, self.observed).is_some_and(|live| live.node == node.name);
         let mut needed: BTreeMap<&str, u64> = BTreeMap::new();
-        disks(vm).filter(|_| !is_there).for_each(|(storage, bytes)| *needed.entry(storage).or_default() += bytes);
+        // Where an interrupted run made it its disks lie already, and on shared storages wherever it goes.
+        let new = disks(vm).filter(|(storage, _)| !lies_there(vm, &node.name, storage, self.observed));
+        new.for_each(|(storage, bytes)| *needed.entry(storage).or_default() += bytes);
         for (id, bytes) in needed {
             let Some(storage) = node.storages.get(id).filter(|storage| storage.thick && storage.total != 0) else {
                 continue;

@@ -66,6 +66,11 @@ pub fn lint(plan: &Plan, observed: &Observed) -> Vec<String> {
         // A disk may come before the write of options that name its volume.
         let disk = [ActionKind::Configure, ActionKind::ImportDisk, ActionKind::MoveDisk, ActionKind::ResizeDisk];
         let rank = |kind: ActionKind| if disk.contains(&kind) { disk[0] } else { kind };
+        // A snapshot is taken where the VM has moved to.
+        let moves = vm.actions.iter().any(|action| action.kind == ActionKind::Migrate);
+        let rank = |kind: ActionKind| {
+            if moves && kind == ActionKind::Snapshot { ActionKind::Migrate } else { rank(kind) }
+        };
         // What is made anew goes first.
         let goes = vm.actions.iter().position(|action| action.kind == ActionKind::Destroy).map_or(0, |at| at + 1);
         let (gone, made) = vm.actions.split_at(goes);

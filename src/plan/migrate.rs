@@ -158,14 +158,15 @@ pub(super) fn destination<'o>(vm: &DesiredVm, live: &VmObserved, observed: &'o O
     vm.node.as_ref().is_some_and(|nodes| nodes.has(node)).then_some(node)
 }
 
-/// How a VM moves that may not stay where it is.
+/// How a VM moves that may not stay where it is; `live`: as it is when it moves.
 pub(super) fn step(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Option<MigrateStep> {
     let node = destination(vm, live, scene.observed)?.to_owned();
     Some(MigrateStep { node, online: live.running })
 }
 
-/// What the plan says of it: why that node, in the words of placement, and how the VM gets there.
-pub(super) fn change(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Option<Change> {
+/// What the plan says of it: why that node, in the words of placement, and how the VM gets there; `stopped`: why it is
+/// shut down, moved and started again.
+pub(super) fn change(vm: &DesiredVm, live: &VmObserved, stopped: Option<&str>, scene: &Scene<'_>) -> Option<Change> {
     let node = destination(vm, live, scene.observed)?;
     let own = scene.observed.nodes.get(&live.node)?;
     let disks = local_disks(live, own).into_iter().filter(|(_, disk)| !disk.storage.is_empty());
@@ -173,8 +174,12 @@ pub(super) fn change(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Op
         Some(size) => format!("{slot} on `{}` is copied, {} GiB", disk.storage, size.div_ceil(GIB)),
         None => format!("{slot} on `{}` is copied", disk.storage),
     });
-    let way = if live.running { "it moves while it runs" } else { "it moves while it is off" };
-    let words: Vec<String> = std::iter::once(way.to_owned()).chain(copied).collect();
+    let way = match stopped {
+        Some(why) => format!("it is shut down, moved and started again: {why}"),
+        None if live.running => "it moves while it runs".to_owned(),
+        None => "it moves while it is off".to_owned(),
+    };
+    let words: Vec<String> = std::iter::once(way).chain(copied).collect();
     let words = words.join("; ");
     let why = match scene.observed.homes.get(&vm.vm_id) {
         // All that the plan said then: how the VM moves is looked at anew.
@@ -188,7 +193,11 @@ pub(super) fn change(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Op
         old: Some(live.node.clone()),
         new: node.to_owned(),
         origin: vm.origins.of(Key::Node),
-        disruption: if live.running { Disruption::Live } else { Disruption::None },
+        disruption: match stopped {
+            Some(_) => Disruption::Restart,
+            None if live.running => Disruption::Live,
+            None => Disruption::None,
+        },
         note: if why.is_empty() { words } else { format!("{why}; {words}") },
         ..Change::default()
     })

@@ -9,7 +9,7 @@ use super::{Goal, Request, Scene, codes, existing};
 use crate::diag::Diagnostic;
 use crate::model::{Desired, DesiredVm, Key, VmId};
 use crate::observed::{
-    BootDisk, HaRule, LocalVolume, Mapped, MoveCheck, Net, Node, Observed, PropertyString, VmObserved,
+    BootDisk, HaRule, InSnapshots, LocalVolume, Mapped, MoveCheck, Net, Node, Observed, PropertyString, VmObserved,
 };
 
 /// The VMs of a plan that are to move to other nodes, each with the node that it is on and the other one: the target is
@@ -59,6 +59,8 @@ struct Found<'a> {
     /// What something was said of: options, volumes, storages.
     said: BTreeSet<String>,
     problems: Vec<Diagnostic>,
+    /// What keeps it from moving only as long as it runs, in words.
+    while_running: Vec<String>,
 }
 
 impl Found<'_> {
@@ -71,6 +73,13 @@ impl Found<'_> {
         }
     }
 
+    /// Notes what is no longer in the way once the VM is off, unless something was said of that already.
+    fn while_running(&mut self, of: &str, what: String) {
+        if self.said.insert(of.to_owned()) {
+            self.while_running.push(what);
+        }
+    }
+
     /// The same is said of this.
     fn also(&mut self, of: &str) {
         self.said.insert(of.to_owned());
@@ -79,22 +88,48 @@ impl Found<'_> {
 
 /// What keeps a VM from moving to its node.
 pub(super) fn in_the_way(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Vec<Diagnostic> {
-    let observed = scene.observed;
     if vm.node.as_ref().is_none_or(|nodes| nodes.has(&live.node)) {
         return Vec::new();
     }
-    let Some(to) = destination(vm, live, observed) else { return nowhere(vm, scene).into_iter().collect() };
-    let (Some(own), Some(node)) = (observed.nodes.get(&live.node), observed.nodes.get(to)) else {
-        return Vec::new();
-    };
-    let mut found = Found { vm: vm.vm_id, from: &live.node, to, said: BTreeSet::new(), problems: Vec::new() };
+    if destination(vm, live, scene.observed).is_none() {
+        return nowhere(vm, scene).into_iter().collect();
+    }
+    let Some(mut found) = look(vm, live, scene) else { return Vec::new() };
+    if !found.while_running.is_empty() && !scene.restart {
+        let what = format!(
+            "the VM cannot move from node `{}` to `{}` while it runs: {}",
+            found.from,
+            found.to,
+            found.while_running.join("; ")
+        );
+        let hint = "`--restart` lets it be shut down, moved and started again";
+        let problem = Diagnostic::error(codes::CANNOT_MOVE, what).vm(vm.vm_id).about(Key::Node);
+        found.problems.push(problem.hint(hint));
+    }
+    found.problems
+}
+
+/// Why a VM is shut down, moved and started again, in words: it cannot move while it runs, and restarts were agreed to.
+/// `None`: it does not move, or moves as it is.
+pub(super) fn stops_it(vm: &DesiredVm, live: &VmObserved, scene: &Scene<'_>) -> Option<String> {
+    let found = look(vm, live, scene).filter(|_| scene.restart)?;
+    (!found.while_running.is_empty()).then(|| found.while_running.join("; "))
+}
+
+/// Everything in the way of a move. `None`: the VM does not move, or its nodes are not known.
+fn look<'a>(vm: &DesiredVm, live: &'a VmObserved, scene: &Scene<'a>) -> Option<Found<'a>> {
+    let observed = scene.observed;
+    let to = destination(vm, live, observed)?;
+    let (own, node) = (observed.nodes.get(&live.node)?, observed.nodes.get(to)?);
+    let (said, problems, while_running) = (BTreeSet::new(), Vec::new(), Vec::new());
+    let mut found = Found { vm: vm.vm_id, from: &live.node, to, said, problems, while_running };
     // One that is not to run is shut down first, and gets what waits for that.
     let online = live.running && vm.started;
     seen(live, online, (own, node), &mut found);
     if let Some(check) = observed.moves.get(&vm.vm_id).filter(|check| check.node == to) {
-        asked(check, online, &mut found);
+        asked(check, online, own, &mut found);
     }
-    found.problems
+    Some(found)
 }
 
 /// What phoenix sees itself.
@@ -105,6 +140,11 @@ fn seen(live: &VmObserved, online: bool, (own, node): (&Node, &Node), found: &mu
     if online {
         for (key, value) in live.active() {
             option(key, value, (own, node), found);
+        }
+        let active = live.active();
+        let console = active.get("vga").map(|vga| PropertyString::parse(vga));
+        if console.is_some_and(|console| console.get("clipboard") == Some("vnc")) {
+            found.while_running("vga", "the clipboard of its console (vga, `clipboard=vnc`) keeps it".to_owned());
         }
     }
     let lacks = |storage: &str| !node.storages.get(storage).is_some_and(|storage| storage.images && storage.active);
@@ -117,6 +157,17 @@ fn seen(live: &VmObserved, online: bool, (own, node): (&Node, &Node), found: &mu
             let hint = "move the disk to a storage that both nodes have first";
             found.refuse(slot, &format!("`{}` has no storage `{storage}` for {slot}", found.to), hint);
             found.also(storage);
+        } else if disk.is_linked() {
+            let hint = "a move of the disk to another storage makes it whole: do that first";
+            found.refuse(
+                slot,
+                &format!("{slot} is a linked clone, and only `{}` has the disk it is built on", own.name),
+                hint,
+            );
+        } else if let Some(kind) = own.storages.get(storage).map(|storage| &storage.kind).filter(|kind| !copies(kind)) {
+            let hint = "move the disk to another storage first";
+            let what = format!("{slot} lies on `{storage}`, and disks on storages of type {kind} are not copied");
+            found.refuse(slot, &what, hint);
         }
     }
     for unused in live.volumes.iter().filter(|volume| volume.is_unused()) {
@@ -128,6 +179,22 @@ fn seen(live: &VmObserved, online: bool, (own, node): (&Node, &Node), found: &mu
             found.also(storage);
             found.also(&unused.volume);
         }
+    }
+}
+
+/// Whether Proxmox copies disks from storages of this kind, which other nodes do not see, to another node (source of
+/// qemu-server 9.2.6).
+fn copies(kind: &str) -> bool {
+    ["dir", "btrfs", "zfspool", "lvmthin", "lvm"].contains(&kind)
+}
+
+/// Whether a disk that other nodes do not see is copied with its snapshots (source of qemu-server 9.2.6; for qcow2
+/// recorded).
+fn copies_snapshots(kind: &str, volume: &str) -> bool {
+    match kind {
+        "zfspool" => true,
+        "btrfs" => volume.rsplit('.').next() == Some("raw"),
+        _ => volume.rsplit('.').next() == Some("qcow2"),
     }
 }
 
@@ -155,7 +222,7 @@ fn option(key: &str, value: &str, (own, node): (&Node, &Node), found: &mut Found
 }
 
 /// What the target says. What was seen already is not said again.
-fn asked(check: &MoveCheck, online: bool, found: &mut Found<'_>) {
+fn asked(check: &MoveCheck, online: bool, own: &Node, found: &mut Found<'_>) {
     let to = found.to;
     for disc in check.discs.iter().filter(|disc| !found.said.contains(&disc.volume)).collect::<Vec<_>>() {
         let of = if disc.option.is_empty() { "a snapshot" } else { &disc.option };
@@ -171,8 +238,18 @@ fn asked(check: &MoveCheck, online: bool, found: &mut Found<'_>) {
         found.refuse(key, &format!("the mapping of {key} has no entry for `{to}`"), hint);
     }
     for key in check.not_while_running.iter().filter(|_| online) {
-        let hint = format!("stop it first: `phoenix stop {}`", found.vm);
-        found.refuse(key, &format!("{key} does not move while the VM runs"), hint);
+        found.while_running(key, format!("{key} does not move with it"));
+    }
+    for InSnapshots { volume, option, snapshots } in &check.snapshots {
+        let kind = volume.split_once(':').and_then(|(id, _)| own.storages.get(id)).map_or("", |own| own.kind.as_str());
+        let names = snapshots.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let disk = if option.is_empty() { volume } else { option };
+        if !copies_snapshots(kind, volume) {
+            let what = format!("{disk} has snapshots, which are not copied with it: {names}");
+            found.refuse(volume, &what, format!("remove them first, on its node: `qm delsnapshot {} NAME`", found.vm));
+        } else if online {
+            found.while_running(volume, format!("{disk} is copied, and has snapshots ({names})"));
+        }
     }
     for storage in &check.storages {
         let hint = "move what lies there to a storage that both nodes have first";

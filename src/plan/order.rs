@@ -111,7 +111,8 @@ pub(super) fn chains<'d>(desired: &'d Desired, observed: &Observed, vms: &[VmPla
 
 /// Where a plan restarts a VM.
 fn restart(vm: &VmPlan) -> Option<usize> {
-    vm.actions.iter().position(|action| action.kind == ActionKind::Restart)
+    let stop = if vm.stops_to_move() { ActionKind::Stop } else { ActionKind::Restart };
+    vm.actions.iter().position(|action| action.kind == stop)
 }
 
 impl Chain<'_> {

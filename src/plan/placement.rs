@@ -20,6 +20,12 @@ pub(super) fn name_of(vm: VmId, observed: &Observed) -> &str {
     there(vm, observed).map(|live| live.node.as_str()).or_else(home).unwrap_or(&observed.here)
 }
 
+/// Where a VM is, in words that follow its id or name: nothing, where that is the target's own node.
+pub(super) fn words_of(vm: VmId, observed: &Observed) -> String {
+    let elsewhere = observed.vms.get(&vm).filter(|live| live.node != observed.here);
+    elsewhere.map(|live| format!(" on node `{}`", live.node)).unwrap_or_default()
+}
+
 /// The node that a VM is on, or will be made on. One of which nothing is known has nothing, and is not online.
 pub(super) fn node_of(vm: VmId, observed: &Observed) -> &Node {
     observed.nodes.get(name_of(vm, observed)).unwrap_or_else(|| Node::unknown())
@@ -68,8 +74,8 @@ pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> 
             format!("bring the node back, name other nodes in `node`, or leave the VM alone with `--exclude {vm}`");
         return Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm).about(Key::Node).hint(hint));
     };
-    let (why, hint) = if observed.nodes.contains_key(name) {
-        ("is not online", format!("bring the node up, or leave the VM alone with `--exclude {vm}`"))
+    let (why, hint) = if let Some(node) = observed.nodes.get(name) {
+        (node.absence(), format!("{}, or leave the VM alone with `--exclude {vm}`", node.way_back()))
     } else {
         ("is not one of the target's nodes", format!("leave the VM alone with `--exclude {vm}`"))
     };

@@ -87,7 +87,7 @@ impl VmPlan {
         let acts = |kinds: &[ActionKind]| self.actions.iter().any(|a| a.outcome.acts() && kinds.contains(&a.kind));
         if self.blocked {
             RestartDue::No
-        } else if acts(&[ActionKind::Restart]) {
+        } else if acts(&[ActionKind::Restart]) || self.stops_to_move() {
             RestartDue::Now
         } else if acts(&[ActionKind::Stop, ActionKind::Start, ActionKind::ConvertToTemplate, ActionKind::Destroy]) {
             RestartDue::No
@@ -96,6 +96,14 @@ impl VmPlan {
         } else {
             RestartDue::No
         }
+    }
+
+    /// Whether the VM is shut down, moved to another node and started again.
+    #[must_use]
+    pub fn stops_to_move(&self) -> bool {
+        let kinds = [ActionKind::Stop, ActionKind::Migrate, ActionKind::Start];
+        kinds.iter().all(|kind| self.actions.iter().any(|action| action.kind == *kind && action.outcome.acts()))
+            && self.retired.is_none()
     }
 
     /// Whether the VM itself is made.

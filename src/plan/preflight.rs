@@ -103,7 +103,9 @@ fn unknown_template(vm: &DesiredVm, scene: &Scene<'_>) -> Diagnostic {
     let of_id = name.parse().ok().and_then(|id: u32| scene.observed.vms.get(&VmId::try_from(id).ok()?));
     let nameless = || scene.templates.get("").and_then(|ids| ids.first());
     let hint = match scene.names.get(name).and_then(|ids| ids.first()) {
-        Some(id) => format!("VM {id} has that name and is not a template"),
+        Some(id) => {
+            format!("VM {id}{} has that name and is not a template", placement::words_of(*id, scene.observed))
+        }
         None => match &scene.observed.template_hint {
             _ if let Some(template) = of_id.filter(|vm| vm.template && !vm.name.is_empty()) => {
                 format!("{name} is the VMID of template `{}`: write its name", template.name)
@@ -132,12 +134,13 @@ fn out_of_reach(vm: &DesiredVm, id: VmId, taken: &Taken) -> Diagnostic {
 /// for.
 fn on_another_node(vm: &DesiredVm, source: VmId, scene: &Scene<'_>) -> Option<Diagnostic> {
     let [here, there] = [vm.vm_id, source].map(|vm| placement::name_of(vm, scene.observed));
-    if here == there || placement::node_of(source, scene.observed).online {
+    let node = placement::node_of(source, scene.observed);
+    if here == there || node.online {
         return None;
     }
     let name = vm.template_name.as_str();
-    let what = format!("template `{name}` ({source}) is on node `{there}`, which is not online");
-    let hint = format!("bring the node up, or name a template that is on node `{here}`");
+    let what = format!("template `{name}` ({source}) is on node `{there}`, which {}", node.absence());
+    let hint = format!("{}, or name a template that is on node `{here}`", node.way_back());
     Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm.vm_id).about(Key::TemplateName).hint(hint))
 }
 
@@ -201,11 +204,8 @@ pub(super) fn host(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>)
     // One that this plan gives another name is none.
     let keeps = |other: VmId| scene.desired.vm(other).is_none_or(|other| !scene.selection.takes(other));
     if let Some(other) = others.iter().find(|other| **other != vm.vm_id && keeps(**other)) {
-        found.push(
-            Diagnostic::warning(codes::NAME_TAKEN, format!("VM {other} is also called `{}`", vm.vm_name))
-                .vm(vm.vm_id)
-                .about(Key::VmName),
-        );
+        let what = format!("VM {other}{} is also called `{}`", placement::words_of(*other, scene.observed), vm.vm_name);
+        found.push(Diagnostic::warning(codes::NAME_TAKEN, what).vm(vm.vm_id).about(Key::VmName));
     }
     found
 }

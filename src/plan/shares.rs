@@ -2,7 +2,7 @@
 
 use super::capacity::{Capacity, Share, VmShare};
 use super::{CloneStep, Step, VmPlan, diff, placement};
-use crate::model::{Desired, DesiredVm, GIB};
+use crate::model::{Desired, DesiredVm, GIB, Outcome};
 use crate::observed::{Home, Observed, VmObserved};
 
 /// The slot of the boot disk of a VM that is not there yet.
@@ -32,7 +32,9 @@ fn after(vm: &VmPlan, now: Option<Share>, observed: &Observed) -> Option<Share> 
     let desired = vm.desired.as_deref();
     let live = observed.vms.get(&vm.vm);
     let mut boot = live.and_then(|live| live.boot_disk.as_ref()).map_or(BOOT, |disk| disk.device.as_str());
-    let node = || placement::name_of(vm.vm, observed).to_owned();
+    // Of one that is made anew, where the new one will be.
+    let home = || observed.homes.get(&vm.vm).and_then(Home::node).filter(|_| vm.outcome == Outcome::Recreate);
+    let node = || home().unwrap_or_else(|| placement::name_of(vm.vm, observed)).to_owned();
     for step in vm.actions.iter().filter(|action| action.outcome.acts()).filter_map(|action| action.step.as_ref()) {
         match (step, share.as_mut(), desired) {
             (Step::Destroy | Step::RemoveLeftover(_), ..) => share = None,

@@ -10,8 +10,8 @@ use crate::observed::{Observed, VmObserved};
 /// Most volumes that a message names.
 const MOST: usize = 4;
 
-/// The VMs whose volumes are worth listing: the selected ones, if one of them is to be made. Listing costs a call for
-/// each storage, and nothing more for further VMs.
+/// The VMs whose volumes are worth listing: the selected ones, if one of them, or a further disk of one, is to be made.
+/// Listing costs a call for each storage, and nothing more for further VMs.
 #[must_use]
 pub fn to_list(desired: &Desired, observed: &Observed, request: &Request) -> Vec<VmId> {
     let Goal::Config { .. } = request.goal else { return Vec::new() };
@@ -23,7 +23,13 @@ pub fn to_list(desired: &Desired, observed: &Observed, request: &Request) -> Vec
         None => !observed.taken.contains_key(&vm),
     };
     let anew = |vm: VmId| request.recreate.contains(&vm);
-    let made = selected.iter().any(|vm| is_to_be_made(vm.vm_id) || anew(vm.vm_id));
+    // What was killed between making a disk and writing the configuration made it already.
+    let adds_disk = |vm: &DesiredVm| {
+        let live = observed.vms.get(&vm.vm_id);
+        let is_new = |slot: &str| live.is_some_and(|live| live.options.get(slot).is_none());
+        vm.disks.iter().any(|(slot, disk)| disk.volume.is_none() && is_new(slot))
+    };
+    let made = selected.iter().any(|vm| is_to_be_made(vm.vm_id) || anew(vm.vm_id) || adds_disk(vm));
     let stays = |live: &VmObserved| is_known(live) && earlier::leftover(live, project).is_none();
     let known = |vm: &VmId| is_to_be_made(*vm) || observed.vms.get(vm).is_some_and(stays);
     selected.iter().map(|vm| vm.vm_id).filter(known).filter(|_| made).collect()

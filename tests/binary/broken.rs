@@ -342,6 +342,7 @@ ways! {
     copied => imported::IMPORTED,
     built => templates::BUILT,
     migrated => cluster::MIGRATED,
+    stopped_to_move => cluster::STOPPED_TO_MOVE,
     placed => cluster::PLACED,
     on_its_own_disk => own_disk::OWN_DISK,
     made_anew => recreated::RECREATED,

@@ -106,6 +106,8 @@ fn another_node_in_the_file_moves_a_vm_as_it_is(place: Place) {
         0,
         &["pve2 → pve3 the file names no other; it moves while it runs; scsi0 on `local-zfs` is copied, 4 GiB"],
     );
+    // The commands are those of the node that it is on.
+    check(&scene.phoenix(&["plan", "--commands"]), 0, &["pvesh create /nodes/pve2/qemu/1000/migrate --target pve3"]);
     let ran = scene.apply();
     check(&ran, 0, &[]);
     assert_eq!(ids(&ran.events, "action_started"), ["1000/migrate"]);
@@ -335,7 +337,88 @@ fn what_keeps_a_vm_from_moving_is_said_before(place: Place) {
     assert!(!plan.err.contains("T109"), "{}", plan.err);
 }
 
+/// A snapshot on a disk that only its node has: Proxmox copies both, though not while the VM runs.
+fn with_local_snapshot(scene: &Scene) {
+    let conf = scene.conf(1000);
+    let disk = conf.lines().find(|line| line.starts_with("scsi0: ")).unwrap();
+    scene.set_conf(1000, &format!("{}\n\n[before]\n{disk}\nsnaptime: 1795000000\n", conf.trim_end()));
+}
+
+fn a_vm_that_cannot_move_while_it_runs_is_shut_down_for_it(place: Place) {
+    let vm = |node: &str, more: &Value| {
+        let mut vm = json!({ "vm_id": 1000, "vm_name": "web", "node": node });
+        vm.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        config(&json!([vm]))
+    };
+    let scene = reached(place, &json!([{ "vm_id": 1000, "vm_name": "web", "node": "pve" }]));
+    check(&scene.apply(), 0, &[]);
+    with_local_snapshot(&scene);
+    scene.declare(&vm("pve2", &json!({})));
+    let refused = "from node `pve` to `pve2` while it runs: scsi0 is copied, and has snapshots (`before`)";
+    let hint = "hint: `--restart` lets it be shut down, moved and started again";
+    check(&scene.phoenix(&["apply", "--auto-approve"]), 1, &["error[T101]", refused, hint]);
+    assert_eq!(node_of(&scene, 1000), "pve");
+    let plan = scene.phoenix(&["plan", "--restart"]);
+    check(&plan, 0, &["it is shut down, moved and started again: scsi0 is copied", "1 to update (1 restarts now)"]);
+    let ran = scene.phoenix(&["apply", "--auto-approve", "--restart"]);
+    assert_eq!(node_of(&scene, 1000), "pve2", "{}{}", ran.out, ran.err);
+    assert!(scene.runs(1000));
+    is_done(&scene);
+    if place != Place::Embedded {
+        return;
+    }
+    // A snapshot of a run is taken where the VM comes to be: before, it would keep the disk where it is.
+    let conf = scene.node().join("nodes/pve2/qemu-server/1000.conf");
+    let text = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, text.split("\n[before]").next().unwrap()).unwrap();
+    scene.declare(&vm("pve3", &json!({ "memory_mb": 2048 })));
+    let args = ["apply", "--auto-approve", "--restart", "--snapshot"];
+    check(&scene.phoenix(&args), 0, &["1 VM: 1 updated"]);
+    assert_eq!(node_of(&scene, 1000), "pve3");
+    // A linked clone stays with the disk that it is built on.
+    let linked = json!([{ "vm_id": 1001, "vm_name": "linked", "full_clone": false }]);
+    scene.declare(&config(&linked));
+    check(&scene.apply(), 0, &[]);
+    scene.declare(&config(&linked).replace("\"linked\"", "\"linked\", \"node\": \"pve2\""));
+    check(&scene.phoenix(&["plan"]), 1, &["scsi0 is a linked clone, and only `pve` has the disk it is built on"]);
+}
+
+#[test]
+fn a_node_is_added_with_its_storages() {
+    let scene = cluster(&json!([]));
+    let added = ["node", "add", "pve4", "--storage", "fast=50", "--storage", "ceph=200,shared", "--storage", "local=7"];
+    check(&scene.phoenix(&added), 0, &["node pve4 is part of"]);
+    check(&scene.phoenix(&["node", "add", "pve5", "--storage", "fast=60"]), 0, &[]);
+    let shown = scene.phoenix(&["node", "show"]);
+    let lines =
+        ["node pve4:", "storages fast (50 GiB), local (7 GiB)", "storages fast (60 GiB)", "ceph rbd yes 200 200"];
+    check(&shown, 0, &lines);
+    for (storage, refused) in [
+        ("fast=5,shared", "storage `fast` is there already and is not shared"),
+        ("ceph", "storage `ceph` is there already and is shared by all nodes"),
+        ("fast=x", "its size is a number of GiB"),
+        ("a b", "is no id of a storage"),
+    ] {
+        let ran = scene.phoenix(&["node", "add", "pve6", "--storage", storage]);
+        assert!(ran.code != Some(0) && ran.err.contains(refused), "{storage}: {}", ran.err);
+    }
+    // The first node clones on a storage that it has, too.
+    scene.declare(&config(&json!([{ "vm_id": 1000, "vm_name": "web", "node": "pve4", "boot_disk_storage": "ceph" }])));
+    check(&scene.apply(), 0, &[]);
+    let grown = json!([{ "vm_id": 1000, "vm_name": "web", "node": "pve4", "boot_disk_storage": "ceph", "disks": {
+        "scsi1": { "size_gb": 2, "storage": "fast" } } }]);
+    scene.declare(&config(&grown));
+    check(&scene.apply(), 0, &[]);
+    assert!(
+        fs::read_to_string(scene.node().join("nodes/pve4/qemu-server/1000.conf")).unwrap().contains("scsi1: fast:")
+    );
+    scene
+        .declare(&config(&json!([{ "vm_id": 1001, "vm_name": "other", "node": "pve2", "boot_disk_storage": "fast" }])));
+    check(&scene.phoenix(&["plan"]), 1, &["`pve2`: it has no storage `fast` for disks"]);
+}
+
 stories! {
+    a_vm_that_cannot_move_while_it_runs_is_shut_down_for_it,
     what_keeps_a_vm_from_moving_is_said_before,
     a_vm_on_its_way_is_waited_for,
     vms_of_one_tag_are_spread_and_stay,
@@ -357,6 +440,23 @@ pub(crate) const MIGRATED: Way = Way {
     },
     once: &["qmigrate"],
     steps: &[step("1000/migrate", "migrate")],
+    ..Way::PLAIN
+};
+
+/// A VM that cannot move while it runs is shut down for it, and started again.
+pub(crate) const STOPPED_TO_MOVE: Way = Way {
+    begin: || {
+        let scene = cluster(&json!([{ "vm_id": 1000, "vm_name": "web" }]));
+        check(&scene.apply(), 0, &[]);
+        with_local_snapshot(&scene);
+        scene.declare(&config(&json!([{ "vm_id": 1000, "vm_name": "web", "node": "pve2" }])));
+        scene
+    },
+    words: &["apply", "--auto-approve", "--json", "--restart"],
+    plan: &["plan", "--restart", "--detailed-exitcode"],
+    places: &[Place::Embedded],
+    once: &["qmigrate"],
+    steps: &[step("1000/stop", "shutdown"), step("1000/migrate", "migrate"), step("1000/start", "start")],
     ..Way::PLAIN
 };
 

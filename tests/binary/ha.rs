@@ -107,10 +107,15 @@ fn a_vm_that_the_ha_manager_gave_up_is_called_so() {
         check(&scene.phoenix(&["apply", "--auto-approve"]), 1, &["error[T116]", "nothing was done"]);
         assert!(scene.runs(1000), "{case}");
         is_to_be(scene, "started");
-        // Put right.
-        find_it_in(scene, "started");
-        check(&scene.apply(), 0, &[]);
-        is_to_be(scene, "stopped");
+        // The file has the way out: it stops the VM.
+        scene.declare(&config(false, 1024).replacen("\"started\":false", "\"ha\":{\"state\":\"disabled\"}", 1));
+        let ran = scene.apply();
+        check(&ran, 0, &["warning[T116]"]);
+        assert_eq!(ids(&ran.events, "action_started"), ["1000/stop", "1000/set-ha", "1000/record"], "{case}");
+        assert!(!scene.runs(1000), "{case}");
+        let resources = fs::read_to_string(scene.node().join("ha/resources.cfg")).unwrap();
+        assert!(resources.contains("vm: 1000\n\tstate disabled\n"), "{case}: {resources}");
+        check(&scene.phoenix(&["plan", "--detailed-exitcode"]), 0, &[]);
     });
 }
 

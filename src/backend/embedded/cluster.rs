@@ -12,8 +12,8 @@ use super::files::{self, Reader, unwritten};
 use super::node::Embedded;
 use super::refusals::unlocked;
 use super::rehearse::Attempt;
-use super::settings::{Member, Room};
-use super::storage::Used;
+use super::settings::{AddedStorage, Member, Room};
+use super::storage::{Used, with_node};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{Conf, Node, VmObserved, holds_volume};
@@ -149,8 +149,8 @@ impl Embedded {
         task.end(result)
     }
 
-    /// Adds a node to the cluster.
-    pub fn add_node(&self, name: &str, member: &Member) -> Result<(), Fault> {
+    /// Adds a node to the cluster, with storages that it has beside those of all nodes, or of another size.
+    pub fn add_node(&self, name: &str, member: &Member, storages: &[AddedStorage]) -> Result<(), Fault> {
         let is_name = name.len() <= 63
             && !name.starts_with('-')
             && !name.is_empty()
@@ -162,7 +162,20 @@ impl Embedded {
         if settings.rooms().any(|room| room.name == name) {
             return Err(refused(format!("node '{name}' exists already")));
         }
-        settings.nodes.insert(name.to_owned(), member.clone());
+        let path = self.dir.join("storage.cfg");
+        let before = files::read(&path)?.unwrap_or_default();
+        let (mut text, mut member) = (before.clone(), member.clone());
+        for added in storages {
+            text = with_node(&text, added, name).map_err(refused)?;
+            if let Some(size) = added.size_gb {
+                let sizes = if added.shared { &mut settings.storage_gb } else { &mut member.storage_gb };
+                sizes.insert(added.id.clone(), size);
+            }
+        }
+        settings.nodes.insert(name.to_owned(), member);
+        if text != before {
+            files::replace(&path, &self.dir.join("tmp/storage.cfg"), &text)?;
+        }
         self.save_settings(&settings)
     }
 }

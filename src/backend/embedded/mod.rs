@@ -87,7 +87,7 @@ pub use guest_kind::{Accelerator, GuestKind};
 pub use nfs::NfsState;
 pub use node::Embedded;
 pub use qemu::{Console, Running as Machine, Started};
-pub use settings::{Member, Settings};
+pub use settings::{AddedStorage, Member, Settings};
 pub use tasks::Task;
 
 use crate::hypervisor::{

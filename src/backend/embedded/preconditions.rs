@@ -17,6 +17,16 @@ use crate::observed::{Conf, Mapped, Mappings, MoveCheck, PropertyString, VmVolum
 const NO_SUCH_PCI: &str =
     "Can't use an undefined value as an ARRAY reference at /usr/share/perl5/PVE/QemuMigrate/Helpers.pm line 63.";
 
+/// Where a VM's configuration names a volume.
+enum Of<'a> {
+    /// Among the options that it has.
+    Vm,
+    /// Among what waits for a restart.
+    Pending,
+    /// In the snapshot of this name.
+    Snapshot(&'a str),
+}
+
 /// The options that are devices, and what of them has mappings.
 struct Devices {
     /// Devices of the node itself.
@@ -68,9 +78,10 @@ impl Embedded {
         let storages = self.storages_on(self.room_of(vm).name, false)?;
         let on_disk = self.volumes_on_disk();
         let mut found: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-        let own = conf.entries().map(|entry| (entry, true));
-        let pending: Vec<(&str, &str)> = conf.pending_entries().collect();
-        for ((key, drive), is_own) in own.chain(conf.other_entries().map(|entry| (entry, false))) {
+        let own = conf.entries().map(|(key, drive)| (key, drive, Of::Vm));
+        let pending = conf.pending_entries().map(|(key, drive)| (key, drive, Of::Pending));
+        let snapshots = conf.snapshot_entries().map(|(name, key, drive)| (key, drive, Of::Snapshot(name)));
+        for (key, drive, of) in own.chain(pending).chain(snapshots) {
             let Some(volume) = VmVolume::parse(key, drive) else { continue };
             let storage = volume.volume.split_once(':').map_or("", |(storage, _)| storage);
             if storages.get(storage).is_none_or(|storage| storage.shared) {
@@ -87,7 +98,7 @@ impl Embedded {
                     [
                         ("volid", volume.volume.clone().into()),
                         ("cdrom", flag(cdrom)),
-                        ("is_attached", flag(is_own && !is_unused)),
+                        ("is_attached", flag(matches!(of, Of::Vm) && !is_unused)),
                         ("is_cloudinit", flag(is_cloud_init)),
                         ("is_tpmstate", flag(key == "tpmstate0")),
                         ("is_unused", flag(is_unused)),
@@ -104,10 +115,12 @@ impl Embedded {
                     disk.insert("drivename".to_owned(), key.into());
                 }
             }
-            if !is_own {
-                let waits = pending.contains(&(key, drive));
-                let of = if waits { "referenced_in_pending" } else { "referenced_in_snapshot" };
-                disk.insert(of.to_owned(), 1.into());
+            match of {
+                Of::Vm => {}
+                Of::Pending => _ = disk.insert("referenced_in_pending".to_owned(), 1.into()),
+                Of::Snapshot(name) => {
+                    disk.entry("referenced_in_snapshot").or_insert_with(|| json!({}))[name] = 1.into();
+                }
             }
         }
         Ok(found.into_values().collect())
@@ -166,6 +179,46 @@ impl Embedded {
         moves::check(&answer, to).map_err(|why| Fault::harmless(FaultKind::Garbled, why))
     }
 
+    /// Why the task of a migration does not copy a disk that other nodes do not see. Of linked clones, of snapshots and
+    /// of kinds of storages in the words of the source of qemu-server 9.2.6, else as recorded.
+    fn disk_stays(
+        &self,
+        vm: VmId,
+        conf: &Conf<'_>,
+        disk: &Map<String, Value>,
+        runs: bool,
+    ) -> Result<Option<String>, Fault> {
+        let volume = disk["volid"].as_str().unwrap_or_default();
+        let is = |what: &str| disk.get(what).and_then(Value::as_u64) == Some(1);
+        let refused = |why: &str| Ok(Some(format!("can't migrate local disk '{volume}': {why}")));
+        if is("cdrom") {
+            return if is("is_cloudinit") { Ok(None) } else { refused("local cdrom image") };
+        }
+        if is("is_unused") && self.volumes_on_disk().size(volume, vm)?.is_none() {
+            return refused(&format!("volume '{volume}' does not exist"));
+        }
+        let storages = self.storages_of(vm, false)?;
+        let (storage, path) = volume.split_once(':').unwrap_or_default();
+        let kind = storages.get(storage).map_or("", |storage| storage.kind.as_str());
+        let format = volume.rsplit('.').next();
+        let follow = kind == "zfspool" || format == Some("qcow2") || (kind == "btrfs" && format == Some("raw"));
+        if disk.contains_key("referenced_in_snapshot") && runs {
+            return refused("online storage migration not possible if non-replicated snapshot exists");
+        }
+        if disk.contains_key("referenced_in_snapshot") && !follow {
+            return refused("non-migratable snapshot exists");
+        }
+        if self.base_in_use(vm, conf)?.as_deref() == Some(volume) {
+            return refused("referenced by linked clone(s)");
+        }
+        if !matches!(kind, "dir" | "btrfs" | "zfspool" | "lvmthin" | "lvm") {
+            return Ok(Some(format!("can't migrate '{volume}' - storage type '{kind}' not supported")));
+        }
+        let base = path.split('/').find(|part| part.starts_with("base-"));
+        let base = base.filter(|base| !path.ends_with(base));
+        Ok(base.map(|base| format!("can't migrate '{volume}' as it's a clone of '{base}'")))
+    }
+
     /// Refuses what the task of a migration refuses (recorded).
     pub(super) fn can_move_to(&self, vm: VmId, conf: &Conf<'_>, to: Room<'_>) -> Result<(), Fault> {
         let aborted = |what: String| Err(Fault::harmless(FaultKind::Failed, format!("migration aborted: {what}")));
@@ -180,15 +233,19 @@ impl Embedded {
             let missing = devices.unmapped.join(", ");
             return aborted(format!("can't migrate to '{}': missing mapped devices {missing}", to.name));
         }
+        let runs = self.runs(vm)?;
+        if runs && !devices.mapped.is_empty() {
+            let named: Vec<String> = devices.mapped.iter().map(|(key, name)| format!("{key}:{name}")).collect();
+            let named = named.join(", ");
+            return aborted(format!("can't live migrate running VM which uses following mapped devices: {named}"));
+        }
+        let vga = PropertyString::parse(conf.get("vga").unwrap_or_default());
+        if runs && vga.get("clipboard") == Some("vnc") {
+            return aborted("VMs with 'clipboard' set to 'vnc' are not live migratable!".to_owned());
+        }
         for disk in self.local_disks(vm, conf)? {
-            let volume = disk["volid"].as_str().unwrap_or_default();
-            let is = |what: &str| disk.get(what).and_then(Value::as_u64) == Some(1);
-            let refused = |why: &str| format!("can't migrate local disk '{volume}': {why}");
-            if is("cdrom") && !is("is_cloudinit") {
-                return aborted(refused("local cdrom image"));
-            }
-            if is("is_unused") && self.volumes_on_disk().size(volume, vm)?.is_none() {
-                return aborted(refused(&format!("volume '{volume}' does not exist")));
+            if let Some(what) = self.disk_stays(vm, conf, &disk, runs)? {
+                return aborted(what);
             }
         }
         match self.lacking(conf, to.name)?.first() {

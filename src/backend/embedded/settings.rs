@@ -152,9 +152,10 @@ impl Settings {
         Duration::from_millis(self.latency_ms)
     }
 
-    /// Size of a storage in bytes.
-    pub(super) fn storage_size(&self, storage: &str) -> u64 {
-        self.storage_gb.get(storage).copied().unwrap_or(100).saturating_mul(GIB)
+    /// Size of a storage in bytes, as a node sees it.
+    pub(super) fn storage_size(&self, storage: &str, node: &str) -> u64 {
+        let of_node = self.nodes.get(node).and_then(|member| member.storage_gb.get(storage));
+        of_node.or_else(|| self.storage_gb.get(storage)).copied().unwrap_or(100).saturating_mul(GIB)
     }
 }
 
@@ -168,9 +169,47 @@ pub struct Member {
     pub cpus: u32,
     /// Bridges, each with the node's own address on it, if it has one.
     pub bridges: BTreeMap<String, Option<String>>,
+    /// Size in GiB of each of its own storages that has another one than on the first node.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub storage_gb: BTreeMap<String, u64>,
     /// Whether it is up.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub online: bool,
+}
+
+/// A storage that another node gets, as the command line says it: `NAME`, `NAME=GIB`, `NAME=GIB,shared`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedStorage {
+    /// Its id.
+    pub id: String,
+    /// Its size in GiB.
+    pub size_gb: Option<u64>,
+    /// All nodes see the same there.
+    pub shared: bool,
+}
+
+impl std::str::FromStr for AddedStorage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (text, shared) = text.strip_suffix(",shared").map_or((text, false), |rest| (rest, true));
+        let (id, size) = text.split_once('=').map_or((text, None), |(id, size)| (id, Some(size)));
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        // As Proxmox takes them.
+        let is_id = id.len() >= 2
+            && id.starts_with(|c: char| c.is_ascii_alphabetic())
+            && id.ends_with(|c: char| c.is_ascii_alphanumeric())
+            && id.chars().all(is_part);
+        if !is_id {
+            return Err(format!("`{id}` is no id of a storage: letters, digits, and `-`, `_`, `.` in between"));
+        }
+        let gib = |size: &str| size.parse().ok().filter(|size| (1..=1_073_741_824).contains(size));
+        let size_gb = match size {
+            Some(size) => Some(gib(size).ok_or("its size is a number of GiB: `NAME=500`, `NAME=500,shared`")?),
+            None => None,
+        };
+        Ok(Self { id: id.to_owned(), size_gb, shared })
+    }
 }
 
 /// What any node of the cluster has.
@@ -192,7 +231,7 @@ impl Settings {
     /// Every node, the one that the target stands on first.
     pub(super) fn rooms(&self) -> impl Iterator<Item = Room<'_>> {
         let others = self.nodes.iter().map(|(name, member)| {
-            let Member { memory_mb, cpus, bridges, online } = member;
+            let Member { memory_mb, cpus, bridges, online, .. } = member;
             Room { name, memory_mb: *memory_mb, cpus: *cpus, bridges, online: *online }
         });
         std::iter::once(self.own_room()).chain(others)

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::super::proxmox::storage::{Section, sections, takes};
 use super::disk_image;
 use super::files::{self, unwritten};
-use super::settings::Settings;
+use super::settings::{AddedStorage, Settings};
 use crate::hypervisor::{Fault, FaultKind};
 use crate::model::VmId;
 use crate::observed::{Conf, Listed, ListedVolume, Storage, holds_volume, parse_size, volume_of};
@@ -30,7 +30,7 @@ pub(super) type Used = BTreeMap<(String, String), u64>;
 /// Reads `storage.cfg` as a node sees it. Sizes come from the settings; `used` is what the VMs' disks take.
 pub(super) fn parse_cfg(text: &str, node: &str, settings: &Settings, used: &Used) -> BTreeMap<String, Storage> {
     let storage = |(id, section): (String, Section)| {
-        let total = settings.storage_size(&id);
+        let total = settings.storage_size(&id, node);
         let shared = section.is_shared();
         let counts = |of: &str| shared || of == node;
         let taken = used.iter().filter(|((of, storage), _)| *storage == id && counts(of)).map(|(_, bytes)| bytes);
@@ -53,6 +53,44 @@ pub(super) fn parse_cfg(text: &str, node: &str, settings: &Settings, used: &Used
         (id, storage)
     };
     sections(text).into_iter().filter(|(_, section)| section.is_on(node)).map(storage).collect()
+}
+
+/// `storage.cfg` with a storage that `node` has: a new one, of that node alone unless all see the same there, or one
+/// that is there and gets the node.
+///
+/// # Errors
+/// Why that storage cannot be it.
+pub(super) fn with_node(text: &str, added: &AddedStorage, node: &str) -> Result<String, String> {
+    let AddedStorage { id, shared, .. } = added;
+    let Some(there) = sections(text).remove(id) else {
+        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let section = if *shared {
+            format!("rbd: {id}\n\tpool {id}\n\tcontent images\n")
+        } else {
+            format!("zfspool: {id}\n\tpool {id}\n\tcontent images,rootdir\n\tsparse 1\n\tnodes {node}\n")
+        };
+        return Ok(format!("{text}{end}\n{section}"));
+    };
+    if there.is_shared() != *shared {
+        let is = if *shared { "is not shared" } else { "is shared by all nodes: say `,shared` behind it" };
+        return Err(format!("storage `{id}` is there already and {is}"));
+    }
+    if there.is_on(node) {
+        return Ok(text.to_owned());
+    }
+    let header = format!("{}: {id}", there.kind);
+    let (mut inside, mut lines) = (false, String::with_capacity(text.len() + node.len() + 1));
+    for line in text.lines() {
+        if !line.starts_with(['\t', ' ']) {
+            inside = line.trim_end() == header;
+        }
+        lines.push_str(line.trim_end());
+        if inside && line.trim_start().starts_with("nodes ") {
+            lines.push_str(&format!(",{node}"));
+        }
+        lines.push('\n');
+    }
+    Ok(lines)
 }
 
 /// Whether volumes of this kind of storage are files in a directory per VM, with the VMID in their volume id.

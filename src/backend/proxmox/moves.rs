@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::call::{Call, Method};
 use crate::model::VmId;
-use crate::observed::{HaRule, LocalVolume, MoveCheck};
+use crate::observed::{HaRule, InSnapshots, LocalVolume, MoveCheck};
 
 /// Asks whether a VM of a node can move to another one.
 pub(in crate::backend) fn question(vm: VmId, from: &str, to: &str) -> Call {
@@ -47,6 +47,12 @@ struct Disk {
     cdrom: Value,
     #[serde(default)]
     is_cloudinit: Value,
+    /// State of the memory: it goes along.
+    #[serde(default)]
+    is_vmstate: Value,
+    /// By the names of the snapshots.
+    #[serde(default, rename = "referenced_in_snapshot")]
+    snapshots: Option<BTreeMap<String, Value>>,
 }
 
 /// What keeps a VM from one node.
@@ -87,12 +93,19 @@ pub(in crate::backend) fn check(answer: &str, node: &str) -> Result<MoveCheck, S
     };
     let is_disc = |disk: &&Disk| is_so(&disk.cdrom) && !is_so(&disk.is_cloudinit);
     let disc = |disk: &Disk| LocalVolume { volume: disk.volid.clone(), option: disk.drivename.clone() };
+    let has_snapshots = |disk: &&Disk| !is_so(&disk.cdrom) && !is_so(&disk.is_vmstate);
+    let snapshots = |disk: &Disk| {
+        let snapshots: Vec<String> = disk.snapshots.iter().flat_map(BTreeMap::keys).cloned().collect();
+        let of = |snapshots| InSnapshots { volume: disk.volid.clone(), option: disk.drivename.clone(), snapshots };
+        (!snapshots.is_empty()).then(|| of(snapshots))
+    };
     let has_mapping = |key: &String| answer.mapped.contains_key(key) || answer.mapped_keys.contains(key);
     let stays = |info: &Value| !is_so(&info["live-migration"]);
     Ok(MoveCheck {
         node: node.to_owned(),
         failed: None,
         discs: answer.local_disks.iter().filter(is_disc).map(disc).collect(),
+        snapshots: answer.local_disks.iter().filter(has_snapshots).filter_map(snapshots).collect(),
         not_while_running: answer.mapped.iter().filter(|(_, info)| stays(info)).map(|(key, _)| key.clone()).collect(),
         // What has a mapping is among them, too.
         devices: answer.local_resources.into_iter().filter(|key| !has_mapping(key)).collect(),
@@ -108,7 +121,7 @@ pub(in crate::backend) fn check(answer: &str, node: &str) -> Result<MoveCheck, S
 #[cfg(test)]
 mod tests {
     use super::check;
-    use crate::observed::{HaRule, LocalVolume, MoveCheck};
+    use crate::observed::{HaRule, InSnapshots, LocalVolume, MoveCheck};
 
     fn says(answer: &str) -> MoveCheck {
         let answer = format!(
@@ -155,6 +168,17 @@ mod tests {
             (
                 local(r#""is_attached":0,"is_unused":1,"cdrom":0,"is_cloudinit":0,"volid":"local-zfs:3322/vm-3322-disk-0.qcow2""#),
                 nothing(),
+            ),
+            (
+                drive(r#""cdrom":0,"is_cloudinit":0,"is_vmstate":0,"drivename":"scsi1","referenced_in_snapshot":{"sn1":1},"volid":"local-zfs:3322/vm-3322-disk-0.qcow2""#),
+                MoveCheck {
+                    snapshots: vec![InSnapshots {
+                        volume: "local-zfs:3322/vm-3322-disk-0.qcow2".to_owned(),
+                        option: "scsi1".to_owned(),
+                        snapshots: words(&["sn1"]),
+                    }],
+                    ..nothing()
+                },
             ),
             (
                 format!(r#"{allowed},"local_resources":["hostpci0"],"mapped-resource-info":{{}}"#),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::super::agent::{self, Ask};
 use super::super::runner::Command;
 use super::{Qm, answer};
-use crate::hypervisor::{Fault, FaultKind};
+use crate::hypervisor::{Effect, Fault, FaultKind, Hypervisor as _};
 use crate::model::VmId;
 
 /// `perl -e RELAY SOCKET NUMBER SYNC SECONDS MOST`: reads two lines, a synchronisation with the NUMBER and a question;
@@ -78,6 +78,12 @@ const MOST: u32 = 8 << 20;
 /// How long all of it may take, with the connection to the node.
 const CALL: Duration = Duration::from_mins(1);
 
+/// How often a VM that moved is asked where it is now: for half a second its new node may not know it yet (recorded).
+const LATE: u32 = 3;
+
+/// How long to wait in between.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The agent of one VM.
 struct Socket<'q> {
     qm: &'q Qm,
@@ -118,12 +124,40 @@ impl Ask for Socket<'_> {
 
 impl Qm {
     /// Asks the agent of a VM through its socket, or, where that cannot be used, through Proxmox's programs:
-    /// `through_qm`. The socket of one on another node is there.
+    /// `through_qm`. The socket of one on another node is there. A VM that another process or the HA manager moved
+    /// meanwhile is asked where it is now.
     pub(super) fn ask<T>(
         &self,
         vm: VmId,
-        question: impl FnOnce(&mut dyn Ask) -> Result<T, Fault>,
-        through_qm: impl FnOnce() -> Result<T, Fault>,
+        question: impl Fn(&mut dyn Ask) -> Result<T, Fault>,
+        through_qm: impl Fn() -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut left = LATE;
+        loop {
+            match self.ask_where_it_was(vm, &question, &through_qm) {
+                Err(fault) if left > 0 && fault.kind == FaultKind::Missing && fault.effect == Effect::None => {
+                    let (place, uuid) = (self.seen.place(vm), self.seen.uuid(vm));
+                    // A node that stands alone notes none. What the look says of another VM is not what was asked.
+                    let is_same = || matches!(self.vm(vm), Ok(Some(_))) && self.seen.uuid(vm) == uuid;
+                    // Only where it has just arrived may be late to know it.
+                    if uuid.is_none() || !is_same() || (left == LATE && place == self.seen.place(vm)) {
+                        return Err(fault);
+                    }
+                    if left < LATE {
+                        std::thread::sleep(PAUSE);
+                    }
+                    left -= 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn ask_where_it_was<T>(
+        &self,
+        vm: VmId,
+        question: &dyn Fn(&mut dyn Ask) -> Result<T, Fault>,
+        through_qm: &dyn Fn() -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         if self.seen.node(vm).is_some() {
             return through_qm();
@@ -190,7 +224,7 @@ mod tests {
         Qm::new(Box::new(Local), Layout { pve: root.clone(), root })
     }
 
-    fn asked<T>(root: &Path, question: impl FnOnce(&mut dyn Ask) -> Result<T, Fault>) -> Result<T, Fault> {
+    fn asked<T>(root: &Path, question: impl Fn(&mut dyn Ask) -> Result<T, Fault>) -> Result<T, Fault> {
         let vm = VmId::try_from(1000).unwrap();
         node(root).ask(vm, question, || Err(Fault::harmless(FaultKind::Missing, "through qm")))
     }

@@ -1,6 +1,6 @@
 //! Which program makes a call of Proxmox's API, with which arguments. Pure.
 
-use super::super::proxmox::call::{Call, Method, calls};
+use super::super::proxmox::call::{Call, Method, calls, exec};
 use crate::hypervisor::HostOp;
 use crate::model::VmId;
 use crate::observed::decode_keys;
@@ -42,6 +42,25 @@ pub fn commands(op: &HostOp) -> Vec<Vec<String>> {
         _ => None,
     };
     unlock.into_iter().chain(calls(op, HERE).iter().map(command)).collect()
+}
+
+/// The same of a VM of another node of the cluster, reached through the own one.
+#[must_use]
+pub fn commands_on(op: &HostOp, node: &str) -> Vec<Vec<String>> {
+    calls(op, node).iter().map(command).collect()
+}
+
+/// A question to the guest agent of a VM of another node: `ping`, `network-get-interfaces`.
+#[must_use]
+pub fn agent_on(node: &str, vm: VmId, question: &str) -> Vec<String> {
+    let method = if question == "ping" { Method::Post } else { Method::Get };
+    command(&Call::new(method, &["nodes", node, "qemu", &vm.to_string(), "agent", question]))
+}
+
+/// Starts a program in the guest of a VM of another node; what it reads is one more option, `--input-data`.
+#[must_use]
+pub fn guest_exec_on(node: &str, vm: VmId, argv: &[String]) -> Vec<String> {
+    command(&exec(node, vm, argv, ""))
 }
 
 /// The command that makes a call: of the own node `qm`'s own where it has one, with what it takes as plain words first;

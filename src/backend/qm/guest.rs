@@ -34,7 +34,6 @@ impl Guests for Qm {
     }
 
     fn online(&self, vm: VmId, what: Plugged) -> Result<u64, Fault> {
-        let place = self.seen.place(vm);
         let look = |call: Call| {
             let output = self.run(&Command::look(command(&call), CALL)).map_err(explained)?;
             Ok::<_, Fault>(told::inner(output.stdout))
@@ -42,11 +41,14 @@ impl Guests for Qm {
         self.ask(
             vm,
             |socket| agent::ask_online(socket, what),
-            || match what {
-                Plugged::Cpus => told::cpus(&look(cpus(&place, vm))?),
-                Plugged::Memory => {
-                    let blocks = look(memory_blocks(&place, vm))?;
-                    told::memory(&blocks, &look(memory_block_size(&place, vm))?)
+            || {
+                let place = self.seen.place(vm);
+                match what {
+                    Plugged::Cpus => told::cpus(&look(cpus(&place, vm))?),
+                    Plugged::Memory => {
+                        let blocks = look(memory_blocks(&place, vm))?;
+                        told::memory(&blocks, &look(memory_block_size(&place, vm))?)
+                    }
                 }
             },
         )

@@ -211,6 +211,7 @@ impl Hypervisor for Qm {
         let before = text[..text.len() - conf.len()].matches('\n').count();
         let file = output.stdout.splitn(before + 1, |byte| *byte == b'\n').last().unwrap_or_default();
         let live = VmObserved::from_file(vm, file, runs).on(node).in_pool(pool);
+        self.seen.is(vm, live.uuid.as_deref());
         Ok(Some(live.looked_after(looked_after.transpose()?)))
     }
 

@@ -166,7 +166,7 @@ fn others(files: &Files, here: &str, manager: &ha::Status) -> Result<Others, Fau
         let asked = format!("network-{name}");
         if files.contains_key(&format!("{asked}.failed")) {
             // It is there, and does nothing that it is asked.
-            node.online = false;
+            (node.silent, node.online) = (node.online, false);
         } else if files.contains_key(&format!("{asked}.json")) {
             node.bridges = bridges(json(files, &asked)?);
             node.addresses = node.bridges.values().flatten().cloned().collect();

@@ -20,6 +20,8 @@ struct Inner {
     others: BTreeSet<String>,
     /// VMs that are on other nodes.
     elsewhere: BTreeMap<VmId, String>,
+    /// The uuids of VMs in a cluster: the same one is the same VM, on whichever node.
+    uuids: BTreeMap<VmId, String>,
 }
 
 impl Seen {
@@ -30,10 +32,12 @@ impl Seen {
     /// Notes where all VMs are.
     pub(super) fn all(&self, observed: &Observed) {
         let others = observed.nodes.values().filter(|node| node.online && node.name != observed.here);
-        let others = others.map(|node| node.name.clone()).collect();
+        let others: BTreeSet<String> = others.map(|node| node.name.clone()).collect();
         let elsewhere = observed.vms.values().filter(|vm| vm.node != observed.here);
         let elsewhere = elsewhere.map(|vm| (vm.id, vm.node.clone())).collect();
-        self.with(|inner| *inner = Inner { others, elsewhere });
+        let named = observed.vms.values().filter(|_| !others.is_empty());
+        let uuids = named.filter_map(|vm| Some((vm.id, vm.uuid.clone()?))).collect();
+        self.with(|inner| *inner = Inner { others, elsewhere, uuids });
     }
 
     /// Notes where one VM is; `None`: on the node itself, or nowhere.
@@ -42,6 +46,19 @@ impl Seen {
             Some(node) => _ = inner.elsewhere.insert(vm, node.to_owned()),
             None => _ = inner.elsewhere.remove(&vm),
         });
+    }
+
+    /// Notes which VM has a VMID.
+    pub(super) fn is(&self, vm: VmId, uuid: Option<&str>) {
+        self.with(|inner| match uuid.filter(|_| !inner.others.is_empty()) {
+            Some(uuid) => _ = inner.uuids.insert(vm, uuid.to_owned()),
+            None => _ = inner.uuids.remove(&vm),
+        });
+    }
+
+    /// The uuid of the VM that was seen last with a VMID.
+    pub(super) fn uuid(&self, vm: VmId) -> Option<String> {
+        self.with(|inner| inner.uuids.get(&vm).cloned())
     }
 
     /// The other node that a VM was last seen on.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::backend::embedded;
+use crate::backend::embedded::{self, AddedStorage};
 
 /// What the guests of an embedded node are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,7 +55,8 @@ pub(in super::super) enum Node {
     /// Add a node to the cluster, to rehearse with several.
     #[command(after_help = "Examples:
   phoenix node add pve2
-  phoenix node add pve3 --memory 131072 --cpus 64")]
+  phoenix node add pve3 --memory 131072 --cpus 64
+  phoenix node add pve4 --storage fast=500 --storage ceph=2000,shared")]
     Add {
         /// Name of the node.
         name: String,
@@ -65,6 +66,10 @@ pub(in super::super) enum Node {
         /// Its logical CPUs; without it, as many as the first node has.
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=65_536))]
         cpus: Option<u32>,
+        /// A storage for disks that it has beside those of the first node, or one of those in another size, in GiB;
+        /// `,shared`: all nodes see the same there.
+        #[arg(long = "storage", value_name = "NAME[=GIB][,shared]")]
+        storages: Vec<AddedStorage>,
     },
     /// Remove the node with everything in it; its QEMU guests are stopped.
     #[command(after_help = "Examples:\n  phoenix node reset --auto-approve")]

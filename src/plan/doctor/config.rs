@@ -6,7 +6,7 @@ use super::{Area, Check, There, target};
 use crate::diag::{Diagnostic, Severity};
 use crate::model::{CloudImage, Desired, DesiredVm, ImagePlace, VmId};
 use crate::observed::{Examined, Node, Observed, VmObserved, print_size};
-use crate::plan::{Plan, codes, volumes};
+use crate::plan::{Plan, codes, placement, volumes};
 
 /// What the plan's codes are about. An error of another code is one of the config; a warning of another code says
 /// nothing of what is missing.
@@ -154,7 +154,7 @@ impl<'s> Compared<'s> {
         let names: BTreeSet<&str> = cloned.map(|vm| vm.template_name.as_str()).collect();
         let by_name = self.observed.templates_by_name();
         let ids = names.iter().filter_map(|name| by_name.get(name)).flatten();
-        ids.filter_map(|id| self.observed.vms.get(id)).flat_map(|vm| template(vm, self.there)).collect()
+        ids.filter_map(|id| self.observed.vms.get(id)).flat_map(|vm| template(vm, self.observed, self.there)).collect()
     }
 
     /// Where images lie.
@@ -267,8 +267,9 @@ fn ok(text: String) -> Check {
 }
 
 /// What a template has.
-fn template(template: &VmObserved, there: &There) -> Vec<Check> {
-    let name = format!("template `{}` ({})", template.name, template.id);
+fn template(template: &VmObserved, observed: &Observed, there: &There) -> Vec<Check> {
+    let on = placement::words_of(template.id, observed);
+    let name = format!("template `{}` ({}){on}", template.name, template.id);
     let disk = template.boot_disk.as_ref().and_then(|disk| disk.size).map(print_size);
     let disk = disk.map(|size| format!("a disk of {size}"));
     let has = |has: bool, what: &str| has.then(|| what.to_owned());

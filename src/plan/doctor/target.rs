@@ -120,9 +120,13 @@ fn cluster(observed: &Observed, there: &There, checks: &mut Vec<Check>) {
                 1 => ", and the VM on it is left alone".to_owned(),
                 vms => format!(", and the {vms} VMs on it are left alone"),
             };
-            let what = format!("node `{}` is not online: no VM is made there or moved there{vms}", node.name);
+            let what = format!("node `{}` {}: no VM is made there or moved there{vms}", node.name, node.absence());
             let status = there.run("pvecm status");
-            let hint = format!("bring it up; {status} shows whether the cluster sees it");
+            let hint = if node.silent {
+                node.way_back().to_owned()
+            } else {
+                format!("bring it up; {status} shows whether the cluster sees it")
+            };
             found(&Diagnostic::warning(codes::NODE_OFFLINE, what).hint(hint))
         }));
     }

@@ -78,7 +78,10 @@ impl Draft {
         let state = content_digest(format!("{id} {}", live.digest.0).as_bytes());
         let name = format!("{OWN_SNAPSHOT}{}", &state[..16]);
         let name: Arc<str> = name.into();
-        let at = self.actions.iter().position(|action| action.kind > ActionKind::Snapshot).unwrap_or(0);
+        // Where it comes to be: a disk with snapshots may not get there.
+        let after = |kind: ActionKind| self.actions.iter().position(|action| action.kind > kind);
+        let moves = self.actions.iter().any(|action| action.kind == ActionKind::Migrate);
+        let at = after(if moves { ActionKind::Migrate } else { ActionKind::Snapshot }).unwrap_or(0);
         let reason = "the disks as they are now, without memory";
         self.push(Action::does(Step::Snapshot(Arc::clone(&name)), Outcome::Update, reason).to(Arc::clone(&name)));
         self.actions[at..].rotate_right(1);

@@ -14,7 +14,8 @@ use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, Reco
 use crate::observed::VmObserved;
 use crate::plan::staging::{self, Staging};
 use crate::plan::{
-    Action, Change, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, lock, migrate, preflight, snippets,
+    Action, Change, Earlier, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, ha, lock, migrate,
+    obstacles, preflight, snippets,
 };
 
 /// A VM of ours that is there.
@@ -63,20 +64,23 @@ impl Draft {
         scene: &Scene<'_>,
     ) -> (VmPlan, Vec<Diagnostic>) {
         let Existing { live, record, mounts } = *existing;
+        let stopped = obstacles::stops_it(vm, live, scene);
         // What is shut down first changes without being disturbed.
-        let shut_down = (live.running && self.off).then(|| VmObserved { running: false, ..live.clone() });
+        let shut_down =
+            (live.running && (self.off || stopped.is_some())).then(|| VmObserved { running: false, ..live.clone() });
         let live = shut_down.as_ref().unwrap_or(live);
         let staging = Staging::of(vm, mounts, scene.desired);
         let applied = drift::applied(vm);
         let record = staging::brought_up(record, vm, mounts, scene.desired, &staging);
         let record = &drift::brought_up(record, &applied);
         self.changes = drift::changes(vm, live, record, scene);
-        self.changes.extend(migrate::change(vm, live, scene));
+        self.changes.extend(migrate::change(vm, live, stopped.as_deref(), scene));
         self.finds(drift::drifted(vm.vm_id, &self.changes));
         self.notes_what_waits(vm, live);
         let fresh = record.state == RecordState::Creating;
         let completing = record.state != RecordState::Ready;
-        if !(completing && vm.started) && (shut_down.is_some() || live.running != vm.started) {
+        let switched = stopped.is_none() && (shut_down.is_some() || live.running != vm.started);
+        if switched && !(completing && vm.started) {
             self.changes.push(diff::power(vm));
         }
         let disruption = self.costs(vm, live, &[ActionKind::Configure, ActionKind::ImportDisk]);
@@ -110,7 +114,11 @@ impl Draft {
             // A start makes it anew by itself.
             cloud_init: cloud_init::drive_waits(vm, live, &self.changes).filter(|_| !restart),
             restart,
-            start: (!live.running && vm.started).then_some("the VM is stopped"),
+            start: (!live.running && vm.started).then_some(if stopped.is_some() {
+                "it was shut down to be moved"
+            } else {
+                "the VM is stopped"
+            }),
             bring_up: (completing && vm.started).then_some("the guest has not been up yet"),
         };
         let facts = Facts { vm, record, mounts, staging: &staging, applied: &applied, scene };
@@ -122,8 +130,7 @@ impl Draft {
             self.does(Step::Adopt(Box::new(record.clone())), Outcome::Update, "the VM is taken over");
         }
         if shut_down.is_some() {
-            let first = Action::does(Step::Stop, Outcome::Update, "the VM is not to run");
-            self.push(first.costing(Disruption::Stop));
+            self.shuts_down(vm, live, stopped.is_some());
         }
         self.migrates(vm, live, scene);
         self.finds(guest::left_open(&facts));
@@ -157,6 +164,20 @@ impl Draft {
         if scene.snapshot && !vm.is_template {
             self.net(vm, live, scene);
         }
+        let earlier = self.finds_locks(vm, live, record, scene);
+        self.awaits(earlier);
+        self.completing = completing;
+        self.into_plan(Some(Arc::clone(vm)))
+    }
+
+    /// What an earlier run has still at work on a disk, which is waited for; locks that are not its are found.
+    fn finds_locks(
+        &mut self,
+        vm: &DesiredVm,
+        live: &VmObserved,
+        record: &Record,
+        scene: &Scene<'_>,
+    ) -> Option<Earlier> {
         let earlier = earlier::disk_move(live, &self.changes, record, scene.observed);
         if let Some((_, disk)) = &earlier {
             self.finds([earlier::move_at_work(vm.vm_id, disk)]);
@@ -164,9 +185,19 @@ impl Draft {
         } else {
             self.finds(lock::lock(vm.vm_id, live, scene.observed));
         }
-        self.awaits(earlier.map(|(earlier, _)| earlier));
-        self.completing = completing;
-        self.into_plan(Some(Arc::clone(vm)))
+        earlier.map(|(earlier, _)| earlier)
+    }
+
+    /// Adds the stop of a VM that is not to run, or that cannot move while it does.
+    fn shuts_down(&mut self, vm: &DesiredVm, live: &VmObserved, to_move: bool) {
+        let (reason, cost) = if to_move {
+            ("it cannot move while it runs", Disruption::Restart)
+        } else if ha::recovers(vm, live) {
+            ("the HA manager stops it when `disabled` takes it out of `error`", Disruption::Stop)
+        } else {
+            ("the VM is not to run", Disruption::Stop)
+        };
+        self.push(Action::does(Step::Stop, Outcome::Update, reason).costing(cost));
     }
 
     /// Adds the move to another node, of a VM that may not stay on its own.

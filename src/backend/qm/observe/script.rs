@@ -81,7 +81,7 @@ t=$(mktemp -d) || exit 1
 trap 'rm -rf "$t"' EXIT
 echo "$node" >"$t/hostname"
 ask() {
-  pvesh get "$2" $3 --output-format json >"$t/$1.json" 2>"$t/$1.err" || echo "$?" >"$t/$1.failed"
+  ${4-} pvesh get "$2" $3 --output-format json >"$t/$1.json" 2>"$t/$1.err" || echo "$?" >"$t/$1.failed"
 }
 ask storage "/nodes/$node/storage" "" &
 { tasks "$root" "$node" >"$t/tasks.json" 2>"$t/tasks.err" || echo "$?" >"$t/tasks.failed"; } &
@@ -102,7 +102,8 @@ if [ "$(grep -o '"online":' "$t/members" | wc -l)" -gt 1 ]; then
     other=${other##*/}
     case " $wanted " in *" any "* | *" $other "*) ;; *) continue ;; esac
     [ "$other" != "$node" ] && grep -q "\"$other\": *{[^}]*\"online\": *1" "$t/members" || continue
-    ask "network-$other" "/nodes/$other/network" "--type any_bridge" &
+    # One that takes the call and never answers keeps the others waiting no longer than this.
+    ask "network-$other" "/nodes/$other/network" "--type any_bridge" "timeout -k 2 20" &
   done
 fi
 pids=$root/var/run/qemu-server
