@@ -67,7 +67,7 @@ fn of_vm(key: &str) -> Option<Value> {
     let volume = json!([{ "type": "nfs", "share": "data", "path": "/2", "mount_point": "/mnt/e" }]);
     Some(match key {
         "adopt" => json!("62b88882-7a44-475a-862f-9ac01f2aec2c"),
-        "boot_delay" | "boot_order" => json!(7),
+        "boot_delay" | "boot_order" | "shutdown_timeout" => json!(7),
         "boot_disk_size_gb" => json!(77),
         "boot_disk_storage" => json!("local"),
         "cloud_image" => json!({ "source": "local:import/debian.qcow2" }),

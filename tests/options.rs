@@ -211,6 +211,7 @@ fn what_is_not_wished_for_is_left() {
             "protected",
             "boot_order",
             "boot_delay",
+            "shutdown_timeout",
             "network_config",
             "network_config",
             "network_config",
@@ -230,6 +231,7 @@ fn sample(option: &ProxmoxOption) -> Value {
     let stem = option.name.trim_end_matches(|c: char| c.is_ascii_digit());
     let text = match stem {
         "affinity" => "0-3,8",
+        "agent" => "fstrim_cloned_disks=1,type=isa",
         "amd-sev" => "es,no-debug=1",
         "args" => "-no-hpet",
         "audio" => "device=AC97",
@@ -298,6 +300,8 @@ fn every_option_by_proxmoxs_own_name_comes_and_goes() {
         let left = ours.after(&gone);
         if option.name == "smbios1" {
             assert_eq!(left.uuid, ours.uuid);
+        } else if option.name == "agent" {
+            assert_eq!((left.agent, left.options.get("agent")), (ours.agent, before.options.get("agent")), "{gone:?}");
         } else {
             assert_eq!(left.options.get(option.name), None, "{}: {gone:?}", option.name);
         }

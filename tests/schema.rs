@@ -120,7 +120,7 @@ fn walk(schema: &Value, at: &str, keys: &mut usize) {
 /// Asserts what an editor needs to show and complete a key.
 fn complete(property: &Value, at: &str, required: bool) {
     // Keys without which something is derived, not defaulted.
-    const DERIVED: [&str; 42] = [
+    const DERIVED: [&str; 43] = [
         "/password/env",
         "/password/file",
         "/user_config/password",
@@ -137,6 +137,7 @@ fn complete(property: &Value, at: &str, required: bool) {
         "/start_at_boot",
         "/boot_order",
         "/boot_delay",
+        "/shutdown_timeout",
         "/protected",
         "/project_tag",
         "/proxmox",
@@ -186,7 +187,8 @@ fn complete(property: &Value, at: &str, required: bool) {
     let limited = kinds.iter().all(|kind| limited(kind.as_str().unwrap_or_default()));
     assert!(limited, "{at} has neither range nor pattern nor words");
     for word in property["oneOf"].as_array().into_iter().flatten() {
-        assert!(word["const"].is_string() && word["description"].is_string(), "{at}: {word} is not described");
+        let named = word["const"].is_string() || word.get("const") == Some(&Value::Null);
+        assert!(named && word["description"].is_string(), "{at}: {word} is not described");
     }
     for example in property["examples"].as_array().into_iter().flatten().chain(property.get("default")) {
         assert!(jsonschema::draft7::is_valid(property, example), "{at}: {example} is no valid example or default");
@@ -256,7 +258,7 @@ fn what_the_schema_says_of_costs_is_what_a_plan_says() {
         "boot_delay": 7, "boot_disk_size_gb": 60, "boot_disk_storage": "local", "boot_order": 3, "cpu_cores": 4,
         "cpu_sockets": 2, "description": "other", "full_clone": false, "memory_mb": 8192, "network_bridge": "vmbr9",
         "network_config": { "ip": "192.0.2.9/24" }, "network_model": "e1000", "os_type": "w2k", "protected": true,
-        "start_at_boot": true, "started": false, "tags": ["other"], "template_name": "other",
+        "shutdown_timeout": 9, "start_at_boot": true, "started": false, "tags": ["other"], "template_name": "other",
         "user_config": { "username": "other" }, "user_data": { "text": "#cloud-config\n" },
         "vendor_data": { "text": "#cloud-config\n" }, "vm_name": "other"
     });
@@ -270,7 +272,7 @@ fn what_the_schema_says_of_costs_is_what_a_plan_says() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 23, "each key with a cost is compared");
+    assert_eq!(seen, 24, "each key with a cost is compared");
 }
 
 #[test]

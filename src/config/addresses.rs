@@ -101,7 +101,8 @@ impl<'r> Card<'r> {
         let bridge = self.layers().find_map(|(_, card)| card.bridge.as_deref());
         let bridge =
             bridge.or_else(|| said(self.raw, self.n, |vm| vm.network_bridge.as_deref()).map(|(_, bridge)| bridge));
-        let vlan = self.layers().find_map(|(_, card)| card.vlan_tag);
+        let vlan = self.layers().find(|(_, card)| card.vlan_tag.is_some() || card.none.contains("vlan_tag"));
+        let vlan = vlan.and_then(|(_, card)| card.vlan_tag);
         let all = (self.slot == FIRST).then_some(None);
         all.into_iter().chain([Some((bridge.unwrap_or(NETWORK_BRIDGE), vlan))])
     }
@@ -118,8 +119,8 @@ impl<'r> Card<'r> {
             return texts.filter_map(|(key, text)| Some((key, fixed(text.as_deref()?)?, at(key)))).collect();
         }
         // An address and its gateway belong together.
-        let ip = self.layers().find(|(_, card)| card.ip.is_some() || card.gw.is_some());
-        let ip6 = self.layers().find(|(_, card)| card.ip6.is_some() || card.gw6.is_some());
+        let ip = self.layers().find(|(_, card)| card.says_address(false));
+        let ip6 = self.layers().find(|(_, card)| card.says_address(true));
         let ip = ip.and_then(|(owner, card)| Some(("ip", owner, card.ip.as_deref()?)));
         let ip6 = ip6.and_then(|(owner, card)| Some(("ip6", owner, card.ip6.as_deref()?)));
         let at = |owner: Owner<'_>, key: &str| owner.value(&format!("networks/{}/{key}", self.slot));
@@ -129,7 +130,8 @@ impl<'r> Card<'r> {
 
     /// Its MAC address in capitals, where the VM itself says it.
     fn mac(self) -> Option<(String, Place)> {
-        let (owner, mac) = self.layers().find_map(|(owner, card)| Some((owner, card.mac.as_deref()?)))?;
+        let (owner, card) = self.layers().find(|(_, card)| card.mac.is_some() || card.none.contains("mac"))?;
+        let mac = card.mac.as_deref()?;
         owner.is_vm().then(|| (mac.to_ascii_uppercase(), owner.value(&format!("networks/{}/mac", self.slot))))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::codes;
-use super::disks::said_of;
+use super::disks::{said_of, saying};
 use super::lexis::{self, Verdict};
 use super::owner::{Owner, layers, owners};
 use super::problem::{Problem, Problems, shown};
@@ -66,7 +66,8 @@ struct Named<'r> {
 impl<'r> Named<'r> {
     fn of(raw: &'r Raw, n: usize, slot: &'r str) -> Option<Self> {
         let said: Vec<(Owner<'r>, &'r RawDisk)> = said_of(raw, n, slot);
-        let (owner, volume) = said.iter().find_map(|(owner, disk)| Some((*owner, disk.volume.as_deref()?)))?;
+        let (owner, volume) =
+            saying(&said, "volume").find_map(|(owner, disk)| Some((owner, disk.volume.as_deref()?)))?;
         Some(Self { slot, owner, volume, vm: raw.virtual_machines.get(n)?.vm_id })
     }
 
@@ -109,7 +110,8 @@ impl<'r> Named<'r> {
             return Some(self.problem(codes::VOLUME_CONFLICT, what, hint));
         }
         let said = said_of(raw, n, self.slot);
-        let (owner, other) = said.iter().find_map(|(owner, disk)| Some((*owner, disk.storage.as_deref()?)))?;
+        let (owner, other) =
+            saying(&said, "storage").find_map(|(owner, disk)| Some((owner, disk.storage.as_deref()?)))?;
         let (lies_on, _) = self.volume.split_once(':')?;
         if other == lies_on {
             return None;

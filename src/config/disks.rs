@@ -55,8 +55,10 @@ fn sizes(raw: &Raw, problems: &mut Problems) {
         for slot in slots.into_iter().filter(|slot| !proxmox::holds_state(slot)) {
             let entries = said_of(raw, n, slot);
             let Some((owner, _)) = entries.first() else { continue };
-            let is_open =
-                |disk: &RawDisk| disk.size_gb.is_none() && disk.volume.is_none() && disk.import_from.is_none();
+            let has = |key: &str, has: fn(&RawDisk) -> bool| saying(&entries, key).any(|(_, disk)| has(disk));
+            let has_size = has("size_gb", |disk| disk.size_gb.is_some())
+                || has("volume", |disk| disk.volume.is_some())
+                || has("import_from", |disk| disk.import_from.is_some());
             // What was wrong with its size is said already.
             let is_said = |owner: &Owner<'_>| {
                 ["size_gb", "volume", "import_from"].into_iter().any(|key| {
@@ -64,7 +66,7 @@ fn sizes(raw: &Raw, problems: &mut Problems) {
                     problems.is_said(&at) || problems.is_said(&Place::opening(at.pointer))
                 })
             };
-            let is_open = entries.iter().all(|(owner, disk)| is_open(disk) && !is_said(owner));
+            let is_open = !has_size && !entries.iter().any(|(owner, _)| is_said(owner));
             if is_open && said.insert((*owner, slot)) {
                 let at = owner.value(&format!("disks/{slot}"));
                 let problem = Problem::new(codes::BAD_DISK, format!("disk {} has no size", shown(slot)), at);
@@ -78,6 +80,14 @@ fn sizes(raw: &Raw, problems: &mut Problems) {
 pub(super) fn said_of<'r>(raw: &'r Raw, n: usize, slot: &str) -> Vec<(Owner<'r>, &'r RawDisk)> {
     let entries = layers(raw, n).filter_map(|(owner, layer)| Some((owner, layer.disks.as_ref()?.get(slot)?)));
     entries.map_while(|(owner, disk)| Some((owner, disk.as_ref()?))).collect()
+}
+
+/// Those of these that may say a key: up to where it is taken away.
+pub(super) fn saying<'r>(
+    said: &[(Owner<'r>, &'r RawDisk)],
+    key: &str,
+) -> impl Iterator<Item = (Owner<'r>, &'r RawDisk)> {
+    said.iter().copied().take_while(move |(_, disk)| !disk.none.contains(key))
 }
 
 /// Disks with what others say where they say nothing.
@@ -134,13 +144,16 @@ pub(super) fn image(raw: &RawCloudImage) -> CloudImage {
 fn over(own: RawDisk, shared: RawDisk) -> RawDisk {
     let mut options: Parts = shared.options.unwrap_or_default();
     options.extend(own.options.unwrap_or_default());
+    // One that a nearer layer says again is there again.
+    let gone = |key: &str| own.none.contains(key);
     RawDisk {
-        size_gb: own.size_gb.or(shared.size_gb),
-        volume: own.volume.or(shared.volume),
-        import_from: own.import_from.or(shared.import_from),
-        storage: own.storage.or(shared.storage),
+        size_gb: own.size_gb.or(shared.size_gb.filter(|_| !gone("size_gb"))),
+        volume: own.volume.or(shared.volume.filter(|_| !gone("volume"))),
+        import_from: own.import_from.or(shared.import_from.filter(|_| !gone("import_from"))),
+        storage: own.storage.or(shared.storage.filter(|_| !gone("storage"))),
         options: Some(options),
-        filesystem: own.filesystem.or(shared.filesystem),
-        mount_point: own.mount_point.or(shared.mount_point),
+        filesystem: own.filesystem.or(shared.filesystem.filter(|_| !gone("filesystem"))),
+        mount_point: own.mount_point.or(shared.mount_point.filter(|_| !gone("mount_point"))),
+        none: &own.none | &shared.none,
     }
 }

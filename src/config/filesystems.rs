@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::codes;
-use super::disks::said_of;
+use super::disks::{said_of, saying};
 use super::lexis::{is_within, trimmed};
 use super::owner::{Owner, layers, owners, said};
 use super::problem::{Problem, Problems, shown};
@@ -52,11 +52,13 @@ impl<'r> Mounted<'r> {
     fn of(raw: &'r Raw, n: usize, slot: &'r str) -> Option<Self> {
         let entries: Vec<(Owner<'r>, &'r RawDisk)> = said_of(raw, n, slot);
         // What is wrong with one that is a copy of an image is said already.
-        if entries.iter().any(|(_, disk)| disk.import_from.is_some()) {
+        if saying(&entries, "import_from").any(|(_, disk)| disk.import_from.is_some()) {
             return None;
         }
-        let mount_point = entries.iter().find_map(|(owner, disk)| Some((*owner, disk.mount_point.as_deref()?)));
-        let filesystem = entries.iter().find(|(_, disk)| disk.filesystem.is_some()).map(|(owner, _)| *owner);
+        let mut points = saying(&entries, "mount_point");
+        let mount_point = points.find_map(|(owner, disk)| Some((owner, disk.mount_point.as_deref()?)));
+        let filesystem =
+            saying(&entries, "filesystem").find(|(_, disk)| disk.filesystem.is_some()).map(|(owner, _)| owner);
         Some(Self {
             slot,
             owner: mount_point.map(|(owner, _)| owner).or(filesystem)?,

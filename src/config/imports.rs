@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::codes;
-use super::disks::said_of;
+use super::disks::{said_of, saying};
 use super::lexis::image_path;
 use super::owner::{Owner, layers};
 use super::problem::{Problem, Problems, shown};
@@ -54,7 +54,8 @@ struct Import<'r> {
 impl<'r> Import<'r> {
     fn of(raw: &'r Raw, n: usize, slot: &'r str) -> Option<Self> {
         let said = said_of(raw, n, slot);
-        let (owner, as_written) = said.iter().find_map(|(owner, disk)| Some((*owner, disk.import_from.as_ref()?)))?;
+        let (owner, as_written) =
+            saying(&said, "import_from").find_map(|(owner, disk)| Some((owner, disk.import_from.as_ref()?)))?;
         Some(Self { slot, owner, as_written, image: as_written.image(), said, vm: raw.virtual_machines.get(n)?.vm_id })
     }
 
@@ -92,7 +93,7 @@ impl<'r> Import<'r> {
             return Some(problem(what, "take it out"));
         }
         let also = |key: &str, has: fn(&RawDisk) -> bool| {
-            let (owner, _) = self.said.iter().find(|(_, disk)| has(disk))?;
+            let (owner, _) = saying(&self.said, key).find(|(_, disk)| has(disk))?;
             Some(owner.value(&format!("disks/{}/{key}", self.slot)))
         };
         if let Some(at) = also("volume", |disk| disk.volume.is_some()) {

@@ -184,6 +184,7 @@ fn merged(vm_id: VmId, vm_name: String, own: Values, shared: &Values) -> Desired
         start_at_boot: pick_any(&mut origins, Key::StartAtBoot, own.start_at_boot, shared.start_at_boot),
         boot_order: pick_any(&mut origins, Key::BootOrder, own.boot_order, shared.boot_order),
         boot_delay: pick_any(&mut origins, Key::BootDelay, own.boot_delay, shared.boot_delay),
+        shutdown_timeout: pick_any(&mut origins, Key::ShutdownTimeout, own.shutdown_timeout, shared.shutdown_timeout),
         protected: pick_any(&mut origins, Key::Protected, own.protected, shared.protected),
         depends_on: pick(&mut origins, Key::DependsOn, own.depends_on, shared.depends_on.as_ref(), Vec::new),
         timeouts: pick(&mut origins, Key::Timeouts, own.timeouts, shared.timeouts.as_ref(), Timeouts::default),

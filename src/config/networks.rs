@@ -154,26 +154,30 @@ pub(super) fn all(own: Cards, base: Cards) -> Cards {
 /// A card with what another one says where it says nothing. An address and its gateway belong together.
 fn over(own: &RawCard, shared: RawCard) -> RawCard {
     let own = own.clone();
-    let pair = |ip: Option<String>, gw: Option<String>, shared: (Option<String>, Option<String>)| {
-        if ip.is_some() || gw.is_some() { (ip, gw) } else { shared }
-    };
-    let (ip, gw) = pair(own.ip, own.gw, (shared.ip, shared.gw));
-    let (ip6, gw6) = pair(own.ip6, own.gw6, (shared.ip6, shared.gw6));
+    let pair = |is_said: bool, own, shared| if is_said { own } else { shared };
+    let (says_v4, says_v6) = (own.says_address(false), own.says_address(true));
+    let (ip, gw) = pair(says_v4, (own.ip, own.gw), (shared.ip, shared.gw));
+    let (ip6, gw6) = pair(says_v6, (own.ip6, own.gw6), (shared.ip6, shared.gw6));
+    let gateway = |key: &str, gw: Option<String>| gw.filter(|_| !own.none.contains(key));
+    let (gw, gw6) = (gateway("gw", gw), gateway("gw6", gw6));
+    // One that a nearer layer says again is there again.
+    let gone = |key: &str| own.none.contains(key);
     RawCard {
         bridge: own.bridge.or(shared.bridge),
         model: own.model.or(shared.model),
-        mac: own.mac.or(shared.mac),
-        vlan_tag: own.vlan_tag.or(shared.vlan_tag),
-        trunks: own.trunks.or(shared.trunks),
-        firewall: own.firewall.or(shared.firewall),
-        mtu: own.mtu.or(shared.mtu),
-        queues: own.queues.or(shared.queues),
-        rate_mbps: own.rate_mbps.or(shared.rate_mbps),
-        link_down: own.link_down.or(shared.link_down),
+        mac: own.mac.or(shared.mac.filter(|_| !gone("mac"))),
+        vlan_tag: own.vlan_tag.or(shared.vlan_tag.filter(|_| !gone("vlan_tag"))),
+        trunks: own.trunks.or(shared.trunks.filter(|_| !gone("trunks"))),
+        firewall: own.firewall.or(shared.firewall.filter(|_| !gone("firewall"))),
+        mtu: own.mtu.or(shared.mtu.filter(|_| !gone("mtu"))),
+        queues: own.queues.or(shared.queues.filter(|_| !gone("queues"))),
+        rate_mbps: own.rate_mbps.or(shared.rate_mbps.filter(|_| !gone("rate_mbps"))),
+        link_down: own.link_down.or(shared.link_down.filter(|_| !gone("link_down"))),
         ip,
         gw,
         ip6,
         gw6,
+        none: &own.none | &shared.none,
     }
 }
 
@@ -243,6 +247,21 @@ mod tests {
             ],
         );
         check(r#"{"net1":null}"#, r#"{"net1":{"bridge":"vmbr1"}}"#, &[]);
+        check(
+            r#"{"net0":{"vlan_tag":null},"net1":{"mtu":null,"firewall":null,"queues":4,"rate_mbps":null}}"#,
+            r#"{"net0":{"vlan_tag":20},"net1":{"mtu":1400,"firewall":true,"queues":2,"rate_mbps":1.5,"trunks":"1;2"}}"#,
+            &[("net1", "virtio,bridge=vmbr0,queues=4,trunks=1;2")],
+        );
+        check(
+            r#"{"net1":{"ip":null,"mac":null}}"#,
+            r#"{"net1":{"ip":"10.0.1.5/24","gw":"10.0.1.1","ip6":"auto","mac":"BC:24:11:00:00:01"}}"#,
+            &[("ipconfig1", "ip6=auto"), ("net1", "virtio,bridge=vmbr0")],
+        );
+        check(
+            r#"{"net1":{"gw":null}}"#,
+            r#"{"net1":{"ip":"10.0.1.5/24","gw":"10.0.1.1"}}"#,
+            &[("ipconfig1", "ip=10.0.1.5/24"), ("net1", "virtio,bridge=vmbr0")],
+        );
     }
 
     #[test]

@@ -213,6 +213,10 @@ pub(crate) struct RawVm {
     /// as it is.
     #[schemars(title = "Boot delay (s)", range(min = 0, max = 86_400), example = 30)]
     pub(super) boot_delay: Option<u32>,
+    /// Sets the time in seconds that the node, when it shuts down, gives this VM to end by itself. Without it, this stays
+    /// as it is.
+    #[schemars(title = "Shutdown timeout (s)", range(min = 0, max = 86_400), example = 120)]
+    pub(super) shutdown_timeout: Option<u32>,
     /// Says whether Proxmox refuses to remove the VM and its disks. Without it, this stays as it is.
     #[schemars(title = "Protected", example = true)]
     pub(super) protected: Option<bool>,
@@ -271,14 +275,14 @@ pub(crate) struct RawVm {
     pub(super) boot_disk_options: Option<BTreeMap<String, serde_json::Value>>,
     /// Describes network cards by their slots: further ones, and what is to be said of the first, `net0`, beyond its
     /// bridge and its model. What is not said of a card stays as it is. A card that is taken out again is removed if
-    /// phoenix made it. `null` takes a card of `vm_defaults` away.
+    /// phoenix made it. `null` takes a card of `vm_defaults` away, or one of its keys.
     #[serde(deserialize_with = "some_slots")]
     #[schemars(schema_with = "cards", title = "Network cards")]
     #[schemars(example = serde_json::json!({ "net0": { "vlan_tag": 20 }, "net1": { "bridge": "vmbr1", "ip": "10.0.1.5/24" } }))]
     pub(super) networks: Option<BTreeMap<String, Option<RawCard>>>,
     /// Describes further disks by their slots. A disk that is not there is made, empty; one that is taken out again is
     /// detached if phoenix made it, and stays with the VM as an unused disk. What is not listed stays as it is. `null`
-    /// takes a disk of `vm_defaults` away.
+    /// takes a disk of `vm_defaults` away, or one of its keys.
     #[serde(deserialize_with = "some_slots")]
     #[schemars(schema_with = "disks", title = "Further disks")]
     #[schemars(example = serde_json::json!({ "scsi1": { "size_gb": 200, "storage": "tank" }, "efidisk0": {} }))]

@@ -114,7 +114,9 @@ fn kind(schema: &Value) -> String {
         (least, Value::Null) => format!(" ≥ {least}"),
         (least, most) => format!(" {least} to {most}"),
     };
-    types.iter().map(|word| word.replace("integer", "whole number")).collect::<Vec<_>>().join(" or ") + &bounds
+    let (null, named): (Vec<&str>, Vec<&str>) = types.into_iter().partition(|word| *word == "null");
+    let named: Vec<String> = named.into_iter().map(|word| word.replace("integer", "whole number")).collect();
+    named.join(" or ") + &bounds + if null.is_empty() { "" } else { " or null" }
 }
 
 #[cfg(test)]

@@ -139,7 +139,9 @@ impl Misfit<'_> {
     /// The numbers that are possible.
     fn in_range(&self) -> Option<String> {
         let node = self.node();
-        if node.get("type")? != "integer" {
+        let is_whole = |kind: &Value| kind == "integer";
+        let kind = node.get("type")?;
+        if !is_whole(kind) && !kind.as_array()?.iter().any(is_whole) {
             return None;
         }
         let (least, most) = (node.get("minimum")?, node.get("maximum")?);

@@ -5,7 +5,7 @@ pub(super) fn of(key: &str) -> Option<&'static str> {
     match key {
         _ if key.ends_with("_mb") => Some("MiB"),
         _ if key.ends_with("_gb") => Some("GiB"),
-        "boot_delay" | "guest_agent" | "cloud_init" | "feature" => Some("seconds"),
+        "boot_delay" | "shutdown_timeout" | "guest_agent" | "cloud_init" | "feature" => Some("seconds"),
         _ => None,
     }
 }

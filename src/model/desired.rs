@@ -153,6 +153,10 @@ pub struct DesiredVm {
     pub boot_order: Option<u32>,
     /// `up` of Proxmox `startup`, in seconds: how long the node waits then; `None` leaves it as it is.
     pub boot_delay: Option<u32>,
+    /// `down` of Proxmox `startup`, in seconds: how long the VM may take to end when the node shuts down; `None` leaves
+    /// it as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shutdown_timeout: Option<u32>,
     /// Proxmox `protection`; `None` leaves it as it is.
     pub protected: Option<bool>,
     /// VMs of this file that must be ready before anything is done to this one.

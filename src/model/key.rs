@@ -36,6 +36,7 @@ named! {
         Protected = "protected",
         BootOrder = "boot_order",
         BootDelay = "boot_delay",
+        ShutdownTimeout = "shutdown_timeout",
         DependsOn = "depends_on",
         Timeouts = "timeouts",
         CloudInitErrors = "cloud_init_errors",

@@ -91,3 +91,13 @@ pub(super) fn plugs(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>
     }
     found
 }
+
+/// The slots of what a template has beside its boot disk, its first card and its cloud-init drive.
+pub(super) fn slots_of(template: &VmObserved) -> impl Iterator<Item = &str> {
+    let own = [Some("net0"), template.boot_disk.as_ref().map(|disk| disk.device.as_str())];
+    let drive = template.cloud_init.drive.as_deref();
+    let is_slot =
+        |name: &str| proxmox::disk(name).is_some() || proxmox::card(name).is_some() || proxmox::cdrom(name).is_some();
+    let names = template.options.iter().map(|(name, _)| name);
+    names.filter(move |name: &&str| is_slot(name) && !own.contains(&Some(*name)) && drive != Some(*name))
+}

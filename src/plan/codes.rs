@@ -141,6 +141,8 @@ codes! {
     NO_IMAGE = "T139", "an image is not there";
     IN_MAINTENANCE = "T140", "a VM is made on a node that is in maintenance";
     HIDES_OWN_DISK = "T141", "a volume is mounted over what scripts left on the VM's own disk";
+    MADE_ONCE = "T142", "an option that is settled when a disk is made is another one in the file";
+    TEMPLATE_HAS_MORE = "T143", "a template has more disks and cards than the file says, and its clone keeps them";
     UNUSED_STAYS = "T144", "a VM has unused volumes, and they stay";
     MAINTAINED = "T147", "a node of the cluster is in maintenance";
 }

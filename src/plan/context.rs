@@ -106,6 +106,7 @@ fn context<'a>(vm: &'a DesiredVm, template_name: &'a str, mounts: &'a [Arc<Mount
         start_at_boot: _,
         boot_order: _,
         boot_delay: _,
+        shutdown_timeout: _,
         protected: _,
         depends_on: _,
         timeouts: _,

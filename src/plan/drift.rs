@@ -3,7 +3,9 @@
 use super::Scene;
 use super::{Change, ChangedBy, codes, diff};
 use crate::diag::Diagnostic;
-use crate::model::{Applied, DesiredVm, Ready, Record, VmId, is_kept, is_kept_as_digest, kept};
+use crate::model::{
+    Applied, CloudInitErrors, DesiredVm, Ready, Record, Timeouts, VmId, is_kept, is_kept_as_digest, kept,
+};
 use crate::observed::VmObserved;
 use crate::observed::options::{self, Kept, Row, Value, Wish};
 
@@ -13,13 +15,27 @@ pub(super) const READY: &str = "ready";
 /// The name under which a record keeps the VMIDs of the VMs that its VM waits for, where there are any.
 pub(super) const DEPENDS_ON: &str = "depends_on";
 
+/// The name under which a record keeps the timeouts of its VM, where they are not the usual ones.
+pub(super) const TIMEOUTS: &str = "timeouts";
+
+/// The name under which a record keeps what an error of cloud-init is for its VM, where that is not the usual.
+pub(super) const CLOUD_INIT_ERRORS: &str = "cloud_init_errors";
+
+/// What a record keeps that no option of its VM says.
+const BESIDE: [&str; 4] = [READY, DEPENDS_ON, TIMEOUTS, CLOUD_INIT_ERRORS];
+
 /// What of the file no option of a VM says, and what a VM that the file lost has back by its record alone. It is
 /// written beside something else: for itself it is no reason to write.
 fn beside(vm: &DesiredVm) -> impl Iterator<Item = (&'static str, String)> {
     let ready = (vm.ready != Ready::CloudInit).then(|| (READY, vm.ready.to_string()));
     let ids: Vec<String> = vm.depends_on.iter().map(ToString::to_string).collect();
     let waits = (!ids.is_empty()).then(|| (DEPENDS_ON, kept(&ids.join(",")).into_owned()));
-    ready.into_iter().chain(waits)
+    let usual = Timeouts::default();
+    let Timeouts { guest_agent, cloud_init, feature } = vm.timeouts;
+    let timeouts = (vm.timeouts != usual).then(|| (TIMEOUTS, format!("{guest_agent},{cloud_init},{feature}")));
+    let errors =
+        (vm.cloud_init_errors != CloudInitErrors::Fail).then(|| (CLOUD_INIT_ERRORS, vm.cloud_init_errors.to_string()));
+    ready.into_iter().chain(waits).chain(timeouts).chain(errors)
 }
 
 /// What phoenix has applied to a VM that is as the config says.
@@ -55,7 +71,7 @@ fn text(value: Option<&Value<'_>>) -> String {
 pub(super) fn has_forgotten(applied: &Applied, record: &Record) -> bool {
     let forgotten = |key: &str| match record.applied.get(key) {
         // Earlier versions did not keep where a further disk lies.
-        None => !options::is_storage_key(key) && ![READY, DEPENDS_ON].contains(&key),
+        None => !options::is_storage_key(key) && !BESIDE.contains(&key),
         Some(kept) => kept.is_empty() && options::is_storage_key(key),
     };
     !record.applied.is_empty() && applied.keys().any(forgotten)

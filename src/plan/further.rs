@@ -1,5 +1,9 @@
 //! Further disks: what must hold of them before anything is done, which of them grow, and which move.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::words::known_words;
 use super::{Scene, attached, cards, codes, imported, moving, placement};
 use crate::diag::Diagnostic;
@@ -131,6 +135,7 @@ pub(super) fn disks(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<'_>
         }
         if let Some((live, volume)) = live.and_then(|live| Some((live, volume(slot, live)?))) {
             there(slot, disk, volume, live, &mut problem);
+            found.extend(made_once((slot, disk), live).map(|problem| problem.vm(vm.vm_id).about(option.key)));
             let moved = moved(vm, (slot, disk), live, scene).into_iter();
             found.extend(moved.map(|problem| problem.vm(vm.vm_id).about(option.key)));
         } else if let Some((what, hint)) = unusable(&disk.storage, node, &on) {
@@ -180,6 +185,26 @@ fn moved(vm: &DesiredVm, (slot, disk): (&str, &Disk), live: &VmObserved, scene: 
     let unusable = unusable(&disk.storage, node, &placement::on(node, scene.observed));
     let unusable = unusable.map(|(what, hint)| Diagnostic::error(codes::UNUSABLE_STORAGE, what).hint(hint));
     unusable.into_iter().chain(moving::problems(vm, live, (&there, &back), scene)).collect()
+}
+
+/// Says that a disk of firmware or of a TPM is of another kind than the file says: that is settled when it is made.
+fn made_once((slot, disk): (&str, &Disk), live: &VmObserved) -> Option<Diagnostic> {
+    let option = proxmox::disk(slot).filter(|_| holds_state(slot))?;
+    let usual = proxmox::made_once(slot).iter().map(|(name, is)| ((*name).to_owned(), (*is).into()));
+    let mut is: BTreeMap<String, Value> = usual.collect();
+    is.extend(option.to_parts(&option.own(live.options.get(slot)?)));
+    let said = option.to_parts(&disk.options.value);
+    let differs = |(name, value): &(&String, &Value)| is.get(*name).is_none_or(|is| is != *value);
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let (name, value) = said.iter().find(differs)?;
+    let now = is.get(name).map_or_else(|| "none".to_owned(), word);
+    let what = format!("{slot} was made with `{name}` {now}, the file says {}: it stays as it was made", word(value));
+    let hint = format!(
+        "say what it has; or, with the VM stopped, `qm set {} --delete {slot}`: the next apply makes a new one, and what the \
+         old one remembers is no longer used",
+        live.id
+    );
+    Some(Diagnostic::warning(codes::MADE_ONCE, what).hint(hint))
 }
 
 /// What stands in the way of a disk that is there.

@@ -23,7 +23,7 @@ pub(super) fn judge(vms: &[VmPlan], scene: &Scene<'_>, asked: &[String]) -> Vec<
         let writes = |kind: ActionKind| vm.actions.iter().any(|action| action.kind == kind && action.outcome.acts());
         let takes = writes(ActionKind::Configure) || writes(ActionKind::Start) || writes(ActionKind::Restart);
         if takes && may_be_bounded(declared, base) {
-            found.extend(bounded(vm.vm, &after));
+            found.extend(bounded(declared, &after));
         }
         let ovmf = vm.changes.iter().any(|change| change.key == "proxmox.bios" && change.new == "ovmf");
         if ovmf && !declared.disks.contains_key("efidisk0") && after("efidisk0").is_none() {
@@ -81,7 +81,12 @@ fn key(option: &str) -> Option<&'static str> {
 }
 
 /// Combinations that Proxmox refuses: told before a good VM is stopped for them, or a new one is half made.
-fn bounded(vm: VmId, after: &dyn Fn(&str) -> Option<String>) -> Vec<Diagnostic> {
+/// A device that the file says nothing of stays as it is.
+fn bounded(vm: &DesiredVm, after: &dyn Fn(&str) -> Option<String>) -> Vec<Diagnostic> {
+    let is_foreign = |bound: &proxmox::Bound| {
+        let of_device = bound.options.iter().any(|option| option.starts_with("hostpci"));
+        of_device && !bound.options.iter().any(|option| vm.proxmox.contains_key(option.as_str()))
+    };
     let problem = |bound: proxmox::Bound| {
         let when = match bound.when {
             proxmox::When::Set => "Proxmox refuses it",
@@ -90,9 +95,9 @@ fn bounded(vm: VmId, after: &dyn Fn(&str) -> Option<String>) -> Vec<Diagnostic> 
         let keys: Vec<&'static str> = bound.options.iter().filter_map(|option| key(option)).collect();
         let named: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
         let what = format!("{}: {when} ({})", bound.what, named.join(", "));
-        Diagnostic { keys, ..Diagnostic::error(codes::BOUNDED, what).vm(vm).hint(bound.hint) }
+        Diagnostic { keys, ..Diagnostic::error(codes::BOUNDED, what).vm(vm.vm_id).hint(bound.hint) }
     };
-    bounds(after).into_iter().map(problem).collect()
+    bounds(after).into_iter().filter(|bound| !is_foreign(bound)).map(problem).collect()
 }
 
 /// An option that gives a VM something of the node: refused unless the node's administrator, or the command line,

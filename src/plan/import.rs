@@ -3,11 +3,15 @@
 //! Pure. What is found is what is written: whether the config takes it, and what a plan makes of it, is for the caller
 //! to see.
 
+mod again;
 mod beyond;
+mod disks;
 mod found;
 mod regained;
 mod remembered;
+mod unsaid;
 
+use found::own_addresses;
 pub use found::{Found, Write, known_dependencies, leave_cloud_init};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +23,7 @@ use super::existing::{Situation, absent, situation};
 use super::steps::adopt::room;
 use super::{codes, earlier, lock, placement};
 use crate::diag::Diagnostic;
-use crate::model::{DataPart, Desired, DesiredVm, HaWish, Key, Ready, Record, VmId, proxmox};
+use crate::model::{DataPart, Desired, DesiredVm, HaWish, Key, Ready, Record, VmId};
 use crate::observed::{Ha, Net, Observed, VmObserved, is_disk_key, options};
 
 /// Looks at VMs: what a config would say of each, by VMID, and why it cannot of the others.
@@ -37,6 +41,7 @@ pub fn look(vms: &BTreeSet<VmId>, desired: &Desired, observed: &Observed) -> (Ve
         }
     }
     known_dependencies(&mut found, desired);
+    own_addresses(&mut found, desired);
     (found, problems)
 }
 
@@ -68,14 +73,19 @@ fn one(
         notices.extend(regained::lost(live, record, file));
         notices.extend(regained::lost_data(live, record, observed));
         let keys = entry(live, uuid, record, file, observed);
-        notices.extend(not_made_again(live, its_template(live, &keys, file, observed), &keys));
+        notices.extend(again::not_made_again(
+            live,
+            its_template(live, &keys, file, observed),
+            &keys,
+            &desired.defaults,
+        ));
         Write::Entry(keys)
     };
     if !problems.is_empty() {
         return Err(problems);
     }
     if write != Write::Nothing {
-        notices.extend(more(live));
+        notices.extend(unsaid::more(live));
     }
     Ok(Found { vm, write, notices })
 }
@@ -201,33 +211,6 @@ fn disks(live: &VmObserved) -> Vec<&str> {
     volumes.filter(|device| is_disk_key(device) && live.cloud_init.drive.as_deref() != Some(*device)).collect()
 }
 
-/// Whether the file can say this device of a VM.
-fn can_be_said(device: &str, live: &VmObserved) -> bool {
-    let is_drive = live.options.get(device).is_some_and(|text| text.contains("media=cdrom"));
-    proxmox::option(device).is_some()
-        || (proxmox::card(device).is_some() && live.options.get(device).is_none_or(beyond::is_connected))
-        || (proxmox::disk(device).is_some() && !is_drive)
-        || beyond::disc(device, live).is_some()
-}
-
-/// Says what a VM has that the file cannot say.
-fn more(live: &VmObserved) -> Option<Diagnostic> {
-    let boot = live.boot_disk.as_ref().map(|disk| disk.device.as_str());
-    // Through this one, `network_config` and `user_config` reach the guest.
-    let own = [Some("net0"), boot, live.cloud_init.drive.as_deref()];
-    let devices = live.devices.iter().filter(|key| !own.contains(&Some(*key)) && !can_be_said(key, live));
-    let is_disk = |key: &&str| live.cloud_init.drive.as_deref() != Some(*key) && beyond::disc(key, live).is_none();
-    let parts = live
-        .devices
-        .iter()
-        .filter(is_disk)
-        .flat_map(|key| beyond::unsaid(key, live).into_iter().map(move |part| format!("`{part}` of {key}")));
-    let others: Vec<String> = devices.map(str::to_owned).chain(parts).collect();
-    let id = live.id;
-    let what = format!("the VM also has {}, which stays as it is: the file cannot say it", others.join(", "));
-    (!others.is_empty()).then(|| Diagnostic::notice(codes::HAS_MORE, what).vm(id))
-}
-
 /// The keys of an entry: only those whose values the defaults of the file do not have already.
 fn entry(
     live: &VmObserved,
@@ -273,6 +256,12 @@ fn entry(
     let usual = if live.agent || is_template { default.ready } else { Ready::Running };
     let ready = record.and_then(remembered::ready).filter(|_| live.agent || is_template).unwrap_or(usual);
     say(Key::Ready, json!(ready.as_str()), json!(default.ready.as_str()));
+    if let Some(timeouts) = record.and_then(remembered::timeouts) {
+        say(Key::Timeouts, remembered::timeouts_value(&timeouts), remembered::timeouts_value(&default.timeouts));
+    }
+    if let Some(errors) = record.and_then(remembered::cloud_init_errors) {
+        say(Key::CloudInitErrors, json!(errors.as_str()), json!(default.cloud_init_errors.as_str()));
+    }
     // What is not asked for stays as it is.
     let nothing = || json!({});
     let network = regained::network(live, record);
@@ -290,7 +279,11 @@ fn entry(
     let said = [Some(Key::VmName), Some(Key::Ha), Some(Key::UserData), Some(Key::VendorData)];
     for row in options::rows().filter(|row| row.is_named_whole() && !said.contains(&row.key)) {
         // What this VM has not stays as it is; and what the file says of no VM, unless a new one would lack it.
-        let Some(is) = row.has(live) else { continue };
+        let Some(is) = row.has(live) else {
+            let takes_away = row.key == Some(Key::Pool) && row.wished(default, None).value().is_some();
+            keys.extend(takes_away.then(|| (row.name, json!(""))));
+            continue;
+        };
         let differs = match row.wished(default, None).value() {
             Some(wish) => is.to_json() != wish.to_json(),
             None => row.is_more_than_new(default, live),
@@ -298,7 +291,8 @@ fn entry(
         keys.extend(differs.then(|| (row.name, is.to_json())));
     }
     let template = its_template(live, &keys, file, observed);
-    for (key, said) in beyond::keys(live, template, file) {
+    let further = [(Key::Disks, disks::further(live, template, file))];
+    for (key, said) in beyond::keys(live, template, file).into_iter().chain(further) {
         keys.extend((!said.is_empty()).then(|| (key.name(), Value::Object(said))));
     }
     let devices = beyond::boot_devices(live, template, default);
@@ -350,24 +344,6 @@ fn its_template<'o>(
     let made_from = keys.iter().find(|(key, _)| *key == Key::TemplateName.name()).and_then(|(_, name)| name.as_str());
     let template = template_of(live, made_from.unwrap_or(&default.template_name), observed);
     template.filter(|_| default.cloud_image.is_none())
-}
-
-/// Says that a VM cannot be made of its template again with the CD drive that its entry has: the template's own
-/// cloud-init drive is in that slot.
-fn not_made_again(
-    live: &VmObserved,
-    template: Option<&VmObserved>,
-    keys: &[(&'static str, Value)],
-) -> Option<Diagnostic> {
-    let (template, drives) = (template?, keys.iter().find(|(key, _)| *key == Key::Cdrom.name())?);
-    let slot =
-        template.cloud_init.drive.as_deref().filter(|slot| drives.1.get(slot).is_some_and(|disc| !disc.is_null()))?;
-    let what = format!(
-        "its CD drive is in {slot}, where template `{}` has its cloud-init drive: lost, it could not be made again so",
-        template.name
-    );
-    let hint = "put the CD drive into another slot, or name a template that has its cloud-init drive elsewhere";
-    Some(Diagnostic::notice(codes::CD_DRIVE, what).hint(hint).vm(live.id))
 }
 
 /// The template of the VM's node with this name, if only one has it.

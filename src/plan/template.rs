@@ -1,7 +1,6 @@
 //! VMs that become templates, and those that did.
 
-use super::Scene;
-use super::{codes, diff};
+use super::{Scene, cards, codes, diff};
 use crate::diag::Diagnostic;
 use crate::model::{DesiredVm, Key, Record, is_noted};
 use crate::observed::VmObserved;
@@ -106,4 +105,20 @@ pub(super) fn snapshots(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic>
     let what = format!("snapshot `{name}` is there: a VM with snapshots does not become a template");
     let hint = format!("`qm delsnapshot {id} {name}` removes it");
     Some(Diagnostic::error(codes::SNAPSHOTS, what).vm(id).about(Key::IsTemplate).hint(hint))
+}
+
+/// Says what a template has beside what the file lists of a VM that is made of it.
+pub(super) fn has_more(vm: &DesiredVm, template: &VmObserved) -> Option<Diagnostic> {
+    let listed =
+        |slot: &str| vm.disks.contains_key(slot) || vm.networks.contains_key(slot) || vm.cdrom.contains_key(slot);
+    let more: Vec<&str> = cards::slots_of(template).filter(|slot| !listed(slot)).collect();
+    if more.is_empty() {
+        return None;
+    }
+    let what = format!(
+        "template `{}` also has {}: the VM gets a copy, which stays as it is as long as the file does not list it",
+        template.name,
+        more.join(", ")
+    );
+    Some(Diagnostic::notice(codes::TEMPLATE_HAS_MORE, what).vm(vm.vm_id).about(Key::TemplateName))
 }

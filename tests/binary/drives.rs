@@ -56,7 +56,11 @@ fn drives_are_added_changed_and_removed() {
             "boot_devices": ["ide0", "scsi0"]
         });
         scene.declare(&config(&more));
-        check(&scene.phoenix(&["plan"]), 0, &["a new CD drive", "an empty CD drive is added at a start only"]);
+        check(
+            &scene.phoenix(&["plan"]),
+            0,
+            &["the guest has the new CD drive at once", "an empty CD drive is added at a start only"],
+        );
         check(&scene.apply(), 0, &[r#""waits_for_restart":1"#]);
         let conf = scene.conf(1000);
         let (active, waits) = conf.split_once("[PENDING]").unwrap_or_else(|| panic!("{case}: nothing waits: {conf}"));

@@ -321,6 +321,14 @@ fn named(live: &VmObserved, key: &str, value: &str, taken: Taken) -> bool {
     match taken {
         Taken::Live | Taken::Boot => true,
         Taken::Restart | Taken::Card | Taken::Drive => false,
+        Taken::Agent => {
+            let others = |text: &str| {
+                let mut agent = PropertyString::parse(text);
+                agent.remove("fstrim_cloned_disks");
+                agent.to_string()
+            };
+            others(now) == others(value)
+        }
         Taken::Usb => hot("usb"),
         Taken::Vcpus => hot("cpu"),
         Taken::Balloon => (now == "0") == (value == "0"),

@@ -176,8 +176,9 @@ pub(super) fn normal_value(key: &str, value: &str) -> Result<String, String> {
             return Err(format!("invalid format - {why}"));
         }
     }
-    // The uuid is no part that a file may name.
-    if let Some(option) = proxmox::option(key).filter(|option| !["smbios1", "hotplug"].contains(&option.name)) {
+    // The uuid is no part that a file may name, nor is whether the agent is on.
+    if let Some(option) = proxmox::option(key).filter(|option| !["agent", "hotplug", "smbios1"].contains(&option.name))
+    {
         let wrong = |why: String| format!("invalid format - {why}");
         return option.read(&value.into()).map(|_| value.to_owned()).map_err(wrong);
     }

@@ -13,7 +13,7 @@ const STOPS: &str = "`false` shuts a running VM down.";
 const NEW_ONLY: &str = "It counts when the VM is made; an existing VM stays as it is.";
 
 /// What another value of a key of a VM costs.
-const COSTS: [(&str, &str); 23] = [
+const COSTS: [(&str, &str); 24] = [
     ("boot_delay", AT_ONCE),
     ("boot_disk_size_gb", GROWS),
     ("boot_disk_storage", MOVES),
@@ -29,6 +29,7 @@ const COSTS: [(&str, &str); 23] = [
     ("network_model", CARD),
     ("os_type", RESTART),
     ("protected", AT_ONCE),
+    ("shutdown_timeout", AT_ONCE),
     ("start_at_boot", AT_ONCE),
     ("started", STOPS),
     ("tags", AT_ONCE),

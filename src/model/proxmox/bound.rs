@@ -81,6 +81,7 @@ pub fn bounds(options: Options<'_>) -> Vec<Bound> {
     }
     found.extend(hot_memory(options, vm));
     found.extend(huge_pages(options, vm));
+    found.extend(pci_express(options));
     found
 }
 
@@ -97,6 +98,19 @@ struct Sizes {
 fn at_start(options: &[&str], what: String, hint: &str, words: String) -> Bound {
     let options = options.iter().map(|option| (*option).to_owned()).collect();
     Bound { when: When::Start, options, what, hint: hint.to_owned(), words }
+}
+
+/// `pcie` of a device that is passed through, which only the machine `q35` has (`PCI.pm`).
+fn pci_express(options: Options<'_>) -> Option<Bound> {
+    if options("machine").is_some_and(|machine| machine.contains("q35")) {
+        return None;
+    }
+    let is_on = |text: &str| ["pcie=1", "pcie=on", "pcie=yes", "pcie=true"].contains(&text.trim());
+    let asks = |name: &String| options(name).is_some_and(|text| text.split(',').any(is_on));
+    let name = (0..16).map(|n| format!("hostpci{n}")).find(asks)?;
+    let what = format!("`{name}` has `pcie=1`, and the machine of the VM is not `q35`");
+    let hint = "set `machine` to `q35`, or take `pcie` out: the device is a plain PCI device then";
+    Some(at_start(&[&name, "machine"], what, hint, "q35 machine model is not enabled".to_owned()))
 }
 
 /// `numa0` to `numa7` against memory and CPUs.
@@ -256,5 +270,9 @@ mod tests {
         check("hugepages:2 memory:129 numa:1", &["not a positive even integer"]);
         check("hugepages:1024 memory:128 numa:1", &["not a multiple"]);
         check("hugepages:any memory:128 numa:1", &[]);
+        check("hostpci3:mapping=gpu,pcie=1", &["q35 machine model"]);
+        check("hostpci3:mapping=gpu,pcie=on machine:pc-i440fx-9.0", &["q35 machine model"]);
+        check("hostpci3:mapping=gpu,pcie=1 machine:type=pc-q35-9.0,viommu=intel", &[]);
+        check("hostpci0:mapping=gpu,pcie=0", &[]);
     }
 }

@@ -1,5 +1,7 @@
 //! The models and flags of a CPU that Proxmox knows: it refuses any other when it is set (recorded).
 
+use std::collections::BTreeMap;
+
 /// The models of Proxmox VE 9.2, as the node lists them (recorded).
 pub const MODELS: [&str; 94] = [
     "486",
@@ -141,6 +143,14 @@ pub fn bad_cpu(text: &str) -> impl Iterator<Item = BadCpu<'_>> {
         }
         _ => None,
     })
+}
+
+/// Flags in the order of their names. Of one that stands twice the last counts, as in Proxmox, which knows them by their
+/// names (`CPUConfig.pm`).
+pub(super) fn in_order(flags: &str) -> String {
+    let flags = flags.split(';').map(str::trim).filter(|flag| !flag.is_empty());
+    let named: BTreeMap<&str, &str> = flags.map(|flag| (flag.trim_start_matches(['+', '-']), flag)).collect();
+    named.into_values().collect::<Vec<_>>().join(";")
 }
 
 /// The custom model that a value of `cpu` names, without what stands before its name.

@@ -8,7 +8,9 @@ mod bound;
 pub mod cpu;
 mod fits;
 mod own;
+mod reaches;
 mod refused;
+mod smbios;
 mod text;
 
 use std::collections::BTreeMap;
@@ -20,7 +22,7 @@ use serde::Deserialize;
 pub use bound::{Bound, When, bounds};
 pub use own::{
     BOOT_DEVICES, BOOT_DISK, CARD_WORDS, CDROM, DISKS, NETWORKS, address, boot_devices, boot_disk, boot_order, card,
-    cdrom, disk, holds_state, is_live_part, is_silent_part, other_buses, own,
+    cdrom, disk, holds_state, is_live_part, is_silent_part, made_once, other_buses, own,
 };
 pub use refused::why_not;
 
@@ -149,6 +151,8 @@ pub enum Taken {
     Balloon,
     /// At once, unless the old or the new value has `cpu` or `memory`.
     Hotplug,
+    /// The guest agent: what is done to cloned disks at once, the others at its next stop and start.
+    Agent,
     /// A network card: at once where cards are hot-plugged.
     Card,
     /// The options of a disk: limits and what concerns copies at once, the others at its next stop and start.
@@ -167,6 +171,7 @@ impl Taken {
             Self::Vcpus => "at once where CPUs are hot-plugged, else after its next stop and start",
             Self::Balloon => "at once, but after its next stop and start where ballooning is switched on or off",
             Self::Hotplug => "at once, but after its next stop and start where CPUs or memory are concerned",
+            Self::Agent => "`fstrim_cloned_disks` at once, the others after its next stop and start",
             Self::Card => "at once where network cards are hot-plugged, else after its next stop and start",
             Self::Drive => "limits, `backup` and `replicate` at once, the others after its next stop and start",
         }
@@ -254,7 +259,7 @@ mod tests {
 
     #[test]
     fn the_data_is_whole() {
-        assert_eq!(specs().len(), 47);
+        assert_eq!(specs().len(), 48);
         assert_eq!(option("hostpci15").map(|option| option.key), Some("proxmox.hostpci15"));
         assert!(option("hostpci16").is_none() && option("cores").is_none() && option("hostpciN").is_none());
         for spec in specs().values() {

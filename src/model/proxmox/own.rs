@@ -158,6 +158,17 @@ pub fn holds_state(slot: &str) -> bool {
     STATE.contains(&slot)
 }
 
+/// What Proxmox takes for the options of such a disk that are settled when it is made, where its line does not say them
+/// (API schema).
+#[must_use]
+pub fn made_once(slot: &str) -> &'static [(&'static str, &'static str)] {
+    match slot {
+        "efidisk0" => &[("efitype", "2m")],
+        "tpmstate0" => &[("version", "v1.2")],
+        _ => &[],
+    }
+}
+
 /// The options of the boot disk.
 #[must_use]
 pub fn boot_disk() -> Option<&'static ProxmoxOption> {

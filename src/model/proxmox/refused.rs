@@ -10,7 +10,7 @@ const OWN: &[(&str, &str)] = &[
     ("tags", "tags"),
     ("pool", "pool"),
     ("onboot", "start_at_boot"),
-    ("startup", "boot_order` and `boot_delay"),
+    ("startup", "boot_order`, `boot_delay` and `shutdown_timeout"),
     ("protection", "protected"),
     ("ostype", "os_type"),
     ("net", "networks"),
@@ -33,7 +33,6 @@ const OWN: &[(&str, &str)] = &[
 
 /// Options that no file can set: stem, why.
 const NEVER: &[(&str, &str)] = &[
-    ("agent", "phoenix switches the guest agent on by itself, unless `ready` is `running`"),
     ("autostart", "it has no effect; perhaps `start_at_boot` is meant"),
     ("cicustom", "`user_data` and `vendor_data` write what it names"),
     ("digest", "it is not an option of a VM"),

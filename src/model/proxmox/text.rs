@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::cpu::{BadCpu, bad_cpu};
+use super::cpu::{BadCpu, bad_cpu, in_order};
 use super::fits::{Wrong, check, must, switch};
-use super::{Kind, ProxmoxOption};
+use super::{Kind, ProxmoxOption, smbios};
 
 impl ProxmoxOption {
     /// Reads a value of the file into its normal form; empty: Proxmox's own default.
@@ -26,7 +26,14 @@ impl ProxmoxOption {
         if let Some(control) = text.chars().find(|c| c.is_control()) {
             return Err(format!("must not contain the control character {}", control.escape_default()));
         }
+        if self.name == AGENT && text.split(',').any(|part| !part.contains('=') || part.trim().starts_with("enabled="))
+        {
+            return Err("must not say whether the agent is on: phoenix sees to that, by `ready`".to_owned());
+        }
         check(&self.spec.kind, &text)?;
+        if self.name == smbios::OPTION {
+            smbios::check(&pairs(&text, &self.spec.kind))?;
+        }
         // Whether a newer Proxmox has such a model is not known here.
         if let Some(bad) = self.bad_cpu(&text).find(|bad| matches!(bad, BadCpu::Flag(_))) {
             return Err(bad.wrong());
@@ -76,11 +83,14 @@ impl ProxmoxOption {
         // Of the addresses of a card, the file says all or nothing.
         let mut merged = pairs(if self.is_address() { "" } else { live }, kind);
         merged.retain(|name, _| wanted.contains_key(name) || !before.contains_key(name));
-        // A device is one of a mapping or one of the node.
-        for (one, other) in [("host", "mapping"), ("mapping", "host")] {
+        // A device is one of a mapping or one of the node; and one part of the agent has two names.
+        for (one, other) in [("host", "mapping"), ("mapping", "host"), FREEZE, (FREEZE.1, FREEZE.0)] {
             if wanted.contains_key(one) {
                 merged.remove(other);
             }
+        }
+        if self.name == smbios::OPTION {
+            return joined(&smbios::over(merged, wanted), first);
         }
         merged.extend(wanted);
         if self.is_address() {
@@ -103,7 +113,7 @@ impl ProxmoxOption {
         let mut own = pairs(text, &self.spec.kind);
         match self.name {
             "net0" => own.retain(|name, _| name != "model" && name != "bridge"),
-            super::BOOT_DISK => own.retain(|name, _| parts.contains_key(name)),
+            super::BOOT_DISK | AGENT => own.retain(|name, _| parts.contains_key(name)),
             _ if self.key.starts_with(super::DISKS) => own.retain(|name, _| parts.contains_key(name)),
             _ => {}
         }
@@ -116,11 +126,24 @@ impl ProxmoxOption {
         default(&self.spec.kind)
     }
 
+    /// Proxmox's default of one of its parts, as a file has it; `None`: it has none.
+    #[must_use]
+    pub fn default_of(&self, part: &str) -> Option<Value> {
+        let Kind::Parts { parts, .. } = &self.spec.kind else { return None };
+        let kind = &parts.get(part)?.kind;
+        Some(to_json(kind, default(kind)?))
+    }
+
+    /// Whether it has a part of this name.
+    #[must_use]
+    pub fn knows(&self, part: &str) -> bool {
+        matches!(&self.spec.kind, Kind::Parts { parts, .. } if parts.contains_key(part))
+    }
+
     /// Whether a file can say a part of it: it is known, and the value is one that it takes.
     #[must_use]
     pub fn says(&self, part: &str, value: &str) -> bool {
-        let known = matches!(&self.spec.kind, Kind::Parts { parts, .. } if parts.contains_key(part));
-        known && self.read(&Value::String(format!("{part}={value}"))).is_ok()
+        self.knows(part) && self.read(&Value::String(format!("{part}={value}"))).is_ok()
     }
 
     fn is_address(&self) -> bool {
@@ -152,31 +175,13 @@ impl ProxmoxOption {
     pub fn to_json(&self, value: &str) -> Value {
         to_json(&self.spec.kind, value)
     }
-
-    /// What of the node such a value gives the guest, or a program of the guest's VM; `None`: nothing but what every VM
-    /// has.
-    #[must_use]
-    pub fn reaches(&self, value: &str) -> Option<&'static str> {
-        let part = |name: &str| pairs(value, &self.spec.kind).remove(name).unwrap_or_default();
-        let stem = self.name.trim_end_matches(|c: char| c.is_ascii_digit());
-        match stem {
-            "args" => Some("QEMU gets any arguments, and with them anything that root can read or write"),
-            "hookscript" => Some("a script of the node runs as root whenever the VM starts and stops"),
-            "ivshmem" => Some("memory is shared with other VMs and with programs of the node"),
-            "parallel" => Some("the guest gets a port of the node"),
-            "hostpci" if !part("romfile").is_empty() => Some("a file of the node becomes the ROM of a device"),
-            "hostpci" if part("mapping").is_empty() => {
-                Some("the guest gets a device of the node, which no mapping names")
-            }
-            "usb" if part("mapping").is_empty() && !part("host").eq_ignore_ascii_case("spice") => {
-                Some("the guest gets a device of the node, which no mapping names")
-            }
-            "serial" if value != "socket" => Some("the guest gets a port of the node"),
-            "rng" if part("source") == "/dev/hwrng" => Some("the guest reads the node's own random number generator"),
-            _ => None,
-        }
-    }
 }
+
+/// The option of the guest agent; whether it is on is none of what a file says of it.
+const AGENT: &str = "agent";
+
+/// The part of it that has two names.
+const FREEZE: (&str, &str) = ("freeze-fs", "freeze-fs-on-backup");
 
 /// The parts of `ipconfigN` that are addresses.
 const ADDRESSES: [&str; 2] = ["ip", "ip6"];
@@ -209,7 +214,7 @@ fn to_json(kind: &Kind, value: &str) -> Value {
 
 /// The parts of a property string by name; of one that stands twice the last counts. A part whose name is a model of a
 /// network card says its model and its address (`virtio=BC:24:11:00:00:01`).
-fn pairs(text: &str, kind: &Kind) -> BTreeMap<String, String> {
+pub(super) fn pairs(text: &str, kind: &Kind) -> BTreeMap<String, String> {
     let Kind::Parts { first, parts } = kind else { return BTreeMap::new() };
     let is_model = |name: &str| match parts.get(first).map(|part| &part.kind) {
         Some(Kind::Words { words, .. }) => parts.contains_key("macaddr") && words.iter().any(|word| word == name),
@@ -272,6 +277,7 @@ fn whole(kind: &Kind, text: &str) -> String {
         let Some(part) = parts.get(name) else { continue };
         *value = match &part.kind {
             Kind::Text { .. } if name == "macaddr" => value.to_ascii_uppercase(),
+            Kind::Text { .. } if name == "flags" => in_order(value),
             kind => spelt(kind, value),
         };
     }
@@ -324,7 +330,7 @@ mod tests {
         check("cpu", &json!("a model"), Err("must look like host or x86-64-v2-AES"));
         check("cpu", &json!("EPYC-v99"), Ok("EPYC-v99"));
         check("cpu", &json!("EPYC-v99,flags=+bogus"), Err("has the flag `+bogus`"));
-        check("cpu", &json!("custom-mine,flags=+aes;-pcid"), Ok("custom-mine,flags=+aes;-pcid"));
+        check("cpu", &json!("custom-mine,flags=-pcid;+aes"), Ok("custom-mine,flags=+aes;-pcid"));
         check("cpu", &json!("host,flags=+aes;+bogus"), Err("has the flag `+bogus`"));
         check("cpu", &json!([]), Err("must be a property string"));
         check("vga", &json!("memory=32"), Ok("memory=32"));
@@ -347,9 +353,6 @@ mod tests {
         let gpu = option("hostpci0").unwrap();
         assert_eq!(gpu.merged("0000:01:00,pcie=1", "mapping=gpu", ""), "mapping=gpu,pcie=1");
         assert_eq!(gpu.merged("mapping=gpu", "0000:01:00", ""), "0000:01:00");
-        let smbios = option("smbios1").unwrap();
-        assert_eq!(smbios.merged("uuid=1-2,serial=a", "serial=b", ""), "serial=b,uuid=1-2");
-        assert_eq!(smbios.merged("uuid=1-2,serial=a", "", "serial=a"), "uuid=1-2");
         assert_eq!(option("numa").unwrap().merged("0", "1", ""), "1");
     }
 
@@ -375,24 +378,5 @@ mod tests {
         let disk = boot_disk().unwrap();
         assert_eq!(disk.merged("local:100/vm.raw,discard=on,size=4G", "ssd=1,discard=ignore", ""), "ssd=1");
         assert_eq!(disk.merged("local:100/vm.raw,ssd=1,size=4G", "", "ssd=1"), "");
-    }
-
-    #[test]
-    fn what_reaches_the_node_is_known() {
-        for (name, value, reaches) in [
-            ("args", "-x", true),
-            ("hostpci0", "mapping=gpu", false),
-            ("hostpci0", "0000:01:00", true),
-            ("hostpci1", "mapping=gpu,romfile=x.rom", true),
-            ("usb0", "spice", false),
-            ("usb0", "1-2", true),
-            ("serial0", "socket", false),
-            ("serial0", "/dev/ttyS0", true),
-            ("rng0", "/dev/urandom", false),
-            ("rng0", "/dev/hwrng", true),
-            ("cpu", "host", false),
-        ] {
-            assert_eq!(option(name).unwrap().reaches(value).is_some(), reaches, "{name}={value}");
-        }
     }
 }

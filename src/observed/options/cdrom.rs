@@ -6,7 +6,7 @@ use super::edit::Edit;
 use super::taking::{Taking, at_once, at_restart};
 use super::value::{Value, Wish};
 use crate::model::Disruption;
-use crate::model::proxmox::{BOOT_DEVICES, CDROM, ProxmoxOption};
+use crate::model::proxmox::{BOOT_DEVICES, CDROM, ProxmoxOption, boot_order};
 use crate::observed::{PropertyString, VmObserved};
 
 /// What lies in an empty drive.
@@ -67,13 +67,21 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, new: Option<&str>, taking: &Taki
     let live = taking.live;
     let changes = taking.capabilities.plugs_network;
     let hot = changes && option.name.starts_with("scsi") && live.hotplug.contains("disk");
+    let order = live.options.get("boot").unwrap_or_default();
     match (disc(option, live), new) {
         (Some(_), Some(_)) if changes && !live.pending.contains_key(option.name) => {
             at_once(taking, "the image is changed in the drive")
         }
         (Some(_), Some(_)) => at_restart(taking, "the image is changed at a start only"),
+        (Some(_), None) if hot && boot_order(order).any(|device| device == option.name) => {
+            at_restart(taking, "the guest loses this drive at once; the boot order, which names it, waits")
+        }
         (Some(_), None) if hot => at_once(taking, "the guest loses this drive"),
         (Some(_), None) => at_restart(taking, "a CD drive is removed at a start only"),
+        // Proxmox puts it at the end of the order, and that pends (recorded).
+        (None, _) if hot && boot_order(order).next().is_some() => {
+            at_restart(taking, "the guest has the new CD drive at once; the boot order, which gets it, waits")
+        }
         (None, _) if hot => at_once(taking, "a new CD drive"),
         (None, Some(NONE)) => at_restart(taking, "an empty CD drive is added at a start only"),
         (None, _) => at_restart(taking, "a CD drive is added at a start only"),

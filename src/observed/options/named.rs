@@ -116,7 +116,7 @@ fn is_disk(option: &ProxmoxOption) -> bool {
 fn stays(option: &ProxmoxOption, live: Option<&VmObserved>) -> bool {
     let made = || live.and_then(|live| live.record.valid()).is_some_and(|record| record.made.contains(option.name));
     match option.name {
-        "smbios1" | "net0" | BOOT_DISK => true,
+        "agent" | "smbios1" | "net0" | BOOT_DISK => true,
         name => (name.starts_with("net") || is_disk(option)) && !made(),
     }
 }
@@ -145,6 +145,7 @@ pub(super) fn put(option: &ProxmoxOption, desired: &DesiredVm, edit: &mut Edit<'
         _ if is_disk(option) && (now.is_empty() || new.is_empty()) => new,
         _ if is_disk(option) => with_parts(&now, option, &option.own(&new)),
         BOOT_DISK => with_parts(&now, option, &new),
+        "agent" => agent(&now, option, &new),
         "net0" => first_card(&now, &new).unwrap_or(now),
         name if name.starts_with("net") => Net::parse(&new).map_or(new, |net| net.to_string()),
         _ => new,
@@ -167,6 +168,15 @@ fn with_parts(now: &str, option: &ProxmoxOption, new: &str) -> String {
         }
     }
     disk.to_string()
+}
+
+/// The guest agent with these parts; whether it is on, which Proxmox wants to be said, as it is.
+fn agent(now: &str, option: &ProxmoxOption, new: &str) -> String {
+    let mut agent = PropertyString::parse(&with_parts(now, option, new));
+    if agent.get("enabled").or(agent.get("")).is_none() {
+        agent.parts.insert(0, ("enabled".to_owned(), "0".to_owned()));
+    }
+    agent.to_string()
 }
 
 /// The first card, its model and its bridge as they are, with these parts.
@@ -210,6 +220,10 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disrupt
         Taken::Balloon => ((old == "0") != (new == "0")).then_some("ballooning is switched at a start only"),
         Taken::Hotplug => (whole(old) || whole(&new)).then_some("CPUs and memory are prepared at a start only"),
         Taken::Restart => Some(""),
+        Taken::Agent => {
+            let later = differing(&option.own(old), &option.own(&new)).iter().any(|part| part != "fstrim_cloned_disks");
+            later.then_some("its device is made at a start only")
+        }
         Taken::Card => {
             return card(&option.own(old), &new, leaving(option.name, live).map(|card| option.own(card)), taking);
         }

@@ -170,27 +170,25 @@ pub(super) static VALUES: &[Row] = &[
         uptake: |taking| at_once(taking, ""),
         ..Row::of(Key::BootDelay, &["startup"])
     },
+    Row {
+        read: |live| Some(Value::Number(live.startup_number("down")?.into())),
+        wish: |vm, _| Wish::some(vm.shutdown_timeout.map(|seconds| Value::Number(seconds.into()))),
+        inherited: |_, live| live.startup_number("down").is_some(),
+        write: |_, value, edit| startup(edit, "down", value),
+        uptake: |taking| at_once(taking, ""),
+        ..Row::of(Key::ShutdownTimeout, &["startup"])
+    },
 ];
 
 /// What phoenix sees to by itself.
-pub(super) static OWN: &[Row] = &[
-    Row {
-        read: |live| Some(Value::text(if live.agent { "on" } else { "off" })),
-        wish: |vm, _| if vm.asks_agent() { Wish::Value(Value::text("on")) } else { Wish::Leave },
-        write: |_, _, edit| edit.put("agent", agent_enabled(edit.get("agent"))),
-        uptake: |taking| (at_restart(taking, "").0, Cow::Borrowed("phoenix reaches the guest through it")),
-        kept: Kept::Always("on"),
-        ..Row::own(AGENT, &["agent"])
-    },
-    // No key says it: a clone only must not wait because its template does.
-    Row {
-        read: |live| Some(Value::Number(live.startup_number("down")?.into())),
-        inherited: |_, live| live.startup_number("down").is_some(),
-        write: |_, value, edit| startup(edit, "down", value),
-        kept: Kept::Not,
-        ..Row::own("", &["startup"])
-    },
-];
+pub(super) static OWN: &[Row] = &[Row {
+    read: |live| Some(Value::text(if live.agent { "on" } else { "off" })),
+    wish: |vm, _| if vm.asks_agent() { Wish::Value(Value::text("on")) } else { Wish::Leave },
+    write: |_, _, edit| edit.put("agent", agent_enabled(edit.get("agent"))),
+    uptake: |taking| (at_restart(taking, "").0, Cow::Borrowed("phoenix reaches the guest through it")),
+    kept: Kept::Always("on"),
+    ..Row::own(AGENT, &["agent"])
+}];
 
 /// Sets an option to a value's own text.
 fn put(edit: &mut Edit<'_>, option: &str, value: Option<&Value<'_>>) {

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::regained::{self, File};
+use super::regained::File;
 use crate::model::proxmox::{
     self, BOOT_DEVICES, BOOT_DISK, CARD_WORDS, CDROM, DISKS, NETWORKS, ProxmoxOption, boot_order,
 };
-use crate::model::{Address, DesiredVm, GIB, Key};
-use crate::observed::options::size_key;
+use crate::model::{DesiredVm, Key};
 use crate::observed::{Net, VmObserved, is_volume_part};
 
 /// What the file must say of a VM's options: key by key, empty where nothing.
@@ -18,25 +17,40 @@ pub(super) fn keys(
     live: &VmObserved,
     template: Option<&VmObserved>,
     file: &File<'_>,
-) -> [(Key, Map<String, Value>); 5] {
+) -> [(Key, Map<String, Value>); 4] {
     let default = &file.desired.defaults;
     let differing = |option: &&'static ProxmoxOption| differs(option, live, template, default);
     let named = proxmox::options().values().filter(differing).map(|option| {
         let is = value(option, live);
-        (option.name.to_owned(), if is.is_empty() { Value::Null } else { option.to_json(&is) })
+        let usual = option.default().filter(|_| default.option(option).is_none());
+        let said = usual.filter(|_| is.is_empty()).unwrap_or(&is);
+        (option.name.to_owned(), if said.is_empty() { Value::Null } else { option.to_json(said) })
     });
     let (mut disk, mut cards) = (Map::new(), Map::new());
     let elsewhere = |key: &str| key.starts_with(DISKS) || key.starts_with(CDROM) || key == BOOT_DEVICES;
     let own = proxmox::own().values().filter(|option| !elsewhere(option.key));
     for option in own.filter(differing).filter(|option| is_card_that_can_be(option, live)) {
-        let parts = option.to_parts(&value(option, live));
-        let shared = default.option(option).map(|shared| option.to_parts(&shared.value)).unwrap_or_default();
+        let is = value(option, live);
+        let mut parts = option.to_parts(&is);
+        let mut shared = default.option(option).map(|shared| option.to_parts(&shared.value)).unwrap_or_default();
         if let Some(slot) = option.key.strip_prefix(NETWORKS) {
+            if is_known_but_for_its_address(option, &is, template, default) {
+                parts.retain(|name, _| name == ADDRESS);
+                shared.clear();
+            }
             say_card(&mut cards, slot, parts, shared);
         } else {
             let device = live.boot_disk.as_ref().map_or("", |disk| disk.device.as_str());
             let lost = unsaid(device, live);
-            let parts: Parts = parts.into_iter().filter(|(name, _)| !lost.contains(&name.as_str())).collect();
+            let mut parts: Parts = parts.into_iter().filter(|(name, _)| !lost.contains(&name.as_str())).collect();
+            if live.record.valid().is_none() {
+                let of_template = template.map(|of| option.to_parts(&inherited(option, of))).unwrap_or_default();
+                for name in of_template.into_keys().filter(|name| !shared.contains_key(name)) {
+                    if let Some(usual) = option.default_of(&name) {
+                        parts.entry(name).or_insert(usual);
+                    }
+                }
+            }
             // What all VMs of the file have, and this one has not, is taken away.
             let gone: Vec<String> = shared.into_keys().filter(|name| !parts.contains_key(name)).collect();
             disk.extend(parts);
@@ -44,15 +58,24 @@ pub(super) fn keys(
         }
     }
     cards.retain(|_, card: &mut Value| card.as_object().is_none_or(|card| !card.is_empty()));
-    let further = further(live, template, file);
     let drives = drives(live, template, default);
-    [
-        (Key::Proxmox, named.collect()),
-        (Key::BootDiskOptions, disk),
-        (Key::Networks, cards),
-        (Key::Disks, further),
-        (Key::Cdrom, drives),
-    ]
+    [(Key::Proxmox, named.collect()), (Key::BootDiskOptions, disk), (Key::Networks, cards), (Key::Cdrom, drives)]
+}
+
+/// Whether the file, or the template, gives a VM a card like this one, but for its own address.
+fn is_known_but_for_its_address(
+    option: &ProxmoxOption,
+    is: &str,
+    template: Option<&VmObserved>,
+    default: &DesiredVm,
+) -> bool {
+    let alone = option.without_identity(is);
+    match default.option(option) {
+        _ if alone == is => false,
+        Some(shared) => option.own(&shared.value) == alone,
+        // Another one is made on the usual bridge.
+        None => option.name == "net0" && alone == template.map(|of| inherited(option, of)).unwrap_or_default(),
+    }
 }
 
 /// Whether an option that is one of a card can be said: the card is there, and on a bridge.
@@ -70,10 +93,15 @@ fn is_card_that_can_be(option: &ProxmoxOption, live: &VmObserved) -> bool {
 pub(super) fn unsaid<'d>(slot: &str, vm: &'d VmObserved) -> Vec<&'d str> {
     let boots = vm.boot_disk.as_ref().is_some_and(|disk| disk.device == slot);
     let option = if boots { proxmox::boot_disk() } else { proxmox::disk(slot) };
-    let (Some(option), Some(text)) = (option, vm.options.get(slot)) else { return Vec::new() };
+    let (Some(option), Some(text)) = (option.or_else(|| proxmox::card(slot)), vm.options.get(slot)) else {
+        return Vec::new();
+    };
     let parts = text.split(',').filter_map(|part| part.trim().split_once('='));
     let known = |name: &str, value: &str| is_volume_part(name) || name == "size" || (name, value) == ("media", "disk");
-    let unsaid = |(name, value): &(&str, &str)| !known(name, value) && !can_say(option, slot, name, value);
+    let unsaid = |(name, value): &(&str, &str)| match proxmox::card(slot) {
+        Some(card) => !card.knows(name) && !card.says("model", name),
+        None => !known(name, value) && !can_say(option, slot, name, value),
+    };
     parts.filter(unsaid).map(|(name, _)| name).collect()
 }
 
@@ -157,52 +185,15 @@ fn devices(vm: &VmObserved) -> Vec<String> {
     order.filter(can_be).map(ToOwned::to_owned).collect()
 }
 
-/// What the file must say of further disks: of a VM of ours, of those that its file had; else of those that its
-/// template lacks.
-fn further(live: &VmObserved, template: Option<&VmObserved>, file: &File<'_>) -> Map<String, Value> {
-    let record = live.record.valid();
-    let boots = live.boot_disk.as_ref().map(|disk| disk.device.as_str());
-    let mut disks = Map::new();
-    for volume in live.volumes.iter().filter(|volume| Some(volume.device.as_str()) != boots) {
-        let slot = volume.device.as_str();
-        let (Some(option), Some(text)) = (proxmox::disk(slot), live.options.get(slot)) else { continue };
-        let inherited = template.is_some_and(|template| template.options.get(slot).is_some());
-        let says = record.map_or(!inherited, |record| record.applied.contains_key(option.key));
-        if text.contains("media=cdrom") || file.desired.defaults.disks.contains_key(slot) || !says {
-            continue;
-        }
-        let mut disk = Map::new();
-        let name = record.and_then(|record| record.imported.get(slot));
-        let image = name.and_then(|name| file.disk_image(name));
-        disk.extend(image.map(|image| ("import_from".to_owned(), regained::disk_image_value(image))));
-        // That of an image need not be a whole number, nor said.
-        let was_said = || record.is_some_and(|record| record.applied.contains_key(&size_key(slot)));
-        let size = volume.size.filter(|_| image.is_none() || was_said());
-        if !proxmox::holds_state(slot) {
-            disk.extend(size.map(|size| ("size_gb".to_owned(), size.div_ceil(GIB).into())));
-        }
-        let storage = volume.volume.split_once(':').map_or("", |(storage, _)| storage);
-        disk.insert("storage".to_owned(), storage.into());
-        let lost = unsaid(slot, live);
-        let options = option.to_parts(&option.own(text)).into_iter();
-        let options: Map<String, Value> = options.filter(|(name, _)| !lost.contains(&name.as_str())).collect();
-        disk.extend((!options.is_empty()).then(|| ("options".to_owned(), Value::Object(options))));
-        let noted = record.and_then(|record| record.filesystems.get(slot)).filter(|noted| !noted.at.is_empty());
-        if let Some(noted) = noted.filter(|_| live.agent) {
-            disk.insert("filesystem".to_owned(), noted.filesystem.as_str().into());
-            disk.insert("mount_point".to_owned(), noted.at.as_str().into());
-        }
-        disks.insert(slot.to_owned(), Value::Object(disk));
-    }
-    disks
-}
-
 /// Parts of an option by Proxmox's names.
 type Parts = BTreeMap<String, Value>;
 
 /// Says a card, or its addresses, under its slot. `shared`: what all VMs of the file have there.
 fn say_card(cards: &mut Map<String, Value>, slot: &str, mut parts: Parts, shared: Parts) {
     let (slot, is_address) = slot.strip_suffix(".ip").map_or((slot, false), |slot| (slot, true));
+    if let Some(option) = proxmox::card(slot).filter(|_| !is_address) {
+        parts.retain(|name, _| option.knows(name));
+    }
     if parts.is_empty() && !is_address && slot != "net0" {
         cards.insert(slot.to_owned(), Value::Null);
         return;
@@ -210,11 +201,10 @@ fn say_card(cards: &mut Map<String, Value>, slot: &str, mut parts: Parts, shared
     if is_address {
         let gone = shared.into_keys().filter(|name| name.starts_with("ip") && !parts.contains_key(name));
         let gone: Vec<String> = gone.collect();
-        parts.extend(gone.into_iter().map(|name| (name, Address::NONE.into())));
+        parts.extend(gone.into_iter().map(|name| (name, Value::Null)));
     } else {
-        let switches = shared.into_iter().filter(|(_, of)| *of == Value::Bool(true));
-        for (name, _) in switches {
-            parts.entry(name).or_insert(Value::Bool(false));
+        for (name, of) in shared.into_iter().filter(|(name, _)| !["model", "bridge"].contains(&name.as_str())) {
+            parts.entry(name).or_insert(if of.is_boolean() { Value::Bool(false) } else { Value::Null });
         }
     }
     let card = cards.entry(slot).or_insert_with(|| Value::Object(Map::new()));
@@ -225,15 +215,26 @@ fn say_card(cards: &mut Map<String, Value>, slot: &str, mut parts: Parts, shared
     }
 }
 
-/// What a VM has of an option, without what is its own: a uuid; an address that the record does not say.
-fn value(option: &ProxmoxOption, vm: &VmObserved) -> String {
+/// The part of a card that is its own.
+const ADDRESS: &str = "macaddr";
+
+/// What a VM has of an option, without what is its own: a uuid; the address of a card that phoenix let Proxmox make up.
+pub(super) fn value(option: &ProxmoxOption, vm: &VmObserved) -> String {
     let name = match option.name {
         BOOT_DISK => vm.boot_disk.as_ref().map(|disk| disk.device.as_str()),
         name => Some(name),
     };
     let own = name.and_then(|name| vm.options.get(name)).map(|text| option.own(text)).unwrap_or_default();
-    let said = vm.record.valid().and_then(|record| record.applied.get(option.key));
-    if said.is_some_and(|said| said.contains("macaddr=")) { own } else { option.without_identity(&own) }
+    let keeps = match vm.record.valid() {
+        Some(record) => record.applied.get(option.key).is_some_and(|said| said.contains("macaddr=")),
+        None => proxmox::card(option.name).is_some(),
+    };
+    if keeps { own } else { option.without_identity(&own) }
+}
+
+/// What a VM has of an option of its template.
+pub(super) fn inherited(option: &ProxmoxOption, template: &VmObserved) -> String {
+    option.without_identity(&value(option, template))
 }
 
 /// Whether the file must say something of an option.
@@ -243,10 +244,13 @@ fn differs(option: &ProxmoxOption, live: &VmObserved, template: Option<&VmObserv
     let is = value(option, live);
     // Addresses do not come from a template.
     let template = template.filter(|_| !option.name.starts_with("ipconfig"));
-    let inherited = template.map(|template| value(option, template)).unwrap_or_default();
+    let inherited = template.map(|template| inherited(option, template)).unwrap_or_default();
     match default.option(option) {
         Some(shared) => option.own(&shared.value) != is,
         // Of a VM of ours it is known what the file said; the rest comes from what it was made from.
+        None if is.is_empty() && record.is_none() && !inherited.is_empty() => {
+            option.default().is_some() || option.name == BOOT_DISK
+        }
         None => !is.is_empty() && (ours || (is != inherited && record.is_none())),
     }
 }

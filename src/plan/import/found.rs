@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::regained::{UNSAID, unsaid};
 use crate::diag::Diagnostic;
-use crate::model::{Desired, Key, VmId};
+use crate::model::{Desired, Key, ProxmoxValue, VmId, proxmox};
 use crate::observed::Observed;
 use crate::plan::codes;
 
@@ -78,5 +78,32 @@ pub fn known_dependencies(found: &mut [Found], desired: &Desired) {
         let what = format!("it waited for VM {}, which the file does not declare", unknown.join(", "));
         let hint = "import it, too, and put it into `depends_on`";
         notices.push(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(*vm));
+    }
+}
+
+/// Takes the addresses of cards out of what is to be written that another card has already, and says so: no config has
+/// one twice, which the VMs may.
+pub(super) fn own_addresses(found: &mut [Found], desired: &Desired) {
+    let address = |(name, card): (&&str, &ProxmoxValue)| {
+        proxmox::card(name)?.to_parts(&card.value).get("macaddr")?.as_str().map(str::to_owned)
+    };
+    let mut known: BTreeSet<String> =
+        desired.vms.iter().flat_map(|vm| vm.networks.iter()).filter_map(address).collect();
+    for Found { vm, write, notices } in found {
+        let Write::Entry(keys) = write else { continue };
+        let cards = keys.iter_mut().find(|(key, _)| *key == Key::Networks.name());
+        let Some(cards) = cards.and_then(|(_, cards)| cards.as_object_mut()) else { continue };
+        for (slot, card) in cards.iter_mut().filter_map(|(slot, card)| Some((slot, card.as_object_mut()?))) {
+            let Some(mac) = card.get("mac").and_then(Value::as_str).map(str::to_owned) else { continue };
+            if !known.insert(mac.clone()) {
+                card.remove("mac");
+                let what =
+                    format!("{slot} has the MAC address {mac}, which another VM has, too: it is not in the entry");
+                let hint = format!("give it one of its own: `qm set {vm} --{slot} …` without an address makes one up");
+                notices.push(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(*vm));
+            }
+        }
+        cards.retain(|slot, card| slot != "net0" || card.as_object().is_none_or(|card| !card.is_empty()));
+        keys.retain(|(key, value)| *key != Key::Networks.name() || *value != json!({}));
     }
 }

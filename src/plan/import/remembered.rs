@@ -3,13 +3,37 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{Desired, Ready, Record, VmId, Volume};
+use crate::model::{CloudInitErrors, Desired, Ready, Record, Timeouts, VmId, Volume};
 use crate::observed::{Observed, VmObserved};
 use crate::plan::{drift, placement, volumes};
 
 /// When a VM counts as ready, as its record says; `None`: it does not say.
 pub(super) fn ready(record: &Record) -> Option<Ready> {
     record.applied.get(drift::READY).and_then(Ready::from_word)
+}
+
+/// How long phoenix waits for a VM, as its record says; `None`: it does not say.
+pub(super) fn timeouts(record: &Record) -> Option<Timeouts> {
+    let said = record.applied.get(drift::TIMEOUTS)?;
+    let numbers: Vec<u32> = said.split(',').filter_map(|number| number.parse().ok()).collect();
+    let &[guest_agent, cloud_init, feature] = numbers.as_slice() else { return None };
+    Some(Timeouts { guest_agent, cloud_init, feature })
+}
+
+/// The same as an entry has it, without what is usual.
+pub(super) fn timeouts_value(timeouts: &Timeouts) -> Value {
+    let usual = Timeouts::default();
+    let each = [
+        ("guest_agent", timeouts.guest_agent, usual.guest_agent),
+        ("cloud_init", timeouts.cloud_init, usual.cloud_init),
+        ("feature", timeouts.feature, usual.feature),
+    ];
+    each.into_iter().filter(|(_, is, usual)| is != usual).map(|(name, is, _)| (name.to_owned(), json!(is))).collect()
+}
+
+/// What an error of cloud-init is for a VM, as its record says; `None`: it does not say.
+pub(super) fn cloud_init_errors(record: &Record) -> Option<CloudInitErrors> {
+    record.applied.get(drift::CLOUD_INIT_ERRORS).and_then(CloudInitErrors::from_word)
 }
 
 /// The VMs that a VM waits for, as its record says.

@@ -34,6 +34,7 @@ impl Draft {
         self.changes.extend(origin.drives.into_iter().flat_map(|template| diff::drive(vm, template, scene)));
         self.finds(origin.drives.and_then(|source| cloud_init::without_drive(vm, source)));
         self.finds(origin.drives.and_then(|source| template::drive(vm, source)));
+        self.finds(origin.drives.and_then(|source| template::has_more(vm, source)));
         let staging = Staging::of(vm, mounts, scene.desired);
         let nothing =
             Record { is_template: vm.is_template, ..Record::creating(&scene.desired.settings.project, vm.vm_id) };
