@@ -131,7 +131,8 @@ fn kind(key: &str) -> Takes {
             | Key::MemoryMb
             | Key::BootDiskSizeGb
             | Key::BootOrder
-            | Key::BootDelay,
+            | Key::BootDelay
+            | Key::ShutdownTimeout,
         ) => Takes::Number,
         Some(Key::FullClone | Key::Started | Key::StartAtBoot | Key::Protected | Key::IsTemplate) => Takes::Switch,
         _ => Takes::Text,
