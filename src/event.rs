@@ -282,6 +282,10 @@ pub struct VmReached {
     /// Its addresses: those that are fixed, else those that its guest agent gives for that card; IPv4 before IPv6.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpAddr>,
+    /// What it had to be to be called ready, where that is less than a guest whose cloud-init has ended: `agent` or
+    /// `running`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

@@ -199,6 +199,7 @@ fn status(cluster: Option<DocumentCluster>, text: &str) -> StatusDocument {
         waiting: Vec::new(),
         pending: Vec::new(),
         snapshots: Vec::new(),
+        ready: Some(text.into()),
         features: [(text.into(), FeatureState::ToRun)].into(),
         well,
     };

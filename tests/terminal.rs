@@ -312,7 +312,7 @@ fn what_stays_is_what_a_pipe_gets() {
     assert_eq!(code, 0, "{all}");
     // What is to be known of the plan goes to standard error.
     let (plan, notice) = all.split_once("notice[T082]").unwrap();
-    let (_, rest) = notice.split_once(" on the node").unwrap();
+    let (_, rest) = notice.split_once(" --> phoenix_vm_configs.json:2:14").unwrap();
     let all = plan.to_owned() + rest;
     let piped = Scene::new();
     fs::write(piped.path("phoenix_vm_configs.json"), CONFIG.replace(LONG, "db")).unwrap();

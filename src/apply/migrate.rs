@@ -6,13 +6,27 @@ use super::host::Holds;
 use super::perform::Performing;
 use crate::event::Failure;
 use crate::hypervisor::HostOp;
-use crate::model::Outcome;
+use crate::model::{ActionKind, Outcome};
 use crate::plan::MigrateStep;
 
 impl Performing<'_> {
     /// Moves the VM, after a last look whether it is still the one that was planned, and counts it as moved when its
-    /// configuration answers on the other node.
+    /// configuration answers on the other node. One that was to be started behind the move stays off if that fails,
+    /// which the failure says.
     pub(super) fn migrate(&mut self, step: &MigrateStep) -> Result<Outcome, Failure> {
+        let starts = self.vm.actions.iter().any(|action| action.kind == ActionKind::Start && action.outcome.acts());
+        self.brought(step).map_err(|failure| {
+            let off = format!("VM {} is off; `phoenix start {}` starts it where it is", self.id(), self.id());
+            let hint = match &failure.hint {
+                hint if !starts => hint.clone(),
+                None => Some(off),
+                Some(hint) => Some(format!("{hint}; {off}")),
+            };
+            Failure { hint, ..failure }
+        })
+    }
+
+    fn brought(&mut self, step: &MigrateStep) -> Result<Outcome, Failure> {
         let id = self.id();
         let live = self.live()?;
         if live.node == step.node {

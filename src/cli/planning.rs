@@ -32,6 +32,8 @@ use crate::ui;
 pub(super) struct Wish {
     /// The config.
     pub(super) config: PathBuf,
+    /// A saved plan names it, and the operator does not.
+    pub(super) plan_names_it: bool,
     /// Where the operator says that its files are.
     pub(super) given: Given,
     /// The target, if the command line names one.
@@ -131,6 +133,7 @@ impl Wish {
         } = *options;
         Self {
             config: args.config.clone(),
+            plan_names_it: false,
             given: args.given(),
             target: args.named(),
             guests: args.guests,
@@ -254,7 +257,7 @@ pub(super) fn about(target: &DocumentTarget) -> About {
 /// Reads the config and looks at the target. `Err(exit)` inside: it has been told why there is nothing to see.
 pub(super) fn looked(wish: &Wish, console: &Console) -> Result<Result<Looked, Exit>> {
     let mut config = load::load(&wish.config, &wish.given);
-    if wish.request.agreed && config.loaded.desired.is_none() {
+    if wish.plan_names_it && config.loaded.desired.is_none() {
         // A saved plan can name any file of this machine: nothing of one that is no config is shown.
         let name = load::name(&wish.config);
         let what = format!("`{name}`, the config that the plan names, is no config without errors; nothing was done");

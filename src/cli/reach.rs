@@ -14,6 +14,7 @@ use crate::model::{Desired, VmId};
 use crate::observed::{Observed, VmObserved};
 use crate::plan::inventory::Ways;
 use crate::plan::reach::{Reach, claims, judge, node_of, own, parsed, to_reach};
+use crate::plan::status::less_than_cloud_init;
 use crate::plan::{Plan, VmPlan};
 
 /// Decides by which addresses VMs are reached, where agents say this.
@@ -106,6 +107,7 @@ impl After<'_> {
             node: node_of(live, now).to_owned(),
             mac: live.net0.as_ref().and_then(|net| net.mac.clone()),
             addresses: reach.of(live.id).to_vec(),
+            ready: self.desired.vm(live.id).and_then(less_than_cloud_init),
         })
     }
 }

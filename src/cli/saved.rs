@@ -122,6 +122,7 @@ pub(super) fn held_to(
         about: Vec::new(),
         recreate: Vec::new(),
         delete_unused: Vec::new(),
+        plan_names_it: Path::new(&document.config.path) != args.config,
         config: document.config.path.clone().into(),
         given: Given { needs_secrets: true, ..args.given() },
         target: Some(Named {

@@ -13,7 +13,7 @@ use crate::apply::at_once;
 use crate::hypervisor::{Fault, FaultKind, Hypervisor};
 use crate::model::VmId;
 use crate::plan::document::DocumentTarget;
-use crate::plan::status::{Agents, status, with_agents};
+use crate::plan::status::{Agents, less_than_cloud_init, status, with_agents};
 use crate::plan::{Plan, give_names};
 use crate::ui;
 
@@ -34,7 +34,11 @@ pub(super) fn run(args: &Args, verb: &Status, console: &Console) -> Result<Exit>
     give_names(&mut agents.reach.notices, &planned.desired, &planned.observed);
     planned.plan.problems.append(&mut agents.reach.notices);
     let target = DocumentTarget { label: planned.about.label.clone(), ..planned.document.target.clone() };
-    let status = status(&planned.plan, &planned.observed, &agents, target);
+    let mut status = status(&planned.plan, &planned.observed, &agents, target);
+    for vm in &mut status.vms {
+        let declared = VmId::try_from(vm.vm).ok().and_then(|id| planned.desired.vm(id));
+        vm.ready = declared.and_then(less_than_cloud_init);
+    }
     let config = planned.document.config.path.as_str();
     let mut outputs = verb.format.clone();
     outputs.extend(verb.json.then_some(Output { format: Format::Json, file: None }));

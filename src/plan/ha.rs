@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{HaStep, Scene, Step, codes};
+use super::{Action, HaStep, Scene, Step, codes};
 use crate::diag::Diagnostic;
-use crate::model::{DesiredVm, HaState, HaWish, Key, VmId};
+use crate::model::{ActionKind, DesiredVm, HaState, HaWish, Key, VmId};
 use crate::observed::{Ha, Observed, VmObserved};
 
 /// The step that makes it so, of a VM of which that differs.
@@ -34,6 +34,15 @@ pub(super) fn declared(vm: &DesiredVm, live: Option<&VmObserved>, scene: &Scene<
     let found = looks_after(vm.vm_id, !disabled && (switched || changes), scene.observed)?;
     // What the file says itself needs no saying.
     (vm.ha.is_none() || found.code != codes::HA_MANAGED).then_some(found)
+}
+
+/// Whether the HA manager, which gave up on a VM, would have to do one of these actions.
+pub(super) fn refuses(vm: &DesiredVm, live: &VmObserved, actions: &[Action]) -> bool {
+    let does = |action: &Action| {
+        use ActionKind::{Migrate, Restart, Start, Stop};
+        matches!(action.kind, Migrate | Restart | Start | Stop) && action.outcome.acts()
+    };
+    live.ha.as_ref().is_some_and(Ha::has_failed) && !recovers(vm, live) && actions.iter().any(does)
 }
 
 /// Says why the HA manager cannot bring a VM to another node that it is put under, if it cannot.

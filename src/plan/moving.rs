@@ -38,7 +38,7 @@ pub(super) fn problems(
     }
     if !live.snapshots.is_empty() {
         let what = format!("snapshots hold on to {}, which is to be erased: {snapshots}", disk.volume);
-        let hint = format!("remove them (`qm delsnapshot {id} NAME`), or move without `--delete-source`");
+        let hint = format!("remove them (`qm delsnapshot {id} NAME` on its node), or move without `--delete-source`");
         found.push(error(codes::SNAPSHOTS, what, hint));
     }
     if live.protection || vm.protected == Some(true) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Plan, VmPlan, codes};
 use crate::diag::Diagnostic;
-use crate::model::{ActionKind, Desired, DesiredVm, VmId};
+use crate::model::{ActionKind, Desired, DesiredVm, Outcome, VmId};
 use crate::observed::Observed;
 
 /// What waits for what among the actions of one VM whose first action has number `first`.
@@ -93,20 +93,41 @@ pub(super) struct Chain<'d> {
 /// They stand in an order in which no VM comes before what it depends on, so that no ring arises; those that the file
 /// does not declare, on which nothing depends, come last. What tags those have, only the target knows.
 pub(super) fn chains<'d>(desired: &'d Desired, observed: &Observed, vms: &[VmPlan]) -> Vec<Chain<'d>> {
-    let restarted: BTreeMap<VmId, usize> =
-        vms.iter().enumerate().filter(|(_, vm)| restart(vm).is_some()).map(|(at, vm)| (vm.vm, at)).collect();
-    if restarted.len() < 2 || desired.settings.never_together.is_empty() {
+    let restarts = |vm: &VmPlan| restart(vm).is_some();
+    if desired.settings.never_together.is_empty() || !vms.iter().any(restarts) {
         return Vec::new();
     }
+    let restarted: BTreeMap<VmId, usize> =
+        vms.iter().enumerate().filter(|(_, vm)| boot(vm).is_some()).map(|(at, vm)| (vm.vm, at)).collect();
     let in_order = dependencies_first(desired);
     let declared: BTreeSet<VmId> = in_order.iter().map(|vm| vm.vm_id).collect();
     let chain = |tag: &'d String| {
         let tagged = in_order.iter().filter(|vm| vm.tags.contains(tag)).map(|vm| vm.vm_id);
         let has_tag = |vm: &VmId| observed.vms.get(vm).is_some_and(|live| live.tags.contains(tag));
         let others = restarted.keys().copied().filter(|vm| !declared.contains(vm)).filter(has_tag);
-        Chain { tag, vms: tagged.chain(others).filter_map(|vm| restarted.get(&vm).copied()).collect() }
+        let all: Vec<usize> = tagged.chain(others).filter_map(|vm| restarted.get(&vm).copied()).collect();
+        let (restarted, started): (Vec<usize>, Vec<usize>) = all.iter().partition(|at| restarts(&vms[**at]));
+        let waits = |at: &usize| restarted.iter().any(|other| depends(desired, vms[*at].vm, vms[*other].vm));
+        // One that is off already, of an earlier run perhaps, is up again before the others are touched, unless it needs
+        // one of them.
+        let vms = match restarted.is_empty() {
+            true => Vec::new(),
+            false if started.iter().any(waits) => all,
+            false => [started, restarted].concat(),
+        };
+        Chain { tag, vms }
     };
     desired.settings.never_together.iter().map(chain).filter(|chain| chain.vms.len() > 1).collect()
+}
+
+/// Whether a declared VM depends on another one, by however many others.
+fn depends(desired: &Desired, vm: VmId, on: VmId) -> bool {
+    let (mut open, mut seen) = (vec![vm], BTreeSet::new());
+    while let Some(vm) = open.pop() {
+        let others = desired.vm(vm).map(|vm| vm.depends_on.as_slice()).unwrap_or_default();
+        open.extend(others.iter().copied().filter(|other| seen.insert(*other)));
+    }
+    seen.contains(&on)
 }
 
 /// Where a plan restarts a VM.
@@ -115,12 +136,21 @@ fn restart(vm: &VmPlan) -> Option<usize> {
     vm.actions.iter().position(|action| action.kind == stop)
 }
 
+/// Where a plan lets a VM that is there boot: where it restarts it, or starts it.
+fn boot(vm: &VmPlan) -> Option<usize> {
+    let starts = || {
+        let start = |action: &Action| action.kind == ActionKind::Start && action.outcome.acts();
+        vm.actions.iter().position(start).filter(|_| vm.outcome == Outcome::Update)
+    };
+    restart(vm).or_else(starts)
+}
+
 impl Chain<'_> {
     /// Lets each VM be restarted when the one before it is ready again.
     pub(super) fn edges(&self, vms: &[VmPlan], first: &[usize]) -> impl Iterator<Item = (usize, usize)> {
         self.vms.windows(2).map(|pair| {
             let (before, after) = (pair[0], pair[1]);
-            let waits = first[after] + restart(&vms[after]).unwrap_or(0);
+            let waits = first[after] + boot(&vms[after]).unwrap_or(0);
             (waits, first[before + 1] - 1)
         })
     }

@@ -55,8 +55,20 @@ pub(super) fn nowhere(refused: &[(String, String)]) -> String {
     format!("the VM can be on none of the nodes that the file names: {}", why.join("; "))
 }
 
-/// Says that nothing can be done to a VM, because its node is not there to be asked.
+/// Says that nothing can be made of a VM as the file has it, because its node, or the one that it is to move to, is not
+/// there to be asked.
 pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> {
+    absent(vm, observed).or_else(|| {
+        let refused = waits_for_node(vm, observed).filter(|_| !observed.taken.contains_key(&vm))?;
+        let hint =
+            format!("bring the node back, name other nodes in `node`, or leave the VM alone with `--exclude {vm}`");
+        let problem = Diagnostic::error(codes::NODE_OUT_OF_REACH, nowhere(refused));
+        Some(problem.vm(vm).about(Key::Node).hint(hint))
+    })
+}
+
+/// Says that nothing at all can be done to a VM, because its node is not there to be asked.
+fn absent(vm: VmId, observed: &Observed) -> Option<Diagnostic> {
     // What has such a VMID is refused with its own words.
     if observed.taken.contains_key(&vm) {
         return None;
@@ -69,10 +81,7 @@ pub(super) fn out_of_reach(vm: VmId, observed: &Observed) -> Option<Diagnostic> 
     } else if let Some(node) = Some(name_of(vm, observed)).filter(is_down) {
         (node, if observed.vms.contains_key(&vm) { "is" } else { "is to be made" })
     } else {
-        let what = nowhere(waits_for_node(vm, observed)?);
-        let hint =
-            format!("bring the node back, name other nodes in `node`, or leave the VM alone with `--exclude {vm}`");
-        return Some(Diagnostic::error(codes::NODE_OUT_OF_REACH, what).vm(vm).about(Key::Node).hint(hint));
+        return None;
     };
     let (why, hint) = if let Some(node) = observed.nodes.get(name) {
         (node.absence(), format!("{}, or leave the VM alone with `--exclude {vm}`", node.way_back()))
@@ -94,8 +103,10 @@ pub(super) fn lost(
 ) -> BTreeMap<VmId, Diagnostic> {
     let of_templates = found.iter().filter(|problem| problem.code == codes::NODE_OUT_OF_REACH);
     let of_templates = of_templates.filter_map(|problem| Some((problem.vm?, problem.clone())));
-    let found = vms.iter().filter_map(|vm| Some((vm.vm, out_of_reach(vm.vm, observed)?))).chain(of_templates);
     let is_file = matches!(request.goal, Goal::Config { .. });
+    // A VM is started, stopped and destroyed where it is, wherever the file wants it.
+    let reach = if is_file { out_of_reach } else { absent };
+    let found = vms.iter().filter_map(|vm| Some((vm.vm, reach(vm.vm, observed)?))).chain(of_templates);
     let is_known = |vm: VmId| {
         let node = observed.vms.get(&vm).map_or_else(|| name_of(vm, observed), |live| live.node.as_str());
         observed.nodes.contains_key(node)

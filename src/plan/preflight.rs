@@ -14,12 +14,16 @@ use crate::observed::{Observed, Taken, VmObserved, with_record};
 /// Says what guests need and this machine lacks, if a VM is to be made or to boot.
 pub(super) fn missing_programs(vms: &[VmPlan], observed: &Observed) -> Vec<Diagnostic> {
     let install = |package: &str| format!("`apt-get install {package}` on this machine");
-    let missing = observed.missing.iter().map(|(program, package)| missing_program(program, &install(package)));
+    let makes = vms.iter().any(VmPlan::makes_it);
+    // A disk that is there boots with QEMU alone.
+    let needs = |program: &str| makes || program.starts_with("qemu-system");
+    let missing = observed.missing.iter().filter(|(program, _)| needs(program));
+    let missing = missing.map(|(program, package)| missing_program(program, &install(package)));
     let boots = |vm: &VmPlan| {
         let boot = |kind| matches!(kind, ActionKind::Start | ActionKind::Restart);
         vm.actions.iter().any(|action| boot(action.kind) && action.outcome.acts())
     };
-    if vms.iter().any(|vm| vm.makes_it() || boots(vm)) { missing.collect() } else { Vec::new() }
+    if makes || vms.iter().any(boots) { missing.collect() } else { Vec::new() }
 }
 
 /// Says that a program is missing where phoenix runs it. `install`: the command that brings it.

@@ -14,7 +14,7 @@ use super::document::{DocumentCluster, DocumentProblem, DocumentTarget, Document
 use super::reach::{self, Reach};
 use super::{Change, ChangedBy, Plan, VmPlan, codes, diff, drift};
 use crate::diag::{Diagnostic, Severity};
-use crate::model::{ActionKind, Outcome, Record, RecordState, VmId};
+use crate::model::{ActionKind, DesiredVm, Outcome, Ready, Record, RecordState, VmId};
 use crate::observed::{Ha, Observed, VmObserved};
 
 /// Version of the document's shape. A field may be added within a version; none changes its meaning or goes.
@@ -89,6 +89,10 @@ pub struct StatusVm {
     /// phoenix's own snapshots: runs that did not come to their end kept them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<String>,
+    /// What it has to be to be called ready, where that is less than a guest whose cloud-init has ended: `agent` or
+    /// `running`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
     /// Its features, by name.
     pub features: BTreeMap<String, FeatureState>,
     /// Whether it is declared, as the config says, and nothing about it needs attention.
@@ -127,6 +131,12 @@ pub struct StatusDrift {
     /// The value that the file gives; absent where the config does not declare the VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wished: Option<DocumentValue>,
+}
+
+/// What a VM has to be to be called ready, where that is less than a guest whose cloud-init has ended.
+#[must_use]
+pub fn less_than_cloud_init(vm: &DesiredVm) -> Option<String> {
+    (vm.ready != Ready::CloudInit && !vm.is_template).then(|| vm.ready.to_string())
 }
 
 impl StatusVm {
@@ -335,6 +345,7 @@ fn seen(vm: VmId, live: Option<&VmObserved>, mine: Option<&VmObserved>, agents: 
         waiting: Vec::new(),
         pending: Vec::new(),
         snapshots: mine.into_iter().flat_map(VmObserved::own_snapshots).cloned().collect(),
+        ready: None,
         features: BTreeMap::new(),
         well: false,
     }

@@ -103,7 +103,7 @@ pub(super) fn drive(vm: &DesiredVm, source: &VmObserved) -> Option<Diagnostic> {
 pub(super) fn snapshots(vm: &DesiredVm, live: &VmObserved) -> Option<Diagnostic> {
     let (id, name) = (live.id, live.snapshots.first().filter(|_| vm.is_template)?);
     let what = format!("snapshot `{name}` is there: a VM with snapshots does not become a template");
-    let hint = format!("`qm delsnapshot {id} {name}` removes it");
+    let hint = format!("`qm delsnapshot {id} {name}` on its node removes it");
     Some(Diagnostic::error(codes::SNAPSHOTS, what).vm(id).about(Key::IsTemplate).hint(hint))
 }
 

@@ -11,7 +11,7 @@ use super::layout::{count, cut, duration, number, pad, wrap};
 use super::story::{Moment, Story};
 use super::style::{Mark, Role, Style};
 use super::text::{safe, safe_block, safe_json, safe_lines};
-use super::verdict::{of_actions, of_run};
+use super::verdict::{self, of_actions, of_run};
 use super::waits::Waits;
 use crate::event::{ActionName, Event, Failure, STREAM_VERSION, Summary, VmReached};
 use crate::model::{Outcome, VmId};
@@ -334,13 +334,11 @@ impl Human {
 
     /// How the VMs to which something was done are reached.
     fn reached(&self, vms: &[VmReached]) -> String {
-        let acted: Vec<&VmReached> =
-            vms.iter().filter(|vm| self.acted.contains(&vm.vm) && !vm.addresses.is_empty()).collect();
+        let is_told = |vm: &&VmReached| !vm.addresses.is_empty() || vm.ready.is_some();
+        let acted: Vec<&VmReached> = vms.iter().filter(|vm| self.acted.contains(&vm.vm)).filter(is_told).collect();
         let mut out = String::new();
-        for VmReached { vm, name, node, mac, addresses } in acted.iter().take(MOST_REACHED) {
-            let ips = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let mac = mac.as_deref().map(|mac| format!("{mac}, ")).unwrap_or_default();
-            let text = safe(&format!("{vm} {name}: {ips} ({mac}node {node})")).into_owned();
+        for vm in acted.iter().take(MOST_REACHED) {
+            let text = safe(&verdict::reached(vm)).into_owned();
             for (at, part) in wrap(&text, self.width.saturating_sub(4)).iter().enumerate() {
                 out.push_str(&format!("{}{part}\n", if at == 0 { "  " } else { "    " }));
             }

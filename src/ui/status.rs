@@ -245,6 +245,8 @@ pub(super) fn details(status: &StatusDocument, vm: &StatusVm) -> Vec<(&'static s
         let when = if vm.state == VmState::Stopped { "at its next start" } else { "after a restart" };
         found.push(("pending", format!("{}: {now} → {then} {when}", waiting.called())));
     }
+    found
+        .extend(vm.ready.as_deref().map(|ready| ("ready", super::verdict::of_ready(ready).replacen("ready: ", "", 1))));
     let open: Vec<&str> =
         vm.features.iter().filter(|(_, state)| **state == FeatureState::ToRun).map(|(name, _)| name.as_str()).collect();
     if !open.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::layout::{count, number};
 use super::text::safe;
-use crate::event::Results;
+use crate::event::{Results, VmReached};
 use crate::model::{Outcome, RestartDue};
 use crate::plan::document::{DocumentVm, PlanDocument};
 
@@ -128,6 +128,26 @@ pub fn of_run(results: &Results) -> String {
         parts.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{} {words}", number(*n))).collect();
     let parts = if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") };
     format!("{}: {parts}{}", count(planned, "VM"), waiting(waits_for_restart))
+}
+
+/// How a VM is reached after a run: `1000 web: 10.0.0.5 (BC:24:11:00:00:01, node pve)`; and what it is ready for, where
+/// its guest was not waited for.
+#[must_use]
+pub fn reached(vm: &VmReached) -> String {
+    let ips: Vec<String> = vm.addresses.iter().map(ToString::to_string).collect();
+    let at = if ips.is_empty() { "no address known".to_owned() } else { ips.join(", ") };
+    let mac = vm.mac.as_deref().map(|mac| format!("{mac}, ")).unwrap_or_default();
+    let ready = vm.ready.as_deref().map(|ready| format!("; {}", of_ready(ready))).unwrap_or_default();
+    format!("{} {}: {at} ({mac}node {}){ready}", vm.vm, vm.name, vm.node)
+}
+
+/// What was waited for of a guest that is called ready by less than the end of its cloud-init, in words.
+#[must_use]
+pub fn of_ready(ready: &str) -> String {
+    match ready {
+        "running" => "ready: running, its guest is not asked".to_owned(),
+        other => format!("ready: {other}, cloud-init is not waited for"),
+    }
 }
 
 /// How many actions came to what: `7 create, 3 update, 9 no-op`.

@@ -491,7 +491,9 @@ fn a_guest_without_an_agent_is_left_alone() {
         is_done(scene, case);
         scene.meddle(1000, |conf| conf.replace("agent: enabled=1\n", ""));
         is_done(scene, case);
-        check(&scene.phoenix(&["status"]), 0, &["not asked", "1 up to date and healthy"]);
+        let words = ["not asked", "1 up to date and healthy", "ready       running, its guest is not asked"];
+        check(&scene.phoenix(&["status"]), 0, &words);
+        check(&scene.phoenix(&["status", "--json"]), 0, &[r#""ready": "running""#]);
         // The agent is no drift: the file never asked for it.
         scene.declare(&keys("").replace("running", "agent"));
         let asked = scene.phoenix(&["plan"]);
@@ -506,7 +508,8 @@ fn a_guest_without_an_agent_is_left_alone() {
         check(&gone, 0, &["talos"]);
         assert!(!gone.out.contains("guest_agent"), "{case}: {}", gone.out);
         scene.declare(&keys(""));
-        check(&scene.phoenix(&["restart", "1000", "--auto-approve"]), 0, &["1 VM: 1 updated."]);
+        let words = ["1 VM: 1 updated.", "; ready: running, its guest is not asked"];
+        check(&scene.phoenix(&["restart", "1000", "--auto-approve"]), 0, &words);
         scene.declare(&keys(r#", "boot_disk_size_gb": 60, "network_model": "e1000""#));
         check(&scene.apply(), 0, &[]);
         is_done(scene, case);

@@ -156,6 +156,24 @@ fn a_restart_that_fails_keeps_the_others_up() {
     assert_eq!(scene.phoenix(&["apply", "--restart", "--auto-approve"]).code, Some(0));
 }
 
+/// One that is off, of a run that was killed perhaps, is up again before the others are touched; one that needs one of
+/// them, behind it.
+#[test]
+fn a_vm_that_is_off_is_up_before_others_are_restarted() {
+    for (off, order) in [(1002, [1002, 1001, 1000]), (1000, [1001, 1000, 1002])] {
+        let scene = waiting();
+        assert_eq!(scene.phoenix(&["stop", &off.to_string(), "--auto-approve"]).code, Some(0));
+        let ran = scene.phoenix(&["apply", "--restart", "--auto-approve", "--json"]);
+        assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+        let at = |event: &str, id: &str| ran.events.iter().position(|e| e["event"] == event && e["id"] == id);
+        for pair in order.windows(2) {
+            let ready = at("action_ended", &format!("{}/await-agent", pair[0])).unwrap();
+            let boot = |how: &str| at("action_started", &format!("{}/{how}", pair[1]));
+            assert!(boot(if pair[1] == off { "start" } else { "restart" }).unwrap() > ready, "{off}: {}", ran.out);
+        }
+    }
+}
+
 /// What the file does not declare is down no less while it restarts: its tags are those that it has.
 #[test]
 fn a_vm_that_is_no_longer_declared_waits_like_the_others() {

@@ -316,7 +316,7 @@ fn rewires(live: &VmObserved, key: &str, value: Option<&str>) -> bool {
 /// Whether a running VM takes an option of the table over at once (recorded).
 fn named(live: &VmObserved, key: &str, value: &str, taken: Taken) -> bool {
     let hot = |feature: &str| live.hotplug.contains(feature);
-    let now = live.options.get(key).unwrap_or_default();
+    let now = active(live, key).unwrap_or_default();
     let prepared = |text: &str| text.split(',').any(|word| word == "cpu" || word == "memory");
     match taken {
         Taken::Live | Taken::Boot => true,

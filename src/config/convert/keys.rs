@@ -54,6 +54,6 @@ pub(super) fn becomes(key: &str) -> Becomes {
         | "node_labels"
         | "trigger_sync_on_completion" => Nothing(IN_A_SCRIPT),
         "dns_records" | "traefik_service" => Nothing(ELSEWHERE),
-        _ => Nothing("neither phoenix nor the former system has such a key"),
+        _ => Nothing("the former system has no such key"),
     }
 }

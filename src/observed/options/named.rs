@@ -35,6 +35,12 @@ fn now<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
     live.options.get(name(option, live)?)
 }
 
+/// What a running VM has of an option: what waits for its next start does not count.
+fn in_force<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> &'v str {
+    let of = |name| live.pending.get(name).map_or_else(|| live.options.get(name), |waits| waits.active.as_deref());
+    name(option, live).and_then(of).unwrap_or_default()
+}
+
 /// What the value of an option is made from: what it says now, and of a card that is to be removed at the next start
 /// what it has until then, so that it keeps its MAC address.
 fn base<'v>(option: &'v ProxmoxOption, live: &'v VmObserved) -> Option<&'v str> {
@@ -211,17 +217,19 @@ pub(super) fn taken<'a>(option: &ProxmoxOption, taking: &Taking<'a>) -> (Disrupt
     if is_disk(option) && (old.is_empty() || new.is_empty()) {
         return disks::plugged(option, old.is_empty(), taking);
     }
+    let runs = in_force(option, live);
     let whole = |text: &str| text.split(',').any(|word| word == "cpu" || word == "memory");
     let why_later = match option.spec.taken {
         Taken::Live => None,
         Taken::Boot => return at_restart(taking, "the guest reads it when it boots next"),
         Taken::Usb => (!hot("usb")).then_some("USB hotplug is off"),
         Taken::Vcpus => (!hot("cpu")).then_some("CPU hotplug is off"),
-        Taken::Balloon => ((old == "0") != (new == "0")).then_some("ballooning is switched at a start only"),
-        Taken::Hotplug => (whole(old) || whole(&new)).then_some("CPUs and memory are prepared at a start only"),
+        Taken::Balloon => ((runs == "0") != (new == "0")).then_some("ballooning is switched at a start only"),
+        Taken::Hotplug => (whole(runs) || whole(&new)).then_some("CPUs and memory are prepared at a start only"),
         Taken::Restart => Some(""),
         Taken::Agent => {
-            let later = differing(&option.own(old), &option.own(&new)).iter().any(|part| part != "fstrim_cloned_disks");
+            let [is, will] = [runs, &new].map(|value| option.own(value));
+            let later = runs.is_empty() || differing(&is, &will).iter().any(|part| part != "fstrim_cloned_disks");
             later.then_some("its device is made at a start only")
         }
         Taken::Card => {

@@ -6,7 +6,7 @@ use super::beyond::{inherited, value};
 use crate::diag::Diagnostic;
 use crate::model::proxmox::{self, ProxmoxOption};
 use crate::model::{DesiredVm, Key};
-use crate::observed::VmObserved;
+use crate::observed::{PropertyString, VmObserved};
 use crate::plan::{cards, codes};
 
 /// Says in what a VM that is made anew from its entry would be another one, because of what it is made from.
@@ -30,23 +30,35 @@ pub(super) fn not_made_again(
     }
     let [is, other] = [live, template].map(|vm| vm.boot_disk.as_ref().map(|disk| disk.device.as_str()));
     if let (Some(is), Some(other)) = (is, other.filter(|other| Some(*other) != is)) {
-        let what = format!(
-            "it boots from {is}, and template `{}` from {other}: lost, it would be made again with that boot disk",
-            template.name
-        );
+        // The entry has that slot for another disk.
+        let then = if live.options.get(other).is_some() {
+            "it cannot be made again of that"
+        } else {
+            "made again of that, it would boot from there"
+        };
+        let what = format!("it boots from {is}, and template `{}` from {other}: {then}", template.name);
         let hint = format!("name a template that boots from {is}");
         found.push(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint(hint).vm(live.id));
     }
     let more = only_of_template(live, template, default);
     if live.record.valid().is_none() && !more.is_empty() {
         let what = format!(
-            "made again of template `{}`, it would also have {}: no entry takes away what a template has",
+            "made again of template `{}`, it would also have {}: its entry does not take that away",
             template.name,
             more.join(", ")
         );
-        found.push(Diagnostic::notice(codes::INEXPRESSIBLE, what).hint("name a template without that").vm(live.id));
+        found.push(
+            Diagnostic::notice(codes::INEXPRESSIBLE, what)
+                .hint("name a template without that, or set it in the entry where there is a key for it")
+                .vm(live.id),
+        );
     }
     found
+}
+
+/// Whether it is a part of a card beside its model, its address and its bridge.
+fn is_part_of_card(part: &str) -> bool {
+    ["firewall", "link_down", "mtu", "queues", "rate", "tag", "trunks"].contains(&part)
 }
 
 /// What a VM would have of its template besides, were it made of it again, and its entry cannot take away.
@@ -67,6 +79,13 @@ fn only_of_template(live: &VmObserved, template: &VmObserved, default: &DesiredV
         };
         found.extend(parts(template).into_keys().filter(of).map(|name| format!("`{name}` of its boot disk")));
     }
+    if template.agent && !live.agent {
+        found.push("its guest agent switched on".to_owned());
+    }
+    let [is, other] = [live, template].map(|vm| vm.options.get("net0").map(PropertyString::parse));
+    let parts = other.into_iter().flat_map(|card| card.parts).map(|(part, _)| part);
+    let lacks = |part: &String| is.as_ref().is_some_and(|card| card.get(part).is_none()) && is_part_of_card(part);
+    found.extend(parts.filter(lacks).map(|part| format!("`{part}` of net0")));
     found.extend(cards::slots_of(template).filter(|slot| live.options.get(slot).is_none()).map(ToOwned::to_owned));
     found
 }

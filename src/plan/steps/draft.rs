@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::guest;
-use crate::diag::{Diagnostic, has_errors};
+use crate::diag::{Diagnostic, Severity, has_errors};
 use crate::model::{ActionKind, DesiredVm, Digest, Disruption, Outcome, Timeouts, VmId};
 use crate::plan::{Action, Change, Earlier, Retired, Step, VmPlan, Waiting};
 
@@ -61,6 +61,11 @@ impl Draft {
     /// Notes what was found.
     pub(super) fn finds(&mut self, found: impl IntoIterator<Item = Diagnostic>) {
         self.found.extend(found);
+    }
+
+    /// What was found with this code stands in the way.
+    pub(super) fn refuses(&mut self, code: &str) {
+        self.found.iter_mut().filter(|found| found.code == code).for_each(|found| found.severity = Severity::Error);
     }
 
     /// Whether something that was found so far stands in the way.

@@ -28,10 +28,10 @@ pub(super) fn kept(live: &VmObserved) -> impl Iterator<Item = Diagnostic> {
     live.own_snapshots().map(move |name| {
         let (what, hint) = if live.half_snapshots.contains(name) {
             let what = format!("snapshot `{name}` is half made or half removed, and of no use");
-            (what, format!("`qm delsnapshot {id} {name} --force` removes it, once no task works on it"))
+            (what, format!("`qm delsnapshot {id} {name} --force` on its node removes it, once no task works on it"))
         } else {
             let what = format!("snapshot `{name}` is left of a run that did not finish");
-            (what, format!("`phoenix rollback {id}` takes the VM back to it; `qm delsnapshot {id} {name}` removes it"))
+            (what, format!("`phoenix rollback {id}` takes the VM back to it; `qm delsnapshot {id} {name}` on its node removes it"))
         };
         Diagnostic::notice(codes::SNAPSHOT_KEPT, what).vm(id).hint(hint)
     })
@@ -114,7 +114,7 @@ pub(in crate::plan) fn plan_rollback(vm: VmId, to: Option<&str>, scene: &Scene<'
     let what = format!(
         "everything written to its disks since snapshot `{name}` is lost, and every change of its configuration since then"
     );
-    let hint = format!("data on shares stays; the snapshot, too: `qm delsnapshot {vm} {name}` removes it");
+    let hint = format!("data on shares stays; the snapshot, too: `qm delsnapshot {vm} {name}` on its node removes it");
     draft.finds([Diagnostic::warning(codes::ROLLED_BACK, what).vm(vm).hint(hint)]);
     draft.basis = Some(live.digest.clone());
     // Without it, going back fails before anything is done.
@@ -138,7 +138,7 @@ fn chosen(live: &VmObserved, to: Option<&str>) -> Result<String, Diagnostic> {
     let whole = |name: String| {
         if live.half_snapshots.contains(&name) {
             Err(error(format!("snapshot `{name}` is half made or half removed, and of no use"))
-                .hint(format!("`qm delsnapshot {id} {name} --force` removes it")))
+                .hint(format!("`qm delsnapshot {id} {name} --force` on its node removes it")))
         } else {
             Ok(name)
         }

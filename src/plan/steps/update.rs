@@ -14,7 +14,7 @@ use crate::model::{ActionKind, DesiredVm, Disruption, Key, Outcome, Record, Reco
 use crate::observed::VmObserved;
 use crate::plan::staging::{self, Staging};
 use crate::plan::{
-    Action, Change, Earlier, Mount, Scene, Step, VmPlan, cloud_init, diff, drift, earlier, ha, lock, migrate,
+    Action, Change, Earlier, Mount, Scene, Step, VmPlan, cloud_init, codes, diff, drift, earlier, ha, lock, migrate,
     obstacles, preflight, snippets,
 };
 
@@ -170,7 +170,8 @@ impl Draft {
         self.into_plan(Some(Arc::clone(vm)))
     }
 
-    /// What an earlier run has still at work on a disk, which is waited for; locks that are not its are found.
+    /// What an earlier run has still at work on a disk, which is waited for; locks that are not its, and
+    /// an HA manager that would have to act and gave up, are found.
     fn finds_locks(
         &mut self,
         vm: &DesiredVm,
@@ -178,6 +179,9 @@ impl Draft {
         record: &Record,
         scene: &Scene<'_>,
     ) -> Option<Earlier> {
+        if ha::refuses(vm, live, &self.actions) {
+            self.refuses(codes::HA_ERROR);
+        }
         let earlier = earlier::disk_move(live, &self.changes, record, scene.observed);
         if let Some((_, disk)) = &earlier {
             self.finds([earlier::move_at_work(vm.vm_id, disk)]);
